@@ -1,0 +1,1 @@
+//! The operations: one verb a file. Knows nothing of HTTP, nor of which stores there are.

@@ -1,0 +1,189 @@
+//! The role of what lasts: users, their projects and their API keys, and nothing else.
+//!
+//! E-mail addresses and usernames arrive in their canonical form; the store only holds that they are unique. Password
+//! hashes are text it does not read. Knows nothing of sessions or tokens.
+
+use async_trait::async_trait;
+
+use super::Result;
+use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::time::Timestamp;
+
+/// A user's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// A small whole number, unique, in the order in which users were made; never reused.
+    pub number: i64,
+    /// Canonical and unique.
+    pub email: String,
+    /// As its owner writes it.
+    pub username: Option<String>,
+    /// As its owner writes it.
+    pub full_name: Option<String>,
+    /// A PHC string or one of the imported spellings; none if the user signs in without a password.
+    pub password_hash: Option<PasswordHash>,
+    /// Whether the address was confirmed.
+    pub verified: bool,
+    /// Whether the user may sign in.
+    pub disabled: bool,
+    /// Whether the user may do everything.
+    pub superuser: bool,
+    /// What else the user may do.
+    pub roles: Vec<String>,
+    /// Sessions from sign-ins that read an earlier value are not valid. Rises with each change that ends all sessions,
+    /// by at least a millisecond, and never sinks.
+    pub sessions_valid_after: Timestamp,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// A stored password hash; its Debug form shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// A user to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// Its id.
+    pub id: UserId,
+    /// Canonical.
+    pub email: String,
+    /// As its owner writes it.
+    pub username: Option<String>,
+    /// The form of the username that is unique.
+    pub username_key: Option<String>,
+    /// As its owner writes it.
+    pub full_name: Option<String>,
+    /// See [`User::password_hash`].
+    pub password_hash: Option<PasswordHash>,
+    /// Whether the address is known to be the user's.
+    pub verified: bool,
+    /// Whether the user may not sign in.
+    pub disabled: bool,
+    /// Whether the user may do everything.
+    pub superuser: bool,
+    /// What else the user may do.
+    pub roles: Vec<String>,
+    /// The id of the user's personal project, made with it.
+    pub project: ProjectId,
+    /// When the row is made (an import keeps the old moment).
+    pub created_at: Timestamp,
+}
+
+/// What became of making a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// The row as it was made.
+    Created(Box<User>),
+    /// Another user has that e-mail address.
+    EmailTaken,
+    /// Another user has that username.
+    UsernameTaken,
+}
+
+/// By what a user is found.
+#[derive(Clone, Copy, Debug)]
+pub enum Find<'a> {
+    /// The id.
+    Id(UserId),
+    /// The canonical address.
+    Email(&'a str),
+    /// The unique form of the username.
+    UsernameKey(&'a str),
+}
+
+/// An API key's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// The user who made it, in whose name it acts.
+    pub user: UserId,
+    /// The key's visible beginning, unique.
+    pub prefix: String,
+    /// SHA-256 of the whole key.
+    pub digest: [u8; 32],
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may be used for; empty: what any signed-in user may do.
+    pub scopes: Vec<String>,
+    /// When it was last used, to within a minute.
+    pub last_used_at: Option<Timestamp>,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+    /// Since when it no longer works because somebody said so.
+    pub deactivated_at: Option<Timestamp>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// The store of what lasts. All implementations pass `store::conformance::accounts`.
+#[async_trait]
+pub trait Accounts: Send + Sync + 'static {
+    /// Makes a user and its personal project (named `Personal`), both or neither. Of any number of concurrent callers
+    /// with one address or one username exactly one gets `Created`. Where both are taken, `EmailTaken`.
+    async fn create_user(&self, user: &NewUser) -> Result<Created>;
+
+    /// Makes many users in one transaction: each as [`Accounts::create_user`] would, in the same order, those that are
+    /// taken left out without spoiling the rest.
+    async fn import_users(&self, users: &[NewUser]) -> Result<Vec<Created>>;
+
+    /// One user.
+    async fn user(&self, by: Find<'_>) -> Result<Option<User>>;
+
+    /// Users in the order of their numbers: at most `limit`, beginning after number `after`.
+    async fn users(&self, after: i64, limit: u32) -> Result<Vec<User>>;
+
+    /// Replaces a password hash if it still is `old`, and says whether it did: so an upgrade of an old hash at sign-in
+    /// never undoes a change of password that came between. No session ends.
+    async fn rehash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool>;
+
+    /// Sets a new password and raises [`User::sessions_valid_after`] to `now` or by a millisecond, whichever is more. Gives
+    /// the row as it now is; `None` if there is no such user.
+    async fn set_password(&self, user: UserId, hash: &PasswordHash, now: Timestamp) -> Result<Option<User>>;
+
+    /// Disables or enables a user, raising [`User::sessions_valid_after`] when it disables one. Gives the row as it now is;
+    /// `None` if there is no such user.
+    async fn set_disabled(&self, user: UserId, disabled: bool, now: Timestamp) -> Result<Option<User>>;
+
+    /// Raises [`User::sessions_valid_after`] alone. Gives the row as it now is; `None` if there is no such user.
+    async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>>;
+
+    /// Deletes a user with its projects and keys, and says whether there was one.
+    async fn delete_user(&self, user: UserId) -> Result<bool>;
+
+    /// The user's projects, the personal one first: id and name.
+    async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>>;
+
+    /// Keeps a new API key; `false` if its prefix is taken (draw another) or its user or project is gone.
+    async fn create_api_key(&self, key: &ApiKey) -> Result<bool>;
+
+    /// The API key with that prefix, and its owner's row.
+    async fn api_key(&self, prefix: &str) -> Result<Option<(ApiKey, User)>>;
+
+    /// The API keys of a project, the newest first: at most `limit`, leaving out the first `skip`; and how many there are.
+    async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)>;
+
+    /// Deactivates a project's API key; again: leaves it as it was. Gives the row; `None` if the project has no such key.
+    async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>>;
+
+    /// Notes when keys were last used, in one statement; a moment earlier than the one noted changes nothing.
+    async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()>;
+
+    /// Whether the store answers and its schema is the one this program knows.
+    async fn check(&self) -> Result<()>;
+}
