@@ -7,3 +7,4 @@ pub mod config;
 pub mod id;
 pub mod store;
 pub mod time;
+pub mod token;

@@ -1,0 +1,67 @@
+//! Headers that are not, byte for byte, one that we write: another order of members, an imported key's habits.
+//!
+//! Only what decides is read, and everything by which a token could bring its own key or its own rules is refused
+//! (RFC 8725, 3.1 and 3.10). Knows nothing of the keyring.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Deserialize, Deserializer, IgnoredAny};
+
+use super::Fault;
+
+#[derive(serde::Deserialize)]
+struct Header<'a> {
+    #[serde(borrow)]
+    alg: Cow<'a, str>,
+    #[serde(borrow)]
+    typ: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    kid: Option<Cow<'a, str>>,
+    #[serde(default)]
+    crit: Absent,
+    #[serde(default)]
+    b64: Absent,
+    #[serde(default)]
+    jku: Absent,
+    #[serde(default)]
+    jwk: Absent,
+    #[serde(default)]
+    x5u: Absent,
+    #[serde(default)]
+    x5c: Absent,
+    #[serde(default)]
+    zip: Absent,
+}
+
+/// A member that must not be there, not even as null.
+#[derive(Default)]
+struct Absent(bool);
+
+impl<'de> Deserialize<'de> for Absent {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(from)?;
+        Ok(Self(true))
+    }
+}
+
+/// The `kid` of a header's segment, if the header is one of an access token.
+pub(super) fn kid(segment: &str) -> Result<String, Fault> {
+    let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| Fault::Malformed)?;
+    let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| Fault::Malformed)?;
+    let brought = [header.crit, header.b64, header.jku, header.jwk, header.x5u, header.x5c, header.zip];
+    if brought.iter().any(|member| member.0) {
+        return Err(Fault::Malformed);
+    }
+    if header.alg != "EdDSA" && header.alg != "Ed25519" {
+        return Err(Fault::WrongType);
+    }
+    // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
+    let typ = header.typ.as_deref().unwrap_or_default();
+    let typ = typ.get(..12).filter(|prefix| prefix.eq_ignore_ascii_case("application/")).map_or(typ, |_| &typ[12..]);
+    if !typ.eq_ignore_ascii_case("at+jwt") {
+        return Err(Fault::WrongType);
+    }
+    header.kid.map(Cow::into_owned).ok_or(Fault::UnknownKey)
+}

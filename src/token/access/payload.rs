@@ -1,0 +1,78 @@
+//! The payload of a token whose signature is good. Reads what the rest of the program asks for, and keeps the whole.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{Fault, Verified};
+use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
+use crate::time::Timestamp;
+use crate::token::keyring::LiveKey;
+
+/// Dates are whole seconds: we write no others, and a float, a string or a null is not a date of ours.
+#[derive(Deserialize)]
+struct Payload<'a> {
+    #[serde(borrow)]
+    iss: Cow<'a, str>,
+    #[serde(borrow)]
+    sub: Cow<'a, str>,
+    #[serde(borrow)]
+    aud: Audience<'a>,
+    exp: i64,
+    #[serde(default, deserialize_with = "there")]
+    iat: Option<i64>,
+    #[serde(default, deserialize_with = "there")]
+    nbf: Option<i64>,
+    #[serde(borrow)]
+    sid: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    jti: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    client_id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    email: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    scope: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Audience<'a> {
+    One(#[serde(borrow)] Cow<'a, str>),
+    Many(#[serde(borrow)] Vec<Cow<'a, str>>),
+}
+
+/// A member may be missing, but not null.
+fn there<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    i64::deserialize(from).map(Some)
+}
+
+pub(super) fn read(json: String, issuer: &str, key: Arc<LiveKey>) -> Result<Verified, Fault> {
+    let payload: Payload<'_> = serde_json::from_str(&json).map_err(|_| Fault::Malformed)?;
+    if payload.iss != issuer {
+        return Err(Fault::WrongIssuer);
+    }
+    let audience = match &payload.aud {
+        Audience::One(one) => Box::from([Box::from(one.as_ref())]),
+        Audience::Many(many) => many.iter().map(|one| Box::from(one.as_ref())).collect(),
+    };
+    let token = payload.jti.as_deref().and_then(TokenId::parse);
+    let issued_at =
+        token.and_then(|token| token.made_at()).or(payload.iat.map(Timestamp::from_secs)).unwrap_or_default();
+    Ok(Verified {
+        subject: payload.sub.as_ref().into(),
+        user: UserId::parse(&payload.sub),
+        session: payload.sid.as_deref().and_then(SessionId::parse),
+        token,
+        api_key: payload.client_id.as_deref().and_then(ApiKeyId::parse),
+        issued_at,
+        not_before: payload.nbf.map(Timestamp::from_secs),
+        expires_at: Timestamp::from_secs(payload.exp),
+        audience,
+        email: payload.email.as_deref().map(Box::from),
+        scope: payload.scope.as_deref().unwrap_or_default().into(),
+        key,
+        claims: json.into(),
+    })
+}

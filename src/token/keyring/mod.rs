@@ -1,0 +1,163 @@
+//! The keyring: which keys sign and verify now, and how that changes with time.
+//!
+//! [`ring::Ring`] is the record that a fleet shares: keys and moments, changed by compare-and-set. [`Keyring`] is what a
+//! node works with: the ring expanded once into signers, verifiers, header segments and the JWKS, replaced whole when the
+//! ring changes, read without a lock. Knows nothing of where the ring is kept.
+
+pub mod pem;
+pub mod ring;
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use aws_lc_rs::signature::Ed25519KeyPair;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::VerifyingKey;
+
+use crate::config::Algorithm;
+use crate::time::Timestamp;
+use ring::{Key, Ring};
+
+/// A node's view of the ring, replaced whole when the ring changes.
+pub struct Keyring {
+    now_in_force: ArcSwap<Keys>,
+    algorithm: Algorithm,
+}
+
+/// The keys of one version of the ring, ready for use.
+pub struct Keys {
+    /// The version of the ring.
+    pub version: u64,
+    each: Vec<Arc<LiveKey>>,
+    jwks: Arc<super::jwks::Jwks>,
+}
+
+/// A key, ready for use.
+pub struct LiveKey {
+    /// Its name: the `kid` of what it signs.
+    pub kid: Box<str>,
+    /// From when it signs.
+    pub signs_from: Timestamp,
+    /// Whether somebody said that nothing it signed is to be believed.
+    pub revoked: bool,
+    /// The header segment of its access tokens, with the dot: written, and recognised without reading.
+    pub(super) header: Box<str>,
+    /// The same under the algorithm's other name.
+    pub(super) other_header: Box<str>,
+    signer: Ed25519KeyPair,
+    verifier: VerifyingKey,
+    pub(super) rare_signer: jsonwebtoken::EncodingKey,
+    pub(super) rare_verifier: jsonwebtoken::DecodingKey,
+}
+
+/// A key cannot be used: AWS-LC or dalek refused it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("key {kid} is not a usable Ed25519 key")]
+pub struct UnusableKey {
+    /// Which.
+    pub kid: String,
+}
+
+impl Keyring {
+    /// A node's view of `ring`, signing under that name of the algorithm.
+    pub fn new(ring: &Ring, algorithm: Algorithm) -> Result<Self, UnusableKey> {
+        Ok(Self { now_in_force: ArcSwap::from_pointee(Keys::new(ring, algorithm)?), algorithm })
+    }
+
+    /// The keys in force. Cheap; to be asked anew for each token.
+    pub fn keys(&self) -> Guard<Arc<Keys>> {
+        self.now_in_force.load()
+    }
+
+    /// Takes a newer version of the ring; an older or equal one changes nothing.
+    pub fn adopt(&self, ring: &Ring) -> Result<(), UnusableKey> {
+        if ring.version > self.keys().version {
+            let keys = Arc::new(Keys::new(ring, self.algorithm)?);
+            self.now_in_force
+                .rcu(|current| if keys.version > current.version { keys.clone() } else { current.clone() });
+        }
+        Ok(())
+    }
+}
+
+impl Keys {
+    fn new(ring: &Ring, algorithm: Algorithm) -> Result<Self, UnusableKey> {
+        let each =
+            ring.keys.iter().map(|key| LiveKey::new(key, algorithm).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+        let jwks = Arc::new(super::jwks::Jwks::new(&ring.keys, algorithm));
+        Ok(Self { version: ring.version, each, jwks })
+    }
+
+    /// The key that signs now: of those that may, the one that began last.
+    pub fn signer(&self, now: Timestamp) -> Option<&Arc<LiveKey>> {
+        self.each.iter().filter(|key| !key.revoked && key.signs_from <= now).max_by_key(|key| key.signs_from)
+    }
+
+    /// The key of exactly that name.
+    pub fn by_kid(&self, kid: &str) -> Option<&Arc<LiveKey>> {
+        self.each.iter().find(|key| *key.kid == *kid)
+    }
+
+    /// The key whose access tokens begin with `header`, a segment with its dot.
+    pub(super) fn by_header(&self, header: &str) -> Option<&Arc<LiveKey>> {
+        self.each.iter().find(|key| *key.header == *header || *key.other_header == *header)
+    }
+
+    /// The public keys, as they are published.
+    pub fn jwks(&self) -> &Arc<super::jwks::Jwks> {
+        &self.jwks
+    }
+}
+
+impl LiveKey {
+    fn new(key: &Key, algorithm: Algorithm) -> Result<Self, UnusableKey> {
+        let unusable = || UnusableKey { kid: key.kid.clone() };
+        let signer =
+            Ed25519KeyPair::from_seed_and_public_key(key.seed.as_slice(), &key.public).map_err(|_| unusable())?;
+        let pkcs8 = signer.to_pkcs8v1().map_err(|_| unusable())?;
+        let verifier = VerifyingKey::from_bytes(&key.public).map_err(|_| unusable())?;
+        let other = match algorithm {
+            Algorithm::EdDsa => Algorithm::Ed25519,
+            Algorithm::Ed25519 => Algorithm::EdDsa,
+        };
+        Ok(Self {
+            kid: key.kid.clone().into(),
+            signs_from: key.signs_from,
+            revoked: key.revoked_at.is_some(),
+            header: header_segment(algorithm, &key.kid),
+            other_header: header_segment(other, &key.kid),
+            rare_signer: jsonwebtoken::EncodingKey::from_ed_der(pkcs8.as_ref()),
+            rare_verifier: jsonwebtoken::DecodingKey::from_ed_der(&key.public),
+            signer,
+            verifier,
+        })
+    }
+
+    /// Signs by AWS-LC, the faster of the two at it (`benches/tokens.rs`).
+    pub(super) fn sign(&self, message: &[u8]) -> aws_lc_rs::signature::Signature {
+        self.signer.sign(message)
+    }
+
+    /// Verifies by dalek: strictly, refusing keys and points of small order, and the faster of the two at it.
+    pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        self.verifier.verify_strict(message, &ed25519_dalek::Signature::from_bytes(signature)).is_ok()
+    }
+}
+
+impl Algorithm {
+    /// As it stands in a header's `alg`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Ed25519 => "Ed25519",
+        }
+    }
+}
+
+fn header_segment(algorithm: Algorithm, kid: &str) -> Box<str> {
+    let header = format!(r#"{{"alg":"{}","typ":"at+jwt","kid":"{kid}"}}"#, algorithm.name());
+    let mut segment = URL_SAFE_NO_PAD.encode(header);
+    segment.push('.');
+    segment.into()
+}

@@ -1,0 +1,48 @@
+//! Keys in and out as PKCS#8 PEM (RFC 8410), the form every other tool reads. Knows nothing of the ring.
+
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey};
+use zeroize::Zeroizing;
+
+use super::ring::Key;
+
+/// The text is not an Ed25519 private key in PKCS#8 PEM.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an Ed25519 private key in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----)")]
+pub struct NotAKey;
+
+/// The secret half in the text.
+pub fn read(text: &str) -> Result<Zeroizing<[u8; 32]>, NotAKey> {
+    let key = SigningKey::from_pkcs8_pem(text.trim()).map_err(|_| NotAKey)?;
+    Ok(Zeroizing::new(key.to_bytes()))
+}
+
+/// The key as text.
+pub fn write(key: &Key) -> Result<Zeroizing<String>, NotAKey> {
+    SigningKey::from_bytes(&key.seed).to_pkcs8_pem(LineEnding::LF).map_err(|_| NotAKey)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::keyring::ring::Ring;
+
+    /// RFC 8410, 10.3.
+    const PUBLISHED: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----";
+
+    #[test]
+    fn the_key_of_the_rfc_reads() {
+        assert_eq!(read(PUBLISHED).unwrap()[..4], [0xd4, 0xee, 0x72, 0xdb]);
+        assert_eq!(read("-----BEGIN PUBLIC KEY-----"), Err(NotAKey));
+    }
+
+    #[test]
+    fn what_is_written_reads_again() {
+        let ring = Ring::first(crate::time::Timestamp::from_secs(1), &crate::chance::Chance::system());
+        let key = &ring.keys[0];
+        assert_eq!(read(&write(key).unwrap()).unwrap(), key.seed);
+    }
+}

@@ -1,0 +1,88 @@
+//! A key's life, moment by moment.
+
+use super::*;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+fn lives() -> Lives {
+    Lives { sign: 30 * DAY, announce: DAY / 24, retain: DAY }
+}
+
+fn states(ring: &Ring, now: Timestamp) -> Vec<State> {
+    ring.keys.iter().map(|key| ring.state(key, now, &lives())).collect()
+}
+
+#[test]
+fn a_year_of_rotation_leaves_no_moment_without_a_signer_and_no_key_signs_unannounced() {
+    let (chance, start) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let mut ring = Ring::first(start, &chance);
+    let mut signers = vec![ring.keys[0].kid.clone()];
+    for minute in 0..365 * 24 * 60 {
+        let now = start + Duration::from_secs(60) * minute;
+        ring.keep_up(now, &lives(), &chance);
+        let signer = ring.signer(now).expect("a signer at every moment");
+        if signers.last() != Some(&signer.kid) {
+            assert!(signer.signs_from.since(signer.announced_at) >= lives().announce);
+            signers.push(signer.kid.clone());
+        }
+        assert!(ring.keys.len() <= 3);
+    }
+    assert_eq!(signers.len(), 365 / 30 + 1);
+}
+
+#[test]
+fn a_key_is_announced_then_signs_then_only_verifies_then_is_gone() {
+    let (chance, start) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let mut ring = Ring::first(start, &chance);
+    ring.rotate(start, &lives(), &chance);
+    assert_eq!(states(&ring, start), [State::Signing, State::Announced]);
+    let turn = start + lives().announce;
+    assert_eq!(states(&ring, turn), [State::VerifyOnly, State::Signing]);
+    assert_eq!(states(&ring, turn + lives().retain), [State::VerifyOnly, State::Signing]);
+    let over = turn + lives().retain + Duration::from_millis(1);
+    assert_eq!(states(&ring, over), [State::Gone, State::Signing]);
+    assert!(ring.keep_up(over, &lives(), &chance));
+    assert_eq!(ring.keys.len(), 1);
+}
+
+#[test]
+fn rotating_twice_announces_one_key() {
+    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let mut ring = Ring::first(now, &chance);
+    let first = ring.rotate(now, &lives(), &chance);
+    assert_eq!(ring.rotate(now, &lives(), &chance), first);
+}
+
+#[test]
+fn a_revoked_signer_is_replaced_at_once() {
+    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let mut ring = Ring::first(now, &chance);
+    let kid = ring.keys[0].kid.clone();
+    ring.revoke(&kid, now, &chance).unwrap();
+    assert_eq!(states(&ring, now), [State::Revoked, State::Signing]);
+    assert_eq!(ring.revoke("nobody", now, &chance), Err(Refused::UnknownKey));
+}
+
+#[test]
+fn a_revoked_signer_gives_way_to_the_one_before_if_that_is_still_there() {
+    let (chance, start) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let mut ring = Ring::first(start, &chance);
+    let second = ring.rotate(start, &lives(), &chance);
+    let now = start + lives().announce;
+    ring.revoke(&second.kid, now, &chance).unwrap();
+    assert_eq!(states(&ring, now), [State::Signing, State::Revoked]);
+}
+
+#[test]
+fn the_record_says_all_and_shows_no_seed_in_debug() {
+    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let mut ring = Ring::first(now, &chance);
+    ring.rotate(now, &lives(), &chance);
+    let kid = ring.keys[0].kid.clone();
+    ring.revoke(&kid, now, &chance).unwrap();
+    let read = Ring::from_bytes(3, &ring.to_bytes().unwrap()).unwrap();
+    assert_eq!(read.keys, ring.keys);
+    let seed = URL_SAFE_NO_PAD.encode(ring.keys[0].seed.as_slice());
+    assert!(!format!("{ring:?}").contains(&seed));
+    assert!(Ring::from_bytes(1, b"[{}]").is_err());
+}
