@@ -1,0 +1,129 @@
+//! Which passwords are acceptable: long enough, short enough, and not among those that everybody tries first.
+//!
+//! No rules about digits and capitals: they make passwords worse (NIST SP 800-63B, 5.1.1.2). Knows nothing of hashes.
+
+use super::Password;
+use crate::config;
+
+/// The 10,000 most common passwords (SecLists, `10-million-password-list-top-10000`, MIT: see `common.LICENSE`), lower-cased
+/// and without what that made equal: sorted by bytes, one a line. It is searched where it lies in the program's image, so
+/// it costs neither memory nor time at the start.
+static COMMON: &str = include_str!("common.txt");
+
+/// What a new password must be like. It is not asked of passwords that are checked against a stored hash.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// The fewest characters.
+    pub min_length: usize,
+    /// The most characters.
+    pub max_length: usize,
+    /// Whether the most common ones are refused.
+    pub refuse_common: bool,
+}
+
+/// Why a new password is not acceptable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Weak {
+    /// Too few characters.
+    #[error("the password has fewer than {min} characters")]
+    TooShort {
+        /// How many it must have.
+        min: usize,
+    },
+    /// Too many characters. It is refused rather than cut: a cut password is weaker than its owner believes.
+    #[error("the password has more than {max} characters")]
+    TooLong {
+        /// How many it may have.
+        max: usize,
+    },
+    /// One that everybody tries first.
+    #[error("the password is one of the most common ones")]
+    Common,
+}
+
+impl From<&config::Passwords> for Policy {
+    fn from(settings: &config::Passwords) -> Self {
+        Self { min_length: settings.min_length, max_length: settings.max_length, refuse_common: true }
+    }
+}
+
+impl Policy {
+    /// Whether a new password is acceptable. Characters are Unicode scalar values, as NIST SP 800-63B counts them.
+    pub fn check(&self, password: &Password) -> Result<(), Weak> {
+        let length = password.reveal().chars().count();
+        if length < self.min_length {
+            Err(Weak::TooShort { min: self.min_length })
+        } else if length > self.max_length {
+            Err(Weak::TooLong { max: self.max_length })
+        } else if self.refuse_common && is_common(password.reveal()) {
+            Err(Weak::Common)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Whether a password is on the list, whatever its capitals: guessing programs try `Password1` right after `password1`.
+fn is_common(password: &str) -> bool {
+    let wanted = Password::new(password.to_ascii_lowercase());
+    let wanted = wanted.reveal().as_bytes();
+    let (mut low, mut high) = (0, COMMON.len());
+    // `low` and `high` always stand at the beginning of a line, so each step looks at the whole line around the middle.
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let begin = COMMON[..middle].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = COMMON[middle..].find('\n').map_or(COMMON.len(), |newline| middle + newline);
+        match COMMON.as_bytes()[begin..end].cmp(wanted) {
+            std::cmp::Ordering::Equal => return true,
+            std::cmp::Ordering::Less => low = end + 1,
+            std::cmp::Ordering::Greater => high = begin,
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const POLICY: Policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
+
+    fn check(text: &str) -> Result<(), Weak> {
+        POLICY.check(&Password::new(text.to_owned()))
+    }
+
+    #[test]
+    fn every_line_of_the_list_is_found_and_nothing_between_them() {
+        let lines: Vec<&str> = COMMON.lines().collect();
+        assert!(lines.len() > 9_900 && lines.is_sorted() && COMMON.is_ascii());
+        for line in &lines {
+            assert!(is_common(line), "{line}");
+            assert!(is_common(&line.to_ascii_uppercase()), "{line}");
+            let longer = format!("{line}\u{1}");
+            assert!(!is_common(&longer), "{longer}");
+        }
+        for absent in
+            ["", "\u{0}", "correct horse battery", "~~~~~~~~~~~~~~~~~", "pässword", "password\n", "1234\n12345"]
+        {
+            assert!(!is_common(absent), "{absent:?}");
+        }
+    }
+
+    #[test]
+    fn length_is_counted_in_characters_and_nothing_is_cut() {
+        assert_eq!(check("1234567"), Err(Weak::TooShort { min: 8 }));
+        assert_eq!(check("пароль№7"), Ok(()));
+        assert_eq!(check("🦀🦀🦀🦀🦀🦀🦀"), Err(Weak::TooShort { min: 8 }));
+        assert_eq!(check(&"ж".repeat(128)), Ok(()));
+        assert_eq!(check(&"ж".repeat(129)), Err(Weak::TooLong { max: 128 }));
+    }
+
+    #[test]
+    fn the_most_common_are_refused_unless_the_list_is_off() {
+        for common in ["password", "PassWord", "12345678", "iloveyou1", "qwertyuiop"] {
+            assert_eq!(check(common), Err(Weak::Common), "{common}");
+        }
+        let lax = Policy { min_length: 6, refuse_common: false, ..POLICY };
+        assert_eq!(lax.check(&Password::new("123456".to_owned())), Ok(()));
+    }
+}
