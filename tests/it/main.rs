@@ -1,0 +1,6 @@
+//! The tests that look at Signet from outside. One program, so that it is linked once; a file a subject.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
+
+mod corpora;
+mod tree;
