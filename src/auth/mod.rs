@@ -1,3 +1,32 @@
 //! The operations: one verb a file. Knows nothing of HTTP, nor of which stores there are.
+//!
+//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`exchange`]; all end in [`open_session`], which holds the
+//! steps that no way in may forget. Ways out: [`sign_out`], [`revoke`]. Who is asking: [`bearer`]. What became of tokens:
+//! [`introspect`], [`sessions`]. The fleet's common ground: [`keys`] (the keyring's upkeep) and [`revocations`], which
+//! [`follow`] keeps up to date. Accounts: [`create_user`], [`import_users`], [`disable_user`], [`delete_user`],
+//! [`api_key`]. What they lean on: [`identity`], [`limit`], [`password`].
 
+pub mod api_key;
+pub mod bearer;
+pub mod create_user;
+pub mod delete_user;
+pub mod disable_user;
+pub mod exchange;
+pub mod failure;
+pub mod follow;
+pub mod identity;
+pub mod import_users;
+pub mod introspect;
+pub mod keys;
+pub mod limit;
+pub mod open_session;
 pub mod password;
+pub mod refresh;
+pub mod revocations;
+pub mod revoke;
+pub mod sessions;
+pub mod sign_in;
+pub mod sign_out;
+pub mod verify;
+
+pub use failure::Failure;

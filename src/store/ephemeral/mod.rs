@@ -115,8 +115,6 @@ pub enum Target {
         /// The last moment concerned.
         before: Timestamp,
     },
-    /// Every token signed by a key.
-    Key(String),
     /// An API key.
     ApiKey(ApiKeyId),
     /// Nothing is revoked, but the keyring has changed and is to be read again.

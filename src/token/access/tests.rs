@@ -219,7 +219,7 @@ fn only_keys_of_the_ring_count_and_revoked_ones_do_not() {
     let mine = Keyring::new(&ring, config::Algorithm::EdDsa).unwrap();
     let token = token(&mine);
     assert!(issuer().check(&token, &mine.keys(), NOW).is_ok());
-    ring.version += 1;
+    ring.edition += 1;
     let kid = ring.keys[0].kid.clone();
     ring.revoke(&kid, NOW, &chance).unwrap();
     mine.adopt(&ring).unwrap();

@@ -25,10 +25,9 @@ pub struct Keyring {
     algorithm: Algorithm,
 }
 
-/// The keys of one version of the ring, ready for use.
+/// The keys of one edition of the ring, ready for use.
 pub struct Keys {
-    /// The version of the ring.
-    pub version: u64,
+    ring: Ring,
     each: Vec<Arc<LiveKey>>,
     jwks: Arc<super::jwks::Jwks>,
 }
@@ -70,12 +69,10 @@ impl Keyring {
         self.now_in_force.load()
     }
 
-    /// Takes a newer version of the ring; an older or equal one changes nothing.
+    /// Takes another edition of the ring. Which one is to be believed is decided where the ring is kept.
     pub fn adopt(&self, ring: &Ring) -> Result<(), UnusableKey> {
-        if ring.version > self.keys().version {
-            let keys = Arc::new(Keys::new(ring, self.algorithm)?);
-            self.now_in_force
-                .rcu(|current| if keys.version > current.version { keys.clone() } else { current.clone() });
+        if *ring != self.keys().ring {
+            self.now_in_force.store(Arc::new(Keys::new(ring, self.algorithm)?));
         }
         Ok(())
     }
@@ -86,7 +83,12 @@ impl Keys {
         let each =
             ring.keys.iter().map(|key| LiveKey::new(key, algorithm).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         let jwks = Arc::new(super::jwks::Jwks::new(&ring.keys, algorithm));
-        Ok(Self { version: ring.version, each, jwks })
+        Ok(Self { ring: ring.clone(), each, jwks })
+    }
+
+    /// The ring itself.
+    pub fn ring(&self) -> &Ring {
+        &self.ring
     }
 
     /// The key that signs now: of those that may, the one that began last.

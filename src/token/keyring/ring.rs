@@ -16,11 +16,12 @@ use zeroize::Zeroizing;
 use crate::chance::Chance;
 use crate::time::Timestamp;
 
-/// All keys of one version of the ring.
-#[derive(Clone, Debug, Default)]
+/// All keys of one edition of the ring.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ring {
-    /// As the store counts it.
-    pub version: u64,
+    /// Rises with each change. It stands in the record itself, so that it goes on where it was when a store that was
+    /// emptied is given the ring back.
+    pub edition: u64,
     /// The keys, in the order in which they came.
     pub keys: Vec<Key>,
 }
@@ -102,7 +103,7 @@ impl Key {
 impl Ring {
     /// A first ring: one key, which signs at once, since there is nobody yet who could have cached a JWKS without it.
     pub fn first(now: Timestamp, chance: &Chance) -> Self {
-        Self { version: 0, keys: vec![Key::new(chance.bytes().into(), now, now)] }
+        Self { edition: 1, keys: vec![Key::new(chance.bytes().into(), now, now)] }
     }
 
     /// The key that signs now.
@@ -196,21 +197,28 @@ impl Ring {
 
     /// The record, to be sealed.
     pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-        let written = self.keys.iter().map(Written::from).collect::<Vec<_>>();
+        let written = Written { edition: self.edition, keys: self.keys.iter().map(WrittenKey::from).collect() };
         serde_json::to_vec(&written).map(Zeroizing::new).map_err(|_| Unreadable)
     }
 
-    /// The ring of that version, from its record.
-    pub fn from_bytes(version: u64, bytes: &[u8]) -> Result<Self, Unreadable> {
-        let written: Vec<Written> = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
-        let keys = written.into_iter().map(Key::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { version, keys })
+    /// The ring in a record.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
+        let written: Written = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
+        let keys = written.keys.into_iter().map(Key::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { edition: written.edition, keys })
     }
+}
+
+/// The ring as its record writes it.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    edition: u64,
+    keys: Vec<WrittenKey>,
 }
 
 /// A key as the record writes it; the public half and the name follow from the seed.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct WrittenKey {
     seed: Zeroizing<String>,
     announced_at: i64,
     signs_from: i64,
@@ -218,7 +226,7 @@ struct Written {
     revoked_at: Option<i64>,
 }
 
-impl From<&Key> for Written {
+impl From<&Key> for WrittenKey {
     fn from(key: &Key) -> Self {
         Self {
             seed: Zeroizing::new(URL_SAFE_NO_PAD.encode(key.seed.as_slice())),
@@ -229,9 +237,9 @@ impl From<&Key> for Written {
     }
 }
 
-impl TryFrom<Written> for Key {
+impl TryFrom<WrittenKey> for Key {
     type Error = Unreadable;
-    fn try_from(written: Written) -> Result<Self, Unreadable> {
+    fn try_from(written: WrittenKey) -> Result<Self, Unreadable> {
         let mut seed = Zeroizing::new([0; 32]);
         let read = URL_SAFE_NO_PAD.decode_slice(written.seed.as_bytes(), &mut *seed).map_err(|_| Unreadable)?;
         if read != seed.len() {

@@ -1,0 +1,78 @@
+//! What is handed down to every operation: a [`Node`], which all workers share, and an [`App`], a worker's view of it with
+//! connections of its own.
+//!
+//! Holds things and does nothing with them. Knows nothing of HTTP, nor of which stores it was given.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::api_key::KnownKeys;
+use crate::auth::password::{Hasher, Policy};
+use crate::auth::revocations::Revocations;
+use crate::auth::verify::Seen;
+use crate::chance::Chance;
+use crate::config::Config;
+use crate::store::{Accounts, Ephemeral};
+use crate::time::{Clock, Timestamp};
+use crate::token::access::Issuer;
+use crate::token::keyring::Keyring;
+use crate::token::keyring::ring::Lives;
+use crate::token::secret::Secrets;
+
+/// A worker's view: the node, and stores whose connections live on the worker's own runtime.
+#[derive(Clone)]
+pub struct App {
+    /// What all workers share.
+    pub node: Arc<Node>,
+    /// The store of what lasts.
+    pub accounts: Arc<dyn Accounts>,
+    /// The store of what expires.
+    pub ephemeral: Arc<dyn Ephemeral>,
+}
+
+/// What the workers of one process share.
+pub struct Node {
+    /// The settings.
+    pub config: Config,
+    /// The time.
+    pub clock: Clock,
+    /// Randomness.
+    pub chance: Chance,
+    /// What seals and proves.
+    pub secrets: Secrets,
+    /// The signing keys.
+    pub keyring: Keyring,
+    /// What every access token says, and is checked for.
+    pub issuer: Issuer,
+    /// What is no longer believed.
+    pub revocations: Revocations,
+    /// Tokens that were checked before.
+    pub seen: Seen,
+    /// API keys that were looked up before.
+    pub known_keys: KnownKeys,
+    /// The threads that hash passwords.
+    pub hasher: Hasher,
+    /// Which passwords are accepted.
+    pub password_policy: Policy,
+}
+
+impl App {
+    /// The time.
+    pub fn now(&self) -> Timestamp {
+        self.node.clock.now()
+    }
+}
+
+impl Node {
+    /// How long a revocation must be remembered: as long as any access token lives, or anything that is remembered of an API key.
+    pub fn remember(&self) -> Duration {
+        let access = self.config.api.native.access + self.config.tokens.leeway;
+        access.max(2 * crate::auth::api_key::REMEMBERED)
+    }
+
+    /// How long signing keys live. A key verifies as long as anything that it signed may still come back.
+    pub fn key_lives(&self) -> Lives {
+        let keys = &self.config.keys;
+        Lives { sign: keys.rotate_every, announce: keys.announce, retain: self.remember() + keys.jwks_max_age }
+    }
+}

@@ -1,0 +1,171 @@
+//! API keys: made, listed, deactivated, and recognised when they are handed in.
+//!
+//! A key is found by its visible prefix and compared by its SHA-256 in constant time; 160 random bits need no slow hash. What was
+//! looked up is remembered for a minute, and on each hit the time and the revocations are asked for again, so a
+//! deactivation or a disabled owner is felt as soon as it is heard.
+
+mod key;
+mod usage;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+use subtle::ConstantTimeEq;
+
+use super::Failure;
+use super::verify::Reason;
+use crate::app::App;
+use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::store::accounts::ApiKey;
+use crate::store::ephemeral::{Revocation, Target};
+use crate::time::Timestamp;
+
+pub use key::{NewKey, looks_like_one};
+pub use usage::note_usage;
+
+/// How long what was looked up is remembered at the most.
+pub const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// API keys that were looked up before, and when they were last used.
+pub struct KnownKeys {
+    by_digest: Cache<[u8; 32], Arc<KnownKey>>,
+    used: usage::Used,
+}
+
+/// A key that is good, and who stands behind it.
+#[derive(Clone, Debug)]
+pub struct KnownKey {
+    /// Its id.
+    pub id: ApiKeyId,
+    /// Its visible beginning.
+    pub prefix: String,
+    /// In whose name it acts.
+    pub user: UserId,
+    /// That user's address.
+    pub email: String,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// What it may be used for.
+    pub scopes: Vec<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+    read_at: Timestamp,
+}
+
+impl Default for KnownKeys {
+    fn default() -> Self {
+        Self {
+            by_digest: Cache::builder().max_capacity(100_000).time_to_live(REMEMBERED).build(),
+            used: usage::Used::default(),
+        }
+    }
+}
+
+impl KnownKey {
+    /// Whether the key may be used for each of `scopes`, which are separated by spaces.
+    pub fn allows(&self, scopes: &str) -> bool {
+        scopes.split_ascii_whitespace().all(|scope| self.scopes.iter().any(|has| has == scope))
+    }
+}
+
+/// What an API key is to be.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// In whose name it acts.
+    pub user: UserId,
+    /// The project it belongs to.
+    pub project: ProjectId,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Vec<String>,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes an API key. The whole key is told this once.
+pub async fn create(app: &App, wanted: Wanted) -> Result<(ApiKey, NewKey), Failure> {
+    let now = app.now();
+    // A prefix has 60 random bits: that one is taken is an owner who has just been deleted, or chance gone wrong.
+    for _ in 0..2 {
+        let key = NewKey::draw(&app.node.chance);
+        let row = ApiKey {
+            id: ApiKeyId::new(now, &app.node.chance),
+            project: wanted.project,
+            user: wanted.user,
+            prefix: key.prefix().to_owned(),
+            digest: key.digest(),
+            name: wanted.name.clone(),
+            scopes: wanted.scopes.clone(),
+            last_used_at: None,
+            expires_at: wanted.expires_at,
+            deactivated_at: None,
+            created_at: now,
+            updated_at: now,
+        };
+        if app.accounts.create_api_key(&row).await? {
+            return Ok((row, key));
+        }
+    }
+    Err(Failure::Absent)
+}
+
+/// Deactivates a project's key: no node believes it, or a token made from it, once it has heard of it. Again: the same answer.
+pub async fn deactivate(app: &App, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
+    let now = app.now();
+    let row = app.accounts.deactivate_api_key(project, key, now).await?.ok_or(Failure::Absent)?;
+    let until = now + app.node.remember();
+    let revocation = Revocation { target: Target::ApiKey(key), until };
+    app.ephemeral.revoke(&revocation, now).await?;
+    app.node.revocations.learn(&revocation);
+    Ok(row)
+}
+
+/// Who stands behind `key`. Costs a query unless it was asked within the last minute.
+pub async fn known(app: &App, key: &str) -> Result<Arc<KnownKey>, Failure> {
+    let node = &app.node;
+    let now = app.now();
+    let Some(digest) = key::well_formed(key).then(|| key::digest_of(key)) else {
+        return Err(Reason::UnknownKey.into());
+    };
+    let remembered = node.known_keys.by_digest.get(&digest);
+    let fresh = remembered.filter(|known| !node.revocations.revoked_key(known.id, known.user, known.read_at));
+    let known = match fresh {
+        Some(known) => known,
+        None => {
+            node.known_keys.by_digest.invalidate(&digest);
+            let known = Arc::new(look_up(app, key, &digest, now).await?);
+            node.known_keys.by_digest.insert(digest, known.clone());
+            known
+        }
+    };
+    if known.expires_at.is_some_and(|end| end <= now) {
+        return Err(Reason::ExpiredKey.into());
+    }
+    node.known_keys.used.note(known.id, now);
+    Ok(known)
+}
+
+async fn look_up(app: &App, key: &str, digest: &[u8; 32], now: Timestamp) -> Result<KnownKey, Failure> {
+    let unknown = || Failure::from(Reason::UnknownKey);
+    let prefix = key::prefix_of(key).ok_or_else(unknown)?;
+    let (row, owner) = app.accounts.api_key(prefix).await?.ok_or_else(unknown)?;
+    let same = bool::from(row.digest[..].ct_eq(&digest[..]));
+    if !same || row.deactivated_at.is_some() || owner.disabled {
+        return Err(unknown());
+    }
+    Ok(KnownKey {
+        id: row.id,
+        prefix: row.prefix,
+        user: owner.id,
+        email: owner.email,
+        project: row.project,
+        scopes: row.scopes,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        read_at: now,
+    })
+}

@@ -1,0 +1,52 @@
+//! Who is asking: the user and the rights behind a credential.
+
+use super::Failure;
+use super::verify::{Credential, Demand, Reason, verify};
+use crate::app::App;
+use crate::id::{SessionId, UserId};
+use crate::store::accounts::{Find, User};
+
+/// Somebody whose credential is good.
+#[derive(Clone)]
+pub struct Caller {
+    /// Who it is.
+    pub user: UserId,
+    /// In which session, if it is in one.
+    pub session: Option<SessionId>,
+    credential: Credential,
+}
+
+/// Recognises the caller by an access token or an API key.
+pub async fn caller(app: &App, credential: Option<&str>) -> Result<Caller, Failure> {
+    let credential = credential.ok_or(Failure::NoCredentials)?;
+    let credential = verify(app, credential, Demand::default()).await?;
+    let (user, session) = match &credential {
+        Credential::Token(token) => (token.user.ok_or(Reason::UnknownKey)?, token.session),
+        Credential::ApiKey(key) => (key.user, None),
+    };
+    Ok(Caller { user, session, credential })
+}
+
+impl Caller {
+    /// The session of a caller who acts as a person, not through an API key.
+    pub fn in_session(&self) -> Result<SessionId, Failure> {
+        self.session.ok_or(Failure::NotPermitted)
+    }
+
+    /// Demands a scope: of an API key, and of a token made from one. A person in a session has no scopes, and so
+    /// none of the rights that only a scope gives.
+    pub fn must_have(&self, scope: &str) -> Result<(), Failure> {
+        let demand = Demand { audience: None, scope: Some(scope) };
+        self.credential.meets(demand).map_err(|_| Failure::NotPermitted)
+    }
+
+    /// Demands a superuser, as the row says now and not as the token said when it was made; through an API key, one with
+    /// the scope `admin` besides.
+    pub async fn must_be_superuser(&self, app: &App) -> Result<User, Failure> {
+        if self.session.is_none() {
+            self.must_have("admin")?;
+        }
+        let user = app.accounts.user(Find::Id(self.user)).await?;
+        user.filter(|user| user.superuser && !user.disabled).ok_or(Failure::NotPermitted)
+    }
+}

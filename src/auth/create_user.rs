@@ -1,0 +1,60 @@
+//! Making a user with its personal project.
+
+use super::Failure;
+use super::identity::{Email, Username};
+use super::password::Password;
+use crate::app::App;
+use crate::id::{ProjectId, UserId};
+use crate::store::accounts::{Created, NewUser, User};
+
+/// What the user is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// In any spelling.
+    pub email: String,
+    /// In any spelling.
+    pub username: Option<String>,
+    /// As its owner writes it.
+    pub full_name: Option<String>,
+    /// None: the user signs in by other means.
+    pub password: Option<Password>,
+    /// Whether the address is known to be the user's.
+    pub verified: bool,
+    /// Whether the user may do everything.
+    pub superuser: bool,
+    /// What else the user may do.
+    pub roles: Vec<String>,
+}
+
+/// Makes a user. What is wrong with the wish is said before anything is hashed.
+pub async fn create_user(app: &App, wanted: Wanted) -> Result<User, Failure> {
+    let email = Email::read(&wanted.email)?;
+    let username = wanted.username.as_deref().map(Username::read).transpose()?;
+    let password_hash = match &wanted.password {
+        Some(password) => {
+            app.node.password_policy.check(password)?;
+            Some(app.node.hasher.hash(password).await?)
+        }
+        None => None,
+    };
+    let now = app.now();
+    let user = NewUser {
+        id: UserId::new(now, &app.node.chance),
+        email: email.as_str().to_owned(),
+        username_key: username.as_ref().map(|name| name.key().to_owned()),
+        username: username.map(|name| name.shown().to_owned()),
+        full_name: wanted.full_name,
+        password_hash,
+        verified: wanted.verified,
+        disabled: false,
+        superuser: wanted.superuser,
+        roles: wanted.roles,
+        project: ProjectId::new(now, &app.node.chance),
+        created_at: now,
+    };
+    match app.accounts.create_user(&user).await? {
+        Created::Created(user) => Ok(*user),
+        Created::EmailTaken => Err(Failure::EmailTaken),
+        Created::UsernameTaken => Err(Failure::UsernameTaken),
+    }
+}

@@ -1,0 +1,16 @@
+//! Disabling and enabling a user. A disabled one is out everywhere at once: the row outlives Redis, the sessions end.
+
+use super::Failure;
+use super::sign_out::sign_out_for_good;
+use crate::app::App;
+use crate::id::UserId;
+use crate::store::accounts::User;
+
+/// Disables or enables a user. The row goes first: should ending the sessions fail, doing it again ends them.
+pub async fn set_disabled(app: &App, user: UserId, disabled: bool) -> Result<User, Failure> {
+    let user = app.accounts.set_disabled(user, disabled, app.now()).await?.ok_or(Failure::Absent)?;
+    if disabled {
+        sign_out_for_good(app, user.id, user.sessions_valid_after).await?;
+    }
+    Ok(user)
+}

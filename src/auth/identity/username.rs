@@ -1,0 +1,81 @@
+//! Usernames: shown as their owners write them, unique in one folded form.
+
+use unicode_normalization::UnicodeNormalization;
+
+/// A username: as written, and its unique form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Username {
+    shown: String,
+    key: String,
+}
+
+/// Why a text is not a username.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadUsername {
+    /// Nothing there.
+    #[error("it is empty")]
+    Empty,
+    /// More than 64 characters.
+    #[error("it is longer than {} characters", MAX)]
+    TooLong,
+    /// A control character, a line break, an invisible character, or an `@`, by which addresses are told from names.
+    #[error("it has a character that a username cannot have")]
+    Character,
+}
+
+const MAX: usize = 64;
+
+impl Username {
+    /// The username in `text`.
+    pub fn read(text: &str) -> Result<Self, BadUsername> {
+        let shown = text.trim().nfc().collect::<String>();
+        if shown.is_empty() {
+            return Err(BadUsername::Empty);
+        }
+        if shown.chars().count() > MAX {
+            return Err(BadUsername::TooLong);
+        }
+        // NFKC before and after folding: what looks the same by compatibility is the same name.
+        let key = shown.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>();
+        let bad = |c: char| c.is_control() || c == '@' || (c.is_whitespace() && c != ' ') || unseen(c);
+        if shown.chars().any(bad) || key.chars().any(bad) {
+            return Err(BadUsername::Character);
+        }
+        Ok(Self { shown, key })
+    }
+
+    /// As its owner writes it.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// The form that is unique.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+}
+
+fn unseen(c: char) -> bool {
+    matches!(u32::from(c), 0xAD | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xE0000..=0xE0FFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_look_the_same_are_the_same() {
+        let key = |text: &str| Username::read(text).unwrap().key;
+        assert_eq!(key("JohnDoe"), key(" johndoe "));
+        assert_eq!(key("Ｊohn"), key("john"));
+        assert_eq!(key("Jos\u{e9}"), key("JOSE\u{301}"));
+        assert_eq!(Username::read(" JohnDoe ").unwrap().shown(), "JohnDoe");
+    }
+
+    #[test]
+    fn what_is_no_name_is_refused() {
+        for text in ["", "  ", "a@b", "a＠b", "a\nb", "a\0b", "a\u{200b}b", "a\u{202e}b", &"a".repeat(65)] {
+            assert!(Username::read(text).is_err(), "{text:?}");
+        }
+    }
+}

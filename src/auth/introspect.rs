@@ -1,0 +1,34 @@
+//! What a token is worth right now (RFC 7662): access token, refresh token or API key.
+
+use std::sync::Arc;
+
+use super::Failure;
+use super::verify::{Credential, Demand, verify};
+use crate::app::App;
+use crate::store::ephemeral::Session;
+use crate::token::refresh::Refresh;
+
+/// What was found.
+pub enum Introspected {
+    /// A credential that is good.
+    Credential(Credential),
+    /// A refresh token in force, and its session.
+    Refresh(Arc<Session>),
+    /// Nothing that is good; why is not told.
+    Inactive,
+}
+
+/// Looks at `token` without using it.
+pub async fn introspect(app: &App, token: &str) -> Result<Introspected, Failure> {
+    if let Some(refresh) = Refresh::read(token, &app.node.secrets) {
+        let session = app.ephemeral.session(refresh.user, refresh.session, app.now()).await?;
+        let floor = app.node.revocations.floor();
+        let in_force = session.filter(|session| session.counter <= refresh.counter && session.opened_at >= floor);
+        return Ok(in_force.map_or(Introspected::Inactive, |session| Introspected::Refresh(Arc::new(session))));
+    }
+    match verify(app, token, Demand::default()).await {
+        Ok(credential) => Ok(Introspected::Credential(credential)),
+        Err(Failure::BadCredentials(_)) => Ok(Introspected::Inactive),
+        Err(failure) => Err(failure),
+    }
+}

@@ -1,0 +1,125 @@
+//! The steps that every way in shares, so that no way in can forget one: whether the user may sign in at all, the session
+//! record, and the pair of tokens. Knows nothing of how the user was recognised.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::Failure;
+use crate::app::App;
+use crate::config;
+use crate::id::{SessionId, TokenId};
+use crate::store::accounts::User;
+use crate::store::ephemeral::{Opened, Session};
+use crate::time::Timestamp;
+use crate::token::access::{Mint, further_claims};
+use crate::token::refresh::Refresh;
+
+/// By which door somebody comes: the dialect and its lifetimes, the address and the agent.
+#[derive(Clone, Copy, Debug)]
+pub struct Door<'a> {
+    /// The dialect's name.
+    pub dialect: &'static str,
+    /// How long what it hands out lives.
+    pub lives: &'a config::Dialect,
+    /// Where the request came from.
+    pub address: IpAddr,
+    /// What sent it.
+    pub agent: Option<&'a str>,
+}
+
+/// What a sign-in or a refresh hands out.
+#[derive(Clone, Debug)]
+pub struct Pair {
+    /// The access token.
+    pub access: String,
+    /// How long it lives.
+    pub access_lives: Duration,
+    /// The refresh token.
+    pub refresh: String,
+    /// Until when it is good if it is not used before.
+    pub refresh_until: Timestamp,
+    /// The session.
+    pub session: Session,
+}
+
+/// What access tokens say of their user.
+#[derive(Serialize)]
+struct Profile<'a> {
+    email: &'a str,
+    email_verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preferred_username: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    roles: &'a [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    superuser: bool,
+}
+
+/// As much of a user agent as is worth keeping.
+const AGENT: usize = 200;
+
+/// Opens a session for a user who has been recognised, by the row as it was read then.
+pub async fn open_session(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
+    if user.disabled {
+        return Err(Failure::Disabled);
+    }
+    let now = app.now();
+    let session = Session {
+        id: SessionId::new(now, &app.node.chance),
+        user: user.id,
+        counter: 0,
+        opened_at: now,
+        used_at: now,
+        rotated_at: now,
+        idle: door.lives.idle,
+        ends_at: now + door.lives.absolute,
+        dialect: door.dialect.to_owned(),
+        address: door.address.to_string(),
+        agent: door.agent.unwrap_or_default().chars().take(AGENT).collect(),
+        profile: profile(user)?,
+    };
+    match app.ephemeral.open_session(&session, user.sessions_valid_after).await? {
+        Opened::Opened => pair(app, session, door.lives.access, now),
+        // The password that was right when it was read is no longer.
+        Opened::Superseded => Err(Failure::WrongPassword),
+    }
+}
+
+/// The claims that a user's tokens carry, as they are kept with the session.
+pub fn profile(user: &User) -> Result<String, Failure> {
+    let profile = Profile {
+        email: &user.email,
+        email_verified: user.verified,
+        preferred_username: user.username.as_deref(),
+        roles: &user.roles,
+        superuser: user.superuser,
+    };
+    further_claims(&profile).map_err(|_| Failure::Internal("a profile that does not serialise"))
+}
+
+/// The tokens of a session as it stands: one signature, one MAC.
+pub(super) fn pair(app: &App, session: Session, lives: Duration, now: Timestamp) -> Result<Pair, Failure> {
+    let node = &app.node;
+    let keys = node.keyring.keys();
+    let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
+    // No access token outlives its session.
+    let expires_at = (now + lives).min(session.ends_at);
+    let mint = Mint {
+        user: session.user,
+        session: Some(session.id),
+        api_key: None,
+        token: TokenId::new(now, &node.chance),
+        issued_at: now,
+        expires_at,
+        profile: &session.profile,
+    };
+    Ok(Pair {
+        access: node.issuer.mint(&mint, key),
+        access_lives: expires_at.since(now),
+        refresh: Refresh { user: session.user, session: session.id, counter: session.counter }.mint(&node.secrets),
+        refresh_until: session.expires_at(),
+        session,
+    })
+}

@@ -1,0 +1,116 @@
+//! What this node no longer believes, in memory, so that a check costs no round trip.
+//!
+//! Fed by [`super::follow`] and, for what was done on this very node, by the operation itself, so that its own caller sees it
+//! at once. Forgets what no token can be concerned by any more. Ids are UUIDs, so one map holds tokens, sessions, users
+//! and API keys without a clash. Knows nothing of where revocations are kept.
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::id::{ApiKeyId, UserId};
+use crate::store::ephemeral::{Revocation, Target};
+use crate::time::Timestamp;
+use crate::token::access::Verified;
+
+/// The revocations that still matter.
+#[derive(Default)]
+pub struct Revocations {
+    marks: papaya::HashMap<[u8; 16], Mark>,
+    /// How many marks there are, so that the usual case, none, is one load.
+    count: AtomicUsize,
+    /// The moment before which nothing counts.
+    floor: AtomicI64,
+    /// When the store was last heard, found empty or not.
+    heard: AtomicI64,
+}
+
+#[derive(Clone, Copy)]
+struct Mark {
+    /// The last moment of making that is concerned.
+    before: Timestamp,
+    until: Timestamp,
+}
+
+const EVER: Timestamp = Timestamp::from_millis(i64::MAX);
+
+impl Revocations {
+    /// Whether the token is no longer to be believed.
+    pub fn revoked(&self, token: &Verified) -> bool {
+        if token.issued_at.millis() < self.floor.load(Ordering::Relaxed) {
+            return true;
+        }
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let ids = [
+            token.session.as_ref().map(|id| id.as_bytes()),
+            token.token.as_ref().map(|id| id.as_bytes()),
+            token.user.as_ref().map(|id| id.as_bytes()),
+            token.api_key.as_ref().map(|id| id.as_bytes()),
+        ];
+        ids.into_iter().flatten().any(|id| self.marked(id, token.issued_at))
+    }
+
+    /// Whether what was read of an API key at `read_at` is no longer to be believed.
+    pub fn revoked_key(&self, key: ApiKeyId, user: UserId, read_at: Timestamp) -> bool {
+        self.count.load(Ordering::Acquire) != 0
+            && (self.marked(key.as_bytes(), read_at) || self.marked(user.as_bytes(), read_at))
+    }
+
+    fn marked(&self, id: &[u8; 16], made_at: Timestamp) -> bool {
+        self.marks.pin().get(id).is_some_and(|mark| made_at <= mark.before)
+    }
+
+    /// Takes in a revocation; one that is known already changes nothing.
+    pub fn learn(&self, revocation: &Revocation) {
+        let (id, before) = match &revocation.target {
+            Target::Token(id) => (*id.as_bytes(), EVER),
+            Target::Session(id) => (*id.as_bytes(), EVER),
+            Target::ApiKey(id) => (*id.as_bytes(), EVER),
+            Target::User { user, before } => (*user.as_bytes(), *before),
+            Target::Ring | Target::Floor => return,
+        };
+        let mark = Mark { before, until: revocation.until };
+        let marks = self.marks.pin();
+        let merge = |old: &Mark| Mark { before: old.before.max(before), until: old.until.max(mark.until) };
+        marks.update_or_insert(id, merge, mark);
+        self.count.store(marks.len(), Ordering::Release);
+    }
+
+    /// Forgets what has run out.
+    pub fn forget(&self, now: Timestamp) {
+        let marks = self.marks.pin();
+        marks.retain(|_, mark| mark.until > now);
+        self.count.store(marks.len(), Ordering::Release);
+    }
+
+    /// Raises the floor; it never sinks.
+    pub fn raise_floor(&self, floor: Timestamp) {
+        self.floor.fetch_max(floor.millis(), Ordering::Relaxed);
+    }
+
+    /// The moment before which nothing counts.
+    pub fn floor(&self) -> Timestamp {
+        Timestamp::from_millis(self.floor.load(Ordering::Relaxed))
+    }
+
+    /// Notes that the store was heard.
+    pub fn hear(&self, now: Timestamp) {
+        self.heard.store(now.millis(), Ordering::Relaxed);
+    }
+
+    /// How long the store has not been heard.
+    pub fn silence(&self, now: Timestamp) -> Duration {
+        now.since(Timestamp::from_millis(self.heard.load(Ordering::Relaxed)))
+    }
+
+    /// How many revocations are remembered.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether none is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,26 @@
+//! Revoking a token of either kind (RFC 7009). A token that is not ours or no longer good is as revoked as it can be.
+
+use super::Failure;
+use super::sign_out::sign_out;
+use super::verify::access_token;
+use crate::app::App;
+use crate::store::ephemeral::{Revocation, Target, Which};
+use crate::token::refresh::Refresh;
+
+/// Revokes `token`: the session of a refresh token, the token alone of an access token.
+pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
+    if let Some(refresh) = Refresh::read(token, &app.node.secrets) {
+        sign_out(app, refresh.user, Which::One(refresh.session)).await?;
+        return Ok(());
+    }
+    let Ok(verified) = access_token(app, token) else { return Ok(()) };
+    let target = match (verified.token, verified.session) {
+        (Some(token), _) => Target::Token(token),
+        (None, Some(session)) => Target::Session(session),
+        (None, None) => return Ok(()),
+    };
+    let revocation = Revocation { target, until: verified.expires_at + app.node.issuer.leeway() };
+    app.ephemeral.revoke(&revocation, app.now()).await?;
+    app.node.revocations.learn(&revocation);
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! A user's sessions, to be looked at.
+
+use super::Failure;
+use crate::app::App;
+use crate::id::UserId;
+use crate::store::ephemeral::Session;
+
+/// The sessions of `user` that are not over, the newest first.
+pub async fn sessions(app: &App, user: UserId) -> Result<Vec<Session>, Failure> {
+    let floor = app.node.revocations.floor();
+    let mut sessions = app.ephemeral.sessions(user, app.now()).await?;
+    sessions.retain(|session| session.opened_at >= floor);
+    Ok(sessions)
+}

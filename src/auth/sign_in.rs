@@ -1,0 +1,47 @@
+//! Signing in with a password.
+//!
+//! Nothing tells a known name from an unknown one: both take their turn at the limits and one hash of the same cost, and fail
+//! with the same words. A disabled user is told so only with the right password.
+
+use std::net::IpAddr;
+
+use super::open_session::{Door, Pair, open_session};
+use super::password::{Password, Verdict};
+use super::{Failure, identity::Login, limit};
+use crate::app::App;
+use crate::store::accounts::{Find, User};
+
+/// Recognises a user by name and password, and opens a session.
+pub async fn sign_in(app: &App, login: &str, password: &Password, door: Door<'_>) -> Result<Pair, Failure> {
+    let user = recognise(app, login, password, door.address).await?;
+    open_session(app, &user, door).await
+}
+
+/// Recognises a user by name and password; the row is as it was when the password was read.
+pub async fn recognise(app: &App, login: &str, password: &Password, address: IpAddr) -> Result<User, Failure> {
+    let login = Login::read(login);
+    limit::sign_in(app, login.as_ref(), address).await?;
+    let user = match &login {
+        Some(Login::Email(email)) => app.accounts.user(Find::Email(email.as_str())).await?,
+        Some(Login::Username(username)) => app.accounts.user(Find::UsernameKey(username.key())).await?,
+        None => None,
+    };
+    let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
+    let verdict = app.node.hasher.verify(password, stored).await?;
+    match (verdict, user) {
+        (Verdict::Right { upgrade }, Some(user)) => {
+            if let (Some(new), Some(old)) = (upgrade, stored_hash(&user)) {
+                // Whether it succeeds decides nothing: the old hash is as good as before.
+                if let Err(error) = app.accounts.rehash(user.id, old, &new).await {
+                    tracing::warn!(user = %user.id, %error, "a password hash could not be renewed");
+                }
+            }
+            Ok(user)
+        }
+        (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => Err(Failure::WrongPassword),
+    }
+}
+
+fn stored_hash(user: &User) -> Option<&crate::store::accounts::PasswordHash> {
+    user.password_hash.as_ref()
+}

@@ -1,0 +1,43 @@
+//! Ending sessions: one, the others, all of a user's, everyone's.
+//!
+//! When any of these returns, no refresh succeeds any more and the revocation of the access tokens is written; this node
+//! refuses them at once, the others as soon as they hear of it. Knows nothing of who may do this.
+
+use super::Failure;
+use crate::app::App;
+use crate::id::UserId;
+use crate::store::ephemeral::{Revocation, Target, Which};
+use crate::time::Timestamp;
+
+/// Ends a user's sessions and says how many there were.
+pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Failure> {
+    end(app, user, which, None).await
+}
+
+/// Ends all of a user's sessions and every sign-in that is under way: the password or the standing of the user has changed, as
+/// the row now says with `valid_after`.
+pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) -> Result<u64, Failure> {
+    end(app, user, Which::All, Some(valid_after)).await
+}
+
+/// Ends every session of everyone and makes every token invalid that was made until now.
+pub async fn sign_out_everyone(app: &App) -> Result<(), Failure> {
+    let now = app.now();
+    app.ephemeral.raise_floor(now).await?;
+    app.node.revocations.raise_floor(now);
+    Ok(())
+}
+
+async fn end(app: &App, user: UserId, which: Which, valid_after: Option<Timestamp>) -> Result<u64, Failure> {
+    let now = app.now();
+    let until = now + app.node.remember();
+    let ended = app.ephemeral.end_sessions(user, which, valid_after, until, now).await?;
+    let target = match which {
+        Which::One(session) => Target::Session(session),
+        Which::All => Target::User { user, before: now },
+        // Which sessions those were only the store knows: this node hears it as the others do.
+        Which::Others(_) => return Ok(ended),
+    };
+    app.node.revocations.learn(&Revocation { target, until });
+    Ok(ended)
+}
