@@ -9,3 +9,4 @@ pub mod id;
 pub mod store;
 pub mod time;
 pub mod token;
+pub mod web;

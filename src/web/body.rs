@@ -1,0 +1,95 @@
+//! Bodies, read whole and in bounds. Knows nothing of what is in them.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use hyper::body::Body;
+
+use super::rejection::Rejection;
+
+/// Reads a body of at most `limit` bytes that arrives within `patience`.
+pub(super) async fn read<B>(mut body: B, limit: usize, patience: Duration) -> Result<Bytes, Rejection>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    // What says of itself that it is too large need not be waited for.
+    if body.size_hint().lower() > limit as u64 {
+        return Err(Rejection::TooLarge { limit });
+    }
+    let arrival = async {
+        let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
+        if first.len() > limit {
+            return Err(Rejection::TooLarge { limit });
+        }
+        // Nearly every body here is one frame, which is then not copied.
+        let Some(second) = next(&mut body).await? else { return Ok(first) };
+        let mut whole = BytesMut::with_capacity((first.len() + second.len()).min(limit));
+        whole.extend_from_slice(&first);
+        let mut more = Some(second);
+        while let Some(piece) = more {
+            if whole.len() + piece.len() > limit {
+                return Err(Rejection::TooLarge { limit });
+            }
+            whole.extend_from_slice(&piece);
+            more = next(&mut body).await?;
+        }
+        Ok(whole.freeze())
+    };
+    tokio::time::timeout(patience, arrival).await.unwrap_or(Err(Rejection::BodyTimeout))
+}
+
+async fn next<B>(body: &mut B) -> Result<Option<Bytes>, Rejection>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    loop {
+        match body.frame().await {
+            None => return Ok(None),
+            Some(Err(_)) => return Err(Rejection::unreadable("the body ended early", 0)),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => return Ok(Some(data)),
+                Err(_trailers) => {}
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::{Full, StreamBody};
+    use hyper::body::Frame;
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    fn pieces(pieces: &[&'static str]) -> impl Body<Data = Bytes, Error = std::io::Error> + Unpin + use<> {
+        let frames: Vec<_> = pieces.iter().map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes())))).collect();
+        StreamBody::new(futures_util::stream::iter(frames))
+    }
+
+    #[tokio::test]
+    async fn a_body_is_read_whole_up_to_its_bound() {
+        assert_eq!(read(Full::new(Bytes::from("abc")), 3, PATIENCE).await.unwrap(), "abc");
+        assert_eq!(read(Full::new(Bytes::new()), 3, PATIENCE).await.unwrap(), "");
+        assert_eq!(read(pieces(&["a", "", "b", "c"]), 3, PATIENCE).await.unwrap(), "abc");
+        let too_large = Err(Rejection::TooLarge { limit: 3 });
+        assert_eq!(read(Full::new(Bytes::from("abcd")), 3, PATIENCE).await, too_large);
+        assert_eq!(read(pieces(&["abcd"]), 3, PATIENCE).await, too_large);
+        assert_eq!(read(pieces(&["ab", "cd"]), 3, PATIENCE).await, too_large);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_unreadable() {
+        let frames = [Ok(Frame::data(Bytes::from("a"))), Err(std::io::Error::other("gone"))];
+        let broken = StreamBody::new(futures_util::stream::iter(frames));
+        assert!(matches!(read(broken, 3, PATIENCE).await, Err(Rejection::Unreadable { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let never = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
+        assert_eq!(read(never, 3, Duration::from_millis(1)).await, Err(Rejection::BodyTimeout));
+    }
+}

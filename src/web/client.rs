@@ -1,0 +1,141 @@
+//! Whose request it is, as far as addresses tell: the peer, or whom a trusted proxy says it speaks for.
+//!
+//! Only `X-Forwarded-For` is read, and only from a peer that the settings name; from the right, since each proxy appends
+//! the address it saw and everything to the left may be the client's own invention.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use http::{HeaderMap, HeaderName};
+
+use crate::config::Network;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Whose `X-Forwarded-For` is believed.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies(Vec<Network>);
+
+impl Proxies {
+    /// These and no others.
+    pub fn new(networks: Vec<Network>) -> Self {
+        Self(networks)
+    }
+
+    /// Whose request it is: the last address on its way here that is not one of ours.
+    pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client = peer.ip().to_canonical();
+        if self.0.is_empty() || !self.trust(client) {
+            return client;
+        }
+        let hops =
+            headers.get_all(X_FORWARDED_FOR).iter().rev().flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));
+        for hop in hops {
+            match std::str::from_utf8(hop).ok().and_then(address) {
+                Some(address) => client = address,
+                // What one of ours wrote is readable, so this was there before: the hop that passed it on is the client.
+                None => break,
+            }
+            if !self.trust(client) {
+                break;
+            }
+        }
+        client
+    }
+
+    fn trust(&self, address: IpAddr) -> bool {
+        self.0.iter().any(|network| contains(network, address))
+    }
+}
+
+/// The address by which a client is counted: an IPv6 client has a whole /64 to choose from, and is counted by that.
+pub fn counted_by(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+        v4 => v4,
+    }
+}
+
+/// An address as proxies write it: alone, with a port, or in brackets.
+fn address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address = match bracketed {
+        Some(v6) => v6.parse::<Ipv6Addr>().ok()?.into(),
+        None => text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|with_port| with_port.ip())).ok()?,
+    };
+    Some(address.to_canonical())
+}
+
+fn contains(network: &Network, address: IpAddr) -> bool {
+    let same = |one: u128, other: u128, width: u32| {
+        let bits = u32::from(network.bits).min(width);
+        bits == 0 || (one ^ other) >> (width - bits) == 0
+    };
+    match (network.address, address) {
+        (IpAddr::V4(one), IpAddr::V4(other)) => same(one.to_bits().into(), other.to_bits().into(), 32),
+        (IpAddr::V6(one), IpAddr::V6(other)) => same(one.to_bits(), other.to_bits(), 128),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn client(peer: &str, lines: &[&str]) -> String {
+        let network = |address: &str, bits| Network { address: address.parse().unwrap(), bits };
+        let proxies = Proxies::new(vec![network("10.0.0.0", 8), network("fd00::", 8), network("192.0.2.7", 32)]);
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
+        }
+        proxies.client(peer.parse().unwrap(), &headers).to_string()
+    }
+
+    #[test]
+    fn the_client_is_the_last_hop_that_is_not_ours() {
+        for (peer, lines, expected) in [
+            // Nobody asks a stranger.
+            ("203.0.113.1:1", &["198.51.100.1"][..], "203.0.113.1"),
+            ("192.0.2.8:1", &["198.51.100.1"], "192.0.2.8"),
+            ("10.1.2.3:1", &[], "10.1.2.3"),
+            ("10.1.2.3:1", &["198.51.100.1"], "198.51.100.1"),
+            ("192.0.2.7:1", &["198.51.100.1"], "198.51.100.1"),
+            // What stands further left is the client's own claim.
+            ("10.1.2.3:1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
+            ("10.1.2.3:1", &["1.1.1.1, 198.51.100.1, 10.9.9.9"], "198.51.100.1"),
+            ("10.1.2.3:1", &["1.1.1.1", "198.51.100.1 ,10.9.9.9"], "198.51.100.1"),
+            ("10.1.2.3:1", &["198.51.100.1", "10.9.9.9", "10.9.9.8"], "198.51.100.1"),
+            // All of the way is ours: the first hop is the client.
+            ("10.1.2.3:1", &["10.4.4.4, 10.9.9.9"], "10.4.4.4"),
+            // Garbage: whoever passed it on.
+            ("10.1.2.3:1", &["198.51.100.1, unknown, 10.9.9.9"], "10.9.9.9"),
+            ("10.1.2.3:1", &["unknown"], "10.1.2.3"),
+            ("10.1.2.3:1", &[""], "10.1.2.3"),
+            // With ports, in brackets, mapped.
+            ("10.1.2.3:1", &["198.51.100.1:4711"], "198.51.100.1"),
+            ("[fd12::1]:1", &["[2001:db8::1]:4711"], "2001:db8::1"),
+            ("[fd12::1]:1", &["[2001:db8::1]"], "2001:db8::1"),
+            ("[::ffff:10.1.2.3]:1", &["::ffff:198.51.100.1"], "198.51.100.1"),
+            ("[::ffff:203.0.113.1]:1", &["198.51.100.1"], "203.0.113.1"),
+        ] {
+            assert_eq!(client(peer, lines), expected, "{peer} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_ipv6_client_is_counted_by_its_64() {
+        let counted = |address: &str| counted_by(address.parse().unwrap()).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(counted("198.51.100.1"), "198.51.100.1");
+        assert_eq!(counted("::ffff:198.51.100.1"), "198.51.100.1");
+    }
+
+    #[test]
+    fn a_network_of_no_bits_is_everywhere() {
+        let everywhere = Network { address: "0.0.0.0".parse().unwrap(), bits: 0 };
+        assert!(contains(&everywhere, "203.0.113.1".parse().unwrap()));
+        assert!(!contains(&everywhere, "2001:db8::1".parse().unwrap()));
+    }
+}

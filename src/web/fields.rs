@@ -1,0 +1,351 @@
+//! Finds every fault of a value that did not become the type it was read into.
+//!
+//! Serde stops at the first fault. So a value is read again and again, each time with stand-ins where faults are known
+//! already: a stand-in becomes whatever it is asked to be, which lets the reading go on to the next fault. What is read
+//! with a stand-in is thrown away. Knows nothing of bodies.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::rejection::{Expected, Fault, Place, Rejection, Step, Trouble};
+
+/// Each fault costs a reading, so whoever sends more is told of these.
+const MOST_FAULTS: usize = 32;
+
+/// How values are written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// As JSON writes them.
+    Typed,
+    /// As texts, numbers and booleans too.
+    Texts,
+}
+
+/// Reads `value` into a `T`, or names its faults.
+pub(super) fn read<'de, T: Deserialize<'de>>(value: &Value, place: Place, values: Values) -> Result<T, Rejection> {
+    let mut faults: Vec<Fault> = Vec::new();
+    loop {
+        let node = Node { value: Some(value), at: Vec::new(), known: &faults, values };
+        match T::deserialize(node) {
+            Ok(read) if faults.is_empty() => return Ok(read),
+            Ok(_) => return Err(Rejection::Fields(faults)),
+            Err(Stop { path, trouble, .. }) => {
+                let path = path.unwrap_or_default();
+                // Not even a stand-in will do there, so what lies behind it stays unknown.
+                if faults.len() >= MOST_FAULTS || faults.iter().any(|known| known.path == path) {
+                    return Err(Rejection::Fields(faults));
+                }
+                faults.push(Fault { place, path, trouble });
+            }
+        }
+    }
+}
+
+/// Where a reading stopped, and why.
+#[derive(Debug)]
+struct Stop {
+    path: Option<Vec<Step>>,
+    missing: Option<&'static str>,
+    trouble: Trouble,
+}
+
+impl Stop {
+    fn of(trouble: Trouble) -> Self {
+        Self { path: None, missing: None, trouble }
+    }
+
+    /// The innermost place that learns of it is where it is.
+    fn at(mut self, at: &[Step]) -> Self {
+        if self.path.is_none() {
+            let missing = self.missing.map(|name| Step::Field(name.to_owned()));
+            self.path = Some(at.iter().cloned().chain(missing).collect());
+        }
+        self
+    }
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.trouble.fmt(f)
+    }
+}
+
+impl std::error::Error for Stop {}
+
+impl de::Error for Stop {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::of(Trouble::Invalid(message.to_string()))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self { path: None, missing: Some(field), trouble: Trouble::Missing }
+    }
+
+    /// Types that buffer before they read (`flatten`, untagged enums) say only here what they expected.
+    fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let expected = expected.to_string();
+        Self::of(match expected.as_str() {
+            "a string" | "a borrowed string" => Trouble::Not(Expected::Text),
+            "a boolean" => Trouble::Not(Expected::Boolean),
+            "f32" | "f64" => Trouble::Not(Expected::Number),
+            "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => Trouble::Not(Expected::Integer),
+            "a sequence" => Trouble::Not(Expected::List),
+            "a map" => Trouble::Not(Expected::Object),
+            _ => Trouble::Invalid(format!("must be {expected}")),
+        })
+    }
+
+    /// Without the value itself, which may be a secret.
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::of(Trouble::Invalid(format!("is out of range: must be {expected}")))
+    }
+
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::of(Trouble::Invalid(format!("must be one of: {}", expected.join(", "))))
+    }
+}
+
+/// A value on its way into a type, and the way to it. `None`: a stand-in.
+struct Node<'n> {
+    value: Option<&'n Value>,
+    at: Vec<Step>,
+    known: &'n [Fault],
+    values: Values,
+}
+
+impl<'n> Node<'n> {
+    fn child(&self, step: Step, value: Option<&'n Value>) -> Self {
+        let at: Vec<Step> = self.at.iter().cloned().chain([step]).collect();
+        let known_fault = self.known.iter().any(|fault| fault.path == at);
+        Self { value: value.filter(|_| !known_fault), at, known: self.known, values: self.values }
+    }
+
+    fn text(&self) -> Option<&'n str> {
+        self.value.filter(|_| self.values == Values::Texts).and_then(Value::as_str)
+    }
+
+    fn not<T>(&self, expected: Expected) -> Result<T, Stop> {
+        Err(Stop::of(Trouble::Not(expected)).at(&self.at))
+    }
+
+    fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        let number = |value: &Value| value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
+        let number = match (self.value, self.text()) {
+            (None, _) => Some(0),
+            (_, Some(text)) => text.parse().ok(),
+            (Some(value), None) => number(value),
+        };
+        match number {
+            Some(number) => match (u64::try_from(number), i64::try_from(number)) {
+                (Ok(number), _) => visitor.visit_u64(number),
+                (_, Ok(number)) => visitor.visit_i64(number),
+                _ => Err(Stop::of(Trouble::Invalid("is out of range".into()))),
+            }
+            .map_err(|stop: Stop| stop.at(&self.at)),
+            None => self.not(Expected::Integer),
+        }
+    }
+
+    fn number<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        let number = match (self.value, self.text()) {
+            (None, _) => Some(0.0),
+            (_, Some(text)) => text.parse().ok(),
+            (Some(value), None) => value.as_f64(),
+        };
+        match number {
+            Some(number) => visitor.visit_f64(number).map_err(|stop: Stop| stop.at(&self.at)),
+            None => self.not(Expected::Number),
+        }
+    }
+
+    fn object<'de, V: Visitor<'de>>(self, names: &'static [&'static str], visitor: V) -> Result<V::Value, Stop> {
+        let object = match self.value {
+            Some(Value::Object(object)) => Some(object),
+            None => None,
+            Some(_) => return self.not(Expected::Object),
+        };
+        let entries = Entries::of(&self, object, names);
+        visitor.visit_map(entries).map_err(|stop| stop.at(&self.at))
+    }
+}
+
+macro_rules! forward {
+    ($to:ident: $($name:ident)*) => {
+        $(fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+            self.$to(visitor)
+        })*
+    };
+}
+
+impl<'de> de::Deserializer<'de> for Node<'_> {
+    type Error = Stop;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        match self.value {
+            None | Some(Value::Null) => visitor.visit_unit().map_err(|stop: Stop| stop.at(&self.at)),
+            Some(Value::Bool(_)) => self.deserialize_bool(visitor),
+            Some(Value::Number(number)) if number.is_f64() => self.number(visitor),
+            Some(Value::Number(_)) => self.integer(visitor),
+            Some(Value::String(_)) => self.deserialize_str(visitor),
+            Some(Value::Array(_)) => self.deserialize_seq(visitor),
+            Some(Value::Object(_)) => self.object(&[], visitor),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        let boolean = match (self.value, self.text()) {
+            (None, _) => Some(false),
+            (_, Some("true" | "1")) => Some(true),
+            (_, Some("false" | "0")) => Some(false),
+            (Some(value), _) => value.as_bool(),
+        };
+        match boolean {
+            Some(boolean) => visitor.visit_bool(boolean).map_err(|stop: Stop| stop.at(&self.at)),
+            None => self.not(Expected::Boolean),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        match self.value.map_or(Some(""), Value::as_str) {
+            Some(text) => visitor.visit_str(text).map_err(|stop: Stop| stop.at(&self.at)),
+            None => self.not(Expected::Text),
+        }
+    }
+
+    forward!(integer: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64);
+    forward!(integer: deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64);
+    forward!(number: deserialize_f32 deserialize_f64);
+    forward!(deserialize_str: deserialize_string deserialize_char deserialize_identifier);
+    forward!(deserialize_str: deserialize_bytes deserialize_byte_buf);
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        match self.value {
+            None | Some(Value::Null) => visitor.visit_none(),
+            Some(_) => visitor.visit_some(self),
+        }
+    }
+
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_unit_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Stop> {
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Stop> {
+        let at = self.at.clone();
+        visitor.visit_newtype_struct(self).map_err(|stop| stop.at(&at))
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        let items = match self.value {
+            Some(Value::Array(items)) => items.as_slice(),
+            None => &[],
+            Some(_) => return self.not(Expected::List),
+        };
+        visitor.visit_seq(Items { node: &self, items, next: 0 }).map_err(|stop| stop.at(&self.at))
+    }
+
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Stop> {
+        self.deserialize_seq(visitor)
+    }
+
+    fn deserialize_tuple_struct<V: Visitor<'de>>(self, _: &'static str, _: usize, to: V) -> Result<V::Value, Stop> {
+        self.deserialize_seq(to)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        self.object(&[], visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        names: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
+        self.object(names, visitor)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Stop> {
+        let variant = match self.value {
+            Some(Value::String(variant)) => variant,
+            None => variants.first().copied().unwrap_or_default(),
+            Some(_) => return self.not(Expected::Text),
+        };
+        let variant: StrDeserializer<'_, Stop> = variant.into_deserializer();
+        visitor.visit_enum(variant).map_err(|stop| stop.at(&self.at))
+    }
+
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        visitor.visit_unit()
+    }
+}
+
+struct Items<'n, 'p> {
+    node: &'p Node<'n>,
+    items: &'n [Value],
+    next: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items<'_, '_> {
+    type Error = Stop;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
+        let Some(item) = self.items.get(self.next) else { return Ok(None) };
+        let node = self.node.child(Step::Item(self.next), Some(item));
+        self.next += 1;
+        seed.deserialize(node).map(Some)
+    }
+}
+
+/// An object's fields, and after them those that are known to be missing, as stand-ins.
+struct Entries<'n, 'p> {
+    node: &'p Node<'n>,
+    entries: std::vec::IntoIter<(&'n str, Option<&'n Value>)>,
+    value: Option<(&'n str, Option<&'n Value>)>,
+}
+
+impl<'n, 'p> Entries<'n, 'p> {
+    fn of(node: &'p Node<'n>, object: Option<&'n Map<String, Value>>, names: &'static [&'static str]) -> Self {
+        let mut entries: Vec<_> = match object {
+            Some(object) => object.iter().map(|(name, value)| (name.as_str(), Some(value))).collect(),
+            None => names.iter().map(|name| (*name, None)).collect(),
+        };
+        for fault in node.known {
+            if let Some((Step::Field(name), parent)) = fault.path.split_last()
+                && parent == node.at
+                && !entries.iter().any(|(known, _)| known == name)
+            {
+                entries.push((name, None));
+            }
+        }
+        Self { node, entries: entries.into_iter(), value: None }
+    }
+}
+
+impl<'de> MapAccess<'de> for Entries<'_, '_> {
+    type Error = Stop;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
+        self.value = self.entries.next();
+        let Some((name, _)) = self.value else { return Ok(None) };
+        seed.deserialize(IntoDeserializer::<Stop>::into_deserializer(name)).map(Some)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
+        let Some((name, value)) = self.value.take() else {
+            return Err(Stop::of(Trouble::Missing));
+        };
+        seed.deserialize(self.node.child(Step::Field(name.to_owned()), value))
+    }
+}

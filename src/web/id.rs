@@ -1,0 +1,110 @@
+//! The name one request goes by, in its answer and in the log. Says nothing of who asked.
+
+use std::cell::Cell;
+use std::fmt::{self, Write};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::chance::Chance;
+
+/// The header field a request's id comes and goes in.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longer ones are not taken over: they end up in every log line.
+const LONGEST: usize = 128;
+
+/// The name one request goes by.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// The id as a header field's value.
+    pub fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where ids come from: one of these a worker.
+///
+/// An id need not be secret, only never the same twice, so it is a random name for the worker and a count: drawing sixteen
+/// random bytes for each request would cost more than routing it.
+pub struct RequestIds {
+    worker: u64,
+    next: Cell<u64>,
+}
+
+impl RequestIds {
+    /// Ids that nobody else makes.
+    pub fn new(chance: &Chance) -> Self {
+        Self { worker: u64::from_be_bytes(chance.bytes()), next: Cell::new(0) }
+    }
+
+    /// The id that the client or a proxy gave the request, if it is fit to be logged and echoed; otherwise a new one.
+    pub fn of(&self, headers: &HeaderMap) -> RequestId {
+        match headers.get(X_REQUEST_ID) {
+            Some(given) if sane(given.as_bytes()) => RequestId(given.clone()),
+            _ => self.make(),
+        }
+    }
+
+    fn make(&self) -> RequestId {
+        let count = self.next.get();
+        self.next.set(count.wrapping_add(1));
+        let mut text = BytesMut::with_capacity(32);
+        let _ = write!(text, "{:016x}-{count:08x}", self.worker);
+        let text: Bytes = text.freeze();
+        RequestId(HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+    }
+}
+
+fn sane(given: &[u8]) -> bool {
+    let fit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
+    !given.is_empty() && given.len() <= LONGEST && given.iter().all(fit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(id: &'static [u8]) -> HeaderMap {
+        HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_bytes(id).unwrap())])
+    }
+
+    #[test]
+    fn a_sane_id_is_taken_over_and_no_other() {
+        let ids = RequestIds::new(&Chance::system());
+        assert_eq!(ids.of(&headers(b"a1-B2_c.d:e/f+g=@")).as_str(), "a1-B2_c.d:e/f+g=@");
+        for strange in [&b""[..], b"a b", b"<script>", b"a\"b", "zo\u{eb}".as_bytes(), &[b'a'; LONGEST + 1]] {
+            let headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_bytes(strange).unwrap())]);
+            assert_ne!(ids.of(&headers).value().as_bytes(), strange);
+        }
+    }
+
+    #[test]
+    fn no_two_ids_are_the_same() {
+        let (one, other) = (RequestIds::new(&Chance::system()), RequestIds::new(&Chance::system()));
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..100 {
+            assert!(seen.insert(one.make().as_str().to_owned()));
+            assert!(seen.insert(other.make().as_str().to_owned()));
+        }
+    }
+}

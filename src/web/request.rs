@@ -1,0 +1,220 @@
+//! A request as a handler gets it, and what reads its body in bounds. Knows nothing of what the fields mean.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, Method, Uri, request::Parts};
+use hyper::body::{Body, Incoming};
+use percent_encoding::percent_decode_str;
+use serde::de::DeserializeOwned;
+
+use super::id::{RequestId, RequestIds};
+use super::rejection::{Fault, Place, Rejection, Trouble};
+use super::{Proxies, body, client, json, multipart, pairs::Pairs};
+
+/// How much of a request is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// How large a body may be.
+    pub max_body: usize,
+    /// In what time a body must have arrived.
+    pub body_timeout: Duration,
+    /// In what time the answer must be ready.
+    pub request_timeout: Duration,
+}
+
+/// What turns a request off the wire into one for a handler: one of these a worker.
+pub struct Intake {
+    bounds: Bounds,
+    proxies: Proxies,
+    ids: RequestIds,
+}
+
+impl Intake {
+    /// Reads requests in these bounds, believing these proxies.
+    pub fn new(bounds: Bounds, proxies: Proxies, ids: RequestIds) -> Self {
+        Self { bounds, proxies, ids }
+    }
+
+    /// The request for a handler.
+    pub fn admit(&self, request: http::Request<Incoming>, peer: SocketAddr) -> Request {
+        let (head, body) = request.into_parts();
+        Request {
+            id: self.ids.of(&head.headers),
+            client: self.proxies.client(peer, &head.headers),
+            peer,
+            params: Vec::new(),
+            bounds: self.bounds,
+            head,
+            body: Some(body),
+        }
+    }
+}
+
+/// A request.
+pub struct Request {
+    head: Parts,
+    body: Option<Incoming>,
+    pub(super) params: Vec<(String, String)>,
+    id: RequestId,
+    peer: SocketAddr,
+    client: IpAddr,
+    bounds: Bounds,
+}
+
+impl Request {
+    /// The method; HEAD stays HEAD where a GET handler answers it.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// The target as it was sent.
+    pub fn uri(&self) -> &Uri {
+        &self.head.uri
+    }
+
+    /// The path as it was sent, percent-encoded.
+    pub fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// All header fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// A header field's value, where it is there once and is text.
+    pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
+        let mut all = self.head.headers.get_all(name).iter();
+        let first = all.next()?.to_str().ok()?;
+        all.next().is_none().then_some(first)
+    }
+
+    /// The name this request goes by.
+    pub fn id(&self) -> &RequestId {
+        &self.id
+    }
+
+    /// Who is at the other end of the connection.
+    pub fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// Whose request it is: the peer, or whom a trusted proxy speaks for.
+    pub fn client(&self) -> IpAddr {
+        self.client
+    }
+
+    /// The address by which this client is counted: IPv6 by its /64.
+    pub fn counted_by(&self) -> IpAddr {
+        client::counted_by(self.client)
+    }
+
+    /// What the client calls itself.
+    pub fn agent(&self) -> Option<&str> {
+        self.header(USER_AGENT)
+    }
+
+    /// The token of `Authorization: Bearer …` (RFC 6750, 2.1; the scheme's case does not matter: RFC 9110, 11.1).
+    ///
+    /// Two `Authorization` fields are as good as none: a proxy may have checked the other.
+    pub fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.header(AUTHORIZATION)?.split_once(' ')?;
+        let token = token.trim_matches(' ');
+        (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    }
+
+    /// A parameter of the path, decoded. A route that names it has it, so an empty one means a misspelt name.
+    pub fn param(&self, name: &str) -> &str {
+        self.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// What follows `?`, decoded.
+    ///
+    /// # Errors
+    /// [`Rejection::Fields`] if it is not UTF-8 once decoded.
+    pub fn query(&self) -> Result<Pairs, Rejection> {
+        let query = self.head.uri.query().unwrap_or_default();
+        Pairs::urlencoded(query.as_bytes(), Place::Query).map_err(|_| {
+            let trouble = Trouble::Invalid("is not UTF-8".into());
+            Rejection::field(Fault { place: Place::Query, path: Vec::new(), trouble })
+        })
+    }
+
+    /// The body as it stands, whatever its media type. A second reading finds it empty.
+    ///
+    /// # Errors
+    /// [`Rejection::TooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Unreadable`].
+    pub async fn bytes(&mut self) -> Result<Bytes, Rejection> {
+        match self.body.take() {
+            Some(body) => body::read(body, self.bounds.max_body, self.bounds.body_timeout).await,
+            None => Ok(Bytes::new()),
+        }
+    }
+
+    /// The body, which must say that it is JSON; for those who read it with [`json::read`] without copying.
+    ///
+    /// # Errors
+    /// [`Rejection::UnsupportedMediaType`] and those of [`Request::bytes`].
+    pub async fn json_bytes(&mut self) -> Result<Bytes, Rejection> {
+        match self.header(CONTENT_TYPE) {
+            Some(media_type) if json::is_media_type(media_type) => self.bytes().await,
+            // Nothing at all was sent: say what is missing, not that the nothing is of the wrong type.
+            None if !self.head.headers.contains_key(CONTENT_TYPE) && self.has_no_body() => Ok(Bytes::new()),
+            _ => Err(Rejection::UnsupportedMediaType),
+        }
+    }
+
+    /// The body, read as JSON into a `T`. Unknown fields are ignored; of a field that is there twice the last counts.
+    ///
+    /// # Errors
+    /// [`Rejection::Fields`] with every fault that could be found, and those of [`Request::json_bytes`].
+    pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Rejection> {
+        json::read(&self.json_bytes().await?)
+    }
+
+    /// The text fields of a form, urlencoded or multipart. Files are passed over.
+    ///
+    /// # Errors
+    /// [`Rejection::UnsupportedMediaType`] and those of [`Request::bytes`].
+    pub async fn form(&mut self) -> Result<Pairs, Rejection> {
+        let media_type = match self.header(CONTENT_TYPE) {
+            Some(media_type) => media_type.to_owned(),
+            None if !self.head.headers.contains_key(CONTENT_TYPE) && self.has_no_body() => return Ok(Pairs::default()),
+            None => return Err(Rejection::UnsupportedMediaType),
+        };
+        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            Pairs::urlencoded(&self.bytes().await?, Place::Body)
+        } else if essence.eq_ignore_ascii_case("multipart/form-data") {
+            let boundary = multipart::boundary(&media_type).ok_or(Rejection::UnsupportedMediaType)?;
+            multipart::read(&self.bytes().await?, &boundary)
+        } else {
+            Err(Rejection::UnsupportedMediaType)
+        }
+    }
+
+    fn has_no_body(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    pub(super) fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+}
+
+impl std::fmt::Debug for Request {
+    /// Without header fields and query, which may hold tokens.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Request({} {} {})", self.id, self.head.method, self.head.uri.path())
+    }
+}
+
+/// Decodes a path's parameter; `None` if it is not UTF-8 once decoded.
+///
+/// This happens after the path was cut into segments, so that `%2f` never becomes a separator.
+pub(super) fn decode_segment(raw: &str) -> Option<String> {
+    percent_decode_str(raw).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}

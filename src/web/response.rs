@@ -1,0 +1,168 @@
+//! An answer on its way to the client. Knows nothing of connections: whole bodies only, since nothing here is large.
+
+use std::fmt;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http_body_util::Full;
+use serde::Serialize;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// An answer: status, header fields, body, and, for the log alone, why it is not a happier one.
+#[derive(Default)]
+pub struct Response {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    cause: Option<Box<dyn fmt::Display>>,
+}
+
+impl Response {
+    /// No body.
+    pub fn empty(status: StatusCode) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// `value` as JSON.
+    pub fn json(status: StatusCode, value: &(impl Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => Self::bytes(status, JSON, body),
+            // Only a map whose keys are no strings gets here, or a Serialize that refuses: our own mistake.
+            Err(error) => Self::empty(StatusCode::INTERNAL_SERVER_ERROR).because(error),
+        }
+    }
+
+    /// Plain text.
+    pub fn text(status: StatusCode, text: impl Into<String>) -> Self {
+        Self::bytes(status, TEXT, text.into())
+    }
+
+    /// A body as it stands, of the media type given; static bytes are not copied.
+    pub fn bytes(status: StatusCode, media_type: HeaderValue, body: impl Into<Bytes>) -> Self {
+        Self::empty(status).header(CONTENT_TYPE, media_type).body(body)
+    }
+
+    /// Replaces the body and leaves the header fields.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// Sets a header field, in place of any of that name.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets a header field to text that may hold anything but control characters; one that does is left out, since CR and LF
+    /// would begin a field of somebody else's choice.
+    #[must_use]
+    pub fn header_text(self, name: HeaderName, text: &str) -> Self {
+        match HeaderValue::from_bytes(text.as_bytes()) {
+            Ok(value) => self.header(name, value),
+            Err(_) => self,
+        }
+    }
+
+    /// Nobody on the way may keep this answer: it carries a token, a code, or what only its reader may see.
+    #[must_use]
+    pub fn no_store(self) -> Self {
+        self.header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// Why the answer is not a happier one: for the log, never sent.
+    #[must_use]
+    pub fn because(mut self, cause: impl fmt::Display + 'static) -> Self {
+        self.cause = Some(Box::new(cause));
+        self
+    }
+
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The header fields, to be changed.
+    pub fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// The body.
+    pub fn content(&self) -> &Bytes {
+        &self.body
+    }
+
+    /// Why the answer is not a happier one.
+    pub fn cause(&self) -> Option<&dyn fmt::Display> {
+        self.cause.as_deref()
+    }
+}
+
+impl From<Response> for http::Response<Full<Bytes>> {
+    fn from(response: Response) -> Self {
+        let mut answer = http::Response::new(Full::new(response.body));
+        *answer.status_mut() = response.status;
+        *answer.headers_mut() = response.headers;
+        answer
+    }
+}
+
+impl fmt::Debug for Response {
+    /// Without the body, which may hold a token.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Response({}, {} bytes)", self.status, self.body.len())
+    }
+}
+
+/// What a handler may give back: an answer, or a failure that knows how it is worded.
+pub trait Answer {
+    /// Words it.
+    fn answer(self) -> Response;
+}
+
+impl Answer for Response {
+    fn answer(self) -> Response {
+        self
+    }
+}
+
+impl<T: Answer, E: Answer> Answer for Result<T, E> {
+    fn answer(self) -> Response {
+        match self {
+            Ok(answer) => answer.answer(),
+            Err(failure) => failure.answer(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_can_begin_a_header_field_of_its_own() {
+        let name = HeaderName::from_static("x-auth-email");
+        let response = Response::empty(StatusCode::OK).header_text(name.clone(), "a@b.example\r\nset-cookie: x=1");
+        assert!(response.headers().is_empty());
+        let response = Response::empty(StatusCode::OK).header_text(name, "zoë@b.example");
+        assert_eq!(response.headers()["x-auth-email"].as_bytes(), "zoë@b.example".as_bytes());
+    }
+
+    #[test]
+    fn what_cannot_be_written_as_json_is_our_own_mistake() {
+        let nobody_can = std::collections::HashMap::from([(vec![1], 1)]);
+        let response = Response::json(StatusCode::OK, &nobody_can);
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(response.cause().is_some());
+    }
+}
