@@ -143,6 +143,11 @@ impl Request {
         })
     }
 
+    /// Lets this request have a larger body than requests usually may; for calls whose documents say so.
+    pub fn allow_body(&mut self, bytes: usize) {
+        self.bounds.max_body = self.bounds.max_body.max(bytes);
+    }
+
     /// The body as it stands, whatever its media type. A second reading finds it empty.
     ///
     /// # Errors

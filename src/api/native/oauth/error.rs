@@ -1,0 +1,98 @@
+//! What went wrong at a token endpoint, as RFC 6749, 5.2 words it: the one place where these calls give failures a status.
+
+use http::StatusCode;
+use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use serde_json::json;
+
+use super::super::problem::{SOON, later};
+use crate::api::Trouble;
+use crate::auth::Failure;
+use crate::auth::verify::Reason;
+use crate::web::{Answer, Rejection, Response};
+
+/// What went wrong, on its way to being worded.
+#[derive(Debug)]
+pub(crate) enum OauthError {
+    /// As it may everywhere.
+    Trouble(Trouble),
+    /// A parameter that must be there is not.
+    Missing(&'static str),
+    /// A parameter is there twice.
+    Repeated,
+    /// A grant that we do not know.
+    UnsupportedGrant,
+}
+
+impl<T: Into<Trouble>> From<T> for OauthError {
+    fn from(trouble: T) -> Self {
+        Self::Trouble(trouble.into())
+    }
+}
+
+impl OauthError {
+    pub(super) fn missing(parameter: &'static str) -> Self {
+        Self::Missing(parameter)
+    }
+}
+
+impl Answer for OauthError {
+    fn answer(self) -> Response {
+        match self {
+            Self::Trouble(Trouble::Rejection(rejection)) => rejected(&rejection),
+            Self::Trouble(Trouble::Failure(failure)) => failed(failure),
+            Self::Missing(parameter) => error(400, "invalid_request", &format!("{parameter} is missing")),
+            Self::Repeated => error(400, "invalid_request", "a parameter is there more than once"),
+            Self::UnsupportedGrant => error(400, "unsupported_grant_type", "use refresh_token or client_credentials"),
+        }
+    }
+}
+
+fn rejected(rejection: &Rejection) -> Response {
+    let description = rejection.to_string();
+    match rejection {
+        Rejection::NotFound => error(404, "invalid_request", &description),
+        Rejection::MethodNotAllowed { .. } => error(405, "invalid_request", &description),
+        Rejection::TooLarge { .. } => error(413, "invalid_request", &description),
+        Rejection::UnsupportedMediaType => {
+            error(415, "invalid_request", "send the body as application/x-www-form-urlencoded")
+        }
+        Rejection::Unreadable { .. } | Rejection::Fields(_) => error(400, "invalid_request", &description),
+        Rejection::BodyTimeout => error(408, "invalid_request", &description),
+        Rejection::Timeout { .. } => later(error(503, "temporarily_unavailable", &description), SOON),
+        Rejection::Internal => error(500, "server_error", "something went wrong here"),
+    }
+}
+
+fn failed(failure: Failure) -> Response {
+    let cause = failure.to_string();
+    let response = match failure {
+        Failure::BadCredentials(Reason::InsufficientScope) => {
+            error(400, "invalid_scope", "the API key does not have that scope")
+        }
+        Failure::NoCredentials | Failure::BadCredentials(_) => {
+            error(401, "invalid_client", "authenticate with an API key as the client's secret")
+                .header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"signet\""))
+        }
+        Failure::RefreshNotInForce | Failure::RefreshReused | Failure::WrongPassword | Failure::Disabled => {
+            error(400, "invalid_grant", "the refresh token is not in force")
+        }
+        Failure::NotPermitted => error(403, "unauthorized_client", "the API key does not have the scope for this"),
+        Failure::Absent
+        | Failure::EmailTaken
+        | Failure::UsernameTaken
+        | Failure::BadEmail(_)
+        | Failure::BadUsername(_)
+        | Failure::WeakPassword(_) => error(400, "invalid_request", &cause),
+        Failure::TooMany { retry_after } => later(error(429, "temporarily_unavailable", "too many tries"), retry_after),
+        Failure::Busy | Failure::Behind | Failure::Unavailable(_) => {
+            later(error(503, "temporarily_unavailable", "a part of the service does not answer"), SOON)
+        }
+        Failure::Internal(_) => error(500, "server_error", "something went wrong here"),
+    };
+    response.because(cause)
+}
+
+fn error(status: u16, code: &str, description: &str) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Response::json(status, &json!({"error": code, "error_description": description})).no_store()
+}

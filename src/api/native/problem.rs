@@ -1,0 +1,111 @@
+//! What went wrong, as an RFC 9457 problem document: the one place where this dialect gives failures a status and words.
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde_json::{Value, json};
+
+use crate::api::Trouble;
+use crate::auth::Failure;
+use crate::web::{Answer, Rejection, Response};
+
+/// What went wrong, on its way to being worded.
+#[derive(Debug)]
+pub(super) struct Problem(Trouble);
+
+impl<T: Into<Trouble>> From<T> for Problem {
+    fn from(trouble: T) -> Self {
+        Self(trouble.into())
+    }
+}
+
+/// How long a client is asked to wait for what is down or overrun.
+pub(super) const SOON: Duration = Duration::from_secs(1);
+
+impl Answer for Problem {
+    fn answer(self) -> Response {
+        match self.0 {
+            Trouble::Rejection(rejection) => rejected(rejection),
+            Trouble::Failure(failure) => failed(failure),
+        }
+    }
+}
+
+fn rejected(rejection: Rejection) -> Response {
+    let detail = rejection.to_string();
+    match rejection {
+        Rejection::NotFound => problem(404, "not-found", "Nothing is served at this path.", detail),
+        Rejection::MethodNotAllowed { .. } => {
+            problem(405, "method-not-allowed", "This path does not answer that method.", detail)
+        }
+        Rejection::TooLarge { .. } => problem(413, "too-large", "The body is too large.", detail),
+        Rejection::UnsupportedMediaType => {
+            problem(415, "unsupported-media-type", "Send the body as application/json.", detail)
+        }
+        Rejection::Unreadable { .. } => problem(400, "unreadable", "The body cannot be read.", detail),
+        Rejection::Fields(faults) => {
+            let errors = faults.iter().map(|fault| json!({"detail": fault.to_string()})).collect::<Vec<_>>();
+            let body = json!({"type": "fields", "title": "The request's fields will not do.", "status": 400,
+                "errors": errors});
+            document(StatusCode::BAD_REQUEST, &body).because(detail)
+        }
+        Rejection::BodyTimeout => problem(408, "body-timeout", "The body did not arrive in time.", detail),
+        Rejection::Timeout { .. } => later(problem(503, "timeout", "There was no answer in time.", detail), SOON),
+        Rejection::Internal => problem(500, "internal", "Something went wrong here.", detail),
+    }
+}
+
+fn failed(failure: Failure) -> Response {
+    let cause = failure.to_string();
+    match failure {
+        Failure::NoCredentials => {
+            challenge(problem(401, "no-credentials", "Say who you are: Authorization: Bearer …", cause), "Bearer")
+        }
+        Failure::BadCredentials(_) => {
+            let response = problem(401, "bad-credentials", "The token or API key is not good.", cause);
+            challenge(response, r#"Bearer error="invalid_token""#)
+        }
+        Failure::WrongPassword => challenge(problem(401, "wrong-password", "Wrong name or password.", cause), "Bearer"),
+        Failure::Disabled => problem(403, "disabled", "This user may not sign in.", cause),
+        Failure::RefreshNotInForce | Failure::RefreshReused => {
+            let response = problem(401, "refresh-not-in-force", "The refresh token is not in force.", cause);
+            challenge(response, r#"Bearer error="invalid_token""#)
+        }
+        Failure::NotPermitted => problem(403, "not-permitted", "You may not do this.", cause),
+        Failure::Absent => problem(404, "absent", "There is no such thing.", cause),
+        Failure::EmailTaken => problem(409, "email-taken", "Another user has that e-mail address.", cause),
+        Failure::UsernameTaken => problem(409, "username-taken", "Another user has that username.", cause),
+        Failure::BadEmail(_) => problem(400, "bad-email", "That is not an e-mail address.", cause),
+        Failure::BadUsername(_) => problem(400, "bad-username", "That is not a username.", cause),
+        Failure::WeakPassword(_) => problem(400, "weak-password", "That password will not do.", cause),
+        Failure::TooMany { retry_after } => {
+            later(problem(429, "too-many", "Too many tries; wait a while.", cause), retry_after)
+        }
+        Failure::Busy => later(problem(503, "busy", "Too many sign-ins at once; try again soon.", cause), SOON),
+        Failure::Behind => later(problem(503, "behind", "Revocations may be out of date.", cause), SOON),
+        Failure::Unavailable(_) => {
+            later(problem(503, "unavailable", "A part of the service does not answer.", cause), SOON)
+        }
+        Failure::Internal(_) => problem(500, "internal", "Something went wrong here.", cause),
+    }
+}
+
+fn problem(status: u16, kind: &str, title: &str, cause: String) -> Response {
+    let status_code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    document(status_code, &json!({"type": kind, "title": title, "status": status})).because(cause)
+}
+
+fn document(status: StatusCode, body: &Value) -> Response {
+    Response::json(status, body).header(CONTENT_TYPE, HeaderValue::from_static("application/problem+json")).no_store()
+}
+
+fn challenge(response: Response, challenge: &'static str) -> Response {
+    response.header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+}
+
+/// Says when to come again, in whole seconds and at least one.
+pub(super) fn later(response: Response, after: Duration) -> Response {
+    let seconds = after.as_millis().div_ceil(1000).max(1);
+    response.header(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)))
+}

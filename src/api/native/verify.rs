@@ -1,0 +1,166 @@
+//! Verification: for services (`POST /verify`), for proxies (`GET`, `HEAD`), and many at once (`/verify/batch`).
+//!
+//! A token's claims go out as they were signed, byte for byte: nothing is parsed and written again.
+
+use std::borrow::Cow;
+
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::Problem;
+use crate::app::App;
+use crate::auth::Failure;
+use crate::auth::verify::{Credential, Demand, Reason, verify};
+use crate::token::access::Fault;
+use crate::web::{Fault as FieldFault, Place, Rejection, Request, Response, Trouble, json as body};
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// How many tokens a batch may have, and how large its body may be: that many of two kilobytes each.
+const BATCH: usize = 1024;
+const BATCH_BODY: usize = BATCH * 2 * 1024;
+
+#[derive(Deserialize)]
+struct One<'a> {
+    #[serde(borrow)]
+    token: Cow<'a, str>,
+    #[serde(borrow)]
+    aud: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    scope: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Batch<'a> {
+    #[serde(borrow)]
+    tokens: Vec<Cow<'a, str>>,
+    #[serde(borrow)]
+    aud: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    scope: Option<Cow<'a, str>>,
+}
+
+pub(super) async fn one(app: App, mut request: Request) -> Result<Response, Problem> {
+    let bytes = request.json_bytes().await?;
+    let asked: One<'_> = body::read(&bytes)?;
+    let demand = Demand { audience: asked.aud.as_deref(), scope: asked.scope.as_deref() };
+    let (status, text) = match verdict(&app, &asked.token, demand).await? {
+        Ok(credential) => (StatusCode::OK, active(&credential)),
+        Err(reason) => (StatusCode::UNAUTHORIZED, inactive(reason)),
+    };
+    Ok(worded(status, text))
+}
+
+pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Problem> {
+    request.allow_body(BATCH_BODY);
+    let bytes = request.json_bytes().await?;
+    let asked: Batch<'_> = body::read(&bytes)?;
+    if asked.tokens.len() > BATCH {
+        let trouble = Trouble::Invalid(format!("has more than {BATCH} tokens"));
+        return Err(Rejection::field(FieldFault::of(Place::Body, "tokens", trouble)).into());
+    }
+    let demand = Demand { audience: asked.aud.as_deref(), scope: asked.scope.as_deref() };
+    let mut text = String::with_capacity(64 + asked.tokens.len() * 512);
+    text.push_str(r#"{"results":["#);
+    for (at, token) in asked.tokens.iter().enumerate() {
+        if at > 0 {
+            text.push(',');
+        }
+        match verdict(&app, token, demand).await? {
+            Ok(credential) => text.push_str(&active(&credential)),
+            Err(reason) => text.push_str(&inactive(reason)),
+        }
+    }
+    text.push_str("]}");
+    Ok(worded(StatusCode::OK, text))
+}
+
+/// For nginx `auth_request`, Traefik ForwardAuth, Envoy ext_authz: the credential as the client sent it, who it is in header fields.
+/// What is demanded of it stands in the query, which the proxy's own configuration writes.
+pub(super) async fn for_proxy(app: App, request: Request) -> Result<Response, Problem> {
+    let query = request.query()?;
+    let demand = Demand { audience: query.get("aud"), scope: query.get("scope") };
+    let Some(credential) = request.bearer().or_else(|| request.header("x-api-key")) else {
+        return Err(Failure::NoCredentials.into());
+    };
+    let credential = match verdict(&app, credential, demand).await? {
+        Ok(credential) => credential,
+        Err(reason) => return Ok(worded(StatusCode::UNAUTHORIZED, inactive(reason))),
+    };
+    let response = worded(StatusCode::OK, active(&credential));
+    let name = HeaderName::from_static;
+    Ok(match &credential {
+        Credential::Token(token) => response
+            .header_text(name("x-auth-subject"), &token.subject)
+            .header_text(name("x-auth-email"), token.email.as_deref().unwrap_or_default())
+            .header_text(name("x-auth-scopes"), &token.scope)
+            .header_text(name("x-auth-session"), &token.session.map(|id| id.to_string()).unwrap_or_default()),
+        Credential::ApiKey(key) => response
+            .header_text(name("x-auth-subject"), &key.user.to_string())
+            .header_text(name("x-auth-email"), &key.email)
+            .header_text(name("x-auth-scopes"), &key.scopes.join(" "))
+            .header_text(name("x-auth-session"), ""),
+    })
+}
+
+async fn verdict(app: &App, token: &str, demand: Demand<'_>) -> Result<Result<Credential, Reason>, Failure> {
+    match verify(app, token, demand).await {
+        Ok(credential) => Ok(Ok(credential)),
+        Err(Failure::BadCredentials(reason)) => Ok(Err(reason)),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn worded(status: StatusCode, text: String) -> Response {
+    let response = Response::bytes(status, JSON, text).no_store();
+    if status == StatusCode::UNAUTHORIZED {
+        response.header(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#))
+    } else {
+        response
+    }
+}
+
+fn active(credential: &Credential) -> String {
+    let claims = match credential {
+        Credential::Token(token) => Cow::Borrowed(&*token.claims),
+        Credential::ApiKey(key) => Cow::Owned(
+            json!({
+                "sub": key.user,
+                "email": key.email,
+                "client_id": key.id,
+                "project": key.project,
+                "scope": key.scopes.join(" "),
+                "token_type": "api_key",
+                "iat": key.created_at.secs(),
+                "exp": key.expires_at.map(|end| end.secs()),
+            })
+            .to_string(),
+        ),
+    };
+    let mut text = String::with_capacity(claims.len() + 32);
+    text.push_str(r#"{"active":true,"claims":"#);
+    text.push_str(&claims);
+    text.push('}');
+    text
+}
+
+fn inactive(reason: Reason) -> String {
+    let reason = match reason {
+        Reason::Token(Fault::Malformed) => "malformed",
+        Reason::Token(Fault::WrongType) => "wrong_type",
+        Reason::Token(Fault::UnknownKey) => "unknown_key",
+        Reason::Token(Fault::RevokedKey) => "revoked_key",
+        Reason::Token(Fault::BadSignature) => "bad_signature",
+        Reason::Token(Fault::Expired) | Reason::ExpiredKey => "expired",
+        Reason::Token(Fault::NotYetValid) => "not_yet_valid",
+        Reason::Token(Fault::WrongIssuer) => "wrong_issuer",
+        Reason::Token(Fault::WrongAudience) | Reason::OtherAudience => "wrong_audience",
+        Reason::Revoked => "revoked",
+        Reason::InsufficientScope => "insufficient_scope",
+        Reason::UnknownKey => "unknown_api_key",
+        Reason::Behind => "behind",
+    };
+    format!(r#"{{"active":false,"reason":"{reason}"}}"#)
+}
