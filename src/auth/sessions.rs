@@ -3,7 +3,8 @@
 use super::Failure;
 use crate::app::App;
 use crate::id::UserId;
-use crate::store::ephemeral::Session;
+
+pub use crate::store::ephemeral::Session;
 
 /// The sessions of `user` that are not over, the newest first.
 pub async fn sessions(app: &App, user: UserId) -> Result<Vec<Session>, Failure> {

@@ -6,8 +6,11 @@
 use super::Failure;
 use crate::app::App;
 use crate::id::UserId;
-use crate::store::ephemeral::{Revocation, Target, Which};
+use crate::store::accounts::Find;
+use crate::store::ephemeral::{Revocation, Target};
 use crate::time::Timestamp;
+
+pub use crate::store::ephemeral::Which;
 
 /// Ends a user's sessions and says how many there were.
 pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Failure> {
@@ -18,6 +21,12 @@ pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Fail
 /// the row now says with `valid_after`.
 pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) -> Result<u64, Failure> {
     end(app, user, Which::All, Some(valid_after)).await
+}
+
+/// Ends all sessions of a user whom somebody else names.
+pub async fn sign_out_other(app: &App, user: UserId) -> Result<u64, Failure> {
+    app.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)?;
+    sign_out(app, user, Which::All).await
 }
 
 /// Ends every session of everyone and makes every token invalid that was made until now.

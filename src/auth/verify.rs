@@ -13,7 +13,9 @@ use moka::sync::Cache;
 use super::api_key::KnownKey;
 use crate::app::App;
 use crate::config;
-use crate::token::access::{Fault, Verified};
+use crate::token::access::Verified;
+
+pub use crate::token::access::Fault;
 
 /// Tokens that were checked before.
 pub struct Seen {

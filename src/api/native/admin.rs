@@ -9,8 +9,6 @@ use crate::auth::Failure;
 use crate::auth::bearer::caller;
 use crate::auth::sign_out;
 use crate::id::UserId;
-use crate::store::accounts::Find;
-use crate::store::ephemeral::Which;
 use crate::web::{Request, Response};
 
 async fn superuser(app: &App, request: &Request) -> Result<(), Failure> {
@@ -22,8 +20,7 @@ async fn superuser(app: &App, request: &Request) -> Result<(), Failure> {
 pub(super) async fn sign_out_user(app: App, request: Request) -> Result<Response, Problem> {
     superuser(&app, &request).await?;
     let user = UserId::parse(request.param("id")).ok_or(Failure::Absent)?;
-    app.accounts.user(Find::Id(user)).await.map_err(Failure::from)?.ok_or(Failure::Absent)?;
-    let ended = sign_out::sign_out(&app, user, Which::All).await?;
+    let ended = sign_out::sign_out_other(&app, user).await?;
     Ok(Response::json(StatusCode::OK, &json!({"ended": ended})))
 }
 

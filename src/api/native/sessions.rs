@@ -11,11 +11,10 @@ use crate::auth::Failure;
 use crate::auth::bearer::caller;
 use crate::auth::open_session::Pair;
 use crate::auth::password::Password;
-use crate::auth::sessions::sessions;
+use crate::auth::sessions::{Session, sessions};
 use crate::auth::sign_in::sign_in;
-use crate::auth::sign_out::sign_out;
+use crate::auth::sign_out::{Which, sign_out};
 use crate::id::SessionId;
-use crate::store::ephemeral::{Session, Which};
 use crate::time::Timestamp;
 use crate::web::{Fault, Place, Rejection, Request, Response};
 

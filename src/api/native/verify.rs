@@ -12,8 +12,7 @@ use serde_json::json;
 use super::Problem;
 use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::verify::{Credential, Demand, Reason, verify};
-use crate::token::access::Fault;
+use crate::auth::verify::{Credential, Demand, Fault, Reason, verify};
 use crate::web::{Fault as FieldFault, Place, Rejection, Request, Response, Trouble, json as body};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -253,5 +253,4 @@ impl TryFrom<WrittenKey> for Key {
 }
 
 #[cfg(test)]
-#[path = "ring_tests.rs"]
 mod tests;
