@@ -7,6 +7,7 @@ pub mod auth;
 pub mod chance;
 pub mod config;
 pub mod id;
+pub mod server;
 pub mod store;
 pub mod time;
 pub mod token;

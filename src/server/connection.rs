@@ -1,0 +1,286 @@
+//! One connection's life: handshake, version, requests, and an end that loses nothing.
+//!
+//! **Time.** A timer a request would cost more than routing it. So each connection has one, set to the first moment at which
+//! anything could be due, and looked at again when it fires: a connection in use moves it once an idle time-out.
+//!
+//! **The end.** A socket closed while the client's bytes are unread is reset, and the reset can overtake the answer (RFC 9112,
+//! 9.6). So what HTTP has done with is first closed in our direction, then read for a while until the client closes too. When
+//! the server stops, an idle client has a moment to put one more question, which is answered with `Connection: close`:
+//! one that sent it just then need not find the door shut.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use hyper_util::server::graceful::GracefulConnection;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::Answered;
+use super::wire::{Left, Pulse, Version, Wire};
+use super::worker::{Phase, Worker};
+
+/// For how long a client may put one more question when the server stops.
+const QUIET: Duration = Duration::from_millis(250);
+/// For how long a connection that was closed is read.
+const LINGER: Duration = Duration::from_secs(1);
+/// Heads larger than this are answered 431. hyper's bound of 100 fields stands beside it.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// How hyper reads the two versions.
+pub(super) struct Protocols {
+    one: http1::Builder,
+    two: http2::Builder<Local>,
+}
+
+impl Protocols {
+    pub(super) fn new(max_body: usize) -> Self {
+        let mut one = http1::Builder::new();
+        // Heads and idle connections are timed here, not by a timer that hyper makes and drops with each request.
+        one.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(4 * MAX_HEAD);
+        let window = u32::try_from(max_body).unwrap_or(u32::MAX).clamp(0xffff, 0x10_0000);
+        let mut two = http2::Builder::new(Local);
+        two.max_header_list_size(MAX_HEAD as u32)
+            // A client has at most this many handlers at work and bodies in memory over one connection.
+            .max_concurrent_streams(128)
+            .initial_stream_window_size(window)
+            .initial_connection_window_size(window.saturating_mul(4))
+            .max_send_buf_size(4 * MAX_HEAD)
+            // Rapid reset (CVE-2023-44487): streams that the client opened and reset before they were even looked at, and
+            // those that we reset for what was wrong with them (CVE-2025-8671). Beyond this the connection is closed.
+            .max_pending_accept_reset_streams(32)
+            .max_local_error_reset_streams(64);
+        Self { one, two }
+    }
+}
+
+/// Runs what belongs to a connection on its own worker.
+#[derive(Clone, Copy, Debug)]
+struct Local;
+
+impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// Serves one connection until it ends.
+pub(super) async fn serve<C: Clone + 'static>(worker: &Rc<Worker<C>>, stream: TcpStream, peer: SocketAddr) {
+    let accepted = Instant::now();
+    match &worker.tls {
+        None => speak(worker, stream, peer, accepted).await,
+        Some(tls) => {
+            let handshake = tokio::time::timeout(worker.header_timeout, tls.acceptor().accept(stream));
+            let shaken = tokio::select! { shaken = handshake => shaken, () = quiet(worker) => return };
+            if let Ok(Ok(stream)) = shaken {
+                // Boxed, since it is several kilobytes that a plain connection has no use for.
+                Box::pin(speak(worker, stream, peer, accepted)).await;
+            }
+        }
+    }
+}
+
+async fn speak<C, S>(worker: &Rc<Worker<C>>, mut stream: S, peer: SocketAddr, accepted: Instant)
+where
+    C: Clone + 'static,
+    S: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let deadline = (accepted + worker.header_timeout).into();
+    let sniffed = tokio::select! {
+        biased;
+        sniffed = tokio::time::timeout_at(deadline, Wire::sniff(&mut stream)) => sniffed,
+        () = quiet(worker) => return linger(worker, stream).await,
+    };
+    let Ok(Ok((version, bytes))) = sniffed else { return };
+    let pulse = Rc::new(Pulse::new(version, accepted));
+    let left = Left::default();
+    let wire = TokioIo::new(Wire::new(stream, bytes, pulse.clone(), left.clone()));
+    let service = {
+        let (worker, pulse) = (worker.clone(), pulse.clone());
+        service_fn(move |request| {
+            let beat = pulse.begin();
+            let answering = answer(worker.clone(), request, peer, version);
+            async move {
+                let answer = answering.await;
+                drop(beat);
+                Ok::<_, Infallible>(answer)
+            }
+        })
+    };
+    let end = match version {
+        Version::One => drive(worker, &pulse, version, worker.protocols.one.serve_connection(wire, service)).await,
+        Version::Two => drive(worker, &pulse, version, worker.protocols.two.serve_connection(wire, service)).await,
+    };
+    if let (End::Done, Some(stream)) = (end, left.take()) {
+        linger(worker, stream).await;
+    }
+}
+
+/// From a request off the wire to the answer for it.
+async fn answer<C: Clone + 'static>(
+    worker: Rc<Worker<C>>,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    version: Version,
+) -> Response<Full<Bytes>> {
+    let started = Instant::now();
+    let request = worker.intake.admit(request, peer);
+    let (id, method, client) = (request.id().clone(), request.method().clone(), request.client());
+    let answering = worker.router.answer(worker.context.clone(), request);
+    // A span costs about as much as verifying a signature is worth, so it is there for those who look closely; what is
+    // logged of every failure has the id without it.
+    let exchange = if tracing::enabled!(tracing::Level::DEBUG) {
+        let span = tracing::debug_span!("request", %id, %method);
+        tracing::Instrument::instrument(answering, span).await
+    } else {
+        answering.await
+    };
+    worker.observer.answered(&Answered {
+        worker: worker.index,
+        route: exchange.route,
+        name: worker.router.names()[exchange.route],
+        method: &method,
+        id: &id,
+        client,
+        response: &exchange.response,
+        elapsed: started.elapsed(),
+    });
+    let mut answer = Response::from(exchange.response);
+    if version == Version::One && worker.phase() != Phase::Serving {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    answer
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// HTTP has done with it.
+    Done,
+    /// Its time was over.
+    Cut,
+}
+
+/// Lets HTTP run on a connection, and ends it when its time is over.
+async fn drive<C, P>(worker: &Rc<Worker<C>>, pulse: &Pulse, version: Version, connection: P) -> End
+where
+    P: GracefulConnection,
+{
+    let mut connection = pin!(connection);
+    let mut phase = Phase::Serving;
+    let mut phase_changed = pin!(worker.phase_changed());
+    let mut waits_for_phase = false;
+    let mut timer = pin!(tokio::time::sleep_until((pulse.idle_since() + worker.idle_timeout).into()));
+    let mut closing: Option<Instant> = None;
+    poll_fn(|cx| {
+        loop {
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(End::Done);
+            }
+            // Polled once and then woken: the connection's task is always the same.
+            if !waits_for_phase || worker.phase() != phase {
+                if waits_for_phase {
+                    phase_changed.set(worker.phase_changed());
+                }
+                waits_for_phase = phase_changed.as_mut().poll(cx).is_pending();
+                let begins_to_drain = phase == Phase::Serving && worker.phase() != Phase::Serving;
+                phase = worker.phase();
+                if phase == Phase::Cut {
+                    return Poll::Ready(End::Cut);
+                }
+                // HTTP/2 can say that streams up to here are answered and no others (RFC 9113, 6.8).
+                if begins_to_drain && version == Version::Two {
+                    connection.as_mut().graceful_shutdown();
+                    continue;
+                }
+            }
+            if pulse.busy() {
+                return Poll::Pending;
+            }
+            let due = match (closing, pulse.head_since()) {
+                (Some(by), _) => by,
+                (None, Some(since)) => since + worker.header_timeout,
+                (None, None) => {
+                    let idle = pulse.idle_since() + worker.idle_timeout;
+                    match phase {
+                        Phase::Draining(since) if version == Version::One => idle.min(since + QUIET),
+                        // For clients that do not react to GOAWAY.
+                        Phase::Draining(since) => idle.min(since + LINGER),
+                        Phase::Serving | Phase::Cut => idle,
+                    }
+                }
+            };
+            if due < timer.deadline().into_std() {
+                timer.as_mut().reset(due.into());
+            }
+            while timer.as_mut().poll(cx).is_ready() {
+                if Instant::now() < due {
+                    timer.as_mut().reset(due.into());
+                    continue;
+                }
+                if closing.is_some() || pulse.head_since().is_some() {
+                    return Poll::Ready(End::Cut);
+                }
+                closing = Some(Instant::now() + LINGER);
+                connection.as_mut().graceful_shutdown();
+                break;
+            }
+            if closing.is_none_or(|by| by == due) {
+                return Poll::Pending;
+            }
+        }
+    })
+    .await
+}
+
+/// Closes our direction, and reads until the client has closed its own.
+async fn linger<C, S>(worker: &Rc<Worker<C>>, mut stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let closing = async {
+        stream.shutdown().await?;
+        let mut unread = vec![0; 8 * 1024];
+        while stream.read(&mut unread).await? > 0 {}
+        std::io::Result::Ok(())
+    };
+    tokio::select! {
+        _ = tokio::time::timeout(LINGER, closing) => {}
+        () = cut(worker) => {}
+    }
+}
+
+/// Comes back when a connection without a request should end for the server to stop.
+async fn quiet<C>(worker: &Worker<C>) {
+    loop {
+        let changed = worker.phase_changed();
+        match worker.phase() {
+            Phase::Serving => changed.await,
+            Phase::Draining(since) => return tokio::time::sleep_until((since + QUIET).into()).await,
+            Phase::Cut => return,
+        }
+    }
+}
+
+/// Comes back when all is over.
+async fn cut<C>(worker: &Worker<C>) {
+    loop {
+        let changed = worker.phase_changed();
+        if worker.phase() == Phase::Cut {
+            return;
+        }
+        changed.await;
+    }
+}

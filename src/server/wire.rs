@@ -1,0 +1,179 @@
+//! A connection's bytes, watched: what a request's head and an idle connection are timed by.
+//!
+//! The clock is read a few times a request and no timer is set for one: see `connection`. Knows nothing of HTTP but the
+//! preface by which HTTP/2 begins.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+
+/// RFC 9113, 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Which HTTP a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    One,
+    Two,
+}
+
+/// What a connection is doing, and since when.
+pub(super) struct Pulse {
+    version: Version,
+    /// Requests whose answer is not ready.
+    in_flight: Cell<usize>,
+    /// Since when a head has been arriving; none: no byte of the next one has. HTTP/2 has frames of many kinds, so there
+    /// bytes tell nothing, and a connection without a request is idle whatever it sends.
+    head_since: Cell<Option<Instant>>,
+    /// When the last request was answered, or the connection made.
+    idle_since: Cell<Instant>,
+    /// The client will send nothing more.
+    ended: Cell<bool>,
+}
+
+impl Pulse {
+    /// A connection that was made at `accepted` and has by now told its version.
+    pub(super) fn new(version: Version, accepted: Instant) -> Self {
+        Self {
+            version,
+            in_flight: Cell::new(0),
+            head_since: Cell::new((version == Version::One).then_some(accepted)),
+            idle_since: Cell::new(accepted),
+            ended: Cell::new(false),
+        }
+    }
+
+    /// A request's head is complete.
+    pub(super) fn begin(self: &Rc<Self>) -> Beat {
+        self.in_flight.set(self.in_flight.get() + 1);
+        self.head_since.set(None);
+        Beat(self.clone())
+    }
+
+    fn bytes_came(&self) {
+        if self.version == Version::One && !self.busy() && self.head_since.get().is_none() {
+            self.head_since.set(Some(Instant::now()));
+        }
+    }
+
+    pub(super) fn busy(&self) -> bool {
+        self.in_flight.get() > 0
+    }
+
+    pub(super) fn head_since(&self) -> Option<Instant> {
+        self.head_since.get()
+    }
+
+    pub(super) fn idle_since(&self) -> Instant {
+        self.idle_since.get()
+    }
+}
+
+/// One request in flight; dropped when its answer is ready, or nobody waits for it any more.
+pub(super) struct Beat(Rc<Pulse>);
+
+impl Drop for Beat {
+    fn drop(&mut self) {
+        self.0.in_flight.set(self.0.in_flight.get() - 1);
+        self.0.idle_since.set(Instant::now());
+    }
+}
+
+/// What is left of a wire when HTTP has done with it.
+pub(super) type Left<S> = Rc<Cell<Option<S>>>;
+
+/// A connection's bytes.
+pub(super) struct Wire<S> {
+    stream: Option<S>,
+    /// What was read to tell the version.
+    sniffed: Bytes,
+    pulse: Rc<Pulse>,
+    left: Left<S>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    /// Reads as far as it takes to tell the version.
+    pub(super) async fn sniff(stream: &mut S) -> io::Result<(Version, Bytes)> {
+        let mut read = BytesMut::with_capacity(1024);
+        loop {
+            let known = read.len().min(PREFACE.len());
+            if read[..known] != PREFACE[..known] {
+                return Ok((Version::One, read.freeze()));
+            }
+            if known == PREFACE.len() {
+                return Ok((Version::Two, read.freeze()));
+            }
+            if stream.read_buf(&mut read).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+    }
+
+    pub(super) fn new(stream: S, sniffed: Bytes, pulse: Rc<Pulse>, left: Left<S>) -> Self {
+        Self { stream: Some(stream), sniffed, pulse, left }
+    }
+
+    fn stream(&mut self) -> io::Result<Pin<&mut S>> {
+        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let wire = self.get_mut();
+        let before = into.filled().len();
+        if wire.sniffed.has_remaining() {
+            let length = wire.sniffed.len().min(into.remaining());
+            into.put_slice(&wire.sniffed.split_to(length));
+        } else {
+            std::task::ready!(wire.stream()?.poll_read(cx, into))?;
+        }
+        if into.filled().len() == before {
+            wire.pulse.ended.set(true);
+        } else {
+            wire.pulse.bytes_came();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.get_mut().stream()?.poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().stream()?.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().stream()?.poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut().stream()?.poll_write_vectored(cx, bytes)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.as_ref().is_some_and(AsyncWrite::is_write_vectored)
+    }
+}
+
+impl<S> Drop for Wire<S> {
+    /// A stream whose client may still be sending is handed back to be closed with care.
+    fn drop(&mut self) {
+        if !self.pulse.ended.get() {
+            self.left.set(self.stream.take());
+        }
+    }
+}
