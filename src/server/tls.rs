@@ -66,33 +66,37 @@ impl Certificates {
         TlsAcceptor::from(self.current.load_full())
     }
 
-    /// Reads the files again whenever they change; what cannot be used is logged once, and the old one stays.
+    /// Reads the files again whenever they change.
     pub(super) async fn follow(self: Arc<Self>) {
-        let mut seen = stamp(&self.files).await;
+        let mut seen = self.stamp().await;
         loop {
             tokio::time::sleep(EVERY).await;
-            let found = stamp(&self.files).await;
-            if found == seen {
-                continue;
-            }
-            seen = found;
-            match read(&self.files) {
-                Ok(config) => {
-                    self.current.store(config);
-                    tracing::info!(certificate = %self.files.certificate.display(), "the certificate was read again");
-                }
-                Err(error) => tracing::error!(%error, "the old certificate stays in use"),
-            }
+            self.look(&mut seen).await;
         }
     }
-}
 
-async fn stamp(files: &Tls) -> Stamp {
-    let of = async |path: &Path| {
-        let found = tokio::fs::metadata(path).await.ok()?;
-        Some((found.modified().ok()?, found.len()))
-    };
-    [of(&files.certificate).await, of(&files.key).await]
+    /// Reads the files if they changed; what cannot be used is logged once, and the old certificate stays.
+    async fn look(&self, seen: &mut Stamp) {
+        let found = self.stamp().await;
+        if std::mem::replace(seen, found) == found {
+            return;
+        }
+        match read(&self.files) {
+            Ok(config) => {
+                self.current.store(config);
+                tracing::info!(certificate = %self.files.certificate.display(), "the certificate was read again");
+            }
+            Err(error) => tracing::error!(%error, "the old certificate stays in use"),
+        }
+    }
+
+    async fn stamp(&self) -> Stamp {
+        let of = async |path: &Path| {
+            let found = tokio::fs::metadata(path).await.ok()?;
+            Some((found.modified().ok()?, found.len()))
+        };
+        [of(&self.files.certificate).await, of(&self.files.key).await]
+    }
 }
 
 fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
@@ -119,4 +123,40 @@ fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    fn write(files: &Tls) {
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
+        std::fs::write(&files.certificate, cert.pem()).unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_used_leaves_the_old_certificate() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Tls { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
+        write(&files);
+        let certificates = Certificates::load(&files).unwrap();
+        let first = certificates.current.load_full();
+        let mut seen = certificates.stamp().await;
+        let same = |certificates: &Certificates| Arc::ptr_eq(&first, &certificates.current.load_full());
+        certificates.look(&mut seen).await;
+        assert!(same(&certificates), "nothing changed");
+        for broken in ["", "-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n"] {
+            std::fs::write(&files.certificate, broken).unwrap();
+            certificates.look(&mut seen).await;
+            assert!(same(&certificates), "{broken:?}");
+        }
+        std::fs::remove_file(&files.certificate).unwrap();
+        certificates.look(&mut seen).await;
+        assert!(same(&certificates), "the file is gone");
+        write(&files);
+        certificates.look(&mut seen).await;
+        assert!(!same(&certificates), "the new one is used");
+    }
 }

@@ -4,3 +4,7 @@
 
 mod corpora;
 mod tree;
+//! The integration tests: one binary, a module a room.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "what surprises a test should fail it")]
+
+mod server;

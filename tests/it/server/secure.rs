@@ -1,0 +1,105 @@
+//! TLS: both versions by ALPN, and a certificate that is changed while it serves.
+
+use super::*;
+use std::path::Path;
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use signet::config::Tls;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+fn write(files: &Tls) -> CertificateDer<'static> {
+    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
+    std::fs::write(&files.certificate, cert.pem()).unwrap();
+    cert.der().clone()
+}
+
+fn files(folder: &Path) -> Tls {
+    Tls { certificate: folder.join("chain.pem"), key: folder.join("key.pem") }
+}
+
+/// Connects, trusting only that certificate.
+async fn connect(
+    at: SocketAddr,
+    trusted: &CertificateDer<'static>,
+    alpn: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let mut config = config.with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![alpn.into()];
+    let stream = TcpStream::connect(at).await?;
+    TlsConnector::from(Arc::new(config)).connect(ServerName::try_from("localhost").unwrap(), stream).await
+}
+
+#[tokio::test]
+async fn both_versions_are_spoken_over_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let certificate = write(&files);
+    let served = serve(config::Server { tls: Some(files), ..settings() });
+    assert!(served.running.as_ref().unwrap().url().starts_with("https://"));
+    let mut one = connect(served.address, &certificate, "http/1.1").await.unwrap();
+    assert_eq!(one.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    one.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut said = String::new();
+    one.read_to_string(&mut said).await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("\"hello\""), "{said}");
+    let two = connect(served.address, &certificate, "h2").await.unwrap();
+    assert_eq!(two.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let executor = hyper_util::rt::TokioExecutor::new();
+    let io = hyper_util::rt::TokioIo::new(two);
+    let (mut send, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+    tokio::spawn(connection);
+    let request =
+        http::Request::get("https://localhost/hello").body(http_body_util::Empty::<bytes::Bytes>::new()).unwrap();
+    assert_eq!(send.send_request(request).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_changed_certificate_is_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let first = write(&files);
+    let served = serve(config::Server { tls: Some(files.clone()), ..settings() });
+    let mut kept = connect(served.address, &first, "http/1.1").await.unwrap();
+    let second = write(&files);
+    let begun = Instant::now();
+    while connect(served.address, &second, "http/1.1").await.is_err() {
+        assert!(begun.elapsed() < PATIENCE, "the new certificate is not used");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(connect(served.address, &first, "http/1.1").await.is_err());
+    // What was connected before stays connected.
+    kept.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut said = String::new();
+    kept.read_to_string(&mut said).await.unwrap();
+    assert!(said.ends_with("\"hello\""), "{said}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_cannot_be_used_starts_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = files(folder.path());
+    let start = || {
+        let settings = config::Server { tls: Some(files.clone()), ..settings() };
+        let router = Arc::new(routes(&settings).build().unwrap());
+        let make =
+            async |worker| Ok::<_, Infallible>(Desk { worker, gate: watch::channel(false).1, waiting: Arc::default() });
+        server::start(&settings, router, Arc::new(Log::default()), &Chance::system(), make).unwrap_err().to_string()
+    };
+    assert!(start().contains("chain.pem cannot be read"));
+    write(&files);
+    std::fs::write(&files.key, "").unwrap();
+    assert!(start().contains("key.pem holds no private key in PEM"));
+    // A key that is not the certificate's.
+    let other = Tls { certificate: folder.path().join("other.pem"), ..files.clone() };
+    write(&files);
+    write(&other);
+    assert!(start().contains("cannot be used"));
+}
