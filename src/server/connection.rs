@@ -158,7 +158,7 @@ async fn answer<C: Clone + 'static>(
         elapsed: started.elapsed(),
     });
     let mut answer = Response::from(exchange.response);
-    if version == Version::One && worker.phase() != Phase::Serving {
+    if version == Version::One && (exchange.last || worker.phase() != Phase::Serving) {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer

@@ -49,6 +49,8 @@ pub enum TlsError {
 /// The certificate in use.
 pub(super) struct Certificates {
     files: Tls,
+    /// As the files were before they were first read, so that no change after that goes unseen.
+    first: Stamp,
     current: ArcSwap<ServerConfig>,
 }
 
@@ -58,7 +60,8 @@ type Stamp = [Option<(SystemTime, u64)>; 2];
 impl Certificates {
     /// Reads the files.
     pub(super) fn load(files: &Tls) -> Result<Self, TlsError> {
-        Ok(Self { files: files.clone(), current: ArcSwap::new(read(files)?) })
+        let first = stamp(files);
+        Ok(Self { files: files.clone(), first, current: ArcSwap::new(read(files)?) })
     }
 
     /// What accepts a connection with the certificate of now.
@@ -68,16 +71,16 @@ impl Certificates {
 
     /// Reads the files again whenever they change.
     pub(super) async fn follow(self: Arc<Self>) {
-        let mut seen = self.stamp().await;
+        let mut seen = self.first;
         loop {
             tokio::time::sleep(EVERY).await;
-            self.look(&mut seen).await;
+            self.look(&mut seen);
         }
     }
 
     /// Reads the files if they changed; what cannot be used is logged once, and the old certificate stays.
-    async fn look(&self, seen: &mut Stamp) {
-        let found = self.stamp().await;
+    fn look(&self, seen: &mut Stamp) {
+        let found = stamp(&self.files);
         if std::mem::replace(seen, found) == found {
             return;
         }
@@ -89,14 +92,13 @@ impl Certificates {
             Err(error) => tracing::error!(%error, "the old certificate stays in use"),
         }
     }
+}
 
-    async fn stamp(&self) -> Stamp {
-        let of = async |path: &Path| {
-            let found = tokio::fs::metadata(path).await.ok()?;
-            Some((found.modified().ok()?, found.len()))
-        };
-        [of(&self.files.certificate).await, of(&self.files.key).await]
-    }
+fn stamp(files: &Tls) -> Stamp {
+    [&files.certificate, &files.key].map(|path| {
+        let found = std::fs::metadata(path).ok()?;
+        Some((found.modified().ok()?, found.len()))
+    })
 }
 
 fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
@@ -136,27 +138,27 @@ mod tests {
         std::fs::write(&files.certificate, cert.pem()).unwrap();
     }
 
-    #[tokio::test]
-    async fn what_cannot_be_used_leaves_the_old_certificate() {
+    #[test]
+    fn what_cannot_be_used_leaves_the_old_certificate() {
         let folder = tempfile::tempdir().unwrap();
         let files = Tls { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
         write(&files);
         let certificates = Certificates::load(&files).unwrap();
         let first = certificates.current.load_full();
-        let mut seen = certificates.stamp().await;
+        let mut seen = certificates.first;
         let same = |certificates: &Certificates| Arc::ptr_eq(&first, &certificates.current.load_full());
-        certificates.look(&mut seen).await;
+        certificates.look(&mut seen);
         assert!(same(&certificates), "nothing changed");
         for broken in ["", "-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n"] {
             std::fs::write(&files.certificate, broken).unwrap();
-            certificates.look(&mut seen).await;
+            certificates.look(&mut seen);
             assert!(same(&certificates), "{broken:?}");
         }
         std::fs::remove_file(&files.certificate).unwrap();
-        certificates.look(&mut seen).await;
+        certificates.look(&mut seen);
         assert!(same(&certificates), "the file is gone");
         write(&files);
-        certificates.look(&mut seen).await;
+        certificates.look(&mut seen);
         assert!(!same(&certificates), "the new one is used");
     }
 }

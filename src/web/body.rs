@@ -1,12 +1,70 @@
-//! Bodies, read whole and in bounds. Knows nothing of what is in them.
+//! Bodies, read whole and in bounds, and what becomes of those that nobody read. Knows nothing of what is in them.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use hyper::body::Body;
+use hyper::body::{Body, Incoming};
 
 use super::rejection::Rejection;
+
+/// How long an unread body is waited for, to be thrown away: it comes with the head, unless it is long or the client slow.
+const DISCARD_WITHIN: Duration = Duration::from_millis(50);
+
+/// What is left of a request's body: shared by the handler's request and by who must know, after the answer, whether the
+/// connection can carry another request.
+#[derive(Clone)]
+pub(super) struct Rest(Option<Rc<Cell<State>>>);
+
+#[derive(Default)]
+enum State {
+    /// Nobody has touched it.
+    Whole(Incoming),
+    /// It was read to its end.
+    Read,
+    /// It was begun, and nobody knows how much of it is still to come.
+    #[default]
+    Broken,
+}
+
+impl Rest {
+    /// Of a body that has just arrived.
+    pub(super) fn of(body: Incoming) -> Self {
+        Self((!body.is_end_stream()).then(|| Rc::new(Cell::new(State::Whole(body)))))
+    }
+
+    /// There never was a body.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Reads it, if nobody has.
+    pub(super) async fn read(&self, limit: usize, patience: Duration) -> Result<Bytes, Rejection> {
+        let Some(state) = &self.0 else { return Ok(Bytes::new()) };
+        match state.take() {
+            State::Whole(body) => {
+                let bytes = read(body, limit, patience).await?;
+                state.set(State::Read);
+                Ok(bytes)
+            }
+            read => {
+                state.set(read);
+                Ok(Bytes::new())
+            }
+        }
+    }
+
+    /// Whether all of it is off the wire, what nobody wanted being thrown away if it is short and here.
+    pub(super) async fn is_spent(&self, limit: usize) -> bool {
+        self.read(limit, DISCARD_WITHIN).await.is_ok()
+            && self.0.as_ref().is_none_or(|state| {
+                let spent = state.take();
+                matches!(spent, State::Read)
+            })
+    }
+}
 
 /// Reads a body of at most `limit` bytes that arrives within `patience`.
 pub(super) async fn read<B>(mut body: B, limit: usize, patience: Duration) -> Result<Bytes, Rejection>

@@ -59,8 +59,8 @@ impl Grant {
         }
     }
 
-    /// Adds it to the answer of an OPTIONS request on a path that has these methods.
-    pub(super) fn add_to_options(self, answer: &mut HeaderMap, methods: &HeaderValue) {
+    /// Adds what a preflight asks for on a path that has these methods, beside what any answer gets.
+    pub(super) fn add_to_options(&self, answer: &mut HeaderMap, methods: &HeaderValue) {
         if self.preflight {
             answer.append(
                 VARY,
@@ -69,10 +69,9 @@ impl Grant {
             answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
             answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
             // Any field may be sent: those that nobody reads are ignored anyway.
-            if let Some(asked) = self.asked.clone() {
-                answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked);
+            if let Some(asked) = &self.asked {
+                answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
             }
         }
-        self.add_to(answer);
     }
 }

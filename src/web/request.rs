@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, Method, Uri, request::Parts};
-use hyper::body::{Body, Incoming};
+use http::{HeaderMap, Method, Uri, Version, request::Parts};
+use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
@@ -48,7 +48,7 @@ impl Intake {
             params: Vec::new(),
             bounds: self.bounds,
             head,
-            body: Some(body),
+            body: body::Rest::of(body),
         }
     }
 }
@@ -56,7 +56,7 @@ impl Intake {
 /// A request.
 pub struct Request {
     head: Parts,
-    body: Option<Incoming>,
+    body: body::Rest,
     pub(super) params: Vec<(String, String)>,
     id: RequestId,
     peer: SocketAddr,
@@ -68,6 +68,11 @@ impl Request {
     /// The method; HEAD stays HEAD where a GET handler answers it.
     pub fn method(&self) -> &Method {
         &self.head.method
+    }
+
+    /// The version of HTTP.
+    pub fn version(&self) -> Version {
+        self.head.version
     }
 
     /// The target as it was sent.
@@ -153,10 +158,7 @@ impl Request {
     /// # Errors
     /// [`Rejection::TooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Unreadable`].
     pub async fn bytes(&mut self) -> Result<Bytes, Rejection> {
-        match self.body.take() {
-            Some(body) => body::read(body, self.bounds.max_body, self.bounds.body_timeout).await,
-            None => Ok(Bytes::new()),
-        }
+        self.body.read(self.bounds.max_body, self.bounds.body_timeout).await
     }
 
     /// The body, which must say that it is JSON; for those who read it with [`json::read`] without copying.
@@ -167,7 +169,7 @@ impl Request {
         match self.header(CONTENT_TYPE) {
             Some(media_type) if json::is_media_type(media_type) => self.bytes().await,
             // Nothing at all was sent: say what is missing, not that the nothing is of the wrong type.
-            None if !self.head.headers.contains_key(CONTENT_TYPE) && self.has_no_body() => Ok(Bytes::new()),
+            None if !self.head.headers.contains_key(CONTENT_TYPE) && self.body.is_empty() => Ok(Bytes::new()),
             _ => Err(Rejection::UnsupportedMediaType),
         }
     }
@@ -187,7 +189,9 @@ impl Request {
     pub async fn form(&mut self) -> Result<Pairs, Rejection> {
         let media_type = match self.header(CONTENT_TYPE) {
             Some(media_type) => media_type.to_owned(),
-            None if !self.head.headers.contains_key(CONTENT_TYPE) && self.has_no_body() => return Ok(Pairs::default()),
+            None if !self.head.headers.contains_key(CONTENT_TYPE) && self.body.is_empty() => {
+                return Ok(Pairs::default());
+            }
             None => return Err(Rejection::UnsupportedMediaType),
         };
         let essence = media_type.split(';').next().unwrap_or_default().trim();
@@ -201,8 +205,9 @@ impl Request {
         }
     }
 
-    fn has_no_body(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+    /// What is left of the body, for whoever sees to the connection.
+    pub(super) fn rest(&self) -> body::Rest {
+        self.body.clone()
     }
 
     pub(super) fn bounds(&self) -> Bounds {

@@ -14,7 +14,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use http::header::{ALLOW, CONTENT_LENGTH};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::cors::Cors;
 use super::id::X_REQUEST_ID;
@@ -219,6 +219,8 @@ pub struct Exchange {
     pub route: usize,
     /// The answer.
     pub response: Response,
+    /// An HTTP/1 connection cannot carry another request: part of this one's body is still on its way.
+    pub last: bool,
 }
 
 impl<C: 'static> Router<C> {
@@ -233,17 +235,18 @@ impl<C: 'static> Router<C> {
         C: Clone,
     {
         let id = request.id().value().clone();
+        let (rest, limit) = (request.rest(), request.bounds().max_body);
+        let one = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
         let grant = self.cors.grant(request.headers());
         let (route, mut response) = match self.find(&mut request) {
             Found::Route(route) => (route.index, self.run(route, context, request).await),
             Found::Options(methods) => {
                 let mut response = Response::empty(StatusCode::NO_CONTENT).header(ALLOW, methods.clone());
-                response.headers_mut().insert(X_REQUEST_ID, id);
-                if let Some(grant) = grant {
+                if let Some(grant) = &grant {
                     grant.add_to_options(response.headers_mut(), methods);
                 }
-                return Exchange { route: 0, response };
+                (0, response)
             }
             Found::OtherMethods(allow) => {
                 let rejection = Rejection::MethodNotAllowed { allow: allow.clone() };
@@ -261,7 +264,9 @@ impl<C: 'static> Router<C> {
             grant.add_to(response.headers_mut());
         }
         response.headers_mut().insert(X_REQUEST_ID, id);
-        Exchange { route, response }
+        // The client must learn that this was the last request here before it sends another, not by the reset after.
+        let last = one && !rest.is_empty() && !rest.is_spent(limit).await;
+        Exchange { route, response, last }
     }
 
     fn find(&self, request: &mut Request) -> Found<'_, C> {
@@ -344,4 +349,74 @@ fn word<C>(wording: Option<&Wording<C>>, context: &C, rejection: Rejection) -> R
     wording
         .and_then(|wording| catch_unwind(AssertUnwindSafe(|| wording(context, rejection))).ok())
         .unwrap_or_else(|| Response::empty(bare))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word_it((): &(), rejection: Rejection) -> Response {
+        Response::text(StatusCode::NOT_FOUND, rejection.to_string())
+    }
+
+    async fn ok((): (), _: Request) -> Response {
+        Response::empty(StatusCode::OK)
+    }
+
+    #[test]
+    fn two_routes_for_the_same_requests_are_refused() {
+        let mut routes = Routes::new();
+        routes.under("/auth", word_it).get("/me", "one.me", ok).post("/me", "one.change", ok);
+        routes.under("", word_it).get("/auth/me/", "other.me", ok);
+        assert_eq!(routes.build().unwrap_err(), TableError::Twice { route: "GET /auth/me".into() });
+    }
+
+    #[test]
+    fn paths_that_cannot_be_told_apart_are_refused() {
+        let mut routes = Routes::new();
+        routes.under("", word_it).get("/users/{id}", "user", ok).get("/users/{name}", "user.by_name", ok);
+        assert!(matches!(routes.build(), Err(TableError::Path { .. })));
+    }
+
+    #[test]
+    fn routes_of_one_name_are_counted_together() {
+        let mut routes = Routes::new();
+        routes
+            .under("", word_it)
+            .post("/logout", "logout", ok)
+            .post("/authorized/logout", "logout", ok)
+            .get("/", "root", ok);
+        assert_eq!(routes.build().unwrap().names(), [UNROUTED, "logout", "root"]);
+    }
+
+    #[test]
+    fn the_longest_prefix_words_what_is_nobodys() {
+        let mut routes = Routes::<()>::new();
+        let dialect = |name: &'static str| move |(): &(), _| Response::text(StatusCode::NOT_FOUND, name);
+        routes.under("/auth", dialect("codes"));
+        routes.under("/auth", dialect("never asked"));
+        routes.under("/auth/login/", dialect("myauth"));
+        routes.under("", dialect("native"));
+        let router = routes.build().unwrap();
+        for (path, expected) in [
+            ("/", "native"),
+            ("/authority", "native"),
+            ("/auth", "codes"),
+            ("/auth/", "codes"),
+            ("/auth/loginx", "codes"),
+            ("/auth/login", "myauth"),
+            ("/auth/login/x", "myauth"),
+        ] {
+            let said = word(router.wording(path), &(), Rejection::NotFound);
+            assert_eq!(said.content(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_wording_that_panics_is_done_without() {
+        let mut routes = Routes::<()>::new();
+        routes.under("", |(), _| -> Response { panic!("no words") });
+        let router = routes.build().unwrap();
+        assert_eq!(word(router.wording("/"), &(), Rejection::NotFound).status(), StatusCode::NOT_FOUND);
+    }
 }

@@ -103,6 +103,23 @@ async fn a_body_too_large_is_refused_and_the_refusal_arrives() {
 }
 
 #[tokio::test]
+async fn a_body_that_nobody_reads_is_in_nobodys_way() {
+    let served = serve(settings());
+    let mut stream = served.connect().await;
+    for path in ["/nobody", "/hello", "/nobody"] {
+        let ask = format!("POST {path} HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\n\r\n12345");
+        stream.write_all(ask.as_bytes()).await.unwrap();
+        let answer = one_answer(&mut stream).await.unwrap();
+        assert!(answer.starts_with("HTTP/1.1 40") && !answer.contains("connection: close"), "{answer}");
+    }
+    // What is still to come would be taken for the next request: the client is told, and the connection closed.
+    for rest in ["content-length: 100000", "content-length: 5", "transfer-encoding: chunked"] {
+        let said = served.say(format!("POST /nobody HTTP/1.1\r\nhost: x\r\n{rest}\r\n\r\n4\r\n")).await;
+        assert!(said.starts_with("HTTP/1.1 404") && said.contains("\r\nconnection: close\r\n"), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn no_more_connections_are_served_than_may_be() {
     let served = serve(config::Server { max_connections: 3, ..settings() });
     let ask = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
