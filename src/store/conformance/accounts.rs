@@ -1,0 +1,172 @@
+//! What [`Accounts`] promises, as cases.
+//!
+//! A case stands in one of the three files below and in the list here. One that is missing from the list is dead
+//! code, which the compiler says; one that is in it runs for every implementation.
+
+mod changing;
+mod keys;
+mod making;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::chance::Chance;
+use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::store::Accounts;
+use crate::store::accounts::{ApiKey, Created, Find, NewUser, PasswordHash, User};
+use crate::time::Timestamp;
+
+macro_rules! suite {
+    ($dollar:tt $($file:ident { $($case:ident)* })*) => {
+        $($(
+            #[doc = concat!("See `", stringify!($file), "`.")]
+            pub async fn $case(store: Arc<dyn Accounts>) {
+                $file::$case(store).await;
+            }
+        )*)*
+
+        /// Makes a test of every case. The fixture is an `async fn` without arguments: it gives an `Arc` of an empty store,
+        /// and whatever must live as long as the test.
+        #[macro_export]
+        macro_rules! accounts_conformance {
+            ($dollar fixture:path) => {
+                $($(
+                    #[tokio::test(flavor = "multi_thread")]
+                    async fn $case() {
+                        let (store, _kept) = $dollar fixture().await;
+                        $crate::store::conformance::accounts::$case(store).await;
+                    }
+                )*)*
+            };
+        }
+    };
+}
+
+suite! { $
+    making {
+        a_user_is_kept_as_it_was_given
+        a_user_without_the_optional_parts_is_kept_too
+        an_address_has_one_user
+        a_username_has_one_user
+        an_address_goes_before_a_username
+        what_was_taken_leaves_nothing_behind
+        a_user_has_a_personal_project_from_the_start
+        numbers_rise_and_are_unique
+        numbers_are_not_used_again
+        an_import_leaves_out_what_is_taken
+        an_import_of_nobody_makes_nobody
+        two_imports_at_once_make_each_user_once
+        users_come_in_pages
+        odd_text_comes_back_as_it_was
+        text_with_a_nul_is_refused
+        moments_are_kept_to_the_millisecond
+    }
+    changing {
+        a_hash_is_replaced_if_it_still_is_the_old_one
+        a_hash_is_replaced_by_one_of_many
+        a_password_is_set_and_ends_the_sign_ins
+        disabling_ends_the_sign_ins_and_enabling_does_not
+        sign_ins_are_ended_alone
+        a_clock_that_steps_back_ends_sign_ins_too
+        every_change_at_once_ends_sign_ins_of_its_own
+        what_is_not_there_is_not_changed
+        a_user_goes_with_all_it_had
+        a_user_goes_once
+        the_store_answers
+    }
+    keys {
+        a_key_is_kept_as_it_was_given
+        a_key_comes_with_its_owner_as_it_now_is
+        a_prefix_has_one_key
+        a_key_needs_its_user_and_its_project
+        keys_come_newest_first_and_in_pages
+        keys_made_at_one_moment_are_each_listed_once
+        a_key_is_deactivated_once
+        a_key_is_deactivated_by_its_own_project_alone
+        use_is_noted_and_never_goes_back
+        use_is_noted_by_many_at_once
+    }
+}
+
+/// The moment at which cases begin: not a whole second, so that rounding shows.
+const START: Timestamp = Timestamp::from_millis(1_763_130_320_123);
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(START.millis() + millis)
+}
+
+/// A user that nobody else is, with nothing left out.
+fn somebody(name: &str) -> NewUser {
+    let chance = Chance::system();
+    NewUser {
+        id: UserId::new(START, &chance),
+        email: format!("{name}@example.org"),
+        username: Some(name.to_uppercase()),
+        username_key: Some(name.to_owned()),
+        full_name: Some(format!("{name} of Example")),
+        password_hash: Some(hash(name)),
+        verified: true,
+        disabled: false,
+        superuser: false,
+        roles: vec!["user".to_owned(), "editor".to_owned()],
+        project: ProjectId::new(START, &chance),
+        created_at: START,
+    }
+}
+
+fn hash(of: &str) -> PasswordHash {
+    PasswordHash(format!("$argon2id$v=19$m=19456,t=2,p=1$salt${of}"))
+}
+
+/// A key of that user in its personal project.
+fn key(of: &NewUser, prefix: &str, created_at: Timestamp) -> ApiKey {
+    ApiKey {
+        id: ApiKeyId::new(created_at, &Chance::system()),
+        project: of.project,
+        user: of.id,
+        prefix: prefix.to_owned(),
+        digest: Chance::system().bytes(),
+        name: format!("the key {prefix}"),
+        scopes: vec!["verify".to_owned(), "billing:write".to_owned()],
+        last_used_at: None,
+        expires_at: Some(at(86_400_000)),
+        deactivated_at: None,
+        created_at,
+        updated_at: created_at,
+    }
+}
+
+fn nobody() -> UserId {
+    UserId(Uuid::from_u128(1))
+}
+
+fn no_project() -> ProjectId {
+    ProjectId(Uuid::from_u128(2))
+}
+
+async fn made(store: &dyn Accounts, user: &NewUser) -> User {
+    match store.create_user(user).await.unwrap() {
+        Created::Created(user) => *user,
+        taken => panic!("{} was not made: {taken:?}", user.email),
+    }
+}
+
+async fn row(store: &dyn Accounts, id: UserId) -> User {
+    store.user(Find::Id(id)).await.unwrap().expect("the user is there")
+}
+
+/// Calls `call` for 0, 1, … all at once, each on a task of its own, and gives what they answered in that order.
+async fn together<T, F>(times: usize, call: impl Fn(usize) -> F) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+    T: Send + 'static,
+{
+    let tasks: Vec<_> = (0..times).map(|which| tokio::spawn(call(which))).collect();
+    let mut answers = Vec::with_capacity(times);
+    for task in tasks {
+        answers.push(task.await.expect("no caller panics"));
+    }
+    answers
+}
