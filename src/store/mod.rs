@@ -9,6 +9,7 @@ pub mod accounts;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod ephemeral;
+pub mod migrations;
 
 pub use accounts::Accounts;
 pub use ephemeral::Ephemeral;

@@ -1,0 +1,52 @@
+-- Users, their projects and their API keys.
+--
+-- Moments are bigint: milliseconds since 1970, UTC, as the program counts them. So they come back exactly, one more
+-- millisecond is `+ 1`, and no session's time zone has a say. To read one: to_timestamp(created_at / 1000.0).
+--
+-- Addresses, username keys and prefixes are compared byte by byte (COLLATE "C"): the program has made them canonical, and an
+-- index whose order hangs from the system's locale breaks when the system is upgraded.
+
+CREATE TABLE users (
+    id uuid PRIMARY KEY,
+    number bigint GENERATED ALWAYS AS IDENTITY (CACHE 1) UNIQUE,
+    email text COLLATE "C" NOT NULL UNIQUE,
+    username text,
+    username_key text COLLATE "C" UNIQUE,
+    full_name text,
+    password_hash text,
+    verified boolean NOT NULL,
+    disabled boolean NOT NULL,
+    superuser boolean NOT NULL,
+    roles text[] NOT NULL,
+    sessions_valid_after bigint NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+);
+
+CREATE TABLE projects (
+    id uuid PRIMARY KEY,
+    user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    name text NOT NULL,
+    personal boolean NOT NULL,
+    created_at bigint NOT NULL
+);
+CREATE INDEX projects_of_user ON projects (user_id);
+CREATE UNIQUE INDEX one_personal_project ON projects (user_id) WHERE personal;
+
+-- The time of last use changes often and is in no index: the room left in each page keeps such a change within it.
+CREATE TABLE api_keys (
+    id uuid PRIMARY KEY,
+    project_id uuid NOT NULL REFERENCES projects ON DELETE CASCADE,
+    user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,
+    prefix text COLLATE "C" NOT NULL UNIQUE,
+    digest bytea NOT NULL CHECK (length(digest) = 32),
+    name text NOT NULL,
+    scopes text[] NOT NULL,
+    last_used_at bigint,
+    expires_at bigint,
+    deactivated_at bigint,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL
+) WITH (fillfactor = 80);
+CREATE INDEX api_keys_of_project ON api_keys (project_id, created_at DESC, id DESC);
+CREATE INDEX api_keys_of_user ON api_keys (user_id);
