@@ -3,6 +3,8 @@
 //! E-mail addresses and usernames arrive in their canonical form; the store only holds that they are unique. Password
 //! hashes are text it does not read. Knows nothing of sessions or tokens.
 
+pub mod postgres;
+
 use async_trait::async_trait;
 
 use super::Result;

@@ -1,0 +1,214 @@
+//! The role on Postgres. Each method is one statement, but for the import, which is one transaction.
+//!
+//! A worker has a [`Postgres`] of its own: its connections are served by the runtime that opened them. Statements run at READ
+//! COMMITTED, which the connections ask for whatever the database's default is; what is guaranteed beyond one
+//! statement's snapshot is guaranteed by unique indexes and row locks, never by having looked first.
+//!
+//! A call that was late may have been done all the same: `Unavailable` says that nobody knows.
+
+mod connections;
+mod rows;
+mod schema;
+mod statements;
+mod tls;
+
+use async_trait::async_trait;
+use deadpool_postgres::{Object, Transaction};
+use futures_util::future::join_all;
+use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
+
+use self::connections::{Answer, Connections, settle};
+use self::rows::NewRow;
+pub use self::schema::migrate;
+use super::{Accounts, ApiKey, Created, Find, NewUser, PasswordHash, User};
+use crate::config;
+use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::store::Result;
+use crate::time::Timestamp;
+
+/// How many users of an import are under way at once. `join_all` begins futures in their order, up to thirty of them; in
+/// the order in which they begin they are sent, executed and numbered.
+const PIPELINE: usize = 30;
+
+/// What imports take turns on: two that hold rows the other waits for would end each other.
+const IMPORTS: i64 = 0x7369_676e_6574 + 1;
+
+/// The store of what lasts, on Postgres.
+pub struct Postgres {
+    connections: Connections,
+}
+
+impl Postgres {
+    /// A store with at most that many connections. Opens none: each is opened when it is first needed, on the runtime of
+    /// whoever needs it. Fails if the settings themselves cannot be used (an address that is none, a `ca` that is
+    /// not there).
+    pub fn new(settings: &config::Postgres, connections: usize) -> Result<Self> {
+        Ok(Self { connections: Connections::new(settings, connections)? })
+    }
+
+    async fn import(&self, connection: &mut Object, users: &[NewUser]) -> Answer<Vec<Created>> {
+        let asked = &self.connections;
+        let transaction = asked.answer(asked.deadline(), connection.transaction()).await?;
+        let turn = transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&IMPORTS]);
+        asked.answer(asked.deadline(), turn).await?;
+        let mut all = Vec::with_capacity(users.len());
+        for some in users.chunks(PIPELINE) {
+            // A deadline for each chunk: an import may take long, but it may not stand still.
+            let deadline = asked.deadline();
+            let made = join_all(some.iter().map(|user| self.import_one(&transaction, user, deadline))).await;
+            for (user, mut made) in some.iter().zip(made) {
+                all.push(loop {
+                    match made? {
+                        Some(created) => break created,
+                        None => made = self.import_one(&transaction, user, deadline).await,
+                    }
+                });
+            }
+        }
+        asked.answer(asked.deadline(), transaction.commit()).await?;
+        Ok(all)
+    }
+
+    /// `None`: see [`rows::created`].
+    async fn import_one(&self, within: &Transaction<'_>, user: &NewUser, deadline: Instant) -> Answer<Option<Created>> {
+        let row = NewRow::of(user);
+        let asked = async {
+            let statement = within.prepare_cached(statements::CREATE_USER).await?;
+            within.query(&statement, &row.values()).await
+        };
+        rows::created(&self.connections.answer(deadline, asked).await?, user)
+    }
+}
+
+#[async_trait]
+impl Accounts for Postgres {
+    async fn create_user(&self, user: &NewUser) -> Result<Created> {
+        let row = NewRow::of(user);
+        let deadline = self.connections.deadline();
+        loop {
+            let rows = self.connections.ask_by(deadline, statements::CREATE_USER, &row.values()).await?;
+            if let Some(created) = rows::created(&rows, user)? {
+                return Ok(created);
+            }
+        }
+    }
+
+    async fn import_users(&self, users: &[NewUser]) -> Result<Vec<Created>> {
+        let mut connection = self.connections.lend(self.connections.deadline()).await?;
+        let answer = self.import(&mut connection, users).await;
+        Ok(settle(connection, answer)?)
+    }
+
+    async fn user(&self, by: Find<'_>) -> Result<Option<User>> {
+        let rows = match by {
+            Find::Id(id) => self.connections.ask(statements::USER_BY_ID, &[&id.0]).await?,
+            // Postgres refuses to compare a text with a NUL in it, and has none to compare it with.
+            Find::Email(text) | Find::UsernameKey(text) if text.contains('\0') => return Ok(None),
+            Find::Email(email) => self.connections.ask(statements::USER_BY_EMAIL, &[&email]).await?,
+            Find::UsernameKey(key) => self.connections.ask(statements::USER_BY_USERNAME_KEY, &[&key]).await?,
+        };
+        rows::user_if_any(&rows)
+    }
+
+    async fn users(&self, after: i64, limit: u32) -> Result<Vec<User>> {
+        let rows = self.connections.ask(statements::USERS, &[&after, &i64::from(limit)]).await?;
+        Ok(rows.iter().map(|row| rows::user(row, 0)).collect::<Answer<_>>()?)
+    }
+
+    async fn rehash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool> {
+        Ok(!self.connections.ask(statements::REHASH, &[&user.0, &old.0, &new.0]).await?.is_empty())
+    }
+
+    async fn set_password(&self, user: UserId, hash: &PasswordHash, now: Timestamp) -> Result<Option<User>> {
+        let rows = self.connections.ask(statements::SET_PASSWORD, &[&user.0, &hash.0, &now.millis()]).await?;
+        rows::user_if_any(&rows)
+    }
+
+    async fn set_disabled(&self, user: UserId, disabled: bool, now: Timestamp) -> Result<Option<User>> {
+        let rows = self.connections.ask(statements::SET_DISABLED, &[&user.0, &disabled, &now.millis()]).await?;
+        rows::user_if_any(&rows)
+    }
+
+    async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>> {
+        let rows = self.connections.ask(statements::END_SIGN_INS, &[&user.0, &now.millis()]).await?;
+        rows::user_if_any(&rows)
+    }
+
+    async fn delete_user(&self, user: UserId) -> Result<bool> {
+        Ok(!self.connections.ask(statements::DELETE_USER, &[&user.0]).await?.is_empty())
+    }
+
+    async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>> {
+        let rows = self.connections.ask(statements::PROJECTS, &[&user.0]).await?;
+        Ok(rows.iter().map(rows::project).collect::<Answer<_>>()?)
+    }
+
+    async fn create_api_key(&self, key: &ApiKey) -> Result<bool> {
+        let [last_used_at, expires_at, deactivated_at] =
+            [key.last_used_at, key.expires_at, key.deactivated_at].map(|moment| moment.map(Timestamp::millis));
+        let [created_at, updated_at] = [key.created_at, key.updated_at].map(Timestamp::millis);
+        let kept = self
+            .connections
+            .ask(
+                statements::CREATE_API_KEY,
+                &[
+                    &key.id.0,
+                    &key.project.0,
+                    &key.user.0,
+                    &key.prefix,
+                    &key.digest.as_slice(),
+                    &key.name,
+                    &key.scopes,
+                    &last_used_at,
+                    &expires_at,
+                    &deactivated_at,
+                    &created_at,
+                    &updated_at,
+                ],
+            )
+            .await;
+        match kept {
+            Ok(rows) => Ok(!rows.is_empty()),
+            Err(failure) if failure.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Ok(false),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    async fn api_key(&self, prefix: &str) -> Result<Option<(ApiKey, User)>> {
+        if prefix.contains('\0') {
+            return Ok(None);
+        }
+        let rows = self.connections.ask(statements::API_KEY, &[&prefix]).await?;
+        Ok(rows
+            .first()
+            .map(|row| Answer::Ok((rows::api_key(row, 0)?, rows::user(row, rows::API_KEY_WIDTH)?)))
+            .transpose()?)
+    }
+
+    async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&project.0, &i64::from(skip), &i64::from(limit)];
+        let rows = self.connections.ask(statements::API_KEYS, &values).await?;
+        Ok(rows::page_of_api_keys(&rows)?)
+    }
+
+    async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {
+        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&project.0, &key.0, &now.millis()];
+        let rows = self.connections.ask(statements::DEACTIVATE_API_KEY, &values).await?;
+        Ok(rows.first().map(|row| rows::api_key(row, 0)).transpose()?)
+    }
+
+    async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()> {
+        if used.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<_> = used.iter().map(|(id, _)| id.0).collect();
+        let moments: Vec<_> = used.iter().map(|(_, moment)| moment.millis()).collect();
+        self.connections.ask(statements::TOUCH_API_KEYS, &[&ids, &moments]).await?;
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<()> {
+        schema::compare(&self.connections.ask(schema::RECORDED, &[]).await?)
+    }
+}

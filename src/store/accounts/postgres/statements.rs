@@ -1,0 +1,118 @@
+//! The statements, as text. `rows.rs` reads what they give, in the order of the columns here.
+
+macro_rules! user {
+    () => {
+        "u.id, u.number, u.email, u.username, u.full_name, u.password_hash, u.verified, u.disabled, u.superuser, u.roles, \
+         u.sessions_valid_after, u.created_at, u.updated_at"
+    };
+}
+
+macro_rules! api_key {
+    () => {
+        "k.id, k.project_id, k.user_id, k.prefix, k.digest, k.name, k.scopes, k.last_used_at, k.expires_at, \
+         k.deactivated_at, k.created_at, k.updated_at"
+    };
+}
+
+/// Makes a user and its project, or says what is taken. Looking first spares the numbers that a refused insert would use up;
+/// the unique indexes decide. Who loses to a row that is committed after this statement's snapshot was taken gets no
+/// user and no reason: asked again, the statement sees that row.
+pub(super) const CREATE_USER: &str = concat!(
+    "WITH taken AS (
+        SELECT EXISTS (SELECT FROM users WHERE email = $2) AS email,
+               EXISTS (SELECT FROM users WHERE username_key = $4) AS username,
+               EXISTS (SELECT FROM users WHERE id = $1) AS id
+    ), made AS (
+        INSERT INTO users AS u (id, email, username, username_key, full_name, password_hash, verified, disabled,
+                                superuser, roles, sessions_valid_after, created_at, updated_at)
+        SELECT $1::uuid, $2::text, $3::text, $4::text, $5::text, $6::text, $7::bool, $8::bool,
+               $9::bool, $10::text[], $11::bigint, $11, $11
+        FROM taken WHERE NOT (taken.email OR taken.username OR taken.id)
+        ON CONFLICT DO NOTHING
+        RETURNING *
+    ), personal AS (
+        INSERT INTO projects (id, user_id, name, personal, created_at)
+        SELECT $12::uuid, id, 'Personal', true, created_at FROM made
+    )
+    SELECT ",
+    user!(),
+    ", taken.email, taken.username, taken.id FROM taken LEFT JOIN made AS u ON true"
+);
+
+pub(super) const USER_BY_ID: &str = concat!("SELECT ", user!(), " FROM users u WHERE u.id = $1");
+pub(super) const USER_BY_EMAIL: &str = concat!("SELECT ", user!(), " FROM users u WHERE u.email = $1");
+pub(super) const USER_BY_USERNAME_KEY: &str = concat!("SELECT ", user!(), " FROM users u WHERE u.username_key = $1");
+pub(super) const USERS: &str =
+    concat!("SELECT ", user!(), " FROM users u WHERE u.number > $1 ORDER BY u.number LIMIT $2");
+
+pub(super) const REHASH: &str =
+    "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING true";
+
+pub(super) const SET_PASSWORD: &str = concat!(
+    "UPDATE users u SET password_hash = $2, updated_at = $3,
+        sessions_valid_after = GREATEST(u.sessions_valid_after + 1, $3)
+     WHERE u.id = $1 RETURNING ",
+    user!()
+);
+
+pub(super) const SET_DISABLED: &str = concat!(
+    "UPDATE users u SET disabled = $2, updated_at = $3,
+        sessions_valid_after = CASE WHEN $2 THEN GREATEST(u.sessions_valid_after + 1, $3) ELSE u.sessions_valid_after END
+     WHERE u.id = $1 RETURNING ",
+    user!()
+);
+
+pub(super) const END_SIGN_INS: &str = concat!(
+    "UPDATE users u SET updated_at = $2, sessions_valid_after = GREATEST(u.sessions_valid_after + 1, $2)
+     WHERE u.id = $1 RETURNING ",
+    user!()
+);
+
+pub(super) const DELETE_USER: &str = "DELETE FROM users WHERE id = $1 RETURNING true";
+
+pub(super) const PROJECTS: &str =
+    "SELECT id, name FROM projects WHERE user_id = $1 ORDER BY personal DESC, created_at, id";
+
+/// A user or project that is gone breaks a foreign key.
+pub(super) const CREATE_API_KEY: &str =
+    "INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, last_used_at, expires_at,
+                           deactivated_at, created_at, updated_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+     ON CONFLICT (prefix) DO NOTHING RETURNING true";
+
+pub(super) const API_KEY: &str = concat!(
+    "SELECT ",
+    api_key!(),
+    ", ",
+    user!(),
+    " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.prefix = $1"
+);
+
+/// One row at least, so that the number is there when the page is empty.
+pub(super) const API_KEYS: &str = concat!(
+    "SELECT ",
+    api_key!(),
+    ", counted.total
+     FROM (SELECT count(*) AS total FROM api_keys WHERE project_id = $1) counted
+     LEFT JOIN LATERAL (
+         SELECT * FROM api_keys WHERE project_id = $1 ORDER BY created_at DESC, id DESC OFFSET $2 LIMIT $3
+     ) k ON true
+     ORDER BY k.created_at DESC, k.id DESC"
+);
+
+pub(super) const DEACTIVATE_API_KEY: &str = concat!(
+    "UPDATE api_keys k SET deactivated_at = COALESCE(k.deactivated_at, $3),
+        updated_at = CASE WHEN k.deactivated_at IS NULL THEN $3 ELSE k.updated_at END
+     WHERE k.project_id = $1 AND k.id = $2 RETURNING ",
+    api_key!()
+);
+
+/// The rows are locked in the order of their ids before any is changed: nodes that note the same keys in other orders queue up
+/// instead of waiting for each other.
+pub(super) const TOUCH_API_KEYS: &str = "WITH used AS (
+        SELECT id, max(moment) AS moment FROM unnest($1::uuid[], $2::bigint[]) AS used (id, moment) GROUP BY id
+    ), locked AS (
+        SELECT k.id, used.moment FROM api_keys k JOIN used ON used.id = k.id ORDER BY k.id FOR NO KEY UPDATE OF k
+    )
+    UPDATE api_keys k SET last_used_at = GREATEST(k.last_used_at, locked.moment)
+    FROM locked WHERE k.id = locked.id AND (k.last_used_at IS NULL OR k.last_used_at < locked.moment)";
