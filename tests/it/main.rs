@@ -8,3 +8,6 @@ mod tree;
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "what surprises a test should fail it")]
 
 mod server;
+mod accounts;
+mod postgres;
+mod support;

@@ -98,7 +98,7 @@ fn at(millis: i64) -> Timestamp {
 }
 
 /// A user that nobody else is, with nothing left out.
-fn somebody(name: &str) -> NewUser {
+pub fn somebody(name: &str) -> NewUser {
     let chance = Chance::system();
     NewUser {
         id: UserId::new(START, &chance),

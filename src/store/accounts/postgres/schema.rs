@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use tokio::time::timeout;
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::{Client, GenericClient, Row};
 
 use super::connections::{Failure, STORE, Way};
 use crate::config;
@@ -51,17 +51,18 @@ pub async fn migrate(settings: &config::Postgres) -> Result<&'static [Migration]
 }
 
 async fn apply(client: &mut Client) -> Result<&'static [Migration]> {
-    if due(client).await?.is_empty() {
+    let exists = "SELECT to_regclass('signet_migrations') IS NOT NULL";
+    if client.query_one(exists, &[]).await.map_err(Failure::Driver)?.get(0) && due(client).await?.is_empty() {
         return Ok(&[]);
     }
     let transaction = client.transaction().await.map_err(Failure::Driver)?;
     transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(Failure::Driver)?;
+    // Not `to_regclass` again: a session remembers for the rest of a transaction that there was no such table, also
+    // when the node it has just waited for has made it.
+    let table = "CREATE TABLE IF NOT EXISTS signet_migrations (number integer PRIMARY KEY, name text NOT NULL, \
+                 checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
+    transaction.batch_execute(table).await.map_err(Failure::Driver)?;
     let due = due(&transaction).await?;
-    if due.first().is_some_and(|first| first.number == 1) {
-        let table = "CREATE TABLE IF NOT EXISTS signet_migrations (number integer PRIMARY KEY, name text NOT NULL, \
-                     checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
-        transaction.batch_execute(table).await.map_err(Failure::Driver)?;
-    }
     for step in due {
         transaction.batch_execute(step.sql).await.map_err(|error| refused(step, error))?;
         let record = "INSERT INTO signet_migrations (number, name, checksum) VALUES ($1, $2, $3)";
@@ -83,20 +84,12 @@ fn refused(step: &Migration, error: tokio_postgres::Error) -> Error {
 }
 
 async fn due(client: &impl GenericClient) -> Result<&'static [Migration]> {
-    let exists = "SELECT to_regclass('signet_migrations') IS NOT NULL";
-    let recorded = if client.query_one(exists, &[]).await.map_err(Failure::Driver)?.get(0) {
-        let rows = client.query(RECORDED, &[]).await.map_err(Failure::Driver)?;
-        rows.iter().map(recorded).collect::<std::result::Result<Vec<_>, _>>()?
-    } else {
-        Vec::new()
-    };
-    pending(STORE, STEPS, &recorded)
+    pending_after(&client.query(RECORDED, &[]).await.map_err(Failure::Driver)?)
 }
 
-/// Whether these records are those of this program's schema, all of it.
-pub(super) fn compare(rows: &[tokio_postgres::Row]) -> Result<()> {
-    let recorded = rows.iter().map(recorded).collect::<std::result::Result<Vec<_>, _>>()?;
-    match pending(STORE, STEPS, &recorded)? {
+/// Whether these rows of [`RECORDED`] are those of this program's schema, all of it.
+pub(super) fn compare(rows: &[Row]) -> Result<()> {
+    match pending_after(rows)? {
         [] => Ok(()),
         [first, ..] => Err(Error::Corrupt {
             store: STORE,
@@ -105,7 +98,8 @@ pub(super) fn compare(rows: &[tokio_postgres::Row]) -> Result<()> {
     }
 }
 
-fn recorded(row: &tokio_postgres::Row) -> std::result::Result<Recorded, Failure> {
-    let read = || Ok(Recorded { number: row.try_get(0)?, name: row.try_get(1)?, checksum: row.try_get(2)? });
-    read().map_err(|error: tokio_postgres::Error| Failure::Unreadable(error.to_string()))
+fn pending_after(rows: &[Row]) -> Result<&'static [Migration]> {
+    let read = |row: &Row| Ok(Recorded { number: row.try_get(0)?, name: row.try_get(1)?, checksum: row.try_get(2)? });
+    let recorded = rows.iter().map(read).collect::<std::result::Result<Vec<_>, tokio_postgres::Error>>();
+    pending(STORE, STEPS, &recorded.map_err(|error| Failure::Unreadable(error.to_string()))?)
 }
