@@ -187,7 +187,7 @@ async fn what_was_acknowledged_survives_a_kill_and_the_store_recovers_by_itself(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_frozen_server_is_as_good_as_a_dead_one() {
-    let (server, settings) = migrated().await;
+    let (mut server, settings) = migrated().await;
     let (warm, cold) = (store(&settings, 3), store(&settings, 3));
     let ada = somebody("ada");
     warm.create_user(&ada).await.unwrap();

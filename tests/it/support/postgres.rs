@@ -36,6 +36,8 @@ pub(crate) struct Server {
     port: u16,
     unusual: Unusual,
     postmaster: Option<Child>,
+    /// While it is frozen: what ends its processes should this one end first. They could not see that by themselves.
+    watch: Option<Child>,
 }
 
 impl Server {
@@ -47,7 +49,7 @@ impl Server {
     pub(crate) fn unusual(unusual: Unusual) -> Self {
         let folder = tempfile::Builder::new().prefix("signet-postgres-").tempdir().expect("a temporary folder");
         run(Command::new("cp").arg("-a").arg(template()).arg(folder.path().join("data")));
-        let mut server = Self { folder, port: 0, unusual, postmaster: None };
+        let mut server = Self { folder, port: 0, unusual, postmaster: None, watch: None };
         server.write_tls();
         if let Some(user) = &*USER {
             run(Command::new("chown").arg("-R").arg(format!("{}:{}", user.id, user.group)).arg(server.folder.path()));
@@ -85,7 +87,7 @@ impl Server {
     /// Ends it without a farewell to anybody, as `pg_ctl stop -m immediate` does: what was not written is lost.
     pub(crate) fn kill_immediate(&mut self) {
         let mut postmaster = self.postmaster.take().expect("it runs");
-        signal(&postmaster, Signal::QUIT);
+        signal(pid(&postmaster), Signal::QUIT);
         postmaster.wait().expect("its end is awaited");
     }
 
@@ -98,17 +100,24 @@ impl Server {
     }
 
     /// Stops every process of it where it stands: connections stay open, and nothing answers.
-    pub(crate) fn freeze(&self) {
-        let postmaster = self.postmaster.as_ref().expect("it runs");
+    pub(crate) fn freeze(&mut self) {
+        let postmaster = pid(self.postmaster.as_ref().expect("it runs"));
         // The postmaster first: then no process is born that would not be found.
         signal(postmaster, Signal::STOP);
-        signal_children(postmaster, Signal::STOP);
+        let mut pids = children(postmaster);
+        pids.push(postmaster);
+        let ends_them = pids.iter().fold("read -r _; kill -KILL".to_owned(), |line, pid| format!("{line} {pid}"));
+        let watch = Command::new("sh").args(["-c", &ends_them]).stdin(Stdio::piped()).spawn();
+        self.watch = Some(watch.expect("`sh` runs"));
+        pids.into_iter().for_each(|pid| signal(pid, Signal::STOP));
     }
 
     /// Lets it go on.
-    pub(crate) fn thaw(&self) {
-        let postmaster = self.postmaster.as_ref().expect("it runs");
-        signal_children(postmaster, Signal::CONT);
+    pub(crate) fn thaw(&mut self) {
+        let postmaster = pid(self.postmaster.as_ref().expect("it runs"));
+        let mut watch = self.watch.take().expect("it is frozen");
+        watch.kill().and_then(|()| watch.wait()).expect("the watch ends");
+        children(postmaster).into_iter().for_each(|pid| signal(pid, Signal::CONT));
         signal(postmaster, Signal::CONT);
     }
 
@@ -175,10 +184,14 @@ impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut postmaster) = self.postmaster.take() {
             // Frozen or not: SIGKILL waits for nobody.
-            signal(&postmaster, Signal::STOP);
-            signal_children(&postmaster, Signal::KILL);
-            signal(&postmaster, Signal::KILL);
+            let parent = pid(&postmaster);
+            signal(parent, Signal::STOP);
+            children(parent).into_iter().for_each(|pid| signal(pid, Signal::KILL));
+            signal(parent, Signal::KILL);
             let _ = postmaster.wait();
+        }
+        if let Some(mut watch) = self.watch.take() {
+            let _ = watch.kill().and_then(|()| watch.wait());
         }
     }
 }
@@ -300,20 +313,21 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32).expect("a pid is not zero")
 }
 
-fn signal(child: &Child, signal: Signal) {
-    kill_process(pid(child), signal).expect("one's own child can be signalled");
+/// Sends a signal; whoever is to get it may have ended in between.
+fn signal(to: Pid, signal: Signal) {
+    let _ = kill_process(to, signal);
 }
 
-fn signal_children(parent: &Child, signal: Signal) {
-    for entry in fs::read_dir("/proc").expect("there is /proc").flatten() {
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        // After the name, which stands in parentheses and may hold anything: the state, then the parent.
-        let Some((head, tail)) = stat.rsplit_once(')') else { continue };
-        let parents = tail.split_whitespace().nth(1).and_then(|text| text.parse::<u32>().ok());
-        let own = head.split_whitespace().next().and_then(|text| text.parse::<i32>().ok()).and_then(Pid::from_raw);
-        if let (Some(own), true) = (own, parents == Some(parent.id())) {
-            // It may have ended in between.
-            let _ = kill_process(own, signal);
-        }
-    }
+fn children(parent: Pid) -> Vec<Pid> {
+    let processes = fs::read_dir("/proc").expect("there is /proc").flatten();
+    processes
+        .filter_map(|entry| {
+            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
+            // After the name, which stands in parentheses and may hold anything: the state, then the parent.
+            let (head, tail) = stat.rsplit_once(')')?;
+            let its_parent = tail.split_whitespace().nth(1)?.parse().ok()?;
+            let own = head.split_whitespace().next()?.parse().ok()?;
+            (Pid::from_raw(its_parent) == Some(parent)).then(|| Pid::from_raw(own)).flatten()
+        })
+        .collect()
 }
