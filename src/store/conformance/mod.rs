@@ -6,3 +6,22 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a suite is a test; only tests turn the feature on")]
 
 pub mod accounts;
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite is a test, wherever it lives")]
+
+pub mod ephemeral;
+
+use std::future::Future;
+
+/// Runs `count` of them at once and gives their answers; that of the first to end comes first.
+async fn together<T, F>(count: usize, mut make: impl FnMut(usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..count {
+        tasks.spawn(make(number));
+    }
+    tasks.join_all().await
+}

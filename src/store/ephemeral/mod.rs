@@ -124,7 +124,7 @@ pub enum Target {
 }
 
 /// A revocation and how long it must be remembered: until the last token concerned has expired.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Revocation {
     /// What is revoked.
     pub target: Target,

@@ -1,0 +1,172 @@
+//! Ending sessions, and the sign-ins that are under way meanwhile.
+
+use super::*;
+use crate::store::ephemeral::{Opened, Which};
+
+const UNTIL: Timestamp = Timestamp::from_secs(2_000_010_000);
+
+/// Three sessions of the first user and one of the second; the place after what has been published so far.
+async fn four(store: &Store) -> Cursor {
+    for number in 1..=3 {
+        open(store, &opened_at(number, START + SECOND * number as u32)).await;
+    }
+    open(store, &Session { user: user(2), ..session(9) }).await;
+    read_on(store, &Cursor::start()).await.1
+}
+
+async fn left(store: &Store, now: Timestamp) -> Vec<SessionId> {
+    let sessions = store.sessions(user(1), now).await.unwrap();
+    assert_eq!(store.sessions(user(2), now).await.unwrap().len(), 1, "another user's session is not touched");
+    sessions.into_iter().map(|session| session.id).collect()
+}
+
+async fn assert_over(store: &Store, number: u128, now: Timestamp) {
+    let over = session(number);
+    assert_eq!(store.session(over.user, over.id, now).await.unwrap(), None);
+    for counter in 0..2 {
+        assert_eq!(store.present(presented(&over, counter), now).await.unwrap(), Rotation::Absent);
+    }
+}
+
+pub(super) async fn ending_one_leaves_the_others(store: Store) {
+    let place = four(&store).await;
+    let now = START + MINUTE;
+    let which = Which::One(session_id(2));
+    assert_eq!(store.end_sessions(user(1), which, None, UNTIL, now).await.unwrap(), 1);
+    assert_over(&store, 2, now).await;
+    assert_eq!(left(&store, now).await, [3, 1].map(session_id));
+    let (seen, _) = read_on(&store, &place).await;
+    assert_eq!(seen, [Revocation { target: Target::Session(session_id(2)), until: UNTIL }]);
+
+    assert_eq!(store.end_sessions(user(1), which, None, UNTIL, now).await.unwrap(), 0);
+    let foreign = Which::One(session_id(9));
+    assert_eq!(store.end_sessions(user(1), foreign, None, UNTIL, now).await.unwrap(), 0);
+    assert_eq!(left(&store, now).await, [3, 1].map(session_id));
+}
+
+pub(super) async fn ending_the_others_leaves_the_one(store: Store) {
+    let place = four(&store).await;
+    let now = START + MINUTE;
+    let ended = store.end_sessions(user(1), Which::Others(session_id(2)), None, UNTIL, now).await.unwrap();
+    assert_eq!(ended, 2);
+    assert_over(&store, 1, now).await;
+    assert_over(&store, 3, now).await;
+    assert_eq!(left(&store, now).await, [session_id(2)]);
+    rotated(store.present(presented(&session(2), 0), now).await.unwrap());
+
+    let (mut seen, _) = read_on(&store, &place).await;
+    seen.sort_by_key(|revocation| format!("{revocation:?}"));
+    let expected = [1, 3].map(|n| Revocation { target: Target::Session(session_id(n)), until: UNTIL });
+    assert_eq!(seen, expected);
+}
+
+pub(super) async fn ending_all_is_one_revocation_of_the_user(store: Store) {
+    let place = four(&store).await;
+    let now = START + MINUTE;
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap(), 3);
+    for number in 1..=3 {
+        assert_over(&store, number, now).await;
+    }
+    assert_eq!(left(&store, now).await, []);
+    let (seen, place) = read_on(&store, &place).await;
+    assert_eq!(seen, [Revocation { target: Target::User { user: user(1), before: now }, until: UNTIL }]);
+
+    // Tokens can outlive the sessions they were made in, so the user is revoked even where no session is left.
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now + SECOND).await.unwrap(), 0);
+    let (seen, _) = read_on(&store, &place).await;
+    assert_eq!(seen, [Revocation { target: Target::User { user: user(1), before: now + SECOND }, until: UNTIL }]);
+
+    open(&store, &opened_at(4, now + SECOND)).await;
+    assert_eq!(left(&store, now + SECOND).await, [session_id(4)], "without a mark one may sign in again at once");
+}
+
+pub(super) async fn what_was_over_before_is_not_ended_again(store: Store) {
+    open(&store, &session(1)).await;
+    open(&store, &opened_at(2, START + MINUTE)).await;
+    let now = START + HOUR;
+    assert_eq!(store.end_sessions(user(1), Which::One(session_id(1)), None, UNTIL, now).await.unwrap(), 0);
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap(), 1);
+}
+
+pub(super) async fn a_sign_in_under_way_is_superseded(store: Store) {
+    let (read, changed) = (START - DAY, START);
+    let now = START + MINUTE;
+    open(&store, &session(1)).await;
+    assert_eq!(store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap(), 1);
+
+    let kept = MINUTE * 10 - MILLISECOND;
+    for later in [now, now + SECOND, now + kept] {
+        assert_eq!(store.open_session(&opened_at(2, later), read).await.unwrap(), Opened::Superseded);
+        let just_before = changed - MILLISECOND;
+        assert_eq!(store.open_session(&opened_at(2, later), just_before).await.unwrap(), Opened::Superseded);
+    }
+    assert_eq!(store.sessions(user(1), now).await.unwrap(), []);
+    assert_eq!(store.session(user(1), session_id(2), now).await.unwrap(), None);
+
+    assert_eq!(store.open_session(&opened_at(3, now), changed).await.unwrap(), Opened::Opened);
+    let other = Session { user: user(2), ..opened_at(4, now) };
+    assert_eq!(store.open_session(&other, read).await.unwrap(), Opened::Opened);
+}
+
+pub(super) async fn the_mark_of_an_ending_never_sinks(store: Store) {
+    let now = START + MINUTE;
+    let end = |mark: Timestamp| store.end_sessions(user(1), Which::All, Some(mark), UNTIL, now);
+    end(START).await.unwrap();
+    end(START - HOUR).await.unwrap();
+    let read = START - MILLISECOND;
+    assert_eq!(store.open_session(&opened_at(1, now), read).await.unwrap(), Opened::Superseded);
+    assert_eq!(store.open_session(&opened_at(1, now), START).await.unwrap(), Opened::Opened);
+}
+
+pub(super) async fn no_sign_in_slips_past_an_ending(store: Store) {
+    let (read, changed) = (START - DAY, START);
+    let now = START + MINUTE;
+    let ended = together(51, |number| {
+        let store = store.clone();
+        async move {
+            if number == 25 {
+                store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap()
+            } else {
+                store.open_session(&opened_at(number as u128, now), read).await.unwrap();
+                0
+            }
+        }
+    })
+    .await;
+    assert!(ended.into_iter().sum::<u64>() <= 50);
+    assert_eq!(store.sessions(user(1), now).await.unwrap(), [], "each was ended or refused");
+}
+
+pub(super) async fn no_refresh_slips_past_an_ending(store: Store) {
+    const SESSIONS: u128 = 20;
+    for number in 0..SESSIONS {
+        open(&store, &session(number)).await;
+    }
+    let now = START + MINUTE;
+    let refreshing = tokio::spawn(together(SESSIONS as usize, {
+        let store = store.clone();
+        move |number| {
+            let (store, session) = (store.clone(), session(number as u128));
+            async move {
+                for counter in 0.. {
+                    match store.present(presented(&session, counter), now).await.unwrap() {
+                        Rotation::Rotated(_) => {}
+                        Rotation::Absent => return counter,
+                        other => panic!("token {counter}: {other:?}"),
+                    }
+                }
+                unreachable!("a session ends")
+            }
+        }
+    }));
+    // Under way for certain once one of them has been rotated a few times.
+    while store.session(user(1), session_id(0), now).await.unwrap().is_some_and(|found| found.counter < 3) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap(), SESSIONS as u64);
+    for number in 0..SESSIONS {
+        assert_eq!(store.session(user(1), session_id(number), now).await.unwrap(), None);
+    }
+    assert!(refreshing.await.unwrap().into_iter().any(|counter| counter >= 3));
+    assert_eq!(store.sessions(user(1), now).await.unwrap(), []);
+}

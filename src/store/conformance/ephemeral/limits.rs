@@ -1,0 +1,76 @@
+//! How often what may be done.
+
+use super::*;
+use crate::store::ephemeral::{Allowance, Limit};
+
+const LIMIT: Limit = Limit { burst: 5, per: Duration::from_secs(10) };
+const APART: Duration = Duration::from_secs(2);
+
+async fn allowed(store: &Store, key: &str, now: Timestamp) -> bool {
+    store.take(key, LIMIT, now).await.unwrap() == Allowance::Allowed
+}
+
+async fn retry_after(store: &Store, key: &str, now: Timestamp) -> Duration {
+    match store.take(key, LIMIT, now).await.unwrap() {
+        Allowance::Limited { retry_after } => retry_after,
+        Allowance::Allowed => panic!("one too many"),
+    }
+}
+
+pub(super) async fn a_burst_passes_and_the_next_waits(store: Store) {
+    for _ in 0..5 {
+        assert!(allowed(&store, "key", START).await);
+    }
+    assert_eq!(retry_after(&store, "key", START).await, APART);
+    // To be refused costs nothing: whoever keeps trying does not lock himself out.
+    for _ in 0..20 {
+        assert_eq!(retry_after(&store, "key", START + SECOND).await, SECOND);
+    }
+    assert_eq!(retry_after(&store, "key", START + APART - MILLISECOND).await, MILLISECOND);
+    assert!(allowed(&store, "key", START + APART).await);
+    assert_eq!(retry_after(&store, "key", START + APART).await, APART);
+}
+
+pub(super) async fn what_comes_back_comes_back_evenly(store: Store) {
+    for _ in 0..5 {
+        assert!(allowed(&store, "key", START).await);
+    }
+    let mut now = START;
+    for _ in 0..20 {
+        now = now + APART;
+        assert!(allowed(&store, "key", now).await);
+        assert!(!allowed(&store, "key", now).await);
+    }
+    now = now + APART * 2;
+    assert!(allowed(&store, "key", now).await);
+    assert!(allowed(&store, "key", now).await);
+    assert!(!allowed(&store, "key", now).await);
+}
+
+pub(super) async fn an_idle_key_has_one_burst_and_no_more(store: Store) {
+    assert!(allowed(&store, "key", START).await);
+    for now in [START + LIMIT.per, START + DAY] {
+        for _ in 0..5 {
+            assert!(allowed(&store, "key", now).await);
+        }
+        assert!(!allowed(&store, "key", now).await);
+    }
+}
+
+pub(super) async fn concurrent_takers_share_one_burst(store: Store) {
+    let answers = together(50, |_| {
+        let store = store.clone();
+        async move { allowed(&store, "key", START).await }
+    })
+    .await;
+    assert_eq!(answers.into_iter().filter(|allowed| *allowed).count(), 5);
+}
+
+pub(super) async fn keys_are_limited_apart(store: Store) {
+    for key in ["sign-in:address:2001:db8::/64", "sign-in:address:2001:db8::", "sign-in:{odd}", "sign-in:{odd"] {
+        for _ in 0..5 {
+            assert!(allowed(&store, key, START).await, "{key}");
+        }
+        assert!(!allowed(&store, key, START).await, "{key}");
+    }
+}
