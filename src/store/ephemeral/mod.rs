@@ -4,6 +4,8 @@
 //! store's own clock says. A store's own TTLs only tidy up. Losing the store never brings anything back: absence
 //! means invalid, and [`Ephemeral::floor`] rises.
 
+pub mod redis;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -1,0 +1,3 @@
+-- KEYS: revocations. ARGV: deadline, before.
+redis.call('XTRIM', KEYS[1], 'MINID', '=', string.format('%.0f', now))
+return 1

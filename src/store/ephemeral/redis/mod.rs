@@ -1,0 +1,358 @@
+//! What expires, in Redis: standalone, behind Sentinel, or a Cluster.
+//!
+//! Each method is one script in one slot, one round trip; ending and reuse are a second one, since revocations are in
+//! the fleet's slot, and a third that tidies up. Everything in flight shares one connection and is pipelined. Knows
+//! nothing of tokens, nor of what a profile says.
+//!
+//! **Failover.** Replication is asynchronous and WAIT is not used: it would cost a round trip more on each refresh and
+//! still promise nothing. A server that dies may take the last moments of acknowledged writes with it. A rotation lost so is
+//! healed by [`present`](Ephemeral::present) (a token *ahead* of the store is in force). A session opened in those
+//! moments is absent: sign in again. A session ended in those moments comes back, until whoever ended it does so
+//! again; its access tokens stay revoked on all nodes that had read the revocation. What must not come back (a
+//! disabled user, a changed password) is a column of the user's row.
+//!
+//! **Frozen, full, gone.** Every call ends within the time-out, or at once where there is no connection; what cannot be done
+//! is [`Error::Unavailable`](crate::store::Error::Unavailable) and has not been done half: a script's first write is the one that a full memory
+//! refuses.
+
+mod keys;
+mod line;
+mod reply;
+mod revocations;
+mod scripts;
+mod settings;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use fred::error::ErrorKind;
+use fred::interfaces::ClientLike;
+use fred::types::config::{Options, Server};
+use fred::types::{CustomCommand, Value};
+
+pub use self::settings::ConnectError;
+
+use self::keys::Keys;
+use self::line::Link;
+use self::reply::Parts;
+use self::revocations::Follower;
+use self::scripts::{Runner, corrupt};
+use self::settings::Settings;
+use super::{
+    Allowance, Claim, Cursor, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
+    SealedRing, Session, Swap, Target, Which,
+};
+use crate::config;
+use crate::id::{SessionId, UserId};
+use crate::store::Result;
+use crate::time::Timestamp;
+
+/// The store. Its connections live on the runtime on which it was made, so each worker makes its own.
+pub struct Redis {
+    keys: Keys,
+    runner: Runner,
+    follower: Follower,
+}
+
+impl Redis {
+    /// Connects, once: what fails here is for the operator. From then on a lost connection is opened again by itself.
+    pub async fn connect(config: &config::Redis) -> std::result::Result<Self, ConnectError> {
+        let settings = Settings::read(config)?;
+        let link = Link::open(settings.clone()).await.map_err(|error| match error.kind() {
+            ErrorKind::Auth => ConnectError::Credentials(error.details().to_owned()),
+            _ => ConnectError::Unavailable(scripts::from_driver(&error)),
+        })?;
+        let keys = Keys::new(&config.prefix);
+        let follower = Follower::new(keys.fleet("revocations"), keys.fleet("born"), settings);
+        Ok(Self { keys, runner: Runner::new(link, config.timeout), follower })
+    }
+
+    fn revocations(&self) -> [String; 2] {
+        [self.keys.fleet("revocations"), self.keys.fleet("born")]
+    }
+
+    async fn publish(&self, revocations: &[Revocation], now: Timestamp) -> Result<()> {
+        let args = revocations.iter().flat_map(revocations::entry).collect();
+        self.runner.run(&scripts::PUBLISH, self.revocations().into(), now, args).await?;
+        Ok(())
+    }
+
+    /// Takes away sessions whose revocations are out. They are over whether this succeeds or not, and have TTLs.
+    async fn bury(&self, user: UserId, ids: Vec<Value>, now: Timestamp) {
+        let keys = vec![self.keys.index(user), self.keys.sessions(user)];
+        if let Err(error) = self.runner.run(&scripts::BURY, keys, now, ids).await {
+            tracing::debug!(%error, "ended sessions are left to expire");
+        }
+    }
+}
+
+fn millis(span: Duration) -> Value {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX).into()
+}
+
+#[async_trait]
+impl Ephemeral for Redis {
+    async fn open_session(&self, session: &Session, valid_after: Timestamp) -> Result<Opened> {
+        let Session { id, user, .. } = *session;
+        let keys = vec![self.keys.session(user, id), self.keys.index(user), self.keys.mark(user)];
+        let args = vec![
+            valid_after.millis().into(),
+            id.to_string().into(),
+            Value::from(session.counter as i64),
+            session.opened_at.millis().into(),
+            session.used_at.millis().into(),
+            session.rotated_at.millis().into(),
+            millis(session.idle),
+            session.ends_at.millis().into(),
+            session.dialect.as_str().into(),
+            session.address.as_str().into(),
+            session.agent.as_str().into(),
+            session.profile.as_str().into(),
+        ];
+        let opened = self.runner.run(&scripts::OPEN, keys, session.opened_at, args).await?;
+        Ok(if reply::number(&opened)? == 1 { Opened::Opened } else { Opened::Superseded })
+    }
+
+    async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {
+        let Presented { user, session, .. } = presented;
+        let keys = vec![self.keys.session(user, session), self.keys.index(user)];
+        let args = vec![
+            session.to_string().into(),
+            Value::from(presented.counter as i64),
+            i64::from(presented.rotate).into(),
+            millis(presented.grace),
+            presented.floor.millis().into(),
+        ];
+        let mut answer = Parts::of(self.runner.run(&scripts::PRESENT, keys, now, args).await?)?;
+        Ok(match answer.text()?.as_str() {
+            "rotated" => Rotation::Rotated(answer.session(user, session)?),
+            "repeated" => Rotation::Repeated(answer.session(user, session)?),
+            "reused" => {
+                let until = presented.remember_until;
+                self.publish(&[Revocation { target: Target::Session(session), until }], now).await?;
+                self.bury(user, vec![session.to_string().into()], now).await;
+                Rotation::Reused
+            }
+            _ => Rotation::Absent,
+        })
+    }
+
+    async fn session(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<Option<Session>> {
+        const FIELDS: [&str; 11] = ["c", "o", "u", "r", "i", "e", "d", "a", "g", "p", "x"];
+        let key = self.keys.session(user, session);
+        let found = self
+            .runner
+            .ask(async |client| {
+                let words = std::iter::once(key.as_str()).chain(FIELDS).map(Value::from).collect();
+                client.custom::<Value, _>(CustomCommand::new_static("HMGET", key.as_str(), false), words).await
+            })
+            .await?;
+        match found {
+            Value::Array(fields) if fields.len() == FIELDS.len() && !fields[0].is_null() && fields[10].is_null() => {
+                let found = Parts::of(Value::Array(fields))?.session(user, session)?;
+                Ok((found.expires_at() > now).then_some(found))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
+        let keys = vec![self.keys.index(user), self.keys.sessions(user)];
+        let mut sessions = Vec::new();
+        for found in Parts::of(self.runner.run(&scripts::LIST, keys, now, vec![]).await?)? {
+            let mut found = Parts::of(found)?;
+            let id = SessionId::parse(&found.text()?).ok_or_else(|| corrupt("a session's id is not one"))?;
+            sessions.push(found.session(user, id)?);
+        }
+        sessions.sort_by_key(|session| std::cmp::Reverse((session.opened_at, session.id)));
+        Ok(sessions)
+    }
+
+    async fn end_sessions(
+        &self,
+        user: UserId,
+        which: Which,
+        valid_after: Option<Timestamp>,
+        remember_until: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64> {
+        let (word, id) = match which {
+            Which::One(id) => ("one", id.to_string()),
+            Which::Others(id) => ("others", id.to_string()),
+            Which::All => ("all", String::new()),
+        };
+        let keys = vec![self.keys.index(user), self.keys.sessions(user), self.keys.mark(user)];
+        let mark = valid_after.map_or_else(|| Value::from(""), |mark| mark.millis().into());
+        let mut answer =
+            Parts::of(self.runner.run(&scripts::END, keys, now, vec![word.into(), id.into(), mark]).await?)?;
+        // A refresh on a node whose clock is ahead has made tokens that are newer than `now`; they are ended too.
+        let before = Timestamp::from_millis(answer.number()?);
+        let mut ids = Vec::new();
+        let mut revocations = Vec::new();
+        for ended in answer {
+            let text = reply::text(ended)?;
+            let id = SessionId::parse(&text).ok_or_else(|| corrupt("a session's id is not one"))?;
+            revocations.push(Revocation { target: Target::Session(id), until: remember_until });
+            ids.push(Value::from(text));
+        }
+        if which == Which::All {
+            revocations = vec![Revocation { target: Target::User { user, before }, until: remember_until }];
+        }
+        let ended = ids.len() as u64;
+        if !revocations.is_empty() {
+            self.publish(&revocations, now).await?;
+        }
+        if !ids.is_empty() {
+            self.bury(user, ids, now).await;
+        }
+        Ok(ended)
+    }
+
+    async fn revoke(&self, revocation: &Revocation, now: Timestamp) -> Result<()> {
+        self.publish(std::slice::from_ref(revocation), now).await
+    }
+
+    /// As the trait says, but for one case: where Redis has lost its stream or the end of it (flushed, or failed over to a
+    /// replica that was behind), the follower is told [`Target::Floor`] and [`Target::Ring`], for both may have
+    /// gone with it, and starts over with the oldest revocation there is, which it may have seen.
+    async fn follow(&self, from: &Cursor, patience: Duration) -> Result<(Vec<Revocation>, Cursor)> {
+        self.follower.follow(&self.runner, from, patience).await
+    }
+
+    async fn forget_revocations(&self, before: Timestamp) -> Result<()> {
+        self.runner.run(&scripts::FORGET, self.revocations().into(), before, vec![]).await?;
+        Ok(())
+    }
+
+    async fn floor(&self, now: Timestamp) -> Result<Timestamp> {
+        let [stream, born] = self.revocations();
+        let keys = vec![self.keys.fleet("floor"), stream, born];
+        let floor = self.runner.run(&scripts::FLOOR, keys, now, vec![]).await?;
+        reply::number(&floor).map(Timestamp::from_millis)
+    }
+
+    async fn raise_floor(&self, now: Timestamp) -> Result<()> {
+        let [stream, born] = self.revocations();
+        let keys = vec![self.keys.fleet("floor"), stream, born];
+        self.runner.run(&scripts::RAISE_FLOOR, keys, now, vec![]).await?;
+        Ok(())
+    }
+
+    async fn put_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
+        let keys = vec![self.keys.claim(&claim.subject, claim.purpose, &claim.id)];
+        let args = vec![
+            Value::Bytes(claim.digest.to_vec().into()),
+            Value::Bytes(claim.payload.clone().into()),
+            i64::from(claim.tries).into(),
+            claim.expires_at.millis().into(),
+        ];
+        self.runner.run(&scripts::PUT_CLAIM, keys, now, args).await?;
+        Ok(())
+    }
+
+    async fn redeem(&self, redeem: Redeem<'_>, now: Timestamp) -> Result<Redemption> {
+        let Redeem { subject, purpose, id, digest, daily_tries } = redeem;
+        let keys = vec![self.keys.claim(subject, purpose, id), self.keys.day(subject)];
+        let args = vec![Value::Bytes(digest.to_vec().into()), i64::from(daily_tries).into()];
+        let mut answer = Parts::of(self.runner.run(&scripts::REDEEM, keys, now, args).await?)?;
+        Ok(match answer.text()?.as_str() {
+            "redeemed" => Redemption::Redeemed(answer.bytes()?),
+            "wrong" => Redemption::Wrong { tries_left: u32::try_from(answer.number()?).unwrap_or(0) },
+            "capped" => Redemption::Capped { retry_after: Duration::from_millis(answer.number()?.unsigned_abs()) },
+            _ => Redemption::Absent,
+        })
+    }
+
+    async fn take(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance> {
+        let Limit { burst, per } = limit;
+        if burst == 0 {
+            return Ok(Allowance::Limited { retry_after: per });
+        }
+        let apart = i64::try_from(per.as_micros() / u128::from(burst)).unwrap_or(i64::MAX).max(1);
+        let args = vec![apart.into(), i64::from(burst).into()];
+        let wait = self.runner.run(&scripts::TAKE, vec![self.keys.limit(key)], now, args).await?;
+        Ok(match reply::number(&wait)? {
+            0 => Allowance::Allowed,
+            wait => Allowance::Limited { retry_after: Duration::from_millis(wait.unsigned_abs()) },
+        })
+    }
+
+    async fn ring(&self) -> Result<Option<SealedRing>> {
+        let key = self.keys.fleet("ring");
+        let found = self
+            .runner
+            .ask(async |client| {
+                let words = [key.as_str(), "v", "b"].map(Value::from).into();
+                client.custom::<Value, _>(CustomCommand::new_static("HMGET", key.as_str(), false), words).await
+            })
+            .await?;
+        let mut parts = Parts::of(found)?;
+        match parts.value()? {
+            Value::Null => Ok(None),
+            version => {
+                let version = reply::number(&version)?.unsigned_abs();
+                Ok(Some(SealedRing { version, bytes: parts.bytes()? }))
+            }
+        }
+    }
+
+    async fn swap_ring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<Swap> {
+        let [stream, born] = self.revocations();
+        let keys = vec![self.keys.fleet("ring"), stream, born];
+        let args = vec![Value::from(expected as i64), Value::Bytes(bytes.to_vec().into())];
+        let swapped = self.runner.run(&scripts::SWAP_RING, keys, now, args).await?;
+        Ok(if reply::number(&swapped)? == 1 { Swap::Swapped } else { Swap::Conflict })
+    }
+
+    async fn check(&self) -> Result<Vec<String>> {
+        let nodes = self.runner.ask(async |client| Ok(client.active_connections())).await?;
+        let mut warnings = Vec::new();
+        for node in nodes {
+            let said = self.runner.ask(async |client| info(&client, node.clone()).await).await?;
+            warnings.extend(warnings_of(&node, &said));
+        }
+        // An answer to PING would not tell that writes are refused.
+        let key = self.keys.fleet("check");
+        let written = self
+            .runner
+            .ask(async |client| {
+                let words = [key.as_str(), "1", "PX", "1000"].map(Value::from).into();
+                client.custom::<Value, _>(CustomCommand::new_static("SET", key.as_str(), false), words).await
+            })
+            .await;
+        match written {
+            Err(error) if error.to_string().contains("READONLY") => {
+                warnings.push("Redis is a read-only replica: nobody can sign in or refresh".into());
+            }
+            other => _ = other?,
+        }
+        Ok(warnings)
+    }
+}
+
+/// `INFO`, which managed services allow where they forbid `CONFIG GET`.
+async fn info(
+    client: &fred::clients::WithOptions<fred::clients::Client>,
+    node: Server,
+) -> std::result::Result<String, fred::error::Error> {
+    let options = Options { cluster_node: client.is_clustered().then_some(node), ..client.options().clone() };
+    client.with_options(&options).custom(CustomCommand::new_static("INFO", None, false), Vec::<Value>::new()).await
+}
+
+fn warnings_of(node: &Server, info: &str) -> Vec<String> {
+    let setting = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let mut warnings = Vec::new();
+    match setting("maxmemory_policy") {
+        Some("noeviction") => {}
+        Some(policy) => warnings.push(format!(
+            "Redis at {node} has maxmemory-policy {policy}: short of memory it drops sessions and revocations; set noeviction"
+        )),
+        None => warnings.push(format!("Redis at {node} does not tell its maxmemory-policy; it should be noeviction")),
+    }
+    if setting("role") == Some("master") && setting("aof_enabled") == Some("0") {
+        warnings.push(format!(
+            "Redis at {node} has no append-only file: after a crash it is as it was at its last snapshot, ended sessions included; set appendonly yes"
+        ));
+    }
+    warnings
+}

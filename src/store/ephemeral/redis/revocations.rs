@@ -1,0 +1,175 @@
+//! Revocations as entries of the stream, and following them.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use fred::interfaces::ClientLike;
+use fred::types::{CustomCommand, Value};
+
+use super::line::Line;
+use super::reply::Parts;
+use super::scripts::{FOLLOW, Runner, corrupt, from_driver, unavailable};
+use super::settings::Settings;
+use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
+use crate::store::Result;
+use crate::store::ephemeral::{Cursor, Revocation, Target};
+use crate::time::Timestamp;
+
+/// A target as it is written in an entry: a word, and what it needs.
+fn written(target: &Target) -> String {
+    match target {
+        Target::Token(id) => format!("token {id}"),
+        Target::Session(id) => format!("session {id}"),
+        Target::User { user, before } => format!("user {user} {}", before.millis()),
+        Target::Key(kid) => format!("key {kid}"),
+        Target::ApiKey(id) => format!("apikey {id}"),
+        Target::Ring => "ring".into(),
+        Target::Floor => "floor".into(),
+    }
+}
+
+/// A revocation as `publish.lua` takes it.
+pub(super) fn entry(revocation: &Revocation) -> [Value; 2] {
+    [written(&revocation.target).into(), revocation.until.millis().into()]
+}
+
+fn read(text: &str) -> Option<Target> {
+    let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
+    Some(match kind {
+        "token" => Target::Token(TokenId::parse(rest)?),
+        "session" => Target::Session(SessionId::parse(rest)?),
+        "user" => {
+            let (user, before) = rest.split_once(' ')?;
+            Target::User { user: UserId::parse(user)?, before: Timestamp::from_millis(before.parse().ok()?) }
+        }
+        "key" => Target::Key(rest.into()),
+        "apikey" => Target::ApiKey(ApiKeyId::parse(rest)?),
+        "ring" => Target::Ring,
+        "floor" => Target::Floor,
+        _ => return None,
+    })
+}
+
+/// Where a follower stands: in which stream (they differ by when they were born), and behind which entry.
+struct Place {
+    born: String,
+    id: String,
+}
+
+impl Place {
+    fn read(cursor: &Cursor) -> Result<Self> {
+        if cursor.0.is_empty() {
+            return Ok(Self { born: String::new(), id: String::new() });
+        }
+        let (born, id) = cursor.0.split_once('/').ok_or_else(|| corrupt("not a place among the revocations"))?;
+        Ok(Self { born: born.into(), id: id.into() })
+    }
+
+    fn written(&self) -> Cursor {
+        if self.id.is_empty() { Cursor::start() } else { Cursor(format!("{}/{}", self.born, self.id)) }
+    }
+
+    /// Reads entries, and moves behind the last of them.
+    fn pass(&mut self, entries: Value) -> Result<Vec<Revocation>> {
+        let mut seen = Vec::new();
+        for entry in Parts::of(entries)? {
+            let mut entry = Parts::of(entry)?;
+            self.id = entry.text()?;
+            let mut fields = Parts::of(entry.value()?)?;
+            let (_, target, _, until) = (fields.value()?, fields.text()?, fields.value()?, fields.number()?);
+            let until = Timestamp::from_millis(until);
+            // A newer version may publish what this one does not know; it concerns nothing that this one has made.
+            match read(&target) {
+                Some(target) => seen.push(Revocation { target, until }),
+                None => tracing::warn!(target, "a revocation of an unknown kind is passed over"),
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// Follows the stream on connections of its own: one that waits can answer nobody else.
+pub(super) struct Follower {
+    stream: String,
+    born: String,
+    settings: Settings,
+    idle: Mutex<Vec<Line>>,
+}
+
+impl Follower {
+    pub(super) fn new(stream: String, born: String, settings: Settings) -> Self {
+        Self { stream, born, settings, idle: Mutex::default() }
+    }
+
+    pub(super) async fn follow(
+        &self,
+        runner: &Runner,
+        from: &Cursor,
+        patience: Duration,
+    ) -> Result<(Vec<Revocation>, Cursor)> {
+        let mut place = Place::read(from)?;
+        let args = vec![Value::from(place.id.clone()), Value::from(place.born.clone())];
+        let keys = vec![self.stream.clone(), self.born.clone()];
+        let mut answer = Parts::of(runner.run(&FOLLOW, keys, Timestamp::default(), args).await?)?;
+        let lost = answer.number()? != 0;
+        place.born = answer.text()?;
+        let mut seen = Vec::new();
+        if lost {
+            tracing::warn!("Redis has lost revocations; following them from the start");
+            place.id = String::new();
+            seen =
+                [Target::Floor, Target::Ring].map(|target| Revocation { target, until: Timestamp::default() }).into();
+        }
+        seen.extend(place.pass(answer.value()?)?);
+        if seen.is_empty() && !patience.is_zero() {
+            let entries = self.wait(&place, patience).await?;
+            // A stream that began while this waited has a name that is not known yet: the next call reads it again.
+            if !place.born.is_empty() {
+                seen = place.pass(entries)?;
+            }
+        }
+        Ok((seen, place.written()))
+    }
+
+    /// Waits for entries behind a place.
+    async fn wait(&self, place: &Place, patience: Duration) -> Result<Value> {
+        let block = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX).max(1);
+        let behind = if place.id.is_empty() { "0-0" } else { &place.id };
+        let words: [Value; 7] = [
+            "BLOCK".into(),
+            block.into(),
+            "COUNT".into(),
+            1000.into(),
+            "STREAMS".into(),
+            self.stream.as_str().into(),
+            behind.into(),
+        ];
+        loop {
+            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let fresh = kept.is_none();
+            let line = match kept {
+                Some(line) => line,
+                None => Line::open(&self.settings).await.map_err(|error| from_driver(&error))?.0,
+            };
+            let read = CustomCommand::new_static("XREAD", self.stream.as_str(), true);
+            let asked = line.client.custom::<Value, _>(read, words.to_vec());
+            // Dropping the line, here as when this future is dropped, ends the connection that waits.
+            let answer = match tokio::time::timeout(patience + self.settings.timeout, asked).await {
+                Err(_) => return Err(unavailable("no answer in time".into())),
+                Ok(Err(error)) if fresh => return Err(from_driver(&error)),
+                // It broke while nobody was using it.
+                Ok(Err(_)) => continue,
+                Ok(Ok(answer)) => answer,
+            };
+            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            return match answer {
+                Value::Null => Ok(Value::Array(Vec::new())),
+                answer => {
+                    let mut stream = Parts::of(Parts::of(answer)?.value()?)?;
+                    stream.value()?;
+                    stream.value()
+                }
+            };
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! The scripts, and how one is run: a single EVALSHA, unless the server does not know the script or says that it came late.
+//! Knows nothing of what they do.
+//!
+//! What is safe to try again is decided here and nowhere else: only what the server says it has *not* done. NOSCRIPT and
+//! LATE are such answers. A command whose answer was lost may have been done, and is not tried again: the caller
+//! gets [`Error::Unavailable`] and its own client tries again, which is safe for a rotation (the grace, see
+//! `present`), and costs a code or one of a limit's tickets otherwise.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant};
+
+use fred::clients::WithOptions;
+use fred::error::{Error as DriverError, ErrorKind};
+use fred::interfaces::{ClientLike, LuaInterface};
+use fred::types::Value;
+use fred::types::config::Options;
+use fred::types::scripts::Script;
+
+use super::line::{Line, Link};
+use crate::store::{Error, Result};
+use crate::time::Timestamp;
+
+macro_rules! scripts {
+    ($($name:ident $file:literal)+) => {
+        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
+            Script::from_lua(concat!(include_str!("lua/prelude.lua"), include_str!($file)))
+        });)+
+    };
+}
+
+scripts! {
+    OPEN "lua/open.lua"
+    PRESENT "lua/present.lua"
+    LIST "lua/list.lua"
+    END "lua/end.lua"
+    BURY "lua/bury.lua"
+    PUBLISH "lua/publish.lua"
+    FOLLOW "lua/follow.lua"
+    FORGET "lua/forget.lua"
+    FLOOR "lua/floor.lua"
+    RAISE_FLOOR "lua/raise_floor.lua"
+    PUT_CLAIM "lua/put_claim.lua"
+    REDEEM "lua/redeem.lua"
+    TAKE "lua/take.lua"
+    SWAP_RING "lua/swap_ring.lua"
+}
+
+/// Runs scripts and plain commands over a link, each within its time.
+pub(super) struct Runner {
+    link: Link,
+    timeout: Duration,
+    began: Instant,
+    /// The server's clock minus ours, as last heard; of a cluster's servers, the one that is furthest ahead.
+    ahead: AtomicI64,
+}
+
+impl Runner {
+    pub(super) fn new(link: Link, timeout: Duration) -> Self {
+        // Before the server has been heard everything is late, and the first answer tells its time.
+        Self { link, timeout, began: Instant::now(), ahead: AtomicI64::new(i64::MIN / 2) }
+    }
+
+    /// Runs a script on keys that share a slot. `now` is the caller's, not the server's.
+    pub(super) async fn run(
+        &self,
+        script: &Script,
+        keys: Vec<String>,
+        now: Timestamp,
+        args: Vec<Value>,
+    ) -> Result<Value> {
+        let began = Instant::now();
+        let line = self.link.line().map_err(unavailable)?;
+        let mut known = true;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut all = Vec::with_capacity(args.len() + 2);
+            all.push(Value::from(self.deadline()));
+            all.push(Value::from(now.millis()));
+            all.extend_from_slice(&args);
+            let client = self.client(&line, self.timeout.saturating_sub(began.elapsed()));
+            let answer: std::result::Result<Value, DriverError> = match script.lua() {
+                Some(lua) if !known => client.eval(lua.clone(), keys.clone(), all).await,
+                _ => client.evalsha(script.sha1().clone(), keys.clone(), all).await,
+            };
+            match answer {
+                Ok(value) => return Ok(value),
+                Err(error) if tries <= 3 && error.details().starts_with("NOSCRIPT") => known = false,
+                Err(error) => match late(&error) {
+                    Some(server_now) if tries <= 3 => self.hear(server_now),
+                    _ => return Err(self.failed(&line, error)),
+                },
+            }
+        }
+    }
+
+    /// Runs something else that the driver can do.
+    pub(super) async fn ask<T>(
+        &self,
+        ask: impl AsyncFnOnce(WithOptions<fred::clients::Client>) -> std::result::Result<T, DriverError>,
+    ) -> Result<T> {
+        let line = self.link.line().map_err(unavailable)?;
+        ask(self.client(&line, self.timeout)).await.map_err(|error| self.failed(&line, error))
+    }
+
+    fn client(&self, line: &Line, timeout: Duration) -> WithOptions<fred::clients::Client> {
+        let timeout = Some(timeout.max(Duration::from_millis(1)));
+        line.client.with_options(&Options { timeout, fail_fast: true, ..Options::default() })
+    }
+
+    /// By the server's clock, when the caller will have gone: twice its patience from now, since clocks were compared
+    /// through a round trip.
+    fn deadline(&self) -> i64 {
+        let ours = self.began.elapsed() + self.timeout * 2;
+        self.ahead.load(Ordering::Relaxed) + ours.as_millis() as i64
+    }
+
+    fn hear(&self, server_now: i64) {
+        self.ahead.fetch_max(server_now - self.began.elapsed().as_millis() as i64, Ordering::Relaxed);
+    }
+
+    fn failed(&self, line: &Line, error: DriverError) -> Error {
+        if *error.kind() == ErrorKind::Timeout {
+            line.end();
+        }
+        from_driver(&error)
+    }
+}
+
+fn late(error: &DriverError) -> Option<i64> {
+    error.details().strip_prefix("LATE ")?.split_whitespace().next()?.parse().ok()
+}
+
+/// What the driver or the server says, which holds keys and addresses but nothing secret.
+pub(super) fn from_driver(error: &DriverError) -> Error {
+    let detail = error.to_string();
+    if error.details().starts_with("WRONGTYPE") { corrupt(detail) } else { unavailable(detail) }
+}
+
+pub(super) fn unavailable(detail: String) -> Error {
+    Error::Unavailable { store: "redis", detail }
+}
+
+pub(super) fn corrupt(detail: impl Into<String>) -> Error {
+    Error::Corrupt { store: "redis", detail: detail.into() }
+}
