@@ -10,4 +10,8 @@ mod tree;
 mod server;
 mod accounts;
 mod postgres;
+//! The tests that need the whole program, or a server beside it: one binary, so that it is linked once.
+
+mod ephemeral;
+mod redis;
 mod support;

@@ -108,6 +108,21 @@ impl Follower {
         patience: Duration,
     ) -> Result<(Vec<Revocation>, Cursor)> {
         let mut place = Place::read(from)?;
+        let mut seen = self.read(runner, &mut place).await?;
+        if seen.is_empty() && !patience.is_zero() {
+            let entries = self.wait(&place, patience).await?;
+            seen = if place.born.is_empty() {
+                // The stream began while this waited: what it is called is still to be read.
+                self.read(runner, &mut place).await?
+            } else {
+                place.pass(entries)?
+            };
+        }
+        Ok((seen, place.written()))
+    }
+
+    /// Reads what is there behind a place.
+    async fn read(&self, runner: &Runner, place: &mut Place) -> Result<Vec<Revocation>> {
         let args = vec![Value::from(place.id.clone()), Value::from(place.born.clone())];
         let keys = vec![self.stream.clone(), self.born.clone()];
         let mut answer = Parts::of(runner.run(&FOLLOW, keys, Timestamp::default(), args).await?)?;
@@ -121,14 +136,7 @@ impl Follower {
                 [Target::Floor, Target::Ring].map(|target| Revocation { target, until: Timestamp::default() }).into();
         }
         seen.extend(place.pass(answer.value()?)?);
-        if seen.is_empty() && !patience.is_zero() {
-            let entries = self.wait(&place, patience).await?;
-            // A stream that began while this waited has a name that is not known yet: the next call reads it again.
-            if !place.born.is_empty() {
-                seen = place.pass(entries)?;
-            }
-        }
-        Ok((seen, place.written()))
+        Ok(seen)
     }
 
     /// Waits for entries behind a place.

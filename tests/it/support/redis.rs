@@ -1,0 +1,399 @@
+//! Real Redis servers: one, a six-process Cluster, a master with its replica and three Sentinels.
+//!
+//! Start them from the test itself, not from a task: the kernel kills them when the thread that started them ends.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use signet::config;
+use tempfile::TempDir;
+
+use super::wait_until;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const INSTALL: &str = "apt-get install redis-server redis-sentinel";
+
+/// What a server is started with.
+#[derive(Clone, Default)]
+pub(crate) struct Options {
+    password: Option<String>,
+    tls: bool,
+    more: Vec<String>,
+}
+
+impl Options {
+    pub(crate) fn password(mut self, password: &str) -> Self {
+        self.password = Some(password.into());
+        self
+    }
+
+    /// TLS only, with a certificate for 127.0.0.1 and localhost by an authority of its own: [`Server::ca`].
+    pub(crate) fn tls(mut self) -> Self {
+        self.tls = true;
+        self
+    }
+
+    /// Every write is on the disk before it is answered, so that nothing is lost by [`Server::kill`].
+    pub(crate) fn durable(self) -> Self {
+        self.set("appendonly", "yes").set("appendfsync", "always")
+    }
+
+    /// Any other line of redis.conf.
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.more.extend([format!("--{name}"), value.into()]);
+        self
+    }
+
+    pub(crate) fn start(self) -> Server {
+        let dir = TempDir::new().expect("a temporary folder");
+        if self.tls {
+            certify(dir.path());
+        }
+        for _ in 0..50 {
+            let mut server =
+                Server { port: port(), options: self.clone(), child: None, dir: dir.path().into(), kept: None };
+            if server.try_start() {
+                server.kept = Some(dir);
+                return server;
+            }
+        }
+        panic!("redis-server does not start: {}", fs::read_to_string(dir.path().join("log")).unwrap_or_default());
+    }
+}
+
+/// One redis-server on 127.0.0.1.
+pub(crate) struct Server {
+    port: u16,
+    options: Options,
+    child: Option<Child>,
+    dir: PathBuf,
+    kept: Option<TempDir>,
+}
+
+impl Server {
+    /// Without password, TLS or persistence.
+    pub(crate) fn start() -> Self {
+        Options::default().start()
+    }
+
+    pub(crate) fn options() -> Options {
+        Options::default()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The authority that signed the certificate of a server with TLS.
+    pub(crate) fn ca(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let scheme = if self.options.tls { "rediss" } else { "redis" };
+        let password = self.options.password.as_ref().map(|password| format!(":{password}@")).unwrap_or_default();
+        format!("{scheme}://{password}127.0.0.1:{}", self.port)
+    }
+
+    /// Settings for it: half a second's time-out.
+    pub(crate) fn config(&self) -> config::Redis {
+        config::Redis { ca: self.options.tls.then(|| self.ca()), ..config(&self.url()) }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            child.kill().expect("it can be killed");
+            child.wait().expect("it is ours");
+        }
+    }
+
+    /// Starts it again after [`Self::kill`], on the same port with the same files.
+    pub(crate) fn restart(&mut self) {
+        wait_until("the old port is free and the server up", PATIENCE, || self.try_start());
+    }
+
+    /// Stops it without a word to anybody: its connections stay open and nothing is answered.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// What redis-cli prints.
+    pub(crate) fn cli(&self, words: &[&str]) -> String {
+        let out = self.cli_command(words).output().unwrap_or_else(|_| panic!("no redis-cli: {INSTALL}"));
+        String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
+    }
+
+    fn cli_command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("redis-cli");
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
+        if self.options.tls {
+            command.arg("--tls").arg("--cacert").arg(self.ca());
+        }
+        if let Some(password) = &self.options.password {
+            command.env("REDISCLI_AUTH", password);
+        }
+        command.args(words).stderr(Stdio::null());
+        command
+    }
+
+    fn try_start(&mut self) -> bool {
+        let port = self.port.to_string();
+        let file = |name: &str| self.dir.join(name).to_string_lossy().into_owned();
+        let (plain, tls) = if self.options.tls { ("0", port.as_str()) } else { (port.as_str(), "0") };
+        let mut words: Vec<String> = ["--bind", "127.0.0.1", "--port", plain, "--save", ""].map(Into::into).into();
+        words.extend(["--dir".into(), self.dir.to_string_lossy().into_owned(), "--logfile".into(), file("log")]);
+        if self.options.tls {
+            words.extend(["--tls-port".into(), tls.into(), "--tls-auth-clients".into(), "no".into()]);
+            words.extend(["--tls-cert-file".into(), file("cert.pem"), "--tls-key-file".into(), file("key.pem")]);
+            words.extend(["--tls-ca-cert-file".into(), file("ca.pem")]);
+        }
+        if let Some(password) = &self.options.password {
+            words.extend(["--requirepass".into(), password.clone()]);
+        }
+        words.extend(self.options.more.iter().cloned());
+        self.child = Some(spawn("redis-server", &words));
+        let mut up = false;
+        wait_until("redis-server answers or ends", PATIENCE, || {
+            up = self.cli(&["PING"]) == "PONG";
+            let ended = self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()));
+            up || ended
+        });
+        up
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().expect("it runs");
+        kill_process(Pid::from_child(child), signal).expect("it can be signalled");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Three masters, three replicas.
+pub(crate) struct Cluster {
+    pub(crate) nodes: Vec<Server>,
+}
+
+impl Cluster {
+    pub(crate) fn start() -> Self {
+        let options = Server::options()
+            .set("cluster-enabled", "yes")
+            .set("cluster-node-timeout", "1000")
+            .set("cluster-replica-validity-factor", "0")
+            .set("repl-diskless-sync-delay", "0");
+        let nodes: Vec<_> = (0..6).map(|_| options.clone().start()).collect();
+        let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let mut words: Vec<_> = ["--cluster", "create"].into();
+        words.extend(addresses.iter().map(String::as_str));
+        words.extend(["--cluster-replicas", "1", "--cluster-yes"]);
+        let made = nodes[0].cli(&words);
+        assert!(made.contains("All 16384 slots covered"), "{made}");
+
+        let cluster = Self { nodes };
+        wait_until("every node knows the cluster and every replica its master", PATIENCE, || {
+            cluster.nodes.iter().all(|node| {
+                let replication = node.cli(&["INFO", "replication"]);
+                let in_touch = replication.contains("role:master") && replication.contains("connected_slaves:1")
+                    || replication.contains("master_link_status:up");
+                in_touch
+                    && node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")
+                    && node.cli(&["CLUSTER", "NODES"]).matches("slave ").count() == 3
+            })
+        });
+        cluster
+    }
+
+    /// All nodes are named in it.
+    pub(crate) fn url(&self) -> String {
+        let others: Vec<_> = self.nodes[1..].iter().map(|node| format!("node=127.0.0.1:{}", node.port)).collect();
+        format!("redis-cluster://127.0.0.1:{}?{}", self.nodes[0].port, others.join("&"))
+    }
+
+    pub(crate) fn config(&self) -> config::Redis {
+        config(&self.url())
+    }
+
+    /// Which node serves a key, asked of one that is up.
+    pub(crate) fn owner_of(&self, key: &str) -> usize {
+        self.try_owner_of(key).expect("the key is served by one of the nodes")
+    }
+
+    fn try_owner_of(&self, key: &str) -> Option<usize> {
+        // What redis-cli -c prints when it is sent elsewhere cannot be told from an answer, so the nodes are asked in turn.
+        self.nodes.iter().position(|node| {
+            let running = node.child.is_some();
+            running && node.cli(&["ROLE"]).starts_with("master") && !node.cli(&["TYPE", key]).contains("MOVED")
+        })
+    }
+
+    /// Kills the node that serves a key and waits until its replica serves it; tells how long that took.
+    pub(crate) fn fail_over(&mut self, key: &str) -> Duration {
+        let dead = self.owner_of(key);
+        self.nodes[dead].kill();
+        let began = std::time::Instant::now();
+        wait_until("the replica was promoted", PATIENCE, || {
+            self.try_owner_of(key)
+                .is_some_and(|owner| self.nodes[owner].cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
+        });
+        began.elapsed()
+    }
+}
+
+/// A master, its replica, and three Sentinels that watch them.
+pub(crate) struct Sentinel {
+    pub(crate) servers: Vec<Server>,
+    sentinels: Vec<(u16, Child)>,
+    _dir: TempDir,
+}
+
+impl Sentinel {
+    pub(crate) fn start() -> Self {
+        let master = Server::start();
+        let replica = Server::options()
+            .set("replicaof", &format!("127.0.0.1 {}", master.port))
+            .set("repl-diskless-sync-delay", "0")
+            .start();
+        wait_until("the replica is in touch", PATIENCE, || {
+            replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
+        });
+        let dir = TempDir::new().expect("a temporary folder");
+        let sentinels: Vec<_> = (0..3).map(|_| sentinel(dir.path(), master.port)).collect();
+        let it = Self { servers: vec![master, replica], sentinels, _dir: dir };
+        wait_until("the Sentinels know each other and the replica", PATIENCE, || {
+            it.sentinels.iter().all(|(port, _)| {
+                let known = sentinel_cli(*port, &["SENTINEL", "MASTER", "main"]);
+                let value = |name: &str| known.lines().skip_while(|line| *line != name).nth(1).map(str::to_owned);
+                value("num-other-sentinels").as_deref() == Some("2") && value("num-slaves").as_deref() == Some("1")
+            })
+        });
+        it
+    }
+
+    pub(crate) fn url(&self) -> String {
+        let others: Vec<_> = self.sentinels[1..].iter().map(|(port, _)| format!("node=127.0.0.1:{port}")).collect();
+        let first = self.sentinels[0].0;
+        format!("redis-sentinel://127.0.0.1:{first}?sentinelServiceName=main&{}", others.join("&"))
+    }
+
+    pub(crate) fn config(&self) -> config::Redis {
+        config(&self.url())
+    }
+
+    /// Waits until the Sentinels name the replica as the master, and it agrees.
+    pub(crate) fn wait_for_promotion(&self) {
+        let replica = &self.servers[1];
+        wait_until("the replica was promoted", PATIENCE, || {
+            let agreed = self.sentinels.iter().all(|(port, _)| {
+                let named = sentinel_cli(*port, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
+                named.ends_with(&replica.port.to_string())
+            });
+            agreed && replica.cli(&["ROLE"]).starts_with("master")
+        });
+    }
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        for (_, child) in &mut self.sentinels {
+            _ = child.kill();
+            _ = child.wait();
+        }
+    }
+}
+
+fn sentinel(dir: &Path, master: u16) -> (u16, Child) {
+    for _ in 0..50 {
+        let port = port();
+        let file = dir.join(format!("{port}.conf"));
+        let settings = format!(
+            "bind 127.0.0.1\nport {port}\ndir {}\nlogfile {port}.log\nsentinel monitor main 127.0.0.1 {master} 2\n\
+             sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
+            dir.display()
+        );
+        fs::write(&file, settings).expect("the folder is ours");
+        let mut child = spawn("redis-sentinel", &[file]);
+        let mut up = false;
+        wait_until("redis-sentinel answers or ends", PATIENCE, || {
+            up = sentinel_cli(port, &["PING"]) == "PONG";
+            up || child.try_wait().is_ok_and(|status| status.is_some())
+        });
+        if up {
+            return (port, child);
+        }
+    }
+    panic!("redis-sentinel does not start")
+}
+
+fn sentinel_cli(port: u16, words: &[&str]) -> String {
+    let mut command = Command::new("redis-cli");
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(words).stderr(Stdio::null());
+    let out = command.output().unwrap_or_else(|_| panic!("no redis-cli: {INSTALL}"));
+    String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
+}
+
+fn config(url: &str) -> config::Redis {
+    config::Redis {
+        url: config::SecretUrl(url.into()),
+        prefix: "signet:".into(),
+        timeout: Duration::from_millis(500),
+        ca: None,
+    }
+}
+
+fn spawn(program: &str, words: &[impl AsRef<OsStr>]) -> Child {
+    let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    assert!(found.is_ok(), "no {program}: {INSTALL}");
+    Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", program])
+        .args(words)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("setpriv is part of util-linux")
+}
+
+/// A port that was free a moment ago, below those that the system gives to connections: so a server can come back on it. Ten
+/// thousand above it is the cluster's bus.
+fn port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    loop {
+        let step = NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = 12_000 + (std::process::id() as u16).wrapping_mul(31).wrapping_add(step) % 10_000;
+        let free = |port| TcpListener::bind(("127.0.0.1", port)).is_ok();
+        if free(port) && free(port + 10_000) {
+            return port;
+        }
+    }
+}
+
+fn certify(dir: &Path) {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    let authority_key = KeyPair::generate().expect("a key");
+    let mut authority = CertificateParams::new([]).expect("no names");
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let written = authority.self_signed(&authority_key).expect("an authority");
+    let key = KeyPair::generate().expect("a key");
+    let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
+    let issuer = Issuer::new(authority, authority_key);
+    let certificate = CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("a certificate");
+    for (file, text) in [("ca.pem", written.pem()), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
+        fs::write(dir.join(file), text).expect("the folder is ours");
+    }
+}
