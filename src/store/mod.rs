@@ -10,6 +10,7 @@ pub mod accounts;
 pub mod conformance;
 pub mod ephemeral;
 pub mod migrations;
+pub mod sqlite;
 
 pub use accounts::Accounts;
 pub use ephemeral::Ephemeral;

@@ -4,6 +4,7 @@
 //! hashes are text it does not read. Knows nothing of sessions or tokens.
 
 pub mod postgres;
+pub mod sqlite;
 
 use async_trait::async_trait;
 

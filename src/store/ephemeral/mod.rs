@@ -5,6 +5,7 @@
 //! means invalid, and [`Ephemeral::floor`] rises.
 
 pub mod redis;
+pub mod sqlite;
 
 use std::time::Duration;
 

@@ -1,0 +1,48 @@
+-- What lasts: users, their projects and their API keys.
+-- Ids are the sixteen bytes of a UUID; moments are milliseconds since 1970; lists are JSON arrays of text.
+
+CREATE TABLE users (
+    -- AUTOINCREMENT: the number of a deleted user is never given to another.
+    number               INTEGER PRIMARY KEY AUTOINCREMENT,
+    id                   BLOB    NOT NULL UNIQUE,
+    email                TEXT    NOT NULL UNIQUE,
+    username             TEXT,
+    username_key         TEXT    UNIQUE,
+    full_name            TEXT,
+    password_hash        TEXT,
+    verified             INTEGER NOT NULL,
+    disabled             INTEGER NOT NULL,
+    superuser            INTEGER NOT NULL,
+    roles                TEXT    NOT NULL,
+    sessions_valid_after INTEGER NOT NULL,
+    created_at           INTEGER NOT NULL,
+    updated_at           INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE projects (
+    id         BLOB    NOT NULL UNIQUE,
+    user       BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    name       TEXT    NOT NULL,
+    personal   INTEGER NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX projects_of_user ON projects (user, personal DESC, created_at);
+
+CREATE TABLE api_keys (
+    id             BLOB    NOT NULL UNIQUE,
+    project        BLOB    NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    user           BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    prefix         TEXT    NOT NULL UNIQUE,
+    digest         BLOB    NOT NULL,
+    name           TEXT    NOT NULL,
+    scopes         TEXT    NOT NULL,
+    last_used_at   INTEGER,
+    expires_at     INTEGER,
+    deactivated_at INTEGER,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL
+) STRICT;
+
+CREATE INDEX api_keys_of_project ON api_keys (project, created_at DESC, id DESC);
+CREATE INDEX api_keys_of_user ON api_keys (user);

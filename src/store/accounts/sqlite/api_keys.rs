@@ -1,0 +1,121 @@
+//! API keys: the statements.
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::super::{ApiKey, User};
+use super::users;
+use crate::id::{ApiKeyId, ProjectId};
+use crate::store::sqlite::{Count, Words};
+use crate::time::Timestamp;
+
+/// The columns of an API key in the order in which [`row`] reads them.
+macro_rules! columns {
+    () => {
+        "api_keys.id, api_keys.project, api_keys.user, api_keys.prefix, api_keys.digest, api_keys.name, \
+         api_keys.scopes, api_keys.last_used_at, api_keys.expires_at, api_keys.deactivated_at, api_keys.created_at, \
+         api_keys.updated_at"
+    };
+}
+
+fn row(row: &Row<'_>, from: usize) -> rusqlite::Result<ApiKey> {
+    Ok(ApiKey {
+        id: row.get(from)?,
+        project: row.get(from + 1)?,
+        user: row.get(from + 2)?,
+        prefix: row.get(from + 3)?,
+        digest: row.get(from + 4)?,
+        name: row.get(from + 5)?,
+        scopes: row.get::<_, Words>(from + 6)?.0,
+        last_used_at: row.get(from + 7)?,
+        expires_at: row.get(from + 8)?,
+        deactivated_at: row.get(from + 9)?,
+        created_at: row.get(from + 10)?,
+        updated_at: row.get(from + 11)?,
+    })
+}
+
+pub(super) fn create(tx: &Connection, key: &ApiKey) -> rusqlite::Result<bool> {
+    if users::exists(tx, "SELECT 1 FROM api_keys WHERE prefix = ?1", [&key.prefix])?
+        || !users::exists(tx, "SELECT 1 FROM users WHERE id = ?1", [key.user])?
+        || !users::exists(tx, "SELECT 1 FROM projects WHERE id = ?1", [key.project])?
+    {
+        return Ok(false);
+    }
+    tx.prepare_cached(
+        "INSERT INTO api_keys (id, project, user, prefix, digest, name, scopes, last_used_at, expires_at,
+                               deactivated_at, created_at, updated_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+    )?
+    .execute(params![
+        key.id,
+        key.project,
+        key.user,
+        key.prefix,
+        key.digest,
+        key.name,
+        Words(key.scopes.clone()),
+        key.last_used_at,
+        key.expires_at,
+        key.deactivated_at,
+        key.created_at,
+        key.updated_at,
+    ])?;
+    Ok(true)
+}
+
+pub(super) fn find(tx: &Connection, prefix: &str) -> rusqlite::Result<Option<(ApiKey, User)>> {
+    tx.prepare_cached(concat!(
+        "SELECT ",
+        users::columns!(),
+        ", ",
+        columns!(),
+        " FROM api_keys JOIN users ON users.id = api_keys.user WHERE api_keys.prefix = ?1"
+    ))?
+    .query_row([prefix], |found| Ok((row(found, users::COLUMNS)?, users::row(found, 0)?)))
+    .optional()
+}
+
+pub(super) fn page(tx: &Connection, project: ProjectId, skip: u32, limit: u32) -> rusqlite::Result<(Vec<ApiKey>, u64)> {
+    // Page and count are of one moment.
+    let moment = tx.unchecked_transaction()?;
+    let page = moment
+        .prepare_cached(concat!(
+            "SELECT ",
+            columns!(),
+            " FROM api_keys WHERE project = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3"
+        ))?
+        .query_map(params![project, limit, skip], |found| row(found, 0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let count = moment
+        .prepare_cached("SELECT count(*) FROM api_keys WHERE project = ?1")?
+        .query_row([project], |row| row.get::<_, Count>(0))?;
+    Ok((page, count.0))
+}
+
+pub(super) fn deactivate(
+    tx: &Connection,
+    project: ProjectId,
+    key: ApiKeyId,
+    now: Timestamp,
+) -> rusqlite::Result<Option<ApiKey>> {
+    tx.prepare_cached(
+        "UPDATE api_keys SET deactivated_at = ?3, updated_at = ?3
+         WHERE id = ?1 AND project = ?2 AND deactivated_at IS NULL",
+    )?
+    .execute(params![key, project, now])?;
+    one(tx, concat!("SELECT ", columns!(), " FROM api_keys WHERE id = ?1 AND project = ?2"), params![key, project])
+}
+
+pub(super) fn touch(tx: &Connection, used: &[(ApiKeyId, Timestamp)]) -> rusqlite::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",
+    )?;
+    for (key, at) in used {
+        statement.execute(params![key, at])?;
+    }
+    Ok(())
+}
+
+fn one(tx: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<ApiKey>> {
+    tx.prepare_cached(sql)?.query_row(params, |found| row(found, 0)).optional()
+}

@@ -1,0 +1,118 @@
+//! [`Accounts`] in the embedded store. Holds what the role promises, in SQL; knows nothing of the file.
+
+mod api_keys;
+mod users;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Accounts, ApiKey, Created, Find, NewUser, PasswordHash, User};
+use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::store::Result;
+use crate::store::sqlite::{Engine, PATIENCE};
+use crate::time::Timestamp;
+
+/// What an import may take on top of [`PATIENCE`], a user.
+const PER_IMPORTED_USER: Duration = Duration::from_millis(1);
+
+/// The accounts in an [`Engine`]'s file.
+#[derive(Clone, Debug)]
+pub struct SqliteAccounts {
+    engine: Arc<Engine>,
+}
+
+impl SqliteAccounts {
+    /// The accounts in that file.
+    pub fn new(engine: Arc<Engine>) -> Self {
+        Self { engine }
+    }
+}
+
+/// By what a user is found, owned, so that a reader's thread can have it.
+enum Sought {
+    Id(UserId),
+    Email(String),
+    UsernameKey(String),
+}
+
+#[async_trait]
+impl Accounts for SqliteAccounts {
+    async fn create_user(&self, user: &NewUser) -> Result<Created> {
+        let user = user.clone();
+        self.engine.write(move |tx| users::create(tx, &user)).await
+    }
+
+    async fn import_users(&self, users: &[NewUser]) -> Result<Vec<Created>> {
+        let users = users.to_vec();
+        let patience = PATIENCE + PER_IMPORTED_USER.saturating_mul(u32::try_from(users.len()).unwrap_or(u32::MAX));
+        self.engine.write_within(patience, move |tx| users.iter().map(|user| users::create(tx, user)).collect()).await
+    }
+
+    async fn user(&self, by: Find<'_>) -> Result<Option<User>> {
+        let sought = match by {
+            Find::Id(id) => Sought::Id(id),
+            Find::Email(email) => Sought::Email(email.to_owned()),
+            Find::UsernameKey(key) => Sought::UsernameKey(key.to_owned()),
+        };
+        self.engine.read(move |tx| users::find(tx, &sought)).await
+    }
+
+    async fn users(&self, after: i64, limit: u32) -> Result<Vec<User>> {
+        self.engine.read(move |tx| users::page(tx, after, limit)).await
+    }
+
+    async fn rehash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool> {
+        let (old, new) = (old.clone(), new.clone());
+        self.engine.write(move |tx| users::rehash(tx, user, &old, &new)).await
+    }
+
+    async fn set_password(&self, user: UserId, hash: &PasswordHash, now: Timestamp) -> Result<Option<User>> {
+        let hash = hash.clone();
+        self.engine.write(move |tx| users::set_password(tx, user, &hash, now)).await
+    }
+
+    async fn set_disabled(&self, user: UserId, disabled: bool, now: Timestamp) -> Result<Option<User>> {
+        self.engine.write(move |tx| users::set_disabled(tx, user, disabled, now)).await
+    }
+
+    async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>> {
+        self.engine.write(move |tx| users::end_sign_ins(tx, user, now)).await
+    }
+
+    async fn delete_user(&self, user: UserId) -> Result<bool> {
+        self.engine.write(move |tx| users::delete(tx, user)).await
+    }
+
+    async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>> {
+        self.engine.read(move |tx| users::projects(tx, user)).await
+    }
+
+    async fn create_api_key(&self, key: &ApiKey) -> Result<bool> {
+        let key = key.clone();
+        self.engine.write(move |tx| api_keys::create(tx, &key)).await
+    }
+
+    async fn api_key(&self, prefix: &str) -> Result<Option<(ApiKey, User)>> {
+        let prefix = prefix.to_owned();
+        self.engine.read(move |tx| api_keys::find(tx, &prefix)).await
+    }
+
+    async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {
+        self.engine.read(move |tx| api_keys::page(tx, project, skip, limit)).await
+    }
+
+    async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {
+        self.engine.write(move |tx| api_keys::deactivate(tx, project, key, now)).await
+    }
+
+    async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()> {
+        let used = used.to_vec();
+        self.engine.write(move |tx| api_keys::touch(tx, &used)).await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.engine.check_schema().await
+    }
+}

@@ -1,0 +1,155 @@
+//! Users and their projects: the statements.
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use super::super::{Created, NewUser, PasswordHash, User};
+use super::Sought;
+use crate::id::{ProjectId, UserId};
+use crate::store::sqlite::Words;
+use crate::time::Timestamp;
+
+/// The columns of a user in the order in which [`row`] reads them; a macro, so that statements stay literals.
+macro_rules! columns {
+    () => {
+        "users.number, users.id, users.email, users.username, users.full_name, users.password_hash, users.verified, \
+         users.disabled, users.superuser, users.roles, users.sessions_valid_after, users.created_at, users.updated_at"
+    };
+}
+pub(super) use columns;
+
+/// How many [`columns`] there are.
+pub(super) const COLUMNS: usize = 13;
+
+/// Reads a user whose columns begin at `from`.
+pub(super) fn row(row: &Row<'_>, from: usize) -> rusqlite::Result<User> {
+    Ok(User {
+        number: row.get(from)?,
+        id: row.get(from + 1)?,
+        email: row.get(from + 2)?,
+        username: row.get(from + 3)?,
+        full_name: row.get(from + 4)?,
+        password_hash: row.get(from + 5)?,
+        verified: row.get(from + 6)?,
+        disabled: row.get(from + 7)?,
+        superuser: row.get(from + 8)?,
+        roles: row.get::<_, Words>(from + 9)?.0,
+        sessions_valid_after: row.get(from + 10)?,
+        created_at: row.get(from + 11)?,
+        updated_at: row.get(from + 12)?,
+    })
+}
+
+/// The transaction has the write lock from its beginning: what is free when it looks is free when it inserts.
+pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Created> {
+    if exists(tx, "SELECT 1 FROM users WHERE email = ?1", [&user.email])? {
+        return Ok(Created::EmailTaken);
+    }
+    if exists(tx, "SELECT 1 FROM users WHERE username_key = ?1", [&user.username_key])? {
+        return Ok(Created::UsernameTaken);
+    }
+    let made = tx
+        .prepare_cached(concat!(
+            "INSERT INTO users (id, email, username, username_key, full_name, password_hash, verified, disabled,
+                                superuser, roles, sessions_valid_after, created_at, updated_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?11) RETURNING ",
+            columns!()
+        ))?
+        .query_row(
+            params![
+                user.id,
+                user.email,
+                user.username,
+                user.username_key,
+                user.full_name,
+                user.password_hash,
+                user.verified,
+                user.disabled,
+                user.superuser,
+                Words(user.roles.clone()),
+                user.created_at,
+            ],
+            |found| row(found, 0),
+        )?;
+    tx.prepare_cached(
+        "INSERT INTO projects (id, user, name, personal, created_at) VALUES (?1, ?2, 'Personal', 1, ?3)",
+    )?
+    .execute(params![user.project, user.id, user.created_at])?;
+    Ok(Created::Created(Box::new(made)))
+}
+
+pub(super) fn find(tx: &Connection, sought: &Sought) -> rusqlite::Result<Option<User>> {
+    match sought {
+        Sought::Id(id) => one(tx, concat!("SELECT ", columns!(), " FROM users WHERE id = ?1"), [id]),
+        Sought::Email(email) => one(tx, concat!("SELECT ", columns!(), " FROM users WHERE email = ?1"), [email]),
+        Sought::UsernameKey(key) => {
+            one(tx, concat!("SELECT ", columns!(), " FROM users WHERE username_key = ?1"), [key])
+        }
+    }
+}
+
+pub(super) fn page(tx: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<User>> {
+    tx.prepare_cached(concat!("SELECT ", columns!(), " FROM users WHERE number > ?1 ORDER BY number LIMIT ?2"))?
+        .query_map(params![after, limit], |found| row(found, 0))?
+        .collect()
+}
+
+pub(super) fn rehash(tx: &Connection, user: UserId, old: &PasswordHash, new: &PasswordHash) -> rusqlite::Result<bool> {
+    tx.prepare_cached("UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2")?
+        .execute(params![user, old, new])
+        .map(|changed| changed == 1)
+}
+
+/// What `valid_after` becomes with each change that ends all sessions: higher in any case, also when two changes fall in
+/// one millisecond or the clock was set back.
+macro_rules! raised {
+    () => {
+        "sessions_valid_after = max(sessions_valid_after + 1, ?2), updated_at = ?2"
+    };
+}
+
+pub(super) fn set_password(
+    tx: &Connection,
+    user: UserId,
+    hash: &PasswordHash,
+    now: Timestamp,
+) -> rusqlite::Result<Option<User>> {
+    let sql = concat!("UPDATE users SET password_hash = ?3, ", raised!(), " WHERE id = ?1 RETURNING ", columns!());
+    one(tx, sql, params![user, now, hash])
+}
+
+pub(super) fn set_disabled(
+    tx: &Connection,
+    user: UserId,
+    disabled: bool,
+    now: Timestamp,
+) -> rusqlite::Result<Option<User>> {
+    let sql = if disabled {
+        concat!("UPDATE users SET disabled = 1, ", raised!(), " WHERE id = ?1 RETURNING ", columns!())
+    } else {
+        concat!("UPDATE users SET disabled = 0, updated_at = ?2 WHERE id = ?1 RETURNING ", columns!())
+    };
+    one(tx, sql, params![user, now])
+}
+
+pub(super) fn end_sign_ins(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<Option<User>> {
+    let sql = concat!("UPDATE users SET ", raised!(), " WHERE id = ?1 RETURNING ", columns!());
+    one(tx, sql, params![user, now])
+}
+
+pub(super) fn delete(tx: &Connection, user: UserId) -> rusqlite::Result<bool> {
+    tx.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([user]).map(|gone| gone == 1)
+}
+
+pub(super) fn projects(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<(ProjectId, String)>> {
+    tx.prepare_cached("SELECT id, name FROM projects WHERE user = ?1 ORDER BY personal DESC, created_at, id")?
+        .query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
+}
+
+pub(super) fn exists(tx: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<bool> {
+    tx.prepare_cached(sql)?.exists(params)
+}
+
+fn one(tx: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<User>> {
+    tx.prepare_cached(sql)?.query_row(params, |found| row(found, 0)).optional()
+}

@@ -1,0 +1,181 @@
+//! Sessions: the statements. Each function is the whole of one atomic step.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::super::{Opened, Presented, Revocation, Rotation, Session, Target, Which};
+use super::revocations;
+use super::sweep::day_after;
+use crate::id::{SessionId, UserId};
+use crate::store::sqlite::{Count, Span};
+use crate::time::Timestamp;
+
+/// How long a mark is kept: longer than a sign-in can take.
+const MARK: Duration = Duration::from_secs(600);
+
+/// The columns of a session in the order in which [`row`] reads them.
+macro_rules! columns {
+    () => {
+        "id, user, counter, opened_at, used_at, rotated_at, idle, ends_at, dialect, address, agent, profile"
+    };
+}
+
+fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
+    Ok(Session {
+        id: row.get(0)?,
+        user: row.get(1)?,
+        counter: row.get::<_, Count>(2)?.0,
+        opened_at: row.get(3)?,
+        used_at: row.get(4)?,
+        rotated_at: row.get(5)?,
+        idle: row.get::<_, Span>(6)?.0,
+        ends_at: row.get(7)?,
+        dialect: row.get(8)?,
+        address: row.get(9)?,
+        agent: row.get(10)?,
+        profile: row.get(11)?,
+    })
+}
+
+pub(super) fn open(tx: &Connection, session: &Session, valid_after: Timestamp) -> rusqlite::Result<Opened> {
+    let now = session.opened_at;
+    let superseded = tx
+        .prepare_cached("SELECT 1 FROM sign_in_marks WHERE user = ?1 AND valid_after > ?2 AND expires_at > ?3")?
+        .exists(params![session.user, valid_after, now])?;
+    if superseded {
+        return Ok(Opened::Superseded);
+    }
+    drop_over(tx, session.user, now)?;
+    tx.prepare_cached(concat!(
+        "INSERT INTO sessions (",
+        columns!(),
+        ", sweep_on) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+    ))?
+    .execute(params![
+        session.id,
+        session.user,
+        Count(session.counter),
+        session.opened_at,
+        session.used_at,
+        session.rotated_at,
+        Span(session.idle),
+        session.ends_at,
+        session.dialect,
+        session.address,
+        session.agent,
+        session.profile,
+        day_after(session.expires_at()),
+    ])?;
+    Ok(Opened::Opened)
+}
+
+pub(super) fn present(tx: &Connection, presented: Presented, now: Timestamp) -> rusqlite::Result<Rotation> {
+    let found = one(tx, presented.user, presented.session, now)?;
+    let Some(mut session) = found.filter(|session| session.opened_at >= presented.floor) else {
+        return Ok(Rotation::Absent);
+    };
+    if presented.counter >= session.counter {
+        let day_before = day_after(session.expires_at());
+        session.counter = presented.counter;
+        session.used_at = now;
+        if presented.rotate {
+            session.counter = presented.counter.saturating_add(1);
+            session.rotated_at = now;
+        }
+        keep(tx, &session, day_before)?;
+        return Ok(Rotation::Rotated(session));
+    }
+    if presented.counter + 1 == session.counter && now.since(session.rotated_at) <= presented.grace {
+        return Ok(Rotation::Repeated(session));
+    }
+    tx.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([session.id])?;
+    let reused = Revocation { target: Target::Session(session.id), until: presented.remember_until };
+    revocations::publish(tx, &reused, now)?;
+    Ok(Rotation::Reused)
+}
+
+/// Keeps what a presentation changed.
+fn keep(tx: &Connection, session: &Session, day_before: i64) -> rusqlite::Result<()> {
+    tx.prepare_cached("UPDATE sessions SET counter = ?2, used_at = ?3, rotated_at = ?4 WHERE id = ?1")?
+        .execute(params![session.id, Count(session.counter), session.used_at, session.rotated_at])?;
+    let day = day_after(session.expires_at());
+    if day != day_before {
+        tx.prepare_cached("UPDATE sessions SET sweep_on = ?2 WHERE id = ?1")?.execute(params![session.id, day])?;
+    }
+    Ok(())
+}
+
+pub(super) fn one(
+    tx: &Connection,
+    user: UserId,
+    session: SessionId,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Session>> {
+    let found = tx
+        .prepare_cached(concat!("SELECT ", columns!(), " FROM sessions WHERE id = ?1 AND user = ?2"))?
+        .query_row(params![session, user], row)
+        .optional()?;
+    Ok(found.filter(|session| session.expires_at() > now))
+}
+
+/// The newest first, with those that are over.
+pub(super) fn of_user(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<Session>> {
+    tx.prepare_cached(concat!(
+        "SELECT ",
+        columns!(),
+        " FROM sessions WHERE user = ?1 ORDER BY opened_at DESC, id DESC"
+    ))?
+    .query_map([user], row)?
+    .collect()
+}
+
+/// Drops the user's sessions that are over.
+pub(super) fn drop_over(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<usize> {
+    tx.prepare_cached("DELETE FROM sessions WHERE user = ?1 AND min(ends_at, rotated_at + idle) <= ?2")?
+        .execute(params![user, now])
+}
+
+pub(super) fn end(
+    tx: &Connection,
+    user: UserId,
+    which: Which,
+    valid_after: Option<Timestamp>,
+    remember_until: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
+    if let Some(valid_after) = valid_after {
+        mark(tx, user, valid_after, now)?;
+    }
+    drop_over(tx, user, now)?;
+    let (one, others) = match which {
+        Which::One(session) => (Some(session), None),
+        Which::Others(session) => (None, Some(session)),
+        Which::All => (None, None),
+    };
+    let ended: Vec<SessionId> = tx
+        .prepare_cached(
+            "DELETE FROM sessions WHERE user = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR id <> ?3) RETURNING id",
+        )?
+        .query_map(params![user, one, others], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let targets = match which {
+        // Also when no session is left: tokens made in sessions that are over may still be good.
+        Which::All => vec![Target::User { user, before: now }],
+        Which::One(_) | Which::Others(_) => ended.iter().copied().map(Target::Session).collect(),
+    };
+    for target in targets {
+        revocations::publish(tx, &Revocation { target, until: remember_until }, now)?;
+    }
+    Ok(ended.len() as u64)
+}
+
+fn mark(tx: &Connection, user: UserId, valid_after: Timestamp, now: Timestamp) -> rusqlite::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO sign_in_marks (user, valid_after, expires_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (user) DO UPDATE SET valid_after = max(valid_after, excluded.valid_after),
+                                          expires_at = max(expires_at, excluded.expires_at)",
+    )?
+    .execute(params![user, valid_after, now + MARK])
+    .map(drop)
+}

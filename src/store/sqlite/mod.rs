@@ -1,0 +1,263 @@
+//! The embedded store: one SQLite file that serves both roles when neither server is configured.
+//!
+//! [`Engine`] owns the file and knows neither role. Writes go to one thread that commits many callers' work at once
+//! ([`writer`]), reads to a few threads of their own ([`readers`]); no caller waits for the disk by itself, nor longer
+//! than [`PATIENCE`]. Other processes (the command line, another server) may work on the same file. The roles'
+//! statements are in `accounts::sqlite` and `ephemeral::sqlite`.
+
+mod file;
+mod migrations;
+mod readers;
+#[cfg(test)]
+mod tests;
+mod values;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::{Durability, Embedded};
+use crate::store;
+use crate::time::Timestamp;
+
+pub(in crate::store) use values::{Count, Span, Words, unreadable};
+
+/// How long a caller waits. A local disk that stands still for half a second is usually a busy one and not a dead one, so
+/// this is longer than what a server across the network is given, and shorter than what a client bears.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How many callers may wait for the writer, and as many again for the readers: what it gets through well within
+/// [`PATIENCE`]. More are turned away at once, since they would wait in vain.
+const QUEUE: usize = 4096;
+
+/// Why the file could not be opened. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The folder or the file can't be made or written.
+    #[error("data_dir {} cannot be written: {source}; give it to the user that runs signet, or set SIGNET_DATA_DIR", dir.display())]
+    Folder {
+        /// `data_dir`.
+        dir: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file can be read but not written.
+    #[error("{} cannot be written: give it to the user that runs signet, or set SIGNET_DATA_DIR", path.display())]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process holds the file and does not let go.
+    #[error("{} is held by another process: end it, or set SIGNET_DATA_DIR to a folder of its own", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file is not one of ours, or it is damaged.
+    #[error("{} cannot be opened: {detail}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite said.
+        detail: String,
+    },
+    /// A newer program has changed the file.
+    #[error(
+        "{} was written by a newer signet (schema {found}; this one knows {known}): run that one, or a newer one",
+        path.display()
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The file's schema.
+        found: u32,
+        /// The newest schema that this program knows.
+        known: u32,
+    },
+    /// The file's history is not ours.
+    #[error(
+        "{} was made with another text of migration {name} than this signet has: run the signet that made it",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// Which migration.
+        number: u32,
+        /// Its name.
+        name: String,
+    },
+    /// The system gives no thread.
+    #[error("the embedded store could not start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Brings the file in `dir` up to date, making it where it is missing, and names the migrations that were applied.
+/// Any number of processes may do so at once.
+pub fn migrate(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<Vec<&'static str>, OpenError> {
+    start(dir, embedded.durability, now).map(|(_, applied)| applied)
+}
+
+fn start(dir: &Path, durability: Durability, now: Timestamp) -> Result<(PathBuf, Vec<&'static str>), OpenError> {
+    let path = file::prepare(dir)?;
+    let mut connection = file::starter(&path, durability)?;
+    let applied =
+        migrations::migrate(&mut connection, now).map_err(|failure| OpenError::from_migration(&path, failure))?;
+    Ok((path, applied))
+}
+
+/// The open file. Dropping the last handle finishes what was asked for and closes it.
+pub struct Engine {
+    path: PathBuf,
+    jobs: Option<mpsc::Sender<Box<dyn writer::Job>>>,
+    queries: Option<mpsc::Sender<readers::Query>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens the file in `dir`, brought up to date as by [`migrate`]. Waits for the disk, as only a start may.
+    pub fn open(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<Arc<Self>, OpenError> {
+        let (path, _) = start(dir, embedded.durability, now)?;
+        let unreadable =
+            |error: rusqlite::Error| OpenError::Unreadable { path: path.clone(), detail: error.to_string() };
+        let (jobs, jobs_in) = mpsc::channel(QUEUE);
+        let (queries, queries_in) = mpsc::channel(QUEUE);
+        let queries_in = Arc::new(Mutex::new(queries_in));
+
+        let mut threads = Vec::new();
+        let connection = file::writer(&path, embedded.durability).map_err(unreadable)?;
+        threads.push(spawn("store-writer", move || writer::run(&connection, jobs_in))?);
+        // Reads are look-ups by index: a few threads keep up with any number of workers.
+        for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(4) {
+            let connection = file::reader(&path).map_err(unreadable)?;
+            let queries_in = Arc::clone(&queries_in);
+            threads.push(spawn("store-reader", move || readers::run(&connection, &queries_in))?);
+        }
+        Ok(Arc::new(Self { path, jobs: Some(jobs), queries: Some(queries), threads }))
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Runs `work` in a transaction, alone as far as it can tell: all of it is written or nothing. When this returns `Ok`
+    /// it is durable. When it fails with time-out, it may yet be written.
+    pub(in crate::store) async fn write<T, F>(&self, work: F) -> store::Result<T>
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.write_within(PATIENCE, work).await
+    }
+
+    /// As [`Engine::write`], for work that is known to be long.
+    pub(in crate::store) async fn write_within<T, F>(&self, patience: Duration, work: F) -> store::Result<T>
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (job, answer) = writer::Awaited::new(work);
+        hand_in(&self.jobs, Box::new(job))?;
+        wait(patience, answer).await?
+    }
+
+    /// Leaves `work` to the writer, with nobody waiting; where there is no room it is forgotten.
+    pub(in crate::store) fn write_behind<F>(&self, work: F)
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    {
+        let _ = hand_in(&self.jobs, Box::new(writer::Unattended(Some(work))));
+    }
+
+    /// Runs `work` on a reader. It sees all that was acknowledged before.
+    pub(in crate::store) async fn read<T, F>(&self, work: F) -> store::Result<T>
+    where
+        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let query = move |connection: &Connection| {
+            if !reply.is_closed() {
+                let _ = reply.send(work(connection).map_err(|error| refused(&error)));
+            }
+        };
+        hand_in(&self.queries, Box::new(query))?;
+        wait(PATIENCE, answer).await?
+    }
+
+    /// Whether the file answers and no newer program has changed it since it was opened.
+    pub(in crate::store) async fn check_schema(&self) -> store::Result<()> {
+        let (found, known) = (self.read(migrations::recorded).await?, migrations::known());
+        if found == known {
+            return Ok(());
+        }
+        Err(store::Error::Corrupt { store: STORE, detail: format!("schema {found}; this signet knows {known}") })
+    }
+
+    /// What an operator should know while the file still answers.
+    pub(in crate::store) fn warnings(&self) -> Vec<String> {
+        file::warnings(&self.path)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.jobs = None;
+        self.queries = None;
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
+    thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)
+}
+
+fn hand_in<T>(queue: &Option<mpsc::Sender<T>>, item: T) -> store::Result<()> {
+    let handed_in = queue.as_ref().is_some_and(|queue| queue.try_send(item).is_ok());
+    if handed_in { Ok(()) } else { Err(unavailable("too many callers are waiting")) }
+}
+
+async fn wait<T>(patience: Duration, answer: oneshot::Receiver<T>) -> store::Result<T> {
+    match tokio::time::timeout(patience, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) => Err(unavailable("the call ended without an answer")),
+        Err(_) => Err(unavailable("the disk did not answer in time")),
+    }
+}
+
+const STORE: &str = "the embedded store";
+
+fn unavailable(detail: &str) -> store::Error {
+    store::Error::Unavailable { store: STORE, detail: detail.to_owned() }
+}
+
+/// SQLite's errors name columns, never what is in them: values are bound, not written into statements.
+fn refused(error: &rusqlite::Error) -> store::Error {
+    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+    let detail = error.to_string();
+    match error {
+        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => {
+            store::Error::Corrupt { store: STORE, detail }
+        }
+        _ if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) => {
+            store::Error::Corrupt { store: STORE, detail }
+        }
+        _ => store::Error::Unavailable { store: STORE, detail },
+    }
+}
