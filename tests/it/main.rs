@@ -15,3 +15,4 @@ mod postgres;
 mod ephemeral;
 mod redis;
 mod support;
+mod sqlite;

@@ -27,7 +27,7 @@ use crate::config::{Durability, Embedded};
 use crate::store;
 use crate::time::Timestamp;
 
-pub(in crate::store) use values::{Count, Span, Words, unreadable};
+pub(in crate::store) use values::{Count, Span, Words, refuse_nul, unreadable};
 
 /// How long a caller waits. A local disk that stands still for half a second is usually a busy one and not a dead one, so
 /// this is longer than what a server across the network is given, and shorter than what a client bears.
@@ -149,6 +149,11 @@ impl Engine {
         Ok(Arc::new(Self { path, jobs: Some(jobs), queries: Some(queries), threads }))
     }
 
+    /// How many writes wait for the writer: for metrics, and for tests that want them in one group.
+    pub fn waiting(&self) -> usize {
+        self.jobs.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())
+    }
+
     /// Where the file is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -249,12 +254,15 @@ fn unavailable(detail: &str) -> store::Error {
 
 /// SQLite's errors name columns, never what is in them: values are bound, not written into statements.
 fn refused(error: &rusqlite::Error) -> store::Error {
-    use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
+    use rusqlite::Error::{
+        FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, ToSqlConversionFailure,
+    };
     let detail = error.to_string();
     match error {
-        FromSqlConversionFailure(..) | IntegralValueOutOfRange(..) | InvalidColumnType(..) => {
-            store::Error::Corrupt { store: STORE, detail }
-        }
+        FromSqlConversionFailure(..)
+        | IntegralValueOutOfRange(..)
+        | InvalidColumnType(..)
+        | ToSqlConversionFailure(_) => store::Error::Corrupt { store: STORE, detail },
         _ if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) => {
             store::Error::Corrupt { store: STORE, detail }
         }

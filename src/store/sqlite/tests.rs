@@ -1,1 +1,240 @@
+//! The engine by itself: what it promises to every caller, whatever is written.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OptionalExtension};
+use tempfile::TempDir;
+
+use super::{Engine, PATIENCE};
+use crate::config::{Durability, Embedded};
+use crate::store::{Error, Result};
+use crate::time::Timestamp;
+
+const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
+
+fn engine() -> (Arc<Engine>, TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = Engine::open(dir.path(), &Embedded { durability: Durability::Process }, NOW).unwrap();
+    (engine, dir)
+}
+
+async fn keep(engine: &Engine, value: i64) -> Result<()> {
+    engine.write(move |tx| tx.execute("INSERT INTO kept (value) VALUES (?1)", [value]).map(drop)).await
+}
+
+async fn kept(engine: &Engine) -> Vec<i64> {
+    engine
+        .read(|tx| tx.prepare("SELECT value FROM kept ORDER BY value")?.query_map([], |row| row.get(0))?.collect())
+        .await
+        .unwrap()
+}
+
+async fn table(engine: &Engine) {
+    engine.write(|tx| tx.execute_batch("CREATE TABLE kept (value INTEGER UNIQUE, filling BLOB) STRICT")).await.unwrap();
+}
+
+/// Keeps the writer busy until what it gives is dropped, so that what is handed in meanwhile becomes one group.
+async fn held(engine: &Arc<Engine>) -> std::sync::mpsc::Sender<()> {
+    let (let_go, wait) = std::sync::mpsc::channel::<()>();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    engine.write_behind(move |_| {
+        let _ = begun.send(());
+        let _ = wait.recv();
+        Ok(())
+    });
+    has_begun.await.unwrap();
+    let_go
+}
+
+/// Calls all at once, as one group.
+async fn as_one_group<T: Send + 'static, F>(engine: &Arc<Engine>, calls: Vec<F>) -> Vec<T>
+where
+    F: Future<Output = T> + Send + 'static,
+{
+    let writer = held(engine).await;
+    let before = engine.waiting();
+    let expected = before + calls.len();
+    let calls: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
+    while engine.waiting() < expected {
+        tokio::task::yield_now().await;
+    }
+    drop(writer);
+    let mut answers = Vec::new();
+    for call in calls {
+        answers.push(call.await.unwrap());
+    }
+    answers
+}
+
+#[tokio::test]
+async fn a_write_that_fails_spoils_no_other_of_its_group() {
+    let (engine, _dir) = engine();
+    table(&engine).await;
+    // Every value twice: the second fails, after having written something else.
+    let calls = (0..20).map(|which| {
+        let engine = Arc::clone(&engine);
+        async move {
+            engine
+                .write(move |tx| {
+                    tx.execute("INSERT INTO kept (value) VALUES (?1)", [1000 + which])?;
+                    tx.execute("INSERT INTO kept (value) VALUES (?1)", [which / 2]).map(drop)
+                })
+                .await
+        }
+    });
+    let answers = as_one_group(&engine, calls.collect()).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 10);
+    let succeeded = (0..20).filter(|which| answers[*which as usize].is_ok()).map(|which| 1000 + which);
+    assert_eq!(kept(&engine).await, (0..10).chain(succeeded).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn a_write_that_panics_costs_nobody_else_anything() {
+    let (engine, _dir) = engine();
+    table(&engine).await;
+    let panics = engine.write(|tx| -> rusqlite::Result<()> {
+        tx.execute("INSERT INTO kept (value) VALUES (7)", [])?;
+        panic!("on purpose");
+    });
+    assert!(matches!(panics.await, Err(Error::Unavailable { .. })));
+    keep(&engine, 8).await.unwrap();
+    assert_eq!(kept(&engine).await, [8]);
+    let panics = engine.read(|_| -> rusqlite::Result<()> { panic!("on purpose") });
+    assert!(matches!(panics.await, Err(Error::Unavailable { .. })));
+    assert_eq!(kept(&engine).await, [8]);
+}
+
+#[tokio::test]
+async fn a_write_whose_caller_went_away_before_its_turn_is_not_done() {
+    let (engine, _dir) = engine();
+    table(&engine).await;
+    let writer = held(&engine).await;
+    let waiting = engine.waiting();
+    let call = tokio::spawn({
+        let engine = Arc::clone(&engine);
+        async move { keep(&engine, 1).await }
+    });
+    while engine.waiting() == waiting {
+        tokio::task::yield_now().await;
+    }
+    call.abort();
+    assert!(call.await.unwrap_err().is_cancelled());
+    drop(writer);
+    keep(&engine, 2).await.unwrap();
+    assert_eq!(kept(&engine).await, [2]);
+}
+
+#[tokio::test]
+async fn a_lock_that_another_process_keeps_makes_writes_fail_in_time_and_reads_go_on() {
+    let (engine, _dir) = engine();
+    table(&engine).await;
+    keep(&engine, 1).await.unwrap();
+    let other = Connection::open(engine.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let begun = Instant::now();
+    assert!(matches!(keep(&engine, 2).await, Err(Error::Unavailable { .. })));
+    assert!(begun.elapsed() < PATIENCE + Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert_eq!(kept(&engine).await, [1]);
+
+    other.execute_batch("ROLLBACK").unwrap();
+    keep(&engine, 3).await.unwrap();
+    assert_eq!(kept(&engine).await, [1, 3]);
+}
+
+#[tokio::test]
+async fn a_lock_that_another_process_gives_back_is_waited_for() {
+    let (engine, _dir) = engine();
+    table(&engine).await;
+    let other = Connection::open(engine.path()).unwrap();
+    // Many times: where nobody waited, some would fail.
+    for value in 0..20_i64 {
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let call = tokio::spawn({
+            let engine = Arc::clone(&engine);
+            async move { keep(&engine, value).await }
+        });
+        while engine.waiting() > 0 || call.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        other.execute("INSERT INTO kept (value) VALUES (?1)", [1000 + value]).unwrap();
+        other.execute_batch("COMMIT").unwrap();
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(kept(&engine).await, (0..20).chain(1000..1020).collect::<Vec<i64>>());
+}
+
+/// As a full disk does, SQLite refuses another page.
+async fn fill_up(engine: &Engine) {
+    engine
+        .write(|tx| {
+            let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
+            tx.pragma_update(None, "max_page_count", pages + 3)
+        })
+        .await
+        .unwrap();
+}
+
+async fn make_room(engine: &Engine) {
+    engine.write(|tx| tx.pragma_update(None, "max_page_count", 1_000_000)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_fails_writes_whole_and_is_over_when_there_is_room() {
+    let (engine, _dir) = engine();
+    table(&engine).await;
+    fill_up(&engine).await;
+
+    let written = Arc::new(AtomicU32::new(0));
+    let calls = (0..40_i64).map(|which| {
+        let (engine, written) = (Arc::clone(&engine), Arc::clone(&written));
+        async move {
+            let answer = engine
+                .write(move |tx| {
+                    tx.execute("INSERT INTO kept (value) VALUES (?1)", [which])?;
+                    tx.execute("UPDATE kept SET filling = randomblob(3000) WHERE value = ?1", [which]).map(drop)
+                })
+                .await;
+            if answer.is_ok() {
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+            answer
+        }
+    });
+    let answers = as_one_group(&engine, calls.collect()).await;
+    assert!(answers.iter().any(Result::is_err), "there was no room for all");
+    for answer in &answers {
+        assert!(matches!(answer, Ok(()) | Err(Error::Unavailable { .. })), "{answer:?}");
+    }
+    let half_made: Option<i64> = engine
+        .read(|tx| tx.query_row("SELECT value FROM kept WHERE filling IS NULL", [], |row| row.get(0)).optional())
+        .await
+        .unwrap();
+    assert_eq!(half_made, None);
+    assert_eq!(kept(&engine).await.len(), written.load(Ordering::Relaxed) as usize);
+
+    make_room(&engine).await;
+    keep(&engine, 100).await.unwrap();
+    assert!(kept(&engine).await.contains(&100));
+}
+
+#[tokio::test]
+async fn more_callers_than_can_be_served_are_turned_away_at_once() {
+    let (engine, _dir) = engine();
+    table(&engine).await;
+    let writer = held(&engine).await;
+    while engine.waiting() < super::QUEUE {
+        engine.write_behind(|_| Ok(()));
+    }
+    let begun = Instant::now();
+    assert!(matches!(keep(&engine, 1).await, Err(Error::Unavailable { .. })));
+    assert!(begun.elapsed() < PATIENCE / 2);
+    drop(writer);
+    while engine.waiting() > 0 {
+        tokio::task::yield_now().await;
+    }
+    keep(&engine, 2).await.unwrap();
+    assert_eq!(kept(&engine).await, [2]);
+}

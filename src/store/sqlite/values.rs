@@ -99,6 +99,14 @@ impl FromSql for Count {
     }
 }
 
+/// Refuses text that holds a NUL. SQLite would keep it and Postgres would not: what one store keeps, each must keep.
+pub(in crate::store) fn refuse_nul<'a>(texts: impl IntoIterator<Item = &'a str>) -> rusqlite::Result<()> {
+    if texts.into_iter().any(|text| text.contains('\0')) {
+        return Err(rusqlite::Error::ToSqlConversionFailure("text with a NUL".into()));
+    }
+    Ok(())
+}
+
 /// A column that this program never wrote so.
 pub(in crate::store) fn unreadable(what: &'static str) -> FromSqlError {
     FromSqlError::Other(Box::<dyn Error + Send + Sync>::from(what))

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use super::super::{ApiKey, User};
 use super::users;
 use crate::id::{ApiKeyId, ProjectId};
-use crate::store::sqlite::{Count, Words};
+use crate::store::sqlite::{Count, Words, refuse_nul};
 use crate::time::Timestamp;
 
 /// The columns of an API key in the order in which [`row`] reads them.
@@ -35,6 +35,7 @@ fn row(row: &Row<'_>, from: usize) -> rusqlite::Result<ApiKey> {
 }
 
 pub(super) fn create(tx: &Connection, key: &ApiKey) -> rusqlite::Result<bool> {
+    refuse_nul(key.scopes.iter().chain([&key.prefix, &key.name]).map(String::as_str))?;
     if users::exists(tx, "SELECT 1 FROM api_keys WHERE prefix = ?1", [&key.prefix])?
         || !users::exists(tx, "SELECT 1 FROM users WHERE id = ?1", [key.user])?
         || !users::exists(tx, "SELECT 1 FROM projects WHERE id = ?1", [key.project])?

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use super::super::{Created, NewUser, PasswordHash, User};
 use super::Sought;
 use crate::id::{ProjectId, UserId};
-use crate::store::sqlite::Words;
+use crate::store::sqlite::{Words, refuse_nul};
 use crate::time::Timestamp;
 
 /// The columns of a user in the order in which [`row`] reads them; a macro, so that statements stay literals.
@@ -41,6 +41,9 @@ pub(super) fn row(row: &Row<'_>, from: usize) -> rusqlite::Result<User> {
 
 /// The transaction has the write lock from its beginning: what is free when it looks is free when it inserts.
 pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Created> {
+    let optional = [&user.username, &user.username_key, &user.full_name].into_iter().flatten();
+    let hash = user.password_hash.iter().map(|hash| &hash.0);
+    refuse_nul(optional.chain(hash).chain(&user.roles).chain([&user.email]).map(String::as_str))?;
     if exists(tx, "SELECT 1 FROM users WHERE email = ?1", [&user.email])? {
         return Ok(Created::EmailTaken);
     }
