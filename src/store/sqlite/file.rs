@@ -64,15 +64,14 @@ pub(super) fn starter(path: &Path, durability: Durability) -> Result<Connection,
             Ok(connection) => match connection.is_readonly("main") {
                 Ok(false) => Ok(connection),
                 Ok(true) => Err(OpenError::ReadOnly { path: path.to_owned() }),
-                Err(error) => Err(OpenError::Unreadable { path: path.to_owned(), detail: error.to_string() }),
+                Err(error) => Err(OpenError::from_sqlite(path, &error)),
             },
             // Turning to WAL does not wait for others by itself.
             Err(error) if is_busy(&error) && Instant::now() < deadline => {
                 std::thread::sleep(TRY_EVERY);
                 continue;
             }
-            Err(error) if is_busy(&error) => Err(OpenError::Busy { path: path.to_owned() }),
-            Err(error) => Err(OpenError::Unreadable { path: path.to_owned(), detail: error.to_string() }),
+            Err(error) => Err(OpenError::from_sqlite(path, &error)),
         };
     }
 }
@@ -152,16 +151,23 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 impl OpenError {
-    pub(super) fn from_migration(path: &Path, error: migrations::Failure) -> Self {
-        match error {
+    pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
+            // The log beside the file can't be made, or the file can't be changed.
+            Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly { path },
+            _ => Self::Unreadable { path, detail: error.to_string() },
+        }
+    }
+
+    pub(super) fn from_migration(path: &Path, failure: migrations::Failure) -> Self {
+        match failure {
             migrations::Failure::Newer { found } => {
                 Self::Newer { path: path.to_owned(), found, known: migrations::known() }
             }
             migrations::Failure::Changed { number, name } => Self::Changed { path: path.to_owned(), number, name },
-            migrations::Failure::Refused(error) if is_busy(&error) => Self::Busy { path: path.to_owned() },
-            migrations::Failure::Refused(error) => {
-                Self::Unreadable { path: path.to_owned(), detail: error.to_string() }
-            }
+            migrations::Failure::Refused(error) => Self::from_sqlite(path, &error),
         }
     }
 }

@@ -49,7 +49,10 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The file can be read but not written.
-    #[error("{} cannot be written: give it to the user that runs signet, or set SIGNET_DATA_DIR", path.display())]
+    #[error(
+        "{} cannot be written: give it and its folder to the user that runs signet, or set SIGNET_DATA_DIR",
+        path.display()
+    )]
     ReadOnly {
         /// The file.
         path: PathBuf,
@@ -131,18 +134,17 @@ impl Engine {
     /// Opens the file in `dir`, brought up to date as by [`migrate`]. Waits for the disk, as only a start may.
     pub fn open(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<Arc<Self>, OpenError> {
         let (path, _) = start(dir, embedded.durability, now)?;
-        let unreadable =
-            |error: rusqlite::Error| OpenError::Unreadable { path: path.clone(), detail: error.to_string() };
+        let refused = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error);
         let (jobs, jobs_in) = mpsc::channel(QUEUE);
         let (queries, queries_in) = mpsc::channel(QUEUE);
         let queries_in = Arc::new(Mutex::new(queries_in));
 
         let mut threads = Vec::new();
-        let connection = file::writer(&path, embedded.durability).map_err(unreadable)?;
+        let connection = file::writer(&path, embedded.durability).map_err(refused)?;
         threads.push(spawn("store-writer", move || writer::run(&connection, jobs_in))?);
         // Reads are look-ups by index: a few threads keep up with any number of workers.
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(4) {
-            let connection = file::reader(&path).map_err(unreadable)?;
+            let connection = file::reader(&path).map_err(refused)?;
             let queries_in = Arc::clone(&queries_in);
             threads.push(spawn("store-reader", move || readers::run(&connection, &queries_in))?);
         }
@@ -242,7 +244,7 @@ async fn wait<T>(patience: Duration, answer: oneshot::Receiver<T>) -> store::Res
     match tokio::time::timeout(patience, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(_)) => Err(unavailable("the call ended without an answer")),
-        Err(_) => Err(unavailable("the disk did not answer in time")),
+        Err(_) => Err(unavailable("the file did not answer in time")),
     }
 }
 

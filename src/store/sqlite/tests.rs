@@ -238,3 +238,19 @@ async fn more_callers_than_can_be_served_are_turned_away_at_once() {
     keep(&engine, 2).await.unwrap();
     assert_eq!(kept(&engine).await, [2]);
 }
+
+#[tokio::test]
+async fn connections_are_set_as_the_durability_says() {
+    for (durability, synchronous) in [(Durability::Power, 2), (Durability::Process, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), &Embedded { durability }, NOW).unwrap();
+        let set = |tx: &Connection, name: &str| tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let of_writer = engine.write(move |tx| Ok((set(tx, "synchronous")?, set(tx, "foreign_keys")?))).await;
+        assert_eq!(of_writer.unwrap(), (synchronous, 1));
+        let mode: String =
+            engine.read(|tx| tx.pragma_query_value(None, "journal_mode", |row| row.get(0))).await.unwrap();
+        assert_eq!(mode, "wal");
+        let refused = engine.read(|tx| tx.execute("DELETE FROM users", [])).await;
+        assert!(matches!(refused, Err(Error::Unavailable { .. })), "a reader writes nothing");
+    }
+}

@@ -54,38 +54,182 @@ impl Schedule {
     }
 }
 
+/// The moments by which the tables are swept: of the sweep itself, of the day and of the hour in which it falls.
+#[derive(Clone, Copy)]
+enum By {
+    Moment,
+    Hour,
+    Day,
+}
+
+/// What is swept, each by its index.
+const TABLES: [(By, &str); 5] = [
+    (
+        By::Day,
+        "DELETE FROM sessions WHERE rowid IN
+             (SELECT rowid FROM sessions WHERE sweep_on <= ?1 ORDER BY sweep_on LIMIT ?2)",
+    ),
+    (
+        By::Hour,
+        "DELETE FROM limits WHERE key IN
+             (SELECT key FROM limits WHERE sweep_on <= ?1 ORDER BY sweep_on LIMIT ?2)",
+    ),
+    (
+        By::Moment,
+        "DELETE FROM sign_in_marks WHERE user IN
+             (SELECT user FROM sign_in_marks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    ),
+    (
+        By::Moment,
+        "DELETE FROM wrong_tries WHERE subject IN
+             (SELECT subject FROM wrong_tries WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    ),
+    (
+        By::Moment,
+        "DELETE FROM claims WHERE (subject, purpose, id) IN
+             (SELECT subject, purpose, id FROM claims WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    ),
+];
+
 /// Drops a portion of what had expired by `before`.
 fn sweep(tx: &Connection, before: Timestamp) -> rusqlite::Result<()> {
     let moment = before.millis();
-    let (today, this_hour) = (moment.div_euclid(DAY), moment.div_euclid(HOUR));
-    for (sql, limit) in [
-        (
-            "DELETE FROM sessions WHERE rowid IN
-                 (SELECT rowid FROM sessions WHERE sweep_on <= ?1 ORDER BY sweep_on LIMIT ?2)",
-            today,
-        ),
-        (
-            "DELETE FROM limits WHERE key IN
-                 (SELECT key FROM limits WHERE sweep_on <= ?1 ORDER BY sweep_on LIMIT ?2)",
-            this_hour,
-        ),
-        (
-            "DELETE FROM sign_in_marks WHERE user IN
-                 (SELECT user FROM sign_in_marks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-            moment,
-        ),
-        (
-            "DELETE FROM wrong_tries WHERE subject IN
-                 (SELECT subject FROM wrong_tries WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-            moment,
-        ),
-        (
-            "DELETE FROM claims WHERE (subject, purpose, id) IN
-                 (SELECT subject, purpose, id FROM claims WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
-            moment,
-        ),
-    ] {
+    for (by, sql) in TABLES {
+        let limit = match by {
+            By::Moment => moment,
+            By::Hour => moment.div_euclid(HOUR),
+            By::Day => moment.div_euclid(DAY),
+        };
         tx.prepare_cached(sql)?.execute(params![limit, PORTION])?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::SqliteEphemeral;
+    use super::*;
+    use crate::chance::Chance;
+    use crate::config::{Durability, Embedded};
+    use crate::id::{SessionId, UserId};
+    use crate::store::Ephemeral;
+    use crate::store::ephemeral::{Claim, Limit, Redeem, Session, Which};
+    use crate::store::sqlite::Engine;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
+    const SPAN: Duration = Duration::from_secs(3600);
+
+    fn store() -> (Arc<Engine>, SqliteEphemeral, tempfile::TempDir) {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = Engine::open(dir.path(), &Embedded { durability: Durability::Process }, NOW).unwrap();
+        (Arc::clone(&engine), SqliteEphemeral::new(engine), dir)
+    }
+
+    /// One row in each table, over within `SPAN`.
+    async fn fill(store: &SqliteEphemeral, now: Timestamp) {
+        let chance = Chance::system();
+        let user = UserId::new(now, &chance);
+        store.end_sessions(user, Which::All, Some(now), now, now).await.unwrap();
+        let session = Session {
+            id: SessionId::new(now, &chance),
+            user,
+            counter: 0,
+            opened_at: now,
+            used_at: now,
+            rotated_at: now,
+            idle: SPAN,
+            ends_at: now + SPAN * 100,
+            dialect: String::new(),
+            address: String::new(),
+            agent: String::new(),
+            profile: String::new(),
+        };
+        store.open_session(&session, now).await.unwrap();
+        let limit = Limit { burst: 2, per: SPAN };
+        store.take(&user.to_string(), limit, now).await.unwrap();
+        put_claim(store, &user.to_string(), now).await;
+        let wrong = Redeem { subject: &user.to_string(), purpose: "code", id: "", digest: [2; 32], daily_tries: 50 };
+        store.redeem(wrong, now).await.unwrap();
+    }
+
+    async fn put_claim(store: &SqliteEphemeral, subject: &str, now: Timestamp) {
+        let claim = Claim {
+            subject: subject.to_owned(),
+            purpose: "code",
+            id: String::new(),
+            digest: [1; 32],
+            payload: Vec::new(),
+            tries: 5,
+            expires_at: now + SPAN,
+        };
+        store.put_claim(&claim, now).await.unwrap();
+    }
+
+    async fn rows(engine: &Engine) -> [i64; 5] {
+        engine
+            .write(|tx| {
+                let count = |table| tx.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
+                Ok([
+                    count("sessions")?,
+                    count("limits")?,
+                    count("sign_in_marks")?,
+                    count("wrong_tries")?,
+                    count("claims")?,
+                ])
+            })
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_over_leaves_every_table_and_what_is_not_stays() {
+        let (engine, store, _dir) = store();
+        fill(&store, NOW).await;
+        let later = NOW + Duration::from_secs(3 * 86_400);
+        fill(&store, later).await;
+        // The first write of `later` swept what was of NOW, with nobody waiting; this one comes after it.
+        assert_eq!(rows(&engine).await, [1, 1, 1, 1, 1]);
+    }
+
+    #[tokio::test]
+    async fn what_is_just_over_is_left_for_callers_whose_clock_is_behind() {
+        let (engine, store, _dir) = store();
+        fill(&store, NOW).await;
+        put_claim(&store, "later", NOW + SPAN + DISTANCE - Duration::from_millis(1)).await;
+        assert_eq!(rows(&engine).await[4], 2);
+        put_claim(&store, "later", NOW + SPAN + DISTANCE + EVERY).await;
+        assert_eq!(rows(&engine).await[4], 1);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_takes_no_more_than_its_portion() {
+        let (engine, store, _dir) = store();
+        for which in 0..PORTION + 100 {
+            put_claim(&store, &which.to_string(), NOW).await;
+        }
+        let later = NOW + SPAN * 48;
+        put_claim(&store, "later", later).await;
+        assert_eq!(rows(&engine).await[4], 101);
+        put_claim(&store, "later", later + EVERY).await;
+        assert_eq!(rows(&engine).await[4], 1);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_reads_no_live_row() {
+        let (engine, _store, _dir) = store();
+        for (_, sql) in TABLES {
+            let plan: Vec<String> = engine
+                .read(move |tx| {
+                    tx.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?
+                        .query_map(params![0, 0], |row| row.get("detail"))?
+                        .collect()
+                })
+                .await
+                .unwrap();
+            assert!(plan.iter().any(|step| step.contains("_to_sweep")), "{sql}: {plan:?}");
+            assert!(!plan.iter().any(|step| step.starts_with("SCAN")), "{sql}: {plan:?}");
+        }
+    }
 }
