@@ -1,7 +1,7 @@
 //! The engine by itself: what it promises to every caller, whatever is written.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OptionalExtension};
@@ -221,6 +221,17 @@ async fn a_full_disk_fails_writes_whole_and_is_over_when_there_is_room() {
 }
 
 #[tokio::test]
+async fn a_caller_whose_turn_does_not_come_in_time_is_told_so() {
+    let (engine, _dir) = engine();
+    table(&engine).await;
+    let writer = held(&engine).await;
+    let late = engine.write_within(Duration::from_millis(20), |_| Ok(())).await;
+    assert!(matches!(late, Err(Error::Unavailable { .. })));
+    drop(writer);
+    keep(&engine, 1).await.unwrap();
+}
+
+#[tokio::test]
 async fn more_callers_than_can_be_served_are_turned_away_at_once() {
     let (engine, _dir) = engine();
     table(&engine).await;
@@ -253,4 +264,35 @@ async fn connections_are_set_as_the_durability_says() {
         let refused = engine.read(|tx| tx.execute("DELETE FROM users", [])).await;
         assert!(matches!(refused, Err(Error::Unavailable { .. })), "a reader writes nothing");
     }
+}
+
+/// On a slow disk the lock is free for moments only, which another process would meet by luck.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_never_runs_out_of_work_leaves_others_a_turn() {
+    let (engine, dir) = engine();
+    table(&engine).await;
+    let done = Arc::new(AtomicBool::new(false));
+    let callers: Vec<_> = (0..4)
+        .map(|_| {
+            let (engine, done) = (Arc::clone(&engine), Arc::clone(&done));
+            tokio::spawn(async move {
+                while !done.load(Ordering::Relaxed) {
+                    let slow = |_: &Connection| {
+                        std::thread::sleep(Duration::from_millis(10));
+                        Ok(())
+                    };
+                    engine.write(slow).await.unwrap();
+                }
+            })
+        })
+        .collect();
+    let other = Engine::open(dir.path(), &Embedded { durability: Durability::Process }, NOW).unwrap();
+    for value in 0..8 {
+        keep(&other, value).await.unwrap();
+    }
+    done.store(true, Ordering::Relaxed);
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    assert_eq!(kept(&engine).await.len(), 8);
 }
