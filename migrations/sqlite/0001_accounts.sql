@@ -21,20 +21,21 @@ CREATE TABLE users (
 
 CREATE TABLE projects (
     id         BLOB    NOT NULL UNIQUE,
-    user       BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    user_id    BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     name       TEXT    NOT NULL,
     personal   INTEGER NOT NULL,
     created_at INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX projects_of_user ON projects (user, personal DESC, created_at);
+CREATE INDEX projects_of_user ON projects (user_id, personal DESC, created_at);
+CREATE UNIQUE INDEX one_personal_project ON projects (user_id) WHERE personal = 1;
 
 CREATE TABLE api_keys (
     id             BLOB    NOT NULL UNIQUE,
-    project        BLOB    NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
-    user           BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    project_id     BLOB    NOT NULL REFERENCES projects (id) ON DELETE CASCADE,
+    user_id        BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,
     prefix         TEXT    NOT NULL UNIQUE,
-    digest         BLOB    NOT NULL,
+    digest         BLOB    NOT NULL CHECK (length(digest) = 32),
     name           TEXT    NOT NULL,
     scopes         TEXT    NOT NULL,
     last_used_at   INTEGER,
@@ -44,5 +45,5 @@ CREATE TABLE api_keys (
     updated_at     INTEGER NOT NULL
 ) STRICT;
 
-CREATE INDEX api_keys_of_project ON api_keys (project, created_at DESC, id DESC);
-CREATE INDEX api_keys_of_user ON api_keys (user);
+CREATE INDEX api_keys_of_project ON api_keys (project_id, created_at DESC, id DESC);
+CREATE INDEX api_keys_of_user ON api_keys (user_id);

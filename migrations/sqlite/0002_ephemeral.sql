@@ -3,7 +3,7 @@
 
 CREATE TABLE sessions (
     id         BLOB    NOT NULL UNIQUE,
-    user       BLOB    NOT NULL,
+    user_id    BLOB    NOT NULL,
     counter    INTEGER NOT NULL,
     opened_at  INTEGER NOT NULL,
     used_at    INTEGER NOT NULL,
@@ -19,12 +19,12 @@ CREATE TABLE sessions (
     profile    TEXT    NOT NULL
 ) STRICT;
 
-CREATE INDEX sessions_of_user ON sessions (user, opened_at DESC, id DESC);
+CREATE INDEX sessions_of_user ON sessions (user_id, opened_at DESC, id DESC);
 CREATE INDEX sessions_to_sweep ON sessions (sweep_on);
 
 -- Sign-ins that read an earlier `valid_after` from the user's row can no longer open a session.
 CREATE TABLE sign_in_marks (
-    user        BLOB    PRIMARY KEY,
+    user_id     BLOB    PRIMARY KEY,
     valid_after INTEGER NOT NULL,
     expires_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;

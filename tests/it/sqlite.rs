@@ -263,7 +263,7 @@ async fn ten_processes_start_at_once_on_an_empty_folder_and_write() {
     let users = open(&folder).accounts.users(0, 1000).await.unwrap();
     let numbers: Vec<_> = users.iter().map(|user| user.number).collect();
     assert_eq!(numbers, (1..=200).collect::<Vec<_>>());
-    assert_eq!(migrate(&folder, &EMBEDDED, NOW).unwrap(), Vec::<&str>::new());
+    assert!(migrate(&folder, &EMBEDDED, NOW).unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -361,18 +361,22 @@ fn a_start_that_is_refused_says_why() {
     assert!(matches!(refusal(&foreign), OpenError::Unreadable { .. }));
 
     let newer = dir.path().join("newer");
-    let applied = migrate(&newer, &EMBEDDED, NOW).unwrap();
-    assert_eq!(applied, ["0001_accounts", "0002_ephemeral"]);
+    let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().iter().map(|step| step.name).collect();
+    assert_eq!(applied, ["accounts", "ephemeral"]);
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();
-    file.execute("INSERT INTO signet_migrations VALUES (99, '0099_of_another_age', x'00', 0)", []).unwrap();
+    file.execute(ANOTHER_AGE, []).unwrap();
     let error = refusal(&newer);
-    assert!(matches!(error, OpenError::Newer { found: 99, known: 2, .. }));
-    assert!(error.to_string().contains("newer signet"), "{error}");
+    assert!(matches!(error, OpenError::Schema { .. }));
+    let text = error.to_string();
+    assert!(text.contains("newer/signet.db") && text.contains("a newer signet has been here"), "{text}");
 
-    file.execute("DELETE FROM signet_migrations WHERE number = 99", []).unwrap();
-    file.execute("UPDATE signet_migrations SET checksum = x'00' WHERE number = 1", []).unwrap();
-    assert!(matches!(refusal(&newer), OpenError::Changed { number: 1, .. }));
+    file.execute("DELETE FROM signet_migrations WHERE number = 3", []).unwrap();
+    file.execute("UPDATE signet_migrations SET checksum = '' WHERE number = 1", []).unwrap();
+    let text = refusal(&newer).to_string();
+    assert!(text.contains("step 1 (accounts)"), "{text}");
 }
+
+const ANOTHER_AGE: &str = "INSERT INTO signet_migrations VALUES (3, 'of another age', '', 0)";
 
 #[tokio::test]
 async fn a_newer_schema_under_a_running_server_is_noticed() {
@@ -381,7 +385,7 @@ async fn a_newer_schema_under_a_running_server_is_noticed() {
     stores.accounts.check().await.unwrap();
     stores.ephemeral.check().await.unwrap();
     let file = rusqlite::Connection::open(dir.path().join("signet.db")).unwrap();
-    file.execute("INSERT INTO signet_migrations VALUES (99, '0099_of_another_age', x'00', 0)", []).unwrap();
+    file.execute(ANOTHER_AGE, []).unwrap();
     assert!(matches!(stores.accounts.check().await, Err(signet::store::Error::Corrupt { .. })));
     assert!(matches!(stores.ephemeral.check().await, Err(signet::store::Error::Corrupt { .. })));
 }

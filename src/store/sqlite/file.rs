@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::{OpenError, migrations};
+use super::{OpenError, schema};
 use crate::config::Durability;
 
 const NAME: &str = "signet.db";
@@ -161,13 +161,10 @@ impl OpenError {
         }
     }
 
-    pub(super) fn from_migration(path: &Path, failure: migrations::Failure) -> Self {
+    pub(super) fn from_schema(path: &Path, failure: schema::Failure) -> Self {
         match failure {
-            migrations::Failure::Newer { found } => {
-                Self::Newer { path: path.to_owned(), found, known: migrations::known() }
-            }
-            migrations::Failure::Changed { number, name } => Self::Changed { path: path.to_owned(), number, name },
-            migrations::Failure::Refused(error) => Self::from_sqlite(path, &error),
+            schema::Failure::Foreign(refusal) => Self::Schema { path: path.to_owned(), refusal },
+            schema::Failure::Refused(error) => Self::from_sqlite(path, &error),
         }
     }
 }

@@ -6,8 +6,8 @@
 //! statements are in `accounts::sqlite` and `ephemeral::sqlite`.
 
 mod file;
-mod migrations;
 mod readers;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -20,11 +20,12 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use rusqlite::Connection;
-use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+use rusqlite::ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::{Durability, Embedded};
 use crate::store;
+use crate::store::migrations::Migration;
 use crate::time::Timestamp;
 
 pub(in crate::store) use values::{Count, Span, Words, refuse_nul, unreadable};
@@ -71,48 +72,29 @@ pub enum OpenError {
         /// What SQLite said.
         detail: String,
     },
-    /// A newer program has changed the file.
-    #[error(
-        "{} was written by a newer signet (schema {found}; this one knows {known}): run that one, or a newer one",
-        path.display()
-    )]
-    Newer {
+    /// The file's schema is a newer program's, or not ours.
+    #[error("{}: {refusal}", path.display())]
+    Schema {
         /// The file.
         path: PathBuf,
-        /// The file's schema.
-        found: u32,
-        /// The newest schema that this program knows.
-        known: u32,
-    },
-    /// The file's history is not ours.
-    #[error(
-        "{} was made with another text of migration {name} than this signet has: run the signet that made it",
-        path.display()
-    )]
-    Changed {
-        /// The file.
-        path: PathBuf,
-        /// Which migration.
-        number: u32,
-        /// Its name.
-        name: String,
+        /// What is found there.
+        refusal: store::Error,
     },
     /// The system gives no thread.
     #[error("the embedded store could not start a thread: {0}")]
     Thread(io::Error),
 }
 
-/// Brings the file in `dir` up to date, making it where it is missing, and names the migrations that were applied.
-/// Any number of processes may do so at once.
-pub fn migrate(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<Vec<&'static str>, OpenError> {
+/// Brings the file in `dir` up to date, making it where it is missing, and gives the steps that this took. Any
+/// number of processes may do so at once. Refuses a schema that is newer, or that was changed, without touching it.
+pub fn migrate(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<&'static [Migration], OpenError> {
     start(dir, embedded.durability, now).map(|(_, applied)| applied)
 }
 
-fn start(dir: &Path, durability: Durability, now: Timestamp) -> Result<(PathBuf, Vec<&'static str>), OpenError> {
+fn start(dir: &Path, durability: Durability, now: Timestamp) -> Result<(PathBuf, &'static [Migration]), OpenError> {
     let path = file::prepare(dir)?;
     let mut connection = file::starter(&path, durability)?;
-    let applied =
-        migrations::migrate(&mut connection, now).map_err(|failure| OpenError::from_migration(&path, failure))?;
+    let applied = schema::migrate(&mut connection, now).map_err(|failure| OpenError::from_schema(&path, failure))?;
     Ok((path, applied))
 }
 
@@ -208,11 +190,7 @@ impl Engine {
 
     /// Whether the file answers and no newer program has changed it since it was opened.
     pub(in crate::store) async fn check_schema(&self) -> store::Result<()> {
-        let (found, known) = (self.read(migrations::recorded).await?, migrations::known());
-        if found == known {
-            return Ok(());
-        }
-        Err(store::Error::Corrupt { store: STORE, detail: format!("schema {found}; this signet knows {known}") })
+        schema::compare(&self.read(schema::recorded).await?)
     }
 
     /// What an operator should know while the file still answers.
@@ -265,7 +243,8 @@ fn refused(error: &rusqlite::Error) -> store::Error {
         | IntegralValueOutOfRange(..)
         | InvalidColumnType(..)
         | ToSqlConversionFailure(_) => store::Error::Corrupt { store: STORE, detail },
-        _ if matches!(error.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)) => {
+        _ if matches!(error.sqlite_error_code(), Some(ConstraintViolation | DatabaseCorrupt | NotADatabase)) => {
+            // A constraint that no answer foresees (an id that is taken): trying again later does not help.
             store::Error::Corrupt { store: STORE, detail }
         }
         _ => store::Error::Unavailable { store: STORE, detail },

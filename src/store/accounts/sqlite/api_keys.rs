@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// The columns of an API key in the order in which [`row`] reads them.
 macro_rules! columns {
     () => {
-        "api_keys.id, api_keys.project, api_keys.user, api_keys.prefix, api_keys.digest, api_keys.name, \
+        "api_keys.id, api_keys.project_id, api_keys.user_id, api_keys.prefix, api_keys.digest, api_keys.name, \
          api_keys.scopes, api_keys.last_used_at, api_keys.expires_at, api_keys.deactivated_at, api_keys.created_at, \
          api_keys.updated_at"
     };
@@ -43,7 +43,7 @@ pub(super) fn create(tx: &Connection, key: &ApiKey) -> rusqlite::Result<bool> {
         return Ok(false);
     }
     tx.prepare_cached(
-        "INSERT INTO api_keys (id, project, user, prefix, digest, name, scopes, last_used_at, expires_at,
+        "INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, last_used_at, expires_at,
                                deactivated_at, created_at, updated_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
     )?
@@ -70,7 +70,7 @@ pub(super) fn find(tx: &Connection, prefix: &str) -> rusqlite::Result<Option<(Ap
         users::columns!(),
         ", ",
         columns!(),
-        " FROM api_keys JOIN users ON users.id = api_keys.user WHERE api_keys.prefix = ?1"
+        " FROM api_keys JOIN users ON users.id = api_keys.user_id WHERE api_keys.prefix = ?1"
     ))?
     .query_row([prefix], |found| Ok((row(found, users::COLUMNS)?, users::row(found, 0)?)))
     .optional()
@@ -83,12 +83,12 @@ pub(super) fn page(tx: &Connection, project: ProjectId, skip: u32, limit: u32) -
         .prepare_cached(concat!(
             "SELECT ",
             columns!(),
-            " FROM api_keys WHERE project = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3"
+            " FROM api_keys WHERE project_id = ?1 ORDER BY created_at DESC, id DESC LIMIT ?2 OFFSET ?3"
         ))?
         .query_map(params![project, limit, skip], |found| row(found, 0))?
         .collect::<rusqlite::Result<_>>()?;
     let count = moment
-        .prepare_cached("SELECT count(*) FROM api_keys WHERE project = ?1")?
+        .prepare_cached("SELECT count(*) FROM api_keys WHERE project_id = ?1")?
         .query_row([project], |row| row.get::<_, Count>(0))?;
     Ok((page, count.0))
 }
@@ -101,10 +101,10 @@ pub(super) fn deactivate(
 ) -> rusqlite::Result<Option<ApiKey>> {
     tx.prepare_cached(
         "UPDATE api_keys SET deactivated_at = ?3, updated_at = ?3
-         WHERE id = ?1 AND project = ?2 AND deactivated_at IS NULL",
+         WHERE id = ?1 AND project_id = ?2 AND deactivated_at IS NULL",
     )?
     .execute(params![key, project, now])?;
-    one(tx, concat!("SELECT ", columns!(), " FROM api_keys WHERE id = ?1 AND project = ?2"), params![key, project])
+    one(tx, concat!("SELECT ", columns!(), " FROM api_keys WHERE id = ?1 AND project_id = ?2"), params![key, project])
 }
 
 pub(super) fn touch(tx: &Connection, used: &[(ApiKeyId, Timestamp)]) -> rusqlite::Result<()> {

@@ -74,7 +74,7 @@ pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Create
             |found| row(found, 0),
         )?;
     tx.prepare_cached(
-        "INSERT INTO projects (id, user, name, personal, created_at) VALUES (?1, ?2, 'Personal', 1, ?3)",
+        "INSERT INTO projects (id, user_id, name, personal, created_at) VALUES (?1, ?2, 'Personal', 1, ?3)",
     )?
     .execute(params![user.project, user.id, user.created_at])?;
     Ok(Created::Created(Box::new(made)))
@@ -144,7 +144,7 @@ pub(super) fn delete(tx: &Connection, user: UserId) -> rusqlite::Result<bool> {
 }
 
 pub(super) fn projects(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<(ProjectId, String)>> {
-    tx.prepare_cached("SELECT id, name FROM projects WHERE user = ?1 ORDER BY personal DESC, created_at, id")?
+    tx.prepare_cached("SELECT id, name FROM projects WHERE user_id = ?1 ORDER BY personal DESC, created_at, id")?
         .query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect()
 }

@@ -17,7 +17,7 @@ const MARK: Duration = Duration::from_secs(600);
 /// The columns of a session in the order in which [`row`] reads them.
 macro_rules! columns {
     () => {
-        "id, user, counter, opened_at, used_at, rotated_at, idle, ends_at, dialect, address, agent, profile"
+        "id, user_id, counter, opened_at, used_at, rotated_at, idle, ends_at, dialect, address, agent, profile"
     };
 }
 
@@ -41,7 +41,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
 pub(super) fn open(tx: &Connection, session: &Session, valid_after: Timestamp) -> rusqlite::Result<Opened> {
     let now = session.opened_at;
     let superseded = tx
-        .prepare_cached("SELECT 1 FROM sign_in_marks WHERE user = ?1 AND valid_after > ?2 AND expires_at > ?3")?
+        .prepare_cached("SELECT 1 FROM sign_in_marks WHERE user_id = ?1 AND valid_after > ?2 AND expires_at > ?3")?
         .exists(params![session.user, valid_after, now])?;
     if superseded {
         return Ok(Opened::Superseded);
@@ -113,7 +113,7 @@ pub(super) fn one(
     now: Timestamp,
 ) -> rusqlite::Result<Option<Session>> {
     let found = tx
-        .prepare_cached(concat!("SELECT ", columns!(), " FROM sessions WHERE id = ?1 AND user = ?2"))?
+        .prepare_cached(concat!("SELECT ", columns!(), " FROM sessions WHERE id = ?1 AND user_id = ?2"))?
         .query_row(params![session, user], row)
         .optional()?;
     Ok(found.filter(|session| session.expires_at() > now))
@@ -124,7 +124,7 @@ pub(super) fn of_user(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<Ses
     tx.prepare_cached(concat!(
         "SELECT ",
         columns!(),
-        " FROM sessions WHERE user = ?1 ORDER BY opened_at DESC, id DESC"
+        " FROM sessions WHERE user_id = ?1 ORDER BY opened_at DESC, id DESC"
     ))?
     .query_map([user], row)?
     .collect()
@@ -132,7 +132,7 @@ pub(super) fn of_user(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<Ses
 
 /// Drops the user's sessions that are over.
 pub(super) fn drop_over(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<usize> {
-    tx.prepare_cached("DELETE FROM sessions WHERE user = ?1 AND min(ends_at, rotated_at + idle) <= ?2")?
+    tx.prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND min(ends_at, rotated_at + idle) <= ?2")?
         .execute(params![user, now])
 }
 
@@ -155,7 +155,7 @@ pub(super) fn end(
     };
     let ended: Vec<SessionId> = tx
         .prepare_cached(
-            "DELETE FROM sessions WHERE user = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR id <> ?3) RETURNING id",
+            "DELETE FROM sessions WHERE user_id = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR id <> ?3) RETURNING id",
         )?
         .query_map(params![user, one, others], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
@@ -172,8 +172,8 @@ pub(super) fn end(
 
 fn mark(tx: &Connection, user: UserId, valid_after: Timestamp, now: Timestamp) -> rusqlite::Result<()> {
     tx.prepare_cached(
-        "INSERT INTO sign_in_marks (user, valid_after, expires_at) VALUES (?1, ?2, ?3)
-         ON CONFLICT (user) DO UPDATE SET valid_after = max(valid_after, excluded.valid_after),
+        "INSERT INTO sign_in_marks (user_id, valid_after, expires_at) VALUES (?1, ?2, ?3)
+         ON CONFLICT (user_id) DO UPDATE SET valid_after = max(valid_after, excluded.valid_after),
                                           expires_at = max(expires_at, excluded.expires_at)",
     )?
     .execute(params![user, valid_after, now + MARK])

@@ -76,8 +76,8 @@ const TABLES: [(By, &str); 5] = [
     ),
     (
         By::Moment,
-        "DELETE FROM sign_in_marks WHERE user IN
-             (SELECT user FROM sign_in_marks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+        "DELETE FROM sign_in_marks WHERE user_id IN
+             (SELECT user_id FROM sign_in_marks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
     ),
     (
         By::Moment,
