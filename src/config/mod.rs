@@ -3,11 +3,24 @@
 //! Written settings become these in two steps: a file, the environment and flags are read as they stand, and then resolved
 //! and checked together. Nothing else reads the environment. Knows none of the rooms.
 
+mod advice;
+mod environment;
+mod fault;
+mod file;
+mod kinds;
+mod reader;
+mod resolve;
+#[cfg(test)]
+mod tests;
+mod written;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
+
+pub use fault::{Fault, Faults, Source};
 
 /// Everything, checked.
 #[derive(Clone, Debug)]

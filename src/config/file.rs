@@ -1,0 +1,83 @@
+//! The file: TOML into settings as written, each with its line. Knows no setting: what nobody asks for is refused later.
+
+use std::ops::Range;
+use std::path::Path;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::fault::{Fault, Source};
+use super::written::{Entry, Value, Written};
+
+impl Written {
+    /// Adds what stands in the file.
+    pub(super) fn add_file(&mut self, path: &Path) {
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.add_toml(path, &text),
+            Err(error) => self.unreadable(path, format!("cannot be read: {error}")),
+        }
+    }
+
+    /// Adds what stands in the text of a file.
+    pub(super) fn add_toml(&mut self, path: &Path, text: &str) {
+        let line_of = |span: Range<usize>| 1 + text[..span.start.min(text.len())].matches('\n').count();
+        match DeTable::parse(text) {
+            Ok(table) => self.add_table(
+                &mut |span| Source::File { path: path.to_owned(), line: line_of(span) },
+                "",
+                table.get_ref(),
+            ),
+            // Only the message: the error's full form repeats the line, and a secret may stand in it.
+            Err(error) => {
+                let line = error.span().map(line_of).map(|line| format!("line {line}: ")).unwrap_or_default();
+                self.unreadable(path, format!("{line}{}", error.message().trim()));
+            }
+        }
+    }
+
+    fn unreadable(&mut self, path: &Path, problem: String) {
+        self.faults.push(Fault::Unreadable { path: path.to_owned(), problem });
+    }
+
+    fn add_table(&mut self, source: &mut dyn FnMut(Range<usize>) -> Source, before: &str, table: &DeTable<'_>) {
+        for (name, value) in table {
+            let key = format!("{before}{}", name.get_ref());
+            if let DeValue::Table(inner) = value.get_ref() {
+                self.add_table(source, &format!("{key}."), inner);
+                continue;
+            }
+            let source = source(name.span());
+            match read(value) {
+                Some(value) => {
+                    self.file.insert(key, Entry { value, source });
+                }
+                None => self.faults.push(Fault::Bad {
+                    key,
+                    source,
+                    value: None,
+                    allowed: "text, a number, true or false, or a list of texts".to_owned(),
+                }),
+            }
+        }
+    }
+}
+
+fn read(value: &Spanned<DeValue<'_>>) -> Option<Value> {
+    match value.get_ref() {
+        DeValue::Array(items) => {
+            items.iter().map(|item| scalar(item.get_ref())).collect::<Option<_>>().map(Value::List)
+        }
+        value => scalar(value).map(Value::Text),
+    }
+}
+
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => {
+            i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
+        }
+        DeValue::Boolean(truth) => Some(truth.to_string()),
+        DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}

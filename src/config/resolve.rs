@@ -1,0 +1,297 @@
+//! Every setting, once: its key, its kind, its bounds and its built-in value; and after them, which values do not go
+//! together. `config.toml` says the same for people, and a test holds the two together.
+//!
+//! A new setting is a line here, a field in the checked settings, and a paragraph in `config.toml`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::fault::Faults;
+use super::kinds::{
+    Address, Bytes32, Cores, Filter, Issuer, KeyPrefix, Often, OrOff, Origin, Place, Prefix, Range, Size, Span,
+    StoreAddress, Text, Truth, WebAddress, Whole, Word, spell,
+};
+use super::reader::{Reader, Section};
+use super::written::Written;
+use super::{
+    Algorithm, Api, Config, Dialect, Durability, Embedded, Keys, Limits, Log, LogFormat, Passwords, Postgres, Rate,
+    Redis, Revocation, Server, Tls, Tokens, Verify, WhenStale,
+};
+
+/// Names by which the rest of the world already knows a setting.
+const HONOURED: &[(&str, &str)] = &[("DATABASE_URL", "postgres.url"), ("REDIS_URL", "redis.url")];
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+const fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+const fn minutes(count: u64) -> Duration {
+    seconds(count * 60)
+}
+const fn days(count: u64) -> Duration {
+    minutes(count * 24 * 60)
+}
+
+impl Config {
+    /// The settings from a file, then the process's environment, then `key=value` flags, the later the stronger. Without
+    /// a file, `./config.toml` where there is one.
+    pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Self, Faults> {
+        let mut written = Written::default();
+        match file {
+            Some(path) => written.add_file(path),
+            None if Path::new("config.toml").is_file() => written.add_file(Path::new("config.toml")),
+            None => {}
+        }
+        written.add_environment();
+        written.add_flags(flags);
+        Self::resolve(written)
+    }
+
+    /// Checks what was written.
+    pub(super) fn resolve(written: Written) -> Result<Self, Faults> {
+        let mut reader = Reader::new(written, HONOURED);
+        let config = read(&mut reader);
+        agree(&config, &mut reader);
+        reader.finish()?;
+        Ok(config)
+    }
+}
+
+/// The built-in values: what holds where nothing is written.
+impl Default for Config {
+    fn default() -> Self {
+        read(&mut Reader::new(Written::default(), HONOURED))
+    }
+}
+
+/// Every setting, in the order of `config.toml`.
+pub(super) fn read(from: &mut Reader) -> Config {
+    let data_dir = from.top().read("data_dir", Place, PathBuf::from("./data"));
+    let secrets = from.top().read_list("secret", Bytes32);
+    let server = server(from);
+    let tokens = tokens(&mut from.section("tokens"), &server.public_url);
+    Config {
+        data_dir,
+        secrets,
+        redis: redis(&mut from.section("redis")),
+        postgres: postgres(&mut from.section("postgres")),
+        embedded: embedded(&mut from.section("embedded")),
+        keys: keys(&mut from.section("keys")),
+        verify: verify(&mut from.section("verify")),
+        revocation: revocation(&mut from.section("revocation")),
+        passwords: passwords(&mut from.section("passwords")),
+        limits: limits(&mut from.section("limits")),
+        log: log(&mut from.section("log")),
+        api: Api { native: dialect(&mut from.section("api.native"), "", minutes(15), days(30), days(90)) },
+        server,
+        tokens,
+    }
+}
+
+fn server(from: &mut Reader) -> Server {
+    let mut server = from.section("server");
+    let listen = server.read("listen", Address, ([127, 0, 0, 1], 8000).into());
+    let built_in_url = format!("http://{listen}");
+    Server {
+        listen,
+        management: server.read("management", OrOff(Address), Some(([127, 0, 0, 1], 8001).into())),
+        workers: server.read("workers", Cores, Cores::here()),
+        public_url: server.read("public_url", WebAddress, built_in_url),
+        max_connections: server.read("max_connections", Whole(1, 10_000_000), 16_384) as usize,
+        max_body: server.read("max_body", Size(1 << 10, 16 << 20), 64 << 10),
+        header_timeout: server.read("header_timeout", Span(ms(100), minutes(5)), seconds(10)),
+        body_timeout: server.read("body_timeout", Span(ms(100), minutes(5)), seconds(10)),
+        request_timeout: server.read("request_timeout", Span(ms(100), minutes(5)), seconds(30)),
+        idle_timeout: server.read("idle_timeout", Span(seconds(1), days(1)), seconds(75)),
+        drain_timeout: server.read("drain_timeout", Span(ms(0), minutes(10)), seconds(10)),
+        trusted_proxies: server.read_list("trusted_proxies", Range).unwrap_or_default(),
+        cors_origins: server.read_list("cors_origins", Origin).unwrap_or_default(),
+        tls: tls(from),
+    }
+}
+
+fn tls(from: &mut Reader) -> Option<Tls> {
+    let mut tls = from.section("server.tls");
+    match (tls.read_option("certificate", Place), tls.read_option("key", Place)) {
+        (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            from.conflict("server.tls.certificate", "needs server.tls.key beside it: the PEM file of the private key");
+            None
+        }
+        (None, Some(_)) => {
+            from.conflict("server.tls.key", "needs server.tls.certificate beside it: the PEM file of the chain");
+            None
+        }
+    }
+}
+
+fn redis(from: &mut Section<'_>) -> Option<Redis> {
+    let url = from.read_option(
+        "url",
+        StoreAddress(&[
+            "redis://",
+            "rediss://",
+            "redis-sentinel://",
+            "rediss-sentinel://",
+            "redis-cluster://",
+            "rediss-cluster://",
+        ]),
+    );
+    let prefix = from.read("prefix", KeyPrefix, "signet:".to_owned());
+    let timeout = from.read("timeout", Span(ms(10), minutes(1)), ms(400));
+    let ca = from.read_option("ca", Place);
+    url.map(|url| Redis { url, prefix, timeout, ca })
+}
+
+fn postgres(from: &mut Section<'_>) -> Option<Postgres> {
+    let url = from.read_option("url", StoreAddress(&["postgres://", "postgresql://"]));
+    let connections = from.read("connections", Whole(1, 10_000), 16) as usize;
+    let timeout = from.read("timeout", Span(ms(10), minutes(1)), ms(400));
+    let ca = from.read_option("ca", Place);
+    url.map(|url| Postgres { url, connections, timeout, ca })
+}
+
+fn embedded(from: &mut Section<'_>) -> Embedded {
+    const DURABILITIES: Word<Durability> = Word(&[("power", Durability::Power), ("process", Durability::Process)]);
+    Embedded { durability: from.read("durability", DURABILITIES, Durability::Power) }
+}
+
+fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {
+    const ALGORITHMS: Word<Algorithm> = Word(&[("EdDSA", Algorithm::EdDsa), ("Ed25519", Algorithm::Ed25519)]);
+    Tokens {
+        issuer: from.read("issuer", Issuer, public_url.to_owned()),
+        audience: from.read("audience", Text, "signet".to_owned()),
+        algorithm: from.read("algorithm", ALGORITHMS, Algorithm::EdDsa),
+        leeway: from.read("leeway", Span(ms(0), minutes(5)), seconds(5)),
+        grace: from.read("grace", Span(ms(0), minutes(5)), seconds(10)),
+    }
+}
+
+fn keys(from: &mut Section<'_>) -> Keys {
+    Keys {
+        rotate_every: from.read("rotate_every", Span(minutes(1), days(3650)), days(30)),
+        announce: from.read("announce", Span(seconds(1), days(30)), minutes(15)),
+        jwks_max_age: from.read("jwks_max_age", Span(ms(0), days(7)), minutes(5)),
+    }
+}
+
+fn verify(from: &mut Section<'_>) -> Verify {
+    Verify {
+        cache: from.read("cache", Whole(0, 100_000_000), 100_000),
+        negative_cache: from.read("negative_cache", Whole(0, 100_000_000), 10_000),
+    }
+}
+
+fn revocation(from: &mut Section<'_>) -> Revocation {
+    const CHOICES: Word<WhenStale> = Word(&[("answer", WhenStale::Answer), ("refuse", WhenStale::Refuse)]);
+    Revocation {
+        stale_after: from.read("stale_after", Span(seconds(1), days(1)), seconds(10)),
+        when_stale: from.read("when_stale", CHOICES, WhenStale::Answer),
+    }
+}
+
+fn passwords(from: &mut Section<'_>) -> Passwords {
+    Passwords {
+        memory_kib: from.read("memory_kib", Whole(8, 4 << 20), 19_456) as u32,
+        passes: from.read("passes", Whole(1, 1_000), 2) as u32,
+        lanes: from.read("lanes", Whole(1, 64), 1) as u32,
+        threads: from.read("threads", Cores, Cores::here()),
+        queue: from.read("queue", Whole(1, 1_000_000), 256) as usize,
+        deadline: from.read("deadline", Span(ms(10), minutes(1)), seconds(2)),
+        min_length: from.read("min_length", Whole(1, 128), 8) as usize,
+        max_length: from.read("max_length", Whole(1, 4_096), 128) as usize,
+    }
+}
+
+fn limits(from: &mut Section<'_>) -> Limits {
+    Limits {
+        enabled: from.read("enabled", Truth, true),
+        sign_in_account: from.read("sign_in_account", Often, Rate { burst: 10, per: minutes(5) }),
+        sign_in_address: from.read("sign_in_address", Often, Rate { burst: 100, per: minutes(5) }),
+    }
+}
+
+fn log(from: &mut Section<'_>) -> Log {
+    const FORMATS: Word<LogFormat> =
+        Word(&[("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)]);
+    Log {
+        filter: from.read("filter", Filter, "info".to_owned()),
+        format: from.read("format", FORMATS, LogFormat::Auto),
+        otlp_endpoint: from.read_option("otlp_endpoint", WebAddress),
+    }
+}
+
+fn dialect(from: &mut Section<'_>, prefix: &str, access: Duration, idle: Duration, absolute: Duration) -> Dialect {
+    Dialect {
+        enabled: from.read("enabled", Truth, true),
+        prefix: from.read("prefix", Prefix, prefix.to_owned()),
+        access: from.read("access", Span(seconds(1), days(1)), access),
+        idle: from.read("idle", Span(seconds(1), days(3650)), idle),
+        absolute: from.read("absolute", Span(seconds(1), days(3650)), absolute),
+    }
+}
+
+/// What must hold between settings.
+fn agree(config: &Config, from: &mut Reader) {
+    let Config { server, keys, passwords, .. } = config;
+    if config.secrets.is_none() && (config.redis.is_some() || config.postgres.is_some()) {
+        from.conflict(
+            "secret",
+            "is demanded once redis.url or postgres.url is set: every node of a fleet needs the same one. Make one with \
+             `openssl rand -base64 32` and give it as SIGNET_SECRET",
+        );
+    }
+    if config.secrets.as_ref().is_some_and(Vec::is_empty) {
+        from.conflict("secret", "is an empty list; leave it out or name at least one");
+    }
+    if server.management.is_some_and(|management| management == server.listen && management.port() != 0) {
+        from.conflict(
+            "server.management",
+            "must not be server.listen: health and metrics have a listener of their own",
+        );
+    }
+    // A key that signs before every cached JWKS has it makes tokens that are refused.
+    if keys.announce <= keys.jwks_max_age {
+        from.conflict(
+            "keys.announce",
+            format!(
+                "must be longer than keys.jwks_max_age ({}): until then a cached JWKS lacks the key",
+                spell(keys.jwks_max_age)
+            ),
+        );
+    }
+    if keys.rotate_every <= keys.announce {
+        from.conflict("keys.rotate_every", format!("must be longer than keys.announce ({})", spell(keys.announce)));
+    }
+    if passwords.max_length < passwords.min_length {
+        from.conflict(
+            "passwords.max_length",
+            format!("must not be less than passwords.min_length ({})", passwords.min_length),
+        );
+    }
+    // RFC 9106, 3.1: at least eight blocks a lane.
+    if passwords.memory_kib < 8 * passwords.lanes {
+        from.conflict(
+            "passwords.memory_kib",
+            format!("must be at least 8 for each of passwords.lanes ({})", passwords.lanes),
+        );
+    }
+    lifetimes_agree("api.native", &config.api.native, from);
+    if config.log.otlp_endpoint.is_some() && !cfg!(feature = "otlp") {
+        from.conflict("log.otlp_endpoint", "needs a build with `--features otlp`; this one cannot send traces");
+    }
+}
+
+fn lifetimes_agree(section: &str, dialect: &Dialect, from: &mut Reader) {
+    if dialect.absolute < dialect.idle {
+        let rule = format!("must not be shorter than {section}.idle ({})", spell(dialect.idle));
+        from.conflict(&format!("{section}.absolute"), rule);
+    }
+    if dialect.idle < dialect.access {
+        let rule = format!("must not be shorter than {section}.access ({})", spell(dialect.access));
+        from.conflict(&format!("{section}.idle"), rule);
+    }
+}
