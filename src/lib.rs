@@ -8,6 +8,7 @@ pub mod chance;
 pub mod config;
 pub mod id;
 pub mod server;
+pub mod ops;
 pub mod store;
 pub mod time;
 pub mod token;

@@ -233,6 +233,18 @@ impl Kind for WebAddress {
     }
 }
 
+/// Where traces go. Plain HTTP: the collector stands on the same machine or network, and what it sends on it encrypts.
+pub(super) struct Collector;
+impl Kind for Collector {
+    type Value = String;
+    fn allowed(&self) -> String {
+        "the http address of a collector, such as http://127.0.0.1:4318".to_owned()
+    }
+    fn read(&self, text: &str) -> Option<String> {
+        WebAddress.read(text).filter(|address| address.starts_with("http://"))
+    }
+}
+
 /// As [`WebAddress`], kept to the letter: verifiers compare an issuer character by character.
 pub(super) struct Issuer;
 impl Kind for Issuer {

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::fault::Faults;
 use super::kinds::{
-    Address, Bytes32, Cores, Filter, Issuer, KeyPrefix, Often, OrOff, Origin, Place, Prefix, Range, Size, Span,
-    StoreAddress, Text, Truth, WebAddress, Whole, Word, spell,
+    Address, Bytes32, Collector, Cores, Filter, Issuer, KeyPrefix, Often, OrOff, Origin, Place, Prefix, Range, Size,
+    Span, StoreAddress, Text, Truth, WebAddress, Whole, Word, spell,
 };
 use super::reader::{Reader, Section};
 use super::written::Written;
@@ -220,7 +220,7 @@ fn log(from: &mut Section<'_>) -> Log {
     Log {
         filter: from.read("filter", Filter, "info".to_owned()),
         format: from.read("format", FORMATS, LogFormat::Auto),
-        otlp_endpoint: from.read_option("otlp_endpoint", WebAddress),
+        otlp_endpoint: from.read_option("otlp_endpoint", Collector),
     }
 }
 

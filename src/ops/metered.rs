@@ -1,0 +1,125 @@
+//! The two roles of the store, counted and timed: whatever store stands behind, the callers notice nothing. Knows
+//! nothing of what the calls mean.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+
+use super::metrics::Metrics;
+use crate::id::{ApiKeyId, ProjectId, SessionId, UserId};
+use crate::store::accounts::{ApiKey, Created, Find, NewUser, PasswordHash, User};
+use crate::store::ephemeral::{
+    Allowance, Claim, Cursor, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation, SealedRing, Session,
+    Swap, Which,
+};
+use crate::store::{Accounts, Ephemeral, Result};
+use crate::time::Timestamp;
+
+/// A store whose calls are counted and timed.
+pub struct Metered<S: ?Sized> {
+    metrics: Arc<Metrics>,
+    store: Arc<S>,
+}
+
+impl<S: ?Sized> Metered<S> {
+    /// Puts the metrics in front of a store.
+    pub fn new(store: Arc<S>, metrics: Arc<Metrics>) -> Self {
+        Self { metrics, store }
+    }
+}
+
+/// Writes the enumeration of a role's calls, and the role itself as calls that are passed on and counted. A method of the
+/// trait that is missing here does not compile.
+macro_rules! metered {
+    ($role:ident, $label:literal, $calls:ident: $($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
+        #[allow(non_camel_case_types, reason = "they are the methods' names, which the metrics show")]
+        #[derive(Clone, Copy)]
+        enum $calls { $($name),* }
+
+        impl $calls {
+            const NAMES: &[(&'static str, &'static str)] = &[$(($label, stringify!($name))),*];
+        }
+
+        #[async_trait]
+        impl<S: $role + ?Sized> $role for Metered<S> {
+            $(async fn $name(&self, $($arg: $type),*) -> Result<$answer> {
+                let began = Instant::now();
+                let answer = self.store.$name($($arg),*).await;
+                self.metrics.stored(place(Call::$role($calls::$name)), answer.as_ref().err(), timed(Call::$role($calls::$name), began));
+                answer
+            })*
+        }
+    };
+}
+
+metered! { Accounts, "accounts", OfAccounts:
+    create_user(user: &NewUser) -> Created;
+    import_users(users: &[NewUser]) -> Vec<Created>;
+    user(by: Find<'_>) -> Option<User>;
+    users(after: i64, limit: u32) -> Vec<User>;
+    rehash(user: UserId, old: &PasswordHash, new: &PasswordHash) -> bool;
+    set_password(user: UserId, hash: &PasswordHash, now: Timestamp) -> Option<User>;
+    set_disabled(user: UserId, disabled: bool, now: Timestamp) -> Option<User>;
+    end_sign_ins(user: UserId, now: Timestamp) -> Option<User>;
+    delete_user(user: UserId) -> bool;
+    projects(user: UserId) -> Vec<(ProjectId, String)>;
+    create_api_key(key: &ApiKey) -> bool;
+    api_key(prefix: &str) -> Option<(ApiKey, User)>;
+    api_keys(project: ProjectId, skip: u32, limit: u32) -> (Vec<ApiKey>, u64);
+    deactivate_api_key(project: ProjectId, key: ApiKeyId, now: Timestamp) -> Option<ApiKey>;
+    touch_api_keys(used: &[(ApiKeyId, Timestamp)]) -> ();
+    check() -> ();
+}
+
+metered! { Ephemeral, "ephemeral", OfEphemeral:
+    open_session(session: &Session, valid_after: Timestamp) -> Opened;
+    present(presented: Presented, now: Timestamp) -> Rotation;
+    session(user: UserId, session: SessionId, now: Timestamp) -> Option<Session>;
+    sessions(user: UserId, now: Timestamp) -> Vec<Session>;
+    end_sessions(
+        user: UserId, which: Which, valid_after: Option<Timestamp>, remember_until: Timestamp, now: Timestamp
+    ) -> u64;
+    revoke(revocation: &Revocation, now: Timestamp) -> ();
+    follow(from: &Cursor, patience: Duration) -> (Vec<Revocation>, Cursor);
+    forget_revocations(before: Timestamp) -> ();
+    floor(now: Timestamp) -> Timestamp;
+    raise_floor(now: Timestamp) -> ();
+    put_claim(claim: &Claim, now: Timestamp) -> ();
+    redeem(redeem: Redeem<'_>, now: Timestamp) -> Redemption;
+    take(key: &str, limit: Limit, now: Timestamp) -> Allowance;
+    ring() -> Option<SealedRing>;
+    swap_ring(expected: u64, bytes: &[u8], now: Timestamp) -> Swap;
+    check() -> Vec<String>;
+}
+
+/// One call of either role.
+#[derive(Clone, Copy)]
+enum Call {
+    Accounts(OfAccounts),
+    Ephemeral(OfEphemeral),
+}
+
+/// Role and operation of every call, those of the accounts first.
+pub(super) const CALLS: &[(&str, &str)] = &joined();
+
+const fn joined() -> [(&'static str, &'static str); OfAccounts::NAMES.len() + OfEphemeral::NAMES.len()] {
+    let mut calls = [("", ""); OfAccounts::NAMES.len() + OfEphemeral::NAMES.len()];
+    let (first, _) = calls.split_at_mut(OfAccounts::NAMES.len());
+    first.copy_from_slice(OfAccounts::NAMES);
+    let (_, rest) = calls.split_at_mut(OfAccounts::NAMES.len());
+    rest.copy_from_slice(OfEphemeral::NAMES);
+    calls
+}
+
+fn place(call: Call) -> usize {
+    match call {
+        Call::Accounts(call) => call as usize,
+        Call::Ephemeral(call) => OfAccounts::NAMES.len() + call as usize,
+    }
+}
+
+/// Following waits on purpose until there is something to hear.
+fn timed(call: Call, began: Instant) -> Option<Duration> {
+    (!matches!(call, Call::Ephemeral(OfEphemeral::follow))).then(|| began.elapsed())
+}
