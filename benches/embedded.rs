@@ -74,7 +74,7 @@ async fn revocations(whose: &str, revoking: &SqliteEphemeral, following: &Arc<Sq
         // At another point of the follower's round each time.
         tokio::time::sleep(Duration::from_millis(10 + which)).await;
         let begun = Instant::now();
-        revoking.revoke(&Revocation { target: Target::Key(which.to_string()), until: NOW + DAY }, NOW).await.unwrap();
+        revoking.revoke(&Revocation { target: Target::Ring, until: NOW + DAY }, NOW).await.unwrap();
         assert!(!follower.await.unwrap().0.is_empty());
         spans.push(begun.elapsed());
     }

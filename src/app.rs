@@ -6,12 +6,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::api_key::KnownKeys;
+use crate::auth::api_key::{KnownKeys, REMEMBERED};
 use crate::auth::password::{Hasher, Policy};
 use crate::auth::revocations::Revocations;
 use crate::auth::verify::Seen;
 use crate::chance::Chance;
 use crate::config::Config;
+use crate::ops::{Metrics, Readiness};
 use crate::store::{Accounts, Ephemeral};
 use crate::time::{Clock, Timestamp};
 use crate::token::access::Issuer;
@@ -54,6 +55,10 @@ pub struct Node {
     pub hasher: Hasher,
     /// Which passwords are accepted.
     pub password_policy: Policy,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether this node should be sent requests.
+    pub readiness: Readiness,
 }
 
 impl App {
@@ -66,13 +71,23 @@ impl App {
 impl Node {
     /// How long a revocation must be remembered: as long as any access token lives, or anything that is remembered of an API key.
     pub fn remember(&self) -> Duration {
-        let access = self.config.api.native.access + self.config.tokens.leeway;
-        access.max(2 * crate::auth::api_key::REMEMBERED)
+        longest_access(&self.config).max(2 * REMEMBERED)
     }
 
     /// How long signing keys live. A key verifies as long as anything that it signed may still come back.
     pub fn key_lives(&self) -> Lives {
-        let keys = &self.config.keys;
-        Lives { sign: keys.rotate_every, announce: keys.announce, retain: self.remember() + keys.jwks_max_age }
+        Self::key_lives_of(&self.config)
     }
+
+    /// The same, before there is a node.
+    pub fn key_lives_of(config: &Config) -> Lives {
+        let keys = &config.keys;
+        let retain = longest_access(config) + keys.jwks_max_age;
+        Lives { sign: keys.rotate_every, announce: keys.announce, retain }
+    }
+}
+
+/// How long an access token can be good after it was made.
+fn longest_access(config: &Config) -> Duration {
+    config.api.native.access + config.tokens.leeway
 }

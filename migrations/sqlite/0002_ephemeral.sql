@@ -36,7 +36,6 @@ CREATE TABLE revocations (
     place        INTEGER PRIMARY KEY AUTOINCREMENT,
     kind         TEXT    NOT NULL,
     id           BLOB,
-    name         TEXT,
     before       INTEGER,
     until        INTEGER NOT NULL,
     published_at INTEGER NOT NULL

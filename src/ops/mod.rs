@@ -6,6 +6,10 @@ pub mod logs;
 pub mod metered;
 pub mod metrics;
 
+pub use health::{Condition, Readiness};
+pub use metered::Metered;
+pub use metrics::Metrics;
+
 /// A page for the management listener, free of HTTP types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {

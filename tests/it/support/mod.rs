@@ -1,8 +1,6 @@
-//! The servers that tests start for themselves: real ones, each on a free port and in a folder of its own.
-
-pub(crate) mod postgres;
 //! Starters of the processes that tests need. Each dies with the test that started it.
 
+pub(crate) mod postgres;
 pub(crate) mod redis;
 
 use std::time::{Duration, Instant};

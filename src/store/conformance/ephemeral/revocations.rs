@@ -24,7 +24,6 @@ pub(super) async fn every_target_comes_back_as_published(store: Store) {
         Target::Token(TokenId(Uuid::from_u128(1))),
         Target::Session(session_id(2)),
         Target::User { user: user(3), before: START - MILLISECOND },
-        Target::Key("kid_with-3:odd {characters}".into()),
         Target::ApiKey(ApiKeyId(Uuid::from_u128(4))),
         Target::Ring,
         Target::Floor,

@@ -21,7 +21,6 @@ fn written(target: &Target) -> String {
         Target::Token(id) => format!("token {id}"),
         Target::Session(id) => format!("session {id}"),
         Target::User { user, before } => format!("user {user} {}", before.millis()),
-        Target::Key(kid) => format!("key {kid}"),
         Target::ApiKey(id) => format!("apikey {id}"),
         Target::Ring => "ring".into(),
         Target::Floor => "floor".into(),
@@ -42,7 +41,6 @@ fn read(text: &str) -> Option<Target> {
             let (user, before) = rest.split_once(' ')?;
             Target::User { user: UserId::parse(user)?, before: Timestamp::from_millis(before.parse().ok()?) }
         }
-        "key" => Target::Key(rest.into()),
         "apikey" => Target::ApiKey(ApiKeyId::parse(rest)?),
         "ring" => Target::Ring,
         "floor" => Target::Floor,

@@ -23,21 +23,17 @@ pub(super) fn cursor(place: i64) -> Cursor {
 }
 
 pub(super) fn publish(tx: &Connection, revocation: &Revocation, now: Timestamp) -> rusqlite::Result<()> {
-    let none: Option<&[u8]> = None;
-    let (kind, id, name, before) = match &revocation.target {
-        Target::Token(id) => ("token", Some(id.as_bytes().as_slice()), None, None),
-        Target::Session(id) => ("session", Some(id.as_bytes().as_slice()), None, None),
-        Target::User { user, before } => ("user", Some(user.as_bytes().as_slice()), None, Some(*before)),
-        Target::Key(kid) => ("key", none, Some(kid.as_str()), None),
-        Target::ApiKey(id) => ("api-key", Some(id.as_bytes().as_slice()), None, None),
-        Target::Ring => ("ring", none, None, None),
-        Target::Floor => ("floor", none, None, None),
+    let (kind, id, before) = match &revocation.target {
+        Target::Token(id) => ("token", Some(id.as_bytes()), None),
+        Target::Session(id) => ("session", Some(id.as_bytes()), None),
+        Target::User { user, before } => ("user", Some(user.as_bytes()), Some(*before)),
+        Target::ApiKey(id) => ("api-key", Some(id.as_bytes()), None),
+        Target::Ring => ("ring", None, None),
+        Target::Floor => ("floor", None, None),
     };
-    tx.prepare_cached(
-        "INSERT INTO revocations (kind, id, name, before, until, published_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?
-    .execute(params![kind, id, name, before, revocation.until, now])
-    .map(drop)
+    tx.prepare_cached("INSERT INTO revocations (kind, id, before, until, published_at) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![kind, id.map(|id| id.as_slice()), before, revocation.until, now])
+        .map(drop)
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<(i64, Revocation)> {
@@ -45,15 +41,14 @@ fn row(row: &Row<'_>) -> rusqlite::Result<(i64, Revocation)> {
     let target = match kind {
         "token" => Target::Token(row.get(2)?),
         "session" => Target::Session(row.get(2)?),
-        "user" => Target::User { user: row.get(2)?, before: row.get(4)? },
-        "key" => Target::Key(row.get(3)?),
+        "user" => Target::User { user: row.get(2)?, before: row.get(3)? },
         "api-key" => Target::ApiKey(row.get(2)?),
         "ring" => Target::Ring,
         "floor" => Target::Floor,
         // A newer program's, beside this one on one file: not understood is not the same as not revoked.
         _ => return Err(unreadable("a kind of revocation that this signet does not know").into()),
     };
-    Ok((row.get(0)?, Revocation { target, until: row.get(5)? }))
+    Ok((row.get(0)?, Revocation { target, until: row.get(4)? }))
 }
 
 /// What was published after a place, and the place after that. One writer at a time commits, so a lower place never
@@ -62,7 +57,7 @@ pub(super) fn after(tx: &Connection, place: i64) -> rusqlite::Result<(Vec<Revoca
     let mut last = place;
     let found = tx
         .prepare_cached(
-            "SELECT place, kind, id, name, before, until FROM revocations WHERE place > ?1 ORDER BY place LIMIT ?2",
+            "SELECT place, kind, id, before, until FROM revocations WHERE place > ?1 ORDER BY place LIMIT ?2",
         )?
         .query_map(params![place, AT_ONCE], row)?
         .map(|found| {

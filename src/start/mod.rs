@@ -1,0 +1,95 @@
+//! From settings to a node that can answer: the only place that knows which stores there are.
+//!
+//! Order matters: stores first (a schema that is too new stops everything), then the secret, then the fleet's keyring, which a
+//! wrong secret does not open, then everything that was revoked. Only then may the node be asked.
+
+mod secret;
+mod stores;
+mod upkeep;
+
+use std::sync::Arc;
+
+use crate::app::{App, Node};
+use crate::auth::api_key::KnownKeys;
+use crate::auth::keys::{Keeper, KeyringError};
+use crate::auth::password::{self, Hasher, Policy};
+use crate::auth::revocations::Revocations;
+use crate::auth::verify::Seen;
+use crate::chance::Chance;
+use crate::config::Config;
+use crate::ops::{Metrics, Readiness};
+use crate::store::ephemeral::redis;
+use crate::store::sqlite;
+use crate::time::Clock;
+use crate::token::access::Issuer;
+use crate::token::keyring::{Keyring, UnusableKey};
+use crate::token::secret::{Secrets, Underivable};
+
+pub use secret::SecretFileError;
+pub use stores::Stores;
+pub use upkeep::{prepare, upkeep, watch};
+
+/// Why a node could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A store does not answer or holds what it should not.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// Redis cannot be used as the settings say.
+    #[error(transparent)]
+    Redis(#[from] redis::ConnectError),
+    /// The embedded file cannot be opened.
+    #[error(transparent)]
+    Embedded(#[from] sqlite::OpenError),
+    /// The embedded default's secret cannot be read or made.
+    #[error(transparent)]
+    SecretFile(#[from] SecretFileError),
+    /// The secret is of no use.
+    #[error(transparent)]
+    Secret(#[from] Underivable),
+    /// The keyring does not open.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// A key of it is of no use.
+    #[error(transparent)]
+    Key(#[from] UnusableKey),
+    /// No thread to hash passwords on.
+    #[error(transparent)]
+    Hasher(#[from] password::StartError),
+}
+
+/// Makes the node and this runtime's view of it. `routes` names what requests are counted by.
+pub async fn app(config: Config, clock: Clock, stores: &Stores, routes: &[&str]) -> Result<App, StartError> {
+    let chance = Chance::system();
+    let secrets = match &config.secrets {
+        Some(secrets) => Secrets::new(secrets)?,
+        None => Secrets::new(&[secret::found(&config.data_dir, &chance)?])?,
+    };
+    let metrics = Arc::new(Metrics::new(routes, clock.now()));
+    let (accounts, ephemeral) = stores.connect(&metrics).await?;
+    let lives = Node::key_lives_of(&config);
+    let keeper = Keeper { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, chance: &chance, lives };
+    let ring = keeper.found(clock.now()).await?;
+    let node = Node {
+        keyring: Keyring::new(&ring, config.tokens.algorithm)?,
+        issuer: Issuer::new(&config.tokens),
+        revocations: Revocations::default(),
+        seen: Seen::new(&config.verify),
+        known_keys: KnownKeys::default(),
+        hasher: Hasher::start(&config.passwords, chance.clone())?,
+        password_policy: Policy::from(&config.passwords),
+        metrics,
+        readiness: Readiness::default(),
+        config,
+        clock,
+        secrets,
+        chance,
+    };
+    Ok(App { node: Arc::new(node), accounts, ephemeral })
+}
+
+/// Another runtime's view of the node.
+pub async fn another(node: &Arc<Node>, stores: &Stores) -> Result<App, StartError> {
+    let (accounts, ephemeral) = stores.connect(&node.metrics).await?;
+    Ok(App { node: node.clone(), accounts, ephemeral })
+}

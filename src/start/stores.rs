@@ -1,0 +1,66 @@
+//! Which store plays which role, as the settings have it: Redis or the embedded file for what expires, Postgres or the embedded
+//! file for what lasts.
+
+use std::sync::Arc;
+
+use super::StartError;
+use crate::config::Config;
+use crate::ops::{Metered, Metrics};
+use crate::store::accounts::postgres::{self, Postgres};
+use crate::store::accounts::sqlite::SqliteAccounts;
+use crate::store::ephemeral::redis::Redis;
+use crate::store::ephemeral::sqlite::SqliteEphemeral;
+use crate::store::sqlite::Engine;
+use crate::store::{Accounts, Ephemeral};
+use crate::time::Clock;
+
+/// The stores of one process, from which each runtime draws connections of its own.
+pub struct Stores {
+    config: Config,
+    /// Shared by all runtimes: a file has one writer, and who waits for news is woken by who writes it.
+    embedded: Option<(Arc<SqliteAccounts>, Arc<SqliteEphemeral>)>,
+}
+
+impl Stores {
+    /// Opens what a process opens once, and brings every schema up to date.
+    pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        if let Some(settings) = &config.postgres {
+            let applied = postgres::migrate(settings).await?;
+            if !applied.is_empty() {
+                tracing::info!(migrations = applied.len(), "the schema in Postgres was brought up to date");
+            }
+        }
+        let needed = config.postgres.is_none() || config.redis.is_none();
+        let engine = needed.then(|| Engine::open(&config.data_dir, &config.embedded, clock.now())).transpose()?;
+        let roles = |engine: Arc<Engine>| {
+            (Arc::new(SqliteAccounts::new(engine.clone())), Arc::new(SqliteEphemeral::new(engine)))
+        };
+        Ok(Self { config: config.clone(), embedded: engine.map(roles) })
+    }
+
+    /// Connects on the runtime that this is awaited on: what it opens belongs to that runtime.
+    pub(super) async fn connect(
+        &self,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(Arc<dyn Accounts>, Arc<dyn Ephemeral>), StartError> {
+        let accounts: Arc<dyn Accounts> = match (&self.config.postgres, &self.embedded) {
+            (Some(settings), _) => {
+                // The workers' share, and one share for what runs beside them.
+                let share = (settings.connections / (self.config.server.workers + 1)).max(1);
+                Arc::new(Metered::new(Arc::new(Postgres::new(settings, share)?), metrics.clone()))
+            }
+            (None, Some((accounts, _))) => Arc::new(Metered::new(accounts.clone(), metrics.clone())),
+            (None, None) => return Err(unopened("accounts")),
+        };
+        let ephemeral: Arc<dyn Ephemeral> = match (&self.config.redis, &self.embedded) {
+            (Some(settings), _) => Arc::new(Metered::new(Arc::new(Redis::connect(settings).await?), metrics.clone())),
+            (None, Some((_, ephemeral))) => Arc::new(Metered::new(ephemeral.clone(), metrics.clone())),
+            (None, None) => return Err(unopened("ephemeral")),
+        };
+        Ok((accounts, ephemeral))
+    }
+}
+
+fn unopened(store: &'static str) -> StartError {
+    crate::store::Error::Unavailable { store, detail: "it was not opened".to_owned() }.into()
+}

@@ -1,0 +1,75 @@
+//! What runs beside the requests: hearing of revocations, looking after the keyring, clearing away, knowing whether this node is
+//! ready.
+
+use std::time::Duration;
+
+use super::StartError;
+use crate::app::App;
+use crate::auth::api_key::note_usage;
+use crate::auth::follow::{catch_up, follow, forget};
+use crate::auth::keys::{self, keep_up};
+use crate::ops::Condition;
+use crate::store::ephemeral::Cursor;
+
+/// How often what has run out is cleared away and what is noted is written.
+const CLEARING: Duration = Duration::from_secs(60);
+
+/// How often it is asked whether this node is ready.
+const WATCHING: Duration = Duration::from_secs(1);
+
+/// Reads everything that was revoked: before this, no request may be answered.
+pub async fn prepare(app: &App) -> Result<Cursor, StartError> {
+    for warning in app.ephemeral.check().await? {
+        tracing::warn!("{warning}");
+    }
+    app.accounts.check().await?;
+    let place = catch_up(app).await?;
+    look(app).await;
+    Ok(place)
+}
+
+/// Runs for ever what has to run.
+pub async fn upkeep(app: &App, place: Cursor) {
+    let keyring = every(keys::INTERVAL, async || {
+        if let Err(error) = keep_up(app).await {
+            tracing::warn!(%error, "the keyring could not be looked after");
+        }
+    });
+    let clearing = every(CLEARING, async || {
+        forget(app).await;
+        note_usage(app).await;
+    });
+    tokio::join!(follow(app, place), keyring, clearing);
+}
+
+/// Asks for ever whether this node is ready.
+pub async fn watch(app: &App) {
+    every(WATCHING, async || look(app).await).await;
+}
+
+async fn look(app: &App) {
+    let node = &app.node;
+    let tell = |condition, fault: Option<String>| match fault {
+        None => node.readiness.ready(condition),
+        Some(fault) => node.readiness.not_ready(condition, fault),
+    };
+    let (accounts, ephemeral) = tokio::join!(app.accounts.check(), app.ephemeral.check());
+    tell(Condition::Accounts, accounts.err().map(|error| error.to_string()));
+    tell(Condition::Ephemeral, ephemeral.err().map(|error| error.to_string()));
+    let now = app.now();
+    let signer = node.keyring.keys().signer(now).is_some();
+    tell(Condition::Keyring, (!signer).then(|| "no key can sign".to_owned()));
+    let silence = node.revocations.silence(now);
+    let behind = silence > node.config.revocation.stale_after;
+    tell(Condition::Revocations, behind.then(|| format!("not heard for {} s", silence.as_secs())));
+}
+
+async fn every(span: Duration, mut work: impl AsyncFnMut()) {
+    let mut ticks = tokio::time::interval(span);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        work().await;
+    }
+}
