@@ -1,7 +1,7 @@
 //! The embedded store: one SQLite file that serves both roles when neither server is configured.
 //!
 //! [`Engine`] owns the file and knows neither role. Writes go to one thread that commits many callers' work at once
-//! ([`writer`]), reads to a few threads of their own ([`readers`]); no caller waits for the disk by itself, nor longer
+//! (`writer`), reads to a few threads of their own (`readers`); no caller waits for the disk by itself, nor longer
 //! than [`PATIENCE`]. Other processes (the command line, another server) may work on the same file. The roles'
 //! statements are in `accounts::sqlite` and `ephemeral::sqlite`.
 

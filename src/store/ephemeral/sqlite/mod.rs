@@ -1,6 +1,6 @@
 //! [`Ephemeral`] in the embedded store. Holds what the role promises, in SQL; knows nothing of the file.
 //!
-//! What has expired is absent by the caller's `now`; the rows go later, by a sweep ([`sweep`]).
+//! What has expired is absent by the caller's `now`; the rows go later, by a sweep (`sweep`).
 
 mod claims;
 mod limits;
