@@ -51,7 +51,7 @@ pub(super) fn mode_of(url: &str, with_ca: bool) -> Result<(String, Mode), String
     let mode = match said.last().map(|option| &option["sslmode=".len()..]) {
         None => unsaid,
         Some("disable") => Mode::Disable,
-        Some("prefer" | "allow") => Mode::Prefer,
+        Some("prefer") => Mode::Prefer,
         Some("require") if with_ca => Mode::VerifyCa,
         Some("require") => Mode::Require,
         Some("verify-ca") => Mode::VerifyCa,
