@@ -27,6 +27,7 @@ pub mod api;
 pub mod app;
 pub mod auth;
 pub mod chance;
+pub mod cli;
 pub mod config;
 pub mod id;
 pub mod ops;

@@ -70,11 +70,18 @@ impl std::fmt::Debug for Secret {
 pub struct SecretUrl(pub String);
 
 impl SecretUrl {
-    /// The address without user and password, for logs.
+    /// The address for logs: without user and password, and without the query, in which some drivers take one too. Where
+    /// an unescaped password makes it doubtful what is the host, nothing but the scheme.
     pub fn shown(&self) -> String {
-        match (self.0.find("://"), self.0.rfind('@')) {
-            (Some(scheme), Some(at)) if scheme + 3 <= at => format!("{}…@{}", &self.0[..scheme + 3], &self.0[at + 1..]),
-            _ => self.0.clone(),
+        let Some((scheme, rest)) = self.0.split_once("://") else {
+            return "…".to_owned();
+        };
+        let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let path = tail.split(['?', '#']).next().unwrap_or_default();
+        match authority.rsplit_once('@') {
+            _ if tail.contains('@') => format!("{scheme}://…"),
+            Some((_, host)) => format!("{scheme}://…@{host}{path}"),
+            None => format!("{scheme}://{authority}{path}"),
         }
     }
 }

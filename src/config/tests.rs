@@ -131,6 +131,23 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn the_address_of_a_store_is_shown_without_its_passwords() {
+    let cases = [
+        ("redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
+        ("postgres://signet:hush@db:5432/signet", "postgres://…@db:5432/signet"),
+        ("postgres://db/signet?password=hush&sslmode=require", "postgres://db/signet"),
+        ("redis://:hu@sh@db", "redis://…@db"),
+        ("redis://:hu/sh@db", "redis://…"),
+        ("redis://:hu?sh@db", "redis://…"),
+        ("redis://db?sentinelPassword=hu@sh", "redis://…"),
+        ("hush", "…"),
+    ];
+    for (address, shown) in cases {
+        assert_eq!(format!("{:?}", SecretUrl(address.to_owned())), shown);
+    }
+}
+
+#[test]
 fn every_fault_is_told_at_once_with_its_place_and_what_is_allowed() {
     let toml = "[server]\nworkers = \"many\"\nlisten = 8000\n\n[sever]\nlisten = \"x\"\n";
     let told = faults(toml, &[("SIGNET_SERVER_LISTEN", "x"), ("SIGNET_KEYS__ANNOUNCE", "soon")], &["log.fliter=info"]);

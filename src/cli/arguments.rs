@@ -1,0 +1,215 @@
+//! What can be typed, and what `--help` says of it. Does nothing.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Signet, a token server: signs people in, hands out JWTs that anyone verifies from a JWKS.
+#[derive(Debug, Parser)]
+#[command(
+    name = "signet",
+    version,
+    after_help = "Without a command, `signet` serves.
+
+Examples:
+  signet                                     serve, with ./config.toml where there is one
+  signet --set server.listen=0.0.0.0:8000    serve on every address
+  signet check                               try the settings and every store
+  signet users create --email a@example.com --password-stdin --verified < password.txt
+
+Every setting is described in config.toml. Exit codes: 0 done, 1 failed, 2 wrong arguments or settings."
+)]
+pub struct Arguments {
+    /// The file of settings; without it ./config.toml where there is one, otherwise the built-in values.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Sets one setting, whatever the file and the environment say; can be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Prints data and errors as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serves until it is told to stop (the default).
+    Serve,
+    /// Users: make, show, disable, import, export.
+    Users {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Users,
+    },
+    /// The keys that sign tokens.
+    Keys {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: Keys,
+    },
+    /// API keys: what services sign in with, for instance to introspect tokens.
+    ApiKeys {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: ApiKeys,
+    },
+    /// Brings the stores' schemas up to date. `serve` does so too; this is for doing it beforehand.
+    Migrate,
+    /// Checks the settings, reaches every store, and says what is wrong and what to do.
+    Check,
+    /// Prints a script that completes this command line in a shell.
+    #[command(after_help = "Example:\n  signet completions bash > /etc/bash_completion.d/signet")]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// Commands about users. `WHO` is an e-mail address, a username or an id.
+#[derive(Debug, Subcommand)]
+pub enum Users {
+    /// Makes a user.
+    #[command(after_help = "Examples:
+  printf %s \"$PASSWORD\" | signet users create --email a@example.com --password-stdin --verified
+  signet users create --email root@example.com --superuser --password-stdin < password.txt")]
+    Create(CreateUser),
+    /// Lists users in the order in which they were made.
+    List {
+        /// How many at the most.
+        #[arg(long, default_value_t = 100)]
+        limit: u32,
+        /// Begins after the user with this number.
+        #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+        after: i64,
+    },
+    /// Shows one user.
+    Show(Who),
+    /// Keeps a user from signing in and ends all sessions at once.
+    Disable(Who),
+    /// Lets a disabled user sign in again.
+    Enable(Who),
+    /// Deletes a user with all projects and keys, and ends all sessions at once.
+    Delete(Who),
+    /// Makes users from a file of JSON Lines, as `export` writes it. Those whose address, username or id is taken are left
+    /// out, so that it can be run again.
+    #[command(after_help = "One JSON object a line; only email is demanded:
+  {\"email\":\"a@example.com\",\"username\":\"a\",\"full_name\":\"A. Example\",\"password_hash\":\"$2b$12$…\",
+   \"verified\":true,\"disabled\":false,\"superuser\":false,\"roles\":[\"editor\"],\"created_at\":\"2024-01-31T12:00:00Z\"}
+password_hash may be Argon2, bcrypt, scrypt or PBKDF2, as PHC string or in Django's or Firebase's spelling.
+
+Example:
+  signet users import users.jsonl")]
+    Import {
+        /// The file; `-` for the standard input.
+        file: PathBuf,
+    },
+    /// Prints every user as JSON Lines.
+    #[command(after_help = "Example:\n  (umask 077; signet users export --with-hashes > users.jsonl)")]
+    Export {
+        /// Adds the password hashes: whoever has them can try passwords offline.
+        #[arg(long)]
+        with_hashes: bool,
+    },
+}
+
+/// A user to make.
+#[derive(Args, Debug)]
+pub struct CreateUser {
+    /// The e-mail address.
+    #[arg(long, value_name = "ADDRESS")]
+    pub email: String,
+    /// The username.
+    #[arg(long, value_name = "NAME")]
+    pub username: Option<String>,
+    /// The full name.
+    #[arg(long, value_name = "NAME")]
+    pub full_name: Option<String>,
+    /// Reads the password from the standard input, to its end or the end of the first line; without it the user has none.
+    #[arg(long)]
+    pub password_stdin: bool,
+    /// The user may do everything.
+    #[arg(long)]
+    pub superuser: bool,
+    /// The address is known to be the user's.
+    #[arg(long)]
+    pub verified: bool,
+    /// What else the user may do; can be repeated.
+    #[arg(long = "role", value_name = "ROLE")]
+    pub roles: Vec<String>,
+}
+
+/// One user.
+#[derive(Args, Debug)]
+pub struct Who {
+    /// An e-mail address, a username or an id.
+    pub who: String,
+}
+
+/// Commands about signing keys.
+#[derive(Debug, Subcommand)]
+pub enum Keys {
+    /// Lists the keys and what state each is in.
+    List,
+    /// Brings in the next key. It stands in the JWKS for `keys.announce` before it signs; no token is refused.
+    Rotate,
+    /// Takes a key out at once: every token that it signed is refused from now on. For a key that was stolen.
+    Revoke {
+        /// The key's id, as `list` shows it.
+        kid: String,
+    },
+    /// Takes in an Ed25519 key as the next to sign.
+    Import {
+        /// A PKCS#8 PEM file; `-` for the standard input.
+        file: PathBuf,
+    },
+    /// Prints a key's private half as PKCS#8 PEM.
+    #[command(after_help = "Example:\n  (umask 077; signet keys export KID > key.pem)")]
+    Export {
+        /// The key's id, as `list` shows it.
+        kid: String,
+    },
+}
+
+/// Commands about API keys.
+#[derive(Debug, Subcommand)]
+pub enum ApiKeys {
+    /// Makes a key. It is shown this once.
+    #[command(after_help = "Example, for a service that introspects tokens:
+  signet api-keys create --user root@example.com --name gateway --scope introspect")]
+    Create {
+        /// In whose name it acts: an e-mail address, a username or an id.
+        #[arg(long, value_name = "WHO")]
+        user: String,
+        /// The project it belongs to; without it, the user's personal one.
+        #[arg(long, value_name = "ID")]
+        project: Option<String>,
+        /// What it is called.
+        #[arg(long)]
+        name: String,
+        /// What it may be used for; can be repeated. None: what any signed-in user may do.
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// After how many days it stops working; without it, never.
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        expires_in_days: Option<u32>,
+    },
+    /// Lists the keys of a user's projects.
+    List {
+        /// Whose: an e-mail address, a username or an id.
+        #[arg(long, value_name = "WHO")]
+        user: String,
+        /// Only those of this project.
+        #[arg(long, value_name = "ID")]
+        project: Option<String>,
+    },
+    /// Ends a key at once.
+    Deactivate {
+        /// The key's visible beginning, as `list` shows it.
+        prefix: String,
+    },
+}

@@ -1,0 +1,399 @@
+//! Whole commands against a house of cardboard: what is asked of it, and what is printed.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::chance::Chance;
+use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::store::accounts::{ApiKey, Created, Find, NewUser, PasswordHash, User};
+use crate::store::{self, Accounts, Ephemeral};
+use crate::time::Timestamp;
+
+/// A store in memory, and a house that does what the operations would do to it.
+#[derive(Clone, Default)]
+struct Cardboard(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    users: Vec<User>,
+    keys: Vec<ApiKey>,
+}
+
+const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
+const NOT_CALLED: &str = "the command line leaves this to an operation";
+
+fn made(new: &NewUser, number: i64) -> User {
+    User {
+        id: new.id,
+        number,
+        email: new.email.clone(),
+        username: new.username.clone(),
+        full_name: new.full_name.clone(),
+        password_hash: new.password_hash.clone(),
+        verified: new.verified,
+        disabled: new.disabled,
+        superuser: new.superuser,
+        roles: new.roles.clone(),
+        sessions_valid_after: NOW,
+        created_at: new.created_at,
+        updated_at: NOW,
+    }
+}
+
+#[async_trait]
+impl Accounts for Cardboard {
+    async fn create_user(&self, new: &NewUser) -> store::Result<Created> {
+        let users = &mut self.0.lock().unwrap().users;
+        if users.iter().any(|user| user.email == new.email) {
+            return Ok(Created::EmailTaken);
+        }
+        let user = made(new, users.len() as i64 + 1);
+        users.push(user.clone());
+        Ok(Created::Created(Box::new(user)))
+    }
+    async fn import_users(&self, new: &[NewUser]) -> store::Result<Vec<Created>> {
+        let mut all = Vec::new();
+        for user in new {
+            all.push(Accounts::create_user(self, user).await?);
+        }
+        Ok(all)
+    }
+    async fn user(&self, by: Find<'_>) -> store::Result<Option<User>> {
+        let is = |user: &&User| match by {
+            Find::Id(id) => user.id == id,
+            Find::Email(email) => user.email == email,
+            Find::UsernameKey(key) => user.username.as_deref() == Some(key),
+        };
+        Ok(self.0.lock().unwrap().users.iter().find(is).cloned())
+    }
+    async fn users(&self, after: i64, limit: u32) -> store::Result<Vec<User>> {
+        let state = self.0.lock().unwrap();
+        Ok(state.users.iter().filter(|user| user.number > after).take(limit as usize).cloned().collect())
+    }
+    async fn projects(&self, user: UserId) -> store::Result<Vec<(ProjectId, String)>> {
+        Ok(vec![(ProjectId(user.0), "Personal".to_owned())])
+    }
+    async fn api_key(&self, prefix: &str) -> store::Result<Option<(ApiKey, User)>> {
+        let state = self.0.lock().unwrap();
+        let key = state.keys.iter().find(|key| key.prefix == prefix).cloned();
+        Ok(key.map(|key| (key.clone(), state.users.iter().find(|user| user.id == key.user).cloned().unwrap())))
+    }
+    async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> store::Result<(Vec<ApiKey>, u64)> {
+        let keys = self.0.lock().unwrap().keys.clone();
+        let all = keys.into_iter().filter(|key| key.project == project).collect::<Vec<_>>();
+        let count = all.len() as u64;
+        Ok((all.into_iter().skip(skip as usize).take(limit as usize).collect(), count))
+    }
+    async fn check(&self) -> store::Result<()> {
+        Ok(())
+    }
+    async fn rehash(&self, _: UserId, _: &PasswordHash, _: &PasswordHash) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn set_password(&self, _: UserId, _: &PasswordHash, _: Timestamp) -> store::Result<Option<User>> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn set_disabled(&self, _: UserId, _: bool, _: Timestamp) -> store::Result<Option<User>> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn end_sign_ins(&self, _: UserId, _: Timestamp) -> store::Result<Option<User>> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn delete_user(&self, _: UserId) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn create_api_key(&self, _: &ApiKey) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn deactivate_api_key(&self, _: ProjectId, _: ApiKeyId, _: Timestamp) -> store::Result<Option<ApiKey>> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn touch_api_keys(&self, _: &[(ApiKeyId, Timestamp)]) -> store::Result<()> {
+        unreachable!("{NOT_CALLED}")
+    }
+}
+
+#[async_trait]
+impl House for Cardboard {
+    fn accounts(&self) -> &dyn Accounts {
+        self
+    }
+    async fn find(&self, who: &str) -> Result<Option<User>, Failure> {
+        Ok(match UserId::parse(who) {
+            Some(id) => self.user(Find::Id(id)).await?,
+            None if who.contains('@') => self.user(Find::Email(who)).await?,
+            None => self.user(Find::UsernameKey(who)).await?,
+        })
+    }
+    fn prepare(&self, record: &Record) -> Result<NewUser, String> {
+        if !record.email.contains('@') {
+            return Err("not an e-mail address".to_owned());
+        }
+        let chance = Chance::system();
+        Ok(NewUser {
+            id: record.id.unwrap_or_else(|| UserId::new(NOW, &chance)),
+            email: record.email.clone(),
+            username: record.username.clone(),
+            username_key: record.username.clone(),
+            full_name: record.full_name.clone(),
+            password_hash: record.password_hash.clone().map(PasswordHash),
+            verified: record.verified,
+            disabled: record.disabled,
+            superuser: record.superuser,
+            roles: record.roles.clone(),
+            project: ProjectId::new(NOW, &chance),
+            created_at: record.created_at.unwrap_or(NOW),
+        })
+    }
+    async fn create_user(&self, account: NewAccount) -> Result<User, Failure> {
+        let new = self.prepare(&account.record).unwrap();
+        match Accounts::create_user(self, &new).await? {
+            Created::Created(user) => Ok(*user),
+            Created::EmailTaken | Created::UsernameTaken => {
+                Err(Failure::Refused { what: "taken".to_owned(), remedy: "choose another".to_owned() })
+            }
+        }
+    }
+    async fn set_disabled(&self, user: UserId, disabled: bool) -> Result<Option<User>, Failure> {
+        let mut state = self.0.lock().unwrap();
+        Ok(state.users.iter_mut().find(|row| row.id == user).map(|row| {
+            row.disabled = disabled;
+            row.clone()
+        }))
+    }
+    async fn delete_user(&self, user: UserId) -> Result<bool, Failure> {
+        let users = &mut self.0.lock().unwrap().users;
+        let before = users.len();
+        users.retain(|row| row.id != user);
+        Ok(users.len() < before)
+    }
+    async fn keys(&self) -> Result<Vec<Key>, Failure> {
+        Ok(vec![Key {
+            kid: "one".to_owned(),
+            state: "signing",
+            announced_at: NOW,
+            signs_from: Some(NOW),
+            verifies_until: None,
+        }])
+    }
+    async fn rotate_keys(&self) -> Result<Key, Failure> {
+        self.import_key("").await
+    }
+    async fn revoke_key(&self, kid: &str) -> Result<Option<Key>, Failure> {
+        Ok(self.keys().await?.into_iter().find(|key| key.kid == kid))
+    }
+    async fn import_key(&self, pem: &str) -> Result<Key, Failure> {
+        Ok(Key { kid: pem.to_owned(), state: "announced", announced_at: NOW, signs_from: None, verifies_until: None })
+    }
+    async fn export_key(&self, kid: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+        Ok((kid == "one").then(|| Zeroizing::new("PEM\n".to_owned())))
+    }
+    async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, Zeroizing<String>), Failure> {
+        let key = ApiKey {
+            id: ApiKeyId::new(NOW, &Chance::system()),
+            project: new.project,
+            user: new.user,
+            prefix: "sk_abc".to_owned(),
+            digest: [0; 32],
+            name: new.name,
+            scopes: new.scopes,
+            last_used_at: None,
+            expires_at: None,
+            deactivated_at: None,
+            created_at: NOW,
+            updated_at: NOW,
+        };
+        self.0.lock().unwrap().keys.push(key.clone());
+        Ok((key, Zeroizing::new("sk_abc_whole".to_owned())))
+    }
+    async fn deactivate_api_key(&self, key: &ApiKey) -> Result<Option<ApiKey>, Failure> {
+        Ok(Some(ApiKey { deactivated_at: Some(NOW), ..key.clone() }))
+    }
+}
+
+#[async_trait]
+impl Program for Cardboard {
+    fn serve(&self, _: Config) -> Result<(), Failure> {
+        Err(Failure::Refused { what: "served".to_owned(), remedy: String::new() })
+    }
+    async fn migrate(&self, _: &Config) -> Result<Vec<Applied>, Failure> {
+        Ok(vec![Applied { store: "accounts", number: 1, name: "users".to_owned() }])
+    }
+    async fn open(&self, _: &Config) -> Result<Box<dyn House>, Failure> {
+        Ok(Box::new(self.clone()))
+    }
+    async fn accounts(&self, _: &Config) -> Result<Arc<dyn Accounts>, Failure> {
+        Ok(Arc::new(self.clone()))
+    }
+    async fn ephemeral(&self, _: &Config) -> Result<Arc<dyn Ephemeral>, Failure> {
+        Err(store::Error::Unavailable { store: "redis", detail: "refused".to_owned() }.into())
+    }
+}
+
+impl Cardboard {
+    /// Runs what is typed, and gives what was printed and how it went.
+    fn typed(&self, typed: &str) -> (String, Result<(), Failure>) {
+        let arguments = Arguments::try_parse_from(typed.split(' ')).unwrap();
+        let mut printed = Vec::new();
+        let mut output = Output::new(&mut printed, arguments.json);
+        let command = arguments.command.unwrap_or(Command::Serve);
+        let result = dispatch(self, command, || Ok(Config::default()), &mut output);
+        (String::from_utf8(printed).unwrap(), result)
+    }
+
+    fn printed(&self, typed: &str) -> String {
+        let (printed, result) = self.typed(typed);
+        result.unwrap();
+        printed
+    }
+
+    fn json(&self, typed: &str) -> Value {
+        serde_json::from_str(&self.printed(typed)).unwrap()
+    }
+}
+
+#[test]
+fn what_can_be_typed_hangs_together() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn without_a_command_it_serves() {
+    let told = Cardboard::default().typed("signet").1.unwrap_err();
+    assert_eq!(told.to_string(), "served");
+}
+
+#[test]
+fn a_user_is_made_shown_disabled_and_deleted() {
+    let house = Cardboard::default();
+    let made = house.json("signet --json users create --email a@example.com --username ann --superuser --role editor");
+    assert_eq!(
+        (&made["superuser"], &made["verified"], &made["has_password"]),
+        (&true.into(), &false.into(), &false.into())
+    );
+    assert_eq!(house.json("signet users show ann --json")["id"], made["id"]);
+    assert_eq!(house.json("signet --json users disable a@example.com")["disabled"], true);
+    assert_eq!(house.json("signet --json users enable a@example.com")["disabled"], false);
+    assert_eq!(house.json("signet --json users delete ann")["id"], made["id"]);
+    let gone = house.typed("signet users show ann").1.unwrap_err();
+    assert_eq!((gone.exit_code(), gone.worded(false).lines().count()), (1, 2));
+    assert_eq!(
+        serde_json::from_str::<Value>(&gone.worded(true)).unwrap()["error"]["message"],
+        "there is no user \"ann\""
+    );
+}
+
+#[test]
+fn a_list_says_when_there_is_more() {
+    let house = Cardboard::default();
+    for name in ["a", "b", "c"] {
+        house.printed(&format!("signet users create --email {name}@example.com"));
+    }
+    let printed = house.printed("signet users list --limit 2");
+    let lines = printed.lines().collect::<Vec<_>>();
+    assert!(lines[0].starts_with("NUMBER  ID") && lines[2].contains("b@example.com"), "{printed}");
+    assert_eq!(lines[3], "there may be more: signet users list --limit 2 --after 2");
+    let rest = house.json("signet --json users list --after 2");
+    assert_eq!((rest.as_array().unwrap().len(), &rest[0]["number"]), (1, &3.into()));
+}
+
+#[test]
+fn a_name_cannot_command_the_terminal() {
+    let house = Cardboard::default();
+    let command =
+        Arguments::try_parse_from(["signet", "users", "create", "--email", "a@b", "--full-name", "\u{1b}[2J"]);
+    let mut printed = Vec::new();
+    let load = || Ok(Config::default());
+    dispatch(&house, command.unwrap().command.unwrap(), load, &mut Output::new(&mut printed, false)).unwrap();
+    assert!(!printed.contains(&0x1b));
+}
+
+#[test]
+fn what_is_exported_can_be_imported_and_nothing_is_lost() {
+    let (old, new) = (Cardboard::default(), Cardboard::default());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.jsonl");
+    let line = r#"{"email":"a@b","username":"ann","full_name":"Ann","password_hash":"$2b$12$x","verified":true,"disabled":true,"superuser":true,"roles":["editor"],"created_at":"2024-01-31T12:00:00+02:00"}"#;
+    std::fs::write(&file, format!("{line}\n\n{{\"email\":\"c@d\"}}\n")).unwrap();
+    assert_eq!(old.json(&format!("signet --json users import {}", file.display()))["imported"], 2);
+    assert_eq!(old.0.lock().unwrap().users[0].created_at, Timestamp::from_secs(1_706_695_200));
+
+    std::fs::write(&file, old.printed("signet users export --with-hashes")).unwrap();
+    assert_eq!(new.json(&format!("signet --json users import {}", file.display()))["imported"], 2);
+    assert_eq!(new.0.lock().unwrap().users, old.0.lock().unwrap().users);
+    assert!(!old.printed("signet users export").contains("$2b$"));
+
+    let again = new.json(&format!("signet --json users import {}", file.display()));
+    assert_eq!((&again["imported"], again["left_out"].as_array().unwrap().len()), (&0.into(), 2));
+}
+
+#[test]
+fn lines_that_cannot_be_read_are_named_and_the_rest_is_imported() {
+    let house = Cardboard::default();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.jsonl");
+    let lines = [
+        "{\"email\":\"a@b\"}",
+        "{\"email\":\"c@d\",\"disable\":true}",
+        "no",
+        "{\"email\":\"x\"}",
+        "{\"email\":\"a@b\"}",
+    ];
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let (printed, result) = house.typed(&format!("signet users import {}", file.display()));
+    assert_eq!(result.unwrap_err().exit_code(), 1);
+    let starts = [
+        "line 2: left out: unknown field `disable`",
+        "line 3: ",
+        "line 4: left out: x: not an",
+        "line 5: left out: a@b: another user has this address",
+        "1 imported, 4 left out",
+    ];
+    for (line, start) in printed.lines().zip(starts) {
+        assert!(line.starts_with(start), "{line}");
+    }
+}
+
+#[test]
+fn signing_keys_are_listed_and_exported() {
+    let house = Cardboard::default();
+    assert_eq!(house.json("signet --json keys list")[0]["state"], "signing");
+    assert_eq!(house.json("signet --json keys rotate")["signs_from"], Value::Null);
+    assert_eq!(house.printed("signet keys export one"), "PEM\n");
+    assert_eq!(house.typed("signet keys revoke two").1.unwrap_err().to_string(), "there is no signing key \"two\"");
+}
+
+#[test]
+fn an_api_key_is_shown_whole_only_once() {
+    let house = Cardboard::default();
+    let user = house.json("signet --json users create --email a@b");
+    let made = house.json("signet --json api-keys create --user a@b --name gateway --scope introspect");
+    assert_eq!((&made["full_key"], &made["project"]), (&"sk_abc_whole".into(), &user["id"]));
+    let listed = house.json("signet --json api-keys list --user a@b");
+    assert_eq!((&listed[0]["scopes"][0], listed[0].get("full_key")), (&"introspect".into(), None));
+    assert_ne!(house.json("signet --json api-keys deactivate sk_abc")["deactivated_at"], Value::Null);
+    let foreign = house.typed("signet api-keys list --user a@b --project 019a0000-0000-7000-8000-000000000000");
+    assert!(foreign.1.unwrap_err().to_string().starts_with("there is no project of this user"));
+}
+
+#[test]
+fn a_check_says_of_each_part_how_it_is() {
+    let (printed, result) = Cardboard::default().typed("signet --json check");
+    assert_eq!(result.unwrap_err().exit_code(), 1);
+    let findings: Vec<Value> = serde_json::from_str(&printed).unwrap();
+    let results =
+        findings.iter().map(|finding| (finding["part"].as_str().unwrap(), finding["result"].as_str().unwrap()));
+    assert_eq!(results.collect::<Vec<_>>(), [("settings", "ok"), ("accounts", "ok"), ("ephemeral", "failed")]);
+    assert!(findings[2]["detail"].as_str().unwrap().contains("redis is unavailable: refused; "));
+}
+
+#[test]
+fn completions_and_migrations_are_printed() {
+    let house = Cardboard::default();
+    assert!(house.printed("signet completions bash").contains("api-keys"));
+    assert_eq!(house.json("signet --json migrate")[0]["number"], 1);
+}
