@@ -1,4 +1,4 @@
-//! The command line: [`arguments`] is what can be typed, each other file one noun of it. Words results and failures for
+//! The command line: [`Arguments`] is what can be typed, each file one noun of it. Words results and failures for
 //! people and scripts; whatever changes something is asked of a [`Program`] or its [`House`]. Knows no store by name.
 
 mod api_keys;
