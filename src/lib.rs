@@ -13,7 +13,7 @@
 //! | [`ops`] | metrics, health, logs |
 //! | [`config`] | settings as written, settings as checked; the only reader of the environment |
 //! | [`app`], [`start`] | what is handed down to every operation, and how it is made from the settings |
-//! | [`cli`] | the command line |
+//! | [`cli`], [`program`] | the command line, and what stands behind it: `serve` is in [`program`] |
 //! | [`id`], [`time`], [`chance`] | names, moments and randomness, handed down so that tests can stand anywhere |
 //!
 //! # One request, from top to bottom
@@ -31,6 +31,7 @@ pub mod cli;
 pub mod config;
 pub mod id;
 pub mod ops;
+pub mod program;
 pub mod server;
 pub mod start;
 pub mod store;

@@ -39,6 +39,7 @@ async fn take(app: &App, key: String, rate: Rate) -> Result<(), Failure> {
         Ok(Allowance::Allowed) => Ok(()),
         Ok(Allowance::Limited { retry_after }) => Err(Failure::TooMany { retry_after }),
         Err(error) => {
+            app.node.metrics.limit_unchecked();
             tracing::warn!(%error, "a rate limit is not applied");
             Ok(())
         }

@@ -99,9 +99,14 @@ impl Revocations {
         self.heard.store(now.millis(), Ordering::Relaxed);
     }
 
+    /// When the store was last heard.
+    pub fn heard_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.heard.load(Ordering::Relaxed))
+    }
+
     /// How long the store has not been heard.
     pub fn silence(&self, now: Timestamp) -> Duration {
-        now.since(Timestamp::from_millis(self.heard.load(Ordering::Relaxed)))
+        now.since(self.heard_at())
     }
 
     /// How many revocations are remembered.

@@ -13,6 +13,7 @@ use moka::sync::Cache;
 use super::api_key::KnownKey;
 use crate::app::App;
 use crate::config;
+use crate::ops::metrics::Lookup;
 use crate::token::access::Verified;
 
 pub use crate::token::access::Fault;
@@ -96,6 +97,7 @@ pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
     let keys = node.keyring.keys();
     let verified = match node.seen.good.get(token) {
         Some(verified) => {
+            node.metrics.looked_up(Lookup::Hit);
             verified.check_time(now, node.issuer.leeway())?;
             match keys.by_kid(&verified.key.kid) {
                 None => return Err(Fault::UnknownKey.into()),
@@ -103,9 +105,13 @@ pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
                 Some(_) => verified,
             }
         }
-        None if node.seen.forged.contains_key(token) => return Err(Fault::BadSignature.into()),
+        None if node.seen.forged.contains_key(token) => {
+            node.metrics.looked_up(Lookup::KnownBad);
+            return Err(Fault::BadSignature.into());
+        }
         None => match node.issuer.check(token, &keys, now) {
             Ok(verified) => {
+                node.metrics.looked_up(Lookup::Miss);
                 let verified = Arc::new(verified);
                 node.seen.good.insert(token.into(), verified.clone());
                 verified

@@ -39,7 +39,7 @@ pub struct Applied {
     /// To which store.
     pub store: &'static str,
     /// Its number.
-    pub number: u32,
+    pub number: i32,
     /// Its name.
     pub name: String,
 }

@@ -43,21 +43,31 @@ impl Stores {
         &self,
         metrics: &Arc<Metrics>,
     ) -> Result<(Arc<dyn Accounts>, Arc<dyn Ephemeral>), StartError> {
-        let accounts: Arc<dyn Accounts> = match (&self.config.postgres, &self.embedded) {
+        let accounts = Metered::new(self.accounts()?, metrics.clone());
+        let ephemeral = Metered::new(self.ephemeral().await?, metrics.clone());
+        Ok((Arc::new(accounts), Arc::new(ephemeral)))
+    }
+
+    /// The store of what lasts, for the runtime that this is called on.
+    pub fn accounts(&self) -> Result<Arc<dyn Accounts>, StartError> {
+        match (&self.config.postgres, &self.embedded) {
             (Some(settings), _) => {
-                // The workers' share, and one share for what runs beside them.
+                // The workers' shares, and one share for what runs beside them.
                 let share = (settings.connections / (self.config.server.workers + 1)).max(1);
-                Arc::new(Metered::new(Arc::new(Postgres::new(settings, share)?), metrics.clone()))
+                Ok(Arc::new(Postgres::new(settings, share)?))
             }
-            (None, Some((accounts, _))) => Arc::new(Metered::new(accounts.clone(), metrics.clone())),
-            (None, None) => return Err(unopened("accounts")),
-        };
-        let ephemeral: Arc<dyn Ephemeral> = match (&self.config.redis, &self.embedded) {
-            (Some(settings), _) => Arc::new(Metered::new(Arc::new(Redis::connect(settings).await?), metrics.clone())),
-            (None, Some((_, ephemeral))) => Arc::new(Metered::new(ephemeral.clone(), metrics.clone())),
-            (None, None) => return Err(unopened("ephemeral")),
-        };
-        Ok((accounts, ephemeral))
+            (None, Some((accounts, _))) => Ok(accounts.clone()),
+            (None, None) => Err(unopened("accounts")),
+        }
+    }
+
+    /// The store of what expires, for the runtime that this is awaited on.
+    pub async fn ephemeral(&self) -> Result<Arc<dyn Ephemeral>, StartError> {
+        match (&self.config.redis, &self.embedded) {
+            (Some(settings), _) => Ok(Arc::new(Redis::connect(settings).await?)),
+            (None, Some((_, ephemeral))) => Ok(ephemeral.clone()),
+            (None, None) => Err(unopened("ephemeral")),
+        }
     }
 }
 

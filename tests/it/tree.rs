@@ -20,6 +20,8 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("token", &["store"]),
     ("mail", &[]),
     ("web", &[]),
+    ("start", &["auth", "app", "token", "store", "mail", "ops"]),
+    ("program", &["cli", "start", "server", "api", "web", "auth", "app", "token", "store", "mail", "ops"]),
     ("auth", &["token", "store", "mail", "app", "ops"]),
     ("app", &["token", "store", "mail", "auth", "ops"]),
     ("ops", &["token", "store", "mail"]),

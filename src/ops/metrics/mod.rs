@@ -35,7 +35,6 @@ const CALL: usize = 2 + HISTOGRAM;
 /// Single cells, before those of the routes.
 #[derive(Clone, Copy)]
 enum Cell {
-    InFlight,
     Connections,
     ConnectionsTotal,
     ConnectionsRefused,
@@ -43,7 +42,6 @@ enum Cell {
     VerifyMiss,
     VerifyKnownBad,
     LimitsUnchecked,
-    Panics,
     Count,
 }
 
@@ -101,26 +99,11 @@ pub struct Metrics {
     started: Timestamp,
 }
 
-/// Something that is going on until this is dropped.
-#[must_use = "it counts until it is dropped"]
-pub struct Held<'a>(&'a Bank, Cell);
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        self.0.take(self.1 as usize);
-    }
-}
-
 impl Metrics {
     /// All nought. Requests are counted by the place of their route in `routes`.
     pub fn new<S: AsRef<str>>(routes: &[S], started: Timestamp) -> Self {
         let cells = Cell::Count as usize + routes.len() * ROUTE + CALLS.len() * CALL;
         Self { bank: Bank::new(cells), routes: routes.iter().map(|route| route.as_ref().into()).collect(), started }
-    }
-
-    /// A request is being worked on, until what this gives is dropped.
-    pub fn in_flight(&self) -> Held<'_> {
-        self.hold(Cell::InFlight)
     }
 
     /// A request was answered.
@@ -131,20 +114,20 @@ impl Metrics {
         Histogram(first + STATUSES.len() + 1).observe(&self.bank, took);
     }
 
-    /// A connection is open, until what this gives is dropped.
-    pub fn connection(&self) -> Held<'_> {
+    /// A connection was opened.
+    pub fn connection_opened(&self) {
         self.count(Cell::ConnectionsTotal);
-        self.hold(Cell::Connections)
+        self.count(Cell::Connections);
+    }
+
+    /// A connection is no more.
+    pub fn connection_closed(&self) {
+        self.bank.take(Cell::Connections as usize);
     }
 
     /// A connection was turned away, because there are too many or because it could not be set up.
     pub fn connection_refused(&self) {
         self.count(Cell::ConnectionsRefused);
-    }
-
-    /// A handler panicked.
-    pub fn panicked(&self) {
-        self.count(Cell::Panics);
     }
 
     /// A token was looked up before it was verified.
@@ -217,12 +200,10 @@ impl Metrics {
             let histogram = Histogram(self.route(number) + STATUSES.len() + 1);
             took.buckets(&[("route", route)], histogram.read(&self.bank));
         }
-        page.gauge("signet_http_requests_in_flight", "Requests being worked on.").value(self.sum(Cell::InFlight));
         page.gauge("signet_connections", "Open connections.").value(self.sum(Cell::Connections));
         page.counter("signet_connections_total", "Connections accepted.").value(self.sum(Cell::ConnectionsTotal));
         page.counter("signet_connections_refused_total", "Connections turned away.")
             .value(self.sum(Cell::ConnectionsRefused));
-        page.counter("signet_panics_total", "Handlers that panicked.").value(self.sum(Cell::Panics));
         page.counter(
             "signet_limits_unchecked_total",
             "Rate limits that could not be asked, their requests let through.",
@@ -274,11 +255,6 @@ impl Metrics {
 
     fn count(&self, cell: Cell) {
         self.bank.add(cell as usize, 1);
-    }
-
-    fn hold(&self, cell: Cell) -> Held<'_> {
-        self.count(cell);
-        Held(&self.bank, cell)
     }
 
     fn sum(&self, cell: Cell) -> u64 {

@@ -129,6 +129,11 @@ impl Ring {
         }
     }
 
+    /// Until when what `key` signed can still be believed, once that is known.
+    pub fn verifies_until(&self, key: &Key, now: Timestamp, lives: &Lives) -> Option<Timestamp> {
+        key.revoked_at.or_else(|| self.superseded_at(key, now).map(|at| at + lives.retain))
+    }
+
     /// When another key began to sign in this one's place.
     fn superseded_at(&self, key: &Key, now: Timestamp) -> Option<Timestamp> {
         self.keys

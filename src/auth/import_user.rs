@@ -3,12 +3,11 @@
 //! Each row is checked as a sign-up would be, but for the password, which is not known: its hash must be one that can be checked,
 //! and is replaced at the first sign-in. A row that will not do spoils no other. Importing again adds only who is missing.
 
-use super::Failure;
 use super::identity::{BadEmail, BadUsername, Email, Username};
 use super::password::{self, Unreadable};
 use crate::app::App;
 use crate::id::{ProjectId, UserId};
-use crate::store::accounts::{Created, NewUser, PasswordHash};
+use crate::store::accounts::{NewUser, PasswordHash};
 use crate::time::Timestamp;
 
 /// A user as another system has it.
@@ -36,9 +35,9 @@ pub struct Imported {
     pub created_at: Option<Timestamp>,
 }
 
-/// Why a row was left out.
+/// Why a row will not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum LeftOut {
+pub enum Unfit {
     /// Its address.
     #[error("not an e-mail address: {0}")]
     Email(#[from] BadEmail),
@@ -48,32 +47,10 @@ pub enum LeftOut {
     /// Its hash.
     #[error("the password hash cannot be used: {0}")]
     Hash(#[from] Unreadable),
-    /// There is a user with that address.
-    #[error("there is a user with that e-mail address already")]
-    EmailTaken,
-    /// There is a user with that name.
-    #[error("there is a user with that username already")]
-    UsernameTaken,
 }
 
-/// Takes in a batch in one transaction, and says of each row in turn what became of it.
-pub async fn import_users(app: &App, batch: Vec<Imported>) -> Result<Vec<Result<UserId, LeftOut>>, Failure> {
-    let mut answers = batch.into_iter().map(|row| checked(app, row)).collect::<Vec<_>>();
-    let rows = answers.iter().filter_map(|answer| answer.as_ref().ok().cloned()).collect::<Vec<_>>();
-    let mut created = app.accounts.import_users(&rows).await?.into_iter();
-    Ok(answers
-        .drain(..)
-        .map(|answer| {
-            answer.and_then(|row| match created.next() {
-                Some(Created::Created(_)) => Ok(row.id),
-                Some(Created::UsernameTaken) => Err(LeftOut::UsernameTaken),
-                Some(Created::EmailTaken) | None => Err(LeftOut::EmailTaken),
-            })
-        })
-        .collect())
-}
-
-fn checked(app: &App, row: Imported) -> Result<NewUser, LeftOut> {
+/// Brings a row into the form that the store keeps, which takes them in by the batch.
+pub fn prepare(app: &App, row: Imported) -> Result<NewUser, Unfit> {
     let email = Email::read(&row.email)?;
     let username = row.username.as_deref().map(Username::read).transpose()?;
     let password_hash = row.password_hash.map(|hash| password::import(&hash.0)).transpose()?;

@@ -1,0 +1,58 @@
+//! The management listener's three pages, on a port that is not for the outside.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode};
+
+use crate::app::Node;
+use crate::ops::Page;
+use crate::ops::health::healthz;
+use crate::ops::logs::Logs;
+use crate::ops::metrics::{Gathered, Hashing};
+use crate::web::router::TableError;
+use crate::web::{Rejection, Request, Response, Router, Routes};
+
+/// What the pages tell of.
+#[derive(Clone)]
+pub(super) struct Told {
+    pub(super) node: Arc<Node>,
+    pub(super) logs: Arc<Logs>,
+}
+
+pub(super) fn router() -> Result<Router<Told>, TableError> {
+    let mut routes = Routes::new();
+    routes
+        .under("", |_: &Told, rejection: Rejection| Response::text(StatusCode::NOT_FOUND, rejection.to_string()))
+        .get("/healthz", "healthz", async |_: Told, _: Request| shown(healthz()))
+        .get("/readyz", "readyz", async |told: Told, _: Request| shown(told.node.readiness.readyz()))
+        .get("/metrics", "metrics", async |told: Told, _: Request| shown(metrics(&told)));
+    routes.build()
+}
+
+fn shown(page: Page) -> Response {
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Response::bytes(status, HeaderValue::from_static(page.content_type), page.body).no_store()
+}
+
+fn metrics(told: &Told) -> Page {
+    let node = &told.node;
+    let now = node.clock.now();
+    let load = node.hasher.load();
+    let gathered = Gathered {
+        hashing: Hashing {
+            waiting: load.waiting,
+            running: load.running,
+            done: load.done,
+            shed_full: load.shed_full,
+            shed_late: load.shed_late,
+            abandoned: load.abandoned,
+            waited: load.waited,
+            worked: load.worked,
+        },
+        revocations: node.revocations.len() as u64,
+        revocations_heard: Some(node.revocations.heard_at()),
+        signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
+        log_lines_lost: told.logs.lost(),
+    };
+    node.metrics.page(&gathered, &node.readiness, now)
+}

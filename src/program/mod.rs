@@ -1,0 +1,71 @@
+//! The whole program behind the command line: what `serve` runs, and what the other commands ask for.
+
+mod house;
+mod management;
+mod observer;
+mod serve;
+mod welcome;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::cli::{Applied, Failure, House, Program};
+use crate::config::Config;
+use crate::start::{self, StartError, Stores};
+use crate::store::accounts::postgres;
+use crate::store::migrations::Migration;
+use crate::store::sqlite;
+use crate::store::{Accounts, Ephemeral};
+use crate::time::Clock;
+
+/// Signet.
+pub struct Signet;
+
+#[async_trait]
+impl Program for Signet {
+    fn serve(&self, config: Config) -> Result<(), Failure> {
+        serve::serve(config)
+    }
+
+    async fn migrate(&self, config: &Config) -> Result<Vec<Applied>, Failure> {
+        let mut applied = Vec::new();
+        if let Some(settings) = &config.postgres {
+            applied.extend(told("postgres", postgres::migrate(settings).await?));
+        }
+        if config.postgres.is_none() || config.redis.is_none() {
+            let now = Clock::machine().now();
+            let done = sqlite::migrate(&config.data_dir, &config.embedded, now).map_err(StartError::from)?;
+            applied.extend(told("embedded", done));
+        }
+        Ok(applied)
+    }
+
+    async fn open(&self, config: &Config) -> Result<Box<dyn House>, Failure> {
+        let clock = Clock::machine();
+        let stores = Stores::open(config, &clock).await?;
+        Ok(Box::new(house::Opened(start::app(config.clone(), clock, &stores, &[]).await?)))
+    }
+
+    async fn accounts(&self, config: &Config) -> Result<Arc<dyn Accounts>, Failure> {
+        Ok(Stores::open(config, &Clock::machine()).await?.accounts()?)
+    }
+
+    async fn ephemeral(&self, config: &Config) -> Result<Arc<dyn Ephemeral>, Failure> {
+        let config = Config { postgres: None, ..config.clone() };
+        Ok(Stores::open(&config, &Clock::machine()).await?.ephemeral().await?)
+    }
+}
+
+fn told(store: &'static str, migrations: &[Migration]) -> impl Iterator<Item = Applied> {
+    migrations.iter().map(move |migration| Applied { store, number: migration.number, name: migration.name.to_owned() })
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => Self::Store(error),
+            error => Self::Refused { what: error.to_string(), remedy: "`signet check` tries every part".to_owned() },
+        }
+    }
+}
