@@ -2,6 +2,7 @@
 
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod signet;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,209 @@
+//! Signet itself, as its operators start it: the program, its settings in the environment, its own folder.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::{postgres, redis, wait_until};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A fleet's secret, where one is needed.
+pub(crate) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+/// How a Signet is to be started. Cheap hashing and one worker, unless a test says otherwise.
+#[derive(Clone)]
+pub(crate) struct Plan {
+    settings: Vec<(String, String)>,
+    dir: Arc<tempfile::TempDir>,
+}
+
+impl Plan {
+    /// On the embedded default, in a folder of its own.
+    pub(crate) fn embedded() -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a temporary folder"));
+        Self { settings: Vec::new(), dir }
+            .set("SIGNET_PASSWORDS__MEMORY", "64KiB")
+            .set("SIGNET_PASSWORDS__PASSES", "1")
+            .set("SIGNET_SERVER__WORKERS", "1")
+            .set("SIGNET_LIMITS__ENABLED", "false")
+    }
+
+    /// On Redis and Postgres, with a folder of its own.
+    pub(crate) fn on(redis: &redis::Server, postgres: &postgres::Server) -> Self {
+        Self::embedded()
+            .set("REDIS_URL", &redis.url())
+            .set("DATABASE_URL", &postgres.url())
+            .set("SIGNET_SECRET", SECRET)
+    }
+
+    /// Another node of the same fleet: the same settings, another folder.
+    pub(crate) fn another(&self) -> Self {
+        Self { dir: Self::embedded().dir, ..self.clone() }
+    }
+
+    pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn command(&self) -> Command {
+        let program = env!("CARGO_BIN_EXE_signet");
+        // It dies with the test, however that ends.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", program]).env_clear().current_dir(self.dir());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.env("SIGNET_DATA_DIR", self.dir().join("data")).envs(self.settings.iter().cloned());
+        command
+    }
+
+    /// Runs a command beside the server, and gives what came of it.
+    pub(crate) fn run(&self, words: &[&str], input: &str) -> Output {
+        let mut command = self.command();
+        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("setpriv starts signet: apt-get install util-linux");
+        child.stdin.take().expect("it is piped").write_all(input.as_bytes()).expect("it reads");
+        child.wait_with_output().expect("it ends")
+    }
+
+    /// Runs a command with `--json` that must succeed, and reads what it prints.
+    pub(crate) fn json(&self, words: &[&str], input: &str) -> Value {
+        let words = [&["--json"], words].concat();
+        let output = self.run(&words, input);
+        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("it prints JSON")
+    }
+
+    /// Makes a user by the command line.
+    pub(crate) fn user(&self, email: &str, password: &str, more: &[&str]) -> Value {
+        let words = [&["users", "create", "--email", email, "--password-stdin"], more].concat();
+        self.json(&words, password)
+    }
+
+    /// Starts it and waits for its line on stdout.
+    pub(crate) fn start(&self) -> Signet {
+        let mut signet = self.try_start();
+        if signet.url.is_none() {
+            signet.ended();
+            panic!("signet did not start:\n{}", signet.log());
+        }
+        signet
+    }
+
+    /// Starts it; without an address if it ended before it listened.
+    pub(crate) fn try_start(&self) -> Signet {
+        let management = free_port();
+        let mut command = self.command();
+        if !self.settings.iter().any(|(name, _)| name == "SIGNET_SERVER__LISTEN") {
+            command.env("SIGNET_SERVER__LISTEN", "127.0.0.1:0");
+        }
+        command.env("SIGNET_SERVER__MANAGEMENT", format!("127.0.0.1:{management}"));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("setpriv starts signet: apt-get install util-linux");
+        let log = Arc::new(Mutex::new(String::new()));
+        let reader = collect(child.stderr.take().expect("it is piped"), log.clone());
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("it writes text");
+        let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
+        Signet { child, url, management, log, reader: Some(reader), plan: self.clone() }
+    }
+}
+
+/// A port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+fn collect(mut from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(read @ 1..) = from.read(&mut piece) {
+            log.lock().expect("nobody panics with it").push_str(&String::from_utf8_lossy(&piece[..read]));
+        }
+    })
+}
+
+/// A running Signet. Dropping it kills it.
+pub(crate) struct Signet {
+    child: Child,
+    url: Option<String>,
+    management: u16,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+    plan: Plan,
+}
+
+impl Signet {
+    /// The address of a path.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url.as_deref().expect("it listens"))
+    }
+
+    /// The address of a page for operators.
+    pub(crate) fn ops(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.management)
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The command line beside it.
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Its log so far.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().expect("nobody panics with it").clone()
+    }
+
+    /// Where its data is.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.plan.dir().join("data")
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("it can be killed");
+        self.ended();
+    }
+
+    /// SIGTERM.
+    pub(crate) fn terminate(&self) {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is ours");
+    }
+
+    /// Waits until it has ended and all of its log is there.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let status = self.child.wait().expect("it is ours");
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("it only reads");
+        }
+        status
+    }
+
+    /// Waits until its log has `text`.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        wait_until(&format!("the log says {text:?}"), PATIENCE, || self.log().contains(text));
+    }
+}
+
+impl Drop for Signet {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
