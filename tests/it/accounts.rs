@@ -20,3 +20,17 @@ mod postgres {
 
     signet::accounts_conformance!(empty);
 }
+
+mod sqlite {
+    use signet::store::accounts::sqlite::SqliteAccounts;
+
+    use super::*;
+    use crate::support::embedded::engine;
+
+    async fn empty() -> (Arc<dyn Accounts>, tempfile::TempDir) {
+        let (engine, dir) = engine();
+        (Arc::new(SqliteAccounts::new(engine)), dir)
+    }
+
+    signet::accounts_conformance!(empty);
+}

@@ -21,6 +21,21 @@ mod redis {
     signet::ephemeral_conformance!(fixture);
 }
 
+/// A store in a file of its own.
+mod sqlite {
+    use signet::store::ephemeral::sqlite::SqliteEphemeral;
+
+    use super::*;
+    use crate::support::embedded::engine;
+
+    async fn fixture() -> (Arc<dyn Ephemeral>, tempfile::TempDir) {
+        let (engine, dir) = engine();
+        (Arc::new(SqliteEphemeral::new(engine)), dir)
+    }
+
+    signet::ephemeral_conformance!(fixture);
+}
+
 /// Forming a cluster takes seconds, so all cases share one; a prefix of its own makes each begin from an empty store, which
 /// also shows that prefixes keep stores apart.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -1,5 +1,6 @@
 //! Starters of the processes that tests need. Each dies with the test that started it.
 
+pub(crate) mod embedded;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod signet;

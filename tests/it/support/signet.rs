@@ -30,7 +30,7 @@ impl Plan {
     pub(crate) fn embedded() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         Self { settings: Vec::new(), dir }
-            .set("SIGNET_PASSWORDS__MEMORY", "64KiB")
+            .set("SIGNET_PASSWORDS__MEMORY_KIB", "64")
             .set("SIGNET_PASSWORDS__PASSES", "1")
             .set("SIGNET_SERVER__WORKERS", "1")
             .set("SIGNET_LIMITS__ENABLED", "false")
