@@ -4,6 +4,8 @@
 
 mod accounts;
 mod corpora;
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "all of it is tests")]
+
 mod ephemeral;
 mod postgres;
 mod redis;

@@ -384,9 +384,11 @@ fn port() -> u16 {
 }
 
 fn certify(dir: &Path) {
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let authority_key = KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::new([]).expect("no names");
+    // Of another name than what it signs, or OpenSSL takes that for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "an authority");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let written = authority.self_signed(&authority_key).expect("an authority");
     let key = KeyPair::generate().expect("a key");

@@ -61,6 +61,11 @@ impl Line {
         }
     }
 
+    /// Whether it can still answer. The driver takes commands for a line that has ended, and leaves them lying.
+    pub(super) fn is_open(&self) -> bool {
+        self.driver.as_ref().is_some_and(|driver| !driver.is_finished())
+    }
+
     /// Ends the line: whoever waits on it gets an error, and a [`Link`] opens the next.
     pub(super) fn end(&self) {
         if let Some(driver) = &self.driver {
@@ -101,6 +106,7 @@ impl Link {
         self.shared
             .line
             .load_full()
+            .filter(|line| line.is_open())
             .ok_or_else(|| self.shared.why.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }

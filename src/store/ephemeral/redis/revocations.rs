@@ -1,6 +1,6 @@
 //! Revocations as entries of the stream, and following them.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fred::interfaces::ClientLike;
@@ -150,32 +150,36 @@ impl Follower {
             self.stream.as_str().into(),
             behind.into(),
         ];
-        loop {
-            let kept = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-            let fresh = kept.is_none();
-            let line = match kept {
-                Some(line) => line,
-                None => Line::open(&self.settings).await.map_err(|error| from_driver(&error))?.0,
-            };
-            let read = CustomCommand::new_static("XREAD", self.stream.as_str(), true);
-            let asked = line.client.custom::<Value, _>(read, words.to_vec());
-            // Dropping the line, here as when this future is dropped, ends the connection that waits.
-            let answer = match tokio::time::timeout(patience + self.settings.timeout, asked).await {
-                Err(_) => return Err(unavailable("no answer in time".into())),
-                Ok(Err(error)) if fresh => return Err(from_driver(&error)),
-                // It broke while nobody was using it.
-                Ok(Err(_)) => continue,
-                Ok(Ok(answer)) => answer,
-            };
-            self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            return match answer {
-                Value::Null => Ok(Value::Array(Vec::new())),
-                answer => {
-                    let mut stream = Parts::of(Parts::of(answer)?.value()?)?;
-                    stream.value()?;
-                    stream.value()
-                }
-            };
+        let line = match self.kept() {
+            Some(line) => line,
+            None => Line::open(&self.settings).await.map_err(|error| from_driver(&error))?.0,
+        };
+        let read = CustomCommand::new_static("XREAD", self.stream.as_str(), true);
+        let asked = line.client.custom::<Value, _>(read, words.into());
+        // Dropping the line, here as when this future is dropped, ends the connection that waits.
+        let answer = tokio::time::timeout(patience + self.settings.timeout, asked)
+            .await
+            .map_err(|_| unavailable("no answer in time".into()))?
+            .map_err(|error| from_driver(&error))?;
+        self.idle().push(line);
+        match answer {
+            Value::Null => Ok(Value::Array(Vec::new())),
+            answer => {
+                let mut stream = Parts::of(Parts::of(answer)?.value()?)?;
+                stream.value()?;
+                stream.value()
+            }
         }
+    }
+
+    /// A line that waited before and is still open.
+    fn kept(&self) -> Option<Line> {
+        let mut idle = self.idle();
+        idle.retain(Line::is_open);
+        idle.pop()
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

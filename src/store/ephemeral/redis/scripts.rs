@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 
 use fred::clients::WithOptions;
 use fred::error::{Error as DriverError, ErrorKind};
-use fred::interfaces::{ClientLike, LuaInterface};
-use fred::types::Value;
+use fred::interfaces::ClientLike;
 use fred::types::config::Options;
 use fred::types::scripts::Script;
+use fred::types::{CustomCommand, Value};
 
 use super::line::{Line, Link};
 use crate::store::{Error, Result};
@@ -75,15 +75,21 @@ impl Runner {
         let mut tries = 0;
         loop {
             tries += 1;
-            let mut all = Vec::with_capacity(args.len() + 2);
-            all.push(Value::from(self.deadline()));
-            all.push(Value::from(now.millis()));
-            all.extend_from_slice(&args);
-            let client = self.client(&line, self.timeout.saturating_sub(began.elapsed()));
-            let answer: std::result::Result<Value, DriverError> = match script.lua() {
-                Some(lua) if !known => client.eval(lua.clone(), keys.clone(), all).await,
-                _ => client.evalsha(script.sha1().clone(), keys.clone(), all).await,
+            let (command, what) = match script.lua() {
+                Some(lua) if !known => ("EVAL", lua.clone()),
+                _ => ("EVALSHA", script.sha1().clone()),
             };
+            let mut words = Vec::with_capacity(args.len() + keys.len() + 4);
+            words.extend([Value::from(what), Value::from(keys.len() as i64)]);
+            words.extend(keys.iter().map(|key| Value::from(key.as_str())));
+            words.extend([Value::from(self.deadline()), Value::from(now.millis())]);
+            words.extend_from_slice(&args);
+            // Not the driver's own `evalsha`: it is not implemented for a client with options, and called through one it
+            // leaves the options, the time-out among them, behind.
+            let slot = keys.first().map_or("", String::as_str);
+            let command = CustomCommand::new_static(command, slot, false);
+            let client = self.client(&line, self.timeout.saturating_sub(began.elapsed()));
+            let answer = client.custom::<Value, _>(command, words).await;
             match answer {
                 Ok(value) => return Ok(value),
                 Err(error) if tries <= 3 && error.details().starts_with("NOSCRIPT") => known = false,

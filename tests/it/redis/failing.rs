@@ -1,0 +1,180 @@
+//! A Redis that is frozen, killed, full or emptied.
+
+use signet::store::ephemeral::{Claim, Cursor, Revocation, Target};
+
+use super::*;
+use crate::support::redis::Server;
+
+const SOON: Duration = Duration::from_secs(2);
+
+#[tokio::test]
+async fn a_frozen_redis_is_told_in_time_and_back_by_itself() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    for number in 0..100 {
+        open(&store, &session(number)).await;
+    }
+    server.freeze();
+    let began = Instant::now();
+    let answers =
+        futures_util::future::join_all((0..100).map(|number| store.present(presented(number, 0), START))).await;
+    assert!(began.elapsed() < Duration::from_millis(700), "told after {:?}", began.elapsed());
+    answers.iter().for_each(|answer| assert_unavailable(answer.as_ref().unwrap_err()));
+
+    // Whoever comes later does not even wait. This goes on until the callers above are long gone.
+    while began.elapsed() < Duration::from_millis(1500) {
+        let asked = Instant::now();
+        assert_unavailable(&store.present(presented(0, 0), START).await.unwrap_err());
+        assert!(asked.elapsed() < Duration::from_millis(100), "queued for {:?}", asked.elapsed());
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    server.thaw();
+    let (_, took) = until_available(SOON, async || store.session(user(0), session(0).id, START).await).await;
+    println!("back {took:?} after the thaw");
+    for number in 0..100 {
+        assert_eq!(counter(&store, number).await, Some(0), "a command came to be done after its caller had gone");
+    }
+    rotate(&store, 0, 0).await;
+}
+
+#[tokio::test]
+async fn a_frozen_redis_holds_up_no_follower_for_ever() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let revocation = Revocation { target: Target::Session(session(1).id), until: START + HOUR };
+    store.revoke(&revocation, START).await.unwrap();
+    let (_, place) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    let patience = Duration::from_millis(300);
+    assert_eq!(store.follow(&place, patience).await.unwrap().0, []);
+
+    let following = store.follow(&place, patience);
+    let freezing = async {
+        while !server.cli(&["CLIENT", "LIST"]).contains("flags=b") {
+            tokio::task::yield_now().await;
+        }
+        server.freeze();
+        Instant::now()
+    };
+    let (answer, frozen) = tokio::join!(following, freezing);
+    assert_unavailable(&answer.unwrap_err());
+    assert!(frozen.elapsed() < Duration::from_millis(1000), "held up {:?}", frozen.elapsed());
+    assert_unavailable(&store.follow(&place, patience).await.unwrap_err());
+    server.thaw();
+    until_available(SOON, async || store.revoke(&revocation, START).await).await;
+    assert_eq!(store.follow(&place, patience).await.unwrap().0[0], revocation);
+}
+
+#[tokio::test]
+async fn a_killed_redis_is_back_by_itself() {
+    let mut server = Server::options().durable().start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    open(&store, &session(1)).await;
+    rotate(&store, 1, 0).await;
+    let (_, place) = store.follow(&Cursor::start(), Duration::from_millis(10)).await.unwrap();
+    for _ in 0..3 {
+        server.kill();
+        for _ in 0..10 {
+            let asked = Instant::now();
+            assert_unavailable(&store.present(presented(1, 0), START).await.unwrap_err());
+            assert!(asked.elapsed() < Duration::from_millis(200), "told after {:?}", asked.elapsed());
+        }
+        server.restart();
+        let (answer, took) = until_available(SOON, async || store.present(presented(1, 0), START).await).await;
+        println!("back {took:?} after it was up");
+        assert!(matches!(answer, Rotation::Repeated(session) if session.counter == 1));
+        store.follow(&place, Duration::from_millis(10)).await.unwrap();
+    }
+    rotate(&store, 1, 1).await;
+}
+
+#[tokio::test]
+async fn a_full_redis_refuses_and_breaks_nothing() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let claim = Claim {
+        subject: "subject".into(),
+        purpose: "code",
+        id: String::new(),
+        digest: [1; 32],
+        payload: vec![7],
+        tries: 5,
+        expires_at: START + HOUR,
+    };
+    open(&store, &session(1)).await;
+    store.put_claim(&claim, START).await.unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    let redeem = |digest| signet::store::ephemeral::Redeem {
+        subject: &claim.subject,
+        purpose: claim.purpose,
+        id: &claim.id,
+        digest,
+        daily_tries: 9,
+    };
+    let errors = [
+        store.present(presented(1, 0), START).await.map(drop).unwrap_err(),
+        store.open_session(&session(2), START).await.map(drop).unwrap_err(),
+        store.redeem(redeem([1; 32]), START).await.map(drop).unwrap_err(),
+        store.redeem(redeem([2; 32]), START).await.map(drop).unwrap_err(),
+        store.put_claim(&claim, START).await.unwrap_err(),
+        store.revoke(&Revocation { target: Target::Ring, until: START }, START).await.unwrap_err(),
+        store.check().await.map(drop).unwrap_err(),
+    ];
+    for error in errors {
+        assert_unavailable(&error);
+        assert!(error.to_string().contains("OOM"), "{error}");
+    }
+    assert_eq!(counter(&store, 1).await, Some(0), "reading goes on");
+
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    rotate(&store, 1, 0).await;
+    let redeemed = store.redeem(redeem([1; 32]), START).await.unwrap();
+    assert_eq!(redeemed, signet::store::ephemeral::Redemption::Redeemed(vec![7]));
+}
+
+#[tokio::test]
+async fn an_emptied_redis_revives_nothing() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    assert_eq!(store.floor(START).await.unwrap(), START);
+    store.swap_ring(0, b"sealed", START).await.unwrap();
+    open(&store, &session(1)).await;
+    let (_, place) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+
+    // While a follower waits, too.
+    let (waited, ()) = tokio::join!(store.follow(&place, Duration::from_millis(500)), async {
+        while !server.cli(&["CLIENT", "LIST"]).contains("flags=b") {
+            tokio::task::yield_now().await;
+        }
+        server.cli(&["FLUSHALL"]);
+    });
+    let (seen, same) = waited.unwrap();
+    assert_eq!((seen, &same), (vec![], &place));
+
+    assert_eq!(store.present(presented(1, 0), START).await.unwrap(), Rotation::Absent);
+    assert_eq!(store.sessions(user(1), START).await.unwrap(), []);
+    assert!(store.ring().await.unwrap().is_none());
+    let targets = |seen: Vec<Revocation>| seen.into_iter().map(|seen| seen.target).collect::<Vec<_>>();
+    let (seen, nowhere) = store.follow(&place, Duration::from_millis(500)).await.unwrap();
+    assert_eq!(targets(seen), [Target::Floor, Target::Ring], "both are to be read again");
+    assert_eq!(nowhere, Cursor::start());
+
+    assert_eq!(store.floor(START + HOUR).await.unwrap(), START + HOUR, "the floor has risen");
+    store.revoke(&Revocation { target: Target::Session(session(1).id), until: START }, START).await.unwrap();
+    let fresh = [Target::Floor, Target::Session(session(1).id)];
+    let (seen, _) = store.follow(&nowhere, Duration::from_millis(500)).await.unwrap();
+    assert_eq!(targets(seen), fresh);
+    // A follower that slept through it all is told as well.
+    let (seen, _) = store.follow(&place, Duration::from_millis(500)).await.unwrap();
+    assert_eq!(targets(seen), [&[Target::Floor, Target::Ring], fresh.as_slice()].concat());
+}
+
+#[tokio::test]
+async fn forgotten_scripts_are_brought_along() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    open(&store, &session(1)).await;
+    for counter in 0..3 {
+        server.cli(&["SCRIPT", "FLUSH"]);
+        rotate(&store, 1, counter).await;
+    }
+}

@@ -1,0 +1,153 @@
+//! What stands in Redis: names, slots, lifetimes, and how many round trips it took.
+
+use signet::store::ephemeral::{Claim, Limit, Redeem, Target, Which};
+
+use super::*;
+use crate::support::redis::Server;
+
+#[tokio::test]
+async fn every_key_is_tagged_and_all_but_the_fleets_expire() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let claim = Claim {
+        subject: user(1).to_string(),
+        purpose: "code",
+        id: String::new(),
+        digest: [1; 32],
+        payload: vec![],
+        tries: 5,
+        expires_at: START + HOUR,
+    };
+    let redeem = Redeem { subject: &claim.subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9 };
+    store.floor(START).await.unwrap();
+    store.swap_ring(0, b"sealed", START).await.unwrap();
+    store.end_sessions(user(1), Which::All, Some(START), START + HOUR, START).await.unwrap();
+    store.open_session(&session(1), START).await.unwrap();
+    rotate(&store, 1, 0).await;
+    store.put_claim(&claim, START).await.unwrap();
+    store.redeem(redeem, START).await.unwrap();
+    store.take("sign-in", Limit { burst: 5, per: HOUR }, START).await.unwrap();
+    store.check().await.unwrap();
+
+    let keys = server.cli(&["KEYS", "*"]);
+    let (mut users, mut fleets, mut others) = (0, 0, 0);
+    for key in keys.lines() {
+        let (tag, what) = key.strip_prefix("signet:{").and_then(|rest| rest.split_once("}:")).unwrap();
+        let ttl: i64 = server.cli(&["PTTL", key]).parse().unwrap();
+        match tag {
+            "fleet" if what != "check" => {
+                fleets += 1;
+                assert_eq!(ttl, -1, "{key}");
+            }
+            _ => {
+                users += usize::from(tag == user(1).to_string());
+                others += usize::from(tag != user(1).to_string());
+                assert!(ttl > 0 && ttl < 25 * 3_600_000, "{key} lives {ttl} ms");
+            }
+        }
+    }
+    // Session, index, mark, claim, day; ring, floor, stream and its name; the limit, and the key written by the check.
+    assert_eq!((users, fleets, others), (5, 4, 2), "{keys}");
+}
+
+#[tokio::test]
+async fn what_is_over_leaves_the_index_and_the_store() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let of_one = |number: u128| Session { user: user(1), ..session(number) };
+    for number in 1..=6 {
+        open(&store, &of_one(number)).await;
+    }
+    let index = format!("signet:{{{}}}:i", user(1));
+    let left = || {
+        let sessions = server.cli(&["KEYS", "*:s:*"]).lines().filter(|line| !line.is_empty()).count();
+        (server.cli(&["ZCARD", &index]).parse::<usize>().unwrap(), sessions)
+    };
+    assert_eq!(left(), (6, 6));
+    store.end_sessions(user(1), Which::One(session(1).id), None, START, START).await.unwrap();
+    assert_eq!(left(), (5, 5));
+    for (counter, rotated) in [(0, true), (1, true), (0, false)] {
+        let answer = store.present(Presented { user: user(1), ..presented(2, counter) }, START).await.unwrap();
+        assert_eq!(matches!(answer, Rotation::Rotated(_)), rotated);
+    }
+    assert_eq!(left(), (4, 4), "reuse takes it away too");
+    store.end_sessions(user(1), Which::Others(session(3).id), None, START, START).await.unwrap();
+    assert_eq!(left(), (1, 1));
+    let later = START + HOUR;
+    open(&store, &Session { opened_at: later, used_at: later, rotated_at: later, ..of_one(7) }).await;
+    assert_eq!(left(), (1, 2), "the expired one has left the index, its record awaits its TTL");
+    store.end_sessions(user(1), Which::All, None, START, later).await.unwrap();
+    assert_eq!(left().0, 0);
+}
+
+#[tokio::test]
+async fn an_operation_is_one_round_trip() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let subject = user(1).to_string();
+    let redeem = Redeem { subject: &subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9 };
+    let limit = Limit { burst: 5, per: HOUR };
+    let scripts = || -> u32 {
+        let stats = server.cli(&["INFO", "commandstats"]);
+        let calls = |name: &str| {
+            let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{name}:calls=")));
+            line.map_or(0, |line| line.split(',').next().unwrap().parse().unwrap())
+        };
+        calls("evalsha") + calls("eval")
+    };
+    // The first call of all learns the server's time, and the first of each script brings the script along.
+    open(&store, &session(1)).await;
+    rotate(&store, 1, 0).await;
+    store.redeem(redeem, START).await.unwrap();
+    store.take("key", limit, START).await.unwrap();
+    store.end_sessions(user(1), Which::One(session(1).id), None, START, START).await.unwrap();
+
+    let mut before = scripts();
+    let mut trips = || {
+        let now = scripts();
+        std::mem::replace(&mut before, now).abs_diff(now)
+    };
+    open(&store, &session(2)).await;
+    assert_eq!(trips(), 1);
+    rotate(&store, 2, 0).await;
+    assert_eq!(trips(), 1);
+    store.redeem(redeem, START).await.unwrap();
+    assert_eq!(trips(), 1);
+    store.take("key", limit, START).await.unwrap();
+    assert_eq!(trips(), 1);
+    store.end_sessions(user(2), Which::One(session(2).id), None, START, START).await.unwrap();
+    assert_eq!(trips(), 3, "ended, published, buried");
+}
+
+#[tokio::test]
+async fn a_follower_does_not_wait_behind_what_was_lost() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let revoked = |number: u128| signet::store::ephemeral::Revocation {
+        target: Target::Session(session(number).id),
+        until: START + HOUR,
+    };
+    let targets =
+        |seen: Vec<signet::store::ephemeral::Revocation>| seen.into_iter().map(|seen| seen.target).collect::<Vec<_>>();
+    let start = signet::store::ephemeral::Cursor::start();
+    for number in 1..=2 {
+        store.revoke(&revoked(number), START).await.unwrap();
+    }
+    // A failover to a replica that was behind, as the stream sees it.
+    server.cli(&["COPY", "signet:{fleet}:revocations", "behind"]);
+    store.revoke(&revoked(3), START + HOUR).await.unwrap();
+    let (_, place) = store.follow(&start, Duration::ZERO).await.unwrap();
+    assert_eq!(server.cli(&["COPY", "behind", "signet:{fleet}:revocations", "REPLACE"]), "1");
+    store.revoke(&revoked(4), START).await.unwrap();
+    let (seen, place) = store.follow(&place, Duration::from_secs(5)).await.unwrap();
+    let again = [1, 2, 4].map(|number| revoked(number).target);
+    assert_eq!(targets(seen), [&[Target::Floor, Target::Ring], again.as_slice()].concat());
+    assert_eq!(store.follow(&place, Duration::ZERO).await.unwrap().0, []);
+
+    // New ids can also have passed the place before anybody looks.
+    server.cli(&["COPY", "behind", "signet:{fleet}:revocations", "REPLACE"]);
+    store.revoke(&revoked(5), START + HOUR).await.unwrap();
+    let (seen, _) = store.follow(&place, Duration::from_secs(5)).await.unwrap();
+    let again = [1, 2, 5].map(|number| revoked(number).target);
+    assert_eq!(targets(seen), [&[Target::Floor, Target::Ring], again.as_slice()].concat());
+}

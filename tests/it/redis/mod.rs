@@ -1,0 +1,86 @@
+//! What is true of Redis alone: its keys, and what becomes of a node when Redis is refused, frozen, full, flushed or failed over.
+
+mod connecting;
+mod failing;
+mod failover;
+mod keys;
+
+use std::time::{Duration, Instant};
+
+use signet::id::{SessionId, UserId};
+use signet::store::ephemeral::redis::Redis;
+use signet::store::ephemeral::{Opened, Presented, Rotation, Session};
+use signet::store::{Ephemeral, Error, Result};
+use signet::time::Timestamp;
+use uuid::Uuid;
+
+const START: Timestamp = Timestamp::from_secs(2_000_000_000);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn user(number: u128) -> UserId {
+    UserId(Uuid::from_u128(0xa11ce << 64 | number))
+}
+
+/// That user's one session.
+fn session(number: u128) -> Session {
+    Session {
+        id: SessionId(Uuid::from_u128(0x5e55 << 64 | number)),
+        user: user(number),
+        counter: 0,
+        opened_at: START,
+        used_at: START,
+        rotated_at: START,
+        idle: HOUR,
+        ends_at: START + HOUR * 24,
+        dialect: "native".into(),
+        address: "192.0.2.1".into(),
+        agent: "agent".into(),
+        profile: "{}".into(),
+    }
+}
+
+fn presented(number: u128, counter: u64) -> Presented {
+    Presented {
+        user: user(number),
+        session: session(number).id,
+        counter,
+        rotate: true,
+        grace: Duration::from_secs(10),
+        floor: Timestamp::default(),
+        remember_until: START + HOUR,
+    }
+}
+
+async fn open(store: &Redis, session: &Session) {
+    assert_eq!(store.open_session(session, Timestamp::default()).await.unwrap(), Opened::Opened);
+}
+
+/// How long an answer takes to be one again: until then it must be `Unavailable`, and in time.
+async fn until_available<T>(patience: Duration, mut call: impl AsyncFnMut() -> Result<T>) -> (T, Duration) {
+    let began = Instant::now();
+    loop {
+        let asked = Instant::now();
+        match call().await {
+            Ok(answer) => return (answer, began.elapsed()),
+            Err(error) => assert_unavailable(&error),
+        }
+        assert!(asked.elapsed() < Duration::from_millis(700), "an error took {:?}", asked.elapsed());
+        assert!(began.elapsed() < patience, "not within {patience:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[track_caller]
+fn assert_unavailable(error: &Error) {
+    assert!(matches!(error, Error::Unavailable { .. }), "{error}");
+}
+
+async fn counter(store: &Redis, number: u128) -> Option<u64> {
+    let found = store.session(user(number), session(number).id, START).await.unwrap();
+    found.map(|session| session.counter)
+}
+
+async fn rotate(store: &Redis, number: u128, counter: u64) {
+    let answer = store.present(presented(number, counter), START).await.unwrap();
+    assert!(matches!(answer, Rotation::Rotated(_)), "{answer:?}");
+}
