@@ -286,6 +286,9 @@ pub trait Ephemeral: Send + Sync + 'static {
 
     /// The revocations after `from`, oldest first and none twice, with the place after them: at most a thousand at once,
     /// at once if there are any, and otherwise after waiting up to `patience` for one. Each caller has its own place.
+    ///
+    /// A store that finds that it has lost what was before `from` says [`Target::Floor`] and [`Target::Ring`], since both
+    /// may be lost too, and starts over with the oldest there is: in that one case some come twice.
     async fn follow(&self, from: &Cursor, patience: Duration) -> Result<(Vec<Revocation>, Cursor)>;
 
     /// Forgets revocations published before `before` (all of whose tokens have expired); followers lose nothing newer.

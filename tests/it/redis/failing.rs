@@ -1,6 +1,6 @@
 //! A Redis that is frozen, killed, full or emptied.
 
-use signet::store::ephemeral::{Claim, Cursor, Revocation, Target};
+use signet::store::ephemeral::{Claim, Cursor, Revocation, Target, Which};
 
 use super::*;
 use crate::support::redis::Server;
@@ -129,6 +129,63 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
     rotate(&store, 1, 0).await;
     let redeemed = store.redeem(redeem([1; 32]), START).await.unwrap();
     assert_eq!(redeemed, signet::store::ephemeral::Redemption::Redeemed(vec![7]));
+}
+
+#[tokio::test]
+async fn what_could_not_be_published_is_published_by_the_next_try() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    for number in 1..=3 {
+        open(&store, &session(number)).await;
+    }
+    for counter in 0..2 {
+        rotate(&store, 1, counter).await;
+    }
+    let one = Which::One(session(2).id);
+    let end = async |which, number| store.end_sessions(user(number), which, None, START + HOUR, START).await;
+    // Something that nobody here has written stands where the stream should be.
+    server.cli(&["SET", "signet:{fleet}:revocations", "odd"]);
+    let reused = async || store.present(presented(1, 0), START).await;
+    for _ in 0..2 {
+        let errors = [reused().await.map(drop), end(one, 2).await.map(drop), end(Which::All, 3).await.map(drop)];
+        for error in errors {
+            assert!(matches!(error, Err(Error::Corrupt { .. })), "{error:?}");
+        }
+    }
+    // None of them can be refreshed meanwhile, whichever of its tokens is tried.
+    for number in 1..=3 {
+        assert_eq!(counter(&store, number).await, None);
+    }
+    assert!(store.present(presented(1, 2), START).await.is_err());
+    for number in 2..=3 {
+        assert_eq!(store.present(presented(number, 0), START).await.unwrap(), Rotation::Absent);
+    }
+
+    server.cli(&["DEL", "signet:{fleet}:revocations"]);
+    assert_eq!(store.present(presented(1, 2), START).await.unwrap(), Rotation::Reused);
+    assert_eq!(end(one, 2).await.unwrap(), 1);
+    assert_eq!(end(Which::All, 3).await.unwrap(), 1);
+    let (seen, _) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    let targets: Vec<_> = seen.into_iter().map(|seen| seen.target).collect();
+    let user = Target::User { user: user(3), before: START };
+    assert_eq!(targets, [Target::Session(session(1).id), Target::Session(session(2).id), user]);
+    assert_eq!(reused().await.unwrap(), Rotation::Absent);
+    assert_eq!(server.cli(&["KEYS", "*:s:*"]), "");
+}
+
+#[tokio::test]
+async fn an_ending_reaches_tokens_made_by_a_clock_that_is_ahead() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let ahead = Duration::from_secs(3);
+    open(&store, &session(1)).await;
+    store.present(presented(1, 0), START + ahead).await.unwrap();
+    // The second presentation gets the same successor, and new access tokens, later still.
+    let again = store.present(presented(1, 0), START + ahead * 2).await.unwrap();
+    assert!(matches!(again, Rotation::Repeated(_)), "{again:?}");
+    store.end_sessions(user(1), Which::All, None, START + HOUR, START).await.unwrap();
+    let (seen, _) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    assert_eq!(seen[0].target, Target::User { user: user(1), before: START + ahead * 2 });
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! What is true of Redis alone: its keys, and what becomes of a node when Redis is refused, frozen, full, flushed or failed over.
+//! What is true of Redis alone: its keys, and what becomes of a node when Redis is refused, frozen, full, flushed or
+//! failed over.
 
 mod connecting;
 mod failing;

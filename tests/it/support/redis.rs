@@ -369,8 +369,8 @@ fn spawn(program: &str, words: &[impl AsRef<OsStr>]) -> Child {
         .expect("setpriv is part of util-linux")
 }
 
-/// A port that was free a moment ago, below those that the system gives to connections: so a server can come back on it. Ten
-/// thousand above it is the cluster's bus.
+/// A port that was free a moment ago, below those that the system gives to connections: so a server can come back on
+/// it. Ten thousand above it is the cluster's bus.
 fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {

@@ -1,8 +1,8 @@
 //! Connections: a [`Line`] is one of the driver's clients and the task that drives it, a [`Link`] a line that is opened
 //! again whenever it ends. Knows nothing of what is sent.
 //!
-//! The driver can reconnect by itself, but then it keeps what was in flight and sends it again, and keeps what was asked meanwhile
-//! and sends it late. Both are wrong here: a code may be redeemed by a command whose answer was lost, and must
+//! The driver can reconnect by itself, but then it keeps what was in flight and sends it again, and keeps what was asked
+//! meanwhile and sends it late. Both are wrong here: a code may be redeemed by a command whose answer was lost, and must
 //! not be tried again behind the caller's back; and a caller is to be told within its time, so that what it asked must
 //! not happen after it. So a client gets no reconnection policy: when its connection breaks, everything in flight fails
 //! at once, the client is thrown away, and until the next one is up every call fails without being queued.
@@ -10,8 +10,9 @@
 //! One connection answers in order, so a command that was not answered in time has everything behind it late too: such
 //! a line is ended. That is how a frozen server, or one that vanished without a word, is told from a busy one.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use fred::clients::Client;
@@ -28,6 +29,10 @@ const AGAIN: Duration = Duration::from_millis(100);
 pub(super) struct Line {
     pub(super) client: Client,
     driver: Option<AbortHandle>,
+    began: Instant,
+    /// The server's clock minus ours, as last heard; of a cluster's servers, the one that is furthest ahead. Belongs to the
+    /// line, since the next one may lead to another server.
+    ahead: AtomicI64,
 }
 
 type Driver = JoinHandle<Result<(), Error>>;
@@ -36,8 +41,10 @@ impl Line {
     /// Opens a line, and gives the task that lasts as long as it is open.
     pub(super) async fn open(settings: &Settings) -> Result<(Self, Driver), Error> {
         let config = settings.driver.clone();
-        let client = Client::new(config, Some(settings.performance()), Some(settings.connection()), None);
-        let mut line = Self { client: client.clone(), driver: None };
+        let client = Client::new(config, None, Some(settings.connection()), None);
+        // Before the server has been heard everything is late, and the first answer tells its time.
+        let ahead = AtomicI64::new(i64::MIN / 2);
+        let mut line = Self { client: client.clone(), driver: None, began: Instant::now(), ahead };
         let mut driver = None;
         let connected = async {
             // In this order, so that the news of the connection is listened for before there can be any.
@@ -59,6 +66,18 @@ impl Line {
             Some(driver) => Ok((line, driver)),
             None => Err(Error::new(ErrorKind::Unknown, "connected to nothing")),
         }
+    }
+
+    /// By the server's clock, when a caller of that patience will have gone: twice as long from now, since clocks were
+    /// compared through a round trip.
+    pub(super) fn deadline(&self, patience: Duration) -> i64 {
+        let ours = self.began.elapsed() + patience * 2;
+        self.ahead.load(Ordering::Relaxed) + ours.as_millis() as i64
+    }
+
+    /// Hears the server's time.
+    pub(super) fn hear(&self, server_now: i64) {
+        self.ahead.fetch_max(server_now - self.began.elapsed().as_millis() as i64, Ordering::Relaxed);
     }
 
     /// Whether it can still answer. The driver takes commands for a line that has ended, and leaves them lying.

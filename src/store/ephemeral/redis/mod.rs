@@ -1,19 +1,20 @@
 //! What expires, in Redis: standalone, behind Sentinel, or a Cluster.
 //!
-//! Each method is one script in one slot, one round trip; ending and reuse are a second one, since revocations are in
+//! Each method is one script in one slot, one round trip; ending and reuse take a second one, since revocations are in
 //! the fleet's slot, and a third that tidies up. Everything in flight shares one connection and is pipelined. Knows
 //! nothing of tokens, nor of what a profile says.
 //!
 //! **Failover.** Replication is asynchronous and WAIT is not used: it would cost a round trip more on each refresh and
-//! still promise nothing. A server that dies may take the last moments of acknowledged writes with it. A rotation lost so is
-//! healed by [`present`](Ephemeral::present) (a token *ahead* of the store is in force). A session opened in those
-//! moments is absent: sign in again. A session ended in those moments comes back, until whoever ended it does so
-//! again; its access tokens stay revoked on all nodes that had read the revocation. What must not come back (a
-//! disabled user, a changed password) is a column of the user's row.
+//! still promise nothing. A server that dies may take the last moments of acknowledged writes with it. A rotation lost
+//! so is healed by [`present`](Ephemeral::present) (a token *ahead* of the store is in force). A session opened in those
+//! moments is absent: sign in again. A session ended in those moments comes back, until whoever ended it does so again;
+//! its access tokens stay revoked on all nodes that had read the revocation. What must not come back (a disabled user, a
+//! changed password) is a column of the user's row. Until a Cluster has promoted a replica in the place of a dead
+//! master, all of it is unavailable, not one slot in three: the driver takes a cluster whole or not at all.
 //!
-//! **Frozen, full, gone.** Every call ends within the time-out, or at once where there is no connection; what cannot be done
-//! is [`Error::Unavailable`](crate::store::Error::Unavailable) and has not been done half: a script's first write is the one that a full memory
-//! refuses.
+//! **Frozen, full, gone.** Every call ends within the time-out, or at once where there is no connection. What cannot be
+//! done is [`Unavailable`](crate::store::Error::Unavailable) and is never done by half: a script's first write is the
+//! one that a full memory refuses.
 
 mod keys;
 mod line;
@@ -345,13 +346,15 @@ fn warnings_of(node: &Server, info: &str) -> Vec<String> {
     match setting("maxmemory_policy") {
         Some("noeviction") => {}
         Some(policy) => warnings.push(format!(
-            "Redis at {node} has maxmemory-policy {policy}: short of memory it drops sessions and revocations; set noeviction"
+            "Redis at {node} has maxmemory-policy {policy}: short of memory it drops sessions and revocations; \
+             set noeviction"
         )),
         None => warnings.push(format!("Redis at {node} does not tell its maxmemory-policy; it should be noeviction")),
     }
     if setting("role") == Some("master") && setting("aof_enabled") == Some("0") {
         warnings.push(format!(
-            "Redis at {node} has no append-only file: after a crash it is as it was at its last snapshot, ended sessions included; set appendonly yes"
+            "Redis at {node} has no append-only file: after a crash it is as it was at its last snapshot, \
+             ended sessions included; set appendonly yes"
         ));
     }
     warnings

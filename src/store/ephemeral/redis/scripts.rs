@@ -7,7 +7,6 @@
 //! `present`), and costs a code or one of a limit's tickets otherwise.
 
 use std::sync::LazyLock;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use fred::clients::WithOptions;
@@ -50,15 +49,11 @@ scripts! {
 pub(super) struct Runner {
     link: Link,
     timeout: Duration,
-    began: Instant,
-    /// The server's clock minus ours, as last heard; of a cluster's servers, the one that is furthest ahead.
-    ahead: AtomicI64,
 }
 
 impl Runner {
     pub(super) fn new(link: Link, timeout: Duration) -> Self {
-        // Before the server has been heard everything is late, and the first answer tells its time.
-        Self { link, timeout, began: Instant::now(), ahead: AtomicI64::new(i64::MIN / 2) }
+        Self { link, timeout }
     }
 
     /// Runs a script on keys that share a slot. `now` is the caller's, not the server's.
@@ -82,7 +77,7 @@ impl Runner {
             let mut words = Vec::with_capacity(args.len() + keys.len() + 4);
             words.extend([Value::from(what), Value::from(keys.len() as i64)]);
             words.extend(keys.iter().map(|key| Value::from(key.as_str())));
-            words.extend([Value::from(self.deadline()), Value::from(now.millis())]);
+            words.extend([Value::from(line.deadline(self.timeout)), Value::from(now.millis())]);
             words.extend_from_slice(&args);
             // Not the driver's own `evalsha`: it is not implemented for a client with options, and called through one it
             // leaves the options, the time-out among them, behind.
@@ -94,7 +89,7 @@ impl Runner {
                 Ok(value) => return Ok(value),
                 Err(error) if tries <= 3 && error.details().starts_with("NOSCRIPT") => known = false,
                 Err(error) => match late(&error) {
-                    Some(server_now) if tries <= 3 => self.hear(server_now),
+                    Some(server_now) if tries <= 3 => line.hear(server_now),
                     _ => return Err(self.failed(&line, error)),
                 },
             }
@@ -113,17 +108,6 @@ impl Runner {
     fn client(&self, line: &Line, timeout: Duration) -> WithOptions<fred::clients::Client> {
         let timeout = Some(timeout.max(Duration::from_millis(1)));
         line.client.with_options(&Options { timeout, fail_fast: true, ..Options::default() })
-    }
-
-    /// By the server's clock, when the caller will have gone: twice its patience from now, since clocks were compared
-    /// through a round trip.
-    fn deadline(&self) -> i64 {
-        let ours = self.began.elapsed() + self.timeout * 2;
-        self.ahead.load(Ordering::Relaxed) + ours.as_millis() as i64
-    }
-
-    fn hear(&self, server_now: i64) {
-        self.ahead.fetch_max(server_now - self.began.elapsed().as_millis() as i64, Ordering::Relaxed);
     }
 
     fn failed(&self, line: &Line, error: DriverError) -> Error {

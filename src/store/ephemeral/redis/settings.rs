@@ -4,8 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use fred::types::config::{
-    ClusterDiscoveryPolicy, Config as DriverConfig, ConnectionConfig, PerformanceConfig, ServerConfig, TcpConfig,
-    TlsConfig, TlsConnector,
+    ClusterDiscoveryPolicy, Config as DriverConfig, ConnectionConfig, ServerConfig, TcpConfig, TlsConfig, TlsConnector,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -68,8 +67,9 @@ impl Settings {
 
     pub(super) fn connection(&self) -> ConnectionConfig {
         ConnectionConfig {
-            connection_timeout: self.timeout,
-            internal_command_timeout: self.timeout,
+            // Nobody waits for a connection, but a frozen server must be tried again soon after it goes on.
+            connection_timeout: self.timeout * 2,
+            internal_command_timeout: self.timeout * 2,
             // Counts the first sending and each redirection. A command whose connection broke is not sent again: that would
             // take a reconnection policy, and the client is given none.
             max_command_attempts: 4,
@@ -80,10 +80,6 @@ impl Settings {
             // -READONLY, -LOADING and -CLUSTERDOWN end a connection, and the next one looks for the right node.
             ..ConnectionConfig::default()
         }
-    }
-
-    pub(super) fn performance(&self) -> PerformanceConfig {
-        PerformanceConfig::default()
     }
 }
 

@@ -1,6 +1,7 @@
 -- KEYS: index, what stands before the id in a session's key, mark. ARGV: deadline, now, which, session id, valid_after.
--- Ends the sessions but leaves their records, marked: only once their revocations are published does bury.lua take them
--- away, so that a caller whose publishing failed finds them again. Answers the last moment at which tokens were made in any of them, and their ids.
+-- Ends the sessions but leaves their records, marked: only once their revocations are published does bury.lua take
+-- them away, so that a caller whose publishing failed finds them again. Answers the last moment at which tokens were
+-- made in any of them, and their ids.
 if ARGV[5] ~= '' then
   local mark = tonumber(redis.call('HGET', KEYS[3], 'v') or ARGV[5])
   redis.call('HSET', KEYS[3], 'v', string.format('%.0f', math.max(mark, tonumber(ARGV[5]))), 'u', now + 600000)

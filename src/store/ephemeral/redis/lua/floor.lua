@@ -1,5 +1,5 @@
--- KEYS: floor, revocations, born. ARGV: deadline, now. A store without a floor is new, or has lost all: its followers hear of the
--- new one, and the stream is never empty from then on, so that its loss can be told from its never having been.
+-- KEYS: floor, revocations, born. ARGV: deadline, now. A store without a floor is new, or has lost all: its followers
+-- hear of the new one, and from then on there is a stream, so that its loss can be told from its never having been.
 local floor = redis.call('GET', KEYS[1])
 if floor then
   return floor

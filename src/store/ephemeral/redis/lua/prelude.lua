@@ -8,8 +8,8 @@ if server_now > tonumber(ARGV[1]) then
 end
 local now = tonumber(ARGV[2])
 
--- What has expired is told from `now`; the server's own expiry only tidies up, and is late by a minute, by which the clocks of
--- a fleet may differ.
+-- What has expired is told from `now`; the server's own expiry only tidies up, and is late by a minute, by which the
+-- clocks of a fleet may differ.
 local function tidy(key, expires_at)
   redis.call('PEXPIRE', key, math.max(expires_at - now, 0) + 60000)
 end
