@@ -29,7 +29,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Answered;
-use super::wire::{Left, Pulse, Version, Wire};
+use super::wire::{Beat, Left, Pulse, Version, Wire};
 use super::worker::{Phase, Worker};
 
 /// For how long a client may put one more question when the server stops.
@@ -110,13 +110,8 @@ where
     let service = {
         let (worker, pulse) = (worker.clone(), pulse.clone());
         service_fn(move |request| {
-            let beat = pulse.begin();
-            let answering = answer(worker.clone(), request, peer, version);
-            async move {
-                let answer = answering.await;
-                drop(beat);
-                Ok::<_, Infallible>(answer)
-            }
+            let answering = answer(worker.clone(), request, peer, version, pulse.begin());
+            async { Ok::<_, Infallible>(answering.await) }
         })
     };
     let end = match version {
@@ -134,6 +129,7 @@ async fn answer<C: Clone + 'static>(
     request: Request<Incoming>,
     peer: SocketAddr,
     version: Version,
+    beat: Beat,
 ) -> Response<Full<Bytes>> {
     let started = Instant::now();
     let request = worker.intake.admit(request, peer);
@@ -147,6 +143,7 @@ async fn answer<C: Clone + 'static>(
     } else {
         answering.await
     };
+    let ended = Instant::now();
     worker.observer.answered(&Answered {
         worker: worker.index,
         route: exchange.route,
@@ -155,12 +152,13 @@ async fn answer<C: Clone + 'static>(
         id: &id,
         client,
         response: &exchange.response,
-        elapsed: started.elapsed(),
+        elapsed: ended - started,
     });
     let mut answer = Response::from(exchange.response);
     if version == Version::One && (exchange.last || worker.phase() != Phase::Serving) {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    beat.end(ended);
     answer
 }
 

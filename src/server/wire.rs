@@ -28,8 +28,10 @@ pub(super) struct Pulse {
     version: Version,
     /// Requests whose answer is not ready.
     in_flight: Cell<usize>,
-    /// Since when a head has been arriving; none: no byte of the next one has. HTTP/2 has frames of many kinds, so there
-    /// bytes tell nothing, and a connection without a request is idle whatever it sends.
+    /// A head has begun to arrive. HTTP/2 has frames of many kinds, so there bytes tell nothing, and a connection without a
+    /// request is idle whatever it sends.
+    head_begun: Cell<bool>,
+    /// Since when; known only for a head that did not arrive in one piece.
     head_since: Cell<Option<Instant>>,
     /// When the last request was answered, or the connection made.
     idle_since: Cell<Instant>,
@@ -43,6 +45,7 @@ impl Pulse {
         Self {
             version,
             in_flight: Cell::new(0),
+            head_begun: Cell::new(false),
             head_since: Cell::new((version == Version::One).then_some(accepted)),
             idle_since: Cell::new(accepted),
             ended: Cell::new(false),
@@ -52,13 +55,14 @@ impl Pulse {
     /// A request's head is complete.
     pub(super) fn begin(self: &Rc<Self>) -> Beat {
         self.in_flight.set(self.in_flight.get() + 1);
+        self.head_begun.set(false);
         self.head_since.set(None);
-        Beat(self.clone())
+        Beat { pulse: self.clone(), ended: None }
     }
 
     fn bytes_came(&self) {
-        if self.version == Version::One && !self.busy() && self.head_since.get().is_none() {
-            self.head_since.set(Some(Instant::now()));
+        if self.version == Version::One && !self.busy() {
+            self.head_begun.set(true);
         }
     }
 
@@ -66,7 +70,12 @@ impl Pulse {
         self.in_flight.get() > 0
     }
 
+    /// Since when a head has been arriving. Asked when HTTP has read all there was, so that the clock is not read for the
+    /// many heads that arrive whole.
     pub(super) fn head_since(&self) -> Option<Instant> {
+        if self.head_begun.get() && self.head_since.get().is_none() {
+            self.head_since.set(Some(Instant::now()));
+        }
         self.head_since.get()
     }
 
@@ -76,12 +85,22 @@ impl Pulse {
 }
 
 /// One request in flight; dropped when its answer is ready, or nobody waits for it any more.
-pub(super) struct Beat(Rc<Pulse>);
+pub(super) struct Beat {
+    pulse: Rc<Pulse>,
+    ended: Option<Instant>,
+}
+
+impl Beat {
+    /// The answer is ready, at a time that is known already.
+    pub(super) fn end(mut self, now: Instant) {
+        self.ended = Some(now);
+    }
+}
 
 impl Drop for Beat {
     fn drop(&mut self) {
-        self.0.in_flight.set(self.0.in_flight.get() - 1);
-        self.0.idle_since.set(Instant::now());
+        self.pulse.in_flight.set(self.pulse.in_flight.get() - 1);
+        self.pulse.idle_since.set(self.ended.unwrap_or_else(Instant::now));
     }
 }
 

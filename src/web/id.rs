@@ -1,9 +1,8 @@
 //! The name one request goes by, in its answer and in the log. Says nothing of who asked.
 
 use std::cell::Cell;
-use std::fmt::{self, Write};
+use std::fmt;
 
-use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::chance::Chance;
@@ -13,6 +12,9 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Longer ones are not taken over: they end up in every log line.
 const LONGEST: usize = 128;
+
+/// Those made here: the worker's name, a dash, the count.
+const LENGTH: usize = 16 + 1 + 8;
 
 /// The name one request goes by.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,14 +49,17 @@ impl fmt::Debug for RequestId {
 /// An id need not be secret, only never the same twice, so it is a random name for the worker and a count: drawing sixteen
 /// random bytes for each request would cost more than routing it.
 pub struct RequestIds {
-    worker: u64,
-    next: Cell<u64>,
+    /// The worker's name, and room for the count.
+    shape: [u8; LENGTH],
+    next: Cell<u32>,
 }
 
 impl RequestIds {
     /// Ids that nobody else makes.
     pub fn new(chance: &Chance) -> Self {
-        Self { worker: u64::from_be_bytes(chance.bytes()), next: Cell::new(0) }
+        let mut shape = [b'-'; LENGTH];
+        hex(&chance.bytes::<8>(), &mut shape[..16]);
+        Self { shape, next: Cell::new(0) }
     }
 
     /// The id that the client or a proxy gave the request, if it is fit to be logged and echoed; otherwise a new one.
@@ -68,10 +73,17 @@ impl RequestIds {
     fn make(&self) -> RequestId {
         let count = self.next.get();
         self.next.set(count.wrapping_add(1));
-        let mut text = BytesMut::with_capacity(32);
-        let _ = write!(text, "{:016x}-{count:08x}", self.worker);
-        let text: Bytes = text.freeze();
-        RequestId(HeaderValue::from_maybe_shared(text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+        let mut text = self.shape;
+        hex(&count.to_be_bytes(), &mut text[17..]);
+        RequestId(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+    }
+}
+
+fn hex(bytes: &[u8], into: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (byte, pair) in bytes.iter().zip(into.chunks_exact_mut(2)) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
@@ -105,6 +117,10 @@ mod tests {
         for _ in 0..100 {
             assert!(seen.insert(one.make().as_str().to_owned()));
             assert!(seen.insert(other.make().as_str().to_owned()));
+        }
+        for id in seen {
+            assert_eq!(id.len(), LENGTH);
+            assert!(id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()), "{id}");
         }
     }
 }

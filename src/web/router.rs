@@ -12,6 +12,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 
 use http::header::{ALLOW, CONTENT_LENGTH};
 use http::{HeaderValue, Method, StatusCode, Version};
@@ -307,11 +308,17 @@ impl<C: 'static> Router<C> {
             return word(Some(&route.wording), &kept, Rejection::Internal);
         };
         // A handler that has panicked is not polled again and everything it held is dropped, so nothing half-done is seen.
-        let caught = std::future::poll_fn(|to| {
+        let mut caught = pin!(std::future::poll_fn(|to| {
             catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(to)))
-                .map_or(std::task::Poll::Ready(None), |poll| poll.map(Some))
-        });
-        match tokio::time::timeout(after, pin!(caught)).await {
+                .map_or(Poll::Ready(None), |poll| poll.map(Some))
+        }));
+        // Most handlers on the hot path wait for nothing, and a timer costs more than they do.
+        let at_once = std::future::poll_fn(|to| Poll::Ready(caught.as_mut().poll(to))).await;
+        let answered = match at_once {
+            Poll::Ready(answered) => Ok(answered),
+            Poll::Pending => tokio::time::timeout(after, caught).await,
+        };
+        match answered {
             Ok(Some(response)) => response,
             Ok(None) => word(Some(&route.wording), &kept, Rejection::Internal),
             Err(_) => word(Some(&route.wording), &kept, Rejection::Timeout { after }),
