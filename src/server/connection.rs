@@ -109,10 +109,7 @@ where
     let wire = TokioIo::new(Wire::new(stream, bytes, pulse.clone(), left.clone()));
     let service = {
         let (worker, pulse) = (worker.clone(), pulse.clone());
-        service_fn(move |request| {
-            let answering = answer(worker.clone(), request, peer, version, pulse.begin());
-            async { Ok::<_, Infallible>(answering.await) }
-        })
+        service_fn(move |request| answer(worker.clone(), request, peer, version, pulse.begin()))
     };
     let end = match version {
         Version::One => drive(worker, &pulse, version, worker.protocols.one.serve_connection(wire, service)).await,
@@ -124,42 +121,47 @@ where
 }
 
 /// From a request off the wire to the answer for it.
-async fn answer<C: Clone + 'static>(
+///
+/// No `async fn`, so that the request is with its handler before the future is moved to where it waits.
+fn answer<C: Clone + 'static>(
     worker: Rc<Worker<C>>,
     request: Request<Incoming>,
     peer: SocketAddr,
     version: Version,
     beat: Beat,
-) -> Response<Full<Bytes>> {
+) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> {
     let started = Instant::now();
     let request = worker.intake.admit(request, peer);
     let (id, method, client) = (request.id().clone(), request.method().clone(), request.client());
-    let answering = worker.router.answer(worker.context.clone(), request);
-    // A span costs about as much as verifying a signature is worth, so it is there for those who look closely; what is
-    // logged of every failure has the id without it.
-    let exchange = if tracing::enabled!(tracing::Level::DEBUG) {
-        let span = tracing::debug_span!("request", %id, %method);
-        tracing::Instrument::instrument(answering, span).await
-    } else {
-        answering.await
-    };
-    let ended = Instant::now();
-    worker.observer.answered(&Answered {
-        worker: worker.index,
-        route: exchange.route,
-        name: worker.router.names()[exchange.route],
-        method: &method,
-        id: &id,
-        client,
-        response: &exchange.response,
-        elapsed: ended - started,
-    });
-    let mut answer = Response::from(exchange.response);
-    if version == Version::One && (exchange.last || worker.phase() != Phase::Serving) {
-        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    let begun = worker.router.begin(worker.context.clone(), request);
+    async move {
+        let answering = begun.finish();
+        // With a span each request allocates and is entered at every poll, so there is one only for those who look closely;
+        // the observer is told the id of every failure without it.
+        let exchange = if tracing::enabled!(tracing::Level::DEBUG) {
+            let span = tracing::debug_span!("request", %id, %method);
+            tracing::Instrument::instrument(answering, span).await
+        } else {
+            answering.await
+        };
+        let ended = Instant::now();
+        worker.observer.answered(&Answered {
+            worker: worker.index,
+            route: exchange.route,
+            name: worker.router.names()[exchange.route],
+            method: &method,
+            id: &id,
+            client,
+            response: &exchange.response,
+            elapsed: ended - started,
+        });
+        let mut answer = Response::from(exchange.response);
+        if version == Version::One && (exchange.last || worker.phase() != Phase::Serving) {
+            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        beat.end(ended);
+        Ok(answer)
     }
-    beat.end(ended);
-    answer
 }
 
 /// How a connection ended.

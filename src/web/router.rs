@@ -13,14 +13,16 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use http::header::{ALLOW, CONTENT_LENGTH};
 use http::{HeaderValue, Method, StatusCode, Version};
 
-use super::cors::Cors;
+use super::body::Rest;
+use super::cors::{Cors, Grant};
 use super::id::X_REQUEST_ID;
 use super::rejection::Rejection;
-use super::request::{Request, decode_segment};
+use super::request::{Bounds, Request, decode_segment};
 use super::response::{Answer, Response};
 
 type Answering = Pin<Box<dyn Future<Output = Response>>>;
@@ -230,44 +232,40 @@ impl<C: 'static> Router<C> {
         &self.names
     }
 
-    /// Answers one request. Never panics, whatever the handler does, and always comes back in the time that requests have.
-    pub async fn answer(&self, context: C, mut request: Request) -> Exchange
+    /// Hands a request to its handler, as far as that goes without waiting.
+    pub fn begin(&self, context: C, mut request: Request) -> Begun<C>
     where
         C: Clone,
     {
         let id = request.id().value().clone();
-        let (rest, limit) = (request.rest(), request.bounds().max_body);
+        let (rest, bounds) = (request.rest(), request.bounds());
         let one = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
         let grant = self.cors.grant(request.headers());
-        let (route, mut response) = match self.find(&mut request) {
-            Found::Route(route) => (route.index, self.run(route, context, request).await),
+        let (route, course) = match self.find(&mut request) {
+            Found::Route(route) => {
+                let (wording, kept) = (route.wording.clone(), context.clone());
+                let course = match catch_unwind(AssertUnwindSafe(|| (route.handler)(context, request))) {
+                    Ok(answering) => Course::Runs { answering, wording, context: kept },
+                    Err(_) => Course::Over(word(Some(&wording), &kept, Rejection::Internal)),
+                };
+                (route.index, course)
+            }
             Found::Options(methods) => {
                 let mut response = Response::empty(StatusCode::NO_CONTENT).header(ALLOW, methods.clone());
                 if let Some(grant) = &grant {
                     grant.add_to_options(response.headers_mut(), methods);
                 }
-                (0, response)
+                (0, Course::Over(response))
             }
             Found::OtherMethods(allow) => {
                 let rejection = Rejection::MethodNotAllowed { allow: allow.clone() };
                 let wording = self.wording(request.path());
-                (0, word(wording, &context, rejection).header(ALLOW, allow.clone()))
+                (0, Course::Over(word(wording, &context, rejection).header(ALLOW, allow.clone())))
             }
-            Found::Nothing => (0, word(self.wording(request.path()), &context, Rejection::NotFound)),
+            Found::Nothing => (0, Course::Over(word(self.wording(request.path()), &context, Rejection::NotFound))),
         };
-        if head {
-            // RFC 9110, 9.3.2: the fields that GET would have sent, `Content-Length` with them. HTTP/2 sends what it is given.
-            let length = HeaderValue::from(response.content().len());
-            response = response.header(CONTENT_LENGTH, length).body("");
-        }
-        if let Some(grant) = grant {
-            grant.add_to(response.headers_mut());
-        }
-        response.headers_mut().insert(X_REQUEST_ID, id);
-        // The client must learn that this was the last request here before it sends another, not by the reset after.
-        let last = one && !rest.is_empty() && !rest.is_spent(limit).await;
-        Exchange { route, response, last }
+        Begun { route, course, id, rest, bounds, one, head, grant }
     }
 
     fn find(&self, request: &mut Request) -> Found<'_, C> {
@@ -298,39 +296,71 @@ impl<C: 'static> Router<C> {
         Found::Route(route)
     }
 
-    async fn run(&self, route: &Route<C>, context: C, request: Request) -> Response
-    where
-        C: Clone,
-    {
-        let after = request.bounds().request_timeout;
-        let kept = context.clone();
-        let Ok(mut answering) = catch_unwind(AssertUnwindSafe(|| (route.handler)(context, request))) else {
-            return word(Some(&route.wording), &kept, Rejection::Internal);
-        };
-        // A handler that has panicked is not polled again and everything it held is dropped, so nothing half-done is seen.
-        let mut caught = pin!(std::future::poll_fn(|to| {
-            catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(to)))
-                .map_or(Poll::Ready(None), |poll| poll.map(Some))
-        }));
-        // Most handlers on the hot path wait for nothing, and a timer costs more than they do.
-        let at_once = std::future::poll_fn(|to| Poll::Ready(caught.as_mut().poll(to))).await;
-        let answered = match at_once {
-            Poll::Ready(answered) => Ok(answered),
-            Poll::Pending => tokio::time::timeout(after, caught).await,
-        };
-        match answered {
-            Ok(Some(response)) => response,
-            Ok(None) => word(Some(&route.wording), &kept, Rejection::Internal),
-            Err(_) => word(Some(&route.wording), &kept, Rejection::Timeout { after }),
-        }
-    }
-
     /// The wording of the longest prefix that the path is under.
     fn wording(&self, path: &str) -> Option<&Wording<C>> {
         let under =
             |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.wordings.iter().find(|(prefix, _)| prefix.is_empty() || under(prefix)).map(|(_, wording)| wording)
     }
+}
+
+/// A request that its handler has got.
+///
+/// Apart from [`Router::begin`], because what waits for an answer is moved a few times on its way to where it waits: the request
+/// itself must not be part of that.
+pub struct Begun<C> {
+    route: usize,
+    course: Course<C>,
+    id: HeaderValue,
+    rest: Rest,
+    bounds: Bounds,
+    one: bool,
+    head: bool,
+    grant: Option<Grant>,
+}
+
+enum Course<C> {
+    Runs { answering: Answering, wording: Wording<C>, context: C },
+    Over(Response),
+}
+
+impl<C: 'static> Begun<C> {
+    /// Waits for the answer. Never panics, whatever the handler does, and always comes back in the time that requests have.
+    pub async fn finish(self) -> Exchange {
+        let mut response = match self.course {
+            Course::Over(response) => response,
+            Course::Runs { answering, wording, context } => match run(answering, self.bounds.request_timeout).await {
+                Ok(response) => response,
+                Err(rejection) => word(Some(&wording), &context, rejection),
+            },
+        };
+        if self.head {
+            // RFC 9110, 9.3.2: the fields that GET would have sent, `Content-Length` with them. HTTP/2 sends what it is given.
+            let length = HeaderValue::from(response.content().len());
+            response = response.header(CONTENT_LENGTH, length).body("");
+        }
+        if let Some(grant) = self.grant {
+            grant.add_to(response.headers_mut());
+        }
+        response.headers_mut().insert(X_REQUEST_ID, self.id);
+        // The client must learn that this was the last request here before it sends another, not by the reset after.
+        let last = self.one && !self.rest.is_empty() && !self.rest.is_spent(self.bounds.max_body).await;
+        Exchange { route: self.route, response, last }
+    }
+}
+
+async fn run(mut answering: Answering, after: Duration) -> Result<Response, Rejection> {
+    // A handler that has panicked is not polled again and everything it held is dropped, so nothing half-done is seen.
+    let mut caught = pin!(std::future::poll_fn(|to| {
+        catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(to))).map_or(Poll::Ready(None), |poll| poll.map(Some))
+    }));
+    // Most handlers on the hot path wait for nothing, and a timer costs more than they do.
+    let at_once = std::future::poll_fn(|to| Poll::Ready(caught.as_mut().poll(to))).await;
+    let answered = match at_once {
+        Poll::Ready(answered) => Ok(answered),
+        Poll::Pending => tokio::time::timeout(after, caught).await,
+    };
+    answered.map_err(|_| Rejection::Timeout { after })?.ok_or(Rejection::Internal)
 }
 
 impl<C> fmt::Debug for Router<C> {
