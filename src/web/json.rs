@@ -1,6 +1,6 @@
 //! JSON bodies: what is wrong with one is said as far as it can be found, not up to the first fault.
 //!
-//! A good body is read once, straight into its type. Only where that fails is it read again, by [`super::fields`], to
+//! A good body is read once, straight into its type. Only where that fails is it read again, by `fields`, to
 //! name every fault; that costs more, so it is bounded. Knows nothing of what fields mean.
 
 use serde::de::Deserialize;

@@ -4,7 +4,7 @@
 //! Ignorant of tokens, users and stores, of the listeners that bring requests here, and of how a dialect words a
 //! rejection: whoever adds routes brings a function that does.
 //!
-//! Reading order: [`router`] (from a request to an answer), [`request`], [`json`] and [`pairs`] (bodies), [`response`].
+//! Reading order: [`routes`] (what is served), [`router`] (from a request to an answer), [`request`], [`json`] and [`pairs`] (bodies), [`response`].
 
 mod body;
 pub mod client;
@@ -18,6 +18,7 @@ pub mod rejection;
 pub mod request;
 pub mod response;
 pub mod router;
+pub mod routes;
 
 pub use client::Proxies;
 pub use id::{RequestId, RequestIds};
@@ -25,4 +26,5 @@ pub use pairs::Pairs;
 pub use rejection::{Expected, Fault, Place, Rejection, Step, Trouble};
 pub use request::{Bounds, Intake, Request};
 pub use response::{Answer, Response};
-pub use router::{Exchange, Router, Routes};
+pub use router::{Begun, Exchange, Router};
+pub use routes::{Routes, TableError, UNROUTED, Under};

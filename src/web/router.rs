@@ -1,17 +1,14 @@
-//! From a request to an answer: a table of routes, and the wording of what no handler gets to see.
+//! From a request to an answer: finds the route, runs its handler in bounds of time and panic, and adds what all answers have.
 //!
-//! A dialect adds its routes [under a prefix](Routes::under) together with the function that words its rejections; unknown
-//! paths, wrong methods, panics and time-outs go through that function too. Built once and shared by all workers. Knows
-//! nothing of the context that it hands to the handlers.
+//! What no handler gets to see or finish (unknown paths, wrong methods, panics, time-outs) is worded by the function of the
+//! prefix it happened under.
 //!
 //! Paths are cut at `/` as they were sent and only then decoded: `%2f` is never a separator, `//` is never `/`. One
 //! slash at the end may be there or not.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -23,196 +20,15 @@ use super::cors::{Cors, Grant};
 use super::id::X_REQUEST_ID;
 use super::rejection::Rejection;
 use super::request::{Bounds, Request, decode_segment};
-use super::response::{Answer, Response};
-
-type Answering = Pin<Box<dyn Future<Output = Response>>>;
-type Handler<C> = Box<dyn Fn(C, Request) -> Answering + Send + Sync>;
-type Wording<C> = Arc<dyn Fn(&C, Rejection) -> Response + Send + Sync>;
-
-/// What requests are counted by that reached no route.
-pub const UNROUTED: &str = "unrouted";
-
-/// The table of contents while it is being written.
-pub struct Routes<C> {
-    paths: BTreeMap<String, Path<C>>,
-    names: Vec<&'static str>,
-    /// Longest prefix first; of equal ones the first that was added.
-    wordings: Vec<(String, Wording<C>)>,
-    cors: Cors,
-    twice: Option<String>,
-}
-
-struct Path<C> {
-    routes: Vec<Route<C>>,
-    /// The methods, as `Allow` lists them; made when the table is complete.
-    allow: HeaderValue,
-}
-
-struct Route<C> {
-    method: Method,
-    index: usize,
-    handler: Handler<C>,
-    wording: Wording<C>,
-}
-
-/// Why a table of routes will not do.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TableError {
-    /// Two routes would answer the same requests.
-    #[error("the route {route} is there twice: two APIs cannot share a prefix on which they have a path in common")]
-    Twice {
-        /// Method and path.
-        route: String,
-    },
-    /// A path cannot be matched, or not beside another.
-    #[error("the path {path} cannot be routed: {detail}")]
-    Path {
-        /// The path.
-        path: String,
-        /// What is wrong with it.
-        detail: String,
-    },
-}
-
-impl<C: 'static> Default for Routes<C> {
-    fn default() -> Self {
-        Self { paths: BTreeMap::new(), names: vec![UNROUTED], wordings: Vec::new(), cors: Cors::default(), twice: None }
-    }
-}
-
-impl<C: 'static> Routes<C> {
-    /// No routes.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// From which origins browsers may call; `*` for all.
-    pub fn cors(&mut self, origins: &[String]) -> &mut Self {
-        self.cors = Cors::new(origins);
-        self
-    }
-
-    /// Begins the routes under a prefix (empty: all paths), with the function that words what goes wrong there.
-    pub fn under<W>(&mut self, prefix: &str, wording: W) -> Under<'_, C>
-    where
-        W: Fn(&C, Rejection) -> Response + Send + Sync + 'static,
-    {
-        let prefix = prefix.trim_end_matches('/').to_owned();
-        let wording: Wording<C> = Arc::new(wording);
-        let at = self.wordings.partition_point(|(known, _)| known.len() >= prefix.len());
-        self.wordings.insert(at, (prefix.clone(), wording.clone()));
-        Under { routes: self, prefix, wording }
-    }
-
-    /// Completes the table.
-    ///
-    /// # Errors
-    /// [`TableError`] if two routes would answer the same requests, or a path cannot be matched.
-    pub fn build(self) -> Result<Router<C>, TableError> {
-        if let Some(route) = self.twice {
-            return Err(TableError::Twice { route });
-        }
-        let mut paths = matchit::Router::new();
-        for (path, mut entry) in self.paths {
-            entry.allow = allow(&entry.routes);
-            let inserted = paths.insert(path.clone(), entry);
-            inserted.map_err(|error| TableError::Path { path, detail: error.to_string() })?;
-        }
-        Ok(Router { paths, names: self.names, wordings: self.wordings, cors: self.cors })
-    }
-}
-
-fn allow<C>(routes: &[Route<C>]) -> HeaderValue {
-    let mut methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).chain(["OPTIONS"]).collect();
-    if methods.contains(&"GET") {
-        methods.push("HEAD");
-    }
-    methods.sort_unstable();
-    methods.dedup();
-    HeaderValue::from_str(&methods.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
-}
-
-/// The routes under one prefix, while they are being written.
-pub struct Under<'r, C> {
-    routes: &'r mut Routes<C>,
-    prefix: String,
-    wording: Wording<C>,
-}
-
-macro_rules! method {
-    ($(#[$doc:meta])* $name:ident, $method:ident) => {
-        $(#[$doc])*
-        #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
-        pub fn $name<H, F>(self, path: &str, name: &'static str, handler: H) -> Self
-        where
-            H: Fn(C, Request) -> F + Send + Sync + 'static,
-            F: Future<Output: Answer> + 'static,
-        {
-            self.on(Method::$method, path, name, handler)
-        }
-    };
-}
-
-impl<C: 'static> Under<'_, C> {
-    method!(
-        /// Answers GET, and HEAD where it has no route of its own.
-        get, GET
-    );
-    method!(
-        /// Answers HEAD.
-        head, HEAD
-    );
-    method!(
-        /// Answers POST.
-        post, POST
-    );
-    method!(
-        /// Answers PUT.
-        put, PUT
-    );
-    method!(
-        /// Answers PATCH.
-        patch, PATCH
-    );
-    method!(
-        /// Answers DELETE.
-        delete, DELETE
-    );
-
-    /// Answers `method` on `path` (`/sessions/{id}`); `name` is what the route is counted by.
-    #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
-    pub fn on<H, F>(self, method: Method, path: &str, name: &'static str, handler: H) -> Self
-    where
-        H: Fn(C, Request) -> F + Send + Sync + 'static,
-        F: Future<Output: Answer> + 'static,
-    {
-        let path = format!("{}{path}", self.prefix);
-        let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { "/".to_owned() };
-        let names = &mut self.routes.names;
-        let index = names.iter().position(|known| *known == name).unwrap_or_else(|| {
-            names.push(name);
-            names.len() - 1
-        });
-        let handler: Handler<C> = Box::new(move |context, request| {
-            let answering = handler(context, request);
-            Box::pin(async move { answering.await.answer() })
-        });
-        let entry = self.routes.paths.entry(path.clone());
-        let entry = entry.or_insert_with(|| Path { routes: Vec::new(), allow: HeaderValue::from_static("") });
-        if entry.routes.iter().any(|route| route.method == method) {
-            self.routes.twice.get_or_insert(format!("{method} {path}"));
-        }
-        entry.routes.push(Route { method, index, handler, wording: self.wording.clone() });
-        self
-    }
-}
+use super::response::Response;
+use super::routes::{Answering, Path, Route, Wording};
 
 /// The complete table of routes.
 pub struct Router<C> {
-    paths: matchit::Router<Path<C>>,
-    names: Vec<&'static str>,
-    wordings: Vec<(String, Wording<C>)>,
-    cors: Cors,
+    pub(super) paths: matchit::Router<Path<C>>,
+    pub(super) names: Vec<&'static str>,
+    pub(super) wordings: Vec<(String, Wording<C>)>,
+    pub(super) cors: Cors,
 }
 
 /// An answer, and the route that gave it.
@@ -227,7 +43,7 @@ pub struct Exchange {
 }
 
 impl<C: 'static> Router<C> {
-    /// What requests are counted by: one name a route, and [`UNROUTED`] first.
+    /// What requests are counted by: one name a route, and [`UNROUTED`](super::UNROUTED) first.
     pub fn names(&self) -> &[&'static str] {
         &self.names
     }
@@ -391,40 +207,7 @@ fn word<C>(wording: Option<&Wording<C>>, context: &C, rejection: Rejection) -> R
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn word_it((): &(), rejection: Rejection) -> Response {
-        Response::text(StatusCode::NOT_FOUND, rejection.to_string())
-    }
-
-    async fn ok((): (), _: Request) -> Response {
-        Response::empty(StatusCode::OK)
-    }
-
-    #[test]
-    fn two_routes_for_the_same_requests_are_refused() {
-        let mut routes = Routes::new();
-        routes.under("/auth", word_it).get("/me", "one.me", ok).post("/me", "one.change", ok);
-        routes.under("", word_it).get("/auth/me/", "other.me", ok);
-        assert_eq!(routes.build().unwrap_err(), TableError::Twice { route: "GET /auth/me".into() });
-    }
-
-    #[test]
-    fn paths_that_cannot_be_told_apart_are_refused() {
-        let mut routes = Routes::new();
-        routes.under("", word_it).get("/users/{id}", "user", ok).get("/users/{name}", "user.by_name", ok);
-        assert!(matches!(routes.build(), Err(TableError::Path { .. })));
-    }
-
-    #[test]
-    fn routes_of_one_name_are_counted_together() {
-        let mut routes = Routes::new();
-        routes
-            .under("", word_it)
-            .post("/logout", "logout", ok)
-            .post("/authorized/logout", "logout", ok)
-            .get("/", "root", ok);
-        assert_eq!(routes.build().unwrap().names(), [UNROUTED, "logout", "root"]);
-    }
+    use crate::web::Routes;
 
     #[test]
     fn the_longest_prefix_words_what_is_nobodys() {
