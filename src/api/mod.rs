@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::open_session::Door;
 use crate::config::{Config, Dialect};
-use crate::web::router::TableError;
+use crate::web::TableError;
 use crate::web::{Rejection, Request, Router, Routes};
 
 /// The table of contents of everything that is served, as the settings have it.

@@ -9,7 +9,7 @@ use crate::ops::Page;
 use crate::ops::health::healthz;
 use crate::ops::logs::Logs;
 use crate::ops::metrics::{Gathered, Hashing};
-use crate::web::router::TableError;
+use crate::web::TableError;
 use crate::web::{Rejection, Request, Response, Router, Routes};
 
 /// What the pages tell of.

@@ -78,8 +78,8 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretFileError> {
 /// Written whole under another name and then linked to its own, which fails where there is one by now.
 fn make(data_dir: &Path, path: &Path, chance: &Chance) -> std::io::Result<()> {
     std::fs::create_dir_all(data_dir)?;
-    let fresh = data_dir.join(format!("{NAME}.{}", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    let fresh = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(chance.bytes())));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     let bytes = Zeroizing::new(chance.bytes::<32>());
     writeln!(file, "{}", *Zeroizing::new(STANDARD.encode(*bytes)))?;
     file.sync_all()?;

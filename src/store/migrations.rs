@@ -64,6 +64,18 @@ pub fn pending<'a>(store: &'static str, known: &'a [Migration], recorded: &[Reco
     Ok(&known[recorded.len()..])
 }
 
+/// Whether the schema has every step that this program knows. Steps that it does not know yet are no fault in a program that
+/// runs already: it is the old half of a rolling upgrade. Only a start refuses them, by [`pending`].
+pub fn sufficient(store: &'static str, known: &[Migration], recorded: &[Recorded]) -> Result<()> {
+    match pending(store, known, &recorded[..recorded.len().min(known.len())])? {
+        [] => Ok(()),
+        [first, ..] => Err(Error::Corrupt {
+            store,
+            detail: format!("step {} ({}) of its schema is due: run `signet migrate`", first.number, first.name),
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +101,14 @@ mod tests {
         assert_eq!(numbers(&KNOWN, &[recorded(1, "CREATE 1")]), Ok(vec![2, 3]));
         let all = [recorded(1, "CREATE 1"), recorded(2, "CREATE 2"), recorded(3, "CREATE 3")];
         assert_eq!(numbers(&KNOWN, &all), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_running_program_bears_a_newer_schema_but_no_older_one() {
+        let steps = [recorded(1, "CREATE 1"), recorded(2, "CREATE 2")];
+        assert!(sufficient("a store", &KNOWN[..1], &steps).is_ok());
+        assert!(sufficient("a store", &KNOWN[..2], &steps).is_ok());
+        assert!(sufficient("a store", &KNOWN, &steps).unwrap_err().to_string().contains("signet migrate"));
     }
 
     #[test]

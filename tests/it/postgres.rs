@@ -107,9 +107,9 @@ async fn a_schema_that_is_newer_or_changed_is_refused() {
 
     let newer = "INSERT INTO signet_migrations (number, name, checksum) VALUES (2, 'to come', '')";
     client.batch_execute(newer).await.unwrap();
-    for refusal in [corrupt(migrate(&settings).await), corrupt(store.check().await)] {
-        assert!(refusal.contains("step 2 (to come)") && refusal.contains("newer signet"), "{refusal}");
-    }
+    let refusal = corrupt(migrate(&settings).await);
+    assert!(refusal.contains("step 2 (to come)") && refusal.contains("newer signet"), "{refusal}");
+    store.check().await.expect("a node that runs already is the old half of a rolling upgrade");
 
     let changed = "DELETE FROM signet_migrations WHERE number = 2; UPDATE signet_migrations SET checksum = 'another'";
     client.batch_execute(changed).await.unwrap();

@@ -29,8 +29,8 @@ pub(super) async fn write_if_other(keeper: &Keeper<'_>, ring: &Ring) -> Result<(
     let sealed = keeper.seal(ring)?;
     let path = keeper.data_dir.join(NAME);
     let written = tokio::task::spawn_blocking({
-        let path = path.clone();
-        move || replace(&path, &sealed)
+        let (path, unique) = (path.clone(), u32::from_ne_bytes(keeper.chance.bytes()));
+        move || replace(&path, &sealed, unique)
     });
     match written.await {
         Ok(Ok(())) => Ok(()),
@@ -41,12 +41,12 @@ pub(super) async fn write_if_other(keeper: &Keeper<'_>, ring: &Ring) -> Result<(
     }
 }
 
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+/// Several writers on one folder (tasks, the server, the command line) must not write into one file: `unique` is its own for each.
+fn replace(path: &Path, bytes: &[u8], unique: u32) -> std::io::Result<()> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     std::fs::create_dir_all(&folder)?;
-    // Several processes on one folder (the server, the command line) must not write into one file.
-    let fresh = folder.join(format!("{NAME}.{}", std::process::id()));
-    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    let fresh = folder.join(format!("{NAME}.{unique:08x}"));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&fresh, path)?;

@@ -187,6 +187,6 @@ pub trait Accounts: Send + Sync + 'static {
     /// Notes when keys were last used, in one statement; a moment earlier than the one noted changes nothing.
     async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()>;
 
-    /// Whether the store answers and its schema is the one this program knows.
+    /// Whether the store answers and its schema has all that this program knows.
     async fn check(&self) -> Result<()>;
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
-use crate::store::migrations::{Migration, Recorded, pending};
+use crate::store::migrations::{Migration, Recorded, pending, sufficient};
 use crate::store::{self, Error};
 use crate::time::Timestamp;
 
@@ -59,15 +59,9 @@ pub(super) fn recorded(connection: &Connection) -> rusqlite::Result<Vec<Recorded
         .collect()
 }
 
-/// Whether what the file has seen is this program's schema, all of it.
+/// Whether what the file has seen is a schema that will do.
 pub(super) fn compare(recorded: &[Recorded]) -> store::Result<()> {
-    match pending(super::STORE, STEPS, recorded)? {
-        [] => Ok(()),
-        [first, ..] => Err(Error::Corrupt {
-            store: super::STORE,
-            detail: format!("step {} ({}) of its schema is gone", first.number, first.name),
-        }),
-    }
+    sufficient(super::STORE, STEPS, recorded)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use tokio_postgres::{Client, GenericClient, Row};
 
 use super::connections::{Failure, STORE, Way};
 use crate::config;
-use crate::store::migrations::{Migration, Recorded, pending};
+use crate::store::migrations::{Migration, Recorded, pending, sufficient};
 use crate::store::{Error, Result};
 
 /// Every step, in order.
@@ -87,19 +87,17 @@ async fn due(client: &impl GenericClient) -> Result<&'static [Migration]> {
     pending_after(&client.query(RECORDED, &[]).await.map_err(Failure::Driver)?)
 }
 
-/// Whether these rows of [`RECORDED`] are those of this program's schema, all of it.
+/// Whether these rows of [`RECORDED`] are those of a schema that will do.
 pub(super) fn compare(rows: &[Row]) -> Result<()> {
-    match pending_after(rows)? {
-        [] => Ok(()),
-        [first, ..] => Err(Error::Corrupt {
-            store: STORE,
-            detail: format!("step {} ({}) of its schema is due: run `signet migrate`", first.number, first.name),
-        }),
-    }
+    sufficient(STORE, STEPS, &recorded(rows)?)
 }
 
 fn pending_after(rows: &[Row]) -> Result<&'static [Migration]> {
+    pending(STORE, STEPS, &recorded(rows)?)
+}
+
+fn recorded(rows: &[Row]) -> Result<Vec<Recorded>> {
     let read = |row: &Row| Ok(Recorded { number: row.try_get(0)?, name: row.try_get(1)?, checksum: row.try_get(2)? });
     let recorded = rows.iter().map(read).collect::<std::result::Result<Vec<_>, tokio_postgres::Error>>();
-    pending(STORE, STEPS, &recorded.map_err(|error| Failure::Unreadable(error.to_string()))?)
+    Ok(recorded.map_err(|error| Failure::Unreadable(error.to_string()))?)
 }
