@@ -48,5 +48,5 @@ impl<F: Into<Failure>> From<F> for Trouble {
 
 /// By which door a request comes in.
 fn door<'a>(dialect: &'static str, lives: &'a Dialect, request: &'a Request) -> Door<'a> {
-    Door { dialect, lives, address: request.client(), agent: request.agent() }
+    Door { dialect, lives, address: request.client(), counted_by: request.counted_by(), agent: request.agent() }
 }

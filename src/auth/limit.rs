@@ -15,13 +15,14 @@ use crate::app::App;
 use crate::config::Rate;
 use crate::store::ephemeral::{Allowance, Limit};
 
-/// Takes one sign-in from what its address and its account are allowed: two counters, asked for together.
-pub async fn sign_in(app: &App, login: Option<&Login>, address: IpAddr) -> Result<(), Failure> {
+/// Takes one sign-in from what its address and its account are allowed: two counters, asked for together. `counted_by` is the
+/// address, or the network, that one client is known to hold.
+pub async fn sign_in(app: &App, login: Option<&Login>, counted_by: IpAddr) -> Result<(), Failure> {
     let limits = &app.node.config.limits;
     if !limits.enabled {
         return Ok(());
     }
-    let by_address = take(app, format!("sign-in:address:{}", counted_by(address)), limits.sign_in_address);
+    let by_address = take(app, format!("sign-in:address:{counted_by}"), limits.sign_in_address);
     // An address may be a person's; its digest is none, and is as good to count by.
     let by_account = async {
         match login {
@@ -48,25 +49,4 @@ async fn take(app: &App, key: String, rate: Rate) -> Result<(), Failure> {
 
 fn name(login: &Login) -> String {
     URL_SAFE_NO_PAD.encode(&digest(&SHA256, login.key().as_bytes()).as_ref()[..16])
-}
-
-/// An IPv4 address, or the /64 of an IPv6 one: whoever has one address of it has them all.
-fn counted_by(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => (std::net::Ipv6Addr::from_bits(address.to_bits() & !0 << 64)).into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_of_one_network_are_counted_together() {
-        let counted = |text: &str| counted_by(text.parse().unwrap()).to_string();
-        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
-        assert_eq!(counted("192.0.2.7"), "192.0.2.7");
-        assert_eq!(counted("::ffff:192.0.2.7"), "192.0.2.7");
-    }
 }

@@ -25,6 +25,8 @@ pub struct Door<'a> {
     pub lives: &'a config::Dialect,
     /// Where the request came from.
     pub address: IpAddr,
+    /// By what its sender is counted.
+    pub counted_by: IpAddr,
     /// What sent it.
     pub agent: Option<&'a str>,
 }

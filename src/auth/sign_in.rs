@@ -13,14 +13,14 @@ use crate::store::accounts::{Find, User};
 
 /// Recognises a user by name and password, and opens a session.
 pub async fn sign_in(app: &App, login: &str, password: &Password, door: Door<'_>) -> Result<Pair, Failure> {
-    let user = recognise(app, login, password, door.address).await?;
+    let user = recognise(app, login, password, door.counted_by).await?;
     open_session(app, &user, door).await
 }
 
 /// Recognises a user by name and password; the row is as it was when the password was read.
-pub async fn recognise(app: &App, login: &str, password: &Password, address: IpAddr) -> Result<User, Failure> {
+pub async fn recognise(app: &App, login: &str, password: &Password, counted_by: IpAddr) -> Result<User, Failure> {
     let login = Login::read(login);
-    limit::sign_in(app, login.as_ref(), address).await?;
+    limit::sign_in(app, login.as_ref(), counted_by).await?;
     let user = match &login {
         Some(Login::Email(email)) => app.accounts.user(Find::Email(email.as_str())).await?,
         Some(Login::Username(username)) => app.accounts.user(Find::UsernameKey(username.key())).await?,
@@ -30,7 +30,7 @@ pub async fn recognise(app: &App, login: &str, password: &Password, address: IpA
     let verdict = app.node.hasher.verify(password, stored).await?;
     match (verdict, user) {
         (Verdict::Right { upgrade }, Some(user)) => {
-            if let (Some(new), Some(old)) = (upgrade, stored_hash(&user)) {
+            if let (Some(new), Some(old)) = (upgrade, &user.password_hash) {
                 // Whether it succeeds decides nothing: the old hash is as good as before.
                 if let Err(error) = app.accounts.rehash(user.id, old, &new).await {
                     tracing::warn!(user = %user.id, %error, "a password hash could not be renewed");
@@ -40,8 +40,4 @@ pub async fn recognise(app: &App, login: &str, password: &Password, address: IpA
         }
         (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => Err(Failure::WrongPassword),
     }
-}
-
-fn stored_hash(user: &User) -> Option<&crate::store::accounts::PasswordHash> {
-    user.password_hash.as_ref()
 }
