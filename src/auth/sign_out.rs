@@ -3,6 +3,8 @@
 //! When any of these returns, no refresh succeeds any more and the revocation of the access tokens is written; this node
 //! refuses them at once, the others as soon as they hear of it. Knows nothing of who may do this.
 
+use std::time::Duration;
+
 use super::Failure;
 use crate::app::App;
 use crate::id::UserId;
@@ -31,9 +33,10 @@ pub async fn sign_out_other(app: &App, user: UserId) -> Result<u64, Failure> {
 
 /// Ends every session of everyone and makes every token invalid that was made until now.
 pub async fn sign_out_everyone(app: &App) -> Result<(), Failure> {
-    let now = app.now();
-    app.ephemeral.raise_floor(now).await?;
-    app.node.revocations.raise_floor(now);
+    // What was made in this very millisecond was made before the answer, and is meant too.
+    let floor = app.now() + Duration::from_millis(1);
+    app.ephemeral.raise_floor(floor).await?;
+    app.node.revocations.raise_floor(floor);
     Ok(())
 }
 
