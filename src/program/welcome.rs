@@ -22,13 +22,23 @@ pub(super) fn welcome(config: &Config, url: &str) -> std::io::Result<()> {
         writeln!(err, "  For a fleet, set REDIS_URL (what expires) and DATABASE_URL (what lasts).")?;
     }
     writeln!(err, "\n  Next:")?;
-    writeln!(err, "    signet users create --email you@example.org --password-stdin")?;
+    let program = program();
+    writeln!(err, "    echo 'a good password' | {program} users create --email you@example.org --password-stdin")?;
+    writeln!(err, "    curl {url}/sessions -H 'content-type: application/json' \\")?;
+    writeln!(err, "      -d '{{\"email\":\"you@example.org\",\"password\":\"a good password\"}}'")?;
     writeln!(err, "    curl {url}/.well-known/jwks.json")?;
     let management = config.server.management;
     if let Some(management) = management {
         writeln!(err, "    curl http://{management}/readyz")?;
     }
     writeln!(err)
+}
+
+/// How this program can be called from here.
+fn program() -> String {
+    let Ok(path) = std::env::current_exe() else { return "signet".to_owned() };
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(&path).display().to_string()
 }
 
 fn embedded(config: &Config) -> Option<&'static str> {
