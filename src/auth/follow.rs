@@ -43,6 +43,12 @@ pub async fn follow(app: &App, mut place: Cursor) {
                 }
                 (silent, place) = (false, next);
                 ring_is_old |= ring_changed;
+                if ring_is_old {
+                    match keys::keep_up(app).await {
+                        Ok(()) => ring_is_old = false,
+                        Err(error) => tracing::warn!(%error, "the keyring has changed and could not be read"),
+                    }
+                }
             }
             Err(error) => {
                 if !silent {
@@ -50,12 +56,6 @@ pub async fn follow(app: &App, mut place: Cursor) {
                 }
                 silent = true;
                 tokio::time::sleep(PAUSE).await;
-            }
-        }
-        if ring_is_old {
-            match keys::keep_up(app).await {
-                Ok(()) => ring_is_old = false,
-                Err(error) => tracing::warn!(%error, "the keyring has changed and could not be read"),
             }
         }
     }
