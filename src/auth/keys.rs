@@ -142,7 +142,7 @@ impl Keeper<'_> {
 
     fn seal(&self, ring: &Ring) -> Result<Vec<u8>, KeyringError> {
         let bytes = ring.to_bytes().map_err(|_| KeyringError::Unreadable)?;
-        self.secrets.seal(USAGE, &bytes).map_err(|_| KeyringError::Unreadable)
+        self.secrets.seal(USAGE, &bytes, self.chance).map_err(|_| KeyringError::Unreadable)
     }
 }
 

@@ -4,10 +4,11 @@
 //! key of its own, derived by HKDF (RFC 5869), so that no two uses can be played against each other. Knows nothing of what
 //! is sealed.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::hmac;
 
+use crate::chance::Chance;
 use crate::config::Secret;
 
 /// What opens what was sealed, and proves what was handed out.
@@ -19,7 +20,7 @@ pub struct Secrets {
 struct Derived {
     /// Names the secret beside what it sealed; tells nothing of it.
     name: [u8; 4],
-    seal: RandomizedNonceKey,
+    seal: LessSafeKey,
     mac: hmac::Key,
 }
 
@@ -64,16 +65,18 @@ impl Secrets {
         if each.is_empty() { Err(Underivable) } else { Ok(Self { each }) }
     }
 
-    /// Seals `plain` for one use, which must be named again to open it.
-    pub fn seal(&self, usage: &str, plain: &[u8]) -> Result<Vec<u8>, Underivable> {
+    /// Seals `plain` for one use, which must be named again to open it. The nonce is drawn: what is sealed is rare enough, keyrings
+    /// and their like, that two of the same 96 bits are not to be expected (NIST SP 800-38D, 8.3).
+    pub fn seal(&self, usage: &str, plain: &[u8], chance: &Chance) -> Result<Vec<u8>, Underivable> {
         let key = self.each.first().ok_or(Underivable)?;
         let mut text = plain.to_vec();
-        let nonce =
-            key.seal.seal_in_place_append_tag(Aad::from(usage.as_bytes()), &mut text).map_err(|_| Underivable)?;
+        let drawn: [u8; NONCE] = chance.bytes();
+        let (nonce, usage) = (Nonce::assume_unique_for_key(drawn), Aad::from(usage.as_bytes()));
+        key.seal.seal_in_place_append_tag(nonce, usage, &mut text).map_err(|_| Underivable)?;
         let mut sealed = Vec::with_capacity(5 + NONCE + text.len());
         sealed.push(SEALED_VERSION);
         sealed.extend_from_slice(&key.name);
-        sealed.extend_from_slice(nonce.as_ref());
+        sealed.extend_from_slice(&drawn);
         sealed.append(&mut text);
         Ok(sealed)
     }
@@ -125,7 +128,7 @@ impl Derived {
         fill(&root, b"refresh hmac-sha256", &mut *mac)?;
         Ok(Self {
             name,
-            seal: RandomizedNonceKey::new(&AES_256_GCM, &*seal).map_err(|_| Underivable)?,
+            seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*seal).map_err(|_| Underivable)?),
             mac: hmac::Key::new(hmac::HMAC_SHA256, &*mac),
         })
     }
@@ -166,21 +169,21 @@ mod tests {
 
     #[test]
     fn what_the_first_seals_all_open() {
-        let sealed = secrets(&[1]).seal("ring", b"keys").unwrap();
+        let sealed = secrets(&[1]).seal("ring", b"keys", &Chance::system()).unwrap();
         assert_eq!(secrets(&[2, 1]).open("ring", &sealed).unwrap().as_slice(), b"keys");
         assert!(matches!(secrets(&[2]).open("ring", &sealed), Err(OpenError::OtherSecret { .. })));
     }
 
     #[test]
     fn what_was_sealed_for_one_use_is_no_good_for_another() {
-        let sealed = secrets(&[1]).seal("ring", b"keys").unwrap();
+        let sealed = secrets(&[1]).seal("ring", b"keys", &Chance::system()).unwrap();
         assert_eq!(secrets(&[1]).open("totp", &sealed), Err(OpenError::Damaged));
     }
 
     #[test]
     fn any_changed_byte_is_noticed() {
         let secrets = secrets(&[1]);
-        let sealed = secrets.seal("ring", b"keys").unwrap();
+        let sealed = secrets.seal("ring", b"keys", &Chance::system()).unwrap();
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
