@@ -74,14 +74,26 @@ impl Revocations {
         let marks = self.marks.pin();
         let merge = |old: &Mark| Mark { before: old.before.max(before), until: old.until.max(mark.until) };
         marks.update_or_insert(id, merge, mark);
-        self.count.store(marks.len(), Ordering::Release);
+        self.recount();
     }
 
     /// Forgets what has run out.
     pub fn forget(&self, now: Timestamp) {
         let marks = self.marks.pin();
         marks.retain(|_, mark| mark.until > now);
-        self.count.store(marks.len(), Ordering::Release);
+        self.recount();
+    }
+
+    /// Counts until nothing came in between: a count of none that was taken just before another thread learnt something, and
+    /// written just after, would hide what it learnt.
+    fn recount(&self) {
+        loop {
+            let count = self.marks.len();
+            self.count.swap(count, Ordering::AcqRel);
+            if self.marks.len() == count {
+                return;
+            }
+        }
     }
 
     /// Raises the floor; it never sinks.
@@ -117,5 +129,33 @@ impl Revocations {
     /// Whether none is remembered.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chance::Chance;
+    use crate::id::SessionId;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
+
+    #[test]
+    fn what_is_learnt_while_others_forget_is_counted() {
+        let chance = Chance::system();
+        for _ in 0..20_000 {
+            let revocations = Revocations::default();
+            let target = Target::Session(SessionId::new(NOW, &chance));
+            let started = std::sync::Barrier::new(2);
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    started.wait();
+                    revocations.forget(NOW);
+                });
+                started.wait();
+                revocations.learn(&Revocation { target, until: NOW + Duration::from_secs(1) });
+            });
+            assert_eq!(revocations.len(), 1);
+        }
     }
 }
