@@ -69,9 +69,11 @@ impl Keyring {
         self.now_in_force.load()
     }
 
-    /// Takes another edition of the ring. Which one is to be believed is decided where the ring is kept.
+    /// Takes another edition of the ring. Which one is to be believed is decided where the ring is kept; an older one than
+    /// this node has comes from a task that was overtaken, and would bring back what was revoked since.
     pub fn adopt(&self, ring: &Ring) -> Result<(), UnusableKey> {
-        if *ring != self.keys().ring {
+        let held = self.keys();
+        if ring.edition >= held.ring.edition && *ring != held.ring {
             self.now_in_force.store(Arc::new(Keys::new(ring, self.algorithm)?));
         }
         Ok(())
@@ -162,4 +164,21 @@ fn header_segment(algorithm: Algorithm, kid: &str) -> Box<str> {
     let mut segment = URL_SAFE_NO_PAD.encode(header);
     segment.push('.');
     segment.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::chance::Chance;
+
+    #[test]
+    fn an_older_edition_does_not_come_back() {
+        let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+        let old = Ring::first(now, &chance);
+        let mut new = Ring { edition: 2, ..old.clone() };
+        new.revoke(&old.keys[0].kid, now, &chance).unwrap();
+        let keyring = Keyring::new(&new, Algorithm::EdDsa).unwrap();
+        keyring.adopt(&old).unwrap();
+        assert_eq!(keyring.keys().ring(), &new);
+    }
 }
