@@ -123,8 +123,12 @@ fn named_key(purpose: Purpose, token: &str, keys: &Keys) -> Option<Arc<LiveKey>>
         return None;
     }
     let header = jsonwebtoken::decode_header(token).ok()?;
-    let plain = header.crit.is_none() && header.jku.is_none() && header.jwk.is_none() && header.typ?.eq(purpose.typ());
-    if plain { keys.by_kid(&header.kid?).cloned() } else { None }
+    let brings_a_key = header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some();
+    if header.crit.is_none() && !brings_a_key && header.typ?.eq(purpose.typ()) {
+        keys.by_kid(&header.kid?).cloned()
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
