@@ -15,23 +15,20 @@ use crate::app::App;
 use crate::config::Rate;
 use crate::store::ephemeral::{Allowance, Limit};
 
-/// Takes one sign-in from what its address and its account are allowed: two counters, asked for together. `counted_by` is the
-/// address, or the network, that one client is known to hold.
+/// Takes one sign-in from what its address and its account are allowed: the address first, so that
+/// one that has used up its own share cannot use up that of every account it names. `counted_by` is the address, or the
+/// network, that one client is known to hold.
 pub async fn sign_in(app: &App, login: Option<&Login>, counted_by: IpAddr) -> Result<(), Failure> {
     let limits = &app.node.config.limits;
     if !limits.enabled {
         return Ok(());
     }
-    let by_address = take(app, format!("sign-in:address:{counted_by}"), limits.sign_in_address);
+    take(app, format!("sign-in:address:{counted_by}"), limits.sign_in_address).await?;
     // An address may be a person's; its digest is none, and is as good to count by.
-    let by_account = async {
-        match login {
-            None => Ok(()),
-            Some(login) => take(app, format!("sign-in:account:{}", name(login)), limits.sign_in_account).await,
-        }
-    };
-    let (by_address, by_account) = tokio::join!(by_address, by_account);
-    by_address.and(by_account)
+    match login {
+        None => Ok(()),
+        Some(login) => take(app, format!("sign-in:account:{}", name(login)), limits.sign_in_account).await,
+    }
 }
 
 async fn take(app: &App, key: String, rate: Rate) -> Result<(), Failure> {
