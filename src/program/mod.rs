@@ -52,8 +52,7 @@ impl Program for Signet {
     }
 
     async fn ephemeral(&self, config: &Config) -> Result<Arc<dyn Ephemeral>, Failure> {
-        let config = Config { postgres: None, ..config.clone() };
-        Ok(Stores::open(&config, &Clock::machine()).await?.ephemeral().await?)
+        Ok(Stores::of_what_expires(config, &Clock::machine())?.ephemeral().await?)
     }
 }
 

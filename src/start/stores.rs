@@ -30,7 +30,16 @@ impl Stores {
                 tracing::info!(migrations = applied.len(), "the schema in Postgres was brought up to date");
             }
         }
-        let needed = config.postgres.is_none() || config.redis.is_none();
+        Self::with_file(config, clock, config.postgres.is_none() || config.redis.is_none())
+    }
+
+    /// Opens what keeps what expires, and nothing besides: whether Redis can be used has nothing to do with a file or with
+    /// Postgres.
+    pub fn of_what_expires(config: &Config, clock: &Clock) -> Result<Self, StartError> {
+        Self::with_file(config, clock, config.redis.is_none())
+    }
+
+    fn with_file(config: &Config, clock: &Clock, needed: bool) -> Result<Self, StartError> {
         let engine = needed.then(|| Engine::open(&config.data_dir, &config.embedded, clock.now())).transpose()?;
         let roles = |engine: Arc<Engine>| {
             (Arc::new(SqliteAccounts::new(engine.clone())), Arc::new(SqliteEphemeral::new(engine)))
