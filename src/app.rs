@@ -69,9 +69,10 @@ impl App {
 }
 
 impl Node {
-    /// How long a revocation must be remembered: as long as any access token lives, or anything that is remembered of an API key.
+    /// How long a revocation must be remembered: as long as any access token lives that a node may still make of an API key it
+    /// remembers, by the clocks of three nodes: whose token it is, who revokes it and who forgets that.
     pub fn remember(&self) -> Duration {
-        longest_access(&self.config).max(2 * REMEMBERED)
+        REMEMBERED + longest_access(&self.config) + 2 * self.config.tokens.leeway
     }
 
     /// How long signing keys live. A key verifies as long as anything that it signed may still come back.

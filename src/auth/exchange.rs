@@ -1,6 +1,7 @@
 //! Exchanging an API key for a short-lived token that anyone can verify from the JWKS (RFC 6749, 4.4).
 //!
-//! Deactivating the key, or disabling its owner, revokes what was made from it.
+//! Deactivating the key, or disabling its owner, revokes what was made from it: also what a node makes that has not heard of
+//! it yet, since a token's id is as old as what the node knows of the owner.
 
 use std::time::Duration;
 
@@ -47,7 +48,7 @@ pub async fn exchange(app: &App, key: &str, scope: Option<&str>, lives: Duration
         user: known.user,
         session: None,
         api_key: Some(known.id),
-        token: TokenId::new(now, &app.node.chance),
+        token: TokenId::new(known.read_at, &app.node.chance),
         issued_at: now,
         expires_at,
         profile: &profile,

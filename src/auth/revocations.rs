@@ -51,10 +51,12 @@ impl Revocations {
         ids.into_iter().flatten().any(|id| self.marked(id, token.issued_at))
     }
 
-    /// Whether what was read of an API key at `read_at` is no longer to be believed.
+    /// Whether what was read of an API key at `read_at` is no longer to be believed. What was read before the floor is not: the
+    /// revocations that it escaped may be lost, and a token made of it would be refused.
     pub fn revoked_key(&self, key: ApiKeyId, user: UserId, read_at: Timestamp) -> bool {
-        self.count.load(Ordering::Acquire) != 0
-            && (self.marked(key.as_bytes(), read_at) || self.marked(user.as_bytes(), read_at))
+        read_at < self.floor()
+            || self.count.load(Ordering::Acquire) != 0
+                && (self.marked(key.as_bytes(), read_at) || self.marked(user.as_bytes(), read_at))
     }
 
     fn marked(&self, id: &[u8; 16], made_at: Timestamp) -> bool {
@@ -139,6 +141,15 @@ mod tests {
     use crate::id::SessionId;
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
+
+    #[test]
+    fn what_was_read_of_a_key_before_the_floor_is_read_again() {
+        let (revocations, chance) = (Revocations::default(), Chance::system());
+        let (key, user) = (ApiKeyId::new(NOW, &chance), UserId::new(NOW, &chance));
+        revocations.raise_floor(NOW);
+        assert!(revocations.revoked_key(key, user, NOW - Duration::from_millis(1)));
+        assert!(!revocations.revoked_key(key, user, NOW));
+    }
 
     #[test]
     fn what_is_learnt_while_others_forget_is_counted() {

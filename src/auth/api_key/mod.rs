@@ -52,7 +52,8 @@ pub struct KnownKey {
     pub created_at: Timestamp,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
-    read_at: Timestamp,
+    /// When its row and its owner's were read.
+    pub(super) read_at: Timestamp,
 }
 
 impl Default for KnownKeys {

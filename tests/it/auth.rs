@@ -1,0 +1,82 @@
+//! Operations on a node that has not heard yet what others did: one embedded node with a clock of its own, and changes made
+//! behind its back, in its stores.
+
+use std::time::Duration;
+
+use signet::app::App;
+use signet::auth::api_key::{self, NewKey};
+use signet::auth::create_user::{self, create_user};
+use signet::auth::exchange::exchange;
+use signet::auth::follow::catch_up;
+use signet::auth::verify::{Reason, access_token};
+use signet::config::{Config, WhenStale};
+use signet::start::{self, Stores};
+use signet::store::accounts::User;
+use signet::store::ephemeral::Which;
+use signet::time::{Clock, Timestamp};
+
+const START: Timestamp = Timestamp::from_secs(1_763_130_320);
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Node {
+    app: App,
+    clock: Clock,
+    user: User,
+    key: NewKey,
+    _data: tempfile::TempDir,
+}
+
+/// A node that refuses when it is behind, with a user and its API key.
+async fn node() -> Node {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
+    config.revocation.when_stale = WhenStale::Refuse;
+    let clock = Clock::by_hand(START);
+    let stores = Stores::open(&config, &clock).await.unwrap();
+    let app = start::app(config, clock.clone(), &stores, &[]).await.unwrap();
+    catch_up(&app).await.unwrap();
+    let wanted = create_user::Wanted { email: "ada@example.org".to_owned(), ..Default::default() };
+    let user = create_user(&app, wanted).await.unwrap();
+    let project = app.accounts.projects(user.id).await.unwrap()[0].0;
+    let name = "a key".to_owned();
+    let wanted = api_key::Wanted { user: user.id, project, name, scopes: vec!["read".to_owned()], expires_at: None };
+    let key = api_key::create(&app, wanted).await.unwrap().1;
+    Node { app, clock, user, key, _data: data }
+}
+
+impl Node {
+    async fn token(&self) -> String {
+        exchange(&self.app, self.key.reveal(), None, 900 * SECOND).await.unwrap().access
+    }
+
+    /// Later, and with word from the store, though not of everything.
+    fn later(&self, span: Duration) {
+        self.clock.advance(span);
+        self.app.node.revocations.hear(self.app.now());
+    }
+
+    /// What disabling the user on another node does to the stores.
+    async fn disable_elsewhere(&self) {
+        let now = self.app.now();
+        self.app.accounts.set_disabled(self.user.id, true, now).await.unwrap();
+        let until = now + self.app.node.remember();
+        self.app.ephemeral.end_sessions(self.user.id, Which::All, None, until, now).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_token_made_for_an_owner_who_is_disabled_by_then_is_revoked_with_the_others() {
+    let node = node().await;
+    node.token().await;
+    node.clock.advance(SECOND);
+    node.disable_elsewhere().await;
+    node.later(30 * SECOND);
+    let late = node.token().await;
+    assert!(access_token(&node.app, &late).is_ok(), "nothing was heard of it yet");
+    catch_up(&node.app).await.unwrap();
+    assert_eq!(access_token(&node.app, &late).err(), Some(Reason::Revoked));
+    // And for as long as it lives.
+    node.later(899 * SECOND);
+    node.app.node.revocations.forget(node.app.now());
+    assert_eq!(access_token(&node.app, &late).err(), Some(Reason::Revoked));
+}
