@@ -13,8 +13,8 @@ use crate::app::App;
 use crate::id::TokenId;
 use crate::token::access::{Mint, further_claims};
 
-/// A token made from a key.
-#[derive(Clone, Debug)]
+/// A token made from a key. Without a Debug form: it is a secret.
+#[derive(Clone)]
 pub struct Exchanged {
     /// The access token.
     pub access: String,

@@ -31,8 +31,8 @@ pub struct Door<'a> {
     pub agent: Option<&'a str>,
 }
 
-/// What a sign-in or a refresh hands out.
-#[derive(Clone, Debug)]
+/// What a sign-in or a refresh hands out. Without a Debug form: it is all secrets.
+#[derive(Clone)]
 pub struct Pair {
     /// The access token.
     pub access: String,
@@ -107,7 +107,7 @@ pub(super) fn pair(app: &App, session: Session, lives: Duration, now: Timestamp)
     let keys = node.keyring.keys();
     let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
     // No access token outlives its session.
-    let expires_at = (now + lives).min(session.ends_at);
+    let expires_at = (now + lives).min(session.expires_at());
     let mint = Mint {
         user: session.user,
         session: Some(session.id),
