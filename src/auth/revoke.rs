@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::sign_out::sign_out;
-use super::verify::access_token;
+use super::verify::{Reason, access_token};
 use crate::app::App;
 use crate::store::ephemeral::{Revocation, Target, Which};
 use crate::token::refresh::Refresh;
@@ -13,7 +13,12 @@ pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
         sign_out(app, refresh.user, Which::One(refresh.session)).await?;
         return Ok(());
     }
-    let Ok(verified) = access_token(app, token) else { return Ok(()) };
+    let verified = match access_token(app, token) {
+        Ok(verified) => verified,
+        // Not the token's fault: it may be good, and would be good again once this node has caught up.
+        Err(Reason::Behind) => return Err(Failure::Behind),
+        Err(_) => return Ok(()),
+    };
     let target = match (verified.token, verified.session) {
         (Some(token), _) => Target::Token(token),
         (None, Some(session)) => Target::Session(session),

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 use super::api_key::KnownKey;
-use crate::app::App;
+use crate::app::{App, Node};
 use crate::config;
 use crate::ops::metrics::Lookup;
+use crate::time::Timestamp;
 use crate::token::access::Verified;
 
 pub use crate::token::access::Fault;
@@ -85,13 +86,17 @@ impl Seen {
     }
 }
 
+/// Whether this node may be behind with revocations and is set not to answer then.
+pub(super) fn is_behind(node: &Node, now: Timestamp) -> bool {
+    let settings = &node.config.revocation;
+    settings.when_stale == config::WhenStale::Refuse && node.revocations.silence(now) > settings.stale_after
+}
+
 /// Verifies an access token.
 pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
     let node = &app.node;
     let now = app.now();
-    if node.config.revocation.when_stale == config::WhenStale::Refuse
-        && node.revocations.silence(now) > node.config.revocation.stale_after
-    {
+    if is_behind(node, now) {
         return Err(Reason::Behind);
     }
     let keys = node.keyring.keys();

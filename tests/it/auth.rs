@@ -4,11 +4,13 @@
 use std::time::Duration;
 
 use signet::app::App;
+use signet::auth::Failure;
 use signet::auth::api_key::{self, NewKey};
 use signet::auth::create_user::{self, create_user};
 use signet::auth::exchange::exchange;
 use signet::auth::follow::catch_up;
-use signet::auth::verify::{Reason, access_token};
+use signet::auth::revoke::revoke;
+use signet::auth::verify::{Demand, Reason, access_token, verify};
 use signet::config::{Config, WhenStale};
 use signet::start::{self, Stores};
 use signet::store::accounts::User;
@@ -79,4 +81,27 @@ async fn a_token_made_for_an_owner_who_is_disabled_by_then_is_revoked_with_the_o
     node.later(899 * SECOND);
     node.app.node.revocations.forget(node.app.now());
     assert_eq!(access_token(&node.app, &late).err(), Some(Reason::Revoked));
+}
+
+#[tokio::test]
+async fn a_node_that_is_behind_revokes_nothing_and_says_so() {
+    let node = node().await;
+    let token = node.token().await;
+    node.clock.advance(node.app.node.config.revocation.stale_after + SECOND);
+    assert!(matches!(revoke(&node.app, &token).await, Err(Failure::Behind)));
+    catch_up(&node.app).await.unwrap();
+    assert!(access_token(&node.app, &token).is_ok());
+    revoke(&node.app, &token).await.unwrap();
+    assert_eq!(access_token(&node.app, &token).err(), Some(Reason::Revoked));
+}
+
+#[tokio::test]
+async fn a_node_that_is_behind_believes_no_api_key_from_memory() {
+    let node = node().await;
+    node.token().await;
+    node.disable_elsewhere().await;
+    let known = || verify(&node.app, node.key.reveal(), Demand::default());
+    assert!(known().await.is_ok(), "nothing was heard yet");
+    node.clock.advance(node.app.node.config.revocation.stale_after + SECOND);
+    assert!(matches!(known().await, Err(Failure::BadCredentials(Reason::UnknownKey))));
 }

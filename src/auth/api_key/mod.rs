@@ -14,7 +14,7 @@ use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
 use super::Failure;
-use super::verify::Reason;
+use super::verify::{Reason, is_behind};
 use crate::app::App;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::accounts::ApiKey;
@@ -133,7 +133,9 @@ pub async fn known(app: &App, key: &str) -> Result<Arc<KnownKey>, Failure> {
         return Err(Reason::UnknownKey.into());
     };
     let remembered = node.known_keys.by_digest.get(&digest);
-    let fresh = remembered.filter(|known| !node.revocations.revoked_key(known.id, known.user, known.read_at));
+    // A node that may have missed a revocation, and is set not to answer then, reads the row again.
+    let fresh = remembered
+        .filter(|known| !is_behind(node, now) && !node.revocations.revoked_key(known.id, known.user, known.read_at));
     let known = match fresh {
         Some(known) => known,
         None => {
