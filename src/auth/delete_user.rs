@@ -1,20 +1,14 @@
 //! Deleting a user: projects, keys and sessions go with it.
 
 use super::Failure;
-use super::sign_out::sign_out_for_good;
+use super::disable_user::set_disabled;
 use crate::app::App;
 use crate::id::UserId;
 
-/// Deletes a user. Sign-ins under way are stopped first, by a mark that no row's value passes, so none of them can open a session
-/// for somebody who is gone.
+/// Deletes a user. It is disabled first: whoever reads the row in between, for a sign-in or an API key, reads that it is of
+/// no use, so nothing is opened or remembered for somebody who is about to be gone. Should a step fail, doing it again goes on
+/// from there; once the row is gone, nothing is left to do.
 pub async fn delete_user(app: &App, user: UserId) -> Result<(), Failure> {
-    let row = app.accounts.end_sign_ins(user, app.now()).await?.ok_or(Failure::Absent)?;
-    sign_out_for_good(app, user, row.sessions_valid_after).await?;
-    if app.accounts.delete_user(user).await? {
-        // A sign-in that read the row between the two could have opened a session.
-        sign_out_for_good(app, user, crate::time::Timestamp::from_millis(i64::MAX)).await?;
-        Ok(())
-    } else {
-        Err(Failure::Absent)
-    }
+    set_disabled(app, user, true).await?;
+    if app.accounts.delete_user(user).await? { Ok(()) } else { Err(Failure::Absent) }
 }

@@ -7,6 +7,7 @@ use signet::app::App;
 use signet::auth::Failure;
 use signet::auth::api_key::{self, NewKey};
 use signet::auth::create_user::{self, create_user};
+use signet::auth::delete_user::delete_user;
 use signet::auth::exchange::exchange;
 use signet::auth::follow::catch_up;
 use signet::auth::revoke::revoke;
@@ -104,4 +105,15 @@ async fn a_node_that_is_behind_believes_no_api_key_from_memory() {
     assert!(known().await.is_ok(), "nothing was heard yet");
     node.clock.advance(node.app.node.config.revocation.stale_after + SECOND);
     assert!(matches!(known().await, Err(Failure::BadCredentials(Reason::UnknownKey))));
+}
+
+#[tokio::test]
+async fn a_deleted_user_leaves_nothing_that_works() {
+    let node = node().await;
+    let token = node.token().await;
+    delete_user(&node.app, node.user.id).await.unwrap();
+    assert_eq!(access_token(&node.app, &token).err(), Some(Reason::Revoked));
+    let known = verify(&node.app, node.key.reveal(), Demand::default()).await;
+    assert!(matches!(known, Err(Failure::BadCredentials(Reason::UnknownKey))));
+    assert!(matches!(delete_user(&node.app, node.user.id).await, Err(Failure::Absent)));
 }
