@@ -6,6 +6,7 @@ mod accounts;
 mod auth;
 mod corpora;
 mod ephemeral;
+mod fleet;
 mod postgres;
 mod redis;
 mod server;

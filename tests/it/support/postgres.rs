@@ -298,7 +298,7 @@ fn run(command: &mut Command) {
 
 /// A port that nobody listens on, below those that the system gives to whoever asks for any: so none that another test is
 /// given, also while a server is down between two lives.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let own = std::process::id().wrapping_mul(7919) as u16;
     loop {

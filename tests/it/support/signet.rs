@@ -1,7 +1,6 @@
 //! Signet itself, as its operators start it: the program, its settings in the environment, its own folder.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,6 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+pub(crate) use super::postgres::free_port;
 use super::{postgres, redis, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -104,6 +104,13 @@ impl Plan {
 
     /// Starts it; without an address if it ended before it listened.
     pub(crate) fn try_start(&self) -> Signet {
+        let mut signet = self.launch();
+        signet.listening();
+        signet
+    }
+
+    /// Starts it, and waits for nothing.
+    pub(crate) fn launch(&self) -> Signet {
         let management = free_port();
         let mut command = self.command();
         if !self.settings.iter().any(|(name, _)| name == "SIGNET_SERVER__LISTEN") {
@@ -114,16 +121,8 @@ impl Plan {
         let mut child = command.spawn().expect("setpriv starts signet: apt-get install util-linux");
         let log = Arc::new(Mutex::new(String::new()));
         let reader = collect(child.stderr.take().expect("it is piped"), log.clone());
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line).expect("it writes text");
-        let url = line.trim().strip_prefix("listening on ").map(str::to_owned);
-        Signet { child, url, management, log, reader: Some(reader), plan: self.clone() }
+        Signet { child, url: None, management, log, reader: Some(reader), plan: self.clone() }
     }
-}
-
-/// A port that was free a moment ago.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
 fn collect(mut from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> JoinHandle<()> {
@@ -146,6 +145,16 @@ pub(crate) struct Signet {
 }
 
 impl Signet {
+    /// Waits for its line on stdout, and says whether there was one; there is none if it ended before it listened.
+    pub(crate) fn listening(&mut self) -> bool {
+        if let Some(stdout) = self.child.stdout.take() {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).expect("it writes text");
+            self.url = line.trim().strip_prefix("listening on ").map(str::to_owned);
+        }
+        self.url.is_some()
+    }
+
     /// The address of a path.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", self.url.as_deref().expect("it listens"))
