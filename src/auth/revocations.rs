@@ -36,7 +36,9 @@ const EVER: Timestamp = Timestamp::from_millis(i64::MAX);
 impl Revocations {
     /// Whether the token is no longer to be believed.
     pub fn revoked(&self, token: &Verified) -> bool {
-        if token.issued_at.millis() < self.floor.load(Ordering::Relaxed) {
+        // By the session's age too: a refresh on a node that had not heard of the floor yet makes a token that is younger.
+        let began = token.session.and_then(|session| session.made_at()).unwrap_or(token.issued_at);
+        if began.min(token.issued_at) < self.floor() {
             return true;
         }
         if self.count.load(Ordering::Acquire) == 0 {

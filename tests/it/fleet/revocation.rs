@@ -111,6 +111,43 @@ async fn whatever_ends_tokens_ends_them_on_the_other_node() {
     a.refresh(&again).await;
 }
 
+/// A refresh that is under way on one node while everyone is signed out on another makes a token that is younger than that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_refreshed_while_everyone_is_signed_out_does_not_outlive_it() {
+    let ground = Ground::new();
+    let nodes = ground.two();
+    let [a, b] = nodes.each_ref().map(Client::of);
+    ground.plan.user("root@example.org", PASSWORD, &["--superuser"]);
+    for _ in 0..10 {
+        let root = a.sign_in("root@example.org").await;
+        let mut refreshing = Vec::new();
+        for _ in 0..8 {
+            let (b, mut pair) = (b.clone(), a.sign_in("root@example.org").await);
+            refreshing.push(tokio::spawn(async move {
+                let mut seen = Vec::new();
+                loop {
+                    let answer = b.present(&pair.refresh).await;
+                    if answer.status != 200 {
+                        return seen;
+                    }
+                    pair = answer.pair(200);
+                    seen.push(pair.access.clone());
+                }
+            }));
+        }
+        let everyone = a.post("/admin/sign-out-everyone").bearer_auth(&root.access);
+        assert_eq!(a.send(everyone).await.unwrap().status, 204);
+        let mut seen = vec![root.access];
+        for each in refreshing {
+            seen.extend(each.await.unwrap());
+        }
+        for node in [&a, &b] {
+            let all = async || node.verdicts(&seen).await.iter().all(Option::is_some);
+            until("every token from before is refused", SOON, all).await;
+        }
+    }
+}
+
 /// A new API key and its visible beginning.
 fn key(made: &Value) -> (String, String) {
     (text(&made["full_key"]), text(&made["prefix"]))
