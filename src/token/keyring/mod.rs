@@ -93,9 +93,9 @@ impl Keys {
         &self.ring
     }
 
-    /// The key that signs now: of those that may, the one that began last.
+    /// The key that signs now, as [`Ring::signer`] has it.
     pub fn signer(&self, now: Timestamp) -> Option<&Arc<LiveKey>> {
-        self.each.iter().filter(|key| !key.revoked && key.signs_from <= now).max_by_key(|key| key.signs_from)
+        self.ring.signer(now).and_then(|key| self.by_kid(&key.kid))
     }
 
     /// The key of exactly that name.

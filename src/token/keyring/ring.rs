@@ -106,12 +106,19 @@ impl Ring {
         Self { edition: 1, keys: vec![Key::new(chance.bytes().into(), now, now)] }
     }
 
-    /// The key that signs now.
+    /// The key that signs now. While none has begun, it is the one that will first: the ring was made a moment ago by a node
+    /// whose clock is ahead of this one's, and a key more would help nobody.
     pub fn signer(&self, now: Timestamp) -> Option<&Key> {
-        self.keys
-            .iter()
-            .filter(|key| key.revoked_at.is_none() && key.signs_from <= now)
-            .max_by_key(|key| key.signs_from)
+        self.begun(now).or_else(|| self.usable().min_by_key(|key| key.signs_from))
+    }
+
+    /// Of the keys whose turn has come, the one whose came last.
+    fn begun(&self, now: Timestamp) -> Option<&Key> {
+        self.usable().filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from)
+    }
+
+    fn usable(&self) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(|key| key.revoked_at.is_none())
     }
 
     /// What `key` does now.
@@ -194,7 +201,7 @@ impl Ring {
     pub fn revoke(&mut self, kid: &str, now: Timestamp, chance: &Chance) -> Result<(), Refused> {
         let key = self.keys.iter_mut().find(|key| key.kid == kid).ok_or(Refused::UnknownKey)?;
         key.revoked_at.get_or_insert(now);
-        if self.signer(now).is_none() {
+        if self.begun(now).is_none() {
             self.keys.push(Key::new(chance.bytes().into(), now, now));
         }
         Ok(())

@@ -2,6 +2,7 @@
 //! that operators and clients have: the program, its settings, HTTP.
 
 mod revocation;
+mod start;
 
 use std::time::{Duration, Instant};
 

@@ -46,6 +46,15 @@ fn a_key_is_announced_then_signs_then_only_verifies_then_is_gone() {
 }
 
 #[test]
+fn a_node_whose_clock_is_behind_takes_the_ring_as_it_is() {
+    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let mut ring = Ring::first(now, &chance);
+    let behind = now - Duration::from_millis(20);
+    assert!(!ring.keep_up(behind, &lives(), &chance));
+    assert_eq!(ring.signer(behind), ring.keys.first());
+}
+
+#[test]
 fn rotating_twice_announces_one_key() {
     let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(now, &chance);
