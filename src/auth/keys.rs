@@ -129,7 +129,9 @@ impl Keeper<'_> {
     }
 
     async fn highest(&self, stored: Option<&Ring>, held: Option<&Ring>, now: Timestamp) -> Result<Ring, KeyringError> {
-        if let Some(ring) = stored.into_iter().chain(held).max_by_key(|ring| ring.edition) {
+        // Of two that are as new the store's counts (the last of equals): the other is a change that was never written there, or
+        // another fleet's.
+        if let Some(ring) = held.into_iter().chain(stored).max_by_key(|ring| ring.edition) {
             return Ok(ring.clone());
         }
         Ok(mirror::read(self).await?.unwrap_or_else(|| Ring::first(now, self.chance)))

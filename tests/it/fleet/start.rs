@@ -1,6 +1,8 @@
 //! How a fleet begins: many nodes at once on nothing, and a node that brings something along.
 
-use super::{Client, Ground, PASSWORD, SOON, until};
+use super::{Client, Ground, PASSWORD, SOON, kid, until};
+use crate::support::redis;
+use crate::support::signet::Plan;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_nodes_at_once_on_empty_stores_agree_on_one_keyring() {
@@ -23,5 +25,26 @@ async fn ten_nodes_at_once_on_empty_stores_agree_on_one_keyring() {
             assert_eq!(other.verify(&pair.access).await.status, 200);
         }
         until("the node is ready", SOON * 2, async || node.not_ready().await.is_empty()).await;
+    }
+}
+
+/// A folder that was used with another fleet of the same secret holds that fleet's keyring, as new as this one's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_brings_another_keyring_along_takes_up_the_fleets() {
+    let ground = Ground::new();
+    let elsewhere = redis::Server::start();
+    let stranger = Plan::on(&elsewhere, &ground.postgres);
+    let brought = stranger.start().data().join("keyring.sealed");
+    assert!(brought.exists());
+
+    let node = ground.plan.start();
+    let a = Client::of(&node);
+    ground.plan.user("ann@example.org", PASSWORD, &[]);
+    let pair = a.sign_in("ann@example.org").await;
+    let joining = stranger.set("REDIS_URL", &ground.redis.url()).start();
+    let b = Client::of(&joining);
+    for node in [&a, &b] {
+        assert_eq!(node.kids().await, [kid(&pair.access)]);
+        assert_eq!(node.verify(&pair.access).await.status, 200);
     }
 }
