@@ -84,12 +84,20 @@ pub struct Keeper<'a> {
     pub lives: Lives,
 }
 
+/// What to do with a record that was sealed with another than the first secret. It is renewed when a node starts, so that the old
+/// secret can be taken out one day, and only then: two nodes in the midst of a change would renew each other's for ever.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seal {
+    Renew,
+    Leave,
+}
+
 impl Keeper<'_> {
     /// The fleet's ring as a node finds it when it starts: from the store, or else from the mirror, or else a first one.
     pub async fn found(&self, now: Timestamp) -> Result<Ring, KeyringError> {
         // A store that has fallen back must not take the fleet back with it; a mirror that does not open says nothing here.
         let mirrored = mirror::read(self).await.ok().flatten();
-        self.change(mirrored.as_ref(), now, |ring| {
+        self.change(mirrored.as_ref(), now, Seal::Renew, |ring| {
             ring.keep_up(now, &self.lives, self.chance);
             Ok(())
         })
@@ -102,15 +110,18 @@ impl Keeper<'_> {
         &self,
         held: Option<&Ring>,
         now: Timestamp,
+        seal: Seal,
         change: impl Fn(&mut Ring) -> Result<T, KeyringError>,
     ) -> Result<(Ring, T), KeyringError> {
         for _ in 0..TRIES {
             let sealed = self.store.ring().await?;
             let version = sealed.as_ref().map_or(0, |sealed| sealed.version);
+            let renew = seal == Seal::Renew
+                && sealed.as_ref().is_some_and(|sealed| !self.secrets.sealed_by_first(&sealed.bytes));
             let stored = sealed.map(|sealed| self.open(&sealed)).transpose()?;
             let mut ring = self.highest(stored.as_ref(), held, now).await?;
             let done = change(&mut ring)?;
-            if stored.as_ref() == Some(&ring) {
+            if stored.as_ref() == Some(&ring) && !renew {
                 mirror::write_if_other(self, &ring).await?;
                 return Ok((ring, done));
             }
@@ -160,7 +171,7 @@ fn keeper(app: &App) -> Keeper<'_> {
 
 async fn change<T>(app: &App, change: impl Fn(&mut Ring) -> Result<T, KeyringError>) -> Result<T, KeyringError> {
     let held = app.node.keyring.keys().ring().clone();
-    let (ring, done) = keeper(app).change(Some(&held), app.now(), change).await?;
+    let (ring, done) = keeper(app).change(Some(&held), app.now(), Seal::Leave, change).await?;
     app.node.keyring.adopt(&ring)?;
     Ok(done)
 }

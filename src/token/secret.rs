@@ -81,6 +81,11 @@ impl Secrets {
         Ok(sealed)
     }
 
+    /// Whether something was sealed with the first secret, and so opens without the others.
+    pub fn sealed_by_first(&self, sealed: &[u8]) -> bool {
+        self.each.first().is_some_and(|key| sealed.get(1..5) == Some(&key.name[..]))
+    }
+
     /// Opens what [`Secrets::seal`] made for the same use with any of the secrets.
     pub fn open(&self, usage: &str, sealed: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, OpenError> {
         let (head, text) = sealed.split_at_checked(5 + NONCE).ok_or(OpenError::Damaged)?;
@@ -172,6 +177,7 @@ mod tests {
         let sealed = secrets(&[1]).seal("ring", b"keys", &Chance::system()).unwrap();
         assert_eq!(secrets(&[2, 1]).open("ring", &sealed).unwrap().as_slice(), b"keys");
         assert!(matches!(secrets(&[2]).open("ring", &sealed), Err(OpenError::OtherSecret { .. })));
+        assert!(secrets(&[1, 2]).sealed_by_first(&sealed) && !secrets(&[2, 1]).sealed_by_first(&sealed));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 mod keys;
 mod revocation;
+mod secrets;
 mod start;
 
 use std::time::{Duration, Instant};
