@@ -1,6 +1,7 @@
 //! Several nodes of one fleet, and sudden death: of a node, of Redis, of Postgres. Everything here goes in and out by the doors
 //! that operators and clients have: the program, its settings, HTTP.
 
+mod death;
 mod keys;
 mod revocation;
 mod secrets;
