@@ -63,7 +63,9 @@ pub async fn follow(app: &App, mut place: Cursor) {
 
 async fn listen(app: &App, place: &Cursor) -> Result<(Cursor, bool), store::Error> {
     let revocations = &app.node.revocations;
-    let (heard, next) = app.ephemeral.follow(place, PATIENCE).await?;
+    // Where there is nothing to hear, a node that waits must not take itself for one that is behind.
+    let patience = PATIENCE.min(app.node.config.revocation.stale_after / 4);
+    let (heard, next) = app.ephemeral.follow(place, patience).await?;
     heard.iter().for_each(|revocation| revocations.learn(revocation));
     let floor = app.ephemeral.floor(app.now()).await?;
     let emptied = floor > revocations.floor();

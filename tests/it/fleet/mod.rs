@@ -5,6 +5,7 @@ mod death;
 mod keys;
 mod revocation;
 mod secrets;
+mod stale;
 mod start;
 
 use std::time::{Duration, Instant};
