@@ -3,6 +3,7 @@
 
 mod death;
 mod keys;
+mod postgres_gone;
 mod revocation;
 mod secrets;
 mod stale;
