@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
+use tracing::Subscriber;
+use tracing_subscriber::filter::ParseError;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -35,7 +37,7 @@ pub enum StartError {
     Thread(#[from] io::Error),
     /// `log.filter` is not one.
     #[error("log.filter cannot be used: {0}")]
-    Filter(#[from] tracing_subscriber::filter::ParseError),
+    Filter(#[from] ParseError),
     /// Somebody else logs in this process already.
     #[error("the log was started twice")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -65,9 +67,7 @@ impl Logs {
         let traces = settings.otlp_endpoint.as_deref().map(traces::Traces::to).transpose()?;
         #[cfg(feature = "otlp")]
         layers.extend(traces.as_ref().map(traces::Traces::layer));
-        let filter = EnvFilter::try_new(&settings.filter)?;
-        layers.push(filter.boxed());
-        tracing_subscriber::registry().with(layers).try_init()?;
+        subscriber(layers, &settings.filter)?.try_init()?;
         Ok(Self {
             lines,
             thread: Some(thread),
@@ -140,6 +140,11 @@ fn write(waiting: &Receiver<Message>, to: &mut dyn Write) {
     }
 }
 
+/// The filter stands around the layers: within a list of them, one that takes everything would speak for all.
+fn subscriber(layers: Vec<Boxed>, filter: &str) -> Result<impl Subscriber + Send + Sync, ParseError> {
+    Ok(tracing_subscriber::registry().with(layers).with(EnvFilter::try_new(filter)?))
+}
+
 fn layer<W>(format: LogFormat, terminal: bool, clock: Clock, to: W) -> Boxed
 where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -172,9 +177,10 @@ mod tests {
         let (queue, waiting) = sync_channel(8);
         let lines = Lines { queue, lost: Arc::default() };
         let clock = Clock::by_hand(Timestamp::from_millis(1_763_130_320_050));
-        let subscriber = tracing_subscriber::registry().with(vec![layer(format, terminal, clock, lines.clone())]);
+        let subscriber = subscriber(vec![layer(format, terminal, clock, lines.clone())], "info").unwrap();
         tracing::subscriber::with_default(subscriber, || {
             let _request = tracing::info_span!("request", request_id = "abc").entered();
+            tracing::debug!("not worth a line");
             tracing::warn!(store = "redis", "not ready");
         });
         lines.queue.send(Message::Stop).unwrap();
@@ -197,6 +203,7 @@ mod tests {
     #[test]
     fn a_line_for_people_is_coloured_only_on_a_terminal() {
         let plain = logged(LogFormat::Pretty, false);
+        assert!(!plain.contains("not worth a line"), "{plain}");
         assert!(plain.starts_with("2025-11-14T14:25:20.05Z  WARN request{request_id=\"abc\"}: "), "{plain}");
         assert!(logged(LogFormat::Auto, true).contains("\u{1b}["));
     }
