@@ -62,11 +62,11 @@ impl Logs {
         let lines = Lines { queue, lost: Arc::default() };
         let thread =
             std::thread::Builder::new().name("log".to_owned()).spawn(move || write(&waiting, &mut io::stderr()))?;
-        let mut layers = vec![layer(settings.format, io::stderr().is_terminal(), clock, lines.clone())];
+        let layers = vec![layer(settings.format, io::stderr().is_terminal(), clock, lines.clone())];
         #[cfg(feature = "otlp")]
         let traces = settings.otlp_endpoint.as_deref().map(traces::Traces::to).transpose()?;
         #[cfg(feature = "otlp")]
-        layers.extend(traces.as_ref().map(traces::Traces::layer));
+        let layers = layers.into_iter().chain(traces.as_ref().map(traces::Traces::layer)).collect();
         subscriber(layers, &settings.filter)?.try_init()?;
         Ok(Self {
             lines,
