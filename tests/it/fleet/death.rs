@@ -113,7 +113,7 @@ async fn work(client: Client, email: Option<String>, mut open: Vec<Held>, life: 
         if life.over.load(Ordering::Relaxed) {
             break;
         }
-        if open.len() < 2 {
+        if open.len() < 4 {
             let Some(answer) = client.try_sign_in(&email).await else { break };
             open.push(Held { pair: answer.pair(201), before: None, doubtful: false });
         } else if round % 9 == 8 {

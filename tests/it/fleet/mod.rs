@@ -1,9 +1,11 @@
 //! Several nodes of one fleet, and sudden death: of a node, of Redis, of Postgres. Everything here goes in and out by the doors
 //! that operators and clients have: the program, its settings, HTTP.
 
+mod cluster;
 mod death;
 mod keys;
 mod postgres_gone;
+mod redis_gone;
 mod revocation;
 mod secrets;
 mod stale;

@@ -1,0 +1,179 @@
+//! Redis dies, freezes, forgets everything or is replaced under a fleet: verifying goes on from memory, what needs Redis is told to
+//! come back soon, nothing that was ended comes back, and no node is restarted.
+
+use std::time::{Duration, Instant};
+
+use super::{Client, Ground, PASSWORD, Pair, SOON, kid, print_figures, until};
+use crate::support::redis::Server;
+use crate::support::signet::Signet;
+
+/// In what time who needs what is gone must have been told so.
+const TOLD: Duration = Duration::from_millis(500);
+/// In what time everything must work again.
+const BACK: Duration = Duration::from_secs(2);
+
+/// Two nodes with sessions in every state.
+struct Fleet {
+    ground: Ground,
+    _nodes: [Signet; 2],
+    clients: [Client; 2],
+    /// Open; its access token is known to both nodes.
+    cached: Pair,
+    /// Open; no node has seen its access token.
+    unseen: Vec<Pair>,
+    /// Signed out.
+    ended: Pair,
+}
+
+impl Fleet {
+    async fn new(redis: Server) -> Self {
+        let ground = Ground::with(redis);
+        let nodes = ground.two();
+        let clients = nodes.each_ref().map(Client::of);
+        ground.plan.user("ann@example.org", PASSWORD, &[]);
+        let [a, b] = &clients;
+        let (cached, ended) = (a.sign_in("ann@example.org").await, a.sign_in("ann@example.org").await);
+        let mut unseen = Vec::new();
+        for _ in 0..8 {
+            unseen.push(b.sign_in("ann@example.org").await);
+        }
+        a.sign_out(&ended).await;
+        for client in &clients {
+            assert_eq!(client.verify(&cached.access).await.status, 200);
+        }
+        Self { ground, _nodes: nodes, clients, cached, unseen, ended }
+    }
+
+    /// While Redis is gone.
+    async fn without(&self, how: &str) {
+        let mut spans = Vec::new();
+        for some in self.unseen.chunks(2) {
+            for (client, unseen) in self.clients.iter().zip(some) {
+                let answer = client.present(&self.cached.refresh).await;
+                assert_eq!((answer.status, answer.retry_after), (503, Some(1)), "{answer:?}");
+                spans.push(answer.took);
+                assert_eq!(client.verify(&self.cached.access).await.status, 200);
+                assert_eq!(client.verify(&unseen.access).await.status, 200);
+                assert_eq!(client.verify(&self.ended.access).await.reason(), Some("revoked"));
+                assert_eq!(client.try_sign_in("ann@example.org").await.unwrap().status, 503);
+            }
+        }
+        // The median, since the machine may be busy with other tests.
+        let median = print_figures(&format!("Redis {how}: a refresh is told 503"), spans);
+        assert!(median < TOLD, "it takes {median:?} to be told");
+        for client in &self.clients {
+            let says_so = async || client.not_ready().await.contains(&"store.ephemeral".to_owned());
+            until("it says what is not ready", SOON * 3, says_so).await;
+        }
+    }
+
+    /// Once Redis is back with all it had.
+    async fn with(&self, when: &str) {
+        let began = Instant::now();
+        let mut spans = Vec::new();
+        for (client, pair) in self.clients.iter().zip(&self.unseen) {
+            let refreshes = async || client.present(&pair.refresh).await.status == 200;
+            until("a refresh succeeds", BACK, refreshes).await;
+            spans.push(began.elapsed());
+        }
+        assert!(spans.iter().all(|span| *span < BACK), "{spans:?}");
+        print_figures(&format!("Redis back {when}: until a refresh succeeds"), spans);
+        let [a, b] = &self.clients;
+        for client in [a, b] {
+            assert_eq!(client.present(&self.ended.refresh).await.status, 400);
+            assert_eq!(client.verify(&self.ended.access).await.reason(), Some("revoked"));
+            until("it is ready", BACK * 2, async || client.not_ready().await.is_empty()).await;
+        }
+        // What is ended now is heard as before.
+        let pair = b.refresh(&self.cached).await;
+        a.sign_out(&pair).await;
+        until("the other node hears again", SOON, async || b.verify(&pair.access).await.status == 401).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_dies_and_comes_back() {
+    let mut fleet = Fleet::new(Server::options().durable().start()).await;
+    fleet.ground.redis.kill();
+    fleet.without("dead").await;
+    fleet.ground.redis.restart();
+    fleet.with("after its death").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_freezes_and_goes_on() {
+    let fleet = Fleet::new(Server::start()).await;
+    fleet.ground.redis.freeze();
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_secs(5) {
+        fleet.without("frozen").await;
+    }
+    fleet.ground.redis.thaw();
+    fleet.with("after its freeze").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_forgets_everything() {
+    let fleet = Fleet::new(Server::start()).await;
+    let [a, b] = &fleet.clients;
+    let key = kid(&fleet.cached.access);
+    // A session opened and one ended just before.
+    let last = a.sign_in("ann@example.org").await;
+    assert_eq!(fleet.ground.redis.cli(&["FLUSHALL"]), "OK");
+    let began = Instant::now();
+    for client in [a, b] {
+        assert_eq!(client.present(&fleet.cached.refresh).await.status, 400);
+        assert_eq!(client.present(&last.refresh).await.status, 400);
+    }
+    let mut spans = Vec::new();
+    for client in [a, b] {
+        let refused = async || client.verify(&fleet.cached.access).await.status == 401;
+        until("tokens from before are refused", BACK, refused).await;
+        spans.push(began.elapsed());
+        for pair in fleet.unseen.iter().chain([&last, &fleet.ended]) {
+            assert_eq!(client.verify(&pair.access).await.reason(), Some("revoked"));
+        }
+    }
+    let restored = async || fleet.ground.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
+    until("the keyring is in Redis again", BACK, restored).await;
+    spans.push(began.elapsed());
+    print_figures("Redis emptied: until tokens are refused by each node, and the keyring is back", spans);
+    begins_anew(&fleet.clients, &key).await;
+    // And for a node that knows nothing but what is in Redis.
+    let third = fleet.ground.plan.another().start();
+    begins_anew(&[a.clone(), Client::of(&third)], &key).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_is_replaced_while_every_node_is_down() {
+    let ground = Ground::new();
+    let plans = [ground.plan.clone(), ground.plan.another()];
+    let mut nodes = plans.each_ref().map(|plan| plan.start());
+    ground.plan.user("ann@example.org", PASSWORD, &[]);
+    let pair = Client::of(&nodes[0]).sign_in("ann@example.org").await;
+    nodes.iter_mut().for_each(Signet::kill);
+
+    let replacement = Server::start();
+    let mut nodes = plans.map(|plan| plan.set("REDIS_URL", &replacement.url()).launch());
+    assert!(nodes.iter_mut().all(Signet::listening));
+    let clients = nodes.each_ref().map(Client::of);
+    for client in &clients {
+        assert_eq!(client.verify(&pair.access).await.reason(), Some("revoked"));
+        assert_eq!(client.present(&pair.refresh).await.status, 400);
+    }
+    begins_anew(&clients, &kid(&pair.access)).await;
+}
+
+/// Everyone signs in again, under the same key as before.
+async fn begins_anew(clients: &[Client; 2], key: &str) {
+    for (one, other) in [(&clients[0], &clients[1]), (&clients[1], &clients[0])] {
+        assert_eq!(one.kids().await, [key]);
+        let mut pair = one.sign_in("ann@example.org").await;
+        for client in [other, one] {
+            assert_eq!(client.verify(&pair.access).await.status, 200);
+            pair = client.refresh(&pair).await;
+        }
+        one.sign_out(&pair).await;
+        until("the other node hears", SOON, async || other.verify(&pair.access).await.status == 401).await;
+    }
+}
