@@ -7,6 +7,7 @@ mod auth;
 mod corpora;
 mod ephemeral;
 mod fleet;
+mod native;
 mod postgres;
 mod redis;
 mod server;

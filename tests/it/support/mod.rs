@@ -1,6 +1,7 @@
 //! Starters of the processes that tests need. Each dies with the test that started it.
 
 pub(crate) mod embedded;
+pub(crate) mod desk;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod signet;
@@ -17,5 +18,17 @@ pub(crate) fn wait_until(what: &str, patience: Duration, mut condition: impl FnM
     while !condition() {
         assert!(began.elapsed() < patience, "{what}: not within {patience:?}");
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until what has to be asked for holds.
+///
+/// # Panics
+/// If it does not within ten seconds.
+pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < Duration::from_secs(10), "{what}: not within ten seconds");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

@@ -1,0 +1,159 @@
+//! `/verify` in its three forms: for services, for proxies, for many at once.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
+
+over_both_stores!(|plan| plan;
+    a_service_asks, garbage_is_told_why, what_is_demanded_is_checked, a_proxy_asks, api_keys_are_credentials_too,
+    a_batch_keeps_its_order, a_batch_has_bounds, bodies_that_will_not_do);
+
+async fn a_service_asks(desk: &Desk) {
+    let person = desk.person(&["--verified", "--role", "editor"]);
+    let tokens = desk.sign_in(&person).await;
+    // Twice: the second time from memory.
+    for _ in 0..2 {
+        let answer = desk.verify(&tokens.access).await;
+        assert_eq!(answer.is(200).header("cache-control"), "no-store");
+        let body = answer.json();
+        assert_eq!(body["active"], true);
+        let claims = &body["claims"];
+        assert_eq!(claims["sub"], person.id);
+        assert_eq!(claims["sid"], tokens.session);
+        assert_eq!((&claims["iss"], &claims["aud"]), (&"http://127.0.0.1:0".into(), &"signet".into()));
+        assert_eq!((&claims["email"], &claims["email_verified"]), (&person.email.as_str().into(), &true.into()));
+        assert_eq!(claims["preferred_username"], person.username);
+        assert_eq!(claims["roles"], json!(["editor"]));
+        assert_eq!(claims["superuser"], Value::Null);
+        assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 15 * 60);
+        assert!(claims["jti"].is_string());
+    }
+}
+
+async fn garbage_is_told_why(desk: &Desk) {
+    let refresh = desk.sign_in(&desk.person(&[])).await.refresh;
+    for garbage in
+        ["", " ", "x", "a.b.c", "..", "sk", &refresh, &"a.".repeat(100), &"a".repeat(20_000), "\u{0}", "é.é.é"]
+    {
+        let answer = desk.verify(garbage).await;
+        assert_eq!(answer.is(401).json(), json!({"active": false, "reason": "malformed"}), "{garbage:?}");
+        assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#);
+        assert_eq!(answer.header("cache-control"), "no-store");
+    }
+    for key in ["sk_", "sk_000000000000_00000000000000000000000000000000_000000"] {
+        assert_eq!(desk.reason(key).await, "unknown_api_key");
+    }
+}
+
+async fn what_is_demanded_is_checked(desk: &Desk) {
+    let person = desk.person(&[]);
+    let token = desk.sign_in(&person).await.access;
+    let (key, _) = desk.api_key(&person, &["read", "write"]);
+    let ask = async |body: Value| desk.post("/verify").json(&body).ask().await;
+    ask(json!({"token": token, "aud": "signet"})).await.is(200);
+    ask(json!({"token": token, "aud": null, "scope": null, "unknown": 1})).await.is(200);
+    for (body, reason) in [
+        (json!({"token": token, "aud": "other"}), "wrong_audience"),
+        (json!({"token": token, "aud": ""}), "wrong_audience"),
+        (json!({"token": token, "scope": "read"}), "insufficient_scope"),
+        (json!({"token": key, "scope": "admin"}), "insufficient_scope"),
+        (json!({"token": key, "scope": "read admin"}), "insufficient_scope"),
+        (json!({"token": key, "scope": "rea"}), "insufficient_scope"),
+    ] {
+        assert_eq!(ask(body.clone()).await.is(401).json()["reason"], reason, "{body}");
+    }
+    ask(json!({"token": key, "scope": "write  read"})).await.is(200);
+
+    // A token made from the key has what was asked for of its scopes.
+    let fields = [("grant_type", "client_credentials"), ("client_secret", key.as_str()), ("scope", "read")];
+    let made = desk.form("/oauth/token", &fields).await.is(200).json();
+    let made = made["access_token"].as_str().unwrap();
+    ask(json!({"token": made, "scope": "read", "aud": "signet"})).await.is(200);
+    assert_eq!(ask(json!({"token": made, "scope": "write"})).await.is(401).json()["reason"], "insufficient_scope");
+}
+
+async fn a_proxy_asks(desk: &Desk) {
+    let person = desk.person(&[]);
+    let tokens = desk.sign_in(&person).await;
+    for method in [Method::GET, Method::HEAD] {
+        let answer = desk.request(method.clone(), "/verify").bearer_auth(&tokens.access).ask().await;
+        assert_eq!(answer.is(200).header("x-auth-subject"), person.id);
+        assert_eq!(answer.header("x-auth-email"), person.email);
+        assert_eq!((answer.header("x-auth-scopes"), answer.header("x-auth-session")), ("", tokens.session.as_str()));
+        assert_eq!(answer.text.is_empty(), method == Method::HEAD);
+        let answer = desk.request(method.clone(), "/verify?aud=other").bearer_auth(&tokens.access).ask().await;
+        assert!(answer.is(401).header("x-auth-subject").is_empty());
+        desk.request(method.clone(), "/verify?aud=signet").bearer_auth(&tokens.access).ask().await.is(200);
+        desk.request(method.clone(), "/verify?scope=read").bearer_auth(&tokens.access).ask().await.is(401);
+        let answer = desk.request(method.clone(), "/verify").bearer_auth("a.b.c").ask().await;
+        assert_eq!(answer.is(401).header("www-authenticate"), r#"Bearer error="invalid_token""#);
+        let answer = desk.request(method.clone(), "/verify").ask().await;
+        assert_eq!(answer.is(401).header("www-authenticate"), "Bearer");
+        desk.request(method, "/verify").basic_auth("somebody", Some("something")).ask().await.is(401);
+    }
+    desk.get("/verify").ask().await.is_problem(401, "no-credentials");
+}
+
+async fn api_keys_are_credentials_too(desk: &Desk) {
+    let person = desk.person(&[]);
+    let (key, prefix) = desk.api_key(&person, &["read", "write"]);
+    let claims = desk.verify(&key).await.is(200).json()["claims"].clone();
+    assert_eq!(claims["sub"], person.id);
+    assert_eq!((&claims["token_type"], &claims["scope"]), (&"api_key".into(), &"read write".into()));
+    for header in [("x-api-key", key.clone()), ("authorization", format!("bEaReR {key}"))] {
+        let answer = desk.get("/verify?scope=read").header(header.0, header.1).ask().await;
+        assert_eq!(answer.is(200).header("x-auth-scopes"), "read write");
+        assert_eq!((answer.header("x-auth-subject"), answer.header("x-auth-session")), (person.id.as_str(), ""));
+    }
+    desk.plan().json(&["api-keys", "deactivate", &prefix], "");
+    crate::support::until("a deactivated key is refused", async || desk.reason(&key).await == "unknown_api_key").await;
+}
+
+async fn a_batch_keeps_its_order(desk: &Desk) {
+    let person = desk.person(&[]);
+    let token = desk.sign_in(&person).await.access;
+    let (key, _) = desk.api_key(&person, &["read"]);
+    let kinds = [token.as_str(), "garbage", key.as_str()];
+    let mut alone = Vec::new();
+    for kind in kinds {
+        alone.push(desk.verify(kind).await.json());
+    }
+    let tokens = (0..1024).map(|at| kinds[at * at % 7 % 3]).collect::<Vec<_>>();
+    let batch = async |body: &Value| desk.post("/verify/batch").json(body).ask().await;
+    let answer = batch(&json!({"tokens": tokens})).await;
+    let body = answer.is(200).json();
+    let results = body["results"].as_array().unwrap();
+    assert_eq!(results.len(), 1024);
+    for (at, result) in results.iter().enumerate() {
+        assert_eq!(*result, alone[at * at % 7 % 3], "as /verify answers, in place {at}");
+    }
+    let body = batch(&json!({"tokens": [token, key], "scope": "read"})).await.is(200).json();
+    let active =
+        |body: &Value| body["results"].as_array().unwrap().iter().map(|it| it["active"] == true).collect::<Vec<_>>();
+    assert_eq!(active(&body), [false, true]);
+    let body = batch(&json!({"tokens": [token, key, "x"], "aud": "other"})).await.is(200).json();
+    assert_eq!(active(&body), [false, true, false], "an API key is meant for whoever asks");
+    assert_eq!(batch(&json!({"tokens": []})).await.is(200).json(), json!({"results": []}));
+}
+
+async fn a_batch_has_bounds(desk: &Desk) {
+    let batch = async |tokens: Vec<String>| desk.post("/verify/batch").json(&json!({"tokens": tokens})).ask().await;
+    let answer = batch(vec!["x".to_owned(); 1025]).await;
+    assert!(answer.is_problem(400, "fields").text.contains("1024"), "{answer:?}");
+    // As many as there may be, each as long as a token gets.
+    let answer = batch(vec!["x".repeat(1500); 1024]).await;
+    assert_eq!(answer.is(200).json()["results"].as_array().unwrap().len(), 1024);
+    batch(vec!["x".repeat(4000); 1024]).await.is_problem(413, "too-large");
+}
+
+async fn bodies_that_will_not_do(desk: &Desk) {
+    for path in ["/verify", "/verify/batch"] {
+        desk.post(path).json(&json!({})).ask().await.is_problem(400, "fields");
+        desk.post(path).json(&json!({"token": 7, "tokens": 7})).ask().await.is_problem(400, "fields");
+        desk.post(path).header("content-type", "application/json").body("{").ask().await.is_problem(400, "unreadable");
+        desk.post(path).body("token=x").ask().await.is_problem(415, "unsupported-media-type");
+    }
+    let large: Answer = desk.verify(&"x".repeat(70_000)).await;
+    large.is_problem(413, "too-large");
+}
