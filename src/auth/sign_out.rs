@@ -9,7 +9,6 @@ use super::Failure;
 use crate::app::App;
 use crate::id::UserId;
 use crate::store::accounts::Find;
-use crate::store::ephemeral::{Revocation, Target};
 use crate::time::Timestamp;
 
 pub use crate::store::ephemeral::Which;
@@ -44,12 +43,7 @@ async fn end(app: &App, user: UserId, which: Which, valid_after: Option<Timestam
     let now = app.now();
     let until = now + app.node.remember();
     let ended = app.ephemeral.end_sessions(user, which, valid_after, until, now).await?;
-    let target = match which {
-        Which::One(session) => Target::Session(session),
-        Which::All => Target::User { user, before: now },
-        // Which sessions those were only the store knows: this node hears it as the others do.
-        Which::Others(_) => return Ok(ended),
-    };
-    app.node.revocations.learn(&Revocation { target, until });
-    Ok(ended)
+    // What the store ended and not what was asked for: an id in a request may be that of somebody else's session.
+    ended.revocations.iter().for_each(|revocation| app.node.revocations.learn(revocation));
+    Ok(ended.count)
 }

@@ -10,8 +10,8 @@ use super::metrics::Metrics;
 use crate::id::{ApiKeyId, ProjectId, SessionId, UserId};
 use crate::store::accounts::{ApiKey, Created, Find, NewUser, PasswordHash, User};
 use crate::store::ephemeral::{
-    Allowance, Claim, Cursor, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation, SealedRing, Session,
-    Swap, Which,
+    Allowance, Claim, Cursor, Ended, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation, SealedRing,
+    Session, Swap, Which,
 };
 use crate::store::{Accounts, Ephemeral, Result};
 use crate::time::Timestamp;
@@ -79,7 +79,7 @@ metered! { Ephemeral, "ephemeral", OfEphemeral:
     sessions(user: UserId, now: Timestamp) -> Vec<Session>;
     end_sessions(
         user: UserId, which: Which, valid_after: Option<Timestamp>, remember_until: Timestamp, now: Timestamp
-    ) -> u64;
+    ) -> Ended;
     revoke(revocation: &Revocation, now: Timestamp) -> ();
     follow(from: &Cursor, patience: Duration) -> (Vec<Revocation>, Cursor);
     forget_revocations(before: Timestamp) -> ();

@@ -104,6 +104,15 @@ pub enum Which {
     All,
 }
 
+/// What came of ending sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// How many were ended.
+    pub count: u64,
+    /// What was published: nothing more is ended, and nothing less.
+    pub revocations: Vec<Revocation>,
+}
+
 /// What is no longer to be believed although its signature is good.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
@@ -268,7 +277,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// A user's sessions that are not over, the newest first. Those that are over leave the index.
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>>;
 
-    /// Ends sessions and tells how many were ended. When this returns, no refresh of any of them can succeed, and
+    /// Ends sessions of `user`; one of somebody else's is none. When this returns, no refresh of any of them can succeed, and
     /// their revocations (one a session; for `All`, one for the user up to `now`) are published, to be
     /// remembered until `remember_until`. Ended sessions leave the index. With `valid_after`, sign-ins that read an
     /// earlier value from the user's row can no longer open a session.
@@ -279,7 +288,7 @@ pub trait Ephemeral: Send + Sync + 'static {
         valid_after: Option<Timestamp>,
         remember_until: Timestamp,
         now: Timestamp,
-    ) -> Result<u64>;
+    ) -> Result<Ended>;
 
     /// Publishes a revocation. When this returns, every later [`Ephemeral::follow`] from an earlier place sees it.
     async fn revoke(&self, revocation: &Revocation, now: Timestamp) -> Result<()>;

@@ -4,4 +4,5 @@ mod clients;
 mod introspection;
 mod published;
 mod refresh;
+mod sessions;
 mod verify;

@@ -1,7 +1,7 @@
 //! Ending sessions, and the sign-ins that are under way meanwhile.
 
 use super::*;
-use crate::store::ephemeral::{Opened, Which};
+use crate::store::ephemeral::{Ended, Opened, Which};
 
 const UNTIL: Timestamp = Timestamp::from_secs(2_000_010_000);
 
@@ -32,15 +32,17 @@ pub(super) async fn ending_one_leaves_the_others(store: Store) {
     let place = four(&store).await;
     let now = START + MINUTE;
     let which = Which::One(session_id(2));
-    assert_eq!(store.end_sessions(user(1), which, None, UNTIL, now).await.unwrap(), 1);
+    let ended = store.end_sessions(user(1), which, None, UNTIL, now).await.unwrap();
     assert_over(&store, 2, now).await;
     assert_eq!(left(&store, now).await, [3, 1].map(session_id));
     let (seen, _) = read_on(&store, &place).await;
     assert_eq!(seen, [Revocation { target: Target::Session(session_id(2)), until: UNTIL }]);
+    assert_eq!(ended, Ended { count: 1, revocations: seen });
 
-    assert_eq!(store.end_sessions(user(1), which, None, UNTIL, now).await.unwrap(), 0);
+    let nothing = Ended { count: 0, revocations: Vec::new() };
+    assert_eq!(store.end_sessions(user(1), which, None, UNTIL, now).await.unwrap(), nothing);
     let foreign = Which::One(session_id(9));
-    assert_eq!(store.end_sessions(user(1), foreign, None, UNTIL, now).await.unwrap(), 0);
+    assert_eq!(store.end_sessions(user(1), foreign, None, UNTIL, now).await.unwrap(), nothing);
     assert_eq!(left(&store, now).await, [3, 1].map(session_id));
 }
 
@@ -48,13 +50,14 @@ pub(super) async fn ending_the_others_leaves_the_one(store: Store) {
     let place = four(&store).await;
     let now = START + MINUTE;
     let ended = store.end_sessions(user(1), Which::Others(session_id(2)), None, UNTIL, now).await.unwrap();
-    assert_eq!(ended, 2);
+    assert_eq!(ended.count, 2);
     assert_over(&store, 1, now).await;
     assert_over(&store, 3, now).await;
     assert_eq!(left(&store, now).await, [session_id(2)]);
     rotated(store.present(presented(&session(2), 0), now).await.unwrap());
 
     let (mut seen, _) = read_on(&store, &place).await;
+    assert_eq!(ended.revocations, seen, "the caller is told what the others hear");
     seen.sort_by_key(|revocation| format!("{revocation:?}"));
     let expected = [1, 3].map(|n| Revocation { target: Target::Session(session_id(n)), until: UNTIL });
     assert_eq!(seen, expected);
@@ -63,7 +66,7 @@ pub(super) async fn ending_the_others_leaves_the_one(store: Store) {
 pub(super) async fn ending_all_is_one_revocation_of_the_user(store: Store) {
     let place = four(&store).await;
     let now = START + MINUTE;
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap(), 3);
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap().count, 3);
     for number in 1..=3 {
         assert_over(&store, number, now).await;
     }
@@ -72,7 +75,7 @@ pub(super) async fn ending_all_is_one_revocation_of_the_user(store: Store) {
     assert_eq!(seen, [Revocation { target: Target::User { user: user(1), before: now }, until: UNTIL }]);
 
     // Tokens can outlive the sessions they were made in, so the user is revoked even where no session is left.
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now + SECOND).await.unwrap(), 0);
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now + SECOND).await.unwrap().count, 0);
     let (seen, _) = read_on(&store, &place).await;
     assert_eq!(seen, [Revocation { target: Target::User { user: user(1), before: now + SECOND }, until: UNTIL }]);
 
@@ -84,15 +87,15 @@ pub(super) async fn what_was_over_before_is_not_ended_again(store: Store) {
     open(&store, &session(1)).await;
     open(&store, &opened_at(2, START + MINUTE)).await;
     let now = START + HOUR;
-    assert_eq!(store.end_sessions(user(1), Which::One(session_id(1)), None, UNTIL, now).await.unwrap(), 0);
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap(), 1);
+    assert_eq!(store.end_sessions(user(1), Which::One(session_id(1)), None, UNTIL, now).await.unwrap().count, 0);
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap().count, 1);
 }
 
 pub(super) async fn a_sign_in_under_way_is_superseded(store: Store) {
     let (read, changed) = (START - DAY, START);
     let now = START + MINUTE;
     open(&store, &session(1)).await;
-    assert_eq!(store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap(), 1);
+    assert_eq!(store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap().count, 1);
 
     let kept = MINUTE * 10 - MILLISECOND;
     for later in [now, now + SECOND, now + kept] {
@@ -125,7 +128,7 @@ pub(super) async fn no_sign_in_slips_past_an_ending(store: Store) {
         let store = store.clone();
         async move {
             if number == 25 {
-                store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap()
+                store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap().count
             } else {
                 store.open_session(&opened_at(number as u128, now), read).await.unwrap();
                 0
@@ -163,7 +166,7 @@ pub(super) async fn no_refresh_slips_past_an_ending(store: Store) {
     while store.session(user(1), session_id(0), now).await.unwrap().is_some_and(|found| found.counter < 3) {
         tokio::task::yield_now().await;
     }
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap(), SESSIONS as u64);
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap().count, SESSIONS as u64);
     for number in 0..SESSIONS {
         assert_eq!(store.session(user(1), session_id(number), now).await.unwrap(), None);
     }

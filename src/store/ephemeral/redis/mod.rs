@@ -40,7 +40,7 @@ use self::revocations::Follower;
 use self::scripts::{Runner, corrupt};
 use self::settings::Settings;
 use super::{
-    Allowance, Claim, Cursor, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
+    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
     SealedRing, Session, Swap, Target, Which,
 };
 use crate::config;
@@ -176,7 +176,7 @@ impl Ephemeral for Redis {
         valid_after: Option<Timestamp>,
         remember_until: Timestamp,
         now: Timestamp,
-    ) -> Result<u64> {
+    ) -> Result<Ended> {
         let (word, id) = match which {
             Which::One(id) => ("one", id.to_string()),
             Which::Others(id) => ("others", id.to_string()),
@@ -199,14 +199,14 @@ impl Ephemeral for Redis {
         if which == Which::All {
             revocations = vec![Revocation { target: Target::User { user, before }, until: remember_until }];
         }
-        let ended = ids.len() as u64;
+        let count = ids.len() as u64;
         if !revocations.is_empty() {
             self.publish(&revocations, now).await?;
         }
         if !ids.is_empty() {
             self.bury(user, ids, now).await;
         }
-        Ok(ended)
+        Ok(Ended { count, revocations })
     }
 
     async fn revoke(&self, revocation: &Revocation, now: Timestamp) -> Result<()> {

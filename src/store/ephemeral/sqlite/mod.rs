@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{
-    Allowance, Claim, Cursor, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
+    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
     SealedRing, Session, Swap, Which,
 };
 use crate::id::{SessionId, UserId};
@@ -105,7 +105,7 @@ impl Ephemeral for SqliteEphemeral {
         valid_after: Option<Timestamp>,
         remember_until: Timestamp,
         now: Timestamp,
-    ) -> Result<u64> {
+    ) -> Result<Ended> {
         self.publish(now, move |tx| sessions::end(tx, user, which, valid_after, remember_until, now)).await
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::{Opened, Presented, Revocation, Rotation, Session, Target, Which};
+use super::super::{Ended, Opened, Presented, Revocation, Rotation, Session, Target, Which};
 use super::revocations;
 use super::sweep::day_after;
 use crate::id::{SessionId, UserId};
@@ -143,7 +143,7 @@ pub(super) fn end(
     valid_after: Option<Timestamp>,
     remember_until: Timestamp,
     now: Timestamp,
-) -> rusqlite::Result<u64> {
+) -> rusqlite::Result<Ended> {
     if let Some(valid_after) = valid_after {
         mark(tx, user, valid_after, now)?;
     }
@@ -164,10 +164,12 @@ pub(super) fn end(
         Which::All => vec![Target::User { user, before: now }],
         Which::One(_) | Which::Others(_) => ended.iter().copied().map(Target::Session).collect(),
     };
-    for target in targets {
-        revocations::publish(tx, &Revocation { target, until: remember_until }, now)?;
+    let revocation = |target| Revocation { target, until: remember_until };
+    let revocations = targets.into_iter().map(revocation).collect::<Vec<_>>();
+    for revocation in &revocations {
+        revocations::publish(tx, revocation, now)?;
     }
-    Ok(ended.len() as u64)
+    Ok(Ended { count: ended.len() as u64, revocations })
 }
 
 fn mark(tx: &Connection, user: UserId, valid_after: Timestamp, now: Timestamp) -> rusqlite::Result<()> {
