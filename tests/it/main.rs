@@ -14,3 +14,4 @@ mod server;
 mod sqlite;
 mod support;
 mod tree;
+mod verifiers;

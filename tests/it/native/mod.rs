@@ -1,8 +1,14 @@
 //! The `native` dialect as its clients meet it: every call over the embedded default, and again over Redis and Postgres.
 
+mod admin;
 mod clients;
+mod forged;
 mod introspection;
+mod limits;
+mod passwords;
 mod published;
 mod refresh;
 mod sessions;
+mod sign_out;
 mod verify;
+mod wording;

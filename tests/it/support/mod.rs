@@ -6,6 +6,8 @@ pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod signet;
 
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 /// Waits until `condition` holds.
@@ -31,4 +33,13 @@ pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
         assert!(began.elapsed() < Duration::from_secs(10), "{what}: not within ten seconds");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Runs a command to its end on this input.
+pub(crate) fn fed(mut command: Command, input: &str) -> Output {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    // One that refuses its settings ends without having read.
+    let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
+    child.wait_with_output().expect("it ends")
 }

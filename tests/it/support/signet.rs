@@ -1,6 +1,6 @@
 //! Signet itself, as its operators start it: the program, its settings in the environment, its own folder.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 pub(crate) use super::postgres::free_port;
-use super::{postgres, redis, wait_until};
+use super::{fed, postgres, redis, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -73,11 +73,8 @@ impl Plan {
     /// Runs a command beside the server, and gives what came of it.
     pub(crate) fn run(&self, words: &[&str], input: &str) -> Output {
         let mut command = self.command();
-        command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("setpriv starts signet: apt-get install util-linux");
-        // One that refuses its settings ends without having read.
-        let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
-        child.wait_with_output().expect("it ends")
+        command.args(words);
+        fed(command, input)
     }
 
     /// Runs a command with `--json` that must succeed, and reads what it prints.

@@ -1,0 +1,134 @@
+//! Tokens that are nearly good: signed by the right key with wrong claims, or by a wrong one with right claims.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::pkcs8::DecodePrivateKey;
+use ed25519_dalek::{Signer, SigningKey};
+use serde_json::{Value, json};
+
+use crate::support::desk::{Ask, Desk, over_both_stores, tampered};
+
+over_both_stores!(|plan| plan; claims_are_checked, headers_are_checked, signatures_are_checked, a_key_that_was_revoked);
+
+/// The key that signs, and its name.
+fn signing_key(desk: &Desk) -> (SigningKey, String) {
+    let keys = desk.plan().json(&["keys", "list"], "");
+    let kid = keys.as_array().unwrap().iter().find(|key| key["state"] == "signing").unwrap()["kid"].as_str().unwrap();
+    let exported = desk.plan().json(&["keys", "export", kid], "");
+    (SigningKey::from_pkcs8_pem(exported["pem"].as_str().unwrap()).unwrap(), kid.to_owned())
+}
+
+fn sign(key: &SigningKey, header: &Value, claims: &Value) -> String {
+    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+    let message = format!("{}.{}", part(header), part(claims));
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).to_bytes()))
+}
+
+/// Header and claims of a token, to be changed.
+fn read(token: &str) -> (Value, Value) {
+    let part = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap();
+    let parts = token.split('.').collect::<Vec<_>>();
+    (part(parts[0]), part(parts[1]))
+}
+
+fn with(mut value: Value, changes: Value) -> Value {
+    for (name, change) in changes.as_object().unwrap() {
+        match change {
+            Value::Null => value.as_object_mut().unwrap().remove(name),
+            change => value.as_object_mut().unwrap().insert(name.clone(), change.clone()),
+        };
+    }
+    value
+}
+
+async fn claims_are_checked(desk: &Desk) {
+    let (key, _) = signing_key(desk);
+    let (header, claims) = read(&desk.sign_in(&desk.person(&[])).await.access);
+    let now = claims["iat"].as_i64().unwrap();
+    for (changes, reason) in [
+        (json!({}), ""),
+        (json!({"exp": now - 60}), "expired"),
+        (json!({"nbf": now + 600}), "not_yet_valid"),
+        (json!({"nbf": now}), ""),
+        (json!({"iss": "http://127.0.0.1:0/"}), "wrong_issuer"),
+        (json!({"aud": "other"}), "wrong_audience"),
+        (json!({"aud": ["other", "signet"]}), ""),
+        (json!({"aud": []}), "wrong_audience"),
+        (json!({"exp": null}), "malformed"),
+        (json!({"exp": "9999999999"}), "malformed"),
+        (json!({"exp": 9_999_999_999.5}), "malformed"),
+        (json!({"sub": null}), "malformed"),
+        (json!({"iss": null}), "malformed"),
+        (json!({"aud": null}), "malformed"),
+    ] {
+        let token = sign(&key, &header, &with(claims.clone(), changes.clone()));
+        // Twice: the second time from memory.
+        assert_eq!(desk.reason(&token).await, reason, "{changes}");
+        assert_eq!(desk.reason(&token).await, reason, "{changes}");
+        if !reason.is_empty() {
+            desk.get("/sessions").bearer_auth(&token).ask().await.is_problem(401, "bad-credentials");
+        }
+    }
+}
+
+async fn headers_are_checked(desk: &Desk) {
+    let (key, _) = signing_key(desk);
+    let (header, claims) = read(&desk.sign_in(&desk.person(&[])).await.access);
+    for (changes, reason) in [
+        (json!({"alg": "Ed25519"}), ""),
+        (json!({"typ": "application/at+JWT"}), ""),
+        (json!({"typ": "JWT"}), "wrong_type"),
+        (json!({"typ": null}), "wrong_type"),
+        (json!({"alg": "none"}), "wrong_type"),
+        (json!({"alg": "HS256"}), "wrong_type"),
+        (json!({"kid": "another"}), "unknown_key"),
+        (json!({"kid": null}), "unknown_key"),
+        (json!({"crit": ["exp"]}), "malformed"),
+        (json!({"jku": "http://127.0.0.1/"}), "malformed"),
+        (json!({"jwk": {"kty": "OKP"}}), "malformed"),
+        (json!({"x5u": "http://127.0.0.1/"}), "malformed"),
+        (json!({"b64": false}), "malformed"),
+    ] {
+        let token = sign(&key, &with(header.clone(), changes.clone()), &claims);
+        assert_eq!(desk.reason(&token).await, reason, "{changes}");
+    }
+}
+
+async fn signatures_are_checked(desk: &Desk) {
+    let token = desk.sign_in(&desk.person(&[])).await.access;
+    let (header, claims) = read(&token);
+    let other = SigningKey::from_bytes(&[7; 32]);
+    let parts = token.split('.').collect::<Vec<_>>();
+    let exchanged = URL_SAFE_NO_PAD.encode(with(claims.clone(), json!({"superuser": true})).to_string());
+    for (forged, reason) in [
+        (sign(&other, &header, &claims), "bad_signature"),
+        (tampered(&token), "bad_signature"),
+        (format!("{}.{exchanged}.{}", parts[0], parts[2]), "bad_signature"),
+        (format!("{}.{}.", parts[0], parts[1]), "malformed"),
+        (format!("{}.{}", parts[0], parts[1]), "malformed"),
+        (format!("{token}="), "malformed"),
+        (format!("{token}."), "malformed"),
+        (format!(" {token}"), "malformed"),
+        (format!("{}.{}.{}", parts[0], parts[1], &parts[2][..85]), "malformed"),
+    ] {
+        assert_eq!(desk.reason(&forged).await, reason, "{forged}");
+        assert_eq!(desk.reason(&forged).await, reason, "{forged}");
+    }
+    desk.verify(&token).await.is(200);
+}
+
+/// The last: every token that was signed before ends.
+async fn a_key_that_was_revoked(desk: &Desk) {
+    let person = desk.person(&[]);
+    let tokens = desk.sign_in(&person).await;
+    desk.verify(&tokens.access).await.is(200);
+    let (_, kid) = signing_key(desk);
+    desk.plan().json(&["keys", "revoke", &kid], "");
+    crate::support::until("its tokens are refused", async || desk.reason(&tokens.access).await == "revoked_key").await;
+    let jwks = desk.get("/.well-known/jwks.json").ask().await.is(200).json();
+    assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key["kid"] != kid));
+    // Sessions are not the key's affair.
+    let next = desk.refresh(&tokens.refresh).await.is(200).tokens();
+    desk.verify(&next.access).await.is(200);
+    assert_ne!(read(&next.access).0["kid"], kid);
+}

@@ -1,0 +1,133 @@
+//! How often a sign-in may be tried, and what happens when there is more to hash than can be hashed.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::signet::Plan;
+use crate::support::until;
+
+fn plan(plan: Plan) -> Plan {
+    plan.set("SIGNET_LIMITS__ENABLED", "true")
+        .set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "4 per 1h")
+        .set("SIGNET_LIMITS__SIGN_IN_ADDRESS", "12 per 1h")
+        .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
+}
+
+over_both_stores!(plan; an_account_has_one_counter, an_address_has_one_counter);
+
+/// A sign-in through the proxy, for a client at `address`.
+async fn sign_in(desk: &Desk, address: &str, name: &str, password: &str) -> Answer {
+    let field = if name.contains('@') { "email" } else { "username" };
+    let request = desk.post("/sessions").json(&json!({field: name, "password": password}));
+    request.header("x-forwarded-for", address).ask().await
+}
+
+fn is_limited(answer: &Answer) {
+    answer.is_problem(429, "too-many");
+    let seconds: u64 = answer.header("retry-after").parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{answer:?}");
+}
+
+async fn an_account_has_one_counter(desk: &Desk) {
+    let (person, other) = (desk.person(&[]), desk.person(&[]));
+    let (local, domain) = person.email.split_once('@').unwrap();
+    let spellings = [
+        person.email.clone(),
+        person.email.to_uppercase(),
+        format!("  {}\t", person.email),
+        format!("{}@{}", local.to_uppercase(), domain),
+    ];
+    for (at, spelling) in spellings.iter().enumerate() {
+        sign_in(desk, &format!("192.0.2.{at}"), spelling, "not the password").await.is_problem(401, "wrong-password");
+    }
+    // The right password, from yet another address, and for the fifth time.
+    for spelling in &spellings {
+        is_limited(&sign_in(desk, "192.0.2.99", spelling, PASSWORD).await);
+    }
+    sign_in(desk, "192.0.2.99", &other.email, PASSWORD).await.is(201);
+    // Somebody who is not there is counted as everybody is.
+    for _ in 0..4 {
+        sign_in(desk, "192.0.2.50", "nobody@example.org", "x").await.is_problem(401, "wrong-password");
+    }
+    is_limited(&sign_in(desk, "192.0.2.51", "nobody@example.org", "x").await);
+}
+
+async fn an_address_has_one_counter(desk: &Desk) {
+    let people = (0..4).map(|_| desk.person(&[])).collect::<Vec<_>>();
+    // An IPv6 client has a whole /64 to choose from.
+    for at in 0..12 {
+        let address = format!("2001:db8:1:2::{at:x}");
+        sign_in(desk, &address, &people[at % 4].email, "not the password").await.is_problem(401, "wrong-password");
+    }
+    let fresh = desk.person(&[]);
+    for name in [fresh.email.as_str(), "nobody-else@example.org", "no name at all"] {
+        is_limited(&sign_in(desk, "2001:db8:1:2:ffff::1", name, PASSWORD).await);
+    }
+    sign_in(desk, "2001:db8:1:3::1", &fresh.email, PASSWORD).await.is(201);
+    // Only the last hop is the proxy's own word.
+    is_limited(&sign_in(desk, "198.51.100.1, 2001:db8:1:2::1", &fresh.email, PASSWORD).await);
+}
+
+/// Without a proxy that is believed, the header is the client's own invention.
+#[tokio::test]
+async fn a_client_does_not_choose_its_address() {
+    let desk = Desk::embedded(|it| plan(it).set("SIGNET_SERVER__TRUSTED_PROXIES", "192.0.2.1"));
+    for at in 0..12 {
+        let (address, name) = (format!("198.51.100.{at}"), format!("nobody-{at}@example.org"));
+        sign_in(&desk, &address, &name, "x").await.is_problem(401, "wrong-password");
+    }
+    is_limited(&sign_in(&desk, "203.0.113.1", "somebody@example.org", "x").await);
+}
+
+mod a_full_queue {
+    use super::*;
+
+    fn plan(plan: Plan) -> Plan {
+        plan.set("SIGNET_PASSWORDS__THREADS", "1")
+            .set("SIGNET_PASSWORDS__QUEUE", "1")
+            .set("SIGNET_PASSWORDS__DEADLINE", "1m")
+            .set("SIGNET_PASSWORDS__MEMORY_KIB", "65536")
+            .set("SIGNET_PASSWORDS__PASSES", "8")
+    }
+
+    over_both_stores!(plan; sheds_sign_ins_and_nothing_else);
+
+    async fn gauge(desk: &Desk, name: &str) -> u64 {
+        let page = desk.ops("/metrics").await.text;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
+        line.parse().unwrap()
+    }
+
+    async fn sheds_sign_ins_and_nothing_else(desk: &Desk) {
+        let person = desk.person(&[]);
+        let tokens = desk.sign_in(&person).await;
+        let running = async || gauge(desk, "signet_hash_queue_running").await == 1;
+        let waiting = async || gauge(desk, "signet_hash_queue_waiting").await == 1;
+        let first = tokio::spawn(desk.signing_in(&person.email, PASSWORD).ask());
+        until("one is hashed", running).await;
+        let second = tokio::spawn(desk.signing_in("nobody@example.org", "x").ask());
+        until("one waits", waiting).await;
+        // Whoever comes now is sent away at once, known or not, and everything else goes on.
+        let began = Instant::now();
+        let (mut rounds, mut refreshed) = (0, tokens.clone());
+        while waiting().await {
+            let name = if rounds % 2 == 0 { person.email.as_str() } else { "nobody@example.org" };
+            let answer = desk.try_sign_in(name, PASSWORD).await;
+            desk.verify(&tokens.access).await.is(200);
+            refreshed = desk.refresh(&refreshed.refresh).await.is(200).tokens();
+            desk.verify(&refreshed.access).await.is(200);
+            if waiting().await {
+                answer.is_problem(503, "busy");
+                rounds += 1;
+            }
+        }
+        let each = began.elapsed() / rounds.max(1);
+        assert!(rounds > 1 && each < Duration::from_secs(1), "{rounds} rounds, each {each:?}");
+        first.await.unwrap().is(201);
+        second.await.unwrap().is_problem(401, "wrong-password");
+        assert!(gauge(desk, "signet_hashes_shed_total{reason=\"queue_full\"}").await > 0);
+        desk.sign_in(&person).await;
+    }
+}
