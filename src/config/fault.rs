@@ -94,7 +94,7 @@ impl fmt::Display for Fault {
             Self::Bad { key, source, value: None, allowed } => {
                 write!(
                     f,
-                    "{key} ({source}) has a value that cannot be used (not shown: it is secret); allowed: {allowed}"
+                    "{key} ({source}) has a value that cannot be used (not shown: it may be secret); allowed: {allowed}"
                 )
             }
             Self::Conflict { key, source, rule } => write!(f, "{key} ({source}) {rule}"),
