@@ -70,7 +70,7 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
 async fn listen(app: &App, stores: &Arc<Stores>, router: Arc<crate::web::Router<App>>) -> Result<Running, Failure> {
     let (node, stores) = (app.node.clone(), stores.clone());
     let observer: Arc<dyn Observer> = Arc::new(Noting(node.metrics.clone()));
-    blocking(move || {
+    blocking("server.listen", move || {
         let settings = node.config.server.clone();
         let chance = node.chance.clone();
         server::start(&settings, router, observer, &chance, move |_| {
@@ -86,7 +86,7 @@ async fn listen_for_operators(app: &App, logs: Arc<Logs>) -> Result<Option<Runni
     let router = Arc::new(management::router().map_err(refused)?);
     let told = Told { node: app.node.clone(), logs };
     let chance = app.node.chance.clone();
-    blocking(move || {
+    blocking("server.management", move || {
         server::start(&settings, router, Arc::new(Unobserved), &chance, move |_| {
             let told = told.clone();
             async move { Ok::<_, std::convert::Infallible>(told) }
@@ -99,11 +99,15 @@ async fn listen_for_operators(app: &App, logs: Arc<Logs>) -> Result<Option<Runni
 struct Unobserved;
 impl Observer for Unobserved {}
 
-/// A start waits for its workers, which must not keep this runtime's own connections waiting.
+/// A start waits for its workers, which must not keep this runtime's own connections waiting. `setting` says where it listens.
 async fn blocking<E: std::fmt::Debug + std::fmt::Display + Send + 'static>(
+    setting: &str,
     start: impl FnOnce() -> Result<Running, server::StartError<E>> + Send + 'static,
 ) -> Result<Running, Failure> {
     match tokio::task::spawn_blocking(start).await {
+        Ok(Err(server::StartError::Bind(error))) => {
+            Err(Failure::Refused { what: error.to_string(), remedy: format!("{setting} is the setting to change") })
+        }
         Ok(started) => started.map_err(refused),
         Err(_) => Err(refused("a listener could not be started")),
     }

@@ -16,7 +16,7 @@ const BACKLOG: i32 = 4096;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BindError {
     /// Somebody else listens there.
-    #[error("{address} is taken: another process listens there; stop it, or choose another port in server.listen")]
+    #[error("{address} is taken: another process listens there; stop it, or choose another port")]
     Taken {
         /// The address.
         address: SocketAddr,

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod auth;
+mod commands;
 mod corpora;
 mod ephemeral;
 mod fleet;

@@ -1,0 +1,367 @@
+//! The command line as an operator types it: by itself, and beside a running server.
+
+use std::net::TcpListener;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::desk::{Ask, Desk, PASSWORD};
+use crate::support::signet::{Plan, SECRET};
+use crate::support::{fed, postgres, redis};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("it writes text")
+}
+
+/// What it says when it does not do what was asked: the exit code, and everything that was printed.
+#[track_caller]
+fn refused(plan: &Plan, words: &[&str], code: i32) -> String {
+    let Output { status, stdout, stderr } = plan.run(words, "");
+    let printed = text(&stdout) + &text(&stderr);
+    assert_eq!(status.code(), Some(code), "{words:?}: {printed}");
+    printed
+}
+
+#[track_caller]
+fn done(plan: &Plan, words: &[&str], input: &str) -> String {
+    let output = plan.run(words, input);
+    assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "{words:?}");
+    text(&output.stdout)
+}
+
+#[test]
+fn users_are_made_and_looked_at() {
+    let plan = Plan::embedded();
+    let more =
+        ["--username", "Zoë", "--full-name", "Zoë E.", "--verified", "--superuser", "--role", "a", "--role", "b"];
+    let zoe = plan.user(" ZOE@Example.org ", PASSWORD, &more);
+    assert_eq!((&zoe["email"], &zoe["username"]), (&"zoe@example.org".into(), &"Zoë".into()));
+    assert_eq!((&zoe["roles"], &zoe["full_name"]), (&json!(["a", "b"]), &"Zoë E.".into()));
+    for truth in ["verified", "superuser", "has_password"] {
+        assert_eq!(zoe[truth], true, "{truth}");
+    }
+    let bare = plan.json(&["users", "create", "--email", "bare@example.org"], "");
+    assert_eq!((&bare["has_password"], &bare["disabled"]), (&false.into(), &false.into()));
+    for who in [zoe["id"].as_str().unwrap(), "zoe@EXAMPLE.org", "zoë", "ZOË"] {
+        assert_eq!(plan.json(&["users", "show", who], ""), zoe, "{who}");
+    }
+    assert_eq!(plan.json(&["users", "list"], ""), json!([zoe, bare]));
+    assert_eq!(plan.json(&["users", "list", "--limit", "1"], ""), json!([zoe]));
+    assert_eq!(plan.json(&["users", "list", "--after", &zoe["number"].to_string()], ""), json!([bare]));
+    let table = done(&plan, &["users", "list"], "");
+    assert!(table.starts_with("NUMBER") && table.lines().count() == 3, "{table}");
+
+    assert_eq!(plan.json(&["users", "disable", "zoë"], "")["disabled"], true);
+    assert_eq!(plan.json(&["users", "show", "zoë"], "")["disabled"], true);
+    assert_eq!(plan.json(&["users", "enable", "zoë"], "")["disabled"], false);
+    assert_eq!(plan.json(&["users", "delete", "zoë"], "")["id"], zoe["id"]);
+    assert_eq!(plan.json(&["users", "list"], ""), json!([bare]));
+    for command in ["show", "disable", "enable", "delete"] {
+        let said = refused(&plan, &["users", command, "zoë"], 1);
+        assert!(said.contains("no user \"zoë\"") && said.contains("signet users list"), "{said}");
+    }
+}
+
+#[test]
+fn users_that_cannot_be_made_say_why() {
+    let plan = Plan::embedded();
+    plan.user("a@example.org", PASSWORD, &["--username", "a-name"]);
+    let create = |more: &[&str], password: &str| {
+        let output = plan.run(&[&["users", "create", "--password-stdin"], more].concat(), password);
+        (output.status.code().unwrap(), text(&output.stderr))
+    };
+    for (more, password, code, why) in [
+        (&["--email", "A@EXAMPLE.ORG"][..], PASSWORD, 1, "address is taken"),
+        (&["--email", "b@example.org", "--username", "A-NAME"], PASSWORD, 1, "username is taken"),
+        (&["--email", "nothing"], PASSWORD, 1, "not an e-mail address"),
+        (&["--email", "b@example.org", "--username", "a b@c"], PASSWORD, 1, "not a username"),
+        (&["--email", "b@example.org"], "short", 1, "not an acceptable password"),
+        (&["--email", "b@example.org"], "password1", 1, "not an acceptable password"),
+        (&["--email", "b@example.org"], "", 2, "on one line"),
+        (&["--email", "b@example.org"], "two lines\nof password", 2, "on one line"),
+        (&[], PASSWORD, 2, "--email"),
+    ] {
+        let (had, said) = create(more, password);
+        assert!(had == code && said.contains(why), "{more:?}, {password:?}: {had}: {said}");
+        assert!(password.is_empty() || !said.contains(password), "{said}");
+    }
+    assert_eq!(plan.json(&["users", "list"], "").as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn users_move_from_one_signet_to_another() {
+    let one = Plan::embedded();
+    for at in 0..3 {
+        let (email, name) = (format!("user-{at}@example.org"), format!("user-{at}"));
+        one.user(&email, PASSWORD, &["--username", &name, "--role", "editor", "--verified"]);
+    }
+    one.json(&["users", "disable", "user-2"], "");
+    let plain = done(&one, &["users", "export"], "");
+    assert!(!plain.contains("password_hash"));
+    let exported = done(&one, &["users", "export", "--with-hashes"], "");
+    assert_eq!(exported.lines().count(), 3);
+
+    let other = Desk::embedded(|plan| plan);
+    let file = other.plan().dir().join("users.jsonl");
+    std::fs::write(&file, &exported).unwrap();
+    let import = ["users", "import", file.to_str().unwrap()];
+    assert_eq!(other.plan().json(&import, ""), json!({"imported": 3, "left_out": []}));
+    assert_eq!(done(other.plan(), &["users", "export", "--with-hashes"], ""), exported, "ids and all");
+    let tokens = other.try_sign_in("user-0@example.org", PASSWORD).await.is(201).tokens();
+    let claims = other.verify(&tokens.access).await.json()["claims"].clone();
+    assert_eq!(claims["sub"], one.json(&["users", "show", "user-0"], "")["id"]);
+    other.try_sign_in("user-2@example.org", PASSWORD).await.is_problem(403, "disabled");
+
+    // Again: nobody is added, nobody changed.
+    let again = other.plan().json(&import, "");
+    assert_eq!((&again["imported"], again["left_out"].as_array().unwrap().len()), (&0.into(), 3));
+    assert!(again["left_out"].as_array().unwrap().iter().all(|line| line["faulty"] == false));
+    assert_eq!(done(other.plan(), &["users", "export", "--with-hashes"], ""), exported);
+    other.verify(&tokens.access).await.is(200);
+
+    // A line that will not do spoils no other.
+    let lines = [
+        json!({"email": "new@example.org"}).to_string(),
+        json!({"email": "user-0@EXAMPLE.org"}).to_string(),
+        json!({"email": "x@example.org", "disable": true}).to_string(),
+        json!({"email": "y@example.org", "password_hash": "md5$hunter2hunter2"}).to_string(),
+        "nothing".to_owned(),
+        String::new(),
+        json!({"email": "newer@example.org", "created_at": "2001-02-03T04:05:06Z"}).to_string(),
+    ];
+    let output = other.plan().run(&["--json", "users", "import", "-"], &lines.join("\n"));
+    assert_eq!(output.status.code(), Some(1));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["imported"], 2);
+    let left = |faulty: bool| {
+        let lines = told["left_out"].as_array().unwrap().iter().filter(|line| line["faulty"] == faulty);
+        lines.map(|line| line["line"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!((left(false), left(true)), (vec![2], vec![3, 4, 5]));
+    assert!(!text(&output.stdout).contains("hunter2"), "a hash is not repeated");
+    let newer = other.plan().json(&["users", "show", "newer@example.org"], "");
+    assert_eq!(newer["created_at"], "2001-02-03T04:05:06Z");
+}
+
+#[tokio::test]
+async fn keys_change_under_a_running_server() {
+    let desk = Desk::embedded(|plan| plan.set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s"));
+    let plan = desk.plan();
+    let states = |keys: &Value| {
+        let keys = keys.as_array().unwrap().iter();
+        keys.map(|key| key["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let kid = |token: &str| {
+        use base64::Engine;
+        let header = token.split('.').next().unwrap();
+        let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).unwrap();
+        serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+    };
+    let person = desk.person(&[]);
+    let old = desk.sign_in(&person).await;
+    let keys = plan.json(&["keys", "list"], "");
+    assert_eq!((states(&keys), &keys[0]["kid"]), (vec!["signing".to_owned()], &kid(&old.access).into()));
+
+    let next = plan.json(&["keys", "rotate"], "");
+    assert_eq!(next["state"], "announced");
+    assert_eq!(plan.json(&["keys", "rotate"], "")["kid"], next["kid"], "one is enough");
+    assert_eq!(states(&plan.json(&["keys", "list"], "")), ["signing", "announced"]);
+    let mut newest = old.clone();
+    crate::support::until("the next key signs", async || {
+        newest = desk.refresh(&newest.refresh).await.is(200).tokens();
+        desk.verify(&old.access).await.is(200);
+        desk.verify(&newest.access).await.is(200);
+        kid(&newest.access) == next["kid"].as_str().unwrap()
+    })
+    .await;
+    assert_eq!(states(&plan.json(&["keys", "list"], "")), ["signing", "verify-only"]);
+
+    // A key goes out and comes in elsewhere under the same name.
+    let pem = done(plan, &["keys", "export", &kid(&old.access)], "");
+    assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"));
+    let elsewhere = Plan::embedded();
+    let imported: Value = {
+        let words = ["--json", "keys", "import", "-"];
+        serde_json::from_slice(&elsewhere.run(&words, &pem).stdout).unwrap()
+    };
+    assert_eq!((&imported["kid"], &imported["state"]), (&kid(&old.access).into(), &"announced".into()));
+    assert_eq!(done(&elsewhere, &["keys", "export", &kid(&old.access)], ""), pem);
+    let again = elsewhere.run(&["keys", "import", "-"], &pem);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(text(&again.stderr).contains("in the ring already"));
+    let wrong = elsewhere.run(&["keys", "import", "-"], "-----BEGIN RSA PRIVATE KEY-----\nhunter2");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(text(&wrong.stderr).contains("PKCS#8 PEM") && !text(&wrong.stderr).contains("hunter2"));
+
+    let revoked = plan.json(&["keys", "revoke", &kid(&old.access)], "");
+    assert_eq!(revoked["state"], "revoked");
+    crate::support::until("its tokens are refused", async || desk.reason(&old.access).await == "revoked_key").await;
+    desk.verify(&newest.access).await.is(200);
+    for words in [["keys", "revoke", "nothing"], ["keys", "export", "nothing"]] {
+        assert!(refused(plan, &words, 1).contains("signet keys list"));
+    }
+}
+
+#[test]
+fn api_keys_are_made_listed_and_ended() {
+    let plan = Plan::embedded();
+    plan.user("a@example.org", PASSWORD, &[]);
+    let words = ["api-keys", "create", "--user", "a@example.org", "--name", "gateway", "--scope", "introspect"];
+    let made = plan.json(&[&words[..], &["--expires-in-days", "30"]].concat(), "");
+    let full = made["full_key"].as_str().unwrap();
+    let prefix = made["prefix"].as_str().unwrap();
+    assert!(full.starts_with(prefix) && full.len() > prefix.len());
+    assert!(made["expires_at"].is_string());
+    let printed = done(&plan, &words, "");
+    assert!(printed.contains("shown this once") && printed.contains("sk_"));
+    let listed = plan.json(&["api-keys", "list", "--user", "a@example.org"], "");
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    assert!(!listed.to_string().contains(full), "the whole key is shown once");
+    let ended = plan.json(&["api-keys", "deactivate", prefix], "");
+    assert!(ended["deactivated_at"].is_string());
+    assert_eq!(plan.json(&["api-keys", "deactivate", prefix], "")["deactivated_at"], ended["deactivated_at"]);
+    assert!(refused(&plan, &["api-keys", "deactivate", "sk_nothing"], 1).contains("no API key"));
+    assert!(refused(&plan, &["api-keys", "list", "--user", "nobody"], 1).contains("no user"));
+    let foreign = ["--project", "00000000-0000-7000-8000-000000000000"];
+    assert!(refused(&plan, &[&words[..], &foreign].concat(), 1).contains("project"));
+    assert!(refused(&plan, &[&words[..], &["--expires-in-days", "0"]].concat(), 2).contains("--expires-in-days"));
+}
+
+#[test]
+fn schemas_are_brought_up_to_date_once() {
+    let plan = Plan::embedded();
+    let applied = plan.json(&["migrate"], "");
+    assert!(!applied.as_array().unwrap().is_empty());
+    assert!(applied.as_array().unwrap().iter().all(|migration| migration["store"] == "embedded"));
+    assert_eq!(plan.json(&["migrate"], ""), json!([]));
+}
+
+#[test]
+fn both_servers_are_checked() {
+    let (mut redis, postgres) = (redis::Server::options().password("sesame-redis").start(), postgres::Server::start());
+    let plan = Plan::on(&redis, &postgres).set("SIGNET_LIMITS__ENABLED", "true");
+    let applied = plan.json(&["migrate"], "");
+    assert!(applied.as_array().unwrap().iter().any(|migration| migration["store"] == "postgres"));
+    let results = |findings: &Value| {
+        let findings = findings.as_array().unwrap().iter();
+        findings.map(|it| format!("{} {}", it["part"], it["result"]).replace('"', "")).collect::<Vec<_>>()
+    };
+    let good = plan.json(&["check"], "");
+    assert!(["settings ok", "accounts ok", "ephemeral ok"].iter().all(|it| results(&good).contains(&(*it).to_owned())));
+    assert!(!results(&good).iter().any(|it| it.contains("failed")), "{good}");
+
+    let secrets = [postgres::PASSWORD, "hunter2", "sesame-redis", "wrong-password", SECRET];
+    let told = |plan: &Plan, part: &str, names: &[&str]| {
+        for words in [&["check"][..], &["--json", "check"], &["--set", "log.filter=trace", "check"]] {
+            let said = refused(plan, words, 1);
+            assert!(names.iter().all(|name| said.contains(name)), "{names:?}: {said}");
+            assert!(secrets.iter().all(|secret| !said.contains(secret)), "{said}");
+        }
+        let findings: Value = serde_json::from_slice(&plan.run(&["--json", "check"], "").stdout).unwrap();
+        let failed = results(&findings).into_iter().filter(|it| it.contains("failed")).collect::<Vec<_>>();
+        assert_eq!(failed, [format!("{part} failed")], "{findings}");
+    };
+    let wrong = postgres.url().replacen("hunter2", "wrong-password-", 1);
+    told(&plan.clone().set("DATABASE_URL", &wrong), "accounts", &["postgres.url", "password", "127.0.0.1"]);
+    let wrong = format!("redis://:wrong-password@127.0.0.1:{}", redis.port());
+    told(&plan.clone().set("REDIS_URL", &wrong), "ephemeral", &["redis.url", "WRONGPASS", "127.0.0.1"]);
+    redis.kill();
+    told(&plan, "ephemeral", &["redis.url", "refused", "is the server running"]);
+    // What needs no Redis goes on without one; what does says so.
+    let said = refused(&plan, &["users", "list"], 1);
+    assert!(said.contains("redis") && said.contains("signet check"), "{said}");
+    let mut server = plan.try_start();
+    assert_eq!(server.ended().code(), Some(1));
+    assert!(server.log().contains("redis is unavailable") && secrets.iter().all(|it| !server.log().contains(it)));
+}
+
+#[test]
+fn settings_that_will_not_do_refuse_to_start() {
+    let plan = Plan::embedded();
+    for (name, value, names) in [
+        ("SIGNET_SERVER__WORKERS", "none", &["server.workers", "SIGNET_SERVER__WORKERS", "none", "1 to 1024"][..]),
+        ("SIGNET_SERVER__WORKER", "1", &["SIGNET_SERVER__WORKER", "did you mean SIGNET_SERVER__WORKERS"]),
+        ("SIGNET_NOTHING", "1", &["SIGNET_NOTHING"]),
+        ("SIGNET_KEYS__ANNOUNCE", "1m", &["keys.announce", "keys.jwks_max_age (5m)"]),
+        ("SIGNET_LOG__FILTER", "nonsense=[", &["log.filter"]),
+        ("SIGNET_SECRET", "hunter2hunter2", &["SIGNET_SECRET", "openssl rand -base64 32"]),
+        ("REDIS_URL", "http://:hunter2hunter2@127.0.0.1", &["redis.url", "REDIS_URL", "redis://"]),
+        ("DATABASE_URL", "postgres://u:hunter2hunter2@127.0.0.1/x", &["secret", "SIGNET_SECRET"]),
+    ] {
+        let plan = plan.clone().set(name, value);
+        for words in [&[][..], &["serve"], &["check"], &["users", "list"], &["--json", "keys", "list"]] {
+            let said = refused(&plan, words, 2);
+            assert!(names.iter().all(|name| said.contains(name)), "{name}: {said}");
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+    assert!(!plan.dir().join("data").exists(), "nothing was begun");
+    // Several at once are all told.
+    let said = refused(&plan.clone().set("SIGNET_A", "1").set("SIGNET_B", "1"), &["check"], 2);
+    assert!(said.contains("SIGNET_A") && said.contains("SIGNET_B"));
+    // Flags are stronger than the environment, the environment stronger than the file.
+    std::fs::write(plan.dir().join("config.toml"), "[server]\nworkers = 0\n[tokens]\naudience = \"\"\n").unwrap();
+    let said = refused(&plan, &["check"], 2);
+    assert!(said.contains("config.toml, line 4") && !said.contains("server.workers"), "{said}");
+    let said = refused(&plan, &["--set", "server.workers=x", "--set", "tokens.audience=a", "check"], 2);
+    assert!(said.contains("server.workers (--set)") && !said.contains("tokens.audience"), "{said}");
+    done(&plan, &["--set", "tokens.audience=a", "check"], "");
+    let said = refused(&plan, &["--set", "nonsense", "check"], 2);
+    assert!(said.contains("a key, `=` and a value"), "{said}");
+    // No setting is such a number, so nobody can tell whether it was meant for a secret one.
+    std::fs::write(plan.dir().join("config.toml"), "[tokens]\naudience = 7.25\n").unwrap();
+    let said = refused(&plan, &["check"], 2);
+    assert!(said.contains("it may be secret") && !said.contains("7.25"), "{said}");
+    assert!(refused(&plan, &["--config", "missing.toml", "check"], 2).contains("missing.toml"));
+}
+
+#[test]
+fn a_port_that_is_taken_is_named_with_its_setting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let free = ["server.listen=127.0.0.1:0", "server.management=off"];
+    for setting in ["server.listen", "server.management"] {
+        let wanted = format!("{setting}={address}");
+        let words = free.into_iter().filter(|it| !it.starts_with(setting)).chain([&*wanted]);
+        let words = words.flat_map(|it| ["--set", it]).chain(["serve"]).collect::<Vec<_>>();
+        let said = refused(&Plan::embedded(), &words, 1);
+        assert!(said.contains(&format!("{address} is taken")) && said.contains(setting), "{said}");
+        let other = if setting == "server.listen" { "server.management" } else { "server.listen" };
+        assert!(!said.contains(other), "{said}");
+    }
+    // A second server on the same port, too.
+    let first = Plan::embedded().start();
+    let address = first.at("").strip_prefix("http://").unwrap().to_owned();
+    let mut second = Plan::embedded().set("SIGNET_SERVER__LISTEN", &address).try_start();
+    assert_eq!(second.ended().code(), Some(1));
+    assert!(second.log().contains(&format!("{address} is taken")), "{}", second.log());
+}
+
+#[tokio::test]
+async fn flags_set_anything() {
+    let desk = Desk::embedded(|plan| plan.set("SIGNET_TOKENS__AUDIENCE", "from the environment"));
+    let tokens = desk.sign_in(&desk.person(&[])).await;
+    assert_eq!(desk.verify(&tokens.access).await.json()["claims"]["aud"], "from the environment");
+    desk.get("/verify?aud=from+the+environment").bearer_auth(&tokens.access).ask().await.is(200);
+    let said = text(&desk.plan().run(&["--set", "limits.enabled=true", "--json", "check"], "").stdout);
+    assert!(!said.contains("limits.enabled"), "{said}");
+    let said = text(&desk.plan().run(&["--json", "check"], "").stdout);
+    assert!(said.contains("limits.enabled is false"), "{said}");
+}
+
+#[test]
+fn help_and_completions() {
+    let plan = Plan::embedded();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        assert!(done(&plan, &["completions", shell], "").contains("api-keys"), "{shell}");
+    }
+    let mut bash = std::process::Command::new("bash");
+    bash.args(["-c", "set -eu; source /dev/stdin; complete -p signet"]);
+    let said = fed(bash, &done(&plan, &["completions", "bash"], ""));
+    assert!(said.status.success() && text(&said.stdout).contains("_signet"), "{}", text(&said.stderr));
+    assert!(done(&plan, &["--help"], "").contains("users"));
+    assert_eq!(done(&plan, &["--version"], ""), format!("signet {}\n", env!("CARGO_PKG_VERSION")));
+    assert!(refused(&plan, &["user", "list"], 2).contains("users"));
+    assert!(!plan.dir().join("data").exists(), "none of this opens a store");
+}
