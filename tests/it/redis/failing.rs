@@ -163,8 +163,8 @@ async fn what_could_not_be_published_is_published_by_the_next_try() {
 
     server.cli(&["DEL", "signet:{fleet}:revocations"]);
     assert_eq!(store.present(presented(1, 2), START).await.unwrap(), Rotation::Reused);
-    assert_eq!(end(one, 2).await.unwrap(), 1);
-    assert_eq!(end(Which::All, 3).await.unwrap(), 1);
+    assert_eq!(end(one, 2).await.unwrap().count, 1);
+    assert_eq!(end(Which::All, 3).await.unwrap().count, 1);
     let (seen, _) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
     let targets: Vec<_> = seen.into_iter().map(|seen| seen.target).collect();
     let user = Target::User { user: user(3), before: START };

@@ -1,7 +1,7 @@
 //! Starters of the processes that tests need. Each dies with the test that started it.
 
-pub(crate) mod embedded;
 pub(crate) mod desk;
+pub(crate) mod embedded;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod signet;
