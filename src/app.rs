@@ -75,6 +75,13 @@ impl Node {
         REMEMBERED + longest_access(&self.config) + 2 * self.config.tokens.leeway
     }
 
+    /// The moment to stamp on what is made now: the floor, where another node has raised it by a clock that is ahead of this one's by
+    /// no more than clocks may differ. What is stamped below the floor is dead when it is born.
+    pub fn stamp(&self, now: Timestamp) -> Timestamp {
+        let floor = self.revocations.floor();
+        if floor <= now + self.config.tokens.leeway { now.max(floor) } else { now }
+    }
+
     /// How long signing keys live. A key verifies as long as anything that it signed may still come back.
     pub fn key_lives(&self) -> Lives {
         Self::key_lives_of(&self.config)

@@ -5,9 +5,9 @@
 
 use std::fmt;
 use std::ops::{Add, Sub};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -108,6 +108,15 @@ impl Clock {
                 Timestamp(since.as_millis() as i64)
             }
             Source::Hand(at) => Timestamp(at.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// How long the clock has been running: never goes back, whatever the machine's time of day is set to.
+    pub fn running(&self) -> Duration {
+        static BEGAN: OnceLock<Instant> = OnceLock::new();
+        match &self.0 {
+            Source::Machine => BEGAN.get_or_init(Instant::now).elapsed(),
+            Source::Hand(at) => Duration::from_millis(at.load(Ordering::Relaxed).max(0) as u64),
         }
     }
 

@@ -24,7 +24,7 @@ pub async fn catch_up(app: &App) -> Result<Cursor, store::Error> {
         let (heard, next) = app.ephemeral.follow(&place, Duration::ZERO).await?;
         place = next;
         if heard.is_empty() {
-            app.node.revocations.hear(app.now());
+            app.node.revocations.hear(app.node.clock.running());
             return Ok(place);
         }
         heard.iter().for_each(|revocation| app.node.revocations.learn(revocation));
@@ -70,7 +70,7 @@ async fn listen(app: &App, place: &Cursor) -> Result<(Cursor, bool), store::Erro
     let floor = app.ephemeral.floor(app.now()).await?;
     let emptied = floor > revocations.floor();
     revocations.raise_floor(floor);
-    revocations.hear(app.now());
+    revocations.hear(app.node.clock.running());
     // A store that was emptied has lost the keyring too: keeping it up gives it back.
     Ok((next, emptied || heard.iter().any(|revocation| revocation.target == Target::Ring)))
 }

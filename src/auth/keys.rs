@@ -120,9 +120,14 @@ impl Keeper<'_> {
                 && sealed.as_ref().is_some_and(|sealed| !self.secrets.sealed_by_first(&sealed.bytes));
             let stored = sealed.map(|sealed| self.open(&sealed)).transpose()?;
             let mut ring = self.highest(stored.as_ref(), held, now).await?;
+            // A revocation that was acknowledged holds, even if the edition it was written in was lost.
+            stored.iter().chain(held).for_each(|other| ring.heed(other, now, self.chance));
             let done = change(&mut ring)?;
             if stored.as_ref() == Some(&ring) && !renew {
-                mirror::write_if_other(self, &ring).await?;
+                // Nothing was decided here: a disk that is full must not keep this node from what others have decided.
+                if let Err(error) = mirror::write_if_other(self, &ring).await {
+                    tracing::warn!(%error, "the keyring is not mirrored");
+                }
                 return Ok((ring, done));
             }
             if stored.as_ref().is_some_and(|stored| stored.edition >= ring.edition) {

@@ -1,7 +1,8 @@
-//! How often something may be tried, by whom and on what. One identity has one counter, whatever the dialect or the spelling.
+//! How often something may be tried, by whom and on what. One account has one counter, whatever the dialect, the spelling, or the
+//! name by which it is called.
 //!
-//! A plain rate fails open: a store that is down must not lock everyone out of what does not need it, and what does need it
-//! fails by itself. Counters of guesses at codes are not here; they are part of the claims and fail closed.
+//! Sign-ins fail closed: without the store no session can be opened anyway, and with nothing to count by, an answer that tells a right
+//! password (503) from a wrong one (401) could be had as often as anybody likes.
 
 use std::net::IpAddr;
 
@@ -13,37 +14,32 @@ use super::Failure;
 use super::identity::Login;
 use crate::app::App;
 use crate::config::Rate;
+use crate::id::UserId;
 use crate::store::ephemeral::{Allowance, Limit};
 
-/// Takes one sign-in from what its address and its account are allowed: the address first, so that
-/// one that has used up its own share cannot use up that of every account it names. `counted_by` is the address, or the
-/// network, that one client is known to hold.
-pub async fn sign_in(app: &App, login: Option<&Login>, counted_by: IpAddr) -> Result<(), Failure> {
-    let limits = &app.node.config.limits;
-    if !limits.enabled {
-        return Ok(());
-    }
-    take(app, format!("sign-in:address:{counted_by}"), limits.sign_in_address).await?;
-    // An address may be a person's; its digest is none, and is as good to count by.
-    match login {
-        None => Ok(()),
-        Some(login) => take(app, format!("sign-in:account:{}", name(login)), limits.sign_in_account).await,
-    }
+/// Takes one sign-in from what its sender is allowed; `counted_by` is the address, or the network, that one client is known to
+/// hold. To be asked before [`of_account`], so that who has used up its own share cannot use up that of every account it names.
+pub async fn of_address(app: &App, counted_by: IpAddr) -> Result<(), Failure> {
+    take(app, format!("sign-in:address:{counted_by}"), app.node.config.limits.sign_in_address).await
+}
+
+/// Takes one sign-in from what an account is allowed, or a name that is nobody's: which of the two is not to be told.
+pub async fn of_account(app: &App, user: Option<UserId>, login: Option<&Login>) -> Result<(), Failure> {
+    let account = match (user, login) {
+        (Some(user), _) => user.to_string(),
+        // An address may be a person's; its digest is none, and is as good to count by.
+        (None, Some(login)) => URL_SAFE_NO_PAD.encode(&digest(&SHA256, login.key().as_bytes()).as_ref()[..16]),
+        (None, None) => return Ok(()),
+    };
+    take(app, format!("sign-in:account:{account}"), app.node.config.limits.sign_in_account).await
 }
 
 async fn take(app: &App, key: String, rate: Rate) -> Result<(), Failure> {
-    let limit = Limit { burst: rate.burst, per: rate.per };
-    match app.ephemeral.take(&key, limit, app.now()).await {
-        Ok(Allowance::Allowed) => Ok(()),
-        Ok(Allowance::Limited { retry_after }) => Err(Failure::TooMany { retry_after }),
-        Err(error) => {
-            app.node.metrics.limit_unchecked();
-            tracing::warn!(%error, "a rate limit is not applied");
-            Ok(())
-        }
+    if !app.node.config.limits.enabled {
+        return Ok(());
     }
-}
-
-fn name(login: &Login) -> String {
-    URL_SAFE_NO_PAD.encode(&digest(&SHA256, login.key().as_bytes()).as_ref()[..16])
+    match app.ephemeral.take(&key, Limit { burst: rate.burst, per: rate.per }, app.now()).await? {
+        Allowance::Allowed => Ok(()),
+        Allowance::Limited { retry_after } => Err(Failure::TooMany { retry_after }),
+    }
 }

@@ -67,7 +67,7 @@ pub async fn open_session(app: &App, user: &User, door: Door<'_>) -> Result<Pair
     if user.disabled {
         return Err(Failure::Disabled);
     }
-    let now = app.now();
+    let now = app.node.stamp(app.now());
     let session = Session {
         id: SessionId::new(now, &app.node.chance),
         user: user.id,
@@ -83,7 +83,7 @@ pub async fn open_session(app: &App, user: &User, door: Door<'_>) -> Result<Pair
         profile: profile(user)?,
     };
     match app.ephemeral.open_session(&session, user.sessions_valid_after).await? {
-        Opened::Opened => pair(app, session, door.lives.access, now),
+        Opened::Opened => pair(app, session, door.lives.access, app.now()),
         // The password that was right when it was read is no longer.
         Opened::Superseded => Err(Failure::WrongPassword),
     }
@@ -112,7 +112,7 @@ pub(super) fn pair(app: &App, session: Session, lives: Duration, now: Timestamp)
         user: session.user,
         session: Some(session.id),
         api_key: None,
-        token: TokenId::new(now, &node.chance),
+        token: TokenId::new(node.stamp(now), &node.chance),
         issued_at: now,
         expires_at,
         profile: &session.profile,

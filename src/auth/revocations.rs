@@ -4,7 +4,7 @@
 //! at once. Forgets what no token can be concerned by any more. Ids are UUIDs, so one map holds tokens, sessions, users
 //! and API keys without a clash. Knows nothing of where revocations are kept.
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::id::{ApiKeyId, UserId};
@@ -20,8 +20,8 @@ pub struct Revocations {
     count: AtomicUsize,
     /// The moment before which nothing counts.
     floor: AtomicI64,
-    /// When the store was last heard, found empty or not.
-    heard: AtomicI64,
+    /// When the store was last heard, found empty or not: milliseconds of [`Clock::running`](crate::time::Clock::running).
+    heard: AtomicU64,
 }
 
 #[derive(Clone, Copy)]
@@ -36,9 +36,11 @@ const EVER: Timestamp = Timestamp::from_millis(i64::MAX);
 impl Revocations {
     /// Whether the token is no longer to be believed.
     pub fn revoked(&self, token: &Verified) -> bool {
-        // By the session's age too: a refresh on a node that had not heard of the floor yet makes a token that is younger.
+        // By the session's age too: a refresh on a node that had not heard yet, or whose clock is ahead, makes a token that is
+        // younger than what ended its session.
         let began = token.session.and_then(|session| session.made_at()).unwrap_or(token.issued_at);
-        if began.min(token.issued_at) < self.floor() {
+        let made_at = began.min(token.issued_at);
+        if made_at < self.floor() {
             return true;
         }
         if self.count.load(Ordering::Acquire) == 0 {
@@ -50,7 +52,7 @@ impl Revocations {
             token.user.as_ref().map(|id| id.as_bytes()),
             token.api_key.as_ref().map(|id| id.as_bytes()),
         ];
-        ids.into_iter().flatten().any(|id| self.marked(id, token.issued_at))
+        ids.into_iter().flatten().any(|id| self.marked(id, made_at))
     }
 
     /// Whether what was read of an API key at `read_at` is no longer to be believed. What was read before the floor is not: the
@@ -110,19 +112,14 @@ impl Revocations {
         Timestamp::from_millis(self.floor.load(Ordering::Relaxed))
     }
 
-    /// Notes that the store was heard.
-    pub fn hear(&self, now: Timestamp) {
-        self.heard.store(now.millis(), Ordering::Relaxed);
-    }
-
-    /// When the store was last heard.
-    pub fn heard_at(&self) -> Timestamp {
-        Timestamp::from_millis(self.heard.load(Ordering::Relaxed))
+    /// Notes that the store was heard. A wall clock that is set back must not pass for news, so it is told by one that is not.
+    pub fn hear(&self, running: Duration) {
+        self.heard.store(running.as_millis() as u64, Ordering::Relaxed);
     }
 
     /// How long the store has not been heard.
-    pub fn silence(&self, now: Timestamp) -> Duration {
-        now.since(self.heard_at())
+    pub fn silence(&self, running: Duration) -> Duration {
+        running.saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
     }
 
     /// How many revocations are remembered.

@@ -20,12 +20,13 @@ pub async fn sign_in(app: &App, login: &str, password: &Password, door: Door<'_>
 /// Recognises a user by name and password; the row is as it was when the password was read.
 pub async fn recognise(app: &App, login: &str, password: &Password, counted_by: IpAddr) -> Result<User, Failure> {
     let login = Login::read(login);
-    limit::sign_in(app, login.as_ref(), counted_by).await?;
+    limit::of_address(app, counted_by).await?;
     let user = match &login {
         Some(Login::Email(email)) => app.accounts.user(Find::Email(email.as_str())).await?,
         Some(Login::Username(username)) => app.accounts.user(Find::UsernameKey(username.key())).await?,
         None => None,
     };
+    limit::of_account(app, user.as_ref().map(|user| user.id), login.as_ref()).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
     let verdict = app.node.hasher.verify(password, stored).await?;
     match (verdict, user) {

@@ -42,7 +42,10 @@ pub async fn sign_out_everyone(app: &App) -> Result<(), Failure> {
 async fn end(app: &App, user: UserId, which: Which, valid_after: Option<Timestamp>) -> Result<u64, Failure> {
     let now = app.now();
     let until = now + app.node.remember();
-    let ended = app.ephemeral.end_sessions(user, which, valid_after, until, now).await?;
+    let ephemeral = app.ephemeral.clone();
+    // To its end, also for a client that hangs up meanwhile: a store may need more than one step for it.
+    let ending = tokio::spawn(async move { ephemeral.end_sessions(user, which, valid_after, until, now).await });
+    let ended = ending.await.map_err(|_| Failure::Internal("ending sessions was broken off"))??;
     // What the store ended and not what was asked for: an id in a request may be that of somebody else's session.
     ended.revocations.iter().for_each(|revocation| app.node.revocations.learn(revocation));
     Ok(ended.count)

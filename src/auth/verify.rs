@@ -14,7 +14,6 @@ use super::api_key::KnownKey;
 use crate::app::{App, Node};
 use crate::config;
 use crate::ops::metrics::Lookup;
-use crate::time::Timestamp;
 use crate::token::access::Verified;
 
 pub use crate::token::access::Fault;
@@ -24,6 +23,9 @@ pub struct Seen {
     good: Cache<Box<str>, Arc<Verified>>,
     forged: Cache<Box<str>, ()>,
 }
+
+/// Forged tokens longer than any of ours usually is are not remembered: they are whatever size their maker likes.
+const FORGED_LENGTH: usize = 2048;
 
 /// Why a credential is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,16 +89,17 @@ impl Seen {
 }
 
 /// Whether this node may be behind with revocations and is set not to answer then.
-pub(super) fn is_behind(node: &Node, now: Timestamp) -> bool {
+pub(super) fn is_behind(node: &Node) -> bool {
     let settings = &node.config.revocation;
-    settings.when_stale == config::WhenStale::Refuse && node.revocations.silence(now) > settings.stale_after
+    settings.when_stale == config::WhenStale::Refuse
+        && node.revocations.silence(node.clock.running()) > settings.stale_after
 }
 
 /// Verifies an access token.
 pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
     let node = &app.node;
     let now = app.now();
-    if is_behind(node, now) {
+    if is_behind(node) {
         return Err(Reason::Behind);
     }
     let keys = node.keyring.keys();
@@ -123,13 +126,18 @@ pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
             }
             Err(fault) => {
                 // Only a bad signature stays bad whatever becomes of the ring and the time, and is dear to find again.
-                if fault == Fault::BadSignature {
+                if fault == Fault::BadSignature && token.len() <= FORGED_LENGTH {
                     node.seen.forged.insert(token.into(), ());
                 }
                 return Err(fault.into());
             }
         },
     };
+    // What is revoked is remembered for as long as tokens live by the settings of now: one from a time when they lived longer
+    // must not outlast what revoked it.
+    if verified.issued_at + node.remember() <= now {
+        return Err(Fault::Expired.into());
+    }
     if node.revocations.revoked(&verified) {
         return Err(Reason::Revoked);
     }

@@ -50,7 +50,7 @@ fn metrics(told: &Told) -> Page {
             worked: load.worked,
         },
         revocations: node.revocations.len() as u64,
-        revocations_heard: Some(node.revocations.heard_at()),
+        revocations_heard: Some(now - node.revocations.silence(node.clock.running())),
         signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
         log_lines_lost: told.logs.lost(),
     };

@@ -36,14 +36,21 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
     let stores = Arc::new(Stores::open(&config, &clock).await?);
     let app = start::app(config, clock, &stores, router.names()).await?;
     let place = prepare(&app).await?;
-    let running = listen(&app, &stores, router).await?;
-    let management = listen_for_operators(&app, logs).await?;
+    // From here on, without a gap: what is revoked while the workers still connect must be heard too.
+    let beside = async { tokio::join!(upkeep(&app, place), watch(&app)) };
+    let mut beside = pin!(beside);
+    let listening = async {
+        let running = listen(&app, &stores, router).await?;
+        Ok::<_, Failure>((running, listen_for_operators(&app, logs).await?))
+    };
+    let (running, management) = tokio::select! {
+        listening = listening => listening?,
+        _ = &mut beside => return Ok(()),
+    };
     let mut told_to_stop = pin!(told_to_stop()?);
     welcome(&app.node.config, &running.url())
         .map_err(|cause| Failure::Io { doing: "writing to stdout".into(), cause })?;
 
-    let beside = async { tokio::join!(upkeep(&app, place), watch(&app)) };
-    let mut beside = pin!(beside);
     tokio::select! {
         () = &mut told_to_stop => {}
         _ = &mut beside => {}

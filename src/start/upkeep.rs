@@ -19,9 +19,7 @@ const WATCHING: Duration = Duration::from_secs(1);
 
 /// Reads everything that was revoked: before this, no request may be answered.
 pub async fn prepare(app: &App) -> Result<Cursor, StartError> {
-    for warning in app.ephemeral.check().await? {
-        tracing::warn!("{warning}");
-    }
+    app.ephemeral.check().await?;
     app.accounts.check().await?;
     let place = catch_up(app).await?;
     look(app).await;
@@ -42,12 +40,18 @@ pub async fn upkeep(app: &App, place: Cursor) {
     tokio::join!(follow(app, place), keyring, clearing);
 }
 
-/// Asks for ever whether this node is ready.
+/// Asks for ever whether this node is ready. What a store warns of is logged when it begins.
 pub async fn watch(app: &App) {
-    every(WATCHING, async || look(app).await).await;
+    let mut known = Vec::new();
+    every(WATCHING, async || {
+        let warnings = look(app).await;
+        warnings.iter().filter(|warning| !known.contains(*warning)).for_each(|warning| tracing::warn!("{warning}"));
+        known = warnings;
+    })
+    .await;
 }
 
-async fn look(app: &App) {
+async fn look(app: &App) -> Vec<String> {
     let node = &app.node;
     let tell = |condition, fault: Option<String>| match fault {
         None => node.readiness.ready(condition),
@@ -55,13 +59,26 @@ async fn look(app: &App) {
     };
     let (accounts, ephemeral) = tokio::join!(app.accounts.check(), app.ephemeral.check());
     tell(Condition::Accounts, accounts.err().map(|error| error.to_string()));
-    tell(Condition::Ephemeral, ephemeral.err().map(|error| error.to_string()));
+    tell(Condition::Ephemeral, ephemeral.as_ref().err().map(|error| error.to_string()));
     let now = app.now();
     let signer = node.keyring.keys().signer(now).is_some();
     tell(Condition::Keyring, (!signer).then(|| "no key can sign".to_owned()));
-    let silence = node.revocations.silence(now);
-    let behind = silence > node.config.revocation.stale_after;
-    tell(Condition::Revocations, behind.then(|| format!("not heard for {} s", silence.as_secs())));
+    let silence = node.revocations.silence(node.clock.running());
+    let ahead = node.revocations.floor().since(now);
+    let fault = if silence > node.config.revocation.stale_after {
+        Some(format!("not heard for {} s", silence.as_secs()))
+    } else if ahead > node.config.tokens.leeway {
+        // Somebody raised it by a clock that was wrong, or this node's clock is.
+        Some(format!(
+            "nothing made before {} counts, which is {} s from now by this clock",
+            node.revocations.floor(),
+            ahead.as_secs()
+        ))
+    } else {
+        None
+    };
+    tell(Condition::Revocations, fault);
+    ephemeral.unwrap_or_default()
 }
 
 async fn every(span: Duration, mut work: impl AsyncFnMut()) {

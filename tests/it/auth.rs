@@ -55,7 +55,7 @@ impl Node {
     /// Later, and with word from the store, though not of everything.
     fn later(&self, span: Duration) {
         self.clock.advance(span);
-        self.app.node.revocations.hear(self.app.now());
+        self.app.node.revocations.hear(self.app.node.clock.running());
     }
 
     /// What disabling the user on another node does to the stores.

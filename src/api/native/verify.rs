@@ -7,11 +7,12 @@ use std::borrow::Cow;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Problem;
 use crate::app::App;
 use crate::auth::Failure;
+use crate::auth::api_key::KnownKey;
 use crate::auth::verify::{Credential, Demand, Fault, Reason, verify};
 use crate::web::{Fault as FieldFault, Place, Rejection, Request, Response, Trouble, json as body};
 
@@ -66,6 +67,10 @@ pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Pr
     for (at, token) in asked.tokens.iter().enumerate() {
         if at > 0 {
             text.push(',');
+        }
+        // A worker has others to serve: a signature takes 40 µs, and a batch can have a thousand.
+        if at % 16 == 15 {
+            tokio::task::yield_now().await;
         }
         match verdict(&app, token, demand).await? {
             Ok(credential) => text.push_str(&active(&credential)),
@@ -124,25 +129,30 @@ fn worded(status: StatusCode, text: String) -> Response {
 fn active(credential: &Credential) -> String {
     let claims = match credential {
         Credential::Token(token) => Cow::Borrowed(&*token.claims),
-        Credential::ApiKey(key) => Cow::Owned(
-            json!({
-                "sub": key.user,
-                "email": key.email,
-                "client_id": key.id,
-                "project": key.project,
-                "scope": key.scopes.join(" "),
-                "token_type": "api_key",
-                "iat": key.created_at.secs(),
-                "exp": key.expires_at.map(|end| end.secs()),
-            })
-            .to_string(),
-        ),
+        Credential::ApiKey(key) => Cow::Owned(key_claims(key).to_string()),
     };
     let mut text = String::with_capacity(claims.len() + 32);
     text.push_str(r#"{"active":true,"claims":"#);
     text.push_str(&claims);
     text.push('}');
     text
+}
+
+/// An API key in the words in which a token would say it.
+pub(super) fn key_claims(key: &KnownKey) -> Value {
+    let mut claims = json!({
+        "sub": key.user,
+        "email": key.email,
+        "client_id": key.id,
+        "project": key.project,
+        "scope": key.scopes.join(" "),
+        "token_type": "api_key",
+        "iat": key.created_at.secs(),
+    });
+    if let Some(end) = key.expires_at {
+        claims["exp"] = end.secs().into();
+    }
+    claims
 }
 
 fn inactive(reason: Reason) -> String {

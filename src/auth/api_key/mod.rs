@@ -135,7 +135,7 @@ pub async fn known(app: &App, key: &str) -> Result<Arc<KnownKey>, Failure> {
     let remembered = node.known_keys.by_digest.get(&digest);
     // A node that may have missed a revocation, and is set not to answer then, reads the row again.
     let fresh = remembered
-        .filter(|known| !is_behind(node, now) && !node.revocations.revoked_key(known.id, known.user, known.read_at));
+        .filter(|known| !is_behind(node) && !node.revocations.revoked_key(known.id, known.user, known.read_at));
     let known = match fresh {
         Some(known) => known,
         None => {

@@ -41,7 +41,6 @@ enum Cell {
     VerifyHit,
     VerifyMiss,
     VerifyKnownBad,
-    LimitsUnchecked,
     Count,
 }
 
@@ -139,11 +138,6 @@ impl Metrics {
         });
     }
 
-    /// A rate limit could not be asked, and the request went on.
-    pub fn limit_unchecked(&self) {
-        self.count(Cell::LimitsUnchecked);
-    }
-
     /// A store was called: the place of the call in [`CALLS`], what became of it, and how long it took. Waiting for
     /// revocations is meant to take long, and is not timed.
     pub(super) fn stored(&self, call: usize, failure: Option<&store::Error>, took: Option<Duration>) {
@@ -204,11 +198,6 @@ impl Metrics {
         page.counter("signet_connections_total", "Connections accepted.").value(self.sum(Cell::ConnectionsTotal));
         page.counter("signet_connections_refused_total", "Connections turned away.")
             .value(self.sum(Cell::ConnectionsRefused));
-        page.counter(
-            "signet_limits_unchecked_total",
-            "Rate limits that could not be asked, their requests let through.",
-        )
-        .value(self.sum(Cell::LimitsUnchecked));
     }
 
     fn add_stores(&self, page: &mut Exposition) {

@@ -156,7 +156,7 @@ impl Cursor {
 }
 
 /// A secret that can be handed in once: a mailed code, a claim's two halves, a reset token.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Claim {
     /// Whose tries are counted together: a user's id, or a digest of an address. Becomes the hash tag.
     pub subject: String,
@@ -175,7 +175,7 @@ pub struct Claim {
 }
 
 /// A try at a claim.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Redeem<'a> {
     /// As the claim's.
     pub subject: &'a str,
@@ -329,7 +329,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// was replaced. Of any number of concurrent callers with one `expected` exactly one gets `Swapped`.
     async fn swap_ring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<Swap>;
 
-    /// Whether the store answers at all; what is said is a warning for the operator (an eviction policy that loses
-    /// sessions, a replica that cannot be written to).
+    /// Whether the store answers and can be written to; what is said is a warning for the operator (an eviction policy that loses
+    /// sessions, a disk that is nearly full).
     async fn check(&self) -> Result<Vec<String>>;
 }

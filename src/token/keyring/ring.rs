@@ -44,8 +44,7 @@ pub struct Key {
 }
 
 /// What a key does at a moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// In the JWKS, signing nothing yet.
     Announced,
@@ -205,6 +204,16 @@ impl Ring {
             self.keys.push(Key::new(chance.bytes().into(), now, now));
         }
         Ok(())
+    }
+
+    /// Takes over what another edition says is revoked.
+    pub fn heed(&mut self, other: &Self, now: Timestamp, chance: &Chance) {
+        for revoked in other.keys.iter().filter(|key| key.revoked_at.is_some()) {
+            if self.keys.iter().any(|key| key.kid == revoked.kid && key.revoked_at.is_none()) {
+                // It is there, as was just seen: revoking it cannot be refused.
+                let _ = self.revoke(&revoked.kid, now, chance);
+            }
+        }
     }
 
     /// The record, to be sealed.

@@ -78,8 +78,12 @@ async fn a_check_warns_of_settings_that_lose_sessions() {
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 
     sound.cli(&["REPLICAOF", "127.0.0.1", &lossy.port().to_string()]);
-    let (warnings, _) = until_available(Duration::from_secs(5), async || store.check().await).await;
-    assert!(warnings.iter().any(|warning| warning.contains("read-only replica")), "{warnings:?}");
+    let (error, _) = until_available(Duration::from_secs(5), async || match store.check().await {
+        Err(error) if error.to_string().contains("READONLY") => Ok(error),
+        other => other.map(|warnings| panic!("{warnings:?}")),
+    })
+    .await;
+    assert_unavailable(&error);
     let (error, _) =
         until_available(Duration::from_secs(5), async || match store.open_session(&session(1), START).await {
             Err(error) if error.to_string().contains("READONLY") => Ok(error),

@@ -19,6 +19,8 @@ pub(crate) enum OauthError {
     Missing(&'static str),
     /// A parameter is there twice.
     Repeated,
+    /// A token of a kind that is not revoked here: API keys are deactivated, by whom they belong to.
+    UnsupportedToken,
     /// A grant that we do not know.
     UnsupportedGrant,
 }
@@ -42,6 +44,7 @@ impl Answer for OauthError {
             Self::Trouble(Trouble::Failure(failure)) => failed(failure),
             Self::Missing(parameter) => error(400, "invalid_request", &format!("{parameter} is missing")),
             Self::Repeated => error(400, "invalid_request", "a parameter is there more than once"),
+            Self::UnsupportedToken => error(400, "unsupported_token_type", "API keys are deactivated, not revoked"),
             Self::UnsupportedGrant => error(400, "unsupported_grant_type", "use refresh_token or client_credentials"),
         }
     }

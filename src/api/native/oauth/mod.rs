@@ -11,9 +11,11 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use super::NAME;
+use super::verify::key_claims;
 use crate::api::door;
 use crate::app::App;
 use crate::auth::Failure;
+use crate::auth::api_key::looks_like_one as looks_like_key;
 use crate::auth::bearer::caller;
 use crate::auth::exchange::exchange;
 use crate::auth::introspect::{Introspected, introspect as look};
@@ -61,16 +63,11 @@ pub(super) async fn introspect(app: App, mut request: Request) -> Result<Respons
             claims["token_type"] = "Bearer".into();
             claims
         }
-        Introspected::Credential(Credential::ApiKey(key)) => json!({
-            "active": true,
-            "token_type": "api_key",
-            "sub": key.user,
-            "email": key.email,
-            "client_id": key.id,
-            "scope": key.scopes.join(" "),
-            "iat": key.created_at.secs(),
-            "exp": key.expires_at.map(|end| end.secs()),
-        }),
+        Introspected::Credential(Credential::ApiKey(key)) => {
+            let mut claims = key_claims(&key);
+            claims["active"] = true.into();
+            claims
+        }
         Introspected::Refresh(session) => json!({
             "active": true,
             "token_type": "refresh_token",
@@ -88,6 +85,9 @@ pub(super) async fn revoke(app: App, mut request: Request) -> Result<Response, O
     let form = form(&mut request).await?;
     authenticated(&app, &request, &form, "revoke").await?;
     let token = form.get("token").ok_or(OauthError::missing("token"))?;
+    if looks_like_key(token) {
+        return Err(OauthError::UnsupportedToken);
+    }
     end(&app, token).await?;
     Ok(Response::empty(StatusCode::OK).no_store())
 }

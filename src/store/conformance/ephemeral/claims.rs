@@ -180,7 +180,13 @@ pub(super) async fn claims_are_kept_apart(store: Store) {
         Claim { subject: "subject-1}".into(), ..kept.clone() },
     ];
     for other in &others {
-        assert_eq!(store.redeem(redeem(other, RIGHT), START).await.unwrap(), Redemption::Absent, "{other:?}");
+        assert_eq!(
+            store.redeem(redeem(other, RIGHT), START).await.unwrap(),
+            Redemption::Absent,
+            "{} {}",
+            other.purpose,
+            other.id
+        );
     }
     for other in &others {
         put(&store, &Claim { payload: b"other".to_vec(), ..other.clone() }).await;

@@ -83,6 +83,22 @@ fn a_revoked_signer_gives_way_to_the_one_before_if_that_is_still_there() {
 }
 
 #[test]
+fn a_revocation_is_heeded_whichever_edition_knows_it() {
+    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let mut ring = Ring::first(now, &chance);
+    ring.rotate(now, &lives(), &chance);
+    let mut lost = ring.clone();
+    let kid = ring.keys[0].kid.clone();
+    lost.revoke(&kid, now, &chance).unwrap();
+    let later = now + Duration::from_secs(1);
+    ring.heed(&lost, later, &chance);
+    assert_eq!(ring.keys[0].revoked_at, Some(later));
+    let heeded = ring.clone();
+    ring.heed(&lost, later, &chance);
+    assert_eq!(ring, heeded);
+}
+
+#[test]
 fn the_record_says_all_and_shows_no_seed_in_debug() {
     let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(now, &chance);
