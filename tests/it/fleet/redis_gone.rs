@@ -44,11 +44,12 @@ impl Fleet {
         Self { ground, _nodes: nodes, clients, cached, unseen, ended }
     }
 
-    /// While Redis is gone.
-    async fn without(&self, how: &str) {
-        let mut spans = Vec::new();
-        for some in self.unseen.chunks(2) {
-            for (client, unseen) in self.clients.iter().zip(some) {
+    /// While Redis is gone, for so long at least.
+    async fn without(&self, how: &str, long: Duration) {
+        let (began, mut spans) = (Instant::now(), Vec::new());
+        let mut each = self.unseen.chunks(2).cycle();
+        while began.elapsed() < long || spans.len() < self.unseen.len() {
+            for (client, unseen) in self.clients.iter().zip(each.next().expect("there are some")) {
                 let answer = client.present(&self.cached.refresh).await;
                 assert_eq!((answer.status, answer.retry_after), (503, Some(1)), "{answer:?}");
                 spans.push(answer.took);
@@ -95,7 +96,7 @@ impl Fleet {
 async fn redis_dies_and_comes_back() {
     let mut fleet = Fleet::new(Server::options().durable().start()).await;
     fleet.ground.redis.kill();
-    fleet.without("dead").await;
+    fleet.without("dead", Duration::ZERO).await;
     fleet.ground.redis.restart();
     fleet.with("after its death").await;
 }
@@ -104,10 +105,7 @@ async fn redis_dies_and_comes_back() {
 async fn redis_freezes_and_goes_on() {
     let fleet = Fleet::new(Server::start()).await;
     fleet.ground.redis.freeze();
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(5) {
-        fleet.without("frozen").await;
-    }
+    fleet.without("frozen", Duration::from_secs(5)).await;
     fleet.ground.redis.thaw();
     fleet.with("after its freeze").await;
 }
@@ -117,7 +115,6 @@ async fn redis_forgets_everything() {
     let fleet = Fleet::new(Server::start()).await;
     let [a, b] = &fleet.clients;
     let key = kid(&fleet.cached.access);
-    // A session opened and one ended just before.
     let last = a.sign_in("ann@example.org").await;
     assert_eq!(fleet.ground.redis.cli(&["FLUSHALL"]), "OK");
     let began = Instant::now();
