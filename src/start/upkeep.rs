@@ -22,6 +22,8 @@ pub async fn prepare(app: &App) -> Result<Cursor, StartError> {
     app.ephemeral.check().await?;
     app.accounts.check().await?;
     let place = catch_up(app).await?;
+    // The word of a change since the ring was found is behind that place already.
+    keep_up(app).await?;
     look(app).await;
     Ok(place)
 }
