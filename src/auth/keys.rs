@@ -84,12 +84,18 @@ pub struct Keeper<'a> {
     pub lives: Lives,
 }
 
-/// What to do with a record that was sealed with another than the first secret. It is renewed when a node starts, so that the old
-/// secret can be taken out one day, and only then: two nodes in the midst of a change would renew each other's for ever.
+/// When the record is looked at, on which two things hang.
+///
+/// *The seal.* One that was made with another than the first secret is renewed when a node starts, so that the old secret can be taken
+/// out one day, and only then: two nodes in the midst of a change would renew each other's for ever.
+///
+/// *What counts if the node holds another ring than the store.* A starting node holds a mirror, which may be another fleet's, or
+/// of a change that died before it was written: it counts if it goes on from the store's, which then has fallen back. A
+/// serving node holds what was in the store once: it counts as long as the store has nothing newer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Seal {
-    Renew,
-    Leave,
+enum Moment {
+    Start,
+    Service,
 }
 
 impl Keeper<'_> {
@@ -97,7 +103,7 @@ impl Keeper<'_> {
     pub async fn found(&self, now: Timestamp) -> Result<Ring, KeyringError> {
         // A store that has fallen back must not take the fleet back with it; a mirror that does not open says nothing here.
         let mirrored = mirror::read(self).await.ok().flatten();
-        self.change(mirrored.as_ref(), now, Seal::Renew, |ring| {
+        self.change(mirrored.as_ref(), now, Moment::Start, |ring| {
             ring.keep_up(now, &self.lives, self.chance);
             Ok(())
         })
@@ -110,16 +116,16 @@ impl Keeper<'_> {
         &self,
         held: Option<&Ring>,
         now: Timestamp,
-        seal: Seal,
+        moment: Moment,
         change: impl Fn(&mut Ring) -> Result<T, KeyringError>,
     ) -> Result<(Ring, T), KeyringError> {
         for _ in 0..TRIES {
             let sealed = self.store.ring().await?;
             let version = sealed.as_ref().map_or(0, |sealed| sealed.version);
-            let renew = seal == Seal::Renew
+            let renew = moment == Moment::Start
                 && sealed.as_ref().is_some_and(|sealed| !self.secrets.sealed_by_first(&sealed.bytes));
             let stored = sealed.map(|sealed| self.open(&sealed)).transpose()?;
-            let mut ring = self.highest(stored.as_ref(), held, now).await?;
+            let mut ring = self.highest(stored.as_ref(), held, moment, now).await?;
             // A revocation that was acknowledged holds, even if the edition it was written in was lost.
             stored.iter().chain(held).for_each(|other| ring.heed(other, now, self.chance));
             let done = change(&mut ring)?;
@@ -144,13 +150,24 @@ impl Keeper<'_> {
         Err(KeyringError::Contended)
     }
 
-    async fn highest(&self, stored: Option<&Ring>, held: Option<&Ring>, now: Timestamp) -> Result<Ring, KeyringError> {
-        // Of two that are as new the store's counts (the last of equals): the other is a change that was never written there, or
-        // another fleet's.
-        if let Some(ring) = held.into_iter().chain(stored).max_by_key(|ring| ring.edition) {
-            return Ok(ring.clone());
+    async fn highest(
+        &self,
+        stored: Option<&Ring>,
+        held: Option<&Ring>,
+        moment: Moment,
+        now: Timestamp,
+    ) -> Result<Ring, KeyringError> {
+        match (stored, held) {
+            (Some(stored), Some(held)) => {
+                let held_counts = match moment {
+                    Moment::Start => held.edition > stored.edition && held.shares_a_key_with(stored),
+                    Moment::Service => held.edition >= stored.edition,
+                };
+                Ok(if held_counts { held.clone() } else { stored.clone() })
+            }
+            (Some(ring), None) | (None, Some(ring)) => Ok(ring.clone()),
+            (None, None) => Ok(mirror::read(self).await?.unwrap_or_else(|| Ring::first(now, self.chance))),
         }
-        Ok(mirror::read(self).await?.unwrap_or_else(|| Ring::first(now, self.chance)))
     }
 
     fn open(&self, sealed: &SealedRing) -> Result<Ring, KeyringError> {
@@ -176,7 +193,7 @@ fn keeper(app: &App) -> Keeper<'_> {
 
 async fn change<T>(app: &App, change: impl Fn(&mut Ring) -> Result<T, KeyringError>) -> Result<T, KeyringError> {
     let held = app.node.keyring.keys().ring().clone();
-    let (ring, done) = keeper(app).change(Some(&held), app.now(), Seal::Leave, change).await?;
+    let (ring, done) = keeper(app).change(Some(&held), app.now(), Moment::Service, change).await?;
     app.node.keyring.adopt(&ring)?;
     Ok(done)
 }

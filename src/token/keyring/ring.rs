@@ -120,6 +120,11 @@ impl Ring {
         self.keys.iter().filter(|key| key.revoked_at.is_none())
     }
 
+    /// Whether the two are editions of one fleet's ring, as far as that can be told.
+    pub fn shares_a_key_with(&self, other: &Self) -> bool {
+        self.keys.iter().any(|key| other.keys.iter().any(|other| other.kid == key.kid))
+    }
+
     /// What `key` does now.
     pub fn state(&self, key: &Key, now: Timestamp, lives: &Lives) -> State {
         if let Some(revoked_at) = key.revoked_at {

@@ -118,6 +118,8 @@ async fn redis_forgets_everything() {
     let last = a.sign_in("ann@example.org").await;
     assert_eq!(fleet.ground.redis.cli(&["FLUSHALL"]), "OK");
     let began = Instant::now();
+    // A node that comes up at this very moment finds nothing, and begins with a keyring of its own.
+    let mut third = fleet.ground.plan.another().launch();
     for client in [a, b] {
         assert_eq!(client.present(&fleet.cached.refresh).await.status, 400);
         assert_eq!(client.present(&last.refresh).await.status, 400);
@@ -135,10 +137,13 @@ async fn redis_forgets_everything() {
     until("the keyring is in Redis again", BACK, restored).await;
     spans.push(began.elapsed());
     print_figures("Redis emptied: until tokens are refused by each node, and the keyring is back", spans);
+    assert!(third.listening());
+    let third = Client::of(&third);
+    for client in [a, b, &third] {
+        until("it has the fleet's keyring", BACK, async || client.kids().await == [key.as_str()]).await;
+    }
     begins_anew(&fleet.clients, &key).await;
-    // And for a node that knows nothing but what is in Redis.
-    let third = fleet.ground.plan.another().start();
-    begins_anew(&[a.clone(), Client::of(&third)], &key).await;
+    begins_anew(&[a.clone(), third], &key).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

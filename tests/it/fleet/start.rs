@@ -28,23 +28,28 @@ async fn ten_nodes_at_once_on_empty_stores_agree_on_one_keyring() {
     }
 }
 
-/// A folder that was used with another fleet of the same secret holds that fleet's keyring, as new as this one's.
+/// A folder that was used with another fleet of the same secret holds that fleet's keyring, as new as this one's or newer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_brings_another_keyring_along_takes_up_the_fleets() {
     let ground = Ground::new();
     let elsewhere = redis::Server::start();
-    let stranger = Plan::on(&elsewhere, &ground.postgres);
-    let brought = stranger.start().data().join("keyring.sealed");
-    assert!(brought.exists());
+    let as_new = Plan::on(&elsewhere, &ground.postgres);
+    assert!(as_new.start().data().join("keyring.sealed").exists());
+    // The command line writes the mirror of its own folder.
+    let newer = as_new.another();
+    newer.json(&["keys", "rotate"], "");
+    assert!(newer.dir().join("data/keyring.sealed").exists());
 
     let node = ground.plan.start();
     let a = Client::of(&node);
     ground.plan.user("ann@example.org", PASSWORD, &[]);
     let pair = a.sign_in("ann@example.org").await;
-    let joining = stranger.set("REDIS_URL", &ground.redis.url()).start();
-    let b = Client::of(&joining);
-    for node in [&a, &b] {
-        assert_eq!(node.kids().await, [kid(&pair.access)]);
-        assert_eq!(node.verify(&pair.access).await.status, 200);
+    for stranger in [as_new, newer] {
+        let joining = stranger.set("REDIS_URL", &ground.redis.url()).start();
+        let b = Client::of(&joining);
+        for node in [&a, &b] {
+            assert_eq!(node.kids().await, [kid(&pair.access)]);
+            assert_eq!(node.verify(&pair.access).await.status, 200);
+        }
     }
 }
