@@ -159,7 +159,9 @@ pub enum Keys {
     Rotate,
     /// Takes a key out at once: every token that it signed is refused from now on. For a key that was stolen.
     Revoke {
+        // One in sixty-four begins with a hyphen.
         /// The key's id, as `list` shows it.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
     /// Takes in an Ed25519 key as the next to sign.
@@ -170,7 +172,9 @@ pub enum Keys {
     /// Prints a key's private half as PKCS#8 PEM.
     #[command(after_help = "Example:\n  (umask 077; signet keys export KID > key.pem)")]
     Export {
+        // One in sixty-four begins with a hyphen.
         /// The key's id, as `list` shows it.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
     },
 }

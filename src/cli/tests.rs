@@ -397,3 +397,18 @@ fn completions_and_migrations_are_printed() {
     assert!(house.printed("signet completions bash").contains("api-keys"));
     assert_eq!(house.json("signet --json migrate")[0]["number"], 1);
 }
+
+/// A key that must be revoked must be revocable, however its name begins.
+#[test]
+fn a_key_whose_name_begins_with_a_hyphen_is_named_like_any_other() {
+    for kid in ["-lg8k9RrCL5NPGHw", "-hg8k9RrCL5NPGHw", "--g8k9RrCL5NPGHw", "_lg8k9RrCL5NPGHw"] {
+        for line in [["--json", "keys", "revoke", kid], ["keys", "revoke", kid, "--json"]] {
+            let arguments = Arguments::try_parse_from([&["signet"], &line[..]].concat()).unwrap();
+            let Command::Keys { command: super::arguments::Keys::Revoke { kid: read } } = arguments.command.unwrap()
+            else {
+                panic!("{line:?}")
+            };
+            assert_eq!((read.as_str(), arguments.json), (kid, true));
+        }
+    }
+}
