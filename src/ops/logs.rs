@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use tracing::Subscriber;
-use tracing_subscriber::filter::ParseError;
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{self, MakeWriter};
@@ -97,6 +97,13 @@ impl Drop for Logs {
     }
 }
 
+/// Drivers that are asked to tell everything tell what they carry: tokio_postgres every parameter, password hashes among them,
+/// h2 every header field. Below info only our own rooms are heard, whatever the filter says.
+fn tells_no_secret(event: &Metadata<'_>) -> bool {
+    let ours = event.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
+    ours || *event.level() <= Level::INFO
+}
+
 enum Message {
     Line(Vec<u8>),
     Stop,
@@ -142,7 +149,7 @@ fn write(waiting: &Receiver<Message>, to: &mut dyn Write) {
 
 /// The filter stands around the layers: within a list of them, one that takes everything would speak for all.
 fn subscriber(layers: Vec<Boxed>, filter: &str) -> Result<impl Subscriber + Send + Sync, ParseError> {
-    Ok(tracing_subscriber::registry().with(layers).with(EnvFilter::try_new(filter)?))
+    Ok(tracing_subscriber::registry().with(layers).with(EnvFilter::try_new(filter)?).with(filter_fn(tells_no_secret)))
 }
 
 fn layer<W>(format: LogFormat, terminal: bool, clock: Clock, to: W) -> Boxed

@@ -271,7 +271,7 @@ fn both_servers_are_checked() {
     // What needs no Redis goes on without one; what does says so.
     let said = refused(&plan, &["users", "list"], 1);
     assert!(said.contains("redis") && said.contains("signet check"), "{said}");
-    let mut server = plan.try_start();
+    let server = plan.try_start();
     assert_eq!(server.ended().code(), Some(1));
     assert!(server.log().contains("redis is unavailable") && secrets.iter().all(|it| !server.log().contains(it)));
 }
@@ -333,7 +333,7 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
     // A second server on the same port, too.
     let first = Plan::embedded().start();
     let address = first.at("").strip_prefix("http://").unwrap().to_owned();
-    let mut second = Plan::embedded().set("SIGNET_SERVER__LISTEN", &address).try_start();
+    let second = Plan::embedded().set("SIGNET_SERVER__LISTEN", &address).try_start();
     assert_eq!(second.ended().code(), Some(1));
     assert!(second.log().contains(&format!("{address} is taken")), "{}", second.log());
 }

@@ -9,6 +9,7 @@ mod corpora;
 mod ephemeral;
 mod fleet;
 mod native;
+mod operations;
 mod postgres;
 mod redis;
 mod server;

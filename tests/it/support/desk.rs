@@ -75,6 +75,11 @@ impl Desk {
         Self::over(plan, Some((redis, postgres)))
     }
 
+    /// On stores that the test looks after itself.
+    pub(crate) fn beside(plan: Plan) -> Self {
+        Self::over(plan, None)
+    }
+
     fn over(plan: Plan, stores: Option<(redis::Server, postgres::Server)>) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self { signet: plan.start(), stores, http, made: AtomicUsize::new(0) }

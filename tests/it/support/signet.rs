@@ -95,7 +95,7 @@ impl Plan {
     pub(crate) fn start(&self) -> Signet {
         // Between finding a port free and taking it another test may take it: then the next one.
         for _ in 0..20 {
-            let mut signet = self.try_start();
+            let signet = self.try_start();
             if signet.url.is_some() {
                 return signet;
             }
@@ -124,7 +124,8 @@ impl Plan {
         let mut child = command.spawn().expect("setpriv starts signet: apt-get install util-linux");
         let log = Arc::new(Mutex::new(String::new()));
         let reader = collect(child.stderr.take().expect("it is piped"), log.clone());
-        Signet { child, url: None, management, log, reader: Some(reader), plan: self.clone() }
+        let (pid, child, reader) = (child.id(), Mutex::new(child), Mutex::new(Some(reader)));
+        Signet { child, pid, url: None, management, log, reader, plan: self.clone() }
     }
 }
 
@@ -139,18 +140,19 @@ fn collect(mut from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> Joi
 
 /// A running Signet. Dropping it kills it.
 pub(crate) struct Signet {
-    child: Child,
+    child: Mutex<Child>,
+    pid: u32,
     url: Option<String>,
     management: u16,
     log: Arc<Mutex<String>>,
-    reader: Option<JoinHandle<()>>,
+    reader: Mutex<Option<JoinHandle<()>>>,
     plan: Plan,
 }
 
 impl Signet {
     /// Waits for its line on stdout, and says whether there was one; there is none if it ended before it listened.
     pub(crate) fn listening(&mut self) -> bool {
-        if let Some(stdout) = self.child.stdout.take() {
+        if let Some(stdout) = self.child.get_mut().expect("nobody panics with it").stdout.take() {
             let mut line = String::new();
             BufReader::new(stdout).read_line(&mut line).expect("it writes text");
             self.url = line.trim().strip_prefix("listening on ").map(str::to_owned);
@@ -169,7 +171,7 @@ impl Signet {
     }
 
     pub(crate) fn pid(&self) -> u32 {
-        self.child.id()
+        self.pid
     }
 
     /// The command line beside it.
@@ -189,19 +191,20 @@ impl Signet {
 
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
-        self.child.kill().expect("it can be killed");
+        self.child.get_mut().expect("nobody panics with it").kill().expect("it can be killed");
         self.ended();
     }
 
     /// SIGTERM.
     pub(crate) fn terminate(&self) {
-        kill_process(Pid::from_child(&self.child), Signal::TERM).expect("it is ours");
+        kill_process(Pid::from_child(&self.child.lock().expect("nobody panics with it")), Signal::TERM)
+            .expect("it is ours");
     }
 
     /// Waits until it has ended and all of its log is there.
-    pub(crate) fn ended(&mut self) -> ExitStatus {
-        let status = self.child.wait().expect("it is ours");
-        if let Some(reader) = self.reader.take() {
+    pub(crate) fn ended(&self) -> ExitStatus {
+        let status = self.child.lock().expect("nobody panics with it").wait().expect("it is ours");
+        if let Some(reader) = self.reader.lock().expect("nobody panics with it").take() {
             reader.join().expect("it only reads");
         }
         status
@@ -215,7 +218,9 @@ impl Signet {
 
 impl Drop for Signet {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        if let Ok(child) = self.child.get_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }

@@ -1,0 +1,330 @@
+//! What an operator sees of a running server: health, metrics, the log, and how it stops.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::signet::{Plan, SECRET};
+use crate::support::{postgres, redis, until};
+
+/// What `/readyz` says is not ready.
+async fn not_ready(desk: &Desk) -> Vec<String> {
+    let answer = desk.ops("/readyz").await;
+    let body = answer.json();
+    assert_eq!(answer.header("cache-control"), "no-store");
+    match answer.status {
+        200 => {
+            assert_eq!(body, json!({"status": "ready"}));
+            Vec::new()
+        }
+        503 => {
+            assert_eq!(body["status"], "not ready");
+            body["not_ready"].as_object().unwrap().keys().cloned().collect()
+        }
+        other => panic!("{other}: {answer:?}"),
+    }
+}
+
+async fn is_ready_but_for(desk: &Desk, parts: &[&str]) {
+    until(&format!("not ready: {parts:?}"), async || {
+        desk.ops("/healthz").await.is(200);
+        not_ready(desk).await == parts
+    })
+    .await;
+}
+
+/// A call that needs a store that is gone says so soon, and when to come again.
+async fn is_unavailable(answer: impl Future<Output = crate::support::desk::Answer>) -> String {
+    let began = Instant::now();
+    let answer = answer.await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    answer.header("x-request-id").to_owned()
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_named_and_comes_back() {
+    let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
+    let desk = Desk::beside(Plan::on(&redis, &postgres));
+    let person = desk.person(&[]);
+    let tokens = desk.sign_in(&person).await;
+    is_ready_but_for(&desk, &[]).await;
+    assert_eq!(desk.ops("/healthz").await.json(), json!({"status": "alive"}));
+
+    postgres.kill_immediate();
+    is_ready_but_for(&desk, &["store.accounts"]).await;
+    let id = is_unavailable(desk.try_sign_in(&person.email, PASSWORD)).await;
+    desk.signet.wait_for_log(&id);
+    // Neither verification nor a refresh needs Postgres.
+    desk.verify(&tokens.access).await.is(200);
+    let tokens = desk.refresh(&tokens.refresh).await.is(200).tokens();
+    postgres.restart();
+    is_ready_but_for(&desk, &[]).await;
+    desk.sign_in(&person).await;
+
+    redis.kill();
+    is_ready_but_for(&desk, &["store.ephemeral"]).await;
+    let id = is_unavailable(desk.refresh(&tokens.refresh)).await;
+    is_unavailable(desk.try_sign_in(&person.email, PASSWORD)).await;
+    is_unavailable(desk.delete("/sessions").bearer_auth(&tokens.access).ask()).await;
+    desk.verify(&tokens.access).await.is(200);
+    desk.get("/.well-known/jwks.json").ask().await.is(200);
+
+    // A failure is one line, with the name that the client was told.
+    desk.signet.wait_for_log(&id);
+    let log = desk.signet.log();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
+    let about = lines.filter(|line| line["request_id"] == id.as_str()).collect::<Vec<_>>();
+    assert_eq!(about.len(), 1, "{about:?}");
+    assert_eq!((&about[0]["level"], &about[0]["status"]), (&"ERROR".into(), &503.into()));
+    assert_eq!((&about[0]["route"], &about[0]["client"]), (&"native.token".into(), &"127.0.0.1".into()));
+    assert!(about[0]["cause"].as_str().unwrap().contains("redis"), "{about:?}");
+
+    // It comes back empty: what it held is not believed any more, and all goes on without a restart.
+    redis.restart();
+    is_ready_but_for(&desk, &[]).await;
+    until("the loss is noticed", async || desk.reason(&tokens.access).await == "revoked").await;
+    desk.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
+    let anew = desk.sign_in(&person).await;
+    desk.verify(&anew.access).await.is(200);
+    desk.refresh(&anew.refresh).await.is(200);
+}
+
+/// Samples by name and labels, each family described once and before its samples.
+async fn metrics(desk: &Desk) -> HashMap<String, f64> {
+    let page = desk.ops("/metrics").await;
+    assert_eq!(page.is(200).header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let mut kinds = HashMap::new();
+    let mut samples = HashMap::new();
+    for line in page.text.lines() {
+        if let Some(described) = line.strip_prefix("# ") {
+            let mut words = described.splitn(3, ' ');
+            let (what, name, rest) = (words.next().unwrap(), words.next().unwrap(), words.next().unwrap_or_default());
+            assert!(!rest.is_empty(), "{line}");
+            match what {
+                "HELP" => {}
+                "TYPE" => assert!(kinds.insert(name.to_owned(), rest.to_owned()).is_none(), "twice: {line}"),
+                other => panic!("{other}: {line}"),
+            }
+            continue;
+        }
+        let (sample, value) = line.rsplit_once(' ').unwrap();
+        let name = sample.split('{').next().unwrap();
+        let family = ["_bucket", "_sum", "_count"].iter().filter_map(|end| name.strip_suffix(end));
+        let family = family.chain([name]).find(|family| kinds.contains_key(*family));
+        assert!(family.is_some(), "not described: {line}");
+        assert!(samples.insert(sample.to_owned(), value.parse::<f64>().unwrap()).is_none(), "twice: {line}");
+    }
+    samples
+}
+
+mod counting {
+    use super::*;
+
+    over_both_stores!(|plan| plan; what_was_done_is_counted);
+
+    async fn what_was_done_is_counted(desk: &Desk) {
+        let person = desk.person(&[]);
+        let before = metrics(desk).await;
+        let tokens = desk.sign_in(&person).await;
+        desk.try_sign_in(&person.email, "not the password").await.is(401);
+        for _ in 0..5 {
+            desk.verify(&tokens.access).await.is(200);
+        }
+        desk.verify("garbage").await.is(401);
+        desk.refresh(&tokens.refresh).await.is(200);
+        desk.get("/nothing").ask().await.is(404);
+        desk.delete("/sessions").bearer_auth(&tokens.access).ask().await.is(200);
+        let after = metrics(desk).await;
+        let rose = |name: &str| after.get(name).unwrap_or(&0.0) - before.get(name).unwrap_or(&0.0);
+        let requests = |route: &str, status: &str| {
+            rose(&format!("signet_http_requests_total{{route=\"{route}\",status=\"{status}\"}}"))
+        };
+        for (route, status, count) in [
+            ("native.sign-in", "201", 1.0),
+            ("native.sign-in", "401", 1.0),
+            ("native.verify", "200", 5.0),
+            ("native.verify", "401", 1.0),
+            ("native.token", "200", 1.0),
+            ("native.sign-out-all", "200", 1.0),
+        ] {
+            assert_eq!(requests(route, status), count, "{route} {status}");
+        }
+        assert_eq!(rose("signet_http_request_duration_seconds_count{route=\"native.verify\"}"), 6.0);
+        assert_eq!(rose("signet_http_request_duration_seconds_bucket{route=\"native.verify\",le=\"+Inf\"}"), 6.0);
+        assert_eq!(rose("signet_hashes_total"), 2.0);
+        assert_eq!(rose("signet_verify_cache_lookups_total{result=\"miss\"}"), 1.0);
+        assert_eq!(rose("signet_verify_cache_lookups_total{result=\"hit\"}"), 5.0);
+        let stored = |operation| rose(&format!("signet_store_duration_seconds_count{{{operation}}}"));
+        assert_eq!(stored("store=\"ephemeral\",operation=\"open_session\""), 1.0);
+        assert_eq!(stored("store=\"ephemeral\",operation=\"present\""), 1.0);
+        assert_eq!(stored("store=\"ephemeral\",operation=\"end_sessions\""), 1.0);
+        assert_eq!(stored("store=\"accounts\",operation=\"user\""), 2.0);
+        assert!(after.iter().all(|(name, value)| !name.starts_with("signet_store_errors_total") || *value == 0.0));
+        assert_eq!(after["signet_revocations"], 1.0);
+        assert!((0.0..5.0).contains(&after["signet_revocation_lag_seconds"]));
+        assert!((0.0..600.0).contains(&after["signet_signing_key_age_seconds"]));
+        for condition in ["store.accounts", "store.ephemeral", "keyring", "revocations", "draining"] {
+            assert_eq!(after[&format!("signet_ready{{condition=\"{condition}\"}}")], 1.0);
+        }
+        assert!(after["signet_connections"] >= 1.0 && after["process_resident_memory_bytes"] > 1e6);
+        let total = |samples: &HashMap<String, f64>| {
+            let requests = samples.iter().filter(|(name, _)| name.starts_with("signet_http_requests_total"));
+            requests.map(|(_, count)| count).sum::<f64>()
+        };
+        assert_eq!(total(&after) - total(&before), 11.0, "nothing else was asked");
+    }
+}
+
+mod the_log {
+    use super::*;
+
+    fn plan(plan: Plan) -> Plan {
+        plan.set("SIGNET_LOG__FILTER", "trace").set("SIGNET_SECRET", SECRET)
+    }
+
+    over_both_stores!(plan; holds_no_secret_at_its_most_talkative);
+
+    async fn holds_no_secret_at_its_most_talkative(desk: &Desk) {
+        let mut secrets =
+            vec![PASSWORD.to_owned(), SECRET.to_owned(), "correct horse".to_owned(), "hunter2".to_owned()];
+        let person = desk.person(&["--superuser"]);
+        let hash = "$2b$04$YXpCTVM8S5jhlTAxQ1xjGO/kXsjEvD9qN6QuhxHmQO2770JfbyI6.";
+        let imported = json!({"email": "imported@example.org", "password_hash": hash}).to_string();
+        desk.plan().json(&["users", "import", "-"], &imported);
+        desk.try_sign_in("imported@example.org", "correct horse").await.is(201);
+        desk.try_sign_in(&person.email, "hunter2 is wrong").await.is(401);
+        let (key, prefix) = desk.api_key(&person, &["introspect", "revoke", "admin"]);
+        let all = [desk.sign_in(&person).await, desk.sign_in(&person).await];
+        let next = desk.refresh(&all[0].refresh).await.is(200).tokens();
+        desk.post("/verify/batch").json(&json!({"tokens": [next.access, key, "garbage"]})).ask().await.is(200);
+        for access in [&all[0].access, &next.access, &key] {
+            desk.verify(access).await.is(200);
+            desk.get("/verify").bearer_auth(access).ask().await.is(200);
+            desk.get("/verify").header("x-api-key", access).ask().await.is(200);
+        }
+        let basic = desk.post("/oauth/token").basic_auth("client", Some(&key));
+        let made = basic.form(&[("grant_type", "client_credentials")]).ask().await.is(200).json();
+        let token = ("token", next.refresh.as_str());
+        desk.form("/oauth/introspect", &[("client_secret", &key), token]).await.is(200);
+        desk.form("/oauth/introspect", &[("client_secret", "sk_hunter2"), token]).await.is(401);
+        desk.form("/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", "hunter2")]).await.is(400);
+        desk.get("/sessions").bearer_auth(&next.access).ask().await.is(200);
+        desk.post("/sessions")
+            .header("content-type", "application/json")
+            .body("{\"password\":\"hunter2")
+            .ask()
+            .await
+            .is(400);
+        let third = desk.refresh(&next.refresh).await.is(200).tokens();
+        desk.refresh(&all[0].refresh).await.is(400);
+        desk.form("/oauth/revoke", &[("client_secret", &key), ("token", &all[1].refresh)]).await.is(200);
+        desk.plan().json(&["keys", "rotate"], "");
+        let kid = desk.plan().json(&["keys", "list"], "")[0]["kid"].as_str().unwrap().to_owned();
+        let pem = desk.plan().json(&["keys", "export", &kid], "")["pem"].as_str().unwrap().to_owned();
+        desk.plan().json(&["api-keys", "deactivate", &prefix], "");
+        desk.plan().json(&["users", "disable", "imported@example.org"], "");
+        let anew = desk.sign_in(&person).await;
+        desk.post("/admin/sign-out-everyone").bearer_auth(&anew.access).ask().await.is(204);
+        // The last thing that is logged.
+        let last = desk.get("/nothing").header("x-request-id", "the-last-of-all").ask().await;
+        desk.signet.wait_for_log(last.is(404).header("x-request-id"));
+
+        secrets.extend(all.iter().chain([&next, &third, &anew]).flat_map(|it| [it.access.clone(), it.refresh.clone()]));
+        secrets.extend([key[prefix.len()..].to_owned(), made["access_token"].as_str().unwrap().to_owned()]);
+        secrets.push(pem.lines().nth(1).unwrap()[20..].to_owned());
+        secrets.extend(["$argon2id$".to_owned(), hash.to_owned(), hash[7..].to_owned()]);
+        // A token is as good as its signature: neither is there.
+        let tails = secrets.iter().filter_map(|it| it.rsplit_once('.').map(|(_, tail)| tail.to_owned()));
+        let tails = tails.filter(|tail| tail.len() > 40).collect::<Vec<_>>();
+        secrets.extend(tails);
+        let log = desk.signet.log();
+        let mut levels = HashMap::<String, usize>::new();
+        for line in log.lines() {
+            let read: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert!(read["timestamp"].is_string() && read["target"].is_string(), "{line}");
+            *levels.entry(read["level"].as_str().unwrap().to_owned()).or_default() += 1;
+            for secret in &secrets {
+                assert!(!line.contains(secret.as_str()), "{secret} is in the log: {line}");
+            }
+            let bytes = format!("{:?}", PASSWORD.as_bytes());
+            assert!(!line.contains(&bytes), "{line}");
+        }
+        assert!(levels["DEBUG"] >= 5, "it was not talkative: {levels:?}");
+    }
+
+    #[tokio::test]
+    async fn can_be_read_by_people() {
+        let desk = Desk::embedded(|plan| plan.set("SIGNET_LOG__FORMAT", "pretty"));
+        desk.signet.wait_for_log(" INFO ");
+        assert!(!desk.signet.log().contains("\"level\""), "{}", desk.signet.log());
+    }
+}
+
+mod stopping {
+    use super::*;
+
+    fn plan(plan: Plan) -> Plan {
+        // A hash that takes long enough to be under way when it is told to stop.
+        plan.set("SIGNET_PASSWORDS__MEMORY_KIB", "65536")
+            .set("SIGNET_PASSWORDS__PASSES", "8")
+            .set("SIGNET_SERVER__WORKERS", "2")
+    }
+
+    over_both_stores!(plan; loses_no_request);
+
+    const CLIENTS: usize = 8;
+
+    async fn loses_no_request(desk: &Desk) {
+        let person = desk.person(&[]);
+        let tokens = desk.sign_in(&person).await;
+        let (answered, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let clients = (0..CLIENTS).map(|at| {
+            let (answered, told) = (answered.clone(), told.clone());
+            // Every other one makes a connection a request.
+            let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(at % 2).build().unwrap();
+            let request = http.post(desk.signet.at("/verify")).json(&json!({"token": tokens.access}));
+            tokio::spawn(async move {
+                loop {
+                    let again = request.try_clone().unwrap();
+                    match again.send().await {
+                        Ok(answer) => {
+                            assert_eq!(answer.status(), 200);
+                            assert!(answer.bytes().await.is_ok(), "half an answer");
+                            answered.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Err(error) if error.is_connect() && told.load(Ordering::SeqCst) => return,
+                        Err(error) => panic!("a request was lost: {error:?}"),
+                    }
+                }
+            })
+        });
+        let clients = clients.collect::<Vec<_>>();
+        let slow = tokio::spawn(desk.signing_in(&person.email, PASSWORD).ask());
+        until("a hash is under way and there is load", async || {
+            let running = metrics(desk).await["signet_hash_queue_running"];
+            running == 1.0 && answered.load(Ordering::Relaxed) > 10 * CLIENTS
+        })
+        .await;
+        told.store(true, Ordering::SeqCst);
+        desk.signet.terminate();
+        desk.signet.wait_for_log("stopping");
+        desk.signet.terminate();
+        assert_eq!(slow.await.unwrap().status, 201, "what was under way is finished");
+        for client in clients {
+            client.await.unwrap();
+        }
+        assert_eq!(desk.signet.ended().code(), Some(0), "{}", desk.signet.log());
+        let log = desk.signet.log();
+        assert!(log.contains("\"stopped\"") && !log.contains("cut off"), "{log}");
+        // What was acknowledged is there.
+        let again = desk.plan().start();
+        let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
+        let answer = reqwest::Client::new().post(again.at("/oauth/token")).form(&refresh).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+    }
+}
