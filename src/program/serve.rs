@@ -32,6 +32,9 @@ pub(super) fn serve(config: Config) -> Result<(), Failure> {
 }
 
 async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failure> {
+    for advice in config.advice() {
+        tracing::warn!("{advice}");
+    }
     let router = Arc::new(api::router(&config).map_err(refused)?);
     let stores = Arc::new(Stores::open(&config, &clock).await?);
     let app = start::app(config, clock, &stores, router.names()).await?;

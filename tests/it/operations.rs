@@ -258,6 +258,15 @@ mod the_log {
     }
 
     #[tokio::test]
+    async fn tells_what_is_risky_at_the_start() {
+        let desk = Desk::embedded(|plan| plan);
+        desk.signet.wait_for_log("limits.enabled is false");
+        let log = desk.signet.log();
+        let line = log.lines().find(|line| line.contains("limits.enabled is false")).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(line).unwrap()["level"], "WARN");
+    }
+
+    #[tokio::test]
     async fn can_be_read_by_people() {
         let desk = Desk::embedded(|plan| plan.set("SIGNET_LOG__FORMAT", "pretty"));
         desk.signet.wait_for_log(" INFO ");
