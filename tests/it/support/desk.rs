@@ -152,7 +152,15 @@ impl Desk {
     }
 
     /// Signs in.
+    ///
+    /// In a millisecond of its own: what ends a user's tokens ends those of the same millisecond, which no sign-in at the usual
+    /// cost of a hash falls into, but one as cheap as here does.
     pub(crate) async fn sign_in(&self, person: &Person) -> Tokens {
+        let clock = signet::time::Clock::machine();
+        let before = clock.now();
+        while clock.now() <= before {
+            tokio::task::yield_now().await;
+        }
         self.try_sign_in(&person.email, PASSWORD).await.is(201).tokens()
     }
 
