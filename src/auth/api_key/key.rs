@@ -60,7 +60,7 @@ pub fn looks_like_one(credential: &str) -> bool {
 }
 
 /// Whether a text has a key's form and checksum.
-pub(super) fn well_formed(key: &str) -> bool {
+pub fn well_formed(key: &str) -> bool {
     key.len() == WHOLE
         && key.is_ascii()
         && looks_like_one(key)

@@ -21,7 +21,7 @@ use crate::store::accounts::ApiKey;
 use crate::store::ephemeral::{Revocation, Target};
 use crate::time::Timestamp;
 
-pub use key::{NewKey, looks_like_one};
+pub use key::{NewKey, looks_like_one, well_formed};
 pub use usage::note_usage;
 
 /// How long what was looked up is remembered at the most.

@@ -54,6 +54,9 @@ async fn what_is_not_good_is_inactive(desk: &Desk) {
         assert_eq!(introspect(desk, &key, bad).await, json!({"active": false}), "{bad}");
         revoke(desk, &key, bad).await;
     }
+    // What is deactivated and not revoked must not be taken for revoked.
+    let form = [("client_secret", key.as_str()), ("token", key.as_str())];
+    desk.form("/oauth/revoke", &form).await.is_oauth_error(400, "unsupported_token_type");
     let successor = desk.refresh(&tokens.refresh).await.tokens();
     assert_eq!(introspect(desk, &key, &successor.refresh).await["active"], true);
     assert_eq!(introspect(desk, &key, &tokens.refresh).await["active"], false, "it was rotated");

@@ -124,8 +124,8 @@ impl Plan {
         let mut child = command.spawn().expect("setpriv starts signet: apt-get install util-linux");
         let log = Arc::new(Mutex::new(String::new()));
         let reader = collect(child.stderr.take().expect("it is piped"), log.clone());
-        let (pid, child, reader) = (child.id(), Mutex::new(child), Mutex::new(Some(reader)));
-        Signet { child, pid, url: None, management, log, reader, plan: self.clone() }
+        let (child, reader) = (Mutex::new(child), Mutex::new(Some(reader)));
+        Signet { child, url: None, management, log, reader, plan: self.clone() }
     }
 }
 
@@ -141,7 +141,6 @@ fn collect(mut from: impl Read + Send + 'static, log: Arc<Mutex<String>>) -> Joi
 /// A running Signet. Dropping it kills it.
 pub(crate) struct Signet {
     child: Mutex<Child>,
-    pid: u32,
     url: Option<String>,
     management: u16,
     log: Arc<Mutex<String>>,
@@ -168,10 +167,6 @@ impl Signet {
     /// The address of a page for operators.
     pub(crate) fn ops(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.management)
-    }
-
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
     }
 
     /// The command line beside it.

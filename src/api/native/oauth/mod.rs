@@ -15,7 +15,7 @@ use super::verify::key_claims;
 use crate::api::door;
 use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::api_key::looks_like_one as looks_like_key;
+use crate::auth::api_key;
 use crate::auth::bearer::caller;
 use crate::auth::exchange::exchange;
 use crate::auth::introspect::{Introspected, introspect as look};
@@ -85,7 +85,7 @@ pub(super) async fn revoke(app: App, mut request: Request) -> Result<Response, O
     let form = form(&mut request).await?;
     authenticated(&app, &request, &form, "revoke").await?;
     let token = form.get("token").ok_or(OauthError::missing("token"))?;
-    if looks_like_key(token) {
+    if api_key::well_formed(token) {
         return Err(OauthError::UnsupportedToken);
     }
     end(&app, token).await?;
