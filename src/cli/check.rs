@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::output::{Columns, Output};
 use super::{Failure, Program};
 use crate::config::Config;
+use crate::store;
 
 /// What was found about one part.
 #[derive(Debug, Serialize)]
@@ -62,11 +63,13 @@ fn about(
             std::iter::once(ok).chain(notes).collect()
         }
         Err(failure) => {
-            let todo = match &server {
-                Some((setting, _)) => format!("is the server running, and is {setting} right?"),
-                None => "can this user read and write there, and is the disk not full?".to_owned(),
+            let todo = match (&failure, &server) {
+                // It was reached, and says itself what is to be done.
+                (Failure::Store(store::Error::Corrupt { .. }), _) => String::new(),
+                (_, Some((setting, _))) => format!("; is the server running, and is {setting} right?"),
+                (_, None) => "; can this user read and write there, and is the disk not full?".to_owned(),
             };
-            vec![Finding { part, result: "failed", detail: format!("{place}: {failure}; {todo}") }]
+            vec![Finding { part, result: "failed", detail: format!("{place}: {failure}{todo}") }]
         }
     }
 }

@@ -241,6 +241,8 @@ fn schemas_are_brought_up_to_date_once() {
 fn both_servers_are_checked() {
     let (mut redis, postgres) = (redis::Server::options().password("sesame-redis").start(), postgres::Server::start());
     let plan = Plan::on(&redis, &postgres).set("SIGNET_LIMITS__ENABLED", "true");
+    // To look is not to bring up to date.
+    assert!(refused(&plan, &["check"], 1).contains("signet migrate"));
     let applied = plan.json(&["migrate"], "");
     assert!(applied.as_array().unwrap().iter().any(|migration| migration["store"] == "postgres"));
     let results = |findings: &Value| {

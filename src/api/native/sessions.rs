@@ -43,7 +43,7 @@ pub(super) fn tokens(pair: &Pair, now: Timestamp) -> Value {
         "token_type": "Bearer",
         "expires_in": pair.access_lives.as_secs(),
         "refresh_token": pair.refresh,
-        "refresh_expires_in": pair.refresh_until.since(now).as_secs(),
+        "refresh_expires_in": pair.refresh_until.since(now).as_millis().div_ceil(1000) as u64,
         "session_id": pair.session.id,
         "user_id": pair.session.user,
     })

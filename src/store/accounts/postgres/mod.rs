@@ -215,6 +215,9 @@ impl Accounts for Postgres {
     }
 
     async fn check(&self) -> Result<()> {
-        schema::compare(&self.connections.ask(schema::RECORDED, &[]).await?)
+        match self.connections.ask(schema::RECORDED, &[]).await {
+            Err(failure) if failure.code() == Some(&SqlState::UNDEFINED_TABLE) => schema::compare(&[]),
+            rows => schema::compare(&rows?),
+        }
     }
 }
