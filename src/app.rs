@@ -82,6 +82,12 @@ impl Node {
         if floor <= now + self.config.tokens.leeway { now.max(floor) } else { now }
     }
 
+    /// How long it must be remembered that a user's sessions were ended for good: as long as one of them, had the store of what
+    /// expires lost its end, could still be refreshed or its last access token be good, by the clocks of two nodes.
+    pub fn remember_endings(&self) -> Duration {
+        self.config.api.native.absolute + 2 * self.config.tokens.leeway
+    }
+
     /// How long signing keys live. A key verifies as long as anything that it signed may still come back.
     pub fn key_lives(&self) -> Lives {
         Self::key_lives_of(&self.config)

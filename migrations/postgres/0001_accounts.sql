@@ -23,6 +23,17 @@ CREATE TABLE users (
     updated_at bigint NOT NULL
 );
 
+-- Whose sessions were ended and when, in that order: what a node reads so that no failover of Redis brings one back. In it are
+-- the few for whom that ever happened.
+CREATE INDEX users_by_ending ON users (sessions_valid_after, id) WHERE sessions_valid_after > created_at;
+
+-- Users who are gone, for as long as a session of theirs could come back.
+CREATE TABLE deleted_users (
+    id uuid PRIMARY KEY,
+    deleted_at bigint NOT NULL
+);
+CREATE INDEX deleted_users_by_moment ON deleted_users (deleted_at, id);
+
 CREATE TABLE projects (
     id uuid PRIMARY KEY,
     user_id uuid NOT NULL REFERENCES users ON DELETE CASCADE,

@@ -19,6 +19,18 @@ CREATE TABLE users (
     updated_at           INTEGER NOT NULL
 ) STRICT;
 
+-- Whose sessions were ended and when, in that order: what a node reads so that no failover of Redis brings one back. In it are
+-- the few for whom that ever happened.
+CREATE INDEX users_by_ending ON users (sessions_valid_after, id) WHERE sessions_valid_after > created_at;
+
+-- Users who are gone, for as long as a session of theirs could come back.
+CREATE TABLE deleted_users (
+    id         BLOB    PRIMARY KEY,
+    deleted_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX deleted_users_by_moment ON deleted_users (deleted_at, id);
+
 CREATE TABLE projects (
     id         BLOB    NOT NULL UNIQUE,
     user_id    BLOB    NOT NULL REFERENCES users (id) ON DELETE CASCADE,

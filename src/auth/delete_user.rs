@@ -10,5 +10,7 @@ use crate::id::UserId;
 /// from there; once the row is gone, nothing is left to do.
 pub async fn delete_user(app: &App, user: UserId) -> Result<(), Failure> {
     set_disabled(app, user, true).await?;
-    if app.accounts.delete_user(user).await? { Ok(()) } else { Err(Failure::Absent) }
+    let now = app.now();
+    let gone = app.accounts.delete_user(user, now, now - app.node.remember_endings()).await?;
+    if gone { Ok(()) } else { Err(Failure::Absent) }
 }

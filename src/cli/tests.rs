@@ -103,7 +103,10 @@ impl Accounts for Cardboard {
     async fn end_sign_ins(&self, _: UserId, _: Timestamp) -> store::Result<Option<User>> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn delete_user(&self, _: UserId) -> store::Result<bool> {
+    async fn delete_user(&self, _: UserId, _: Timestamp, _: Timestamp) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn ended_since(&self, _: Timestamp, _: Option<UserId>, _: u32) -> store::Result<Vec<(UserId, Timestamp)>> {
         unreachable!("{NOT_CALLED}")
     }
     async fn create_api_key(&self, _: &ApiKey) -> store::Result<bool> {

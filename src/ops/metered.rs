@@ -62,7 +62,8 @@ metered! { Accounts, "accounts", OfAccounts:
     set_password(user: UserId, hash: &PasswordHash, now: Timestamp) -> Option<User>;
     set_disabled(user: UserId, disabled: bool, now: Timestamp) -> Option<User>;
     end_sign_ins(user: UserId, now: Timestamp) -> Option<User>;
-    delete_user(user: UserId) -> bool;
+    delete_user(user: UserId, now: Timestamp, forget: Timestamp) -> bool;
+    ended_since(since: Timestamp, after: Option<UserId>, limit: u32) -> Vec<(UserId, Timestamp)>;
     projects(user: UserId) -> Vec<(ProjectId, String)>;
     create_api_key(key: &ApiKey) -> bool;
     api_key(prefix: &str) -> Option<(ApiKey, User)>;

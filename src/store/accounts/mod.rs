@@ -6,7 +6,10 @@
 pub mod postgres;
 pub mod sqlite;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::Result;
 use crate::id::{ApiKeyId, ProjectId, UserId};
@@ -105,6 +108,14 @@ pub enum Find<'a> {
     UsernameKey(&'a str),
 }
 
+/// The moment and the id after which [`Accounts::ended_since`] begins. No id: after the last one of the millisecond before.
+fn place(since: Timestamp, after: Option<UserId>) -> (Timestamp, UserId) {
+    match after {
+        Some(id) => (since, id),
+        None => (since - Duration::from_millis(1), UserId(Uuid::max())),
+    }
+}
+
 /// An API key's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
@@ -166,8 +177,20 @@ pub trait Accounts: Send + Sync + 'static {
     /// Raises [`User::sessions_valid_after`] alone. Gives the row as it now is; `None` if there is no such user.
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>>;
 
-    /// Deletes a user with its projects and keys, and says whether there was one.
-    async fn delete_user(&self, user: UserId) -> Result<bool>;
+    /// Deletes a user with its projects and keys, and says whether there was one. In the same step it is noted for
+    /// [`Accounts::ended_since`], with `now` or [`User::sessions_valid_after`], whichever is more; and some of those noted before
+    /// `forget` are forgotten, more than are noted, so that the notes do not grow for ever.
+    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool>;
+
+    /// Whose sign-ins were ended, and when: the users whose [`User::sessions_valid_after`] was ever raised (it begins at
+    /// [`User::created_at`]), with its value, and those who were deleted. In the order of moments and then of ids; beginning
+    /// with the moment `since`, or where `after` is given with what comes after that id in it; at most `limit`.
+    async fn ended_since(
+        &self,
+        since: Timestamp,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<(UserId, Timestamp)>>;
 
     /// The user's projects, the personal one first: id and name.
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>>;

@@ -1,9 +1,10 @@
 //! What [`Accounts`] promises, as cases.
 //!
-//! A case stands in one of the three files below and in the list here. One that is missing from the list is dead
+//! A case stands in one of the files below and in the list here. One that is missing from the list is dead
 //! code, which the compiler says; one that is in it runs for every implementation.
 
 mod changing;
+mod endings;
 mod keys;
 mod making;
 
@@ -75,6 +76,16 @@ suite! { $
         a_user_goes_with_all_it_had
         a_user_goes_once
         the_store_answers
+    }
+    endings {
+        who_was_never_ended_is_not_told
+        whatever_ends_sign_ins_is_told
+        a_user_who_is_gone_is_told
+        who_is_made_again_and_goes_again_is_told_once
+        endings_come_in_pages
+        endings_of_one_moment_come_in_pages
+        old_deletions_are_forgotten
+        a_deletion_is_told_once_it_is_seen
     }
     keys {
         a_key_is_kept_as_it_was_given

@@ -17,11 +17,12 @@ use deadpool_postgres::{Object, Transaction};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
 
 use self::connections::{Answer, Connections, settle};
 use self::rows::NewRow;
 pub use self::schema::migrate;
-use super::{Accounts, ApiKey, Created, Find, NewUser, PasswordHash, User};
+use super::{Accounts, ApiKey, Created, Find, NewUser, PasswordHash, User, place};
 use crate::config;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
@@ -135,8 +136,21 @@ impl Accounts for Postgres {
         rows::user_if_any(&rows)
     }
 
-    async fn delete_user(&self, user: UserId) -> Result<bool> {
-        Ok(!self.connections.ask(statements::DELETE_USER, &[&user.0]).await?.is_empty())
+    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool> {
+        let values: [&(dyn ToSql + Sync); 3] = [&user.0, &now.millis(), &forget.millis()];
+        Ok(!self.connections.ask(statements::DELETE_USER, &values).await?.is_empty())
+    }
+
+    async fn ended_since(
+        &self,
+        since: Timestamp,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<(UserId, Timestamp)>> {
+        let (moment, id) = place(since, after);
+        let values: [&(dyn ToSql + Sync); 3] = [&moment.millis(), &id.0, &i64::from(limit)];
+        let rows = self.connections.ask(statements::ENDED_SINCE, &values).await?;
+        Ok(rows.iter().map(rows::ending).collect::<Answer<_>>()?)
     }
 
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>> {
@@ -193,13 +207,13 @@ impl Accounts for Postgres {
     }
 
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&project.0, &i64::from(skip), &i64::from(limit)];
+        let values: [&(dyn ToSql + Sync); 3] = [&project.0, &i64::from(skip), &i64::from(limit)];
         let rows = self.connections.ask(statements::API_KEYS, &values).await?;
         Ok(rows::page_of_api_keys(&rows)?)
     }
 
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {
-        let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&project.0, &key.0, &now.millis()];
+        let values: [&(dyn ToSql + Sync); 3] = [&project.0, &key.0, &now.millis()];
         let rows = self.connections.ask(statements::DEACTIVATE_API_KEY, &values).await?;
         Ok(rows.first().map(|row| rows::api_key(row, 0)).transpose()?)
     }

@@ -92,6 +92,11 @@ pub(super) fn project(row: &Row) -> Answer<(ProjectId, String)> {
     Ok((ProjectId(read(row, 0)?), read(row, 1)?))
 }
 
+/// Whose sign-ins were ended, and when.
+pub(super) fn ending(row: &Row) -> Answer<(UserId, Timestamp)> {
+    Ok((UserId(read(row, 0)?), Timestamp::from_millis(read(row, 1)?)))
+}
+
 /// The API key whose columns begin at `from`.
 pub(super) fn api_key(row: &Row, from: usize) -> Answer<ApiKey> {
     let moment = |column| Answer::Ok(read::<Option<i64>>(row, from + column)?.map(Timestamp::from_millis));

@@ -68,7 +68,32 @@ pub(super) const END_SIGN_INS: &str = concat!(
     user!()
 );
 
-pub(super) const DELETE_USER: &str = "DELETE FROM users WHERE id = $1 RETURNING true";
+/// The projects are locked before the user, as an API key that is being kept locks them: the other way round, the two could wait for
+/// each other. Notes the deletion and forgets old ones; those that another deletion is forgetting are left to it.
+pub(super) const DELETE_USER: &str = "WITH locked AS (
+        SELECT id FROM projects WHERE user_id = $1 ORDER BY id FOR UPDATE
+    ), gone AS (
+        DELETE FROM users WHERE id = $1 AND (SELECT count(*) FROM locked) >= 0
+        RETURNING id, GREATEST(sessions_valid_after, $2::bigint) AS moment
+    ), noted AS (
+        INSERT INTO deleted_users AS d (id, deleted_at) SELECT id, moment FROM gone
+        ON CONFLICT (id) DO UPDATE SET deleted_at = GREATEST(d.deleted_at, EXCLUDED.deleted_at)
+    ), forgotten AS (
+        DELETE FROM deleted_users WHERE id IN (
+            SELECT id FROM deleted_users WHERE deleted_at < $3 AND id <> $1
+            ORDER BY deleted_at LIMIT 100 FOR UPDATE SKIP LOCKED
+        )
+    )
+    SELECT true FROM gone";
+
+/// Each half by an index of its own, and no further than the page goes.
+pub(super) const ENDED_SINCE: &str = "SELECT ended.id, ended.moment FROM (
+        (SELECT id, sessions_valid_after AS moment FROM users
+         WHERE sessions_valid_after > created_at AND (sessions_valid_after, id) > ($1, $2)
+         ORDER BY sessions_valid_after, id LIMIT $3)
+        UNION ALL
+        (SELECT id, deleted_at FROM deleted_users WHERE (deleted_at, id) > ($1, $2) ORDER BY deleted_at, id LIMIT $3)
+    ) ended ORDER BY ended.moment, ended.id LIMIT $3";
 
 pub(super) const PROJECTS: &str =
     "SELECT id, name FROM projects WHERE user_id = $1 ORDER BY personal DESC, created_at, id";

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Accounts, ApiKey, Created, Find, NewUser, PasswordHash, User};
+use super::{Accounts, ApiKey, Created, Find, NewUser, PasswordHash, User, place};
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
 use crate::store::sqlite::{Engine, PATIENCE};
@@ -81,8 +81,18 @@ impl Accounts for SqliteAccounts {
         self.engine.write(move |tx| users::end_sign_ins(tx, user, now)).await
     }
 
-    async fn delete_user(&self, user: UserId) -> Result<bool> {
-        self.engine.write(move |tx| users::delete(tx, user)).await
+    async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool> {
+        self.engine.write(move |tx| users::delete(tx, user, now, forget)).await
+    }
+
+    async fn ended_since(
+        &self,
+        since: Timestamp,
+        after: Option<UserId>,
+        limit: u32,
+    ) -> Result<Vec<(UserId, Timestamp)>> {
+        let place = place(since, after);
+        self.engine.read(move |tx| users::ended_since(tx, place, limit)).await
     }
 
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>> {

@@ -139,8 +139,48 @@ pub(super) fn end_sign_ins(tx: &Connection, user: UserId, now: Timestamp) -> rus
     one(tx, sql, params![user, now])
 }
 
-pub(super) fn delete(tx: &Connection, user: UserId) -> rusqlite::Result<bool> {
-    tx.prepare_cached("DELETE FROM users WHERE id = ?1")?.execute([user]).map(|gone| gone == 1)
+pub(super) fn delete(tx: &Connection, user: UserId, now: Timestamp, forget: Timestamp) -> rusqlite::Result<bool> {
+    let ended = tx
+        .prepare_cached("DELETE FROM users WHERE id = ?1 RETURNING sessions_valid_after")?
+        .query_row([user], |row| row.get::<_, Timestamp>(0))
+        .optional()?;
+    let Some(ended) = ended else { return Ok(false) };
+    tx.prepare_cached(
+        "INSERT INTO deleted_users (id, deleted_at) VALUES (?1, ?2)
+         ON CONFLICT (id) DO UPDATE SET deleted_at = max(deleted_at, excluded.deleted_at)",
+    )?
+    .execute(params![user, ended.max(now)])?;
+    tx.prepare_cached(
+        "DELETE FROM deleted_users WHERE id IN (
+             SELECT id FROM deleted_users WHERE deleted_at < ?2 AND id <> ?1 ORDER BY deleted_at LIMIT 100
+         )",
+    )?
+    .execute(params![user, forget])?;
+    Ok(true)
+}
+
+/// Each half by an index of its own, and no further than the page goes.
+pub(super) fn ended_since(
+    tx: &Connection,
+    (since, after): (Timestamp, UserId),
+    limit: u32,
+) -> rusqlite::Result<Vec<(UserId, Timestamp)>> {
+    tx.prepare_cached(
+        "SELECT id, moment FROM (
+             SELECT * FROM (
+                 SELECT id, sessions_valid_after AS moment FROM users
+                 WHERE sessions_valid_after > created_at AND (sessions_valid_after, id) > (?1, ?2)
+                 ORDER BY sessions_valid_after, id LIMIT ?3
+             )
+             UNION ALL
+             SELECT * FROM (
+                 SELECT id, deleted_at FROM deleted_users WHERE (deleted_at, id) > (?1, ?2)
+                 ORDER BY deleted_at, id LIMIT ?3
+             )
+         ) ORDER BY moment, id LIMIT ?3",
+    )?
+    .query_map(params![since, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .collect()
 }
 
 pub(super) fn projects(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<(ProjectId, String)>> {

@@ -127,7 +127,7 @@ pub(super) async fn what_is_not_there_is_not_changed(store: Arc<dyn Accounts>) {
     assert_eq!(store.set_password(nobody(), &hash("new"), at(1)).await.unwrap(), None);
     assert_eq!(store.set_disabled(nobody(), true, at(1)).await.unwrap(), None);
     assert_eq!(store.end_sign_ins(nobody(), at(1)).await.unwrap(), None);
-    assert!(!store.delete_user(nobody()).await.unwrap());
+    assert!(!store.delete_user(nobody(), at(1), START).await.unwrap());
     assert_eq!(store.users(0, 10).await.unwrap().len(), 1);
 }
 
@@ -143,7 +143,7 @@ pub(super) async fn a_user_goes_with_all_it_had(store: Arc<dyn Accounts>) {
     // … and the third goes with the project it belongs to.
     assert!(store.create_api_key(&key(&NewUser { project: ada.project, ..eve.clone() }, "sk_3", START)).await.unwrap());
 
-    assert!(store.delete_user(ada.id).await.unwrap());
+    assert!(store.delete_user(ada.id, at(1), START).await.unwrap());
     for by in [Find::Id(ada.id), Find::Email(&ada.email), Find::UsernameKey("ada")] {
         assert_eq!(store.user(by).await.unwrap(), None, "{by:?}");
     }
@@ -155,7 +155,7 @@ pub(super) async fn a_user_goes_with_all_it_had(store: Arc<dyn Accounts>) {
     assert_eq!(store.api_keys(eve.project, 0, 10).await.unwrap(), (vec![kept.clone()], 1));
     assert_eq!(store.api_key("sk_kept").await.unwrap(), Some((kept, eve_row)));
 
-    assert!(!store.delete_user(ada.id).await.unwrap());
+    assert!(!store.delete_user(ada.id, at(1), START).await.unwrap());
     let again = somebody("ada");
     made(&*store, &again).await;
     assert_eq!(store.api_keys(again.project, 0, 10).await.unwrap(), (Vec::new(), 0), "nothing is inherited by name");
@@ -165,7 +165,7 @@ pub(super) async fn a_user_goes_once(store: Arc<dyn Accounts>) {
     let ada = made(&*store, &somebody("ada")).await;
     let answers = together(50, |_| {
         let store = store.clone();
-        async move { store.delete_user(ada.id).await.unwrap() }
+        async move { store.delete_user(ada.id, at(1), START).await.unwrap() }
     })
     .await;
     assert_eq!(answers.into_iter().filter(|gone| *gone).count(), 1);
@@ -175,7 +175,7 @@ pub(super) async fn a_user_goes_once(store: Arc<dyn Accounts>) {
         let store = store.clone();
         async move {
             match store.create_user(&somebody("eve")).await.unwrap() {
-                Created::Created(user) => usize::from(store.delete_user(user.id).await.unwrap()),
+                Created::Created(user) => usize::from(store.delete_user(user.id, at(1), START).await.unwrap()),
                 Created::EmailTaken => 0,
                 Created::UsernameTaken => panic!("the address goes before the username"),
             }

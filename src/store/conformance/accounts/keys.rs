@@ -75,7 +75,7 @@ pub(super) async fn a_key_needs_its_user_and_its_project(store: Arc<dyn Accounts
         assert!(!store.create_api_key(&key(&refused, "sk_1", START)).await.unwrap());
         assert_eq!(store.api_key("sk_1").await.unwrap(), None);
     }
-    assert!(store.delete_user(eve.id).await.unwrap());
+    assert!(store.delete_user(eve.id, at(1), START).await.unwrap());
     assert!(!store.create_api_key(&key(&eve, "sk_1", START)).await.unwrap());
 
     // While the user goes: a key that was kept is gone with it, and no caller sees an error.
@@ -83,7 +83,7 @@ pub(super) async fn a_key_needs_its_user_and_its_project(store: Arc<dyn Accounts
         let (store, ada) = (store.clone(), ada.clone());
         async move {
             if which == 25 {
-                assert!(store.delete_user(ada.id).await.unwrap());
+                assert!(store.delete_user(ada.id, at(1), START).await.unwrap());
             } else {
                 store.create_api_key(&key(&ada, &format!("sk_{which}"), START)).await.unwrap();
             }

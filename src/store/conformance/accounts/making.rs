@@ -156,7 +156,7 @@ pub(super) async fn numbers_are_not_used_again(store: Arc<dyn Accounts>) {
         let user = made(&*store, &somebody(&format!("user{round}"))).await;
         assert!(user.number > highest, "a number came back after its user was deleted");
         highest = user.number;
-        assert!(store.delete_user(user.id).await.unwrap());
+        assert!(store.delete_user(user.id, at(1), START).await.unwrap());
     }
 }
 
@@ -220,7 +220,7 @@ pub(super) async fn users_come_in_pages(store: Arc<dyn Accounts>) {
     assert_eq!(store.users(all[6].number, 3).await.unwrap(), Vec::new());
     assert_eq!(store.users(0, 0).await.unwrap(), Vec::new());
     assert_eq!(store.users(i64::MIN, u32::MAX).await.unwrap(), all);
-    assert!(store.delete_user(all[3].id).await.unwrap());
+    assert!(store.delete_user(all[3].id, at(1), START).await.unwrap());
     assert_eq!(store.users(all[2].number, 2).await.unwrap(), all[4..6], "a deleted user leaves no gap in a page");
 }
 
