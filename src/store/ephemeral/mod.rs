@@ -2,7 +2,8 @@
 //!
 //! Every method that depends on the time takes `now` from its caller: what has expired by `now` is absent, whatever the
 //! store's own clock says. A store's own TTLs only tidy up. Losing the store never brings anything back: absence
-//! means invalid, and [`Ephemeral::floor`] rises.
+//! means invalid, and [`Ephemeral::floor`] rises. Where a store loses its last moments alone, sessions that were ended in them
+//! are there again: what was ended for good its callers know from the other role, and do not believe them.
 
 pub mod redis;
 pub mod sqlite;
@@ -24,7 +25,8 @@ pub struct Session {
     pub user: UserId,
     /// How often it was rotated; the refresh token now in force carries this number.
     pub counter: u64,
-    /// When it was opened.
+    /// When it was opened; later than the user row's `sessions_valid_after` from when the credentials were read, also where the
+    /// clock says otherwise.
     pub opened_at: Timestamp,
     /// When it was last refreshed, rotating or not; at first, when it was opened.
     pub used_at: Timestamp,
@@ -250,7 +252,7 @@ pub enum Swap {
 /// The store of what expires. All implementations pass `store::conformance::ephemeral`.
 #[async_trait]
 pub trait Ephemeral: Send + Sync + 'static {
-    /// Opens a session at `session.opened_at`, unless [`Ephemeral::end_sessions`] has been called for the user with a
+    /// Opens a session at `session.used_at`, unless [`Ephemeral::end_sessions`] has been called for the user with a
     /// `valid_after` greater than this one, which is the user row's value from when the credentials were read. So no
     /// sign-in that is under way while a password changes outlives the change. Both compare values of one row's one
     /// column: no two clocks are compared. The mark is kept ten minutes, longer than a sign-in can take.
@@ -278,7 +280,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>>;
 
     /// Ends sessions of `user`; one of somebody else's is none. When this returns, no refresh of any of them can succeed, and
-    /// their revocations (one a session; for `All`, one for the user up to `now`) are published, to be
+    /// their revocations (one a session; for `All`, one for the user up to `now`, or the last moment at which one of them was
+    /// opened or used, whichever is later) are published, to be
     /// remembered until `remember_until`. Ended sessions leave the index. With `valid_after`, sign-ins that read an
     /// earlier value from the user's row can no longer open a session.
     async fn end_sessions(

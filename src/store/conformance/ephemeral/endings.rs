@@ -83,6 +83,24 @@ pub(super) async fn ending_all_is_one_revocation_of_the_user(store: Store) {
     assert_eq!(left(&store, now + SECOND).await, [session_id(4)], "without a mark one may sign in again at once");
 }
 
+pub(super) async fn ending_all_reaches_what_was_opened_by_a_clock_that_is_ahead(store: Store) {
+    let place = four(&store).await;
+    let ahead = START + HOUR;
+    open(&store, &Session { opened_at: ahead, ..session(4) }).await;
+    let now = START + MINUTE;
+    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap().count, 4);
+    let (seen, _) = read_on(&store, &place).await;
+    assert_eq!(seen, [Revocation { target: Target::User { user: user(1), before: ahead }, until: UNTIL }]);
+}
+
+pub(super) async fn a_mark_is_kept_by_the_clock_and_not_by_what_a_session_says(store: Store) {
+    store.end_sessions(user(1), Which::All, Some(START), UNTIL, START).await.unwrap();
+    let ahead = Session { opened_at: START + DAY, ..session(1) };
+    assert_eq!(store.open_session(&ahead, START - MILLISECOND).await.unwrap(), Opened::Superseded);
+    assert_eq!(store.open_session(&ahead, START).await.unwrap(), Opened::Opened);
+    assert_eq!(store.sessions(user(1), START).await.unwrap(), [ahead]);
+}
+
 pub(super) async fn what_was_over_before_is_not_ended_again(store: Store) {
     open(&store, &session(1)).await;
     open(&store, &opened_at(2, START + MINUTE)).await;

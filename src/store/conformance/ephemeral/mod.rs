@@ -73,6 +73,8 @@ cases! {
         ending_one_leaves_the_others
         ending_the_others_leaves_the_one
         ending_all_is_one_revocation_of_the_user
+        ending_all_reaches_what_was_opened_by_a_clock_that_is_ahead
+        a_mark_is_kept_by_the_clock_and_not_by_what_a_session_says
         what_was_over_before_is_not_ended_again
         a_sign_in_under_way_is_superseded
         the_mark_of_an_ending_never_sinks

@@ -7,9 +7,11 @@
 //! **Failover.** Replication is asynchronous and WAIT is not used: it would cost a round trip more on each refresh and
 //! still promise nothing. A server that dies may take the last moments of acknowledged writes with it. A rotation lost
 //! so is healed by [`present`](Ephemeral::present) (a token *ahead* of the store is in force). A session opened in those
-//! moments is absent: sign in again. A session ended in those moments comes back, until whoever ended it does so again;
-//! its access tokens stay revoked on all nodes that had read the revocation. What must not come back (a disabled user, a
-//! changed password) is a column of the user's row. Until a Cluster has promoted a replica in the place of a dead
+//! moments is absent: sign in again. A session ended in those moments comes back in Redis. What must not come back (that of a
+//! user who was disabled, was deleted or has another password) is known from the store of what lasts, which each node reads at its
+//! start, each minute and whenever Redis was away: see [`endings`](crate::auth::endings). What one's own sign-out ended is
+//! refused by all nodes that had read its revocation for as long as they remember it, and is to be ended again after that.
+//! Until a Cluster has promoted a replica in the place of a dead
 //! master, all of it is unavailable, not one slot in three: the driver takes a cluster whole or not at all.
 //!
 //! **Frozen, full, gone.** Every call ends within the time-out, or at once where there is no connection. What cannot be
@@ -110,7 +112,7 @@ impl Ephemeral for Redis {
             session.agent.as_str().into(),
             session.profile.as_str().into(),
         ];
-        let opened = self.runner.run(&scripts::OPEN, keys, session.opened_at, args).await?;
+        let opened = self.runner.run(&scripts::OPEN, keys, session.used_at, args).await?;
         Ok(if reply::number(&opened)? == 1 { Opened::Opened } else { Opened::Superseded })
     }
 
@@ -186,7 +188,7 @@ impl Ephemeral for Redis {
         let mark = valid_after.map_or_else(|| Value::from(""), |mark| mark.millis().into());
         let mut answer =
             Parts::of(self.runner.run(&scripts::END, keys, now, vec![word.into(), id.into(), mark]).await?)?;
-        // A refresh on a node whose clock is ahead has made tokens that are newer than `now`; they are ended too.
+        // A node whose clock is ahead has opened sessions or made tokens that are newer than `now`; they are ended too.
         let before = Timestamp::from_millis(answer.number()?);
         let mut ids = Vec::new();
         let mut revocations = Vec::new();

@@ -73,7 +73,7 @@ impl SqliteEphemeral {
 impl Ephemeral for SqliteEphemeral {
     async fn open_session(&self, session: &Session, valid_after: Timestamp) -> Result<Opened> {
         let session = session.clone();
-        self.write(session.opened_at, move |tx| sessions::open(tx, &session, valid_after)).await
+        self.write(session.used_at, move |tx| sessions::open(tx, &session, valid_after)).await
     }
 
     async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {

@@ -39,7 +39,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
 }
 
 pub(super) fn open(tx: &Connection, session: &Session, valid_after: Timestamp) -> rusqlite::Result<Opened> {
-    let now = session.opened_at;
+    let now = session.used_at;
     let superseded = tx
         .prepare_cached("SELECT 1 FROM sign_in_marks WHERE user_id = ?1 AND valid_after > ?2 AND expires_at > ?3")?
         .exists(params![session.user, valid_after, now])?;
@@ -153,16 +153,19 @@ pub(super) fn end(
         Which::Others(session) => (None, Some(session)),
         Which::All => (None, None),
     };
-    let ended: Vec<SessionId> = tx
+    let ended: Vec<(SessionId, Timestamp)> = tx
         .prepare_cached(
-            "DELETE FROM sessions WHERE user_id = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR id <> ?3) RETURNING id",
+            "DELETE FROM sessions WHERE user_id = ?1 AND (?2 IS NULL OR id = ?2) AND (?3 IS NULL OR id <> ?3)
+             RETURNING id, max(opened_at, used_at)",
         )?
-        .query_map(params![user, one, others], |row| row.get(0))?
+        .query_map(params![user, one, others], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
+    // Before the clock was set back, sessions were opened and tokens made that are newer than `now`; they are ended too.
+    let before = ended.iter().map(|(_, last)| *last).fold(now, Timestamp::max);
     let targets = match which {
         // Also when no session is left: tokens made in sessions that are over may still be good.
-        Which::All => vec![Target::User { user, before: now }],
-        Which::One(_) | Which::Others(_) => ended.iter().copied().map(Target::Session).collect(),
+        Which::All => vec![Target::User { user, before }],
+        Which::One(_) | Which::Others(_) => ended.iter().map(|(id, _)| Target::Session(*id)).collect(),
     };
     let revocation = |target| Revocation { target, until: remember_until };
     let revocations = targets.into_iter().map(revocation).collect::<Vec<_>>();
