@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::keys;
+use super::{endings, keys};
 use crate::app::App;
 use crate::store::ephemeral::{Cursor, Target};
 use crate::store::{self};
@@ -38,6 +38,11 @@ pub async fn follow(app: &App, mut place: Cursor) {
     loop {
         match listen(app, &place).await {
             Ok((next, ring_changed)) => {
+                // Another server may stand in the place of one that was away, and have lost endings. Once: the next is within
+                // a minute, and revocations are not kept waiting for the other store.
+                if silent || ring_changed {
+                    endings::keep_recalling(app).await;
+                }
                 if silent {
                     tracing::info!("revocations are heard again");
                 }

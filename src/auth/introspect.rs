@@ -22,8 +22,8 @@ pub enum Introspected {
 pub async fn introspect(app: &App, token: &str) -> Result<Introspected, Failure> {
     if let Some(refresh) = Refresh::read(token, &app.node.secrets) {
         let session = app.ephemeral.session(refresh.user, refresh.session, app.now()).await?;
-        let floor = app.node.revocations.floor();
-        let in_force = session.filter(|session| session.counter <= refresh.counter && session.opened_at >= floor);
+        let ended = |session: &Session| app.node.revocations.ended(session);
+        let in_force = session.filter(|session| session.counter <= refresh.counter && !ended(session));
         return Ok(in_force.map_or(Introspected::Inactive, |session| Introspected::Refresh(Arc::new(session))));
     }
     match verify(app, token, Demand::default()).await {

@@ -3,7 +3,7 @@
 //! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`exchange`]; all end in [`open_session`], which holds the
 //! steps that no way in may forget. Ways out: [`sign_out`], [`revoke`]. Who is asking: [`bearer`]. What became of tokens:
 //! [`introspect`], [`sessions`]. The fleet's common ground: [`keys`] (the keyring's upkeep) and [`revocations`], which
-//! [`follow`] keeps up to date. Accounts: [`create_user`], [`import_user`], [`disable_user`], [`delete_user`],
+//! [`follow`] and [`endings`] keep up to date. Accounts: [`create_user`], [`import_user`], [`disable_user`], [`delete_user`],
 //! [`api_key`]. What they lean on: [`identity`], [`limit`], [`password`].
 
 pub mod api_key;
@@ -11,6 +11,7 @@ pub mod bearer;
 pub mod create_user;
 pub mod delete_user;
 pub mod disable_user;
+pub mod endings;
 pub mod exchange;
 pub mod failure;
 pub mod follow;

@@ -67,12 +67,15 @@ pub async fn open_session(app: &App, user: &User, door: Door<'_>) -> Result<Pair
     if user.disabled {
         return Err(Failure::Disabled);
     }
-    let now = app.node.stamp(app.now());
+    let now = app.now();
+    // After the last ending of the user's sessions, though that was in this very millisecond or by a clock that is ahead: it is not
+    // concerned by that one.
+    let opened_at = app.node.stamp(now).max(user.sessions_valid_after + Duration::from_millis(1));
     let session = Session {
-        id: SessionId::new(now, &app.node.chance),
+        id: SessionId::new(opened_at, &app.node.chance),
         user: user.id,
         counter: 0,
-        opened_at: now,
+        opened_at,
         used_at: now,
         rotated_at: now,
         idle: door.lives.idle,

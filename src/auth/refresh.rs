@@ -1,10 +1,11 @@
 //! Exchanging a refresh token for new tokens.
 //!
 //! The hot path. Budget: one MAC to read the token (garbage stops here), one round trip to the store, which rotates and
-//! detects reuse in one step, then one signature and one MAC. Postgres is not asked: whatever ends a user's sessions ends them
-//! in the store.
+//! detects reuse in one step, then one look-up in memory, one signature and one MAC. Postgres is not asked: whatever ends a user's
+//! sessions ends them in the store, and what a failover of the store may have brought back is known from [`super::endings`].
 
 use super::Failure;
+use super::endings::end_again;
 use super::open_session::{Door, Pair, pair};
 use crate::app::App;
 use crate::id::UserId;
@@ -44,6 +45,10 @@ pub async fn refresh(
         remember_until: now + node.remember(),
     };
     match app.ephemeral.present(presented, now).await? {
+        Rotation::Rotated(session) | Rotation::Repeated(session) if node.revocations.ended(&session) => {
+            end_again(app, &session).await;
+            Err(Failure::RefreshNotInForce)
+        }
         Rotation::Rotated(session) | Rotation::Repeated(session) => pair(app, session, door.lives.access, now),
         Rotation::Reused => {
             tracing::warn!(user = %read.user, session = %read.session, address = %door.address, "refresh token reused");

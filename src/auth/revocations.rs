@@ -1,14 +1,14 @@
 //! What this node no longer believes, in memory, so that a check costs no round trip.
 //!
-//! Fed by [`super::follow`] and, for what was done on this very node, by the operation itself, so that its own caller sees it
+//! Fed by [`super::follow`], by [`super::endings`] and, for what was done on this very node, by the operation itself, so that its own caller sees it
 //! at once. Forgets what no token can be concerned by any more. Ids are UUIDs, so one map holds tokens, sessions, users
 //! and API keys without a clash. Knows nothing of where revocations are kept.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::id::{ApiKeyId, UserId};
-use crate::store::ephemeral::{Revocation, Target};
+use crate::store::ephemeral::{Revocation, Session, Target};
 use crate::time::Timestamp;
 use crate::token::access::Verified;
 
@@ -16,12 +16,16 @@ use crate::token::access::Verified;
 #[derive(Default)]
 pub struct Revocations {
     marks: papaya::HashMap<[u8; 16], Mark>,
-    /// How many marks there are, so that the usual case, none, is one load.
+    /// How many marks there are, so that where there are none it costs one load to know.
     count: AtomicUsize,
     /// The moment before which nothing counts.
     floor: AtomicI64,
     /// When the store was last heard, found empty or not: milliseconds of [`Clock::running`](crate::time::Clock::running).
     heard: AtomicU64,
+    /// When the endings that outlive that store were last read.
+    recalled: AtomicI64,
+    /// Whether reading them failed the last time.
+    recalling_failed: AtomicBool,
 }
 
 #[derive(Clone, Copy)]
@@ -39,8 +43,7 @@ impl Revocations {
         // By the session's age too: a refresh on a node that had not heard yet, or whose clock is ahead, makes a token that is
         // younger than what ended its session.
         let began = token.session.and_then(|session| session.made_at()).unwrap_or(token.issued_at);
-        let made_at = began.min(token.issued_at);
-        if made_at < self.floor() {
+        if began < self.floor() {
             return true;
         }
         if self.count.load(Ordering::Acquire) == 0 {
@@ -52,7 +55,15 @@ impl Revocations {
             token.user.as_ref().map(|id| id.as_bytes()),
             token.api_key.as_ref().map(|id| id.as_bytes()),
         ];
-        ids.into_iter().flatten().any(|id| self.marked(id, made_at))
+        ids.into_iter().flatten().any(|id| self.marked(id, began))
+    }
+
+    /// Whether a session that the store still has was ended.
+    pub fn ended(&self, session: &Session) -> bool {
+        session.opened_at < self.floor()
+            || self.count.load(Ordering::Acquire) != 0
+                && (self.marked(session.user.as_bytes(), session.opened_at)
+                    || self.marked(session.id.as_bytes(), session.opened_at))
     }
 
     /// Whether what was read of an API key at `read_at` is no longer to be believed. What was read before the floor is not: the
@@ -120,6 +131,21 @@ impl Revocations {
     /// How long the store has not been heard.
     pub fn silence(&self, running: Duration) -> Duration {
         running.saturating_sub(Duration::from_millis(self.heard.load(Ordering::Relaxed)))
+    }
+
+    /// Notes that the endings that outlive the store were read.
+    pub fn recall(&self, now: Timestamp) {
+        self.recalled.store(now.millis(), Ordering::Relaxed);
+    }
+
+    /// When they were last read.
+    pub fn recalled_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.recalled.load(Ordering::Relaxed))
+    }
+
+    /// Notes whether reading them failed, and says whether it did the time before.
+    pub fn recalling_failed(&self, failed: bool) -> bool {
+        self.recalling_failed.swap(failed, Ordering::Relaxed)
     }
 
     /// How many revocations are remembered.

@@ -8,8 +8,7 @@ pub use crate::store::ephemeral::Session;
 
 /// The sessions of `user` that are not over, the newest first.
 pub async fn sessions(app: &App, user: UserId) -> Result<Vec<Session>, Failure> {
-    let floor = app.node.revocations.floor();
     let mut sessions = app.ephemeral.sessions(user, app.now()).await?;
-    sessions.retain(|session| session.opened_at >= floor);
+    sessions.retain(|session| !app.node.revocations.ended(session));
     Ok(sessions)
 }

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::Failure;
+use super::endings::ending;
 use crate::app::App;
 use crate::id::UserId;
 use crate::store::accounts::Find;
@@ -19,8 +20,9 @@ pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Fail
 }
 
 /// Ends all of a user's sessions and every sign-in that is under way: the password or the standing of the user has changed, as
-/// the row now says with `valid_after`.
+/// the row now says with `valid_after`. This node believes the row, whatever becomes of the other store.
 pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) -> Result<u64, Failure> {
+    app.node.revocations.learn(&ending(app, user, valid_after));
     end(app, user, Which::All, Some(valid_after)).await
 }
 

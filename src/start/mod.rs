@@ -1,7 +1,7 @@
 //! From settings to a node that can answer: the only place that knows which stores there are.
 //!
 //! Order matters: stores first (a schema that is too new stops everything), then the secret, then the fleet's keyring, which a
-//! wrong secret does not open, then everything that was revoked. Only then may the node be asked.
+//! wrong secret does not open, then everything that was revoked or ended. Only then may the node be asked.
 
 mod secret;
 mod stores;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::StartError;
 use crate::app::App;
 use crate::auth::api_key::note_usage;
+use crate::auth::endings::{keep_recalling, recall};
 use crate::auth::follow::{catch_up, follow, forget};
 use crate::auth::keys::{self, keep_up};
 use crate::ops::Condition;
@@ -14,13 +15,17 @@ use crate::store::ephemeral::Cursor;
 /// How often what has run out is cleared away and what is noted is written.
 const CLEARING: Duration = Duration::from_secs(60);
 
+/// How often the endings that a failover of the other store may have undone are read.
+const RECALLING: Duration = Duration::from_secs(60);
+
 /// How often it is asked whether this node is ready.
 const WATCHING: Duration = Duration::from_secs(1);
 
-/// Reads everything that was revoked: before this, no request may be answered.
+/// Reads everything that was revoked or ended: before this, no request may be answered.
 pub async fn prepare(app: &App) -> Result<Cursor, StartError> {
     app.ephemeral.check().await?;
     app.accounts.check().await?;
+    recall(app).await?;
     let place = catch_up(app).await?;
     // The word of a change since the ring was found is behind that place already.
     keep_up(app).await?;
@@ -39,7 +44,8 @@ pub async fn upkeep(app: &App, place: Cursor) {
         forget(app).await;
         note_usage(app).await;
     });
-    tokio::join!(follow(app, place), keyring, clearing);
+    let endings = every(RECALLING, || keep_recalling(app));
+    tokio::join!(follow(app, place), keyring, clearing, endings);
 }
 
 /// Asks for ever whether this node is ready. What a store warns of is logged when it begins.

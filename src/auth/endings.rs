@@ -1,0 +1,70 @@
+//! Hearing of endings that must outlive the store of what expires: users who were disabled, were deleted or have another password.
+//!
+//! Such an ending is written to the user's row first and to the sessions then. A failover may lose the second, and the sessions are
+//! there again; the row is not lost with them. So each node reads the endings from the rows: all that can matter at its start, and
+//! from then on what is new. From memory, a refresh can be refused without a round trip more.
+//!
+//! A session is over if it was opened at the moment of its user's ending or before. A session that is opened after it is
+//! stamped with a later moment, whatever the clock of its node says, so no row refuses a new sign-in. A revocation may, which
+//! bears the time of the node that ended all sessions: on a node whose clock is behind that one, who signs in again within the
+//! difference is refused at the next refresh, and signs in once more. The other way round, what was opened within the difference
+//! before an ending, by a clock that is ahead, cannot be told from what came after: so keep clocks in step.
+
+use std::time::Duration;
+
+use super::sign_out::{Which, sign_out};
+use crate::app::App;
+use crate::id::UserId;
+use crate::store;
+use crate::store::ephemeral::{Revocation, Session, Target};
+use crate::time::Timestamp;
+
+/// How far back each reading begins before the one before it: a node's clock may be a minute behind, and what a transaction
+/// wrote is not seen before it commits. What is read twice changes nothing.
+const OVERLAP: Duration = Duration::from_secs(120);
+
+/// How many are asked for at once.
+const PAGE: u32 = 1000;
+
+/// That the sessions of `user` were ended for good at `moment`.
+pub(super) fn ending(app: &App, user: UserId, moment: Timestamp) -> Revocation {
+    Revocation { target: Target::User { user, before: moment }, until: moment + app.node.remember_endings() }
+}
+
+/// Reads the endings since the last reading, or at first all that are to be remembered. A node that has not done this must not
+/// answer.
+pub async fn recall(app: &App) -> Result<(), store::Error> {
+    let revocations = &app.node.revocations;
+    let now = app.now();
+    let mut since = (revocations.recalled_at() - OVERLAP).max(now - app.node.remember_endings());
+    let mut after = None;
+    loop {
+        let page = app.accounts.ended_since(since, after, PAGE).await?;
+        page.iter().for_each(|(user, moment)| revocations.learn(&ending(app, *user, *moment)));
+        match page.last() {
+            Some((user, moment)) if page.len() >= PAGE as usize => (since, after) = (*moment, Some(*user)),
+            _ => break,
+        }
+    }
+    revocations.recall(now);
+    Ok(())
+}
+
+/// The same, beside the requests. Should it fail, what was known is known still, and the next reading begins where this one did.
+pub async fn keep_recalling(app: &App) {
+    let recalled = recall(app).await;
+    let failed = recalled.is_err();
+    match (app.node.revocations.recalling_failed(failed), recalled) {
+        (false, Err(error)) => tracing::warn!(%error, "it cannot be read whose sessions were ended"),
+        (true, Ok(())) => tracing::info!("it can be read again whose sessions were ended"),
+        _ => {}
+    }
+}
+
+/// Ends once more a session that had been ended and is there again, for the nodes that do not know. Its token is refused
+/// whether this succeeds or not.
+pub(super) async fn end_again(app: &App, session: &Session) {
+    let ended = sign_out(app, session.user, Which::One(session.id)).await;
+    let error = ended.err().map(tracing::field::display);
+    tracing::warn!(user = %session.user, session = %session.id, error, "a session that was ended had come back");
+}
