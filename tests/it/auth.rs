@@ -8,13 +8,19 @@ use signet::auth::Failure;
 use signet::auth::api_key::{self, NewKey};
 use signet::auth::create_user::{self, create_user};
 use signet::auth::delete_user::delete_user;
+use signet::auth::endings::recall;
 use signet::auth::exchange::exchange;
 use signet::auth::follow::catch_up;
+use signet::auth::introspect::{Introspected, introspect};
+use signet::auth::open_session::{Door, Pair, open_session};
+use signet::auth::refresh::{Then, refresh};
 use signet::auth::revoke::revoke;
+use signet::auth::sessions::sessions;
+use signet::auth::sign_out::sign_out;
 use signet::auth::verify::{Demand, Reason, access_token, verify};
 use signet::config::{Config, WhenStale};
 use signet::start::{self, Stores};
-use signet::store::accounts::User;
+use signet::store::accounts::{Find, PasswordHash, User};
 use signet::store::ephemeral::Which;
 use signet::time::{Clock, Timestamp};
 
@@ -116,4 +122,94 @@ async fn a_deleted_user_leaves_nothing_that_works() {
     let known = verify(&node.app, node.key.reveal(), Demand::default()).await;
     assert!(matches!(known, Err(Failure::BadCredentials(Reason::UnknownKey))));
     assert!(matches!(delete_user(&node.app, node.user.id).await, Err(Failure::Absent)));
+}
+
+/// A way in without a password: what is tried here comes after it.
+async fn signed_in(node: &Node) -> Pair {
+    let user = node.app.accounts.user(Find::Id(node.user.id)).await.unwrap().unwrap();
+    let door = door(&node.app.node.config.api.native);
+    open_session(&node.app, &user, door).await.unwrap()
+}
+
+fn door(lives: &signet::config::Dialect) -> Door<'_> {
+    let address = std::net::IpAddr::from([127, 0, 0, 1]);
+    Door { dialect: "native", lives, address, counted_by: address, agent: None }
+}
+
+async fn refreshed(node: &Node, pair: &Pair) -> Result<Pair, Failure> {
+    let lives = node.app.node.config.api.native.clone();
+    refresh(&node.app, &pair.refresh, None, Then::Rotate, door(&lives)).await
+}
+
+/// What a failover leaves behind: the row says that the sessions were ended, and they are there.
+async fn assert_over(node: &Node, pair: &Pair) {
+    assert_eq!(access_token(&node.app, &pair.access).err(), Some(Reason::Revoked));
+    assert!(matches!(introspect(&node.app, &pair.refresh).await.unwrap(), Introspected::Inactive));
+    assert!(sessions(&node.app, node.user.id).await.unwrap().iter().all(|session| session.id != pair.session.id));
+    let (user, session) = (node.user.id, pair.session.id);
+    assert!(node.app.ephemeral.session(user, session, node.app.now()).await.unwrap().is_some());
+    assert!(matches!(refreshed(node, pair).await, Err(Failure::RefreshNotInForce)));
+    assert_eq!(node.app.ephemeral.session(user, session, node.app.now()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn what_the_row_ended_is_over_though_the_sessions_are_there() {
+    let node = node().await;
+    recall(&node.app).await.unwrap();
+    let (old, spare) = (signed_in(&node).await, signed_in(&node).await);
+    let now = node.clock.now();
+    node.app.accounts.set_password(node.user.id, &PasswordHash("new".to_owned()), now).await.unwrap();
+    // At the very moment of the change, and refreshed by a node that has not read the row yet.
+    let new = signed_in(&node).await;
+    node.later(SECOND);
+    let old = refreshed(&node, &old).await.unwrap();
+
+    node.later(59 * SECOND);
+    recall(&node.app).await.unwrap();
+    assert_over(&node, &old).await;
+    assert!(access_token(&node.app, &new.access).is_ok());
+    let new = refreshed(&node, &new).await.unwrap();
+    assert!(access_token(&node.app, &new.access).is_ok());
+    assert_eq!(sessions(&node.app, node.user.id).await.unwrap().len(), 1);
+
+    // For as long as it could be refreshed, and no longer.
+    let native = &node.app.node.config.api.native;
+    node.later(native.idle - 2 * 60 * SECOND);
+    node.app.node.revocations.forget(node.app.now());
+    assert!(matches!(refreshed(&node, &spare).await, Err(Failure::RefreshNotInForce)));
+    node.later(native.absolute);
+    node.app.node.revocations.forget(node.app.now());
+    assert!(node.app.node.revocations.is_empty());
+    recall(&node.app).await.unwrap();
+    assert!(node.app.node.revocations.is_empty());
+}
+
+#[tokio::test]
+async fn a_row_whose_clock_was_ahead_ends_nothing_that_comes_after() {
+    let node = node().await;
+    let old = signed_in(&node).await;
+    let ahead = node.clock.now() + 3600 * SECOND;
+    node.app.accounts.end_sign_ins(node.user.id, ahead).await.unwrap();
+    recall(&node.app).await.unwrap();
+    assert_over(&node, &old).await;
+    let new = signed_in(&node).await;
+    assert!(access_token(&node.app, &new.access).is_ok());
+    node.later(SECOND);
+    let new = refreshed(&node, &new).await.unwrap();
+    // And is reached by the next.
+    sign_out(&node.app, node.user.id, Which::All).await.unwrap();
+    assert_eq!(access_token(&node.app, &new.access).err(), Some(Reason::Revoked));
+    assert!(matches!(refreshed(&node, &new).await, Err(Failure::RefreshNotInForce)));
+}
+
+#[tokio::test]
+async fn what_is_written_late_by_a_slower_clock_is_read_too() {
+    let node = node().await;
+    let old = signed_in(&node).await;
+    node.later(3600 * SECOND);
+    recall(&node.app).await.unwrap();
+    node.app.accounts.delete_user(node.user.id, node.clock.now() - 60 * SECOND, START).await.unwrap();
+    node.later(60 * SECOND);
+    recall(&node.app).await.unwrap();
+    assert!(matches!(refreshed(&node, &old).await, Err(Failure::RefreshNotInForce)));
 }

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod death;
+mod ended;
 mod keys;
 mod postgres_gone;
 mod redis_gone;
