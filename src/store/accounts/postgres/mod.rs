@@ -184,13 +184,7 @@ impl Accounts for Postgres {
             .await;
         match kept {
             Ok(rows) => Ok(!rows.is_empty()),
-            Err(failure)
-                if [&SqlState::FOREIGN_KEY_VIOLATION, &SqlState::NOT_NULL_VIOLATION]
-                    .map(Some)
-                    .contains(&failure.code()) =>
-            {
-                Ok(false)
-            }
+            Err(failure) if failure.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Ok(false),
             Err(failure) => Err(failure.into()),
         }
     }

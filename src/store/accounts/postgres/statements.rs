@@ -98,12 +98,11 @@ pub(super) const ENDED_SINCE: &str = "SELECT ended.id, ended.moment FROM (
 pub(super) const PROJECTS: &str =
     "SELECT id, name FROM projects WHERE user_id = $1 ORDER BY personal DESC, created_at, id";
 
-/// A user that is gone is null, a project that is gone breaks its foreign key. The user's row is locked first, as a deletion does
-/// it: the foreign keys by themselves would lock the project first, and the two would wait for each other.
+/// A user or project that is gone breaks a foreign key.
 pub(super) const CREATE_API_KEY: &str =
     "INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, last_used_at, expires_at,
                            deactivated_at, created_at, updated_at)
-     VALUES ($1, $2, (SELECT id FROM users WHERE id = $3 FOR KEY SHARE), $4, $5, $6, $7, $8, $9, $10, $11, $12)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
      ON CONFLICT (prefix) DO NOTHING RETURNING true";
 
 pub(super) const API_KEY: &str = concat!(
