@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::{endings, keys};
 use crate::app::App;
+use crate::store;
 use crate::store::ephemeral::{Cursor, Target};
-use crate::store::{self};
 
 /// How long one look waits for news. The floor is asked for after each, so a store that was emptied is noticed within it.
 const PATIENCE: Duration = Duration::from_secs(1);
