@@ -8,7 +8,7 @@ use crate::app::Node;
 use crate::ops::Page;
 use crate::ops::health::healthz;
 use crate::ops::logs::Logs;
-use crate::ops::metrics::{Gathered, Hashing};
+use crate::ops::metrics::Gathered;
 use crate::web::TableError;
 use crate::web::{Rejection, Request, Response, Router, Routes};
 
@@ -37,18 +37,8 @@ fn shown(page: Page) -> Response {
 fn metrics(told: &Told) -> Page {
     let node = &told.node;
     let now = node.clock.now();
-    let load = node.hasher.load();
     let gathered = Gathered {
-        hashing: Hashing {
-            waiting: load.waiting,
-            running: load.running,
-            done: load.done,
-            shed_full: load.shed_full,
-            shed_late: load.shed_late,
-            abandoned: load.abandoned,
-            waited: load.waited,
-            worked: load.worked,
-        },
+        hashing: node.hasher.load(),
         revocations: node.revocations.len() as u64,
         revocations_heard: Some(now - node.revocations.silence(node.clock.running())),
         signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use super::formats::{Argon2Cost, Argon2Hash, Stored};
-use super::pool::{Busy, Load, Pool};
+use super::pool::{Busy, Pool};
 use super::{Password, Unreadable};
 use crate::chance::Chance;
 use crate::config;
+use crate::ops::metrics::Hashing;
 use crate::store::accounts::PasswordHash;
 
 /// Makes and checks password hashes on threads of its own. One is shared by all workers, whatever their runtimes.
@@ -96,7 +97,7 @@ impl Hasher {
     }
 
     /// How the threads are doing.
-    pub fn load(&self) -> Load {
+    pub fn load(&self) -> Hashing {
         self.pool.load()
     }
 }

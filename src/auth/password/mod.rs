@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 pub use formats::{Unreadable, import};
 pub use hasher::{Hasher, StartError, Verdict};
 pub use policy::{Policy, Weak};
-pub use pool::{Busy, Load};
+pub use pool::Busy;
 
 /// A password as somebody typed it: wiped when dropped, shown by no Debug form.
 ///

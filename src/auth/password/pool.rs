@@ -13,32 +13,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::formats::Memory;
+use crate::ops::metrics::Hashing;
 
 /// There is more to hash than can be hashed in time; trying again in a second can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are waiting to be hashed")]
 pub struct Busy;
-
-/// How the threads are doing. What is not said to be of this moment counts since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// How many jobs wait at this moment.
-    pub waiting: usize,
-    /// How many are at work at this moment.
-    pub running: usize,
-    /// How many were done.
-    pub done: u64,
-    /// How many were turned away by a full queue.
-    pub shed_full: u64,
-    /// How many had waited too long when their turn came.
-    pub shed_late: u64,
-    /// How many had nobody waiting for them any more when their turn came.
-    pub abandoned: u64,
-    /// How long those waited that had their turn, together.
-    pub waited: Duration,
-    /// How long the work took, together.
-    pub worked: Duration,
-}
 
 /// The threads and their queue. Dropping it answers [`Busy`] to what waits, and joins the threads.
 pub(super) struct Pool {
@@ -56,7 +36,7 @@ struct Shared {
 struct State {
     waiting: VecDeque<Waiting>,
     closed: bool,
-    load: Load,
+    load: Hashing,
 }
 
 struct Waiting {
@@ -90,7 +70,7 @@ impl Pool {
     /// Starts `threads` threads with room for `room` jobs that wait at most until `deadline`. Each keeps `keep_kib`
     /// of memory from one job to the next.
     pub(super) fn start(threads: usize, room: usize, deadline: Duration, keep_kib: usize) -> std::io::Result<Self> {
-        let state = State { waiting: VecDeque::with_capacity(room), closed: false, load: Load::default() };
+        let state = State { waiting: VecDeque::with_capacity(room), closed: false, load: Hashing::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), room, deadline });
         let mut pool = Self { shared, threads: Vec::with_capacity(threads) };
         for number in 0..threads {
@@ -112,9 +92,9 @@ impl Pool {
         answer.await.map_err(|_| Busy)
     }
 
-    pub(super) fn load(&self) -> Load {
+    pub(super) fn load(&self) -> Hashing {
         let state = self.shared.lock();
-        Load { waiting: state.waiting.len(), ..state.load }
+        Hashing { waiting: state.waiting.len(), ..state.load }
     }
 }
 
@@ -195,7 +175,7 @@ impl State {
     }
 }
 
-impl Load {
+impl Hashing {
     /// Whether a job is still worth doing; counts it if it is not.
     fn judge(&mut self, job: &dyn Job, waited: Duration, deadline: Duration) -> bool {
         if job.abandoned() {

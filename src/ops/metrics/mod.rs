@@ -70,8 +70,8 @@ pub struct Gathered {
     pub log_lines_lost: u64,
 }
 
-/// How the threads that hash are doing.
-#[derive(Clone, Debug, Default)]
+/// How the threads that hash passwords are doing. What is not said to be of this moment counts since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hashing {
     /// How many hashes wait at this moment.
     pub waiting: usize,
@@ -81,13 +81,13 @@ pub struct Hashing {
     pub done: u64,
     /// How many were turned away by a full queue.
     pub shed_full: u64,
-    /// How many waited past the deadline.
+    /// How many had waited too long when their turn came.
     pub shed_late: u64,
-    /// How many had nobody waiting for them any more.
+    /// How many had nobody waiting for them any more when their turn came.
     pub abandoned: u64,
-    /// How long they waited, together.
+    /// How long those waited that had their turn, together.
     pub waited: Duration,
-    /// How long they took, together.
+    /// How long the work took, together.
     pub worked: Duration,
 }
 
