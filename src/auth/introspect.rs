@@ -1,7 +1,5 @@
 //! What a token is worth right now (RFC 7662): access token, refresh token or API key.
 
-use std::sync::Arc;
-
 use super::Failure;
 use super::verify::{Credential, Demand, verify};
 use crate::app::App;
@@ -13,7 +11,7 @@ pub enum Introspected {
     /// A credential that is good.
     Credential(Credential),
     /// A refresh token in force, and its session.
-    Refresh(Arc<Session>),
+    Refresh(Box<Session>),
     /// Nothing that is good; why is not told.
     Inactive,
 }
@@ -24,7 +22,7 @@ pub async fn introspect(app: &App, token: &str) -> Result<Introspected, Failure>
         let session = app.ephemeral.session(refresh.user, refresh.session, app.now()).await?;
         let ended = |session: &Session| app.node.revocations.ended(session);
         let in_force = session.filter(|session| session.counter <= refresh.counter && !ended(session));
-        return Ok(in_force.map_or(Introspected::Inactive, |session| Introspected::Refresh(Arc::new(session))));
+        return Ok(in_force.map_or(Introspected::Inactive, |session| Introspected::Refresh(Box::new(session))));
     }
     match verify(app, token, Demand::default()).await {
         Ok(credential) => Ok(Introspected::Credential(credential)),

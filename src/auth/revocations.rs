@@ -149,13 +149,8 @@ impl Revocations {
     }
 
     /// How many revocations are remembered.
-    pub fn len(&self) -> usize {
+    pub fn remembered(&self) -> usize {
         self.count.load(Ordering::Relaxed)
-    }
-
-    /// Whether none is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 
@@ -191,7 +186,7 @@ mod tests {
                 started.wait();
                 revocations.learn(&Revocation { target, until: NOW + Duration::from_secs(1) });
             });
-            assert_eq!(revocations.len(), 1);
+            assert_eq!(revocations.remembered(), 1);
         }
     }
 }

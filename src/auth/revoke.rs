@@ -5,6 +5,7 @@ use super::sign_out::sign_out;
 use super::verify::{Reason, access_token};
 use crate::app::App;
 use crate::store::ephemeral::{Revocation, Target, Which};
+use crate::time::Timestamp;
 use crate::token::refresh::Refresh;
 
 /// Revokes `token`: the session of a refresh token, the token alone of an access token.
@@ -24,7 +25,12 @@ pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
         (None, Some(session)) => Target::Session(session),
         (None, None) => return Ok(()),
     };
-    let revocation = Revocation { target, until: verified.expires_at + app.node.issuer.leeway() };
+    publish(app, target, verified.expires_at + app.node.issuer.leeway()).await
+}
+
+/// Lets nobody believe `target` any more: when this returns it is written, and this node refuses it already.
+pub(super) async fn publish(app: &App, target: Target, until: Timestamp) -> Result<(), Failure> {
+    let revocation = Revocation { target, until };
     app.ephemeral.revoke(&revocation, app.now()).await?;
     app.node.revocations.learn(&revocation);
     Ok(())

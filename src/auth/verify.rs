@@ -76,16 +76,6 @@ impl Seen {
     pub fn new(settings: &config::Verify) -> Self {
         Self { good: Cache::new(settings.cache), forged: Cache::new(settings.negative_cache) }
     }
-
-    /// How many good tokens are remembered.
-    pub fn len(&self) -> u64 {
-        self.good.entry_count()
-    }
-
-    /// Whether none is remembered.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
 }
 
 /// Whether this node may be behind with revocations and is set not to answer then.

@@ -39,7 +39,7 @@ fn metrics(told: &Told) -> Page {
     let now = node.clock.now();
     let gathered = Gathered {
         hashing: node.hasher.load(),
-        revocations: node.revocations.len() as u64,
+        revocations: node.revocations.remembered() as u64,
         revocations_heard: Some(now - node.revocations.silence(node.clock.running())),
         signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
         log_lines_lost: told.logs.lost(),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, Method, Uri, Version, request::Parts};
+use http::{HeaderMap, Method, Version, request::Parts};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
@@ -44,7 +44,6 @@ impl Intake {
         Request {
             id: self.ids.of(&head.headers),
             client: self.proxies.client(peer, &head.headers),
-            peer,
             params: Vec::new(),
             bounds: self.bounds,
             head,
@@ -59,7 +58,6 @@ pub struct Request {
     body: body::Rest,
     pub(super) params: Vec<(String, String)>,
     id: RequestId,
-    peer: SocketAddr,
     client: IpAddr,
     bounds: Bounds,
 }
@@ -73,11 +71,6 @@ impl Request {
     /// The version of HTTP.
     pub fn version(&self) -> Version {
         self.head.version
-    }
-
-    /// The target as it was sent.
-    pub fn uri(&self) -> &Uri {
-        &self.head.uri
     }
 
     /// The path as it was sent, percent-encoded.
@@ -100,11 +93,6 @@ impl Request {
     /// The name this request goes by.
     pub fn id(&self) -> &RequestId {
         &self.id
-    }
-
-    /// Who is at the other end of the connection.
-    pub fn peer(&self) -> SocketAddr {
-        self.peer
     }
 
     /// Whose request it is: the peer, or whom a trusted proxy speaks for.

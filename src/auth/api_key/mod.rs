@@ -14,11 +14,12 @@ use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
 use super::Failure;
+use super::revoke::publish;
 use super::verify::{Reason, is_behind};
 use crate::app::App;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::accounts::ApiKey;
-use crate::store::ephemeral::{Revocation, Target};
+use crate::store::ephemeral::Target;
 use crate::time::Timestamp;
 
 pub use key::{NewKey, looks_like_one, well_formed};
@@ -118,10 +119,7 @@ pub async fn create(app: &App, wanted: Wanted) -> Result<(ApiKey, NewKey), Failu
 pub async fn deactivate(app: &App, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
     let now = app.now();
     let row = app.accounts.deactivate_api_key(project, key, now).await?.ok_or(Failure::Absent)?;
-    let until = now + app.node.remember();
-    let revocation = Revocation { target: Target::ApiKey(key), until };
-    app.ephemeral.revoke(&revocation, now).await?;
-    app.node.revocations.learn(&revocation);
+    publish(app, Target::ApiKey(key), now + app.node.remember()).await?;
     Ok(row)
 }
 

@@ -31,11 +31,6 @@ impl Password {
         Self(Zeroizing::new(text))
     }
 
-    /// Nothing was typed. Dialects have a word of their own for that.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// What was typed, for the command line and for comparing it with its repetition.
     pub fn reveal(&self) -> &str {
         &self.0
