@@ -103,30 +103,40 @@ mod a_full_queue {
     async fn sheds_sign_ins_and_nothing_else(desk: &Desk) {
         let person = desk.person(&[]);
         let tokens = desk.sign_in(&person).await;
+        let idle = async || gauge(desk, "signet_hash_queue_running").await == 0;
         let running = async || gauge(desk, "signet_hash_queue_running").await == 1;
         let waiting = async || gauge(desk, "signet_hash_queue_waiting").await == 1;
-        let first = tokio::spawn(desk.signing_in(&person.email, PASSWORD).ask());
-        until("one is hashed", running).await;
-        let second = tokio::spawn(desk.signing_in("nobody@example.org", "x").ask());
-        until("one waits", waiting).await;
-        // Whoever comes now is sent away at once, known or not, and everything else goes on.
-        let began = Instant::now();
-        let (mut rounds, mut refreshed) = (0, tokens.clone());
-        while waiting().await {
-            let name = if rounds % 2 == 0 { person.email.as_str() } else { "nobody@example.org" };
-            let answer = desk.try_sign_in(name, PASSWORD).await;
-            desk.verify(&tokens.access).await.is(200);
-            refreshed = desk.refresh(&refreshed.refresh).await.is(200).tokens();
-            desk.verify(&refreshed.access).await.is(200);
-            if waiting().await {
-                answer.is_problem(503, "busy");
-                rounds += 1;
+        let (mut rounds, mut shedding, mut refreshed) = (0, Duration::ZERO, tokens.clone());
+        // How many come while one waits is the machine's affair: until enough have come, another is let wait.
+        for _ in 0..10 {
+            // A hash is answered a moment before it is counted as done.
+            until("the one before is over", idle).await;
+            let first = tokio::spawn(desk.signing_in(&person.email, PASSWORD).ask());
+            until("one is hashed", running).await;
+            let second = tokio::spawn(desk.signing_in("nobody@example.org", "x").ask());
+            until("one waits", waiting).await;
+            // Whoever comes now is sent away at once, known or not, and everything else goes on.
+            while waiting().await {
+                let began = Instant::now();
+                let name = if rounds % 2 == 0 { person.email.as_str() } else { "nobody@example.org" };
+                let answer = desk.try_sign_in(name, PASSWORD).await;
+                let took = began.elapsed();
+                desk.verify(&tokens.access).await.is(200);
+                refreshed = desk.refresh(&refreshed.refresh).await.is(200).tokens();
+                desk.verify(&refreshed.access).await.is(200);
+                if waiting().await {
+                    answer.is_problem(503, "busy");
+                    (rounds, shedding) = (rounds + 1, shedding + took);
+                }
+            }
+            first.await.unwrap().is(201);
+            second.await.unwrap().is_problem(401, "wrong-password");
+            if rounds > 1 {
+                break;
             }
         }
-        let each = began.elapsed() / rounds.max(1);
+        let each = shedding / rounds.max(1);
         assert!(rounds > 1 && each < Duration::from_secs(1), "{rounds} rounds, each {each:?}");
-        first.await.unwrap().is(201);
-        second.await.unwrap().is_problem(401, "wrong-password");
         assert!(gauge(desk, "signet_hashes_shed_total{reason=\"queue_full\"}").await > 0);
         desk.sign_in(&person).await;
     }
