@@ -85,7 +85,8 @@ impl Node {
     /// How long it must be remembered that a user's sessions were ended for good: as long as one of them, had the store of what
     /// expires lost its end, could still be refreshed or its last access token be good, by the clocks of two nodes.
     pub fn remember_endings(&self) -> Duration {
-        self.config.api.native.absolute + 2 * self.config.tokens.leeway
+        let longest = self.config.api.all().map(|(_, dialect)| dialect.absolute).into_iter().max();
+        longest.unwrap_or_default() + 2 * self.config.tokens.leeway
     }
 
     /// How long signing keys live. A key verifies as long as anything that it signed may still come back.
@@ -96,12 +97,15 @@ impl Node {
     /// The same, before there is a node.
     pub fn key_lives_of(config: &Config) -> Lives {
         let keys = &config.keys;
-        let retain = longest_access(config) + keys.jwks_max_age;
+        let mailed = &config.mailed;
+        let longest_link = mailed.magic.max(mailed.reset).max(mailed.confirm);
+        let retain = longest_access(config).max(longest_link) + keys.jwks_max_age;
         Lives { sign: keys.rotate_every, announce: keys.announce, retain }
     }
 }
 
 /// How long an access token can be good after it was made.
 fn longest_access(config: &Config) -> Duration {
-    config.api.native.access + config.tokens.leeway
+    let longest = config.api.all().map(|(_, dialect)| dialect.access).into_iter().max();
+    longest.unwrap_or_default() + config.tokens.leeway
 }

@@ -7,7 +7,7 @@ pub mod native;
 
 use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::open_session::Door;
+use crate::auth::open_session::{Door, Says};
 use crate::config::{Config, Dialect};
 use crate::web::TableError;
 use crate::web::{Rejection, Request, Router, Routes};
@@ -48,5 +48,13 @@ impl<F: Into<Failure>> From<F> for Trouble {
 
 /// By which door a request comes in.
 fn door<'a>(dialect: &'static str, lives: &'a Dialect, request: &'a Request) -> Door<'a> {
-    Door { dialect, lives, address: request.client(), counted_by: request.counted_by(), agent: request.agent() }
+    Door {
+        dialect,
+        lives,
+        address: request.client(),
+        counted_by: request.counted_by(),
+        agent: request.agent(),
+        language: request.header("accept-language"),
+        says: Says::Nothing,
+    }
 }

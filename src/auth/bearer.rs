@@ -27,6 +27,28 @@ pub async fn caller(app: &App, credential: Option<&str>) -> Result<Caller, Failu
     Ok(Caller { user, session, credential })
 }
 
+/// Recognises the caller and reads its row as it is now. A token that ended because its user was disabled is told so: who may
+/// not act should not be sent to sign in again.
+pub async fn user(app: &App, credential: Option<&str>) -> Result<(Caller, User), Failure> {
+    let caller = match caller(app, credential).await {
+        Err(Failure::BadCredentials(Reason::Revoked)) if is_disabled(app, credential).await? => {
+            return Err(Failure::Disabled);
+        }
+        recognised => recognised?,
+    };
+    let user = app.accounts.user(Find::Id(caller.user)).await?.ok_or(Failure::Absent)?;
+    if user.disabled { Err(Failure::Disabled) } else { Ok((caller, user)) }
+}
+
+async fn is_disabled(app: &App, token: Option<&str>) -> Result<bool, Failure> {
+    let node = &app.node;
+    let checked = token.and_then(|token| node.issuer.check(token, &node.keyring.keys(), app.now()).ok());
+    match checked.and_then(|verified| verified.user) {
+        Some(user) => Ok(app.accounts.user(Find::Id(user)).await?.is_some_and(|user| user.disabled)),
+        None => Ok(false),
+    }
+}
+
 impl Caller {
     /// The session of a caller who acts as a person, not through an API key.
     pub fn in_session(&self) -> Result<SessionId, Failure> {

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::identity::{Email, Username};
-use super::password::Password;
+use super::password::{Password, Policy};
 use crate::app::App;
 use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{Created, NewUser, User};
@@ -26,13 +26,13 @@ pub struct Wanted {
     pub roles: Vec<String>,
 }
 
-/// Makes a user. What is wrong with the wish is said before anything is hashed.
-pub async fn create_user(app: &App, wanted: Wanted) -> Result<User, Failure> {
+/// Makes a user whose password meets `policy`. What is wrong with the wish is said before anything is hashed.
+pub async fn create_user(app: &App, wanted: Wanted, policy: Policy) -> Result<User, Failure> {
     let email = Email::read(&wanted.email)?;
     let username = wanted.username.as_deref().map(Username::read).transpose()?;
     let password_hash = match &wanted.password {
         Some(password) => {
-            app.node.password_policy.check(password)?;
+            policy.check(password)?;
             Some(app.node.hasher.hash(password).await?)
         }
         None => None,

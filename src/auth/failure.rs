@@ -23,6 +23,60 @@ pub enum Failure {
     /// The right password of a user that may not sign in.
     #[error("the user is disabled")]
     Disabled,
+    /// The right password or code of a user who has a second factor, and it was not given.
+    #[error("the second factor is due")]
+    SecondFactorDue,
+    /// A second factor that is not right, or was used before.
+    #[error("wrong second factor")]
+    WrongSecondFactor,
+    /// A second factor was given for a user who has none.
+    #[error("the user has no second factor")]
+    NoSecondFactor,
+    /// A second factor cannot be turned on: wrong password or code, or nothing is pending.
+    #[error("the second factor was not turned on")]
+    SecondFactorNotOn,
+    /// A second factor cannot be turned off: wrong password.
+    #[error("the second factor was not turned off")]
+    SecondFactorNotOff,
+    /// It is on already.
+    #[error("the second factor is on already")]
+    SecondFactorAlreadyOn,
+    /// It is off already.
+    #[error("the second factor is off already")]
+    SecondFactorAlreadyOff,
+    /// The user's address must be confirmed first.
+    #[error("the address is not confirmed")]
+    Unverified,
+    /// A mailed code that is wrong, used or over.
+    #[error("the code is not in force")]
+    CodeNotInForce,
+    /// The halves of a magic link that do not belong together, are used or over.
+    #[error("the magic link is not in force")]
+    MagicNotInForce,
+    /// What should allow a new password does not: wrong, used or over.
+    #[error("the reset is not in force")]
+    ResetNotInForce,
+    /// What should confirm an address does not: wrong, over, or the address is another by now.
+    #[error("the confirmation is not in force")]
+    ConfirmationNotInForce,
+    /// The one whose password it is must give it to change this, and did not.
+    #[error("the present password is wrong or missing")]
+    WrongOriginal,
+    /// Only operators make accounts here.
+    #[error("registration is closed")]
+    RegistrationClosed,
+    /// Not a project of the one who asks.
+    #[error("not a project of the caller's")]
+    OtherProject,
+    /// Superusers do not delete themselves: there would be nobody left to make another.
+    #[error("a superuser may not delete itself")]
+    SuperuserStays,
+    /// A balance would sink below zero, or rise above what can be counted.
+    #[error("the balance would be out of range")]
+    BalanceOutOfRange,
+    /// The mail could not be handed over.
+    #[error("the mail was not handed over")]
+    MailNotHandedOver,
     /// A refresh token that is not in force: garbage, ended, expired.
     #[error("the refresh token is not in force")]
     RefreshNotInForce,

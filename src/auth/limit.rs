@@ -34,6 +34,29 @@ pub async fn of_account(app: &App, user: Option<UserId>, login: Option<&Login>) 
     take(app, format!("sign-in:account:{account}"), app.node.config.limits.sign_in_account).await
 }
 
+/// Takes one new account from what an address may make.
+pub async fn of_sign_ups(app: &App, counted_by: IpAddr) -> Result<(), Failure> {
+    take(app, format!("sign-up:address:{counted_by}"), app.node.config.limits.sign_up_address).await
+}
+
+/// Takes one mail from what an address may ask for and from what one person is sent; `subject` as [`super::once::subject`]
+/// names it, whether anybody has that address or not.
+pub async fn of_mails(app: &App, subject: &str, counted_by: IpAddr) -> Result<(), Failure> {
+    take(app, format!("mail:address:{counted_by}"), app.node.config.limits.mail_address).await?;
+    take(app, format!("mail:account:{subject}"), app.node.config.limits.mail_account).await
+}
+
+/// Takes one try from what an address may try of codes, links and their like.
+pub async fn of_tries(app: &App, counted_by: IpAddr) -> Result<(), Failure> {
+    take(app, format!("code:address:{counted_by}"), app.node.config.limits.code_address).await
+}
+
+/// The same, and one from what is allowed at one person's second factor.
+pub async fn of_second_factors(app: &App, subject: &str, counted_by: IpAddr) -> Result<(), Failure> {
+    of_tries(app, counted_by).await?;
+    take(app, format!("code:account:{subject}"), app.node.config.limits.code_account).await
+}
+
 async fn take(app: &App, key: String, rate: Rate) -> Result<(), Failure> {
     if !app.node.config.limits.enabled {
         return Ok(());

@@ -1,12 +1,13 @@
-//! The steps that every way in shares, so that no way in can forget one: whether the user may sign in at all, the session
-//! record, and the pair of tokens. Knows nothing of how the user was recognised.
+//! The steps that every way in shares, so that no way in can forget one: whether the user may sign in at all, the second factor,
+//! the session record, and the pair of tokens. Nothing else opens a session. Knows nothing of how the user was recognised.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::Failure;
+use super::{Failure, second_factor};
 use crate::app::App;
 use crate::config;
 use crate::id::{SessionId, TokenId};
@@ -29,6 +30,19 @@ pub struct Door<'a> {
     pub counted_by: IpAddr,
     /// What sent it.
     pub agent: Option<&'a str>,
+    /// In which languages its sender likes to read, as `Accept-Language` says it.
+    pub language: Option<&'a str>,
+    /// What its access tokens say beside.
+    pub says: Says,
+}
+
+/// What a dialect's access tokens say beside what all say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// Nothing.
+    Nothing,
+    /// `uid` and `token_type`, as the clients of `v1` read them.
+    UidAndType,
 }
 
 /// What a sign-in or a refresh hands out. Without a Debug form: it is all secrets.
@@ -62,10 +76,12 @@ struct Profile<'a> {
 /// As much of a user agent as is worth keeping.
 const AGENT: usize = 200;
 
-/// Opens a session for a user who has been recognised, by the row as it was read then.
-pub async fn open_session(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
-    if user.disabled {
-        return Err(Failure::Disabled);
+/// Opens a session for a user who has been recognised, by the row as it was read then. `second` is what was given as second
+/// factor; for a user who has none it says nothing.
+pub async fn open_session(app: &App, user: &User, second: Option<&str>, door: Door<'_>) -> Result<Pair, Failure> {
+    may_enter(user, door)?;
+    if user.totp.is_some() {
+        second_factor::prove(app, user, second.ok_or(Failure::SecondFactorDue)?, door.counted_by).await?;
     }
     let now = app.now();
     // After the last ending of the user's sessions, though that was in this very millisecond or by a clock that is ahead: it is not
@@ -86,9 +102,20 @@ pub async fn open_session(app: &App, user: &User, door: Door<'_>) -> Result<Pair
         profile: profile(user)?,
     };
     match app.ephemeral.open_session(&session, user.sessions_valid_after).await? {
-        Opened::Opened => pair(app, session, door.lives.access, app.now()),
+        Opened::Opened => pair(app, session, door, app.now()),
         // The password that was right when it was read is no longer.
         Opened::Superseded => Err(Failure::WrongPassword),
+    }
+}
+
+/// Whether a user who has been recognised may come in by this door at all.
+pub(super) fn may_enter(user: &User, door: Door<'_>) -> Result<(), Failure> {
+    if user.disabled {
+        Err(Failure::Disabled)
+    } else if door.lives.verified_only && !user.verified {
+        Err(Failure::Unverified)
+    } else {
+        Ok(())
     }
 }
 
@@ -105,12 +132,18 @@ pub fn profile(user: &User) -> Result<String, Failure> {
 }
 
 /// The tokens of a session as it stands: one signature, one MAC.
-pub(super) fn pair(app: &App, session: Session, lives: Duration, now: Timestamp) -> Result<Pair, Failure> {
+pub(super) fn pair(app: &App, session: Session, door: Door<'_>, now: Timestamp) -> Result<Pair, Failure> {
     let node = &app.node;
     let keys = node.keyring.keys();
     let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
     // No access token outlives its session.
-    let expires_at = (now + lives).min(session.expires_at());
+    let expires_at = (now + door.lives.access).min(session.expires_at());
+    let profile = match door.says {
+        Says::Nothing => Cow::Borrowed(session.profile.as_str()),
+        Says::UidAndType => {
+            Cow::Owned(format!(r#"{},"uid":"{}","token_type":"access""#, session.profile, session.user))
+        }
+    };
     let mint = Mint {
         user: session.user,
         session: Some(session.id),
@@ -118,7 +151,7 @@ pub(super) fn pair(app: &App, session: Session, lives: Duration, now: Timestamp)
         token: TokenId::new(node.stamp(now), &node.chance),
         issued_at: now,
         expires_at,
-        profile: &session.profile,
+        profile: &profile,
     };
     Ok(Pair {
         access: node.issuer.mint(&mint, key),

@@ -49,7 +49,7 @@ pub async fn refresh(
             end_again(app, &session).await;
             Err(Failure::RefreshNotInForce)
         }
-        Rotation::Rotated(session) | Rotation::Repeated(session) => pair(app, session, door.lives.access, now),
+        Rotation::Rotated(session) | Rotation::Repeated(session) => pair(app, session, door, now),
         Rotation::Reused => {
             tracing::warn!(user = %read.user, session = %read.session, address = %door.address, "refresh token reused");
             let target = Target::Session(read.session);

@@ -11,10 +11,16 @@ use super::{Failure, identity::Login, limit};
 use crate::app::App;
 use crate::store::accounts::{Find, User};
 
-/// Recognises a user by name and password, and opens a session.
-pub async fn sign_in(app: &App, login: &str, password: &Password, door: Door<'_>) -> Result<Pair, Failure> {
+/// Recognises a user by name and password, and opens a session; `second` is the second factor, where it was given.
+pub async fn sign_in(
+    app: &App,
+    login: &str,
+    password: &Password,
+    second: Option<&str>,
+    door: Door<'_>,
+) -> Result<Pair, Failure> {
     let user = recognise(app, login, password, door.counted_by).await?;
-    open_session(app, &user, door).await
+    open_session(app, &user, second, door).await
 }
 
 /// Recognises a user by name and password; the row is as it was when the password was read.

@@ -233,6 +233,20 @@ impl Kind for WebAddress {
     }
 }
 
+/// Where a link in a mail leads; `?token=` is put behind it, or `&token=` where it has a query.
+pub(super) struct LinkAddress;
+impl Kind for LinkAddress {
+    type Value = String;
+    fn allowed(&self) -> String {
+        "an http or https address without user or fragment, such as https://app.example.com/reset".to_owned()
+    }
+    fn read(&self, text: &str) -> Option<String> {
+        let (place, query) = text.split_once('?').unwrap_or((text, ""));
+        let plain = !query.contains(|char: char| char.is_whitespace() || char.is_control() || char == '#');
+        (web_address(place).is_some() && plain).then(|| text.to_owned())
+    }
+}
+
 /// Where traces go. Plain HTTP: the collector stands on the same machine or network, and what it sends on it encrypts.
 pub(super) struct Collector;
 impl Kind for Collector {

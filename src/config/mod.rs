@@ -10,6 +10,7 @@ mod file;
 mod kinds;
 mod reader;
 mod resolve;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 mod written;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use fault::{Fault, Faults, Source};
+pub use sign_in::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, Rate, SecondFactor};
 
 /// Everything, checked.
 #[derive(Clone, Debug)]
@@ -47,6 +49,12 @@ pub struct Config {
     pub revocation: Revocation,
     /// How passwords are hashed and which are accepted.
     pub passwords: Passwords,
+    /// Who may have an account.
+    pub accounts: Accounts,
+    /// What is mailed to be handed in.
+    pub mailed: Mailed,
+    /// Second factors.
+    pub second_factor: SecondFactor,
     /// How often what may be tried.
     pub limits: Limits,
     /// The log.
@@ -247,47 +255,6 @@ pub enum WhenStale {
     Refuse,
 }
 
-/// How passwords are hashed and which are accepted.
-#[derive(Clone, Debug)]
-pub struct Passwords {
-    /// Argon2id memory, KiB.
-    pub memory_kib: u32,
-    /// Argon2id passes.
-    pub passes: u32,
-    /// Argon2id lanes.
-    pub lanes: u32,
-    /// How many threads hash.
-    pub threads: usize,
-    /// How many hashes may wait.
-    pub queue: usize,
-    /// How long one may wait.
-    pub deadline: Duration,
-    /// The fewest characters.
-    pub min_length: usize,
-    /// The most characters.
-    pub max_length: usize,
-}
-
-/// How often what may be tried.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Whether rates are limited at all. The tries a code has are not a rate.
-    pub enabled: bool,
-    /// Sign-ins for one account.
-    pub sign_in_account: Rate,
-    /// Sign-ins from one address.
-    pub sign_in_address: Rate,
-}
-
-/// So many in such a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// How many at once.
-    pub burst: u32,
-    /// In what time that many come back.
-    pub per: Duration,
-}
-
 /// The log.
 #[derive(Clone, Debug)]
 pub struct Log {
@@ -308,26 +275,4 @@ pub enum LogFormat {
     Pretty,
     /// One JSON object a line.
     Json,
-}
-
-/// The dialects.
-#[derive(Clone, Debug)]
-pub struct Api {
-    /// Our own.
-    pub native: Dialect,
-}
-
-/// What every dialect has in common.
-#[derive(Clone, Debug)]
-pub struct Dialect {
-    /// Whether it is served.
-    pub enabled: bool,
-    /// What stands before its paths: empty, or `/` and more without a slash at its end.
-    pub prefix: String,
-    /// How long its access tokens live.
-    pub access: Duration,
-    /// How long its sessions may go without a refresh.
-    pub idle: Duration,
-    /// How long its sessions last at the most.
-    pub absolute: Duration,
 }

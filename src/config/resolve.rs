@@ -3,23 +3,31 @@
 //!
 //! A new setting is a line here, a field in the checked settings, and a paragraph in `config.toml`.
 
+mod sign_in;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::fault::Faults;
 use super::kinds::{
-    Address, Bytes32, Collector, Cores, Filter, Issuer, KeyPrefix, Often, OrOff, Origin, Place, Prefix, Range, Size,
-    Span, StoreAddress, Text, Truth, WebAddress, Whole, Word, spell,
+    Address, Bytes32, Collector, Cores, Filter, Issuer, KeyPrefix, OrOff, Origin, Place, Range, Size, Span,
+    StoreAddress, Text, WebAddress, Whole, Word, spell,
 };
 use super::reader::{Reader, Section};
 use super::written::Written;
 use super::{
-    Algorithm, Api, Config, Dialect, Durability, Embedded, Keys, Limits, Log, LogFormat, Passwords, Postgres, Rate,
-    Redis, Revocation, Server, Tls, Tokens, Verify, WhenStale,
+    Algorithm, Config, Dialect, Durability, Embedded, Keys, Log, LogFormat, Postgres, Redis, Revocation, Server, Tls,
+    Tokens, Verify, WhenStale,
 };
 
 /// Names by which the rest of the world already knows a setting.
-const HONOURED: &[(&str, &str)] = &[("DATABASE_URL", "postgres.url"), ("REDIS_URL", "redis.url")];
+const HONOURED: &[(&str, &str)] = &[
+    ("DATABASE_URL", "postgres.url"),
+    ("MAGIC_LINK_URL", "mailed.magic_url"),
+    ("REDIS_URL", "redis.url"),
+    ("RESET_PASSWORD_URL", "mailed.reset_url"),
+    ("USERS_OPEN_REGISTRATION", "accounts.open_registration"),
+];
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -72,6 +80,7 @@ pub(super) fn read(from: &mut Reader) -> Config {
     let secrets = from.top().read_list("secret", Bytes32);
     let server = server(from);
     let tokens = tokens(&mut from.section("tokens"), &server.public_url);
+    let passwords = sign_in::passwords(&mut from.section("passwords"));
     Config {
         data_dir,
         secrets,
@@ -81,10 +90,13 @@ pub(super) fn read(from: &mut Reader) -> Config {
         keys: keys(&mut from.section("keys")),
         verify: verify(&mut from.section("verify")),
         revocation: revocation(&mut from.section("revocation")),
-        passwords: passwords(&mut from.section("passwords")),
-        limits: limits(&mut from.section("limits")),
+        accounts: sign_in::accounts(&mut from.section("accounts")),
+        mailed: sign_in::mailed(&mut from.section("mailed"), &server.public_url),
+        second_factor: sign_in::second_factor(&mut from.section("second_factor")),
+        limits: sign_in::limits(&mut from.section("limits")),
         log: log(&mut from.section("log")),
-        api: Api { native: dialect(&mut from.section("api.native"), "", minutes(15), days(30), days(90)) },
+        api: sign_in::api(from, &passwords),
+        passwords,
         server,
         tokens,
     }
@@ -193,27 +205,6 @@ fn revocation(from: &mut Section<'_>) -> Revocation {
     }
 }
 
-fn passwords(from: &mut Section<'_>) -> Passwords {
-    Passwords {
-        memory_kib: from.read("memory_kib", Whole(8, 4 << 20), 19_456) as u32,
-        passes: from.read("passes", Whole(1, 1_000), 2) as u32,
-        lanes: from.read("lanes", Whole(1, 64), 1) as u32,
-        threads: from.read("threads", Cores, Cores::here()),
-        queue: from.read("queue", Whole(1, 1_000_000), 256) as usize,
-        deadline: from.read("deadline", Span(ms(10), minutes(1)), seconds(2)),
-        min_length: from.read("min_length", Whole(1, 128), 8) as usize,
-        max_length: from.read("max_length", Whole(1, 4_096), 128) as usize,
-    }
-}
-
-fn limits(from: &mut Section<'_>) -> Limits {
-    Limits {
-        enabled: from.read("enabled", Truth, true),
-        sign_in_account: from.read("sign_in_account", Often, Rate { burst: 10, per: minutes(5) }),
-        sign_in_address: from.read("sign_in_address", Often, Rate { burst: 100, per: minutes(5) }),
-    }
-}
-
 fn log(from: &mut Section<'_>) -> Log {
     const FORMATS: Word<LogFormat> =
         Word(&[("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)]);
@@ -221,16 +212,6 @@ fn log(from: &mut Section<'_>) -> Log {
         filter: from.read("filter", Filter, "info".to_owned()),
         format: from.read("format", FORMATS, LogFormat::Auto),
         otlp_endpoint: from.read_option("otlp_endpoint", Collector),
-    }
-}
-
-fn dialect(from: &mut Section<'_>, prefix: &str, access: Duration, idle: Duration, absolute: Duration) -> Dialect {
-    Dialect {
-        enabled: from.read("enabled", Truth, true),
-        prefix: from.read("prefix", Prefix, prefix.to_owned()),
-        access: from.read("access", Span(seconds(1), days(1)), access),
-        idle: from.read("idle", Span(seconds(1), days(3650)), idle),
-        absolute: from.read("absolute", Span(seconds(1), days(3650)), absolute),
     }
 }
 
@@ -279,7 +260,13 @@ fn agree(config: &Config, from: &mut Reader) {
             format!("must be at least 8 for each of passwords.lanes ({})", passwords.lanes),
         );
     }
-    lifetimes_agree("api.native", &config.api.native, from);
+    for (name, dialect) in config.api.all() {
+        lifetimes_agree(&format!("api.{name}"), dialect, from);
+        if dialect.min_password_length > passwords.max_length {
+            let rule = format!("must not be more than passwords.max_length ({})", passwords.max_length);
+            from.conflict(&format!("api.{name}.min_password_length"), rule);
+        }
+    }
     if config.log.otlp_endpoint.is_some() && !cfg!(feature = "otlp") {
         from.conflict("log.otlp_endpoint", "needs a build with `--features otlp`; this one cannot send traces");
     }

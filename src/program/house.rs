@@ -67,7 +67,7 @@ impl House for Opened {
             superuser: record.superuser,
             roles: record.roles,
         };
-        Ok(create_user(&self.0, wanted).await?)
+        Ok(create_user(&self.0, wanted, self.0.node.password_policy).await?)
     }
 
     async fn set_disabled(&self, user: UserId, disabled: bool) -> Result<Option<User>, Failure> {

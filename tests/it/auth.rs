@@ -12,7 +12,7 @@ use signet::auth::endings::recall;
 use signet::auth::exchange::exchange;
 use signet::auth::follow::catch_up;
 use signet::auth::introspect::{Introspected, introspect};
-use signet::auth::open_session::{Door, Pair, open_session};
+use signet::auth::open_session::{Door, Pair, Says, open_session};
 use signet::auth::refresh::{Then, refresh};
 use signet::auth::revoke::revoke;
 use signet::auth::sessions::sessions;
@@ -128,12 +128,12 @@ async fn a_deleted_user_leaves_nothing_that_works() {
 async fn signed_in(node: &Node) -> Pair {
     let user = node.app.accounts.user(Find::Id(node.user.id)).await.unwrap().unwrap();
     let door = door(&node.app.node.config.api.native);
-    open_session(&node.app, &user, door).await.unwrap()
+    open_session(&node.app, &user, None, door).await.unwrap()
 }
 
 fn door(lives: &signet::config::Dialect) -> Door<'_> {
     let address = std::net::IpAddr::from([127, 0, 0, 1]);
-    Door { dialect: "native", lives, address, counted_by: address, agent: None }
+    Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
 }
 
 async fn refreshed(node: &Node, pair: &Pair) -> Result<Pair, Failure> {

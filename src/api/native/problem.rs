@@ -72,6 +72,46 @@ fn failed(failure: Failure) -> Response {
             let response = problem(401, "refresh-not-in-force", "The refresh token is not in force.", cause);
             challenge(response, r#"Bearer error="invalid_token""#)
         }
+        Failure::SecondFactorDue => challenge(
+            problem(401, "totp-required", "Send the code of your second factor as totp_code.", cause),
+            "Bearer",
+        ),
+        Failure::WrongSecondFactor => challenge(
+            problem(401, "wrong-second-factor", "That code of the second factor is not right.", cause),
+            "Bearer",
+        ),
+        Failure::NoSecondFactor => problem(400, "no-second-factor", "There is no second factor to prove.", cause),
+        Failure::SecondFactorNotOn => {
+            problem(400, "second-factor-not-on", "The second factor was not turned on.", cause)
+        }
+        Failure::SecondFactorNotOff => {
+            problem(400, "second-factor-not-off", "The second factor was not turned off.", cause)
+        }
+        Failure::SecondFactorAlreadyOn => {
+            problem(409, "second-factor-already-on", "The second factor is on already.", cause)
+        }
+        Failure::SecondFactorAlreadyOff => {
+            problem(409, "second-factor-already-off", "The second factor is off already.", cause)
+        }
+        Failure::Unverified => problem(403, "unverified", "Confirm your address first.", cause),
+        Failure::CodeNotInForce => {
+            challenge(problem(401, "code-not-in-force", "That code is wrong, used or expired.", cause), "Bearer")
+        }
+        Failure::MagicNotInForce => problem(400, "magic-not-in-force", "This link is wrong, used or expired.", cause),
+        Failure::ResetNotInForce => problem(400, "reset-not-in-force", "This link is wrong, used or expired.", cause),
+        Failure::ConfirmationNotInForce => {
+            problem(400, "confirmation-not-in-force", "This link is wrong or expired.", cause)
+        }
+        Failure::WrongOriginal => problem(400, "wrong-original", "Your present password is wrong or missing.", cause),
+        Failure::RegistrationClosed => problem(403, "registration-closed", "Registration is closed.", cause),
+        Failure::OtherProject => problem(403, "other-project", "That project is not yours.", cause),
+        Failure::SuperuserStays => problem(403, "superuser-stays", "Superusers cannot delete themselves.", cause),
+        Failure::BalanceOutOfRange => {
+            problem(409, "balance-out-of-range", "The balance would be out of range; nothing was changed.", cause)
+        }
+        Failure::MailNotHandedOver => {
+            later(problem(503, "mail-not-handed-over", "The mail could not be sent.", cause), SOON)
+        }
         Failure::NotPermitted => problem(403, "not-permitted", "You may not do this.", cause),
         Failure::Absent => problem(404, "absent", "There is no such thing.", cause),
         Failure::EmailTaken => problem(409, "email-taken", "Another user has that e-mail address.", cause),

@@ -23,6 +23,7 @@ struct Open {
     email: Option<String>,
     username: Option<String>,
     password: String,
+    totp_code: Option<String>,
 }
 
 pub(super) async fn open(app: App, mut request: Request) -> Result<Response, Problem> {
@@ -32,7 +33,7 @@ pub(super) async fn open(app: App, mut request: Request) -> Result<Response, Pro
         return Err(Rejection::field(Fault::missing(Place::Body, "email")).into());
     };
     let door = door(NAME, &app.node.config.api.native, &request);
-    let pair = sign_in(&app, &login, &password, door).await?;
+    let pair = sign_in(&app, &login, &password, asked.totp_code.as_deref(), door).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, app.now())).no_store())
 }
 

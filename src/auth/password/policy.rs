@@ -48,6 +48,15 @@ impl From<&config::Passwords> for Policy {
 }
 
 impl Policy {
+    /// What holds for passwords that are set through a dialect.
+    pub fn of(dialect: &config::Dialect, settings: &config::Passwords) -> Self {
+        Self {
+            min_length: dialect.min_password_length,
+            max_length: settings.max_length,
+            refuse_common: dialect.refuse_common_passwords,
+        }
+    }
+
     /// Whether a new password is acceptable. Characters are Unicode scalar values, as NIST SP 800-63B counts them.
     pub fn check(&self, password: &Password) -> Result<(), Weak> {
         let length = password.reveal().chars().count();

@@ -80,7 +80,27 @@ fn failed(failure: Failure) -> Response {
             error(400, "invalid_grant", "the refresh token is not in force")
         }
         Failure::NotPermitted => error(403, "unauthorized_client", "the API key does not have the scope for this"),
+        Failure::MailNotHandedOver => {
+            later(error(503, "temporarily_unavailable", "a part of the service does not answer"), SOON)
+        }
         Failure::Absent
+        | Failure::SecondFactorDue
+        | Failure::WrongSecondFactor
+        | Failure::NoSecondFactor
+        | Failure::SecondFactorNotOn
+        | Failure::SecondFactorNotOff
+        | Failure::SecondFactorAlreadyOn
+        | Failure::SecondFactorAlreadyOff
+        | Failure::Unverified
+        | Failure::CodeNotInForce
+        | Failure::MagicNotInForce
+        | Failure::ResetNotInForce
+        | Failure::ConfirmationNotInForce
+        | Failure::WrongOriginal
+        | Failure::RegistrationClosed
+        | Failure::OtherProject
+        | Failure::SuperuserStays
+        | Failure::BalanceOutOfRange
         | Failure::EmailTaken
         | Failure::UsernameTaken
         | Failure::BadEmail(_)

@@ -1,0 +1,38 @@
+//! What operations mail, and where its links lead. Links are built from the settings, never from what a request says of itself.
+//! A mail is queued and not waited for, so that an answer takes as long with one as without.
+
+use crate::app::App;
+use crate::mail::{Letter, Mail};
+use crate::store::accounts::User;
+use crate::time::Timestamp;
+
+/// How long telling somebody what has happened is of use.
+const NOTICE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// Mails `letter` to an address in its canonical form, unless it cannot be sent before `until`.
+pub(super) fn post(app: &App, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) {
+    let mailer = &app.node.mailer;
+    mailer.post(Mail { to: to.to_owned(), language: mailer.language(language), letter, until });
+}
+
+/// Tells a user what has happened to the account.
+pub(super) fn notice(app: &App, user: &User, letter: Letter, language: Option<&str>) {
+    post(app, &user.email, letter, app.now() + NOTICE, language);
+}
+
+/// `address` with `token` in its query; a token has no character that a query could not hold.
+pub(super) fn link(address: &str, token: &str) -> String {
+    let joint = if address.contains('?') { '&' } else { '?' };
+    format!("{address}{joint}token={token}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_put_behind_what_an_address_has() {
+        assert_eq!(link("https://a.example/reset", "t"), "https://a.example/reset?token=t");
+        assert_eq!(link("https://a.example/?page=reset", "t"), "https://a.example/?page=reset&token=t");
+    }
+}

@@ -1,0 +1,77 @@
+//! The second factor: a code that changes every thirty seconds (TOTP, RFC 6238), or a recovery code.
+//!
+//! Each try is counted before anything is compared, together with the person's other codes; a time step is used up by the first
+//! who proves it, and so is a recovery code. The secret is sealed in the user's row. [`prove`] is called where sessions are
+//! opened, and nowhere is one opened without it.
+
+mod recovery;
+mod secret;
+mod step;
+mod turn;
+
+use std::net::IpAddr;
+
+use super::once::subject_of;
+use super::{Failure, limit};
+use crate::app::App;
+use crate::id::UserId;
+use crate::store::accounts::{SealedTotp, User};
+use crate::store::ephemeral::Allowance;
+
+pub use step::{Entry, enter, finish};
+pub use turn::{Pending, begin, pending_uri, turn_off, turn_on, turn_on_at_once};
+
+use secret::Factor;
+
+/// How many users' secrets are looked at at once.
+const PAGE: u32 = 500;
+
+/// Proves a user's second factor with a code of either kind, and uses the code up.
+pub(super) async fn prove(app: &App, user: &User, code: &str, counted_by: IpAddr) -> Result<(), Failure> {
+    let sealed = user.totp.as_ref().ok_or(Failure::NoSecondFactor)?;
+    let subject = subject_of(&user.email);
+    counted(app, &subject, counted_by).await?;
+    let factor = Factor::open(app, user.id, sealed)?;
+    let code = code.trim();
+    let right = match factor.step_of(code, app.now()) {
+        Some(step) => app.accounts.spend_totp_step(user.id, step).await?,
+        None => recovery::spend(app, user.id, code).await?,
+    };
+    if right { forgive(app, &subject).await } else { Err(Failure::WrongSecondFactor) }
+}
+
+/// Counts a try, before it is one.
+async fn counted(app: &App, subject: &str, counted_by: IpAddr) -> Result<(), Failure> {
+    limit::of_second_factors(app, subject, counted_by).await?;
+    match app.ephemeral.count_try(subject, app.node.config.mailed.daily_tries, app.now()).await? {
+        Allowance::Allowed => Ok(()),
+        Allowance::Limited { retry_after } => Err(Failure::TooMany { retry_after }),
+    }
+}
+
+async fn forgive(app: &App, subject: &str) -> Result<(), Failure> {
+    Ok(app.ephemeral.forgive_try(subject, app.now()).await?)
+}
+
+/// Seals anew, with the first of the secrets, what an older one sealed: so the older one can be taken out one day without
+/// locking anybody out. Called at the start; again is harmless.
+pub async fn seal_anew(app: &App) -> Result<u64, Failure> {
+    let (mut after, mut sealed_anew) = (0, 0);
+    loop {
+        let page = app.accounts.sealed_totps(after, PAGE).await?;
+        for (number, user, old) in &page {
+            after = *number;
+            if !app.node.secrets.sealed_by_first(&old.0) && reseal(app, *user, old).await? {
+                sealed_anew += 1;
+            }
+        }
+        if page.len() < PAGE as usize {
+            return Ok(sealed_anew);
+        }
+    }
+}
+
+async fn reseal(app: &App, user: UserId, old: &SealedTotp) -> Result<bool, Failure> {
+    let new = Factor::open(app, user, old)?.seal(app, user)?;
+    Ok(app.accounts.reseal_totp(user, old, &new).await?)
+}

@@ -1,0 +1,111 @@
+//! The settings of how people sign in, as the rest of them: each once, with its kind, its bounds and its built-in value.
+
+use super::super::kinds::{Cores, LinkAddress, Often, Prefix, Span, Text, Truth, Whole, Word};
+use super::super::reader::{Reader, Section};
+use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, Rate, SecondFactor};
+use super::{days, minutes, ms, seconds};
+
+pub(super) fn passwords(from: &mut Section<'_>) -> Passwords {
+    Passwords {
+        memory_kib: from.read("memory_kib", Whole(8, 4 << 20), 19_456) as u32,
+        passes: from.read("passes", Whole(1, 1_000), 2) as u32,
+        lanes: from.read("lanes", Whole(1, 64), 1) as u32,
+        threads: from.read("threads", Cores, Cores::here()),
+        queue: from.read("queue", Whole(1, 1_000_000), 256) as usize,
+        deadline: from.read("deadline", Span(ms(10), minutes(1)), seconds(2)),
+        min_length: from.read("min_length", Whole(1, 128), 8) as usize,
+        max_length: from.read("max_length", Whole(1, 4_096), 128) as usize,
+    }
+}
+
+pub(super) fn accounts(from: &mut Section<'_>) -> Accounts {
+    Accounts { open_registration: from.read("open_registration", Truth, true) }
+}
+
+pub(super) fn mailed(from: &mut Section<'_>, public_url: &str) -> Mailed {
+    Mailed {
+        code: from.read("code", Span(minutes(1), days(1)), minutes(10)),
+        magic: from.read("magic", Span(minutes(1), days(1)), minutes(15)),
+        reset: from.read("reset", Span(minutes(1), days(7)), minutes(60)),
+        confirm: from.read("confirm", Span(minutes(1), days(30)), days(1)),
+        daily_tries: from.read("daily_tries", Whole(5, 1_000), 20) as u32,
+        magic_url: from.read("magic_url", LinkAddress, format!("{public_url}/links/magic")),
+        reset_url: from.read("reset_url", LinkAddress, format!("{public_url}/links/reset")),
+    }
+}
+
+pub(super) fn second_factor(from: &mut Section<'_>) -> SecondFactor {
+    SecondFactor {
+        issuer: from.read("issuer", Text, "Signet".to_owned()),
+        recovery_codes: from.read("recovery_codes", Whole(1, 50), 10) as u32,
+    }
+}
+
+pub(super) fn limits(from: &mut Section<'_>) -> Limits {
+    let every = |burst, per| Rate { burst, per };
+    Limits {
+        enabled: from.read("enabled", Truth, true),
+        sign_in_account: from.read("sign_in_account", Often, every(10, minutes(5))),
+        sign_in_address: from.read("sign_in_address", Often, every(100, minutes(5))),
+        sign_up_address: from.read("sign_up_address", Often, every(100, minutes(60))),
+        mail_account: from.read("mail_account", Often, every(5, minutes(10))),
+        mail_address: from.read("mail_address", Often, every(100, minutes(60))),
+        code_account: from.read("code_account", Often, every(10, minutes(10))),
+        code_address: from.read("code_address", Often, every(100, minutes(5))),
+    }
+}
+
+pub(super) fn api(from: &mut Reader, passwords: &Passwords) -> Api {
+    let usual = |prefix, access, idle, absolute| Dialect {
+        enabled: true,
+        prefix: String::from(prefix),
+        access,
+        idle,
+        absolute,
+        verified_only: false,
+        min_password_length: passwords.min_length,
+        refuse_common_passwords: true,
+    };
+    let shorter = passwords.min_length.min(6);
+    Api {
+        native: dialect(&mut from.section("api.native"), usual("", minutes(15), days(30), days(90))),
+        unturned: dialect(&mut from.section("api.unturned"), usual("/auth", minutes(15), days(30), days(90))),
+        myauth: dialect(&mut from.section("api.myauth"), usual("/auth", minutes(30), days(30), days(90))),
+        codes: codes(&mut from.section("api.codes"), usual("/auth", minutes(15), days(30), days(30))),
+        ucontact: dialect(
+            &mut from.section("api.ucontact"),
+            Dialect { verified_only: true, ..usual("/api/auth", minutes(15), days(7), days(90)) },
+        ),
+        v1: dialect(
+            &mut from.section("api.v1"),
+            Dialect {
+                min_password_length: shorter,
+                refuse_common_passwords: false,
+                ..usual("/api/v1", minutes(60), days(3), days(3))
+            },
+        ),
+    }
+}
+
+fn codes(from: &mut Section<'_>, usual: Dialect) -> Codes {
+    const STATUSES: Word<bool> = Word(&[("documented", false), ("in-band", true)]);
+    Codes {
+        in_band: from.read("status", STATUSES, false),
+        backup_codes: from.read("backup_codes", Whole(1, 20), 3) as u32,
+        dialect: dialect(from, usual),
+    }
+}
+
+fn dialect(from: &mut Section<'_>, usual: Dialect) -> Dialect {
+    let shortest = usual.min_password_length as u64;
+    Dialect {
+        enabled: from.read("enabled", Truth, usual.enabled),
+        prefix: from.read("prefix", Prefix, usual.prefix),
+        access: from.read("access", Span(seconds(1), days(1)), usual.access),
+        idle: from.read("idle", Span(seconds(1), days(3650)), usual.idle),
+        absolute: from.read("absolute", Span(seconds(1), days(3650)), usual.absolute),
+        verified_only: from.read("verified_only", Truth, usual.verified_only),
+        min_password_length: from.read("min_password_length", Whole(1, 128), shortest) as usize,
+        refuse_common_passwords: from.read("refuse_common_passwords", Truth, usual.refuse_common_passwords),
+    }
+}
