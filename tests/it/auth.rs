@@ -45,7 +45,7 @@ async fn node() -> Node {
     let app = start::app(config, clock.clone(), &stores, &[]).await.unwrap();
     catch_up(&app).await.unwrap();
     let wanted = create_user::Wanted { email: "ada@example.org".to_owned(), ..Default::default() };
-    let user = create_user(&app, wanted).await.unwrap();
+    let user = create_user(&app, wanted, app.node.password_policy).await.unwrap();
     let project = app.accounts.projects(user.id).await.unwrap()[0].0;
     let name = "a key".to_owned();
     let wanted = api_key::Wanted { user: user.id, project, name, scopes: vec!["read".to_owned()], expires_at: None };
