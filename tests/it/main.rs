@@ -11,6 +11,7 @@ mod fleet;
 mod native;
 mod operations;
 mod postgres;
+mod proxy;
 mod redis;
 mod server;
 mod sqlite;

@@ -2,6 +2,8 @@
 
 pub(crate) mod desk;
 pub(crate) mod embedded;
+pub(crate) mod nginx;
+pub(crate) mod outbox;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod signet;
