@@ -15,7 +15,8 @@ impl Mail {
     /// A header field's value.
     pub(crate) fn header(&self, name: &str) -> &str {
         let head = self.whole.split("\r\n\r\n").next().unwrap_or_default();
-        let line = head.split("\r\n").find_map(|line| line.split_once(": ").filter(|(it, _)| it.eq_ignore_ascii_case(name)));
+        let line =
+            head.split("\r\n").find_map(|line| line.split_once(": ").filter(|(it, _)| it.eq_ignore_ascii_case(name)));
         line.map_or("", |(_, value)| value)
     }
 
