@@ -88,6 +88,10 @@ metered! { Ephemeral, "ephemeral", OfEphemeral:
     raise_floor(now: Timestamp) -> ();
     put_claim(claim: &Claim, now: Timestamp) -> ();
     redeem(redeem: Redeem<'_>, now: Timestamp) -> Redemption;
+    claim(subject: &str, purpose: &str, id: &str, now: Timestamp) -> Option<Vec<u8>>;
+    drop_claim(subject: &str, purpose: &str, id: &str) -> ();
+    count_try(subject: &str, daily_tries: u32, now: Timestamp) -> Allowance;
+    forgive_try(subject: &str, now: Timestamp) -> ();
     take(key: &str, limit: Limit, now: Timestamp) -> Allowance;
     ring() -> Option<SealedRing>;
     swap_ring(expected: u64, bytes: &[u8], now: Timestamp) -> Swap;

@@ -189,12 +189,14 @@ pub struct Redeem<'a> {
     pub digest: [u8; 32],
     /// How many wrong tries the subject has in a day, over all purposes and claims.
     pub daily_tries: u32,
+    /// Whether a right one is used up. Where not, it has been proved and stays as it was: a second factor is still due.
+    pub spend: bool,
 }
 
 /// What became of a try at a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Redemption {
-    /// Right, and used up by this.
+    /// Right, and used up by this where it was to be spent.
     Redeemed(Vec<u8>),
     /// Wrong; that many tries are left. After the last the claim is gone.
     Wrong {
@@ -318,9 +320,23 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn put_claim(&self, claim: &Claim, now: Timestamp) -> Result<()>;
 
     /// Tries to redeem a claim. The try is counted before anything is compared. Of any number of concurrent callers with
-    /// the right digest exactly one gets `Redeemed`; of any number of wrong ones at most `tries` are compared. A right
-    /// one does not count against the day.
+    /// the right digest that spend it exactly one gets `Redeemed`; of any number of wrong ones at most `tries` are compared.
+    /// A right one does not count against the day, nor, where it is not spent, against the claim.
     async fn redeem(&self, redeem: Redeem<'_>, now: Timestamp) -> Result<Redemption>;
+
+    /// What a claim holds, without trying it: `None` if it is not there, used or over.
+    async fn claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>>;
+
+    /// Forgets a claim, if it is there. The wrong tries at it stay counted against the day.
+    async fn drop_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()>;
+
+    /// Counts a try of a subject at something that is compared elsewhere (a TOTP code), before it is compared, together
+    /// with the wrong tries of claims. Of any number of concurrent callers at most `daily_tries` get `Allowed` in a day
+    /// until some are forgiven.
+    async fn count_try(&self, subject: &str, daily_tries: u32, now: Timestamp) -> Result<Allowance>;
+
+    /// Takes back one counted try: it was right.
+    async fn forgive_try(&self, subject: &str, now: Timestamp) -> Result<()>;
 
     /// Takes one from what `limit` allows to `key` (which is its own hash tag).
     async fn take(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance>;

@@ -109,6 +109,7 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
         id: &claim.id,
         digest,
         daily_tries: 9,
+        spend: true,
     };
     let errors = [
         store.present(presented(1, 0), START).await.map(drop).unwrap_err(),
@@ -116,6 +117,7 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
         store.redeem(redeem([1; 32]), START).await.map(drop).unwrap_err(),
         store.redeem(redeem([2; 32]), START).await.map(drop).unwrap_err(),
         store.put_claim(&claim, START).await.unwrap_err(),
+        store.count_try(&claim.subject, 9, START).await.map(drop).unwrap_err(),
         store.revoke(&Revocation { target: Target::Ring, until: START }, START).await.unwrap_err(),
         store.check().await.map(drop).unwrap_err(),
     ];

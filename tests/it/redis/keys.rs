@@ -18,7 +18,8 @@ async fn every_key_is_tagged_and_all_but_the_fleets_expire() {
         tries: 5,
         expires_at: START + HOUR,
     };
-    let redeem = Redeem { subject: &claim.subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9 };
+    let redeem =
+        Redeem { subject: &claim.subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9, spend: true };
     store.floor(START).await.unwrap();
     store.swap_ring(0, b"sealed", START).await.unwrap();
     store.end_sessions(user(1), Which::All, Some(START), START + HOUR, START).await.unwrap();
@@ -85,7 +86,7 @@ async fn an_operation_is_one_round_trip() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let subject = user(1).to_string();
-    let redeem = Redeem { subject: &subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9 };
+    let redeem = Redeem { subject: &subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9, spend: true };
     let limit = Limit { burst: 5, per: HOUR };
     let scripts = || -> u32 {
         let stats = server.cli(&["INFO", "commandstats"]);
@@ -99,6 +100,7 @@ async fn an_operation_is_one_round_trip() {
     open(&store, &session(1)).await;
     rotate(&store, 1, 0).await;
     store.redeem(redeem, START).await.unwrap();
+    store.count_try(&subject, 9, START).await.unwrap();
     store.take("key", limit, START).await.unwrap();
     store.end_sessions(user(1), Which::One(session(1).id), None, START, START).await.unwrap();
 
@@ -112,6 +114,8 @@ async fn an_operation_is_one_round_trip() {
     rotate(&store, 2, 0).await;
     assert_eq!(trips(), 1);
     store.redeem(redeem, START).await.unwrap();
+    assert_eq!(trips(), 1);
+    store.count_try(&subject, 9, START).await.unwrap();
     assert_eq!(trips(), 1);
     store.take("key", limit, START).await.unwrap();
     assert_eq!(trips(), 1);

@@ -23,7 +23,7 @@ fn claim(purpose: &'static str) -> Claim {
 
 fn redeem<'a>(claim: &'a Claim, digest: [u8; 32]) -> Redeem<'a> {
     let Claim { subject, purpose, id, .. } = claim;
-    Redeem { subject, purpose, id, digest, daily_tries: MANY }
+    Redeem { subject, purpose, id, digest, daily_tries: MANY, spend: true }
 }
 
 async fn put(store: &Store, claim: &Claim) {
@@ -204,4 +204,145 @@ pub(super) async fn a_claim_expires(store: Store) {
     put(&store, &code).await;
     let last = code.expires_at - MILLISECOND;
     assert!(matches!(store.redeem(redeem(&code, RIGHT), last).await.unwrap(), Redemption::Redeemed(_)));
+}
+
+fn proving(claim: &Claim, digest: [u8; 32]) -> Redeem<'_> {
+    Redeem { spend: false, ..redeem(claim, digest) }
+}
+
+async fn held(store: &Store, claim: &Claim, now: Timestamp) -> Option<Vec<u8>> {
+    store.claim(&claim.subject, claim.purpose, &claim.id, now).await.unwrap()
+}
+
+async fn drop_claim(store: &Store, claim: &Claim) {
+    store.drop_claim(&claim.subject, claim.purpose, &claim.id).await.unwrap();
+}
+
+pub(super) async fn what_is_proved_is_there_to_be_spent(store: Store) {
+    let code = claim("code");
+    let redeemed = Redemption::Redeemed(code.payload.clone());
+    put(&store, &code).await;
+    for _ in 0..2 {
+        assert_eq!(store.redeem(proving(&code, RIGHT), START).await.unwrap(), redeemed);
+    }
+    assert_eq!(store.redeem(redeem(&code, RIGHT), START).await.unwrap(), redeemed);
+    for again in [proving(&code, RIGHT), redeem(&code, RIGHT)] {
+        assert_eq!(store.redeem(again, START).await.unwrap(), Redemption::Absent);
+    }
+    put(&store, &code).await;
+    assert_eq!(store.redeem(proving(&code, RIGHT), code.expires_at).await.unwrap(), Redemption::Absent);
+}
+
+pub(super) async fn proving_costs_neither_the_claim_nor_the_day(store: Store) {
+    let code = claim("code");
+    let redeemed = Redemption::Redeemed(code.payload.clone());
+    put(&store, &code).await;
+    for tries_left in [4, 3, 2, 1] {
+        // A wrong one is as wrong as any other.
+        let wrong = store.redeem(proving(&code, WRONG), START).await.unwrap();
+        assert_eq!(wrong, Redemption::Wrong { tries_left });
+        for _ in 0..2 {
+            let right = Redeem { daily_tries: 5, ..proving(&code, RIGHT) };
+            assert_eq!(store.redeem(right, START).await.unwrap(), redeemed, "{tries_left} left");
+        }
+    }
+    let last = Redeem { daily_tries: 5, ..proving(&code, WRONG) };
+    assert_eq!(store.redeem(last, START).await.unwrap(), Redemption::Wrong { tries_left: 0 });
+    put(&store, &code).await;
+    let capped = Redeem { daily_tries: 5, ..proving(&code, RIGHT) };
+    assert!(matches!(store.redeem(capped, START).await.unwrap(), Redemption::Capped { .. }));
+}
+
+pub(super) async fn of_many_who_prove_and_spend_one_spends(store: Store) {
+    let code = claim("code");
+    put(&store, &code).await;
+    let answers = together(50, |number| {
+        let (store, code) = (store.clone(), code.clone());
+        let spend = number % 2 == 0;
+        async move { (spend, store.redeem(Redeem { spend, ..redeem(&code, RIGHT) }, START).await.unwrap()) }
+    })
+    .await;
+    let spent = answers.iter().filter(|(spend, answer)| *spend && *answer != Redemption::Absent);
+    assert_eq!(spent.collect::<Vec<_>>(), [&(true, Redemption::Redeemed(code.payload.clone()))]);
+    assert_eq!(held(&store, &code, START).await, None, "nobody who proved brought it back");
+
+    put(&store, &code).await;
+    let wrong = together(50, |_| {
+        let (store, code) = (store.clone(), code.clone());
+        async move { store.redeem(proving(&code, WRONG), START).await.unwrap() }
+    })
+    .await;
+    assert_eq!(compared(&wrong), 5);
+}
+
+pub(super) async fn to_look_at_a_claim_is_not_to_try_it(store: Store) {
+    let code = claim("code");
+    assert_eq!(held(&store, &code, START).await, None);
+    put(&store, &code).await;
+    for tries_left in [4, 3, 2, 1] {
+        for _ in 0..3 {
+            assert_eq!(held(&store, &code, START).await, Some(code.payload.clone()));
+        }
+        let wrong = Redeem { daily_tries: 4, ..redeem(&code, WRONG) };
+        assert_eq!(store.redeem(wrong, START).await.unwrap(), Redemption::Wrong { tries_left });
+    }
+    assert_eq!(held(&store, &code, START).await, Some(code.payload.clone()), "nothing is guessed by looking");
+    for payload in [vec![], b"17".to_vec()] {
+        let next = Claim { payload, ..code.clone() };
+        put(&store, &next).await;
+        assert_eq!(held(&store, &next, START).await, Some(next.payload.clone()));
+    }
+    for other in [
+        Claim { purpose: "reset", ..code.clone() },
+        Claim { id: "2".into(), ..code.clone() },
+        Claim { subject: "subject-2".into(), ..code.clone() },
+    ] {
+        assert_eq!(held(&store, &other, START).await, None);
+    }
+}
+
+pub(super) async fn nothing_is_seen_of_a_claim_that_is_over(store: Store) {
+    let code = claim("code");
+    put(&store, &code).await;
+    assert_eq!(held(&store, &code, code.expires_at - MILLISECOND).await, Some(code.payload.clone()));
+    assert_eq!(held(&store, &code, code.expires_at).await, None, "expired");
+
+    put(&store, &code).await;
+    store.redeem(redeem(&code, RIGHT), START).await.unwrap();
+    assert_eq!(held(&store, &code, START).await, None, "used");
+
+    put(&store, &code).await;
+    for _ in 0..5 {
+        assert!(held(&store, &code, START).await.is_some());
+        store.redeem(redeem(&code, WRONG), START).await.unwrap();
+    }
+    assert_eq!(held(&store, &code, START).await, None, "out of tries");
+    put(&store, &Claim { tries: 0, ..code.clone() }).await;
+    assert_eq!(held(&store, &code, START).await, None, "without a try from the start");
+}
+
+pub(super) async fn a_dropped_claim_is_gone_and_its_wrong_tries_are_not(store: Store) {
+    let code = claim("code");
+    let others = [
+        Claim { purpose: "reset", ..code.clone() },
+        Claim { id: "2".into(), ..code.clone() },
+        Claim { subject: "subject-2".into(), ..code.clone() },
+    ];
+    drop_claim(&store, &code).await;
+    for claim in others.iter().chain([&code]) {
+        put(&store, claim).await;
+    }
+    let wrong = Redeem { daily_tries: 2, ..redeem(&code, WRONG) };
+    store.redeem(wrong, START).await.unwrap();
+    for _ in 0..2 {
+        drop_claim(&store, &code).await;
+        assert_eq!(held(&store, &code, START).await, None);
+        assert_eq!(store.redeem(redeem(&code, RIGHT), START).await.unwrap(), Redemption::Absent);
+    }
+    for other in &others {
+        assert!(held(&store, other, START).await.is_some(), "{} {}", other.purpose, other.id);
+    }
+    put(&store, &code).await;
+    assert_eq!(store.redeem(wrong, START).await.unwrap(), Redemption::Wrong { tries_left: 4 });
+    assert!(matches!(store.redeem(wrong, START).await.unwrap(), Redemption::Capped { .. }));
 }

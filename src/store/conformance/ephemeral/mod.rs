@@ -10,6 +10,7 @@ mod fleet;
 mod limits;
 mod revocations;
 mod sessions;
+mod tries;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -101,6 +102,20 @@ cases! {
         a_claim_in_place_of_another_begins_anew
         claims_are_kept_apart
         a_claim_expires
+        what_is_proved_is_there_to_be_spent
+        proving_costs_neither_the_claim_nor_the_day
+        of_many_who_prove_and_spend_one_spends
+        to_look_at_a_claim_is_not_to_try_it
+        nothing_is_seen_of_a_claim_that_is_over
+        a_dropped_claim_is_gone_and_its_wrong_tries_are_not
+    }
+    tries {
+        of_many_tries_at_once_as_many_as_a_day_has_are_allowed
+        tries_and_wrong_claims_share_the_day
+        each_forgiven_try_is_one_more
+        what_is_forgiven_never_sinks_below_none
+        a_day_of_tries_begins_with_the_first_and_ends_by_the_callers_clock
+        forgiving_does_not_put_the_end_of_the_day_off
     }
     limits {
         a_burst_passes_and_the_next_waits

@@ -24,13 +24,13 @@ mod reply;
 mod revocations;
 mod scripts;
 mod settings;
+mod warnings;
 
 use std::time::Duration;
 
 use async_trait::async_trait;
 use fred::error::ErrorKind;
 use fred::interfaces::ClientLike;
-use fred::types::config::{Options, Server};
 use fred::types::{CustomCommand, Value};
 
 pub use self::settings::ConnectError;
@@ -80,6 +80,13 @@ impl Redis {
         Ok(())
     }
 
+    /// Fields of a hash.
+    async fn fields(&self, key: &str, fields: &[&str]) -> Result<Value> {
+        let words = std::iter::once(key).chain(fields.iter().copied()).map(Value::from).collect();
+        let command = CustomCommand::new_static("HMGET", key, false);
+        self.runner.ask(async |client| client.custom::<Value, _>(command, words).await).await
+    }
+
     /// Takes away sessions whose revocations are out. They are over whether this succeeds or not, and have TTLs.
     async fn bury(&self, user: UserId, ids: Vec<Value>, now: Timestamp) {
         let keys = vec![self.keys.index(user), self.keys.sessions(user)];
@@ -91,6 +98,14 @@ impl Redis {
 
 fn millis(span: Duration) -> Value {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX).into()
+}
+
+/// After how long to come back, as a limit's script says it.
+fn allowance(wait: &Value) -> Result<Allowance> {
+    Ok(match reply::number(wait)? {
+        0 => Allowance::Allowed,
+        wait => Allowance::Limited { retry_after: Duration::from_millis(wait.unsigned_abs()) },
+    })
 }
 
 #[async_trait]
@@ -143,14 +158,7 @@ impl Ephemeral for Redis {
     async fn session(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<Option<Session>> {
         const FIELDS: [&str; 11] = ["c", "o", "u", "r", "i", "e", "d", "a", "g", "p", "x"];
         let key = self.keys.session(user, session);
-        let found = self
-            .runner
-            .ask(async |client| {
-                let words = std::iter::once(key.as_str()).chain(FIELDS).map(Value::from).collect();
-                client.custom::<Value, _>(CustomCommand::new_static("HMGET", key.as_str(), false), words).await
-            })
-            .await?;
-        match found {
+        match self.fields(&key, &FIELDS).await? {
             Value::Array(fields) if fields.len() == FIELDS.len() && !fields[0].is_null() && fields[10].is_null() => {
                 let found = Parts::of(Value::Array(fields))?.session(user, session)?;
                 Ok((found.expires_at() > now).then_some(found))
@@ -254,9 +262,9 @@ impl Ephemeral for Redis {
     }
 
     async fn redeem(&self, redeem: Redeem<'_>, now: Timestamp) -> Result<Redemption> {
-        let Redeem { subject, purpose, id, digest, daily_tries } = redeem;
+        let Redeem { subject, purpose, id, digest, daily_tries, spend } = redeem;
         let keys = vec![self.keys.claim(subject, purpose, id), self.keys.day(subject)];
-        let args = vec![Value::Bytes(digest.to_vec().into()), i64::from(daily_tries).into()];
+        let args = vec![Value::Bytes(digest.to_vec().into()), i64::from(daily_tries).into(), i64::from(spend).into()];
         let mut answer = Parts::of(self.runner.run(&scripts::REDEEM, keys, now, args).await?)?;
         Ok(match answer.text()?.as_str() {
             "redeemed" => Redemption::Redeemed(answer.bytes()?),
@@ -264,6 +272,32 @@ impl Ephemeral for Redis {
             "capped" => Redemption::Capped { retry_after: Duration::from_millis(answer.number()?.unsigned_abs()) },
             _ => Redemption::Absent,
         })
+    }
+
+    async fn claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>> {
+        let mut found = Parts::of(self.fields(&self.keys.claim(subject, purpose, id), &["t", "e", "p"]).await?)?;
+        let (tries, expires_at) = (found.value()?, found.value()?);
+        if tries.is_null() || reply::number(&tries)? <= 0 || reply::number(&expires_at)? <= now.millis() {
+            return Ok(None);
+        }
+        found.bytes().map(Some)
+    }
+
+    async fn drop_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()> {
+        let keys = vec![self.keys.claim(subject, purpose, id)];
+        self.runner.run(&scripts::DROP_CLAIM, keys, Timestamp::default(), vec![]).await?;
+        Ok(())
+    }
+
+    async fn count_try(&self, subject: &str, daily_tries: u32, now: Timestamp) -> Result<Allowance> {
+        let keys = vec![self.keys.day(subject)];
+        let wait = self.runner.run(&scripts::COUNT_TRY, keys, now, vec![i64::from(daily_tries).into()]).await?;
+        allowance(&wait)
+    }
+
+    async fn forgive_try(&self, subject: &str, now: Timestamp) -> Result<()> {
+        self.runner.run(&scripts::FORGIVE_TRY, vec![self.keys.day(subject)], now, vec![]).await?;
+        Ok(())
     }
 
     async fn take(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance> {
@@ -274,22 +308,11 @@ impl Ephemeral for Redis {
         let apart = i64::try_from(per.as_micros() / u128::from(burst)).unwrap_or(i64::MAX).max(1);
         let args = vec![apart.into(), i64::from(burst).into()];
         let wait = self.runner.run(&scripts::TAKE, vec![self.keys.limit(key)], now, args).await?;
-        Ok(match reply::number(&wait)? {
-            0 => Allowance::Allowed,
-            wait => Allowance::Limited { retry_after: Duration::from_millis(wait.unsigned_abs()) },
-        })
+        allowance(&wait)
     }
 
     async fn ring(&self) -> Result<Option<SealedRing>> {
-        let key = self.keys.fleet("ring");
-        let found = self
-            .runner
-            .ask(async |client| {
-                let words = [key.as_str(), "v", "b"].map(Value::from).into();
-                client.custom::<Value, _>(CustomCommand::new_static("HMGET", key.as_str(), false), words).await
-            })
-            .await?;
-        let mut parts = Parts::of(found)?;
+        let mut parts = Parts::of(self.fields(&self.keys.fleet("ring"), &["v", "b"]).await?)?;
         match parts.value()? {
             Value::Null => Ok(None),
             version => {
@@ -308,12 +331,7 @@ impl Ephemeral for Redis {
     }
 
     async fn check(&self) -> Result<Vec<String>> {
-        let nodes = self.runner.ask(async |client| Ok(client.active_connections())).await?;
-        let mut warnings = Vec::new();
-        for node in nodes {
-            let said = self.runner.ask(async |client| info(&client, node.clone()).await).await?;
-            warnings.extend(warnings_of(&node, &said));
-        }
+        let warnings = warnings::of_all(&self.runner).await?;
         // An answer to PING would not tell that writes are refused.
         let key = self.keys.fleet("check");
         let written = self
@@ -326,33 +344,4 @@ impl Ephemeral for Redis {
         written?;
         Ok(warnings)
     }
-}
-
-/// `INFO`, which managed services allow where they forbid `CONFIG GET`.
-async fn info(
-    client: &fred::clients::WithOptions<fred::clients::Client>,
-    node: Server,
-) -> std::result::Result<String, fred::error::Error> {
-    let options = Options { cluster_node: client.is_clustered().then_some(node), ..client.options().clone() };
-    client.with_options(&options).custom(CustomCommand::new_static("INFO", None, false), Vec::<Value>::new()).await
-}
-
-fn warnings_of(node: &Server, info: &str) -> Vec<String> {
-    let setting = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
-    let mut warnings = Vec::new();
-    match setting("maxmemory_policy") {
-        Some("noeviction") => {}
-        Some(policy) => warnings.push(format!(
-            "Redis at {node} has maxmemory-policy {policy}: short of memory it drops sessions and revocations; \
-             set noeviction"
-        )),
-        None => warnings.push(format!("Redis at {node} does not tell its maxmemory-policy; it should be noeviction")),
-    }
-    if setting("role") == Some("master") && setting("aof_enabled") == Some("0") {
-        warnings.push(format!(
-            "Redis at {node} has no append-only file: after a crash it is as it was at its last snapshot, \
-             ended sessions included; set appendonly yes"
-        ));
-    }
-    warnings
 }

@@ -41,6 +41,9 @@ scripts! {
     RAISE_FLOOR "lua/raise_floor.lua"
     PUT_CLAIM "lua/put_claim.lua"
     REDEEM "lua/redeem.lua"
+    DROP_CLAIM "lua/drop_claim.lua"
+    COUNT_TRY "lua/count_try.lua"
+    FORGIVE_TRY "lua/forgive_try.lua"
     TAKE "lua/take.lua"
     SWAP_RING "lua/swap_ring.lua"
 }

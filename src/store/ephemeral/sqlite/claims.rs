@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, params};
 use subtle::ConstantTimeEq;
 
-use super::super::{Claim, Redeem, Redemption};
+use super::super::{Allowance, Claim, Redeem, Redemption};
 use crate::time::Timestamp;
 
 /// The day in which a subject's wrong tries are counted together. It begins with the first of them.
@@ -18,6 +18,7 @@ pub(super) struct Attempt {
     id: String,
     digest: [u8; 32],
     daily_tries: u32,
+    spend: bool,
 }
 
 impl From<Redeem<'_>> for Attempt {
@@ -28,6 +29,7 @@ impl From<Redeem<'_>> for Attempt {
             id: redeem.id.to_owned(),
             digest: redeem.digest,
             daily_tries: redeem.daily_tries,
+            spend: redeem.spend,
         }
     }
 }
@@ -50,11 +52,7 @@ pub(super) fn put(tx: &Connection, claim: &Claim) -> rusqlite::Result<()> {
 }
 
 pub(super) fn redeem(tx: &Connection, attempt: &Attempt, now: Timestamp) -> rusqlite::Result<Redemption> {
-    let (wrong_today, day_ends) = tx
-        .prepare_cached("SELECT tries, expires_at FROM wrong_tries WHERE subject = ?1 AND expires_at > ?2")?
-        .query_row(params![attempt.subject, now], |row| Ok((row.get::<_, u32>(0)?, row.get(1)?)))
-        .optional()?
-        .unwrap_or((0, now + DAY));
+    let (wrong_today, day_ends) = tries_of(tx, &attempt.subject, now)?;
     if wrong_today >= attempt.daily_tries {
         return Ok(Redemption::Capped { retry_after: day_ends.since(now) });
     }
@@ -70,21 +68,82 @@ pub(super) fn redeem(tx: &Connection, attempt: &Attempt, now: Timestamp) -> rusq
     let Some((digest, payload, tries)) = found else {
         return Ok(Redemption::Absent);
     };
-    let claim = params![attempt.subject, attempt.purpose, attempt.id];
+    let Attempt { subject, purpose, id, .. } = attempt;
     if bool::from(digest.ct_eq(&attempt.digest)) {
-        tx.prepare_cached("DELETE FROM claims WHERE subject = ?1 AND purpose = ?2 AND id = ?3")?.execute(claim)?;
+        if attempt.spend {
+            forget(tx, subject, purpose, id)?;
+        }
         return Ok(Redemption::Redeemed(payload));
     }
     let tries_left = tries - 1;
     if tries_left == 0 {
-        tx.prepare_cached("DELETE FROM claims WHERE subject = ?1 AND purpose = ?2 AND id = ?3")?.execute(claim)?;
+        forget(tx, subject, purpose, id)?;
     } else {
         tx.prepare_cached(
             "UPDATE claims SET tries_left = tries_left - 1 WHERE subject = ?1 AND purpose = ?2 AND id = ?3",
         )?
-        .execute(claim)?;
+        .execute([subject, purpose, id])?;
+    }
+    keep_tries(tx, subject, wrong_today + 1, day_ends)?;
+    Ok(Redemption::Wrong { tries_left })
+}
+
+pub(super) fn peek(
+    tx: &Connection,
+    subject: &str,
+    purpose: &str,
+    id: &str,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    tx.prepare_cached(
+        "SELECT payload FROM claims
+         WHERE subject = ?1 AND purpose = ?2 AND id = ?3 AND expires_at > ?4 AND tries_left > 0",
+    )?
+    .query_row(params![subject, purpose, id, now], |row| row.get(0))
+    .optional()
+}
+
+pub(super) fn forget(tx: &Connection, subject: &str, purpose: &str, id: &str) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM claims WHERE subject = ?1 AND purpose = ?2 AND id = ?3")?
+        .execute([subject, purpose, id])
+        .map(drop)
+}
+
+pub(super) fn count_try(
+    tx: &Connection,
+    subject: &str,
+    daily_tries: u32,
+    now: Timestamp,
+) -> rusqlite::Result<Allowance> {
+    let (tries, day_ends) = tries_of(tx, subject, now)?;
+    if tries >= daily_tries {
+        return Ok(Allowance::Limited { retry_after: day_ends.since(now) });
+    }
+    keep_tries(tx, subject, tries + 1, day_ends)?;
+    Ok(Allowance::Allowed)
+}
+
+pub(super) fn forgive_try(tx: &Connection, subject: &str, now: Timestamp) -> rusqlite::Result<()> {
+    match tries_of(tx, subject, now)? {
+        (0, _) => Ok(()),
+        (tries, day_ends) => keep_tries(tx, subject, tries - 1, day_ends),
+    }
+}
+
+/// How many wrong tries a subject has had in its day, and when that ends.
+fn tries_of(tx: &Connection, subject: &str, now: Timestamp) -> rusqlite::Result<(u32, Timestamp)> {
+    let found = tx
+        .prepare_cached("SELECT tries, expires_at FROM wrong_tries WHERE subject = ?1 AND expires_at > ?2")?
+        .query_row(params![subject, now], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    Ok(found.unwrap_or((0, now + DAY)))
+}
+
+fn keep_tries(tx: &Connection, subject: &str, tries: u32, day_ends: Timestamp) -> rusqlite::Result<()> {
+    if tries == 0 {
+        return tx.prepare_cached("DELETE FROM wrong_tries WHERE subject = ?1")?.execute([subject]).map(drop);
     }
     tx.prepare_cached("INSERT OR REPLACE INTO wrong_tries (subject, tries, expires_at) VALUES (?1, ?2, ?3)")?
-        .execute(params![attempt.subject, wrong_today + 1, day_ends])?;
-    Ok(Redemption::Wrong { tries_left })
+        .execute(params![subject, tries, day_ends])
+        .map(drop)
 }

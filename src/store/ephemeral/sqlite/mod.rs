@@ -158,6 +158,26 @@ impl Ephemeral for SqliteEphemeral {
         self.write(now, move |tx| claims::redeem(tx, &attempt, now)).await
     }
 
+    async fn claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>> {
+        let [subject, purpose, id] = [subject, purpose, id].map(str::to_owned);
+        self.engine.read(move |tx| claims::peek(tx, &subject, &purpose, &id, now)).await
+    }
+
+    async fn drop_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()> {
+        let [subject, purpose, id] = [subject, purpose, id].map(str::to_owned);
+        self.engine.write(move |tx| claims::forget(tx, &subject, &purpose, &id)).await
+    }
+
+    async fn count_try(&self, subject: &str, daily_tries: u32, now: Timestamp) -> Result<Allowance> {
+        let subject = subject.to_owned();
+        self.write(now, move |tx| claims::count_try(tx, &subject, daily_tries, now)).await
+    }
+
+    async fn forgive_try(&self, subject: &str, now: Timestamp) -> Result<()> {
+        let subject = subject.to_owned();
+        self.write(now, move |tx| claims::forgive_try(tx, &subject, now)).await
+    }
+
     async fn take(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance> {
         let key = key.to_owned();
         self.write(now, move |tx| limits::take(tx, &key, limit, now)).await

@@ -150,7 +150,9 @@ mod tests {
         let limit = Limit { burst: 2, per: SPAN };
         store.take(&user.to_string(), limit, now).await.unwrap();
         put_claim(store, &user.to_string(), now).await;
-        let wrong = Redeem { subject: &user.to_string(), purpose: "code", id: "", digest: [2; 32], daily_tries: 50 };
+        let subject = user.to_string();
+        let wrong =
+            Redeem { subject: &subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 50, spend: true };
         store.redeem(wrong, now).await.unwrap();
     }
 
