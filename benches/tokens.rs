@@ -49,6 +49,7 @@ fn tokens(c: &mut Criterion) {
         algorithm: Algorithm::EdDsa,
         leeway: Duration::from_secs(5),
         grace: Duration::from_secs(10),
+        sessions_per_user: 100,
     });
     let (user, session) = (UserId::new(NOW, &chance), SessionId::new(NOW, &chance));
     let mint = || Mint {

@@ -206,6 +206,8 @@ pub struct Tokens {
     pub leeway: Duration,
     /// For how long a rotated refresh token still gets the same successor.
     pub grace: Duration,
+    /// How many sessions a user may have; one more ends the oldest.
+    pub sessions_per_user: u32,
 }
 
 /// The two names of the one algorithm (RFC 8037; RFC 9864).

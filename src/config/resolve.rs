@@ -179,6 +179,7 @@ fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {
         algorithm: from.read("algorithm", ALGORITHMS, Algorithm::EdDsa),
         leeway: from.read("leeway", Span(ms(0), minutes(5)), seconds(5)),
         grace: from.read("grace", Span(ms(0), minutes(5)), seconds(10)),
+        sessions_per_user: from.read("sessions_per_user", Whole(1, 10_000), 100) as u32,
     }
 }
 

@@ -218,6 +218,7 @@ fn values_are_read_as_they_are_documented() {
         ("limits.sign_in_account", "3 per 1m"),
         ("api.native.prefix", "/auth/v2/"),
         ("redis.timeout", "250ms"),
+        ("tokens.sessions_per_user", "1"),
     ];
     let flags = good.map(|(key, value)| format!("{key}={value}"));
     let config = load("", &[], &flags.each_ref().map(String::as_str)).unwrap();
@@ -229,6 +230,7 @@ fn values_are_read_as_they_are_documented() {
     assert_eq!(config.server.cors_origins.len(), 2);
     assert_eq!(config.limits.sign_in_account, Rate { burst: 3, per: Duration::from_secs(60) });
     assert_eq!(config.api.native.prefix, "/auth/v2");
+    assert_eq!(config.tokens.sessions_per_user, 1);
 
     let bad = [
         "server.public_url=ftp://x",
@@ -247,6 +249,8 @@ fn values_are_read_as_they_are_documented() {
         "api.native.prefix=/..",
         "limits.enabled=yes",
         "redis.prefix={signet}",
+        "tokens.sessions_per_user=0",
+        "tokens.sessions_per_user=10001",
     ];
     for flag in bad {
         assert_eq!(faults("", &[], &[flag]).len(), 1, "{flag}");

@@ -19,6 +19,7 @@ pub(crate) fn settings() -> config::Tokens {
         algorithm: config::Algorithm::EdDsa,
         leeway: Duration::from_secs(5),
         grace: Duration::from_secs(10),
+        sessions_per_user: 100,
     }
 }
 
