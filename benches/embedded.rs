@@ -91,7 +91,7 @@ async fn refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Dur
             let (store, done) = (Arc::clone(&store), Arc::clone(&done));
             tokio::spawn(async move {
                 let session = session();
-                store.open_session(&session, NOW).await.unwrap();
+                store.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
                 let mut spans = Vec::new();
                 for counter in 0.. {
                     if done.load(Ordering::Relaxed) {

@@ -101,8 +101,19 @@ pub async fn open_session(app: &App, user: &User, second: Option<&str>, door: Do
         agent: door.agent.unwrap_or_default().chars().take(AGENT).collect(),
         profile: profile(user)?,
     };
-    match app.ephemeral.open_session(&session, user.sessions_valid_after).await? {
-        Opened::Opened => pair(app, session, door, app.now()),
+    let (valid_after, until) = (user.sessions_valid_after, now + app.node.remember());
+    let (ephemeral, most) = (app.ephemeral.clone(), app.node.config.tokens.sessions_per_user);
+    // To its end, also for a client that hangs up meanwhile: it may have to end other sessions.
+    let opening = tokio::spawn(async move {
+        let opened = ephemeral.open_session(&session, valid_after, most, until).await;
+        (opened, session)
+    });
+    let (opened, session) = opening.await.map_err(|_| Failure::Internal("opening a session was broken off"))?;
+    match opened? {
+        Opened::Opened { ended } => {
+            ended.iter().for_each(|revocation| app.node.revocations.learn(revocation));
+            pair(app, session, door, app.now())
+        }
         // The password that was right when it was read is no longer.
         Opened::Superseded => Err(Failure::WrongPassword),
     }

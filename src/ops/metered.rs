@@ -74,7 +74,7 @@ metered! { Accounts, "accounts", OfAccounts:
 }
 
 metered! { Ephemeral, "ephemeral", OfEphemeral:
-    open_session(session: &Session, valid_after: Timestamp) -> Opened;
+    open_session(session: &Session, valid_after: Timestamp, most: u32, remember_until: Timestamp) -> Opened;
     present(presented: Presented, now: Timestamp) -> Rotation;
     session(user: UserId, session: SessionId, now: Timestamp) -> Option<Session>;
     sessions(user: UserId, now: Timestamp) -> Vec<Session>;

@@ -178,7 +178,8 @@ async fn write_until_killed(stores: &Arc<Stores>, round: &str) {
                     assert!(matches!(stores.accounts.create_user(&user).await.unwrap(), Created::Created(_)));
                     say(&format!("user {}", user.email));
                     let session = session_of(user.id);
-                    assert_eq!(stores.ephemeral.open_session(&session, NOW).await.unwrap(), Opened::Opened);
+                    let opened = stores.ephemeral.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
+                    assert_eq!(opened, Opened::Opened { ended: vec![] });
                     for counter in 0..3 {
                         let rotation = stores.ephemeral.present(presented(&session, counter), NOW).await.unwrap();
                         assert!(matches!(rotation, Rotation::Rotated(_)));
@@ -279,7 +280,7 @@ async fn another_process_gets_its_turn_beside_a_busy_one() {
             let (stores, done) = (Arc::clone(&stores), Arc::clone(&done));
             tokio::spawn(async move {
                 let session = session_of(somebody(&which.to_string()).id);
-                stores.ephemeral.open_session(&session, NOW).await.unwrap();
+                stores.ephemeral.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
                 let mut counter = 0;
                 while !done.load(Ordering::Relaxed) {
                     let rotation = stores.ephemeral.present(presented(&session, counter), NOW).await.unwrap();

@@ -54,10 +54,13 @@ impl Session {
 }
 
 /// What became of opening a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opened {
     /// It is open.
-    Opened,
+    Opened {
+        /// What was published because the user would have had too many.
+        ended: Vec<Revocation>,
+    },
     /// The user's sessions were ended for good after the credentials were read: sign in again.
     Superseded,
 }
@@ -259,8 +262,17 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// sign-in that is under way while a password changes outlives the change. Both compare values of one row's one
     /// column: no two clocks are compared. The mark is kept ten minutes, longer than a sign-in can take.
     ///
-    /// In the same step the sessions of the user that are over leave its index.
-    async fn open_session(&self, session: &Session, valid_after: Timestamp) -> Result<Opened>;
+    /// In the same step the sessions of the user that are over leave its index, and of the others only the newest stay: with
+    /// this one, which stays whatever the clocks say, they are at most `most`. Those beyond end as by
+    /// [`Ephemeral::end_sessions`], remembered until `remember_until`. Where that cannot be published the call fails, and the next
+    /// that finds as many sessions publishes it.
+    async fn open_session(
+        &self,
+        session: &Session,
+        valid_after: Timestamp,
+        most: u32,
+        remember_until: Timestamp,
+    ) -> Result<Opened>;
 
     /// Presents a refresh token's counter. Of any number of concurrent callers with the counter in force and `rotate`,
     /// exactly one gets `Rotated`; the others get `Repeated` with the same session, or, once the grace has

@@ -84,15 +84,16 @@ async fn a_check_warns_of_settings_that_lose_sessions() {
     })
     .await;
     assert_unavailable(&error);
-    let (error, _) =
-        until_available(Duration::from_secs(5), async || match store.open_session(&session(1), START).await {
+    let (error, _) = until_available(Duration::from_secs(5), async || {
+        match store.open_session(&session(1), START, 100, START).await {
             Err(error) if error.to_string().contains("READONLY") => Ok(error),
             other => other.map(|opened| panic!("{opened:?}")),
-        })
-        .await;
+        }
+    })
+    .await;
     assert_unavailable(&error);
     sound.cli(&["REPLICAOF", "NO", "ONE"]);
-    until_available(Duration::from_secs(5), async || store.open_session(&session(1), START).await).await;
+    until_available(Duration::from_secs(5), async || store.open_session(&session(1), START, 100, START).await).await;
 }
 
 #[tokio::test]

@@ -113,7 +113,7 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
     };
     let errors = [
         store.present(presented(1, 0), START).await.map(drop).unwrap_err(),
-        store.open_session(&session(2), START).await.map(drop).unwrap_err(),
+        store.open_session(&session(2), START, 1, START).await.map(drop).unwrap_err(),
         store.redeem(redeem([1; 32]), START).await.map(drop).unwrap_err(),
         store.redeem(redeem([2; 32]), START).await.map(drop).unwrap_err(),
         store.put_claim(&claim, START).await.unwrap_err(),
@@ -173,6 +173,26 @@ async fn what_could_not_be_published_is_published_by_the_next_try() {
     assert_eq!(targets, [Target::Session(session(1).id), Target::Session(session(2).id), user]);
     assert_eq!(reused().await.unwrap(), Rotation::Absent);
     assert_eq!(server.cli(&["KEYS", "*:s:*"]), "");
+}
+
+#[tokio::test]
+async fn a_session_is_opened_only_where_the_end_of_another_was_published() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let of_one = |number: u128| Session { user: user(1), ..session(number) };
+    let opening = async |number| store.open_session(&of_one(number), START, 1, START + HOUR).await;
+    open(&store, &of_one(1)).await;
+    server.cli(&["SET", "signet:{fleet}:revocations", "odd"]);
+    for number in 2..4 {
+        assert!(matches!(opening(number).await, Err(Error::Corrupt { .. })));
+        assert_eq!(store.sessions(user(1), START).await.unwrap(), [], "the one is over, the other was not opened");
+    }
+    server.cli(&["DEL", "signet:{fleet}:revocations"]);
+    let ended = vec![Revocation { target: Target::Session(session(1).id), until: START + HOUR }];
+    assert_eq!(opening(4).await.unwrap(), Opened::Opened { ended: ended.clone() });
+    assert_eq!(store.follow(&Cursor::start(), Duration::ZERO).await.unwrap().0, ended);
+    assert_eq!(store.sessions(user(1), START).await.unwrap(), [of_one(4)]);
+    assert_eq!(server.cli(&["KEYS", "*:s:*"]).lines().count(), 1);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ async fn every_key_is_tagged_and_all_but_the_fleets_expire() {
     store.floor(START).await.unwrap();
     store.swap_ring(0, b"sealed", START).await.unwrap();
     store.end_sessions(user(1), Which::All, Some(START), START + HOUR, START).await.unwrap();
-    store.open_session(&session(1), START).await.unwrap();
+    store.open_session(&session(1), START, 100, START).await.unwrap();
     rotate(&store, 1, 0).await;
     store.put_claim(&claim, START).await.unwrap();
     store.redeem(redeem, START).await.unwrap();
@@ -121,6 +121,11 @@ async fn an_operation_is_one_round_trip() {
     assert_eq!(trips(), 1);
     store.end_sessions(user(2), Which::One(session(2).id), None, START, START).await.unwrap();
     assert_eq!(trips(), 3, "ended, published, buried");
+    open(&store, &session(3)).await;
+    assert_eq!(trips(), 1);
+    let next = Session { user: user(3), ..session(4) };
+    store.open_session(&next, START, 1, START).await.unwrap();
+    assert_eq!(trips(), 3, "opened and another ended, published, buried");
 }
 
 #[tokio::test]

@@ -53,7 +53,8 @@ fn presented(number: u128, counter: u64) -> Presented {
 }
 
 async fn open(store: &Redis, session: &Session) {
-    assert_eq!(store.open_session(session, Timestamp::default()).await.unwrap(), Opened::Opened);
+    let opened = store.open_session(session, Timestamp::default(), 100, session.ends_at).await.unwrap();
+    assert_eq!(opened, Opened::Opened { ended: vec![] });
 }
 
 /// How long an answer takes to be one again: until then it must be `Unavailable`, and in time.

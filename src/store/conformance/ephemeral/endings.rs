@@ -1,7 +1,7 @@
 //! Ending sessions, and the sign-ins that are under way meanwhile.
 
 use super::*;
-use crate::store::ephemeral::{Ended, Opened, Which};
+use crate::store::ephemeral::{Ended, Which};
 
 const UNTIL: Timestamp = Timestamp::from_secs(2_000_010_000);
 
@@ -96,8 +96,8 @@ pub(super) async fn ending_all_reaches_what_was_opened_by_a_clock_that_is_ahead(
 pub(super) async fn a_mark_is_kept_by_the_clock_and_not_by_what_a_session_says(store: Store) {
     store.end_sessions(user(1), Which::All, Some(START), UNTIL, START).await.unwrap();
     let ahead = Session { opened_at: START + DAY, ..session(1) };
-    assert_eq!(store.open_session(&ahead, START - MILLISECOND).await.unwrap(), Opened::Superseded);
-    assert_eq!(store.open_session(&ahead, START).await.unwrap(), Opened::Opened);
+    assert_eq!(open_by(&store, &ahead, START - MILLISECOND).await, Opened::Superseded);
+    assert_eq!(open_by(&store, &ahead, START).await, OPENED);
     assert_eq!(store.sessions(user(1), START).await.unwrap(), [ahead]);
 }
 
@@ -117,16 +117,16 @@ pub(super) async fn a_sign_in_under_way_is_superseded(store: Store) {
 
     let kept = MINUTE * 10 - MILLISECOND;
     for later in [now, now + SECOND, now + kept] {
-        assert_eq!(store.open_session(&opened_at(2, later), read).await.unwrap(), Opened::Superseded);
+        assert_eq!(open_by(&store, &opened_at(2, later), read).await, Opened::Superseded);
         let just_before = changed - MILLISECOND;
-        assert_eq!(store.open_session(&opened_at(2, later), just_before).await.unwrap(), Opened::Superseded);
+        assert_eq!(open_by(&store, &opened_at(2, later), just_before).await, Opened::Superseded);
     }
     assert_eq!(store.sessions(user(1), now).await.unwrap(), []);
     assert_eq!(store.session(user(1), session_id(2), now).await.unwrap(), None);
 
-    assert_eq!(store.open_session(&opened_at(3, now), changed).await.unwrap(), Opened::Opened);
+    assert_eq!(open_by(&store, &opened_at(3, now), changed).await, OPENED);
     let other = Session { user: user(2), ..opened_at(4, now) };
-    assert_eq!(store.open_session(&other, read).await.unwrap(), Opened::Opened);
+    assert_eq!(open_by(&store, &other, read).await, OPENED);
 }
 
 pub(super) async fn the_mark_of_an_ending_never_sinks(store: Store) {
@@ -135,8 +135,8 @@ pub(super) async fn the_mark_of_an_ending_never_sinks(store: Store) {
     end(START).await.unwrap();
     end(START - HOUR).await.unwrap();
     let read = START - MILLISECOND;
-    assert_eq!(store.open_session(&opened_at(1, now), read).await.unwrap(), Opened::Superseded);
-    assert_eq!(store.open_session(&opened_at(1, now), START).await.unwrap(), Opened::Opened);
+    assert_eq!(open_by(&store, &opened_at(1, now), read).await, Opened::Superseded);
+    assert_eq!(open_by(&store, &opened_at(1, now), START).await, OPENED);
 }
 
 pub(super) async fn no_sign_in_slips_past_an_ending(store: Store) {
@@ -148,7 +148,7 @@ pub(super) async fn no_sign_in_slips_past_an_ending(store: Store) {
             if number == 25 {
                 store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap().count
             } else {
-                store.open_session(&opened_at(number as u128, now), read).await.unwrap();
+                open_by(&store, &opened_at(number as u128, now), read).await;
                 0
             }
         }

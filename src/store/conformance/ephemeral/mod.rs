@@ -4,6 +4,7 @@
 //! `signet::ephemeral_conformance!(fixture)` makes a test of every case; a store whose empty state is dear to make (a
 //! Redis Cluster) goes through [`CASES`] in one test. A case that is not in the list below is dead code, and warned of.
 
+mod bound;
 mod claims;
 mod endings;
 mod fleet;
@@ -22,7 +23,7 @@ use uuid::Uuid;
 use super::together;
 use crate::id::{SessionId, UserId};
 use crate::store::Ephemeral;
-use crate::store::ephemeral::{Cursor, Presented, Revocation, Rotation, Session, Target};
+use crate::store::ephemeral::{Cursor, Opened, Presented, Revocation, Rotation, Session, Target};
 use crate::time::Timestamp;
 
 /// A store under test.
@@ -81,6 +82,14 @@ cases! {
         the_mark_of_an_ending_never_sinks
         no_sign_in_slips_past_an_ending
         no_refresh_slips_past_an_ending
+    }
+    bound {
+        the_oldest_beyond_the_most_end
+        a_bound_that_was_lowered_ends_all_beyond_it
+        what_is_opened_stays_whatever_the_clocks_say
+        what_is_over_counts_for_nothing
+        a_refused_sign_in_ends_nothing
+        sessions_opened_at_once_stay_within_the_bound
     }
     revocations {
         every_target_comes_back_as_published
@@ -183,10 +192,19 @@ fn opened_at(number: u128, moment: Timestamp) -> Session {
     Session { opened_at: moment, used_at: moment, rotated_at: moment, ends_at: moment + DAY, ..session(number) }
 }
 
-async fn open(store: &Store, session: &Session) {
-    use crate::store::ephemeral::Opened;
-    assert_eq!(store.open_session(session, Timestamp::default()).await.unwrap(), Opened::Opened);
+/// How many sessions a user may have, where that is not what a case is about.
+const MOST: u32 = 1000;
+
+/// Opens by a row that says `valid_after`.
+async fn open_by(store: &Store, session: &Session, valid_after: Timestamp) -> Opened {
+    store.open_session(session, valid_after, MOST, START + DAY).await.unwrap()
 }
+
+async fn open(store: &Store, session: &Session) {
+    assert_eq!(open_by(store, session, Timestamp::default()).await, OPENED);
+}
+
+const OPENED: Opened = Opened::Opened { ended: Vec::new() };
 
 /// A rotating presentation of `session`'s token of that number.
 fn presented(session: &Session, counter: u64) -> Presented {

@@ -1,7 +1,7 @@
 //! What expires, in Redis: standalone, behind Sentinel, or a Cluster.
 //!
-//! Each method is one script in one slot, one round trip; ending and reuse take a second one, since revocations are in
-//! the fleet's slot, and a third that tidies up. Everything in flight shares one connection and is pipelined. Knows
+//! Each method is one script in one slot, one round trip; ending, reuse and opening one session too many take a second one,
+//! since revocations are in the fleet's slot, and a third that tidies up. Everything in flight shares one connection and is pipelined. Knows
 //! nothing of tokens, nor of what a profile says.
 //!
 //! **Failover.** Replication is asynchronous and WAIT is not used: it would cost a round trip more on each refresh and
@@ -80,6 +80,17 @@ impl Redis {
         Ok(())
     }
 
+    /// Publishes what ends sessions, and then takes them away.
+    async fn publish_ended(&self, user: UserId, ids: Vec<Value>, ended: &[Revocation], now: Timestamp) -> Result<()> {
+        if !ended.is_empty() {
+            self.publish(ended, now).await?;
+        }
+        if !ids.is_empty() {
+            self.bury(user, ids, now).await;
+        }
+        Ok(())
+    }
+
     /// Fields of a hash.
     async fn fields(&self, key: &str, fields: &[&str]) -> Result<Value> {
         let words = std::iter::once(key).chain(fields.iter().copied()).map(Value::from).collect();
@@ -100,6 +111,16 @@ fn millis(span: Duration) -> Value {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX).into()
 }
 
+/// Ids of sessions that were ended, as a script gives them, and their revocations.
+fn ended(ids: Parts, until: Timestamp) -> Result<(Vec<Value>, Vec<Revocation>)> {
+    let read = |ended| {
+        let text = reply::text(ended)?;
+        let id = SessionId::parse(&text).ok_or_else(|| corrupt("a session's id is not one"))?;
+        Ok((Value::from(text), Revocation { target: Target::Session(id), until }))
+    };
+    ids.map(read).collect()
+}
+
 /// After how long to come back, as a limit's script says it.
 fn allowance(wait: &Value) -> Result<Allowance> {
     Ok(match reply::number(wait)? {
@@ -110,9 +131,16 @@ fn allowance(wait: &Value) -> Result<Allowance> {
 
 #[async_trait]
 impl Ephemeral for Redis {
-    async fn open_session(&self, session: &Session, valid_after: Timestamp) -> Result<Opened> {
-        let Session { id, user, .. } = *session;
-        let keys = vec![self.keys.session(user, id), self.keys.index(user), self.keys.mark(user)];
+    async fn open_session(
+        &self,
+        session: &Session,
+        valid_after: Timestamp,
+        most: u32,
+        remember_until: Timestamp,
+    ) -> Result<Opened> {
+        let Session { id, user, used_at: now, .. } = *session;
+        let keys =
+            vec![self.keys.session(user, id), self.keys.index(user), self.keys.mark(user), self.keys.sessions(user)];
         let args = vec![
             valid_after.millis().into(),
             id.to_string().into(),
@@ -126,9 +154,19 @@ impl Ephemeral for Redis {
             session.address.as_str().into(),
             session.agent.as_str().into(),
             session.profile.as_str().into(),
+            i64::from(most).into(),
         ];
-        let opened = self.runner.run(&scripts::OPEN, keys, session.used_at, args).await?;
-        Ok(if reply::number(&opened)? == 1 { Opened::Opened } else { Opened::Superseded })
+        let mut answer = Parts::of(self.runner.run(&scripts::OPEN, keys, now, args).await?)?;
+        if answer.number()? == 0 {
+            return Ok(Opened::Superseded);
+        }
+        let (ids, ended) = ended(answer, remember_until)?;
+        if let Err(error) = self.publish_ended(user, ids, &ended, now).await {
+            // Nobody gets tokens of it, and it must not push another one out.
+            self.bury(user, vec![id.to_string().into()], now).await;
+            return Err(error);
+        }
+        Ok(Opened::Opened { ended })
     }
 
     async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {
@@ -198,24 +236,12 @@ impl Ephemeral for Redis {
             Parts::of(self.runner.run(&scripts::END, keys, now, vec![word.into(), id.into(), mark]).await?)?;
         // A node whose clock is ahead has opened sessions or made tokens that are newer than `now`; they are ended too.
         let before = Timestamp::from_millis(answer.number()?);
-        let mut ids = Vec::new();
-        let mut revocations = Vec::new();
-        for ended in answer {
-            let text = reply::text(ended)?;
-            let id = SessionId::parse(&text).ok_or_else(|| corrupt("a session's id is not one"))?;
-            revocations.push(Revocation { target: Target::Session(id), until: remember_until });
-            ids.push(Value::from(text));
-        }
+        let (ids, mut revocations) = ended(answer, remember_until)?;
         if which == Which::All {
             revocations = vec![Revocation { target: Target::User { user, before }, until: remember_until }];
         }
         let count = ids.len() as u64;
-        if !revocations.is_empty() {
-            self.publish(&revocations, now).await?;
-        }
-        if !ids.is_empty() {
-            self.bury(user, ids, now).await;
-        }
+        self.publish_ended(user, ids, &revocations, now).await?;
         Ok(Ended { count, revocations })
     }
 

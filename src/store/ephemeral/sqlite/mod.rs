@@ -71,9 +71,20 @@ impl SqliteEphemeral {
 
 #[async_trait]
 impl Ephemeral for SqliteEphemeral {
-    async fn open_session(&self, session: &Session, valid_after: Timestamp) -> Result<Opened> {
-        let session = session.clone();
-        self.write(session.used_at, move |tx| sessions::open(tx, &session, valid_after)).await
+    async fn open_session(
+        &self,
+        session: &Session,
+        valid_after: Timestamp,
+        most: u32,
+        remember_until: Timestamp,
+    ) -> Result<Opened> {
+        let (session, now) = (session.clone(), session.used_at);
+        let open = move |tx: &Connection| sessions::open(tx, &session, valid_after, most, remember_until);
+        let opened = self.write(now, open).await?;
+        if matches!(&opened, Opened::Opened { ended } if !ended.is_empty()) {
+            self.published.send_replace(());
+        }
+        Ok(opened)
     }
 
     async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {

@@ -38,7 +38,13 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
     })
 }
 
-pub(super) fn open(tx: &Connection, session: &Session, valid_after: Timestamp) -> rusqlite::Result<Opened> {
+pub(super) fn open(
+    tx: &Connection,
+    session: &Session,
+    valid_after: Timestamp,
+    most: u32,
+    remember_until: Timestamp,
+) -> rusqlite::Result<Opened> {
     let now = session.used_at;
     let superseded = tx
         .prepare_cached("SELECT 1 FROM sign_in_marks WHERE user_id = ?1 AND valid_after > ?2 AND expires_at > ?3")?
@@ -67,7 +73,31 @@ pub(super) fn open(tx: &Connection, session: &Session, valid_after: Timestamp) -
         session.profile,
         day_after(session.expires_at()),
     ])?;
-    Ok(Opened::Opened)
+    let ended: Vec<SessionId> = tx
+        .prepare_cached(
+            "DELETE FROM sessions WHERE rowid IN
+                 (SELECT rowid FROM sessions WHERE user_id = ?1 AND id <> ?2
+                  ORDER BY opened_at DESC, id DESC LIMIT -1 OFFSET ?3)
+             RETURNING id",
+        )?
+        .query_map(params![session.user, session.id, most.saturating_sub(1)], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    let targets = ended.into_iter().map(Target::Session).collect();
+    Ok(Opened::Opened { ended: publish(tx, targets, remember_until, now)? })
+}
+
+/// Publishes what was ended.
+fn publish(
+    tx: &Connection,
+    targets: Vec<Target>,
+    until: Timestamp,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Revocation>> {
+    let revocations: Vec<_> = targets.into_iter().map(|target| Revocation { target, until }).collect();
+    for revocation in &revocations {
+        revocations::publish(tx, revocation, now)?;
+    }
+    Ok(revocations)
 }
 
 pub(super) fn present(tx: &Connection, presented: Presented, now: Timestamp) -> rusqlite::Result<Rotation> {
@@ -167,12 +197,7 @@ pub(super) fn end(
         Which::All => vec![Target::User { user, before }],
         Which::One(_) | Which::Others(_) => ended.iter().map(|(id, _)| Target::Session(*id)).collect(),
     };
-    let revocation = |target| Revocation { target, until: remember_until };
-    let revocations = targets.into_iter().map(revocation).collect::<Vec<_>>();
-    for revocation in &revocations {
-        revocations::publish(tx, revocation, now)?;
-    }
-    Ok(Ended { count: ended.len() as u64, revocations })
+    Ok(Ended { count: ended.len() as u64, revocations: publish(tx, targets, remember_until, now)? })
 }
 
 fn mark(tx: &Connection, user: UserId, valid_after: Timestamp, now: Timestamp) -> rusqlite::Result<()> {

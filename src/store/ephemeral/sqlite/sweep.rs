@@ -146,7 +146,7 @@ mod tests {
             agent: String::new(),
             profile: String::new(),
         };
-        store.open_session(&session, now).await.unwrap();
+        store.open_session(&session, now, 100, now).await.unwrap();
         let limit = Limit { burst: 2, per: SPAN };
         store.take(&user.to_string(), limit, now).await.unwrap();
         put_claim(store, &user.to_string(), now).await;
