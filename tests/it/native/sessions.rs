@@ -6,10 +6,13 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
 
-over_both_stores!(|plan| plan;
+over_both_stores!(|plan| plan.set("SIGNET_TOKENS__SESSIONS_PER_USER", &MOST.to_string());
     a_session_is_opened, nothing_tells_a_known_name_from_an_unknown_one, a_disabled_user_is_told_so_with_the_right_password,
-    requests_that_will_not_do, sessions_are_listed, one_session_ends, the_others_end, all_end,
+    requests_that_will_not_do, sessions_are_listed, one_session_ends, the_others_end, all_end, the_oldest_beyond_the_most_ends,
     another_users_session_is_not_there, an_api_key_has_no_sessions);
+
+/// As many sessions as a user may have here.
+const MOST: usize = 5;
 
 async fn a_session_is_opened(desk: &Desk) {
     let person = desk.person(&[]);
@@ -171,6 +174,34 @@ async fn all_end(desk: &Desk) {
     desk.verify(&again.access).await.is(200);
     let listed = desk.get("/sessions").bearer_auth(&again.access).ask().await.json();
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 1);
+}
+
+async fn the_oldest_beyond_the_most_ends(desk: &Desk) {
+    let person = desk.person(&[]);
+    let bystander = desk.sign_in(&desk.person(&[])).await;
+    let mut all = Vec::new();
+    for _ in 0..MOST {
+        all.push(desk.sign_in(&person).await);
+    }
+    for tokens in &all {
+        desk.verify(&tokens.access).await.is(200);
+    }
+    let refreshed = desk.refresh(&all[0].refresh).await.is(200).tokens();
+    desk.verify(&refreshed.access).await.is(200);
+
+    let newest = desk.sign_in(&person).await;
+    for access in [&all[0].access, &refreshed.access] {
+        assert_eq!(desk.reason(access).await, "revoked", "on the same node, at once");
+    }
+    desk.refresh(&refreshed.refresh).await.is_oauth_error(400, "invalid_grant");
+    for tokens in all[1..].iter().chain([&newest, &bystander]) {
+        desk.verify(&tokens.access).await.is(200);
+        desk.refresh(&tokens.refresh).await.is(200);
+    }
+    let listed = desk.get("/sessions").bearer_auth(&newest.access).ask().await.json();
+    let ids: Vec<_> = listed["sessions"].as_array().unwrap().iter().map(|session| session["id"].clone()).collect();
+    assert_eq!(ids.len(), MOST);
+    assert!(!ids.contains(&all[0].session.as_str().into()), "{ids:?}");
 }
 
 async fn another_users_session_is_not_there(desk: &Desk) {
