@@ -18,6 +18,15 @@ CREATE TABLE users (
     disabled boolean NOT NULL,
     superuser boolean NOT NULL,
     roles text[] NOT NULL,
+    -- The second factor, where it is on: its sealed secret, the last time step that was used, and the hashes of the recovery
+    -- codes that were not, by their ids. In the row and not in a table of their own, so that no change of the factor leaves
+    -- another's codes behind.
+    totp bytea,
+    totp_step bigint,
+    recovery_codes jsonb,
+    token_balance bigint NOT NULL DEFAULT 0 CHECK (token_balance >= 0),
+    tokens_used bigint NOT NULL DEFAULT 0 CHECK (tokens_used >= 0),
+    subscription_tier text,
     sessions_valid_after bigint NOT NULL,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL
@@ -26,6 +35,9 @@ CREATE TABLE users (
 -- Whose sessions were ended and when, in that order: what a node reads so that no failover of Redis brings one back. In it are
 -- the few for whom that ever happened.
 CREATE INDEX users_by_ending ON users (sessions_valid_after, id) WHERE sessions_valid_after > created_at;
+
+-- Who has a second factor: what is read when the secrets are sealed anew.
+CREATE INDEX users_with_totp ON users (number) WHERE totp IS NOT NULL;
 
 -- Users who are gone, for as long as a session of theirs could come back.
 CREATE TABLE deleted_users (

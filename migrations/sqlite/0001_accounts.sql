@@ -14,6 +14,15 @@ CREATE TABLE users (
     disabled             INTEGER NOT NULL,
     superuser            INTEGER NOT NULL,
     roles                TEXT    NOT NULL,
+    -- The second factor, where it is on: its sealed secret, the last time step that was used, and the hashes of the recovery
+    -- codes that were not, as a JSON object by their ids. In the row and not in a table of their own, so that no change of
+    -- the factor leaves another's codes behind.
+    totp                 BLOB,
+    totp_step            INTEGER,
+    recovery_codes       TEXT,
+    token_balance        INTEGER NOT NULL DEFAULT 0 CHECK (token_balance >= 0),
+    tokens_used          INTEGER NOT NULL DEFAULT 0 CHECK (tokens_used >= 0),
+    subscription_tier    TEXT,
     sessions_valid_after INTEGER NOT NULL,
     created_at           INTEGER NOT NULL,
     updated_at           INTEGER NOT NULL
@@ -22,6 +31,9 @@ CREATE TABLE users (
 -- Whose sessions were ended and when, in that order: what a node reads so that no failover of Redis brings one back. In it are
 -- the few for whom that ever happened.
 CREATE INDEX users_by_ending ON users (sessions_valid_after, id) WHERE sessions_valid_after > created_at;
+
+-- Who has a second factor: what is read when the secrets are sealed anew.
+CREATE INDEX users_with_totp ON users (number) WHERE totp IS NOT NULL;
 
 -- Users who are gone, for as long as a session of theirs could come back.
 CREATE TABLE deleted_users (

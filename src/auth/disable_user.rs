@@ -4,11 +4,16 @@ use super::Failure;
 use super::sign_out::sign_out_for_good;
 use crate::app::App;
 use crate::id::UserId;
-use crate::store::accounts::User;
+use crate::store::accounts::{Changed, Changes, User};
 
 /// Disables or enables a user. The row goes first: should ending the sessions fail, doing it again ends them.
 pub async fn set_disabled(app: &App, user: UserId, disabled: bool) -> Result<User, Failure> {
-    let user = app.accounts.set_disabled(user, disabled, app.now()).await?.ok_or(Failure::Absent)?;
+    let changes = Changes { disabled: Some(disabled), ..Changes::default() };
+    let user = match app.accounts.change_user(user, &changes, app.now()).await? {
+        Changed::Changed(user) => *user,
+        Changed::EmailTaken => return Err(Failure::EmailTaken),
+        Changed::Absent => return Err(Failure::Absent),
+    };
     if disabled {
         sign_out_for_good(app, user.id, user.sessions_valid_after).await?;
     }

@@ -4,12 +4,16 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use serde_json::Value;
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::*;
 use crate::chance::Chance;
 use crate::id::{ApiKeyId, ProjectId, UserId};
-use crate::store::accounts::{ApiKey, Created, Find, NewUser, PasswordHash, User};
+use crate::store::accounts::{
+    ApiKey, Billed, Billing, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
+    RecoveryCode, SealedTotp, User,
+};
 use crate::store::{self, Accounts, Ephemeral};
 use crate::time::Timestamp;
 
@@ -38,6 +42,8 @@ fn made(new: &NewUser, number: i64) -> User {
         disabled: new.disabled,
         superuser: new.superuser,
         roles: new.roles.clone(),
+        totp: None,
+        billing: Billing::default(),
         sessions_valid_after: NOW,
         created_at: new.created_at,
         updated_at: NOW,
@@ -88,16 +94,60 @@ impl Accounts for Cardboard {
         let count = all.len() as u64;
         Ok((all.into_iter().skip(skip as usize).take(limit as usize).collect(), count))
     }
+    async fn change_billing(&self, user: UserId, change: &BillingChange, _: Timestamp) -> store::Result<Billed> {
+        let users = &mut self.0.lock().unwrap().users;
+        let Some(row) = users.iter_mut().find(|row| row.id == user) else { return Ok(Billed::Absent) };
+        row.billing.token_balance += change.token_balance;
+        row.billing.tokens_used += change.tokens_used;
+        if let Some(tier) = &change.subscription_tier {
+            row.billing.subscription_tier.clone_from(tier);
+        }
+        Ok(Billed::Billed(Box::new(row.clone())))
+    }
     async fn check(&self) -> store::Result<()> {
         Ok(())
     }
     async fn rehash(&self, _: UserId, _: &PasswordHash, _: &PasswordHash) -> store::Result<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn set_password(&self, _: UserId, _: &PasswordHash, _: Timestamp) -> store::Result<Option<User>> {
+    async fn users_page(&self, _: u64, _: u32) -> store::Result<Vec<User>> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn set_disabled(&self, _: UserId, _: bool, _: Timestamp) -> store::Result<Option<User>> {
+    async fn change_user(&self, _: UserId, _: &Changes, _: Timestamp) -> store::Result<Changed> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn confirm_email(&self, _: UserId, _: &str, _: Timestamp) -> store::Result<Confirmed> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn enable_totp(
+        &self,
+        _: UserId,
+        _: &SealedTotp,
+        _: i64,
+        _: &[RecoveryCode],
+        _: Timestamp,
+    ) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn disable_totp(&self, _: UserId, _: Timestamp) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn spend_totp_step(&self, _: UserId, _: i64) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn recovery_codes(&self, _: UserId) -> store::Result<Vec<RecoveryCode>> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn spend_recovery_code(&self, _: UserId, _: Uuid) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn sealed_totps(&self, _: i64, _: u32) -> store::Result<Vec<(i64, UserId, SealedTotp)>> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn reseal_totp(&self, _: UserId, _: &SealedTotp, _: &SealedTotp) -> store::Result<bool> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn create_project(&self, _: UserId, _: ProjectId, _: &str, _: Timestamp) -> store::Result<bool> {
         unreachable!("{NOT_CALLED}")
     }
     async fn end_sign_ins(&self, _: UserId, _: Timestamp) -> store::Result<Option<User>> {

@@ -5,10 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
 use super::metrics::Metrics;
 use crate::id::{ApiKeyId, ProjectId, SessionId, UserId};
-use crate::store::accounts::{ApiKey, Created, Find, NewUser, PasswordHash, User};
+use crate::store::accounts::{
+    ApiKey, Billed, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash, RecoveryCode,
+    SealedTotp, User,
+};
 use crate::store::ephemeral::{
     Allowance, Claim, Cursor, Ended, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation, SealedRing,
     Session, Swap, Which,
@@ -58,12 +62,22 @@ metered! { Accounts, "accounts", OfAccounts:
     import_users(users: &[NewUser]) -> Vec<Created>;
     user(by: Find<'_>) -> Option<User>;
     users(after: i64, limit: u32) -> Vec<User>;
+    users_page(skip: u64, limit: u32) -> Vec<User>;
     rehash(user: UserId, old: &PasswordHash, new: &PasswordHash) -> bool;
-    set_password(user: UserId, hash: &PasswordHash, now: Timestamp) -> Option<User>;
-    set_disabled(user: UserId, disabled: bool, now: Timestamp) -> Option<User>;
+    change_user(user: UserId, changes: &Changes, now: Timestamp) -> Changed;
+    confirm_email(user: UserId, email: &str, now: Timestamp) -> Confirmed;
     end_sign_ins(user: UserId, now: Timestamp) -> Option<User>;
     delete_user(user: UserId, now: Timestamp, forget: Timestamp) -> bool;
     ended_since(since: Timestamp, after: Option<UserId>, limit: u32) -> Vec<(UserId, Timestamp)>;
+    enable_totp(user: UserId, secret: &SealedTotp, step: i64, recovery: &[RecoveryCode], now: Timestamp) -> bool;
+    disable_totp(user: UserId, now: Timestamp) -> bool;
+    spend_totp_step(user: UserId, step: i64) -> bool;
+    recovery_codes(user: UserId) -> Vec<RecoveryCode>;
+    spend_recovery_code(user: UserId, code: Uuid) -> bool;
+    sealed_totps(after: i64, limit: u32) -> Vec<(i64, UserId, SealedTotp)>;
+    reseal_totp(user: UserId, old: &SealedTotp, new: &SealedTotp) -> bool;
+    change_billing(user: UserId, change: &BillingChange, now: Timestamp) -> Billed;
+    create_project(user: UserId, project: ProjectId, name: &str, now: Timestamp) -> bool;
     projects(user: UserId) -> Vec<(ProjectId, String)>;
     create_api_key(key: &ApiKey) -> bool;
     api_key(prefix: &str) -> Option<(ApiKey, User)>;

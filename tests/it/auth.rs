@@ -20,7 +20,7 @@ use signet::auth::sign_out::sign_out;
 use signet::auth::verify::{Demand, Reason, access_token, verify};
 use signet::config::{Config, WhenStale};
 use signet::start::{self, Stores};
-use signet::store::accounts::{Find, PasswordHash, User};
+use signet::store::accounts::{Changes, Find, PasswordHash, User};
 use signet::store::ephemeral::Which;
 use signet::time::{Clock, Timestamp};
 
@@ -67,7 +67,8 @@ impl Node {
     /// What disabling the user on another node does to the stores.
     async fn disable_elsewhere(&self) {
         let now = self.app.now();
-        self.app.accounts.set_disabled(self.user.id, true, now).await.unwrap();
+        let disabled = Changes { disabled: Some(true), ..Changes::default() };
+        self.app.accounts.change_user(self.user.id, &disabled, now).await.unwrap();
         let until = now + self.app.node.remember();
         self.app.ephemeral.end_sessions(self.user.id, Which::All, None, until, now).await.unwrap();
     }
@@ -158,7 +159,8 @@ async fn what_the_row_ended_is_over_though_the_sessions_are_there() {
     recall(&node.app).await.unwrap();
     let (old, spare) = (signed_in(&node).await, signed_in(&node).await);
     let now = node.clock.now();
-    node.app.accounts.set_password(node.user.id, &PasswordHash("new".to_owned()), now).await.unwrap();
+    let password = Changes { password_hash: Some(PasswordHash("new".to_owned())), ..Changes::default() };
+    node.app.accounts.change_user(node.user.id, &password, now).await.unwrap();
     // At the very moment of the change, and refreshed by a node that has not read the row yet.
     let new = signed_in(&node).await;
     node.later(SECOND);

@@ -1,7 +1,7 @@
 //! The role of what lasts: users, their projects and their API keys, and nothing else.
 //!
 //! E-mail addresses and usernames arrive in their canonical form; the store only holds that they are unique. Password
-//! hashes are text it does not read. Knows nothing of sessions or tokens.
+//! hashes are text it does not read, and sealed secrets bytes it cannot open. Knows nothing of sessions or tokens.
 
 pub mod postgres;
 pub mod sqlite;
@@ -38,6 +38,10 @@ pub struct User {
     pub superuser: bool,
     /// What else the user may do.
     pub roles: Vec<String>,
+    /// The sealed secret of the second factor, where it is on.
+    pub totp: Option<SealedTotp>,
+    /// What the user has to spend and has spent.
+    pub billing: Billing,
     /// Sessions from sign-ins that read an earlier value are not valid. Rises with each change that ends all sessions,
     /// by at least a millisecond, and never sinks.
     pub sessions_valid_after: Timestamp,
@@ -55,6 +59,27 @@ impl std::fmt::Debug for PasswordHash {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("PasswordHash(…)")
     }
+}
+
+/// A sealed TOTP secret; its Debug form shows nothing of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedTotp(pub Vec<u8>);
+
+impl std::fmt::Debug for SealedTotp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedTotp(…)")
+    }
+}
+
+/// What a user has to spend and has spent; neither is ever below zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Billing {
+    /// What is left.
+    pub token_balance: i64,
+    /// What was used.
+    pub tokens_used: i64,
+    /// What the user subscribes to.
+    pub subscription_tier: Option<String>,
 }
 
 /// A user to be made.
@@ -95,6 +120,78 @@ pub enum Created {
     EmailTaken,
     /// Another user has that username.
     UsernameTaken,
+}
+
+/// What to change of a user; `None`: leave it.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// As its owner writes it, or none.
+    pub full_name: Option<Option<String>>,
+    /// Canonical. One that is another than before is unverified, unless `verified` says otherwise.
+    pub email: Option<String>,
+    /// See [`User::verified`].
+    pub verified: Option<bool>,
+    /// See [`User::password_hash`].
+    pub password_hash: Option<PasswordHash>,
+    /// See [`User::disabled`].
+    pub disabled: Option<bool>,
+    /// See [`User::superuser`].
+    pub superuser: Option<bool>,
+    /// See [`User::roles`].
+    pub roles: Option<Vec<String>>,
+}
+
+/// What became of changing a user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Changed {
+    /// The row as it now is.
+    Changed(Box<User>),
+    /// Another user has that e-mail address; nothing was changed.
+    EmailTaken,
+    /// There is no such user.
+    Absent,
+}
+
+/// What became of confirming an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// It is confirmed now.
+    Confirmed,
+    /// It was confirmed before.
+    Already,
+    /// There is no such user, or the address is another by now.
+    Absent,
+}
+
+/// A recovery code of a second factor. The hash is text that the store does not read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryCode {
+    /// Its id, unique among the user's.
+    pub id: Uuid,
+    /// What it is checked against.
+    pub hash: PasswordHash,
+}
+
+/// What to add to a user's [`Billing`].
+#[derive(Clone, Debug, Default)]
+pub struct BillingChange {
+    /// Added to the balance; a debit is negative.
+    pub token_balance: i64,
+    /// Added to what was used.
+    pub tokens_used: i64,
+    /// The new tier, or none; outer `None`: leave it.
+    pub subscription_tier: Option<Option<String>>,
+}
+
+/// What became of a change of billing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Billed {
+    /// The row as it now is.
+    Billed(Box<User>),
+    /// A sum would be below zero, or more than can be kept; nothing was changed.
+    OutOfRange,
+    /// There is no such user.
+    Absent,
 }
 
 /// By what a user is found.
@@ -162,17 +259,21 @@ pub trait Accounts: Send + Sync + 'static {
     /// Users in the order of their numbers: at most `limit`, beginning after number `after`.
     async fn users(&self, after: i64, limit: u32) -> Result<Vec<User>>;
 
+    /// Users in the order of their numbers: `limit` of them after leaving out the first `skip`.
+    async fn users_page(&self, skip: u64, limit: u32) -> Result<Vec<User>>;
+
     /// Replaces a password hash if it still is `old`, and says whether it did: so an upgrade of an old hash at sign-in
     /// never undoes a change of password that came between. No session ends.
     async fn rehash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool>;
 
-    /// Sets a new password and raises [`User::sessions_valid_after`] to `now` or by a millisecond, whichever is more. Gives
-    /// the row as it now is; `None` if there is no such user.
-    async fn set_password(&self, user: UserId, hash: &PasswordHash, now: Timestamp) -> Result<Option<User>>;
+    /// Changes a user, all of it or nothing, in one step. Of any number of concurrent callers that want one address, to change or
+    /// to create, exactly one gets it. Raises [`User::sessions_valid_after`] to `now` or by a millisecond, whichever is more, where
+    /// a password is given or the user is disabled, also if it was before.
+    async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed>;
 
-    /// Disables or enables a user, raising [`User::sessions_valid_after`] when it disables one. Gives the row as it now is;
-    /// `None` if there is no such user.
-    async fn set_disabled(&self, user: UserId, disabled: bool, now: Timestamp) -> Result<Option<User>>;
+    /// Notes that `email` was confirmed, if it still is the user's address. Of any number of concurrent callers exactly one
+    /// gets `Confirmed`.
+    async fn confirm_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<Confirmed>;
 
     /// Raises [`User::sessions_valid_after`] alone. Gives the row as it now is; `None` if there is no such user.
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>>;
@@ -191,6 +292,45 @@ pub trait Accounts: Send + Sync + 'static {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<(UserId, Timestamp)>>;
+
+    /// Turns the second factor on with its recovery codes (in place of any older ones), noting `step` as used. Of any number
+    /// of concurrent callers exactly one gets `true`; `false` if it is on already or the user is gone.
+    async fn enable_totp(
+        &self,
+        user: UserId,
+        secret: &SealedTotp,
+        step: i64,
+        recovery: &[RecoveryCode],
+        now: Timestamp,
+    ) -> Result<bool>;
+
+    /// Turns the second factor off, recovery codes and all; `false` if it was off. Of any number of concurrent callers exactly
+    /// one gets `true`.
+    async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool>;
+
+    /// Uses up a time step: `true` for exactly one of any number of concurrent callers, and for none with the same or an
+    /// earlier step after it. `false` where the second factor is off.
+    async fn spend_totp_step(&self, user: UserId, step: i64) -> Result<bool>;
+
+    /// The recovery codes that are not used up, in the order of their ids.
+    async fn recovery_codes(&self, user: UserId) -> Result<Vec<RecoveryCode>>;
+
+    /// Uses up a recovery code: `true` for exactly one of any number of concurrent callers.
+    async fn spend_recovery_code(&self, user: UserId, code: Uuid) -> Result<bool>;
+
+    /// The users with a second factor in the order of their numbers: at most `limit`, beginning after number `after`. For
+    /// sealing anew when secrets change.
+    async fn sealed_totps(&self, after: i64, limit: u32) -> Result<Vec<(i64, UserId, SealedTotp)>>;
+
+    /// Replaces a sealed secret if it still is `old`, and says whether it did: so sealing anew never brings a factor back that was
+    /// turned off, nor an earlier one.
+    async fn reseal_totp(&self, user: UserId, old: &SealedTotp, new: &SealedTotp) -> Result<bool>;
+
+    /// Adds to what a user has and has used, in one step: no sum ever sinks below zero.
+    async fn change_billing(&self, user: UserId, change: &BillingChange, now: Timestamp) -> Result<Billed>;
+
+    /// Makes a project beside the personal one; `false` if the user is gone.
+    async fn create_project(&self, user: UserId, project: ProjectId, name: &str, now: Timestamp) -> Result<bool>;
 
     /// The user's projects, the personal one first: id and name.
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>>;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use crate::chance::Chance;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Accounts;
-use crate::store::accounts::{ApiKey, Created, Find, NewUser, PasswordHash, User};
+use crate::store::accounts::{ApiKey, Changed, Changes, Created, Find, NewUser, PasswordHash, User};
 use crate::time::Timestamp;
 
 macro_rules! suite {
@@ -166,6 +166,22 @@ async fn made(store: &dyn Accounts, user: &NewUser) -> User {
 
 async fn row(store: &dyn Accounts, id: UserId) -> User {
     store.user(Find::Id(id)).await.unwrap().expect("the user is there")
+}
+
+/// Changes a user who is there, to what nobody else has.
+async fn changed(store: &dyn Accounts, id: UserId, changes: &Changes, now: Timestamp) -> User {
+    match store.change_user(id, changes, now).await.unwrap() {
+        Changed::Changed(user) => *user,
+        not => panic!("{id} was not changed: {not:?}"),
+    }
+}
+
+async fn set_password(store: &dyn Accounts, id: UserId, hash: &PasswordHash, now: Timestamp) -> User {
+    changed(store, id, &Changes { password_hash: Some(hash.clone()), ..Changes::default() }, now).await
+}
+
+async fn set_disabled(store: &dyn Accounts, id: UserId, disabled: bool, now: Timestamp) -> User {
+    changed(store, id, &Changes { disabled: Some(disabled), ..Changes::default() }, now).await
 }
 
 /// Calls `call` for 0, 1, … all at once, each on a task of its own, and gives what they answered in that order.

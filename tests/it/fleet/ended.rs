@@ -5,6 +5,7 @@ use serde_json::Value;
 use signet::id::UserId;
 use signet::store::Accounts;
 use signet::store::accounts::postgres::Postgres;
+use signet::store::accounts::{Changed, Changes};
 use signet::time::Clock;
 
 use super::{Client, Ground, PASSWORD, Pair, SOON, refused, text, until};
@@ -137,7 +138,9 @@ async fn nodes_that_heard_of_nothing_read_the_row() {
     ground.redis.kill();
     let rows = Postgres::new(&ground.postgres.settings(), 1).unwrap();
     let id = UserId::parse(&user).unwrap();
-    rows.set_disabled(id, true, Clock::machine().now()).await.unwrap().expect("she is there");
+    let disabled = Changes { disabled: Some(true), ..Changes::default() };
+    let changed = rows.change_user(id, &disabled, Clock::machine().now()).await.unwrap();
+    assert!(matches!(changed, Changed::Changed(_)), "she is there");
     for node in [&a, &b] {
         assert_eq!(node.verify(&pairs[0].access).await.status, 200, "nobody has heard of anything");
     }

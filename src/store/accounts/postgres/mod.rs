@@ -18,11 +18,15 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
+use uuid::Uuid;
 
 use self::connections::{Answer, Connections, settle};
 use self::rows::NewRow;
 pub use self::schema::migrate;
-use super::{Accounts, ApiKey, Created, Find, NewUser, PasswordHash, User, place};
+use super::{
+    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
+    RecoveryCode, SealedTotp, User, place,
+};
 use crate::config;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
@@ -46,6 +50,11 @@ impl Postgres {
     /// not there).
     pub fn new(settings: &config::Postgres, connections: usize) -> Result<Self> {
         Ok(Self { connections: Connections::new(settings, connections)? })
+    }
+
+    /// Asks for a change, and says whether there was anything to change.
+    async fn did(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Answer<bool> {
+        Ok(!self.connections.ask(sql, values).await?.is_empty())
     }
 
     async fn import(&self, connection: &mut Object, users: &[NewUser]) -> Answer<Vec<Created>> {
@@ -79,6 +88,14 @@ impl Postgres {
             within.query(&statement, &row.values()).await
         };
         rows::created(&self.connections.answer(deadline, asked).await?, user)
+    }
+}
+
+/// Whether something was made that belongs to a user or a project: one that is gone breaks a foreign key.
+fn unless_gone(made: Answer<bool>) -> Result<bool> {
+    match made {
+        Err(failure) if failure.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Ok(false),
+        made => Ok(made?),
     }
 }
 
@@ -117,18 +134,47 @@ impl Accounts for Postgres {
         Ok(rows.iter().map(|row| rows::user(row, 0)).collect::<Answer<_>>()?)
     }
 
+    async fn users_page(&self, skip: u64, limit: u32) -> Result<Vec<User>> {
+        let skip = i64::try_from(skip).unwrap_or(i64::MAX);
+        let rows = self.connections.ask(statements::USERS_PAGE, &[&skip, &i64::from(limit)]).await?;
+        Ok(rows.iter().map(|row| rows::user(row, 0)).collect::<Answer<_>>()?)
+    }
+
     async fn rehash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool> {
-        Ok(!self.connections.ask(statements::REHASH, &[&user.0, &old.0, &new.0]).await?.is_empty())
+        Ok(self.did(statements::REHASH, &[&user.0, &old.0, &new.0]).await?)
     }
 
-    async fn set_password(&self, user: UserId, hash: &PasswordHash, now: Timestamp) -> Result<Option<User>> {
-        let rows = self.connections.ask(statements::SET_PASSWORD, &[&user.0, &hash.0, &now.millis()]).await?;
-        rows::user_if_any(&rows)
+    async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
+        let hash = changes.password_hash.as_ref().map(|hash| &hash.0);
+        let values: [&(dyn ToSql + Sync); 10] = [
+            &user.0,
+            &changes.full_name.is_some(),
+            &changes.full_name.as_ref().and_then(Option::as_ref),
+            &changes.email,
+            &changes.verified,
+            &hash,
+            &changes.disabled,
+            &changes.superuser,
+            &changes.roles,
+            &now.millis(),
+        ];
+        match self.connections.ask(statements::CHANGE_USER, &values).await {
+            Ok(rows) => Ok(rows::changed(&rows)?),
+            Err(failure) if failure.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(Changed::EmailTaken),
+            Err(failure) => Err(failure.into()),
+        }
     }
 
-    async fn set_disabled(&self, user: UserId, disabled: bool, now: Timestamp) -> Result<Option<User>> {
-        let rows = self.connections.ask(statements::SET_DISABLED, &[&user.0, &disabled, &now.millis()]).await?;
-        rows::user_if_any(&rows)
+    async fn confirm_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<Confirmed> {
+        if email.contains('\0') {
+            return Ok(Confirmed::Absent);
+        }
+        let rows = self.connections.ask(statements::CONFIRM_EMAIL, &[&user.0, &email, &now.millis()]).await?;
+        Ok(match rows.first().map(rows::confirmed).transpose()? {
+            None => Confirmed::Absent,
+            Some(true) => Confirmed::Already,
+            Some(false) => Confirmed::Confirmed,
+        })
     }
 
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>> {
@@ -138,7 +184,7 @@ impl Accounts for Postgres {
 
     async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool> {
         let values: [&(dyn ToSql + Sync); 3] = [&user.0, &now.millis(), &forget.millis()];
-        Ok(!self.connections.ask(statements::DELETE_USER, &values).await?.is_empty())
+        Ok(self.did(statements::DELETE_USER, &values).await?)
     }
 
     async fn ended_since(
@@ -153,6 +199,62 @@ impl Accounts for Postgres {
         Ok(rows.iter().map(rows::ending).collect::<Answer<_>>()?)
     }
 
+    async fn enable_totp(
+        &self,
+        user: UserId,
+        secret: &SealedTotp,
+        step: i64,
+        recovery: &[RecoveryCode],
+        now: Timestamp,
+    ) -> Result<bool> {
+        let (ids, hashes): (Vec<_>, Vec<_>) = recovery.iter().map(|code| (code.id, code.hash.0.as_str())).unzip();
+        let values: [&(dyn ToSql + Sync); 6] = [&user.0, &secret.0, &step, &ids, &hashes, &now.millis()];
+        Ok(self.did(statements::ENABLE_TOTP, &values).await?)
+    }
+
+    async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool> {
+        Ok(self.did(statements::DISABLE_TOTP, &[&user.0, &now.millis()]).await?)
+    }
+
+    async fn spend_totp_step(&self, user: UserId, step: i64) -> Result<bool> {
+        Ok(self.did(statements::SPEND_TOTP_STEP, &[&user.0, &step]).await?)
+    }
+
+    async fn recovery_codes(&self, user: UserId) -> Result<Vec<RecoveryCode>> {
+        let rows = self.connections.ask(statements::RECOVERY_CODES, &[&user.0]).await?;
+        Ok(rows.iter().map(rows::recovery_code).collect::<Answer<_>>()?)
+    }
+
+    async fn spend_recovery_code(&self, user: UserId, code: Uuid) -> Result<bool> {
+        Ok(self.did(statements::SPEND_RECOVERY_CODE, &[&user.0, &code]).await?)
+    }
+
+    async fn sealed_totps(&self, after: i64, limit: u32) -> Result<Vec<(i64, UserId, SealedTotp)>> {
+        let rows = self.connections.ask(statements::SEALED_TOTPS, &[&after, &i64::from(limit)]).await?;
+        Ok(rows.iter().map(rows::sealed_totp).collect::<Answer<_>>()?)
+    }
+
+    async fn reseal_totp(&self, user: UserId, old: &SealedTotp, new: &SealedTotp) -> Result<bool> {
+        Ok(self.did(statements::RESEAL_TOTP, &[&user.0, &old.0, &new.0]).await?)
+    }
+
+    async fn change_billing(&self, user: UserId, change: &BillingChange, now: Timestamp) -> Result<Billed> {
+        let values: [&(dyn ToSql + Sync); 6] = [
+            &user.0,
+            &change.token_balance,
+            &change.tokens_used,
+            &change.subscription_tier.is_some(),
+            &change.subscription_tier.as_ref().and_then(Option::as_ref),
+            &now.millis(),
+        ];
+        Ok(rows::billed(&self.connections.ask(statements::CHANGE_BILLING, &values).await?)?)
+    }
+
+    async fn create_project(&self, user: UserId, project: ProjectId, name: &str, now: Timestamp) -> Result<bool> {
+        let values: [&(dyn ToSql + Sync); 4] = [&project.0, &user.0, &name, &now.millis()];
+        unless_gone(self.did(statements::CREATE_PROJECT, &values).await)
+    }
+
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>> {
         let rows = self.connections.ask(statements::PROJECTS, &[&user.0]).await?;
         Ok(rows.iter().map(rows::project).collect::<Answer<_>>()?)
@@ -162,31 +264,21 @@ impl Accounts for Postgres {
         let [last_used_at, expires_at, deactivated_at] =
             [key.last_used_at, key.expires_at, key.deactivated_at].map(|moment| moment.map(Timestamp::millis));
         let [created_at, updated_at] = [key.created_at, key.updated_at].map(Timestamp::millis);
-        let kept = self
-            .connections
-            .ask(
-                statements::CREATE_API_KEY,
-                &[
-                    &key.id.0,
-                    &key.project.0,
-                    &key.user.0,
-                    &key.prefix,
-                    &key.digest.as_slice(),
-                    &key.name,
-                    &key.scopes,
-                    &last_used_at,
-                    &expires_at,
-                    &deactivated_at,
-                    &created_at,
-                    &updated_at,
-                ],
-            )
-            .await;
-        match kept {
-            Ok(rows) => Ok(!rows.is_empty()),
-            Err(failure) if failure.code() == Some(&SqlState::FOREIGN_KEY_VIOLATION) => Ok(false),
-            Err(failure) => Err(failure.into()),
-        }
+        let values: [&(dyn ToSql + Sync); 12] = [
+            &key.id.0,
+            &key.project.0,
+            &key.user.0,
+            &key.prefix,
+            &key.digest.as_slice(),
+            &key.name,
+            &key.scopes,
+            &last_used_at,
+            &expires_at,
+            &deactivated_at,
+            &created_at,
+            &updated_at,
+        ];
+        unless_gone(self.did(statements::CREATE_API_KEY, &values).await)
     }
 
     async fn api_key(&self, prefix: &str) -> Result<Option<(ApiKey, User)>> {

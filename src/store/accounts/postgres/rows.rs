@@ -7,11 +7,13 @@ use uuid::Uuid;
 use super::connections::{Answer, Failure};
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
-use crate::store::accounts::{ApiKey, Created, NewUser, PasswordHash, User};
+use crate::store::accounts::{
+    ApiKey, Billed, Billing, Changed, Created, NewUser, PasswordHash, RecoveryCode, SealedTotp, User,
+};
 use crate::time::Timestamp;
 
 /// How many columns a user has in the statements.
-const USER_WIDTH: usize = 13;
+const USER_WIDTH: usize = 17;
 
 /// How many columns an API key has in the statements.
 pub(super) const API_KEY_WIDTH: usize = 12;
@@ -82,10 +84,51 @@ pub(super) fn user(row: &Row, from: usize) -> Answer<User> {
         disabled: read(row, from + 7)?,
         superuser: read(row, from + 8)?,
         roles: read(row, from + 9)?,
+        totp: read::<Option<Vec<u8>>>(row, from + 13)?.map(SealedTotp),
+        billing: Billing {
+            token_balance: read(row, from + 14)?,
+            tokens_used: read(row, from + 15)?,
+            subscription_tier: read(row, from + 16)?,
+        },
         sessions_valid_after: Timestamp::from_millis(read(row, from + 10)?),
         created_at: Timestamp::from_millis(read(row, from + 11)?),
         updated_at: Timestamp::from_millis(read(row, from + 12)?),
     })
+}
+
+/// What came of changing a user.
+pub(super) fn changed(rows: &[Row]) -> Answer<Changed> {
+    let Some(row) = rows.first() else { return Err(Failure::Unreadable("no row where one always is".to_owned())) };
+    Ok(if read::<Option<Uuid>>(row, 0)?.is_some() {
+        Changed::Changed(Box::new(user(row, 0)?))
+    } else if read(row, USER_WIDTH)? {
+        Changed::EmailTaken
+    } else {
+        Changed::Absent
+    })
+}
+
+/// What came of a change of billing: no row where there is no user, and an empty one where the user stayed as it was.
+pub(super) fn billed(rows: &[Row]) -> Answer<Billed> {
+    Ok(match rows.first() {
+        None => Billed::Absent,
+        Some(row) if read::<Option<Uuid>>(row, 0)?.is_none() => Billed::OutOfRange,
+        Some(row) => Billed::Billed(Box::new(user(row, 0)?)),
+    })
+}
+
+/// Whether a row of the confirmation says that the address was confirmed before.
+pub(super) fn confirmed(row: &Row) -> Answer<bool> {
+    read(row, 0)
+}
+
+pub(super) fn recovery_code(row: &Row) -> Answer<RecoveryCode> {
+    Ok(RecoveryCode { id: read(row, 0)?, hash: PasswordHash(read(row, 1)?) })
+}
+
+/// Number and id of a user with a second factor, and its sealed secret.
+pub(super) fn sealed_totp(row: &Row) -> Answer<(i64, UserId, SealedTotp)> {
+    Ok((read(row, 0)?, UserId(read(row, 1)?), SealedTotp(read(row, 2)?)))
 }
 
 pub(super) fn project(row: &Row) -> Answer<(ProjectId, String)> {

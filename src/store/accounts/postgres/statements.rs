@@ -3,7 +3,7 @@
 macro_rules! user {
     () => {
         "u.id, u.number, u.email, u.username, u.full_name, u.password_hash, u.verified, u.disabled, u.superuser, u.roles, \
-         u.sessions_valid_after, u.created_at, u.updated_at"
+         u.sessions_valid_after, u.created_at, u.updated_at, u.totp, u.token_balance, u.tokens_used, u.subscription_tier"
     };
 }
 
@@ -44,23 +44,42 @@ pub(super) const USER_BY_EMAIL: &str = concat!("SELECT ", user!(), " FROM users 
 pub(super) const USER_BY_USERNAME_KEY: &str = concat!("SELECT ", user!(), " FROM users u WHERE u.username_key = $1");
 pub(super) const USERS: &str =
     concat!("SELECT ", user!(), " FROM users u WHERE u.number > $1 ORDER BY u.number LIMIT $2");
+pub(super) const USERS_PAGE: &str = concat!("SELECT ", user!(), " FROM users u ORDER BY u.number OFFSET $1 LIMIT $2");
 
 pub(super) const REHASH: &str =
     "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2 RETURNING true";
 
-pub(super) const SET_PASSWORD: &str = concat!(
-    "UPDATE users u SET password_hash = $2, updated_at = $3,
-        sessions_valid_after = GREATEST(u.sessions_valid_after + 1, $3)
-     WHERE u.id = $1 RETURNING ",
-    user!()
+/// Looking first tells who has the address without an error in the server's log, and without two that want each other's waiting for
+/// each other; the unique index decides.
+pub(super) const CHANGE_USER: &str = concat!(
+    "WITH taken AS (
+        SELECT FROM users WHERE email = $4 AND id <> $1 AND EXISTS (SELECT FROM users WHERE id = $1)
+    ), changed AS (
+        UPDATE users u SET full_name = CASE WHEN $2::bool THEN $3::text ELSE u.full_name END,
+            email = COALESCE($4::text, u.email),
+            verified = COALESCE($5::bool, u.verified AND u.email = COALESCE($4, u.email)),
+            password_hash = COALESCE($6::text, u.password_hash),
+            disabled = COALESCE($7::bool, u.disabled),
+            superuser = COALESCE($8::bool, u.superuser),
+            roles = COALESCE($9::text[], u.roles),
+            sessions_valid_after = CASE WHEN $6 IS NOT NULL OR $7
+                THEN GREATEST(u.sessions_valid_after + 1, $10) ELSE u.sessions_valid_after END,
+            updated_at = $10::bigint
+        WHERE u.id = $1::uuid AND NOT EXISTS (SELECT FROM taken)
+        RETURNING u.*
+    )
+    SELECT ",
+    user!(),
+    ", EXISTS (SELECT FROM taken) FROM (SELECT) AS one LEFT JOIN changed u ON true"
 );
 
-pub(super) const SET_DISABLED: &str = concat!(
-    "UPDATE users u SET disabled = $2, updated_at = $3,
-        sessions_valid_after = CASE WHEN $2 THEN GREATEST(u.sessions_valid_after + 1, $3) ELSE u.sessions_valid_after END
-     WHERE u.id = $1 RETURNING ",
-    user!()
-);
+/// The lock makes whoever comes second look at the row that the first has left.
+pub(super) const CONFIRM_EMAIL: &str = "WITH found AS (
+        SELECT id, verified FROM users WHERE id = $1 AND email = $2 FOR NO KEY UPDATE
+    ), confirmed AS (
+        UPDATE users u SET verified = true, updated_at = $3 FROM found WHERE u.id = found.id AND NOT found.verified
+    )
+    SELECT verified FROM found";
 
 pub(super) const END_SIGN_INS: &str = concat!(
     "UPDATE users u SET updated_at = $2, sessions_valid_after = GREATEST(u.sessions_valid_after + 1, $2)
@@ -95,10 +114,53 @@ pub(super) const ENDED_SINCE: &str = "SELECT ended.id, ended.moment FROM (
         (SELECT id, deleted_at FROM deleted_users WHERE (deleted_at, id) > ($1, $2) ORDER BY deleted_at, id LIMIT $3)
     ) ended ORDER BY ended.moment, ended.id LIMIT $3";
 
+pub(super) const ENABLE_TOTP: &str = "UPDATE users SET totp = $2, totp_step = $3,
+        recovery_codes = jsonb_object($4::uuid[]::text[], $5::text[]), updated_at = $6
+     WHERE id = $1 AND totp IS NULL RETURNING true";
+
+pub(super) const DISABLE_TOTP: &str =
+    "UPDATE users SET totp = NULL, totp_step = NULL, recovery_codes = NULL, updated_at = $2
+     WHERE id = $1 AND totp IS NOT NULL RETURNING true";
+
+pub(super) const SPEND_TOTP_STEP: &str =
+    "UPDATE users SET totp_step = $2 WHERE id = $1 AND totp IS NOT NULL AND totp_step < $2 RETURNING true";
+
+pub(super) const RECOVERY_CODES: &str = "SELECT code.key::uuid AS id, code.value AS hash
+     FROM users, jsonb_each_text(users.recovery_codes) AS code WHERE users.id = $1 ORDER BY 1";
+
+pub(super) const SPEND_RECOVERY_CODE: &str = "UPDATE users SET recovery_codes = recovery_codes - $2::uuid::text
+     WHERE id = $1 AND recovery_codes ? $2::uuid::text RETURNING true";
+
+pub(super) const SEALED_TOTPS: &str =
+    "SELECT number, id, totp FROM users WHERE totp IS NOT NULL AND number > $1 ORDER BY number LIMIT $2";
+
+pub(super) const RESEAL_TOTP: &str = "UPDATE users SET totp = $3 WHERE id = $1 AND totp = $2 RETURNING true";
+
+/// The sums are those of the locked row. They are looked at before they are kept: a constraint that refuses one would write
+/// the whole row into the server's log.
+pub(super) const CHANGE_BILLING: &str = concat!(
+    "WITH found AS (
+        SELECT id, token_balance::numeric + $2::bigint AS balance, tokens_used::numeric + $3::bigint AS used
+        FROM users WHERE id = $1 FOR NO KEY UPDATE
+    ), billed AS (
+        UPDATE users u SET token_balance = found.balance::bigint, tokens_used = found.used::bigint,
+            subscription_tier = CASE WHEN $4::bool THEN $5::text ELSE u.subscription_tier END, updated_at = $6
+        FROM found
+        WHERE u.id = found.id AND LEAST(found.balance, found.used) >= 0
+            AND GREATEST(found.balance, found.used) <= 9223372036854775807
+        RETURNING u.*
+    )
+    SELECT ",
+    user!(),
+    " FROM found LEFT JOIN billed u ON true"
+);
+
+pub(super) const CREATE_PROJECT: &str =
+    "INSERT INTO projects (id, user_id, name, personal, created_at) VALUES ($1, $2, $3, false, $4) RETURNING true";
+
 pub(super) const PROJECTS: &str =
     "SELECT id, name FROM projects WHERE user_id = $1 ORDER BY personal DESC, created_at, id";
 
-/// A user or project that is gone breaks a foreign key.
 pub(super) const CREATE_API_KEY: &str =
     "INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, last_used_at, expires_at,
                            deactivated_at, created_at, updated_at)

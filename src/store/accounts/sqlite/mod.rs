@@ -1,14 +1,19 @@
 //! [`Accounts`] in the embedded store. Holds what the role promises, in SQL; knows nothing of the file.
 
 mod api_keys;
+mod totp;
 mod users;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use uuid::Uuid;
 
-use super::{Accounts, ApiKey, Created, Find, NewUser, PasswordHash, User, place};
+use super::{
+    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
+    RecoveryCode, SealedTotp, User, place,
+};
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
 use crate::store::sqlite::{Engine, PATIENCE};
@@ -63,18 +68,24 @@ impl Accounts for SqliteAccounts {
         self.engine.read(move |tx| users::page(tx, after, limit)).await
     }
 
+    async fn users_page(&self, skip: u64, limit: u32) -> Result<Vec<User>> {
+        let skip = i64::try_from(skip).unwrap_or(i64::MAX);
+        self.engine.read(move |tx| users::page_from(tx, skip, limit)).await
+    }
+
     async fn rehash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool> {
         let (old, new) = (old.clone(), new.clone());
         self.engine.write(move |tx| users::rehash(tx, user, &old, &new)).await
     }
 
-    async fn set_password(&self, user: UserId, hash: &PasswordHash, now: Timestamp) -> Result<Option<User>> {
-        let hash = hash.clone();
-        self.engine.write(move |tx| users::set_password(tx, user, &hash, now)).await
+    async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
+        let changes = changes.clone();
+        self.engine.write(move |tx| users::change(tx, user, &changes, now)).await
     }
 
-    async fn set_disabled(&self, user: UserId, disabled: bool, now: Timestamp) -> Result<Option<User>> {
-        self.engine.write(move |tx| users::set_disabled(tx, user, disabled, now)).await
+    async fn confirm_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<Confirmed> {
+        let email = email.to_owned();
+        self.engine.write(move |tx| users::confirm_email(tx, user, &email, now)).await
     }
 
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>> {
@@ -93,6 +104,53 @@ impl Accounts for SqliteAccounts {
     ) -> Result<Vec<(UserId, Timestamp)>> {
         let place = place(since, after);
         self.engine.read(move |tx| users::ended_since(tx, place, limit)).await
+    }
+
+    async fn enable_totp(
+        &self,
+        user: UserId,
+        secret: &SealedTotp,
+        step: i64,
+        recovery: &[RecoveryCode],
+        now: Timestamp,
+    ) -> Result<bool> {
+        let (secret, recovery) = (secret.clone(), recovery.to_vec());
+        self.engine.write(move |tx| totp::enable(tx, user, &secret, step, &recovery, now)).await
+    }
+
+    async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool> {
+        self.engine.write(move |tx| totp::disable(tx, user, now)).await
+    }
+
+    async fn spend_totp_step(&self, user: UserId, step: i64) -> Result<bool> {
+        self.engine.write(move |tx| totp::spend_step(tx, user, step)).await
+    }
+
+    async fn recovery_codes(&self, user: UserId) -> Result<Vec<RecoveryCode>> {
+        self.engine.read(move |tx| totp::recovery_codes(tx, user)).await
+    }
+
+    async fn spend_recovery_code(&self, user: UserId, code: Uuid) -> Result<bool> {
+        self.engine.write(move |tx| totp::spend_recovery_code(tx, user, code)).await
+    }
+
+    async fn sealed_totps(&self, after: i64, limit: u32) -> Result<Vec<(i64, UserId, SealedTotp)>> {
+        self.engine.read(move |tx| totp::sealed(tx, after, limit)).await
+    }
+
+    async fn reseal_totp(&self, user: UserId, old: &SealedTotp, new: &SealedTotp) -> Result<bool> {
+        let (old, new) = (old.clone(), new.clone());
+        self.engine.write(move |tx| totp::reseal(tx, user, &old, &new)).await
+    }
+
+    async fn change_billing(&self, user: UserId, change: &BillingChange, now: Timestamp) -> Result<Billed> {
+        let change = change.clone();
+        self.engine.write(move |tx| users::change_billing(tx, user, &change, now)).await
+    }
+
+    async fn create_project(&self, user: UserId, project: ProjectId, name: &str, now: Timestamp) -> Result<bool> {
+        let name = name.to_owned();
+        self.engine.write(move |tx| users::create_project(tx, user, project, &name, now)).await
     }
 
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{at, hash, made, nobody, row, somebody, together};
+use super::{at, hash, made, nobody, row, set_disabled, set_password, somebody, together};
 use crate::id::UserId;
 use crate::store::Accounts;
 use crate::store::accounts::NewUser;
@@ -38,7 +38,7 @@ pub(super) async fn who_was_never_ended_is_not_told(store: Arc<dyn Accounts>) {
     let ada = made(&*store, &somebody("ada")).await;
     made(&*store, &NewUser { disabled: true, ..somebody("eve") }).await;
     store.rehash(ada.id, &hash("ada"), &hash("new")).await.unwrap();
-    store.set_disabled(ada.id, false, at(1)).await.unwrap();
+    set_disabled(&*store, ada.id, false, at(1)).await;
     assert!(!store.delete_user(nobody(), at(1), LONG_AGO).await.unwrap());
     assert_eq!(since(&*store, LONG_AGO).await, []);
 }
@@ -48,8 +48,8 @@ pub(super) async fn whatever_ends_sign_ins_is_told(store: Arc<dyn Accounts>) {
     for user in [&ada, &bob, &eve] {
         made(&*store, user).await;
     }
-    store.set_disabled(eve.id, true, at(30)).await.unwrap();
-    store.set_password(ada.id, &hash("new"), at(10)).await.unwrap();
+    set_disabled(&*store, eve.id, true, at(30)).await;
+    set_password(&*store, ada.id, &hash("new"), at(10)).await;
     store.end_sign_ins(bob.id, at(20)).await.unwrap();
     let expected = [(ada.id, at(10)), (bob.id, at(20)), (eve.id, at(30))];
     assert_eq!(since(&*store, LONG_AGO).await, expected, "the oldest first");
@@ -58,7 +58,7 @@ pub(super) async fn whatever_ends_sign_ins_is_told(store: Arc<dyn Accounts>) {
     assert_eq!(since(&*store, at(31)).await, []);
 
     // Ended again, it is told once, and later.
-    store.set_password(ada.id, &hash("newer"), at(40)).await.unwrap();
+    set_password(&*store, ada.id, &hash("newer"), at(40)).await;
     assert_eq!(since(&*store, LONG_AGO).await, [expected[1], expected[2], (ada.id, at(40))]);
     // The moment is the row's, also where the clock was set back.
     store.end_sign_ins(ada.id, at(-1000)).await.unwrap();
@@ -66,7 +66,7 @@ pub(super) async fn whatever_ends_sign_ins_is_told(store: Arc<dyn Accounts>) {
     assert_eq!(ended, at(41));
     assert_eq!(since(&*store, at(41)).await, [(ada.id, ended)]);
     // Enabling takes nothing back.
-    store.set_disabled(eve.id, false, at(50)).await.unwrap();
+    set_disabled(&*store, eve.id, false, at(50)).await;
     assert_eq!(since(&*store, LONG_AGO).await, [expected[1], expected[2], (ada.id, at(41))]);
 }
 
@@ -75,7 +75,7 @@ pub(super) async fn a_user_who_is_gone_is_told(store: Arc<dyn Accounts>) {
     for user in [&ada, &bob, &eve] {
         made(&*store, user).await;
     }
-    store.set_disabled(ada.id, true, at(10)).await.unwrap();
+    set_disabled(&*store, ada.id, true, at(10)).await;
     delete(&*store, ada.id, at(20)).await;
     delete(&*store, bob.id, at(15)).await;
     // By a clock that is behind: not before what the row had said.

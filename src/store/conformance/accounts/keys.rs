@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{START, at, key, made, no_project, nobody, row, somebody, together};
+use super::{START, at, key, made, no_project, nobody, row, set_disabled, somebody, together};
 use crate::id::ApiKeyId;
 use crate::store::Accounts;
 use crate::store::accounts::{ApiKey, NewUser};
@@ -36,7 +36,7 @@ pub(super) async fn a_key_comes_with_its_owner_as_it_now_is(store: Arc<dyn Accou
     // A key of Ada's in Eve's project acts in Ada's name.
     let key = key(&NewUser { project: eve.project, ..ada.clone() }, "sk_1", START);
     assert!(store.create_api_key(&key).await.unwrap());
-    let disabled = store.set_disabled(ada.id, true, at(10)).await.unwrap().unwrap();
+    let disabled = set_disabled(&*store, ada.id, true, at(10)).await;
     assert!(disabled.disabled);
     assert_eq!(store.api_key("sk_1").await.unwrap(), Some((key, disabled)));
 }

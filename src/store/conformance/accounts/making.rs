@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{START, at, hash, key, made, nobody, row, somebody, together};
 use crate::id::ProjectId;
-use crate::store::accounts::{Created, Find, NewUser, User};
+use crate::store::accounts::{Billing, Created, Find, NewUser, User};
 use crate::store::{Accounts, Error};
 use crate::time::Timestamp;
 
@@ -29,6 +29,8 @@ pub(super) async fn a_user_is_kept_as_it_was_given(store: Arc<dyn Accounts>) {
         disabled: true,
         superuser: true,
         roles: vec!["user".to_owned(), "editor".to_owned()],
+        totp: None,
+        billing: Billing::default(),
         sessions_valid_after: START,
         created_at: START,
         updated_at: START,
