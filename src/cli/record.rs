@@ -39,6 +39,18 @@ pub struct Record {
     /// What else the user may do.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Whether a second factor was on. Its secret is sealed by the Signet that has it, and stays there.
+    #[serde(default)]
+    pub second_factor: bool,
+    /// What the user has to spend.
+    #[serde(default)]
+    pub token_balance: i64,
+    /// What the user has spent.
+    #[serde(default)]
+    pub tokens_used: i64,
+    /// What the user subscribes to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription_tier: Option<String>,
     /// When the user was made; without it, now.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "moment")]
     pub created_at: Option<Timestamp>,
@@ -57,6 +69,10 @@ impl Record {
             disabled: user.disabled,
             superuser: user.superuser,
             roles: user.roles.clone(),
+            second_factor: user.totp.is_some(),
+            token_balance: user.billing.token_balance,
+            tokens_used: user.billing.tokens_used,
+            subscription_tier: user.billing.subscription_tier.clone(),
             created_at: Some(user.created_at),
         }
     }

@@ -11,7 +11,7 @@ use super::arguments::{CreateUser, Users, Who};
 use super::output::{Columns, Output, or_dash, yes};
 use super::{Failure, House, NewAccount, Record};
 use crate::id::UserId;
-use crate::store::accounts::{Created, Find, NewUser, User};
+use crate::store::accounts::{Billed, BillingChange, Created, Find, NewUser, User};
 use crate::time::Timestamp;
 
 /// How many users are read or made in one statement.
@@ -86,6 +86,21 @@ async fn export(house: &dyn House, output: &mut Output<'_>, with_hashes: bool) -
 struct Imported {
     imported: u64,
     left_out: Vec<LeftOut>,
+    /// How many of the imported ones had a second factor where they came from, and have none here.
+    #[serde(skip_serializing_if = "is_zero")]
+    without_second_factor: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
+/// A user to be made, with what the store keeps of it once it is there.
+struct Waiting {
+    line: u64,
+    user: NewUser,
+    billing: BillingChange,
+    second_factor: bool,
 }
 
 /// A line of which no user was made.
@@ -99,14 +114,14 @@ struct LeftOut {
 
 async fn import(house: &dyn House, output: &mut Output<'_>, from: &mut dyn BufRead) -> Result<(), Failure> {
     let mut done = Imported::default();
-    let mut waiting: Vec<(u64, NewUser)> = Vec::new();
+    let mut waiting = Vec::new();
     for (number, line) in (1..).zip(from.lines()) {
         let line = Zeroizing::new(line.map_err(Failure::io("reading users"))?);
         if line.trim().is_empty() {
             continue;
         }
-        match parse(house, &line).await? {
-            Ok(user) => waiting.push((number, user)),
+        match parse(house, number, &line).await? {
+            Ok(user) => waiting.push(user),
             Err((why, faulty)) => done.left_out.push(LeftOut { line: number, why, faulty }),
         }
         if waiting.len() == PAGE as usize {
@@ -119,8 +134,8 @@ async fn import(house: &dyn House, output: &mut Output<'_>, from: &mut dyn BufRe
 }
 
 /// The user that a line describes, or why there is none to be made and whether that is the line's fault.
-async fn parse(house: &dyn House, line: &str) -> Result<Result<NewUser, (String, bool)>, Failure> {
-    let record = match serde_json::from_str::<Record>(line) {
+async fn parse(house: &dyn House, line: u64, text: &str) -> Result<Result<Waiting, (String, bool)>, Failure> {
+    let record = match serde_json::from_str::<Record>(text) {
         Ok(record) => record,
         Err(error) => return Ok(Err((error.to_string(), true))),
     };
@@ -129,18 +144,34 @@ async fn parse(house: &dyn House, line: &str) -> Result<Result<NewUser, (String,
     {
         return Ok(Err((format!("{}: a user has the id {id}", record.email), false)));
     }
-    Ok(house.prepare(&record).map_err(|why| (format!("{}: {why}", record.email), true)))
+    if record.token_balance.min(record.tokens_used) < 0 {
+        return Ok(Err((format!("{}: token_balance or tokens_used is below zero", record.email), true)));
+    }
+    let user = match house.prepare(&record) {
+        Ok(user) => user,
+        Err(why) => return Ok(Err((format!("{}: {why}", record.email), true))),
+    };
+    let billing = BillingChange {
+        token_balance: record.token_balance,
+        tokens_used: record.tokens_used,
+        subscription_tier: record.subscription_tier.map(Some),
+    };
+    Ok(Ok(Waiting { line, user, billing, second_factor: record.second_factor }))
 }
 
-async fn keep(house: &dyn House, waiting: &mut Vec<(u64, NewUser)>, done: &mut Imported) -> Result<(), Failure> {
-    let (lines, users): (Vec<_>, Vec<_>) = waiting.drain(..).unzip();
-    if users.is_empty() {
+async fn keep(house: &dyn House, waiting: &mut Vec<Waiting>, done: &mut Imported) -> Result<(), Failure> {
+    let waiting = std::mem::take(waiting);
+    if waiting.is_empty() {
         return Ok(());
     }
-    for ((line, user), created) in lines.into_iter().zip(&users).zip(house.accounts().import_users(&users).await?) {
+    let users: Vec<_> = waiting.iter().map(|waiting| waiting.user.clone()).collect();
+    let created = house.accounts().import_users(&users).await?;
+    for (Waiting { line, user, billing, second_factor }, created) in waiting.into_iter().zip(created) {
         let taken = match created {
-            Created::Created(_) => {
+            Created::Created(made) => {
                 done.imported += 1;
+                done.without_second_factor += u64::from(second_factor);
+                bill(house, &made, &billing).await?;
                 continue;
             }
             Created::EmailTaken => "address",
@@ -152,12 +183,30 @@ async fn keep(house: &dyn House, waiting: &mut Vec<(u64, NewUser)>, done: &mut I
     Ok(())
 }
 
+/// Gives a user who was just made what it brings along.
+async fn bill(house: &dyn House, made: &User, brought: &BillingChange) -> Result<(), Failure> {
+    if brought.token_balance == 0 && brought.tokens_used == 0 && brought.subscription_tier.is_none() {
+        return Ok(());
+    }
+    match house.accounts().change_billing(made.id, brought, made.updated_at).await? {
+        Billed::Billed(_) => Ok(()),
+        Billed::OutOfRange | Billed::Absent => Err(Failure::Refused {
+            what: format!("{} was changed by another while it was imported", made.email),
+            remedy: "give it what it had to spend by hand, and import the file again for the rest".to_owned(),
+        }),
+    }
+}
+
 fn report(output: &mut Output<'_>, done: &Imported) -> Result<(), Failure> {
     if output.is_json() {
         output.json(done)?;
     }
     for left_out in &done.left_out {
         output.say(&format!("line {}: left out: {}", left_out.line, left_out.why))?;
+    }
+    if done.without_second_factor > 0 {
+        let many = done.without_second_factor;
+        output.say(&format!("{many} imported without their second factor: it must be turned on again"))?;
     }
     output.say(&format!("{} imported, {} left out", done.imported, done.left_out.len()))?;
     match done.left_out.iter().filter(|left_out| left_out.faulty).count() {
@@ -211,7 +260,7 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(open)))
 }
 
-/// A user as it is shown: without the hash.
+/// A user as it is shown: without the hash, and without the sealed secret.
 #[derive(Serialize)]
 struct Shown {
     id: UserId,
@@ -224,6 +273,10 @@ struct Shown {
     superuser: bool,
     roles: Vec<String>,
     has_password: bool,
+    second_factor: bool,
+    token_balance: i64,
+    tokens_used: i64,
+    subscription_tier: Option<String>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -241,6 +294,10 @@ impl From<&User> for Shown {
             superuser: user.superuser,
             roles: user.roles.clone(),
             has_password: user.password_hash.is_some(),
+            second_factor: user.totp.is_some(),
+            token_balance: user.billing.token_balance,
+            tokens_used: user.billing.tokens_used,
+            subscription_tier: user.billing.subscription_tier.clone(),
             created_at: user.created_at,
             updated_at: user.updated_at,
         }
@@ -258,6 +315,10 @@ const COLUMNS: Columns<Shown> = &[
     ("superuser", |user| yes(user.superuser)),
     ("roles", |user| if user.roles.is_empty() { "-".to_owned() } else { user.roles.join(",") }),
     ("password", |user| yes(user.has_password)),
+    ("second factor", |user| yes(user.second_factor)),
+    ("balance", |user| user.token_balance.to_string()),
+    ("used", |user| user.tokens_used.to_string()),
+    ("tier", |user| or_dash(user.subscription_tier.as_ref())),
     ("created", |user| user.created_at.to_string()),
 ];
 
