@@ -12,6 +12,7 @@ use crate::auth::revocations::Revocations;
 use crate::auth::verify::Seen;
 use crate::chance::Chance;
 use crate::config::Config;
+use crate::mail::Mailer;
 use crate::ops::{Metrics, Readiness};
 use crate::store::{Accounts, Ephemeral};
 use crate::time::{Clock, Timestamp};
@@ -55,6 +56,8 @@ pub struct Node {
     pub hasher: Hasher,
     /// Which passwords are accepted.
     pub password_policy: Policy,
+    /// The way to the mail room.
+    pub mailer: Mailer,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Whether this node should be sent requests.

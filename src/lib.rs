@@ -8,6 +8,7 @@
 //! | [`token`] | what is signed, sealed or MACed: keys, access and refresh tokens, the JWKS |
 //! | [`store`] | the two roles as traits, [`store::Accounts`] and [`store::Ephemeral`], and who plays them: Postgres, Redis, SQLite |
 //! | [`api`] | one folder a dialect: wire types and wording, nothing else |
+//! | [`mail`] | what Signet writes to people, and how it gets to them: letters, queue, mail server or files |
 //! | [`web`] | HTTP without any idea of auth: router, request, response |
 //! | [`server`] | listeners, one worker a core, limits, time-outs, drain |
 //! | [`ops`] | metrics, health, logs |
@@ -21,7 +22,7 @@
 //! [`auth::refresh::refresh`], which reads the token with [`token::refresh`], rotates the session with one call of
 //! [`store::Ephemeral::present`] (one Redis script), and signs with [`token::access`].
 //!
-//! Imports run one way: `server → api → {web, auth}`, `auth → {token, store}`; a test of the tree holds that.
+//! Imports run one way: `server → api → {web, auth}`, `auth → {token, store, mail}`; a test of the tree holds that.
 
 pub mod api;
 pub mod app;
@@ -30,6 +31,7 @@ pub mod chance;
 pub mod cli;
 pub mod config;
 pub mod id;
+pub mod mail;
 pub mod ops;
 pub mod program;
 pub mod server;

@@ -165,6 +165,19 @@ impl Kind for KeyPrefix {
     }
 }
 
+/// Who mails come from.
+pub(super) struct Sender;
+impl Kind for Sender {
+    type Value = String;
+    fn allowed(&self) -> String {
+        "an e-mail address, with a name before it or without, such as Signet <signet@example.com>".to_owned()
+    }
+    fn read(&self, text: &str) -> Option<String> {
+        let sender = Text.read(text)?;
+        sender.parse::<lettre::message::Mailbox>().is_ok().then_some(sender)
+    }
+}
+
 /// A place in the file system.
 pub(super) struct Place;
 impl Kind for Place {

@@ -39,6 +39,8 @@ pub struct Config {
     pub postgres: Option<Postgres>,
     /// The embedded store, used for each role that has no server of its own.
     pub embedded: Embedded,
+    /// How mail is sent.
+    pub mail: Mail,
     /// What tokens say and how long they live.
     pub tokens: Tokens,
     /// The signing keys' lives.
@@ -191,6 +193,25 @@ pub enum Durability {
     Power,
     /// The end of the process, however sudden, but not of the machine.
     Process,
+}
+
+/// How mail is sent.
+#[derive(Clone, Debug)]
+pub struct Mail {
+    /// `smtp://` or `smtps://`; none: mails become files in `data_dir`.
+    pub smtp_url: Option<SecretUrl>,
+    /// A PEM file of authorities to trust beside the system's.
+    pub ca: Option<PathBuf>,
+    /// In what time the mail server must answer.
+    pub timeout: Duration,
+    /// Who mails come from.
+    pub from: String,
+    /// How the service calls itself.
+    pub service_name: String,
+    /// How many mails may wait.
+    pub queue: usize,
+    /// A folder of letters that go before those built in.
+    pub templates: Option<PathBuf>,
 }
 
 /// What tokens say and how long they live.

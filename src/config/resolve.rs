@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use super::fault::Faults;
 use super::kinds::{
-    Address, Bytes32, Collector, Cores, Filter, Issuer, KeyPrefix, OrOff, Origin, Place, Range, Size, Span,
+    Address, Bytes32, Collector, Cores, Filter, Issuer, KeyPrefix, OrOff, Origin, Place, Range, Sender, Size, Span,
     StoreAddress, Text, WebAddress, Whole, Word, spell,
 };
 use super::reader::{Reader, Section};
 use super::written::Written;
 use super::{
-    Algorithm, Config, Dialect, Durability, Embedded, Keys, Log, LogFormat, Postgres, Redis, Revocation, Server, Tls,
-    Tokens, Verify, WhenStale,
+    Algorithm, Config, Dialect, Durability, Embedded, Keys, Log, LogFormat, Mail, Postgres, Redis, Revocation, Server,
+    Tls, Tokens, Verify, WhenStale,
 };
 
 /// Names by which the rest of the world already knows a setting.
@@ -26,6 +26,7 @@ const HONOURED: &[(&str, &str)] = &[
     ("MAGIC_LINK_URL", "mailed.magic_url"),
     ("REDIS_URL", "redis.url"),
     ("RESET_PASSWORD_URL", "mailed.reset_url"),
+    ("SMTP_URL", "mail.smtp_url"),
     ("USERS_OPEN_REGISTRATION", "accounts.open_registration"),
 ];
 
@@ -87,6 +88,7 @@ pub(super) fn read(from: &mut Reader) -> Config {
         redis: redis(&mut from.section("redis")),
         postgres: postgres(&mut from.section("postgres")),
         embedded: embedded(&mut from.section("embedded")),
+        mail: mail(&mut from.section("mail")),
         keys: keys(&mut from.section("keys")),
         verify: verify(&mut from.section("verify")),
         revocation: revocation(&mut from.section("revocation")),
@@ -169,6 +171,18 @@ fn postgres(from: &mut Section<'_>) -> Option<Postgres> {
 fn embedded(from: &mut Section<'_>) -> Embedded {
     const DURABILITIES: Word<Durability> = Word(&[("power", Durability::Power), ("process", Durability::Process)]);
     Embedded { durability: from.read("durability", DURABILITIES, Durability::Power) }
+}
+
+fn mail(from: &mut Section<'_>) -> Mail {
+    Mail {
+        smtp_url: from.read_option("smtp_url", StoreAddress(&["smtp://", "smtps://"])),
+        ca: from.read_option("ca", Place),
+        timeout: from.read("timeout", Span(ms(100), minutes(10)), seconds(20)),
+        from: from.read("from", Sender, "Signet <signet@localhost>".to_owned()),
+        service_name: from.read("service_name", Text, "Signet".to_owned()),
+        queue: from.read("queue", Whole(1, 1_000_000), 1_000) as usize,
+        templates: from.read_option("templates", Place),
+    }
 }
 
 fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {

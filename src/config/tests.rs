@@ -94,10 +94,16 @@ fn flags_are_stronger_than_the_environment_and_the_environment_than_the_file() {
 #[test]
 fn the_names_the_world_knows_are_honoured_and_weaker_than_our_own() {
     let secret = STANDARD.encode([7; 32]);
-    let common = [("DATABASE_URL", "postgres://a/b"), ("REDIS_URL", "redis://c"), ("SIGNET_SECRET", &secret)];
+    let common = [
+        ("DATABASE_URL", "postgres://a/b"),
+        ("REDIS_URL", "redis://c"),
+        ("SMTP_URL", "smtp://s"),
+        ("SIGNET_SECRET", &secret),
+    ];
     let config = load("", &common, &[]).unwrap();
     assert_eq!(config.postgres.unwrap().url.0, "postgres://a/b");
     assert_eq!(config.redis.unwrap().url.0, "redis://c");
+    assert_eq!(config.mail.smtp_url.unwrap().0, "smtp://s");
 
     let both = [common.as_slice(), &[("SIGNET_REDIS__URL", "rediss://d")]].concat();
     assert_eq!(load("[redis]\nurl = \"redis://e\"", &both, &[]).unwrap().redis.unwrap().url.0, "rediss://d");
@@ -124,6 +130,7 @@ fn a_secret_is_never_shown() {
         faults("", &[], &[&short]),
         faults(&format!("secret = \"{short}\n"), &[], &[]),
         faults("", &[("REDIS_URL", &format!("http://user:{short}@host"))], &[]),
+        faults("", &[("SMTP_URL", &format!("http://user:{short}@host"))], &[]),
     ];
     for told in cases {
         assert!(!told.is_empty() && told.iter().all(|fault| !fault.contains(&short)), "{told:?}");
@@ -219,6 +226,7 @@ fn values_are_read_as_they_are_documented() {
         ("api.native.prefix", "/auth/v2/"),
         ("redis.timeout", "250ms"),
         ("tokens.sessions_per_user", "1"),
+        ("mail.from", "noreply@example.com"),
     ];
     let flags = good.map(|(key, value)| format!("{key}={value}"));
     let config = load("", &[], &flags.each_ref().map(String::as_str)).unwrap();
@@ -251,6 +259,8 @@ fn values_are_read_as_they_are_documented() {
         "redis.prefix={signet}",
         "tokens.sessions_per_user=0",
         "tokens.sessions_per_user=10001",
+        "mail.from=signet",
+        "mail.from=a@example.com, b@example.com",
     ];
     for flag in bad {
         assert_eq!(faults("", &[], &[flag]).len(), 1, "{flag}");

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,6 +19,9 @@ use crate::ops::logs::Logs;
 use crate::server::{self, Observer, Running};
 use crate::start::{self, Stores, prepare, upkeep, watch};
 use crate::time::Clock;
+
+/// What the requests leave of the time to finish is the mails', but not less than this: those requests promised them.
+const LEAST_FOR_MAIL: Duration = Duration::from_secs(2);
 
 pub(super) fn serve(config: Config) -> Result<(), Failure> {
     let clock = Clock::machine();
@@ -60,6 +64,7 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
     }
     tracing::info!("stopping: no new connections, requests in flight are finished");
     app.node.readiness.not_ready(Condition::Draining, "told to stop");
+    let drain_until = Instant::now() + app.node.config.server.drain_timeout;
     let drained = tokio::task::spawn_blocking(move || running.drain());
     // Until the last request is answered, revocations must be heard.
     let cut = tokio::select! {
@@ -70,6 +75,10 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
         tracing::warn!(connections = cut, "requests were not finished in time and were cut off");
     }
     note_usage(&app).await;
+    let left = app.node.mailer.drain(drain_until.saturating_duration_since(Instant::now()).max(LEAST_FOR_MAIL)).await;
+    if left > 0 {
+        tracing::warn!(mails = left, "mails were not sent in time and are lost");
+    }
     if let Some(management) = management {
         let _ = tokio::task::spawn_blocking(move || management.drain()).await;
     }

@@ -17,6 +17,7 @@ use crate::auth::revocations::Revocations;
 use crate::auth::verify::Seen;
 use crate::chance::Chance;
 use crate::config::Config;
+use crate::mail::{self, Mailer};
 use crate::ops::{Metrics, Readiness};
 use crate::store::ephemeral::redis;
 use crate::store::sqlite;
@@ -56,6 +57,9 @@ pub enum StartError {
     /// No thread to hash passwords on.
     #[error(transparent)]
     Hasher(#[from] password::StartError),
+    /// The mail room cannot be opened.
+    #[error(transparent)]
+    Mail(#[from] mail::StartError),
 }
 
 /// Makes the node and this runtime's view of it. `routes` names what requests are counted by.
@@ -78,6 +82,7 @@ pub async fn app(config: Config, clock: Clock, stores: &Stores, routes: &[&str])
         known_keys: KnownKeys::default(),
         hasher: Hasher::start(&config.passwords, chance.clone())?,
         password_policy: Policy::from(&config.passwords),
+        mailer: Mailer::start(&config.mail, &config.data_dir, clock.clone(), metrics.clone(), chance.clone())?,
         metrics,
         readiness: Readiness::default(),
         config,

@@ -41,7 +41,11 @@ enum Cell {
     VerifyHit,
     VerifyMiss,
     VerifyKnownBad,
-    Count,
+    MailQueued,
+    MailTriedInVain,
+    /// One for each of [`MailEnd::ALL`], in their order.
+    MailEnds,
+    Count = Cell::MailEnds as isize + MailEnd::ALL.len() as isize,
 }
 
 /// How a token's verification began.
@@ -53,6 +57,39 @@ pub enum Lookup {
     KnownBad,
     /// It was not known.
     Miss,
+}
+
+/// What became of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailEnd {
+    /// It was taken.
+    Sent,
+    /// It was refused for good, or could not be made.
+    Refused,
+    /// It was of no use before it was taken.
+    Expired,
+    /// Who waited for it gave up.
+    Withdrawn,
+    /// There was no room in the queue, or no time left.
+    Dropped,
+    /// It was still in the queue when the server ended.
+    Left,
+}
+
+impl MailEnd {
+    const ALL: [Self; 6] = [Self::Sent, Self::Refused, Self::Expired, Self::Withdrawn, Self::Dropped, Self::Left];
+
+    /// As the metrics and the log have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Refused => "refused",
+            Self::Expired => "expired",
+            Self::Withdrawn => "withdrawn",
+            Self::Dropped => "dropped",
+            Self::Left => "left",
+        }
+    }
 }
 
 /// What other rooms count for themselves, at the moment the page is made.
@@ -138,6 +175,26 @@ impl Metrics {
         });
     }
 
+    /// A mail was put into the queue.
+    pub fn mail_queued(&self) {
+        self.count(Cell::MailQueued);
+    }
+
+    /// A mail is no more in the queue.
+    pub fn mail_unqueued(&self) {
+        self.bank.take(Cell::MailQueued as usize);
+    }
+
+    /// A mail was not taken and will be tried again.
+    pub fn mail_tried_in_vain(&self) {
+        self.count(Cell::MailTriedInVain);
+    }
+
+    /// What became of a mail.
+    pub fn mail_ended(&self, end: MailEnd) {
+        self.bank.add(Cell::MailEnds as usize + end as usize, 1);
+    }
+
     /// A store was called: the place of the call in [`CALLS`], what became of it, and how long it took. Waiting for
     /// revocations is meant to take long, and is not timed.
     pub(super) fn stored(&self, call: usize, failure: Option<&store::Error>, took: Option<Duration>) {
@@ -160,6 +217,7 @@ impl Metrics {
         self.add_stores(&mut page);
         self.add_verification(&mut page, gathered, now);
         add_hashing(&mut page, &gathered.hashing);
+        self.add_mail(&mut page);
         let mut ready = page.gauge("signet_ready", "Whether a condition for being sent requests holds.");
         for (condition, reason) in readiness.conditions() {
             ready.labelled(&[("condition", condition.name())], u8::from(reason.is_none()));
@@ -231,6 +289,17 @@ impl Metrics {
         if let Some(since) = gathered.signing_since {
             page.gauge("signet_signing_key_age_seconds", "How long the key that signs has been signing.")
                 .value(now.since(since).as_secs_f64());
+        }
+    }
+
+    fn add_mail(&self, page: &mut Exposition) {
+        page.gauge("signet_mail_queue", "Mails waiting to be sent, or to be tried again.")
+            .value(self.sum(Cell::MailQueued));
+        page.counter("signet_mail_failed_tries_total", "Mails not taken that were to be tried again.")
+            .value(self.sum(Cell::MailTriedInVain));
+        let mut mails = page.counter("signet_mails_total", "Mails, by what became of them.");
+        for end in MailEnd::ALL {
+            mails.labelled(&[("end", end.name())], self.bank.sum(Cell::MailEnds as usize + end as usize));
         }
     }
 
