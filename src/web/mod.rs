@@ -12,6 +12,7 @@ mod cors;
 mod fields;
 pub mod id;
 pub mod json;
+mod kept;
 mod multipart;
 pub mod pairs;
 pub mod rejection;
@@ -22,6 +23,7 @@ pub mod routes;
 
 pub use client::Proxies;
 pub use id::{RequestId, RequestIds};
+pub use kept::Kept;
 pub use pairs::Pairs;
 pub use rejection::{Expected, Fault, Place, Rejection, Step, Trouble};
 pub use request::{Bounds, Intake, Request};

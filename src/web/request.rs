@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderMap, Method, Version, request::Parts};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
@@ -117,6 +117,12 @@ impl Request {
         let (scheme, token) = self.header(AUTHORIZATION)?.split_once(' ')?;
         let token = token.trim_matches(' ');
         (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    }
+
+    /// Whether the client has what goes by this `ETag` already (RFC 9110, 13.1.2: a weak comparison).
+    pub fn has(&self, etag: &str) -> bool {
+        let is_it = |tag: &str| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*";
+        self.header(IF_NONE_MATCH).is_some_and(|known| known.split(',').any(is_it))
     }
 
     /// A parameter of the path, decoded. A route that names it has it, so an empty one means a misspelt name.

@@ -27,6 +27,7 @@ use super::routes::{Answering, Path, Route, Wording};
 pub struct Router<C> {
     pub(super) paths: matchit::Router<Path<C>>,
     pub(super) names: Vec<&'static str>,
+    pub(super) listing: Vec<(Method, String)>,
     pub(super) wordings: Vec<(String, Wording<C>)>,
     pub(super) cors: Cors,
 }
@@ -46,6 +47,11 @@ impl<C: 'static> Router<C> {
     /// What requests are counted by: one name a route, and [`UNROUTED`](super::UNROUTED) first.
     pub fn names(&self) -> &[&'static str] {
         &self.names
+    }
+
+    /// Every route: its method, and its path as it was added, without a slash at its end.
+    pub fn listing(&self) -> &[(Method, String)] {
+        &self.listing
     }
 
     /// Hands a request to its handler, as far as that goes without waiting.

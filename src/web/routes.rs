@@ -102,13 +102,14 @@ impl<C: 'static> Routes<C> {
         if let Some(route) = self.twice {
             return Err(TableError::Twice { route });
         }
-        let mut paths = matchit::Router::new();
+        let (mut paths, mut listing) = (matchit::Router::new(), Vec::new());
         for (path, mut entry) in self.paths {
             entry.allow = allow(&entry.routes);
+            listing.extend(entry.routes.iter().map(|route| (route.method.clone(), path.clone())));
             let inserted = paths.insert(path.clone(), entry);
             inserted.map_err(|error| TableError::Path { path, detail: error.to_string() })?;
         }
-        Ok(Router { paths, names: self.names, wordings: self.wordings, cors: self.cors })
+        Ok(Router { paths, names: self.names, listing, wordings: self.wordings, cors: self.cors })
     }
 }
 
