@@ -2,15 +2,35 @@
 //!
 //! A handler reads its wire type, calls one operation, words the answer. Each dialect has one function from what went wrong to an
 //! answer, an exhaustive match: a new way to fail does not compile until every dialect has worded it.
+//!
+//! # How a dialect documents its calls
+//! [`native`] is the pattern. What is documented is what is served, so that neither can be forgotten when the other changes:
+//! - Wire types derive `Serialize` or `Deserialize` **and** `utoipa::ToSchema`. Bounds that are enforced stand there too
+//!   (`#[schema(max_length = 16)]`), ids as `#[schema(value_type = uuid::Uuid)]`, times as `value_type = String, format =
+//!   DateTime`, with an example that a client could really see (`#[schema(examples(json!({…})))]`). What is read field by field or
+//!   written by hand gets a type for the document alone (`native/shapes.rs`).
+//! - Each handler has `#[utoipa::path(…)]`: method, the path below the dialect's prefix, an `operation_id` that no other dialect has, what
+//!   goes in, `security` (`access_token`, `api_key`, `client`, `refresh_token`, `mailed_token`, `totp_token`), and the answers that
+//!   are not failures. Its doc comment's first line is the summary, the rest the description.
+//! - **Failures are not written down a second time.** `chapter()` in the dialect's `mod.rs` lists the handlers, and per `operation_id`
+//!   which [`Failure`]s may come of it; the dialect's failure function is asked for each, so status, header fields and example are
+//!   the real ones. What may go wrong anywhere (bodies, credentials, time) is added without being listed. What stands in `responses(…)`
+//!   under a status is left as it is.
+//! - `router` and `document` below add the dialect side by side. Tests hold routes and operations together, each example to its
+//!   schema, and what a running server answers to all of it.
+//!
+//! Types that only a parameter names are not found by utoipa: list them in `components(schemas(…))`. Schemas are called
+//! `dialect.Name` in the whole document, so a name must only be unique within its dialect.
 
 pub mod native;
+pub mod openapi;
 
 use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::open_session::{Door, Says};
 use crate::config::{Config, Dialect};
 use crate::web::TableError;
-use crate::web::{Rejection, Request, Router, Routes};
+use crate::web::{Kept, Rejection, Request, Router, Routes};
 
 /// The table of contents of everything that is served, as the settings have it.
 ///
@@ -20,9 +40,18 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     let mut routes = Routes::new();
     routes.cors(&config.server.cors_origins);
     if config.api.native.enabled {
-        native::routes(&mut routes, &config.api.native);
+        native::routes(&mut routes, &config.api.native, Kept::new("application/json", document(config).to_string()));
     }
     routes.build()
+}
+
+/// The OpenAPI document of everything that is served, as the settings have it.
+pub fn document(config: &Config) -> serde_json::Value {
+    let mut document = openapi::Document::new(&config.server.public_url);
+    if config.api.native.enabled {
+        document.add(native::NAME, &config.api.native.prefix, native::chapter());
+    }
+    document.done()
 }
 
 /// All that can go wrong with a request, for a dialect to word.

@@ -1,9 +1,9 @@
 //! What only a superuser may do, or an API key of a superuser's with the scope `admin`.
 
 use http::StatusCode;
-use serde_json::json;
 
 use super::Problem;
+use super::sessions::Ended;
 use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::bearer::caller;
@@ -17,13 +17,34 @@ async fn superuser(app: &App, request: &Request) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Ends all sessions of a user.
+///
+/// They are over everywhere within a second. For a superuser, or an API key of one with the scope `admin`.
+#[utoipa::path(
+    post,
+    path = "/admin/users/{id}/sign-out",
+    operation_id = "native_admin_sign_out",
+    params(("id" = uuid::Uuid, Path, description = "The user's id.")),
+    security(("access_token" = []), ("api_key" = [])),
+    responses((status = 200, description = "How many sessions were ended.", body = Ended)),
+)]
 pub(super) async fn sign_out_user(app: App, request: Request) -> Result<Response, Problem> {
     superuser(&app, &request).await?;
     let user = UserId::parse(request.param("id")).ok_or(Failure::Absent)?;
     let ended = sign_out::sign_out_other(&app, user).await?;
-    Ok(Response::json(StatusCode::OK, &json!({"ended": ended})))
+    Ok(Response::json(StatusCode::OK, &Ended { ended }))
 }
 
+/// Ends all sessions of everybody.
+///
+/// For a superuser, or an API key of one with the scope `admin`; the caller's own session is over too.
+#[utoipa::path(
+    post,
+    path = "/admin/sign-out-everyone",
+    operation_id = "native_admin_sign_out_everyone",
+    security(("access_token" = []), ("api_key" = [])),
+    responses((status = 204, description = "They are over.")),
+)]
 pub(super) async fn sign_out_everyone(app: App, request: Request) -> Result<Response, Problem> {
     superuser(&app, &request).await?;
     sign_out::sign_out_everyone(&app).await?;

@@ -6,25 +6,33 @@ mod oauth;
 mod problem;
 mod published;
 mod sessions;
+mod shapes;
 mod verify;
 
-use crate::app::App;
-use crate::config::Dialect;
-use crate::web::{Answer, Rejection, Routes};
+use std::time::Duration;
 
-use oauth::OauthError;
-use problem::Problem;
+use utoipa::OpenApi;
+
+use super::openapi::{Chapter, Wording};
+use crate::app::App;
+use crate::auth::Failure;
+use crate::config::Dialect;
+use crate::web::{Answer, Kept, Rejection, Routes};
+
+use oauth::{OauthError, OauthErrorBody};
+use problem::{Problem, ProblemDocument};
 
 /// Its name, in sessions and in the log.
 pub const NAME: &str = "native";
 
 /// Adds its routes.
-pub fn routes(routes: &mut Routes<App>, settings: &Dialect) {
+pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, document: Kept) {
     routes
         .under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer())
         .get("/.well-known/jwks.json", "native.jwks", published::jwks)
         .get("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
-        .get("/.well-known/openid-configuration", "native.metadata", published::metadata)
+        .get("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
+        .get("/openapi.json", "native.openapi", move |_, request| published::openapi(document.clone(), request))
         .post("/verify", "native.verify", verify::one)
         .get("/verify", "native.verify-proxy", verify::for_proxy)
         .post("/verify/batch", "native.verify-batch", verify::batch)
@@ -39,4 +47,62 @@ pub fn routes(routes: &mut Routes<App>, settings: &Dialect) {
         .post("/token", "native.token", oauth::token)
         .post("/introspect", "native.introspect", oauth::introspect)
         .post("/revoke", "native.revoke", oauth::revoke);
+}
+
+/// What there is to call, for the document.
+pub(crate) fn chapter() -> Chapter {
+    #[derive(OpenApi)]
+    #[openapi(
+        tags((name = "native", description = "Signet's own: keys, verification, OAuth's token endpoints, sessions.")),
+        components(schemas(ProblemDocument<'_>, shapes::Spared)),
+        paths(
+            published::jwks,
+            published::metadata,
+            published::openid_configuration,
+            published::openapi,
+            verify::one,
+            verify::for_proxy,
+            verify::batch,
+            sessions::open,
+            sessions::list,
+            sessions::end_many,
+            sessions::end_one,
+            admin::sign_out_user,
+            admin::sign_out_everyone,
+        )
+    )]
+    struct Native;
+
+    #[derive(OpenApi)]
+    #[openapi(components(schemas(OauthErrorBody<'_>)), paths(oauth::token, oauth::introspect, oauth::revoke))]
+    struct Oauth;
+
+    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
+    let native = Chapter::new(
+        &Native::openapi(),
+        Wording {
+            word: &|trouble| Problem::from(trouble).answer(),
+            schema: &|_| "ProblemDocument",
+            failures: vec![
+                ("native_sign_in", vec![Failure::WrongPassword, Failure::Disabled, too_many(), Failure::Busy]),
+                ("native_list_sessions", vec![Failure::NotPermitted]),
+                ("native_sign_out", vec![Failure::NotPermitted, Failure::Absent]),
+                ("native_sign_out_all", vec![Failure::NotPermitted]),
+                ("native_admin_sign_out", vec![Failure::NotPermitted, Failure::Absent]),
+                ("native_admin_sign_out_everyone", vec![Failure::NotPermitted]),
+            ],
+        },
+    );
+    native.and(Chapter::new(
+        &Oauth::openapi(),
+        Wording {
+            word: &|trouble| OauthError::from(trouble).answer(),
+            schema: &|_| "OauthErrorBody",
+            failures: vec![
+                ("native_token", vec![Failure::RefreshNotInForce, Failure::NoCredentials]),
+                ("native_introspect", vec![Failure::NotPermitted]),
+                ("native_revoke", vec![Failure::NotPermitted]),
+            ],
+        },
+    ))
 }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::Trouble;
 use crate::auth::Failure;
@@ -18,6 +19,28 @@ impl<T: Into<Trouble>> From<T> for Problem {
     fn from(trouble: T) -> Self {
         Self(trouble.into())
     }
+}
+
+/// A problem document (RFC 9457).
+#[derive(Serialize, ToSchema)]
+pub(super) struct ProblemDocument<'a> {
+    /// What went wrong, in a word that stays the same from one version to the next.
+    r#type: &'a str,
+    /// The same for people.
+    title: &'a str,
+    /// The answer's status.
+    status: u16,
+    /// Every fault that was found in the request's fields.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    errors: Option<Vec<FieldFault>>,
+}
+
+/// One fault in the request's fields.
+#[derive(Serialize, ToSchema)]
+pub(super) struct FieldFault {
+    /// Where it is, and what is wrong there.
+    detail: String,
 }
 
 /// How long a client is asked to wait for what is down or overrun.
@@ -45,9 +68,9 @@ fn rejected(rejection: Rejection) -> Response {
         }
         Rejection::Unreadable { .. } => problem(400, "unreadable", "The body cannot be read.", detail),
         Rejection::Fields(faults) => {
-            let errors = faults.iter().map(|fault| json!({"detail": fault.to_string()})).collect::<Vec<_>>();
-            let body = json!({"type": "fields", "title": "The request's fields will not do.", "status": 400,
-                "errors": errors});
+            let errors = faults.iter().map(|fault| FieldFault { detail: fault.to_string() }).collect();
+            let title = "The request's fields will not do.";
+            let body = ProblemDocument { r#type: "fields", title, status: 400, errors: Some(errors) };
             document(StatusCode::BAD_REQUEST, &body).because(detail)
         }
         Rejection::BodyTimeout => problem(408, "body-timeout", "The body did not arrive in time.", detail),
@@ -133,10 +156,10 @@ fn failed(failure: Failure) -> Response {
 
 fn problem(status: u16, kind: &str, title: &str, cause: String) -> Response {
     let status_code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    document(status_code, &json!({"type": kind, "title": title, "status": status})).because(cause)
+    document(status_code, &ProblemDocument { r#type: kind, title, status, errors: None }).because(cause)
 }
 
-fn document(status: StatusCode, body: &Value) -> Response {
+fn document(status: StatusCode, body: &ProblemDocument<'_>) -> Response {
     Response::json(status, body).header(CONTENT_TYPE, HeaderValue::from_static("application/problem+json")).no_store()
 }
 

@@ -8,8 +8,11 @@ use http::header::WWW_AUTHENTICATE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use super::Problem;
+use super::problem::ProblemDocument;
+use super::shapes::{Active, Inactive, Verdicts};
 use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::api_key::KnownKey;
@@ -22,26 +25,50 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const BATCH: usize = 1024;
 const BATCH_BODY: usize = BATCH * 2 * 1024;
 
-#[derive(Deserialize)]
-struct One<'a> {
+/// A credential, and what is demanded of it beside being good.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Verify, examples(json!({"token": "sk_Zx81cW0pQr7L_mB5…", "scope": "reports:read"})))]
+pub(super) struct One<'a> {
+    /// A JWT or an API key.
     #[serde(borrow)]
     token: Cow<'a, str>,
+    /// An audience that it must be meant for.
     #[serde(borrow)]
     aud: Option<Cow<'a, str>>,
+    /// Scopes, separated by spaces, each of which it must have.
     #[serde(borrow)]
     scope: Option<Cow<'a, str>>,
 }
 
-#[derive(Deserialize)]
-struct Batch<'a> {
+/// Credentials, and what is demanded of each beside being good.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = VerifyBatch, examples(json!({"tokens": ["sk_Zx81cW0pQr7L_mB5…", "eyJhbGciOiJFZERTQSJ9…"]})))]
+pub(super) struct Batch<'a> {
+    /// JWTs and API keys.
     #[serde(borrow)]
+    #[schema(max_items = 1024)]
     tokens: Vec<Cow<'a, str>>,
+    /// An audience that each must be meant for.
     #[serde(borrow)]
     aud: Option<Cow<'a, str>>,
+    /// Scopes, separated by spaces, all of which each must have.
     #[serde(borrow)]
     scope: Option<Cow<'a, str>>,
 }
 
+/// Verifies a JWT or an API key.
+///
+/// For services that do not verify tokens by themselves, and want to know at once of what was revoked.
+#[utoipa::path(
+    post,
+    path = "/verify",
+    operation_id = "native_verify",
+    request_body = One<'_>,
+    responses(
+        (status = 200, description = "It is good, and this is what it says.", body = Active),
+        (status = 401, description = "It is not good.", body = Inactive, headers(("www-authenticate" = String))),
+    ),
+)]
 pub(super) async fn one(app: App, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let asked: One<'_> = body::read(&bytes)?;
@@ -53,6 +80,14 @@ pub(super) async fn one(app: App, mut request: Request) -> Result<Response, Prob
     Ok(worded(status, text))
 }
 
+/// Verifies up to 1,024 JWTs and API keys.
+#[utoipa::path(
+    post,
+    path = "/verify/batch",
+    operation_id = "native_verify_batch",
+    request_body = Batch<'_>,
+    responses((status = 200, description = "What was found of each.", body = Verdicts)),
+)]
 pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Problem> {
     request.allow_body(BATCH_BODY);
     let bytes = request.json_bytes().await?;
@@ -81,8 +116,31 @@ pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Pr
     Ok(worded(StatusCode::OK, text))
 }
 
-/// For nginx `auth_request`, Traefik ForwardAuth, Envoy ext_authz: the credential as the client sent it, who it is in header fields.
-/// What is demanded of it stands in the query, which the proxy's own configuration writes.
+/// Verifies the credential of a request, for a proxy in front of a service.
+///
+/// For nginx `auth_request`, Traefik ForwardAuth, Envoy ext_authz: the credential as the client sent it, who it is in header
+/// fields. What is demanded of it stands in the query, which the proxy's own configuration writes. HEAD does as well.
+#[utoipa::path(
+    get,
+    path = "/verify",
+    operation_id = "native_verify_for_proxy",
+    params(
+        ("aud" = Option<String>, Query, description = "An audience that it must be meant for."),
+        ("scope" = Option<String>, Query, description = "Scopes, separated by spaces, each of which it must have."),
+    ),
+    security(("access_token" = []), ("api_key" = [])),
+    responses(
+        (status = 200, description = "It is good, and this is what it says.", body = Active, headers(
+            ("x-auth-subject" = String, description = "Whose it is: the user's id."),
+            ("x-auth-email" = String, description = "That user's address."),
+            ("x-auth-scopes" = String, description = "Its scopes, separated by spaces."),
+            ("x-auth-session" = String, description = "The session it was made in, if in one."),
+        )),
+        (status = 401, description = "There is none, or it is not good.",
+            content((Inactive = "application/json"), (ProblemDocument<'_> = "application/problem+json")),
+            headers(("www-authenticate" = String))),
+    ),
+)]
 pub(super) async fn for_proxy(app: App, request: Request) -> Result<Response, Problem> {
     let query = request.query()?;
     let demand = Demand { audience: query.get("aud"), scope: query.get("scope") };

@@ -2,7 +2,8 @@
 
 use http::StatusCode;
 use http::header::{HeaderValue, WWW_AUTHENTICATE};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::super::problem::{SOON, later};
 use crate::api::Trouble;
@@ -23,6 +24,15 @@ pub(crate) enum OauthError {
     UnsupportedToken,
     /// A grant that we do not know.
     UnsupportedGrant,
+}
+
+/// What went wrong (RFC 6749, 5.2).
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OauthErrorBody<'a> {
+    /// In a word that the RFC knows.
+    error: &'a str,
+    /// The same for people.
+    error_description: &'a str,
 }
 
 impl<T: Into<Trouble>> From<T> for OauthError {
@@ -115,7 +125,7 @@ fn failed(failure: Failure) -> Response {
     response.because(cause)
 }
 
-fn error(status: u16, code: &str, description: &str) -> Response {
+fn error(status: u16, error: &str, error_description: &str) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Response::json(status, &json!({"error": code, "error_description": description})).no_store()
+    Response::json(status, &OauthErrorBody { error, error_description }).no_store()
 }

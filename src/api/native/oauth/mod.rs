@@ -11,6 +11,7 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use super::NAME;
+use super::shapes::{Granted, Introspection, OneTokenForm, TokenForm};
 use super::verify::key_claims;
 use crate::api::door;
 use crate::app::App;
@@ -24,8 +25,20 @@ use crate::auth::revoke::revoke as end;
 use crate::auth::verify::Credential;
 use crate::web::{Pairs, Request, Response};
 
-pub(super) use error::OauthError;
+pub(super) use error::{OauthError, OauthErrorBody};
 
+/// Gives tokens for a refresh token or an API key.
+///
+/// A refresh token is rotated: the answer's takes its place. An API key gives a short-lived access token that anybody verifies
+/// without asking (`client_credentials`); it comes as the client's secret, in the form, by Basic or in `x-api-key`.
+#[utoipa::path(
+    post,
+    path = "/oauth/token",
+    operation_id = "native_token",
+    request_body(content((TokenForm = "application/x-www-form-urlencoded"), (TokenForm = "multipart/form-data"))),
+    security((), ("client" = []), ("api_key" = [])),
+    responses((status = 200, description = "The tokens.", body = Granted)),
+)]
 pub(super) async fn token(app: App, mut request: Request) -> Result<Response, OauthError> {
     let form = form(&mut request).await?;
     let lives = &app.node.config.api.native;
@@ -33,24 +46,32 @@ pub(super) async fn token(app: App, mut request: Request) -> Result<Response, Oa
         Some("refresh_token") => {
             let token = form.get("refresh_token").ok_or(OauthError::missing("refresh_token"))?;
             let pair = refresh(&app, token, None, Then::Rotate, door(NAME, lives, &request)).await?;
-            super::sessions::tokens(&pair, app.now())
+            Response::json(StatusCode::OK, &super::sessions::tokens(&pair, app.now()))
         }
         Some("client_credentials") => {
             let key = client(&request, &form).ok_or(Failure::NoCredentials)?;
             let made = exchange(&app, &key, form.get("scope"), lives.access).await?;
-            json!({
-                "access_token": made.access,
-                "token_type": "Bearer",
-                "expires_in": made.lives.as_secs(),
-                "scope": made.scope,
-            })
+            let (access, lives, scope) = (made.access, made.lives.as_secs(), made.scope);
+            let body = json!({"access_token": access, "token_type": "Bearer", "expires_in": lives, "scope": scope});
+            Response::json(StatusCode::OK, &body)
         }
         Some(_) => return Err(OauthError::UnsupportedGrant),
         None => return Err(OauthError::missing("grant_type")),
     };
-    Ok(Response::json(StatusCode::OK, &answer).no_store())
+    Ok(answer.no_store())
 }
 
+/// Tells what a token is worth (RFC 7662).
+///
+/// An access token, a refresh token or an API key. For API keys with the scope `introspect`.
+#[utoipa::path(
+    post,
+    path = "/oauth/introspect",
+    operation_id = "native_introspect",
+    request_body(content((OneTokenForm = "application/x-www-form-urlencoded"), (OneTokenForm = "multipart/form-data"))),
+    security(("client" = []), ("api_key" = []), ("access_token" = [])),
+    responses((status = 200, description = "What it is worth.", body = Introspection)),
+)]
 pub(super) async fn introspect(app: App, mut request: Request) -> Result<Response, OauthError> {
     let form = form(&mut request).await?;
     authenticated(&app, &request, &form, "introspect").await?;
@@ -81,6 +102,18 @@ pub(super) async fn introspect(app: App, mut request: Request) -> Result<Respons
     Ok(Response::json(StatusCode::OK, &answer).no_store())
 }
 
+/// Revokes a token (RFC 7009).
+///
+/// An access token, or a refresh token and with it its session. For API keys with the scope `revoke`. A token that is not known
+/// is as good as revoked.
+#[utoipa::path(
+    post,
+    path = "/oauth/revoke",
+    operation_id = "native_revoke",
+    request_body(content((OneTokenForm = "application/x-www-form-urlencoded"), (OneTokenForm = "multipart/form-data"))),
+    security(("client" = []), ("api_key" = []), ("access_token" = [])),
+    responses((status = 200, description = "It is not good, or no longer.")),
+)]
 pub(super) async fn revoke(app: App, mut request: Request) -> Result<Response, OauthError> {
     let form = form(&mut request).await?;
     authenticated(&app, &request, &form, "revoke").await?;
