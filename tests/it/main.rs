@@ -9,6 +9,7 @@ mod corpora;
 mod ephemeral;
 mod fleet;
 mod native;
+mod openapi;
 mod operations;
 mod postgres;
 mod proxy;

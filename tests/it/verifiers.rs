@@ -2,12 +2,12 @@
 //!
 //! `./test` installs both beside the tests' own temporary folder.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value, json};
 
 use crate::support::desk::{Ask, Desk, Tokens, tampered};
+use crate::support::tool;
 
 /// A line a token: its claims, or by which error it was refused.
 const PYJWT: &str = r#"
@@ -41,13 +41,6 @@ for (const token of asked.tokens) {
   }
 }
 "#;
-
-fn tool(path: &str) -> PathBuf {
-    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder").join("tools");
-    let tool = tools.join(path);
-    assert!(tool.exists(), "{} is missing: `./test` installs it", tool.display());
-    tool
-}
 
 fn pyjwt() -> Command {
     let mut command = Command::new(tool("venv/bin/python"));

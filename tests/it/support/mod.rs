@@ -9,6 +9,7 @@ pub(crate) mod redis;
 pub(crate) mod signet;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -44,4 +45,12 @@ pub(crate) fn fed(mut command: Command, input: &str) -> Output {
     // One that refuses its settings ends without having read.
     let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
     child.wait_with_output().expect("it ends")
+}
+
+/// A tool that `./test` installs beside the tests' own temporary folder.
+pub(crate) fn tool(path: &str) -> PathBuf {
+    let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder").join("tools");
+    let tool = tools.join(path);
+    assert!(tool.exists(), "{} is missing: `./test` installs it", tool.display());
+    tool
 }
