@@ -277,7 +277,9 @@ fn agree(config: &Config, from: &mut Reader) {
     }
     for (name, dialect) in config.api.all() {
         lifetimes_agree(&format!("api.{name}"), dialect, from);
-        if dialect.min_password_length > passwords.max_length {
+        // Where it is passwords.min_length, that one is told of.
+        let own = dialect.min_password_length != passwords.min_length;
+        if own && dialect.min_password_length > passwords.max_length {
             let rule = format!("must not be more than passwords.max_length ({})", passwords.max_length);
             from.conflict(&format!("api.{name}.min_password_length"), rule);
         }
