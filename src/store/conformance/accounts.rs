@@ -3,10 +3,13 @@
 //! A case stands in one of the files below and in the list here. One that is missing from the list is dead
 //! code, which the compiler says; one that is in it runs for every implementation.
 
+mod billing;
 mod changing;
+mod details;
 mod endings;
 mod keys;
 mod making;
+mod second_factor;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -76,6 +79,50 @@ suite! { $
         a_user_goes_with_all_it_had
         a_user_goes_once
         the_store_answers
+    }
+    details {
+        a_detail_is_changed_alone
+        many_details_change_in_one_step
+        changes_at_once_undo_nothing_of_each_other
+        an_address_that_changes_is_unverified
+        an_address_that_is_taken_changes_nothing
+        an_address_that_was_left_is_free
+        an_address_goes_to_one_of_many
+        two_who_want_each_others_address_keep_their_own
+        who_is_not_there_is_not_changed
+        a_change_to_text_with_a_nul_is_refused
+        an_address_is_confirmed_by_one_of_many
+        an_address_that_is_another_by_now_is_not_confirmed
+        confirming_the_old_address_never_verifies_the_new
+        users_come_by_their_place
+    }
+    second_factor {
+        a_factor_is_kept_as_it_was_given
+        a_factor_is_turned_on_by_one_of_many
+        a_factor_is_turned_off_with_all_it_had
+        a_factor_is_turned_off_by_one_of_many
+        on_and_off_at_once_leave_no_codes_of_another
+        a_step_is_used_once_and_none_before_it_after
+        a_step_is_used_by_one_of_many
+        steps_at_once_are_each_used_at_most_once
+        a_recovery_code_is_used_once
+        recovery_codes_are_each_used_by_one_of_many
+        a_factor_goes_with_its_user
+        sealed_secrets_come_in_pages
+        a_secret_is_sealed_anew_if_it_still_is_the_old_one
+        a_secret_is_sealed_anew_by_one_of_many
+        a_recovery_hash_with_a_nul_is_refused
+    }
+    billing {
+        billing_begins_at_nothing_and_is_added_to
+        what_is_out_of_range_changes_nothing
+        debits_at_once_never_go_below_zero
+        credits_and_debits_at_once_all_count
+        who_is_not_there_is_not_billed
+        a_tier_with_a_nul_is_refused
+        projects_stand_beside_the_personal_one
+        a_project_goes_with_its_user
+        projects_and_a_deletion_at_once_leave_nothing
     }
     endings {
         who_was_never_ended_is_not_told
@@ -182,6 +229,17 @@ async fn set_password(store: &dyn Accounts, id: UserId, hash: &PasswordHash, now
 
 async fn set_disabled(store: &dyn Accounts, id: UserId, disabled: bool, now: Timestamp) -> User {
     changed(store, id, &Changes { disabled: Some(disabled), ..Changes::default() }, now).await
+}
+
+/// How many callers race. More than any pool has connections.
+const MANY: usize = 50;
+
+/// How many races are run: in the first, callers still wait for their connections to open.
+const ROUNDS: usize = 4;
+
+/// How many got what they wanted.
+fn count(answers: &[bool]) -> usize {
+    answers.iter().filter(|answer| **answer).count()
 }
 
 /// Calls `call` for 0, 1, … all at once, each on a task of its own, and gives what they answered in that order.

@@ -3,17 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{START, at, hash, key, made, nobody, row, somebody, together};
+use super::{MANY, ROUNDS, START, at, hash, key, made, nobody, row, somebody, together};
 use crate::id::ProjectId;
 use crate::store::accounts::{Billing, Created, Find, NewUser, User};
 use crate::store::{Accounts, Error};
 use crate::time::Timestamp;
-
-/// How many callers race. More than any pool has connections.
-const MANY: usize = 50;
-
-/// How many races are run: in the first, callers still wait for their connections to open.
-const ROUNDS: usize = 4;
 
 pub(super) async fn a_user_is_kept_as_it_was_given(store: Arc<dyn Accounts>) {
     let given = NewUser { disabled: true, superuser: true, ..somebody("ada") };
