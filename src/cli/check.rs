@@ -1,5 +1,5 @@
 //! `signet check`: the settings have passed when this begins; what is left is what is risky in them, and whether each
-//! store can be reached.
+//! store and the mail server can be reached.
 
 use serde::Serialize;
 
@@ -38,6 +38,17 @@ pub(super) async fn run(program: &dyn Program, config: &Config, output: &mut Out
     let redis = config.redis.as_ref().map(|redis| ("redis.url", redis.url.shown()));
     let ephemeral = async { Ok(program.ephemeral(config).await?.check().await?) };
     findings.extend(about("ephemeral", redis, &files, ephemeral.await));
+
+    let smtp = config.mail.smtp_url.as_ref().map(|url| ("mail.smtp_url", url.shown()));
+    let outbox = format!("no mail.smtp_url: mails become files in data_dir ({})", config.data_dir.display());
+    match (program.mail(config).await, smtp) {
+        (Ok(()), None) => findings.push(Finding { part: "mail", result: "ok", detail: outbox }),
+        // Without a server to ask, what is wrong is a setting, and it is named.
+        (Err(failure), None) => {
+            findings.push(Finding { part: "mail", result: "failed", detail: failure.to_string() });
+        }
+        (mailed, smtp) => findings.extend(about("mail", smtp, &outbox, mailed.map(|()| Vec::new()))),
+    }
 
     output.rows(&findings, COLUMNS)?;
     match findings.iter().filter(|finding| finding.result == "failed").count() {

@@ -31,6 +31,9 @@ pub trait Program: Sync {
 
     /// Opens the store of what expires, alone.
     async fn ephemeral(&self, config: &Config) -> Result<Arc<dyn Ephemeral>, Failure>;
+
+    /// Whether mails can be sent.
+    async fn mail(&self, config: &Config) -> Result<(), Failure>;
 }
 
 /// A migration that was applied.

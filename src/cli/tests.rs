@@ -285,6 +285,9 @@ impl Program for Cardboard {
     async fn ephemeral(&self, _: &Config) -> Result<Arc<dyn Ephemeral>, Failure> {
         Err(store::Error::Unavailable { store: "redis", detail: "refused".to_owned() }.into())
     }
+    async fn mail(&self, _: &Config) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 impl Cardboard {

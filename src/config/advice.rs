@@ -2,11 +2,19 @@
 
 use std::time::Duration;
 
-use super::{Config, Durability};
+use super::{Config, Durability, SecretUrl};
 
 /// The promise: what needs a store that is gone answers within half a second. The rest of the half second is for
 /// hearing the request and wording the answer.
 const LONGEST_TIMEOUT: Duration = Duration::from_millis(450);
+
+/// Whether mails go out such that others can read them.
+fn in_the_clear(smtp_url: &SecretUrl) -> bool {
+    let Ok(url) = url::Url::parse(&smtp_url.0) else { return false };
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    let here = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    !here && url.query_pairs().any(|(name, value)| name == "tls" && value != "required")
+}
 
 impl Config {
     /// Each is one sentence: what is so, and what to do if it is not meant.
@@ -55,6 +63,11 @@ impl Config {
         say(
             (redis.is_none() || postgres.is_none()) && self.embedded.durability == Durability::Process,
             "embedded.durability is \"process\": a loss of power can undo the last acknowledged writes.",
+        );
+        say(
+            self.mail.smtp_url.as_ref().is_some_and(in_the_clear),
+            "mail.smtp_url has tls=none or tls=opportunistic, and the server is not on this machine: codes, links and the \
+             password can be read on the way. Leave tls out, or begin with smtps://.",
         );
         say(!self.limits.enabled, "limits.enabled is false: passwords can be guessed as fast as they can be hashed.");
         advice

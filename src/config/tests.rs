@@ -273,4 +273,14 @@ fn the_operator_is_told_what_is_allowed_and_yet_risky() {
     assert_eq!(Config::default().advice(), Vec::<String>::new());
     let risky = load("", &[], &["server.listen=0.0.0.0:8000", "limits.enabled=false"]).unwrap();
     assert_eq!(risky.advice().len(), 3);
+    for (url, advice) in [
+        ("smtp://a:b@mail.example.com?tls=none", 1),
+        ("smtp://mail.example.com?tls=opportunistic", 1),
+        ("smtp://mail.example.com?tls=required", 0),
+        ("smtps://mail.example.com", 0),
+        ("smtp://localhost?tls=none", 0),
+        ("smtp://[::1]?tls=none", 0),
+    ] {
+        assert_eq!(load("", &[("SMTP_URL", url)], &[]).unwrap().advice().len(), advice, "{url}");
+    }
 }

@@ -12,6 +12,7 @@ use async_trait::async_trait;
 
 use crate::cli::{Applied, Failure, House, Program};
 use crate::config::Config;
+use crate::mail;
 use crate::start::{self, StartError, Stores};
 use crate::store::accounts::postgres::{self, Postgres};
 use crate::store::migrations::Migration;
@@ -57,6 +58,12 @@ impl Program for Signet {
 
     async fn ephemeral(&self, config: &Config) -> Result<Arc<dyn Ephemeral>, Failure> {
         Ok(Stores::of_what_expires(config, &Clock::machine())?.ephemeral().await?)
+    }
+
+    async fn mail(&self, config: &Config) -> Result<(), Failure> {
+        let refused = |what: String| Failure::Refused { what, remedy: "config.toml describes [mail]".to_owned() };
+        let reached = mail::check(&config.mail).await.map_err(StartError::from)?;
+        reached.map_err(|error| refused(error.to_string()))
     }
 }
 

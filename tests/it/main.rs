@@ -8,6 +8,7 @@ mod commands;
 mod corpora;
 mod ephemeral;
 mod fleet;
+mod mail;
 mod native;
 mod openapi;
 mod operations;

@@ -7,6 +7,7 @@ pub(crate) mod outbox;
 pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod signet;
+pub(crate) mod smtp;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -383,7 +383,8 @@ fn port() -> u16 {
     }
 }
 
-fn certify(dir: &Path) {
+/// Makes an authority and a certificate of its own for 127.0.0.1 and localhost: `ca.pem`, `cert.pem`, `key.pem`.
+pub(crate) fn certify(dir: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let authority_key = KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::new([]).expect("no names");
