@@ -24,6 +24,7 @@
 
 pub mod native;
 pub mod openapi;
+pub mod pages;
 
 use crate::app::App;
 use crate::auth::Failure;

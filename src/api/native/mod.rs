@@ -14,6 +14,7 @@ use std::time::Duration;
 use utoipa::OpenApi;
 
 use super::openapi::{Chapter, Wording};
+use super::pages;
 use crate::app::App;
 use crate::auth::Failure;
 use crate::config::Dialect;
@@ -42,6 +43,7 @@ pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, document: Kep
         .delete("/sessions/{id}", "native.sign-out", sessions::end_one)
         .post("/admin/users/{id}/sign-out", "native.admin-sign-out", admin::sign_out_user)
         .post("/admin/sign-out-everyone", "native.admin-sign-out-everyone", admin::sign_out_everyone);
+    pages::routes(routes.under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer()));
     routes
         .under(&format!("{}/oauth", settings.prefix), |_, rejection: Rejection| OauthError::from(rejection).answer())
         .post("/token", "native.token", oauth::token)

@@ -1,0 +1,125 @@
+//! The pages that people see: the reference at `/docs`, and where mailed links land that have no front end of their own.
+//!
+//! From the binary alone: nothing on them comes from another host, and nothing may (the policy below). A link's GET
+//! does nothing to it, since mail scanners follow links; the page does it by a POST of its own. Knows no dialect.
+
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, StatusCode};
+
+use crate::app::App;
+use crate::web::{Kept, Request, Response, Under};
+
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+     frame-ancestors 'none'",
+);
+
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+
+/// What the pages are made of.
+const FILES: [(&str, &str, &str); 7] = [
+    ("/pages/element.js", SCRIPT, include_str!("pages/element.js")),
+    ("/pages/link.js", SCRIPT, include_str!("pages/link.js")),
+    ("/pages/link.css", STYLE, include_str!("pages/link.css")),
+    ("/pages/docs.js", SCRIPT, include_str!("pages/docs.js")),
+    ("/pages/schema.js", SCRIPT, include_str!("pages/schema.js")),
+    ("/pages/call.js", SCRIPT, include_str!("pages/call.js")),
+    ("/pages/docs.css", STYLE, include_str!("pages/docs.css")),
+];
+
+/// Adds the pages. They are served with our own dialect, whose calls they make.
+pub(super) fn routes(under: Under<'_, App>) {
+    let pages = under
+        .get("/docs", "pages.docs", async |app: App, _: Request| docs(&app))
+        .get("/links/magic", "pages.link", async |app: App, _: Request| link(&app, "magic"))
+        .get("/links/reset", "pages.link", async |app: App, _: Request| link(&app, "reset"))
+        .get("/links/confirm", "pages.link", async |app: App, _: Request| link(&app, "confirm"));
+    FILES.into_iter().fold(pages, |pages, (path, media_type, text)| {
+        let file = Kept::new(media_type, text);
+        pages.get(path, "pages.file", move |_: App, request: Request| {
+            let answer = guarded(file.answer(&request));
+            async move { answer }
+        })
+    });
+}
+
+/// Whether the one who follows a link wants a page rather than what the link's call answers: a browser, a scanner that looks like one,
+/// or HEAD, which must not do anything. Programs that follow the link get the answer of the call.
+///
+/// For links that are calls of a dialect. Without our own dialect there are no pages, and the call is all there is.
+pub fn wants_html(app: &App, request: &Request) -> bool {
+    let asked = request.header(ACCEPT).unwrap_or_default();
+    app.node.config.api.native.enabled && (request.method() == Method::HEAD || prefers_html(asked))
+}
+
+/// The page that confirms an address by a POST. It takes the token from `?token=`, or from the path's last segment.
+pub fn confirm(app: &App) -> Response {
+    link(app, "confirm").header(VARY, HeaderValue::from_static("accept"))
+}
+
+fn link(app: &App, page: &str) -> Response {
+    let text = include_str!("pages/link.html").replace("{page}", page);
+    guarded(html(app, &text)).no_store()
+}
+
+fn docs(app: &App) -> Response {
+    guarded(html(app, include_str!("pages/docs.html"))).no_store()
+}
+
+fn html(app: &App, text: &str) -> Response {
+    // Settings allow no character in a prefix that means anything in HTML.
+    let text = text.replace("{base}", &app.node.config.api.native.prefix);
+    Response::bytes(StatusCode::OK, HTML, text)
+}
+
+fn guarded(response: Response) -> Response {
+    response
+        .header(CONTENT_SECURITY_POLICY, POLICY)
+        .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
+        .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
+}
+
+/// Whether `Accept` (RFC 9110, 12.5.1) names HTML and gives it more weight than JSON. `*/*` alone is any program.
+fn prefers_html(accept: &str) -> bool {
+    let weight = |wanted: &str| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
+            let weight = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
+            let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
+            name.trim().eq_ignore_ascii_case(wanted).then_some(weight)
+        });
+        ranges.fold(None, |best: Option<f32>, weight| Some(best.map_or(weight, |best| best.max(weight))))
+    };
+    let json = weight("application/json").or_else(|| weight("application/*")).or_else(|| weight("*/*"));
+    weight("text/html").is_some_and(|html| html > json.unwrap_or(0.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_prefer_html_and_programs_do_not() {
+        for browser in [
+            "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8",
+            "text/html, application/json;q=0.5",
+            "TEXT/HTML;q=0.4",
+        ] {
+            assert!(prefers_html(browser), "{browser}");
+        }
+        for program in [
+            "",
+            "*/*",
+            "application/json",
+            "application/json, text/plain, */*",
+            "application/json, text/html;q=0.9",
+            "text/html, application/json",
+            "text/html;q=0",
+            "text/html;q=many",
+        ] {
+            assert!(!prefers_html(program), "{program}");
+        }
+    }
+}

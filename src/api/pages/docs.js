@@ -1,0 +1,224 @@
+// The reference: the OpenAPI document of this very server, dialect by dialect. Each operation has an address of its own (#its
+// id), is found by the search, and is drawn when it is opened.
+
+import { element } from './element.js';
+import { block, credentials, tryIt } from './call.js';
+import { fieldLine, fields, inline, prose, resolve, sample, within } from './schema.js';
+
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'];
+const { base } = document.body.dataset;
+const content = document.getElementById('content');
+const nav = document.getElementById('nav');
+const menu = document.getElementById('menu');
+const search = document.getElementById('search');
+
+start();
+
+async function start() {
+  try {
+    const answer = await fetch(`${base}/openapi.json`);
+    if (!answer.ok) throw new Error(`status ${answer.status}`);
+    draw(await answer.json());
+  } catch (error) {
+    content.replaceChildren(element('p', { class: 'note bad' }, `The document could not be read: ${error.message}.`));
+  }
+}
+
+function draw(api) {
+  within(api);
+  const groups = grouped(api);
+  content.replaceChildren(intro(api), credentials(), ...groups.map((group) => section(api, group)),
+    element('p', { class: 'nothing', hidden: true, role: 'status' }, 'No operation has these words.'));
+  nav.replaceChildren(...groups.map(contents));
+  search.addEventListener('input', () => filter(groups, search.value));
+  document.addEventListener('keydown', keys);
+  menu.addEventListener('click', () => fold(menu.getAttribute('aria-expanded') === 'true'));
+  nav.addEventListener('click', (event) => { if (event.target.closest('a')) fold(true); });
+  addEventListener('hashchange', () => go(groups));
+  go(groups);
+}
+
+function fold(closed) {
+  menu.setAttribute('aria-expanded', String(!closed));
+  nav.classList.toggle('open', !closed);
+}
+
+/** The operations under their dialects, in the order in which those are listed. One that two share is drawn with the first. */
+function grouped(api) {
+  const all = Object.entries(api.paths).flatMap(([path, item]) =>
+    METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
+  return api.tags.map((tag) => ({
+    tag,
+    operations: all.filter((each) => each.operation.tags?.[0] === tag.name).map((each) => ({
+      ...each,
+      id: each.operation.operationId,
+      words: [each.method, each.path, each.operation.operationId, each.operation.summary, each.operation.description, tag.name].join(' ').toLowerCase(),
+    })),
+  })).filter((group) => group.operations.length);
+}
+
+function intro(api) {
+  return element('section', { class: 'intro', id: 'top' },
+    element('h1', {}, `${api.info.title} `, element('span', { class: 'version' }, api.info.version)),
+    element('p', { class: 'lead' }, api.info.summary ?? ''),
+    prose(api.info.description),
+    element('dl', {},
+      element('dt', {}, 'Address'), element('dd', {}, element('code', {}, api.servers?.[0]?.url ?? location.origin)),
+      element('dt', {}, 'Document'), element('dd', {}, element('a', { href: `${base}/openapi.json` }, 'openapi.json'), ` (OpenAPI ${api.openapi})`)));
+}
+
+function contents(group) {
+  group.list = element('ul', {}, group.operations.map((each) => {
+    each.entry = element('li', {}, element('a', { href: `#${each.id}`, title: each.operation.summary },
+      element('span', { class: `method ${each.method}` }, short(each.method)), element('span', { class: 'path' }, breakable(each.path))));
+    return each.entry;
+  }));
+  group.nav = element('section', {}, element('h2', {}, element('a', { href: `#${group.tag.name}` }, group.tag.name)), group.list);
+  return group.nav;
+}
+
+const short = (method) => (method === 'delete' ? 'del' : method);
+
+/** A path that may break after its slashes. */
+function breakable(path) {
+  return path.split(/(?<=\/)/).flatMap((piece) => [piece, element('wbr')]);
+}
+
+function section(api, group) {
+  group.element = element('section', { class: 'dialect', id: group.tag.name },
+    element('h2', {}, group.tag.name), prose(group.tag.description), group.operations.map((each) => card(api, each)));
+  return group.element;
+}
+
+function card(api, each) {
+  const { method, path, operation } = each;
+  each.element = element('details', { class: 'operation', id: each.id },
+    element('summary', {},
+      element('span', { class: `method ${method}` }, method),
+      element('span', { class: 'path' }, breakable(path)),
+      element('span', { class: 'what' }, inline(operation.summary ?? ''))));
+  each.element.addEventListener('toggle', () => {
+    if (!each.element.open) return;
+    if (!each.drawn) each.element.append(drawn(api, each));
+    each.drawn = true;
+    // A link to what is open, without another entry in the history.
+    if (location.hash !== `#${each.id}`) history.replaceState(null, '', `#${each.id}`);
+    mark(each.id);
+  });
+  return each.element;
+}
+
+function drawn(api, { method, path, operation }) {
+  const parameters = (operation.parameters ?? []).map((each) => resolve(each).schema);
+  return element('div', { class: 'inner' },
+    prose(operation.description),
+    operation.tags.length > 1 ? element('p', { class: 'small' }, `Shared by ${operation.tags.join(' and ')}.`) : null,
+    security(api, operation),
+    parameters.length ? [element('h3', {}, 'Parameters'), element('ul', { class: 'fields' }, parameters.map((each) =>
+      fieldLine(each.name, each.schema ?? {}, each.required, `${where(each.in)} ${each.description ?? ''}`.trim())))] : null,
+    operation.requestBody ? requestBody(operation.requestBody) : null,
+    element('h3', {}, 'Answers'), Object.entries(operation.responses).map(([status, response]) => answer(status, resolve(response).schema)),
+    element('h3', {}, 'Try it'), tryIt(api, method, path, operation));
+}
+
+const where = (place) => ({ path: 'In the path.', query: 'In the query.', header: 'A header field.' })[place] ?? '';
+
+function security(api, operation) {
+  const requirements = operation.security ?? [];
+  if (!requirements.length) return element('p', { class: 'needs' }, 'Needs no credential.');
+  const one = (requirement) => {
+    const names = Object.keys(requirement);
+    if (!names.length) return ['nothing'];
+    return names.map((name) => element('span', { class: 'chip', title: api.components.securitySchemes[name]?.description ?? '' }, name.replaceAll('_', ' ')));
+  };
+  return element('p', { class: 'needs' }, 'Needs ', requirements.flatMap((requirement, at) => [at ? ' or ' : '', ...one(requirement)]));
+}
+
+function requestBody(body) {
+  const contents = Object.entries(resolve(body).schema.content ?? {});
+  const [, first] = contents[0] ?? [];
+  const example = first ? first.example ?? Object.values(first.examples ?? {})[0]?.value ?? sample(first.schema ?? {}) : null;
+  return [element('h3', {}, 'Body'), element('p', { class: 'small' }, contents.map(([mediaType]) => mediaType).join(' or ')),
+    element('div', { class: 'halves' }, fields(first?.schema ?? {}), example === null ? null : block(JSON.stringify(example, null, 2)))];
+}
+
+function answer(status, response) {
+  const whole = element('details', { class: 'answer' },
+    element('summary', {}, element('span', { class: `code ${status < 400 ? 'good' : 'bad'}` }, status), ' ', inline(response.description ?? '')));
+  whole.addEventListener('toggle', () => {
+    if (whole.open && whole.childElementCount === 1) whole.append(answerInner(response));
+  });
+  if (status.startsWith('2')) whole.open = true;
+  return whole;
+}
+
+function answerInner(response) {
+  const headers = Object.entries(response.headers ?? {});
+  const contents = Object.entries(response.content ?? {});
+  return element('div', { class: 'inner' },
+    headers.length ? element('ul', { class: 'fields' }, headers.map(([name, header]) => fieldLine(name, header.schema ?? {}, false, header.description ?? 'A header field.'))) : null,
+    contents.map(([mediaType, media]) => {
+      const given = Object.values(media.examples ?? {});
+      const shown = given.length ? given : [{ value: media.example ?? sample(media.schema ?? {}) }];
+      return [element('p', { class: 'small' }, mediaType), element('div', { class: 'halves' }, fields(media.schema ?? {}),
+        element('div', {}, shown.map((each) => [each.summary && shown.length > 1 ? element('p', { class: 'small' }, each.summary) : null, block(JSON.stringify(each.value, null, 2))])))];
+    }),
+    !headers.length && !contents.length ? element('p', { class: 'small' }, 'No body.') : null);
+}
+
+/** Shows what has every word, and the dialects that have any of it. */
+function filter(groups, text) {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  let any = false;
+  for (const group of groups) {
+    let some = false;
+    for (const each of group.operations) {
+      const found = words.every((word) => each.words.includes(word));
+      each.element.hidden = !found;
+      each.entry.hidden = !found;
+      some ||= found;
+    }
+    group.element.hidden = !some;
+    group.nav.hidden = !some;
+    any ||= some;
+  }
+  document.querySelector('.nothing').hidden = any;
+  document.body.classList.toggle('searching', words.length > 0);
+}
+
+function keys(event) {
+  const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? '');
+  if (event.key === '/' && !typing && !event.ctrlKey && !event.metaKey) {
+    event.preventDefault();
+    search.focus();
+  } else if (event.key === 'Escape' && document.activeElement === search) {
+    search.value = '';
+    search.dispatchEvent(new Event('input'));
+    search.blur();
+  }
+}
+
+/** Opens what the address names. */
+function go(groups) {
+  const id = decodeURIComponent(location.hash.slice(1));
+  const found = groups.flatMap((group) => group.operations).find((each) => each.id === id);
+  if (found) {
+    if (found.element.hidden) {
+      search.value = '';
+      filter(groups, '');
+    }
+    found.element.open = true;
+    found.element.scrollIntoView();
+    found.element.querySelector('summary').focus({ preventScroll: true });
+  } else if (id) {
+    document.getElementById(id)?.scrollIntoView();
+  }
+  mark(id);
+}
+
+function mark(id) {
+  for (const link of nav.querySelectorAll('a')) {
+    if (link.getAttribute('href') === `#${id}`) link.setAttribute('aria-current', 'true');
+    else link.removeAttribute('aria-current');
+  }
+}
