@@ -12,6 +12,7 @@ mod mail;
 mod native;
 mod openapi;
 mod operations;
+mod pages;
 mod postgres;
 mod proxy;
 mod redis;
