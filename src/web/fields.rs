@@ -2,7 +2,8 @@
 //!
 //! Serde stops at the first fault. So a value is read again and again, each time with stand-ins where faults are known
 //! already: a stand-in becomes whatever it is asked to be, which lets the reading go on to the next fault. What is read
-//! with a stand-in is thrown away. Knows nothing of bodies.
+//! with a stand-in is thrown away. Types that look at what they are given (an address, a number from 1) refuse a stand-in of
+//! the right type too, so it takes one shape after the other. Knows nothing of bodies.
 
 use std::fmt;
 
@@ -15,6 +16,9 @@ use super::rejection::{Expected, Fault, Place, Rejection, Step, Trouble};
 /// Each fault costs a reading, so whoever sends more is told of these.
 const MOST_FAULTS: usize = 32;
 
+/// What a stand-in says where a text is asked for: in each shape another.
+const TEXTS: [&str; 4] = ["", "someone@example.org", "00000000-0000-0000-0000-000000000000", "1"];
+
 /// How values are written.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Values {
@@ -26,22 +30,29 @@ pub(super) enum Values {
 
 /// Reads `value` into a `T`, or names its faults.
 pub(super) fn read<'de, T: Deserialize<'de>>(value: &Value, place: Place, values: Values) -> Result<T, Rejection> {
-    let mut faults: Vec<Fault> = Vec::new();
+    let mut known: Vec<Known> = Vec::new();
+    let told = |known: Vec<Known>| Rejection::Fields(known.into_iter().map(|known| known.fault).collect());
     loop {
-        let node = Node { value: Some(value), at: Vec::new(), known: &faults, values };
-        match T::deserialize(node) {
-            Ok(read) if faults.is_empty() => return Ok(read),
-            Ok(_) => return Err(Rejection::Fields(faults)),
-            Err(Stop { path, trouble, .. }) => {
-                let path = path.unwrap_or_default();
-                // Not even a stand-in will do there, so what lies behind it stays unknown.
-                if faults.len() >= MOST_FAULTS || faults.iter().any(|known| known.path == path) {
-                    return Err(Rejection::Fields(faults));
-                }
-                faults.push(Fault { place, path, trouble });
-            }
+        let node = Node { value: Some(value), at: Vec::new(), shape: 0, known: &known, values };
+        let Stop { path, trouble, .. } = match T::deserialize(node) {
+            Ok(read) if known.is_empty() => return Ok(read),
+            Ok(_) => return Err(told(known)),
+            Err(stop) => stop,
+        };
+        let path = path.unwrap_or_default();
+        match known.iter().position(|known| path.starts_with(&known.fault.path)) {
+            Some(refused) if known[refused].shape + 1 < TEXTS.len() => known[refused].shape += 1,
+            None if known.len() < MOST_FAULTS => known.push(Known { fault: Fault { place, path, trouble }, shape: 0 }),
+            // No stand-in will do there, so what lies behind it stays unknown.
+            _ => return Err(told(known)),
         }
     }
+}
+
+/// A fault that was found, and the shape of the stand-in for what is at fault.
+struct Known {
+    fault: Fault,
+    shape: usize,
 }
 
 /// Where a reading stopped, and why.
@@ -112,15 +123,23 @@ impl de::Error for Stop {
 struct Node<'n> {
     value: Option<&'n Value>,
     at: Vec<Step>,
-    known: &'n [Fault],
+    shape: usize,
+    known: &'n [Known],
     values: Values,
 }
 
 impl<'n> Node<'n> {
     fn child(&self, step: Step, value: Option<&'n Value>) -> Self {
         let at: Vec<Step> = self.at.iter().cloned().chain([step]).collect();
-        let known_fault = self.known.iter().any(|fault| fault.path == at);
-        Self { value: value.filter(|_| !known_fault), at, known: self.known, values: self.values }
+        let known = self.known.iter().find(|known| known.fault.path == at);
+        let shape = known.map_or(self.shape, |known| known.shape);
+        Self { value: value.filter(|_| known.is_none()), at, shape, known: self.known, values: self.values }
+    }
+
+    /// A type may find fault with a value after it has been read: that is this value's fault too.
+    fn read_by<'de, T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stop> {
+        let at = self.at.clone();
+        seed.deserialize(self).map_err(|stop| stop.at(&at))
     }
 
     fn text(&self) -> Option<&'n str> {
@@ -134,7 +153,7 @@ impl<'n> Node<'n> {
     fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         let number = |value: &Value| value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
         let number = match (self.value, self.text()) {
-            (None, _) => Some(0),
+            (None, _) => Some(i128::from(self.shape > 0)),
             (_, Some(text)) => text.parse().ok(),
             (Some(value), None) => number(value),
         };
@@ -185,6 +204,8 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         match self.value {
+            None if self.shape == 1 => self.integer(visitor),
+            None if self.shape > 1 => self.deserialize_str(visitor),
             None | Some(Value::Null) => visitor.visit_unit().map_err(|stop: Stop| stop.at(&self.at)),
             Some(Value::Bool(_)) => self.deserialize_bool(visitor),
             Some(Value::Number(number)) if number.is_f64() => self.number(visitor),
@@ -209,7 +230,7 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.value.map_or(Some(""), Value::as_str) {
+        match self.value.map_or(Some(TEXTS[self.shape]), Value::as_str) {
             Some(text) => visitor.visit_str(text).map_err(|stop: Stop| stop.at(&self.at)),
             None => self.not(Expected::Text),
         }
@@ -304,7 +325,7 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
         let Some(item) = self.items.get(self.next) else { return Ok(None) };
         let node = self.node.child(Step::Item(self.next), Some(item));
         self.next += 1;
-        seed.deserialize(node).map(Some)
+        node.read_by(seed).map(Some)
     }
 }
 
@@ -321,10 +342,10 @@ impl<'n, 'p> Entries<'n, 'p> {
             Some(object) => object.iter().map(|(name, value)| (name.as_str(), Some(value))).collect(),
             None => names.iter().map(|name| (*name, None)).collect(),
         };
-        for fault in node.known {
-            if let Some((Step::Field(name), parent)) = fault.path.split_last()
+        for known in node.known {
+            if let Some((Step::Field(name), parent)) = known.fault.path.split_last()
                 && parent == node.at
-                && !entries.iter().any(|(known, _)| known == name)
+                && !entries.iter().any(|(there, _)| there == name)
             {
                 entries.push((name, None));
             }
@@ -346,6 +367,6 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
         let Some((name, value)) = self.value.take() else {
             return Err(Stop::of(Trouble::Missing));
         };
-        seed.deserialize(self.node.child(Step::Field(name.to_owned()), value))
+        self.node.child(Step::Field(name.to_owned()), value).read_by(seed)
     }
 }

@@ -116,6 +116,46 @@ mod tests {
     }
 
     #[test]
+    fn behind_a_value_that_its_type_refuses_faults_are_found_too() {
+        struct Address;
+        impl<'de> Deserialize<'de> for Address {
+            fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+                let text = String::deserialize(from)?;
+                text.contains('@').then_some(Self).ok_or_else(|| serde::de::Error::custom("is no address"))
+            }
+        }
+        #[derive(serde::Deserialize)]
+        struct Form {
+            #[serde(rename = "address")]
+            _address: Address,
+            #[serde(rename = "count")]
+            _count: std::num::NonZero<u8>,
+            #[serde(rename = "who")]
+            _who: Who,
+            #[serde(rename = "zeal")]
+            _zeal: bool,
+        }
+        #[derive(serde::Deserialize)]
+        struct Who {
+            #[serde(rename = "address")]
+            _address: Address,
+        }
+        let Err(Rejection::Fields(faults)) = read::<Form>(br#"{"address":"x","count":"1","who":3,"zeal":"x"}"#) else {
+            panic!("read")
+        };
+        let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            shown,
+            [
+                "body.address is no address",
+                "body.count must be a whole number",
+                "body.who must be an object",
+                "body.zeal must be true or false"
+            ]
+        );
+    }
+
+    #[test]
     fn a_number_out_of_range_is_invalid_rather_than_of_another_type() {
         let Err(Rejection::Fields(faults)) = read::<SignIn<'_>>(br#"{"email":"","password":"","tries":256}"#) else {
             panic!("read")

@@ -1,9 +1,10 @@
 //! An answer on its way to the client. Knows nothing of connections: whole bodies only, since nothing here is large.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
@@ -73,6 +74,19 @@ impl Response {
     #[must_use]
     pub fn no_store(self) -> Self {
         self.header(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+    }
+
+    /// Says how to authenticate (RFC 9110, 11.6.1).
+    #[must_use]
+    pub fn challenge(self, challenge: &'static str) -> Self {
+        self.header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
+    }
+
+    /// Says when to come again, in whole seconds and at least one.
+    #[must_use]
+    pub fn retry_after(self, after: Duration) -> Self {
+        let seconds = after.as_millis().div_ceil(1000).max(1);
+        self.header(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)))
     }
 
     /// Why the answer is not a happier one: for the log, never sent.
