@@ -22,6 +22,7 @@
 //! Types that only a parameter names are not found by utoipa: list them in `components(schemas(…))`. Schemas are called
 //! `dialect.Name` in the whole document, so a name must only be unique within its dialect.
 
+mod fastapi;
 pub mod native;
 pub mod openapi;
 pub mod pages;

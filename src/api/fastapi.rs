@@ -1,0 +1,313 @@
+//! What the dialects that were written with FastAPI share in wording: 422 and `{"detail": …}` as FastAPI 0.115 and pydantic 2
+//! say them, and wire types that are as lax as theirs. Knows nothing of what any call does.
+//!
+//! An entry of a 422 has `type`, `loc`, `msg` and, where pydantic has one, `ctx`, but never `input`: what was sent may be a
+//! password, a code or a token, and a body that quotes it ends up in the logs of whoever reads answers. Nothing tells a
+//! secret's field from another once a client has mixed them up, so none is quoted. Clients show `msg` and find the field by `loc`.
+
+use std::fmt;
+
+use http::{HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::auth::identity::{BadEmail, Email};
+use crate::web::{Expected, Fault, Place, Rejection, Response, Step, Trouble};
+
+/// How long a client is asked to wait for what is down or overrun.
+pub(super) const SOON: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// `{"detail": "…"}`: an `HTTPException`.
+pub(super) fn detail(status: u16, text: &str) -> Response {
+    Response::json(status_of(status), &json!({"detail": text}))
+}
+
+/// Words a rejection as FastAPI does. Exhaustive, for dialects that have no words of their own for any of it.
+pub(super) fn rejected(rejection: Rejection) -> Response {
+    let cause = rejection.to_string();
+    let response = match rejection {
+        Rejection::NotFound => detail(404, "Not Found"),
+        Rejection::MethodNotAllowed { .. } => detail(405, "Method Not Allowed"),
+        Rejection::TooLarge { .. } => detail(413, "Content Too Large"),
+        Rejection::UnsupportedMediaType => detail(415, "Unsupported Media Type"),
+        Rejection::Unreadable { detail, at } => unreadable(&detail, at),
+        Rejection::Fields(faults) => unprocessable(&faults),
+        Rejection::BodyTimeout => detail(408, "Request Timeout"),
+        Rejection::Timeout { .. } => detail(503, "Service Unavailable").retry_after(SOON),
+        Rejection::Internal => detail(500, "Internal Server Error"),
+    };
+    response.because(cause)
+}
+
+/// 422 of a body that is no JSON.
+pub(super) fn unreadable(why: &str, at: usize) -> Response {
+    let entry =
+        json!({"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error", "ctx": {"error": why}});
+    Response::json(StatusCode::UNPROCESSABLE_ENTITY, &json!({"detail": [entry]}))
+}
+
+/// 422 of fields that will not do, an entry each.
+pub(super) fn unprocessable(faults: &[Fault]) -> Response {
+    let entries = faults.iter().map(entry).collect::<Vec<_>>();
+    Response::json(StatusCode::UNPROCESSABLE_ENTITY, &json!({"detail": entries}))
+}
+
+/// Both parts of a request, or what is wrong with either and with both: FastAPI says all of it at once.
+pub(super) fn both<A, B>(one: Result<A, Rejection>, other: Result<B, Rejection>) -> Result<(A, B), Rejection> {
+    match (one, other) {
+        (Err(Rejection::Fields(mut faults)), Err(Rejection::Fields(more))) => {
+            faults.extend(more);
+            Err(Rejection::Fields(faults))
+        }
+        // What is no matter of fields is said alone: there is nothing to be said of fields that were not read.
+        (_, Err(rejection)) | (Err(rejection), Ok(_)) => Err(rejection),
+        (Ok(one), Ok(other)) => Ok((one, other)),
+    }
+}
+
+/// Reads an id in the path or in a header field.
+pub(super) fn uuid(place: Place, name: &str, text: Option<&str>) -> Result<Uuid, Rejection> {
+    let text = text.ok_or_else(|| Rejection::field(Fault::missing(place, name)))?;
+    Uuid::try_parse(text).map_err(|error| {
+        let trouble = Trouble::Invalid(format!("Input should be a valid UUID, {error}"));
+        Rejection::field(Fault::of(place, name, trouble))
+    })
+}
+
+fn status_of(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// What pydantic says of values of the right type that will not do: how the sentence begins, its `type`, and what the rest of it
+/// is in `ctx`. Serde carries nothing but text from a type to whoever words it, so the sentence is what travels, and the rest
+/// is read off it.
+const SENTENCES: [(&str, &str, Option<&str>); 10] = [
+    ("value is not a valid email address: ", "value_error", Some("reason")),
+    ("String should have at least ", "string_too_short", Some("min_length")),
+    ("String should have at most ", "string_too_long", Some("max_length")),
+    ("Input should be greater than or equal to ", "greater_than_equal", Some("ge")),
+    ("Input should be less than or equal to ", "less_than_equal", Some("le")),
+    ("Input should be a valid UUID, ", "uuid_parsing", Some("error")),
+    ("Input should be a valid integer, got a number with a fractional part", "int_from_float", None),
+    ("Input should be a valid integer, unable to parse string as an integer", "int_parsing", None),
+    ("Input should be a valid boolean, unable to interpret input", "bool_parsing", None),
+    ("Unable to parse input string as an integer, exceeded maximum size", "int_parsing_size", None),
+];
+
+fn entry(fault: &Fault) -> Value {
+    let place = match fault.place {
+        Place::Body => "body",
+        Place::Query => "query",
+        Place::Header => "header",
+        Place::Path => "path",
+    };
+    let steps = fault.path.iter().map(|step| match step {
+        Step::Field(name) => json!(name),
+        Step::Item(at) => json!(at),
+    });
+    let loc = [json!(place)].into_iter().chain(steps).collect::<Vec<_>>();
+    let (kind, msg) = match &fault.trouble {
+        Trouble::Missing => ("missing", "Field required"),
+        Trouble::Not(expected) => of_another_type(*expected),
+        Trouble::Invalid(sentence) => return sentence_of(loc, sentence),
+    };
+    json!({"type": kind, "loc": loc, "msg": msg})
+}
+
+fn of_another_type(expected: Expected) -> (&'static str, &'static str) {
+    match expected {
+        Expected::Text => ("string_type", "Input should be a valid string"),
+        Expected::Integer => ("int_type", "Input should be a valid integer"),
+        Expected::Number => ("float_type", "Input should be a valid number"),
+        Expected::Boolean => ("bool_type", "Input should be a valid boolean"),
+        Expected::List => ("list_type", "Input should be a valid list"),
+        Expected::Object => {
+            ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from")
+        }
+    }
+}
+
+fn sentence_of(loc: Vec<Value>, sentence: &str) -> Value {
+    for (begin, kind, context) in SENTENCES {
+        let Some(rest) = sentence.strip_prefix(begin) else { continue };
+        let mut entry = json!({"type": kind, "loc": loc, "msg": sentence});
+        if let Some(name) = context {
+            let number = rest.split(' ').next().and_then(|word| word.parse::<i64>().ok());
+            let context = number.filter(|_| kind != "uuid_parsing").map_or_else(|| json!(rest), |number| json!(number));
+            entry["ctx"] = Map::from_iter([(name.to_owned(), context)]).into();
+        }
+        return entry;
+    }
+    json!({"type": "value_error", "loc": loc, "msg": format!("Value error, {sentence}")})
+}
+
+/// pydantic's `EmailStr`: an address, in its one form.
+#[derive(Clone, Debug)]
+pub(super) struct EmailStr(pub(super) Email);
+
+impl<'de> Deserialize<'de> for EmailStr {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Email::read(&text).map(Self).map_err(|bad| de::Error::custom(no_address(&text, bad)))
+    }
+}
+
+/// Reads an address in the path.
+pub(super) fn email(place: Place, name: &str, text: &str) -> Result<Email, Rejection> {
+    Email::read(text).map_err(|bad| bad_email(place, name, text, bad))
+}
+
+/// An address that will not do, wherever it was found out.
+pub(super) fn bad_email(place: Place, name: &str, text: &str, bad: BadEmail) -> Rejection {
+    Rejection::field(Fault::of(place, name, Trouble::Invalid(no_address(text, bad))))
+}
+
+fn no_address(text: &str, bad: BadEmail) -> String {
+    let text = text.trim();
+    let reason = match bad {
+        BadEmail::NoAt if text.starts_with('@') => "There must be something before the @-sign.",
+        BadEmail::NoAt if text.ends_with('@') => "There must be something after the @-sign.",
+        BadEmail::NoAt if text.contains('@') => "The part after the @-sign contains invalid characters: '@'.",
+        BadEmail::Empty | BadEmail::NoAt => "An email address must have an @-sign.",
+        BadEmail::Local | BadEmail::Domain if text.contains("..") => {
+            "An email address cannot have two periods in a row."
+        }
+        BadEmail::Local => "The email address contains invalid characters before the @-sign.",
+        BadEmail::Domain if text.rsplit('@').next().is_some_and(|domain| domain.contains('.')) => {
+            "The part after the @-sign is not valid."
+        }
+        BadEmail::Domain => "The part after the @-sign is not valid. It should have a period.",
+        BadEmail::TooLong => "The email address is too long.",
+    };
+    format!("value is not a valid email address: {reason}")
+}
+
+/// A text of so many characters.
+#[derive(Clone, Debug)]
+pub(super) struct Text<const MIN: usize, const MAX: usize>(pub(super) String);
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let characters = |count: usize| if count == 1 { "1 character".to_owned() } else { format!("{count} characters") };
+        match text.chars().count() {
+            few if few < MIN => Err(de::Error::custom(format!("String should have at least {}", characters(MIN)))),
+            many if many > MAX => Err(de::Error::custom(format!("String should have at most {}", characters(MAX)))),
+            _ => Ok(Self(text)),
+        }
+    }
+}
+
+/// A whole number in these bounds, read as laxly as pydantic reads one: from a text, from `1.0` and from a boolean too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Whole<const MIN: i64, const MAX: i64>(pub(super) i64);
+
+impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Whole<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let number = from.deserialize_any(LaxInteger)?;
+        if number < MIN {
+            Err(de::Error::custom(format!("Input should be greater than or equal to {MIN}")))
+        } else if number > MAX {
+            Err(de::Error::custom(format!("Input should be less than or equal to {MAX}")))
+        } else {
+            Ok(Self(number))
+        }
+    }
+}
+
+struct LaxInteger;
+
+impl Visitor<'_> for LaxInteger {
+    type Value = i64;
+
+    /// By this word the reading of fields knows what was expected.
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("i64")
+    }
+
+    fn visit_bool<E: de::Error>(self, yes: bool) -> Result<i64, E> {
+        Ok(yes.into())
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<i64, E> {
+        Ok(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<i64, E> {
+        if number.fract() != 0.0 {
+            Err(E::custom("Input should be a valid integer, got a number with a fractional part"))
+        } else if number.abs() >= 9.2e18 {
+            Err(E::custom("Unable to parse input string as an integer, exceeded maximum size"))
+        } else {
+            Ok(number as i64)
+        }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
+        let plain = text.trim();
+        let plain = plain.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0')).map_or(plain, |(n, _)| n);
+        plain.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
+            std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
+                E::custom("Unable to parse input string as an integer, exceeded maximum size")
+            }
+            _ => E::custom("Input should be a valid integer, unable to parse string as an integer"),
+        })
+    }
+}
+
+/// A boolean, read as laxly as pydantic reads one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Flag(pub(super) bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(LaxBoolean).map(Self)
+    }
+}
+
+struct LaxBoolean;
+
+fn no_boolean<E: de::Error>() -> E {
+    E::custom("Input should be a valid boolean, unable to interpret input")
+}
+
+impl Visitor<'_> for LaxBoolean {
+    type Value = bool;
+
+    fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        to.write_str("a boolean")
+    }
+
+    fn visit_bool<E: de::Error>(self, yes: bool) -> Result<bool, E> {
+        Ok(yes)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<bool, E> {
+        u64::try_from(number).map_err(|_| no_boolean()).and_then(|number| self.visit_u64(number))
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<bool, E> {
+        if number < 2 { Ok(number == 1) } else { Err(no_boolean()) }
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<bool, E> {
+        if number == 0.0 || number == 1.0 { Ok(number == 1.0) } else { Err(no_boolean()) }
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
+        match text.to_ascii_lowercase().as_str() {
+            "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
+            "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
+            _ => Err(no_boolean()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
