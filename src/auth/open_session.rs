@@ -79,10 +79,35 @@ const AGENT: usize = 200;
 /// Opens a session for a user who has been recognised, by the row as it was read then. `second` is what was given as second
 /// factor; for a user who has none it says nothing.
 pub async fn open_session(app: &App, user: &User, second: Option<&str>, door: Door<'_>) -> Result<Pair, Failure> {
+    admit(app, user, second, door).await?.open(app, door).await
+}
+
+/// A user who has passed all that keeps people out: a session is opened for nobody else. Between the two is the moment to use up
+/// what the user was recognised by, so that a wrong second factor leaves it as it was.
+pub(super) struct Admitted<'a>(&'a User);
+
+/// Lets a user who has been recognised pass, the second factor where there is one being used up.
+pub(super) async fn admit<'a>(
+    app: &App,
+    user: &'a User,
+    second: Option<&str>,
+    door: Door<'_>,
+) -> Result<Admitted<'a>, Failure> {
     may_enter(user, door)?;
     if user.totp.is_some() {
         second_factor::prove(app, user, second.ok_or(Failure::SecondFactorDue)?, door.counted_by).await?;
     }
+    Ok(Admitted(user))
+}
+
+impl Admitted<'_> {
+    /// Opens the session.
+    pub(super) async fn open(self, app: &App, door: Door<'_>) -> Result<Pair, Failure> {
+        open(app, self.0, door).await
+    }
+}
+
+async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
     let now = app.now();
     // After the last ending of the user's sessions, though that was in this very millisecond or by a clock that is ahead: it is not
     // concerned by that one.
