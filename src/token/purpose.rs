@@ -74,6 +74,9 @@ struct Claims<T> {
     iat: i64,
     exp: i64,
     jti: TokenId,
+    /// Of a second factor that is due: by this a published API's clients know that they hold no access token.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    totp: bool,
     says: T,
 }
 
@@ -90,7 +93,15 @@ pub fn mint<T: Serialize>(
     header.typ = Some(purpose.typ().to_owned());
     header.kid = Some(key.kid.to_string());
     let (iss, aud) = (settings.issuer.clone(), settings.audience.clone());
-    let claims = Claims { iss, aud, iat: now.secs(), exp: until.secs(), jti: token, says };
+    let claims = Claims {
+        iss,
+        aud,
+        iat: now.secs(),
+        exp: until.secs(),
+        jti: token,
+        totp: purpose == Purpose::SecondFactor,
+        says,
+    };
     jsonwebtoken::encode(&header, &claims, &key.rare_signer).map_err(|_| Unmade)
 }
 
