@@ -22,6 +22,7 @@ pub mod keys;
 pub mod limit;
 mod mailing;
 pub mod once;
+mod one_purpose;
 pub mod open_session;
 mod original;
 pub mod password;

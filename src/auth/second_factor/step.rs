@@ -4,12 +4,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
-use crate::auth::Failure;
 use crate::auth::open_session::{Door, Pair, may_enter, open_session};
 use crate::auth::verify::{Fault, Reason};
-use crate::id::{TokenId, UserId};
+use crate::auth::{Failure, one_purpose};
+use crate::id::UserId;
 use crate::store::accounts::{Find, User};
-use crate::token::purpose::{self, Purpose};
+use crate::token::purpose::Purpose;
 
 /// How long the second step may be taken.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
@@ -35,22 +35,15 @@ pub async fn enter(app: &App, user: &User, door: Door<'_>) -> Result<Entry, Fail
         return Ok(Entry::In(Box::new(open_session(app, user, None, door).await?)));
     }
     may_enter(user, door)?;
-    let now = app.now();
     let says = Recognised { user: user.id, valid_after: user.sessions_valid_after.millis() };
-    let keys = app.node.keyring.keys();
-    let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
-    let name = TokenId::new(now, &app.node.chance);
-    let span = (now, now + PATIENCE);
-    let token = purpose::mint(Purpose::SecondFactor, name, says, span, &app.node.config.tokens, key)
-        .map_err(|_| Failure::Internal("a token that cannot be made"))?;
-    Ok(Entry::Due(token))
+    let made = one_purpose::make(app, Purpose::SecondFactor, says, PATIENCE)?;
+    Ok(Entry::Due(made.text))
 }
 
 /// Takes the second step.
 pub async fn finish(app: &App, token: &str, code: &str, door: Door<'_>) -> Result<Pair, Failure> {
-    let keys = app.node.keyring.keys();
-    let read = purpose::read::<Recognised>(Purpose::SecondFactor, token, app.now(), &app.node.config.tokens, &keys);
-    let says = read.map_err(|_| Reason::Token(Fault::Malformed))?.says;
+    let read = one_purpose::read::<Recognised>(app, Purpose::SecondFactor, token);
+    let says = read.ok_or(Reason::Token(Fault::Malformed))?.says;
     let user = app.accounts.user(Find::Id(says.user)).await?.ok_or(Reason::Revoked)?;
     if user.sessions_valid_after.millis() != says.valid_after {
         return Err(Reason::Revoked.into());
