@@ -1,6 +1,6 @@
 //! The operations: one verb a file. Knows nothing of HTTP, nor of which stores there are.
 //!
-//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`exchange`]; all end in [`open_session`], which holds the
+//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`magic`], [`exchange`]; all end in [`open_session`], which holds the
 //! steps that no way in may forget. Ways out: [`sign_out`], [`revoke`]. Who is asking: [`bearer`]. What became of tokens:
 //! [`introspect`], [`sessions`]. The fleet's common ground: [`keys`] (the keyring's upkeep) and [`revocations`], which
 //! [`follow`] and [`endings`] keep up to date. Accounts: [`create_user`], [`import_user`], [`disable_user`], [`delete_user`],
@@ -20,13 +20,16 @@ pub mod import_user;
 pub mod introspect;
 pub mod keys;
 pub mod limit;
+pub mod magic;
 mod mailing;
 pub mod once;
 mod one_purpose;
 pub mod open_session;
 mod original;
 pub mod password;
+pub mod recover;
 pub mod refresh;
+pub mod reset_password;
 pub mod revocations;
 pub mod revoke;
 pub mod second_factor;

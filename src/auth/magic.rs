@@ -1,0 +1,151 @@
+//! Signing in by a link: one half is mailed, the other stays with the device that asked, and only both together, once, let in. So
+//! neither who reads the mail alone gets in, nor who looks over a shoulder at the device, nor a scanner that follows links.
+//!
+//! Whoever asks learns nothing of who has an account, as with [`super::recover`]. An account for a new address is therefore made when
+//! the halves come back, not when they are asked for: nobody fills the store with addresses that are not theirs. The one who
+//! comes back has read the address's mail, so it is confirmed from the start.
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use super::create_user::{Wanted, create_user};
+use super::identity::Email;
+use super::once::{self, Kind, subject, subject_of};
+use super::open_session::{Door, Pair, admit};
+use super::password::Policy;
+use super::second_factor::{Entry, enter};
+use super::{limit, mailing, one_purpose};
+use crate::app::App;
+use crate::id::{TokenId, UserId};
+use crate::mail::Letter;
+use crate::store::accounts::{Find, User};
+use crate::token::purpose::Purpose;
+
+/// Whom the mailed token lets in.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Says {
+    /// Who had the address when the link was asked for. With the row's `sessions_valid_after`: a link from before the password was
+    /// changed lets nobody in.
+    User { user: UserId, valid_after: i64 },
+    /// Nobody had it: whoever has it when the halves come back, or a new user.
+    Address(String),
+}
+
+/// Mails one half, if the address is that of somebody who may sign in, or of nobody and registration is open; gives the other half
+/// in any case.
+pub async fn begin(app: &App, email: &str, door: Door<'_>) -> Result<String, Failure> {
+    let email = Email::read(email)?;
+    let subject = subject(&email);
+    limit::of_mails(app, &subject, door.counted_by).await?;
+    let user = app.accounts.user(Find::Email(email.as_str())).await?;
+    let welcome = user.as_ref().map_or(app.node.config.accounts.open_registration, |user| !user.disabled);
+    let says = match &user {
+        Some(user) => Says::User { user: user.id, valid_after: user.sessions_valid_after.millis() },
+        None => Says::Address(email.as_str().to_owned()),
+    };
+    let made = one_purpose::make(app, Purpose::MagicLink, says, app.node.config.mailed.magic)?;
+    let half = once::half(app);
+    let id = made.id.to_string();
+    once::keep(app, (Kind::Magic, &subject, &id), &half, Vec::new(), made.until).await?;
+    if welcome {
+        let link = mailing::link(&app.node.config.mailed.magic_url, &made.text);
+        mailing::post(app, email.as_str(), Letter::MagicLink { link }, made.until, door.language);
+    }
+    Ok(half)
+}
+
+/// Uses both halves up and lets in, or hands out the token of the second step where a second factor is due.
+pub async fn redeem(app: &App, token: &str, half: &str, door: Door<'_>) -> Result<Entry, Failure> {
+    let held = held(app, token, door).await?;
+    held.hand_in(app, half, true).await?;
+    let user = held.owner(app, door).await?;
+    enter(app, &user, door).await
+}
+
+/// The same in one step. A second factor that is due or wrong leaves the halves as they are.
+pub async fn redeem_at_once(
+    app: &App,
+    token: &str,
+    half: &str,
+    second: Option<&str>,
+    door: Door<'_>,
+) -> Result<Pair, Failure> {
+    let held = held(app, token, door).await?;
+    held.hand_in(app, half, false).await?;
+    let Some(user) = &held.user else {
+        held.hand_in(app, half, true).await?;
+        let user = held.owner(app, door).await?;
+        return admit(app, &user, second, door).await?.open(app, door).await;
+    };
+    // The address is proved by now, though it is only written down when the halves are used up.
+    let user = User { verified: true, ..user.clone() };
+    let admitted = admit(app, &user, second, door).await?;
+    held.hand_in(app, half, true).await?;
+    held.owner(app, door).await?;
+    admitted.open(app, door).await
+}
+
+/// A mailed half that was read, and whom it lets in if the other fits.
+struct Held {
+    id: TokenId,
+    address: String,
+    /// `None`: nobody has the address yet.
+    user: Option<User>,
+}
+
+async fn held(app: &App, token: &str, door: Door<'_>) -> Result<Held, Failure> {
+    limit::of_tries(app, door.counted_by).await?;
+    let read = one_purpose::read::<Says>(app, Purpose::MagicLink, token).ok_or(Failure::MagicNotInForce)?;
+    let (address, user) = match read.says {
+        Says::User { user, valid_after } => {
+            let user = app.accounts.user(Find::Id(user)).await?;
+            let user = user.filter(|user| user.sessions_valid_after.millis() == valid_after);
+            let user = user.ok_or(Failure::MagicNotInForce)?;
+            (user.email.clone(), Some(user))
+        }
+        Says::Address(address) => {
+            let user = app.accounts.user(Find::Email(&address)).await?;
+            (address, user)
+        }
+    };
+    match &user {
+        Some(user) if user.disabled => return Err(Failure::MagicNotInForce),
+        None if !app.node.config.accounts.open_registration => return Err(Failure::RegistrationClosed),
+        None => limit::of_sign_ups(app, door.counted_by).await?,
+        Some(_) => {}
+    }
+    Ok(Held { id: read.token, address, user })
+}
+
+impl Held {
+    /// Tries the device's half. It is kept under the address: a user who has another by now is not found under it.
+    async fn hand_in(&self, app: &App, half: &str, spend: bool) -> Result<(), Failure> {
+        let (subject, id) = (subject_of(&self.address), self.id.to_string());
+        let handed_in = once::hand_in(app, (Kind::Magic, &subject, &id), half, spend).await?;
+        handed_in.map(|_| ()).ok_or(Failure::MagicNotInForce)
+    }
+
+    /// Whose the address is, confirmed; made now if it is nobody's. Only after the halves were used up.
+    async fn owner(&self, app: &App, door: Door<'_>) -> Result<User, Failure> {
+        if let Some(user) = &self.user {
+            return confirmed(app, user.clone()).await;
+        }
+        let wanted = Wanted { email: self.address.clone(), verified: true, ..Wanted::default() };
+        match create_user(app, wanted, Policy::of(door.lives, &app.node.config.passwords)).await {
+            // Somebody signed up with it in this very moment; the mail is read here all the same.
+            Err(Failure::EmailTaken) => {
+                let user = app.accounts.user(Find::Email(&self.address)).await?;
+                confirmed(app, user.ok_or(Failure::MagicNotInForce)?).await
+            }
+            made => made,
+        }
+    }
+}
+
+async fn confirmed(app: &App, user: User) -> Result<User, Failure> {
+    if !user.verified {
+        app.accounts.confirm_email(user.id, &user.email, app.now()).await?;
+    }
+    Ok(User { verified: true, ..user })
+}

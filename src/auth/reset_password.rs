@@ -1,0 +1,52 @@
+//! Setting a new password with what was mailed, and with the device's half where there is one.
+//!
+//! What is wrong with the new password is said before anything is used up, and it is hashed before too: a full queue costs nobody
+//! their link. Who reads an address's mail owns the address, so it is confirmed by this.
+
+use super::Failure;
+use super::once::{self, Kind, subject_of};
+use super::open_session::Door;
+use super::password::{Password, Policy};
+use super::recover::{NO_HALF, Says};
+use super::sign_out::sign_out_for_good;
+use super::{limit, mailing, one_purpose};
+use crate::app::App;
+use crate::mail::Letter;
+use crate::store::accounts::{Changed, Changes, Find};
+use crate::token::purpose::Purpose;
+
+/// Sets a new password that meets `policy`, once, and ends all of the user's sessions everywhere.
+pub async fn reset_password(
+    app: &App,
+    token: &str,
+    half: Option<&str>,
+    new: &Password,
+    policy: Policy,
+    door: Door<'_>,
+) -> Result<(), Failure> {
+    policy.check(new)?;
+    limit::of_tries(app, door.counted_by).await?;
+    let read = one_purpose::read::<Says>(app, Purpose::ResetPassword, token).ok_or(Failure::ResetNotInForce)?;
+    if read.says.half != half.is_some() {
+        return Err(Failure::ResetNotInForce);
+    }
+    let user = app.accounts.user(Find::Id(read.says.user)).await?.ok_or(Failure::ResetNotInForce)?;
+    if user.disabled || user.sessions_valid_after.millis() != read.says.valid_after {
+        return Err(Failure::ResetNotInForce);
+    }
+    // The address is part of where the claim is kept: with another one, the link that went to the old one finds nothing.
+    let (subject, id) = (subject_of(&user.email), read.token.to_string());
+    let (place, half) = ((Kind::Reset, subject.as_str(), id.as_str()), half.unwrap_or(NO_HALF));
+    once::hand_in(app, place, half, false).await?.ok_or(Failure::ResetNotInForce)?;
+    let hash = app.node.hasher.hash(new).await?;
+    once::hand_in(app, place, half, true).await?.ok_or(Failure::ResetNotInForce)?;
+    let changes = Changes { password_hash: Some(hash), ..Changes::default() };
+    let user = match app.accounts.change_user(user.id, &changes, app.now()).await? {
+        Changed::Changed(user) => *user,
+        Changed::EmailTaken | Changed::Absent => return Err(Failure::ResetNotInForce),
+    };
+    sign_out_for_good(app, user.id, user.sessions_valid_after).await?;
+    app.accounts.confirm_email(user.id, &user.email, app.now()).await?;
+    mailing::notice(app, &user, Letter::PasswordChanged, door.language);
+    Ok(())
+}
