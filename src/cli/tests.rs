@@ -443,7 +443,10 @@ fn a_check_says_of_each_part_how_it_is() {
     let findings: Vec<Value> = serde_json::from_str(&printed).unwrap();
     let results =
         findings.iter().map(|finding| (finding["part"].as_str().unwrap(), finding["result"].as_str().unwrap()));
-    assert_eq!(results.collect::<Vec<_>>(), [("settings", "ok"), ("accounts", "ok"), ("ephemeral", "failed")]);
+    assert_eq!(
+        results.collect::<Vec<_>>(),
+        [("settings", "ok"), ("accounts", "ok"), ("ephemeral", "failed"), ("mail", "ok")]
+    );
     assert!(findings[2]["detail"].as_str().unwrap().contains("redis is unavailable: refused; "));
 }
 

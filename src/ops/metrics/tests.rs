@@ -72,6 +72,12 @@ fn the_page_is_what_prometheus_reads_and_says_what_happened() {
     metrics.connection_opened();
     metrics.connection_closed();
     metrics.looked_up(Lookup::Hit);
+    metrics.mail_queued();
+    metrics.mail_queued();
+    metrics.mail_unqueued();
+    metrics.mail_ended(MailEnd::Sent);
+    metrics.mail_ended(MailEnd::Left);
+    metrics.mail_tried_in_vain();
     let gathered = Gathered {
         revocations_heard: Some(Timestamp::from_secs(98)),
         signing_since: Some(Timestamp::from_secs(40)),
@@ -92,6 +98,12 @@ fn the_page_is_what_prometheus_reads_and_says_what_happened() {
         ("signet_revocation_lag_seconds", 2.0),
         ("signet_signing_key_age_seconds", 60.0),
         ("signet_hash_queue_waiting", 7.0),
+        ("signet_mail_queue", 1.0),
+        ("signet_mail_failed_tries_total", 1.0),
+        ("signet_mails_total{end=\"sent\"}", 1.0),
+        ("signet_mails_total{end=\"expired\"}", 0.0),
+        ("signet_mails_total{end=\"left\"}", 1.0),
+        ("signet_http_requests_total{route=\"native.verify\",status=\"200\"}", 2.0),
         ("signet_ready{condition=\"keyring\"}", 0.0),
         ("signet_ready{condition=\"draining\"}", 1.0),
         ("process_start_time_seconds", 90.0),

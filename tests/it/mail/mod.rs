@@ -1,5 +1,6 @@
 //! The mail room, as those who mail see it and as those see it who get the mails.
 
+mod checking;
 mod failing;
 mod letters;
 mod sending;
