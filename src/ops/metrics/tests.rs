@@ -103,7 +103,6 @@ fn the_page_is_what_prometheus_reads_and_says_what_happened() {
         ("signet_mails_total{end=\"sent\"}", 1.0),
         ("signet_mails_total{end=\"expired\"}", 0.0),
         ("signet_mails_total{end=\"left\"}", 1.0),
-        ("signet_http_requests_total{route=\"native.verify\",status=\"200\"}", 2.0),
         ("signet_ready{condition=\"keyring\"}", 0.0),
         ("signet_ready{condition=\"draining\"}", 1.0),
         ("process_start_time_seconds", 90.0),
