@@ -373,10 +373,13 @@ fn what_is_exported_can_be_imported_and_nothing_is_lost() {
     let (old, new) = (Cardboard::default(), Cardboard::default());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("users.jsonl");
-    let line = r#"{"email":"a@b","username":"ann","full_name":"Ann","password_hash":"$2b$12$x","verified":true,"disabled":true,"superuser":true,"roles":["editor"],"created_at":"2024-01-31T12:00:00+02:00"}"#;
+    let line = r#"{"email":"a@b","username":"ann","full_name":"Ann","password_hash":"$2b$12$x","verified":true,"disabled":true,"superuser":true,"roles":["editor"],"token_balance":70,"tokens_used":30,"subscription_tier":"pro","created_at":"2024-01-31T12:00:00+02:00"}"#;
     std::fs::write(&file, format!("{line}\n\n{{\"email\":\"c@d\"}}\n")).unwrap();
     assert_eq!(old.json(&format!("signet --json users import {}", file.display()))["imported"], 2);
     assert_eq!(old.0.lock().unwrap().users[0].created_at, Timestamp::from_secs(1_706_695_200));
+    let shown = old.json("signet --json users show ann");
+    assert_eq!((&shown["token_balance"], &shown["tokens_used"]), (&70.into(), &30.into()));
+    assert_eq!((&shown["subscription_tier"], &shown["second_factor"]), (&"pro".into(), &false.into()));
 
     std::fs::write(&file, old.printed("signet users export --with-hashes")).unwrap();
     assert_eq!(new.json(&format!("signet --json users import {}", file.display()))["imported"], 2);
@@ -385,6 +388,20 @@ fn what_is_exported_can_be_imported_and_nothing_is_lost() {
 
     let again = new.json(&format!("signet --json users import {}", file.display()));
     assert_eq!((&again["imported"], again["left_out"].as_array().unwrap().len()), (&0.into(), 2));
+}
+
+#[test]
+fn a_second_factor_is_shown_and_said_to_stay_behind() {
+    let (old, new) = (Cardboard::default(), Cardboard::default());
+    old.printed("signet users create --email a@b");
+    old.0.lock().unwrap().users[0].totp = Some(SealedTotp(b"sealed".to_vec()));
+    assert_eq!(old.json("signet --json users show a@b")["second_factor"], true);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("users.jsonl");
+    std::fs::write(&file, old.printed("signet users export --with-hashes")).unwrap();
+    let told = new.json(&format!("signet --json users import {}", file.display()));
+    assert_eq!((&told["imported"], &told["without_second_factor"]), (&1.into(), &1.into()));
+    assert_eq!(new.json("signet --json users show a@b")["second_factor"], false);
 }
 
 #[test]
@@ -398,6 +415,7 @@ fn lines_that_cannot_be_read_are_named_and_the_rest_is_imported() {
         "no",
         "{\"email\":\"x\"}",
         "{\"email\":\"a@b\"}",
+        "{\"email\":\"e@f\",\"tokens_used\":-1}",
     ];
     std::fs::write(&file, lines.join("\n")).unwrap();
     let (printed, result) = house.typed(&format!("signet users import {}", file.display()));
@@ -407,7 +425,8 @@ fn lines_that_cannot_be_read_are_named_and_the_rest_is_imported() {
         "line 3: ",
         "line 4: left out: x: not an",
         "line 5: left out: a@b: another user has this address",
-        "1 imported, 4 left out",
+        "line 6: left out: e@f: token_balance or tokens_used is below zero",
+        "1 imported, 5 left out",
     ];
     for (line, start) in printed.lines().zip(starts) {
         assert!(line.starts_with(start), "{line}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use signet::config::{self, SecretUrl};
 use signet::store::accounts::postgres::{Postgres, migrate};
-use signet::store::accounts::{Created, Find};
+use signet::store::accounts::{Changed, Changes, Created, Find, User};
 use signet::store::conformance::accounts::somebody;
 use signet::store::{Accounts, Error, Result};
 use signet::time::Timestamp;
@@ -286,12 +286,7 @@ async fn who_loses_to_an_unfinished_transaction_is_told_why() {
         ("COMMIT", |answer| *answer == Created::EmailTaken),
     ] {
         let user = somebody(end);
-        let begin = format!(
-            "BEGIN; INSERT INTO users (id, email, verified, disabled, superuser, roles, sessions_valid_after, created_at, updated_at)
-             VALUES (gen_random_uuid(), '{}', true, false, false, '{{}}', 0, 0, 0)",
-            user.email
-        );
-        other.batch_execute(&begin).await.unwrap();
+        other.batch_execute(&unfinished(&user.email)).await.unwrap();
         let caller = tokio::spawn({
             let store = store.clone();
             async move { store.create_user(&user).await.unwrap() }
@@ -301,6 +296,45 @@ async fn who_loses_to_an_unfinished_transaction_is_told_why() {
         let answer = caller.await.unwrap();
         assert!(is_expected(&answer), "{end}: {answer:?}");
     }
+}
+
+/// The same for who has an address already and wants that one.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_changes_to_what_an_unfinished_transaction_takes_is_told_why() {
+    let (server, settings) = migrated().await;
+    let store = store(&config::Postgres { timeout: PATIENCE, ..settings }, 8);
+    let (other, watcher) = (server.client().await, server.client().await);
+    let Created::Created(user) = store.create_user(&somebody("ada")).await.unwrap() else { panic!("nobody is there") };
+    for (end, email) in [("COMMIT", "taken@example.org"), ("ROLLBACK", "free@example.org")] {
+        other.batch_execute(&unfinished(email)).await.unwrap();
+        let changes = Changes { email: Some(email.to_owned()), superuser: Some(true), ..Changes::default() };
+        let caller = tokio::spawn({
+            let (store, id, now) = (store.clone(), user.id, user.updated_at);
+            async move { store.change_user(id, &changes, now).await.unwrap() }
+        });
+        eventually("the caller waits", async || waiting(&watcher).await == 1).await;
+        other.batch_execute(end).await.unwrap();
+        let expected = match end {
+            "COMMIT" => Changed::EmailTaken,
+            _ => Changed::Changed(Box::new(User {
+                email: email.to_owned(),
+                verified: false,
+                superuser: true,
+                ..(*user).clone()
+            })),
+        };
+        assert_eq!(caller.await.unwrap(), expected, "{end}");
+        let there = store.user(Find::Id(user.id)).await.unwrap().unwrap();
+        assert_eq!(there.superuser, end == "ROLLBACK", "all of it or nothing");
+    }
+}
+
+/// A transaction that makes a user and does not end.
+fn unfinished(email: &str) -> String {
+    format!(
+        "BEGIN; INSERT INTO users (id, email, verified, disabled, superuser, roles, sessions_valid_after, created_at, updated_at)
+         VALUES (gen_random_uuid(), '{email}', true, false, false, '{{}}', 0, 0, 0)"
+    )
 }
 
 /// How many of the store's statements wait for a lock.
