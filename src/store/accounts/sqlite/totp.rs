@@ -61,11 +61,9 @@ pub(super) fn spend_recovery_code(tx: &Connection, user: UserId, code: Uuid) -> 
     did(tx, sql, params![user, format!("$.\"{code}\"")])
 }
 
-/// By its index: to the planner the numbers are in order already, and it would read every user.
 pub(super) fn sealed(tx: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<(i64, UserId, SealedTotp)>> {
     tx.prepare_cached(
-        "SELECT number, id, totp FROM users INDEXED BY users_with_totp WHERE totp IS NOT NULL AND number > ?1
-         ORDER BY number LIMIT ?2",
+        "SELECT number, id, totp FROM users WHERE totp IS NOT NULL AND number > ?1 ORDER BY number LIMIT ?2",
     )?
     .query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?, SealedTotp(row.get(2)?))))?
     .collect()
