@@ -7,10 +7,11 @@
 
 use std::fmt;
 
-use http::{HeaderValue, StatusCode};
-use serde::Deserialize;
+use http::StatusCode;
 use serde::de::{self, Deserializer, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::identity::{BadEmail, Email};
@@ -43,15 +44,50 @@ pub(super) fn rejected(rejection: Rejection) -> Response {
 
 /// 422 of a body that is no JSON.
 pub(super) fn unreadable(why: &str, at: usize) -> Response {
-    let entry =
-        json!({"type": "json_invalid", "loc": ["body", at], "msg": "JSON decode error", "ctx": {"error": why}});
-    Response::json(StatusCode::UNPROCESSABLE_ENTITY, &json!({"detail": [entry]}))
+    unprocessed(vec![ValidationError {
+        r#type: "json_invalid",
+        loc: vec![Loc::Name("body".to_owned()), Loc::At(at)],
+        msg: "JSON decode error".to_owned(),
+        ctx: Some(json!({"error": why})),
+    }])
 }
 
 /// 422 of fields that will not do, an entry each.
 pub(super) fn unprocessable(faults: &[Fault]) -> Response {
-    let entries = faults.iter().map(entry).collect::<Vec<_>>();
-    Response::json(StatusCode::UNPROCESSABLE_ENTITY, &json!({"detail": entries}))
+    unprocessed(faults.iter().map(ValidationError::of).collect())
+}
+
+fn unprocessed(detail: Vec<ValidationError>) -> Response {
+    Response::json(StatusCode::UNPROCESSABLE_ENTITY, &HttpValidationError { detail })
+}
+
+/// What is wrong with a request's fields.
+#[derive(Serialize, ToSchema)]
+#[schema(as = HTTPValidationError)]
+pub(super) struct HttpValidationError {
+    detail: Vec<ValidationError>,
+}
+
+/// One fault.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ValidationError {
+    /// What is wrong, in a word that pydantic knows.
+    r#type: &'static str,
+    /// Where: the part of the request, and the way from there.
+    loc: Vec<Loc>,
+    /// What is wrong, for people.
+    msg: String,
+    /// What the sentence is made of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object, required = false)]
+    ctx: Option<Value>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum Loc {
+    Name(String),
+    At(usize),
 }
 
 /// Both parts of a request, or what is wrong with either and with both: FastAPI says all of it at once.
@@ -71,6 +107,14 @@ pub(super) fn both<A, B>(one: Result<A, Rejection>, other: Result<B, Rejection>)
 pub(super) fn uuid(place: Place, name: &str, text: Option<&str>) -> Result<Uuid, Rejection> {
     let text = text.ok_or_else(|| Rejection::field(Fault::missing(place, name)))?;
     Uuid::try_parse(text).map_err(|error| {
+        let error = error.to_string();
+        // The sentences of the library's version that pydantic is built with.
+        let error = error.replace(
+            "invalid character: found",
+            "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found",
+        );
+        let error =
+            error.replace("invalid length: found", "invalid length: expected length 32 for simple format, found");
         let trouble = Trouble::Invalid(format!("Input should be a valid UUID, {error}"));
         Rejection::field(Fault::of(place, name, trouble))
     })
@@ -96,28 +140,32 @@ const SENTENCES: [(&str, &str, Option<&str>); 10] = [
     ("Unable to parse input string as an integer, exceeded maximum size", "int_parsing_size", None),
 ];
 
-fn entry(fault: &Fault) -> Value {
-    let place = match fault.place {
-        Place::Body => "body",
-        Place::Query => "query",
-        Place::Header => "header",
-        Place::Path => "path",
-    };
-    let steps = fault.path.iter().map(|step| match step {
-        Step::Field(name) => json!(name),
-        Step::Item(at) => json!(at),
-    });
-    let loc = [json!(place)].into_iter().chain(steps).collect::<Vec<_>>();
-    let (kind, msg) = match &fault.trouble {
-        Trouble::Missing => ("missing", "Field required"),
-        Trouble::Not(expected) => of_another_type(*expected),
-        Trouble::Invalid(sentence) => return sentence_of(loc, sentence),
-    };
-    json!({"type": kind, "loc": loc, "msg": msg})
+impl ValidationError {
+    fn of(fault: &Fault) -> Self {
+        let place = match fault.place {
+            Place::Body => "body",
+            Place::Query => "query",
+            Place::Header => "header",
+            Place::Path => "path",
+        };
+        let steps = fault.path.iter().map(|step| match step {
+            Step::Field(name) => Loc::Name(name.clone()),
+            Step::Item(at) => Loc::At(*at),
+        });
+        let loc = [Loc::Name(place.to_owned())].into_iter().chain(steps).collect();
+        let (r#type, msg, ctx) = match &fault.trouble {
+            Trouble::Missing => ("missing", "Field required".to_owned(), None),
+            Trouble::Not(expected) => of_another_type(*expected),
+            Trouble::Invalid(sentence) => will_not_do(sentence),
+        };
+        Self { r#type, loc, msg, ctx }
+    }
 }
 
-fn of_another_type(expected: Expected) -> (&'static str, &'static str) {
-    match expected {
+type Said = (&'static str, String, Option<Value>);
+
+fn of_another_type(expected: Expected) -> Said {
+    let (kind, msg) = match expected {
         Expected::Text => ("string_type", "Input should be a valid string"),
         Expected::Integer => ("int_type", "Input should be a valid integer"),
         Expected::Number => ("float_type", "Input should be a valid number"),
@@ -126,21 +174,20 @@ fn of_another_type(expected: Expected) -> (&'static str, &'static str) {
         Expected::Object => {
             ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from")
         }
-    }
+    };
+    (kind, msg.to_owned(), None)
 }
 
-fn sentence_of(loc: Vec<Value>, sentence: &str) -> Value {
-    for (begin, kind, context) in SENTENCES {
-        let Some(rest) = sentence.strip_prefix(begin) else { continue };
-        let mut entry = json!({"type": kind, "loc": loc, "msg": sentence});
-        if let Some(name) = context {
-            let number = rest.split(' ').next().and_then(|word| word.parse::<i64>().ok());
-            let context = number.filter(|_| kind != "uuid_parsing").map_or_else(|| json!(rest), |number| json!(number));
-            entry["ctx"] = Map::from_iter([(name.to_owned(), context)]).into();
-        }
-        return entry;
-    }
-    json!({"type": "value_error", "loc": loc, "msg": format!("Value error, {sentence}")})
+fn will_not_do(sentence: &str) -> Said {
+    let known = SENTENCES.iter().find_map(|known| sentence.strip_prefix(known.0).map(|rest| (known, rest)));
+    let Some(((_, kind, context), rest)) = known else {
+        return ("value_error", format!("Value error, {sentence}"), None);
+    };
+    let context = context.map(|name| {
+        let number = rest.split(' ').next().and_then(|word| word.parse::<i64>().ok());
+        Value::Object(Map::from_iter([(name.to_owned(), number.map_or_else(|| json!(rest), |number| json!(number)))]))
+    });
+    (kind, sentence.to_owned(), context)
 }
 
 /// pydantic's `EmailStr`: an address, in its one form.
@@ -191,7 +238,8 @@ pub(super) struct Text<const MIN: usize, const MAX: usize>(pub(super) String);
 impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        let characters = |count: usize| if count == 1 { "1 character".to_owned() } else { format!("{count} characters") };
+        let characters =
+            |count: usize| if count == 1 { "1 character".to_owned() } else { format!("{count} characters") };
         match text.chars().count() {
             few if few < MIN => Err(de::Error::custom(format!("String should have at least {}", characters(MIN)))),
             many if many > MAX => Err(de::Error::custom(format!("String should have at most {}", characters(MAX)))),
@@ -251,7 +299,8 @@ impl Visitor<'_> for LaxInteger {
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<i64, E> {
         let plain = text.trim();
-        let plain = plain.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0')).map_or(plain, |(n, _)| n);
+        let plain =
+            plain.split_once('.').filter(|(_, zeros)| zeros.bytes().all(|b| b == b'0')).map_or(plain, |(n, _)| n);
         plain.parse().map_err(|error: std::num::ParseIntError| match error.kind() {
             std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => {
                 E::custom("Unable to parse input string as an integer, exceeded maximum size")
