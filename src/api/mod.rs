@@ -26,6 +26,7 @@ mod fastapi;
 pub mod native;
 pub mod openapi;
 pub mod pages;
+mod users_me;
 
 use crate::app::App;
 use crate::auth::Failure;

@@ -27,6 +27,7 @@ mod one_purpose;
 pub mod open_session;
 mod original;
 pub mod password;
+pub mod projects;
 pub mod recover;
 pub mod refresh;
 pub mod reset_password;
@@ -39,4 +40,5 @@ pub mod sign_out;
 pub mod sign_up;
 pub mod verify;
 
+pub use crate::store::accounts::{Billing, User};
 pub use failure::Failure;
