@@ -8,6 +8,7 @@
 
 pub mod api_key;
 pub mod bearer;
+pub mod confirm_email;
 pub mod create_user;
 pub mod delete_user;
 pub mod disable_user;

@@ -1,0 +1,74 @@
+//! Confirming that an address is its user's, by a link that is mailed to it.
+//!
+//! Whoever reads the mail may follow its link as often as they like, and mail scanners do: a confirmation gives nobody anything,
+//! so nothing is used up, and the token is good until its time is over. It names the user and the digest of the address, so
+//! that no address stands in anybody's log, and confirms no other that the user has by then. Knows nothing of where links lead.
+
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use super::mailing::post;
+use super::once::subject_of;
+use super::open_session::Door;
+use crate::app::App;
+use crate::id::{TokenId, UserId};
+use crate::mail::Letter;
+use crate::store::accounts::{self, Find, User};
+use crate::token::purpose::{self, Purpose};
+
+/// What a token says.
+#[derive(Serialize, Deserialize)]
+struct Says {
+    user: UserId,
+    /// By [`subject_of`].
+    address: String,
+}
+
+/// What became of a confirmation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// The address is confirmed by this.
+    Now,
+    /// It was confirmed before.
+    Already,
+}
+
+/// Mails `address`, in its canonical form, a link that confirms it as the user's; `link` makes one of a token. Who calls this has
+/// taken it from the limits already: a sign-up from those of sign-ups, whatever else mails from those of mails.
+pub fn send(
+    app: &App,
+    user: &User,
+    address: &str,
+    link: impl FnOnce(&str) -> String,
+    door: Door<'_>,
+) -> Result<(), Failure> {
+    let now = app.now();
+    let until = now + app.node.config.mailed.confirm;
+    let says = Says { user: user.id, address: subject_of(address) };
+    let keys = app.node.keyring.keys();
+    let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
+    let name = TokenId::new(now, &app.node.chance);
+    let token = purpose::mint(Purpose::ConfirmEmail, name, says, (now, until), &app.node.config.tokens, key)
+        .map_err(|_| Failure::Internal("a token that cannot be made"))?;
+    post(app, address, Letter::ConfirmEmail { link: link(&token) }, until, door.language);
+    Ok(())
+}
+
+/// Confirms the address that `token` was mailed to, if its user still has it.
+pub async fn confirm(app: &App, token: &str) -> Result<Confirmed, Failure> {
+    let keys = app.node.keyring.keys();
+    let now = app.now();
+    let says = purpose::read::<Says>(Purpose::ConfirmEmail, token, now, &app.node.config.tokens, &keys)
+        .map_err(|_| Failure::ConfirmationNotInForce)?
+        .says;
+    let user = app.accounts.user(Find::Id(says.user)).await?.ok_or(Failure::Absent)?;
+    if subject_of(&user.email) != says.address {
+        return Err(Failure::ConfirmationNotInForce);
+    }
+    match app.accounts.confirm_email(user.id, &user.email, now).await? {
+        accounts::Confirmed::Confirmed => Ok(Confirmed::Now),
+        accounts::Confirmed::Already => Ok(Confirmed::Already),
+        // Gone, or another address, since the row was read.
+        accounts::Confirmed::Absent => Err(Failure::ConfirmationNotInForce),
+    }
+}
