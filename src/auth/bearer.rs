@@ -5,6 +5,7 @@ use super::verify::{Credential, Demand, Reason, verify};
 use crate::app::App;
 use crate::id::{SessionId, UserId};
 use crate::store::accounts::{Find, User};
+use crate::token::refresh::Refresh;
 
 /// Somebody whose credential is good.
 #[derive(Clone)]
@@ -38,6 +39,19 @@ pub async fn user(app: &App, credential: Option<&str>) -> Result<(Caller, User),
     };
     let user = app.accounts.user(Find::Id(caller.user)).await?.ok_or(Failure::Absent)?;
     if user.disabled { Err(Failure::Disabled) } else { Ok((caller, user)) }
+}
+
+/// What to say of a refresh token that was refused: a disabled user's sessions are all over, and it is told that it is disabled.
+pub async fn refused(app: &App, refresh: &str, failure: Failure) -> Failure {
+    let read = match failure {
+        Failure::RefreshNotInForce => Refresh::read(refresh, &app.node.secrets),
+        _ => None,
+    };
+    let Some(read) = read else { return failure };
+    match app.accounts.user(Find::Id(read.user)).await {
+        Ok(Some(user)) if user.disabled => Failure::Disabled,
+        _ => failure,
+    }
 }
 
 async fn is_disabled(app: &App, token: Option<&str>) -> Result<bool, Failure> {

@@ -2,7 +2,9 @@
 
 use super::Failure;
 use super::identity::{Email, Username};
+use super::open_session::Door;
 use super::password::{Password, Policy};
+use super::rank::may_make_superusers;
 use crate::app::App;
 use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{Created, NewUser, User};
@@ -20,6 +22,8 @@ pub struct Wanted {
     pub password: Option<Password>,
     /// Whether the address is known to be the user's.
     pub verified: bool,
+    /// Whether the user may not sign in yet.
+    pub disabled: bool,
     /// Whether the user may do everything.
     pub superuser: bool,
     /// What else the user may do.
@@ -46,7 +50,7 @@ pub async fn create_user(app: &App, wanted: Wanted, policy: Policy) -> Result<Us
         full_name: wanted.full_name,
         password_hash,
         verified: wanted.verified,
-        disabled: false,
+        disabled: wanted.disabled,
         superuser: wanted.superuser,
         roles: wanted.roles,
         project: ProjectId::new(now, &app.node.chance),
@@ -57,4 +61,12 @@ pub async fn create_user(app: &App, wanted: Wanted, policy: Policy) -> Result<Us
         Created::EmailTaken => Err(Failure::EmailTaken),
         Created::UsernameTaken => Err(Failure::UsernameTaken),
     }
+}
+
+/// Makes a user for somebody else, as `by` asks, who sees to users.
+pub async fn create_other(app: &App, by: &User, wanted: Wanted, door: Door<'_>) -> Result<User, Failure> {
+    if wanted.superuser {
+        may_make_superusers(by)?;
+    }
+    create_user(app, wanted, Policy::of(door.lives, &app.node.config.passwords)).await
 }

@@ -2,8 +2,10 @@
 
 use super::Failure;
 use super::disable_user::set_disabled;
+use super::rank::may_touch;
 use crate::app::App;
 use crate::id::UserId;
+use crate::store::accounts::{Find, User};
 
 /// Deletes a user. It is disabled first: whoever reads the row in between, for a sign-in or an API key, reads that it is of
 /// no use, so nothing is opened or remembered for somebody who is about to be gone. Should a step fail, doing it again goes on
@@ -13,4 +15,16 @@ pub async fn delete_user(app: &App, user: UserId) -> Result<(), Failure> {
     let now = app.now();
     let gone = app.accounts.delete_user(user, now, now - app.node.remember_endings()).await?;
     if gone { Ok(()) } else { Err(Failure::Absent) }
+}
+
+/// Deletes `user`, who asks for it.
+pub async fn delete_self(app: &App, user: &User) -> Result<(), Failure> {
+    if user.superuser { Err(Failure::SuperuserStays) } else { delete_user(app, user.id).await }
+}
+
+/// Deletes `id`, as `by` asks, who sees to users.
+pub async fn delete_other(app: &App, by: &User, id: UserId) -> Result<(), Failure> {
+    let user = app.accounts.user(Find::Id(id)).await?.ok_or(Failure::Absent)?;
+    may_touch(by, &user)?;
+    if user.id == by.id { delete_self(app, by).await } else { delete_user(app, user.id).await }
 }

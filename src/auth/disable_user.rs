@@ -1,10 +1,12 @@
 //! Disabling and enabling a user. A disabled one is out everywhere at once: the row outlives Redis, the sessions end.
 
 use super::Failure;
+use super::identity::Email;
+use super::rank::may_touch;
 use super::sign_out::sign_out_for_good;
 use crate::app::App;
 use crate::id::UserId;
-use crate::store::accounts::{Changed, Changes, User};
+use crate::store::accounts::{Changed, Changes, Find, User};
 
 /// Disables or enables a user. The row goes first: should ending the sessions fail, doing it again ends them.
 pub async fn set_disabled(app: &App, user: UserId, disabled: bool) -> Result<User, Failure> {
@@ -18,4 +20,11 @@ pub async fn set_disabled(app: &App, user: UserId, disabled: bool) -> Result<Use
         sign_out_for_good(app, user.id, user.sessions_valid_after).await?;
     }
     Ok(user)
+}
+
+/// Disables whoever has that address, or enables, whichever is not so now; as `by` asks, who sees to users.
+pub async fn toggle(app: &App, by: &User, email: &Email) -> Result<User, Failure> {
+    let user = app.accounts.user(Find::Email(email.as_str())).await?.ok_or(Failure::Absent)?;
+    may_touch(by, &user)?;
+    set_disabled(app, user.id, !user.disabled).await
 }

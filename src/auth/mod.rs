@@ -1,10 +1,10 @@
 //! The operations: one verb a file. Knows nothing of HTTP, nor of which stores there are.
 //!
-//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`magic`], [`exchange`]; all end in [`open_session`], which holds the
-//! steps that no way in may forget. Ways out: [`sign_out`], [`revoke`]. Who is asking: [`bearer`]. What became of tokens:
+//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`magic`], [`exchange`]; all end in [`open_session`], which
+//! holds the steps that no way in may forget. Ways out: [`sign_out`], [`revoke`]. Who is asking: [`bearer`]. What became of tokens:
 //! [`introspect`], [`sessions`]. The fleet's common ground: [`keys`] (the keyring's upkeep) and [`revocations`], which
-//! [`follow`] and [`endings`] keep up to date. Accounts: [`create_user`], [`import_user`], [`disable_user`], [`delete_user`],
-//! [`api_key`]. What they lean on: [`identity`], [`limit`], [`password`].
+//! [`follow`] and [`endings`] keep up to date. Accounts: [`create_user`], [`import_user`], [`find_users`], [`update_user`],
+//! [`disable_user`], [`delete_user`], [`api_key`]. What they lean on: [`identity`], [`limit`], [`password`], [`rank`].
 
 pub mod api_key;
 pub mod bearer;
@@ -15,6 +15,7 @@ pub mod disable_user;
 pub mod endings;
 pub mod exchange;
 pub mod failure;
+pub mod find_users;
 pub mod follow;
 pub mod identity;
 pub mod import_user;
@@ -29,6 +30,7 @@ pub mod open_session;
 mod original;
 pub mod password;
 pub mod projects;
+pub mod rank;
 pub mod recover;
 pub mod refresh;
 pub mod reset_password;
@@ -39,6 +41,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
+pub mod update_user;
 pub mod verify;
 
 pub use crate::store::accounts::{Billing, User};

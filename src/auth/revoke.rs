@@ -1,6 +1,8 @@
 //! Revoking a token of either kind (RFC 7009). A token that is not ours or no longer good is as revoked as it can be.
 
 use super::Failure;
+use super::open_session::Door;
+use super::refresh::{Then, refresh};
 use super::sign_out::sign_out;
 use super::verify::{Reason, access_token};
 use crate::app::App;
@@ -26,6 +28,14 @@ pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
         (None, None) => return Ok(()),
     };
     publish(app, target, verified.expires_at + app.node.issuer.leeway()).await
+}
+
+/// Ends the session of a refresh token that is in force. One that was rotated ends it too, as it does everywhere, but is told that
+/// it was none.
+pub async fn revoke_refresh(app: &App, token: &str, door: Door<'_>) -> Result<(), Failure> {
+    let pair = refresh(app, token, None, Then::Keep, door).await?;
+    sign_out(app, pair.session.user, Which::One(pair.session.id)).await?;
+    Ok(())
 }
 
 /// Lets nobody believe `target` any more: when this returns it is written, and this node refuses it already.

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use super::open_session::{Door, Pair, open_session};
 use super::password::{Password, Verdict};
+use super::second_factor::{Entry, enter};
 use super::{Failure, identity::Login, limit};
 use crate::app::App;
 use crate::store::accounts::{Find, User};
@@ -21,6 +22,12 @@ pub async fn sign_in(
 ) -> Result<Pair, Failure> {
     let user = recognise(app, login, password, door.counted_by).await?;
     open_session(app, &user, second, door).await
+}
+
+/// The same by two steps: where a second factor is due, the token of the second step is handed out.
+pub async fn sign_in_by_steps(app: &App, login: &str, password: &Password, door: Door<'_>) -> Result<Entry, Failure> {
+    let user = recognise(app, login, password, door.counted_by).await?;
+    enter(app, &user, door).await
 }
 
 /// Recognises a user by name and password; the row is as it was when the password was read.

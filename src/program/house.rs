@@ -64,6 +64,7 @@ impl House for Opened {
             full_name: record.full_name,
             password: password.map(|text| Password::new(text.to_string())),
             verified: record.verified,
+            disabled: false,
             superuser: record.superuser,
             roles: record.roles,
         };

@@ -1,0 +1,137 @@
+//! Changing a user: its owner's doing, or that of somebody who sees to users.
+//!
+//! A changed address is unverified until its owner confirms it, and the old one is told: if it was a thief, the mail to the old address
+//! is what the owner hears of it. That of a changed password goes to the old address too, for a thief would change both at once.
+//!
+//! A new password ends all of the user's sessions everywhere, the one that asked among them: what ends them is the row's
+//! `sessions_valid_after`, which must outlive the other store and knows no exceptions; and whoever just chose a password can sign
+//! in with it. So does the loss of a right, since tokens say what their user may do.
+
+use super::identity::Email;
+use super::open_session::Door;
+use super::original::original;
+use super::password::{Password, Policy};
+use super::rank::{may_make_superusers, may_touch};
+use super::sign_out::sign_out_for_good;
+use super::{Failure, confirm_email, limit, mailing, once};
+use crate::app::App;
+use crate::id::UserId;
+use crate::mail::Letter;
+use crate::store::accounts::{Changed, Changes, Find, User};
+
+/// What its owner may change. `None`: leave it.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// The name.
+    pub full_name: Option<String>,
+    /// The address.
+    pub email: Option<Email>,
+    /// The password.
+    pub password: Option<Password>,
+    /// The present password, where there is one: address and password are not changed without it.
+    pub original: Option<Password>,
+}
+
+/// What somebody who sees to users may change. `None`: leave it.
+#[derive(Clone, Debug, Default)]
+pub struct Others {
+    /// The name, or that there is none.
+    pub full_name: Option<Option<String>>,
+    /// The address.
+    pub email: Option<Email>,
+    /// The password.
+    pub password: Option<Password>,
+    /// Whether the address counts as confirmed. Of a new one it is not believed.
+    pub verified: Option<bool>,
+    /// Whether the user may not sign in.
+    pub disabled: Option<bool>,
+    /// Whether the user may do everything: for superusers to say.
+    pub superuser: Option<bool>,
+    /// What else the user may do.
+    pub roles: Option<Vec<String>>,
+}
+
+/// Changes what `user`, who asks for it, may change of itself.
+pub async fn update_self(app: &App, user: &User, own: Own, door: Door<'_>) -> Result<User, Failure> {
+    let email = own.email.filter(|email| email.as_str() != user.email);
+    let changed = Others {
+        full_name: own.full_name.filter(|name| Some(name) != user.full_name.as_ref()).map(Some),
+        email,
+        password: own.password,
+        ..Others::default()
+    };
+    check(app, changed.password.as_ref(), door)?;
+    if changed.email.is_none() && changed.password.is_none() && changed.full_name.is_none() {
+        return Ok(user.clone());
+    }
+    if changed.email.is_some() || changed.password.is_some() {
+        original(app, user, own.original.as_ref(), door.counted_by).await?;
+    }
+    change(app, user, changed, door).await
+}
+
+/// Changes `id`, as `by` asks, who sees to users.
+pub async fn update_other(app: &App, by: &User, id: UserId, wanted: Others, door: Door<'_>) -> Result<User, Failure> {
+    let user = app.accounts.user(Find::Id(id)).await?.ok_or(Failure::Absent)?;
+    may_touch(by, &user)?;
+    let superuser = wanted.superuser.filter(|superuser| *superuser != user.superuser);
+    if superuser.is_some() {
+        may_make_superusers(by)?;
+    }
+    check(app, wanted.password.as_ref(), door)?;
+    let email = wanted.email.filter(|email| email.as_str() != user.email);
+    let verified = wanted.verified.filter(|_| email.is_none());
+    let disabled = wanted.disabled.filter(|disabled| *disabled != user.disabled);
+    change(app, &user, Others { email, verified, disabled, superuser, ..wanted }, door).await
+}
+
+fn check(app: &App, password: Option<&Password>, door: Door<'_>) -> Result<(), Failure> {
+    match password {
+        Some(password) => Ok(Policy::of(door.lives, &app.node.config.passwords).check(password)?),
+        None => Ok(()),
+    }
+}
+
+async fn change(app: &App, user: &User, wanted: Others, door: Door<'_>) -> Result<User, Failure> {
+    if let Some(email) = &wanted.email {
+        limit::of_mails(app, &once::subject(email), door.counted_by).await?;
+    }
+    let password_hash = match &wanted.password {
+        Some(password) => Some(app.node.hasher.hash(password).await?),
+        None => None,
+    };
+    let changes = Changes {
+        full_name: wanted.full_name,
+        email: wanted.email.map(|email| email.as_str().to_owned()),
+        verified: wanted.verified,
+        password_hash,
+        disabled: wanted.disabled,
+        superuser: wanted.superuser,
+        roles: wanted.roles,
+    };
+    let new_password = changes.password_hash.is_some();
+    let mut now = match app.accounts.change_user(user.id, &changes, app.now()).await? {
+        Changed::Changed(now) => *now,
+        Changed::EmailTaken => return Err(Failure::EmailTaken),
+        Changed::Absent => return Err(Failure::Absent),
+    };
+    if new_password || changes.disabled == Some(true) {
+        sign_out_for_good(app, now.id, now.sessions_valid_after).await?;
+    } else if lost_a_right(user, &now) {
+        now = app.accounts.end_sign_ins(now.id, app.now()).await?.ok_or(Failure::Absent)?;
+        sign_out_for_good(app, now.id, now.sessions_valid_after).await?;
+    }
+    if new_password {
+        mailing::notice(app, user, Letter::PasswordChanged, door.language);
+    }
+    if now.email != user.email {
+        mailing::notice(app, user, Letter::EmailChanged { new: now.email.clone() }, door.language);
+        let page = format!("{}/links/confirm", app.node.config.server.public_url);
+        confirm_email::send(app, &now, &now.email, |token| mailing::link(&page, token), door)?;
+    }
+    Ok(now)
+}
+
+fn lost_a_right(before: &User, now: &User) -> bool {
+    (before.superuser && !now.superuser) || before.roles.iter().any(|role| !now.roles.contains(role))
+}
