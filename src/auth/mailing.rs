@@ -1,18 +1,41 @@
 //! What operations mail, and where its links lead. Links are built from the settings, never from what a request says of itself.
-//! A mail is queued and not waited for, so that an answer takes as long with one as without.
+//! A mail is queued and not waited for, so that an answer takes as long with one as without;
+//! where it is waited for, that is a promise.
 
+use std::time::Duration;
+
+use super::Failure;
 use crate::app::App;
 use crate::mail::{Letter, Mail};
 use crate::store::accounts::User;
 use crate::time::Timestamp;
 
 /// How long telling somebody what has happened is of use.
-const NOTICE: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const NOTICE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Mails `letter` to an address in its canonical form, unless it cannot be sent before `until`.
 pub(super) fn post(app: &App, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) {
-    let mailer = &app.node.mailer;
-    mailer.post(Mail { to: to.to_owned(), language: mailer.language(language), letter, until });
+    app.node.mailer.post(mail(app, to, letter, until, language));
+}
+
+/// The same, and waits for the hand-over: for the one operation that promises to tell what became of it.
+pub(super) async fn hand_over(
+    app: &App,
+    to: &str,
+    letter: Letter,
+    until: Timestamp,
+    language: Option<&str>,
+    patience: Duration,
+) -> Result<(), Failure> {
+    let mail = mail(app, to, letter, until, language);
+    app.node.mailer.hand_over(mail, patience).await.map_err(|error| {
+        tracing::warn!(%error, "a mail was not handed over");
+        Failure::MailNotHandedOver
+    })
+}
+
+fn mail(app: &App, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) -> Mail {
+    Mail { to: to.to_owned(), language: app.node.mailer.language(language), letter, until }
 }
 
 /// Tells a user what has happened to the account.

@@ -9,6 +9,7 @@
 pub mod api_key;
 pub mod bearer;
 pub mod confirm_email;
+pub mod confirm_code;
 pub mod create_user;
 pub mod delete_user;
 pub mod disable_user;
