@@ -4,8 +4,10 @@ use super::Failure;
 use super::verify::{Credential, Demand, Reason, verify};
 use crate::app::App;
 use crate::id::{SessionId, UserId};
-use crate::store::accounts::{Find, User};
+use crate::store::accounts::Find;
 use crate::token::refresh::Refresh;
+
+pub use crate::store::accounts::User;
 
 /// Somebody whose credential is good.
 #[derive(Clone)]

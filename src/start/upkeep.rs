@@ -1,5 +1,5 @@
-//! What runs beside the requests: hearing of revocations, looking after the keyring, clearing away, knowing whether this node is
-//! ready.
+//! What runs beside the requests: hearing of revocations, looking after the keyring, clearing away, sealing anew, knowing whether
+//! this node is ready.
 
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use crate::auth::api_key::note_usage;
 use crate::auth::endings::{keep_recalling, recall};
 use crate::auth::follow::{catch_up, follow, forget};
 use crate::auth::keys::{self, keep_up};
+use crate::auth::second_factor::seal_anew;
 use crate::ops::Condition;
 use crate::store::ephemeral::Cursor;
 
@@ -45,7 +46,19 @@ pub async fn upkeep(app: &App, place: Cursor) {
         note_usage(app).await;
     });
     let endings = every(RECALLING, || keep_recalling(app));
-    tokio::join!(follow(app, place), keyring, clearing, endings);
+    tokio::join!(follow(app, place), keyring, clearing, endings, sealing(app));
+}
+
+/// Once, as soon as the store lets it: what was sealed by a secret that is to be taken out is sealed by the one in its place.
+async fn sealing(app: &App) {
+    loop {
+        match seal_anew(app).await {
+            Ok(0) => return,
+            Ok(count) => return tracing::info!(count, "second factors are sealed with the first of the secrets now"),
+            Err(error) => tracing::warn!(%error, "second factors could not be sealed anew"),
+        }
+        tokio::time::sleep(CLEARING).await;
+    }
 }
 
 /// Asks for ever whether this node is ready. What a store warns of is logged when it begins.

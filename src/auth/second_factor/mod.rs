@@ -14,8 +14,7 @@ use std::net::IpAddr;
 use super::once::subject_of;
 use super::{Failure, limit};
 use crate::app::App;
-use crate::id::UserId;
-use crate::store::accounts::{SealedTotp, User};
+use crate::store::accounts::User;
 use crate::store::ephemeral::Allowance;
 
 pub use step::{Entry, enter, finish};
@@ -32,11 +31,12 @@ pub(super) async fn prove(app: &App, user: &User, code: &str, counted_by: IpAddr
     let subject = subject_of(&user.email);
     counted(app, &subject, counted_by).await?;
     let factor = Factor::open(app, user.id, sealed)?;
-    let code = code.trim();
-    let right = match factor.step_of(code, app.now()) {
+    let of_now = match factor.step_of(code, app.now()) {
         Some(step) => app.accounts.spend_totp_step(user.id, step).await?,
-        None => recovery::spend(app, user.id, code).await?,
+        None => false,
     };
+    // Six digits of a recovery code may by chance be those of a step that is used up.
+    let right = of_now || recovery::spend(app, user.id, code).await?;
     if right { forgive(app, &subject).await } else { Err(Failure::WrongSecondFactor) }
 }
 
@@ -54,14 +54,18 @@ async fn forgive(app: &App, subject: &str) -> Result<(), Failure> {
 }
 
 /// Seals anew, with the first of the secrets, what an older one sealed: so the older one can be taken out one day without
-/// locking anybody out. Called at the start; again is harmless.
+/// locking anybody out. Called at the start; again is harmless. One that does not open is passed over, and told of.
 pub async fn seal_anew(app: &App) -> Result<u64, Failure> {
     let (mut after, mut sealed_anew) = (0, 0);
     loop {
         let page = app.accounts.sealed_totps(after, PAGE).await?;
         for (number, user, old) in &page {
             after = *number;
-            if !app.node.secrets.sealed_by_first(&old.0) && reseal(app, *user, old).await? {
+            if app.node.secrets.sealed_by_first(&old.0) {
+                continue;
+            }
+            let Ok(factor) = Factor::open(app, *user, old) else { continue };
+            if app.accounts.reseal_totp(*user, old, &factor.seal(app, *user)?).await? {
                 sealed_anew += 1;
             }
         }
@@ -69,9 +73,4 @@ pub async fn seal_anew(app: &App) -> Result<u64, Failure> {
             return Ok(sealed_anew);
         }
     }
-}
-
-async fn reseal(app: &App, user: UserId, old: &SealedTotp) -> Result<bool, Failure> {
-    let new = Factor::open(app, user, old)?.seal(app, user)?;
-    Ok(app.accounts.reseal_totp(user, old, &new).await?)
 }

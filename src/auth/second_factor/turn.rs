@@ -13,7 +13,7 @@ use crate::auth::once::{self, Kind, subject_of};
 use crate::auth::open_session::Door;
 use crate::auth::original::original;
 use crate::auth::password::Password;
-use crate::auth::{Failure, mailing};
+use crate::auth::{Failure, limit, mailing};
 use crate::mail::Letter;
 use crate::store::accounts::{SealedTotp, User};
 
@@ -77,7 +77,7 @@ pub async fn turn_on(
 async fn proved(app: &App, user: &User, factor: &Factor, code: &str, counted_by: IpAddr) -> Result<i64, Failure> {
     let subject = subject_of(&user.email);
     counted(app, &subject, counted_by).await?;
-    let step = factor.step_of(code.trim(), app.now()).ok_or(Failure::SecondFactorNotOn)?;
+    let step = factor.step_of(code, app.now()).ok_or(Failure::SecondFactorNotOn)?;
     forgive(app, &subject).await?;
     Ok(step)
 }
@@ -92,6 +92,8 @@ pub async fn turn_on_at_once(
     if user.totp.is_some() {
         return Err(Failure::SecondFactorAlreadyOn);
     }
+    // Turning it on and off costs hashes and mails, so it is counted like trying it.
+    limit::of_second_factors(app, &subject_of(&user.email), door.counted_by).await?;
     let factor = Factor::draw(app, &user.email)?;
     let (told, kept) = recovery::short(app, count).await?;
     // No code of it was used yet.
@@ -112,6 +114,10 @@ pub async fn turn_off(
     if let Some(given) = password {
         original(app, user, given, door.counted_by).await.map_err(instead(Failure::SecondFactorNotOff))?;
     }
+    if user.totp.is_none() {
+        return Err(Failure::SecondFactorAlreadyOff);
+    }
+    limit::of_second_factors(app, &subject_of(&user.email), door.counted_by).await?;
     if !app.accounts.disable_totp(user.id, app.now()).await? {
         return Err(Failure::SecondFactorAlreadyOff);
     }
