@@ -1,12 +1,14 @@
-//! Signet's own dialect: what is published, verification in its forms, OAuth's token endpoints, sessions, and what only a
-//! superuser may do. Answers of RFC shapes; failures as RFC 9457 problem documents, under `/oauth` as RFC 6749 has them.
+//! Signet's own dialect: what is published, verification in its forms, OAuth's token endpoints, sessions, the second factor, and
+//! what only a superuser may do. Answers of RFC shapes; failures as RFC 9457 problem documents, under `/oauth` as RFC 6749 has them.
 
 mod admin;
 mod oauth;
 mod problem;
 mod published;
+mod qr;
 mod sessions;
 mod shapes;
+mod totp;
 mod verify;
 
 use std::time::Duration;
@@ -41,6 +43,10 @@ pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, document: Kep
         .get("/sessions", "native.sessions", sessions::list)
         .delete("/sessions", "native.sign-out-all", sessions::end_many)
         .delete("/sessions/{id}", "native.sign-out", sessions::end_one)
+        .post("/totp", "native.begin-totp", totp::begin)
+        .get("/totp/qr", "native.totp-qr", totp::picture)
+        .put("/totp", "native.turn-on-totp", totp::turn_on)
+        .delete("/totp", "native.turn-off-totp", totp::turn_off)
         .post("/admin/users/{id}/sign-out", "native.admin-sign-out", admin::sign_out_user)
         .post("/admin/sign-out-everyone", "native.admin-sign-out-everyone", admin::sign_out_everyone);
     pages::routes(routes.under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer()));
@@ -56,7 +62,7 @@ pub(crate) fn chapter() -> Chapter {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "native", description = "Signet's own: keys, verification, OAuth's token endpoints, sessions.")),
-        components(schemas(ProblemDocument<'_>, shapes::Spared)),
+        components(schemas(ProblemDocument<'_>, shapes::Spared, totp::Format)),
         paths(
             published::jwks,
             published::metadata,
@@ -69,6 +75,10 @@ pub(crate) fn chapter() -> Chapter {
             sessions::list,
             sessions::end_many,
             sessions::end_one,
+            totp::begin,
+            totp::picture,
+            totp::turn_on,
+            totp::turn_off,
             admin::sign_out_user,
             admin::sign_out_everyone,
         )
@@ -90,6 +100,30 @@ pub(crate) fn chapter() -> Chapter {
                 ("native_list_sessions", vec![Failure::NotPermitted]),
                 ("native_sign_out", vec![Failure::NotPermitted, Failure::Absent]),
                 ("native_sign_out_all", vec![Failure::NotPermitted]),
+                ("native_begin_totp", vec![Failure::NotPermitted, Failure::Disabled]),
+                ("native_totp_qr", vec![Failure::NotPermitted, Failure::Disabled, Failure::Absent]),
+                (
+                    "native_turn_on_totp",
+                    vec![
+                        Failure::NotPermitted,
+                        Failure::Disabled,
+                        Failure::SecondFactorNotOn,
+                        Failure::SecondFactorAlreadyOn,
+                        too_many(),
+                        Failure::Busy,
+                    ],
+                ),
+                (
+                    "native_turn_off_totp",
+                    vec![
+                        Failure::NotPermitted,
+                        Failure::Disabled,
+                        Failure::SecondFactorNotOff,
+                        Failure::SecondFactorAlreadyOff,
+                        too_many(),
+                        Failure::Busy,
+                    ],
+                ),
                 ("native_admin_sign_out", vec![Failure::NotPermitted, Failure::Absent]),
                 ("native_admin_sign_out_everyone", vec![Failure::NotPermitted]),
             ],
