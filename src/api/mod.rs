@@ -22,6 +22,7 @@
 //! Types that only a parameter names are not found by utoipa: list them in `components(schemas(…))`. Schemas are called
 //! `dialect.Name` in the whole document, so a name must only be unique within its dialect.
 
+pub mod codes;
 mod fastapi;
 pub mod native;
 pub mod openapi;
@@ -45,6 +46,9 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     if config.api.native.enabled {
         native::routes(&mut routes, &config.api.native, Kept::new("application/json", document(config).to_string()));
     }
+    if config.api.codes.dialect.enabled {
+        codes::routes(&mut routes, &config.api.codes);
+    }
     routes.build()
 }
 
@@ -53,6 +57,9 @@ pub fn document(config: &Config) -> serde_json::Value {
     let mut document = openapi::Document::new(&config.server.public_url);
     if config.api.native.enabled {
         document.add(native::NAME, &config.api.native.prefix, native::chapter());
+    }
+    if config.api.codes.dialect.enabled {
+        document.add(codes::NAME, &config.api.codes.dialect.prefix, codes::chapter(&config.api.codes));
     }
     document.done()
 }

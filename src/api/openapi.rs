@@ -34,6 +34,15 @@ pub(crate) struct Wording<'a> {
 impl Chapter {
     /// A chapter from what utoipa gathered; its one tag, if it has one, describes the dialect.
     pub(crate) fn new(gathered: &OpenApi, wording: Wording<'_>) -> Self {
+        Self::with_rejections(gathered, wording, Vec::new())
+    }
+
+    /// The same for a dialect that has more to say of some requests' fields than that they are wrong: by `operationId`, what.
+    pub(crate) fn with_rejections(
+        gathered: &OpenApi,
+        wording: Wording<'_>,
+        rejections: Vec<(&'static str, Vec<Rejection>)>,
+    ) -> Self {
         let mut gathered = serde_json::to_value(gathered).unwrap_or_default();
         let mut taken = |pointer: &str| match gathered.pointer_mut(pointer).map(Value::take) {
             Some(Value::Object(map)) => map,
@@ -43,9 +52,11 @@ impl Chapter {
         let description =
             gathered.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut failures: BTreeMap<_, _> = wording.failures.into_iter().collect();
+        let mut rejections: BTreeMap<_, _> = rejections.into_iter().collect();
         for operation in operations(&mut paths) {
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
             let mut troubles = anywhere(operation, &schemas);
+            troubles.extend(rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Rejection));
             troubles.extend(failures.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Failure));
             add_failures(operation, troubles, wording.word, wording.schema);
         }

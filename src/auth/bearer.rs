@@ -56,12 +56,22 @@ pub async fn refused(app: &App, refresh: &str, failure: Failure) -> Failure {
     }
 }
 
+/// Whether an access token that is no longer good is that of a user who is no longer there.
+pub async fn is_gone(app: &App, token: Option<&str>) -> Result<bool, Failure> {
+    Ok(matches!(owner(app, token).await?, Some(None)))
+}
+
 async fn is_disabled(app: &App, token: Option<&str>) -> Result<bool, Failure> {
+    Ok(matches!(owner(app, token).await?, Some(Some(user)) if user.disabled))
+}
+
+/// The row behind a token that is as it was signed and has not expired, whatever else became of it.
+async fn owner(app: &App, token: Option<&str>) -> Result<Option<Option<User>>, Failure> {
     let node = &app.node;
     let checked = token.and_then(|token| node.issuer.check(token, &node.keyring.keys(), app.now()).ok());
     match checked.and_then(|verified| verified.user) {
-        Some(user) => Ok(app.accounts.user(Find::Id(user)).await?.is_some_and(|user| user.disabled)),
-        None => Ok(false),
+        Some(user) => Ok(Some(app.accounts.user(Find::Id(user)).await?)),
+        None => Ok(None),
     }
 }
 

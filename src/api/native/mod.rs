@@ -23,6 +23,7 @@ use crate::config::Dialect;
 use crate::web::{Answer, Kept, Rejection, Routes};
 
 use oauth::{OauthError, OauthErrorBody};
+pub(super) use problem::SOON;
 use problem::{Problem, ProblemDocument};
 
 /// Its name, in sessions and in the log.

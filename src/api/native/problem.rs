@@ -44,7 +44,7 @@ pub(super) struct FieldFault {
 }
 
 /// How long a client is asked to wait for what is down or overrun.
-pub(super) const SOON: Duration = Duration::from_secs(1);
+pub(in crate::api) const SOON: Duration = Duration::from_secs(1);
 
 impl Answer for Problem {
     fn answer(self) -> Response {

@@ -1,0 +1,81 @@
+//! Confirming an address by a mailed code.
+
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::failure::{ErrorCode, Refusal};
+use super::{NAME, filled, text};
+use crate::api::door;
+use crate::app::App;
+use crate::auth::{Failure, confirm_code};
+use crate::id::UserId;
+use crate::web::{Request, Response};
+
+/// Whose address is to be confirmed.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"user_id": "85f22dda-efc2-459d-b518-640400a69e8d"})))]
+pub(super) struct Send {
+    /// As `signup` gave it.
+    #[serde(default, deserialize_with = "text")]
+    #[schema(required = true)]
+    user_id: String,
+}
+
+/// What confirms it.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"user_id": "85f22dda-efc2-459d-b518-640400a69e8d", "code": "123456"})))]
+pub(super) struct Verify {
+    /// As `signup` gave it.
+    #[serde(default, deserialize_with = "text")]
+    #[schema(required = true)]
+    user_id: String,
+    /// As it was mailed.
+    #[serde(default, deserialize_with = "text")]
+    #[schema(required = true)]
+    code: String,
+}
+
+/// Mails a code that confirms the address.
+///
+/// Answers when the mail was handed over, or could not be. The code is good for ten minutes, unless another is mailed before.
+#[utoipa::path(
+    post,
+    path = "/mail/verify/send",
+    operation_id = "codes_send_code",
+    request_body = Send,
+    responses((status = 200, description = "It was handed over.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+)]
+pub(super) async fn send(app: App, mut request: Request) -> Result<Response, Refusal> {
+    let Send { user_id } = request.json().await?;
+    let user = named(&user_id)?;
+    confirm_code::send(&app, user, door(NAME, &app.node.config.api.codes.dialect, &request)).await?;
+    Ok(done())
+}
+
+/// Confirms the address with the mailed code.
+///
+/// A code is good once, and bears five wrong tries.
+#[utoipa::path(
+    post,
+    path = "/mail/verify",
+    operation_id = "codes_verify_mail",
+    request_body = Verify,
+    responses((status = 200, description = "It is confirmed.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+)]
+pub(super) async fn verify(app: App, mut request: Request) -> Result<Response, Refusal> {
+    let Verify { user_id, code } = request.json().await?;
+    let user = named(&user_id)?;
+    confirm_code::confirm(&app, user, &code, door(NAME, &app.node.config.api.codes.dialect, &request)).await?;
+    Ok(done())
+}
+
+/// The user of that id. What is no id is nobody's.
+fn named(user_id: &str) -> Result<UserId, Refusal> {
+    filled("user_id", user_id)?;
+    Ok(UserId::parse(user_id.trim()).ok_or(Failure::Absent)?)
+}
+
+fn done() -> Response {
+    Response::json(StatusCode::OK, &ErrorCode { error_code: "0" })
+}

@@ -1,0 +1,71 @@
+//! The second factor: turned on at once, and off again.
+
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::NAME;
+use super::failure::{ErrorCode, Refusal};
+use crate::api::door;
+use crate::app::App;
+use crate::auth::Failure;
+use crate::auth::bearer::{self, User, is_gone};
+use crate::auth::second_factor::{turn_off, turn_on_at_once};
+use crate::web::{Request, Response};
+
+/// A second factor that is on.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({
+    "otp_key": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
+    "backup_codes": ["123456", "654321", "112233"],
+})))]
+pub(super) struct Created {
+    /// The secret in the letters that are typed into an app.
+    otp_key: String,
+    /// Each is good once. They are shown this once.
+    backup_codes: Vec<String>,
+}
+
+/// The person whose access token it is. A token ends with its user; this dialect tells the one from the other.
+async fn person(app: &App, request: &Request) -> Result<User, Failure> {
+    match bearer::user(app, request.bearer()).await {
+        Ok((caller, user)) => caller.in_session().map(|_| user),
+        Err(Failure::BadCredentials(_)) if is_gone(app, request.bearer()).await? => Err(Failure::Absent),
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Makes a TOTP secret and turns the second factor on.
+///
+/// It is on at once: from then on every way in asks for it.
+#[utoipa::path(
+    post,
+    path = "/create/otp",
+    operation_id = "codes_create_otp",
+    security(("access_token" = [])),
+    responses((status = 200, description = "It is on.", body = Created)),
+)]
+pub(super) async fn create(app: App, request: Request) -> Result<Response, Refusal> {
+    let user = person(&app, &request).await?;
+    let settings = &app.node.config.api.codes;
+    let door = door(NAME, &settings.dialect, &request);
+    let (otp_key, backup_codes) = turn_on_at_once(&app, &user, settings.backup_codes, door).await?;
+    Ok(Response::json(StatusCode::OK, &Created { otp_key, backup_codes }).no_store())
+}
+
+/// Turns the second factor off.
+///
+/// Its backup codes are of no use any more. Takes no body.
+#[utoipa::path(
+    post,
+    path = "/delete/otp",
+    operation_id = "codes_delete_otp",
+    security(("access_token" = [])),
+    responses((status = 200, description = "It is off.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+)]
+pub(super) async fn delete(app: App, request: Request) -> Result<Response, Refusal> {
+    let user = person(&app, &request).await?;
+    let door = door(NAME, &app.node.config.api.codes.dialect, &request);
+    turn_off(&app, &user, None, door).await?;
+    Ok(Response::json(StatusCode::OK, &ErrorCode { error_code: "0" }))
+}
