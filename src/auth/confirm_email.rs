@@ -6,15 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Failure;
 use super::mailing::post;
 use super::once::subject_of;
 use super::open_session::Door;
+use super::{Failure, one_purpose};
 use crate::app::App;
-use crate::id::{TokenId, UserId};
+use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{self, Find, User};
-use crate::token::purpose::{self, Purpose};
+use crate::token::purpose::Purpose;
 
 /// What a token says.
 #[derive(Serialize, Deserialize)]
@@ -42,30 +42,21 @@ pub fn send(
     link: impl FnOnce(&str) -> String,
     door: Door<'_>,
 ) -> Result<(), Failure> {
-    let now = app.now();
-    let until = now + app.node.config.mailed.confirm;
     let says = Says { user: user.id, address: subject_of(address) };
-    let keys = app.node.keyring.keys();
-    let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
-    let name = TokenId::new(now, &app.node.chance);
-    let token = purpose::mint(Purpose::ConfirmEmail, name, says, (now, until), &app.node.config.tokens, key)
-        .map_err(|_| Failure::Internal("a token that cannot be made"))?;
-    post(app, address, Letter::ConfirmEmail { link: link(&token) }, until, door.language);
+    let made = one_purpose::make(app, Purpose::ConfirmEmail, says, app.node.config.mailed.confirm)?;
+    post(app, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, door.language);
     Ok(())
 }
 
 /// Confirms the address that `token` was mailed to, if its user still has it.
 pub async fn confirm(app: &App, token: &str) -> Result<Confirmed, Failure> {
-    let keys = app.node.keyring.keys();
-    let now = app.now();
-    let says = purpose::read::<Says>(Purpose::ConfirmEmail, token, now, &app.node.config.tokens, &keys)
-        .map_err(|_| Failure::ConfirmationNotInForce)?
-        .says;
+    let read = one_purpose::read::<Says>(app, Purpose::ConfirmEmail, token);
+    let says = read.ok_or(Failure::ConfirmationNotInForce)?.says;
     let user = app.accounts.user(Find::Id(says.user)).await?.ok_or(Failure::Absent)?;
     if subject_of(&user.email) != says.address {
         return Err(Failure::ConfirmationNotInForce);
     }
-    match app.accounts.confirm_email(user.id, &user.email, now).await? {
+    match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
         accounts::Confirmed::Confirmed => Ok(Confirmed::Now),
         accounts::Confirmed::Already => Ok(Confirmed::Already),
         // Gone, or another address, since the row was read.

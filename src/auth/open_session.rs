@@ -167,6 +167,17 @@ pub fn profile(user: &User) -> Result<String, Failure> {
     further_claims(&profile).map_err(|_| Failure::Internal("a profile that does not serialise"))
 }
 
+/// The address that a session's tokens name: the user's when it was opened.
+pub fn address_of(session: &Session) -> Result<String, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Address {
+        email: String,
+    }
+    let claims = format!("{{{}}}", session.profile.trim_start_matches(','));
+    let read = serde_json::from_str::<Address>(&claims);
+    read.map(|address| address.email).map_err(|_| Failure::Internal("a profile that cannot be read"))
+}
+
 /// The tokens of a session as it stands: one signature, one MAC.
 pub(super) fn pair(app: &App, session: Session, door: Door<'_>, now: Timestamp) -> Result<Pair, Failure> {
     let node = &app.node;

@@ -14,9 +14,8 @@ use super::api_key::KnownKey;
 use crate::app::{App, Node};
 use crate::config;
 use crate::ops::metrics::Lookup;
-use crate::token::access::Verified;
 
-pub use crate::token::access::Fault;
+pub use crate::token::access::{Fault, Verified};
 
 /// Tokens that were checked before.
 pub struct Seen {
