@@ -8,8 +8,8 @@
 
 pub mod api_key;
 pub mod bearer;
-pub mod confirm_email;
 pub mod confirm_code;
+pub mod confirm_email;
 pub mod create_user;
 pub mod delete_user;
 pub mod disable_user;

@@ -2,6 +2,7 @@
 //! what only a superuser may do. Answers of RFC shapes; failures as RFC 9457 problem documents, under `/oauth` as RFC 6749 has them.
 
 mod admin;
+mod links;
 mod oauth;
 mod problem;
 mod published;
@@ -19,6 +20,7 @@ use super::openapi::{Chapter, Wording};
 use super::pages;
 use crate::app::App;
 use crate::auth::Failure;
+use crate::auth::password::Weak;
 use crate::config::Dialect;
 use crate::web::{Answer, Kept, Rejection, Routes};
 
@@ -48,6 +50,9 @@ pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, document: Kep
         .get("/totp/qr", "native.totp-qr", totp::picture)
         .put("/totp", "native.turn-on-totp", totp::turn_on)
         .delete("/totp", "native.turn-off-totp", totp::turn_off)
+        .post("/links/confirm", "native.confirm", links::confirm)
+        .post("/links/reset", "native.reset", links::reset)
+        .post("/links/magic", "native.magic", links::magic)
         .post("/admin/users/{id}/sign-out", "native.admin-sign-out", admin::sign_out_user)
         .post("/admin/sign-out-everyone", "native.admin-sign-out-everyone", admin::sign_out_everyone);
     pages::routes(routes.under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer()));
@@ -80,6 +85,9 @@ pub(crate) fn chapter() -> Chapter {
             totp::picture,
             totp::turn_on,
             totp::turn_off,
+            links::confirm,
+            links::reset,
+            links::magic,
             admin::sign_out_user,
             admin::sign_out_everyone,
         )
@@ -123,6 +131,22 @@ pub(crate) fn chapter() -> Chapter {
                         Failure::SecondFactorAlreadyOff,
                         too_many(),
                         Failure::Busy,
+                    ],
+                ),
+                ("native_confirm", vec![Failure::ConfirmationNotInForce, Failure::Absent]),
+                (
+                    "native_reset_password",
+                    vec![Failure::WeakPassword(Weak::Common), Failure::ResetNotInForce, too_many(), Failure::Busy],
+                ),
+                (
+                    "native_magic",
+                    vec![
+                        Failure::MagicNotInForce,
+                        Failure::RegistrationClosed,
+                        Failure::SecondFactorDue,
+                        Failure::WrongSecondFactor,
+                        Failure::Unverified,
+                        too_many(),
                     ],
                 ),
                 ("native_admin_sign_out", vec![Failure::NotPermitted, Failure::Absent]),

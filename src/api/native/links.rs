@@ -1,0 +1,122 @@
+//! What the landing pages do when their button is pressed: whatever a mailed link is for is done by a POST, never by following it.
+
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::sessions::{Tokens, tokens};
+use super::{NAME, Problem};
+use crate::api::door;
+use crate::app::App;
+use crate::auth::confirm_email::{self, Confirmed};
+use crate::auth::magic::redeem_at_once;
+use crate::auth::password::{Password, Policy};
+use crate::auth::reset_password::reset_password;
+use crate::web::{Request, Response};
+
+/// The token of a link that confirms an address.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1jb25maXJtLWVt…"})))]
+pub(super) struct Confirm {
+    token: String,
+}
+
+/// What became of a confirmation.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({"status": "confirmed"})))]
+pub(super) struct Confirmation {
+    status: Status,
+}
+
+/// Whether the address is confirmed by this, or was before.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum Status {
+    Confirmed,
+    AlreadyConfirmed,
+}
+
+/// Confirms an address by the token of a link.
+///
+/// Again does no harm, until the link's time is over.
+#[utoipa::path(
+    post,
+    path = "/links/confirm",
+    operation_id = "native_confirm",
+    request_body = Confirm,
+    responses((status = 200, description = "It is confirmed.", body = Confirmation)),
+)]
+pub(super) async fn confirm(app: App, mut request: Request) -> Result<Response, Problem> {
+    let asked: Confirm = request.json().await?;
+    let status = match confirm_email::confirm(&app, &asked.token).await? {
+        Confirmed::Now => Status::Confirmed,
+        Confirmed::Already => Status::AlreadyConfirmed,
+    };
+    Ok(Response::json(StatusCode::OK, &Confirmation { status }).no_store())
+}
+
+/// What allows a new password, and the password.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1yZXNldC1wYXNz…",
+    "claim": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
+    "new_password": "a quiet harbour at dusk",
+})))]
+pub(super) struct Reset {
+    /// The token of the link.
+    token: String,
+    /// What the device was given that asked for the link, if it was given anything.
+    claim: Option<String>,
+    #[schema(value_type = String)]
+    new_password: Password,
+}
+
+/// Sets a new password by the token of a link, and ends all of the user's sessions.
+///
+/// Once. A password that will not do leaves the link as good as it was.
+#[utoipa::path(
+    post,
+    path = "/links/reset",
+    operation_id = "native_reset_password",
+    request_body = Reset,
+    responses((status = 204, description = "It is set.")),
+)]
+pub(super) async fn reset(app: App, mut request: Request) -> Result<Response, Problem> {
+    let asked: Reset = request.json().await?;
+    let door = door(NAME, &app.node.config.api.native, &request);
+    let policy = Policy::of(door.lives, &app.node.config.passwords);
+    reset_password(&app, &asked.token, asked.claim.as_deref(), &asked.new_password, policy, door).await?;
+    Ok(Response::empty(StatusCode::NO_CONTENT).no_store())
+}
+
+/// Both halves of a magic link.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({
+    "token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1tYWdpYy1saW5r…",
+    "claim": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
+})))]
+pub(super) struct Magic {
+    /// The token of the link.
+    token: String,
+    /// What the device was given that asked for the link.
+    claim: String,
+    /// The code of the second factor, of whom has one.
+    totp_code: Option<String>,
+}
+
+/// Signs in by both halves of a magic link.
+///
+/// Once. A second factor that is due or wrong leaves both as good as they were.
+#[utoipa::path(
+    post,
+    path = "/links/magic",
+    operation_id = "native_magic",
+    request_body = Magic,
+    responses((status = 201, description = "Signed in.", body = Tokens<'_>)),
+)]
+pub(super) async fn magic(app: App, mut request: Request) -> Result<Response, Problem> {
+    let asked: Magic = request.json().await?;
+    let door = door(NAME, &app.node.config.api.native, &request);
+    let pair = redeem_at_once(&app, &asked.token, &asked.claim, asked.totp_code.as_deref(), door).await?;
+    Ok(Response::json(StatusCode::CREATED, &tokens(&pair, app.now())).no_store())
+}
