@@ -1,0 +1,120 @@
+//! What went wrong, as `{"error":"…"}`: the one place where this dialect gives failures a status and words.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::Trouble;
+use crate::auth::Failure;
+use crate::web::{Answer, Rejection, Response};
+
+/// What went wrong, on its way to being worded.
+#[derive(Debug)]
+pub(super) enum V1Error {
+    /// As anywhere.
+    Trouble(Trouble),
+    /// A new password and its repetition are not the same.
+    NotConfirmed,
+}
+
+impl<T: Into<Trouble>> From<T> for V1Error {
+    fn from(trouble: T) -> Self {
+        Self::Trouble(trouble.into())
+    }
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody<'a> {
+    /// In words that stay the same.
+    error: &'a str,
+    /// More of it, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    details: Option<String>,
+}
+
+/// How long a client is asked to wait for what is down or overrun.
+const SOON: Duration = Duration::from_secs(1);
+
+const BAD_TOKEN: &str = r#"Bearer error="invalid_token""#;
+
+impl Answer for V1Error {
+    fn answer(self) -> Response {
+        match self {
+            Self::Trouble(Trouble::Rejection(rejection)) => rejected(rejection),
+            Self::Trouble(Trouble::Failure(failure)) => failed(failure),
+            Self::NotConfirmed => error(400, "password not confirm", None),
+        }
+    }
+}
+
+fn rejected(rejection: Rejection) -> Response {
+    let cause = rejection.to_string();
+    let (status, words, details) = match rejection {
+        Rejection::NotFound => (404, "not found", None),
+        Rejection::MethodNotAllowed { .. } => (405, "method not allowed", None),
+        Rejection::TooLarge { .. } => (413, "request body too large", Some(cause.clone())),
+        Rejection::UnsupportedMediaType => (415, "unsupported media type", None),
+        Rejection::Unreadable { .. } => (400, "invalid request body", Some(cause.clone())),
+        Rejection::Fields(faults) => {
+            let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
+            (400, "invalid request", Some(faults.join("; ")))
+        }
+        Rejection::BodyTimeout => (408, "request timeout", None),
+        Rejection::Timeout { .. } => return error(503, "timeout", None).retry_after(SOON).because(cause),
+        Rejection::Internal => (500, "internal error", None),
+    };
+    error(status, words, details).because(cause)
+}
+
+fn failed(failure: Failure) -> Response {
+    let cause = failure.to_string();
+    let response = match &failure {
+        Failure::NoCredentials => error(401, "missing token", None).challenge("Bearer"),
+        // Only tokens name users here, so one who is gone is a token that is over.
+        Failure::BadCredentials(_) | Failure::ConfirmationNotInForce | Failure::Absent => {
+            error(401, "invalid token", None).challenge(BAD_TOKEN)
+        }
+        Failure::RefreshNotInForce | Failure::RefreshReused => {
+            error(401, "invalid refresh token", None).challenge(BAD_TOKEN)
+        }
+        Failure::WrongPassword => error(401, "invalid email or password", None).challenge("Bearer"),
+        Failure::SecondFactorDue => error(401, "totp_required", None).challenge("Bearer"),
+        Failure::WrongSecondFactor => error(401, "invalid totp_code", None).challenge("Bearer"),
+        Failure::CodeNotInForce => error(401, "invalid code", None).challenge("Bearer"),
+        Failure::Disabled => error(403, "user disabled", None),
+        Failure::Unverified => error(403, "email not verified", None),
+        Failure::RegistrationClosed => error(403, "registration closed", None),
+        Failure::OtherProject | Failure::SuperuserStays | Failure::NotPermitted => {
+            error(403, "permission denied", None)
+        }
+        Failure::MagicNotInForce | Failure::ResetNotInForce => error(400, "invalid or expired token", None),
+        Failure::WrongOriginal => error(400, "invalid password", Some(cause.clone())),
+        Failure::NoSecondFactor | Failure::SecondFactorNotOn | Failure::SecondFactorNotOff => {
+            error(400, "invalid totp", Some(cause.clone()))
+        }
+        Failure::BadEmail(_) => error(400, "invalid email", Some(cause.clone())),
+        Failure::BadUsername(_) => error(400, "invalid username", Some(cause.clone())),
+        Failure::WeakPassword(_) => error(400, "invalid password", Some(cause.clone())),
+        Failure::EmailTaken => error(409, "register email exists", Some(cause.clone())),
+        Failure::UsernameTaken => error(409, "register username exists", Some(cause.clone())),
+        Failure::SecondFactorAlreadyOn | Failure::SecondFactorAlreadyOff | Failure::BalanceOutOfRange => {
+            error(409, "conflict", Some(cause.clone()))
+        }
+        Failure::TooMany { retry_after } => error(429, "too many requests", None).retry_after(*retry_after),
+        Failure::Busy | Failure::Behind | Failure::Unavailable(_) | Failure::MailNotHandedOver => {
+            error(503, "service unavailable", None).retry_after(SOON)
+        }
+        Failure::Internal(_) => error(500, "internal error", None),
+    };
+    response.because(cause)
+}
+
+fn error(status: u16, words: &str, details: Option<String>) -> Response {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Response::json(status, &ErrorBody { error: words, details }).no_store()
+}

@@ -1,0 +1,82 @@
+//! A new password for who has forgotten the old one: a link is mailed, whose token allows one.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::sign_up::{Done, Link};
+use super::{V1Error, door};
+use crate::app::App;
+use crate::auth::password::{Password, Policy};
+use crate::auth::recover::recover_by_link;
+use crate::auth::reset_password::reset_password;
+use crate::web::{Request, Response};
+
+/// Who has forgotten it.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"email": "user@example.com", "username": "hijack"})))]
+pub(super) struct Ask {
+    email: String,
+    username: String,
+}
+
+/// Mails a link at which a new password is chosen.
+///
+/// If address and name belong together. The answer is the same if they do not.
+#[utoipa::path(
+    post,
+    path = "/password-reset",
+    operation_id = "v1_password_reset",
+    request_body = Ask,
+    responses((
+        status = 200,
+        description = "If they do, it is on its way.",
+        body = Done,
+        example = json!({"message": "password reset requested"}),
+    )),
+)]
+pub(super) async fn ask(app: App, mut request: Request) -> Result<Response, V1Error> {
+    let asked: Ask = request.json().await?;
+    recover_by_link(&app, &asked.email, &asked.username, door(&app, &request)).await?;
+    Ok(Done::answer("password reset requested"))
+}
+
+/// A new password, twice.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"new_password": "123456", "new_password_confirm": "123456"})))]
+pub(super) struct New {
+    /// At least six characters, unless the settings say otherwise.
+    #[schema(value_type = String)]
+    new_password: Password,
+    /// The same.
+    #[schema(value_type = String)]
+    new_password_confirm: Password,
+}
+
+/// Sets a new password by the token of a link, and ends all of the user's sessions.
+///
+/// Once. What is wrong with the password (400; `password not confirm` where the two are not the same) leaves the token as
+/// good as it was.
+#[utoipa::path(
+    post,
+    path = "/password-reset-confirm",
+    operation_id = "v1_password_reset_confirm",
+    params(Link),
+    request_body = New,
+    responses((
+        status = 200,
+        description = "It is set.",
+        body = Done,
+        example = json!({"message": "password reset successful"}),
+    )),
+)]
+pub(super) async fn reset(app: App, mut request: Request) -> Result<Response, V1Error> {
+    let link: Link = request.query()?.read()?;
+    let asked: New = request.json().await?;
+    if asked.new_password.reveal() != asked.new_password_confirm.reveal() {
+        return Err(V1Error::NotConfirmed);
+    }
+    let door = door(&app, &request);
+    let policy = Policy::of(door.lives, &app.node.config.passwords);
+    reset_password(&app, &link.token, None, &asked.new_password, policy, door).await?;
+    Ok(Done::answer("password reset successful"))
+}
