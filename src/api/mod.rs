@@ -28,6 +28,7 @@ pub mod native;
 pub mod openapi;
 pub mod pages;
 mod users_me;
+pub mod ucontact;
 pub mod v1;
 
 use crate::app::App;
@@ -49,6 +50,9 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     }
     if config.api.codes.dialect.enabled {
         codes::routes(&mut routes, &config.api.codes);
+    if config.api.ucontact.enabled {
+        ucontact::routes(&mut routes, &config.api.ucontact);
+    }
     if config.api.v1.enabled {
         v1::routes(&mut routes, &config.api.v1);
     }
@@ -63,6 +67,9 @@ pub fn document(config: &Config) -> serde_json::Value {
     }
     if config.api.codes.dialect.enabled {
         document.add(codes::NAME, &config.api.codes.dialect.prefix, codes::chapter(&config.api.codes));
+    if config.api.ucontact.enabled {
+        document.add(ucontact::NAME, &config.api.ucontact.prefix, ucontact::chapter());
+    }
     if config.api.v1.enabled {
         document.add(v1::NAME, &config.api.v1.prefix, v1::chapter());
     }
