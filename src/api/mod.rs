@@ -27,8 +27,8 @@ mod fastapi;
 pub mod native;
 pub mod openapi;
 pub mod pages;
-mod users_me;
 pub mod ucontact;
+mod users_me;
 pub mod v1;
 
 use crate::app::App;
@@ -50,6 +50,7 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     }
     if config.api.codes.dialect.enabled {
         codes::routes(&mut routes, &config.api.codes);
+    }
     if config.api.ucontact.enabled {
         ucontact::routes(&mut routes, &config.api.ucontact);
     }
@@ -67,6 +68,7 @@ pub fn document(config: &Config) -> serde_json::Value {
     }
     if config.api.codes.dialect.enabled {
         document.add(codes::NAME, &config.api.codes.dialect.prefix, codes::chapter(&config.api.codes));
+    }
     if config.api.ucontact.enabled {
         document.add(ucontact::NAME, &config.api.ucontact.prefix, ucontact::chapter());
     }
