@@ -3,7 +3,7 @@
 use super::Failure;
 use super::verify::{Credential, Demand, Reason, verify};
 use crate::app::App;
-use crate::id::{SessionId, UserId};
+use crate::id::{ProjectId, SessionId, UserId};
 use crate::store::accounts::Find;
 use crate::token::refresh::Refresh;
 
@@ -79,6 +79,14 @@ impl Caller {
     /// The session of a caller who acts as a person, not through an API key.
     pub fn in_session(&self) -> Result<SessionId, Failure> {
         self.session.ok_or(Failure::NotPermitted)
+    }
+
+    /// The project of the API key through which the caller acts.
+    pub fn project(&self) -> Option<ProjectId> {
+        match &self.credential {
+            Credential::ApiKey(key) => Some(key.project),
+            Credential::Token(_) => None,
+        }
     }
 
     /// Demands a scope: of an API key, and of a token made from one. A person in a session has no scopes, and so

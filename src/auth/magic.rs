@@ -8,11 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
-use super::create_user::{Wanted, create_user};
+use super::address_owner::owner;
 use super::identity::Email;
 use super::once::{self, Kind, subject, subject_of};
 use super::open_session::{Door, Pair, admit};
-use super::password::Policy;
 use super::second_factor::{Entry, enter};
 use super::{limit, mailing, one_purpose};
 use crate::app::App;
@@ -128,24 +127,6 @@ impl Held {
 
     /// Whose the address is, confirmed; made now if it is nobody's. Only after the halves were used up.
     async fn owner(&self, app: &App, door: Door<'_>) -> Result<User, Failure> {
-        if let Some(user) = &self.user {
-            return confirmed(app, user.clone()).await;
-        }
-        let wanted = Wanted { email: self.address.clone(), verified: true, ..Wanted::default() };
-        match create_user(app, wanted, Policy::of(door.lives, &app.node.config.passwords)).await {
-            // Somebody signed up with it in this very moment; the mail is read here all the same.
-            Err(Failure::EmailTaken) => {
-                let user = app.accounts.user(Find::Email(&self.address)).await?;
-                confirmed(app, user.ok_or(Failure::MagicNotInForce)?).await
-            }
-            made => made,
-        }
+        owner(app, &self.address, self.user.clone(), door).await
     }
-}
-
-async fn confirmed(app: &App, user: User) -> Result<User, Failure> {
-    if !user.verified {
-        app.accounts.confirm_email(user.id, &user.email, app.now()).await?;
-    }
-    Ok(User { verified: true, ..user })
 }

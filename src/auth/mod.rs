@@ -5,11 +5,18 @@
 //! [`introspect`], [`sessions`]. The fleet's common ground: [`keys`] (the keyring's upkeep) and [`revocations`], which
 //! [`follow`] and [`endings`] keep up to date. Accounts: [`create_user`], [`import_user`], [`find_users`], [`update_user`],
 //! [`disable_user`], [`delete_user`], [`api_key`]. What they lean on: [`identity`], [`limit`], [`password`], [`rank`].
+//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`mail_code`], [`magic`], [`exchange`]; all end in [`open_session`], which holds the
+//! steps that no way in may forget. Ways out: [`sign_out`], [`revoke`]. Who is asking: [`bearer`]. What became of tokens:
+//! [`introspect`], [`sessions`]. The fleet's common ground: [`keys`] (the keyring's upkeep) and [`revocations`], which
+//! [`follow`] and [`endings`] keep up to date. Accounts: [`create_user`], [`import_user`], [`disable_user`], [`delete_user`],
+//! [`api_key`], [`projects`], [`billing`]. What they lean on: [`identity`], [`limit`], [`password`].
 
+mod address_owner;
 pub mod api_key;
 pub mod bearer;
 pub mod confirm_code;
 pub mod confirm_email;
+pub mod billing;
 pub mod create_user;
 pub mod delete_user;
 pub mod disable_user;
@@ -24,6 +31,7 @@ pub mod introspect;
 pub mod keys;
 pub mod limit;
 pub mod magic;
+pub mod mail_code;
 mod mailing;
 pub mod once;
 mod one_purpose;

@@ -9,7 +9,6 @@ use super::Failure;
 use super::endings::ending;
 use crate::app::App;
 use crate::id::UserId;
-use crate::store::accounts::Find;
 use crate::time::Timestamp;
 
 pub use crate::store::ephemeral::Which;
@@ -26,10 +25,11 @@ pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) 
     end(app, user, Which::All, Some(valid_after)).await
 }
 
-/// Ends all sessions of a user whom somebody else names.
+/// Ends all sessions of a user whom somebody else names. For good: whoever does it does so for a reason, and a Redis that comes
+/// back with the sessions of before must not undo it.
 pub async fn sign_out_other(app: &App, user: UserId) -> Result<u64, Failure> {
-    app.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)?;
-    sign_out(app, user, Which::All).await
+    let user = app.accounts.end_sign_ins(user, app.now()).await?.ok_or(Failure::Absent)?;
+    sign_out_for_good(app, user.id, user.sessions_valid_after).await
 }
 
 /// Ends every session of everyone and makes every token invalid that was made until now.

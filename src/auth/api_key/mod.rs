@@ -5,6 +5,7 @@
 //! deactivation or a disabled owner is felt as soon as it is heard.
 
 mod key;
+mod manage;
 mod usage;
 
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use super::revoke::publish;
 use super::verify::{Reason, is_behind};
 use crate::app::App;
 use crate::id::{ApiKeyId, ProjectId, UserId};
-use crate::store::accounts::ApiKey;
 use crate::store::ephemeral::Target;
 use crate::time::Timestamp;
 
+pub use crate::store::accounts::ApiKey;
 pub use key::{NewKey, looks_like_one, well_formed};
+pub use manage::{Order, create_own, deactivate_own, list_own};
 pub use usage::note_usage;
 
 /// How long what was looked up is remembered at the most.

@@ -1,0 +1,72 @@
+//! Signing in with a code that is mailed. Its account is made at the first use of an address, without a password and without a name.
+//!
+//! Whoever asks for a code learns nothing of who has an account: a code is drawn and kept for any address, and only whether it is
+//! mailed differs, which nobody waits for. Whoever hands one in learns of an account only with the right code.
+
+use std::time::Duration;
+
+use super::address_owner::owner;
+use super::identity::Email;
+use super::once::{self, Kind, subject};
+use super::open_session::{Door, Pair, admit};
+use super::{Failure, limit, mailing};
+use crate::app::App;
+use crate::mail::Letter;
+use crate::store::accounts::{Find, User};
+
+/// Mails a code in place of one that was mailed before, if the address is that of somebody who may sign in, or of nobody and
+/// registration is open. Gives how long it is good.
+pub async fn send(app: &App, email: &Email, door: Door<'_>) -> Result<Duration, Failure> {
+    let subject = subject(email);
+    limit::of_mails(app, &subject, door.counted_by).await?;
+    let user = app.accounts.user(Find::Email(email.as_str())).await?;
+    let welcome = user.map_or(app.node.config.accounts.open_registration, |user| !user.disabled);
+    let (code, good) = (once::six_digits(app), app.node.config.mailed.code);
+    let until = app.now() + good;
+    once::keep(app, (Kind::SignInCode, &subject, ""), &code, Vec::new(), until).await?;
+    if welcome {
+        mailing::post(app, email.as_str(), Letter::SignInCode { code }, until, door.language);
+    }
+    Ok(good)
+}
+
+/// Uses a code up and opens a session. A second factor that is due or wrong leaves the code as it is.
+pub async fn sign_in_with_code(
+    app: &App,
+    email: &Email,
+    code: &str,
+    second: Option<&str>,
+    door: Door<'_>,
+) -> Result<Pair, Failure> {
+    limit::of_tries(app, door.counted_by).await?;
+    let code = Code { subject: subject(email), digits: code.trim() };
+    code.hand_in(app, false).await?;
+    let Some(user) = app.accounts.user(Find::Email(email.as_str())).await? else {
+        if !app.node.config.accounts.open_registration {
+            return Err(Failure::RegistrationClosed);
+        }
+        limit::of_sign_ups(app, door.counted_by).await?;
+        code.hand_in(app, true).await?;
+        let user = owner(app, email.as_str(), None, door).await?;
+        return admit(app, &user, second, door).await?.open(app, door).await;
+    };
+    // The address is proved by now, though it is only written down when the code is used up.
+    let proved = User { verified: true, ..user.clone() };
+    let admitted = admit(app, &proved, second, door).await?;
+    code.hand_in(app, true).await?;
+    owner(app, email.as_str(), Some(user), door).await?;
+    admitted.open(app, door).await
+}
+
+/// What somebody hands in.
+struct Code<'a> {
+    subject: String,
+    digits: &'a str,
+}
+
+impl Code<'_> {
+    async fn hand_in(&self, app: &App, spend: bool) -> Result<(), Failure> {
+        let handed_in = once::hand_in(app, (Kind::SignInCode, &self.subject, ""), self.digits, spend).await?;
+        handed_in.map(|_| ()).ok_or(Failure::CodeNotInForce)
+    }
+}
