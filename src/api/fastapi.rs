@@ -127,10 +127,12 @@ fn status_of(status: u16) -> StatusCode {
 /// What pydantic says of values of the right type that will not do: how the sentence begins, its `type`, and what the rest of it
 /// is in `ctx`. Serde carries nothing but text from a type to whoever words it, so the sentence is what travels, and the rest
 /// is read off it.
-const SENTENCES: [(&str, &str, Option<&str>); 10] = [
+const SENTENCES: [(&str, &str, Option<&str>); 12] = [
     ("value is not a valid email address: ", "value_error", Some("reason")),
     ("String should have at least ", "string_too_short", Some("min_length")),
     ("String should have at most ", "string_too_long", Some("max_length")),
+    ("String should match pattern ", "string_pattern_mismatch", Some("pattern")),
+    ("List should have at most ", "too_long", Some("max_length")),
     ("Input should be greater than or equal to ", "greater_than_equal", Some("ge")),
     ("Input should be less than or equal to ", "less_than_equal", Some("le")),
     ("Input should be a valid UUID, ", "uuid_parsing", Some("error")),
@@ -185,7 +187,7 @@ fn will_not_do(sentence: &str) -> Said {
     };
     let context = context.map(|name| {
         let number = rest.split(' ').next().and_then(|word| word.parse::<i64>().ok());
-        Value::Object(Map::from_iter([(name.to_owned(), number.map_or_else(|| json!(rest), |number| json!(number)))]))
+        Value::Object(Map::from_iter([(name.to_owned(), number.map_or_else(|| json!(rest.trim_matches('\'')), |number| json!(number)))]))
     });
     (kind, sentence.to_owned(), context)
 }
@@ -238,6 +240,10 @@ pub(super) struct Text<const MIN: usize, const MAX: usize>(pub(super) String);
 impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
+        // Postgres has no place for it in a text.
+        if text.contains('\0') {
+            return Err(de::Error::custom("must not contain NUL"));
+        }
         let characters =
             |count: usize| if count == 1 { "1 character".to_owned() } else { format!("{count} characters") };
         match text.chars().count() {

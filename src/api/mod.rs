@@ -28,6 +28,7 @@ pub mod native;
 pub mod openapi;
 pub mod pages;
 pub mod ucontact;
+pub mod unturned;
 mod users_me;
 pub mod v1;
 
@@ -57,7 +58,15 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     if config.api.v1.enabled {
         v1::routes(&mut routes, &config.api.v1);
     }
+    if config.api.unturned.enabled {
+        unturned::routes(&mut routes, &config.api.unturned, !shares_prefix(config, &config.api.myauth));
+    }
     routes.build()
+}
+
+/// Whether a dialect is served at the prefix of `unturned`. Where `myauth` is, the call that both have is its.
+fn shares_prefix(config: &Config, dialect: &Dialect) -> bool {
+    dialect.enabled && dialect.prefix == config.api.unturned.prefix
 }
 
 /// The OpenAPI document of everything that is served, as the settings have it.
@@ -74,6 +83,10 @@ pub fn document(config: &Config) -> serde_json::Value {
     }
     if config.api.v1.enabled {
         document.add(v1::NAME, &config.api.v1.prefix, v1::chapter());
+    }
+    // After `myauth`, whose call comes first where both have it.
+    if config.api.unturned.enabled {
+        document.add(unturned::NAME, &config.api.unturned.prefix, unturned::chapter());
     }
     document.done()
 }

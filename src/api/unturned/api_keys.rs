@@ -1,0 +1,253 @@
+//! `/api-keys`: the API keys of a project, which a header field names.
+
+use http::StatusCode;
+use serde::de::{self, Deserializer};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::Refusal;
+use super::envelope::{envelopes, success};
+use crate::api::fastapi::{Text, Whole, both, uuid};
+use crate::app::App;
+use crate::auth::api_key::{ApiKey, NewKey, Order, create_own, deactivate_own, list_own};
+use crate::auth::bearer::caller;
+use crate::id::{ApiKeyId, ProjectId};
+use crate::time::Timestamp;
+use crate::web::{Place, Rejection, Request, Response};
+
+/// A hundred years: later dates can be written, but nobody means them.
+const MOST_DAYS: i64 = 36_500;
+
+/// As many scopes as a header field holds that tells them to a service behind a proxy.
+const MOST_SCOPES: usize = 50;
+
+/// Which part of the list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(default)]
+pub(super) struct Page {
+    #[param(value_type = i64, minimum = 1, default = 1)]
+    page: Whole<1, { i64::MAX }>,
+    #[param(value_type = i64, minimum = 1, maximum = 100, default = 10)]
+    limit: Whole<1, 100>,
+}
+
+impl Default for Page {
+    fn default() -> Self {
+        Self { page: Whole(1), limit: Whole(10) }
+    }
+}
+
+/// What a key is to be.
+#[derive(Deserialize, ToSchema)]
+#[schema(examples(json!({"name": "nightly build", "expires_in_days": 90, "scopes": ["builds:read"]})))]
+pub(super) struct CreateApiKeyRequest {
+    /// API key name.
+    #[schema(value_type = String, min_length = 1, max_length = 100)]
+    name: Text<1, 100>,
+    /// Expiration in days (optional).
+    #[schema(value_type = Option<i64>, minimum = 1, maximum = 36_500)]
+    expires_in_days: Option<Whole<1, MOST_DAYS>>,
+    /// List of scopes (optional). Without any, what its owner may do.
+    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    scopes: Option<Scopes>,
+}
+
+struct Scopes(Vec<String>);
+
+impl<'de> Deserialize<'de> for Scopes {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let scopes = Vec::<Scope>::deserialize(from)?;
+        if scopes.len() > MOST_SCOPES {
+            let most = format!("List should have at most {MOST_SCOPES} items after validation, not {}", scopes.len());
+            return Err(de::Error::custom(most));
+        }
+        Ok(Self(scopes.into_iter().map(|scope| scope.0).collect()))
+    }
+}
+
+/// A scope as RFC 6749, 3.3 has it: one with a space in it would be two, where scopes stand side by side.
+struct Scope(String);
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Text(scope) = Text::<1, 100>::deserialize(from)?;
+        let plain = scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
+        plain
+            .then_some(Self(scope))
+            .ok_or_else(|| de::Error::custom(r"String should match pattern '^[\x21\x23-\x5B\x5D-\x7E]+$'"))
+    }
+}
+
+/// An API key.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": "019a8b1c-2d3e-7f42-8a1b-2c3d4e5f6071",
+    "prefix": "sk_4k8wq0zj2m7n",
+    "name": "nightly build",
+    "full_key": null,
+    "scopes": ["builds:read"],
+    "last_used_at": "2026-11-14T09:12:00.123Z",
+    "expires_at": null,
+    "is_active": true,
+    "created_at": "2026-11-14T08:58:40.123Z",
+    "updated_at": "2026-11-14T08:58:40.123Z",
+})))]
+struct ApiKeyResponse {
+    #[schema(value_type = uuid::Uuid)]
+    id: ApiKeyId,
+    /// The key's beginning, by which it can be told from others.
+    prefix: String,
+    name: String,
+    /// The whole key, told this once: when it is made.
+    full_key: Option<String>,
+    #[schema(required = false)]
+    scopes: Vec<String>,
+    /// To within a minute.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+    /// Whether it works: neither deactivated nor expired.
+    is_active: bool,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl ApiKeyResponse {
+    fn of(key: ApiKey, whole: Option<&NewKey>, now: Timestamp) -> Self {
+        Self {
+            id: key.id,
+            prefix: key.prefix,
+            name: key.name,
+            full_key: whole.map(|whole| whole.reveal().to_owned()),
+            scopes: key.scopes,
+            last_used_at: key.last_used_at,
+            expires_at: key.expires_at,
+            is_active: key.deactivated_at.is_none() && key.expires_at.is_none_or(|end| now < end),
+            created_at: key.created_at,
+            updated_at: key.updated_at,
+        }
+    }
+}
+
+/// Part of a list.
+#[derive(Serialize, ToSchema)]
+#[schema(as = PaginatedData_ApiKeyResponse_)]
+struct PaginatedData {
+    /// The newest first.
+    items: Vec<ApiKeyResponse>,
+    pagination: PaginationInfo,
+}
+
+/// Pagination metadata.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({"page": 1, "limit": 10, "total": 23, "pages": 3})))]
+struct PaginationInfo {
+    page: i64,
+    limit: i64,
+    total: u64,
+    pages: u64,
+}
+
+/// A key that no longer works.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({
+    "id": "019a8b1c-2d3e-7f42-8a1b-2c3d4e5f6071",
+    "is_active": false,
+    "deactivated_at": "2026-11-14T09:20:00.123Z",
+})))]
+struct RevokeKeyResponse {
+    #[schema(value_type = uuid::Uuid)]
+    id: ApiKeyId,
+    is_active: bool,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    deactivated_at: Option<Timestamp>,
+}
+
+envelopes! {
+    /// The keys.
+    ListEnvelope, ListApiKeysResponse, PaginatedData;
+    /// The key.
+    KeyEnvelope, SuccessResponse_ApiKeyResponse_, ApiKeyResponse;
+    /// That it no longer works.
+    RevokedEnvelope, SuccessResponse_RevokeKeyResponse_, RevokeKeyResponse;
+}
+
+fn project(request: &Request) -> Result<ProjectId, Rejection> {
+    uuid(Place::Header, "x-project-id", request.header("x-project-id")).map(ProjectId)
+}
+
+/// List all API keys for the authenticated user.
+///
+/// Those of one project. Through an API key only those of its own.
+#[utoipa::path(
+    get,
+    path = "/api-keys/",
+    operation_id = "list_api_keys_auth_api_keys__get",
+    params(Page, ("x-project-id" = uuid::Uuid, Header, description = "Project ID to operate on")),
+    security(("access_token" = []), ("api_key" = [])),
+    responses((status = 200, description = "The project's keys.", body = ListEnvelope)),
+)]
+pub(super) async fn list(app: App, request: Request) -> Result<Response, Refusal> {
+    let caller = caller(&app, request.bearer().or_else(|| request.header("x-api-key"))).await?;
+    let page = request.query().and_then(|query| query.read::<Page>());
+    let (page, project) = both(page, project(&request))?;
+    let (Whole(page), Whole(limit)) = (page.page, page.limit);
+    let skip = u32::try_from((page - 1).saturating_mul(limit)).unwrap_or(u32::MAX);
+    let (keys, total) = list_own(&app, &caller, project, skip, u32::try_from(limit).unwrap_or_default()).await?;
+    let now = app.now();
+    let items = keys.into_iter().map(|key| ApiKeyResponse::of(key, None, now)).collect();
+    let pages = total.div_ceil(limit.unsigned_abs());
+    Ok(success(StatusCode::OK, PaginatedData { items, pagination: PaginationInfo { page, limit, total, pages } }))
+}
+
+/// Create a new API key.
+///
+/// The whole key is told this once. For a person; the scopes `admin` and `billing:write` are for superusers to give.
+#[utoipa::path(
+    post,
+    path = "/api-keys/",
+    operation_id = "create_api_key_auth_api_keys__post",
+    params(("x-project-id" = uuid::Uuid, Header, description = "Project ID to operate on")),
+    request_body = CreateApiKeyRequest,
+    security(("access_token" = [])),
+    responses((status = 201, description = "The key.", body = KeyEnvelope)),
+)]
+pub(super) async fn create(app: App, mut request: Request) -> Result<Response, Refusal> {
+    let caller = caller(&app, request.bearer()).await?;
+    let asked = request.json::<CreateApiKeyRequest>().await;
+    let (project, asked) = both(project(&request), asked)?;
+    let order = Order {
+        name: asked.name.0,
+        scopes: asked.scopes.map(|scopes| scopes.0).unwrap_or_default(),
+        days: asked.expires_in_days.and_then(|days| u32::try_from(days.0).ok()),
+    };
+    let (key, whole) = create_own(&app, &caller, project, order).await?;
+    Ok(success(StatusCode::CREATED, ApiKeyResponse::of(key, Some(&whole), app.now())))
+}
+
+/// Deactivate an API key.
+///
+/// It is refused everywhere within a second. Again: the same answer. For a person.
+#[utoipa::path(
+    delete,
+    path = "/api-keys/{key_id}",
+    operation_id = "revoke_api_key_auth_api_keys__key_id__delete",
+    params(
+        ("key_id" = uuid::Uuid, Path, description = "The key's id."),
+        ("x-project-id" = uuid::Uuid, Header, description = "Project ID to operate on"),
+    ),
+    security(("access_token" = [])),
+    responses((status = 200, description = "It no longer works.", body = RevokedEnvelope)),
+)]
+pub(super) async fn deactivate(app: App, request: Request) -> Result<Response, Refusal> {
+    let caller = caller(&app, request.bearer()).await?;
+    let key = uuid(Place::Path, "key_id", Some(request.param("key_id"))).map(ApiKeyId);
+    let (key, project) = both(key, project(&request))?;
+    let key = deactivate_own(&app, &caller, project, key).await?;
+    let ended = RevokeKeyResponse { id: key.id, is_active: false, deactivated_at: key.deactivated_at };
+    Ok(success(StatusCode::OK, ended))
+}

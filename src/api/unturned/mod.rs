@@ -1,0 +1,96 @@
+//! The dialect of Unturned.AI: codes by mail in place of passwords, projects and their API keys, everything in an envelope. Faulty
+//! fields are worded as FastAPI does.
+
+mod api_keys;
+mod envelope;
+mod failure;
+mod verification;
+
+use std::time::Duration;
+
+use utoipa::OpenApi;
+
+use super::Trouble;
+use super::fastapi::HttpValidationError;
+use super::openapi::{Chapter, Wording};
+use super::users_me;
+use crate::app::App;
+use crate::auth::Failure;
+use crate::config::Dialect;
+use crate::web::{Answer, Rejection, Request, Routes};
+
+use envelope::ErrorEnvelope;
+use failure::Refusal;
+
+/// Its name, in sessions and in the log.
+pub const NAME: &str = "unturned";
+
+/// Adds its routes; `GET /users/me` only where nobody else at this prefix has it.
+pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, with_me: bool) {
+    let word = |_: &App, rejection: Rejection| Refusal::from(rejection).answer();
+    routes
+        .under(&format!("{}/verification", settings.prefix), word)
+        .post("/send-code", "unturned.send-code", verification::send_code)
+        .post("/verify-code", "unturned.sign-in", verification::verify_code)
+        .post("/refresh-token", "unturned.refresh", verification::refresh_token)
+        .post("/revoke-token", "unturned.revoke", verification::revoke_token);
+    routes
+        .under(&format!("{}/api-keys", settings.prefix), word)
+        .get("/", "unturned.api-keys", api_keys::list)
+        .post("/", "unturned.make-api-key", api_keys::create)
+        .delete("/{key_id}", "unturned.end-api-key", api_keys::deactivate);
+    if with_me {
+        routes.under(&format!("{}/users", settings.prefix), word).get("/me", "unturned.me", me);
+    }
+}
+
+async fn me(app: App, request: Request) -> Result<crate::web::Response, Refusal> {
+    Ok(users_me::me(&app, &request).await?)
+}
+
+/// What there is to call, for the document.
+pub(super) fn chapter() -> Chapter {
+    #[derive(OpenApi)]
+    #[openapi(
+        tags((name = "unturned", description = "Codes by mail in place of passwords; projects and their API keys.")),
+        components(schemas(ErrorEnvelope, HttpValidationError)),
+        paths(
+            verification::send_code,
+            verification::verify_code,
+            verification::refresh_token,
+            verification::revoke_token,
+            users_me::me,
+            api_keys::list,
+            api_keys::create,
+            api_keys::deactivate,
+        )
+    )]
+    struct Unturned;
+
+    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
+    let of_codes = vec![
+        Failure::CodeNotInForce,
+        Failure::SecondFactorDue,
+        Failure::WrongSecondFactor,
+        Failure::Disabled,
+        Failure::RegistrationClosed,
+        too_many(),
+    ];
+    let of_persons = || vec![Failure::NotPermitted, Failure::OtherProject];
+    Chapter::new(
+        &Unturned::openapi(),
+        Wording {
+            word: &|trouble: Trouble| Refusal::from(trouble).answer(),
+            schema: &|status| if status == 422 { "HTTPValidationError" } else { "ErrorEnvelope" },
+            failures: vec![
+                ("send_code_auth_verification_send_code_post", vec![too_many()]),
+                ("verify_code_auth_verification_verify_code_post", of_codes),
+                ("refresh_token_auth_verification_refresh_token_post", vec![Failure::RefreshNotInForce]),
+                ("get_me_auth_users_me_get", vec![Failure::Disabled]),
+                ("list_api_keys_auth_api_keys__get", of_persons()),
+                ("create_api_key_auth_api_keys__post", of_persons()),
+                ("revoke_api_key_auth_api_keys__key_id__delete", [of_persons(), vec![Failure::Absent]].concat()),
+            ],
+        },
+    )
+}
