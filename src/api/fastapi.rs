@@ -187,7 +187,10 @@ fn will_not_do(sentence: &str) -> Said {
     };
     let context = context.map(|name| {
         let number = rest.split(' ').next().and_then(|word| word.parse::<i64>().ok());
-        Value::Object(Map::from_iter([(name.to_owned(), number.map_or_else(|| json!(rest.trim_matches('\'')), |number| json!(number)))]))
+        Value::Object(Map::from_iter([(
+            name.to_owned(),
+            number.map_or_else(|| json!(rest.trim_matches('\'')), |number| json!(number)),
+        )]))
     });
     (kind, sentence.to_owned(), context)
 }

@@ -19,8 +19,14 @@ pub async fn projects(app: &App, user: UserId) -> Result<Vec<Project>, Failure> 
     Ok(rows.into_iter().map(|(id, name)| Project { id, name }).collect())
 }
 
+/// How many projects a person may have: they are told all at once. Two who make one at the same time may come out one above.
+const MOST: usize = 100;
+
 /// Makes a project.
 pub async fn create_project(app: &App, user: UserId, name: String) -> Result<Project, Failure> {
+    if app.accounts.projects(user).await?.len() >= MOST {
+        return Err(Failure::NotPermitted);
+    }
     let now = app.now();
     let id = ProjectId::new(now, &app.node.chance);
     match app.accounts.create_project(user, id, &name, now).await? {

@@ -1,10 +1,13 @@
-//! Signet's own dialect: what is published, verification in its forms, OAuth's token endpoints, sessions, the second factor, and
-//! what only a superuser may do. Answers of RFC shapes; failures as RFC 9457 problem documents, under `/oauth` as RFC 6749 has them.
+//! Signet's own dialect: what is published, verification in its forms, OAuth's token endpoints, sessions, the second factor,
+//! projects, and what only a superuser may do. Answers of RFC shapes; failures as RFC 9457 problem documents, under `/oauth` as
+//! RFC 6749 has them.
 
 mod admin;
+mod billing;
 mod links;
 mod oauth;
 mod problem;
+mod projects;
 mod published;
 mod qr;
 mod sessions;
@@ -22,7 +25,7 @@ use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::password::Weak;
 use crate::config::Dialect;
-use crate::web::{Answer, Kept, Rejection, Routes};
+use crate::web::{Answer, Fault, Kept, Place, Rejection, Routes, Trouble};
 
 use oauth::{OauthError, OauthErrorBody};
 pub(super) use problem::SOON;
@@ -53,6 +56,9 @@ pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, document: Kep
         .post("/links/confirm", "native.confirm", links::confirm)
         .post("/links/reset", "native.reset", links::reset)
         .post("/links/magic", "native.magic", links::magic)
+        .get("/projects", "native.projects", projects::list)
+        .post("/projects", "native.make-project", projects::create)
+        .patch("/admin/users/{id}/billing", "native.admin-billing", billing::change)
         .post("/admin/users/{id}/sign-out", "native.admin-sign-out", admin::sign_out_user)
         .post("/admin/sign-out-everyone", "native.admin-sign-out-everyone", admin::sign_out_everyone);
     pages::routes(routes.under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer()));
@@ -61,6 +67,13 @@ pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, document: Kep
         .post("/token", "native.token", oauth::token)
         .post("/introspect", "native.introspect", oauth::introspect)
         .post("/revoke", "native.revoke", oauth::revoke);
+}
+
+/// Demands of a name that people can read it, and a store can keep it.
+fn named(field: &str, name: &str) -> Result<(), Rejection> {
+    let will_do = !name.trim().is_empty() && name.chars().count() <= 100 && !name.contains('\0');
+    let trouble = Trouble::Invalid("must have 1 to 100 characters, none of them NUL".to_owned());
+    will_do.then_some(()).ok_or_else(|| Rejection::field(Fault::of(Place::Body, field, trouble)))
 }
 
 /// What there is to call, for the document.
@@ -88,6 +101,9 @@ pub(crate) fn chapter() -> Chapter {
             links::confirm,
             links::reset,
             links::magic,
+            projects::list,
+            projects::create,
+            billing::change,
             admin::sign_out_user,
             admin::sign_out_everyone,
         )
@@ -149,6 +165,9 @@ pub(crate) fn chapter() -> Chapter {
                         too_many(),
                     ],
                 ),
+                ("native_list_projects", vec![Failure::NotPermitted]),
+                ("native_make_project", vec![Failure::NotPermitted]),
+                ("native_admin_billing", vec![Failure::NotPermitted, Failure::Absent, Failure::BalanceOutOfRange]),
                 ("native_admin_sign_out", vec![Failure::NotPermitted, Failure::Absent]),
                 ("native_admin_sign_out_everyone", vec![Failure::NotPermitted]),
             ],
