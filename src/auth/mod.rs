@@ -14,9 +14,9 @@
 mod address_owner;
 pub mod api_key;
 pub mod bearer;
+pub mod billing;
 pub mod confirm_code;
 pub mod confirm_email;
-pub mod billing;
 pub mod create_user;
 pub mod delete_user;
 pub mod disable_user;
