@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::identity::{BadEmail, Email};
+use crate::auth::password::Weak;
 use crate::web::{Expected, Fault, Place, Rejection, Response, Step, Trouble};
 
 /// How long a client is asked to wait for what is down or overrun.
@@ -236,6 +237,28 @@ fn no_address(text: &str, bad: BadEmail) -> String {
     format!("value is not a valid email address: {reason}")
 }
 
+/// A new password that will not do, in the field in which it was chosen.
+pub(super) fn weak_password(field: &str, weak: Weak) -> Fault {
+    let sentence = match weak {
+        Weak::TooShort { min } => at_least(min),
+        Weak::TooLong { max } => at_most(max),
+        Weak::Common => "the password is one of the most common ones".to_owned(),
+    };
+    Fault::of(Place::Body, field, Trouble::Invalid(sentence))
+}
+
+fn at_least(min: usize) -> String {
+    format!("String should have at least {}", characters(min))
+}
+
+fn at_most(max: usize) -> String {
+    format!("String should have at most {}", characters(max))
+}
+
+fn characters(count: usize) -> String {
+    if count == 1 { "1 character".to_owned() } else { format!("{count} characters") }
+}
+
 /// A text of so many characters.
 #[derive(Clone, Debug)]
 pub(super) struct Text<const MIN: usize, const MAX: usize>(pub(super) String);
@@ -247,11 +270,9 @@ impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX
         if text.contains('\0') {
             return Err(de::Error::custom("must not contain NUL"));
         }
-        let characters =
-            |count: usize| if count == 1 { "1 character".to_owned() } else { format!("{count} characters") };
         match text.chars().count() {
-            few if few < MIN => Err(de::Error::custom(format!("String should have at least {}", characters(MIN)))),
-            many if many > MAX => Err(de::Error::custom(format!("String should have at most {}", characters(MAX)))),
+            few if few < MIN => Err(de::Error::custom(at_least(MIN))),
+            many if many > MAX => Err(de::Error::custom(at_most(MAX))),
             _ => Ok(Self(text)),
         }
     }

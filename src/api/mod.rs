@@ -24,6 +24,7 @@
 
 pub mod codes;
 mod fastapi;
+pub mod myauth;
 pub mod native;
 pub mod openapi;
 pub mod pages;
@@ -49,6 +50,12 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     if config.api.native.enabled {
         native::routes(&mut routes, &config.api.native, Kept::new("application/json", document(config).to_string()));
     }
+    if config.api.myauth.enabled {
+        myauth::routes(&mut routes, &config.api.myauth);
+    }
+    if config.api.unturned.enabled {
+        unturned::routes(&mut routes, &config.api.unturned, !shares_prefix(config, &config.api.myauth));
+    }
     if config.api.codes.dialect.enabled {
         codes::routes(&mut routes, &config.api.codes);
     }
@@ -57,9 +64,6 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     }
     if config.api.v1.enabled {
         v1::routes(&mut routes, &config.api.v1);
-    }
-    if config.api.unturned.enabled {
-        unturned::routes(&mut routes, &config.api.unturned, !shares_prefix(config, &config.api.myauth));
     }
     routes.build()
 }
@@ -75,6 +79,13 @@ pub fn document(config: &Config) -> serde_json::Value {
     if config.api.native.enabled {
         document.add(native::NAME, &config.api.native.prefix, native::chapter());
     }
+    if config.api.myauth.enabled {
+        document.add(myauth::NAME, &config.api.myauth.prefix, myauth::chapter());
+    }
+    // After `myauth`, whose call comes first where both have it.
+    if config.api.unturned.enabled {
+        document.add(unturned::NAME, &config.api.unturned.prefix, unturned::chapter());
+    }
     if config.api.codes.dialect.enabled {
         document.add(codes::NAME, &config.api.codes.dialect.prefix, codes::chapter(&config.api.codes));
     }
@@ -83,10 +94,6 @@ pub fn document(config: &Config) -> serde_json::Value {
     }
     if config.api.v1.enabled {
         document.add(v1::NAME, &config.api.v1.prefix, v1::chapter());
-    }
-    // After `myauth`, whose call comes first where both have it.
-    if config.api.unturned.enabled {
-        document.add(unturned::NAME, &config.api.unturned.prefix, unturned::chapter());
     }
     document.done()
 }

@@ -84,6 +84,15 @@ struct BillingInfo {
     subscription_tier: Option<String>,
 }
 
+/// The role of who has none.
+pub(super) const PLAIN_ROLE: &str = "user";
+
+/// The one role that `myauth`'s clients read, of all that a user has: that of who sees to users goes before the others.
+pub(super) fn role(roles: &[String]) -> &str {
+    let admin = roles.iter().find(|role| *role == "admin");
+    admin.or(roles.first()).map_or(PLAIN_ROLE, String::as_str)
+}
+
 /// A user, as `myauth` shows one: the fields that its clients read, and ours beside them.
 #[derive(Serialize, ToSchema)]
 pub(super) struct UserRead {
@@ -92,7 +101,7 @@ pub(super) struct UserRead {
     #[schema(format = Email)]
     email: String,
     full_name: Option<String>,
-    /// The first of the roles; `user` for who has none.
+    /// `admin`, or else the first of the roles; `user` for who has none.
     role: String,
     email_validated: bool,
     is_active: bool,
@@ -123,7 +132,7 @@ impl UserRead {
             id: user.id,
             email: user.email.clone(),
             full_name: user.full_name.clone(),
-            role: user.roles.first().map_or("user", String::as_str).to_owned(),
+            role: role(&user.roles).to_owned(),
             email_validated: user.verified,
             is_active: !user.disabled,
             is_superuser: user.superuser,

@@ -3,9 +3,7 @@
 use super::Failure;
 use crate::app::App;
 use crate::id::UserId;
-use crate::store::accounts::Find;
-
-pub use crate::store::accounts::User;
+use crate::store::accounts::{Find, User};
 
 /// How many users a page has.
 const PAGE: u32 = 20;

@@ -1,0 +1,101 @@
+//! What is mailed: magic links and links to set a new password. One half is in the mail and comes back as the bearer, the other is the
+//! answer to who asked and comes back in the body.
+
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::NAME;
+use super::failure::{Call, Refusal};
+use super::wire::{self, Msg, Token, WebToken, bearer, entered, said, with_password};
+use crate::api::door;
+use crate::api::fastapi;
+use crate::app::App;
+use crate::auth::magic;
+use crate::auth::password::{Password, Policy};
+use crate::auth::recover::recover;
+use crate::auth::reset_password::reset_password;
+use crate::web::{Place, Request, Response};
+
+/// Mails a link to sign in with.
+///
+/// The same for any address. Where registration is open and nobody has the address, whoever comes back with both halves gets an
+/// account.
+#[utoipa::path(
+    post,
+    path = "/login/magic/{email}",
+    operation_id = "myauth_magic",
+    params(("email" = String, Path, description = "The address.", example = "zoe@example.org")),
+    responses((status = 200, description = "The half that stays with the device.", body = WebToken)),
+)]
+pub(super) async fn magic(app: App, request: Request) -> Result<Response, Refusal> {
+    let email = fastapi::email(Place::Path, "email", request.param("email"))?;
+    let door = door(NAME, &app.node.config.api.myauth, &request);
+    Ok(wire::claim(magic::begin(&app, email.as_str(), door).await?))
+}
+
+/// Signs in with both halves of a magic link.
+///
+/// Together and once.
+#[utoipa::path(
+    post,
+    path = "/login/claim",
+    operation_id = "myauth_claim",
+    request_body = WebToken,
+    security(("mailed_token" = [])),
+    responses((status = 200, description = "The tokens.", body = Token<'_>)),
+)]
+pub(super) async fn claim(app: App, mut request: Request) -> Result<Response, Refusal> {
+    bearer(&request)?;
+    let WebToken { claim } = request.json().await?;
+    let door = door(NAME, &app.node.config.api.myauth, &request);
+    Ok(entered(&magic::redeem(&app, bearer(&request)?, &claim, door).await?))
+}
+
+/// Mails a link to set a new password.
+///
+/// The same for any address.
+#[utoipa::path(
+    post,
+    path = "/login/recover/{email}",
+    operation_id = "myauth_recover",
+    params(("email" = String, Path, description = "The address.", example = "zoe@example.org")),
+    responses((status = 200, description = "The half that stays with the device.", body = WebToken)),
+)]
+pub(super) async fn recover_password(app: App, request: Request) -> Result<Response, Refusal> {
+    let door = door(NAME, &app.node.config.api.myauth, &request);
+    Ok(wire::claim(recover(&app, request.param("email"), door).await?))
+}
+
+/// A new password, and the device's half of what allows it.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Reset, examples(json!({
+    "new_password": "a louder harbour at dawn", "claim": "kU0v1hYt0GZ4bQ9sXwJmT3rLq2A"
+})))]
+pub(super) struct Reset {
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
+    new_password: Password,
+    claim: String,
+}
+
+/// Sets a new password with both halves of what was asked for.
+///
+/// Ends all of the user's sessions.
+#[utoipa::path(
+    post,
+    path = "/login/reset",
+    operation_id = "myauth_reset",
+    request_body = Reset,
+    security(("mailed_token" = [])),
+    responses((status = 200, description = "It is set.", body = Msg,
+        example = json!({"msg": "Password updated successfully."}))),
+)]
+pub(super) async fn reset(app: App, mut request: Request) -> Result<Response, Refusal> {
+    bearer(&request)?;
+    let asked: Reset = with_password(&app, &mut request, "new_password").await?;
+    let config = &app.node.config;
+    let (door, policy) = (door(NAME, &config.api.myauth, &request), Policy::of(&config.api.myauth, &config.passwords));
+    let token = bearer(&request)?;
+    let done = reset_password(&app, token, Some(&asked.claim), &asked.new_password, policy, door).await;
+    done.map_err(Refusal::of(Call::Reset))?;
+    Ok(said("Password updated successfully."))
+}

@@ -1,0 +1,158 @@
+//! FastAPI MyAuth: passwords, magic links, recovery, TOTP, and the users for who sees to them. Bare models; `{"msg": …}` where there
+//! is nothing to show, `{"detail": …}` where something went wrong.
+
+mod failure;
+mod links;
+mod login;
+mod me;
+mod totp;
+mod users;
+mod wire;
+
+use std::time::Duration;
+
+use utoipa::OpenApi;
+
+use super::fastapi::HttpValidationError;
+use super::openapi::{Chapter, Wording};
+use super::users_me;
+use crate::app::App;
+use crate::auth::Failure;
+use crate::auth::password::Weak;
+use crate::config::Dialect;
+use crate::web::{Answer, Rejection, Routes};
+
+use failure::{Call, Refusal};
+use wire::Detail;
+
+/// Its name, in sessions and in the log.
+pub const NAME: &str = "myauth";
+
+/// Adds its routes.
+pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect) {
+    let word = |_: &App, rejection: Rejection| Refusal::from(rejection).answer();
+    routes
+        .under(&format!("{}/login", settings.prefix), word)
+        .post("/signup", "myauth.sign-up", login::sign_up)
+        .post("/oauth", "myauth.sign-in", login::sign_in)
+        .post("/refresh", "myauth.refresh", login::refresh_tokens)
+        .post("/revoke", "myauth.revoke", login::revoke)
+        .post("/magic/{email}", "myauth.magic", links::magic)
+        .post("/claim", "myauth.claim", links::claim)
+        .post("/recover/{email}", "myauth.recover", links::recover_password)
+        .post("/reset", "myauth.reset", links::reset)
+        .post("/new-totp", "myauth.new-totp", totp::new)
+        .put("/totp", "myauth.totp-on", totp::enable)
+        .post("/totp", "myauth.totp", totp::sign_in)
+        .delete("/totp", "myauth.totp-off", totp::disable);
+    routes
+        .under(&format!("{}/users", settings.prefix), word)
+        .get("/me", "myauth.me", me::read)
+        .put("/me", "myauth.update-me", me::update)
+        .delete("/me", "myauth.delete-me", me::delete)
+        .get("/", "myauth.users", users::list)
+        .post("/toggle-state", "myauth.toggle-state", users::toggle_state)
+        .post("/create", "myauth.create-user", users::create)
+        .get("/{user_id}", "myauth.user", users::read)
+        .post("/{user_id}", "myauth.update-user", users::update)
+        .delete("/{user_id}", "myauth.delete-user", users::delete);
+}
+
+/// What there is to call, for the document: a part for each way in which failures are worded.
+pub(crate) fn chapter() -> Chapter {
+    #[derive(OpenApi)]
+    #[openapi(
+        tags((name = "myauth", description = "FastAPI MyAuth: passwords, magic links, recovery, TOTP, users.")),
+        components(schemas(Detail<'_>, HttpValidationError)),
+        paths(
+            login::refresh_tokens, login::revoke,
+            links::magic, links::claim, links::recover_password,
+            totp::new, totp::enable, totp::sign_in, totp::disable,
+            users_me::me, me::update, me::delete,
+            users::list, users::read, users::update, users::delete,
+        )
+    )]
+    struct Any;
+
+    #[derive(OpenApi)]
+    #[openapi(paths(login::sign_up))]
+    struct SignUp;
+
+    #[derive(OpenApi)]
+    #[openapi(paths(login::sign_in))]
+    struct SignIn;
+
+    #[derive(OpenApi)]
+    #[openapi(paths(links::reset))]
+    struct Reset;
+
+    #[derive(OpenApi)]
+    #[openapi(paths(users::toggle_state))]
+    struct Toggle;
+
+    #[derive(OpenApi)]
+    #[openapi(paths(users::create))]
+    struct Create;
+
+    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
+    let weak = || Failure::WeakPassword(Weak::Common);
+    let part = |gathered: &utoipa::openapi::OpenApi, call: Call, failures: Vec<(&'static str, Vec<Failure>)>| {
+        let word = move |trouble| Refusal::of(call)(trouble).answer();
+        let schema = |status: u16| if status == 422 { "HTTPValidationError" } else { "Detail" };
+        Chapter::new(gathered, Wording { word: &word, schema: &schema, failures })
+    };
+    let any = vec![
+        ("myauth_refresh", vec![Failure::Disabled]),
+        ("myauth_revoke", vec![Failure::Disabled]),
+        ("myauth_magic", vec![too_many()]),
+        ("myauth_claim", vec![Failure::MagicNotInForce, Failure::RegistrationClosed, too_many()]),
+        ("myauth_recover", vec![too_many()]),
+        ("myauth_new_totp", vec![Failure::Disabled, Failure::NotPermitted, Failure::Absent]),
+        ("myauth_totp_on", vec![Failure::SecondFactorNotOn, Failure::Disabled, Failure::NotPermitted, too_many()]),
+        ("myauth_totp", vec![Failure::WrongSecondFactor, too_many()]),
+        ("myauth_totp_off", vec![Failure::SecondFactorNotOff, Failure::Disabled, Failure::NotPermitted, too_many()]),
+        ("get_me_auth_users_me_get", vec![Failure::Disabled, Failure::Absent]),
+        (
+            "myauth_update_me",
+            vec![
+                Failure::WrongOriginal,
+                Failure::Disabled,
+                Failure::NotPermitted,
+                Failure::EmailTaken,
+                weak(),
+                too_many(),
+                Failure::Busy,
+            ],
+        ),
+        ("myauth_delete_me", vec![Failure::Disabled, Failure::SuperuserStays, Failure::NotPermitted]),
+        ("myauth_users", vec![Failure::Disabled, Failure::NotPermitted]),
+        ("myauth_user", vec![Failure::Disabled, Failure::NotPermitted, Failure::Absent]),
+        (
+            "myauth_update_user",
+            vec![
+                Failure::Disabled,
+                Failure::NotPermitted,
+                Failure::Absent,
+                Failure::EmailTaken,
+                weak(),
+                too_many(),
+                Failure::Busy,
+            ],
+        ),
+        (
+            "myauth_delete_user",
+            vec![Failure::Disabled, Failure::NotPermitted, Failure::SuperuserStays, Failure::Absent],
+        ),
+    ];
+    let sign_up = vec![Failure::EmailTaken, Failure::RegistrationClosed, weak(), too_many(), Failure::Busy];
+    let sign_in = vec![Failure::WrongPassword, too_many(), Failure::Busy];
+    let reset = vec![Failure::ResetNotInForce, weak(), too_many(), Failure::Busy];
+    let toggle = vec![Failure::Disabled, Failure::NotPermitted, Failure::Absent];
+    let create = vec![Failure::Disabled, Failure::EmailTaken, Failure::NotPermitted, weak(), Failure::Busy];
+    part(&Any::openapi(), Call::Any, any)
+        .and(part(&SignUp::openapi(), Call::SignUp, vec![("myauth_sign_up", sign_up)]))
+        .and(part(&SignIn::openapi(), Call::SignIn, vec![("myauth_sign_in", sign_in)]))
+        .and(part(&Reset::openapi(), Call::Reset, vec![("myauth_reset", reset)]))
+        .and(part(&Toggle::openapi(), Call::Toggle, vec![("myauth_toggle_state", toggle)]))
+        .and(part(&Create::openapi(), Call::Create, vec![("myauth_create_user", create)]))
+}

@@ -1,0 +1,159 @@
+//! What many calls take and give: tokens, claims, messages, names, roles.
+
+use serde::de::{self, Deserialize, Deserializer};
+use serde::{Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
+
+use crate::api::fastapi::{Text, both, weak_password};
+use crate::api::users_me::{PLAIN_ROLE, UserRead};
+use crate::app::App;
+use crate::auth::open_session::Pair;
+use crate::auth::password::{Password, Policy};
+use crate::auth::second_factor::Entry;
+use crate::auth::{Failure, User};
+use crate::web::{Rejection, Request, Response, json};
+
+/// How many roles one may have: tokens say them all.
+const MOST_ROLES: usize = 32;
+
+/// The tokens of a sign-in, or, where a second factor is due, the token of the second step alone.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(
+    json!({"access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…", "refresh_token": "AQGaLgDLJ3K0nV3…",
+        "token_type": "bearer"}),
+    json!({"access_token": "eyJ0eXAiOiJzaWduZXQtc2Vjb25kLWZhY3Rvcitqd3QiLCJhbGci…", "refresh_token": null,
+        "token_type": "bearer"}),
+))]
+pub(super) struct Token<'a> {
+    /// Where `refresh_token` is null its payload says `totp: true`, and it is good for `/login/totp` alone.
+    access_token: &'a str,
+    refresh_token: Option<&'a str>,
+    #[schema(pattern = "^bearer$")]
+    token_type: &'static str,
+}
+
+/// One half of what was mailed, or a code.
+#[derive(Serialize, serde::Deserialize, ToSchema)]
+#[schema(examples(json!({"claim": "kU0v1hYt0GZ4bQ9sXwJmT3rLq2A"})))]
+pub(super) struct WebToken {
+    pub(super) claim: String,
+}
+
+/// It is done.
+#[derive(Serialize, ToSchema)]
+#[schema(examples(json!({"msg": "Token revoked successfully."})))]
+pub(super) struct Msg {
+    msg: &'static str,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Detail<'a> {
+    detail: &'a str,
+}
+
+/// What roles a user is to have who has these: all that are given, or the one.
+pub(super) fn roles(role_now: &str, role: Option<Role>, roles: Option<Roles>) -> Option<Vec<String>> {
+    match (roles, role) {
+        (Some(Roles(roles)), _) => Some(roles),
+        (None, Some(Plain(role))) if role == role_now => None,
+        (None, Some(Plain(role))) if role == PLAIN_ROLE => Some(Vec::new()),
+        (None, Some(Plain(role))) => Some(vec![role]),
+        (None, None) => None,
+    }
+}
+
+/// A text of so many characters that every store can keep.
+#[derive(Clone, Debug)]
+pub(super) struct Plain<const MIN: usize, const MAX: usize>(pub(super) String);
+
+/// A person's name.
+pub(super) type FullName = Plain<0, 255>;
+
+/// A role's name.
+pub(super) type Role = Plain<1, 64>;
+
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Plain<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let Text(text) = Text::<MIN, MAX>::deserialize(from)?;
+        if text.contains('\0') { Err(de::Error::custom("NUL is no character of a text")) } else { Ok(Self(text)) }
+    }
+}
+
+/// Roles, each once.
+#[derive(Clone, Debug)]
+pub(super) struct Roles(pub(super) Vec<String>);
+
+impl<'de> Deserialize<'de> for Roles {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let given = Vec::<Role>::deserialize(from)?;
+        if given.len() > MOST_ROLES {
+            return Err(de::Error::custom(format!("there are more than {MOST_ROLES} roles")));
+        }
+        let mut roles = Vec::new();
+        for Plain(role) in given {
+            if role != PLAIN_ROLE && !roles.contains(&role) {
+                roles.push(role);
+            }
+        }
+        Ok(Self(roles))
+    }
+}
+
+/// A field that says nothing if it is left out, and that there is nothing if it is null.
+pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
+}
+
+/// A body in which a new password is chosen, if it has all that `T` asks for: what is wrong with the password is said with what is
+/// wrong with the rest.
+pub(super) async fn with_password<T: DeserializeOwned>(
+    app: &App,
+    request: &mut Request,
+    field: &'static str,
+) -> Result<T, Rejection> {
+    #[derive(serde::Deserialize)]
+    struct Chosen {
+        #[serde(alias = "new_password")]
+        password: Option<Password>,
+    }
+    let body = request.json_bytes().await?;
+    let config = &app.node.config;
+    let chosen = json::read::<Chosen>(&body).ok().and_then(|chosen| chosen.password);
+    let judged = chosen.map_or(Ok(()), |password| Policy::of(&config.api.myauth, &config.passwords).check(&password));
+    let judged = judged.map_err(|weak| Rejection::field(weak_password(field, weak)));
+    both(json::read(&body), judged).map(|(read, ())| read)
+}
+
+/// What comes as `Authorization: Bearer …`.
+pub(super) fn bearer(request: &Request) -> Result<&str, Failure> {
+    request.bearer().ok_or(Failure::NoCredentials)
+}
+
+pub(super) fn said(msg: &'static str) -> Response {
+    Response::json(http::StatusCode::OK, &Msg { msg })
+}
+
+pub(super) fn shown(user: &User) -> Response {
+    Response::json(http::StatusCode::OK, &UserRead::of(user)).no_store()
+}
+
+pub(super) fn claim(claim: String) -> Response {
+    Response::json(http::StatusCode::OK, &WebToken { claim }).no_store()
+}
+
+pub(super) fn tokens(pair: &Pair) -> Response {
+    granted(&pair.access, Some(&pair.refresh))
+}
+
+pub(super) fn entered(entry: &Entry) -> Response {
+    match entry {
+        Entry::In(pair) => tokens(pair),
+        Entry::Due(token) => granted(token, None),
+    }
+}
+
+fn granted(access_token: &str, refresh_token: Option<&str>) -> Response {
+    let token = Token { access_token, refresh_token, token_type: "bearer" };
+    Response::json(http::StatusCode::OK, &token).no_store()
+}
