@@ -48,12 +48,13 @@ impl Chapter {
             Some(Value::Object(map)) => map,
             _ => Map::new(),
         };
-        let (mut paths, schemas) = (taken("/paths"), taken("/components/schemas"));
+        let (mut paths, mut schemas) = (taken("/paths"), taken("/components/schemas"));
         let description =
             gathered.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut failures: BTreeMap<_, _> = wording.failures.into_iter().collect();
         let mut rejections: BTreeMap<_, _> = rejections.into_iter().collect();
         for operation in operations(&mut paths) {
+            as_texts(&operation["requestBody"], &mut schemas);
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
             let mut troubles = anywhere(operation, &schemas);
             troubles.extend(rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Rejection));
@@ -170,6 +171,17 @@ fn rename(value: &mut Value, dialect: &str) {
         }
         Value::Array(items) => items.iter_mut().for_each(|item| rename(item, dialect)),
         _ => {}
+    }
+}
+
+/// The fields of a form are texts, those too that nobody asked for.
+fn as_texts(body: &Value, schemas: &mut Map<String, Value>) {
+    const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
+    for reference in FORMS.iter().filter_map(|form| body["content"][form]["schema"]["$ref"].as_str()) {
+        let schema = reference.rsplit('/').next().and_then(|name| schemas.get_mut(name)?.as_object_mut());
+        if let Some(schema) = schema {
+            schema.entry("additionalProperties").or_insert_with(|| json!({"type": "string"}));
+        }
     }
 }
 

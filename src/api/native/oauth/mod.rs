@@ -35,7 +35,7 @@ pub(super) use error::{OauthError, OauthErrorBody};
     post,
     path = "/oauth/token",
     operation_id = "native_token",
-    request_body(content((TokenForm = "application/x-www-form-urlencoded"), (TokenForm = "multipart/form-data"))),
+    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
     security((), ("client" = []), ("api_key" = [])),
     responses((status = 200, description = "The tokens.", body = Granted)),
 )]
@@ -68,7 +68,7 @@ pub(super) async fn token(app: App, mut request: Request) -> Result<Response, Oa
     post,
     path = "/oauth/introspect",
     operation_id = "native_introspect",
-    request_body(content((OneTokenForm = "application/x-www-form-urlencoded"), (OneTokenForm = "multipart/form-data"))),
+    request_body(content = OneTokenForm, content_type = "application/x-www-form-urlencoded"),
     security(("client" = []), ("api_key" = []), ("access_token" = [])),
     responses((status = 200, description = "What it is worth.", body = Introspection)),
 )]
@@ -110,7 +110,7 @@ pub(super) async fn introspect(app: App, mut request: Request) -> Result<Respons
     post,
     path = "/oauth/revoke",
     operation_id = "native_revoke",
-    request_body(content((OneTokenForm = "application/x-www-form-urlencoded"), (OneTokenForm = "multipart/form-data"))),
+    request_body(content = OneTokenForm, content_type = "application/x-www-form-urlencoded"),
     security(("client" = []), ("api_key" = []), ("access_token" = [])),
     responses((status = 200, description = "It is not good, or no longer.")),
 )]
