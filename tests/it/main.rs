@@ -16,6 +16,7 @@ mod pages;
 mod postgres;
 mod proxy;
 mod redis;
+mod schemathesis;
 mod server;
 mod sqlite;
 mod support;

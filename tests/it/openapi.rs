@@ -53,7 +53,8 @@ fn config() -> Config {
     Config::load(None, &[]).unwrap()
 }
 
-fn operations(document: &Value) -> Vec<(String, &Value)> {
+/// Each operation, after its method and path.
+pub(crate) fn operations(document: &Value) -> Vec<(String, &Value)> {
     let items = document["paths"].as_object().unwrap();
     let each = items.iter().flat_map(|(path, item)| {
         item.as_object().unwrap().iter().map(move |(method, operation)| {

@@ -1,0 +1,66 @@
+//! The document held against a running server, by schemathesis: no answer that is not documented, none that breaks its schema,
+//! no 5xx, no bad data let in, no good data refused.
+//!
+//! In a short form; `SIGNET_EXAMPLES=500 ./test schemathesis` tries that many of each call, in a run that takes an hour.
+
+use std::process::Command;
+
+use crate::support::desk::{Ask, Desk, PASSWORD, Person, over_both_stores};
+use crate::support::{fed, tool};
+
+/// What changes the account that asks, so that it could ask no more, by `operationId`: each is tried by an account of its own.
+const SPOILING: &[&str] = &[];
+
+const SETTINGS: &str = include_str!("../schemathesis.toml");
+
+#[allow(clippy::disallowed_methods, reason = "how long it may take is the caller's to say")]
+fn examples() -> String {
+    std::env::var("SIGNET_EXAMPLES").unwrap_or_else(|_| "8".to_owned())
+}
+
+over_both_stores!(|plan| plan; the_document_holds);
+
+async fn the_document_holds(desk: &Desk) {
+    let documented = desk.get("/openapi.json").ask().await.json();
+    let spoiling = SPOILING.iter().filter(|id| documented.to_string().contains(&format!("\"operationId\":\"{id}\"")));
+    let spoiling: Vec<&str> = spoiling.copied().collect();
+    let others = spoiling.iter().flat_map(|id| ["--exclude-operation-id", id]).collect::<Vec<_>>();
+    // All but the one by which it gets the document.
+    let all = crate::openapi::operations(&documented).len() - 1;
+    let mut runs = vec![(others, all - spoiling.len())];
+    runs.extend(spoiling.iter().map(|id| (vec!["--include-operation-id", id], 1)));
+    for (words, operations) in runs {
+        let root = desk.person(&["--superuser", "--verified"]);
+        let said = run(desk, &root, &words).await;
+        assert!(said.contains(&format!("Tested: {operations}\n")), "{words:?}: {said}");
+    }
+}
+
+/// What schemathesis says.
+async fn run(desk: &Desk, caller: &Person, words: &[&str]) -> String {
+    let other = desk.person(&["--verified"]);
+    let (key, _) = desk.api_key(caller, &["admin", "introspect", "revoke"]);
+    let tokens = desk.sign_in(&other).await;
+    let settings = desk.plan().dir().join("schemathesis.toml");
+    let values = [
+        ("{email}", caller.email.as_str()),
+        ("{password}", PASSWORD),
+        ("{api_key}", &key),
+        ("{other_id}", &other.id),
+        ("{other_email}", &other.email),
+        ("{access_token}", &tokens.access),
+        ("{refresh_token}", &tokens.refresh),
+    ];
+    let filled = values.iter().fold(SETTINGS.to_owned(), |text, (name, value)| text.replace(name, value));
+    std::fs::write(&settings, filled).expect("the folder is the test's own");
+    let mut command = Command::new(tool("venv/bin/python"));
+    command.args(["-m", "schemathesis.cli", "--config-file"]).arg(settings);
+    command.args(["run", &desk.signet.at("/openapi.json"), "--url", &desk.signet.at("/"), "--checks", "all"]);
+    command.args(["--seed", "1", "--max-examples", &examples(), "--continue-on-failure", "--no-color"]).args(words);
+    // It leaves what it has learnt in the folder it is in.
+    command.current_dir(desk.plan().dir());
+    let output = tokio::task::spawn_blocking(move || fed(command, "")).await.expect("it ends");
+    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{words:?}: {said}");
+    said
+}
