@@ -6,6 +6,7 @@ mod accounts;
 mod auth;
 mod commands;
 mod corpora;
+mod cross_dialect;
 mod ephemeral;
 mod fleet;
 mod mail;

@@ -8,6 +8,7 @@ pub(crate) mod postgres;
 pub(crate) mod redis;
 pub(crate) mod signet;
 pub(crate) mod smtp;
+pub(crate) mod totp;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,219 @@
+//! Every way to get an account, and every way in, by the calls that clients of each dialect make.
+
+use serde_json::{Value, json};
+
+use crate::support::desk::{Answer, Ask, Desk, PASSWORD};
+use crate::support::outbox;
+
+/// The ways to make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignUp {
+    UnturnedCode,
+    Myauth,
+    MyauthMagic,
+    Codes,
+    Ucontact,
+    V1,
+}
+
+impl SignUp {
+    pub(super) const ALL: [Self; 6] =
+        [Self::UnturnedCode, Self::Myauth, Self::MyauthMagic, Self::Codes, Self::Ucontact, Self::V1];
+
+    /// Whether the account has a password from the start.
+    pub(super) fn with_password(self) -> bool {
+        !matches!(self, Self::UnturnedCode | Self::MyauthMagic)
+    }
+
+    /// Makes an account, and confirms its address where that is another step.
+    pub(super) async fn make(self, desk: &Desk, email: &str) {
+        let username = email.split('@').next().unwrap();
+        match self {
+            Self::UnturnedCode => drop(Way::UnturnedCode.enter(desk, email, None).await.let_in()),
+            Self::MyauthMagic => drop(Way::MyauthMagic.enter(desk, email, None).await.let_in()),
+            Self::Myauth => {
+                let body = json!({"email": email, "password": PASSWORD, "full_name": "Somebody"});
+                desk.post("/auth/login/signup").json(&body).ask().await.is(200);
+            }
+            Self::Codes => {
+                let name: String = username.chars().take(16).collect();
+                let body = json!({"email": email, "password": PASSWORD, "user_name": name});
+                desk.post("/auth/signup").json(&body).ask().await.is(200);
+            }
+            Self::Ucontact => {
+                let body = json!({"email": email, "password": PASSWORD, "username": username});
+                desk.post("/api/auth/register").json(&body).ask().await.is(201);
+            }
+            Self::V1 => {
+                let body = json!({"email": email, "password": PASSWORD, "username": username});
+                desk.post("/api/v1/register?sendEmail=false").json(&body).ask().await.is(201);
+            }
+        }
+        if self.with_password() {
+            desk.plan().json(&["users", "show", email], "");
+            confirm(desk, email).await;
+        }
+    }
+}
+
+/// Confirms an address by a mailed code.
+async fn confirm(desk: &Desk, email: &str) {
+    let id = desk.plan().json(&["users", "show", email], "")["id"].as_str().unwrap().to_owned();
+    let before = outbox::mails(desk, email).len();
+    desk.post("/auth/mail/verify/send").json(&json!({"user_id": id})).ask().await.is(200);
+    let code = outbox::next(desk, email, before).await.code();
+    desk.post("/auth/mail/verify").json(&json!({"user_id": id, "code": code})).ask().await.is(200);
+}
+
+/// The ways in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Native,
+    UnturnedCode,
+    MyauthPassword,
+    MyauthMagic,
+    LandingMagic,
+    Codes,
+    Ucontact,
+    UcontactByEmail,
+    V1,
+}
+
+/// What became of trying one.
+#[derive(Debug)]
+pub(super) struct Tried {
+    pub(super) way: Way,
+    pub(super) answer: Answer,
+}
+
+/// The tokens that a way in gave.
+#[derive(Clone, Debug)]
+pub(super) struct Inside {
+    pub(super) access: String,
+    pub(super) refresh: String,
+}
+
+impl Way {
+    pub(super) const ALL: [Self; 9] = [
+        Self::Native,
+        Self::UnturnedCode,
+        Self::MyauthPassword,
+        Self::MyauthMagic,
+        Self::LandingMagic,
+        Self::Codes,
+        Self::Ucontact,
+        Self::UcontactByEmail,
+        Self::V1,
+    ];
+
+    pub(super) fn by_password(self) -> bool {
+        !matches!(self, Self::UnturnedCode | Self::MyauthMagic | Self::LandingMagic)
+    }
+
+    /// Goes it as far as it leads: with everything but the second factor, and with that if there is one.
+    pub(super) async fn enter(self, desk: &Desk, email: &str, second: Option<&str>) -> Tried {
+        let username = email.split('@').next().unwrap();
+        let with = |mut body: Value, field: &str| {
+            if let Some(code) = second {
+                body[field] = code.into();
+            }
+            body
+        };
+        let answer = match self {
+            Self::Native => {
+                let body = with(json!({"email": email, "password": PASSWORD}), "totp_code");
+                desk.post("/sessions").json(&body).ask().await
+            }
+            Self::UnturnedCode => {
+                let before = outbox::mails(desk, email).len();
+                desk.post("/auth/verification/send-code").json(&json!({"email": email})).ask().await.is(202);
+                let code = outbox::next(desk, email, before).await.code();
+                let body = with(json!({"email": email, "code": code}), "totp_code");
+                desk.post("/auth/verification/verify-code").json(&body).ask().await
+            }
+            Self::MyauthPassword => {
+                let form = [("username", email), ("password", PASSWORD)];
+                let answer = desk.form("/auth/login/oauth", &form).await;
+                second_step(desk, answer, second).await
+            }
+            Self::MyauthMagic => {
+                let (token, claim) = magic(desk, email).await;
+                let ask = desk.post("/auth/login/claim").bearer_auth(token).json(&json!({"claim": claim}));
+                second_step(desk, ask.ask().await, second).await
+            }
+            Self::LandingMagic => {
+                let (token, claim) = magic(desk, email).await;
+                let body = with(json!({"token": token, "claim": claim}), "totp_code");
+                desk.post("/links/magic").json(&body).ask().await
+            }
+            Self::Codes => {
+                let body = with(json!({"email": email, "password": PASSWORD}), "otp_code");
+                let path = if second.is_some() { "/auth/signin/otp" } else { "/auth/signin" };
+                desk.post(path).json(&body).ask().await
+            }
+            Self::Ucontact | Self::UcontactByEmail => {
+                let name = if self == Self::Ucontact { username } else { email };
+                let mut form = vec![("username", name), ("password", PASSWORD)];
+                form.extend(second.map(|code| ("totp_code", code)));
+                desk.form("/api/auth/login", &form).await
+            }
+            Self::V1 => {
+                let body = with(json!({"email": email, "password": PASSWORD}), "totp_code");
+                desk.post("/api/v1/login").json(&body).ask().await
+            }
+        };
+        Tried { way: self, answer }
+    }
+}
+
+async fn magic(desk: &Desk, email: &str) -> (String, String) {
+    let before = outbox::mails(desk, email).len();
+    let answer = desk.post(&format!("/auth/login/magic/{email}")).ask().await;
+    let claim = answer.is(200).json()["claim"].as_str().unwrap().to_owned();
+    (outbox::next(desk, email, before).await.token(), claim)
+}
+
+/// Where `myauth` asks for the second factor, it has given a token for that step alone.
+async fn second_step(desk: &Desk, answer: Answer, second: Option<&str>) -> Answer {
+    match second {
+        Some(code) if answer.status == 200 => {
+            let step = answer.json()["access_token"].as_str().unwrap().to_owned();
+            desk.post("/auth/login/totp").bearer_auth(step).json(&json!({"claim": code})).ask().await
+        }
+        _ => answer,
+    }
+}
+
+impl Tried {
+    /// Demands that it led inside.
+    #[track_caller]
+    pub(super) fn let_in(&self) -> Inside {
+        assert!(matches!(self.answer.status, 200 | 201), "{self:?}");
+        let body = self.answer.json();
+        let body = if self.way == Way::UnturnedCode { &body["data"] } else { &body };
+        let text = |field: &str| body[field].as_str().unwrap_or_else(|| panic!("no {field}: {self:?}")).to_owned();
+        Inside { access: text("access_token"), refresh: text("refresh_token") }
+    }
+
+    /// Demands that it stopped at the second factor, in the words of its dialect.
+    #[track_caller]
+    pub(super) fn is_due(&self) {
+        let Self { way, answer } = self;
+        let body = answer.json();
+        match way {
+            Way::Native | Way::LandingMagic => drop(answer.is_problem(401, "totp-required")),
+            Way::UnturnedCode => assert_eq!((answer.status, &body["error"]["code"]), (401, &"totp_required".into())),
+            Way::MyauthPassword | Way::MyauthMagic => {
+                assert_eq!((answer.status, &body["refresh_token"]), (200, &Value::Null), "{self:?}");
+            }
+            Way::Codes => assert_eq!((answer.status, &body), (200, &json!({"error_code": "150"}))),
+            Way::Ucontact | Way::UcontactByEmail => {
+                assert_eq!((answer.status, &body["detail"]), (401, &"totp_required".into()));
+            }
+            Way::V1 => assert_eq!(answer.status, 401),
+        }
+        let telling = !matches!(way, Way::MyauthPassword | Way::MyauthMagic);
+        assert!(!(telling && answer.text.contains("access_token")), "{self:?}");
+        assert!(!answer.text.contains("\"refresh_token\":\""), "{self:?}");
+    }
+}
