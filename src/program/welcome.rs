@@ -27,6 +27,7 @@ pub(super) fn welcome(config: &Config, url: &str) -> std::io::Result<()> {
     writeln!(err, "    curl {url}/sessions -H 'content-type: application/json' \\")?;
     writeln!(err, "      -d '{{\"email\":\"you@example.org\",\"password\":\"a good password\"}}'")?;
     writeln!(err, "    curl {url}/.well-known/jwks.json")?;
+    writeln!(err, "    open {url}/docs")?;
     let management = config.server.management;
     if let Some(management) = management {
         writeln!(err, "    curl http://{management}/readyz")?;
