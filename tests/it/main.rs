@@ -4,6 +4,7 @@
 
 mod accounts;
 mod auth;
+mod codes;
 mod commands;
 mod corpora;
 mod cross_dialect;
@@ -18,6 +19,7 @@ mod postgres;
 mod proxy;
 mod redis;
 mod schemathesis;
+mod second_factor;
 mod server;
 mod sqlite;
 mod support;

@@ -10,5 +10,6 @@ mod published;
 mod refresh;
 mod sessions;
 mod sign_out;
+mod totp;
 mod verify;
 mod wording;

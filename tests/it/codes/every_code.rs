@@ -1,0 +1,136 @@
+//! Every code of the document, provoked, with the statuses of its service and with the setting that has them all in the body.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::*;
+use crate::support::smtp::Server;
+use crate::support::totp::wrong_code;
+
+/// The document's codes and the statuses that its service gives them.
+const DOCUMENTED: [(&str, u16); 20] = [
+    ("0", 200),
+    ("124", 400),
+    ("126", 401),
+    ("127", 400),
+    ("128", 401),
+    ("129", 400),
+    ("130", 400),
+    ("131", 400),
+    ("132", 409),
+    ("133", 409),
+    ("137", 400),
+    ("139", 400),
+    ("142", 401),
+    ("150", 200),
+    ("151", 400),
+    ("152", 401),
+    ("153", 409),
+    ("154", 400),
+    ("156", 401),
+    ("157", 400),
+];
+
+#[tokio::test]
+async fn documented_on_the_embedded_default() {
+    let mail = Server::start();
+    each(&Desk::embedded(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
+}
+
+#[tokio::test]
+async fn documented_on_redis_and_postgres() {
+    let mail = Server::start();
+    each(&Desk::on_servers(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
+}
+
+#[tokio::test]
+async fn in_band_on_the_embedded_default() {
+    let mail = Server::start();
+    each(&Desk::embedded(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
+}
+
+#[tokio::test]
+async fn in_band_on_redis_and_postgres() {
+    let mail = Server::start();
+    each(&Desk::on_servers(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
+}
+
+async fn each(desk: &Desk, in_band: bool) {
+    let told = provoked(desk).await;
+    let mut expected = DOCUMENTED.to_vec();
+    expected.extend([
+        ("NOTIFY_GRPC_FAILED", 502),
+        ("PASSWORD_TOO_WEAK", 400),
+        ("USER_NAME_INVALID", 400),
+        ("USER_DISABLED", 403),
+    ]);
+    for (code, answer) in &told {
+        let Some((_, status)) = expected.iter().find(|(known, _)| known == code) else { panic!("{code} is not known") };
+        answer.tells(if in_band { 200 } else { *status }, code);
+    }
+    let provoked: BTreeSet<&str> = told.iter().map(|(code, _)| *code).collect();
+    let all: BTreeSet<&str> = expected.iter().map(|(code, _)| *code).collect();
+    assert_eq!(provoked, all);
+    // What no handler has looked at keeps its status.
+    let bytes = |text: &'static str| desk.post("/auth/signup").header("content-type", "application/json").body(text);
+    desk.post("/auth/nothing").ask().await.tells(404, "NOT_FOUND");
+    desk.get("/auth/signup").ask().await.tells(405, "METHOD_NOT_ALLOWED");
+    bytes("{").ask().await.tells(400, "BODY_UNREADABLE");
+    bytes("{}").header("content-type", "text/plain").ask().await.tells(415, "MEDIA_TYPE_NOT_SUPPORTED");
+}
+
+async fn provoked(desk: &Desk) -> Vec<(&'static str, Answer)> {
+    let signup = async |email: &str, user_name: &str, password: &str| {
+        call(desk, "/auth/signup", json!({"email": email, "user_name": user_name, "password": password})).await
+    };
+    let send = async |user_id: &str| call(desk, "/auth/mail/verify/send", json!({"user_id": user_id})).await;
+    let verify = async |user_id: &str, code: &str| {
+        call(desk, "/auth/mail/verify", json!({"user_id": user_id, "code": code})).await
+    };
+    let refresh = async |token: &str| call(desk, "/auth/refresh", json!({"refresh_token": token})).await;
+    let nobody = "85f22dda-efc2-459d-b518-640400a69e8d";
+
+    let (ann, never) = (member(desk, "ann").await, member(desk, "never").await);
+    let (gone, disabled) = (member(desk, "gone").await, member(desk, "disabled").await);
+    let signed = sign_in(desk, &ann).await;
+    let vanished = sign_in(desk, &gone).await;
+    desk.plan().json(&["users", "delete", &gone.email], "");
+    desk.plan().json(&["users", "disable", &disabled.email], "");
+    let mut told = vec![
+        ("124", signup("no address", "ann", PASSWORD).await),
+        ("129", signup("", "ann", PASSWORD).await),
+        ("130", signup("bob@example.org", "bob", "").await),
+        ("131", signup("bob@example.org", "", PASSWORD).await),
+        ("133", signup("ANN@example.org", "ann", PASSWORD).await),
+        ("139", signup("bob@example.org", &"b".repeat(17), PASSWORD).await),
+        ("USER_NAME_INVALID", signup("bob@example.org", "b\u{7}", PASSWORD).await),
+        ("PASSWORD_TOO_WEAK", signup("bob@example.org", "bob", "12345678").await),
+        ("124", try_sign_in(desk, "no address", PASSWORD).await),
+        ("128", try_sign_in(desk, &ann.email, "not the password").await),
+        ("USER_DISABLED", try_sign_in(desk, &disabled.email, PASSWORD).await),
+        ("151", try_otp(desk, &ann, "123456").await),
+        ("132", refresh("rFT4nq9J...").await),
+        ("137", refresh("").await),
+        ("142", send(nobody).await),
+        ("142", send("no id").await),
+        ("157", send("").await),
+        ("0", send(&ann.id).await),
+        ("NOTIFY_GRPC_FAILED", send(&never.id).await),
+        ("142", verify(nobody, "123456").await),
+        ("157", verify("", "123456").await),
+        ("156", verify(&ann.id, "").await),
+    ];
+    for path in ["/auth/create/otp", "/auth/delete/otp"] {
+        told.push(("127", desk.post(path).ask().await));
+        told.push(("126", with_token(desk, path, "eyJhbGciOiJIUzI1NiJ9...").await));
+        told.push(("142", with_token(desk, path, &vanished.access).await));
+    }
+    told.push(("154", with_token(desk, "/auth/delete/otp", &signed.access).await));
+    let (key, _) = create_otp(desk, &signed.access).await;
+    told.push(("153", with_token(desk, "/auth/create/otp", &signed.access).await));
+    told.push(("150", try_sign_in(desk, &ann.email, PASSWORD).await));
+    told.push(("152", try_otp(desk, &ann, &wrong_code(&key)).await));
+    told.push(("0", with_token(desk, "/auth/delete/otp", &signed.access).await));
+    told
+}

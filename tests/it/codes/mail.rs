@@ -1,0 +1,147 @@
+//! `POST /auth/mail/verify/send` and `/auth/mail/verify`.
+
+use std::net::TcpListener;
+
+use serde_json::json;
+
+use super::*;
+use crate::support::desk::over_both_stores;
+use crate::support::outbox;
+
+over_both_stores!(documented;
+    an_address_is_confirmed_by_the_code_that_was_mailed,
+    a_code_bears_five_wrong_tries,
+    the_newest_code_counts_and_is_its_users,
+    a_code_confirms_no_other_address,
+    an_empty_id_goes_before_one_that_is_nobodys,
+);
+
+async fn send(desk: &Desk, user_id: &str) -> Answer {
+    call(desk, "/auth/mail/verify/send", json!({"user_id": user_id})).await
+}
+
+async fn verify(desk: &Desk, user_id: &str, code: &str) -> Answer {
+    call(desk, "/auth/mail/verify", json!({"user_id": user_id, "code": code})).await
+}
+
+fn is_verified(desk: &Desk, member: &Member) -> bool {
+    desk.plan().json(&["users", "show", &member.email], "")["verified"] == true
+}
+
+/// Has one sent. It was handed over before the answer came, so it is there.
+async fn mailed(desk: &Desk, member: &Member) -> String {
+    let before = outbox::mails(desk, &member.email).len();
+    send(desk, &member.id).await.tells(200, "0");
+    let mails = outbox::mails(desk, &member.email);
+    assert_eq!(mails.len(), before + 1);
+    mails[before].code()
+}
+
+fn other(code: &str) -> String {
+    if code == "123456" { "654321" } else { "123456" }.to_owned()
+}
+
+async fn an_address_is_confirmed_by_the_code_that_was_mailed(desk: &Desk) {
+    let member = member(desk, "ann").await;
+    let code = mailed(desk, &member).await;
+    assert!(!is_verified(desk, &member));
+    verify(desk, &member.id, &other(&code)).await.tells(401, "156");
+    verify(desk, &member.id, &format!(" {code} ")).await.tells(200, "0");
+    assert!(is_verified(desk, &member));
+    verify(desk, &member.id, &code).await.tells(401, "156");
+    // Again is no harm.
+    let code = mailed(desk, &member).await;
+    verify(desk, &member.id, &code).await.tells(200, "0");
+    assert!(is_verified(desk, &member));
+}
+
+async fn a_code_bears_five_wrong_tries(desk: &Desk) {
+    let member = member(desk, "bob").await;
+    let code = mailed(desk, &member).await;
+    for _ in 0..5 {
+        verify(desk, &member.id, &other(&code)).await.tells(401, "156");
+    }
+    verify(desk, &member.id, &code).await.tells(401, "156");
+    assert!(!is_verified(desk, &member));
+    let code = mailed(desk, &member).await;
+    for _ in 0..4 {
+        verify(desk, &member.id, &other(&code)).await.tells(401, "156");
+    }
+    verify(desk, &member.id, &code).await.tells(200, "0");
+}
+
+async fn the_newest_code_counts_and_is_its_users(desk: &Desk) {
+    let (one, two) = (member(desk, "cleo").await, member(desk, "dora").await);
+    let first = mailed(desk, &one).await;
+    let second = mailed(desk, &one).await;
+    if first != second {
+        verify(desk, &one.id, &first).await.tells(401, "156");
+    }
+    let theirs = mailed(desk, &two).await;
+    if theirs != second {
+        verify(desk, &two.id, &second).await.tells(401, "156");
+    }
+    verify(desk, &one.id, &second).await.tells(200, "0");
+    assert!(!is_verified(desk, &two));
+}
+
+async fn a_code_confirms_no_other_address(desk: &Desk) {
+    let mut member = member(desk, "emil").await;
+    let code = mailed(desk, &member).await;
+    desk.sql(&format!("UPDATE users SET email = 'emil-2@example.org' WHERE email = '{}'", member.email)).await;
+    verify(desk, &member.id, &code).await.tells(401, "156");
+    member.email = "emil-2@example.org".to_owned();
+    assert!(!is_verified(desk, &member));
+    let code = mailed(desk, &member).await;
+    verify(desk, &member.id, &code).await.tells(200, "0");
+}
+
+async fn an_empty_id_goes_before_one_that_is_nobodys(desk: &Desk) {
+    for body in [json!({}), json!({"user_id": ""}), json!({"user_id": null}), json!({"user_id": " ", "code": ""})] {
+        call(desk, "/auth/mail/verify/send", body.clone()).await.tells(400, "157");
+        call(desk, "/auth/mail/verify", body).await.tells(400, "157");
+    }
+    for nobody in ["85f22dda-efc2-459d-b518-640400a69e8d", "x", "\u{0}", "0"] {
+        send(desk, nobody).await.tells(401, "142");
+        verify(desk, nobody, "123456").await.tells(401, "142");
+    }
+    let member = member(desk, "fred").await;
+    desk.plan().json(&["users", "delete", &member.email], "");
+    send(desk, &member.id).await.tells(401, "142");
+}
+
+/// The mails of a letter in its reader's language.
+#[tokio::test]
+async fn it_is_written_as_its_reader_likes_to_read() {
+    let desk = Desk::embedded(documented);
+    let member = member(&desk, "ann").await;
+    let send = desk.post("/auth/mail/verify/send").json(&json!({"user_id": member.id}));
+    send.header("accept-language", "zh-TW").ask().await.tells(200, "0");
+    send_in_english(&desk, &member).await;
+    let mails = outbox::mails(&desk, &member.email);
+    assert_ne!(mails[0].header("subject"), mails[1].header("subject"));
+}
+
+async fn send_in_english(desk: &Desk, member: &Member) {
+    send(desk, &member.id).await.tells(200, "0");
+}
+
+/// One that accepts connections and never says a word, and one that is not there.
+#[tokio::test]
+async fn a_mail_server_that_does_not_answer_is_told_of_in_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = listener.local_addr().unwrap();
+    let absent = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for address in [silent, absent] {
+        let plan = |plan| {
+            documented(plan)
+                .set("SMTP_URL", &format!("smtp://{address}?tls=none"))
+                .set("SIGNET_SERVER__REQUEST_TIMEOUT", "1s")
+        };
+        let desk = Desk::embedded(plan);
+        let member = member(&desk, "ann").await;
+        // Before the request's own time is over, which would be told with 503.
+        send(&desk, &member.id).await.tells(502, "NOTIFY_GRPC_FAILED");
+        desk.signet.wait_for_log("a mail was not handed over");
+    }
+}

@@ -1,0 +1,100 @@
+//! The `codes` dialect as its clients meet it, read along its document: every call and every code, over the embedded default and
+//! again over Redis and Postgres.
+
+mod accounts;
+mod every_code;
+mod mail;
+mod otp;
+mod sign_in;
+mod wording;
+
+use serde_json::{Value, json};
+
+use crate::support::desk::{Answer, Ask, Desk};
+use crate::support::signet::Plan;
+
+const PASSWORD: &str = "StrongPassword123";
+
+fn documented(plan: Plan) -> Plan {
+    plan
+}
+
+fn in_band(plan: Plan) -> Plan {
+    plan.set("SIGNET_API__CODES__STATUS", "in-band")
+}
+
+/// Somebody with an account made here.
+struct Member {
+    id: String,
+    email: String,
+}
+
+/// What a sign-in gives here.
+struct Signed {
+    access: String,
+    refresh: String,
+}
+
+async fn call(desk: &Desk, path: &str, body: Value) -> Answer {
+    desk.post(path).json(&body).ask().await
+}
+
+async fn with_token(desk: &Desk, path: &str, token: &str) -> Answer {
+    desk.post(path).bearer_auth(token).ask().await
+}
+
+async fn member(desk: &Desk, name: &str) -> Member {
+    let email = format!("{name}@example.org");
+    let body = json!({"email": email, "user_name": name, "password": PASSWORD});
+    let made = call(desk, "/auth/signup", body).await.is(200).json();
+    Member { id: text(&made, "user_id"), email }
+}
+
+async fn try_sign_in(desk: &Desk, email: &str, password: &str) -> Answer {
+    call(desk, "/auth/signin", json!({"email": email, "password": password})).await
+}
+
+async fn sign_in(desk: &Desk, member: &Member) -> Signed {
+    try_sign_in(desk, &member.email, PASSWORD).await.is(200).signed()
+}
+
+async fn try_otp(desk: &Desk, member: &Member, code: &str) -> Answer {
+    let body = json!({"email": member.email, "password": PASSWORD, "otp_code": code});
+    call(desk, "/auth/signin/otp", body).await
+}
+
+/// Turns the second factor on; gives the key and the backup codes.
+async fn create_otp(desk: &Desk, access: &str) -> (String, Vec<String>) {
+    let answer = with_token(desk, "/auth/create/otp", access).await;
+    assert_eq!(answer.is(200).header("cache-control"), "no-store");
+    let made = answer.json();
+    let codes = made["backup_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned());
+    (text(&made, "otp_key"), codes.collect())
+}
+
+#[track_caller]
+fn text(body: &Value, field: &str) -> String {
+    body[field].as_str().unwrap_or_else(|| panic!("no {field}: {body}")).to_owned()
+}
+
+trait Told {
+    /// Demands a code and its status, and nothing else in the body.
+    fn tells(&self, status: u16, code: &str) -> &Self;
+    /// The tokens in it.
+    fn signed(&self) -> Signed;
+}
+
+impl Told for Answer {
+    #[track_caller]
+    fn tells(&self, status: u16, code: &str) -> &Self {
+        assert_eq!((self.status, self.json()), (status, json!({"error_code": code})), "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    fn signed(&self) -> Signed {
+        let body = self.json();
+        Signed { access: text(&body, "access_token"), refresh: text(&body, "refresh_token") }
+    }
+}

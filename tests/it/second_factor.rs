@@ -1,0 +1,402 @@
+//! The second factor, by the operations themselves: two nodes over one pair of stores, with a clock that is moved by hand.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use signet::app::App;
+use signet::auth::Failure;
+use signet::auth::create_user::{Wanted, create_user};
+use signet::auth::follow::catch_up;
+use signet::auth::open_session::{Door, Pair, Says, open_session};
+use signet::auth::password::Password;
+use signet::auth::second_factor::{self, Entry, Pending, begin, enter, finish, pending_uri, seal_anew};
+use signet::auth::sessions::sessions;
+use signet::config::{self, Config, Rate, Secret, SecretUrl};
+use signet::start::{self, Stores};
+use signet::store::accounts::{Changes, Find, RecoveryCode, User};
+use signet::time::{Clock, Timestamp};
+use zeroize::Zeroizing;
+
+use crate::support::totp::code_at;
+use crate::support::{postgres, redis};
+
+/// The beginning of a step.
+const START: Timestamp = Timestamp::from_secs(1_763_130_330);
+const STEP: Duration = Duration::from_secs(30);
+const PASSWORD: &str = "a quiet harbour at dusk";
+
+/// The stores of a fleet, and a clock that all its nodes go by.
+struct Ground {
+    config: Config,
+    clock: Clock,
+    stores: Stores,
+    _servers: Option<(redis::Server, postgres::Server)>,
+    _data: tempfile::TempDir,
+}
+
+impl Ground {
+    async fn over(servers: Option<(redis::Server, postgres::Server)>) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
+        if let Some((redis, postgres)) = &servers {
+            let timeout = Duration::from_secs(5);
+            let url = SecretUrl(redis.url());
+            config.redis = Some(config::Redis { url, prefix: "signet:".to_owned(), timeout, ca: None });
+            let url = SecretUrl(postgres.url());
+            config.postgres = Some(config::Postgres { url, connections: 4, timeout, ca: None });
+        }
+        config.secrets = Some(vec![Secret(Zeroizing::new([1; 32]))]);
+        (config.passwords.memory_kib, config.passwords.passes) = (64, 1);
+        config.limits.enabled = false;
+        let clock = Clock::by_hand(START);
+        let stores = Stores::open(&config, &clock).await.unwrap();
+        Self { config, clock, stores, _servers: servers, _data: data }
+    }
+
+    async fn node(&self) -> App {
+        self.node_with(|_| {}).await
+    }
+
+    async fn node_with(&self, change: impl FnOnce(&mut Config)) -> App {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let app = start::app(config, self.clock.clone(), &self.stores, &[]).await.unwrap();
+        catch_up(&app).await.unwrap();
+        app
+    }
+
+    fn code(&self, key: &str, steps: i64) -> String {
+        code_at(key, self.clock.now().secs() + 30 * steps)
+    }
+}
+
+/// Runs each case over the embedded default, and over Redis and Postgres.
+macro_rules! over_both_stores {
+    ($($case:ident),+ $(,)?) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn embedded() {
+            let ground = Ground::over(None).await;
+            $(Box::pin($case(&ground)).await;)+
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn redis_and_postgres() {
+            let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+            $(Box::pin($case(&ground)).await;)+
+        }
+    };
+}
+
+over_both_stores!(
+    a_code_of_one_step_before_or_after_will_do,
+    a_step_is_used_up_for_every_node_and_dialect,
+    of_many_uses_of_one_code_at_once_one_opens_a_session,
+    wrong_tries_of_all_kinds_are_counted_together_before_they_are_compared,
+    right_ones_are_not_counted,
+    the_rate_of_tries_is_limited_by_account_and_by_address,
+    a_secret_is_sealed_for_its_user_alone,
+    a_secret_is_sealed_anew_and_the_old_one_taken_out,
+    only_the_pending_secret_turns_it_on,
+    what_is_pending_waits_ten_minutes,
+    recovery_codes_are_good_once_in_whatever_spelling,
+    short_recovery_codes_are_hashed_slowly,
+    the_second_step_is_only_for_who_was_recognised,
+);
+
+async fn user(app: &App, name: &str) -> User {
+    let email = format!("{name}@example.org");
+    let password = Some(Password::new(PASSWORD.to_owned()));
+    let wanted = Wanted { email, password, ..Wanted::default() };
+    create_user(app, wanted, app.node.password_policy).await.unwrap()
+}
+
+async fn reread(app: &App, user: &User) -> User {
+    app.accounts.user(Find::Id(user.id)).await.unwrap().unwrap()
+}
+
+/// Turned on as `codes` has it; gives the row as it is then, the key and the backup codes.
+async fn with_factor(app: &App, name: &str) -> (User, String, Vec<String>) {
+    let user = user(app, name).await;
+    let (key, backup) = second_factor::turn_on_at_once(app, &user, 3, door(app, 1)).await.unwrap();
+    (reread(app, &user).await, key, backup)
+}
+
+fn door(app: &App, address: u8) -> Door<'_> {
+    let address = IpAddr::from([192, 0, 2, address]);
+    let lives = &app.node.config.api.native;
+    Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+}
+
+async fn enters(app: &App, user: &User, code: &str) -> Result<Pair, Failure> {
+    open_session(app, user, Some(code), door(app, 1)).await
+}
+
+#[track_caller]
+fn is_wrong(answer: Result<Pair, Failure>) {
+    assert!(matches!(answer, Err(Failure::WrongSecondFactor)), "{:?}", answer.err());
+}
+
+#[track_caller]
+fn is_too_many<T>(answer: Result<T, Failure>) {
+    assert!(matches!(answer, Err(Failure::TooMany { .. })), "{:?}", answer.err());
+}
+
+async fn a_code_of_one_step_before_or_after_will_do(ground: &Ground) {
+    let app = ground.node().await;
+    let (user, key, _) = with_factor(&app, "skew").await;
+    is_wrong(enters(&app, &user, &ground.code(&key, -2)).await);
+    is_wrong(enters(&app, &user, &ground.code(&key, 2)).await);
+    for steps in [-1, 0, 1] {
+        enters(&app, &user, &ground.code(&key, steps)).await.unwrap();
+    }
+    // The steps before the latest are used up with it.
+    ground.clock.advance(3 * STEP);
+    enters(&app, &user, &ground.code(&key, 1)).await.unwrap();
+    is_wrong(enters(&app, &user, &ground.code(&key, 0)).await);
+}
+
+async fn a_step_is_used_up_for_every_node_and_dialect(ground: &Ground) {
+    let (one, other) = (ground.node().await, ground.node().await);
+    let (user, key, _) = with_factor(&one, "replay").await;
+    let code = ground.code(&key, 0);
+    enters(&one, &user, &code).await.unwrap();
+    for (name, lives) in other.node.config.api.all() {
+        let door = Door { dialect: name, lives: &config_for_all(lives), ..door(&other, 1) };
+        is_wrong(open_session(&other, &user, Some(&code), door).await);
+    }
+}
+
+/// A dialect as it is, but open to who has not confirmed an address.
+fn config_for_all(lives: &signet::config::Dialect) -> signet::config::Dialect {
+    signet::config::Dialect { verified_only: false, ..lives.clone() }
+}
+
+async fn of_many_uses_of_one_code_at_once_one_opens_a_session(ground: &Ground) {
+    let nodes = [ground.node().await, ground.node().await];
+    let (user, key, backup) = with_factor(&nodes[0], "parallel").await;
+    for code in [ground.code(&key, 0), backup[0].clone()] {
+        let before = sessions(&nodes[0], user.id).await.unwrap().len();
+        let tries = (0..20).map(|at| {
+            let (app, user, code) = (nodes[at % 2].clone(), user.clone(), code.clone());
+            tokio::spawn(async move { enters(&app, &user, &code).await.is_ok() })
+        });
+        let inside = join_all(tries).await.into_iter().filter(|inside| *inside.as_ref().unwrap()).count();
+        assert_eq!(inside, 1);
+        assert_eq!(sessions(&nodes[0], user.id).await.unwrap().len(), before + 1);
+        ground.clock.advance(Duration::from_secs(24 * 60 * 60));
+    }
+}
+
+async fn wrong_tries_of_all_kinds_are_counted_together_before_they_are_compared(ground: &Ground) {
+    let app = ground.node_with(|config| config.mailed.daily_tries = 5).await;
+    let (user, key, backup) = with_factor(&app, "capped").await;
+    let unlike = |not: &[&String]| (0..).map(|n| format!("{n:06}")).find(|code| !not.contains(&code)).unwrap();
+    let shown = [-1, 0, 1].map(|steps| ground.code(&key, steps));
+    let wrong = unlike(&shown.iter().chain(&backup).collect::<Vec<_>>());
+    for _ in 0..2 {
+        is_wrong(enters(&app, &user, &wrong).await);
+    }
+    signet::auth::confirm_code::send(&app, user.id, door(&app, 1)).await.unwrap();
+    for _ in 0..3 {
+        let answer = signet::auth::confirm_code::confirm(&app, user.id, "no code", door(&app, 1)).await;
+        assert!(matches!(answer, Err(Failure::CodeNotInForce)), "{answer:?}");
+    }
+    // Nothing is compared any more, right or wrong, wherever it is tried.
+    is_too_many(enters(&app, &user, &ground.code(&key, 0)).await);
+    is_too_many(enters(&app, &user, &backup[0]).await);
+    is_too_many(enters(&ground.node_with(|config| config.mailed.daily_tries = 5).await, &user, &wrong).await);
+    let confirmed = signet::auth::confirm_code::confirm(&app, user.id, "no code", door(&app, 1)).await;
+    is_too_many(confirmed);
+    ground.clock.advance(Duration::from_secs(24 * 60 * 60));
+    enters(&app, &user, &ground.code(&key, 0)).await.unwrap();
+    enters(&app, &user, &backup[0]).await.unwrap();
+}
+
+async fn right_ones_are_not_counted(ground: &Ground) {
+    let app = ground.node_with(|config| config.mailed.daily_tries = 5).await;
+    let (user, key, _) = with_factor(&app, "right").await;
+    for _ in 0..12 {
+        enters(&app, &user, &ground.code(&key, 0)).await.unwrap();
+        ground.clock.advance(STEP);
+    }
+}
+
+async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &Ground) {
+    let app = ground
+        .node_with(|config| {
+            config.limits.enabled = true;
+            let hour = Duration::from_secs(60 * 60);
+            config.limits.code_account = Rate { burst: 4, per: hour };
+            config.limits.code_address = Rate { burst: 6, per: hour };
+        })
+        .await;
+    let (one, key, _) = with_factor(&app, "rate-one").await;
+    let (other, _, _) = with_factor(&app, "rate-other").await;
+    let tries =
+        async |user: &User, code: &str, address: u8| open_session(&app, user, Some(code), door(&app, address)).await;
+    // Turning it on was one.
+    for _ in 0..3 {
+        is_wrong(tries(&one, "no code", 2).await);
+    }
+    is_too_many(tries(&one, &ground.code(&key, 0), 3).await);
+    // Who is over the limit by address uses up no account's.
+    for _ in 0..3 {
+        is_wrong(tries(&other, "no code", 2).await);
+    }
+    is_too_many(tries(&other, "no code", 2).await);
+}
+
+async fn a_secret_is_sealed_for_its_user_alone(ground: &Ground) {
+    let app = ground.node().await;
+    let (ann, key, _) = with_factor(&app, "sealed-ann").await;
+    let (bob, _, _) = with_factor(&app, "sealed-bob").await;
+    let secret = totp_rs::Totp::from_url(format!("otpauth://totp/a?secret={key}")).unwrap();
+    let secret: &[u8] = secret.secret().as_ref();
+    let (anns, bobs) = (ann.totp.clone().unwrap(), bob.totp.clone().unwrap());
+    let holds = |hay: &[u8], needle: &[u8]| hay.windows(needle.len()).any(|part| part == needle);
+    for part in secret.windows(8) {
+        assert!(!holds(&anns.0, part), "a part of the secret can be read");
+    }
+    assert!(!holds(&anns.0, key.as_bytes()) && !holds(&anns.0, &key.as_bytes()[..8]));
+    assert!(!format!("{ann:?}").contains(&key));
+    // One who can write rows gives Bob the factor of his own.
+    assert!(app.accounts.reseal_totp(bob.id, &bobs, &anns).await.unwrap());
+    let bob = reread(&app, &bob).await;
+    assert_eq!(bob.totp.as_ref(), Some(&anns));
+    let answer = enters(&app, &bob, &ground.code(&key, 0)).await;
+    assert!(matches!(answer, Err(Failure::Internal(_))), "{:?}", answer.err());
+    enters(&app, &ann, &ground.code(&key, 0)).await.unwrap();
+}
+
+async fn a_secret_is_sealed_anew_and_the_old_one_taken_out(ground: &Ground) {
+    let app = ground.node().await;
+    let (user, key, backup) = with_factor(&app, "resealed").await;
+    assert_eq!(seal_anew(&app).await.unwrap(), 0, "it was sealed with the first");
+    let old = ground.config.secrets.clone().unwrap();
+    let new = Secret(Zeroizing::new([7; 32]));
+    let secrets = [vec![new.clone()], old].concat();
+    let both = ground.node_with(|config| config.secrets = Some(secrets)).await;
+    enters(&both, &user, &ground.code(&key, -1)).await.unwrap();
+    assert!(seal_anew(&both).await.unwrap() >= 1);
+    assert_eq!(seal_anew(&both).await.unwrap(), 0, "once");
+    let resealed = reread(&both, &user).await;
+    assert_ne!(resealed.totp, user.totp);
+    // The fleet's keyring was sealed anew at the start, so a node with the new one alone comes up.
+    let alone = ground.node_with(|config| config.secrets = Some(vec![new.clone()])).await;
+    enters(&alone, &resealed, &ground.code(&key, 0)).await.unwrap();
+    enters(&alone, &resealed, &backup[0]).await.unwrap();
+    is_wrong(enters(&alone, &resealed, &ground.code(&key, -1)).await);
+    // Back, for the cases after this one.
+    let back = ground.node_with(|config| {
+        let old = config.secrets.clone().unwrap();
+        config.secrets = Some([old, vec![new.clone()]].concat());
+    });
+    assert!(seal_anew(&back.await).await.unwrap() >= 1);
+    enters(&ground.node().await, &reread(&app, &user).await, &ground.code(&key, 1)).await.unwrap();
+}
+
+async fn only_the_pending_secret_turns_it_on(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "pending").await;
+    let password = Password::new(PASSWORD.to_owned());
+    let on = async |password: Option<&Password>, code: &str| {
+        second_factor::turn_on(&app, &user, password, code, door(&app, 1)).await
+    };
+    let refused = |answer: Result<Vec<String>, Failure>| assert!(matches!(answer, Err(Failure::SecondFactorNotOn)));
+    refused(on(Some(&password), "123456").await);
+    let Pending { key: first, .. } = begin(&app, &user).await.unwrap();
+    let Pending { key, uri } = begin(&app, &user).await.unwrap();
+    assert_eq!(pending_uri(&app, &user).await.unwrap(), uri);
+    assert!(uri.starts_with("otpauth://totp/Signet:pending%40example.org?") && uri.contains(&key), "{uri}");
+    assert!(reread(&app, &user).await.totp.is_none());
+    refused(on(Some(&password), &ground.code(&first, 0)).await);
+    refused(on(Some(&password), "no code").await);
+    refused(on(None, &ground.code(&key, 0)).await);
+    refused(on(Some(&Password::new("not the password".to_owned())), &ground.code(&key, 0)).await);
+    let codes = on(Some(&password), &ground.code(&key, 0)).await.unwrap();
+    assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10);
+    assert!(matches!(pending_uri(&app, &user).await, Err(Failure::Absent)));
+    // The code that turned it on is used up.
+    let row = reread(&app, &user).await;
+    is_wrong(enters(&app, &row, &ground.code(&key, 0)).await);
+    enters(&app, &row, &ground.code(&key, 1)).await.unwrap();
+    begin(&app, &row).await.unwrap();
+    let again = second_factor::turn_on(&app, &row, Some(&password), "123456", door(&app, 1)).await;
+    assert!(matches!(again, Err(Failure::SecondFactorAlreadyOn)));
+    let off = second_factor::turn_off(&app, &row, Some(None), door(&app, 1)).await;
+    assert!(matches!(off, Err(Failure::SecondFactorNotOff)));
+    second_factor::turn_off(&app, &row, Some(Some(&password)), door(&app, 1)).await.unwrap();
+    let row = reread(&app, &user).await;
+    let off = second_factor::turn_off(&app, &row, Some(Some(&password)), door(&app, 1)).await;
+    assert!(matches!(off, Err(Failure::SecondFactorAlreadyOff)));
+    assert!(app.accounts.recovery_codes(user.id).await.unwrap().is_empty());
+}
+
+async fn what_is_pending_waits_ten_minutes(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "waiting").await;
+    begin(&app, &user).await.unwrap();
+    ground.clock.advance(Duration::from_secs(10 * 60 - 1));
+    pending_uri(&app, &user).await.unwrap();
+    ground.clock.advance(Duration::from_secs(1));
+    assert!(matches!(pending_uri(&app, &user).await, Err(Failure::Absent)));
+}
+
+async fn recovery_codes_are_good_once_in_whatever_spelling(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "recovery").await;
+    let Pending { key, .. } = begin(&app, &user).await.unwrap();
+    let password = Password::new(PASSWORD.to_owned());
+    let code = ground.code(&key, 0);
+    let codes = second_factor::turn_on(&app, &user, Some(&password), &code, door(&app, 1)).await.unwrap();
+    let row = reread(&app, &user).await;
+    // 24 letters of five bits each.
+    assert!(codes.iter().all(|code| code.len() == 24 + 5 && code.split('-').count() == 6), "{codes:?}");
+    let spelt = [codes[0].clone(), codes[1].to_uppercase(), codes[2].replace('-', " "), codes[3].replace('0', "O")];
+    for spelling in &spelt {
+        enters(&app, &row, spelling).await.unwrap();
+        is_wrong(enters(&app, &row, spelling).await);
+    }
+    assert_eq!(app.accounts.recovery_codes(user.id).await.unwrap().len(), 6);
+    for RecoveryCode { hash, .. } in app.accounts.recovery_codes(user.id).await.unwrap() {
+        assert!(codes.iter().all(|code| !hash.0.contains(&code.replace('-', ""))), "{}", hash.0);
+    }
+}
+
+async fn short_recovery_codes_are_hashed_slowly(ground: &Ground) {
+    let app = ground.node().await;
+    let (user, _, backup) = with_factor(&app, "slow").await;
+    assert_eq!(backup.iter().collect::<BTreeSet<_>>().len(), 3);
+    let kept = app.accounts.recovery_codes(user.id).await.unwrap();
+    assert!(kept.len() == 3 && kept.iter().all(|code| code.hash.0.starts_with("$argon2id$")), "{}", kept.len());
+    assert!(kept.iter().all(|code| backup.iter().all(|told| !code.hash.0.contains(told))));
+}
+
+async fn the_second_step_is_only_for_who_was_recognised(ground: &Ground) {
+    let app = ground.node().await;
+    let (user, key, backup) = with_factor(&app, "steps").await;
+    let due = async |user: &User| match enter(&app, user, door(&app, 1)).await.unwrap() {
+        Entry::Due(token) => token,
+        Entry::In(_) => panic!("inside without the second factor"),
+    };
+    let token = due(&user).await;
+    is_wrong(finish(&app, &token, "123", door(&app, 1)).await);
+    finish(&app, &token, &ground.code(&key, 0), door(&app, 1)).await.unwrap();
+    for no_token in ["", "x", &enters(&app, &user, &backup[0]).await.unwrap().access] {
+        let answer = finish(&app, no_token, &ground.code(&key, 1), door(&app, 1)).await;
+        assert!(matches!(answer, Err(Failure::BadCredentials(_))), "{no_token}");
+    }
+    let late = due(&user).await;
+    ground.clock.advance(Duration::from_secs(5 * 60));
+    let answer = finish(&app, &late, &ground.code(&key, 0), door(&app, 1)).await;
+    assert!(matches!(answer, Err(Failure::BadCredentials(_))));
+    // A password that was changed since recognises nobody.
+    let token = due(&user).await;
+    let hash = app.node.hasher.hash(&Password::new("another password".to_owned())).await.unwrap();
+    let changes = Changes { password_hash: Some(hash), ..Changes::default() };
+    app.accounts.change_user(user.id, &changes, ground.clock.now()).await.unwrap();
+    let answer = finish(&app, &token, &ground.code(&key, 0), door(&app, 1)).await;
+    assert!(matches!(answer, Err(Failure::BadCredentials(_))));
+}
