@@ -6,6 +6,7 @@ mod accounts;
 mod auth;
 mod codes;
 mod commands;
+mod confirm_code;
 mod corpora;
 mod cross_dialect;
 mod ephemeral;

@@ -5,91 +5,27 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use serde_json::json;
 use signet::app::App;
 use signet::auth::Failure;
 use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::follow::catch_up;
 use signet::auth::open_session::{Door, Pair, Says, open_session};
 use signet::auth::password::Password;
 use signet::auth::second_factor::{self, Entry, Pending, begin, enter, finish, pending_uri, seal_anew};
 use signet::auth::sessions::sessions;
-use signet::config::{self, Config, Rate, Secret, SecretUrl};
-use signet::start::{self, Stores};
+use signet::config::{Rate, Secret};
 use signet::store::accounts::{Changes, Find, RecoveryCode, User};
-use signet::time::{Clock, Timestamp};
 use zeroize::Zeroizing;
 
-use crate::support::totp::code_at;
-use crate::support::{postgres, redis};
+use crate::support::desk::{self, Ask, Desk};
+use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::signet::SECRET;
+use crate::support::totp;
 
-/// The beginning of a step.
-const START: Timestamp = Timestamp::from_secs(1_763_130_330);
 const STEP: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "a quiet harbour at dusk";
 
-/// The stores of a fleet, and a clock that all its nodes go by.
-struct Ground {
-    config: Config,
-    clock: Clock,
-    stores: Stores,
-    _servers: Option<(redis::Server, postgres::Server)>,
-    _data: tempfile::TempDir,
-}
-
-impl Ground {
-    async fn over(servers: Option<(redis::Server, postgres::Server)>) -> Self {
-        let data = tempfile::tempdir().unwrap();
-        let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
-        if let Some((redis, postgres)) = &servers {
-            let timeout = Duration::from_secs(5);
-            let url = SecretUrl(redis.url());
-            config.redis = Some(config::Redis { url, prefix: "signet:".to_owned(), timeout, ca: None });
-            let url = SecretUrl(postgres.url());
-            config.postgres = Some(config::Postgres { url, connections: 4, timeout, ca: None });
-        }
-        config.secrets = Some(vec![Secret(Zeroizing::new([1; 32]))]);
-        (config.passwords.memory_kib, config.passwords.passes) = (64, 1);
-        config.limits.enabled = false;
-        let clock = Clock::by_hand(START);
-        let stores = Stores::open(&config, &clock).await.unwrap();
-        Self { config, clock, stores, _servers: servers, _data: data }
-    }
-
-    async fn node(&self) -> App {
-        self.node_with(|_| {}).await
-    }
-
-    async fn node_with(&self, change: impl FnOnce(&mut Config)) -> App {
-        let mut config = self.config.clone();
-        change(&mut config);
-        let app = start::app(config, self.clock.clone(), &self.stores, &[]).await.unwrap();
-        catch_up(&app).await.unwrap();
-        app
-    }
-
-    fn code(&self, key: &str, steps: i64) -> String {
-        code_at(key, self.clock.now().secs() + 30 * steps)
-    }
-}
-
-/// Runs each case over the embedded default, and over Redis and Postgres.
-macro_rules! over_both_stores {
-    ($($case:ident),+ $(,)?) => {
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn embedded() {
-            let ground = Ground::over(None).await;
-            $(Box::pin($case(&ground)).await;)+
-        }
-
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn redis_and_postgres() {
-            let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
-            $(Box::pin($case(&ground)).await;)+
-        }
-    };
-}
-
-over_both_stores!(
+over_both_grounds!(
     a_code_of_one_step_before_or_after_will_do,
     a_step_is_used_up_for_every_node_and_dialect,
     of_many_uses_of_one_code_at_once_one_opens_a_session,
@@ -399,4 +335,25 @@ async fn the_second_step_is_only_for_who_was_recognised(ground: &Ground) {
     app.accounts.change_user(user.id, &changes, ground.clock.now()).await.unwrap();
     let answer = finish(&app, &token, &ground.code(&key, 0), door(&app, 1)).await;
     assert!(matches!(answer, Err(Failure::BadCredentials(_))));
+}
+
+/// As `config.toml` says that a secret is replaced, with the program as it is.
+#[tokio::test]
+async fn a_secret_is_replaced_and_nobody_is_locked_out() {
+    const NEW: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+    let desk = Desk::embedded(|plan| plan.set("SIGNET_SECRET", SECRET));
+    let person = desk.person(&[]);
+    let access = desk.sign_in(&person).await.access;
+    let made = desk.post("/auth/create/otp").bearer_auth(access).ask().await.is(200).json();
+    let key = made["otp_key"].as_str().unwrap();
+    let anew = |desk: &Desk, secrets: &str| {
+        desk.signet.terminate();
+        assert!(desk.signet.ended().success());
+        Desk::beside(desk.plan().clone().set("SIGNET_SECRET", secrets))
+    };
+    let desk = anew(&desk, &format!("{NEW},{SECRET}"));
+    desk.signet.wait_for_log("second factors are sealed with the first of the secrets now");
+    let desk = anew(&desk, NEW);
+    let body = json!({"email": person.email, "password": desk::PASSWORD, "totp_code": totp::code(key, 0)});
+    desk.post("/sessions").json(&body).ask().await.is(201);
 }

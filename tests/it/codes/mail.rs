@@ -136,7 +136,7 @@ async fn a_mail_server_that_does_not_answer_is_told_of_in_time() {
         let plan = |plan| {
             documented(plan)
                 .set("SMTP_URL", &format!("smtp://{address}?tls=none"))
-                .set("SIGNET_SERVER__REQUEST_TIMEOUT", "1s")
+                .set("SIGNET_SERVER__REQUEST_TIMEOUT", "4s")
         };
         let desk = Desk::embedded(plan);
         let member = member(&desk, "ann").await;

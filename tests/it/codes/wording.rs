@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
+use signet::config::Config;
 
 use super::*;
 use crate::support::desk::over_both_stores;
@@ -154,4 +155,20 @@ async fn a_store_that_is_gone_is_told_of_with_a_time_to_come_again() {
     call(&desk, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.is(200);
     redis.kill();
     call(&desk, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.tells(503, "SERVICE_UNAVAILABLE");
+}
+
+#[test]
+fn what_is_told_in_the_body_is_documented_so() {
+    let config = Config::load(None, &["api.codes.status=in-band".to_owned()]).unwrap();
+    let document = signet::api::document(&config);
+    let mine = document["paths"].as_object().unwrap().iter().filter(|(_, item)| item["post"]["tags"][0] == "codes");
+    let mine = mine.collect::<Vec<_>>();
+    assert_eq!(mine.len(), 8);
+    for (path, item) in mine {
+        let responses = item["post"]["responses"].as_object().unwrap();
+        let refused = ["401", "403", "409", "502"].iter().filter(|status| responses.contains_key(**status)).count();
+        assert_eq!(refused, 0, "{path}: {responses:?}");
+        let told = responses["200"]["content"]["application/json"]["schema"].to_string();
+        assert!(told.contains("codes.ErrorCode") || told.contains("codes.SignInAnswer"), "{path}: {told}");
+    }
 }

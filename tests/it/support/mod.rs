@@ -2,6 +2,7 @@
 
 pub(crate) mod desk;
 pub(crate) mod embedded;
+pub(crate) mod ground;
 pub(crate) mod nginx;
 pub(crate) mod outbox;
 pub(crate) mod postgres;

@@ -1,0 +1,100 @@
+//! Confirming an address by a mailed code, by the operation itself: how long a code is good, and for what.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use signet::app::App;
+use signet::auth::Failure;
+use signet::auth::confirm_code::{confirm, send};
+use signet::auth::create_user::{Wanted, create_user};
+use signet::auth::open_session::{Door, Says};
+use signet::store::accounts::{Changed, Changes, Find, User};
+
+use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::outbox::Mail;
+
+over_both_grounds!(
+    a_code_is_good_for_ten_minutes,
+    a_code_is_good_at_every_node,
+    of_many_uses_at_once_one_confirms,
+    a_code_is_bound_to_the_address_it_went_to,
+);
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+async fn user(app: &App, name: &str) -> User {
+    let wanted = Wanted { email: format!("{name}@example.org"), ..Wanted::default() };
+    create_user(app, wanted, app.node.password_policy).await.unwrap()
+}
+
+fn door(app: &App) -> Door<'_> {
+    let address = IpAddr::from([192, 0, 2, 1]);
+    let lives = &app.node.config.api.codes.dialect;
+    Door { dialect: "codes", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+}
+
+/// Has one sent; it is in the outbox before this comes back.
+async fn mailed(app: &App, user: &User) -> String {
+    send(app, user.id, door(app)).await.unwrap();
+    let folder = std::fs::read_dir(app.node.config.data_dir.join("outbox")).unwrap();
+    let mut files = folder.map(|file| file.unwrap().path()).collect::<Vec<_>>();
+    files.sort();
+    let mails = files.iter().rev().map(|file| Mail { whole: std::fs::read_to_string(file).unwrap() });
+    mails.into_iter().find(|mail| mail.header("to").contains(&user.email)).unwrap().code()
+}
+
+async fn tries(app: &App, user: &User, code: &str) -> Result<(), Failure> {
+    confirm(app, user.id, code, door(app)).await
+}
+
+async fn is_verified(app: &App, user: &User) -> bool {
+    app.accounts.user(Find::Id(user.id)).await.unwrap().unwrap().verified
+}
+
+#[track_caller]
+fn is_none(answer: Result<(), Failure>) {
+    assert!(matches!(answer, Err(Failure::CodeNotInForce)), "{answer:?}");
+}
+
+async fn a_code_is_good_for_ten_minutes(ground: &Ground) {
+    let app = ground.node().await;
+    let (early, late) = (user(&app, "early").await, user(&app, "late").await);
+    let (one, other) = (mailed(&app, &early).await, mailed(&app, &late).await);
+    ground.clock.advance(10 * MINUTE - Duration::from_millis(1));
+    tries(&app, &early, &one).await.unwrap();
+    ground.clock.advance(Duration::from_millis(1));
+    is_none(tries(&app, &late, &other).await);
+    assert!(is_verified(&app, &early).await && !is_verified(&app, &late).await);
+}
+
+async fn a_code_is_good_at_every_node(ground: &Ground) {
+    let (one, other) = (ground.node().await, ground.node().await);
+    let user = user(&one, "elsewhere").await;
+    let code = mailed(&one, &user).await;
+    tries(&other, &user, &code).await.unwrap();
+    is_none(tries(&one, &user, &code).await);
+}
+
+async fn of_many_uses_at_once_one_confirms(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "parallel").await;
+    let code = mailed(&app, &user).await;
+    let each = (0..20).map(|_| tries(&app, &user, &code));
+    let confirmed = futures_util::future::join_all(each).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(confirmed, 1);
+}
+
+async fn a_code_is_bound_to_the_address_it_went_to(ground: &Ground) {
+    let app = ground.node().await;
+    let (one, other) = (user(&app, "moves").await, user(&app, "stays").await);
+    let code = mailed(&app, &one).await;
+    is_none(tries(&app, &other, &code).await);
+    let changes = Changes { email: Some("moved@example.org".to_owned()), ..Changes::default() };
+    let changed = app.accounts.change_user(one.id, &changes, ground.clock.now()).await.unwrap();
+    assert!(matches!(changed, Changed::Changed(_)));
+    is_none(tries(&app, &one, &code).await);
+    // Nor does it wait for who has that address next.
+    let next = user(&app, "moves").await;
+    is_none(tries(&app, &next, &code).await);
+    assert!(!is_verified(&app, &one).await && !is_verified(&app, &next).await);
+}

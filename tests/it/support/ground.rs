@@ -1,0 +1,84 @@
+//! Nodes without a program around them, for tests of the operations themselves: over one pair of stores, by a clock that is moved by
+//! hand.
+
+use std::time::Duration;
+
+use signet::app::App;
+use signet::auth::follow::catch_up;
+use signet::config::{self, Config, Secret, SecretUrl};
+use signet::start::{self, Stores};
+use signet::time::{Clock, Timestamp};
+use zeroize::Zeroizing;
+
+use super::totp::code_at;
+use super::{postgres, redis};
+
+/// The beginning of a step of thirty seconds.
+const START: Timestamp = Timestamp::from_secs(1_763_130_330);
+
+/// The stores of a fleet, and a clock that all its nodes go by.
+pub(crate) struct Ground {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    stores: Stores,
+    _servers: Option<(redis::Server, postgres::Server)>,
+    _data: tempfile::TempDir,
+}
+
+impl Ground {
+    pub(crate) async fn over(servers: Option<(redis::Server, postgres::Server)>) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
+        if let Some((redis, postgres)) = &servers {
+            let timeout = Duration::from_secs(5);
+            let url = SecretUrl(redis.url());
+            config.redis = Some(config::Redis { url, prefix: "signet:".to_owned(), timeout, ca: None });
+            let url = SecretUrl(postgres.url());
+            config.postgres = Some(config::Postgres { url, connections: 4, timeout, ca: None });
+        }
+        config.secrets = Some(vec![Secret(Zeroizing::new([1; 32]))]);
+        (config.passwords.memory_kib, config.passwords.passes) = (64, 1);
+        config.limits.enabled = false;
+        let clock = Clock::by_hand(START);
+        let stores = Stores::open(&config, &clock).await.unwrap();
+        Self { config, clock, stores, _servers: servers, _data: data }
+    }
+
+    /// A node with the usual settings.
+    pub(crate) async fn node(&self) -> App {
+        self.node_with(|_| {}).await
+    }
+
+    /// A node with settings of its own.
+    pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Config)) -> App {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let app = start::app(config, self.clock.clone(), &self.stores, &[]).await.unwrap();
+        catch_up(&app).await.unwrap();
+        app
+    }
+
+    /// What an app with this key shows so many steps from now.
+    pub(crate) fn code(&self, key: &str, steps: i64) -> String {
+        code_at(key, self.clock.now().secs() + 30 * steps)
+    }
+}
+
+/// Runs each case over the embedded default, and over Redis and Postgres.
+macro_rules! over_both_grounds {
+    ($($case:ident),+ $(,)?) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn embedded() {
+            let ground = $crate::support::ground::Ground::over(None).await;
+            $(Box::pin($case(&ground)).await;)+
+        }
+
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn redis_and_postgres() {
+            use $crate::support::{ground::Ground, postgres, redis};
+            let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+            $(Box::pin($case(&ground)).await;)+
+        }
+    };
+}
+pub(crate) use over_both_grounds;
