@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::NAME;
-use super::error::{UcontactError, faulty, too_weak};
+use super::error::{Detail, UcontactError, faulty, too_weak};
 use crate::api::door;
 use crate::api::fastapi::{EmailStr, both};
 use crate::api::pages;
@@ -131,17 +131,26 @@ pub(super) struct Done {
     path = "/confirmed_email/{token}",
     operation_id = "ucontact_confirm",
     params(("token" = String, Path, description = "The token of the link.")),
-    responses((
-        status = 200,
-        description = "It is confirmed.",
-        content(
-            (Done = "application/json", examples(
-                ("now" = (value = json!({"message": "Email verified successfully"}))),
-                ("again" = (value = json!({"message": "Your email has already been confirmed."}))),
-            )),
-            (String = "text/html"),
+    responses(
+        (
+            status = 200,
+            description = "It is confirmed.",
+            content(
+                (Done = "application/json", examples(
+                    ("now" = (value = json!({"message": "Email verified successfully"}))),
+                    ("again" = (value = json!({"message": "Your email has already been confirmed."}))),
+                )),
+                (String = "text/html"),
+            ),
         ),
-    )),
+        // Elsewhere in this dialect 422 lists fields.
+        (
+            status = 422,
+            description = "No token of a link, or its time is over.",
+            body = Detail<'_>,
+            example = json!({"detail": "Invalid email verification token"}),
+        ),
+    ),
 )]
 pub(super) async fn confirm(app: App, request: Request) -> Result<Response, UcontactError> {
     if pages::wants_html(&app, &request) {

@@ -58,7 +58,7 @@ pub(crate) fn chapter() -> Chapter {
                         Failure::Busy,
                     ],
                 ),
-                ("ucontact_confirm", vec![Failure::ConfirmationNotInForce, Failure::Absent]),
+                ("ucontact_confirm", vec![Failure::Absent]),
                 (
                     "ucontact_login",
                     vec![
