@@ -126,7 +126,8 @@ async fn change(app: &App, user: &User, wanted: Others, door: Door<'_>) -> Resul
     }
     if now.email != user.email {
         mailing::notice(app, user, Letter::EmailChanged { new: now.email.clone() }, door.language);
-        let page = format!("{}/links/confirm", app.node.config.server.public_url);
+        let config = &app.node.config;
+        let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
         confirm_email::send(app, &now, &now.email, |token| mailing::link(&page, token), door)?;
     }
     Ok(now)
