@@ -12,6 +12,7 @@ mod cross_dialect;
 mod ephemeral;
 mod fleet;
 mod mail;
+mod myauth;
 mod native;
 mod openapi;
 mod operations;

@@ -1,0 +1,239 @@
+//! The operations behind the calls, with the clock in hand: what is over when, and what is left as it was.
+
+use std::path::Path;
+use std::time::Duration;
+
+use signet::app::App;
+use signet::auth::Failure;
+use signet::auth::magic::{self, redeem, redeem_at_once};
+use signet::auth::open_session::{Door, Says};
+use signet::auth::password::{Password, Policy};
+use signet::auth::recover::{recover, recover_by_link};
+use signet::auth::reset_password::reset_password;
+use signet::auth::second_factor::{self, Entry, turn_on};
+use signet::auth::sign_in::sign_in_by_steps;
+use signet::auth::{User, create_user};
+use signet::config::Config;
+use signet::start::{self, Stores};
+use signet::store::accounts::Find;
+use signet::time::{Clock, Timestamp};
+
+use super::OTHER;
+use crate::support::desk::PASSWORD;
+use crate::support::outbox::Mail;
+use crate::support::totp::{code_at, wrong_code_at};
+use crate::support::until;
+
+const START: Timestamp = Timestamp::from_secs(1_763_130_320);
+const MINUTE: Duration = Duration::from_secs(60);
+const MILLISECOND: Duration = Duration::from_millis(1);
+const EMAIL: &str = "ada@example.org";
+
+struct Node {
+    app: App,
+    clock: Clock,
+    data: tempfile::TempDir,
+}
+
+/// A node with one user, whose password is everybody's.
+async fn node() -> Node {
+    let node = empty(|_| {}).await;
+    let wanted = create_user::Wanted {
+        email: EMAIL.to_owned(),
+        username: Some("Ada".to_owned()),
+        password: Some(password(PASSWORD)),
+        ..Default::default()
+    };
+    create_user::create_user(&node.app, wanted, node.app.node.password_policy).await.unwrap();
+    node
+}
+
+async fn empty(change: impl FnOnce(&mut Config)) -> Node {
+    let data = tempfile::tempdir().unwrap();
+    let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
+    (config.passwords.memory_kib, config.passwords.passes, config.limits.enabled) = (64, 1, false);
+    change(&mut config);
+    let clock = Clock::by_hand(START);
+    let stores = Stores::open(&config, &clock).await.unwrap();
+    let app = start::app(config, clock.clone(), &stores, &[]).await.unwrap();
+    Node { app, clock, data }
+}
+
+fn password(text: &str) -> Password {
+    Password::new(text.to_owned())
+}
+
+impl Node {
+    fn door(&self) -> Door<'_> {
+        let address = std::net::Ipv4Addr::LOCALHOST.into();
+        let lives = &self.app.node.config.api.myauth;
+        let says = Says::Nothing;
+        Door { dialect: "myauth", lives, address, counted_by: address, agent: None, language: None, says }
+    }
+
+    fn policy(&self) -> Policy {
+        self.app.node.password_policy
+    }
+
+    async fn user(&self) -> User {
+        self.app.accounts.user(Find::Email(EMAIL)).await.unwrap().unwrap()
+    }
+
+    fn mails(&self) -> Vec<Mail> {
+        let read = |path: &Path| Mail { whole: std::fs::read_to_string(path).unwrap() };
+        let Ok(folder) = std::fs::read_dir(self.data.path().join("outbox")) else { return Vec::new() };
+        let mut files = folder.map(|file| file.unwrap().path()).collect::<Vec<_>>();
+        files.retain(|file| file.extension().is_some_and(|kind| kind == "eml"));
+        files.sort();
+        files.iter().map(|file| read(file)).collect()
+    }
+
+    /// The token of the mail after the first `before`.
+    async fn token(&self, before: usize) -> String {
+        until("the mail is there", async || self.mails().len() > before).await;
+        self.mails()[before].token()
+    }
+
+    async fn magic(&self, before: usize) -> (String, String) {
+        let half = magic::begin(&self.app, EMAIL, self.door()).await.unwrap();
+        (self.token(before).await, half)
+    }
+
+    async fn reset(&self, token: &str, half: Option<&str>) -> Result<(), Failure> {
+        reset_password(&self.app, token, half, &password(OTHER), self.policy(), self.door()).await
+    }
+
+    /// Turns the user's second factor on; its secret.
+    async fn guard(&self) -> String {
+        let key = second_factor::begin(&self.app, &self.user().await).await.unwrap().key;
+        let code = code_at(&key, self.clock.now().secs());
+        turn_on(&self.app, &self.user().await, Some(&password(PASSWORD)), &code, self.door()).await.unwrap();
+        key
+    }
+}
+
+#[tokio::test]
+async fn a_magic_link_is_over_after_its_time() {
+    let node = node().await;
+    let (token, half) = node.magic(0).await;
+    let (late_token, late_half) = node.magic(1).await;
+    node.clock.advance(15 * MINUTE - Duration::from_secs(1));
+    assert!(matches!(redeem(&node.app, &token, &half, node.door()).await, Ok(Entry::In(_))));
+    node.clock.advance(Duration::from_secs(1));
+    let late = redeem(&node.app, &late_token, &late_half, node.door()).await;
+    assert!(matches!(late, Err(Failure::MagicNotInForce)));
+}
+
+#[tokio::test]
+async fn a_reset_is_over_after_its_time() {
+    let node = node().await;
+    let half = recover(&node.app, EMAIL, node.door()).await.unwrap();
+    let token = node.token(0).await;
+    node.clock.advance(60 * MINUTE);
+    assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::ResetNotInForce)));
+    let half = recover(&node.app, EMAIL, node.door()).await.unwrap();
+    let token = node.token(1).await;
+    node.clock.advance(60 * MINUTE - Duration::from_secs(1));
+    node.reset(&token, Some(&half)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_step_is_taken_within_five_minutes() {
+    let node = node().await;
+    let key = node.guard().await;
+    let due = async || match sign_in_by_steps(&node.app, EMAIL, &password(PASSWORD), node.door()).await {
+        Ok(Entry::Due(token)) => token,
+        _ => panic!("no second step"),
+    };
+    let late = due().await;
+    node.clock.advance(5 * MINUTE);
+    let code = code_at(&key, node.clock.now().secs());
+    let answer = second_factor::finish(&node.app, &late, &code, node.door()).await;
+    assert!(matches!(answer, Err(Failure::BadCredentials(_))));
+    let token = due().await;
+    assert!(second_factor::finish(&node.app, &token, &code, node.door()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_secret_is_pending_for_ten_minutes() {
+    let node = node().await;
+    let user = node.user().await;
+    let key = second_factor::begin(&node.app, &user).await.unwrap().key;
+    node.clock.advance(10 * MINUTE);
+    let code = code_at(&key, node.clock.now().secs());
+    let late = turn_on(&node.app, &user, Some(&password(PASSWORD)), &code, node.door()).await;
+    assert!(matches!(late, Err(Failure::SecondFactorNotOn)));
+    let key = second_factor::begin(&node.app, &user).await.unwrap().key;
+    node.clock.advance(10 * MINUTE - MILLISECOND);
+    let code = code_at(&key, node.clock.now().secs());
+    assert!(turn_on(&node.app, &user, Some(&password(PASSWORD)), &code, node.door()).await.is_ok());
+}
+
+#[tokio::test]
+async fn in_one_step_a_second_factor_that_is_due_or_wrong_uses_nothing_up() {
+    let node = node().await;
+    let key = node.guard().await;
+    until("the notice is there", async || node.mails().len() == 1).await;
+    let (token, half) = node.magic(1).await;
+    node.clock.advance(MINUTE);
+    let now = node.clock.now().secs();
+    let at_once = async |half: &str, second: Option<&str>| {
+        redeem_at_once(&node.app, &token, half, second, node.door()).await.map(|pair| pair.session.user)
+    };
+    let (right, wrong) = (code_at(&key, now), wrong_code_at(&key, now));
+    // Whoever has not both halves is not asked for a code: it would tell that there is one.
+    assert!(matches!(at_once("wrong", None).await, Err(Failure::MagicNotInForce)));
+    assert!(matches!(at_once("wrong", Some(&right)).await, Err(Failure::MagicNotInForce)));
+    for _ in 0..7 {
+        assert!(matches!(at_once(&half, None).await, Err(Failure::SecondFactorDue)));
+        assert!(matches!(at_once(&half, Some(&wrong)).await, Err(Failure::WrongSecondFactor)));
+    }
+    assert!(!node.user().await.verified, "not before they are used up");
+    assert_eq!(at_once(&half, Some(&right)).await.unwrap(), node.user().await.id);
+    assert!(node.user().await.verified);
+    assert!(matches!(at_once(&half, Some(&right)).await, Err(Failure::MagicNotInForce)));
+}
+
+#[tokio::test]
+async fn in_one_step_a_new_address_has_an_account() {
+    let node = empty(|_| {}).await;
+    let (token, half) = node.magic(0).await;
+    assert_eq!(node.app.accounts.user(Find::Email(EMAIL)).await.unwrap(), None);
+    let pair = redeem_at_once(&node.app, &token, &half, None, node.door()).await.unwrap();
+    let user = node.user().await;
+    assert_eq!((pair.session.user, user.verified, user.password_hash), (user.id, true, None));
+}
+
+#[tokio::test]
+async fn a_link_without_a_half_is_for_who_knows_address_and_name() {
+    let node = node().await;
+    for (email, name) in
+        [(EMAIL, "bob"), ("bob@example.org", "ada"), (EMAIL, ""), ("no address", "ada"), (EMAIL, "a b")]
+    {
+        recover_by_link(&node.app, email, name, node.door()).await.unwrap();
+    }
+    recover_by_link(&node.app, " Ada@Example.org", "ADA", node.door()).await.unwrap();
+    let token = node.token(0).await;
+    // Each kind in its own way: the half of one is not the lack of one.
+    assert!(matches!(node.reset(&token, Some("")).await, Err(Failure::ResetNotInForce)));
+    let half = recover(&node.app, EMAIL, node.door()).await.unwrap();
+    let halved = node.token(1).await;
+    assert!(matches!(node.reset(&halved, None).await, Err(Failure::ResetNotInForce)));
+    assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::ResetNotInForce)));
+    assert_eq!(node.mails().len(), 2, "one a kind, and none to who did not know both");
+    node.reset(&token, None).await.unwrap();
+    assert!(matches!(node.reset(&token, None).await, Err(Failure::ResetNotInForce)));
+    assert!(matches!(node.reset(&halved, Some(&half)).await, Err(Failure::ResetNotInForce)), "the other link is older");
+}
+
+#[tokio::test]
+async fn a_full_queue_of_hashes_uses_no_link_up() {
+    let node = empty(|config| config.passwords.deadline = Duration::ZERO).await;
+    let (token, half) = node.magic(0).await;
+    redeem_at_once(&node.app, &token, &half, None, node.door()).await.unwrap();
+    let half = recover(&node.app, EMAIL, node.door()).await.unwrap();
+    let token = node.token(1).await;
+    for _ in 0..8 {
+        assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::Busy)));
+    }
+}

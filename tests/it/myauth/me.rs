@@ -1,0 +1,178 @@
+//! `users/me`: one's own account.
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{Member, OTHER, address, by, done, faults, made, me, member, of, refused, sign_in, sign_up, signed_in};
+use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::outbox::{mails, next};
+
+over_both_stores!(
+    |plan| plan;
+    it_is_read,
+    a_name_is_changed_without_more,
+    an_address_is_changed_and_confirmed,
+    an_address_or_a_password_needs_the_present_one,
+    an_address_is_one_persons,
+    a_password_ends_every_session,
+    who_has_no_password_may_set_one,
+    it_is_deleted,
+    superusers_stay,
+);
+
+async fn update(desk: &Desk, who: &Member, body: Value) -> Answer {
+    by(desk, Method::PUT, "/auth/users/me", &who.access).json(&body).ask().await
+}
+
+async fn it_is_read(desk: &Desk) {
+    let zoe = member(desk).await;
+    let answer = by(desk, Method::GET, "/auth/users/me", &zoe.access).ask().await;
+    let user = answer.is(200).json();
+    assert_eq!(answer.header("cache-control"), "no-store");
+    for field in
+        ["id", "email", "full_name", "role", "email_validated", "is_active", "is_superuser", "password", "totp"]
+    {
+        assert!(user.get(field).is_some(), "{field}: {user}");
+    }
+    for method in [Method::GET, Method::PUT, Method::DELETE] {
+        refused(&desk.request(method.clone(), "/auth/users/me").ask().await, 401, "Not authenticated");
+        let garbage = by(desk, method, "/auth/users/me", "garbage").ask().await;
+        refused(&garbage, 401, "Could not validate credentials");
+    }
+}
+
+async fn a_name_is_changed_without_more(desk: &Desk) {
+    let zoe = member(desk).await;
+    let before = me(desk, &zoe.access).await;
+    for nothing in [json!({}), json!({"full_name": null, "email": zoe.email.to_uppercase(), "password": null})] {
+        let same = update(desk, &zoe, nothing).await.is(200).json();
+        assert_eq!((&same["email"], &same["modified"]), (&before["email"], &before["modified"]));
+    }
+    let user = update(desk, &zoe, json!({"full_name": "Zoe Tam", "original": "anything"})).await.is(200).json();
+    assert_eq!((user["full_name"].as_str(), user["email"].as_str()), (Some("Zoe Tam"), Some(&*zoe.email)));
+    assert_eq!(user.as_object().unwrap().len(), 16, "a UserRead and nothing else: {user}");
+    assert_eq!(me(desk, &zoe.access).await["full_name"], "Zoe Tam");
+    // What is not one's own to say is not listened to.
+    let more = json!({"role": "admin", "roles": ["admin"], "is_superuser": true, "is_active": false,
+        "email_validated": true, "full_name": "Zoe"});
+    let user = update(desk, &zoe, more).await.is(200).json();
+    assert_eq!(user["role"], "user");
+    for (field, expected) in [("is_superuser", false), ("is_active", true), ("email_validated", false)] {
+        assert_eq!(user[field], expected, "{field}");
+    }
+    let wrong = json!({"full_name": 1, "email": "nobody", "password": "short", "original": []});
+    assert_eq!(
+        faults(&update(desk, &zoe, wrong).await),
+        of(&[
+            ("body.email", "value_error"),
+            ("body.full_name", "string_type"),
+            ("body.original", "string_type"),
+            ("body.password", "string_too_short"),
+        ])
+    );
+}
+
+async fn an_address_is_changed_and_confirmed(desk: &Desk) {
+    let zoe = made(desk, &["--verified"]).await;
+    assert_eq!(me(desk, &zoe.access).await["email_validated"], true);
+    let new = address();
+    let user = update(desk, &zoe, json!({"email": new.to_uppercase(), "original": PASSWORD})).await.is(200).json();
+    assert_eq!((user["email"].as_str(), user["email_validated"].as_bool()), (Some(&*new), Some(false)));
+    assert_eq!(me(desk, &zoe.access).await["email"], new, "the one who asked stays signed in");
+    let told = next(desk, &zoe.email, 0).await;
+    assert!(!told.whole.contains(&new), "shown in part only: {}", told.whole);
+    let link = next(desk, &new, 0).await;
+    assert!(link.link().contains("/links/confirm?token="), "{}", link.link());
+    refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
+    signed_in(desk, &new, PASSWORD).await;
+    // The old one is free again.
+    sign_up(desk, &zoe.email).await.is(200);
+}
+
+async fn an_address_or_a_password_needs_the_present_one(desk: &Desk) {
+    let zoe = member(desk).await;
+    for change in [json!({"email": address()}), json!({"password": OTHER})] {
+        for original in [Value::Null, json!("not the password"), json!("")] {
+            let mut body = change.clone();
+            body["original"] = original;
+            body["full_name"] = json!("nobody");
+            refused(&update(desk, &zoe, body).await, 400, "Unable to authenticate this update.");
+        }
+        refused(&update(desk, &zoe, change).await, 400, "Unable to authenticate this update.");
+    }
+    assert_eq!(me(desk, &zoe.access).await["full_name"], Value::Null, "all or nothing");
+    assert!(mails(desk, &zoe.email).is_empty());
+}
+
+async fn an_address_is_one_persons(desk: &Desk) {
+    let (zoe, max) = (member(desk).await, member(desk).await);
+    let taken = update(desk, &zoe, json!({"email": max.email, "full_name": "x", "original": PASSWORD})).await;
+    refused(&taken, 409, "This username is not available.");
+    assert_eq!(me(desk, &zoe.access).await["full_name"], Value::Null);
+
+    let wanted = address();
+    let people = join_all((0..6).map(|_| member(desk))).await;
+    let body = json!({"email": wanted, "original": PASSWORD});
+    let claims = people.iter().map(|who| update(desk, who, body.clone()));
+    let answers = join_all(claims).await;
+    let got = answers.iter().filter(|answer| answer.status == 200).count();
+    assert_eq!(got, 1, "{answers:?}");
+    let lost = answers.iter().filter(|answer| answer.status != 200);
+    lost.for_each(|answer| refused(answer, 409, "This username is not available."));
+    signed_in(desk, &wanted, PASSWORD).await;
+}
+
+async fn a_password_ends_every_session(desk: &Desk) {
+    let zoe = member(desk).await;
+    let other = signed_in(desk, &zoe.email, PASSWORD).await;
+    let native = desk.try_sign_in(&zoe.email, PASSWORD).await.is(201).tokens();
+    let weak = update(desk, &zoe, json!({"password": "password1", "original": PASSWORD})).await;
+    assert_eq!(faults(&weak), of(&[("body.password", "value_error")]));
+    update(desk, &zoe, json!({"password": OTHER, "original": PASSWORD})).await.is(200);
+    for access in [&zoe.access, &other.access, &native.access] {
+        assert_eq!(desk.reason(access).await, "revoked");
+    }
+    for refresh in [&zoe.refresh, &other.refresh, &native.refresh] {
+        let answer = by(desk, Method::POST, "/auth/login/refresh", refresh).ask().await;
+        refused(&answer, 401, "Could not validate credentials");
+    }
+    refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
+    signed_in(desk, &zoe.email, OTHER).await;
+    let notice = next(desk, &zoe.email, 0).await;
+    assert!(notice.header("subject").to_lowercase().contains("password"), "{}", notice.whole);
+}
+
+async fn who_has_no_password_may_set_one(desk: &Desk) {
+    let email = address();
+    let half = super::magic(desk, &email).await;
+    let answer = super::claim(desk, &next(desk, &email, 0).await.token(), &half).await;
+    let zoe = super::entered(desk, &email, &answer).await;
+    let new = address();
+    let user = update(desk, &zoe, json!({"password": OTHER, "email": new})).await.is(200).json();
+    assert_eq!((user["password"].as_bool(), user["email"].as_str()), (Some(true), Some(&*new)));
+    signed_in(desk, &new, OTHER).await;
+    // A thief would change both at once: the old address hears of both.
+    next(desk, &email, 2).await;
+}
+
+async fn it_is_deleted(desk: &Desk) {
+    let zoe = member(desk).await;
+    let answer = by(desk, Method::DELETE, "/auth/users/me", &zoe.access).ask().await;
+    done(&answer, "User deleted successfully");
+    let again = by(desk, Method::DELETE, "/auth/users/me", &zoe.access).ask().await;
+    refused(&again, 401, "Could not validate credentials");
+    let refresh = by(desk, Method::POST, "/auth/login/refresh", &zoe.refresh).ask().await;
+    refused(&refresh, 401, "Could not validate credentials");
+    refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
+    sign_up(desk, &zoe.email).await.is(200);
+}
+
+async fn superusers_stay(desk: &Desk) {
+    let root = made(desk, &["--superuser"]).await;
+    let stays = "Super users are not allowed to delete themselves";
+    for path in ["/auth/users/me".to_owned(), format!("/auth/users/{}", root.id)] {
+        refused(&by(desk, Method::DELETE, &path, &root.access).ask().await, 403, stays);
+    }
+    assert_eq!(me(desk, &root.access).await["is_superuser"], true);
+}

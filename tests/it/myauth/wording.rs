@@ -1,0 +1,136 @@
+//! What nobody serves or can read, the store that is gone, and the dialect alone under another prefix.
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{address, by, faults, me, member, of, refused, signed_in, tokens};
+use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::signet::Plan;
+use crate::support::{postgres, redis};
+
+over_both_stores!(
+    |plan| plan;
+    what_is_nobodys_is_not_found,
+    another_method_is_told_which_there_are,
+    a_slash_at_the_end_makes_no_difference,
+    a_body_that_cannot_be_read,
+);
+
+async fn what_is_nobodys_is_not_found(desk: &Desk) {
+    for path in ["/auth/login", "/auth/login/nothing", "/auth/users/a/b", "/auth/login/magic"] {
+        refused(&desk.get(path).ask().await, 404, "Not Found");
+    }
+}
+
+async fn another_method_is_told_which_there_are(desk: &Desk) {
+    for (path, allow) in [
+        ("/auth/login/oauth", "OPTIONS, POST"),
+        ("/auth/login/totp", "DELETE, OPTIONS, POST, PUT"),
+        ("/auth/users/create", "OPTIONS, POST"),
+        ("/auth/users/toggle-state", "OPTIONS, POST"),
+        ("/auth/users", "GET, HEAD, OPTIONS"),
+        ("/auth/users/me", "DELETE, GET, HEAD, OPTIONS, PUT"),
+        ("/auth/users/019a8b1c-0000-7abc-9def-0123456789ab", "DELETE, GET, HEAD, OPTIONS, POST"),
+    ] {
+        let answer = desk.request(Method::PATCH, path).ask().await;
+        refused(&answer, 405, "Method Not Allowed");
+        assert_eq!(answer.header("allow"), allow, "{path}");
+        assert_eq!(desk.request(Method::OPTIONS, path).ask().await.is(204).header("allow"), allow, "{path}");
+    }
+}
+
+async fn a_slash_at_the_end_makes_no_difference(desk: &Desk) {
+    let zoe = member(desk).await;
+    let with = by(desk, Method::GET, "/auth/users/me/", &zoe.access).ask().await.is(200).json();
+    assert_eq!(with, me(desk, &zoe.access).await);
+    let head = by(desk, Method::HEAD, "/auth/users/me", &zoe.access).ask().await;
+    assert_eq!(head.is(200).text, "");
+    tokens(&desk.form("/auth/login/oauth/", &[("username", &zoe.email), ("password", PASSWORD)]).await);
+}
+
+async fn a_body_that_cannot_be_read(desk: &Desk) {
+    let zoe = member(desk).await;
+    let admin = super::made(desk, &["--superuser"]).await;
+    let user = format!("/auth/users/{}", zoe.id);
+    for (method, path, bearer) in [
+        (Method::POST, "/auth/login/signup", ""),
+        (Method::POST, "/auth/login/claim", "a token"),
+        (Method::POST, "/auth/login/reset", "a token"),
+        (Method::POST, "/auth/login/totp", "a token"),
+        (Method::PUT, "/auth/login/totp", &zoe.access),
+        (Method::DELETE, "/auth/login/totp", &zoe.access),
+        (Method::PUT, "/auth/users/me", &zoe.access),
+        (Method::POST, "/auth/users/create", &admin.access),
+        (Method::POST, "/auth/users/toggle-state", &admin.access),
+        (Method::POST, &user, &admin.access),
+    ] {
+        let ask = async |kind: &str, body: String| {
+            by(desk, method.clone(), path, bearer).header("content-type", kind).body(body).ask().await
+        };
+        let (at, kind) = faults(&ask("application/json", "{\"email\": x}".to_owned()).await).remove(0);
+        assert_eq!((at.starts_with("body."), kind.as_str()), (true, "json_invalid"), "{path}");
+        let list = faults(&ask("application/json", "[]".to_owned()).await);
+        assert_eq!(list, of(&[("body", "model_attributes_type")]), "{path}");
+        refused(&ask("text/plain", "{}".to_owned()).await, 415, "Unsupported Media Type");
+        let large = format!("{{\"email\":\"{}\"}}", "x".repeat(70_000));
+        refused(&ask("application/json", large).await, 413, "Content Too Large");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_is_gone_is_told() {
+    let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
+    let desk = Desk::beside(Plan::on(&redis, &postgres));
+    let zoe = member(&desk).await;
+    postgres.kill_immediate();
+    let calls = async || {
+        for path in ["/auth/login/oauth", "/auth/login/magic/a@example.org", "/auth/login/recover/a@example.org"] {
+            let fields = [("username", zoe.email.as_str()), ("password", PASSWORD)];
+            refused(&desk.form(path, &fields).await, 503, "Service Unavailable");
+        }
+    };
+    calls().await;
+    refused(&by(&desk, Method::GET, "/auth/users/me", &zoe.access).ask().await, 503, "Service Unavailable");
+    // A refresh asks Redis alone.
+    let (_, refresh) = tokens(&by(&desk, Method::POST, "/auth/login/refresh", &zoe.refresh).ask().await);
+    redis.kill();
+    calls().await;
+    refused(&by(&desk, Method::POST, "/auth/login/refresh", &refresh).ask().await, 503, "Service Unavailable");
+}
+
+#[tokio::test]
+async fn it_stands_alone_under_another_prefix() {
+    let desk = Desk::embedded(|plan| {
+        let others = ["NATIVE", "UNTURNED", "CODES", "UCONTACT", "V1"];
+        let alone = others.iter().fold(plan, |plan, name| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false"));
+        alone.set("SIGNET_API__MYAUTH__PREFIX", "/accounts/v1").set("SIGNET_API__MYAUTH__ACCESS", "1m")
+    });
+    let email = address();
+    let body = json!({"email": email, "password": PASSWORD});
+    desk.post("/accounts/v1/login/signup").json(&body).ask().await.is(200);
+    let fields = [("username", email.as_str()), ("password", PASSWORD)];
+    let (access, _) = tokens(&desk.form("/accounts/v1/login/oauth", &fields).await);
+    let user = by(&desk, Method::GET, "/accounts/v1/users/me", &access).ask().await.is(200).json();
+    assert_eq!(user["email"], email.as_str());
+    refused(&desk.get("/accounts/v1/users/a/b").ask().await, 404, "Not Found");
+    desk.post("/auth/login/signup").json(&body).ask().await.is(404);
+}
+
+#[tokio::test]
+async fn it_asks_for_a_confirmed_address_where_it_is_set_so() {
+    let desk = Desk::embedded(|plan| {
+        plan.set("SIGNET_API__MYAUTH__VERIFIED_ONLY", "true")
+            .set("SIGNET_API__MYAUTH__MIN_PASSWORD_LENGTH", "4")
+            .set("SIGNET_API__MYAUTH__REFUSE_COMMON_PASSWORDS", "false")
+    });
+    let email = address();
+    let body = json!({"email": email, "password": "1234"});
+    desk.post("/auth/login/signup").json(&body).ask().await.is(200);
+    let answer = super::sign_in(&desk, &email, "1234").await;
+    refused(&answer, 400, "Login failed; the email address is not confirmed.");
+    // A link proves it.
+    let half = super::magic(&desk, &email).await;
+    let token = crate::support::outbox::next(&desk, &email, 0).await.token();
+    tokens(&super::claim(&desk, &token, &half).await);
+    signed_in(&desk, &email, "1234").await;
+}
