@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use signet::app::App;
 use signet::auth::Failure;
-use signet::auth::api_key::{self, NewKey};
+use signet::auth::api_key::{self, NewKey, note_usage};
 use signet::auth::create_user::{self, create_user};
 use signet::auth::delete_user::delete_user;
 use signet::auth::endings::recall;
@@ -214,4 +214,22 @@ async fn what_is_written_late_by_a_slower_clock_is_read_too() {
     node.later(60 * SECOND);
     recall(&node.app).await.unwrap();
     assert!(matches!(refreshed(&node, &old).await, Err(Failure::RefreshNotInForce)));
+}
+
+#[tokio::test]
+async fn when_a_key_was_used_is_written_for_many_uses_at_once() {
+    let node = node().await;
+    let used = async || {
+        let (row, _) = node.app.accounts.api_key(node.key.prefix()).await.unwrap().unwrap();
+        row.last_used_at
+    };
+    for _ in 0..3 {
+        verify(&node.app, node.key.reveal(), Demand::default()).await.unwrap();
+        node.later(SECOND);
+    }
+    assert_eq!(used().await, None, "nothing is written on a request's own time");
+    note_usage(&node.app).await;
+    assert_eq!(used().await, Some(START + 2 * SECOND));
+    note_usage(&node.app).await;
+    assert_eq!(used().await, Some(START + 2 * SECOND), "and nothing where nothing was used");
 }

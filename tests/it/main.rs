@@ -26,4 +26,5 @@ mod server;
 mod sqlite;
 mod support;
 mod tree;
+mod unturned;
 mod verifiers;

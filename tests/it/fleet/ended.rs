@@ -127,6 +127,26 @@ async fn a_session_of_a_user_who_is_gone_does_not_come_back() {
     a.refresh(&bystander).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_an_admin_ended_does_not_come_back() {
+    let ground = Ground::new();
+    let nodes = ground.two();
+    let [a, b] = nodes.each_ref().map(Client::of);
+    let (user, pairs) = sessions(&ground, &a).await;
+    ground.plan.user("root@example.org", PASSWORD, &["--superuser"]);
+    let root = a.sign_in("root@example.org").await;
+    run(&ground.redis, KEEP);
+
+    let request = a.post(&format!("/admin/users/{user}/sign-out")).bearer_auth(&root.access);
+    let answer = a.send(request).await.expect("the node lives");
+    assert_eq!((answer.status, &answer.body["ended"]), (200, &pairs.len().into()));
+    refused(&b, &pairs[0].access).await;
+    run(&ground.redis, FAIL_OVER);
+    is_over(&a, &ground.redis, &user, &pairs[0]).await;
+    is_over(&b, &ground.redis, &user, &pairs[1]).await;
+    a.refresh(&a.sign_in(ANN).await).await;
+}
+
 /// The server dies with the ending, before any node has heard of it, and comes back without it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_heard_of_nothing_read_the_row() {

@@ -1,11 +1,13 @@
 //! The `native` dialect as its clients meet it: every call over the embedded default, and again over Redis and Postgres.
 
 mod admin;
+mod billing;
 mod clients;
 mod forged;
 mod introspection;
 mod limits;
 mod passwords;
+mod projects;
 mod published;
 mod refresh;
 mod sessions;

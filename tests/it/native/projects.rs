@@ -1,0 +1,59 @@
+//! `/projects`: a personal one from the start, and more.
+
+use serde_json::{Value, json};
+
+use crate::support::desk::{Ask, Desk, over_both_stores};
+
+over_both_stores!(|plan| plan; everybody_has_one_and_may_make_more, a_person_has_a_hundred_at_the_most, they_are_a_persons);
+
+async fn listed(desk: &Desk, access: &str) -> Vec<Value> {
+    let answer = desk.get("/projects").bearer_auth(access).ask().await;
+    assert_eq!(answer.is(200).header("cache-control"), "no-store");
+    answer.json()["projects"].as_array().unwrap().clone()
+}
+
+async fn everybody_has_one_and_may_make_more(desk: &Desk) {
+    let (one, other) = (desk.person(&[]), desk.person(&[]));
+    let access = desk.sign_in(&one).await.access;
+    let first = listed(desk, &access).await;
+    assert_eq!((first.len(), &first[0]["name"]), (1, &json!("Personal")));
+    let mut expected = first;
+    for name in ["Weather", "Weather", &"\u{e9}".repeat(100)] {
+        let made = desk.post("/projects").bearer_auth(&access).json(&json!({"name": name})).ask().await.is(201).json();
+        assert_eq!(made, json!({"id": made["id"], "name": name}));
+        expected.push(made);
+    }
+    assert_eq!(listed(desk, &access).await, expected);
+    let access = desk.sign_in(&other).await.access;
+    assert_eq!(listed(desk, &access).await.len(), 1);
+    for bad in [
+        json!({}),
+        json!({"name": 1}),
+        json!({"name": " "}),
+        json!({"name": "a\u{0}"}),
+        json!({"name": "x".repeat(101)}),
+    ] {
+        desk.post("/projects").bearer_auth(&access).json(&bad).ask().await.is_problem(400, "fields");
+    }
+    assert_eq!(listed(desk, &access).await.len(), 1);
+}
+
+async fn a_person_has_a_hundred_at_the_most(desk: &Desk) {
+    let access = desk.sign_in(&desk.person(&[])).await.access;
+    let make = async || desk.post("/projects").bearer_auth(&access).json(&json!({"name": "One more"})).ask().await;
+    for _ in 1..100 {
+        make().await.is(201);
+    }
+    make().await.is_problem(403, "not-permitted");
+    assert_eq!(listed(desk, &access).await.len(), 100);
+}
+
+async fn they_are_a_persons(desk: &Desk) {
+    let person = desk.person(&[]);
+    let (key, _) = desk.api_key(&person, &[]);
+    desk.get("/projects").ask().await.is_problem(401, "no-credentials");
+    desk.get("/projects").bearer_auth("x").ask().await.is_problem(401, "bad-credentials");
+    desk.get("/projects").bearer_auth(&key).ask().await.is_problem(403, "not-permitted");
+    let made = desk.post("/projects").bearer_auth(&key).json(&json!({"name": "Weather"})).ask().await;
+    made.is_problem(403, "not-permitted");
+}

@@ -1,0 +1,102 @@
+//! `GET /users/me`: billing, projects, and a document that another dialect's clients read too.
+
+use serde_json::{Value, json};
+
+use super::{Enveloped, KEYS, Member, key, keys, member, text};
+use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+
+const ME: &str = "/auth/users/me";
+
+over_both_stores!(|plan| plan;
+    it_shows_the_account_to_both_kinds_of_client, a_key_shows_its_owner, billing_and_projects_are_as_they_are_now);
+
+async fn me(desk: &Desk, member: &Member) -> Value {
+    let answer = desk.get(ME).bearer_auth(&member.access).ask().await;
+    answer.is(200).data();
+    answer.json()
+}
+
+async fn it_shows_the_account_to_both_kinds_of_client(desk: &Desk) {
+    let member = member(desk, "shown").await;
+    let body = me(desk, &member).await;
+    let (made, changed) = (text(&body["data"], "created_at"), text(&body["data"], "updated_at"));
+    assert!(made.ends_with('Z') && changed >= made, "{body}");
+    let both = json!({
+        "id": member.id, "email": "shown@example.org", "full_name": null, "is_active": true, "is_superuser": false,
+        "is_verified": true, "created_at": made, "updated_at": changed,
+    });
+    let mut data = both.clone();
+    data["projects"] = json!([{"id": member.project, "name": "Personal"}]);
+    data["billing"] = json!({"token_balance": 0, "tokens_used": 0, "subscription_tier": null});
+    let mut expected = both;
+    for (name, value) in [
+        ("success", json!(true)),
+        ("data", data),
+        ("error", Value::Null),
+        ("role", json!("user")),
+        ("roles", json!([])),
+        ("email_validated", json!(true)),
+        ("password", json!(false)),
+        ("hashed_password", json!(false)),
+        ("totp", json!(false)),
+        ("created", json!(made)),
+        ("modified", json!(changed)),
+    ] {
+        expected[name] = value;
+    }
+    assert_eq!(body, expected);
+    // With a password and a role.
+    let person = desk.person(&["--role", "editor", "--role", "admin", "--superuser"]);
+    let access = desk.sign_in(&person).await.access;
+    let body = desk.get(ME).bearer_auth(&access).ask().await.is(200).json();
+    assert_eq!((&body["role"], &body["roles"]), (&json!("editor"), &json!(["editor", "admin"])));
+    assert_eq!(
+        (&body["password"], &body["is_superuser"], &body["is_verified"]),
+        (&true.into(), &true.into(), &false.into())
+    );
+    assert_eq!(body["data"]["is_superuser"], true);
+    let text = body.to_string();
+    assert!(!text.contains(PASSWORD) && !text.contains("argon2"), "{text}");
+}
+
+async fn a_key_shows_its_owner(desk: &Desk) {
+    let member = member(desk, "behind-a-key").await;
+    let made = key(desk, &member, &json!({"name": "a key", "scopes": ["read"]})).await;
+    let body = desk.get(ME).header("x-api-key", text(&made, "full_key")).ask().await.is(200).json();
+    assert_eq!(body, me(desk, &member).await);
+    let end = keys(desk, reqwest::Method::DELETE, &format!("{KEYS}{}", text(&made, "id")), &member.project);
+    end.bearer_auth(&member.access).ask().await.is(200);
+    let answer = desk.get(ME).header("x-api-key", text(&made, "full_key")).ask().await;
+    assert_eq!(answer.is(401).header("www-authenticate"), r#"Bearer error="invalid_token""#);
+}
+
+async fn billing_and_projects_are_as_they_are_now(desk: &Desk) {
+    let member = member(desk, "billed").await;
+    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
+    let change = json!({"token_balance": 1000, "tokens_used": 7, "subscription_tier": "pro"});
+    let path = format!("/admin/users/{}/billing", member.id);
+    desk.request(reqwest::Method::PATCH, &path).bearer_auth(&root).json(&change).ask().await.is(200);
+    let made = desk.post("/projects").bearer_auth(&member.access).json(&json!({"name": "Weather"})).ask().await;
+    let data = me(desk, &member).await["data"].clone();
+    assert_eq!(data["billing"], json!({"token_balance": 1000, "tokens_used": 7, "subscription_tier": "pro"}));
+    let project = json!({"id": text(&made.json(), "id"), "name": "Weather"});
+    assert_eq!(data["projects"], json!([{"id": member.project, "name": "Personal"}, project]));
+}
+
+#[tokio::test]
+async fn alone_the_dialect_has_the_call_and_words_its_failures() {
+    let desk = Desk::embedded(|plan| {
+        ["MYAUTH", "CODES", "UCONTACT", "V1"]
+            .into_iter()
+            .fold(plan, |plan, dialect| plan.set(&format!("SIGNET_API__{dialect}__ENABLED"), "false"))
+    });
+    let member = member(&desk, "alone").await;
+    assert_eq!(me(&desk, &member).await["data"]["email"], "alone@example.org");
+    let refused = async |request: reqwest::RequestBuilder| -> Answer { request.ask().await };
+    assert_eq!(refused(desk.get(ME)).await.fails(401, "not_authenticated").header("www-authenticate"), "Bearer");
+    refused(desk.get(ME).bearer_auth("x")).await.fails(401, "invalid_token");
+    refused(desk.post(ME)).await.fails(405, "method_not_allowed");
+    refused(desk.get("/auth/users/nobody")).await.fails(404, "not_found");
+    desk.plan().json(&["users", "disable", &member.email], "");
+    refused(desk.get(ME).bearer_auth(&member.access)).await.fails(403, "user_disabled");
+}

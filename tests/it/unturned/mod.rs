@@ -1,0 +1,141 @@
+//! The `unturned` dialect as its clients meet it, read along its document: every call and every code, over the embedded default and
+//! again over Redis and Postgres.
+
+mod codes;
+mod document;
+mod fleet;
+mod keys;
+mod limits;
+mod me;
+mod second_factor;
+mod tokens;
+mod wording;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::desk::{Answer, Ask, Desk};
+use crate::support::outbox;
+
+const SEND: &str = "/auth/verification/send-code";
+const VERIFY: &str = "/auth/verification/verify-code";
+const REFRESH: &str = "/auth/verification/refresh-token";
+const REVOKE: &str = "/auth/verification/revoke-token";
+const KEYS: &str = "/auth/api-keys/";
+
+const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
+
+/// Somebody who has signed in here.
+struct Member {
+    id: String,
+    email: String,
+    project: String,
+    access: String,
+    refresh: String,
+}
+
+async fn call(desk: &Desk, path: &str, body: &Value) -> Answer {
+    desk.post(path).json(body).ask().await
+}
+
+async fn send(desk: &Desk, email: &str) -> Answer {
+    call(desk, SEND, &json!({"email": email})).await
+}
+
+/// Asks for a code and reads the mail.
+async fn code_for(desk: &Desk, email: &str) -> String {
+    let before = outbox::mails(desk, email).len();
+    send(desk, email).await.is(202);
+    outbox::next(desk, email, before).await.code()
+}
+
+async fn verify(desk: &Desk, email: &str, code: &str) -> Answer {
+    call(desk, VERIFY, &json!({"email": email, "code": code})).await
+}
+
+/// Six digits that are not the code.
+fn wrong(code: &str) -> String {
+    format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
+}
+
+/// Signs in with a code that is mailed.
+async fn signed_in(desk: &Desk, email: &str) -> (String, String) {
+    let code = code_for(desk, email).await;
+    verify(desk, email, &code).await.is(200).pair()
+}
+
+/// Somebody new.
+async fn member(desk: &Desk, name: &str) -> Member {
+    let email = format!("{name}@example.org");
+    let (access, refresh) = signed_in(desk, &email).await;
+    let id = text(&desk.verify(&access).await.is(200).json()["claims"], "sub");
+    let projects = desk.get("/projects").bearer_auth(&access).ask().await.is(200).json();
+    let project = text(&projects["projects"][0], "id");
+    Member { id, email, project, access, refresh }
+}
+
+/// A call of `/api-keys` in a project.
+fn keys(desk: &Desk, method: Method, path: &str, project: &str) -> reqwest::RequestBuilder {
+    desk.request(method, path).header("x-project-id", project)
+}
+
+/// Makes an API key and gives what was told of it.
+async fn key(desk: &Desk, member: &Member, body: &Value) -> Value {
+    let made = keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(body).ask().await;
+    made.is(201).data()
+}
+
+#[track_caller]
+fn text(body: &Value, field: &str) -> String {
+    body[field].as_str().unwrap_or_else(|| panic!("no {field}: {body}")).to_owned()
+}
+
+trait Enveloped {
+    /// What went well.
+    fn data(&self) -> Value;
+    /// The tokens in it.
+    fn pair(&self) -> (String, String);
+    /// Demands a failure in the envelope.
+    fn fails(&self, status: u16, code: &str) -> &Self;
+    /// Demands a 422 of these faults: where, and of which type.
+    fn faults(&self, expected: &[(&[&str], &str)]);
+}
+
+impl Enveloped for Answer {
+    #[track_caller]
+    fn data(&self) -> Value {
+        let body = self.json();
+        assert_eq!((&body["success"], &body["error"]), (&json!(true), &Value::Null), "{self:?}");
+        assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
+        body["data"].clone()
+    }
+
+    #[track_caller]
+    fn pair(&self) -> (String, String) {
+        let data = self.data();
+        let (access, refresh) = (text(&data, "access_token"), text(&data, "refresh_token"));
+        assert_eq!(data, json!({"access_token": access, "refresh_token": refresh, "token_type": "bearer"}));
+        (access, refresh)
+    }
+
+    #[track_caller]
+    fn fails(&self, status: u16, code: &str) -> &Self {
+        let body = self.json();
+        assert_eq!((self.status, body["error"]["code"].as_str()), (status, Some(code)), "{self:?}");
+        let message = text(&body["error"], "message");
+        assert_eq!(body, json!({"success": false, "data": {}, "error": {"code": code, "message": message}}));
+        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    fn faults(&self, expected: &[(&[&str], &str)]) {
+        self.is(422);
+        let body = self.json();
+        let entries = body["detail"].as_array().unwrap_or_else(|| panic!("{body}"));
+        let named: Vec<_> = entries.iter().map(|entry| (entry["loc"].clone(), text(entry, "type"))).collect();
+        let expected: Vec<_> = expected.iter().map(|(loc, kind)| (json!(loc), (*kind).to_owned())).collect();
+        assert_eq!(named, expected, "{body}");
+        assert!(entries.iter().all(|entry| entry["msg"].is_string() && entry.get("input").is_none()), "{body}");
+    }
+}

@@ -1,0 +1,55 @@
+//! A second factor that was turned on elsewhere is asked for here.
+
+use serde_json::json;
+
+use super::{Enveloped, Member, VERIFY, call, code_for, member, text};
+use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
+use crate::support::totp;
+
+over_both_stores!(|plan| plan; it_is_asked_for_and_the_mailed_code_stays, a_recovery_code_will_do);
+
+/// Turns it on; gives the key and the recovery codes.
+async fn turned_on(desk: &Desk, member: &Member) -> (String, Vec<String>) {
+    let begun = desk.post("/totp").bearer_auth(&member.access).ask().await;
+    let key = text(&begun.json(), "key");
+    let body = json!({"code": totp::code(&key, -1)});
+    let on = desk.request(reqwest::Method::PUT, "/totp").bearer_auth(&member.access).json(&body).ask().await;
+    let codes = on.is(200).json()["recovery_codes"].as_array().unwrap().clone();
+    (key, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect())
+}
+
+async fn with_totp(desk: &Desk, email: &str, code: &str, totp: &str) -> Answer {
+    call(desk, VERIFY, &json!({"email": email, "code": code, "totp_code": totp})).await
+}
+
+async fn it_is_asked_for_and_the_mailed_code_stays(desk: &Desk) {
+    let member = member(desk, "two-factors").await;
+    let (key, _) = turned_on(desk, &member).await;
+    let code = code_for(desk, &member.email).await;
+    // Whether there is one is told with the right code alone.
+    let wrong = super::wrong(&code);
+    super::verify(desk, &member.email, &wrong).await.fails(401, "invalid_code");
+    for _ in 0..6 {
+        super::verify(desk, &member.email, &code).await.fails(401, "totp_required");
+    }
+    let null = json!({"email": member.email, "code": code, "totp_code": null});
+    call(desk, VERIFY, &null).await.fails(401, "totp_required");
+    with_totp(desk, &member.email, &code, &totp::wrong_code(&key)).await.fails(401, "invalid_totp_code");
+    let right = totp::code(&key, 0);
+    with_totp(desk, &member.email, &wrong, &right).await.fails(401, "invalid_code");
+    with_totp(desk, &member.email, &code, &right).await.is(200).pair();
+    with_totp(desk, &member.email, &code, &totp::code(&key, 1)).await.fails(401, "invalid_code");
+    // A step is good once.
+    let code = code_for(desk, &member.email).await;
+    with_totp(desk, &member.email, &code, &right).await.fails(401, "invalid_totp_code");
+}
+
+async fn a_recovery_code_will_do(desk: &Desk) {
+    let member = member(desk, "recovering").await;
+    let (_, recovery) = turned_on(desk, &member).await;
+    let code = code_for(desk, &member.email).await;
+    with_totp(desk, &member.email, &code, &recovery[0]).await.is(200).pair();
+    let code = code_for(desk, &member.email).await;
+    with_totp(desk, &member.email, &code, &recovery[0]).await.fails(401, "invalid_totp_code");
+    with_totp(desk, &member.email, &code, &recovery[1]).await.is(200).pair();
+}

@@ -1,0 +1,82 @@
+//! `/verification/refresh-token` and `/revoke-token`.
+
+use serde_json::json;
+
+use super::{Enveloped, Member, NOBODY, REFRESH, REVOKE, call, member};
+use crate::support::desk::{Answer, Ask, Desk, over_both_stores, tampered};
+
+over_both_stores!(|plan| plan.set("SIGNET_TOKENS__GRACE", "0s").set("SIGNET_API__UNTURNED__ACCESS", "7m");
+    a_refresh_token_is_rotated, it_must_be_its_owners, one_that_came_back_ends_the_session,
+    one_of_another_dialect_is_as_good, a_revoked_session_is_over_everywhere, what_is_no_token_is_as_revoked_as_can_be);
+
+async fn refresh(desk: &Desk, token: &str, user: &str) -> Answer {
+    call(desk, REFRESH, &json!({"refresh_token": token, "user_uuid": user})).await
+}
+
+async fn revoke(desk: &Desk, token: &str) -> Answer {
+    call(desk, REVOKE, &json!({"refresh_token": token})).await
+}
+
+async fn a_refresh_token_is_rotated(desk: &Desk) {
+    let Member { id, access, refresh: token, .. } = member(desk, "rotated").await;
+    let claims = desk.verify(&access).await.json()["claims"].clone();
+    assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 7 * 60);
+    let (mut access, mut token) = (access, token);
+    for _ in 0..3 {
+        let (next_access, next) = refresh(desk, &token, &id).await.is(200).pair();
+        assert!(next != token && next_access != access);
+        desk.verify(&next_access).await.is(200);
+        (access, token) = (next_access, next);
+    }
+    // However the owner is spelt.
+    refresh(desk, &token, &id.to_uppercase()).await.is(200).pair();
+}
+
+async fn it_must_be_its_owners(desk: &Desk) {
+    let (one, other) = (member(desk, "owner").await, member(desk, "other").await);
+    for user in [other.id.as_str(), NOBODY, "somebody", ""] {
+        let answer = refresh(desk, &one.refresh, user).await;
+        let challenge = answer.fails(401, "invalid_refresh_token").header("www-authenticate");
+        assert_eq!(challenge, r#"Bearer error="invalid_token""#);
+    }
+    for token in ["", "x", &tampered(&one.refresh), &one.access] {
+        refresh(desk, token, &one.id).await.fails(401, "invalid_refresh_token");
+    }
+    // None of which used it up.
+    refresh(desk, &one.refresh, &one.id).await.is(200).pair();
+}
+
+async fn one_that_came_back_ends_the_session(desk: &Desk) {
+    let one = member(desk, "reused").await;
+    let (_, second) = refresh(desk, &one.refresh, &one.id).await.is(200).pair();
+    let (access, third) = refresh(desk, &second, &one.id).await.is(200).pair();
+    refresh(desk, &one.refresh, &one.id).await.fails(401, "invalid_refresh_token");
+    refresh(desk, &third, &one.id).await.fails(401, "invalid_refresh_token");
+    assert_eq!(desk.reason(&access).await, "revoked");
+}
+
+async fn one_of_another_dialect_is_as_good(desk: &Desk) {
+    let person = desk.person(&[]);
+    let tokens = desk.sign_in(&person).await;
+    let (access, token) = refresh(desk, &tokens.refresh, &person.id).await.is(200).pair();
+    assert_eq!(desk.verify(&access).await.json()["claims"]["sid"], tokens.session.as_str());
+    desk.refresh(&token).await.is(200);
+}
+
+async fn a_revoked_session_is_over_everywhere(desk: &Desk) {
+    let one = member(desk, "revoked").await;
+    let answer = revoke(desk, &one.refresh).await;
+    assert_eq!(answer.is(200).data(), json!({"message": "Token revoked."}));
+    refresh(desk, &one.refresh, &one.id).await.fails(401, "invalid_refresh_token");
+    assert_eq!(desk.reason(&one.access).await, "revoked");
+    desk.get("/sessions").bearer_auth(&one.access).ask().await.is_problem(401, "bad-credentials");
+    assert_eq!(revoke(desk, &one.refresh).await.is(200).clone().without_names(), answer.without_names());
+}
+
+async fn what_is_no_token_is_as_revoked_as_can_be(desk: &Desk) {
+    let one = member(desk, "not-revoked").await;
+    for token in ["", "x", &tampered(&one.refresh)] {
+        assert_eq!(revoke(desk, token).await.is(200).data(), json!({"message": "Token revoked."}));
+    }
+    refresh(desk, &one.refresh, &one.id).await.is(200).pair();
+}
