@@ -97,9 +97,9 @@ fn failed(failure: Failure) -> Response {
         Failure::NoSecondFactor | Failure::SecondFactorNotOn | Failure::SecondFactorNotOff => {
             error(400, "invalid totp", Some(cause.clone()))
         }
-        Failure::BadEmail(_) => error(400, "invalid email", Some(cause.clone())),
-        Failure::BadUsername(_) => error(400, "invalid username", Some(cause.clone())),
-        Failure::WeakPassword(_) => error(400, "invalid password", Some(cause.clone())),
+        Failure::BadEmail(bad) => error(400, "invalid email", Some(bad.to_string())),
+        Failure::BadUsername(bad) => error(400, "invalid username", Some(bad.to_string())),
+        Failure::WeakPassword(weak) => error(400, "invalid password", Some(weak.to_string())),
         Failure::EmailTaken => error(409, "register email exists", Some(cause.clone())),
         Failure::UsernameTaken => error(409, "register username exists", Some(cause.clone())),
         Failure::SecondFactorAlreadyOn | Failure::SecondFactorAlreadyOff | Failure::BalanceOutOfRange => {
