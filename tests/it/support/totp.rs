@@ -17,6 +17,11 @@ pub(crate) fn code(key: &str, steps: i64) -> String {
 
 /// A code that it does not show, nor did or will in the minutes around.
 pub(crate) fn wrong_code(key: &str) -> String {
-    let shown = (-10..=10).map(|steps| code(key, steps)).collect::<Vec<_>>();
+    wrong_code_at(key, Clock::machine().now().secs())
+}
+
+/// The same, around a moment.
+pub(crate) fn wrong_code_at(key: &str, secs: i64) -> String {
+    let shown = (-10..=10).map(|steps| code_at(key, secs + 30 * steps)).collect::<Vec<_>>();
     (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).expect("there are more")
 }
