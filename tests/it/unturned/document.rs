@@ -106,7 +106,7 @@ impl Exchanges<'_> {
 async fn what_is_said_is_what_the_document_says(desk: &Desk) {
     let someone = member(desk, "documented").await;
     let mut heard = Exchanges { desk, all: Vec::new() };
-    heard.post(SEND, json!({"email": "documented@example.org"})).await;
+    heard.post(SEND, json!({"email": "somebody@example.org"})).await;
     heard.post(SEND, json!({"email": "nobody"})).await;
     heard.post(SEND, json!({})).await;
     let code = code_for(desk, "documented@example.org").await;

@@ -45,11 +45,11 @@ async fn it_shows_the_account_to_both_kinds_of_client(desk: &Desk) {
         expected[name] = value;
     }
     assert_eq!(body, expected);
-    // With a password and a role.
-    let person = desk.person(&["--role", "editor", "--role", "admin", "--superuser"]);
+    // With a password and roles.
+    let person = desk.person(&["--role", "editor", "--role", "author", "--superuser"]);
     let access = desk.sign_in(&person).await.access;
     let body = desk.get(ME).bearer_auth(&access).ask().await.is(200).json();
-    assert_eq!((&body["role"], &body["roles"]), (&json!("editor"), &json!(["editor", "admin"])));
+    assert_eq!((&body["role"], &body["roles"]), (&json!("editor"), &json!(["editor", "author"])));
     assert_eq!(
         (&body["password"], &body["is_superuser"], &body["is_verified"]),
         (&true.into(), &true.into(), &false.into())

@@ -4,17 +4,19 @@ use serde_json::json;
 
 use super::{Enveloped, Member, VERIFY, call, code_for, member, text};
 use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
-use crate::support::totp;
+use crate::support::{outbox, totp};
 
 over_both_stores!(|plan| plan; it_is_asked_for_and_the_mailed_code_stays, a_recovery_code_will_do);
 
-/// Turns it on; gives the key and the recovery codes.
+/// Turns it on, and waits for the mail that says so; gives the key and the recovery codes.
 async fn turned_on(desk: &Desk, member: &Member) -> (String, Vec<String>) {
+    let before = outbox::mails(desk, &member.email).len();
     let begun = desk.post("/totp").bearer_auth(&member.access).ask().await;
     let key = text(&begun.json(), "key");
-    let body = json!({"code": totp::code(&key, -1)});
+    let body = json!({"code": totp::code(&key, 0)});
     let on = desk.request(reqwest::Method::PUT, "/totp").bearer_auth(&member.access).json(&body).ask().await;
     let codes = on.is(200).json()["recovery_codes"].as_array().unwrap().clone();
+    outbox::next(desk, &member.email, before).await;
     (key, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect())
 }
 
@@ -35,10 +37,10 @@ async fn it_is_asked_for_and_the_mailed_code_stays(desk: &Desk) {
     let null = json!({"email": member.email, "code": code, "totp_code": null});
     call(desk, VERIFY, &null).await.fails(401, "totp_required");
     with_totp(desk, &member.email, &code, &totp::wrong_code(&key)).await.fails(401, "invalid_totp_code");
-    let right = totp::code(&key, 0);
+    let right = totp::code(&key, 1);
     with_totp(desk, &member.email, &wrong, &right).await.fails(401, "invalid_code");
     with_totp(desk, &member.email, &code, &right).await.is(200).pair();
-    with_totp(desk, &member.email, &code, &totp::code(&key, 1)).await.fails(401, "invalid_code");
+    with_totp(desk, &member.email, &code, &right).await.fails(401, "invalid_code");
     // A step is good once.
     let code = code_for(desk, &member.email).await;
     with_totp(desk, &member.email, &code, &right).await.fails(401, "invalid_totp_code");
