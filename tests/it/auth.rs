@@ -11,7 +11,9 @@ use signet::auth::delete_user::delete_user;
 use signet::auth::endings::recall;
 use signet::auth::exchange::exchange;
 use signet::auth::follow::catch_up;
+use signet::auth::identity::Email;
 use signet::auth::introspect::{Introspected, introspect};
+use signet::auth::mail_code;
 use signet::auth::open_session::{Door, Pair, Says, open_session};
 use signet::auth::refresh::{Then, refresh};
 use signet::auth::revoke::revoke;
@@ -24,6 +26,9 @@ use signet::store::accounts::{Changes, Find, PasswordHash, User};
 use signet::store::ephemeral::Which;
 use signet::time::{Clock, Timestamp};
 
+use crate::support::outbox::mails_in;
+use crate::support::until;
+
 const START: Timestamp = Timestamp::from_secs(1_763_130_320);
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -32,7 +37,7 @@ struct Node {
     clock: Clock,
     user: User,
     key: NewKey,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 /// A node that refuses when it is behind, with a user and its API key.
@@ -50,7 +55,7 @@ async fn node() -> Node {
     let name = "a key".to_owned();
     let wanted = api_key::Wanted { user: user.id, project, name, scopes: vec!["read".to_owned()], expires_at: None };
     let key = api_key::create(&app, wanted).await.unwrap().1;
-    Node { app, clock, user, key, _data: data }
+    Node { app, clock, user, key, data }
 }
 
 impl Node {
@@ -232,4 +237,28 @@ async fn when_a_key_was_used_is_written_for_many_uses_at_once() {
     assert_eq!(used().await, Some(START + 2 * SECOND));
     note_usage(&node.app).await;
     assert_eq!(used().await, Some(START + 2 * SECOND), "and nothing where nothing was used");
+}
+
+#[tokio::test]
+async fn a_mailed_code_is_good_for_as_long_as_it_was_said() {
+    let node = node().await;
+    let lives = node.app.node.config.api.unturned.clone();
+    let email = Email::read(&node.user.email).unwrap();
+    for (early, expected) in [(SECOND, true), (Duration::ZERO, false)] {
+        let before = mails_in(node.data.path(), &node.user.email).len();
+        let good = mail_code::send(&node.app, &email, door(&lives)).await.unwrap();
+        let mut mails = Vec::new();
+        until("the mail comes", async || {
+            mails = mails_in(node.data.path(), &node.user.email);
+            mails.len() > before
+        })
+        .await;
+        node.later(good - early);
+        let code = mails[before].code();
+        let entered = mail_code::sign_in_with_code(&node.app, &email, &code, None, door(&lives)).await;
+        match expected {
+            true => assert_eq!(entered.ok().map(|pair| pair.session.user), Some(node.user.id)),
+            false => assert!(matches!(entered.err(), Some(Failure::CodeNotInForce))),
+        }
+    }
 }

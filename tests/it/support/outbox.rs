@@ -1,6 +1,6 @@
 //! The mails that a Signet without an SMTP server leaves in its outbox, as their readers see them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::desk::Desk;
 use super::until;
@@ -50,7 +50,12 @@ impl Mail {
 
 /// All mails so far to an address, the oldest first.
 pub(crate) fn mails(desk: &Desk, to: &str) -> Vec<Mail> {
-    let Ok(folder) = std::fs::read_dir(desk.signet.data().join("outbox")) else { return Vec::new() };
+    mails_in(&desk.signet.data(), to)
+}
+
+/// The same, where no program runs but a node of the test's own.
+pub(crate) fn mails_in(data: &Path, to: &str) -> Vec<Mail> {
+    let Ok(folder) = std::fs::read_dir(data.join("outbox")) else { return Vec::new() };
     let mut files: Vec<PathBuf> = folder.map(|file| file.expect("it is readable").path()).collect();
     files.retain(|file| file.extension().is_some_and(|kind| kind == "eml"));
     files.sort();

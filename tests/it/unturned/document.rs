@@ -151,6 +151,53 @@ async fn what_is_said_is_what_the_document_says(desk: &Desk) {
     assert!(said["judged"].as_u64().unwrap() > 35, "{said}");
 }
 
+/// Our own document has each operation under the published `operationId`, and each schema with all that the published one has.
+#[test]
+fn our_document_has_what_the_published_one_has() {
+    let ours = signet::api::document(&signet::config::Config::load(None, &[]).unwrap());
+    let blocks = PUBLISHED.split("```json\n").skip(1).map(|rest| rest.split("\n```").next().unwrap());
+    let (mut operations, mut schemas) = (0, 0);
+    for block in blocks {
+        let published: Value = serde_json::from_str(block).unwrap();
+        for (path, item) in published["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                operations += 1;
+                let own = &ours["paths"][path][method];
+                assert_eq!(own["operationId"], operation["operationId"], "{method} {path}");
+                assert!(own["tags"].as_array().unwrap().contains(&json!("unturned")), "{method} {path}");
+            }
+        }
+        for (name, schema) in published["components"]["schemas"].as_object().unwrap() {
+            schemas += 1;
+            let (own, required) =
+                members(&ours["components"]["schemas"], &ours["components"]["schemas"][format!("unturned.{name}")]);
+            for property in schema["properties"].as_object().unwrap().keys() {
+                assert!(own.contains(property), "{name} has no {property}");
+            }
+            for property in schema["required"].as_array().into_iter().flatten() {
+                assert!(required.contains(&property.as_str().unwrap().to_owned()), "{name}: {property} may be missing");
+            }
+        }
+    }
+    assert_eq!((operations, schemas), (8, 30));
+}
+
+/// The properties of an object, and which are always there.
+fn members(all: &Value, schema: &Value) -> (Vec<String>, Vec<String>) {
+    let named = schema["$ref"].as_str().and_then(|name| all.get(name.rsplit('/').next().unwrap()));
+    let schema = named.unwrap_or(schema);
+    let mut properties: Vec<String> =
+        schema["properties"].as_object().into_iter().flat_map(|all| all.keys().cloned()).collect();
+    let required = schema["required"].as_array().into_iter().flatten();
+    let mut required: Vec<String> = required.map(|name| name.as_str().unwrap().to_owned()).collect();
+    for part in schema["allOf"].as_array().into_iter().flatten() {
+        let (more, more_required) = members(all, part);
+        properties.extend(more);
+        required.extend(more_required);
+    }
+    (properties, required)
+}
+
 /// `UserRead` of FastAPI MyAuth 1.3, as pydantic writes its schema, but for the fields with defaults: those are demanded too.
 fn user_read() -> Value {
     let (text, boolean) = (json!({"type": "string"}), json!({"type": "boolean"}));
