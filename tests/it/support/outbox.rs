@@ -73,3 +73,8 @@ pub(crate) async fn next(desk: &Desk, to: &str, before: usize) -> Mail {
     .await;
     found.expect("it was waited for")
 }
+
+/// Waits until no mail is on its way any more: what is not in the outbox then was never written.
+pub(crate) async fn settled(desk: &Desk) {
+    until("all mails are sent", async || desk.ops("/metrics").await.text.contains("\nsignet_mail_queue 0\n")).await;
+}

@@ -1,7 +1,11 @@
 //! An authenticator app: what it shows for a key.
 
+use reqwest::Method;
+use serde_json::json;
 use signet::time::Clock;
 use totp_rs::Totp;
+
+use super::desk::{Ask, Desk};
 
 /// What an app with this key shows at a moment, in seconds since 1970.
 pub(crate) fn code_at(key: &str, secs: i64) -> String {
@@ -24,4 +28,15 @@ pub(crate) fn wrong_code(key: &str) -> String {
 pub(crate) fn wrong_code_at(key: &str, secs: i64) -> String {
     let shown = (-10..=10).map(|steps| code_at(key, secs + 30 * steps)).collect::<Vec<_>>();
     (0..).map(|number| format!("{number:06}")).find(|code| !shown.contains(code)).expect("there are more")
+}
+
+/// Turns the second factor on for who has this access token and this password: the key and the recovery codes. The app's present
+/// code is used up by it.
+pub(crate) async fn turn_on(desk: &Desk, access: &str, password: &str) -> (String, Vec<String>) {
+    let pending = desk.post("/totp").bearer_auth(access).ask().await.is(201).json();
+    let key = pending["key"].as_str().expect("it has a key").to_owned();
+    let body = json!({"code": code(&key, 0), "password": password});
+    let on = desk.request(Method::PUT, "/totp").bearer_auth(access).json(&body).ask().await.is(200).json();
+    let codes = on["recovery_codes"].as_array().expect("it has recovery codes").iter();
+    (key, codes.map(|code| code.as_str().expect("it is text").to_owned()).collect())
 }

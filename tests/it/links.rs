@@ -1,0 +1,105 @@
+//! Until when links that were mailed are good, by the operations themselves: a clock that is moved by hand, from v1's door.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use signet::app::App;
+use signet::auth::Failure;
+use signet::auth::confirm_email::{self, Confirmed};
+use signet::auth::create_user::{Wanted, create_user};
+use signet::auth::open_session::{Door, Says};
+use signet::auth::password::{Password, Policy};
+use signet::auth::recover::recover_by_link;
+use signet::auth::reset_password::reset_password;
+use signet::store::accounts::User;
+
+use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::outbox::Mail;
+use crate::support::until;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+over_both_grounds!(
+    a_confirmation_is_good_again_until_its_time_is_over,
+    a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none,
+    a_reset_is_good_once_until_its_time_is_over,
+);
+
+fn door(app: &App) -> Door<'_> {
+    let here = std::net::IpAddr::from([127, 0, 0, 1]);
+    let (lives, says) = (&app.node.config.api.v1, Says::UidAndType);
+    Door { dialect: "v1", lives, address: here, counted_by: here, agent: None, language: None, says }
+}
+
+async fn user(app: &App, name: &str) -> User {
+    let (email, username) = (format!("{name}@example.org"), Some(name.to_owned()));
+    let wanted = Wanted { email, username, ..Wanted::default() };
+    create_user(app, wanted, app.node.password_policy).await.unwrap()
+}
+
+/// The token of a link that confirms `address` as the user's.
+fn confirmation(app: &App, user: &User, address: &str) -> String {
+    let token = RefCell::new(String::new());
+    let link = |made: &str| {
+        made.clone_into(&mut token.borrow_mut());
+        format!("https://id.example.org/{made}")
+    };
+    confirm_email::send(app, user, address, link, door(app)).unwrap();
+    token.into_inner()
+}
+
+/// The token of the only mail to an address.
+async fn mailed(ground: &Ground, to: &str) -> String {
+    let mut token = String::new();
+    until("the link is mailed", async || {
+        let files = std::fs::read_dir(ground.config.data_dir.join("outbox")).into_iter().flatten();
+        let paths = files.map(|file| file.unwrap().path());
+        let letters = paths.filter(|path| path.extension().is_some_and(|kind| kind == "eml"));
+        let mut mails = letters.map(|path| Mail { whole: std::fs::read_to_string(path).unwrap() });
+        token = mails.find(|mail| mail.header("to").contains(to)).map(|mail| mail.token()).unwrap_or_default();
+        !token.is_empty()
+    })
+    .await;
+    token
+}
+
+async fn reset(app: &App, token: &str) -> Result<(), Failure> {
+    let policy = Policy::of(door(app).lives, &app.node.config.passwords);
+    reset_password(app, token, None, &Password::new("654321".to_owned()), policy, door(app)).await
+}
+
+async fn a_confirmation_is_good_again_until_its_time_is_over(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "again").await;
+    let token = confirmation(&app, &user, &user.email);
+    assert_eq!(confirm_email::confirm(&app, &token).await.unwrap(), Confirmed::Now);
+    ground.clock.advance(ground.config.mailed.confirm - SECOND);
+    assert_eq!(confirm_email::confirm(&app, &token).await.unwrap(), Confirmed::Already);
+    ground.clock.advance(SECOND);
+    let over = confirm_email::confirm(&app, &token).await;
+    assert!(matches!(over, Err(Failure::ConfirmationNotInForce)), "{over:?}");
+}
+
+async fn a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none(ground: &Ground) {
+    let app = ground.node().await;
+    let token = confirmation(&app, &user(&app, "moved").await, "before@example.org");
+    let refused = confirm_email::confirm(&app, &token).await;
+    assert!(matches!(refused, Err(Failure::ConfirmationNotInForce)), "{refused:?}");
+    let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    let payload = String::from_utf8(payload).unwrap();
+    assert!(!payload.contains("before"), "{payload}");
+}
+
+async fn a_reset_is_good_once_until_its_time_is_over(ground: &Ground) {
+    let app = ground.node().await;
+    for (name, late) in [("in-time", Duration::ZERO), ("late", SECOND)] {
+        let user = user(&app, name).await;
+        recover_by_link(&app, &user.email, name, door(&app)).await.unwrap();
+        let token = mailed(ground, &user.email).await;
+        ground.clock.advance(ground.config.mailed.reset - SECOND + late);
+        assert_eq!(reset(&app, &token).await.is_ok(), late.is_zero(), "{name}");
+        assert!(matches!(reset(&app, &token).await, Err(Failure::ResetNotInForce)), "{name}");
+    }
+}

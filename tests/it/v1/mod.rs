@@ -1,0 +1,123 @@
+//! The `v1` dialect as its clients meet it, read along its document: every call over the embedded default, and again over Redis
+//! and Postgres.
+
+mod passwords;
+mod settings;
+mod sign_in;
+mod sign_up;
+mod tokens;
+
+use serde_json::{Value, json};
+
+use crate::support::desk::{Answer, Ask, Desk};
+use crate::support::outbox;
+use crate::support::signet::Plan;
+
+/// Where the outside finds the service that the tests run, as its settings say.
+const PUBLIC_URL: &str = "https://id.example.org";
+
+fn published(plan: Plan) -> Plan {
+    plan.set("SIGNET_SERVER__PUBLIC_URL", PUBLIC_URL).set("RESET_PASSWORD_URL", "https://app.example.org/reset")
+}
+
+/// What the document registers with.
+const PASSWORD: &str = "123456";
+
+/// Somebody with an account made here.
+struct Member {
+    email: String,
+    username: String,
+}
+
+/// What a sign-in gives here.
+struct Signed {
+    access: String,
+    refresh: String,
+}
+
+async fn call(desk: &Desk, path: &str, body: Value) -> Answer {
+    desk.post(path).json(&body).ask().await
+}
+
+async fn register(desk: &Desk, query: &str, name: &str) -> Answer {
+    let body = json!({"email": format!("{name}@example.com"), "username": name, "password": PASSWORD});
+    call(desk, &format!("/api/v1/register{query}"), body).await
+}
+
+async fn member(desk: &Desk, name: &str) -> Member {
+    register(desk, "?sendEmail=false", name).await.is(201);
+    Member { email: format!("{name}@example.com"), username: name.to_owned() }
+}
+
+async fn try_sign_in(desk: &Desk, email: &str, password: &str) -> Answer {
+    call(desk, "/api/v1/login", json!({"email": email, "password": password})).await
+}
+
+/// In a millisecond of its own, as [`Desk::sign_in`].
+async fn sign_in(desk: &Desk, member: &Member) -> Signed {
+    let clock = signet::time::Clock::machine();
+    let before = clock.now();
+    while clock.now() <= before {
+        tokio::task::yield_now().await;
+    }
+    try_sign_in(desk, &member.email, PASSWORD).await.is(200).signed()
+}
+
+async fn refresh(desk: &Desk, token: &str) -> Answer {
+    call(desk, "/api/v1/refresh", json!({"refresh_token": token})).await
+}
+
+async fn verify(desk: &Desk, token: &str) -> Answer {
+    call(desk, "/api/v1/verify", json!({"token": token})).await
+}
+
+async fn me(desk: &Desk, token: &str) -> Answer {
+    desk.get("/api/v1/authorized/me").bearer_auth(token).ask().await
+}
+
+/// The token of the link that was mailed after `before` others.
+async fn mailed(desk: &Desk, email: &str, before: usize) -> String {
+    outbox::next(desk, email, before).await.token()
+}
+
+/// What an access token says, which anybody may read.
+fn payload(token: &str) -> Value {
+    use base64::Engine;
+    let part = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn text(body: &Value, field: &str) -> String {
+    body[field].as_str().unwrap_or_else(|| panic!("no {field}: {body}")).to_owned()
+}
+
+trait Told {
+    /// Demands an error.
+    fn tells(&self, status: u16, error: &str) -> &Self;
+    /// Demands a message and nothing else in the body.
+    fn says(&self, status: u16, message: &str) -> &Self;
+    /// The tokens in it.
+    fn signed(&self) -> Signed;
+}
+
+impl Told for Answer {
+    #[track_caller]
+    fn tells(&self, status: u16, error: &str) -> &Self {
+        assert_eq!((self.status, &self.json()["error"]), (status, &error.into()), "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    fn says(&self, status: u16, message: &str) -> &Self {
+        assert_eq!((self.status, self.json()), (status, json!({"message": message})), "{self:?}");
+        self
+    }
+
+    #[track_caller]
+    fn signed(&self) -> Signed {
+        let body = self.json();
+        Signed { access: text(&body, "access_token"), refresh: text(&body, "refresh_token") }
+    }
+}

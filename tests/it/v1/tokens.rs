@@ -1,0 +1,114 @@
+//! `POST /api/v1/verify` and `GET /api/v1/authorized/me`, and what becomes of tokens in other dialects.
+
+use serde_json::json;
+
+use super::*;
+use crate::support::desk::over_both_stores;
+
+over_both_stores!(|plan| plan;
+    a_token_of_either_kind_is_verified,
+    what_is_no_token_is_not,
+    the_caller_is_told_who_it_is,
+    an_api_key_is_nobody_here,
+    a_session_of_another_dialect_goes_on_here_and_the_other_way_round,
+);
+
+async fn a_token_of_either_kind_is_verified(desk: &Desk) {
+    let member = member(desk, "verified").await;
+    let signed = sign_in(desk, &member).await;
+    let claims = payload(&signed.access);
+    for path in ["/api/v1/verify", "/api/v1/verify-token", "/api/v1/verify/"] {
+        let answer = call(desk, path, json!({"token": signed.access})).await;
+        let expected = json!({"token": {
+            "token_type": "access",
+            "uid": claims["sub"],
+            "email": member.email,
+            "exp": claims["exp"],
+            "iat": claims["iat"],
+        }});
+        assert_eq!(answer.is(200).json(), expected);
+        assert_eq!(answer.header("cache-control"), "no-store");
+
+        let of_refresh = call(desk, path, json!({"token": signed.refresh})).await.is(200).json();
+        let token = &of_refresh["token"];
+        assert_eq!((&token["token_type"], &token["uid"]), (&"refresh".into(), &claims["sub"]));
+        assert_eq!((&token["email"], token.as_object().unwrap().len()), (&member.email.as_str().into(), 5));
+        assert_eq!(token["exp"].as_i64().unwrap() - token["iat"].as_i64().unwrap(), 259_200);
+    }
+}
+
+async fn what_is_no_token_is_not(desk: &Desk) {
+    let signed = sign_in(desk, &member(desk, "tampering").await).await;
+    let tampered = crate::support::desk::tampered(&signed.access);
+    for bad in ["", "garbage", &tampered, &format!("{}A", signed.refresh)] {
+        let refused = verify(desk, bad).await;
+        refused.tells(401, "invalid token");
+        assert!(refused.header("www-authenticate").contains(r#"error="invalid_token""#), "{refused:?}");
+    }
+    for body in [json!({}), json!({"token": 7}), json!({"token": null})] {
+        call(desk, "/api/v1/verify", body).await.tells(400, "invalid request");
+    }
+}
+
+async fn the_caller_is_told_who_it_is(desk: &Desk) {
+    let member = member(desk, "asking").await;
+    let signed = sign_in(desk, &member).await;
+    let claims = payload(&signed.access);
+    let answer = me(desk, &signed.access).await;
+    let expected = json!({"claims": {
+        "uid": claims["sub"],
+        "email": member.email,
+        "exp": claims["exp"],
+        "iat": claims["iat"],
+    }});
+    assert_eq!(answer.is(200).json(), expected);
+    let missing = desk.get("/api/v1/authorized/me").ask().await;
+    assert_eq!(missing.tells(401, "missing token").header("www-authenticate"), "Bearer");
+    for bad in ["garbage", &signed.refresh, &crate::support::desk::tampered(&signed.access)] {
+        let refused = me(desk, bad).await;
+        refused.tells(401, "invalid token");
+        assert!(refused.header("www-authenticate").contains(r#"error="invalid_token""#), "{refused:?}");
+    }
+}
+
+async fn an_api_key_is_nobody_here(desk: &Desk) {
+    let person = desk.person(&[]);
+    let (key, _) = desk.api_key(&person, &["read"]);
+    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
+    let made = text(&desk.form("/oauth/token", &grant).await.is(200).json(), "access_token");
+    for token in [&key, &made] {
+        verify(desk, token).await.tells(401, "invalid token");
+        me(desk, token).await.tells(401, "invalid token");
+    }
+    desk.post("/api/v1/logout").bearer_auth(&key).ask().await.tells(401, "invalid token");
+    desk.verify(&key).await.is(200);
+    // A token that was made from a key is in no session: signing out ends it alone.
+    desk.post("/api/v1/logout").bearer_auth(&made).ask().await.says(200, "logout successful");
+    assert_eq!(desk.reason(&made).await, "revoked");
+    desk.verify(&key).await.is(200);
+}
+
+async fn a_session_of_another_dialect_goes_on_here_and_the_other_way_round(desk: &Desk) {
+    // Opened there, refreshed here: the token says what clients of this dialect read, and the refresh token stays.
+    let person = desk.person(&[]);
+    let there = desk.sign_in(&person).await;
+    assert_eq!(payload(&there.access)["token_type"], Value::Null);
+    assert_eq!(me(desk, &there.access).await.is(200).json()["claims"]["uid"], person.id);
+    let access = text(&refresh(desk, &there.refresh).await.is(200).json(), "access_token");
+    assert_eq!(
+        (&payload(&access)["uid"], &payload(&access)["token_type"]),
+        (&person.id.as_str().into(), &"access".into())
+    );
+    desk.verify(&access).await.is(200);
+    assert_eq!(verify(desk, &there.refresh).await.is(200).json()["token"]["uid"], person.id);
+
+    // Opened here, refreshed there: it is rotated, and the access token is as that dialect makes it, good here all the same.
+    let here = sign_in(desk, &member(desk, "moving").await).await;
+    let moved = desk.refresh(&here.refresh).await.is(200).tokens();
+    assert_ne!(moved.refresh, here.refresh);
+    assert_eq!(payload(&moved.access)["token_type"], Value::Null);
+    assert_eq!(me(desk, &moved.access).await.is(200).json()["claims"]["email"], "moving@example.com");
+    let answer = verify(desk, &moved.refresh).await.is(200).json();
+    assert_eq!(answer["token"]["token_type"], "refresh");
+    refresh(desk, &moved.refresh).await.is(200);
+}
