@@ -27,7 +27,7 @@ mod server;
 mod sqlite;
 mod support;
 mod tree;
-mod unturned;
 mod ucontact;
+mod unturned;
 mod v1;
 mod verifiers;

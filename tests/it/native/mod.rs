@@ -6,6 +6,7 @@ mod clients;
 mod forged;
 mod introspection;
 mod limits;
+mod links;
 mod passwords;
 mod projects;
 mod published;
