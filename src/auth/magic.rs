@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use super::address_owner::owner;
+use super::evenly::evenly;
 use super::identity::Email;
 use super::once::{self, Kind, subject, subject_of};
 use super::open_session::{Door, Pair, admit};
@@ -35,7 +36,11 @@ enum Says {
 /// in any case.
 pub async fn begin(app: &App, email: &str, door: Door<'_>) -> Result<String, Failure> {
     let email = Email::read(email)?;
-    let subject = subject(&email);
+    evenly(draw(app, &email, door)).await
+}
+
+async fn draw(app: &App, email: &Email, door: Door<'_>) -> Result<String, Failure> {
+    let subject = subject(email);
     limit::of_mails(app, &subject, door.counted_by).await?;
     let user = app.accounts.user(Find::Email(email.as_str())).await?;
     let welcome = user.as_ref().map_or(app.node.config.accounts.open_registration, |user| !user.disabled);

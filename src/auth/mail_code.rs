@@ -1,11 +1,13 @@
 //! Signing in with a code that is mailed. Its account is made at the first use of an address, without a password and without a name.
 //!
 //! Whoever asks for a code learns nothing of who has an account: a code is drawn and kept for any address, and only whether it is
-//! mailed differs, which nobody waits for. Whoever hands one in learns of an account only with the right code.
+//! mailed differs, which nobody waits for and which is not felt (see [`super::evenly`]). Whoever hands one in learns of an account
+//! only with the right code.
 
 use std::time::Duration;
 
 use super::address_owner::owner;
+use super::evenly::evenly;
 use super::identity::Email;
 use super::once::{self, Kind, subject};
 use super::open_session::{Door, Pair, admit};
@@ -17,6 +19,10 @@ use crate::store::accounts::{Find, User};
 /// Mails a code in place of one that was mailed before, if the address is that of somebody who may sign in, or of nobody and
 /// registration is open. Gives how long it is good.
 pub async fn send(app: &App, email: &Email, door: Door<'_>) -> Result<Duration, Failure> {
+    evenly(draw(app, email, door)).await
+}
+
+async fn draw(app: &App, email: &Email, door: Door<'_>) -> Result<Duration, Failure> {
     let subject = subject(email);
     limit::of_mails(app, &subject, door.counted_by).await?;
     let user = app.accounts.user(Find::Email(email.as_str())).await?;

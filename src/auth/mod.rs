@@ -21,6 +21,7 @@ pub mod create_user;
 pub mod delete_user;
 pub mod disable_user;
 pub mod endings;
+mod evenly;
 pub mod exchange;
 pub mod failure;
 pub mod find_users;

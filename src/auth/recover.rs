@@ -1,11 +1,13 @@
 //! Asking for a new password: a link is mailed, and where the dialect has it, the device that asked keeps the other half.
 //!
 //! Whoever asks learns nothing of who has an account: for a known address and an unknown one the same is read, signed and kept, and
-//! the same is answered. Only the mail differs, which nobody waits for. What is handed in is [`super::reset_password`]'s affair.
+//! the same is answered. Only the mail differs, which nobody waits for and which is not felt (see [`super::evenly`]). What is
+//! handed in is [`super::reset_password`]'s affair.
 
 use serde::{Deserialize, Serialize};
 
 use super::Failure;
+use super::evenly::evenly;
 use super::identity::{Email, Username};
 use super::once::{self, Kind, subject_of};
 use super::open_session::Door;
@@ -33,7 +35,7 @@ pub(super) const NO_HALF: &str = "";
 /// Mails a link if somebody who may sign in has that address; gives the device's half in any case.
 pub async fn recover(app: &App, email: &str, door: Door<'_>) -> Result<String, Failure> {
     let half = once::half(app);
-    ask(app, email, |_| true, Some(&half), door).await?;
+    evenly(ask(app, email, |_| true, Some(&half), door)).await?;
     Ok(half)
 }
 
@@ -45,7 +47,7 @@ pub async fn recover_by_link(app: &App, email: &str, username: &str, door: Door<
         (Some(wanted), Some(theirs)) => wanted.key() == theirs.key(),
         _ => false,
     };
-    ask(app, email, same, None, door).await
+    evenly(ask(app, email, same, None, door)).await
 }
 
 async fn ask(
