@@ -1,0 +1,79 @@
+//! That no kind of person is answered otherwise than nobody is, whether anybody may sign up or not, and that what differs is the mail
+//! alone.
+
+use super::calls::{ASKING, GUESSING, SIGN_INS};
+use super::*;
+use crate::support::desk::over_both_stores;
+use crate::support::{outbox, until};
+
+mod where_anybody_may_sign_up {
+    use super::*;
+
+    over_both_stores!(plan; every_kind_of_person_is_answered_as_nobody_is, a_recovery_is_mailed_to_people_alone);
+}
+
+mod where_nobody_may_sign_up {
+    use super::*;
+
+    over_both_stores!(closed; every_kind_of_person_is_answered_as_nobody_is, a_recovery_is_mailed_to_people_alone,
+        so_is_everything_else);
+}
+
+async fn every_kind_of_person_is_answered_as_nobody_is(desk: &Desk) {
+    let kinds = [
+        ("plain", desk.person(&[])),
+        ("confirmed", desk.person(&["--verified"])),
+        ("superuser", desk.person(&["--superuser"])),
+        ("disabled", disabled(desk)),
+        ("without a password", without_a_password(desk).await),
+        ("with a second factor", with_a_second_factor(desk).await),
+    ];
+    for (kind, person) in kinds {
+        for call in SIGN_INS.iter().chain(ASKING).chain(GUESSING) {
+            let seen = watch(desk, call, std::slice::from_ref(&person), &strangers(), 8).await;
+            assert_eq!(seen.forms.len(), 1, "{kind}, {}: {:#?}", call.name, seen.forms);
+        }
+    }
+}
+
+fn disabled(desk: &Desk) -> Person {
+    let person = desk.person(&[]);
+    desk.plan().json(&["users", "disable", &person.email], "");
+    person
+}
+
+async fn without_a_password(desk: &Desk) -> Person {
+    let person = desk.person(&[]);
+    desk.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", person.email)).await;
+    person
+}
+
+async fn with_a_second_factor(desk: &Desk) -> Person {
+    let person = desk.person(&[]);
+    let tokens = desk.sign_in(&person).await;
+    desk.post("/auth/create/otp").bearer_auth(&tokens.access).ask().await.is(200);
+    person
+}
+
+/// Otherwise all of this would prove nothing.
+async fn a_recovery_is_mailed_to_people_alone(desk: &Desk) {
+    mails_only_people(desk, &["myauth: a recovery", "v1: a reset"]).await;
+}
+
+async fn so_is_everything_else(desk: &Desk) {
+    mails_only_people(desk, &["unturned: a code", "myauth: a magic link"]).await;
+}
+
+async fn mails_only_people(desk: &Desk, calls: &[&str]) {
+    let stranger = &strangers()[CAST - 1];
+    for call in ASKING.iter().filter(|call| calls.contains(&call.name)) {
+        let person = desk.person(&[]);
+        (call.ask)(desk, stranger).ask().await;
+        (call.ask)(desk, &person).ask().await;
+        // Which is sent after what was asked for before it.
+        outbox::next(desk, &person.email, 0).await;
+        until("nothing waits to be sent", async || desk.ops("/metrics").await.text.contains("\nsignet_mail_queue 0\n"))
+            .await;
+        assert_eq!(outbox::mails(desk, &stranger.email).len(), 0, "{}", call.name);
+    }
+}

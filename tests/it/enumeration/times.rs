@@ -1,0 +1,69 @@
+//! The two hundred samples of each call, and the canaries: what must be seen is.
+
+use super::calls::{ASKING, GUESSING, SIGN_INS};
+use super::*;
+use crate::support::desk::PASSWORD;
+
+mod of_signing_in {
+    use super::*;
+    use crate::support::desk::over_both_stores;
+
+    over_both_stores!(closed; are_not_told_apart, a_cheaper_hash_is_seen);
+
+    async fn are_not_told_apart(desk: &Desk) {
+        let known = people(desk);
+        tell_nothing(desk, SIGN_INS, &known).await;
+        for person in &known {
+            desk.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", person.email)).await;
+        }
+        tell_nothing(desk, &SIGN_INS[..1], &known).await;
+    }
+
+    /// The canary: people whose password was hashed when that took no time.
+    async fn a_cheaper_hash_is_seen(desk: &Desk) {
+        let cheap = desk.plan().clone().set("SIGNET_PASSWORDS__MEMORY_KIB", "64");
+        let one = |number: usize| {
+            let (email, username) = (format!("earlier-{number}@example.org"), format!("earlier-{number}"));
+            cheap.user(&email, PASSWORD, &["--username", &username]);
+            Person { id: String::new(), email, username }
+        };
+        let known = (0..CAST).map(one).collect::<Vec<_>>();
+        let separation = watched(desk, &SIGN_INS[0], &known).await.separation();
+        assert!(separation.is_separable() && separation.greater < 0.5, "{separation:?}");
+    }
+}
+
+mod of_asking {
+    use super::*;
+    use crate::support::desk::over_both_stores;
+
+    over_both_stores!(closed; are_not_told_apart);
+
+    async fn are_not_told_apart(desk: &Desk) {
+        let known = people(desk);
+        // Side by side: most of their time is spent waiting.
+        let [code, magic, recovery, reset, other] = ASKING else { panic!("there are more") };
+        let one = async |call: &'static Call| tell_nothing(desk, std::slice::from_ref(call), &known).await;
+        tokio::join!(one(code), one(magic), one(recovery), one(reset), one(other));
+        tell_nothing(desk, GUESSING, &known).await;
+    }
+}
+
+fn people(desk: &Desk) -> Vec<Person> {
+    (0..CAST).map(|_| desk.person(&[])).collect()
+}
+
+async fn watched(desk: &Desk, call: &Call, known: &[Person]) -> Seen {
+    let unknown = strangers();
+    // The first of everything takes longer: connections, caches, the counters of each.
+    watch(desk, call, known, &unknown, CAST).await;
+    watch(desk, call, known, &unknown, SAMPLES).await
+}
+
+async fn tell_nothing(desk: &Desk, calls: &[Call], known: &[Person]) {
+    let mut told = Vec::new();
+    for call in calls {
+        told.extend(watched(desk, call, known).await.tells(call.name));
+    }
+    assert!(told.is_empty(), "{told:#?}");
+}
