@@ -367,7 +367,7 @@ async fn it_can_be_switched_off() {
 async fn it_does_without_the_others() {
     let others = ["NATIVE", "UNTURNED", "MYAUTH", "CODES", "V1"];
     let off = |plan: Plan, name: &&str| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false");
-    let desk = Desk::embedded(|plan| others.iter().fold(plan, |plan, name| off(plan, name)));
+    let desk = Desk::embedded(|plan| others.iter().fold(plan, &off));
     member(&desk, "alone").await;
     let (_, token) = signed_in(&desk, "alone").await;
     refresh(&desk, &token).await.is(200);

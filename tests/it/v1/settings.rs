@@ -49,7 +49,7 @@ async fn it_can_be_switched_off() {
 async fn it_does_without_the_others() {
     let others = ["NATIVE", "UNTURNED", "MYAUTH", "CODES", "UCONTACT"];
     let off = |plan: Plan, name: &&str| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false");
-    let desk = Desk::embedded(|plan| others.iter().fold(plan, |plan, name| off(plan, name)));
+    let desk = Desk::embedded(|plan| others.iter().fold(plan, &off));
     register(&desk, "", "alone").await.is(201);
     let token = mailed(&desk, "alone@example.com", 0).await;
     // Without our own dialect there are no pages: the link is the call.
