@@ -10,7 +10,6 @@ over_both_stores!(documented;
     nothing_tells_a_known_address_from_an_unknown_one,
     who_comes_from_another_dialect_has_a_name_too,
     a_disabled_user_is_told_so_with_the_right_password,
-    a_refresh_gives_an_access_token_and_nothing_moves,
     a_refresh_token_of_another_dialect_is_not_rotated_here,
     what_is_no_refresh_token_is_told,
 );
@@ -62,6 +61,17 @@ async fn a_disabled_user_is_told_so_with_the_right_password(desk: &Desk) {
     try_sign_in(desk, &member.email, "not the password").await.tells(401, "128");
     with_token(desk, "/auth/create/otp", &signed.access).await.tells(403, "USER_DISABLED");
     call(desk, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.tells(409, "132");
+}
+
+/// Sessions that a refresh would prolong, and no grace for a refresh token that was rotated.
+mod kept {
+    use super::*;
+
+    fn plan(plan: Plan) -> Plan {
+        documented(plan).set("SIGNET_API__CODES__IDLE", "1d").set("SIGNET_TOKENS__GRACE", "0s")
+    }
+
+    over_both_stores!(plan; a_refresh_gives_an_access_token_and_nothing_moves);
 }
 
 async fn a_refresh_gives_an_access_token_and_nothing_moves(desk: &Desk) {
