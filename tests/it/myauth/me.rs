@@ -84,6 +84,8 @@ async fn an_address_is_changed_and_confirmed(desk: &Desk) {
     assert!(!told.whole.contains(&new), "shown in part only: {}", told.whole);
     let link = next(desk, &new, 0).await;
     assert!(link.link().contains("/links/confirm?token="), "{}", link.link());
+    desk.post("/links/confirm").json(&json!({"token": link.token()})).ask().await.is(200);
+    assert_eq!(me(desk, &zoe.access).await["email_validated"], true);
     refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
     signed_in(desk, &new, PASSWORD).await;
     // The old one is free again.
