@@ -13,6 +13,7 @@ mod enumeration;
 mod ephemeral;
 mod fleet;
 mod links;
+mod limits;
 mod mail;
 mod myauth;
 mod native;
