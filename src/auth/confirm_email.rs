@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use super::mailing::post;
 use super::once::subject_of;
-use super::open_session::Door;
 use super::{Failure, one_purpose};
 use crate::app::App;
 use crate::id::UserId;
@@ -40,11 +39,11 @@ pub fn send(
     user: &User,
     address: &str,
     link: impl FnOnce(&str) -> String,
-    door: Door<'_>,
+    language: Option<&str>,
 ) -> Result<(), Failure> {
     let says = Says { user: user.id, address: subject_of(address) };
     let made = one_purpose::make(app, Purpose::ConfirmEmail, says, app.node.config.mailed.confirm)?;
-    post(app, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, door.language);
+    post(app, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, language);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use super::Failure;
 use super::disable_user::set_disabled;
 use super::rank::may_touch;
+use super::to_its_end::to_its_end;
 use crate::app::App;
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
@@ -11,10 +12,14 @@ use crate::store::accounts::{Find, User};
 /// no use, so nothing is opened or remembered for somebody who is about to be gone. Should a step fail, doing it again goes on
 /// from there; once the row is gone, nothing is left to do.
 pub async fn delete_user(app: &App, user: UserId) -> Result<(), Failure> {
-    set_disabled(app, user, true).await?;
-    let now = app.now();
-    let gone = app.accounts.delete_user(user, now, now - app.node.remember_endings()).await?;
-    if gone { Ok(()) } else { Err(Failure::Absent) }
+    let app = app.clone();
+    to_its_end(async move {
+        set_disabled(&app, user, true).await?;
+        let now = app.now();
+        let gone = app.accounts.delete_user(user, now, now - app.node.remember_endings()).await?;
+        if gone { Ok(()) } else { Err(Failure::Absent) }
+    })
+    .await
 }
 
 /// Deletes `user`, who asks for it.

@@ -4,22 +4,26 @@ use super::Failure;
 use super::identity::Email;
 use super::rank::may_touch;
 use super::sign_out::sign_out_for_good;
+use super::to_its_end::to_its_end;
 use crate::app::App;
 use crate::id::UserId;
 use crate::store::accounts::{Changed, Changes, Find, User};
 
 /// Disables or enables a user. The row goes first: should ending the sessions fail, doing it again ends them.
 pub async fn set_disabled(app: &App, user: UserId, disabled: bool) -> Result<User, Failure> {
-    let changes = Changes { disabled: Some(disabled), ..Changes::default() };
-    let user = match app.accounts.change_user(user, &changes, app.now()).await? {
-        Changed::Changed(user) => *user,
-        Changed::EmailTaken => return Err(Failure::EmailTaken),
-        Changed::Absent => return Err(Failure::Absent),
-    };
-    if disabled {
-        sign_out_for_good(app, user.id, user.sessions_valid_after).await?;
-    }
-    Ok(user)
+    let (app, changes) = (app.clone(), Changes { disabled: Some(disabled), ..Changes::default() });
+    to_its_end(async move {
+        let user = match app.accounts.change_user(user, &changes, app.now()).await? {
+            Changed::Changed(user) => *user,
+            Changed::EmailTaken => return Err(Failure::EmailTaken),
+            Changed::Absent => return Err(Failure::Absent),
+        };
+        if disabled {
+            sign_out_for_good(&app, user.id, user.sessions_valid_after).await?;
+        }
+        Ok(user)
+    })
+    .await
 }
 
 /// Disables whoever has that address, or enables, whichever is not so now; as `by` asks, who sees to users.

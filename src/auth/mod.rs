@@ -1,15 +1,12 @@
 //! The operations: one verb a file. Knows nothing of HTTP, nor of which stores there are.
 //!
-//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`magic`], [`exchange`]; all end in [`open_session`], which
-//! holds the steps that no way in may forget. Ways out: [`sign_out`], [`revoke`]. Who is asking: [`bearer`]. What became of tokens:
-//! [`introspect`], [`sessions`]. The fleet's common ground: [`keys`] (the keyring's upkeep) and [`revocations`], which
-//! [`follow`] and [`endings`] keep up to date. Accounts: [`create_user`], [`import_user`], [`find_users`], [`update_user`],
-//! [`disable_user`], [`delete_user`], [`api_key`]. What they lean on: [`identity`], [`limit`], [`password`], [`rank`].
-//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`mail_code`], [`magic`], [`exchange`]; all end in [`open_session`], which holds the
-//! steps that no way in may forget. Ways out: [`sign_out`], [`revoke`]. Who is asking: [`bearer`]. What became of tokens:
-//! [`introspect`], [`sessions`]. The fleet's common ground: [`keys`] (the keyring's upkeep) and [`revocations`], which
-//! [`follow`] and [`endings`] keep up to date. Accounts: [`create_user`], [`import_user`], [`disable_user`], [`delete_user`],
-//! [`api_key`], [`projects`], [`billing`]. What they lean on: [`identity`], [`limit`], [`password`].
+//! The hot path: [`verify`] and [`refresh`]. Ways in: [`sign_in`], [`mail_code`], [`magic`], [`exchange`]; all end in
+//! [`open_session`], which holds the steps that no way in may forget, [`second_factor`] among them. Ways out: [`sign_out`],
+//! [`revoke`]. Who is asking: [`bearer`]. What became of tokens: [`introspect`], [`sessions`]. The fleet's common ground: [`keys`]
+//! (the keyring's upkeep) and [`revocations`], which [`follow`] and [`endings`] keep up to date. Accounts: [`sign_up`],
+//! [`create_user`], [`import_user`], [`find_users`], [`update_user`], [`disable_user`], [`delete_user`], [`api_key`], [`projects`],
+//! [`billing`]. Who has forgotten a password: [`recover`], [`reset_password`]. Whose address it is: [`confirm_email`],
+//! [`confirm_code`]. What they lean on: [`identity`], [`limit`], [`once`], [`password`], [`rank`].
 
 mod address_owner;
 pub mod api_key;
@@ -51,6 +48,7 @@ pub mod sessions;
 pub mod sign_in;
 pub mod sign_out;
 pub mod sign_up;
+mod to_its_end;
 pub mod update_user;
 pub mod verify;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::to_its_end::to_its_end;
 use super::{Failure, second_factor};
 use crate::app::App;
 use crate::config;
@@ -128,13 +129,13 @@ async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
     };
     let (valid_after, until) = (user.sessions_valid_after, now + app.node.remember());
     let (ephemeral, most) = (app.ephemeral.clone(), app.node.config.tokens.sessions_per_user);
-    // To its end, also for a client that hangs up meanwhile: it may have to end other sessions.
-    let opening = tokio::spawn(async move {
-        let opened = ephemeral.open_session(&session, valid_after, most, until).await;
-        (opened, session)
+    // It may have to end other sessions.
+    let opening = to_its_end(async move {
+        let opened = ephemeral.open_session(&session, valid_after, most, until).await?;
+        Ok((opened, session))
     });
-    let (opened, session) = opening.await.map_err(|_| Failure::Internal("opening a session was broken off"))?;
-    match opened? {
+    let (opened, session) = opening.await?;
+    match opened {
         Opened::Opened { ended } => {
             ended.iter().for_each(|revocation| app.node.revocations.learn(revocation));
             pair(app, session, door, app.now())

@@ -9,6 +9,7 @@ use super::open_session::Door;
 use super::password::{Password, Policy};
 use super::recover::{NO_HALF, Says};
 use super::sign_out::sign_out_for_good;
+use super::to_its_end::to_its_end;
 use super::{limit, mailing, one_purpose};
 use crate::app::App;
 use crate::mail::Letter;
@@ -39,14 +40,21 @@ pub async fn reset_password(
     let (place, half) = ((Kind::Reset, subject.as_str(), id.as_str()), half.unwrap_or(NO_HALF));
     once::hand_in(app, place, half, false).await?.ok_or(Failure::ResetNotInForce)?;
     let hash = app.node.hasher.hash(new).await?;
-    once::hand_in(app, place, half, true).await?.ok_or(Failure::ResetNotInForce)?;
-    let changes = Changes { password_hash: Some(hash), ..Changes::default() };
-    let user = match app.accounts.change_user(user.id, &changes, app.now()).await? {
-        Changed::Changed(user) => *user,
-        Changed::EmailTaken | Changed::Absent => return Err(Failure::ResetNotInForce),
-    };
-    sign_out_for_good(app, user.id, user.sessions_valid_after).await?;
-    app.accounts.confirm_email(user.id, &user.email, app.now()).await?;
-    mailing::notice(app, &user, Letter::PasswordChanged, door.language);
-    Ok(())
+    let (app, half, language) = (app.clone(), half.to_owned(), door.language.map(str::to_owned));
+    to_its_end(async move {
+        let place = (Kind::Reset, subject.as_str(), id.as_str());
+        once::hand_in(&app, place, &half, true).await?.ok_or(Failure::ResetNotInForce)?;
+        let changes = Changes { password_hash: Some(hash), ..Changes::default() };
+        let now = match app.accounts.change_user(user.id, &changes, app.now()).await? {
+            Changed::Changed(now) => *now,
+            Changed::EmailTaken | Changed::Absent => return Err(Failure::ResetNotInForce),
+        };
+        // The address that the link was mailed to. The user may have another since that was looked at, which nobody has proved.
+        mailing::notice(&app, &user, Letter::PasswordChanged, language.as_deref());
+        let confirmed = app.accounts.confirm_email(user.id, &user.email, app.now()).await;
+        sign_out_for_good(&app, user.id, now.sessions_valid_after).await?;
+        confirmed?;
+        Ok(())
+    })
+    .await
 }

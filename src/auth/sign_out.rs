@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::Failure;
 use super::endings::ending;
+use super::to_its_end::to_its_end;
 use crate::app::App;
 use crate::id::UserId;
 use crate::time::Timestamp;
@@ -28,8 +29,12 @@ pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) 
 /// Ends all sessions of a user whom somebody else names. For good: whoever does it does so for a reason, and a Redis that comes
 /// back with the sessions of before must not undo it.
 pub async fn sign_out_other(app: &App, user: UserId) -> Result<u64, Failure> {
-    let user = app.accounts.end_sign_ins(user, app.now()).await?.ok_or(Failure::Absent)?;
-    sign_out_for_good(app, user.id, user.sessions_valid_after).await
+    let app = app.clone();
+    to_its_end(async move {
+        let user = app.accounts.end_sign_ins(user, app.now()).await?.ok_or(Failure::Absent)?;
+        sign_out_for_good(&app, user.id, user.sessions_valid_after).await
+    })
+    .await
 }
 
 /// Ends every session of everyone and makes every token invalid that was made until now.
@@ -45,9 +50,9 @@ async fn end(app: &App, user: UserId, which: Which, valid_after: Option<Timestam
     let now = app.now();
     let until = now + app.node.remember();
     let ephemeral = app.ephemeral.clone();
-    // To its end, also for a client that hangs up meanwhile: a store may need more than one step for it.
-    let ending = tokio::spawn(async move { ephemeral.end_sessions(user, which, valid_after, until, now).await });
-    let ended = ending.await.map_err(|_| Failure::Internal("ending sessions was broken off"))??;
+    // A store may need more than one step for it.
+    let ended =
+        to_its_end(async move { Ok(ephemeral.end_sessions(user, which, valid_after, until, now).await?) }).await?;
     // What the store ended and not what was asked for: an id in a request may be that of somebody else's session.
     ended.revocations.iter().for_each(|revocation| app.node.revocations.learn(revocation));
     Ok(ended.count)

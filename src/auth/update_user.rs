@@ -13,6 +13,7 @@ use super::original::original;
 use super::password::{Password, Policy};
 use super::rank::{may_make_superusers, may_touch};
 use super::sign_out::sign_out_for_good;
+use super::to_its_end::to_its_end;
 use super::{Failure, confirm_email, limit, mailing, once};
 use crate::app::App;
 use crate::id::UserId;
@@ -101,6 +102,7 @@ async fn change(app: &App, user: &User, wanted: Others, door: Door<'_>) -> Resul
         None => None,
     };
     let changes = Changes {
+        ends_sign_ins: loses_a_right(user, &wanted),
         full_name: wanted.full_name,
         email: wanted.email.map(|email| email.as_str().to_owned()),
         verified: wanted.verified,
@@ -109,30 +111,40 @@ async fn change(app: &App, user: &User, wanted: Others, door: Door<'_>) -> Resul
         superuser: wanted.superuser,
         roles: wanted.roles,
     };
-    let new_password = changes.password_hash.is_some();
-    let mut now = match app.accounts.change_user(user.id, &changes, app.now()).await? {
-        Changed::Changed(now) => *now,
-        Changed::EmailTaken => return Err(Failure::EmailTaken),
-        Changed::Absent => return Err(Failure::Absent),
-    };
-    if new_password || changes.disabled == Some(true) {
-        sign_out_for_good(app, now.id, now.sessions_valid_after).await?;
-    } else if lost_a_right(user, &now) {
-        now = app.accounts.end_sign_ins(now.id, app.now()).await?.ok_or(Failure::Absent)?;
-        sign_out_for_good(app, now.id, now.sessions_valid_after).await?;
-    }
-    if new_password {
-        mailing::notice(app, user, Letter::PasswordChanged, door.language);
-    }
-    if now.email != user.email {
-        mailing::notice(app, user, Letter::EmailChanged { new: now.email.clone() }, door.language);
-        let config = &app.node.config;
-        let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
-        confirm_email::send(app, &now, &now.email, |token| mailing::link(&page, token), door)?;
-    }
-    Ok(now)
+    let (app, before, language) = (app.clone(), user.clone(), door.language.map(str::to_owned));
+    to_its_end(async move {
+        let now = match app.accounts.change_user(before.id, &changes, app.now()).await? {
+            Changed::Changed(now) => *now,
+            Changed::EmailTaken => return Err(Failure::EmailTaken),
+            Changed::Absent => return Err(Failure::Absent),
+        };
+        // First, since it must not depend on the other store who hears of it.
+        tell(&app, &before, &now, &changes, language.as_deref())?;
+        if changes.end_sign_ins() {
+            sign_out_for_good(&app, now.id, now.sessions_valid_after).await?;
+        }
+        Ok(now)
+    })
+    .await
 }
 
-fn lost_a_right(before: &User, now: &User) -> bool {
-    (before.superuser && !now.superuser) || before.roles.iter().any(|role| !now.roles.contains(role))
+/// Mails what has happened to whom it concerns.
+fn tell(app: &App, before: &User, now: &User, changes: &Changes, language: Option<&str>) -> Result<(), Failure> {
+    if changes.password_hash.is_some() {
+        mailing::notice(app, before, Letter::PasswordChanged, language);
+    }
+    if now.email != before.email {
+        mailing::notice(app, before, Letter::EmailChanged { new: now.email.clone() }, language);
+        let config = &app.node.config;
+        let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
+        confirm_email::send(app, now, &now.email, |token| mailing::link(&page, token), language)?;
+    }
+    Ok(())
+}
+
+/// Whether `wanted` takes a right from the user. It is looked at beforehand, so that it is one step with the change: a second try
+/// of one that was cut short would find no right to lose.
+fn loses_a_right(user: &User, wanted: &Others) -> bool {
+    let loses_roles = |roles: &Vec<String>| user.roles.iter().any(|role| !roles.contains(role));
+    (user.superuser && wanted.superuser == Some(false)) || wanted.roles.as_ref().is_some_and(loses_roles)
 }

@@ -14,6 +14,7 @@ mod ephemeral;
 mod fleet;
 mod links;
 mod limits;
+mod half_done;
 mod mail;
 mod myauth;
 mod native;

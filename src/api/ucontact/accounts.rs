@@ -79,7 +79,7 @@ pub(super) async fn register(app: App, mut request: Request) -> Result<Response,
     };
     let user = sign_up(&app, wanted, door).await?;
     let link = |token: &str| format!("{}{}/confirmed_email/{token}", config.server.public_url, door.lives.prefix);
-    confirm_email::send(&app, &user, &user.email, link, door)?;
+    confirm_email::send(&app, &user, &user.email, link, door.language)?;
     let account = Account {
         id: user.number,
         username: user.username.as_deref().unwrap_or_default(),

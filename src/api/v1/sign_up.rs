@@ -78,7 +78,7 @@ pub(super) async fn register(app: App, mut request: Request) -> Result<Response,
     if options.send_email {
         let config = &app.node.config;
         let link = |token: &str| format!("{}{}/verify?token={token}", config.server.public_url, door.lives.prefix);
-        confirm_email::send(&app, &user, &user.email, link, door)?;
+        confirm_email::send(&app, &user, &user.email, link, door.language)?;
     }
     Ok(Response::json(StatusCode::CREATED, &Done { message: "registered" }))
 }

@@ -139,6 +139,15 @@ pub struct Changes {
     pub superuser: Option<bool>,
     /// See [`User::roles`].
     pub roles: Option<Vec<String>>,
+    /// Whether sign-ins end by this, whatever else changes: a right is lost that tokens speak of.
+    pub ends_sign_ins: bool,
+}
+
+impl Changes {
+    /// Whether all sign-ins before them are over.
+    pub fn end_sign_ins(&self) -> bool {
+        self.password_hash.is_some() || self.disabled == Some(true) || self.ends_sign_ins
+    }
 }
 
 /// What became of changing a user.
@@ -268,7 +277,7 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Changes a user, all of it or nothing, in one step. Of any number of concurrent callers that want one address, to change or
     /// to create, exactly one gets it. Raises [`User::sessions_valid_after`] to `now` or by a millisecond, whichever is more, where
-    /// a password is given or the user is disabled, also if it was before.
+    /// [`Changes::end_sign_ins`] says so: where a password is given or the user is disabled, also if it was before.
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed>;
 
     /// Notes that `email` was confirmed, if it still is the user's address. Of any number of concurrent callers exactly one

@@ -146,7 +146,7 @@ impl Accounts for Postgres {
 
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
         let hash = changes.password_hash.as_ref().map(|hash| &hash.0);
-        let values: [&(dyn ToSql + Sync); 10] = [
+        let values: [&(dyn ToSql + Sync); 11] = [
             &user.0,
             &changes.full_name.is_some(),
             &changes.full_name.as_ref().and_then(Option::as_ref),
@@ -157,6 +157,7 @@ impl Accounts for Postgres {
             &changes.superuser,
             &changes.roles,
             &now.millis(),
+            &changes.end_sign_ins(),
         ];
         match self.connections.ask(statements::CHANGE_USER, &values).await {
             Ok(rows) => Ok(rows::changed(&rows)?),

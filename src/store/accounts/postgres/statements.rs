@@ -62,7 +62,7 @@ pub(super) const CHANGE_USER: &str = concat!(
             disabled = COALESCE($7::bool, u.disabled),
             superuser = COALESCE($8::bool, u.superuser),
             roles = COALESCE($9::text[], u.roles),
-            sessions_valid_after = CASE WHEN $6 IS NOT NULL OR $7
+            sessions_valid_after = CASE WHEN $11::bool
                 THEN GREATEST(u.sessions_valid_after + 1, $10) ELSE u.sessions_valid_after END,
             updated_at = $10::bigint
         WHERE u.id = $1::uuid AND NOT EXISTS (SELECT FROM taken)

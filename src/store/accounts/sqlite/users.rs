@@ -143,7 +143,7 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
              verified = coalesce(?6, verified AND email = coalesce(?5, email)),
              password_hash = coalesce(?7, password_hash), disabled = coalesce(?8, disabled),
              superuser = coalesce(?9, superuser), roles = coalesce(?10, roles), ",
-        raised!("?7 IS NOT NULL OR ?8"),
+        raised!("?11"),
         " WHERE id = ?1 RETURNING ",
         columns!()
     );
@@ -158,6 +158,7 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         changes.disabled,
         changes.superuser,
         changes.roles.clone().map(Words),
+        changes.end_sign_ins(),
     ];
     Ok(one(tx, sql, values)?.map_or(Changed::Absent, |user| Changed::Changed(Box::new(user))))
 }

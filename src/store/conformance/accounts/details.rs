@@ -36,6 +36,10 @@ pub(super) async fn a_detail_is_changed_alone(store: Arc<dyn Accounts>) {
             User { roles: vec!["admin".to_owned()], ..ada.clone() },
         ),
         (Changes { roles: Some(Vec::new()), ..none() }, User { roles: Vec::new(), ..ada.clone() }),
+        (
+            Changes { roles: Some(Vec::new()), ends_sign_ins: true, ..none() },
+            ends(User { roles: Vec::new(), ..ada.clone() }),
+        ),
     ] {
         let name = format!("{changes:?}");
         // Each from the same beginning: a user who is made anew, with the same id.
@@ -58,6 +62,7 @@ pub(super) async fn many_details_change_in_one_step(store: Arc<dyn Accounts>) {
         disabled: Some(true),
         superuser: Some(true),
         roles: Some(vec![String::new(), "a,b \"{}".to_owned()]),
+        ends_sign_ins: false,
     };
     let expected = User {
         full_name: Some("Ada\u{301} '; --".to_owned()),

@@ -1,0 +1,119 @@
+//! What comes of operations that a client gives up on halfway, and of two that meet: never half of one.
+
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use signet::app::App;
+use signet::auth::Failure;
+use signet::auth::create_user::{Wanted, create_user};
+use signet::auth::open_session::{Door, Says, open_session};
+use signet::auth::password::{Password, Policy};
+use signet::auth::recover::recover;
+use signet::auth::reset_password::reset_password;
+use signet::auth::sessions::sessions;
+use signet::auth::update_user::{Others, update_other};
+use signet::id::UserId;
+use signet::store::accounts::{Changes, Find, User};
+
+use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::outbox::Mail;
+use crate::support::until;
+
+over_both_grounds!(
+    wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions,
+    a_reset_confirms_no_address_but_the_one_that_its_link_went_to,
+);
+
+fn door(app: &App) -> Door<'_> {
+    let address = IpAddr::from([192, 0, 2, 1]);
+    let lives = &app.node.config.api.native;
+    Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+}
+
+async fn user(app: &App, name: &str) -> User {
+    let password = Some(Password::new("a quiet harbour at dusk".to_owned()));
+    let wanted = Wanted { email: format!("{name}@example.org"), password, superuser: true, ..Wanted::default() };
+    create_user(app, wanted, app.node.password_policy).await.unwrap()
+}
+
+async fn row(app: &App, user: UserId) -> User {
+    app.accounts.user(Find::Id(user)).await.unwrap().unwrap()
+}
+
+/// Polls so many times, each when there is something to do; `None` if it was not over then.
+async fn polled<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
+    let mut left = times;
+    std::future::poll_fn(|to| match left {
+        0 => Poll::Ready(None),
+        _ => {
+            left -= 1;
+            future.as_mut().poll(to).map(Some)
+        }
+    })
+    .await
+}
+
+async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(ground: &Ground) {
+    let app = ground.node().await;
+    let by = user(&app, "by").await;
+    for polls in 1.. {
+        let user = user(&app, &format!("hangs-up-{polls}")).await;
+        open_session(&app, &user, None, door(&app)).await.unwrap();
+        let wanted = Others { superuser: Some(false), ..Others::default() };
+        let done = polled(pin!(update_other(&app, &by, user.id, wanted, door(&app))), polls).await;
+        // The embedded store writes in turn: what was asked for before the client was gone is written before this.
+        app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
+        until("both or neither", async || {
+            row(&app, user.id).await.superuser != sessions(&app, user.id).await.unwrap().is_empty()
+        })
+        .await;
+        if done.is_some() {
+            assert!(!row(&app, user.id).await.superuser);
+            assert!(polls > 2, "it was never given up on");
+            break;
+        }
+    }
+}
+
+async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "mover").await;
+    let half = recover(&app, &user.email, door(&app)).await.unwrap();
+    let mut mail = None;
+    until("the link comes", async || {
+        mail = newest(&app, &user.email);
+        mail.is_some()
+    })
+    .await;
+    let token = mail.unwrap().token();
+
+    let new = Password::new("a louder harbour at dawn".to_owned());
+    let policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
+    let mut reset = pin!(reset_password(&app, &token, Some(&half), &new, policy, door(&app)));
+    let hashed = |app: &App| {
+        let load = app.node.hasher.load();
+        load.done + load.running as u64 + load.waiting as u64
+    };
+    let before = hashed(&app);
+    while hashed(&app) == before {
+        assert!(polled(reset.as_mut(), 1).await.is_none(), "it was over before it hashed");
+    }
+    // The address is another while the new password is being hashed.
+    let changes = Changes { email: Some("not-mine@example.org".to_owned()), ..Changes::default() };
+    app.accounts.change_user(user.id, &changes, app.now()).await.unwrap();
+    let answer: Result<(), Failure> = reset.await;
+    let now = row(&app, user.id).await;
+    assert_eq!((answer.is_ok(), now.email.as_str(), now.verified), (true, "not-mine@example.org", false));
+}
+
+fn newest(app: &App, to: &str) -> Option<Mail> {
+    let mut files = std::fs::read_dir(app.node.config.data_dir.join("outbox"))
+        .ok()?
+        .map(|file| file.unwrap().path())
+        .filter(|file| file.extension().is_some_and(|kind| kind == "eml"))
+        .collect::<Vec<_>>();
+    files.sort();
+    let mails = files.iter().rev().map(|file| Mail { whole: std::fs::read_to_string(file).unwrap() });
+    mails.into_iter().find(|mail| mail.header("to").contains(to))
+}
