@@ -1,7 +1,7 @@
 //! Signing in with a code that is mailed. Its account is made at the first use of an address, without a password and without a name.
 //!
 //! Whoever asks for a code learns nothing of who has an account: a code is drawn and kept for any address, and only whether it is
-//! mailed differs, which nobody waits for and which is not felt (see [`super::evenly`]). Whoever hands one in learns of an account
+//! mailed differs, which nobody waits for and which is not felt (see `evenly`). Whoever hands one in learns of an account
 //! only with the right code.
 
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Asking for a new password: a link is mailed, and where the dialect has it, the device that asked keeps the other half.
 //!
 //! Whoever asks learns nothing of who has an account: for a known address and an unknown one the same is read, signed and kept, and
-//! the same is answered. Only the mail differs, which nobody waits for and which is not felt (see [`super::evenly`]). What is
+//! the same is answered. Only the mail differs, which nobody waits for and which is not felt (see `evenly`). What is
 //! handed in is [`super::reset_password`]'s affair.
 
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,13 @@
 //! Signing in with a password.
 //!
 //! Nothing tells a known name from an unknown one: both take their turn at the limits and one hash of the same cost, and fail
-//! with the same words. A disabled user is told so only with the right password.
+//! with the same words and on the same beat. A disabled user is told so only with the right password.
 
 use std::net::IpAddr;
 
+use tokio::time::Instant;
+
+use super::evenly::refuse_evenly;
 use super::open_session::{Door, Pair, open_session};
 use super::password::{Password, Verdict};
 use super::second_factor::{Entry, enter};
@@ -32,6 +35,7 @@ pub async fn sign_in_by_steps(app: &App, login: &str, password: &Password, door:
 
 /// Recognises a user by name and password; the row is as it was when the password was read.
 pub async fn recognise(app: &App, login: &str, password: &Password, counted_by: IpAddr) -> Result<User, Failure> {
+    let begun = Instant::now();
     let login = Login::read(login);
     limit::of_address(app, counted_by).await?;
     let user = match &login {
@@ -52,6 +56,9 @@ pub async fn recognise(app: &App, login: &str, password: &Password, counted_by: 
             }
             Ok(user)
         }
-        (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => Err(Failure::WrongPassword),
+        (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => {
+            refuse_evenly(begun).await;
+            Err(Failure::WrongPassword)
+        }
     }
 }
