@@ -4,6 +4,7 @@ mod checking;
 mod failing;
 mod letters;
 mod sending;
+mod stopping;
 mod templates;
 
 use std::path::{Path, PathBuf};
