@@ -70,7 +70,6 @@ async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(gro
         .await;
         if done.is_some() {
             assert!(!row(&app, user.id).await.superuser);
-            assert!(polls > 2, "it was never given up on");
             break;
         }
     }
