@@ -14,12 +14,10 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::SOON;
 use crate::auth::identity::{BadEmail, Email};
 use crate::auth::password::Weak;
 use crate::web::{Expected, Fault, Place, Rejection, Response, Step, Trouble};
-
-/// How long a client is asked to wait for what is down or overrun.
-pub(super) const SOON: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// `{"detail": "…"}`: an `HTTPException`.
 pub(super) fn detail(status: u16, text: &str) -> Response {
@@ -107,18 +105,26 @@ pub(super) fn both<A, B>(one: Result<A, Rejection>, other: Result<B, Rejection>)
 /// Reads an id in the path or in a header field.
 pub(super) fn uuid(place: Place, name: &str, text: Option<&str>) -> Result<Uuid, Rejection> {
     let text = text.ok_or_else(|| Rejection::field(Fault::missing(place, name)))?;
-    Uuid::try_parse(text).map_err(|error| {
-        let error = error.to_string();
-        // The sentences of the library's version that pydantic is built with.
-        let error = error.replace(
-            "invalid character: found",
-            "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found",
-        );
-        let error =
-            error.replace("invalid length: found", "invalid length: expected length 32 for simple format, found");
-        let trouble = Trouble::Invalid(format!("Input should be a valid UUID, {error}"));
+    Uuid::parse_str(text).map_err(|error| {
+        let trouble = Trouble::Invalid(format!("Input should be a valid UUID, {}", as_pydantic_says(&error)));
         Rejection::field(Fault::of(place, name, trouble))
     })
+}
+
+/// The sentences of the library's version that pydantic 2 was built with then, which counted characters from one.
+fn as_pydantic_says(error: &uuid::Error) -> String {
+    let error = error.to_string();
+    let of_a_character = error.strip_prefix("invalid character: found ").and_then(|rest| rest.rsplit_once(" at "));
+    match (of_a_character, error.strip_prefix("invalid length: ")) {
+        (Some((character, at)), _) => {
+            let at = at.parse::<usize>().map_or_else(|_| at.to_owned(), |at| (at + 1).to_string());
+            format!(
+                "invalid character: expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found {character} at {at}"
+            )
+        }
+        (None, Some(found)) => format!("invalid length: expected length 32 for simple format, {found}"),
+        (None, None) => error,
+    }
 }
 
 fn status_of(status: u16) -> StatusCode {

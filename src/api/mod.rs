@@ -33,12 +33,13 @@ pub mod unturned;
 mod users_me;
 pub mod v1;
 
+use std::time::Duration;
+
 use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::open_session::{Door, Says};
 use crate::config::{Config, Dialect};
-use crate::web::TableError;
-use crate::web::{Kept, Rejection, Request, Router, Routes};
+use crate::web::{Kept, Rejection, Request, Router, Routes, TableError};
 
 /// The table of contents of everything that is served, as the settings have it.
 ///
@@ -118,6 +119,12 @@ impl<F: Into<Failure>> From<F> for Trouble {
         Self::Failure(failure.into())
     }
 }
+
+/// How long a client is asked to wait for what is down or overrun.
+const SOON: Duration = Duration::from_secs(1);
+
+/// What is said of a token that is not good (RFC 6750, 3).
+const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
 /// By which door a request comes in.
 fn door<'a>(dialect: &'static str, lives: &'a Dialect, request: &'a Request) -> Door<'a> {

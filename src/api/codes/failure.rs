@@ -7,11 +7,9 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Trouble;
-use crate::api::native::SOON;
+use crate::api::{INVALID_TOKEN, SOON, Trouble};
 use crate::auth::Failure;
-use crate::auth::identity::BadEmail;
-use crate::auth::identity::BadUsername;
+use crate::auth::identity::{BadEmail, BadUsername};
 use crate::web::{Fault, Rejection, Response, Step, Trouble as FieldTrouble};
 
 /// How an answer without anything else to say looks, a failure's or a success's.
@@ -51,7 +49,7 @@ pub(super) fn word(refusal: impl Into<Refusal>, in_band: bool) -> Response {
             let response = answer(failed(&failure), in_band).because(failure.to_string());
             match (response.status().as_u16(), failure) {
                 (401, Failure::BadCredentials(_) | Failure::NotPermitted | Failure::Absent) => {
-                    response.challenge(r#"Bearer error="invalid_token""#)
+                    response.challenge(INVALID_TOKEN)
                 }
                 (401, _) => response.challenge("Bearer"),
                 (_, Failure::TooMany { retry_after }) => response.retry_after(retry_after),

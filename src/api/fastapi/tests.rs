@@ -108,3 +108,18 @@ fn nothing_that_was_sent_is_said_again() {
     let body = r#"{"email":"s3cret","name":"s3cret","count":"s3cret","flag":"s3cret","list":"s3cret"}"#;
     assert!(!refused(body).to_string().contains("s3cret"));
 }
+
+#[test]
+fn what_is_no_id_is_said_as_pydantic_says_it() {
+    let prefix = "expected an optional prefix of `urn:uuid:` followed by [0-9a-fA-F-], found";
+    for (text, said) in [
+        ("zz", format!("invalid character: {prefix} `z` at 1")),
+        ("foo", format!("invalid character: {prefix} `o` at 2")),
+        ("1234", "invalid length: expected length 32 for simple format, found 4".to_owned()),
+        ("", "invalid length: expected length 32 for simple format, found 0".to_owned()),
+    ] {
+        let Err(Rejection::Fields(faults)) = uuid(Place::Path, "user_id", Some(text)) else { panic!("{text}") };
+        let expected = Trouble::Invalid(format!("Input should be a valid UUID, {said}"));
+        assert_eq!(faults, [Fault::of(Place::Path, "user_id", expected)], "{text}");
+    }
+}

@@ -1,7 +1,7 @@
 //! What went wrong, as `{"detail": …}`: the one place where this dialect gives failures a status and words.
 
-use crate::api::Trouble;
-use crate::api::fastapi::{SOON, detail, rejected, unprocessable, weak_password};
+use crate::api::fastapi::{detail, rejected, unprocessable, weak_password};
+use crate::api::{INVALID_TOKEN, SOON, Trouble};
 use crate::auth::Failure;
 use crate::web::{Answer, Fault, Place, Response};
 
@@ -50,7 +50,7 @@ const NO_SIGN_IN: &str = "Login failed; incorrect email or password.";
 
 fn failed(failure: Failure, call: Call) -> Response {
     let cause = failure.to_string();
-    let bad_token = || detail(401, "Could not validate credentials").challenge(r#"Bearer error="invalid_token""#);
+    let bad_token = || detail(401, "Could not validate credentials").challenge(INVALID_TOKEN);
     let invalid = |field: &str, why: &str| {
         let trouble = crate::web::Trouble::Invalid(why.to_owned());
         unprocessable(&[Fault::of(Place::Body, field, trouble)])

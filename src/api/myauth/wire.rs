@@ -56,29 +56,18 @@ pub(super) struct Detail<'a> {
 pub(super) fn roles(role_now: &str, role: Option<Role>, roles: Option<Roles>) -> Option<Vec<String>> {
     match (roles, role) {
         (Some(Roles(roles)), _) => Some(roles),
-        (None, Some(Plain(role))) if role == role_now => None,
-        (None, Some(Plain(role))) if role == PLAIN_ROLE => Some(Vec::new()),
-        (None, Some(Plain(role))) => Some(vec![role]),
+        (None, Some(Text(role))) if role == role_now => None,
+        (None, Some(Text(role))) if role == PLAIN_ROLE => Some(Vec::new()),
+        (None, Some(Text(role))) => Some(vec![role]),
         (None, None) => None,
     }
 }
 
-/// A text of so many characters that every store can keep.
-#[derive(Clone, Debug)]
-pub(super) struct Plain<const MIN: usize, const MAX: usize>(pub(super) String);
-
 /// A person's name.
-pub(super) type FullName = Plain<0, 255>;
+pub(super) type FullName = Text<0, 255>;
 
 /// A role's name.
-pub(super) type Role = Plain<1, 64>;
-
-impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Plain<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let Text(text) = Text::<MIN, MAX>::deserialize(from)?;
-        if text.contains('\0') { Err(de::Error::custom("NUL is no character of a text")) } else { Ok(Self(text)) }
-    }
-}
+pub(super) type Role = Text<1, 64>;
 
 /// Roles, each once.
 #[derive(Clone, Debug)]
@@ -91,7 +80,7 @@ impl<'de> Deserialize<'de> for Roles {
             return Err(de::Error::custom(format!("there are more than {MOST_ROLES} roles")));
         }
         let mut roles = Vec::new();
-        for Plain(role) in given {
+        for Text(role) in given {
             if role != PLAIN_ROLE && !roles.contains(&role) {
                 roles.push(role);
             }

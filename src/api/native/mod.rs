@@ -28,7 +28,6 @@ use crate::config::Dialect;
 use crate::web::{Answer, Fault, Kept, Place, Rejection, Routes, Trouble};
 
 use oauth::{OauthError, OauthErrorBody};
-pub(super) use problem::SOON;
 use problem::{Problem, ProblemDocument};
 
 /// Its name, in sessions and in the log.

@@ -7,7 +7,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Trouble;
+use crate::api::{INVALID_TOKEN, SOON, Trouble};
 use crate::auth::Failure;
 use crate::web::{Answer, Rejection, Response};
 
@@ -42,9 +42,6 @@ pub(super) struct FieldFault {
     /// Where it is, and what is wrong there.
     detail: String,
 }
-
-/// How long a client is asked to wait for what is down or overrun.
-pub(in crate::api) const SOON: Duration = Duration::from_secs(1);
 
 impl Answer for Problem {
     fn answer(self) -> Response {
@@ -87,13 +84,13 @@ fn failed(failure: Failure) -> Response {
         }
         Failure::BadCredentials(_) => {
             let response = problem(401, "bad-credentials", "The token or API key is not good.", cause);
-            challenge(response, r#"Bearer error="invalid_token""#)
+            challenge(response, INVALID_TOKEN)
         }
         Failure::WrongPassword => challenge(problem(401, "wrong-password", "Wrong name or password.", cause), "Bearer"),
         Failure::Disabled => problem(403, "disabled", "This user may not sign in.", cause),
         Failure::RefreshNotInForce | Failure::RefreshReused => {
             let response = problem(401, "refresh-not-in-force", "The refresh token is not in force.", cause);
-            challenge(response, r#"Bearer error="invalid_token""#)
+            challenge(response, INVALID_TOKEN)
         }
         Failure::SecondFactorDue => challenge(
             problem(401, "totp-required", "Send the code of your second factor as totp_code.", cause),

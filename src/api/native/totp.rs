@@ -9,8 +9,8 @@ use super::{NAME, Problem, qr};
 use crate::api::door;
 use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::bearer::{self, User};
 use crate::auth::password::Password;
+use crate::auth::rank::person;
 use crate::auth::second_factor;
 use crate::web::{Fault, Place, Rejection, Request, Response, Trouble, json};
 
@@ -66,13 +66,6 @@ pub(super) enum Format {
     Svg,
 }
 
-/// Who asks, who must be there in person.
-async fn person(app: &App, request: &Request) -> Result<User, Failure> {
-    let (caller, user) = bearer::user(app, request.bearer()).await?;
-    caller.in_session()?;
-    Ok(user)
-}
-
 /// Begins to turn a second factor on.
 ///
 /// Nothing is turned on yet. The secret waits for ten minutes for a code of it, in place of one that waited before.
@@ -84,7 +77,7 @@ async fn person(app: &App, request: &Request) -> Result<User, Failure> {
     responses((status = 201, description = "What goes into an app.", body = Pending)),
 )]
 pub(super) async fn begin(app: App, request: Request) -> Result<Response, Problem> {
-    let user = person(&app, &request).await?;
+    let (_, user) = person(&app, request.bearer()).await?;
     let second_factor::Pending { key, uri } = second_factor::begin(&app, &user).await?;
     Ok(Response::json(StatusCode::CREATED, &Pending { key, uri }).no_store())
 }
@@ -113,7 +106,7 @@ pub(super) async fn picture(app: App, request: Request) -> Result<Response, Prob
             return Err(Rejection::field(Fault::of(Place::Query, "format", trouble)).into());
         }
     };
-    let user = person(&app, &request).await?;
+    let (_, user) = person(&app, request.bearer()).await?;
     let uri = second_factor::pending_uri(&app, &user).await?;
     let picture = qr::Picture::of(&uri).ok_or(Failure::Internal("an address too long for a QR code"))?;
     let response = match format {
@@ -155,7 +148,7 @@ fn preferred(accept: &str) -> Format {
 )]
 pub(super) async fn turn_on(app: App, mut request: Request) -> Result<Response, Problem> {
     let asked: TurnOn = request.json().await?;
-    let user = person(&app, &request).await?;
+    let (_, user) = person(&app, request.bearer()).await?;
     let door = door(NAME, &app.node.config.api.native, &request);
     let recovery_codes = second_factor::turn_on(&app, &user, asked.password.as_ref(), &asked.code, door).await?;
     Ok(Response::json(StatusCode::OK, &TurnedOn { recovery_codes }).no_store())
@@ -175,7 +168,7 @@ pub(super) async fn turn_on(app: App, mut request: Request) -> Result<Response, 
 pub(super) async fn turn_off(app: App, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let asked = if bytes.is_empty() { TurnOff::default() } else { json::read(&bytes)? };
-    let user = person(&app, &request).await?;
+    let (_, user) = person(&app, request.bearer()).await?;
     let door = door(NAME, &app.node.config.api.native, &request);
     second_factor::turn_off(&app, &user, Some(asked.password.as_ref()), door).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))

@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 use super::Problem;
 use super::problem::ProblemDocument;
 use super::shapes::{Active, Inactive, Verdicts};
+use crate::api::INVALID_TOKEN;
 use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::api_key::KnownKey;
@@ -178,7 +179,7 @@ async fn verdict(app: &App, token: &str, demand: Demand<'_>) -> Result<Result<Cr
 fn worded(status: StatusCode, text: String) -> Response {
     let response = Response::bytes(status, JSON, text).no_store();
     if status == StatusCode::UNAUTHORIZED {
-        response.header(WWW_AUTHENTICATE, HeaderValue::from_static(r#"Bearer error="invalid_token""#))
+        response.header(WWW_AUTHENTICATE, HeaderValue::from_static(INVALID_TOKEN))
     } else {
         response
     }

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::NAME;
-use super::error::{Detail, UcontactError, faulty, too_weak};
+use super::error::{Detail, UcontactError, faulty};
 use crate::api::door;
-use crate::api::fastapi::{EmailStr, both};
+use crate::api::fastapi::{EmailStr, both, weak_password};
 use crate::api::pages;
 use crate::app::App;
 use crate::auth::confirm_email::{self, Confirmed};
@@ -108,7 +108,7 @@ fn good_password(body: &[u8], policy: Policy) -> Result<(), Rejection> {
         password: Password,
     }
     let Ok(Secret { password }) = json::read(body) else { return Ok(()) };
-    policy.check(&password).map_err(|weak| Rejection::field(too_weak(weak)))
+    policy.check(&password).map_err(|weak| Rejection::field(weak_password("password", weak)))
 }
 
 fn without_zone(moment: Timestamp) -> String {

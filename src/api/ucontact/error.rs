@@ -3,10 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Trouble;
-use crate::api::fastapi::{SOON, detail, rejected, unprocessable};
+use crate::api::fastapi::{detail, rejected, unprocessable, weak_password};
+use crate::api::{INVALID_TOKEN, SOON, Trouble};
 use crate::auth::Failure;
-use crate::auth::password::Weak;
 use crate::web::{self, Answer, Fault, Place, Response};
 
 /// What went wrong, on its way to being worded.
@@ -25,8 +24,6 @@ pub(super) struct Detail<'a> {
     detail: &'a str,
 }
 
-const BAD_TOKEN: &str = r#"Bearer error="invalid_token""#;
-
 impl Answer for UcontactError {
     fn answer(self) -> Response {
         let response = match self.0 {
@@ -41,9 +38,9 @@ fn failed(failure: Failure) -> Response {
     let cause = failure.to_string();
     let response = match &failure {
         Failure::NoCredentials => detail(401, "Not authenticated").challenge("Bearer"),
-        Failure::BadCredentials(_) => detail(401, "Could not validate credentials").challenge(BAD_TOKEN),
+        Failure::BadCredentials(_) => detail(401, "Could not validate credentials").challenge(INVALID_TOKEN),
         Failure::RefreshNotInForce | Failure::RefreshReused => {
-            detail(401, "Invalid or expired refresh token").challenge(BAD_TOKEN)
+            detail(401, "Invalid or expired refresh token").challenge(INVALID_TOKEN)
         }
         Failure::WrongPassword => detail(401, "User or password is incorrect").challenge("Bearer"),
         Failure::Unverified => detail(401, "User is not verified").challenge("Bearer"),
@@ -66,7 +63,7 @@ fn failed(failure: Failure) -> Response {
         Failure::NoSecondFactor | Failure::SecondFactorNotOn | Failure::SecondFactorNotOff => detail(400, &cause),
         Failure::BadEmail(bad) => unprocessable(&[faulty("email", bad.to_string())]),
         Failure::BadUsername(bad) => unprocessable(&[faulty("username", bad.to_string())]),
-        Failure::WeakPassword(weak) => unprocessable(&[too_weak(*weak)]),
+        Failure::WeakPassword(weak) => unprocessable(&[weak_password("password", *weak)]),
         Failure::TooMany { retry_after } => detail(429, "Too Many Requests").retry_after(*retry_after),
         Failure::Busy | Failure::Behind | Failure::Unavailable(_) | Failure::MailNotHandedOver => {
             detail(503, "Service Unavailable").retry_after(SOON)
@@ -74,16 +71,6 @@ fn failed(failure: Failure) -> Response {
         Failure::Internal(_) => detail(500, "Internal Server Error"),
     };
     response.because(cause)
-}
-
-/// A password that will not do, in pydantic's words where it has some.
-pub(super) fn too_weak(weak: Weak) -> Fault {
-    let why = match weak {
-        Weak::TooShort { min } => format!("String should have at least {min} characters"),
-        Weak::TooLong { max } => format!("String should have at most {max} characters"),
-        Weak::Common => weak.to_string(),
-    };
-    faulty("password", why)
 }
 
 pub(super) fn faulty(field: &str, why: String) -> Fault {

@@ -2,8 +2,8 @@
 //! FastAPI's own 422.
 
 use super::envelope::error;
-use crate::api::Trouble;
-use crate::api::fastapi::{SOON, unprocessable, unreadable};
+use crate::api::fastapi::{unprocessable, unreadable};
+use crate::api::{INVALID_TOKEN, SOON, Trouble};
 use crate::auth::Failure;
 use crate::web::{Answer, Rejection, Response};
 
@@ -33,7 +33,6 @@ impl Answer for Refusal {
 }
 
 const BEARER: &str = "Bearer";
-const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
 fn rejected(rejection: Rejection) -> Response {
     match rejection {

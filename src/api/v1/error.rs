@@ -1,12 +1,10 @@
 //! What went wrong, as `{"error":"…"}`: the one place where this dialect gives failures a status and words.
 
-use std::time::Duration;
-
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Trouble;
+use crate::api::{INVALID_TOKEN, SOON, Trouble};
 use crate::auth::Failure;
 use crate::web::{Answer, Rejection, Response};
 
@@ -36,11 +34,6 @@ pub(super) struct ErrorBody<'a> {
     #[schema(nullable = false)]
     details: Option<String>,
 }
-
-/// How long a client is asked to wait for what is down or overrun.
-const SOON: Duration = Duration::from_secs(1);
-
-const BAD_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
 impl Answer for V1Error {
     fn answer(self) -> Response {
@@ -77,10 +70,10 @@ fn failed(failure: Failure) -> Response {
         Failure::NoCredentials => error(401, "missing token", None).challenge("Bearer"),
         // Only tokens name users here, so one who is gone is a token that is over.
         Failure::BadCredentials(_) | Failure::ConfirmationNotInForce | Failure::Absent => {
-            error(401, "invalid token", None).challenge(BAD_TOKEN)
+            error(401, "invalid token", None).challenge(INVALID_TOKEN)
         }
         Failure::RefreshNotInForce | Failure::RefreshReused => {
-            error(401, "invalid refresh token", None).challenge(BAD_TOKEN)
+            error(401, "invalid refresh token", None).challenge(INVALID_TOKEN)
         }
         Failure::WrongPassword => error(401, "invalid email or password", None).challenge("Bearer"),
         Failure::SecondFactorDue => error(401, "totp_required", None).challenge("Bearer"),

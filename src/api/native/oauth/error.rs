@@ -5,8 +5,8 @@ use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::problem::{SOON, later};
-use crate::api::Trouble;
+use super::super::problem::later;
+use crate::api::{SOON, Trouble};
 use crate::auth::Failure;
 use crate::auth::verify::Reason;
 use crate::web::{Answer, Rejection, Response};
