@@ -3,7 +3,7 @@
 //! What a call takes and gives is read off its wire types. What may go wrong with it is not written down a second time: the
 //! dialect's own failure function is asked, so status, header fields and example are what a client gets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
@@ -53,10 +53,12 @@ impl Chapter {
             gathered.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut failures: BTreeMap<_, _> = wording.failures.into_iter().collect();
         let mut rejections: BTreeMap<_, _> = rejections.into_iter().collect();
+        let fault = Rejection::field(Fault::missing(Place::Path, "id"));
+        let faulty = (wording.word)(Trouble::Rejection(fault)).status().as_u16();
         for operation in operations(&mut paths) {
             as_texts(&operation["requestBody"], &mut schemas);
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-            let mut troubles = anywhere(operation, &schemas);
+            let mut troubles = anywhere(operation, &schemas, faulty);
             troubles.extend(rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Rejection));
             troubles.extend(failures.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Failure));
             add_failures(operation, troubles, wording.word, wording.schema);
@@ -141,6 +143,10 @@ impl Document {
     }
 }
 
+/// With which statuses a request may be refused that is in order as far as its schema can tell: whoever tries calls at random cannot
+/// know it otherwise.
+const REFUSED: &str = "x-refused-with";
+
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
 
 fn operations(paths: &mut Map<String, Value>) -> impl Iterator<Item = &mut Value> {
@@ -186,7 +192,7 @@ fn as_texts(body: &Value, schemas: &mut Map<String, Value>) {
 }
 
 /// What may go wrong with any call that takes what this one takes.
-fn anywhere(operation: &Value, schemas: &Map<String, Value>) -> Vec<Trouble> {
+fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec<Trouble> {
     let mut troubles = Vec::new();
     let mut rejected = |rejection: Rejection| troubles.push(Trouble::Rejection(rejection));
     let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -203,6 +209,19 @@ fn anywhere(operation: &Value, schemas: &Map<String, Value>) -> Vec<Trouble> {
     if let Some(parameter) = parameters.iter().find(|parameter| parameter["in"] == "query") {
         let trouble = crate::web::Trouble::Invalid("is not UTF-8".to_owned());
         rejected(Rejection::field(Fault::of(Place::Query, name(parameter), trouble)));
+    }
+    // A field that must be there, or must be written in some way. In a path such a thing is not there, unless the dialect has a
+    // word for it: one that words what fields are with a status of its own looks at the path's as well.
+    let looks_at_paths = faulty != 400;
+    let bound = |parameter: &&Value| match parameter["in"].as_str() {
+        Some("header") => parameter["required"] == true,
+        Some("path") => looks_at_paths && parameter["schema"].get("format").is_some(),
+        _ => false,
+    };
+    if let Some(parameter) = parameters.iter().find(bound) {
+        let place = if parameter["in"] == "header" { Place::Header } else { Place::Path };
+        let trouble = crate::web::Trouble::Invalid("is malformed".to_owned());
+        rejected(Rejection::field(Fault::of(place, name(parameter), trouble)));
     }
     rejected(Rejection::Timeout { after: std::time::Duration::from_secs(30) });
     let schemes = operation["security"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -230,13 +249,18 @@ fn add_failures(
 ) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     let by_hand: Vec<String> = responses.keys().cloned().collect();
+    let mut refused: BTreeSet<String> = by_hand.iter().filter(|status| status.starts_with('4')).cloned().collect();
     for trouble in troubles {
+        let in_order = matches!(trouble, Trouble::Failure(_));
         let said = match &trouble {
             Trouble::Rejection(rejection) => rejection.to_string(),
             Trouble::Failure(failure) => failure.to_string(),
         };
         let response = word(trouble);
         let status = response.status().as_str().to_owned();
+        if in_order && status.starts_with('4') {
+            refused.insert(status.clone());
+        }
         if by_hand.contains(&status) {
             continue;
         }
@@ -250,6 +274,9 @@ fn add_failures(
         {
             examples.insert(slug(&said), json!({"summary": said, "value": example}));
         }
+    }
+    if !refused.is_empty() {
+        operation[REFUSED] = json!(refused);
     }
 }
 

@@ -33,9 +33,9 @@ const FILES: [(&str, &str, &str); 7] = [
 pub(super) fn routes(under: Under<'_, App>) {
     let pages = under
         .get("/docs", "pages.docs", async |app: App, _: Request| docs(&app))
-        .get("/links/magic", "pages.link", async |app: App, _: Request| link(&app, "magic"))
-        .get("/links/reset", "pages.link", async |app: App, _: Request| link(&app, "reset"))
-        .get("/links/confirm", "pages.link", async |app: App, _: Request| link(&app, "confirm"));
+        .get("/links/magic", "pages.link", magic)
+        .get("/links/reset", "pages.link", reset)
+        .get("/links/confirm", "pages.link", confirm_address);
     FILES.into_iter().fold(pages, |pages, (path, media_type, text)| {
         let file = Kept::new(media_type, text);
         pages.get(path, "pages.file", move |_: App, request: Request| {
@@ -43,6 +43,48 @@ pub(super) fn routes(under: Under<'_, App>) {
             async move { answer }
         })
     });
+}
+
+/// The page where a magic link lands.
+///
+/// Following the link does nothing to it: the page takes the token from `?token=` and redeems it by a POST, when its button is
+/// pressed.
+#[utoipa::path(
+    get,
+    path = "/links/magic",
+    operation_id = "native_magic_page",
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
+)]
+pub(super) async fn magic(app: App, _: Request) -> Response {
+    link(&app, "magic")
+}
+
+/// The page where a password reset's link lands.
+///
+/// Following the link does nothing to it: the page takes the token from `?token=` and redeems it by a POST, when its button is
+/// pressed.
+#[utoipa::path(
+    get,
+    path = "/links/reset",
+    operation_id = "native_reset_page",
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
+)]
+pub(super) async fn reset(app: App, _: Request) -> Response {
+    link(&app, "reset")
+}
+
+/// The page where an address's confirmation lands.
+///
+/// Following the link does nothing to it: the page takes the token from `?token=` and redeems it by a POST, when its button is
+/// pressed.
+#[utoipa::path(
+    get,
+    path = "/links/confirm",
+    operation_id = "native_confirm_page",
+    responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
+)]
+pub(super) async fn confirm_address(app: App, _: Request) -> Response {
+    link(&app, "confirm")
 }
 
 /// Whether the one who follows a link wants a page rather than what the link's call answers: a browser, a scanner that looks like one,
