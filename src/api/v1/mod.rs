@@ -21,6 +21,7 @@ use crate::auth::Failure;
 use crate::auth::identity::{BadEmail, BadUsername};
 use crate::auth::open_session::{Door, Says};
 use crate::auth::password::Weak;
+use crate::auth::verify::{Fault as TokenFault, Reason};
 use crate::config::Dialect;
 use crate::web::{Answer, Rejection, Request, Routes};
 
@@ -69,6 +70,7 @@ pub(crate) fn chapter() -> Chapter {
     struct V1;
 
     let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
+    let expired = || Failure::BadCredentials(Reason::Token(TokenFault::Expired));
     let weak = || Failure::WeakPassword(Weak::TooShort { min: 6 });
     Chapter::new(
         &V1::openapi(),
@@ -104,7 +106,8 @@ pub(crate) fn chapter() -> Chapter {
                     ],
                 ),
                 ("v1_refresh", vec![Failure::RefreshNotInForce]),
-                ("v1_verify", vec![]),
+                ("v1_verify", vec![expired()]),
+                ("v1_verify_token", vec![expired()]),
                 ("v1_password_reset", vec![too_many()]),
                 ("v1_password_reset_confirm", vec![weak(), Failure::ResetNotInForce, too_many(), Failure::Busy]),
             ],
