@@ -24,7 +24,7 @@ use crate::web::{Place, Request, Response};
     post,
     path = "/login/magic/{email}",
     operation_id = "myauth_magic",
-    params(("email" = String, Path, description = "The address.", example = "zoe@example.org")),
+    params(("email" = String, Path, description = "The address.", format = Email, example = "zoe@example.org")),
     responses((status = 200, description = "The half that stays with the device.", body = WebToken)),
 )]
 pub(super) async fn magic(app: App, request: Request) -> Result<Response, Refusal> {

@@ -134,7 +134,9 @@ pub(super) struct DisableTotp {
 pub(super) async fn disable(app: App, mut request: Request) -> Result<Response, Refusal> {
     let (_, user) = person(&app, request.bearer()).await?;
     let body = request.json_bytes().await?;
-    let asked: DisableTotp = if body.is_empty() { DisableTotp::default() } else { json::read(&body)? };
+    // A body that may be left out may be null as well.
+    let none = body.is_empty() || body.trim_ascii() == b"null";
+    let asked: DisableTotp = if none { DisableTotp::default() } else { json::read(&body)? };
     let door = door(NAME, &app.node.config.api.myauth, &request);
     match turn_off(&app, &user, Some(asked.original.as_ref()), door).await {
         Ok(()) | Err(Failure::SecondFactorAlreadyOff) => Ok(said("TOTP disabled. You can re-enable it at any time.")),
