@@ -3,6 +3,7 @@
 use http::StatusCode;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Refusal;
@@ -49,8 +50,15 @@ pub(super) struct CreateApiKeyRequest {
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 36_500)]
     expires_in_days: Option<Whole<1, MOST_DAYS>>,
     /// List of scopes (optional). Without any, what its owner may do.
-    #[schema(value_type = Option<Vec<String>>, max_items = 50)]
+    #[schema(schema_with = scopes, required = false)]
     scopes: Option<Scopes>,
+}
+
+fn scopes() -> Array {
+    let scope = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(100));
+    let scope = scope.pattern(Some(r"^[\x21\x23-\x5B\x5D-\x7E]+$"));
+    let list = SchemaType::from_iter([Type::Array, Type::Null]);
+    ArrayBuilder::new().schema_type(list).items(scope).max_items(Some(MOST_SCOPES)).build()
 }
 
 struct Scopes(Vec<String>);
