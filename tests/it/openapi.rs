@@ -9,8 +9,8 @@ use signet::config::Config;
 use crate::support::desk::{Ask, Desk, over_both_stores};
 use crate::support::{fed, tool};
 
-/// What is served without being an operation of the document: the pages, and what they are made of.
-const PAGES: &[&str] = &["/docs", "/links/", "/pages/"];
+/// What is served without being an operation of the document: the page that shows it, and what the pages are made of.
+const PAGES: &[&str] = &["/docs", "/pages/"];
 
 /// The document is a valid one of OpenAPI 3.1; each example is what its schema says.
 const JUDGE: &str = r##"
