@@ -1,9 +1,13 @@
-//! What is handed in once: codes, the halves of links. One person has one counter of wrong tries, whatever is tried, by whatever
-//! dialect and in whatever spelling of the address.
+//! What is handed in once: codes, the halves of links. Wrong tries are counted by person, in one counter whatever the dialect and
+//! the spelling of the address. There are three, by who is able to try: at mailed codes anybody is, who only needs to know the
+//! address; at links, who has read the mail; at second factors, who knows the password. In one counter, any passer-by could use up
+//! the day of somebody who signs in with password and app, and the links by which to recover besides.
 //!
 //! The store compares digests, so that what it holds is of no use to who reads it. A six-digit code's plain digest could be
 //! turned back by trying all of them, so it is keyed with the fleet's secret: while the secret is being replaced, a code that
 //! was mailed just before may have to be asked for again.
+
+use std::borrow::Cow;
 
 use super::Failure;
 use super::identity::Email;
@@ -56,6 +60,19 @@ pub fn subject_of(canonical: &str) -> String {
     URL_SAFE_NO_PAD.encode(&sha256(&SHA256, canonical.as_bytes()).as_ref()[..16])
 }
 
+/// By what the tries at a person's second factors are kept.
+pub(super) fn factors_of(canonical: &str) -> String {
+    format!("{}/factor", subject_of(canonical))
+}
+
+/// By what the tries at one kind are kept.
+fn counted_under(kind: Kind, subject: &str) -> Cow<'_, str> {
+    match kind {
+        Kind::SignInCode | Kind::ConfirmCode | Kind::PendingFactor => Cow::Borrowed(subject),
+        Kind::Magic | Kind::Reset => Cow::Owned(format!("{subject}/link")),
+    }
+}
+
 /// Six digits, each number as likely as any other.
 pub(super) fn six_digits(app: &App) -> String {
     // 2^32 is no multiple of a million: the numbers past the last whole million are drawn again.
@@ -93,7 +110,7 @@ pub(super) async fn keep(
     until: Timestamp,
 ) -> Result<(), Failure> {
     let claim = Claim {
-        subject: subject.to_owned(),
+        subject: counted_under(kind, subject).into_owned(),
         purpose: kind.name(),
         id: id.to_owned(),
         digest: digest(app, (kind, subject, id), secret),
@@ -111,8 +128,9 @@ pub(super) async fn hand_in(
     secret: &str,
     spend: bool,
 ) -> Result<Option<Vec<u8>>, Failure> {
+    let counted = counted_under(kind, subject);
     let redeem = Redeem {
-        subject,
+        subject: &counted,
         purpose: kind.name(),
         id,
         digest: digest(app, (kind, subject, id), secret),

@@ -62,7 +62,7 @@ pub struct Mailed {
     pub reset: Duration,
     /// How long a link that confirms an address is good.
     pub confirm: Duration,
-    /// How many wrong tries at codes one person has in a day, of whatever kind.
+    /// How many wrong tries one person has in a day at mailed codes, and as many each at links and at second factors.
     pub daily_tries: u32,
     /// Where a link to sign in leads.
     pub magic_url: String,

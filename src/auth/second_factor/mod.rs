@@ -1,8 +1,8 @@
 //! The second factor: a code that changes every thirty seconds (TOTP, RFC 6238), or a recovery code.
 //!
-//! Each try is counted before anything is compared, together with the person's other codes; a time step is used up by the first
-//! who proves it, and so is a recovery code. The secret is sealed in the user's row. [`prove`] is called where sessions are
-//! opened, and nowhere is one opened without it.
+//! Each try is counted before anything is compared, recovery codes together with the app's; a time step is used up by the
+//! first who proves it, and so is a recovery code. The secret is sealed in the user's row. [`prove`] is called where sessions
+//! are opened, and nowhere is one opened without it.
 
 mod recovery;
 mod secret;
@@ -11,7 +11,7 @@ mod turn;
 
 use std::net::IpAddr;
 
-use super::once::subject_of;
+use super::once::factors_of;
 use super::{Failure, limit};
 use crate::app::App;
 use crate::store::accounts::User;
@@ -28,7 +28,7 @@ const PAGE: u32 = 500;
 /// Proves a user's second factor with a code of either kind, and uses the code up.
 pub(super) async fn prove(app: &App, user: &User, code: &str, counted_by: IpAddr) -> Result<(), Failure> {
     let sealed = user.totp.as_ref().ok_or(Failure::NoSecondFactor)?;
-    let subject = subject_of(&user.email);
+    let subject = factors_of(&user.email);
     counted(app, &subject, counted_by).await?;
     let factor = Factor::open(app, user.id, sealed)?;
     let of_now = match factor.step_of(code, app.now()) {

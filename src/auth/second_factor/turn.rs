@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::secret::Factor;
 use super::{counted, forgive, recovery};
 use crate::app::App;
-use crate::auth::once::{self, Kind, subject_of};
+use crate::auth::once::{self, Kind, factors_of, subject_of};
 use crate::auth::open_session::Door;
 use crate::auth::original::original;
 use crate::auth::password::Password;
@@ -79,7 +79,7 @@ pub async fn turn_on(
 }
 
 async fn proved(app: &App, user: &User, factor: &Factor, code: &str, counted_by: IpAddr) -> Result<i64, Failure> {
-    let subject = subject_of(&user.email);
+    let subject = factors_of(&user.email);
     counted(app, &subject, counted_by).await?;
     let step = factor.step_of(code, app.now()).ok_or(Failure::SecondFactorNotOn)?;
     forgive(app, &subject).await?;
@@ -97,7 +97,7 @@ pub async fn turn_on_at_once(
         return Err(Failure::SecondFactorAlreadyOn);
     }
     // Turning it on and off costs hashes and mails, so it is counted like trying it.
-    limit::of_second_factors(app, &subject_of(&user.email), door.counted_by).await?;
+    limit::of_second_factors(app, &factors_of(&user.email), door.counted_by).await?;
     let factor = Factor::draw(app, &user.email)?;
     let (told, kept) = recovery::short(app, count).await?;
     // No code of it was used yet.
@@ -121,7 +121,7 @@ pub async fn turn_off(
     if user.totp.is_none() {
         return Err(Failure::SecondFactorAlreadyOff);
     }
-    limit::of_second_factors(app, &subject_of(&user.email), door.counted_by).await?;
+    limit::of_second_factors(app, &factors_of(&user.email), door.counted_by).await?;
     if !app.accounts.disable_totp(user.id, app.now()).await? {
         return Err(Failure::SecondFactorAlreadyOff);
     }

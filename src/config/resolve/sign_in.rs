@@ -24,10 +24,10 @@ pub(super) fn accounts(from: &mut Section<'_>) -> Accounts {
 
 pub(super) fn mailed(from: &mut Section<'_>, public_url: &str) -> Mailed {
     Mailed {
-        code: from.read("code", Span(minutes(1), days(1)), minutes(10)),
-        magic: from.read("magic", Span(minutes(1), days(1)), minutes(15)),
-        reset: from.read("reset", Span(minutes(1), days(7)), minutes(60)),
-        confirm: from.read("confirm", Span(minutes(1), days(30)), days(1)),
+        code: from.read("code", Span(seconds(1), days(1)), minutes(10)),
+        magic: from.read("magic", Span(seconds(1), days(1)), minutes(15)),
+        reset: from.read("reset", Span(seconds(1), days(7)), minutes(60)),
+        confirm: from.read("confirm", Span(seconds(1), days(30)), days(1)),
         daily_tries: from.read("daily_tries", Whole(5, 1_000), 20) as u32,
         magic_url: from.read("magic_url", LinkAddress, format!("{public_url}/links/magic")),
         reset_url: from.read("reset_url", LinkAddress, format!("{public_url}/links/reset")),

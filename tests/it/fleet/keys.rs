@@ -54,8 +54,12 @@ fn brief(ground: &Ground) -> [crate::support::signet::Plan; 2] {
         .clone()
         .set("SIGNET_KEYS__ANNOUNCE", "2s")
         .set("SIGNET_KEYS__JWKS_MAX_AGE", &format!("{}s", MAX_AGE.as_secs()))
-        .set("SIGNET_API__NATIVE__ACCESS", &format!("{}s", ACCESS.as_secs()))
         .set("SIGNET_TOKENS__LEEWAY", "0ms");
+    // A key stays as long as anything that it signed, in any dialect or in a mail.
+    let access = ["NATIVE", "UNTURNED", "MYAUTH", "CODES", "UCONTACT", "V1"].map(|name| format!("API__{name}__ACCESS"));
+    let mailed = ["MAGIC", "RESET", "CONFIRM"].map(|name| format!("MAILED__{name}"));
+    let all = access.iter().chain(&mailed);
+    let plan = all.fold(plan, |plan, key| plan.set(&format!("SIGNET_{key}"), &format!("{}s", ACCESS.as_secs())));
     [plan.another(), plan]
 }
 

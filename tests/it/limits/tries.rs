@@ -28,7 +28,8 @@ mod of_a_day {
             .set("SIGNET_API__CODES__BACKUP_CODES", "10")
     }
 
-    over_both_stores!(plan; right_ones_are_not_counted, wrong_ones_of_all_kinds_are_counted_together);
+    over_both_stores!(plan; right_ones_are_not_counted, wrong_mailed_codes_are_counted_together_and_apart,
+        wrong_second_factors_are_counted_together_and_apart);
 }
 
 /// What somebody was mailed, and what the device was given that asked for it.
@@ -202,11 +203,35 @@ async fn backup_codes(desk: &Desk, who: &Who) -> Vec<String> {
     codes.map(|code| code.as_str().expect("a code is text").to_owned()).collect()
 }
 
-async fn wrong_ones_of_all_kinds_are_counted_together(desk: &Desk) {
+/// Mailed codes of both kinds: anybody can try who knows the address, and keeps nobody from anything else.
+async fn wrong_mailed_codes_are_counted_together_and_apart(desk: &Desk) {
     let who = Who::at(desk, "counted@bücher.example", "counted").await;
     let other = Who::plain(desk).await;
     let code = mailed_code(desk, &who.email).await;
     let confirming = confirming_code(desk, &who).await;
+    let (magic, recovery) = (link(desk, "magic", &who.email).await, link(desk, "recover", &who.email).await);
+    let spellings = who.spellings();
+    for number in 0..DAY {
+        if number % 2 == 0 {
+            by_code(desk, &spellings[number % spellings.len()].email, not(&code)).await.is(401);
+        } else {
+            confirm(desk, &who, not(&confirming)).await.is(401);
+        }
+    }
+    for Who { email, .. } in &spellings {
+        Dialect::Unturned.tells_of_too_many(&by_code(desk, email, &code).await);
+    }
+    Dialect::Codes.tells_of_too_many(&confirm(desk, &who, &confirming).await);
+    enter(desk, Dialect::Native, &magic, &magic.claim).await.is(201);
+    reset(desk, Dialect::Native, &recovery, &recovery.claim).await.is(204);
+    // Nobody else is concerned.
+    let code = mailed_code(desk, &other.email).await;
+    by_code(desk, &other.email, &code).await.is(200);
+}
+
+async fn wrong_second_factors_are_counted_together_and_apart(desk: &Desk) {
+    let who = Who::at(desk, "guarded@bücher.example", "guarded").await;
+    let code = mailed_code(desk, &who.email).await;
     let (magic, recovery) = (link(desk, "magic", &who.email).await, link(desk, "recover", &who.email).await);
     let spellings = who.spellings();
     let made = desk.post("/auth/create/otp").bearer_auth(&who.access).ask().await.is(200).json();
@@ -214,18 +239,19 @@ async fn wrong_ones_of_all_kinds_are_counted_together(desk: &Desk) {
     let first = desk.form("/auth/login/oauth", &[("username", &who.email), ("password", PASSWORD)]).await;
     let who = Who { key, step: text(&first.is(200).json(), "access_token"), ..who };
 
-    // One of each kind.
-    by_code(desk, &spellings[1].email, not(&code)).await.is(401);
-    confirm(desk, &who, not(&confirming)).await.is(401);
-    enter(desk, Dialect::Myauth, &magic, &not_this(&magic.claim)).await.is(400);
-    reset(desk, Dialect::Native, &recovery, &not_this(&recovery.claim)).await.is(400);
-    let wrong = json!({"email": who.email, "password": PASSWORD, "totp_code": who.wrong_code()});
-    desk.post("/api/v1/login").json(&wrong).ask().await.is(401);
+    // One in each dialect.
+    let wrong = who.wrong_code();
+    let body = json!({"email": who.email, "password": PASSWORD, "totp_code": wrong, "otp_code": wrong});
+    desk.post("/sessions").json(&body).ask().await.is(401);
+    desk.post("/auth/signin/otp").json(&body).ask().await.is(401);
+    desk.post("/api/v1/login").json(&body).ask().await.is(401);
+    let form = [("username", who.email.as_str()), ("password", PASSWORD), ("totp_code", wrong.as_str())];
+    desk.form("/api/auth/login", &form).await.is(401);
+    desk.post("/auth/login/totp").bearer_auth(&who.step).json(&json!({"claim": wrong})).ask().await.is(400);
 
     // The right ones, in every dialect and spelling.
     let app = totp::code(&who.key, 0);
     for Who { email, .. } in &spellings {
-        Dialect::Unturned.tells_of_too_many(&by_code(desk, email, &code).await);
         for second in [app.as_str(), backup] {
             let body = json!({"email": email, "password": PASSWORD, "totp_code": second, "otp_code": second});
             let form = [("username", email.as_str()), ("password", PASSWORD), ("totp_code", second)];
@@ -233,18 +259,17 @@ async fn wrong_ones_of_all_kinds_are_counted_together(desk: &Desk) {
             Dialect::Codes.tells_of_too_many(&desk.post("/auth/signin/otp").json(&body).ask().await);
             Dialect::V1.tells_of_too_many(&desk.post("/api/v1/login").json(&body).ask().await);
             Dialect::Ucontact.tells_of_too_many(&desk.form("/api/auth/login", &form).await);
+            let body = json!({"email": email, "code": code, "totp_code": second});
+            let answer = desk.post("/auth/verification/verify-code").json(&body).ask().await;
+            Dialect::Unturned.tells_of_too_many(&answer);
         }
     }
     for second in [app.as_str(), backup] {
         let step = desk.post("/auth/login/totp").bearer_auth(&who.step).json(&json!({"claim": second})).ask().await;
         Dialect::Myauth.tells_of_too_many(&step);
+        let body = json!({"token": magic.token, "claim": magic.claim, "totp_code": second});
+        Dialect::Native.tells_of_too_many(&desk.post("/links/magic").json(&body).ask().await);
     }
-    Dialect::Codes.tells_of_too_many(&confirm(desk, &who, &confirming).await);
-    for dialect in [Dialect::Myauth, Dialect::Native] {
-        dialect.tells_of_too_many(&enter(desk, dialect, &magic, &magic.claim).await);
-        dialect.tells_of_too_many(&reset(desk, dialect, &recovery, &recovery.claim).await);
-    }
-    // Nobody else is concerned.
-    let code = mailed_code(desk, &other.email).await;
-    by_code(desk, &other.email, &code).await.is(200);
+    // What is no second factor is no concern of this.
+    reset(desk, Dialect::Native, &recovery, &recovery.claim).await.is(204);
 }
