@@ -51,17 +51,17 @@ impl Chapter {
         let (mut paths, mut schemas) = (taken("/paths"), taken("/components/schemas"));
         let description =
             gathered.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut failures: BTreeMap<_, _> = wording.failures.into_iter().collect();
+        let mut failures: BTreeMap<_, _> = wording.failures.iter().cloned().collect();
         let mut rejections: BTreeMap<_, _> = rejections.into_iter().collect();
         let fault = Rejection::field(Fault::missing(Place::Path, "id"));
         let faulty = (wording.word)(Trouble::Rejection(fault)).status().as_u16();
         for operation in operations(&mut paths) {
             as_texts(&operation["requestBody"], &mut schemas);
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-            let mut troubles = anywhere(operation, &schemas, faulty);
-            troubles.extend(rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Rejection));
-            troubles.extend(failures.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Failure));
-            add_failures(operation, troubles, wording.word, wording.schema);
+            let troubles = anywhere(operation, &schemas, faulty);
+            let rejected = rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Rejection);
+            let failed = failures.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Failure);
+            add_failures(operation, troubles, rejected.chain(failed).collect(), &wording);
         }
         debug_assert!(failures.is_empty(), "failures of operations that are not there: {:?}", failures.keys());
         Self { paths, schemas, description }
@@ -241,22 +241,18 @@ fn first_required(body: &Value, schemas: &Map<String, Value>) -> Option<String> 
 }
 
 /// Adds the answers to what may go wrong, by status. Those that were documented by hand are left as they are.
-fn add_failures(
-    operation: &mut Value,
-    troubles: Vec<Trouble>,
-    word: &dyn Fn(Trouble) -> Response,
-    schema: &dyn Fn(u16) -> &'static str,
-) {
+fn add_failures(operation: &mut Value, anywhere: Vec<Trouble>, here: Vec<Trouble>, wording: &Wording<'_>) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     let by_hand: Vec<String> = responses.keys().cloned().collect();
     let mut refused: BTreeSet<String> = by_hand.iter().filter(|status| status.starts_with('4')).cloned().collect();
-    for trouble in troubles {
-        let in_order = matches!(trouble, Trouble::Failure(_));
+    let credentials = |trouble: &Trouble| matches!(trouble, Trouble::Failure(_));
+    let anywhere = anywhere.into_iter().map(|trouble| (credentials(&trouble), trouble));
+    for (in_order, trouble) in anywhere.chain(here.into_iter().map(|trouble| (true, trouble))) {
         let said = match &trouble {
             Trouble::Rejection(rejection) => rejection.to_string(),
             Trouble::Failure(failure) => failure.to_string(),
         };
-        let response = word(trouble);
+        let response = (wording.word)(trouble);
         let status = response.status().as_str().to_owned();
         if in_order && status.starts_with('4') {
             refused.insert(status.clone());
@@ -264,7 +260,7 @@ fn add_failures(
         if by_hand.contains(&status) {
             continue;
         }
-        let entry = responses.entry(status).or_insert_with(|| documented(&response, schema));
+        let entry = responses.entry(status).or_insert_with(|| documented(&response, wording.schema));
         let (Ok(example), Some(content)) = (serde_json::from_slice::<Value>(response.content()), content_of(entry))
         else {
             continue;
