@@ -175,7 +175,12 @@ pub(super) fn chapter(settings: &Codes) -> Chapter {
                 ("codes_verify_mail", vec![Failure::Absent, Failure::CodeNotInForce, too_many()]),
             ],
         },
-        vec![("codes_sign_up", vec![empty("password"), empty("user_name")])],
+        vec![
+            ("codes_sign_up", vec![empty("password"), empty("user_name")]),
+            ("codes_refresh", vec![empty("refresh_token")]),
+            ("codes_send_code", vec![empty("user_id")]),
+            ("codes_verify_mail", vec![empty("user_id")]),
+        ],
     )
 }
 
