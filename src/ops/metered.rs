@@ -92,6 +92,7 @@ metered! { Ephemeral, "ephemeral", OfEphemeral:
     present(presented: Presented, now: Timestamp) -> Rotation;
     session(user: UserId, session: SessionId, now: Timestamp) -> Option<Session>;
     sessions(user: UserId, now: Timestamp) -> Vec<Session>;
+    set_profile(user: UserId, profile: &str, now: Timestamp) -> u64;
     end_sessions(
         user: UserId, which: Which, valid_after: Option<Timestamp>, remember_until: Timestamp, now: Timestamp
     ) -> Ended;

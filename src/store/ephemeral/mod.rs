@@ -42,7 +42,7 @@ pub struct Session {
     pub address: String,
     /// The user agent that opened it, shortened.
     pub agent: String,
-    /// What the tokens made in it say of the user. The store does not look inside.
+    /// What the tokens made in it say of the user, until it is replaced. The store does not look inside.
     pub profile: String,
 }
 
@@ -292,6 +292,15 @@ pub trait Ephemeral: Send + Sync + 'static {
 
     /// A user's sessions that are not over, the newest first. Those that are over leave the index.
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>>;
+
+    /// Replaces what the tokens of all of a user's open sessions say, in one step, and gives how many there are. Nothing else
+    /// of a session changes: one that is over stays over, and no other lasts longer. From then on whoever presents a
+    /// token of any of them gets the new profile.
+    ///
+    /// Access tokens that were made before say what they said until they expire, which is minutes. A sign-in under way that
+    /// read its user's row before the row changed can still open a session with the old profile after this: to prevent it, each
+    /// sign-in would have to read the row once more.
+    async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64>;
 
     /// Ends sessions of `user`; one of somebody else's is none. When this returns, no refresh of any of them can succeed, and
     /// their revocations (one a session; for `All`, one for the user up to `now`, or the last moment at which one of them was

@@ -82,6 +82,29 @@ async fn what_is_over_leaves_the_index_and_the_store() {
 }
 
 #[tokio::test]
+async fn a_replaced_profile_touches_no_lifetime_and_makes_no_record() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    for number in 1..=4 {
+        open(&store, &Session { user: user(1), ..session(number) }).await;
+    }
+    let key = |number: u128| format!("signet:{{{}}}:s:{}", user(1), session(number).id);
+    let index = format!("signet:{{{}}}:i", user(1));
+    // One is gone although the index knows it, and two are over, their revocations not yet out.
+    server.cli(&["DEL", &key(2)]);
+    server.cli(&["HSET", &key(3), "x", "ended"]);
+    server.cli(&["HSET", &key(4), "x", "reused"]);
+    let lives = || [&key(1), &key(3), &key(4), &index].map(|key| server.cli(&["PEXPIRETIME", key]));
+    let before = lives();
+    assert!(before.iter().all(|until| until.parse::<i64>().unwrap() > 0), "{before:?}");
+    assert_eq!(store.set_profile(user(1), "anew", START).await.unwrap(), 1);
+    assert_eq!(lives(), before);
+    let profiles = [1, 2, 3, 4].map(|number| server.cli(&["HGET", &key(number), "p"]));
+    assert_eq!(profiles, ["anew", "", "{}", "{}"]);
+    assert_eq!(server.cli(&["EXISTS", &key(2)]), "0");
+}
+
+#[tokio::test]
 async fn an_operation_is_one_round_trip() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
@@ -103,6 +126,7 @@ async fn an_operation_is_one_round_trip() {
     store.count_try(&subject, 9, START).await.unwrap();
     store.take("key", limit, START).await.unwrap();
     store.end_sessions(user(1), Which::One(session(1).id), None, START, START).await.unwrap();
+    store.set_profile(user(1), "anew", START).await.unwrap();
 
     let mut before = scripts();
     let mut trips = || {
@@ -118,6 +142,8 @@ async fn an_operation_is_one_round_trip() {
     store.count_try(&subject, 9, START).await.unwrap();
     assert_eq!(trips(), 1);
     store.take("key", limit, START).await.unwrap();
+    assert_eq!(trips(), 1);
+    store.set_profile(user(2), "anew", START).await.unwrap();
     assert_eq!(trips(), 1);
     store.end_sessions(user(2), Which::One(session(2).id), None, START, START).await.unwrap();
     assert_eq!(trips(), 3, "ended, published, buried");

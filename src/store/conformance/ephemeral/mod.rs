@@ -9,6 +9,7 @@ mod claims;
 mod endings;
 mod fleet;
 mod limits;
+mod profiles;
 mod revocations;
 mod sessions;
 mod tries;
@@ -70,6 +71,14 @@ cases! {
         a_session_older_than_the_floor_is_absent
         a_session_is_its_users_alone
         sessions_come_newest_first_and_leave_when_over
+    }
+    profiles {
+        a_profile_is_replaced_in_all_open_sessions_and_nothing_else_is
+        a_replaced_profile_prolongs_nothing
+        what_is_over_gets_no_profile
+        profiles_replaced_at_once_are_one_in_the_end
+        neither_a_rotation_nor_a_profile_is_lost_by_the_other
+        an_ending_and_a_profile_may_meet
     }
     endings {
         ending_one_leaves_the_others

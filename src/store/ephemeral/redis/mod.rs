@@ -9,7 +9,8 @@
 //! so is healed by [`present`](Ephemeral::present) (a token *ahead* of the store is in force). A session opened in those
 //! moments is absent: sign in again. A session ended in those moments comes back in Redis. What must not come back (that of a
 //! user who was disabled, was deleted or has another password) is known from the store of what lasts, which each node reads at its
-//! start, each minute and whenever Redis was away: see [`endings`](crate::auth::endings). What one's own sign-out ended is
+//! start, each minute and whenever Redis was away: see [`endings`](crate::auth::endings). A profile replaced in those
+//! moments is the old one again, until the next change or sign-in. What one's own sign-out ended is
 //! refused by all nodes that had read its revocation for as long as they remember it, and is to be ended again after that.
 //! Until a Cluster has promoted a replica in the place of a dead
 //! master, all of it is unavailable, not one slot in three: the driver takes a cluster whole or not at all.
@@ -215,6 +216,12 @@ impl Ephemeral for Redis {
         }
         sessions.sort_by_key(|session| std::cmp::Reverse((session.opened_at, session.id)));
         Ok(sessions)
+    }
+
+    async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64> {
+        let keys = vec![self.keys.index(user), self.keys.sessions(user)];
+        let open = self.runner.run(&scripts::SET_PROFILE, keys, now, vec![profile.into()]).await?;
+        reply::number(&open).map(i64::unsigned_abs)
     }
 
     async fn end_sessions(

@@ -32,6 +32,7 @@ scripts! {
     OPEN "lua/open.lua"
     PRESENT "lua/present.lua"
     LIST "lua/list.lua"
+    SET_PROFILE "lua/set_profile.lua"
     END "lua/end.lua"
     BURY "lua/bury.lua"
     PUBLISH "lua/publish.lua"

@@ -109,6 +109,11 @@ impl Ephemeral for SqliteEphemeral {
         Ok(found)
     }
 
+    async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64> {
+        let profile = profile.to_owned();
+        self.write(now, move |tx| sessions::set_profile(tx, user, &profile, now)).await
+    }
+
     async fn end_sessions(
         &self,
         user: UserId,

@@ -166,6 +166,12 @@ pub(super) fn drop_over(tx: &Connection, user: UserId, now: Timestamp) -> rusqli
         .execute(params![user, now])
 }
 
+pub(super) fn set_profile(tx: &Connection, user: UserId, profile: &str, now: Timestamp) -> rusqlite::Result<u64> {
+    tx.prepare_cached("UPDATE sessions SET profile = ?2 WHERE user_id = ?1 AND min(ends_at, rotated_at + idle) > ?3")?
+        .execute(params![user, profile, now])
+        .map(|open| open as u64)
+}
+
 pub(super) fn end(
     tx: &Connection,
     user: UserId,
