@@ -5,6 +5,8 @@ use super::Failure;
 use super::create_user::{Wanted, create_user};
 use super::open_session::Door;
 use super::password::Policy;
+use super::say_anew::say_anew;
+use super::to_its_end::to_its_end;
 use crate::app::App;
 use crate::store::accounts::{Find, User};
 
@@ -25,8 +27,14 @@ pub(super) async fn owner(app: &App, address: &str, known: Option<User>, door: D
 }
 
 async fn confirmed(app: &App, user: User) -> Result<User, Failure> {
-    if !user.verified {
-        app.accounts.confirm_email(user.id, &user.email, app.now()).await?;
+    if user.verified {
+        return Ok(user);
     }
-    Ok(User { verified: true, ..user })
+    let app = app.clone();
+    to_its_end(async move {
+        app.accounts.confirm_email(user.id, &user.email, app.now()).await?;
+        say_anew(&app, user.id).await;
+        Ok(User { verified: true, ..user })
+    })
+    .await
 }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use super::limit;
 use super::once::{Kind, hand_in, keep, six_digits, subject_of};
 use super::open_session::Door;
+use super::say_anew::say_anew;
+use super::to_its_end::to_its_end;
 use super::{Failure, mailing};
 use crate::app::App;
 use crate::id::UserId;
@@ -37,8 +39,13 @@ pub async fn confirm(app: &App, user: UserId, code: &str, door: Door<'_>) -> Res
     let user = app.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)?;
     let place = (Kind::ConfirmCode, subject_of(&user.email), user.id.to_string());
     hand_in(app, (place.0, &place.1, &place.2), code.trim(), true).await?.ok_or(Failure::CodeNotInForce)?;
-    match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
-        Confirmed::Confirmed | Confirmed::Already => Ok(()),
-        Confirmed::Absent => Err(Failure::CodeNotInForce),
-    }
+    let app = app.clone();
+    to_its_end(async move {
+        match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
+            Confirmed::Confirmed | Confirmed::Already => say_anew(&app, user.id).await,
+            Confirmed::Absent => return Err(Failure::CodeNotInForce),
+        }
+        Ok(())
+    })
+    .await
 }

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::mailing::post;
 use super::once::subject_of;
+use super::say_anew::say_anew;
+use super::to_its_end::to_its_end;
 use super::{Failure, one_purpose};
 use crate::app::App;
 use crate::id::UserId;
@@ -55,10 +57,17 @@ pub async fn confirm(app: &App, token: &str) -> Result<Confirmed, Failure> {
     if subject_of(&user.email) != says.address {
         return Err(Failure::ConfirmationNotInForce);
     }
-    match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
-        accounts::Confirmed::Confirmed => Ok(Confirmed::Now),
-        accounts::Confirmed::Already => Ok(Confirmed::Already),
-        // Gone, or another address, since the row was read.
-        accounts::Confirmed::Absent => Err(Failure::ConfirmationNotInForce),
-    }
+    let app = app.clone();
+    to_its_end(async move {
+        let confirmed = match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
+            accounts::Confirmed::Confirmed => Confirmed::Now,
+            accounts::Confirmed::Already => Confirmed::Already,
+            // Gone, or another address, since the row was read.
+            accounts::Confirmed::Absent => return Err(Failure::ConfirmationNotInForce),
+        };
+        // Also when it was confirmed before: the tokens may not have heard of it then.
+        say_anew(&app, user.id).await;
+        Ok(confirmed)
+    })
+    .await
 }

@@ -43,6 +43,7 @@ pub mod refresh;
 pub mod reset_password;
 pub mod revocations;
 pub mod revoke;
+mod say_anew;
 pub mod second_factor;
 pub mod sessions;
 pub mod sign_in;

@@ -168,7 +168,7 @@ pub fn profile(user: &User) -> Result<String, Failure> {
     further_claims(&profile).map_err(|_| Failure::Internal("a profile that does not serialise"))
 }
 
-/// The address that a session's tokens name: the user's when it was opened.
+/// The address that a session's tokens name.
 pub fn address_of(session: &Session) -> Result<String, Failure> {
     #[derive(serde::Deserialize)]
     struct Address {

@@ -5,13 +5,15 @@
 //!
 //! A new password ends all of the user's sessions everywhere, the one that asked among them: what ends them is the row's
 //! `sessions_valid_after`, which must outlive the other store and knows no exceptions; and whoever just chose a password can sign
-//! in with it. So does the loss of a right, since tokens say what their user may do.
+//! in with it. So does the loss of a right, since tokens say what their user may do. Whatever else tokens speak of, sessions outlive, and say anew
+//! from their next refresh on.
 
 use super::identity::Email;
 use super::open_session::Door;
 use super::original::original;
 use super::password::{Password, Policy};
 use super::rank::{may_make_superusers, may_touch};
+use super::say_anew::say_anew;
 use super::sign_out::sign_out_for_good;
 use super::to_its_end::to_its_end;
 use super::{Failure, confirm_email, limit, mailing, once};
@@ -122,6 +124,8 @@ async fn change(app: &App, user: &User, wanted: Others, door: Door<'_>) -> Resul
         tell(&app, &before, &now, &changes, language.as_deref())?;
         if changes.end_sign_ins() {
             sign_out_for_good(&app, now.id, now.sessions_valid_after).await?;
+        } else if tokens_say(&changes) {
+            say_anew(&app, now.id).await;
         }
         Ok(now)
     })
@@ -140,6 +144,11 @@ fn tell(app: &App, before: &User, now: &User, changes: &Changes, language: Optio
         confirm_email::send(app, now, &now.email, |token| mailing::link(&page, token), language)?;
     }
     Ok(())
+}
+
+/// Whether tokens speak of what these change. Also of what already was so when it was looked at: it may not be any more.
+fn tokens_say(changes: &Changes) -> bool {
+    changes.email.is_some() || changes.verified.is_some() || changes.superuser.is_some() || changes.roles.is_some()
 }
 
 /// Whether `wanted` takes a right from the user. It is looked at beforehand, so that it is one step with the change: a second try

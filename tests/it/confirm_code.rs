@@ -7,7 +7,8 @@ use signet::app::App;
 use signet::auth::Failure;
 use signet::auth::confirm_code::{confirm, send};
 use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::open_session::{Door, Says};
+use signet::auth::open_session::{Door, Says, open_session};
+use signet::auth::sessions::sessions;
 use signet::store::accounts::{Changed, Changes, Find, User};
 
 use crate::support::ground::{Ground, over_both_grounds};
@@ -18,6 +19,7 @@ over_both_grounds!(
     a_code_is_good_at_every_node,
     of_many_uses_at_once_one_confirms,
     a_code_is_bound_to_the_address_it_went_to,
+    the_tokens_of_open_sessions_say_it_too,
 );
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -97,4 +99,19 @@ async fn a_code_is_bound_to_the_address_it_went_to(ground: &Ground) {
     let next = user(&app, "moves").await;
     is_none(tries(&app, &next, &code).await);
     assert!(!is_verified(&app, &one).await && !is_verified(&app, &next).await);
+}
+
+async fn the_tokens_of_open_sessions_say_it_too(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "told").await;
+    for _ in 0..2 {
+        open_session(&app, &user, None, door(&app)).await.unwrap();
+    }
+    let verified = async |told: &str| {
+        let profiles = sessions(&app, user.id).await.unwrap().into_iter().map(|session| session.profile);
+        profiles.filter(|profile| profile.contains(told)).count()
+    };
+    assert_eq!(verified(r#""email_verified":false"#).await, 2);
+    tries(&app, &user, &mailed(&app, &user).await).await.unwrap();
+    assert_eq!(verified(r#""email_verified":true"#).await, 2);
 }

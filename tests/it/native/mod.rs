@@ -8,6 +8,7 @@ mod introspection;
 mod limits;
 mod links;
 mod passwords;
+mod profiles;
 mod projects;
 mod published;
 mod refresh;
