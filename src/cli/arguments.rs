@@ -58,6 +58,8 @@ pub enum Command {
         #[command(subcommand)]
         command: ApiKeys,
     },
+    /// Makes users, sessions and API keys for a load test, and the file that the scripts in loadtest/ read.
+    Seed(Seed),
     /// Brings the stores' schemas up to date. `serve` does so too; this is for doing it beforehand.
     Migrate,
     /// Checks the settings, reaches every store, and says what is wrong and what to do.
@@ -216,4 +218,35 @@ pub enum ApiKeys {
         /// The key's visible beginning, as `list` shows it.
         prefix: String,
     },
+}
+
+/// What a load test needs.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The tokens are as the settings say, so give it those of the server; api.native.access is how long they last.
+Again: fresh sessions, keys and password for those who are there. A rotated refresh token is spent: seed before each run.
+
+Examples:
+  signet --set api.native.access=12h seed --users 20000 --sessions 10000 --api-keys 100 --out loadtest/data.json
+  signet seed --remove"
+)]
+pub struct Seed {
+    /// How many users: seeded-00000000@load.test and so on, all with one password, which is drawn.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub users: u32,
+    /// How many sessions, dealt out to the users in turn, from the first on.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    pub sessions: u32,
+    /// How many API keys, dealt out likewise. They last 30 days.
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub api_keys: u32,
+    /// Where to write addresses, password, tokens and keys; readable by its owner alone.
+    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    pub out: Option<PathBuf>,
+    /// Goes ahead although there are users who were not seeded.
+    #[arg(long)]
+    pub among_others: bool,
+    /// Takes every seeded user away, with all that is theirs, and nobody else.
+    #[arg(long, conflicts_with_all = ["users", "sessions", "api_keys", "out", "among_others"])]
+    pub remove: bool,
 }

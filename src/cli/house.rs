@@ -8,10 +8,10 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::output::Columns;
-use super::{Failure, Key, NewApiKey, Record};
+use super::{Failure, Key, NewApiKey, NewSession, Record};
 use crate::config::Config;
 use crate::id::UserId;
-use crate::store::accounts::{ApiKey, NewUser, User};
+use crate::store::accounts::{ApiKey, NewUser, PasswordHash, User};
 use crate::store::{Accounts, Ephemeral};
 
 /// The program as a whole, before any store is open.
@@ -81,6 +81,12 @@ pub trait House: Send + Sync {
 
     /// Deletes a user, ending the sessions everywhere, and says whether there was one.
     async fn delete_user(&self, user: UserId) -> Result<bool, Failure>;
+
+    /// A password that nobody could guess, and its hash.
+    async fn draw_password(&self) -> Result<(Zeroizing<String>, PasswordHash), Failure>;
+
+    /// Opens a session for a user who has not signed in and has no second factor.
+    async fn open_session(&self, user: &User) -> Result<NewSession, Failure>;
 
     /// The signing keys, the one that signs first.
     async fn keys(&self) -> Result<Vec<Key>, Failure>;

@@ -9,6 +9,7 @@ mod house;
 mod keys;
 mod output;
 mod record;
+mod seed;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -25,6 +26,7 @@ pub use failure::Failure;
 pub use house::{Applied, House, NewAccount, Program};
 pub use keys::Key;
 pub use record::Record;
+pub use seed::NewSession;
 
 use crate::config::Config;
 use output::Output;
@@ -87,6 +89,11 @@ fn dispatch(
         Command::ApiKeys { command } => {
             let config = load()?;
             block_on(async { api_keys::run(command, &*program.open(&config).await?, output).await })
+        }
+        Command::Seed(wanted) => {
+            let config = load()?;
+            let most = config.tokens.sessions_per_user;
+            block_on(async { seed::run(wanted, most, &*program.open(&config).await?, output).await })
         }
     }
 }

@@ -1,10 +1,14 @@
 //! What the commands ask for, done by the same operations that serve requests.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use zeroize::Zeroizing;
 
+use crate::api::native;
 use crate::app::App;
 use crate::auth::create_user::{Wanted, create_user};
 use crate::auth::delete_user::delete_user;
@@ -12,9 +16,10 @@ use crate::auth::disable_user::set_disabled;
 use crate::auth::identity::Login;
 use crate::auth::import_user::{Imported, prepare};
 use crate::auth::keys::{self, KeyringError};
+use crate::auth::open_session::{Door, Says, open_session};
 use crate::auth::password::Password;
 use crate::auth::{self, api_key};
-use crate::cli::{Failure, House, Key, NewAccount, NewApiKey, Record};
+use crate::cli::{Failure, House, Key, NewAccount, NewApiKey, NewSession, Record};
 use crate::id::UserId;
 use crate::store::Accounts;
 use crate::store::accounts::{ApiKey, Find, NewUser, PasswordHash, User};
@@ -77,6 +82,33 @@ impl House for Opened {
 
     async fn delete_user(&self, user: UserId) -> Result<bool, Failure> {
         Ok(present(delete_user(&self.0, user).await)?.is_some())
+    }
+
+    async fn draw_password(&self) -> Result<(Zeroizing<String>, PasswordHash), Failure> {
+        let drawn = Zeroizing::new(URL_SAFE_NO_PAD.encode(*Zeroizing::new(self.0.node.chance.bytes::<18>())));
+        let hash = self.0.node.hasher.hash(&Password::new(drawn.to_string())).await;
+        Ok((drawn, hash.map_err(auth::Failure::from)?))
+    }
+
+    async fn open_session(&self, user: &User) -> Result<NewSession, Failure> {
+        let here = Ipv4Addr::LOCALHOST.into();
+        let door = Door {
+            dialect: native::NAME,
+            lives: &self.0.node.config.api.native,
+            address: here,
+            counted_by: here,
+            agent: Some("signet seed"),
+            language: None,
+            says: Says::Nothing,
+        };
+        let now = self.0.now();
+        let pair = open_session(&self.0, user, None, door).await?;
+        Ok(NewSession {
+            id: pair.session.id,
+            access: Zeroizing::new(pair.access),
+            access_until: now + pair.access_lives,
+            refresh: Zeroizing::new(pair.refresh),
+        })
     }
 
     async fn keys(&self) -> Result<Vec<Key>, Failure> {
