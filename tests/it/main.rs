@@ -15,6 +15,7 @@ mod fleet;
 mod half_done;
 mod limits;
 mod links;
+mod loadtest;
 mod mail;
 mod myauth;
 mod native;

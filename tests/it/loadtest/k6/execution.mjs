@@ -1,0 +1,40 @@
+// k6/execution: where this virtual user is.
+
+import { demand, state } from './state.mjs';
+
+export default {
+  scenario: {
+    get name() {
+      return state.scenario.name;
+    },
+    get executor() {
+      return state.scenario.executor;
+    },
+    get startTime() {
+      return state.scenario.start;
+    },
+    get progress() {
+      demand(false, 'scenario.progress');
+      return state.scenario.progress;
+    },
+    get iterationInTest() {
+      demand(false, 'scenario.iterationInTest');
+      return state.scenario.iteration;
+    },
+  },
+  vu: {
+    get idInTest() {
+      demand(false, 'vu.idInTest');
+      return state.vu.id;
+    },
+    get iterationInScenario() {
+      return state.vu.iteration;
+    },
+    metrics: {
+      get tags() {
+        demand(false, 'vu.metrics.tags');
+        return state.tags;
+      },
+    },
+  },
+};
