@@ -69,6 +69,14 @@ impl Config {
             "mail.smtp_url has tls=none or tls=opportunistic, and the server is not on this machine: codes, links and the \
              password can be read on the way. Leave tls out, or begin with smtps://.",
         );
+        let own_pages = format!("{}{}/links/", self.server.public_url, self.api.native.prefix);
+        let leads_there =
+            [&self.mailed.magic_url, &self.mailed.reset_url].iter().any(|url| url.starts_with(&own_pages));
+        say(
+            !self.api.native.enabled && leads_there,
+            "api.native is off, and mailed.magic_url or mailed.reset_url leads to its pages: links in mails lead nowhere. Set both \
+             to your own.",
+        );
         say(!self.limits.enabled, "limits.enabled is false: passwords can be guessed as fast as they can be hashed.");
         advice
     }

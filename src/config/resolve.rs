@@ -82,6 +82,8 @@ pub(super) fn read(from: &mut Reader) -> Config {
     let server = server(from);
     let tokens = tokens(&mut from.section("tokens"), &server.public_url);
     let passwords = sign_in::passwords(&mut from.section("passwords"));
+    let api = sign_in::api(from, &passwords);
+    let pages = format!("{}{}", server.public_url, api.native.prefix);
     Config {
         data_dir,
         secrets,
@@ -93,11 +95,11 @@ pub(super) fn read(from: &mut Reader) -> Config {
         verify: verify(&mut from.section("verify")),
         revocation: revocation(&mut from.section("revocation")),
         accounts: sign_in::accounts(&mut from.section("accounts")),
-        mailed: sign_in::mailed(&mut from.section("mailed"), &server.public_url),
+        mailed: sign_in::mailed(&mut from.section("mailed"), &pages),
         second_factor: sign_in::second_factor(&mut from.section("second_factor")),
         limits: sign_in::limits(&mut from.section("limits")),
         log: log(&mut from.section("log")),
-        api: sign_in::api(from, &passwords),
+        api,
         passwords,
         server,
         tokens,

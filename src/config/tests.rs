@@ -273,6 +273,13 @@ fn the_operator_is_told_what_is_allowed_and_yet_risky() {
     assert_eq!(Config::default().advice(), Vec::<String>::new());
     let risky = load("", &[], &["server.listen=0.0.0.0:8000", "limits.enabled=false"]).unwrap();
     assert_eq!(risky.advice().len(), 3);
+    let no_pages = load("", &[], &["api.native.enabled=false"]).unwrap();
+    assert_eq!(no_pages.advice().len(), 1);
+    let own =
+        ["api.native.enabled=false", "mailed.magic_url=https://a.example/m", "mailed.reset_url=https://a.example/r"];
+    assert_eq!(load("", &[], &own).unwrap().advice(), Vec::<String>::new());
+    let moved = load("", &[], &["api.native.prefix=/id"]).unwrap();
+    assert_eq!(moved.mailed.reset_url, "http://127.0.0.1:8000/id/links/reset");
     for (url, advice) in [
         ("smtp://a:b@mail.example.com?tls=none", 1),
         ("smtp://mail.example.com?tls=opportunistic", 1),

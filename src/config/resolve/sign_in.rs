@@ -22,15 +22,16 @@ pub(super) fn accounts(from: &mut Section<'_>) -> Accounts {
     Accounts { open_registration: from.read("open_registration", Truth, true) }
 }
 
-pub(super) fn mailed(from: &mut Section<'_>, public_url: &str) -> Mailed {
+/// `pages`: where our own pages are, to which links lead that have no other place.
+pub(super) fn mailed(from: &mut Section<'_>, pages: &str) -> Mailed {
     Mailed {
         code: from.read("code", Span(seconds(1), days(1)), minutes(10)),
         magic: from.read("magic", Span(seconds(1), days(1)), minutes(15)),
         reset: from.read("reset", Span(seconds(1), days(7)), minutes(60)),
         confirm: from.read("confirm", Span(seconds(1), days(30)), days(1)),
         daily_tries: from.read("daily_tries", Whole(5, 1_000), 20) as u32,
-        magic_url: from.read("magic_url", LinkAddress, format!("{public_url}/links/magic")),
-        reset_url: from.read("reset_url", LinkAddress, format!("{public_url}/links/reset")),
+        magic_url: from.read("magic_url", LinkAddress, format!("{pages}/links/magic")),
+        reset_url: from.read("reset_url", LinkAddress, format!("{pages}/links/reset")),
     }
 }
 
