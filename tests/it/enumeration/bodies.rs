@@ -1,7 +1,7 @@
 //! That no kind of person is answered otherwise than nobody is, whether anybody may sign up or not, and that what differs is the mail
 //! alone.
 
-use super::calls::{ASKING, GUESSING, SIGN_INS};
+use super::calls::{ASKING, GUESSING, SIGN_INS, SIGN_INS_OTHERWISE};
 use super::*;
 use crate::support::desk::over_both_stores;
 use crate::support::{outbox, until};
@@ -29,7 +29,7 @@ async fn every_kind_of_person_is_answered_as_nobody_is(desk: &Desk) {
         ("with a second factor", with_a_second_factor(desk).await),
     ];
     for (kind, person) in kinds {
-        for call in SIGN_INS.iter().chain(ASKING).chain(GUESSING) {
+        for call in SIGN_INS.iter().chain(SIGN_INS_OTHERWISE).chain(ASKING).chain(GUESSING) {
             let seen = watch(desk, call, std::slice::from_ref(&person), &strangers(), 8).await;
             assert_eq!(seen.forms.len(), 1, "{kind}, {}: {:#?}", call.name, seen.forms);
         }
