@@ -7,7 +7,8 @@ use std::task::Poll;
 use signet::app::App;
 use signet::auth::Failure;
 use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::open_session::{Door, Says, open_session};
+use signet::auth::identity::Email;
+use signet::auth::open_session::{Door, Says, open_session, profile};
 use signet::auth::password::{Password, Policy};
 use signet::auth::recover::recover;
 use signet::auth::reset_password::reset_password;
@@ -22,6 +23,8 @@ use crate::support::until;
 
 over_both_grounds!(
     wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions,
+    wherever_a_client_hangs_up_tokens_say_what_the_row_says,
+    of_many_changes_at_once_tokens_say_the_one_that_the_row_says,
     a_reset_confirms_no_address_but_the_one_that_its_link_went_to,
 );
 
@@ -72,6 +75,50 @@ async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(gro
             assert!(!row(&app, user.id).await.superuser);
             break;
         }
+    }
+}
+
+/// Whether the tokens of each of the user's open sessions say what the row says.
+async fn is_told(app: &App, user: UserId) -> bool {
+    let said = profile(&row(app, user).await).unwrap();
+    sessions(app, user).await.unwrap().iter().all(|session| session.profile == said)
+}
+
+fn another_address(address: String) -> Others {
+    Others { email: Some(Email::read(&address).unwrap()), ..Others::default() }
+}
+
+async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(ground: &Ground) {
+    let app = ground.node().await;
+    let by = user(&app, "registrar").await;
+    for polls in 1.. {
+        let user = user(&app, &format!("moves-{polls}")).await;
+        open_session(&app, &user, None, door(&app)).await.unwrap();
+        let wanted = another_address(format!("moved-{polls}@example.org"));
+        let done = polled(pin!(update_other(&app, &by, user.id, wanted, door(&app))), polls).await;
+        app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
+        until("both or neither", async || is_told(&app, user.id).await).await;
+        if done.is_some() {
+            assert_eq!(row(&app, user.id).await.email, format!("moved-{polls}@example.org"));
+            break;
+        }
+    }
+}
+
+async fn of_many_changes_at_once_tokens_say_the_one_that_the_row_says(ground: &Ground) {
+    let app = ground.node().await;
+    let (by, user) = (user(&app, "many").await, user(&app, "wanderer").await);
+    for _ in 0..3 {
+        open_session(&app, &user, None, door(&app)).await.unwrap();
+    }
+    for round in 0..5 {
+        let changes = (0..20).map(|number| {
+            let wanted = another_address(format!("wanders-{round}-{number}@example.org"));
+            update_other(&app, &by, user.id, wanted, door(&app))
+        });
+        assert!(futures_util::future::join_all(changes).await.iter().all(Result::is_ok));
+        assert!(is_told(&app, user.id).await);
+        assert_eq!(sessions(&app, user.id).await.unwrap().len(), 3);
     }
 }
 
