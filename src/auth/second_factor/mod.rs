@@ -1,7 +1,7 @@
 //! The second factor: a code that changes every thirty seconds (TOTP, RFC 6238), or a recovery code.
 //!
 //! Each try is counted before anything is compared, recovery codes together with the app's; a time step is used up by the
-//! first who proves it, and so is a recovery code. The secret is sealed in the user's row. [`prove`] is called where sessions
+//! first who proves it, and so is a recovery code. The secret is sealed in the user's row. `prove` is called where sessions
 //! are opened, and nowhere is one opened without it.
 
 mod recovery;
