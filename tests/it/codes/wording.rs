@@ -157,7 +157,8 @@ async fn a_store_that_is_gone_is_told_of_with_a_time_to_come_again() {
 
 #[test]
 fn what_is_told_in_the_body_is_documented_so() {
-    let config = Config::load(None, &["api.codes.status=in-band".to_owned()]).unwrap();
+    let mut config = Config::default();
+    config.api.codes.in_band = true;
     let document = signet::api::document(&config);
     let mine = document["paths"].as_object().unwrap().iter().filter(|(_, item)| item["post"]["tags"][0] == "codes");
     let mine = mine.collect::<Vec<_>>();
