@@ -3,7 +3,7 @@
 //! A good body is read once, straight into its type. Only where that fails is it read again, by `fields`, to
 //! name every fault; that costs more, so it is bounded. Knows nothing of what fields mean.
 
-use serde::de::Deserialize;
+use serde::de::{Deserialize, Deserializer};
 use serde_json::{Value, error::Category};
 
 use super::fields;
@@ -41,6 +41,14 @@ pub fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> {
         Ok(_) => Err(whole(Trouble::Not(Expected::Object))),
         Err(error) => Err(syntax(&error, text)),
     }
+}
+
+/// A field that says nothing if it is left out, and that there is nothing if it is null; with `#[serde(default)]`.
+///
+/// # Errors
+/// Those of the field's own type.
+pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(from).map(Some)
 }
 
 /// Reads names and texts, as queries and forms have them, into a `T`.

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use super::failure::{Call, Refusal};
-use super::wire::{FullName, Msg, Role, Roles, given, roles, said, shown, with_password};
+use super::wire::{FullName, Msg, Role, Roles, roles, said, shown, with_password};
 use crate::api::door;
 use crate::api::fastapi::{EmailStr, Flag, Whole, both, uuid};
 use crate::api::users_me::{PLAIN_ROLE, UserRead, role};
@@ -19,7 +19,7 @@ use crate::auth::password::Password;
 use crate::auth::rank::admin;
 use crate::auth::update_user::{Others, update_other};
 use crate::id::UserId;
-use crate::web::{Place, Rejection, Request, Response};
+use crate::web::{Place, Rejection, Request, Response, json};
 
 fn user_id(request: &Request) -> Result<UserId, Rejection> {
     uuid(Place::Path, "user_id", Some(request.param("user_id"))).map(UserId)
@@ -149,7 +149,7 @@ pub(super) async fn create(app: App, mut request: Request) -> Result<Response, R
 pub(super) struct UserUpdate {
     #[schema(value_type = Option<String>, format = Email, max_length = 254)]
     email: Option<EmailStr>,
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "json::given")]
     #[schema(value_type = Option<String>, max_length = 255)]
     full_name: Option<Option<FullName>>,
     #[schema(value_type = Option<String>, min_length = 1, max_length = 64)]

@@ -89,11 +89,6 @@ impl<'de> Deserialize<'de> for Roles {
     }
 }
 
-/// A field that says nothing if it is left out, and that there is nothing if it is null.
-pub(super) fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
-    Option::deserialize(from).map(Some)
-}
-
 /// A body in which a new password is chosen, if it has all that `T` asks for: what is wrong with the password is said with what is
 /// wrong with the rest.
 pub(super) async fn with_password<T: DeserializeOwned>(

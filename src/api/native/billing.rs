@@ -1,7 +1,7 @@
 //! Billing, as services that charge change it.
 
 use http::StatusCode;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Problem, named};
@@ -10,7 +10,7 @@ use crate::auth::bearer::caller;
 use crate::auth::billing::{BillingChange, change_billing};
 use crate::auth::{Failure, User};
 use crate::id::UserId;
-use crate::web::{Request, Response};
+use crate::web::{Request, Response, json};
 
 /// What to change of a user's billing; what is left out stays as it is.
 #[derive(Deserialize, ToSchema)]
@@ -23,14 +23,9 @@ pub(super) struct Change {
     #[serde(default)]
     tokens_used: i64,
     /// The new tier; null for none.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "json::given")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     subscription_tier: Option<Option<String>>,
-}
-
-/// Tells null from nothing.
-fn given<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Option<String>>, D::Error> {
-    Option::deserialize(from).map(Some)
 }
 
 /// What a user has to spend and has spent.
