@@ -9,6 +9,7 @@ mod commands;
 mod confirm_code;
 mod corpora;
 mod cross_dialect;
+mod docs;
 mod enumeration;
 mod ephemeral;
 mod fleet;
