@@ -1,0 +1,51 @@
+//! On what was measured: a figure without it says nothing.
+
+use std::fs;
+
+use serde::Serialize;
+
+use super::cores::Cores;
+use super::process::output;
+
+/// The machine, the compiler and the moment.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Machine {
+    pub(crate) date: String,
+    pub(crate) processor: String,
+    pub(crate) cores: usize,
+    pub(crate) kernel: String,
+    pub(crate) memory_mib: u64,
+    pub(crate) rustc: String,
+    pub(crate) commit: String,
+    /// How many processes wanted a processor, on average over the last minute, before the bench began: what else was there.
+    pub(crate) load_before: f64,
+}
+
+impl Machine {
+    pub(crate) fn look(cores: &Cores) -> Self {
+        let unknown = || "unknown".to_owned();
+        let processor = line("/proc/cpuinfo", "model name").unwrap_or_else(unknown);
+        let memory =
+            line("/proc/meminfo", "MemTotal").and_then(|text| text.strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        let kernel =
+            fs::read_to_string("/proc/sys/kernel/osrelease").map_or_else(|_| unknown(), |text| text.trim().to_owned());
+        let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+        let here = env!("CARGO_MANIFEST_DIR");
+        Self {
+            date: output("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"]).unwrap_or_else(unknown),
+            processor,
+            cores: cores.count(),
+            kernel,
+            memory_mib: memory.unwrap_or(0) / 1024,
+            rustc: output("rustc", &["--version"]).unwrap_or_else(unknown),
+            commit: output("git", &["-C", here, "describe", "--always", "--dirty"]).unwrap_or_else(unknown),
+            load_before: load.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
+        }
+    }
+}
+
+fn line(file: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
