@@ -34,6 +34,11 @@ impl Cores {
         self.0.iter().take(2).map(usize::to_string).collect::<Vec<_>>().join(",")
     }
 
+    /// The second of those.
+    pub(crate) fn second(&self) -> String {
+        self.0[1.min(self.0.len() - 1)].to_string()
+    }
+
     /// Where the client and Redis are. On a single core that is the server's.
     pub(crate) fn load(&self) -> String {
         self.0[1.min(self.0.len() - 1)].to_string()

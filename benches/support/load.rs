@@ -27,7 +27,8 @@ const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 /// What to do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
-    pub(crate) address: SocketAddr,
+    /// Where to connect to, the connections being dealt out.
+    pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) connections: usize,
     /// Requests that are sent first and not counted, on the same connections.
     pub(crate) warm: u64,
@@ -181,11 +182,12 @@ impl From<io::Error> for Broken {
 
 impl<'a> Client<'a> {
     fn connect(job: &'a Job) -> Result<Self, String> {
-        let failed = |error: &dyn std::fmt::Display| format!("connecting to {}: {error}", job.address);
+        let failed = |error: &dyn std::fmt::Display| format!("connecting to {:?}: {error}", job.addresses);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| failed(&error))?;
         let mut lines = Vec::with_capacity(job.connections);
         for place in 0..job.connections {
-            let stream = TcpStream::connect(job.address).map_err(|error| failed(&error))?;
+            let stream =
+                TcpStream::connect(job.addresses[place % job.addresses.len()]).map_err(|error| failed(&error))?;
             stream.set_nodelay(true).and_then(|()| stream.set_nonblocking(true)).map_err(|error| failed(&error))?;
             let when = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
             epoll::add(&epoll, &stream, EventData::new_u64(place as u64), when).map_err(|error| failed(&error))?;

@@ -14,6 +14,7 @@ pub(crate) mod redis;
 pub(crate) mod signet;
 pub(crate) mod simple;
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
 
@@ -31,4 +32,14 @@ pub(crate) fn folder() -> TempDir {
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("it is bound").port()
+}
+
+/// Waits until no other bench of this kind runs on this machine, whosever tree it is of: two of them on the same two cores would
+/// measure each other. The place is given up when the file is dropped.
+pub(crate) fn alone() -> Option<File> {
+    let place = std::env::temp_dir().join("signet-bench.lock");
+    // Another user's file cannot be opened, and is no reason to measure nothing.
+    let file = File::options().create(true).append(true).open(place).ok()?;
+    file.lock().ok()?;
+    Some(file)
 }

@@ -69,6 +69,23 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Puts each of the threads whose names begin so on a core of its own, where there are enough. By itself the kernel brings
+    /// threads together with who wakes them.
+    pub(crate) fn spread(&self, name: &str, cores: &str) {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs").flatten();
+        let named = |thread: &fs::DirEntry| {
+            fs::read_to_string(thread.path().join("comm")).is_ok_and(|own| own.starts_with(name))
+        };
+        let id = |thread: fs::DirEntry| thread.file_name().to_str().and_then(|id| id.parse::<u32>().ok());
+        let mut ids: Vec<_> = threads.filter(named).filter_map(id).collect();
+        ids.sort_unstable();
+        assert!(!ids.is_empty(), "there is no thread called {name}");
+        for (id, core) in ids.iter().zip(cores.split(',').cycle()) {
+            let done = Command::new("taskset").args(["-c", "-p", core, &id.to_string()]).stdout(Stdio::null()).status();
+            assert!(done.is_ok_and(|status| status.success()), "a thread cannot be put on core {core}");
+        }
+    }
+
     /// What it has used of processors.
     pub(crate) fn cpu(&self) -> Duration {
         cpu(self.pid()).expect("it runs")

@@ -20,8 +20,9 @@ pub(crate) struct Pace {
 /// One of the two.
 pub(crate) struct Side<'a> {
     pub(crate) name: &'a str,
-    pub(crate) address: SocketAddr,
-    pub(crate) pid: u32,
+    pub(crate) addresses: Vec<SocketAddr>,
+    /// Its processes.
+    pub(crate) pids: Vec<u32>,
     /// Where the client is while this one is driven.
     pub(crate) load: String,
 }
@@ -30,8 +31,6 @@ pub(crate) struct Side<'a> {
 pub(crate) enum Supply<'a> {
     /// The same requests again and again.
     Same(Vec<String>),
-    /// The same, but each side has its own.
-    Own([Vec<String>; 2]),
     /// Requests that neither has seen: so many new ones for each pair of slices.
     Fresh(&'a mut dyn FnMut() -> String),
     /// Refresh tokens, of which each side has its own from the first rotation on.
@@ -107,7 +106,7 @@ pub(crate) fn hold(pace: Pace, sides: [&Side<'_>; 2], contest: &mut Contest<'_>)
     for round in 0..pace.pairs {
         let outcomes = pair(sides, contest, warm, count, round % 2 == 1);
         for (side, outcome) in outcomes.iter().enumerate() {
-            slices[side].push(slice(outcome));
+            slices[side].push(slice(outcome, sides[side].pids.len()));
             latencies[side].add(&outcome.latency);
         }
     }
@@ -132,20 +131,19 @@ fn pair(sides: [&Side<'_>; 2], contest: &mut Contest<'_>, warm: u64, count: u64,
     for side in if swapped { [1, 0] } else { [0, 1] } {
         let work = match &contest.supply {
             Supply::Same(requests) => Work::Each(requests.clone()),
-            Supply::Own(requests) => Work::Each(requests[side].clone()),
             Supply::Fresh(_) => Work::Each(fresh.clone()),
             Supply::Rotating { before, after, tokens } => {
                 Work::Rotate { before: before.clone(), tokens: tokens[side].clone(), after: after.clone() }
             }
         };
         let job = Job {
-            address: sides[side].address,
+            addresses: sides[side].addresses.clone(),
             connections: contest.connections,
             warm,
             count,
             work,
             expect: contest.expect.to_owned(),
-            watch: std::iter::once(sides[side].pid).chain(contest.beside).collect(),
+            watch: sides[side].pids.iter().copied().chain(contest.beside).collect(),
             until_cut: false,
         };
         let outcome = load::apart(&job, &sides[side].load);
@@ -157,14 +155,15 @@ fn pair(sides: [&Side<'_>; 2], contest: &mut Contest<'_>, warm: u64, count: u64,
     outcomes.map(|outcome| outcome.expect("each side had its turn"))
 }
 
-fn slice(outcome: &Outcome) -> Slice {
+/// Of the watched processes the first are the server's.
+fn slice(outcome: &Outcome, own: usize) -> Slice {
     let each = |nanos: u64| nanos as f64 / 1000.0 / outcome.count as f64;
     Slice {
         requests: outcome.count,
         seconds: outcome.seconds,
-        cpu: each(outcome.watched[0]),
+        cpu: each(outcome.watched[..own].iter().sum()),
         client_cpu: each(outcome.own),
-        beside_cpu: outcome.watched.get(1).map(|nanos| each(*nanos)),
+        beside_cpu: outcome.watched.get(own).map(|nanos| each(*nanos)),
     }
 }
 

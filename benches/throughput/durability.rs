@@ -19,7 +19,7 @@ pub(crate) fn check(ground: &Ground) -> Finding {
     let tokens = plan.seed(SESSIONS).into_iter().map(|session| session.refresh_token).collect();
     let (before, after) = refresh_request();
     let job = Job {
-        address: signet.address,
+        addresses: vec![signet.address],
         connections: 64,
         warm: 0,
         count: u64::MAX,

@@ -53,6 +53,7 @@ fn main() {
     if cores.count() < 2 {
         println!("There is one core alone: server and client share it, and rates and latencies say little.");
     }
+    let _alone = support::alone();
     let machine = Machine::look(&cores);
     let Wanted { server, out, only, pace, quick } = wanted;
     let ground = Ground { server, cores, pace, quick };
@@ -69,7 +70,8 @@ fn main() {
         }
     }
     let redis = output("redis-server", &["--version"]).unwrap_or_default();
-    let report = Report { machine, redis, build: built(), pace, quick, findings };
+    let other_server = ground.server != Path::new(env!("CARGO_BIN_EXE_signet"));
+    let report = Report { machine, redis, build: built(), other_server, pace, quick, findings };
     std::fs::create_dir_all(&out).expect("the folder can be made");
     let json = serde_json::to_string_pretty(&report).expect("it is plain");
     std::fs::write(out.join("report.json"), json).expect("the report can be written");
@@ -90,7 +92,7 @@ fn wanted(mut words: impl Iterator<Item = String>) -> Option<Wanted> {
         server: env!("CARGO_BIN_EXE_signet").into(),
         out: target.join("throughput"),
         only: None,
-        pace: Pace { pairs: 15, seconds: 0.8 },
+        pace: Pace { pairs: 21, seconds: 0.5 },
         quick: false,
     };
     while let Some(word) = words.next() {

@@ -5,7 +5,7 @@ use crate::report::{Aim, Finding};
 use crate::support::load::{self, Job, Work};
 use crate::support::simple;
 
-const MIB: f64 = 1024.0 * 1024.0;
+const MB: f64 = 1e6;
 
 /// Sessions whose tokens are asked for: all of them are in the cache after the first round, which is not growth.
 const SESSIONS: usize = 1024;
@@ -13,9 +13,9 @@ const SESSIONS: usize = 1024;
 pub(crate) fn memory(ground: &Ground) -> Vec<Finding> {
     // With as many workers as it takes by itself.
     let idle = ground.plan().without("SIGNET_SERVER__WORKERS").on(&ground.cores.two()).start();
-    let resident = idle.process.memory().resident as f64 / MIB;
+    let resident = idle.process.memory().resident as f64 / MB;
     drop(idle);
-    let first = Finding::plain("memory_idle", "memory, idle, MiB", Aim::AtMost(20.0), resident);
+    let first = Finding::plain("memory_idle", "memory, idle, MB", Aim::AtMost(20.0), resident);
 
     let plan = ground.plan();
     let signet = plan.start();
@@ -28,7 +28,7 @@ pub(crate) fn memory(ground: &Ground) -> Vec<Finding> {
     let all = if ground.quick { 100_000 } else { 1_000_000 };
     let after = |count: u64| {
         let job = Job {
-            address: signet.address,
+            addresses: vec![signet.address],
             connections: 64,
             warm: 0,
             count,
@@ -38,10 +38,10 @@ pub(crate) fn memory(ground: &Ground) -> Vec<Finding> {
             until_cut: false,
         };
         load::apart(&job, &ground.cores.load());
-        signet.process.memory().resident as f64 / MIB
+        signet.process.memory().resident as f64 / MB
     };
     let tenth = after(all / 10);
     let growth = after(all - all / 10) - tenth;
-    let what = format!("memory, growth from {} to {all} requests, MiB", all / 10);
+    let what = format!("memory, growth from {} to {all} requests, MB", all / 10);
     vec![first, Finding::plain("memory_growth", &what, Aim::AtMost(1.0), growth)]
 }

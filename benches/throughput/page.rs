@@ -27,7 +27,7 @@ pub(crate) fn page(report: &Report) -> String {
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Signet: throughput</title><style>{STYLE}</style><h1>Signet: throughput</h1>\
-         <p>{} · {} · {} cores · Linux {} · {} · commit {} · profile {} · {} pairs of slices of {} s · load before: {}</p>",
+         <p>{} · {} · {} cores · Linux {} · {} · commit {} · profile {}{} · {} pairs of slices of {} s · load before: {}</p>",
         escaped(&machine.date),
         escaped(&machine.processor),
         machine.cores,
@@ -35,6 +35,7 @@ pub(crate) fn page(report: &Report) -> String {
         escaped(&machine.rustc),
         escaped(&machine.commit),
         escaped(&report.build),
+        if report.other_server { " (the server: another build)" } else { "" },
         report.pace.pairs,
         report.pace.seconds,
         machine.load_before,

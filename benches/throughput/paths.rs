@@ -65,12 +65,17 @@ impl Ground {
     }
 
     pub(crate) fn side<'a>(&self, name: &'a str, signet: &Signet) -> Side<'a> {
-        Side { name, address: signet.address, pid: signet.process.pid(), load: self.cores.load() }
+        Side { name, addresses: vec![signet.address], pids: vec![signet.process.pid()], load: self.cores.load() }
     }
 
     fn against(&self, signet: &Signet, floor: &Floor, what: &str, mut contest: Contest<'_>) -> Verdict {
         let floor = Standing::start(floor, &self.cores);
-        let floor = Side { name: what, address: floor.address, pid: floor.process.pid(), load: self.cores.load() };
+        let floor = Side {
+            name: what,
+            addresses: vec![floor.address],
+            pids: vec![floor.process.pid()],
+            load: self.cores.load(),
+        };
         duel::hold(self.pace, [&self.side("signet", signet), &floor], &mut contest)
     }
 }
@@ -210,18 +215,25 @@ fn refresh_embedded(ground: &Ground) -> Vec<Finding> {
     vec![rate, durability::check(ground)]
 }
 
-/// By what a request costs: where client and server share the cores, rates would say how they share them.
+/// One server of two workers against two servers of one each, side by side: what those do is twice what one worker does, in the same
+/// surroundings. By what a request costs: where the client shares a core with a worker, rates would tell how they share it.
 fn two_workers(ground: &Ground) -> Vec<Finding> {
-    let (_, signet, sessions) = ground.seeded();
-    let other = ground.plan().set("SIGNET_SERVER__WORKERS", "2").on(&ground.cores.two());
-    let two = other.start();
-    let its_sessions = other.seed(SESSIONS);
-    let requests = |sessions: &[Seeded]| sessions.iter().map(|session| verify_request(&session.access_token)).collect();
-    let mut side = ground.side("two workers", &two);
-    side.load = ground.cores.load_beside_two();
-    // Each has a store, and so tokens, of its own.
-    let supply = Supply::Own([requests(&its_sessions), requests(&sessions)]);
-    let one = ground.side("one worker", &signet);
-    let verdict = duel::hold(ground.pace, [&side, &one], &mut contest(MANY, r#"{"active":true,"claims":{"#, supply));
-    vec![Finding::two_workers(verdict)]
+    let cores = &ground.cores;
+    // One fleet, so that all of them know the tokens.
+    let redis = Redis::start(&cores.load_beside_two());
+    let node = |cores: &str| ground.plan().on_redis(&redis.url()).on(cores);
+    let two = node(&cores.two()).set("SIGNET_SERVER__WORKERS", "2").start();
+    two.process.spread("worker-", &cores.two());
+    let first = node(&cores.server());
+    let ones = [first.start(), node(&cores.second()).start()];
+    let requests = first.seed(SESSIONS).iter().map(|session| verify_request(&session.access_token)).collect();
+    let together = Side { load: cores.load_beside_two(), ..ground.side("one server of two workers", &two) };
+    let apart = Side {
+        name: "two servers of one worker",
+        addresses: ones.iter().map(|one| one.address).collect(),
+        pids: ones.iter().map(|one| one.process.pid()).collect(),
+        load: cores.load_beside_two(),
+    };
+    let mut contest = contest(MANY, r#"{"active":true,"claims":{"#, Supply::Same(requests));
+    vec![Finding::two_workers(duel::hold(ground.pace, [&together, &apart], &mut contest))]
 }

@@ -55,11 +55,11 @@ impl Finding {
         Self::of_ratios(name, what, aim, &ratios, verdict)
     }
 
-    /// What the second core brings, by what a request costs: by rates it would be told how client and server share the cores.
+    /// How many times one worker two are, where the other side is two servers of one worker each.
     pub(crate) fn two_workers(verdict: Verdict) -> Self {
         let mut gains: Vec<_> = verdict.cpu_ratios.iter().map(|ratio| 2.0 / ratio).collect();
         gains.sort_by(f64::total_cmp);
-        let what = "two workers on two cores: twice the processors, by CPU a request";
+        let what = "two workers on two cores, against twice one worker, by CPU a request";
         Self::of_ratios("two_workers", what, Aim::AtLeast(1.8), &gains, verdict)
     }
 
@@ -118,8 +118,10 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     /// The Redis that was used.
     pub(crate) redis: String,
-    /// How server and floor were compiled.
+    /// How the floor was compiled, and the server if it is not another.
     pub(crate) build: String,
+    /// The server was named by whoever ran this: commit and build are not known to be its own.
+    pub(crate) other_server: bool,
     pub(crate) pace: Pace,
     pub(crate) quick: bool,
     pub(crate) findings: Vec<Finding>,
