@@ -126,7 +126,9 @@ fn latencies(page: &mut String, findings: &[Finding]) {
     }
     let mut top = 8.0;
     for (finding, verdict) in verdicts {
-        for (record, colour) in verdict.sides.iter().zip(["--ours", "--theirs"]) {
+        let [ours, theirs] = &verdict.sides;
+        let names = [format!("{} · {}", finding.name, ours.name), theirs.name.clone()];
+        for ((record, colour), name) in verdict.sides.iter().zip(["--ours", "--theirs"]).zip(names) {
             let middle = top + STEP / 2.0;
             let (from, to) = (x(record.p50), x(record.p999));
             let _ = write!(
@@ -135,7 +137,7 @@ fn latencies(page: &mut String, findings: &[Finding]) {
                  <line x1=\"{from:.1}\" x2=\"{to:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\" stroke=\"var({colour})\" stroke-width=\"2\"/>",
                 LEFT - 10.0,
                 middle + 4.0,
-                escaped(&format!("{} · {}", finding.name, record.name)),
+                escaped(&name),
             );
             for (micros, radius) in [(record.p50, 5.0), (record.p99, 4.0), (record.p999, 3.0)] {
                 let _ = write!(
