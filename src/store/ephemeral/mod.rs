@@ -76,7 +76,7 @@ pub struct Presented {
     pub counter: u64,
     /// Whether the token is to be replaced (`true`) or stays in force, its lifetime as it was (`false`).
     pub rotate: bool,
-    /// For how long a token one behind still gets the successor that was already made.
+    /// For how long a token one behind still gets the successor that was already made. Zero: not even in the same millisecond.
     pub grace: Duration,
     /// Sessions opened before this moment are absent; see [`Ephemeral::floor`].
     pub floor: Timestamp,
@@ -279,7 +279,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// passed, `Reused`.
     ///
     /// - counter in force: `Rotated`. With `rotate` it rises by one, and the idle time starts again.
-    /// - one behind, and not longer than `grace` after the rise: `Repeated`.
+    /// - one behind, and not longer than `grace` after the rise, where there is a grace: `Repeated`.
     /// - ahead: the store has lost a rotation that had been acknowledged (a failover); the token's MAC proves that
     ///   it was handed out, so it is in force: as the first case, counting from the token's counter.
     /// - anything else: `Reused`. The session is over for good, *and* its revocation is published before this returns. If

@@ -61,6 +61,7 @@ cases! {
         sessions_opened_at_once_are_all_there
         one_of_many_concurrent_rotations_wins
         a_repetition_ends_with_the_grace
+        without_grace_nothing_is_repeated
         none_of_many_latecomers_is_answered
         a_token_two_behind_is_reuse_within_the_grace
         reuse_ends_the_session_and_is_published

@@ -68,6 +68,16 @@ pub(super) async fn a_repetition_ends_with_the_grace(store: Store) {
     assert_eq!(store.present(presented(&opened, 0), now + GRACE + MILLISECOND).await.unwrap(), Rotation::Reused);
 }
 
+pub(super) async fn without_grace_nothing_is_repeated(store: Store) {
+    for (number, later) in [(1, Duration::ZERO), (2, MILLISECOND)] {
+        let opened = session(number);
+        open(&store, &opened).await;
+        let ungraced = Presented { grace: Duration::ZERO, ..presented(&opened, 0) };
+        rotated(store.present(ungraced, START).await.unwrap());
+        assert_eq!(store.present(ungraced, START + later).await.unwrap(), Rotation::Reused, "{later:?}");
+    }
+}
+
 pub(super) async fn none_of_many_latecomers_is_answered(store: Store) {
     let opened = session(1);
     open(&store, &opened).await;

@@ -116,7 +116,8 @@ pub(super) fn present(tx: &Connection, presented: Presented, now: Timestamp) -> 
         keep(tx, &session, day_before)?;
         return Ok(Rotation::Rotated(session));
     }
-    if presented.counter + 1 == session.counter && now.since(session.rotated_at) <= presented.grace {
+    let graced = !presented.grace.is_zero() && now.since(session.rotated_at) <= presented.grace;
+    if presented.counter + 1 == session.counter && graced {
         return Ok(Rotation::Repeated(session));
     }
     tx.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([session.id])?;

@@ -13,8 +13,8 @@ if math.min(e, r + i) <= now or o < tonumber(ARGV[7]) then
   return {'absent'}
 end
 
-local counter, kind = tonumber(ARGV[4]), 'rotated'
-if counter + 1 == c and now - r <= tonumber(ARGV[6]) then
+local counter, kind, grace = tonumber(ARGV[4]), 'rotated', tonumber(ARGV[6])
+if counter + 1 == c and grace > 0 and now - r <= grace then
   -- Tokens are given once more: an ending of all sessions must reach these too, whatever clock they were made by.
   redis.call('HSET', KEYS[1], 'l', math.max(now, tonumber(s[3])))
   kind = 'repeated'
