@@ -7,6 +7,8 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::invisible;
+
 /// An address in its one form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Email(String);
@@ -80,12 +82,6 @@ fn canonical_local(local: &str) -> Result<String, BadEmail> {
     };
     let atoms = lower.split('.').all(|atom| !atom.is_empty() && atom.chars().all(letter));
     if atoms { Ok(lower) } else { Err(BadEmail::Local) }
-}
-
-/// Zero-width, bidirectional and tag characters, and what Unicode does not assign a meaning.
-fn invisible(c: char) -> bool {
-    matches!(u32::from(c), 0xAD | 0x34F | 0x61C | 0x180B..=0x180F | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F
-        | 0xFE00..=0xFE0F | 0xFEFF | 0xFFF0..=0xFFFD | 0xE0000..=0xE0FFF | 0xE000..=0xF8FF)
 }
 
 fn canonical_domain(domain: &str) -> Result<String, BadEmail> {

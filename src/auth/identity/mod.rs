@@ -35,3 +35,11 @@ impl Login {
         }
     }
 }
+
+/// Zero-width, bidirectional, variation and tag characters, fillers, and what Unicode does not assign a meaning: with one of them a
+/// name is another that looks the same.
+fn invisible(c: char) -> bool {
+    matches!(u32::from(c), 0xAD | 0x34F | 0x61C | 0x115F | 0x1160 | 0x17B4 | 0x17B5 | 0x180B..=0x180F | 0x200B..=0x200F
+        | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xFE00..=0xFE0F | 0xFEFF | 0xFFA0 | 0xFFF0..=0xFFFD | 0xE0000..=0xE0FFF
+        | 0xE000..=0xF8FF)
+}

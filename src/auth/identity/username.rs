@@ -2,6 +2,8 @@
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::invisible;
+
 /// A username: as written, and its unique form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username {
@@ -37,7 +39,7 @@ impl Username {
         }
         // NFKC before and after folding: what looks the same by compatibility is the same name.
         let key = shown.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>();
-        let bad = |c: char| c.is_control() || c == '@' || (c.is_whitespace() && c != ' ') || unseen(c);
+        let bad = |c: char| c.is_control() || c == '@' || (c.is_whitespace() && c != ' ') || invisible(c);
         if shown.chars().any(bad) || key.chars().any(bad) {
             return Err(BadUsername::Character);
         }
@@ -55,10 +57,6 @@ impl Username {
     }
 }
 
-fn unseen(c: char) -> bool {
-    matches!(u32::from(c), 0xAD | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0xFEFF | 0xE0000..=0xE0FFF)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,7 +72,20 @@ mod tests {
 
     #[test]
     fn what_is_no_name_is_refused() {
-        for text in ["", "  ", "a@b", "a＠b", "a\nb", "a\0b", "a\u{200b}b", "a\u{202e}b", &"a".repeat(65)] {
+        for text in [
+            "",
+            "  ",
+            "a@b",
+            "a＠b",
+            "a\nb",
+            "a\0b",
+            "a\u{200b}b",
+            "a\u{202e}b",
+            "a\u{fe0f}b",
+            "a\u{34f}b",
+            "a\u{3164}b",
+            &"a".repeat(65),
+        ] {
             assert!(Username::read(text).is_err(), "{text:?}");
         }
     }
