@@ -3,7 +3,7 @@
 //! Only there: a fleet's secret is handed to it, since a secret that each node drew by itself would be a different one on each.
 
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use base64::Engine;
@@ -77,7 +77,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretFileError> {
 
 /// Written whole under another name and then linked to its own, which fails where there is one by now.
 fn make(data_dir: &Path, path: &Path, chance: &Chance) -> std::io::Result<()> {
-    std::fs::create_dir_all(data_dir)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
     let fresh = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(chance.bytes())));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     let bytes = Zeroizing::new(chance.bytes::<32>());

@@ -1,7 +1,7 @@
 //! The keyring's copy in `data_dir`: sealed as in the store, readable by its owner alone, replaced in one step.
 
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::{Keeper, KeyringError, USAGE};
@@ -44,7 +44,7 @@ pub(super) async fn write_if_other(keeper: &Keeper<'_>, ring: &Ring) -> Result<(
 /// Several writers on one folder (tasks, the server, the command line) must not write into one file: `unique` is its own for each.
 fn replace(path: &Path, bytes: &[u8], unique: u32) -> std::io::Result<()> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    std::fs::create_dir_all(&folder)?;
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
     let fresh = folder.join(format!("{NAME}.{unique:08x}"));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
     file.write_all(bytes)?;
