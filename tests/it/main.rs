@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "all of it is tests")]
 
 mod accounts;
+mod attacks;
 mod auth;
 mod codes;
 mod commands;

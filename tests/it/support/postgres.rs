@@ -71,6 +71,11 @@ impl Server {
         format!("postgres://signet:{ESCAPED}@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Settings for it, with a time-out that only a frozen server reaches.
     pub(crate) fn settings(&self) -> config::Postgres {
         config::Postgres { url: SecretUrl(self.url()), connections: 8, timeout: Duration::from_secs(20), ca: None }

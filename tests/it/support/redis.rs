@@ -90,6 +90,11 @@ impl Server {
         self.port
     }
 
+    /// Where its files are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.dir
+    }
+
     /// The authority that signed the certificate of a server with TLS.
     pub(crate) fn ca(&self) -> PathBuf {
         self.dir.join("ca.pem")

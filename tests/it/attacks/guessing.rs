@@ -1,0 +1,195 @@
+//! Guessing: what a guesser has used up stays used up, wherever the next guess comes from, and costs no hash.
+
+use super::*;
+use crate::support::signet::Plan;
+use crate::support::totp;
+
+fn plan(plan: Plan) -> Plan {
+    plan.set("SIGNET_MAILED__DAILY_TRIES", "10")
+        .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
+        .set("SIGNET_API__CODES__BACKUP_CODES", "3")
+}
+
+#[tokio::test]
+async fn after_ten_wrong_ones_the_right_one_fails_embedded() {
+    after_ten_wrong_ones_the_right_one_fails(Desk::embedded(plan)).await;
+}
+
+#[tokio::test]
+async fn after_ten_wrong_ones_the_right_one_fails_on_redis_and_postgres() {
+    after_ten_wrong_ones_the_right_one_fails(Desk::on_servers(plan)).await;
+}
+
+/// What is guessed at, with the right answer, and all doors at which that is one.
+struct Target {
+    what: &'static str,
+    right: Vec<Door>,
+    wrong: Vec<Door>,
+}
+
+async fn after_ten_wrong_ones_the_right_one_fails(mut desk: Desk) {
+    let targets = targets(&desk).await;
+    for Target { what, wrong, .. } in &targets {
+        for number in 0..10 {
+            let request = wrong[number % wrong.len()](&desk).header("x-forwarded-for", format!("192.0.2.{number}"));
+            let answer = request.ask().await;
+            assert!(matches!(answer.status, 400 | 401 | 429), "{what}: {answer:?}");
+        }
+    }
+    for restarted in [false, true] {
+        for Target { what, right, .. } in &targets {
+            for (number, door) in right.iter().enumerate() {
+                for address in ["192.0.2.200", "2001:db8::1"] {
+                    let answer = door(&desk).header("x-forwarded-for", address).ask().await;
+                    let refused = matches!(answer.status, 400 | 401 | 429) && !answer.text.contains("access_token");
+                    assert!(refused, "{what}, door {number}, restarted: {restarted}: {answer:?}");
+                }
+            }
+        }
+        if !restarted {
+            desk.signet.kill();
+            desk.signet = desk.plan().clone().start();
+        }
+    }
+}
+
+async fn targets(desk: &Desk) -> Vec<Target> {
+    let people = [desk.person(&["--verified"]), desk.person(&["--verified"]), desk.person(&["--verified"])];
+    let [coded, unconfirmed, linked] = &people;
+    let code = mailed_code(desk, &coded.email).await;
+    let guess =
+        |email: &str, code: &str| posting("/auth/verification/verify-code", "", json!({"email": email, "code": code}));
+    let upper = coded.email.to_uppercase();
+    let mut targets = vec![Target {
+        what: "a mailed code",
+        right: vec![guess(&coded.email, &code), guess(&upper, &code)],
+        wrong: vec![guess(&coded.email, not(&code)), guess(&upper, not(&code))],
+    }];
+
+    let code = confirming_code(desk, unconfirmed).await;
+    let guess = |code: &str| vec![posting("/auth/mail/verify", "", json!({"user_id": unconfirmed.id, "code": code}))];
+    targets.push(Target { what: "a confirming code", right: guess(&code), wrong: guess(not(&code)) });
+
+    for (what, paths) in
+        [("magic", ["/auth/login/claim", "/links/magic"]), ("recover", ["/auth/login/reset", "/links/reset"])]
+    {
+        let (token, claim) = link(desk, what, &linked.email).await;
+        let guess = |claim: &str| {
+            let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
+            paths.iter().map(|path| posting(path, &token, body.clone())).collect::<Vec<_>>()
+        };
+        let reversed = claim.chars().rev().collect::<String>();
+        targets.push(Target { what, right: guess(&claim), wrong: guess(&reversed) });
+    }
+
+    // A step of an app, a recovery code, and a backup code of the `codes` dialect: at the doors of every dialect.
+    for what in ["a step", "a recovery code", "a backup code"] {
+        let person = desk.person(&["--verified"]);
+        let access = desk.sign_in(&person).await.access;
+        let (key, right) = if what == "a backup code" {
+            let made = desk.post("/auth/create/otp").bearer_auth(&access).ask().await.is(200).json();
+            (text(&made, "otp_key"), made["backup_codes"][0].as_str().expect("it is text").to_owned())
+        } else {
+            let (key, codes) = totp::turn_on(desk, &access, PASSWORD).await;
+            let right = if what == "a step" { totp::code(&key, 1) } else { codes[0].clone() };
+            (key, right)
+        };
+        let wrong =
+            if what == "a recovery code" { "AAAAA-BBBBB-CCCCC-DDDDD-EE".to_owned() } else { totp::wrong_code(&key) };
+        let (step, mailed) = (first_step(desk, &person).await, mailed_code(desk, &person.email).await);
+        let (token, claim) = link(desk, "magic", &person.email).await;
+        let guess = |code: &str| {
+            let mut doors = by_password(&person, code);
+            doors.push(posting("/auth/login/totp", &step, json!({"claim": code})));
+            let body = json!({"email": person.email, "code": mailed, "totp_code": code});
+            doors.push(posting("/auth/verification/verify-code", "", body));
+            doors.push(posting("/links/magic", "", json!({"token": token, "claim": claim, "totp_code": code})));
+            doors
+        };
+        targets.push(Target { what, right: guess(&right), wrong: guess(&wrong) });
+    }
+    targets
+}
+
+/// A code that is not this one.
+fn not(code: &str) -> &'static str {
+    if code == "314159" { "271828" } else { "314159" }
+}
+
+mod limited {
+    use super::*;
+    use crate::support::desk::over_both_stores;
+
+    fn plan(plan: Plan) -> Plan {
+        ["SIGN_IN_ACCOUNT", "SIGN_IN_ADDRESS", "SIGN_UP_ADDRESS", "CODE_ADDRESS", "CODE_ACCOUNT"]
+            .iter()
+            .fold(plan, |plan, limit| plan.set(&format!("SIGNET_LIMITS__{limit}"), "6 per 1h"))
+            .set("SIGNET_LIMITS__ENABLED", "true")
+            .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
+    }
+
+    over_both_stores!(plan; who_is_limited_costs_no_hash);
+
+    async fn hashes(desk: &Desk) -> u64 {
+        let page = desk.ops("/metrics").await.text;
+        let line = page.lines().find_map(|line| line.strip_prefix("signet_hashes_total ")).expect("it is counted");
+        line.parse().expect("it is a number")
+    }
+
+    async fn who_is_limited_costs_no_hash(desk: &Desk) {
+        let guessed = desk.person(&["--verified"]);
+        let from = async |door: &Door, address: &str| door(desk).header("x-forwarded-for", address).ask().await;
+        let (token, claim) = link(desk, "recover", &guessed.email).await;
+        let whole = whole_link(desk, &guessed).await;
+        let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
+        let reset = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
+
+        // Each with what uses its limit up, and the address that it is then asked from.
+        let signing_in = || {
+            let mut doors = by_password(&guessed, "000000");
+            let (email, body) = (guessed.email.clone(), json!({"email": guessed.email, "password": PASSWORD}));
+            doors.push(posting("/auth/signin", "", body));
+            doors.push(Box::new(move |desk| {
+                desk.post("/auth/login/oauth").form(&[("username", email.as_str()), ("password", PASSWORD)])
+            }));
+            doors
+        };
+        let newcomer = |path: &str, number: usize| {
+            let email = format!("late-{number}@example.org");
+            let body = json!({"email": email, "password": PASSWORD, "username": format!("late-{number}"),
+                "user_name": "late"});
+            posting(path, "", body)
+        };
+        let sign_ups = ["/auth/login/signup", "/auth/signup", "/api/auth/register", "/api/v1/register"];
+        let wrong: Door = posting("/sessions", "", json!({"email": guessed.email, "password": "no"}));
+        let nobody = |number: usize| {
+            posting("/sessions", "", json!({"email": format!("nobody-{number}@example.org"), "password": "no"}))
+        };
+        let bad =
+            posting("/links/reset", "", json!({"token": "no.to.ken", "claim": "x", "new_password": OTHER_PASSWORD}));
+        for number in 0..6 {
+            from(&wrong, &format!("192.0.2.{number}")).await.is(401);
+            from(&nobody(number), "198.51.100.1").await.is(401);
+            from(&bad, "198.51.100.2").await.is(400);
+            let email = json!({"email": guessed.email, "password": PASSWORD});
+            from(&posting("/auth/login/signup", "", email), "198.51.100.3").await.is(400);
+        }
+        let before = hashes(desk).await;
+        let mut tried = 0;
+        let mut limited = async |doors: Vec<Door>, address: &str| {
+            for door in doors {
+                from(&door, address).await.is(429);
+                tried += 1;
+            }
+        };
+        limited(signing_in(), "203.0.113.1").await;
+        limited((10..14).map(nobody).collect(), "198.51.100.1").await;
+        let path = format!("/api/v1/password-reset-confirm?token={whole}");
+        let resets = [("/links/reset", &reset), ("/auth/login/reset", &reset), (path.as_str(), &new)];
+        limited(resets.map(|(path, body)| posting(path, &token, body.clone())).into(), "198.51.100.2").await;
+        limited(sign_ups.iter().enumerate().map(|(number, path)| newcomer(path, number)).collect(), "198.51.100.3")
+            .await;
+        assert_eq!(hashes(desk).await, before, "{tried} were limited");
+        assert_eq!(tried, 6 + 4 + 3 + 4);
+    }
+}

@@ -1,0 +1,414 @@
+//! Secrets: a run uses one of every kind, by every dialect, at the most talkative log there is. Then all that outlives it is searched
+//! for each of them, as it is, in hexadecimal, in base64 and percent-encoded: logs, metrics, every file of Redis, Postgres and the
+//! data folder.
+//!
+//! What may be there is what was made of them and does not lead back: password hashes, keyed digests of codes and tokens, the parts
+//! of a refresh token but its MAC, sealed keys and seeds, the visible beginning of an API key. Mails in the outbox, and the
+//! file of the secret that was made, are what they are for; nobody else can read them.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::Command;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+
+use super::*;
+use crate::support::signet::{Plan, SECRET};
+use crate::support::{postgres, redis, smtp, totp, until};
+
+const OF_REDIS: &str = "the-password-of-redis-is-this";
+const OF_MAIL: &str = "the-password-of-the-mail-server";
+const WRONG: &str = "nearly a quiet harbour at dusk";
+
+/// Every secret that was used, with what it is.
+#[derive(Default)]
+struct Used(Vec<(String, Vec<u8>)>);
+
+impl Used {
+    fn add(&mut self, what: &str, secret: &str) {
+        self.0.push((what.to_owned(), secret.as_bytes().to_vec()));
+        // A token is as good as what proves it, a key as what comes after its visible beginning.
+        match what {
+            "refresh_token" => self.0.push(("its MAC".into(), secret.as_bytes()[secret.len() - 20..].to_vec())),
+            "full_key" => self.0.push(("its hidden part".into(), secret.as_bytes()[16..].to_vec())),
+            "key" | "otp_key" => self.0.push(("its bytes".into(), base32(secret))),
+            _ => {}
+        }
+        if let [_, _, signature] = secret.split('.').collect::<Vec<_>>()[..] {
+            self.0.push((format!("the signature of {what}"), signature.as_bytes().to_vec()));
+        }
+    }
+
+    /// What an answer tells that is secret.
+    fn told(&mut self, body: &Value) {
+        const SECRET: [&str; 8] =
+            ["access_token", "refresh_token", "claim", "full_key", "key", "otp_key", "recovery_codes", "backup_codes"];
+        for (name, value) in body.as_object().into_iter().flatten() {
+            match value {
+                Value::String(secret) if SECRET.contains(&name.as_str()) => self.add(name, secret),
+                Value::Array(all) if SECRET.contains(&name.as_str()) => {
+                    all.iter().for_each(|one| self.add(name, one.as_str().expect("a code is text")));
+                }
+                inner => self.told(inner),
+            }
+        }
+    }
+
+    /// Asks, keeps what is told, and demands a success.
+    async fn ask(&mut self, request: RequestBuilder) -> Value {
+        let answer = request.ask().await;
+        assert!(answer.status < 300, "{answer:?}");
+        let body = serde_json::from_str(&answer.text).unwrap_or_default();
+        self.told(&body);
+        body
+    }
+}
+
+/// RFC 4648, 6.
+fn base32(text: &str) -> Vec<u8> {
+    let value = |letter: u8| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|it| *it == letter).expect("base 32");
+    let bits =
+        text.bytes().flat_map(|letter| (0..5).rev().map(move |bit| (value(letter) >> bit) & 1)).collect::<Vec<_>>();
+    bits.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| (byte << 1) | *bit as u8)).collect()
+}
+
+/// One of everything, right and wrong.
+async fn use_everything(desk: &Desk, used: &mut Used) {
+    let (who, other) = (desk.person(&["--verified"]), desk.person(&["--verified"]));
+    used.add("the password", PASSWORD);
+    used.add("another password", OTHER_PASSWORD);
+    used.add("a wrong password", WRONG);
+    let signing_in = json!({"email": who.email, "password": PASSWORD});
+    for door in by_password(&who, "").into_iter().skip(2).chain([posting("/sessions", "", signing_in.clone())]) {
+        used.ask(door(desk)).await;
+    }
+    used.ask(desk.post("/auth/signin").json(&signing_in)).await;
+    used.ask(desk.post("/auth/login/oauth").form(&[("username", who.email.as_str()), ("password", PASSWORD)])).await;
+    for dialect in REFRESHING {
+        let session = used.ask(desk.signing_in(&who.email, PASSWORD)).await;
+        used.ask(refreshing(dialect, &who, &text(&session, "refresh_token"))(desk)).await;
+        let tampered = crate::support::desk::tampered(&text(&session, "access_token"));
+        used.add("access_token", &tampered);
+        desk.get("/sessions").bearer_auth(&tampered).ask().await.is(401);
+    }
+
+    let access = text(&used.ask(desk.signing_in(&who.email, PASSWORD)).await, "access_token");
+    for email in [who.email.as_str(), "by-code@example.org"] {
+        let code = mailed_code(desk, email).await;
+        used.add("a mailed code", &code);
+        used.ask(desk.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code}))).await;
+    }
+    let code = confirming_code(desk, &who).await;
+    used.add("a confirming code", &code);
+    used.ask(desk.post("/auth/mail/verify").json(&json!({"user_id": who.id, "code": code}))).await;
+    for path in ["/auth/login/claim", "/links/magic", "/auth/login/reset", "/links/reset"] {
+        let (token, claim) = link(desk, if path.ends_with("reset") { "recover" } else { "magic" }, &other.email).await;
+        used.add("a link's token", &token);
+        used.add("a device's half", &claim);
+        let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
+        used.ask(posting(path, &token, body.clone())(desk)).await;
+        posting(path, &token, body)(desk).ask().await.is(400);
+    }
+    let token = whole_link(desk, &other).await;
+    used.add("a link's token", &token);
+    let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
+    used.ask(desk.post(&format!("/api/v1/password-reset-confirm?token={token}")).json(&new)).await;
+    let body = json!({"email": "confirming@example.org", "username": "confirming", "password": PASSWORD});
+    desk.post("/api/v1/register").json(&body).ask().await.is(201);
+    let token = outbox::next(desk, "confirming@example.org", 0).await.token();
+    used.add("a confirmation", &token);
+    used.ask(desk.get(&format!("/api/v1/verify?token={token}"))).await;
+    used.ask(desk.post("/links/confirm").json(&json!({"token": token}))).await;
+    desk.get(&format!("/api/auth/confirmed_email/{token}")).ask().await.is(200);
+
+    let (key, prefix) = desk.api_key(&who, &["introspect", "revoke"]);
+    used.add("full_key", &key);
+    desk.get("/verify").header("x-api-key", &key).ask().await.is(200);
+    desk.get("/auth/users/me").bearer_auth(&key).ask().await.is(200);
+    let basic = desk.post("/oauth/token").basic_auth("client", Some(&key));
+    used.ask(basic.form(&[("grant_type", "client_credentials")])).await;
+    let projects = desk.get("/projects").bearer_auth(&access).ask().await.json();
+    let made = desk.post("/auth/api-keys/").header("x-project-id", text(&projects["projects"][0], "id"));
+    used.ask(made.bearer_auth(&access).json(&json!({"name": "a key"}))).await;
+    for path in ["/oauth/introspect", "/oauth/revoke"] {
+        let spent = text(&used.ask(desk.signing_in(&who.email, PASSWORD)).await, "refresh_token");
+        desk.form(path, &[("client_secret", &key), ("token", &spent)]).await.is(200);
+    }
+    desk.plan().json(&["api-keys", "deactivate", &prefix], "");
+
+    let mut second = Vec::new();
+    let made = used.ask(desk.post("/auth/create/otp").bearer_auth(&access)).await;
+    second.push((
+        Person { id: who.id.clone(), email: who.email.clone(), username: who.username.clone() },
+        text(&made, "otp_key"),
+        made["backup_codes"][0].clone(),
+        0,
+    ));
+    let guarded = desk.person(&["--verified"]);
+    let begun = text(&used.ask(desk.signing_in(&guarded.email, PASSWORD)).await, "access_token");
+    let (key, codes) = totp::turn_on(desk, &begun, PASSWORD).await;
+    used.add("key", &key);
+    codes.iter().for_each(|code| used.add("a recovery code", code));
+    second.push((guarded, key, json!(codes[0]), 1));
+    for (person, key, code, steps) in second {
+        let shown = totp::code(&key, steps);
+        used.add("a step of an app", &shown);
+        let step = first_step(desk, &person).await;
+        used.add("the second step's token", &step);
+        used.ask(desk.post("/auth/login/totp").bearer_auth(&step).json(&json!({"claim": shown}))).await;
+        let body = json!({"email": person.email, "password": PASSWORD, "totp_code": code, "otp_code": code});
+        used.ask(desk.post("/auth/signin/otp").json(&body)).await;
+        desk.post("/sessions").json(&body).ask().await.is(401);
+    }
+
+    // What does not come as it should is told of in a failure, and a failure is logged.
+    for door in by_password(&other, WRONG) {
+        assert!(door(desk).ask().await.status < 500);
+    }
+    for path in ["/sessions", "/api/v1/login", "/auth/signin", "/auth/login/signup", "/api/auth/register"] {
+        desk.try_sign_in(&who.email, WRONG).await;
+        for (kind, body) in [
+            ("application/json", format!("{{\"email\":\"a@example.org\",\"password\":\"{PASSWORD}")),
+            (
+                "application/json",
+                format!("{{\"email\":[\"{PASSWORD}\"],\"password\":[\"{PASSWORD}\"],\"username\":{{}}}}"),
+            ),
+            ("application/x-www-form-urlencoded", format!("password={PASSWORD}&%%%{key}=1", key = "\u{1f98a}")),
+            ("text/plain", PASSWORD.to_owned()),
+        ] {
+            let answer = desk.post(path).header("content-type", kind).bearer_auth(&access).body(body).ask().await;
+            assert!((400..500).contains(&answer.status) && !answer.text.contains(PASSWORD), "{path}: {answer:?}");
+        }
+    }
+    desk.get(&format!("/nothing/{token}?token={token}")).bearer_auth(&token).ask().await.is(404);
+    desk.plan().json(&["keys", "rotate"], "");
+    let kid = text(&desk.plan().json(&["keys", "list"], "")[0], "kid");
+    let pem = text(&desk.plan().json(&["keys", "export", &kid], ""), "pem");
+    let der = STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).expect("PEM");
+    used.0.push(("the signing key".into(), der[16..48].to_vec()));
+    finished(desk).await;
+}
+
+/// Waits until all that was done is in the log.
+async fn finished(desk: &Desk) {
+    outbox::settled(desk).await;
+    let last = desk.get("/nothing").header("x-request-id", "the-last-of-all").ask().await;
+    desk.signet.wait_for_log(last.is(404).header("x-request-id"));
+}
+
+/// Where secrets could be, and what is there.
+#[derive(Default)]
+struct Places(Vec<(String, Vec<u8>)>);
+
+impl Places {
+    async fn of(desk: &Desk) -> Self {
+        let mut places = Self::default();
+        let log = desk.signet.log();
+        assert!(log.lines().count() > 5 && log.contains("DEBUG"), "it was not talkative: {log}");
+        places.0.push(("the log".into(), log.into_bytes()));
+        places.0.push(("the metrics".into(), desk.ops("/metrics").await.text.into_bytes()));
+        places.0.push(("readiness".into(), desk.ops("/readyz").await.text.into_bytes()));
+        places.files(&desk.signet.data(), &["outbox", "secret"]);
+        places
+    }
+
+    /// Every file in a folder but these.
+    fn files(&mut self, folder: &Path, but: &[&str]) {
+        for entry in std::fs::read_dir(folder).expect("it is a folder") {
+            let entry = entry.expect("it is readable");
+            let (path, name) = (entry.path(), entry.file_name());
+            let kind = entry.file_type().expect("it is readable");
+            if kind.is_dir() && !but.iter().any(|it| name == *it) {
+                self.files(&path, but);
+            } else if kind.is_file() && !but.iter().any(|it| name == *it) {
+                let bytes = std::fs::read(&path).expect("it is readable");
+                self.0.push((path.to_string_lossy().into_owned(), bytes));
+            }
+        }
+    }
+
+    fn hold_none_of(&self, used: &Used) {
+        let mut forms: HashMap<[u8; 6], Vec<(&str, Vec<u8>)>> = HashMap::new();
+        for (what, form) in
+            used.0.iter().flat_map(|(what, secret)| written(secret).into_iter().map(move |it| (what, it)))
+        {
+            let begins = form[..6].try_into().expect("it is six");
+            forms.entry(begins).or_default().push((what, form));
+        }
+        // Two bytes first: a map is asked for what may be there alone.
+        let mut may = vec![false; 1 << 16];
+        forms.keys().for_each(|begins| may[usize::from(begins[0]) << 8 | usize::from(begins[1])] = true);
+        for (place, bytes) in &self.0 {
+            for at in 0..bytes.len().saturating_sub(6) {
+                if !may[usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])] {
+                    continue;
+                }
+                let begins: [u8; 6] = bytes[at..at + 6].try_into().expect("it is six");
+                for (what, form) in forms.get(&begins).into_iter().flatten() {
+                    let there = bytes[at..].starts_with(form);
+                    // Six digits are part of many numbers, and of any file that is large enough.
+                    let alone =
+                        |near: Option<&u8>| near.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'.');
+                    let code = form.len() <= 12;
+                    let alone =
+                        alone(at.checked_sub(1).and_then(|at| bytes.get(at))) && alone(bytes.get(at + form.len()));
+                    let around = String::from_utf8_lossy(&bytes[at.saturating_sub(100)..(at + 100).min(bytes.len())]);
+                    assert!(!there || (code && !alone), "{what} is in {place}: {around}");
+                }
+            }
+        }
+    }
+}
+
+/// A secret as it is, and as others write it.
+fn written(secret: &[u8]) -> Vec<Vec<u8>> {
+    let mut forms = vec![secret.to_vec()];
+    // In six digits there is too little to be told from chance.
+    if secret.len() <= 12 {
+        return forms;
+    }
+    let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let percent = |byte: &u8| match byte {
+        byte if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    forms.extend([hex.to_uppercase().into_bytes(), hex.into_bytes(), format!("{secret:?}").into_bytes()]);
+    forms.push(secret.iter().map(percent).collect::<String>().into_bytes());
+    // Wherever it begins in what was encoded: the letters that depend on nothing but it.
+    for shift in 0..3 {
+        let bytes = [&[0; 2][..shift], secret].concat();
+        for text in [STANDARD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            forms.push(text.as_bytes()[(shift * 4).div_ceil(3)..bytes.len() * 4 / 3].to_vec());
+        }
+    }
+    forms
+}
+
+/// Files are their owner's alone, and so are folders.
+fn nobody_else_reads(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
+    assert_eq!(mode(folder), 0o700, "{folder:?}");
+    for entry in std::fs::read_dir(folder).expect("it is a folder") {
+        let path = entry.expect("it is readable").path();
+        if path.is_dir() {
+            nobody_else_reads(&path);
+        } else {
+            assert_eq!(mode(&path), 0o600, "{path:?}");
+        }
+    }
+}
+
+fn talkative(plan: Plan, format: &str) -> Plan {
+    plan.set("SIGNET_LOG__FILTER", "trace").set("SIGNET_LOG__FORMAT", format).set("SIGNET_MAILED__DAILY_TRIES", "1000")
+}
+
+#[tokio::test]
+async fn nothing_tells_them_embedded() {
+    let desk = Desk::embedded(|plan| talkative(plan, "pretty"));
+    let mut used = Used::default();
+    let secret = std::fs::read_to_string(desk.signet.data().join("secret")).expect("it was made");
+    used.add("the secret", secret.trim());
+    used.0.push(("the secret".into(), STANDARD.decode(secret.trim()).expect("base64")));
+    use_everything(&desk, &mut used).await;
+    let mut places = Places::of(&desk).await;
+    assert!(places.0.iter().any(|(place, bytes)| place.ends_with("signet.db-wal") && bytes.len() > 10_000));
+    places.hold_none_of(&used);
+    nobody_else_reads(&desk.signet.data());
+    // It would be seen.
+    places
+        .0
+        .push(("a bad log".into(), format!("{{\"token\":\"{}\"}}", text_of(&used, "a device's half")).into_bytes()));
+    assert!(std::panic::catch_unwind(|| places.hold_none_of(&used)).is_err());
+}
+
+fn text_of(used: &Used, what: &str) -> String {
+    let (_, secret) = used.0.iter().find(|(it, _)| it == what).expect("it was used");
+    STANDARD.encode(secret)
+}
+
+#[test]
+fn nothing_tells_them_on_redis_and_postgres() {
+    let redis = redis::Server::options().password(OF_REDIS).durable().set("rdbcompression", "no").start();
+    let (postgres, sink) = (postgres::Server::start(), smtp::Server::options().account("signet", OF_MAIL).start());
+    let desk = Desk::beside(talkative(Plan::on(&redis, &postgres), "json"));
+    let mailing = Desk::beside(desk.plan().another().set("SMTP_URL", &sink.url()).set("SIGNET_LOG__FORMAT", "pretty"));
+    let mut used = Used::default();
+    for (what, secret) in [
+        ("Redis' password", OF_REDIS),
+        ("the mail server's password", OF_MAIL),
+        ("the secret", SECRET),
+        ("Postgres' password", postgres::PASSWORD),
+    ] {
+        used.add(what, secret);
+    }
+    used.0.push(("the secret".into(), STANDARD.decode(SECRET).expect("base64")));
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(Box::pin(async {
+        use_everything(&desk, &mut used).await;
+        let body = json!({"email": "sunk@example.org"});
+        mailing.post("/auth/verification/send-code").json(&body).ask().await.is(202);
+        until("the mail is taken", async || sink.taken().len() == 1).await;
+        let letter = smtp::Letter(sink.taken()[0]["mail"].clone());
+        let code = letter.text().lines().find(|line| line.len() == 6 && line.parse::<u32>().is_ok()).expect("a code");
+        used.add("a mailed code", code);
+        let body = json!({"email": "sunk@example.org", "code": code});
+        used.ask(mailing.post("/auth/verification/verify-code").json(&body)).await;
+        for _ in 0..20 {
+            mailing.verify(WRONG).await.is(401);
+        }
+        finished(&mailing).await;
+
+        let mut places = Places::of(&desk).await;
+        places.0.extend(Places::of(&mailing).await.0);
+        // Its append-only file has every write since the start, also of what is gone; a dump has what is there.
+        assert_eq!(redis.cli(&["SAVE"]), "OK");
+        let before = places.0.len();
+        places.files(redis.folder(), &[]);
+        assert!(places.0[before..].iter().any(|(place, bytes)| place.ends_with(".aof") && bytes.len() > 10_000));
+        assert!(places.0[before..].iter().any(|(place, _)| place.ends_with("dump.rdb")));
+        places.hold_none_of(&used);
+
+        // Pages and the log of writes, in which six digits are found by chance, but nothing longer; and rows, where nothing is.
+        let long = Used(used.0.iter().filter(|(_, secret)| secret.len() > 12).cloned().collect());
+        postgres.client().await.batch_execute("CHECKPOINT").await.expect("it writes its pages");
+        let mut pages = Places::default();
+        pages.files(postgres.folder(), &[]);
+        pages.hold_none_of(&long);
+        let dumped = Command::new("pg_dump").arg(postgres.url()).output().expect("pg_dump is beside Postgres");
+        assert!(dumped.status.success() && dumped.stdout.len() > 5000, "{}", String::from_utf8_lossy(&dumped.stderr));
+        Places(vec![("the dump of Postgres".into(), dumped.stdout)]).hold_none_of(&used);
+        nobody_else_reads(&desk.signet.data());
+    }));
+}
+
+/// Whatever carries a secret, as a careless line of a log would show it.
+#[test]
+fn no_debug_form_tells_them() {
+    use signet::auth::password::Password;
+    use signet::config::{Config, Redis, Secret, SecretUrl};
+    use signet::mail::Letter;
+    use signet::store::accounts::{PasswordHash, SealedTotp};
+    let told = || "hunter2-hunter2".to_owned();
+    let url = || SecretUrl(format!("redis://user:{}@127.0.0.1:6379/0?password={}", told(), told()));
+    let redis = Redis { url: url(), prefix: String::new(), timeout: std::time::Duration::ZERO, ca: None };
+    let mut config = Config { redis: Some(redis), ..Config::default() };
+    config.mail.smtp_url = Some(url());
+    config.secrets = Some(vec![Secret(zeroize::Zeroizing::new(*b"hunter2-hunter2-hunter2-hunter2-"))]);
+    for shown in [
+        format!("{config:?} {config:#?}"),
+        format!("{:?} {:?}", url(), url().shown()),
+        format!("{:?}", Password::new(told())),
+        format!("{:?}", PasswordHash(told())),
+        format!("{:?}", SealedTotp(told().into_bytes())),
+        format!("{:?}", Letter::SignInCode { code: told() }),
+        format!("{:?}", Letter::MagicLink { link: told() }),
+        format!("{:?}", Letter::ResetPassword { link: told() }),
+        format!("{:?}", Letter::ConfirmEmail { link: told() }),
+    ] {
+        let bytes = format!("{:?}", b"hunter2");
+        let plain = shown.contains("hunter2") || shown.contains(bytes.trim_matches(['[', ']']));
+        assert!(!plain, "{shown}");
+    }
+}

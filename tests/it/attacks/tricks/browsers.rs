@@ -1,0 +1,76 @@
+//! What a browser may be made to do by somebody else's page: calls across origins, and being sent elsewhere.
+
+use super::*;
+use crate::support::desk::over_both_stores;
+
+over_both_stores!(|plan| plan.set("SIGNET_SERVER__CORS_ORIGINS", "https://app.example.com");
+    no_other_origin_reads_anything, nobody_is_sent_elsewhere);
+
+const OURS: &str = "https://app.example.com";
+
+async fn no_other_origin_reads_anything(desk: &Desk) {
+    let access = desk.sign_in(&desk.person(&[])).await.access;
+    let strangers = [
+        "null",
+        "*",
+        "",
+        "https://app.example.com.evil.example",
+        "https://evilapp.example.com",
+        "https://example.com",
+        "https://app.example.com:8443",
+        "http://app.example.com",
+        "https://app.example.com/",
+        "https://app.example.co",
+        "https://app.example.com@evil.example",
+        "https://evil.example/?https://app.example.com",
+        "https://APP.example.com.",
+        "https://app_example.com",
+        "https://app.example.com https://evil.example",
+    ];
+    for origin in strangers.into_iter().chain([OURS]) {
+        for path in ["/sessions", "/auth/users/me", "/api/v1/authorized/me", "/.well-known/jwks.json", "/nowhere"] {
+            let plain = desk.get(path).bearer_auth(&access).header("origin", origin).ask().await;
+            let preflight = desk.request(Method::OPTIONS, path).header("origin", origin);
+            let preflight = preflight.header("access-control-request-method", "GET").send().await.unwrap();
+            for headers in [&plain.headers, preflight.headers()] {
+                let granted = headers.get("access-control-allow-origin").map(|it| it.to_str().unwrap());
+                assert_eq!(granted, (origin == OURS).then_some(OURS), "{origin:?} at {path}: {headers:?}");
+                // Nothing here goes by a cookie, so a browser has no business sending any.
+                assert!(!headers.contains_key("access-control-allow-credentials"), "{headers:?}");
+                assert!(!headers.contains_key("set-cookie"), "{headers:?}");
+                let vary =
+                    headers.get_all("vary").iter().any(|it| it.to_str().unwrap().to_lowercase().contains("origin"));
+                assert!(vary, "{origin:?} at {path}: a cache would give one origin's answer to another");
+            }
+        }
+    }
+}
+
+/// No call redirects: whatever a query, a path or a header says, there is no `Location` and no refresh.
+async fn nobody_is_sent_elsewhere(desk: &Desk) {
+    let elsewhere = "https://evil.example/";
+    let names =
+        ["next", "redirect", "redirect_uri", "redirect_url", "return_to", "url", "continue", "callback", "state"];
+    let query = names.map(|name| format!("{name}={elsewhere}")).join("&");
+    let mut paths: Vec<_> =
+        Call::all(desk).await.into_iter().filter(|it| it.method == Method::GET).map(|it| it.path).collect();
+    paths.extend(
+        ["/docs", "//evil.example/%2e%2e", "/\\evil.example", "/%2f%2fevil.example", "//evil.example/docs", "/docs//"]
+            .map(Into::into),
+    );
+    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for path in paths {
+        let path = path.replace("{token}", "no.to.ken").replace("{user_id}", "x");
+        for at in
+            [path.clone(), format!("{path}/"), format!("{path}?{query}"), format!("{path}?token=no.to.ken&{query}")]
+        {
+            let request = http.get(desk.signet.at(&at)).header("host", "evil.example").header("referer", elsewhere);
+            let answer = request.header("accept", "text/html").send().await.unwrap();
+            let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+            assert!(!(300..400).contains(&status) && status < 500, "{at}: {status}");
+            assert!(!headers.contains_key("location") && !headers.contains_key("refresh"), "{at}: {headers:?}");
+            let text = answer.text().await.unwrap();
+            assert!(!text.contains("evil.example"), "{at}: {text}");
+        }
+    }
+}

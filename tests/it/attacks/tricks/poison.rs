@@ -1,0 +1,121 @@
+//! What a request says of where it came through is believed of nobody: neither links in mails, nor metadata, nor tokens, nor limits
+//! know a name that a client made up.
+
+use super::*;
+use crate::support::desk::over_both_stores;
+use crate::support::signet::Plan;
+
+const PUBLIC: &str = "https://id.example.org";
+
+over_both_stores!(|plan| plan.set("SIGNET_SERVER__PUBLIC_URL", PUBLIC); no_header_finds_its_way_into_a_link);
+
+/// What proxies say, each in the name of somebody who would like to be one.
+const SAID: [(&str, &str); 14] = [
+    ("host", "evil.example"),
+    ("x-forwarded-host", "evil.example"),
+    ("x-forwarded-server", "evil.example"),
+    ("x-forwarded-proto", "evil"),
+    ("x-forwarded-scheme", "evil"),
+    ("x-forwarded-port", "666"),
+    ("x-forwarded-prefix", "/evil.example"),
+    ("x-forwarded-for", "198.51.100.66"),
+    ("x-real-ip", "198.51.100.66"),
+    ("x-host", "evil.example"),
+    ("x-original-url", "/evil.example"),
+    ("x-rewrite-url", "/evil.example"),
+    ("forwarded", "for=198.51.100.66;host=evil.example;proto=evil"),
+    ("origin", "https://evil.example"),
+];
+
+fn poisoned(request: RequestBuilder) -> RequestBuilder {
+    SAID.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+}
+
+async fn no_header_finds_its_way_into_a_link(desk: &Desk) {
+    for path in [
+        "/.well-known/oauth-authorization-server",
+        "/.well-known/openid-configuration",
+        "/.well-known/jwks.json",
+        "/openapi.json",
+        "/docs",
+        "/links/magic",
+    ] {
+        let (plain, other) = (desk.get(path).ask().await, poisoned(desk.get(path)).ask().await);
+        assert_eq!((plain.is(200).status, &plain.text), (other.status, &other.text), "{path}");
+        assert!(!format!("{other:?}").contains("evil"), "{path}: {other:?}");
+    }
+    // Whatever mails something, asked by somebody whose every header lies.
+    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
+    let (mut asked, mut to) = (0, Vec::new());
+    for call in Call::all(desk).await.into_iter().filter(|call| call.method != Method::GET) {
+        let mut wish = wish(desk, &call, &root).await;
+        let new = wish.about.replace("person", "moved");
+        match call.path.as_str() {
+            "/auth/login/magic/{email}" | "/auth/login/recover/{email}" => {
+                wish.path = wish.path.replace("{email}", &wish.about);
+            }
+            "/auth/users/me" if call.method == Method::PUT => wish.body = json!({"email": new, "original": PASSWORD}),
+            path if path.contains('{') || path.contains("everyone") => continue,
+            _ => {}
+        }
+        let answer = poisoned(wish.request(desk)).ask().await;
+        assert!(answer.status < 500, "{}: {answer:?}", call.name());
+        assert!(!answer.text.contains("evil"), "{}: {answer:?}", call.name());
+        if let Some(token) = json_of(&answer)["access_token"].as_str() {
+            let claims = desk.verify(token).await.json()["claims"].clone();
+            assert!(claims.is_null() || claims["iss"] == PUBLIC, "{}: {claims}", call.name());
+        }
+        to.extend([wish.about, new]);
+        asked += usize::from(answer.status < 300);
+    }
+    assert!(asked >= 45, "{asked}");
+    outbox::settled(desk).await;
+    let mails: Vec<_> = to.iter().flat_map(|to| outbox::mails(desk, to)).collect();
+    let links =
+        mails.iter().flat_map(outbox::Mail::lines).filter(|line| line.starts_with("http") && !line.contains(' '));
+    let links = links.collect::<Vec<_>>();
+    assert!(links.len() >= 8, "{links:?}");
+    assert!(links.iter().all(|link| link.starts_with(&format!("{PUBLIC}/"))), "{links:?}");
+    assert!(mails.iter().all(|mail| !mail.whole.contains("evil") && !mail.whole.contains("198.51.100.66")));
+    // Nor does a session say that it was opened from there.
+    let person = desk.person(&[]);
+    let access = poisoned(desk.signing_in(&person.email, PASSWORD)).ask().await.is(201).tokens().access;
+    let listed = desk.get("/sessions").bearer_auth(&access).ask().await.json();
+    assert_eq!(listed["sessions"][0]["address"], "127.0.0.1");
+}
+
+mod limits {
+    use super::*;
+
+    fn plan(plan: Plan) -> Plan {
+        plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__SIGN_IN_ADDRESS", "6 per 1h")
+    }
+
+    over_both_stores!(plan; nobody_chooses_the_address_that_is_counted);
+
+    async fn nobody_chooses_the_address_that_is_counted(desk: &Desk) {
+        let names = [
+            "x-forwarded-for",
+            "forwarded",
+            "x-real-ip",
+            "x-client-ip",
+            "true-client-ip",
+            "cf-connecting-ip",
+            "x-originating-ip",
+            "x-cluster-client-ip",
+            "fastly-client-ip",
+            "x-remote-addr",
+            "client-ip",
+            "via",
+        ];
+        let answers = names.iter().enumerate().map(async |(number, name)| {
+            let address = format!("192.0.2.{number}");
+            let value = if *name == "forwarded" { format!("for={address}") } else { address };
+            let nobody = format!("nobody-{number}@example.org");
+            desk.signing_in(&nobody, "no").header(*name, value).ask().await.status
+        });
+        let statuses = futures_util::future::join_all(answers).await;
+        assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 6, "{statuses:?}");
+        assert_eq!(statuses.iter().filter(|status| **status == 429).count(), names.len() - 6, "{statuses:?}");
+    }
+}
