@@ -21,9 +21,12 @@ use crate::token::keyring::Keyring;
 use crate::token::keyring::ring::Lives;
 use crate::token::secret::Secrets;
 
-/// A worker's view: the node, and stores whose connections live on the worker's own runtime.
+/// A worker's view of the node, to be handed to each request: one count up and down, which no other worker shares.
 #[derive(Clone)]
-pub struct App {
+pub struct App(Arc<View>);
+
+/// The node, and stores whose connections live on the worker's own runtime.
+pub struct View {
     /// What all workers share.
     pub node: Arc<Node>,
     /// The store of what lasts.
@@ -64,7 +67,19 @@ pub struct Node {
     pub readiness: Readiness,
 }
 
+impl std::ops::Deref for App {
+    type Target = View;
+    fn deref(&self) -> &View {
+        &self.0
+    }
+}
+
 impl App {
+    /// A view.
+    pub fn new(node: Arc<Node>, accounts: Arc<dyn Accounts>, ephemeral: Arc<dyn Ephemeral>) -> Self {
+        Self(Arc::new(View { node, accounts, ephemeral }))
+    }
+
     /// The time.
     pub fn now(&self) -> Timestamp {
         self.node.clock.now()

@@ -6,12 +6,15 @@
 //! remembered whole, text for text, and on each hit its time, its key and its revocation are asked for again, so the cache never
 //! answers better than the check would.
 
+mod seen;
+
 use std::sync::Arc;
 
 use moka::sync::Cache;
 
 use super::api_key::KnownKey;
 use crate::app::{App, Node};
+use crate::chance::Chance;
 use crate::config;
 use crate::ops::metrics::Lookup;
 
@@ -19,7 +22,7 @@ pub use crate::token::access::{Fault, Verified};
 
 /// Tokens that were checked before.
 pub struct Seen {
-    good: Cache<Box<str>, Arc<Verified>>,
+    good: seen::Good,
     forged: Cache<Box<str>, ()>,
 }
 
@@ -72,8 +75,8 @@ pub struct Demand<'a> {
 
 impl Seen {
     /// Empty caches of the sizes that the settings name.
-    pub fn new(settings: &config::Verify) -> Self {
-        Self { good: Cache::new(settings.cache), forged: Cache::new(settings.negative_cache) }
+    pub fn new(settings: &config::Verify, chance: &Chance) -> Self {
+        Self { good: seen::Good::new(settings.cache, chance), forged: Cache::new(settings.negative_cache) }
     }
 }
 
@@ -110,7 +113,7 @@ pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
             Ok(verified) => {
                 node.metrics.looked_up(Lookup::Miss);
                 let verified = Arc::new(verified);
-                node.seen.good.insert(token.into(), verified.clone());
+                node.seen.good.insert(token, &verified, now);
                 verified
             }
             Err(fault) => {

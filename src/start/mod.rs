@@ -78,7 +78,7 @@ pub async fn app(config: Config, clock: Clock, stores: &Stores, routes: &[&str])
         keyring: Keyring::new(&ring, config.tokens.algorithm)?,
         issuer: Issuer::new(&config.tokens),
         revocations: Revocations::default(),
-        seen: Seen::new(&config.verify),
+        seen: Seen::new(&config.verify, &chance),
         known_keys: KnownKeys::default(),
         hasher: Hasher::start(&config.passwords, chance.clone())?,
         password_policy: Policy::from(&config.passwords),
@@ -90,11 +90,11 @@ pub async fn app(config: Config, clock: Clock, stores: &Stores, routes: &[&str])
         secrets,
         chance,
     };
-    Ok(App { node: Arc::new(node), accounts, ephemeral })
+    Ok(App::new(Arc::new(node), accounts, ephemeral))
 }
 
 /// Another runtime's view of the node.
 pub async fn another(node: &Arc<Node>, stores: &Stores) -> Result<App, StartError> {
     let (accounts, ephemeral) = stores.connect(&node.metrics).await?;
-    Ok(App { node: node.clone(), accounts, ephemeral })
+    Ok(App::new(node.clone(), accounts, ephemeral))
 }
