@@ -49,7 +49,7 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     let mut routes = Routes::new();
     routes.cors(&config.server.cors_origins);
     if config.api.native.enabled {
-        native::routes(&mut routes, &config.api.native, Kept::new("application/json", document(config).to_string()));
+        native::routes(&mut routes, config, Kept::new("application/json", document(config).to_string()));
     }
     if config.api.myauth.enabled {
         myauth::routes(&mut routes, &config.api.myauth);

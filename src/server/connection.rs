@@ -133,9 +133,9 @@ fn answer<C: Clone + 'static>(
     let started = Instant::now();
     let request = worker.intake.admit(request, peer);
     let (id, method, client) = (request.id().clone(), request.method().clone(), request.client());
-    let begun = worker.router.begin(worker.context.clone(), request);
+    let begun = worker.router.begin(&worker.context, request);
     async move {
-        let answering = begun.finish();
+        let answering = worker.router.finish(begun, &worker.context, &id);
         // With a span each request allocates and is entered at every poll, so there is one only for those who look closely;
         // the observer is told the id of every failure without it.
         let exchange = if tracing::enabled!(tracing::Level::DEBUG) {
@@ -182,6 +182,8 @@ where
     let mut phase = Phase::Serving;
     let mut phase_changed = pin!(worker.phase_changed());
     let mut waits_for_phase = false;
+    // Whether the timer knows whom to wake: from then on a poll would only cost.
+    let mut wound = false;
     let mut timer = pin!(tokio::time::sleep_until((pulse.idle_since() + worker.idle_timeout).into()));
     let mut closing: Option<Instant> = None;
     poll_fn(|cx| {
@@ -224,7 +226,12 @@ where
             };
             if due < timer.deadline().into_std() {
                 timer.as_mut().reset(due.into());
+                wound = false;
             }
+            if wound && !timer.is_elapsed() {
+                return Poll::Pending;
+            }
+            wound = true;
             while timer.as_mut().poll(cx).is_ready() {
                 if Instant::now() < due {
                     timer.as_mut().reset(due.into());

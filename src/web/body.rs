@@ -1,7 +1,10 @@
 //! Bodies, read whole and in bounds, and what becomes of those that nobody read. Knows nothing of what is in them.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -58,11 +61,11 @@ impl Rest {
 
     /// Whether all of it is off the wire, what nobody wanted being thrown away if it is short and here.
     pub(super) async fn is_spent(&self, limit: usize) -> bool {
-        self.read(limit, DISCARD_WITHIN).await.is_ok()
-            && self.0.as_ref().is_none_or(|state| {
-                let spent = state.take();
-                matches!(spent, State::Read)
-            })
+        match self.0.as_ref().map(|state| state.take()) {
+            None | Some(State::Read) => true,
+            Some(State::Whole(body)) => read(body, limit, DISCARD_WITHIN).await.is_ok(),
+            Some(State::Broken) => false,
+        }
     }
 }
 
@@ -75,12 +78,15 @@ where
     if body.size_hint().lower() > limit as u64 {
         return Err(Rejection::TooLarge { limit });
     }
-    let arrival = async {
+    let mut arrival = pin!(async {
         let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
         if first.len() > limit {
             return Err(Rejection::TooLarge { limit });
         }
         // Nearly every body here is one frame, which is then not copied.
+        if body.is_end_stream() {
+            return Ok(first);
+        }
         let Some(second) = next(&mut body).await? else { return Ok(first) };
         let mut whole = BytesMut::with_capacity((first.len() + second.len()).min(limit));
         whole.extend_from_slice(&first);
@@ -93,8 +99,12 @@ where
             more = next(&mut body).await?;
         }
         Ok(whole.freeze())
-    };
-    tokio::time::timeout(patience, arrival).await.unwrap_or(Err(Rejection::BodyTimeout))
+    });
+    // Most came with their head, and need no timer.
+    match poll_fn(|to| Poll::Ready(arrival.as_mut().poll(to))).await {
+        Poll::Ready(arrived) => arrived,
+        Poll::Pending => tokio::time::timeout(patience, arrival).await.unwrap_or(Err(Rejection::BodyTimeout)),
+    }
 }
 
 async fn next<B>(body: &mut B) -> Result<Option<Bytes>, Rejection>

@@ -18,17 +18,31 @@ const LENGTH: usize = 16 + 1 + 8;
 
 /// The name one request goes by.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RequestId(HeaderValue);
+pub struct RequestId(Name);
+
+/// One that was made here is a field's value only in the answer: until then it is passed on without counting holders.
+#[derive(Clone, PartialEq, Eq)]
+enum Name {
+    Made([u8; LENGTH]),
+    Given(HeaderValue),
+}
 
 impl RequestId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+        let bytes = match &self.0 {
+            Name::Made(text) => text,
+            Name::Given(value) => value.as_bytes(),
+        };
+        std::str::from_utf8(bytes).unwrap_or_default()
     }
 
     /// The id as a header field's value.
-    pub fn value(&self) -> &HeaderValue {
-        &self.0
+    pub fn value(&self) -> HeaderValue {
+        match &self.0 {
+            Name::Made(text) => HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("-")),
+            Name::Given(value) => value.clone(),
+        }
     }
 }
 
@@ -65,7 +79,7 @@ impl RequestIds {
     /// The id that the client or a proxy gave the request, if it is fit to be logged and echoed; otherwise a new one.
     pub fn of(&self, headers: &HeaderMap) -> RequestId {
         match headers.get(X_REQUEST_ID) {
-            Some(given) if sane(given.as_bytes()) => RequestId(given.clone()),
+            Some(given) if sane(given.as_bytes()) => RequestId(Name::Given(given.clone())),
             _ => self.make(),
         }
     }
@@ -75,7 +89,7 @@ impl RequestIds {
         self.next.set(count.wrapping_add(1));
         let mut text = self.shape;
         hex(&count.to_be_bytes(), &mut text[17..]);
-        RequestId(HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-")))
+        RequestId(Name::Made(text))
     }
 }
 

@@ -11,8 +11,10 @@ use super::rejection::{Expected, Fault, Place, Rejection, Trouble};
 
 /// Whether a `Content-Type` says JSON: `application/json`, or anything `+json` (RFC 6839, 3.1).
 pub fn is_media_type(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    essence == "application/json" || (essence.contains('/') && essence.ends_with("+json"))
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    let suffix = || essence.len().checked_sub("+json".len()).and_then(|at| essence.get(at..)).unwrap_or_default();
+    essence.eq_ignore_ascii_case("application/json")
+        || (essence.contains('/') && suffix().eq_ignore_ascii_case("+json"))
 }
 
 /// Reads a JSON object into a `T`. Unknown fields are ignored; of a field that is there twice the last counts.

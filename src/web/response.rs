@@ -70,6 +70,15 @@ impl Response {
         }
     }
 
+    /// The same of text that is kept anyway: it is shared, not copied.
+    #[must_use]
+    pub fn header_shared(self, name: HeaderName, text: &Bytes) -> Self {
+        match HeaderValue::from_maybe_shared(text.clone()) {
+            Ok(value) => self.header(name, value),
+            Err(_) => self,
+        }
+    }
+
     /// Nobody on the way may keep this answer: it carries a token, a code, or what only its reader may see.
     #[must_use]
     pub fn no_store(self) -> Self {

@@ -17,7 +17,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::body::Rest;
 use super::cors::{Cors, Grant};
-use super::id::X_REQUEST_ID;
+use super::id::{RequestId, X_REQUEST_ID};
 use super::rejection::Rejection;
 use super::request::{Bounds, Request, decode_segment};
 use super::response::Response;
@@ -29,6 +29,8 @@ pub struct Router<C> {
     pub(super) names: Vec<&'static str>,
     pub(super) listing: Vec<(Method, String)>,
     pub(super) wordings: Vec<(String, Wording<C>)>,
+    /// That of each route, by its number.
+    pub(super) wordings_of_routes: Vec<Wording<C>>,
     pub(super) cors: Cors,
 }
 
@@ -55,21 +57,22 @@ impl<C: 'static> Router<C> {
     }
 
     /// Hands a request to its handler, as far as that goes without waiting.
-    pub fn begin(&self, context: C, mut request: Request) -> Begun<C>
+    pub fn begin(&self, context: &C, mut request: Request) -> Begun
     where
         C: Clone,
     {
-        let id = request.id().value().clone();
         let (rest, bounds) = (request.rest(), request.bounds());
         let one = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
         let grant = self.cors.grant(request.headers());
         let (route, course) = match self.find(&mut request) {
             Found::Route(route) => {
-                let (wording, kept) = (route.wording.clone(), context.clone());
-                let course = match catch_unwind(AssertUnwindSafe(|| (route.handler)(context, request))) {
-                    Ok(answering) => Course::Runs { answering, wording, context: kept },
-                    Err(_) => Course::Over(word(Some(&wording), &kept, Rejection::Internal)),
+                let course = match catch_unwind(AssertUnwindSafe(|| (route.handler)(context.clone(), request))) {
+                    Ok(answering) => Course::Runs { answering, number: route.number },
+                    Err(_) => {
+                        let wording = self.wordings_of_routes.get(route.number);
+                        Course::Over(word(wording, context, Rejection::Internal))
+                    }
                 };
                 (route.index, course)
             }
@@ -83,11 +86,35 @@ impl<C: 'static> Router<C> {
             Found::OtherMethods(allow) => {
                 let rejection = Rejection::MethodNotAllowed { allow: allow.clone() };
                 let wording = self.wording(request.path());
-                (0, Course::Over(word(wording, &context, rejection).header(ALLOW, allow.clone())))
+                (0, Course::Over(word(wording, context, rejection).header(ALLOW, allow.clone())))
             }
-            Found::Nothing => (0, Course::Over(word(self.wording(request.path()), &context, Rejection::NotFound))),
+            Found::Nothing => (0, Course::Over(word(self.wording(request.path()), context, Rejection::NotFound))),
         };
-        Begun { route, course, id, rest, bounds, one, head, grant }
+        Begun { route, course, rest, bounds, one, head, grant }
+    }
+
+    /// Waits for the answer, with the context that the request was begun with. Never panics, whatever the handler does, and
+    /// always comes back in the time that requests have.
+    pub async fn finish(&self, begun: Begun, context: &C, id: &RequestId) -> Exchange {
+        let mut response = match begun.course {
+            Course::Over(response) => response,
+            Course::Runs { answering, number } => match run(answering, begun.bounds.request_timeout).await {
+                Ok(response) => response,
+                Err(rejection) => word(self.wordings_of_routes.get(number), context, rejection),
+            },
+        };
+        if begun.head {
+            // RFC 9110, 9.3.2: the fields that GET would have sent, `Content-Length` with them. HTTP/2 sends what it is given.
+            let length = HeaderValue::from(response.content().len());
+            response = response.header(CONTENT_LENGTH, length).body("");
+        }
+        if let Some(grant) = begun.grant {
+            grant.add_to(response.headers_mut());
+        }
+        response.headers_mut().insert(X_REQUEST_ID, id.value());
+        // The client must learn that this was the last request here before it sends another, not by the reset after.
+        let last = begun.one && !begun.rest.is_empty() && !begun.rest.is_spent(begun.bounds.max_body).await;
+        Exchange { route: begun.route, response, last }
     }
 
     fn find(&self, request: &mut Request) -> Found<'_, C> {
@@ -126,14 +153,14 @@ impl<C: 'static> Router<C> {
     }
 }
 
-/// A request that its handler has got.
+/// A request that its handler has got; for [`Router::finish`].
 ///
 /// Apart from [`Router::begin`], because what waits for an answer is moved a few times on its way to where it waits: the request
-/// itself must not be part of that.
-pub struct Begun<C> {
+/// itself must not be part of that. Holds nothing that is shared with other workers: cores that count the holders of one
+/// thing up and down with each request wait for each other.
+pub struct Begun {
     route: usize,
-    course: Course<C>,
-    id: HeaderValue,
+    course: Course,
     rest: Rest,
     bounds: Bounds,
     one: bool,
@@ -141,34 +168,9 @@ pub struct Begun<C> {
     grant: Option<Grant>,
 }
 
-enum Course<C> {
-    Runs { answering: Answering, wording: Wording<C>, context: C },
+enum Course {
+    Runs { answering: Answering, number: usize },
     Over(Response),
-}
-
-impl<C: 'static> Begun<C> {
-    /// Waits for the answer. Never panics, whatever the handler does, and always comes back in the time that requests have.
-    pub async fn finish(self) -> Exchange {
-        let mut response = match self.course {
-            Course::Over(response) => response,
-            Course::Runs { answering, wording, context } => match run(answering, self.bounds.request_timeout).await {
-                Ok(response) => response,
-                Err(rejection) => word(Some(&wording), &context, rejection),
-            },
-        };
-        if self.head {
-            // RFC 9110, 9.3.2: the fields that GET would have sent, `Content-Length` with them. HTTP/2 sends what it is given.
-            let length = HeaderValue::from(response.content().len());
-            response = response.header(CONTENT_LENGTH, length).body("");
-        }
-        if let Some(grant) = self.grant {
-            grant.add_to(response.headers_mut());
-        }
-        response.headers_mut().insert(X_REQUEST_ID, self.id);
-        // The client must learn that this was the last request here before it sends another, not by the reset after.
-        let last = self.one && !self.rest.is_empty() && !self.rest.is_spent(self.bounds.max_body).await;
-        Exchange { route: self.route, response, last }
-    }
 }
 
 async fn run(mut answering: Answering, after: Duration) -> Result<Response, Rejection> {

@@ -42,7 +42,9 @@ pub(super) struct Route<C> {
     pub(super) method: Method,
     pub(super) index: usize,
     pub(super) handler: Handler<C>,
-    pub(super) wording: Wording<C>,
+    /// Which of all routes it is; given when the table is complete.
+    pub(super) number: usize,
+    wording: Wording<C>,
 }
 
 /// Why a table of routes will not do.
@@ -102,14 +104,19 @@ impl<C: 'static> Routes<C> {
         if let Some(route) = self.twice {
             return Err(TableError::Twice { route });
         }
-        let (mut paths, mut listing) = (matchit::Router::new(), Vec::new());
+        let (mut paths, mut listing, mut wordings_of_routes) = (matchit::Router::new(), Vec::new(), Vec::new());
         for (path, mut entry) in self.paths {
             entry.allow = allow(&entry.routes);
+            for route in &mut entry.routes {
+                route.number = wordings_of_routes.len();
+                wordings_of_routes.push(route.wording.clone());
+            }
             listing.extend(entry.routes.iter().map(|route| (route.method.clone(), path.clone())));
             let inserted = paths.insert(path.clone(), entry);
             inserted.map_err(|error| TableError::Path { path, detail: error.to_string() })?;
         }
-        Ok(Router { paths, names: self.names, listing, wordings: self.wordings, cors: self.cors })
+        let (names, wordings, cors) = (self.names, self.wordings, self.cors);
+        Ok(Router { paths, names, listing, wordings, wordings_of_routes, cors })
     }
 }
 
@@ -193,7 +200,7 @@ impl<C: 'static> Under<'_, C> {
         if entry.routes.iter().any(|route| route.method == method) {
             self.routes.twice.get_or_insert(format!("{method} {path}"));
         }
-        entry.routes.push(Route { method, index, handler, wording: self.wording.clone() });
+        entry.routes.push(Route { method, index, handler, number: 0, wording: self.wording.clone() });
         self
     }
 }

@@ -24,7 +24,7 @@ use super::pages;
 use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::password::Weak;
-use crate::config::Dialect;
+use crate::config::Config;
 use crate::web::{Answer, Fault, Kept, Place, Rejection, Routes, Trouble};
 
 use oauth::{OauthError, OauthErrorBody};
@@ -34,10 +34,13 @@ use problem::{Problem, ProblemDocument};
 pub const NAME: &str = "native";
 
 /// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, document: Kept) {
+pub(super) fn routes(routes: &mut Routes<App>, config: &Config, document: Kept) {
+    let (settings, lasting) = (&config.api.native, published::lasting(&config.keys));
     routes
         .under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer())
-        .get("/.well-known/jwks.json", "native.jwks", published::jwks)
+        .get("/.well-known/jwks.json", "native.jwks", move |app, request| {
+            published::jwks(app, request, lasting.clone())
+        })
         .get("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
         .get("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
         .get("/openapi.json", "native.openapi", move |_, request| published::openapi(document.clone(), request))

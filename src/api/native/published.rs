@@ -1,5 +1,6 @@
 //! What is published: the keys, and where everything is (RFC 7517, RFC 8414).
 
+use bytes::Bytes;
 use http::header::{CACHE_CONTROL, ETAG};
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
@@ -8,6 +9,7 @@ use utoipa::ToSchema;
 use super::Problem;
 use super::shapes::Jwks;
 use crate::app::App;
+use crate::config;
 use crate::web::{Kept, Request, Response};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -28,7 +30,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
         (status = 304, description = "The set is the one that `If-None-Match` names."),
     ),
 )]
-pub(super) async fn jwks(app: App, request: Request) -> Result<Response, Problem> {
+pub(super) async fn jwks(app: App, request: Request, lasting: HeaderValue) -> Response {
     let keys = app.node.keyring.keys();
     let jwks = keys.jwks();
     let response = if request.has(&jwks.etag) {
@@ -36,10 +38,13 @@ pub(super) async fn jwks(app: App, request: Request) -> Result<Response, Problem
     } else {
         Response::bytes(StatusCode::OK, JSON, jwks.body.clone())
     };
-    let max_age = app.node.config.keys.jwks_max_age.as_secs();
-    Ok(response
-        .header_text(ETAG, &jwks.etag)
-        .header_text(CACHE_CONTROL, &format!("public, max-age={max_age}, must-revalidate")))
+    response.header_shared(ETAG, &jwks.etag).header(CACHE_CONTROL, lasting)
+}
+
+/// For how long the keys may be kept, as `Cache-Control` says it.
+pub(super) fn lasting(keys: &config::Keys) -> HeaderValue {
+    let text = format!("public, max-age={}, must-revalidate", keys.jwks_max_age.as_secs());
+    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("no-cache"))
 }
 
 /// Where everything is (RFC 8414). There is no authorization endpoint, so no response type is named.
