@@ -1,7 +1,7 @@
 //! One connection's life: handshake, version, requests, and an end that loses nothing.
 //!
-//! **Time.** A timer a request would cost more than routing it. So each connection has one, set to the first moment at which
-//! anything could be due, and looked at again when it fires: a connection in use moves it once an idle time-out.
+//! **Time** is `pace`'s affair. **Room.** What HTTP needs to read and write, some fourteen kilobytes, a connection has only while it
+//! is in use: one that rests is a socket and a task that waits for it, and is given new room with its next byte.
 //!
 //! **The end.** A socket closed while the client's bytes are unread is reset, and the reset can overtake the answer (RFC 9112,
 //! 9.6). So what HTTP has done with is first closed in our direction, then read for a while until the client closes too. When
@@ -9,11 +9,9 @@
 //! one that sent it just then need not find the door shut.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -24,18 +22,18 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Answered;
+use super::pace::{End, drive, rest};
 use super::wire::{Beat, Left, Pulse, Version, Wire};
 use super::worker::{Phase, Worker};
 
 /// For how long a client may put one more question when the server stops.
-const QUIET: Duration = Duration::from_millis(250);
+pub(super) const QUIET: Duration = Duration::from_millis(250);
 /// For how long a connection that was closed is read.
-const LINGER: Duration = Duration::from_secs(1);
+pub(super) const LINGER: Duration = Duration::from_secs(1);
 /// Heads larger than this are answered 431. hyper's bound of 100 fields stands beside it.
 const MAX_HEAD: usize = 16 * 1024;
 
@@ -82,10 +80,11 @@ pub(super) async fn serve<C: Clone + 'static>(worker: &Rc<Worker<C>>, stream: Tc
     match &worker.tls {
         None => speak(worker, stream, peer, accepted).await,
         Some(tls) => {
-            let handshake = tokio::time::timeout(worker.header_timeout, tls.acceptor().accept(stream));
+            // Boxed, since it is several kilobytes that a plain connection has no use for; what follows, likewise.
+            let handshake = Box::pin(tls.acceptor().accept(stream));
+            let handshake = tokio::time::timeout(worker.header_timeout, handshake);
             let shaken = tokio::select! { shaken = handshake => shaken, () = quiet(worker) => return };
             if let Ok(Ok(stream)) = shaken {
-                // Boxed, since it is several kilobytes that a plain connection has no use for.
                 Box::pin(speak(worker, stream, peer, accepted)).await;
             }
         }
@@ -106,14 +105,25 @@ where
     let Ok(Ok((version, bytes))) = sniffed else { return };
     let pulse = Rc::new(Pulse::new(version, accepted));
     let left = Left::default();
-    let wire = TokioIo::new(Wire::new(stream, bytes, pulse.clone(), left.clone()));
-    let service = {
+    let mut wire = TokioIo::new(Wire::new(stream, bytes, pulse.clone(), left.clone()));
+    let mut service = {
         let (worker, pulse) = (worker.clone(), pulse.clone());
         service_fn(move |request| answer(worker.clone(), request, peer, version, pulse.begin()))
     };
-    let end = match version {
-        Version::One => drive(worker, &pulse, version, worker.protocols.one.serve_connection(wire, service)).await,
-        Version::Two => drive(worker, &pulse, version, worker.protocols.two.serve_connection(wire, service)).await,
+    let end = loop {
+        if version == Version::Two {
+            let mut connection = Box::pin(worker.protocols.two.serve_connection(wire, service));
+            break drive(worker, &pulse, version, connection.as_mut()).await;
+        }
+        let mut connection = Box::new(worker.protocols.one.serve_connection(wire, service));
+        match drive(worker, &pulse, version, Pin::new(&mut *connection)).await {
+            End::Rests => worker.observer.rested(worker.index),
+            end => break end,
+        }
+        let parts = connection.into_parts();
+        (wire, service) = (parts.io, parts.service);
+        wire.inner_mut().unread(parts.read_buf);
+        rest(worker, &pulse, wire.inner_mut()).await;
     };
     if let (End::Done, Some(stream)) = (end, left.take()) {
         linger(worker, stream).await;
@@ -135,7 +145,7 @@ fn answer<C: Clone + 'static>(
     let (id, method, client) = (request.id().clone(), request.method().clone(), request.client());
     let begun = worker.router.begin(&worker.context, request);
     async move {
-        let answering = worker.router.finish(begun, &worker.context, &id);
+        let answering = pin!(worker.router.finish(begun, &worker.context, &id));
         // With a span each request allocates and is entered at every poll, so there is one only for those who look closely;
         // the observer is told the id of every failure without it.
         let exchange = if tracing::enabled!(tracing::Level::DEBUG) {
@@ -162,94 +172,6 @@ fn answer<C: Clone + 'static>(
         beat.end(ended);
         Ok(answer)
     }
-}
-
-/// How a connection ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// HTTP has done with it.
-    Done,
-    /// Its time was over.
-    Cut,
-}
-
-/// Lets HTTP run on a connection, and ends it when its time is over.
-async fn drive<C, P>(worker: &Rc<Worker<C>>, pulse: &Pulse, version: Version, connection: P) -> End
-where
-    P: GracefulConnection,
-{
-    let mut connection = pin!(connection);
-    let mut phase = Phase::Serving;
-    let mut phase_changed = pin!(worker.phase_changed());
-    let mut waits_for_phase = false;
-    // Whether the timer knows whom to wake: from then on a poll would only cost.
-    let mut wound = false;
-    let mut timer = pin!(tokio::time::sleep_until((pulse.idle_since() + worker.idle_timeout).into()));
-    let mut closing: Option<Instant> = None;
-    poll_fn(|cx| {
-        loop {
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(End::Done);
-            }
-            // Polled once and then woken: the connection's task is always the same.
-            if !waits_for_phase || worker.phase() != phase {
-                if waits_for_phase {
-                    phase_changed.set(worker.phase_changed());
-                }
-                waits_for_phase = phase_changed.as_mut().poll(cx).is_pending();
-                let begins_to_drain = phase == Phase::Serving && worker.phase() != Phase::Serving;
-                phase = worker.phase();
-                if phase == Phase::Cut {
-                    return Poll::Ready(End::Cut);
-                }
-                // HTTP/2 can say that streams up to here are answered and no others (RFC 9113, 6.8).
-                if begins_to_drain && version == Version::Two {
-                    connection.as_mut().graceful_shutdown();
-                    continue;
-                }
-            }
-            if pulse.busy() {
-                return Poll::Pending;
-            }
-            let due = match (closing, pulse.head_since()) {
-                (Some(by), _) => by,
-                (None, Some(since)) => since + worker.header_timeout,
-                (None, None) => {
-                    let idle = pulse.idle_since() + worker.idle_timeout;
-                    match phase {
-                        Phase::Draining(since) if version == Version::One => idle.min(since + QUIET),
-                        // For clients that do not react to GOAWAY.
-                        Phase::Draining(since) => idle.min(since + LINGER),
-                        Phase::Serving | Phase::Cut => idle,
-                    }
-                }
-            };
-            if due < timer.deadline().into_std() {
-                timer.as_mut().reset(due.into());
-                wound = false;
-            }
-            if wound && !timer.is_elapsed() {
-                return Poll::Pending;
-            }
-            wound = true;
-            while timer.as_mut().poll(cx).is_ready() {
-                if Instant::now() < due {
-                    timer.as_mut().reset(due.into());
-                    continue;
-                }
-                if closing.is_some() || pulse.head_since().is_some() {
-                    return Poll::Ready(End::Cut);
-                }
-                closing = Some(Instant::now() + LINGER);
-                connection.as_mut().graceful_shutdown();
-                break;
-            }
-            if closing.is_none_or(|by| by == due) {
-                return Poll::Pending;
-            }
-        }
-    })
-    .await
 }
 
 /// Closes our direction, and reads until the client has closed its own.

@@ -4,11 +4,13 @@
 //! of its own, made inside its runtime, so that no connection and no handler ever crosses threads and futures need not be
 //! `Send`. Knows nothing of what is served: the context is generic.
 //!
-//! Reading order: [`start`] here, `worker` (accept and drain), `connection` (one connection's life), `bind`, `tls`.
+//! Reading order: [`start`] here, `worker` (accept and drain), `connection` (one connection's life), `pace`
+//! (its time), `bind`, `tls`.
 
 mod bind;
 mod connection;
 mod descriptors;
+mod pace;
 mod tls;
 mod wire;
 mod worker;
@@ -36,6 +38,8 @@ pub trait Observer: Send + Sync + 'static {
     fn answered(&self, _answered: &Answered<'_>) {}
     /// A connection was opened.
     fn opened(&self, _worker: usize) {}
+    /// A connection that nothing came over for a while gave back the room that HTTP had.
+    fn rested(&self, _worker: usize) {}
     /// A connection is no more.
     fn closed(&self, _worker: usize) {}
     /// A connection could not be accepted: out of file descriptors, or of memory.

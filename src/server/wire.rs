@@ -4,14 +4,15 @@
 //! preface by which HTTP/2 begins.
 
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// RFC 9113, 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -35,6 +36,8 @@ pub(super) struct Pulse {
     head_since: Cell<Option<Instant>>,
     /// When the last request was answered, or the connection made.
     idle_since: Cell<Instant>,
+    /// All that HTTP had to say is on its way: the last thing it did was to see to that.
+    flushed: Cell<bool>,
     /// The client will send nothing more.
     ended: Cell<bool>,
 }
@@ -48,6 +51,7 @@ impl Pulse {
             head_begun: Cell::new(false),
             head_since: Cell::new((version == Version::One).then_some(accepted)),
             idle_since: Cell::new(accepted),
+            flushed: Cell::new(true),
             ended: Cell::new(false),
         }
     }
@@ -79,6 +83,15 @@ impl Pulse {
         self.head_since.get()
     }
 
+    /// Whether nothing would be lost if HTTP forgot this connection and began anew with its next byte.
+    pub(super) fn may_rest(&self) -> bool {
+        self.version == Version::One
+            && !self.busy()
+            && !self.head_begun.get()
+            && self.flushed.get()
+            && !self.ended.get()
+    }
+
     pub(super) fn idle_since(&self) -> Instant {
         self.idle_since.get()
     }
@@ -101,6 +114,7 @@ impl Drop for Beat {
     fn drop(&mut self) {
         self.pulse.in_flight.set(self.pulse.in_flight.get() - 1);
         self.pulse.idle_since.set(self.ended.unwrap_or_else(Instant::now));
+        self.pulse.flushed.set(false);
     }
 }
 
@@ -119,7 +133,7 @@ pub(super) struct Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     /// Reads as far as it takes to tell the version.
     pub(super) async fn sniff(stream: &mut S) -> io::Result<(Version, Bytes)> {
-        let mut read = BytesMut::with_capacity(1024);
+        let mut read = BytesMut::new();
         loop {
             let known = read.len().min(PREFACE.len());
             if read[..known] != PREFACE[..known] {
@@ -128,9 +142,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             if known == PREFACE.len() {
                 return Ok((Version::Two, read.freeze()));
             }
-            if stream.read_buf(&mut read).await? == 0 {
+            let more = poll_fn(|cx| poll_some(stream, cx)).await?;
+            if more.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            read.extend_from_slice(&more);
         }
     }
 
@@ -138,9 +154,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Self { stream: Some(stream), sniffed, pulse, left }
     }
 
+    /// Gives back bytes that were read and are still to be understood.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        if !bytes.is_empty() {
+            let mut both = BytesMut::from(bytes);
+            both.extend_from_slice(&self.sniffed);
+            self.sniffed = both.freeze();
+        }
+    }
+
+    /// Waits until there is something to be read, be it the end. Errors are there for HTTP to meet.
+    pub(super) async fn wakes(&mut self) {
+        if self.sniffed.is_empty()
+            && let Some(stream) = &mut self.stream
+            && let Ok(bytes) = poll_fn(|cx| poll_some(stream, cx)).await
+        {
+            self.sniffed = bytes;
+        }
+    }
+
     fn stream(&mut self) -> io::Result<Pin<&mut S>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
+}
+
+/// Reads what is there into room that is only borrowed for as long: who waits for bytes holds none. Nothing: the end.
+fn poll_some<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    // A head with a token in it, and its body.
+    let mut room = [0; 2048];
+    let mut read = ReadBuf::new(&mut room);
+    ready!(Pin::new(stream).poll_read(cx, &mut read))?;
+    Poll::Ready(Ok(Bytes::copy_from_slice(read.filled())))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
@@ -151,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
             let length = wire.sniffed.len().min(into.remaining());
             into.put_slice(&wire.sniffed.split_to(length));
         } else {
-            std::task::ready!(wire.stream()?.poll_read(cx, into))?;
+            ready!(wire.stream()?.poll_read(cx, into))?;
         }
         if into.filled().len() == before {
             wire.pulse.ended.set(true);
@@ -164,15 +208,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.get_mut().stream()?.poll_write(cx, bytes)
+        let wire = self.get_mut();
+        wire.pulse.flushed.set(false);
+        wire.stream()?.poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream()?.poll_flush(cx)
+        let wire = self.get_mut();
+        ready!(wire.stream()?.poll_flush(cx))?;
+        wire.pulse.flushed.set(true);
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().stream()?.poll_shutdown(cx)
+        let wire = self.get_mut();
+        wire.pulse.flushed.set(false);
+        wire.stream()?.poll_shutdown(cx)
     }
 
     fn poll_write_vectored(
@@ -180,7 +231,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.get_mut().stream()?.poll_write_vectored(cx, bytes)
+        let wire = self.get_mut();
+        wire.pulse.flushed.set(false);
+        wire.stream()?.poll_write_vectored(cx, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -3,6 +3,7 @@
 mod bounds;
 mod drain;
 mod protocol;
+mod rest;
 mod routing;
 mod secure;
 
@@ -47,6 +48,7 @@ struct Log {
     answered: std::sync::Mutex<Vec<(&'static str, StatusCode, Option<String>)>>,
     open: AtomicUsize,
     opened: AtomicUsize,
+    rested: AtomicUsize,
     not_accepted: AtomicUsize,
 }
 
@@ -58,6 +60,9 @@ impl Observer for Log {
     fn opened(&self, _: usize) {
         self.open.fetch_add(1, Ordering::SeqCst);
         self.opened.fetch_add(1, Ordering::SeqCst);
+    }
+    fn rested(&self, _: usize) {
+        self.rested.fetch_add(1, Ordering::SeqCst);
     }
     fn closed(&self, _: usize) {
         self.open.fetch_sub(1, Ordering::SeqCst);
