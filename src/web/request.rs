@@ -41,22 +41,24 @@ impl Intake {
     /// The request for a handler.
     pub fn admit(&self, request: http::Request<Incoming>, peer: SocketAddr) -> Request {
         let (head, body) = request.into_parts();
-        Request {
+        Request(Box::new(Arrived {
             id: self.ids.of(&head.headers),
             client: self.proxies.client(peer, &head.headers),
             params: Vec::new(),
             bounds: self.bounds,
             head,
             body: body::Rest::of(body),
-        }
+        }))
     }
 }
 
-/// A request.
-pub struct Request {
+/// A request. In a box, since it is handed on half a dozen times before anybody reads it.
+pub struct Request(Box<Arrived>);
+
+struct Arrived {
     head: Parts,
     body: body::Rest,
-    pub(super) params: Vec<(String, String)>,
+    params: Vec<(String, String)>,
     id: RequestId,
     client: IpAddr,
     bounds: Bounds,
@@ -65,44 +67,44 @@ pub struct Request {
 impl Request {
     /// The method; HEAD stays HEAD where a GET handler answers it.
     pub fn method(&self) -> &Method {
-        &self.head.method
+        &self.0.head.method
     }
 
     /// The version of HTTP.
     pub fn version(&self) -> Version {
-        self.head.version
+        self.0.head.version
     }
 
     /// The path as it was sent, percent-encoded.
     pub fn path(&self) -> &str {
-        self.head.uri.path()
+        self.0.head.uri.path()
     }
 
     /// All header fields.
     pub fn headers(&self) -> &HeaderMap {
-        &self.head.headers
+        &self.0.head.headers
     }
 
     /// A header field's value, where it is there once and is text.
     pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
-        let mut all = self.head.headers.get_all(name).iter();
+        let mut all = self.0.head.headers.get_all(name).iter();
         let first = all.next()?.to_str().ok()?;
         all.next().is_none().then_some(first)
     }
 
     /// The name this request goes by.
     pub fn id(&self) -> &RequestId {
-        &self.id
+        &self.0.id
     }
 
     /// Whose request it is: the peer, or whom a trusted proxy speaks for.
     pub fn client(&self) -> IpAddr {
-        self.client
+        self.0.client
     }
 
     /// The address by which this client is counted: IPv6 by its /64.
     pub fn counted_by(&self) -> IpAddr {
-        client::counted_by(self.client)
+        client::counted_by(self.0.client)
     }
 
     /// What the client calls itself.
@@ -128,7 +130,12 @@ impl Request {
 
     /// A parameter of the path, decoded. A route that names it has it, so an empty one means a misspelt name.
     pub fn param(&self, name: &str) -> &str {
-        self.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.0.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+    }
+
+    /// Gives it the parameters of its path.
+    pub(super) fn matched(&mut self, params: Vec<(String, String)>) {
+        self.0.params = params;
     }
 
     /// What follows `?`, decoded.
@@ -136,7 +143,7 @@ impl Request {
     /// # Errors
     /// [`Rejection::Fields`] if it is not UTF-8 once decoded.
     pub fn query(&self) -> Result<Pairs, Rejection> {
-        let query = self.head.uri.query().unwrap_or_default();
+        let query = self.0.head.uri.query().unwrap_or_default();
         Pairs::urlencoded(query.as_bytes(), Place::Query).map_err(|_| {
             let trouble = Trouble::Invalid("is not UTF-8".into());
             Rejection::field(Fault { place: Place::Query, path: Vec::new(), trouble })
@@ -145,7 +152,7 @@ impl Request {
 
     /// Lets this request have a larger body than requests usually may; for calls whose documents say so.
     pub fn allow_body(&mut self, bytes: usize) {
-        self.bounds.max_body = self.bounds.max_body.max(bytes);
+        self.0.bounds.max_body = self.0.bounds.max_body.max(bytes);
     }
 
     /// The body as it stands, whatever its media type. A second reading finds it empty.
@@ -153,7 +160,7 @@ impl Request {
     /// # Errors
     /// [`Rejection::TooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Unreadable`].
     pub async fn bytes(&mut self) -> Result<Bytes, Rejection> {
-        self.body.read(self.bounds.max_body, self.bounds.body_timeout).await
+        self.0.body.read(self.0.bounds.max_body, self.0.bounds.body_timeout).await
     }
 
     /// The body, which must say that it is JSON; for those who read it with [`json::read`] without copying.
@@ -164,7 +171,7 @@ impl Request {
         match self.header(CONTENT_TYPE) {
             Some(media_type) if json::is_media_type(media_type) => self.bytes().await,
             // Nothing at all was sent: say what is missing, not that the nothing is of the wrong type.
-            None if !self.head.headers.contains_key(CONTENT_TYPE) && self.body.is_empty() => Ok(Bytes::new()),
+            None if !self.0.head.headers.contains_key(CONTENT_TYPE) && self.0.body.is_empty() => Ok(Bytes::new()),
             _ => Err(Rejection::UnsupportedMediaType),
         }
     }
@@ -184,7 +191,7 @@ impl Request {
     pub async fn form(&mut self) -> Result<Pairs, Rejection> {
         let media_type = match self.header(CONTENT_TYPE) {
             Some(media_type) => media_type.to_owned(),
-            None if !self.head.headers.contains_key(CONTENT_TYPE) && self.body.is_empty() => {
+            None if !self.0.head.headers.contains_key(CONTENT_TYPE) && self.0.body.is_empty() => {
                 return Ok(Pairs::default());
             }
             None => return Err(Rejection::UnsupportedMediaType),
@@ -202,18 +209,18 @@ impl Request {
 
     /// What is left of the body, for whoever sees to the connection.
     pub(super) fn rest(&self) -> body::Rest {
-        self.body.clone()
+        self.0.body.clone()
     }
 
     pub(super) fn bounds(&self) -> Bounds {
-        self.bounds
+        self.0.bounds
     }
 }
 
 impl std::fmt::Debug for Request {
     /// Without header fields and query, which may hold tokens.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Request({} {} {})", self.id, self.head.method, self.head.uri.path())
+        write!(f, "Request({} {} {})", self.0.id, self.0.head.method, self.0.head.uri.path())
     }
 }
 

@@ -13,8 +13,11 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// An answer: status, header fields, body, and, for the log alone, why it is not a happier one.
+/// In a box, since it is built by handing it on.
+pub struct Response(Box<Worded>);
+
 #[derive(Default)]
-pub struct Response {
+struct Worded {
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -24,7 +27,7 @@ pub struct Response {
 impl Response {
     /// No body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, ..Self::default() }
+        Self(Box::new(Worded { status, ..Worded::default() }))
     }
 
     /// `value` as JSON.
@@ -49,14 +52,14 @@ impl Response {
     /// Replaces the body and leaves the header fields.
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
-        self.body = body.into();
+        self.0.body = body.into();
         self
     }
 
     /// Sets a header field, in place of any of that name.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.0.headers.insert(name, value);
         self
     }
 
@@ -101,41 +104,42 @@ impl Response {
     /// Why the answer is not a happier one: for the log, never sent.
     #[must_use]
     pub fn because(mut self, cause: impl fmt::Display + 'static) -> Self {
-        self.cause = Some(Box::new(cause));
+        self.0.cause = Some(Box::new(cause));
         self
     }
 
     /// The status.
     pub fn status(&self) -> StatusCode {
-        self.status
+        self.0.status
     }
 
     /// The header fields.
     pub fn headers(&self) -> &HeaderMap {
-        &self.headers
+        &self.0.headers
     }
 
     /// The header fields, to be changed.
     pub fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+        &mut self.0.headers
     }
 
     /// The body.
     pub fn content(&self) -> &Bytes {
-        &self.body
+        &self.0.body
     }
 
     /// Why the answer is not a happier one.
     pub fn cause(&self) -> Option<&dyn fmt::Display> {
-        self.cause.as_deref()
+        self.0.cause.as_deref()
     }
 }
 
 impl From<Response> for http::Response<Full<Bytes>> {
     fn from(response: Response) -> Self {
-        let mut answer = http::Response::new(Full::new(response.body));
-        *answer.status_mut() = response.status;
-        *answer.headers_mut() = response.headers;
+        let Worded { status, headers, body, cause: _ } = *response.0;
+        let mut answer = http::Response::new(Full::new(body));
+        *answer.status_mut() = status;
+        *answer.headers_mut() = headers;
         answer
     }
 }
@@ -143,7 +147,7 @@ impl From<Response> for http::Response<Full<Bytes>> {
 impl fmt::Debug for Response {
     /// Without the body, which may hold a token.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Response({}, {} bytes)", self.status, self.body.len())
+        write!(f, "Response({}, {} bytes)", self.0.status, self.0.body.len())
     }
 }
 

@@ -139,7 +139,7 @@ impl<C: 'static> Router<C> {
         };
         let decode = |(name, raw): (&str, &str)| decode_segment(raw).map(|value| (name.to_owned(), value));
         match matched.params.iter().map(decode).collect::<Option<Vec<_>>>() {
-            Some(params) => request.params = params,
+            Some(params) => request.matched(params),
             None => return Found::Nothing,
         }
         Found::Route(route)
