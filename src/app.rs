@@ -47,6 +47,8 @@ pub struct Node {
     pub secrets: Secrets,
     /// The signing keys.
     pub keyring: Keyring,
+    /// For how long an access token can be good after it was made: known, since every verification asks.
+    pub longest_access: Duration,
     /// What every access token says, and is checked for.
     pub issuer: Issuer,
     /// What is no longer believed.
@@ -90,7 +92,7 @@ impl Node {
     /// How long a revocation must be remembered: as long as any access token lives that a node may still make of an API key it
     /// remembers, by the clocks of three nodes: whose token it is, who revokes it and who forgets that.
     pub fn remember(&self) -> Duration {
-        REMEMBERED + longest_access(&self.config) + 2 * self.config.tokens.leeway
+        REMEMBERED + self.longest_access + 2 * self.config.tokens.leeway
     }
 
     /// The moment to stamp on what is made now: the floor, where another node has raised it by a clock that is ahead of this one's by
@@ -123,7 +125,7 @@ impl Node {
 }
 
 /// How long an access token can be good after it was made.
-fn longest_access(config: &Config) -> Duration {
+pub fn longest_access(config: &Config) -> Duration {
     let longest = config.api.all().map(|(_, dialect)| dialect.access).into_iter().max();
     longest.unwrap_or_default() + config.tokens.leeway
 }

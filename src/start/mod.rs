@@ -9,7 +9,7 @@ mod upkeep;
 
 use std::sync::Arc;
 
-use crate::app::{App, Node};
+use crate::app::{App, Node, longest_access};
 use crate::auth::api_key::KnownKeys;
 use crate::auth::keys::{Keeper, KeyringError};
 use crate::auth::password::{self, Hasher, Policy};
@@ -76,6 +76,7 @@ pub async fn app(config: Config, clock: Clock, stores: &Stores, routes: &[&str])
     let ring = keeper.found(clock.now()).await?;
     let node = Node {
         keyring: Keyring::new(&ring, config.tokens.algorithm)?,
+        longest_access: longest_access(&config),
         issuer: Issuer::new(&config.tokens),
         revocations: Revocations::default(),
         seen: Seen::new(&config.verify, &chance),

@@ -16,7 +16,7 @@ pub struct Jwks {
     /// The JSON document.
     pub body: Bytes,
     /// A name for exactly this body, in quotes.
-    pub etag: Bytes,
+    pub etag: String,
 }
 
 impl Jwks {
@@ -34,6 +34,6 @@ impl Jwks {
             .join(",");
         let body = Bytes::from(format!(r#"{{"keys":[{each}]}}"#));
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest(&SHA256, &body).as_ref()[..12]));
-        Self { body, etag: etag.into() }
+        Self { body, etag }
     }
 }

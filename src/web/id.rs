@@ -88,13 +88,16 @@ impl RequestIds {
         let count = self.next.get();
         self.next.set(count.wrapping_add(1));
         let mut text = self.shape;
-        hex(&count.to_be_bytes(), &mut text[17..]);
+        for (place, digit) in text[17..].iter_mut().enumerate() {
+            *digit = DIGITS[(count >> (28 - 4 * place) & 15) as usize];
+        }
         RequestId(Name::Made(text))
     }
 }
 
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 fn hex(bytes: &[u8], into: &mut [u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (byte, pair) in bytes.iter().zip(into.chunks_exact_mut(2)) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];

@@ -1,28 +1,42 @@
-//! A body that stays the same for as long as the program runs: made once, and known by its `ETag` to who has it already.
+//! A body that stays the same for a while: made once, header fields and all, and known by its `ETag` to who has it already.
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
+use http::header::{CACHE_CONTROL, ETAG};
 use http::{HeaderValue, StatusCode};
 
+use super::response::Fields;
 use super::{Request, Response};
 
 /// A body that does not change.
 #[derive(Clone, Debug)]
 pub struct Kept {
-    media_type: HeaderValue,
     body: Bytes,
     etag: String,
+    whole: Fields,
+    /// Of an answer that says that the client has it already.
+    known: Fields,
 }
 
 impl Kept {
-    /// Keeps a body; static bytes are not copied.
+    /// Keeps a body, to be asked about each time, since another version of the program has another; static bytes are not copied.
     pub fn new(media_type: &'static str, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest(&SHA256, &body).as_ref()[..12]));
-        Self { media_type: HeaderValue::from_static(media_type), body, etag }
+        Self::named(media_type, body, etag, "public, no-cache")
+    }
+
+    /// Keeps a body that has a name, to be kept by others as `cache_control` says.
+    pub fn named(media_type: &'static str, body: Bytes, etag: String, cache_control: &str) -> Self {
+        let known = Response::empty(StatusCode::NOT_MODIFIED)
+            .header_text(ETAG, &etag)
+            .header_text(CACHE_CONTROL, cache_control);
+        let whole = Response::bytes(StatusCode::OK, HeaderValue::from_static(media_type), "")
+            .header_text(ETAG, &etag)
+            .header_text(CACHE_CONTROL, cache_control);
+        Self { body, etag, whole: Fields::of(whole), known: Fields::of(known) }
     }
 
     /// The body.
@@ -30,14 +44,17 @@ impl Kept {
         &self.body
     }
 
-    /// The answer to `request`: the body, or that it is the one the client has. To be asked about each time, since another
-    /// version of the program has another.
+    /// Whether it is what goes by this name.
+    pub fn is(&self, etag: &str) -> bool {
+        self.etag == etag
+    }
+
+    /// The answer to `request`: the body, or that it is the one the client has.
     pub fn answer(&self, request: &Request) -> Response {
-        let response = if request.has(&self.etag) {
-            Response::empty(StatusCode::NOT_MODIFIED)
+        if request.has(&self.etag) {
+            Response::like(&self.known, StatusCode::NOT_MODIFIED, "")
         } else {
-            Response::empty(StatusCode::OK).header(CONTENT_TYPE, self.media_type.clone()).body(self.body.clone())
-        };
-        response.header_text(ETAG, &self.etag).header(CACHE_CONTROL, HeaderValue::from_static("public, no-cache"))
+            Response::like(&self.whole, StatusCode::OK, self.body.clone())
+        }
     }
 }

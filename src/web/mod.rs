@@ -27,6 +27,6 @@ pub use kept::Kept;
 pub use pairs::Pairs;
 pub use rejection::{Expected, Fault, Place, Rejection, Step, Trouble};
 pub use request::{Bounds, Intake, Request};
-pub use response::{Answer, Response};
+pub use response::{Answer, Fields, Response};
 pub use router::{Begun, Exchange, Router};
 pub use routes::{Routes, TableError, UNROUTED, Under};

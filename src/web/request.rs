@@ -122,9 +122,8 @@ impl Request {
     }
 
     /// Whether the client has what goes by this `ETag` already (RFC 9110, 13.1.2: a weak comparison).
-    pub fn has(&self, etag: impl AsRef<[u8]>) -> bool {
-        let etag = etag.as_ref();
-        let is_it = |tag: &str| tag.trim().trim_start_matches("W/").as_bytes() == etag || tag.trim() == "*";
+    pub fn has(&self, etag: &str) -> bool {
+        let is_it = |tag: &str| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*";
         self.header(IF_NONE_MATCH).is_some_and(|known| known.split(',').any(is_it))
     }
 
@@ -212,8 +211,8 @@ impl Request {
         self.0.body.clone()
     }
 
-    pub(super) fn bounds(&self) -> Bounds {
-        self.0.bounds
+    pub(super) fn bounds(&self) -> &Bounds {
+        &self.0.bounds
     }
 }
 

@@ -61,10 +61,10 @@ impl<C: 'static> Router<C> {
     where
         C: Clone,
     {
-        let (rest, bounds) = (request.rest(), request.bounds());
+        let (rest, bounds) = (request.rest(), *request.bounds());
         let one = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
-        let grant = self.cors.grant(request.headers());
+        let grant = self.cors.grant(request.headers()).map(Box::new);
         let (route, course) = match self.find(&mut request) {
             Found::Route(route) => {
                 let course = match catch_unwind(AssertUnwindSafe(|| (route.handler)(context.clone(), request))) {
@@ -165,7 +165,7 @@ pub struct Begun {
     bounds: Bounds,
     one: bool,
     head: bool,
-    grant: Option<Grant>,
+    grant: Option<Box<Grant>>,
 }
 
 enum Course {
@@ -182,7 +182,8 @@ async fn run(mut answering: Answering, after: Duration) -> Result<Response, Reje
     let at_once = std::future::poll_fn(|to| Poll::Ready(caught.as_mut().poll(to))).await;
     let answered = match at_once {
         Poll::Ready(answered) => Ok(answered),
-        Poll::Pending => tokio::time::timeout(after, caught).await,
+        // In a box, so that the many that never wait carry no room for a timer.
+        Poll::Pending => Box::pin(tokio::time::timeout(after, caught)).await,
     };
     answered.map_err(|_| Rejection::Timeout { after })?.ok_or(Rejection::Internal)
 }

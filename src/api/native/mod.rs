@@ -15,6 +15,7 @@ mod shapes;
 mod totp;
 mod verify;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use utoipa::OpenApi;
@@ -35,12 +36,10 @@ pub const NAME: &str = "native";
 
 /// Adds its routes.
 pub(super) fn routes(routes: &mut Routes<App>, config: &Config, document: Kept) {
-    let (settings, lasting) = (&config.api.native, published::lasting(&config.keys));
+    let (settings, keys) = (&config.api.native, Arc::new(published::Published::new(&config.keys)));
     routes
         .under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer())
-        .get("/.well-known/jwks.json", "native.jwks", move |app, request| {
-            published::jwks(app, request, lasting.clone())
-        })
+        .get("/.well-known/jwks.json", "native.jwks", move |app, request| published::jwks(app, request, keys.clone()))
         .get("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
         .get("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
         .get("/openapi.json", "native.openapi", move |_, request| published::openapi(document.clone(), request))

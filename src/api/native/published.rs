@@ -1,18 +1,19 @@
 //! What is published: the keys, and where everything is (RFC 7517, RFC 8414).
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, ETAG};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
+use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Problem;
-use super::shapes::Jwks;
+use super::shapes;
 use crate::app::App;
 use crate::config;
 use crate::web::{Kept, Request, Response};
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// The public keys.
 ///
@@ -23,28 +24,43 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
     path = "/.well-known/jwks.json",
     operation_id = "native_jwks",
     responses(
-        (status = 200, description = "A key set (RFC 7517).", body = Jwks, headers(
+        (status = 200, description = "A key set (RFC 7517).", body = shapes::Jwks, headers(
             ("etag" = String, description = "A name for exactly this set."),
             ("cache-control" = String, description = "For how long it may be kept."),
         )),
         (status = 304, description = "The set is the one that `If-None-Match` names."),
     ),
 )]
-pub(super) async fn jwks(app: App, request: Request, lasting: HeaderValue) -> Response {
+pub(super) async fn jwks(app: App, request: Request, published: Arc<Published>) -> Response {
     let keys = app.node.keyring.keys();
     let jwks = keys.jwks();
-    let response = if request.has(&jwks.etag) {
-        Response::empty(StatusCode::NOT_MODIFIED)
-    } else {
-        Response::bytes(StatusCode::OK, JSON, jwks.body.clone())
-    };
-    response.header_shared(ETAG, &jwks.etag).header(CACHE_CONTROL, lasting)
+    published.answer(&jwks.body, &jwks.etag, &request)
 }
 
-/// For how long the keys may be kept, as `Cache-Control` says it.
-pub(super) fn lasting(keys: &config::Keys) -> HeaderValue {
-    let text = format!("public, max-age={}, must-revalidate", keys.jwks_max_age.as_secs());
-    HeaderValue::from_maybe_shared(Bytes::from(text)).unwrap_or_else(|_| HeaderValue::from_static("no-cache"))
+/// The answer that gives the keys, made once for as long as they stay the same.
+pub(super) struct Published {
+    lasting: String,
+    kept: ArcSwapOption<Kept>,
+}
+
+impl Published {
+    /// Nothing yet; to be kept by others for as long as the settings say.
+    pub(super) fn new(keys: &config::Keys) -> Self {
+        let lasting = format!("public, max-age={}, must-revalidate", keys.jwks_max_age.as_secs());
+        Self { lasting, kept: ArcSwapOption::empty() }
+    }
+
+    fn answer(&self, body: &Bytes, etag: &str, request: &Request) -> Response {
+        match &*self.kept.load() {
+            Some(kept) if kept.is(etag) => kept.answer(request),
+            _ => {
+                let kept = Kept::named("application/json", body.clone(), etag.to_owned(), &self.lasting);
+                let answer = kept.answer(request);
+                self.kept.store(Some(Arc::new(kept)));
+                answer
+            }
+        }
+    }
 }
 
 /// Where everything is (RFC 8414). There is no authorization endpoint, so no response type is named.

@@ -18,9 +18,7 @@ use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::api_key::KnownKey;
 use crate::auth::verify::{Credential, Demand, Fault, Reason, verify};
-use crate::web::{Fault as FieldFault, Place, Rejection, Request, Response, Trouble, json as body};
-
-const JSON: HeaderValue = HeaderValue::from_static("application/json");
+use crate::web::{Fault as FieldFault, Fields, Place, Rejection, Request, Response, Trouble, json as body};
 
 /// How many tokens a batch may have, and how large its body may be: that many of two kilobytes each.
 const BATCH: usize = 1024;
@@ -177,7 +175,7 @@ async fn verdict(app: &App, token: &str, demand: Demand<'_>) -> Result<Result<Cr
 }
 
 fn worded(status: StatusCode, text: String) -> Response {
-    let response = Response::bytes(status, JSON, text).no_store();
+    let response = Response::like(Fields::unstored_json(), status, text);
     if status == StatusCode::UNAUTHORIZED {
         response.header(WWW_AUTHENTICATE, HeaderValue::from_static(INVALID_TOKEN))
     } else {
