@@ -93,17 +93,20 @@ where
             }
             wound = true;
             while timer.as_mut().poll(cx).is_ready() {
-                if Instant::now() < due {
+                let now = Instant::now();
+                if now < due {
                     timer.as_mut().reset(due.into());
                     continue;
                 }
                 if closing.is_some() || pulse.head_since().is_some() {
                     return Poll::Ready(End::Cut);
                 }
-                if phase == Phase::Serving && due < pulse.idle_since() + worker.idle_timeout {
+                // What has been idle for all the time that it may is closed, and for that HTTP is needed once more.
+                let idle = pulse.idle_since() + worker.idle_timeout;
+                if phase == Phase::Serving && due < idle && now < idle {
                     return Poll::Ready(End::Rests);
                 }
-                closing = Some(Instant::now() + LINGER);
+                closing = Some(now + LINGER);
                 connection.as_mut().graceful_shutdown();
                 break;
             }
