@@ -5,8 +5,8 @@
 
 use std::path::PathBuf;
 
-use ed25519_dalek::{Signature, VerifyingKey};
 use serde_json::Value;
+use signet::token::signature::Verifier;
 
 #[allow(
     clippy::disallowed_methods,
@@ -29,9 +29,8 @@ fn bytes(hex: &Value) -> Vec<u8> {
 /// Whether a signature is good, as tokens are verified: strictly, so that one signature has one form and no key of a
 /// small order is believed.
 fn verifies(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    let key = key.try_into().ok().and_then(|key| VerifyingKey::from_bytes(key).ok());
-    let signature = Signature::from_slice(signature).ok();
-    key.zip(signature).is_some_and(|(key, signature)| key.verify_strict(message, &signature).is_ok())
+    let key = key.try_into().ok().and_then(Verifier::new);
+    key.zip(signature.try_into().ok()).is_some_and(|(key, signature)| key.verifies(message, signature))
 }
 
 #[test]

@@ -1,0 +1,172 @@
+//! What is accepted is what `ed25519-dalek`'s `verify_strict` accepts, for good, mangled and malicious signatures alike.
+
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+
+use super::*;
+
+/// Repeatable bytes: a counter, hashed.
+struct Dice(u64);
+
+impl Dice {
+    fn bytes(&mut self) -> [u8; 64] {
+        self.0 += 1;
+        let mut bytes = [0; 64];
+        bytes.copy_from_slice(aws_lc_rs::digest::digest(&SHA512, &self.0.to_le_bytes()).as_ref());
+        bytes
+    }
+
+    fn scalar(&mut self) -> Scalar {
+        Scalar::from_bytes_mod_order_wide(&self.bytes())
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::from(u16::from_le_bytes([self.bytes()[0], self.bytes()[1]])) % bound
+    }
+}
+
+/// One key, checked by both.
+struct Both {
+    ours: Verifier,
+    theirs: VerifyingKey,
+    good: u32,
+    bad: u32,
+}
+
+impl Both {
+    fn new(public: &[u8; 32]) -> Self {
+        let (ours, theirs) = (Verifier::new(public).unwrap(), VerifyingKey::from_bytes(public).unwrap());
+        Self { ours, theirs, good: 0, bad: 0 }
+    }
+
+    /// The verdict on which both agree.
+    fn verdict(&mut self, message: &[u8], signature: &[u8; 64]) -> bool {
+        let ours = self.ours.verifies(message, signature);
+        let theirs = self.theirs.verify_strict(message, &Signature::from_bytes(signature)).is_ok();
+        assert_eq!(ours, theirs, "{message:?} {signature:?}");
+        *if ours { &mut self.good } else { &mut self.bad } += 1;
+        ours
+    }
+}
+
+fn whole(commitment: &CompressedEdwardsY, s: &[u8; 32]) -> [u8; 64] {
+    let mut signature = [0; 64];
+    signature[..32].copy_from_slice(&commitment.0);
+    signature[32..].copy_from_slice(s);
+    signature
+}
+
+/// `s` and the group's order together: the same number to whoever forgets to look.
+fn beyond_the_order(s: &Scalar) -> [u8; 32] {
+    let mut carry = 0;
+    let order_less_one = (-Scalar::ONE).to_bytes();
+    let sum: [u8; 32] = std::array::from_fn(|at| {
+        let digit = u16::from(s.as_bytes()[at]) + u16::from(order_less_one[at]) + carry + u16::from(at == 0);
+        carry = digit >> 8;
+        digit as u8
+    });
+    assert_eq!(carry, 0);
+    assert_eq!(Scalar::from_bytes_mod_order(sum), *s);
+    sum
+}
+
+#[test]
+fn whatever_is_signed_and_mangled_finds_the_verdict_of_the_reference() {
+    let mut dice = Dice(0);
+    let mut seed = [0; 32];
+    for _ in 0..4 {
+        seed.copy_from_slice(&dice.bytes()[..32]);
+        let key = SigningKey::from_bytes(&seed);
+        let mut both = Both::new(key.verifying_key().as_bytes());
+        for length in 0..400 {
+            let message: Vec<u8> = std::iter::repeat_with(|| dice.bytes()[0]).take(length).collect();
+            let signature = key.sign(&message).to_bytes();
+            assert!(both.verdict(&message, &signature));
+            for _ in 0..3 {
+                let mut mangled = signature;
+                mangled[dice.below(64)] ^= 1 << dice.below(8);
+                assert!(!both.verdict(&message, &mangled));
+            }
+            both.verdict(&message, &dice.bytes());
+            both.verdict(&message[..length / 2], &signature);
+            let mut s = [0; 32];
+            s.copy_from_slice(&signature[32..]);
+            let s = Option::<Scalar>::from(Scalar::from_canonical_bytes(s)).unwrap();
+            let mut twin = signature;
+            twin[32..].copy_from_slice(&beyond_the_order(&s));
+            assert!(!both.verdict(&message, &twin));
+        }
+        assert!(both.good >= 400 && both.bad >= 2_000);
+    }
+}
+
+/// Signatures by a key, or a commitment, with a part of small order: made by whoever holds the key, so that the equation holds
+/// with the cofactor only, or without it too.
+#[test]
+fn parts_of_small_order_find_the_verdict_of_the_reference() {
+    let mut dice = Dice(1 << 32);
+    let (mut good, mut bad) = (0, 0);
+    for torsion_of_key in EIGHT_TORSION {
+        let secret = dice.scalar();
+        let public = (EdwardsPoint::mul_base(&secret) + torsion_of_key).compress();
+        let mut both = Both::new(&public.0);
+        for number in 0..60u8 {
+            for torsion in EIGHT_TORSION {
+                let r = if number % 10 == 0 { Scalar::ZERO } else { dice.scalar() };
+                let commitment = (EdwardsPoint::mul_base(&r) + torsion).compress();
+                let message = [number; 5];
+                let k = both.ours.challenge(&commitment.0, &message);
+                let s = r + k * secret;
+                both.verdict(&message, &whole(&commitment, s.as_bytes()));
+                both.verdict(&message, &whole(&commitment, &beyond_the_order(&s)));
+                both.verdict(&message, &whole(&commitment, (s + Scalar::ONE).as_bytes()));
+            }
+        }
+        good += both.good;
+        bad += both.bad;
+    }
+    // Without the cofactor, one in eight of those that are made well: what is left of the key's part must be what is in R.
+    assert!(good > 200 && bad > 10_000, "{good} good, {bad} bad");
+}
+
+/// Every encoding of a small y that is not the canonical one, with both signs, and the canonical ones beside them; as R, with an s
+/// for which the equation would hold.
+#[test]
+fn encodings_that_are_not_canonical_find_the_verdict_of_the_reference() {
+    let mut dice = Dice(1 << 33);
+    let secret = dice.scalar();
+    let mut both = Both::new(&EdwardsPoint::mul_base(&secret).compress().0);
+    let prime_plus = |y: u8| {
+        let mut bytes = [0xff; 32];
+        (bytes[0], bytes[31]) = (0xed + y, 0x7f);
+        bytes
+    };
+    let small = |y: u8| {
+        let mut bytes = [0; 32];
+        bytes[0] = y;
+        bytes
+    };
+    let encodings = (0..19).flat_map(|y| [prime_plus(y), small(y)]).flat_map(|bytes| {
+        let mut signed = bytes;
+        signed[31] |= 0x80;
+        [bytes, signed]
+    });
+    for encoding in encodings.chain(CURVE.small_order.map(|point| point.0)) {
+        let commitment = CompressedEdwardsY(encoding);
+        for message in 0..=99u8 {
+            let k = both.ours.challenge(&encoding, &[message]);
+            assert!(!both.verdict(&[message], &whole(&commitment, (k * secret).as_bytes())));
+        }
+    }
+    assert_eq!(both.bad, (19 * 4 + 8) * 100);
+}
+
+#[test]
+fn no_key_is_expanded_that_the_reference_believes_in_nothing_of() {
+    assert!(CURVE.small_order.iter().all(|point| Verifier::new(&point.0).is_none()));
+    let mut dice = Dice(1 << 34);
+    for _ in 0..100 {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(&dice.bytes()[..32]);
+        assert_eq!(Verifier::new(&bytes).is_some(), VerifyingKey::from_bytes(&bytes).is_ok_and(|key| !key.is_weak()));
+    }
+}
