@@ -83,10 +83,11 @@ impl Accounts for Cardboard {
     async fn projects(&self, user: UserId) -> store::Result<Vec<(ProjectId, String)>> {
         Ok(vec![(ProjectId(user.0), "Personal".to_owned())])
     }
-    async fn api_key(&self, prefix: &str) -> store::Result<Option<(ApiKey, User)>> {
+    async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> store::Result<Vec<(ApiKey, User)>> {
         let state = self.0.lock().unwrap();
-        let key = state.keys.iter().find(|key| key.prefix == prefix).cloned();
-        Ok(key.map(|key| (key.clone(), state.users.iter().find(|user| user.id == key.user).cloned().unwrap())))
+        let owner = |key: &ApiKey| state.users.iter().find(|user| user.id == key.user).cloned().unwrap();
+        let asked = state.keys.iter().filter(|key| prefixes.contains(&key.prefix.as_str()));
+        Ok(asked.map(|key| (key.clone(), owner(key))).collect())
     }
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> store::Result<(Vec<ApiKey>, u64)> {
         let keys = self.0.lock().unwrap().keys.clone();

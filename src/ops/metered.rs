@@ -80,7 +80,7 @@ metered! { Accounts, "accounts", OfAccounts:
     create_project(user: UserId, project: ProjectId, name: &str, now: Timestamp) -> bool;
     projects(user: UserId) -> Vec<(ProjectId, String)>;
     create_api_key(key: &ApiKey) -> bool;
-    api_key(prefix: &str) -> Option<(ApiKey, User)>;
+    api_keys_by_prefix(prefixes: &[&str]) -> Vec<(ApiKey, User)>;
     api_keys(project: ProjectId, skip: u32, limit: u32) -> (Vec<ApiKey>, u64);
     deactivate_api_key(project: ProjectId, key: ApiKeyId, now: Timestamp) -> Option<ApiKey>;
     touch_api_keys(used: &[(ApiKeyId, Timestamp)]) -> ();

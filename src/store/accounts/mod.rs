@@ -347,8 +347,13 @@ pub trait Accounts: Send + Sync + 'static {
     /// Keeps a new API key; `false` if its prefix is taken (draw another) or its user or project is gone.
     async fn create_api_key(&self, key: &ApiKey) -> Result<bool>;
 
+    /// The API keys that have one of these prefixes, each once and with its owner's row, in any order.
+    async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Result<Vec<(ApiKey, User)>>;
+
     /// The API key with that prefix, and its owner's row.
-    async fn api_key(&self, prefix: &str) -> Result<Option<(ApiKey, User)>>;
+    async fn api_key(&self, prefix: &str) -> Result<Option<(ApiKey, User)>> {
+        Ok(self.api_keys_by_prefix(&[prefix]).await?.pop())
+    }
 
     /// The API keys of a project, the newest first: at most `limit`, leaving out the first `skip`; and how many there are.
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)>;

@@ -137,6 +137,7 @@ suite! { $
     keys {
         a_key_is_kept_as_it_was_given
         a_key_comes_with_its_owner_as_it_now_is
+        many_keys_are_found_at_once
         a_prefix_has_one_key
         a_key_needs_its_user_and_its_project
         keys_come_newest_first_and_in_pages

@@ -282,15 +282,15 @@ impl Accounts for Postgres {
         unless_gone(self.did(statements::CREATE_API_KEY, &values).await)
     }
 
-    async fn api_key(&self, prefix: &str) -> Result<Option<(ApiKey, User)>> {
-        if prefix.contains('\0') {
-            return Ok(None);
+    async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Result<Vec<(ApiKey, User)>> {
+        // As with users: no text in Postgres has a NUL in it.
+        let prefixes: Vec<_> = prefixes.iter().filter(|prefix| !prefix.contains('\0')).collect();
+        if prefixes.is_empty() {
+            return Ok(Vec::new());
         }
-        let rows = self.connections.ask(statements::API_KEY, &[&prefix]).await?;
-        Ok(rows
-            .first()
-            .map(|row| Answer::Ok((rows::api_key(row, 0)?, rows::user(row, rows::API_KEY_WIDTH)?)))
-            .transpose()?)
+        let rows = self.connections.ask(statements::API_KEYS_BY_PREFIX, &[&prefixes]).await?;
+        let owned = |row| Answer::Ok((rows::api_key(row, 0)?, rows::user(row, rows::API_KEY_WIDTH)?));
+        Ok(rows.iter().map(owned).collect::<Answer<_>>()?)
     }
 
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {

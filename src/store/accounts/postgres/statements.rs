@@ -167,12 +167,12 @@ pub(super) const CREATE_API_KEY: &str =
      VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
      ON CONFLICT (prefix) DO NOTHING RETURNING true";
 
-pub(super) const API_KEY: &str = concat!(
+pub(super) const API_KEYS_BY_PREFIX: &str = concat!(
     "SELECT ",
     api_key!(),
     ", ",
     user!(),
-    " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.prefix = $1"
+    " FROM api_keys k JOIN users u ON u.id = k.user_id WHERE k.prefix = ANY ($1::text[])"
 );
 
 /// One row at least, so that the number is there when the page is empty.

@@ -1,5 +1,7 @@
 //! API keys: the statements.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::super::{ApiKey, User};
@@ -64,16 +66,20 @@ pub(super) fn create(tx: &Connection, key: &ApiKey) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-pub(super) fn find(tx: &Connection, prefix: &str) -> rusqlite::Result<Option<(ApiKey, User)>> {
-    tx.prepare_cached(concat!(
+pub(super) fn find(tx: &Connection, prefixes: &BTreeSet<String>) -> rusqlite::Result<Vec<(ApiKey, User)>> {
+    let mut statement = tx.prepare_cached(concat!(
         "SELECT ",
         users::columns!(),
         ", ",
         columns!(),
         " FROM api_keys JOIN users ON users.id = api_keys.user_id WHERE api_keys.prefix = ?1"
-    ))?
-    .query_row([prefix], |found| Ok((row(found, users::COLUMNS)?, users::row(found, 0)?)))
-    .optional()
+    ))?;
+    let mut found = Vec::new();
+    for prefix in prefixes {
+        let owned = |of: &Row<'_>| Ok((row(of, users::COLUMNS)?, users::row(of, 0)?));
+        found.extend(statement.query_row([prefix], owned).optional()?);
+    }
+    Ok(found)
 }
 
 pub(super) fn page(tx: &Connection, project: ProjectId, skip: u32, limit: u32) -> rusqlite::Result<(Vec<ApiKey>, u64)> {

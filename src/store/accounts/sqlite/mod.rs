@@ -4,6 +4,7 @@ mod api_keys;
 mod totp;
 mod users;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -162,9 +163,9 @@ impl Accounts for SqliteAccounts {
         self.engine.write(move |tx| api_keys::create(tx, &key)).await
     }
 
-    async fn api_key(&self, prefix: &str) -> Result<Option<(ApiKey, User)>> {
-        let prefix = prefix.to_owned();
-        self.engine.read(move |tx| api_keys::find(tx, &prefix)).await
+    async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Result<Vec<(ApiKey, User)>> {
+        let prefixes: BTreeSet<_> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
+        self.engine.read(move |tx| api_keys::find(tx, &prefixes)).await
     }
 
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {

@@ -41,6 +41,26 @@ pub(super) async fn a_key_comes_with_its_owner_as_it_now_is(store: Arc<dyn Accou
     assert_eq!(store.api_key("sk_1").await.unwrap(), Some((key, disabled)));
 }
 
+pub(super) async fn many_keys_are_found_at_once(store: Arc<dyn Accounts>) {
+    let (ada, eve) = (somebody("ada"), somebody("eve"));
+    let owners = [made(&*store, &ada).await, made(&*store, &eve).await];
+    let mut expected = Vec::new();
+    for which in 0..100 {
+        let owner = which % 2;
+        let key = key([&ada, &eve][owner], &format!("sk_{which:03}"), at(which as i64));
+        assert!(store.create_api_key(&key).await.unwrap());
+        expected.push((key, owners[owner].clone()));
+    }
+    assert_eq!(store.api_keys_by_prefix(&[]).await.unwrap(), []);
+    assert_eq!(store.api_keys_by_prefix(&["sk_absent", "", "sk_\0"]).await.unwrap(), []);
+    // Those that are there among those that are not, and some of them twice.
+    let names: Vec<_> = (20..120).chain(0..40).map(|which| format!("sk_{which:03}")).collect();
+    let asked: Vec<_> = names.iter().map(String::as_str).chain(["sk_\0", "SK_001", "sk_001 "]).collect();
+    let mut found = store.api_keys_by_prefix(&asked).await.unwrap();
+    found.sort_by(|one, other| one.0.prefix.cmp(&other.0.prefix));
+    assert_eq!(found, expected);
+}
+
 pub(super) async fn a_prefix_has_one_key(store: Arc<dyn Accounts>) {
     let (ada, eve) = (somebody("ada"), somebody("eve"));
     made(&*store, &ada).await;
