@@ -13,6 +13,7 @@ mod cross_dialect;
 mod docs;
 mod enumeration;
 mod ephemeral;
+mod faults;
 mod fleet;
 mod half_done;
 mod limits;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Client, PASSWORD, SOON, kid, plan_on, refused, until};
+use super::{Client, PASSWORD, SOON, kid, refused, until};
 use crate::support::postgres;
 use crate::support::redis::{Cluster, Sentinel};
 use crate::support::signet::Plan;
@@ -10,13 +10,13 @@ use crate::support::signet::Plan;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_a_redis_cluster() {
     let (cluster, postgres) = (Cluster::start(), postgres::Server::start());
-    a_sessions_life(&plan_on(&cluster.url(), &postgres)).await;
+    a_sessions_life(&Plan::at(&cluster.url(), &postgres)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn behind_sentinel() {
     let (sentinel, postgres) = (Sentinel::start(), postgres::Server::start());
-    a_sessions_life(&plan_on(&sentinel.url(), &postgres)).await;
+    a_sessions_life(&Plan::at(&sentinel.url(), &postgres)).await;
 }
 
 async fn a_sessions_life(plan: &Plan) {

@@ -1,5 +1,6 @@
 //! Starters of the processes that tests need. Each dies with the test that started it.
 
+pub(crate) mod client;
 pub(crate) mod desk;
 pub(crate) mod embedded;
 pub(crate) mod ground;

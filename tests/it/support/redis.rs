@@ -247,6 +247,41 @@ impl Cluster {
         })
     }
 
+    /// The keys that match, of all nodes.
+    pub(crate) fn keys(&self, pattern: &str) -> Vec<String> {
+        let masters = self.nodes.iter().filter(|node| node.cli(&["ROLE"]).starts_with("master"));
+        let found =
+            masters.flat_map(|node| node.cli(&["KEYS", pattern]).lines().map(str::to_owned).collect::<Vec<_>>());
+        found.filter(|key| !key.is_empty()).collect()
+    }
+
+    /// Moves the slot of a key to the next master, as `redis-cli --cluster reshard` does, and says how many keys went along.
+    pub(crate) fn move_slot_of(&self, key: &str) -> usize {
+        let masters: Vec<_> = self.nodes.iter().filter(|node| node.cli(&["ROLE"]).starts_with("master")).collect();
+        let at = masters.iter().position(|node| !node.cli(&["TYPE", key]).contains("MOVED")).expect("it is served");
+        let (from, to) = (masters[at], masters[(at + 1) % masters.len()]);
+        let slot = from.cli(&["CLUSTER", "KEYSLOT", key]);
+        let [from_id, to_id] = [from, to].map(|node| node.cli(&["CLUSTER", "MYID"]));
+        let set = |node: &Server, words: &[&str]| {
+            assert_eq!(node.cli(&[&["CLUSTER", "SETSLOT", &slot], words].concat()), "OK");
+        };
+        set(to, &["IMPORTING", &from_id]);
+        set(from, &["MIGRATING", &to_id]);
+        let (port, mut moved) = (to.port.to_string(), 0);
+        loop {
+            let keys = from.cli(&["CLUSTER", "GETKEYSINSLOT", &slot, "1"]);
+            if keys.is_empty() {
+                break;
+            }
+            // One at a time, so that for a while a person's keys are here and there. It may have expired meanwhile.
+            from.cli(&["MIGRATE", "127.0.0.1", &port, &keys, "0", "5000"]);
+            moved += 1;
+        }
+        set(to, &["NODE", &to_id]);
+        masters.iter().for_each(|node| set(node, &["NODE", &to_id]));
+        moved
+    }
+
     /// Kills the node that serves a key and waits until its replica serves it; tells how long that took.
     pub(crate) fn fail_over(&mut self, key: &str) -> Duration {
         let dead = self.owner_of(key);

@@ -38,10 +38,12 @@ impl Plan {
 
     /// On Redis and Postgres, with a folder of its own.
     pub(crate) fn on(redis: &redis::Server, postgres: &postgres::Server) -> Self {
-        Self::embedded()
-            .set("REDIS_URL", &redis.url())
-            .set("DATABASE_URL", &postgres.url())
-            .set("SIGNET_SECRET", SECRET)
+        Self::at(&redis.url(), postgres)
+    }
+
+    /// The same, with Redis at an address that may be no single server's.
+    pub(crate) fn at(redis: &str, postgres: &postgres::Server) -> Self {
+        Self::embedded().set("REDIS_URL", redis).set("DATABASE_URL", &postgres.url()).set("SIGNET_SECRET", SECRET)
     }
 
     /// Another node of the same fleet: the same settings, another folder.

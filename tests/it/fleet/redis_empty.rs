@@ -1,5 +1,5 @@
-//! Redis dies, freezes, forgets everything or is replaced under a fleet: verifying goes on from memory, what needs Redis is told to
-//! come back soon, nothing that was ended comes back, and no node is restarted.
+//! Redis forgets everything or is replaced under a fleet: nothing that was open or ended is good any more, the keys are, and all begin
+//! anew.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,6 @@ use super::{Client, Ground, PASSWORD, Pair, SOON, kid, print_figures, until};
 use crate::support::redis::Server;
 use crate::support::signet::Signet;
 
-/// In what time who needs what is gone must have been told so.
-const TOLD: Duration = Duration::from_millis(500);
 /// In what time everything must work again.
 const BACK: Duration = Duration::from_secs(2);
 
@@ -26,8 +24,8 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn new(redis: Server) -> Self {
-        let ground = Ground::with(redis);
+    async fn new() -> Self {
+        let ground = Ground::new();
         let nodes = ground.two();
         let clients = nodes.each_ref().map(Client::of);
         ground.plan.user("ann@example.org", PASSWORD, &[]);
@@ -43,76 +41,11 @@ impl Fleet {
         }
         Self { ground, _nodes: nodes, clients, cached, unseen, ended }
     }
-
-    /// While Redis is gone, for so long at least.
-    async fn without(&self, how: &str, long: Duration) {
-        let (began, mut spans) = (Instant::now(), Vec::new());
-        let mut each = self.unseen.chunks(2).cycle();
-        while began.elapsed() < long || spans.len() < self.unseen.len() {
-            for (client, unseen) in self.clients.iter().zip(each.next().expect("there are some")) {
-                let answer = client.present(&self.cached.refresh).await;
-                assert_eq!((answer.status, answer.retry_after), (503, Some(1)), "{answer:?}");
-                spans.push(answer.took);
-                assert_eq!(client.verify(&self.cached.access).await.status, 200);
-                assert_eq!(client.verify(&unseen.access).await.status, 200);
-                assert_eq!(client.verify(&self.ended.access).await.reason(), Some("revoked"));
-                assert_eq!(client.try_sign_in("ann@example.org").await.unwrap().status, 503);
-            }
-        }
-        // The median, since the machine may be busy with other tests.
-        let median = print_figures(&format!("Redis {how}: a refresh is told 503"), spans);
-        assert!(median < TOLD, "it takes {median:?} to be told");
-        for client in &self.clients {
-            let says_so = async || client.not_ready().await.contains(&"store.ephemeral".to_owned());
-            until("it says what is not ready", SOON * 3, says_so).await;
-        }
-    }
-
-    /// Once Redis is back with all it had.
-    async fn with(&self, when: &str) {
-        let began = Instant::now();
-        let mut spans = Vec::new();
-        for (client, pair) in self.clients.iter().zip(&self.unseen) {
-            let refreshes = async || client.present(&pair.refresh).await.status == 200;
-            until("a refresh succeeds", BACK, refreshes).await;
-            spans.push(began.elapsed());
-        }
-        assert!(spans.iter().all(|span| *span < BACK), "{spans:?}");
-        print_figures(&format!("Redis back {when}: until a refresh succeeds"), spans);
-        let [a, b] = &self.clients;
-        for client in [a, b] {
-            assert_eq!(client.present(&self.ended.refresh).await.status, 400);
-            assert_eq!(client.verify(&self.ended.access).await.reason(), Some("revoked"));
-            until("it is ready", BACK * 2, async || client.not_ready().await.is_empty()).await;
-        }
-        // What is ended now is heard as before.
-        let pair = b.refresh(&self.cached).await;
-        a.sign_out(&pair).await;
-        until("the other node hears again", SOON, async || b.verify(&pair.access).await.status == 401).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_dies_and_comes_back() {
-    let mut fleet = Fleet::new(Server::options().durable().start()).await;
-    fleet.ground.redis.kill();
-    fleet.without("dead", Duration::ZERO).await;
-    fleet.ground.redis.restart();
-    fleet.with("after its death").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn redis_freezes_and_goes_on() {
-    let fleet = Fleet::new(Server::start()).await;
-    fleet.ground.redis.freeze();
-    fleet.without("frozen", Duration::from_secs(5)).await;
-    fleet.ground.redis.thaw();
-    fleet.with("after its freeze").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_forgets_everything() {
-    let fleet = Fleet::new(Server::start()).await;
+    let fleet = Fleet::new().await;
     let [a, b] = &fleet.clients;
     let key = kid(&fleet.cached.access);
     let last = a.sign_in("ann@example.org").await;

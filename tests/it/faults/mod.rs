@@ -1,0 +1,168 @@
+//! What is promised when parts fail, held under load: every effect that a client was told of is in a ledger, and the servers are held
+//! to it afterwards.
+//!
+//! One file a row of the matrix; each prints a line of figures, `fault {"row":…}`. In `./test` the faults last as long as it takes to see what
+//! becomes of them, and times are held to nothing that a busy machine would miss. `SIGNET_FAULTS=long ./test faults` is the matrix as
+//! promised: longer, more often, and to the millisecond.
+
+mod figures;
+mod ledger;
+mod postgres;
+mod redis;
+mod relay;
+mod rotation;
+mod sigkill;
+mod sigterm;
+mod traffic;
+mod visitor;
+
+use std::time::{Duration, Instant};
+
+use self::figures::Row;
+use self::ledger::{GRACE, Ledger, Look};
+use self::traffic::{CLIENTS, Call, Heard, Outbox, Place, ROOT, Traffic};
+use crate::support::client::{Client, PASSWORD, until};
+use crate::support::signet::{Plan, Signet};
+
+/// How long anything may take that is not measured, on a machine that is busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// In what time who needs what is gone must have been told so.
+const TOLD: Duration = Duration::from_millis(500);
+
+/// What goes to one store or the other, or to both.
+const REDIS: [Call; 4] = [Call::Refresh, Call::SignOut, Call::AskCode, Call::SignIn];
+const POSTGRES: [Call; 3] = [Call::SignIn, Call::Admin, Call::MakeKey];
+/// What goes to neither.
+const MEMORY: [Call; 3] = [Call::Verify, Call::VerifyEnded, Call::Jwks];
+const ALL: [Call; 11] = [
+    Call::Jwks,
+    Call::Verify,
+    Call::Refresh,
+    Call::SignIn,
+    Call::SignOut,
+    Call::AskCode,
+    Call::UseCode,
+    Call::MakeKey,
+    Call::UseKey,
+    Call::EndKey,
+    Call::Admin,
+];
+
+/// Whether the matrix is to be held as promised.
+#[allow(clippy::disallowed_methods, reason = "how long it may take is the caller's to say")]
+fn long() -> bool {
+    std::env::var("SIGNET_FAULTS").is_ok_and(|how| how == "long")
+}
+
+/// One or the other, as [`long`] says.
+fn short_or_long<T>(short: T, long: T) -> T {
+    if self::long() { long } else { short }
+}
+
+/// A plan for being held to the ledger: tokens of the ledger outlive the test, and so does the grace of those in doubt.
+fn lasting(plan: Plan) -> Plan {
+    let plan = plan.set("SIGNET_TOKENS__GRACE", &format!("{}s", GRACE.as_secs()));
+    let plan = plan.set("SIGNET_API__NATIVE__ACCESS", "12h").set("SIGNET_API__UNTURNED__ACCESS", "12h");
+    // The audit tries each used code again.
+    plan.set("SIGNET_MAILED__DAILY_TRIES", "1000")
+}
+
+/// Running nodes, and who goes to them.
+struct Fleet {
+    nodes: Vec<Signet>,
+    places: Vec<Place>,
+}
+
+impl Fleet {
+    /// Two nodes, each with a folder of its own.
+    fn two(plan: &Plan) -> Self {
+        Self::of(&[plan.clone(), plan.another()])
+    }
+
+    /// A node a plan.
+    fn of(plans: &[Plan]) -> Self {
+        let nodes: Vec<_> = plans.iter().map(|plan| lasting(plan.clone()).start()).collect();
+        plans[0].user(ROOT, PASSWORD, &["--superuser"]);
+        let place = |node: &Signet| Place { client: Client::of(node), outbox: Outbox::of(node.data()) };
+        let places = nodes.iter().map(place).collect();
+        Self { nodes, places }
+    }
+
+    fn clients(&self) -> Vec<Client> {
+        self.places.iter().map(|place| place.client.clone()).collect()
+    }
+
+    /// Clients at work, each of whose calls has been answered some times.
+    async fn at_work(&self) -> Traffic {
+        let traffic = Traffic::start(&self.places, Ledger::new(CLIENTS));
+        traffic.until_good(&ALL, short_or_long(4, 40), PATIENCE * 4).await;
+        traffic
+    }
+
+    /// The same nodes again, which have ended.
+    fn again(self) -> Self {
+        let outboxes = self.places.into_iter().map(|place| place.outbox);
+        let nodes: Vec<_> = self.nodes.iter().map(|node| node.plan().start()).collect();
+        let places = nodes.iter().zip(outboxes).map(|(node, outbox)| Place { client: Client::of(node), outbox });
+        Self { places: places.collect(), nodes }
+    }
+
+    /// Waits until `/readyz` of each node names this.
+    async fn says_is_not_ready(&self, what: &str) {
+        for place in &self.places {
+            let says_so = async || place.client.not_ready().await.iter().any(|named| named == what);
+            until(&format!("{what} is not ready"), PATIENCE, says_so).await;
+        }
+    }
+
+    async fn is_ready(&self) {
+        for place in &self.places {
+            until("it is ready", PATIENCE, async || place.client.not_ready().await.is_empty()).await;
+        }
+    }
+
+    /// Sends all home, and holds the nodes to all that they have said.
+    async fn held_to(&self, traffic: Traffic, look: impl FnOnce(&mut Ledger)) -> Vec<Heard> {
+        let (mut ledger, heard) = traffic.stop().await;
+        look(&mut ledger);
+        ledger.audit(&self.clients(), Look::All).await;
+        let [people, open, ended, used, keys] = ledger.extent();
+        println!("held: {people} people, {open} open sessions, {ended} ended, {used} used codes, {keys} ended keys");
+        heard
+    }
+}
+
+/// What does not need what is gone is answered as ever: never 503, and never not at all. Whether a refusal is in order, the ledger
+/// knows.
+fn goes_on(what: &[Call], heard: &[Heard], began: Instant, over: Instant) {
+    let those: Vec<_> = heard.iter().filter(|heard| what.contains(&heard.call)).collect();
+    let meanwhile = those.iter().filter(|heard| heard.asked >= began && heard.asked < over).count();
+    assert!(meanwhile > 0, "nothing was asked meanwhile");
+    let odd = those.iter().find(|heard| !(200..500).contains(&heard.status));
+    assert!(odd.is_none(), "{odd:?}");
+}
+
+/// A fault's three moments.
+struct Fault {
+    name: &'static str,
+    /// When it began, and when what had failed was there again.
+    began: Instant,
+    over: Instant,
+    /// In what time all must be as before.
+    back: Duration,
+}
+
+impl Fault {
+    /// Prints its line, and holds it to the promised times: those who needed what was gone to half a second, the median of them
+    /// where the machine is shared.
+    fn row(&self, heard: &[Heard]) -> Row {
+        let row = Row::of(self.name, heard, self.began, self.over);
+        row.print();
+        assert!(row.lost == 0, "{}: an answer was lost: {row:?}", self.name);
+        assert!(row.told_median <= short_or_long(TOLD * 2, TOLD), "{}: it takes long to be told: {row:?}", self.name);
+        let back = short_or_long(self.back * 5, self.back);
+        assert!(row.back <= back, "{}: it takes long to be back: {row:?}", self.name);
+        row
+    }
+}

@@ -1,0 +1,76 @@
+//! Postgres is killed or frozen, or all connections are taken: who is signed in feels nothing, who wants to sign in is told to come back
+//! soon, and every row that was acknowledged is there.
+
+use super::*;
+use crate::support::postgres::Server;
+use crate::support::redis;
+
+const BACK: Duration = Duration::from_secs(3);
+
+/// What goes on without it.
+const UNAFFECTED: [Call; 5] = [Call::Verify, Call::VerifyEnded, Call::Jwks, Call::Refresh, Call::SignOut];
+
+struct Ground {
+    _redis: redis::Server,
+    postgres: Server,
+    fleet: Fleet,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let (redis, postgres) = (redis::Server::start(), Server::start());
+        // Fewer connections than clients, so that they can be exhausted.
+        let fleet = Fleet::two(&Plan::on(&redis, &postgres).set("SIGNET_POSTGRES__CONNECTIONS", "2"));
+        Self { _redis: redis, postgres, fleet }
+    }
+}
+
+/// Something befalls Postgres, and passes.
+async fn a_fault(name: &'static str, befalls: impl AsyncFnOnce(&mut Ground), passes: impl AsyncFnOnce(&mut Ground)) {
+    let mut ground = Ground::new();
+    let traffic = ground.fleet.at_work().await;
+    let began = Instant::now();
+    befalls(&mut ground).await;
+    traffic.until_told(began, &POSTGRES, short_or_long(3, 30)).await;
+    passes(&mut ground).await;
+    let over = Instant::now();
+    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
+    ground.fleet.is_ready().await;
+    let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
+    goes_on(&UNAFFECTED, &heard, began, over);
+    Fault { name, began, over, back: BACK }.row(&heard).is_calm();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed() {
+    let killed = async |ground: &mut Ground| {
+        ground.postgres.kill_immediate();
+        ground.fleet.says_is_not_ready("store.accounts").await;
+    };
+    a_fault("Postgres killed", killed, async |ground| ground.postgres.restart()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen() {
+    let frozen = short_or_long(Duration::from_secs(3), Duration::from_secs(30));
+    let freezes = async |ground: &mut Ground| {
+        ground.postgres.freeze();
+        ground.fleet.says_is_not_ready("store.accounts").await;
+        tokio::time::sleep(frozen).await;
+    };
+    a_fault("Postgres frozen", freezes, async |ground| ground.postgres.thaw()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exhausted() {
+    let in_the_way = std::sync::Mutex::new(None);
+    let taken = async |ground: &mut Ground| {
+        let client = ground.postgres.client().await;
+        // Whoever reads or writes a user keeps a connection and waits.
+        client.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.unwrap();
+        *in_the_way.lock().unwrap() = Some(client);
+        ground.fleet.nodes.iter().for_each(|node| node.wait_for_log("no connection within"));
+    };
+    let given_back = async |_: &mut Ground| drop(in_the_way.lock().unwrap().take());
+    a_fault("Postgres exhausted", taken, given_back).await;
+}

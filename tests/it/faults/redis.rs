@@ -1,0 +1,202 @@
+//! Redis is killed, frozen, started again, emptied, refuses to write, or is somebody else: verifying goes on, what needs it is told to
+//! come back soon, and nothing that was used or ended is good again.
+
+use std::time::Instant;
+
+use super::*;
+use crate::support::client::{Pair, kid, until};
+use crate::support::postgres;
+use crate::support::redis::{Cluster, Sentinel, Server};
+
+const BACK: Duration = Duration::from_secs(2);
+const BACK_ELSEWHERE: Duration = Duration::from_secs(5);
+
+/// A fleet, and what it stands on.
+struct Ground {
+    redis: Server,
+    _postgres: postgres::Server,
+    fleet: Fleet,
+}
+
+impl Ground {
+    fn with(redis: Server) -> Self {
+        let postgres = postgres::Server::start();
+        let fleet = Fleet::two(&Plan::on(&redis, &postgres));
+        Self { redis, _postgres: postgres, fleet }
+    }
+}
+
+/// Something befalls Redis, which loses nothing by it, and passes. As `befalls` returns, it must not work, and as `passes` returns, it must.
+async fn a_fault(
+    name: &'static str,
+    back: Duration,
+    mut ground: Ground,
+    befalls: impl FnOnce(&mut Server),
+    passes: impl FnOnce(&mut Server),
+) {
+    let traffic = ground.fleet.at_work().await;
+    let began = Instant::now();
+    befalls(&mut ground.redis);
+    traffic.until_told(began, &REDIS, 3).await;
+    traffic.until_told(began, &[Call::Refresh, Call::AskCode], short_or_long(3, 100)).await;
+    ground.fleet.says_is_not_ready("store.ephemeral").await;
+    passes(&mut ground.redis);
+    let over = Instant::now();
+    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
+    ground.fleet.is_ready().await;
+    let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
+    goes_on(&MEMORY, &heard, began, over);
+    Fault { name, began, over, back }.row(&heard).is_calm();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed() {
+    let ground = Ground::with(Server::options().durable().start());
+    a_fault("Redis killed", BACK, ground, Server::kill, Server::restart).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn frozen() {
+    let frozen = short_or_long(Duration::from_secs(3), Duration::from_secs(30));
+    let freezes = |redis: &mut Server| {
+        redis.freeze();
+        std::thread::sleep(frozen);
+    };
+    let ground = Ground::with(Server::start());
+    a_fault("Redis frozen", BACK, ground, freezes, |redis| redis.thaw()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn out_of_memory() {
+    let full = |redis: &mut Server| assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    let room = |redis: &mut Server| assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    a_fault("Redis out of memory", BACK_ELSEWHERE, Ground::with(Server::start()), full, room).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_of_nobody() {
+    // Of a master that does not answer: what it has, it keeps.
+    let read_only = |redis: &mut Server| assert_eq!(redis.cli(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
+    let master = |redis: &mut Server| assert_eq!(redis.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
+    a_fault("Redis read-only", BACK_ELSEWHERE, Ground::with(Server::start()), read_only, master).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_the_replicas_it_must_have() {
+    let set = |redis: &mut Server, least: &str| {
+        assert_eq!(redis.cli(&["CONFIG", "SET", "min-replicas-to-write", least]), "OK");
+    };
+    let ground = Ground::with(Server::start());
+    a_fault("Redis short of replicas", BACK_ELSEWHERE, ground, |redis| set(redis, "1"), |redis| set(redis, "0")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restarted() {
+    let mut ground = Ground::with(Server::options().durable().start());
+    let traffic = ground.fleet.at_work().await;
+    let began = Instant::now();
+    for _ in 0..short_or_long(2, 10) {
+        // It ends in order, and takes nobody in until it is there again.
+        ground.redis.cli(&["SHUTDOWN", "NOSAVE"]);
+        ground.redis.restart();
+        traffic.until_good(&[Call::Refresh, Call::SignIn, Call::AskCode], 2, PATIENCE).await;
+    }
+    ground.redis.cli(&["SHUTDOWN", "NOSAVE"]);
+    ground.redis.restart();
+    let over = Instant::now();
+    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
+    let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
+    goes_on(&MEMORY, &heard, began, over);
+    Fault { name: "Redis restarted", began, over, back: BACK }.row(&heard);
+}
+
+/// Redis loses all that it had, and works.
+async fn a_loss(name: &'static str, mut ground: Ground, loses: impl FnOnce(&mut Server)) {
+    let client = ground.fleet.places[0].client.clone();
+    let traffic = ground.fleet.at_work().await;
+    let bystander: Pair = client.sign_in(ROOT).await;
+    let key = kid(&bystander.access);
+    let began = Instant::now();
+    loses(&mut ground.redis);
+    let over = Instant::now();
+    for place in &ground.fleet.places {
+        let refused = async || place.client.verify(&bystander.access).await.reason() == Some("revoked");
+        until("tokens from before are refused", PATIENCE, refused).await;
+    }
+    let restored = async || ground.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
+    until("the keyring is in Redis again", PATIENCE, restored).await;
+    let settled = Instant::now();
+    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
+    for place in &ground.fleet.places {
+        assert_eq!(place.client.kids().await, [key.as_str()], "the keys are others");
+        assert_eq!(place.client.present(&bystander.refresh).await.status, 400);
+    }
+    let look = |ledger: &mut Ledger| {
+        ledger.holds_no_surprise();
+        let refused = ledger.pages.iter().flat_map(|page| &page.refused);
+        let (old, new): (Vec<_>, Vec<_>) = refused.partition(|refusal| refusal.opened < settled);
+        assert!(!old.is_empty() && new.is_empty(), "{} refused, of what is new: {new:?}", old.len());
+        ledger.forget_what_expires(began, settled);
+    };
+    let heard = ground.fleet.held_to(traffic, look).await;
+    goes_on(&MEMORY, &heard, began, over);
+    Fault { name, began, over, back: BACK }.row(&heard);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn emptied() {
+    let emptied = |redis: &mut Server| assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
+    a_loss("Redis emptied", Ground::with(Server::start()), emptied).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn back_without_data() {
+    let replaced = |redis: &mut Server| {
+        redis.kill();
+        redis.restart();
+    };
+    a_loss("Redis back without data", Ground::with(Server::start()), replaced).await;
+}
+
+/// Replication is asynchronous: what was opened at the very end may be lost, and nothing else.
+fn lost_at_the_end(ledger: &mut Ledger, end: Instant) {
+    ledger.holds_no_surprise();
+    let refused = ledger.pages.iter().flat_map(|page| &page.refused);
+    let odd: Vec<_> = refused.filter(|it| it.opened + Duration::from_secs(1) < end || it.opened > end).collect();
+    assert!(odd.is_empty(), "{odd:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_is_promoted() {
+    let (mut sentinel, postgres) = (Sentinel::start(), postgres::Server::start());
+    let fleet = Fleet::two(&Plan::at(&sentinel.url(), &postgres));
+    let traffic = fleet.at_work().await;
+    let began = Instant::now();
+    sentinel.servers[0].kill();
+    traffic.until_told(began, &[Call::Refresh], 3).await;
+    sentinel.wait_for_promotion();
+    let over = Instant::now();
+    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
+    let heard = fleet.held_to(traffic, |ledger| lost_at_the_end(ledger, began)).await;
+    goes_on(&MEMORY, &heard, began, over);
+    Fault { name: "Redis replica promoted", began, over, back: BACK_ELSEWHERE }.row(&heard);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_move() {
+    let (cluster, postgres) = (Cluster::start(), postgres::Server::start());
+    let fleet = Fleet::two(&Plan::at(&cluster.url(), &postgres));
+    let traffic = fleet.at_work().await;
+    let began = Instant::now();
+    // What all share, and what some people have.
+    let mut moved = vec![cluster.move_slot_of("signet:{fleet}:ring")];
+    for key in cluster.keys("signet:*:s:*").iter().take(short_or_long(6, 60)) {
+        moved.push(cluster.move_slot_of(key));
+    }
+    let over = Instant::now();
+    assert!(moved.iter().sum::<usize>() > moved.len(), "hardly any key was moved: {moved:?}");
+    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
+    let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
+    goes_on(&MEMORY, &heard, began, over);
+    Fault { name: "Redis Cluster slots moved", began, over, back: BACK_ELSEWHERE }.row(&heard);
+}

@@ -1,0 +1,394 @@
+//! One client's day: it signs up, signs in, refreshes, signs out, uses codes, makes keys, each after the other, and writes down what
+//! it was told. Judges only what must never be told, whatever has failed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reqwest::RequestBuilder;
+use serde_json::json;
+
+use super::ledger::{Code, Held, Key, Page, Person, Refusal};
+use super::traffic::{Call, Outbox, PACE, ROOT, Shared};
+use crate::support::client::{Answer, Client, PASSWORD, Pair, sid, text};
+
+/// With so many sessions, a person opens no more by password.
+const ENOUGH: usize = 4;
+
+const DAY: [Call; 21] = [
+    Call::SignIn,
+    Call::Verify,
+    Call::AskCode,
+    Call::Refresh,
+    Call::Admin,
+    Call::Refresh,
+    Call::UseCode,
+    Call::Verify,
+    Call::MakeKey,
+    Call::Refresh,
+    Call::Jwks,
+    Call::SignIn,
+    Call::Verify,
+    Call::UseKey,
+    Call::VerifyEnded,
+    Call::SignOut,
+    Call::Refresh,
+    Call::EndKey,
+    Call::SignOut,
+    Call::NewPassword,
+    Call::SignUp,
+];
+
+/// The node is gone, or takes nobody in any more.
+struct Gone;
+
+/// One client, about its day.
+pub(super) struct Visitor {
+    client: Client,
+    outbox: Arc<Outbox>,
+    page: Page,
+    root: Option<String>,
+    /// Whether the last answer was 503.
+    turned_away: bool,
+    shared: Arc<Shared>,
+}
+
+impl Visitor {
+    pub(super) fn new(client: Client, outbox: Arc<Outbox>, page: Page, shared: Arc<Shared>) -> Self {
+        Self { client, outbox, page, root: None, turned_away: false, shared }
+    }
+
+    /// Goes on until all are sent home, or until there is nobody to ask.
+    pub(super) async fn live(mut self) -> Page {
+        while !self.shared.is_over() && self.step().await.is_ok() {
+            tokio::time::sleep(PACE).await;
+        }
+        self.page
+    }
+
+    async fn ask(&mut self, call: Call, request: RequestBuilder) -> Result<Answer, Gone> {
+        let asked = Instant::now();
+        match self.client.ask(request).await {
+            Ok(answer) => {
+                self.shared.hear(call, asked, answer.status);
+                self.turned_away = answer.status == 503;
+                let body = answer.body.to_string();
+                let telling = !(200..300).contains(&answer.status) && body.contains("_token\":\"");
+                let endless = matches!(answer.status, 429 | 503) && answer.retry_after.unwrap_or(0) == 0;
+                let broken = answer.status >= 500 && answer.status != 503;
+                if telling || endless || broken {
+                    self.surprise(call, &answer);
+                }
+                Ok(answer)
+            }
+            Err(error) => {
+                if !error.is_connect() {
+                    self.shared.hear(call, asked, 0);
+                }
+                self.page.gone = Some(format!("{call:?} after {:?}: {error:?}", asked.elapsed()));
+                Err(Gone)
+            }
+        }
+    }
+
+    fn surprise(&mut self, call: Call, answer: &Answer) {
+        self.page.surprises.push(format!("{call:?}: {answer:?}"));
+    }
+
+    /// What is neither a success nor 503 is a surprise.
+    fn expect(&mut self, call: Call, answer: &Answer, good: u16) -> bool {
+        if answer.status != good && answer.status != 503 {
+            self.surprise(call, answer);
+        }
+        answer.status == good
+    }
+
+    async fn step(&mut self) -> Result<(), Gone> {
+        let (day, call) = (self.page.turn / DAY.len(), DAY[self.page.turn % DAY.len()]);
+        self.page.turn += 1;
+        let people = self.page.people.len();
+        if people == 0 {
+            return self.sign_up().await;
+        }
+        let who = people - 1 - day % people.min(2);
+        let turn = self.page.turn;
+        match call {
+            Call::Jwks => {
+                let answer = self.ask(call, self.client.get("/.well-known/jwks.json")).await?;
+                self.expect(call, &answer, 200);
+                Ok(())
+            }
+            Call::SignIn => self.sign_in(who).await,
+            Call::SignUp if day % 4 == 3 => self.sign_up().await,
+            // In doubt, it would put all of a person's sessions in doubt: few would be left for what else is to be seen.
+            Call::NewPassword if day % 3 == 2 && !self.turned_away => self.change_password(who).await,
+            Call::SignUp | Call::NewPassword => Ok(()),
+            Call::AskCode => self.ask_code(who).await,
+            Call::UseCode => self.use_code(who).await,
+            Call::Admin => self.administer().await,
+            Call::VerifyEnded => self.verify_ended(who).await,
+            Call::Verify | Call::Refresh | Call::SignOut | Call::MakeKey | Call::UseKey | Call::EndKey => {
+                let open = self.person(who).open.len();
+                let Some(at) = turn.checked_rem(open) else { return self.sign_in(who).await };
+                match call {
+                    Call::Verify => self.verify(who, at).await,
+                    Call::Refresh => self.refresh(who, at).await,
+                    Call::SignOut if open >= ENOUGH - 1 => self.sign_out(who, at).await,
+                    Call::MakeKey => self.make_key(who, at).await,
+                    Call::UseKey => self.use_key(who).await,
+                    Call::EndKey => self.end_key(who, at).await,
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn person(&mut self, who: usize) -> &mut Person {
+        let person = &mut self.page.people[who];
+        person.touched = true;
+        person
+    }
+
+    fn session(&mut self, who: usize, at: usize) -> Pair {
+        self.person(who).open[at].pair.clone()
+    }
+
+    /// It was open as far as anybody knew.
+    fn refused(&mut self, who: usize, at: usize, how: String) {
+        let held = self.person(who).open.swap_remove(at);
+        self.let_go(held, how);
+    }
+
+    fn let_go(&mut self, held: Held, how: String) {
+        if !held.may_be_over {
+            self.page.refused.push(Refusal { opened: held.opened, how });
+        }
+    }
+
+    async fn sign_up(&mut self) -> Result<(), Gone> {
+        let email = format!("{}.{}@example.org", self.page.name, self.page.made);
+        self.page.made += 1;
+        let body = json!({"email": email, "password": PASSWORD});
+        let answer = self.ask(Call::SignUp, self.client.post("/auth/login/signup").json(&body)).await?;
+        if self.expect(Call::SignUp, &answer, 200) {
+            self.page.people.push(Person::new(email, PASSWORD.to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn sign_in(&mut self, who: usize) -> Result<(), Gone> {
+        let person = self.person(who);
+        if person.open.len() >= ENOUGH {
+            return Ok(());
+        }
+        let (email, password, opened) = (person.email.clone(), person.passwords[0].clone(), Instant::now());
+        let answer = self.ask(Call::SignIn, self.client.signing_in(&email, &password)).await?;
+        let passwords = &mut self.person(who).passwords;
+        if answer.status == 401 && passwords.len() > 1 {
+            passwords.rotate_left(1);
+            return Ok(());
+        }
+        if self.expect(Call::SignIn, &answer, 201) {
+            self.person(who).open.push(Held::new(answer.pair(201), opened));
+        }
+        Ok(())
+    }
+
+    async fn verify(&mut self, who: usize, at: usize) -> Result<(), Gone> {
+        let access = self.session(who, at).access;
+        let answer = self.ask(Call::Verify, self.client.verifying(&access)).await?;
+        match answer.status {
+            401 => self.refused(who, at, format!("{answer:?}")),
+            _ => _ = self.expect(Call::Verify, &answer, 200),
+        }
+        Ok(())
+    }
+
+    /// On the very node that ended it, at once; on the others the audit asks.
+    async fn verify_ended(&mut self, who: usize) -> Result<(), Gone> {
+        let Some(access) = self.person(who).ended.last().map(|pair| pair.access.clone()) else { return Ok(()) };
+        let answer = self.ask(Call::VerifyEnded, self.client.verifying(&access)).await?;
+        if answer.reason() != Some("revoked") {
+            self.surprise(Call::VerifyEnded, &answer);
+        }
+        Ok(())
+    }
+
+    async fn refresh(&mut self, who: usize, at: usize) -> Result<(), Gone> {
+        let old = self.session(who, at).refresh;
+        // Until there is an answer, nothing is known.
+        self.person(who).open[at].doubtful = true;
+        let answer = self.ask(Call::Refresh, self.client.refreshing(&old)).await?;
+        match answer.status {
+            400 => self.refused(who, at, format!("{answer:?}")),
+            _ => {
+                if self.expect(Call::Refresh, &answer, 200) {
+                    let held = &mut self.person(who).open[at];
+                    (held.pair, held.before, held.doubtful) = (answer.pair(200), Some((old, Instant::now())), false);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn sign_out(&mut self, who: usize, at: usize) -> Result<(), Gone> {
+        // Without an answer nothing is known of it.
+        let held = self.person(who).open.swap_remove(at);
+        let answer = self.ask(Call::SignOut, self.client.signing_out(&held.pair)).await?;
+        match answer.status {
+            // Its token is known to be over, or its session is.
+            401 | 404 => self.let_go(held, format!("{answer:?}")),
+            _ => {
+                if self.expect(Call::SignOut, &answer, 204) {
+                    self.person(who).ended.push(held.pair);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn ask_code(&mut self, who: usize) -> Result<(), Gone> {
+        if self.person(who).code.is_some() {
+            return Ok(());
+        }
+        let (email, asked) = (self.person(who).email.clone(), Instant::now());
+        // A code that was asked for before, and came after nobody waited for it any more.
+        self.outbox.code(&email);
+        let request = self.client.post("/auth/verification/send-code").json(&json!({"email": email}));
+        let answer = self.ask(Call::AskCode, request).await?;
+        if !self.expect(Call::AskCode, &answer, 202) {
+            return Ok(());
+        }
+        while asked.elapsed() < Duration::from_secs(10) {
+            if let Some(digits) = self.outbox.code(&email) {
+                self.person(who).code = Some(Code { digits, asked, doubtful: false });
+                return Ok(());
+            }
+            if self.shared.is_over() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.page.surprises.push(format!("no code came to {email}"));
+        Ok(())
+    }
+
+    async fn use_code(&mut self, who: usize) -> Result<(), Gone> {
+        let Some(Code { digits, asked, doubtful }) = self.person(who).code.take() else { return Ok(()) };
+        let (email, opened) = (self.person(who).email.clone(), Instant::now());
+        let request = self.client.post("/auth/verification/verify-code").json(&json!({"email": email, "code": digits}));
+        let answer = self.ask(Call::UseCode, request).await?;
+        match answer.status {
+            401 if doubtful => self.person(who).used.push(digits),
+            401 => self.page.refused.push(Refusal { opened: asked, how: format!("{answer:?}") }),
+            503 => self.person(who).code = Some(Code { digits, asked, doubtful: true }),
+            _ => {
+                if self.expect(Call::UseCode, &answer, 200) {
+                    let [access, refresh] =
+                        ["access_token", "refresh_token"].map(|name| text(&answer.body["data"][name]));
+                    let pair = Pair { session: sid(&access), access, refresh };
+                    self.person(who).used.push(digits);
+                    self.person(who).open.push(Held::new(pair, opened));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn change_password(&mut self, who: usize) -> Result<(), Gone> {
+        let made = self.page.turn;
+        let person = self.person(who);
+        let [old] = person.passwords.as_slice() else { return Ok(()) };
+        let (old, new) = (old.clone(), format!("{PASSWORD} {made}"));
+        let Some(access) = person.open.first().map(|held| held.pair.access.clone()) else { return Ok(()) };
+        // It ends all sessions. Until there is an answer, nothing is known of any of it.
+        let sure: Vec<_> = person.open.iter().map(|held| !held.may_be_over).collect();
+        person.open.iter_mut().for_each(|held| held.may_be_over = true);
+        person.passwords = vec![old.clone(), new.clone()];
+        let body = json!({"original": old, "password": new});
+        let request = self.client.http.put(format!("{}/auth/users/me", self.client.base));
+        let answer = self.ask(Call::NewPassword, request.bearer_auth(access).json(&body)).await?;
+        let person = self.person(who);
+        if answer.status == 401 {
+            person.passwords = vec![old];
+            person.open.iter_mut().zip(sure).for_each(|(held, sure)| held.may_be_over = !sure);
+            self.refused(who, 0, format!("{answer:?}"));
+        } else if answer.status == 200 {
+            (person.passwords, person.former) = (vec![new], Some(old));
+            let open = std::mem::take(&mut person.open);
+            person.ended.extend(open.into_iter().map(|held| held.pair));
+        } else {
+            self.expect(Call::NewPassword, &answer, 200);
+        }
+        Ok(())
+    }
+
+    async fn make_key(&mut self, who: usize, at: usize) -> Result<(), Gone> {
+        let access = self.session(who, at).access;
+        if self.person(who).project.is_none() {
+            let answer = self.ask(Call::MakeKey, self.client.get("/projects").bearer_auth(&access)).await?;
+            if answer.status != 200 {
+                return self.unmade(who, at, Call::MakeKey, &answer, 200);
+            }
+            self.person(who).project = Some(text(&answer.body["projects"][0]["id"]));
+        }
+        let project = self.person(who).project.clone().expect("it was asked for");
+        let request = self.client.post("/auth/api-keys/").header("x-project-id", project).bearer_auth(&access);
+        let answer = self.ask(Call::MakeKey, request.json(&json!({"name": "a key"}))).await?;
+        if answer.status == 201 {
+            let [id, whole] = ["id", "full_key"].map(|name| text(&answer.body["data"][name]));
+            self.person(who).keys.push(Key { id, whole });
+        }
+        self.unmade(who, at, Call::MakeKey, &answer, 201)
+    }
+
+    async fn use_key(&mut self, who: usize) -> Result<(), Gone> {
+        let Some(key) = self.person(who).keys.last().cloned() else { return Ok(()) };
+        let answer = self.ask(Call::UseKey, self.client.verifying(&key.whole)).await?;
+        self.expect(Call::UseKey, &answer, 200);
+        Ok(())
+    }
+
+    async fn end_key(&mut self, who: usize, at: usize) -> Result<(), Gone> {
+        let access = self.session(who, at).access;
+        let person = self.person(who);
+        if person.keys.len() < 2 {
+            return Ok(());
+        }
+        let project = person.project.clone().expect("a key has one");
+        // Without an answer nothing is known of it.
+        let key = person.keys.remove(0);
+        let request =
+            self.client.delete(&format!("/auth/api-keys/{}", key.id), &access).header("x-project-id", project);
+        let answer = self.ask(Call::EndKey, request).await?;
+        if answer.status == 200 {
+            self.person(who).ended_keys.push(key);
+        }
+        self.unmade(who, at, Call::EndKey, &answer, 200)
+    }
+
+    /// What a call by a session's token came to, where that may be refused.
+    fn unmade(&mut self, who: usize, at: usize, call: Call, answer: &Answer, good: u16) -> Result<(), Gone> {
+        match answer.status {
+            401 => self.refused(who, at, format!("{answer:?}")),
+            _ => _ = self.expect(call, answer, good),
+        }
+        Ok(())
+    }
+
+    async fn administer(&mut self) -> Result<(), Gone> {
+        let Some(access) = self.root.clone() else {
+            let answer = self.ask(Call::SignIn, self.client.signing_in(ROOT, PASSWORD)).await?;
+            if self.expect(Call::SignIn, &answer, 201) {
+                self.root = Some(answer.pair(201).access);
+            }
+            return Ok(());
+        };
+        let answer = self.ask(Call::Admin, self.client.get("/auth/users/?page=0").bearer_auth(access)).await?;
+        if answer.status == 401 {
+            self.root = None;
+        } else {
+            self.expect(Call::Admin, &answer, 200);
+        }
+        Ok(())
+    }
+}
