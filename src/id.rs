@@ -76,7 +76,7 @@ id!(
 );
 
 fn v7(now: Timestamp, chance: &Chance) -> Uuid {
-    uuid::Builder::from_unix_timestamp_millis(now.millis().max(0) as u64, &chance.bytes()).into_uuid()
+    uuid::Builder::from_unix_timestamp_millis(now.millis().max(0) as u64, &chance.distinct()).into_uuid()
 }
 
 fn made_at(id: Uuid) -> Option<Timestamp> {
