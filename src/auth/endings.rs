@@ -14,9 +14,9 @@ use std::time::Duration;
 
 use super::sign_out::{Which, sign_out};
 use crate::app::App;
-use crate::id::UserId;
+use crate::id::{SessionId, UserId};
 use crate::store;
-use crate::store::ephemeral::{Revocation, Session, Target};
+use crate::store::ephemeral::{Revocation, Target};
 use crate::time::Timestamp;
 
 /// How far back each reading begins before the one before it: a node's clock may be a minute behind, and what a transaction
@@ -63,8 +63,8 @@ pub async fn keep_recalling(app: &App) {
 
 /// Ends once more a session that had been ended and is there again, for the nodes that do not know. Its token is refused
 /// whether this succeeds or not.
-pub(super) async fn end_again(app: &App, session: &Session) {
-    let ended = sign_out(app, session.user, Which::One(session.id)).await;
+pub(super) async fn end_again(app: &App, user: UserId, session: SessionId) {
+    let ended = sign_out(app, user, Which::One(session)).await;
     let error = ended.err().map(tracing::field::display);
-    tracing::warn!(user = %session.user, session = %session.id, error, "a session that was ended had come back");
+    tracing::warn!(%user, %session, error, "a session that was ended had come back");
 }

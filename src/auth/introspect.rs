@@ -20,7 +20,7 @@ pub enum Introspected {
 pub async fn introspect(app: &App, token: &str) -> Result<Introspected, Failure> {
     if let Some(refresh) = Refresh::read(token, &app.node.secrets) {
         let session = app.ephemeral.session(refresh.user, refresh.session, app.now()).await?;
-        let ended = |session: &Session| app.node.revocations.ended(session);
+        let ended = |session: &Session| app.node.revocations.ended(session.user, session.id, session.opened_at);
         let in_force = session.filter(|session| session.counter <= refresh.counter && !ended(session));
         return Ok(in_force.map_or(Introspected::Inactive, |session| Introspected::Refresh(Box::new(session))));
     }

@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::config;
 use crate::id::{SessionId, TokenId};
 use crate::store::accounts::User;
-use crate::store::ephemeral::{Opened, Session};
+use crate::store::ephemeral::{Opened, Session, Standing};
 use crate::time::Timestamp;
 use crate::token::access::{Mint, further_claims};
 use crate::token::refresh::Refresh;
@@ -58,7 +58,7 @@ pub struct Pair {
     /// Until when it is good if it is not used before.
     pub refresh_until: Timestamp,
     /// The session.
-    pub session: Session,
+    pub session: Standing,
 }
 
 /// What access tokens say of their user.
@@ -138,7 +138,7 @@ async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
     match opened {
         Opened::Opened { ended } => {
             ended.iter().for_each(|revocation| app.node.revocations.learn(revocation));
-            pair(app, session, door, app.now())
+            pair(app, session.standing(), door, app.now())
         }
         // The password that was right when it was read is no longer.
         Opened::Superseded => Err(Failure::WrongPassword),
@@ -180,12 +180,12 @@ pub fn address_of(session: &Session) -> Result<String, Failure> {
 }
 
 /// The tokens of a session as it stands: one signature, one MAC.
-pub(super) fn pair(app: &App, session: Session, door: Door<'_>, now: Timestamp) -> Result<Pair, Failure> {
+pub(super) fn pair(app: &App, session: Standing, door: Door<'_>, now: Timestamp) -> Result<Pair, Failure> {
     let node = &app.node;
     let keys = node.keyring.keys();
     let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
     // No access token outlives its session.
-    let expires_at = (now + door.lives.access).min(session.expires_at());
+    let expires_at = (now + door.lives.access).min(session.expires_at);
     let profile = match door.says {
         Says::Nothing => Cow::Borrowed(session.profile.as_str()),
         Says::UidAndType => {
@@ -205,7 +205,7 @@ pub(super) fn pair(app: &App, session: Session, door: Door<'_>, now: Timestamp) 
         access: node.issuer.mint(&mint, key),
         access_lives: expires_at.since(now),
         refresh: Refresh { user: session.user, session: session.id, counter: session.counter }.mint(&node.secrets),
-        refresh_until: session.expires_at(),
+        refresh_until: session.expires_at,
         session,
     })
 }

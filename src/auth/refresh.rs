@@ -45,11 +45,13 @@ pub async fn refresh(
         remember_until: now + node.remember(),
     };
     match app.ephemeral.present(presented, now).await? {
-        Rotation::Rotated(session) | Rotation::Repeated(session) if node.revocations.ended(&session) => {
-            end_again(app, &session).await;
-            Err(Failure::RefreshNotInForce)
+        Rotation::Rotated(session) | Rotation::Repeated(session) => {
+            if node.revocations.ended(session.user, session.id, session.opened_at) {
+                end_again(app, session.user, session.id).await;
+                return Err(Failure::RefreshNotInForce);
+            }
+            pair(app, session, door, now)
         }
-        Rotation::Rotated(session) | Rotation::Repeated(session) => pair(app, session, door, now),
         Rotation::Reused => {
             tracing::warn!(user = %read.user, session = %read.session, address = %door.address, "refresh token reused");
             let target = Target::Session(read.session);

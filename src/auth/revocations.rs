@@ -7,8 +7,8 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::id::{ApiKeyId, UserId};
-use crate::store::ephemeral::{Revocation, Session, Target};
+use crate::id::{ApiKeyId, SessionId, UserId};
+use crate::store::ephemeral::{Revocation, Target};
 use crate::time::Timestamp;
 use crate::token::access::Verified;
 
@@ -59,11 +59,10 @@ impl Revocations {
     }
 
     /// Whether a session that the store still has was ended.
-    pub fn ended(&self, session: &Session) -> bool {
-        session.opened_at < self.floor()
+    pub fn ended(&self, user: UserId, session: SessionId, opened_at: Timestamp) -> bool {
+        opened_at < self.floor()
             || self.count.load(Ordering::Acquire) != 0
-                && (self.marked(session.user.as_bytes(), session.opened_at)
-                    || self.marked(session.id.as_bytes(), session.opened_at))
+                && (self.marked(user.as_bytes(), opened_at) || self.marked(session.as_bytes(), opened_at))
     }
 
     /// Whether what was read of an API key at `read_at` is no longer to be believed. What was read before the floor is not: the
@@ -158,7 +157,6 @@ impl Revocations {
 mod tests {
     use super::*;
     use crate::chance::Chance;
-    use crate::id::SessionId;
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 

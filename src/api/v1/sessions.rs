@@ -61,7 +61,7 @@ pub(super) async fn login(app: App, mut request: Request) -> Result<Response, V1
     let logged_in = LoggedIn {
         access_token: &pair.access,
         expires_in: pair.access_lives.as_secs(),
-        refresh_expires_in: pair.refresh_until.since(pair.session.used_at).as_secs(),
+        refresh_expires_in: pair.refresh_until.since(pair.session.opened_at).as_secs(),
         refresh_token: &pair.refresh,
     };
     Ok(Response::json(StatusCode::OK, &logged_in).no_store())

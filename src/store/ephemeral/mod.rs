@@ -25,8 +25,7 @@ pub struct Session {
     pub user: UserId,
     /// How often it was rotated; the refresh token now in force carries this number.
     pub counter: u64,
-    /// When it was opened; later than the user row's `sessions_valid_after` from when the credentials were read, also where the
-    /// clock says otherwise.
+    /// When it was opened; by whatever clock, later than the row's `sessions_valid_after` from when the credentials were read.
     pub opened_at: Timestamp,
     /// When it was last refreshed, rotating or not; at first, when it was opened.
     pub used_at: Timestamp,
@@ -51,6 +50,30 @@ impl Session {
     pub fn expires_at(&self) -> Timestamp {
         self.ends_at.min(self.rotated_at + self.idle)
     }
+
+    /// What its tokens are made of.
+    pub fn standing(&self) -> Standing {
+        Standing {
+            id: self.id,
+            user: self.user,
+            counter: self.counter,
+            opened_at: self.opened_at,
+            expires_at: self.expires_at(),
+            profile: self.profile.clone(),
+        }
+    }
+}
+
+/// What of a session its tokens are made of: all that a refresh reads. The fields are the session's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "said of the session")]
+pub struct Standing {
+    pub id: SessionId,
+    pub user: UserId,
+    pub counter: u64,
+    pub opened_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub profile: String,
 }
 
 /// What became of opening a session.
@@ -87,11 +110,10 @@ pub struct Presented {
 /// What became of presenting a refresh token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
-    /// The token was the one in force. The session is as it stands now; with `rotate`, its counter is one higher.
-    Rotated(Session),
-    /// The token was one behind and within the grace: the session as it stands, unchanged. The successor is the
-    /// token that carries its counter.
-    Repeated(Session),
+    /// The token was the one in force. The session as it stands now; with `rotate`, its counter is one higher.
+    Rotated(Standing),
+    /// The token was one behind and within the grace: the session as it stands. The successor carries its counter.
+    Repeated(Standing),
     /// An older token came back: the session is over, and its access tokens are revoked.
     Reused,
     /// No such session, or it is over.
@@ -365,11 +387,10 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// The sealed keyring, if there is one.
     async fn ring(&self) -> Result<Option<SealedRing>>;
 
-    /// Replaces the keyring if its version still is `expected` (0: there is none), and publishes [`Target::Ring`] when it
-    /// was replaced. Of any number of concurrent callers with one `expected` exactly one gets `Swapped`.
+    /// Replaces the keyring if its version still is `expected` (0: there is none), and then publishes [`Target::Ring`]. Of any
+    /// number of concurrent callers with one `expected` exactly one gets `Swapped`.
     async fn swap_ring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<Swap>;
 
-    /// Whether the store answers and can be written to; what is said is a warning for the operator (an eviction policy that loses
-    /// sessions, a disk that is nearly full).
+    /// Whether the store answers and can be written to; what is said is a warning for the operator (a disk that is nearly full).
     async fn check(&self) -> Result<Vec<String>>;
 }

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::together;
 use crate::id::{SessionId, UserId};
 use crate::store::Ephemeral;
-use crate::store::ephemeral::{Cursor, Opened, Presented, Revocation, Rotation, Session, Target};
+use crate::store::ephemeral::{Cursor, Opened, Presented, Revocation, Rotation, Session, Standing, Target};
 use crate::time::Timestamp;
 
 /// A store under test.
@@ -229,7 +229,7 @@ fn presented(session: &Session, counter: u64) -> Presented {
     }
 }
 
-fn rotated(rotation: Rotation) -> Session {
+fn rotated(rotation: Rotation) -> Standing {
     match rotation {
         Rotation::Rotated(session) => session,
         other => panic!("not rotated: {other:?}"),

@@ -37,9 +37,9 @@ pub(super) async fn a_profile_is_replaced_in_all_open_sessions_and_nothing_else_
     assert_eq!(targets(&store).await, [], "nothing is revoked by it");
 
     let (repeated, still) = (presented(&session(1), 0), Presented { rotate: false, ..presented(&session(2), 0) });
-    assert_eq!(store.present(repeated, later).await.unwrap(), Rotation::Repeated(after[2].clone()));
-    assert_eq!(rotated(store.present(still, later).await.unwrap()), Session { used_at: later, ..after[1].clone() });
-    let next = Session { counter: 1, used_at: later, rotated_at: later, ..after[0].clone() };
+    assert_eq!(store.present(repeated, later).await.unwrap(), Rotation::Repeated(after[2].standing()));
+    assert_eq!(rotated(store.present(still, later).await.unwrap()), after[1].standing());
+    let next = Session { counter: 1, used_at: later, rotated_at: later, ..after[0].clone() }.standing();
     assert_eq!(rotated(store.present(presented(&session(3), 0), later).await.unwrap()), next);
 
     assert_eq!(set(&store, "", later).await, 3, "it may be empty, and be replaced again");

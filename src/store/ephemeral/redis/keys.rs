@@ -5,8 +5,8 @@
 //!
 //! | key | type | what |
 //! |---|---|---|
-//! | `{user}:s:<session>` | hash | a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (milliseconds), `d`ialect, `a`ddress, a`g`ent, `p`rofile; `l`ast repetition; `x`: over (`ended`, `reused`), its revocation not yet published |
-//! | `{user}:i` | sorted set | the index: session ids by expiry |
+//! | `{user}:s:<session>` | hash | a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (milliseconds), `d`ialect, `a`ddress, a`g`ent, `p`rofile; `k`ept until; `l`ast repetition; `x`: over (`ended`, `reused`), its revocation not yet published |
+//! | `{user}:i` | sorted set | the index: session ids by when they are no longer kept |
 //! | `{user}:v` | hash | the mark of an ending: `v`alid after, `u`ntil when it is kept |
 //! | `{subject}:c:<purpose>:<id>` | hash | a claim: `d`igest, `p`ayload, `t`ries left, `e`xpiry |
 //! | `{subject}:d` | hash | the wrong tries of a day: `n`umber, `u`ntil |
@@ -20,6 +20,8 @@
 //! out. They are few and small, and the stream is cut by `forget_revocations`.
 
 use std::fmt::Write;
+
+use uuid::Uuid;
 
 use crate::id::{SessionId, UserId};
 
@@ -35,20 +37,33 @@ impl Keys {
     }
 
     pub(super) fn session(&self, user: UserId, session: SessionId) -> String {
-        format!("{}{{{user}}}:s:{session}", self.prefix)
+        let mut key = self.sessions(user);
+        key.push_str(hyphenated(session.0, &mut Uuid::encode_buffer()));
+        key
     }
 
     /// What stands before the id in the keys of a user's sessions.
     pub(super) fn sessions(&self, user: UserId) -> String {
-        format!("{}{{{user}}}:s:", self.prefix)
+        self.of_user(user, ":s:")
     }
 
     pub(super) fn index(&self, user: UserId) -> String {
-        format!("{}{{{user}}}:i", self.prefix)
+        self.of_user(user, ":i")
     }
 
     pub(super) fn mark(&self, user: UserId) -> String {
-        format!("{}{{{user}}}:v", self.prefix)
+        self.of_user(user, ":v")
+    }
+
+    /// By hand, since every refresh writes two of them.
+    fn of_user(&self, user: UserId, what: &str) -> String {
+        let mut key = String::with_capacity(self.prefix.len() + 80);
+        key.push_str(&self.prefix);
+        key.push('{');
+        key.push_str(hyphenated(user.0, &mut Uuid::encode_buffer()));
+        key.push('}');
+        key.push_str(what);
+        key
     }
 
     pub(super) fn claim(&self, subject: &str, purpose: &str, id: &str) -> String {
@@ -67,6 +82,10 @@ impl Keys {
     pub(super) fn fleet(&self, what: &str) -> String {
         format!("{}{{fleet}}:{what}", self.prefix)
     }
+}
+
+fn hyphenated(id: Uuid, into: &mut [u8; 45]) -> &str {
+    id.as_hyphenated().encode_lower(into)
 }
 
 /// Without what ends a tag or parts a key, so that no two things share a key or leave their slot.

@@ -26,6 +26,7 @@ mod revocations;
 mod scripts;
 mod settings;
 mod warnings;
+mod words;
 
 use std::time::Duration;
 
@@ -40,8 +41,9 @@ use self::keys::Keys;
 use self::line::Link;
 use self::reply::Parts;
 use self::revocations::Follower;
-use self::scripts::{Runner, corrupt};
+use self::scripts::Runner;
 use self::settings::Settings;
+use self::words::Word;
 use super::{
     Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
     SealedRing, Session, Swap, Target, Which,
@@ -76,13 +78,17 @@ impl Redis {
     }
 
     async fn publish(&self, revocations: &[Revocation], now: Timestamp) -> Result<()> {
-        let args = revocations.iter().flat_map(revocations::entry).collect();
-        self.runner.run(&scripts::PUBLISH, self.revocations().into(), now, args).await?;
+        let targets: Vec<_> = revocations.iter().map(|revocation| revocations::written(&revocation.target)).collect();
+        let entries = targets.iter().zip(revocations);
+        let args: Vec<&dyn Word> =
+            entries.flat_map(|(target, revocation)| [target as _, &revocation.until as _]).collect();
+        let [stream, born] = self.revocations();
+        self.runner.run(&scripts::PUBLISH, &[&stream, &born], now, &args).await?;
         Ok(())
     }
 
     /// Publishes what ends sessions, and then takes them away.
-    async fn publish_ended(&self, user: UserId, ids: Vec<Value>, ended: &[Revocation], now: Timestamp) -> Result<()> {
+    async fn publish_ended(&self, user: UserId, ids: &[SessionId], ended: &[Revocation], now: Timestamp) -> Result<()> {
         if !ended.is_empty() {
             self.publish(ended, now).await?;
         }
@@ -100,24 +106,20 @@ impl Redis {
     }
 
     /// Takes away sessions whose revocations are out. They are over whether this succeeds or not, and have TTLs.
-    async fn bury(&self, user: UserId, ids: Vec<Value>, now: Timestamp) {
-        let keys = vec![self.keys.index(user), self.keys.sessions(user)];
-        if let Err(error) = self.runner.run(&scripts::BURY, keys, now, ids).await {
+    async fn bury(&self, user: UserId, ids: &[SessionId], now: Timestamp) {
+        let ids: Vec<&dyn Word> = ids.iter().map(|id| id as _).collect();
+        let (index, sessions) = (self.keys.index(user), self.keys.sessions(user));
+        if let Err(error) = self.runner.run(&scripts::BURY, &[&index, &sessions], now, &ids).await {
             tracing::debug!(%error, "ended sessions are left to expire");
         }
     }
 }
 
-fn millis(span: Duration) -> Value {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX).into()
-}
-
 /// Ids of sessions that were ended, as a script gives them, and their revocations.
-fn ended(ids: Parts, until: Timestamp) -> Result<(Vec<Value>, Vec<Revocation>)> {
+fn ended(ids: Parts, until: Timestamp) -> Result<(Vec<SessionId>, Vec<Revocation>)> {
     let read = |ended| {
-        let text = reply::text(ended)?;
-        let id = SessionId::parse(&text).ok_or_else(|| corrupt("a session's id is not one"))?;
-        Ok((Value::from(text), Revocation { target: Target::Session(id), until }))
+        let id = reply::session_id(ended)?;
+        Ok((id, Revocation { target: Target::Session(id), until }))
     };
     ids.map(read).collect()
 }
@@ -140,54 +142,51 @@ impl Ephemeral for Redis {
         remember_until: Timestamp,
     ) -> Result<Opened> {
         let Session { id, user, used_at: now, .. } = *session;
-        let keys =
-            vec![self.keys.session(user, id), self.keys.index(user), self.keys.mark(user), self.keys.sessions(user)];
-        let args = vec![
-            valid_after.millis().into(),
-            id.to_string().into(),
-            Value::from(session.counter as i64),
-            session.opened_at.millis().into(),
-            session.used_at.millis().into(),
-            session.rotated_at.millis().into(),
-            millis(session.idle),
-            session.ends_at.millis().into(),
-            session.dialect.as_str().into(),
-            session.address.as_str().into(),
-            session.agent.as_str().into(),
-            session.profile.as_str().into(),
-            i64::from(most).into(),
+        let (record, index, mark, sessions) =
+            (self.keys.session(user, id), self.keys.index(user), self.keys.mark(user), self.keys.sessions(user));
+        let args: [&dyn Word; 13] = [
+            &valid_after,
+            &id,
+            &session.counter,
+            &session.opened_at,
+            &session.used_at,
+            &session.rotated_at,
+            &session.idle,
+            &session.ends_at,
+            &session.dialect,
+            &session.address,
+            &session.agent,
+            &session.profile,
+            &most,
         ];
-        let mut answer = Parts::of(self.runner.run(&scripts::OPEN, keys, now, args).await?)?;
+        let keys: [&dyn Word; 4] = [&record, &index, &mark, &sessions];
+        let mut answer = Parts::of(self.runner.run(&scripts::OPEN, &keys, now, &args).await?)?;
         if answer.number()? == 0 {
             return Ok(Opened::Superseded);
         }
         let (ids, ended) = ended(answer, remember_until)?;
-        if let Err(error) = self.publish_ended(user, ids, &ended, now).await {
+        if let Err(error) = self.publish_ended(user, &ids, &ended, now).await {
             // Nobody gets tokens of it, and it must not push another one out.
-            self.bury(user, vec![id.to_string().into()], now).await;
+            self.bury(user, &[id], now).await;
             return Err(error);
         }
         Ok(Opened::Opened { ended })
     }
 
     async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {
-        let Presented { user, session, .. } = presented;
-        let keys = vec![self.keys.session(user, session), self.keys.index(user)];
-        let args = vec![
-            session.to_string().into(),
-            Value::from(presented.counter as i64),
-            i64::from(presented.rotate).into(),
-            millis(presented.grace),
-            presented.floor.millis().into(),
-        ];
-        let mut answer = Parts::of(self.runner.run(&scripts::PRESENT, keys, now, args).await?)?;
-        Ok(match answer.text()?.as_str() {
-            "rotated" => Rotation::Rotated(answer.session(user, session)?),
-            "repeated" => Rotation::Repeated(answer.session(user, session)?),
+        let Presented { user, session, counter, grace, floor, .. } = presented;
+        let (record, index) = (self.keys.session(user, session), self.keys.index(user));
+        let next = presented.rotate.then(|| counter.saturating_add(1));
+        let args: [&dyn Word; 4] = [&counter, &next, &grace, &floor];
+        let answer = self.runner.run(&scripts::PRESENT, &[&record, &index], now, &args).await?;
+        let mut answer = Parts::of(answer)?;
+        Ok(match answer.value()?.as_str().as_deref().unwrap_or_default() {
+            "rotated" => Rotation::Rotated(answer.standing(user, session)?),
+            "repeated" => Rotation::Repeated(answer.standing(user, session)?),
             "reused" => {
                 let until = presented.remember_until;
                 self.publish(&[Revocation { target: Target::Session(session), until }], now).await?;
-                self.bury(user, vec![session.to_string().into()], now).await;
+                self.bury(user, &[session], now).await;
                 Rotation::Reused
             }
             _ => Rotation::Absent,
@@ -207,11 +206,11 @@ impl Ephemeral for Redis {
     }
 
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
-        let keys = vec![self.keys.index(user), self.keys.sessions(user)];
+        let (index, of_user) = (self.keys.index(user), self.keys.sessions(user));
         let mut sessions = Vec::new();
-        for found in Parts::of(self.runner.run(&scripts::LIST, keys, now, vec![]).await?)? {
+        for found in Parts::of(self.runner.run(&scripts::LIST, &[&index, &of_user], now, &[]).await?)? {
             let mut found = Parts::of(found)?;
-            let id = SessionId::parse(&found.text()?).ok_or_else(|| corrupt("a session's id is not one"))?;
+            let id = reply::session_id(found.value()?)?;
             sessions.push(found.session(user, id)?);
         }
         sessions.sort_by_key(|session| std::cmp::Reverse((session.opened_at, session.id)));
@@ -219,8 +218,8 @@ impl Ephemeral for Redis {
     }
 
     async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64> {
-        let keys = vec![self.keys.index(user), self.keys.sessions(user)];
-        let open = self.runner.run(&scripts::SET_PROFILE, keys, now, vec![profile.into()]).await?;
+        let (index, sessions) = (self.keys.index(user), self.keys.sessions(user));
+        let open = self.runner.run(&scripts::SET_PROFILE, &[&index, &sessions], now, &[&profile]).await?;
         reply::number(&open).map(i64::unsigned_abs)
     }
 
@@ -233,14 +232,13 @@ impl Ephemeral for Redis {
         now: Timestamp,
     ) -> Result<Ended> {
         let (word, id) = match which {
-            Which::One(id) => ("one", id.to_string()),
-            Which::Others(id) => ("others", id.to_string()),
-            Which::All => ("all", String::new()),
+            Which::One(id) => ("one", Some(id)),
+            Which::Others(id) => ("others", Some(id)),
+            Which::All => ("all", None),
         };
-        let keys = vec![self.keys.index(user), self.keys.sessions(user), self.keys.mark(user)];
-        let mark = valid_after.map_or_else(|| Value::from(""), |mark| mark.millis().into());
-        let mut answer =
-            Parts::of(self.runner.run(&scripts::END, keys, now, vec![word.into(), id.into(), mark]).await?)?;
+        let (index, sessions, mark) = (self.keys.index(user), self.keys.sessions(user), self.keys.mark(user));
+        let keys: [&dyn Word; 3] = [&index, &sessions, &mark];
+        let mut answer = Parts::of(self.runner.run(&scripts::END, &keys, now, &[&word, &id, &valid_after]).await?)?;
         // A node whose clock is ahead has opened sessions or made tokens that are newer than `now`; they are ended too.
         let before = Timestamp::from_millis(answer.number()?);
         let (ids, mut revocations) = ended(answer, remember_until)?;
@@ -248,7 +246,7 @@ impl Ephemeral for Redis {
             revocations = vec![Revocation { target: Target::User { user, before }, until: remember_until }];
         }
         let count = ids.len() as u64;
-        self.publish_ended(user, ids, &revocations, now).await?;
+        self.publish_ended(user, &ids, &revocations, now).await?;
         Ok(Ended { count, revocations })
     }
 
@@ -264,41 +262,37 @@ impl Ephemeral for Redis {
     }
 
     async fn forget_revocations(&self, before: Timestamp) -> Result<()> {
-        self.runner.run(&scripts::FORGET, self.revocations().into(), before, vec![]).await?;
+        let [stream, born] = self.revocations();
+        self.runner.run(&scripts::FORGET, &[&stream, &born], before, &[]).await?;
         Ok(())
     }
 
     async fn floor(&self, now: Timestamp) -> Result<Timestamp> {
         let [stream, born] = self.revocations();
-        let keys = vec![self.keys.fleet("floor"), stream, born];
-        let floor = self.runner.run(&scripts::FLOOR, keys, now, vec![]).await?;
+        let floor = self.keys.fleet("floor");
+        let floor = self.runner.run(&scripts::FLOOR, &[&floor, &stream, &born], now, &[]).await?;
         reply::number(&floor).map(Timestamp::from_millis)
     }
 
     async fn raise_floor(&self, now: Timestamp) -> Result<()> {
         let [stream, born] = self.revocations();
-        let keys = vec![self.keys.fleet("floor"), stream, born];
-        self.runner.run(&scripts::RAISE_FLOOR, keys, now, vec![]).await?;
+        let floor = self.keys.fleet("floor");
+        self.runner.run(&scripts::RAISE_FLOOR, &[&floor, &stream, &born], now, &[]).await?;
         Ok(())
     }
 
     async fn put_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
-        let keys = vec![self.keys.claim(&claim.subject, claim.purpose, &claim.id)];
-        let args = vec![
-            Value::Bytes(claim.digest.to_vec().into()),
-            Value::Bytes(claim.payload.clone().into()),
-            i64::from(claim.tries).into(),
-            claim.expires_at.millis().into(),
-        ];
-        self.runner.run(&scripts::PUT_CLAIM, keys, now, args).await?;
+        let key = self.keys.claim(&claim.subject, claim.purpose, &claim.id);
+        let args: [&dyn Word; 4] = [&&claim.digest[..], &&claim.payload[..], &claim.tries, &claim.expires_at];
+        self.runner.run(&scripts::PUT_CLAIM, &[&key], now, &args).await?;
         Ok(())
     }
 
     async fn redeem(&self, redeem: Redeem<'_>, now: Timestamp) -> Result<Redemption> {
         let Redeem { subject, purpose, id, digest, daily_tries, spend } = redeem;
-        let keys = vec![self.keys.claim(subject, purpose, id), self.keys.day(subject)];
-        let args = vec![Value::Bytes(digest.to_vec().into()), i64::from(daily_tries).into(), i64::from(spend).into()];
-        let mut answer = Parts::of(self.runner.run(&scripts::REDEEM, keys, now, args).await?)?;
+        let (claim, day) = (self.keys.claim(subject, purpose, id), self.keys.day(subject));
+        let args: [&dyn Word; 3] = [&&digest[..], &daily_tries, &spend];
+        let mut answer = Parts::of(self.runner.run(&scripts::REDEEM, &[&claim, &day], now, &args).await?)?;
         Ok(match answer.text()?.as_str() {
             "redeemed" => Redemption::Redeemed(answer.bytes()?),
             "wrong" => Redemption::Wrong { tries_left: u32::try_from(answer.number()?).unwrap_or(0) },
@@ -317,19 +311,19 @@ impl Ephemeral for Redis {
     }
 
     async fn drop_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()> {
-        let keys = vec![self.keys.claim(subject, purpose, id)];
-        self.runner.run(&scripts::DROP_CLAIM, keys, Timestamp::default(), vec![]).await?;
+        let key = self.keys.claim(subject, purpose, id);
+        self.runner.run(&scripts::DROP_CLAIM, &[&key], Timestamp::default(), &[]).await?;
         Ok(())
     }
 
     async fn count_try(&self, subject: &str, daily_tries: u32, now: Timestamp) -> Result<Allowance> {
-        let keys = vec![self.keys.day(subject)];
-        let wait = self.runner.run(&scripts::COUNT_TRY, keys, now, vec![i64::from(daily_tries).into()]).await?;
+        let day = self.keys.day(subject);
+        let wait = self.runner.run(&scripts::COUNT_TRY, &[&day], now, &[&daily_tries]).await?;
         allowance(&wait)
     }
 
     async fn forgive_try(&self, subject: &str, now: Timestamp) -> Result<()> {
-        self.runner.run(&scripts::FORGIVE_TRY, vec![self.keys.day(subject)], now, vec![]).await?;
+        self.runner.run(&scripts::FORGIVE_TRY, &[&self.keys.day(subject)], now, &[]).await?;
         Ok(())
     }
 
@@ -339,8 +333,7 @@ impl Ephemeral for Redis {
             return Ok(Allowance::Limited { retry_after: per });
         }
         let apart = i64::try_from(per.as_micros() / u128::from(burst)).unwrap_or(i64::MAX).max(1);
-        let args = vec![apart.into(), i64::from(burst).into()];
-        let wait = self.runner.run(&scripts::TAKE, vec![self.keys.limit(key)], now, args).await?;
+        let wait = self.runner.run(&scripts::TAKE, &[&self.keys.limit(key)], now, &[&apart, &burst]).await?;
         allowance(&wait)
     }
 
@@ -357,9 +350,8 @@ impl Ephemeral for Redis {
 
     async fn swap_ring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<Swap> {
         let [stream, born] = self.revocations();
-        let keys = vec![self.keys.fleet("ring"), stream, born];
-        let args = vec![Value::from(expected as i64), Value::Bytes(bytes.to_vec().into())];
-        let swapped = self.runner.run(&scripts::SWAP_RING, keys, now, args).await?;
+        let ring = self.keys.fleet("ring");
+        let swapped = self.runner.run(&scripts::SWAP_RING, &[&ring, &stream, &born], now, &[&expected, &bytes]).await?;
         Ok(if reply::number(&swapped)? == 1 { Swap::Swapped } else { Swap::Conflict })
     }
 

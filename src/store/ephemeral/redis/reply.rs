@@ -5,7 +5,7 @@ use fred::types::Value;
 use super::scripts::corrupt;
 use crate::id::{SessionId, UserId};
 use crate::store::Result;
-use crate::store::ephemeral::Session;
+use crate::store::ephemeral::{Session, Standing};
 use crate::time::Timestamp;
 
 /// An answer's parts, read one after the other.
@@ -56,6 +56,18 @@ impl Parts {
             profile: self.text()?,
         })
     }
+
+    /// What tokens are made of, as `present.lua` gives it.
+    pub(super) fn standing(&mut self, user: UserId, id: SessionId) -> Result<Standing> {
+        Ok(Standing {
+            id,
+            user,
+            counter: self.number()?.unsigned_abs(),
+            opened_at: self.moment()?,
+            expires_at: self.moment()?,
+            profile: self.text()?,
+        })
+    }
 }
 
 impl Iterator for Parts {
@@ -67,6 +79,10 @@ impl Iterator for Parts {
 
 pub(super) fn number(value: &Value) -> Result<i64> {
     value.as_i64().ok_or_else(|| corrupt(format!("not a number but {:?}", value.kind())))
+}
+
+pub(super) fn session_id(value: Value) -> Result<SessionId> {
+    SessionId::parse(&text(value)?).ok_or_else(|| corrupt("a session's id is not one"))
 }
 
 pub(super) fn text(value: Value) -> Result<String> {

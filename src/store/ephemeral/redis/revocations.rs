@@ -10,13 +10,14 @@ use super::line::Line;
 use super::reply::Parts;
 use super::scripts::{FOLLOW, Runner, corrupt, from_driver, unavailable};
 use super::settings::Settings;
+use super::words::Word;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 use crate::store::Result;
 use crate::store::ephemeral::{Cursor, Revocation, Target};
 use crate::time::Timestamp;
 
-/// A target as it is written in an entry: a word, and what it needs.
-fn written(target: &Target) -> String {
+/// A target as it is written in an entry and `publish.lua` takes it: a word, and what it needs.
+pub(super) fn written(target: &Target) -> String {
     match target {
         Target::Token(id) => format!("token {id}"),
         Target::Session(id) => format!("session {id}"),
@@ -25,11 +26,6 @@ fn written(target: &Target) -> String {
         Target::Ring => "ring".into(),
         Target::Floor => "floor".into(),
     }
-}
-
-/// A revocation as `publish.lua` takes it.
-pub(super) fn entry(revocation: &Revocation) -> [Value; 2] {
-    [written(&revocation.target).into(), revocation.until.millis().into()]
 }
 
 fn read(text: &str) -> Option<Target> {
@@ -121,9 +117,9 @@ impl Follower {
 
     /// Reads what is there behind a place.
     async fn read(&self, runner: &Runner, place: &mut Place) -> Result<Vec<Revocation>> {
-        let args = vec![Value::from(place.id.clone()), Value::from(place.born.clone())];
-        let keys = vec![self.stream.clone(), self.born.clone()];
-        let mut answer = Parts::of(runner.run(&FOLLOW, keys, Timestamp::default(), args).await?)?;
+        let keys: [&dyn Word; 2] = [&self.stream, &self.born];
+        let args: [&dyn Word; 2] = [&place.id, &place.born];
+        let mut answer = Parts::of(runner.run(&FOLLOW, &keys, Timestamp::default(), &args).await?)?;
         let lost = answer.number()? != 0;
         place.born = answer.text()?;
         let mut seen = Vec::new();

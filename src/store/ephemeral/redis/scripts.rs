@@ -17,36 +17,38 @@ use fred::types::scripts::Script;
 use fred::types::{CustomCommand, Value};
 
 use super::line::{Line, Link};
+use super::words::{Word, written};
 use crate::store::{Error, Result};
 use crate::time::Timestamp;
 
+/// Each script is its own file behind those whose functions it calls, and no others: Redis makes every function anew at every call.
 macro_rules! scripts {
-    ($($name:ident $file:literal)+) => {
+    ($($name:ident $($file:literal)+;)+) => {
         $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::from_lua(concat!(include_str!("lua/prelude.lua"), include_str!($file)))
+            Script::from_lua(concat!(include_str!("lua/clock.lua"), $(include_str!($file)),+))
         });)+
     };
 }
 
 scripts! {
-    OPEN "lua/open.lua"
-    PRESENT "lua/present.lua"
-    LIST "lua/list.lua"
-    SET_PROFILE "lua/set_profile.lua"
-    END "lua/end.lua"
-    BURY "lua/bury.lua"
-    PUBLISH "lua/publish.lua"
-    FOLLOW "lua/follow.lua"
-    FORGET "lua/forget.lua"
-    FLOOR "lua/floor.lua"
-    RAISE_FLOOR "lua/raise_floor.lua"
-    PUT_CLAIM "lua/put_claim.lua"
-    REDEEM "lua/redeem.lua"
-    DROP_CLAIM "lua/drop_claim.lua"
-    COUNT_TRY "lua/count_try.lua"
-    FORGIVE_TRY "lua/forgive_try.lua"
-    TAKE "lua/take.lua"
-    SWAP_RING "lua/swap_ring.lua"
+    OPEN "lua/lives.lua" "lua/open.lua";
+    PRESENT "lua/lives.lua" "lua/present.lua";
+    LIST "lua/list.lua";
+    SET_PROFILE "lua/set_profile.lua";
+    END "lua/lives.lua" "lua/end.lua";
+    BURY "lua/bury.lua";
+    PUBLISH "lua/stream.lua" "lua/publish.lua";
+    FOLLOW "lua/stream.lua" "lua/follow.lua";
+    FORGET "lua/forget.lua";
+    FLOOR "lua/stream.lua" "lua/floor.lua";
+    RAISE_FLOOR "lua/stream.lua" "lua/raise_floor.lua";
+    PUT_CLAIM "lua/lives.lua" "lua/put_claim.lua";
+    REDEEM "lua/lives.lua" "lua/tries.lua" "lua/redeem.lua";
+    DROP_CLAIM "lua/drop_claim.lua";
+    COUNT_TRY "lua/lives.lua" "lua/tries.lua" "lua/count_try.lua";
+    FORGIVE_TRY "lua/lives.lua" "lua/tries.lua" "lua/forgive_try.lua";
+    TAKE "lua/lives.lua" "lua/take.lua";
+    SWAP_RING "lua/stream.lua" "lua/swap_ring.lua";
 }
 
 /// Runs scripts and plain commands over a link, each within its time.
@@ -64,9 +66,9 @@ impl Runner {
     pub(super) async fn run(
         &self,
         script: &Script,
-        keys: Vec<String>,
+        keys: &[&dyn Word],
         now: Timestamp,
-        args: Vec<Value>,
+        args: &[&dyn Word],
     ) -> Result<Value> {
         let began = Instant::now();
         let line = self.link.line().map_err(unavailable)?;
@@ -75,17 +77,15 @@ impl Runner {
         loop {
             tries += 1;
             let (command, what) = match script.lua() {
-                Some(lua) if !known => ("EVAL", lua.clone()),
-                _ => ("EVALSHA", script.sha1().clone()),
+                Some(lua) if !known => ("EVAL", lua),
+                _ => ("EVALSHA", script.sha1()),
             };
-            let mut words = Vec::with_capacity(args.len() + keys.len() + 4);
-            words.extend([Value::from(what), Value::from(keys.len() as i64)]);
-            words.extend(keys.iter().map(|key| Value::from(key.as_str())));
-            words.extend([Value::from(line.deadline(self.timeout)), Value::from(now.millis())]);
-            words.extend_from_slice(&args);
+            let head: [&dyn Word; 2] = [&&**what, &(keys.len() as u64)];
+            let times: [&dyn Word; 2] = [&line.deadline(self.timeout), &now];
+            let words = written(head.iter().chain(keys).chain(&times).chain(args).copied());
             // Not the driver's own `evalsha`: it is not implemented for a client with options, and called through one it
             // leaves the options, the time-out among them, behind.
-            let slot = keys.first().map_or("", String::as_str);
+            let slot = words.get(head.len()).and_then(Value::as_bytes).unwrap_or_default();
             let command = CustomCommand::new_static(command, slot, false);
             let client = self.client(&line, self.timeout.saturating_sub(began.elapsed()));
             let answer = client.custom::<Value, _>(command, words).await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::{Ended, Opened, Presented, Revocation, Rotation, Session, Target, Which};
+use super::super::{Ended, Opened, Presented, Revocation, Rotation, Session, Standing, Target, Which};
 use super::revocations;
 use super::sweep::day_after;
 use crate::id::{SessionId, UserId};
@@ -100,41 +100,68 @@ fn publish(
     Ok(revocations)
 }
 
-pub(super) fn present(tx: &Connection, presented: Presented, now: Timestamp) -> rusqlite::Result<Rotation> {
-    let found = one(tx, presented.user, presented.session, now)?;
-    let Some(mut session) = found.filter(|session| session.opened_at >= presented.floor) else {
-        return Ok(Rotation::Absent);
-    };
-    if presented.counter >= session.counter {
-        let day_before = day_after(session.expires_at());
-        session.counter = presented.counter;
-        session.used_at = now;
-        if presented.rotate {
-            session.counter = presented.counter.saturating_add(1);
-            session.rotated_at = now;
-        }
-        keep(tx, &session, day_before)?;
-        return Ok(Rotation::Rotated(session));
-    }
-    let graced = !presented.grace.is_zero() && now.since(session.rotated_at) <= presented.grace;
-    if presented.counter + 1 == session.counter && graced {
-        return Ok(Rotation::Repeated(session));
-    }
-    tx.prepare_cached("DELETE FROM sessions WHERE id = ?1")?.execute([session.id])?;
-    let reused = Revocation { target: Target::Session(session.id), until: presented.remember_until };
-    revocations::publish(tx, &reused, now)?;
-    Ok(Rotation::Reused)
+/// What a presentation reads of a session, and where it lies.
+struct Place {
+    row: i64,
+    rotated_at: Timestamp,
+    idle: Duration,
+    ends_at: Timestamp,
+    standing: Standing,
 }
 
-/// Keeps what a presentation changed.
-fn keep(tx: &Connection, session: &Session, day_before: i64) -> rusqlite::Result<()> {
-    tx.prepare_cached("UPDATE sessions SET counter = ?2, used_at = ?3, rotated_at = ?4 WHERE id = ?1")?
-        .execute(params![session.id, Count(session.counter), session.used_at, session.rotated_at])?;
-    let day = day_after(session.expires_at());
-    if day != day_before {
-        tx.prepare_cached("UPDATE sessions SET sweep_on = ?2 WHERE id = ?1")?.execute(params![session.id, day])?;
+impl Place {
+    fn find(tx: &Connection, user: UserId, session: SessionId) -> rusqlite::Result<Option<Self>> {
+        tx.prepare_cached(
+            "SELECT rowid, counter, opened_at, rotated_at, idle, ends_at, profile FROM sessions
+             WHERE id = ?1 AND user_id = ?2",
+        )?
+        .query_row(params![session, user], |row| {
+            let (rotated_at, idle, ends_at): (Timestamp, _, Timestamp) =
+                (row.get(3)?, row.get::<_, Span>(4)?.0, row.get(5)?);
+            let standing = Standing {
+                id: session,
+                user,
+                counter: row.get::<_, Count>(1)?.0,
+                opened_at: row.get(2)?,
+                expires_at: ends_at.min(rotated_at + idle),
+                profile: row.get(6)?,
+            };
+            Ok(Self { row: row.get(0)?, rotated_at, idle, ends_at, standing })
+        })
+        .optional()
     }
-    Ok(())
+}
+
+pub(super) fn present(tx: &Connection, presented: Presented, now: Timestamp) -> rusqlite::Result<Rotation> {
+    let found = Place::find(tx, presented.user, presented.session)?;
+    let in_force = |place: &Place| place.standing.expires_at > now && place.standing.opened_at >= presented.floor;
+    let Some(Place { row, mut rotated_at, idle, ends_at, mut standing }) = found.filter(in_force) else {
+        return Ok(Rotation::Absent);
+    };
+    if presented.counter >= standing.counter {
+        let day_before = day_after(standing.expires_at);
+        standing.counter = presented.counter;
+        if presented.rotate {
+            standing.counter = presented.counter.saturating_add(1);
+            rotated_at = now;
+            standing.expires_at = ends_at.min(now + idle);
+        }
+        tx.prepare_cached("UPDATE sessions SET counter = ?2, used_at = ?3, rotated_at = ?4 WHERE rowid = ?1")?
+            .execute(params![row, Count(standing.counter), now, rotated_at])?;
+        let day = day_after(standing.expires_at);
+        if day != day_before {
+            tx.prepare_cached("UPDATE sessions SET sweep_on = ?2 WHERE rowid = ?1")?.execute(params![row, day])?;
+        }
+        return Ok(Rotation::Rotated(standing));
+    }
+    let graced = !presented.grace.is_zero() && now.since(rotated_at) <= presented.grace;
+    if presented.counter + 1 == standing.counter && graced {
+        return Ok(Rotation::Repeated(standing));
+    }
+    tx.prepare_cached("DELETE FROM sessions WHERE rowid = ?1")?.execute([row])?;
+    let reused = Revocation { target: Target::Session(standing.id), until: presented.remember_until };
+    revocations::publish(tx, &reused, now)?;
+    Ok(Rotation::Reused)
 }
 
 pub(super) fn one(

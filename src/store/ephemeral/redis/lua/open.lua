@@ -8,7 +8,7 @@ end
 local c, o, u, r, i, e = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local expires_at = math.min(tonumber(e), tonumber(r) + tonumber(i))
 redis.call('HSET', KEYS[1], 'c', c, 'o', o, 'u', u, 'r', r, 'i', i, 'e', e,
-  'd', ARGV[11], 'a', ARGV[12], 'g', ARGV[13], 'p', ARGV[14])
+  'k', string.format('%.0f', expires_at), 'd', ARGV[11], 'a', ARGV[12], 'g', ARGV[13], 'p', ARGV[14])
 tidy(KEYS[1], expires_at)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 
@@ -16,8 +16,8 @@ local answer, most = {1}, math.max(tonumber(ARGV[15]), 1)
 if redis.call('ZCARD', KEYS[2]) >= most then
   local others = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
-    local s = redis.call('HMGET', KEYS[4] .. id, 'o', 'x')
-    if not s[1] then
+    local s = redis.call('HMGET', KEYS[4] .. id, 'o', 'x', 'r', 'i', 'e')
+    if not s[1] or not s[2] and math.min(tonumber(s[5]), tonumber(s[3]) + tonumber(s[4])) <= now then
       redis.call('ZREM', KEYS[2], id)
     elseif s[2] then
       answer[#answer + 1] = id

@@ -7,6 +7,5 @@ local wait = full_at - apart * burst - now_us
 if wait > 0 then
   return math.ceil(wait / 1000)
 end
-redis.call('SET', KEYS[1], string.format('%.0f', full_at))
-tidy(KEYS[1], math.ceil(full_at / 1000))
+redis.call('SET', KEYS[1], string.format('%.0f', full_at), 'PX', string.format('%.0f', lives(math.ceil(full_at / 1000))))
 return 0
