@@ -188,11 +188,12 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut postmaster) = self.postmaster.take() {
-            // Frozen or not: SIGKILL waits for nobody.
+            // At once, yet not by SIGKILL: the system's own segment of shared memory, by which a postmaster knows that it is the only
+            // one, would outlive it, and of those a system has 4,096.
             let parent = pid(&postmaster);
-            signal(parent, Signal::STOP);
-            children(parent).into_iter().for_each(|pid| signal(pid, Signal::KILL));
-            signal(parent, Signal::KILL);
+            children(parent).into_iter().for_each(|pid| signal(pid, Signal::CONT));
+            signal(parent, Signal::CONT);
+            signal(parent, Signal::QUIT);
             let _ = postmaster.wait();
         }
         if let Some(mut watch) = self.watch.take() {
@@ -220,10 +221,10 @@ static USER: LazyLock<Option<User>> = LazyLock::new(|| {
     })
 });
 
-/// The program, as a user that Postgres accepts, killed when this process ends without having done so itself.
+/// The program, as a user that Postgres accepts, ended when this process ends without having done so itself.
 fn as_its_user(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]);
+    command.args(["--pdeathsig", "QUIT"]);
     if let Some(user) = &*USER {
         command.args(["--reuid", &user.id, "--regid", &user.group, "--clear-groups"]);
     }
