@@ -17,8 +17,9 @@ pub(super) async fn original(
     let Some(stored) = &user.password_hash else { return Ok(()) };
     let given = given.ok_or(Failure::WrongOriginal)?;
     limit::of_address(app, counted_by).await?;
+    let place = app.node.hasher.place()?;
     limit::of_account(app, Some(user.id), None).await?;
-    match app.node.hasher.verify(given, Some(stored)).await? {
+    match place.verify(given, Some(stored)).await? {
         Verdict::Right { .. } => Ok(()),
         Verdict::Wrong => Err(Failure::WrongOriginal),
     }

@@ -38,6 +38,9 @@ pub async fn recognise(app: &App, login: &str, password: &Password, counted_by: 
     let begun = Instant::now();
     let login = Login::read(login);
     limit::of_address(app, counted_by).await?;
+    // Before anything is known of the user, and before the account's share is touched: when there is no room, nobody learns
+    // whose name it was, and nobody is kept out afterwards for having tried.
+    let place = app.node.hasher.place()?;
     let user = match &login {
         Some(Login::Email(email)) => app.accounts.user(Find::Email(email.as_str())).await?,
         Some(Login::Username(username)) => app.accounts.user(Find::UsernameKey(username.key())).await?,
@@ -45,7 +48,10 @@ pub async fn recognise(app: &App, login: &str, password: &Password, counted_by: 
     };
     limit::of_account(app, user.as_ref().map(|user| user.id), login.as_ref()).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
-    let verdict = app.node.hasher.verify(password, stored).await?;
+    let Ok(verdict) = place.verify(password, stored).await else {
+        refuse_evenly(begun).await;
+        return Err(Failure::Busy);
+    };
     match (verdict, user) {
         (Verdict::Right { upgrade }, Some(user)) => {
             if let (Some(new), Some(old)) = (upgrade, &user.password_hash) {

@@ -32,6 +32,7 @@ mod schemathesis;
 mod second_factor;
 mod server;
 mod sqlite;
+mod storm;
 mod support;
 mod tree;
 mod ucontact;

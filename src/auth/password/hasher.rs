@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::formats::{Argon2Cost, Argon2Hash, Stored};
-use super::pool::{Busy, Pool};
+use super::pool::{self, Bounds, Busy, Pool};
 use super::{Password, Unreadable};
 use crate::chance::Chance;
 use crate::config;
@@ -19,6 +19,12 @@ pub struct Hasher {
     cost: Argon2Cost,
     dummy: Arc<Stored>,
     chance: Chance,
+}
+
+/// A place in the queue for one password. Dropping it gives it up.
+pub struct Place<'a> {
+    hasher: &'a Hasher,
+    place: pool::Place<'a>,
 }
 
 /// Whether a password is the one that a hash was made of.
@@ -53,24 +59,52 @@ impl Hasher {
         if settings.threads == 0 || settings.queue == 0 {
             return Err(StartError::Parameters("no thread or no queue"));
         }
-        let keep = settings.memory_kib as usize;
-        let pool =
-            Pool::start(settings.threads, settings.queue, settings.deadline, keep).map_err(StartError::Threads)?;
+        let bounds = Bounds {
+            threads: settings.threads,
+            room: settings.queue,
+            deadline: settings.deadline,
+            guess: cost.guess(),
+            keep_kib: settings.memory_kib as usize,
+        };
+        let pool = Pool::start(bounds).map_err(StartError::Threads)?;
         let dummy = Argon2Hash::of_nothing(cost, chance.bytes(), chance.bytes());
         Ok(Self { pool, cost, dummy: Arc::new(Stored::Argon2(dummy)), chance })
     }
 
+    /// A place in the queue, for who has yet to find out what to check a password against. Taken before the user is looked
+    /// up, it turns away in a time that tells nothing of the user, and spares the stores what would be looked up in vain.
+    pub fn place(&self) -> Result<Place<'_>, Busy> {
+        Ok(Place { hasher: self, place: self.pool.place()? })
+    }
+
     /// Hashes a new password. Dropping the future before its turn comes costs nothing.
     pub async fn hash(&self, password: &Password) -> Result<PasswordHash, Busy> {
-        let (password, cost, salt) = (password.clone(), self.cost, self.chance.bytes());
-        self.pool.run(move |memory| Argon2Hash::make(&password, cost, salt, memory)).await
+        self.place()?.hash(password).await
+    }
+
+    /// Checks a password against a stored hash, as [`Place::verify`] does.
+    pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, Busy> {
+        self.place()?.verify(password, stored).await
+    }
+
+    /// How the threads are doing.
+    pub fn load(&self) -> Hashing {
+        self.pool.load()
+    }
+}
+
+impl Place<'_> {
+    /// Hashes a new password. Dropping the future before its turn comes costs nothing.
+    pub async fn hash(self, password: &Password) -> Result<PasswordHash, Busy> {
+        let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.chance.bytes());
+        self.place.run(move |memory| Argon2Hash::make(&password, cost, salt, memory)).await
     }
 
     /// Checks a password against a stored hash; against `None` (no such user, or one without a password) it is wrong after
     /// as much work. Dropping the future before its turn comes costs nothing.
     ///
     /// A hash of another system takes the time it takes there, until the first sign-in has replaced it.
-    pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, Busy> {
+    pub async fn verify(self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, Busy> {
         let subject = stored.and_then(|hash| match Stored::parse(&hash.0) {
             Ok(stored) => Some(stored),
             Err(fault) => {
@@ -79,9 +113,9 @@ impl Hasher {
             }
         });
         let known = subject.is_some();
-        let subject = subject.map_or_else(|| Arc::clone(&self.dummy), Arc::new);
-        let (password, cost, salt) = (password.clone(), self.cost, self.chance.bytes());
-        self.pool
+        let subject = subject.map_or_else(|| Arc::clone(&self.hasher.dummy), Arc::new);
+        let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.chance.bytes());
+        self.place
             .run(move |memory| {
                 let matches = subject.matches(&password, memory);
                 if !(matches && known) {
@@ -94,11 +128,6 @@ impl Hasher {
                 }
             })
             .await
-    }
-
-    /// How the threads are doing.
-    pub fn load(&self) -> Hashing {
-        self.pool.load()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Argon2 (RFC 9106) in PHC strings: the form in which passwords are stored here, and which others store too.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use ::argon2::{Algorithm, Argon2, Block, Params, Version};
 use base64::Engine;
@@ -35,7 +36,18 @@ impl Argon2Cost {
             Params::new(self.memory_kib, self.passes, self.lanes, None).map_err(|_| "less than 8 KiB of memory a lane")
         }
     }
+
+    /// How long a hash may take on a machine of which nothing is known: a microsecond for each KiB that is written, which
+    /// few are slower than.
+    pub(in crate::auth::password) fn guess(self) -> Duration {
+        Duration::from_micros(u64::from(self.memory_kib) * u64::from(self.passes))
+    }
 }
+
+/// How many blocks are asked for at the least, though fewer are written to. Whatever is larger than 32 MiB glibc maps, and
+/// unmaps when it is freed; what is smaller it does so once only, and keeps the next for itself when that is freed (mallopt(3),
+/// `M_MMAP_THRESHOLD`). Memory that nobody writes to is an address and nothing more.
+const MAPPED: usize = 33 << 10;
 
 /// A thread's memory for Argon2, kept from one hash to the next: to get and return 19 MiB for each would cost page faults
 /// that are a good part of the hash itself.
@@ -58,7 +70,8 @@ impl Memory {
         let count = kib as usize;
         if self.blocks.len() < count {
             // Emptied first: growing must not hold the old blocks and the new ones at once, nor copy them.
-            self.blocks = Vec::new();
+            self.release();
+            self.blocks.reserve_exact(count.max(MAPPED));
             self.blocks.resize(count, Block::default());
         }
         &mut self.blocks[..count]
@@ -67,13 +80,23 @@ impl Memory {
     /// Gives back what an imported hash took beyond what our own take.
     pub(in crate::auth::password) fn release_excess(&mut self) {
         if self.blocks.len() > self.keep {
-            self.blocks = Vec::new();
+            self.release();
         }
+    }
+
+    /// Gives all of it back.
+    pub(in crate::auth::password) fn release(&mut self) {
+        self.blocks = Vec::new();
+    }
+
+    /// Whether there is any.
+    pub(in crate::auth::password) fn is_held(&self) -> bool {
+        !self.blocks.is_empty()
     }
 
     #[cfg(test)]
     pub(super) fn kib(&self) -> usize {
-        self.blocks.capacity()
+        self.blocks.len()
     }
 }
 

@@ -1,0 +1,150 @@
+//! More sign-ins at once than can be hashed: who is let in is served, who is not is told so at once, nothing else feels it, and
+//! nothing of it stays.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use signet::auth::Failure;
+use signet::auth::create_user::{Wanted, create_user};
+use signet::auth::password::Password;
+use signet::auth::sign_in::recognise;
+use signet::config::Rate;
+
+use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::signet::Plan;
+use crate::support::until;
+
+/// How many hashes may wait, for the one thread there is.
+const QUEUE: usize = 8;
+
+/// Twenty times as many as can be let in at once.
+const FLOOD: usize = 20 * (QUEUE + 1);
+
+/// What a hash takes. That is long enough for the flood to be there before much of it is done, and large enough to be seen.
+const HASH_KIB: u64 = 40 << 10;
+
+/// What else a flood may take: connections, requests, answers, sessions.
+const ALLOWANCE: u64 = 20 << 20;
+
+/// Nobody is refused for want of time, however slow the machine.
+fn plan(plan: Plan) -> Plan {
+    plan.set("SIGNET_PASSWORDS__THREADS", "1")
+        .set("SIGNET_PASSWORDS__QUEUE", &QUEUE.to_string())
+        .set("SIGNET_PASSWORDS__DEADLINE", "1m")
+        .set("SIGNET_PASSWORDS__MEMORY_KIB", &HASH_KIB.to_string())
+        .set("SIGNET_PASSWORDS__PASSES", "2")
+}
+
+over_both_stores!(plan; a_flood_is_shed_and_leaves_nothing_behind);
+
+async fn a_flood_is_shed_and_leaves_nothing_behind(desk: &Desk) {
+    let before = figure(desk, "process_resident_memory_bytes").await;
+    let (witness, flooded) = (desk.person(&[]), desk.person(&[]));
+    let token = desk.sign_in(&witness).await.access;
+    until("the hash is counted", async || figure(desk, "signet_hashes_total").await == 1).await;
+
+    let (mut verified, mut most) = (0, 0);
+    let mut flood = pin!(join_all((0..FLOOD).map(|_| desk.signing_in(&flooded.email, PASSWORD).ask())));
+    let answers = loop {
+        let beside = async {
+            desk.verify(&token).await.is(200);
+            figure(desk, "process_resident_memory_bytes").await
+        };
+        tokio::select! {
+            answers = &mut flood => break answers,
+            resident = beside => (verified, most) = (verified + 1, most.max(resident)),
+        }
+    };
+
+    let (let_in, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 201);
+    assert!(let_in.len() >= QUEUE && !refused.is_empty(), "{} were let in", let_in.len());
+    for answer in &refused {
+        answer.is_problem(503, "busy");
+        assert!(!answer.header("retry-after").is_empty() && !answer.text.contains("token"), "{answer:?}");
+    }
+    until("all are counted", async || figure(desk, "signet_hash_queue_running").await == 0).await;
+    assert_eq!(figure(desk, "signet_hashes_total").await, 1 + let_in.len() as u64);
+    for (reason, count) in [("queue_full", refused.len() as u64), ("deadline", 0), ("abandoned", 0)] {
+        assert_eq!(figure(desk, &format!("signet_hashes_shed_total{{reason=\"{reason}\"}}")).await, count, "{reason}");
+    }
+    assert!(verified > 0, "nothing was verified meanwhile");
+    assert!(most < before + (HASH_KIB << 10) + ALLOWANCE, "{before} bytes before, {most} in the flood");
+
+    desk.sign_in(&flooded).await;
+    let given_back = async || figure(desk, "process_resident_memory_bytes").await < before + ALLOWANCE;
+    until("the memory is given back", given_back).await;
+}
+
+/// A whole number among the metrics.
+async fn figure(desk: &Desk, series: &str) -> u64 {
+    let page = desk.ops("/metrics").await.text;
+    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series}")).parse().expect("a whole number")
+}
+
+mod at_the_door {
+    use super::*;
+
+    over_both_grounds!(
+        a_full_queue_takes_nothing_from_an_account_and_tells_nothing_of_it,
+        whom_a_limit_keeps_out_takes_no_place_and_no_hash,
+    );
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+    fn hourly(burst: u32) -> Rate {
+        Rate { burst, per: Duration::from_secs(3600) }
+    }
+
+    async fn a_full_queue_takes_nothing_from_an_account_and_tells_nothing_of_it(ground: &Ground) {
+        let app = ground
+            .node_with(|config| {
+                config.limits.enabled = true;
+                config.limits.sign_in_account = hourly(1);
+                config.passwords.queue = QUEUE;
+            })
+            .await;
+        let (login, password) = ("kept-out@example.org", Password::new(PASSWORD.to_owned()));
+        let wanted = Wanted { email: login.to_owned(), password: Some(password.clone()), ..Wanted::default() };
+        let made = create_user(&app, wanted, app.node.password_policy).await.unwrap();
+        let taken: Vec<_> = (0..QUEUE).map(|_| app.node.hasher.place().unwrap()).collect();
+        until("the user's own hash is counted", async || app.node.hasher.load().done == 1).await;
+        for login in [login, "nobody@example.org", login, "nobody@example.org"] {
+            let refused = recognise(&app, login, &password, HERE).await;
+            assert!(matches!(refused, Err(Failure::Busy)), "{login}: {refused:?}");
+        }
+        assert_eq!(app.node.hasher.load().done, 1, "somebody was hashed");
+        drop(taken);
+        assert_eq!(recognise(&app, login, &password, HERE).await.unwrap().id, made.id);
+        let again = recognise(&app, login, &password, HERE).await;
+        assert!(matches!(again, Err(Failure::TooMany { .. })), "the limit was not there: {again:?}");
+    }
+
+    async fn whom_a_limit_keeps_out_takes_no_place_and_no_hash(ground: &Ground) {
+        let app = ground
+            .node_with(|config| {
+                config.limits.enabled = true;
+                config.limits.sign_in_address = hourly(1);
+                config.passwords.queue = 1;
+            })
+            .await;
+        let password = Password::new(PASSWORD.to_owned());
+        let (other, login) = (IpAddr::from([192, 0, 2, 2]), "nobody-at-all@example.org");
+        let first = recognise(&app, login, &password, other).await;
+        assert!(matches!(first, Err(Failure::WrongPassword)), "{first:?}");
+        until("it is counted", async || app.node.hasher.load().done == 1).await;
+        // With no place left, too: the limit is asked first.
+        let taken = app.node.hasher.place().unwrap();
+        for _ in 0..3 {
+            let limited = recognise(&app, login, &password, other).await;
+            assert!(matches!(limited, Err(Failure::TooMany { .. })), "{limited:?}");
+        }
+        drop(taken);
+        let load = app.node.hasher.load();
+        assert_eq!((load.done, load.shed_full), (1, 0));
+    }
+}
