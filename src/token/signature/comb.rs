@@ -8,7 +8,7 @@ use curve25519_dalek::scalar::Scalar;
 
 /// Bits a digit. A signature costs 19.4 µs with 4, 16.8 with 5, 14.8 with 6, 13.7 with 7, 12.9 with 8, 12.4 with 9, while a
 /// table grows from 80 KiB (4) over 215 (6), 370 (7) and 640 (8) to 1,160 (9). Where other work has had the cache it is some
-/// 16 to 18 µs with any from 6 to 9. Seven leaves room for a ring of four keys beside everything else.
+/// 15 to 18 µs with any from 6 to 9. Seven leaves room for a ring of four keys beside everything else.
 const WIDTH: usize = 7;
 
 /// Digits of a scalar, which has 253 bits.
