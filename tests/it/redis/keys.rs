@@ -82,6 +82,41 @@ async fn what_is_over_leaves_the_index_and_the_store() {
 }
 
 #[tokio::test]
+async fn a_rotation_moves_what_is_kept_only_when_it_must() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    open(&store, &session(1)).await;
+    let key = format!("signet:{{{}}}:s:{}", user(1), session(1).id);
+    let index = format!("signet:{{{}}}:i", user(1));
+    let kept = || {
+        let score: i64 = server.cli(&["ZSCORE", &index, &session(1).id.to_string()]).parse().unwrap();
+        [&key, &index].map(|key| server.cli(&["PEXPIRETIME", key])).map(|until| until.parse::<i64>().unwrap()).map(
+            |until| {
+                assert!(until > 0);
+                (until, score)
+            },
+        )
+    };
+    let idle = session(1).idle;
+    let over = |rotated_at: Timestamp| (rotated_at + idle).min(session(1).ends_at).millis();
+    let opened = kept();
+    let mut before = opened;
+    let mut moved = 0;
+    // Twenty rotations, each a twentieth of the idle time after the other.
+    for counter in 0..20 {
+        let now = START + idle / 20 * (counter as u32 + 1);
+        let answer = store.present(presented(1, counter), now).await.unwrap();
+        assert!(matches!(answer, Rotation::Rotated(_)), "{answer:?}");
+        let after = kept();
+        assert!(after[0].1 >= over(now), "the index forgets nothing that is not over");
+        moved += usize::from(after != before);
+        before = after;
+    }
+    assert!((4..=10).contains(&moved), "{moved} of 20 moved it");
+    assert!(before[0].0 > opened[0].0 && before[1].0 > opened[1].0);
+}
+
+#[tokio::test]
 async fn a_replaced_profile_touches_no_lifetime_and_makes_no_record() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
