@@ -1,6 +1,6 @@
 //! One connection's life: handshake, version, requests, and an end that loses nothing.
 //!
-//! **Time** is `pace`'s affair. **Room.** What HTTP needs to read and write, some fourteen kilobytes, a connection has only while it
+//! **Time** is `pace`'s affair. **Room.** What HTTP needs to read and write, six kilobytes of the nine that it takes, a connection has only while it
 //! is in use: one that rests is a socket and a task that waits for it, and is given new room with its next byte.
 //!
 //! **The end.** A socket closed while the client's bytes are unread is reset, and the reset can overtake the answer (RFC 9112,

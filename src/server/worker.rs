@@ -26,7 +26,7 @@ use crate::web::{Bounds, Intake, Proxies, RequestIds, Router};
 const REST: Duration = Duration::from_millis(50);
 
 /// After so long without a request, or a part of the idle time-out where that is short, a connection gives back the room that
-/// HTTP had. Making it again costs less than answering one request.
+/// HTTP had. It is made again with the next one.
 const REST_AFTER: Duration = Duration::from_secs(2);
 
 /// For how long handshakes that are under way when the server stops may still finish.

@@ -15,7 +15,7 @@ use super::id::X_REQUEST_ID;
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// Header fields that are the same in answer after answer, made once: copying them costs a third of putting each in its place.
+/// Header fields that are the same in answer after answer, made once: copying them costs less than putting each in its place.
 #[derive(Clone, Debug)]
 pub struct Fields(HeaderMap);
 
