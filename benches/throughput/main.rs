@@ -33,6 +33,10 @@ use support::cores::Cores;
 use support::machine::Machine;
 use support::process::output;
 
+/// The server's, for the floor to have the same.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 struct Wanted {
     server: PathBuf,
     out: PathBuf,
