@@ -168,6 +168,8 @@ fn header_segment(algorithm: Algorithm, kid: &str) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::chance::Chance;
 
@@ -180,5 +182,27 @@ mod tests {
         let keyring = Keyring::new(&new, Algorithm::EdDsa).unwrap();
         keyring.adopt(&old).unwrap();
         assert_eq!(keyring.keys().ring(), &new);
+    }
+
+    /// RFC 8037, A.1, A.2, A.4 and A.5: the key, what is published of it, and what it signs, byte for byte.
+    #[test]
+    fn the_example_of_the_rfc() {
+        const MESSAGE: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+        const SIGNATURE: &str =
+            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+        let mut seed = [0; 32];
+        URL_SAFE_NO_PAD.decode_slice("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", &mut seed).unwrap();
+        let lives = ring::Lives { sign: Duration::ZERO, announce: Duration::ZERO, retain: Duration::ZERO };
+        let mut ring = Ring::default();
+        ring.import(seed.into(), Timestamp::from_secs(1), &lives).unwrap();
+        let keyring = Keyring::new(&ring, Algorithm::EdDsa).unwrap();
+        let keys = keyring.keys();
+        let published = std::str::from_utf8(&keys.jwks().body).unwrap();
+        assert!(published.contains(r#""x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#), "{published}");
+        let key = keys.by_kid(&ring.keys[0].kid).unwrap();
+        assert_eq!(URL_SAFE_NO_PAD.encode(key.sign(MESSAGE.as_bytes())), SIGNATURE);
+        let mut signature = [0; 64];
+        URL_SAFE_NO_PAD.decode_slice(SIGNATURE, &mut signature).unwrap();
+        assert!(key.verifies(MESSAGE.as_bytes(), &signature));
     }
 }
