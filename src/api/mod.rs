@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use crate::app::App;
 use crate::auth::Failure;
+use crate::auth::api_key::looks_like_one;
 use crate::auth::open_session::{Door, Says};
 use crate::config::{Config, Dialect};
 use crate::web::{Kept, Rejection, Request, Router, Routes, TableError};
@@ -125,6 +126,17 @@ const SOON: Duration = Duration::from_secs(1);
 
 /// What is said of a token that is not good (RFC 6750, 3).
 const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
+
+/// The credential of a call that takes either kind: a bearer, or an API key in a header field of its own.
+fn credential(request: &Request) -> Option<&str> {
+    request.bearer().or_else(|| request.header("x-api-key").map(as_api_key))
+}
+
+/// What stands where an API key is due. An access token there is as bad as garbage: what keeps bearers to itself, a proxy or a
+/// log, does not look for one there.
+fn as_api_key(text: &str) -> &str {
+    if looks_like_one(text) { text } else { "" }
+}
 
 /// By which door a request comes in.
 fn door<'a>(dialect: &'static str, lives: &'a Dialect, request: &'a Request) -> Door<'a> {

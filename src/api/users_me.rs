@@ -27,7 +27,7 @@ use crate::web::{Request, Response};
     responses((status = 200, description = "The caller's account.", body = Me)),
 )]
 pub(super) async fn me(app: &App, request: &Request) -> Result<Response, Trouble> {
-    let (_, user) = user(app, request.bearer().or_else(|| request.header("x-api-key"))).await?;
+    let (_, user) = user(app, super::credential(request)).await?;
     let projects = projects(app, user.id).await?;
     let me = Me { success: true, data: UserResponse::of(&user, projects), error: None, read: UserRead::of(&user) };
     Ok(Response::json(StatusCode::OK, &me).no_store())

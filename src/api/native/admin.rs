@@ -12,7 +12,7 @@ use crate::id::UserId;
 use crate::web::{Request, Response};
 
 async fn superuser(app: &App, request: &Request) -> Result<(), Failure> {
-    let caller = caller(app, request.bearer().or_else(|| request.header("x-api-key"))).await?;
+    let caller = caller(app, crate::api::credential(request)).await?;
     caller.must_be_superuser(app).await?;
     Ok(())
 }

@@ -71,7 +71,7 @@ impl From<User> for Billing {
     responses((status = 200, description = "What the user has now.", body = Billing)),
 )]
 pub(super) async fn change(app: App, mut request: Request) -> Result<Response, Problem> {
-    let caller = caller(&app, request.bearer().or_else(|| request.header("x-api-key"))).await?;
+    let caller = caller(&app, crate::api::credential(&request)).await?;
     let asked: Change = request.json().await?;
     if let Some(Some(tier)) = &asked.subscription_tier {
         named("subscription_tier", tier)?;

@@ -139,7 +139,7 @@ pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Pr
 pub(super) async fn for_proxy(app: App, request: Request) -> Result<Response, Problem> {
     let query = request.query()?;
     let demand = Demand { audience: query.get("aud"), scope: query.get("scope") };
-    let Some(credential) = request.bearer().or_else(|| request.header("x-api-key")) else {
+    let Some(credential) = crate::api::credential(&request) else {
         return Err(Failure::NoCredentials.into());
     };
     let credential = match verdict(&app, credential, demand).await? {

@@ -200,7 +200,7 @@ fn project(request: &Request) -> Result<ProjectId, Rejection> {
     responses((status = 200, description = "The project's keys.", body = ListEnvelope)),
 )]
 pub(super) async fn list(app: App, request: Request) -> Result<Response, Refusal> {
-    let caller = caller(&app, request.bearer().or_else(|| request.header("x-api-key"))).await?;
+    let caller = caller(&app, crate::api::credential(&request)).await?;
     let page = request.query().and_then(|query| query.read::<Page>());
     let (page, project) = both(page, project(&request))?;
     let (Whole(page), Whole(limit)) = (page.page, page.limit);

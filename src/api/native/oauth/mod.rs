@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::NAME;
 use super::shapes::{Granted, Introspection, OneTokenForm, TokenForm};
 use super::verify::key_claims;
-use crate::api::door;
+use crate::api::{as_api_key, door};
 use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::api_key;
@@ -142,10 +142,10 @@ async fn authenticated(app: &App, request: &Request, form: &Pairs, scope: &str) 
 
 /// The client's key: as the password of Basic, in the form, as a bearer, or in a header field of its own.
 fn client(request: &Request, form: &Pairs) -> Option<String> {
-    basic(request)
+    let key = basic(request)
         .or_else(|| form.get("client_secret").map(str::to_owned))
-        .or_else(|| request.header("x-api-key").map(str::to_owned))
-        .or_else(|| request.bearer().map(str::to_owned))
+        .or_else(|| request.header("x-api-key").map(str::to_owned));
+    key.map(|key| as_api_key(&key).to_owned()).or_else(|| request.bearer().map(str::to_owned))
 }
 
 /// RFC 6749, 2.3.1. A key has no character that its form-encoding would change.
