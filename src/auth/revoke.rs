@@ -12,8 +12,7 @@ use crate::token::refresh::Refresh;
 
 /// Revokes `token`: the session of a refresh token, the token alone of an access token.
 pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
-    if let Some(refresh) = Refresh::read(token, &app.node.secrets) {
-        sign_out(app, refresh.user, Which::One(refresh.session)).await?;
+    if end_session(app, token).await? {
         return Ok(());
     }
     let verified = match access_token(app, token) {
@@ -28,6 +27,13 @@ pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
         (None, None) => return Ok(()),
     };
     publish(app, target, verified.expires_at + app.node.issuer.leeway()).await
+}
+
+/// Ends the session of a refresh token, in force or not; false: the token is no refresh token of ours, and nothing was done.
+pub async fn end_session(app: &App, token: &str) -> Result<bool, Failure> {
+    let Some(refresh) = Refresh::read(token, &app.node.secrets) else { return Ok(false) };
+    sign_out(app, refresh.user, Which::One(refresh.session)).await?;
+    Ok(true)
 }
 
 /// Ends the session of a refresh token that is in force. One that was rotated ends it too, as it does everywhere, but is told that

@@ -13,7 +13,7 @@ use crate::auth::Failure;
 use crate::auth::mail_code::{send, sign_in_with_code};
 use crate::auth::open_session::{Door, Pair};
 use crate::auth::refresh::{Then, refresh};
-use crate::auth::revoke::revoke;
+use crate::auth::revoke::end_session;
 use crate::id::UserId;
 use crate::web::{Request, Response};
 
@@ -173,6 +173,6 @@ pub(super) async fn refresh_token(app: App, mut request: Request) -> Result<Resp
 )]
 pub(super) async fn revoke_token(app: App, mut request: Request) -> Result<Response, Refusal> {
     let asked: RevokeTokenRequest = request.json().await?;
-    revoke(&app, &asked.refresh_token).await?;
+    end_session(&app, &asked.refresh_token).await?;
     Ok(success(StatusCode::OK, Message { message: "Token revoked." }))
 }
