@@ -58,6 +58,13 @@ impl Config {
         Self::resolve(written)
     }
 
+    /// The settings that a file of this text describes, whatever the environment says.
+    pub fn from_toml(text: &str) -> Result<Self, Faults> {
+        let mut written = Written::default();
+        written.add_toml(Path::new("config.toml"), text);
+        Self::resolve(written)
+    }
+
     /// Checks what was written.
     pub(super) fn resolve(written: Written) -> Result<Self, Faults> {
         let mut reader = Reader::new(written, HONOURED);
