@@ -1,8 +1,15 @@
 //! Attacks, as somebody would make them who means harm: over HTTP, against the program, on either kind of stores.
 
 mod guessing;
+mod jwt;
+mod jwt_forms;
+mod jwt_places;
+mod parsers;
+mod parsers_mutated;
 mod races;
 mod secrets;
+mod smuggling;
+mod smuggling_h2;
 mod tricks;
 
 use reqwest::RequestBuilder;

@@ -2,44 +2,13 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::pkcs8::DecodePrivateKey;
-use ed25519_dalek::{Signer, SigningKey};
-use serde_json::{Value, json};
+use ed25519_dalek::SigningKey;
+use serde_json::json;
 
 use crate::support::desk::{Ask, Desk, over_both_stores, tampered};
+use crate::support::forge::{read, sign, signing_key, with};
 
 over_both_stores!(|plan| plan; claims_are_checked, headers_are_checked, signatures_are_checked, a_key_that_was_revoked);
-
-/// The key that signs, and its name.
-fn signing_key(desk: &Desk) -> (SigningKey, String) {
-    let keys = desk.plan().json(&["keys", "list"], "");
-    let kid = keys.as_array().unwrap().iter().find(|key| key["state"] == "signing").unwrap()["kid"].as_str().unwrap();
-    let exported = desk.plan().json(&["keys", "export", kid], "");
-    (SigningKey::from_pkcs8_pem(exported["pem"].as_str().unwrap()).unwrap(), kid.to_owned())
-}
-
-fn sign(key: &SigningKey, header: &Value, claims: &Value) -> String {
-    let part = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
-    let message = format!("{}.{}", part(header), part(claims));
-    format!("{message}.{}", URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).to_bytes()))
-}
-
-/// Header and claims of a token, to be changed.
-fn read(token: &str) -> (Value, Value) {
-    let part = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap();
-    let parts = token.split('.').collect::<Vec<_>>();
-    (part(parts[0]), part(parts[1]))
-}
-
-fn with(mut value: Value, changes: Value) -> Value {
-    for (name, change) in changes.as_object().unwrap() {
-        match change {
-            Value::Null => value.as_object_mut().unwrap().remove(name),
-            change => value.as_object_mut().unwrap().insert(name.clone(), change.clone()),
-        };
-    }
-    value
-}
 
 async fn claims_are_checked(desk: &Desk) {
     let (key, _) = signing_key(desk);
@@ -61,7 +30,7 @@ async fn claims_are_checked(desk: &Desk) {
         (json!({"iss": null}), "malformed"),
         (json!({"aud": null}), "malformed"),
     ] {
-        let token = sign(&key, &header, &with(claims.clone(), changes.clone()));
+        let token = sign(&key, &header, &with(claims.clone(), &changes));
         // Twice: the second time from memory.
         assert_eq!(desk.reason(&token).await, reason, "{changes}");
         assert_eq!(desk.reason(&token).await, reason, "{changes}");
@@ -89,7 +58,7 @@ async fn headers_are_checked(desk: &Desk) {
         (json!({"x5u": "http://127.0.0.1/"}), "malformed"),
         (json!({"b64": false}), "malformed"),
     ] {
-        let token = sign(&key, &with(header.clone(), changes.clone()), &claims);
+        let token = sign(&key, &with(header.clone(), &changes), &claims);
         assert_eq!(desk.reason(&token).await, reason, "{changes}");
     }
 }
@@ -99,7 +68,7 @@ async fn signatures_are_checked(desk: &Desk) {
     let (header, claims) = read(&token);
     let other = SigningKey::from_bytes(&[7; 32]);
     let parts = token.split('.').collect::<Vec<_>>();
-    let exchanged = URL_SAFE_NO_PAD.encode(with(claims.clone(), json!({"superuser": true})).to_string());
+    let exchanged = URL_SAFE_NO_PAD.encode(with(claims.clone(), &json!({"superuser": true})).to_string());
     for (forged, reason) in [
         (sign(&other, &header, &claims), "bad_signature"),
         (tampered(&token), "bad_signature"),

@@ -2,7 +2,9 @@
 
 pub(crate) mod client;
 pub(crate) mod desk;
+pub(crate) mod document;
 pub(crate) mod embedded;
+pub(crate) mod forge;
 pub(crate) mod ground;
 pub(crate) mod nginx;
 pub(crate) mod outbox;

@@ -1,0 +1,231 @@
+//! Floods of HTTP/2 frames, each bounded here and none bounded by a client who means harm: the connection ends or is kept at its
+//! cost to the client, memory stays, and everybody else is answered.
+//!
+//! CVE-2019-9511 to 9518 (pings, settings, resets, empty frames, windows that are never opened), CVE-2023-44487 and CVE-2025-8671 (rapid
+//! resets of either side), CVE-2024-27316 (endless header blocks).
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::desk::{Ask, Desk};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Twice what the slowest flood takes on a machine that others use as well.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const RESET: u8 = 3;
+const SETTINGS: u8 = 4;
+const PUSH: u8 = 5;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const WINDOW: u8 = 8;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u32).to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// GET or POST of a path, by HPACK's static table; a literal is not kept.
+fn block(method: u8, path: &str) -> Vec<u8> {
+    [&[method, 0x86, 0x04, path.len() as u8], path.as_bytes(), &[0x01, 0x01, b'x']].concat()
+}
+
+fn get(path: &str) -> Vec<u8> {
+    block(0x82, path)
+}
+
+fn post(path: &str) -> Vec<u8> {
+    block(0x83, path)
+}
+
+/// The odd numbers, by which clients name their streams.
+fn streams(count: u32) -> impl Iterator<Item = u32> {
+    (0..count).map(|number| 2 * number + 1)
+}
+
+fn repeated(frame: &[u8], times: usize) -> Vec<u8> {
+    frame.repeat(times)
+}
+
+/// What must become of the connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    /// The server ends it, whatever the client still sends.
+    Ended,
+    /// It may go on, for as long as it costs nothing.
+    Either,
+}
+
+struct Flood {
+    name: &'static str,
+    bytes: Vec<u8>,
+    end: End,
+    /// Whether the client takes what it is answered.
+    reads: bool,
+}
+
+fn flood(name: &'static str, bytes: Vec<u8>, end: End) -> Flood {
+    Flood { name, bytes, end, reads: true }
+}
+
+fn floods() -> Vec<Flood> {
+    use End::{Either, Ended};
+    let settings = frame(SETTINGS, 0, 0, &[]);
+    let no_window = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let opened = |stream: u32, block: &[u8], flags: u8| frame(HEADERS, flags, stream, block);
+    let whole = END_HEADERS | END_STREAM;
+    let many = |count: u32, each: &dyn Fn(u32) -> Vec<u8>| streams(count).flat_map(each).collect::<Vec<u8>>();
+    let cancel = 8_u32.to_be_bytes();
+    let zeroes = [0; 8];
+    let started = opened(1, &post("/verify"), END_HEADERS);
+    let big_field = [&[0x40, 1, b'x', 0x7f, 0x81, 0x1e][..], &[b'v'; 4000]].concat();
+    vec![
+        flood(
+            "resets",
+            many(20_000, &|it| [opened(it, &get("/verify"), whole), frame(RESET, 0, it, &cancel)].concat()),
+            Ended,
+        ),
+        flood(
+            "resets of bodies",
+            many(20_000, &|it| [opened(it, &post("/verify"), END_HEADERS), frame(RESET, 0, it, &cancel)].concat()),
+            Ended,
+        ),
+        // We are made to reset: a window of no width (RFC 9113, 6.9).
+        flood(
+            "made to reset",
+            many(20_000, &|it| [opened(it, &post("/verify"), END_HEADERS), frame(WINDOW, 0, it, &[0; 4])].concat()),
+            Ended,
+        ),
+        flood("streams without end", many(20_000, &|it| opened(it, &post("/verify"), END_HEADERS)), Either),
+        flood("pings", repeated(&frame(PING, 0, 0, &zeroes), 100_000), Either),
+        Flood { reads: false, ..flood("pings, unread", repeated(&frame(PING, 0, 0, &zeroes), 100_000), Either) },
+        flood("settings", repeated(&settings, 100_000), Either),
+        Flood {
+            reads: false,
+            ..flood(
+                "settings, unread",
+                repeated(&frame(SETTINGS, 0, 0, &[0, 1, 0, 0, 16, 0].repeat(50)), 20_000),
+                Either,
+            )
+        },
+        flood("priorities", repeated(&frame(PRIORITY, 0, 1, &[0, 0, 0, 3, 1]), 100_000), Either),
+        flood("a stream that hangs from itself", repeated(&frame(PRIORITY, 0, 1, &[0, 0, 0, 1, 1]), 1000), Either),
+        flood("empty data", [started.clone(), repeated(&frame(DATA, 0, 1, &[]), 100_000)].concat(), Either),
+        flood("data of padding", [started.clone(), repeated(&frame(DATA, 8, 1, &[255; 256]), 1000)].concat(), Either),
+        flood("windows", repeated(&frame(WINDOW, 0, 0, &1_u32.to_be_bytes()), 100_000), Either),
+        flood("a window too wide", repeated(&frame(WINDOW, 0, 0, &0x7fff_ffff_u32.to_be_bytes()), 3), Ended),
+        flood("no window at all", frame(WINDOW, 0, 0, &[0; 4]), Ended),
+        flood(
+            "endless continuations",
+            [opened(1, &get("/verify"), 0), repeated(&frame(CONTINUATION, 0, 1, &big_field), 2000)].concat(),
+            Ended,
+        ),
+        flood(
+            "empty continuations",
+            [opened(1, &get("/verify"), 0), repeated(&frame(CONTINUATION, 0, 1, &[]), 100_000)].concat(),
+            Ended,
+        ),
+        flood(
+            "a block that nobody ends",
+            [opened(1, &get("/verify"), 0), repeated(&frame(PING, 0, 0, &zeroes), 10)].concat(),
+            Ended,
+        ),
+        // A field that is kept, and then named again and again: a kilobyte becomes megabytes.
+        flood(
+            "a bomb",
+            {
+                let kept = [get("/verify"), big_field.clone()].concat();
+                let bomb = many(200, &|it| opened(it + 2, &[get("/verify"), vec![0xbe; 4000]].concat(), whole));
+                [opened(1, &kept, whole), bomb].concat()
+            },
+            Either,
+        ),
+        flood(
+            "a table of great size",
+            opened(1, &[&[0x3f, 0xff, 0xff, 0xff, 0xff, 0x07][..], &get("/verify")].concat(), whole),
+            Ended,
+        ),
+        flood("a number without end", opened(1, &[0xff; 200], whole), Ended),
+        Flood {
+            reads: false,
+            ..flood(
+                "answers that nobody takes",
+                [no_window, many(20_000, &|it| opened(it, &get("/openapi.json"), whole))].concat(),
+                Either,
+            )
+        },
+        flood("a promise", frame(PUSH, END_HEADERS, 1, &[&[0, 0, 0, 2][..], &get("/verify")].concat()), Ended),
+        flood("farewells", repeated(&frame(GOAWAY, 0, 0, &zeroes), 10_000), Either),
+        flood("streams of even number", many(100, &|it| opened(it + 1, &get("/verify"), whole)), Ended),
+        flood("a stream again", repeated(&opened(1, &get("/verify"), whole), 1000), Ended),
+        flood("a frame too large", frame(DATA, 0, 1, &[0; 20_000]), Ended),
+        flood("frames of no kind", repeated(&frame(0xbe, 0xff, 1, &[0; 100]), 50_000), Either),
+        flood("no settings", repeated(&frame(0xbe, 0, 0, &[0xff; 100]), 10), Either),
+        flood(
+            "garbage",
+            (0..50_000_u32).flat_map(|number| number.wrapping_mul(0x9e37_79b9).to_be_bytes()).collect(),
+            Ended,
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_flood_is_its_own_connections_affair() {
+    let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "2s"));
+    desk.get("/verify").ask().await.is(401);
+    let before = memory(&desk).await;
+    for Flood { name, bytes, end, reads } in floods() {
+        let stream = TcpStream::connect(desk.signet.at("").trim_start_matches("http://")).await.unwrap();
+        let (mut from, mut to) = stream.into_split();
+        let all = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &bytes].concat();
+        let writing = async {
+            // The server may close before all is sent, and may not take what it is not asked to take.
+            let _ = tokio::time::timeout(PATIENCE, to.write_all(&all)).await;
+        };
+        let reading = async {
+            let mut said = Vec::new();
+            if reads {
+                let mut piece = vec![0; 64 * 1024];
+                while let Ok(Ok(read @ 1..)) = tokio::time::timeout(PATIENCE, from.read(&mut piece)).await {
+                    said.extend_from_slice(&piece[..read.min(1024)]);
+                }
+            }
+            said
+        };
+        // Others meanwhile, and after.
+        let others = async {
+            for _ in 0..5 {
+                desk.get("/verify").ask().await.is(401);
+            }
+        };
+        if end == End::Ended {
+            let (_, said, ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(writing, reading, others) })
+                .await
+                .unwrap_or_else(|_| panic!("{name}: the connection does not end"));
+            assert!(!said.is_empty(), "{name}: it was spoken to");
+        } else {
+            let floods = async { tokio::join!(writing, reading) };
+            // Let go after the others were served: a client of this kind would not.
+            tokio::select! { ((), _) = floods => {} () = async { others.await; tokio::time::sleep(Duration::from_millis(100)).await } => {} }
+        }
+        desk.get("/verify").ask().await.is(401);
+        let grown = memory(&desk).await.saturating_sub(before);
+        assert!(grown < 64 << 20, "{name}: {grown} bytes more");
+    }
+}
+
+/// What the process holds.
+async fn memory(desk: &Desk) -> u64 {
+    let metrics = desk.ops("/metrics").await.text;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).unwrap();
+    line.parse::<f64>().unwrap() as u64
+}

@@ -1,0 +1,136 @@
+//! The operations as `/openapi.json` tells them: what there is to be attacked, so that no route can be forgotten, and requests to
+//! each that are good but for what a test changes.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Map, Value, json};
+
+use super::desk::{Ask, Desk, PASSWORD};
+
+/// One operation.
+#[derive(Clone, Debug)]
+pub(crate) struct Operation {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    /// The names of the security schemes of which one is due; none: it is for everybody.
+    pub(crate) schemes: Vec<String>,
+    pub(crate) body: Body,
+    /// Query parameters.
+    pub(crate) query: Vec<String>,
+}
+
+/// What a body is made of: the names of its fields.
+#[derive(Clone, Debug)]
+pub(crate) enum Body {
+    None,
+    Json(Vec<String>),
+    Form(Vec<String>),
+}
+
+/// Every operation that the server tells of.
+pub(crate) async fn operations(desk: &Desk) -> Vec<Operation> {
+    let document = desk.get("/openapi.json").ask().await.is(200).json();
+    let paths = document["paths"].as_object().unwrap();
+    let each = paths.iter().flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |it| (path, it)));
+    each.map(|(path, (method, told))| operation(&document, path, method, told)).collect()
+}
+
+fn operation(document: &Value, path: &str, method: &str, told: &Value) -> Operation {
+    let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let due: Vec<_> = items(&told["security"]).iter().map(|due| due.as_object().unwrap().clone()).collect();
+    let nothing_will_do = due.iter().all(|due| !due.is_empty());
+    let schemes = due.iter().filter(|_| nothing_will_do).flat_map(|due| due.keys().cloned()).collect();
+    let query = items(&told["parameters"]).into_iter().filter(|parameter| parameter["in"] == "query");
+    let content = &told["requestBody"]["content"];
+    let fields = |media_type: &str| content.get(media_type).map(|told| fields(document, &told["schema"]));
+    let body = match (fields("application/json"), fields("application/x-www-form-urlencoded")) {
+        (Some(fields), _) => Body::Json(fields),
+        (None, Some(fields)) => Body::Form(fields),
+        (None, None) => Body::None,
+    };
+    Operation {
+        method: method.to_uppercase().parse().unwrap(),
+        path: path.to_owned(),
+        schemes,
+        body,
+        query: query.map(|parameter| parameter["name"].as_str().unwrap().to_owned()).collect(),
+    }
+}
+
+fn fields(document: &Value, schema: &Value) -> Vec<String> {
+    let schema = match schema["$ref"].as_str() {
+        Some(reference) => document.pointer(reference.trim_start_matches('#')).unwrap(),
+        None => schema,
+    };
+    let alternatives = ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|of| schema[of].as_array()).flatten();
+    let mut all: Vec<String> = alternatives.flat_map(|schema| fields(document, schema)).collect();
+    all.extend(schema["properties"].as_object().into_iter().flat_map(Map::keys).cloned());
+    all
+}
+
+impl Operation {
+    /// For messages.
+    pub(crate) fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// The fields of its body.
+    pub(crate) fn fields(&self) -> &[String] {
+        match &self.body {
+            Body::None => &[],
+            Body::Json(fields) | Body::Form(fields) => fields,
+        }
+    }
+
+    /// The path with something in place of its parameters.
+    pub(crate) fn path_with(&self, fill: &dyn Fn(&str) -> Value) -> String {
+        let segment = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            Some(name) => text(&fill(name)),
+            None => part.to_owned(),
+        };
+        self.path.split('/').map(segment).collect::<Vec<_>>().join("/")
+    }
+
+    /// A request with every field filled.
+    pub(crate) fn request(&self, desk: &Desk, fill: &dyn Fn(&str) -> Value) -> RequestBuilder {
+        let request = desk.request(self.method.clone(), &self.path_with(fill));
+        match &self.body {
+            Body::None => request,
+            Body::Json(fields) => {
+                let body: Map<String, Value> = fields.iter().map(|name| (name.clone(), fill(name))).collect();
+                request.json(&body)
+            }
+            Body::Form(fields) => {
+                let body: Vec<(&String, String)> = fields.iter().map(|name| (name, text(&fill(name)))).collect();
+                request.form(&body)
+            }
+        }
+    }
+}
+
+/// A value as paths, queries and forms write it.
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// What a field of this name takes anywhere, without meaning anybody.
+pub(crate) fn plausible(name: &str) -> Value {
+    match name {
+        "email" | "user_email" => json!("nobody@example.org"),
+        "username" | "user_name" => json!("nobody"),
+        "password" | "original" => json!(PASSWORD),
+        "new_password" | "new_password_confirm" => json!("another quiet harbour"),
+        "id" | "user_id" | "user_uuid" | "key_id" => json!("01930000-0000-7000-8000-00000000000a"),
+        "code" | "totp_code" | "otp_code" => json!("000000"),
+        "name" | "full_name" => json!("A Name"),
+        "role" => json!("user"),
+        "roles" | "scopes" | "tokens" => json!([]),
+        "is_active" => json!(true),
+        "is_superuser" | "email_validated" => json!(false),
+        "expires_in_days" => json!(30),
+        "token_balance" | "tokens_used" => json!(0),
+        "subscription_tier" => json!("free"),
+        "grant_type" => json!("refresh_token"),
+        "uri" => json!("otpauth://totp/x"),
+        _ => json!("x"),
+    }
+}
