@@ -22,7 +22,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     let requests = requests.collect::<Vec<_>>();
     let marks = (0..10).map(|_| {
         let job = Job {
-            address: signet.address,
+            addresses: vec![signet.address],
             connections: 64,
             warm: 0,
             count: slice,

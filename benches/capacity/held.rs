@@ -31,7 +31,7 @@ pub(crate) fn cached(bench: &Bench, report: &mut Report) {
         let tokens = plan.seed(many);
         let ask = |token: &str| post_json("/verify", &json!({"token": token}).to_string());
         let job = Job {
-            address: signet.address,
+            addresses: vec![signet.address],
             connections: 16,
             warm: 0,
             count: many as u64,

@@ -37,7 +37,10 @@ pub(crate) struct Bench {
     pub(crate) quick: bool,
 }
 
-const PARTS: [(&str, fn(&Bench, &mut Report)); 5] = [
+/// What measures one part.
+type Part = fn(&Bench, &mut Report);
+
+const PARTS: [(&str, Part); 5] = [
     ("sign_in", sign_in::run),
     ("idle", idle::run),
     ("cached", held::cached),

@@ -41,9 +41,10 @@ pub(super) fn ask(router: &Router<()>, bytes: &[u8]) -> Vec<Asked> {
         service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
             let (method, path) = (request.method().clone(), request.uri().path().to_owned());
             let request = INTAKE.with(|intake| intake.admit(request, ([127, 0, 0, 1], 1).into()));
-            let (begun, asked) = (router.begin((), request), asked.clone());
+            let (id, asked) = (request.id().clone(), asked.clone());
+            let begun = router.begin(&(), request);
             async move {
-                let exchange = begun.finish().await;
+                let exchange = router.finish(begun, &(), &id).await;
                 asked.borrow_mut().push(Asked { method, path, exchange });
                 Ok::<_, Infallible>(hyper::Response::new(Full::new(Bytes::new())))
             }

@@ -38,7 +38,7 @@ async fn a_fault(
     let began = Instant::now();
     befalls(&mut ground.redis);
     traffic.until_told(began, &REDIS, 3).await;
-    traffic.until_told(began, &[Call::Refresh, Call::AskCode], short_or_long(3, 100)).await;
+    traffic.until_told(began, &[Call::Refresh], short_or_long(3, 100)).await;
     ground.fleet.says_is_not_ready("store.ephemeral").await;
     passes(&mut ground.redis);
     let over = Instant::now();
