@@ -32,12 +32,13 @@ async fn a_fault(name: &'static str, befalls: impl AsyncFnOnce(&mut Ground), pas
     let began = Instant::now();
     befalls(&mut ground).await;
     traffic.until_told(began, &POSTGRES, short_or_long(3, 30)).await;
+    traffic.until_good(&[Call::Verify, Call::Jwks, Call::Refresh], 3, PATIENCE).await;
     passes(&mut ground).await;
     let over = Instant::now();
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
     ground.fleet.is_ready().await;
     let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&UNAFFECTED, &heard, began, over);
+    goes_on(&UNAFFECTED, &heard);
     Fault { name, began, over, back: BACK }.row(&heard).is_calm();
 }
 

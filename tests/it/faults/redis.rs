@@ -40,12 +40,13 @@ async fn a_fault(
     traffic.until_told(began, &REDIS, 3).await;
     traffic.until_told(began, &[Call::Refresh], short_or_long(3, 100)).await;
     ground.fleet.says_is_not_ready("store.ephemeral").await;
+    traffic.until_good(&[Call::Verify, Call::Jwks], 3, PATIENCE).await;
     passes(&mut ground.redis);
     let over = Instant::now();
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
     ground.fleet.is_ready().await;
     let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&MEMORY, &heard, began, over);
+    goes_on(&MEMORY, &heard);
     Fault { name, began, over, back }.row(&heard).is_calm();
 }
 
@@ -106,7 +107,7 @@ async fn restarted() {
     let over = Instant::now();
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
     let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&MEMORY, &heard, began, over);
+    goes_on(&MEMORY, &heard);
     Fault { name: "Redis restarted", began, over, back: BACK }.row(&heard);
 }
 
@@ -139,7 +140,7 @@ async fn a_loss(name: &'static str, mut ground: Ground, loses: impl FnOnce(&mut 
         ledger.forget_what_expires(began, settled);
     };
     let heard = ground.fleet.held_to(traffic, look).await;
-    goes_on(&MEMORY, &heard, began, over);
+    goes_on(&MEMORY, &heard);
     Fault { name, began, over, back: BACK }.row(&heard);
 }
 
@@ -178,7 +179,7 @@ async fn a_replica_is_promoted() {
     let over = Instant::now();
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
     let heard = fleet.held_to(traffic, |ledger| lost_at_the_end(ledger, began)).await;
-    goes_on(&MEMORY, &heard, began, over);
+    goes_on(&MEMORY, &heard);
     Fault { name: "Redis replica promoted", began, over, back: BACK_ELSEWHERE }.row(&heard);
 }
 
@@ -197,6 +198,6 @@ async fn slots_move() {
     assert!(moved.iter().sum::<usize>() > moved.len(), "hardly any key was moved: {moved:?}");
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
     let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&MEMORY, &heard, began, over);
+    goes_on(&MEMORY, &heard);
     Fault { name: "Redis Cluster slots moved", began, over, back: BACK_ELSEWHERE }.row(&heard);
 }

@@ -164,11 +164,15 @@ impl Traffic {
     /// Waits until each of these was answered 503 so many times since then.
     pub(super) async fn until_told(&self, since: Instant, calls: &[Call], times: usize) {
         let told = |heard: &[Heard], call| heard.iter().filter(|it| it.call == call && it.status == 503).count();
-        let all = async || {
+        let began = Instant::now();
+        loop {
             let heard = self.since(since);
-            calls.iter().all(|call| told(&heard, *call) >= times)
-        };
-        until("all are told 503", Duration::from_secs(60), all).await;
+            if calls.iter().all(|call| told(&heard, *call) >= times) {
+                return;
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "not all were told 503: {}", summary(&heard));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Waits until nobody finds anybody to ask.

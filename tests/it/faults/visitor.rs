@@ -118,8 +118,9 @@ impl Visitor {
                 Ok(())
             }
             Call::SignIn => self.sign_in(who).await,
-            Call::SignUp if day % 4 == 3 => self.sign_up().await,
-            // In doubt, it would put all of a person's sessions in doubt: few would be left for what else is to be seen.
+            // Not while something is gone: who is new gets no session, and a password in doubt puts all of a person's sessions in
+            // doubt. Nothing would be left with which to ask for the rest.
+            Call::SignUp if day % 4 == 3 && !self.turned_away => self.sign_up().await,
             Call::NewPassword if day % 3 == 2 && !self.turned_away => self.change_password(who).await,
             Call::SignUp | Call::NewPassword => Ok(()),
             Call::AskCode => self.ask_code(who).await,
