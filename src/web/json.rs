@@ -4,7 +4,7 @@
 //! name every fault; that costs more, so it is bounded. Knows nothing of what fields mean.
 
 use serde::de::{Deserialize, Deserializer};
-use serde_json::{Value, error::Category};
+use serde_json::Value;
 
 use super::fields;
 use super::rejection::{Expected, Fault, Place, Rejection, Trouble};
@@ -28,12 +28,9 @@ pub fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> {
         .map_err(|error| Rejection::unreadable("the body is not UTF-8", error.valid_up_to()))?;
     // A list is no object, though serde would read one into a struct, by position.
     let begins_object = text.bytes().find(|byte| !byte.is_ascii_whitespace()) == Some(b'{');
-    if begins_object {
-        match serde_json::from_str(text) {
-            Ok(value) => return Ok(value),
-            Err(error) if error.classify() == Category::Data => {}
-            Err(error) => return Err(syntax(&error, text)),
-        }
+    // serde_json calls it bad syntax that an enum is no text, so what is wrong is only known by reading it as it is.
+    if begins_object && let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
     }
     if text.trim_ascii().is_empty() {
         return Err(whole(Trouble::Missing));
@@ -171,6 +168,26 @@ mod tests {
             panic!("read")
         };
         assert!(matches!(&faults[..], [Fault { trouble: Trouble::Invalid(_), .. }]), "{faults:?}");
+    }
+
+    #[test]
+    fn a_choice_that_is_no_text_is_a_fault_of_its_field() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Outer {
+            #[serde(rename = "kind")]
+            _kind: Kind,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        enum Kind {
+            One,
+        }
+        assert!(matches!(read::<Outer>(br#"{"kind":"One"}"#), Ok(Outer { _kind: Kind::One })));
+        for value in ["null", "7", "[]", "true"] {
+            let Err(Rejection::Fields(faults)) = read::<Outer>(format!("{{\"kind\":{value}}}").as_bytes()) else {
+                panic!("{value}")
+            };
+            assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), ["body.kind must be a string"]);
+        }
     }
 
     #[test]
