@@ -50,7 +50,8 @@ pub(super) fn ask(router: &Router<()>, bytes: &[u8]) -> Vec<Asked> {
             }
         })
     };
-    let connection = http1::Builder::new().serve_connection(TokioIo::new(Wire(bytes)), service);
+    // The bytes end before the answer is there, and what was asked is to be answered all the same.
+    let connection = http1::Builder::new().half_close(true).serve_connection(TokioIo::new(Wire(bytes)), service);
     // What hyper says of bytes that are no request is hyper's affair.
     let _ = RUNTIME.with(|runtime| runtime.block_on(connection));
     asked.take()

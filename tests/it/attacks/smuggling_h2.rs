@@ -203,7 +203,7 @@ async fn a_flood_is_its_own_connections_affair() {
         };
         // Others meanwhile, and after.
         let others = async {
-            for _ in 0..5 {
+            for _ in 0..50 {
                 desk.get("/verify").ask().await.is(401);
             }
         };
@@ -215,12 +215,41 @@ async fn a_flood_is_its_own_connections_affair() {
         } else {
             let floods = async { tokio::join!(writing, reading) };
             // Let go after the others were served: a client of this kind would not.
-            tokio::select! { ((), _) = floods => {} () = async { others.await; tokio::time::sleep(Duration::from_millis(100)).await } => {} }
+            tokio::select! { ((), _) = floods => {} () = others => {} }
         }
         desk.get("/verify").ask().await.is(401);
         let grown = memory(&desk).await.saturating_sub(before);
         assert!(grown < 64 << 20, "{name}: {grown} bytes more");
     }
+}
+
+/// The frames of this file are frames: a request made of them is answered, and a flood is told why it ends.
+#[tokio::test]
+async fn what_is_lawful_is_answered() {
+    let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "1s"));
+    let settings = frame(SETTINGS, 0, 0, &[]);
+    let asked = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/verify"));
+    let kinds = frames(&desk, &[PREFACE, &settings, &asked].concat()).await;
+    assert!(kinds.contains(&(HEADERS, 1)) && kinds.contains(&(DATA, 1)), "{kinds:?}");
+    let resets = floods().into_iter().find(|flood| flood.name == "resets").unwrap();
+    let kinds = frames(&desk, &[PREFACE, &settings, &resets.bytes].concat()).await;
+    assert!(kinds.contains(&(GOAWAY, 0)), "{kinds:?}");
+}
+
+/// The kinds and streams of the frames that come back until the server closes.
+async fn frames(desk: &Desk, bytes: &[u8]) -> Vec<(u8, u32)> {
+    let stream = TcpStream::connect(desk.signet.at("").trim_start_matches("http://")).await.unwrap();
+    let (mut from, mut to) = stream.into_split();
+    let mut said = Vec::new();
+    let talk = async { tokio::join!(to.write_all(bytes), from.read_to_end(&mut said)) };
+    let _ = tokio::time::timeout(PATIENCE, talk).await.expect("the server closes");
+    let (mut kinds, mut rest) = (Vec::new(), &said[..]);
+    while let Some((head, behind)) = rest.split_at_checked(9) {
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        kinds.push((head[3], u32::from_be_bytes(head[5..9].try_into().unwrap())));
+        rest = behind.get(length..).unwrap_or_default();
+    }
+    kinds
 }
 
 /// What the process holds.
