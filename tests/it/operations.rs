@@ -205,8 +205,9 @@ mod the_log {
         for access in [&all[0].access, &next.access, &key] {
             desk.verify(access).await.is(200);
             desk.get("/verify").bearer_auth(access).ask().await.is(200);
-            desk.get("/verify").header("x-api-key", access).ask().await.is(200);
         }
+        desk.get("/verify").header("x-api-key", &key).ask().await.is(200);
+        desk.get("/verify").header("x-api-key", &next.access).ask().await.is(401);
         let basic = desk.post("/oauth/token").basic_auth("client", Some(&key));
         let made = basic.form(&[("grant_type", "client_credentials")]).ask().await.is(200).json();
         let token = ("token", next.refresh.as_str());
