@@ -40,7 +40,7 @@ use crate::auth::Failure;
 use crate::auth::api_key::looks_like_one;
 use crate::auth::open_session::{Door, Says};
 use crate::config::{Config, Dialect};
-use crate::web::{Kept, Rejection, Request, Router, Routes, TableError};
+use crate::web::{Rejection, Request, Router, Routes, TableError};
 
 /// The table of contents of everything that is served, as the settings have it.
 ///
@@ -50,7 +50,7 @@ pub fn router(config: &Config) -> Result<Router<App>, TableError> {
     let mut routes = Routes::new();
     routes.cors(&config.server.cors_origins);
     if config.api.native.enabled {
-        native::routes(&mut routes, config, Kept::new("application/json", document(config).to_string()));
+        native::routes(&mut routes, config);
     }
     if config.api.myauth.enabled {
         myauth::routes(&mut routes, &config.api.myauth);

@@ -26,7 +26,7 @@ use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::password::Weak;
 use crate::config::Config;
-use crate::web::{Answer, Fault, Kept, Place, Rejection, Routes, Trouble};
+use crate::web::{Answer, Fault, Place, Rejection, Routes, Trouble};
 
 use oauth::{OauthError, OauthErrorBody};
 use problem::{Problem, ProblemDocument};
@@ -35,14 +35,15 @@ use problem::{Problem, ProblemDocument};
 pub const NAME: &str = "native";
 
 /// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<App>, config: &Config, document: Kept) {
+pub(super) fn routes(routes: &mut Routes<App>, config: &Config) {
+    let document = Arc::new(std::sync::OnceLock::new());
     let (settings, keys) = (&config.api.native, Arc::new(published::Published::new(&config.keys)));
     routes
         .under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer())
         .get("/.well-known/jwks.json", "native.jwks", move |app, request| published::jwks(app, request, keys.clone()))
         .get("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
         .get("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
-        .get("/openapi.json", "native.openapi", move |_, request| published::openapi(document.clone(), request))
+        .get("/openapi.json", "native.openapi", move |app, request| published::openapi(document.clone(), app, request))
         .post("/verify", "native.verify", verify::one)
         .get("/verify", "native.verify-proxy", verify::for_proxy)
         .post("/verify/batch", "native.verify-batch", verify::batch)

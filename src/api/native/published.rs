@@ -1,6 +1,6 @@
 //! What is published: the keys, and where everything is (RFC 7517, RFC 8414).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
@@ -134,6 +134,8 @@ pub(super) async fn openid_configuration(app: App, request: Request) -> Result<R
         (status = 304, description = "The document is the one that `If-None-Match` names."),
     ),
 )]
-pub(super) async fn openapi(document: Kept, request: Request) -> Response {
-    document.answer(&request)
+pub(super) async fn openapi(document: Arc<OnceLock<Kept>>, app: App, request: Request) -> Response {
+    // Made when somebody asks: most servers never are, and would carry what makes it in memory.
+    let made = || Kept::new("application/json", crate::api::document(&app.node.config).to_string());
+    document.get_or_init(made).answer(&request)
 }
