@@ -36,11 +36,14 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     sleep(Duration::from_secs(1));
     let before = signet.process.memory();
     let connections = opened(signet.address, &verify, many);
-    sleep(Duration::from_secs(1));
+    let fresh = signet.process.memory();
+    // One that nobody asks anything goes to rest after two seconds, and what it had is given back within another.
+    sleep(Duration::from_secs(5));
     let full = signet.process.memory();
     let each = |now: u64, before: u64| now.saturating_sub(before) as f64 / many as f64;
     report.note(PART, "memory before", before.resident as f64 / 1e6, "MB", Aim::AtMost(20.0));
     report.note(PART, "connections", many as f64, "", None);
+    report.note(PART, "memory of one that asked just now", each(fresh.resident, before.resident), "bytes", None);
     let bytes = each(full.resident, before.resident);
     report.note(PART, "memory of an idle connection", bytes, "bytes", Aim::AtMost(8192.0));
     drop(connections);
