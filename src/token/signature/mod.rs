@@ -3,7 +3,7 @@
 //! A signature (R, s) of a message M by the key A holds if R is the encoding of sB − kA, where k = SHA-512(R ‖ A ‖ M). What
 //! costs is the two multiplications, and a general verifier must begin them anew each time: 256 doublings, and a table of
 //! multiples of a key it has never seen. The keys of a ring live for weeks, so their multiples are kept
-//! ([`comb::Comb`]), as B's are, and 74 additions are left.
+//! (`comb`), as B's are, and 74 additions are left.
 //!
 //! What is accepted is exactly what `ed25519-dalek`'s `verify_strict` accepts, which the tests hold: s below the group's order, R in
 //! its one canonical form, neither R nor A of a small order, and no multiplication by the cofactor. R itself is never
