@@ -27,6 +27,7 @@ use tokio::net::TcpStream;
 
 use super::Answered;
 use super::pace::{End, drive, rest};
+use super::socket::Socket;
 use super::wire::{Beat, Left, Pulse, Version, Wire};
 use super::worker::{Phase, Worker};
 
@@ -77,6 +78,7 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
 /// Serves one connection until it ends.
 pub(super) async fn serve<C: Clone + 'static>(worker: &Rc<Worker<C>>, stream: TcpStream, peer: SocketAddr) {
     let accepted = Instant::now();
+    let stream = Socket::new(stream, &worker.passage);
     match &worker.tls {
         None => speak(worker, stream, peer, accepted).await,
         Some(tls) => {

@@ -5,12 +5,13 @@
 //! `Send`. Knows nothing of what is served: the context is generic.
 //!
 //! Reading order: [`start`] here, `worker` (accept and drain), `connection` (one connection's life), `pace`
-//! (its time), `bind`, `tls`.
+//! (its time), `wire` and `socket` (its bytes), `bind`, `tls`.
 
 mod bind;
 mod connection;
 mod descriptors;
 mod pace;
+mod socket;
 mod tls;
 mod wire;
 mod worker;

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::connection::{self, Protocols};
+use super::socket::Passage;
 use super::tls::Certificates;
 use super::{Observer, StartError, bind};
 use crate::chance::Chance;
@@ -28,6 +29,9 @@ const REST: Duration = Duration::from_millis(50);
 /// After so long without a request, or a part of the idle time-out where that is short, a connection gives back the room that
 /// HTTP had. It is made again with the next one.
 const REST_AFTER: Duration = Duration::from_secs(2);
+
+/// How many tasks have their turn before the kernel is asked for news, if any is left to have one: they take microseconds.
+const TURNS: u32 = 128;
 
 /// For how long handshakes that are under way when the server stops may still finish.
 const LAST_HANDSHAKES: Duration = Duration::from_millis(50);
@@ -64,6 +68,7 @@ pub(super) struct Worker<C> {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) intake: Intake,
     pub(super) protocols: Protocols,
+    pub(super) passage: Passage,
     pub(super) tls: Option<Arc<Certificates>>,
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
@@ -111,7 +116,8 @@ where
     F: Future<Output = Result<C, E>>,
     E: fmt::Debug + fmt::Display,
 {
-    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+    let mut runtime = Builder::new_current_thread();
+    let runtime = match runtime.enable_all().event_interval(TURNS).build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = started.send(Err(StartError::Worker(error.to_string())));
@@ -145,6 +151,7 @@ where
             observer: plan.observer,
             intake: Intake::new(bounds, Proxies::new(settings.trusted_proxies.clone()), RequestIds::new(&plan.chance)),
             protocols: Protocols::new(settings.max_body),
+            passage: Passage::new(),
             tls: plan.tls,
             header_timeout: settings.header_timeout,
             idle_timeout: settings.idle_timeout,
