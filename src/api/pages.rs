@@ -32,16 +32,13 @@ const FILES: [(&str, &str, &str); 7] = [
 /// Adds the pages. They are served with our own dialect, whose calls they make.
 pub(super) fn routes(under: Under<'_, App>) {
     let pages = under
-        .get("/docs", "pages.docs", async |app: App, _: Request| docs(&app))
-        .get("/links/magic", "pages.link", magic)
-        .get("/links/reset", "pages.link", reset)
-        .get("/links/confirm", "pages.link", confirm_address);
+        .get_at_once("/docs", "pages.docs", |app: &App, _: &Request| docs(app))
+        .get_at_once("/links/magic", "pages.link", magic)
+        .get_at_once("/links/reset", "pages.link", reset)
+        .get_at_once("/links/confirm", "pages.link", confirm_address);
     FILES.into_iter().fold(pages, |pages, (path, media_type, text)| {
         let file = Kept::new(media_type, text);
-        pages.get(path, "pages.file", move |_: App, request: Request| {
-            let answer = guarded(file.answer(&request));
-            async move { answer }
-        })
+        pages.get_at_once(path, "pages.file", move |_: &App, request: &Request| guarded(file.answer(request)))
     });
 }
 
@@ -55,8 +52,8 @@ pub(super) fn routes(under: Under<'_, App>) {
     operation_id = "native_magic_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) async fn magic(app: App, _: Request) -> Response {
-    link(&app, "magic")
+pub(super) fn magic(app: &App, _: &Request) -> Response {
+    link(app, "magic")
 }
 
 /// The page where a password reset's link lands.
@@ -69,8 +66,8 @@ pub(super) async fn magic(app: App, _: Request) -> Response {
     operation_id = "native_reset_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) async fn reset(app: App, _: Request) -> Response {
-    link(&app, "reset")
+pub(super) fn reset(app: &App, _: &Request) -> Response {
+    link(app, "reset")
 }
 
 /// The page where an address's confirmation lands.
@@ -83,8 +80,8 @@ pub(super) async fn reset(app: App, _: Request) -> Response {
     operation_id = "native_confirm_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) async fn confirm_address(app: App, _: Request) -> Response {
-    link(&app, "confirm")
+pub(super) fn confirm_address(app: &App, _: &Request) -> Response {
+    link(app, "confirm")
 }
 
 /// Whether the one who follows a link wants a page rather than what the link's call answers: a browser, a scanner that looks like one,

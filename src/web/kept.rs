@@ -14,7 +14,8 @@ use super::{Request, Response};
 #[derive(Clone, Debug)]
 pub struct Kept {
     body: Bytes,
-    etag: String,
+    etag: &'static str,
+    cache_control: &'static str,
     whole: Fields,
     /// Of an answer that says that the client has it already.
     known: Fields,
@@ -25,18 +26,21 @@ impl Kept {
     pub fn new(media_type: &'static str, body: impl Into<Bytes>) -> Self {
         let body = body.into();
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest(&SHA256, &body).as_ref()[..12]));
-        Self::named(media_type, body, etag, "public, no-cache")
+        Self::named(media_type, body, etag.leak(), "public, no-cache")
     }
 
-    /// Keeps a body that has a name, to be kept by others as `cache_control` says.
-    pub fn named(media_type: &'static str, body: Bytes, etag: String, cache_control: &str) -> Self {
-        let known = Response::empty(StatusCode::NOT_MODIFIED)
-            .header_text(ETAG, &etag)
-            .header_text(CACHE_CONTROL, cache_control);
-        let whole = Response::bytes(StatusCode::OK, HeaderValue::from_static(media_type), "")
-            .header_text(ETAG, &etag)
-            .header_text(CACHE_CONTROL, cache_control);
-        Self { body, etag, whole: Fields::of(whole), known: Fields::of(known) }
+    /// Keeps a body that has a name, to be kept by others as `cache_control` says; all three words in visible ASCII.
+    ///
+    /// They are never given up, so that nobody has to count with each answer who still holds them. What changes, changes seldom.
+    pub fn named(media_type: &'static str, body: Bytes, etag: &'static str, cache_control: &'static str) -> Self {
+        let named = |answer: Response| {
+            answer
+                .header(ETAG, HeaderValue::from_static(etag))
+                .header(CACHE_CONTROL, HeaderValue::from_static(cache_control))
+        };
+        let known = named(Response::empty(StatusCode::NOT_MODIFIED));
+        let whole = named(Response::bytes(StatusCode::OK, HeaderValue::from_static(media_type), ""));
+        Self { body, etag, cache_control, whole: Fields::of(whole), known: Fields::of(known) }
     }
 
     /// The body.
@@ -44,14 +48,14 @@ impl Kept {
         &self.body
     }
 
-    /// Whether it is what goes by this name.
-    pub fn is(&self, etag: &str) -> bool {
-        self.etag == etag
+    /// Whether it is what goes by this name, and is to be kept by others as `cache_control` says.
+    pub fn is(&self, etag: &str, cache_control: &str) -> bool {
+        self.etag == etag && self.cache_control == cache_control
     }
 
     /// The answer to `request`: the body, or that it is the one the client has.
     pub fn answer(&self, request: &Request) -> Response {
-        if request.has(&self.etag) {
+        if request.has(self.etag) {
             Response::like(&self.known, StatusCode::NOT_MODIFIED, "")
         } else {
             Response::like(&self.whole, StatusCode::OK, self.body.clone())

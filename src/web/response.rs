@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
 
-use super::id::X_REQUEST_ID;
+use super::id::{RequestId, X_REQUEST_ID};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -29,8 +29,10 @@ impl Fields {
 
     /// Those of an answer, for others like it.
     pub fn of(answer: Response) -> Self {
-        // With a place for what every answer is given, so that giving it does not make the map grow.
-        Self(answer.header(X_REQUEST_ID, HeaderValue::from_static("-")).0.headers)
+        // First a place for what every answer is given: there it is found without a search, and the map need not grow.
+        let mut fields = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_static("-"))]);
+        fields.extend(answer.0.headers);
+        Self(fields)
     }
 }
 
@@ -134,6 +136,14 @@ impl Response {
     /// The header fields.
     pub fn headers(&self) -> &HeaderMap {
         &self.0.headers
+    }
+
+    /// Gives the answer the name of the request that it answers.
+    pub(super) fn named(&mut self, id: &RequestId) {
+        match self.0.headers.iter_mut().next() {
+            Some((name, place)) if *name == X_REQUEST_ID => *place = id.value(),
+            _ => _ = self.0.headers.insert(X_REQUEST_ID, id.value()),
+        }
     }
 
     /// The header fields, to be changed.

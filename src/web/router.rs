@@ -17,11 +17,11 @@ use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::body::Rest;
 use super::cors::{Cors, Grant};
-use super::id::{RequestId, X_REQUEST_ID};
+use super::id::RequestId;
 use super::rejection::Rejection;
 use super::request::{Bounds, Request, decode_segment};
 use super::response::Response;
-use super::routes::{Answering, Path, Route, Wording};
+use super::routes::{Answering, Handler, Path, Route, Wording};
 
 /// The complete table of routes.
 pub struct Router<C> {
@@ -67,13 +67,16 @@ impl<C: 'static> Router<C> {
         let grant = self.cors.grant(request.headers()).map(Box::new);
         let (route, course) = match self.find(&mut request) {
             Found::Route(route) => {
-                let course = match catch_unwind(AssertUnwindSafe(|| (route.handler)(context.clone(), request))) {
-                    Ok(answering) => Course::Runs { answering, number: route.number },
-                    Err(_) => {
-                        let wording = self.wordings_of_routes.get(route.number);
-                        Course::Over(word(wording, context, Rejection::Internal))
+                let begin = AssertUnwindSafe(|| match &route.handler {
+                    Handler::AtOnce(handler) => Course::Over(handler(context, &request)),
+                    Handler::Waits(handler) => {
+                        Course::Runs { answering: handler(context.clone(), request), number: route.number }
                     }
-                };
+                });
+                let course = catch_unwind(begin).unwrap_or_else(|_| {
+                    let wording = self.wordings_of_routes.get(route.number);
+                    Course::Over(word(wording, context, Rejection::Internal))
+                });
                 (route.index, course)
             }
             Found::Options(methods) => {
@@ -111,7 +114,7 @@ impl<C: 'static> Router<C> {
         if let Some(grant) = begun.grant {
             grant.add_to(response.headers_mut());
         }
-        response.headers_mut().insert(X_REQUEST_ID, id.value());
+        response.named(id);
         // The client must learn that this was the last request here before it sends another, not by the reset after.
         let last = begun.one && !begun.rest.is_empty() && !begun.rest.is_spent(begun.bounds.max_body).await;
         Exchange { route: begun.route, response, last }

@@ -16,7 +16,8 @@ use super::response::{Answer, Response};
 use super::router::Router;
 
 pub(super) type Answering = Pin<Box<dyn Future<Output = Response>>>;
-pub(super) type Handler<C> = Box<dyn Fn(C, Request) -> Answering + Send + Sync>;
+type Waits<C> = Box<dyn Fn(C, Request) -> Answering + Send + Sync>;
+type AtOnce<C> = Box<dyn Fn(&C, &Request) -> Response + Send + Sync>;
 pub(super) type Wording<C> = Arc<dyn Fn(&C, Rejection) -> Response + Send + Sync>;
 
 /// What requests are counted by that reached no route.
@@ -36,6 +37,14 @@ pub(super) struct Path<C> {
     pub(super) routes: Vec<Route<C>>,
     /// The methods, as `Allow` lists them; made when the table is complete.
     pub(super) allow: HeaderValue,
+}
+
+/// What answers.
+pub(super) enum Handler<C> {
+    /// After a while.
+    Waits(Waits<C>),
+    /// From what is there: nothing is handed over, nothing has to be kept while others are served.
+    AtOnce(AtOnce<C>),
 }
 
 pub(super) struct Route<C> {
@@ -177,6 +186,17 @@ impl<C: 'static> Under<'_, C> {
         delete, DELETE
     );
 
+    /// Answers GET, and HEAD where it has no route of its own, from what is there: the body is not read, and nothing is waited for.
+    #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
+    pub fn get_at_once<H, A>(self, path: &str, name: &'static str, handler: H) -> Self
+    where
+        H: Fn(&C, &Request) -> A + Send + Sync + 'static,
+        A: Answer,
+    {
+        let handler = Handler::AtOnce(Box::new(move |context, request| handler(context, request).answer()));
+        self.add(Method::GET, path, name, handler)
+    }
+
     /// Answers `method` on `path` (`/sessions/{id}`); `name` is what the route is counted by.
     #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
     pub fn on<H, F>(self, method: Method, path: &str, name: &'static str, handler: H) -> Self
@@ -184,16 +204,20 @@ impl<C: 'static> Under<'_, C> {
         H: Fn(C, Request) -> F + Send + Sync + 'static,
         F: Future<Output: Answer> + 'static,
     {
+        let handler: Waits<C> = Box::new(move |context, request| {
+            let answering = handler(context, request);
+            Box::pin(async move { answering.await.answer() })
+        });
+        self.add(method, path, name, Handler::Waits(handler))
+    }
+
+    fn add(self, method: Method, path: &str, name: &'static str, handler: Handler<C>) -> Self {
         let path = format!("{}{path}", self.prefix);
         let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { "/".to_owned() };
         let names = &mut self.routes.names;
         let index = names.iter().position(|known| *known == name).unwrap_or_else(|| {
             names.push(name);
             names.len() - 1
-        });
-        let handler: Handler<C> = Box::new(move |context, request| {
-            let answering = handler(context, request);
-            Box::pin(async move { answering.await.answer() })
         });
         let entry = self.routes.paths.entry(path.clone());
         let entry = entry.or_insert_with(|| Path { routes: Vec::new(), allow: HeaderValue::from_static("") });

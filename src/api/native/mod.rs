@@ -15,7 +15,7 @@ mod shapes;
 mod totp;
 mod verify;
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use utoipa::OpenApi;
@@ -36,14 +36,14 @@ pub const NAME: &str = "native";
 
 /// Adds its routes.
 pub(super) fn routes(routes: &mut Routes<App>, config: &Config) {
-    let document = Arc::new(std::sync::OnceLock::new());
-    let (settings, keys) = (&config.api.native, Arc::new(published::Published::new(&config.keys)));
+    let (settings, document) = (&config.api.native, OnceLock::new());
+    let keys = published::Published::new(&config.keys);
     routes
         .under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer())
-        .get("/.well-known/jwks.json", "native.jwks", move |app, request| published::jwks(app, request, keys.clone()))
-        .get("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
-        .get("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
-        .get("/openapi.json", "native.openapi", move |app, request| published::openapi(document.clone(), app, request))
+        .get_at_once("/.well-known/jwks.json", "native.jwks", move |app, request| published::jwks(app, request, &keys))
+        .get_at_once("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
+        .get_at_once("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
+        .get_at_once("/openapi.json", "native.openapi", move |app, request| published::openapi(app, request, &document))
         .post("/verify", "native.verify", verify::one)
         .get("/verify", "native.verify-proxy", verify::for_proxy)
         .post("/verify/batch", "native.verify-batch", verify::batch)

@@ -1,8 +1,8 @@
 //! What is published: the keys, and where everything is (RFC 7517, RFC 8414).
 
-use std::sync::{Arc, OnceLock};
+use std::cell::RefCell;
+use std::sync::OnceLock;
 
-use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use http::StatusCode;
 use http::header::CACHE_CONTROL;
@@ -31,35 +31,40 @@ use crate::web::{Kept, Request, Response};
         (status = 304, description = "The set is the one that `If-None-Match` names."),
     ),
 )]
-pub(super) async fn jwks(app: App, request: Request, published: Arc<Published>) -> Response {
+pub(super) fn jwks(app: &App, request: &Request, published: &Published) -> Response {
     let keys = app.node.keyring.keys();
     let jwks = keys.jwks();
-    published.answer(&jwks.body, &jwks.etag, &request)
+    published.answer(&jwks.body, &jwks.etag, request)
 }
 
-/// The answer that gives the keys, made once for as long as they stay the same.
+/// The answer that gives the keys, made once a worker for as long as they stay the same.
 pub(super) struct Published {
-    lasting: String,
-    kept: ArcSwapOption<Kept>,
+    lasting: &'static str,
+}
+
+thread_local! {
+    /// Each worker's own: cores that count the holders of one thing up and down with each answer wait for each other.
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
 }
 
 impl Published {
     /// Nothing yet; to be kept by others for as long as the settings say.
     pub(super) fn new(keys: &config::Keys) -> Self {
         let lasting = format!("public, max-age={}, must-revalidate", keys.jwks_max_age.as_secs());
-        Self { lasting, kept: ArcSwapOption::empty() }
+        Self { lasting: lasting.leak() }
     }
 
     fn answer(&self, body: &Bytes, etag: &str, request: &Request) -> Response {
-        match &*self.kept.load() {
-            Some(kept) if kept.is(etag) => kept.answer(request),
-            _ => {
-                let kept = Kept::named("application/json", body.clone(), etag.to_owned(), &self.lasting);
-                let answer = kept.answer(request);
-                self.kept.store(Some(Arc::new(kept)));
-                answer
-            }
-        }
+        KEPT.with_borrow_mut(|kept| {
+            let kept = match kept {
+                Some(kept) if kept.is(etag, self.lasting) => kept,
+                _ => {
+                    let (body, etag) = (Bytes::copy_from_slice(body), etag.to_owned().leak());
+                    kept.insert(Kept::named("application/json", body, etag, self.lasting))
+                }
+            };
+            kept.answer(request)
+        })
     }
 }
 
@@ -89,7 +94,7 @@ pub(super) struct Metadata {
     operation_id = "native_metadata",
     responses((status = 200, description = "The metadata.", body = Metadata)),
 )]
-pub(super) async fn metadata(app: App, _request: Request) -> Result<Response, Problem> {
+pub(super) fn metadata(app: &App, _request: &Request) -> Result<Response, Problem> {
     let config = &app.node.config;
     let base = format!("{}{}", config.server.public_url, config.api.native.prefix);
     let credentials = ["client_secret_basic", "client_secret_post"];
@@ -120,8 +125,8 @@ pub(super) async fn metadata(app: App, _request: Request) -> Result<Response, Pr
     operation_id = "native_openid_configuration",
     responses((status = 200, description = "The metadata.", body = Metadata)),
 )]
-pub(super) async fn openid_configuration(app: App, request: Request) -> Result<Response, Problem> {
-    metadata(app, request).await
+pub(super) fn openid_configuration(app: &App, request: &Request) -> Result<Response, Problem> {
+    metadata(app, request)
 }
 
 /// This document.
@@ -134,8 +139,8 @@ pub(super) async fn openid_configuration(app: App, request: Request) -> Result<R
         (status = 304, description = "The document is the one that `If-None-Match` names."),
     ),
 )]
-pub(super) async fn openapi(document: Arc<OnceLock<Kept>>, app: App, request: Request) -> Response {
+pub(super) fn openapi(app: &App, request: &Request, document: &OnceLock<Kept>) -> Response {
     // Made when somebody asks: most servers never are, and would carry what makes it in memory.
     let made = || Kept::new("application/json", crate::api::document(&app.node.config).to_string());
-    document.get_or_init(made).answer(&request)
+    document.get_or_init(made).answer(request)
 }
