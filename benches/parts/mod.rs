@@ -1,6 +1,8 @@
 //! The parts of the hot path, each as something that can be done again and again: `tokens` times them, `instructions` counts
 //! what they execute. Knows nothing of either.
 
+mod requests;
+
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::time::Duration;
@@ -96,6 +98,7 @@ fn tokens(bench: &mut impl Bench) {
     let keys = forgets.node.keyring.keys();
     bench.part("access/check", &mut || drop(forgets.node.issuer.check(black_box(&token), &keys, NOW).unwrap()));
     bench.part("access/seen", &mut || drop(access_token(&remembers, black_box(&token)).unwrap()));
+    requests::requests(bench, &remembers, &token);
     bench.part("access/never-seen", &mut || drop(access_token(&forgets, black_box(&token)).unwrap()));
     let batch: Vec<Cow<'_, str>> = (0..BATCH).map(|_| mint(&forgets, TokenId::new(NOW, &chance)).into()).collect();
     bench.part("access/batch of 256 never seen", &mut || {
