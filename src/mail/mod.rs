@@ -246,7 +246,7 @@ pub async fn check(settings: &config::Mail) -> Result<Result<(), Unreachable>, S
     let sender = sender(settings)?;
     let Some(smtp) = smtp(settings, &sender)? else { return Ok(Ok(())) };
     Ok(smtp.check().await.map_err(|why| match why {
-        smtp::NotTaken::Later(why) | smtp::NotTaken::Never(why) => Unreachable(why),
+        smtp::NotTaken::Away(why) | smtp::NotTaken::Later(why) | smtp::NotTaken::Never(why) => Unreachable(why),
     }))
 }
 

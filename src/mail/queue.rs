@@ -54,7 +54,8 @@ pub(super) fn start(office: Office, mut orders: mpsc::UnboundedReceiver<Order>) 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = move || {
         runtime.block_on(async {
-            let desk = Arc::new(Desk { office, ways: Semaphore::new(AT_ONCE), trouble: Mutex::default() });
+            let (ways, back) = (Semaphore::new(AT_ONCE), watch::Sender::new(()));
+            let desk = Arc::new(Desk { office, ways, trouble: Mutex::default(), back });
             while let Some(order) = orders.recv().await {
                 tokio::spawn(handle(desk.clone(), order));
             }
@@ -71,6 +72,15 @@ struct Desk {
     ways: Semaphore,
     /// What the last try failed of, so that trouble is logged when it begins and when it ends, and not a thousand times.
     trouble: Mutex<Option<String>>,
+    /// Says that a mail was taken after one was not: whoever was away may be back.
+    back: watch::Sender<()>,
+}
+
+/// Why a mail was not taken this time.
+struct InVain {
+    why: String,
+    /// Nobody was there to take any.
+    away: bool,
 }
 
 /// How a mail ended that was not taken.
@@ -111,9 +121,11 @@ impl Desk {
         let mut closing = closing.clone();
         let mut pause = FIRST_PAUSE;
         loop {
-            let why = match self.try_once(order, &marks).await? {
+            // From before the try: what is said while it fails counts.
+            let mut back = self.back.subscribe();
+            let InVain { why, away } = match self.try_once(order, &marks).await? {
                 None => return Ok(()),
-                Some(why) => why,
+                Some(in_vain) => in_vain,
             };
             metrics.mail_tried_in_vain();
             self.troubled(why);
@@ -131,6 +143,8 @@ impl Desk {
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
+                // Not what the server itself has put off: it would be asked again with each mail that it takes.
+                Ok(()) = back.changed(), if away => {}
                 () = asked_to_hurry => pause = FIRST_PAUSE,
                 () = given_up(&mut order.reply) => {}
             }
@@ -138,7 +152,7 @@ impl Desk {
     }
 
     /// Tries it once, when a way is free: `None` if it was taken, otherwise why it was not.
-    async fn try_once(&self, order: &mut Order, marks: &Marks) -> Result<Option<String>, Ended> {
+    async fn try_once(&self, order: &mut Order, marks: &Marks) -> Result<Option<InVain>, Ended> {
         let Office { transport, templates, sender, clock, .. } = &self.office;
         // A semaphore that is never closed.
         let _way = self.ways.acquire().await;
@@ -161,7 +175,7 @@ impl Desk {
         let taken = match transport {
             Transport::Smtp(smtp) => smtp.send(&mail).await,
             Transport::Outbox(outbox) => {
-                outbox.put(&mail.bytes, now).map_err(|error| NotTaken::Later(format!("the outbox: {error}")))
+                outbox.put(&mail.bytes, now).map_err(|error| NotTaken::Away(format!("the outbox: {error}")))
             }
         };
         match taken {
@@ -169,7 +183,8 @@ impl Desk {
                 self.well();
                 Ok(None)
             }
-            Err(NotTaken::Later(why)) => Ok(Some(why)),
+            Err(NotTaken::Away(why)) => Ok(Some(InVain { why, away: true })),
+            Err(NotTaken::Later(why)) => Ok(Some(InVain { why, away: false })),
             Err(NotTaken::Never(why)) => refused(why),
         }
     }
@@ -186,6 +201,7 @@ impl Desk {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.take().is_some() {
             tracing::info!("mail is sent again");
+            self.back.send_replace(());
         }
     }
 }

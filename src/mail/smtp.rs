@@ -47,7 +47,9 @@ pub enum SmtpError {
 /// What became of a mail that was not taken. Never says what the server said, which may quote the mail: only its codes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotTaken {
-    /// It may be taken later.
+    /// There was nobody to hand any mail to.
+    Away(String),
+    /// This one may be taken later.
     Later(String),
     /// It will never be.
     Never(String),
@@ -174,7 +176,7 @@ impl Smtp {
         // What has not connected in time can be given up without loss: nothing has been said yet.
         let address = (self.host.as_str(), self.port);
         let open = AsyncSmtpConnection::connect_tokio1(address, Some(self.timeout), &self.hello, always, None);
-        let mut connection = self.in_time("connecting", open).await?;
+        let mut connection = self.in_time("connecting", open).await.map_err(away)?;
         match &self.tls {
             Tls::Required(parameters) => {
                 self.in_time("STARTTLS", connection.starttls(parameters.clone(), &self.hello)).await?;
@@ -223,6 +225,14 @@ fn judged(doing: &str, error: &Error) -> NotTaken {
     // RFC 5321, 4.2.1: 5yz must not be repeated as it is; all else, broken connections too, may get better.
     let told = told(doing, error);
     if error.is_permanent() { NotTaken::Never(told) } else { NotTaken::Later(told) }
+}
+
+/// Whom there is no reaching no mail reaches.
+fn away(why: NotTaken) -> NotTaken {
+    match why {
+        NotTaken::Later(why) => NotTaken::Away(why),
+        other => other,
+    }
 }
 
 fn late(doing: &str) -> NotTaken {

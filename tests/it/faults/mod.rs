@@ -7,6 +7,7 @@
 
 mod figures;
 mod ledger;
+mod mail;
 mod postgres;
 mod redis;
 mod relay;

@@ -1,6 +1,7 @@
 //! When the mail server hangs, refuses, is gone or is slow, and when there is too much or no time left.
 
 use std::net::TcpListener;
+use std::time::Instant;
 
 use signet::config;
 use signet::mail::NotHandedOver;
@@ -88,6 +89,21 @@ async fn a_server_that_was_down_gets_what_waited_for_it() {
     room.until_ended("sent", 2).await;
     let to = server.taken().iter().map(|mail| mail["to"][0].clone()).collect::<Vec<_>>();
     assert_eq!(to, ["ada@example.org", "bob@example.org"]);
+}
+
+#[tokio::test]
+async fn who_was_tried_in_vain_hears_when_the_server_is_back() {
+    let mut server = smtp::Server::start();
+    let room = Room::open(&through(&server));
+    server.kill();
+    room.mailer.post(code("ada@example.org"));
+    // The fifth pause is of four seconds at the least.
+    until("it was tried", async || room.count("signet_mail_failed_tries_total") >= 5).await;
+    server.restart();
+    let began = Instant::now();
+    room.mailer.hand_over(code("bob@example.org"), PATIENCE).await.unwrap();
+    room.until_ended("sent", 2).await;
+    assert!(began.elapsed() < Duration::from_secs(2), "it waited for its pause to end");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 """A mail server, and a reader of mails, for tests.
 
 serve: a real server (aiosmtpd). Each mail that it took is a line of JSON on stdout. What comes before the @ of an address says how
-it is treated: `later` is put off once, `never` is refused for good, `hang` never gets an answer, any other is taken.
+it is treated: `later` is put off once, `never` is refused for good, `hang` never gets an answer, any other is taken. With
+--refuse all are told that.
 read: the mail on stdin as Python reads it, as JSON.
 """
 
@@ -42,10 +43,13 @@ def say(line):
 
 
 class Handler:
-    def __init__(self):
+    def __init__(self, refusal):
+        self.refusal = refusal
         self.put_off = set()
 
     async def handle_RCPT(self, server, session, envelope, address, options):
+        if self.refusal:
+            return self.refusal
         local = address.split("@")[0]
         if local == "hang":
             say({"hung": address})
@@ -79,7 +83,7 @@ async def serve(wanted):
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(wanted.certificate, wanted.key)
     starttls = None if wanted.tls_first else context
-    handler = Handler()
+    handler = Handler(wanted.refuse)
 
     def authenticate(server, session, envelope, mechanism, data):
         good = (data.login, data.password) == (wanted.user.encode(), wanted.password.encode())
@@ -122,6 +126,7 @@ def main():
     options.add_argument("--tls-first", action="store_true")
     options.add_argument("--user", default="")
     options.add_argument("--password", default="")
+    options.add_argument("--refuse")
     options.add_argument("--no-utf8", action="store_true")
     wanted = options.parse_args()
     # That it is told to take passwords in the clear, for one.

@@ -57,8 +57,8 @@ impl Options {
     }
 
     pub(crate) fn start(self) -> Server {
-        let mut server =
-            Server { options: self, port: 0, child: None, said: Arc::default(), asked: AtomicUsize::new(0) };
+        let (said, asked) = (Arc::default(), AtomicUsize::new(0));
+        let mut server = Server { options: self, port: 0, child: None, refusal: None, said, asked };
         assert!(server.try_start(), "the mail server does not start");
         server
     }
@@ -69,6 +69,8 @@ pub(crate) struct Server {
     options: Options,
     port: u16,
     child: Option<Child>,
+    /// What it says to every address instead of taking a mail for it.
+    refusal: Option<String>,
     said: Arc<Mutex<Vec<Value>>>,
     asked: AtomicUsize,
 }
@@ -123,6 +125,25 @@ impl Server {
         wait_until("the old port is free and the server up", PATIENCE, || self.try_start());
     }
 
+    /// Where it listens, or did before it was killed.
+    pub(crate) fn address(&self) -> (&'static str, u16) {
+        ("127.0.0.1", self.port)
+    }
+
+    /// Is another one from now on, on the same port, that takes no mail and says this instead.
+    pub(crate) fn refuse(&mut self, saying: &str) {
+        self.kill();
+        self.refusal = Some(saying.to_owned());
+        self.restart();
+    }
+
+    /// Takes mails again, whatever it was before.
+    pub(crate) fn accept(&mut self) {
+        self.kill();
+        self.refusal = None;
+        self.restart();
+    }
+
     /// All that it has said until now: it is asked to say one thing more, which comes last.
     fn said(&self) -> Vec<Value> {
         let heard = || self.said.lock().expect("nobody panics with it").clone();
@@ -137,6 +158,7 @@ impl Server {
     fn try_start(&mut self) -> bool {
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).args(python()).arg("serve").args(&self.options.words);
+        command.args(self.refusal.iter().flat_map(|refusal| ["--refuse", refusal]));
         command.args(["--port", &self.port.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("setpriv starts Python: apt-get install util-linux");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines().map_while(Result::ok);
