@@ -35,6 +35,10 @@ pub struct View {
     pub ephemeral: Arc<dyn Ephemeral>,
 }
 
+/// How far apart the clocks of two nodes may be without one of them keeping alive what the other has ended. Far more than the
+/// leeway, by which tokens are judged: a token that is refused too early is noticed, an ending that does not hold is not.
+pub const ASTRAY: Duration = Duration::from_secs(120);
+
 /// What the workers of one process share.
 pub struct Node {
     /// The settings.
@@ -92,21 +96,31 @@ impl Node {
     /// How long a revocation must be remembered: as long as any access token lives that a node may still make of an API key it
     /// remembers, by the clocks of three nodes: whose token it is, who revokes it and who forgets that.
     pub fn remember(&self) -> Duration {
-        REMEMBERED + self.longest_access + 2 * self.config.tokens.leeway
+        REMEMBERED + self.longest_access + 2 * self.astray()
     }
 
     /// The moment to stamp on what is made now: the floor, where another node has raised it by a clock that is ahead of this one's by
-    /// no more than clocks may differ. What is stamped below the floor is dead when it is born.
+    /// no more than clocks may differ, or it was raised before this clock was set back. What is stamped below the floor is dead when
+    /// it is born.
     pub fn stamp(&self, now: Timestamp) -> Timestamp {
         let floor = self.revocations.floor();
-        if floor <= now + self.config.tokens.leeway { now.max(floor) } else { now }
+        if floor.since(now) <= self.floor_ahead() { now.max(floor) } else { now }
+    }
+
+    /// How far ahead of this clock the floor may be: it is raised beyond what any clock may say that is behind by so much.
+    pub fn floor_ahead(&self) -> Duration {
+        2 * self.astray()
+    }
+
+    fn astray(&self) -> Duration {
+        ASTRAY.max(self.config.tokens.leeway)
     }
 
     /// How long it must be remembered that a user's sessions were ended for good: as long as one of them, had the store of what
     /// expires lost its end, could still be refreshed or its last access token be good, by the clocks of two nodes.
     pub fn remember_endings(&self) -> Duration {
         let longest = self.config.api.all().map(|(_, dialect)| dialect.absolute).into_iter().max();
-        longest.unwrap_or_default() + 2 * self.config.tokens.leeway
+        longest.unwrap_or_default() + 2 * self.astray()
     }
 
     /// How long signing keys live. A key verifies as long as anything that it signed may still come back.

@@ -126,6 +126,13 @@ impl Clock {
             at.fetch_add(span.as_millis() as i64, Ordering::Relaxed);
         }
     }
+
+    /// The same, back.
+    pub fn set_back(&self, span: Duration) {
+        if let Source::Hand(at) = &self.0 {
+            at.fetch_sub(span.as_millis() as i64, Ordering::Relaxed);
+        }
+    }
 }
 
 #[cfg(test)]

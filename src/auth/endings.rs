@@ -5,10 +5,10 @@
 //! from then on what is new. From memory, a refresh can be refused without a round trip more.
 //!
 //! A session is over if it was opened at the moment of its user's ending or before. A session that is opened after it is
-//! stamped with a later moment, whatever the clock of its node says, so no row refuses a new sign-in. A revocation may, which
-//! bears the time of the node that ended all sessions: on a node whose clock is behind that one, who signs in again within the
-//! difference is refused at the next refresh, and signs in once more. The other way round, what was opened within the difference
-//! before an ending, by a clock that is ahead, cannot be told from what came after: so keep clocks in step.
+//! stamped with a later moment, whatever the clock of its node says, and so it is after a revocation that its node has heard of: neither
+//! refuses a new sign-in. The other way round, what was opened just before an ending by a clock that is ahead: the store of what
+//! expires knows it, and ends it by name or says in the revocation when the last was opened. Where that store has lost its end, the
+//! row alone cannot tell it from what came after: so keep clocks in step.
 
 use std::time::Duration;
 

@@ -111,8 +111,10 @@ impl Admitted<'_> {
 async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
     let now = app.now();
     // After the last ending of the user's sessions, though that was in this very millisecond or by a clock that is ahead: it is not
-    // concerned by that one.
-    let opened_at = app.node.stamp(now).max(user.sessions_valid_after + Duration::from_millis(1));
+    // concerned by that one, whether the row tells of it or a revocation does.
+    let (row, heard) =
+        (user.sessions_valid_after + Duration::from_millis(1), app.node.revocations.sessions_after(user.id));
+    let opened_at = app.node.stamp(now).max(row).max(heard);
     let session = Session {
         id: SessionId::new(opened_at, &app.node.chance),
         user: user.id,

@@ -7,6 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::app::ASTRAY;
 use crate::id::{ApiKeyId, SessionId, UserId};
 use crate::store::ephemeral::{Revocation, Target};
 use crate::time::Timestamp;
@@ -52,10 +53,13 @@ impl Revocations {
         let ids = [
             token.session.as_ref().map(|id| id.as_bytes()),
             token.token.as_ref().map(|id| id.as_bytes()),
-            token.user.as_ref().map(|id| id.as_bytes()),
             token.api_key.as_ref().map(|id| id.as_bytes()),
         ];
+        // An ending of a user's sessions says when the last of them was opened, by whatever clock. Of what has no session it
+        // cannot know.
+        let by_user = if token.session.is_some() { began } else { began - ASTRAY };
         ids.into_iter().flatten().any(|id| self.marked(id, began))
+            || token.user.as_ref().is_some_and(|user| self.marked(user.as_bytes(), by_user))
     }
 
     /// Whether a session that the store still has was ended.
@@ -70,7 +74,21 @@ impl Revocations {
     pub fn revoked_key(&self, key: ApiKeyId, user: UserId, read_at: Timestamp) -> bool {
         read_at < self.floor()
             || self.count.load(Ordering::Acquire) != 0
-                && (self.marked(key.as_bytes(), read_at) || self.marked(user.as_bytes(), read_at))
+                && (self.marked(key.as_bytes(), read_at) || self.marked(user.as_bytes(), read_at - ASTRAY))
+    }
+
+    /// The first moment at which a session of the user can be opened that no ending known here concerns.
+    pub fn sessions_after(&self, user: UserId) -> Timestamp {
+        let before = self.marks.pin().get(user.as_bytes()).map(|mark| mark.before);
+        before.map_or(Timestamp::default(), |before| before + Duration::from_millis(1))
+    }
+
+    /// The same of what has no session: it is stamped so if it was read when the ending was known already.
+    pub fn keys_after(&self, user: UserId) -> Timestamp {
+        match self.sessions_after(user) {
+            never if never == Timestamp::default() => never,
+            after => after + ASTRAY,
+        }
     }
 
     fn marked(&self, id: &[u8; 16], made_at: Timestamp) -> bool {

@@ -8,22 +8,27 @@ use std::time::Duration;
 use super::Failure;
 use super::endings::ending;
 use super::to_its_end::to_its_end;
-use crate::app::App;
+use crate::app::{ASTRAY, App};
 use crate::id::UserId;
+use crate::store::ephemeral::Target;
 use crate::time::Timestamp;
 
 pub use crate::store::ephemeral::Which;
 
+const MILLI: Duration = Duration::from_millis(1);
+
 /// Ends a user's sessions and says how many there were.
 pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Failure> {
-    end(app, user, which, None).await
+    end(app, user, which, None, app.node.revocations.sessions_after(user)).await
 }
 
 /// Ends all of a user's sessions and every sign-in that is under way: the password or the standing of the user has changed, as
 /// the row now says with `valid_after`. This node believes the row, whatever becomes of the other store.
 pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) -> Result<u64, Failure> {
-    app.node.revocations.learn(&ending(app, user, valid_after));
-    end(app, user, Which::All, Some(valid_after)).await
+    let revocations = &app.node.revocations;
+    let least = revocations.sessions_after(user).max(valid_after);
+    revocations.learn(&ending(app, user, valid_after));
+    end(app, user, Which::All, Some(valid_after), least).await
 }
 
 /// Ends all sessions of a user whom somebody else names. For good: whoever does it does so for a reason, and a Redis that comes
@@ -39,20 +44,40 @@ pub async fn sign_out_other(app: &App, user: UserId) -> Result<u64, Failure> {
 
 /// Ends every session of everyone and makes every token invalid that was made until now.
 pub async fn sign_out_everyone(app: &App) -> Result<(), Failure> {
-    // What was made in this very millisecond was made before the answer, and is meant too.
-    let floor = app.now() + Duration::from_millis(1);
+    // What was made a moment ago by a clock that is ahead of this one was made before the answer, and is meant too. What is made
+    // from now on is stamped with the floor; so, the last time, was what is to be ended now.
+    let floor = (app.now() + ASTRAY).max(app.node.revocations.floor() + MILLI);
     app.ephemeral.raise_floor(floor).await?;
     app.node.revocations.raise_floor(floor);
     Ok(())
 }
 
-async fn end(app: &App, user: UserId, which: Which, valid_after: Option<Timestamp>) -> Result<u64, Failure> {
+/// `least`: what ends all reaches as far at the least. By this node's clock it may not reach what another has stamped, or this
+/// one before it was set back, as younger than the ending before.
+async fn end(
+    app: &App,
+    user: UserId,
+    which: Which,
+    valid_after: Option<Timestamp>,
+    least: Timestamp,
+) -> Result<u64, Failure> {
     let now = app.now();
     let until = now + app.node.remember();
     let ephemeral = app.ephemeral.clone();
     // A store may need more than one step for it.
-    let ended =
-        to_its_end(async move { Ok(ephemeral.end_sessions(user, which, valid_after, until, now).await?) }).await?;
+    let ended = to_its_end(async move {
+        let mut ended = ephemeral.end_sessions(user, which, valid_after, until, now).await?;
+        for revocation in &mut ended.revocations {
+            if let Target::User { before, .. } = &mut revocation.target
+                && *before < least
+            {
+                *before = least;
+                ephemeral.revoke(revocation, now).await?;
+            }
+        }
+        Ok(ended)
+    })
+    .await?;
     // What the store ended and not what was asked for: an id in a request may be that of somebody else's session.
     ended.revocations.iter().for_each(|revocation| app.node.revocations.learn(revocation));
     Ok(ended.count)

@@ -88,7 +88,7 @@ async fn look(app: &App) -> Vec<String> {
     let ahead = node.revocations.floor().since(now);
     let fault = if silence > node.config.revocation.stale_after {
         Some(format!("not heard for {} s", silence.as_secs()))
-    } else if ahead > node.config.tokens.leeway {
+    } else if ahead > node.floor_ahead() {
         // Somebody raised it by a clock that was wrong, or this node's clock is.
         Some(format!(
             "nothing made before {} counts, which is {} s from now by this clock",

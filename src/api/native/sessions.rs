@@ -158,7 +158,8 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response, Problem
 fn shown(session: &Session, current: SessionId) -> Shown<'_> {
     Shown {
         id: session.id,
-        created_at: session.opened_at,
+        // It may be stamped with a later moment than that was.
+        created_at: session.opened_at.min(session.used_at),
         last_used_at: session.used_at,
         expires_at: session.expires_at(),
         address: &session.address,

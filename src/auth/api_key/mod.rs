@@ -57,7 +57,7 @@ pub struct KnownKey {
     pub created_at: Timestamp,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
-    /// When its row and its owner's were read.
+    /// When its row and its owner's were read, or the moment after the last ending of the owner's sessions that was known then.
     pub(super) read_at: Timestamp,
 }
 
@@ -143,12 +143,21 @@ pub(super) async fn known_of_many(app: &App, keys: &[&str]) -> Result<Vec<Result
     let missing = each().zip(&remembered).filter(|((_, digest), known)| digest.is_some() && known.is_none());
     let prefixes: Vec<_> = missing.filter_map(|((key, _), _)| key::prefix_of(key)).collect();
     if !prefixes.is_empty() {
-        let rows = app.accounts.api_keys_by_prefix(&prefixes).await?;
+        let mut rows = app.accounts.api_keys_by_prefix(&prefixes).await?;
+        // Whoever had all sessions ended of late may have been read before that. What is read once more was not, so that
+        // ending is no reason to disbelieve it, whatever clock it was by.
+        let after = |owner: &User| node.revocations.keys_after(owner.id);
+        let lately = rows.iter().map(|(_, owner)| (owner.id, after(owner))).filter(|(_, after)| *after > now);
+        let lately: HashMap<_, _> = lately.collect();
+        if !lately.is_empty() {
+            rows = app.accounts.api_keys_by_prefix(&prefixes).await?;
+        }
         let by_prefix: HashMap<_, _> = rows.iter().map(|row| (row.0.prefix.as_str(), row)).collect();
         for ((key, digest), known) in each().zip(&mut remembered) {
             let row = key::prefix_of(key).and_then(|prefix| by_prefix.get(prefix));
             if let (None, Some(digest), Some((row, owner))) = (&known, digest, row) {
-                *known = if_good(row, owner, digest, now).map(Arc::new);
+                let read_at = lately.get(&owner.id).copied().unwrap_or_default().max(node.stamp(now));
+                *known = if_good(row, owner, digest, read_at).map(Arc::new);
                 if let Some(known) = known {
                     node.known_keys.by_digest.insert(*digest, known.clone());
                 }
@@ -178,7 +187,7 @@ fn fresh(app: &App, digest: &[u8; 32]) -> Option<Arc<KnownKey>> {
     fresh.then_some(known)
 }
 
-fn if_good(row: &ApiKey, owner: &User, digest: &[u8; 32], now: Timestamp) -> Option<KnownKey> {
+fn if_good(row: &ApiKey, owner: &User, digest: &[u8; 32], read_at: Timestamp) -> Option<KnownKey> {
     let same = bool::from(row.digest[..].ct_eq(&digest[..]));
     (same && row.deactivated_at.is_none() && !owner.disabled).then(|| KnownKey {
         id: row.id,
@@ -189,6 +198,6 @@ fn if_good(row: &ApiKey, owner: &User, digest: &[u8; 32], now: Timestamp) -> Opt
         scopes: row.scopes.clone(),
         created_at: row.created_at,
         expires_at: row.expires_at,
-        read_at: now,
+        read_at,
     })
 }

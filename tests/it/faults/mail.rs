@@ -33,8 +33,8 @@ struct Asker {
     answer: String,
 }
 
-/// What is in the way of the mail server.
-struct InTheWay(Option<TcpListener>);
+/// What is in the way of the mail server, where something is.
+type InTheWay = Option<TcpListener>;
 
 impl House {
     fn new() -> Self {
@@ -200,7 +200,7 @@ async fn a_fault(name: &str, keeps: bool, befalls: impl FnOnce(&mut Server) -> I
 async fn gone() {
     let gone = |server: &mut Server| {
         server.kill();
-        InTheWay(None)
+        None
     };
     a_fault("mail server gone", true, gone).await;
 }
@@ -210,7 +210,7 @@ async fn silent() {
     // The kernel accepts, and nobody answers.
     let silent = |server: &mut Server| {
         server.kill();
-        InTheWay(Some(TcpListener::bind(server.address()).expect("its port is free")))
+        Some(TcpListener::bind(server.address()).expect("its port is free"))
     };
     a_fault("mail server silent", true, silent).await;
 }
@@ -219,7 +219,7 @@ async fn silent() {
 async fn puts_off() {
     let puts_off = |server: &mut Server| {
         server.refuse("451 4.3.2 not now");
-        InTheWay(None)
+        None
     };
     a_fault("mail server puts off (451)", true, puts_off).await;
 }
@@ -228,7 +228,7 @@ async fn puts_off() {
 async fn refuses() {
     let refuses = |server: &mut Server| {
         server.refuse("554 5.7.1 never");
-        InTheWay(None)
+        None
     };
     a_fault("mail server refuses (554)", false, refuses).await;
 }

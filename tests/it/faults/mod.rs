@@ -5,6 +5,7 @@
 //! becomes of them, and times are held to nothing that a busy machine would miss. `SIGNET_FAULTS=long ./test faults` is the matrix as
 //! promised: longer, more often, and to the millisecond.
 
+mod clock;
 mod figures;
 mod ledger;
 mod mail;

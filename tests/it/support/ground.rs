@@ -51,9 +51,14 @@ impl Ground {
 
     /// A node with settings of its own.
     pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Config)) -> App {
+        self.node_by(self.clock.clone(), change).await
+    }
+
+    /// A node that goes by another clock.
+    pub(crate) async fn node_by(&self, clock: Clock, change: impl FnOnce(&mut Config)) -> App {
         let mut config = self.config.clone();
         change(&mut config);
-        let app = start::app(config, self.clock.clone(), &self.stores, &[]).await.unwrap();
+        let app = start::app(config, clock, &self.stores, &[]).await.unwrap();
         catch_up(&app).await.unwrap();
         app
     }

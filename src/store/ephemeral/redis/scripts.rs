@@ -42,7 +42,7 @@ scripts! {
     FORGET "lua/forget.lua";
     FLOOR "lua/stream.lua" "lua/floor.lua";
     RAISE_FLOOR "lua/stream.lua" "lua/raise_floor.lua";
-    PUT_CLAIM "lua/lives.lua" "lua/put_claim.lua";
+    PUT_CLAIM "lua/put_claim.lua";
     REDEEM "lua/lives.lua" "lua/tries.lua" "lua/redeem.lua";
     DROP_CLAIM "lua/drop_claim.lua";
     COUNT_TRY "lua/lives.lua" "lua/tries.lua" "lua/count_try.lua";

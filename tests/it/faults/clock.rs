@@ -1,0 +1,501 @@
+//! A clock is a minute and a half off, or is set back: tokens are judged by the leeway and by nothing more, no code and no step is good
+//! twice, and what one node ends is over for all.
+//!
+//! Nodes without a program around them, each with a clock of its own, over one Redis and one Postgres; of the embedded default there
+//! is one node, whose clock is set back. No load: nothing here depends on who is first.
+
+use std::net::IpAddr;
+
+use serde_json::json;
+use signet::app::{App, longest_access};
+use signet::auth::api_key;
+use signet::auth::create_user::{Wanted, create_user};
+use signet::auth::disable_user::set_disabled;
+use signet::auth::exchange::exchange;
+use signet::auth::follow::{catch_up, forget};
+use signet::auth::identity::Email;
+use signet::auth::open_session::{Door, Pair as Tokens, Says, open_session};
+use signet::auth::password::Password;
+use signet::auth::refresh::{Then, refresh};
+use signet::auth::second_factor::{Entry, turn_on_at_once};
+use signet::auth::sign_out::{Which, sign_out, sign_out_everyone, sign_out_other};
+use signet::auth::verify::{Fault as Flaw, Reason, access_token};
+use signet::auth::{Failure, magic, mail_code, projects};
+use signet::config::Config;
+use signet::store::accounts::{Find, User};
+use signet::time::{Clock, Timestamp};
+
+use super::*;
+use crate::support::ground::Ground;
+use crate::support::outbox::{Mail, mails_in};
+use crate::support::totp::code_at;
+use crate::support::{postgres, redis, until};
+
+/// How far a clock is off.
+const OFF: Duration = Duration::from_secs(90);
+const MILLI: Duration = Duration::from_millis(1);
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Ahead,
+    Behind,
+}
+
+/// Two nodes, one of which is on time.
+struct Pair {
+    ground: Ground,
+    on_time: App,
+    off: App,
+    off_clock: Clock,
+    way: Way,
+}
+
+fn off_by(clock: &Clock, way: Way) -> Clock {
+    let now = clock.now();
+    Clock::by_hand(if way == Way::Ahead { now + OFF } else { now - OFF })
+}
+
+impl Pair {
+    async fn new(way: Way, change: impl Fn(&mut Config)) -> Self {
+        let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+        let off_clock = off_by(&ground.clock, way);
+        let on_time = ground.node_with(&change).await;
+        let off = ground.node_by(off_clock.clone(), &change).await;
+        Self { ground, on_time, off, off_clock, way }
+    }
+
+    /// Either acts, and the other is to feel it.
+    fn each_way(&self) -> [(&App, &App); 2] {
+        [(&self.on_time, &self.off), (&self.off, &self.on_time)]
+    }
+
+    fn pass(&self, span: Duration) {
+        self.ground.clock.advance(span);
+        self.off_clock.advance(span);
+    }
+
+    /// Both hear what there is to hear.
+    async fn hear(&self) {
+        for app in [&self.on_time, &self.off] {
+            catch_up(app).await.unwrap();
+        }
+    }
+
+    fn is(&self) -> String {
+        format!("{:?}", self.way)
+    }
+}
+
+fn door(app: &App) -> Door<'_> {
+    let address = IpAddr::from([192, 0, 2, 1]);
+    let lives = &app.node.config.api.native;
+    Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+}
+
+async fn someone(app: &App, name: &str) -> User {
+    let password = Some(Password::new(PASSWORD.to_owned()));
+    let wanted = Wanted { email: format!("{name}@example.org"), password, verified: true, ..Wanted::default() };
+    create_user(app, wanted, app.node.password_policy).await.unwrap()
+}
+
+async fn row(app: &App, user: &User) -> User {
+    app.accounts.user(Find::Id(user.id)).await.unwrap().unwrap()
+}
+
+async fn signed_in(app: &App, user: &User) -> Tokens {
+    open_session(app, &row(app, user).await, None, door(app)).await.unwrap()
+}
+
+async fn refreshed(app: &App, token: &str) -> Result<Tokens, Failure> {
+    refresh(app, token, None, Then::Rotate, door(app)).await
+}
+
+fn reason(app: &App, token: &str) -> Option<Reason> {
+    access_token(app, token).err()
+}
+
+/// A mail to this address, as soon as it is there.
+async fn mailed(app: &App, to: &str) -> Mail {
+    let mut found = None;
+    until(&format!("a mail comes to {to}"), async || {
+        found = mails_in(&app.node.config.data_dir, to).pop();
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
+}
+
+/// Asks for a code, and gives it.
+async fn code(app: &App, to: &str) -> (Email, String) {
+    let email = Email::read(to).unwrap();
+    mail_code::send(app, &email, door(app)).await.unwrap();
+    (email, mailed(app, to).await.code())
+}
+
+/// Asks for a link, and gives its two halves.
+async fn link(app: &App, to: &str) -> (String, String) {
+    let half = magic::begin(app, to, door(app)).await.unwrap();
+    (mailed(app, to).await.token(), half)
+}
+
+async fn code_is_good(app: &App, (email, digits): &(Email, String)) -> bool {
+    match mail_code::sign_in_with_code(app, email, digits, None, door(app)).await {
+        Ok(_) => true,
+        Err(Failure::CodeNotInForce) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+async fn link_is_good(app: &App, (token, half): &(String, String)) -> bool {
+    match magic::redeem(app, token, half, door(app)).await {
+        Ok(Entry::In(_)) => true,
+        Ok(Entry::Due(_)) => panic!("there is no second factor"),
+        Err(Failure::MagicNotInForce) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// A key of the user's, and a token that was made of it.
+async fn key_and_token(app: &App, user: &User) -> (String, String) {
+    let project = projects::projects(app, user.id).await.unwrap()[0].id;
+    let wanted = api_key::Wanted { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
+    let (_, key) = api_key::create(app, wanted).await.unwrap();
+    let token = exchanged(app, key.reveal()).await.unwrap();
+    (key.reveal().to_owned(), token)
+}
+
+async fn exchanged(app: &App, key: &str) -> Result<String, Failure> {
+    let lives = app.node.config.api.native.access;
+    exchange(app, key, None, lives).await.map(|exchanged| exchanged.access)
+}
+
+fn held(row: &str, way: &str, figures: &serde_json::Value) {
+    println!("fault {}", json!({"row": row, "clock": way, "off_ms": OFF.as_millis() as u64, "held": figures}));
+}
+
+/// Holds both ways what is to hold.
+macro_rules! ahead_and_behind {
+    ($($case:ident $(with $change:expr)?;)+) => {
+        mod ahead {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(Pair::new(Way::Ahead, ahead_and_behind!(@ $($change)?)).await).await;
+            })+
+        }
+
+        mod behind {
+            use super::*;
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(Pair::new(Way::Behind, ahead_and_behind!(@ $($change)?)).await).await;
+            })+
+        }
+    };
+    (@) => { |_: &mut Config| {} };
+    (@ $change:expr) => { $change };
+}
+
+ahead_and_behind! {
+    tokens_are_judged_by_the_leeway;
+    no_step_is_good_twice;
+    nothing_mailed_is_good_twice;
+    nothing_mailed_is_good_for_longer with |config| config.mailed.code = Duration::from_secs(1);
+    sessions_end_for_both;
+    what_has_no_session_ends_for_both;
+    everyone_is_signed_out;
+    an_ending_is_remembered_as_long_as_what_it_ended with |config| config.api.native.access = longest_access(config);
+    the_grace_is_no_longer with |config| config.tokens.grace = Duration::from_secs(1);
+}
+
+async fn tokens_are_judged_by_the_leeway(pair: Pair) {
+    let user = someone(&pair.on_time, "leeway").await;
+    let leeway = pair.on_time.node.config.tokens.leeway;
+    for (maker, judge) in pair.each_way() {
+        let made = signed_in(maker, &user).await;
+        let verified = access_token(judge, &made.access).unwrap();
+        // By the judge's clock and none other, to the millisecond.
+        let left = (verified.expires_at + leeway).since(judge.now());
+        let (judge_clock, before) = (&judge.node.clock, judge.now());
+        judge_clock.advance(left - MILLI);
+        assert_eq!(reason(judge, &made.access), None);
+        judge_clock.advance(MILLI);
+        assert_eq!(reason(judge, &made.access), Some(Reason::Token(Flaw::Expired)));
+        judge_clock.set_back(judge.now().since(before));
+    }
+    held("tokens of a node whose clock is off", &pair.is(), &json!({"leeway_ms": leeway.as_millis() as u64}));
+}
+
+async fn no_step_is_good_twice(pair: Pair) {
+    let mut used = 0;
+    for (number, (first, second)) in pair.each_way().into_iter().enumerate() {
+        let user = someone(first, &format!("step-{number}")).await;
+        let (key, _) = turn_on_at_once(first, &user, 3, door(first)).await.unwrap();
+        let user = row(first, &user).await;
+        let enters =
+            async |app: &App, at: Timestamp| match open_session(app, &user, Some(&code_at(&key, at.secs())), door(app))
+                .await
+            {
+                Ok(_) => true,
+                Err(Failure::WrongSecondFactor) => false,
+                Err(other) => panic!("{other:?}"),
+            };
+        let at = first.now();
+        assert!(enters(first, at).await);
+        assert!(!enters(first, at).await, "once on the node that took it");
+        assert!(!enters(second, at).await, "nor on another");
+        // The other's clock comes to where that step is.
+        let (clock, apart) = (&second.node.clock, second.now());
+        if apart < at {
+            clock.advance(at.since(apart))
+        } else {
+            clock.set_back(apart.since(at))
+        }
+        assert!(!enters(second, at).await, "nor when its clock is set right");
+        // Set back, and the same moment comes again.
+        first.node.clock.set_back(OFF);
+        assert!(!enters(first, at).await);
+        first.node.clock.advance(OFF);
+        assert!(!enters(first, at).await, "nor when it comes again");
+        let next = at + Duration::from_secs(30);
+        assert!(enters(second, next).await, "the next one is");
+        assert!(!enters(first, next).await);
+        used += 2;
+        if apart < at { clock.set_back(at.since(apart)) } else { clock.advance(apart.since(at)) }
+    }
+    held("a step of the second factor", &pair.is(), &json!({"used": used, "used_twice": 0}));
+}
+
+async fn nothing_mailed_is_good_twice(pair: Pair) {
+    for (number, (first, second)) in pair.each_way().into_iter().enumerate() {
+        let code = code(first, &format!("code-{number}@example.org")).await;
+        let link = link(first, &format!("link-{number}@example.org")).await;
+        // Mailed by the one, used at the other, whatever its clock says.
+        assert!(code_is_good(second, &code).await && link_is_good(second, &link).await);
+        for app in [first, second] {
+            assert!(!code_is_good(app, &code).await && !link_is_good(app, &link).await);
+            app.node.clock.set_back(OFF);
+            assert!(!code_is_good(app, &code).await && !link_is_good(app, &link).await);
+            app.node.clock.advance(OFF);
+        }
+    }
+    held("mailed codes and links", &pair.is(), &json!({"used": 4, "used_twice": 0}));
+}
+
+/// No clock of a node moves, and none need: Redis lets go of what it keeps when it has kept it as long as it was told.
+async fn nothing_mailed_is_good_for_longer(pair: Pair) {
+    let asked = Instant::now();
+    let code = code(&pair.on_time, "expired@example.org").await;
+    let lasts = pair.on_time.node.config.mailed.code;
+    let subject = signet::auth::once::subject(&code.0);
+    let gone = async || {
+        let held = pair.off.ephemeral.claim(&subject, "sign-in-code", "", pair.on_time.now()).await.unwrap();
+        held.is_none()
+    };
+    until("it is gone", gone).await;
+    assert!(asked.elapsed() >= lasts, "it was gone too early");
+    for app in [&pair.on_time, &pair.off] {
+        assert!(!code_is_good(app, &code).await);
+        app.node.clock.set_back(OFF);
+        assert!(!code_is_good(app, &code).await);
+    }
+    held("a mailed code that is over", &pair.is(), &json!({"good_again": 0}));
+}
+
+async fn sessions_end_for_both(pair: Pair) {
+    let mut ended = 0;
+    for (number, (opens, ends)) in pair.each_way().into_iter().enumerate() {
+        for how in ["own", "admin", "disabled"] {
+            let user = someone(opens, &format!("{how}-{number}")).await;
+            let old = signed_in(opens, &user).await;
+            // A moment ago: by the clock of who ends it, a minute and a half from now or past.
+            pair.pass(MILLI);
+            match how {
+                "own" => assert_eq!(sign_out(ends, user.id, Which::All).await.unwrap(), 1),
+                "admin" => assert_eq!(sign_out_other(ends, user.id).await.unwrap(), 1),
+                _ => {
+                    set_disabled(ends, user.id, true).await.unwrap();
+                    set_disabled(ends, user.id, false).await.unwrap();
+                }
+            }
+            pair.hear().await;
+            for app in [opens, ends] {
+                assert_eq!(reason(app, &old.access), Some(Reason::Revoked), "{how} {number}");
+                assert!(matches!(refreshed(app, &old.refresh).await, Err(Failure::RefreshNotInForce)));
+            }
+            // Who signs in anew, at whichever node, is in, and stays in.
+            for app in [opens, ends] {
+                let new = signed_in(app, &user).await;
+                for judge in [opens, ends] {
+                    assert_eq!(reason(judge, &new.access), None, "{how} {number}: a new sign-in is refused");
+                }
+                let next = refreshed(opens, &new.refresh).await.unwrap();
+                assert_eq!(reason(ends, &next.access), None);
+                refreshed(ends, &next.refresh).await.unwrap();
+            }
+            ended += 1;
+        }
+    }
+    held("sessions ended by either node", &pair.is(), &json!({"ended": ended, "alive": 0}));
+}
+
+async fn what_has_no_session_ends_for_both(pair: Pair) {
+    for (number, (makes, ends)) in pair.each_way().into_iter().enumerate() {
+        let user = someone(makes, &format!("key-{number}")).await;
+        let (key, token) = key_and_token(makes, &user).await;
+        assert_eq!(reason(ends, &token), None);
+        pair.pass(MILLI);
+        set_disabled(ends, user.id, true).await.unwrap();
+        pair.hear().await;
+        for app in [makes, ends] {
+            assert_eq!(reason(app, &token), Some(Reason::Revoked), "{number}");
+            assert!(api_key::known(app, &key).await.is_err(), "{number}: the key of who is disabled is good");
+            assert!(exchanged(app, &key).await.is_err());
+        }
+        // Enabled again, the key is good again, and what is made of it.
+        set_disabled(ends, user.id, false).await.unwrap();
+        pair.hear().await;
+        for app in [makes, ends] {
+            let token = exchanged(app, &key).await.unwrap();
+            for judge in [makes, ends] {
+                assert_eq!(reason(judge, &token), None, "{number}");
+            }
+            assert!(api_key::known(app, &key).await.is_ok());
+        }
+        assert_eq!(reason(makes, &token), Some(Reason::Revoked), "what was made before stays revoked");
+    }
+    held("tokens of API keys", &pair.is(), &json!({"ended": 2, "alive": 0}));
+}
+
+async fn everyone_is_signed_out(pair: Pair) {
+    for (number, (opens, ends)) in pair.each_way().into_iter().enumerate() {
+        let user = someone(opens, &format!("everyone-{number}")).await;
+        let old = signed_in(opens, &user).await;
+        let (key, token) = key_and_token(opens, &user).await;
+        pair.pass(MILLI);
+        sign_out_everyone(ends).await.unwrap();
+        pair.hear().await;
+        for app in [opens, ends] {
+            for token in [&old.access, &token] {
+                assert_eq!(reason(app, token), Some(Reason::Revoked), "{number}");
+            }
+            assert!(matches!(refreshed(app, &old.refresh).await, Err(Failure::RefreshNotInForce)));
+        }
+        for app in [opens, ends] {
+            let new = signed_in(app, &user).await;
+            let token = exchanged(app, &key).await.unwrap();
+            for judge in [opens, ends] {
+                assert_eq!(reason(judge, &new.access), None, "{number}");
+                assert_eq!(reason(judge, &token), None, "{number}");
+            }
+            refreshed(opens, &new.refresh).await.unwrap();
+        }
+    }
+    held("everyone is signed out", &pair.is(), &json!({"alive": 0}));
+}
+
+async fn an_ending_is_remembered_as_long_as_what_it_ended(pair: Pair) {
+    let mut revoked = Vec::new();
+    for (number, (opens, ends)) in pair.each_way().into_iter().enumerate() {
+        let user = someone(opens, &format!("remembered-{number}")).await;
+        let old = signed_in(opens, &user).await;
+        sign_out(ends, user.id, Which::All).await.unwrap();
+        revoked.push(old.access);
+    }
+    pair.hear().await;
+    let (lives, leeway) = (pair.on_time.node.config.api.native.access, pair.on_time.node.config.tokens.leeway);
+    // Until the last of them has expired by every clock.
+    for _ in 0..((lives + leeway + OFF).as_secs() / 5) {
+        pair.pass(Duration::from_secs(5));
+        for app in [&pair.on_time, &pair.off] {
+            forget(app).await;
+            let good = revoked.iter().filter(|token| reason(app, token).is_none()).count();
+            assert_eq!(good, 0, "it is forgotten that it was ended");
+        }
+    }
+    held("endings are remembered", &pair.is(), &json!({"alive": 0}));
+}
+
+async fn the_grace_is_no_longer(pair: Pair) {
+    let user = someone(&pair.on_time, "grace").await;
+    let first = signed_in(&pair.on_time, &user).await;
+    let next = refreshed(&pair.on_time, &first.refresh).await.unwrap();
+    let session = next.session.id;
+    if pair.way == Way::Behind {
+        // Nobody's clock moves but that of Redis.
+        let over = async || match refreshed(&pair.off, &first.refresh).await {
+            Ok(again) => {
+                assert_eq!(again.refresh, next.refresh);
+                false
+            }
+            Err(Failure::RefreshReused) => true,
+            Err(other) => panic!("{other:?}"),
+        };
+        until("the grace is over", over).await;
+    } else {
+        // Ninety seconds have passed by its clock, and that ends the session rather than letting a thief in.
+        assert!(matches!(refreshed(&pair.off, &first.refresh).await, Err(Failure::RefreshReused)));
+    }
+    pair.hear().await;
+    for app in [&pair.on_time, &pair.off] {
+        assert!(matches!(refreshed(app, &next.refresh).await, Err(Failure::RefreshNotInForce)));
+        assert_eq!(reason(app, &next.access), Some(Reason::Revoked));
+        assert!(app.ephemeral.session(user.id, session, app.now()).await.unwrap().is_none());
+    }
+    held("the grace of a refresh token", &pair.is(), &json!({"beyond_the_grace": 0}));
+}
+
+/// Of the embedded default: everything is as it was, in a running server and in one that is started then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_embedded_clock_is_set_back() {
+    let ground = Ground::over(None).await;
+    let running = ground.node().await;
+    ground.clock.advance(Duration::from_secs(1));
+    let user = someone(&running, "ada").await;
+    let (kept, ended) = (signed_in(&running, &user).await, signed_in(&running, &user).await);
+    let (code, link) = (code(&running, "code@example.org").await, link(&running, "link@example.org").await);
+    assert!(code_is_good(&running, &code).await && link_is_good(&running, &link).await);
+    let protected = someone(&running, "protected").await;
+    let (key, _) = turn_on_at_once(&running, &protected, 3, door(&running)).await.unwrap();
+    let protected = row(&running, &protected).await;
+    let shown = code_at(&key, running.now().secs());
+    open_session(&running, &protected, Some(&shown), door(&running)).await.unwrap();
+    sign_out(&running, user.id, Which::One(ended.session.id)).await.unwrap();
+    let at = running.now();
+
+    ground.clock.set_back(OFF);
+    let mut kept = kept;
+    let restarted = ground.node().await;
+    let none: &[&App] = &[];
+    for (now, others) in [(&running, none), (&restarted, &[&running])] {
+        assert_eq!(now.now(), at - OFF);
+        assert_eq!(reason(now, &kept.access), None, "it goes on");
+        let before = kept.refresh.clone();
+        kept = refreshed(now, &kept.refresh).await.unwrap();
+        assert_eq!(refreshed(now, &before).await.unwrap().refresh, kept.refresh, "a retry gets the same");
+        assert_eq!(reason(now, &ended.access), Some(Reason::Revoked));
+        assert!(refreshed(now, &ended.refresh).await.is_err());
+        assert!(!code_is_good(now, &code).await && !link_is_good(now, &link).await);
+        assert!(open_session(now, &protected, Some(&shown), door(now)).await.is_err());
+        // Who comes now is in, and can be put out.
+        let new = signed_in(now, &user).await;
+        let new = refreshed(now, &new.refresh).await.unwrap();
+        assert_eq!(reason(now, &new.access), None, "who comes now is refused");
+        sign_out(now, user.id, Which::One(new.session.id)).await.unwrap();
+        assert_eq!(reason(now, &new.access), Some(Reason::Revoked));
+        // Also who was made after it, of whom nothing tells that the time was later once.
+        let late = someone(now, &format!("late-{}", others.len())).await;
+        assert_eq!(reason(now, &signed_in(now, &late).await.access), None);
+        let (_, token) = key_and_token(now, &late).await;
+        assert_eq!(reason(now, &token), None);
+        let other = others.first().copied().unwrap_or(now);
+        catch_up(other).await.unwrap();
+        assert_eq!(reason(other, &new.access), Some(Reason::Revoked));
+    }
+    sign_out(&restarted, user.id, Which::All).await.unwrap();
+    ground.clock.advance(OFF);
+    assert_eq!(reason(&restarted, &kept.access), Some(Reason::Revoked), "nor when the time comes again");
+    assert!(open_session(&restarted, &protected, Some(&shown), door(&restarted)).await.is_err());
+    held("the embedded clock is set back", "Behind", &json!({"used_twice": 0, "lost": 0, "alive": 0}));
+}
