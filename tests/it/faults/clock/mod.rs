@@ -1,0 +1,178 @@
+//! A clock is a minute and a half off, or is set back: tokens are judged by the leeway and by nothing more, no code and no step is good
+//! twice, and what one node ends is over for all.
+//!
+//! Nodes without a program around them, each with a clock of its own, over one Redis and one Postgres; of the embedded default there
+//! is one node, whose clock is set back. No load: nothing here depends on who is first.
+
+mod apart;
+mod set_back;
+
+use std::net::IpAddr;
+
+use serde_json::json;
+use signet::app::App;
+use signet::auth::api_key;
+use signet::auth::create_user::{Wanted, create_user};
+use signet::auth::disable_user::set_disabled;
+use signet::auth::exchange::exchange;
+use signet::auth::follow::{catch_up, forget};
+use signet::auth::identity::Email;
+use signet::auth::open_session::{Door, Pair as Tokens, Says, open_session};
+use signet::auth::password::Password;
+use signet::auth::refresh::{Then, refresh};
+use signet::auth::second_factor::{Entry, turn_on_at_once};
+use signet::auth::sign_out::{Which, sign_out, sign_out_everyone, sign_out_other};
+use signet::auth::verify::{Fault as Flaw, Reason, access_token};
+use signet::auth::{Failure, magic, mail_code, projects};
+use signet::config::Config;
+use signet::store::accounts::{Find, User};
+use signet::time::{Clock, Timestamp};
+
+use super::*;
+use crate::support::ground::Ground;
+use crate::support::outbox::{Mail, mails_in};
+use crate::support::totp::code_at;
+use crate::support::{postgres, redis, until};
+
+/// How far a clock is off.
+const OFF: Duration = Duration::from_secs(90);
+const MILLI: Duration = Duration::from_millis(1);
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Ahead,
+    Behind,
+}
+
+/// Two nodes, one of which is on time.
+struct Pair {
+    ground: Ground,
+    on_time: App,
+    off: App,
+    off_clock: Clock,
+    way: Way,
+}
+
+fn off_by(clock: &Clock, way: Way) -> Clock {
+    let now = clock.now();
+    Clock::by_hand(if way == Way::Ahead { now + OFF } else { now - OFF })
+}
+
+impl Pair {
+    async fn new(way: Way, change: impl Fn(&mut Config)) -> Self {
+        let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+        let off_clock = off_by(&ground.clock, way);
+        let on_time = ground.node_with(&change).await;
+        let off = ground.node_by(off_clock.clone(), &change).await;
+        Self { ground, on_time, off, off_clock, way }
+    }
+
+    /// Either acts, and the other is to feel it.
+    fn each_way(&self) -> [(&App, &App); 2] {
+        [(&self.on_time, &self.off), (&self.off, &self.on_time)]
+    }
+
+    fn pass(&self, span: Duration) {
+        self.ground.clock.advance(span);
+        self.off_clock.advance(span);
+    }
+
+    /// Both hear what there is to hear.
+    async fn hear(&self) {
+        for app in [&self.on_time, &self.off] {
+            catch_up(app).await.unwrap();
+        }
+    }
+
+    fn is(&self) -> String {
+        format!("{:?}", self.way)
+    }
+}
+
+fn door(app: &App) -> Door<'_> {
+    let address = IpAddr::from([192, 0, 2, 1]);
+    let lives = &app.node.config.api.native;
+    Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+}
+
+async fn someone(app: &App, name: &str) -> User {
+    let password = Some(Password::new(PASSWORD.to_owned()));
+    let wanted = Wanted { email: format!("{name}@example.org"), password, verified: true, ..Wanted::default() };
+    create_user(app, wanted, app.node.password_policy).await.unwrap()
+}
+
+async fn row(app: &App, user: &User) -> User {
+    app.accounts.user(Find::Id(user.id)).await.unwrap().unwrap()
+}
+
+async fn signed_in(app: &App, user: &User) -> Tokens {
+    open_session(app, &row(app, user).await, None, door(app)).await.unwrap()
+}
+
+async fn refreshed(app: &App, token: &str) -> Result<Tokens, Failure> {
+    refresh(app, token, None, Then::Rotate, door(app)).await
+}
+
+fn reason(app: &App, token: &str) -> Option<Reason> {
+    access_token(app, token).err()
+}
+
+/// A mail to this address, as soon as it is there.
+async fn mailed(app: &App, to: &str) -> Mail {
+    let mut found = None;
+    until(&format!("a mail comes to {to}"), async || {
+        found = mails_in(&app.node.config.data_dir, to).pop();
+        found.is_some()
+    })
+    .await;
+    found.unwrap()
+}
+
+/// Asks for a code, and gives it.
+async fn code(app: &App, to: &str) -> (Email, String) {
+    let email = Email::read(to).unwrap();
+    mail_code::send(app, &email, door(app)).await.unwrap();
+    (email, mailed(app, to).await.code())
+}
+
+/// Asks for a link, and gives its two halves.
+async fn link(app: &App, to: &str) -> (String, String) {
+    let half = magic::begin(app, to, door(app)).await.unwrap();
+    (mailed(app, to).await.token(), half)
+}
+
+async fn code_is_good(app: &App, (email, digits): &(Email, String)) -> bool {
+    match mail_code::sign_in_with_code(app, email, digits, None, door(app)).await {
+        Ok(_) => true,
+        Err(Failure::CodeNotInForce) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+async fn link_is_good(app: &App, (token, half): &(String, String)) -> bool {
+    match magic::redeem(app, token, half, door(app)).await {
+        Ok(Entry::In(_)) => true,
+        Ok(Entry::Due(_)) => panic!("there is no second factor"),
+        Err(Failure::MagicNotInForce) => false,
+        Err(other) => panic!("{other:?}"),
+    }
+}
+
+/// A key of the user's, and a token that was made of it.
+async fn key_and_token(app: &App, user: &User) -> (String, String) {
+    let project = projects::projects(app, user.id).await.unwrap()[0].id;
+    let wanted = api_key::Wanted { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
+    let (_, key) = api_key::create(app, wanted).await.unwrap();
+    let token = exchanged(app, key.reveal()).await.unwrap();
+    (key.reveal().to_owned(), token)
+}
+
+async fn exchanged(app: &App, key: &str) -> Result<String, Failure> {
+    let lives = app.node.config.api.native.access;
+    exchange(app, key, None, lives).await.map(|exchanged| exchanged.access)
+}
+
+fn held(row: &str, way: &str, figures: &serde_json::Value) {
+    println!("fault {}", json!({"row": row, "clock": way, "off_ms": OFF.as_millis() as u64, "held": figures}));
+}
