@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 
-use super::password::{Password, Verdict};
+use super::password::{Password, Place, Verdict};
 use super::{Failure, limit};
 use crate::app::App;
-use crate::store::accounts::User;
+use crate::store::accounts::{PasswordHash, User};
 
 /// Demands the password of a user who has one. A try counts as a sign-in does: who has a token may not guess faster.
 pub(super) async fn original(
@@ -15,12 +15,36 @@ pub(super) async fn original(
     counted_by: IpAddr,
 ) -> Result<(), Failure> {
     let Some(stored) = &user.password_hash else { return Ok(()) };
-    let given = given.ok_or(Failure::WrongOriginal)?;
-    limit::of_address(app, counted_by).await?;
-    let place = app.node.hasher.place()?;
-    limit::of_account(app, Some(user.id), None).await?;
+    let (given, place) = counted(app, user, given, counted_by).await?;
     match place.verify(given, Some(stored)).await? {
         Verdict::Right { .. } => Ok(()),
         Verdict::Wrong => Err(Failure::WrongOriginal),
     }
+}
+
+/// The same, and hashes the one that is to take its place: both have one place in the queue, so that nobody is turned away between
+/// them.
+pub(super) async fn replaced(
+    app: &App,
+    user: &User,
+    given: Option<&Password>,
+    new: &Password,
+    counted_by: IpAddr,
+) -> Result<PasswordHash, Failure> {
+    let Some(stored) = &user.password_hash else { return Ok(app.node.hasher.hash(new).await?) };
+    let (given, place) = counted(app, user, given, counted_by).await?;
+    place.replace(given, stored, new).await?.ok_or(Failure::WrongOriginal)
+}
+
+async fn counted<'a, 'p>(
+    app: &'a App,
+    user: &User,
+    given: Option<&'p Password>,
+    counted_by: IpAddr,
+) -> Result<(&'p Password, Place<'a>), Failure> {
+    let given = given.ok_or(Failure::WrongOriginal)?;
+    limit::of_address(app, counted_by).await?;
+    let place = app.node.hasher.place()?;
+    limit::of_account(app, Some(user.id), None).await?;
+    Ok((given, place))
 }

@@ -10,7 +10,7 @@
 
 use super::identity::Email;
 use super::open_session::Door;
-use super::original::original;
+use super::original::{original, replaced};
 use super::password::{Password, Policy};
 use super::rank::{may_make_superusers, may_touch};
 use super::say_anew::say_anew;
@@ -20,7 +20,7 @@ use super::{Failure, confirm_email, limit, mailing, once};
 use crate::app::App;
 use crate::id::UserId;
 use crate::mail::Letter;
-use crate::store::accounts::{Changed, Changes, Find, User};
+use crate::store::accounts::{Changed, Changes, Find, PasswordHash, User};
 
 /// What its owner may change. `None`: leave it.
 #[derive(Clone, Debug, Default)]
@@ -67,10 +67,17 @@ pub async fn update_self(app: &App, user: &User, own: Own, door: Door<'_>) -> Re
     if changed.email.is_none() && changed.password.is_none() && changed.full_name.is_none() {
         return Ok(user.clone());
     }
-    if changed.email.is_some() || changed.password.is_some() {
-        original(app, user, own.original.as_ref(), door.counted_by).await?;
-    }
-    change(app, user, changed, door).await
+    let given = own.original.as_ref();
+    let hash = match &changed.password {
+        Some(new) => Some(replaced(app, user, given, new, door.counted_by).await?),
+        None => {
+            if changed.email.is_some() {
+                original(app, user, given, door.counted_by).await?;
+            }
+            None
+        }
+    };
+    change(app, user, changed, hash, door).await
 }
 
 /// Changes `id`, as `by` asks, who sees to users.
@@ -85,7 +92,11 @@ pub async fn update_other(app: &App, by: &User, id: UserId, wanted: Others, door
     let email = wanted.email.filter(|email| email.as_str() != user.email);
     let verified = wanted.verified.filter(|_| email.is_none());
     let disabled = wanted.disabled.filter(|disabled| *disabled != user.disabled);
-    change(app, &user, Others { email, verified, disabled, superuser, ..wanted }, door).await
+    let hash = match &wanted.password {
+        Some(new) => Some(app.node.hasher.hash(new).await?),
+        None => None,
+    };
+    change(app, &user, Others { email, verified, disabled, superuser, ..wanted }, hash, door).await
 }
 
 fn check(app: &App, password: Option<&Password>, door: Door<'_>) -> Result<(), Failure> {
@@ -95,14 +106,17 @@ fn check(app: &App, password: Option<&Password>, door: Door<'_>) -> Result<(), F
     }
 }
 
-async fn change(app: &App, user: &User, wanted: Others, door: Door<'_>) -> Result<User, Failure> {
+/// Changes the row once everything is at hand that could be refused for want of time: `password_hash` is that of the password.
+async fn change(
+    app: &App,
+    user: &User,
+    wanted: Others,
+    password_hash: Option<PasswordHash>,
+    door: Door<'_>,
+) -> Result<User, Failure> {
     if let Some(email) = &wanted.email {
         limit::of_mails(app, &once::subject(email), door.counted_by).await?;
     }
-    let password_hash = match &wanted.password {
-        Some(password) => Some(app.node.hasher.hash(password).await?),
-        None => None,
-    };
     let changes = Changes {
         ends_sign_ins: loses_a_right(user, &wanted),
         full_name: wanted.full_name,

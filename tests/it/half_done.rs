@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use signet::app::App;
 use signet::auth::Failure;
@@ -12,8 +15,9 @@ use signet::auth::open_session::{Door, Says, open_session, profile};
 use signet::auth::password::{Password, Policy};
 use signet::auth::recover::recover;
 use signet::auth::reset_password::reset_password;
+use signet::auth::second_factor::turn_on_at_once;
 use signet::auth::sessions::sessions;
-use signet::auth::update_user::{Others, update_other};
+use signet::auth::update_user::{Others, Own, update_other, update_self};
 use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
 
@@ -26,6 +30,7 @@ over_both_grounds!(
     wherever_a_client_hangs_up_tokens_say_what_the_row_says,
     of_many_changes_at_once_tokens_say_the_one_that_the_row_says,
     a_reset_confirms_no_address_but_the_one_that_its_link_went_to,
+    who_needs_many_hashes_gets_all_or_none,
 );
 
 fn door(app: &App) -> Door<'_> {
@@ -161,4 +166,46 @@ fn newest(app: &App, to: &str) -> Option<Mail> {
     files.sort();
     let mails = files.iter().rev().map(|file| Mail { whole: std::fs::read_to_string(file).unwrap() });
     mails.into_iter().find(|mail| mail.header("to").contains(to))
+}
+
+/// With room for one in the queue of hashes, many are turned away and ask again: they were turned away before the first of their hashes,
+/// and not after some.
+async fn who_needs_many_hashes_gets_all_or_none(ground: &Ground) {
+    let app = ground.node_with(|config| {
+        (config.passwords.threads, config.passwords.queue) = (1, 1);
+        (config.passwords.memory_kib, config.passwords.deadline) = (4096, Duration::from_secs(60));
+    });
+    let (app, other) = (&app.await, ground.node().await);
+    let mut users = Vec::new();
+    for number in 0..6 {
+        users.push(user(&other, &format!("hashed-{number}")).await);
+    }
+    let many = users.len() as u64;
+    let load = || app.node.hasher.load();
+
+    let before = load();
+    join_all(users.iter().map(|user| until_served(|| turn_on_at_once(app, user, 5, door(app))))).await;
+    assert!(load().shed_full > before.shed_full, "nobody was turned away");
+    assert_eq!(load().done - before.done, 5 * many, "hashes were made for who was turned away");
+
+    let before = load();
+    let password = |text: &str| Some(Password::new(text.to_owned()));
+    let own = || Own {
+        password: password("another harbour at dawn"),
+        original: password("a quiet harbour at dusk"),
+        ..Own::default()
+    };
+    join_all(users.iter().map(|user| until_served(|| update_self(app, user, own(), door(app))))).await;
+    assert!(load().shed_full > before.shed_full, "nobody was turned away");
+    assert_eq!(load().done - before.done, 2 * many, "a password was looked at whose change was turned away");
+}
+
+async fn until_served<T>(mut asks: impl AsyncFnMut() -> Result<T, Failure>) -> T {
+    loop {
+        match asks().await {
+            Ok(served) => return served,
+            Err(Failure::Busy) => tokio::task::yield_now().await,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
 }

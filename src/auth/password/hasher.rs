@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::formats::{Argon2Cost, Argon2Hash, Stored};
+use super::formats::{Argon2Cost, Argon2Hash, Memory, Stored};
 use super::pool::{self, Bounds, Busy, Pool};
 use super::{Password, Unreadable};
 use crate::chance::Chance;
@@ -87,6 +87,28 @@ impl Hasher {
         self.place()?.verify(password, stored).await
     }
 
+    /// Hashes new passwords in one turn: who has some to hash is turned away before the first or not at all.
+    pub async fn hash_each(&self, passwords: Vec<Password>) -> Result<Vec<PasswordHash>, Busy> {
+        let (place, cost) = (self.pool.place()?, self.cost);
+        let hashes = u32::try_from(passwords.len()).unwrap_or(u32::MAX);
+        let each: Vec<_> = passwords.into_iter().map(|password| (password, self.chance.bytes())).collect();
+        let make = move |memory: &mut Memory| {
+            each.iter().map(|(password, salt)| Argon2Hash::make(password, cost, *salt, memory)).collect()
+        };
+        place.run(hashes, make).await
+    }
+
+    /// Which of these hashes was made of the password, all in one turn.
+    pub async fn which(&self, password: &Password, stored: &[PasswordHash]) -> Result<Option<usize>, Busy> {
+        let (place, hashes) = (self.pool.place()?, u32::try_from(stored.len()).unwrap_or(u32::MAX));
+        let read = |hash: &PasswordHash| Stored::parse(&hash.0).map_err(complain).ok();
+        let (password, stored) = (password.clone(), stored.iter().map(read).collect::<Vec<_>>());
+        let right = move |memory: &mut Memory| {
+            stored.iter().position(|hash| hash.as_ref().is_some_and(|hash| hash.matches(&password, memory)))
+        };
+        place.run(hashes, right).await
+    }
+
     /// How the threads are doing.
     pub fn load(&self) -> Hashing {
         self.pool.load()
@@ -97,7 +119,24 @@ impl Place<'_> {
     /// Hashes a new password. Dropping the future before its turn comes costs nothing.
     pub async fn hash(self, password: &Password) -> Result<PasswordHash, Busy> {
         let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.chance.bytes());
-        self.place.run(move |memory| Argon2Hash::make(&password, cost, salt, memory)).await
+        self.place.run(1, move |memory| Argon2Hash::make(&password, cost, salt, memory)).await
+    }
+
+    /// Hashes a new password if the present one is right, in the same turn; `None` if it is wrong.
+    pub async fn replace(
+        self,
+        present: &Password,
+        stored: &PasswordHash,
+        new: &Password,
+    ) -> Result<Option<PasswordHash>, Busy> {
+        let stored = Stored::parse(&stored.0).map_err(complain).ok();
+        let (present, new) = (present.clone(), new.clone());
+        let (cost, salt) = (self.hasher.cost, self.hasher.chance.bytes());
+        let replace = move |memory: &mut Memory| {
+            let right = stored.is_some_and(|stored| stored.matches(&present, memory));
+            right.then(|| Argon2Hash::make(&new, cost, salt, memory))
+        };
+        self.place.run(2, replace).await
     }
 
     /// Checks a password against a stored hash; against `None` (no such user, or one without a password) it is wrong after
@@ -116,7 +155,7 @@ impl Place<'_> {
         let subject = subject.map_or_else(|| Arc::clone(&self.hasher.dummy), Arc::new);
         let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.chance.bytes());
         self.place
-            .run(move |memory| {
+            .run(1, move |memory| {
                 let matches = subject.matches(&password, memory);
                 if !(matches && known) {
                     Verdict::Wrong

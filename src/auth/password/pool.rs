@@ -74,17 +74,24 @@ struct Waiting {
 /// One thing to do. Dropping it undone answers [`Busy`].
 trait Job: Send {
     fn abandoned(&self) -> bool;
+    /// How many hashes it is.
+    fn hashes(&self) -> u32;
     fn run(self: Box<Self>, memory: &mut Memory);
 }
 
 struct Task<T, F> {
     work: F,
+    hashes: u32,
     reply: oneshot::Sender<T>,
 }
 
 impl<T: Send, F: FnOnce(&mut Memory) -> T + Send> Job for Task<T, F> {
     fn abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn hashes(&self) -> u32 {
+        self.hashes
     }
 
     fn run(self: Box<Self>, memory: &mut Memory) {
@@ -135,14 +142,14 @@ impl Pool {
 }
 
 impl Place<'_> {
-    /// Has the work done by one of the threads. Dropping the future before its turn comes undoes it.
-    pub(super) async fn run<T, F>(self, work: F) -> Result<T, Busy>
+    /// Has the work done by one of the threads, so many hashes in one turn. Dropping the future before its turn comes undoes it.
+    pub(super) async fn run<T, F>(self, hashes: u32, work: F) -> Result<T, Busy>
     where
         T: Send + 'static,
         F: FnOnce(&mut Memory) -> T + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        self.0.queue(Box::new(Task { work, reply }));
+        self.0.queue(Box::new(Task { work, hashes, reply }));
         drop(self);
         answer.await.map_err(|_| Busy)
     }
@@ -181,13 +188,13 @@ impl Shared {
         let keep_kib = self.bounds.keep_kib;
         let mut memory = Memory::keeping(keep_kib);
         while let Some(job) = self.next(&mut memory) {
-            let began = Instant::now();
+            let (hashes, began) = (job.hashes(), Instant::now());
             // A job that panics answers Busy to its caller by being dropped, and must not cost the thread too.
             if catch_unwind(AssertUnwindSafe(|| job.run(&mut memory))).is_err() {
                 memory = Memory::keeping(keep_kib);
             }
             memory.release_excess();
-            self.lock().done(began.elapsed());
+            self.lock().done(hashes, began.elapsed());
         }
     }
 
@@ -229,11 +236,11 @@ impl State {
         ahead < bounds.room && until_then <= bounds.deadline.as_secs_f64() / 2.0
     }
 
-    fn done(&mut self, took: Duration) {
+    fn done(&mut self, hashes: u32, took: Duration) {
         self.load.running -= 1;
-        self.load.done += 1;
+        self.load.done += u64::from(hashes);
         self.load.worked += took;
-        self.typical = (self.typical * 7 + took) / 8;
+        self.typical = (self.typical * 7 + took / hashes.max(1)) / 8;
     }
 
     fn sweep(&mut self, deadline: Duration) {

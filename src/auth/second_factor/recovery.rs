@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::auth::Failure;
 use crate::auth::once::six_digits;
-use crate::auth::password::{Password, Verdict};
+use crate::auth::password::Password;
 use crate::id::UserId;
 use crate::store::accounts::{PasswordHash, RecoveryCode};
 
@@ -33,16 +33,15 @@ pub(super) fn long(app: &App, count: u32) -> (Vec<String>, Vec<RecoveryCode>) {
 
 /// Draws `count` codes of six digits, no two alike.
 pub(super) async fn short(app: &App, count: u32) -> Result<(Vec<String>, Vec<RecoveryCode>), Failure> {
-    let (mut told, mut kept) = (Vec::new(), Vec::new());
+    let mut told = Vec::new();
     while told.len() < count as usize {
         let code = six_digits(app);
-        if told.contains(&code) {
-            continue;
+        if !told.contains(&code) {
+            told.push(code);
         }
-        let hash = app.node.hasher.hash(&Password::new(code.clone())).await?;
-        kept.push(RecoveryCode { id: name(app), hash });
-        told.push(code);
     }
+    let hashes = app.node.hasher.hash_each(told.iter().cloned().map(Password::new).collect()).await?;
+    let kept = hashes.into_iter().map(|hash| RecoveryCode { id: name(app), hash }).collect();
     Ok((told, kept))
 }
 
@@ -51,20 +50,16 @@ pub(super) async fn spend(app: &App, user: UserId, code: &str) -> Result<bool, F
     let kept = app.accounts.recovery_codes(user).await?;
     let normal = normalised(code);
     let expected = fast(&normal);
-    for RecoveryCode { id, hash } in &kept {
-        let right = if hash.0.starts_with(FAST) {
-            bool::from(hash.0.as_bytes().ct_eq(expected.as_bytes()))
-        } else if normal.len() == 6 {
-            let verdict = app.node.hasher.verify(&Password::new(normal.clone()), Some(hash)).await?;
-            matches!(verdict, Verdict::Right { .. })
-        } else {
-            false
-        };
-        if right {
-            return Ok(app.accounts.spend_recovery_code(user, *id).await?);
-        }
+    let (quick, slow): (Vec<_>, Vec<_>) = kept.into_iter().partition(|code| code.hash.0.starts_with(FAST));
+    let mut right = quick.iter().find(|code| bool::from(code.hash.0.as_bytes().ct_eq(expected.as_bytes())));
+    if right.is_none() && normal.len() == 6 && !slow.is_empty() {
+        let hashes: Vec<_> = slow.iter().map(|code| code.hash.clone()).collect();
+        right = app.node.hasher.which(&Password::new(normal), &hashes).await?.and_then(|which| slow.get(which));
     }
-    Ok(false)
+    match right {
+        Some(code) => Ok(app.accounts.spend_recovery_code(user, code.id).await?),
+        None => Ok(false),
+    }
 }
 
 fn name(app: &App) -> Uuid {

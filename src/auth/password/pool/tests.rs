@@ -19,7 +19,7 @@ fn pool(room: usize, deadline: Duration) -> Pool {
 }
 
 async fn run<T: Send + 'static>(pool: &Pool, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T, Busy> {
-    pool.place()?.run(work).await
+    pool.place()?.run(1, work).await
 }
 
 fn until(what: &str, mut happened: impl FnMut() -> bool) {
@@ -113,10 +113,10 @@ async fn the_end_joins_the_threads_and_answers_who_waits() {
     let shared = Arc::clone(&pool.shared);
     let (release, held) = mpsc::channel::<()>();
     let (working, worked) = oneshot::channel();
-    shared.queue(Box::new(Task { work: move |_: &mut Memory| held.recv().is_err(), reply: working }));
+    shared.queue(Box::new(Task { work: move |_: &mut Memory| held.recv().is_err(), hashes: 1, reply: working }));
     until("the thread takes the job", || pool.load().running == 1);
     let (waiting, waited) = oneshot::channel();
-    shared.queue(Box::new(Task { work: |_: &mut Memory| (), reply: waiting }));
+    shared.queue(Box::new(Task { work: |_: &mut Memory| (), hashes: 1, reply: waiting }));
     let end = std::thread::spawn(move || drop(pool));
     until("the queue is closed", || shared.lock().closed);
     drop(release);
@@ -192,8 +192,8 @@ async fn a_place_is_kept_until_it_is_used_or_dropped() {
     let (first, second) = (pool.place().unwrap(), pool.place().unwrap());
     assert!(pool.place().is_err());
     drop(first);
-    assert_eq!(pool.place().unwrap().run(|_| 1).await, Ok(1));
-    assert_eq!(second.run(|_| 2).await, Ok(2));
+    assert_eq!(pool.place().unwrap().run(1, |_| 1).await, Ok(1));
+    assert_eq!(second.run(1, |_| 2).await, Ok(2));
     let again = (pool.place().unwrap(), pool.place().unwrap());
     assert!(pool.place().is_err(), "{:?}", pool.load());
     drop(again);
