@@ -37,6 +37,11 @@ pub fn run(bytes: &[u8]) {
         for asked in all {
             let expected = expected(table, &asked.method, &asked.path);
             let response = asked.exchange.response;
+            if response.status() == StatusCode::BAD_REQUEST {
+                // Of the bytes, a head of their own was made that names no host.
+                assert!(!plain && asked.exchange.last, "{} {}", asked.method, asked.path);
+                continue;
+            }
             match expected {
                 _ if asked.method == Method::HEAD => {
                     assert_eq!(response.status() == StatusCode::OK, expected.is_some())

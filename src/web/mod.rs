@@ -10,6 +10,7 @@ mod body;
 pub mod client;
 mod cors;
 mod fields;
+mod host;
 pub mod id;
 pub mod json;
 mod kept;

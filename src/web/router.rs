@@ -1,7 +1,7 @@
 //! From a request to an answer: finds the route, runs its handler in bounds of time and panic, and adds what all answers have.
 //!
 //! What no handler gets to see or finish (unknown paths, wrong methods, panics, time-outs) is worded by the function of the
-//! prefix it happened under.
+//! prefix it happened under. Who does not name a host is not even told so in anybody's words.
 //!
 //! Paths are cut at `/` as they were sent and only then decoded: `%2f` is never a separator, `//` is never `/`. One
 //! slash at the end may be there or not.
@@ -17,6 +17,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::body::Rest;
 use super::cors::{Cors, Grant};
+use super::host;
 use super::id::RequestId;
 use super::rejection::Rejection;
 use super::request::{Bounds, Request, decode_segment};
@@ -41,7 +42,8 @@ pub struct Exchange {
     pub route: usize,
     /// The answer.
     pub response: Response,
-    /// An HTTP/1 connection cannot carry another request: part of this one's body is still on its way.
+    /// An HTTP/1 connection cannot carry another request: part of this one's body is still on its way, or nobody knows for whom the
+    /// next would be.
     pub last: bool,
 }
 
@@ -65,6 +67,11 @@ impl<C: 'static> Router<C> {
         let one = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
         let grant = self.cors.grant(request.headers()).map(Box::new);
+        if !host::is_named(request.version(), request.headers()) {
+            // As bare as the answer to a head that cannot be read, and as final: what follows may be meant for another.
+            let course = Course::Over(Response::empty(StatusCode::BAD_REQUEST));
+            return Begun { route: 0, course, rest, bounds, one, head, grant, last: one };
+        }
         let (route, course) = match self.find(&mut request) {
             Found::Route(route) => {
                 let begin = AssertUnwindSafe(|| match &route.handler {
@@ -93,7 +100,7 @@ impl<C: 'static> Router<C> {
             }
             Found::Nothing => (0, Course::Over(word(self.wording(request.path()), context, Rejection::NotFound))),
         };
-        Begun { route, course, rest, bounds, one, head, grant }
+        Begun { route, course, rest, bounds, one, head, grant, last: false }
     }
 
     /// Waits for the answer, with the context that the request was begun with. Never panics, whatever the handler does, and
@@ -116,7 +123,8 @@ impl<C: 'static> Router<C> {
         }
         response.named(id);
         // The client must learn that this was the last request here before it sends another, not by the reset after.
-        let last = begun.one && !begun.rest.is_empty() && !begun.rest.is_spent(begun.bounds.max_body).await;
+        let last =
+            begun.last || begun.one && !begun.rest.is_empty() && !begun.rest.is_spent(begun.bounds.max_body).await;
         Exchange { route: begun.route, response, last }
     }
 
@@ -169,6 +177,8 @@ pub struct Begun {
     one: bool,
     head: bool,
     grant: Option<Box<Grant>>,
+    /// Whether nothing more is read of this client, whatever it sends.
+    last: bool,
 }
 
 enum Course {

@@ -252,12 +252,7 @@ async fn heads_that_are_none() {
     let (statuses, said) = line.say(format!("GET /verify HTTP/1.1\nhost: x\nx-request-id: first\n\n{HIDDEN}")).await;
     assert_eq!((statuses.as_str(), said.matches("x-request-id: first").count()), ("401 401", 1), "{said}");
     // Whatever host a request names, what is said of this service is what its settings say.
-    for host in [
-        "",
-        "host: evil.example\r\n",
-        "host: x\r\nhost: evil.example\r\n",
-        "host: x\r\nx-forwarded-host: evil.example\r\n",
-    ] {
+    for host in ["host: evil.example\r\n", "host: x\r\nx-forwarded-host: evil.example\r\n"] {
         for target in ["", "http://evil.example"] {
             let ask = format!(
                 "GET {target}/.well-known/openid-configuration HTTP/1.1\r\n{host}forwarded: host=evil.example\r\nconnection: close\r\n\r\n"
@@ -266,6 +261,47 @@ async fn heads_that_are_none() {
             assert!(statuses == "200" && !said.contains("evil"), "{said}");
         }
     }
+}
+
+/// RFC 9112, 3.2: who names no host, or two, or none that could be one, is told so, and nothing that follows is read.
+#[tokio::test]
+async fn hosts_that_are_none() {
+    let line = Line::open();
+    let with = |version: &str, hosts: &str| format!("GET /verify HTTP/{version}\r\n{hosts}\r\n{HIDDEN}");
+    let mut cases = Vec::new();
+    for (hosts, expected) in [
+        ("host: x\r\n", "401 401"),
+        ("Host: a.example:8000\r\n", "401 401"),
+        ("host: [::1]:8000\r\n", "401 401"),
+        ("host:\r\n", "401 401"),
+        ("", "400"),
+        ("x-forwarded-host: x\r\n", "400"),
+        ("host: x\r\nhost: x\r\n", "400"),
+        ("host: x\r\nHOST: evil.example\r\n", "400"),
+        ("host: x, evil.example\r\n", "400"),
+        ("host: x evil.example\r\n", "400"),
+        ("host: evil.example@x\r\n", "400"),
+        ("host: http://x\r\n", "400"),
+        ("host: x/y\r\n", "400"),
+        ("host: x:y\r\n", "400"),
+        ("host: x:80:80\r\n", "400"),
+        ("host: [::1\r\n", "400"),
+        ("host: \u{e9}\r\n", "400"),
+    ] {
+        let answers = line.say(with("1.1", hosts)).await;
+        if expected == "400" {
+            cases.push(case(format!("{hosts:?}"), with("1.1", hosts), expected));
+            assert!(answers.1.to_lowercase().contains("connection: close"), "{hosts:?}: {}", answers.1);
+        } else {
+            assert_eq!(answers.0, expected, "{hosts:?}: {}", answers.1);
+        }
+    }
+    // The target names it, and that changes nothing.
+    let absolute = format!("GET http://x/verify HTTP/1.1\r\n\r\n{HIDDEN}");
+    cases.push(case("a target with a host", absolute, "400"));
+    // HTTP/1.0 knows of no hosts.
+    cases.push(case("HTTP/1.0", with("1.0", ""), "401"));
+    line.hold(&cases).await;
 }
 
 /// An answer that comes before its request's end is the connection's last.

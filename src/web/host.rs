@@ -1,0 +1,87 @@
+//! Whether a request names its host as HTTP/1.1 demands it (RFC 9112, 3.2): in one line, by what can be a host and a port.
+//!
+//! What is named does not matter here: nothing that is said of this service comes from a request. But of two lines, a proxy in front
+//! may have gone by the other. Part of each request, so it looks the field up once and its bytes over once.
+
+use http::header::HOST;
+use http::{HeaderMap, Version};
+
+/// What may stand in a name: unreserved characters, sub-delims and the percent sign (RFC 3986, 3.2.2).
+const IN_NAMES: [bool; 256] = {
+    let (others, mut table, mut at) = (b"-._~%!$&'()*+,;=", [false; 256], 0);
+    while at < 128 {
+        table[at] = (at as u8).is_ascii_alphanumeric();
+        at += 1;
+    }
+    at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
+
+/// Whether the host is named as it must be. HTTP/1.0 need not name one, and HTTP/2 has `:authority` for it.
+pub(super) fn is_named(version: Version, headers: &HeaderMap) -> bool {
+    if version != Version::HTTP_11 {
+        return true;
+    }
+    let mut lines = headers.get_all(HOST).iter();
+    match (lines.next(), lines.next()) {
+        (Some(host), None) => is_one(host.as_bytes()),
+        _ => false,
+    }
+}
+
+/// `uri-host [ ":" port ]`. Who asks for no host in particular sends an empty one.
+fn is_one(host: &[u8]) -> bool {
+    let end = match host {
+        [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {
+            Some(end) if rest[..end].iter().all(|byte| IN_NAMES[usize::from(*byte)] || *byte == b':') && end > 0 => {
+                end + 2
+            }
+            _ => return false,
+        },
+        _ => host.iter().position(|byte| !IN_NAMES[usize::from(*byte)]).unwrap_or(host.len()),
+    };
+    match &host[end..] {
+        [] => true,
+        [b':', port @ ..] => port.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
+        for good in
+            ["", "x", "a.example", "A.example:8000", "127.0.0.1:80", "[::1]", "[::1]:8000", "a_b~c", "x:", "%41"]
+        {
+            assert!(is_one(good.as_bytes()), "{good}");
+        }
+        for bad in [
+            "a b",
+            "a/b",
+            "u@a.example",
+            "a.example:80:80",
+            "a:b",
+            "[::1",
+            "::1",
+            "[]",
+            "[::1]x",
+            "a\"b",
+            "a,b c",
+            "a?b",
+            "a#b",
+            "http://a.example",
+            "a\\b",
+            "a.example, b.example",
+            "é",
+        ] {
+            assert!(!is_one(bad.as_bytes()), "{bad}");
+        }
+    }
+}
