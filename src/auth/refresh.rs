@@ -9,7 +9,7 @@ use super::endings::end_again;
 use super::open_session::{Door, Pair, pair};
 use crate::app::App;
 use crate::id::UserId;
-use crate::store::ephemeral::{Presented, Revocation, Rotation, Target};
+use crate::store::ephemeral::{Presented, Revocation, Rotation, Standing, Target};
 use crate::token::refresh::Refresh;
 
 /// What becomes of the token that is handed in.
@@ -46,8 +46,8 @@ pub async fn refresh(
     };
     match app.ephemeral.present(presented, now).await? {
         Rotation::Rotated(session) | Rotation::Repeated(session) => {
-            if node.revocations.ended(session.user, session.id, session.opened_at) {
-                end_again(app, session.user, session.id).await;
+            let ended = node.revocations.ended(session.user, session.id, session.opened_at);
+            if ended && is_there_again(app, &session).await? {
                 return Err(Failure::RefreshNotInForce);
             }
             pair(app, session, door, now)
@@ -60,4 +60,15 @@ pub async fn refresh(
         }
         Rotation::Absent => Err(Failure::RefreshNotInForce),
     }
+}
+
+/// Whether a session that was ended is there all the same, because the store has lost its end; ends it once more. If not, it
+/// was ended since this refresh, which is answered as it was won: of what it hands out nothing is good any more, and who rotated
+/// first of many is told so even where the others have been taken for thieves by then.
+async fn is_there_again(app: &App, session: &Standing) -> Result<bool, Failure> {
+    let there = app.ephemeral.session(session.user, session.id, app.now()).await?.is_some();
+    if there {
+        end_again(app, session.user, session.id).await;
+    }
+    Ok(there)
 }

@@ -36,7 +36,7 @@ macro_rules! cases {
 }
 
 cases!(
-    of_fifty_refreshes_without_grace_no_two_succeed,
+    of_fifty_refreshes_without_grace_one_succeeds,
     of_twenty_redemptions_one_succeeds,
     of_twenty_claims_of_an_address_one_succeeds,
     of_twenty_claims_of_a_name_one_succeeds,
@@ -69,22 +69,19 @@ fn one_of(what: &str, answers: Vec<Answer>) -> Answer {
     won.swap_remove(0)
 }
 
-async fn of_fifty_refreshes_without_grace_no_two_succeed(nodes: &[Desk]) {
+async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[Desk]) {
     let person = nodes[0].person(&["--verified"]);
     let rotating = ["native", "myauth", "unturned", "ucontact"];
     for doors in rotating.iter().map(std::slice::from_ref).chain([&rotating[..]]) {
         let Tokens { access, refresh, .. } = nodes[0].sign_in(&person).await;
         let asked: Vec<_> = doors.iter().map(|door| refreshing(door, &person, &refresh)).collect();
-        let won = won(&format!("{doors:?}"), at_once(nodes, 50, &asked).await);
-        assert!(won.len() <= 1, "{doors:?}: {won:?}");
-        // The others came with a token that was replaced: for all that the server knows, a thief's. So it is over for whoever won, who
-        // may not even be told so, where the node has heard of the theft before the answer was made.
-        let given: Vec<_> = won.iter().map(pair).collect();
+        let (fresh, successor) = pair(&one_of(&format!("{doors:?}"), at_once(nodes, 50, &asked).await));
+        // The others came with a token that was replaced: for all that the server knows, a thief's. So it is over for whoever won.
         for node in nodes {
-            for token in given.iter().map(|(fresh, _)| fresh).chain([&access]) {
+            for token in [&fresh, &access] {
                 until("the session is over", async || node.reason(token).await == "revoked").await;
             }
-            for token in given.iter().map(|(_, successor)| successor).chain([&refresh]) {
+            for token in [&successor, &refresh] {
                 node.refresh(token).await.is_oauth_error(400, "invalid_grant");
             }
         }
