@@ -133,17 +133,17 @@ fn named_key(purpose: Purpose, token: &str, keys: &Keys) -> Option<Arc<LiveKey>>
     if token.len() > super::access::MAX_LENGTH {
         return None;
     }
-    let header = jsonwebtoken::decode_header(token).ok()?;
-    let brings_a_key = header.jku.is_some() || header.jwk.is_some() || header.x5u.is_some() || header.x5c.is_some();
-    if header.crit.is_none() && !brings_a_key && header.typ?.eq(purpose.typ()) {
-        keys.by_kid(&header.kid?).cloned()
-    } else {
-        None
-    }
+    let header = token.split('.').next()?;
+    let kid = super::access::header::kid_of_type(header, |typ| typ == purpose.typ()).ok()?;
+    keys.by_kid(&kid).cloned()
 }
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::{Value, json};
+
     use super::*;
     use crate::chance::Chance;
     use crate::token::access::tests::{NOW, issuer, keyring, settings, token};
@@ -164,6 +164,46 @@ mod tests {
             }
             assert!(issuer().check(&text, &keys, NOW).is_err());
             assert_eq!(read::<String>(made_for, &text, until, &settings(), &keys), Err(Fault::Expired));
+        }
+    }
+
+    #[test]
+    fn a_header_is_read_as_strictly_as_that_of_an_access_token() {
+        let (keyring, chance) = (keyring(), Chance::system());
+        let keys = keyring.keys();
+        let key = keys.signer(NOW).unwrap();
+        let (purpose, until) = (Purpose::MagicLink, NOW + std::time::Duration::from_secs(60));
+        let text = mint(purpose, TokenId::new(NOW, &chance), (), (NOW, until), &settings(), key).unwrap();
+        let mut parts = text.split('.');
+        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap()).unwrap();
+        let payload = parts.next().unwrap();
+        let read_with = |name: &str, value: Value| {
+            let mut header = header.clone();
+            header[name] = value;
+            let message = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(header.to_string()));
+            let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).as_ref());
+            read::<()>(purpose, &format!("{message}.{signature}"), NOW, &settings(), &keys)
+        };
+        assert!(read_with("x", json!("what means nothing to us")).is_ok());
+        for (name, value) in [
+            // RFC 7797, 6: not without being in `crit`, which is refused for itself.
+            ("b64", json!(false)),
+            ("b64", json!(true)),
+            ("zip", json!("DEF")),
+            ("crit", json!(["b64"])),
+            ("crit", json!([])),
+            ("jku", json!("https://example.org/jwks.json")),
+            ("jwk", json!({})),
+            ("x5u", json!("https://example.org/x5u")),
+            ("x5c", json!([])),
+            ("alg", json!("none")),
+            ("alg", json!("HS256")),
+            ("typ", json!("at+jwt")),
+        ] {
+            assert_eq!(read_with(name, value), Err(Fault::NotForThis), "{name}");
+        }
+        for name in ["b64", "zip", "crit", "jku", "jwk", "x5u", "x5c"] {
+            assert_eq!(read_with(name, Value::Null), Err(Fault::NotForThis), "{name} as null");
         }
     }
 

@@ -1,4 +1,5 @@
-//! Headers that are not, byte for byte, one that we write: another order of members, an imported key's habits.
+//! Headers that are not, byte for byte, one that we write: another order of members, an imported key's habits; and those of tokens
+//! of one purpose.
 //!
 //! Only what decides is read, and everything by which a token could bring its own key or its own rules is refused
 //! (RFC 8725, 3.1 and 3.10). Knows nothing of the keyring.
@@ -48,6 +49,16 @@ impl<'de> Deserialize<'de> for Absent {
 
 /// The `kid` of a header's segment, if the header is one of an access token.
 pub(super) fn kid(segment: &str) -> Result<String, Fault> {
+    // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
+    kid_of_type(segment, |typ| {
+        let typ =
+            typ.get(..12).filter(|prefix| prefix.eq_ignore_ascii_case("application/")).map_or(typ, |_| &typ[12..]);
+        typ.eq_ignore_ascii_case("at+jwt")
+    })
+}
+
+/// The `kid` of a header's segment, if the header is one of a token whose type will do.
+pub(in crate::token) fn kid_of_type(segment: &str, will_do: impl FnOnce(&str) -> bool) -> Result<String, Fault> {
     let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| Fault::Malformed)?;
     let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| Fault::Malformed)?;
     let brought = [header.crit, header.b64, header.jku, header.jwk, header.x5u, header.x5c, header.zip];
@@ -57,10 +68,7 @@ pub(super) fn kid(segment: &str) -> Result<String, Fault> {
     if header.alg != "EdDSA" && header.alg != "Ed25519" {
         return Err(Fault::WrongType);
     }
-    // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
-    let typ = header.typ.as_deref().unwrap_or_default();
-    let typ = typ.get(..12).filter(|prefix| prefix.eq_ignore_ascii_case("application/")).map_or(typ, |_| &typ[12..]);
-    if !typ.eq_ignore_ascii_case("at+jwt") {
+    if !will_do(header.typ.as_deref().unwrap_or_default()) {
         return Err(Fault::WrongType);
     }
     header.kid.map(Cow::into_owned).ok_or(Fault::UnknownKey)

@@ -4,7 +4,7 @@
 //! nothing is accepted here which it refuses. Knows nothing of sessions or revocations: a token that is good here may
 //! still have been revoked.
 
-mod header;
+pub(super) mod header;
 mod payload;
 
 use std::sync::Arc;
