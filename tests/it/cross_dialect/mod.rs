@@ -82,6 +82,7 @@ async fn a_reset_in_one_ends_the_sessions_of_all(desk: &Desk) {
         for way in Way::ALL {
             inside.push((way, way.enter(desk, &email, None).await.let_in()));
         }
+        outbox::settled(desk).await;
         let before = outbox::mails(desk, &email).len();
         if dialect == "myauth" {
             let claim = desk.post(&format!("/auth/login/recover/{email}")).ask().await.is(200).json();

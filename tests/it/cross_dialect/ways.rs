@@ -59,6 +59,7 @@ impl SignUp {
 /// Confirms an address by a mailed code.
 async fn confirm(desk: &Desk, email: &str) {
     let id = desk.plan().json(&["users", "show", email], "")["id"].as_str().unwrap().to_owned();
+    outbox::settled(desk).await;
     let before = outbox::mails(desk, email).len();
     desk.post("/auth/mail/verify/send").json(&json!({"user_id": id})).ask().await.is(200);
     let code = outbox::next(desk, email, before).await.code();
@@ -125,6 +126,7 @@ impl Way {
                 desk.post("/sessions").json(&body).ask().await
             }
             Self::UnturnedCode => {
+                outbox::settled(desk).await;
                 let before = outbox::mails(desk, email).len();
                 desk.post("/auth/verification/send-code").json(&json!({"email": email})).ask().await.is(202);
                 let code = outbox::next(desk, email, before).await.code();
@@ -167,6 +169,7 @@ impl Way {
 }
 
 async fn magic(desk: &Desk, email: &str) -> (String, String) {
+    outbox::settled(desk).await;
     let before = outbox::mails(desk, email).len();
     let answer = desk.post(&format!("/auth/login/magic/{email}")).ask().await;
     let claim = answer.is(200).json()["claim"].as_str().unwrap().to_owned();
