@@ -67,7 +67,7 @@ impl House {
     }
 
     async fn asks(&self, number: usize) -> Asker {
-        let (address, wants_a_code) = (format!("asker-{number:06}@example.org"), number % 2 == 0);
+        let (address, wants_a_code) = (format!("asker-{number:06}@example.org"), number.is_multiple_of(2));
         let request = if wants_a_code {
             self.client.post("/auth/verification/send-code").json(&json!({"email": address}))
         } else {
