@@ -136,14 +136,28 @@ const LOW: u64 = 256 * 1024 * 1024;
 
 /// What an operator should know while the file still answers. Asks the file system, which answers from memory.
 pub(super) fn warnings(path: &Path) -> Vec<String> {
-    match rustix::fs::statvfs(path) {
-        Ok(space) if space.f_bavail.saturating_mul(space.f_frsize) < LOW => {
-            let free = space.f_bavail.saturating_mul(space.f_frsize) / (1024 * 1024);
+    match room(path) {
+        Ok(free) if free < LOW => {
+            let free = free / (1024 * 1024);
             vec![format!("{free} MiB are left for {}: writes fail when there is no room", path.display())]
         }
         Ok(_) => Vec::new(),
         Err(error) => vec![format!("{} is not where it was: {error}", path.display())],
     }
+}
+
+/// With so little room a group of writes may find none. That this or that still fits, or goes where something was before, says
+/// nothing of the next.
+const FULL: u64 = 1024 * 1024;
+
+/// Whether the disk is full.
+pub(super) fn is_full(path: &Path) -> bool {
+    room(path).is_ok_and(|free| free < FULL)
+}
+
+/// How much can still be written.
+fn room(path: &Path) -> rustix::io::Result<u64> {
+    rustix::fs::statvfs(path).map(|space| space.f_bavail.saturating_mul(space.f_frsize))
 }
 
 fn is_busy(error: &rusqlite::Error) -> bool {
@@ -157,6 +171,7 @@ impl OpenError {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
             // The log beside the file can't be made, or the file can't be changed.
             Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => Self::ReadOnly { path },
+            _ if is_full(&path) => Self::Full { path },
             _ => Self::Unreadable { path, detail: error.to_string() },
         }
     }

@@ -64,6 +64,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// Opening it takes room, of which there is none.
+    #[error("{} cannot be opened, since its disk is full: make room, or set SIGNET_DATA_DIR", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is not one of ours, or it is damaged.
     #[error("{} cannot be opened: {detail}", path.display())]
     Unreadable {
@@ -191,6 +197,15 @@ impl Engine {
     /// Whether the file answers and no newer program has changed it since it was opened.
     pub(in crate::store) async fn check_schema(&self) -> store::Result<()> {
         schema::compare(&self.read(schema::recorded).await?)
+    }
+
+    /// Whether the file can be written to. That it answers reads says nothing of that; nor does a write of nothing, of a disk that is
+    /// full; and one of something each time would wear the disk out.
+    pub(in crate::store) async fn check_writing(&self) -> store::Result<()> {
+        if file::is_full(&self.path) {
+            return Err(unavailable("the disk is full"));
+        }
+        self.write(|_| Ok(())).await
     }
 
     /// What an operator should know while the file still answers.

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{mpsc, oneshot};
 
 use super::unavailable;
@@ -162,8 +162,19 @@ fn commit_group(connection: &Connection, group: &mut Vec<Box<dyn Job>>) -> Resul
         {
             tracing::error!(%error, "the embedded store could not undo a transaction");
         }
+        if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
+            begin_log_anew(connection);
+        }
         super::refused(&error)
     })
+}
+
+/// On a full disk the log of writes cannot grow. SQLite copies it into the file, to begin it anew in the room that it has, only after
+/// a commit, of which there would be none: so this does, as far as the file itself need not grow.
+fn begin_log_anew(connection: &Connection) {
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
+        tracing::debug!(%error, "the embedded store's log could not be begun anew");
+    }
 }
 
 fn run_alone(connection: &Connection, job: &mut dyn Job) -> rusqlite::Result<()> {

@@ -6,6 +6,7 @@
 //! promised: longer, more often, and to the millisecond.
 
 mod clock;
+mod disk;
 mod figures;
 mod ledger;
 mod mail;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use self::figures::Row;
 use self::ledger::{GRACE, Ledger, Look};
-use self::traffic::{CLIENTS, Call, Heard, Outbox, Place, ROOT, Traffic};
+use self::traffic::{CLIENTS, Call, Heard, Outbox, PACE, Place, ROOT, Traffic};
 use crate::support::client::{Client, PASSWORD, until};
 use crate::support::signet::{Plan, Signet};
 

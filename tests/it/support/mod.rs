@@ -2,6 +2,7 @@
 
 pub(crate) mod client;
 pub(crate) mod desk;
+pub(crate) mod disk;
 pub(crate) mod document;
 pub(crate) mod embedded;
 pub(crate) mod forge;

@@ -7,12 +7,14 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{LazyLock, mpsc};
+use std::sync::{Arc, LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 use signet::config::{self, SecretUrl};
 use tempfile::TempDir;
+
+use super::disk::{self, Disk};
 
 /// With characters that a URL must escape.
 pub(crate) const PASSWORD: &str = "hunter2/@?:&";
@@ -28,6 +30,8 @@ pub(crate) struct Unusual {
     pub(crate) durable: bool,
     /// Certificate chain and key, PEM: then nobody gets in without TLS.
     pub(crate) tls: Option<(String, String)>,
+    /// A disk for its data, its log of writes too. What it says goes elsewhere.
+    pub(crate) disk: Option<Arc<Disk>>,
 }
 
 /// A running server.
@@ -48,11 +52,12 @@ impl Server {
 
     pub(crate) fn unusual(unusual: Unusual) -> Self {
         let folder = tempfile::Builder::new().prefix("signet-postgres-").tempdir().expect("a temporary folder");
-        run(Command::new("cp").arg("-a").arg(template()).arg(folder.path().join("data")));
         let mut server = Self { folder, port: 0, unusual, postmaster: None, watch: None };
+        run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         server.write_tls();
         if let Some(user) = &*USER {
-            run(Command::new("chown").arg("-R").arg(format!("{}:{}", user.id, user.group)).arg(server.folder.path()));
+            let owner = format!("{}:{}", user.id, user.group);
+            run(Command::new("chown").args(["-R", &owner]).arg(server.folder.path()).arg(server.data()));
         }
         // Between finding a port free and taking it another may take it: then the next one.
         for _ in 0..20 {
@@ -104,6 +109,21 @@ impl Server {
         }
     }
 
+    /// What it has said since it was started.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Starts it again if it has ended by itself, and says whether it had: as whoever looks after it does.
+    pub(crate) fn look_after(&mut self) -> bool {
+        let ended = self.postmaster.as_mut().is_none_or(|it| it.try_wait().expect("its state is known").is_some());
+        if ended {
+            self.postmaster = None;
+            self.restart();
+        }
+        ended
+    }
+
     /// Stops every process of it where it stands: connections stay open, and nothing answers.
     pub(crate) fn freeze(&mut self) {
         let postmaster = pid(self.postmaster.as_ref().expect("it runs"));
@@ -127,7 +147,7 @@ impl Server {
     }
 
     fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.unusual.disk.as_ref().map_or_else(|| self.folder().to_owned(), |disk| disk.outside()).join("data")
     }
 
     fn write_tls(&self) {
@@ -143,8 +163,14 @@ impl Server {
     fn launch(&mut self) -> Result<(), String> {
         let log = self.folder.path().join("log");
         let out = File::create(&log).expect("the log can be written");
-        let mut command = as_its_user(&program("postgres"));
-        command.arg("-D").arg(self.data()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(out);
+        let disk = self.unusual.disk.as_deref();
+        let mut command = as_its_user(&program("postgres"), disk);
+        command
+            .arg("-D")
+            .arg(disk.map_or_else(|| self.folder(), Disk::inside).join("data"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(out);
         let on = |yes| if yes { "on" } else { "off" };
         for setting in [
             "listen_addresses=127.0.0.1".to_owned(),
@@ -222,8 +248,8 @@ static USER: LazyLock<Option<User>> = LazyLock::new(|| {
 });
 
 /// The program, as a user that Postgres accepts, ended when this process ends without having done so itself.
-fn as_its_user(program: &Path) -> Command {
-    let mut command = Command::new("setpriv");
+fn as_its_user(program: &Path, disk: Option<&Disk>) -> Command {
+    let mut command = disk::setpriv(disk);
     command.args(["--pdeathsig", "QUIT"]);
     if let Some(user) = &*USER {
         command.args(["--reuid", &user.id, "--regid", &user.group, "--clear-groups"]);
@@ -284,7 +310,7 @@ fn template() -> PathBuf {
         if let Some(user) = &*USER {
             run(Command::new("chown").arg("-R").arg(format!("{}:{}", user.id, user.group)).arg(making.path()));
         }
-        let mut initdb = as_its_user(&program("initdb"));
+        let mut initdb = as_its_user(&program("initdb"), None);
         initdb.args(["--username=signet", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         initdb.args(["--no-instructions", "--wal-segsize=1"]);
         run(initdb.arg("--pwfile").arg(&password).arg("-D").arg(making.path().join("data")));

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::disk::{self, Disk};
 pub(crate) use super::postgres::free_port;
 use super::{fed, postgres, redis, wait_until};
 
@@ -23,13 +24,14 @@ pub(crate) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub(crate) struct Plan {
     settings: Vec<(String, String)>,
     dir: Arc<tempfile::TempDir>,
+    disk: Option<Arc<Disk>>,
 }
 
 impl Plan {
     /// On the embedded default, in a folder of its own.
     pub(crate) fn embedded() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a temporary folder"));
-        Self { settings: Vec::new(), dir }
+        Self { settings: Vec::new(), dir, disk: None }
             .set("SIGNET_PASSWORDS__MEMORY_KIB", "64")
             .set("SIGNET_PASSWORDS__PASSES", "1")
             .set("SIGNET_SERVER__WORKERS", "1")
@@ -57,6 +59,11 @@ impl Plan {
         self
     }
 
+    /// With its data on this disk.
+    pub(crate) fn on_disk(self, disk: &Arc<Disk>) -> Self {
+        Self { disk: Some(disk.clone()), ..self }
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -65,10 +72,11 @@ impl Plan {
     fn command(&self) -> Command {
         let program = env!("CARGO_BIN_EXE_signet");
         // It dies with the test, however that ends.
-        let mut command = Command::new("setpriv");
+        let mut command = disk::setpriv(self.disk.as_deref());
         command.args(["--pdeathsig", "KILL", "--", program]).env_clear().current_dir(self.dir());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
-        command.env("SIGNET_DATA_DIR", self.dir().join("data")).envs(self.settings.iter().cloned());
+        let folder = self.disk.as_ref().map_or(self.dir(), |disk| disk.inside());
+        command.env("SIGNET_DATA_DIR", folder.join("data")).envs(self.settings.iter().cloned());
         command
     }
 
@@ -183,7 +191,7 @@ impl Signet {
 
     /// Where its data is.
     pub(crate) fn data(&self) -> PathBuf {
-        self.plan.dir().join("data")
+        self.plan.disk.as_ref().map_or_else(|| self.plan.dir().to_owned(), |disk| disk.outside()).join("data")
     }
 
     /// `kill -9`.

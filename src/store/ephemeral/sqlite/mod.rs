@@ -210,8 +210,7 @@ impl Ephemeral for SqliteEphemeral {
 
     async fn check(&self) -> Result<Vec<String>> {
         self.engine.check_schema().await?;
-        // That it answers reads says nothing of writes.
-        self.engine.write(|_| Ok(())).await?;
+        self.engine.check_writing().await?;
         Ok(self.engine.warnings())
     }
 }
