@@ -3,6 +3,8 @@
 //! Nothing else may ask the machine for the time of day (`clippy.toml` refuses it), so that a test can stand at any
 //! moment without sleeping. Knows nothing of what expires.
 
+pub mod patience;
+
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -2,6 +2,7 @@
 //! its request with it, between any two steps; what is begun here goes on.
 
 use super::Failure;
+use crate::time::patience::onwards;
 
 /// Does `work` to its end, whoever still waits for it.
 pub(super) async fn to_its_end<T, F>(work: F) -> Result<T, Failure>
@@ -9,5 +10,5 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T, Failure>> + Send + 'static,
 {
-    tokio::spawn(work).await.map_err(|_| Failure::Internal("what belongs together was broken off"))?
+    tokio::spawn(onwards(work)).await.map_err(|_| Failure::Internal("what belongs together was broken off"))?
 }

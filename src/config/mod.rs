@@ -173,7 +173,7 @@ pub struct Postgres {
     pub url: SecretUrl,
     /// How many connections at the most, over all workers.
     pub connections: usize,
-    /// In what time a connection must be had and a statement answered.
+    /// In what time a connection must be had and a statement answered, all those of a request together.
     pub timeout: Duration,
     /// A PEM file of authorities to trust beside the system's.
     pub ca: Option<PathBuf>,

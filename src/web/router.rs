@@ -23,6 +23,7 @@ use super::rejection::Rejection;
 use super::request::{Bounds, Request, decode_segment};
 use super::response::Response;
 use super::routes::{Answering, Handler, Path, Route, Wording};
+use crate::time::patience;
 
 /// The complete table of routes.
 pub struct Router<C> {
@@ -188,9 +189,9 @@ enum Course {
 
 async fn run(mut answering: Answering, after: Duration) -> Result<Response, Rejection> {
     // A handler that has panicked is not polled again and everything it held is dropped, so nothing half-done is seen.
-    let mut caught = pin!(std::future::poll_fn(|to| {
+    let mut caught = pin!(patience::altogether(std::future::poll_fn(|to| {
         catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(to))).map_or(Poll::Ready(None), |poll| poll.map(Some))
-    }));
+    })));
     // Most handlers on the hot path wait for nothing, and a timer costs more than they do.
     let at_once = std::future::poll_fn(|to| Poll::Ready(caught.as_mut().poll(to))).await;
     let answered = match at_once {

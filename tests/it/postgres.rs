@@ -10,7 +10,7 @@ use signet::store::accounts::postgres::{Postgres, migrate};
 use signet::store::accounts::{Changed, Changes, Created, Find, User};
 use signet::store::conformance::accounts::somebody;
 use signet::store::{Accounts, Error, Result};
-use signet::time::Timestamp;
+use signet::time::{Timestamp, patience};
 
 use crate::support::postgres::{PASSWORD, Server, Unusual};
 
@@ -255,6 +255,33 @@ async fn callers_that_get_no_connection_are_told_in_time() {
     }
     drop(holders);
     assert_eq!(store.user(Find::Id(ada.id)).await.unwrap().unwrap().id, ada.id, "who goes away gives back what he had");
+}
+
+/// As a request that makes an API key does: it was to be told within the time-out, and could be told after two.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_twice_has_the_time_of_who_asks_once() {
+    let (server, settings) = migrated().await;
+    let store = store(&settings, 1);
+    let ada = somebody("ada");
+    store.create_user(&ada).await.unwrap();
+    let in_the_way = server.client().await;
+    in_the_way.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
+    let late = || store.end_sign_ins(ada.id, Timestamp::from_millis(1));
+    let waits_again = patience::altogether(async {
+        unavailable(late().await);
+        let begun = Instant::now();
+        let detail = unavailable(store.user(Find::Id(ada.id)).await);
+        assert!(detail.contains("no answers within 1s"), "{detail}");
+        // What is handed to another task is part of it.
+        let elsewhere = patience::onwards(store.user(Find::Id(ada.id)));
+        unavailable(elsewhere.await);
+        begun.elapsed()
+    });
+    assert!(waits_again.await < SHORT / 2);
+    // The next request has its own, and so has each call of who is no request.
+    patience::altogether(store.user(Find::Id(ada.id))).await.unwrap();
+    unavailable(late().await);
+    store.user(Find::Id(ada.id)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,10 +1,12 @@
 //! Connections to Postgres: how they are made, lent, timed and thrown away. Knows nothing of what is asked over them.
 //!
 //! A call has one deadline over all it does: waiting for a connection, opening it, preparing and executing. A frozen server
-//! is thereby as good as a dead one. What happened to a connection decides whether it goes back to the pool: one that
-//! was late, or that failed in any way but a complaint about the values, is closed, and the next caller opens
-//! another. So nothing needs a restart: not a server that was, nor a primary that became a replica (whose old connections stay
-//! open, and refuse every write).
+//! is thereby as good as a dead one. The calls of one request have one time-out together: were each given all of it, who asks
+//! twice while the connections are taken could be told so after two.
+//!
+//! What happened to a connection decides whether it goes back to the pool: one that was late, or that failed in any way but a
+//! complaint about the values, is closed, and the next caller opens another. So nothing needs a restart: not a server that was,
+//! nor a primary that became a replica (whose old connections stay open, and refuse every write).
 
 use std::time::Duration;
 
@@ -18,6 +20,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::tls;
 use crate::config;
 use crate::store::{Error, Result};
+use crate::time::patience;
 
 /// How the store is called in errors.
 pub(super) const STORE: &str = "Postgres";
@@ -161,9 +164,9 @@ impl Connections {
         Ok(Self { pool, timeout: settings.timeout })
     }
 
-    /// How long from now a call may take.
+    /// Until when a call may take that begins now.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + self.timeout
+        Instant::now() + patience::left(self.timeout)
     }
 
     /// Executes one statement, prepared once a connection, and gives its rows.
@@ -178,19 +181,26 @@ impl Connections {
         sql: &str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Answer<Vec<Row>> {
-        let connection = self.lend(deadline).await?;
-        let answer = self
-            .answer(deadline, async {
-                let statement = connection.prepare_cached(sql).await?;
-                connection.query(&statement, values).await
-            })
-            .await;
-        settle(connection, answer)
+        patience::wait(async {
+            let connection = self.lend(deadline).await?;
+            let answer = self
+                .answer(deadline, async {
+                    let statement = connection.prepare_cached(sql).await?;
+                    connection.query(&statement, values).await
+                })
+                .await;
+            settle(connection, answer)
+        })
+        .await
     }
 
     /// Lends a connection; whoever borrows it gives it to [`settle`] with what came of it.
     pub(super) async fn lend(&self, deadline: Instant) -> Answer<Object> {
         use deadpool_postgres::PoolError;
+        if deadline <= Instant::now() {
+            // What is asked now would be done, and nobody there to hear of it.
+            return Err(Failure::Late(format!("no answers within {:?}", self.timeout)));
+        }
         match timeout_at(deadline, self.pool.get()).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(PoolError::Backend(error))) => Err(Failure::Driver(error)),
