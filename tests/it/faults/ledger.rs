@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::client::{Client, Pair, until};
+use crate::support::client::{Client, Pair, kid, until};
 
 /// In what time what one node was told must be felt by all; four times over, since the machine may be busy with other tests.
 const FELT: Duration = Duration::from_secs(4);
@@ -55,6 +55,8 @@ pub(super) struct Person {
     pub(super) project: Option<String>,
     pub(super) open: Vec<Held>,
     pub(super) ended: Vec<Pair>,
+    /// Tokens of keys that were revoked.
+    pub(super) behind: Vec<String>,
     pub(super) code: Option<Code>,
     pub(super) used: Vec<String>,
     pub(super) keys: Vec<Key>,
@@ -90,6 +92,8 @@ pub(super) struct Page {
 #[derive(Default)]
 pub(super) struct Ledger {
     pub(super) pages: Vec<Page>,
+    /// The keys that were revoked.
+    pub(super) revoked: Vec<String>,
 }
 
 /// How much of the ledger is looked at.
@@ -109,6 +113,7 @@ impl Person {
             project: None,
             open: Vec::new(),
             ended: Vec::new(),
+            behind: Vec::new(),
             code: None,
             used: Vec::new(),
             keys: Vec::new(),
@@ -122,7 +127,7 @@ impl Person {
 impl Ledger {
     pub(super) fn new(clients: usize) -> Self {
         let page = |number| Page { name: format!("client{number}"), turn: number * 3, ..Page::default() };
-        Self { pages: (0..clients).map(page).collect() }
+        Self { pages: (0..clients).map(page).collect(), revoked: Vec::new() }
     }
 
     /// How many people, open sessions, ended sessions, used codes and ended keys it knows.
@@ -185,9 +190,11 @@ impl Ledger {
 
     /// Asks the servers for all that was acknowledged, each page of another one than its client did.
     pub(super) async fn audit(&mut self, nodes: &[Client], look: Look) {
+        let revoked = &self.revoked;
         let audit = async |(number, page): (usize, &mut Page)| {
             let node = &nodes[(number + 1) % nodes.len()];
             for person in page.people.iter_mut().filter(|person| look == Look::All || person.touched) {
+                person.leave_behind(revoked);
                 person.audit(node, look).await;
             }
         };
@@ -196,11 +203,17 @@ impl Ledger {
 }
 
 impl Person {
+    /// Of sessions that were not asked for since: their tokens are over, and they are not.
+    fn leave_behind(&mut self, revoked: &[String]) {
+        let tokens = self.open.iter().map(|held| &held.pair.access).filter(|token| revoked.contains(&kid(token)));
+        self.behind.extend(tokens.cloned());
+    }
+
     async fn audit(&mut self, node: &Client, look: Look) {
         let [ended, used, keys] = if look == Look::All { [0; 3] } else { self.seen };
         let email = self.email.as_str();
 
-        let sure = self.open.iter().filter(|held| !held.may_be_over);
+        let sure = self.open.iter().filter(|held| !held.may_be_over && !self.behind.contains(&held.pair.access));
         let mut good: Vec<_> = sure.map(|held| held.pair.access.clone()).collect();
         good.extend(self.keys.iter().map(|key| key.whole.clone()));
         let verdicts = node.verdicts(&good).await;
@@ -209,6 +222,10 @@ impl Person {
         bad.extend(self.ended_keys[keys..].iter().map(|key| key.whole.clone()));
         let over = async || node.verdicts(&bad).await.iter().all(Option::is_some);
         until(&format!("{email}: what is over is refused"), FELT, over).await;
+
+        let by_key = |verdict: &Option<String>| verdict.as_deref() == Some("revoked_key");
+        let verdicts = node.verdicts(&self.behind).await;
+        assert!(verdicts.iter().all(by_key), "{email}: of keys that were revoked: {verdicts:?}");
 
         for held in self.open.iter_mut().filter(|held| !held.may_be_over) {
             held.audit(node, email).await;

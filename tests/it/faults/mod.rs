@@ -8,6 +8,7 @@
 mod clock;
 mod disk;
 mod figures;
+mod keys;
 mod ledger;
 mod mail;
 mod postgres;

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::ledger::{Ledger, Page};
 use super::visitor::Visitor;
-use crate::support::client::{Client, until};
+use crate::support::client::{Client, kid, until};
 use crate::support::outbox::Mail;
 
 pub(super) const CLIENTS: usize = 6;
@@ -30,6 +30,8 @@ pub(super) enum Call {
     Verify,
     /// A token of a session that was ended: good if it is refused.
     VerifyEnded,
+    /// A token of a key that was revoked: the same.
+    VerifyRevoked,
     Refresh,
     SignIn,
     SignOut,
@@ -55,7 +57,8 @@ pub(super) struct Heard {
 
 impl Heard {
     pub(super) fn is_good(&self) -> bool {
-        if self.call == Call::VerifyEnded { self.status == 401 } else { (200..300).contains(&self.status) }
+        let refused = matches!(self.call, Call::VerifyEnded | Call::VerifyRevoked);
+        if refused { self.status == 401 } else { (200..300).contains(&self.status) }
     }
 }
 
@@ -100,11 +103,18 @@ pub(super) struct Place {
 pub(super) struct Shared {
     over: AtomicBool,
     heard: Mutex<Vec<Heard>>,
+    /// Keys that are being revoked, and since when all nodes know it.
+    revoked: Mutex<HashMap<String, Option<Instant>>>,
 }
 
 impl Shared {
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Relaxed)
+    }
+
+    /// Whether the key that signed a token is being revoked: nothing, or since when all nodes know it, if they do.
+    pub(super) fn revoked(&self, token: &str) -> Option<Option<Instant>> {
+        self.revoked.lock().expect("nobody panics with it").get(&kid(token)).copied()
     }
 
     pub(super) fn hear(&self, call: Call, asked: Instant, status: u16) {
@@ -133,6 +143,11 @@ impl Traffic {
         };
         let clients = ledger.pages.into_iter().enumerate().map(client).collect();
         Self { shared, clients }
+    }
+
+    /// A key is being revoked, or all nodes know that it was.
+    pub(super) fn tell_revoked(&self, kid: &str, by_all: Option<Instant>) {
+        self.shared.revoked.lock().expect("nobody panics with it").insert(kid.to_owned(), by_all);
     }
 
     /// What was asked since.
@@ -184,7 +199,8 @@ impl Traffic {
     /// Sends everybody home, and takes what they have written.
     pub(super) async fn stop(self) -> (Ledger, Vec<Heard>) {
         self.shared.over.store(true, Ordering::Relaxed);
-        let mut ledger = Ledger::default();
+        let revoked = self.shared.revoked.lock().expect("nobody panics with it").keys().cloned().collect();
+        let mut ledger = Ledger { revoked, ..Ledger::default() };
         for client in self.clients {
             ledger.pages.push(client.await.unwrap());
         }

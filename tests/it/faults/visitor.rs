@@ -122,7 +122,7 @@ impl Visitor {
             // doubt. Nothing would be left with which to ask for the rest.
             Call::SignUp if day % 4 == 3 && !self.turned_away => self.sign_up().await,
             Call::NewPassword if day % 3 == 2 && !self.turned_away => self.change_password(who).await,
-            Call::SignUp | Call::NewPassword => Ok(()),
+            Call::SignUp | Call::NewPassword | Call::VerifyRevoked => Ok(()),
             Call::AskCode => self.ask_code(who).await,
             Call::UseCode => self.use_code(who).await,
             Call::Admin => self.administer().await,
@@ -130,6 +130,10 @@ impl Visitor {
             Call::Verify | Call::Refresh | Call::SignOut | Call::MakeKey | Call::UseKey | Call::EndKey => {
                 let open = self.person(who).open.len();
                 let Some(at) = turn.checked_rem(open) else { return self.sign_in(who).await };
+                let access = self.session(who, at).access;
+                if self.shared.revoked(&access).is_some() {
+                    return self.leave_behind(who, at).await;
+                }
                 match call {
                     Call::Verify => self.verify(who, at).await,
                     Call::Refresh => self.refresh(who, at).await,
@@ -153,8 +157,12 @@ impl Visitor {
         self.person(who).open[at].pair.clone()
     }
 
-    /// It was open as far as anybody knew.
+    /// It was open as far as anybody knew. If its token's key was revoked meanwhile, it still is.
     fn refused(&mut self, who: usize, at: usize, how: String) {
+        let access = self.session(who, at).access;
+        if self.shared.revoked(&access).is_some() {
+            return;
+        }
         let held = self.person(who).open.swap_remove(at);
         self.let_go(held, how);
     }
@@ -208,10 +216,26 @@ impl Visitor {
     async fn verify_ended(&mut self, who: usize) -> Result<(), Gone> {
         let Some(access) = self.person(who).ended.last().map(|pair| pair.access.clone()) else { return Ok(()) };
         let answer = self.ask(Call::VerifyEnded, self.client.verifying(&access)).await?;
-        if answer.reason() != Some("revoked") {
+        let by_key = self.shared.revoked(&access).is_some() && answer.reason() == Some("revoked_key");
+        if answer.reason() != Some("revoked") && !by_key {
             self.surprise(Call::VerifyEnded, &answer);
         }
         Ok(())
+    }
+
+    /// The key of its token is being revoked: that is refused once all know it, and the session goes on with another.
+    async fn leave_behind(&mut self, who: usize, at: usize) -> Result<(), Gone> {
+        let (access, asked) = (self.session(who, at).access, Instant::now());
+        let by_all = self.shared.revoked(&access).flatten();
+        let answer = self.ask(Call::VerifyRevoked, self.client.verifying(&access)).await?;
+        if by_all.is_none_or(|since| asked < since) && answer.status == 200 {
+            return Ok(());
+        }
+        if answer.reason() != Some("revoked_key") {
+            self.surprise(Call::VerifyRevoked, &answer);
+        }
+        self.person(who).behind.push(access);
+        self.refresh(who, at).await
     }
 
     async fn refresh(&mut self, who: usize, at: usize) -> Result<(), Gone> {
@@ -236,6 +260,7 @@ impl Visitor {
         let held = self.person(who).open.swap_remove(at);
         let answer = self.ask(Call::SignOut, self.client.signing_out(&held.pair)).await?;
         match answer.status {
+            401 if self.shared.revoked(&held.pair.access).is_some() => self.person(who).open.push(held),
             // Its token is known to be over, or its session is.
             401 | 404 => self.let_go(held, format!("{answer:?}")),
             _ => {
