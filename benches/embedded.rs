@@ -34,7 +34,7 @@ async fn main() {
     for durability in [Durability::Power, Durability::Process] {
         for callers in [1, 16, 64, 256] {
             let dir = tempfile::tempdir_in(&folder).unwrap();
-            let engine = Engine::open(dir.path(), &Embedded { durability }, NOW).unwrap();
+            let engine = Engine::open(dir.path(), &Embedded { durability, ..Embedded::default() }, NOW).unwrap();
             let (done, mut spans) = refreshes(Arc::new(SqliteEphemeral::new(engine)), callers).await;
             spans.sort_unstable();
             let at = |share: f64| spans[((spans.len() - 1) as f64 * share) as usize];
@@ -48,12 +48,14 @@ async fn main() {
         }
     }
     let dir = tempfile::tempdir_in(&folder).unwrap();
-    let engine = Engine::open(dir.path(), &Embedded { durability: Durability::Process }, NOW).unwrap();
+    let engine =
+        Engine::open(dir.path(), &Embedded { durability: Durability::Process, ..Embedded::default() }, NOW).unwrap();
     reads(&engine).await;
     let here = Arc::new(SqliteEphemeral::new(Arc::clone(&engine)));
     revocations("this process", &here, &here).await;
     // A second engine stands for another process: nothing but the file connects the two.
-    let there = Engine::open(dir.path(), &Embedded { durability: Durability::Process }, NOW).unwrap();
+    let there =
+        Engine::open(dir.path(), &Embedded { durability: Durability::Process, ..Embedded::default() }, NOW).unwrap();
     revocations("another process", &here, &Arc::new(SqliteEphemeral::new(there))).await;
 }
 

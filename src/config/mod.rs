@@ -184,6 +184,16 @@ pub struct Postgres {
 pub struct Embedded {
     /// What an acknowledged write survives.
     pub durability: Durability,
+    /// How long one call may take.
+    pub timeout: Duration,
+}
+
+impl Default for Embedded {
+    /// A local disk that stands still for half a second is usually a busy one and not a dead one, so this is longer than what a server
+    /// across the network is given, and shorter than what a client bears.
+    fn default() -> Self {
+        Self { durability: Durability::Power, timeout: Duration::from_secs(2) }
+    }
 }
 
 /// What an acknowledged write survives.

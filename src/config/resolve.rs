@@ -179,7 +179,11 @@ fn postgres(from: &mut Section<'_>) -> Option<Postgres> {
 
 fn embedded(from: &mut Section<'_>) -> Embedded {
     const DURABILITIES: Word<Durability> = Word(&[("power", Durability::Power), ("process", Durability::Process)]);
-    Embedded { durability: from.read("durability", DURABILITIES, Durability::Power) }
+    let Embedded { durability, timeout } = Embedded::default();
+    Embedded {
+        durability: from.read("durability", DURABILITIES, durability),
+        timeout: from.read("timeout", Span(ms(10), minutes(1)), timeout),
+    }
 }
 
 fn mail(from: &mut Section<'_>) -> Mail {

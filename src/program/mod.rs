@@ -7,6 +7,7 @@ mod serve;
 mod welcome;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -19,6 +20,9 @@ use crate::store::migrations::Migration;
 use crate::store::sqlite;
 use crate::store::{Accounts, Ephemeral};
 use crate::time::Clock;
+
+/// How long a command waits for an answer of a store, at least.
+const COMMANDS_WAIT: Duration = Duration::from_secs(10);
 
 /// Signet.
 pub struct Signet;
@@ -43,7 +47,7 @@ impl Program for Signet {
     }
 
     async fn open(&self, config: &Config) -> Result<Box<dyn House>, Failure> {
-        let clock = Clock::machine();
+        let (clock, config) = (Clock::machine(), &patient(config.clone()));
         let stores = Stores::open(config, &clock).await?;
         Ok(Box::new(house::Opened(start::app(config.clone(), clock, &stores, &[]).await?)))
     }
@@ -65,6 +69,20 @@ impl Program for Signet {
         let reached = mail::check(&config.mail).await.map_err(StartError::from)?;
         reached.map_err(|error| refused(error.to_string()))
     }
+}
+
+/// Time-outs are for clients, who can come again. What a command has begun, a million users to be seeded perhaps, is not to end halfway
+/// because a store was busy for a moment.
+fn patient(mut config: Config) -> Config {
+    let timeouts = [
+        Some(&mut config.embedded.timeout),
+        config.redis.as_mut().map(|redis| &mut redis.timeout),
+        config.postgres.as_mut().map(|postgres| &mut postgres.timeout),
+    ];
+    for timeout in timeouts.into_iter().flatten() {
+        *timeout = COMMANDS_WAIT.max(*timeout);
+    }
+    config
 }
 
 fn told(store: &'static str, migrations: &[Migration]) -> impl Iterator<Item = Applied> {

@@ -22,7 +22,7 @@ use signet::store::{Accounts, Ephemeral};
 use signet::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
-const EMBEDDED: Embedded = Embedded { durability: Durability::Process };
+const EMBEDDED: Embedded = Embedded { durability: Durability::Process, timeout: Duration::from_secs(2) };
 const DAY: Duration = Duration::from_secs(86_400);
 
 struct Stores {

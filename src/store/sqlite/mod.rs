@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] owns the file and knows neither role. Writes go to one thread that commits many callers' work at once
 //! (`writer`), reads to a few threads of their own (`readers`); no caller waits for the disk by itself, nor longer
-//! than [`PATIENCE`]. Other processes (the command line, another server) may work on the same file. The roles'
+//! than the settings say. Other processes (the command line, another server) may work on the same file. The roles'
 //! statements are in `accounts::sqlite` and `ephemeral::sqlite`.
 
 mod file;
@@ -30,12 +30,8 @@ use crate::time::Timestamp;
 
 pub(in crate::store) use values::{Count, Span, Words, refuse_nul, unreadable};
 
-/// How long a caller waits. A local disk that stands still for half a second is usually a busy one and not a dead one, so
-/// this is longer than what a server across the network is given, and shorter than what a client bears.
-pub const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How many callers may wait for the writer, and as many again for the readers: what it gets through well within
-/// [`PATIENCE`]. More are turned away at once, since they would wait in vain.
+/// How many callers may wait for the writer, and as many again for the readers: what it gets through well within the time that
+/// callers wait by default. More are turned away at once, since they would wait in vain.
 const QUEUE: usize = 4096;
 
 /// Why the file could not be opened. Each says what to do.
@@ -110,6 +106,7 @@ pub struct Engine {
     jobs: Option<mpsc::Sender<Box<dyn writer::Job>>>,
     queries: Option<mpsc::Sender<readers::Query>>,
     threads: Vec<JoinHandle<()>>,
+    patience: Duration,
 }
 
 impl std::fmt::Debug for Engine {
@@ -136,12 +133,17 @@ impl Engine {
             let queries_in = Arc::clone(&queries_in);
             threads.push(spawn("store-reader", move || readers::run(&connection, &queries_in))?);
         }
-        Ok(Arc::new(Self { path, jobs: Some(jobs), queries: Some(queries), threads }))
+        Ok(Arc::new(Self { path, jobs: Some(jobs), queries: Some(queries), threads, patience: embedded.timeout }))
     }
 
     /// How many writes wait for the writer: for metrics, and for tests that want them in one group.
     pub fn waiting(&self) -> usize {
         self.jobs.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())
+    }
+
+    /// How long a caller waits.
+    pub(in crate::store) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Where the file is.
@@ -156,7 +158,7 @@ impl Engine {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        self.write_within(PATIENCE, work).await
+        self.write_within(self.patience, work).await
     }
 
     /// As [`Engine::write`], for work that is known to be long.
@@ -191,7 +193,7 @@ impl Engine {
             }
         };
         hand_in(&self.queries, Box::new(query))?;
-        wait(PATIENCE, answer).await?
+        wait(self.patience, answer).await?
     }
 
     /// Whether the file answers and no newer program has changed it since it was opened.

@@ -7,16 +7,20 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, OptionalExtension};
 use tempfile::TempDir;
 
-use super::{Engine, PATIENCE};
+use super::Engine;
 use crate::config::{Durability, Embedded};
 use crate::store::{Error, Result};
 use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
+fn process() -> Embedded {
+    Embedded { durability: Durability::Process, ..Embedded::default() }
+}
+
 fn engine() -> (Arc<Engine>, TempDir) {
     let dir = tempfile::tempdir().unwrap();
-    let engine = Engine::open(dir.path(), &Embedded { durability: Durability::Process }, NOW).unwrap();
+    let engine = Engine::open(dir.path(), &process(), NOW).unwrap();
     (engine, dir)
 }
 
@@ -136,7 +140,7 @@ async fn a_lock_that_another_process_keeps_makes_writes_fail_in_time_and_reads_g
 
     let begun = Instant::now();
     assert!(matches!(keep(&engine, 2).await, Err(Error::Unavailable { .. })));
-    assert!(begun.elapsed() < PATIENCE + Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < process().timeout + Duration::from_millis(500), "{:?}", begun.elapsed());
     assert_eq!(kept(&engine).await, [1]);
 
     other.execute_batch("ROLLBACK").unwrap();
@@ -241,7 +245,7 @@ async fn more_callers_than_can_be_served_are_turned_away_at_once() {
     }
     let begun = Instant::now();
     assert!(matches!(keep(&engine, 1).await, Err(Error::Unavailable { .. })));
-    assert!(begun.elapsed() < PATIENCE / 2);
+    assert!(begun.elapsed() < process().timeout / 2);
     drop(writer);
     while engine.waiting() > 0 {
         tokio::task::yield_now().await;
@@ -254,7 +258,7 @@ async fn more_callers_than_can_be_served_are_turned_away_at_once() {
 async fn connections_are_set_as_the_durability_says() {
     for (durability, synchronous) in [(Durability::Power, 2), (Durability::Process, 1)] {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::open(dir.path(), &Embedded { durability }, NOW).unwrap();
+        let engine = Engine::open(dir.path(), &Embedded { durability, ..Embedded::default() }, NOW).unwrap();
         let set = |tx: &Connection, name: &str| tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
         let of_writer = engine.write(move |tx| Ok((set(tx, "synchronous")?, set(tx, "foreign_keys")?))).await;
         assert_eq!(of_writer.unwrap(), (synchronous, 1));
@@ -286,7 +290,7 @@ async fn a_writer_that_never_runs_out_of_work_leaves_others_a_turn() {
             })
         })
         .collect();
-    let other = Engine::open(dir.path(), &Embedded { durability: Durability::Process }, NOW).unwrap();
+    let other = Engine::open(dir.path(), &process(), NOW).unwrap();
     for value in 0..8 {
         keep(&other, value).await.unwrap();
     }

@@ -17,10 +17,10 @@ use super::{
 };
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
-use crate::store::sqlite::{Engine, PATIENCE};
+use crate::store::sqlite::Engine;
 use crate::time::Timestamp;
 
-/// What an import may take on top of [`PATIENCE`], a user.
+/// What an import may take, a user, on top of what any call may.
 const PER_IMPORTED_USER: Duration = Duration::from_millis(1);
 
 /// The accounts in an [`Engine`]'s file.
@@ -52,8 +52,12 @@ impl Accounts for SqliteAccounts {
 
     async fn import_users(&self, users: &[NewUser]) -> Result<Vec<Created>> {
         let users = users.to_vec();
-        let patience = PATIENCE + PER_IMPORTED_USER.saturating_mul(u32::try_from(users.len()).unwrap_or(u32::MAX));
-        self.engine.write_within(patience, move |tx| users.iter().map(|user| users::create(tx, user)).collect()).await
+        let longer = PER_IMPORTED_USER.saturating_mul(u32::try_from(users.len()).unwrap_or(u32::MAX));
+        self.engine
+            .write_within(self.engine.patience() + longer, move |tx| {
+                users.iter().map(|user| users::create(tx, user)).collect()
+            })
+            .await
     }
 
     async fn user(&self, by: Find<'_>) -> Result<Option<User>> {

@@ -123,7 +123,9 @@ mod tests {
 
     fn store() -> (Arc<Engine>, SqliteEphemeral, tempfile::TempDir) {
         let dir = tempfile::tempdir().unwrap();
-        let engine = Engine::open(dir.path(), &Embedded { durability: Durability::Process }, NOW).unwrap();
+        let engine =
+            Engine::open(dir.path(), &Embedded { durability: Durability::Process, ..Embedded::default() }, NOW)
+                .unwrap();
         (Arc::clone(&engine), SqliteEphemeral::new(engine), dir)
     }
 
