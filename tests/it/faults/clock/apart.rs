@@ -36,6 +36,7 @@ ahead_and_behind! {
     what_has_no_session_ends_for_both;
     everyone_is_signed_out;
     an_ending_is_remembered_as_long_as_what_it_ended with |config| config.api.native.access = longest_access(config);
+    a_session_lasts_by_the_clock_of_who_is_asked;
     the_grace_is_no_longer with |config| config.tokens.grace = Duration::from_secs(1);
 }
 
@@ -245,6 +246,22 @@ async fn an_ending_is_remembered_as_long_as_what_it_ended(pair: Pair) {
         }
     }
     held("endings are remembered", &pair.is(), &json!({"alive": 0}));
+}
+
+async fn a_session_lasts_by_the_clock_of_who_is_asked(pair: Pair) {
+    let user = someone(&pair.on_time, "lasting").await;
+    let opened = signed_in(&pair.on_time, &user).await;
+    let (id, ends) = (opened.session.id, opened.session.expires_at);
+    for app in [&pair.on_time, &pair.off] {
+        let (clock, before) = (&app.node.clock, app.now());
+        clock.advance(ends.since(before) - MILLI);
+        assert!(app.ephemeral.session(user.id, id, app.now()).await.unwrap().is_some());
+        clock.advance(MILLI);
+        assert!(app.ephemeral.session(user.id, id, app.now()).await.unwrap().is_none());
+        assert!(matches!(refreshed(app, &opened.refresh).await, Err(Failure::RefreshNotInForce)));
+        clock.set_back(app.now().since(before));
+    }
+    held("sessions", &pair.is(), &json!({"beyond_the_clock_of_who_is_asked_ms": 0}));
 }
 
 async fn the_grace_is_no_longer(pair: Pair) {
