@@ -167,6 +167,8 @@ pub enum Keys {
         kid: String,
     },
     /// Takes in an Ed25519 key as the next to sign.
+    ///
+    /// What it signed elsewhere before this server's store was made is refused as revoked: nothing here can tell what of it was.
     Import {
         /// A PKCS#8 PEM file; `-` for the standard input.
         file: PathBuf,

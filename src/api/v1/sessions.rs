@@ -58,10 +58,12 @@ pub(super) async fn login(app: App, mut request: Request) -> Result<Response, V1
     let email = Email::read(&asked.email)?;
     let second = asked.totp_code.as_deref();
     let pair = sign_in(&app, email.as_str(), &asked.password, second, door(&app, &request)).await?;
+    // It may be stamped with a later moment than this.
+    let opened_at = pair.session.opened_at.min(app.now());
     let logged_in = LoggedIn {
         access_token: &pair.access,
         expires_in: pair.access_lives.as_secs(),
-        refresh_expires_in: pair.refresh_until.since(pair.session.opened_at).as_secs(),
+        refresh_expires_in: pair.refresh_until.since(opened_at).as_secs(),
         refresh_token: &pair.refresh,
     };
     Ok(Response::json(StatusCode::OK, &logged_in).no_store())
