@@ -55,8 +55,8 @@ pub(super) fn prepare(dir: &Path) -> Result<PathBuf, OpenError> {
 pub(super) fn starter(path: &Path, durability: Durability) -> Result<Connection, OpenError> {
     let deadline = Instant::now() + BUSY_AT_START;
     loop {
-        let opened = connect(path).and_then(|connection| {
-            connection.busy_timeout(BUSY_AT_START)?;
+        let opened = connect(path).and_then(|mut connection| {
+            wait_for_others(&mut connection, BUSY_AT_START)?;
             for_writing(&connection, durability)?;
             Ok(connection)
         });
@@ -80,7 +80,7 @@ pub(super) fn starter(path: &Path, durability: Durability) -> Result<Connection,
 pub(super) fn writer(path: &Path, durability: Durability) -> rusqlite::Result<Connection> {
     let mut connection = connect(path)?;
     for_writing(&connection, durability)?;
-    wait_for_others(&mut connection)?;
+    wait_for_others(&mut connection, BUSY)?;
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
     Ok(connection)
 }
@@ -88,7 +88,7 @@ pub(super) fn writer(path: &Path, durability: Durability) -> rusqlite::Result<Co
 /// A reader's connection. Readers of a WAL wait for nobody, except while somebody recovers it after a crash.
 pub(super) fn reader(path: &Path) -> rusqlite::Result<Connection> {
     let mut connection = connect(path)?;
-    wait_for_others(&mut connection)?;
+    wait_for_others(&mut connection, BUSY)?;
     connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "cache_size", -4 * 1024)?;
     Ok(connection)
@@ -120,14 +120,14 @@ fn for_writing(connection: &Connection, durability: Durability) -> rusqlite::Res
     connection.pragma_update(None, "journal_size_limit", 64 * 1024 * 1024)
 }
 
-fn wait_for_others(connection: &mut Connection) -> rusqlite::Result<()> {
+fn wait_for_others(connection: &mut Connection, patience: Duration) -> rusqlite::Result<()> {
     let mut since = Instant::now();
     connection.busy_handler(Some(move |tries: i32| {
         if tries == 0 {
             since = Instant::now();
         }
         std::thread::sleep(TRY_EVERY);
-        since.elapsed() < BUSY
+        since.elapsed() < patience
     }))
 }
 
