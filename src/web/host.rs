@@ -1,7 +1,9 @@
 //! Whether a request names its host as HTTP/1.1 demands it (RFC 9112, 3.2): in one line, by what can be a host and a port.
 //!
 //! What is named does not matter here: nothing that is said of this service comes from a request. But of two lines, a proxy in front
-//! may have gone by the other. Part of each request, so it looks the field up once and its bytes over once.
+//! may have gone by the other. Part of each request, so nothing is looked up or over that can be known without.
+
+use std::cell::RefCell;
 
 use http::header::HOST;
 use http::{HeaderMap, Version};
@@ -21,15 +23,38 @@ const IN_NAMES: [bool; 256] = {
     table
 };
 
-/// Whether the host is named as it must be. HTTP/1.0 need not name one, and HTTP/2 has `:authority` for it.
-pub(super) fn is_named(version: Version, headers: &HeaderMap) -> bool {
-    if version != Version::HTTP_11 {
-        return true;
-    }
-    let mut lines = headers.get_all(HOST).iter();
-    match (lines.next(), lines.next()) {
-        (Some(host), None) => is_one(host.as_bytes()),
-        _ => false,
+/// What reads hosts: one of these a worker.
+#[derive(Default)]
+pub(super) struct Hosts {
+    /// The last that was good. Nearly every request names the one that the request before it named.
+    good: RefCell<Vec<u8>>,
+}
+
+impl Hosts {
+    /// Whether the host is named as it must be. HTTP/1.0 need not name one, and HTTP/2 has `:authority` for it.
+    pub(super) fn is_named(&self, version: Version, headers: &HeaderMap) -> bool {
+        if version != Version::HTTP_11 {
+            return true;
+        }
+        // First in nearly all requests (RFC 9110, 7.2), and no field is there twice where there are as many values as names.
+        let host = match headers.iter().next() {
+            Some((name, host)) if *name == HOST && headers.len() == headers.keys_len() => host,
+            _ => {
+                let mut lines = headers.get_all(HOST).iter();
+                let (Some(host), None) = (lines.next(), lines.next()) else { return false };
+                host
+            }
+        };
+        let (host, mut good) = (host.as_bytes(), self.good.borrow_mut());
+        if *good == host {
+            return true;
+        }
+        let is_good = is_one(host);
+        if is_good {
+            good.clear();
+            good.extend_from_slice(host);
+        }
+        is_good
     }
 }
 
@@ -54,6 +79,31 @@ fn is_one(host: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::ACCEPT;
+    use http::{HeaderName, HeaderValue};
+
+    #[test]
+    fn who_was_good_before_makes_no_other_good() {
+        let hosts = Hosts::default();
+        let named = |fields: &[(HeaderName, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in fields {
+                headers.append(name, HeaderValue::from_static(value));
+            }
+            hosts.is_named(Version::HTTP_11, &headers)
+        };
+        for _ in 0..2 {
+            assert!(named(&[(HOST, "a.example")]));
+            assert!(named(&[(ACCEPT, "*/*"), (HOST, "a.example")]));
+            assert!(named(&[(HOST, "a.example"), (ACCEPT, "a"), (ACCEPT, "b")]));
+            assert!(named(&[(HOST, "")]));
+            assert!(!named(&[(HOST, "a b")]));
+            assert!(!named(&[(HOST, "a.example"), (HOST, "a.example")]));
+            assert!(!named(&[(ACCEPT, "*/*"), (HOST, "a.example"), (HOST, "b.example")]));
+            assert!(!named(&[(ACCEPT, "*/*")]));
+            assert!(!named(&[]));
+        }
+    }
 
     #[test]
     fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {

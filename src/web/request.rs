@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
+use super::host::Hosts;
 use super::id::{RequestId, RequestIds};
 use super::rejection::{Fault, Place, Rejection, Trouble};
 use super::{Proxies, body, client, json, multipart, pairs::Pairs};
@@ -30,12 +31,13 @@ pub struct Intake {
     bounds: Bounds,
     proxies: Proxies,
     ids: RequestIds,
+    hosts: Hosts,
 }
 
 impl Intake {
     /// Reads requests in these bounds, believing these proxies.
     pub fn new(bounds: Bounds, proxies: Proxies, ids: RequestIds) -> Self {
-        Self { bounds, proxies, ids }
+        Self { bounds, proxies, ids, hosts: Hosts::default() }
     }
 
     /// The request for a handler.
@@ -44,6 +46,7 @@ impl Intake {
         Request(Box::new(Arrived {
             id: self.ids.of(&head.headers),
             client: self.proxies.client(peer, &head.headers),
+            names_host: self.hosts.is_named(head.version, &head.headers),
             params: Vec::new(),
             bounds: self.bounds,
             head,
@@ -61,6 +64,7 @@ struct Arrived {
     params: Vec<(String, String)>,
     id: RequestId,
     client: IpAddr,
+    names_host: bool,
     bounds: Bounds,
 }
 
@@ -209,6 +213,11 @@ impl Request {
     /// What is left of the body, for whoever sees to the connection.
     pub(super) fn rest(&self) -> body::Rest {
         self.0.body.clone()
+    }
+
+    /// Whether it names its host as it must.
+    pub(super) fn names_host(&self) -> bool {
+        self.0.names_host
     }
 
     pub(super) fn bounds(&self) -> &Bounds {

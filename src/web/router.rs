@@ -17,7 +17,6 @@ use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::body::Rest;
 use super::cors::{Cors, Grant};
-use super::host;
 use super::id::RequestId;
 use super::rejection::Rejection;
 use super::request::{Bounds, Request, decode_segment};
@@ -68,7 +67,7 @@ impl<C: 'static> Router<C> {
         let one = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
         let grant = self.cors.grant(request.headers()).map(Box::new);
-        if !host::is_named(request.version(), request.headers()) {
+        if !request.names_host() {
             // As bare as the answer to a head that cannot be read, and as final: what follows may be meant for another.
             let course = Course::Over(Response::empty(StatusCode::BAD_REQUEST));
             return Begun { route: 0, course, rest, bounds, one, head, grant, last: one };
