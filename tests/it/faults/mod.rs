@@ -3,7 +3,8 @@
 //!
 //! One file a row of the matrix; each prints a line of figures, `fault {"row":…}`. In `./test` the faults last as long as it takes to see what
 //! becomes of them, and times are held to nothing that a busy machine would miss. `SIGNET_FAULTS=long ./test faults` is the matrix as
-//! promised: longer, more often, and to the millisecond.
+//! promised: longer, more often, and to the millisecond. `SIGNET_BIN=target/release/signet` holds that program to it, and not the one
+//! that was built with the tests.
 
 mod clock;
 mod disk;
@@ -17,8 +18,10 @@ mod relay;
 mod rotation;
 mod sigkill;
 mod sigterm;
+mod soak;
 mod traffic;
 mod visitor;
+mod vitals;
 
 use std::time::{Duration, Instant};
 
@@ -87,7 +90,12 @@ impl Fleet {
 
     /// A node a plan.
     fn of(plans: &[Plan]) -> Self {
-        let nodes: Vec<_> = plans.iter().map(|plan| lasting(plan.clone()).start()).collect();
+        Self::exactly(&plans.iter().cloned().map(lasting).collect::<Vec<_>>())
+    }
+
+    /// A node a plan, with no settings but the plan's.
+    fn exactly(plans: &[Plan]) -> Self {
+        let nodes: Vec<_> = plans.iter().map(Plan::start).collect();
         plans[0].user(ROOT, PASSWORD, &["--superuser"]);
         let place = |node: &Signet| Place { client: Client::of(node), outbox: Outbox::of(node.data()) };
         let places = nodes.iter().map(place).collect();

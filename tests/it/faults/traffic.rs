@@ -1,8 +1,8 @@
 //! Many visitors at work, and how fast they are answered.
 //!
 //! Each waits for its answer and then a little longer. The pace is fixed, so that two runs can be compared: six clients with 10 ms
-//! between an answer and the next question. What they were told goes into the ledger, and how fast into a list. Knows nothing of
-//! what fails.
+//! between an answer and the next question, unless a row has other [`Habits`]. What they were told goes into the ledger, and how fast
+//! into a list. Knows nothing of what fails.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,7 +18,21 @@ use crate::support::client::{Client, kid, until};
 use crate::support::outbox::Mail;
 
 pub(super) const CLIENTS: usize = 6;
-pub(super) const PACE: Duration = Duration::from_millis(10);
+
+/// How clients go about it.
+#[derive(Clone, Copy)]
+pub(super) struct Habits {
+    /// How long a client waits between an answer and its next question.
+    pub(super) pace: Duration,
+    /// How many people a client knows before, for each who comes, the one known longest leaves; without it nobody ever does.
+    pub(super) company: Option<usize>,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { pace: Duration::from_millis(10), company: None }
+    }
+}
 
 /// Her who may see everybody.
 pub(super) const ROOT: &str = "root@example.org";
@@ -38,6 +52,7 @@ pub(super) enum Call {
     AskCode,
     UseCode,
     SignUp,
+    Leave,
     NewPassword,
     MakeKey,
     UseKey,
@@ -132,14 +147,20 @@ pub(super) struct Traffic {
 impl Traffic {
     /// One client a page.
     pub(super) fn start(places: &[Place], ledger: Ledger) -> Self {
+        Self::with(Habits::default(), places, ledger)
+    }
+
+    /// One client a page, with these habits.
+    pub(super) fn with(habits: Habits, places: &[Place], ledger: Ledger) -> Self {
         let shared = Arc::new(Shared::default());
         let client = |(number, page): (usize, Page)| {
-            let Place { client, outbox } = places[number % places.len()].clone();
+            let place = |number: usize| places[number % places.len()].clone();
+            let (place, other) = (place(number), place(number + 1).client);
             // Connections of its own.
             let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
-            let client = Client { http, ..client };
+            let place = Place { client: Client { http, ..place.client }, ..place };
             let page = Page { gone: None, ..page };
-            tokio::spawn(Visitor::new(client, outbox, page, shared.clone()).live())
+            tokio::spawn(Visitor::new(place, other, habits, page, shared.clone()).live())
         };
         let clients = ledger.pages.into_iter().enumerate().map(client).collect();
         Self { shared, clients }
@@ -154,6 +175,16 @@ impl Traffic {
     pub(super) fn since(&self, moment: Instant) -> Vec<Heard> {
         let heard = self.shared.heard.lock().expect("nobody panics with it");
         heard.iter().filter(|heard| heard.asked >= moment).copied().collect()
+    }
+
+    /// What was asked since it was taken last: for who keeps figures, and not each answer.
+    pub(super) fn take(&self) -> Vec<Heard> {
+        std::mem::take(&mut *self.shared.heard.lock().expect("nobody panics with it"))
+    }
+
+    /// Whether everybody is still at it.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.clients.iter().any(JoinHandle::is_finished)
     }
 
     /// Waits until what was asked from now on will do.

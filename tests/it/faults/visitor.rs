@@ -1,14 +1,17 @@
 //! One client's day: it signs up, signs in, refreshes, signs out, uses codes, makes keys, each after the other, and writes down what
 //! it was told. Judges only what must never be told, whatever has failed.
 
+mod keys;
+mod leaving;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reqwest::RequestBuilder;
 use serde_json::json;
 
-use super::ledger::{Code, Held, Key, Page, Person, Refusal};
-use super::traffic::{Call, Outbox, PACE, ROOT, Shared};
+use super::ledger::{Code, Held, Page, Person, Refusal};
+use super::traffic::{Call, Habits, Outbox, Place, ROOT, Shared};
 use crate::support::client::{Answer, Client, PASSWORD, Pair, sid, text};
 
 /// With so many sessions, a person opens no more by password.
@@ -45,6 +48,9 @@ struct Gone;
 pub(super) struct Visitor {
     client: Client,
     outbox: Arc<Outbox>,
+    /// The next node.
+    other: Client,
+    habits: Habits,
     page: Page,
     root: Option<String>,
     /// Whether the last answer was 503.
@@ -53,14 +59,15 @@ pub(super) struct Visitor {
 }
 
 impl Visitor {
-    pub(super) fn new(client: Client, outbox: Arc<Outbox>, page: Page, shared: Arc<Shared>) -> Self {
-        Self { client, outbox, page, root: None, turned_away: false, shared }
+    pub(super) fn new(place: Place, other: Client, habits: Habits, page: Page, shared: Arc<Shared>) -> Self {
+        let Place { client, outbox } = place;
+        Self { client, outbox, other, habits, page, root: None, turned_away: false, shared }
     }
 
     /// Goes on until all are sent home, or until there is nobody to ask.
     pub(super) async fn live(mut self) -> Page {
         while !self.shared.is_over() && self.step().await.is_ok() {
-            tokio::time::sleep(PACE).await;
+            tokio::time::sleep(self.habits.pace).await;
         }
         self.page
     }
@@ -120,9 +127,14 @@ impl Visitor {
             Call::SignIn => self.sign_in(who).await,
             // Not while something is gone: who is new gets no session, and a password in doubt puts all of a person's sessions in
             // doubt. Nothing would be left with which to ask for the rest.
-            Call::SignUp if day % 4 == 3 && !self.turned_away => self.sign_up().await,
+            Call::SignUp if day % 4 == 3 && !self.turned_away => {
+                if self.habits.company.is_some_and(|most| people >= most) {
+                    self.leave().await?;
+                }
+                self.sign_up().await
+            }
             Call::NewPassword if day % 3 == 2 && !self.turned_away => self.change_password(who).await,
-            Call::SignUp | Call::NewPassword | Call::VerifyRevoked => Ok(()),
+            Call::SignUp | Call::NewPassword | Call::VerifyRevoked | Call::Leave => Ok(()),
             Call::AskCode => self.ask_code(who).await,
             Call::UseCode => self.use_code(who).await,
             Call::Admin => self.administer().await,
@@ -344,59 +356,6 @@ impl Visitor {
             person.ended.extend(open.into_iter().map(|held| held.pair));
         } else {
             self.expect(Call::NewPassword, &answer, 200);
-        }
-        Ok(())
-    }
-
-    async fn make_key(&mut self, who: usize, at: usize) -> Result<(), Gone> {
-        let access = self.session(who, at).access;
-        if self.person(who).project.is_none() {
-            let answer = self.ask(Call::MakeKey, self.client.get("/projects").bearer_auth(&access)).await?;
-            if answer.status != 200 {
-                return self.unmade(who, at, Call::MakeKey, &answer, 200);
-            }
-            self.person(who).project = Some(text(&answer.body["projects"][0]["id"]));
-        }
-        let project = self.person(who).project.clone().expect("it was asked for");
-        let request = self.client.post("/auth/api-keys/").header("x-project-id", project).bearer_auth(&access);
-        let answer = self.ask(Call::MakeKey, request.json(&json!({"name": "a key"}))).await?;
-        if answer.status == 201 {
-            let [id, whole] = ["id", "full_key"].map(|name| text(&answer.body["data"][name]));
-            self.person(who).keys.push(Key { id, whole });
-        }
-        self.unmade(who, at, Call::MakeKey, &answer, 201)
-    }
-
-    async fn use_key(&mut self, who: usize) -> Result<(), Gone> {
-        let Some(key) = self.person(who).keys.last().cloned() else { return Ok(()) };
-        let answer = self.ask(Call::UseKey, self.client.verifying(&key.whole)).await?;
-        self.expect(Call::UseKey, &answer, 200);
-        Ok(())
-    }
-
-    async fn end_key(&mut self, who: usize, at: usize) -> Result<(), Gone> {
-        let access = self.session(who, at).access;
-        let person = self.person(who);
-        if person.keys.len() < 2 {
-            return Ok(());
-        }
-        let project = person.project.clone().expect("a key has one");
-        // Without an answer nothing is known of it.
-        let key = person.keys.remove(0);
-        let request =
-            self.client.delete(&format!("/auth/api-keys/{}", key.id), &access).header("x-project-id", project);
-        let answer = self.ask(Call::EndKey, request).await?;
-        if answer.status == 200 {
-            self.person(who).ended_keys.push(key);
-        }
-        self.unmade(who, at, Call::EndKey, &answer, 200)
-    }
-
-    /// What a call by a session's token came to, where that may be refused.
-    fn unmade(&mut self, who: usize, at: usize, call: Call, answer: &Answer, good: u16) -> Result<(), Gone> {
-        match answer.status {
-            401 => self.refused(who, at, format!("{answer:?}")),
-            _ => _ = self.expect(call, answer, good),
         }
         Ok(())
     }

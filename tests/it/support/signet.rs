@@ -68,12 +68,16 @@ impl Plan {
         self.dir.path()
     }
 
-    #[allow(clippy::disallowed_methods, reason = "PATH alone is handed on: nobody's settings may reach a test")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "PATH alone is handed on: nobody's settings may reach a test; which program it is, the caller may say"
+    )]
     fn command(&self) -> Command {
-        let program = env!("CARGO_BIN_EXE_signet");
+        let program = std::env::var_os("SIGNET_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_signet").into());
+        let program = std::path::absolute(program).expect("it has a name");
         // It dies with the test, however that ends.
         let mut command = disk::setpriv(self.disk.as_deref());
-        command.args(["--pdeathsig", "KILL", "--", program]).env_clear().current_dir(self.dir());
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program).env_clear().current_dir(self.dir());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let folder = self.disk.as_ref().map_or(self.dir(), |disk| disk.inside());
         command.env("SIGNET_DATA_DIR", folder.join("data")).envs(self.settings.iter().cloned());
@@ -192,6 +196,11 @@ impl Signet {
     /// Where its data is.
     pub(crate) fn data(&self) -> PathBuf {
         self.plan.disk.as_ref().map_or_else(|| self.plan.dir().to_owned(), |disk| disk.outside()).join("data")
+    }
+
+    /// The number of its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.lock().expect("nobody panics with it").id()
     }
 
     /// `kill -9`.
