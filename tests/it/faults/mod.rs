@@ -8,6 +8,8 @@
 
 mod clock;
 mod disk;
+mod clients;
+mod crowd;
 mod figures;
 mod keys;
 mod ledger;

@@ -23,6 +23,7 @@ pub(crate) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 #[derive(Clone)]
 pub(crate) struct Plan {
     settings: Vec<(String, String)>,
+    descriptors: Option<u32>,
     dir: Arc<tempfile::TempDir>,
     disk: Option<Arc<Disk>>,
 }
@@ -31,7 +32,7 @@ impl Plan {
     /// On the embedded default, in a folder of its own.
     pub(crate) fn embedded() -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a temporary folder"));
-        Self { settings: Vec::new(), dir, disk: None }
+        Self { settings: Vec::new(), descriptors: None, dir, disk: None }
             .set("SIGNET_PASSWORDS__MEMORY_KIB", "64")
             .set("SIGNET_PASSWORDS__PASSES", "1")
             .set("SIGNET_SERVER__WORKERS", "1")
@@ -64,6 +65,12 @@ impl Plan {
         Self { disk: Some(disk.clone()), ..self }
     }
 
+    /// With no more descriptors than these.
+    pub(crate) fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
+        self
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         self.dir.path()
     }
@@ -77,7 +84,11 @@ impl Plan {
         let program = std::path::absolute(program).expect("it has a name");
         // It dies with the test, however that ends.
         let mut command = disk::setpriv(self.disk.as_deref());
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program).env_clear().current_dir(self.dir());
+        command.args(["--pdeathsig", "KILL", "--"]).env_clear().current_dir(self.dir());
+        if let Some(most) = self.descriptors {
+            command.args(["prlimit", &format!("--nofile={most}:{most}")]);
+        }
+        command.arg(program);
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
         let folder = self.disk.as_ref().map_or(self.dir(), |disk| disk.inside());
         command.env("SIGNET_DATA_DIR", folder.join("data")).envs(self.settings.iter().cloned());
