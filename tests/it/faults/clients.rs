@@ -185,19 +185,20 @@ async fn crowded(
     make_room(many);
     let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch)).await;
     let to = address(fleet);
-    let crowd = Crowd::come(&to, many);
+    let crowd = Crowd::come(&to, many).await;
     until("all room is taken", PATIENCE, is_full).await;
     let (meanwhile, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch)).await;
     let goodput = Goodput { before, meanwhile };
     let (inside, held) = (crowd.answered(), descriptors(fleet.nodes[0].pid()));
 
-    let began = Instant::now();
-    let come_anew = async |_| {
+    let newcomer = async |_| {
+        let began = Instant::now();
         let mut stream = TcpStream::connect(&to).await.expect("it listens");
         ask(&mut stream).await.expect("it is answered");
+        began.elapsed()
     };
-    tokio::join!(crowd.leaves(), join_all((0..NEWCOMERS).map(come_anew)));
-    let back = began.elapsed();
+    let (waited, newcomers) = tokio::join!(crowd.leaves(), join_all((0..NEWCOMERS).map(newcomer)));
+    let back = waited.max(part(100, newcomers));
     traffic.until_good(&ALL, 2, PATIENCE * 4).await;
     let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
     let line = json!({

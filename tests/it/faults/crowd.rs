@@ -119,25 +119,27 @@ pub(super) async fn keep(to: &str, many: usize) -> Vec<TcpStream> {
 
 /// More than there is room for: each asks once, stays when it was answered until all are to leave, and then goes as soon as it was.
 pub(super) struct Crowd {
-    pub(super) answered: Arc<AtomicUsize>,
+    answered: Arc<AtomicUsize>,
     leave: watch::Sender<bool>,
     people: Vec<JoinHandle<()>>,
 }
 
 impl Crowd {
-    pub(super) fn come(to: &str, many: usize) -> Self {
+    pub(super) async fn come(to: &str, many: usize) -> Self {
         let (leave, left) = watch::channel(false);
         let answered = Arc::new(AtomicUsize::new(0));
-        let one = |_| {
-            let (to, answered, mut left) = (to.to_owned(), answered.clone(), left.clone());
+        // The kernel lets them in. More of them at once and it would let some wait for a second, and then for three.
+        let streams = iter(0..many).map(|_| TcpStream::connect(to)).buffer_unordered(AT_ONCE);
+        let one = |stream: io::Result<TcpStream>| {
+            let (answered, mut left) = (answered.clone(), left.clone());
             tokio::spawn(async move {
-                let mut stream = TcpStream::connect(to).await.expect("the server listens");
+                let mut stream = stream.expect("the server listens");
                 ask(&mut stream).await.expect("it is answered");
                 answered.fetch_add(1, Ordering::Relaxed);
                 left.wait_for(|left| *left).await.expect("it is told");
             })
         };
-        let people = (0..many).map(one).collect();
+        let people = streams.map(one).collect().await;
         Self { answered, leave, people }
     }
 
@@ -145,11 +147,13 @@ impl Crowd {
         self.answered.load(Ordering::Relaxed)
     }
 
-    /// Those who were answered leave, and the others after them. Comes back when all were answered.
-    pub(super) async fn leaves(self) {
+    /// Those who were answered leave, and the others after them. Tells how long it took until all were answered.
+    pub(super) async fn leaves(self) -> Duration {
+        let began = Instant::now();
         self.leave.send_replace(true);
         for person in self.people {
             person.await.unwrap();
         }
+        began.elapsed()
     }
 }

@@ -76,6 +76,10 @@ impl Tally {
         self.answers.iter().filter(|((_, status), _)| which(*status)).map(|(_, count)| count).sum()
     }
 
+    fn failures(&self) -> usize {
+        self.count(|status| status == 0 || status >= 500)
+    }
+
     /// The milliseconds that so many of a thousand kept to.
     fn within(&self, thousandth: usize) -> f64 {
         let (all, mut sum) = (self.count(|_| true), 0);
@@ -126,7 +130,7 @@ async fn soak(name: &str, fleet: &Fleet, redis: Option<&redis::Server>) {
     println!("fault {line}\n  {:?}", tally.answers);
 
     ledger.is_undisturbed();
-    assert!(tally.count(|status| status == 0 || status >= 500) == 0, "{line}");
+    assert!(tally.failures() == 0, "{line}");
     assert!(tally.answers.get(&(Call::Leave, 200)).is_some_and(|left| *left >= 5), "nobody left: {line}");
     for vitals in &vitals {
         let (grown, is) = (slope(vitals.late()) * seconds(vitals), resident(vitals.late()));

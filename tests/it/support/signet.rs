@@ -243,6 +243,12 @@ impl Signet {
 
 impl Drop for Signet {
     fn drop(&mut self) {
+        // What it had to complain of is often why the test failed.
+        if std::thread::panicking() {
+            let log = self.log();
+            let complaints = log.lines().filter(|line| line.contains("WARN") || line.contains("ERROR"));
+            println!("{}:\n{}", self.url.as_deref().unwrap_or("signet"), complaints.collect::<Vec<_>>().join("\n"));
+        }
         if let Ok(child) = self.child.get_mut() {
             let _ = child.kill();
             let _ = child.wait();
