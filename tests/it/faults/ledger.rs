@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::support::client::{Client, Pair, kid, until};
 
 /// In what time what one node was told must be felt by all; four times over, since the machine may be busy with other tests.
-const FELT: Duration = Duration::from_secs(4);
+pub(super) const FELT: Duration = Duration::from_secs(4);
 
 /// For how long the audit holds a token's successor to be the only one. The servers under load have as long a grace.
 pub(super) const GRACE: Duration = Duration::from_secs(300);
@@ -209,7 +209,7 @@ impl Person {
         self.behind.extend(tokens.cloned());
     }
 
-    pub(super) async fn audit(&mut self, node: &Client, look: Look) {
+    async fn audit(&mut self, node: &Client, look: Look) {
         let [ended, used, keys] = if look == Look::All { [0; 3] } else { self.seen };
         let email = self.email.as_str();
 
@@ -220,7 +220,8 @@ impl Person {
         assert!(verdicts.iter().all(Option::is_none), "{email}: what is in force is refused: {verdicts:?}");
         let mut bad: Vec<_> = self.ended[ended..].iter().map(|pair| pair.access.clone()).collect();
         bad.extend(self.ended_keys[keys..].iter().map(|key| key.whole.clone()));
-        come_to_be_refused(node, email, &bad).await;
+        let over = async || node.verdicts(&bad).await.iter().all(Option::is_some);
+        until(&format!("{email}: what is over is refused"), FELT, over).await;
 
         let by_key = |verdict: &Option<String>| verdict.as_deref() == Some("revoked_key");
         let verdicts = node.verdicts(&self.behind).await;
@@ -241,21 +242,6 @@ impl Person {
         }
         self.seen = [self.ended.len(), self.used.len(), self.ended_keys.len()];
         self.touched = false;
-    }
-
-    /// Nothing is left of somebody who was acknowledged to have left.
-    pub(super) async fn is_no_more(&self, node: &Client) {
-        let email = self.email.as_str();
-        let open = self.open.iter().map(|held| held.pair.access.clone());
-        let good: Vec<_> = open.chain(self.keys.iter().map(|key| key.whole.clone())).collect();
-        come_to_be_refused(node, email, &good).await;
-        for held in &self.open {
-            assert_eq!(node.present(&held.pair.refresh).await.status, 400, "{email}: has left, and has a session");
-        }
-        for password in &self.passwords {
-            let answer = node.ask(node.signing_in(email, password)).await.expect("the node lives");
-            assert_eq!(answer.status, 401, "{email}: has left, and signs in");
-        }
     }
 
     async fn audit_passwords(&self, node: &Client) {
@@ -297,14 +283,5 @@ impl Held {
             assert_eq!(again.refresh, next.refresh, "{email}: there are two successors");
         }
         (self.pair, self.before, self.doubtful) = (next, Some((old, Instant::now())), false);
-    }
-}
-
-/// Waits until all of somebody's tokens and keys that are over are refused. A loop, since visitors' tasks must be `Send`.
-async fn come_to_be_refused(node: &Client, email: &str, over: &[String]) {
-    let began = Instant::now();
-    while node.verdicts(over).await.iter().any(Option::is_none) {
-        assert!(began.elapsed() < FELT, "{email}: what is over is not refused within {FELT:?}");
-        tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

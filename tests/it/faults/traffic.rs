@@ -53,6 +53,8 @@ pub(super) enum Call {
     UseCode,
     SignUp,
     Leave,
+    /// Of somebody who has left: good if it is refused.
+    AfterLeaving,
     NewPassword,
     MakeKey,
     UseKey,
@@ -72,8 +74,11 @@ pub(super) struct Heard {
 
 impl Heard {
     pub(super) fn is_good(&self) -> bool {
-        let refused = matches!(self.call, Call::VerifyEnded | Call::VerifyRevoked);
-        if refused { self.status == 401 } else { (200..300).contains(&self.status) }
+        match self.call {
+            Call::VerifyEnded | Call::VerifyRevoked => self.status == 401,
+            Call::AfterLeaving => matches!(self.status, 400 | 401),
+            _ => (200..300).contains(&self.status),
+        }
     }
 }
 

@@ -134,7 +134,7 @@ impl Visitor {
                 self.sign_up().await
             }
             Call::NewPassword if day % 3 == 2 && !self.turned_away => self.change_password(who).await,
-            Call::SignUp | Call::NewPassword | Call::VerifyRevoked | Call::Leave => Ok(()),
+            Call::SignUp | Call::NewPassword | Call::VerifyRevoked | Call::Leave | Call::AfterLeaving => Ok(()),
             Call::AskCode => self.ask_code(who).await,
             Call::UseCode => self.use_code(who).await,
             Call::Admin => self.administer().await,
