@@ -3,8 +3,8 @@
 //!
 //! One file a row of the matrix; each prints a line of figures, `fault {"row":…}`. In `./test` the faults last as long as it takes to see what
 //! becomes of them, and times are held to nothing that a busy machine would miss. `SIGNET_FAULTS=long ./test faults` is the matrix as
-//! promised: longer, more often, and to the millisecond. `SIGNET_BIN=target/release/signet` holds that program to it, and not the one
-//! that was built with the tests.
+//! promised: longer, more often, and to the millisecond. With `SIGNET_BIN=target/release/signet` that program is held to it, and not
+//! the one that was built with the tests.
 
 mod clock;
 mod disk;

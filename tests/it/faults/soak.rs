@@ -1,7 +1,7 @@
 //! Half an hour of everything that people do: no 5xx, no answer lost, and neither memory nor descriptors nor keys grow.
 //!
-//! A store that does not answer within 400 ms is answered for with 503. So where the machine itself stands still for longer, as a guest of
-//! others' does, that is told apart: it is told how often, and which 503s fell into such a time.
+//! Where a store does not answer within 400 ms, the answer is 503. So a machine that itself stands still now and then, as one that is
+//! shared may, makes some: these are told apart, and so is how often it did.
 //!
 //! What grows by right is given an end that comes within the first half. Revocations are remembered for as long as a token may live,
 //! the endings of all of a person's sessions for as long as a session may: here minutes, and in Redis ten. Tokens that were verified are
