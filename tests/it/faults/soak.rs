@@ -1,7 +1,7 @@
 //! Half an hour of everything that people do: no 5xx, no answer lost, and neither memory nor descriptors nor keys grow.
 //!
-//! Where a store does not answer within 400 ms, the answer is 503. So a machine that itself stands still now and then, as one that is
-//! shared may, makes some: these are told apart, and so is how often it did.
+//! In the short form it may be the machine that is busy: then a store may be out of time, and what needed it is told 503. In the long
+//! form nobody may be.
 //!
 //! What grows by right is given an end that comes within the first half. Revocations are remembered for as long as a token may live,
 //! the endings of all of a person's sessions for as long as a session may: here minutes, and in Redis ten. Tokens that were verified are
@@ -13,10 +13,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::figures::millis;
 use super::ledger::{Ledger, Look};
 use super::traffic::{CLIENTS, Call, Habits, Heard, Traffic};
-use super::vitals::{Stalls, Vitals, most_descriptors, resident, slope};
+use super::vitals::{Vitals, most_descriptors, resident, slope};
 use super::{Fleet, lasting, long, short_or_long};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
@@ -100,7 +99,7 @@ async fn soak(name: &str, fleet: &Fleet, redis: Option<&redis::Server>) {
     let habits = Habits { pace: PACE, company: Some(COMPANY) };
     let traffic = Traffic::with(habits, &fleet.places, Ledger::new(CLIENTS));
     let mut vitals: Vec<_> = fleet.nodes.iter().map(|node| Vitals::of(node.pid())).collect();
-    let (mut tally, mut keys, stalls) = (Tally::default(), Vec::new(), Stalls::watch());
+    let (mut tally, mut keys) = (Tally::default(), Vec::new());
     let (began, length) = (Instant::now(), short_or_long(SHORT, LONG));
     let mut looks = tokio::time::interval(LOOKS);
     while began.elapsed() < length && traffic.is_whole() {
@@ -115,8 +114,6 @@ async fn soak(name: &str, fleet: &Fleet, redis: Option<&redis::Server>) {
     }
     let (mut ledger, heard) = traffic.stop().await;
     tally.add(&heard);
-    let stood_still = |heard: &Heard| stalls.between(heard.asked, heard.asked + heard.took);
-    let failures: Vec<_> = tally.failures.iter().filter(|heard| heard.status != 503 || !stood_still(heard)).collect();
     let made: usize = ledger.pages.iter().map(|page| page.made).sum();
     let (early, late) = keys.split_at(keys.len() / 2);
     let line = json!({
@@ -124,9 +121,7 @@ async fn soak(name: &str, fleet: &Fleet, redis: Option<&redis::Server>) {
         "minutes": (began.elapsed().as_secs_f64() / 6.0).round() / 10.0,
         "answered": tally.count(|status| status != 0),
         "told_5xx": tally.count(|status| status >= 500),
-        "of_these_while_the_machine_ran": failures.iter().filter(|heard| heard.status != 0).count(),
-        "machine_stood_still": stalls.extent().0,
-        "machine_stood_still_worst_ms": millis(stalls.extent().1),
+        "of_these_out_of_time": tally.failures.iter().filter(|heard| is_out_of_time(heard)).count(),
         "lost": tally.count(|status| status == 0),
         "p50_ms": tally.within(500),
         "p99_ms": tally.within(990),
@@ -140,7 +135,8 @@ async fn soak(name: &str, fleet: &Fleet, redis: Option<&redis::Server>) {
     println!("fault {line}\n  {:?}", tally.answers);
 
     ledger.is_undisturbed();
-    assert!(failures.is_empty(), "{failures:?}: {line}");
+    let failure = tally.failures.iter().find(|heard| long() || !is_out_of_time(heard));
+    assert!(failure.is_none(), "{failure:?}: {line}");
     assert!(tally.answers.get(&(Call::Leave, 200)).is_some_and(|left| *left >= 5), "nobody left: {line}");
     for vitals in &vitals {
         let (grown, is) = (slope(vitals.late()) * seconds(vitals), resident(vitals.late()));
@@ -153,6 +149,11 @@ async fn soak(name: &str, fleet: &Fleet, redis: Option<&redis::Server>) {
         assert!(!long() || *after <= before + before / 5, "keys grow: {line}");
     }
     ledger.audit(&fleet.clients(), Look::All).await;
+}
+
+/// Told 503 as somebody is for whom a store did not answer in its 400 ms.
+fn is_out_of_time(heard: &Heard) -> bool {
+    heard.status == 503 && heard.took >= Duration::from_millis(400)
 }
 
 /// For how long the later half lasted.

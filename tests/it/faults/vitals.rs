@@ -1,10 +1,6 @@
 //! What a process takes, read from `/proc` now and then: memory and descriptors, and whether they grow.
 
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 /// What it took at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -72,54 +68,6 @@ pub(super) fn slope(marks: &[Mark]) -> f64 {
 /// The most descriptors that it had at once.
 pub(super) fn most_descriptors(marks: &[Mark]) -> usize {
     marks.iter().map(|mark| mark.descriptors).max().unwrap_or_default()
-}
-
-/// For how long a thread that asks for next to nothing may be kept waiting.
-const PROMPT: Duration = Duration::from_millis(100);
-
-/// The times at which the machine itself stood still: somebody asked for a moment of it, and had to wait. Where a store must answer
-/// within 400 ms, such a machine may make it late.
-pub(super) struct Stalls {
-    over: Arc<AtomicBool>,
-    seen: Arc<Mutex<Vec<(Instant, Instant)>>>,
-}
-
-impl Stalls {
-    /// Watches until it is dropped.
-    pub(super) fn watch() -> Self {
-        let it = Self { over: Arc::default(), seen: Arc::default() };
-        let (over, seen) = (it.over.clone(), it.seen.clone());
-        std::thread::spawn(move || {
-            let mut last = Instant::now();
-            while !over.load(Ordering::Relaxed) {
-                sleep(Duration::from_millis(5));
-                let now = Instant::now();
-                if now - last > PROMPT {
-                    seen.lock().expect("nobody panics with it").push((last, now));
-                }
-                last = now;
-            }
-        });
-        it
-    }
-
-    /// Whether it stood still in that time, or shortly before.
-    pub(super) fn between(&self, from: Instant, to: Instant) -> bool {
-        let seen = self.seen.lock().expect("nobody panics with it");
-        seen.iter().any(|(began, ended)| *began <= to && *ended + Duration::from_secs(1) >= from)
-    }
-
-    /// How often it did, and the longest time.
-    pub(super) fn extent(&self) -> (usize, Duration) {
-        let seen = self.seen.lock().expect("nobody panics with it");
-        (seen.len(), seen.iter().map(|(began, ended)| *ended - *began).max().unwrap_or_default())
-    }
-}
-
-impl Drop for Stalls {
-    fn drop(&mut self) {
-        self.over.store(true, Ordering::Relaxed);
-    }
 }
 
 #[test]
