@@ -23,10 +23,10 @@ const GOODPUT: f64 = 0.9;
 /// In what time everybody must be served again. Five times over in the short form.
 const BACK: Duration = Duration::from_secs(1);
 
-/// Nobody, if these were broken, would be served at all.
+/// How many come anew as the crowd leaves.
 const NEWCOMERS: usize = 20;
 
-/// What the node was asked, and how much of it was answered with success, in equal times.
+/// Good answers a second, of clients who ask as fast before as meanwhile.
 struct Goodput {
     before: f64,
     meanwhile: f64,
@@ -77,7 +77,7 @@ async fn slow_bodies() {
     slow("slow bodies", &[Slow::DrippingBody, Slow::DrippingChunks]).await;
 }
 
-/// Each comes again as soon as it was closed, until the stretch is over.
+/// Each comes once more as soon as it was closed.
 async fn slow(name: &str, ways: &[Slow]) {
     let (many, given) = short_or_long((200, Duration::from_secs(1)), (2000, Duration::from_secs(10)));
     make_room(many);
@@ -90,12 +90,11 @@ async fn slow(name: &str, ways: &[Slow]) {
     let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch())).await;
 
     let (to, between) = (address(&fleet), given / 10);
-    let until_over = Instant::now() + stretch();
     let one = |number: usize| {
         let (way, to) = (ways[number % ways.len()], to.clone());
         tokio::spawn(async move {
             let mut closed = Vec::new();
-            while closed.is_empty() || Instant::now() < until_over {
+            for _ in 0..2 {
                 closed.push(way.dawdle(to.clone(), between, PATIENCE * 4).await);
             }
             closed
@@ -112,7 +111,6 @@ async fn slow(name: &str, ways: &[Slow]) {
         "closed_median_ms": median, "closed_worst_ms": millis(worst),
     });
     println!("fault {}", goodput.line(line));
-    assert!(closed.len() >= 2 * many, "they did not come again");
     // Not before their time; and not long after it, which on a busy machine is as long as it takes to get round to it.
     assert!(part(0, closed) >= given.mul_f64(0.9), "a slow client was closed after {soonest} ms");
     assert!(worst <= short_or_long(given * 5, given + BACK), "a slow client was there for {worst:?}");
