@@ -6,10 +6,10 @@
 //! promised: longer, more often, and to the millisecond. With `SIGNET_BIN=target/release/signet` that program is held to it, and not
 //! the one that was built with the tests.
 
-mod clock;
-mod disk;
 mod clients;
+mod clock;
 mod crowd;
+mod disk;
 mod figures;
 mod keys;
 mod ledger;

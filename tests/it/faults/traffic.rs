@@ -19,6 +19,9 @@ use crate::support::outbox::Mail;
 
 pub(super) const CLIENTS: usize = 6;
 
+/// How long they wait between an answer and the next question.
+pub(super) const PACE: Duration = Duration::from_millis(10);
+
 /// How clients go about it.
 #[derive(Clone, Copy)]
 pub(super) struct Habits {
@@ -30,7 +33,7 @@ pub(super) struct Habits {
 
 impl Default for Habits {
     fn default() -> Self {
-        Self { pace: Duration::from_millis(10), company: None }
+        Self { pace: PACE, company: None }
     }
 }
 
