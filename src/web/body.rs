@@ -43,6 +43,15 @@ impl Rest {
         self.0.is_none()
     }
 
+    /// There is nothing left of it: it was read to its end, or there never was one.
+    pub(super) fn is_read(&self) -> bool {
+        let Some(state) = &self.0 else { return true };
+        let now = state.take();
+        let is_read = matches!(now, State::Read);
+        state.set(now);
+        is_read
+    }
+
     /// Reads it, if nobody has.
     pub(super) async fn read(&self, limit: usize, patience: Duration) -> Result<Bytes, Rejection> {
         let Some(state) = &self.0 else { return Ok(Bytes::new()) };
