@@ -47,9 +47,9 @@ impl Program for Signet {
     }
 
     async fn open(&self, config: &Config) -> Result<Box<dyn House>, Failure> {
-        let (clock, config) = (Clock::machine(), &patient(config.clone()));
-        let stores = Stores::open(config, &clock).await?;
-        Ok(Box::new(house::Opened(start::app(config.clone(), clock, &stores, &[]).await?)))
+        let (clock, config) = (Clock::machine(), patient(config.clone()));
+        let stores = Stores::open(&config, &clock).await?;
+        Ok(Box::new(house::Opened(start::app(config, clock, &stores, &[]).await?)))
     }
 
     async fn accounts(&self, config: &Config) -> Result<Arc<dyn Accounts>, Failure> {
