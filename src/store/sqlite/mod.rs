@@ -105,7 +105,8 @@ pub struct Engine {
     path: PathBuf,
     jobs: Option<mpsc::Sender<Box<dyn writer::Job>>>,
     queries: Option<mpsc::Sender<readers::Query>>,
-    threads: Vec<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
+    writer: Option<JoinHandle<()>>,
     patience: Duration,
 }
 
@@ -124,16 +125,23 @@ impl Engine {
         let (queries, queries_in) = mpsc::channel(QUEUE);
         let queries_in = Arc::new(Mutex::new(queries_in));
 
-        let mut threads = Vec::new();
         let connection = file::writer(&path, embedded.durability).map_err(refused)?;
-        threads.push(spawn("store-writer", move || writer::run(&connection, jobs_in))?);
+        let writer = Some(spawn("store-writer", move || writer::run(&connection, jobs_in))?);
         // Reads are look-ups by index: a few threads keep up with any number of workers.
+        let mut readers = Vec::new();
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(4) {
             let connection = file::reader(&path).map_err(refused)?;
             let queries_in = Arc::clone(&queries_in);
-            threads.push(spawn("store-reader", move || readers::run(&connection, &queries_in))?);
+            readers.push(spawn("store-reader", move || readers::run(&connection, &queries_in))?);
         }
-        Ok(Arc::new(Self { path, jobs: Some(jobs), queries: Some(queries), threads, patience: embedded.timeout }))
+        Ok(Arc::new(Self {
+            path,
+            jobs: Some(jobs),
+            queries: Some(queries),
+            readers,
+            writer,
+            patience: embedded.timeout,
+        }))
     }
 
     /// How many writes wait for the writer: for metrics, and for tests that want them in one group.
@@ -205,7 +213,7 @@ impl Engine {
     /// full; and one of something each time would wear the disk out.
     pub(in crate::store) async fn check_writing(&self) -> store::Result<()> {
         if file::is_full(&self.path) {
-            return Err(unavailable("the disk is full"));
+            return Err(unavailable("the disk is full, make room"));
         }
         self.write(|_| Ok(())).await
     }
@@ -217,12 +225,15 @@ impl Engine {
 }
 
 impl Drop for Engine {
+    /// The writer is the last to go: of connections that close at the same moment none might find itself the last, which copies
+    /// the log into the file and removes it.
     fn drop(&mut self) {
-        self.jobs = None;
         self.queries = None;
-        for thread in self.threads.drain(..) {
-            let _ = thread.join();
+        for reader in self.readers.drain(..) {
+            let _ = reader.join();
         }
+        self.jobs = None;
+        let _ = self.writer.take().map(JoinHandle::join);
     }
 }
 

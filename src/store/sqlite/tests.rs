@@ -300,3 +300,18 @@ async fn a_writer_that_never_runs_out_of_work_leaves_others_a_turn() {
     }
     assert_eq!(kept(&engine).await.len(), 8);
 }
+
+/// What is left behind would be found by the next start, which on a full disk could then open the file or not, as it happens.
+#[tokio::test]
+async fn closing_copies_the_log_into_the_file_and_removes_it() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..100 {
+        let engine = Engine::open(dir.path(), &process(), NOW).unwrap();
+        engine.read(|_| Ok(())).await.unwrap();
+        engine.write(move |tx| tx.pragma_update(None, "user_version", round)).await.unwrap();
+        let log = engine.path().with_extension("db-wal");
+        assert!(log.exists());
+        drop(engine);
+        assert!(!log.exists(), "left behind in round {round}");
+    }
+}

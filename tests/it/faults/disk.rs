@@ -4,6 +4,7 @@
 use serde_json::json;
 
 use super::*;
+use crate::support::client::Pair;
 use crate::support::disk::Disk;
 use crate::support::{postgres, redis};
 
@@ -137,15 +138,23 @@ async fn a_node_whose_disk_is_full_is_not_ready() {
     until("it is ready", PATIENCE, async || client.not_ready().await.is_empty()).await;
     let pair = client.refresh(&pair).await;
 
+    // The log is gone and cannot be made; then it is left behind and can be read, and nothing can be added to it.
     node.terminate();
     assert!(node.ended().success());
+    let (mut node, pair) = refused_until_there_is_room(&plan, &disk, &pair, "since its disk is full: make room").await;
+    node.kill();
+    refused_until_there_is_room(&plan, &disk, &pair, "disk is full").await;
+}
+
+async fn refused_until_there_is_room(plan: &Plan, disk: &Disk, pair: &Pair, why: &str) -> (Signet, Pair) {
     disk.fill();
     let node = plan.try_start();
     assert!(!node.ended().success());
-    assert!(node.log().contains("since its disk is full: make room"), "{}", node.log());
+    assert!(node.log().contains(why), "{}", node.log());
     disk.make_room();
     let node = plan.start();
-    Client::of(&node).refresh(&pair).await;
+    let pair = Client::of(&node).refresh(pair).await;
+    (node, pair)
 }
 
 /// The disk is full, again and again, under load. `not_ready`: what the nodes say of it.
