@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use super::formats::{Argon2Cost, Argon2Hash, Memory, Stored};
+use super::Memory;
+use super::formats::{Argon2Cost, Argon2Hash, Stored};
 use super::pool::{self, Bounds, Busy, Pool};
 use super::{Password, Unreadable};
 use crate::chance::Chance;

@@ -6,6 +6,7 @@
 
 mod formats;
 mod hasher;
+mod memory;
 mod policy;
 mod pool;
 
@@ -18,6 +19,8 @@ pub use formats::{Unreadable, import};
 pub use hasher::{Hasher, Place, StartError, Verdict};
 pub use policy::{Policy, Weak};
 pub use pool::Busy;
+
+use memory::Memory;
 
 /// A password as somebody typed it: wiped when dropped, shown by no Debug form.
 ///

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::formats::Memory;
+use super::Memory;
 use crate::ops::metrics::Hashing;
 
 /// There is more to hash than can be hashed in time; trying again in a second can help.

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use ::argon2::{Algorithm, Argon2, Block, Params, Version};
+use ::argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
 use super::{MAX_MEMORY, MAX_WRITTEN, Unreadable, bytes, number, output, parts, same, value};
-use crate::auth::password::Password;
+use crate::auth::password::{Memory, Password};
 use crate::store::accounts::PasswordHash;
 
 /// How many bytes of salt our own hashes have (RFC 9106, 3.1: 16 are recommended).
@@ -41,62 +41,6 @@ impl Argon2Cost {
     /// few are slower than.
     pub(in crate::auth::password) fn guess(self) -> Duration {
         Duration::from_micros(u64::from(self.memory_kib) * u64::from(self.passes))
-    }
-}
-
-/// How many blocks are asked for at the least, though fewer are written to. Whatever is larger than 32 MiB glibc maps, and
-/// unmaps when it is freed; what is smaller it does so once only, and keeps the next for itself when that is freed (mallopt(3),
-/// `M_MMAP_THRESHOLD`). Memory that nobody writes to is an address and nothing more.
-const MAPPED: usize = 33 << 10;
-
-/// A thread's memory for Argon2, kept from one hash to the next: to get and return 19 MiB for each would cost page faults
-/// that are a good part of the hash itself.
-///
-/// It is not wiped in between. The next hash writes over it, and who can read it here can read the passwords in the
-/// requests.
-#[derive(Default)]
-pub(in crate::auth::password) struct Memory {
-    blocks: Vec<Block>,
-    keep: usize,
-}
-
-impl Memory {
-    /// Keeps up to that many KiB, which are blocks (RFC 9106, 3.2), once they were needed.
-    pub(in crate::auth::password) fn keeping(kib: usize) -> Self {
-        Self { blocks: Vec::new(), keep: kib }
-    }
-
-    fn blocks(&mut self, kib: u32) -> &mut [Block] {
-        let count = kib as usize;
-        if self.blocks.len() < count {
-            // Emptied first: growing must not hold the old blocks and the new ones at once, nor copy them.
-            self.release();
-            self.blocks.reserve_exact(count.max(MAPPED));
-            self.blocks.resize(count, Block::default());
-        }
-        &mut self.blocks[..count]
-    }
-
-    /// Gives back what an imported hash took beyond what our own take.
-    pub(in crate::auth::password) fn release_excess(&mut self) {
-        if self.blocks.len() > self.keep {
-            self.release();
-        }
-    }
-
-    /// Gives all of it back.
-    pub(in crate::auth::password) fn release(&mut self) {
-        self.blocks = Vec::new();
-    }
-
-    /// Whether there is any.
-    pub(in crate::auth::password) fn is_held(&self) -> bool {
-        !self.blocks.is_empty()
-    }
-
-    #[cfg(test)]
-    pub(super) fn kib(&self) -> usize {
-        self.blocks.len()
     }
 }
 

@@ -26,12 +26,12 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use subtle::ConstantTimeEq;
 
-pub(super) use self::argon2::{Argon2Cost, Argon2Hash, Memory};
+pub(super) use self::argon2::{Argon2Cost, Argon2Hash};
 use self::bcrypt::BcryptHash;
 use self::firebase::FirebaseHash;
 use self::pbkdf2::Pbkdf2Hash;
 use self::scrypt::ScryptHash;
-use super::Password;
+use super::{Memory, Password};
 use crate::store::accounts::PasswordHash;
 
 /// The most memory that checking one hash may take: libsodium's "moderate", twice what OWASP has for scrypt.
