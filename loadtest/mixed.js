@@ -3,7 +3,7 @@
 
 import { virtualUsers, wanted } from './lib/shapes.js';
 import { askForCode, day, renewOwn, useAnyKey, verifyOwn, visitOnce } from './lib/day.js';
-import { peopled, reachable, sessionsUnspent } from './lib/ready.js';
+import { peopled, reachable, sessionsUnspent, tokensTaken } from './lib/ready.js';
 import { options as optionsOf, summary, thresholds } from './lib/verdict.js';
 
 const load = wanted(200, '5m');
@@ -16,6 +16,7 @@ export const handleSummary = summary('mixed', limits, load);
 export function setup() {
   reachable();
   peopled();
+  tokensTaken();
   sessionsUnspent(vus);
 }
 

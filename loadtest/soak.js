@@ -10,7 +10,7 @@ import exec from 'k6/execution';
 import http from 'k6/http';
 import { Counter, Trend } from 'k6/metrics';
 import { askForCode, day, renewOwn, useAnyKey, verifyOwn, visitOnce } from './lib/day.js';
-import { peopled, reachable, sessionsUnspent } from './lib/ready.js';
+import { peopled, reachable, sessionsUnspent, tokensTaken } from './lib/ready.js';
 import { number, text } from './lib/settings.js';
 import { scenario, virtualUsers, wanted } from './lib/shapes.js';
 import { limit, options as optionsOf, summary, thresholds } from './lib/verdict.js';
@@ -26,6 +26,7 @@ const growth = new Trend('growth');
 const compared = new Counter('compared');
 
 const load = wanted(20, '4h', ['steady']);
+if (load.length < 600) throw new Error(`DURATION is ${load.length} s: a soak lasts 10m at least, or there is too little in a phase to be held against another`);
 const { scenarios, limits } = day(load);
 scenarios.watch = { ...scenario({ ...load, rate: 0.2 }, 'watch', 1, 0), preAllocatedVUs: 1, maxVUs: 1 };
 const vus = virtualUsers(scenarios);
@@ -56,6 +57,7 @@ export const handleSummary = summary('soak', limits, load, ['early', 'late']);
 export function setup() {
   reachable();
   peopled();
+  tokensTaken();
   sessionsUnspent(vus);
   if (MANAGEMENT && !measured()) throw new Error(`no metrics of a process at MANAGEMENT=${MANAGEMENT}`);
 }

@@ -19,10 +19,15 @@ pub(crate) struct Apart {
 impl Apart {
     /// Begins it on these cores.
     pub(crate) fn begin(word: &str, job: &impl Serialize, cores: &str) -> Self {
+        Self::begin_in(word, job, cores, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn begin_in(word: &str, job: &impl Serialize, cores: &str, environment: &[(&str, &str)]) -> Self {
         let folder = folder();
         let log = folder.path().join("log");
         let mut command = pinned(cores, std::env::current_exe().expect("it runs"), &log);
-        command.arg(word).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command.arg(word).envs(environment.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(command, &log);
         serde_json::to_writer(process.stdin(), job).expect("it reads its job");
         Self { process, _folder: folder }

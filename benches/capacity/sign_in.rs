@@ -39,7 +39,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     sleep(REST);
     let at_rest = signet.process.memory();
 
-    let (mut full, mut stormy, mut verify) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut full, mut stormy, mut huge, mut verify) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut calm, mut all, mut most) = (Histogram::default(), Weather::default(), 0);
     for _ in 0..rounds {
         let weather = |how| crowd.weather(bench, &signet, seconds, how).end::<Weather>();
@@ -51,6 +51,7 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
             own(bench, seconds / 2.0)
         }];
         let own = f64::midpoint(own[0], own[1]);
+        huge.push(own_in_huge_pages(bench, seconds / 2.0) / own);
         *full.last_mut().expect("it was just pushed") /= own;
         let before = figure(&signet, "signet_hashes_total");
         let storm = crowd.weather(bench, &signet, seconds, How::Rate(TIMES * own));
@@ -70,6 +71,13 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     assert!(full.max(stormy) < 1.25, "{full:.2} and {stormy:.2} times the hash alone: the bench was built another way");
     report.note(PART, "sign-ins against the hash alone, never a pause", full, "×", Aim::AtLeast(0.95));
     report.note(PART, "the same in a storm of 20 times as many", stormy, "×", Aim::AtLeast(0.95));
+    report.note(
+        PART,
+        "the hash alone in huge pages, which the server has, against small ones",
+        median(huge),
+        "×",
+        None,
+    );
     report.note(PART, "p99 of /verify in the storm against calm", median(verify), "×", Aim::AtMost(2.0));
     for share in [0.5, 0.9, 0.99] {
         let name = format!("p{:.0} of /verify", share * 100.0);
@@ -97,8 +105,19 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     assert!(one.refused.count() == 0 && one.let_in.count() > 0, "the next sign-in is as any other");
 }
 
+/// In memory as the system gives it to whoever does not ask.
 fn own(bench: &Bench, seconds: f64) -> f64 {
-    Apart::begin("hash", &Hashing { threads: 1, seconds }, &bench.cores.server()).end()
+    let (rate, _): (f64, f64) = Apart::begin("hash", &Hashing { threads: 1, seconds }, &bench.cores.server()).end();
+    rate
+}
+
+/// In huge pages, which the server asks for, and here the C library (GNU's) does.
+fn own_in_huge_pages(bench: &Bench, seconds: f64) -> f64 {
+    let environment = [("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")];
+    let job = Hashing { threads: 1, seconds };
+    let (rate, huge): (f64, f64) = Apart::begin_in("hash", &job, &bench.cores.server(), &environment).end();
+    println!("the hash in huge pages: {rate:.2} a second, {:.0} % of its memory in them", huge * 100.0);
+    rate
 }
 
 fn median(mut figures: Vec<f64>) -> f64 {

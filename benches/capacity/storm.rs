@@ -29,8 +29,8 @@ pub(crate) struct Hashing {
     pub(crate) seconds: f64,
 }
 
-/// How many hashes a second the cores make that this runs on.
-pub(crate) fn hash(job: Hashing) -> f64 {
+/// How many hashes a second the cores make that this runs on, and how many of the blocks were in huge pages.
+pub(crate) fn hash(job: Hashing) -> (f64, f64) {
     let _ = rustix::process::nice(NICER);
     let one = || {
         let params = Params::new(MEMORY_KIB, PASSES, 1, None).unwrap();
@@ -42,17 +42,27 @@ pub(crate) fn hash(job: Hashing) -> f64 {
             std::hint::black_box(made);
         };
         hash();
+        let huge = huge_kib();
         let (began, mut done) = (Instant::now(), 0);
         while began.elapsed().as_secs_f64() < job.seconds {
             hash();
             done += 1;
         }
-        f64::from(done) / began.elapsed().as_secs_f64()
+        (f64::from(done) / began.elapsed().as_secs_f64(), huge / f64::from(MEMORY_KIB))
     };
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..job.threads).map(|_| scope.spawn(one)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .fold((0.0, 0.0), |(all, _), (one, huge)| (all + one, huge))
     })
+}
+
+fn huge_kib() -> f64 {
+    let page = std::fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
+    let line = page.lines().find_map(|line| line.strip_prefix("AnonHugePages:"));
+    line.and_then(|kib| kib.trim_end_matches("kB").trim().parse().ok()).unwrap_or(0.0)
 }
 
 /// Sign-ins at a rate, or as many at once; and somebody who verifies all the while.

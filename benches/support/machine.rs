@@ -15,6 +15,8 @@ pub(crate) struct Machine {
     pub(crate) cores: usize,
     pub(crate) kernel: String,
     pub(crate) memory_mib: u64,
+    /// Who has huge pages: always, madvise or never.
+    pub(crate) huge_pages: String,
     pub(crate) rustc: String,
     pub(crate) commit: String,
     /// How many processes wanted a processor, on average over the last minute, before the bench began: what else was there.
@@ -37,11 +39,17 @@ impl Machine {
             cores: cores.count(),
             kernel,
             memory_mib: memory.unwrap_or(0) / 1024,
+            huge_pages: huge_pages().unwrap_or_else(unknown),
             rustc: output("rustc", &["--version"]).unwrap_or_else(unknown),
             commit: output("git", &["-C", here, "describe", "--always", "--dirty"]).unwrap_or_else(unknown),
             load_before: load.split_whitespace().next().and_then(|text| text.parse().ok()).unwrap_or(0.0),
         }
     }
+}
+
+fn huge_pages() -> Option<String> {
+    let text = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").ok()?;
+    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
 }
 
 fn line(file: &str, name: &str) -> Option<String> {

@@ -222,7 +222,7 @@ impl Rotation {
                 ("e", ends.to_string()),
                 ("p", session.profile.clone()),
             ];
-            let _: i64 = client.hset(token.keys()[0].as_str(), fields.to_vec()).await.expect("Redis takes it");
+            let _: i64 = client.hset(token.key(), fields.to_vec()).await.expect("Redis takes it");
         }
         Self { redis: client, script, key, header, opening }
     }
@@ -245,9 +245,8 @@ impl Token {
         Some(Self { bytes, user, session, counter })
     }
 
-    fn keys(&self) -> [String; 2] {
-        let user = self.user;
-        [format!("floor:{{{user}}}:s:{}", self.session), format!("floor:{{{user}}}:i")]
+    fn key(&self) -> String {
+        format!("floor:{{{}}}:s:{}", self.user, self.session)
     }
 }
 
@@ -258,9 +257,9 @@ async fn refresh(rotation: Rc<Rotation>, request: Request<Incoming>) -> Answer {
         return refused();
     };
     let now = now();
-    let args = vec![token.counter.to_string(), token.session.to_string(), now.as_millis().to_string()];
+    let args = vec![token.counter.to_string(), now.as_millis().to_string()];
     let rotated =
-        rotation.redis.evalsha::<(u64, i64, String), _, _, _>(&rotation.script, token.keys().to_vec(), args).await;
+        rotation.redis.evalsha::<(u64, i64, String), _, _, _>(&rotation.script, vec![token.key()], args).await;
     let Ok((counter, ends, profile)) = rotated else { return refused() };
     let (user, session, jti, opening) = (token.user, token.session, Uuid::now_v7(), &rotation.opening);
     let (iat, exp) = (now.as_secs(), (now.as_secs() as i64 + 1800).min(ends / 1000));

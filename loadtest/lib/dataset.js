@@ -9,10 +9,19 @@ import exec from 'k6/execution';
 import { text } from './settings.js';
 
 // Absolute, since what a relative path is relative to has changed between versions of k6.
-const FILE = text('DATA', import.meta.resolve('../data.json'));
+// It is written as a URL is, and `open` takes it as a path.
+const FILE = text('DATA', decodeURIComponent(import.meta.resolve('../data.json')));
 if (!/^([a-z]+:)?[\\/]/i.test(FILE)) throw new Error(`DATA=${FILE}: must be an absolute path`);
 
-const read = (pick) => () => pick(JSON.parse(open(FILE)));
+function whole() {
+  try {
+    return JSON.parse(open(FILE));
+  } catch (error) {
+    throw new Error(`no data set at ${FILE} (${error}): make one by \`signet seed --out FILE\`, and say DATA=FILE if it is elsewhere`);
+  }
+}
+
+const read = (pick) => () => pick(whole());
 
 /** E-mail addresses. */
 export const users = new SharedArray('users', read((set) => set.users));

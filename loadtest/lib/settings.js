@@ -21,6 +21,13 @@ export function number(name, otherwise) {
   return given;
 }
 
+/** How many there are of something: one at least. */
+export function count(name, otherwise) {
+  const given = number(name, otherwise);
+  if (!Number.isInteger(given) || given < 1) throw new Error(`${name}=${__ENV[name]}: must be a whole number, and at least 1`);
+  return given;
+}
+
 /** A length of time as k6 writes it (90s, 15m, 1h30m), in whole seconds. */
 export function seconds(name, otherwise) {
   const given = text(name, otherwise);

@@ -52,6 +52,16 @@ fn the_shipped_file_says_what_is_built_in() {
     assert_eq!(format!("{shipped:#?}"), format!("{:#?}", Config::default()));
 }
 
+/// One line of it changed is the whole of what somebody wants.
+#[test]
+fn the_length_of_passwords_in_the_shipped_file_is_that_of_every_dialect_that_has_none_of_its_own() {
+    let stricter = SHIPPED.replace("\nmin_length = 8\n", "\nmin_length = 12\n");
+    let config = load(&stricter, &[], &[]).unwrap();
+    let api = &config.api;
+    let dialects = [&api.native, &api.unturned, &api.myauth, &api.codes.dialect, &api.ucontact, &api.v1];
+    assert_eq!(dialects.map(|dialect| dialect.min_password_length), [12, 12, 12, 12, 12, 6]);
+}
+
 #[test]
 fn what_the_shipped_file_only_shows_is_built_in_too_where_there_is_a_value() {
     let shown = written(&all_switched_on(), &[], &[]);

@@ -30,6 +30,26 @@ fn anchor(heading: &str) -> String {
     kept.replace(' ', "-")
 }
 
+/// What stands in backticks and has the form of a test's name or a room's: `fleet/keys`.
+fn names(text: &str) -> impl Iterator<Item = &str> {
+    let plain = |name: &&str| name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'/'));
+    text.split('`').skip(1).step_by(2).filter(|name| name.contains('/') && !name.starts_with('/')).filter(plain)
+}
+
+#[test]
+fn every_test_that_security_names_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
+    let is_there = |name: &str| {
+        ["", "src", "tests/it"].iter().any(|folder| {
+            let path = root.join(folder).join(name);
+            path.exists() || path.with_extension("rs").exists()
+        })
+    };
+    assert!(names(&text).count() > 40, "the names were not read");
+    assert_eq!(names(&text).filter(|name| !is_there(name)).collect::<Vec<_>>(), [""; 0]);
+}
+
 #[test]
 fn every_link_of_every_page_leads_somewhere() {
     let mut dead = Vec::new();

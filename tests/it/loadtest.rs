@@ -46,7 +46,8 @@ struct Bench {
 
 impl Bench {
     fn beside(desk: Desk) -> Self {
-        let dir = tempfile::tempdir().expect("a temporary folder");
+        // Folders have spaces, too.
+        let dir = tempfile::Builder::new().prefix("load test ").tempdir().expect("a temporary folder");
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         copy(&home.join("loadtest"), &dir.path().join("loadtest"));
         copy(&home.join("tests/it/loadtest/k6"), &dir.path().join("node_modules/k6"));

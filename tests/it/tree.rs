@@ -49,8 +49,9 @@ const MOST_LINES_OF_TESTS: usize = 500;
 fn the_tree_is_as_it_was_planned() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    read(root, &root.join("src"), &mut files);
-    read(root, &root.join("tests"), &mut files);
+    for folder in ["src", "tests", "benches", "fuzz/src", "fuzz/targets"] {
+        read(root, &root.join(folder), &mut files);
+    }
     assert!(files.iter().any(|file| file.path == "src/lib.rs"), "the sources were not found");
     let faults: String = files.iter().flat_map(check).fold(String::new(), |mut text, fault| {
         let _ = writeln!(text, "{fault}");

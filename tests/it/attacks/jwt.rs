@@ -72,7 +72,12 @@ fn named(what: impl std::fmt::Display, token: String) -> (String, String) {
 async fn no_algorithm_but_the_keys_own() {
     let forge = Forge::open().await;
     let mut forged = Vec::new();
-    let nothings = ["none", "None", "NONE", "nOnE", "nonE", "none ", " none", "none\u{0}", "n\u{1d0f}ne", "", "null"];
+    let spellings = (0..16_u8).map(|large| {
+        let letter =
+            |(at, letter): (usize, char)| if large >> at & 1 == 1 { letter.to_ascii_uppercase() } else { letter };
+        "none".chars().enumerate().map(letter).collect::<String>()
+    });
+    let nothings = ["none ", " none", "none\u{0}", "n\u{1d0f}ne", "", "null"];
     let others = [
         "HS256",
         "HS384",
@@ -93,17 +98,17 @@ async fn no_algorithm_but_the_keys_own() {
         "dir",
         "A256GCM",
     ];
-    for alg in nothings.into_iter().chain(others) {
+    for alg in spellings.chain(nothings.into_iter().chain(others).map(str::to_owned)) {
         let header = forge.with_header(&json!({"alg": alg}));
         let message = unsigned(&header.to_string(), &forge.claims.to_string());
         let by_the_key = sign(&forge.key, &header, &forge.claims);
         forged.extend([
-            named(alg, by_the_key),
-            named(alg, message.clone()),
-            named(alg, format!("{message}.")),
-            named(alg, format!("{message}..")),
-            named(alg, format!("{message}.AA")),
-            named(alg, format!("{message}.{}", URL_SAFE_NO_PAD.encode([0; 64]))),
+            named(&alg, by_the_key),
+            named(&alg, message.clone()),
+            named(&alg, format!("{message}.")),
+            named(&alg, format!("{message}..")),
+            named(&alg, format!("{message}.AA")),
+            named(&alg, format!("{message}.{}", URL_SAFE_NO_PAD.encode([0; 64]))),
         ]);
     }
     for alg in [json!(null), json!(7), json!(["EdDSA"]), json!({"EdDSA": 1}), json!(true)] {

@@ -107,7 +107,7 @@ async fn calls_and_shapes_can_be_chosen() {
 #[tokio::test]
 async fn a_data_set_that_will_not_do_is_told_before_the_load() {
     let bench = Bench::beside(Desk::embedded(agreed));
-    bench.run("verify", &[]).await.stopped("ENOENT");
+    bench.run("verify", &[]).await.stopped("signet seed --out");
     bench.seed();
     bench.run("verify", &[("DURATION", "1h")]).await.stopped("--set api.native.access=12h");
     bench.run("refresh", &[("RATE", "1000")]).await.stopped("need 502 sessions, there are 40");
@@ -121,10 +121,12 @@ async fn a_data_set_that_will_not_do_is_told_before_the_load() {
         ("DURATION", "0s", "must be a length of time"),
         ("DURATION", "ten minutes", "must be a length of time"),
         ("DATA", "data.json", "must be an absolute path"),
+        ("BATCH", "2.5", "must be a whole number"),
     ] {
         bench.run("verify", &[(name, value)]).await.stopped(why);
     }
     bench.run("soak", &[("SHAPE", "spike")]).await.stopped("must be one of steady");
+    bench.run("soak", &[("DURATION", "9m")]).await.stopped("lasts 10m at least");
     bench.desk.plan().json(&["seed", "--remove"], "");
     bench.run("verify", &[]).await.stopped("seed again with the server's own settings");
 }
@@ -253,7 +255,7 @@ fn every_setting_is_described() {
     let mut described: Vec<String> = described.filter(|name| !name.starts_with("P99_")).map(str::to_owned).collect();
     let mut read = Vec::new();
     for (_, text) in sources() {
-        for call in ["text('", "number('", "seconds('", "oneOf('", "['"] {
+        for call in ["text('", "number('", "count('", "seconds('", "oneOf('", "['"] {
             let names = text.split(call).skip(1).filter_map(|rest| rest.split('\'').next());
             let loud =
                 names.filter(|name| name.bytes().all(|it| it.is_ascii_uppercase() || it == b'_') && name.len() > 2);
