@@ -93,7 +93,7 @@ async fn of_postgres_which_gives_up() {
     let mut heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
     goes_on(&[Call::Verify, Call::VerifyEnded, Call::Jwks, Call::Refresh, Call::SignOut], &heard);
     heard.append(&mut comers.heard);
-    Fault { name: "disk full, Postgres gives up", began, over, back: BACK }.row(&heard).is_calm();
+    Fault { name: "disk full, Postgres gives up", began, over, back: BACK, beside: &[] }.row(&heard).is_calm();
 }
 
 /// Too small for the log of writes alone, which is begun anew in the room that it has.
@@ -183,7 +183,7 @@ async fn full(name: &'static str, disk: &Disk, fleet: Fleet, (told, unaffected):
     let mut heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
     goes_on(unaffected, &heard);
     heard.append(&mut comers.heard);
-    Fault { name, began, over, back: BACK }.row(&heard).is_calm();
+    Fault { name, began, over, back: BACK, beside: &[] }.row(&heard).is_calm();
 }
 
 /// People who come while there is no room, one after the other.

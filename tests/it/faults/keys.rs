@@ -68,7 +68,7 @@ async fn rotated_and_revoked() {
     let over = Instant::now();
     let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
     goes_on(&ALL, &heard);
-    let row = Row::of("keys rotated and revoked", &heard, began, over);
+    let row = Row::of("keys rotated and revoked", &heard, (began, over), &[]);
     row.print();
     let refused = heard.iter().filter(|heard| heard.call == Call::VerifyRevoked && heard.is_good()).count();
     assert!(refused > 0, "nobody had a token of a revoked key: {row:?}");
