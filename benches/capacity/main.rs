@@ -18,6 +18,7 @@
 mod support;
 
 mod apart;
+mod cost;
 mod growth;
 mod held;
 mod idle;
@@ -40,12 +41,13 @@ pub(crate) struct Bench {
 /// What measures one part.
 type Part = fn(&Bench, &mut Report);
 
-const PARTS: [(&str, Part); 5] = [
+const PARTS: [(&str, Part); 6] = [
     ("sign_in", sign_in::run),
     ("idle", idle::run),
     ("cached", held::cached),
     ("sessions", held::sessions),
     ("growth", growth::run),
+    ("cost", cost::run),
 ];
 
 fn main() {

@@ -20,13 +20,18 @@ const BACK: Duration = Duration::from_secs(2);
 /// Of one thread: so large that a test's client can make twenty times as many.
 const HASH_KIB: u64 = 64 << 10;
 
+/// As whom they sign in. Nobody looks at its sessions, of which the oldest are ended when there are too many.
+const FLOODED: &str = "flooded@example.org";
+
 /// What the flood may take beside the hash: connections, requests, answers, sessions.
 const ALLOWANCE: f64 = 48.0 * 1024.0 * 1024.0;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_sign_ins() {
     let plan = Plan::embedded().set("SIGNET_PASSWORDS__THREADS", "1").set("SIGNET_PASSWORDS__PASSES", "2");
-    let fleet = Fleet::of(&[plan.set("SIGNET_PASSWORDS__MEMORY_KIB", &HASH_KIB.to_string())]);
+    let plan = plan.set("SIGNET_PASSWORDS__MEMORY_KIB", &HASH_KIB.to_string());
+    let fleet = Fleet::of(std::slice::from_ref(&plan));
+    plan.user(FLOODED, PASSWORD, &[]);
     let client = &fleet.places[0].client;
     let pair = client.sign_in(ROOT).await;
     let began = Instant::now();
@@ -50,9 +55,9 @@ async fn of_sign_ins() {
     }
     let over = Instant::now();
     // Who comes when it is over, and what of it is in the queue, is served.
-    let mut tried = client.ask(client.signing_in(ROOT, PASSWORD)).await.expect("the node lives");
+    let mut tried = client.ask(client.signing_in(FLOODED, PASSWORD)).await.expect("the node lives");
     while tried.status == 503 && over.elapsed() < PATIENCE {
-        tried = client.ask(client.signing_in(ROOT, PASSWORD)).await.expect("the node lives");
+        tried = client.ask(client.signing_in(FLOODED, PASSWORD)).await.expect("the node lives");
     }
     let back = over.elapsed();
     client.sign_out(&tried.pair(201)).await;
@@ -81,5 +86,5 @@ async fn of_sign_ins() {
 
 async fn timed(client: Client) -> (Answer, Duration) {
     let asked = Instant::now();
-    (client.ask(client.signing_in(ROOT, PASSWORD)).await.expect("the node lives"), asked.elapsed())
+    (client.ask(client.signing_in(FLOODED, PASSWORD)).await.expect("the node lives"), asked.elapsed())
 }
