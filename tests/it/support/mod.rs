@@ -5,6 +5,7 @@ pub(crate) mod desk;
 pub(crate) mod disk;
 pub(crate) mod document;
 pub(crate) mod embedded;
+pub(crate) mod faketime;
 pub(crate) mod forge;
 pub(crate) mod ground;
 pub(crate) mod nginx;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::disk::{self, Disk};
 pub(crate) use super::postgres::free_port;
-use super::{fed, postgres, redis, wait_until};
+use super::{faketime, fed, postgres, redis, wait_until};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -63,6 +63,15 @@ impl Plan {
     /// With its data on this disk.
     pub(crate) fn on_disk(self, disk: &Arc<Disk>) -> Self {
         Self { disk: Some(disk.clone()), ..self }
+    }
+
+    /// By a clock of its own: as far off the machine's as the file says, in seconds (`-90`), also when that changes.
+    pub(crate) fn by_clock(self, file: &Path) -> Self {
+        let library = faketime::library();
+        let plan = self.set("LD_PRELOAD", &library.display().to_string());
+        let plan = plan.set("FAKETIME_TIMESTAMP_FILE", &file.display().to_string()).set("FAKETIME_NO_CACHE", "1");
+        // How long something takes is told right by any clock.
+        plan.set("FAKETIME_DONT_FAKE_MONOTONIC", "1")
     }
 
     /// With no more descriptors than these.

@@ -1,10 +1,11 @@
 //! A clock is a minute and a half off, or is set back: tokens are judged by the leeway and by nothing more, no code and no step is good
 //! twice, and what one node ends is over for all.
 //!
-//! Nodes without a program around them, each with a clock of its own, over one Redis and one Postgres; of the embedded default there
-//! is one node, whose clock is set back. No load: nothing here depends on who is first.
+//! What each rule says is tried on nodes without a program around them, each with a clock by hand, over one Redis and one Postgres; of the
+//! embedded default there is one node, whose clock is set back. [`program`] holds real nodes under load to the ledger meanwhile.
 
 mod apart;
+mod program;
 mod set_back;
 
 use std::net::IpAddr;
