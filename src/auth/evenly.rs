@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep};
 /// For what is asked for by mail: longer than that takes, unless a store is slow.
 const ASKED: Duration = Duration::from_millis(25);
 
-/// For a wrong name or password: a fraction of what a hash takes, and many times what there is to tell.
+/// For a wrong name or password, and for one that was tried too often: a fraction of what a hash takes, and many times what there is to
+/// tell.
 const REFUSED: Duration = Duration::from_millis(5);
 
 /// Does what somebody asks for by mail, and gives what came of it on the beat.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::evenly::refuse_evenly;
 use super::open_session::{Door, Pair, open_session};
-use super::password::{Password, Verdict};
+use super::password::{Password, Place, Verdict};
 use super::second_factor::{Entry, enter};
 use super::{Failure, identity::Login, limit};
 use crate::app::App;
@@ -46,13 +46,25 @@ pub async fn recognise(app: &App, login: &str, password: &Password, counted_by: 
         Some(Login::Username(username)) => app.accounts.user(Find::UsernameKey(username.key())).await?,
         None => None,
     };
-    limit::of_account(app, user.as_ref().map(|user| user.id), login.as_ref()).await?;
-    let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
-    let Ok(verdict) = place.verify(password, stored).await else {
+    let compared = compare(app, user, login.as_ref(), password, place).await;
+    // Whatever the reason, the account's limit too: in every answer from here on is what the look-up took.
+    if compared.is_err() {
         refuse_evenly(begun).await;
-        return Err(Failure::Busy);
-    };
-    match (verdict, user) {
+    }
+    compared
+}
+
+/// What comes after the look-up: `user` is whom the name was found to be, if anybody.
+async fn compare(
+    app: &App,
+    user: Option<User>,
+    login: Option<&Login>,
+    password: &Password,
+    place: Place<'_>,
+) -> Result<User, Failure> {
+    limit::of_account(app, user.as_ref().map(|user| user.id), login).await?;
+    let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
+    match (place.verify(password, stored).await?, user) {
         (Verdict::Right { upgrade }, Some(user)) => {
             if let (Some(new), Some(old)) = (upgrade, &user.password_hash) {
                 // Whether it succeeds decides nothing: the old hash is as good as before.
@@ -62,9 +74,6 @@ pub async fn recognise(app: &App, login: &str, password: &Password, counted_by: 
             }
             Ok(user)
         }
-        (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => {
-            refuse_evenly(begun).await;
-            Err(Failure::WrongPassword)
-        }
+        (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => Err(Failure::WrongPassword),
     }
 }

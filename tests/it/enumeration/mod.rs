@@ -69,6 +69,11 @@ fn closed(it: Plan) -> Plan {
     plan(it).set("USERS_OPEN_REGISTRATION", "false")
 }
 
+/// The same, and each name has been tried as often as it may be as soon as it was tried once.
+fn limited(it: Plan) -> Plan {
+    closed(it).set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "1 per 1h")
+}
+
 /// Some who are nobody, with names as long as those of people.
 fn strangers() -> Vec<Person> {
     let one = |number| Person {
@@ -79,9 +84,13 @@ fn strangers() -> Vec<Person> {
     (0..CAST).map(one).collect()
 }
 
-/// All that an answer says, but for what differs between any two: a claim is only as long as another.
+/// All that an answer says, but for what differs between any two: a claim is only as long as another, and when to come again was said
+/// of another moment.
 fn form(answer: Answer) -> String {
     let mut answer = answer.without_names();
+    if answer.status == 429 {
+        answer.headers.remove("retry-after").expect("it says when to come again");
+    }
     let claim = serde_json::from_str(&answer.text)
         .ok()
         .and_then(|body: serde_json::Value| Some(body.get("claim")?.as_str().expect("a claim is text").to_owned()));

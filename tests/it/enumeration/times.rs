@@ -33,6 +33,33 @@ mod of_signing_in {
     }
 }
 
+mod of_being_refused {
+    use super::*;
+    use crate::support::desk::over_both_stores;
+
+    over_both_stores!(limited; are_not_told_apart);
+
+    /// What `auth::evenly` waits for, in milliseconds.
+    const BEAT: f64 = 5.0;
+
+    /// Names that were tried too often, as one soon is that somebody tries for the answers: it is looked up all the same, and can be tried
+    /// on and on.
+    async fn are_not_told_apart(desk: &Desk) {
+        let known = people(desk);
+        let mut told = Vec::new();
+        for call in &SIGN_INS[..2] {
+            let seen = watched(desk, call, &known).await;
+            assert!(seen.forms.iter().all(|form| form.starts_with("429")), "{}: {:#?}", call.name, seen.forms);
+            let soonest = seen.times.iter().flatten().copied().fold(f64::INFINITY, f64::min);
+            println!("{}: {soonest:.2} ms at the soonest", call.name);
+            told.extend(seen.tells(call.name));
+            // What there is to tell is small beside how busy a machine can be, and so this does not rest upon what was told alone.
+            told.extend((soonest < BEAT).then(|| format!("{}: not on the beat: {soonest:.2} ms", call.name)));
+        }
+        assert!(told.is_empty(), "{told:#?}");
+    }
+}
+
 mod of_asking {
     use super::*;
     use crate::support::desk::over_both_stores;

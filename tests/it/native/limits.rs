@@ -46,6 +46,8 @@ async fn an_account_has_one_counter(desk: &Desk) {
     for spelling in &spellings {
         is_limited(&sign_in(desk, "192.0.2.99", spelling, PASSWORD).await);
     }
+    // And by the other name of the same account, which was not tried before.
+    is_limited(&sign_in(desk, "192.0.2.98", &person.username, PASSWORD).await);
     sign_in(desk, "192.0.2.99", &other.email, PASSWORD).await.is(201);
     // Somebody who is not there is counted as everybody is.
     for _ in 0..4 {
