@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::mail::Mailer;
 use crate::ops::{Metrics, Readiness};
 use crate::store::{Accounts, Ephemeral};
-use crate::time::{Clock, Timestamp};
+use crate::time::{ASTRAY, Clock, Timestamp};
 use crate::token::access::Issuer;
 use crate::token::keyring::Keyring;
 use crate::token::keyring::ring::Lives;
@@ -34,10 +34,6 @@ pub struct View {
     /// The store of what expires.
     pub ephemeral: Arc<dyn Ephemeral>,
 }
-
-/// How far apart the clocks of two nodes may be without one of them keeping alive what the other has ended. Far more than the
-/// leeway, by which tokens are judged: a token that is refused too early is noticed, an ending that does not hold is not.
-pub const ASTRAY: Duration = Duration::from_secs(120);
 
 /// What the workers of one process share.
 pub struct Node {

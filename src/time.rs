@@ -14,6 +14,10 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// How far apart two clocks may be, or one be set back, without what was ended being kept alive. Far more than the leeway, by which
+/// tokens are judged: a token that is refused too early is noticed, an ending that does not hold is not.
+pub const ASTRAY: Duration = Duration::from_secs(120);
+
 /// A moment: milliseconds since 1970, UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);

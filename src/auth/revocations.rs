@@ -7,10 +7,9 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::app::ASTRAY;
 use crate::id::{ApiKeyId, SessionId, UserId};
 use crate::store::ephemeral::{Revocation, Target};
-use crate::time::Timestamp;
+use crate::time::{ASTRAY, Timestamp};
 use crate::token::access::Verified;
 
 /// The revocations that still matter.

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::Failure;
 use super::endings::ending;
 use super::to_its_end::to_its_end;
-use crate::app::{ASTRAY, App};
+use crate::app::App;
 use crate::id::UserId;
 use crate::store::ephemeral::Target;
-use crate::time::Timestamp;
+use crate::time::{ASTRAY, Timestamp};
 
 pub use crate::store::ephemeral::Which;
 

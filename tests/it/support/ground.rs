@@ -21,7 +21,7 @@ pub(crate) struct Ground {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     stores: Stores,
-    _servers: Option<(redis::Server, postgres::Server)>,
+    servers: Option<(redis::Server, postgres::Server)>,
     _data: tempfile::TempDir,
 }
 
@@ -41,7 +41,12 @@ impl Ground {
         config.limits.enabled = false;
         let clock = Clock::by_hand(START);
         let stores = Stores::open(&config, &clock).await.unwrap();
-        Self { config, clock, stores, _servers: servers, _data: data }
+        Self { config, clock, stores, servers, _data: data }
+    }
+
+    /// The Redis that it is over.
+    pub(crate) fn redis(&self) -> &redis::Server {
+        &self.servers.as_ref().expect("it is over servers").0
     }
 
     /// A node with the usual settings.

@@ -9,7 +9,7 @@ use super::revocations;
 use super::sweep::day_after;
 use crate::id::{SessionId, UserId};
 use crate::store::sqlite::{Count, Span};
-use crate::time::Timestamp;
+use crate::time::{ASTRAY, Timestamp};
 
 /// How long a mark is kept: longer than a sign-in can take.
 const MARK: Duration = Duration::from_secs(600);
@@ -154,7 +154,9 @@ pub(super) fn present(tx: &Connection, presented: Presented, now: Timestamp) -> 
         }
         return Ok(Rotation::Rotated(standing));
     }
-    let graced = !presented.grace.is_zero() && now.since(rotated_at) <= presented.grace;
+    // A rotation that is still to come was made before the clock was set back: the grace does not wait until it has come.
+    let in_time = now.since(rotated_at) <= presented.grace && rotated_at.since(now) <= ASTRAY;
+    let graced = !presented.grace.is_zero() && in_time;
     if presented.counter + 1 == standing.counter && graced {
         return Ok(Rotation::Repeated(standing));
     }

@@ -1,4 +1,4 @@
-//! One node of the embedded default, whose clock is set back.
+//! A clock is set back: that of the embedded default, which has one node; or that of Redis.
 
 use super::*;
 
@@ -54,4 +54,53 @@ async fn the_embedded_clock_is_set_back() {
     assert_eq!(reason(&restarted, &kept.access), Some(Reason::Revoked), "nor when the time comes again");
     assert!(open_session(&restarted, &protected, Some(&shown), door(&restarted)).await.is_err());
     held("the embedded clock is set back", "Behind", &json!({"used_twice": 0, "lost": 0, "alive": 0}));
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Of the embedded default: whoever has a token that was replaced does not have as long to use it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_grace_is_not_prolonged_by_the_embedded_clock() {
+    let ground = Ground::over(None).await;
+    let node = ground.node().await;
+    let user = someone(&node, "grace").await;
+    let first = signed_in(&node, &user).await;
+    let next = refreshed(&node, &first.refresh).await.unwrap();
+    // As far as clocks may differ, a retry is a retry.
+    ground.clock.set_back(OFF);
+    assert_eq!(refreshed(&node, &first.refresh).await.unwrap().refresh, next.refresh);
+    ground.clock.set_back(HOUR);
+    is_reuse(&node, &first, &next).await;
+    held("the grace, and the embedded clock", "Behind", &json!({"beyond_the_grace": 0}));
+}
+
+/// Redis goes by its own clock, whatever that of a node is set to; and if it is that one, as the embedded default does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_grace_is_not_prolonged_by_the_clock_of_redis() {
+    let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+    // So that what is slow is not taken for what is late.
+    let node = ground.node_with(|config| config.tokens.grace = Duration::from_secs(60)).await;
+    let user = someone(&node, "grace").await;
+    let first = signed_in(&node, &user).await;
+    let next = refreshed(&node, &first.refresh).await.unwrap();
+    ground.clock.set_back(HOUR);
+    assert_eq!(refreshed(&node, &first.refresh).await.unwrap().refresh, next.refresh, "it has not lasted a minute");
+    // Nobody sets the clock of a Redis that runs. What it has stamped is as far in the future as if it had been set back.
+    let record = ground.redis().cli(&["KEYS", "*:s:*"]);
+    let set_back = |span: Duration| {
+        ground.redis().cli(&["HINCRBY", &record, "s", &span.as_millis().to_string()]).parse::<u64>().unwrap();
+    };
+    set_back(OFF);
+    assert_eq!(refreshed(&node, &first.refresh).await.unwrap().refresh, next.refresh);
+    set_back(HOUR);
+    is_reuse(&node, &first, &next).await;
+    held("the grace, and the clock of Redis", "Behind", &json!({"beyond_the_grace": 0}));
+}
+
+/// That `first`, in whose place `next` was given, counts as stolen.
+async fn is_reuse(node: &App, first: &Tokens, next: &Tokens) {
+    let again = refreshed(node, &first.refresh).await.map(|again| again.refresh == next.refresh);
+    assert!(matches!(again, Err(Failure::RefreshReused)), "the same again: {again:?}");
+    assert!(matches!(refreshed(node, &next.refresh).await, Err(Failure::RefreshNotInForce)));
+    assert_eq!(reason(node, &next.access), Some(Reason::Revoked));
 }

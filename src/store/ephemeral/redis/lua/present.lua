@@ -16,8 +16,10 @@ if expires_at <= now or tonumber(s[2]) < tonumber(ARGV[6]) then
 end
 
 local counter, grace = tonumber(ARGV[3]), tonumber(ARGV[5])
--- By this server's clock too, which is one for all: for a caller whose clock is behind, the grace would last as much longer.
-if counter + 1 == c and grace > 0 and now - r <= grace and server_now - tonumber(s[9] or server_now) <= grace then
+-- By this server's clock too, which is one for all: for a caller whose clock is behind, the grace would last as much longer. And
+-- so it would after this one was set back, which may be by no more than clocks may differ (two minutes, `ASTRAY`).
+local since = server_now - tonumber(s[9] or server_now)
+if counter + 1 == c and grace > 0 and now - r <= grace and since <= grace and since >= -120000 then
   -- Tokens are given once more: an ending of all sessions must reach these too, whatever clock they were made by.
   redis.call('HSET', KEYS[1], 'l', ARGV[2])
   return {'repeated', s[1], s[2], expires_at, s[7]}
