@@ -1,7 +1,11 @@
 //! Ending sessions: one, the others, all of a user's, everyone's.
 //!
 //! When any of these returns, no refresh succeeds any more and the revocation of the access tokens is written; this node
-//! refuses them at once, the others as soon as they hear of it. Knows nothing of who may do this.
+//! refuses them at once, the others as soon as they hear of it: within milliseconds, or whenever they hear again. Knows nothing of
+//! who may do this.
+//!
+//! Of everyone's, refreshes learn no sooner than that either: no record tells of the floor, and each node compares with what it has
+//! heard of it. What another still hands out is as old as its session, and is refused from then on.
 
 use std::time::Duration;
 

@@ -357,7 +357,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// the same answer.
     async fn floor(&self, now: Timestamp) -> Result<Timestamp>;
 
-    /// Raises the floor to `now` (it never sinks) and publishes [`Target::Floor`]: everyone is signed out.
+    /// Raises the floor to `now` (it never sinks) and publishes [`Target::Floor`]: everyone is signed out, at each caller of
+    /// [`Ephemeral::present`] from when it knows of it.
     async fn raise_floor(&self, now: Timestamp) -> Result<()>;
 
     /// Keeps a claim, in place of one of the same subject, purpose and id.
