@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use super::address_owner::owner;
+use super::asked::Asked;
 use super::evenly::evenly;
 use super::identity::Email;
 use super::once::{self, Kind, subject, subject_of};
@@ -28,7 +29,7 @@ enum Says {
     /// Who had the address when the link was asked for. With the row's `sessions_valid_after`: a link from before the password was
     /// changed lets nobody in.
     User { user: UserId, valid_after: i64 },
-    /// Nobody had it: whoever has it when the halves come back, or a new user.
+    /// Nobody had it: whoever has it when the halves come back and was not locked out since, or a new user.
     Address(String),
 }
 
@@ -110,6 +111,9 @@ async fn held(app: &App, token: &str, door: Door<'_>) -> Result<Held, Failure> {
         }
         Says::Address(address) => {
             let user = app.accounts.user(Find::Email(&address)).await?;
+            if user.as_ref().is_some_and(|user| !Asked::Nobody.is_in_force(user)) {
+                return Err(Failure::MagicNotInForce);
+            }
             (address, user)
         }
     };

@@ -3,10 +3,13 @@
 //! Whoever asks for a code learns nothing of who has an account: a code is drawn and kept for any address, and only whether it is
 //! mailed differs, which nobody waits for and which is not felt (see `evenly`). Whoever hands one in learns of an account
 //! only with the right code.
+//!
+//! A code opens no account whose sign-ins were ended since it was asked for: by a new password, by disabling it, by demoting it.
 
 use std::time::Duration;
 
 use super::address_owner::owner;
+use super::asked::Asked;
 use super::evenly::evenly;
 use super::identity::Email;
 use super::once::{self, Kind, subject};
@@ -26,10 +29,11 @@ async fn draw(app: &App, email: &Email, door: Door<'_>) -> Result<Duration, Fail
     let subject = subject(email);
     limit::of_mails(app, &subject, door.counted_by).await?;
     let user = app.accounts.user(Find::Email(email.as_str())).await?;
+    let asked = Asked::of(user.as_ref());
     let welcome = user.map_or(app.node.config.accounts.open_registration, |user| !user.disabled);
     let (code, good) = (once::six_digits(app), app.node.config.mailed.code);
     let until = app.now() + good;
-    once::keep(app, (Kind::SignInCode, &subject, ""), &code, Vec::new(), until).await?;
+    once::keep(app, (Kind::SignInCode, &subject, ""), &code, asked.kept(), until).await?;
     if welcome {
         mailing::post(app, email.as_str(), Letter::SignInCode { code }, until, door.language);
     }
@@ -46,7 +50,7 @@ pub async fn sign_in_with_code(
 ) -> Result<Pair, Failure> {
     limit::of_tries(app, door.counted_by).await?;
     let code = Code { subject: subject(email), digits: code.trim() };
-    code.hand_in(app, false).await?;
+    let asked = code.hand_in(app, false).await?;
     let Some(user) = app.accounts.user(Find::Email(email.as_str())).await? else {
         if !app.node.config.accounts.open_registration {
             return Err(Failure::RegistrationClosed);
@@ -56,6 +60,10 @@ pub async fn sign_in_with_code(
         let user = owner(app, email.as_str(), None, door).await?;
         return admit(app, &user, second, door).await?.open(app, door).await;
     };
+    // Who is disabled is told so, and not that the code is no good.
+    if !user.disabled && !asked.is_in_force(&user) {
+        return Err(Failure::CodeNotInForce);
+    }
     // The address is proved by now, though it is only written down when the code is used up.
     let proved = User { verified: true, ..user.clone() };
     let admitted = admit(app, &proved, second, door).await?;
@@ -71,8 +79,8 @@ struct Code<'a> {
 }
 
 impl Code<'_> {
-    async fn hand_in(&self, app: &App, spend: bool) -> Result<(), Failure> {
+    async fn hand_in(&self, app: &App, spend: bool) -> Result<Asked, Failure> {
         let handed_in = once::hand_in(app, (Kind::SignInCode, &self.subject, ""), self.digits, spend).await?;
-        handed_in.map(|_| ()).ok_or(Failure::CodeNotInForce)
+        handed_in.and_then(|kept| Asked::read(&kept)).ok_or(Failure::CodeNotInForce)
     }
 }

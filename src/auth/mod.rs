@@ -10,6 +10,7 @@
 
 mod address_owner;
 pub mod api_key;
+mod asked;
 pub mod bearer;
 pub mod billing;
 pub mod confirm_code;

@@ -1,93 +1,221 @@
-//! Who is disabled, deleted or demoted: nothing that was issued before, and no way in, gives a token any more, or a right.
+//! Who is disabled, deleted or demoted: nothing that was issued before, and no way in, gives a token any more, or a right. Nor does
+//! what was issued before come back to life when a disabled user is enabled again.
+
+use std::collections::BTreeSet;
 
 use super::*;
 use crate::support::desk::over_both_stores;
 
-over_both_stores!(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000");
-    who_is_disabled_or_deleted_is_issued_nothing, who_is_demoted_is_issued_no_right);
+over_both_stores!(|plan| plan
+        .set("SIGNET_MAILED__DAILY_TRIES", "1000").set("SIGNET_SECOND_FACTOR__RECOVERY_CODES", "20");
+    every_call_that_issues_is_tried, who_is_disabled_or_deleted_is_issued_nothing,
+    what_was_mailed_before_there_was_an_account_opens_none_that_was_locked_out, who_is_demoted_is_issued_no_right);
 
-/// Every route that issues something, with what somebody was given for it.
-async fn issuing(desk: &Desk, person: &Person, code: Option<&str>) -> Vec<(String, Door)> {
-    let mut doors: Vec<(String, Door)> = Vec::new();
-    let names = ["native", "codes with a code", "v1", "ucontact"];
-    let password = names.into_iter().zip(by_password(person, code.unwrap_or_default()));
-    // Whoever has no second factor is not asked for one.
-    doors.extend(
-        password.filter(|(name, _)| code.is_some() || !name.ends_with("code")).map(|(name, door)| (name.into(), door)),
-    );
-    let (token, claim) = link(desk, "magic", &person.email).await;
-    let body = json!({"token": token, "claim": claim, "totp_code": code});
-    doors.push(("magic, native".into(), posting("/links/magic", "", body)));
-    let body = json!({"email": person.email, "code": mailed_code(desk, &person.email).await, "totp_code": code});
-    doors.push(("a mailed code".into(), posting("/auth/verification/verify-code", "", body)));
-    if let Some(code) = code {
-        let step = first_step(desk, person).await;
-        doors.push(("the second step".into(), posting("/auth/login/totp", &step, json!({"claim": code}))));
-    } else {
+/// A way to have something issued.
+struct Way {
+    name: String,
+    door: Door,
+    /// By what somebody has for good, a password or a key, and not by what was issued once.
+    lasting: bool,
+}
+
+fn way(name: &str, door: Door) -> Way {
+    Way { name: name.to_owned(), door, lasting: false }
+}
+
+fn lasting(name: &str, door: Door) -> Way {
+    Way { lasting: true, ..way(name, door) }
+}
+
+/// Somebody without a second factor, and somebody with one; both by every route that issues something.
+struct People {
+    plain: Person,
+    guarded: Person,
+    /// Of the second factor; each is good once.
+    codes: Vec<String>,
+}
+
+impl People {
+    async fn new(desk: &Desk, more: &[&str]) -> Self {
+        let more = [&["--verified"], more].concat();
+        let (plain, guarded) = (desk.person(&more), desk.person(&more));
+        let (_, codes) = totp::turn_on(desk, &desk.sign_in(&guarded).await.access, PASSWORD).await;
+        Self { plain, guarded, codes }
+    }
+
+    fn both(&self) -> [&Person; 2] {
+        [&self.plain, &self.guarded]
+    }
+
+    /// Every route that issues something, with what was given for it.
+    async fn ways(&self, desk: &Desk, codes: &[String]) -> Vec<Way> {
+        let mut ways = Self::of_the_plain(desk, &self.plain).await;
+        ways.extend(Self::of_the_guarded(desk, &self.guarded, codes).await);
+        ways
+    }
+
+    async fn of_the_plain(desk: &Desk, person: &Person) -> Vec<Way> {
+        let password = json!({"email": person.email, "password": PASSWORD});
+        let form = [("username", person.email.clone()), ("password", PASSWORD.to_owned())];
+        let (name, by_name) = (form.clone(), form);
+        let mut ways = vec![
+            lasting("native", posting("/sessions", "", password.clone())),
+            lasting("codes", posting("/auth/signin", "", password.clone())),
+            lasting("v1", posting("/api/v1/login", "", password)),
+            lasting("ucontact", Box::new(move |desk| desk.post("/api/auth/login").form(&name))),
+            lasting("myauth", Box::new(move |desk| desk.post("/auth/login/oauth").form(&by_name))),
+        ];
         for dialect in REFRESHING {
             let refresh = desk.sign_in(person).await.refresh;
-            doors.push((format!("refresh, {dialect}"), refreshing(dialect, person, &refresh)));
+            ways.push(way(&format!("refresh, {dialect}"), refreshing(dialect, person, &refresh)));
         }
-        doors.push(("codes".into(), posting("/auth/signin", "", json!({"email": person.email, "password": PASSWORD}))));
-        let form = [("username", person.email.clone()), ("password", PASSWORD.to_owned())];
-        doors.push(("myauth".into(), Box::new(move |desk| desk.post("/auth/login/oauth").form(&form))));
-        let (token, claim) = link(desk, "magic", &person.email).await;
-        doors.push(("magic, myauth".into(), posting("/auth/login/claim", &token, json!({"claim": claim}))));
+        for path in ["/links/magic", "/auth/login/claim"] {
+            let (token, claim) = link(desk, "magic", &person.email).await;
+            ways.push(way(path, posting(path, &token, json!({"token": token, "claim": claim}))));
+        }
+        let body = json!({"email": person.email, "code": mailed_code(desk, &person.email).await});
+        ways.push(way("a mailed code", posting("/auth/verification/verify-code", "", body)));
         let (key, _) = desk.api_key(person, &["introspect"]);
         let form = [("grant_type", "client_credentials".to_owned()), ("client_secret", key)];
-        doors.push(("an API key".into(), Box::new(move |desk| desk.post("/oauth/token").form(&form))));
+        ways.push(lasting("an API key", Box::new(move |desk| desk.post("/oauth/token").form(&form))));
+        ways
     }
-    doors
+
+    async fn of_the_guarded(desk: &Desk, person: &Person, codes: &[String]) -> Vec<Way> {
+        let Person { email, .. } = person;
+        let mut codes = codes.iter();
+        let mut code = || codes.next().expect("there are enough").clone();
+        let mut ways = Vec::new();
+        for (number, name) in ["native", "codes with a code", "v1", "ucontact"].iter().enumerate() {
+            ways.push(lasting(name, by_password(person, &code()).swap_remove(number)));
+        }
+        let (token, claim) = link(desk, "magic", email).await;
+        let body = json!({"token": token, "claim": claim, "totp_code": code()});
+        ways.push(way("/links/magic with a code", posting("/links/magic", "", body)));
+        let body = json!({"email": email, "code": mailed_code(desk, email).await, "totp_code": code()});
+        ways.push(way("a mailed code with a code", posting("/auth/verification/verify-code", "", body)));
+        let step = first_step(desk, person).await;
+        ways.push(way("the second step", posting("/auth/login/totp", &step, json!({"claim": code()}))));
+        ways
+    }
 }
 
 /// Every route that sets a password by a link.
-async fn resetting(desk: &Desk, person: &Person) -> Vec<(String, Door)> {
-    let mut doors: Vec<(String, Door)> = Vec::new();
+async fn resetting(desk: &Desk, person: &Person) -> Vec<Way> {
+    let mut ways = Vec::new();
     for path in ["/auth/login/reset", "/links/reset"] {
         let (token, claim) = link(desk, "recover", &person.email).await;
         let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
-        doors.push((path.into(), posting(path, &token, body)));
+        ways.push(way(path, posting(path, &token, body)));
     }
     let path = format!("/api/v1/password-reset-confirm?token={}", whole_link(desk, person).await);
     let body = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-    doors.push((path.clone(), posting(&path, "", body)));
-    doors
+    ways.push(way(&path, posting(&path, "", body)));
+    ways
+}
+
+/// Whether what a schema tells of has an access token.
+fn tells_a_token(document: &Value, schema: &Value) -> bool {
+    let schema = match schema["$ref"].as_str() {
+        Some(name) => document.pointer(name.trim_start_matches('#')).expect("it is there"),
+        None => schema,
+    };
+    let either = ["anyOf", "oneOf", "allOf"].iter().filter_map(|of| schema[of].as_array()).flatten();
+    let members = schema["properties"].as_object();
+    members.is_some_and(|members| members.contains_key("access_token"))
+        || members.is_some_and(|members| members.values().any(|member| tells_a_token(document, member)))
+        || either.into_iter().any(|schema| tells_a_token(document, schema))
+}
+
+/// No way in is forgotten: those of this file are those of the document.
+async fn every_call_that_issues_is_tried(desk: &Desk) {
+    let document = desk.get("/openapi.json").ask().await.is(200).json();
+    let mut told = BTreeSet::new();
+    for (path, methods) in document["paths"].as_object().expect("it has paths") {
+        for (method, said) in methods.as_object().expect("a path has methods") {
+            let answers = said["responses"].as_object().expect("a call has answers").iter();
+            let mut good = answers.filter(|(status, _)| status.starts_with('2'));
+            if good.any(|(_, it)| tells_a_token(&document, &it["content"]["application/json"]["schema"])) {
+                told.insert(format!("{} {path}", method.to_uppercase()));
+            }
+        }
+    }
+    let people = People::new(desk, &[]).await;
+    let requests = people.ways(desk, &people.codes).await.into_iter().map(|way| (way.door)(desk).build().unwrap());
+    let tried = requests.map(|it| format!("{} {}", it.method(), it.url().path())).collect::<BTreeSet<_>>();
+    assert_eq!(tried, told);
+}
+
+/// The access token that was issued.
+fn issued(answer: &Answer) -> Option<String> {
+    let body = json_of(answer);
+    let access = body["data"]["access_token"].as_str().or(body["access_token"].as_str());
+    access.map(str::to_owned)
 }
 
 async fn who_is_disabled_or_deleted_is_issued_nothing(desk: &Desk) {
     for what in ["disable", "delete"] {
-        let (plain, guarded) = (desk.person(&["--verified"]), desk.person(&["--verified"]));
-        let (_, codes) = totp::turn_on(desk, &desk.sign_in(&guarded).await.access, PASSWORD).await;
-        let mut doors = issuing(desk, &plain, None).await;
-        doors.extend(issuing(desk, &guarded, Some(&codes[0])).await);
-        let resets = resetting(desk, &plain).await;
-        for person in [&plain, &guarded] {
+        let people = People::new(desk, &[]).await;
+        let ways = people.ways(desk, &people.codes).await;
+        let resets = resetting(desk, &people.plain).await;
+        let from_a_key = ways.iter().find(|way| way.name == "an API key").expect("it is one");
+        let from_a_key = issued(&(from_a_key.door)(desk).ask().await).expect("a token");
+        for person in people.both() {
             desk.plan().json(&["users", what, &person.email], "");
         }
-        for (name, door) in doors.iter().chain(&resets) {
+        for Way { name, door, .. } in ways.iter().chain(&resets) {
             // A code to an address that is nobody's any more proves that address, and makes another account.
-            let anew = what == "delete" && (name.starts_with("magic") || name == "a mailed code");
+            let anew = what == "delete" && (name.contains("/login/claim") || name.contains("a mailed code"));
             let answer = door(desk).ask().await;
             if anew && answer.status < 300 {
-                let body = answer.json();
-                let access = body["data"]["access_token"].as_str().or(body["access_token"].as_str());
-                let claims = desk.verify(access.expect("it signed up")).await.json()["claims"].clone();
-                assert!(![&plain.id, &guarded.id].iter().any(|id| claims["sub"] == id.as_str()), "{name}: {claims}");
+                let claims = desk.verify(&issued(&answer).expect("it signed up")).await.json()["claims"].clone();
+                assert!(!people.both().iter().any(|person| claims["sub"] == person.id), "{name}: {claims}");
                 continue;
             }
             assert!((400..500).contains(&answer.status), "{what}, {name}: {answer:?}");
             assert!(!answer.text.contains("access_token"), "{what}, {name}: {answer:?}");
         }
-        if what == "disable" {
-            for person in [&plain, &guarded] {
-                desk.plan().json(&["users", "enable", &person.email], "");
-            }
-            // No link has set a password meanwhile, and no token from before has come back to life.
-            desk.sign_in(&plain).await;
-            for (name, door) in doors.iter().filter(|(name, _)| name.starts_with("refresh")) {
-                let answer = door(desk).ask().await;
-                assert!((400..500).contains(&answer.status), "{name}: {answer:?}");
-            }
+        if what == "delete" {
+            continue;
+        }
+        for person in people.both() {
+            desk.plan().json(&["users", "enable", &person.email], "");
+        }
+        // Nothing from before has come back to life, and no link has set a password or sets one now.
+        for Way { name, door, .. } in ways.iter().filter(|way| !way.lasting).chain(&resets) {
+            let answer = door(desk).ask().await;
+            assert!((400..500).contains(&answer.status), "after it, {name}: {answer:?}");
+            assert!(!answer.text.contains("access_token"), "after it, {name}: {answer:?}");
+        }
+        assert_eq!(desk.reason(&from_a_key).await, "revoked");
+        // What is for good is as good as it was, the codes of the second factor too: no refusal has used one up.
+        for Way { name, door, .. } in ways.iter().filter(|way| way.lasting) {
+            assert!(issued(&door(desk).ask().await).is_some(), "after it, {name}");
+        }
+        desk.try_sign_in(&people.plain.email, OTHER_PASSWORD).await.is(401);
+    }
+}
+
+/// The other half of it: when it was asked for the address was nobody's, so no row told of what was ended.
+async fn what_was_mailed_before_there_was_an_account_opens_none_that_was_locked_out(desk: &Desk) {
+    for (number, locked_out) in [(0, false), (1, true)] {
+        let email = format!("early-{number}@example.org");
+        let code = mailed_code(desk, &email).await;
+        let mut ways = Vec::new();
+        for path in ["/links/magic", "/auth/login/claim"] {
+            let (token, claim) = link(desk, "magic", &email).await;
+            ways.push(way(path, posting(path, &token, json!({"token": token, "claim": claim}))));
+        }
+        let body = json!({"email": email, "code": code});
+        ways.push(way("a mailed code", posting("/auth/verification/verify-code", "", body)));
+        desk.plan().user(&email, PASSWORD, &[]);
+        for change in ["disable", "enable"].into_iter().filter(|_| locked_out) {
+            desk.plan().json(&["users", change, &email], "");
+        }
+        for Way { name, door, .. } in ways {
+            let answer = door(desk).ask().await;
+            assert_eq!(issued(&answer).is_none(), locked_out, "{name}: {answer:?}");
+            assert!(answer.status < 300 || matches!(answer.status, 400 | 401), "{name}: {answer:?}");
         }
     }
 }
@@ -95,48 +223,51 @@ async fn who_is_disabled_or_deleted_is_issued_nothing(desk: &Desk) {
 /// Tokens that are issued afterwards say no more than the row does, and those from before are over.
 async fn who_is_demoted_is_issued_no_right(desk: &Desk) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-    for (more, less) in [
-        (&["--verified", "--superuser"][..], json!({"is_superuser": false})),
-        (&["--verified", "--role", "admin"][..], json!({"roles": []})),
-    ] {
-        let person = desk.person(more);
-        let before = desk.sign_in(&person).await;
+    for (more, less) in
+        [(&["--superuser"][..], json!({"is_superuser": false})), (&["--role", "admin"][..], json!({"roles": []}))]
+    {
+        let people = People::new(desk, more).await;
+        let before = desk.sign_in(&people.plain).await;
         desk.get("/auth/users/").bearer_auth(&before.access).ask().await.is(200);
-        let doors = issuing(desk, &person, None).await;
-        let (admin, _) = desk.api_key(&person, if more.contains(&"--superuser") { &["admin"] } else { &[] });
-        posting(&format!("/auth/users/{}", person.id), &root, less)(desk).ask().await.is(200);
+        let ways = people.ways(desk, &people.codes).await;
+        let superuser = more.contains(&"--superuser");
+        let (admin, _) = desk.api_key(&people.plain, if superuser { &["admin"] } else { &[] });
+        for person in people.both() {
+            posting(&format!("/auth/users/{}", person.id), &root, less.clone())(desk).ask().await.is(200);
+        }
         assert_eq!(desk.reason(&before.access).await, "revoked");
-        let mut issued = 0;
-        for (name, door) in doors {
+        // By all that was issued before; and by all that is issued now.
+        for Way { name, door, lasting } in ways {
             let answer = door(desk).ask().await;
-            if name.starts_with("refresh") {
+            if lasting {
+                has_no_right(desk, &name, &answer).await;
+            } else {
                 assert!((400..500).contains(&answer.status), "{name}: {answer:?}");
-                continue;
-            }
-            // What was mailed before may be over with the sessions. Whatever is given is given to who is nothing more.
-            assert!(
-                answer.status < 500 && (answer.status < 300 || !answer.text.contains("access_token")),
-                "{name}: {answer:?}"
-            );
-            if answer.status >= 300 {
-                continue;
-            }
-            issued += 1;
-            let body = answer.json();
-            let access = body["data"]["access_token"].as_str().or(body["access_token"].as_str()).expect("a token");
-            let claims = desk.verify(access).await.is(200).json()["claims"].clone();
-            assert!(!claims.to_string().contains("\"admin\""), "{name}: {claims}");
-            for (method, path) in [(Method::GET, "/auth/users/"), (Method::POST, "/admin/sign-out-everyone")] {
-                let answer = desk.request(method, path).bearer_auth(access).ask().await;
-                assert!(matches!(answer.status, 401 | 403), "{name}, {path}: {answer:?}");
+                assert!(!answer.text.contains("access_token"), "{name}: {answer:?}");
             }
         }
-        assert!(issued >= 5, "{issued}");
+        for Way { name, door, lasting } in people.ways(desk, &people.codes[10..]).await {
+            if !lasting {
+                has_no_right(desk, &name, &door(desk).ask().await).await;
+            }
+        }
         for bearer in [true, false] {
             let request = desk.post("/admin/sign-out-everyone");
             let request = if bearer { request.bearer_auth(&admin) } else { request.header("x-api-key", &admin) };
             let answer = request.ask().await;
             assert!(matches!(answer.status, 401 | 403), "{answer:?}");
         }
+    }
+}
+
+/// Whatever is given is given to who is nothing more.
+async fn has_no_right(desk: &Desk, name: &str, answer: &Answer) {
+    let access = issued(answer).unwrap_or_else(|| panic!("{name}: {answer:?}"));
+    let claims = desk.verify(&access).await.is(200).json()["claims"].clone();
+    let rights = claims["superuser"] == true || claims.to_string().contains("\"admin\"");
+    assert!(!rights, "{name}: {claims}");
+    for (method, path) in [(Method::GET, "/auth/users/"), (Method::POST, "/admin/sign-out-everyone")] {
+        let answer = desk.request(method, path).bearer_auth(&access).ask().await;
+        assert!(matches!(answer.status, 401 | 403), "{name}, {path}: {answer:?}");
     }
 }

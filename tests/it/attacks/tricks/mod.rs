@@ -5,6 +5,7 @@ mod assigned;
 mod banned;
 mod browsers;
 mod foreign;
+mod halves;
 mod interim;
 mod names;
 mod poison;
