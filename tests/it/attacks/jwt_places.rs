@@ -1,11 +1,12 @@
 //! Every token in every place where another is due: the places are those of `/openapi.json`, the tokens those of every dialect.
 //!
-//! Refused everywhere, and not used up by it: in the end each is good in its own place.
+//! Refused everywhere in the very words in which what is no token is refused, and not used up by it: in the end each is good in its
+//! own place, and says something else there. The ids that calls are about are somebody's, so that one that was let in would show.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{Answer, Ask, Desk, PASSWORD, Person, Tokens, over_both_stores};
 use crate::support::document::{Body, Operation, operations, plausible};
 use crate::support::outbox::next;
 use crate::support::totp::{code, turn_on};
@@ -36,6 +37,8 @@ enum Place {
     ApiKey,
     Basic,
     Field(&'static str),
+    /// One of a list.
+    Item(&'static str),
     Query,
     Path,
 }
@@ -50,11 +53,43 @@ struct Token {
 /// All tokens there are, and what goes with them.
 struct Purse {
     tokens: Vec<Token>,
-    user: String,
-    client: String,
+    owner: Owner,
     totp: String,
     magic_half: String,
     reset_half: String,
+}
+
+/// Somebody who may do everything, and what is theirs.
+struct Owner {
+    person: Person,
+    access: String,
+    refresh: String,
+    session: String,
+    project: String,
+    key: String,
+    key_id: String,
+    /// Somebody else, whom they may do everything to.
+    other: Person,
+}
+
+impl Owner {
+    async fn new(desk: &Desk) -> Self {
+        let (person, other) = (desk.person(&["--verified", "--superuser"]), desk.person(&[]));
+        let Tokens { access, refresh, session } = desk.sign_in(&person).await;
+        let projects = desk.get("/projects").bearer_auth(&access).ask().await.is(200).json();
+        let project = text(&projects["projects"][0], "id");
+        let made = desk.post("/auth/api-keys/").header("x-project-id", &project).bearer_auth(&access);
+        let scopes = ["introspect", "revoke", "admin", "billing:write"];
+        let made = made.json(&json!({"name": "a key", "scopes": scopes})).ask().await.is(201).json();
+        let (key, key_id) = (text(&made["data"], "full_key"), text(&made["data"], "id"));
+        Self { person, access, refresh, session, project, key, key_id, other }
+    }
+
+    /// The key, exchanged.
+    async fn client(&self, desk: &Desk) -> String {
+        let exchange = [("grant_type", "client_credentials"), ("client_secret", self.key.as_str())];
+        text(&desk.form("/oauth/token", &exchange).await.is(200).json(), "access_token")
+    }
 }
 
 fn places(operation: &Operation) -> Vec<Place> {
@@ -62,11 +97,14 @@ fn places(operation: &Operation) -> Vec<Place> {
     if !operation.schemes.is_empty() {
         places.extend([Place::Bearer, Place::ApiKey]);
     }
-    if operation.schemes.iter().any(|scheme| scheme == "client") {
-        places.push(Place::Basic);
-    }
     let named = |name: &&'static str| operation.fields().iter().any(|field| field == name);
+    // What a client is known by: also where it may do without.
+    if named(&"client_secret") && operation.path.starts_with("/oauth/") {
+        places.extend([Place::Basic, Place::Field("client_secret")]);
+        places.extend(operation.schemes.is_empty().then_some(Place::ApiKey));
+    }
     places.extend(["token", "refresh_token"].iter().filter(|name| named(name)).map(|name| Place::Field(name)));
+    places.extend(named(&"tokens").then_some(Place::Item("tokens")));
     if operation.query.iter().any(|name| name == "token") {
         places.push(Place::Query);
     }
@@ -83,10 +121,13 @@ fn due(operation: &Operation, place: Place) -> Vec<Kind> {
     match (place, operation.path.as_str()) {
         (Place::Bearer, path) => {
             if scheme("access_token") {
-                kinds.extend([Kind::Access, Kind::Client]);
+                kinds.push(Kind::Access);
             }
+            // Whatever a token is of, it may be put an end to.
+            kinds.extend(path.ends_with("/logout").then_some(Kind::Client));
             if scheme("api_key") {
-                kinds.push(Kind::ApiKey);
+                // What is made from a key may what the key may, and no more.
+                kinds.extend([Kind::ApiKey, Kind::Client]);
             }
             if scheme("refresh_token") {
                 kinds.push(Kind::Refresh);
@@ -98,13 +139,15 @@ fn due(operation: &Operation, place: Place) -> Vec<Kind> {
                 kinds.push(if path == "/auth/login/claim" { Kind::Magic } else { Kind::Reset });
             }
         }
-        (Place::ApiKey, _) if scheme("api_key") => kinds.push(Kind::ApiKey),
+        (Place::ApiKey, path) if scheme("api_key") || path == "/oauth/token" => kinds.push(Kind::ApiKey),
         (Place::ApiKey, _) => {}
-        (Place::Basic, _) => kinds.push(Kind::ApiKey),
+        (Place::Basic | Place::Field("client_secret"), _) => kinds.push(Kind::ApiKey),
         (Place::Field("refresh_token"), _) => kinds.push(Kind::Refresh),
-        (Place::Field(_), "/verify") => kinds.extend([Kind::Access, Kind::Client, Kind::ApiKey]),
+        (Place::Field(_), "/verify") | (Place::Item(_), "/verify/batch") => {
+            kinds.extend([Kind::Access, Kind::Client, Kind::ApiKey])
+        }
         (Place::Field(_), "/api/v1/verify" | "/api/v1/verify-token") => {
-            kinds.extend([Kind::Access, Kind::Client, Kind::Refresh]);
+            kinds.extend([Kind::Access, Kind::Refresh]);
         }
         (Place::Field(_), "/oauth/introspect" | "/oauth/revoke") => {
             kinds.extend([Kind::Access, Kind::Client, Kind::Refresh, Kind::ApiKey]);
@@ -122,38 +165,75 @@ fn due(operation: &Operation, place: Place) -> Vec<Kind> {
 }
 
 /// A request that is good but for the token in that place.
-fn request(desk: &Desk, operation: &Operation, place: Place, token: &str, purse: &Purse) -> RequestBuilder {
-    let fill = |name: &str| match name {
-        "token" if matches!(place, Place::Field("token") | Place::Path) => json!(token),
-        "refresh_token" if place == Place::Field("refresh_token") => json!(token),
-        "user_uuid" => json!(purse.user),
-        "client_secret" if !matches!(place, Place::Bearer | Place::ApiKey | Place::Basic) => json!(purse.client),
-        name => plausible(name),
+fn request(desk: &Desk, operation: &Operation, place: Place, token: &str, owner: &Owner) -> RequestBuilder {
+    let is_client = matches!(place, Place::Bearer | Place::ApiKey | Place::Basic | Place::Field("client_secret"));
+    let fill = |name: &str| match (name, operation.path.as_str()) {
+        (name, _) if place == Place::Field(name_of(name)) => json!(token),
+        (name, _) if place == Place::Item(name_of(name)) => json!([token]),
+        ("token", _) if place == Place::Path => json!(token),
+        ("token", "/oauth/introspect" | "/oauth/revoke") => json!(owner.access),
+        ("grant_type", "/oauth/token") if is_client => json!("client_credentials"),
+        ("user_uuid", _) => json!(owner.person.id),
+        ("id", "/sessions/{id}") => json!(owner.session),
+        ("id" | "user_id", _) => json!(owner.other.id),
+        ("user_email", _) => json!(owner.other.email),
+        ("email", "/auth/users/create") => json!(format!("made-by-{}", owner.person.email)),
+        ("key_id", _) => json!(owner.key_id),
+        ("client_secret", _) => json!(owner.key),
+        (name, _) => plausible(name),
     };
     // What authenticates the caller of a token endpoint is in the place that is tried, and nowhere else.
     let mut operation = operation.clone();
     if let (Body::Form(fields), Place::Bearer | Place::ApiKey | Place::Basic) = (&mut operation.body, place) {
         fields.retain(|name| name != "client_secret");
     }
+    if let (Body::Form(fields), "/oauth/token") = (&mut operation.body, operation.path.as_str()) {
+        fields.retain(|name| name != "scope" && (name == "grant_type" || is_client != (name == "refresh_token")));
+    }
     if place == Place::Query {
         operation.path += &format!("?token={token}");
     }
-    let request = operation.request(desk, &fill).header("x-project-id", "01930000-0000-7000-8000-00000000000a");
+    let request = operation.request(desk, &fill).header("x-project-id", &owner.project);
     match place {
         Place::Bearer => request.bearer_auth(token),
         Place::ApiKey => request.header("x-api-key", token),
         Place::Basic => request.basic_auth("client", Some(token)),
-        Place::Query | Place::Field(_) | Place::Path => request,
+        Place::Query | Place::Field(_) | Place::Item(_) | Place::Path => request,
     }
 }
 
-/// Some calls answer the same whatever they are handed (RFC 7009, 2.2; RFC 7662, 2.2).
-fn is_refused(operation: &Operation, answer: &Answer) -> bool {
-    let says_nothing =
-        ["/auth/verification/revoke-token", "/oauth/revoke", "/oauth/introspect"].contains(&operation.path.as_str());
-    (400..500).contains(&answer.status)
-        || (says_nothing && answer.status == 200 && !answer.text.contains("\"active\":true"))
+/// The name of a field in which a token may stand.
+fn name_of(name: &str) -> &'static str {
+    ["token", "refresh_token", "client_secret", "tokens"].into_iter().find(|it| *it == name).unwrap_or("none")
 }
+
+/// What is said of what is no token at all. Nobody is let in by that.
+async fn refusal(desk: &Desk, operation: &Operation, place: Place, owner: &Owner) -> (u16, String) {
+    let answer = request(desk, operation, place, "no.to.ken", owner).ask().await;
+    let due = match (place, operation.path.as_str()) {
+        (Place::Bearer, "/auth/login/claim" | "/auth/login/reset") => 400,
+        // `codes` has numbers of its own, of what is not there and of what is not good.
+        (Place::ApiKey, "/auth/create/otp" | "/auth/delete/otp") => 400,
+        (Place::Field(_), "/auth/refresh") => 409,
+        (Place::Field(_), "/links/confirm" | "/links/magic" | "/links/reset") => 400,
+        (Place::Field("refresh_token"), "/oauth/token") => 400,
+        (Place::Path, "/api/auth/confirmed_email/{token}") => 422,
+        (Place::Query, "/api/v1/password-reset-confirm") => 400,
+        // These say the same whatever they are handed (RFC 7009, 2.2; RFC 7662, 2.2); and some answers are of many.
+        (Place::Field("refresh_token"), "/auth/verification/revoke-token") => 200,
+        (Place::Field("token"), "/oauth/revoke" | "/oauth/introspect") | (Place::Item(_), "/verify/batch") => 200,
+        _ => 401,
+    };
+    assert_eq!(answer.status, due, "{place:?} of {}: {answer:?}", operation.name());
+    (answer.status, answer.text)
+}
+
+/// What is said to a key, and to what was made from one, where a person is due: it is known, and may not do this.
+const FOR_PEOPLE: [&str; 3] = [
+    r#"{"type":"not-permitted","title":"You may not do this.","status":403}"#,
+    r#"{"success":false,"data":{},"error":{"code":"forbidden","message":"You may not do this."}}"#,
+    r#"{"detail":"The user does not have the required permissions."}"#,
+];
 
 async fn each_token_has_its_places(desk: &Desk) {
     let purse = purse(desk).await;
@@ -162,24 +242,64 @@ async fn each_token_has_its_places(desk: &Desk) {
     for operation in operations(desk).await {
         for place in places(&operation) {
             let due = due(&operation, place);
+            let refusal = refusal(desk, &operation, place, &purse.owner).await;
             for token in purse.tokens.iter().filter(|token| !due.contains(&token.kind)) {
-                let answer = request(desk, &operation, place, &token.text, &purse).ask().await;
+                let answer = request(desk, &operation, place, &token.text, &purse.owner).ask().await;
                 tried += 1;
-                if !is_refused(&operation, &answer) {
-                    let (kind, of) = (token.kind, token.of);
-                    faults.push(format!(
-                        "{kind:?} of {of} in {place:?} of {}: {} {}",
-                        operation.name(),
-                        answer.status,
-                        answer.text
-                    ));
+                // What is asked about is told what is wrong with it, whatever that is.
+                let same = (answer.status, answer.text.replace("wrong_type", "malformed")) == refusal;
+                let of_a_key = matches!(token.kind, Kind::ApiKey | Kind::Client) && place == Place::Bearer;
+                let not_for_keys = answer.status == 403 && of_a_key && FOR_PEOPLE.contains(&answer.text.as_str());
+                if !same && !not_for_keys {
+                    let (kind, of, Answer { status, text, .. }) = (token.kind, token.of, answer);
+                    faults.push(format!("{kind:?} of {of} in {place:?} of {}: {status} {text}", operation.name()));
                 }
             }
         }
     }
     assert!(faults.is_empty(), "{faults:#?}");
-    assert!(tried > 500, "{tried}");
+    assert!(tried > 1000, "{tried}");
     each_is_good_in_its_own(desk, &purse).await;
+    being_let_in_shows(desk, &purse).await;
+}
+
+/// Where a token is due it is not answered as one is that is not: had one been let in, it would have been seen.
+async fn being_let_in_shows(desk: &Desk, purse: &Purse) {
+    let mut tried = 0;
+    for operation in operations(desk).await {
+        for place in places(&operation) {
+            let refusal = refusal(desk, &operation, place, &purse.owner).await;
+            for kind in due(&operation, place) {
+                // A call may end what it is made with, or everything.
+                let owner = Owner::new(desk).await;
+                let token = match kind {
+                    Kind::Access => owner.access.clone(),
+                    Kind::Client => owner.client(desk).await,
+                    Kind::Refresh => owner.refresh.clone(),
+                    Kind::ApiKey => owner.key.clone(),
+                    // Links were used in their places; they are good once.
+                    _ => continue,
+                };
+                let answer = request(desk, &operation, place, &token, &owner).ask().await;
+                let told = format!("{kind:?} in {place:?} of {}: {answer:?}", operation.name());
+                // What is revoked and what never was are answered the same: that it was revoked is to be seen.
+                let revokes = refusal.0 == 200 && operation.path.contains("revoke");
+                // RFC 7009, 2.2.1: no key is revoked there.
+                if revokes && kind != Kind::ApiKey {
+                    assert_ne!(
+                        desk.reason(&if kind == Kind::Refresh { owner.access.clone() } else { token }).await,
+                        "",
+                        "{told}"
+                    );
+                } else {
+                    assert_ne!((answer.status, answer.text), refusal, "{told}");
+                    assert!(!FOR_PEOPLE.iter().any(|text| told.contains(text)), "{told}");
+                }
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried > 50, "{tried}");
 }
 
 fn text(value: &Value, field: &str) -> String {
@@ -208,10 +328,10 @@ async fn purse(desk: &Desk) -> Purse {
         add(Kind::Access, of, text(&answer, "access_token"));
         add(Kind::Refresh, of, text(&answer, "refresh_token"));
     }
-    let (client, _) = desk.api_key(&who, &["introspect", "revoke", "admin"]);
-    let exchange = [("grant_type", "client_credentials"), ("client_secret", client.as_str())];
-    add(Kind::Client, "native", text(&desk.form("/oauth/token", &exchange).await.is(200).json(), "access_token"));
-    add(Kind::ApiKey, "native", desk.api_key(&who, &[]).0);
+    // Of somebody who may do everything, with a key that may.
+    let owner = Owner::new(desk).await;
+    add(Kind::Client, "native", owner.client(desk).await);
+    add(Kind::ApiKey, "native", owner.key.clone());
 
     // Confirmations: of a change, and of two sign-ups.
     let changing = desk.person(&[]);
@@ -242,7 +362,7 @@ async fn purse(desk: &Desk) -> Purse {
     let form = [("username", second.email.as_str()), ("password", PASSWORD)];
     add(Kind::Step, "myauth", text(&desk.form("/auth/login/oauth", &form).await.is(200).json(), "access_token"));
     let (magic_half, reset_half) = (text(&half, "claim"), text(&other_half, "claim"));
-    Purse { tokens, user: who.id, client, totp, magic_half, reset_half }
+    Purse { tokens, owner, totp, magic_half, reset_half }
 }
 
 async fn each_is_good_in_its_own(desk: &Desk, purse: &Purse) {
