@@ -8,12 +8,17 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::support::desk::{Ask, Desk};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Twice what the slowest flood takes on a machine that others use as well.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// A server that takes nothing for so long will not until it is read.
+const STALLED: Duration = Duration::from_secs(2);
+/// What no flood says: it is answered when all that came before it was looked at.
+const LAST: &[u8; 8] = b"the last";
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -69,7 +74,7 @@ struct Flood {
     name: &'static str,
     bytes: Vec<u8>,
     end: End,
-    /// Whether the client takes what it is answered.
+    /// Whether the client takes what it is answered as it goes, or only when all is sent or nothing more is taken.
     reads: bool,
 }
 
@@ -178,49 +183,98 @@ fn floods() -> Vec<Flood> {
     ]
 }
 
+/// A client's side of a flood.
+struct Client {
+    from: OwnedReadHalf,
+    to: OwnedWriteHalf,
+    left: Vec<u8>,
+    said: Vec<u8>,
+    closed: bool,
+}
+
+impl Client {
+    async fn connect(desk: &Desk, bytes: &[u8]) -> Self {
+        let stream = TcpStream::connect(desk.signet.at("").trim_start_matches("http://")).await.unwrap();
+        let (from, to) = stream.into_split();
+        let settings = frame(SETTINGS, 0, 0, &[]);
+        let left = [PREFACE, &settings, bytes, &frame(PING, 0, 0, LAST)].concat();
+        Self { from, to, left, said: Vec::new(), closed: false }
+    }
+
+    /// Sends what is left until all is sent, the server closes, or it takes nothing more.
+    async fn write(to: &mut OwnedWriteHalf, left: &mut Vec<u8>) {
+        while let Ok(Ok(taken @ 1..)) =
+            tokio::time::timeout(STALLED, to.write(&left[..left.len().min(64 * 1024)])).await
+        {
+            left.drain(..taken);
+            if left.is_empty() {
+                break;
+            }
+        }
+    }
+
+    /// Takes what the server says until all is heard or it closes, sending what is left.
+    async fn talk(&mut self) {
+        let writing = Self::write(&mut self.to, &mut self.left);
+        tokio::pin!(writing);
+        let (mut piece, mut writes) = (vec![0; 64 * 1024], true);
+        loop {
+            tokio::select! {
+                () = &mut writing, if writes => writes = false,
+                read = self.from.read(&mut piece) => match read {
+                    Ok(read @ 1..) => self.said.extend_from_slice(&piece[..read]),
+                    Ok(0) | Err(_) => return self.closed = true,
+                },
+            }
+            if is_heard(&self.said) {
+                return;
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_flood_is_its_own_connections_affair() {
     let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "2s"));
     desk.get("/verify").ask().await.is(401);
     let before = memory(&desk).await;
     for Flood { name, bytes, end, reads } in floods() {
-        let stream = TcpStream::connect(desk.signet.at("").trim_start_matches("http://")).await.unwrap();
-        let (mut from, mut to) = stream.into_split();
-        let all = [PREFACE, &frame(SETTINGS, 0, 0, &[]), &bytes].concat();
-        let writing = async {
-            // The server may close before all is sent, and may not take what it is not asked to take.
-            let _ = tokio::time::timeout(PATIENCE, to.write_all(&all)).await;
-        };
-        let reading = async {
-            let mut said = Vec::new();
-            if reads {
-                let mut piece = vec![0; 64 * 1024];
-                while let Ok(Ok(read @ 1..)) = tokio::time::timeout(PATIENCE, from.read(&mut piece)).await {
-                    said.extend_from_slice(&piece[..read.min(1024)]);
-                }
-            }
-            said
-        };
+        let mut client = Client::connect(&desk, &bytes).await;
+        let all = client.left.len();
         // Others meanwhile, and after.
         let others = async {
             for _ in 0..50 {
                 desk.get("/verify").ask().await.is(401);
             }
         };
-        if end == End::Ended {
-            let (_, said, ()) = tokio::time::timeout(PATIENCE, async { tokio::join!(writing, reading, others) })
-                .await
-                .unwrap_or_else(|_| panic!("{name}: the connection does not end"));
-            assert!(!said.is_empty(), "{name}: it was spoken to");
-        } else {
-            let floods = async { tokio::join!(writing, reading) };
-            // Let go after the others were served: a client of this kind would not.
-            tokio::select! { ((), _) = floods => {} () = others => {} }
-        }
+        let flooding = async {
+            if !reads {
+                Client::write(&mut client.to, &mut client.left).await;
+                // What it holds for somebody who does not take it.
+                bounded(&desk, name, before).await;
+            }
+            client.talk().await;
+        };
+        let both = tokio::time::timeout(PATIENCE, async { tokio::join!(flooding, others) });
+        both.await.unwrap_or_else(|_| panic!("{name}: neither heard nor ended"));
+        // It is still there, if it may be.
+        bounded(&desk, name, before).await;
+        assert!(client.left.len() < all && !client.said.is_empty(), "{name}: it was spoken to");
+        assert!(client.closed || (end == End::Either && is_heard(&client.said)), "{name}: {end:?}");
         desk.get("/verify").ask().await.is(401);
-        let grown = memory(&desk).await.saturating_sub(before);
-        assert!(grown < 64 << 20, "{name}: {grown} bytes more");
     }
+}
+
+/// Whether the server has looked at everything: among the last that it said is the answer to the last that it was asked.
+fn is_heard(said: &[u8]) -> bool {
+    let answer = frame(PING, 1, 0, LAST);
+    said[said.len().saturating_sub(128 * 1024)..].windows(answer.len()).any(|piece| piece == answer)
+}
+
+/// One client does not make it grow.
+async fn bounded(desk: &Desk, name: &str, before: u64) {
+    let grown = memory(desk).await.saturating_sub(before);
+    assert!(grown < 64 << 20, "{name}: {grown} bytes more");
 }
 
 /// The frames of this file are frames: a request made of them is answered, and a flood is told why it ends.
