@@ -1,5 +1,7 @@
 //! Guessing: what a guesser has used up stays used up, wherever the next guess comes from, and costs no hash.
 
+use std::rc::Rc;
+
 use super::*;
 use crate::support::signet::Plan;
 use crate::support::totp;
@@ -18,6 +20,23 @@ async fn after_ten_wrong_ones_the_right_one_fails_embedded() {
 #[tokio::test]
 async fn after_ten_wrong_ones_the_right_one_fails_on_redis_and_postgres() {
     after_ten_wrong_ones_the_right_one_fails(Desk::on_servers(plan)).await;
+}
+
+/// Where a password is handed in beside the code.
+const BY_PASSWORD: [&str; 4] = ["/sessions", "/auth/signin/otp", "/api/v1/login", "/api/auth/login"];
+
+/// How many hashes were made; an answer comes before its hash is counted, so none may be under way.
+async fn hashes(desk: &Desk) -> u64 {
+    loop {
+        let page = desk.ops("/metrics").await.text;
+        let of = |name: &str| -> u64 {
+            let line = page.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
+            line.trim().parse().expect("it is a number")
+        };
+        if of("signet_hash_queue_waiting ") + of("signet_hash_queue_running ") == 0 {
+            return of("signet_hashes_total ");
+        }
+    }
 }
 
 /// What is guessed at, with the right answer, and all doors at which that is one.
@@ -40,7 +59,15 @@ async fn after_ten_wrong_ones_the_right_one_fails(mut desk: Desk) {
         for Target { what, right, .. } in &targets {
             for (number, door) in right.iter().enumerate() {
                 for address in ["192.0.2.200", "2001:db8::1"] {
-                    let answer = door(&desk).header("x-forwarded-for", address).ask().await;
+                    let request = door(&desk).header("x-forwarded-for", address);
+                    // A password is hashed before its second factor is due; what is only a code costs none.
+                    let path =
+                        request.try_clone().and_then(|it| it.build().ok()).expect("a request").url().path().to_owned();
+                    let hashes_nothing = !BY_PASSWORD.contains(&path.as_str());
+                    let before = hashes(&desk).await;
+                    let answer = request.ask().await;
+                    let hashed = hashes(&desk).await - before;
+                    assert!(hashed == 0 || !hashes_nothing, "{what}, door {number}: {hashed} were made, {answer:?}");
                     let refused = matches!(answer.status, 400 | 401 | 429) && !answer.text.contains("access_token");
                     assert!(refused, "{what}, door {number}, restarted: {restarted}: {answer:?}");
                 }
@@ -88,17 +115,18 @@ async fn targets(desk: &Desk) -> Vec<Target> {
         let access = desk.sign_in(&person).await.access;
         let (key, right) = if what == "a backup code" {
             let made = desk.post("/auth/create/otp").bearer_auth(&access).ask().await.is(200).json();
-            (text(&made, "otp_key"), made["backup_codes"][0].as_str().expect("it is text").to_owned())
+            (text(&made, "otp_key"), Some(made["backup_codes"][0].as_str().expect("it is text").to_owned()))
         } else {
             let (key, codes) = totp::turn_on(desk, &access, PASSWORD).await;
-            let right = if what == "a step" { totp::code(&key, 1) } else { codes[0].clone() };
-            (key, right)
+            (key, (what != "a step").then(|| codes[0].clone()))
         };
         let wrong =
             if what == "a recovery code" { "AAAAA-BBBBB-CCCCC-DDDDD-EE".to_owned() } else { totp::wrong_code(&key) };
+        // A step is over in half a minute: the right one is the one of when it is handed in.
+        let right = move || right.clone().unwrap_or_else(|| totp::code(&key, 1));
         let (step, mailed) = (first_step(desk, &person).await, mailed_code(desk, &person.email).await);
         let (token, claim) = link(desk, "magic", &person.email).await;
-        let guess = |code: &str| {
+        let guess = move |code: &str| {
             let mut doors = by_password(&person, code);
             doors.push(posting("/auth/login/totp", &step, json!({"claim": code})));
             let body = json!({"email": person.email, "code": mailed, "totp_code": code});
@@ -106,7 +134,13 @@ async fn targets(desk: &Desk) -> Vec<Target> {
             doors.push(posting("/links/magic", "", json!({"token": token, "claim": claim, "totp_code": code})));
             doors
         };
-        targets.push(Target { what, right: guess(&right), wrong: guess(&wrong) });
+        let wrong = guess(&wrong);
+        let guess = Rc::new(move || guess(&right()));
+        let right = (0..wrong.len()).map(|number| -> Door {
+            let guess = Rc::clone(&guess);
+            Box::new(move |desk| guess()[number](desk))
+        });
+        targets.push(Target { what, right: right.collect(), wrong });
     }
     targets
 }
@@ -125,24 +159,11 @@ mod limited {
             .iter()
             .fold(plan, |plan, limit| plan.set(&format!("SIGNET_LIMITS__{limit}"), "6 per 1h"))
             .set("SIGNET_LIMITS__ENABLED", "true")
+            .set("SIGNET_API__CODES__BACKUP_CODES", "3")
             .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
     }
 
     over_both_stores!(plan; who_is_limited_costs_no_hash);
-
-    /// How many hashes were made; an answer comes before its hash is counted, so none may be under way.
-    async fn hashes(desk: &Desk) -> u64 {
-        loop {
-            let page = desk.ops("/metrics").await.text;
-            let of = |name: &str| -> u64 {
-                let line = page.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
-                line.trim().parse().expect("it is a number")
-            };
-            if of("signet_hash_queue_waiting ") + of("signet_hash_queue_running ") == 0 {
-                return of("signet_hashes_total ");
-            }
-        }
-    }
 
     async fn who_is_limited_costs_no_hash(desk: &Desk) {
         let guessed = desk.person(&["--verified"]);
@@ -182,6 +203,21 @@ mod limited {
             let email = json!({"email": guessed.email, "password": PASSWORD});
             from(&posting("/auth/login/signup", "", email), "198.51.100.3").await.is(400);
         }
+        // Backup codes are six digits and so few that they are hashed like passwords.
+        let guarded = desk.person(&["--verified"]);
+        let access = desk.sign_in(&guarded).await.access;
+        let made = desk.post("/auth/create/otp").bearer_auth(&access).ask().await.is(200).json();
+        let step = first_step(desk, &guarded).await;
+        let second = |code: &str| posting("/auth/login/totp", &step, json!({"claim": code}));
+        let wrong = totp::wrong_code(&text(&made, "otp_key"));
+        let (mut hashed, mut refused) = (hashes(desk).await, 0);
+        for number in 0..6 {
+            let answer = from(&second(&wrong), &format!("192.0.2.{number}")).await;
+            refused += usize::from(answer.status == 400);
+            assert!(matches!(answer.status, 400 | 429), "{answer:?}");
+        }
+        hashed = hashes(desk).await - hashed;
+        assert!(refused >= 5 && hashed >= 3 * refused as u64, "each try costs three: {hashed} for {refused}");
         let before = hashes(desk).await;
         let mut tried = 0;
         let mut limited = async |doors: Vec<Door>, address: &str| {
@@ -197,7 +233,10 @@ mod limited {
         limited(resets.map(|(path, body)| posting(path, &token, body.clone())).into(), "198.51.100.2").await;
         limited(sign_ups.iter().enumerate().map(|(number, path)| newcomer(path, number)).collect(), "198.51.100.3")
             .await;
+        let right = made["backup_codes"].as_array().expect("they are told").iter();
+        let right = right.map(|code| second(code.as_str().expect("it is text")));
+        limited(right.collect(), "203.0.113.2").await;
         assert_eq!(hashes(desk).await, before, "{tried} were limited");
-        assert_eq!(tried, 6 + 4 + 3 + 4);
+        assert_eq!(tried, 6 + 4 + 3 + 4 + 3);
     }
 }
