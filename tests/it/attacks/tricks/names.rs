@@ -1,5 +1,7 @@
 //! One identity in many spellings, many in one, and names that would like to be headers.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use crate::support::desk::over_both_stores;
 use crate::support::signet::Plan;
@@ -95,8 +97,10 @@ async fn what_looks_like_an_address_is_not_it(desk: &Desk) {
             assert_ne!(made.json()["id"], id, "{like:?}");
         }
     }
-    // Every mail went to the one form of the address that was asked for, and those to others open nothing of Mike's.
+    // Every mail went to the one form of the address that was asked for, and those to others open nothing of Mike's: neither by
+    // the address that they went to nor by his.
     outbox::settled(desk).await;
+    let mut opened = BTreeSet::new();
     for mail in outbox::mails(desk, "") {
         assert!(!mail.whole.contains("eve@evil.example"), "{mail:?}");
         let to = mail.header("to").to_owned();
@@ -109,7 +113,26 @@ async fn what_looks_like_an_address_is_not_it(desk: &Desk) {
             let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
             desk.post(&path).json(&new).ask().await.is(400);
         }
+        if !mail.whole.contains("token=") && !to.contains("mike.kiss@example.org") {
+            let code = mail.code();
+            let own = to.trim_matches(['<', '>']).to_owned();
+            let hand_in = async |email: &str| {
+                let body = json!({"email": email, "code": code});
+                desk.post("/auth/verification/verify-code").json(&body).ask().await
+            };
+            hand_in("mike.kiss@example.org").await.is(401);
+            let answer = hand_in(&own).await;
+            assert!(matches!(answer.status, 200 | 401), "{own}: {answer:?}");
+            if answer.status == 200 {
+                let claims = desk.verify(&pair(&answer).0).await.is(200).json()["claims"].clone();
+                assert_ne!(claims["sub"], id, "{own}: {claims}");
+                assert_ne!(claims["email"], "mike.kiss@example.org", "{own}: {claims}");
+                opened.insert(own);
+            }
+        }
     }
+    // Accounts of their own: had one been Mike's, it would have shown.
+    assert!(opened.len() >= 5, "{opened:?}");
     desk.try_sign_in("mike.kiss@example.org", PASSWORD).await.is(201);
 }
 
