@@ -99,6 +99,8 @@ async fn use_everything(desk: &Desk, used: &mut Used) {
         used.add("a mailed code", &code);
         used.ask(desk.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code}))).await;
     }
+    // One that nobody hands in, so that it is still kept in the end.
+    used.add("a mailed code", &mailed_code(desk, "never@example.org").await);
     let code = confirming_code(desk, &who).await;
     used.add("a confirming code", &code);
     used.ask(desk.post("/auth/mail/verify").json(&json!({"user_id": who.id, "code": code}))).await;
@@ -240,7 +242,7 @@ impl Places {
         let mut may = vec![false; 1 << 16];
         forms.keys().for_each(|begins| may[usize::from(begins[0]) << 8 | usize::from(begins[1])] = true);
         for (place, bytes) in &self.0 {
-            for at in 0..bytes.len().saturating_sub(6) {
+            for at in 0..bytes.len().saturating_sub(5) {
                 if !may[usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])] {
                     continue;
                 }
@@ -250,7 +252,7 @@ impl Places {
                     // Six digits are part of many numbers, and of any file that is large enough.
                     let alone =
                         |near: Option<&u8>| near.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'.');
-                    let code = form.len() <= 12;
+                    let code = form.len() == CODE;
                     let alone =
                         alone(at.checked_sub(1).and_then(|at| bytes.get(at))) && alone(bytes.get(at + form.len()));
                     let around = String::from_utf8_lossy(&bytes[at.saturating_sub(100)..(at + 100).min(bytes.len())]);
@@ -261,13 +263,39 @@ impl Places {
     }
 }
 
+/// How long a mailed code is. As it is there is too little in it to be told from chance; as others write it there is enough.
+const CODE: usize = 6;
+
+/// Each value of each row of a SQLite file: in its records one value touches the next, so that a code would not stand alone.
+fn values(file: &Path) -> Vec<(String, Vec<u8>)> {
+    use rusqlite::types::ValueRef;
+    let open = rusqlite::Connection::open(file).expect("the file is there");
+    open.busy_timeout(std::time::Duration::from_secs(10)).expect("it can wait");
+    let tables = "SELECT name FROM sqlite_schema WHERE type = 'table'";
+    let mut tables = open.prepare(tables).expect("it has a schema");
+    let tables = tables.query_map([], |row| row.get::<_, String>(0)).expect("it reads");
+    let mut values = Vec::new();
+    for table in tables.map(|name| name.expect("it is text")) {
+        let mut rows = open.prepare(&format!("SELECT * FROM \"{table}\"")).expect("it reads");
+        let columns = rows.column_names().map(str::to_owned).collect::<Vec<_>>();
+        let mut rows = rows.query([]).expect("it reads");
+        while let Some(row) = rows.next().expect("it reads") {
+            for (at, column) in columns.iter().enumerate() {
+                let value = match row.get_ref(at).expect("it is there") {
+                    ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
+                    ValueRef::Integer(number) => number.to_string().into_bytes(),
+                    ValueRef::Null | ValueRef::Real(_) => continue,
+                };
+                values.push((format!("{table}.{column}"), value));
+            }
+        }
+    }
+    values
+}
+
 /// A secret as it is, and as others write it.
 fn written(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![secret.to_vec()];
-    // In six digits there is too little to be told from chance.
-    if secret.len() <= 12 {
-        return forms;
-    }
     let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let percent = |byte: &u8| match byte {
         byte if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) => char::from(*byte).to_string(),
@@ -275,6 +303,7 @@ fn written(secret: &[u8]) -> Vec<Vec<u8>> {
     };
     forms.extend([hex.to_uppercase().into_bytes(), hex.into_bytes(), format!("{secret:?}").into_bytes()]);
     forms.push(secret.iter().map(percent).collect::<String>().into_bytes());
+    forms.dedup();
     // Wherever it begins in what was encoded: the letters that depend on nothing but it.
     for shift in 0..3 {
         let bytes = [&[0; 2][..shift], secret].concat();
@@ -314,18 +343,40 @@ async fn nothing_tells_them_embedded() {
     use_everything(&desk, &mut used).await;
     let mut places = Places::of(&desk).await;
     assert!(places.0.iter().any(|(place, bytes)| place.ends_with("signet.db-wal") && bytes.len() > 10_000));
+    let rows = values(&desk.signet.data().join("signet.db"));
+    let tables = rows.iter().filter_map(|(place, _)| place.split_once('.')).map(|(table, _)| table);
+    let tables = tables.collect::<std::collections::BTreeSet<_>>();
+    assert!(["users", "claims", "sessions", "api_keys"].iter().all(|table| tables.contains(table)), "{tables:?}");
+    places.0.extend(rows);
     places.hold_none_of(&used);
     nobody_else_reads(&desk.signet.data());
-    // It would be seen.
-    places
-        .0
-        .push(("a bad log".into(), format!("{{\"token\":\"{}\"}}", text_of(&used, "a device's half")).into_bytes()));
-    assert!(std::panic::catch_unwind(|| places.hold_none_of(&used)).is_err());
+    they_would_be_seen(&desk, &used);
 }
 
-fn text_of(used: &Used, what: &str) -> String {
-    let (_, secret) = used.0.iter().find(|(it, _)| it == what).expect("it was used");
-    STANDARD.encode(secret)
+/// In a log, in a column of bytes as Postgres dumps it, and in a row of SQLite between two that touch it.
+fn they_would_be_seen(desk: &Desk, used: &Used) {
+    let of = |what: &str| used.0.iter().find(|(it, _)| it == what).expect("it was used").1.clone();
+    let (half, code) = (of("a device's half"), of("a mailed code"));
+    let hex = code.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let file = desk.signet.data().join("careless.db");
+    let careless = rusqlite::Connection::open(&file).expect("it is made");
+    careless.execute_batch("CREATE TABLE codes (a TEXT, b TEXT, c TEXT)").expect("it is made");
+    let row = ("a", String::from_utf8(code.clone()).expect("it is text"), "b");
+    careless.execute("INSERT INTO codes VALUES (?1, ?2, ?3)", row).expect("it is kept");
+    for (place, bytes) in [
+        ("a log", format!("{{\"token\":\"{}\"}}", STANDARD.encode(half)).into_bytes()),
+        ("a log", [b"code=", &code[..], b","].concat()),
+        ("a log", STANDARD.encode(&code).into_bytes()),
+        ("a log", format!("{code:?}").into_bytes()),
+        ("a dump", format!("1\t\\x{hex}\tt").into_bytes()),
+    ] {
+        let places = Places(vec![(place.into(), bytes)]);
+        assert!(std::panic::catch_unwind(|| places.hold_none_of(used)).is_err(), "{:?}", places.0);
+    }
+    let raw = std::fs::read(&file).expect("it is readable");
+    assert!(raw.windows(8).any(|bytes| bytes == [b"a", &code[..], b"b"].concat()), "they touch");
+    let places = Places(values(&file));
+    assert!(std::panic::catch_unwind(|| places.hold_none_of(used)).is_err(), "{:?}", places.0);
 }
 
 #[test]
@@ -386,23 +437,38 @@ fn nothing_tells_them_on_redis_and_postgres() {
 /// Whatever carries a secret, as a careless line of a log would show it.
 #[test]
 fn no_debug_form_tells_them() {
+    use signet::auth::api_key::NewKey;
     use signet::auth::password::Password;
+    use signet::chance::Chance;
     use signet::config::{Config, Redis, Secret, SecretUrl};
     use signet::mail::Letter;
     use signet::store::accounts::{PasswordHash, SealedTotp};
+    use signet::time::Clock;
+    use signet::token::keyring::ring::Ring;
+    use signet::token::secret::Secrets;
     let told = || "hunter2-hunter2".to_owned();
     let url = || SecretUrl(format!("redis://user:{}@127.0.0.1:6379/0?password={}", told(), told()));
     let redis = Redis { url: url(), prefix: String::new(), timeout: std::time::Duration::ZERO, ca: None };
     let mut config = Config { redis: Some(redis), ..Config::default() };
     config.mail.smtp_url = Some(url());
-    config.secrets = Some(vec![Secret(zeroize::Zeroizing::new(*b"hunter2-hunter2-hunter2-hunter2-"))]);
+    let secret = || Secret(zeroize::Zeroizing::new(*b"hunter2-hunter2-hunter2-hunter2-"));
+    config.secrets = Some(vec![secret()]);
+    let mut ring = Ring::first(Clock::machine().now(), &Chance::system());
+    *ring.keys[0].seed = *b"hunter2-hunter2-hunter2-hunter2-";
+    let new = NewKey::draw(&Chance::system());
+    let shown = format!("{new:?} {new:#?}");
+    assert!(shown.contains(new.prefix()) && !shown.contains(&new.reveal()[new.prefix().len()..]), "{shown}");
     for shown in [
         format!("{config:?} {config:#?}"),
         format!("{:?} {:?}", url(), url().shown()),
         format!("{:?}", Password::new(told())),
         format!("{:?}", PasswordHash(told())),
         format!("{:?}", SealedTotp(told().into_bytes())),
+        format!("{ring:?} {ring:#?} {:?}", ring.keys[0]),
+        format!("{:?} {:?}", secret(), Secrets::new(&[secret()]).expect("it derives")),
         format!("{:?}", Letter::SignInCode { code: told() }),
+        format!("{:?}", Letter::ConfirmCode { code: told() }),
+        format!("{:?}", Letter::EmailChanged { new: told() }),
         format!("{:?}", Letter::MagicLink { link: told() }),
         format!("{:?}", Letter::ResetPassword { link: told() }),
         format!("{:?}", Letter::ConfirmEmail { link: told() }),
