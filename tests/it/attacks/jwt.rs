@@ -317,3 +317,28 @@ async fn no_member_is_there_twice() {
     }
     forge.believes_none(&forged).await;
 }
+
+/// RFC 8725, 3.4: a ring is taken in whole, and with no key that is not what it says or that no signature can be trusted by.
+#[test]
+fn a_ring_with_a_key_that_is_none_is_not_taken_in() {
+    use signet::chance::Chance;
+    use signet::config::Algorithm;
+    use signet::time::Clock;
+    use signet::token::keyring::Keyring;
+    use signet::token::keyring::ring::Ring;
+    let now = Clock::machine().now();
+    let good = Ring::first(now, &Chance::system());
+    let keyring = Keyring::new(&good, Algorithm::EdDsa).unwrap();
+    let small_order = |byte: u8| [&[byte], &[0; 31][..]].concat().try_into().unwrap();
+    let not_canonical = [&[0xee], &[0xff; 30][..], &[0x7f]].concat().try_into().unwrap();
+    let others = SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
+    for public in [small_order(0), small_order(1), not_canonical, [0xff; 32], others] {
+        let mut bad = Ring::first(now, &Chance::system());
+        bad.keys[0].public = public;
+        bad.edition = good.edition + 1;
+        assert!(Keyring::new(&bad, Algorithm::EdDsa).is_err(), "{public:02x?}");
+        bad.keys.insert(0, good.keys[0].clone());
+        assert!(keyring.adopt(&bad).is_err(), "{public:02x?}");
+        assert_eq!(*keyring.keys().ring(), good, "{public:02x?}");
+    }
+}
