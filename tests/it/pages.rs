@@ -1,10 +1,13 @@
 //! The pages: from the binary alone, under a strict policy, and harmless to be opened.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::support::desk::{Answer, Ask, Desk};
+use crate::support::{fed, tool};
 
 const PAGES: [&str; 4] = ["/docs", "/links/magic", "/links/reset", "/links/confirm"];
 
@@ -83,6 +86,80 @@ async fn a_link_that_is_opened_leaves_no_trace_of_its_token() {
     desk.signet.ended();
     let log = desk.signet.log();
     assert!(log.contains("stopped") && !log.contains(token), "{log}");
+}
+
+/// As much of a browser as the page of a link has use for. It writes down what is done to the address, to the history and to the
+/// network; then the one button is pressed.
+const BROWSER: &str = r"
+import { readFileSync } from 'node:fs';
+const { here, page } = JSON.parse(readFileSync(0, 'utf8'));
+const did = [], forms = [];
+class Element {
+  constructor(name) { this.name = name; this.value = 'a quiet harbour'; if (name === 'form') forms.push(this); }
+  setAttribute() {}
+  append() {}
+  replaceChildren() {}
+  focus() {}
+  addEventListener(what, then) { this['on' + what] = then; }
+}
+const at = new URL(here);
+const told = (what) => did.push({ ...what, at: at.href });
+const place = new Proxy(at, { get: (at, name) => (typeof at[name] === 'function' ? at[name].bind(at) : at[name]) });
+const define = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true });
+define('location', place);
+define('document', {
+  body: { dataset: { page, base: '' } }, documentElement: {}, referrer: '',
+  createElement: (name) => new Element(name), getElementById: () => new Element('main'),
+});
+define('history', {
+  replaceState: (_, __, to) => { at.href = new URL(to, at).href; told({ what: 'replaced' }); },
+  pushState: () => told({ what: 'pushed' }),
+});
+define('navigator', { languages: ['en'] });
+define('localStorage', { getItem: () => 'half', removeItem: () => {}, setItem: () => told({ what: 'kept' }) });
+define('fetch', async (to, how) => {
+  told({ what: 'fetched', to, ...how });
+  return { ok: true, status: 200, json: async () => ({}) };
+});
+await import('./link.js');
+told({ what: 'loaded' });
+for (const form of forms) await form.onsubmit({ preventDefault() {} });
+console.log(JSON.stringify(did));
+";
+
+/// Opened by whichever form of link there is: before anything else the token is out of the address bar and of the history; it goes out
+/// in a body, once, when the button is pressed.
+#[tokio::test]
+async fn a_token_leaves_the_address_bar_at_once() {
+    let desk = Desk::embedded(|plan| plan);
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["link.js", "element.js"] {
+        let text = desk.get(&format!("/pages/{file}")).ask().await.is(200).text.clone();
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    std::fs::write(folder.path().join("package.json"), r#"{"type":"module"}"#).unwrap();
+    std::fs::write(folder.path().join("browser.js"), BROWSER).unwrap();
+    let token = "eyJhbGciOiJFZERTQSJ9.c2F5cw.c2lnbmF0dXJl";
+    for page in ["magic", "reset", "confirm"] {
+        for rest in [format!("?token={token}"), format!("/{token}"), format!("?token={token}#claim=half")] {
+            let here = format!("https://id.example.org/links/{page}{rest}");
+            let mut node = Command::new(tool("bin/node"));
+            node.current_dir(folder.path()).arg("browser.js");
+            let asked = serde_json::json!({"here": here, "page": page}).to_string();
+            let output = tokio::task::spawn_blocking(move || fed(node, &asked)).await.unwrap();
+            assert!(output.status.success(), "{here}: {}", String::from_utf8_lossy(&output.stderr));
+            let did: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+            let whats = did.iter().map(|it| it["what"].as_str().unwrap()).collect::<Vec<_>>();
+            assert_eq!(whats, ["replaced", "loaded", "fetched"], "{here}: {did:?}");
+            let clean = format!("https://id.example.org/links/{page}");
+            assert!(did.iter().all(|it| it["at"] == clean.as_str()), "{here}: {did:?}");
+            let fetched = &did[2];
+            assert_eq!((&fetched["to"], &fetched["method"]), (&format!("/links/{page}").into(), &"POST".into()));
+            assert_eq!(fetched["referrerPolicy"], "no-referrer", "{here}");
+            let sent: Value = serde_json::from_str(fetched["body"].as_str().unwrap()).unwrap();
+            assert_eq!(sent["token"], token, "{here}");
+        }
+    }
 }
 
 #[tokio::test]
