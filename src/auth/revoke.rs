@@ -6,6 +6,7 @@ use super::refresh::{Then, refresh};
 use super::sign_out::sign_out;
 use super::verify::{Reason, access_token};
 use crate::app::App;
+use crate::id::{SessionId, UserId};
 use crate::store::ephemeral::{Revocation, Target, Which};
 use crate::time::Timestamp;
 use crate::token::refresh::Refresh;
@@ -32,8 +33,20 @@ pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
 /// Ends the session of a refresh token, in force or not; false: the token is no refresh token of ours, and nothing was done.
 pub async fn end_session(app: &App, token: &str) -> Result<bool, Failure> {
     let Some(refresh) = Refresh::read(token, &app.node.secrets) else { return Ok(false) };
-    sign_out(app, refresh.user, Which::One(refresh.session)).await?;
+    end_proved(app, refresh.user, refresh.session).await?;
     Ok(true)
+}
+
+/// Ends a session that a token of ours names: it was there, whatever the store knows of it. Where a failover has lost its record, its
+/// access tokens are good all the same, so all nodes are told all the same that it is over. Once: who asks again finds it told.
+pub async fn end_proved(app: &App, user: UserId, session: SessionId) -> Result<(), Failure> {
+    let ended = sign_out(app, user, Which::One(session)).await?;
+    let now = app.now();
+    let opened_at = session.made_at().unwrap_or(now);
+    if ended == 0 && !app.node.revocations.ended(user, session, opened_at) {
+        publish(app, Target::Session(session), now + app.node.remember()).await?;
+    }
+    Ok(())
 }
 
 /// Ends the session of a refresh token that is in force. One that was rotated ends it too, as it does everywhere, but is told that

@@ -19,6 +19,7 @@ mod half_done;
 mod limits;
 mod links;
 mod loadtest;
+mod lost_sessions;
 mod mail;
 mod myauth;
 mod native;

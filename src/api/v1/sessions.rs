@@ -11,9 +11,8 @@ use crate::app::App;
 use crate::auth::identity::Email;
 use crate::auth::password::Password;
 use crate::auth::refresh::{self, Then};
-use crate::auth::revoke::revoke;
+use crate::auth::revoke::{end_proved, revoke};
 use crate::auth::sign_in::sign_in;
-use crate::auth::sign_out::{Which, sign_out};
 use crate::web::{Request, Response};
 
 /// Who signs in.
@@ -119,9 +118,7 @@ pub(super) async fn refresh(app: App, mut request: Request) -> Result<Response, 
 pub(super) async fn logout(app: App, request: Request) -> Result<Response, V1Error> {
     let (token, verified) = bearer(&app, &request)?;
     match (verified.user, verified.session) {
-        (Some(user), Some(session)) => {
-            sign_out(&app, user, Which::One(session)).await?;
-        }
+        (Some(user), Some(session)) => end_proved(&app, user, session).await?,
         // A token that was made from an API key is in no session: it is all there is to end.
         _ => revoke(&app, token).await?,
     }

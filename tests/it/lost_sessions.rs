@@ -1,0 +1,99 @@
+//! Signing out of a session of which the store has lost the record, as a failover may have it: whoever is told that it is over can
+//! rely on it, and whoever asks again makes nothing grow.
+
+use serde_json::json;
+
+use crate::support::desk::{Ask, Desk, Tokens};
+use crate::support::signet::Plan;
+use crate::support::{postgres, redis};
+
+/// A Signet, and the Redis behind it if there is one.
+struct Place {
+    desk: Desk,
+    servers: Option<(redis::Server, postgres::Server)>,
+}
+
+impl Place {
+    fn new(servers: Option<(redis::Server, postgres::Server)>) -> Self {
+        let plan = servers.as_ref().map_or_else(Plan::embedded, |(redis, postgres)| Plan::on(redis, postgres));
+        Self { desk: Desk::beside(plan), servers }
+    }
+
+    /// Lets the store have lost all sessions.
+    async fn lose_sessions(&self) {
+        let Some((redis, _)) = &self.servers else { return self.desk.sql("DELETE FROM sessions").await };
+        let keys = redis.cli(&["KEYS", "signet:{*}:[si]*"]);
+        let gone = redis.cli(&[&["DEL"], &keys.lines().collect::<Vec<_>>()[..]].concat());
+        assert_eq!(gone, keys.lines().count().to_string());
+        assert!(keys.contains(":s:"), "{keys}");
+    }
+
+    /// How many revocations every node hears of.
+    fn published(&self) -> i64 {
+        if let Some((redis, _)) = &self.servers {
+            return redis.cli(&["XLEN", "signet:{fleet}:revocations"]).parse().unwrap();
+        }
+        let file = rusqlite::Connection::open(self.desk.signet.data().join("signet.db")).unwrap();
+        file.query_row("SELECT count(*) FROM revocations", [], |row| row.get(0)).unwrap()
+    }
+
+    /// Somebody signed in, of whose session nothing is kept any more.
+    async fn lost(&self) -> Tokens {
+        let tokens = self.desk.sign_in(&self.desk.person(&[])).await;
+        self.lose_sessions().await;
+        self.desk.verify(&tokens.access).await.is(200);
+        tokens
+    }
+
+    async fn is_over(&self, tokens: &Tokens) {
+        assert_eq!(self.desk.reason(&tokens.access).await, "revoked");
+        self.desk.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
+    }
+}
+
+async fn who_is_told_that_it_is_over_can_rely_on_it(place: Place) {
+    let desk = &place.desk;
+    let bystander = desk.sign_in(&desk.person(&[])).await;
+    let service = desk.api_key(&desk.person(&[]), &["revoke"]).0;
+
+    let tokens = place.lost().await;
+    let logout = async || desk.post("/api/v1/logout").bearer_auth(&tokens.access).ask().await;
+    let before = place.published();
+    assert_eq!(logout().await.is(200).json(), json!({"message": "logout successful"}));
+    place.is_over(&tokens).await;
+    logout().await.is(401);
+    assert_eq!(place.published(), before + 1);
+
+    for way in ["/auth/verification/revoke-token", "/oauth/revoke"] {
+        let tokens = place.lost().await;
+        let before = place.published();
+        for _ in 0..3 {
+            let asked = match way {
+                "/oauth/revoke" => desk.post(way).header("x-api-key", &service).form(&[("token", &tokens.refresh)]),
+                _ => desk.post(way).json(&json!({"refresh_token": tokens.refresh})),
+            };
+            asked.ask().await.is(200);
+            place.is_over(&tokens).await;
+        }
+        assert_eq!(place.published(), before + 1, "{way}");
+    }
+
+    // An id that somebody names is nobody's word for it.
+    let tokens = desk.sign_in(&desk.person(&[])).await;
+    let before = place.published();
+    let foreign = format!("/sessions/{}", bystander.session);
+    desk.delete(&foreign).bearer_auth(&tokens.access).ask().await.is_problem(404, "absent");
+    assert_eq!(place.published(), before);
+    desk.verify(&bystander.access).await.is(200);
+}
+
+#[tokio::test]
+async fn embedded() {
+    who_is_told_that_it_is_over_can_rely_on_it(Place::new(None)).await;
+}
+
+#[tokio::test]
+async fn redis_and_postgres() {
+    who_is_told_that_it_is_over_can_rely_on_it(Place::new(Some((redis::Server::start(), postgres::Server::start()))))
+        .await;
+}
