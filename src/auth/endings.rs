@@ -1,8 +1,10 @@
-//! Hearing of endings that must outlive the store of what expires: users who were disabled, were deleted or have another password.
+//! Hearing of endings that must outlive the store of what expires: users who were disabled, were deleted or have another password, and
+//! API keys that were deactivated.
 //!
-//! Such an ending is written to the user's row first and to the sessions then. A failover may lose the second, and the sessions are
-//! there again; the row is not lost with them. So each node reads the endings from the rows: all that can matter at its start, and
-//! from then on what is new. From memory, a refresh can be refused without a round trip more.
+//! Such an ending is written to the row first and to the sessions then, or to the revocations alone if it is a key's. That store may
+//! refuse the second, or a failover lose it, and the sessions are there again; the row is not lost with them. So each node reads the
+//! endings from the rows: all that can matter at its start, and from then on what is new. From memory, a refresh can be refused
+//! without a round trip more.
 //!
 //! A session is over if it was opened at the moment of its user's ending or before. A session that is opened after it is
 //! stamped with a later moment, whatever the clock of its node says, and so it is after a revocation that its node has heard of: neither
@@ -14,7 +16,7 @@ use std::time::Duration;
 
 use super::sign_out::{Which, sign_out};
 use crate::app::App;
-use crate::id::{SessionId, UserId};
+use crate::id::{ApiKeyId, SessionId, UserId};
 use crate::store;
 use crate::store::ephemeral::{Revocation, Target};
 use crate::time::Timestamp;
@@ -31,18 +33,32 @@ pub(super) fn ending(app: &App, user: UserId, moment: Timestamp) -> Revocation {
     Revocation { target: Target::User { user, before: moment }, until: moment + app.node.remember_endings() }
 }
 
+/// That an API key was deactivated at `moment`: nothing that was made of it is good, and nothing of it outlives that.
+pub(super) fn ending_of_key(app: &App, key: ApiKeyId, moment: Timestamp) -> Revocation {
+    Revocation { target: Target::ApiKey(key), until: moment + app.node.remember() }
+}
+
 /// Reads the endings since the last reading, or at first all that are to be remembered. A node that has not done this must not
 /// answer.
 pub async fn recall(app: &App) -> Result<(), store::Error> {
-    let revocations = &app.node.revocations;
+    let (revocations, accounts) = (&app.node.revocations, &app.accounts);
     let now = app.now();
-    let mut since = (revocations.recalled_at() - OVERLAP).max(now - app.node.remember_endings());
-    let mut after = None;
+    let last = revocations.recalled_at() - OVERLAP;
+    let (mut since, mut after) = (last.max(now - app.node.remember_endings()), None);
     loop {
-        let page = app.accounts.ended_since(since, after, PAGE).await?;
+        let page = accounts.ended_since(since, after, PAGE).await?;
         page.iter().for_each(|(user, moment)| revocations.learn(&ending(app, *user, *moment)));
         match page.last() {
             Some((user, moment)) if page.len() >= PAGE as usize => (since, after) = (*moment, Some(*user)),
+            _ => break,
+        }
+    }
+    let (mut since, mut after) = (last.max(now - app.node.remember()), None);
+    loop {
+        let page = accounts.deactivated_since(since, after, PAGE).await?;
+        page.iter().for_each(|(key, moment)| revocations.learn(&ending_of_key(app, *key, *moment)));
+        match page.last() {
+            Some((key, moment)) if page.len() >= PAGE as usize => (since, after) = (*moment, Some(*key)),
             _ => break,
         }
     }

@@ -14,7 +14,7 @@ use crate::store::accounts::{
     ApiKey, Billed, Billing, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
     RecoveryCode, SealedTotp, User,
 };
-use crate::store::{self, Accounts, Ephemeral};
+use crate::store::{self, Accounts, Ephemeral, Result as Kept};
 use crate::time::Timestamp;
 
 /// A store in memory, and a house that does what the operations would do to it.
@@ -52,7 +52,7 @@ fn made(new: &NewUser, number: i64) -> User {
 
 #[async_trait]
 impl Accounts for Cardboard {
-    async fn create_user(&self, new: &NewUser) -> store::Result<Created> {
+    async fn create_user(&self, new: &NewUser) -> Kept<Created> {
         let users = &mut self.0.lock().unwrap().users;
         if users.iter().any(|user| user.email == new.email) {
             return Ok(Created::EmailTaken);
@@ -61,14 +61,14 @@ impl Accounts for Cardboard {
         users.push(user.clone());
         Ok(Created::Created(Box::new(user)))
     }
-    async fn import_users(&self, new: &[NewUser]) -> store::Result<Vec<Created>> {
+    async fn import_users(&self, new: &[NewUser]) -> Kept<Vec<Created>> {
         let mut all = Vec::new();
         for user in new {
             all.push(Accounts::create_user(self, user).await?);
         }
         Ok(all)
     }
-    async fn user(&self, by: Find<'_>) -> store::Result<Option<User>> {
+    async fn user(&self, by: Find<'_>) -> Kept<Option<User>> {
         let is = |user: &&User| match by {
             Find::Id(id) => user.id == id,
             Find::Email(email) => user.email == email,
@@ -76,26 +76,26 @@ impl Accounts for Cardboard {
         };
         Ok(self.0.lock().unwrap().users.iter().find(is).cloned())
     }
-    async fn users(&self, after: i64, limit: u32) -> store::Result<Vec<User>> {
+    async fn users(&self, after: i64, limit: u32) -> Kept<Vec<User>> {
         let state = self.0.lock().unwrap();
         Ok(state.users.iter().filter(|user| user.number > after).take(limit as usize).cloned().collect())
     }
-    async fn projects(&self, user: UserId) -> store::Result<Vec<(ProjectId, String)>> {
+    async fn projects(&self, user: UserId) -> Kept<Vec<(ProjectId, String)>> {
         Ok(vec![(ProjectId(user.0), "Personal".to_owned())])
     }
-    async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> store::Result<Vec<(ApiKey, User)>> {
+    async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Kept<Vec<(ApiKey, User)>> {
         let state = self.0.lock().unwrap();
         let owner = |key: &ApiKey| state.users.iter().find(|user| user.id == key.user).cloned().unwrap();
         let asked = state.keys.iter().filter(|key| prefixes.contains(&key.prefix.as_str()));
         Ok(asked.map(|key| (key.clone(), owner(key))).collect())
     }
-    async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> store::Result<(Vec<ApiKey>, u64)> {
+    async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Kept<(Vec<ApiKey>, u64)> {
         let keys = self.0.lock().unwrap().keys.clone();
         let all = keys.into_iter().filter(|key| key.project == project).collect::<Vec<_>>();
         let count = all.len() as u64;
         Ok((all.into_iter().skip(skip as usize).take(limit as usize).collect(), count))
     }
-    async fn change_billing(&self, user: UserId, change: &BillingChange, _: Timestamp) -> store::Result<Billed> {
+    async fn change_billing(&self, user: UserId, change: &BillingChange, _: Timestamp) -> Kept<Billed> {
         let users = &mut self.0.lock().unwrap().users;
         let Some(row) = users.iter_mut().find(|row| row.id == user) else { return Ok(Billed::Absent) };
         row.billing.token_balance += change.token_balance;
@@ -105,68 +105,64 @@ impl Accounts for Cardboard {
         }
         Ok(Billed::Billed(Box::new(row.clone())))
     }
-    async fn check(&self) -> store::Result<()> {
+    async fn check(&self) -> Kept<()> {
         Ok(())
     }
-    async fn rehash(&self, _: UserId, _: &PasswordHash, _: &PasswordHash) -> store::Result<bool> {
+    async fn rehash(&self, _: UserId, _: &PasswordHash, _: &PasswordHash) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn users_page(&self, _: u64, _: u32) -> store::Result<Vec<User>> {
+    async fn users_page(&self, _: u64, _: u32) -> Kept<Vec<User>> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn change_user(&self, _: UserId, _: &Changes, _: Timestamp) -> store::Result<Changed> {
+    async fn change_user(&self, _: UserId, _: &Changes, _: Timestamp) -> Kept<Changed> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn confirm_email(&self, _: UserId, _: &str, _: Timestamp) -> store::Result<Confirmed> {
+    async fn confirm_email(&self, _: UserId, _: &str, _: Timestamp) -> Kept<Confirmed> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn enable_totp(
-        &self,
-        _: UserId,
-        _: &SealedTotp,
-        _: i64,
-        _: &[RecoveryCode],
-        _: Timestamp,
-    ) -> store::Result<bool> {
+    async fn enable_totp(&self, _: UserId, _: &SealedTotp, _: i64, _: &[RecoveryCode], _: Timestamp) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn disable_totp(&self, _: UserId, _: Timestamp) -> store::Result<bool> {
+    async fn disable_totp(&self, _: UserId, _: Timestamp) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn spend_totp_step(&self, _: UserId, _: i64) -> store::Result<bool> {
+    async fn spend_totp_step(&self, _: UserId, _: i64) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn recovery_codes(&self, _: UserId) -> store::Result<Vec<RecoveryCode>> {
+    async fn recovery_codes(&self, _: UserId) -> Kept<Vec<RecoveryCode>> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn spend_recovery_code(&self, _: UserId, _: Uuid) -> store::Result<bool> {
+    async fn spend_recovery_code(&self, _: UserId, _: Uuid) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn sealed_totps(&self, _: i64, _: u32) -> store::Result<Vec<(i64, UserId, SealedTotp)>> {
+    async fn sealed_totps(&self, _: i64, _: u32) -> Kept<Vec<(i64, UserId, SealedTotp)>> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn reseal_totp(&self, _: UserId, _: &SealedTotp, _: &SealedTotp) -> store::Result<bool> {
+    async fn reseal_totp(&self, _: UserId, _: &SealedTotp, _: &SealedTotp) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn create_project(&self, _: UserId, _: ProjectId, _: &str, _: Timestamp) -> store::Result<bool> {
+    async fn create_project(&self, _: UserId, _: ProjectId, _: &str, _: Timestamp) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn end_sign_ins(&self, _: UserId, _: Timestamp) -> store::Result<Option<User>> {
+    async fn end_sign_ins(&self, _: UserId, _: Timestamp) -> Kept<Option<User>> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn delete_user(&self, _: UserId, _: Timestamp, _: Timestamp) -> store::Result<bool> {
+    async fn delete_user(&self, _: UserId, _: Timestamp, _: Timestamp) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn ended_since(&self, _: Timestamp, _: Option<UserId>, _: u32) -> store::Result<Vec<(UserId, Timestamp)>> {
+    async fn ended_since(&self, _: Timestamp, _: Option<UserId>, _: u32) -> Kept<Vec<(UserId, Timestamp)>> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn create_api_key(&self, _: &ApiKey) -> store::Result<bool> {
+    async fn create_api_key(&self, _: &ApiKey) -> Kept<bool> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn deactivate_api_key(&self, _: ProjectId, _: ApiKeyId, _: Timestamp) -> store::Result<Option<ApiKey>> {
+    async fn deactivate_api_key(&self, _: ProjectId, _: ApiKeyId, _: Timestamp) -> Kept<Option<ApiKey>> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn touch_api_keys(&self, _: &[(ApiKeyId, Timestamp)]) -> store::Result<()> {
+    async fn deactivated_since(&self, _: Timestamp, _: Option<ApiKeyId>, _: u32) -> Kept<Vec<(ApiKeyId, Timestamp)>> {
+        unreachable!("{NOT_CALLED}")
+    }
+    async fn touch_api_keys(&self, _: &[(ApiKeyId, Timestamp)]) -> Kept<()> {
         unreachable!("{NOT_CALLED}")
     }
 }

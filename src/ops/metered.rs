@@ -83,6 +83,7 @@ metered! { Accounts, "accounts", OfAccounts:
     api_keys_by_prefix(prefixes: &[&str]) -> Vec<(ApiKey, User)>;
     api_keys(project: ProjectId, skip: u32, limit: u32) -> (Vec<ApiKey>, u64);
     deactivate_api_key(project: ProjectId, key: ApiKeyId, now: Timestamp) -> Option<ApiKey>;
+    deactivated_since(since: Timestamp, after: Option<ApiKeyId>, limit: u32) -> Vec<(ApiKeyId, Timestamp)>;
     touch_api_keys(used: &[(ApiKeyId, Timestamp)]) -> ();
     check() -> ();
 }

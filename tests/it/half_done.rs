@@ -1,5 +1,7 @@
 //! What comes of operations that a client gives up on halfway, and of two that meet: never half of one.
 
+mod failing;
+
 use std::net::IpAddr;
 use std::pin::{Pin, pin};
 use std::task::Poll;
@@ -9,6 +11,7 @@ use futures_util::future::join_all;
 
 use signet::app::App;
 use signet::auth::Failure;
+use signet::auth::api_key::{self, ApiKey, NewKey};
 use signet::auth::create_user::{Wanted, create_user};
 use signet::auth::identity::Email;
 use signet::auth::open_session::{Door, Says, open_session, profile};
@@ -20,6 +23,7 @@ use signet::auth::sessions::sessions;
 use signet::auth::update_user::{Others, Own, update_other, update_self};
 use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
+use signet::store::ephemeral::{Cursor, Target};
 
 use crate::support::ground::{Ground, over_both_grounds};
 use crate::support::outbox::Mail;
@@ -28,6 +32,7 @@ use crate::support::until;
 over_both_grounds!(
     wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions,
     wherever_a_client_hangs_up_tokens_say_what_the_row_says,
+    wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it,
     of_many_changes_at_once_tokens_say_the_one_that_the_row_says,
     a_reset_confirms_no_address_but_the_one_that_its_link_went_to,
     who_needs_many_hashes_gets_all_or_none,
@@ -107,6 +112,45 @@ async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(ground: &Ground
             assert_eq!(row(&app, user.id).await.email, format!("moved-{polls}@example.org"));
             break;
         }
+    }
+}
+
+/// A key in the user's personal project.
+async fn key(app: &App, user: &User) -> (ApiKey, NewKey) {
+    let (project, _) = app.accounts.projects(user.id).await.unwrap()[0];
+    let (name, scopes) = ("a key".to_owned(), Vec::new());
+    api_key::create(app, api_key::Wanted { user: user.id, project, name, scopes, expires_at: None }).await.unwrap()
+}
+
+/// Whether every node hears of it.
+async fn is_published(app: &App, target: &Target) -> bool {
+    let (heard, _) = app.ephemeral.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    assert!(heard.len() < 1000, "there may be more");
+    heard.iter().any(|revocation| revocation.target == *target)
+}
+
+async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "holder").await;
+    let mut keys = Vec::new();
+    loop {
+        let (key, new) = key(&app, &user).await;
+        let deactivating = api_key::deactivate(&app, key.project, key.id);
+        let done = polled(pin!(deactivating), keys.len() + 1).await;
+        app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
+        keys.push((key, new));
+        if let Some(done) = done {
+            assert!(done.unwrap().deactivated_at.is_some());
+            break;
+        }
+    }
+    // All of them once the last is done: what Postgres was asked for on another connection may be done late.
+    for (key, new) in &keys {
+        until("both or neither", async || {
+            let row = app.accounts.api_key(new.prefix()).await.unwrap().unwrap().0;
+            row.deactivated_at.is_some() == is_published(&app, &Target::ApiKey(key.id)).await
+        })
+        .await;
     }
 }
 

@@ -74,7 +74,7 @@ async fn ten_nodes_migrate_at_once_and_one_does_the_work() {
         applied.push(node.await.unwrap().unwrap());
     }
     applied.sort_unstable();
-    assert_eq!(applied, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(applied, [0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
     assert!(migrate(&server.settings()).await.unwrap().is_empty());
     store(&server.settings(), 1).check().await.unwrap();
 }
@@ -105,13 +105,13 @@ async fn a_schema_that_is_newer_or_changed_is_refused() {
     let client = server.client().await;
     let store = store(&settings, 1);
 
-    let newer = "INSERT INTO signet_migrations (number, name, checksum) VALUES (2, 'to come', '')";
+    let newer = "INSERT INTO signet_migrations (number, name, checksum) VALUES (3, 'to come', '')";
     client.batch_execute(newer).await.unwrap();
     let refusal = corrupt(migrate(&settings).await);
-    assert!(refusal.contains("step 2 (to come)") && refusal.contains("newer signet"), "{refusal}");
+    assert!(refusal.contains("step 3 (to come)") && refusal.contains("newer signet"), "{refusal}");
     store.check().await.expect("a node that runs already is the old half of a rolling upgrade");
 
-    let changed = "DELETE FROM signet_migrations WHERE number = 2; UPDATE signet_migrations SET checksum = 'another'";
+    let changed = "DELETE FROM signet_migrations WHERE number = 3; UPDATE signet_migrations SET checksum = 'another'";
     client.batch_execute(changed).await.unwrap();
     for refusal in [corrupt(migrate(&settings).await), corrupt(store.check().await)] {
         assert!(refusal.contains("step 1 (accounts)"), "{refusal}");
@@ -127,7 +127,7 @@ async fn a_step_that_fails_leaves_nothing_behind() {
     let refusal = unavailable(migrate(&server.settings()).await);
     assert!(refusal.contains("step 1 (accounts)") && refusal.contains("api_keys"), "{refusal}");
     client.batch_execute("DROP TABLE api_keys").await.unwrap();
-    assert_eq!(migrate(&server.settings()).await.unwrap().len(), 1);
+    assert_eq!(migrate(&server.settings()).await.unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -465,7 +465,7 @@ async fn sslmode_means_what_it_means_to_libpq() {
         std::fs::write(&ours, root).unwrap();
         let first =
             config::Postgres { url: SecretUrl(format!("{}?sslmode=require", server.url())), ..server.settings() };
-        assert_eq!(migrate(&first).await.unwrap().len(), 1);
+        assert_eq!(migrate(&first).await.unwrap().len(), 2);
         for (mode, ca, here, elsewhere) in table {
             let url = SecretUrl(format!("{}{mode}", server.url()));
             let settings = config::Postgres { url, ca: ca.cloned(), ..server.settings() };

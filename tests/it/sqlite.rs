@@ -363,7 +363,7 @@ fn a_start_that_is_refused_says_why() {
 
     let newer = dir.path().join("newer");
     let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().iter().map(|step| step.name).collect();
-    assert_eq!(applied, ["accounts", "ephemeral"]);
+    assert_eq!(applied, ["accounts", "ephemeral", "endings"]);
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();
     file.execute(ANOTHER_AGE, []).unwrap();
     let error = refusal(&newer);
@@ -371,13 +371,13 @@ fn a_start_that_is_refused_says_why() {
     let text = error.to_string();
     assert!(text.contains("newer/signet.db") && text.contains("a newer signet has been here"), "{text}");
 
-    file.execute("DELETE FROM signet_migrations WHERE number = 3", []).unwrap();
+    file.execute("DELETE FROM signet_migrations WHERE number = 4", []).unwrap();
     file.execute("UPDATE signet_migrations SET checksum = '' WHERE number = 1", []).unwrap();
     let text = refusal(&newer).to_string();
     assert!(text.contains("step 1 (accounts)"), "{text}");
 }
 
-const ANOTHER_AGE: &str = "INSERT INTO signet_migrations VALUES (3, 'of another age', '', 0)";
+const ANOTHER_AGE: &str = "INSERT INTO signet_migrations VALUES (4, 'of another age', '', 0)";
 
 #[tokio::test]
 async fn a_running_server_bears_a_newer_schema_and_none_with_a_step_gone() {

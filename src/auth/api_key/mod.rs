@@ -16,7 +16,9 @@ use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
 use super::Failure;
+use super::endings::ending_of_key;
 use super::revoke::publish;
+use super::to_its_end::to_its_end;
 use super::verify::{Reason, is_behind};
 use crate::app::App;
 use crate::id::{ApiKeyId, ProjectId, UserId};
@@ -119,12 +121,18 @@ pub async fn create(app: &App, wanted: Wanted) -> Result<(ApiKey, NewKey), Failu
     Err(Failure::Absent)
 }
 
-/// Deactivates a project's key: no node believes it, or a token made from it, once it has heard of it. Again: the same answer.
+/// Deactivates a project's key: no node believes it, or a token made from it, once it has heard of it. This node believes the row, and
+/// the others do within a minute, whatever becomes of the other store. Again: the same answer.
 pub async fn deactivate(app: &App, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
-    let now = app.now();
-    let row = app.accounts.deactivate_api_key(project, key, now).await?.ok_or(Failure::Absent)?;
-    publish(app, Target::ApiKey(key), now + app.node.remember()).await?;
-    Ok(row)
+    let app = app.clone();
+    to_its_end(async move {
+        let now = app.now();
+        let row = app.accounts.deactivate_api_key(project, key, now).await?.ok_or(Failure::Absent)?;
+        app.node.revocations.learn(&ending_of_key(&app, key, now));
+        publish(&app, Target::ApiKey(key), now + app.node.remember()).await?;
+        Ok(row)
+    })
+    .await
 }
 
 /// Who stands behind `key`. Costs a query unless it was asked within the last minute.

@@ -214,11 +214,11 @@ pub enum Find<'a> {
     UsernameKey(&'a str),
 }
 
-/// The moment and the id after which [`Accounts::ended_since`] begins. No id: after the last one of the millisecond before.
-fn place(since: Timestamp, after: Option<UserId>) -> (Timestamp, UserId) {
+/// The moment and the id after which a page of endings begins. No id: after the last one of the millisecond before.
+fn place<Id: From<Uuid>>(since: Timestamp, after: Option<Id>) -> (Timestamp, Id) {
     match after {
         Some(id) => (since, id),
-        None => (since - Duration::from_millis(1), UserId(Uuid::max())),
+        None => (since - Duration::from_millis(1), Uuid::max().into()),
     }
 }
 
@@ -360,6 +360,15 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Deactivates a project's API key; again: leaves it as it was. Gives the row; `None` if the project has no such key.
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>>;
+
+    /// The API keys that were deactivated, and when, but for those that are gone with their user. In the order of moments and then of
+    /// ids, from where and as many as [`Accounts::ended_since`] has it.
+    async fn deactivated_since(
+        &self,
+        since: Timestamp,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<(ApiKeyId, Timestamp)>>;
 
     /// Notes when keys were last used, in one statement; a moment earlier than the one noted changes nothing.
     async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()>;

@@ -144,6 +144,7 @@ suite! { $
         keys_made_at_one_moment_are_each_listed_once
         a_key_is_deactivated_once
         a_key_is_deactivated_by_its_own_project_alone
+        keys_that_were_deactivated_come_in_pages
         use_is_noted_and_never_goes_back
         use_is_noted_by_many_at_once
     }

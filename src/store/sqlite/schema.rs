@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 const STEPS: &[Migration] = &[
     Migration { number: 1, name: "accounts", sql: include_str!("../../../migrations/sqlite/0001_accounts.sql") },
     Migration { number: 2, name: "ephemeral", sql: include_str!("../../../migrations/sqlite/0002_ephemeral.sql") },
+    Migration { number: 3, name: "endings", sql: include_str!("../../../migrations/sqlite/0003_endings.sql") },
 ];
 
 /// Why a file was not brought up to date.

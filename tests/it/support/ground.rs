@@ -44,11 +44,6 @@ impl Ground {
         Self { config, clock, stores, servers, _data: data }
     }
 
-    /// The Redis that it is over.
-    pub(crate) fn redis(&self) -> &redis::Server {
-        &self.servers.as_ref().expect("it is over servers").0
-    }
-
     /// A node with the usual settings.
     pub(crate) async fn node(&self) -> App {
         self.node_with(|_| {}).await
@@ -66,6 +61,11 @@ impl Ground {
         let app = start::app(config, clock, &self.stores, &[]).await.unwrap();
         catch_up(&app).await.unwrap();
         app
+    }
+
+    /// The Redis of one that is over servers.
+    pub(crate) fn redis(&self) -> &redis::Server {
+        &self.servers.as_ref().expect("it is over servers").0
     }
 
     /// What an app with this key shows so many steps from now.

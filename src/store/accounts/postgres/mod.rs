@@ -305,6 +305,18 @@ impl Accounts for Postgres {
         Ok(rows.first().map(|row| rows::api_key(row, 0)).transpose()?)
     }
 
+    async fn deactivated_since(
+        &self,
+        since: Timestamp,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<(ApiKeyId, Timestamp)>> {
+        let (moment, id) = place(since, after);
+        let values: [&(dyn ToSql + Sync); 3] = [&moment.millis(), &id.0, &i64::from(limit)];
+        let rows = self.connections.ask(statements::DEACTIVATED_SINCE, &values).await?;
+        Ok(rows.iter().map(rows::ending).collect::<Answer<_>>()?)
+    }
+
     async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()> {
         if used.is_empty() {
             return Ok(());

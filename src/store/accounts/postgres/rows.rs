@@ -136,8 +136,8 @@ pub(super) fn project(row: &Row) -> Answer<(ProjectId, String)> {
 }
 
 /// Whose sign-ins were ended, and when.
-pub(super) fn ending(row: &Row) -> Answer<(UserId, Timestamp)> {
-    Ok((UserId(read(row, 0)?), Timestamp::from_millis(read(row, 1)?)))
+pub(super) fn ending<Id: From<Uuid>>(row: &Row) -> Answer<(Id, Timestamp)> {
+    Ok((Id::from(read(row, 0)?), Timestamp::from_millis(read(row, 1)?)))
 }
 
 /// The API key whose columns begin at `from`.

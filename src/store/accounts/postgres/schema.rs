@@ -15,11 +15,10 @@ use crate::store::migrations::{Migration, Recorded, pending, sufficient};
 use crate::store::{Error, Result};
 
 /// Every step, in order.
-pub(super) const STEPS: &[Migration] = &[Migration {
-    number: 1,
-    name: "accounts",
-    sql: include_str!("../../../../migrations/postgres/0001_accounts.sql"),
-}];
+pub(super) const STEPS: &[Migration] = &[
+    Migration { number: 1, name: "accounts", sql: include_str!("../../../../migrations/postgres/0001_accounts.sql") },
+    Migration { number: 2, name: "endings", sql: include_str!("../../../../migrations/postgres/0002_endings.sql") },
+];
 
 /// What the advisory lock is called: `signet` in ASCII.
 const LOCK: i64 = 0x7369_676e_6574;

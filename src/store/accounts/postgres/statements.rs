@@ -194,6 +194,10 @@ pub(super) const DEACTIVATE_API_KEY: &str = concat!(
     api_key!()
 );
 
+pub(super) const DEACTIVATED_SINCE: &str = "SELECT id, deactivated_at FROM api_keys
+     WHERE deactivated_at IS NOT NULL AND (deactivated_at, id) > ($1, $2)
+     ORDER BY deactivated_at, id LIMIT $3";
+
 /// The rows are locked in the order of their ids before any is changed: nodes that note the same keys in other orders queue up
 /// instead of waiting for each other.
 pub(super) const TOUCH_API_KEYS: &str = "WITH used AS (

@@ -113,6 +113,20 @@ pub(super) fn deactivate(
     one(tx, concat!("SELECT ", columns!(), " FROM api_keys WHERE id = ?1 AND project_id = ?2"), params![key, project])
 }
 
+pub(super) fn deactivated_since(
+    tx: &Connection,
+    (since, after): (Timestamp, ApiKeyId),
+    limit: u32,
+) -> rusqlite::Result<Vec<(ApiKeyId, Timestamp)>> {
+    tx.prepare_cached(
+        "SELECT id, deactivated_at FROM api_keys
+         WHERE deactivated_at IS NOT NULL AND (deactivated_at, id) > (?1, ?2)
+         ORDER BY deactivated_at, id LIMIT ?3",
+    )?
+    .query_map(params![since, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .collect()
+}
+
 pub(super) fn touch(tx: &Connection, used: &[(ApiKeyId, Timestamp)]) -> rusqlite::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE api_keys SET last_used_at = ?2 WHERE id = ?1 AND (last_used_at IS NULL OR last_used_at < ?2)",

@@ -180,6 +180,16 @@ impl Accounts for SqliteAccounts {
         self.engine.write(move |tx| api_keys::deactivate(tx, project, key, now)).await
     }
 
+    async fn deactivated_since(
+        &self,
+        since: Timestamp,
+        after: Option<ApiKeyId>,
+        limit: u32,
+    ) -> Result<Vec<(ApiKeyId, Timestamp)>> {
+        let place = place(since, after);
+        self.engine.read(move |tx| api_keys::deactivated_since(tx, place, limit)).await
+    }
+
     async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()> {
         let used = used.to_vec();
         self.engine.write(move |tx| api_keys::touch(tx, &used)).await

@@ -190,6 +190,50 @@ pub(super) async fn a_key_is_deactivated_by_its_own_project_alone(store: Arc<dyn
     assert_eq!(store.api_key("sk_1").await.unwrap(), Some((given, owner)));
 }
 
+pub(super) async fn keys_that_were_deactivated_come_in_pages(store: Arc<dyn Accounts>) {
+    let (ada, eve) = (somebody("ada"), somebody("eve"));
+    made(&*store, &ada).await;
+    made(&*store, &eve).await;
+    let mut expected = Vec::new();
+    for number in 0..23 {
+        let owner = if number % 2 == 0 { &ada } else { &eve };
+        let key = key(owner, &format!("sk_{number}"), START);
+        assert!(store.create_api_key(&key).await.unwrap());
+        // Three at one moment, and the fourth of them works.
+        if number % 4 != 3 {
+            let moment = at(i64::from(number / 4));
+            store.deactivate_api_key(owner.project, key.id, moment).await.unwrap().unwrap();
+            store.deactivate_api_key(owner.project, key.id, at(99)).await.unwrap().unwrap();
+            expected.push((key.id, moment, owner.id));
+        }
+    }
+    expected.sort_by_key(|(key, moment, _)| (*moment, *key));
+    let told = async |since, limit| {
+        let (mut all, mut from, mut after) = (Vec::new(), since, None);
+        loop {
+            let page = store.deactivated_since(from, after, limit).await.unwrap();
+            assert!(page.len() <= limit as usize);
+            match page.last() {
+                Some((key, moment)) => (from, after) = (*moment, Some(*key)),
+                None => return all,
+            }
+            all.extend(page);
+        }
+    };
+    let pairs = |from: usize| expected[from..].iter().map(|(key, moment, _)| (*key, *moment)).collect::<Vec<_>>();
+    for limit in [1, 2, 3, 7, 100] {
+        assert_eq!(told(at(-1000), limit).await, pairs(0), "{limit} at once");
+    }
+    assert_eq!(told(at(2), 2).await, pairs(6), "those of the moment itself are told");
+    assert_eq!(told(at(99), 2).await, []);
+    assert_eq!(store.deactivated_since(at(0), Some(expected[1].0), 100).await.unwrap(), pairs(2));
+
+    // What goes with its user is told of the user.
+    assert!(store.delete_user(eve.id, at(50), START).await.unwrap());
+    expected.retain(|(.., owner)| *owner == ada.id);
+    assert_eq!(told(at(0), 100).await, expected.iter().map(|(key, moment, _)| (*key, *moment)).collect::<Vec<_>>());
+}
+
 pub(super) async fn use_is_noted_and_never_goes_back(store: Arc<dyn Accounts>) {
     let ada = somebody("ada");
     let owner = made(&*store, &ada).await;
