@@ -17,6 +17,7 @@ use signet::auth::identity::Email;
 use signet::auth::open_session::{Door, Says, open_session, profile};
 use signet::auth::password::{Password, Policy};
 use signet::auth::recover::recover;
+use signet::auth::refresh::{Then, refresh};
 use signet::auth::reset_password::reset_password;
 use signet::auth::second_factor::turn_on_at_once;
 use signet::auth::sessions::sessions;
@@ -33,6 +34,7 @@ over_both_grounds!(
     wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions,
     wherever_a_client_hangs_up_tokens_say_what_the_row_says,
     wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it,
+    wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens,
     of_many_changes_at_once_tokens_say_the_one_that_the_row_says,
     a_reset_confirms_no_address_but_the_one_that_its_link_went_to,
     who_needs_many_hashes_gets_all_or_none,
@@ -151,6 +153,31 @@ async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(groun
             row.deactivated_at.is_some() == is_published(&app, &Target::ApiKey(key.id)).await
         })
         .await;
+    }
+}
+
+async fn wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens(ground: &Ground) {
+    let app = ground.node().await;
+    let user = user(&app, "robbed").await;
+    let is_open = async |session| sessions(&app, user.id).await.unwrap().iter().any(|open| open.id == session);
+    for polls in 1.. {
+        let stolen = open_session(&app, &user, None, door(&app)).await.unwrap();
+        let session = Target::Session(stolen.session.id);
+        let second = refresh(&app, &stolen.refresh, None, Then::Rotate, door(&app)).await.unwrap();
+        // Of one that is in force nothing comes but that it may be replaced.
+        let rotating = refresh(&app, &second.refresh, None, Then::Rotate, door(&app));
+        let _ = polled(pin!(rotating), polls).await;
+        let third = refresh(&app, &second.refresh, None, Then::Rotate, door(&app)).await.unwrap();
+        assert!(is_open(third.session.id).await && !is_published(&app, &session).await);
+
+        let done = polled(pin!(refresh(&app, &stolen.refresh, None, Then::Rotate, door(&app))), polls).await;
+        app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
+        until("both or neither", async || is_open(third.session.id).await != is_published(&app, &session).await).await;
+        if let Some(done) = done {
+            assert!(matches!(done, Err(Failure::RefreshReused)));
+            assert!(is_published(&app, &session).await);
+            break;
+        }
     }
 }
 

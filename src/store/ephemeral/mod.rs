@@ -305,8 +305,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     ///   callers (the store's own, where several have clocks) was set back since, by no more than [`ASTRAY`](crate::time::ASTRAY).
     /// - ahead: the store has lost a rotation that had been acknowledged (a failover); the token's MAC proves that
     ///   it was handed out, so it is in force: as the first case, counting from the token's counter.
-    /// - anything else: `Reused`. The session is over for good, *and* its revocation is published before this returns. If
-    ///   publishing fails the call fails, and the next try of any token of the session is `Reused` again.
+    /// - anything else: `Reused`. The session is over for good, *and* its revocation is published before this returns, or though nobody
+    ///   waits for that any more. If publishing fails the call fails, and the next try of any token of the session is `Reused` again.
     /// - expired, ended, opened before `floor`: `Absent`.
     async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation>;
 

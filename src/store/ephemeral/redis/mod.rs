@@ -26,8 +26,10 @@ mod revocations;
 mod scripts;
 mod settings;
 mod warnings;
+mod witness;
 mod words;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -43,6 +45,7 @@ use self::reply::Parts;
 use self::revocations::Follower;
 use self::scripts::Runner;
 use self::settings::Settings;
+use self::witness::Witness;
 use self::words::Word;
 use super::{
     Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
@@ -54,10 +57,11 @@ use crate::store::Result;
 use crate::time::Timestamp;
 
 /// The store. Its connections live on the runtime on which it was made, so each worker makes its own.
+#[derive(Clone)]
 pub struct Redis {
     keys: Keys,
-    runner: Runner,
-    follower: Follower,
+    runner: Arc<Runner>,
+    follower: Arc<Follower>,
 }
 
 impl Redis {
@@ -70,7 +74,7 @@ impl Redis {
         })?;
         let keys = Keys::new(&config.prefix);
         let follower = Follower::new(keys.fleet("revocations"), keys.fleet("born"), settings);
-        Ok(Self { keys, runner: Runner::new(link, config.timeout), follower })
+        Ok(Self { keys, runner: Arc::new(Runner::new(link, config.timeout)), follower: Arc::new(follower) })
     }
 
     fn revocations(&self) -> [String; 2] {
@@ -96,6 +100,25 @@ impl Redis {
             self.bury(user, ids, now).await;
         }
         Ok(())
+    }
+
+    /// Presents a refresh token, for somebody who waits for the answer.
+    async fn rotation(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {
+        let Presented { user, session, counter, grace, floor, .. } = presented;
+        let (record, index) = (self.keys.session(user, session), self.keys.index(user));
+        let next = presented.rotate.then(|| counter.saturating_add(1));
+        let args: [&dyn Word; 4] = [&counter, &next, &grace, &floor];
+        let answer = self.runner.run(&scripts::PRESENT, &[&record, &index], now, &args).await?;
+        let mut answer = Parts::of(answer)?;
+        Ok(match answer.value()?.as_str().as_deref().unwrap_or_default() {
+            "rotated" => Rotation::Rotated(answer.standing(user, session)?),
+            "repeated" => Rotation::Repeated(answer.standing(user, session)?),
+            "reused" => {
+                self.publish_reuse(presented, now).await?;
+                Rotation::Reused
+            }
+            _ => Rotation::Absent,
+        })
     }
 
     /// Fields of a hash.
@@ -174,23 +197,10 @@ impl Ephemeral for Redis {
     }
 
     async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {
-        let Presented { user, session, counter, grace, floor, .. } = presented;
-        let (record, index) = (self.keys.session(user, session), self.keys.index(user));
-        let next = presented.rotate.then(|| counter.saturating_add(1));
-        let args: [&dyn Word; 4] = [&counter, &next, &grace, &floor];
-        let answer = self.runner.run(&scripts::PRESENT, &[&record, &index], now, &args).await?;
-        let mut answer = Parts::of(answer)?;
-        Ok(match answer.value()?.as_str().as_deref().unwrap_or_default() {
-            "rotated" => Rotation::Rotated(answer.standing(user, session)?),
-            "repeated" => Rotation::Repeated(answer.standing(user, session)?),
-            "reused" => {
-                let until = presented.remember_until;
-                self.publish(&[Revocation { target: Target::Session(session), until }], now).await?;
-                self.bury(user, &[session], now).await;
-                Rotation::Reused
-            }
-            _ => Rotation::Absent,
-        })
+        let witness = Witness::of(self, presented, now);
+        let rotation = self.rotation(presented, now).await;
+        witness.leave();
+        rotation
     }
 
     async fn session(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<Option<Session>> {
