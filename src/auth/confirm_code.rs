@@ -37,10 +37,11 @@ pub async fn send(app: &App, user: UserId, door: Door<'_>) -> Result<(), Failure
 pub async fn confirm(app: &App, user: UserId, code: &str, door: Door<'_>) -> Result<(), Failure> {
     limit::of_tries(app, door.counted_by).await?;
     let user = app.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)?;
-    let place = (Kind::ConfirmCode, subject_of(&user.email), user.id.to_string());
-    hand_in(app, (place.0, &place.1, &place.2), code.trim(), true).await?.ok_or(Failure::CodeNotInForce)?;
-    let app = app.clone();
+    let (app, code) = (app.clone(), code.trim().to_owned());
     to_its_end(async move {
+        let (subject, id) = (subject_of(&user.email), user.id.to_string());
+        let place = (Kind::ConfirmCode, subject.as_str(), id.as_str());
+        hand_in(&app, place, &code, true).await?.ok_or(Failure::CodeNotInForce)?;
         match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
             Confirmed::Confirmed | Confirmed::Already => say_anew(&app, user.id).await,
             Confirmed::Absent => return Err(Failure::CodeNotInForce),

@@ -12,6 +12,7 @@ use futures_util::future::join_all;
 use signet::app::App;
 use signet::auth::Failure;
 use signet::auth::api_key::{self, ApiKey, NewKey};
+use signet::auth::confirm_code;
 use signet::auth::create_user::{Wanted, create_user};
 use signet::auth::identity::Email;
 use signet::auth::open_session::{Door, Says, open_session, profile};
@@ -35,6 +36,7 @@ over_both_grounds!(
     wherever_a_client_hangs_up_tokens_say_what_the_row_says,
     wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it,
     wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens,
+    wherever_a_client_hangs_up_a_code_confirms_or_is_good,
     of_many_changes_at_once_tokens_say_the_one_that_the_row_says,
     a_reset_confirms_no_address_but_the_one_that_its_link_went_to,
     who_needs_many_hashes_gets_all_or_none,
@@ -176,6 +178,23 @@ async fn wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens(ground: &
         if let Some(done) = done {
             assert!(matches!(done, Err(Failure::RefreshReused)));
             assert!(is_published(&app, &session).await);
+            break;
+        }
+    }
+}
+
+async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &Ground) {
+    let app = ground.node().await;
+    for polls in 1.. {
+        let wanted = Wanted { email: format!("unproved-{polls}@example.org"), ..Wanted::default() };
+        let user = create_user(&app, wanted, app.node.password_policy).await.unwrap();
+        confirm_code::send(&app, user.id, door(&app)).await.unwrap();
+        let code = newest(&app, &user.email).unwrap().code();
+        let confirm = || confirm_code::confirm(&app, user.id, &code, door(&app));
+        let done = polled(pin!(confirm()), polls).await;
+        until("it is confirmed or can be", async || confirm().await.is_ok() || row(&app, user.id).await.verified).await;
+        if let Some(done) = done {
+            done.unwrap();
             break;
         }
     }
