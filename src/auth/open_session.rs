@@ -109,6 +109,10 @@ impl Admitted<'_> {
 }
 
 async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
+    // As the store says it too, once it has heard of the change.
+    if app.node.revocations.superseded(user.id, user.sessions_valid_after) {
+        return Err(Failure::WrongPassword);
+    }
     let now = app.now();
     // After the last ending of the user's sessions, though that was in this very millisecond or by a clock that is ahead: it is not
     // concerned by that one, whether the row tells of it or a revocation does.

@@ -18,6 +18,8 @@ pub struct Revocations {
     marks: papaya::HashMap<[u8; 16], Mark>,
     /// How many marks there are, so that where there are none it costs one load to know.
     count: AtomicUsize,
+    /// The row's `sessions_valid_after` of users of whose ending the store has not heard yet.
+    unheard: papaya::HashMap<UserId, Timestamp>,
     /// The moment before which nothing counts.
     floor: AtomicI64,
     /// When the store was last heard, found empty or not: milliseconds of [`Clock::running`](crate::time::Clock::running).
@@ -88,6 +90,22 @@ impl Revocations {
             never if never == Timestamp::default() => never,
             after => after + ASTRAY,
         }
+    }
+
+    /// Notes that the user's row says so by now, and that the store is to hear of it.
+    pub fn await_hearing(&self, user: UserId, valid_after: Timestamp) {
+        self.unheard.pin().update_or_insert(user, |known| valid_after.max(*known), valid_after);
+    }
+
+    /// Notes that the store has heard of it, or that no sign-in from before it is under way any more.
+    pub fn was_heard(&self, user: UserId, valid_after: Timestamp) {
+        let _ = self.unheard.pin().remove_if(&user, |_, newest| *newest <= valid_after);
+    }
+
+    /// Whether a sign-in that has read this value from the user's row has read it before a change of which the store may not
+    /// have heard.
+    pub fn superseded(&self, user: UserId, valid_after: Timestamp) -> bool {
+        self.unheard.pin().get(&user).is_some_and(|newest| *newest > valid_after)
     }
 
     fn marked(&self, id: &[u8; 16], made_at: Timestamp) -> bool {

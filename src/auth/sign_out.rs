@@ -9,17 +9,25 @@
 
 use std::time::Duration;
 
+use uuid::Uuid;
+
 use super::Failure;
 use super::endings::ending;
 use super::to_its_end::to_its_end;
 use crate::app::App;
-use crate::id::UserId;
-use crate::store::ephemeral::Target;
+use crate::id::{SessionId, UserId};
+use crate::store::ephemeral::{Revocation, Target};
 use crate::time::{ASTRAY, Timestamp};
 
 pub use crate::store::ephemeral::Which;
 
 const MILLI: Duration = Duration::from_millis(1);
+
+/// How long the store is told again of what it could not hear: longer than a sign-in can take.
+const GOING_ON: Duration = Duration::from_secs(600);
+
+/// How long to wait before the next try.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Ends a user's sessions and says how many there were.
 pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Failure> {
@@ -27,12 +35,49 @@ pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Fail
 }
 
 /// Ends all of a user's sessions and every sign-in that is under way: the password or the standing of the user has changed, as
-/// the row now says with `valid_after`. This node believes the row, whatever becomes of the other store.
+/// the row now says with `valid_after`. This node believes the row, whatever becomes of the other store, and goes on telling that one
+/// where it refuses.
 pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) -> Result<u64, Failure> {
     let revocations = &app.node.revocations;
     let least = revocations.sessions_after(user).max(valid_after);
     revocations.learn(&ending(app, user, valid_after));
-    end(app, user, Which::All, Some(valid_after), least).await
+    revocations.await_hearing(user, valid_after);
+    let ended = end(app, user, Which::All, Some(valid_after), least).await;
+    match ended {
+        Ok(_) => revocations.was_heard(user, valid_after),
+        Err(_) => _ = tokio::spawn(go_on(app.clone(), user, valid_after)),
+    }
+    ended
+}
+
+/// The row refuses what was opened before it changed. A sign-in that has read it before and is still hashing opens a session afterwards,
+/// as soon as the store is back: until the store has heard, this node refuses it.
+async fn go_on(app: App, user: UserId, valid_after: Timestamp) {
+    let running = || app.node.clock.running();
+    let until = running() + GOING_ON;
+    while running() < until {
+        tokio::time::sleep(PAUSE).await;
+        if end_late(&app, user, valid_after).await.is_ok() {
+            tracing::info!(%user, "sessions that could not be ended are over now");
+            break;
+        }
+    }
+    app.node.revocations.was_heard(user, valid_after);
+}
+
+/// Ends what the row says is over, and nothing that was opened since with the new password: so not all, but one by one.
+async fn end_late(app: &App, user: UserId, valid_after: Timestamp) -> Result<(), Failure> {
+    let now = app.now();
+    let until = now + app.node.remember();
+    let nobodys = Which::One(SessionId(Uuid::nil()));
+    app.ephemeral.end_sessions(user, nobodys, Some(valid_after), until, now).await?;
+    for session in app.ephemeral.sessions(user, now).await? {
+        if session.opened_at <= valid_after {
+            sign_out(app, user, Which::One(session.id)).await?;
+        }
+    }
+    let target = Target::User { user, before: valid_after };
+    Ok(app.ephemeral.revoke(&Revocation { target, until }, now).await?)
 }
 
 /// Ends all sessions of a user whom somebody else names. For good: whoever does it does so for a reason, and a Redis that comes

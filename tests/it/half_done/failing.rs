@@ -62,3 +62,37 @@ async fn a_key_is_over_though_redis_has_forgotten_it() {
     is_revoked(&b, ended_token);
     assert!(access_token(&b, other_token).is_ok());
 }
+
+/// Whether every node hears that the user's sessions were ended at that moment.
+async fn is_ended(app: &App, user: &User) -> bool {
+    is_published(app, &Target::User { user: user.id, before: user.sessions_valid_after }).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_sign_in_outlives_a_change_of_password_that_redis_refused_to_hear_of() {
+    let ground = on_servers().await;
+    let [a, b] = [ground.node().await, ground.node().await];
+    let by = user(&a, "by").await;
+    // As a sign-in has read it that is still hashing.
+    let before = user(&a, "changes").await;
+    let old = open_session(&b, &before, None, door(&b)).await.unwrap();
+    ground.clock.advance(Duration::from_secs(1));
+    let wanted = Others { password: Some(Password::new("another harbour at dawn".to_owned())), ..Others::default() };
+    refused(&ground, update_other(&a, &by, before.id, wanted, door(&a))).await;
+    let now = row(&a, before.id).await;
+    assert_ne!(now.password_hash, before.password_hash);
+
+    // Where it was changed, from then on; elsewhere, as soon as Redis has heard of it.
+    let late = async |at| open_session(at, &before, None, door(at)).await;
+    assert!(matches!(late(&a).await, Err(Failure::WrongPassword)));
+    let fresh = open_session(&b, &now, None, door(&b)).await.unwrap();
+    until("the old password opens nothing", async || matches!(late(&b).await, Err(Failure::WrongPassword))).await;
+    until("it is told", async || is_ended(&b, &now).await).await;
+    assert!(matches!(late(&a).await, Err(Failure::WrongPassword)));
+
+    let open: Vec<_> = sessions(&b, now.id).await.unwrap().iter().map(|session| session.id).collect();
+    assert!(!open.contains(&old.session.id), "it is over in Redis too");
+    assert!(open.contains(&fresh.session.id), "the new password opened it");
+    assert!(access_token(&b, &fresh.access).is_ok());
+    open_session(&a, &now, None, door(&a)).await.unwrap();
+}

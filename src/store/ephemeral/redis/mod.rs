@@ -7,8 +7,9 @@
 //! **Failover.** Replication is asynchronous and WAIT is not used: it would cost a round trip more on each refresh and
 //! still promise nothing. A server that dies may take the last moments of acknowledged writes with it. A rotation lost
 //! so is healed by [`present`](Ephemeral::present) (a token *ahead* of the store is in force). A session opened in those
-//! moments is absent: sign in again. A session ended in those moments comes back in Redis. What must not come back (that of a
-//! user who was disabled, was deleted or has another password) is known from the store of what lasts, which each node reads at its
+//! moments is absent: sign in again, and its access tokens are good until they expire or one of its own tokens ends it. A session ended
+//! in those moments comes back in Redis. What must not come back (that of a user who was disabled, was deleted or has another
+//! password, and what was made of an API key that was deactivated) is known from the store of what lasts, which each node reads at its
 //! start, each minute and whenever Redis was away: see [`endings`](crate::auth::endings). A profile replaced in those
 //! moments is the old one again, until the next change or sign-in. What one's own sign-out ended is
 //! refused by all nodes that had read its revocation for as long as they remember it, and is to be ended again after that.
