@@ -31,9 +31,9 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    /// Whether the host is named as it must be. HTTP/1.0 need not name one, and HTTP/2 has `:authority` for it.
+    /// Whether the host is named as it must be. HTTP/1.0 need not name one, but who does names one; HTTP/2 has `:authority` for it.
     pub(super) fn is_named(&self, version: Version, headers: &HeaderMap) -> bool {
-        if version != Version::HTTP_11 {
+        if version >= Version::HTTP_2 {
             return true;
         }
         // First in nearly all requests (RFC 9110, 7.2), and no field is there twice where there are as many values as names.
@@ -41,8 +41,11 @@ impl Hosts {
             Some((name, host)) if *name == HOST && headers.len() == headers.keys_len() => host,
             _ => {
                 let mut lines = headers.get_all(HOST).iter();
-                let (Some(host), None) = (lines.next(), lines.next()) else { return false };
-                host
+                match (lines.next(), lines.next()) {
+                    (Some(host), None) => host,
+                    (None, _) => return version < Version::HTTP_11,
+                    _ => return false,
+                }
             }
         };
         let (host, mut good) = (host.as_bytes(), self.good.borrow_mut());
@@ -85,13 +88,14 @@ mod tests {
     #[test]
     fn who_was_good_before_makes_no_other_good() {
         let hosts = Hosts::default();
-        let named = |fields: &[(HeaderName, &'static str)]| {
+        let named_in = |version, fields: &[(HeaderName, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
                 headers.append(name, HeaderValue::from_static(value));
             }
-            hosts.is_named(Version::HTTP_11, &headers)
+            hosts.is_named(version, &headers)
         };
+        let named = |fields: &[_]| named_in(Version::HTTP_11, fields);
         for _ in 0..2 {
             assert!(named(&[(HOST, "a.example")]));
             assert!(named(&[(ACCEPT, "*/*"), (HOST, "a.example")]));
@@ -102,6 +106,12 @@ mod tests {
             assert!(!named(&[(ACCEPT, "*/*"), (HOST, "a.example"), (HOST, "b.example")]));
             assert!(!named(&[(ACCEPT, "*/*")]));
             assert!(!named(&[]));
+            for version in [Version::HTTP_09, Version::HTTP_10] {
+                assert!(named_in(version, &[]) && named_in(version, &[(HOST, "a.example")]));
+                assert!(!named_in(version, &[(HOST, "a b")]));
+                assert!(!named_in(version, &[(HOST, "a.example"), (HOST, "a.example")]));
+            }
+            assert!(named_in(Version::HTTP_2, &[]));
         }
     }
 

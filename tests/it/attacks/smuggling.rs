@@ -299,8 +299,16 @@ async fn hosts_that_are_none() {
     // The target names it, and that changes nothing.
     let absolute = format!("GET http://x/verify HTTP/1.1\r\n\r\n{HIDDEN}");
     cases.push(case("a target with a host", absolute, "400"));
-    // HTTP/1.0 knows of no hosts.
-    cases.push(case("HTTP/1.0", with("1.0", ""), "401"));
+    // HTTP/1.0 demands no host. Who names one there names one (RFC 9112, 3.2: any request with more than one line).
+    for (hosts, expected) in [
+        ("", "401"),
+        ("host: x\r\n", "401"),
+        ("host: x\r\nhost: x\r\n", "400"),
+        ("host: x\r\nHOST: evil.example\r\n", "400"),
+        ("host: x evil.example\r\n", "400"),
+    ] {
+        cases.push(case(format!("HTTP/1.0, {hosts:?}"), with("1.0", hosts), expected));
+    }
     line.hold(&cases).await;
 }
 
