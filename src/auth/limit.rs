@@ -57,6 +57,11 @@ pub async fn of_second_factors(app: &App, subject: &str, counted_by: IpAddr) -> 
     take(app, format!("code:account:{subject}"), app.node.config.limits.code_account).await
 }
 
+/// Takes one access token from those of an account that may be revoked one by one; `subject` is whose it is.
+pub async fn of_revocations(app: &App, subject: &str) -> Result<(), Failure> {
+    take(app, format!("revoke:account:{subject}"), app.node.config.limits.revoke_account).await
+}
+
 async fn take(app: &App, key: String, rate: Rate) -> Result<(), Failure> {
     if !app.node.config.limits.enabled {
         return Ok(());

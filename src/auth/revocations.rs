@@ -39,6 +39,17 @@ struct Mark {
 
 const EVER: Timestamp = Timestamp::from_millis(i64::MAX);
 
+/// What is marked, and the last moment of making that is concerned.
+fn marking(target: &Target) -> Option<([u8; 16], Timestamp)> {
+    Some(match target {
+        Target::Token(id) => (*id.as_bytes(), EVER),
+        Target::Session(id) => (*id.as_bytes(), EVER),
+        Target::ApiKey(id) => (*id.as_bytes(), EVER),
+        Target::User { user, before } => (*user.as_bytes(), *before),
+        Target::Ring | Target::Floor => return None,
+    })
+}
+
 impl Revocations {
     /// Whether the token is no longer to be believed.
     pub fn revoked(&self, token: &Verified) -> bool {
@@ -112,15 +123,16 @@ impl Revocations {
         self.marks.pin().get(id).is_some_and(|mark| made_at <= mark.before)
     }
 
+    /// Whether it is known that this is over, whenever it was made.
+    pub fn knows(&self, target: &Target) -> bool {
+        marking(target).is_some_and(|(id, before)| {
+            before == EVER && self.marks.pin().get(&id).is_some_and(|mark| mark.before == EVER)
+        })
+    }
+
     /// Takes in a revocation; one that is known already changes nothing.
     pub fn learn(&self, revocation: &Revocation) {
-        let (id, before) = match &revocation.target {
-            Target::Token(id) => (*id.as_bytes(), EVER),
-            Target::Session(id) => (*id.as_bytes(), EVER),
-            Target::ApiKey(id) => (*id.as_bytes(), EVER),
-            Target::User { user, before } => (*user.as_bytes(), *before),
-            Target::Ring | Target::Floor => return,
-        };
+        let Some((id, before)) = marking(&revocation.target) else { return };
         let mark = Mark { before, until: revocation.until };
         let marks = self.marks.pin();
         let merge = |old: &Mark| Mark { before: old.before.max(before), until: old.until.max(mark.until) };

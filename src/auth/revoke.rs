@@ -1,10 +1,10 @@
 //! Revoking a token of either kind (RFC 7009). A token that is not ours or no longer good is as revoked as it can be.
 
-use super::Failure;
 use super::open_session::Door;
 use super::refresh::{Then, refresh};
 use super::sign_out::sign_out;
 use super::verify::{Reason, access_token};
+use super::{Failure, limit};
 use crate::app::App;
 use crate::id::{SessionId, UserId};
 use crate::store::ephemeral::{Revocation, Target, Which};
@@ -27,6 +27,9 @@ pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
         (None, Some(session)) => Target::Session(session),
         (None, None) => return Ok(()),
     };
+    // Nothing else bounds them: tokens are had for the asking, and each that is revoked is remembered by all. One that was revoked
+    // before did not get here.
+    limit::of_revocations(app, &verified.subject).await?;
     publish(app, target, verified.expires_at + app.node.issuer.leeway()).await
 }
 
@@ -57,9 +60,13 @@ pub async fn revoke_refresh(app: &App, token: &str, door: Door<'_>) -> Result<()
     Ok(())
 }
 
-/// Lets nobody believe `target` any more: when this returns it is written, and this node refuses it already.
+/// Lets nobody believe `target` any more: when this returns it is written, and this node refuses it already. What is over for good is not
+/// written again: whoever asks for it once more makes nothing grow.
 pub(super) async fn publish(app: &App, target: Target, until: Timestamp) -> Result<(), Failure> {
     let revocation = Revocation { target, until };
+    if app.node.revocations.knows(&revocation.target) {
+        return Ok(());
+    }
     app.ephemeral.revoke(&revocation, app.now()).await?;
     app.node.revocations.learn(&revocation);
     Ok(())

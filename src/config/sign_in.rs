@@ -42,6 +42,8 @@ pub struct Limits {
     pub code_account: Rate,
     /// Tries at codes, links and their like from one address.
     pub code_address: Rate,
+    /// Access tokens of one account that are revoked one by one.
+    pub revoke_account: Rate,
 }
 
 /// Who may have an account.

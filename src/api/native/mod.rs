@@ -186,7 +186,7 @@ pub(crate) fn chapter() -> Chapter {
             failures: vec![
                 ("native_token", vec![Failure::RefreshNotInForce, Failure::NoCredentials]),
                 ("native_introspect", vec![Failure::NotPermitted]),
-                ("native_revoke", vec![Failure::NotPermitted]),
+                ("native_revoke", vec![Failure::NotPermitted, too_many()]),
             ],
         },
     ))

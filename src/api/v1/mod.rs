@@ -106,6 +106,8 @@ pub(crate) fn chapter() -> Chapter {
                     ],
                 ),
                 ("v1_refresh", vec![Failure::RefreshNotInForce]),
+                ("v1_logout", vec![too_many()]),
+                ("v1_authorized_logout", vec![too_many()]),
                 ("v1_verify", vec![expired()]),
                 ("v1_verify_token", vec![expired()]),
                 ("v1_password_reset", vec![too_many()]),

@@ -5,7 +5,10 @@
 mod calls;
 mod everyday;
 mod rates;
+mod revocations;
 mod tries;
+
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};

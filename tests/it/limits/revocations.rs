@@ -1,0 +1,161 @@
+//! Access tokens that are revoked one by one: every node remembers each of them, and whoever has an API key has as many as they ask for.
+
+use signet::app::App;
+use signet::auth::Failure;
+use signet::auth::api_key::{self, Wanted, deactivate};
+use signet::auth::create_user::{self, create_user};
+use signet::auth::exchange::exchange;
+use signet::auth::revoke::revoke;
+use signet::auth::verify::access_token;
+use signet::config::Rate;
+use signet::id::{ApiKeyId, ProjectId};
+use signet::store::ephemeral::Cursor;
+
+use super::*;
+use crate::support::desk::over_both_stores;
+use crate::support::ground::{Ground, over_both_grounds};
+
+const BURST: u32 = 5;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// Somebody with an API key.
+struct Owner {
+    project: ProjectId,
+    id: ApiKeyId,
+    key: String,
+}
+
+impl Owner {
+    async fn of(app: &App, name: &str) -> Self {
+        let wanted = create_user::Wanted { email: format!("{name}@example.org"), ..Default::default() };
+        let user = create_user(app, wanted, app.node.password_policy).await.unwrap();
+        let project = app.accounts.projects(user.id).await.unwrap()[0].0;
+        let scopes = vec!["read".to_owned()];
+        let wanted = Wanted { user: user.id, project, name: name.to_owned(), scopes, expires_at: None };
+        let (row, key) = api_key::create(app, wanted).await.unwrap();
+        Self { project, id: row.id, key: key.reveal().to_owned() }
+    }
+
+    async fn token(&self, app: &App) -> String {
+        exchange(app, &self.key, None, HOUR / 4).await.unwrap().access
+    }
+}
+
+/// How many revocations there are to be followed.
+async fn published(app: &App) -> usize {
+    let (mut count, mut place) = (0, Cursor::start());
+    loop {
+        let (heard, next) = app.ephemeral.follow(&place, Duration::ZERO).await.unwrap();
+        if heard.is_empty() {
+            return count;
+        }
+        (count, place) = (count + heard.len(), next);
+    }
+}
+
+mod of_one_account {
+    use super::*;
+
+    over_both_grounds!(are_limited, again_cost_nothing, a_key_ends_once);
+
+    async fn limited(ground: &Ground) -> App {
+        let change = |config: &mut signet::config::Config| {
+            config.limits.enabled = true;
+            config.limits.revoke_account = Rate { burst: BURST, per: HOUR };
+        };
+        ground.node_with(change).await
+    }
+
+    async fn are_limited(ground: &Ground) {
+        let app = limited(ground).await;
+        let (one, other) = (Owner::of(&app, "limited-one").await, Owner::of(&app, "limited-other").await);
+        let before = published(&app).await;
+        let mut refused = 0;
+        for number in 0..20 {
+            let token = one.token(&app).await;
+            match revoke(&app, &token).await {
+                Ok(()) => assert!(access_token(&app, &token).is_err(), "{number}"),
+                Err(Failure::TooMany { retry_after }) => {
+                    assert!(retry_after <= HOUR / BURST, "{retry_after:?}");
+                    assert!(access_token(&app, &token).is_ok(), "what is refused is not done");
+                    refused += 1;
+                }
+                Err(failure) => panic!("{number}: {failure}"),
+            }
+        }
+        assert_eq!(refused, 20 - BURST);
+        assert_eq!(published(&app).await - before, BURST as usize);
+        revoke(&app, &other.token(&app).await).await.unwrap();
+        ground.clock.advance(HOUR / BURST);
+        revoke(&app, &one.token(&app).await).await.unwrap();
+    }
+
+    async fn again_cost_nothing(ground: &Ground) {
+        let app = limited(ground).await;
+        let owner = Owner::of(&app, "again").await;
+        let token = owner.token(&app).await;
+        revoke(&app, &token).await.unwrap();
+        let before = published(&app).await;
+        for _ in 0..3 * BURST {
+            revoke(&app, &token).await.unwrap();
+        }
+        assert_eq!(published(&app).await, before);
+        for _ in 1..BURST {
+            revoke(&app, &owner.token(&app).await).await.unwrap();
+        }
+    }
+
+    /// Nor does a key that is deactivated again and again.
+    async fn a_key_ends_once(ground: &Ground) {
+        let app = limited(ground).await;
+        let owner = Owner::of(&app, "key").await;
+        let token = owner.token(&app).await;
+        let before = published(&app).await;
+        for _ in 0..10 {
+            deactivate(&app, owner.project, owner.id).await.unwrap();
+        }
+        assert_eq!(published(&app).await - before, 1);
+        assert!(access_token(&app, &token).is_err());
+        // A node that has not heard of it publishes it: this one may have come no further than the row.
+        let other = ground.node().await;
+        other.node.revocations.forget(other.now() + HOUR * 24);
+        deactivate(&other, owner.project, owner.id).await.unwrap();
+        assert_eq!(published(&app).await - before, 2);
+    }
+}
+
+mod is_told {
+    use super::*;
+
+    over_both_stores!(
+        |plan| plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__REVOKE_ACCOUNT", "2 per 1h");
+        in_the_words_of_each_dialect,
+    );
+
+    async fn in_the_words_of_each_dialect(desk: &Desk) {
+        let (person, friend) = (desk.person(&[]), desk.person(&[]));
+        let (key, _) = desk.api_key(&person, &["revoke"]);
+        let (friends, _) = desk.api_key(&friend, &["read"]);
+        let token = async |key: &str| {
+            let form = [("grant_type", "client_credentials"), ("client_secret", key)];
+            let answer = desk.form("/oauth/token", &form).await;
+            answer.is(200).json()["access_token"].as_str().unwrap().to_owned()
+        };
+        let revoke = async |token: &str| desk.form("/oauth/revoke", &[("client_secret", &key), ("token", token)]).await;
+        let logout = async |path: &str, token: &str| desk.post(path).bearer_auth(token).ask().await;
+        revoke(&token(&key).await).await.is(200);
+        logout("/api/v1/logout", &token(&key).await).await.is(200);
+
+        let more = token(&key).await;
+        revoke(&more).await.is_oauth_error(429, "temporarily_unavailable");
+        for path in ["/api/v1/logout", "/api/v1/authorized/logout"] {
+            Dialect::V1.tells_of_too_many(&logout(path, &more).await);
+        }
+        desk.verify(&more).await.is(200);
+        // Somebody else's, and what ends sessions.
+        revoke(&token(&friends).await).await.is(200);
+        let tokens = desk.sign_in(&person).await;
+        revoke(&tokens.refresh).await.is(200);
+        assert_eq!(desk.reason(&tokens.access).await, "revoked");
+    }
+}
