@@ -52,7 +52,7 @@ struct Line {
 impl Line {
     fn to_signet(app: &App) -> Self {
         let router = Rc::new(api::router(&app.node.config).unwrap());
-        let bounds = Bounds { max_body: 65_536, body_timeout: PATIENCE, request_timeout: PATIENCE };
+        let bounds = Bounds { max_body: 65_536, max_held: 32 << 20, body_timeout: PATIENCE, request_timeout: PATIENCE };
         let intake = Intake::new(bounds, Proxies::default(), RequestIds::new(&Chance::system()));
         let (app, peer) = (app.clone(), SocketAddr::from(([127, 0, 0, 1], 1)));
         Self::to(move |request| {

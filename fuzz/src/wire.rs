@@ -19,7 +19,8 @@ use signet::web::{Bounds, Exchange, Intake, Proxies, RequestIds, Router};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const PATIENCE: Duration = Duration::from_secs(5);
-const BOUNDS: Bounds = Bounds { max_body: 64 * 1024, body_timeout: PATIENCE, request_timeout: PATIENCE };
+const BOUNDS: Bounds =
+    Bounds { max_body: 64 * 1024, max_held: 32 << 20, body_timeout: PATIENCE, request_timeout: PATIENCE };
 
 thread_local! {
     static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

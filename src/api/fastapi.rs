@@ -35,7 +35,7 @@ pub(super) fn rejected(rejection: Rejection) -> Response {
         Rejection::Unreadable { detail, at } => unreadable(&detail, at),
         Rejection::Fields(faults) => unprocessable(&faults),
         Rejection::BodyTimeout => detail(408, "Request Timeout"),
-        Rejection::Timeout { .. } => detail(503, "Service Unavailable").retry_after(SOON),
+        Rejection::Crowded | Rejection::Timeout { .. } => detail(503, "Service Unavailable").retry_after(SOON),
         Rejection::Internal => detail(500, "Internal Server Error"),
     };
     response.because(cause)

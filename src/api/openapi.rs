@@ -202,6 +202,7 @@ fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec
             rejected(Rejection::field(Fault::missing(Place::Body, field)));
         }
         rejected(Rejection::BodyTimeout);
+        rejected(Rejection::Crowded);
         rejected(Rejection::TooLarge { limit: 65_536 });
         rejected(Rejection::UnsupportedMediaType);
     }

@@ -117,6 +117,8 @@ pub struct Server {
     pub max_connections: usize,
     /// How large a body may be.
     pub max_body: usize,
+    /// How many bytes a worker holds of bodies and answers larger than that, and as many of smaller ones that come in pieces.
+    pub max_held: usize,
     /// In what time a request's head must have arrived.
     pub header_timeout: Duration,
     /// In what time a request's body must have arrived.

@@ -124,6 +124,7 @@ fn server(from: &mut Reader) -> Server {
         public_url: server.read("public_url", WebAddress, built_in_url),
         max_connections: server.read("max_connections", Whole(1, 10_000_000), 16_384) as usize,
         max_body: server.read("max_body", Size(1 << 10, 16 << 20), 64 << 10),
+        max_held: server.read("max_held", Size(4 << 20, 4 << 30), 32 << 20),
         header_timeout: server.read("header_timeout", Span(ms(100), minutes(5)), seconds(10)),
         body_timeout: server.read("body_timeout", Span(ms(100), minutes(5)), seconds(10)),
         request_timeout: server.read("request_timeout", Span(ms(100), minutes(5)), seconds(30)),
@@ -261,6 +262,9 @@ fn agree(config: &Config, from: &mut Reader) {
             "server.management",
             "must not be server.listen: health and metrics have a listener of their own",
         );
+    }
+    if server.max_held < server.max_body {
+        from.conflict("server.max_held", format!("must not be less than server.max_body ({} bytes)", server.max_body));
     }
     // A key that signs before every cached JWKS has it makes tokens that are refused.
     if keys.announce <= keys.jwks_max_age {

@@ -141,6 +141,7 @@ where
         let settings = &plan.settings;
         let bounds = Bounds {
             max_body: settings.max_body,
+            max_held: settings.max_held,
             body_timeout: settings.body_timeout,
             request_timeout: settings.request_timeout,
         };

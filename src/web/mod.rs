@@ -19,6 +19,7 @@ pub mod pairs;
 pub mod rejection;
 pub mod request;
 pub mod response;
+mod room;
 pub mod router;
 pub mod routes;
 

@@ -34,6 +34,8 @@ pub enum Rejection {
     Fields(Vec<Fault>),
     /// The body did not arrive in time.
     BodyTimeout,
+    /// So much is held for others that there is no room for this body, or for the answer to it.
+    Crowded,
     /// The answer was not ready in time.
     Timeout {
         /// The time it had.
@@ -67,6 +69,7 @@ impl fmt::Display for Rejection {
                 faults.iter().try_for_each(|fault| write!(f, " {fault};"))
             }
             Self::BodyTimeout => f.write_str("the body did not arrive in time"),
+            Self::Crowded => f.write_str("too much is held for others"),
             Self::Timeout { after } => write!(f, "no answer within {after:?}"),
             Self::Internal => f.write_str("the handler panicked"),
         }

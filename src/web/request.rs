@@ -13,13 +13,15 @@ use serde::de::DeserializeOwned;
 use super::host::Hosts;
 use super::id::{RequestId, RequestIds};
 use super::rejection::{Fault, Place, Rejection, Trouble};
-use super::{Proxies, body, client, json, multipart, pairs::Pairs};
+use super::{Proxies, body, client, json, multipart, pairs::Pairs, room};
 
 /// How much of a request is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     /// How large a body may be.
     pub max_body: usize,
+    /// How many bytes are held, by worker, of what is larger, and as many of smaller bodies that come in pieces.
+    pub max_held: usize,
     /// In what time a body must have arrived.
     pub body_timeout: Duration,
     /// In what time the answer must be ready.
@@ -49,6 +51,7 @@ impl Intake {
             names_host: self.hosts.is_named(head.version, &head.headers),
             params: Vec::new(),
             bounds: self.bounds,
+            may_have: self.bounds.max_body,
             head,
             body: body::Rest::of(body),
         }))
@@ -66,6 +69,8 @@ struct Arrived {
     client: IpAddr,
     names_host: bool,
     bounds: Bounds,
+    /// How large its body may be.
+    may_have: usize,
 }
 
 impl Request {
@@ -155,15 +160,23 @@ impl Request {
 
     /// Lets this request have a larger body than requests usually may; for calls whose documents say so.
     pub fn allow_body(&mut self, bytes: usize) {
-        self.0.bounds.max_body = self.0.bounds.max_body.max(bytes);
+        self.0.may_have = self.0.may_have.max(bytes);
     }
 
     /// The body as it stands, whatever its media type. A second reading finds it empty.
     ///
     /// # Errors
-    /// [`Rejection::TooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Unreadable`].
+    /// [`Rejection::TooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Crowded`], [`Rejection::Unreadable`].
     pub async fn bytes(&mut self) -> Result<Bytes, Rejection> {
-        self.0.body.read(self.0.bounds.max_body, self.0.bounds.body_timeout).await
+        self.0.body.read(self.0.may_have, &self.0.bounds).await
+    }
+
+    /// What is to be answered, where that may be larger than bodies usually are: it is held until the client takes it.
+    ///
+    /// # Errors
+    /// [`Rejection::Crowded`].
+    pub fn answering(&self, text: String) -> Result<Bytes, Rejection> {
+        room::keep(text, self.0.bounds.max_body, self.0.bounds.max_held)
     }
 
     /// The body, which must say that it is JSON; for those who read it with [`json::read`] without copying.

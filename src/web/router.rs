@@ -124,8 +124,8 @@ impl<C: 'static> Router<C> {
         response.named(id);
         // The client must learn that this was the last request here before it sends another, not by the reset after.
         // In a box, since nearly everybody's body is read: what every request waits in need not have room for it.
-        let last = begun.last
-            || begun.one && !begun.rest.is_read() && !Box::pin(begun.rest.is_spent(begun.bounds.max_body)).await;
+        let last =
+            begun.last || begun.one && !begun.rest.is_read() && !Box::pin(begun.rest.is_spent(&begun.bounds)).await;
         Exchange { route: begun.route, response, last }
     }
 

@@ -43,7 +43,8 @@ pub(super) fn word(refusal: impl Into<Refusal>, in_band: bool) -> Response {
         Trouble::Rejection(rejection) => {
             let (told, cause) = (rejected(&rejection), rejection.to_string());
             let response = answer(told, in_band).because(cause);
-            if matches!(rejection, Rejection::Timeout { .. }) { response.retry_after(SOON) } else { response }
+            let comes_again = matches!(rejection, Rejection::Crowded | Rejection::Timeout { .. });
+            if comes_again { response.retry_after(SOON) } else { response }
         }
         Trouble::Failure(failure) => {
             let response = answer(failed(&failure), in_band).because(failure.to_string());
@@ -78,7 +79,7 @@ fn rejected(rejection: &Rejection) -> Told {
         Rejection::Unreadable { .. } => Told::Failed(400, "BODY_UNREADABLE"),
         Rejection::Fields(faults) => faults.first().map_or(Told::Failed(400, "BODY_UNREADABLE"), field),
         Rejection::BodyTimeout => Told::Failed(408, "BODY_TOO_SLOW"),
-        Rejection::Timeout { .. } => Told::Failed(503, "SERVICE_UNAVAILABLE"),
+        Rejection::Crowded | Rejection::Timeout { .. } => Told::Failed(503, "SERVICE_UNAVAILABLE"),
         Rejection::Internal => Told::Failed(500, "INTERNAL_ERROR"),
     }
 }

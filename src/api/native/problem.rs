@@ -71,6 +71,9 @@ fn rejected(rejection: Rejection) -> Response {
             document(StatusCode::BAD_REQUEST, &body).because(detail)
         }
         Rejection::BodyTimeout => problem(408, "body-timeout", "The body did not arrive in time.", detail),
+        Rejection::Crowded => {
+            later(problem(503, "crowded", "Too many large bodies at once; try again soon.", detail), SOON)
+        }
         Rejection::Timeout { .. } => later(problem(503, "timeout", "There was no answer in time.", detail), SOON),
         Rejection::Internal => problem(500, "internal", "Something went wrong here.", detail),
     }

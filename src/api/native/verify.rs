@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
@@ -108,7 +109,7 @@ pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Pr
         }
     }
     text.push_str("]}");
-    Ok(worded(StatusCode::OK, text))
+    Ok(worded(StatusCode::OK, request.answering(text)?))
 }
 
 /// Verifies the credential of a request, for a proxy in front of a service.
@@ -170,7 +171,7 @@ async fn verdict(app: &App, token: &str, demand: Demand<'_>) -> Result<Result<Cr
     }
 }
 
-fn worded(status: StatusCode, text: String) -> Response {
+fn worded(status: StatusCode, text: impl Into<Bytes>) -> Response {
     let response = Response::like(Fields::unstored_json(), status, text);
     if status == StatusCode::UNAUTHORIZED {
         response.header(WWW_AUTHENTICATE, HeaderValue::from_static(INVALID_TOKEN))

@@ -45,6 +45,7 @@ fn rejected(rejection: Rejection) -> Response {
         Rejection::Unreadable { detail, at } => unreadable(&detail, at),
         Rejection::Fields(faults) => unprocessable(&faults),
         Rejection::BodyTimeout => error(408, "body_timeout", "The body did not arrive in time."),
+        Rejection::Crowded => error(503, "crowded", "Too many large bodies at once; try again soon.").retry_after(SOON),
         Rejection::Timeout { .. } => error(503, "timeout", "There was no answer in time.").retry_after(SOON),
         Rejection::Internal => error(500, "internal_error", "Something went wrong here."),
     }

@@ -58,6 +58,7 @@ fn rejected(rejection: Rejection) -> Response {
             (400, "invalid request", Some(faults.join("; ")))
         }
         Rejection::BodyTimeout => (408, "request timeout", None),
+        Rejection::Crowded => return error(503, "service unavailable", None).retry_after(SOON).because(cause),
         Rejection::Timeout { .. } => return error(503, "timeout", None).retry_after(SOON).because(cause),
         Rejection::Internal => (500, "internal error", None),
     };

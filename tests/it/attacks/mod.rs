@@ -1,6 +1,7 @@
 //! Attacks, as somebody would make them who means harm: over HTTP, against the program, on either kind of stores.
 
 mod guessing;
+mod held;
 mod jwt;
 mod jwt_forms;
 mod jwt_places;

@@ -80,6 +80,7 @@ fn settings() -> config::Server {
         public_url: "http://localhost".into(),
         max_connections: 1000,
         max_body: 64 * 1024,
+        max_held: 4 << 20,
         header_timeout: PATIENCE,
         body_timeout: PATIENCE,
         request_timeout: PATIENCE,
@@ -102,7 +103,7 @@ fn wording(dialect: &'static str) -> impl Fn(&Desk, Rejection) -> Response + Sen
             Rejection::Unreadable { .. } => StatusCode::BAD_REQUEST,
             Rejection::Fields(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Rejection::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Rejection::Timeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Rejection::Crowded | Rejection::Timeout { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Rejection::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Response::text(status, format!("{dialect}: {rejection}")).because(rejection)

@@ -71,7 +71,9 @@ fn rejected(rejection: &Rejection) -> Response {
         }
         Rejection::Unreadable { .. } | Rejection::Fields(_) => error(400, "invalid_request", &description),
         Rejection::BodyTimeout => error(408, "invalid_request", &description),
-        Rejection::Timeout { .. } => later(error(503, "temporarily_unavailable", &description), SOON),
+        Rejection::Crowded | Rejection::Timeout { .. } => {
+            later(error(503, "temporarily_unavailable", &description), SOON)
+        }
         Rejection::Internal => error(500, "server_error", "something went wrong here"),
     }
 }

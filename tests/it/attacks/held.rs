@@ -1,0 +1,179 @@
+//! What clients make the server hold: bodies that come nearly whole and no further, answers that nobody takes. It has room for so much
+//! of it, whoever comes after that is told so at once, and everything else is answered as before.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use reqwest::{Body, Client, RequestBuilder};
+use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+
+use crate::support::client::until;
+use crate::support::desk::{Ask, Desk};
+
+/// Bytes of a batch that is nearly as large as batches may be.
+const NEARLY: usize = (2 << 20) - (64 << 10);
+const PIECE: usize = 16 << 10;
+/// What a worker has room for, as `config.toml` says.
+const ROOM: usize = 32 << 20;
+/// So many fit in.
+const FIT: usize = ROOM / NEARLY;
+const MANY: usize = 120;
+/// No step takes longer unless something is wrong.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// What it costs to hold that and to do everything else meanwhile: what grows is copied to where there is room for it, and leaves gaps. Without
+/// a bound it is eight times the room, and no end to it.
+const GROWN: u64 = (ROOM as u64) * 3;
+
+/// Most of a large body, and no more of it for as long as the client is there.
+fn nearly_all() -> Body {
+    let pieces = (0..NEARLY / PIECE).map(|_| Ok::<_, io::Error>(Frame::data(Bytes::from_static(&[b' '; PIECE]))));
+    Body::wrap(StreamBody::new(stream::iter(pieces).chain(stream::pending())))
+}
+
+fn batch(desk: &Desk, client: &Client, body: Body) -> RequestBuilder {
+    client.post(desk.signet.at("/verify/batch")).header("content-type", "application/json").body(body)
+}
+
+/// A lawful batch of nearly the largest size.
+fn large() -> Body {
+    let tokens = vec!["x".repeat(1900); 1024];
+    json!({"tokens": tokens}).to_string().into()
+}
+
+fn clients() -> [(&'static str, Client); 2] {
+    let one = Client::builder().no_proxy().build().unwrap();
+    let two = Client::builder().no_proxy().http2_prior_knowledge().build().unwrap();
+    [("HTTP/1.1", one), ("HTTP/2", two)]
+}
+
+/// Those who send nearly all of a large body, and how they were answered: 503, anything else.
+struct Crowd {
+    members: JoinSet<()>,
+    answered: Arc<[AtomicUsize; 2]>,
+}
+
+impl Crowd {
+    fn come(desk: &Desk, client: &Client) -> Self {
+        let (mut members, answered) = (JoinSet::new(), Arc::<[AtomicUsize; 2]>::default());
+        for _ in 0..MANY {
+            let (asking, answered) = (batch(desk, client, nearly_all()), answered.clone());
+            members.spawn(async move {
+                let Ok(answer) = asking.send().await else { return };
+                let refused = answer.status() == 503 && answer.headers().contains_key("retry-after");
+                answered[usize::from(!refused)].fetch_add(1, Ordering::SeqCst);
+            });
+        }
+        Self { members, answered }
+    }
+
+    fn answered(&self) -> [usize; 2] {
+        [0, 1].map(|how: usize| self.answered[how].load(Ordering::SeqCst))
+    }
+}
+
+async fn is_served(desk: &Desk, client: &Client) -> bool {
+    batch(desk, client, large()).ask().await.status == 200
+}
+
+#[tokio::test]
+async fn bodies_that_never_end_have_so_much_room_and_no_more() {
+    for (name, client) in clients() {
+        let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "2m"));
+        let other = Client::builder().no_proxy().build().unwrap();
+        batch(&desk, &other, large()).ask().await.is(200);
+        let before = memory(&desk).await;
+        let crowd = Crowd::come(&desk, &client);
+        let mut most = 0;
+        until(&format!("{name}: those for whom there is no room are told"), PATIENCE, async || {
+            most = memory(&desk).await.saturating_sub(before).max(most);
+            assert!(most < GROWN, "{name}: {most} bytes more");
+            crowd.answered()[0] == MANY - FIT
+        })
+        .await;
+        assert_eq!(crowd.answered(), [MANY - FIT, 0], "{name}");
+        println!("{name}: {most} bytes more for {MANY} bodies of {NEARLY}");
+        // Whoever comes now with as much is told as well.
+        batch(&desk, &other, large()).ask().await.is_problem(503, "crowded");
+        // All others are answered, those too whose bodies come in pieces.
+        desk.get("/verify").ask().await.is(401);
+        let pieces = format!(r#"{{"tokens":["{}"]}}"#, "x".repeat(60_000));
+        batch(&desk, &other, pieces.into()).ask().await.is(200);
+        desk.sign_in(&desk.person(&[])).await;
+
+        drop(crowd);
+        drop(client);
+        until(&format!("{name}: there is room again"), PATIENCE, async || is_served(&desk, &other).await).await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_come_too_late_give_their_room_back() {
+    for (name, client) in clients() {
+        let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "6s"));
+        let mut crowd = Crowd::come(&desk, &client);
+        while crowd.members.join_next().await.is_some() {}
+        let [refused, late] = crowd.answered();
+        assert!(refused > 0 && late > 0, "{name}: {refused} refused, {late} too late");
+        batch(&desk, &client, large()).ask().await.is(200);
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_promised_takes_no_room() {
+    let desk = Desk::embedded(|plan| plan);
+    let address = desk.signet.at("").trim_start_matches("http://").to_owned();
+    let mut promising = Vec::new();
+    for _ in 0..MANY {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        let head = "POST /verify/batch HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2097152\r\n\r\n[";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        promising.push(stream);
+    }
+    assert!(is_served(&desk, &clients()[0].1).await);
+}
+
+#[tokio::test]
+async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
+    let desk = Desk::embedded(|plan| plan);
+    let tokens = desk.sign_in(&desk.person(&[])).await;
+    let (body, other) = (json!({"tokens": vec![tokens.access; 1024]}).to_string(), Client::new());
+    let length = batch(&desk, &other, body.clone().into()).ask().await.is(200).text.len();
+    let before = memory(&desk).await;
+    let (mut taken, mut refused) = (Vec::new(), 0);
+    // By two connections, since one has no more streams than that.
+    for _ in 0..2 {
+        let window = 0xffff;
+        let narrow = Client::builder().no_proxy().http2_prior_knowledge().http2_initial_stream_window_size(window);
+        let client = narrow.http2_initial_connection_window_size(window).build().unwrap();
+        for _ in 0..100 {
+            let answer = batch(&desk, &client, body.clone().into()).send().await.unwrap();
+            match answer.status().as_u16() {
+                200 => taken.push(answer),
+                503 => refused += 1,
+                status => panic!("{status}"),
+            }
+        }
+    }
+    let grown = memory(&desk).await.saturating_sub(before);
+    assert!(taken.len() <= ROOM / length && refused > 0, "{} of {length} bytes are held: {grown} bytes", taken.len());
+    assert!(grown < GROWN, "{grown} bytes more");
+    desk.get("/verify").ask().await.is(401);
+    drop(taken);
+    until("there is room again", PATIENCE, async || is_served(&desk, &other).await).await;
+}
+
+/// What the process holds.
+async fn memory(desk: &Desk) -> u64 {
+    let metrics = tokio::time::timeout(PATIENCE, desk.ops("/metrics")).await.expect("it answers").text;
+    let line = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).unwrap();
+    line.parse::<f64>().unwrap() as u64
+}
