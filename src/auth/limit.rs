@@ -62,6 +62,11 @@ pub async fn of_revocations(app: &App, subject: &str) -> Result<(), Failure> {
     take(app, format!("revoke:account:{subject}"), app.node.config.limits.revoke_account).await
 }
 
+/// Takes one API key from those that an account may make.
+pub async fn of_new_keys(app: &App, user: UserId) -> Result<(), Failure> {
+    take(app, format!("api-key:account:{user}"), app.node.config.limits.api_key_account).await
+}
+
 async fn take(app: &App, key: String, rate: Rate) -> Result<(), Failure> {
     if !app.node.config.limits.enabled {
         return Ok(());

@@ -27,8 +27,9 @@ pub struct Seen {
     forged: Cache<Box<str>, ()>,
 }
 
-/// Forged tokens longer than any of ours usually is are not remembered: they are whatever size their maker likes.
-const FORGED_LENGTH: usize = 2048;
+/// Tokens longer than ours usually are are not remembered: forged ones are whatever size their maker likes, and good ones of an API key as
+/// large as the scopes that its owner gave it.
+const LONGEST: usize = 2048;
 
 /// Why a credential is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -114,12 +115,14 @@ pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
             Ok(verified) => {
                 node.metrics.looked_up(Lookup::Miss);
                 let verified = Arc::new(verified);
-                node.seen.good.insert(token, &verified, now);
+                if token.len() <= LONGEST {
+                    node.seen.good.insert(token, &verified, now);
+                }
                 verified
             }
             Err(fault) => {
                 // Only a bad signature stays bad whatever becomes of the ring and the time, and is dear to find again.
-                if fault == Fault::BadSignature && token.len() <= FORGED_LENGTH {
+                if fault == Fault::BadSignature && token.len() <= LONGEST {
                     node.seen.forged.insert(token.into(), ());
                 }
                 return Err(fault.into());

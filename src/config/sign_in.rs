@@ -44,6 +44,8 @@ pub struct Limits {
     pub code_address: Rate,
     /// Access tokens of one account that are revoked one by one.
     pub revoke_account: Rate,
+    /// API keys that one account makes.
+    pub api_key_account: Rate,
 }
 
 /// Who may have an account.

@@ -88,7 +88,7 @@ pub(super) fn chapter() -> Chapter {
                 ("refresh_token_auth_verification_refresh_token_post", vec![Failure::RefreshNotInForce]),
                 ("get_me_auth_users_me_get", vec![Failure::Disabled]),
                 ("list_api_keys_auth_api_keys__get", of_persons()),
-                ("create_api_key_auth_api_keys__post", of_persons()),
+                ("create_api_key_auth_api_keys__post", [of_persons(), vec![too_many()]].concat()),
                 ("revoke_api_key_auth_api_keys__key_id__delete", [of_persons(), vec![Failure::Absent]].concat()),
             ],
         },

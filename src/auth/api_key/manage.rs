@@ -9,7 +9,7 @@ use super::{NewKey, Wanted, create, deactivate};
 use crate::app::App;
 use crate::auth::bearer::Caller;
 use crate::auth::projects::must_own;
-use crate::auth::{Failure, billing};
+use crate::auth::{Failure, billing, limit};
 use crate::id::{ApiKeyId, ProjectId};
 use crate::store::accounts::ApiKey;
 
@@ -45,7 +45,7 @@ pub async fn list_own(
     Ok(app.accounts.api_keys(project, skip, limit).await?)
 }
 
-/// Makes a key. The whole of it is told this once.
+/// Makes a key. The whole of it is told this once. So many in a while: its row stays, and its end is remembered by every node.
 pub async fn create_own(
     app: &App,
     caller: &Caller,
@@ -56,6 +56,7 @@ pub async fn create_own(
     if order.scopes.iter().any(|scope| RESERVED.contains(&scope.as_str())) {
         caller.must_be_superuser(app).await?;
     }
+    limit::of_new_keys(app, caller.user).await?;
     let wanted = Wanted {
         user: caller.user,
         project,

@@ -54,6 +54,7 @@ pub(super) fn limits(from: &mut Section<'_>) -> Limits {
         code_account: from.read("code_account", Often, every(10, minutes(10))),
         code_address: from.read("code_address", Often, every(100, minutes(5))),
         revoke_account: from.read("revoke_account", Often, every(300, minutes(5))),
+        api_key_account: from.read("api_key_account", Often, every(100, minutes(60))),
     }
 }
 

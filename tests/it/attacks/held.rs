@@ -171,6 +171,30 @@ async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
     until("there is room again", PATIENCE, async || is_served(&desk, &other).await).await;
 }
 
+/// An owner may give a key more scopes than there is room for in what is remembered of a token.
+#[tokio::test]
+async fn tokens_larger_than_ours_usually_are_are_not_remembered() {
+    let desk = Desk::embedded(|plan| plan);
+    let person = desk.person(&[]);
+    let scopes: Vec<_> = (0..50).map(|number| format!("{number:0>90}")).collect();
+    let (key, _) = desk.api_key(&person, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
+    let form = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
+    let made = desk.form("/oauth/token", &form).await.is(200).json();
+    let hits = async || {
+        let page = desk.ops("/metrics").await.text;
+        let name = "signet_verify_cache_lookups_total{result=\"hit\"} ";
+        page.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse::<f64>().unwrap()
+    };
+    for (token, remembered) in
+        [(made["access_token"].as_str().unwrap(), 0.0), (&desk.sign_in(&person).await.access, 1.0)]
+    {
+        let before = hits().await;
+        desk.verify(token).await.is(200);
+        desk.verify(token).await.is(200);
+        assert_eq!(hits().await - before, remembered, "a token of {} bytes", token.len());
+    }
+}
+
 /// What the process holds.
 async fn memory(desk: &Desk) -> u64 {
     let metrics = tokio::time::timeout(PATIENCE, desk.ops("/metrics")).await.expect("it answers").text;

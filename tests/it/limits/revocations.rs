@@ -128,8 +128,11 @@ mod is_told {
     use super::*;
 
     over_both_stores!(
-        |plan| plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__REVOKE_ACCOUNT", "2 per 1h");
-        in_the_words_of_each_dialect,
+        |plan| plan
+            .set("SIGNET_LIMITS__ENABLED", "true")
+            .set("SIGNET_LIMITS__REVOKE_ACCOUNT", "2 per 1h")
+            .set("SIGNET_LIMITS__API_KEY_ACCOUNT", "3 per 1h");
+        in_the_words_of_each_dialect, who_makes_and_ends_keys_without_end,
     );
 
     async fn in_the_words_of_each_dialect(desk: &Desk) {
@@ -157,5 +160,30 @@ mod is_told {
         let tokens = desk.sign_in(&person).await;
         revoke(&tokens.refresh).await.is(200);
         assert_eq!(desk.reason(&tokens.access).await, "revoked");
+    }
+
+    /// Each key that ends is remembered too, and its row is kept for good.
+    async fn who_makes_and_ends_keys_without_end(desk: &Desk) {
+        let (one, other) = (maker(desk).await, maker(desk).await);
+        let keys = "/auth/api-keys/";
+        let make = async |(access, project): &(String, String)| {
+            let request = desk.post(keys).bearer_auth(access).header("x-project-id", project);
+            request.json(&json!({"name": "a key"})).ask().await
+        };
+        for _ in 0..3 {
+            let made = make(&one).await.is(201).json();
+            let path = format!("{keys}{}", made["data"]["id"].as_str().unwrap());
+            desk.delete(&path).bearer_auth(&one.0).header("x-project-id", &one.1).ask().await.is(200);
+        }
+        Dialect::Unturned.tells_of_too_many(&make(&one).await);
+        make(&other).await.is(201);
+    }
+
+    /// Somebody's token and project.
+    async fn maker(desk: &Desk) -> (String, String) {
+        let access = desk.sign_in(&desk.person(&[])).await.access;
+        let projects = desk.get("/projects").bearer_auth(&access).ask().await.is(200).json();
+        let project = projects["projects"][0]["id"].as_str().unwrap().to_owned();
+        (access, project)
     }
 }
