@@ -128,9 +128,10 @@ pub async fn deactivate(app: &App, project: ProjectId, key: ApiKeyId) -> Result<
     to_its_end(async move {
         let now = app.now();
         let row = app.accounts.deactivate_api_key(project, key, now).await?.ok_or(Failure::Absent)?;
+        let told = publish(&app, Target::ApiKey(key), now + app.node.remember()).await;
+        // After that, which tells nobody what this node knows.
         app.node.revocations.learn(&ending_of_key(&app, key, now));
-        publish(&app, Target::ApiKey(key), now + app.node.remember()).await?;
-        Ok(row)
+        told.map(|()| row)
     })
     .await
 }
