@@ -44,7 +44,7 @@ async fn a_fault(
     let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
     goes_on(&UNAFFECTED, &heard);
     let row = Fault { name, began, over, back: BACK, beside: &UNAFFECTED[3..] }.row(&heard);
-    row.is_calm();
+    row.is_calm().is_calm_beside();
     row
 }
 

@@ -229,10 +229,11 @@ impl Traffic {
         }
     }
 
-    /// Waits until nobody finds anybody to ask.
+    /// Waits until nobody finds anybody to ask. Longer than a client waits for an answer: who connects to a port that is free may be
+    /// given that very port, and talk to itself.
     pub(super) async fn all_have_gone(&self) {
         let all = async || self.clients.iter().all(JoinHandle::is_finished);
-        until("all have gone", Duration::from_secs(30), all).await;
+        until("all have gone", Duration::from_secs(60), all).await;
     }
 
     /// Sends everybody home, and takes what they have written.
