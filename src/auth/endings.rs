@@ -44,26 +44,37 @@ pub async fn recall(app: &App) -> Result<(), store::Error> {
     let (revocations, accounts) = (&app.node.revocations, &app.accounts);
     let now = app.now();
     let last = revocations.recalled_at() - OVERLAP;
-    let (mut since, mut after) = (last.max(now - app.node.remember_endings()), None);
-    loop {
-        let page = accounts.ended_since(since, after, PAGE).await?;
-        page.iter().for_each(|(user, moment)| revocations.learn(&ending(app, *user, *moment)));
-        match page.last() {
-            Some((user, moment)) if page.len() >= PAGE as usize => (since, after) = (*moment, Some(*user)),
-            _ => break,
-        }
-    }
-    let (mut since, mut after) = (last.max(now - app.node.remember()), None);
-    loop {
-        let page = accounts.deactivated_since(since, after, PAGE).await?;
-        page.iter().for_each(|(key, moment)| revocations.learn(&ending_of_key(app, *key, *moment)));
-        match page.last() {
-            Some((key, moment)) if page.len() >= PAGE as usize => (since, after) = (*moment, Some(*key)),
-            _ => break,
-        }
-    }
+    let users = each_since(
+        last.max(now - app.node.remember_endings()),
+        async |since, after| accounts.ended_since(since, after, PAGE).await,
+        |user, moment| revocations.learn(&ending(app, user, moment)),
+    );
+    users.await?;
+    let keys = each_since(
+        last.max(now - app.node.remember()),
+        async |since, after| accounts.deactivated_since(since, after, PAGE).await,
+        |key, moment| revocations.learn(&ending_of_key(app, key, moment)),
+    );
+    keys.await?;
     revocations.recall(now);
     Ok(())
+}
+
+/// Reads page after page, each from where the one before it ends, and takes in whatever is there.
+async fn each_since<Id: Copy>(
+    mut since: Timestamp,
+    page: impl AsyncFn(Timestamp, Option<Id>) -> store::Result<Vec<(Id, Timestamp)>>,
+    take_in: impl Fn(Id, Timestamp),
+) -> store::Result<()> {
+    let mut after = None;
+    loop {
+        let page = page(since, after).await?;
+        page.iter().for_each(|(id, moment)| take_in(*id, *moment));
+        match page.last() {
+            Some((id, moment)) if page.len() >= PAGE as usize => (since, after) = (*moment, Some(*id)),
+            _ => return Ok(()),
+        }
+    }
 }
 
 /// The same, beside the requests. Should it fail, what was known is known still, and the next reading begins where this one did.
