@@ -105,17 +105,19 @@ pub(crate) fn run(bench: &Bench, report: &mut Report) {
     assert!(one.refused.count() == 0 && one.let_in.count() > 0, "the next sign-in is as any other");
 }
 
+/// Hashes a second of one thread, and how much of its memory is in huge pages.
+fn hashing(bench: &Bench, seconds: f64, environment: &[(&str, &str)]) -> (f64, f64) {
+    Apart::begin_in("hash", &Hashing { threads: 1, seconds }, &bench.cores.server(), environment).end()
+}
+
 /// In memory as the system gives it to whoever does not ask.
 fn own(bench: &Bench, seconds: f64) -> f64 {
-    let (rate, _): (f64, f64) = Apart::begin("hash", &Hashing { threads: 1, seconds }, &bench.cores.server()).end();
-    rate
+    hashing(bench, seconds, &[]).0
 }
 
 /// In huge pages, which the server asks for, and here the C library (GNU's) does.
 fn own_in_huge_pages(bench: &Bench, seconds: f64) -> f64 {
-    let environment = [("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")];
-    let job = Hashing { threads: 1, seconds };
-    let (rate, huge): (f64, f64) = Apart::begin_in("hash", &job, &bench.cores.server(), &environment).end();
+    let (rate, huge) = hashing(bench, seconds, &[("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")]);
     println!("the hash in huge pages: {rate:.2} a second, {:.0} % of its memory in them", huge * 100.0);
     rate
 }

@@ -42,17 +42,17 @@ fn plan(plan: Plan) -> Plan {
 over_both_stores!(plan; a_flood_is_shed_and_leaves_nothing_behind);
 
 async fn a_flood_is_shed_and_leaves_nothing_behind(desk: &Desk) {
-    let before = figure(desk, "process_resident_memory_bytes").await;
+    let before = desk.figure("process_resident_memory_bytes").await;
     let (witness, flooded) = (desk.person(&[]), desk.person(&[]));
     let token = desk.sign_in(&witness).await.access;
-    until("the hash is counted", async || figure(desk, "signet_hashes_total").await == 1).await;
+    until("the hash is counted", async || desk.figure("signet_hashes_total").await == 1).await;
 
     let (mut verified, mut most) = (0, 0);
     let mut flood = pin!(join_all((0..FLOOD).map(|_| desk.signing_in(&flooded.email, PASSWORD).ask())));
     let answers = loop {
         let beside = async {
             desk.verify(&token).await.is(200);
-            figure(desk, "process_resident_memory_bytes").await
+            desk.figure("process_resident_memory_bytes").await
         };
         tokio::select! {
             answers = &mut flood => break answers,
@@ -66,24 +66,17 @@ async fn a_flood_is_shed_and_leaves_nothing_behind(desk: &Desk) {
         answer.is_problem(503, "busy");
         assert!(!answer.header("retry-after").is_empty() && !answer.text.contains("token"), "{answer:?}");
     }
-    until("all are counted", async || figure(desk, "signet_hash_queue_running").await == 0).await;
-    assert_eq!(figure(desk, "signet_hashes_total").await, 1 + let_in.len() as u64);
+    until("all are counted", async || desk.figure("signet_hash_queue_running").await == 0).await;
+    assert_eq!(desk.figure("signet_hashes_total").await, 1 + let_in.len() as u64);
     for (reason, count) in [("queue_full", refused.len() as u64), ("deadline", 0), ("abandoned", 0)] {
-        assert_eq!(figure(desk, &format!("signet_hashes_shed_total{{reason=\"{reason}\"}}")).await, count, "{reason}");
+        assert_eq!(desk.figure(&format!("signet_hashes_shed_total{{reason=\"{reason}\"}}")).await, count, "{reason}");
     }
     assert!(verified > 0, "nothing was verified meanwhile");
     assert!(most < before + (HASH_KIB << 10) + ALLOWANCE, "{before} bytes before, {most} in the flood");
 
     desk.sign_in(&flooded).await;
-    let given_back = async || figure(desk, "process_resident_memory_bytes").await < before + ALLOWANCE;
+    let given_back = async || desk.figure("process_resident_memory_bytes").await < before + ALLOWANCE;
     until("the memory is given back", given_back).await;
-}
-
-/// A whole number among the metrics.
-async fn figure(desk: &Desk, series: &str) -> u64 {
-    let page = desk.ops("/metrics").await.text;
-    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.unwrap_or_else(|| panic!("no {series}")).parse().expect("a whole number")
 }
 
 mod at_the_door {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::support::signet::Plan;
-use crate::support::totp;
+use crate::support::{figure, totp};
 
 fn plan(plan: Plan) -> Plan {
     plan.set("SIGNET_MAILED__DAILY_TRIES", "10")
@@ -29,12 +29,8 @@ const BY_PASSWORD: [&str; 4] = ["/sessions", "/auth/signin/otp", "/api/v1/login"
 async fn hashes(desk: &Desk) -> u64 {
     loop {
         let page = desk.ops("/metrics").await.text;
-        let of = |name: &str| -> u64 {
-            let line = page.lines().find_map(|line| line.strip_prefix(name)).expect("it is counted");
-            line.trim().parse().expect("it is a number")
-        };
-        if of("signet_hash_queue_waiting ") + of("signet_hash_queue_running ") == 0 {
-            return of("signet_hashes_total ");
+        if figure(&page, "signet_hash_queue_waiting") + figure(&page, "signet_hash_queue_running") == 0 {
+            return figure(&page, "signet_hashes_total");
         }
     }
 }

@@ -180,14 +180,8 @@ async fn tokens_larger_than_ours_usually_are_are_not_remembered() {
     let (key, _) = desk.api_key(&person, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
     let form = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
     let made = desk.form("/oauth/token", &form).await.is(200).json();
-    let hits = async || {
-        let page = desk.ops("/metrics").await.text;
-        let name = "signet_verify_cache_lookups_total{result=\"hit\"} ";
-        page.lines().find_map(|line| line.strip_prefix(name)).unwrap().parse::<f64>().unwrap()
-    };
-    for (token, remembered) in
-        [(made["access_token"].as_str().unwrap(), 0.0), (&desk.sign_in(&person).await.access, 1.0)]
-    {
+    let hits = async || desk.figure("signet_verify_cache_lookups_total{result=\"hit\"}").await;
+    for (token, remembered) in [(made["access_token"].as_str().unwrap(), 0), (&desk.sign_in(&person).await.access, 1)] {
         let before = hits().await;
         desk.verify(token).await.is(200);
         desk.verify(token).await.is(200);
@@ -197,7 +191,6 @@ async fn tokens_larger_than_ours_usually_are_are_not_remembered() {
 
 /// What the process holds.
 async fn memory(desk: &Desk) -> u64 {
-    let metrics = tokio::time::timeout(PATIENCE, desk.ops("/metrics")).await.expect("it answers").text;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).unwrap();
-    line.parse::<f64>().unwrap() as u64
+    let figure = desk.figure("process_resident_memory_bytes");
+    tokio::time::timeout(PATIENCE, figure).await.expect("it answers")
 }

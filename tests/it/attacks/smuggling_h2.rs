@@ -17,6 +17,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const PATIENCE: Duration = Duration::from_secs(30);
 /// A server that takes nothing for so long will not until it is read.
 const STALLED: Duration = Duration::from_secs(2);
+/// What the process holds.
+const MEMORY: &str = "process_resident_memory_bytes";
 /// What no flood says: it is answered when all that came before it was looked at.
 const LAST: &[u8; 8] = b"the last";
 
@@ -237,7 +239,7 @@ impl Client {
 async fn a_flood_is_its_own_connections_affair() {
     let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "2s"));
     desk.get("/verify").ask().await.is(401);
-    let before = memory(&desk).await;
+    let before = desk.figure(MEMORY).await;
     for Flood { name, bytes, end, reads } in floods() {
         let mut client = Client::connect(&desk, &bytes).await;
         let all = client.left.len();
@@ -273,7 +275,7 @@ fn is_heard(said: &[u8]) -> bool {
 
 /// One client does not make it grow.
 async fn bounded(desk: &Desk, name: &str, before: u64) {
-    let grown = memory(desk).await.saturating_sub(before);
+    let grown = desk.figure(MEMORY).await.saturating_sub(before);
     assert!(grown < 64 << 20, "{name}: {grown} bytes more");
 }
 
@@ -304,11 +306,4 @@ async fn frames(desk: &Desk, bytes: &[u8]) -> Vec<(u8, u32)> {
         rest = behind.get(length..).unwrap_or_default();
     }
     kinds
-}
-
-/// What the process holds.
-async fn memory(desk: &Desk) -> u64 {
-    let metrics = desk.ops("/metrics").await.text;
-    let line = metrics.lines().find_map(|line| line.strip_prefix("process_resident_memory_bytes ")).unwrap();
-    line.parse::<f64>().unwrap() as u64
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::figures::{millis, part};
 use super::traffic::PACE;
 use super::*;
+use crate::support::figure;
 use crate::support::smtp::{Letter, Server};
 
 /// In what time the mail server must answer.
@@ -84,9 +85,7 @@ impl House {
 
     async fn count(&self, series: &str) -> usize {
         let page = self.client.http.get(self.node.ops("/metrics")).send().await.expect("the node lives");
-        let page = page.text().await.expect("it is text");
-        let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-        line.expect("there is such a series").parse().expect("a whole number")
+        figure(&page.text().await.expect("it is text"), series) as usize
     }
 
     async fn ended(&self, end: &str) -> usize {

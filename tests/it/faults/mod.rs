@@ -120,18 +120,14 @@ impl Fleet {
         let at_peak = Habits { pace: Duration::ZERO, ..Habits::default() };
         let traffic = Traffic::with(at_peak, &self.places, Ledger::new(CLIENTS));
         traffic.until_good(&ALL, 10, PATIENCE * 4).await;
-        let (began, before) = (Instant::now(), traffic.take().len());
-        assert!(before > 0, "nobody asked");
-        let peak = traffic.until_good(&ALL, 40, PATIENCE * 4).await.len() as f64 / began.elapsed().as_secs_f64();
+        let peak = rate(&traffic).await;
         let (ledger, _) = traffic.stop().await;
         // Clients who wait as long as an answer takes at the peak ask half as often.
         let pace = Duration::from_secs_f64(CLIENTS as f64 / peak);
         let traffic = Traffic::with(Habits { pace, ..Habits::default() }, &self.places, ledger);
         traffic.until_good(&ALL, 10, PATIENCE * 4).await;
         traffic.take();
-        let began = Instant::now();
-        let rate = traffic.until_good(&ALL, 40, PATIENCE * 4).await.len() as f64 / began.elapsed().as_secs_f64();
-        println!("load: {rate:.0} a second, at the peak {peak:.0}");
+        println!("load: {:.0} a second, at the peak {peak:.0}", rate(&traffic).await);
         traffic
     }
 
@@ -173,6 +169,12 @@ impl Fleet {
 fn goes_on(what: &[Call], heard: &[Heard]) {
     let odd = heard.iter().find(|heard| what.contains(&heard.call) && !(200..500).contains(&heard.status));
     assert!(odd.is_none(), "{odd:?}");
+}
+
+/// How much is asked in a second.
+async fn rate(traffic: &Traffic) -> f64 {
+    let began = Instant::now();
+    traffic.until_good(&ALL, 40, PATIENCE * 4).await.len() as f64 / began.elapsed().as_secs_f64()
 }
 
 /// A fault's three moments.

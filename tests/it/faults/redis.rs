@@ -125,13 +125,13 @@ async fn a_code(place: &Place) -> reqwest::RequestBuilder {
     let body = json!({"email": ROOT});
     let asked = place.client.ask(place.client.post("/auth/verification/send-code").json(&body)).await;
     assert_eq!(asked.expect("the node lives").status, 202);
-    let came = std::cell::RefCell::new(None);
+    let mut code = None;
     until("the code has come", PATIENCE, async || {
-        *came.borrow_mut() = place.outbox.code(ROOT);
-        came.borrow().is_some()
+        code = place.outbox.code(ROOT);
+        code.is_some()
     })
     .await;
-    place.client.post("/auth/verification/verify-code").json(&json!({"email": ROOT, "code": came.take()}))
+    place.client.post("/auth/verification/verify-code").json(&json!({"email": ROOT, "code": code}))
 }
 
 /// Redis loses all that it had, and works.

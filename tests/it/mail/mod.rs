@@ -19,7 +19,7 @@ use signet::ops::{Metrics, Readiness};
 use signet::time::{Clock, Timestamp};
 use tempfile::TempDir;
 
-use crate::support::{smtp, until};
+use crate::support::{figure, smtp, until};
 
 /// A Saturday: 2026-11-21 04:00 UTC.
 const NOW: Timestamp = Timestamp::from_secs(1_795_233_600);
@@ -57,8 +57,7 @@ impl Room {
     /// The value of a metric.
     fn count(&self, series: &str) -> u64 {
         let page = self.metrics.page(&Gathered::default(), &Readiness::default(), NOW).body;
-        let line = page.lines().find_map(|line| line.strip_prefix(series)).expect("there is such a series");
-        line.trim().parse().expect("a whole number")
+        figure(&page, series)
     }
 
     fn ended(&self, end: &str) -> u64 {

@@ -22,13 +22,6 @@ async fn ask_for_codes(desk: &Desk) {
     }
 }
 
-async fn count(desk: &Desk, series: &str) -> u64 {
-    let page = desk.ops("/metrics").await.text;
-    let line =
-        page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')).expect("there is such a series");
-    line.parse().expect("a whole number")
-}
-
 /// Tells it to stop, and waits until it has answered everybody and only mails are left.
 async fn told_to_stop(desk: &Desk) {
     desk.signet.terminate();
@@ -82,7 +75,7 @@ async fn a_mail_server_that_is_slow_is_waited_for() {
     let desk = Desk::embedded(|plan| patient(plan, &url));
     ask_for_codes(&desk).await;
     told_to_stop(&desk).await;
-    assert_eq!((count(&desk, "signet_mail_queue").await, server.taken().len()), (3, 0));
+    assert_eq!((desk.figure("signet_mail_queue").await, server.taken().len()), (3, 0));
     gate.open(behind.trim_start_matches("smtp://").trim_end_matches("?tls=none").to_owned());
     all_sent(&desk, &server);
 }
@@ -93,7 +86,7 @@ async fn a_mail_server_that_comes_up_late_is_waited_for() {
     let desk = Desk::embedded(|plan| patient(plan, &server.url()));
     server.kill();
     ask_for_codes(&desk).await;
-    until("they were tried", async || count(&desk, "signet_mail_failed_tries_total").await >= 3).await;
+    until("they were tried", async || desk.figure("signet_mail_failed_tries_total").await >= 3).await;
     told_to_stop(&desk).await;
     server.restart();
     all_sent(&desk, &server);

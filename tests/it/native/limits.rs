@@ -96,18 +96,12 @@ mod a_full_queue {
 
     over_both_stores!(plan; sheds_sign_ins_and_nothing_else);
 
-    async fn gauge(desk: &Desk, name: &str) -> u64 {
-        let page = desk.ops("/metrics").await.text;
-        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
-        line.parse().unwrap()
-    }
-
     async fn sheds_sign_ins_and_nothing_else(desk: &Desk) {
         let person = desk.person(&[]);
         let tokens = desk.sign_in(&person).await;
-        let idle = async || gauge(desk, "signet_hash_queue_running").await == 0;
-        let running = async || gauge(desk, "signet_hash_queue_running").await == 1;
-        let waiting = async || gauge(desk, "signet_hash_queue_waiting").await == 1;
+        let idle = async || desk.figure("signet_hash_queue_running").await == 0;
+        let running = async || desk.figure("signet_hash_queue_running").await == 1;
+        let waiting = async || desk.figure("signet_hash_queue_waiting").await == 1;
         let (mut rounds, mut shedding, mut refreshed) = (0, Duration::ZERO, tokens.clone());
         // How many come while one waits is the machine's affair: until enough have come, another is let wait.
         for _ in 0..10 {
@@ -139,7 +133,7 @@ mod a_full_queue {
         }
         let each = shedding / rounds.max(1);
         assert!(rounds > 1 && each < Duration::from_secs(1), "{rounds} rounds, each {each:?}");
-        assert!(gauge(desk, "signet_hashes_shed_total{reason=\"queue_full\"}").await > 0);
+        assert!(desk.figure("signet_hashes_shed_total{reason=\"queue_full\"}").await > 0);
         desk.sign_in(&person).await;
     }
 }

@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::signet::{Plan, Signet};
-use super::{postgres, redis};
+use super::{figure, postgres, redis};
 
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "a quiet harbour at dusk";
@@ -186,6 +186,11 @@ impl Desk {
     pub(crate) async fn ops(&self, path: &str) -> Answer {
         let answer = self.http.get(self.signet.ops(path)).send().await.expect("it answers");
         Answer::read(answer).await
+    }
+
+    /// A whole number among the metrics.
+    pub(crate) async fn figure(&self, series: &str) -> u64 {
+        figure(&self.ops("/metrics").await.text, series)
     }
 }
 

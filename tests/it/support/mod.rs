@@ -46,6 +46,15 @@ pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) 
     }
 }
 
+/// A whole number on a page of metrics.
+///
+/// # Panics
+/// If there is no such series.
+pub(crate) fn figure(page: &str, series: &str) -> u64 {
+    let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    line.unwrap_or_else(|| panic!("no {series}")).parse().expect("a whole number")
+}
+
 /// Runs a command to its end on this input.
 pub(crate) fn fed(mut command: Command, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
