@@ -11,16 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use signet::chance::Chance;
+use signet::clock::Timestamp;
 use signet::config::{Durability, Embedded};
 use signet::id::{ProjectId, SessionId, UserId};
+use signet::rng::Chance;
 use signet::store::accounts::sqlite::SqliteAccounts;
 use signet::store::accounts::{Find, NewUser};
 use signet::store::ephemeral::sqlite::SqliteEphemeral;
 use signet::store::ephemeral::{Cursor, Presented, Revocation, Rotation, Session, Target};
 use signet::store::sqlite::Engine;
 use signet::store::{Accounts, Ephemeral};
-use signet::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 const SPAN: Duration = Duration::from_secs(3);

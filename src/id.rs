@@ -8,8 +8,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::chance::Chance;
-use crate::time::Timestamp;
+use crate::clock::Timestamp;
+use crate::rng::Chance;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {

@@ -25,18 +25,16 @@
 //! Imports run one way: `server → api → {web, auth}`, `auth → {token, store, mail}`; a test of the tree holds that.
 
 pub mod api;
-pub mod app;
 pub mod auth;
-pub mod chance;
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod http;
 pub mod id;
 pub mod mail;
-pub mod ops;
-pub mod program;
+pub mod node;
+pub mod rng;
 pub mod server;
-pub mod start;
 pub mod store;
-pub mod time;
+pub mod telemetry;
 pub mod token;
-pub mod web;

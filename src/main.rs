@@ -9,5 +9,5 @@ use std::process::ExitCode;
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    signet::cli::run(&signet::program::Signet, std::env::args_os())
+    signet::cli::run(&signet::node::Signet, std::env::args_os())
 }

@@ -10,19 +10,20 @@ use std::time::Duration;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey};
 use ed25519_dalek::{Signer, SigningKey};
 use serde::Deserialize;
-use signet::app::App;
-use signet::auth::follow::catch_up;
-use signet::auth::verify::{Demand, access_token, verify_each};
-use signet::chance::Chance;
+use signet::auth::context::App;
+use signet::auth::revocation::feed::catch_up;
+use signet::auth::tokens::verify::{Demand, access_token, verify_each};
+use signet::clock::{Clock, Timestamp};
 use signet::config::{Config, Secret};
+use signet::http;
 use signet::id::{SessionId, TokenId, UserId};
-use signet::start::{self, Stores};
-use signet::time::{Clock, Timestamp};
+use signet::node::build;
+use signet::node::stores::Stores;
+use signet::rng::Chance;
 use signet::token::access::Mint;
 use signet::token::refresh::Refresh;
 use signet::token::secret::Secrets;
 use signet::token::signature::Verifier;
-use signet::web;
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
@@ -73,7 +74,7 @@ fn tokens(bench: &mut impl Bench) {
         runtime.block_on(async {
             let clock = Clock::by_hand(NOW);
             let stores = Stores::open(&config, &clock).await.unwrap();
-            let app = start::app(config, clock, &stores, &[]).await.unwrap();
+            let app = build::app(config, clock, &stores, &[]).await.unwrap();
             catch_up(&app).await.unwrap();
             app
         })
@@ -128,7 +129,7 @@ struct Asked<'a> {
 fn bodies(bench: &mut impl Bench) {
     let body = format!(r#"{{"token":"{}"}}"#, "x".repeat(527));
     bench.part("json/verify", &mut || {
-        let asked: Asked<'_> = web::json::read(black_box(body.as_bytes())).unwrap();
+        let asked: Asked<'_> = http::json::read(black_box(body.as_bytes())).unwrap();
         assert!(asked.token.len() == 527 && asked.aud.is_none() && asked.scope.is_none());
     });
 }

@@ -14,9 +14,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use signet::api;
-use signet::app::App;
-use signet::chance::Chance;
-use signet::web::{Bounds, Intake, Proxies, RequestIds};
+use signet::auth::context::App;
+use signet::http::{Bounds, Intake, Proxies, RequestIds};
+use signet::rng::Chance;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 

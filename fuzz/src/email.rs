@@ -1,6 +1,6 @@
 //! Addresses and usernames: the one form is its own form, and no character in it can end a header field or show as nothing.
 
-use signet::auth::identity::{Email, Login, Username};
+use signet::auth::accounts::identity::{Email, Login, Username};
 
 pub fn run(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
-use signet::web::{Answer, Pairs, Rejection, Request, Response, Router, Routes};
+use signet::http::{Answer, Pairs, Rejection, Request, Response, Router, Routes};
 
 use super::wire;
 

@@ -6,7 +6,7 @@ use std::num::NonZeroU8;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use signet::web::{Rejection, json};
+use signet::http::{Rejection, json};
 
 /// One of each kind of field that the dialects have.
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
 use signet::config::Config;
-use signet::web::{Request, Response, Router, Routes};
+use signet::http::{Request, Response, Router, Routes};
 
 use super::wire;
 

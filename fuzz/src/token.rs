@@ -12,12 +12,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation};
 use serde_json::Value;
+use signet::clock::Timestamp;
 use signet::config::Config;
-use signet::time::Timestamp;
 use signet::token::access::Issuer;
+use signet::token::action;
+use signet::token::action::Purpose;
 use signet::token::keyring::Keyring;
 use signet::token::keyring::ring::{Key, Ring};
-use signet::token::purpose::{self, Purpose};
 
 /// What the only key of the ring is called; no hash, so that seeds can name it.
 const KID: &str = "k";
@@ -78,7 +79,7 @@ impl House {
     fn accepts(&self, token: &str) -> bool {
         let keys = self.keyring.keys();
         let access = self.issuer.check(token, &keys, NOW).is_ok();
-        let read = |for_it: &&Purpose| purpose::read::<Value>(**for_it, token, NOW, &self.config.tokens, &keys).is_ok();
+        let read = |for_it: &&Purpose| action::read::<Value>(**for_it, token, NOW, &self.config.tokens, &keys).is_ok();
         let purposes = Purpose::ALL.iter().filter(read).count();
         assert!(usize::from(access) + purposes <= 1, "a token is good for one thing");
         access || purposes > 0

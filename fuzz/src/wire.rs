@@ -14,8 +14,8 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use signet::chance::Chance;
-use signet::web::{Bounds, Exchange, Intake, Proxies, RequestIds, Router};
+use signet::http::{Bounds, Exchange, Intake, Proxies, RequestIds, Router};
+use signet::rng::Chance;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const PATIENCE: Duration = Duration::from_secs(5);

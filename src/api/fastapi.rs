@@ -15,9 +15,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::SOON;
-use crate::auth::identity::{BadEmail, Email};
-use crate::auth::password::Weak;
-use crate::web::{Expected, Fault, Place, Rejection, Response, Step, Trouble};
+use crate::auth::accounts::identity::{BadEmail, Email};
+use crate::auth::passwords::Weak;
+use crate::http::{Expected, Fault, Place, Rejection, Response, Step, Trouble};
 
 /// `{"detail": "…"}`: an `HTTPException`.
 pub(super) fn detail(status: u16, text: &str) -> Response {

@@ -35,12 +35,12 @@ pub mod v1;
 
 use std::time::Duration;
 
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::api_key::looks_like_one;
-use crate::auth::open_session::{Door, Says};
+use crate::auth::api_keys::looks_like_one;
+use crate::auth::context::App;
+use crate::auth::sessions::open::{Door, Says};
 use crate::config::{Config, Dialect};
-use crate::web::{Rejection, Request, Router, Routes, TableError};
+use crate::http::{Rejection, Request, Router, Routes, TableError};
 
 /// The table of contents of everything that is served, as the settings have it.
 ///

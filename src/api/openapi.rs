@@ -11,8 +11,8 @@ use utoipa::openapi::OpenApi;
 
 use super::Trouble;
 use crate::auth::Failure;
-use crate::auth::verify::{Fault as TokenFault, Reason};
-use crate::web::{Fault, Place, Rejection, Response};
+use crate::auth::tokens::verify::{Fault as TokenFault, Reason};
+use crate::http::{Fault, Place, Rejection, Response};
 
 /// A dialect's part of the document, its paths relative to its prefix.
 pub(crate) struct Chapter {
@@ -208,7 +208,7 @@ fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec
     }
     let name = |parameter: &Value| parameter["name"].as_str().unwrap_or_default().to_owned();
     if let Some(parameter) = parameters.iter().find(|parameter| parameter["in"] == "query") {
-        let trouble = crate::web::Trouble::Invalid("is not UTF-8".to_owned());
+        let trouble = crate::http::Trouble::Invalid("is not UTF-8".to_owned());
         rejected(Rejection::field(Fault::of(Place::Query, name(parameter), trouble)));
     }
     // A field that must be there, or must be written in some way. In a path such a thing is not there, unless the dialect has a
@@ -221,7 +221,7 @@ fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec
     };
     if let Some(parameter) = parameters.iter().find(bound) {
         let place = if parameter["in"] == "header" { Place::Header } else { Place::Path };
-        let trouble = crate::web::Trouble::Invalid("is malformed".to_owned());
+        let trouble = crate::http::Trouble::Invalid("is malformed".to_owned());
         rejected(Rejection::field(Fault::of(place, name(parameter), trouble)));
     }
     rejected(Rejection::Timeout { after: std::time::Duration::from_secs(30) });

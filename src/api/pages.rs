@@ -6,8 +6,8 @@
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::app::App;
-use crate::web::{Kept, Request, Response, Under};
+use crate::auth::context::App;
+use crate::http::{Kept, Request, Response, Under};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \

@@ -7,13 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Trouble;
-use crate::app::App;
-use crate::auth::bearer::user;
-use crate::auth::projects::{Project, projects};
+use crate::auth::accounts::projects::{Project, projects};
+use crate::auth::context::App;
+use crate::auth::tokens::caller::user;
 use crate::auth::{Billing, User};
+use crate::clock::Timestamp;
+use crate::http::{Request, Response};
 use crate::id::{ProjectId, UserId};
-use crate::time::Timestamp;
-use crate::web::{Request, Response};
 
 /// Tells the caller's account.
 ///

@@ -5,10 +5,10 @@
 use std::time::Duration;
 
 use super::Failure;
-use crate::app::App;
+use crate::auth::context::App;
+use crate::clock::Timestamp;
 use crate::mail::{Letter, Mail};
 use crate::store::accounts::User;
-use crate::time::Timestamp;
 
 /// How long telling somebody what has happened is of use.
 const NOTICE: Duration = Duration::from_secs(24 * 60 * 60);

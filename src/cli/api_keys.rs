@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::arguments::ApiKeys;
 use super::output::{Columns, Output, or_dash};
 use super::{Failure, House};
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::accounts::{ApiKey, User};
-use crate::time::Timestamp;
 
 /// How many keys are read in one statement.
 const PAGE: u32 = 500;

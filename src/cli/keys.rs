@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::arguments::Keys;
 use super::output::{Columns, Output, or_dash};
 use super::{Failure, House};
-use crate::time::Timestamp;
+use crate::clock::Timestamp;
 
 /// A signing key as it is shown.
 #[derive(Clone, Debug, Serialize)]

@@ -5,9 +5,9 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::accounts::User;
-use crate::time::Timestamp;
 
 /// See above. Unknown fields are refused: a misspelt `disabled` must not let anybody in.
 #[derive(Clone, Default, Deserialize, Serialize)]

@@ -16,9 +16,9 @@ use zeroize::Zeroizing;
 use super::arguments::Seed;
 use super::output::{Columns, Output};
 use super::{Failure, House, NewApiKey, Record};
+use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::accounts::{Created, Find, PasswordHash, User};
-use crate::time::Timestamp;
 
 /// What stands before and after the number of a seeded user.
 const ADDRESS: (&str, &str) = ("seeded-", "@load.test");

@@ -8,14 +8,14 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use super::*;
-use crate::chance::Chance;
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::rng::Chance;
 use crate::store::accounts::{
     ApiKey, Billed, Billing, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
     RecoveryCode, SealedTotp, User,
 };
 use crate::store::{self, Accounts, Ephemeral, Result as Kept};
-use crate::time::Timestamp;
 
 /// A store in memory, and a house that does what the operations would do to it.
 #[derive(Clone, Default)]

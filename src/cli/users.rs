@@ -10,9 +10,9 @@ use zeroize::Zeroizing;
 use super::arguments::{CreateUser, Users, Who};
 use super::output::{Columns, Output, or_dash, yes};
 use super::{Failure, House, NewAccount, Record};
+use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::accounts::{Billed, BillingChange, Created, Find, NewUser, User};
-use crate::time::Timestamp;
 
 /// How many users are read or made in one statement.
 const PAGE: u32 = 500;

@@ -1,6 +1,6 @@
 //! The environment: the only place in the program that reads it. Knows how variables are named, and no setting.
 
-use super::written::Written;
+use crate::config::raw::Written;
 
 /// The variable that sets a key: `server.listen` is `SIGNET_SERVER__LISTEN`.
 pub(super) fn variable(key: &str) -> String {

@@ -6,8 +6,8 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::fault::{Fault, Source};
-use super::written::{Entry, Value, Written};
+use crate::config::error::{Fault, Source};
+use crate::config::raw::{Entry, Value, Written};
 
 impl Written {
     /// Adds what stands in the file.

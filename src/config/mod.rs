@@ -5,15 +5,15 @@
 
 mod advice;
 mod environment;
-mod fault;
+mod error;
 mod file;
-mod kinds;
+mod raw;
 mod reader;
 mod resolve;
 mod sign_in;
 #[cfg(test)]
 mod tests;
-mod written;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-pub use fault::{Fault, Faults, Source};
+pub use error::{Fault, Faults, Source};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, Rate, SecondFactor};
 
 /// Everything, checked.

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::environment::variable;
-use super::fault::{Fault, Faults, Source};
-use super::kinds::Kind;
-use super::written::{Entry, Written};
+use crate::config::error::{Fault, Faults, Source};
+use crate::config::raw::{Entry, Written};
+use crate::config::values::Kind;
 
 /// See above.
 pub(super) struct Reader {
@@ -103,8 +103,8 @@ impl Section<'_> {
         let key = format!("{}{name}", self.before);
         let entry = self.reader.take(&key, K::SECRET)?;
         let read = match &entry.value {
-            super::written::Value::Text(text) => kind.read(text.trim()),
-            super::written::Value::List(_) => None,
+            crate::config::raw::Value::Text(text) => kind.read(text.trim()),
+            crate::config::raw::Value::List(_) => None,
         };
         if read.is_none() {
             self.reader.bad(&key, &entry, &kind);

@@ -8,16 +8,16 @@ mod sign_in;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::fault::Faults;
-use super::kinds::{
-    Address, Bytes32, Collector, Cores, Filter, Issuer, KeyPrefix, OrOff, Origin, Place, Range, Sender, Size, Span,
-    StoreAddress, Text, WebAddress, Whole, Word, spell,
-};
 use super::reader::{Reader, Section};
-use super::written::Written;
 use super::{
     Algorithm, Config, Dialect, Durability, Embedded, Keys, Log, LogFormat, Mail, Postgres, Redis, Revocation, Server,
     Tls, Tokens, Verify, WhenStale,
+};
+use crate::config::error::Faults;
+use crate::config::raw::Written;
+use crate::config::values::{
+    Address, Bytes32, Collector, Cores, Filter, Issuer, KeyPrefix, OrOff, Origin, Place, Range, Sender, Size, Span,
+    StoreAddress, Text, WebAddress, Whole, Word, spell,
 };
 
 /// Names by which the rest of the world already knows a setting.

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use super::environment::variable;
 use super::reader::Reader;
-use super::written::Written;
 use super::*;
+use crate::config::raw::Written;
 
 const SHIPPED: &str = include_str!("../../config.toml");
 

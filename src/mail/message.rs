@@ -8,7 +8,7 @@ use lettre::{Address, address::Envelope};
 
 use super::templates::{KINDS, Kind, Templates, Written};
 use super::{Letter, Mail};
-use crate::time::Timestamp;
+use crate::clock::Timestamp;
 
 /// What mails say of who sends them.
 pub(super) struct Sender {

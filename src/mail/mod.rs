@@ -21,11 +21,11 @@ pub use language::Language;
 pub use smtp::SmtpError;
 pub use templates::TemplateError;
 
-use crate::chance::Chance;
+use crate::clock::{Clock, Timestamp};
 use crate::config;
-use crate::ops::Metrics;
-use crate::ops::metrics::MailEnd;
-use crate::time::{Clock, Timestamp};
+use crate::rng::Chance;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::MailEnd;
 use outbox::Outbox;
 use queue::{Office, Order, Transport};
 use smtp::Smtp;

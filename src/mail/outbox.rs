@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-use crate::chance::Chance;
-use crate::time::Timestamp;
+use crate::clock::Timestamp;
+use crate::rng::Chance;
 
 /// The folder's name in `data_dir`.
 pub(super) const NAME: &str = "outbox";

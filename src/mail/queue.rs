@@ -13,10 +13,10 @@ use super::outbox::Outbox;
 use super::smtp::{NotTaken, Smtp};
 use super::templates::Templates;
 use super::{Mail, NotHandedOver};
-use crate::chance::Chance;
-use crate::ops::Metrics;
-use crate::ops::metrics::MailEnd;
-use crate::time::Clock;
+use crate::clock::Clock;
+use crate::rng::Chance;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::MailEnd;
 
 /// How many mails are on their way at once: as many must hang before one that would be taken has to wait.
 const AT_ONCE: usize = 8;

@@ -26,10 +26,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::Answered;
-use super::pace::{End, drive, rest};
 use super::socket::Socket;
 use super::wire::{Beat, Left, Pulse, Version, Wire};
 use super::worker::{Phase, Worker};
+use crate::server::timeouts::{End, drive, rest};
 
 /// For how long a client may put one more question when the server stops.
 pub(super) const QUIET: Duration = Duration::from_millis(250);

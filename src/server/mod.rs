@@ -10,8 +10,8 @@
 mod bind;
 mod connection;
 mod descriptors;
-mod pace;
 mod socket;
+mod timeouts;
 mod tls;
 mod wire;
 mod worker;
@@ -28,9 +28,9 @@ use tokio::sync::{Semaphore, watch};
 pub use bind::BindError;
 pub use tls::TlsError;
 
-use crate::chance::Chance;
 use crate::config;
-use crate::web::{RequestId, Response, Router};
+use crate::http::{RequestId, Response, Router};
+use crate::rng::Chance;
 
 /// Is told what happens, on the worker's own thread, between a request's end and its answer's way out: it should take
 /// nanoseconds.

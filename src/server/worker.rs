@@ -18,9 +18,9 @@ use super::connection::{self, Protocols};
 use super::socket::Passage;
 use super::tls::Certificates;
 use super::{Observer, StartError, bind};
-use crate::chance::Chance;
 use crate::config;
-use crate::web::{Bounds, Intake, Proxies, RequestIds, Router};
+use crate::http::{Bounds, Intake, Proxies, RequestIds, Router};
+use crate::rng::Chance;
 
 /// How long accepting rests when there is no descriptor or memory for another connection. Those that wait stay in the
 /// kernel's queue; asking again at once would only burn the time that the open ones need to finish.

@@ -6,9 +6,9 @@
 //! All of it is computation: no store, no clock but the `now` that is handed in, nothing that awaits.
 
 pub mod access;
+pub mod action;
 pub mod jwks;
 pub mod keyring;
-pub mod purpose;
 pub mod refresh;
 pub mod secret;
 pub mod signature;

@@ -8,8 +8,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::hmac;
 
-use crate::chance::Chance;
 use crate::config::Secret;
+use crate::rng::Chance;
 
 /// What opens what was sealed, and proves what was handed out.
 #[derive(Debug)]

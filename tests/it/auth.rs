@@ -3,28 +3,31 @@
 
 use std::time::Duration;
 
-use signet::app::App;
 use signet::auth::Failure;
-use signet::auth::api_key::{self, NewKey, note_usage};
-use signet::auth::create_user::{self, create_user};
-use signet::auth::delete_user::delete_user;
-use signet::auth::endings::recall;
-use signet::auth::exchange::exchange;
-use signet::auth::follow::catch_up;
-use signet::auth::identity::Email;
-use signet::auth::introspect::{Introspected, introspect};
-use signet::auth::mail_code;
-use signet::auth::open_session::{Door, Pair, Says, open_session};
-use signet::auth::refresh::{Then, refresh};
-use signet::auth::revoke::revoke;
-use signet::auth::sessions::sessions;
-use signet::auth::sign_out::sign_out;
-use signet::auth::verify::{Demand, Reason, access_token, verify};
+use signet::auth::accounts::create;
+use signet::auth::accounts::create::create_user;
+use signet::auth::accounts::delete::delete_user;
+use signet::auth::accounts::identity::Email;
+use signet::auth::api_keys;
+use signet::auth::api_keys::{NewKey, note_usage};
+use signet::auth::context::App;
+use signet::auth::revocation::durable::recall;
+use signet::auth::revocation::feed::catch_up;
+use signet::auth::sessions::list::sessions;
+use signet::auth::sessions::open::{Door, Pair, Says, open_session};
+use signet::auth::sessions::refresh::{Then, refresh};
+use signet::auth::sessions::sign_out::sign_out;
+use signet::auth::sign_in::mailed_code;
+use signet::auth::tokens::client_credentials::exchange;
+use signet::auth::tokens::introspect::{Introspected, introspect};
+use signet::auth::tokens::revoke::revoke;
+use signet::auth::tokens::verify::{Demand, Reason, access_token, verify};
+use signet::clock::{Clock, Timestamp};
 use signet::config::{Config, WhenStale};
-use signet::start::{self, Stores};
+use signet::node::build;
+use signet::node::stores::Stores;
 use signet::store::accounts::{Changes, Find, PasswordHash, User};
 use signet::store::ephemeral::Which;
-use signet::time::{Clock, Timestamp};
 
 use crate::support::outbox::mails_in;
 use crate::support::until;
@@ -47,14 +50,14 @@ async fn node() -> Node {
     config.revocation.when_stale = WhenStale::Refuse;
     let clock = Clock::by_hand(START);
     let stores = Stores::open(&config, &clock).await.unwrap();
-    let app = start::app(config, clock.clone(), &stores, &[]).await.unwrap();
+    let app = build::app(config, clock.clone(), &stores, &[]).await.unwrap();
     catch_up(&app).await.unwrap();
-    let wanted = create_user::Wanted { email: "ada@example.org".to_owned(), ..Default::default() };
+    let wanted = create::Wanted { email: "ada@example.org".to_owned(), ..Default::default() };
     let user = create_user(&app, wanted, app.node.password_policy).await.unwrap();
     let project = app.accounts.projects(user.id).await.unwrap()[0].0;
     let name = "a key".to_owned();
-    let wanted = api_key::Wanted { user: user.id, project, name, scopes: vec!["read".to_owned()], expires_at: None };
-    let key = api_key::create(&app, wanted).await.unwrap().1;
+    let wanted = api_keys::Wanted { user: user.id, project, name, scopes: vec!["read".to_owned()], expires_at: None };
+    let key = api_keys::create(&app, wanted).await.unwrap().1;
     Node { app, clock, user, key, data }
 }
 
@@ -246,7 +249,7 @@ async fn a_mailed_code_is_good_for_as_long_as_it_was_said() {
     let email = Email::read(&node.user.email).unwrap();
     for (early, expected) in [(SECOND, true), (Duration::ZERO, false)] {
         let before = mails_in(node.data.path(), &node.user.email).len();
-        let good = mail_code::send(&node.app, &email, door(&lives)).await.unwrap();
+        let good = mailed_code::send(&node.app, &email, door(&lives)).await.unwrap();
         let mut mails = Vec::new();
         until("the mail comes", async || {
             mails = mails_in(node.data.path(), &node.user.email);
@@ -255,7 +258,7 @@ async fn a_mailed_code_is_good_for_as_long_as_it_was_said() {
         .await;
         node.later(good - early);
         let code = mails[before].code();
-        let entered = mail_code::sign_in_with_code(&node.app, &email, &code, None, door(&lives)).await;
+        let entered = mailed_code::sign_in_with_code(&node.app, &email, &code, None, door(&lives)).await;
         match expected {
             true => assert_eq!(entered.ok().map(|pair| pair.session.user), Some(node.user.id)),
             false => assert!(matches!(entered.err(), Some(Failure::CodeNotInForce))),

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use signet::app::App;
 use signet::auth::Failure;
-use signet::auth::confirm_code::{confirm, send};
-use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::open_session::{Door, Says, open_session};
-use signet::auth::sessions::sessions;
+use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::accounts::verify_email_code::{confirm, send};
+use signet::auth::context::App;
+use signet::auth::sessions::list::sessions;
+use signet::auth::sessions::open::{Door, Says, open_session};
 use signet::store::accounts::{Changed, Changes, Find, User};
 
 use crate::support::ground::{Ground, over_both_grounds};

@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use signet::app::App;
 use signet::auth::Failure;
-use signet::auth::api_key::{self, ApiKey, NewKey};
-use signet::auth::confirm_code;
-use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::identity::Email;
-use signet::auth::open_session::{Door, Says, open_session, profile};
-use signet::auth::password::{Password, Policy};
-use signet::auth::recover::recover;
-use signet::auth::refresh::{Then, refresh};
-use signet::auth::reset_password::reset_password;
-use signet::auth::second_factor::turn_on_at_once;
-use signet::auth::sessions::sessions;
-use signet::auth::update_user::{Others, Own, update_other, update_self};
+use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::accounts::identity::Email;
+use signet::auth::accounts::update::{Others, Own, update_other, update_self};
+use signet::auth::accounts::verify_email_code;
+use signet::auth::api_keys;
+use signet::auth::api_keys::{ApiKey, NewKey};
+use signet::auth::context::App;
+use signet::auth::mfa::turn_on_at_once;
+use signet::auth::passwords::request_reset::recover;
+use signet::auth::passwords::reset::reset_password;
+use signet::auth::passwords::{Password, Policy};
+use signet::auth::sessions::list::sessions;
+use signet::auth::sessions::open::{Door, Says, open_session, profile};
+use signet::auth::sessions::refresh::{Then, refresh};
 use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
 use signet::store::ephemeral::{Cursor, Target};
@@ -123,7 +124,7 @@ async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(ground: &Ground
 async fn key(app: &App, user: &User) -> (ApiKey, NewKey) {
     let (project, _) = app.accounts.projects(user.id).await.unwrap()[0];
     let (name, scopes) = ("a key".to_owned(), Vec::new());
-    api_key::create(app, api_key::Wanted { user: user.id, project, name, scopes, expires_at: None }).await.unwrap()
+    api_keys::create(app, api_keys::Wanted { user: user.id, project, name, scopes, expires_at: None }).await.unwrap()
 }
 
 /// Whether every node hears of it.
@@ -139,7 +140,7 @@ async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(groun
     let mut keys = Vec::new();
     loop {
         let (key, new) = key(&app, &user).await;
-        let deactivating = api_key::deactivate(&app, key.project, key.id);
+        let deactivating = api_keys::deactivate(&app, key.project, key.id);
         let done = polled(pin!(deactivating), keys.len() + 1).await;
         app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
         keys.push((key, new));
@@ -188,9 +189,9 @@ async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &Ground) 
     for polls in 1.. {
         let wanted = Wanted { email: format!("unproved-{polls}@example.org"), ..Wanted::default() };
         let user = create_user(&app, wanted, app.node.password_policy).await.unwrap();
-        confirm_code::send(&app, user.id, door(&app)).await.unwrap();
+        verify_email_code::send(&app, user.id, door(&app)).await.unwrap();
         let code = newest(&app, &user.email).unwrap().code();
-        let confirm = || confirm_code::confirm(&app, user.id, &code, door(&app));
+        let confirm = || verify_email_code::confirm(&app, user.id, &code, door(&app));
         let done = polled(pin!(confirm()), polls).await;
         until("it is confirmed or can be", async || confirm().await.is_ok() || row(&app, user.id).await.verified).await;
         if let Some(done) = done {

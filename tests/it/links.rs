@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use signet::app::App;
 use signet::auth::Failure;
-use signet::auth::confirm_email::{self, Confirmed};
-use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::open_session::{Door, Says};
-use signet::auth::password::{Password, Policy};
-use signet::auth::recover::recover_by_link;
-use signet::auth::reset_password::reset_password;
+use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::accounts::verify_email;
+use signet::auth::accounts::verify_email::Confirmed;
+use signet::auth::context::App;
+use signet::auth::passwords::request_reset::recover_by_link;
+use signet::auth::passwords::reset::reset_password;
+use signet::auth::passwords::{Password, Policy};
+use signet::auth::sessions::open::{Door, Says};
 use signet::store::accounts::User;
 
 use crate::support::ground::{Ground, over_both_grounds};
@@ -46,7 +47,7 @@ fn confirmation(app: &App, user: &User, address: &str) -> String {
         made.clone_into(&mut token.borrow_mut());
         format!("https://id.example.org/{made}")
     };
-    confirm_email::send(app, user, address, link, None).unwrap();
+    verify_email::send(app, user, address, link, None).unwrap();
     token.into_inner()
 }
 
@@ -74,18 +75,18 @@ async fn a_confirmation_is_good_again_until_its_time_is_over(ground: &Ground) {
     let app = ground.node().await;
     let user = user(&app, "again").await;
     let token = confirmation(&app, &user, &user.email);
-    assert_eq!(confirm_email::confirm(&app, &token).await.unwrap(), Confirmed::Now);
+    assert_eq!(verify_email::confirm(&app, &token).await.unwrap(), Confirmed::Now);
     ground.clock.advance(ground.config.mailed.confirm - SECOND);
-    assert_eq!(confirm_email::confirm(&app, &token).await.unwrap(), Confirmed::Already);
+    assert_eq!(verify_email::confirm(&app, &token).await.unwrap(), Confirmed::Already);
     ground.clock.advance(SECOND);
-    let over = confirm_email::confirm(&app, &token).await;
+    let over = verify_email::confirm(&app, &token).await;
     assert!(matches!(over, Err(Failure::ConfirmationNotInForce)), "{over:?}");
 }
 
 async fn a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none(ground: &Ground) {
     let app = ground.node().await;
     let token = confirmation(&app, &user(&app, "moved").await, "before@example.org");
-    let refused = confirm_email::confirm(&app, &token).await;
+    let refused = verify_email::confirm(&app, &token).await;
     assert!(matches!(refused, Err(Failure::ConfirmationNotInForce)), "{refused:?}");
     let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let payload = String::from_utf8(payload).unwrap();

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use signet::app::App;
 use signet::auth::Failure;
-use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::open_session::{Door, Pair, Says, open_session};
-use signet::auth::password::Password;
-use signet::auth::second_factor::{self, Entry, Pending, begin, enter, finish, pending_uri, seal_anew};
-use signet::auth::sessions::sessions;
+use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::context::App;
+use signet::auth::mfa;
+use signet::auth::mfa::{Entry, Pending, begin, enter, finish, pending_uri, seal_anew};
+use signet::auth::passwords::Password;
+use signet::auth::sessions::list::sessions;
+use signet::auth::sessions::open::{Door, Pair, Says, open_session};
 use signet::config::{Rate, Secret};
 use signet::store::accounts::{Changes, Find, RecoveryCode, User};
 use zeroize::Zeroizing;
@@ -55,7 +56,7 @@ async fn reread(app: &App, user: &User) -> User {
 /// Turned on as `codes` has it; gives the row as it is then, the key and the backup codes.
 async fn with_factor(app: &App, name: &str) -> (User, String, Vec<String>) {
     let user = user(app, name).await;
-    let (key, backup) = second_factor::turn_on_at_once(app, &user, 3, door(app, 1)).await.unwrap();
+    let (key, backup) = mfa::turn_on_at_once(app, &user, 3, door(app, 1)).await.unwrap();
     (reread(app, &user).await, key, backup)
 }
 
@@ -133,12 +134,12 @@ async fn wrong_tries_are_counted_together_before_they_are_compared(ground: &Grou
     let wrong = unlike(&shown.iter().chain(&backup).collect::<Vec<_>>());
     // What anybody can try who knows the address keeps its owner from no second factor.
     for _ in 0..2 {
-        signet::auth::confirm_code::send(&app, user.id, door(&app, 1)).await.unwrap();
+        signet::auth::accounts::verify_email_code::send(&app, user.id, door(&app, 1)).await.unwrap();
         for _ in 0..5 {
-            let _ = signet::auth::confirm_code::confirm(&app, user.id, "no code", door(&app, 1)).await;
+            let _ = signet::auth::accounts::verify_email_code::confirm(&app, user.id, "no code", door(&app, 1)).await;
         }
     }
-    is_too_many(signet::auth::confirm_code::confirm(&app, user.id, "no code", door(&app, 1)).await);
+    is_too_many(signet::auth::accounts::verify_email_code::confirm(&app, user.id, "no code", door(&app, 1)).await);
     for _ in 0..3 {
         is_wrong(enters(&app, &user, &wrong).await);
     }
@@ -241,9 +242,8 @@ async fn only_the_pending_secret_turns_it_on(ground: &Ground) {
     let app = ground.node().await;
     let user = user(&app, "pending").await;
     let password = Password::new(PASSWORD.to_owned());
-    let on = async |password: Option<&Password>, code: &str| {
-        second_factor::turn_on(&app, &user, password, code, door(&app, 1)).await
-    };
+    let on =
+        async |password: Option<&Password>, code: &str| mfa::turn_on(&app, &user, password, code, door(&app, 1)).await;
     let refused = |answer: Result<Vec<String>, Failure>| assert!(matches!(answer, Err(Failure::SecondFactorNotOn)));
     refused(on(Some(&password), "123456").await);
     let Pending { key: first, .. } = begin(&app, &user).await.unwrap();
@@ -263,13 +263,13 @@ async fn only_the_pending_secret_turns_it_on(ground: &Ground) {
     is_wrong(enters(&app, &row, &ground.code(&key, 0)).await);
     enters(&app, &row, &ground.code(&key, 1)).await.unwrap();
     begin(&app, &row).await.unwrap();
-    let again = second_factor::turn_on(&app, &row, Some(&password), "123456", door(&app, 1)).await;
+    let again = mfa::turn_on(&app, &row, Some(&password), "123456", door(&app, 1)).await;
     assert!(matches!(again, Err(Failure::SecondFactorAlreadyOn)));
-    let off = second_factor::turn_off(&app, &row, Some(None), door(&app, 1)).await;
+    let off = mfa::turn_off(&app, &row, Some(None), door(&app, 1)).await;
     assert!(matches!(off, Err(Failure::SecondFactorNotOff)));
-    second_factor::turn_off(&app, &row, Some(Some(&password)), door(&app, 1)).await.unwrap();
+    mfa::turn_off(&app, &row, Some(Some(&password)), door(&app, 1)).await.unwrap();
     let row = reread(&app, &user).await;
-    let off = second_factor::turn_off(&app, &row, Some(Some(&password)), door(&app, 1)).await;
+    let off = mfa::turn_off(&app, &row, Some(Some(&password)), door(&app, 1)).await;
     assert!(matches!(off, Err(Failure::SecondFactorAlreadyOff)));
     assert!(app.accounts.recovery_codes(user.id).await.unwrap().is_empty());
 }
@@ -290,7 +290,7 @@ async fn recovery_codes_are_good_once_in_whatever_spelling(ground: &Ground) {
     let Pending { key, .. } = begin(&app, &user).await.unwrap();
     let password = Password::new(PASSWORD.to_owned());
     let code = ground.code(&key, 0);
-    let codes = second_factor::turn_on(&app, &user, Some(&password), &code, door(&app, 1)).await.unwrap();
+    let codes = mfa::turn_on(&app, &user, Some(&password), &code, door(&app, 1)).await.unwrap();
     let row = reread(&app, &user).await;
     // 24 letters of five bits each.
     assert!(codes.iter().all(|code| code.len() == 24 + 5 && code.split('-').count() == 6), "{codes:?}");

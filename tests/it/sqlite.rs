@@ -10,16 +10,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use signet::chance::Chance;
+use signet::clock::Timestamp;
 use signet::config::{Durability, Embedded};
 use signet::id::{ProjectId, SessionId, TokenId, UserId};
+use signet::rng::Chance;
 use signet::store::accounts::sqlite::SqliteAccounts;
 use signet::store::accounts::{Created, Find, NewUser};
 use signet::store::ephemeral::sqlite::SqliteEphemeral;
 use signet::store::ephemeral::{Cursor, Opened, Presented, Revocation, Rotation, Session, Target};
 use signet::store::sqlite::{Engine, OpenError, migrate};
 use signet::store::{Accounts, Ephemeral};
-use signet::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 const EMBEDDED: Embedded = Embedded { durability: Durability::Process, timeout: Duration::from_secs(2) };

@@ -8,9 +8,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use signet::auth::Failure;
-use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::password::Password;
-use signet::auth::sign_in::recognise;
+use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::passwords::Password;
+use signet::auth::sign_in::password::recognise;
 use signet::config::Rate;
 
 use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};

@@ -8,18 +8,18 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::failure::Refusal;
 use super::{NAME, filled, text};
+use crate::api::codes::error::Refusal;
 use crate::api::door;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::bearer::User;
-use crate::auth::create_user::Wanted;
-use crate::auth::identity::{BadUsername, Email};
-use crate::auth::password::Password;
-use crate::auth::sign_up;
+use crate::auth::accounts::create::Wanted;
+use crate::auth::accounts::identity::{BadUsername, Email};
+use crate::auth::accounts::sign_up;
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::auth::tokens::caller::User;
+use crate::http::{Request, Response};
 use crate::id::UserId;
-use crate::web::{Request, Response};
 
 /// How many characters a name has at the most.
 const LONGEST_NAME: usize = 16;

@@ -4,13 +4,14 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::failure::{ErrorCode, Refusal};
 use super::{NAME, filled, text};
+use crate::api::codes::error::{ErrorCode, Refusal};
 use crate::api::door;
-use crate::app::App;
-use crate::auth::{Failure, confirm_code};
+use crate::auth::Failure;
+use crate::auth::accounts::verify_email_code;
+use crate::auth::context::App;
+use crate::http::{Request, Response};
 use crate::id::UserId;
-use crate::web::{Request, Response};
 
 /// Whose address is to be confirmed.
 #[derive(Deserialize, ToSchema)]
@@ -49,7 +50,7 @@ pub(super) struct Verify {
 pub(super) async fn send(app: App, mut request: Request) -> Result<Response, Refusal> {
     let Send { user_id } = request.json().await?;
     let user = named(&user_id)?;
-    confirm_code::send(&app, user, door(NAME, &app.node.config.api.codes.dialect, &request)).await?;
+    verify_email_code::send(&app, user, door(NAME, &app.node.config.api.codes.dialect, &request)).await?;
     Ok(done())
 }
 
@@ -66,7 +67,7 @@ pub(super) async fn send(app: App, mut request: Request) -> Result<Response, Ref
 pub(super) async fn verify(app: App, mut request: Request) -> Result<Response, Refusal> {
     let Verify { user_id, code } = request.json().await?;
     let user = named(&user_id)?;
-    confirm_code::confirm(&app, user, &code, door(NAME, &app.node.config.api.codes.dialect, &request)).await?;
+    verify_email_code::confirm(&app, user, &code, door(NAME, &app.node.config.api.codes.dialect, &request)).await?;
     Ok(done())
 }
 

@@ -19,7 +19,7 @@
 //! has looked at is told in the way that proxies understand.
 
 mod accounts;
-mod failure;
+mod error;
 mod mail;
 mod otp;
 mod sign_in;
@@ -31,14 +31,14 @@ use utoipa::OpenApi;
 use utoipa::openapi::{OneOfBuilder, Ref, RefOr};
 
 use super::openapi::{Chapter, Wording};
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::identity::{BadEmail, BadUsername};
-use crate::auth::password::Weak;
+use crate::auth::accounts::identity::{BadEmail, BadUsername};
+use crate::auth::context::App;
+use crate::auth::passwords::Weak;
 use crate::config::Codes;
-use crate::web::{Fault, Place, Rejection, Request, Response, Routes, Under};
+use crate::http::{Fault, Place, Rejection, Request, Response, Routes, Under};
 
-use failure::{ErrorCode, Refusal, word};
+use error::{ErrorCode, Refusal, word};
 
 /// Its name, in sessions and in the log.
 pub const NAME: &str = "codes";

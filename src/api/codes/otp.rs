@@ -5,13 +5,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::NAME;
-use super::failure::{ErrorCode, Refusal};
+use crate::api::codes::error::{ErrorCode, Refusal};
 use crate::api::door;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::bearer::{self, User, is_gone};
-use crate::auth::second_factor::{turn_off, turn_on_at_once};
-use crate::web::{Request, Response};
+use crate::auth::context::App;
+use crate::auth::mfa::{turn_off, turn_on_at_once};
+use crate::auth::tokens::caller;
+use crate::auth::tokens::caller::{User, is_gone};
+use crate::http::{Request, Response};
 
 /// A second factor that is on.
 #[derive(Serialize, ToSchema)]
@@ -28,7 +29,7 @@ pub(super) struct Created {
 
 /// The person whose access token it is. A token ends with its user; this dialect tells the one from the other.
 async fn person(app: &App, request: &Request) -> Result<User, Failure> {
-    match bearer::user(app, request.bearer()).await {
+    match caller::user(app, request.bearer()).await {
         Ok((caller, user)) => caller.in_session().map(|_| user),
         Err(Failure::BadCredentials(_)) if is_gone(app, request.bearer()).await? => Err(Failure::Absent),
         Err(failure) => Err(failure),

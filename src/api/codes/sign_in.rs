@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::accounts::name;
-use super::failure::{ErrorCode, Refusal};
 use super::{NAME, filled, text};
+use crate::api::codes::error::{ErrorCode, Refusal};
 use crate::api::door;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::bearer::User;
-use crate::auth::identity::{BadEmail, Email};
-use crate::auth::open_session::{Door, open_session};
-use crate::auth::password::Password;
-use crate::auth::refresh::{Then, refresh};
-use crate::auth::sign_in::recognise;
-use crate::web::{Request, Response};
+use crate::auth::accounts::identity::{BadEmail, Email};
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::auth::sessions::open::{Door, open_session};
+use crate::auth::sessions::refresh::{Then, refresh};
+use crate::auth::sign_in::password::recognise;
+use crate::auth::tokens::caller::User;
+use crate::http::{Request, Response};
 
 /// Who signs in.
 #[derive(Deserialize, ToSchema)]

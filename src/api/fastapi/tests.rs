@@ -1,7 +1,7 @@
 //! The wording against what FastAPI 0.115 with pydantic 2 answered to the same bodies.
 
 use super::*;
-use crate::web::json::read;
+use crate::http::json::read;
 
 #[derive(Debug, Deserialize)]
 struct Form {

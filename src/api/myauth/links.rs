@@ -5,16 +5,16 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::NAME;
-use super::failure::{Call, Refusal};
 use super::wire::{self, Msg, Token, WebToken, bearer, entered, said, with_password};
 use crate::api::door;
 use crate::api::fastapi;
-use crate::app::App;
-use crate::auth::magic;
-use crate::auth::password::{Password, Policy};
-use crate::auth::recover::recover;
-use crate::auth::reset_password::reset_password;
-use crate::web::{Place, Request, Response};
+use crate::api::myauth::error::{Call, Refusal};
+use crate::auth::context::App;
+use crate::auth::passwords::request_reset::recover;
+use crate::auth::passwords::reset::reset_password;
+use crate::auth::passwords::{Password, Policy};
+use crate::auth::sign_in::magic_link;
+use crate::http::{Place, Request, Response};
 
 /// Mails a link to sign in with.
 ///
@@ -30,7 +30,7 @@ use crate::web::{Place, Request, Response};
 pub(super) async fn magic(app: App, request: Request) -> Result<Response, Refusal> {
     let email = fastapi::email(Place::Path, "email", request.param("email"))?;
     let door = door(NAME, &app.node.config.api.myauth, &request);
-    Ok(wire::claim(magic::begin(&app, email.as_str(), door).await?))
+    Ok(wire::claim(magic_link::begin(&app, email.as_str(), door).await?))
 }
 
 /// Signs in with both halves of a magic link.
@@ -48,7 +48,7 @@ pub(super) async fn claim(app: App, mut request: Request) -> Result<Response, Re
     bearer(&request)?;
     let WebToken { claim } = request.json().await?;
     let door = door(NAME, &app.node.config.api.myauth, &request);
-    Ok(entered(&magic::redeem(&app, bearer(&request)?, &claim, door).await?))
+    Ok(entered(&magic_link::redeem(&app, bearer(&request)?, &claim, door).await?))
 }
 
 /// Mails a link to set a new password.

@@ -4,20 +4,20 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::NAME;
-use super::failure::{Call, Refusal};
 use super::wire::{FullName, Msg, Token, bearer, entered, said, shown, tokens, with_password};
 use crate::api::door;
 use crate::api::fastapi::EmailStr;
+use crate::api::myauth::error::{Call, Refusal};
 use crate::api::users_me::UserRead;
-use crate::app::App;
-use crate::auth::bearer::refused;
-use crate::auth::create_user::Wanted;
-use crate::auth::password::Password;
-use crate::auth::refresh::{Then, refresh};
-use crate::auth::revoke::revoke_refresh;
-use crate::auth::sign_in::sign_in_by_steps;
-use crate::auth::sign_up;
-use crate::web::{Fault, Pairs, Place, Rejection, Request, Response};
+use crate::auth::accounts::create::Wanted;
+use crate::auth::accounts::sign_up;
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::auth::sessions::refresh::{Then, refresh};
+use crate::auth::sign_in::password::sign_in_by_steps;
+use crate::auth::tokens::caller::refused;
+use crate::auth::tokens::revoke::revoke_refresh;
+use crate::http::{Fault, Pairs, Place, Rejection, Request, Response};
 
 /// Who signs up.
 #[derive(Deserialize, ToSchema)]

@@ -4,17 +4,17 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::NAME;
-use super::failure::Refusal;
 use super::wire::{FullName, Msg, said, shown, with_password};
 use crate::api::door;
 use crate::api::fastapi::EmailStr;
+use crate::api::myauth::error::Refusal;
 use crate::api::users_me::{self, UserRead};
-use crate::app::App;
-use crate::auth::delete_user::delete_self;
-use crate::auth::password::Password;
-use crate::auth::rank::person;
-use crate::auth::update_user::{Own, update_self};
-use crate::web::{Request, Response};
+use crate::auth::accounts::delete::delete_self;
+use crate::auth::accounts::permissions::person;
+use crate::auth::accounts::update::{Own, update_self};
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::http::{Request, Response};
 
 pub(super) async fn read(app: App, request: Request) -> Result<Response, Refusal> {
     Ok(users_me::me(&app, &request).await?)

@@ -1,7 +1,7 @@
 //! FastAPI MyAuth: passwords, magic links, recovery, TOTP, and the users for who sees to them. Bare models; `{"msg": …}` where there
 //! is nothing to show, `{"detail": …}` where something went wrong.
 
-mod failure;
+mod error;
 mod links;
 mod login;
 mod me;
@@ -16,13 +16,13 @@ use utoipa::OpenApi;
 use super::fastapi::HttpValidationError;
 use super::openapi::{Chapter, Wording};
 use super::users_me;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::password::Weak;
+use crate::auth::context::App;
+use crate::auth::passwords::Weak;
 use crate::config::Dialect;
-use crate::web::{Answer, Rejection, Routes};
+use crate::http::{Answer, Rejection, Routes};
 
-use failure::{Call, Refusal};
+use error::{Call, Refusal};
 use wire::Detail;
 
 /// Its name, in sessions and in the log.

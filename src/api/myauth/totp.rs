@@ -5,15 +5,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::NAME;
-use super::failure::Refusal;
 use super::wire::{Msg, Token, WebToken, bearer, said, tokens};
 use crate::api::door;
-use crate::app::App;
+use crate::api::myauth::error::Refusal;
 use crate::auth::Failure;
-use crate::auth::password::Password;
-use crate::auth::rank::person;
-use crate::auth::second_factor::{begin, finish, turn_off, turn_on};
-use crate::web::{Request, Response, json};
+use crate::auth::accounts::permissions::person;
+use crate::auth::context::App;
+use crate::auth::mfa::{begin, finish, turn_off, turn_on};
+use crate::auth::passwords::Password;
+use crate::http::{Request, Response, json};
 
 /// A second factor that is not on yet.
 #[derive(Serialize, ToSchema)]

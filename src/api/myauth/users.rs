@@ -5,21 +5,21 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::NAME;
-use super::failure::{Call, Refusal};
 use super::wire::{FullName, Msg, Role, Roles, roles, said, shown, with_password};
 use crate::api::door;
 use crate::api::fastapi::{EmailStr, Flag, Whole, both, uuid};
+use crate::api::myauth::error::{Call, Refusal};
 use crate::api::users_me::{PLAIN_ROLE, UserRead, role};
-use crate::app::App;
-use crate::auth::create_user::{Wanted, create_other};
-use crate::auth::delete_user::delete_other;
-use crate::auth::disable_user::toggle;
-use crate::auth::find_users::{find_user, page_of_users};
-use crate::auth::password::Password;
-use crate::auth::rank::admin;
-use crate::auth::update_user::{Others, update_other};
+use crate::auth::accounts::create::{Wanted, create_other};
+use crate::auth::accounts::delete::delete_other;
+use crate::auth::accounts::disable::toggle;
+use crate::auth::accounts::find::{find_user, page_of_users};
+use crate::auth::accounts::permissions::admin;
+use crate::auth::accounts::update::{Others, update_other};
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::http::{Place, Rejection, Request, Response, json};
 use crate::id::UserId;
-use crate::web::{Place, Rejection, Request, Response, json};
 
 fn user_id(request: &Request) -> Result<UserId, Rejection> {
     uuid(Place::Path, "user_id", Some(request.param("user_id"))).map(UserId)

@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 
 use crate::api::fastapi::{Text, both, weak_password};
 use crate::api::users_me::{PLAIN_ROLE, UserRead};
-use crate::app::App;
-use crate::auth::open_session::Pair;
-use crate::auth::password::{Password, Policy};
-use crate::auth::second_factor::Entry;
+use crate::auth::context::App;
+use crate::auth::mfa::Entry;
+use crate::auth::passwords::{Password, Policy};
+use crate::auth::sessions::open::Pair;
 use crate::auth::{Failure, User};
-use crate::web::{Rejection, Request, Response, json};
+use crate::http::{Rejection, Request, Response, json};
 
 /// How many roles one may have: tokens say them all.
 const MOST_ROLES: usize = 32;

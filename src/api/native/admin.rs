@@ -4,12 +4,12 @@ use http::StatusCode;
 
 use super::Problem;
 use super::sessions::Ended;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::bearer::caller;
-use crate::auth::sign_out;
+use crate::auth::context::App;
+use crate::auth::sessions::sign_out;
+use crate::auth::tokens::caller::caller;
+use crate::http::{Request, Response};
 use crate::id::UserId;
-use crate::web::{Request, Response};
 
 async fn superuser(app: &App, request: &Request) -> Result<(), Failure> {
     let caller = caller(app, crate::api::credential(request)).await?;

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Problem, named};
-use crate::app::App;
-use crate::auth::bearer::caller;
-use crate::auth::billing::{BillingChange, change_billing};
+use crate::auth::accounts::billing::{BillingChange, change_billing};
+use crate::auth::context::App;
+use crate::auth::tokens::caller::caller;
 use crate::auth::{Failure, User};
+use crate::http::{Request, Response, json};
 use crate::id::UserId;
-use crate::web::{Request, Response, json};
 
 /// What to change of a user's billing; what is left out stays as it is.
 #[derive(Deserialize, ToSchema)]

@@ -7,12 +7,13 @@ use utoipa::ToSchema;
 use super::sessions::{Tokens, tokens};
 use super::{NAME, Problem};
 use crate::api::door;
-use crate::app::App;
-use crate::auth::confirm_email::{self, Confirmed};
-use crate::auth::magic::redeem_at_once;
-use crate::auth::password::{Password, Policy};
-use crate::auth::reset_password::reset_password;
-use crate::web::{Request, Response};
+use crate::auth::accounts::verify_email;
+use crate::auth::accounts::verify_email::Confirmed;
+use crate::auth::context::App;
+use crate::auth::passwords::reset::reset_password;
+use crate::auth::passwords::{Password, Policy};
+use crate::auth::sign_in::magic_link::redeem_at_once;
+use crate::http::{Request, Response};
 
 /// The token of a link that confirms an address.
 #[derive(Deserialize, ToSchema)]
@@ -48,7 +49,7 @@ enum Status {
 )]
 pub(super) async fn confirm(app: App, mut request: Request) -> Result<Response, Problem> {
     let asked: Confirm = request.json().await?;
-    let status = match confirm_email::confirm(&app, &asked.token).await? {
+    let status = match verify_email::confirm(&app, &asked.token).await? {
         Confirmed::Now => Status::Confirmed,
         Confirmed::Already => Status::AlreadyConfirmed,
     };

@@ -10,8 +10,8 @@ mod problem;
 mod projects;
 mod published;
 mod qr;
+mod schemas;
 mod sessions;
-mod shapes;
 mod totp;
 mod verify;
 
@@ -22,11 +22,11 @@ use utoipa::OpenApi;
 
 use super::openapi::{Chapter, Wording};
 use super::pages;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::password::Weak;
+use crate::auth::context::App;
+use crate::auth::passwords::Weak;
 use crate::config::Config;
-use crate::web::{Answer, Fault, Place, Rejection, Routes, Trouble};
+use crate::http::{Answer, Fault, Place, Rejection, Routes, Trouble};
 
 use oauth::{OauthError, OauthErrorBody};
 use problem::{Problem, ProblemDocument};
@@ -83,7 +83,7 @@ pub(crate) fn chapter() -> Chapter {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "native", description = "Signet's own: keys, verification, OAuth's token endpoints, sessions.")),
-        components(schemas(ProblemDocument<'_>, shapes::Spared, totp::Format)),
+        components(schemas(ProblemDocument<'_>, schemas::Spared, totp::Format)),
         paths(
             published::jwks,
             published::metadata,

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Problem, named};
-use crate::app::App;
-use crate::auth::bearer::caller;
-use crate::auth::projects;
+use crate::auth::accounts::projects;
+use crate::auth::context::App;
+use crate::auth::tokens::caller::caller;
+use crate::http::{Request, Response};
 use crate::id::ProjectId;
-use crate::web::{Request, Response};
 
 /// A project to be made.
 #[derive(Deserialize, ToSchema)]

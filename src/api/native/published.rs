@@ -10,10 +10,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Problem;
-use super::shapes;
-use crate::app::App;
+use crate::api::native::schemas;
+use crate::auth::context::App;
 use crate::config;
-use crate::web::{Kept, Request, Response};
+use crate::http::{Kept, Request, Response};
 
 /// The public keys.
 ///
@@ -24,7 +24,7 @@ use crate::web::{Kept, Request, Response};
     path = "/.well-known/jwks.json",
     operation_id = "native_jwks",
     responses(
-        (status = 200, description = "A key set (RFC 7517).", body = shapes::Jwks, headers(
+        (status = 200, description = "A key set (RFC 7517).", body = schemas::Jwks, headers(
             ("etag" = String, description = "A name for exactly this set."),
             ("cache-control" = String, description = "For how long it may be kept."),
         )),

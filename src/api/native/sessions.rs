@@ -4,20 +4,20 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::shapes::Spared;
 use super::{NAME, Problem};
 use crate::api::door;
-use crate::app::App;
+use crate::api::native::schemas::Spared;
 use crate::auth::Failure;
-use crate::auth::bearer::caller;
-use crate::auth::open_session::Pair;
-use crate::auth::password::Password;
-use crate::auth::sessions::{Session, sessions};
-use crate::auth::sign_in::sign_in;
-use crate::auth::sign_out::{Which, sign_out};
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::auth::sessions::list::{Session, sessions};
+use crate::auth::sessions::open::Pair;
+use crate::auth::sessions::sign_out::{Which, sign_out};
+use crate::auth::sign_in::password::sign_in;
+use crate::auth::tokens::caller::caller;
+use crate::clock::Timestamp;
+use crate::http::{Fault, Place, Rejection, Request, Response};
 use crate::id::{SessionId, UserId};
-use crate::time::Timestamp;
-use crate::web::{Fault, Place, Rejection, Request, Response};
 
 /// Who signs in: by address or by name.
 #[derive(Deserialize, ToSchema)]
@@ -208,7 +208,7 @@ pub(super) async fn end_many(app: App, request: Request) -> Result<Response, Pro
         None => Which::All,
         Some("current") => Which::Others(current),
         Some(_) => {
-            let trouble = crate::web::Trouble::Invalid("must be current".to_owned());
+            let trouble = crate::http::Trouble::Invalid("must be current".to_owned());
             return Err(Rejection::field(Fault::of(Place::Query, "except", trouble)).into());
         }
     };

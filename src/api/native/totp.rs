@@ -7,12 +7,12 @@ use utoipa::ToSchema;
 
 use super::{NAME, Problem, qr};
 use crate::api::door;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::password::Password;
-use crate::auth::rank::person;
-use crate::auth::second_factor;
-use crate::web::{Fault, Place, Rejection, Request, Response, Trouble, json};
+use crate::auth::accounts::permissions::person;
+use crate::auth::context::App;
+use crate::auth::mfa;
+use crate::auth::passwords::Password;
+use crate::http::{Fault, Place, Rejection, Request, Response, Trouble, json};
 
 /// A second factor that is about to be turned on.
 #[derive(Serialize, ToSchema)]
@@ -78,7 +78,7 @@ pub(super) enum Format {
 )]
 pub(super) async fn begin(app: App, request: Request) -> Result<Response, Problem> {
     let (_, user) = person(&app, request.bearer()).await?;
-    let second_factor::Pending { key, uri } = second_factor::begin(&app, &user).await?;
+    let mfa::Pending { key, uri } = mfa::begin(&app, &user).await?;
     Ok(Response::json(StatusCode::CREATED, &Pending { key, uri }).no_store())
 }
 
@@ -107,7 +107,7 @@ pub(super) async fn picture(app: App, request: Request) -> Result<Response, Prob
         }
     };
     let (_, user) = person(&app, request.bearer()).await?;
-    let uri = second_factor::pending_uri(&app, &user).await?;
+    let uri = mfa::pending_uri(&app, &user).await?;
     let picture = qr::Picture::of(&uri).ok_or(Failure::Internal("an address too long for a QR code"))?;
     let response = match format {
         Format::Png => Response::bytes(StatusCode::OK, HeaderValue::from_static("image/png"), picture.png()),
@@ -150,7 +150,7 @@ pub(super) async fn turn_on(app: App, mut request: Request) -> Result<Response, 
     let asked: TurnOn = request.json().await?;
     let (_, user) = person(&app, request.bearer()).await?;
     let door = door(NAME, &app.node.config.api.native, &request);
-    let recovery_codes = second_factor::turn_on(&app, &user, asked.password.as_ref(), &asked.code, door).await?;
+    let recovery_codes = mfa::turn_on(&app, &user, asked.password.as_ref(), &asked.code, door).await?;
     Ok(Response::json(StatusCode::OK, &TurnedOn { recovery_codes }).no_store())
 }
 
@@ -170,7 +170,7 @@ pub(super) async fn turn_off(app: App, mut request: Request) -> Result<Response,
     let asked = if bytes.is_empty() { TurnOff::default() } else { json::read(&bytes)? };
     let (_, user) = person(&app, request.bearer()).await?;
     let door = door(NAME, &app.node.config.api.native, &request);
-    second_factor::turn_off(&app, &user, Some(asked.password.as_ref()), door).await?;
+    mfa::turn_off(&app, &user, Some(asked.password.as_ref()), door).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 

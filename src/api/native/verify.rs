@@ -13,13 +13,13 @@ use utoipa::ToSchema;
 
 use super::Problem;
 use super::problem::ProblemDocument;
-use super::shapes::{Active, Inactive, Verdicts};
 use crate::api::INVALID_TOKEN;
-use crate::app::App;
+use crate::api::native::schemas::{Active, Inactive, Verdicts};
 use crate::auth::Failure;
-use crate::auth::api_key::KnownKey;
-use crate::auth::verify::{Credential, Demand, Fault, Reason, verify, verify_each};
-use crate::web::{Fault as FieldFault, Fields, Place, Rejection, Request, Response, Trouble, json as body};
+use crate::auth::api_keys::KnownKey;
+use crate::auth::context::App;
+use crate::auth::tokens::verify::{Credential, Demand, Fault, Reason, verify, verify_each};
+use crate::http::{Fault as FieldFault, Fields, Place, Rejection, Request, Response, Trouble, json as body};
 
 /// How many tokens a batch may have, and how large its body may be: that many of two kilobytes each.
 const BATCH: usize = 1024;

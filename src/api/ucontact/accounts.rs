@@ -9,14 +9,15 @@ use super::error::{Detail, UcontactError, faulty};
 use crate::api::door;
 use crate::api::fastapi::{EmailStr, both, weak_password};
 use crate::api::pages;
-use crate::app::App;
-use crate::auth::confirm_email::{self, Confirmed};
-use crate::auth::create_user::Wanted;
-use crate::auth::identity::Username;
-use crate::auth::password::{Password, Policy};
-use crate::auth::sign_up::sign_up;
-use crate::time::Timestamp;
-use crate::web::{Rejection, Request, Response, json};
+use crate::auth::accounts::create::Wanted;
+use crate::auth::accounts::identity::Username;
+use crate::auth::accounts::sign_up::sign_up;
+use crate::auth::accounts::verify_email;
+use crate::auth::accounts::verify_email::Confirmed;
+use crate::auth::context::App;
+use crate::auth::passwords::{Password, Policy};
+use crate::clock::Timestamp;
+use crate::http::{Rejection, Request, Response, json};
 
 /// An account to be made.
 #[derive(Deserialize, ToSchema)]
@@ -79,7 +80,7 @@ pub(super) async fn register(app: App, mut request: Request) -> Result<Response,
     };
     let user = sign_up(&app, wanted, door).await?;
     let link = |token: &str| format!("{}{}/confirmed_email/{token}", config.server.public_url, door.lives.prefix);
-    confirm_email::send(&app, &user, &user.email, link, door.language)?;
+    verify_email::send(&app, &user, &user.email, link, door.language)?;
     let account = Account {
         id: user.number,
         username: user.username.as_deref().unwrap_or_default(),
@@ -156,7 +157,7 @@ pub(super) async fn confirm(app: App, request: Request) -> Result<Response, Ucon
     if pages::wants_html(&app, &request) {
         return Ok(pages::confirm(&app));
     }
-    let message = match confirm_email::confirm(&app, request.param("token")).await? {
+    let message = match verify_email::confirm(&app, request.param("token")).await? {
         Confirmed::Now => "Email verified successfully",
         Confirmed::Already => "Your email has already been confirmed.",
     };

@@ -6,7 +6,8 @@ use utoipa::ToSchema;
 use crate::api::fastapi::{detail, rejected, unprocessable, weak_password};
 use crate::api::{INVALID_TOKEN, SOON, Trouble};
 use crate::auth::Failure;
-use crate::web::{self, Answer, Fault, Place, Response};
+use crate::http;
+use crate::http::{Answer, Fault, Place, Response};
 
 /// What went wrong, on its way to being worded.
 #[derive(Debug)]
@@ -74,5 +75,5 @@ fn failed(failure: Failure) -> Response {
 }
 
 pub(super) fn faulty(field: &str, why: String) -> Fault {
-    Fault::of(Place::Body, field, web::Trouble::Invalid(why))
+    Fault::of(Place::Body, field, http::Trouble::Invalid(why))
 }

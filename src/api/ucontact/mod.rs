@@ -11,10 +11,10 @@ use utoipa::OpenApi;
 
 use super::fastapi::HttpValidationError;
 use super::openapi::{Chapter, Wording};
-use crate::app::App;
 use crate::auth::Failure;
+use crate::auth::context::App;
 use crate::config::Dialect;
-use crate::web::{Answer, Rejection, Routes};
+use crate::http::{Answer, Rejection, Routes};
 
 use error::{Detail, UcontactError};
 

@@ -7,12 +7,13 @@ use utoipa::ToSchema;
 use super::NAME;
 use super::error::UcontactError;
 use crate::api::door;
-use crate::app::App;
-use crate::auth::open_session::Pair;
-use crate::auth::password::Password;
-use crate::auth::refresh::{self, Then};
-use crate::auth::sign_in::sign_in;
-use crate::web::{Request, Response};
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::auth::sessions::open::Pair;
+use crate::auth::sessions::refresh;
+use crate::auth::sessions::refresh::Then;
+use crate::auth::sign_in::password::sign_in;
+use crate::http::{Request, Response};
 
 /// Who signs in.
 #[derive(Deserialize, ToSchema)]

@@ -9,12 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 use super::Refusal;
 use super::envelope::{envelopes, success};
 use crate::api::fastapi::{Text, Whole, both, uuid};
-use crate::app::App;
-use crate::auth::api_key::{ApiKey, NewKey, Order, create_own, deactivate_own, list_own};
-use crate::auth::bearer::caller;
+use crate::auth::api_keys::{ApiKey, NewKey, Order, create_own, deactivate_own, list_own};
+use crate::auth::context::App;
+use crate::auth::tokens::caller::caller;
+use crate::clock::Timestamp;
+use crate::http::{Place, Rejection, Request, Response};
 use crate::id::{ApiKeyId, ProjectId};
-use crate::time::Timestamp;
-use crate::web::{Place, Rejection, Request, Response};
 
 /// A hundred years: later dates can be written, but nobody means them.
 const MOST_DAYS: i64 = 36_500;

@@ -6,7 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::web::Response;
+use crate::http::Response;
 
 /// What went well.
 #[derive(Serialize)]

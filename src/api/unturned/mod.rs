@@ -3,7 +3,7 @@
 
 mod api_keys;
 mod envelope;
-mod failure;
+mod error;
 mod verification;
 
 use std::time::Duration;
@@ -14,13 +14,13 @@ use super::Trouble;
 use super::fastapi::HttpValidationError;
 use super::openapi::{Chapter, Wording};
 use super::users_me;
-use crate::app::App;
 use crate::auth::Failure;
+use crate::auth::context::App;
 use crate::config::Dialect;
-use crate::web::{Answer, Rejection, Request, Routes};
+use crate::http::{Answer, Rejection, Request, Routes};
 
 use envelope::ErrorEnvelope;
-use failure::Refusal;
+use error::Refusal;
 
 /// Its name, in sessions and in the log.
 pub const NAME: &str = "unturned";
@@ -44,7 +44,7 @@ pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, with_me: bool
     }
 }
 
-async fn me(app: App, request: Request) -> Result<crate::web::Response, Refusal> {
+async fn me(app: App, request: Request) -> Result<crate::http::Response, Refusal> {
     Ok(users_me::me(&app, &request).await?)
 }
 

@@ -8,14 +8,14 @@ use super::envelope::{envelopes, success};
 use super::{NAME, Refusal};
 use crate::api::door;
 use crate::api::fastapi::EmailStr;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::mail_code::{send, sign_in_with_code};
-use crate::auth::open_session::{Door, Pair};
-use crate::auth::refresh::{Then, refresh};
-use crate::auth::revoke::end_session;
+use crate::auth::context::App;
+use crate::auth::sessions::open::{Door, Pair};
+use crate::auth::sessions::refresh::{Then, refresh};
+use crate::auth::sign_in::mailed_code::{send, sign_in_with_code};
+use crate::auth::tokens::revoke::end_session;
+use crate::http::{Request, Response};
 use crate::id::UserId;
-use crate::web::{Request, Response};
 
 /// Whom to mail a code.
 #[derive(Deserialize, ToSchema)]

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::api::{INVALID_TOKEN, SOON, Trouble};
 use crate::auth::Failure;
-use crate::web::{Answer, Rejection, Response};
+use crate::http::{Answer, Rejection, Response};
 
 /// What went wrong, on its way to being worded.
 #[derive(Debug)]

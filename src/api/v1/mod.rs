@@ -16,14 +16,14 @@ use std::time::Duration;
 use utoipa::OpenApi;
 
 use super::openapi::{Chapter, Wording};
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::identity::{BadEmail, BadUsername};
-use crate::auth::open_session::{Door, Says};
-use crate::auth::password::Weak;
-use crate::auth::verify::{Fault as TokenFault, Reason};
+use crate::auth::accounts::identity::{BadEmail, BadUsername};
+use crate::auth::context::App;
+use crate::auth::passwords::Weak;
+use crate::auth::sessions::open::{Door, Says};
+use crate::auth::tokens::verify::{Fault as TokenFault, Reason};
 use crate::config::Dialect;
-use crate::web::{Answer, Rejection, Request, Routes};
+use crate::http::{Answer, Rejection, Request, Routes};
 
 use error::{ErrorBody, V1Error};
 

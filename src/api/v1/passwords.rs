@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use super::sign_up::{Done, Link};
 use super::{V1Error, door};
-use crate::app::App;
-use crate::auth::password::{Password, Policy};
-use crate::auth::recover::recover_by_link;
-use crate::auth::reset_password::reset_password;
-use crate::web::{Request, Response};
+use crate::auth::context::App;
+use crate::auth::passwords::request_reset::recover_by_link;
+use crate::auth::passwords::reset::reset_password;
+use crate::auth::passwords::{Password, Policy};
+use crate::http::{Request, Response};
 
 /// Who has forgotten it.
 #[derive(Deserialize, ToSchema)]

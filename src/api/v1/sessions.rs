@@ -7,13 +7,14 @@ use utoipa::ToSchema;
 use super::sign_up::Done;
 use super::tokens::bearer;
 use super::{V1Error, door};
-use crate::app::App;
-use crate::auth::identity::Email;
-use crate::auth::password::Password;
-use crate::auth::refresh::{self, Then};
-use crate::auth::revoke::{end_proved, revoke};
-use crate::auth::sign_in::sign_in;
-use crate::web::{Request, Response};
+use crate::auth::accounts::identity::Email;
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::auth::sessions::refresh;
+use crate::auth::sessions::refresh::Then;
+use crate::auth::sign_in::password::sign_in;
+use crate::auth::tokens::revoke::{end_proved, revoke};
+use crate::http::{Request, Response};
 
 /// Who signs in.
 #[derive(Deserialize, ToSchema)]

@@ -6,12 +6,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{V1Error, door};
 use crate::api::pages;
-use crate::app::App;
-use crate::auth::confirm_email;
-use crate::auth::create_user::Wanted;
-use crate::auth::password::Password;
-use crate::auth::sign_up::sign_up;
-use crate::web::{Request, Response};
+use crate::auth::accounts::create::Wanted;
+use crate::auth::accounts::sign_up::sign_up;
+use crate::auth::accounts::verify_email;
+use crate::auth::context::App;
+use crate::auth::passwords::Password;
+use crate::http::{Request, Response};
 
 /// An account to be made.
 #[derive(Deserialize, ToSchema)]
@@ -78,7 +78,7 @@ pub(super) async fn register(app: App, mut request: Request) -> Result<Response,
     if options.send_email {
         let config = &app.node.config;
         let link = |token: &str| format!("{}{}/verify?token={token}", config.server.public_url, door.lives.prefix);
-        confirm_email::send(&app, &user, &user.email, link, door.language)?;
+        verify_email::send(&app, &user, &user.email, link, door.language)?;
     }
     Ok(Response::json(StatusCode::CREATED, &Done { message: "registered" }))
 }
@@ -113,6 +113,6 @@ pub(super) async fn confirm(app: App, request: Request) -> Result<Response, V1Er
         return Ok(pages::confirm(&app));
     }
     let link: Link = request.query()?.read()?;
-    confirm_email::confirm(&app, &link.token).await?;
+    verify_email::confirm(&app, &link.token).await?;
     Ok(Done::answer("email verified successfully").no_store())
 }

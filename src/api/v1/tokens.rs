@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::V1Error;
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::introspect::{Introspected, introspect};
-use crate::auth::open_session::address_of;
-use crate::auth::verify::{Credential, Fault, Reason, Verified, access_token};
+use crate::auth::context::App;
+use crate::auth::sessions::open::address_of;
+use crate::auth::tokens::introspect::{Introspected, introspect};
+use crate::auth::tokens::verify::{Credential, Fault, Reason, Verified, access_token};
+use crate::http::{Request, Response};
 use crate::id::UserId;
-use crate::web::{Request, Response};
 
 /// A token of either kind.
 #[derive(Deserialize, ToSchema)]

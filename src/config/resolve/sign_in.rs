@@ -1,9 +1,9 @@
 //! The settings of how people sign in, as the rest of them: each once, with its kind, its bounds and its built-in value.
 
-use super::super::kinds::{Cores, LinkAddress, Often, Prefix, Span, Text, Truth, Whole, Word};
 use super::super::reader::{Reader, Section};
 use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, Rate, SecondFactor};
 use super::{days, minutes, ms, seconds};
+use crate::config::values::{Cores, LinkAddress, Often, Prefix, Span, Text, Truth, Whole, Word};
 
 pub(super) fn passwords(from: &mut Section<'_>) -> Passwords {
     Passwords {

@@ -12,8 +12,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::Result;
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
-use crate::time::Timestamp;
 
 /// A user's row.
 #[derive(Clone, Debug, PartialEq, Eq)]

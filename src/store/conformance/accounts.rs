@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::chance::Chance;
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::rng::Chance;
 use crate::store::Accounts;
 use crate::store::accounts::{ApiKey, Changed, Changes, Created, Find, NewUser, PasswordHash, User};
-use crate::time::Timestamp;
 
 macro_rules! suite {
     ($dollar:tt $($file:ident { $($case:ident)* })*) => {

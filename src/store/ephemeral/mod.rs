@@ -13,8 +13,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::Result;
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
-use crate::time::Timestamp;
 
 /// One sign-in and what has become of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -302,7 +302,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     ///
     /// - counter in force: `Rotated`. With `rotate` it rises by one, and the idle time starts again.
     /// - one behind, and not longer than `grace` after the rise, where there is a grace: `Repeated`. If the clock that is one for all
-    ///   callers (the store's own, where several have clocks) was set back since, by no more than [`ASTRAY`](crate::time::ASTRAY).
+    ///   callers (the store's own, where several have clocks) was set back since, by no more than [`ASTRAY`](crate::clock::ASTRAY).
     /// - ahead: the store has lost a rotation that had been acknowledged (a failover); the token's MAC proves that
     ///   it was handed out, so it is in force: as the first case, counting from the token's counter.
     /// - anything else: `Reused`. The session is over for good, *and* its revocation is published before this returns, or though nobody

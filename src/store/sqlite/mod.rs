@@ -23,10 +23,10 @@ use rusqlite::Connection;
 use rusqlite::ErrorCode::{ConstraintViolation, DatabaseCorrupt, NotADatabase};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::clock::Timestamp;
 use crate::config::{Durability, Embedded};
 use crate::store;
 use crate::store::migrations::Migration;
-use crate::time::Timestamp;
 
 pub(in crate::store) use values::{Count, Span, Words, refuse_nul, unreadable};
 

@@ -2,9 +2,9 @@
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
+use crate::clock::Timestamp;
 use crate::store::migrations::{Migration, Recorded, pending, sufficient};
 use crate::store::{self, Error};
-use crate::time::Timestamp;
 
 /// Every step, in order.
 const STEPS: &[Migration] = &[

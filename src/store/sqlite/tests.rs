@@ -8,9 +8,9 @@ use rusqlite::{Connection, OptionalExtension};
 use tempfile::TempDir;
 
 use super::Engine;
+use crate::clock::Timestamp;
 use crate::config::{Durability, Embedded};
 use crate::store::{Error, Result};
-use crate::time::Timestamp;
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, SessionId, TokenId, UserId};
 use crate::store::accounts::PasswordHash;
-use crate::time::Timestamp;
 
 macro_rules! id {
     ($($name:ident),*) => {$(

@@ -14,9 +14,9 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::keyring::{Keys, LiveKey};
+use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
-use crate::time::Timestamp;
 
 /// Longer texts are no token of ours, and are not looked at.
 pub const MAX_LENGTH: usize = 8 * 1024;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use super::{Fault, Verified};
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
-use crate::time::Timestamp;
 use crate::token::keyring::LiveKey;
 
 /// Dates are whole seconds: we write no others, and a float, a string or a null is not a date of ours.

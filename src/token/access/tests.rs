@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::chance::Chance;
+use crate::rng::Chance;
 use crate::token::keyring::Keyring;
 use crate::token::keyring::ring::Ring;
 

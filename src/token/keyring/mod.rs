@@ -15,8 +15,8 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::signature::Verifier;
+use crate::clock::Timestamp;
 use crate::config::Algorithm;
-use crate::time::Timestamp;
 use ring::{Key, Ring};
 
 /// A node's view of the ring, replaced whole when the ring changes.
@@ -171,7 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::chance::Chance;
+    use crate::rng::Chance;
 
     #[test]
     fn an_older_edition_does_not_come_back() {

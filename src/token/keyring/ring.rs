@@ -13,8 +13,8 @@ use ed25519_dalek::SigningKey;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::chance::Chance;
-use crate::time::Timestamp;
+use crate::clock::Timestamp;
+use crate::rng::Chance;
 
 /// All keys of one edition of the ring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -321,9 +321,9 @@ async fn no_member_is_there_twice() {
 /// RFC 8725, 3.4: a ring is taken in whole, and with no key that is not what it says or that no signature can be trusted by.
 #[test]
 fn a_ring_with_a_key_that_is_none_is_not_taken_in() {
-    use signet::chance::Chance;
+    use signet::clock::Clock;
     use signet::config::Algorithm;
-    use signet::time::Clock;
+    use signet::rng::Chance;
     use signet::token::keyring::Keyring;
     use signet::token::keyring::ring::Ring;
     let now = Clock::machine().now();

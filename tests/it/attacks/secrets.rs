@@ -437,13 +437,13 @@ fn nothing_tells_them_on_redis_and_postgres() {
 /// Whatever carries a secret, as a careless line of a log would show it.
 #[test]
 fn no_debug_form_tells_them() {
-    use signet::auth::api_key::NewKey;
-    use signet::auth::password::Password;
-    use signet::chance::Chance;
+    use signet::auth::api_keys::NewKey;
+    use signet::auth::passwords::Password;
+    use signet::clock::Clock;
     use signet::config::{Config, Redis, Secret, SecretUrl};
     use signet::mail::Letter;
+    use signet::rng::Chance;
     use signet::store::accounts::{PasswordHash, SealedTotp};
-    use signet::time::Clock;
     use signet::token::keyring::ring::Ring;
     use signet::token::secret::Secrets;
     let told = || "hunter2-hunter2".to_owned();

@@ -4,7 +4,7 @@
 //! so of what it calls valid we refuse all that is quoted, folded, commented, a literal or a top-level domain.
 
 use serde_json::json;
-use signet::auth::identity::Email;
+use signet::auth::accounts::identity::Email;
 
 use super::bytes_of;
 use crate::support::desk::{Ask, Desk, PASSWORD};

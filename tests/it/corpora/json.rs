@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
-use signet::web::{Rejection, json};
+use signet::http::{Rejection, json};
 
 use super::{bytes_of, place};
 use crate::support::desk::{Ask, Desk, PASSWORD, Person};

@@ -2,11 +2,11 @@
 //! says that it was ended.
 
 use serde_json::Value;
+use signet::clock::Clock;
 use signet::id::UserId;
 use signet::store::Accounts;
 use signet::store::accounts::postgres::Postgres;
 use signet::store::accounts::{Changed, Changes};
-use signet::time::Clock;
 
 use super::{Client, Ground, PASSWORD, Pair, SOON, refused, text, until};
 use crate::support::redis::Server;

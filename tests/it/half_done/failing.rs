@@ -1,8 +1,8 @@
 //! What comes of operations whose second half Redis refuses: it is made up for, by the same node or by what every node reads.
 
-use signet::auth::endings::recall;
-use signet::auth::exchange::exchange;
-use signet::auth::verify::{Reason, access_token};
+use signet::auth::revocation::durable::recall;
+use signet::auth::tokens::client_credentials::exchange;
+use signet::auth::tokens::verify::{Reason, access_token};
 
 use super::*;
 use crate::support::{postgres, redis};
@@ -33,7 +33,7 @@ async fn a_key_is_over_though_redis_refuses_to_tell() {
     let user = user(&a, "holder").await;
     let (key, new) = key(&a, &user).await;
     let made = exchange(&b, new.reveal(), None, HOUR).await.unwrap().access;
-    refused(&ground, api_key::deactivate(&a, key.project, key.id)).await;
+    refused(&ground, api_keys::deactivate(&a, key.project, key.id)).await;
     is_revoked(&a, &made);
     assert!(access_token(&b, &made).is_ok(), "it has heard of nothing");
     let c = ground.node().await;
@@ -54,7 +54,7 @@ async fn a_key_is_over_though_redis_has_forgotten_it() {
         made.push((key, exchange(&a, new.reveal(), None, HOUR).await.unwrap().access));
     }
     let [(ended, ended_token), (_, other_token)] = &made[..] else { unreachable!("there are two") };
-    api_key::deactivate(&a, ended.project, ended.id).await.unwrap();
+    api_keys::deactivate(&a, ended.project, ended.id).await.unwrap();
     // A server takes its place that has the floor and not what was published last.
     ground.redis().cli(&["DEL", "signet:{fleet}:revocations", "signet:{fleet}:born"]);
     let b = ground.node().await;

@@ -1,12 +1,14 @@
 //! Access tokens that are revoked one by one: every node remembers each of them, and whoever has an API key has as many as they ask for.
 
-use signet::app::App;
 use signet::auth::Failure;
-use signet::auth::api_key::{self, Wanted, deactivate};
-use signet::auth::create_user::{self, create_user};
-use signet::auth::exchange::exchange;
-use signet::auth::revoke::revoke;
-use signet::auth::verify::access_token;
+use signet::auth::accounts::create;
+use signet::auth::accounts::create::create_user;
+use signet::auth::api_keys;
+use signet::auth::api_keys::{Wanted, deactivate};
+use signet::auth::context::App;
+use signet::auth::tokens::client_credentials::exchange;
+use signet::auth::tokens::revoke::revoke;
+use signet::auth::tokens::verify::access_token;
 use signet::config::Rate;
 use signet::id::{ApiKeyId, ProjectId};
 use signet::store::ephemeral::Cursor;
@@ -27,12 +29,12 @@ struct Owner {
 
 impl Owner {
     async fn of(app: &App, name: &str) -> Self {
-        let wanted = create_user::Wanted { email: format!("{name}@example.org"), ..Default::default() };
+        let wanted = create::Wanted { email: format!("{name}@example.org"), ..Default::default() };
         let user = create_user(app, wanted, app.node.password_policy).await.unwrap();
         let project = app.accounts.projects(user.id).await.unwrap()[0].0;
         let scopes = vec!["read".to_owned()];
         let wanted = Wanted { user: user.id, project, name: name.to_owned(), scopes, expires_at: None };
-        let (row, key) = api_key::create(app, wanted).await.unwrap();
+        let (row, key) = api_keys::create(app, wanted).await.unwrap();
         Self { project, id: row.id, key: key.reveal().to_owned() }
     }
 

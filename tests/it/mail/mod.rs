@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use signet::chance::Chance;
+use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, SecretUrl};
 use signet::mail::{Language, Letter, Mail, Mailer, StartError};
-use signet::ops::metrics::Gathered;
-use signet::ops::{Metrics, Readiness};
-use signet::time::{Clock, Timestamp};
+use signet::rng::Chance;
+use signet::telemetry::metrics::Gathered;
+use signet::telemetry::{Metrics, Readiness};
 use tempfile::TempDir;
 
 use crate::support::{figure, smtp, until};

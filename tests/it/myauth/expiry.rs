@@ -3,20 +3,24 @@
 use std::path::Path;
 use std::time::Duration;
 
-use signet::app::App;
 use signet::auth::Failure;
-use signet::auth::magic::{self, redeem, redeem_at_once};
-use signet::auth::open_session::{Door, Says};
-use signet::auth::password::{Password, Policy};
-use signet::auth::recover::{recover, recover_by_link};
-use signet::auth::reset_password::reset_password;
-use signet::auth::second_factor::{self, Entry, turn_on};
-use signet::auth::sign_in::sign_in_by_steps;
-use signet::auth::{User, create_user};
+use signet::auth::User;
+use signet::auth::accounts::create;
+use signet::auth::context::App;
+use signet::auth::mfa;
+use signet::auth::mfa::{Entry, turn_on};
+use signet::auth::passwords::request_reset::{recover, recover_by_link};
+use signet::auth::passwords::reset::reset_password;
+use signet::auth::passwords::{Password, Policy};
+use signet::auth::sessions::open::{Door, Says};
+use signet::auth::sign_in::magic_link;
+use signet::auth::sign_in::magic_link::{redeem, redeem_at_once};
+use signet::auth::sign_in::password::sign_in_by_steps;
+use signet::clock::{Clock, Timestamp};
 use signet::config::Config;
-use signet::start::{self, Stores};
+use signet::node::build;
+use signet::node::stores::Stores;
 use signet::store::accounts::Find;
-use signet::time::{Clock, Timestamp};
 
 use super::OTHER;
 use crate::support::desk::PASSWORD;
@@ -38,13 +42,13 @@ struct Node {
 /// A node with one user, whose password is everybody's.
 async fn node() -> Node {
     let node = empty(|_| {}).await;
-    let wanted = create_user::Wanted {
+    let wanted = create::Wanted {
         email: EMAIL.to_owned(),
         username: Some("Ada".to_owned()),
         password: Some(password(PASSWORD)),
         ..Default::default()
     };
-    create_user::create_user(&node.app, wanted, node.app.node.password_policy).await.unwrap();
+    create::create_user(&node.app, wanted, node.app.node.password_policy).await.unwrap();
     node
 }
 
@@ -55,7 +59,7 @@ async fn empty(change: impl FnOnce(&mut Config)) -> Node {
     change(&mut config);
     let clock = Clock::by_hand(START);
     let stores = Stores::open(&config, &clock).await.unwrap();
-    let app = start::app(config, clock.clone(), &stores, &[]).await.unwrap();
+    let app = build::app(config, clock.clone(), &stores, &[]).await.unwrap();
     Node { app, clock, data }
 }
 
@@ -95,7 +99,7 @@ impl Node {
     }
 
     async fn magic(&self, before: usize) -> (String, String) {
-        let half = magic::begin(&self.app, EMAIL, self.door()).await.unwrap();
+        let half = magic_link::begin(&self.app, EMAIL, self.door()).await.unwrap();
         (self.token(before).await, half)
     }
 
@@ -105,7 +109,7 @@ impl Node {
 
     /// Turns the user's second factor on; its secret.
     async fn guard(&self) -> String {
-        let key = second_factor::begin(&self.app, &self.user().await).await.unwrap().key;
+        let key = mfa::begin(&self.app, &self.user().await).await.unwrap().key;
         let code = code_at(&key, self.clock.now().secs());
         turn_on(&self.app, &self.user().await, Some(&password(PASSWORD)), &code, self.door()).await.unwrap();
         key
@@ -148,22 +152,22 @@ async fn a_second_step_is_taken_within_five_minutes() {
     let late = due().await;
     node.clock.advance(5 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
-    let answer = second_factor::finish(&node.app, &late, &code, node.door()).await;
+    let answer = mfa::finish(&node.app, &late, &code, node.door()).await;
     assert!(matches!(answer, Err(Failure::BadCredentials(_))));
     let token = due().await;
-    assert!(second_factor::finish(&node.app, &token, &code, node.door()).await.is_ok());
+    assert!(mfa::finish(&node.app, &token, &code, node.door()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_secret_is_pending_for_ten_minutes() {
     let node = node().await;
     let user = node.user().await;
-    let key = second_factor::begin(&node.app, &user).await.unwrap().key;
+    let key = mfa::begin(&node.app, &user).await.unwrap().key;
     node.clock.advance(10 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
     let late = turn_on(&node.app, &user, Some(&password(PASSWORD)), &code, node.door()).await;
     assert!(matches!(late, Err(Failure::SecondFactorNotOn)));
-    let key = second_factor::begin(&node.app, &user).await.unwrap().key;
+    let key = mfa::begin(&node.app, &user).await.unwrap().key;
     node.clock.advance(10 * MINUTE - MILLISECOND);
     let code = code_at(&key, node.clock.now().secs());
     assert!(turn_on(&node.app, &user, Some(&password(PASSWORD)), &code, node.door()).await.is_ok());

@@ -52,7 +52,7 @@ async fn sign_up(desk: &Desk, email: &str) -> Answer {
 
 /// Signs in by the form, in a millisecond of its own: what ends a user's tokens ends those of the same millisecond.
 async fn sign_in(desk: &Desk, email: &str, password: &str) -> Answer {
-    let clock = signet::time::Clock::machine();
+    let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;

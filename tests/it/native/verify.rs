@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
-use signet::auth::api_key::NewKey;
-use signet::chance::Chance;
+use signet::auth::api_keys::NewKey;
+use signet::rng::Chance;
 
 over_both_stores!(|plan| plan;
     a_service_asks, garbage_is_told_why, what_is_demanded_is_checked, a_proxy_asks, api_keys_are_credentials_too,

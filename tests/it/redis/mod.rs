@@ -8,11 +8,11 @@ mod keys;
 
 use std::time::{Duration, Instant};
 
+use signet::clock::Timestamp;
 use signet::id::{SessionId, UserId};
 use signet::store::ephemeral::redis::Redis;
 use signet::store::ephemeral::{Opened, Presented, Rotation, Session};
 use signet::store::{Ephemeral, Error, Result};
-use signet::time::Timestamp;
 use uuid::Uuid;
 
 const START: Timestamp = Timestamp::from_secs(2_000_000_000);

@@ -14,10 +14,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use signet::chance::Chance;
 use signet::config;
+use signet::http::{Rejection, Request, Response, Routes};
+use signet::rng::Chance;
 use signet::server::{self, Answered, Observer, Running};
-use signet::web::{Rejection, Request, Response, Routes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -119,7 +119,7 @@ impl From<Rejection> for Failure {
     }
 }
 
-impl signet::web::Answer for Failure {
+impl signet::http::Answer for Failure {
     fn answer(self) -> Response {
         let word = wording("handler");
         let (_, gate) = watch::channel(false);

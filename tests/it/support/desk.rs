@@ -156,7 +156,7 @@ impl Desk {
     /// In a millisecond of its own: what ends a user's tokens ends those of the same millisecond, which no sign-in at the usual
     /// cost of a hash falls into, but one as cheap as here does.
     pub(crate) async fn sign_in(&self, person: &Person) -> Tokens {
-        let clock = signet::time::Clock::machine();
+        let clock = signet::clock::Clock::machine();
         let before = clock.now();
         while clock.now() <= before {
             tokio::task::yield_now().await;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use signet::clock::Timestamp;
 use signet::config::{Durability, Embedded};
 use signet::store::sqlite::Engine;
-use signet::time::Timestamp;
 use tempfile::TempDir;
 
 /// An open file and the folder that it is in. What the machine loses with its power is not tested, so nothing waits for it.

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use signet::app::App;
-use signet::auth::follow::catch_up;
+use signet::auth::context::App;
+use signet::auth::revocation::feed::catch_up;
+use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, Secret, SecretUrl};
-use signet::start::{self, Stores};
-use signet::time::{Clock, Timestamp};
+use signet::node::build;
+use signet::node::stores::Stores;
 use zeroize::Zeroizing;
 
 use super::totp::code_at;
@@ -58,7 +59,7 @@ impl Ground {
     pub(crate) async fn node_by(&self, clock: Clock, change: impl FnOnce(&mut Config)) -> App {
         let mut config = self.config.clone();
         change(&mut config);
-        let app = start::app(config, clock, &self.stores, &[]).await.unwrap();
+        let app = build::app(config, clock, &self.stores, &[]).await.unwrap();
         catch_up(&app).await.unwrap();
         app
     }

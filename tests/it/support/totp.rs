@@ -2,7 +2,7 @@
 
 use reqwest::Method;
 use serde_json::json;
-use signet::time::Clock;
+use signet::clock::Clock;
 use totp_rs::Totp;
 
 use super::desk::{Ask, Desk};

@@ -82,7 +82,7 @@ fn keys(desk: &Desk, method: Method, path: &str, project: &str) -> reqwest::Requ
 
 /// Makes an API key and gives what was told of it. In a millisecond of its own: of those of the same none is the newest.
 async fn key(desk: &Desk, member: &Member, body: &Value) -> Value {
-    let clock = signet::time::Clock::machine();
+    let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;

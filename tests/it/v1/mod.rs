@@ -55,7 +55,7 @@ async fn try_sign_in(desk: &Desk, email: &str, password: &str) -> Answer {
 
 /// In a millisecond of its own, as [`Desk::sign_in`].
 async fn sign_in(desk: &Desk, member: &Member) -> Signed {
-    let clock = signet::time::Clock::machine();
+    let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use super::super::problem::later;
 use crate::api::{SOON, Trouble};
 use crate::auth::Failure;
-use crate::auth::verify::Reason;
-use crate::web::{Answer, Rejection, Response};
+use crate::auth::tokens::verify::Reason;
+use crate::http::{Answer, Rejection, Response};
 
 /// What went wrong, on its way to being worded.
 #[derive(Debug)]

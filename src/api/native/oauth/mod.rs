@@ -11,19 +11,19 @@ use http::header::AUTHORIZATION;
 use serde_json::{Value, json};
 
 use super::NAME;
-use super::shapes::{Granted, Introspection, OneTokenForm, TokenForm};
 use super::verify::key_claims;
+use crate::api::native::schemas::{Granted, Introspection, OneTokenForm, TokenForm};
 use crate::api::{as_api_key, door};
-use crate::app::App;
 use crate::auth::Failure;
-use crate::auth::api_key;
-use crate::auth::bearer::caller;
-use crate::auth::exchange::exchange;
-use crate::auth::introspect::{Introspected, introspect as look};
-use crate::auth::refresh::{Then, refresh};
-use crate::auth::revoke::revoke as end;
-use crate::auth::verify::Credential;
-use crate::web::{Pairs, Request, Response};
+use crate::auth::api_keys;
+use crate::auth::context::App;
+use crate::auth::sessions::refresh::{Then, refresh};
+use crate::auth::tokens::caller::caller;
+use crate::auth::tokens::client_credentials::exchange;
+use crate::auth::tokens::introspect::{Introspected, introspect as look};
+use crate::auth::tokens::revoke::revoke as end;
+use crate::auth::tokens::verify::Credential;
+use crate::http::{Pairs, Request, Response};
 
 pub(super) use error::{OauthError, OauthErrorBody};
 
@@ -118,7 +118,7 @@ pub(super) async fn revoke(app: App, mut request: Request) -> Result<Response, O
     let form = form(&mut request).await?;
     authenticated(&app, &request, &form, "revoke").await?;
     let token = form.get("token").ok_or(OauthError::missing("token"))?;
-    if api_key::well_formed(token) {
+    if api_keys::well_formed(token) {
         return Err(OauthError::UnsupportedToken);
     }
     end(&app, token).await?;

@@ -18,9 +18,9 @@ use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::tls;
+use crate::clock::request_budget;
 use crate::config;
 use crate::store::{Error, Result};
-use crate::time::patience;
 
 /// How the store is called in errors.
 pub(super) const STORE: &str = "Postgres";
@@ -166,7 +166,7 @@ impl Connections {
 
     /// Until when a call may take that begins now.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + patience::left(self.timeout)
+        Instant::now() + request_budget::left(self.timeout)
     }
 
     /// Executes one statement, prepared once a connection, and gives its rows.
@@ -181,7 +181,7 @@ impl Connections {
         sql: &str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Answer<Vec<Row>> {
-        patience::wait(async {
+        request_budget::wait(async {
             let connection = self.lend(deadline).await?;
             let answer = self
                 .answer(deadline, async {

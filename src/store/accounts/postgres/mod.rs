@@ -27,10 +27,10 @@ use super::{
     Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
     RecoveryCode, SealedTotp, User, place,
 };
+use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
-use crate::time::Timestamp;
 
 /// How many users of an import are under way at once. `join_all` begins futures in their order, up to thirty of them; in
 /// the order in which they begin they are sent, executed and numbered.

@@ -5,12 +5,12 @@ use tokio_postgres::types::{FromSql, ToSql};
 use uuid::Uuid;
 
 use super::connections::{Answer, Failure};
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
 use crate::store::accounts::{
     ApiKey, Billed, Billing, Changed, Created, NewUser, PasswordHash, RecoveryCode, SealedTotp, User,
 };
-use crate::time::Timestamp;
 
 /// How many columns a user has in the statements.
 const USER_WIDTH: usize = 17;

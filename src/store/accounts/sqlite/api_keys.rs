@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::super::{ApiKey, User};
 use super::users;
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId};
 use crate::store::sqlite::{Count, Words, refuse_nul};
-use crate::time::Timestamp;
 
 /// The columns of an API key in the order in which [`row`] reads them.
 macro_rules! columns {

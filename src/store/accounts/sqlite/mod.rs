@@ -15,10 +15,10 @@ use super::{
     Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
     RecoveryCode, SealedTotp, User, place,
 };
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
 use crate::store::sqlite::Engine;
-use crate::time::Timestamp;
 
 /// What an import may take, a user, on top of what any call may.
 const PER_IMPORTED_USER: Duration = Duration::from_millis(1);

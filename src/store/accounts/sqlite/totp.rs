@@ -6,9 +6,9 @@ use rusqlite::{Connection, Params, params};
 use uuid::Uuid;
 
 use super::super::{PasswordHash, RecoveryCode, SealedTotp};
+use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::sqlite::{refuse_nul, unreadable};
-use crate::time::Timestamp;
 
 pub(super) fn enable(
     tx: &Connection,

@@ -6,9 +6,9 @@ use super::super::{
     Billed, Billing, BillingChange, Changed, Changes, Confirmed, Created, NewUser, PasswordHash, SealedTotp, User,
 };
 use super::Sought;
+use crate::clock::Timestamp;
 use crate::id::{ProjectId, UserId};
 use crate::store::sqlite::{Words, refuse_nul};
-use crate::time::Timestamp;
 
 /// The columns of a user in the order in which [`row`] reads them; a macro, so that statements stay literals.
 macro_rules! columns {

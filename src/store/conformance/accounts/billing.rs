@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{MANY, ROUNDS, START, at, changed, key, made, no_project, nobody, row, somebody, together};
-use crate::chance::Chance;
 use crate::id::{ProjectId, UserId};
+use crate::rng::Chance;
 use crate::store::accounts::{Billed, Billing, BillingChange, Changes, NewUser, User};
 use crate::store::{Accounts, Error};
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::{at, hash, made, nobody, row, set_disabled, set_password, somebody, together};
+use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::Accounts;
 use crate::store::accounts::NewUser;
-use crate::time::Timestamp;
 
 const ALL: u32 = 1000;
 const LONG_AGO: Timestamp = Timestamp::from_millis(0);

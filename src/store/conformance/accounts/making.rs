@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::{MANY, ROUNDS, START, at, hash, key, made, nobody, row, somebody, together};
+use crate::clock::Timestamp;
 use crate::id::ProjectId;
 use crate::store::accounts::{Billing, Created, Find, NewUser, User};
 use crate::store::{Accounts, Error};
-use crate::time::Timestamp;
 
 pub(super) async fn a_user_is_kept_as_it_was_given(store: Arc<dyn Accounts>) {
     let given = NewUser { disabled: true, superuser: true, ..somebody("ada") };

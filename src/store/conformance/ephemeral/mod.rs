@@ -22,10 +22,10 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::together;
+use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::Ephemeral;
 use crate::store::ephemeral::{Cursor, Opened, Presented, Revocation, Rotation, Session, Standing, Target};
-use crate::time::Timestamp;
 
 /// A store under test.
 pub type Store = Arc<dyn Ephemeral>;

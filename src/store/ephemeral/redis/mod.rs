@@ -10,7 +10,7 @@
 //! moments is absent: sign in again, and its access tokens are good until they expire or one of its own tokens ends it. A session ended
 //! in those moments comes back in Redis. What must not come back (that of a user who was disabled, was deleted or has another
 //! password, and what was made of an API key that was deactivated) is known from the store of what lasts, which each node reads at its
-//! start, each minute and whenever Redis was away: see [`endings`](crate::auth::endings). A profile replaced in those
+//! start, each minute and whenever Redis was away: see [`endings`](crate::auth::revocation::durable). A profile replaced in those
 //! moments is the old one again, until the next change or sign-in. What one's own sign-out ended is
 //! refused by all nodes that had read its revocation for as long as they remember it, and is to be ended again after that.
 //! Until a Cluster has promoted a replica in the place of a dead
@@ -20,15 +20,15 @@
 //! done is [`Unavailable`](crate::store::Error::Unavailable) and is never done by half: a script's first write is the
 //! one that a full memory refuses.
 
+mod args;
+mod connection;
 mod keys;
-mod line;
 mod reply;
+mod reuse_guard;
 mod revocations;
 mod scripts;
 mod settings;
 mod warnings;
-mod witness;
-mod words;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,21 +41,21 @@ use fred::types::{CustomCommand, Value};
 pub use self::settings::ConnectError;
 
 use self::keys::Keys;
-use self::line::Link;
 use self::reply::Parts;
 use self::revocations::Follower;
 use self::scripts::Runner;
 use self::settings::Settings;
-use self::witness::Witness;
-use self::words::Word;
 use super::{
     Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
     SealedRing, Session, Swap, Target, Which,
 };
+use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{SessionId, UserId};
 use crate::store::Result;
-use crate::time::Timestamp;
+use crate::store::ephemeral::redis::args::Word;
+use crate::store::ephemeral::redis::connection::Link;
+use crate::store::ephemeral::redis::reuse_guard::Witness;
 
 /// The store. Its connections live on the runtime on which it was made, so each worker makes its own.
 #[derive(Clone)]

@@ -3,10 +3,10 @@
 use fred::types::Value;
 
 use super::scripts::corrupt;
+use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::Result;
 use crate::store::ephemeral::{Session, Standing};
-use crate::time::Timestamp;
 
 /// An answer's parts, read one after the other.
 pub(super) struct Parts(std::vec::IntoIter<Value>);

@@ -6,15 +6,15 @@ use std::time::Duration;
 use fred::interfaces::ClientLike;
 use fred::types::{CustomCommand, Value};
 
-use super::line::Line;
 use super::reply::Parts;
 use super::scripts::{FOLLOW, Runner, corrupt, from_driver, unavailable};
 use super::settings::Settings;
-use super::words::Word;
+use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 use crate::store::Result;
+use crate::store::ephemeral::redis::args::Word;
+use crate::store::ephemeral::redis::connection::Line;
 use crate::store::ephemeral::{Cursor, Revocation, Target};
-use crate::time::Timestamp;
 
 /// A target as it is written in an entry and `publish.lua` takes it: a word, and what it needs.
 pub(super) fn written(target: &Target) -> String {

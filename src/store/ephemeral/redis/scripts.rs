@@ -16,10 +16,10 @@ use fred::types::config::Options;
 use fred::types::scripts::Script;
 use fred::types::{CustomCommand, Value};
 
-use super::line::{Line, Link};
-use super::words::{Word, written};
+use crate::clock::Timestamp;
+use crate::store::ephemeral::redis::args::{Word, written};
+use crate::store::ephemeral::redis::connection::{Line, Link};
 use crate::store::{Error, Result};
-use crate::time::Timestamp;
 
 /// Each script is its own file behind those whose functions it calls, and no others: Redis makes every function anew at every call.
 macro_rules! scripts {

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use subtle::ConstantTimeEq;
 
 use super::super::{Allowance, Claim, Redeem, Redemption};
-use crate::time::Timestamp;
+use crate::clock::Timestamp;
 
 /// The day in which a subject's wrong tries are counted together. It begins with the first of them.
 const DAY: Duration = Duration::from_secs(86_400);

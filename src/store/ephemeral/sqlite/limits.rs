@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::{Allowance, Limit};
 use super::sweep::hour_after;
-use crate::time::Timestamp;
+use crate::clock::Timestamp;
 
 pub(super) fn take(tx: &Connection, key: &str, limit: Limit, now: Timestamp) -> rusqlite::Result<Allowance> {
     if limit.burst == 0 {

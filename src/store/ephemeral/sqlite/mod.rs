@@ -21,10 +21,10 @@ use super::{
     Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
     SealedRing, Session, Swap, Which,
 };
+use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::Result;
 use crate::store::sqlite::Engine;
-use crate::time::Timestamp;
 
 /// How often a follower looks for what other processes have published. Its own process wakes it at once.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::{Cursor, Revocation, Target};
+use crate::clock::Timestamp;
 use crate::store::sqlite::unreadable;
-use crate::time::Timestamp;
 
 /// How many a follower gets at once.
 const AT_ONCE: u32 = 1000;

@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::super::{Revocation, SealedRing, Swap, Target};
 use super::revocations;
+use crate::clock::Timestamp;
 use crate::store::sqlite::Count;
-use crate::time::Timestamp;
 
 pub(super) fn read(tx: &Connection) -> rusqlite::Result<Option<SealedRing>> {
     tx.prepare_cached("SELECT version, bytes FROM ring WHERE one = 1")?

@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::super::{Ended, Opened, Presented, Revocation, Rotation, Session, Standing, Target, Which};
 use super::revocations;
 use super::sweep::day_after;
+use crate::clock::{ASTRAY, Timestamp};
 use crate::id::{SessionId, UserId};
 use crate::store::sqlite::{Count, Span};
-use crate::time::{ASTRAY, Timestamp};
 
 /// How long a mark is kept: longer than a sign-in can take.
 const MARK: Duration = Duration::from_secs(600);

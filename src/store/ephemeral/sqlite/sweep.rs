@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use crate::time::Timestamp;
+use crate::clock::Timestamp;
 
 /// How long what has expired is left lying.
 const DISTANCE: Duration = Duration::from_secs(600);
@@ -111,9 +111,9 @@ mod tests {
 
     use super::super::SqliteEphemeral;
     use super::*;
-    use crate::chance::Chance;
     use crate::config::{Durability, Embedded};
     use crate::id::{SessionId, UserId};
+    use crate::rng::Chance;
     use crate::store::Ephemeral;
     use crate::store::ephemeral::{Claim, Limit, Redeem, Session, Which};
     use crate::store::sqlite::Engine;

@@ -1,6 +1,6 @@
 //! Two nodes, one of which is on time: whoever acts, both are to feel it.
 
-use signet::app::longest_access;
+use signet::auth::context::longest_access;
 
 use super::*;
 
@@ -119,7 +119,7 @@ async fn nothing_mailed_is_good_for_longer(pair: Pair) {
     let asked = Instant::now();
     let code = code(&pair.on_time, "expired@example.org").await;
     let lasts = pair.on_time.node.config.mailed.code;
-    let subject = signet::auth::once::subject(&code.0);
+    let subject = signet::auth::sign_in::one_time::subject(&code.0);
     let gone = async || {
         let held = pair.off.ephemeral.claim(&subject, "sign-in-code", "", pair.on_time.now()).await.unwrap();
         held.is_none()
@@ -181,7 +181,7 @@ async fn what_has_no_session_ends_for_both(pair: Pair) {
         pair.hear().await;
         for app in [makes, ends] {
             assert_eq!(reason(app, &token), Some(Reason::Revoked), "{number}");
-            assert!(api_key::known(app, &key).await.is_err(), "{number}: the key of who is disabled is good");
+            assert!(api_keys::known(app, &key).await.is_err(), "{number}: the key of who is disabled is good");
             assert!(exchanged(app, &key).await.is_err());
         }
         // Enabled again, the key is good again, and what is made of it.
@@ -192,7 +192,7 @@ async fn what_has_no_session_ends_for_both(pair: Pair) {
             for judge in [makes, ends] {
                 assert_eq!(reason(judge, &token), None, "{number}");
             }
-            assert!(api_key::known(app, &key).await.is_ok());
+            assert!(api_keys::known(app, &key).await.is_ok());
         }
         assert_eq!(reason(makes, &token), Some(Reason::Revoked), "what was made before stays revoked");
     }

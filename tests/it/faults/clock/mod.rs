@@ -11,23 +11,25 @@ mod set_back;
 use std::net::IpAddr;
 
 use serde_json::json;
-use signet::app::App;
-use signet::auth::api_key;
-use signet::auth::create_user::{Wanted, create_user};
-use signet::auth::disable_user::set_disabled;
-use signet::auth::exchange::exchange;
-use signet::auth::follow::{catch_up, forget};
-use signet::auth::identity::Email;
-use signet::auth::open_session::{Door, Pair as Tokens, Says, open_session};
-use signet::auth::password::Password;
-use signet::auth::refresh::{Then, refresh};
-use signet::auth::second_factor::{Entry, turn_on_at_once};
-use signet::auth::sign_out::{Which, sign_out, sign_out_everyone, sign_out_other};
-use signet::auth::verify::{Fault as Flaw, Reason, access_token};
-use signet::auth::{Failure, magic, mail_code, projects};
+use signet::auth::Failure;
+use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::accounts::disable::set_disabled;
+use signet::auth::accounts::identity::Email;
+use signet::auth::accounts::projects;
+use signet::auth::api_keys;
+use signet::auth::context::App;
+use signet::auth::mfa::{Entry, turn_on_at_once};
+use signet::auth::passwords::Password;
+use signet::auth::revocation::feed::{catch_up, forget};
+use signet::auth::sessions::open::{Door, Pair as Tokens, Says, open_session};
+use signet::auth::sessions::refresh::{Then, refresh};
+use signet::auth::sessions::sign_out::{Which, sign_out, sign_out_everyone, sign_out_other};
+use signet::auth::sign_in::{magic_link, mailed_code};
+use signet::auth::tokens::client_credentials::exchange;
+use signet::auth::tokens::verify::{Fault as Flaw, Reason, access_token};
+use signet::clock::{Clock, Timestamp};
 use signet::config::Config;
 use signet::store::accounts::{Find, User};
-use signet::time::{Clock, Timestamp};
 
 use super::*;
 use crate::support::ground::Ground;
@@ -133,18 +135,18 @@ async fn mailed(app: &App, to: &str) -> Mail {
 /// Asks for a code, and gives it.
 async fn code(app: &App, to: &str) -> (Email, String) {
     let email = Email::read(to).unwrap();
-    mail_code::send(app, &email, door(app)).await.unwrap();
+    mailed_code::send(app, &email, door(app)).await.unwrap();
     (email, mailed(app, to).await.code())
 }
 
 /// Asks for a link, and gives its two halves.
 async fn link(app: &App, to: &str) -> (String, String) {
-    let half = magic::begin(app, to, door(app)).await.unwrap();
+    let half = magic_link::begin(app, to, door(app)).await.unwrap();
     (mailed(app, to).await.token(), half)
 }
 
 async fn code_is_good(app: &App, (email, digits): &(Email, String)) -> bool {
-    match mail_code::sign_in_with_code(app, email, digits, None, door(app)).await {
+    match mailed_code::sign_in_with_code(app, email, digits, None, door(app)).await {
         Ok(_) => true,
         Err(Failure::CodeNotInForce) => false,
         Err(other) => panic!("{other:?}"),
@@ -152,7 +154,7 @@ async fn code_is_good(app: &App, (email, digits): &(Email, String)) -> bool {
 }
 
 async fn link_is_good(app: &App, (token, half): &(String, String)) -> bool {
-    match magic::redeem(app, token, half, door(app)).await {
+    match magic_link::redeem(app, token, half, door(app)).await {
         Ok(Entry::In(_)) => true,
         Ok(Entry::Due(_)) => panic!("there is no second factor"),
         Err(Failure::MagicNotInForce) => false,
@@ -163,8 +165,8 @@ async fn link_is_good(app: &App, (token, half): &(String, String)) -> bool {
 /// A key of the user's, and a token that was made of it.
 async fn key_and_token(app: &App, user: &User) -> (String, String) {
     let project = projects::projects(app, user.id).await.unwrap()[0].id;
-    let wanted = api_key::Wanted { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
-    let (_, key) = api_key::create(app, wanted).await.unwrap();
+    let wanted = api_keys::Wanted { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
+    let (_, key) = api_keys::create(app, wanted).await.unwrap();
     let token = exchanged(app, key.reveal()).await.unwrap();
     (key.reveal().to_owned(), token)
 }

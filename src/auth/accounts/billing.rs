@@ -1,0 +1,26 @@
+//! What a user has to spend and has spent. Changed by services that charge, in steps that are added, so that two at once lose
+//! nothing; never by users themselves.
+
+use crate::auth::context::App;
+use crate::auth::tokens::caller::Caller;
+use crate::auth::{Failure, User};
+use crate::id::UserId;
+use crate::store::accounts::Billed;
+
+pub use crate::store::accounts::BillingChange;
+
+/// What an API key needs to change anybody's billing. Only a superuser may make such a key.
+pub const SCOPE: &str = "billing:write";
+
+/// Adds to what a user has and has used, all of it or nothing: no sum sinks below zero. For a superuser, or an API key with
+/// [`SCOPE`], whosever it is.
+pub async fn change_billing(app: &App, caller: &Caller, user: UserId, change: &BillingChange) -> Result<User, Failure> {
+    if caller.must_have(SCOPE).is_err() {
+        caller.must_be_superuser(app).await?;
+    }
+    match app.accounts.change_billing(user, change, app.now()).await? {
+        Billed::Billed(user) => Ok(*user),
+        Billed::OutOfRange => Err(Failure::BalanceOutOfRange),
+        Billed::Absent => Err(Failure::Absent),
+    }
+}

@@ -1,0 +1,72 @@
+//! Making a user with its personal project.
+
+use super::identity::{Email, Username};
+use crate::auth::Failure;
+use crate::auth::accounts::permissions::may_make_superusers;
+use crate::auth::context::App;
+use crate::auth::passwords::{Password, Policy};
+use crate::auth::sessions::open::Door;
+use crate::id::{ProjectId, UserId};
+use crate::store::accounts::{Created, NewUser, User};
+
+/// What the user is to be.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// In any spelling.
+    pub email: String,
+    /// In any spelling.
+    pub username: Option<String>,
+    /// As its owner writes it.
+    pub full_name: Option<String>,
+    /// None: the user signs in by other means.
+    pub password: Option<Password>,
+    /// Whether the address is known to be the user's.
+    pub verified: bool,
+    /// Whether the user may not sign in yet.
+    pub disabled: bool,
+    /// Whether the user may do everything.
+    pub superuser: bool,
+    /// What else the user may do.
+    pub roles: Vec<String>,
+}
+
+/// Makes a user whose password meets `policy`. What is wrong with the wish is said before anything is hashed.
+pub async fn create_user(app: &App, wanted: Wanted, policy: Policy) -> Result<User, Failure> {
+    let email = Email::read(&wanted.email)?;
+    let username = wanted.username.as_deref().map(Username::read).transpose()?;
+    let password_hash = match &wanted.password {
+        Some(password) => {
+            policy.check(password)?;
+            Some(app.node.hasher.hash(password).await?)
+        }
+        None => None,
+    };
+    let now = app.now();
+    let user = NewUser {
+        id: UserId::new(now, &app.node.chance),
+        email: email.as_str().to_owned(),
+        username_key: username.as_ref().map(|name| name.key().to_owned()),
+        username: username.map(|name| name.shown().to_owned()),
+        full_name: wanted.full_name,
+        password_hash,
+        verified: wanted.verified,
+        disabled: wanted.disabled,
+        superuser: wanted.superuser,
+        roles: wanted.roles,
+        project: ProjectId::new(now, &app.node.chance),
+        created_at: now,
+    };
+    match app.accounts.create_user(&user).await? {
+        Created::Created(user) => Ok(*user),
+        Created::EmailTaken => Err(Failure::EmailTaken),
+        Created::UsernameTaken => Err(Failure::UsernameTaken),
+    }
+}
+
+/// Makes a user for somebody else, as `by` asks, who sees to users.
+pub async fn create_other(app: &App, by: &User, wanted: Wanted, door: Door<'_>) -> Result<User, Failure> {
+    if wanted.superuser {
+        may_make_superusers(by)?;
+    }
+    create_user(app, wanted, Policy::of(door.lives, &app.node.config.passwords)).await
+}

@@ -1,0 +1,17 @@
+//! Accounts: users, their addresses and names, their projects and billing, and who may manage whom.
+
+pub(in crate::auth) mod address_owner;
+pub mod billing;
+pub mod create;
+pub(in crate::auth) mod credential_epoch;
+pub mod delete;
+pub mod disable;
+pub mod find;
+pub mod identity;
+pub mod import;
+pub mod permissions;
+pub mod projects;
+pub mod sign_up;
+pub mod update;
+pub mod verify_email;
+pub mod verify_email_code;

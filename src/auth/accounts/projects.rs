@@ -1,0 +1,42 @@
+//! Projects: what API keys belong to. Everybody has a personal one from the start, and may make more.
+
+use crate::auth::Failure;
+use crate::auth::context::App;
+use crate::id::{ProjectId, UserId};
+
+/// A project.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// Its id.
+    pub id: ProjectId,
+    /// What its owner calls it.
+    pub name: String,
+}
+
+/// A user's projects, the personal one first.
+pub async fn projects(app: &App, user: UserId) -> Result<Vec<Project>, Failure> {
+    let rows = app.accounts.projects(user).await?;
+    Ok(rows.into_iter().map(|(id, name)| Project { id, name }).collect())
+}
+
+/// How many projects a person may have: they are told all at once. Two who make one at the same time may come out one above.
+const MOST: usize = 100;
+
+/// Makes a project.
+pub async fn create_project(app: &App, user: UserId, name: String) -> Result<Project, Failure> {
+    if app.accounts.projects(user).await?.len() >= MOST {
+        return Err(Failure::NotPermitted);
+    }
+    let now = app.now();
+    let id = ProjectId::new(now, &app.node.chance);
+    match app.accounts.create_project(user, id, &name, now).await? {
+        true => Ok(Project { id, name }),
+        false => Err(Failure::Absent),
+    }
+}
+
+/// Demands that a project is one of the user's.
+pub(in crate::auth) async fn must_own(app: &App, user: UserId, project: ProjectId) -> Result<(), Failure> {
+    let own = app.accounts.projects(user).await?.iter().any(|(id, _)| *id == project);
+    own.then_some(()).ok_or(Failure::OtherProject)
+}

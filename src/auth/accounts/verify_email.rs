@@ -1,0 +1,74 @@
+//! Confirming that an address is its user's, by a link that is mailed to it.
+//!
+//! Whoever reads the mail may follow its link as often as they like, and mail scanners do: a confirmation gives nobody anything,
+//! so nothing is used up, and the token is good until its time is over. It names the user and the digest of the address, so
+//! that no address stands in anybody's log, and confirms no other that the user has by then. Knows nothing of where links lead.
+
+use serde::{Deserialize, Serialize};
+
+use crate::auth::Failure;
+use crate::auth::context::App;
+use crate::auth::mailing::post;
+use crate::auth::sessions::refresh_claims::say_anew;
+use crate::auth::sessions::run_to_completion::to_its_end;
+use crate::auth::sign_in::one_time::subject_of;
+use crate::auth::tokens::action_token;
+use crate::id::UserId;
+use crate::mail::Letter;
+use crate::store::accounts::{self, Find, User};
+use crate::token::action::Purpose;
+
+/// What a token says.
+#[derive(Serialize, Deserialize)]
+struct Says {
+    user: UserId,
+    /// By [`subject_of`].
+    address: String,
+}
+
+/// What became of a confirmation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confirmed {
+    /// The address is confirmed by this.
+    Now,
+    /// It was confirmed before.
+    Already,
+}
+
+/// Mails `address`, in its canonical form, a link that confirms it as the user's; `link` makes one of a token. Who calls this has
+/// taken it from the limits already: a sign-up from those of sign-ups, whatever else mails from those of mails.
+pub fn send(
+    app: &App,
+    user: &User,
+    address: &str,
+    link: impl FnOnce(&str) -> String,
+    language: Option<&str>,
+) -> Result<(), Failure> {
+    let says = Says { user: user.id, address: subject_of(address) };
+    let made = action_token::make(app, Purpose::ConfirmEmail, says, app.node.config.mailed.confirm)?;
+    post(app, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, language);
+    Ok(())
+}
+
+/// Confirms the address that `token` was mailed to, if its user still has it.
+pub async fn confirm(app: &App, token: &str) -> Result<Confirmed, Failure> {
+    let read = action_token::read::<Says>(app, Purpose::ConfirmEmail, token);
+    let says = read.ok_or(Failure::ConfirmationNotInForce)?.says;
+    let user = app.accounts.user(Find::Id(says.user)).await?.ok_or(Failure::Absent)?;
+    if subject_of(&user.email) != says.address {
+        return Err(Failure::ConfirmationNotInForce);
+    }
+    let app = app.clone();
+    to_its_end(async move {
+        let confirmed = match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
+            accounts::Confirmed::Confirmed => Confirmed::Now,
+            accounts::Confirmed::Already => Confirmed::Already,
+            // Gone, or another address, since the row was read.
+            accounts::Confirmed::Absent => return Err(Failure::ConfirmationNotInForce),
+        };
+        // Also when it was confirmed before: the tokens may not have heard of it then.
+        say_anew(&app, user.id).await;
+        Ok(confirmed)
+    })
+    .await
+}

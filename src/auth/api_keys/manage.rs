@@ -1,0 +1,81 @@
+//! API keys as their owners see to them: listed, made, deactivated, each in a project of the caller's own.
+//!
+//! Only a person makes and deactivates keys. Through a key one may look at those of the key's own project and no further: a key
+//! that got into the wrong hands makes no others that outlive it, and none that may do more.
+
+use std::time::Duration;
+
+use super::{NewKey, Wanted, create, deactivate};
+use crate::auth::accounts::billing;
+use crate::auth::accounts::projects::must_own;
+use crate::auth::context::App;
+use crate::auth::tokens::caller::Caller;
+use crate::auth::{Failure, rate_limit};
+use crate::id::{ApiKeyId, ProjectId};
+use crate::store::accounts::ApiKey;
+
+/// Scopes that reach beyond what their owner may do as a person, unless that is a superuser.
+const RESERVED: [&str; 2] = ["admin", billing::SCOPE];
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a key is to be.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// What its owner calls it.
+    pub name: String,
+    /// What it may be used for.
+    pub scopes: Vec<String>,
+    /// After how many days it stops working.
+    pub days: Option<u32>,
+}
+
+/// The keys of a project, the newest first: `limit` of them after leaving out `skip`; and how many there are.
+pub async fn list_own(
+    app: &App,
+    caller: &Caller,
+    project: ProjectId,
+    skip: u32,
+    limit: u32,
+) -> Result<(Vec<ApiKey>, u64), Failure> {
+    match caller.project() {
+        Some(own) if own != project => return Err(Failure::OtherProject),
+        Some(_) => {}
+        None => person(app, caller, project).await?,
+    }
+    Ok(app.accounts.api_keys(project, skip, limit).await?)
+}
+
+/// Makes a key. The whole of it is told this once. So many in a while: its row stays, and its end is remembered by every node.
+pub async fn create_own(
+    app: &App,
+    caller: &Caller,
+    project: ProjectId,
+    order: Order,
+) -> Result<(ApiKey, NewKey), Failure> {
+    person(app, caller, project).await?;
+    if order.scopes.iter().any(|scope| RESERVED.contains(&scope.as_str())) {
+        caller.must_be_superuser(app).await?;
+    }
+    rate_limit::of_new_keys(app, caller.user).await?;
+    let wanted = Wanted {
+        user: caller.user,
+        project,
+        name: order.name,
+        scopes: order.scopes,
+        expires_at: order.days.map(|days| app.now() + DAY * days),
+    };
+    create(app, wanted).await
+}
+
+/// Deactivates a key; again: the same answer.
+pub async fn deactivate_own(app: &App, caller: &Caller, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
+    person(app, caller, project).await?;
+    deactivate(app, project, key).await
+}
+
+/// Demands a person, and that the project is that person's.
+async fn person(app: &App, caller: &Caller, project: ProjectId) -> Result<(), Failure> {
+    caller.in_session()?;
+    must_own(app, caller.user, project).await
+}

@@ -1,0 +1,76 @@
+//! The second factor: a code that changes every thirty seconds (TOTP, RFC 6238), or a recovery code.
+//!
+//! Each try is counted before anything is compared, recovery codes together with the app's; a time step is used up by the
+//! first who proves it, and so is a recovery code. The secret is sealed in the user's row. `prove` is called where sessions
+//! are opened, and nowhere is one opened without it.
+
+mod enrollment;
+mod recovery;
+mod step_token;
+mod totp_secret;
+
+use std::net::IpAddr;
+
+use crate::auth::context::App;
+use crate::auth::sign_in::one_time::factors_of;
+use crate::auth::{Failure, rate_limit};
+use crate::store::accounts::User;
+use crate::store::ephemeral::Allowance;
+
+pub use enrollment::{Pending, begin, pending_uri, turn_off, turn_on, turn_on_at_once};
+pub use step_token::{Entry, enter, finish};
+
+use totp_secret::Factor;
+
+/// How many users' secrets are looked at at once.
+const PAGE: u32 = 500;
+
+/// Proves a user's second factor with a code of either kind, and uses the code up.
+pub(super) async fn prove(app: &App, user: &User, code: &str, counted_by: IpAddr) -> Result<(), Failure> {
+    let sealed = user.totp.as_ref().ok_or(Failure::NoSecondFactor)?;
+    let subject = factors_of(&user.email);
+    counted(app, &subject, counted_by).await?;
+    let factor = Factor::open(app, user.id, sealed)?;
+    let of_now = match factor.step_of(code, app.now()) {
+        Some(step) => app.accounts.spend_totp_step(user.id, step).await?,
+        None => false,
+    };
+    // Six digits of a recovery code may by chance be those of a step that is used up.
+    let right = of_now || recovery::spend(app, user.id, code).await?;
+    if right { forgive(app, &subject).await } else { Err(Failure::WrongSecondFactor) }
+}
+
+/// Counts a try, before it is one.
+async fn counted(app: &App, subject: &str, counted_by: IpAddr) -> Result<(), Failure> {
+    rate_limit::of_second_factors(app, subject, counted_by).await?;
+    match app.ephemeral.count_try(subject, app.node.config.mailed.daily_tries, app.now()).await? {
+        Allowance::Allowed => Ok(()),
+        Allowance::Limited { retry_after } => Err(Failure::TooMany { retry_after }),
+    }
+}
+
+async fn forgive(app: &App, subject: &str) -> Result<(), Failure> {
+    Ok(app.ephemeral.forgive_try(subject, app.now()).await?)
+}
+
+/// Seals anew, with the first of the secrets, what an older one sealed: so the older one can be taken out one day without
+/// locking anybody out. Called at the start; again is harmless. One that does not open is passed over, and told of.
+pub async fn seal_anew(app: &App) -> Result<u64, Failure> {
+    let (mut after, mut sealed_anew) = (0, 0);
+    loop {
+        let page = app.accounts.sealed_totps(after, PAGE).await?;
+        for (number, user, old) in &page {
+            after = *number;
+            if app.node.secrets.sealed_by_first(&old.0) {
+                continue;
+            }
+            let Ok(factor) = Factor::open(app, *user, old) else { continue };
+            if app.accounts.reseal_totp(*user, old, &factor.seal(app, *user)?).await? {
+                sealed_anew += 1;
+            }
+        }
+        if page.len() < PAGE as usize {
+            return Ok(sealed_anew);
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Coming in by two steps: who is recognised and has a second factor is handed a token that is good for nothing but the second
+//! step, where the code is due.
+
+use serde::{Deserialize, Serialize};
+
+use crate::auth::Failure;
+use crate::auth::context::App;
+use crate::auth::sessions::open::{Door, Pair, may_enter, open_session};
+use crate::auth::tokens::action_token;
+use crate::auth::tokens::verify::{Fault, Reason};
+use crate::id::UserId;
+use crate::store::accounts::{Find, User};
+use crate::token::action::Purpose;
+
+/// How long the second step may be taken.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
+
+/// What became of coming in.
+pub enum Entry {
+    /// Inside.
+    In(Box<Pair>),
+    /// The second factor is due, with this token.
+    Due(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Recognised {
+    user: UserId,
+    /// The row's `sessions_valid_after` when the user was recognised: a password that was changed since recognises nobody.
+    valid_after: i64,
+}
+
+/// Opens a session for a user who has been recognised, or hands out the token of the second step.
+pub async fn enter(app: &App, user: &User, door: Door<'_>) -> Result<Entry, Failure> {
+    if user.totp.is_none() {
+        return Ok(Entry::In(Box::new(open_session(app, user, None, door).await?)));
+    }
+    may_enter(user, door)?;
+    let says = Recognised { user: user.id, valid_after: user.sessions_valid_after.millis() };
+    let made = action_token::make(app, Purpose::SecondFactor, says, PATIENCE)?;
+    Ok(Entry::Due(made.text))
+}
+
+/// Takes the second step.
+pub async fn finish(app: &App, token: &str, code: &str, door: Door<'_>) -> Result<Pair, Failure> {
+    let read = action_token::read::<Recognised>(app, Purpose::SecondFactor, token);
+    let says = read.ok_or(Reason::Token(Fault::Malformed))?.says;
+    let user = app.accounts.user(Find::Id(says.user)).await?.ok_or(Reason::Revoked)?;
+    if user.sessions_valid_after.millis() != says.valid_after {
+        return Err(Reason::Revoked.into());
+    }
+    open_session(app, &user, Some(code), door).await
+}

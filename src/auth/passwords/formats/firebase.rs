@@ -1,0 +1,59 @@
+//! Firebase's way with scrypt: what is stored is the project's signer key, encrypted with a key derived from the password.
+//!
+//! An export has, for the whole project, `mem_cost`, `rounds`, `base64_salt_separator` and `base64_signer_key`, and for each
+//! user `salt` and `passwordHash`. They go into one line, all of them as they stand in the export:
+//! `$fbscrypt$v=1,n=<mem_cost>,r=<rounds>,p=1,ss=<salt separator>,sk=<signer key>$<salt>$<passwordHash>`.
+
+use ::scrypt::Params;
+use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipherKey};
+use aws_lc_rs::iv::FixedLength;
+use zeroize::Zeroizing;
+
+use super::scrypt::affordable;
+use super::{Unreadable, bytes, number, output, parts, same, value};
+use crate::auth::passwords::Password;
+
+/// A stored hash of Firebase.
+pub(in crate::auth::passwords) struct FirebaseHash {
+    params: Params,
+    /// The user's salt and the project's separator after it.
+    salt: Vec<u8>,
+    signer_key: Vec<u8>,
+    hash: Vec<u8>,
+}
+
+impl FirebaseHash {
+    /// Reads what follows `$fbscrypt$`.
+    pub(super) fn parse(rest: &str) -> Result<Self, Unreadable> {
+        let [project, salt, hash] = parts(rest)?;
+        let mut project = project.split(',');
+        if value(project.next(), "v")? != "1" {
+            return Err(Unreadable::Malformed("v"));
+        }
+        let log_n = number(value(project.next(), "n")?)?;
+        let r = number(value(project.next(), "r")?)?;
+        let p = number(value(project.next(), "p")?)?;
+        let separator = bytes(value(project.next(), "ss")?)?;
+        let signer_key = output(value(project.next(), "sk")?)?;
+        if project.next().is_some() {
+            return Err(Unreadable::Malformed("a parameter too many"));
+        }
+        let hash = output(hash)?;
+        if hash.len() != signer_key.len() {
+            return Err(Unreadable::Malformed("the hash is not as long as the signer key"));
+        }
+        let salt = [bytes(salt)?, separator].concat();
+        Ok(Self { params: affordable(log_n, r, p)?, salt, signer_key, hash })
+    }
+
+    /// The counter starts at zero and is not part of the hash: each user's key encrypts this one text only.
+    pub(super) fn matches(&self, password: &Password) -> bool {
+        let mut key = Zeroizing::new([0; 32]);
+        let derived = ::scrypt::scrypt(password.reveal().as_bytes(), &self.salt, &self.params, &mut *key);
+        let mut hash = self.signer_key.clone();
+        let encrypted = UnboundCipherKey::new(&AES_256, &*key)
+            .and_then(EncryptingKey::ctr)
+            .and_then(|key| key.less_safe_encrypt(&mut hash, EncryptionContext::Iv128(FixedLength::from([0; 16]))));
+        derived.is_ok() && encrypted.is_ok() && same(&hash, &self.hash)
+    }
+}

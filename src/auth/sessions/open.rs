@@ -1,0 +1,217 @@
+//! The steps that every way in shares, so that no way in can forget one: whether the user may sign in at all, the second factor,
+//! the session record, and the pair of tokens. Nothing else opens a session. Knows nothing of how the user was recognised.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::auth::context::App;
+use crate::auth::sessions::run_to_completion::to_its_end;
+use crate::auth::{Failure, mfa};
+use crate::clock::Timestamp;
+use crate::config;
+use crate::id::{SessionId, TokenId};
+use crate::store::accounts::User;
+use crate::store::ephemeral::{Opened, Session, Standing};
+use crate::token::access::{Mint, further_claims};
+use crate::token::refresh::Refresh;
+
+/// By which door somebody comes: the dialect and its lifetimes, the address and the agent.
+#[derive(Clone, Copy, Debug)]
+pub struct Door<'a> {
+    /// The dialect's name.
+    pub dialect: &'static str,
+    /// How long what it hands out lives.
+    pub lives: &'a config::Dialect,
+    /// Where the request came from.
+    pub address: IpAddr,
+    /// By what its sender is counted.
+    pub counted_by: IpAddr,
+    /// What sent it.
+    pub agent: Option<&'a str>,
+    /// In which languages its sender likes to read, as `Accept-Language` says it.
+    pub language: Option<&'a str>,
+    /// What its access tokens say beside.
+    pub says: Says,
+}
+
+/// What a dialect's access tokens say beside what all say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Says {
+    /// Nothing.
+    Nothing,
+    /// `uid` and `token_type`, as the clients of `v1` read them.
+    UidAndType,
+}
+
+/// What a sign-in or a refresh hands out. Without a Debug form: it is all secrets.
+#[derive(Clone)]
+pub struct Pair {
+    /// The access token.
+    pub access: String,
+    /// How long it lives.
+    pub access_lives: Duration,
+    /// The refresh token.
+    pub refresh: String,
+    /// Until when it is good if it is not used before.
+    pub refresh_until: Timestamp,
+    /// The session.
+    pub session: Standing,
+}
+
+/// What access tokens say of their user.
+#[derive(Serialize)]
+struct Profile<'a> {
+    email: &'a str,
+    email_verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preferred_username: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    roles: &'a [String],
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    superuser: bool,
+}
+
+/// As much of a user agent as is worth keeping.
+const AGENT: usize = 200;
+
+/// Opens a session for a user who has been recognised, by the row as it was read then. `second` is what was given as second
+/// factor; for a user who has none it says nothing.
+pub async fn open_session(app: &App, user: &User, second: Option<&str>, door: Door<'_>) -> Result<Pair, Failure> {
+    admit(app, user, second, door).await?.open(app, door).await
+}
+
+/// A user who has passed all that keeps people out: a session is opened for nobody else. Between the two is the moment to use up
+/// what the user was recognised by, so that a wrong second factor leaves it as it was.
+pub(in crate::auth) struct Admitted<'a>(&'a User);
+
+/// Lets a user who has been recognised pass, the second factor where there is one being used up.
+pub(in crate::auth) async fn admit<'a>(
+    app: &App,
+    user: &'a User,
+    second: Option<&str>,
+    door: Door<'_>,
+) -> Result<Admitted<'a>, Failure> {
+    may_enter(user, door)?;
+    if user.totp.is_some() {
+        mfa::prove(app, user, second.ok_or(Failure::SecondFactorDue)?, door.counted_by).await?;
+    }
+    Ok(Admitted(user))
+}
+
+impl Admitted<'_> {
+    /// Opens the session.
+    pub(in crate::auth) async fn open(self, app: &App, door: Door<'_>) -> Result<Pair, Failure> {
+        open(app, self.0, door).await
+    }
+}
+
+async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
+    // As the store says it too, once it has heard of the change.
+    if app.node.revocations.superseded(user.id, user.sessions_valid_after) {
+        return Err(Failure::WrongPassword);
+    }
+    let now = app.now();
+    // After the last ending of the user's sessions, though that was in this very millisecond or by a clock that is ahead: it is not
+    // concerned by that one, whether the row tells of it or a revocation does.
+    let (row, heard) =
+        (user.sessions_valid_after + Duration::from_millis(1), app.node.revocations.sessions_after(user.id));
+    let opened_at = app.node.stamp(now).max(row).max(heard);
+    let session = Session {
+        id: SessionId::new(opened_at, &app.node.chance),
+        user: user.id,
+        counter: 0,
+        opened_at,
+        used_at: now,
+        rotated_at: now,
+        idle: door.lives.idle,
+        ends_at: now + door.lives.absolute,
+        dialect: door.dialect.to_owned(),
+        address: door.address.to_string(),
+        agent: door.agent.unwrap_or_default().chars().take(AGENT).collect(),
+        profile: profile(user)?,
+    };
+    let (valid_after, until) = (user.sessions_valid_after, now + app.node.remember());
+    let (ephemeral, most) = (app.ephemeral.clone(), app.node.config.tokens.sessions_per_user);
+    // It may have to end other sessions.
+    let opening = to_its_end(async move {
+        let opened = ephemeral.open_session(&session, valid_after, most, until).await?;
+        Ok((opened, session))
+    });
+    let (opened, session) = opening.await?;
+    match opened {
+        Opened::Opened { ended } => {
+            ended.iter().for_each(|revocation| app.node.revocations.learn(revocation));
+            pair(app, session.standing(), door, app.now())
+        }
+        // The password that was right when it was read is no longer.
+        Opened::Superseded => Err(Failure::WrongPassword),
+    }
+}
+
+/// Whether a user who has been recognised may come in by this door at all.
+pub(in crate::auth) fn may_enter(user: &User, door: Door<'_>) -> Result<(), Failure> {
+    if user.disabled {
+        Err(Failure::Disabled)
+    } else if door.lives.verified_only && !user.verified {
+        Err(Failure::Unverified)
+    } else {
+        Ok(())
+    }
+}
+
+/// The claims that a user's tokens carry, as they are kept with the session.
+pub fn profile(user: &User) -> Result<String, Failure> {
+    let profile = Profile {
+        email: &user.email,
+        email_verified: user.verified,
+        preferred_username: user.username.as_deref(),
+        roles: &user.roles,
+        superuser: user.superuser,
+    };
+    further_claims(&profile).map_err(|_| Failure::Internal("a profile that does not serialise"))
+}
+
+/// The address that a session's tokens name.
+pub fn address_of(session: &Session) -> Result<String, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Address {
+        email: String,
+    }
+    let claims = format!("{{{}}}", session.profile.trim_start_matches(','));
+    let read = serde_json::from_str::<Address>(&claims);
+    read.map(|address| address.email).map_err(|_| Failure::Internal("a profile that cannot be read"))
+}
+
+/// The tokens of a session as it stands: one signature, one MAC.
+pub(in crate::auth) fn pair(app: &App, session: Standing, door: Door<'_>, now: Timestamp) -> Result<Pair, Failure> {
+    let node = &app.node;
+    let keys = node.keyring.keys();
+    let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
+    // No access token outlives its session.
+    let expires_at = (now + door.lives.access).min(session.expires_at);
+    let profile = match door.says {
+        Says::Nothing => Cow::Borrowed(session.profile.as_str()),
+        Says::UidAndType => {
+            Cow::Owned(format!(r#"{},"uid":"{}","token_type":"access""#, session.profile, session.user))
+        }
+    };
+    let mint = Mint {
+        user: session.user,
+        session: Some(session.id),
+        api_key: None,
+        token: TokenId::new(node.stamp(now), &node.chance),
+        issued_at: now,
+        expires_at,
+        profile: &profile,
+    };
+    Ok(Pair {
+        access: node.issuer.mint(&mint, key),
+        access_lives: expires_at.since(now),
+        refresh: Refresh { user: session.user, session: session.id, counter: session.counter }.mint(&node.secrets),
+        refresh_until: session.expires_at,
+        session,
+    })
+}

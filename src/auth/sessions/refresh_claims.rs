@@ -1,0 +1,34 @@
+//! What becomes of open sessions when a user's row says something else than their tokens do: from the next refresh on they say it
+//! too, so that nobody takes an address for somebody's who has another by now.
+//!
+//! The row is what counts, and has changed by then: should this fail, the change has been made all the same, and tokens say
+//! what they said until the next change or sign-in. Access tokens that are out already say it until they expire, which is minutes.
+//! A sign-in that read the row before it changed can still open a session with what it read; to look again would cost
+//! each sign-in a question to the store.
+
+use crate::auth::Failure;
+use crate::auth::context::App;
+use crate::auth::sessions::open::profile;
+use crate::id::UserId;
+use crate::store::accounts::Find;
+
+/// Has the tokens of all open sessions of the user say what the row says now.
+pub(in crate::auth) async fn say_anew(app: &App, user: UserId) {
+    if let Err(error) = say(app, user).await {
+        tracing::warn!(%user, %error, "what the tokens of open sessions say could not be changed");
+    }
+}
+
+async fn say(app: &App, user: UserId) -> Result<(), Failure> {
+    let mut said = None;
+    // Of two changes that meet, the first may be the last to get here: nobody leaves before the row is as it was told.
+    while let Some(row) = app.accounts.user(Find::Id(user)).await? {
+        let profile = profile(&row)?;
+        if said.as_ref() == Some(&profile) {
+            break;
+        }
+        app.ephemeral.set_profile(user, &profile, app.now()).await?;
+        said = Some(profile);
+    }
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Ending sessions: one, the others, all of a user's, everyone's.
+//!
+//! When any of these returns, no refresh succeeds any more and the revocation of the access tokens is written; this node
+//! refuses them at once, the others as soon as they hear of it: within milliseconds, or whenever they hear again. Knows nothing of
+//! who may do this.
+//!
+//! Of everyone's, refreshes learn no sooner than that either: no record tells of the floor, and each node compares with what it has
+//! heard of it. What another still hands out is as old as its session, and is refused from then on.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::auth::Failure;
+use crate::auth::context::App;
+use crate::auth::revocation::durable::ending;
+use crate::auth::sessions::run_to_completion::to_its_end;
+use crate::clock::{ASTRAY, Timestamp};
+use crate::id::{SessionId, UserId};
+use crate::store::ephemeral::{Revocation, Target};
+
+pub use crate::store::ephemeral::Which;
+
+const MILLI: Duration = Duration::from_millis(1);
+
+/// How long the store is told again of what it could not hear: longer than a sign-in can take.
+const GOING_ON: Duration = Duration::from_secs(600);
+
+/// How long to wait before the next try.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Ends a user's sessions and says how many there were.
+pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Failure> {
+    end(app, user, which, None, app.node.revocations.sessions_after(user)).await
+}
+
+/// Ends all of a user's sessions and every sign-in that is under way: the password or the standing of the user has changed, as
+/// the row now says with `valid_after`. This node believes the row, whatever becomes of the other store, and goes on telling that one
+/// where it refuses.
+pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) -> Result<u64, Failure> {
+    let revocations = &app.node.revocations;
+    let least = revocations.sessions_after(user).max(valid_after);
+    revocations.learn(&ending(app, user, valid_after));
+    revocations.await_hearing(user, valid_after);
+    let ended = end(app, user, Which::All, Some(valid_after), least).await;
+    match ended {
+        Ok(_) => revocations.was_heard(user, valid_after),
+        Err(_) => _ = tokio::spawn(go_on(app.clone(), user, valid_after)),
+    }
+    ended
+}
+
+/// The row refuses what was opened before it changed. A sign-in that has read it before and is still hashing opens a session afterwards,
+/// as soon as the store is back: until the store has heard, this node refuses it.
+async fn go_on(app: App, user: UserId, valid_after: Timestamp) {
+    let running = || app.node.clock.running();
+    let until = running() + GOING_ON;
+    while running() < until {
+        tokio::time::sleep(PAUSE).await;
+        if end_late(&app, user, valid_after).await.is_ok() {
+            tracing::info!(%user, "sessions that could not be ended are over now");
+            break;
+        }
+    }
+    app.node.revocations.was_heard(user, valid_after);
+}
+
+/// Ends what the row says is over, and nothing that was opened since with the new password: so not all, but one by one.
+async fn end_late(app: &App, user: UserId, valid_after: Timestamp) -> Result<(), Failure> {
+    let now = app.now();
+    let until = now + app.node.remember();
+    let nobodys = Which::One(SessionId(Uuid::nil()));
+    app.ephemeral.end_sessions(user, nobodys, Some(valid_after), until, now).await?;
+    for session in app.ephemeral.sessions(user, now).await? {
+        if session.opened_at <= valid_after {
+            sign_out(app, user, Which::One(session.id)).await?;
+        }
+    }
+    let target = Target::User { user, before: valid_after };
+    Ok(app.ephemeral.revoke(&Revocation { target, until }, now).await?)
+}
+
+/// Ends all sessions of a user whom somebody else names. For good: whoever does it does so for a reason, and a Redis that comes
+/// back with the sessions of before must not undo it.
+pub async fn sign_out_other(app: &App, user: UserId) -> Result<u64, Failure> {
+    let app = app.clone();
+    to_its_end(async move {
+        let user = app.accounts.end_sign_ins(user, app.now()).await?.ok_or(Failure::Absent)?;
+        sign_out_for_good(&app, user.id, user.sessions_valid_after).await
+    })
+    .await
+}
+
+/// Ends every session of everyone and makes every token invalid that was made until now.
+pub async fn sign_out_everyone(app: &App) -> Result<(), Failure> {
+    // What was made a moment ago by a clock that is ahead of this one was made before the answer, and is meant too. What is made
+    // from now on is stamped with the floor; so, the last time, was what is to be ended now.
+    let floor = (app.now() + ASTRAY).max(app.node.revocations.floor() + MILLI);
+    app.ephemeral.raise_floor(floor).await?;
+    app.node.revocations.raise_floor(floor);
+    Ok(())
+}
+
+/// `least`: what ends all reaches as far at the least. By this node's clock it may not reach what another has stamped, or this
+/// one before it was set back, as younger than the ending before.
+async fn end(
+    app: &App,
+    user: UserId,
+    which: Which,
+    valid_after: Option<Timestamp>,
+    least: Timestamp,
+) -> Result<u64, Failure> {
+    let now = app.now();
+    let until = now + app.node.remember();
+    let ephemeral = app.ephemeral.clone();
+    // A store may need more than one step for it.
+    let ended = to_its_end(async move {
+        let mut ended = ephemeral.end_sessions(user, which, valid_after, until, now).await?;
+        for revocation in &mut ended.revocations {
+            if let Target::User { before, .. } = &mut revocation.target
+                && *before < least
+            {
+                *before = least;
+                ephemeral.revoke(revocation, now).await?;
+            }
+        }
+        Ok(ended)
+    })
+    .await?;
+    // What the store ended and not what was asked for: an id in a request may be that of somebody else's session.
+    ended.revocations.iter().for_each(|revocation| app.node.revocations.learn(revocation));
+    Ok(ended.count)
+}

@@ -1,0 +1,108 @@
+//! Who is asking: the user and the rights behind a credential.
+
+use super::verify::{Credential, Demand, Reason, verify};
+use crate::auth::Failure;
+use crate::auth::context::App;
+use crate::id::{ProjectId, SessionId, UserId};
+use crate::store::accounts::Find;
+use crate::token::refresh::Refresh;
+
+pub use crate::store::accounts::User;
+
+/// Somebody whose credential is good.
+#[derive(Clone)]
+pub struct Caller {
+    /// Who it is.
+    pub user: UserId,
+    /// In which session, if it is in one.
+    pub session: Option<SessionId>,
+    credential: Credential,
+}
+
+/// Recognises the caller by an access token or an API key.
+pub async fn caller(app: &App, credential: Option<&str>) -> Result<Caller, Failure> {
+    let credential = credential.ok_or(Failure::NoCredentials)?;
+    let credential = verify(app, credential, Demand::default()).await?;
+    let (user, session) = match &credential {
+        Credential::Token(token) => (token.user.ok_or(Reason::UnknownKey)?, token.session),
+        Credential::ApiKey(key) => (key.user, None),
+    };
+    Ok(Caller { user, session, credential })
+}
+
+/// Recognises the caller and reads its row as it is now. A token that ended because its user was disabled is told so: who may
+/// not act should not be sent to sign in again.
+pub async fn user(app: &App, credential: Option<&str>) -> Result<(Caller, User), Failure> {
+    let caller = match caller(app, credential).await {
+        Err(Failure::BadCredentials(Reason::Revoked)) if is_disabled(app, credential).await? => {
+            return Err(Failure::Disabled);
+        }
+        recognised => recognised?,
+    };
+    let user = app.accounts.user(Find::Id(caller.user)).await?.ok_or(Failure::Absent)?;
+    if user.disabled { Err(Failure::Disabled) } else { Ok((caller, user)) }
+}
+
+/// What to say of a refresh token that was refused: a disabled user's sessions are all over, and it is told that it is disabled.
+pub async fn refused(app: &App, refresh: &str, failure: Failure) -> Failure {
+    let read = match failure {
+        Failure::RefreshNotInForce => Refresh::read(refresh, &app.node.secrets),
+        _ => None,
+    };
+    let Some(read) = read else { return failure };
+    match app.accounts.user(Find::Id(read.user)).await {
+        Ok(Some(user)) if user.disabled => Failure::Disabled,
+        _ => failure,
+    }
+}
+
+/// Whether an access token that is no longer good is that of a user who is no longer there.
+pub async fn is_gone(app: &App, token: Option<&str>) -> Result<bool, Failure> {
+    Ok(matches!(owner(app, token).await?, Some(None)))
+}
+
+async fn is_disabled(app: &App, token: Option<&str>) -> Result<bool, Failure> {
+    Ok(matches!(owner(app, token).await?, Some(Some(user)) if user.disabled))
+}
+
+/// The row behind a token that is as it was signed and has not expired, whatever else became of it.
+async fn owner(app: &App, token: Option<&str>) -> Result<Option<Option<User>>, Failure> {
+    let node = &app.node;
+    let checked = token.and_then(|token| node.issuer.check(token, &node.keyring.keys(), app.now()).ok());
+    match checked.and_then(|verified| verified.user) {
+        Some(user) => Ok(Some(app.accounts.user(Find::Id(user)).await?)),
+        None => Ok(None),
+    }
+}
+
+impl Caller {
+    /// The session of a caller who acts as a person, not through an API key.
+    pub fn in_session(&self) -> Result<SessionId, Failure> {
+        self.session.ok_or(Failure::NotPermitted)
+    }
+
+    /// The project of the API key through which the caller acts.
+    pub fn project(&self) -> Option<ProjectId> {
+        match &self.credential {
+            Credential::ApiKey(key) => Some(key.project),
+            Credential::Token(_) => None,
+        }
+    }
+
+    /// Demands a scope: of an API key, and of a token made from one. A person in a session has no scopes, and so
+    /// none of the rights that only a scope gives.
+    pub fn must_have(&self, scope: &str) -> Result<(), Failure> {
+        let demand = Demand { audience: None, scope: Some(scope) };
+        self.credential.meets(demand).map_err(|_| Failure::NotPermitted)
+    }
+
+    /// Demands a superuser, as the row says now and not as the token said when it was made; through an API key, one with
+    /// the scope `admin` besides.
+    pub async fn must_be_superuser(&self, app: &App) -> Result<User, Failure> {
+        if self.session.is_none() {
+            self.must_have("admin")?;
+        }
+        let user = app.accounts.user(Find::Id(self.user)).await?;
+        user.filter(|user| user.superuser && !user.disabled).ok_or(Failure::NotPermitted)
+    }
+}

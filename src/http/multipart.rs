@@ -1,0 +1,189 @@
+//! `multipart/form-data` (RFC 7578), of which the text fields are read and files passed over.
+//!
+//! The body is whole and bounded before it gets here, so this is a matter of cutting bytes. Knows nothing of the fields.
+
+use memchr::memmem;
+
+use super::rejection::Rejection;
+use crate::http::form_fields::Pairs;
+
+/// RFC 2046, 5.1.1: no longer than this.
+const LONGEST_BOUNDARY: usize = 70;
+/// Against bodies that are all boundaries.
+const MOST_PARTS: usize = 256;
+
+/// The boundary that a `Content-Type` names.
+pub(super) fn boundary(content_type: &str) -> Option<String> {
+    let value = parameter(content_type, "boundary")?;
+    (!value.is_empty() && value.len() <= LONGEST_BOUNDARY).then_some(value)
+}
+
+/// The text fields of a body.
+pub(super) fn read(body: &[u8], boundary: &str) -> Result<Pairs, Rejection> {
+    let bad = |detail: &str, at: usize| Rejection::unreadable(format!("multipart: {detail}"), at);
+    let delimiter = format!("\r\n--{boundary}");
+    let finder = memmem::Finder::new(delimiter.as_bytes());
+    let mut fields = Vec::new();
+    // The first delimiter stands at the very beginning, or after a preamble that nobody reads.
+    let mut at = match body.strip_prefix(&delimiter.as_bytes()[2..]) {
+        Some(_) => delimiter.len() - 2,
+        None => finder.find(body).ok_or_else(|| bad("no boundary", 0))? + delimiter.len(),
+    };
+    for _ in 0..=MOST_PARTS {
+        let rest = &body[at..];
+        if rest.starts_with(b"--") {
+            return Ok(Pairs::form(fields));
+        }
+        let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        // The line break after the delimiter belongs to the header block too: a part may have no header fields at all.
+        let part = rest[padding..].strip_prefix(b"\r\n").ok_or_else(|| bad("no line break after a boundary", at))?;
+        let begin = body.len() - part.len();
+        let (head, content) = match part.strip_prefix(b"\r\n") {
+            Some(content) => (&b""[..], content),
+            None => {
+                let end = memmem::find(part, b"\r\n\r\n").ok_or_else(|| bad("a part without content", begin))?;
+                (&part[..end], &part[end + 4..])
+            }
+        };
+        // The delimiter's own line break may be the one that ended the header block.
+        let content_at = body.len() - content.len();
+        let search_from = content_at - 2;
+        let end = search_from + finder.find(&body[search_from..]).ok_or_else(|| bad("no last boundary", content_at))?;
+        if let Some(name) = text_field(head).map_err(|detail| bad(detail, begin))? {
+            let value = body.get(content_at..end).unwrap_or_default();
+            let value = std::str::from_utf8(value).map_err(|_| bad("a field is not UTF-8", content_at))?;
+            fields.push((name, value.to_owned()));
+        }
+        at = end + delimiter.len();
+    }
+    Err(bad("too many parts", at))
+}
+
+/// The name of the field in a part with these header fields; none: it is a file.
+fn text_field(head: &[u8]) -> Result<Option<String>, &'static str> {
+    let head = std::str::from_utf8(head).map_err(|_| "a header field is not UTF-8")?;
+    let disposition = head
+        .split("\r\n")
+        .filter_map(|line| line.split_once(':'))
+        .find(|(name, _)| name.trim().eq_ignore_ascii_case("content-disposition"))
+        .map(|(_, value)| value)
+        .ok_or("a part without Content-Disposition")?;
+    if !disposition.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("form-data") {
+        return Err("a part that is no form-data");
+    }
+    if parameter(disposition, "filename").is_some() || parameter(disposition, "filename*").is_some() {
+        return Ok(None);
+    }
+    parameter(disposition, "name").map(Some).ok_or("a part without a name")
+}
+
+/// A parameter of a header field's value, unquoted. Browsers write `%22`, `%0D` and `%0A` for what would end a quoted name
+/// (WHATWG HTML, multipart/form-data); others put a backslash before it.
+fn parameter(value: &str, name: &str) -> Option<String> {
+    let mut rest = value.split_once(';')?.1;
+    loop {
+        let (key, after) = rest.split_once('=')?;
+        // A valueless parameter before this one is part of what stands left of `=`.
+        let key = key.rsplit(';').next().unwrap_or(key).trim();
+        let after = after.trim_start();
+        let (found, next) = match after.strip_prefix('"') {
+            Some(quoted) => unquote(quoted)?,
+            None => {
+                let end = after.find(';').unwrap_or(after.len());
+                (after[..end].trim().to_owned(), &after[end..])
+            }
+        };
+        if key.eq_ignore_ascii_case(name) {
+            return Some(found);
+        }
+        rest = next.trim_start().trim_start_matches(';');
+    }
+}
+
+fn unquote(quoted: &str) -> Option<(String, &str)> {
+    let mut text = String::new();
+    let mut chars = quoted.char_indices();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '"' => {
+                let text = text.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n");
+                return Some((text, &quoted[at + 1..]));
+            }
+            // Only what needs one: Internet paths on Windows have backslashes of their own.
+            '\\' if quoted[at + 1..].starts_with(['"', '\\']) => text.push(chars.next()?.1),
+            other => text.push(other),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str) -> Vec<(String, String)> {
+        let pairs = read(body.as_bytes(), "XX").unwrap();
+        pairs.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
+    #[test]
+    fn text_fields_are_read_and_files_passed_over() {
+        let body = "preamble\r\n--XX\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nzoë\r\n\
+            --XX  \r\ncontent-type: text/plain\r\ncontent-disposition: Form-Data;name=password\r\n\r\nline\r\nline\r\n\
+            --XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n\u{0}\r\n\
+            --XX\r\nContent-Disposition: form-data; name=\"empty\"\r\n\r\n\r\n--XX--\r\nepilogue";
+        let expected = [pair("username", "zoë"), pair("password", "line\r\nline"), pair("empty", "")];
+        assert_eq!(fields(body), expected);
+        assert_eq!(fields("--XX--"), []);
+        assert_eq!(
+            fields(
+                "--XX\r\nContent-Disposition: form-data; filename-x=\"q;name=no\"; name=\"a\\\"b%22c\"\r\n\r\nv\r\n--XX--"
+            ),
+            [pair("a\"b\"c", "v")]
+        );
+    }
+
+    #[test]
+    fn what_is_no_multipart_is_unreadable() {
+        for body in [
+            "",
+            "--X",
+            "--XX",
+            "--XX\r\n",
+            "--XXy\r\n\r\nv\r\n--XX--",
+            "--XX\r\n\r\nno name\r\n--XX--",
+            "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nnever ends",
+            "--XX\r\nContent-Disposition: form-data; name=\"a\r\n\r\nv\r\n--XX--",
+            "--XX\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\nv\r\n--XX--",
+            "--XX\r\nContent-Disposition: form-data\r\n\r\nv\r\n--XX--",
+        ] {
+            assert!(matches!(read(body.as_bytes(), "XX"), Err(Rejection::Unreadable { .. })), "{body:?}");
+        }
+        let many = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(MOST_PARTS + 1) + "--XX--";
+        assert!(matches!(read(many.as_bytes(), "XX"), Err(Rejection::Unreadable { .. })));
+    }
+
+    #[test]
+    fn the_boundary_is_found_in_the_media_type() {
+        assert_eq!(boundary("multipart/form-data; boundary=XX").as_deref(), Some("XX"));
+        assert_eq!(boundary("multipart/form-data; charset=utf-8; Boundary=\"a b;c\"").as_deref(), Some("a b;c"));
+        assert_eq!(boundary("multipart/form-data"), None);
+        assert_eq!(boundary("multipart/form-data; boundary="), None);
+        assert_eq!(boundary(&format!("multipart/form-data; boundary={}", "x".repeat(71))), None);
+    }
+
+    #[test]
+    fn no_bytes_whatever_do_more_than_be_refused() {
+        let good = "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nv\r\n--XX--";
+        for cut in 0..good.len() {
+            let _ = read(&good.as_bytes()[..cut], "XX");
+            let mangled: Vec<u8> =
+                good.bytes().enumerate().filter(|(at, _)| *at != cut).map(|(_, byte)| byte).collect();
+            let _ = read(&mangled, "XX");
+        }
+    }
+}
