@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use signet::clock::Timestamp;
 use signet::config::{Durability, Embedded};
 use signet::id::{ProjectId, SessionId, UserId};
-use signet::rng::Chance;
+use signet::rng::Rng;
 use signet::store::accounts::sqlite::SqliteAccounts;
 use signet::store::accounts::{Find, NewUser};
 use signet::store::ephemeral::sqlite::SqliteEphemeral;
@@ -126,7 +126,7 @@ async fn refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Dur
 }
 
 fn session() -> Session {
-    let chance = Chance::system();
+    let chance = Rng::system();
     Session {
         id: SessionId::new(NOW, &chance),
         user: UserId::new(NOW, &chance),
@@ -147,7 +147,7 @@ fn session() -> Session {
 async fn reads(engine: &Arc<Engine>) {
     const TIMES: u32 = 20_000;
     let accounts = SqliteAccounts::new(Arc::clone(engine));
-    let chance = Chance::system();
+    let chance = Rng::system();
     let user = NewUser {
         id: UserId::new(NOW, &chance),
         email: "somebody@example.org".to_owned(),

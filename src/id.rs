@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 macro_rules! id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -81,7 +81,7 @@ id!(
     TokenId
 );
 
-fn v7(now: Timestamp, chance: &Chance) -> Uuid {
+fn v7(now: Timestamp, chance: &Rng) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(now.millis().max(0) as u64, &chance.distinct()).into_uuid()
 }
 
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn an_id_tells_when_it_was_made() {
         let now = Timestamp::from_millis(1_763_130_320_123);
-        assert_eq!(UserId::new(now, &Chance::system()).made_at(), Some(now));
+        assert_eq!(UserId::new(now, &Rng::system()).made_at(), Some(now));
         assert_eq!(UserId(Uuid::nil()).made_at(), None);
     }
 }

@@ -7,9 +7,9 @@ use std::cell::RefCell;
 
 /// A source of random bytes that nobody can foresee.
 #[derive(Clone, Debug)]
-pub struct Chance(());
+pub struct Rng(());
 
-impl Chance {
+impl Rng {
     /// The operating system's generator.
     pub fn system() -> Self {
         Self(())

@@ -10,7 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey};
 use ed25519_dalek::{Signer, SigningKey};
 use serde::Deserialize;
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::revocation::feed::catch_up;
 use signet::auth::tokens::verify::{Demand, access_token, verify_each};
 use signet::clock::{Clock, Timestamp};
@@ -19,7 +19,7 @@ use signet::http;
 use signet::id::{SessionId, TokenId, UserId};
 use signet::node::build;
 use signet::node::stores::Stores;
-use signet::rng::Chance;
+use signet::rng::Rng;
 use signet::token::access::Mint;
 use signet::token::refresh::Refresh;
 use signet::token::secret::Secrets;
@@ -74,15 +74,15 @@ fn tokens(bench: &mut impl Bench) {
         runtime.block_on(async {
             let clock = Clock::by_hand(NOW);
             let stores = Stores::open(&config, &clock).await.unwrap();
-            let app = build::app(config, clock, &stores, &[]).await.unwrap();
-            catch_up(&app).await.unwrap();
-            app
+            let ctx = build::ctx(config, clock, &stores, &[]).await.unwrap();
+            catch_up(&ctx).await.unwrap();
+            ctx
         })
     };
     let (remembers, forgets) = (node(1000), node(0));
-    let chance = Chance::system();
+    let chance = Rng::system();
     let (user, session, id) = (UserId::new(NOW, &chance), SessionId::new(NOW, &chance), TokenId::new(NOW, &chance));
-    let mint = |app: &App, token: TokenId| {
+    let mint = |ctx: &Context, token: TokenId| {
         let mint = Mint {
             user,
             session: Some(session),
@@ -92,7 +92,7 @@ fn tokens(bench: &mut impl Bench) {
             expires_at: NOW + Duration::from_secs(900),
             profile: r#","email":"someone@example.org","email_verified":true"#,
         };
-        app.node.issuer.mint(&mint, app.node.keyring.keys().signer(NOW).unwrap())
+        ctx.node.issuer.mint(&mint, ctx.node.keyring.keys().signer(NOW).unwrap())
     };
     let token = mint(&forgets, id);
     bench.part("access/mint", &mut || drop(black_box(mint(&forgets, id))));

@@ -14,9 +14,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use signet::api;
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::http::{Bounds, Intake, Proxies, RequestIds};
-use signet::rng::Chance;
+use signet::rng::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
@@ -25,7 +25,7 @@ use super::Bench;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// `app` has seen `token`.
-pub(super) fn requests(bench: &mut impl Bench, app: &App, token: &str) {
+pub(super) fn requests(bench: &mut impl Bench, ctx: &Context, token: &str) {
     let keys = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned();
     let body = format!(r#"{{"token":"{token}"}}"#);
     let length = body.len();
@@ -33,7 +33,7 @@ pub(super) fn requests(bench: &mut impl Bench, app: &App, token: &str) {
         "POST /verify HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     for (name, request) in [("request/jwks", keys), ("request/verify seen", verify)] {
-        let mut signet = Line::to_signet(app);
+        let mut signet = Line::to_signet(ctx);
         let answer = signet.ask(&request);
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
@@ -50,16 +50,16 @@ struct Line {
 }
 
 impl Line {
-    fn to_signet(app: &App) -> Self {
-        let router = Rc::new(api::router(&app.node.config).unwrap());
+    fn to_signet(ctx: &Context) -> Self {
+        let router = Rc::new(api::router(&ctx.node.config).unwrap());
         let bounds = Bounds { max_body: 65_536, max_held: 32 << 20, body_timeout: PATIENCE, request_timeout: PATIENCE };
-        let intake = Intake::new(bounds, Proxies::default(), RequestIds::new(&Chance::system()));
-        let (app, peer) = (app.clone(), SocketAddr::from(([127, 0, 0, 1], 1)));
+        let intake = Intake::new(bounds, Proxies::default(), RequestIds::new(&Rng::system()));
+        let (ctx, peer) = (ctx.clone(), SocketAddr::from(([127, 0, 0, 1], 1)));
         Self::to(move |request| {
             let request = intake.admit(request, peer);
-            let (id, router, app) = (request.id().clone(), router.clone(), app.clone());
-            let begun = router.begin(&app, request);
-            async move { Response::from(router.finish(begun, &app, &id).await.response) }
+            let (id, router, ctx) = (request.id().clone(), router.clone(), ctx.clone());
+            let begun = router.begin(&ctx, request);
+            async move { Response::from(router.finish(begun, &ctx, &id).await.response) }
         })
     }
 

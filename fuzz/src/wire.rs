@@ -15,7 +15,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use signet::http::{Bounds, Exchange, Intake, Proxies, RequestIds, Router};
-use signet::rng::Chance;
+use signet::rng::Rng;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,7 +24,7 @@ const BOUNDS: Bounds =
 
 thread_local! {
     static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    static INTAKE: Intake = Intake::new(BOUNDS, Proxies::default(), RequestIds::new(&Chance::system()));
+    static INTAKE: Intake = Intake::new(BOUNDS, Proxies::default(), RequestIds::new(&Rng::system()));
 }
 
 /// A request as hyper understood it, and what was made of it.

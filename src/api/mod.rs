@@ -37,7 +37,7 @@ use std::time::Duration;
 
 use crate::auth::Failure;
 use crate::auth::api_keys::looks_like_one;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::open::{Door, Says};
 use crate::config::{Config, Dialect};
 use crate::http::{Rejection, Request, Router, Routes, TableError};
@@ -46,7 +46,7 @@ use crate::http::{Rejection, Request, Router, Routes, TableError};
 ///
 /// # Errors
 /// If two dialects would answer the same requests.
-pub fn router(config: &Config) -> Result<Router<App>, TableError> {
+pub fn router(config: &Config) -> Result<Router<Context>, TableError> {
     let mut routes = Routes::new();
     routes.cors(&config.server.cors_origins);
     if config.api.native.enabled {

@@ -6,7 +6,7 @@
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, StatusCode};
 
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::http::{Kept, Request, Response, Under};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -30,15 +30,15 @@ const FILES: [(&str, &str, &str); 7] = [
 ];
 
 /// Adds the pages. They are served with our own dialect, whose calls they make.
-pub(super) fn routes(under: Under<'_, App>) {
+pub(super) fn routes(under: Under<'_, Context>) {
     let pages = under
-        .get_at_once("/docs", "pages.docs", |app: &App, _: &Request| docs(app))
+        .get_at_once("/docs", "pages.docs", |ctx: &Context, _: &Request| docs(ctx))
         .get_at_once("/links/magic", "pages.link", magic)
         .get_at_once("/links/reset", "pages.link", reset)
         .get_at_once("/links/confirm", "pages.link", confirm_address);
     FILES.into_iter().fold(pages, |pages, (path, media_type, text)| {
         let file = Kept::new(media_type, text);
-        pages.get_at_once(path, "pages.file", move |_: &App, request: &Request| guarded(file.answer(request)))
+        pages.get_at_once(path, "pages.file", move |_: &Context, request: &Request| guarded(file.answer(request)))
     });
 }
 
@@ -52,8 +52,8 @@ pub(super) fn routes(under: Under<'_, App>) {
     operation_id = "native_magic_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) fn magic(app: &App, _: &Request) -> Response {
-    link(app, "magic")
+pub(super) fn magic(ctx: &Context, _: &Request) -> Response {
+    link(ctx, "magic")
 }
 
 /// The page where a password reset's link lands.
@@ -66,8 +66,8 @@ pub(super) fn magic(app: &App, _: &Request) -> Response {
     operation_id = "native_reset_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) fn reset(app: &App, _: &Request) -> Response {
-    link(app, "reset")
+pub(super) fn reset(ctx: &Context, _: &Request) -> Response {
+    link(ctx, "reset")
 }
 
 /// The page where an address's confirmation lands.
@@ -80,36 +80,36 @@ pub(super) fn reset(app: &App, _: &Request) -> Response {
     operation_id = "native_confirm_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) fn confirm_address(app: &App, _: &Request) -> Response {
-    link(app, "confirm")
+pub(super) fn confirm_address(ctx: &Context, _: &Request) -> Response {
+    link(ctx, "confirm")
 }
 
 /// Whether the one who follows a link wants a page rather than what the link's call answers: a browser, a scanner that looks like one,
 /// or HEAD, which must not do anything. Programs that follow the link get the answer of the call.
 ///
 /// For links that are calls of a dialect. Without our own dialect there are no pages, and the call is all there is.
-pub fn wants_html(app: &App, request: &Request) -> bool {
+pub fn wants_html(ctx: &Context, request: &Request) -> bool {
     let asked = request.header(ACCEPT).unwrap_or_default();
-    app.node.config.api.native.enabled && (request.method() == Method::HEAD || prefers_html(asked))
+    ctx.node.config.api.native.enabled && (request.method() == Method::HEAD || prefers_html(asked))
 }
 
 /// The page that confirms an address by a POST. It takes the token from `?token=`, or from the path's last segment.
-pub fn confirm(app: &App) -> Response {
-    link(app, "confirm").header(VARY, HeaderValue::from_static("accept"))
+pub fn confirm(ctx: &Context) -> Response {
+    link(ctx, "confirm").header(VARY, HeaderValue::from_static("accept"))
 }
 
-fn link(app: &App, page: &str) -> Response {
+fn link(ctx: &Context, page: &str) -> Response {
     let text = include_str!("pages/link.html").replace("{page}", page);
-    guarded(html(app, &text)).no_store()
+    guarded(html(ctx, &text)).no_store()
 }
 
-fn docs(app: &App) -> Response {
-    guarded(html(app, include_str!("pages/docs.html"))).no_store()
+fn docs(ctx: &Context) -> Response {
+    guarded(html(ctx, include_str!("pages/docs.html"))).no_store()
 }
 
-fn html(app: &App, text: &str) -> Response {
+fn html(ctx: &Context, text: &str) -> Response {
     // Settings allow no character in a prefix that means anything in HTML.
-    let text = text.replace("{base}", &app.node.config.api.native.prefix);
+    let text = text.replace("{base}", &ctx.node.config.api.native.prefix);
     Response::bytes(StatusCode::OK, HTML, text)
 }
 

@@ -1,4 +1,4 @@
-//! What is handed down to every operation: a [`Node`], which all workers share, and an [`App`], a worker's view of it with
+//! What is handed down to every operation: a [`Node`], which all workers share, and an [`Context`], a worker's view of it with
 //! connections of its own.
 //!
 //! Holds things and does nothing with them. Knows nothing of HTTP, nor of which stores it was given.
@@ -13,7 +13,7 @@ use crate::auth::tokens::verify::Seen;
 use crate::clock::{ASTRAY, Clock, Timestamp};
 use crate::config::Config;
 use crate::mail::Mailer;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::store::{Accounts, Ephemeral};
 use crate::telemetry::{Metrics, Readiness};
 use crate::token::access::Issuer;
@@ -23,7 +23,7 @@ use crate::token::secret::Secrets;
 
 /// A worker's view of the node, to be handed to each request: one count up and down, which no other worker shares.
 #[derive(Clone)]
-pub struct App(Arc<View>);
+pub struct Context(Arc<View>);
 
 /// The node, and stores whose connections live on the worker's own runtime.
 pub struct View {
@@ -42,7 +42,7 @@ pub struct Node {
     /// The time.
     pub clock: Clock,
     /// Randomness.
-    pub chance: Chance,
+    pub chance: Rng,
     /// What seals and proves.
     pub secrets: Secrets,
     /// The signing keys.
@@ -69,14 +69,14 @@ pub struct Node {
     pub readiness: Readiness,
 }
 
-impl std::ops::Deref for App {
+impl std::ops::Deref for Context {
     type Target = View;
     fn deref(&self) -> &View {
         &self.0
     }
 }
 
-impl App {
+impl Context {
     /// A view.
     pub fn new(node: Arc<Node>, accounts: Arc<dyn Accounts>, ephemeral: Arc<dyn Ephemeral>) -> Self {
         Self(Arc::new(View { node, accounts, ephemeral }))

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::mail::{Letter, Mail};
 use crate::store::accounts::User;
@@ -14,33 +14,33 @@ use crate::store::accounts::User;
 const NOTICE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Mails `letter` to an address in its canonical form, unless it cannot be sent before `until`.
-pub(super) fn post(app: &App, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) {
-    app.node.mailer.post(mail(app, to, letter, until, language));
+pub(super) fn post(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) {
+    ctx.node.mailer.post(mail(ctx, to, letter, until, language));
 }
 
 /// The same, and waits for the hand-over: for the one operation that promises to tell what became of it.
 pub(super) async fn hand_over(
-    app: &App,
+    ctx: &Context,
     to: &str,
     letter: Letter,
     until: Timestamp,
     language: Option<&str>,
     patience: Duration,
 ) -> Result<(), Failure> {
-    let mail = mail(app, to, letter, until, language);
-    app.node.mailer.hand_over(mail, patience).await.map_err(|error| {
+    let mail = mail(ctx, to, letter, until, language);
+    ctx.node.mailer.hand_over(mail, patience).await.map_err(|error| {
         tracing::warn!(%error, "a mail was not handed over");
         Failure::MailNotHandedOver
     })
 }
 
-fn mail(app: &App, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) -> Mail {
-    Mail { to: to.to_owned(), language: app.node.mailer.language(language), letter, until }
+fn mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) -> Mail {
+    Mail { to: to.to_owned(), language: ctx.node.mailer.language(language), letter, until }
 }
 
 /// Tells a user what has happened to the account.
-pub(super) fn notice(app: &App, user: &User, letter: Letter, language: Option<&str>) {
-    post(app, &user.email, letter, app.now() + NOTICE, language);
+pub(super) fn notice(ctx: &Context, user: &User, letter: Letter, language: Option<&str>) {
+    post(ctx, &user.email, letter, ctx.now() + NOTICE, language);
 }
 
 /// `address` with `token` in its query; a token has no character that a query could not hold.

@@ -30,5 +30,5 @@ pub mod signing_keys;
 pub mod tokens;
 
 pub use crate::store::accounts::{Billing, User};
-pub use context::App;
+pub use context::Context;
 pub use error::Failure;

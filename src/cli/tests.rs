@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::store::accounts::{
     ApiKey, Billed, Billing, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
     RecoveryCode, SealedTotp, User,
@@ -183,7 +183,7 @@ impl House for Cardboard {
         if !record.email.contains('@') {
             return Err("not an e-mail address".to_owned());
         }
-        let chance = Chance::system();
+        let chance = Rng::system();
         Ok(NewUser {
             id: record.id.unwrap_or_else(|| UserId::new(NOW, &chance)),
             email: record.email.clone(),
@@ -250,7 +250,7 @@ impl House for Cardboard {
     }
     async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, Zeroizing<String>), Failure> {
         let key = ApiKey {
-            id: ApiKeyId::new(NOW, &Chance::system()),
+            id: ApiKeyId::new(NOW, &Rng::system()),
             project: new.project,
             user: new.user,
             prefix: "sk_abc".to_owned(),

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// The header field a request's id comes and goes in.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -70,7 +70,7 @@ pub struct RequestIds {
 
 impl RequestIds {
     /// Ids that nobody else makes.
-    pub fn new(chance: &Chance) -> Self {
+    pub fn new(chance: &Rng) -> Self {
         let mut shape = [b'-'; LENGTH];
         hex(&chance.bytes::<8>(), &mut shape[..16]);
         Self { shape, next: Cell::new(0) }
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_sane_id_is_taken_over_and_no_other() {
-        let ids = RequestIds::new(&Chance::system());
+        let ids = RequestIds::new(&Rng::system());
         assert_eq!(ids.of(&headers(b"a1-B2_c.d:e/f+g=@")).as_str(), "a1-B2_c.d:e/f+g=@");
         for strange in [&b""[..], b"a b", b"<script>", b"a\"b", "zo\u{eb}".as_bytes(), &[b'a'; LONGEST + 1]] {
             let headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_bytes(strange).unwrap())]);
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn no_two_ids_are_the_same() {
-        let (one, other) = (RequestIds::new(&Chance::system()), RequestIds::new(&Chance::system()));
+        let (one, other) = (RequestIds::new(&Rng::system()), RequestIds::new(&Rng::system()));
         let mut seen = std::collections::HashSet::new();
         for _ in 0..100 {
             assert!(seen.insert(one.make().as_str().to_owned()));

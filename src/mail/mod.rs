@@ -23,7 +23,7 @@ pub use templates::TemplateError;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MailEnd;
 use outbox::Outbox;
@@ -151,7 +151,7 @@ impl Mailer {
         data_dir: &Path,
         clock: Clock,
         metrics: Arc<Metrics>,
-        chance: Chance,
+        chance: Rng,
     ) -> Result<Self, StartError> {
         let sender = sender(settings)?;
         let transport = match smtp(settings, &sender)? {

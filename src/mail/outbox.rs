@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use crate::clock::Timestamp;
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// The folder's name in `data_dir`.
 pub(super) const NAME: &str = "outbox";
@@ -17,13 +17,13 @@ pub(super) const NAME: &str = "outbox";
 /// See above.
 pub(super) struct Outbox {
     folder: PathBuf,
-    chance: Chance,
+    chance: Rng,
     /// Tells apart, and in order, what is put there within a millisecond.
     count: AtomicU64,
 }
 
 impl Outbox {
-    pub(super) fn new(folder: PathBuf, chance: Chance) -> Self {
+    pub(super) fn new(folder: PathBuf, chance: Rng) -> Self {
         Self { folder, chance, count: AtomicU64::new(0) }
     }
 

@@ -14,7 +14,7 @@ use super::smtp::{NotTaken, Smtp};
 use super::templates::Templates;
 use super::{Mail, NotHandedOver};
 use crate::clock::Clock;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MailEnd;
 
@@ -43,7 +43,7 @@ pub(super) struct Office {
     pub(super) templates: Templates,
     pub(super) sender: Sender,
     pub(super) clock: Clock,
-    pub(super) chance: Chance,
+    pub(super) chance: Rng,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pending: watch::Sender<usize>,
     pub(super) closing: watch::Receiver<bool>,
@@ -215,7 +215,7 @@ async fn given_up(reply: &mut Option<oneshot::Sender<Result<(), NotHandedOver>>>
 }
 
 /// Between half of it and all of it, so that what failed together is not tried again together.
-fn jittered(pause: Duration, chance: &Chance) -> Duration {
+fn jittered(pause: Duration, chance: &Rng) -> Duration {
     let share = f64::from(u16::from_ne_bytes(chance.bytes())) / f64::from(u16::MAX);
     pause.mul_f64(0.5 + share / 2.0)
 }

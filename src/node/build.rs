@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::auth::api_keys::KnownKeys;
-use crate::auth::context::{App, Node, longest_access};
+use crate::auth::context::{Context, Node, longest_access};
 use crate::auth::passwords;
 use crate::auth::passwords::{Hasher, Policy};
 use crate::auth::revocation::set::Revocations;
@@ -15,7 +15,7 @@ use crate::auth::tokens::verify::Seen;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::{self, Mailer};
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::store::ephemeral::redis;
 use crate::store::sqlite;
 use crate::telemetry::{Metrics, Readiness};
@@ -59,8 +59,8 @@ pub enum StartError {
 }
 
 /// Makes the node and this runtime's view of it. `routes` names what requests are counted by.
-pub async fn app(config: Config, clock: Clock, stores: &Stores, routes: &[&str]) -> Result<App, StartError> {
-    let chance = Chance::system();
+pub async fn ctx(config: Config, clock: Clock, stores: &Stores, routes: &[&str]) -> Result<Context, StartError> {
+    let chance = Rng::system();
     let secrets = match &config.secrets {
         Some(secrets) => Secrets::new(secrets)?,
         None => Secrets::new(&[secret_file::found(&config.data_dir, &chance)?])?,
@@ -87,11 +87,11 @@ pub async fn app(config: Config, clock: Clock, stores: &Stores, routes: &[&str])
         secrets,
         chance,
     };
-    Ok(App::new(Arc::new(node), accounts, ephemeral))
+    Ok(Context::new(Arc::new(node), accounts, ephemeral))
 }
 
 /// Another runtime's view of the node.
-pub async fn another(node: &Arc<Node>, stores: &Stores) -> Result<App, StartError> {
+pub async fn another(node: &Arc<Node>, stores: &Stores) -> Result<Context, StartError> {
     let (accounts, ephemeral) = stores.connect(&node.metrics).await?;
-    Ok(App::new(node.clone(), accounts, ephemeral))
+    Ok(Context::new(node.clone(), accounts, ephemeral))
 }

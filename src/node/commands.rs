@@ -16,7 +16,7 @@ use crate::auth::accounts::disable::set_disabled;
 use crate::auth::accounts::identity::Login;
 use crate::auth::accounts::import::{Imported, prepare};
 use crate::auth::api_keys;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::open::{Door, Says, open_session};
 use crate::auth::signing_keys;
@@ -29,7 +29,7 @@ use crate::token::keyring::pem;
 use crate::token::keyring::ring::{self, Refused, Ring, State};
 
 /// The node of a command: no workers, nothing beside it.
-pub(super) struct Opened(pub(super) App);
+pub(super) struct Opened(pub(super) Context);
 
 #[async_trait]
 impl House for Opened {

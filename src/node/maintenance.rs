@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::auth::api_keys::note_usage;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::mfa::seal_anew;
 use crate::auth::revocation::durable::{keep_recalling, recall};
 use crate::auth::revocation::feed::{catch_up, follow, forget};
@@ -24,36 +24,36 @@ const RECALLING: Duration = Duration::from_secs(60);
 const WATCHING: Duration = Duration::from_secs(1);
 
 /// Reads everything that was revoked or ended: before this, no request may be answered.
-pub async fn prepare(app: &App) -> Result<Cursor, StartError> {
-    app.ephemeral.check().await?;
-    app.accounts.check().await?;
-    recall(app).await?;
-    let place = catch_up(app).await?;
+pub async fn prepare(ctx: &Context) -> Result<Cursor, StartError> {
+    ctx.ephemeral.check().await?;
+    ctx.accounts.check().await?;
+    recall(ctx).await?;
+    let place = catch_up(ctx).await?;
     // The word of a change since the ring was found is behind that place already.
-    keep_up(app).await?;
-    look(app).await;
+    keep_up(ctx).await?;
+    look(ctx).await;
     Ok(place)
 }
 
 /// Runs for ever what has to run.
-pub async fn upkeep(app: &App, place: Cursor) {
+pub async fn upkeep(ctx: &Context, place: Cursor) {
     let keyring = every(signing_keys::INTERVAL, async || {
-        if let Err(error) = keep_up(app).await {
+        if let Err(error) = keep_up(ctx).await {
             tracing::warn!(%error, "the keyring could not be looked after");
         }
     });
     let clearing = every(CLEARING, async || {
-        forget(app).await;
-        note_usage(app).await;
+        forget(ctx).await;
+        note_usage(ctx).await;
     });
-    let endings = every(RECALLING, || keep_recalling(app));
-    tokio::join!(follow(app, place), keyring, clearing, endings, sealing(app));
+    let endings = every(RECALLING, || keep_recalling(ctx));
+    tokio::join!(follow(ctx, place), keyring, clearing, endings, sealing(ctx));
 }
 
 /// Once, as soon as the store lets it: what was sealed by a secret that is to be taken out is sealed by the one in its place.
-async fn sealing(app: &App) {
+async fn sealing(ctx: &Context) {
     loop {
-        match seal_anew(app).await {
+        match seal_anew(ctx).await {
             Ok(0) => return,
             Ok(count) => return tracing::info!(count, "second factors are sealed with the first of the secrets now"),
             Err(error) => tracing::warn!(%error, "second factors could not be sealed anew"),
@@ -63,26 +63,26 @@ async fn sealing(app: &App) {
 }
 
 /// Asks for ever whether this node is ready. What a store warns of is logged when it begins.
-pub async fn watch(app: &App) {
+pub async fn watch(ctx: &Context) {
     let mut known = Vec::new();
     every(WATCHING, async || {
-        let warnings = look(app).await;
+        let warnings = look(ctx).await;
         warnings.iter().filter(|warning| !known.contains(*warning)).for_each(|warning| tracing::warn!("{warning}"));
         known = warnings;
     })
     .await;
 }
 
-async fn look(app: &App) -> Vec<String> {
-    let node = &app.node;
+async fn look(ctx: &Context) -> Vec<String> {
+    let node = &ctx.node;
     let tell = |condition, fault: Option<String>| match fault {
         None => node.readiness.ready(condition),
         Some(fault) => node.readiness.not_ready(condition, fault),
     };
-    let (accounts, ephemeral) = tokio::join!(app.accounts.check(), app.ephemeral.check());
+    let (accounts, ephemeral) = tokio::join!(ctx.accounts.check(), ctx.ephemeral.check());
     tell(Condition::Accounts, accounts.err().map(|error| error.to_string()));
     tell(Condition::Ephemeral, ephemeral.as_ref().err().map(|error| error.to_string()));
-    let now = app.now();
+    let now = ctx.now();
     let signer = node.keyring.keys().signer(now).is_some();
     tell(Condition::Keyring, (!signer).then(|| "no key can sign".to_owned()));
     let silence = node.revocations.silence(node.clock.running());

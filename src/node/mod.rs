@@ -54,7 +54,7 @@ impl Program for Signet {
     async fn open(&self, config: &Config) -> Result<Box<dyn House>, Failure> {
         let (clock, config) = (Clock::machine(), patient(config.clone()));
         let stores = Stores::open(&config, &clock).await?;
-        Ok(Box::new(commands::Opened(build::app(config, clock, &stores, &[]).await?)))
+        Ok(Box::new(commands::Opened(build::ctx(config, clock, &stores, &[]).await?)))
     }
 
     async fn accounts(&self, config: &Config) -> Result<Arc<dyn Accounts>, Failure> {

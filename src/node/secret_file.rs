@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 use crate::config::Secret;
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// The file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -43,7 +43,7 @@ pub enum SecretFileError {
 const NAME: &str = "secret";
 
 /// The secret in `data_dir`; drawn now if there is none.
-pub(super) fn found(data_dir: &Path, chance: &Chance) -> Result<Secret, SecretFileError> {
+pub(super) fn found(data_dir: &Path, chance: &Rng) -> Result<Secret, SecretFileError> {
     let path = data_dir.join(NAME);
     let file =
         |error: std::io::Error| SecretFileError::File { path: path.display().to_string(), detail: error.to_string() };
@@ -76,7 +76,7 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretFileError> {
 }
 
 /// Written whole under another name and then linked to its own, which fails where there is one by now.
-fn make(data_dir: &Path, path: &Path, chance: &Chance) -> std::io::Result<()> {
+fn make(data_dir: &Path, path: &Path, chance: &Rng) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
     let fresh = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(chance.bytes())));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_secret_is_drawn_once_and_kept_from_others() {
         let folder = tempfile::tempdir().unwrap();
-        let chance = Chance::system();
+        let chance = Rng::system();
         let first = found(folder.path(), &chance).unwrap();
         assert_eq!(found(folder.path(), &chance).unwrap().0, first.0);
         let path = folder.path().join(NAME);
@@ -114,7 +114,7 @@ mod tests {
         let path = folder.path().join(NAME);
         std::fs::write(&path, "not a secret").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(found(folder.path(), &Chance::system()), Err(SecretFileError::Content { .. })));
+        assert!(matches!(found(folder.path(), &Rng::system()), Err(SecretFileError::Content { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a secret");
     }
 
@@ -122,7 +122,7 @@ mod tests {
     fn many_at_once_agree_on_one() {
         let folder = tempfile::tempdir().unwrap();
         let secrets = std::thread::scope(|scope| {
-            let each = (0..8).map(|_| scope.spawn(|| found(folder.path(), &Chance::system()).unwrap()));
+            let each = (0..8).map(|_| scope.spawn(|| found(folder.path(), &Rng::system()).unwrap()));
             let each = each.collect::<Vec<_>>();
             each.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
         });

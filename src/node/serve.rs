@@ -10,7 +10,7 @@ use super::management::{self, Told};
 use super::observer::Noting;
 use crate::api;
 use crate::auth::api_keys::note_usage;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::cli::Failure;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -43,21 +43,21 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
     }
     let router = Arc::new(api::router(&config).map_err(refused)?);
     let stores = Arc::new(Stores::open(&config, &clock).await?);
-    let app = build::app(config, clock, &stores, router.names()).await?;
-    let place = prepare(&app).await?;
+    let ctx = build::ctx(config, clock, &stores, router.names()).await?;
+    let place = prepare(&ctx).await?;
     // From here on, without a gap: what is revoked while the workers still connect must be heard too.
-    let beside = async { tokio::join!(upkeep(&app, place), watch(&app)) };
+    let beside = async { tokio::join!(upkeep(&ctx, place), watch(&ctx)) };
     let mut beside = pin!(beside);
     let listening = async {
-        let running = listen(&app, &stores, router).await?;
-        Ok::<_, Failure>((running, listen_for_operators(&app, logs).await?))
+        let running = listen(&ctx, &stores, router).await?;
+        Ok::<_, Failure>((running, listen_for_operators(&ctx, logs).await?))
     };
     let (running, management) = tokio::select! {
         listening = listening => listening?,
         _ = &mut beside => return Ok(()),
     };
     let mut told_to_stop = pin!(told_to_stop()?);
-    welcome(&app.node.config, &running.url())
+    welcome(&ctx.node.config, &running.url())
         .map_err(|cause| Failure::Io { doing: "writing to stdout".into(), cause })?;
 
     tokio::select! {
@@ -65,8 +65,8 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
         _ = &mut beside => {}
     }
     tracing::info!("stopping: no new connections, requests in flight are finished");
-    app.node.readiness.not_ready(Condition::Draining, "told to stop");
-    let drain_until = Instant::now() + app.node.config.server.drain_timeout;
+    ctx.node.readiness.not_ready(Condition::Draining, "told to stop");
+    let drain_until = Instant::now() + ctx.node.config.server.drain_timeout;
     let drained = tokio::task::spawn_blocking(move || running.drain());
     // Until the last request is answered, revocations must be heard.
     let cut = tokio::select! {
@@ -76,8 +76,8 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
     if cut > 0 {
         tracing::warn!(connections = cut, "requests were not finished in time and were cut off");
     }
-    note_usage(&app).await;
-    let left = app.node.mailer.drain(drain_until.saturating_duration_since(Instant::now()).max(LEAST_FOR_MAIL)).await;
+    note_usage(&ctx).await;
+    let left = ctx.node.mailer.drain(drain_until.saturating_duration_since(Instant::now()).max(LEAST_FOR_MAIL)).await;
     if left > 0 {
         tracing::warn!(mails = left, "mails were not sent in time and are lost");
     }
@@ -88,8 +88,8 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
     Ok(())
 }
 
-async fn listen(app: &App, stores: &Arc<Stores>, router: Arc<crate::http::Router<App>>) -> Result<Running, Failure> {
-    let (node, stores) = (app.node.clone(), stores.clone());
+async fn listen(ctx: &Context, stores: &Arc<Stores>, router: Arc<crate::http::Router<Context>>) -> Result<Running, Failure> {
+    let (node, stores) = (ctx.node.clone(), stores.clone());
     let observer: Arc<dyn Observer> = Arc::new(Noting(node.metrics.clone()));
     blocking("server.listen", move || {
         let settings = node.config.server.clone();
@@ -102,11 +102,11 @@ async fn listen(app: &App, stores: &Arc<Stores>, router: Arc<crate::http::Router
     .await
 }
 
-async fn listen_for_operators(app: &App, logs: Arc<Logs>) -> Result<Option<Running>, Failure> {
-    let Some(settings) = server::management(&app.node.config.server) else { return Ok(None) };
+async fn listen_for_operators(ctx: &Context, logs: Arc<Logs>) -> Result<Option<Running>, Failure> {
+    let Some(settings) = server::management(&ctx.node.config.server) else { return Ok(None) };
     let router = Arc::new(management::router().map_err(refused)?);
-    let told = Told { node: app.node.clone(), logs };
-    let chance = app.node.chance.clone();
+    let told = Told { node: ctx.node.clone(), logs };
+    let chance = ctx.node.chance.clone();
     blocking("server.management", move || {
         server::start(&settings, router, Arc::new(Unobserved), &chance, move |_| {
             let told = told.clone();

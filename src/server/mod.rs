@@ -30,7 +30,7 @@ pub use tls::TlsError;
 
 use crate::config;
 use crate::http::{RequestId, Response, Router};
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// Is told what happens, on the worker's own thread, between a request's end and its answer's way out: it should take
 /// nanoseconds.
@@ -107,7 +107,7 @@ pub fn start<C, M, F, E>(
     settings: &config::Server,
     router: Arc<Router<C>>,
     observer: Arc<dyn Observer>,
-    chance: &Chance,
+    chance: &Rng,
     make_context: M,
 ) -> Result<Running, StartError<E>>
 where

@@ -20,7 +20,7 @@ use super::tls::Certificates;
 use super::{Observer, StartError, bind};
 use crate::config;
 use crate::http::{Bounds, Intake, Proxies, RequestIds, Router};
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// How long accepting rests when there is no descriptor or memory for another connection. Those that wait stay in the
 /// kernel's queue; asking again at once would only burn the time that the open ones need to finish.
@@ -43,7 +43,7 @@ pub(super) struct Plan<C> {
     pub(super) settings: config::Server,
     pub(super) router: Arc<Router<C>>,
     pub(super) observer: Arc<dyn Observer>,
-    pub(super) chance: Chance,
+    pub(super) chance: Rng,
     pub(super) tls: Option<Arc<Certificates>>,
     pub(super) room: Arc<Semaphore>,
     pub(super) stopped: watch::Receiver<bool>,

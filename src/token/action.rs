@@ -145,12 +145,12 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::rng::Chance;
+    use crate::rng::Rng;
     use crate::token::access::tests::{NOW, issuer, keyring, settings, token};
 
     #[test]
     fn a_token_is_good_for_its_purpose_alone() {
-        let (keyring, chance) = (keyring(), Chance::system());
+        let (keyring, chance) = (keyring(), Rng::system());
         let keys = keyring.keys();
         let key = keys.signer(NOW).unwrap();
         let until = NOW + std::time::Duration::from_secs(60);
@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn a_header_is_read_as_strictly_as_that_of_an_access_token() {
-        let (keyring, chance) = (keyring(), Chance::system());
+        let (keyring, chance) = (keyring(), Rng::system());
         let keys = keyring.keys();
         let key = keys.signer(NOW).unwrap();
         let (purpose, until) = (Purpose::MagicLink, NOW + std::time::Duration::from_secs(60));

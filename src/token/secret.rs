@@ -9,7 +9,7 @@ use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::hmac;
 
 use crate::config::Secret;
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// What opens what was sealed, and proves what was handed out.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Secrets {
 
     /// Seals `plain` for one use, which must be named again to open it. The nonce is drawn: what is sealed is rare enough, keyrings
     /// and their like, that two of the same 96 bits are not to be expected (NIST SP 800-38D, 8.3).
-    pub fn seal(&self, usage: &str, plain: &[u8], chance: &Chance) -> Result<Vec<u8>, Underivable> {
+    pub fn seal(&self, usage: &str, plain: &[u8], chance: &Rng) -> Result<Vec<u8>, Underivable> {
         let key = self.each.first().ok_or(Underivable)?;
         let mut text = plain.to_vec();
         let drawn: [u8; NONCE] = chance.bytes();
@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_the_first_seals_all_open() {
-        let sealed = secrets(&[1]).seal("ring", b"keys", &Chance::system()).unwrap();
+        let sealed = secrets(&[1]).seal("ring", b"keys", &Rng::system()).unwrap();
         assert_eq!(secrets(&[2, 1]).open("ring", &sealed).unwrap().as_slice(), b"keys");
         assert!(matches!(secrets(&[2]).open("ring", &sealed), Err(OpenError::OtherSecret { .. })));
         assert!(secrets(&[1, 2]).sealed_by_first(&sealed) && !secrets(&[2, 1]).sealed_by_first(&sealed));
@@ -182,14 +182,14 @@ mod tests {
 
     #[test]
     fn what_was_sealed_for_one_use_is_no_good_for_another() {
-        let sealed = secrets(&[1]).seal("ring", b"keys", &Chance::system()).unwrap();
+        let sealed = secrets(&[1]).seal("ring", b"keys", &Rng::system()).unwrap();
         assert_eq!(secrets(&[1]).open("totp", &sealed), Err(OpenError::Damaged));
     }
 
     #[test]
     fn any_changed_byte_is_noticed() {
         let secrets = secrets(&[1]);
-        let sealed = secrets.seal("ring", b"keys", &Chance::system()).unwrap();
+        let sealed = secrets.seal("ring", b"keys", &Rng::system()).unwrap();
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use signet::auth::Failure;
 use signet::auth::accounts::create::{Wanted, create_user};
 use signet::auth::accounts::verify_email_code::{confirm, send};
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::sessions::list::sessions;
 use signet::auth::sessions::open::{Door, Says, open_session};
 use signet::store::accounts::{Changed, Changes, Find, User};
@@ -24,33 +24,33 @@ over_both_grounds!(
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-async fn user(app: &App, name: &str) -> User {
+async fn user(ctx: &Context, name: &str) -> User {
     let wanted = Wanted { email: format!("{name}@example.org"), ..Wanted::default() };
-    create_user(app, wanted, app.node.password_policy).await.unwrap()
+    create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
-fn door(app: &App) -> Door<'_> {
+fn door(ctx: &Context) -> Door<'_> {
     let address = IpAddr::from([192, 0, 2, 1]);
-    let lives = &app.node.config.api.codes.dialect;
+    let lives = &ctx.node.config.api.codes.dialect;
     Door { dialect: "codes", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
 }
 
 /// Has one sent; it is in the outbox before this comes back.
-async fn mailed(app: &App, user: &User) -> String {
-    send(app, user.id, door(app)).await.unwrap();
-    let folder = std::fs::read_dir(app.node.config.data_dir.join("outbox")).unwrap();
+async fn mailed(ctx: &Context, user: &User) -> String {
+    send(ctx, user.id, door(ctx)).await.unwrap();
+    let folder = std::fs::read_dir(ctx.node.config.data_dir.join("outbox")).unwrap();
     let mut files = folder.map(|file| file.unwrap().path()).collect::<Vec<_>>();
     files.sort();
     let mails = files.iter().rev().map(|file| Mail { whole: std::fs::read_to_string(file).unwrap() });
     mails.into_iter().find(|mail| mail.header("to").contains(&user.email)).unwrap().code()
 }
 
-async fn tries(app: &App, user: &User, code: &str) -> Result<(), Failure> {
-    confirm(app, user.id, code, door(app)).await
+async fn tries(ctx: &Context, user: &User, code: &str) -> Result<(), Failure> {
+    confirm(ctx, user.id, code, door(ctx)).await
 }
 
-async fn is_verified(app: &App, user: &User) -> bool {
-    app.accounts.user(Find::Id(user.id)).await.unwrap().unwrap().verified
+async fn is_verified(ctx: &Context, user: &User) -> bool {
+    ctx.accounts.user(Find::Id(user.id)).await.unwrap().unwrap().verified
 }
 
 #[track_caller]
@@ -59,14 +59,14 @@ fn is_none(answer: Result<(), Failure>) {
 }
 
 async fn a_code_is_good_for_ten_minutes(ground: &Ground) {
-    let app = ground.node().await;
-    let (early, late) = (user(&app, "early").await, user(&app, "late").await);
-    let (one, other) = (mailed(&app, &early).await, mailed(&app, &late).await);
+    let ctx = ground.node().await;
+    let (early, late) = (user(&ctx, "early").await, user(&ctx, "late").await);
+    let (one, other) = (mailed(&ctx, &early).await, mailed(&ctx, &late).await);
     ground.clock.advance(10 * MINUTE - Duration::from_millis(1));
-    tries(&app, &early, &one).await.unwrap();
+    tries(&ctx, &early, &one).await.unwrap();
     ground.clock.advance(Duration::from_millis(1));
-    is_none(tries(&app, &late, &other).await);
-    assert!(is_verified(&app, &early).await && !is_verified(&app, &late).await);
+    is_none(tries(&ctx, &late, &other).await);
+    assert!(is_verified(&ctx, &early).await && !is_verified(&ctx, &late).await);
 }
 
 async fn a_code_is_good_at_every_node(ground: &Ground) {
@@ -78,40 +78,40 @@ async fn a_code_is_good_at_every_node(ground: &Ground) {
 }
 
 async fn of_many_uses_at_once_one_confirms(ground: &Ground) {
-    let app = ground.node().await;
-    let user = user(&app, "parallel").await;
-    let code = mailed(&app, &user).await;
-    let each = (0..20).map(|_| tries(&app, &user, &code));
+    let ctx = ground.node().await;
+    let user = user(&ctx, "parallel").await;
+    let code = mailed(&ctx, &user).await;
+    let each = (0..20).map(|_| tries(&ctx, &user, &code));
     let confirmed = futures_util::future::join_all(each).await.into_iter().filter(Result::is_ok).count();
     assert_eq!(confirmed, 1);
 }
 
 async fn a_code_is_bound_to_the_address_it_went_to(ground: &Ground) {
-    let app = ground.node().await;
-    let (one, other) = (user(&app, "moves").await, user(&app, "stays").await);
-    let code = mailed(&app, &one).await;
-    is_none(tries(&app, &other, &code).await);
+    let ctx = ground.node().await;
+    let (one, other) = (user(&ctx, "moves").await, user(&ctx, "stays").await);
+    let code = mailed(&ctx, &one).await;
+    is_none(tries(&ctx, &other, &code).await);
     let changes = Changes { email: Some("moved@example.org".to_owned()), ..Changes::default() };
-    let changed = app.accounts.change_user(one.id, &changes, ground.clock.now()).await.unwrap();
+    let changed = ctx.accounts.change_user(one.id, &changes, ground.clock.now()).await.unwrap();
     assert!(matches!(changed, Changed::Changed(_)));
-    is_none(tries(&app, &one, &code).await);
+    is_none(tries(&ctx, &one, &code).await);
     // Nor does it wait for who has that address next.
-    let next = user(&app, "moves").await;
-    is_none(tries(&app, &next, &code).await);
-    assert!(!is_verified(&app, &one).await && !is_verified(&app, &next).await);
+    let next = user(&ctx, "moves").await;
+    is_none(tries(&ctx, &next, &code).await);
+    assert!(!is_verified(&ctx, &one).await && !is_verified(&ctx, &next).await);
 }
 
 async fn the_tokens_of_open_sessions_say_it_too(ground: &Ground) {
-    let app = ground.node().await;
-    let user = user(&app, "told").await;
+    let ctx = ground.node().await;
+    let user = user(&ctx, "told").await;
     for _ in 0..2 {
-        open_session(&app, &user, None, door(&app)).await.unwrap();
+        open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
     }
     let verified = async |told: &str| {
-        let profiles = sessions(&app, user.id).await.unwrap().into_iter().map(|session| session.profile);
+        let profiles = sessions(&ctx, user.id).await.unwrap().into_iter().map(|session| session.profile);
         profiles.filter(|profile| profile.contains(told)).count()
     };
     assert_eq!(verified(r#""email_verified":false"#).await, 2);
-    tries(&app, &user, &mailed(&app, &user).await).await.unwrap();
+    tries(&ctx, &user, &mailed(&ctx, &user).await).await.unwrap();
     assert_eq!(verified(r#""email_verified":true"#).await, 2);
 }

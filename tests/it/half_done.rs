@@ -16,7 +16,7 @@ use signet::auth::accounts::update::{Others, Own, update_other, update_self};
 use signet::auth::accounts::verify_email_code;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{ApiKey, NewKey};
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::mfa::turn_on_at_once;
 use signet::auth::passwords::request_reset::recover;
 use signet::auth::passwords::reset::reset_password;
@@ -43,20 +43,20 @@ over_both_grounds!(
     who_needs_many_hashes_gets_all_or_none,
 );
 
-fn door(app: &App) -> Door<'_> {
+fn door(ctx: &Context) -> Door<'_> {
     let address = IpAddr::from([192, 0, 2, 1]);
-    let lives = &app.node.config.api.native;
+    let lives = &ctx.node.config.api.native;
     Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
 }
 
-async fn user(app: &App, name: &str) -> User {
+async fn user(ctx: &Context, name: &str) -> User {
     let password = Some(Password::new("a quiet harbour at dusk".to_owned()));
     let wanted = Wanted { email: format!("{name}@example.org"), password, superuser: true, ..Wanted::default() };
-    create_user(app, wanted, app.node.password_policy).await.unwrap()
+    create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
-async fn row(app: &App, user: UserId) -> User {
-    app.accounts.user(Find::Id(user)).await.unwrap().unwrap()
+async fn row(ctx: &Context, user: UserId) -> User {
+    ctx.accounts.user(Find::Id(user)).await.unwrap().unwrap()
 }
 
 /// Polls so many times, each when there is something to do; `None` if it was not over then.
@@ -73,30 +73,30 @@ async fn polled<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::O
 }
 
 async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(ground: &Ground) {
-    let app = ground.node().await;
-    let by = user(&app, "by").await;
+    let ctx = ground.node().await;
+    let by = user(&ctx, "by").await;
     for polls in 1.. {
-        let user = user(&app, &format!("hangs-up-{polls}")).await;
-        open_session(&app, &user, None, door(&app)).await.unwrap();
+        let user = user(&ctx, &format!("hangs-up-{polls}")).await;
+        open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
         let wanted = Others { superuser: Some(false), ..Others::default() };
-        let done = polled(pin!(update_other(&app, &by, user.id, wanted, door(&app))), polls).await;
+        let done = polled(pin!(update_other(&ctx, &by, user.id, wanted, door(&ctx))), polls).await;
         // The embedded store writes in turn: what was asked for before the client was gone is written before this.
-        app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
         until("both or neither", async || {
-            row(&app, user.id).await.superuser != sessions(&app, user.id).await.unwrap().is_empty()
+            row(&ctx, user.id).await.superuser != sessions(&ctx, user.id).await.unwrap().is_empty()
         })
         .await;
         if done.is_some() {
-            assert!(!row(&app, user.id).await.superuser);
+            assert!(!row(&ctx, user.id).await.superuser);
             break;
         }
     }
 }
 
 /// Whether the tokens of each of the user's open sessions say what the row says.
-async fn is_told(app: &App, user: UserId) -> bool {
-    let said = profile(&row(app, user).await).unwrap();
-    sessions(app, user).await.unwrap().iter().all(|session| session.profile == said)
+async fn is_told(ctx: &Context, user: UserId) -> bool {
+    let said = profile(&row(ctx, user).await).unwrap();
+    sessions(ctx, user).await.unwrap().iter().all(|session| session.profile == said)
 }
 
 fn another_address(address: String) -> Others {
@@ -104,45 +104,45 @@ fn another_address(address: String) -> Others {
 }
 
 async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(ground: &Ground) {
-    let app = ground.node().await;
-    let by = user(&app, "registrar").await;
+    let ctx = ground.node().await;
+    let by = user(&ctx, "registrar").await;
     for polls in 1.. {
-        let user = user(&app, &format!("moves-{polls}")).await;
-        open_session(&app, &user, None, door(&app)).await.unwrap();
+        let user = user(&ctx, &format!("moves-{polls}")).await;
+        open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
         let wanted = another_address(format!("moved-{polls}@example.org"));
-        let done = polled(pin!(update_other(&app, &by, user.id, wanted, door(&app))), polls).await;
-        app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
-        until("both or neither", async || is_told(&app, user.id).await).await;
+        let done = polled(pin!(update_other(&ctx, &by, user.id, wanted, door(&ctx))), polls).await;
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
+        until("both or neither", async || is_told(&ctx, user.id).await).await;
         if done.is_some() {
-            assert_eq!(row(&app, user.id).await.email, format!("moved-{polls}@example.org"));
+            assert_eq!(row(&ctx, user.id).await.email, format!("moved-{polls}@example.org"));
             break;
         }
     }
 }
 
 /// A key in the user's personal project.
-async fn key(app: &App, user: &User) -> (ApiKey, NewKey) {
-    let (project, _) = app.accounts.projects(user.id).await.unwrap()[0];
+async fn key(ctx: &Context, user: &User) -> (ApiKey, NewKey) {
+    let (project, _) = ctx.accounts.projects(user.id).await.unwrap()[0];
     let (name, scopes) = ("a key".to_owned(), Vec::new());
-    api_keys::create(app, api_keys::Wanted { user: user.id, project, name, scopes, expires_at: None }).await.unwrap()
+    api_keys::create(ctx, api_keys::Wanted { user: user.id, project, name, scopes, expires_at: None }).await.unwrap()
 }
 
 /// Whether every node hears of it.
-async fn is_published(app: &App, target: &Target) -> bool {
-    let (heard, _) = app.ephemeral.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+async fn is_published(ctx: &Context, target: &Target) -> bool {
+    let (heard, _) = ctx.ephemeral.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
     assert!(heard.len() < 1000, "there may be more");
     heard.iter().any(|revocation| revocation.target == *target)
 }
 
 async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(ground: &Ground) {
-    let app = ground.node().await;
-    let user = user(&app, "holder").await;
+    let ctx = ground.node().await;
+    let user = user(&ctx, "holder").await;
     let mut keys = Vec::new();
     loop {
-        let (key, new) = key(&app, &user).await;
-        let deactivating = api_keys::deactivate(&app, key.project, key.id);
+        let (key, new) = key(&ctx, &user).await;
+        let deactivating = api_keys::deactivate(&ctx, key.project, key.id);
         let done = polled(pin!(deactivating), keys.len() + 1).await;
-        app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
         keys.push((key, new));
         if let Some(done) = done {
             assert!(done.unwrap().deactivated_at.is_some());
@@ -152,48 +152,48 @@ async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(groun
     // All of them once the last is done: what Postgres was asked for on another connection may be done late.
     for (key, new) in &keys {
         until("both or neither", async || {
-            let row = app.accounts.api_key(new.prefix()).await.unwrap().unwrap().0;
-            row.deactivated_at.is_some() == is_published(&app, &Target::ApiKey(key.id)).await
+            let row = ctx.accounts.api_key(new.prefix()).await.unwrap().unwrap().0;
+            row.deactivated_at.is_some() == is_published(&ctx, &Target::ApiKey(key.id)).await
         })
         .await;
     }
 }
 
 async fn wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens(ground: &Ground) {
-    let app = ground.node().await;
-    let user = user(&app, "robbed").await;
-    let is_open = async |session| sessions(&app, user.id).await.unwrap().iter().any(|open| open.id == session);
+    let ctx = ground.node().await;
+    let user = user(&ctx, "robbed").await;
+    let is_open = async |session| sessions(&ctx, user.id).await.unwrap().iter().any(|open| open.id == session);
     for polls in 1.. {
-        let stolen = open_session(&app, &user, None, door(&app)).await.unwrap();
+        let stolen = open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
         let session = Target::Session(stolen.session.id);
-        let second = refresh(&app, &stolen.refresh, None, Then::Rotate, door(&app)).await.unwrap();
+        let second = refresh(&ctx, &stolen.refresh, None, Then::Rotate, door(&ctx)).await.unwrap();
         // Of one that is in force nothing comes but that it may be replaced.
-        let rotating = refresh(&app, &second.refresh, None, Then::Rotate, door(&app));
+        let rotating = refresh(&ctx, &second.refresh, None, Then::Rotate, door(&ctx));
         let _ = polled(pin!(rotating), polls).await;
-        let third = refresh(&app, &second.refresh, None, Then::Rotate, door(&app)).await.unwrap();
-        assert!(is_open(third.session.id).await && !is_published(&app, &session).await);
+        let third = refresh(&ctx, &second.refresh, None, Then::Rotate, door(&ctx)).await.unwrap();
+        assert!(is_open(third.session.id).await && !is_published(&ctx, &session).await);
 
-        let done = polled(pin!(refresh(&app, &stolen.refresh, None, Then::Rotate, door(&app))), polls).await;
-        app.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), app.now()).await.unwrap();
-        until("both or neither", async || is_open(third.session.id).await != is_published(&app, &session).await).await;
+        let done = polled(pin!(refresh(&ctx, &stolen.refresh, None, Then::Rotate, door(&ctx))), polls).await;
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
+        until("both or neither", async || is_open(third.session.id).await != is_published(&ctx, &session).await).await;
         if let Some(done) = done {
             assert!(matches!(done, Err(Failure::RefreshReused)));
-            assert!(is_published(&app, &session).await);
+            assert!(is_published(&ctx, &session).await);
             break;
         }
     }
 }
 
 async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &Ground) {
-    let app = ground.node().await;
+    let ctx = ground.node().await;
     for polls in 1.. {
         let wanted = Wanted { email: format!("unproved-{polls}@example.org"), ..Wanted::default() };
-        let user = create_user(&app, wanted, app.node.password_policy).await.unwrap();
-        verify_email_code::send(&app, user.id, door(&app)).await.unwrap();
-        let code = newest(&app, &user.email).unwrap().code();
-        let confirm = || verify_email_code::confirm(&app, user.id, &code, door(&app));
+        let user = create_user(&ctx, wanted, ctx.node.password_policy).await.unwrap();
+        verify_email_code::send(&ctx, user.id, door(&ctx)).await.unwrap();
+        let code = newest(&ctx, &user.email).unwrap().code();
+        let confirm = || verify_email_code::confirm(&ctx, user.id, &code, door(&ctx));
         let done = polled(pin!(confirm()), polls).await;
-        until("it is confirmed or can be", async || confirm().await.is_ok() || row(&app, user.id).await.verified).await;
+        until("it is confirmed or can be", async || confirm().await.is_ok() || row(&ctx, user.id).await.verified).await;
         if let Some(done) = done {
             done.unwrap();
             break;
@@ -202,30 +202,30 @@ async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &Ground) 
 }
 
 async fn of_many_changes_at_once_tokens_say_the_one_that_the_row_says(ground: &Ground) {
-    let app = ground.node().await;
-    let (by, user) = (user(&app, "many").await, user(&app, "wanderer").await);
+    let ctx = ground.node().await;
+    let (by, user) = (user(&ctx, "many").await, user(&ctx, "wanderer").await);
     for _ in 0..3 {
-        open_session(&app, &user, None, door(&app)).await.unwrap();
+        open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
     }
     for round in 0..5 {
         let changes = (0..20).map(|number| {
             let wanted = another_address(format!("wanders-{round}-{number}@example.org"));
-            update_other(&app, &by, user.id, wanted, door(&app))
+            update_other(&ctx, &by, user.id, wanted, door(&ctx))
         });
         assert!(futures_util::future::join_all(changes).await.iter().all(Result::is_ok));
-        assert!(is_told(&app, user.id).await);
-        assert_eq!(sessions(&app, user.id).await.unwrap().len(), 3);
+        assert!(is_told(&ctx, user.id).await);
+        assert_eq!(sessions(&ctx, user.id).await.unwrap().len(), 3);
     }
 }
 
 async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(ground: &Ground) {
     // A hash that takes its time: the address is to change while it is under way.
-    let app = ground.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
-    let user = user(&app, "mover").await;
-    let half = recover(&app, &user.email, door(&app)).await.unwrap();
+    let ctx = ground.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
+    let user = user(&ctx, "mover").await;
+    let half = recover(&ctx, &user.email, door(&ctx)).await.unwrap();
     let mut mail = None;
     until("the link comes", async || {
-        mail = newest(&app, &user.email);
+        mail = newest(&ctx, &user.email);
         mail.is_some()
     })
     .await;
@@ -233,23 +233,23 @@ async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(ground: &
 
     let new = Password::new("a louder harbour at dawn".to_owned());
     let policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
-    let hashing = || app.node.hasher.load().running + app.node.hasher.load().waiting > 0;
+    let hashing = || ctx.node.hasher.load().running + ctx.node.hasher.load().waiting > 0;
     until("the user's own hash is over", async || !hashing()).await;
-    let reset = reset_password(&app, &token, Some(&half), &new, policy, door(&app));
+    let reset = reset_password(&ctx, &token, Some(&half), &new, policy, door(&ctx));
     // The address is another while the new password is being hashed.
     let move_on = async {
         until("it hashes", async || hashing()).await;
         let changes = Changes { email: Some("not-mine@example.org".to_owned()), ..Changes::default() };
-        app.accounts.change_user(user.id, &changes, app.now()).await.unwrap();
+        ctx.accounts.change_user(user.id, &changes, ctx.now()).await.unwrap();
         assert!(hashing(), "it still does");
     };
     let (answer, ()): (Result<(), Failure>, ()) = tokio::join!(reset, move_on);
-    let now = row(&app, user.id).await;
+    let now = row(&ctx, user.id).await;
     assert_eq!((answer.is_ok(), now.email.as_str(), now.verified), (true, "not-mine@example.org", false));
 }
 
-fn newest(app: &App, to: &str) -> Option<Mail> {
-    let mut files = std::fs::read_dir(app.node.config.data_dir.join("outbox"))
+fn newest(ctx: &Context, to: &str) -> Option<Mail> {
+    let mut files = std::fs::read_dir(ctx.node.config.data_dir.join("outbox"))
         .ok()?
         .map(|file| file.unwrap().path())
         .filter(|file| file.extension().is_some_and(|kind| kind == "eml"))
@@ -262,22 +262,22 @@ fn newest(app: &App, to: &str) -> Option<Mail> {
 /// With room for one in the queue of hashes, many are turned away and ask again: they were turned away before the first of their hashes,
 /// and not after some.
 async fn who_needs_many_hashes_gets_all_or_none(ground: &Ground) {
-    let app = ground.node_with(|config| {
+    let ctx = ground.node_with(|config| {
         (config.passwords.threads, config.passwords.queue) = (1, 1);
         (config.passwords.memory_kib, config.passwords.deadline) = (4096, Duration::from_secs(60));
     });
-    let (app, other) = (&app.await, ground.node().await);
+    let (ctx, other) = (&ctx.await, ground.node().await);
     let mut users = Vec::new();
     for number in 0..6 {
         users.push(user(&other, &format!("hashed-{number}")).await);
     }
     let many = users.len() as u64;
-    let load = || app.node.hasher.load();
+    let load = || ctx.node.hasher.load();
     // Who asked is answered before it is counted.
     let all_counted = || until("all are counted", async || load().running + load().waiting == 0);
 
     let before = load();
-    join_all(users.iter().map(|user| until_served(|| turn_on_at_once(app, user, 5, door(app))))).await;
+    join_all(users.iter().map(|user| until_served(|| turn_on_at_once(ctx, user, 5, door(ctx))))).await;
     assert!(load().shed_full > before.shed_full, "nobody was turned away");
     all_counted().await;
     assert_eq!(load().done - before.done, 5 * many, "hashes were made for who was turned away");
@@ -289,7 +289,7 @@ async fn who_needs_many_hashes_gets_all_or_none(ground: &Ground) {
         original: password("a quiet harbour at dusk"),
         ..Own::default()
     };
-    join_all(users.iter().map(|user| until_served(|| update_self(app, user, own(), door(app))))).await;
+    join_all(users.iter().map(|user| until_served(|| update_self(ctx, user, own(), door(ctx))))).await;
     assert!(load().shed_full > before.shed_full, "nobody was turned away");
     all_counted().await;
     assert_eq!(load().done - before.done, 2 * many, "a password was looked at whose change was turned away");

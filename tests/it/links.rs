@@ -9,7 +9,7 @@ use signet::auth::Failure;
 use signet::auth::accounts::create::{Wanted, create_user};
 use signet::auth::accounts::verify_email;
 use signet::auth::accounts::verify_email::Confirmed;
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::passwords::request_reset::recover_by_link;
 use signet::auth::passwords::reset::reset_password;
 use signet::auth::passwords::{Password, Policy};
@@ -28,26 +28,26 @@ over_both_grounds!(
     a_reset_is_good_once_until_its_time_is_over,
 );
 
-fn door(app: &App) -> Door<'_> {
+fn door(ctx: &Context) -> Door<'_> {
     let here = std::net::IpAddr::from([127, 0, 0, 1]);
-    let (lives, says) = (&app.node.config.api.v1, Says::UidAndType);
+    let (lives, says) = (&ctx.node.config.api.v1, Says::UidAndType);
     Door { dialect: "v1", lives, address: here, counted_by: here, agent: None, language: None, says }
 }
 
-async fn user(app: &App, name: &str) -> User {
+async fn user(ctx: &Context, name: &str) -> User {
     let (email, username) = (format!("{name}@example.org"), Some(name.to_owned()));
     let wanted = Wanted { email, username, ..Wanted::default() };
-    create_user(app, wanted, app.node.password_policy).await.unwrap()
+    create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
 /// The token of a link that confirms `address` as the user's.
-fn confirmation(app: &App, user: &User, address: &str) -> String {
+fn confirmation(ctx: &Context, user: &User, address: &str) -> String {
     let token = RefCell::new(String::new());
     let link = |made: &str| {
         made.clone_into(&mut token.borrow_mut());
         format!("https://id.example.org/{made}")
     };
-    verify_email::send(app, user, address, link, None).unwrap();
+    verify_email::send(ctx, user, address, link, None).unwrap();
     token.into_inner()
 }
 
@@ -66,27 +66,27 @@ async fn mailed(ground: &Ground, to: &str) -> String {
     token
 }
 
-async fn reset(app: &App, token: &str) -> Result<(), Failure> {
-    let policy = Policy::of(door(app).lives, &app.node.config.passwords);
-    reset_password(app, token, None, &Password::new("654321".to_owned()), policy, door(app)).await
+async fn reset(ctx: &Context, token: &str) -> Result<(), Failure> {
+    let policy = Policy::of(door(ctx).lives, &ctx.node.config.passwords);
+    reset_password(ctx, token, None, &Password::new("654321".to_owned()), policy, door(ctx)).await
 }
 
 async fn a_confirmation_is_good_again_until_its_time_is_over(ground: &Ground) {
-    let app = ground.node().await;
-    let user = user(&app, "again").await;
-    let token = confirmation(&app, &user, &user.email);
-    assert_eq!(verify_email::confirm(&app, &token).await.unwrap(), Confirmed::Now);
+    let ctx = ground.node().await;
+    let user = user(&ctx, "again").await;
+    let token = confirmation(&ctx, &user, &user.email);
+    assert_eq!(verify_email::confirm(&ctx, &token).await.unwrap(), Confirmed::Now);
     ground.clock.advance(ground.config.mailed.confirm - SECOND);
-    assert_eq!(verify_email::confirm(&app, &token).await.unwrap(), Confirmed::Already);
+    assert_eq!(verify_email::confirm(&ctx, &token).await.unwrap(), Confirmed::Already);
     ground.clock.advance(SECOND);
-    let over = verify_email::confirm(&app, &token).await;
+    let over = verify_email::confirm(&ctx, &token).await;
     assert!(matches!(over, Err(Failure::ConfirmationNotInForce)), "{over:?}");
 }
 
 async fn a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none(ground: &Ground) {
-    let app = ground.node().await;
-    let token = confirmation(&app, &user(&app, "moved").await, "before@example.org");
-    let refused = verify_email::confirm(&app, &token).await;
+    let ctx = ground.node().await;
+    let token = confirmation(&ctx, &user(&ctx, "moved").await, "before@example.org");
+    let refused = verify_email::confirm(&ctx, &token).await;
     assert!(matches!(refused, Err(Failure::ConfirmationNotInForce)), "{refused:?}");
     let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let payload = String::from_utf8(payload).unwrap();
@@ -94,13 +94,13 @@ async fn a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none(g
 }
 
 async fn a_reset_is_good_once_until_its_time_is_over(ground: &Ground) {
-    let app = ground.node().await;
+    let ctx = ground.node().await;
     for (name, late) in [("in-time", Duration::ZERO), ("late", SECOND)] {
-        let user = user(&app, name).await;
-        recover_by_link(&app, &user.email, name, door(&app)).await.unwrap();
+        let user = user(&ctx, name).await;
+        recover_by_link(&ctx, &user.email, name, door(&ctx)).await.unwrap();
         let token = mailed(ground, &user.email).await;
         ground.clock.advance(ground.config.mailed.reset - SECOND + late);
-        assert_eq!(reset(&app, &token).await.is_ok(), late.is_zero(), "{name}");
-        assert!(matches!(reset(&app, &token).await, Err(Failure::ResetNotInForce)), "{name}");
+        assert_eq!(reset(&ctx, &token).await.is_ok(), late.is_zero(), "{name}");
+        assert!(matches!(reset(&ctx, &token).await, Err(Failure::ResetNotInForce)), "{name}");
     }
 }

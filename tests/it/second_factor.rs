@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use signet::auth::Failure;
 use signet::auth::accounts::create::{Wanted, create_user};
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::mfa;
 use signet::auth::mfa::{Entry, Pending, begin, enter, finish, pending_uri, seal_anew};
 use signet::auth::passwords::Password;
@@ -42,32 +42,32 @@ over_both_grounds!(
     the_second_step_is_only_for_who_was_recognised,
 );
 
-async fn user(app: &App, name: &str) -> User {
+async fn user(ctx: &Context, name: &str) -> User {
     let email = format!("{name}@example.org");
     let password = Some(Password::new(PASSWORD.to_owned()));
     let wanted = Wanted { email, password, ..Wanted::default() };
-    create_user(app, wanted, app.node.password_policy).await.unwrap()
+    create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
-async fn reread(app: &App, user: &User) -> User {
-    app.accounts.user(Find::Id(user.id)).await.unwrap().unwrap()
+async fn reread(ctx: &Context, user: &User) -> User {
+    ctx.accounts.user(Find::Id(user.id)).await.unwrap().unwrap()
 }
 
 /// Turned on as `codes` has it; gives the row as it is then, the key and the backup codes.
-async fn with_factor(app: &App, name: &str) -> (User, String, Vec<String>) {
-    let user = user(app, name).await;
-    let (key, backup) = mfa::turn_on_at_once(app, &user, 3, door(app, 1)).await.unwrap();
-    (reread(app, &user).await, key, backup)
+async fn with_factor(ctx: &Context, name: &str) -> (User, String, Vec<String>) {
+    let user = user(ctx, name).await;
+    let (key, backup) = mfa::turn_on_at_once(ctx, &user, 3, door(ctx, 1)).await.unwrap();
+    (reread(ctx, &user).await, key, backup)
 }
 
-fn door(app: &App, address: u8) -> Door<'_> {
+fn door(ctx: &Context, address: u8) -> Door<'_> {
     let address = IpAddr::from([192, 0, 2, address]);
-    let lives = &app.node.config.api.native;
+    let lives = &ctx.node.config.api.native;
     Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
 }
 
-async fn enters(app: &App, user: &User, code: &str) -> Result<Pair, Failure> {
-    open_session(app, user, Some(code), door(app, 1)).await
+async fn enters(ctx: &Context, user: &User, code: &str) -> Result<Pair, Failure> {
+    open_session(ctx, user, Some(code), door(ctx, 1)).await
 }
 
 #[track_caller]
@@ -81,17 +81,17 @@ fn is_too_many<T>(answer: Result<T, Failure>) {
 }
 
 async fn a_code_of_one_step_before_or_after_will_do(ground: &Ground) {
-    let app = ground.node().await;
-    let (user, key, _) = with_factor(&app, "skew").await;
-    is_wrong(enters(&app, &user, &ground.code(&key, -2)).await);
-    is_wrong(enters(&app, &user, &ground.code(&key, 2)).await);
+    let ctx = ground.node().await;
+    let (user, key, _) = with_factor(&ctx, "skew").await;
+    is_wrong(enters(&ctx, &user, &ground.code(&key, -2)).await);
+    is_wrong(enters(&ctx, &user, &ground.code(&key, 2)).await);
     for steps in [-1, 0, 1] {
-        enters(&app, &user, &ground.code(&key, steps)).await.unwrap();
+        enters(&ctx, &user, &ground.code(&key, steps)).await.unwrap();
     }
     // The steps before the latest are used up with it.
     ground.clock.advance(3 * STEP);
-    enters(&app, &user, &ground.code(&key, 1)).await.unwrap();
-    is_wrong(enters(&app, &user, &ground.code(&key, 0)).await);
+    enters(&ctx, &user, &ground.code(&key, 1)).await.unwrap();
+    is_wrong(enters(&ctx, &user, &ground.code(&key, 0)).await);
 }
 
 async fn a_step_is_used_up_for_every_node_and_dialect(ground: &Ground) {
@@ -116,8 +116,8 @@ async fn of_many_uses_of_one_code_at_once_one_opens_a_session(ground: &Ground) {
     for code in [ground.code(&key, 0), backup[0].clone()] {
         let before = sessions(&nodes[0], user.id).await.unwrap().len();
         let tries = (0..20).map(|at| {
-            let (app, user, code) = (nodes[at % 2].clone(), user.clone(), code.clone());
-            tokio::spawn(async move { enters(&app, &user, &code).await.is_ok() })
+            let (ctx, user, code) = (nodes[at % 2].clone(), user.clone(), code.clone());
+            tokio::spawn(async move { enters(&ctx, &user, &code).await.is_ok() })
         });
         let inside = join_all(tries).await.into_iter().filter(|inside| *inside.as_ref().unwrap()).count();
         assert_eq!(inside, 1);
@@ -127,45 +127,45 @@ async fn of_many_uses_of_one_code_at_once_one_opens_a_session(ground: &Ground) {
 }
 
 async fn wrong_tries_are_counted_together_before_they_are_compared(ground: &Ground) {
-    let app = ground.node_with(|config| config.mailed.daily_tries = 5).await;
-    let (user, key, backup) = with_factor(&app, "capped").await;
+    let ctx = ground.node_with(|config| config.mailed.daily_tries = 5).await;
+    let (user, key, backup) = with_factor(&ctx, "capped").await;
     let unlike = |not: &[&String]| (0..).map(|n| format!("{n:06}")).find(|code| !not.contains(&code)).unwrap();
     let shown = [-1, 0, 1].map(|steps| ground.code(&key, steps));
     let wrong = unlike(&shown.iter().chain(&backup).collect::<Vec<_>>());
     // What anybody can try who knows the address keeps its owner from no second factor.
     for _ in 0..2 {
-        signet::auth::accounts::verify_email_code::send(&app, user.id, door(&app, 1)).await.unwrap();
+        signet::auth::accounts::verify_email_code::send(&ctx, user.id, door(&ctx, 1)).await.unwrap();
         for _ in 0..5 {
-            let _ = signet::auth::accounts::verify_email_code::confirm(&app, user.id, "no code", door(&app, 1)).await;
+            let _ = signet::auth::accounts::verify_email_code::confirm(&ctx, user.id, "no code", door(&ctx, 1)).await;
         }
     }
-    is_too_many(signet::auth::accounts::verify_email_code::confirm(&app, user.id, "no code", door(&app, 1)).await);
+    is_too_many(signet::auth::accounts::verify_email_code::confirm(&ctx, user.id, "no code", door(&ctx, 1)).await);
     for _ in 0..3 {
-        is_wrong(enters(&app, &user, &wrong).await);
+        is_wrong(enters(&ctx, &user, &wrong).await);
     }
     for _ in 0..2 {
-        is_wrong(enters(&app, &user, "0000-0000-0000-0000-0000-0000").await);
+        is_wrong(enters(&ctx, &user, "0000-0000-0000-0000-0000-0000").await);
     }
     // Nothing is compared any more, right or wrong, wherever it is tried.
-    is_too_many(enters(&app, &user, &ground.code(&key, 0)).await);
-    is_too_many(enters(&app, &user, &backup[0]).await);
+    is_too_many(enters(&ctx, &user, &ground.code(&key, 0)).await);
+    is_too_many(enters(&ctx, &user, &backup[0]).await);
     is_too_many(enters(&ground.node_with(|config| config.mailed.daily_tries = 5).await, &user, &wrong).await);
     ground.clock.advance(Duration::from_secs(24 * 60 * 60));
-    enters(&app, &user, &ground.code(&key, 0)).await.unwrap();
-    enters(&app, &user, &backup[0]).await.unwrap();
+    enters(&ctx, &user, &ground.code(&key, 0)).await.unwrap();
+    enters(&ctx, &user, &backup[0]).await.unwrap();
 }
 
 async fn right_ones_are_not_counted(ground: &Ground) {
-    let app = ground.node_with(|config| config.mailed.daily_tries = 5).await;
-    let (user, key, _) = with_factor(&app, "right").await;
+    let ctx = ground.node_with(|config| config.mailed.daily_tries = 5).await;
+    let (user, key, _) = with_factor(&ctx, "right").await;
     for _ in 0..12 {
-        enters(&app, &user, &ground.code(&key, 0)).await.unwrap();
+        enters(&ctx, &user, &ground.code(&key, 0)).await.unwrap();
         ground.clock.advance(STEP);
     }
 }
 
 async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &Ground) {
-    let app = ground
+    let ctx = ground
         .node_with(|config| {
             config.limits.enabled = true;
             let hour = Duration::from_secs(60 * 60);
@@ -173,10 +173,10 @@ async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &Ground)
             config.limits.code_address = Rate { burst: 6, per: hour };
         })
         .await;
-    let (one, key, _) = with_factor(&app, "rate-one").await;
-    let (other, _, _) = with_factor(&app, "rate-other").await;
+    let (one, key, _) = with_factor(&ctx, "rate-one").await;
+    let (other, _, _) = with_factor(&ctx, "rate-other").await;
     let tries =
-        async |user: &User, code: &str, address: u8| open_session(&app, user, Some(code), door(&app, address)).await;
+        async |user: &User, code: &str, address: u8| open_session(&ctx, user, Some(code), door(&ctx, address)).await;
     // Turning it on was one.
     for _ in 0..3 {
         is_wrong(tries(&one, "no code", 2).await);
@@ -190,9 +190,9 @@ async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &Ground)
 }
 
 async fn a_secret_is_sealed_for_its_user_alone(ground: &Ground) {
-    let app = ground.node().await;
-    let (ann, key, _) = with_factor(&app, "sealed-ann").await;
-    let (bob, _, _) = with_factor(&app, "sealed-bob").await;
+    let ctx = ground.node().await;
+    let (ann, key, _) = with_factor(&ctx, "sealed-ann").await;
+    let (bob, _, _) = with_factor(&ctx, "sealed-bob").await;
     let secret = totp_rs::Totp::from_url(format!("otpauth://totp/a?secret={key}")).unwrap();
     let secret: &[u8] = secret.secret().as_ref();
     let (anns, bobs) = (ann.totp.clone().unwrap(), bob.totp.clone().unwrap());
@@ -203,18 +203,18 @@ async fn a_secret_is_sealed_for_its_user_alone(ground: &Ground) {
     assert!(!holds(&anns.0, key.as_bytes()) && !holds(&anns.0, &key.as_bytes()[..8]));
     assert!(!format!("{ann:?}").contains(&key));
     // One who can write rows gives Bob the factor of his own.
-    assert!(app.accounts.reseal_totp(bob.id, &bobs, &anns).await.unwrap());
-    let bob = reread(&app, &bob).await;
+    assert!(ctx.accounts.reseal_totp(bob.id, &bobs, &anns).await.unwrap());
+    let bob = reread(&ctx, &bob).await;
     assert_eq!(bob.totp.as_ref(), Some(&anns));
-    let answer = enters(&app, &bob, &ground.code(&key, 0)).await;
+    let answer = enters(&ctx, &bob, &ground.code(&key, 0)).await;
     assert!(matches!(answer, Err(Failure::Internal(_))), "{:?}", answer.err());
-    enters(&app, &ann, &ground.code(&key, 0)).await.unwrap();
+    enters(&ctx, &ann, &ground.code(&key, 0)).await.unwrap();
 }
 
 async fn a_secret_is_sealed_anew_and_the_old_one_taken_out(ground: &Ground) {
-    let app = ground.node().await;
-    let (user, key, backup) = with_factor(&app, "resealed").await;
-    assert_eq!(seal_anew(&app).await.unwrap(), 0, "it was sealed with the first");
+    let ctx = ground.node().await;
+    let (user, key, backup) = with_factor(&ctx, "resealed").await;
+    assert_eq!(seal_anew(&ctx).await.unwrap(), 0, "it was sealed with the first");
     let old = ground.config.secrets.clone().unwrap();
     let new = Secret(Zeroizing::new([7; 32]));
     let secrets = [vec![new.clone()], old].concat();
@@ -235,109 +235,109 @@ async fn a_secret_is_sealed_anew_and_the_old_one_taken_out(ground: &Ground) {
         config.secrets = Some([old, vec![new.clone()]].concat());
     });
     assert!(seal_anew(&back.await).await.unwrap() >= 1);
-    enters(&ground.node().await, &reread(&app, &user).await, &ground.code(&key, 1)).await.unwrap();
+    enters(&ground.node().await, &reread(&ctx, &user).await, &ground.code(&key, 1)).await.unwrap();
 }
 
 async fn only_the_pending_secret_turns_it_on(ground: &Ground) {
-    let app = ground.node().await;
-    let user = user(&app, "pending").await;
+    let ctx = ground.node().await;
+    let user = user(&ctx, "pending").await;
     let password = Password::new(PASSWORD.to_owned());
     let on =
-        async |password: Option<&Password>, code: &str| mfa::turn_on(&app, &user, password, code, door(&app, 1)).await;
+        async |password: Option<&Password>, code: &str| mfa::turn_on(&ctx, &user, password, code, door(&ctx, 1)).await;
     let refused = |answer: Result<Vec<String>, Failure>| assert!(matches!(answer, Err(Failure::SecondFactorNotOn)));
     refused(on(Some(&password), "123456").await);
-    let Pending { key: first, .. } = begin(&app, &user).await.unwrap();
-    let Pending { key, uri } = begin(&app, &user).await.unwrap();
-    assert_eq!(pending_uri(&app, &user).await.unwrap(), uri);
+    let Pending { key: first, .. } = begin(&ctx, &user).await.unwrap();
+    let Pending { key, uri } = begin(&ctx, &user).await.unwrap();
+    assert_eq!(pending_uri(&ctx, &user).await.unwrap(), uri);
     assert!(uri.starts_with("otpauth://totp/Signet:pending%40example.org?") && uri.contains(&key), "{uri}");
-    assert!(reread(&app, &user).await.totp.is_none());
+    assert!(reread(&ctx, &user).await.totp.is_none());
     refused(on(Some(&password), &ground.code(&first, 0)).await);
     refused(on(Some(&password), "no code").await);
     refused(on(None, &ground.code(&key, 0)).await);
     refused(on(Some(&Password::new("not the password".to_owned())), &ground.code(&key, 0)).await);
     let codes = on(Some(&password), &ground.code(&key, 0)).await.unwrap();
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10);
-    assert!(matches!(pending_uri(&app, &user).await, Err(Failure::Absent)));
+    assert!(matches!(pending_uri(&ctx, &user).await, Err(Failure::Absent)));
     // The code that turned it on is used up.
-    let row = reread(&app, &user).await;
-    is_wrong(enters(&app, &row, &ground.code(&key, 0)).await);
-    enters(&app, &row, &ground.code(&key, 1)).await.unwrap();
-    begin(&app, &row).await.unwrap();
-    let again = mfa::turn_on(&app, &row, Some(&password), "123456", door(&app, 1)).await;
+    let row = reread(&ctx, &user).await;
+    is_wrong(enters(&ctx, &row, &ground.code(&key, 0)).await);
+    enters(&ctx, &row, &ground.code(&key, 1)).await.unwrap();
+    begin(&ctx, &row).await.unwrap();
+    let again = mfa::turn_on(&ctx, &row, Some(&password), "123456", door(&ctx, 1)).await;
     assert!(matches!(again, Err(Failure::SecondFactorAlreadyOn)));
-    let off = mfa::turn_off(&app, &row, Some(None), door(&app, 1)).await;
+    let off = mfa::turn_off(&ctx, &row, Some(None), door(&ctx, 1)).await;
     assert!(matches!(off, Err(Failure::SecondFactorNotOff)));
-    mfa::turn_off(&app, &row, Some(Some(&password)), door(&app, 1)).await.unwrap();
-    let row = reread(&app, &user).await;
-    let off = mfa::turn_off(&app, &row, Some(Some(&password)), door(&app, 1)).await;
+    mfa::turn_off(&ctx, &row, Some(Some(&password)), door(&ctx, 1)).await.unwrap();
+    let row = reread(&ctx, &user).await;
+    let off = mfa::turn_off(&ctx, &row, Some(Some(&password)), door(&ctx, 1)).await;
     assert!(matches!(off, Err(Failure::SecondFactorAlreadyOff)));
-    assert!(app.accounts.recovery_codes(user.id).await.unwrap().is_empty());
+    assert!(ctx.accounts.recovery_codes(user.id).await.unwrap().is_empty());
 }
 
 async fn what_is_pending_waits_ten_minutes(ground: &Ground) {
-    let app = ground.node().await;
-    let user = user(&app, "waiting").await;
-    begin(&app, &user).await.unwrap();
+    let ctx = ground.node().await;
+    let user = user(&ctx, "waiting").await;
+    begin(&ctx, &user).await.unwrap();
     ground.clock.advance(Duration::from_secs(10 * 60 - 1));
-    pending_uri(&app, &user).await.unwrap();
+    pending_uri(&ctx, &user).await.unwrap();
     ground.clock.advance(Duration::from_secs(1));
-    assert!(matches!(pending_uri(&app, &user).await, Err(Failure::Absent)));
+    assert!(matches!(pending_uri(&ctx, &user).await, Err(Failure::Absent)));
 }
 
 async fn recovery_codes_are_good_once_in_whatever_spelling(ground: &Ground) {
-    let app = ground.node().await;
-    let user = user(&app, "recovery").await;
-    let Pending { key, .. } = begin(&app, &user).await.unwrap();
+    let ctx = ground.node().await;
+    let user = user(&ctx, "recovery").await;
+    let Pending { key, .. } = begin(&ctx, &user).await.unwrap();
     let password = Password::new(PASSWORD.to_owned());
     let code = ground.code(&key, 0);
-    let codes = mfa::turn_on(&app, &user, Some(&password), &code, door(&app, 1)).await.unwrap();
-    let row = reread(&app, &user).await;
+    let codes = mfa::turn_on(&ctx, &user, Some(&password), &code, door(&ctx, 1)).await.unwrap();
+    let row = reread(&ctx, &user).await;
     // 24 letters of five bits each.
     assert!(codes.iter().all(|code| code.len() == 24 + 5 && code.split('-').count() == 6), "{codes:?}");
     let spelt = [codes[0].clone(), codes[1].to_uppercase(), codes[2].replace('-', " "), codes[3].replace('0', "O")];
     for spelling in &spelt {
-        enters(&app, &row, spelling).await.unwrap();
-        is_wrong(enters(&app, &row, spelling).await);
+        enters(&ctx, &row, spelling).await.unwrap();
+        is_wrong(enters(&ctx, &row, spelling).await);
     }
-    assert_eq!(app.accounts.recovery_codes(user.id).await.unwrap().len(), 6);
-    for RecoveryCode { hash, .. } in app.accounts.recovery_codes(user.id).await.unwrap() {
+    assert_eq!(ctx.accounts.recovery_codes(user.id).await.unwrap().len(), 6);
+    for RecoveryCode { hash, .. } in ctx.accounts.recovery_codes(user.id).await.unwrap() {
         assert!(codes.iter().all(|code| !hash.0.contains(&code.replace('-', ""))), "{}", hash.0);
     }
 }
 
 async fn short_recovery_codes_are_hashed_slowly(ground: &Ground) {
-    let app = ground.node().await;
-    let (user, _, backup) = with_factor(&app, "slow").await;
+    let ctx = ground.node().await;
+    let (user, _, backup) = with_factor(&ctx, "slow").await;
     assert_eq!(backup.iter().collect::<BTreeSet<_>>().len(), 3);
-    let kept = app.accounts.recovery_codes(user.id).await.unwrap();
+    let kept = ctx.accounts.recovery_codes(user.id).await.unwrap();
     assert!(kept.len() == 3 && kept.iter().all(|code| code.hash.0.starts_with("$argon2id$")), "{}", kept.len());
     assert!(kept.iter().all(|code| backup.iter().all(|told| !code.hash.0.contains(told))));
 }
 
 async fn the_second_step_is_only_for_who_was_recognised(ground: &Ground) {
-    let app = ground.node().await;
-    let (user, key, backup) = with_factor(&app, "steps").await;
-    let due = async |user: &User| match enter(&app, user, door(&app, 1)).await.unwrap() {
+    let ctx = ground.node().await;
+    let (user, key, backup) = with_factor(&ctx, "steps").await;
+    let due = async |user: &User| match enter(&ctx, user, door(&ctx, 1)).await.unwrap() {
         Entry::Due(token) => token,
         Entry::In(_) => panic!("inside without the second factor"),
     };
     let token = due(&user).await;
-    is_wrong(finish(&app, &token, "123", door(&app, 1)).await);
-    finish(&app, &token, &ground.code(&key, 0), door(&app, 1)).await.unwrap();
-    for no_token in ["", "x", &enters(&app, &user, &backup[0]).await.unwrap().access] {
-        let answer = finish(&app, no_token, &ground.code(&key, 1), door(&app, 1)).await;
+    is_wrong(finish(&ctx, &token, "123", door(&ctx, 1)).await);
+    finish(&ctx, &token, &ground.code(&key, 0), door(&ctx, 1)).await.unwrap();
+    for no_token in ["", "x", &enters(&ctx, &user, &backup[0]).await.unwrap().access] {
+        let answer = finish(&ctx, no_token, &ground.code(&key, 1), door(&ctx, 1)).await;
         assert!(matches!(answer, Err(Failure::BadCredentials(_))), "{no_token}");
     }
     let late = due(&user).await;
     ground.clock.advance(Duration::from_secs(5 * 60));
-    let answer = finish(&app, &late, &ground.code(&key, 0), door(&app, 1)).await;
+    let answer = finish(&ctx, &late, &ground.code(&key, 0), door(&ctx, 1)).await;
     assert!(matches!(answer, Err(Failure::BadCredentials(_))));
     // A password that was changed since recognises nobody.
     let token = due(&user).await;
-    let hash = app.node.hasher.hash(&Password::new("another password".to_owned())).await.unwrap();
+    let hash = ctx.node.hasher.hash(&Password::new("another password".to_owned())).await.unwrap();
     let changes = Changes { password_hash: Some(hash), ..Changes::default() };
-    app.accounts.change_user(user.id, &changes, ground.clock.now()).await.unwrap();
-    let answer = finish(&app, &token, &ground.code(&key, 0), door(&app, 1)).await;
+    ctx.accounts.change_user(user.id, &changes, ground.clock.now()).await.unwrap();
+    let answer = finish(&ctx, &token, &ground.code(&key, 0), door(&ctx, 1)).await;
     assert!(matches!(answer, Err(Failure::BadCredentials(_))));
 }
 

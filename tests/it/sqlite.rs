@@ -13,7 +13,7 @@ use std::time::Duration;
 use signet::clock::Timestamp;
 use signet::config::{Durability, Embedded};
 use signet::id::{ProjectId, SessionId, TokenId, UserId};
-use signet::rng::Chance;
+use signet::rng::Rng;
 use signet::store::accounts::sqlite::SqliteAccounts;
 use signet::store::accounts::{Created, Find, NewUser};
 use signet::store::ephemeral::sqlite::SqliteEphemeral;
@@ -37,7 +37,7 @@ fn open(dir: &Path) -> Arc<Stores> {
 }
 
 fn somebody(name: &str) -> NewUser {
-    let chance = Chance::system();
+    let chance = Rng::system();
     NewUser {
         id: UserId::new(NOW, &chance),
         email: format!("{name}@example.org"),
@@ -56,7 +56,7 @@ fn somebody(name: &str) -> NewUser {
 
 fn session_of(user: UserId) -> Session {
     Session {
-        id: SessionId::new(NOW, &Chance::system()),
+        id: SessionId::new(NOW, &Rng::system()),
         user,
         counter: 0,
         opened_at: NOW,

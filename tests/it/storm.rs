@@ -94,7 +94,7 @@ mod at_the_door {
     }
 
     async fn a_full_queue_takes_nothing_from_an_account_and_tells_nothing_of_it(ground: &Ground) {
-        let app = ground
+        let ctx = ground
             .node_with(|config| {
                 config.limits.enabled = true;
                 config.limits.sign_in_account = hourly(1);
@@ -103,22 +103,22 @@ mod at_the_door {
             .await;
         let (login, password) = ("kept-out@example.org", Password::new(PASSWORD.to_owned()));
         let wanted = Wanted { email: login.to_owned(), password: Some(password.clone()), ..Wanted::default() };
-        let made = create_user(&app, wanted, app.node.password_policy).await.unwrap();
-        let taken: Vec<_> = (0..QUEUE).map(|_| app.node.hasher.place().unwrap()).collect();
-        until("the user's own hash is counted", async || app.node.hasher.load().done == 1).await;
+        let made = create_user(&ctx, wanted, ctx.node.password_policy).await.unwrap();
+        let taken: Vec<_> = (0..QUEUE).map(|_| ctx.node.hasher.place().unwrap()).collect();
+        until("the user's own hash is counted", async || ctx.node.hasher.load().done == 1).await;
         for login in [login, "nobody@example.org", login, "nobody@example.org"] {
-            let refused = recognise(&app, login, &password, HERE).await;
+            let refused = recognise(&ctx, login, &password, HERE).await;
             assert!(matches!(refused, Err(Failure::Busy)), "{login}: {refused:?}");
         }
-        assert_eq!(app.node.hasher.load().done, 1, "somebody was hashed");
+        assert_eq!(ctx.node.hasher.load().done, 1, "somebody was hashed");
         drop(taken);
-        assert_eq!(recognise(&app, login, &password, HERE).await.unwrap().id, made.id);
-        let again = recognise(&app, login, &password, HERE).await;
+        assert_eq!(recognise(&ctx, login, &password, HERE).await.unwrap().id, made.id);
+        let again = recognise(&ctx, login, &password, HERE).await;
         assert!(matches!(again, Err(Failure::TooMany { .. })), "the limit was not there: {again:?}");
     }
 
     async fn whom_a_limit_keeps_out_takes_no_place_and_no_hash(ground: &Ground) {
-        let app = ground
+        let ctx = ground
             .node_with(|config| {
                 config.limits.enabled = true;
                 config.limits.sign_in_address = hourly(1);
@@ -127,17 +127,17 @@ mod at_the_door {
             .await;
         let password = Password::new(PASSWORD.to_owned());
         let (other, login) = (IpAddr::from([192, 0, 2, 2]), "nobody-at-all@example.org");
-        let first = recognise(&app, login, &password, other).await;
+        let first = recognise(&ctx, login, &password, other).await;
         assert!(matches!(first, Err(Failure::WrongPassword)), "{first:?}");
-        until("it is counted", async || app.node.hasher.load().done == 1).await;
+        until("it is counted", async || ctx.node.hasher.load().done == 1).await;
         // With no place left, too: the limit is asked first.
-        let taken = app.node.hasher.place().unwrap();
+        let taken = ctx.node.hasher.place().unwrap();
         for _ in 0..3 {
-            let limited = recognise(&app, login, &password, other).await;
+            let limited = recognise(&ctx, login, &password, other).await;
             assert!(matches!(limited, Err(Failure::TooMany { .. })), "{limited:?}");
         }
         drop(taken);
-        let load = app.node.hasher.load();
+        let load = ctx.node.hasher.load();
         assert_eq!((load.done, load.shed_full), (1, 0));
     }
 }

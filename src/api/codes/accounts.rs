@@ -15,7 +15,7 @@ use crate::auth::Failure;
 use crate::auth::accounts::create::Wanted;
 use crate::auth::accounts::identity::{BadUsername, Email};
 use crate::auth::accounts::sign_up;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::tokens::caller::User;
 use crate::http::{Request, Response};
@@ -60,7 +60,7 @@ pub(super) struct SignedUp<'a> {
     request_body = SignUp,
     responses((status = 200, description = "The account is made.", body = SignedUp<'_>)),
 )]
-pub(super) async fn sign_up(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let SignUp { email, user_name, password } = request.json().await?;
     let password = Password::new(password);
     filled("email", &email)?;
@@ -71,9 +71,9 @@ pub(super) async fn sign_up(app: App, mut request: Request) -> Result<Response, 
     filled("user_name", &user_name)?;
     Email::read(&email)?;
     check(&user_name)?;
-    let door = door(NAME, &app.node.config.api.codes.dialect, &request);
+    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
     let wanted = Wanted { email, full_name: Some(user_name), password: Some(password), ..Wanted::default() };
-    let user = sign_up::sign_up(&app, wanted, door).await?;
+    let user = sign_up::sign_up(&ctx, wanted, door).await?;
     Ok(Response::json(StatusCode::OK, &SignedUp { user_id: user.id, user_name: name(&user) }))
 }
 

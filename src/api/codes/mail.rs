@@ -9,7 +9,7 @@ use crate::api::codes::error::{ErrorCode, Refusal};
 use crate::api::door;
 use crate::auth::Failure;
 use crate::auth::accounts::verify_email_code;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
@@ -47,10 +47,10 @@ pub(super) struct Verify {
     request_body = Send,
     responses((status = 200, description = "It was handed over.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn send(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn send(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let Send { user_id } = request.json().await?;
     let user = named(&user_id)?;
-    verify_email_code::send(&app, user, door(NAME, &app.node.config.api.codes.dialect, &request)).await?;
+    verify_email_code::send(&ctx, user, door(NAME, &ctx.node.config.api.codes.dialect, &request)).await?;
     Ok(done())
 }
 
@@ -64,10 +64,10 @@ pub(super) async fn send(app: App, mut request: Request) -> Result<Response, Ref
     request_body = Verify,
     responses((status = 200, description = "It is confirmed.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn verify(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let Verify { user_id, code } = request.json().await?;
     let user = named(&user_id)?;
-    verify_email_code::confirm(&app, user, &code, door(NAME, &app.node.config.api.codes.dialect, &request)).await?;
+    verify_email_code::confirm(&ctx, user, &code, door(NAME, &ctx.node.config.api.codes.dialect, &request)).await?;
     Ok(done())
 }
 

@@ -33,7 +33,7 @@ use utoipa::openapi::{OneOfBuilder, Ref, RefOr};
 use super::openapi::{Chapter, Wording};
 use crate::auth::Failure;
 use crate::auth::accounts::identity::{BadEmail, BadUsername};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Weak;
 use crate::config::Codes;
 use crate::http::{Fault, Place, Rejection, Request, Response, Routes, Under};
@@ -44,7 +44,7 @@ use error::{ErrorCode, Refusal, word};
 pub const NAME: &str = "codes";
 
 /// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<App>, settings: &Codes) {
+pub(super) fn routes(routes: &mut Routes<Context>, settings: &Codes) {
     let in_band = settings.in_band;
     let under = routes.under(&settings.dialect.prefix, move |_, rejection: Rejection| word(rejection, in_band));
     Calls { under, in_band }
@@ -60,19 +60,19 @@ pub(super) fn routes(routes: &mut Routes<App>, settings: &Codes) {
 
 /// The calls while they are listed: each words its failures as the settings have it.
 struct Calls<'r> {
-    under: Under<'r, App>,
+    under: Under<'r, Context>,
     in_band: bool,
 }
 
 impl Calls<'_> {
     fn post<H, F>(self, path: &str, name: &'static str, handler: H) -> Self
     where
-        H: Fn(App, Request) -> F + Send + Sync + 'static,
+        H: Fn(Context, Request) -> F + Send + Sync + 'static,
         F: Future<Output = Result<Response, Refusal>> + 'static,
     {
         let in_band = self.in_band;
-        let under = self.under.post(path, name, move |app, request| {
-            let answering = handler(app, request);
+        let under = self.under.post(path, name, move |ctx, request| {
+            let answering = handler(ctx, request);
             async move { answering.await.unwrap_or_else(|refusal| word(refusal, in_band)) }
         });
         Self { under, in_band }

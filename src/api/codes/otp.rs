@@ -8,7 +8,7 @@ use super::NAME;
 use crate::api::codes::error::{ErrorCode, Refusal};
 use crate::api::door;
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::mfa::{turn_off, turn_on_at_once};
 use crate::auth::tokens::caller;
 use crate::auth::tokens::caller::{User, is_gone};
@@ -28,10 +28,10 @@ pub(super) struct Created {
 }
 
 /// The person whose access token it is. A token ends with its user; this dialect tells the one from the other.
-async fn person(app: &App, request: &Request) -> Result<User, Failure> {
-    match caller::user(app, request.bearer()).await {
+async fn person(ctx: &Context, request: &Request) -> Result<User, Failure> {
+    match caller::user(ctx, request.bearer()).await {
         Ok((caller, user)) => caller.in_session().map(|_| user),
-        Err(Failure::BadCredentials(_)) if is_gone(app, request.bearer()).await? => Err(Failure::Absent),
+        Err(Failure::BadCredentials(_)) if is_gone(ctx, request.bearer()).await? => Err(Failure::Absent),
         Err(failure) => Err(failure),
     }
 }
@@ -46,11 +46,11 @@ async fn person(app: &App, request: &Request) -> Result<User, Failure> {
     security(("access_token" = [])),
     responses((status = 200, description = "It is on.", body = Created)),
 )]
-pub(super) async fn create(app: App, request: Request) -> Result<Response, Refusal> {
-    let user = person(&app, &request).await?;
-    let settings = &app.node.config.api.codes;
+pub(super) async fn create(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    let user = person(&ctx, &request).await?;
+    let settings = &ctx.node.config.api.codes;
     let door = door(NAME, &settings.dialect, &request);
-    let (otp_key, backup_codes) = turn_on_at_once(&app, &user, settings.backup_codes, door).await?;
+    let (otp_key, backup_codes) = turn_on_at_once(&ctx, &user, settings.backup_codes, door).await?;
     Ok(Response::json(StatusCode::OK, &Created { otp_key, backup_codes }).no_store())
 }
 
@@ -64,9 +64,9 @@ pub(super) async fn create(app: App, request: Request) -> Result<Response, Refus
     security(("access_token" = [])),
     responses((status = 200, description = "It is off.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn delete(app: App, request: Request) -> Result<Response, Refusal> {
-    let user = person(&app, &request).await?;
-    let door = door(NAME, &app.node.config.api.codes.dialect, &request);
-    turn_off(&app, &user, None, door).await?;
+pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    let user = person(&ctx, &request).await?;
+    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
+    turn_off(&ctx, &user, None, door).await?;
     Ok(Response::json(StatusCode::OK, &ErrorCode { error_code: "0" }))
 }

@@ -10,7 +10,7 @@ use crate::api::codes::error::{ErrorCode, Refusal};
 use crate::api::door;
 use crate::auth::Failure;
 use crate::auth::accounts::identity::{BadEmail, Email};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::open::{Door, open_session};
 use crate::auth::sessions::refresh::{Then, refresh};
@@ -94,11 +94,11 @@ pub(super) struct Refreshed<'a> {
         )),
     ))),
 )]
-pub(super) async fn sign_in(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let SignIn { email, password } = request.json().await?;
-    let door = door(NAME, &app.node.config.api.codes.dialect, &request);
-    let user = recognised(&app, &email, password, door).await?;
-    opened(&app, &user, None, door).await
+    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
+    let user = recognised(&ctx, &email, password, door).await?;
+    opened(&ctx, &user, None, door).await
 }
 
 /// What `signin` answers with 200.
@@ -123,26 +123,26 @@ pub(super) enum EitherSignIn<'a> {
     request_body = SignInOtp,
     responses((status = 200, description = "Signed in.", body = SignedIn<'_>)),
 )]
-pub(super) async fn sign_in_with_otp(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn sign_in_with_otp(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let SignInOtp { email, password, otp_code } = request.json().await?;
-    let door = door(NAME, &app.node.config.api.codes.dialect, &request);
-    let user = recognised(&app, &email, password, door).await?;
+    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
+    let user = recognised(&ctx, &email, password, door).await?;
     if user.totp.is_none() {
         return Err(Failure::NoSecondFactor.into());
     }
-    opened(&app, &user, Some(&otp_code), door).await
+    opened(&ctx, &user, Some(&otp_code), door).await
 }
 
 /// By address alone: other dialects' usernames are none here. An empty address is a malformed one, and an empty password a wrong
 /// one: the document has no other codes for these calls.
-async fn recognised(app: &App, email: &str, password: String, door: Door<'_>) -> Result<User, Failure> {
+async fn recognised(ctx: &Context, email: &str, password: String, door: Door<'_>) -> Result<User, Failure> {
     let password = Password::new(password);
     let email = Email::read(email).map_err(|bad| if bad == BadEmail::Empty { BadEmail::NoAt } else { bad })?;
-    recognise(app, email.as_str(), &password, door.counted_by).await
+    recognise(ctx, email.as_str(), &password, door.counted_by).await
 }
 
-async fn opened(app: &App, user: &User, otp_code: Option<&str>, door: Door<'_>) -> Result<Response, Refusal> {
-    let pair = open_session(app, user, otp_code, door).await?;
+async fn opened(ctx: &Context, user: &User, otp_code: Option<&str>, door: Door<'_>) -> Result<Response, Refusal> {
+    let pair = open_session(ctx, user, otp_code, door).await?;
     let body = SignedIn { user_name: name(user), access_token: &pair.access, refresh_token: &pair.refresh };
     Ok(Response::json(StatusCode::OK, &body).no_store())
 }
@@ -157,10 +157,10 @@ async fn opened(app: &App, user: &User, otp_code: Option<&str>, door: Door<'_>) 
     request_body = Refresh,
     responses((status = 200, description = "Refreshed.", body = Refreshed<'_>)),
 )]
-pub(super) async fn refreshed(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn refreshed(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let Refresh { refresh_token } = request.json().await?;
     filled("refresh_token", &refresh_token)?;
-    let door = door(NAME, &app.node.config.api.codes.dialect, &request);
-    let pair = refresh(&app, &refresh_token, None, Then::Keep, door).await?;
+    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
+    let pair = refresh(&ctx, &refresh_token, None, Then::Keep, door).await?;
     Ok(Response::json(StatusCode::OK, &Refreshed { access_token: &pair.access }).no_store())
 }

@@ -9,7 +9,7 @@ use super::wire::{self, Msg, Token, WebToken, bearer, entered, said, with_passwo
 use crate::api::door;
 use crate::api::fastapi;
 use crate::api::myauth::error::{Call, Refusal};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::request_reset::recover;
 use crate::auth::passwords::reset::reset_password;
 use crate::auth::passwords::{Password, Policy};
@@ -27,10 +27,10 @@ use crate::http::{Place, Request, Response};
     params(("email" = String, Path, description = "The address.", format = Email, example = "zoe@example.org")),
     responses((status = 200, description = "The half that stays with the device.", body = WebToken)),
 )]
-pub(super) async fn magic(app: App, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn magic(ctx: Context, request: Request) -> Result<Response, Refusal> {
     let email = fastapi::email(Place::Path, "email", request.param("email"))?;
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    Ok(wire::claim(magic_link::begin(&app, email.as_str(), door).await?))
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(wire::claim(magic_link::begin(&ctx, email.as_str(), door).await?))
 }
 
 /// Signs in with both halves of a magic link.
@@ -44,11 +44,11 @@ pub(super) async fn magic(app: App, request: Request) -> Result<Response, Refusa
     security(("mailed_token" = [])),
     responses((status = 200, description = "The tokens.", body = Token<'_>)),
 )]
-pub(super) async fn claim(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn claim(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     bearer(&request)?;
     let WebToken { claim } = request.json().await?;
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    Ok(entered(&magic_link::redeem(&app, bearer(&request)?, &claim, door).await?))
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(entered(&magic_link::redeem(&ctx, bearer(&request)?, &claim, door).await?))
 }
 
 /// Mails a link to set a new password.
@@ -61,9 +61,9 @@ pub(super) async fn claim(app: App, mut request: Request) -> Result<Response, Re
     params(("email" = String, Path, description = "The address.", example = "zoe@example.org")),
     responses((status = 200, description = "The half that stays with the device.", body = WebToken)),
 )]
-pub(super) async fn recover_password(app: App, request: Request) -> Result<Response, Refusal> {
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    Ok(wire::claim(recover(&app, request.param("email"), door).await?))
+pub(super) async fn recover_password(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(wire::claim(recover(&ctx, request.param("email"), door).await?))
 }
 
 /// A new password, and the device's half of what allows it.
@@ -89,13 +89,13 @@ pub(super) struct Reset {
     responses((status = 200, description = "It is set.", body = Msg,
         example = json!({"msg": "Password updated successfully."}))),
 )]
-pub(super) async fn reset(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     bearer(&request)?;
-    let asked: Reset = with_password(&app, &mut request, "new_password").await?;
-    let config = &app.node.config;
+    let asked: Reset = with_password(&ctx, &mut request, "new_password").await?;
+    let config = &ctx.node.config;
     let (door, policy) = (door(NAME, &config.api.myauth, &request), Policy::of(&config.api.myauth, &config.passwords));
     let token = bearer(&request)?;
-    let done = reset_password(&app, token, Some(&asked.claim), &asked.new_password, policy, door).await;
+    let done = reset_password(&ctx, token, Some(&asked.claim), &asked.new_password, policy, door).await;
     done.map_err(Refusal::of(Call::Reset))?;
     Ok(said("Password updated successfully."))
 }

@@ -11,7 +11,7 @@ use crate::api::myauth::error::{Call, Refusal};
 use crate::api::users_me::UserRead;
 use crate::auth::accounts::create::Wanted;
 use crate::auth::accounts::sign_up;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh::{Then, refresh};
 use crate::auth::sign_in::password::sign_in_by_steps;
@@ -43,16 +43,16 @@ pub(super) struct SignUp {
     request_body = SignUp,
     responses((status = 200, description = "The new user.", body = UserRead)),
 )]
-pub(super) async fn sign_up(app: App, mut request: Request) -> Result<Response, Refusal> {
-    let asked: SignUp = with_password(&app, &mut request, "password").await?;
+pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+    let asked: SignUp = with_password(&ctx, &mut request, "password").await?;
     let wanted = Wanted {
         email: asked.email.0.as_str().to_owned(),
         password: Some(asked.password),
         full_name: asked.full_name.map(|name| name.0),
         ..Wanted::default()
     };
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    let user = sign_up::sign_up(&app, wanted, door).await.map_err(Refusal::of(Call::SignUp))?;
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    let user = sign_up::sign_up(&ctx, wanted, door).await.map_err(Refusal::of(Call::SignUp))?;
     Ok(shown(&user))
 }
 
@@ -86,11 +86,11 @@ pub(super) struct OauthForm {
     request_body(content((OauthForm = "application/x-www-form-urlencoded"), (OauthForm = "multipart/form-data"))),
     responses((status = 200, description = "The tokens.", body = Token<'_>)),
 )]
-pub(super) async fn sign_in(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let form = request.form().await?;
     let (username, password) = credentials(&form)?;
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    let entry = sign_in_by_steps(&app, username, &password, door).await.map_err(Refusal::of(Call::SignIn))?;
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    let entry = sign_in_by_steps(&ctx, username, &password, door).await.map_err(Refusal::of(Call::SignIn))?;
     Ok(entered(&entry))
 }
 
@@ -116,12 +116,12 @@ fn credentials(form: &Pairs) -> Result<(&str, Password), Rejection> {
     security(("refresh_token" = [])),
     responses((status = 200, description = "The new tokens.", body = Token<'_>)),
 )]
-pub(super) async fn refresh_tokens(app: App, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn refresh_tokens(ctx: Context, request: Request) -> Result<Response, Refusal> {
     let token = bearer(&request)?;
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    match refresh(&app, token, None, Then::Rotate, door).await {
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    match refresh(&ctx, token, None, Then::Rotate, door).await {
         Ok(pair) => Ok(tokens(&pair)),
-        Err(failure) => Err(refused(&app, token, failure).await.into()),
+        Err(failure) => Err(refused(&ctx, token, failure).await.into()),
     }
 }
 
@@ -133,11 +133,11 @@ pub(super) async fn refresh_tokens(app: App, request: Request) -> Result<Respons
     security(("refresh_token" = [])),
     responses((status = 200, description = "It is over.", body = Msg)),
 )]
-pub(super) async fn revoke(app: App, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn revoke(ctx: Context, request: Request) -> Result<Response, Refusal> {
     let token = bearer(&request)?;
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    match revoke_refresh(&app, token, door).await {
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    match revoke_refresh(&ctx, token, door).await {
         Ok(()) => Ok(said("Token revoked successfully.")),
-        Err(failure) => Err(refused(&app, token, failure).await.into()),
+        Err(failure) => Err(refused(&ctx, token, failure).await.into()),
     }
 }

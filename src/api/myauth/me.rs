@@ -12,12 +12,12 @@ use crate::api::users_me::{self, UserRead};
 use crate::auth::accounts::delete::delete_self;
 use crate::auth::accounts::permissions::person;
 use crate::auth::accounts::update::{Own, update_self};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response};
 
-pub(super) async fn read(app: App, request: Request) -> Result<Response, Refusal> {
-    Ok(users_me::me(&app, &request).await?)
+pub(super) async fn read(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    Ok(users_me::me(&ctx, &request).await?)
 }
 
 /// What to change of oneself. What is null or left out stays.
@@ -49,17 +49,17 @@ pub(super) struct UpdateMe {
     security(("access_token" = [])),
     responses((status = 200, description = "The user as it is now.", body = UserRead)),
 )]
-pub(super) async fn update(app: App, mut request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&app, request.bearer()).await?;
-    let asked: UpdateMe = with_password(&app, &mut request, "password").await?;
+pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+    let (_, user) = person(&ctx, request.bearer()).await?;
+    let asked: UpdateMe = with_password(&ctx, &mut request, "password").await?;
     let own = Own {
         full_name: asked.full_name.map(|name| name.0),
         email: asked.email.map(|email| email.0),
         password: asked.password,
         original: asked.original,
     };
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    Ok(shown(&update_self(&app, &user, own, door).await?))
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(shown(&update_self(&ctx, &user, own, door).await?))
 }
 
 /// Deletes one's own account.
@@ -71,8 +71,8 @@ pub(super) async fn update(app: App, mut request: Request) -> Result<Response, R
     responses((status = 200, description = "It is gone.", body = Msg,
         example = json!({"msg": "User deleted successfully"}))),
 )]
-pub(super) async fn delete(app: App, request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&app, request.bearer()).await?;
-    delete_self(&app, &user).await?;
+pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    let (_, user) = person(&ctx, request.bearer()).await?;
+    delete_self(&ctx, &user).await?;
     Ok(said("User deleted successfully"))
 }

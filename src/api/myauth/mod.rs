@@ -17,7 +17,7 @@ use super::fastapi::HttpValidationError;
 use super::openapi::{Chapter, Wording};
 use super::users_me;
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Weak;
 use crate::config::Dialect;
 use crate::http::{Answer, Rejection, Routes};
@@ -29,8 +29,8 @@ use wire::Detail;
 pub const NAME: &str = "myauth";
 
 /// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect) {
-    let word = |_: &App, rejection: Rejection| Refusal::from(rejection).answer();
+pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
+    let word = |_: &Context, rejection: Rejection| Refusal::from(rejection).answer();
     routes
         .under(&format!("{}/login", settings.prefix), word)
         .post("/signup", "myauth.sign-up", login::sign_up)

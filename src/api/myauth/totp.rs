@@ -10,7 +10,7 @@ use crate::api::door;
 use crate::api::myauth::error::Refusal;
 use crate::auth::Failure;
 use crate::auth::accounts::permissions::person;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::mfa::{begin, finish, turn_off, turn_on};
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response, json};
@@ -38,9 +38,9 @@ pub(super) struct NewTotp<'a> {
     security(("access_token" = [])),
     responses((status = 200, description = "The secret.", body = NewTotp<'_>)),
 )]
-pub(super) async fn new(app: App, request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&app, request.bearer()).await?;
-    let pending = begin(&app, &user).await?;
+pub(super) async fn new(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    let (_, user) = person(&ctx, request.bearer()).await?;
+    let pending = begin(&ctx, &user).await?;
     Ok(Response::json(StatusCode::OK, &NewTotp { key: &pending.key, uri: &pending.uri }).no_store())
 }
 
@@ -83,11 +83,11 @@ pub(super) struct Enabled {
     security(("access_token" = [])),
     responses((status = 200, description = "It is on.", body = Enabled)),
 )]
-pub(super) async fn enable(app: App, mut request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&app, request.bearer()).await?;
+pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+    let (_, user) = person(&ctx, request.bearer()).await?;
     let asked: EnableTotp = request.json().await?;
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    let recovery_codes = turn_on(&app, &user, asked.password.as_ref(), &asked.claim, door).await?;
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    let recovery_codes = turn_on(&ctx, &user, asked.password.as_ref(), &asked.claim, door).await?;
     let msg = "TOTP enabled. Do not lose your recovery code.";
     Ok(Response::json(StatusCode::OK, &Enabled { msg, recovery_codes }).no_store())
 }
@@ -103,11 +103,11 @@ pub(super) async fn enable(app: App, mut request: Request) -> Result<Response, R
     security(("totp_token" = [])),
     responses((status = 200, description = "The tokens.", body = Token<'_>)),
 )]
-pub(super) async fn sign_in(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     bearer(&request)?;
     let WebToken { claim } = request.json().await?;
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    Ok(tokens(&finish(&app, bearer(&request)?, &claim, door).await?))
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(tokens(&finish(&ctx, bearer(&request)?, &claim, door).await?))
 }
 
 /// Who turns it off.
@@ -131,14 +131,14 @@ pub(super) struct DisableTotp {
     responses((status = 200, description = "It is off.", body = Msg,
         example = json!({"msg": "TOTP disabled. You can re-enable it at any time."}))),
 )]
-pub(super) async fn disable(app: App, mut request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&app, request.bearer()).await?;
+pub(super) async fn disable(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+    let (_, user) = person(&ctx, request.bearer()).await?;
     let body = request.json_bytes().await?;
     // A body that may be left out may be null as well.
     let none = body.is_empty() || body.trim_ascii() == b"null";
     let asked: DisableTotp = if none { DisableTotp::default() } else { json::read(&body)? };
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    match turn_off(&app, &user, Some(asked.original.as_ref()), door).await {
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    match turn_off(&ctx, &user, Some(asked.original.as_ref()), door).await {
         Ok(()) | Err(Failure::SecondFactorAlreadyOff) => Ok(said("TOTP disabled. You can re-enable it at any time.")),
         Err(failure) => Err(failure.into()),
     }

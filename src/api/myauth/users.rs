@@ -16,7 +16,7 @@ use crate::auth::accounts::disable::toggle;
 use crate::auth::accounts::find::{find_user, page_of_users};
 use crate::auth::accounts::permissions::admin;
 use crate::auth::accounts::update::{Others, update_other};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::http::{Place, Rejection, Request, Response, json};
 use crate::id::UserId;
@@ -41,10 +41,10 @@ struct Page {
     security(("access_token" = [])),
     responses((status = 200, description = "The users of that page.", body = Vec<UserRead>)),
 )]
-pub(super) async fn list(app: App, request: Request) -> Result<Response, Refusal> {
-    admin(&app, request.bearer()).await?;
+pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    admin(&ctx, request.bearer()).await?;
     let page = request.query()?.read::<Page>()?.page.map_or(0, |page| page.0);
-    let users = page_of_users(&app, u64::try_from(page).unwrap_or(0)).await?;
+    let users = page_of_users(&ctx, u64::try_from(page).unwrap_or(0)).await?;
     let users: Vec<UserRead> = users.iter().map(UserRead::of).collect();
     Ok(Response::json(StatusCode::OK, &users).no_store())
 }
@@ -58,9 +58,9 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response, Refusal
     security(("access_token" = [])),
     responses((status = 200, description = "The user.", body = UserRead)),
 )]
-pub(super) async fn read(app: App, request: Request) -> Result<Response, Refusal> {
-    admin(&app, request.bearer()).await?;
-    Ok(shown(&find_user(&app, user_id(&request)?).await?))
+pub(super) async fn read(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    admin(&ctx, request.bearer()).await?;
+    Ok(shown(&find_user(&ctx, user_id(&request)?).await?))
 }
 
 /// Whom to let in again, or not any more.
@@ -83,10 +83,10 @@ pub(super) struct ToggleState {
     responses((status = 200, description = "It is done.", body = Msg,
         example = json!({"msg": "User state toggled successfully."}))),
 )]
-pub(super) async fn toggle_state(app: App, mut request: Request) -> Result<Response, Refusal> {
-    let by = admin(&app, request.bearer()).await?;
+pub(super) async fn toggle_state(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+    let by = admin(&ctx, request.bearer()).await?;
     let asked: ToggleState = request.json().await?;
-    toggle(&app, &by, &asked.user_email.0).await.map_err(Refusal::of(Call::Toggle))?;
+    toggle(&ctx, &by, &asked.user_email.0).await.map_err(Refusal::of(Call::Toggle))?;
     Ok(said("User state toggled successfully."))
 }
 
@@ -124,9 +124,9 @@ pub(super) struct UserCreate {
     security(("access_token" = [])),
     responses((status = 200, description = "The new user.", body = UserRead)),
 )]
-pub(super) async fn create(app: App, mut request: Request) -> Result<Response, Refusal> {
-    let by = admin(&app, request.bearer()).await?;
-    let asked: UserCreate = with_password(&app, &mut request, "password").await?;
+pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+    let by = admin(&ctx, request.bearer()).await?;
+    let asked: UserCreate = with_password(&ctx, &mut request, "password").await?;
     let is = |flag: Option<Flag>| flag.map(|flag| flag.0);
     let wanted = Wanted {
         email: asked.email.0.as_str().to_owned(),
@@ -138,8 +138,8 @@ pub(super) async fn create(app: App, mut request: Request) -> Result<Response, R
         superuser: is(asked.is_superuser).unwrap_or(false),
         roles: roles(PLAIN_ROLE, asked.role, asked.roles).unwrap_or_default(),
     };
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    let user = create_other(&app, &by, wanted, door).await.map_err(Refusal::of(Call::Create))?;
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    let user = create_other(&ctx, &by, wanted, door).await.map_err(Refusal::of(Call::Create))?;
     Ok(shown(&user))
 }
 
@@ -182,11 +182,11 @@ pub(super) struct UserUpdate {
     security(("access_token" = [])),
     responses((status = 200, description = "The user as it is now.", body = UserRead)),
 )]
-pub(super) async fn update(app: App, mut request: Request) -> Result<Response, Refusal> {
-    let by = admin(&app, request.bearer()).await?;
+pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+    let by = admin(&ctx, request.bearer()).await?;
     let (id, asked): (UserId, UserUpdate) =
-        both(user_id(&request), with_password(&app, &mut request, "password").await)?;
-    let user = find_user(&app, id).await?;
+        both(user_id(&request), with_password(&ctx, &mut request, "password").await)?;
+    let user = find_user(&ctx, id).await?;
     let is = |flag: Option<Flag>| flag.map(|flag| flag.0);
     let wanted = Others {
         full_name: asked.full_name.map(|name| name.map(|name| name.0)),
@@ -197,8 +197,8 @@ pub(super) async fn update(app: App, mut request: Request) -> Result<Response, R
         superuser: is(asked.is_superuser),
         roles: roles(role(&user.roles), asked.role, asked.roles),
     };
-    let door = door(NAME, &app.node.config.api.myauth, &request);
-    Ok(shown(&update_other(&app, &by, id, wanted, door).await?))
+    let door = door(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(shown(&update_other(&ctx, &by, id, wanted, door).await?))
 }
 
 /// Deletes a user.
@@ -211,8 +211,8 @@ pub(super) async fn update(app: App, mut request: Request) -> Result<Response, R
     responses((status = 200, description = "It is gone.", body = Msg,
         example = json!({"msg": "User deleted successfully."}))),
 )]
-pub(super) async fn delete(app: App, request: Request) -> Result<Response, Refusal> {
-    let by = admin(&app, request.bearer()).await?;
-    delete_other(&app, &by, user_id(&request)?).await?;
+pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    let by = admin(&ctx, request.bearer()).await?;
+    delete_other(&ctx, &by, user_id(&request)?).await?;
     Ok(said("User deleted successfully."))
 }

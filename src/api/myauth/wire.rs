@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::api::fastapi::{Text, both, weak_password};
 use crate::api::users_me::{PLAIN_ROLE, UserRead};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::mfa::Entry;
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::sessions::open::Pair;
@@ -92,7 +92,7 @@ impl<'de> Deserialize<'de> for Roles {
 /// A body in which a new password is chosen, if it has all that `T` asks for: what is wrong with the password is said with what is
 /// wrong with the rest.
 pub(super) async fn with_password<T: DeserializeOwned>(
-    app: &App,
+    ctx: &Context,
     request: &mut Request,
     field: &'static str,
 ) -> Result<T, Rejection> {
@@ -102,7 +102,7 @@ pub(super) async fn with_password<T: DeserializeOwned>(
         password: Option<Password>,
     }
     let body = request.json_bytes().await?;
-    let config = &app.node.config;
+    let config = &ctx.node.config;
     let chosen = json::read::<Chosen>(&body).ok().and_then(|chosen| chosen.password);
     let judged = chosen.map_or(Ok(()), |password| Policy::of(&config.api.myauth, &config.passwords).check(&password));
     let judged = judged.map_err(|weak| Rejection::field(weak_password(field, weak)));

@@ -5,15 +5,15 @@ use http::StatusCode;
 use super::Problem;
 use super::sessions::Ended;
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::sign_out;
 use crate::auth::tokens::caller::caller;
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
-async fn superuser(app: &App, request: &Request) -> Result<(), Failure> {
-    let caller = caller(app, crate::api::credential(request)).await?;
-    caller.must_be_superuser(app).await?;
+async fn superuser(ctx: &Context, request: &Request) -> Result<(), Failure> {
+    let caller = caller(ctx, crate::api::credential(request)).await?;
+    caller.must_be_superuser(ctx).await?;
     Ok(())
 }
 
@@ -28,10 +28,10 @@ async fn superuser(app: &App, request: &Request) -> Result<(), Failure> {
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "How many sessions were ended.", body = Ended)),
 )]
-pub(super) async fn sign_out_user(app: App, request: Request) -> Result<Response, Problem> {
-    superuser(&app, &request).await?;
+pub(super) async fn sign_out_user(ctx: Context, request: Request) -> Result<Response, Problem> {
+    superuser(&ctx, &request).await?;
     let user = UserId::parse(request.param("id")).ok_or(Failure::Absent)?;
-    let ended = sign_out::sign_out_other(&app, user).await?;
+    let ended = sign_out::sign_out_other(&ctx, user).await?;
     Ok(Response::json(StatusCode::OK, &Ended { ended }))
 }
 
@@ -45,8 +45,8 @@ pub(super) async fn sign_out_user(app: App, request: Request) -> Result<Response
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 204, description = "They are over.")),
 )]
-pub(super) async fn sign_out_everyone(app: App, request: Request) -> Result<Response, Problem> {
-    superuser(&app, &request).await?;
-    sign_out::sign_out_everyone(&app).await?;
+pub(super) async fn sign_out_everyone(ctx: Context, request: Request) -> Result<Response, Problem> {
+    superuser(&ctx, &request).await?;
+    sign_out::sign_out_everyone(&ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Problem, named};
 use crate::auth::accounts::billing::{BillingChange, change_billing};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::tokens::caller::caller;
 use crate::auth::{Failure, User};
 use crate::http::{Request, Response, json};
@@ -70,8 +70,8 @@ impl From<User> for Billing {
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "What the user has now.", body = Billing)),
 )]
-pub(super) async fn change(app: App, mut request: Request) -> Result<Response, Problem> {
-    let caller = caller(&app, crate::api::credential(&request)).await?;
+pub(super) async fn change(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let caller = caller(&ctx, crate::api::credential(&request)).await?;
     let asked: Change = request.json().await?;
     if let Some(Some(tier)) = &asked.subscription_tier {
         named("subscription_tier", tier)?;
@@ -82,6 +82,6 @@ pub(super) async fn change(app: App, mut request: Request) -> Result<Response, P
         tokens_used: asked.tokens_used,
         subscription_tier: asked.subscription_tier,
     };
-    let user = change_billing(&app, &caller, user, &change).await?;
+    let user = change_billing(&ctx, &caller, user, &change).await?;
     Ok(Response::json(StatusCode::OK, &Billing::from(user)).no_store())
 }

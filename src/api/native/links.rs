@@ -9,7 +9,7 @@ use super::{NAME, Problem};
 use crate::api::door;
 use crate::auth::accounts::verify_email;
 use crate::auth::accounts::verify_email::Confirmed;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::reset::reset_password;
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::sign_in::magic_link::redeem_at_once;
@@ -47,9 +47,9 @@ enum Status {
     request_body = Confirm,
     responses((status = 200, description = "It is confirmed.", body = Confirmation)),
 )]
-pub(super) async fn confirm(app: App, mut request: Request) -> Result<Response, Problem> {
+pub(super) async fn confirm(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: Confirm = request.json().await?;
-    let status = match verify_email::confirm(&app, &asked.token).await? {
+    let status = match verify_email::confirm(&ctx, &asked.token).await? {
         Confirmed::Now => Status::Confirmed,
         Confirmed::Already => Status::AlreadyConfirmed,
     };
@@ -82,11 +82,11 @@ pub(super) struct Reset {
     request_body = Reset,
     responses((status = 204, description = "It is set.")),
 )]
-pub(super) async fn reset(app: App, mut request: Request) -> Result<Response, Problem> {
+pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: Reset = request.json().await?;
-    let door = door(NAME, &app.node.config.api.native, &request);
-    let policy = Policy::of(door.lives, &app.node.config.passwords);
-    reset_password(&app, &asked.token, asked.claim.as_deref(), &asked.new_password, policy, door).await?;
+    let door = door(NAME, &ctx.node.config.api.native, &request);
+    let policy = Policy::of(door.lives, &ctx.node.config.passwords);
+    reset_password(&ctx, &asked.token, asked.claim.as_deref(), &asked.new_password, policy, door).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT).no_store())
 }
 
@@ -115,9 +115,9 @@ pub(super) struct Magic {
     request_body = Magic,
     responses((status = 201, description = "Signed in.", body = Tokens<'_>)),
 )]
-pub(super) async fn magic(app: App, mut request: Request) -> Result<Response, Problem> {
+pub(super) async fn magic(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: Magic = request.json().await?;
-    let door = door(NAME, &app.node.config.api.native, &request);
-    let pair = redeem_at_once(&app, &asked.token, &asked.claim, asked.totp_code.as_deref(), door).await?;
-    Ok(Response::json(StatusCode::CREATED, &tokens(&pair, app.now())).no_store())
+    let door = door(NAME, &ctx.node.config.api.native, &request);
+    let pair = redeem_at_once(&ctx, &asked.token, &asked.claim, asked.totp_code.as_deref(), door).await?;
+    Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }

@@ -23,7 +23,7 @@ use utoipa::OpenApi;
 use super::openapi::{Chapter, Wording};
 use super::pages;
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Weak;
 use crate::config::Config;
 use crate::http::{Answer, Fault, Place, Rejection, Routes, Trouble};
@@ -35,15 +35,15 @@ use problem::{Problem, ProblemDocument};
 pub const NAME: &str = "native";
 
 /// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<App>, config: &Config) {
+pub(super) fn routes(routes: &mut Routes<Context>, config: &Config) {
     let (settings, document) = (&config.api.native, OnceLock::new());
     let keys = published::Published::new(&config.keys);
     routes
         .under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer())
-        .get_at_once("/.well-known/jwks.json", "native.jwks", move |app, request| published::jwks(app, request, &keys))
+        .get_at_once("/.well-known/jwks.json", "native.jwks", move |ctx, request| published::jwks(ctx, request, &keys))
         .get_at_once("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
         .get_at_once("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
-        .get_at_once("/openapi.json", "native.openapi", move |app, request| published::openapi(app, request, &document))
+        .get_at_once("/openapi.json", "native.openapi", move |ctx, request| published::openapi(ctx, request, &document))
         .post("/verify", "native.verify", verify::one)
         .get("/verify", "native.verify-proxy", verify::for_proxy)
         .post("/verify/batch", "native.verify-batch", verify::batch)

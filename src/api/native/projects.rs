@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::{Problem, named};
 use crate::auth::accounts::projects;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::tokens::caller::caller;
 use crate::http::{Request, Response};
 use crate::id::ProjectId;
@@ -51,10 +51,10 @@ impl From<projects::Project> for Project {
     security(("access_token" = [])),
     responses((status = 200, description = "The projects.", body = Projects)),
 )]
-pub(super) async fn list(app: App, request: Request) -> Result<Response, Problem> {
-    let caller = caller(&app, request.bearer()).await?;
+pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
+    let caller = caller(&ctx, request.bearer()).await?;
     caller.in_session()?;
-    let projects = projects::projects(&app, caller.user).await?.into_iter().map(Project::from).collect();
+    let projects = projects::projects(&ctx, caller.user).await?.into_iter().map(Project::from).collect();
     Ok(Response::json(StatusCode::OK, &Projects { projects }).no_store())
 }
 
@@ -69,11 +69,11 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response, Problem
     security(("access_token" = [])),
     responses((status = 201, description = "The project.", body = Project)),
 )]
-pub(super) async fn create(app: App, mut request: Request) -> Result<Response, Problem> {
-    let caller = caller(&app, request.bearer()).await?;
+pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let caller = caller(&ctx, request.bearer()).await?;
     caller.in_session()?;
     let asked: NewProject = request.json().await?;
     named("name", &asked.name)?;
-    let project = projects::create_project(&app, caller.user, asked.name).await?;
+    let project = projects::create_project(&ctx, caller.user, asked.name).await?;
     Ok(Response::json(StatusCode::CREATED, &Project::from(project)).no_store())
 }

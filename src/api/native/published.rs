@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::Problem;
 use crate::api::native::schemas;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::config;
 use crate::http::{Kept, Request, Response};
 
@@ -31,8 +31,8 @@ use crate::http::{Kept, Request, Response};
         (status = 304, description = "The set is the one that `If-None-Match` names."),
     ),
 )]
-pub(super) fn jwks(app: &App, request: &Request, published: &Published) -> Response {
-    let keys = app.node.keyring.keys();
+pub(super) fn jwks(ctx: &Context, request: &Request, published: &Published) -> Response {
+    let keys = ctx.node.keyring.keys();
     let jwks = keys.jwks();
     published.answer(&jwks.body, &jwks.etag, request)
 }
@@ -94,8 +94,8 @@ pub(super) struct Metadata {
     operation_id = "native_metadata",
     responses((status = 200, description = "The metadata.", body = Metadata)),
 )]
-pub(super) fn metadata(app: &App, _request: &Request) -> Result<Response, Problem> {
-    let config = &app.node.config;
+pub(super) fn metadata(ctx: &Context, _request: &Request) -> Result<Response, Problem> {
+    let config = &ctx.node.config;
     let base = format!("{}{}", config.server.public_url, config.api.native.prefix);
     let credentials = ["client_secret_basic", "client_secret_post"];
     let body = Metadata {
@@ -125,8 +125,8 @@ pub(super) fn metadata(app: &App, _request: &Request) -> Result<Response, Proble
     operation_id = "native_openid_configuration",
     responses((status = 200, description = "The metadata.", body = Metadata)),
 )]
-pub(super) fn openid_configuration(app: &App, request: &Request) -> Result<Response, Problem> {
-    metadata(app, request)
+pub(super) fn openid_configuration(ctx: &Context, request: &Request) -> Result<Response, Problem> {
+    metadata(ctx, request)
 }
 
 /// This document.
@@ -139,8 +139,8 @@ pub(super) fn openid_configuration(app: &App, request: &Request) -> Result<Respo
         (status = 304, description = "The document is the one that `If-None-Match` names."),
     ),
 )]
-pub(super) fn openapi(app: &App, request: &Request, document: &OnceLock<Kept>) -> Response {
+pub(super) fn openapi(ctx: &Context, request: &Request, document: &OnceLock<Kept>) -> Response {
     // Made when somebody asks: most servers never are, and would carry what makes it in memory.
-    let made = || Kept::new("application/json", crate::api::document(&app.node.config).to_string());
+    let made = || Kept::new("application/json", crate::api::document(&ctx.node.config).to_string());
     document.get_or_init(made).answer(request)
 }

@@ -8,7 +8,7 @@ use super::{NAME, Problem};
 use crate::api::door;
 use crate::api::native::schemas::Spared;
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::list::{Session, sessions};
 use crate::auth::sessions::open::Pair;
@@ -114,15 +114,15 @@ pub(super) struct Ended {
     request_body = Open,
     responses((status = 201, description = "Signed in.", body = Tokens<'_>)),
 )]
-pub(super) async fn open(app: App, mut request: Request) -> Result<Response, Problem> {
+pub(super) async fn open(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: Open = request.json().await?;
     let password = Password::new(asked.password);
     let Some(login) = asked.email.or(asked.username) else {
         return Err(Rejection::field(Fault::missing(Place::Body, "email")).into());
     };
-    let door = door(NAME, &app.node.config.api.native, &request);
-    let pair = sign_in(&app, &login, &password, asked.totp_code.as_deref(), door).await?;
-    Ok(Response::json(StatusCode::CREATED, &tokens(&pair, app.now())).no_store())
+    let door = door(NAME, &ctx.node.config.api.native, &request);
+    let pair = sign_in(&ctx, &login, &password, asked.totp_code.as_deref(), door).await?;
+    Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
 
 pub(super) fn tokens(pair: &Pair, now: Timestamp) -> Tokens<'_> {
@@ -147,10 +147,10 @@ pub(super) fn tokens(pair: &Pair, now: Timestamp) -> Tokens<'_> {
     security(("access_token" = [])),
     responses((status = 200, description = "Those that are not over.", body = Sessions<'_>)),
 )]
-pub(super) async fn list(app: App, request: Request) -> Result<Response, Problem> {
-    let caller = caller(&app, request.bearer()).await?;
+pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
+    let caller = caller(&ctx, request.bearer()).await?;
     let current = caller.in_session()?;
-    let sessions = sessions(&app, caller.user).await?;
+    let sessions = sessions(&ctx, caller.user).await?;
     let sessions = sessions.iter().map(|session| shown(session, current)).collect();
     Ok(Response::json(StatusCode::OK, &Sessions { sessions }).no_store())
 }
@@ -180,11 +180,11 @@ fn shown(session: &Session, current: SessionId) -> Shown<'_> {
     security(("access_token" = [])),
     responses((status = 204, description = "It is over.")),
 )]
-pub(super) async fn end_one(app: App, request: Request) -> Result<Response, Problem> {
-    let caller = caller(&app, request.bearer()).await?;
+pub(super) async fn end_one(ctx: Context, request: Request) -> Result<Response, Problem> {
+    let caller = caller(&ctx, request.bearer()).await?;
     caller.in_session()?;
     let session = SessionId::parse(request.param("id")).ok_or(Failure::Absent)?;
-    match sign_out(&app, caller.user, Which::One(session)).await? {
+    match sign_out(&ctx, caller.user, Which::One(session)).await? {
         0 => Err(Failure::Absent.into()),
         _ => Ok(Response::empty(StatusCode::NO_CONTENT)),
     }
@@ -201,8 +201,8 @@ pub(super) async fn end_one(app: App, request: Request) -> Result<Response, Prob
     security(("access_token" = [])),
     responses((status = 200, description = "How many were ended.", body = Ended)),
 )]
-pub(super) async fn end_many(app: App, request: Request) -> Result<Response, Problem> {
-    let caller = caller(&app, request.bearer()).await?;
+pub(super) async fn end_many(ctx: Context, request: Request) -> Result<Response, Problem> {
+    let caller = caller(&ctx, request.bearer()).await?;
     let current = caller.in_session()?;
     let which = match request.query()?.get("except") {
         None => Which::All,
@@ -212,6 +212,6 @@ pub(super) async fn end_many(app: App, request: Request) -> Result<Response, Pro
             return Err(Rejection::field(Fault::of(Place::Query, "except", trouble)).into());
         }
     };
-    let ended = sign_out(&app, caller.user, which).await?;
+    let ended = sign_out(&ctx, caller.user, which).await?;
     Ok(Response::json(StatusCode::OK, &Ended { ended }))
 }

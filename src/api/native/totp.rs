@@ -9,7 +9,7 @@ use super::{NAME, Problem, qr};
 use crate::api::door;
 use crate::auth::Failure;
 use crate::auth::accounts::permissions::person;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::mfa;
 use crate::auth::passwords::Password;
 use crate::http::{Fault, Place, Rejection, Request, Response, Trouble, json};
@@ -76,9 +76,9 @@ pub(super) enum Format {
     security(("access_token" = [])),
     responses((status = 201, description = "What goes into an app.", body = Pending)),
 )]
-pub(super) async fn begin(app: App, request: Request) -> Result<Response, Problem> {
-    let (_, user) = person(&app, request.bearer()).await?;
-    let mfa::Pending { key, uri } = mfa::begin(&app, &user).await?;
+pub(super) async fn begin(ctx: Context, request: Request) -> Result<Response, Problem> {
+    let (_, user) = person(&ctx, request.bearer()).await?;
+    let mfa::Pending { key, uri } = mfa::begin(&ctx, &user).await?;
     Ok(Response::json(StatusCode::CREATED, &Pending { key, uri }).no_store())
 }
 
@@ -96,7 +96,7 @@ pub(super) async fn begin(app: App, request: Request) -> Result<Response, Proble
         (String = "image/svg+xml"),
     ))),
 )]
-pub(super) async fn picture(app: App, request: Request) -> Result<Response, Problem> {
+pub(super) async fn picture(ctx: Context, request: Request) -> Result<Response, Problem> {
     let format = match request.query()?.get("format") {
         None => preferred(request.header(ACCEPT).unwrap_or_default()),
         Some("png") => Format::Png,
@@ -106,8 +106,8 @@ pub(super) async fn picture(app: App, request: Request) -> Result<Response, Prob
             return Err(Rejection::field(Fault::of(Place::Query, "format", trouble)).into());
         }
     };
-    let (_, user) = person(&app, request.bearer()).await?;
-    let uri = mfa::pending_uri(&app, &user).await?;
+    let (_, user) = person(&ctx, request.bearer()).await?;
+    let uri = mfa::pending_uri(&ctx, &user).await?;
     let picture = qr::Picture::of(&uri).ok_or(Failure::Internal("an address too long for a QR code"))?;
     let response = match format {
         Format::Png => Response::bytes(StatusCode::OK, HeaderValue::from_static("image/png"), picture.png()),
@@ -146,11 +146,11 @@ fn preferred(accept: &str) -> Format {
     security(("access_token" = [])),
     responses((status = 200, description = "It is on.", body = TurnedOn)),
 )]
-pub(super) async fn turn_on(app: App, mut request: Request) -> Result<Response, Problem> {
+pub(super) async fn turn_on(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: TurnOn = request.json().await?;
-    let (_, user) = person(&app, request.bearer()).await?;
-    let door = door(NAME, &app.node.config.api.native, &request);
-    let recovery_codes = mfa::turn_on(&app, &user, asked.password.as_ref(), &asked.code, door).await?;
+    let (_, user) = person(&ctx, request.bearer()).await?;
+    let door = door(NAME, &ctx.node.config.api.native, &request);
+    let recovery_codes = mfa::turn_on(&ctx, &user, asked.password.as_ref(), &asked.code, door).await?;
     Ok(Response::json(StatusCode::OK, &TurnedOn { recovery_codes }).no_store())
 }
 
@@ -165,12 +165,12 @@ pub(super) async fn turn_on(app: App, mut request: Request) -> Result<Response, 
     security(("access_token" = [])),
     responses((status = 204, description = "It is off.")),
 )]
-pub(super) async fn turn_off(app: App, mut request: Request) -> Result<Response, Problem> {
+pub(super) async fn turn_off(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let asked = if bytes.is_empty() { TurnOff::default() } else { json::read(&bytes)? };
-    let (_, user) = person(&app, request.bearer()).await?;
-    let door = door(NAME, &app.node.config.api.native, &request);
-    mfa::turn_off(&app, &user, Some(asked.password.as_ref()), door).await?;
+    let (_, user) = person(&ctx, request.bearer()).await?;
+    let door = door(NAME, &ctx.node.config.api.native, &request);
+    mfa::turn_off(&ctx, &user, Some(asked.password.as_ref()), door).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 

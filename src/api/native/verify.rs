@@ -17,7 +17,7 @@ use crate::api::INVALID_TOKEN;
 use crate::api::native::schemas::{Active, Inactive, Verdicts};
 use crate::auth::Failure;
 use crate::auth::api_keys::KnownKey;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::tokens::verify::{Credential, Demand, Fault, Reason, verify, verify_each};
 use crate::http::{Fault as FieldFault, Fields, Place, Rejection, Request, Response, Trouble, json as body};
 
@@ -69,11 +69,11 @@ pub(super) struct Batch<'a> {
         (status = 401, description = "It is not good.", body = Inactive, headers(("www-authenticate" = String))),
     ),
 )]
-pub(super) async fn one(app: App, mut request: Request) -> Result<Response, Problem> {
+pub(super) async fn one(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let asked: One<'_> = body::read(&bytes)?;
     let demand = Demand { audience: asked.aud.as_deref(), scope: asked.scope.as_deref() };
-    let (status, text) = match verdict(&app, &asked.token, demand).await? {
+    let (status, text) = match verdict(&ctx, &asked.token, demand).await? {
         Ok(credential) => (StatusCode::OK, active(&credential)),
         Err(reason) => (StatusCode::UNAUTHORIZED, inactive(reason)),
     };
@@ -88,7 +88,7 @@ pub(super) async fn one(app: App, mut request: Request) -> Result<Response, Prob
     request_body = Batch<'_>,
     responses((status = 200, description = "What was found of each.", body = Verdicts)),
 )]
-pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Problem> {
+pub(super) async fn batch(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     request.allow_body(BATCH_BODY);
     let bytes = request.json_bytes().await?;
     let asked: Batch<'_> = body::read(&bytes)?;
@@ -99,7 +99,7 @@ pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Pr
     let demand = Demand { audience: asked.aud.as_deref(), scope: asked.scope.as_deref() };
     let mut text = String::with_capacity(64 + asked.tokens.len() * 512);
     text.push_str(r#"{"results":["#);
-    for (at, verdict) in verify_each(&app, &asked.tokens, demand).await?.into_iter().enumerate() {
+    for (at, verdict) in verify_each(&ctx, &asked.tokens, demand).await?.into_iter().enumerate() {
         if at > 0 {
             text.push(',');
         }
@@ -137,13 +137,13 @@ pub(super) async fn batch(app: App, mut request: Request) -> Result<Response, Pr
             headers(("www-authenticate" = String))),
     ),
 )]
-pub(super) async fn for_proxy(app: App, request: Request) -> Result<Response, Problem> {
+pub(super) async fn for_proxy(ctx: Context, request: Request) -> Result<Response, Problem> {
     let query = request.query()?;
     let demand = Demand { audience: query.get("aud"), scope: query.get("scope") };
     let Some(credential) = crate::api::credential(&request) else {
         return Err(Failure::NoCredentials.into());
     };
-    let credential = match verdict(&app, credential, demand).await? {
+    let credential = match verdict(&ctx, credential, demand).await? {
         Ok(credential) => credential,
         Err(reason) => return Ok(worded(StatusCode::UNAUTHORIZED, inactive(reason))),
     };
@@ -163,8 +163,8 @@ pub(super) async fn for_proxy(app: App, request: Request) -> Result<Response, Pr
     })
 }
 
-async fn verdict(app: &App, token: &str, demand: Demand<'_>) -> Result<Result<Credential, Reason>, Failure> {
-    match verify(app, token, demand).await {
+async fn verdict(ctx: &Context, token: &str, demand: Demand<'_>) -> Result<Result<Credential, Reason>, Failure> {
+    match verify(ctx, token, demand).await {
         Ok(credential) => Ok(Ok(credential)),
         Err(Failure::BadCredentials(reason)) => Ok(Err(reason)),
         Err(failure) => Err(failure),

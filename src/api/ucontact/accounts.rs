@@ -14,7 +14,7 @@ use crate::auth::accounts::identity::Username;
 use crate::auth::accounts::sign_up::sign_up;
 use crate::auth::accounts::verify_email;
 use crate::auth::accounts::verify_email::Confirmed;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::{Password, Policy};
 use crate::clock::Timestamp;
 use crate::http::{Rejection, Request, Response, json};
@@ -63,9 +63,9 @@ pub(super) struct Account<'a> {
     request_body = Register,
     responses((status = 201, description = "It is made.", body = Account<'_>)),
 )]
-pub(super) async fn register(app: App, mut request: Request) -> Result<Response, UcontactError> {
+pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let body = request.json_bytes().await?;
-    let config = &app.node.config;
+    let config = &ctx.node.config;
     let door = door(NAME, &config.api.ucontact, &request);
     // What only the settings know of is said together with what the types know of.
     let ((asked, ()), ()) = both(
@@ -78,9 +78,9 @@ pub(super) async fn register(app: App, mut request: Request) -> Result<Response,
         password: Some(asked.password),
         ..Wanted::default()
     };
-    let user = sign_up(&app, wanted, door).await?;
+    let user = sign_up(&ctx, wanted, door).await?;
     let link = |token: &str| format!("{}{}/confirmed_email/{token}", config.server.public_url, door.lives.prefix);
-    verify_email::send(&app, &user, &user.email, link, door.language)?;
+    verify_email::send(&ctx, &user, &user.email, link, door.language)?;
     let account = Account {
         id: user.number,
         username: user.username.as_deref().unwrap_or_default(),
@@ -153,11 +153,11 @@ pub(super) struct Done {
         ),
     ),
 )]
-pub(super) async fn confirm(app: App, request: Request) -> Result<Response, UcontactError> {
-    if pages::wants_html(&app, &request) {
-        return Ok(pages::confirm(&app));
+pub(super) async fn confirm(ctx: Context, request: Request) -> Result<Response, UcontactError> {
+    if pages::wants_html(&ctx, &request) {
+        return Ok(pages::confirm(&ctx));
     }
-    let message = match verify_email::confirm(&app, request.param("token")).await? {
+    let message = match verify_email::confirm(&ctx, request.param("token")).await? {
         Confirmed::Now => "Email verified successfully",
         Confirmed::Already => "Your email has already been confirmed.",
     };

@@ -12,7 +12,7 @@ use utoipa::OpenApi;
 use super::fastapi::HttpValidationError;
 use super::openapi::{Chapter, Wording};
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::config::Dialect;
 use crate::http::{Answer, Rejection, Routes};
 
@@ -22,7 +22,7 @@ use error::{Detail, UcontactError};
 pub const NAME: &str = "ucontact";
 
 /// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect) {
+pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
     routes
         .under(&settings.prefix, |_, rejection: Rejection| UcontactError::from(rejection).answer())
         .post("/register", "ucontact.register", accounts::register)

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::NAME;
 use super::error::UcontactError;
 use crate::api::door;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::open::Pair;
 use crate::auth::sessions::refresh;
@@ -60,11 +60,11 @@ impl Tokens<'_> {
     )),
     responses((status = 200, description = "Signed in.", body = Tokens<'_>)),
 )]
-pub(super) async fn login(app: App, mut request: Request) -> Result<Response, UcontactError> {
+pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let asked: Login = request.form().await?.read()?;
     let second = asked.totp_code.as_deref();
-    let door = door(NAME, &app.node.config.api.ucontact, &request);
-    let pair = sign_in(&app, &asked.username, &asked.password, second, door).await?;
+    let door = door(NAME, &ctx.node.config.api.ucontact, &request);
+    let pair = sign_in(&ctx, &asked.username, &asked.password, second, door).await?;
     Ok(Tokens::answer(&pair))
 }
 
@@ -83,9 +83,9 @@ pub(super) struct Refresh {
     request_body = Refresh,
     responses((status = 200, description = "Its successor, and an access token.", body = Tokens<'_>)),
 )]
-pub(super) async fn refresh(app: App, mut request: Request) -> Result<Response, UcontactError> {
+pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let asked: Refresh = request.json().await?;
-    let door = door(NAME, &app.node.config.api.ucontact, &request);
-    let pair = refresh::refresh(&app, &asked.refresh_token, None, Then::Rotate, door).await?;
+    let door = door(NAME, &ctx.node.config.api.ucontact, &request);
+    let pair = refresh::refresh(&ctx, &asked.refresh_token, None, Then::Rotate, door).await?;
     Ok(Tokens::answer(&pair))
 }

@@ -10,7 +10,7 @@ use super::Refusal;
 use super::envelope::{envelopes, success};
 use crate::api::fastapi::{Text, Whole, both, uuid};
 use crate::auth::api_keys::{ApiKey, NewKey, Order, create_own, deactivate_own, list_own};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::tokens::caller::caller;
 use crate::clock::Timestamp;
 use crate::http::{Place, Rejection, Request, Response};
@@ -199,7 +199,7 @@ fn project(request: &Request) -> Result<ProjectId, Rejection> {
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "The project's keys.", body = ListEnvelope)),
 )]
-pub(super) async fn list(app: App, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn list(app: Context, request: Request) -> Result<Response, Refusal> {
     let caller = caller(&app, crate::api::credential(&request)).await?;
     let page = request.query().and_then(|query| query.read::<Page>());
     let (page, project) = both(page, project(&request))?;
@@ -224,7 +224,7 @@ pub(super) async fn list(app: App, request: Request) -> Result<Response, Refusal
     security(("access_token" = [])),
     responses((status = 201, description = "The key.", body = KeyEnvelope)),
 )]
-pub(super) async fn create(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn create(app: Context, mut request: Request) -> Result<Response, Refusal> {
     let caller = caller(&app, request.bearer()).await?;
     let asked = request.json::<CreateApiKeyRequest>().await;
     let (project, asked) = both(project(&request), asked)?;
@@ -251,11 +251,11 @@ pub(super) async fn create(app: App, mut request: Request) -> Result<Response, R
     security(("access_token" = [])),
     responses((status = 200, description = "It no longer works.", body = RevokedEnvelope)),
 )]
-pub(super) async fn deactivate(app: App, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn deactivate(app: Context, request: Request) -> Result<Response, Refusal> {
     let caller = caller(&app, request.bearer()).await?;
     let key = uuid(Place::Path, "key_id", Some(request.param("key_id"))).map(ApiKeyId);
     let (key, project) = both(key, project(&request))?;
-    let key = deactivate_own(&app, &caller, project, key).await?;
+    let key = deactivate_own(&ctx, &caller, project, key).await?;
     let ended = RevokeKeyResponse { id: key.id, is_active: false, deactivated_at: key.deactivated_at };
     Ok(success(StatusCode::OK, ended))
 }

@@ -15,7 +15,7 @@ use super::fastapi::HttpValidationError;
 use super::openapi::{Chapter, Wording};
 use super::users_me;
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::config::Dialect;
 use crate::http::{Answer, Rejection, Request, Routes};
 
@@ -26,8 +26,8 @@ use error::Refusal;
 pub const NAME: &str = "unturned";
 
 /// Adds its routes; `GET /users/me` only where nobody else at this prefix has it.
-pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, with_me: bool) {
-    let word = |_: &App, rejection: Rejection| Refusal::from(rejection).answer();
+pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect, with_me: bool) {
+    let word = |_: &Context, rejection: Rejection| Refusal::from(rejection).answer();
     routes
         .under(&format!("{}/verification", settings.prefix), word)
         .post("/send-code", "unturned.send-code", verification::send_code)
@@ -44,8 +44,8 @@ pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect, with_me: bool
     }
 }
 
-async fn me(app: App, request: Request) -> Result<crate::http::Response, Refusal> {
-    Ok(users_me::me(&app, &request).await?)
+async fn me(ctx: Context, request: Request) -> Result<crate::http::Response, Refusal> {
+    Ok(users_me::me(&ctx, &request).await?)
 }
 
 /// What there is to call, for the document.

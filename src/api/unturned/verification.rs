@@ -9,7 +9,7 @@ use super::{NAME, Refusal};
 use crate::api::door;
 use crate::api::fastapi::EmailStr;
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::open::{Door, Pair};
 use crate::auth::sessions::refresh::{Then, refresh};
 use crate::auth::sign_in::mailed_code::{send, sign_in_with_code};
@@ -99,8 +99,8 @@ envelopes! {
     TokenEnvelope, SuccessResponse_TokenResponse_, TokenResponse<'static>;
 }
 
-fn this_door<'a>(app: &'a App, request: &'a Request) -> Door<'a> {
-    door(NAME, &app.node.config.api.unturned, request)
+fn this_door<'a>(ctx: &'a Context, request: &'a Request) -> Door<'a> {
+    door(NAME, &ctx.node.config.api.unturned, request)
 }
 
 fn tokens(pair: &Pair) -> Response {
@@ -118,9 +118,9 @@ fn tokens(pair: &Pair) -> Response {
     request_body = SendCodeRequest,
     responses((status = 202, description = "A code is on its way, if the address can sign in.", body = SentCodeEnvelope)),
 )]
-pub(super) async fn send_code(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: SendCodeRequest = request.json().await?;
-    let good = send(&app, &asked.email.0, this_door(&app, &request)).await?;
+    let good = send(&ctx, &asked.email.0, this_door(&ctx, &request)).await?;
     let message = "If the address can sign in, a code is on its way.";
     Ok(success(StatusCode::ACCEPTED, SentCode { message, expires_in: good.as_secs() }))
 }
@@ -136,10 +136,10 @@ pub(super) async fn send_code(app: App, mut request: Request) -> Result<Response
     request_body = VerifyCodeRequest,
     responses((status = 200, description = "Signed in.", body = TokenEnvelope)),
 )]
-pub(super) async fn verify_code(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn verify_code(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: VerifyCodeRequest = request.json().await?;
-    let door = this_door(&app, &request);
-    let pair = sign_in_with_code(&app, &asked.email.0, &asked.code, asked.totp_code.as_deref(), door).await?;
+    let door = this_door(&ctx, &request);
+    let pair = sign_in_with_code(&ctx, &asked.email.0, &asked.code, asked.totp_code.as_deref(), door).await?;
     Ok(tokens(&pair))
 }
 
@@ -153,11 +153,11 @@ pub(super) async fn verify_code(app: App, mut request: Request) -> Result<Respon
     request_body = RefreshTokenRequest,
     responses((status = 200, description = "The tokens that take its place.", body = TokenEnvelope)),
 )]
-pub(super) async fn refresh_token(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn refresh_token(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: RefreshTokenRequest = request.json().await?;
     let owner = UserId::parse(&asked.user_uuid).ok_or(Failure::RefreshNotInForce)?;
-    let door = this_door(&app, &request);
-    let pair = refresh(&app, &asked.refresh_token, Some(owner), Then::Rotate, door).await?;
+    let door = this_door(&ctx, &request);
+    let pair = refresh(&ctx, &asked.refresh_token, Some(owner), Then::Rotate, door).await?;
     Ok(tokens(&pair))
 }
 
@@ -171,8 +171,8 @@ pub(super) async fn refresh_token(app: App, mut request: Request) -> Result<Resp
     request_body = RevokeTokenRequest,
     responses((status = 200, description = "It is over.", body = MessageEnvelope)),
 )]
-pub(super) async fn revoke_token(app: App, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: RevokeTokenRequest = request.json().await?;
-    end_session(&app, &asked.refresh_token).await?;
+    end_session(&ctx, &asked.refresh_token).await?;
     Ok(success(StatusCode::OK, Message { message: "Token revoked." }))
 }

@@ -18,7 +18,7 @@ use utoipa::OpenApi;
 use super::openapi::{Chapter, Wording};
 use crate::auth::Failure;
 use crate::auth::accounts::identity::{BadEmail, BadUsername};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Weak;
 use crate::auth::sessions::open::{Door, Says};
 use crate::auth::tokens::verify::{Fault as TokenFault, Reason};
@@ -31,7 +31,7 @@ use error::{ErrorBody, V1Error};
 pub const NAME: &str = "v1";
 
 /// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<App>, settings: &Dialect) {
+pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
     routes
         .under(&settings.prefix, |_, rejection: Rejection| V1Error::from(rejection).answer())
         .post("/register", "v1.register", sign_up::register)
@@ -118,6 +118,6 @@ pub(crate) fn chapter() -> Chapter {
 }
 
 /// The door of this dialect.
-fn door<'a>(app: &'a App, request: &'a Request) -> Door<'a> {
-    Door { says: Says::UidAndType, ..super::door(NAME, &app.node.config.api.v1, request) }
+fn door<'a>(ctx: &'a Context, request: &'a Request) -> Door<'a> {
+    Door { says: Says::UidAndType, ..super::door(NAME, &ctx.node.config.api.v1, request) }
 }

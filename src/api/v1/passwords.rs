@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::sign_up::{Done, Link};
 use super::{V1Error, door};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::request_reset::recover_by_link;
 use crate::auth::passwords::reset::reset_password;
 use crate::auth::passwords::{Password, Policy};
@@ -34,9 +34,9 @@ pub(super) struct Ask {
         example = json!({"message": "password reset requested"}),
     )),
 )]
-pub(super) async fn ask(app: App, mut request: Request) -> Result<Response, V1Error> {
+pub(super) async fn ask(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let asked: Ask = request.json().await?;
-    recover_by_link(&app, &asked.email, &asked.username, door(&app, &request)).await?;
+    recover_by_link(&ctx, &asked.email, &asked.username, door(&ctx, &request)).await?;
     Ok(Done::answer("password reset requested"))
 }
 
@@ -69,14 +69,14 @@ pub(super) struct New {
         example = json!({"message": "password reset successful"}),
     )),
 )]
-pub(super) async fn reset(app: App, mut request: Request) -> Result<Response, V1Error> {
+pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let link: Link = request.query()?.read()?;
     let asked: New = request.json().await?;
     if asked.new_password.reveal() != asked.new_password_confirm.reveal() {
         return Err(V1Error::NotConfirmed);
     }
-    let door = door(&app, &request);
-    let policy = Policy::of(door.lives, &app.node.config.passwords);
-    reset_password(&app, &link.token, None, &asked.new_password, policy, door).await?;
+    let door = door(&ctx, &request);
+    let policy = Policy::of(door.lives, &ctx.node.config.passwords);
+    reset_password(&ctx, &link.token, None, &asked.new_password, policy, door).await?;
     Ok(Done::answer("password reset successful"))
 }

@@ -8,7 +8,7 @@ use super::sign_up::Done;
 use super::tokens::bearer;
 use super::{V1Error, door};
 use crate::auth::accounts::identity::Email;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
 use crate::auth::sessions::refresh::Then;
@@ -52,14 +52,14 @@ pub(super) struct LoggedIn<'a> {
     request_body = Login,
     responses((status = 200, description = "Signed in.", body = LoggedIn<'_>)),
 )]
-pub(super) async fn login(app: App, mut request: Request) -> Result<Response, V1Error> {
+pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let asked: Login = request.json().await?;
     // This dialect signs in by address alone: a name is a faulty field and not an account.
     let email = Email::read(&asked.email)?;
     let second = asked.totp_code.as_deref();
-    let pair = sign_in(&app, email.as_str(), &asked.password, second, door(&app, &request)).await?;
+    let pair = sign_in(&ctx, email.as_str(), &asked.password, second, door(&ctx, &request)).await?;
     // It may be stamped with a later moment than this.
-    let opened_at = pair.session.opened_at.min(app.now());
+    let opened_at = pair.session.opened_at.min(ctx.now());
     let logged_in = LoggedIn {
         access_token: &pair.access,
         expires_in: pair.access_lives.as_secs(),
@@ -98,10 +98,10 @@ pub(super) struct Refreshed<'a> {
     request_body = Refresh,
     responses((status = 200, description = "A new access token.", body = Refreshed<'_>)),
 )]
-pub(super) async fn refresh(app: App, mut request: Request) -> Result<Response, V1Error> {
+pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let asked: Refresh = request.json().await?;
-    let door = door(&app, &request);
-    let pair = refresh::refresh(&app, &asked.refresh_token, None, Then::Keep, door).await?;
+    let door = door(&ctx, &request);
+    let pair = refresh::refresh(&ctx, &asked.refresh_token, None, Then::Keep, door).await?;
     let refreshed = Refreshed { access_token: &pair.access, expires_in: pair.access_lives.as_secs() };
     Ok(Response::json(StatusCode::OK, &refreshed).no_store())
 }
@@ -116,12 +116,12 @@ pub(super) async fn refresh(app: App, mut request: Request) -> Result<Response, 
     security(("access_token" = [])),
     responses((status = 200, description = "It is over.", body = Done, example = json!({"message": "logout successful"}))),
 )]
-pub(super) async fn logout(app: App, request: Request) -> Result<Response, V1Error> {
-    let (token, verified) = bearer(&app, &request)?;
+pub(super) async fn logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
+    let (token, verified) = bearer(&ctx, &request)?;
     match (verified.user, verified.session) {
-        (Some(user), Some(session)) => end_proved(&app, user, session).await?,
+        (Some(user), Some(session)) => end_proved(&ctx, user, session).await?,
         // A token that was made from an API key is in no session: it is all there is to end.
-        _ => revoke(&app, token).await?,
+        _ => revoke(&ctx, token).await?,
     }
     Ok(Done::answer("logout successful"))
 }
@@ -134,6 +134,6 @@ pub(super) async fn logout(app: App, request: Request) -> Result<Response, V1Err
     security(("access_token" = [])),
     responses((status = 200, description = "It is over.", body = Done, example = json!({"message": "logout successful"}))),
 )]
-pub(super) async fn authorized_logout(app: App, request: Request) -> Result<Response, V1Error> {
-    logout(app, request).await
+pub(super) async fn authorized_logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
+    logout(ctx, request).await
 }

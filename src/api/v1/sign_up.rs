@@ -9,7 +9,7 @@ use crate::api::pages;
 use crate::auth::accounts::create::Wanted;
 use crate::auth::accounts::sign_up::sign_up;
 use crate::auth::accounts::verify_email;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response};
 
@@ -64,21 +64,21 @@ impl Done {
     request_body = Register,
     responses((status = 201, description = "It is made.", body = Done, example = json!({"message": "registered"}))),
 )]
-pub(super) async fn register(app: App, mut request: Request) -> Result<Response, V1Error> {
+pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let options: Options = request.query()?.read()?;
     let asked: Register = request.json().await?;
-    let door = door(&app, &request);
+    let door = door(&ctx, &request);
     let wanted = Wanted {
         email: asked.email,
         username: Some(asked.username),
         password: Some(asked.password),
         ..Wanted::default()
     };
-    let user = sign_up(&app, wanted, door).await?;
+    let user = sign_up(&ctx, wanted, door).await?;
     if options.send_email {
-        let config = &app.node.config;
+        let config = &ctx.node.config;
         let link = |token: &str| format!("{}{}/verify?token={token}", config.server.public_url, door.lives.prefix);
-        verify_email::send(&app, &user, &user.email, link, door.language)?;
+        verify_email::send(&ctx, &user, &user.email, link, door.language)?;
     }
     Ok(Response::json(StatusCode::CREATED, &Done { message: "registered" }))
 }
@@ -108,11 +108,11 @@ pub(super) struct Link {
         ),
     )),
 )]
-pub(super) async fn confirm(app: App, request: Request) -> Result<Response, V1Error> {
-    if pages::wants_html(&app, &request) {
-        return Ok(pages::confirm(&app));
+pub(super) async fn confirm(ctx: Context, request: Request) -> Result<Response, V1Error> {
+    if pages::wants_html(&ctx, &request) {
+        return Ok(pages::confirm(&ctx));
     }
     let link: Link = request.query()?.read()?;
-    verify_email::confirm(&app, &link.token).await?;
+    verify_email::confirm(&ctx, &link.token).await?;
     Ok(Done::answer("email verified successfully").no_store())
 }

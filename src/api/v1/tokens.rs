@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::V1Error;
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::open::address_of;
 use crate::auth::tokens::introspect::{Introspected, introspect};
 use crate::auth::tokens::verify::{Credential, Fault, Reason, Verified, access_token};
@@ -70,9 +70,9 @@ pub(super) struct Me<'a> {
 }
 
 /// The caller's access token, and what it says.
-pub(super) fn bearer<'r>(app: &App, request: &'r Request) -> Result<(&'r str, Arc<Verified>), Failure> {
+pub(super) fn bearer<'r>(ctx: &Context, request: &'r Request) -> Result<(&'r str, Arc<Verified>), Failure> {
     let token = request.bearer().ok_or(Failure::NoCredentials)?;
-    Ok((token, access_token(app, token)?))
+    Ok((token, access_token(ctx, token)?))
 }
 
 const NO_USERS: Reason = Reason::Token(Fault::WrongType);
@@ -95,8 +95,8 @@ fn claims(verified: &Verified) -> Result<Claims<'_>, Failure> {
     security(("access_token" = [])),
     responses((status = 200, description = "Its claims.", body = Me<'_>)),
 )]
-pub(super) async fn me(app: App, request: Request) -> Result<Response, V1Error> {
-    let (_, verified) = bearer(&app, &request)?;
+pub(super) async fn me(ctx: Context, request: Request) -> Result<Response, V1Error> {
+    let (_, verified) = bearer(&ctx, &request)?;
     Ok(Response::json(StatusCode::OK, &Me { claims: claims(&verified)? }).no_store())
 }
 
@@ -110,9 +110,9 @@ pub(super) async fn me(app: App, request: Request) -> Result<Response, V1Error> 
     request_body = Verify,
     responses((status = 200, description = "It is good.", body = Valid<'_>)),
 )]
-pub(super) async fn verify(app: App, mut request: Request) -> Result<Response, V1Error> {
+pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let asked: Verify = request.json().await?;
-    let found = introspect(&app, &asked.token).await?;
+    let found = introspect(&ctx, &asked.token).await?;
     let address;
     let token = match &found {
         Introspected::Credential(Credential::Token(verified)) => {
@@ -138,6 +138,6 @@ pub(super) async fn verify(app: App, mut request: Request) -> Result<Response, V
     request_body = Verify,
     responses((status = 200, description = "It is good.", body = Valid<'_>)),
 )]
-pub(super) async fn verify_token(app: App, request: Request) -> Result<Response, V1Error> {
-    verify(app, request).await
+pub(super) async fn verify_token(ctx: Context, request: Request) -> Result<Response, V1Error> {
+    verify(ctx, request).await
 }

@@ -1,7 +1,7 @@
 //! What a user has to spend and has spent. Changed by services that charge, in steps that are added, so that two at once lose
 //! nothing; never by users themselves.
 
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::tokens::caller::Caller;
 use crate::auth::{Failure, User};
 use crate::id::UserId;
@@ -14,11 +14,11 @@ pub const SCOPE: &str = "billing:write";
 
 /// Adds to what a user has and has used, all of it or nothing: no sum sinks below zero. For a superuser, or an API key with
 /// [`SCOPE`], whosever it is.
-pub async fn change_billing(app: &App, caller: &Caller, user: UserId, change: &BillingChange) -> Result<User, Failure> {
+pub async fn change_billing(ctx: &Context, caller: &Caller, user: UserId, change: &BillingChange) -> Result<User, Failure> {
     if caller.must_have(SCOPE).is_err() {
-        caller.must_be_superuser(app).await?;
+        caller.must_be_superuser(ctx).await?;
     }
-    match app.accounts.change_billing(user, change, app.now()).await? {
+    match ctx.accounts.change_billing(user, change, ctx.now()).await? {
         Billed::Billed(user) => Ok(*user),
         Billed::OutOfRange => Err(Failure::BalanceOutOfRange),
         Billed::Absent => Err(Failure::Absent),

@@ -3,7 +3,7 @@
 use super::identity::{Email, Username};
 use crate::auth::Failure;
 use crate::auth::accounts::permissions::may_make_superusers;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::sessions::open::Door;
 use crate::id::{ProjectId, UserId};
@@ -31,19 +31,19 @@ pub struct Wanted {
 }
 
 /// Makes a user whose password meets `policy`. What is wrong with the wish is said before anything is hashed.
-pub async fn create_user(app: &App, wanted: Wanted, policy: Policy) -> Result<User, Failure> {
+pub async fn create_user(ctx: &Context, wanted: Wanted, policy: Policy) -> Result<User, Failure> {
     let email = Email::read(&wanted.email)?;
     let username = wanted.username.as_deref().map(Username::read).transpose()?;
     let password_hash = match &wanted.password {
         Some(password) => {
             policy.check(password)?;
-            Some(app.node.hasher.hash(password).await?)
+            Some(ctx.node.hasher.hash(password).await?)
         }
         None => None,
     };
-    let now = app.now();
+    let now = ctx.now();
     let user = NewUser {
-        id: UserId::new(now, &app.node.chance),
+        id: UserId::new(now, &ctx.node.chance),
         email: email.as_str().to_owned(),
         username_key: username.as_ref().map(|name| name.key().to_owned()),
         username: username.map(|name| name.shown().to_owned()),
@@ -53,10 +53,10 @@ pub async fn create_user(app: &App, wanted: Wanted, policy: Policy) -> Result<Us
         disabled: wanted.disabled,
         superuser: wanted.superuser,
         roles: wanted.roles,
-        project: ProjectId::new(now, &app.node.chance),
+        project: ProjectId::new(now, &ctx.node.chance),
         created_at: now,
     };
-    match app.accounts.create_user(&user).await? {
+    match ctx.accounts.create_user(&user).await? {
         Created::Created(user) => Ok(*user),
         Created::EmailTaken => Err(Failure::EmailTaken),
         Created::UsernameTaken => Err(Failure::UsernameTaken),
@@ -64,9 +64,9 @@ pub async fn create_user(app: &App, wanted: Wanted, policy: Policy) -> Result<Us
 }
 
 /// Makes a user for somebody else, as `by` asks, who sees to users.
-pub async fn create_other(app: &App, by: &User, wanted: Wanted, door: Door<'_>) -> Result<User, Failure> {
+pub async fn create_other(ctx: &Context, by: &User, wanted: Wanted, door: Door<'_>) -> Result<User, Failure> {
     if wanted.superuser {
         may_make_superusers(by)?;
     }
-    create_user(app, wanted, Policy::of(door.lives, &app.node.config.passwords)).await
+    create_user(ctx, wanted, Policy::of(door.lives, &ctx.node.config.passwords)).await
 }

@@ -3,7 +3,7 @@
 use crate::auth::Failure;
 use crate::auth::accounts::disable::set_disabled;
 use crate::auth::accounts::permissions::may_touch;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::run_to_completion::to_its_end;
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
@@ -11,25 +11,25 @@ use crate::store::accounts::{Find, User};
 /// Deletes a user. It is disabled first: whoever reads the row in between, for a sign-in or an API key, reads that it is of
 /// no use, so nothing is opened or remembered for somebody who is about to be gone. Should a step fail, doing it again goes on
 /// from there; once the row is gone, nothing is left to do.
-pub async fn delete_user(app: &App, user: UserId) -> Result<(), Failure> {
-    let app = app.clone();
+pub async fn delete_user(ctx: &Context, user: UserId) -> Result<(), Failure> {
+    let ctx = ctx.clone();
     to_its_end(async move {
-        set_disabled(&app, user, true).await?;
-        let now = app.now();
-        let gone = app.accounts.delete_user(user, now, now - app.node.remember_endings()).await?;
+        set_disabled(&ctx, user, true).await?;
+        let now = ctx.now();
+        let gone = ctx.accounts.delete_user(user, now, now - ctx.node.remember_endings()).await?;
         if gone { Ok(()) } else { Err(Failure::Absent) }
     })
     .await
 }
 
 /// Deletes `user`, who asks for it.
-pub async fn delete_self(app: &App, user: &User) -> Result<(), Failure> {
-    if user.superuser { Err(Failure::SuperuserStays) } else { delete_user(app, user.id).await }
+pub async fn delete_self(ctx: &Context, user: &User) -> Result<(), Failure> {
+    if user.superuser { Err(Failure::SuperuserStays) } else { delete_user(ctx, user.id).await }
 }
 
 /// Deletes `id`, as `by` asks, who sees to users.
-pub async fn delete_other(app: &App, by: &User, id: UserId) -> Result<(), Failure> {
-    let user = app.accounts.user(Find::Id(id)).await?.ok_or(Failure::Absent)?;
+pub async fn delete_other(ctx: &Context, by: &User, id: UserId) -> Result<(), Failure> {
+    let user = ctx.accounts.user(Find::Id(id)).await?.ok_or(Failure::Absent)?;
     may_touch(by, &user)?;
-    if user.id == by.id { delete_self(app, by).await } else { delete_user(app, user.id).await }
+    if user.id == by.id { delete_self(ctx, by).await } else { delete_user(ctx, user.id).await }
 }

@@ -1,7 +1,7 @@
 //! Looking at other users: by page, or one.
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
 
@@ -9,11 +9,11 @@ use crate::store::accounts::{Find, User};
 const PAGE: u32 = 20;
 
 /// A page of all users in the order in which they were made; the first is number 0.
-pub async fn page_of_users(app: &App, page: u64) -> Result<Vec<User>, Failure> {
-    Ok(app.accounts.users_page(page.saturating_mul(PAGE.into()), PAGE).await?)
+pub async fn page_of_users(ctx: &Context, page: u64) -> Result<Vec<User>, Failure> {
+    Ok(ctx.accounts.users_page(page.saturating_mul(PAGE.into()), PAGE).await?)
 }
 
 /// One user.
-pub async fn find_user(app: &App, user: UserId) -> Result<User, Failure> {
-    app.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)
+pub async fn find_user(ctx: &Context, user: UserId) -> Result<User, Failure> {
+    ctx.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)
 }

@@ -4,7 +4,7 @@
 //! and is replaced at the first sign-in. A row that will not do spoils no other. Importing again adds only who is missing.
 
 use super::identity::{BadEmail, BadUsername, Email, Username};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords;
 use crate::auth::passwords::Unreadable;
 use crate::clock::Timestamp;
@@ -51,13 +51,13 @@ pub enum Unfit {
 }
 
 /// Brings a row into the form that the store keeps, which takes them in by the batch.
-pub fn prepare(app: &App, row: Imported) -> Result<NewUser, Unfit> {
+pub fn prepare(ctx: &Context, row: Imported) -> Result<NewUser, Unfit> {
     let email = Email::read(&row.email)?;
     let username = row.username.as_deref().map(Username::read).transpose()?;
     let password_hash = row.password_hash.map(|hash| passwords::import(&hash.0)).transpose()?;
-    let now = app.now();
+    let now = ctx.now();
     Ok(NewUser {
-        id: row.id.unwrap_or_else(|| UserId::new(now, &app.node.chance)),
+        id: row.id.unwrap_or_else(|| UserId::new(now, &ctx.node.chance)),
         email: email.as_str().to_owned(),
         username_key: username.as_ref().map(|name| name.key().to_owned()),
         username: username.map(|name| name.shown().to_owned()),
@@ -67,7 +67,7 @@ pub fn prepare(app: &App, row: Imported) -> Result<NewUser, Unfit> {
         disabled: row.disabled,
         superuser: row.superuser,
         roles: row.roles,
-        project: ProjectId::new(now, &app.node.chance),
+        project: ProjectId::new(now, &ctx.node.chance),
         created_at: row.created_at.unwrap_or(now),
     })
 }

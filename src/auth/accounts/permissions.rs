@@ -1,7 +1,7 @@
 //! Who may do what to whom: the rights of a person in a session, by the row as it is now and not as the token said when it was made.
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::tokens::caller::{Caller, user};
 use crate::store::accounts::User;
 
@@ -9,15 +9,15 @@ use crate::store::accounts::User;
 const ADMIN: &str = "admin";
 
 /// Recognises a person in a session. An API key is nobody's hand: what it may do is said by scopes, and none is for this.
-pub async fn person(app: &App, token: Option<&str>) -> Result<(Caller, User), Failure> {
-    let (caller, user) = user(app, token).await?;
+pub async fn person(ctx: &Context, token: Option<&str>) -> Result<(Caller, User), Failure> {
+    let (caller, user) = user(ctx, token).await?;
     caller.in_session()?;
     Ok((caller, user))
 }
 
 /// Recognises a person who may see to other users.
-pub async fn admin(app: &App, token: Option<&str>) -> Result<User, Failure> {
-    let (_, user) = person(app, token).await?;
+pub async fn admin(ctx: &Context, token: Option<&str>) -> Result<User, Failure> {
+    let (_, user) = person(ctx, token).await?;
     let may = user.superuser || user.roles.iter().any(|role| role == ADMIN);
     if may { Ok(user) } else { Err(Failure::NotPermitted) }
 }

@@ -1,7 +1,7 @@
 //! Projects: what API keys belong to. Everybody has a personal one from the start, and may make more.
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::id::{ProjectId, UserId};
 
 /// A project.
@@ -14,8 +14,8 @@ pub struct Project {
 }
 
 /// A user's projects, the personal one first.
-pub async fn projects(app: &App, user: UserId) -> Result<Vec<Project>, Failure> {
-    let rows = app.accounts.projects(user).await?;
+pub async fn projects(ctx: &Context, user: UserId) -> Result<Vec<Project>, Failure> {
+    let rows = ctx.accounts.projects(user).await?;
     Ok(rows.into_iter().map(|(id, name)| Project { id, name }).collect())
 }
 
@@ -23,20 +23,20 @@ pub async fn projects(app: &App, user: UserId) -> Result<Vec<Project>, Failure> 
 const MOST: usize = 100;
 
 /// Makes a project.
-pub async fn create_project(app: &App, user: UserId, name: String) -> Result<Project, Failure> {
-    if app.accounts.projects(user).await?.len() >= MOST {
+pub async fn create_project(ctx: &Context, user: UserId, name: String) -> Result<Project, Failure> {
+    if ctx.accounts.projects(user).await?.len() >= MOST {
         return Err(Failure::NotPermitted);
     }
-    let now = app.now();
-    let id = ProjectId::new(now, &app.node.chance);
-    match app.accounts.create_project(user, id, &name, now).await? {
+    let now = ctx.now();
+    let id = ProjectId::new(now, &ctx.node.chance);
+    match ctx.accounts.create_project(user, id, &name, now).await? {
         true => Ok(Project { id, name }),
         false => Err(Failure::Absent),
     }
 }
 
 /// Demands that a project is one of the user's.
-pub(in crate::auth) async fn must_own(app: &App, user: UserId, project: ProjectId) -> Result<(), Failure> {
-    let own = app.accounts.projects(user).await?.iter().any(|(id, _)| *id == project);
+pub(in crate::auth) async fn must_own(ctx: &Context, user: UserId, project: ProjectId) -> Result<(), Failure> {
+    let own = ctx.accounts.projects(user).await?.iter().any(|(id, _)| *id == project);
     own.then_some(()).ok_or(Failure::OtherProject)
 }

@@ -11,7 +11,7 @@
 use super::identity::Email;
 use crate::auth::accounts::permissions::{may_make_superusers, may_touch};
 use crate::auth::accounts::verify_email;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::reauthenticate::{original, replaced};
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::sessions::open::Door;
@@ -57,7 +57,7 @@ pub struct Others {
 }
 
 /// Changes what `user`, who asks for it, may change of itself.
-pub async fn update_self(app: &App, user: &User, own: Own, door: Door<'_>) -> Result<User, Failure> {
+pub async fn update_self(ctx: &Context, user: &User, own: Own, door: Door<'_>) -> Result<User, Failure> {
     let email = own.email.filter(|email| email.as_str() != user.email);
     let changed = Others {
         full_name: own.full_name.filter(|name| Some(name) != user.full_name.as_ref()).map(Some),
@@ -65,59 +65,59 @@ pub async fn update_self(app: &App, user: &User, own: Own, door: Door<'_>) -> Re
         password: own.password,
         ..Others::default()
     };
-    check(app, changed.password.as_ref(), door)?;
+    check(ctx, changed.password.as_ref(), door)?;
     if changed.email.is_none() && changed.password.is_none() && changed.full_name.is_none() {
         return Ok(user.clone());
     }
     let given = own.original.as_ref();
     let hash = match &changed.password {
-        Some(new) => Some(replaced(app, user, given, new, door.counted_by).await?),
+        Some(new) => Some(replaced(ctx, user, given, new, door.counted_by).await?),
         None => {
             if changed.email.is_some() {
-                original(app, user, given, door.counted_by).await?;
+                original(ctx, user, given, door.counted_by).await?;
             }
             None
         }
     };
-    change(app, user, changed, hash, door).await
+    change(ctx, user, changed, hash, door).await
 }
 
 /// Changes `id`, as `by` asks, who sees to users.
-pub async fn update_other(app: &App, by: &User, id: UserId, wanted: Others, door: Door<'_>) -> Result<User, Failure> {
-    let user = app.accounts.user(Find::Id(id)).await?.ok_or(Failure::Absent)?;
+pub async fn update_other(ctx: &Context, by: &User, id: UserId, wanted: Others, door: Door<'_>) -> Result<User, Failure> {
+    let user = ctx.accounts.user(Find::Id(id)).await?.ok_or(Failure::Absent)?;
     may_touch(by, &user)?;
     let superuser = wanted.superuser.filter(|superuser| *superuser != user.superuser);
     if superuser.is_some() {
         may_make_superusers(by)?;
     }
-    check(app, wanted.password.as_ref(), door)?;
+    check(ctx, wanted.password.as_ref(), door)?;
     let email = wanted.email.filter(|email| email.as_str() != user.email);
     let verified = wanted.verified.filter(|_| email.is_none());
     let disabled = wanted.disabled.filter(|disabled| *disabled != user.disabled);
     let hash = match &wanted.password {
-        Some(new) => Some(app.node.hasher.hash(new).await?),
+        Some(new) => Some(ctx.node.hasher.hash(new).await?),
         None => None,
     };
-    change(app, &user, Others { email, verified, disabled, superuser, ..wanted }, hash, door).await
+    change(ctx, &user, Others { email, verified, disabled, superuser, ..wanted }, hash, door).await
 }
 
-fn check(app: &App, password: Option<&Password>, door: Door<'_>) -> Result<(), Failure> {
+fn check(ctx: &Context, password: Option<&Password>, door: Door<'_>) -> Result<(), Failure> {
     match password {
-        Some(password) => Ok(Policy::of(door.lives, &app.node.config.passwords).check(password)?),
+        Some(password) => Ok(Policy::of(door.lives, &ctx.node.config.passwords).check(password)?),
         None => Ok(()),
     }
 }
 
 /// Changes the row once everything is at hand that could be refused for want of time: `password_hash` is that of the password.
 async fn change(
-    app: &App,
+    ctx: &Context,
     user: &User,
     wanted: Others,
     password_hash: Option<PasswordHash>,
     door: Door<'_>,
 ) -> Result<User, Failure> {
     if let Some(email) = &wanted.email {
-        rate_limit::of_mails(app, &one_time::subject(email), door.counted_by).await?;
+        rate_limit::of_mails(ctx, &one_time::subject(email), door.counted_by).await?;
     }
     let changes = Changes {
         ends_sign_ins: loses_a_right(user, &wanted),
@@ -129,19 +129,19 @@ async fn change(
         superuser: wanted.superuser,
         roles: wanted.roles,
     };
-    let (app, before, language) = (app.clone(), user.clone(), door.language.map(str::to_owned));
+    let (ctx, before, language) = (ctx.clone(), user.clone(), door.language.map(str::to_owned));
     to_its_end(async move {
-        let now = match app.accounts.change_user(before.id, &changes, app.now()).await? {
+        let now = match ctx.accounts.change_user(before.id, &changes, ctx.now()).await? {
             Changed::Changed(now) => *now,
             Changed::EmailTaken => return Err(Failure::EmailTaken),
             Changed::Absent => return Err(Failure::Absent),
         };
         // First, since it must not depend on the other store who hears of it.
-        tell(&app, &before, &now, &changes, language.as_deref())?;
+        tell(&ctx, &before, &now, &changes, language.as_deref())?;
         if changes.end_sign_ins() {
-            sign_out_for_good(&app, now.id, now.sessions_valid_after).await?;
+            sign_out_for_good(&ctx, now.id, now.sessions_valid_after).await?;
         } else if tokens_say(&changes) {
-            say_anew(&app, now.id).await;
+            say_anew(&ctx, now.id).await;
         }
         Ok(now)
     })
@@ -149,15 +149,15 @@ async fn change(
 }
 
 /// Mails what has happened to whom it concerns.
-fn tell(app: &App, before: &User, now: &User, changes: &Changes, language: Option<&str>) -> Result<(), Failure> {
+fn tell(ctx: &Context, before: &User, now: &User, changes: &Changes, language: Option<&str>) -> Result<(), Failure> {
     if changes.password_hash.is_some() {
-        mailing::notice(app, before, Letter::PasswordChanged, language);
+        mailing::notice(ctx, before, Letter::PasswordChanged, language);
     }
     if now.email != before.email {
-        mailing::notice(app, before, Letter::EmailChanged { new: now.email.clone() }, language);
-        let config = &app.node.config;
+        mailing::notice(ctx, before, Letter::EmailChanged { new: now.email.clone() }, language);
+        let config = &ctx.node.config;
         let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
-        verify_email::send(app, now, &now.email, |token| mailing::link(&page, token), language)?;
+        verify_email::send(ctx, now, &now.email, |token| mailing::link(&page, token), language)?;
     }
     Ok(())
 }

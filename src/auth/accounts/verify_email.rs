@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::mailing::post;
 use crate::auth::sessions::refresh_claims::say_anew;
 use crate::auth::sessions::run_to_completion::to_its_end;
@@ -38,36 +38,36 @@ pub enum Confirmed {
 /// Mails `address`, in its canonical form, a link that confirms it as the user's; `link` makes one of a token. Who calls this has
 /// taken it from the limits already: a sign-up from those of sign-ups, whatever else mails from those of mails.
 pub fn send(
-    app: &App,
+    ctx: &Context,
     user: &User,
     address: &str,
     link: impl FnOnce(&str) -> String,
     language: Option<&str>,
 ) -> Result<(), Failure> {
     let says = Says { user: user.id, address: subject_of(address) };
-    let made = action_token::make(app, Purpose::ConfirmEmail, says, app.node.config.mailed.confirm)?;
-    post(app, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, language);
+    let made = action_token::make(ctx, Purpose::ConfirmEmail, says, ctx.node.config.mailed.confirm)?;
+    post(ctx, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, language);
     Ok(())
 }
 
 /// Confirms the address that `token` was mailed to, if its user still has it.
-pub async fn confirm(app: &App, token: &str) -> Result<Confirmed, Failure> {
-    let read = action_token::read::<Says>(app, Purpose::ConfirmEmail, token);
+pub async fn confirm(ctx: &Context, token: &str) -> Result<Confirmed, Failure> {
+    let read = action_token::read::<Says>(ctx, Purpose::ConfirmEmail, token);
     let says = read.ok_or(Failure::ConfirmationNotInForce)?.says;
-    let user = app.accounts.user(Find::Id(says.user)).await?.ok_or(Failure::Absent)?;
+    let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(Failure::Absent)?;
     if subject_of(&user.email) != says.address {
         return Err(Failure::ConfirmationNotInForce);
     }
-    let app = app.clone();
+    let ctx = ctx.clone();
     to_its_end(async move {
-        let confirmed = match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
+        let confirmed = match ctx.accounts.confirm_email(user.id, &user.email, ctx.now()).await? {
             accounts::Confirmed::Confirmed => Confirmed::Now,
             accounts::Confirmed::Already => Confirmed::Already,
             // Gone, or another address, since the row was read.
             accounts::Confirmed::Absent => return Err(Failure::ConfirmationNotInForce),
         };
         // Also when it was confirmed before: the tokens may not have heard of it then.
-        say_anew(&app, user.id).await;
+        say_anew(&ctx, user.id).await;
         Ok(confirmed)
     })
     .await

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::rate_limit;
 use crate::auth::sessions::open::Door;
 use crate::auth::sessions::refresh_claims::say_anew;
@@ -20,30 +20,30 @@ use crate::store::accounts::{Confirmed, Find};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Mails the user a code that confirms the address, in place of one mailed before, and waits until it is handed over.
-pub async fn send(app: &App, user: UserId, door: Door<'_>) -> Result<(), Failure> {
-    let found = app.accounts.user(Find::Id(user)).await?;
+pub async fn send(ctx: &Context, user: UserId, door: Door<'_>) -> Result<(), Failure> {
+    let found = ctx.accounts.user(Find::Id(user)).await?;
     let subject = found.as_ref().map_or_else(|| subject_of(&user.to_string()), |user| subject_of(&user.email));
-    rate_limit::of_mails(app, &subject, door.counted_by).await?;
+    rate_limit::of_mails(ctx, &subject, door.counted_by).await?;
     let user = found.ok_or(Failure::Absent)?;
-    let (code, until) = (six_digits(app), app.now() + app.node.config.mailed.code);
-    keep(app, (Kind::ConfirmCode, &subject, &user.id.to_string()), &code, Vec::new(), until).await?;
+    let (code, until) = (six_digits(ctx), ctx.now() + ctx.node.config.mailed.code);
+    keep(ctx, (Kind::ConfirmCode, &subject, &user.id.to_string()), &code, Vec::new(), until).await?;
     // An answer of its own must come before the one that says there was none in time.
-    let patience = PATIENCE.min(app.node.config.server.request_timeout / 2);
-    mailing::hand_over(app, &user.email, Letter::ConfirmCode { code }, until, door.language, patience).await
+    let patience = PATIENCE.min(ctx.node.config.server.request_timeout / 2);
+    mailing::hand_over(ctx, &user.email, Letter::ConfirmCode { code }, until, door.language, patience).await
 }
 
 /// Confirms the user's address, if `code` was mailed to it and is in force. A code is bound to the address it was mailed to: one
 /// that has been changed since is confirmed by none.
-pub async fn confirm(app: &App, user: UserId, code: &str, door: Door<'_>) -> Result<(), Failure> {
-    rate_limit::of_tries(app, door.counted_by).await?;
-    let user = app.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)?;
-    let (app, code) = (app.clone(), code.trim().to_owned());
+pub async fn confirm(ctx: &Context, user: UserId, code: &str, door: Door<'_>) -> Result<(), Failure> {
+    rate_limit::of_tries(ctx, door.counted_by).await?;
+    let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)?;
+    let (ctx, code) = (ctx.clone(), code.trim().to_owned());
     to_its_end(async move {
         let (subject, id) = (subject_of(&user.email), user.id.to_string());
         let place = (Kind::ConfirmCode, subject.as_str(), id.as_str());
-        hand_in(&app, place, &code, true).await?.ok_or(Failure::CodeNotInForce)?;
-        match app.accounts.confirm_email(user.id, &user.email, app.now()).await? {
-            Confirmed::Confirmed | Confirmed::Already => say_anew(&app, user.id).await,
+        hand_in(&ctx, place, &code, true).await?.ok_or(Failure::CodeNotInForce)?;
+        match ctx.accounts.confirm_email(user.id, &user.email, ctx.now()).await? {
+            Confirmed::Confirmed | Confirmed::Already => say_anew(&ctx, user.id).await,
             Confirmed::Absent => return Err(Failure::CodeNotInForce),
         }
         Ok(())

@@ -6,7 +6,7 @@ use std::fmt;
 use aws_lc_rs::digest::{SHA256, digest};
 use zeroize::Zeroizing;
 
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// Crockford's base 32, lower case: nothing to mistake, a double click takes it whole, five bits a character without bias.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
@@ -26,7 +26,7 @@ impl fmt::Debug for NewKey {
 
 impl NewKey {
     /// Draws a key.
-    pub fn draw(chance: &Chance) -> Self {
+    pub fn draw(chance: &Rng) -> Self {
         let mut text = Zeroizing::new(String::with_capacity(WHOLE));
         text.push_str("sk_");
         text.extend(letters(&chance.bytes::<12>()));
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn a_drawn_key_is_well_formed_and_no_other_text_is() {
-        let key = NewKey::draw(&Chance::system());
+        let key = NewKey::draw(&Rng::system());
         let text = key.reveal();
         assert!(well_formed(text));
         assert_eq!((key.prefix().len(), &text[..3]), (15, "sk_"));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{NewKey, Wanted, create, deactivate};
 use crate::auth::accounts::billing;
 use crate::auth::accounts::projects::must_own;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::tokens::caller::Caller;
 use crate::auth::{Failure, rate_limit};
 use crate::id::{ApiKeyId, ProjectId};
@@ -32,7 +32,7 @@ pub struct Order {
 
 /// The keys of a project, the newest first: `limit` of them after leaving out `skip`; and how many there are.
 pub async fn list_own(
-    app: &App,
+    ctx: &Context,
     caller: &Caller,
     project: ProjectId,
     skip: u32,
@@ -41,41 +41,41 @@ pub async fn list_own(
     match caller.project() {
         Some(own) if own != project => return Err(Failure::OtherProject),
         Some(_) => {}
-        None => person(app, caller, project).await?,
+        None => person(ctx, caller, project).await?,
     }
-    Ok(app.accounts.api_keys(project, skip, limit).await?)
+    Ok(ctx.accounts.api_keys(project, skip, limit).await?)
 }
 
 /// Makes a key. The whole of it is told this once. So many in a while: its row stays, and its end is remembered by every node.
 pub async fn create_own(
-    app: &App,
+    ctx: &Context,
     caller: &Caller,
     project: ProjectId,
     order: Order,
 ) -> Result<(ApiKey, NewKey), Failure> {
-    person(app, caller, project).await?;
+    person(ctx, caller, project).await?;
     if order.scopes.iter().any(|scope| RESERVED.contains(&scope.as_str())) {
-        caller.must_be_superuser(app).await?;
+        caller.must_be_superuser(ctx).await?;
     }
-    rate_limit::of_new_keys(app, caller.user).await?;
+    rate_limit::of_new_keys(ctx, caller.user).await?;
     let wanted = Wanted {
         user: caller.user,
         project,
         name: order.name,
         scopes: order.scopes,
-        expires_at: order.days.map(|days| app.now() + DAY * days),
+        expires_at: order.days.map(|days| ctx.now() + DAY * days),
     };
-    create(app, wanted).await
+    create(ctx, wanted).await
 }
 
 /// Deactivates a key; again: the same answer.
-pub async fn deactivate_own(app: &App, caller: &Caller, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
-    person(app, caller, project).await?;
-    deactivate(app, project, key).await
+pub async fn deactivate_own(ctx: &Context, caller: &Caller, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
+    person(ctx, caller, project).await?;
+    deactivate(ctx, project, key).await
 }
 
 /// Demands a person, and that the project is that person's.
-async fn person(app: &App, caller: &Caller, project: ProjectId) -> Result<(), Failure> {
+async fn person(ctx: &Context, caller: &Caller, project: ProjectId) -> Result<(), Failure> {
     caller.in_session()?;
-    must_own(app, caller.user, project).await
+    must_own(ctx, caller.user, project).await
 }

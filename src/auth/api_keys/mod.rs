@@ -16,7 +16,7 @@ use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
 use super::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::revocation::durable::ending_of_key;
 use crate::auth::sessions::run_to_completion::to_its_end;
 use crate::auth::tokens::revoke::publish;
@@ -95,13 +95,13 @@ pub struct Wanted {
 }
 
 /// Makes an API key. The whole key is told this once.
-pub async fn create(app: &App, wanted: Wanted) -> Result<(ApiKey, NewKey), Failure> {
-    let now = app.now();
+pub async fn create(ctx: &Context, wanted: Wanted) -> Result<(ApiKey, NewKey), Failure> {
+    let now = ctx.now();
     // A prefix has 60 random bits: that one is taken is an owner who has just been deleted, or chance gone wrong.
     for _ in 0..2 {
-        let key = NewKey::draw(&app.node.chance);
+        let key = NewKey::draw(&ctx.node.chance);
         let row = ApiKey {
-            id: ApiKeyId::new(now, &app.node.chance),
+            id: ApiKeyId::new(now, &ctx.node.chance),
             project: wanted.project,
             user: wanted.user,
             prefix: key.prefix().to_owned(),
@@ -114,7 +114,7 @@ pub async fn create(app: &App, wanted: Wanted) -> Result<(ApiKey, NewKey), Failu
             created_at: now,
             updated_at: now,
         };
-        if app.accounts.create_api_key(&row).await? {
+        if ctx.accounts.create_api_key(&row).await? {
             return Ok((row, key));
         }
     }
@@ -123,43 +123,43 @@ pub async fn create(app: &App, wanted: Wanted) -> Result<(ApiKey, NewKey), Failu
 
 /// Deactivates a project's key: no node believes it, or a token made from it, once it has heard of it. This node believes the row, and
 /// the others do within a minute, whatever becomes of the other store. Again: the same answer.
-pub async fn deactivate(app: &App, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
-    let app = app.clone();
+pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
+    let ctx = ctx.clone();
     to_its_end(async move {
-        let now = app.now();
-        let row = app.accounts.deactivate_api_key(project, key, now).await?.ok_or(Failure::Absent)?;
-        let told = publish(&app, Target::ApiKey(key), now + app.node.remember()).await;
+        let now = ctx.now();
+        let row = ctx.accounts.deactivate_api_key(project, key, now).await?.ok_or(Failure::Absent)?;
+        let told = publish(&ctx, Target::ApiKey(key), now + ctx.node.remember()).await;
         // After that, which tells nobody what this node knows.
-        app.node.revocations.learn(&ending_of_key(&app, key, now));
+        ctx.node.revocations.learn(&ending_of_key(&ctx, key, now));
         told.map(|()| row)
     })
     .await
 }
 
 /// Who stands behind `key`. Costs a query unless it was asked within the last minute.
-pub async fn known(app: &App, key: &str) -> Result<Arc<KnownKey>, Failure> {
-    let found = known_of_many(app, &[key]).await?.pop();
+pub async fn known(ctx: &Context, key: &str) -> Result<Arc<KnownKey>, Failure> {
+    let found = known_of_many(ctx, &[key]).await?.pop();
     Ok(found.unwrap_or(Err(Reason::UnknownKey))?)
 }
 
 /// Who stands behind each of `keys`, in their order. Costs one query for all that were not asked within the last minute.
-pub(super) async fn known_of_many(app: &App, keys: &[&str]) -> Result<Vec<Result<Arc<KnownKey>, Reason>>, Failure> {
-    let node = &app.node;
-    let now = app.now();
+pub(super) async fn known_of_many(ctx: &Context, keys: &[&str]) -> Result<Vec<Result<Arc<KnownKey>, Reason>>, Failure> {
+    let node = &ctx.node;
+    let now = ctx.now();
     let digests: Vec<_> = keys.iter().map(|key| key::well_formed(key).then(|| key::digest_of(key))).collect();
-    let mut remembered: Vec<_> = digests.iter().map(|digest| digest.as_ref().and_then(|it| fresh(app, it))).collect();
+    let mut remembered: Vec<_> = digests.iter().map(|digest| digest.as_ref().and_then(|it| fresh(ctx, it))).collect();
     let each = || keys.iter().zip(&digests);
     let missing = each().zip(&remembered).filter(|((_, digest), known)| digest.is_some() && known.is_none());
     let prefixes: Vec<_> = missing.filter_map(|((key, _), _)| key::prefix_of(key)).collect();
     if !prefixes.is_empty() {
-        let mut rows = app.accounts.api_keys_by_prefix(&prefixes).await?;
+        let mut rows = ctx.accounts.api_keys_by_prefix(&prefixes).await?;
         // Whoever had all sessions ended of late may have been read before that. What is read once more was not, so that
         // ending is no reason to disbelieve it, whatever clock it was by.
         let after = |owner: &User| node.revocations.keys_after(owner.id);
         let lately = rows.iter().map(|(_, owner)| (owner.id, after(owner))).filter(|(_, after)| *after > now);
         let lately: HashMap<_, _> = lately.collect();
         if !lately.is_empty() {
-            rows = app.accounts.api_keys_by_prefix(&prefixes).await?;
+            rows = ctx.accounts.api_keys_by_prefix(&prefixes).await?;
         }
         let by_prefix: HashMap<_, _> = rows.iter().map(|row| (row.0.prefix.as_str(), row)).collect();
         for ((key, digest), known) in each().zip(&mut remembered) {
@@ -186,8 +186,8 @@ pub(super) async fn known_of_many(app: &App, keys: &[&str]) -> Result<Vec<Result
 
 /// What is remembered of a key and still to be believed. A node that may have missed a revocation, and is set not to answer then,
 /// reads the row again.
-fn fresh(app: &App, digest: &[u8; 32]) -> Option<Arc<KnownKey>> {
-    let node = &app.node;
+fn fresh(ctx: &Context, digest: &[u8; 32]) -> Option<Arc<KnownKey>> {
+    let node = &ctx.node;
     let known = node.known_keys.by_digest.get(digest)?;
     let fresh = !is_behind(node) && !node.revocations.revoked_key(known.id, known.user, known.read_at);
     if !fresh {

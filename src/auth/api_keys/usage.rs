@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::ApiKeyId;
 
@@ -33,12 +33,12 @@ impl Used {
 }
 
 /// Writes down which keys were used since the last time. Called every minute, and at shutdown.
-pub async fn note_usage(app: &App) {
-    let used = app.node.known_keys.used.take();
+pub async fn note_usage(ctx: &Context) {
+    let used = ctx.node.known_keys.used.take();
     if used.is_empty() {
         return;
     }
-    if let Err(error) = app.accounts.touch_api_keys(&used).await {
+    if let Err(error) = ctx.accounts.touch_api_keys(&used).await {
         tracing::warn!(%error, keys = used.len(), "the last use of API keys could not be written");
     }
 }

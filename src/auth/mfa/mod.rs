@@ -11,7 +11,7 @@ mod totp_secret;
 
 use std::net::IpAddr;
 
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sign_in::one_time::factors_of;
 use crate::auth::{Failure, rate_limit};
 use crate::store::accounts::User;
@@ -26,46 +26,46 @@ use totp_secret::Factor;
 const PAGE: u32 = 500;
 
 /// Proves a user's second factor with a code of either kind, and uses the code up.
-pub(super) async fn prove(app: &App, user: &User, code: &str, counted_by: IpAddr) -> Result<(), Failure> {
+pub(super) async fn prove(ctx: &Context, user: &User, code: &str, counted_by: IpAddr) -> Result<(), Failure> {
     let sealed = user.totp.as_ref().ok_or(Failure::NoSecondFactor)?;
     let subject = factors_of(&user.email);
-    counted(app, &subject, counted_by).await?;
-    let factor = Factor::open(app, user.id, sealed)?;
-    let of_now = match factor.step_of(code, app.now()) {
-        Some(step) => app.accounts.spend_totp_step(user.id, step).await?,
+    counted(ctx, &subject, counted_by).await?;
+    let factor = Factor::open(ctx, user.id, sealed)?;
+    let of_now = match factor.step_of(code, ctx.now()) {
+        Some(step) => ctx.accounts.spend_totp_step(user.id, step).await?,
         None => false,
     };
     // Six digits of a recovery code may by chance be those of a step that is used up.
-    let right = of_now || recovery::spend(app, user.id, code).await?;
-    if right { forgive(app, &subject).await } else { Err(Failure::WrongSecondFactor) }
+    let right = of_now || recovery::spend(ctx, user.id, code).await?;
+    if right { forgive(ctx, &subject).await } else { Err(Failure::WrongSecondFactor) }
 }
 
 /// Counts a try, before it is one.
-async fn counted(app: &App, subject: &str, counted_by: IpAddr) -> Result<(), Failure> {
-    rate_limit::of_second_factors(app, subject, counted_by).await?;
-    match app.ephemeral.count_try(subject, app.node.config.mailed.daily_tries, app.now()).await? {
+async fn counted(ctx: &Context, subject: &str, counted_by: IpAddr) -> Result<(), Failure> {
+    rate_limit::of_second_factors(ctx, subject, counted_by).await?;
+    match ctx.ephemeral.count_try(subject, ctx.node.config.mailed.daily_tries, ctx.now()).await? {
         Allowance::Allowed => Ok(()),
         Allowance::Limited { retry_after } => Err(Failure::TooMany { retry_after }),
     }
 }
 
-async fn forgive(app: &App, subject: &str) -> Result<(), Failure> {
-    Ok(app.ephemeral.forgive_try(subject, app.now()).await?)
+async fn forgive(ctx: &Context, subject: &str) -> Result<(), Failure> {
+    Ok(ctx.ephemeral.forgive_try(subject, ctx.now()).await?)
 }
 
 /// Seals anew, with the first of the secrets, what an older one sealed: so the older one can be taken out one day without
 /// locking anybody out. Called at the start; again is harmless. One that does not open is passed over, and told of.
-pub async fn seal_anew(app: &App) -> Result<u64, Failure> {
+pub async fn seal_anew(ctx: &Context) -> Result<u64, Failure> {
     let (mut after, mut sealed_anew) = (0, 0);
     loop {
-        let page = app.accounts.sealed_totps(after, PAGE).await?;
+        let page = ctx.accounts.sealed_totps(after, PAGE).await?;
         for (number, user, old) in &page {
             after = *number;
-            if app.node.secrets.sealed_by_first(&old.0) {
+            if ctx.node.secrets.sealed_by_first(&old.0) {
                 continue;
             }
-            let Ok(factor) = Factor::open(app, *user, old) else { continue };
-            if app.accounts.reseal_totp(*user, old, &factor.seal(app, *user)?).await? {
+            let Ok(factor) = Factor::open(ctx, *user, old) else { continue };
+            if ctx.accounts.reseal_totp(*user, old, &factor.seal(ctx, *user)?).await? {
                 sealed_anew += 1;
             }
         }

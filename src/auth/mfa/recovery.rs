@@ -8,7 +8,7 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sign_in::one_time::six_digits;
 use crate::id::UserId;
@@ -21,49 +21,49 @@ const LETTERS: usize = 24;
 const FAST: &str = "sha256:";
 
 /// Draws `count` codes of 120 bits: what their owner is told, and what is kept.
-pub(super) fn long(app: &App, count: u32) -> (Vec<String>, Vec<RecoveryCode>) {
+pub(super) fn long(ctx: &Context, count: u32) -> (Vec<String>, Vec<RecoveryCode>) {
     let each = (0..count).map(|_| {
-        let drawn: [u8; LETTERS] = app.node.chance.bytes();
+        let drawn: [u8; LETTERS] = ctx.node.chance.bytes();
         let letters: String = drawn.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
-        let kept = RecoveryCode { id: name(app), hash: PasswordHash(fast(&letters)) };
+        let kept = RecoveryCode { id: name(ctx), hash: PasswordHash(fast(&letters)) };
         (in_groups(&letters), kept)
     });
     each.unzip()
 }
 
 /// Draws `count` codes of six digits, no two alike.
-pub(super) async fn short(app: &App, count: u32) -> Result<(Vec<String>, Vec<RecoveryCode>), Failure> {
+pub(super) async fn short(ctx: &Context, count: u32) -> Result<(Vec<String>, Vec<RecoveryCode>), Failure> {
     let mut told = Vec::new();
     while told.len() < count as usize {
-        let code = six_digits(app);
+        let code = six_digits(ctx);
         if !told.contains(&code) {
             told.push(code);
         }
     }
-    let hashes = app.node.hasher.hash_each(told.iter().cloned().map(Password::new).collect()).await?;
-    let kept = hashes.into_iter().map(|hash| RecoveryCode { id: name(app), hash }).collect();
+    let hashes = ctx.node.hasher.hash_each(told.iter().cloned().map(Password::new).collect()).await?;
+    let kept = hashes.into_iter().map(|hash| RecoveryCode { id: name(ctx), hash }).collect();
     Ok((told, kept))
 }
 
 /// Uses up the code, if it is one of the user's.
-pub(super) async fn spend(app: &App, user: UserId, code: &str) -> Result<bool, Failure> {
-    let kept = app.accounts.recovery_codes(user).await?;
+pub(super) async fn spend(ctx: &Context, user: UserId, code: &str) -> Result<bool, Failure> {
+    let kept = ctx.accounts.recovery_codes(user).await?;
     let normal = normalised(code);
     let expected = fast(&normal);
     let (quick, slow): (Vec<_>, Vec<_>) = kept.into_iter().partition(|code| code.hash.0.starts_with(FAST));
     let mut right = quick.iter().find(|code| bool::from(code.hash.0.as_bytes().ct_eq(expected.as_bytes())));
     if right.is_none() && normal.len() == 6 && !slow.is_empty() {
         let hashes: Vec<_> = slow.iter().map(|code| code.hash.clone()).collect();
-        right = app.node.hasher.which(&Password::new(normal), &hashes).await?.and_then(|which| slow.get(which));
+        right = ctx.node.hasher.which(&Password::new(normal), &hashes).await?.and_then(|which| slow.get(which));
     }
     match right {
-        Some(code) => Ok(app.accounts.spend_recovery_code(user, code.id).await?),
+        Some(code) => Ok(ctx.accounts.spend_recovery_code(user, code.id).await?),
         None => Ok(false),
     }
 }
 
-fn name(app: &App) -> Uuid {
-    uuid::Builder::from_random_bytes(app.node.chance.bytes()).into_uuid()
+fn name(ctx: &Context) -> Uuid {
+    uuid::Builder::from_random_bytes(ctx.node.chance.bytes()).into_uuid()
 }
 
 fn fast(letters: &str) -> String {

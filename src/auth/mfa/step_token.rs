@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::open::{Door, Pair, may_enter, open_session};
 use crate::auth::tokens::action_token;
 use crate::auth::tokens::verify::{Fault, Reason};
@@ -31,23 +31,23 @@ struct Recognised {
 }
 
 /// Opens a session for a user who has been recognised, or hands out the token of the second step.
-pub async fn enter(app: &App, user: &User, door: Door<'_>) -> Result<Entry, Failure> {
+pub async fn enter(ctx: &Context, user: &User, door: Door<'_>) -> Result<Entry, Failure> {
     if user.totp.is_none() {
-        return Ok(Entry::In(Box::new(open_session(app, user, None, door).await?)));
+        return Ok(Entry::In(Box::new(open_session(ctx, user, None, door).await?)));
     }
     may_enter(user, door)?;
     let says = Recognised { user: user.id, valid_after: user.sessions_valid_after.millis() };
-    let made = action_token::make(app, Purpose::SecondFactor, says, PATIENCE)?;
+    let made = action_token::make(ctx, Purpose::SecondFactor, says, PATIENCE)?;
     Ok(Entry::Due(made.text))
 }
 
 /// Takes the second step.
-pub async fn finish(app: &App, token: &str, code: &str, door: Door<'_>) -> Result<Pair, Failure> {
-    let read = action_token::read::<Recognised>(app, Purpose::SecondFactor, token);
+pub async fn finish(ctx: &Context, token: &str, code: &str, door: Door<'_>) -> Result<Pair, Failure> {
+    let read = action_token::read::<Recognised>(ctx, Purpose::SecondFactor, token);
     let says = read.ok_or(Reason::Token(Fault::Malformed))?.says;
-    let user = app.accounts.user(Find::Id(says.user)).await?.ok_or(Reason::Revoked)?;
+    let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(Reason::Revoked)?;
     if user.sessions_valid_after.millis() != says.valid_after {
         return Err(Reason::Revoked.into());
     }
-    open_session(app, &user, Some(code), door).await
+    open_session(ctx, &user, Some(code), door).await
 }

@@ -4,7 +4,7 @@ use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::accounts::SealedTotp;
@@ -23,18 +23,18 @@ pub(super) struct Factor(Totp);
 
 impl Factor {
     /// Draws one for `account`, which is what apps show.
-    pub(super) fn draw(app: &App, account: &str) -> Result<Self, Failure> {
-        Self::of(&*Zeroizing::new(app.node.chance.bytes::<BYTES>()), &app.node.config.second_factor.issuer, account)
+    pub(super) fn draw(ctx: &Context, account: &str) -> Result<Self, Failure> {
+        Self::of(&*Zeroizing::new(ctx.node.chance.bytes::<BYTES>()), &ctx.node.config.second_factor.issuer, account)
     }
 
     /// Opens a user's.
-    pub(super) fn open(app: &App, user: UserId, sealed: &SealedTotp) -> Result<Self, Failure> {
-        let opened = app.node.secrets.open(&usage(user), &sealed.0);
+    pub(super) fn open(ctx: &Context, user: UserId, sealed: &SealedTotp) -> Result<Self, Failure> {
+        let opened = ctx.node.secrets.open(&usage(user), &sealed.0);
         let bytes = opened.map_err(|error| {
             tracing::error!(%user, %error, "a second factor cannot be opened: its user cannot sign in");
             Failure::Internal("a second factor that does not open")
         })?;
-        Self::of(&bytes, &app.node.config.second_factor.issuer, "")
+        Self::of(&bytes, &ctx.node.config.second_factor.issuer, "")
     }
 
     fn of(secret: &[u8], issuer: &str, account: &str) -> Result<Self, Failure> {
@@ -51,13 +51,13 @@ impl Factor {
     }
 
     /// The same, with the name that apps show.
-    pub(super) fn for_account(&self, app: &App, account: &str) -> Result<Self, Failure> {
-        Self::of(self.0.secret().as_ref(), &app.node.config.second_factor.issuer, account)
+    pub(super) fn for_account(&self, ctx: &Context, account: &str) -> Result<Self, Failure> {
+        Self::of(self.0.secret().as_ref(), &ctx.node.config.second_factor.issuer, account)
     }
 
     /// Seals it for its user, whose id is bound in: it opens for nobody else.
-    pub(super) fn seal(&self, app: &App, user: UserId) -> Result<SealedTotp, Failure> {
-        let sealed = app.node.secrets.seal(&usage(user), self.0.secret().as_ref(), &app.node.chance);
+    pub(super) fn seal(&self, ctx: &Context, user: UserId) -> Result<SealedTotp, Failure> {
+        let sealed = ctx.node.secrets.seal(&usage(user), self.0.secret().as_ref(), &ctx.node.chance);
         sealed.map(SealedTotp).map_err(|_| Failure::Internal("a second factor that cannot be sealed"))
     }
 

@@ -10,7 +10,7 @@ use super::formats::{Argon2Cost, Argon2Hash, Stored};
 use super::pool::{self, Bounds, Busy, Pool};
 use super::{Password, Unreadable};
 use crate::config;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::store::accounts::PasswordHash;
 use crate::telemetry::metrics::Hashing;
 
@@ -19,7 +19,7 @@ pub struct Hasher {
     pool: Pool,
     cost: Argon2Cost,
     dummy: Arc<Stored>,
-    chance: Chance,
+    chance: Rng,
 }
 
 /// A place in the queue for one password. Dropping it gives it up.
@@ -54,7 +54,7 @@ pub enum StartError {
 
 impl Hasher {
     /// Starts the threads. The memory for hashing is taken when it is first needed: an idle server stays small.
-    pub fn start(settings: &config::Passwords, chance: Chance) -> Result<Self, StartError> {
+    pub fn start(settings: &config::Passwords, chance: Rng) -> Result<Self, StartError> {
         let cost = Argon2Cost { memory_kib: settings.memory_kib, passes: settings.passes, lanes: settings.lanes };
         cost.check().map_err(StartError::Parameters)?;
         if settings.threads == 0 || settings.queue == 0 {
@@ -197,7 +197,7 @@ mod tests {
     }
 
     fn hasher(settings: &config::Passwords) -> Hasher {
-        Hasher::start(settings, Chance::system()).unwrap()
+        Hasher::start(settings, Rng::system()).unwrap()
     }
 
     fn password(text: &str) -> Password {
@@ -281,7 +281,7 @@ mod tests {
             config::Passwords { threads: 0, ..settings() },
             config::Passwords { queue: 0, ..settings() },
         ] {
-            assert!(matches!(Hasher::start(&bad, Chance::system()), Err(StartError::Parameters(_))), "{bad:?}");
+            assert!(matches!(Hasher::start(&bad, Rng::system()), Err(StartError::Parameters(_))), "{bad:?}");
         }
     }
 }

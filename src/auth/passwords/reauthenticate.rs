@@ -4,18 +4,18 @@ use std::net::IpAddr;
 
 use crate::auth::passwords::{Password, Place, Verdict};
 use crate::auth::{Failure, rate_limit};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::store::accounts::{PasswordHash, User};
 
 /// Demands the password of a user who has one. A try counts as a sign-in does: who has a token may not guess faster.
 pub(in crate::auth) async fn original(
-    app: &App,
+    ctx: &Context,
     user: &User,
     given: Option<&Password>,
     counted_by: IpAddr,
 ) -> Result<(), Failure> {
     let Some(stored) = &user.password_hash else { return Ok(()) };
-    let (given, place) = counted(app, user, given, counted_by).await?;
+    let (given, place) = counted(ctx, user, given, counted_by).await?;
     match place.verify(given, Some(stored)).await? {
         Verdict::Right { .. } => Ok(()),
         Verdict::Wrong => Err(Failure::WrongOriginal),
@@ -25,26 +25,26 @@ pub(in crate::auth) async fn original(
 /// The same, and hashes the one that is to take its place: both have one place in the queue, so that nobody is turned away between
 /// them.
 pub(in crate::auth) async fn replaced(
-    app: &App,
+    ctx: &Context,
     user: &User,
     given: Option<&Password>,
     new: &Password,
     counted_by: IpAddr,
 ) -> Result<PasswordHash, Failure> {
-    let Some(stored) = &user.password_hash else { return Ok(app.node.hasher.hash(new).await?) };
-    let (given, place) = counted(app, user, given, counted_by).await?;
+    let Some(stored) = &user.password_hash else { return Ok(ctx.node.hasher.hash(new).await?) };
+    let (given, place) = counted(ctx, user, given, counted_by).await?;
     place.replace(given, stored, new).await?.ok_or(Failure::WrongOriginal)
 }
 
 async fn counted<'a, 'p>(
-    app: &'a App,
+    ctx: &'a Context,
     user: &User,
     given: Option<&'p Password>,
     counted_by: IpAddr,
 ) -> Result<(&'p Password, Place<'a>), Failure> {
     let given = given.ok_or(Failure::WrongOriginal)?;
-    rate_limit::of_address(app, counted_by).await?;
-    let place = app.node.hasher.place()?;
-    rate_limit::of_account(app, Some(user.id), None).await?;
+    rate_limit::of_address(ctx, counted_by).await?;
+    let place = ctx.node.hasher.place()?;
+    rate_limit::of_account(ctx, Some(user.id), None).await?;
     Ok((given, place))
 }

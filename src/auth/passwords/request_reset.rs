@@ -14,7 +14,7 @@ use crate::auth::sign_in::one_time;
 use crate::auth::sessions::open::Door;
 use crate::auth::tokens::action_token;
 use crate::auth::{rate_limit, mailing};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
@@ -35,25 +35,25 @@ pub(in crate::auth) struct Says {
 pub(in crate::auth) const NO_HALF: &str = "";
 
 /// Mails a link if somebody who may sign in has that address; gives the device's half in any case.
-pub async fn recover(app: &App, email: &str, door: Door<'_>) -> Result<String, Failure> {
-    let half = one_time::half(app);
-    evenly(ask(app, email, |_| true, Some(&half), door)).await?;
+pub async fn recover(ctx: &Context, email: &str, door: Door<'_>) -> Result<String, Failure> {
+    let half = one_time::half(ctx);
+    evenly(ask(ctx, email, |_| true, Some(&half), door)).await?;
     Ok(half)
 }
 
 /// Mails a link that needs no other half, if that address and that name are one user's.
-pub async fn recover_by_link(app: &App, email: &str, username: &str, door: Door<'_>) -> Result<(), Failure> {
+pub async fn recover_by_link(ctx: &Context, email: &str, username: &str, door: Door<'_>) -> Result<(), Failure> {
     let wanted = Username::read(username).ok();
     let theirs = |user: &User| user.username.as_deref().and_then(|name| Username::read(name).ok());
     let same = |user: &User| match (&wanted, theirs(user)) {
         (Some(wanted), Some(theirs)) => wanted.key() == theirs.key(),
         _ => false,
     };
-    evenly(ask(app, email, same, None, door)).await
+    evenly(ask(ctx, email, same, None, door)).await
 }
 
 async fn ask(
-    app: &App,
+    ctx: &Context,
     email: &str,
     is_meant: impl Fn(&User) -> bool,
     half: Option<&str>,
@@ -62,22 +62,22 @@ async fn ask(
     // What is no address is nobody's, and counted as it is written.
     let address = Email::read(email).ok();
     let subject = subject_of(address.as_ref().map_or(email, Email::as_str));
-    rate_limit::of_mails(app, &subject, door.counted_by).await?;
+    rate_limit::of_mails(ctx, &subject, door.counted_by).await?;
     let user = match &address {
-        Some(address) => app.accounts.user(Find::Email(address.as_str())).await?,
+        Some(address) => ctx.accounts.user(Find::Email(address.as_str())).await?,
         None => None,
     };
     let says = Says {
-        user: user.as_ref().map_or_else(|| UserId::new(app.now(), &app.node.chance), |user| user.id),
-        valid_after: user.as_ref().map_or(app.now(), |user| user.sessions_valid_after).millis(),
+        user: user.as_ref().map_or_else(|| UserId::new(ctx.now(), &ctx.node.chance), |user| user.id),
+        valid_after: user.as_ref().map_or(ctx.now(), |user| user.sessions_valid_after).millis(),
         half: half.is_some(),
     };
-    let made = action_token::make(app, Purpose::ResetPassword, says, app.node.config.mailed.reset)?;
+    let made = action_token::make(ctx, Purpose::ResetPassword, says, ctx.node.config.mailed.reset)?;
     let place = (Kind::Reset, subject.as_str(), made.id.to_string());
-    one_time::keep(app, (place.0, place.1, &place.2), half.unwrap_or(NO_HALF), Vec::new(), made.until).await?;
+    one_time::keep(ctx, (place.0, place.1, &place.2), half.unwrap_or(NO_HALF), Vec::new(), made.until).await?;
     if let Some(user) = user.filter(|user| !user.disabled && is_meant(user)) {
-        let link = mailing::link(&app.node.config.mailed.reset_url, &made.text);
-        mailing::post(app, &user.email, Letter::ResetPassword { link }, made.until, door.language);
+        let link = mailing::link(&ctx.node.config.mailed.reset_url, &made.text);
+        mailing::post(ctx, &user.email, Letter::ResetPassword { link }, made.until, door.language);
     }
     Ok(())
 }

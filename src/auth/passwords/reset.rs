@@ -13,14 +13,14 @@ use crate::auth::sessions::sign_out::sign_out_for_good;
 use crate::auth::sessions::run_to_completion::to_its_end;
 use crate::auth::tokens::action_token;
 use crate::auth::{rate_limit, mailing};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::mail::Letter;
 use crate::store::accounts::{Changed, Changes, Find};
 use crate::token::action::Purpose;
 
 /// Sets a new password that meets `policy`, once, and ends all of the user's sessions everywhere.
 pub async fn reset_password(
-    app: &App,
+    ctx: &Context,
     token: &str,
     half: Option<&str>,
     new: &Password,
@@ -28,33 +28,33 @@ pub async fn reset_password(
     door: Door<'_>,
 ) -> Result<(), Failure> {
     policy.check(new)?;
-    rate_limit::of_tries(app, door.counted_by).await?;
-    let read = action_token::read::<Says>(app, Purpose::ResetPassword, token).ok_or(Failure::ResetNotInForce)?;
+    rate_limit::of_tries(ctx, door.counted_by).await?;
+    let read = action_token::read::<Says>(ctx, Purpose::ResetPassword, token).ok_or(Failure::ResetNotInForce)?;
     if read.says.half != half.is_some() {
         return Err(Failure::ResetNotInForce);
     }
-    let user = app.accounts.user(Find::Id(read.says.user)).await?.ok_or(Failure::ResetNotInForce)?;
+    let user = ctx.accounts.user(Find::Id(read.says.user)).await?.ok_or(Failure::ResetNotInForce)?;
     if user.disabled || user.sessions_valid_after.millis() != read.says.valid_after {
         return Err(Failure::ResetNotInForce);
     }
     // The address is part of where the claim is kept: with another one, the link that went to the old one finds nothing.
     let (subject, id) = (subject_of(&user.email), read.token.to_string());
     let (place, half) = ((Kind::Reset, subject.as_str(), id.as_str()), half.unwrap_or(NO_HALF));
-    one_time::hand_in(app, place, half, false).await?.ok_or(Failure::ResetNotInForce)?;
-    let hash = app.node.hasher.hash(new).await?;
-    let (app, half, language) = (app.clone(), half.to_owned(), door.language.map(str::to_owned));
+    one_time::hand_in(ctx, place, half, false).await?.ok_or(Failure::ResetNotInForce)?;
+    let hash = ctx.node.hasher.hash(new).await?;
+    let (ctx, half, language) = (ctx.clone(), half.to_owned(), door.language.map(str::to_owned));
     to_its_end(async move {
         let place = (Kind::Reset, subject.as_str(), id.as_str());
-        one_time::hand_in(&app, place, &half, true).await?.ok_or(Failure::ResetNotInForce)?;
+        one_time::hand_in(&ctx, place, &half, true).await?.ok_or(Failure::ResetNotInForce)?;
         let changes = Changes { password_hash: Some(hash), ..Changes::default() };
-        let now = match app.accounts.change_user(user.id, &changes, app.now()).await? {
+        let now = match ctx.accounts.change_user(user.id, &changes, ctx.now()).await? {
             Changed::Changed(now) => *now,
             Changed::EmailTaken | Changed::Absent => return Err(Failure::ResetNotInForce),
         };
         // The address that the link was mailed to. The user may have another since that was looked at, which nobody has proved.
-        mailing::notice(&app, &user, Letter::PasswordChanged, language.as_deref());
-        let confirmed = app.accounts.confirm_email(user.id, &user.email, app.now()).await;
-        sign_out_for_good(&app, user.id, now.sessions_valid_after).await?;
+        mailing::notice(&ctx, &user, Letter::PasswordChanged, language.as_deref());
+        let confirmed = ctx.accounts.confirm_email(user.id, &user.email, ctx.now()).await;
+        sign_out_for_good(&ctx, user.id, now.sessions_valid_after).await?;
         confirmed?;
         Ok(())
     })

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::revocation::durable;
 use crate::auth::signing_keys;
 use crate::store;
@@ -18,31 +18,31 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads everything that is still remembered. A node that has not done this must not answer.
-pub async fn catch_up(app: &App) -> Result<Cursor, store::Error> {
-    app.node.revocations.raise_floor(app.ephemeral.floor(app.now()).await?);
+pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
+    ctx.node.revocations.raise_floor(ctx.ephemeral.floor(ctx.now()).await?);
     let mut place = Cursor::start();
     loop {
-        let (heard, next) = app.ephemeral.follow(&place, Duration::ZERO).await?;
+        let (heard, next) = ctx.ephemeral.follow(&place, Duration::ZERO).await?;
         place = next;
         if heard.is_empty() {
-            app.node.revocations.hear(app.node.clock.running());
+            ctx.node.revocations.hear(ctx.node.clock.running());
             return Ok(place);
         }
-        heard.iter().for_each(|revocation| app.node.revocations.learn(revocation));
+        heard.iter().for_each(|revocation| ctx.node.revocations.learn(revocation));
     }
 }
 
 /// Follows for ever, from a place that [`catch_up`] came to.
-pub async fn follow(app: &App, mut place: Cursor) {
+pub async fn follow(ctx: &Context, mut place: Cursor) {
     let mut silent = false;
     let mut ring_is_old = false;
     loop {
-        match listen(app, &place).await {
+        match listen(ctx, &place).await {
             Ok((next, ring_changed)) => {
                 // Another server may stand in the place of one that was away, and have lost endings. Once: the next is within
                 // a minute, and revocations are not kept waiting for the other store.
                 if silent || ring_changed {
-                    durable::keep_recalling(app).await;
+                    durable::keep_recalling(ctx).await;
                 }
                 if silent {
                     tracing::info!("revocations are heard again");
@@ -50,7 +50,7 @@ pub async fn follow(app: &App, mut place: Cursor) {
                 (silent, place) = (false, next);
                 ring_is_old |= ring_changed;
                 if ring_is_old {
-                    match signing_keys::keep_up(app).await {
+                    match signing_keys::keep_up(ctx).await {
                         Ok(()) => ring_is_old = false,
                         Err(error) => tracing::warn!(%error, "the keyring has changed and could not be read"),
                     }
@@ -67,25 +67,25 @@ pub async fn follow(app: &App, mut place: Cursor) {
     }
 }
 
-async fn listen(app: &App, place: &Cursor) -> Result<(Cursor, bool), store::Error> {
-    let revocations = &app.node.revocations;
+async fn listen(ctx: &Context, place: &Cursor) -> Result<(Cursor, bool), store::Error> {
+    let revocations = &ctx.node.revocations;
     // Where there is nothing to hear, a node that waits must not take itself for one that is behind.
-    let patience = PATIENCE.min(app.node.config.revocation.stale_after / 4);
-    let (heard, next) = app.ephemeral.follow(place, patience).await?;
+    let patience = PATIENCE.min(ctx.node.config.revocation.stale_after / 4);
+    let (heard, next) = ctx.ephemeral.follow(place, patience).await?;
     heard.iter().for_each(|revocation| revocations.learn(revocation));
-    let floor = app.ephemeral.floor(app.now()).await?;
+    let floor = ctx.ephemeral.floor(ctx.now()).await?;
     let emptied = floor > revocations.floor();
     revocations.raise_floor(floor);
-    revocations.hear(app.node.clock.running());
+    revocations.hear(ctx.node.clock.running());
     // A store that was emptied has lost the keyring too: keeping it up gives it back.
     Ok((next, emptied || heard.iter().any(|revocation| revocation.target == Target::Ring)))
 }
 
 /// Forgets, here and in the store, what no token can be concerned by any more. Called every minute.
-pub async fn forget(app: &App) {
-    let now = app.now();
-    app.node.revocations.forget(now);
-    if let Err(error) = app.ephemeral.forget_revocations(now - app.node.remember()).await {
+pub async fn forget(ctx: &Context) {
+    let now = ctx.now();
+    ctx.node.revocations.forget(now);
+    if let Err(error) = ctx.ephemeral.forget_revocations(now - ctx.node.remember()).await {
         tracing::warn!(%error, "old revocations could not be cleared away");
     }
 }

@@ -203,13 +203,13 @@ impl Revocations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rng::Chance;
+    use crate::rng::Rng;
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
     #[test]
     fn what_was_read_of_a_key_before_the_floor_is_read_again() {
-        let (revocations, chance) = (Revocations::default(), Chance::system());
+        let (revocations, chance) = (Revocations::default(), Rng::system());
         let (key, user) = (ApiKeyId::new(NOW, &chance), UserId::new(NOW, &chance));
         revocations.raise_floor(NOW);
         assert!(revocations.revoked_key(key, user, NOW - Duration::from_millis(1)));
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn what_is_learnt_while_others_forget_is_counted() {
-        let chance = Chance::system();
+        let chance = Rng::system();
         for _ in 0..20_000 {
             let revocations = Revocations::default();
             let target = Target::Session(SessionId::new(NOW, &chance));

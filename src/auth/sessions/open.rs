@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::run_to_completion::to_its_end;
 use crate::auth::{Failure, mfa};
 use crate::clock::Timestamp;
@@ -79,8 +79,8 @@ const AGENT: usize = 200;
 
 /// Opens a session for a user who has been recognised, by the row as it was read then. `second` is what was given as second
 /// factor; for a user who has none it says nothing.
-pub async fn open_session(app: &App, user: &User, second: Option<&str>, door: Door<'_>) -> Result<Pair, Failure> {
-    admit(app, user, second, door).await?.open(app, door).await
+pub async fn open_session(ctx: &Context, user: &User, second: Option<&str>, door: Door<'_>) -> Result<Pair, Failure> {
+    admit(ctx, user, second, door).await?.open(ctx, door).await
 }
 
 /// A user who has passed all that keeps people out: a session is opened for nobody else. Between the two is the moment to use up
@@ -89,38 +89,38 @@ pub(in crate::auth) struct Admitted<'a>(&'a User);
 
 /// Lets a user who has been recognised pass, the second factor where there is one being used up.
 pub(in crate::auth) async fn admit<'a>(
-    app: &App,
+    ctx: &Context,
     user: &'a User,
     second: Option<&str>,
     door: Door<'_>,
 ) -> Result<Admitted<'a>, Failure> {
     may_enter(user, door)?;
     if user.totp.is_some() {
-        mfa::prove(app, user, second.ok_or(Failure::SecondFactorDue)?, door.counted_by).await?;
+        mfa::prove(ctx, user, second.ok_or(Failure::SecondFactorDue)?, door.counted_by).await?;
     }
     Ok(Admitted(user))
 }
 
 impl Admitted<'_> {
     /// Opens the session.
-    pub(in crate::auth) async fn open(self, app: &App, door: Door<'_>) -> Result<Pair, Failure> {
-        open(app, self.0, door).await
+    pub(in crate::auth) async fn open(self, ctx: &Context, door: Door<'_>) -> Result<Pair, Failure> {
+        open(ctx, self.0, door).await
     }
 }
 
-async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
+async fn open(ctx: &Context, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
     // As the store says it too, once it has heard of the change.
-    if app.node.revocations.superseded(user.id, user.sessions_valid_after) {
+    if ctx.node.revocations.superseded(user.id, user.sessions_valid_after) {
         return Err(Failure::WrongPassword);
     }
-    let now = app.now();
+    let now = ctx.now();
     // After the last ending of the user's sessions, though that was in this very millisecond or by a clock that is ahead: it is not
     // concerned by that one, whether the row tells of it or a revocation does.
     let (row, heard) =
-        (user.sessions_valid_after + Duration::from_millis(1), app.node.revocations.sessions_after(user.id));
-    let opened_at = app.node.stamp(now).max(row).max(heard);
+        (user.sessions_valid_after + Duration::from_millis(1), ctx.node.revocations.sessions_after(user.id));
+    let opened_at = ctx.node.stamp(now).max(row).max(heard);
     let session = Session {
-        id: SessionId::new(opened_at, &app.node.chance),
+        id: SessionId::new(opened_at, &ctx.node.chance),
         user: user.id,
         counter: 0,
         opened_at,
@@ -133,8 +133,8 @@ async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
         agent: door.agent.unwrap_or_default().chars().take(AGENT).collect(),
         profile: profile(user)?,
     };
-    let (valid_after, until) = (user.sessions_valid_after, now + app.node.remember());
-    let (ephemeral, most) = (app.ephemeral.clone(), app.node.config.tokens.sessions_per_user);
+    let (valid_after, until) = (user.sessions_valid_after, now + ctx.node.remember());
+    let (ephemeral, most) = (ctx.ephemeral.clone(), ctx.node.config.tokens.sessions_per_user);
     // It may have to end other sessions.
     let opening = to_its_end(async move {
         let opened = ephemeral.open_session(&session, valid_after, most, until).await?;
@@ -143,8 +143,8 @@ async fn open(app: &App, user: &User, door: Door<'_>) -> Result<Pair, Failure> {
     let (opened, session) = opening.await?;
     match opened {
         Opened::Opened { ended } => {
-            ended.iter().for_each(|revocation| app.node.revocations.learn(revocation));
-            pair(app, session.standing(), door, app.now())
+            ended.iter().for_each(|revocation| ctx.node.revocations.learn(revocation));
+            pair(ctx, session.standing(), door, ctx.now())
         }
         // The password that was right when it was read is no longer.
         Opened::Superseded => Err(Failure::WrongPassword),
@@ -186,8 +186,8 @@ pub fn address_of(session: &Session) -> Result<String, Failure> {
 }
 
 /// The tokens of a session as it stands: one signature, one MAC.
-pub(in crate::auth) fn pair(app: &App, session: Standing, door: Door<'_>, now: Timestamp) -> Result<Pair, Failure> {
-    let node = &app.node;
+pub(in crate::auth) fn pair(ctx: &Context, session: Standing, door: Door<'_>, now: Timestamp) -> Result<Pair, Failure> {
+    let node = &ctx.node;
     let keys = node.keyring.keys();
     let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
     // No access token outlives its session.

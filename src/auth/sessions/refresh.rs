@@ -5,7 +5,7 @@
 //! sessions ends them in the store, and what a failover of the store may have brought back is known from [`crate::auth::revocation::durable`].
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::revocation::durable::end_again;
 use crate::auth::sessions::open::{Door, Pair, pair};
 use crate::id::UserId;
@@ -23,18 +23,18 @@ pub enum Then {
 
 /// Exchanges `token`. Where the dialect says whose it must be, another user's is not in force.
 pub async fn refresh(
-    app: &App,
+    ctx: &Context,
     token: &str,
     owner: Option<UserId>,
     then: Then,
     door: Door<'_>,
 ) -> Result<Pair, Failure> {
-    let node = &app.node;
+    let node = &ctx.node;
     let Some(read) = Refresh::read(token, &node.secrets) else { return Err(Failure::RefreshNotInForce) };
     if owner.is_some_and(|owner| owner != read.user) {
         return Err(Failure::RefreshNotInForce);
     }
-    let now = app.now();
+    let now = ctx.now();
     let presented = Presented {
         user: read.user,
         session: read.session,
@@ -44,13 +44,13 @@ pub async fn refresh(
         floor: node.revocations.floor(),
         remember_until: now + node.remember(),
     };
-    match app.ephemeral.present(presented, now).await? {
+    match ctx.ephemeral.present(presented, now).await? {
         Rotation::Rotated(session) | Rotation::Repeated(session) => {
             let ended = node.revocations.ended(session.user, session.id, session.opened_at);
-            if ended && is_there_again(app, &session).await? {
+            if ended && is_there_again(ctx, &session).await? {
                 return Err(Failure::RefreshNotInForce);
             }
-            pair(app, session, door, now)
+            pair(ctx, session, door, now)
         }
         Rotation::Reused => {
             tracing::warn!(user = %read.user, session = %read.session, address = %door.address, "refresh token reused");
@@ -65,10 +65,10 @@ pub async fn refresh(
 /// Whether a session that was ended is there all the same, because the store has lost its end; ends it once more. If not, it
 /// was ended since this refresh, which is answered as it was won: of what it hands out nothing is good any more, and who rotated
 /// first of many is told so even where the others have been taken for thieves by then.
-async fn is_there_again(app: &App, session: &Standing) -> Result<bool, Failure> {
-    let there = app.ephemeral.session(session.user, session.id, app.now()).await?.is_some();
+async fn is_there_again(ctx: &Context, session: &Standing) -> Result<bool, Failure> {
+    let there = ctx.ephemeral.session(session.user, session.id, ctx.now()).await?.is_some();
     if there {
-        end_again(app, session.user, session.id).await;
+        end_again(ctx, session.user, session.id).await;
     }
     Ok(there)
 }

@@ -7,27 +7,27 @@
 //! each sign-in a question to the store.
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::open::profile;
 use crate::id::UserId;
 use crate::store::accounts::Find;
 
 /// Has the tokens of all open sessions of the user say what the row says now.
-pub(in crate::auth) async fn say_anew(app: &App, user: UserId) {
-    if let Err(error) = say(app, user).await {
+pub(in crate::auth) async fn say_anew(ctx: &Context, user: UserId) {
+    if let Err(error) = say(ctx, user).await {
         tracing::warn!(%user, %error, "what the tokens of open sessions say could not be changed");
     }
 }
 
-async fn say(app: &App, user: UserId) -> Result<(), Failure> {
+async fn say(ctx: &Context, user: UserId) -> Result<(), Failure> {
     let mut said = None;
     // Of two changes that meet, the first may be the last to get here: nobody leaves before the row is as it was told.
-    while let Some(row) = app.accounts.user(Find::Id(user)).await? {
+    while let Some(row) = ctx.accounts.user(Find::Id(user)).await? {
         let profile = profile(&row)?;
         if said.as_ref() == Some(&profile) {
             break;
         }
-        app.ephemeral.set_profile(user, &profile, app.now()).await?;
+        ctx.ephemeral.set_profile(user, &profile, ctx.now()).await?;
         said = Some(profile);
     }
     Ok(())

@@ -12,7 +12,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::revocation::durable::ending;
 use crate::auth::sessions::run_to_completion::to_its_end;
 use crate::clock::{ASTRAY, Timestamp};
@@ -30,89 +30,89 @@ const GOING_ON: Duration = Duration::from_secs(600);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Ends a user's sessions and says how many there were.
-pub async fn sign_out(app: &App, user: UserId, which: Which) -> Result<u64, Failure> {
-    end(app, user, which, None, app.node.revocations.sessions_after(user)).await
+pub async fn sign_out(ctx: &Context, user: UserId, which: Which) -> Result<u64, Failure> {
+    end(ctx, user, which, None, ctx.node.revocations.sessions_after(user)).await
 }
 
 /// Ends all of a user's sessions and every sign-in that is under way: the password or the standing of the user has changed, as
 /// the row now says with `valid_after`. This node believes the row, whatever becomes of the other store, and goes on telling that one
 /// where it refuses.
-pub async fn sign_out_for_good(app: &App, user: UserId, valid_after: Timestamp) -> Result<u64, Failure> {
-    let revocations = &app.node.revocations;
+pub async fn sign_out_for_good(ctx: &Context, user: UserId, valid_after: Timestamp) -> Result<u64, Failure> {
+    let revocations = &ctx.node.revocations;
     let least = revocations.sessions_after(user).max(valid_after);
-    revocations.learn(&ending(app, user, valid_after));
+    revocations.learn(&ending(ctx, user, valid_after));
     revocations.await_hearing(user, valid_after);
-    let ended = end(app, user, Which::All, Some(valid_after), least).await;
+    let ended = end(ctx, user, Which::All, Some(valid_after), least).await;
     match ended {
         Ok(_) => revocations.was_heard(user, valid_after),
-        Err(_) => _ = tokio::spawn(go_on(app.clone(), user, valid_after)),
+        Err(_) => _ = tokio::spawn(go_on(ctx.clone(), user, valid_after)),
     }
     ended
 }
 
 /// The row refuses what was opened before it changed. A sign-in that has read it before and is still hashing opens a session afterwards,
 /// as soon as the store is back: until the store has heard, this node refuses it.
-async fn go_on(app: App, user: UserId, valid_after: Timestamp) {
-    let running = || app.node.clock.running();
+async fn go_on(ctx: Context, user: UserId, valid_after: Timestamp) {
+    let running = || ctx.node.clock.running();
     let until = running() + GOING_ON;
     while running() < until {
         tokio::time::sleep(PAUSE).await;
-        if end_late(&app, user, valid_after).await.is_ok() {
+        if end_late(&ctx, user, valid_after).await.is_ok() {
             tracing::info!(%user, "sessions that could not be ended are over now");
             break;
         }
     }
-    app.node.revocations.was_heard(user, valid_after);
+    ctx.node.revocations.was_heard(user, valid_after);
 }
 
 /// Ends what the row says is over, and nothing that was opened since with the new password: so not all, but one by one.
-async fn end_late(app: &App, user: UserId, valid_after: Timestamp) -> Result<(), Failure> {
-    let now = app.now();
-    let until = now + app.node.remember();
+async fn end_late(ctx: &Context, user: UserId, valid_after: Timestamp) -> Result<(), Failure> {
+    let now = ctx.now();
+    let until = now + ctx.node.remember();
     let nobodys = Which::One(SessionId(Uuid::nil()));
-    app.ephemeral.end_sessions(user, nobodys, Some(valid_after), until, now).await?;
-    for session in app.ephemeral.sessions(user, now).await? {
+    ctx.ephemeral.end_sessions(user, nobodys, Some(valid_after), until, now).await?;
+    for session in ctx.ephemeral.sessions(user, now).await? {
         if session.opened_at <= valid_after {
-            sign_out(app, user, Which::One(session.id)).await?;
+            sign_out(ctx, user, Which::One(session.id)).await?;
         }
     }
     let target = Target::User { user, before: valid_after };
-    Ok(app.ephemeral.revoke(&Revocation { target, until }, now).await?)
+    Ok(ctx.ephemeral.revoke(&Revocation { target, until }, now).await?)
 }
 
 /// Ends all sessions of a user whom somebody else names. For good: whoever does it does so for a reason, and a Redis that comes
 /// back with the sessions of before must not undo it.
-pub async fn sign_out_other(app: &App, user: UserId) -> Result<u64, Failure> {
-    let app = app.clone();
+pub async fn sign_out_other(ctx: &Context, user: UserId) -> Result<u64, Failure> {
+    let ctx = ctx.clone();
     to_its_end(async move {
-        let user = app.accounts.end_sign_ins(user, app.now()).await?.ok_or(Failure::Absent)?;
-        sign_out_for_good(&app, user.id, user.sessions_valid_after).await
+        let user = ctx.accounts.end_sign_ins(user, ctx.now()).await?.ok_or(Failure::Absent)?;
+        sign_out_for_good(&ctx, user.id, user.sessions_valid_after).await
     })
     .await
 }
 
 /// Ends every session of everyone and makes every token invalid that was made until now.
-pub async fn sign_out_everyone(app: &App) -> Result<(), Failure> {
+pub async fn sign_out_everyone(ctx: &Context) -> Result<(), Failure> {
     // What was made a moment ago by a clock that is ahead of this one was made before the answer, and is meant too. What is made
     // from now on is stamped with the floor; so, the last time, was what is to be ended now.
-    let floor = (app.now() + ASTRAY).max(app.node.revocations.floor() + MILLI);
-    app.ephemeral.raise_floor(floor).await?;
-    app.node.revocations.raise_floor(floor);
+    let floor = (ctx.now() + ASTRAY).max(ctx.node.revocations.floor() + MILLI);
+    ctx.ephemeral.raise_floor(floor).await?;
+    ctx.node.revocations.raise_floor(floor);
     Ok(())
 }
 
 /// `least`: what ends all reaches as far at the least. By this node's clock it may not reach what another has stamped, or this
 /// one before it was set back, as younger than the ending before.
 async fn end(
-    app: &App,
+    ctx: &Context,
     user: UserId,
     which: Which,
     valid_after: Option<Timestamp>,
     least: Timestamp,
 ) -> Result<u64, Failure> {
-    let now = app.now();
-    let until = now + app.node.remember();
-    let ephemeral = app.ephemeral.clone();
+    let now = ctx.now();
+    let until = now + ctx.node.remember();
+    let ephemeral = ctx.ephemeral.clone();
     // A store may need more than one step for it.
     let ended = to_its_end(async move {
         let mut ended = ephemeral.end_sessions(user, which, valid_after, until, now).await?;
@@ -128,6 +128,6 @@ async fn end(
     })
     .await?;
     // What the store ended and not what was asked for: an id in a request may be that of somebody else's session.
-    ended.revocations.iter().for_each(|revocation| app.node.revocations.learn(revocation));
+    ended.revocations.iter().for_each(|revocation| ctx.node.revocations.learn(revocation));
     Ok(ended.count)
 }

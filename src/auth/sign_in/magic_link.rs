@@ -11,7 +11,7 @@ use crate::auth::Failure;
 use crate::auth::accounts::address_owner::owner;
 use crate::auth::accounts::credential_epoch::Asked;
 use crate::auth::accounts::identity::Email;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::mfa::{Entry, enter};
 use crate::auth::sessions::open::{Door, Pair, admit};
 use crate::auth::sign_in::one_time;
@@ -37,60 +37,60 @@ enum Says {
 
 /// Mails one half, if the address is that of somebody who may sign in, or of nobody and registration is open; gives the other half
 /// in any case.
-pub async fn begin(app: &App, email: &str, door: Door<'_>) -> Result<String, Failure> {
+pub async fn begin(ctx: &Context, email: &str, door: Door<'_>) -> Result<String, Failure> {
     let email = Email::read(email)?;
-    evenly(draw(app, &email, door)).await
+    evenly(draw(ctx, &email, door)).await
 }
 
-async fn draw(app: &App, email: &Email, door: Door<'_>) -> Result<String, Failure> {
+async fn draw(ctx: &Context, email: &Email, door: Door<'_>) -> Result<String, Failure> {
     let subject = subject(email);
-    rate_limit::of_mails(app, &subject, door.counted_by).await?;
-    let user = app.accounts.user(Find::Email(email.as_str())).await?;
-    let welcome = user.as_ref().map_or(app.node.config.accounts.open_registration, |user| !user.disabled);
+    rate_limit::of_mails(ctx, &subject, door.counted_by).await?;
+    let user = ctx.accounts.user(Find::Email(email.as_str())).await?;
+    let welcome = user.as_ref().map_or(ctx.node.config.accounts.open_registration, |user| !user.disabled);
     let says = match &user {
         Some(user) => Says::User { user: user.id, valid_after: user.sessions_valid_after.millis() },
         None => Says::Address(email.as_str().to_owned()),
     };
-    let made = action_token::make(app, Purpose::MagicLink, says, app.node.config.mailed.magic)?;
-    let half = one_time::half(app);
+    let made = action_token::make(ctx, Purpose::MagicLink, says, ctx.node.config.mailed.magic)?;
+    let half = one_time::half(ctx);
     let id = made.id.to_string();
-    one_time::keep(app, (Kind::Magic, &subject, &id), &half, Vec::new(), made.until).await?;
+    one_time::keep(ctx, (Kind::Magic, &subject, &id), &half, Vec::new(), made.until).await?;
     if welcome {
-        let link = mailing::link(&app.node.config.mailed.magic_url, &made.text);
-        mailing::post(app, email.as_str(), Letter::MagicLink { link }, made.until, door.language);
+        let link = mailing::link(&ctx.node.config.mailed.magic_url, &made.text);
+        mailing::post(ctx, email.as_str(), Letter::MagicLink { link }, made.until, door.language);
     }
     Ok(half)
 }
 
 /// Uses both halves up and lets in, or hands out the token of the second step where a second factor is due.
-pub async fn redeem(app: &App, token: &str, half: &str, door: Door<'_>) -> Result<Entry, Failure> {
-    let held = held(app, token, door).await?;
-    held.hand_in(app, half, true).await?;
-    let user = held.owner(app, door).await?;
-    enter(app, &user, door).await
+pub async fn redeem(ctx: &Context, token: &str, half: &str, door: Door<'_>) -> Result<Entry, Failure> {
+    let held = held(ctx, token, door).await?;
+    held.hand_in(ctx, half, true).await?;
+    let user = held.owner(ctx, door).await?;
+    enter(ctx, &user, door).await
 }
 
 /// The same in one step. A second factor that is due or wrong leaves the halves as they are.
 pub async fn redeem_at_once(
-    app: &App,
+    ctx: &Context,
     token: &str,
     half: &str,
     second: Option<&str>,
     door: Door<'_>,
 ) -> Result<Pair, Failure> {
-    let held = held(app, token, door).await?;
-    held.hand_in(app, half, false).await?;
+    let held = held(ctx, token, door).await?;
+    held.hand_in(ctx, half, false).await?;
     let Some(user) = &held.user else {
-        held.hand_in(app, half, true).await?;
-        let user = held.owner(app, door).await?;
-        return admit(app, &user, second, door).await?.open(app, door).await;
+        held.hand_in(ctx, half, true).await?;
+        let user = held.owner(ctx, door).await?;
+        return admit(ctx, &user, second, door).await?.open(ctx, door).await;
     };
     // The address is proved by now, though it is only written down when the halves are used up.
     let user = User { verified: true, ..user.clone() };
-    let admitted = admit(app, &user, second, door).await?;
-    held.hand_in(app, half, true).await?;
-    held.owner(app, door).await?;
-    admitted.open(app, door).await
+    let admitted = admit(ctx, &user, second, door).await?;
+    held.hand_in(ctx, half, true).await?;
+    held.owner(ctx, door).await?;
+    admitted.open(ctx, door).await
 }
 
 /// A mailed half that was read, and whom it lets in if the other fits.
@@ -101,18 +101,18 @@ struct Held {
     user: Option<User>,
 }
 
-async fn held(app: &App, token: &str, door: Door<'_>) -> Result<Held, Failure> {
-    rate_limit::of_tries(app, door.counted_by).await?;
-    let read = action_token::read::<Says>(app, Purpose::MagicLink, token).ok_or(Failure::MagicNotInForce)?;
+async fn held(ctx: &Context, token: &str, door: Door<'_>) -> Result<Held, Failure> {
+    rate_limit::of_tries(ctx, door.counted_by).await?;
+    let read = action_token::read::<Says>(ctx, Purpose::MagicLink, token).ok_or(Failure::MagicNotInForce)?;
     let (address, user) = match read.says {
         Says::User { user, valid_after } => {
-            let user = app.accounts.user(Find::Id(user)).await?;
+            let user = ctx.accounts.user(Find::Id(user)).await?;
             let user = user.filter(|user| user.sessions_valid_after.millis() == valid_after);
             let user = user.ok_or(Failure::MagicNotInForce)?;
             (user.email.clone(), Some(user))
         }
         Says::Address(address) => {
-            let user = app.accounts.user(Find::Email(&address)).await?;
+            let user = ctx.accounts.user(Find::Email(&address)).await?;
             if user.as_ref().is_some_and(|user| !Asked::Nobody.is_in_force(user)) {
                 return Err(Failure::MagicNotInForce);
             }
@@ -121,8 +121,8 @@ async fn held(app: &App, token: &str, door: Door<'_>) -> Result<Held, Failure> {
     };
     match &user {
         Some(user) if user.disabled => return Err(Failure::MagicNotInForce),
-        None if !app.node.config.accounts.open_registration => return Err(Failure::RegistrationClosed),
-        None => rate_limit::of_sign_ups(app, door.counted_by).await?,
+        None if !ctx.node.config.accounts.open_registration => return Err(Failure::RegistrationClosed),
+        None => rate_limit::of_sign_ups(ctx, door.counted_by).await?,
         Some(_) => {}
     }
     Ok(Held { id: read.token, address, user })
@@ -130,14 +130,14 @@ async fn held(app: &App, token: &str, door: Door<'_>) -> Result<Held, Failure> {
 
 impl Held {
     /// Tries the device's half. It is kept under the address: a user who has another by now is not found under it.
-    async fn hand_in(&self, app: &App, half: &str, spend: bool) -> Result<(), Failure> {
+    async fn hand_in(&self, ctx: &Context, half: &str, spend: bool) -> Result<(), Failure> {
         let (subject, id) = (subject_of(&self.address), self.id.to_string());
-        let handed_in = one_time::hand_in(app, (Kind::Magic, &subject, &id), half, spend).await?;
+        let handed_in = one_time::hand_in(ctx, (Kind::Magic, &subject, &id), half, spend).await?;
         handed_in.map(|_| ()).ok_or(Failure::MagicNotInForce)
     }
 
     /// Whose the address is, confirmed; made now if it is nobody's. Only after the halves were used up.
-    async fn owner(&self, app: &App, door: Door<'_>) -> Result<User, Failure> {
-        owner(app, &self.address, self.user.clone(), door).await
+    async fn owner(&self, ctx: &Context, door: Door<'_>) -> Result<User, Failure> {
+        owner(ctx, &self.address, self.user.clone(), door).await
     }
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use crate::auth::Failure;
 use crate::auth::accounts::identity::Email;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::store::ephemeral::{Claim, Redeem, Redemption};
 
@@ -74,10 +74,10 @@ fn counted_under(kind: Kind, subject: &str) -> Cow<'_, str> {
 }
 
 /// Six digits, each number as likely as any other.
-pub(in crate::auth) fn six_digits(app: &App) -> String {
+pub(in crate::auth) fn six_digits(ctx: &Context) -> String {
     // 2^32 is no multiple of a million: the numbers past the last whole million are drawn again.
     loop {
-        let number = u32::from_le_bytes(app.node.chance.bytes());
+        let number = u32::from_le_bytes(ctx.node.chance.bytes());
         if number < u32::MAX / 1_000_000 * 1_000_000 {
             return format!("{:06}", number % 1_000_000);
         }
@@ -85,15 +85,15 @@ pub(in crate::auth) fn six_digits(app: &App) -> String {
 }
 
 /// A device's half of a link: 160 random bits.
-pub(in crate::auth) fn half(app: &App) -> String {
-    URL_SAFE_NO_PAD.encode(app.node.chance.bytes::<20>())
+pub(in crate::auth) fn half(ctx: &Context) -> String {
+    URL_SAFE_NO_PAD.encode(ctx.node.chance.bytes::<20>())
 }
 
 /// What the store compares. The parts are told apart by their lengths being fixed or by a separator none of them holds.
-fn digest(app: &App, (kind, subject, id): (Kind, &str, &str), secret: &str) -> [u8; 32] {
+fn digest(ctx: &Context, (kind, subject, id): (Kind, &str, &str), secret: &str) -> [u8; 32] {
     let text = format!("{}\n{subject}\n{id}\n{secret}", kind.name());
     let hashed = match kind {
-        Kind::SignInCode | Kind::ConfirmCode => sha256(&SHA256, &app.node.secrets.mac(text.as_bytes())),
+        Kind::SignInCode | Kind::ConfirmCode => sha256(&SHA256, &ctx.node.secrets.mac(text.as_bytes())),
         Kind::Magic | Kind::Reset | Kind::PendingFactor => sha256(&SHA256, text.as_bytes()),
     };
     let mut bytes = [0; 32];
@@ -103,7 +103,7 @@ fn digest(app: &App, (kind, subject, id): (Kind, &str, &str), secret: &str) -> [
 
 /// Keeps what must be handed in, in place of what was kept before for the same `id`.
 pub(in crate::auth) async fn keep(
-    app: &App,
+    ctx: &Context,
     (kind, subject, id): (Kind, &str, &str),
     secret: &str,
     payload: Vec<u8>,
@@ -113,17 +113,17 @@ pub(in crate::auth) async fn keep(
         subject: counted_under(kind, subject).into_owned(),
         purpose: kind.name(),
         id: id.to_owned(),
-        digest: digest(app, (kind, subject, id), secret),
+        digest: digest(ctx, (kind, subject, id), secret),
         payload,
         tries: TRIES,
         expires_at: until,
     };
-    Ok(app.ephemeral.put_claim(&claim, app.now()).await?)
+    Ok(ctx.ephemeral.put_claim(&claim, ctx.now()).await?)
 }
 
 /// Tries what was handed in, using it up if it is right and `spend` says so; gives what was kept with it, or `None`.
 pub(in crate::auth) async fn hand_in(
-    app: &App,
+    ctx: &Context,
     (kind, subject, id): (Kind, &str, &str),
     secret: &str,
     spend: bool,
@@ -133,11 +133,11 @@ pub(in crate::auth) async fn hand_in(
         subject: &counted,
         purpose: kind.name(),
         id,
-        digest: digest(app, (kind, subject, id), secret),
-        daily_tries: app.node.config.mailed.daily_tries,
+        digest: digest(ctx, (kind, subject, id), secret),
+        daily_tries: ctx.node.config.mailed.daily_tries,
         spend,
     };
-    match app.ephemeral.redeem(redeem, app.now()).await? {
+    match ctx.ephemeral.redeem(redeem, ctx.now()).await? {
         Redemption::Redeemed(payload) => Ok(Some(payload)),
         Redemption::Wrong { .. } | Redemption::Absent => Ok(None),
         Redemption::Capped { retry_after } => Err(Failure::TooMany { retry_after }),

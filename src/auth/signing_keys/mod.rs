@@ -9,9 +9,9 @@ mod mirror;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::clock::Timestamp;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::store::ephemeral::{SealedRing, Swap};
 use crate::store::{self, Ephemeral};
 use crate::token::keyring::UnusableKey;
@@ -69,7 +69,7 @@ const USAGE: &str = "keyring";
 /// How often a change is tried again when another node was faster. Changes are minutes apart.
 const TRIES: usize = 20;
 
-/// What reading and writing the record needs, before there is an [`App`] and after.
+/// What reading and writing the record needs, before there is an [`Context`] and after.
 #[derive(Clone, Copy)]
 pub struct Keeper<'a> {
     /// Where the record is.
@@ -79,7 +79,7 @@ pub struct Keeper<'a> {
     /// Where its mirror is.
     pub data_dir: &'a Path,
     /// Randomness for new keys.
-    pub chance: &'a Chance,
+    pub chance: &'a Rng,
     /// How long keys live.
     pub lives: Lives,
 }
@@ -181,50 +181,50 @@ impl Keeper<'_> {
     }
 }
 
-fn keeper(app: &App) -> Keeper<'_> {
+fn keeper(ctx: &Context) -> Keeper<'_> {
     Keeper {
-        store: &*app.ephemeral,
-        secrets: &app.node.secrets,
-        data_dir: &app.node.config.data_dir,
-        chance: &app.node.chance,
-        lives: app.node.key_lives(),
+        store: &*ctx.ephemeral,
+        secrets: &ctx.node.secrets,
+        data_dir: &ctx.node.config.data_dir,
+        chance: &ctx.node.chance,
+        lives: ctx.node.key_lives(),
     }
 }
 
-async fn change<T>(app: &App, change: impl Fn(&mut Ring) -> Result<T, KeyringError>) -> Result<T, KeyringError> {
-    let held = app.node.keyring.keys().ring().clone();
-    let (ring, done) = keeper(app).change(Some(&held), app.now(), Moment::Service, change).await?;
-    app.node.keyring.adopt(&ring)?;
+async fn change<T>(ctx: &Context, change: impl Fn(&mut Ring) -> Result<T, KeyringError>) -> Result<T, KeyringError> {
+    let held = ctx.node.keyring.keys().ring().clone();
+    let (ring, done) = keeper(ctx).change(Some(&held), ctx.now(), Moment::Service, change).await?;
+    ctx.node.keyring.adopt(&ring)?;
     Ok(done)
 }
 
 /// Takes up what the fleet has written, gives it back what it has lost, and does what is due.
-pub async fn keep_up(app: &App) -> Result<(), KeyringError> {
-    let (now, lives) = (app.now(), app.node.key_lives());
-    change(app, |ring| {
-        ring.keep_up(now, &lives, &app.node.chance);
+pub async fn keep_up(ctx: &Context) -> Result<(), KeyringError> {
+    let (now, lives) = (ctx.now(), ctx.node.key_lives());
+    change(ctx, |ring| {
+        ring.keep_up(now, &lives, &ctx.node.chance);
         Ok(())
     })
     .await
 }
 
 /// Announces the next key, or names the one that is announced already.
-pub async fn rotate(app: &App) -> Result<Key, KeyringError> {
-    let (now, lives) = (app.now(), app.node.key_lives());
-    change(app, |ring| Ok(ring.rotate(now, &lives, &app.node.chance))).await
+pub async fn rotate(ctx: &Context) -> Result<Key, KeyringError> {
+    let (now, lives) = (ctx.now(), ctx.node.key_lives());
+    change(ctx, |ring| Ok(ring.rotate(now, &lives, &ctx.node.chance))).await
 }
 
 /// Lets nothing that a key signed be believed any more, on any node, tokens seen before included.
-pub async fn revoke(app: &App, kid: &str) -> Result<(), KeyringError> {
-    let now = app.now();
-    change(app, |ring| Ok(ring.revoke(kid, now, &app.node.chance)?)).await
+pub async fn revoke(ctx: &Context, kid: &str) -> Result<(), KeyringError> {
+    let now = ctx.now();
+    change(ctx, |ring| Ok(ring.revoke(kid, now, &ctx.node.chance)?)).await
 }
 
 /// Takes in a key from elsewhere.
-pub async fn import(app: &App, text: &str) -> Result<Key, KeyringError> {
+pub async fn import(ctx: &Context, text: &str) -> Result<Key, KeyringError> {
     let seed = pem::read(text)?;
-    let (now, lives) = (app.now(), app.node.key_lives());
-    change(app, |ring| Ok(ring.import(seed.clone(), now, &lives)?)).await
+    let (now, lives) = (ctx.now(), ctx.node.key_lives());
+    change(ctx, |ring| Ok(ring.import(seed.clone(), now, &lives)?)).await
 }
 
 /// How often a node looks after the ring without being told to.

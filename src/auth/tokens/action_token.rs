@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::TokenId;
 use crate::token::action;
@@ -25,21 +25,21 @@ pub(in crate::auth) struct Made {
 
 /// Makes a token that is good for `lives`.
 pub(in crate::auth) fn make(
-    app: &App,
+    ctx: &Context,
     purpose: Purpose,
     says: impl Serialize,
     lives: Duration,
 ) -> Result<Made, Failure> {
-    let now = app.now();
-    let (id, until) = (TokenId::new(now, &app.node.chance), now + lives);
-    let keys = app.node.keyring.keys();
+    let now = ctx.now();
+    let (id, until) = (TokenId::new(now, &ctx.node.chance), now + lives);
+    let keys = ctx.node.keyring.keys();
     let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
-    let text = action::mint(purpose, id, says, (now, until), &app.node.config.tokens, key)
+    let text = action::mint(purpose, id, says, (now, until), &ctx.node.config.tokens, key)
         .map_err(|_| Failure::Internal("a token that cannot be made"))?;
     Ok(Made { id, text, until })
 }
 
 /// Reads a token that was made for this purpose and is still good.
-pub(in crate::auth) fn read<T: DeserializeOwned>(app: &App, purpose: Purpose, token: &str) -> Option<Read<T>> {
-    action::read(purpose, token, app.now(), &app.node.config.tokens, &app.node.keyring.keys()).ok()
+pub(in crate::auth) fn read<T: DeserializeOwned>(ctx: &Context, purpose: Purpose, token: &str) -> Option<Read<T>> {
+    action::read(purpose, token, ctx.now(), &ctx.node.config.tokens, &ctx.node.keyring.keys()).ok()
 }

@@ -2,7 +2,7 @@
 
 use super::verify::{Credential, Demand, Reason, verify};
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::id::{ProjectId, SessionId, UserId};
 use crate::store::accounts::Find;
 use crate::token::refresh::Refresh;
@@ -20,9 +20,9 @@ pub struct Caller {
 }
 
 /// Recognises the caller by an access token or an API key.
-pub async fn caller(app: &App, credential: Option<&str>) -> Result<Caller, Failure> {
+pub async fn caller(ctx: &Context, credential: Option<&str>) -> Result<Caller, Failure> {
     let credential = credential.ok_or(Failure::NoCredentials)?;
-    let credential = verify(app, credential, Demand::default()).await?;
+    let credential = verify(ctx, credential, Demand::default()).await?;
     let (user, session) = match &credential {
         Credential::Token(token) => (token.user.ok_or(Reason::UnknownKey)?, token.session),
         Credential::ApiKey(key) => (key.user, None),
@@ -32,45 +32,45 @@ pub async fn caller(app: &App, credential: Option<&str>) -> Result<Caller, Failu
 
 /// Recognises the caller and reads its row as it is now. A token that ended because its user was disabled is told so: who may
 /// not act should not be sent to sign in again.
-pub async fn user(app: &App, credential: Option<&str>) -> Result<(Caller, User), Failure> {
-    let caller = match caller(app, credential).await {
-        Err(Failure::BadCredentials(Reason::Revoked)) if is_disabled(app, credential).await? => {
+pub async fn user(ctx: &Context, credential: Option<&str>) -> Result<(Caller, User), Failure> {
+    let caller = match caller(ctx, credential).await {
+        Err(Failure::BadCredentials(Reason::Revoked)) if is_disabled(ctx, credential).await? => {
             return Err(Failure::Disabled);
         }
         recognised => recognised?,
     };
-    let user = app.accounts.user(Find::Id(caller.user)).await?.ok_or(Failure::Absent)?;
+    let user = ctx.accounts.user(Find::Id(caller.user)).await?.ok_or(Failure::Absent)?;
     if user.disabled { Err(Failure::Disabled) } else { Ok((caller, user)) }
 }
 
 /// What to say of a refresh token that was refused: a disabled user's sessions are all over, and it is told that it is disabled.
-pub async fn refused(app: &App, refresh: &str, failure: Failure) -> Failure {
+pub async fn refused(ctx: &Context, refresh: &str, failure: Failure) -> Failure {
     let read = match failure {
-        Failure::RefreshNotInForce => Refresh::read(refresh, &app.node.secrets),
+        Failure::RefreshNotInForce => Refresh::read(refresh, &ctx.node.secrets),
         _ => None,
     };
     let Some(read) = read else { return failure };
-    match app.accounts.user(Find::Id(read.user)).await {
+    match ctx.accounts.user(Find::Id(read.user)).await {
         Ok(Some(user)) if user.disabled => Failure::Disabled,
         _ => failure,
     }
 }
 
 /// Whether an access token that is no longer good is that of a user who is no longer there.
-pub async fn is_gone(app: &App, token: Option<&str>) -> Result<bool, Failure> {
-    Ok(matches!(owner(app, token).await?, Some(None)))
+pub async fn is_gone(ctx: &Context, token: Option<&str>) -> Result<bool, Failure> {
+    Ok(matches!(owner(ctx, token).await?, Some(None)))
 }
 
-async fn is_disabled(app: &App, token: Option<&str>) -> Result<bool, Failure> {
-    Ok(matches!(owner(app, token).await?, Some(Some(user)) if user.disabled))
+async fn is_disabled(ctx: &Context, token: Option<&str>) -> Result<bool, Failure> {
+    Ok(matches!(owner(ctx, token).await?, Some(Some(user)) if user.disabled))
 }
 
 /// The row behind a token that is as it was signed and has not expired, whatever else became of it.
-async fn owner(app: &App, token: Option<&str>) -> Result<Option<Option<User>>, Failure> {
-    let node = &app.node;
-    let checked = token.and_then(|token| node.issuer.check(token, &node.keyring.keys(), app.now()).ok());
+async fn owner(ctx: &Context, token: Option<&str>) -> Result<Option<Option<User>>, Failure> {
+    let node = &ctx.node;
+    let checked = token.and_then(|token| node.issuer.check(token, &node.keyring.keys(), ctx.now()).ok());
     match checked.and_then(|verified| verified.user) {
-        Some(user) => Ok(Some(app.accounts.user(Find::Id(user)).await?)),
+        Some(user) => Ok(Some(ctx.accounts.user(Find::Id(user)).await?)),
         None => Ok(None),
     }
 }
@@ -98,11 +98,11 @@ impl Caller {
 
     /// Demands a superuser, as the row says now and not as the token said when it was made; through an API key, one with
     /// the scope `admin` besides.
-    pub async fn must_be_superuser(&self, app: &App) -> Result<User, Failure> {
+    pub async fn must_be_superuser(&self, ctx: &Context) -> Result<User, Failure> {
         if self.session.is_none() {
             self.must_have("admin")?;
         }
-        let user = app.accounts.user(Find::Id(self.user)).await?;
+        let user = ctx.accounts.user(Find::Id(self.user)).await?;
         user.filter(|user| user.superuser && !user.disabled).ok_or(Failure::NotPermitted)
     }
 }

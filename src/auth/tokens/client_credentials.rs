@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::verify::Reason;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::{Failure, api_keys};
 use crate::id::TokenId;
 use crate::token::access::{Mint, further_claims};
@@ -31,8 +31,8 @@ struct Profile<'a> {
 }
 
 /// Makes a token from `key` with the scopes that are asked for, or all that the key has.
-pub async fn exchange(app: &App, key: &str, scope: Option<&str>, lives: Duration) -> Result<Exchanged, Failure> {
-    let known = api_keys::known(app, key).await?;
+pub async fn exchange(ctx: &Context, key: &str, scope: Option<&str>, lives: Duration) -> Result<Exchanged, Failure> {
+    let known = api_keys::known(ctx, key).await?;
     let scope = match scope {
         Some(wanted) if !known.allows(wanted) => return Err(Reason::InsufficientScope.into()),
         Some(wanted) => wanted.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
@@ -40,18 +40,18 @@ pub async fn exchange(app: &App, key: &str, scope: Option<&str>, lives: Duration
     };
     let profile =
         further_claims(&Profile { scope: &scope }).map_err(|_| Failure::Internal("scopes that do not serialise"))?;
-    let now = app.now();
+    let now = ctx.now();
     let expires_at = known.expires_at.map_or(now + lives, |end| end.min(now + lives));
-    let keys = app.node.keyring.keys();
+    let keys = ctx.node.keyring.keys();
     let signer = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
     let mint = Mint {
         user: known.user,
         session: None,
         api_key: Some(known.id),
-        token: TokenId::new(known.read_at, &app.node.chance),
+        token: TokenId::new(known.read_at, &ctx.node.chance),
         issued_at: now,
         expires_at,
         profile: &profile,
     };
-    Ok(Exchanged { access: app.node.issuer.mint(&mint, signer), lives: expires_at.since(now), scope })
+    Ok(Exchanged { access: ctx.node.issuer.mint(&mint, signer), lives: expires_at.since(now), scope })
 }

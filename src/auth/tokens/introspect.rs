@@ -2,7 +2,7 @@
 
 use super::verify::{Credential, Demand, verify};
 use crate::auth::Failure;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::store::ephemeral::Session;
 use crate::token::refresh::Refresh;
 
@@ -17,14 +17,14 @@ pub enum Introspected {
 }
 
 /// Looks at `token` without using it.
-pub async fn introspect(app: &App, token: &str) -> Result<Introspected, Failure> {
-    if let Some(refresh) = Refresh::read(token, &app.node.secrets) {
-        let session = app.ephemeral.session(refresh.user, refresh.session, app.now()).await?;
-        let ended = |session: &Session| app.node.revocations.ended(session.user, session.id, session.opened_at);
+pub async fn introspect(ctx: &Context, token: &str) -> Result<Introspected, Failure> {
+    if let Some(refresh) = Refresh::read(token, &ctx.node.secrets) {
+        let session = ctx.ephemeral.session(refresh.user, refresh.session, ctx.now()).await?;
+        let ended = |session: &Session| ctx.node.revocations.ended(session.user, session.id, session.opened_at);
         let in_force = session.filter(|session| session.counter <= refresh.counter && !ended(session));
         return Ok(in_force.map_or(Introspected::Inactive, |session| Introspected::Refresh(Box::new(session))));
     }
-    match verify(app, token, Demand::default()).await {
+    match verify(ctx, token, Demand::default()).await {
         Ok(credential) => Ok(Introspected::Credential(credential)),
         Err(Failure::BadCredentials(_)) => Ok(Introspected::Inactive),
         Err(failure) => Err(failure),

@@ -1,7 +1,7 @@
 //! Revoking a token of either kind (RFC 7009). A token that is not ours or no longer good is as revoked as it can be.
 
 use super::verify::{Reason, access_token};
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::open::Door;
 use crate::auth::sessions::refresh::{Then, refresh};
 use crate::auth::sessions::sign_out::sign_out;
@@ -12,11 +12,11 @@ use crate::store::ephemeral::{Revocation, Target, Which};
 use crate::token::refresh::Refresh;
 
 /// Revokes `token`: the session of a refresh token, the token alone of an access token.
-pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
-    if end_session(app, token).await? {
+pub async fn revoke(ctx: &Context, token: &str) -> Result<(), Failure> {
+    if end_session(ctx, token).await? {
         return Ok(());
     }
-    let verified = match access_token(app, token) {
+    let verified = match access_token(ctx, token) {
         Ok(verified) => verified,
         // Not the token's fault: it may be good, and would be good again once this node has caught up.
         Err(Reason::Behind) => return Err(Failure::Behind),
@@ -29,45 +29,45 @@ pub async fn revoke(app: &App, token: &str) -> Result<(), Failure> {
     };
     // Nothing else bounds them: tokens are had for the asking, and each that is revoked is remembered by all. One that was revoked
     // before did not get here.
-    rate_limit::of_revocations(app, &verified.subject).await?;
-    publish(app, target, verified.expires_at + app.node.issuer.leeway()).await
+    rate_limit::of_revocations(ctx, &verified.subject).await?;
+    publish(ctx, target, verified.expires_at + ctx.node.issuer.leeway()).await
 }
 
 /// Ends the session of a refresh token, in force or not; false: the token is no refresh token of ours, and nothing was done.
-pub async fn end_session(app: &App, token: &str) -> Result<bool, Failure> {
-    let Some(refresh) = Refresh::read(token, &app.node.secrets) else { return Ok(false) };
-    end_proved(app, refresh.user, refresh.session).await?;
+pub async fn end_session(ctx: &Context, token: &str) -> Result<bool, Failure> {
+    let Some(refresh) = Refresh::read(token, &ctx.node.secrets) else { return Ok(false) };
+    end_proved(ctx, refresh.user, refresh.session).await?;
     Ok(true)
 }
 
 /// Ends a session that a token of ours names: it was there, whatever the store knows of it. Where a failover has lost its record, its
 /// access tokens are good all the same, so all nodes are told all the same that it is over. Once: who asks again finds it told.
-pub async fn end_proved(app: &App, user: UserId, session: SessionId) -> Result<(), Failure> {
-    let ended = sign_out(app, user, Which::One(session)).await?;
-    let now = app.now();
+pub async fn end_proved(ctx: &Context, user: UserId, session: SessionId) -> Result<(), Failure> {
+    let ended = sign_out(ctx, user, Which::One(session)).await?;
+    let now = ctx.now();
     let opened_at = session.made_at().unwrap_or(now);
-    if ended == 0 && !app.node.revocations.ended(user, session, opened_at) {
-        publish(app, Target::Session(session), now + app.node.remember()).await?;
+    if ended == 0 && !ctx.node.revocations.ended(user, session, opened_at) {
+        publish(ctx, Target::Session(session), now + ctx.node.remember()).await?;
     }
     Ok(())
 }
 
 /// Ends the session of a refresh token that is in force. One that was rotated ends it too, as it does everywhere, but is told that
 /// it was none.
-pub async fn revoke_refresh(app: &App, token: &str, door: Door<'_>) -> Result<(), Failure> {
-    let pair = refresh(app, token, None, Then::Keep, door).await?;
-    sign_out(app, pair.session.user, Which::One(pair.session.id)).await?;
+pub async fn revoke_refresh(ctx: &Context, token: &str, door: Door<'_>) -> Result<(), Failure> {
+    let pair = refresh(ctx, token, None, Then::Keep, door).await?;
+    sign_out(ctx, pair.session.user, Which::One(pair.session.id)).await?;
     Ok(())
 }
 
 /// Lets nobody believe `target` any more: when this returns it is written, and this node refuses it already. What is over for good is not
 /// written again: whoever asks for it once more makes nothing grow.
-pub(in crate::auth) async fn publish(app: &App, target: Target, until: Timestamp) -> Result<(), Failure> {
+pub(in crate::auth) async fn publish(ctx: &Context, target: Target, until: Timestamp) -> Result<(), Failure> {
     let revocation = Revocation { target, until };
-    if app.node.revocations.knows(&revocation.target) {
+    if ctx.node.revocations.knows(&revocation.target) {
         return Ok(());
     }
-    app.ephemeral.revoke(&revocation, app.now()).await?;
-    app.node.revocations.learn(&revocation);
+    ctx.ephemeral.revoke(&revocation, ctx.now()).await?;
+    ctx.node.revocations.learn(&revocation);
     Ok(())
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::store::Accounts;
 use crate::store::accounts::{ApiKey, Changed, Changes, Created, Find, NewUser, PasswordHash, User};
 
@@ -159,7 +159,7 @@ fn at(millis: i64) -> Timestamp {
 
 /// A user that nobody else is, with nothing left out.
 pub fn somebody(name: &str) -> NewUser {
-    let chance = Chance::system();
+    let chance = Rng::system();
     NewUser {
         id: UserId::new(START, &chance),
         email: format!("{name}@example.org"),
@@ -183,11 +183,11 @@ fn hash(of: &str) -> PasswordHash {
 /// A key of that user in its personal project.
 fn key(of: &NewUser, prefix: &str, created_at: Timestamp) -> ApiKey {
     ApiKey {
-        id: ApiKeyId::new(created_at, &Chance::system()),
+        id: ApiKeyId::new(created_at, &Rng::system()),
         project: of.project,
         user: of.id,
         prefix: prefix.to_owned(),
-        digest: Chance::system().bytes(),
+        digest: Rng::system().bytes(),
         name: format!("the key {prefix}"),
         scopes: vec!["verify".to_owned(), "billing:write".to_owned()],
         last_used_at: None,

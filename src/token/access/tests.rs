@@ -6,7 +6,7 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::token::keyring::Keyring;
 use crate::token::keyring::ring::Ring;
 
@@ -28,11 +28,11 @@ pub(crate) fn issuer() -> Issuer {
 }
 
 pub(crate) fn keyring() -> Keyring {
-    Keyring::new(&Ring::first(NOW, &Chance::system()), config::Algorithm::EdDsa).unwrap()
+    Keyring::new(&Ring::first(NOW, &Rng::system()), config::Algorithm::EdDsa).unwrap()
 }
 
 pub(crate) fn token(keyring: &Keyring) -> String {
-    let chance = Chance::system();
+    let chance = Rng::system();
     let mint = Mint {
         user: UserId::new(NOW, &chance),
         session: Some(SessionId::new(NOW, &chance)),
@@ -100,7 +100,7 @@ fn what_the_reference_makes_is_accepted() {
 
 #[test]
 fn both_names_of_the_algorithm_are_accepted_whichever_is_written() {
-    let ring = Ring::first(NOW, &Chance::system());
+    let ring = Ring::first(NOW, &Rng::system());
     let written = Keyring::new(&ring, config::Algorithm::Ed25519).unwrap();
     let read = Keyring::new(&ring, config::Algorithm::EdDsa).unwrap();
     assert!(issuer().check(&token(&written), &read.keys(), NOW).is_ok());
@@ -215,7 +215,7 @@ fn claims_decide_only_when_they_are_what_they_must_be() {
 fn only_keys_of_the_ring_count_and_revoked_ones_do_not() {
     let (mine, other) = (keyring(), keyring());
     assert_eq!(issuer().check(&token(&other), &mine.keys(), NOW).map(|_| ()), Err(Fault::UnknownKey));
-    let chance = Chance::system();
+    let chance = Rng::system();
     let mut ring = Ring::first(NOW, &chance);
     let mine = Keyring::new(&ring, config::Algorithm::EdDsa).unwrap();
     let token = token(&mine);

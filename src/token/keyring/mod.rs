@@ -171,11 +171,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::rng::Chance;
+    use crate::rng::Rng;
 
     #[test]
     fn an_older_edition_does_not_come_back() {
-        let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+        let (chance, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
         let old = Ring::first(now, &chance);
         let mut new = Ring { edition: 2, ..old.clone() };
         new.revoke(&old.keys[0].kid, now, &chance).unwrap();

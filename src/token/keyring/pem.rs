@@ -41,7 +41,7 @@ MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
 
     #[test]
     fn what_is_written_reads_again() {
-        let ring = Ring::first(crate::clock::Timestamp::from_secs(1), &crate::rng::Chance::system());
+        let ring = Ring::first(crate::clock::Timestamp::from_secs(1), &crate::rng::Rng::system());
         let key = &ring.keys[0];
         assert_eq!(read(&write(key).unwrap()).unwrap(), key.seed);
     }

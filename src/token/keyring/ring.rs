@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 /// All keys of one edition of the ring.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +101,7 @@ impl Key {
 
 impl Ring {
     /// A first ring: one key, which signs at once, since there is nobody yet who could have cached a JWKS without it.
-    pub fn first(now: Timestamp, chance: &Chance) -> Self {
+    pub fn first(now: Timestamp, chance: &Rng) -> Self {
         Self { edition: 1, keys: vec![Key::new(chance.bytes().into(), now, now)] }
     }
 
@@ -156,7 +156,7 @@ impl Ring {
 
     /// Does what is due by `now` and says whether anything was: drops keys that are gone, announces the next key in
     /// time for its turn, and makes one at once if none can sign.
-    pub fn keep_up(&mut self, now: Timestamp, lives: &Lives, chance: &Chance) -> bool {
+    pub fn keep_up(&mut self, now: Timestamp, lives: &Lives, chance: &Rng) -> bool {
         let gone = self.keys.iter().map(|key| self.state(key, now, lives) == State::Gone).collect::<Vec<_>>();
         let mut gone = gone.iter();
         let before = self.keys.len();
@@ -181,7 +181,7 @@ impl Ring {
     }
 
     /// Announces a new key, or names the one that is announced already. It signs once it has been announced long enough.
-    pub fn rotate(&mut self, now: Timestamp, lives: &Lives, chance: &Chance) -> Key {
+    pub fn rotate(&mut self, now: Timestamp, lives: &Lives, chance: &Rng) -> Key {
         if let Some(announced) = self.announced(now) {
             return announced.clone();
         }
@@ -202,7 +202,7 @@ impl Ring {
 
     /// Lets nothing that a key signed be believed any more. If no other key can sign, a new one does at once: services
     /// that cache the JWKS see it when they meet its name.
-    pub fn revoke(&mut self, kid: &str, now: Timestamp, chance: &Chance) -> Result<(), Refused> {
+    pub fn revoke(&mut self, kid: &str, now: Timestamp, chance: &Rng) -> Result<(), Refused> {
         let key = self.keys.iter_mut().find(|key| key.kid == kid).ok_or(Refused::UnknownKey)?;
         key.revoked_at.get_or_insert(now);
         if self.begun(now).is_none() {
@@ -212,7 +212,7 @@ impl Ring {
     }
 
     /// Takes over what another edition says is revoked.
-    pub fn heed(&mut self, other: &Self, now: Timestamp, chance: &Chance) {
+    pub fn heed(&mut self, other: &Self, now: Timestamp, chance: &Rng) {
         for revoked in other.keys.iter().filter(|key| key.revoked_at.is_some()) {
             if self.keys.iter().any(|key| key.kid == revoked.kid && key.revoked_at.is_none()) {
                 // It is there, as was just seen: revoking it cannot be refused.

@@ -323,17 +323,17 @@ async fn no_member_is_there_twice() {
 fn a_ring_with_a_key_that_is_none_is_not_taken_in() {
     use signet::clock::Clock;
     use signet::config::Algorithm;
-    use signet::rng::Chance;
+    use signet::rng::Rng;
     use signet::token::keyring::Keyring;
     use signet::token::keyring::ring::Ring;
     let now = Clock::machine().now();
-    let good = Ring::first(now, &Chance::system());
+    let good = Ring::first(now, &Rng::system());
     let keyring = Keyring::new(&good, Algorithm::EdDsa).unwrap();
     let small_order = |byte: u8| [&[byte], &[0; 31][..]].concat().try_into().unwrap();
     let not_canonical = [&[0xee], &[0xff; 30][..], &[0x7f]].concat().try_into().unwrap();
     let others = SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
     for public in [small_order(0), small_order(1), not_canonical, [0xff; 32], others] {
-        let mut bad = Ring::first(now, &Chance::system());
+        let mut bad = Ring::first(now, &Rng::system());
         bad.keys[0].public = public;
         bad.edition = good.edition + 1;
         assert!(Keyring::new(&bad, Algorithm::EdDsa).is_err(), "{public:02x?}");

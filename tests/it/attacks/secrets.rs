@@ -442,7 +442,7 @@ fn no_debug_form_tells_them() {
     use signet::clock::Clock;
     use signet::config::{Config, Redis, Secret, SecretUrl};
     use signet::mail::Letter;
-    use signet::rng::Chance;
+    use signet::rng::Rng;
     use signet::store::accounts::{PasswordHash, SealedTotp};
     use signet::token::keyring::ring::Ring;
     use signet::token::secret::Secrets;
@@ -453,9 +453,9 @@ fn no_debug_form_tells_them() {
     config.mail.smtp_url = Some(url());
     let secret = || Secret(zeroize::Zeroizing::new(*b"hunter2-hunter2-hunter2-hunter2-"));
     config.secrets = Some(vec![secret()]);
-    let mut ring = Ring::first(Clock::machine().now(), &Chance::system());
+    let mut ring = Ring::first(Clock::machine().now(), &Rng::system());
     *ring.keys[0].seed = *b"hunter2-hunter2-hunter2-hunter2-";
-    let new = NewKey::draw(&Chance::system());
+    let new = NewKey::draw(&Rng::system());
     let shown = format!("{new:?} {new:#?}");
     assert!(shown.contains(new.prefix()) && !shown.contains(&new.reveal()[new.prefix().len()..]), "{shown}");
     for shown in [

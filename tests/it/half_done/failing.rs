@@ -22,8 +22,8 @@ async fn refused<T>(ground: &Ground, work: impl Future<Output = Result<T, Failur
 }
 
 #[track_caller]
-fn is_revoked(app: &App, token: &str) {
-    assert_eq!(access_token(app, token).err(), Some(Reason::Revoked));
+fn is_revoked(ctx: &Context, token: &str) {
+    assert_eq!(access_token(ctx, token).err(), Some(Reason::Revoked));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -64,8 +64,8 @@ async fn a_key_is_over_though_redis_has_forgotten_it() {
 }
 
 /// Whether every node hears that the user's sessions were ended at that moment.
-async fn is_ended(app: &App, user: &User) -> bool {
-    is_published(app, &Target::User { user: user.id, before: user.sessions_valid_after }).await
+async fn is_ended(ctx: &Context, user: &User) -> bool {
+    is_published(ctx, &Target::User { user: user.id, before: user.sessions_valid_after }).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

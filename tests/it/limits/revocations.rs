@@ -5,7 +5,7 @@ use signet::auth::accounts::create;
 use signet::auth::accounts::create::create_user;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{Wanted, deactivate};
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::tokens::client_credentials::exchange;
 use signet::auth::tokens::revoke::revoke;
 use signet::auth::tokens::verify::access_token;
@@ -28,26 +28,26 @@ struct Owner {
 }
 
 impl Owner {
-    async fn of(app: &App, name: &str) -> Self {
+    async fn of(ctx: &Context, name: &str) -> Self {
         let wanted = create::Wanted { email: format!("{name}@example.org"), ..Default::default() };
-        let user = create_user(app, wanted, app.node.password_policy).await.unwrap();
-        let project = app.accounts.projects(user.id).await.unwrap()[0].0;
+        let user = create_user(ctx, wanted, ctx.node.password_policy).await.unwrap();
+        let project = ctx.accounts.projects(user.id).await.unwrap()[0].0;
         let scopes = vec!["read".to_owned()];
         let wanted = Wanted { user: user.id, project, name: name.to_owned(), scopes, expires_at: None };
-        let (row, key) = api_keys::create(app, wanted).await.unwrap();
+        let (row, key) = api_keys::create(ctx, wanted).await.unwrap();
         Self { project, id: row.id, key: key.reveal().to_owned() }
     }
 
-    async fn token(&self, app: &App) -> String {
-        exchange(app, &self.key, None, HOUR / 4).await.unwrap().access
+    async fn token(&self, ctx: &Context) -> String {
+        exchange(ctx, &self.key, None, HOUR / 4).await.unwrap().access
     }
 }
 
 /// How many revocations there are to be followed.
-async fn published(app: &App) -> usize {
+async fn published(ctx: &Context) -> usize {
     let (mut count, mut place) = (0, Cursor::start());
     loop {
-        let (heard, next) = app.ephemeral.follow(&place, Duration::ZERO).await.unwrap();
+        let (heard, next) = ctx.ephemeral.follow(&place, Duration::ZERO).await.unwrap();
         if heard.is_empty() {
             return count;
         }
@@ -60,7 +60,7 @@ mod of_one_account {
 
     over_both_grounds!(are_limited, again_cost_nothing, a_key_ends_once);
 
-    async fn limited(ground: &Ground) -> App {
+    async fn limited(ground: &Ground) -> Context {
         let change = |config: &mut signet::config::Config| {
             config.limits.enabled = true;
             config.limits.revoke_account = Rate { burst: BURST, per: HOUR };
@@ -69,60 +69,60 @@ mod of_one_account {
     }
 
     async fn are_limited(ground: &Ground) {
-        let app = limited(ground).await;
-        let (one, other) = (Owner::of(&app, "limited-one").await, Owner::of(&app, "limited-other").await);
-        let before = published(&app).await;
+        let ctx = limited(ground).await;
+        let (one, other) = (Owner::of(&ctx, "limited-one").await, Owner::of(&ctx, "limited-other").await);
+        let before = published(&ctx).await;
         let mut refused = 0;
         for number in 0..20 {
-            let token = one.token(&app).await;
-            match revoke(&app, &token).await {
-                Ok(()) => assert!(access_token(&app, &token).is_err(), "{number}"),
+            let token = one.token(&ctx).await;
+            match revoke(&ctx, &token).await {
+                Ok(()) => assert!(access_token(&ctx, &token).is_err(), "{number}"),
                 Err(Failure::TooMany { retry_after }) => {
                     assert!(retry_after <= HOUR / BURST, "{retry_after:?}");
-                    assert!(access_token(&app, &token).is_ok(), "what is refused is not done");
+                    assert!(access_token(&ctx, &token).is_ok(), "what is refused is not done");
                     refused += 1;
                 }
                 Err(failure) => panic!("{number}: {failure}"),
             }
         }
         assert_eq!(refused, 20 - BURST);
-        assert_eq!(published(&app).await - before, BURST as usize);
-        revoke(&app, &other.token(&app).await).await.unwrap();
+        assert_eq!(published(&ctx).await - before, BURST as usize);
+        revoke(&ctx, &other.token(&ctx).await).await.unwrap();
         ground.clock.advance(HOUR / BURST);
-        revoke(&app, &one.token(&app).await).await.unwrap();
+        revoke(&ctx, &one.token(&ctx).await).await.unwrap();
     }
 
     async fn again_cost_nothing(ground: &Ground) {
-        let app = limited(ground).await;
-        let owner = Owner::of(&app, "again").await;
-        let token = owner.token(&app).await;
-        revoke(&app, &token).await.unwrap();
-        let before = published(&app).await;
+        let ctx = limited(ground).await;
+        let owner = Owner::of(&ctx, "again").await;
+        let token = owner.token(&ctx).await;
+        revoke(&ctx, &token).await.unwrap();
+        let before = published(&ctx).await;
         for _ in 0..3 * BURST {
-            revoke(&app, &token).await.unwrap();
+            revoke(&ctx, &token).await.unwrap();
         }
-        assert_eq!(published(&app).await, before);
+        assert_eq!(published(&ctx).await, before);
         for _ in 1..BURST {
-            revoke(&app, &owner.token(&app).await).await.unwrap();
+            revoke(&ctx, &owner.token(&ctx).await).await.unwrap();
         }
     }
 
     /// Nor does a key that is deactivated again and again.
     async fn a_key_ends_once(ground: &Ground) {
-        let app = limited(ground).await;
-        let owner = Owner::of(&app, "key").await;
-        let token = owner.token(&app).await;
-        let before = published(&app).await;
+        let ctx = limited(ground).await;
+        let owner = Owner::of(&ctx, "key").await;
+        let token = owner.token(&ctx).await;
+        let before = published(&ctx).await;
         for _ in 0..10 {
-            deactivate(&app, owner.project, owner.id).await.unwrap();
+            deactivate(&ctx, owner.project, owner.id).await.unwrap();
         }
-        assert_eq!(published(&app).await - before, 1);
-        assert!(access_token(&app, &token).is_err());
+        assert_eq!(published(&ctx).await - before, 1);
+        assert!(access_token(&ctx, &token).is_err());
         // A node that has not heard of it publishes it: this one may have come no further than the row.
         let other = ground.node().await;
         other.node.revocations.forget(other.now() + HOUR * 24);
         deactivate(&other, owner.project, owner.id).await.unwrap();
-        assert_eq!(published(&app).await - before, 2);
+        assert_eq!(published(&ctx).await - before, 2);
     }
 }
 

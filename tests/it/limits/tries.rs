@@ -250,9 +250,9 @@ async fn wrong_second_factors_are_counted_together_and_apart(desk: &Desk) {
     desk.post("/auth/login/totp").bearer_auth(&who.step).json(&json!({"claim": wrong})).ask().await.is(400);
 
     // The right ones, in every dialect and spelling.
-    let app = totp::code(&who.key, 0);
+    let ctx = totp::code(&who.key, 0);
     for Who { email, .. } in &spellings {
-        for second in [app.as_str(), backup] {
+        for second in [ctx.as_str(), backup] {
             let body = json!({"email": email, "password": PASSWORD, "totp_code": second, "otp_code": second});
             let form = [("username", email.as_str()), ("password", PASSWORD), ("totp_code", second)];
             Dialect::Native.tells_of_too_many(&desk.post("/sessions").json(&body).ask().await);
@@ -264,7 +264,7 @@ async fn wrong_second_factors_are_counted_together_and_apart(desk: &Desk) {
             Dialect::Unturned.tells_of_too_many(&answer);
         }
     }
-    for second in [app.as_str(), backup] {
+    for second in [ctx.as_str(), backup] {
         let step = desk.post("/auth/login/totp").bearer_auth(&who.step).json(&json!({"claim": second})).ask().await;
         Dialect::Myauth.tells_of_too_many(&step);
         let body = json!({"token": magic.token, "claim": magic.claim, "totp_code": second});

@@ -14,7 +14,7 @@ use std::time::Duration;
 use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, SecretUrl};
 use signet::mail::{Language, Letter, Mail, Mailer, StartError};
-use signet::rng::Chance;
+use signet::rng::Rng;
 use signet::telemetry::metrics::Gathered;
 use signet::telemetry::{Metrics, Readiness};
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ fn through(server: &smtp::Server) -> config::Mail {
 }
 
 fn try_open(settings: &config::Mail, dir: &Path, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Mailer, StartError> {
-    Mailer::start(settings, dir, clock.clone(), metrics.clone(), Chance::system())
+    Mailer::start(settings, dir, clock.clone(), metrics.clone(), Rng::system())
 }
 
 impl Room {

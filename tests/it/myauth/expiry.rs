@@ -6,7 +6,7 @@ use std::time::Duration;
 use signet::auth::Failure;
 use signet::auth::User;
 use signet::auth::accounts::create;
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::mfa;
 use signet::auth::mfa::{Entry, turn_on};
 use signet::auth::passwords::request_reset::{recover, recover_by_link};
@@ -34,7 +34,7 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const EMAIL: &str = "ada@example.org";
 
 struct Node {
-    app: App,
+    ctx: Context,
     clock: Clock,
     data: tempfile::TempDir,
 }
@@ -48,7 +48,7 @@ async fn node() -> Node {
         password: Some(password(PASSWORD)),
         ..Default::default()
     };
-    create::create_user(&node.app, wanted, node.app.node.password_policy).await.unwrap();
+    create::create_user(&node.ctx, wanted, node.ctx.node.password_policy).await.unwrap();
     node
 }
 
@@ -59,8 +59,8 @@ async fn empty(change: impl FnOnce(&mut Config)) -> Node {
     change(&mut config);
     let clock = Clock::by_hand(START);
     let stores = Stores::open(&config, &clock).await.unwrap();
-    let app = build::app(config, clock.clone(), &stores, &[]).await.unwrap();
-    Node { app, clock, data }
+    let ctx = build::ctx(config, clock.clone(), &stores, &[]).await.unwrap();
+    Node { ctx, clock, data }
 }
 
 fn password(text: &str) -> Password {
@@ -70,17 +70,17 @@ fn password(text: &str) -> Password {
 impl Node {
     fn door(&self) -> Door<'_> {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
-        let lives = &self.app.node.config.api.myauth;
+        let lives = &self.ctx.node.config.api.myauth;
         let says = Says::Nothing;
         Door { dialect: "myauth", lives, address, counted_by: address, agent: None, language: None, says }
     }
 
     fn policy(&self) -> Policy {
-        self.app.node.password_policy
+        self.ctx.node.password_policy
     }
 
     async fn user(&self) -> User {
-        self.app.accounts.user(Find::Email(EMAIL)).await.unwrap().unwrap()
+        self.ctx.accounts.user(Find::Email(EMAIL)).await.unwrap().unwrap()
     }
 
     fn mails(&self) -> Vec<Mail> {
@@ -99,19 +99,19 @@ impl Node {
     }
 
     async fn magic(&self, before: usize) -> (String, String) {
-        let half = magic_link::begin(&self.app, EMAIL, self.door()).await.unwrap();
+        let half = magic_link::begin(&self.ctx, EMAIL, self.door()).await.unwrap();
         (self.token(before).await, half)
     }
 
     async fn reset(&self, token: &str, half: Option<&str>) -> Result<(), Failure> {
-        reset_password(&self.app, token, half, &password(OTHER), self.policy(), self.door()).await
+        reset_password(&self.ctx, token, half, &password(OTHER), self.policy(), self.door()).await
     }
 
     /// Turns the user's second factor on; its secret.
     async fn guard(&self) -> String {
-        let key = mfa::begin(&self.app, &self.user().await).await.unwrap().key;
+        let key = mfa::begin(&self.ctx, &self.user().await).await.unwrap().key;
         let code = code_at(&key, self.clock.now().secs());
-        turn_on(&self.app, &self.user().await, Some(&password(PASSWORD)), &code, self.door()).await.unwrap();
+        turn_on(&self.ctx, &self.user().await, Some(&password(PASSWORD)), &code, self.door()).await.unwrap();
         key
     }
 }
@@ -122,20 +122,20 @@ async fn a_magic_link_is_over_after_its_time() {
     let (token, half) = node.magic(0).await;
     let (late_token, late_half) = node.magic(1).await;
     node.clock.advance(15 * MINUTE - Duration::from_secs(1));
-    assert!(matches!(redeem(&node.app, &token, &half, node.door()).await, Ok(Entry::In(_))));
+    assert!(matches!(redeem(&node.ctx, &token, &half, node.door()).await, Ok(Entry::In(_))));
     node.clock.advance(Duration::from_secs(1));
-    let late = redeem(&node.app, &late_token, &late_half, node.door()).await;
+    let late = redeem(&node.ctx, &late_token, &late_half, node.door()).await;
     assert!(matches!(late, Err(Failure::MagicNotInForce)));
 }
 
 #[tokio::test]
 async fn a_reset_is_over_after_its_time() {
     let node = node().await;
-    let half = recover(&node.app, EMAIL, node.door()).await.unwrap();
+    let half = recover(&node.ctx, EMAIL, node.door()).await.unwrap();
     let token = node.token(0).await;
     node.clock.advance(60 * MINUTE);
     assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::ResetNotInForce)));
-    let half = recover(&node.app, EMAIL, node.door()).await.unwrap();
+    let half = recover(&node.ctx, EMAIL, node.door()).await.unwrap();
     let token = node.token(1).await;
     node.clock.advance(60 * MINUTE - Duration::from_secs(1));
     node.reset(&token, Some(&half)).await.unwrap();
@@ -145,32 +145,32 @@ async fn a_reset_is_over_after_its_time() {
 async fn a_second_step_is_taken_within_five_minutes() {
     let node = node().await;
     let key = node.guard().await;
-    let due = async || match sign_in_by_steps(&node.app, EMAIL, &password(PASSWORD), node.door()).await {
+    let due = async || match sign_in_by_steps(&node.ctx, EMAIL, &password(PASSWORD), node.door()).await {
         Ok(Entry::Due(token)) => token,
         _ => panic!("no second step"),
     };
     let late = due().await;
     node.clock.advance(5 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
-    let answer = mfa::finish(&node.app, &late, &code, node.door()).await;
+    let answer = mfa::finish(&node.ctx, &late, &code, node.door()).await;
     assert!(matches!(answer, Err(Failure::BadCredentials(_))));
     let token = due().await;
-    assert!(mfa::finish(&node.app, &token, &code, node.door()).await.is_ok());
+    assert!(mfa::finish(&node.ctx, &token, &code, node.door()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_secret_is_pending_for_ten_minutes() {
     let node = node().await;
     let user = node.user().await;
-    let key = mfa::begin(&node.app, &user).await.unwrap().key;
+    let key = mfa::begin(&node.ctx, &user).await.unwrap().key;
     node.clock.advance(10 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
-    let late = turn_on(&node.app, &user, Some(&password(PASSWORD)), &code, node.door()).await;
+    let late = turn_on(&node.ctx, &user, Some(&password(PASSWORD)), &code, node.door()).await;
     assert!(matches!(late, Err(Failure::SecondFactorNotOn)));
-    let key = mfa::begin(&node.app, &user).await.unwrap().key;
+    let key = mfa::begin(&node.ctx, &user).await.unwrap().key;
     node.clock.advance(10 * MINUTE - MILLISECOND);
     let code = code_at(&key, node.clock.now().secs());
-    assert!(turn_on(&node.app, &user, Some(&password(PASSWORD)), &code, node.door()).await.is_ok());
+    assert!(turn_on(&node.ctx, &user, Some(&password(PASSWORD)), &code, node.door()).await.is_ok());
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn in_one_step_a_second_factor_that_is_due_or_wrong_uses_nothing_up() {
     node.clock.advance(MINUTE);
     let now = node.clock.now().secs();
     let at_once = async |half: &str, second: Option<&str>| {
-        redeem_at_once(&node.app, &token, half, second, node.door()).await.map(|pair| pair.session.user)
+        redeem_at_once(&node.ctx, &token, half, second, node.door()).await.map(|pair| pair.session.user)
     };
     let (right, wrong) = (code_at(&key, now), wrong_code_at(&key, now));
     // Whoever has not both halves is not asked for a code: it would tell that there is one.
@@ -202,8 +202,8 @@ async fn in_one_step_a_second_factor_that_is_due_or_wrong_uses_nothing_up() {
 async fn in_one_step_a_new_address_has_an_account() {
     let node = empty(|_| {}).await;
     let (token, half) = node.magic(0).await;
-    assert_eq!(node.app.accounts.user(Find::Email(EMAIL)).await.unwrap(), None);
-    let pair = redeem_at_once(&node.app, &token, &half, None, node.door()).await.unwrap();
+    assert_eq!(node.ctx.accounts.user(Find::Email(EMAIL)).await.unwrap(), None);
+    let pair = redeem_at_once(&node.ctx, &token, &half, None, node.door()).await.unwrap();
     let user = node.user().await;
     assert_eq!((pair.session.user, user.verified, user.password_hash), (user.id, true, None));
 }
@@ -214,13 +214,13 @@ async fn a_link_without_a_half_is_for_who_knows_address_and_name() {
     for (email, name) in
         [(EMAIL, "bob"), ("bob@example.org", "ada"), (EMAIL, ""), ("no address", "ada"), (EMAIL, "a b")]
     {
-        recover_by_link(&node.app, email, name, node.door()).await.unwrap();
+        recover_by_link(&node.ctx, email, name, node.door()).await.unwrap();
     }
-    recover_by_link(&node.app, " Ada@Example.org", "ADA", node.door()).await.unwrap();
+    recover_by_link(&node.ctx, " Ada@Example.org", "ADA", node.door()).await.unwrap();
     let token = node.token(0).await;
     // Each kind in its own way: the half of one is not the lack of one.
     assert!(matches!(node.reset(&token, Some("")).await, Err(Failure::ResetNotInForce)));
-    let half = recover(&node.app, EMAIL, node.door()).await.unwrap();
+    let half = recover(&node.ctx, EMAIL, node.door()).await.unwrap();
     let halved = node.token(1).await;
     assert!(matches!(node.reset(&halved, None).await, Err(Failure::ResetNotInForce)));
     assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::ResetNotInForce)));
@@ -234,8 +234,8 @@ async fn a_link_without_a_half_is_for_who_knows_address_and_name() {
 async fn a_full_queue_of_hashes_uses_no_link_up() {
     let node = empty(|config| config.passwords.deadline = Duration::ZERO).await;
     let (token, half) = node.magic(0).await;
-    redeem_at_once(&node.app, &token, &half, None, node.door()).await.unwrap();
-    let half = recover(&node.app, EMAIL, node.door()).await.unwrap();
+    redeem_at_once(&node.ctx, &token, &half, None, node.door()).await.unwrap();
+    let half = recover(&node.ctx, EMAIL, node.door()).await.unwrap();
     let token = node.token(1).await;
     for _ in 0..8 {
         assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::Busy)));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
 use signet::auth::api_keys::NewKey;
-use signet::rng::Chance;
+use signet::rng::Rng;
 
 over_both_stores!(|plan| plan;
     a_service_asks, garbage_is_told_why, what_is_demanded_is_checked, a_proxy_asks, api_keys_are_credentials_too,
@@ -116,7 +116,7 @@ async fn a_batch_keeps_its_order(desk: &Desk) {
     let person = desk.person(&[]);
     let token = desk.sign_in(&person).await.access;
     let (key, _) = desk.api_key(&person, &["read"]);
-    let unknown = NewKey::draw(&Chance::system());
+    let unknown = NewKey::draw(&Rng::system());
     let kinds = [token.as_str(), "garbage", key.as_str(), unknown.reveal()];
     let mut alone = Vec::new();
     for kind in kinds {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use signet::config;
 use signet::http::{Rejection, Request, Response, Routes};
-use signet::rng::Chance;
+use signet::rng::Rng;
 use signet::server::{self, Answered, Observer, Running};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -184,7 +184,7 @@ fn serve(settings: config::Server) -> Served {
         move |worker| Desk { worker, gate: opened.clone(), waiting: waiting.clone() }
     };
     let make = move |worker| std::future::ready(Ok::<_, Infallible>(desk(worker)));
-    let running = server::start(&settings, router, log.clone(), &Chance::system(), make).unwrap();
+    let running = server::start(&settings, router, log.clone(), &Rng::system(), make).unwrap();
     Served { address: running.address(), running: Some(running), gate, waiting, log }
 }
 

@@ -60,7 +60,7 @@ async fn a_context_that_cannot_be_made_starts_nothing() {
             Ok(Desk { worker, gate: watch::channel(false).1, waiting: Arc::default() })
         }
     };
-    let failed = server::start(&settings, router, Arc::new(Log::default()), &Chance::system(), make);
+    let failed = server::start(&settings, router, Arc::new(Log::default()), &Rng::system(), make);
     assert_eq!(failed.unwrap_err().to_string(), "no store");
 }
 
@@ -71,7 +71,7 @@ async fn a_taken_port_is_refused() {
     let router = Arc::new(routes(&again).build().unwrap());
     let make =
         async |worker| Ok::<_, Infallible>(Desk { worker, gate: watch::channel(false).1, waiting: Arc::default() });
-    let failed = server::start(&again, router, Arc::new(Log::default()), &Chance::system(), make).unwrap_err();
+    let failed = server::start(&again, router, Arc::new(Log::default()), &Rng::system(), make).unwrap_err();
     assert!(failed.to_string().contains("another process listens there"), "{failed}");
 }
 

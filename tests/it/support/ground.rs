@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::revocation::feed::catch_up;
 use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, Secret, SecretUrl};
@@ -46,22 +46,22 @@ impl Ground {
     }
 
     /// A node with the usual settings.
-    pub(crate) async fn node(&self) -> App {
+    pub(crate) async fn node(&self) -> Context {
         self.node_with(|_| {}).await
     }
 
     /// A node with settings of its own.
-    pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Config)) -> App {
+    pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Config)) -> Context {
         self.node_by(self.clock.clone(), change).await
     }
 
     /// A node that goes by another clock.
-    pub(crate) async fn node_by(&self, clock: Clock, change: impl FnOnce(&mut Config)) -> App {
+    pub(crate) async fn node_by(&self, clock: Clock, change: impl FnOnce(&mut Config)) -> Context {
         let mut config = self.config.clone();
         change(&mut config);
-        let app = build::app(config, clock, &self.stores, &[]).await.unwrap();
-        catch_up(&app).await.unwrap();
-        app
+        let ctx = build::ctx(config, clock, &self.stores, &[]).await.unwrap();
+        catch_up(&ctx).await.unwrap();
+        ctx
     }
 
     /// The Redis of one that is over servers.

@@ -9,8 +9,8 @@ use super::desk::{Ask, Desk};
 
 /// What an app with this key shows at a moment, in seconds since 1970.
 pub(crate) fn code_at(key: &str, secs: i64) -> String {
-    let app = Totp::from_url(format!("otpauth://totp/a?secret={key}")).expect("it is a key");
-    app.generate(secs.try_into().expect("after 1970")).to_string()
+    let ctx = Totp::from_url(format!("otpauth://totp/a?secret={key}")).expect("it is a key");
+    ctx.generate(secs.try_into().expect("after 1970")).to_string()
 }
 
 /// What it shows so many steps from now. A server takes one step more or less, so `0` and then `1` can be told apart from

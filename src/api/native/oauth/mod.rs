@@ -16,7 +16,7 @@ use crate::api::native::schemas::{Granted, Introspection, OneTokenForm, TokenFor
 use crate::api::{as_api_key, door};
 use crate::auth::Failure;
 use crate::auth::api_keys;
-use crate::auth::context::App;
+use crate::auth::context::Context;
 use crate::auth::sessions::refresh::{Then, refresh};
 use crate::auth::tokens::caller::caller;
 use crate::auth::tokens::client_credentials::exchange;
@@ -39,18 +39,18 @@ pub(super) use error::{OauthError, OauthErrorBody};
     security((), ("client" = []), ("api_key" = [])),
     responses((status = 200, description = "The tokens.", body = Granted)),
 )]
-pub(super) async fn token(app: App, mut request: Request) -> Result<Response, OauthError> {
+pub(super) async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = form(&mut request).await?;
-    let lives = &app.node.config.api.native;
+    let lives = &ctx.node.config.api.native;
     let answer = match form.get("grant_type") {
         Some("refresh_token") => {
             let token = form.get("refresh_token").ok_or(OauthError::missing("refresh_token"))?;
-            let pair = refresh(&app, token, None, Then::Rotate, door(NAME, lives, &request)).await?;
-            Response::json(StatusCode::OK, &super::sessions::tokens(&pair, app.now()))
+            let pair = refresh(&ctx, token, None, Then::Rotate, door(NAME, lives, &request)).await?;
+            Response::json(StatusCode::OK, &super::sessions::tokens(&pair, ctx.now()))
         }
         Some("client_credentials") => {
             let key = client(&request, &form).ok_or(Failure::NoCredentials)?;
-            let made = exchange(&app, &key, form.get("scope"), lives.access).await?;
+            let made = exchange(&ctx, &key, form.get("scope"), lives.access).await?;
             let (access, lives, scope) = (made.access, made.lives.as_secs(), made.scope);
             let body = json!({"access_token": access, "token_type": "Bearer", "expires_in": lives, "scope": scope});
             Response::json(StatusCode::OK, &body)
@@ -72,11 +72,11 @@ pub(super) async fn token(app: App, mut request: Request) -> Result<Response, Oa
     security(("client" = []), ("api_key" = []), ("access_token" = [])),
     responses((status = 200, description = "What it is worth.", body = Introspection)),
 )]
-pub(super) async fn introspect(app: App, mut request: Request) -> Result<Response, OauthError> {
+pub(super) async fn introspect(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = form(&mut request).await?;
-    authenticated(&app, &request, &form, "introspect").await?;
+    authenticated(&ctx, &request, &form, "introspect").await?;
     let token = form.get("token").ok_or(OauthError::missing("token"))?;
-    let answer = match look(&app, token).await? {
+    let answer = match look(&ctx, token).await? {
         Introspected::Inactive => json!({"active": false}),
         Introspected::Credential(Credential::Token(token)) => {
             let mut claims: Value = serde_json::from_str(&token.claims).unwrap_or_else(|_| json!({}));
@@ -96,7 +96,7 @@ pub(super) async fn introspect(app: App, mut request: Request) -> Result<Respons
             "sid": session.id,
             "iat": session.rotated_at.secs(),
             "exp": session.expires_at().secs(),
-            "iss": app.node.config.tokens.issuer,
+            "iss": ctx.node.config.tokens.issuer,
         }),
     };
     Ok(Response::json(StatusCode::OK, &answer).no_store())
@@ -114,14 +114,14 @@ pub(super) async fn introspect(app: App, mut request: Request) -> Result<Respons
     security(("client" = []), ("api_key" = []), ("access_token" = [])),
     responses((status = 200, description = "It is not good, or no longer.")),
 )]
-pub(super) async fn revoke(app: App, mut request: Request) -> Result<Response, OauthError> {
+pub(super) async fn revoke(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = form(&mut request).await?;
-    authenticated(&app, &request, &form, "revoke").await?;
+    authenticated(&ctx, &request, &form, "revoke").await?;
     let token = form.get("token").ok_or(OauthError::missing("token"))?;
     if api_keys::well_formed(token) {
         return Err(OauthError::UnsupportedToken);
     }
-    end(&app, token).await?;
+    end(&ctx, token).await?;
     Ok(Response::empty(StatusCode::OK).no_store())
 }
 
@@ -134,9 +134,9 @@ async fn form(request: &mut Request) -> Result<Pairs, OauthError> {
     }
 }
 
-async fn authenticated(app: &App, request: &Request, form: &Pairs, scope: &str) -> Result<(), OauthError> {
+async fn authenticated(ctx: &Context, request: &Request, form: &Pairs, scope: &str) -> Result<(), OauthError> {
     let key = client(request, form).ok_or(Failure::NoCredentials)?;
-    caller(app, Some(&key)).await?.must_have(scope)?;
+    caller(ctx, Some(&key)).await?.must_have(scope)?;
     Ok(())
 }
 

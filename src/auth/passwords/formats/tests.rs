@@ -2,7 +2,7 @@
 //! argon2-cffi 25, bcrypt 5, Python's hashlib).
 
 use super::*;
-use crate::rng::Chance;
+use crate::rng::Rng;
 
 #[rustfmt::skip]
 /// Of `correct horse`.
@@ -186,7 +186,7 @@ fn what_common_programs_make_by_default_is_affordable() {
 
 #[test]
 fn memory_is_kept_up_to_a_bound_and_given_back_beyond_it() {
-    let chance = Chance::system();
+    let chance = Rng::system();
     let password = Password::new("correct horse".to_owned());
     let mut memory = Memory::keeping(64);
     assert_eq!(memory.kib(), 0, "none is taken before it is needed");

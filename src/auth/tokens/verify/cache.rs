@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::clock::Timestamp;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::token::access::Verified;
 
 /// Enough that two workers seldom want the same one.
@@ -50,7 +50,7 @@ struct Entry {
 
 impl Good {
     /// Room for so many; none is a cache that remembers nothing.
-    pub(super) fn new(room: u64, chance: &Chance) -> Self {
+    pub(super) fn new(room: u64, chance: &Rng) -> Self {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let shards = if room < SHARDS * LEAST_ROOM { 1 } else { SHARDS };
         let shard = || Shard { room: room / shards, places: HashMap::default(), entries: Vec::new(), hand: 0 };
@@ -162,7 +162,7 @@ mod tests {
 
     /// Tokens, each as it was signed and as it was found.
     fn tokens(count: usize, lives: impl Fn(usize) -> Duration) -> Vec<(String, Arc<Verified>)> {
-        let chance = Chance::system();
+        let chance = Rng::system();
         let keyring = Keyring::new(&Ring::first(NOW, &chance), Algorithm::EdDsa).unwrap();
         let keys = keyring.keys();
         let issuer = Issuer::new(&Config::default().tokens);
@@ -185,7 +185,7 @@ mod tests {
     }
 
     fn cache(room: u64) -> Good {
-        Good::new(room, &Chance::system())
+        Good::new(room, &Rng::system())
     }
 
     const LONG: Duration = Duration::from_secs(900);

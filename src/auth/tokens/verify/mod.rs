@@ -14,9 +14,9 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 use crate::auth::api_keys::KnownKey;
-use crate::auth::context::{App, Node};
+use crate::auth::context::{Context, Node};
 use crate::config;
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::telemetry::metrics::Lookup;
 
 pub use crate::token::access::{Fault, Verified};
@@ -77,7 +77,7 @@ pub struct Demand<'a> {
 
 impl Seen {
     /// Empty caches of the sizes that the settings name.
-    pub fn new(settings: &config::Verify, chance: &Chance) -> Self {
+    pub fn new(settings: &config::Verify, chance: &Rng) -> Self {
         Self { good: cache::Good::new(settings.cache, chance), forged: Cache::new(settings.negative_cache) }
     }
 }
@@ -90,9 +90,9 @@ pub(in crate::auth) fn is_behind(node: &Node) -> bool {
 }
 
 /// Verifies an access token.
-pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
-    let node = &app.node;
-    let now = app.now();
+pub fn access_token(ctx: &Context, token: &str) -> Result<Arc<Verified>, Reason> {
+    let node = &ctx.node;
+    let now = ctx.now();
     if is_behind(node) {
         return Err(Reason::Behind);
     }
@@ -141,11 +141,11 @@ pub fn access_token(app: &App, token: &str) -> Result<Arc<Verified>, Reason> {
 }
 
 /// Verifies a credential of either kind, and what is demanded of it. An API key that is not known yet costs a query.
-pub async fn verify(app: &App, credential: &str, demand: Demand<'_>) -> Result<Credential, crate::auth::Failure> {
+pub async fn verify(ctx: &Context, credential: &str, demand: Demand<'_>) -> Result<Credential, crate::auth::Failure> {
     let verified = if crate::auth::api_keys::looks_like_one(credential) {
-        Credential::ApiKey(crate::auth::api_keys::known(app, credential).await?)
+        Credential::ApiKey(crate::auth::api_keys::known(ctx, credential).await?)
     } else {
-        Credential::Token(access_token(app, credential)?)
+        Credential::Token(access_token(ctx, credential)?)
     };
     verified.meets(demand)?;
     Ok(verified)
@@ -153,13 +153,13 @@ pub async fn verify(app: &App, credential: &str, demand: Demand<'_>) -> Result<C
 
 /// Verifies credentials of either kind, and what is demanded of each. API keys that are not known yet cost one query together.
 pub async fn verify_each(
-    app: &App,
+    ctx: &Context,
     credentials: &[Cow<'_, str>],
     demand: Demand<'_>,
 ) -> Result<Vec<Result<Credential, Reason>>, crate::auth::Failure> {
     let api_keys: Vec<&str> =
         credentials.iter().map(|text| &**text).filter(|text| crate::auth::api_keys::looks_like_one(text)).collect();
-    let mut known = crate::auth::api_keys::known_of_many(app, &api_keys).await?.into_iter();
+    let mut known = crate::auth::api_keys::known_of_many(ctx, &api_keys).await?.into_iter();
     let mut verdicts = Vec::with_capacity(credentials.len());
     for (at, credential) in credentials.iter().enumerate() {
         // A worker has others to serve: a signature takes 13 µs, and there can be a thousand.
@@ -169,7 +169,7 @@ pub async fn verify_each(
         let credential = if crate::auth::api_keys::looks_like_one(credential) {
             known.next().unwrap_or(Err(Reason::UnknownKey)).map(Credential::ApiKey)
         } else {
-            access_token(app, credential).map(Credential::Token)
+            access_token(ctx, credential).map(Credential::Token)
         };
         verdicts.push(credential.and_then(|credential| credential.meets(demand).map(|()| credential)));
     }

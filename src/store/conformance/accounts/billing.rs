@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{MANY, ROUNDS, START, at, changed, key, made, no_project, nobody, row, somebody, together};
 use crate::id::{ProjectId, UserId};
-use crate::rng::Chance;
+use crate::rng::Rng;
 use crate::store::accounts::{Billed, Billing, BillingChange, Changes, NewUser, User};
 use crate::store::{Accounts, Error};
 
@@ -129,7 +129,7 @@ pub(super) async fn a_tier_with_a_nul_is_refused(store: Arc<dyn Accounts>) {
 }
 
 fn project(millis: i64) -> ProjectId {
-    ProjectId::new(at(millis), &Chance::system())
+    ProjectId::new(at(millis), &Rng::system())
 }
 
 pub(super) async fn projects_stand_beside_the_personal_one(store: Arc<dyn Accounts>) {

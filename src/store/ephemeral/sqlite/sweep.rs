@@ -113,7 +113,7 @@ mod tests {
     use super::*;
     use crate::config::{Durability, Embedded};
     use crate::id::{SessionId, UserId};
-    use crate::rng::Chance;
+    use crate::rng::Rng;
     use crate::store::Ephemeral;
     use crate::store::ephemeral::{Claim, Limit, Redeem, Session, Which};
     use crate::store::sqlite::Engine;
@@ -131,7 +131,7 @@ mod tests {
 
     /// One row in each table, over within `SPAN`.
     async fn fill(store: &SqliteEphemeral, now: Timestamp) {
-        let chance = Chance::system();
+        let chance = Rng::system();
         let user = UserId::new(now, &chance);
         store.end_sessions(user, Which::All, Some(now), now, now).await.unwrap();
         let session = Session {

@@ -14,7 +14,7 @@ fn states(ring: &Ring, now: Timestamp) -> Vec<State> {
 
 #[test]
 fn a_year_of_rotation_leaves_no_moment_without_a_signer_and_no_key_signs_unannounced() {
-    let (chance, start) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let (chance, start) = (Rng::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(start, &chance);
     let mut signers = vec![ring.keys[0].kid.clone()];
     for minute in 0..365 * 24 * 60 {
@@ -32,7 +32,7 @@ fn a_year_of_rotation_leaves_no_moment_without_a_signer_and_no_key_signs_unannou
 
 #[test]
 fn a_key_is_announced_then_signs_then_only_verifies_then_is_gone() {
-    let (chance, start) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let (chance, start) = (Rng::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(start, &chance);
     ring.rotate(start, &lives(), &chance);
     assert_eq!(states(&ring, start), [State::Signing, State::Announced]);
@@ -47,7 +47,7 @@ fn a_key_is_announced_then_signs_then_only_verifies_then_is_gone() {
 
 #[test]
 fn a_node_whose_clock_is_behind_takes_the_ring_as_it_is() {
-    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let (chance, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(now, &chance);
     let behind = now - Duration::from_millis(20);
     assert!(!ring.keep_up(behind, &lives(), &chance));
@@ -56,7 +56,7 @@ fn a_node_whose_clock_is_behind_takes_the_ring_as_it_is() {
 
 #[test]
 fn rotating_twice_announces_one_key() {
-    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let (chance, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(now, &chance);
     let first = ring.rotate(now, &lives(), &chance);
     assert_eq!(ring.rotate(now, &lives(), &chance), first);
@@ -64,7 +64,7 @@ fn rotating_twice_announces_one_key() {
 
 #[test]
 fn a_revoked_signer_is_replaced_at_once() {
-    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let (chance, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(now, &chance);
     let kid = ring.keys[0].kid.clone();
     ring.revoke(&kid, now, &chance).unwrap();
@@ -74,7 +74,7 @@ fn a_revoked_signer_is_replaced_at_once() {
 
 #[test]
 fn a_revoked_signer_gives_way_to_the_one_before_if_that_is_still_there() {
-    let (chance, start) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let (chance, start) = (Rng::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(start, &chance);
     let second = ring.rotate(start, &lives(), &chance);
     let now = start + lives().announce;
@@ -84,7 +84,7 @@ fn a_revoked_signer_gives_way_to_the_one_before_if_that_is_still_there() {
 
 #[test]
 fn a_revocation_is_heeded_whichever_edition_knows_it() {
-    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let (chance, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(now, &chance);
     ring.rotate(now, &lives(), &chance);
     let mut lost = ring.clone();
@@ -100,7 +100,7 @@ fn a_revocation_is_heeded_whichever_edition_knows_it() {
 
 #[test]
 fn the_record_says_all_and_shows_no_seed_in_debug() {
-    let (chance, now) = (Chance::system(), Timestamp::from_secs(1_000_000));
+    let (chance, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
     let mut ring = Ring::first(now, &chance);
     ring.rotate(now, &lives(), &chance);
     let kid = ring.keys[0].kid.clone();

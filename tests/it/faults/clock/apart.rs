@@ -65,7 +65,7 @@ async fn no_step_is_good_twice(pair: Pair) {
         let (key, _) = turn_on_at_once(first, &user, 3, door(first)).await.unwrap();
         let user = row(first, &user).await;
         let enters =
-            async |app: &App, at: Timestamp| match open_session(app, &user, Some(&code_at(&key, at.secs())), door(app))
+            async |ctx: &Context, at: Timestamp| match open_session(ctx, &user, Some(&code_at(&key, at.secs())), door(ctx))
                 .await
             {
                 Ok(_) => true,
@@ -104,11 +104,11 @@ async fn nothing_mailed_is_good_twice(pair: Pair) {
         let link = link(first, &format!("link-{number}@example.org")).await;
         // Mailed by the one, used at the other, whatever its clock says.
         assert!(code_is_good(second, &code).await && link_is_good(second, &link).await);
-        for app in [first, second] {
-            assert!(!code_is_good(app, &code).await && !link_is_good(app, &link).await);
-            app.node.clock.set_back(OFF);
-            assert!(!code_is_good(app, &code).await && !link_is_good(app, &link).await);
-            app.node.clock.advance(OFF);
+        for ctx in [first, second] {
+            assert!(!code_is_good(ctx, &code).await && !link_is_good(ctx, &link).await);
+            ctx.node.clock.set_back(OFF);
+            assert!(!code_is_good(ctx, &code).await && !link_is_good(ctx, &link).await);
+            ctx.node.clock.advance(OFF);
         }
     }
     held("mailed codes and links", &pair.is(), &json!({"used": 4, "used_twice": 0}));
@@ -126,10 +126,10 @@ async fn nothing_mailed_is_good_for_longer(pair: Pair) {
     };
     until("it is gone", gone).await;
     assert!(asked.elapsed() >= lasts, "it was gone too early");
-    for app in [&pair.on_time, &pair.off] {
-        assert!(!code_is_good(app, &code).await);
-        app.node.clock.set_back(OFF);
-        assert!(!code_is_good(app, &code).await);
+    for ctx in [&pair.on_time, &pair.off] {
+        assert!(!code_is_good(ctx, &code).await);
+        ctx.node.clock.set_back(OFF);
+        assert!(!code_is_good(ctx, &code).await);
     }
     held("a mailed code that is over", &pair.is(), &json!({"good_again": 0}));
 }
@@ -151,13 +151,13 @@ async fn sessions_end_for_both(pair: Pair) {
                 }
             }
             pair.hear().await;
-            for app in [opens, ends] {
-                assert_eq!(reason(app, &old.access), Some(Reason::Revoked), "{how} {number}");
-                assert!(matches!(refreshed(app, &old.refresh).await, Err(Failure::RefreshNotInForce)));
+            for ctx in [opens, ends] {
+                assert_eq!(reason(ctx, &old.access), Some(Reason::Revoked), "{how} {number}");
+                assert!(matches!(refreshed(ctx, &old.refresh).await, Err(Failure::RefreshNotInForce)));
             }
             // Who signs in anew, at whichever node, is in, and stays in.
-            for app in [opens, ends] {
-                let new = signed_in(app, &user).await;
+            for ctx in [opens, ends] {
+                let new = signed_in(ctx, &user).await;
                 for judge in [opens, ends] {
                     assert_eq!(reason(judge, &new.access), None, "{how} {number}: a new sign-in is refused");
                 }
@@ -179,20 +179,20 @@ async fn what_has_no_session_ends_for_both(pair: Pair) {
         pair.pass(MILLI);
         set_disabled(ends, user.id, true).await.unwrap();
         pair.hear().await;
-        for app in [makes, ends] {
-            assert_eq!(reason(app, &token), Some(Reason::Revoked), "{number}");
-            assert!(api_keys::known(app, &key).await.is_err(), "{number}: the key of who is disabled is good");
-            assert!(exchanged(app, &key).await.is_err());
+        for ctx in [makes, ends] {
+            assert_eq!(reason(ctx, &token), Some(Reason::Revoked), "{number}");
+            assert!(api_keys::known(ctx, &key).await.is_err(), "{number}: the key of who is disabled is good");
+            assert!(exchanged(ctx, &key).await.is_err());
         }
         // Enabled again, the key is good again, and what is made of it.
         set_disabled(ends, user.id, false).await.unwrap();
         pair.hear().await;
-        for app in [makes, ends] {
-            let token = exchanged(app, &key).await.unwrap();
+        for ctx in [makes, ends] {
+            let token = exchanged(ctx, &key).await.unwrap();
             for judge in [makes, ends] {
                 assert_eq!(reason(judge, &token), None, "{number}");
             }
-            assert!(api_keys::known(app, &key).await.is_ok());
+            assert!(api_keys::known(ctx, &key).await.is_ok());
         }
         assert_eq!(reason(makes, &token), Some(Reason::Revoked), "what was made before stays revoked");
     }
@@ -207,15 +207,15 @@ async fn everyone_is_signed_out(pair: Pair) {
         pair.pass(MILLI);
         sign_out_everyone(ends).await.unwrap();
         pair.hear().await;
-        for app in [opens, ends] {
+        for ctx in [opens, ends] {
             for token in [&old.access, &token] {
-                assert_eq!(reason(app, token), Some(Reason::Revoked), "{number}");
+                assert_eq!(reason(ctx, token), Some(Reason::Revoked), "{number}");
             }
-            assert!(matches!(refreshed(app, &old.refresh).await, Err(Failure::RefreshNotInForce)));
+            assert!(matches!(refreshed(ctx, &old.refresh).await, Err(Failure::RefreshNotInForce)));
         }
-        for app in [opens, ends] {
-            let new = signed_in(app, &user).await;
-            let token = exchanged(app, &key).await.unwrap();
+        for ctx in [opens, ends] {
+            let new = signed_in(ctx, &user).await;
+            let token = exchanged(ctx, &key).await.unwrap();
             for judge in [opens, ends] {
                 assert_eq!(reason(judge, &new.access), None, "{number}");
                 assert_eq!(reason(judge, &token), None, "{number}");
@@ -239,9 +239,9 @@ async fn an_ending_is_remembered_as_long_as_what_it_ended(pair: Pair) {
     // Until the last of them has expired by every clock.
     for _ in 0..((lives + leeway + OFF).as_secs() / 5) {
         pair.pass(Duration::from_secs(5));
-        for app in [&pair.on_time, &pair.off] {
-            forget(app).await;
-            let good = revoked.iter().filter(|token| reason(app, token).is_none()).count();
+        for ctx in [&pair.on_time, &pair.off] {
+            forget(ctx).await;
+            let good = revoked.iter().filter(|token| reason(ctx, token).is_none()).count();
             assert_eq!(good, 0, "it is forgotten that it was ended");
         }
     }
@@ -252,14 +252,14 @@ async fn a_session_lasts_by_the_clock_of_who_is_asked(pair: Pair) {
     let user = someone(&pair.on_time, "lasting").await;
     let opened = signed_in(&pair.on_time, &user).await;
     let (id, ends) = (opened.session.id, opened.session.expires_at);
-    for app in [&pair.on_time, &pair.off] {
-        let (clock, before) = (&app.node.clock, app.now());
+    for ctx in [&pair.on_time, &pair.off] {
+        let (clock, before) = (&ctx.node.clock, ctx.now());
         clock.advance(ends.since(before) - MILLI);
-        assert!(app.ephemeral.session(user.id, id, app.now()).await.unwrap().is_some());
+        assert!(ctx.ephemeral.session(user.id, id, ctx.now()).await.unwrap().is_some());
         clock.advance(MILLI);
-        assert!(app.ephemeral.session(user.id, id, app.now()).await.unwrap().is_none());
-        assert!(matches!(refreshed(app, &opened.refresh).await, Err(Failure::RefreshNotInForce)));
-        clock.set_back(app.now().since(before));
+        assert!(ctx.ephemeral.session(user.id, id, ctx.now()).await.unwrap().is_none());
+        assert!(matches!(refreshed(ctx, &opened.refresh).await, Err(Failure::RefreshNotInForce)));
+        clock.set_back(ctx.now().since(before));
     }
     held("sessions", &pair.is(), &json!({"beyond_the_clock_of_who_is_asked_ms": 0}));
 }
@@ -285,10 +285,10 @@ async fn the_grace_is_no_longer(pair: Pair) {
         assert!(matches!(refreshed(&pair.off, &first.refresh).await, Err(Failure::RefreshReused)));
     }
     pair.hear().await;
-    for app in [&pair.on_time, &pair.off] {
-        assert!(matches!(refreshed(app, &next.refresh).await, Err(Failure::RefreshNotInForce)));
-        assert_eq!(reason(app, &next.access), Some(Reason::Revoked));
-        assert!(app.ephemeral.session(user.id, session, app.now()).await.unwrap().is_none());
+    for ctx in [&pair.on_time, &pair.off] {
+        assert!(matches!(refreshed(ctx, &next.refresh).await, Err(Failure::RefreshNotInForce)));
+        assert_eq!(reason(ctx, &next.access), Some(Reason::Revoked));
+        assert!(ctx.ephemeral.session(user.id, session, ctx.now()).await.unwrap().is_none());
     }
     held("the grace of a refresh token", &pair.is(), &json!({"beyond_the_grace": 0}));
 }

@@ -17,7 +17,7 @@ use signet::auth::accounts::disable::set_disabled;
 use signet::auth::accounts::identity::Email;
 use signet::auth::accounts::projects;
 use signet::auth::api_keys;
-use signet::auth::context::App;
+use signet::auth::context::Context;
 use signet::auth::mfa::{Entry, turn_on_at_once};
 use signet::auth::passwords::Password;
 use signet::auth::revocation::feed::{catch_up, forget};
@@ -51,8 +51,8 @@ enum Way {
 /// Two nodes, one of which is on time.
 struct Pair {
     ground: Ground,
-    on_time: App,
-    off: App,
+    on_time: Context,
+    off: Context,
     off_clock: Clock,
     way: Way,
 }
@@ -72,7 +72,7 @@ impl Pair {
     }
 
     /// Either acts, and the other is to feel it.
-    fn each_way(&self) -> [(&App, &App); 2] {
+    fn each_way(&self) -> [(&Context, &Context); 2] {
         [(&self.on_time, &self.off), (&self.off, &self.on_time)]
     }
 
@@ -83,8 +83,8 @@ impl Pair {
 
     /// Both hear what there is to hear.
     async fn hear(&self) {
-        for app in [&self.on_time, &self.off] {
-            catch_up(app).await.unwrap();
+        for ctx in [&self.on_time, &self.off] {
+            catch_up(ctx).await.unwrap();
         }
     }
 
@@ -93,39 +93,39 @@ impl Pair {
     }
 }
 
-fn door(app: &App) -> Door<'_> {
+fn door(ctx: &Context) -> Door<'_> {
     let address = IpAddr::from([192, 0, 2, 1]);
-    let lives = &app.node.config.api.native;
+    let lives = &ctx.node.config.api.native;
     Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
 }
 
-async fn someone(app: &App, name: &str) -> User {
+async fn someone(ctx: &Context, name: &str) -> User {
     let password = Some(Password::new(PASSWORD.to_owned()));
     let wanted = Wanted { email: format!("{name}@example.org"), password, verified: true, ..Wanted::default() };
-    create_user(app, wanted, app.node.password_policy).await.unwrap()
+    create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
-async fn row(app: &App, user: &User) -> User {
-    app.accounts.user(Find::Id(user.id)).await.unwrap().unwrap()
+async fn row(ctx: &Context, user: &User) -> User {
+    ctx.accounts.user(Find::Id(user.id)).await.unwrap().unwrap()
 }
 
-async fn signed_in(app: &App, user: &User) -> Tokens {
-    open_session(app, &row(app, user).await, None, door(app)).await.unwrap()
+async fn signed_in(ctx: &Context, user: &User) -> Tokens {
+    open_session(ctx, &row(ctx, user).await, None, door(ctx)).await.unwrap()
 }
 
-async fn refreshed(app: &App, token: &str) -> Result<Tokens, Failure> {
-    refresh(app, token, None, Then::Rotate, door(app)).await
+async fn refreshed(ctx: &Context, token: &str) -> Result<Tokens, Failure> {
+    refresh(ctx, token, None, Then::Rotate, door(ctx)).await
 }
 
-fn reason(app: &App, token: &str) -> Option<Reason> {
-    access_token(app, token).err()
+fn reason(ctx: &Context, token: &str) -> Option<Reason> {
+    access_token(ctx, token).err()
 }
 
 /// A mail to this address, as soon as it is there.
-async fn mailed(app: &App, to: &str) -> Mail {
+async fn mailed(ctx: &Context, to: &str) -> Mail {
     let mut found = None;
     until(&format!("a mail comes to {to}"), async || {
-        found = mails_in(&app.node.config.data_dir, to).pop();
+        found = mails_in(&ctx.node.config.data_dir, to).pop();
         found.is_some()
     })
     .await;
@@ -133,28 +133,28 @@ async fn mailed(app: &App, to: &str) -> Mail {
 }
 
 /// Asks for a code, and gives it.
-async fn code(app: &App, to: &str) -> (Email, String) {
+async fn code(ctx: &Context, to: &str) -> (Email, String) {
     let email = Email::read(to).unwrap();
-    mailed_code::send(app, &email, door(app)).await.unwrap();
-    (email, mailed(app, to).await.code())
+    mailed_code::send(ctx, &email, door(ctx)).await.unwrap();
+    (email, mailed(ctx, to).await.code())
 }
 
 /// Asks for a link, and gives its two halves.
-async fn link(app: &App, to: &str) -> (String, String) {
-    let half = magic_link::begin(app, to, door(app)).await.unwrap();
-    (mailed(app, to).await.token(), half)
+async fn link(ctx: &Context, to: &str) -> (String, String) {
+    let half = magic_link::begin(ctx, to, door(ctx)).await.unwrap();
+    (mailed(ctx, to).await.token(), half)
 }
 
-async fn code_is_good(app: &App, (email, digits): &(Email, String)) -> bool {
-    match mailed_code::sign_in_with_code(app, email, digits, None, door(app)).await {
+async fn code_is_good(ctx: &Context, (email, digits): &(Email, String)) -> bool {
+    match mailed_code::sign_in_with_code(ctx, email, digits, None, door(ctx)).await {
         Ok(_) => true,
         Err(Failure::CodeNotInForce) => false,
         Err(other) => panic!("{other:?}"),
     }
 }
 
-async fn link_is_good(app: &App, (token, half): &(String, String)) -> bool {
-    match magic_link::redeem(app, token, half, door(app)).await {
+async fn link_is_good(ctx: &Context, (token, half): &(String, String)) -> bool {
+    match magic_link::redeem(ctx, token, half, door(ctx)).await {
         Ok(Entry::In(_)) => true,
         Ok(Entry::Due(_)) => panic!("there is no second factor"),
         Err(Failure::MagicNotInForce) => false,
@@ -163,17 +163,17 @@ async fn link_is_good(app: &App, (token, half): &(String, String)) -> bool {
 }
 
 /// A key of the user's, and a token that was made of it.
-async fn key_and_token(app: &App, user: &User) -> (String, String) {
-    let project = projects::projects(app, user.id).await.unwrap()[0].id;
+async fn key_and_token(ctx: &Context, user: &User) -> (String, String) {
+    let project = projects::projects(ctx, user.id).await.unwrap()[0].id;
     let wanted = api_keys::Wanted { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
-    let (_, key) = api_keys::create(app, wanted).await.unwrap();
-    let token = exchanged(app, key.reveal()).await.unwrap();
+    let (_, key) = api_keys::create(ctx, wanted).await.unwrap();
+    let token = exchanged(ctx, key.reveal()).await.unwrap();
     (key.reveal().to_owned(), token)
 }
 
-async fn exchanged(app: &App, key: &str) -> Result<String, Failure> {
-    let lives = app.node.config.api.native.access;
-    exchange(app, key, None, lives).await.map(|exchanged| exchanged.access)
+async fn exchanged(ctx: &Context, key: &str) -> Result<String, Failure> {
+    let lives = ctx.node.config.api.native.access;
+    exchange(ctx, key, None, lives).await.map(|exchanged| exchanged.access)
 }
 
 fn held(row: &str, way: &str, figures: &serde_json::Value) {

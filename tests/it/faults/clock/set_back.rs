@@ -23,7 +23,7 @@ async fn the_embedded_clock_is_set_back() {
     ground.clock.set_back(OFF);
     let mut kept = kept;
     let restarted = ground.node().await;
-    let none: &[&App] = &[];
+    let none: &[&Context] = &[];
     for (now, others) in [(&running, none), (&restarted, &[&running])] {
         assert_eq!(now.now(), at - OFF);
         assert_eq!(reason(now, &kept.access), None, "it goes on");
@@ -98,7 +98,7 @@ async fn the_grace_is_not_prolonged_by_the_clock_of_redis() {
 }
 
 /// That `first`, in whose place `next` was given, counts as stolen.
-async fn is_reuse(node: &App, first: &Tokens, next: &Tokens) {
+async fn is_reuse(node: &Context, first: &Tokens, next: &Tokens) {
     let again = refreshed(node, &first.refresh).await.map(|again| again.refresh == next.refresh);
     assert!(matches!(again, Err(Failure::RefreshReused)), "the same again: {again:?}");
     assert!(matches!(refreshed(node, &next.refresh).await, Err(Failure::RefreshNotInForce)));
