@@ -18,7 +18,7 @@ use signet::rng::Rng;
 use signet::store::accounts::sqlite::SqliteAccounts;
 use signet::store::accounts::{Find, NewUser};
 use signet::store::ephemeral::sqlite::SqliteEphemeral;
-use signet::store::ephemeral::{Cursor, Presented, Revocation, Rotation, Session, Target};
+use signet::store::ephemeral::{Cursor, Revocation, RotateRequest, Rotation, Session, Target};
 use signet::store::sqlite::Engine;
 use signet::store::{Accounts, Ephemeral};
 
@@ -100,7 +100,7 @@ async fn refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Dur
                         break;
                     }
                     let begun = Instant::now();
-                    let presented = Presented {
+                    let presented = RotateRequest {
                         user: session.user,
                         session: session.id,
                         counter,
@@ -109,7 +109,7 @@ async fn refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Dur
                         floor: NOW,
                         remember_until: NOW + DAY,
                     };
-                    assert!(matches!(store.present(presented, NOW).await.unwrap(), Rotation::Rotated(_)));
+                    assert!(matches!(store.rotate_refresh_token(presented, NOW).await.unwrap(), Rotation::Rotated(_)));
                     spans.push(begun.elapsed());
                 }
                 spans
@@ -126,10 +126,10 @@ async fn refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Dur
 }
 
 fn session() -> Session {
-    let chance = Rng::system();
+    let rng = Rng::system();
     Session {
-        id: SessionId::new(NOW, &chance),
-        user: UserId::new(NOW, &chance),
+        id: SessionId::new(NOW, &rng),
+        user: UserId::new(NOW, &rng),
         counter: 0,
         opened_at: NOW,
         used_at: NOW,
@@ -147,9 +147,9 @@ fn session() -> Session {
 async fn reads(engine: &Arc<Engine>) {
     const TIMES: u32 = 20_000;
     let accounts = SqliteAccounts::new(Arc::clone(engine));
-    let chance = Rng::system();
+    let rng = Rng::system();
     let user = NewUser {
-        id: UserId::new(NOW, &chance),
+        id: UserId::new(NOW, &rng),
         email: "somebody@example.org".to_owned(),
         username: None,
         username_key: None,
@@ -159,7 +159,7 @@ async fn reads(engine: &Arc<Engine>) {
         disabled: false,
         superuser: false,
         roles: vec!["user".to_owned()],
-        project: ProjectId::new(NOW, &chance),
+        project: ProjectId::new(NOW, &rng),
         created_at: NOW,
     };
     accounts.create_user(&user).await.unwrap();

@@ -20,8 +20,8 @@ macro_rules! id {
 
         impl $name {
             /// A new id, made now.
-            pub fn new(now: Timestamp, chance: &Chance) -> Self {
-                Self(v7(now, chance))
+            pub fn new(now: Timestamp, rng: &Rng) -> Self {
+                Self(v7(now, rng))
             }
 
             /// Reads the hyphenated form; anything else is not an id.
@@ -81,8 +81,8 @@ id!(
     TokenId
 );
 
-fn v7(now: Timestamp, chance: &Rng) -> Uuid {
-    uuid::Builder::from_unix_timestamp_millis(now.millis().max(0) as u64, &chance.distinct()).into_uuid()
+fn v7(now: Timestamp, rng: &Rng) -> Uuid {
+    uuid::Builder::from_unix_timestamp_millis(now.millis().max(0) as u64, &rng.distinct()).into_uuid()
 }
 
 fn made_at(id: Uuid) -> Option<Timestamp> {

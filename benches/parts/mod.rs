@@ -12,7 +12,7 @@ use ed25519_dalek::{Signer, SigningKey};
 use serde::Deserialize;
 use signet::auth::context::Context;
 use signet::auth::revocation::feed::catch_up;
-use signet::auth::tokens::verify::{Demand, access_token, verify_each};
+use signet::auth::tokens::verify::{Demand, verify_access_token, verify_batch};
 use signet::clock::{Clock, Timestamp};
 use signet::config::{Config, Secret};
 use signet::http;
@@ -74,14 +74,14 @@ fn tokens(bench: &mut impl Bench) {
         runtime.block_on(async {
             let clock = Clock::by_hand(NOW);
             let stores = Stores::open(&config, &clock).await.unwrap();
-            let ctx = build::ctx(config, clock, &stores, &[]).await.unwrap();
+            let ctx = build::build_context(config, clock, &stores, &[]).await.unwrap();
             catch_up(&ctx).await.unwrap();
             ctx
         })
     };
     let (remembers, forgets) = (node(1000), node(0));
-    let chance = Rng::system();
-    let (user, session, id) = (UserId::new(NOW, &chance), SessionId::new(NOW, &chance), TokenId::new(NOW, &chance));
+    let rng = Rng::system();
+    let (user, session, id) = (UserId::new(NOW, &rng), SessionId::new(NOW, &rng), TokenId::new(NOW, &rng));
     let mint = |ctx: &Context, token: TokenId| {
         let mint = Mint {
             user,
@@ -98,12 +98,12 @@ fn tokens(bench: &mut impl Bench) {
     bench.part("access/mint", &mut || drop(black_box(mint(&forgets, id))));
     let keys = forgets.node.keyring.keys();
     bench.part("access/check", &mut || drop(forgets.node.issuer.check(black_box(&token), &keys, NOW).unwrap()));
-    bench.part("access/seen", &mut || drop(access_token(&remembers, black_box(&token)).unwrap()));
+    bench.part("access/seen", &mut || drop(verify_access_token(&remembers, black_box(&token)).unwrap()));
     requests::requests(bench, &remembers, &token);
-    bench.part("access/never-seen", &mut || drop(access_token(&forgets, black_box(&token)).unwrap()));
-    let batch: Vec<Cow<'_, str>> = (0..BATCH).map(|_| mint(&forgets, TokenId::new(NOW, &chance)).into()).collect();
+    bench.part("access/never-seen", &mut || drop(verify_access_token(&forgets, black_box(&token)).unwrap()));
+    let batch: Vec<Cow<'_, str>> = (0..BATCH).map(|_| mint(&forgets, TokenId::new(NOW, &rng)).into()).collect();
     bench.part("access/batch of 256 never seen", &mut || {
-        let verdicts = runtime.block_on(verify_each(&forgets, &batch, Demand::default()));
+        let verdicts = runtime.block_on(verify_batch(&forgets, &batch, Demand::default()));
         assert!(verdicts.unwrap().iter().all(Result::is_ok));
     });
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::SOON;
 use crate::auth::accounts::identity::{BadEmail, Email};
 use crate::auth::passwords::Weak;
-use crate::http::{Expected, Fault, Place, Rejection, Response, Step, Trouble};
+use crate::http::{Expected, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection, Response};
 
 /// `{"detail": "…"}`: an `HTTPException`.
 pub(super) fn detail(status: u16, text: &str) -> Response {
@@ -52,7 +52,7 @@ pub(super) fn unreadable(why: &str, at: usize) -> Response {
 }
 
 /// 422 of fields that will not do, an entry each.
-pub(super) fn unprocessable(faults: &[Fault]) -> Response {
+pub(super) fn unprocessable(faults: &[FieldError]) -> Response {
     unprocessed(faults.iter().map(ValidationError::of).collect())
 }
 
@@ -103,11 +103,11 @@ pub(super) fn both<A, B>(one: Result<A, Rejection>, other: Result<B, Rejection>)
 }
 
 /// Reads an id in the path or in a header field.
-pub(super) fn uuid(place: Place, name: &str, text: Option<&str>) -> Result<Uuid, Rejection> {
-    let text = text.ok_or_else(|| Rejection::field(Fault::missing(place, name)))?;
+pub(super) fn uuid(place: ParamLocation, name: &str, text: Option<&str>) -> Result<Uuid, Rejection> {
+    let text = text.ok_or_else(|| Rejection::field(FieldError::missing(place, name)))?;
     Uuid::parse_str(text).map_err(|error| {
-        let trouble = Trouble::Invalid(format!("Input should be a valid UUID, {}", as_pydantic_says(&error)));
-        Rejection::field(Fault::of(place, name, trouble))
+        let trouble = FieldErrorKind::Invalid(format!("Input should be a valid UUID, {}", as_pydantic_says(&error)));
+        Rejection::field(FieldError::new(place, name, trouble))
     })
 }
 
@@ -150,22 +150,22 @@ const SENTENCES: [(&str, &str, Option<&str>); 12] = [
 ];
 
 impl ValidationError {
-    fn of(fault: &Fault) -> Self {
+    fn of(fault: &FieldError) -> Self {
         let place = match fault.place {
-            Place::Body => "body",
-            Place::Query => "query",
-            Place::Header => "header",
-            Place::Path => "path",
+            ParamLocation::Body => "body",
+            ParamLocation::Query => "query",
+            ParamLocation::Header => "header",
+            ParamLocation::Path => "path",
         };
         let steps = fault.path.iter().map(|step| match step {
-            Step::Field(name) => Loc::Name(name.clone()),
-            Step::Item(at) => Loc::At(*at),
+            PathSegment::Field(name) => Loc::Name(name.clone()),
+            PathSegment::Item(at) => Loc::At(*at),
         });
         let loc = [Loc::Name(place.to_owned())].into_iter().chain(steps).collect();
         let (r#type, msg, ctx) = match &fault.trouble {
-            Trouble::Missing => ("missing", "Field required".to_owned(), None),
-            Trouble::Not(expected) => of_another_type(*expected),
-            Trouble::Invalid(sentence) => will_not_do(sentence),
+            FieldErrorKind::Missing => ("missing", "Field required".to_owned(), None),
+            FieldErrorKind::Not(expected) => of_another_type(*expected),
+            FieldErrorKind::Invalid(sentence) => will_not_do(sentence),
         };
         Self { r#type, loc, msg, ctx }
     }
@@ -209,18 +209,18 @@ pub(super) struct EmailStr(pub(super) Email);
 impl<'de> Deserialize<'de> for EmailStr {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        Email::read(&text).map(Self).map_err(|bad| de::Error::custom(no_address(&text, bad)))
+        Email::parse(&text).map(Self).map_err(|bad| de::Error::custom(no_address(&text, bad)))
     }
 }
 
 /// Reads an address in the path.
-pub(super) fn email(place: Place, name: &str, text: &str) -> Result<Email, Rejection> {
-    Email::read(text).map_err(|bad| bad_email(place, name, text, bad))
+pub(super) fn email(place: ParamLocation, name: &str, text: &str) -> Result<Email, Rejection> {
+    Email::parse(text).map_err(|bad| bad_email(place, name, text, bad))
 }
 
 /// An address that will not do, wherever it was found out.
-pub(super) fn bad_email(place: Place, name: &str, text: &str, bad: BadEmail) -> Rejection {
-    Rejection::field(Fault::of(place, name, Trouble::Invalid(no_address(text, bad))))
+pub(super) fn bad_email(place: ParamLocation, name: &str, text: &str, bad: BadEmail) -> Rejection {
+    Rejection::field(FieldError::new(place, name, FieldErrorKind::Invalid(no_address(text, bad))))
 }
 
 fn no_address(text: &str, bad: BadEmail) -> String {
@@ -244,13 +244,13 @@ fn no_address(text: &str, bad: BadEmail) -> String {
 }
 
 /// A new password that will not do, in the field in which it was chosen.
-pub(super) fn weak_password(field: &str, weak: Weak) -> Fault {
+pub(super) fn weak_password(field: &str, weak: Weak) -> FieldError {
     let sentence = match weak {
         Weak::TooShort { min } => at_least(min),
         Weak::TooLong { max } => at_most(max),
         Weak::Common => "the password is one of the most common ones".to_owned(),
     };
-    Fault::of(Place::Body, field, Trouble::Invalid(sentence))
+    FieldError::new(ParamLocation::Body, field, FieldErrorKind::Invalid(sentence))
 }
 
 fn at_least(min: usize) -> String {

@@ -13,7 +13,7 @@
 //!   goes in, `security` (`access_token`, `api_key`, `client`, `refresh_token`, `mailed_token`, `totp_token`), and the answers that
 //!   are not failures. Its doc comment's first line is the summary, the rest the description.
 //! - **Failures are not written down a second time.** `chapter()` in the dialect's `mod.rs` lists the handlers, and per `operation_id`
-//!   which [`Failure`]s may come of it; the dialect's failure function is asked for each, so status, header fields and example are
+//!   which [`Error`]s may come of it; the dialect's failure function is asked for each, so status, header fields and example are
 //!   the real ones. What may go wrong anywhere (bodies, credentials, time) is added without being listed. What stands in `responses(…)`
 //!   under a status is left as it is.
 //! - `router` and `document` below add the dialect side by side. Tests hold routes and operations together, each example to its
@@ -35,10 +35,10 @@ pub mod v1;
 
 use std::time::Duration;
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::api_keys::looks_like_one;
 use crate::auth::context::Context;
-use crate::auth::sessions::open::{Door, Says};
+use crate::auth::sessions::open::{ExtraClaims, RequestContext};
 use crate::config::{Config, Dialect};
 use crate::http::{Rejection, Request, Router, Routes, TableError};
 
@@ -102,20 +102,20 @@ pub fn document(config: &Config) -> serde_json::Value {
 
 /// All that can go wrong with a request, for a dialect to word.
 #[derive(Debug)]
-pub enum Trouble {
+pub enum ApiError {
     /// Before anybody looked at what it means.
     Rejection(Rejection),
     /// In doing what it asks.
-    Failure(Failure),
+    Failure(Error),
 }
 
-impl From<Rejection> for Trouble {
+impl From<Rejection> for ApiError {
     fn from(rejection: Rejection) -> Self {
         Self::Rejection(rejection)
     }
 }
 
-impl<F: Into<Failure>> From<F> for Trouble {
+impl<F: Into<Error>> From<F> for ApiError {
     fn from(failure: F) -> Self {
         Self::Failure(failure.into())
     }
@@ -129,24 +129,24 @@ const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
 /// The credential of a call that takes either kind: a bearer, or an API key in a header field of its own.
 fn credential(request: &Request) -> Option<&str> {
-    request.bearer().or_else(|| request.header("x-api-key").map(as_api_key))
+    request.bearer().or_else(|| request.header("x-api-key").map(api_key_or_empty))
 }
 
 /// What stands where an API key is due. An access token there is as bad as garbage: what keeps bearers to itself, a proxy or a
 /// log, does not look for one there.
-fn as_api_key(text: &str) -> &str {
+fn api_key_or_empty(text: &str) -> &str {
     if looks_like_one(text) { text } else { "" }
 }
 
 /// By which door a request comes in.
-fn door<'a>(dialect: &'static str, lives: &'a Dialect, request: &'a Request) -> Door<'a> {
-    Door {
+fn request_context<'a>(dialect: &'static str, lives: &'a Dialect, request: &'a Request) -> RequestContext<'a> {
+    RequestContext {
         dialect,
-        lives,
-        address: request.client(),
-        counted_by: request.counted_by(),
-        agent: request.agent(),
+        dialect_config: lives,
+        client_ip: request.client(),
+        rate_limit_ip: request.counted_by(),
+        user_agent: request.agent(),
         language: request.header("accept-language"),
-        says: Says::Nothing,
+        extra_claims: ExtraClaims::Nothing,
     }
 }

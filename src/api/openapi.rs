@@ -9,38 +9,38 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use super::Trouble;
-use crate::auth::Failure;
-use crate::auth::tokens::verify::{Fault as TokenFault, Reason};
-use crate::http::{Fault, Place, Rejection, Response};
+use super::ApiError;
+use crate::auth::Error;
+use crate::auth::tokens::verify::{TokenError as TokenFault, VerifyError};
+use crate::http::{FieldError, ParamLocation, Rejection, Response};
 
 /// A dialect's part of the document, its paths relative to its prefix.
-pub(crate) struct Chapter {
+pub(crate) struct ApiSpec {
     paths: Map<String, Value>,
     schemas: Map<String, Value>,
     description: String,
 }
 
 /// How a dialect, or a part of one, words what goes wrong.
-pub(crate) struct Wording<'a> {
+pub(crate) struct ErrorSpec<'a> {
     /// Its failure function.
-    pub(crate) word: &'a dyn Fn(Trouble) -> Response,
+    pub(crate) word: &'a dyn Fn(ApiError) -> Response,
     /// The name of the schema that bodies of this status have.
     pub(crate) schema: &'a dyn Fn(u16) -> &'static str,
     /// By `operationId`: what else may go wrong there than may anywhere.
-    pub(crate) failures: Vec<(&'static str, Vec<Failure>)>,
+    pub(crate) failures: Vec<(&'static str, Vec<Error>)>,
 }
 
-impl Chapter {
+impl ApiSpec {
     /// A chapter from what utoipa gathered; its one tag, if it has one, describes the dialect.
-    pub(crate) fn new(gathered: &OpenApi, wording: Wording<'_>) -> Self {
+    pub(crate) fn new(gathered: &OpenApi, wording: ErrorSpec<'_>) -> Self {
         Self::with_rejections(gathered, wording, Vec::new())
     }
 
     /// The same for a dialect that has more to say of some requests' fields than that they are wrong: by `operationId`, what.
     pub(crate) fn with_rejections(
         gathered: &OpenApi,
-        wording: Wording<'_>,
+        wording: ErrorSpec<'_>,
         rejections: Vec<(&'static str, Vec<Rejection>)>,
     ) -> Self {
         let mut gathered = serde_json::to_value(gathered).unwrap_or_default();
@@ -53,14 +53,14 @@ impl Chapter {
             gathered.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut failures: BTreeMap<_, _> = wording.failures.iter().cloned().collect();
         let mut rejections: BTreeMap<_, _> = rejections.into_iter().collect();
-        let fault = Rejection::field(Fault::missing(Place::Path, "id"));
-        let faulty = (wording.word)(Trouble::Rejection(fault)).status().as_u16();
+        let fault = Rejection::field(FieldError::missing(ParamLocation::Path, "id"));
+        let faulty = (wording.word)(ApiError::Rejection(fault)).status().as_u16();
         for operation in operations(&mut paths) {
             as_texts(&operation["requestBody"], &mut schemas);
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
             let troubles = anywhere(operation, &schemas, faulty);
-            let rejected = rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Rejection);
-            let failed = failures.remove(id.as_str()).unwrap_or_default().into_iter().map(Trouble::Failure);
+            let rejected = rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(ApiError::Rejection);
+            let failed = failures.remove(id.as_str()).unwrap_or_default().into_iter().map(ApiError::Failure);
             add_failures(operation, troubles, rejected.chain(failed).collect(), &wording);
         }
         debug_assert!(failures.is_empty(), "failures of operations that are not there: {:?}", failures.keys());
@@ -115,7 +115,7 @@ impl Document {
 
     /// Adds a dialect's chapter under its tag. Schemas keep their names within the dialect, since two may mean different
     /// things by one. A call that two dialects share is the first one's, and stands under both tags.
-    pub(crate) fn add(&mut self, name: &str, prefix: &str, chapter: Chapter) {
+    pub(crate) fn add(&mut self, name: &str, prefix: &str, chapter: ApiSpec) {
         if let Some(tags) = self.0["tags"].as_array_mut() {
             tags.push(json!({"name": name, "description": chapter.description}));
         }
@@ -192,14 +192,14 @@ fn as_texts(body: &Value, schemas: &mut Map<String, Value>) {
 }
 
 /// What may go wrong with any call that takes what this one takes.
-fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec<Trouble> {
+fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec<ApiError> {
     let mut troubles = Vec::new();
-    let mut rejected = |rejection: Rejection| troubles.push(Trouble::Rejection(rejection));
+    let mut rejected = |rejection: Rejection| troubles.push(ApiError::Rejection(rejection));
     let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
     if let Some(body) = operation.get("requestBody") {
         rejected(Rejection::Unreadable { detail: "expected value".to_owned(), at: 0 });
         if let Some(field) = first_required(body, schemas) {
-            rejected(Rejection::field(Fault::missing(Place::Body, field)));
+            rejected(Rejection::field(FieldError::missing(ParamLocation::Body, field)));
         }
         rejected(Rejection::BodyTimeout);
         rejected(Rejection::Crowded);
@@ -208,8 +208,8 @@ fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec
     }
     let name = |parameter: &Value| parameter["name"].as_str().unwrap_or_default().to_owned();
     if let Some(parameter) = parameters.iter().find(|parameter| parameter["in"] == "query") {
-        let trouble = crate::http::Trouble::Invalid("is not UTF-8".to_owned());
-        rejected(Rejection::field(Fault::of(Place::Query, name(parameter), trouble)));
+        let trouble = crate::http::FieldErrorKind::Invalid("is not UTF-8".to_owned());
+        rejected(Rejection::field(FieldError::new(ParamLocation::Query, name(parameter), trouble)));
     }
     // A field that must be there, or must be written in some way. In a path such a thing is not there, unless the dialect has a
     // word for it: one that words what fields are with a status of its own looks at the path's as well.
@@ -220,15 +220,15 @@ fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec
         _ => false,
     };
     if let Some(parameter) = parameters.iter().find(bound) {
-        let place = if parameter["in"] == "header" { Place::Header } else { Place::Path };
-        let trouble = crate::http::Trouble::Invalid("is malformed".to_owned());
-        rejected(Rejection::field(Fault::of(place, name(parameter), trouble)));
+        let place = if parameter["in"] == "header" { ParamLocation::Header } else { ParamLocation::Path };
+        let trouble = crate::http::FieldErrorKind::Invalid("is malformed".to_owned());
+        rejected(Rejection::field(FieldError::new(place, name(parameter), trouble)));
     }
     rejected(Rejection::Timeout { after: std::time::Duration::from_secs(30) });
     let schemes = operation["security"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !schemes.is_empty() && schemes.iter().all(|scheme| scheme.as_object().is_some_and(|names| !names.is_empty())) {
-        troubles.push(Trouble::Failure(Failure::NoCredentials));
-        troubles.push(Trouble::Failure(Failure::BadCredentials(Reason::Token(TokenFault::Expired))));
+        troubles.push(ApiError::Failure(Error::NoCredentials));
+        troubles.push(ApiError::Failure(Error::BadCredentials(VerifyError::Token(TokenFault::Expired))));
     }
     troubles
 }
@@ -242,16 +242,16 @@ fn first_required(body: &Value, schemas: &Map<String, Value>) -> Option<String> 
 }
 
 /// Adds the answers to what may go wrong, by status. Those that were documented by hand are left as they are.
-fn add_failures(operation: &mut Value, anywhere: Vec<Trouble>, here: Vec<Trouble>, wording: &Wording<'_>) {
+fn add_failures(operation: &mut Value, anywhere: Vec<ApiError>, here: Vec<ApiError>, wording: &ErrorSpec<'_>) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     let by_hand: Vec<String> = responses.keys().cloned().collect();
     let mut refused: BTreeSet<String> = by_hand.iter().filter(|status| status.starts_with('4')).cloned().collect();
-    let credentials = |trouble: &Trouble| matches!(trouble, Trouble::Failure(_));
+    let credentials = |trouble: &ApiError| matches!(trouble, ApiError::Failure(_));
     let anywhere = anywhere.into_iter().map(|trouble| (credentials(&trouble), trouble));
     for (in_order, trouble) in anywhere.chain(here.into_iter().map(|trouble| (true, trouble))) {
         let said = match &trouble {
-            Trouble::Rejection(rejection) => rejection.to_string(),
-            Trouble::Failure(failure) => failure.to_string(),
+            ApiError::Rejection(rejection) => rejection.to_string(),
+            ApiError::Failure(failure) => failure.to_string(),
         };
         let response = (wording.word)(trouble);
         let status = response.status().as_str().to_owned();

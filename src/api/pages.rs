@@ -7,7 +7,7 @@ use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CON
 use http::{HeaderValue, Method, StatusCode};
 
 use crate::auth::context::Context;
-use crate::http::{Kept, Request, Response, Under};
+use crate::http::{CachedResponse, Request, Response, RouteGroup};
 
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; \
@@ -30,15 +30,15 @@ const FILES: [(&str, &str, &str); 7] = [
 ];
 
 /// Adds the pages. They are served with our own dialect, whose calls they make.
-pub(super) fn routes(under: Under<'_, Context>) {
+pub(super) fn routes(under: RouteGroup<'_, Context>) {
     let pages = under
-        .get_at_once("/docs", "pages.docs", |ctx: &Context, _: &Request| docs(ctx))
-        .get_at_once("/links/magic", "pages.link", magic)
-        .get_at_once("/links/reset", "pages.link", reset)
-        .get_at_once("/links/confirm", "pages.link", confirm_address);
+        .get_sync("/docs", "pages.docs", |ctx: &Context, _: &Request| docs(ctx))
+        .get_sync("/links/magic", "pages.link", magic)
+        .get_sync("/links/reset", "pages.link", reset)
+        .get_sync("/links/confirm", "pages.link", confirm_address);
     FILES.into_iter().fold(pages, |pages, (path, media_type, text)| {
-        let file = Kept::new(media_type, text);
-        pages.get_at_once(path, "pages.file", move |_: &Context, request: &Request| guarded(file.answer(request)))
+        let file = CachedResponse::new(media_type, text);
+        pages.get_sync(path, "pages.file", move |_: &Context, request: &Request| guarded(file.answer(request)))
     });
 }
 

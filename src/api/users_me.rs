@@ -6,10 +6,10 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Trouble;
-use crate::auth::accounts::projects::{Project, projects};
+use super::ApiError;
+use crate::auth::accounts::projects::{Project, list_projects};
 use crate::auth::context::Context;
-use crate::auth::tokens::caller::user;
+use crate::auth::tokens::caller::authenticate_user;
 use crate::auth::{Billing, User};
 use crate::clock::Timestamp;
 use crate::http::{Request, Response};
@@ -26,9 +26,9 @@ use crate::id::{ProjectId, UserId};
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "The caller's account.", body = Me)),
 )]
-pub(super) async fn me(ctx: &Context, request: &Request) -> Result<Response, Trouble> {
-    let (_, user) = user(ctx, super::credential(request)).await?;
-    let projects = projects(ctx, user.id).await?;
+pub(super) async fn me(ctx: &Context, request: &Request) -> Result<Response, ApiError> {
+    let (_, user) = authenticate_user(ctx, super::credential(request)).await?;
+    let projects = list_projects(ctx, user.id).await?;
     let me = Me { success: true, data: UserResponse::of(&user, projects), error: None, read: UserRead::of(&user) };
     Ok(Response::json(StatusCode::OK, &me).no_store())
 }

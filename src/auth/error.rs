@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use crate::auth::accounts::identity::{BadEmail, BadUsername};
 use crate::auth::passwords::{Busy, Weak};
-use crate::auth::tokens::verify::Reason;
+use crate::auth::tokens::verify::VerifyError;
 use crate::store;
 
 /// Why an operation did not do what it was asked.
 #[derive(Clone, Debug, thiserror::Error)]
-pub enum Failure {
+pub enum Error {
     /// Nothing says who is asking.
     #[error("no credentials")]
     NoCredentials,
     /// A token or API key was handed in that is not good.
     #[error("bad credentials: {0}")]
-    BadCredentials(Reason),
+    BadCredentials(VerifyError),
     /// No such user, or not with that password. Which of the two is not told.
     #[error("wrong name or password")]
     WrongPassword,
@@ -61,7 +61,7 @@ pub enum Failure {
     ConfirmationNotInForce,
     /// The one whose password it is must give it to change this, and did not.
     #[error("the present password is wrong or missing")]
-    WrongOriginal,
+    WrongCurrentPassword,
     /// Only operators make accounts here.
     #[error("registration is closed")]
     RegistrationClosed,
@@ -88,7 +88,7 @@ pub enum Failure {
     NotPermitted,
     /// What was asked for is not there.
     #[error("not there")]
-    Absent,
+    NotFound,
     /// Another user has that address.
     #[error("the e-mail address is taken")]
     EmailTaken,
@@ -124,34 +124,34 @@ pub enum Failure {
     Internal(&'static str),
 }
 
-impl From<Busy> for Failure {
+impl From<Busy> for Error {
     fn from(_: Busy) -> Self {
         Self::Busy
     }
 }
 
-impl From<Reason> for Failure {
-    fn from(reason: Reason) -> Self {
+impl From<VerifyError> for Error {
+    fn from(reason: VerifyError) -> Self {
         match reason {
-            Reason::Behind => Self::Behind,
+            VerifyError::Behind => Self::Behind,
             reason => Self::BadCredentials(reason),
         }
     }
 }
 
-impl From<BadEmail> for Failure {
+impl From<BadEmail> for Error {
     fn from(bad: BadEmail) -> Self {
         Self::BadEmail(bad)
     }
 }
 
-impl From<BadUsername> for Failure {
+impl From<BadUsername> for Error {
     fn from(bad: BadUsername) -> Self {
         Self::BadUsername(bad)
     }
 }
 
-impl From<Weak> for Failure {
+impl From<Weak> for Error {
     fn from(weak: Weak) -> Self {
         Self::WeakPassword(weak)
     }

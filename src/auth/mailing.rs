@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::Failure;
+use super::Error;
 use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::mail::{Letter, Mail};
@@ -14,23 +14,23 @@ use crate::store::accounts::User;
 const NOTICE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Mails `letter` to an address in its canonical form, unless it cannot be sent before `until`.
-pub(super) fn post(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) {
+pub(super) fn queue_mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) {
     ctx.node.mailer.post(mail(ctx, to, letter, until, language));
 }
 
 /// The same, and waits for the hand-over: for the one operation that promises to tell what became of it.
-pub(super) async fn hand_over(
+pub(super) async fn send_and_wait(
     ctx: &Context,
     to: &str,
     letter: Letter,
     until: Timestamp,
     language: Option<&str>,
     patience: Duration,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let mail = mail(ctx, to, letter, until, language);
     ctx.node.mailer.hand_over(mail, patience).await.map_err(|error| {
         tracing::warn!(%error, "a mail was not handed over");
-        Failure::MailNotHandedOver
+        Error::MailNotHandedOver
     })
 }
 
@@ -39,12 +39,12 @@ fn mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Opt
 }
 
 /// Tells a user what has happened to the account.
-pub(super) fn notice(ctx: &Context, user: &User, letter: Letter, language: Option<&str>) {
-    post(ctx, &user.email, letter, ctx.now() + NOTICE, language);
+pub(super) fn queue_notice(ctx: &Context, user: &User, letter: Letter, language: Option<&str>) {
+    queue_mail(ctx, &user.email, letter, ctx.now() + NOTICE, language);
 }
 
 /// `address` with `token` in its query; a token has no character that a query could not hold.
-pub(super) fn link(address: &str, token: &str) -> String {
+pub(super) fn link_with_token(address: &str, token: &str) -> String {
     let joint = if address.contains('?') { '&' } else { '?' };
     format!("{address}{joint}token={token}")
 }
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn a_token_is_put_behind_what_an_address_has() {
-        assert_eq!(link("https://a.example/reset", "t"), "https://a.example/reset?token=t");
-        assert_eq!(link("https://a.example/?page=reset", "t"), "https://a.example/?page=reset&token=t");
+        assert_eq!(link_with_token("https://a.example/reset", "t"), "https://a.example/reset?token=t");
+        assert_eq!(link_with_token("https://a.example/?page=reset", "t"), "https://a.example/?page=reset&token=t");
     }
 }

@@ -31,4 +31,4 @@ pub mod tokens;
 
 pub use crate::store::accounts::{Billing, User};
 pub use context::Context;
-pub use error::Failure;
+pub use error::Error;

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::arguments::ApiKeys;
 use super::output::{Columns, Output, or_dash};
-use super::{Failure, House};
+use super::{CliError, House};
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::accounts::{ApiKey, User};
@@ -27,7 +27,7 @@ pub struct NewApiKey {
     pub expires_in_days: Option<u32>,
 }
 
-pub(super) async fn run(command: ApiKeys, house: &dyn House, output: &mut Output<'_>) -> Result<(), Failure> {
+pub(super) async fn run(command: ApiKeys, house: &dyn House, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
         ApiKeys::Create { user, project, name, scopes, expires_in_days } => {
             let user = find(house, &user).await?;
@@ -52,7 +52,7 @@ pub(super) async fn run(command: ApiKeys, house: &dyn House, output: &mut Output
             output.rows(&shown, COLUMNS)
         }
         ApiKeys::Deactivate { prefix } => {
-            let absent = || Failure::Absent { what: "API key", name: prefix.clone() };
+            let absent = || CliError::Absent { what: "API key", name: prefix.clone() };
             let (key, _) = house.accounts().api_key(&prefix).await?.ok_or_else(absent)?;
             let key = house.deactivate_api_key(&key).await?.ok_or_else(absent)?;
             output.one(&Shown::from(&key), COLUMNS)
@@ -61,26 +61,26 @@ pub(super) async fn run(command: ApiKeys, house: &dyn House, output: &mut Output
 }
 
 /// The user's projects, the personal one first; or the one that was named, if it is the user's.
-async fn projects(house: &dyn House, user: &User, named: Option<String>) -> Result<Vec<ProjectId>, Failure> {
+async fn projects(house: &dyn House, user: &User, named: Option<String>) -> Result<Vec<ProjectId>, CliError> {
     let all = house.accounts().projects(user.id).await?.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     match named {
         None => Ok(all),
         Some(named) => {
             let project = ProjectId::parse(&named).filter(|project| all.contains(project));
-            project.map(|project| vec![project]).ok_or(Failure::Absent { what: "project of this user", name: named })
+            project.map(|project| vec![project]).ok_or(CliError::Absent { what: "project of this user", name: named })
         }
     }
 }
 
-fn no_project() -> Failure {
-    Failure::Refused {
+fn no_project() -> CliError {
+    CliError::Refused {
         what: "the user has no project".to_owned(),
         remedy: "the user has just been deleted, or the store was changed by hand".to_owned(),
     }
 }
 
-async fn find(house: &dyn House, who: &str) -> Result<User, Failure> {
-    house.find(who).await?.ok_or_else(|| Failure::Absent { what: "user", name: who.to_owned() })
+async fn find(house: &dyn House, who: &str) -> Result<User, CliError> {
+    house.find(who).await?.ok_or_else(|| CliError::Absent { what: "user", name: who.to_owned() })
 }
 
 /// An API key as it is shown: without the digest, and whole only when it has just been made.

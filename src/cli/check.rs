@@ -4,7 +4,7 @@
 use serde::Serialize;
 
 use super::output::{Columns, Output};
-use super::{Failure, Program};
+use super::{CliError, Program};
 use crate::config::Config;
 use crate::store;
 
@@ -23,7 +23,7 @@ const COLUMNS: Columns<Finding> = &[
     ("detail", |finding| finding.detail.clone()),
 ];
 
-pub(super) async fn run(program: &dyn Program, config: &Config, output: &mut Output<'_>) -> Result<(), Failure> {
+pub(super) async fn run(program: &dyn Program, config: &Config, output: &mut Output<'_>) -> Result<(), CliError> {
     let mut findings = vec![Finding { part: "settings", result: "ok", detail: "all can be used".to_owned() }];
     findings.extend(config.advice().into_iter().map(|detail| Finding { part: "settings", result: "note", detail }));
 
@@ -53,7 +53,7 @@ pub(super) async fn run(program: &dyn Program, config: &Config, output: &mut Out
     output.rows(&findings, COLUMNS)?;
     match findings.iter().filter(|finding| finding.result == "failed").count() {
         0 => Ok(()),
-        _ => Err(Failure::Refused {
+        _ => Err(CliError::Refused {
             what: "not everything is as it must be".to_owned(),
             remedy: "see the lines above that say `failed`".to_owned(),
         }),
@@ -64,7 +64,7 @@ fn about(
     part: &'static str,
     server: Option<(&'static str, String)>,
     files: &str,
-    reached: Result<Vec<String>, Failure>,
+    reached: Result<Vec<String>, CliError>,
 ) -> Vec<Finding> {
     let place = server.as_ref().map_or(files, |(_, address)| address.as_str());
     match reached {
@@ -76,7 +76,7 @@ fn about(
         Err(failure) => {
             let todo = match (&failure, &server) {
                 // It was reached, and says itself what is to be done.
-                (Failure::Store(store::Error::Corrupt { .. }), _) => String::new(),
+                (CliError::Store(store::Error::Corrupt { .. }), _) => String::new(),
                 (_, Some((setting, _))) => format!("; is the server running, and is {setting} right?"),
                 (_, None) => "; can this user read and write there, and is the disk not full?".to_owned(),
             };

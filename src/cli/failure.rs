@@ -9,7 +9,7 @@ use crate::store;
 
 /// See above.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub enum CliError {
     /// The settings cannot be used.
     #[error(transparent)]
     Settings(#[from] Faults),
@@ -50,7 +50,7 @@ pub enum Failure {
     },
 }
 
-impl Failure {
+impl CliError {
     /// Reading or writing failed.
     pub(super) fn io(doing: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
         let doing = doing.into();

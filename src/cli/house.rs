@@ -8,7 +8,7 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::output::Columns;
-use super::{Failure, Key, NewApiKey, NewSession, Record};
+use super::{CliError, Key, NewApiKey, NewSession, Record};
 use crate::config::Config;
 use crate::id::UserId;
 use crate::store::accounts::{ApiKey, NewUser, PasswordHash, User};
@@ -18,22 +18,22 @@ use crate::store::{Accounts, Ephemeral};
 #[async_trait]
 pub trait Program: Sync {
     /// Serves until told to stop. Starts the log and the runtimes itself.
-    fn serve(&self, config: Config) -> Result<(), Failure>;
+    fn serve(&self, config: Config) -> Result<(), CliError>;
 
     /// Brings both schemas up to date and says what was applied.
-    async fn migrate(&self, config: &Config) -> Result<Vec<Applied>, Failure>;
+    async fn migrate(&self, config: &Config) -> Result<Vec<Applied>, CliError>;
 
     /// Opens the stores and all that operations need.
-    async fn open(&self, config: &Config) -> Result<Box<dyn House>, Failure>;
+    async fn open(&self, config: &Config) -> Result<Box<dyn House>, CliError>;
 
     /// Opens the store of what lasts, alone.
-    async fn accounts(&self, config: &Config) -> Result<Arc<dyn Accounts>, Failure>;
+    async fn accounts(&self, config: &Config) -> Result<Arc<dyn Accounts>, CliError>;
 
     /// Opens the store of what expires, alone.
-    async fn ephemeral(&self, config: &Config) -> Result<Arc<dyn Ephemeral>, Failure>;
+    async fn ephemeral(&self, config: &Config) -> Result<Arc<dyn Ephemeral>, CliError>;
 
     /// Whether mails can be sent.
-    async fn mail(&self, config: &Config) -> Result<(), Failure>;
+    async fn mail(&self, config: &Config) -> Result<(), CliError>;
 }
 
 /// A migration that was applied.
@@ -68,44 +68,44 @@ pub trait House: Send + Sync {
     fn accounts(&self) -> &dyn Accounts;
 
     /// The user that an e-mail address, a username or an id means, whatever its spelling.
-    async fn find(&self, who: &str) -> Result<Option<User>, Failure>;
+    async fn find(&self, who: &str) -> Result<Option<User>, CliError>;
 
     /// Checks a record and brings it into the form that the store keeps; `Err` says what is wrong with it.
     fn prepare(&self, record: &Record) -> Result<NewUser, String>;
 
     /// Makes a user whose password, if any, is checked and hashed.
-    async fn create_user(&self, account: NewAccount) -> Result<User, Failure>;
+    async fn create_user(&self, account: NewAccount) -> Result<User, CliError>;
 
     /// Disables or enables a user; disabling ends the sessions everywhere. `None` if there is no such user any more.
-    async fn set_disabled(&self, user: UserId, disabled: bool) -> Result<Option<User>, Failure>;
+    async fn set_disabled(&self, user: UserId, disabled: bool) -> Result<Option<User>, CliError>;
 
     /// Deletes a user, ending the sessions everywhere, and says whether there was one.
-    async fn delete_user(&self, user: UserId) -> Result<bool, Failure>;
+    async fn delete_user(&self, user: UserId) -> Result<bool, CliError>;
 
     /// A password that nobody could guess, and its hash.
-    async fn draw_password(&self) -> Result<(Zeroizing<String>, PasswordHash), Failure>;
+    async fn draw_password(&self) -> Result<(Zeroizing<String>, PasswordHash), CliError>;
 
     /// Opens a session for a user who has not signed in and has no second factor.
-    async fn open_session(&self, user: &User) -> Result<NewSession, Failure>;
+    async fn open_session(&self, user: &User) -> Result<NewSession, CliError>;
 
     /// The signing keys, the one that signs first.
-    async fn keys(&self) -> Result<Vec<Key>, Failure>;
+    async fn keys(&self) -> Result<Vec<Key>, CliError>;
 
     /// Announces the next signing key.
-    async fn rotate_keys(&self) -> Result<Key, Failure>;
+    async fn rotate_keys(&self) -> Result<Key, CliError>;
 
     /// Takes a signing key out everywhere; `None` if there is none of that id.
-    async fn revoke_key(&self, kid: &str) -> Result<Option<Key>, Failure>;
+    async fn revoke_key(&self, kid: &str) -> Result<Option<Key>, CliError>;
 
     /// Announces a signing key from a PKCS#8 PEM.
-    async fn import_key(&self, pem: &str) -> Result<Key, Failure>;
+    async fn import_key(&self, pem: &str) -> Result<Key, CliError>;
 
     /// A signing key's private half as PKCS#8 PEM; `None` if there is none of that id.
-    async fn export_key(&self, kid: &str) -> Result<Option<Zeroizing<String>>, Failure>;
+    async fn export_key(&self, kid: &str) -> Result<Option<Zeroizing<String>>, CliError>;
 
     /// Makes an API key and gives its row and the whole key, which is not kept.
-    async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, Zeroizing<String>), Failure>;
+    async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, Zeroizing<String>), CliError>;
 
     /// Ends an API key everywhere, and gives its row as it now is.
-    async fn deactivate_api_key(&self, key: &ApiKey) -> Result<Option<ApiKey>, Failure>;
+    async fn deactivate_api_key(&self, key: &ApiKey) -> Result<Option<ApiKey>, CliError>;
 }

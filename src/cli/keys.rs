@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::arguments::Keys;
 use super::output::{Columns, Output, or_dash};
-use super::{Failure, House};
+use super::{CliError, House};
 use crate::clock::Timestamp;
 
 /// A signing key as it is shown.
@@ -35,8 +35,8 @@ const COLUMNS: Columns<Key> = &[
     ("verifies until", |key| or_dash(key.verifies_until)),
 ];
 
-pub(super) async fn run(command: Keys, house: &dyn House, output: &mut Output<'_>) -> Result<(), Failure> {
-    let absent = |kid: &str| Failure::Absent { what: "signing key", name: kid.to_owned() };
+pub(super) async fn run(command: Keys, house: &dyn House, output: &mut Output<'_>) -> Result<(), CliError> {
+    let absent = |kid: &str| CliError::Absent { what: "signing key", name: kid.to_owned() };
     match command {
         Keys::List => output.rows(&house.keys().await?, COLUMNS),
         Keys::Rotate => output.one(&house.rotate_keys().await?, COLUMNS),
@@ -52,12 +52,12 @@ pub(super) async fn run(command: Keys, house: &dyn House, output: &mut Output<'_
     }
 }
 
-fn read(file: &Path) -> Result<Zeroizing<String>, Failure> {
+fn read(file: &Path) -> Result<Zeroizing<String>, CliError> {
     let mut text = Zeroizing::new(String::new());
     if file == Path::new("-") {
-        io::stdin().read_to_string(&mut text).map_err(Failure::io("reading the key"))?;
+        io::stdin().read_to_string(&mut text).map_err(CliError::io("reading the key"))?;
     } else {
-        *text = fs::read_to_string(file).map_err(Failure::io(format!("reading {}", file.display())))?;
+        *text = fs::read_to_string(file).map_err(CliError::io(format!("reading {}", file.display())))?;
     }
     Ok(text)
 }

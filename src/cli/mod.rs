@@ -22,7 +22,7 @@ use clap::{CommandFactory, Parser};
 
 pub use api_keys::NewApiKey;
 pub use arguments::{Arguments, Command};
-pub use failure::Failure;
+pub use failure::CliError;
 pub use house::{Applied, House, NewAccount, Program};
 pub use keys::Key;
 pub use record::Record;
@@ -43,13 +43,13 @@ pub fn run(program: &dyn Program, typed: impl IntoIterator<Item = OsString>) -> 
         }
     };
     let Arguments { config, set, json, command } = arguments;
-    let load = || Config::load(config.as_deref(), &set).map_err(Failure::from);
+    let load = || Config::load(config.as_deref(), &set).map_err(CliError::from);
     // Not locked: the server writes from other threads.
     let mut to = io::stdout();
     match dispatch(program, command.unwrap_or(Command::Serve), load, &mut Output::new(&mut to, json)) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has read enough: `signet users list | head`.
-        Err(Failure::Io { cause, .. }) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(CliError::Io { cause, .. }) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(failure) => {
             let _ = io::stderr().write_all(failure.worded(json).as_bytes());
             ExitCode::from(failure.exit_code())
@@ -60,9 +60,9 @@ pub fn run(program: &dyn Program, typed: impl IntoIterator<Item = OsString>) -> 
 fn dispatch(
     program: &dyn Program,
     command: Command,
-    load: impl FnOnce() -> Result<Config, Failure>,
+    load: impl FnOnce() -> Result<Config, CliError>,
     output: &mut Output<'_>,
-) -> Result<(), Failure> {
+) -> Result<(), CliError> {
     match command {
         Command::Serve => program.serve(load()?),
         Command::Completions { shell } => {
@@ -99,10 +99,10 @@ fn dispatch(
 }
 
 /// Commands other than `serve` do one thing after another: one thread is enough.
-fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|cause| Failure::Io { doing: "starting a runtime".to_owned(), cause })?;
+        .map_err(|cause| CliError::Io { doing: "starting a runtime".to_owned(), cause })?;
     runtime.block_on(work)
 }

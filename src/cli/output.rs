@@ -4,7 +4,7 @@ use std::io::Write;
 
 use serde::Serialize;
 
-use super::Failure;
+use super::CliError;
 
 /// The columns of a table: what stands above each, and how a row fills it.
 pub(super) type Columns<T> = &'static [(&'static str, fn(&T) -> String)];
@@ -26,7 +26,7 @@ impl<'a> Output<'a> {
     }
 
     /// Many of one kind: a table, or an array.
-    pub(super) fn rows<T: Serialize>(&mut self, rows: &[T], columns: Columns<T>) -> Result<(), Failure> {
+    pub(super) fn rows<T: Serialize>(&mut self, rows: &[T], columns: Columns<T>) -> Result<(), CliError> {
         if self.json {
             return self.json(&rows);
         }
@@ -43,7 +43,7 @@ impl<'a> Output<'a> {
     }
 
     /// One: its fields below each other, or an object.
-    pub(super) fn one<T: Serialize>(&mut self, row: &T, columns: Columns<T>) -> Result<(), Failure> {
+    pub(super) fn one<T: Serialize>(&mut self, row: &T, columns: Columns<T>) -> Result<(), CliError> {
         if self.json {
             return self.json(row);
         }
@@ -54,29 +54,29 @@ impl<'a> Output<'a> {
     }
 
     /// An object on a line of its own, whoever reads.
-    pub(super) fn json_line(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let line = serde_json::to_string(value).map_err(|error| Failure::io("printing")(error.into()))?;
+    pub(super) fn json_line(&mut self, value: &impl Serialize) -> Result<(), CliError> {
+        let line = serde_json::to_string(value).map_err(|error| CliError::io("printing")(error.into()))?;
         self.line(&line)
     }
 
     /// A sentence for people; scripts are told by the exit code and the data.
-    pub(super) fn say(&mut self, sentence: &str) -> Result<(), Failure> {
+    pub(super) fn say(&mut self, sentence: &str) -> Result<(), CliError> {
         if self.json { Ok(()) } else { self.line(sentence) }
     }
 
     /// Text as it is.
-    pub(super) fn text(&mut self, text: &[u8]) -> Result<(), Failure> {
-        self.to.write_all(text).map_err(Failure::io("printing"))
+    pub(super) fn text(&mut self, text: &[u8]) -> Result<(), CliError> {
+        self.to.write_all(text).map_err(CliError::io("printing"))
     }
 
     /// A line of text.
-    pub(super) fn line(&mut self, line: &str) -> Result<(), Failure> {
-        writeln!(self.to, "{line}").map_err(Failure::io("printing"))
+    pub(super) fn line(&mut self, line: &str) -> Result<(), CliError> {
+        writeln!(self.to, "{line}").map_err(CliError::io("printing"))
     }
 
     /// Any data as JSON, laid out to be read.
-    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value).map_err(|error| Failure::io("printing")(error.into()))?;
+    pub(super) fn json(&mut self, value: &impl Serialize) -> Result<(), CliError> {
+        let text = serde_json::to_string_pretty(value).map_err(|error| CliError::io("printing")(error.into()))?;
         self.line(&text)
     }
 }

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 
 use super::arguments::Seed;
 use super::output::{Columns, Output};
-use super::{Failure, House, NewApiKey, Record};
+use super::{CliError, House, NewApiKey, Record};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::accounts::{Created, Find, PasswordHash, User};
@@ -85,13 +85,13 @@ const SEEDED: Columns<Done> = &[
 const REMOVED: Columns<Done> = &[("users removed", |done| done.users.to_string())];
 
 /// `most` is how many sessions one user may have.
-pub(super) async fn run(wanted: Seed, most: u32, house: &dyn House, output: &mut Output<'_>) -> Result<(), Failure> {
+pub(super) async fn run(wanted: Seed, most: u32, house: &dyn House, output: &mut Output<'_>) -> Result<(), CliError> {
     let Some(file) = wanted.out else {
         let users = remove(house).await?;
         return output.one(&Done { users, sessions: 0, api_keys: 0, file: None }, REMOVED);
     };
     if u64::from(wanted.sessions) > u64::from(wanted.users) * u64::from(most) {
-        return Err(Failure::Usage {
+        return Err(CliError::Usage {
             what: format!(
                 "{} users cannot have {} sessions: {most} is the most for each",
                 wanted.users, wanted.sessions
@@ -146,12 +146,12 @@ fn is_seeded(user: &User) -> bool {
 }
 
 /// Demands that nobody but seeded users is there: a load test belongs on no server that people use.
-async fn must_be_alone(house: &dyn House) -> Result<(), Failure> {
+async fn must_be_alone(house: &dyn House) -> Result<(), CliError> {
     let mut after = 0;
     loop {
         let page = house.accounts().users(after, PAGE).await?;
         if page.iter().any(|user| !is_seeded(user)) {
-            return Err(Failure::Refused {
+            return Err(CliError::Refused {
                 what: "there are users who were not seeded".to_owned(),
                 remedy: "seed another server; --among-others if it is meant to be this one".to_owned(),
             });
@@ -164,7 +164,7 @@ async fn must_be_alone(house: &dyn House) -> Result<(), Failure> {
 }
 
 /// The first so many seeded users: those who are there get the new password, the others are made.
-async fn users(house: &dyn House, many: u32, hash: &PasswordHash) -> Result<Vec<User>, Failure> {
+async fn users(house: &dyn House, many: u32, hash: &PasswordHash) -> Result<Vec<User>, CliError> {
     let mut all = Vec::with_capacity(many as usize);
     for first in (0..many).step_by(PAGE as usize) {
         let numbers = first..many.min(first + PAGE);
@@ -190,7 +190,7 @@ async fn users(house: &dyn House, many: u32, hash: &PasswordHash) -> Result<Vec<
 }
 
 /// Gives a seeded user of an earlier time the new password. The sessions stay: they are as good as the new ones.
-async fn adopt(house: &dyn House, email: &str, hash: &PasswordHash) -> Result<User, Failure> {
+async fn adopt(house: &dyn House, email: &str, hash: &PasswordHash) -> Result<User, CliError> {
     let found = house.accounts().user(Find::Email(email)).await?;
     if let Some(user) = found
         && let Some(old) = &user.password_hash
@@ -201,11 +201,11 @@ async fn adopt(house: &dyn House, email: &str, hash: &PasswordHash) -> Result<Us
     Err(in_the_way(format!("{email} was changed by another")))
 }
 
-fn in_the_way(what: String) -> Failure {
-    Failure::Refused { what, remedy: "`signet seed --remove` takes away who was seeded before".to_owned() }
+fn in_the_way(what: String) -> CliError {
+    CliError::Refused { what, remedy: "`signet seed --remove` takes away who was seeded before".to_owned() }
 }
 
-async fn api_key(house: &dyn House, user: &User) -> Result<Zeroizing<String>, Failure> {
+async fn api_key(house: &dyn House, user: &User) -> Result<Zeroizing<String>, CliError> {
     let project = house.accounts().projects(user.id).await?.first().map(|(id, _)| *id);
     let project = project.ok_or_else(|| in_the_way(format!("{} has no project", user.email)))?;
     let new = NewApiKey {
@@ -219,7 +219,7 @@ async fn api_key(house: &dyn House, user: &User) -> Result<Zeroizing<String>, Fa
 }
 
 /// Takes away every seeded user with all that is theirs, and says how many there were.
-async fn remove(house: &dyn House) -> Result<u64, Failure> {
+async fn remove(house: &dyn House) -> Result<u64, CliError> {
     let (mut after, mut removed) = (0, 0);
     loop {
         let page = house.accounts().users(after, PAGE).await?;
@@ -234,7 +234,7 @@ async fn remove(house: &dyn House) -> Result<u64, Failure> {
 }
 
 /// Does one thing for many, some at once, and gives what came of it in their order.
-async fn each<T>(work: impl Iterator<Item = impl Future<Output = Result<T, Failure>>>) -> Result<Vec<T>, Failure> {
+async fn each<T>(work: impl Iterator<Item = impl Future<Output = Result<T, CliError>>>) -> Result<Vec<T>, CliError> {
     let (mut all, mut work) = (Vec::new(), work);
     loop {
         let some = work.by_ref().take(AT_ONCE).collect::<Vec<_>>();
@@ -255,20 +255,20 @@ struct Fresh<'a> {
 }
 
 impl<'a> Fresh<'a> {
-    fn beside(place: &'a Path) -> Result<Self, Failure> {
+    fn beside(place: &'a Path) -> Result<Self, CliError> {
         let mut here = place.as_os_str().to_owned();
         here.push(format!(".{}", std::process::id()));
         let here = PathBuf::from(here);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&here);
-        Ok(Self { file: file.map_err(Failure::io(format!("making {}", here.display())))?, here, place })
+        Ok(Self { file: file.map_err(CliError::io(format!("making {}", here.display())))?, here, place })
     }
 
-    fn write(&mut self, data: &DataSet<'_>) -> Result<(), Failure> {
+    fn write(&mut self, data: &DataSet<'_>) -> Result<(), CliError> {
         let mut to = BufWriter::new(&mut self.file);
         let written = serde_json::to_writer(&mut to, data).map_err(io::Error::from).and_then(|()| to.flush());
         drop(to);
         let placed = written.and_then(|()| fs::rename(&self.here, self.place));
-        placed.map_err(Failure::io(format!("writing {}", self.place.display())))
+        placed.map_err(CliError::io(format!("writing {}", self.place.display())))
     }
 }
 

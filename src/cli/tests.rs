@@ -172,7 +172,7 @@ impl House for Cardboard {
     fn accounts(&self) -> &dyn Accounts {
         self
     }
-    async fn find(&self, who: &str) -> Result<Option<User>, Failure> {
+    async fn find(&self, who: &str) -> Result<Option<User>, CliError> {
         Ok(match UserId::parse(who) {
             Some(id) => self.user(Find::Id(id)).await?,
             None if who.contains('@') => self.user(Find::Email(who)).await?,
@@ -183,9 +183,9 @@ impl House for Cardboard {
         if !record.email.contains('@') {
             return Err("not an e-mail address".to_owned());
         }
-        let chance = Rng::system();
+        let rng = Rng::system();
         Ok(NewUser {
-            id: record.id.unwrap_or_else(|| UserId::new(NOW, &chance)),
+            id: record.id.unwrap_or_else(|| UserId::new(NOW, &rng)),
             email: record.email.clone(),
             username: record.username.clone(),
             username_key: record.username.clone(),
@@ -195,39 +195,39 @@ impl House for Cardboard {
             disabled: record.disabled,
             superuser: record.superuser,
             roles: record.roles.clone(),
-            project: ProjectId::new(NOW, &chance),
+            project: ProjectId::new(NOW, &rng),
             created_at: record.created_at.unwrap_or(NOW),
         })
     }
-    async fn create_user(&self, account: NewAccount) -> Result<User, Failure> {
+    async fn create_user(&self, account: NewAccount) -> Result<User, CliError> {
         let new = self.prepare(&account.record).unwrap();
         match Accounts::create_user(self, &new).await? {
             Created::Created(user) => Ok(*user),
             Created::EmailTaken | Created::UsernameTaken => {
-                Err(Failure::Refused { what: "taken".to_owned(), remedy: "choose another".to_owned() })
+                Err(CliError::Refused { what: "taken".to_owned(), remedy: "choose another".to_owned() })
             }
         }
     }
-    async fn set_disabled(&self, user: UserId, disabled: bool) -> Result<Option<User>, Failure> {
+    async fn set_disabled(&self, user: UserId, disabled: bool) -> Result<Option<User>, CliError> {
         let mut state = self.0.lock().unwrap();
         Ok(state.users.iter_mut().find(|row| row.id == user).map(|row| {
             row.disabled = disabled;
             row.clone()
         }))
     }
-    async fn delete_user(&self, user: UserId) -> Result<bool, Failure> {
+    async fn delete_user(&self, user: UserId) -> Result<bool, CliError> {
         let users = &mut self.0.lock().unwrap().users;
         let before = users.len();
         users.retain(|row| row.id != user);
         Ok(users.len() < before)
     }
-    async fn draw_password(&self) -> Result<(Zeroizing<String>, PasswordHash), Failure> {
+    async fn draw_password(&self) -> Result<(Zeroizing<String>, PasswordHash), CliError> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn open_session(&self, _: &User) -> Result<NewSession, Failure> {
+    async fn open_session(&self, _: &User) -> Result<NewSession, CliError> {
         unreachable!("{NOT_CALLED}")
     }
-    async fn keys(&self) -> Result<Vec<Key>, Failure> {
+    async fn keys(&self) -> Result<Vec<Key>, CliError> {
         Ok(vec![Key {
             kid: "one".to_owned(),
             state: "signing",
@@ -236,19 +236,19 @@ impl House for Cardboard {
             verifies_until: None,
         }])
     }
-    async fn rotate_keys(&self) -> Result<Key, Failure> {
+    async fn rotate_keys(&self) -> Result<Key, CliError> {
         self.import_key("").await
     }
-    async fn revoke_key(&self, kid: &str) -> Result<Option<Key>, Failure> {
+    async fn revoke_key(&self, kid: &str) -> Result<Option<Key>, CliError> {
         Ok(self.keys().await?.into_iter().find(|key| key.kid == kid))
     }
-    async fn import_key(&self, pem: &str) -> Result<Key, Failure> {
+    async fn import_key(&self, pem: &str) -> Result<Key, CliError> {
         Ok(Key { kid: pem.to_owned(), state: "announced", announced_at: NOW, signs_from: None, verifies_until: None })
     }
-    async fn export_key(&self, kid: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+    async fn export_key(&self, kid: &str) -> Result<Option<Zeroizing<String>>, CliError> {
         Ok((kid == "one").then(|| Zeroizing::new("PEM\n".to_owned())))
     }
-    async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, Zeroizing<String>), Failure> {
+    async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, Zeroizing<String>), CliError> {
         let key = ApiKey {
             id: ApiKeyId::new(NOW, &Rng::system()),
             project: new.project,
@@ -266,36 +266,36 @@ impl House for Cardboard {
         self.0.lock().unwrap().keys.push(key.clone());
         Ok((key, Zeroizing::new("sk_abc_whole".to_owned())))
     }
-    async fn deactivate_api_key(&self, key: &ApiKey) -> Result<Option<ApiKey>, Failure> {
+    async fn deactivate_api_key(&self, key: &ApiKey) -> Result<Option<ApiKey>, CliError> {
         Ok(Some(ApiKey { deactivated_at: Some(NOW), ..key.clone() }))
     }
 }
 
 #[async_trait]
 impl Program for Cardboard {
-    fn serve(&self, _: Config) -> Result<(), Failure> {
-        Err(Failure::Refused { what: "served".to_owned(), remedy: String::new() })
+    fn serve(&self, _: Config) -> Result<(), CliError> {
+        Err(CliError::Refused { what: "served".to_owned(), remedy: String::new() })
     }
-    async fn migrate(&self, _: &Config) -> Result<Vec<Applied>, Failure> {
+    async fn migrate(&self, _: &Config) -> Result<Vec<Applied>, CliError> {
         Ok(vec![Applied { store: "accounts", number: 1, name: "users".to_owned() }])
     }
-    async fn open(&self, _: &Config) -> Result<Box<dyn House>, Failure> {
+    async fn open(&self, _: &Config) -> Result<Box<dyn House>, CliError> {
         Ok(Box::new(self.clone()))
     }
-    async fn accounts(&self, _: &Config) -> Result<Arc<dyn Accounts>, Failure> {
+    async fn accounts(&self, _: &Config) -> Result<Arc<dyn Accounts>, CliError> {
         Ok(Arc::new(self.clone()))
     }
-    async fn ephemeral(&self, _: &Config) -> Result<Arc<dyn Ephemeral>, Failure> {
+    async fn ephemeral(&self, _: &Config) -> Result<Arc<dyn Ephemeral>, CliError> {
         Err(store::Error::Unavailable { store: "redis", detail: "refused".to_owned() }.into())
     }
-    async fn mail(&self, _: &Config) -> Result<(), Failure> {
+    async fn mail(&self, _: &Config) -> Result<(), CliError> {
         Ok(())
     }
 }
 
 impl Cardboard {
     /// Runs what is typed, and gives what was printed and how it went.
-    fn typed(&self, typed: &str) -> (String, Result<(), Failure>) {
+    fn typed(&self, typed: &str) -> (String, Result<(), CliError>) {
         let arguments = Arguments::try_parse_from(typed.split(' ')).unwrap();
         let mut printed = Vec::new();
         let mut output = Output::new(&mut printed, arguments.json);

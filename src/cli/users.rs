@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::arguments::{CreateUser, Users, Who};
 use super::output::{Columns, Output, or_dash, yes};
-use super::{Failure, House, NewAccount, Record};
+use super::{CliError, House, NewAccount, Record};
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::accounts::{Billed, BillingChange, Created, Find, NewUser, User};
@@ -20,7 +20,7 @@ const PAGE: u32 = 500;
 /// The longest password that is read; a longer one is refused by every policy.
 const LONGEST_PASSWORD: u64 = 16 * 1024;
 
-pub(super) async fn run(command: Users, house: &dyn House, output: &mut Output<'_>) -> Result<(), Failure> {
+pub(super) async fn run(command: Users, house: &dyn House, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
         Users::Create(wanted) => {
             let password = wanted.password_stdin.then(|| password(&mut io::stdin().lock())).transpose()?;
@@ -43,7 +43,7 @@ pub(super) async fn run(command: Users, house: &dyn House, output: &mut Output<'
     }
 }
 
-async fn list(house: &dyn House, output: &mut Output<'_>, after: i64, limit: u32) -> Result<(), Failure> {
+async fn list(house: &dyn House, output: &mut Output<'_>, after: i64, limit: u32) -> Result<(), CliError> {
     let mut shown: Vec<Shown> = Vec::new();
     let mut more = true;
     while more && shown.len() < limit as usize {
@@ -61,13 +61,13 @@ async fn list(house: &dyn House, output: &mut Output<'_>, after: i64, limit: u32
     }
 }
 
-async fn set_disabled(house: &dyn House, output: &mut Output<'_>, who: &Who, disabled: bool) -> Result<(), Failure> {
+async fn set_disabled(house: &dyn House, output: &mut Output<'_>, who: &Who, disabled: bool) -> Result<(), CliError> {
     let user = find(house, who).await?;
     let user = house.set_disabled(user.id, disabled).await?.ok_or_else(|| absent(who))?;
     output.one(&Shown::from(&user), COLUMNS)
 }
 
-async fn export(house: &dyn House, output: &mut Output<'_>, with_hashes: bool) -> Result<(), Failure> {
+async fn export(house: &dyn House, output: &mut Output<'_>, with_hashes: bool) -> Result<(), CliError> {
     let mut after = 0;
     loop {
         let page = house.accounts().users(after, PAGE).await?;
@@ -112,11 +112,11 @@ struct LeftOut {
     faulty: bool,
 }
 
-async fn import(house: &dyn House, output: &mut Output<'_>, from: &mut dyn BufRead) -> Result<(), Failure> {
+async fn import(house: &dyn House, output: &mut Output<'_>, from: &mut dyn BufRead) -> Result<(), CliError> {
     let mut done = Imported::default();
     let mut waiting = Vec::new();
     for (number, line) in (1..).zip(from.lines()) {
-        let line = Zeroizing::new(line.map_err(Failure::io("reading users"))?);
+        let line = Zeroizing::new(line.map_err(CliError::io("reading users"))?);
         if line.trim().is_empty() {
             continue;
         }
@@ -134,7 +134,7 @@ async fn import(house: &dyn House, output: &mut Output<'_>, from: &mut dyn BufRe
 }
 
 /// The user that a line describes, or why there is none to be made and whether that is the line's fault.
-async fn parse(house: &dyn House, line: u64, text: &str) -> Result<Result<Waiting, (String, bool)>, Failure> {
+async fn parse(house: &dyn House, line: u64, text: &str) -> Result<Result<Waiting, (String, bool)>, CliError> {
     let record = match serde_json::from_str::<Record>(text) {
         Ok(record) => record,
         Err(error) => return Ok(Err((error.to_string(), true))),
@@ -159,7 +159,7 @@ async fn parse(house: &dyn House, line: u64, text: &str) -> Result<Result<Waitin
     Ok(Ok(Waiting { line, user, billing, second_factor: record.second_factor }))
 }
 
-async fn keep(house: &dyn House, waiting: &mut Vec<Waiting>, done: &mut Imported) -> Result<(), Failure> {
+async fn keep(house: &dyn House, waiting: &mut Vec<Waiting>, done: &mut Imported) -> Result<(), CliError> {
     let waiting = std::mem::take(waiting);
     if waiting.is_empty() {
         return Ok(());
@@ -184,20 +184,20 @@ async fn keep(house: &dyn House, waiting: &mut Vec<Waiting>, done: &mut Imported
 }
 
 /// Gives a user who was just made what it brings along.
-async fn bill(house: &dyn House, made: &User, brought: &BillingChange) -> Result<(), Failure> {
+async fn bill(house: &dyn House, made: &User, brought: &BillingChange) -> Result<(), CliError> {
     if brought.token_balance == 0 && brought.tokens_used == 0 && brought.subscription_tier.is_none() {
         return Ok(());
     }
     match house.accounts().change_billing(made.id, brought, made.updated_at).await? {
         Billed::Billed(_) => Ok(()),
-        Billed::OutOfRange | Billed::Absent => Err(Failure::Refused {
+        Billed::OutOfRange | Billed::Absent => Err(CliError::Refused {
             what: format!("{} was changed by another while it was imported", made.email),
             remedy: "give it what it had to spend by hand, and import the file again for the rest".to_owned(),
         }),
     }
 }
 
-fn report(output: &mut Output<'_>, done: &Imported) -> Result<(), Failure> {
+fn report(output: &mut Output<'_>, done: &Imported) -> Result<(), CliError> {
     if output.is_json() {
         output.json(done)?;
     }
@@ -211,19 +211,19 @@ fn report(output: &mut Output<'_>, done: &Imported) -> Result<(), Failure> {
     output.say(&format!("{} imported, {} left out", done.imported, done.left_out.len()))?;
     match done.left_out.iter().filter(|left_out| left_out.faulty).count() {
         0 => Ok(()),
-        faulty => Err(Failure::Refused {
+        faulty => Err(CliError::Refused {
             what: format!("{faulty} lines could not be read"),
             remedy: "mend them and import the file again: users that are there already are left out".to_owned(),
         }),
     }
 }
 
-async fn find(house: &dyn House, who: &Who) -> Result<User, Failure> {
+async fn find(house: &dyn House, who: &Who) -> Result<User, CliError> {
     house.find(&who.who).await?.ok_or_else(|| absent(who))
 }
 
-fn absent(who: &Who) -> Failure {
-    Failure::Absent { what: "user", name: who.who.clone() }
+fn absent(who: &Who) -> CliError {
+    CliError::Absent { what: "user", name: who.who.clone() }
 }
 
 fn record(wanted: CreateUser) -> Record {
@@ -239,12 +239,12 @@ fn record(wanted: CreateUser) -> Record {
 }
 
 /// The first line, without its end: `echo`, `printf` and a file all do. More lines are a mistake, not a password.
-fn password(from: &mut dyn BufRead) -> Result<Zeroizing<String>, Failure> {
+fn password(from: &mut dyn BufRead) -> Result<Zeroizing<String>, CliError> {
     let mut text = Zeroizing::new(String::new());
-    from.take(LONGEST_PASSWORD).read_to_string(&mut text).map_err(Failure::io("reading the password"))?;
+    from.take(LONGEST_PASSWORD).read_to_string(&mut text).map_err(CliError::io("reading the password"))?;
     let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     if line.is_empty() || line.contains('\n') {
-        return Err(Failure::Usage {
+        return Err(CliError::Usage {
             what: "the standard input must hold the password, on one line".to_owned(),
             remedy: "printf %s \"$PASSWORD\" | signet users create --email … --password-stdin".to_owned(),
         });
@@ -252,11 +252,11 @@ fn password(from: &mut dyn BufRead) -> Result<Zeroizing<String>, Failure> {
     Ok(Zeroizing::new(line.to_owned()))
 }
 
-fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
+fn open(file: &Path) -> Result<Box<dyn BufRead>, CliError> {
     if file == Path::new("-") {
         return Ok(Box::new(BufReader::new(io::stdin())));
     }
-    let open = File::open(file).map_err(Failure::io(format!("opening {}", file.display())))?;
+    let open = File::open(file).map_err(CliError::io(format!("opening {}", file.display())))?;
     Ok(Box::new(BufReader::new(open)))
 }
 

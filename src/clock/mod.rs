@@ -16,7 +16,7 @@ use time::format_description::well_known::Rfc3339;
 
 /// How far apart two clocks may be, or one be set back, without what was ended being kept alive. Far more than the leeway, by which
 /// tokens are judged: a token that is refused too early is noticed, an ending that does not hold is not.
-pub const ASTRAY: Duration = Duration::from_secs(120);
+pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(120);
 
 /// A moment: milliseconds since 1970, UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]

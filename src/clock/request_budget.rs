@@ -10,12 +10,12 @@ tokio::task_local! {
 }
 
 /// Does a piece of work whose waits are added up.
-pub fn altogether<F: Future>(work: F) -> impl Future<Output = F::Output> {
+pub fn with_budget<F: Future>(work: F) -> impl Future<Output = F::Output> {
     WAITED.scope(Cell::default(), work)
 }
 
 /// Part of this piece of work, for another task to do: it begins with what was waited so far.
-pub fn onwards<F: Future>(work: F) -> impl Future<Output = F::Output> {
+pub fn continue_budget<F: Future>(work: F) -> impl Future<Output = F::Output> {
     WAITED.scope(Cell::new(waited()), work)
 }
 

@@ -1,13 +1,13 @@
 //! The environment: the only place in the program that reads it. Knows how variables are named, and no setting.
 
-use crate::config::raw::Written;
+use crate::config::raw::RawConfig;
 
 /// The variable that sets a key: `server.listen` is `SIGNET_SERVER__LISTEN`.
 pub(super) fn variable(key: &str) -> String {
     format!("SIGNET_{}", key.to_uppercase().replace('.', "__"))
 }
 
-impl Written {
+impl RawConfig {
     /// Adds the process's own environment. An empty variable is as good as none: that is what a compose file makes of
     /// a variable that was not given.
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]

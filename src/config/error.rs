@@ -35,7 +35,7 @@ impl fmt::Display for Source {
 
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ConfigError {
     /// The file cannot be read, or is not TOML.
     Unreadable {
         /// Which file.
@@ -74,7 +74,7 @@ pub enum Fault {
     },
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { path, problem } => write!(f, "{}: {problem}", path.display()),
@@ -104,7 +104,7 @@ impl fmt::Display for Fault {
 
 /// Everything that is wrong, at once.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Faults(pub Vec<Fault>);
+pub struct Faults(pub Vec<ConfigError>);
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,10 +6,10 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::error::{Fault, Source};
-use crate::config::raw::{Entry, Value, Written};
+use crate::config::error::{ConfigError, Source};
+use crate::config::raw::{Entry, RawConfig, Value};
 
-impl Written {
+impl RawConfig {
     /// Adds what stands in the file.
     pub(super) fn add_file(&mut self, path: &Path) {
         match std::fs::read_to_string(path) {
@@ -36,7 +36,7 @@ impl Written {
     }
 
     fn unreadable(&mut self, path: &Path, problem: String) {
-        self.faults.push(Fault::Unreadable { path: path.to_owned(), problem });
+        self.faults.push(ConfigError::Unreadable { path: path.to_owned(), problem });
     }
 
     fn add_table(&mut self, source: &mut dyn FnMut(Range<usize>) -> Source, before: &str, table: &DeTable<'_>) {
@@ -51,7 +51,7 @@ impl Written {
                 Some(value) => {
                     self.file.insert(key, Entry { value, source });
                 }
-                None => self.faults.push(Fault::Bad {
+                None => self.faults.push(ConfigError::Bad {
                     key,
                     source,
                     value: None,

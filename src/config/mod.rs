@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-pub use error::{Fault, Faults, Source};
+pub use error::{ConfigError, Faults, Source};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, Rate, SecondFactor};
 
 /// Everything, checked.

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::error::{Fault, Source};
+use crate::config::error::{ConfigError, Source};
 
 /// What stands after a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,7 +44,7 @@ pub(super) struct Entry {
 
 /// Every layer, and what was already wrong when it was read.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Written {
+pub(super) struct RawConfig {
     /// By dotted key.
     pub(super) file: BTreeMap<String, Entry>,
     /// By the variable's name.
@@ -52,10 +52,10 @@ pub(super) struct Written {
     /// By dotted key.
     pub(super) flags: BTreeMap<String, String>,
     /// What could not be read at all.
-    pub(super) faults: Vec<Fault>,
+    pub(super) faults: Vec<ConfigError>,
 }
 
-impl Written {
+impl RawConfig {
     /// Adds what follows `--set`: `key=value`.
     pub(super) fn add_flags(&mut self, flags: &[String]) {
         for flag in flags {
@@ -64,7 +64,7 @@ impl Written {
                     self.flags.insert(key.trim().to_owned(), value.trim().to_owned());
                 }
                 // The text is not repeated: it may be a secret that lost its key.
-                None => self.faults.push(Fault::Bad {
+                None => self.faults.push(ConfigError::Bad {
                     key: "--set".to_owned(),
                     source: Source::Flag,
                     value: None,

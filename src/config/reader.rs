@@ -4,22 +4,22 @@
 use std::collections::BTreeMap;
 
 use super::environment::variable;
-use crate::config::error::{Fault, Faults, Source};
-use crate::config::raw::{Entry, Written};
+use crate::config::error::{ConfigError, Faults, Source};
+use crate::config::raw::{Entry, RawConfig};
 use crate::config::values::Kind;
 
 /// See above.
 pub(super) struct Reader {
-    written: Written,
+    written: RawConfig,
     /// The variables by which the rest of the world knows a key.
     honoured: &'static [(&'static str, &'static str)],
     /// Every key that was asked for, and where it was found.
     known: BTreeMap<String, Source>,
-    faults: Vec<Fault>,
+    faults: Vec<ConfigError>,
 }
 
 impl Reader {
-    pub(super) fn new(mut written: Written, honoured: &'static [(&'static str, &'static str)]) -> Self {
+    pub(super) fn new(mut written: RawConfig, honoured: &'static [(&'static str, &'static str)]) -> Self {
         let faults = std::mem::take(&mut written.faults);
         Self { written, honoured, known: BTreeMap::new(), faults }
     }
@@ -37,7 +37,7 @@ impl Reader {
     /// Says that a value does not go with another.
     pub(super) fn conflict(&mut self, key: &str, rule: impl Into<String>) {
         let source = self.known.get(key).cloned().unwrap_or(Source::BuiltIn);
-        self.faults.push(Fault::Conflict { key: key.to_owned(), source, rule: rule.into() });
+        self.faults.push(ConfigError::Conflict { key: key.to_owned(), source, rule: rule.into() });
     }
 
     /// Every key that was asked for.
@@ -60,7 +60,11 @@ impl Reader {
         for name in self.written.flags.keys() {
             unknown.push((name.clone(), Source::Flag, nearest(name, &keys)));
         }
-        self.faults.extend(unknown.into_iter().map(|(name, source, meant)| Fault::Unknown { name, source, meant }));
+        self.faults.extend(unknown.into_iter().map(|(name, source, meant)| ConfigError::Unknown {
+            name,
+            source,
+            meant,
+        }));
         if self.faults.is_empty() { Ok(()) } else { Err(Faults(self.faults)) }
     }
 
@@ -73,7 +77,7 @@ impl Reader {
         self.known.insert(key.to_owned(), source);
         if secret && entry.as_ref().is_some_and(|entry| entry.source == Source::Flag) {
             let allowed = format!("a file or {own}: every process of the machine can read a command line");
-            self.faults.push(Fault::Bad { key: key.to_owned(), source: Source::Flag, value: None, allowed });
+            self.faults.push(ConfigError::Bad { key: key.to_owned(), source: Source::Flag, value: None, allowed });
             return None;
         }
         entry
@@ -82,7 +86,7 @@ impl Reader {
     fn bad<K: Kind>(&mut self, key: &str, entry: &Entry, kind: &K) {
         let value = (!K::SECRET).then(|| entry.value.shown());
         let source = entry.source.clone();
-        self.faults.push(Fault::Bad { key: key.to_owned(), source, value, allowed: kind.allowed() });
+        self.faults.push(ConfigError::Bad { key: key.to_owned(), source, value, allowed: kind.allowed() });
     }
 }
 

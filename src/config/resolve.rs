@@ -14,10 +14,10 @@ use super::{
     Tls, Tokens, Verify, WhenStale,
 };
 use crate::config::error::Faults;
-use crate::config::raw::Written;
+use crate::config::raw::RawConfig;
 use crate::config::values::{
-    Address, Bytes32, Collector, Cores, Filter, Issuer, KeyPrefix, OrOff, Origin, Place, Range, Sender, Size, Span,
-    StoreAddress, Text, WebAddress, Whole, Word, spell,
+    Address, Bytes32, Collector, Cores, DurationRange, FilePath, Filter, Integer, Issuer, KeyPrefix, OneOf, OrOff,
+    Origin, Range, Sender, Size, StoreAddress, Text, WebAddress, spell,
 };
 
 /// Names by which the rest of the world already knows a setting.
@@ -47,7 +47,7 @@ impl Config {
     /// The settings from a file, then the process's environment, then `key=value` flags, the later the stronger. Without
     /// a file, `./config.toml` where there is one.
     pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Self, Faults> {
-        let mut written = Written::default();
+        let mut written = RawConfig::default();
         match file {
             Some(path) => written.add_file(path),
             None if Path::new("config.toml").is_file() => written.add_file(Path::new("config.toml")),
@@ -60,13 +60,13 @@ impl Config {
 
     /// The settings that a file of this text describes, whatever the environment says.
     pub fn from_toml(text: &str) -> Result<Self, Faults> {
-        let mut written = Written::default();
+        let mut written = RawConfig::default();
         written.add_toml(Path::new("config.toml"), text);
         Self::resolve(written)
     }
 
     /// Checks what was written.
-    pub(super) fn resolve(written: Written) -> Result<Self, Faults> {
+    pub(super) fn resolve(written: RawConfig) -> Result<Self, Faults> {
         let mut reader = Reader::new(written, HONOURED);
         let config = read(&mut reader);
         agree(&config, &mut reader);
@@ -78,13 +78,13 @@ impl Config {
 /// The built-in values: what holds where nothing is written.
 impl Default for Config {
     fn default() -> Self {
-        read(&mut Reader::new(Written::default(), HONOURED))
+        read(&mut Reader::new(RawConfig::default(), HONOURED))
     }
 }
 
 /// Every setting, in the order of `config.toml`.
 pub(super) fn read(from: &mut Reader) -> Config {
-    let data_dir = from.top().read("data_dir", Place, PathBuf::from("./data"));
+    let data_dir = from.top().read("data_dir", FilePath, PathBuf::from("./data"));
     let secrets = from.top().read_list("secret", Bytes32);
     let server = server(from);
     let tokens = tokens(&mut from.section("tokens"), &server.public_url);
@@ -122,14 +122,14 @@ fn server(from: &mut Reader) -> Server {
         management: server.read("management", OrOff(Address), Some(([127, 0, 0, 1], 8001).into())),
         workers: server.read("workers", Cores, Cores::here()),
         public_url: server.read("public_url", WebAddress, built_in_url),
-        max_connections: server.read("max_connections", Whole(1, 10_000_000), 16_384) as usize,
+        max_connections: server.read("max_connections", Integer(1, 10_000_000), 16_384) as usize,
         max_body: server.read("max_body", Size(1 << 10, 16 << 20), 64 << 10),
         max_held: server.read("max_held", Size(4 << 20, 4 << 30), 32 << 20),
-        header_timeout: server.read("header_timeout", Span(ms(100), minutes(5)), seconds(10)),
-        body_timeout: server.read("body_timeout", Span(ms(100), minutes(5)), seconds(10)),
-        request_timeout: server.read("request_timeout", Span(ms(100), minutes(5)), seconds(30)),
-        idle_timeout: server.read("idle_timeout", Span(seconds(1), days(1)), seconds(75)),
-        drain_timeout: server.read("drain_timeout", Span(ms(0), minutes(10)), seconds(10)),
+        header_timeout: server.read("header_timeout", DurationRange(ms(100), minutes(5)), seconds(10)),
+        body_timeout: server.read("body_timeout", DurationRange(ms(100), minutes(5)), seconds(10)),
+        request_timeout: server.read("request_timeout", DurationRange(ms(100), minutes(5)), seconds(30)),
+        idle_timeout: server.read("idle_timeout", DurationRange(seconds(1), days(1)), seconds(75)),
+        drain_timeout: server.read("drain_timeout", DurationRange(ms(0), minutes(10)), seconds(10)),
         trusted_proxies: server.read_list("trusted_proxies", Range).unwrap_or_default(),
         cors_origins: server.read_list("cors_origins", Origin).unwrap_or_default(),
         tls: tls(from),
@@ -138,7 +138,7 @@ fn server(from: &mut Reader) -> Server {
 
 fn tls(from: &mut Reader) -> Option<Tls> {
     let mut tls = from.section("server.tls");
-    match (tls.read_option("certificate", Place), tls.read_option("key", Place)) {
+    match (tls.read_option("certificate", FilePath), tls.read_option("key", FilePath)) {
         (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
         (None, None) => None,
         (Some(_), None) => {
@@ -165,78 +165,78 @@ fn redis(from: &mut Section<'_>) -> Option<Redis> {
         ]),
     );
     let prefix = from.read("prefix", KeyPrefix, "signet:".to_owned());
-    let timeout = from.read("timeout", Span(ms(10), minutes(1)), ms(400));
-    let ca = from.read_option("ca", Place);
+    let timeout = from.read("timeout", DurationRange(ms(10), minutes(1)), ms(400));
+    let ca = from.read_option("ca", FilePath);
     url.map(|url| Redis { url, prefix, timeout, ca })
 }
 
 fn postgres(from: &mut Section<'_>) -> Option<Postgres> {
     let url = from.read_option("url", StoreAddress(&["postgres://", "postgresql://"]));
-    let connections = from.read("connections", Whole(1, 10_000), 16) as usize;
-    let timeout = from.read("timeout", Span(ms(10), minutes(1)), ms(400));
-    let ca = from.read_option("ca", Place);
+    let connections = from.read("connections", Integer(1, 10_000), 16) as usize;
+    let timeout = from.read("timeout", DurationRange(ms(10), minutes(1)), ms(400));
+    let ca = from.read_option("ca", FilePath);
     url.map(|url| Postgres { url, connections, timeout, ca })
 }
 
 fn embedded(from: &mut Section<'_>) -> Embedded {
-    const DURABILITIES: Word<Durability> = Word(&[("power", Durability::Power), ("process", Durability::Process)]);
+    const DURABILITIES: OneOf<Durability> = OneOf(&[("power", Durability::Power), ("process", Durability::Process)]);
     let Embedded { durability, timeout } = Embedded::default();
     Embedded {
         durability: from.read("durability", DURABILITIES, durability),
-        timeout: from.read("timeout", Span(ms(10), minutes(1)), timeout),
+        timeout: from.read("timeout", DurationRange(ms(10), minutes(1)), timeout),
     }
 }
 
 fn mail(from: &mut Section<'_>) -> Mail {
     Mail {
         smtp_url: from.read_option("smtp_url", StoreAddress(&["smtp://", "smtps://"])),
-        ca: from.read_option("ca", Place),
-        timeout: from.read("timeout", Span(ms(100), minutes(10)), seconds(20)),
+        ca: from.read_option("ca", FilePath),
+        timeout: from.read("timeout", DurationRange(ms(100), minutes(10)), seconds(20)),
         from: from.read("from", Sender, "Signet <signet@localhost>".to_owned()),
         service_name: from.read("service_name", Text, "Signet".to_owned()),
-        queue: from.read("queue", Whole(1, 1_000_000), 1_000) as usize,
-        templates: from.read_option("templates", Place),
+        queue: from.read("queue", Integer(1, 1_000_000), 1_000) as usize,
+        templates: from.read_option("templates", FilePath),
     }
 }
 
 fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {
-    const ALGORITHMS: Word<Algorithm> = Word(&[("EdDSA", Algorithm::EdDsa), ("Ed25519", Algorithm::Ed25519)]);
+    const ALGORITHMS: OneOf<Algorithm> = OneOf(&[("EdDSA", Algorithm::EdDsa), ("Ed25519", Algorithm::Ed25519)]);
     Tokens {
         issuer: from.read("issuer", Issuer, public_url.to_owned()),
         audience: from.read("audience", Text, "signet".to_owned()),
         algorithm: from.read("algorithm", ALGORITHMS, Algorithm::EdDsa),
-        leeway: from.read("leeway", Span(ms(0), minutes(5)), seconds(5)),
-        grace: from.read("grace", Span(ms(0), minutes(5)), seconds(10)),
-        sessions_per_user: from.read("sessions_per_user", Whole(1, 10_000), 100) as u32,
+        leeway: from.read("leeway", DurationRange(ms(0), minutes(5)), seconds(5)),
+        grace: from.read("grace", DurationRange(ms(0), minutes(5)), seconds(10)),
+        sessions_per_user: from.read("sessions_per_user", Integer(1, 10_000), 100) as u32,
     }
 }
 
 fn keys(from: &mut Section<'_>) -> Keys {
     Keys {
-        rotate_every: from.read("rotate_every", Span(minutes(1), days(3650)), days(30)),
-        announce: from.read("announce", Span(seconds(1), days(30)), minutes(15)),
-        jwks_max_age: from.read("jwks_max_age", Span(ms(0), days(7)), minutes(5)),
+        rotate_every: from.read("rotate_every", DurationRange(minutes(1), days(3650)), days(30)),
+        announce: from.read("announce", DurationRange(seconds(1), days(30)), minutes(15)),
+        jwks_max_age: from.read("jwks_max_age", DurationRange(ms(0), days(7)), minutes(5)),
     }
 }
 
 fn verify(from: &mut Section<'_>) -> Verify {
     Verify {
-        cache: from.read("cache", Whole(0, 100_000_000), 100_000),
-        negative_cache: from.read("negative_cache", Whole(0, 100_000_000), 10_000),
+        cache: from.read("cache", Integer(0, 100_000_000), 100_000),
+        negative_cache: from.read("negative_cache", Integer(0, 100_000_000), 10_000),
     }
 }
 
 fn revocation(from: &mut Section<'_>) -> Revocation {
-    const CHOICES: Word<WhenStale> = Word(&[("answer", WhenStale::Answer), ("refuse", WhenStale::Refuse)]);
+    const CHOICES: OneOf<WhenStale> = OneOf(&[("answer", WhenStale::Answer), ("refuse", WhenStale::Refuse)]);
     Revocation {
-        stale_after: from.read("stale_after", Span(seconds(1), days(1)), seconds(10)),
+        stale_after: from.read("stale_after", DurationRange(seconds(1), days(1)), seconds(10)),
         when_stale: from.read("when_stale", CHOICES, WhenStale::Answer),
     }
 }
 
 fn log(from: &mut Section<'_>) -> Log {
-    const FORMATS: Word<LogFormat> =
-        Word(&[("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)]);
+    const FORMATS: OneOf<LogFormat> =
+        OneOf(&[("auto", LogFormat::Auto), ("pretty", LogFormat::Pretty), ("json", LogFormat::Json)]);
     Log {
         filter: from.read("filter", Filter, "info".to_owned()),
         format: from.read("format", FORMATS, LogFormat::Auto),

@@ -8,12 +8,12 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use super::environment::variable;
 use super::reader::Reader;
 use super::*;
-use crate::config::raw::Written;
+use crate::config::raw::RawConfig;
 
 const SHIPPED: &str = include_str!("../../config.toml");
 
-fn written(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> Written {
-    let mut written = Written::default();
+fn written(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> RawConfig {
+    let mut written = RawConfig::default();
     written.add_toml(Path::new("config.toml"), toml);
     written.add_variables(variables.iter().map(|(name, value)| (name.to_string(), value.to_string())));
     written.add_flags(&flags.iter().map(ToString::to_string).collect::<Vec<_>>());
@@ -29,7 +29,7 @@ fn faults(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> Vec<String>
 }
 
 fn every_key() -> Vec<String> {
-    let mut reader = Reader::new(Written::default(), &[]);
+    let mut reader = Reader::new(RawConfig::default(), &[]);
     resolve::read(&mut reader);
     reader.keys()
 }

@@ -24,8 +24,8 @@ pub(super) trait Kind {
 }
 
 /// `true` or `false`.
-pub(super) struct Truth;
-impl Kind for Truth {
+pub(super) struct Bool;
+impl Kind for Bool {
     type Value = bool;
     fn allowed(&self) -> String {
         "true or false".to_owned()
@@ -36,8 +36,8 @@ impl Kind for Truth {
 }
 
 /// A whole number between two.
-pub(super) struct Whole(pub(super) u64, pub(super) u64);
-impl Kind for Whole {
+pub(super) struct Integer(pub(super) u64, pub(super) u64);
+impl Kind for Integer {
     type Value = u64;
     fn allowed(&self) -> String {
         format!("a whole number from {} to {}", self.0, self.1)
@@ -61,13 +61,13 @@ impl Kind for Cores {
         "\"cores\", or a whole number from 1 to 1024".to_owned()
     }
     fn read(&self, text: &str) -> Option<usize> {
-        if text == "cores" { Some(Self::here()) } else { Whole(1, 1024).read(text).map(|number| number as usize) }
+        if text == "cores" { Some(Self::here()) } else { Integer(1, 1024).read(text).map(|number| number as usize) }
     }
 }
 
 /// A span of time between two: `500ms`, `15m`, `30d`.
-pub(super) struct Span(pub(super) Duration, pub(super) Duration);
-impl Kind for Span {
+pub(super) struct DurationRange(pub(super) Duration, pub(super) Duration);
+impl Kind for DurationRange {
     type Value = Duration;
     fn allowed(&self) -> String {
         format!("a time from {} to {}, in ms, s, m, h or d, such as 15m", spell(self.0), spell(self.1))
@@ -111,8 +111,8 @@ impl Kind for Size {
 }
 
 /// So many in such a span: `10 per 5m`.
-pub(super) struct Often;
-impl Kind for Often {
+pub(super) struct RateSpec;
+impl Kind for RateSpec {
     type Value = Rate;
     fn allowed(&self) -> String {
         "a number and the time in which that many are allowed (1s to 1d), such as \"10 per 5m\"".to_owned()
@@ -120,15 +120,15 @@ impl Kind for Often {
     fn read(&self, text: &str) -> Option<Rate> {
         let (burst, per) = text.split_once(" per ")?;
         Some(Rate {
-            burst: Whole(1, 1_000_000).read(burst.trim())? as u32,
-            per: Span(Duration::from_secs(1), Duration::from_secs(86_400)).read(per.trim())?,
+            burst: Integer(1, 1_000_000).read(burst.trim())? as u32,
+            per: DurationRange(Duration::from_secs(1), Duration::from_secs(86_400)).read(per.trim())?,
         })
     }
 }
 
 /// One of a few words.
-pub(super) struct Word<T: 'static>(pub(super) &'static [(&'static str, T)]);
-impl<T: Clone> Kind for Word<T> {
+pub(super) struct OneOf<T: 'static>(pub(super) &'static [(&'static str, T)]);
+impl<T: Clone> Kind for OneOf<T> {
     type Value = T;
     fn allowed(&self) -> String {
         self.0.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(" or ")
@@ -179,8 +179,8 @@ impl Kind for Sender {
 }
 
 /// A place in the file system.
-pub(super) struct Place;
-impl Kind for Place {
+pub(super) struct FilePath;
+impl Kind for FilePath {
     type Value = PathBuf;
     fn allowed(&self) -> String {
         "a path".to_owned()

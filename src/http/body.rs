@@ -13,7 +13,7 @@ use hyper::body::{Body, Incoming};
 
 use super::rejection::Rejection;
 use super::request::Bounds;
-use crate::http::body_budget::{Room, Share};
+use crate::http::body_budget::{BodyBudget, Reservation};
 
 /// How long an unread body is waited for, to be thrown away: it comes with the head, unless it is long or the client slow.
 const DISCARD_WITHIN: Duration = Duration::from_millis(50);
@@ -21,7 +21,7 @@ const DISCARD_WITHIN: Duration = Duration::from_millis(50);
 /// What is left of a request's body: shared by the handler's request and by who must know, after the answer, whether the
 /// connection can carry another request.
 #[derive(Clone)]
-pub(super) struct Rest(Option<Rc<Cell<State>>>);
+pub(super) struct BodyHandle(Option<Rc<Cell<State>>>);
 
 #[derive(Default)]
 enum State {
@@ -34,7 +34,7 @@ enum State {
     Broken,
 }
 
-impl Rest {
+impl BodyHandle {
     /// Of a body that has just arrived.
     pub(super) fn of(body: Incoming) -> Self {
         Self((!body.is_end_stream()).then(|| Rc::new(Cell::new(State::Whole(body)))))
@@ -118,9 +118,9 @@ async fn gather<B>(first: Bytes, body: &mut B, limit: usize, bounds: &Bounds) ->
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let mut share = Share::default();
+    let mut share = Reservation::default();
     let mut hold = |bytes: usize| {
-        let room = if bytes > bounds.max_body { Room::Large } else { Room::Usual };
+        let room = if bytes > bounds.max_body { BodyBudget::Large } else { BodyBudget::Usual };
         share.hold(room, bytes, bounds.max_held)
     };
     hold(first.len())?;

@@ -14,7 +14,7 @@ use super::rejection::Rejection;
 
 /// Which of a worker's rooms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(super) enum BodyBudget {
     /// For what is as large as bodies usually may be.
     Usual,
     /// For what is larger.
@@ -28,14 +28,14 @@ thread_local! {
 
 /// Bytes that are counted; given back when this is dropped, however that comes.
 #[derive(Debug, Default)]
-pub(super) struct Share {
-    counted: Option<(Room, Arc<AtomicUsize>)>,
+pub(super) struct Reservation {
+    counted: Option<(BodyBudget, Arc<AtomicUsize>)>,
     bytes: usize,
 }
 
-impl Share {
+impl Reservation {
     /// Counts `bytes` in all, in a room of `most`.
-    pub(super) fn hold(&mut self, room: Room, bytes: usize, most: usize) -> Result<(), Rejection> {
+    pub(super) fn hold(&mut self, room: BodyBudget, bytes: usize, most: usize) -> Result<(), Rejection> {
         if self.counted.as_ref().is_none_or(|(counted, _)| *counted != room) {
             *self = Self { counted: Some((room, HELD.with(|held| held[room as usize].clone()))), bytes: 0 };
         }
@@ -53,13 +53,13 @@ impl Share {
     /// A body that has come whole. A large one is counted for as long as anybody has it.
     pub(super) fn keep(self, whole: BytesMut) -> Bytes {
         match self.counted {
-            Some((Room::Large, _)) => Bytes::from_owner(Kept { bytes: whole, _share: self }),
+            Some((BodyBudget::Large, _)) => Bytes::from_owner(Kept { bytes: whole, _share: self }),
             _ => whole.freeze(),
         }
     }
 }
 
-impl Drop for Share {
+impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some((_, held)) = &self.counted {
             held.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -69,7 +69,7 @@ impl Drop for Share {
 
 struct Kept<T> {
     bytes: T,
-    _share: Share,
+    _share: Reservation,
 }
 
 impl<T: AsRef<[u8]>> AsRef<[u8]> for Kept<T> {
@@ -85,8 +85,8 @@ pub(super) fn keep(mut answer: String, usual: usize, most: usize) -> Result<Byte
     if answer.len() <= usual {
         return Ok(answer.into());
     }
-    let mut share = Share::default();
-    share.hold(Room::Large, answer.len(), most)?;
+    let mut share = Reservation::default();
+    share.hold(BodyBudget::Large, answer.len(), most)?;
     Ok(Bytes::from_owner(Kept { bytes: answer, _share: share }))
 }
 
@@ -103,36 +103,36 @@ mod tests {
 
     #[test]
     fn there_is_room_for_so_much_and_no_more() {
-        let (mut one, mut other) = (Share::default(), Share::default());
-        assert_eq!(one.hold(Room::Large, 6, 10), Ok(()));
-        assert_eq!(one.hold(Room::Large, 7, 10), Ok(()), "six of them are counted already");
-        assert_eq!(other.hold(Room::Large, 4, 10), CROWDED);
+        let (mut one, mut other) = (Reservation::default(), Reservation::default());
+        assert_eq!(one.hold(BodyBudget::Large, 6, 10), Ok(()));
+        assert_eq!(one.hold(BodyBudget::Large, 7, 10), Ok(()), "six of them are counted already");
+        assert_eq!(other.hold(BodyBudget::Large, 4, 10), CROWDED);
         assert_eq!(held(), [0, 7], "what was refused is not held");
-        assert_eq!(other.hold(Room::Large, 3, 10), Ok(()));
-        assert_eq!(one.hold(Room::Large, 8, 10), CROWDED);
+        assert_eq!(other.hold(BodyBudget::Large, 3, 10), Ok(()));
+        assert_eq!(one.hold(BodyBudget::Large, 8, 10), CROWDED);
         drop(one);
-        assert_eq!(other.hold(Room::Large, 10, 10), Ok(()));
+        assert_eq!(other.hold(BodyBudget::Large, 10, 10), Ok(()));
         drop(other);
         assert_eq!(held(), [0, 0]);
     }
 
     #[test]
     fn the_rooms_are_apart_and_a_share_is_in_one() {
-        let (mut small, mut large) = (Share::default(), Share::default());
-        assert_eq!(large.hold(Room::Large, 10, 10), Ok(()));
-        assert_eq!(small.hold(Room::Usual, 9, 10), Ok(()));
+        let (mut small, mut large) = (Reservation::default(), Reservation::default());
+        assert_eq!(large.hold(BodyBudget::Large, 10, 10), Ok(()));
+        assert_eq!(small.hold(BodyBudget::Usual, 9, 10), Ok(()));
         assert_eq!(held(), [9, 10]);
-        assert_eq!(small.hold(Room::Large, 11, 10), CROWDED);
+        assert_eq!(small.hold(BodyBudget::Large, 11, 10), CROWDED);
         assert_eq!(held(), [0, 10], "it went to where it found no room");
         drop(large);
-        assert_eq!(small.hold(Room::Large, 10, 10), Ok(()));
+        assert_eq!(small.hold(BodyBudget::Large, 10, 10), Ok(()));
         assert_eq!(held(), [0, 10]);
     }
 
     #[test]
     fn what_is_large_is_counted_for_as_long_as_anybody_has_it() {
-        let mut share = Share::default();
-        share.hold(Room::Large, 4, 10).unwrap();
+        let mut share = Reservation::default();
+        share.hold(BodyBudget::Large, 4, 10).unwrap();
         let body = share.keep(BytesMut::from(&b"body"[..]));
         let part = body.slice(1..2);
         drop(body);

@@ -12,7 +12,7 @@ use super::{Request, Response};
 
 /// A body that does not change.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct CachedResponse {
     body: Bytes,
     etag: &'static str,
     cache_control: &'static str,
@@ -21,7 +21,7 @@ pub struct Kept {
     known: Fields,
 }
 
-impl Kept {
+impl CachedResponse {
     /// Keeps a body, to be asked about each time, since another version of the program has another; static bytes are not copied.
     pub fn new(media_type: &'static str, body: impl Into<Bytes>) -> Self {
         let body = body.into();

@@ -11,7 +11,7 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::rejection::{Expected, Fault, Place, Rejection, Step, Trouble};
+use super::rejection::{Expected, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection};
 
 /// Each fault costs a reading, so whoever sends more is told of these.
 const MOST_FAULTS: usize = 32;
@@ -29,7 +29,11 @@ pub(super) enum Values {
 }
 
 /// Reads `value` into a `T`, or names its faults.
-pub(super) fn read<'de, T: Deserialize<'de>>(value: &Value, place: Place, values: Values) -> Result<T, Rejection> {
+pub(super) fn read<'de, T: Deserialize<'de>>(
+    value: &Value,
+    place: ParamLocation,
+    values: Values,
+) -> Result<T, Rejection> {
     let mut known: Vec<Known> = Vec::new();
     let told = |known: Vec<Known>| Rejection::Fields(known.into_iter().map(|known| known.fault).collect());
     loop {
@@ -42,7 +46,9 @@ pub(super) fn read<'de, T: Deserialize<'de>>(value: &Value, place: Place, values
         let path = path.unwrap_or_default();
         match known.iter().position(|known| path.starts_with(&known.fault.path)) {
             Some(refused) if known[refused].shape + 1 < TEXTS.len() => known[refused].shape += 1,
-            None if known.len() < MOST_FAULTS => known.push(Known { fault: Fault { place, path, trouble }, shape: 0 }),
+            None if known.len() < MOST_FAULTS => {
+                known.push(Known { fault: FieldError { place, path, trouble }, shape: 0 })
+            }
             // No stand-in will do there, so what lies behind it stays unknown.
             _ => return Err(told(known)),
         }
@@ -51,27 +57,27 @@ pub(super) fn read<'de, T: Deserialize<'de>>(value: &Value, place: Place, values
 
 /// A fault that was found, and the shape of the stand-in for what is at fault.
 struct Known {
-    fault: Fault,
+    fault: FieldError,
     shape: usize,
 }
 
 /// Where a reading stopped, and why.
 #[derive(Debug)]
 struct Stop {
-    path: Option<Vec<Step>>,
+    path: Option<Vec<PathSegment>>,
     missing: Option<&'static str>,
-    trouble: Trouble,
+    trouble: FieldErrorKind,
 }
 
 impl Stop {
-    fn of(trouble: Trouble) -> Self {
+    fn of(trouble: FieldErrorKind) -> Self {
         Self { path: None, missing: None, trouble }
     }
 
     /// The innermost place that learns of it is where it is.
-    fn at(mut self, at: &[Step]) -> Self {
+    fn at(mut self, at: &[PathSegment]) -> Self {
         if self.path.is_none() {
-            let missing = self.missing.map(|name| Step::Field(name.to_owned()));
+            let missing = self.missing.map(|name| PathSegment::Field(name.to_owned()));
             self.path = Some(at.iter().cloned().chain(missing).collect());
         }
         self
@@ -88,49 +94,49 @@ impl std::error::Error for Stop {}
 
 impl de::Error for Stop {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::of(Trouble::Invalid(message.to_string()))
+        Self::of(FieldErrorKind::Invalid(message.to_string()))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { path: None, missing: Some(field), trouble: Trouble::Missing }
+        Self { path: None, missing: Some(field), trouble: FieldErrorKind::Missing }
     }
 
     /// Types that buffer before they read (`flatten`, untagged enums) say only here what they expected.
     fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         let expected = expected.to_string();
         Self::of(match expected.as_str() {
-            "a string" | "a borrowed string" => Trouble::Not(Expected::Text),
-            "a boolean" => Trouble::Not(Expected::Boolean),
-            "f32" | "f64" => Trouble::Not(Expected::Number),
-            "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => Trouble::Not(Expected::Integer),
-            "a sequence" => Trouble::Not(Expected::List),
-            "a map" => Trouble::Not(Expected::Object),
-            _ => Trouble::Invalid(format!("must be {expected}")),
+            "a string" | "a borrowed string" => FieldErrorKind::Not(Expected::Text),
+            "a boolean" => FieldErrorKind::Not(Expected::Boolean),
+            "f32" | "f64" => FieldErrorKind::Not(Expected::Number),
+            "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => FieldErrorKind::Not(Expected::Integer),
+            "a sequence" => FieldErrorKind::Not(Expected::List),
+            "a map" => FieldErrorKind::Not(Expected::Object),
+            _ => FieldErrorKind::Invalid(format!("must be {expected}")),
         })
     }
 
     /// Without the value itself, which may be a secret.
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::of(Trouble::Invalid(format!("is out of range: must be {expected}")))
+        Self::of(FieldErrorKind::Invalid(format!("is out of range: must be {expected}")))
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::of(Trouble::Invalid(format!("must be one of: {}", expected.join(", "))))
+        Self::of(FieldErrorKind::Invalid(format!("must be one of: {}", expected.join(", "))))
     }
 }
 
 /// A value on its way into a type, and the way to it. `None`: a stand-in.
 struct Node<'n> {
     value: Option<&'n Value>,
-    at: Vec<Step>,
+    at: Vec<PathSegment>,
     shape: usize,
     known: &'n [Known],
     values: Values,
 }
 
 impl<'n> Node<'n> {
-    fn child(&self, step: Step, value: Option<&'n Value>) -> Self {
-        let at: Vec<Step> = self.at.iter().cloned().chain([step]).collect();
+    fn child(&self, step: PathSegment, value: Option<&'n Value>) -> Self {
+        let at: Vec<PathSegment> = self.at.iter().cloned().chain([step]).collect();
         let known = self.known.iter().find(|known| known.fault.path == at);
         let shape = known.map_or(self.shape, |known| known.shape);
         Self { value: value.filter(|_| known.is_none()), at, shape, known: self.known, values: self.values }
@@ -147,7 +153,7 @@ impl<'n> Node<'n> {
     }
 
     fn not<T>(&self, expected: Expected) -> Result<T, Stop> {
-        Err(Stop::of(Trouble::Not(expected)).at(&self.at))
+        Err(Stop::of(FieldErrorKind::Not(expected)).at(&self.at))
     }
 
     fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -161,7 +167,7 @@ impl<'n> Node<'n> {
             Some(number) => match (u64::try_from(number), i64::try_from(number)) {
                 (Ok(number), _) => visitor.visit_u64(number),
                 (_, Ok(number)) => visitor.visit_i64(number),
-                _ => Err(Stop::of(Trouble::Invalid("is out of range".into()))),
+                _ => Err(Stop::of(FieldErrorKind::Invalid("is out of range".into()))),
             }
             .map_err(|stop: Stop| stop.at(&self.at)),
             None => self.not(Expected::Integer),
@@ -323,7 +329,7 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
         let Some(item) = self.items.get(self.next) else { return Ok(None) };
-        let node = self.node.child(Step::Item(self.next), Some(item));
+        let node = self.node.child(PathSegment::Item(self.next), Some(item));
         self.next += 1;
         node.read_by(seed).map(Some)
     }
@@ -343,7 +349,7 @@ impl<'n, 'p> Entries<'n, 'p> {
             None => names.iter().map(|name| (*name, None)).collect(),
         };
         for known in node.known {
-            if let Some((Step::Field(name), parent)) = known.fault.path.split_last()
+            if let Some((PathSegment::Field(name), parent)) = known.fault.path.split_last()
                 && parent == node.at
                 && !entries.iter().any(|(there, _)| there == name)
             {
@@ -365,8 +371,8 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
         let Some((name, value)) = self.value.take() else {
-            return Err(Stop::of(Trouble::Missing));
+            return Err(Stop::of(FieldErrorKind::Missing));
         };
-        self.node.child(Step::Field(name.to_owned()), value).read_by(seed)
+        self.node.child(PathSegment::Field(name.to_owned()), value).read_by(seed)
     }
 }

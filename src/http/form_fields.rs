@@ -4,19 +4,19 @@ use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 
 use super::json;
-use super::rejection::{Place, Rejection};
+use super::rejection::{ParamLocation, Rejection};
 
 /// Names and values in the order in which they came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Pairs {
-    place: Option<Place>,
+pub struct FormFields {
+    place: Option<ParamLocation>,
     pairs: Vec<(String, String)>,
 }
 
-impl Pairs {
+impl FormFields {
     /// Reads `application/x-www-form-urlencoded`, which a query is as well (WHATWG URL, 5.1), but for one thing: what is not
     /// UTF-8 once decoded is refused rather than replaced, so that no two passwords become one.
-    pub(super) fn urlencoded(bytes: &[u8], place: Place) -> Result<Self, Rejection> {
+    pub(super) fn urlencoded(bytes: &[u8], place: ParamLocation) -> Result<Self, Rejection> {
         let decode = |piece: &[u8]| {
             let spaced: Vec<u8> = piece.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
             let decoded = percent_decode(&spaced).decode_utf8().map(|text| text.into_owned());
@@ -30,7 +30,7 @@ impl Pairs {
     }
 
     pub(super) fn form(pairs: Vec<(String, String)>) -> Self {
-        Self { place: Some(Place::Body), pairs }
+        Self { place: Some(ParamLocation::Body), pairs }
     }
 
     /// The value of that name; the last, where there are several.
@@ -54,7 +54,7 @@ impl Pairs {
     /// # Errors
     /// [`Rejection::Fields`] with every fault that could be found.
     pub fn read<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
-        json::read_texts(self.iter(), self.place.unwrap_or(Place::Body))
+        json::read_texts(self.iter(), self.place.unwrap_or(ParamLocation::Body))
     }
 }
 
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Vec<(String, String)> {
-        Pairs::urlencoded(text.as_bytes(), Place::Body).unwrap().pairs
+        FormFields::urlencoded(text.as_bytes(), ParamLocation::Body).unwrap().pairs
     }
 
     #[test]
@@ -86,15 +86,15 @@ mod tests {
 
     #[test]
     fn what_is_not_utf_8_is_refused() {
-        assert!(matches!(Pairs::urlencoded(b"a=%ff", Place::Body), Err(Rejection::Unreadable { .. })));
+        assert!(matches!(FormFields::urlencoded(b"a=%ff", ParamLocation::Body), Err(Rejection::Unreadable { .. })));
     }
 
     #[test]
     fn the_last_of_several_counts_and_repetition_is_seen() {
-        let pairs = Pairs::urlencoded(b"a=1&b=2&a=3", Place::Query).unwrap();
+        let pairs = FormFields::urlencoded(b"a=1&b=2&a=3", ParamLocation::Query).unwrap();
         assert_eq!(pairs.get("a"), Some("3"));
         assert_eq!(pairs.repeated(), Some("a"));
         assert_eq!(pairs.get("c"), None);
-        assert_eq!(Pairs::urlencoded(b"a=1&b=2", Place::Query).unwrap().repeated(), None);
+        assert_eq!(FormFields::urlencoded(b"a=1&b=2", ParamLocation::Query).unwrap().repeated(), None);
     }
 }

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::fields;
-use super::rejection::{Expected, Fault, Place, Rejection, Trouble};
+use super::rejection::{Expected, FieldError, FieldErrorKind, ParamLocation, Rejection};
 
 /// Whether a `Content-Type` says JSON: `application/json`, or anything `+json` (RFC 6839, 3.1).
 pub fn is_media_type(content_type: &str) -> bool {
@@ -33,11 +33,11 @@ pub fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> {
         return Ok(value);
     }
     if text.trim_ascii().is_empty() {
-        return Err(whole(Trouble::Missing));
+        return Err(whole(FieldErrorKind::Missing));
     }
     match serde_json::from_str(text) {
-        Ok(value @ Value::Object(_)) => fields::read(&value, Place::Body, fields::Values::Typed),
-        Ok(_) => Err(whole(Trouble::Not(Expected::Object))),
+        Ok(value @ Value::Object(_)) => fields::read(&value, ParamLocation::Body, fields::Values::Typed),
+        Ok(_) => Err(whole(FieldErrorKind::Not(Expected::Object))),
         Err(error) => Err(syntax(&error, text)),
     }
 }
@@ -53,14 +53,14 @@ pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<
 /// Reads names and texts, as queries and forms have them, into a `T`.
 pub(super) fn read_texts<'p, 'de, T: Deserialize<'de>>(
     pairs: impl Iterator<Item = (&'p str, &'p str)>,
-    place: Place,
+    place: ParamLocation,
 ) -> Result<T, Rejection> {
     let object = pairs.map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
     fields::read(&Value::Object(object), place, fields::Values::Texts)
 }
 
-fn whole(trouble: Trouble) -> Rejection {
-    Rejection::field(Fault { place: Place::Body, path: Vec::new(), trouble })
+fn whole(trouble: FieldErrorKind) -> Rejection {
+    Rejection::field(FieldError { place: ParamLocation::Body, path: Vec::new(), trouble })
 }
 
 /// What serde_json says of a syntax error quotes nothing of the body.
@@ -74,7 +74,7 @@ fn syntax(error: &serde_json::Error, text: &str) -> Rejection {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::Step;
+    use crate::http::PathSegment;
     use std::borrow::Cow;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
@@ -167,7 +167,7 @@ mod tests {
         let Err(Rejection::Fields(faults)) = read::<SignIn<'_>>(br#"{"email":"","password":"","tries":256}"#) else {
             panic!("read")
         };
-        assert!(matches!(&faults[..], [Fault { trouble: Trouble::Invalid(_), .. }]), "{faults:?}");
+        assert!(matches!(&faults[..], [FieldError { trouble: FieldErrorKind::Invalid(_), .. }]), "{faults:?}");
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
             shown,
             ["body.items[1].name is missing", "body.items[2].name must be a string", "body.items[3] must be an object"]
         );
-        assert_eq!(faults[0].path[..2], [Step::Field("items".into()), Step::Item(1)]);
+        assert_eq!(faults[0].path[..2], [PathSegment::Field("items".into()), PathSegment::Item(1)]);
     }
 
     #[test]

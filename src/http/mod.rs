@@ -23,12 +23,12 @@ pub mod response;
 pub mod router;
 pub mod routes;
 
-pub use cached_response::Kept;
+pub use cached_response::CachedResponse;
 pub use client::Proxies;
-pub use form_fields::Pairs;
-pub use rejection::{Expected, Fault, Place, Rejection, Step, Trouble};
+pub use form_fields::FormFields;
+pub use rejection::{Expected, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection};
 pub use request::{Bounds, Intake, Request};
 pub use request_id::{RequestId, RequestIds};
-pub use response::{Answer, Fields, Response};
+pub use response::{Fields, IntoResponse, Response};
 pub use router::{Begun, Exchange, Router};
-pub use routes::{Routes, TableError, UNROUTED, Under};
+pub use routes::{RouteGroup, Routes, TableError, UNROUTED};

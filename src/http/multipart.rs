@@ -5,7 +5,7 @@
 use memchr::memmem;
 
 use super::rejection::Rejection;
-use crate::http::form_fields::Pairs;
+use crate::http::form_fields::FormFields;
 
 /// RFC 2046, 5.1.1: no longer than this.
 const LONGEST_BOUNDARY: usize = 70;
@@ -19,7 +19,7 @@ pub(super) fn boundary(content_type: &str) -> Option<String> {
 }
 
 /// The text fields of a body.
-pub(super) fn read(body: &[u8], boundary: &str) -> Result<Pairs, Rejection> {
+pub(super) fn read(body: &[u8], boundary: &str) -> Result<FormFields, Rejection> {
     let bad = |detail: &str, at: usize| Rejection::unreadable(format!("multipart: {detail}"), at);
     let delimiter = format!("\r\n--{boundary}");
     let finder = memmem::Finder::new(delimiter.as_bytes());
@@ -32,7 +32,7 @@ pub(super) fn read(body: &[u8], boundary: &str) -> Result<Pairs, Rejection> {
     for _ in 0..=MOST_PARTS {
         let rest = &body[at..];
         if rest.starts_with(b"--") {
-            return Ok(Pairs::form(fields));
+            return Ok(FormFields::form(fields));
         }
         let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         // The line break after the delimiter belongs to the header block too: a part may have no header fields at all.

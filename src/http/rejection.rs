@@ -31,7 +31,7 @@ pub enum Rejection {
         at: usize,
     },
     /// The request could be read, but its fields are not those that were asked for: every fault that could be found.
-    Fields(Vec<Fault>),
+    Fields(Vec<FieldError>),
     /// The body did not arrive in time.
     BodyTimeout,
     /// So much is held for others that there is no room for this body, or for the answer to it.
@@ -47,7 +47,7 @@ pub enum Rejection {
 
 impl Rejection {
     /// One missing or wrong field.
-    pub fn field(fault: Fault) -> Self {
+    pub fn field(fault: FieldError) -> Self {
         Self::Fields(vec![fault])
     }
 
@@ -78,34 +78,34 @@ impl fmt::Display for Rejection {
 
 /// One fault in a request's fields: where it is, and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fault {
+pub struct FieldError {
     /// In which part of the request.
-    pub place: Place,
+    pub place: ParamLocation,
     /// The way to it from there; empty: the part as a whole.
-    pub path: Vec<Step>,
+    pub path: Vec<PathSegment>,
     /// What is wrong.
-    pub trouble: Trouble,
+    pub trouble: FieldErrorKind,
 }
 
-impl Fault {
+impl FieldError {
     /// A fault of one named field.
-    pub fn of(place: Place, field: impl Into<String>, trouble: Trouble) -> Self {
-        Self { place, path: vec![Step::Field(field.into())], trouble }
+    pub fn new(place: ParamLocation, field: impl Into<String>, trouble: FieldErrorKind) -> Self {
+        Self { place, path: vec![PathSegment::Field(field.into())], trouble }
     }
 
     /// A field that must be there and is not.
-    pub fn missing(place: Place, field: impl Into<String>) -> Self {
-        Self::of(place, field, Trouble::Missing)
+    pub fn missing(place: ParamLocation, field: impl Into<String>) -> Self {
+        Self::new(place, field, FieldErrorKind::Missing)
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.place)?;
         for step in &self.path {
             match step {
-                Step::Field(name) => write!(f, ".{name}")?,
-                Step::Item(at) => write!(f, "[{at}]")?,
+                PathSegment::Field(name) => write!(f, ".{name}")?,
+                PathSegment::Item(at) => write!(f, "[{at}]")?,
             }
         }
         write!(f, " {}", self.trouble)
@@ -114,7 +114,7 @@ impl fmt::Display for Fault {
 
 /// The parts of a request that have fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum ParamLocation {
     /// The body.
     Body,
     /// What follows `?`.
@@ -125,7 +125,7 @@ pub enum Place {
     Path,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ParamLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Body => "body",
@@ -138,7 +138,7 @@ impl fmt::Display for Place {
 
 /// One step into a nested value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum PathSegment {
     /// Into an object, by name.
     Field(String),
     /// Into a list, by place.
@@ -147,7 +147,7 @@ pub enum Step {
 
 /// What is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
+pub enum FieldErrorKind {
     /// It must be there and is not.
     Missing,
     /// It is of another type.
@@ -156,7 +156,7 @@ pub enum Trouble {
     Invalid(String),
 }
 
-impl fmt::Display for Trouble {
+impl fmt::Display for FieldErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("is missing"),

@@ -11,8 +11,8 @@ use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
 use super::host::Hosts;
-use super::rejection::{Fault, Place, Rejection, Trouble};
-use crate::http::form_fields::Pairs;
+use super::rejection::{FieldError, FieldErrorKind, ParamLocation, Rejection};
+use crate::http::form_fields::FormFields;
 use crate::http::request_id::{RequestId, RequestIds};
 use crate::http::{Proxies, body, body_budget, client, json, multipart};
 
@@ -54,7 +54,7 @@ impl Intake {
             bounds: self.bounds,
             may_have: self.bounds.max_body,
             head,
-            body: body::Rest::of(body),
+            body: body::BodyHandle::of(body),
         }))
     }
 }
@@ -64,7 +64,7 @@ pub struct Request(Box<Arrived>);
 
 struct Arrived {
     head: Parts,
-    body: body::Rest,
+    body: body::BodyHandle,
     params: Vec<(String, String)>,
     id: RequestId,
     client: IpAddr,
@@ -151,11 +151,11 @@ impl Request {
     ///
     /// # Errors
     /// [`Rejection::Fields`] if it is not UTF-8 once decoded.
-    pub fn query(&self) -> Result<Pairs, Rejection> {
+    pub fn query(&self) -> Result<FormFields, Rejection> {
         let query = self.0.head.uri.query().unwrap_or_default();
-        Pairs::urlencoded(query.as_bytes(), Place::Query).map_err(|_| {
-            let trouble = Trouble::Invalid("is not UTF-8".into());
-            Rejection::field(Fault { place: Place::Query, path: Vec::new(), trouble })
+        FormFields::urlencoded(query.as_bytes(), ParamLocation::Query).map_err(|_| {
+            let trouble = FieldErrorKind::Invalid("is not UTF-8".into());
+            Rejection::field(FieldError { place: ParamLocation::Query, path: Vec::new(), trouble })
         })
     }
 
@@ -205,17 +205,17 @@ impl Request {
     ///
     /// # Errors
     /// [`Rejection::UnsupportedMediaType`] and those of [`Request::bytes`].
-    pub async fn form(&mut self) -> Result<Pairs, Rejection> {
+    pub async fn form(&mut self) -> Result<FormFields, Rejection> {
         let media_type = match self.header(CONTENT_TYPE) {
             Some(media_type) => media_type.to_owned(),
             None if !self.0.head.headers.contains_key(CONTENT_TYPE) && self.0.body.is_empty() => {
-                return Ok(Pairs::default());
+                return Ok(FormFields::default());
             }
             None => return Err(Rejection::UnsupportedMediaType),
         };
         let essence = media_type.split(';').next().unwrap_or_default().trim();
         if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            Pairs::urlencoded(&self.bytes().await?, Place::Body)
+            FormFields::urlencoded(&self.bytes().await?, ParamLocation::Body)
         } else if essence.eq_ignore_ascii_case("multipart/form-data") {
             let boundary = multipart::boundary(&media_type).ok_or(Rejection::UnsupportedMediaType)?;
             multipart::read(&self.bytes().await?, &boundary)
@@ -225,7 +225,7 @@ impl Request {
     }
 
     /// What is left of the body, for whoever sees to the connection.
-    pub(super) fn rest(&self) -> body::Rest {
+    pub(super) fn rest(&self) -> body::BodyHandle {
         self.0.body.clone()
     }
 

@@ -70,9 +70,9 @@ pub struct RequestIds {
 
 impl RequestIds {
     /// Ids that nobody else makes.
-    pub fn new(chance: &Rng) -> Self {
+    pub fn new(rng: &Rng) -> Self {
         let mut shape = [b'-'; LENGTH];
-        hex(&chance.bytes::<8>(), &mut shape[..16]);
+        hex(&rng.bytes::<8>(), &mut shape[..16]);
         Self { shape, next: Cell::new(0) }
     }
 

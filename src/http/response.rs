@@ -180,22 +180,22 @@ impl fmt::Debug for Response {
 }
 
 /// What a handler may give back: an answer, or a failure that knows how it is worded.
-pub trait Answer {
+pub trait IntoResponse {
     /// Words it.
-    fn answer(self) -> Response;
+    fn into_response(self) -> Response;
 }
 
-impl Answer for Response {
-    fn answer(self) -> Response {
+impl IntoResponse for Response {
+    fn into_response(self) -> Response {
         self
     }
 }
 
-impl<T: Answer, E: Answer> Answer for Result<T, E> {
-    fn answer(self) -> Response {
+impl<T: IntoResponse, E: IntoResponse> IntoResponse for Result<T, E> {
+    fn into_response(self) -> Response {
         match self {
-            Ok(answer) => answer.answer(),
-            Err(failure) => failure.answer(),
+            Ok(answer) => answer.into_response(),
+            Err(failure) => failure.into_response(),
         }
     }
 }

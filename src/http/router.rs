@@ -15,12 +15,12 @@ use std::time::Duration;
 use http::header::{ALLOW, CONTENT_LENGTH};
 use http::{HeaderValue, Method, StatusCode, Version};
 
-use super::body::Rest;
+use super::body::BodyHandle;
 use super::cors::{Cors, Grant};
 use super::rejection::Rejection;
 use super::request::{Bounds, Request, decode_segment};
 use super::response::Response;
-use super::routes::{Answering, Handler, Path, Route, Wording};
+use super::routes::{Answering, ErrorRenderer, Handler, Path, Route};
 use crate::clock::request_budget;
 use crate::http::request_id::RequestId;
 
@@ -29,9 +29,9 @@ pub struct Router<C> {
     pub(super) paths: matchit::Router<Path<C>>,
     pub(super) names: Vec<&'static str>,
     pub(super) listing: Vec<(Method, String)>,
-    pub(super) wordings: Vec<(String, Wording<C>)>,
+    pub(super) wordings: Vec<(String, ErrorRenderer<C>)>,
     /// That of each route, by its number.
-    pub(super) wordings_of_routes: Vec<Wording<C>>,
+    pub(super) wordings_of_routes: Vec<ErrorRenderer<C>>,
     pub(super) cors: Cors,
 }
 
@@ -158,7 +158,7 @@ impl<C: 'static> Router<C> {
     }
 
     /// The wording of the longest prefix that the path is under.
-    fn wording(&self, path: &str) -> Option<&Wording<C>> {
+    fn wording(&self, path: &str) -> Option<&ErrorRenderer<C>> {
         let under =
             |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.wordings.iter().find(|(prefix, _)| prefix.is_empty() || under(prefix)).map(|(_, wording)| wording)
@@ -173,7 +173,7 @@ impl<C: 'static> Router<C> {
 pub struct Begun {
     route: usize,
     course: Course,
-    rest: Rest,
+    rest: BodyHandle,
     bounds: Bounds,
     one: bool,
     head: bool,
@@ -189,7 +189,7 @@ enum Course {
 
 async fn run(mut answering: Answering, after: Duration) -> Result<Response, Rejection> {
     // A handler that has panicked is not polled again and everything it held is dropped, so nothing half-done is seen.
-    let mut caught = pin!(request_budget::altogether(std::future::poll_fn(|to| {
+    let mut caught = pin!(request_budget::with_budget(std::future::poll_fn(|to| {
         catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(to))).map_or(Poll::Ready(None), |poll| poll.map(Some))
     })));
     // Most handlers on the hot path wait for nothing, and a timer costs more than they do.
@@ -216,7 +216,7 @@ enum Found<'r, C> {
 }
 
 /// Words a rejection; bare where no dialect has the path, or where the wording itself panics.
-fn word<C>(wording: Option<&Wording<C>>, context: &C, rejection: Rejection) -> Response {
+fn word<C>(wording: Option<&ErrorRenderer<C>>, context: &C, rejection: Rejection) -> Response {
     let bare = match &rejection {
         Rejection::NotFound => StatusCode::NOT_FOUND,
         Rejection::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -236,10 +236,10 @@ mod tests {
     fn the_longest_prefix_words_what_is_nobodys() {
         let mut routes = Routes::<()>::new();
         let dialect = |name: &'static str| move |(): &(), _| Response::text(StatusCode::NOT_FOUND, name);
-        routes.under("/auth", dialect("codes"));
-        routes.under("/auth", dialect("never asked"));
-        routes.under("/auth/login/", dialect("myauth"));
-        routes.under("", dialect("native"));
+        routes.group("/auth", dialect("codes"));
+        routes.group("/auth", dialect("never asked"));
+        routes.group("/auth/login/", dialect("myauth"));
+        routes.group("", dialect("native"));
         let router = routes.build().unwrap();
         for (path, expected) in [
             ("/", "native"),
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn a_wording_that_panics_is_done_without() {
         let mut routes = Routes::<()>::new();
-        routes.under("", |(), _| -> Response { panic!("no words") });
+        routes.group("", |(), _| -> Response { panic!("no words") });
         let router = routes.build().unwrap();
         assert_eq!(word(router.wording("/"), &(), Rejection::NotFound).status(), StatusCode::NOT_FOUND);
     }

@@ -12,13 +12,13 @@ use http::{HeaderValue, Method};
 use super::cors::Cors;
 use super::rejection::Rejection;
 use super::request::Request;
-use super::response::{Answer, Response};
+use super::response::{IntoResponse, Response};
 use super::router::Router;
 
 pub(super) type Answering = Pin<Box<dyn Future<Output = Response>>>;
 type Waits<C> = Box<dyn Fn(C, Request) -> Answering + Send + Sync>;
 type AtOnce<C> = Box<dyn Fn(&C, &Request) -> Response + Send + Sync>;
-pub(super) type Wording<C> = Arc<dyn Fn(&C, Rejection) -> Response + Send + Sync>;
+pub(super) type ErrorRenderer<C> = Arc<dyn Fn(&C, Rejection) -> Response + Send + Sync>;
 
 /// What requests are counted by that reached no route.
 pub const UNROUTED: &str = "unrouted";
@@ -28,7 +28,7 @@ pub struct Routes<C> {
     paths: BTreeMap<String, Path<C>>,
     names: Vec<&'static str>,
     /// Longest prefix first; of equal ones the first that was added.
-    wordings: Vec<(String, Wording<C>)>,
+    wordings: Vec<(String, ErrorRenderer<C>)>,
     cors: Cors,
     twice: Option<String>,
 }
@@ -53,7 +53,7 @@ pub(super) struct Route<C> {
     pub(super) handler: Handler<C>,
     /// Which of all routes it is; given when the table is complete.
     pub(super) number: usize,
-    wording: Wording<C>,
+    wording: ErrorRenderer<C>,
 }
 
 /// Why a table of routes will not do.
@@ -94,15 +94,15 @@ impl<C: 'static> Routes<C> {
     }
 
     /// Begins the routes under a prefix (empty: all paths), with the function that words what goes wrong there.
-    pub fn under<W>(&mut self, prefix: &str, wording: W) -> Under<'_, C>
+    pub fn group<W>(&mut self, prefix: &str, wording: W) -> RouteGroup<'_, C>
     where
         W: Fn(&C, Rejection) -> Response + Send + Sync + 'static,
     {
         let prefix = prefix.trim_end_matches('/').to_owned();
-        let wording: Wording<C> = Arc::new(wording);
+        let wording: ErrorRenderer<C> = Arc::new(wording);
         let at = self.wordings.partition_point(|(known, _)| known.len() >= prefix.len());
         self.wordings.insert(at, (prefix.clone(), wording.clone()));
-        Under { routes: self, prefix, wording }
+        RouteGroup { routes: self, prefix, wording }
     }
 
     /// Completes the table.
@@ -140,10 +140,10 @@ fn allow<C>(routes: &[Route<C>]) -> HeaderValue {
 }
 
 /// The routes under one prefix, while they are being written.
-pub struct Under<'r, C> {
+pub struct RouteGroup<'r, C> {
     routes: &'r mut Routes<C>,
     prefix: String,
-    wording: Wording<C>,
+    wording: ErrorRenderer<C>,
 }
 
 macro_rules! method {
@@ -153,14 +153,14 @@ macro_rules! method {
         pub fn $name<H, F>(self, path: &str, name: &'static str, handler: H) -> Self
         where
             H: Fn(C, Request) -> F + Send + Sync + 'static,
-            F: Future<Output: Answer> + 'static,
+            F: Future<Output: IntoResponse> + 'static,
         {
             self.on(Method::$method, path, name, handler)
         }
     };
 }
 
-impl<C: 'static> Under<'_, C> {
+impl<C: 'static> RouteGroup<'_, C> {
     method!(
         /// Answers GET, and HEAD where it has no route of its own.
         get, GET
@@ -188,12 +188,12 @@ impl<C: 'static> Under<'_, C> {
 
     /// Answers GET, and HEAD where it has no route of its own, from what is there: the body is not read, and nothing is waited for.
     #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
-    pub fn get_at_once<H, A>(self, path: &str, name: &'static str, handler: H) -> Self
+    pub fn get_sync<H, A>(self, path: &str, name: &'static str, handler: H) -> Self
     where
         H: Fn(&C, &Request) -> A + Send + Sync + 'static,
-        A: Answer,
+        A: IntoResponse,
     {
-        let handler = Handler::AtOnce(Box::new(move |context, request| handler(context, request).answer()));
+        let handler = Handler::AtOnce(Box::new(move |context, request| handler(context, request).into_response()));
         self.add(Method::GET, path, name, handler)
     }
 
@@ -202,11 +202,11 @@ impl<C: 'static> Under<'_, C> {
     pub fn on<H, F>(self, method: Method, path: &str, name: &'static str, handler: H) -> Self
     where
         H: Fn(C, Request) -> F + Send + Sync + 'static,
-        F: Future<Output: Answer> + 'static,
+        F: Future<Output: IntoResponse> + 'static,
     {
         let handler: Waits<C> = Box::new(move |context, request| {
             let answering = handler(context, request);
-            Box::pin(async move { answering.await.answer() })
+            Box::pin(async move { answering.await.into_response() })
         });
         self.add(method, path, name, Handler::Waits(handler))
     }
@@ -245,15 +245,15 @@ mod tests {
     #[test]
     fn two_routes_for_the_same_requests_are_refused() {
         let mut routes = Routes::new();
-        routes.under("/auth", word_it).get("/me", "one.me", ok).post("/me", "one.change", ok);
-        routes.under("", word_it).get("/auth/me/", "other.me", ok);
+        routes.group("/auth", word_it).get("/me", "one.me", ok).post("/me", "one.change", ok);
+        routes.group("", word_it).get("/auth/me/", "other.me", ok);
         assert_eq!(routes.build().unwrap_err(), TableError::Twice { route: "GET /auth/me".into() });
     }
 
     #[test]
     fn paths_that_cannot_be_told_apart_are_refused() {
         let mut routes = Routes::new();
-        routes.under("", word_it).get("/users/{id}", "user", ok).get("/users/{name}", "user.by_name", ok);
+        routes.group("", word_it).get("/users/{id}", "user", ok).get("/users/{name}", "user.by_name", ok);
         assert!(matches!(routes.build(), Err(TableError::Path { .. })));
     }
 
@@ -261,7 +261,7 @@ mod tests {
     fn routes_of_one_name_are_counted_together() {
         let mut routes = Routes::new();
         routes
-            .under("", word_it)
+            .group("", word_it)
             .post("/logout", "logout", ok)
             .post("/authorized/logout", "logout", ok)
             .get("/", "root", ok);

@@ -27,7 +27,7 @@ use crate::rng::Rng;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MailEnd;
 use outbox::Outbox;
-use queue::{Office, Order, Transport};
+use queue::{MailWorker, QueuedMail, Transport};
 use smtp::Smtp;
 use templates::Templates;
 
@@ -134,7 +134,7 @@ pub enum NotHandedOver {
 /// The way to the mail room. A clone is the same room; it is closed when the last is dropped.
 #[derive(Clone)]
 pub struct Mailer {
-    orders: mpsc::UnboundedSender<Order>,
+    orders: mpsc::UnboundedSender<QueuedMail>,
     /// How many mails were taken in and are not done with, which bounds the queue: also those that wait for another try.
     pending: watch::Sender<usize>,
     /// Whether no more are taken in.
@@ -151,23 +151,23 @@ impl Mailer {
         data_dir: &Path,
         clock: Clock,
         metrics: Arc<Metrics>,
-        chance: Rng,
+        rng: Rng,
     ) -> Result<Self, StartError> {
         let sender = sender(settings)?;
         let transport = match smtp(settings, &sender)? {
             Some(smtp) => Transport::Smtp(smtp),
-            None => Transport::Outbox(Outbox::new(data_dir.join(outbox::NAME), chance.clone())),
+            None => Transport::Outbox(Outbox::new(data_dir.join(outbox::NAME), rng.clone())),
         };
         let templates = Templates::read(settings.templates.as_deref())?;
         let languages = templates.languages().into();
         let (orders, incoming) = mpsc::unbounded_channel();
         let (pending, closing) = (watch::Sender::new(0), watch::Sender::new(false));
-        let office = Office {
+        let office = MailWorker {
             transport,
             templates,
             sender,
             clock,
-            chance,
+            rng,
             metrics: metrics.clone(),
             pending: pending.clone(),
             closing: closing.subscribe(),
@@ -236,7 +236,7 @@ impl Mailer {
         }
         self.metrics.mail_queued();
         // The thread ends only after this sender does.
-        self.orders.send(Order { mail, reply }).map_err(|_| NotHandedOver::Stopped)
+        self.orders.send(QueuedMail { mail, reply }).map_err(|_| NotHandedOver::Stopped)
     }
 }
 

@@ -17,14 +17,14 @@ pub(super) const NAME: &str = "outbox";
 /// See above.
 pub(super) struct Outbox {
     folder: PathBuf,
-    chance: Rng,
+    rng: Rng,
     /// Tells apart, and in order, what is put there within a millisecond.
     count: AtomicU64,
 }
 
 impl Outbox {
-    pub(super) fn new(folder: PathBuf, chance: Rng) -> Self {
-        Self { folder, chance, count: AtomicU64::new(0) }
+    pub(super) fn new(folder: PathBuf, rng: Rng) -> Self {
+        Self { folder, rng, count: AtomicU64::new(0) }
     }
 
     /// Puts a mail there. Written under a name that nobody looks for and then renamed, so that it appears whole; codes and links are
@@ -34,7 +34,7 @@ impl Outbox {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         // Another process may put its mails into the same folder.
-        let name = format!("{}-{count:06}-{:08x}", stamp(now), u32::from_ne_bytes(self.chance.bytes()));
+        let name = format!("{}-{count:06}-{:08x}", stamp(now), u32::from_ne_bytes(self.rng.bytes()));
         let fresh = self.folder.join(format!(".{name}"));
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         let put = file.write_all(mail).and_then(|()| std::fs::rename(&fresh, self.folder.join(format!("{name}.eml"))));

@@ -26,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A mail, and who waits to hear of it.
-pub(super) struct Order {
+pub(super) struct QueuedMail {
     pub(super) mail: Mail,
     pub(super) reply: Option<oneshot::Sender<Result<(), NotHandedOver>>>,
 }
@@ -38,19 +38,19 @@ pub(super) enum Transport {
 }
 
 /// What every mail on its way needs.
-pub(super) struct Office {
+pub(super) struct MailWorker {
     pub(super) transport: Transport,
     pub(super) templates: Templates,
     pub(super) sender: Sender,
     pub(super) clock: Clock,
-    pub(super) chance: Rng,
+    pub(super) rng: Rng,
     pub(super) metrics: Arc<Metrics>,
     pub(super) pending: watch::Sender<usize>,
     pub(super) closing: watch::Receiver<bool>,
 }
 
 /// Starts the thread. It ends when nobody can order any more.
-pub(super) fn start(office: Office, mut orders: mpsc::UnboundedReceiver<Order>) -> std::io::Result<()> {
+pub(super) fn start(office: MailWorker, mut orders: mpsc::UnboundedReceiver<QueuedMail>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = move || {
         runtime.block_on(async {
@@ -67,7 +67,7 @@ pub(super) fn start(office: Office, mut orders: mpsc::UnboundedReceiver<Order>) 
 }
 
 struct Desk {
-    office: Office,
+    office: MailWorker,
     /// First come, first served, whether it is a mail's first try or its fifth.
     ways: Semaphore,
     /// What the last try failed of, so that trouble is logged when it begins and when it ends, and not a thousand times.
@@ -87,9 +87,9 @@ struct InVain {
 struct Ended(MailEnd, NotHandedOver, Option<String>);
 
 /// Sees a mail through.
-async fn handle(desk: Arc<Desk>, mut order: Order) {
+async fn handle(desk: Arc<Desk>, mut order: QueuedMail) {
     let done = desk.see_through(&mut order).await;
-    let Office { metrics, pending, .. } = &desk.office;
+    let MailWorker { metrics, pending, .. } = &desk.office;
     let (end, answer) = match done {
         Ok(()) => (MailEnd::Sent, Ok(())),
         Err(Ended(end, answer, why)) => {
@@ -115,9 +115,9 @@ async fn handle(desk: Arc<Desk>, mut order: Order) {
 }
 
 impl Desk {
-    async fn see_through(&self, order: &mut Order) -> Result<(), Ended> {
-        let Office { clock, chance, metrics, closing, .. } = &self.office;
-        let marks: Marks = chance.bytes();
+    async fn see_through(&self, order: &mut QueuedMail) -> Result<(), Ended> {
+        let MailWorker { clock, rng, metrics, closing, .. } = &self.office;
+        let marks: Marks = rng.bytes();
         let mut closing = closing.clone();
         let mut pause = FIRST_PAUSE;
         loop {
@@ -129,7 +129,7 @@ impl Desk {
             };
             metrics.mail_tried_in_vain();
             self.troubled(why);
-            let wait = jittered(pause, chance);
+            let wait = jittered(pause, rng);
             // What would be of no use by then is not kept until then.
             if clock.now() + wait > order.mail.until {
                 return Err(Ended(MailEnd::Expired, NotHandedOver::Late, None));
@@ -152,8 +152,8 @@ impl Desk {
     }
 
     /// Tries it once, when a way is free: `None` if it was taken, otherwise why it was not.
-    async fn try_once(&self, order: &mut Order, marks: &Marks) -> Result<Option<InVain>, Ended> {
-        let Office { transport, templates, sender, clock, .. } = &self.office;
+    async fn try_once(&self, order: &mut QueuedMail, marks: &Marks) -> Result<Option<InVain>, Ended> {
+        let MailWorker { transport, templates, sender, clock, .. } = &self.office;
         // A semaphore that is never closed.
         let _way = self.ways.acquire().await;
         let now = clock.now();
@@ -215,7 +215,7 @@ async fn given_up(reply: &mut Option<oneshot::Sender<Result<(), NotHandedOver>>>
 }
 
 /// Between half of it and all of it, so that what failed together is not tried again together.
-fn jittered(pause: Duration, chance: &Rng) -> Duration {
-    let share = f64::from(u16::from_ne_bytes(chance.bytes())) / f64::from(u16::MAX);
+fn jittered(pause: Duration, rng: &Rng) -> Duration {
+    let share = f64::from(u16::from_ne_bytes(rng.bytes())) / f64::from(u16::MAX);
     pause.mul_f64(0.5 + share / 2.0)
 }

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 use crate::config::Config;
 
 /// One line on stdout, which scripts wait for; the rest where people look.
-pub(super) fn welcome(config: &Config, url: &str) -> std::io::Result<()> {
+pub(super) fn print_banner(config: &Config, url: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "listening on {url}")?;
     out.flush()?;

@@ -6,12 +6,12 @@
 use std::sync::Arc;
 
 use crate::auth::api_keys::KnownKeys;
-use crate::auth::context::{Context, Node, longest_access};
+use crate::auth::context::{Context, Node, max_access_lifetime};
 use crate::auth::passwords;
 use crate::auth::passwords::{Hasher, Policy};
-use crate::auth::revocation::set::Revocations;
-use crate::auth::signing_keys::{Keeper, KeyringError};
-use crate::auth::tokens::verify::Seen;
+use crate::auth::revocation::set::RevocationSet;
+use crate::auth::signing_keys::{KeyringError, KeyringStore};
+use crate::auth::tokens::verify::VerifyCache;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::{self, Mailer};
@@ -59,39 +59,44 @@ pub enum StartError {
 }
 
 /// Makes the node and this runtime's view of it. `routes` names what requests are counted by.
-pub async fn ctx(config: Config, clock: Clock, stores: &Stores, routes: &[&str]) -> Result<Context, StartError> {
-    let chance = Rng::system();
+pub async fn build_context(
+    config: Config,
+    clock: Clock,
+    stores: &Stores,
+    routes: &[&str],
+) -> Result<Context, StartError> {
+    let rng = Rng::system();
     let secrets = match &config.secrets {
         Some(secrets) => Secrets::new(secrets)?,
-        None => Secrets::new(&[secret_file::found(&config.data_dir, &chance)?])?,
+        None => Secrets::new(&[secret_file::found(&config.data_dir, &rng)?])?,
     };
     let metrics = Arc::new(Metrics::new(routes, clock.now()));
     let (accounts, ephemeral) = stores.connect(&metrics).await?;
-    let lives = Node::key_lives_of(&config);
-    let keeper = Keeper { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, chance: &chance, lives };
-    let ring = keeper.found(clock.now()).await?;
+    let lives = Node::key_lifetimes_of(&config);
+    let keeper = KeyringStore { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, lives };
+    let ring = keeper.load_or_create(clock.now()).await?;
     let node = Node {
         keyring: Keyring::new(&ring, config.tokens.algorithm)?,
-        longest_access: longest_access(&config),
+        max_access_lifetime: max_access_lifetime(&config),
         issuer: Issuer::new(&config.tokens),
-        revocations: Revocations::default(),
-        seen: Seen::new(&config.verify, &chance),
+        revocations: RevocationSet::default(),
+        verify_cache: VerifyCache::new(&config.verify, &rng),
         known_keys: KnownKeys::default(),
-        hasher: Hasher::start(&config.passwords, chance.clone())?,
+        hasher: Hasher::start(&config.passwords, rng.clone())?,
         password_policy: Policy::from(&config.passwords),
-        mailer: Mailer::start(&config.mail, &config.data_dir, clock.clone(), metrics.clone(), chance.clone())?,
+        mailer: Mailer::start(&config.mail, &config.data_dir, clock.clone(), metrics.clone(), rng.clone())?,
         metrics,
         readiness: Readiness::default(),
         config,
         clock,
         secrets,
-        chance,
+        rng: rng,
     };
     Ok(Context::new(Arc::new(node), accounts, ephemeral))
 }
 
 /// Another runtime's view of the node.
-pub async fn another(node: &Arc<Node>, stores: &Stores) -> Result<Context, StartError> {
+pub async fn build_worker_context(node: &Arc<Node>, stores: &Stores) -> Result<Context, StartError> {
     let (accounts, ephemeral) = stores.connect(&node.metrics).await?;
     Ok(Context::new(node.clone(), accounts, ephemeral))
 }

@@ -10,18 +10,18 @@ use zeroize::Zeroizing;
 
 use crate::api::native;
 use crate::auth;
-use crate::auth::accounts::create::{Wanted, create_user};
+use crate::auth::accounts::create::{CreateUser, create_user};
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::accounts::disable::set_disabled;
 use crate::auth::accounts::identity::Login;
-use crate::auth::accounts::import::{Imported, prepare};
+use crate::auth::accounts::import::{ImportUser, validate_import};
 use crate::auth::api_keys;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sessions::open::{Door, Says, open_session};
+use crate::auth::sessions::open::{ExtraClaims, RequestContext, open_session};
 use crate::auth::signing_keys;
 use crate::auth::signing_keys::KeyringError;
-use crate::cli::{Failure, House, Key, NewAccount, NewApiKey, NewSession, Record};
+use crate::cli::{CliError, House, Key, NewAccount, NewApiKey, NewSession, Record};
 use crate::id::UserId;
 use crate::store::Accounts;
 use crate::store::accounts::{ApiKey, Find, NewUser, PasswordHash, User};
@@ -37,8 +37,8 @@ impl House for Opened {
         &*self.0.accounts
     }
 
-    async fn find(&self, who: &str) -> Result<Option<User>, Failure> {
-        let user = match (UserId::parse(who), Login::read(who)) {
+    async fn find(&self, who: &str) -> Result<Option<User>, CliError> {
+        let user = match (UserId::parse(who), Login::parse(who)) {
             (Some(id), _) => self.0.accounts.user(Find::Id(id)).await?,
             (None, Some(Login::Email(email))) => self.0.accounts.user(Find::Email(email.as_str())).await?,
             (None, Some(Login::Username(name))) => self.0.accounts.user(Find::UsernameKey(name.key())).await?,
@@ -48,7 +48,7 @@ impl House for Opened {
     }
 
     fn prepare(&self, record: &Record) -> Result<NewUser, String> {
-        let imported = Imported {
+        let imported = ImportUser {
             id: record.id,
             email: record.email.clone(),
             username: record.username.clone(),
@@ -60,12 +60,12 @@ impl House for Opened {
             roles: record.roles.clone(),
             created_at: record.created_at,
         };
-        prepare(&self.0, imported).map_err(|fault| fault.to_string())
+        validate_import(&self.0, imported).map_err(|fault| fault.to_string())
     }
 
-    async fn create_user(&self, account: NewAccount) -> Result<User, Failure> {
+    async fn create_user(&self, account: NewAccount) -> Result<User, CliError> {
         let NewAccount { record, password } = account;
-        let wanted = Wanted {
+        let wanted = CreateUser {
             email: record.email,
             username: record.username,
             full_name: record.full_name,
@@ -78,33 +78,33 @@ impl House for Opened {
         Ok(create_user(&self.0, wanted, self.0.node.password_policy).await?)
     }
 
-    async fn set_disabled(&self, user: UserId, disabled: bool) -> Result<Option<User>, Failure> {
+    async fn set_disabled(&self, user: UserId, disabled: bool) -> Result<Option<User>, CliError> {
         present(set_disabled(&self.0, user, disabled).await)
     }
 
-    async fn delete_user(&self, user: UserId) -> Result<bool, Failure> {
+    async fn delete_user(&self, user: UserId) -> Result<bool, CliError> {
         Ok(present(delete_user(&self.0, user).await)?.is_some())
     }
 
-    async fn draw_password(&self) -> Result<(Zeroizing<String>, PasswordHash), Failure> {
-        let drawn = Zeroizing::new(URL_SAFE_NO_PAD.encode(*Zeroizing::new(self.0.node.chance.bytes::<18>())));
+    async fn draw_password(&self) -> Result<(Zeroizing<String>, PasswordHash), CliError> {
+        let drawn = Zeroizing::new(URL_SAFE_NO_PAD.encode(*Zeroizing::new(self.0.node.rng.bytes::<18>())));
         let hash = self.0.node.hasher.hash(&Password::new(drawn.to_string())).await;
-        Ok((drawn, hash.map_err(auth::Failure::from)?))
+        Ok((drawn, hash.map_err(auth::Error::from)?))
     }
 
-    async fn open_session(&self, user: &User) -> Result<NewSession, Failure> {
+    async fn open_session(&self, user: &User) -> Result<NewSession, CliError> {
         let here = Ipv4Addr::LOCALHOST.into();
-        let door = Door {
+        let request_ctx = RequestContext {
             dialect: native::NAME,
-            lives: &self.0.node.config.api.native,
-            address: here,
-            counted_by: here,
-            agent: Some("signet seed"),
+            dialect_config: &self.0.node.config.api.native,
+            client_ip: here,
+            rate_limit_ip: here,
+            user_agent: Some("signet seed"),
             language: None,
-            says: Says::Nothing,
+            extra_claims: ExtraClaims::Nothing,
         };
         let now = self.0.now();
-        let pair = open_session(&self.0, user, None, door).await?;
+        let pair = open_session(&self.0, user, None, request_ctx).await?;
         Ok(NewSession {
             id: pair.session.id,
             access: Zeroizing::new(pair.access),
@@ -113,7 +113,7 @@ impl House for Opened {
         })
     }
 
-    async fn keys(&self) -> Result<Vec<Key>, Failure> {
+    async fn keys(&self) -> Result<Vec<Key>, CliError> {
         let keys = self.0.node.keyring.keys();
         let ring = keys.ring();
         let mut shown = ring.keys.iter().map(|key| self.shown(ring, key)).collect::<Vec<_>>();
@@ -121,12 +121,12 @@ impl House for Opened {
         Ok(shown)
     }
 
-    async fn rotate_keys(&self) -> Result<Key, Failure> {
+    async fn rotate_keys(&self) -> Result<Key, CliError> {
         let key = signing_keys::rotate(&self.0).await?;
         Ok(self.shown(self.0.node.keyring.keys().ring(), &key))
     }
 
-    async fn revoke_key(&self, kid: &str) -> Result<Option<Key>, Failure> {
+    async fn revoke_key(&self, kid: &str) -> Result<Option<Key>, CliError> {
         match signing_keys::revoke(&self.0, kid).await {
             Ok(()) => Ok(self.keys().await?.into_iter().find(|key| key.kid == kid)),
             Err(KeyringError::Refused(Refused::UnknownKey)) => Ok(None),
@@ -134,20 +134,20 @@ impl House for Opened {
         }
     }
 
-    async fn import_key(&self, pem: &str) -> Result<Key, Failure> {
+    async fn import_key(&self, pem: &str) -> Result<Key, CliError> {
         let key = signing_keys::import(&self.0, pem).await?;
         Ok(self.shown(self.0.node.keyring.keys().ring(), &key))
     }
 
-    async fn export_key(&self, kid: &str) -> Result<Option<Zeroizing<String>>, Failure> {
+    async fn export_key(&self, kid: &str) -> Result<Option<Zeroizing<String>>, CliError> {
         let keys = self.0.node.keyring.keys();
         let key = keys.ring().keys.iter().find(|key| key.kid == kid);
         Ok(key.map(pem::write).transpose().map_err(KeyringError::from)?)
     }
 
-    async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, Zeroizing<String>), Failure> {
+    async fn create_api_key(&self, new: NewApiKey) -> Result<(ApiKey, Zeroizing<String>), CliError> {
         let day = Duration::from_secs(86_400);
-        let wanted = api_keys::Wanted {
+        let wanted = api_keys::CreateApiKey {
             user: new.user,
             project: new.project,
             name: new.name,
@@ -158,14 +158,14 @@ impl House for Opened {
         Ok((row, Zeroizing::new(key.reveal().to_owned())))
     }
 
-    async fn deactivate_api_key(&self, key: &ApiKey) -> Result<Option<ApiKey>, Failure> {
+    async fn deactivate_api_key(&self, key: &ApiKey) -> Result<Option<ApiKey>, CliError> {
         present(api_keys::deactivate(&self.0, key.project, key.id).await)
     }
 }
 
 impl Opened {
     fn shown(&self, ring: &Ring, key: &ring::Key) -> Key {
-        let lives = self.0.node.key_lives();
+        let lives = self.0.node.key_lifetimes();
         let state = match ring.state(key, self.0.now(), &lives) {
             State::Announced => "announced",
             State::Signing => "signing",
@@ -183,27 +183,27 @@ impl Opened {
 }
 
 /// What is not there is an answer here, not a failure.
-fn present<T>(answer: Result<T, auth::Failure>) -> Result<Option<T>, Failure> {
+fn present<T>(answer: Result<T, auth::Error>) -> Result<Option<T>, CliError> {
     match answer {
         Ok(value) => Ok(Some(value)),
-        Err(auth::Failure::Absent) => Ok(None),
+        Err(auth::Error::NotFound) => Ok(None),
         Err(failure) => Err(failure.into()),
     }
 }
 
-impl From<auth::Failure> for Failure {
-    fn from(failure: auth::Failure) -> Self {
+impl From<auth::Error> for CliError {
+    fn from(failure: auth::Error) -> Self {
         let remedy = match &failure {
-            auth::Failure::Unavailable(error) => return Self::Store(error.clone()),
-            auth::Failure::EmailTaken | auth::Failure::UsernameTaken => "`signet users show` tells who has it",
-            auth::Failure::WeakPassword(_) => "choose another; [passwords] in config.toml says what is accepted",
+            auth::Error::Unavailable(error) => return Self::Store(error.clone()),
+            auth::Error::EmailTaken | auth::Error::UsernameTaken => "`signet users show` tells who has it",
+            auth::Error::WeakPassword(_) => "choose another; [passwords] in config.toml says what is accepted",
             _ => "nothing was changed",
         };
         Self::Refused { what: failure.to_string(), remedy: remedy.to_owned() }
     }
 }
 
-impl From<KeyringError> for Failure {
+impl From<KeyringError> for CliError {
     fn from(error: KeyringError) -> Self {
         match error {
             KeyringError::Store(error) => Self::Store(error),

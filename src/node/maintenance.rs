@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use crate::auth::api_keys::note_usage;
 use crate::auth::context::Context;
-use crate::auth::mfa::seal_anew;
-use crate::auth::revocation::durable::{keep_recalling, recall};
-use crate::auth::revocation::feed::{catch_up, follow, forget};
+use crate::auth::mfa::reseal_secrets;
+use crate::auth::revocation::durable::{reapply, reapply_after_failover};
+use crate::auth::revocation::feed::{catch_up, follow, remove_expired};
 use crate::auth::signing_keys;
-use crate::auth::signing_keys::keep_up;
+use crate::auth::signing_keys::advance;
 use crate::node::build::StartError;
 use crate::store::ephemeral::Cursor;
 use crate::telemetry::Condition;
@@ -24,36 +24,36 @@ const RECALLING: Duration = Duration::from_secs(60);
 const WATCHING: Duration = Duration::from_secs(1);
 
 /// Reads everything that was revoked or ended: before this, no request may be answered.
-pub async fn prepare(ctx: &Context) -> Result<Cursor, StartError> {
+pub async fn load_revocations(ctx: &Context) -> Result<Cursor, StartError> {
     ctx.ephemeral.check().await?;
     ctx.accounts.check().await?;
-    recall(ctx).await?;
+    reapply(ctx).await?;
     let place = catch_up(ctx).await?;
     // The word of a change since the ring was found is behind that place already.
-    keep_up(ctx).await?;
+    advance(ctx).await?;
     look(ctx).await;
     Ok(place)
 }
 
 /// Runs for ever what has to run.
-pub async fn upkeep(ctx: &Context, place: Cursor) {
+pub async fn run(ctx: &Context, place: Cursor) {
     let keyring = every(signing_keys::INTERVAL, async || {
-        if let Err(error) = keep_up(ctx).await {
+        if let Err(error) = advance(ctx).await {
             tracing::warn!(%error, "the keyring could not be looked after");
         }
     });
     let clearing = every(CLEARING, async || {
-        forget(ctx).await;
+        remove_expired(ctx).await;
         note_usage(ctx).await;
     });
-    let endings = every(RECALLING, || keep_recalling(ctx));
+    let endings = every(RECALLING, || reapply_after_failover(ctx));
     tokio::join!(follow(ctx, place), keyring, clearing, endings, sealing(ctx));
 }
 
 /// Once, as soon as the store lets it: what was sealed by a secret that is to be taken out is sealed by the one in its place.
 async fn sealing(ctx: &Context) {
     loop {
-        match seal_anew(ctx).await {
+        match reseal_secrets(ctx).await {
             Ok(0) => return,
             Ok(count) => return tracing::info!(count, "second factors are sealed with the first of the secrets now"),
             Err(error) => tracing::warn!(%error, "second factors could not be sealed anew"),
@@ -63,7 +63,7 @@ async fn sealing(ctx: &Context) {
 }
 
 /// Asks for ever whether this node is ready. What a store warns of is logged when it begins.
-pub async fn watch(ctx: &Context) {
+pub async fn watch_readiness(ctx: &Context) {
     let mut known = Vec::new();
     every(WATCHING, async || {
         let warnings = look(ctx).await;
@@ -85,15 +85,15 @@ async fn look(ctx: &Context) -> Vec<String> {
     let now = ctx.now();
     let signer = node.keyring.keys().signer(now).is_some();
     tell(Condition::Keyring, (!signer).then(|| "no key can sign".to_owned()));
-    let silence = node.revocations.silence(node.clock.running());
-    let ahead = node.revocations.floor().since(now);
+    let silence = node.revocations.staleness(node.clock.running());
+    let ahead = node.revocations.global_not_before().since(now);
     let fault = if silence > node.config.revocation.stale_after {
         Some(format!("not heard for {} s", silence.as_secs()))
-    } else if ahead > node.floor_ahead() {
+    } else if ahead > node.max_not_before_lead() {
         // Somebody raised it by a clock that was wrong, or this node's clock is.
         Some(format!(
             "nothing made before {} counts, which is {} s from now by this clock",
-            node.revocations.floor(),
+            node.revocations.global_not_before(),
             ahead.as_secs()
         ))
     } else {

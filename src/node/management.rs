@@ -10,22 +10,24 @@ use crate::http::{Rejection, Request, Response, Router, Routes};
 use crate::telemetry::Page;
 use crate::telemetry::health::healthz;
 use crate::telemetry::logs::Logs;
-use crate::telemetry::metrics::Gathered;
+use crate::telemetry::metrics::Snapshot;
 
 /// What the pages tell of.
 #[derive(Clone)]
-pub(super) struct Told {
+pub(super) struct ManagementContext {
     pub(super) node: Arc<Node>,
     pub(super) logs: Arc<Logs>,
 }
 
-pub(super) fn router() -> Result<Router<Told>, TableError> {
+pub(super) fn router() -> Result<Router<ManagementContext>, TableError> {
     let mut routes = Routes::new();
     routes
-        .under("", |_: &Told, rejection: Rejection| Response::text(StatusCode::NOT_FOUND, rejection.to_string()))
-        .get_at_once("/healthz", "healthz", |_: &Told, _: &Request| shown(healthz()))
-        .get_at_once("/readyz", "readyz", |told: &Told, _: &Request| shown(told.node.readiness.readyz()))
-        .get_at_once("/metrics", "metrics", |told: &Told, _: &Request| shown(metrics(told)));
+        .group("", |_: &ManagementContext, rejection: Rejection| {
+            Response::text(StatusCode::NOT_FOUND, rejection.to_string())
+        })
+        .get_sync("/healthz", "healthz", |_: &ManagementContext, _: &Request| shown(healthz()))
+        .get_sync("/readyz", "readyz", |told: &ManagementContext, _: &Request| shown(told.node.readiness.readyz()))
+        .get_sync("/metrics", "metrics", |told: &ManagementContext, _: &Request| shown(metrics(told)));
     routes.build()
 }
 
@@ -34,13 +36,13 @@ fn shown(page: Page) -> Response {
     Response::bytes(status, HeaderValue::from_static(page.content_type), page.body).no_store()
 }
 
-fn metrics(told: &Told) -> Page {
+fn metrics(told: &ManagementContext) -> Page {
     let node = &told.node;
     let now = node.clock.now();
-    let gathered = Gathered {
+    let gathered = Snapshot {
         hashing: node.hasher.load(),
-        revocations: node.revocations.remembered() as u64,
-        revocations_heard: Some(now - node.revocations.silence(node.clock.running())),
+        revocations: node.revocations.len() as u64,
+        revocations_heard: Some(now - node.revocations.staleness(node.clock.running())),
         signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
         log_lines_lost: told.logs.lost(),
     };

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::cli::{Applied, Failure, House, Program};
+use crate::cli::{Applied, CliError, House, Program};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail;
@@ -34,11 +34,11 @@ pub struct Signet;
 
 #[async_trait]
 impl Program for Signet {
-    fn serve(&self, config: Config) -> Result<(), Failure> {
+    fn serve(&self, config: Config) -> Result<(), CliError> {
         serve::serve(config)
     }
 
-    async fn migrate(&self, config: &Config) -> Result<Vec<Applied>, Failure> {
+    async fn migrate(&self, config: &Config) -> Result<Vec<Applied>, CliError> {
         let mut applied = Vec::new();
         if let Some(settings) = &config.postgres {
             applied.extend(told("postgres", postgres::migrate(settings).await?));
@@ -51,13 +51,13 @@ impl Program for Signet {
         Ok(applied)
     }
 
-    async fn open(&self, config: &Config) -> Result<Box<dyn House>, Failure> {
+    async fn open(&self, config: &Config) -> Result<Box<dyn House>, CliError> {
         let (clock, config) = (Clock::machine(), patient(config.clone()));
         let stores = Stores::open(&config, &clock).await?;
-        Ok(Box::new(commands::Opened(build::ctx(config, clock, &stores, &[]).await?)))
+        Ok(Box::new(commands::Opened(build::build_context(config, clock, &stores, &[]).await?)))
     }
 
-    async fn accounts(&self, config: &Config) -> Result<Arc<dyn Accounts>, Failure> {
+    async fn accounts(&self, config: &Config) -> Result<Arc<dyn Accounts>, CliError> {
         // To look is not to bring up to date: with a newer program beside running nodes that is a decision.
         match &config.postgres {
             Some(settings) => Ok(Arc::new(Postgres::new(settings, 1)?)),
@@ -65,12 +65,12 @@ impl Program for Signet {
         }
     }
 
-    async fn ephemeral(&self, config: &Config) -> Result<Arc<dyn Ephemeral>, Failure> {
+    async fn ephemeral(&self, config: &Config) -> Result<Arc<dyn Ephemeral>, CliError> {
         Ok(Stores::of_what_expires(config, &Clock::machine())?.ephemeral().await?)
     }
 
-    async fn mail(&self, config: &Config) -> Result<(), Failure> {
-        let refused = |what: String| Failure::Refused { what, remedy: "config.toml describes [mail]".to_owned() };
+    async fn mail(&self, config: &Config) -> Result<(), CliError> {
+        let refused = |what: String| CliError::Refused { what, remedy: "config.toml describes [mail]".to_owned() };
         let reached = mail::check(&config.mail).await.map_err(StartError::from)?;
         reached.map_err(|error| refused(error.to_string()))
     }
@@ -94,7 +94,7 @@ fn told(store: &'static str, migrations: &[Migration]) -> impl Iterator<Item = A
     migrations.iter().map(move |migration| Applied { store, number: migration.number, name: migration.name.to_owned() })
 }
 
-impl From<StartError> for Failure {
+impl From<StartError> for CliError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Store(error) => Self::Store(error),

@@ -6,9 +6,9 @@ use crate::server::{Answered, Observer};
 use crate::telemetry::Metrics;
 
 /// Counts, and logs failures.
-pub(super) struct Noting(pub(super) Arc<Metrics>);
+pub(super) struct RequestObserver(pub(super) Arc<Metrics>);
 
-impl Observer for Noting {
+impl Observer for RequestObserver {
     fn answered(&self, answered: &Answered<'_>) {
         let status = answered.response.status().as_u16();
         self.0.answered(answered.route, status, answered.elapsed);

@@ -43,14 +43,14 @@ pub enum SecretFileError {
 const NAME: &str = "secret";
 
 /// The secret in `data_dir`; drawn now if there is none.
-pub(super) fn found(data_dir: &Path, chance: &Rng) -> Result<Secret, SecretFileError> {
+pub(super) fn found(data_dir: &Path, rng: &Rng) -> Result<Secret, SecretFileError> {
     let path = data_dir.join(NAME);
     let file =
         |error: std::io::Error| SecretFileError::File { path: path.display().to_string(), detail: error.to_string() };
     let text = match read(&path)? {
         Some(text) => text,
         None => {
-            make(data_dir, &path, chance).map_err(file)?;
+            make(data_dir, &path, rng).map_err(file)?;
             // Whichever of several processes was first: its secret is everyone's.
             read(&path)?.unwrap_or_default()
         }
@@ -76,11 +76,11 @@ fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretFileError> {
 }
 
 /// Written whole under another name and then linked to its own, which fails where there is one by now.
-fn make(data_dir: &Path, path: &Path, chance: &Rng) -> std::io::Result<()> {
+fn make(data_dir: &Path, path: &Path, rng: &Rng) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
-    let fresh = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(chance.bytes())));
+    let fresh = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(rng.bytes())));
     let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
-    let bytes = Zeroizing::new(chance.bytes::<32>());
+    let bytes = Zeroizing::new(rng.bytes::<32>());
     writeln!(file, "{}", *Zeroizing::new(STANDARD.encode(*bytes)))?;
     file.sync_all()?;
     let linked = std::fs::hard_link(&fresh, path);
@@ -98,14 +98,14 @@ mod tests {
     #[test]
     fn a_secret_is_drawn_once_and_kept_from_others() {
         let folder = tempfile::tempdir().unwrap();
-        let chance = Rng::system();
-        let first = found(folder.path(), &chance).unwrap();
-        assert_eq!(found(folder.path(), &chance).unwrap().0, first.0);
+        let rng = Rng::system();
+        let first = found(folder.path(), &rng).unwrap();
+        assert_eq!(found(folder.path(), &rng).unwrap().0, first.0);
         let path = folder.path().join(NAME);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(found(folder.path(), &chance), Err(SecretFileError::Open { .. })));
+        assert!(matches!(found(folder.path(), &rng), Err(SecretFileError::Open { .. })));
     }
 
     #[test]

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::management::{self, Told};
-use super::observer::Noting;
+use super::management::{self, ManagementContext};
+use super::observer::RequestObserver;
 use crate::api;
 use crate::auth::api_keys::note_usage;
 use crate::auth::context::Context;
-use crate::cli::Failure;
+use crate::cli::CliError;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::node::banner::welcome;
-use crate::node::maintenance::{prepare, upkeep, watch};
-use crate::node::stores::Stores;
+use crate::node::banner::print_banner;
 use crate::node::build;
+use crate::node::maintenance::{self, load_revocations, watch_readiness};
+use crate::node::stores::Stores;
 use crate::server::{self, Observer, Running};
 use crate::telemetry::Condition;
 use crate::telemetry::logs::Logs;
@@ -25,40 +25,40 @@ use crate::telemetry::logs::Logs;
 /// What the requests leave of the time to finish is the mails', but not less than this: those requests promised them.
 const LEAST_FOR_MAIL: Duration = Duration::from_secs(2);
 
-pub(super) fn serve(config: Config) -> Result<(), Failure> {
+pub(super) fn serve(config: Config) -> Result<(), CliError> {
     let clock = Clock::machine();
     let logs = Arc::new(Logs::start(&config.log, clock.clone()).map_err(refused)?);
     // Beside the workers: hears of revocations, looks after the keyring, waits for signals.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|cause| Failure::Io { doing: "starting a runtime".to_owned(), cause })?;
+    let runtime = runtime.map_err(|cause| CliError::Io { doing: "starting a runtime".to_owned(), cause })?;
     let done = runtime.block_on(run(config, clock, logs));
     // A store that hangs must not keep a server that is done from ending.
     runtime.shutdown_background();
     done
 }
 
-async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failure> {
+async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), CliError> {
     for advice in config.advice() {
         tracing::warn!("{advice}");
     }
     let router = Arc::new(api::router(&config).map_err(refused)?);
     let stores = Arc::new(Stores::open(&config, &clock).await?);
-    let ctx = build::ctx(config, clock, &stores, router.names()).await?;
-    let place = prepare(&ctx).await?;
+    let ctx = build::build_context(config, clock, &stores, router.names()).await?;
+    let place = load_revocations(&ctx).await?;
     // From here on, without a gap: what is revoked while the workers still connect must be heard too.
-    let beside = async { tokio::join!(upkeep(&ctx, place), watch(&ctx)) };
+    let beside = async { tokio::join!(maintenance::run(&ctx, place), watch_readiness(&ctx)) };
     let mut beside = pin!(beside);
     let listening = async {
         let running = listen(&ctx, &stores, router).await?;
-        Ok::<_, Failure>((running, listen_for_operators(&ctx, logs).await?))
+        Ok::<_, CliError>((running, listen_for_operators(&ctx, logs).await?))
     };
     let (running, management) = tokio::select! {
         listening = listening => listening?,
         _ = &mut beside => return Ok(()),
     };
     let mut told_to_stop = pin!(told_to_stop()?);
-    welcome(&ctx.node.config, &running.url())
-        .map_err(|cause| Failure::Io { doing: "writing to stdout".into(), cause })?;
+    print_banner(&ctx.node.config, &running.url())
+        .map_err(|cause| CliError::Io { doing: "writing to stdout".into(), cause })?;
 
     tokio::select! {
         () = &mut told_to_stop => {}
@@ -88,27 +88,31 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), Failur
     Ok(())
 }
 
-async fn listen(ctx: &Context, stores: &Arc<Stores>, router: Arc<crate::http::Router<Context>>) -> Result<Running, Failure> {
+async fn listen(
+    ctx: &Context,
+    stores: &Arc<Stores>,
+    router: Arc<crate::http::Router<Context>>,
+) -> Result<Running, CliError> {
     let (node, stores) = (ctx.node.clone(), stores.clone());
-    let observer: Arc<dyn Observer> = Arc::new(Noting(node.metrics.clone()));
+    let observer: Arc<dyn Observer> = Arc::new(RequestObserver(node.metrics.clone()));
     blocking("server.listen", move || {
         let settings = node.config.server.clone();
-        let chance = node.chance.clone();
-        server::start(&settings, router, observer, &chance, move |_| {
+        let rng = node.rng.clone();
+        server::start(&settings, router, observer, &rng, move |_| {
             let (node, stores) = (node.clone(), stores.clone());
-            async move { build::another(&node, &stores).await }
+            async move { build::build_worker_context(&node, &stores).await }
         })
     })
     .await
 }
 
-async fn listen_for_operators(ctx: &Context, logs: Arc<Logs>) -> Result<Option<Running>, Failure> {
+async fn listen_for_operators(ctx: &Context, logs: Arc<Logs>) -> Result<Option<Running>, CliError> {
     let Some(settings) = server::management(&ctx.node.config.server) else { return Ok(None) };
     let router = Arc::new(management::router().map_err(refused)?);
-    let told = Told { node: ctx.node.clone(), logs };
-    let chance = ctx.node.chance.clone();
+    let told = ManagementContext { node: ctx.node.clone(), logs };
+    let rng = ctx.node.rng.clone();
     blocking("server.management", move || {
-        server::start(&settings, router, Arc::new(Unobserved), &chance, move |_| {
+        server::start(&settings, router, Arc::new(Unobserved), &rng, move |_| {
             let told = told.clone();
             async move { Ok::<_, std::convert::Infallible>(told) }
         })
@@ -124,19 +128,19 @@ impl Observer for Unobserved {}
 async fn blocking<E: std::fmt::Debug + std::fmt::Display + Send + 'static>(
     setting: &str,
     start: impl FnOnce() -> Result<Running, server::StartError<E>> + Send + 'static,
-) -> Result<Running, Failure> {
+) -> Result<Running, CliError> {
     match tokio::task::spawn_blocking(start).await {
         Ok(Err(server::StartError::Bind(error))) => {
-            Err(Failure::Refused { what: error.to_string(), remedy: format!("{setting} is the setting to change") })
+            Err(CliError::Refused { what: error.to_string(), remedy: format!("{setting} is the setting to change") })
         }
         Ok(started) => started.map_err(refused),
         Err(_) => Err(refused("a listener could not be started")),
     }
 }
 
-fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
+fn told_to_stop() -> Result<impl Future<Output = ()>, CliError> {
     let listening =
-        |kind| signal(kind).map_err(|cause| Failure::Io { doing: "listening for signals".to_owned(), cause });
+        |kind| signal(kind).map_err(|cause| CliError::Io { doing: "listening for signals".to_owned(), cause });
     let (mut terminate, mut interrupt) = (listening(SignalKind::terminate())?, listening(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
@@ -146,6 +150,6 @@ fn told_to_stop() -> Result<impl Future<Output = ()>, Failure> {
     })
 }
 
-fn refused(error: impl std::fmt::Display) -> Failure {
-    Failure::Refused { what: error.to_string(), remedy: "`signet check` tries every part by itself".to_owned() }
+fn refused(error: impl std::fmt::Display) -> CliError {
+    CliError::Refused { what: error.to_string(), remedy: "`signet check` tries every part by itself".to_owned() }
 }

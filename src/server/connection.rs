@@ -27,7 +27,7 @@ use tokio::net::TcpStream;
 
 use super::Answered;
 use super::socket::Socket;
-use super::wire::{Beat, Left, Pulse, Version, Wire};
+use super::wire::{Beat, ConnectionActivity, Left, Version, Wire};
 use super::worker::{Phase, Worker};
 use crate::server::timeouts::{End, drive, rest};
 
@@ -105,7 +105,7 @@ where
         () = quiet(worker) => return linger(worker, stream).await,
     };
     let Ok(Ok((version, bytes))) = sniffed else { return };
-    let pulse = Rc::new(Pulse::new(version, accepted));
+    let pulse = Rc::new(ConnectionActivity::new(version, accepted));
     let left = Left::default();
     let mut wire = TokioIo::new(Wire::new(stream, bytes, pulse.clone(), left.clone()));
     let mut service = {

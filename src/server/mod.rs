@@ -107,7 +107,7 @@ pub fn start<C, M, F, E>(
     settings: &config::Server,
     router: Arc<Router<C>>,
     observer: Arc<dyn Observer>,
-    chance: &Rng,
+    rng: &Rng,
     make_context: M,
 ) -> Result<Running, StartError<E>>
 where
@@ -131,7 +131,7 @@ where
             settings: settings.clone(),
             router: router.clone(),
             observer: observer.clone(),
-            chance: chance.clone(),
+            rng: rng.clone(),
             tls: tls.clone(),
             room: room.clone(),
             stopped: stopped.clone(),

@@ -14,7 +14,7 @@ use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::{LINGER, QUIET};
-use super::wire::{Pulse, Version, Wire};
+use super::wire::{ConnectionActivity, Version, Wire};
 use super::worker::{Phase, Worker};
 
 /// How HTTP's time on a connection ended.
@@ -31,7 +31,7 @@ pub(super) enum End {
 /// Lets HTTP run on a connection, and ends it when its time is over.
 pub(super) async fn drive<C, P>(
     worker: &Rc<Worker<C>>,
-    pulse: &Pulse,
+    pulse: &ConnectionActivity,
     version: Version,
     mut connection: Pin<&mut P>,
 ) -> End
@@ -120,7 +120,7 @@ where
 
 /// Waits, without any of the room that HTTP needs, until there is something for HTTP to see to: the client's next bytes, the end
 /// of the time that a connection may be idle, or of the server's.
-pub(super) async fn rest<C, S>(worker: &Worker<C>, pulse: &Pulse, wire: &mut Wire<S>)
+pub(super) async fn rest<C, S>(worker: &Worker<C>, pulse: &ConnectionActivity, wire: &mut Wire<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

@@ -25,7 +25,7 @@ pub(super) enum Version {
 }
 
 /// What a connection is doing, and since when.
-pub(super) struct Pulse {
+pub(super) struct ConnectionActivity {
     version: Version,
     /// Requests whose answer is not ready.
     in_flight: Cell<usize>,
@@ -42,7 +42,7 @@ pub(super) struct Pulse {
     ended: Cell<bool>,
 }
 
-impl Pulse {
+impl ConnectionActivity {
     /// A connection that was made at `accepted` and has by now told its version.
     pub(super) fn new(version: Version, accepted: Instant) -> Self {
         Self {
@@ -99,7 +99,7 @@ impl Pulse {
 
 /// One request in flight; dropped when its answer is ready, or nobody waits for it any more.
 pub(super) struct Beat {
-    pulse: Rc<Pulse>,
+    pulse: Rc<ConnectionActivity>,
     ended: Option<Instant>,
 }
 
@@ -126,7 +126,7 @@ pub(super) struct Wire<S> {
     stream: Option<S>,
     /// What was read to tell the version.
     sniffed: Bytes,
-    pulse: Rc<Pulse>,
+    pulse: Rc<ConnectionActivity>,
     left: Left<S>,
 }
 
@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    pub(super) fn new(stream: S, sniffed: Bytes, pulse: Rc<Pulse>, left: Left<S>) -> Self {
+    pub(super) fn new(stream: S, sniffed: Bytes, pulse: Rc<ConnectionActivity>, left: Left<S>) -> Self {
         Self { stream: Some(stream), sniffed, pulse, left }
     }
 

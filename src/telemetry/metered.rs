@@ -15,8 +15,8 @@ use crate::store::accounts::{
     SealedTotp, User,
 };
 use crate::store::ephemeral::{
-    Allowance, Claim, Cursor, Ended, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation, SealedRing,
-    Session, Swap, Which,
+    Allowance, Claim, Cursor, Ended, Limit, Opened, Redeem, Redemption, Revocation, RotateRequest, Rotation,
+    SealedRing, Session, SignOutScope, Swap,
 };
 use crate::store::{Accounts, Ephemeral, Result};
 
@@ -90,12 +90,12 @@ metered! { Accounts, "accounts", OfAccounts:
 
 metered! { Ephemeral, "ephemeral", OfEphemeral:
     open_session(session: &Session, valid_after: Timestamp, most: u32, remember_until: Timestamp) -> Opened;
-    present(presented: Presented, now: Timestamp) -> Rotation;
+    rotate_refresh_token(presented: RotateRequest, now: Timestamp) -> Rotation;
     session(user: UserId, session: SessionId, now: Timestamp) -> Option<Session>;
     sessions(user: UserId, now: Timestamp) -> Vec<Session>;
     set_profile(user: UserId, profile: &str, now: Timestamp) -> u64;
     end_sessions(
-        user: UserId, which: Which, valid_after: Option<Timestamp>, remember_until: Timestamp, now: Timestamp
+        user: UserId, which: SignOutScope, valid_after: Option<Timestamp>, remember_until: Timestamp, now: Timestamp
     ) -> Ended;
     revoke(revocation: &Revocation, now: Timestamp) -> ();
     follow(from: &Cursor, patience: Duration) -> (Vec<Revocation>, Cursor);

@@ -44,7 +44,7 @@ impl Purpose {
 
 /// The token is not one for this purpose, or its time is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum ActionTokenError {
     /// Not a token of ours for this purpose.
     #[error("not a token for this purpose")]
     NotForThis,
@@ -112,8 +112,8 @@ pub fn read<T: DeserializeOwned>(
     now: Timestamp,
     settings: &config::Tokens,
     keys: &Keys,
-) -> Result<Read<T>, Fault> {
-    let key = named_key(purpose, token, keys).filter(|key| !key.revoked).ok_or(Fault::NotForThis)?;
+) -> Result<Read<T>, ActionTokenError> {
+    let key = named_key(purpose, token, keys).filter(|key| !key.revoked).ok_or(ActionTokenError::NotForThis)?;
     let mut validation = Validation::new(Algorithm::EdDSA);
     // The time is the clock's that is handed down, not the library's.
     validation.validate_exp = false;
@@ -121,10 +121,10 @@ pub fn read<T: DeserializeOwned>(
     validation.set_issuer(&[&settings.issuer]);
     validation.set_audience(&[&settings.audience]);
     let claims = jsonwebtoken::decode::<Claims<T>>(token, &key.rare_verifier, &validation)
-        .map_err(|_| Fault::NotForThis)?
+        .map_err(|_| ActionTokenError::NotForThis)?
         .claims;
     if Timestamp::from_secs(claims.exp) <= now {
-        return Err(Fault::Expired);
+        return Err(ActionTokenError::Expired);
     }
     Ok(Read { token: claims.jti, says: claims.says })
 }
@@ -150,30 +150,30 @@ mod tests {
 
     #[test]
     fn a_token_is_good_for_its_purpose_alone() {
-        let (keyring, chance) = (keyring(), Rng::system());
+        let (keyring, rng) = (keyring(), Rng::system());
         let keys = keyring.keys();
         let key = keys.signer(NOW).unwrap();
         let until = NOW + std::time::Duration::from_secs(60);
         for made_for in Purpose::ALL {
-            let jti = TokenId::new(NOW, &chance);
+            let jti = TokenId::new(NOW, &rng);
             let text = mint(made_for, jti, "hello".to_owned(), (NOW, until), &settings(), key).unwrap();
             for read_for in Purpose::ALL {
                 let answer = read::<String>(read_for, &text, NOW, &settings(), &keys);
                 let expected = Read { token: jti, says: "hello".to_owned() };
-                assert_eq!(answer, if made_for == read_for { Ok(expected) } else { Err(Fault::NotForThis) });
+                assert_eq!(answer, if made_for == read_for { Ok(expected) } else { Err(ActionTokenError::NotForThis) });
             }
             assert!(issuer().check(&text, &keys, NOW).is_err());
-            assert_eq!(read::<String>(made_for, &text, until, &settings(), &keys), Err(Fault::Expired));
+            assert_eq!(read::<String>(made_for, &text, until, &settings(), &keys), Err(ActionTokenError::Expired));
         }
     }
 
     #[test]
     fn a_header_is_read_as_strictly_as_that_of_an_access_token() {
-        let (keyring, chance) = (keyring(), Rng::system());
+        let (keyring, rng) = (keyring(), Rng::system());
         let keys = keyring.keys();
         let key = keys.signer(NOW).unwrap();
         let (purpose, until) = (Purpose::MagicLink, NOW + std::time::Duration::from_secs(60));
-        let text = mint(purpose, TokenId::new(NOW, &chance), (), (NOW, until), &settings(), key).unwrap();
+        let text = mint(purpose, TokenId::new(NOW, &rng), (), (NOW, until), &settings(), key).unwrap();
         let mut parts = text.split('.');
         let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap()).unwrap();
         let payload = parts.next().unwrap();
@@ -200,10 +200,10 @@ mod tests {
             ("alg", json!("HS256")),
             ("typ", json!("at+jwt")),
         ] {
-            assert_eq!(read_with(name, value), Err(Fault::NotForThis), "{name}");
+            assert_eq!(read_with(name, value), Err(ActionTokenError::NotForThis), "{name}");
         }
         for name in ["b64", "zip", "crit", "jku", "jwk", "x5u", "x5c"] {
-            assert_eq!(read_with(name, Value::Null), Err(Fault::NotForThis), "{name} as null");
+            assert_eq!(read_with(name, Value::Null), Err(ActionTokenError::NotForThis), "{name} as null");
         }
     }
 
@@ -212,7 +212,7 @@ mod tests {
         let keyring = keyring();
         for purpose in Purpose::ALL {
             let answer = read::<serde_json::Value>(purpose, &token(&keyring), NOW, &settings(), &keyring.keys());
-            assert_eq!(answer, Err(Fault::NotForThis));
+            assert_eq!(answer, Err(ActionTokenError::NotForThis));
         }
     }
 }

@@ -67,10 +67,10 @@ impl Secrets {
 
     /// Seals `plain` for one use, which must be named again to open it. The nonce is drawn: what is sealed is rare enough, keyrings
     /// and their like, that two of the same 96 bits are not to be expected (NIST SP 800-38D, 8.3).
-    pub fn seal(&self, usage: &str, plain: &[u8], chance: &Rng) -> Result<Vec<u8>, Underivable> {
+    pub fn seal(&self, usage: &str, plain: &[u8], rng: &Rng) -> Result<Vec<u8>, Underivable> {
         let key = self.each.first().ok_or(Underivable)?;
         let mut text = plain.to_vec();
-        let drawn: [u8; NONCE] = chance.bytes();
+        let drawn: [u8; NONCE] = rng.bytes();
         let (nonce, usage) = (Nonce::assume_unique_for_key(drawn), Aad::from(usage.as_bytes()));
         key.seal.seal_in_place_append_tag(nonce, usage, &mut text).map_err(|_| Underivable)?;
         let mut sealed = Vec::with_capacity(5 + NONCE + text.len());

@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Ask, Desk, PASSWORD};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer};
 use crate::support::signet::{Plan, SECRET};
 use crate::support::{fed, postgres, redis};
 
@@ -102,7 +102,7 @@ async fn users_move_from_one_signet_to_another() {
     let exported = done(&one, &["users", "export", "--with-hashes"], "");
     assert_eq!(exported.lines().count(), 3);
 
-    let other = Desk::embedded(|plan| plan);
+    let other = TestServer::embedded(|plan| plan);
     let file = other.plan().dir().join("users.jsonl");
     std::fs::write(&file, &exported).unwrap();
     let import = ["users", "import", file.to_str().unwrap()];
@@ -146,7 +146,8 @@ async fn users_move_from_one_signet_to_another() {
 
 #[tokio::test]
 async fn keys_change_under_a_running_server() {
-    let desk = Desk::embedded(|plan| plan.set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s"));
+    let desk =
+        TestServer::embedded(|plan| plan.set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s"));
     let plan = desk.plan();
     let states = |keys: &Value| {
         let keys = keys.as_array().unwrap().iter();
@@ -342,10 +343,10 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
 
 #[tokio::test]
 async fn flags_set_anything() {
-    let desk = Desk::embedded(|plan| plan.set("SIGNET_TOKENS__AUDIENCE", "from the environment"));
+    let desk = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__AUDIENCE", "from the environment"));
     let tokens = desk.sign_in(&desk.person(&[])).await;
     assert_eq!(desk.verify(&tokens.access).await.json()["claims"]["aud"], "from the environment");
-    desk.get("/verify?aud=from+the+environment").bearer_auth(&tokens.access).ask().await.is(200);
+    desk.get("/verify?aud=from+the+environment").bearer_auth(&tokens.access).send_checked().await.is(200);
     let said = text(&desk.plan().run(&["--set", "limits.enabled=true", "--json", "check"], "").stdout);
     assert!(!said.contains("limits.enabled"), "{said}");
     let said = text(&desk.plan().run(&["--json", "check"], "").stdout);

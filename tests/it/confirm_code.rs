@@ -3,15 +3,15 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use signet::auth::Failure;
-use signet::auth::accounts::create::{Wanted, create_user};
-use signet::auth::accounts::verify_email_code::{confirm, send};
+use signet::auth::Error;
+use signet::auth::accounts::create::{CreateUser, create_user};
+use signet::auth::accounts::verify_email_code::{send_code, verify_email_with_code};
 use signet::auth::context::Context;
-use signet::auth::sessions::list::sessions;
-use signet::auth::sessions::open::{Door, Says, open_session};
+use signet::auth::sessions::list::list_sessions;
+use signet::auth::sessions::open::{ExtraClaims, RequestContext, open_session};
 use signet::store::accounts::{Changed, Changes, Find, User};
 
-use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::ground::{TestFleet, over_both_grounds};
 use crate::support::outbox::Mail;
 
 over_both_grounds!(
@@ -25,19 +25,27 @@ over_both_grounds!(
 const MINUTE: Duration = Duration::from_secs(60);
 
 async fn user(ctx: &Context, name: &str) -> User {
-    let wanted = Wanted { email: format!("{name}@example.org"), ..Wanted::default() };
+    let wanted = CreateUser { email: format!("{name}@example.org"), ..CreateUser::default() };
     create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
-fn door(ctx: &Context) -> Door<'_> {
+fn request_ctx(ctx: &Context) -> RequestContext<'_> {
     let address = IpAddr::from([192, 0, 2, 1]);
     let lives = &ctx.node.config.api.codes.dialect;
-    Door { dialect: "codes", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+    RequestContext {
+        dialect: "codes",
+        dialect_config: lives,
+        client_ip: address,
+        rate_limit_ip: address,
+        user_agent: None,
+        language: None,
+        extra_claims: ExtraClaims::Nothing,
+    }
 }
 
 /// Has one sent; it is in the outbox before this comes back.
 async fn mailed(ctx: &Context, user: &User) -> String {
-    send(ctx, user.id, door(ctx)).await.unwrap();
+    send_code(ctx, user.id, request_ctx(ctx)).await.unwrap();
     let folder = std::fs::read_dir(ctx.node.config.data_dir.join("outbox")).unwrap();
     let mut files = folder.map(|file| file.unwrap().path()).collect::<Vec<_>>();
     files.sort();
@@ -45,8 +53,8 @@ async fn mailed(ctx: &Context, user: &User) -> String {
     mails.into_iter().find(|mail| mail.header("to").contains(&user.email)).unwrap().code()
 }
 
-async fn tries(ctx: &Context, user: &User, code: &str) -> Result<(), Failure> {
-    confirm(ctx, user.id, code, door(ctx)).await
+async fn tries(ctx: &Context, user: &User, code: &str) -> Result<(), Error> {
+    verify_email_with_code(ctx, user.id, code, request_ctx(ctx)).await
 }
 
 async fn is_verified(ctx: &Context, user: &User) -> bool {
@@ -54,11 +62,11 @@ async fn is_verified(ctx: &Context, user: &User) -> bool {
 }
 
 #[track_caller]
-fn is_none(answer: Result<(), Failure>) {
-    assert!(matches!(answer, Err(Failure::CodeNotInForce)), "{answer:?}");
+fn is_none(answer: Result<(), Error>) {
+    assert!(matches!(answer, Err(Error::CodeNotInForce)), "{answer:?}");
 }
 
-async fn a_code_is_good_for_ten_minutes(ground: &Ground) {
+async fn a_code_is_good_for_ten_minutes(ground: &TestFleet) {
     let ctx = ground.node().await;
     let (early, late) = (user(&ctx, "early").await, user(&ctx, "late").await);
     let (one, other) = (mailed(&ctx, &early).await, mailed(&ctx, &late).await);
@@ -69,7 +77,7 @@ async fn a_code_is_good_for_ten_minutes(ground: &Ground) {
     assert!(is_verified(&ctx, &early).await && !is_verified(&ctx, &late).await);
 }
 
-async fn a_code_is_good_at_every_node(ground: &Ground) {
+async fn a_code_is_good_at_every_node(ground: &TestFleet) {
     let (one, other) = (ground.node().await, ground.node().await);
     let user = user(&one, "elsewhere").await;
     let code = mailed(&one, &user).await;
@@ -77,7 +85,7 @@ async fn a_code_is_good_at_every_node(ground: &Ground) {
     is_none(tries(&one, &user, &code).await);
 }
 
-async fn of_many_uses_at_once_one_confirms(ground: &Ground) {
+async fn of_many_uses_at_once_one_confirms(ground: &TestFleet) {
     let ctx = ground.node().await;
     let user = user(&ctx, "parallel").await;
     let code = mailed(&ctx, &user).await;
@@ -86,7 +94,7 @@ async fn of_many_uses_at_once_one_confirms(ground: &Ground) {
     assert_eq!(confirmed, 1);
 }
 
-async fn a_code_is_bound_to_the_address_it_went_to(ground: &Ground) {
+async fn a_code_is_bound_to_the_address_it_went_to(ground: &TestFleet) {
     let ctx = ground.node().await;
     let (one, other) = (user(&ctx, "moves").await, user(&ctx, "stays").await);
     let code = mailed(&ctx, &one).await;
@@ -101,14 +109,14 @@ async fn a_code_is_bound_to_the_address_it_went_to(ground: &Ground) {
     assert!(!is_verified(&ctx, &one).await && !is_verified(&ctx, &next).await);
 }
 
-async fn the_tokens_of_open_sessions_say_it_too(ground: &Ground) {
+async fn the_tokens_of_open_sessions_say_it_too(ground: &TestFleet) {
     let ctx = ground.node().await;
     let user = user(&ctx, "told").await;
     for _ in 0..2 {
-        open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
+        open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
     }
     let verified = async |told: &str| {
-        let profiles = sessions(&ctx, user.id).await.unwrap().into_iter().map(|session| session.profile);
+        let profiles = list_sessions(&ctx, user.id).await.unwrap().into_iter().map(|session| session.profile);
         profiles.filter(|profile| profile.contains(told)).count()
     };
     assert_eq!(verified(r#""email_verified":false"#).await, 2);

@@ -9,26 +9,26 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use signet::auth::Failure;
-use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::Error;
+use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::identity::Email;
-use signet::auth::accounts::update::{Others, Own, update_other, update_self};
+use signet::auth::accounts::update::{UpdateSelf, UpdateUser, update_self, update_user};
 use signet::auth::accounts::verify_email_code;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{ApiKey, NewKey};
 use signet::auth::context::Context;
-use signet::auth::mfa::turn_on_at_once;
+use signet::auth::mfa::enable_without_confirmation;
 use signet::auth::passwords::request_reset::recover;
 use signet::auth::passwords::reset::reset_password;
 use signet::auth::passwords::{Password, Policy};
-use signet::auth::sessions::list::sessions;
-use signet::auth::sessions::open::{Door, Says, open_session, profile};
-use signet::auth::sessions::refresh::{Then, refresh};
+use signet::auth::sessions::list::list_sessions;
+use signet::auth::sessions::open::{ExtraClaims, RequestContext, open_session, session_claims};
+use signet::auth::sessions::refresh::{RotationPolicy, refresh};
 use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
 use signet::store::ephemeral::{Cursor, Target};
 
-use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::ground::{TestFleet, over_both_grounds};
 use crate::support::outbox::Mail;
 use crate::support::until;
 
@@ -43,15 +43,24 @@ over_both_grounds!(
     who_needs_many_hashes_gets_all_or_none,
 );
 
-fn door(ctx: &Context) -> Door<'_> {
+fn request_ctx(ctx: &Context) -> RequestContext<'_> {
     let address = IpAddr::from([192, 0, 2, 1]);
     let lives = &ctx.node.config.api.native;
-    Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+    RequestContext {
+        dialect: "native",
+        dialect_config: lives,
+        client_ip: address,
+        rate_limit_ip: address,
+        user_agent: None,
+        language: None,
+        extra_claims: ExtraClaims::Nothing,
+    }
 }
 
 async fn user(ctx: &Context, name: &str) -> User {
     let password = Some(Password::new("a quiet harbour at dusk".to_owned()));
-    let wanted = Wanted { email: format!("{name}@example.org"), password, superuser: true, ..Wanted::default() };
+    let wanted =
+        CreateUser { email: format!("{name}@example.org"), password, superuser: true, ..CreateUser::default() };
     create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
@@ -72,18 +81,18 @@ async fn polled<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::O
     .await
 }
 
-async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(ground: &Ground) {
+async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(ground: &TestFleet) {
     let ctx = ground.node().await;
     let by = user(&ctx, "by").await;
     for polls in 1.. {
         let user = user(&ctx, &format!("hangs-up-{polls}")).await;
-        open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
-        let wanted = Others { superuser: Some(false), ..Others::default() };
-        let done = polled(pin!(update_other(&ctx, &by, user.id, wanted, door(&ctx))), polls).await;
+        open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
+        let wanted = UpdateUser { superuser: Some(false), ..UpdateUser::default() };
+        let done = polled(pin!(update_user(&ctx, &by, user.id, wanted, request_ctx(&ctx))), polls).await;
         // The embedded store writes in turn: what was asked for before the client was gone is written before this.
         ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
         until("both or neither", async || {
-            row(&ctx, user.id).await.superuser != sessions(&ctx, user.id).await.unwrap().is_empty()
+            row(&ctx, user.id).await.superuser != list_sessions(&ctx, user.id).await.unwrap().is_empty()
         })
         .await;
         if done.is_some() {
@@ -95,22 +104,22 @@ async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(gro
 
 /// Whether the tokens of each of the user's open sessions say what the row says.
 async fn is_told(ctx: &Context, user: UserId) -> bool {
-    let said = profile(&row(ctx, user).await).unwrap();
-    sessions(ctx, user).await.unwrap().iter().all(|session| session.profile == said)
+    let said = session_claims(&row(ctx, user).await).unwrap();
+    list_sessions(ctx, user).await.unwrap().iter().all(|session| session.profile == said)
 }
 
-fn another_address(address: String) -> Others {
-    Others { email: Some(Email::read(&address).unwrap()), ..Others::default() }
+fn another_address(address: String) -> UpdateUser {
+    UpdateUser { email: Some(Email::parse(&address).unwrap()), ..UpdateUser::default() }
 }
 
-async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(ground: &Ground) {
+async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(ground: &TestFleet) {
     let ctx = ground.node().await;
     let by = user(&ctx, "registrar").await;
     for polls in 1.. {
         let user = user(&ctx, &format!("moves-{polls}")).await;
-        open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
+        open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
         let wanted = another_address(format!("moved-{polls}@example.org"));
-        let done = polled(pin!(update_other(&ctx, &by, user.id, wanted, door(&ctx))), polls).await;
+        let done = polled(pin!(update_user(&ctx, &by, user.id, wanted, request_ctx(&ctx))), polls).await;
         ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
         until("both or neither", async || is_told(&ctx, user.id).await).await;
         if done.is_some() {
@@ -124,7 +133,9 @@ async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(ground: &Ground
 async fn key(ctx: &Context, user: &User) -> (ApiKey, NewKey) {
     let (project, _) = ctx.accounts.projects(user.id).await.unwrap()[0];
     let (name, scopes) = ("a key".to_owned(), Vec::new());
-    api_keys::create(ctx, api_keys::Wanted { user: user.id, project, name, scopes, expires_at: None }).await.unwrap()
+    api_keys::create(ctx, api_keys::CreateApiKey { user: user.id, project, name, scopes, expires_at: None })
+        .await
+        .unwrap()
 }
 
 /// Whether every node hears of it.
@@ -134,7 +145,7 @@ async fn is_published(ctx: &Context, target: &Target) -> bool {
     heard.iter().any(|revocation| revocation.target == *target)
 }
 
-async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(ground: &Ground) {
+async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(ground: &TestFleet) {
     let ctx = ground.node().await;
     let user = user(&ctx, "holder").await;
     let mut keys = Vec::new();
@@ -159,39 +170,40 @@ async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(groun
     }
 }
 
-async fn wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens(ground: &Ground) {
+async fn wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens(ground: &TestFleet) {
     let ctx = ground.node().await;
     let user = user(&ctx, "robbed").await;
-    let is_open = async |session| sessions(&ctx, user.id).await.unwrap().iter().any(|open| open.id == session);
+    let is_open = async |session| list_sessions(&ctx, user.id).await.unwrap().iter().any(|open| open.id == session);
     for polls in 1.. {
-        let stolen = open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
+        let stolen = open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
         let session = Target::Session(stolen.session.id);
-        let second = refresh(&ctx, &stolen.refresh, None, Then::Rotate, door(&ctx)).await.unwrap();
+        let second = refresh(&ctx, &stolen.refresh, None, RotationPolicy::Rotate, request_ctx(&ctx)).await.unwrap();
         // Of one that is in force nothing comes but that it may be replaced.
-        let rotating = refresh(&ctx, &second.refresh, None, Then::Rotate, door(&ctx));
+        let rotating = refresh(&ctx, &second.refresh, None, RotationPolicy::Rotate, request_ctx(&ctx));
         let _ = polled(pin!(rotating), polls).await;
-        let third = refresh(&ctx, &second.refresh, None, Then::Rotate, door(&ctx)).await.unwrap();
+        let third = refresh(&ctx, &second.refresh, None, RotationPolicy::Rotate, request_ctx(&ctx)).await.unwrap();
         assert!(is_open(third.session.id).await && !is_published(&ctx, &session).await);
 
-        let done = polled(pin!(refresh(&ctx, &stolen.refresh, None, Then::Rotate, door(&ctx))), polls).await;
+        let done =
+            polled(pin!(refresh(&ctx, &stolen.refresh, None, RotationPolicy::Rotate, request_ctx(&ctx))), polls).await;
         ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
         until("both or neither", async || is_open(third.session.id).await != is_published(&ctx, &session).await).await;
         if let Some(done) = done {
-            assert!(matches!(done, Err(Failure::RefreshReused)));
+            assert!(matches!(done, Err(Error::RefreshReused)));
             assert!(is_published(&ctx, &session).await);
             break;
         }
     }
 }
 
-async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &Ground) {
+async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &TestFleet) {
     let ctx = ground.node().await;
     for polls in 1.. {
-        let wanted = Wanted { email: format!("unproved-{polls}@example.org"), ..Wanted::default() };
+        let wanted = CreateUser { email: format!("unproved-{polls}@example.org"), ..CreateUser::default() };
         let user = create_user(&ctx, wanted, ctx.node.password_policy).await.unwrap();
-        verify_email_code::send(&ctx, user.id, door(&ctx)).await.unwrap();
+        verify_email_code::send_code(&ctx, user.id, request_ctx(&ctx)).await.unwrap();
         let code = newest(&ctx, &user.email).unwrap().code();
-        let confirm = || verify_email_code::confirm(&ctx, user.id, &code, door(&ctx));
+        let confirm = || verify_email_code::verify_email_with_code(&ctx, user.id, &code, request_ctx(&ctx));
         let done = polled(pin!(confirm()), polls).await;
         until("it is confirmed or can be", async || confirm().await.is_ok() || row(&ctx, user.id).await.verified).await;
         if let Some(done) = done {
@@ -201,28 +213,28 @@ async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &Ground) 
     }
 }
 
-async fn of_many_changes_at_once_tokens_say_the_one_that_the_row_says(ground: &Ground) {
+async fn of_many_changes_at_once_tokens_say_the_one_that_the_row_says(ground: &TestFleet) {
     let ctx = ground.node().await;
     let (by, user) = (user(&ctx, "many").await, user(&ctx, "wanderer").await);
     for _ in 0..3 {
-        open_session(&ctx, &user, None, door(&ctx)).await.unwrap();
+        open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
     }
     for round in 0..5 {
         let changes = (0..20).map(|number| {
             let wanted = another_address(format!("wanders-{round}-{number}@example.org"));
-            update_other(&ctx, &by, user.id, wanted, door(&ctx))
+            update_user(&ctx, &by, user.id, wanted, request_ctx(&ctx))
         });
         assert!(futures_util::future::join_all(changes).await.iter().all(Result::is_ok));
         assert!(is_told(&ctx, user.id).await);
-        assert_eq!(sessions(&ctx, user.id).await.unwrap().len(), 3);
+        assert_eq!(list_sessions(&ctx, user.id).await.unwrap().len(), 3);
     }
 }
 
-async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(ground: &Ground) {
+async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(ground: &TestFleet) {
     // A hash that takes its time: the address is to change while it is under way.
     let ctx = ground.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
     let user = user(&ctx, "mover").await;
-    let half = recover(&ctx, &user.email, door(&ctx)).await.unwrap();
+    let half = recover(&ctx, &user.email, request_ctx(&ctx)).await.unwrap();
     let mut mail = None;
     until("the link comes", async || {
         mail = newest(&ctx, &user.email);
@@ -235,7 +247,7 @@ async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(ground: &
     let policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
     let hashing = || ctx.node.hasher.load().running + ctx.node.hasher.load().waiting > 0;
     until("the user's own hash is over", async || !hashing()).await;
-    let reset = reset_password(&ctx, &token, Some(&half), &new, policy, door(&ctx));
+    let reset = reset_password(&ctx, &token, Some(&half), &new, policy, request_ctx(&ctx));
     // The address is another while the new password is being hashed.
     let move_on = async {
         until("it hashes", async || hashing()).await;
@@ -243,7 +255,7 @@ async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(ground: &
         ctx.accounts.change_user(user.id, &changes, ctx.now()).await.unwrap();
         assert!(hashing(), "it still does");
     };
-    let (answer, ()): (Result<(), Failure>, ()) = tokio::join!(reset, move_on);
+    let (answer, ()): (Result<(), Error>, ()) = tokio::join!(reset, move_on);
     let now = row(&ctx, user.id).await;
     assert_eq!((answer.is_ok(), now.email.as_str(), now.verified), (true, "not-mine@example.org", false));
 }
@@ -261,7 +273,7 @@ fn newest(ctx: &Context, to: &str) -> Option<Mail> {
 
 /// With room for one in the queue of hashes, many are turned away and ask again: they were turned away before the first of their hashes,
 /// and not after some.
-async fn who_needs_many_hashes_gets_all_or_none(ground: &Ground) {
+async fn who_needs_many_hashes_gets_all_or_none(ground: &TestFleet) {
     let ctx = ground.node_with(|config| {
         (config.passwords.threads, config.passwords.queue) = (1, 1);
         (config.passwords.memory_kib, config.passwords.deadline) = (4096, Duration::from_secs(60));
@@ -277,29 +289,30 @@ async fn who_needs_many_hashes_gets_all_or_none(ground: &Ground) {
     let all_counted = || until("all are counted", async || load().running + load().waiting == 0);
 
     let before = load();
-    join_all(users.iter().map(|user| until_served(|| turn_on_at_once(ctx, user, 5, door(ctx))))).await;
+    join_all(users.iter().map(|user| until_served(|| enable_without_confirmation(ctx, user, 5, request_ctx(ctx)))))
+        .await;
     assert!(load().shed_full > before.shed_full, "nobody was turned away");
     all_counted().await;
     assert_eq!(load().done - before.done, 5 * many, "hashes were made for who was turned away");
 
     let before = load();
     let password = |text: &str| Some(Password::new(text.to_owned()));
-    let own = || Own {
+    let own = || UpdateSelf {
         password: password("another harbour at dawn"),
         original: password("a quiet harbour at dusk"),
-        ..Own::default()
+        ..UpdateSelf::default()
     };
-    join_all(users.iter().map(|user| until_served(|| update_self(ctx, user, own(), door(ctx))))).await;
+    join_all(users.iter().map(|user| until_served(|| update_self(ctx, user, own(), request_ctx(ctx))))).await;
     assert!(load().shed_full > before.shed_full, "nobody was turned away");
     all_counted().await;
     assert_eq!(load().done - before.done, 2 * many, "a password was looked at whose change was turned away");
 }
 
-async fn until_served<T>(mut asks: impl AsyncFnMut() -> Result<T, Failure>) -> T {
+async fn until_served<T>(mut asks: impl AsyncFnMut() -> Result<T, Error>) -> T {
     loop {
         match asks().await {
             Ok(served) => return served,
-            Err(Failure::Busy) => tokio::task::yield_now().await,
+            Err(Error::Busy) => tokio::task::yield_now().await,
             Err(other) => panic!("{other:?}"),
         }
     }

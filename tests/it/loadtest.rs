@@ -12,7 +12,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::Desk;
+use crate::support::desk::TestServer;
 use crate::support::signet::Plan;
 use crate::support::{fed, tool};
 
@@ -40,12 +40,12 @@ fn agreed(plan: Plan) -> Plan {
 
 /// The scripts, a place where they find the stand-in, and a data set.
 struct Bench {
-    desk: Desk,
+    desk: TestServer,
     dir: tempfile::TempDir,
 }
 
 impl Bench {
-    fn beside(desk: Desk) -> Self {
+    fn beside(desk: TestServer) -> Self {
         // Folders have spaces, too.
         let dir = tempfile::Builder::new().prefix("load test ").tempdir().expect("a temporary folder");
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));

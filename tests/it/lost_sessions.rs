@@ -3,20 +3,20 @@
 
 use serde_json::json;
 
-use crate::support::desk::{Ask, Desk, Tokens};
+use crate::support::desk::{SendRequest, TestServer, Tokens};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
 /// A Signet, and the Redis behind it if there is one.
 struct Place {
-    desk: Desk,
+    desk: TestServer,
     servers: Option<(redis::Server, postgres::Server)>,
 }
 
 impl Place {
     fn new(servers: Option<(redis::Server, postgres::Server)>) -> Self {
         let plan = servers.as_ref().map_or_else(Plan::embedded, |(redis, postgres)| Plan::on(redis, postgres));
-        Self { desk: Desk::beside(plan), servers }
+        Self { desk: TestServer::beside(plan), servers }
     }
 
     /// Lets the store have lost all sessions.
@@ -57,7 +57,7 @@ async fn who_is_told_that_it_is_over_can_rely_on_it(place: Place) {
     let service = desk.api_key(&desk.person(&[]), &["revoke"]).0;
 
     let tokens = place.lost().await;
-    let logout = async || desk.post("/api/v1/logout").bearer_auth(&tokens.access).ask().await;
+    let logout = async || desk.post("/api/v1/logout").bearer_auth(&tokens.access).send_checked().await;
     let before = place.published();
     assert_eq!(logout().await.is(200).json(), json!({"message": "logout successful"}));
     place.is_over(&tokens).await;
@@ -72,7 +72,7 @@ async fn who_is_told_that_it_is_over_can_rely_on_it(place: Place) {
                 "/oauth/revoke" => desk.post(way).header("x-api-key", &service).form(&[("token", &tokens.refresh)]),
                 _ => desk.post(way).json(&json!({"refresh_token": tokens.refresh})),
             };
-            asked.ask().await.is(200);
+            asked.send_checked().await.is(200);
             place.is_over(&tokens).await;
         }
         assert_eq!(place.published(), before + 1, "{way}");
@@ -82,7 +82,7 @@ async fn who_is_told_that_it_is_over_can_rely_on_it(place: Place) {
     let tokens = desk.sign_in(&desk.person(&[])).await;
     let before = place.published();
     let foreign = format!("/sessions/{}", bystander.session);
-    desk.delete(&foreign).bearer_auth(&tokens.access).ask().await.is_problem(404, "absent");
+    desk.delete(&foreign).bearer_auth(&tokens.access).send_checked().await.is_problem(404, "absent");
     assert_eq!(place.published(), before);
     desk.verify(&bystander.access).await.is(200);
 }

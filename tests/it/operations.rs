@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::{Plan, SECRET};
 use crate::support::{postgres, redis, until};
 
 /// What `/readyz` says is not ready.
-async fn not_ready(desk: &Desk) -> Vec<String> {
+async fn not_ready(desk: &TestServer) -> Vec<String> {
     let answer = desk.ops("/readyz").await;
     let body = answer.json();
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -29,7 +29,7 @@ async fn not_ready(desk: &Desk) -> Vec<String> {
     }
 }
 
-async fn is_ready_but_for(desk: &Desk, parts: &[&str]) {
+async fn is_ready_but_for(desk: &TestServer, parts: &[&str]) {
     until(&format!("not ready: {parts:?}"), async || {
         desk.ops("/healthz").await.is(200);
         not_ready(desk).await == parts
@@ -38,7 +38,7 @@ async fn is_ready_but_for(desk: &Desk, parts: &[&str]) {
 }
 
 /// A call that needs a store that is gone says so soon, and when to come again.
-async fn is_unavailable(answer: impl Future<Output = crate::support::desk::Answer>) -> String {
+async fn is_unavailable(answer: impl Future<Output = crate::support::desk::HttpResponse>) -> String {
     let began = Instant::now();
     let answer = answer.await;
     assert_eq!(answer.status, 503, "{answer:?}");
@@ -49,7 +49,7 @@ async fn is_unavailable(answer: impl Future<Output = crate::support::desk::Answe
 #[tokio::test]
 async fn a_store_that_is_gone_is_named_and_comes_back() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let desk = Desk::beside(Plan::on(&redis, &postgres));
+    let desk = TestServer::beside(Plan::on(&redis, &postgres));
     let person = desk.person(&[]);
     let tokens = desk.sign_in(&person).await;
     is_ready_but_for(&desk, &[]).await;
@@ -70,9 +70,9 @@ async fn a_store_that_is_gone_is_named_and_comes_back() {
     is_ready_but_for(&desk, &["store.ephemeral"]).await;
     let id = is_unavailable(desk.refresh(&tokens.refresh)).await;
     is_unavailable(desk.try_sign_in(&person.email, PASSWORD)).await;
-    is_unavailable(desk.delete("/sessions").bearer_auth(&tokens.access).ask()).await;
+    is_unavailable(desk.delete("/sessions").bearer_auth(&tokens.access).send_checked()).await;
     desk.verify(&tokens.access).await.is(200);
-    desk.get("/.well-known/jwks.json").ask().await.is(200);
+    desk.get("/.well-known/jwks.json").send_checked().await.is(200);
 
     // A failure is one line, with the name that the client was told.
     desk.signet.wait_for_log(&id);
@@ -95,7 +95,7 @@ async fn a_store_that_is_gone_is_named_and_comes_back() {
 }
 
 /// Samples by name and labels, each family described once and before its samples.
-async fn metrics(desk: &Desk) -> HashMap<String, f64> {
+async fn metrics(desk: &TestServer) -> HashMap<String, f64> {
     let page = desk.ops("/metrics").await;
     assert_eq!(page.is(200).header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let mut kinds = HashMap::new();
@@ -127,7 +127,7 @@ mod counting {
 
     over_both_stores!(|plan| plan; what_was_done_is_counted);
 
-    async fn what_was_done_is_counted(desk: &Desk) {
+    async fn what_was_done_is_counted(desk: &TestServer) {
         let person = desk.person(&[]);
         let before = metrics(desk).await;
         let tokens = desk.sign_in(&person).await;
@@ -137,8 +137,8 @@ mod counting {
         }
         desk.verify("garbage").await.is(401);
         desk.refresh(&tokens.refresh).await.is(200);
-        desk.get("/nothing").ask().await.is(404);
-        desk.delete("/sessions").bearer_auth(&tokens.access).ask().await.is(200);
+        desk.get("/nothing").send_checked().await.is(404);
+        desk.delete("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200);
         let after = metrics(desk).await;
         let rose = |name: &str| after.get(name).unwrap_or(&0.0) - before.get(name).unwrap_or(&0.0);
         let requests = |route: &str, status: &str| {
@@ -189,7 +189,7 @@ mod the_log {
 
     over_both_stores!(plan; holds_no_secret_at_its_most_talkative);
 
-    async fn holds_no_secret_at_its_most_talkative(desk: &Desk) {
+    async fn holds_no_secret_at_its_most_talkative(desk: &TestServer) {
         let mut secrets =
             vec![PASSWORD.to_owned(), SECRET.to_owned(), "correct horse".to_owned(), "hunter2".to_owned()];
         let person = desk.person(&["--superuser"]);
@@ -201,24 +201,24 @@ mod the_log {
         let (key, prefix) = desk.api_key(&person, &["introspect", "revoke", "admin"]);
         let all = [desk.sign_in(&person).await, desk.sign_in(&person).await];
         let next = desk.refresh(&all[0].refresh).await.is(200).tokens();
-        desk.post("/verify/batch").json(&json!({"tokens": [next.access, key, "garbage"]})).ask().await.is(200);
+        desk.post("/verify/batch").json(&json!({"tokens": [next.access, key, "garbage"]})).send_checked().await.is(200);
         for access in [&all[0].access, &next.access, &key] {
             desk.verify(access).await.is(200);
-            desk.get("/verify").bearer_auth(access).ask().await.is(200);
+            desk.get("/verify").bearer_auth(access).send_checked().await.is(200);
         }
-        desk.get("/verify").header("x-api-key", &key).ask().await.is(200);
-        desk.get("/verify").header("x-api-key", &next.access).ask().await.is(401);
+        desk.get("/verify").header("x-api-key", &key).send_checked().await.is(200);
+        desk.get("/verify").header("x-api-key", &next.access).send_checked().await.is(401);
         let basic = desk.post("/oauth/token").basic_auth("client", Some(&key));
-        let made = basic.form(&[("grant_type", "client_credentials")]).ask().await.is(200).json();
+        let made = basic.form(&[("grant_type", "client_credentials")]).send_checked().await.is(200).json();
         let token = ("token", next.refresh.as_str());
         desk.form("/oauth/introspect", &[("client_secret", &key), token]).await.is(200);
         desk.form("/oauth/introspect", &[("client_secret", "sk_hunter2"), token]).await.is(401);
         desk.form("/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", "hunter2")]).await.is(400);
-        desk.get("/sessions").bearer_auth(&next.access).ask().await.is(200);
+        desk.get("/sessions").bearer_auth(&next.access).send_checked().await.is(200);
         desk.post("/sessions")
             .header("content-type", "application/json")
             .body("{\"password\":\"hunter2")
-            .ask()
+            .send_checked()
             .await
             .is(400);
         let third = desk.refresh(&next.refresh).await.is(200).tokens();
@@ -230,9 +230,9 @@ mod the_log {
         desk.plan().json(&["api-keys", "deactivate", &prefix], "");
         desk.plan().json(&["users", "disable", "imported@example.org"], "");
         let anew = desk.sign_in(&person).await;
-        desk.post("/admin/sign-out-everyone").bearer_auth(&anew.access).ask().await.is(204);
+        desk.post("/admin/sign-out-everyone").bearer_auth(&anew.access).send_checked().await.is(204);
         // The last thing that is logged.
-        let last = desk.get("/nothing").header("x-request-id", "the-last-of-all").ask().await;
+        let last = desk.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
         desk.signet.wait_for_log(last.is(404).header("x-request-id"));
 
         secrets.extend(all.iter().chain([&next, &third, &anew]).flat_map(|it| [it.access.clone(), it.refresh.clone()]));
@@ -260,7 +260,7 @@ mod the_log {
 
     #[tokio::test]
     async fn tells_what_is_risky_at_the_start() {
-        let desk = Desk::embedded(|plan| plan);
+        let desk = TestServer::embedded(|plan| plan);
         desk.signet.wait_for_log("limits.enabled is false");
         let log = desk.signet.log();
         let line = log.lines().find(|line| line.contains("limits.enabled is false")).unwrap();
@@ -269,7 +269,7 @@ mod the_log {
 
     #[tokio::test]
     async fn can_be_read_by_people() {
-        let desk = Desk::embedded(|plan| plan.set("SIGNET_LOG__FORMAT", "pretty"));
+        let desk = TestServer::embedded(|plan| plan.set("SIGNET_LOG__FORMAT", "pretty"));
         desk.signet.wait_for_log(" INFO ");
         assert!(!desk.signet.log().contains("\"level\""), "{}", desk.signet.log());
     }
@@ -289,7 +289,7 @@ mod stopping {
 
     const CLIENTS: usize = 8;
 
-    async fn loses_no_request(desk: &Desk) {
+    async fn loses_no_request(desk: &TestServer) {
         let person = desk.person(&[]);
         let tokens = desk.sign_in(&person).await;
         let (answered, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
@@ -314,7 +314,7 @@ mod stopping {
             })
         });
         let clients = clients.collect::<Vec<_>>();
-        let slow = tokio::spawn(desk.signing_in(&person.email, PASSWORD).ask());
+        let slow = tokio::spawn(desk.signing_in(&person.email, PASSWORD).send_checked());
         until("a hash is under way and there is load", async || {
             let running = metrics(desk).await["signet_hash_queue_running"];
             running == 1.0 && answered.load(Ordering::Relaxed) > 10 * CLIENTS

@@ -267,19 +267,19 @@ async fn who_asks_twice_has_the_time_of_who_asks_once() {
     let in_the_way = server.client().await;
     in_the_way.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
     let late = || store.end_sign_ins(ada.id, Timestamp::from_millis(1));
-    let waits_again = request_budget::altogether(async {
+    let waits_again = request_budget::with_budget(async {
         unavailable(late().await);
         let begun = Instant::now();
         let detail = unavailable(store.user(Find::Id(ada.id)).await);
         assert!(detail.contains("no answers within 1s"), "{detail}");
         // What is handed to another task is part of it.
-        let elsewhere = request_budget::onwards(store.user(Find::Id(ada.id)));
+        let elsewhere = request_budget::continue_budget(store.user(Find::Id(ada.id)));
         unavailable(elsewhere.await);
         begun.elapsed()
     });
     assert!(waits_again.await < SHORT / 2);
     // The next request has its own, and so has each call of who is no request.
-    request_budget::altogether(store.user(Find::Id(ada.id))).await.unwrap();
+    request_budget::with_budget(store.user(Find::Id(ada.id))).await.unwrap();
     unavailable(late().await);
     store.user(Find::Id(ada.id)).await.unwrap();
 }

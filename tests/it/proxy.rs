@@ -3,7 +3,7 @@
 use reqwest::Client;
 use serde_json::json;
 
-use crate::support::desk::{Ask, Desk, over_both_stores, tampered};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores, tampered};
 use crate::support::nginx::Nginx;
 use crate::support::until;
 
@@ -11,7 +11,7 @@ const PAGE: &str = "<!doctype html><title>Inside</title>";
 
 over_both_stores!(|plan| plan; who_is_known_is_let_in, what_the_page_demands_is_asked_for);
 
-async fn who_is_known_is_let_in(desk: &Desk) {
+async fn who_is_known_is_let_in(desk: &TestServer) {
     let nginx = Nginx::guarding(PAGE, &desk.signet.at("/verify"));
     let client = Client::builder().no_proxy().build().unwrap();
     let seen = async |name: &str, value: &str| {
@@ -36,20 +36,20 @@ async fn who_is_known_is_let_in(desk: &Desk) {
     }
     assert_eq!(seen("x-api-key", &tampered(&key)).await, nobody);
 
-    desk.delete("/sessions").bearer_auth(&tokens.access).ask().await.is(200);
+    desk.delete("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200);
     let out = async || seen("authorization", &format!("Bearer {}", tokens.access)).await == nobody;
     until("who has signed out is kept out", out).await;
     desk.plan().json(&["api-keys", "deactivate", &prefix], "");
     until("a deactivated key is kept out", async || seen("x-api-key", &key).await == nobody).await;
 }
 
-async fn what_the_page_demands_is_asked_for(desk: &Desk) {
+async fn what_the_page_demands_is_asked_for(desk: &TestServer) {
     let nginx = Nginx::guarding(PAGE, &desk.signet.at("/verify?scope=read"));
     let client = Client::builder().no_proxy().build().unwrap();
     let status = async |key: &str| client.get(nginx.at("/")).header("x-api-key", key).send().await.unwrap().status();
     let person = desk.person(&[]);
     assert_eq!(status(&desk.api_key(&person, &["read", "write"]).0).await, 200);
     assert_eq!(status(&desk.api_key(&person, &["write"]).0).await, 401);
-    let answer = desk.post("/verify").json(&json!({"token": "x"})).ask().await;
+    let answer = desk.post("/verify").json(&json!({"token": "x"})).send_checked().await;
     assert_eq!(answer.status, 401, "and Signet itself goes on answering");
 }

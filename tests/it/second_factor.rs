@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
-use signet::auth::Failure;
-use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::Error;
+use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::context::Context;
 use signet::auth::mfa;
-use signet::auth::mfa::{Entry, Pending, begin, enter, finish, pending_uri, seal_anew};
+use signet::auth::mfa::{
+    LoginStep, TotpEnrollment, complete_login, enrollment_uri, reseal_secrets, start_enrollment, start_login,
+};
 use signet::auth::passwords::Password;
-use signet::auth::sessions::list::sessions;
-use signet::auth::sessions::open::{Door, Pair, Says, open_session};
+use signet::auth::sessions::list::list_sessions;
+use signet::auth::sessions::open::{ExtraClaims, RequestContext, TokenPair, open_session};
 use signet::config::{Rate, Secret};
 use signet::store::accounts::{Changes, Find, RecoveryCode, User};
 use zeroize::Zeroizing;
 
-use crate::support::desk::{self, Ask, Desk};
-use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::desk::{self, SendRequest, TestServer};
+use crate::support::ground::{TestFleet, over_both_grounds};
 use crate::support::signet::SECRET;
 use crate::support::totp;
 
@@ -45,7 +47,7 @@ over_both_grounds!(
 async fn user(ctx: &Context, name: &str) -> User {
     let email = format!("{name}@example.org");
     let password = Some(Password::new(PASSWORD.to_owned()));
-    let wanted = Wanted { email, password, ..Wanted::default() };
+    let wanted = CreateUser { email, password, ..CreateUser::default() };
     create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
@@ -56,31 +58,39 @@ async fn reread(ctx: &Context, user: &User) -> User {
 /// Turned on as `codes` has it; gives the row as it is then, the key and the backup codes.
 async fn with_factor(ctx: &Context, name: &str) -> (User, String, Vec<String>) {
     let user = user(ctx, name).await;
-    let (key, backup) = mfa::turn_on_at_once(ctx, &user, 3, door(ctx, 1)).await.unwrap();
+    let (key, backup) = mfa::enable_without_confirmation(ctx, &user, 3, request_ctx(ctx, 1)).await.unwrap();
     (reread(ctx, &user).await, key, backup)
 }
 
-fn door(ctx: &Context, address: u8) -> Door<'_> {
+fn request_ctx(ctx: &Context, address: u8) -> RequestContext<'_> {
     let address = IpAddr::from([192, 0, 2, address]);
     let lives = &ctx.node.config.api.native;
-    Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+    RequestContext {
+        dialect: "native",
+        dialect_config: lives,
+        client_ip: address,
+        rate_limit_ip: address,
+        user_agent: None,
+        language: None,
+        extra_claims: ExtraClaims::Nothing,
+    }
 }
 
-async fn enters(ctx: &Context, user: &User, code: &str) -> Result<Pair, Failure> {
-    open_session(ctx, user, Some(code), door(ctx, 1)).await
+async fn enters(ctx: &Context, user: &User, code: &str) -> Result<TokenPair, Error> {
+    open_session(ctx, user, Some(code), request_ctx(ctx, 1)).await
 }
 
 #[track_caller]
-fn is_wrong(answer: Result<Pair, Failure>) {
-    assert!(matches!(answer, Err(Failure::WrongSecondFactor)), "{:?}", answer.err());
+fn is_wrong(answer: Result<TokenPair, Error>) {
+    assert!(matches!(answer, Err(Error::WrongSecondFactor)), "{:?}", answer.err());
 }
 
 #[track_caller]
-fn is_too_many<T>(answer: Result<T, Failure>) {
-    assert!(matches!(answer, Err(Failure::TooMany { .. })), "{:?}", answer.err());
+fn is_too_many<T>(answer: Result<T, Error>) {
+    assert!(matches!(answer, Err(Error::TooMany { .. })), "{:?}", answer.err());
 }
 
-async fn a_code_of_one_step_before_or_after_will_do(ground: &Ground) {
+async fn a_code_of_one_step_before_or_after_will_do(ground: &TestFleet) {
     let ctx = ground.node().await;
     let (user, key, _) = with_factor(&ctx, "skew").await;
     is_wrong(enters(&ctx, &user, &ground.code(&key, -2)).await);
@@ -94,14 +104,15 @@ async fn a_code_of_one_step_before_or_after_will_do(ground: &Ground) {
     is_wrong(enters(&ctx, &user, &ground.code(&key, 0)).await);
 }
 
-async fn a_step_is_used_up_for_every_node_and_dialect(ground: &Ground) {
+async fn a_step_is_used_up_for_every_node_and_dialect(ground: &TestFleet) {
     let (one, other) = (ground.node().await, ground.node().await);
     let (user, key, _) = with_factor(&one, "replay").await;
     let code = ground.code(&key, 0);
     enters(&one, &user, &code).await.unwrap();
     for (name, lives) in other.node.config.api.all() {
-        let door = Door { dialect: name, lives: &config_for_all(lives), ..door(&other, 1) };
-        is_wrong(open_session(&other, &user, Some(&code), door).await);
+        let request_ctx =
+            RequestContext { dialect: name, dialect_config: &config_for_all(lives), ..request_ctx(&other, 1) };
+        is_wrong(open_session(&other, &user, Some(&code), request_ctx).await);
     }
 }
 
@@ -110,23 +121,23 @@ fn config_for_all(lives: &signet::config::Dialect) -> signet::config::Dialect {
     signet::config::Dialect { verified_only: false, ..lives.clone() }
 }
 
-async fn of_many_uses_of_one_code_at_once_one_opens_a_session(ground: &Ground) {
+async fn of_many_uses_of_one_code_at_once_one_opens_a_session(ground: &TestFleet) {
     let nodes = [ground.node().await, ground.node().await];
     let (user, key, backup) = with_factor(&nodes[0], "parallel").await;
     for code in [ground.code(&key, 0), backup[0].clone()] {
-        let before = sessions(&nodes[0], user.id).await.unwrap().len();
+        let before = list_sessions(&nodes[0], user.id).await.unwrap().len();
         let tries = (0..20).map(|at| {
             let (ctx, user, code) = (nodes[at % 2].clone(), user.clone(), code.clone());
             tokio::spawn(async move { enters(&ctx, &user, &code).await.is_ok() })
         });
         let inside = join_all(tries).await.into_iter().filter(|inside| *inside.as_ref().unwrap()).count();
         assert_eq!(inside, 1);
-        assert_eq!(sessions(&nodes[0], user.id).await.unwrap().len(), before + 1);
+        assert_eq!(list_sessions(&nodes[0], user.id).await.unwrap().len(), before + 1);
         ground.clock.advance(Duration::from_secs(24 * 60 * 60));
     }
 }
 
-async fn wrong_tries_are_counted_together_before_they_are_compared(ground: &Ground) {
+async fn wrong_tries_are_counted_together_before_they_are_compared(ground: &TestFleet) {
     let ctx = ground.node_with(|config| config.mailed.daily_tries = 5).await;
     let (user, key, backup) = with_factor(&ctx, "capped").await;
     let unlike = |not: &[&String]| (0..).map(|n| format!("{n:06}")).find(|code| !not.contains(&code)).unwrap();
@@ -134,12 +145,26 @@ async fn wrong_tries_are_counted_together_before_they_are_compared(ground: &Grou
     let wrong = unlike(&shown.iter().chain(&backup).collect::<Vec<_>>());
     // What anybody can try who knows the address keeps its owner from no second factor.
     for _ in 0..2 {
-        signet::auth::accounts::verify_email_code::send(&ctx, user.id, door(&ctx, 1)).await.unwrap();
+        signet::auth::accounts::verify_email_code::send_code(&ctx, user.id, request_ctx(&ctx, 1)).await.unwrap();
         for _ in 0..5 {
-            let _ = signet::auth::accounts::verify_email_code::confirm(&ctx, user.id, "no code", door(&ctx, 1)).await;
+            let _ = signet::auth::accounts::verify_email_code::verify_email_with_code(
+                &ctx,
+                user.id,
+                "no code",
+                request_ctx(&ctx, 1),
+            )
+            .await;
         }
     }
-    is_too_many(signet::auth::accounts::verify_email_code::confirm(&ctx, user.id, "no code", door(&ctx, 1)).await);
+    is_too_many(
+        signet::auth::accounts::verify_email_code::verify_email_with_code(
+            &ctx,
+            user.id,
+            "no code",
+            request_ctx(&ctx, 1),
+        )
+        .await,
+    );
     for _ in 0..3 {
         is_wrong(enters(&ctx, &user, &wrong).await);
     }
@@ -155,7 +180,7 @@ async fn wrong_tries_are_counted_together_before_they_are_compared(ground: &Grou
     enters(&ctx, &user, &backup[0]).await.unwrap();
 }
 
-async fn right_ones_are_not_counted(ground: &Ground) {
+async fn right_ones_are_not_counted(ground: &TestFleet) {
     let ctx = ground.node_with(|config| config.mailed.daily_tries = 5).await;
     let (user, key, _) = with_factor(&ctx, "right").await;
     for _ in 0..12 {
@@ -164,7 +189,7 @@ async fn right_ones_are_not_counted(ground: &Ground) {
     }
 }
 
-async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &Ground) {
+async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &TestFleet) {
     let ctx = ground
         .node_with(|config| {
             config.limits.enabled = true;
@@ -175,8 +200,9 @@ async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &Ground)
         .await;
     let (one, key, _) = with_factor(&ctx, "rate-one").await;
     let (other, _, _) = with_factor(&ctx, "rate-other").await;
-    let tries =
-        async |user: &User, code: &str, address: u8| open_session(&ctx, user, Some(code), door(&ctx, address)).await;
+    let tries = async |user: &User, code: &str, address: u8| {
+        open_session(&ctx, user, Some(code), request_ctx(&ctx, address)).await
+    };
     // Turning it on was one.
     for _ in 0..3 {
         is_wrong(tries(&one, "no code", 2).await);
@@ -189,7 +215,7 @@ async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &Ground)
     is_too_many(tries(&other, "no code", 2).await);
 }
 
-async fn a_secret_is_sealed_for_its_user_alone(ground: &Ground) {
+async fn a_secret_is_sealed_for_its_user_alone(ground: &TestFleet) {
     let ctx = ground.node().await;
     let (ann, key, _) = with_factor(&ctx, "sealed-ann").await;
     let (bob, _, _) = with_factor(&ctx, "sealed-bob").await;
@@ -207,21 +233,21 @@ async fn a_secret_is_sealed_for_its_user_alone(ground: &Ground) {
     let bob = reread(&ctx, &bob).await;
     assert_eq!(bob.totp.as_ref(), Some(&anns));
     let answer = enters(&ctx, &bob, &ground.code(&key, 0)).await;
-    assert!(matches!(answer, Err(Failure::Internal(_))), "{:?}", answer.err());
+    assert!(matches!(answer, Err(Error::Internal(_))), "{:?}", answer.err());
     enters(&ctx, &ann, &ground.code(&key, 0)).await.unwrap();
 }
 
-async fn a_secret_is_sealed_anew_and_the_old_one_taken_out(ground: &Ground) {
+async fn a_secret_is_sealed_anew_and_the_old_one_taken_out(ground: &TestFleet) {
     let ctx = ground.node().await;
     let (user, key, backup) = with_factor(&ctx, "resealed").await;
-    assert_eq!(seal_anew(&ctx).await.unwrap(), 0, "it was sealed with the first");
+    assert_eq!(reseal_secrets(&ctx).await.unwrap(), 0, "it was sealed with the first");
     let old = ground.config.secrets.clone().unwrap();
     let new = Secret(Zeroizing::new([7; 32]));
     let secrets = [vec![new.clone()], old].concat();
     let both = ground.node_with(|config| config.secrets = Some(secrets)).await;
     enters(&both, &user, &ground.code(&key, -1)).await.unwrap();
-    assert!(seal_anew(&both).await.unwrap() >= 1);
-    assert_eq!(seal_anew(&both).await.unwrap(), 0, "once");
+    assert!(reseal_secrets(&both).await.unwrap() >= 1);
+    assert_eq!(reseal_secrets(&both).await.unwrap(), 0, "once");
     let resealed = reread(&both, &user).await;
     assert_ne!(resealed.totp, user.totp);
     // The fleet's keyring was sealed anew at the start, so a node with the new one alone comes up.
@@ -234,21 +260,22 @@ async fn a_secret_is_sealed_anew_and_the_old_one_taken_out(ground: &Ground) {
         let old = config.secrets.clone().unwrap();
         config.secrets = Some([old, vec![new.clone()]].concat());
     });
-    assert!(seal_anew(&back.await).await.unwrap() >= 1);
+    assert!(reseal_secrets(&back.await).await.unwrap() >= 1);
     enters(&ground.node().await, &reread(&ctx, &user).await, &ground.code(&key, 1)).await.unwrap();
 }
 
-async fn only_the_pending_secret_turns_it_on(ground: &Ground) {
+async fn only_the_pending_secret_turns_it_on(ground: &TestFleet) {
     let ctx = ground.node().await;
     let user = user(&ctx, "pending").await;
     let password = Password::new(PASSWORD.to_owned());
-    let on =
-        async |password: Option<&Password>, code: &str| mfa::turn_on(&ctx, &user, password, code, door(&ctx, 1)).await;
-    let refused = |answer: Result<Vec<String>, Failure>| assert!(matches!(answer, Err(Failure::SecondFactorNotOn)));
+    let on = async |password: Option<&Password>, code: &str| {
+        mfa::enable(&ctx, &user, password, code, request_ctx(&ctx, 1)).await
+    };
+    let refused = |answer: Result<Vec<String>, Error>| assert!(matches!(answer, Err(Error::SecondFactorNotOn)));
     refused(on(Some(&password), "123456").await);
-    let Pending { key: first, .. } = begin(&ctx, &user).await.unwrap();
-    let Pending { key, uri } = begin(&ctx, &user).await.unwrap();
-    assert_eq!(pending_uri(&ctx, &user).await.unwrap(), uri);
+    let TotpEnrollment { key: first, .. } = start_enrollment(&ctx, &user).await.unwrap();
+    let TotpEnrollment { key, uri } = start_enrollment(&ctx, &user).await.unwrap();
+    assert_eq!(enrollment_uri(&ctx, &user).await.unwrap(), uri);
     assert!(uri.starts_with("otpauth://totp/Signet:pending%40example.org?") && uri.contains(&key), "{uri}");
     assert!(reread(&ctx, &user).await.totp.is_none());
     refused(on(Some(&password), &ground.code(&first, 0)).await);
@@ -257,40 +284,40 @@ async fn only_the_pending_secret_turns_it_on(ground: &Ground) {
     refused(on(Some(&Password::new("not the password".to_owned())), &ground.code(&key, 0)).await);
     let codes = on(Some(&password), &ground.code(&key, 0)).await.unwrap();
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10);
-    assert!(matches!(pending_uri(&ctx, &user).await, Err(Failure::Absent)));
+    assert!(matches!(enrollment_uri(&ctx, &user).await, Err(Error::NotFound)));
     // The code that turned it on is used up.
     let row = reread(&ctx, &user).await;
     is_wrong(enters(&ctx, &row, &ground.code(&key, 0)).await);
     enters(&ctx, &row, &ground.code(&key, 1)).await.unwrap();
-    begin(&ctx, &row).await.unwrap();
-    let again = mfa::turn_on(&ctx, &row, Some(&password), "123456", door(&ctx, 1)).await;
-    assert!(matches!(again, Err(Failure::SecondFactorAlreadyOn)));
-    let off = mfa::turn_off(&ctx, &row, Some(None), door(&ctx, 1)).await;
-    assert!(matches!(off, Err(Failure::SecondFactorNotOff)));
-    mfa::turn_off(&ctx, &row, Some(Some(&password)), door(&ctx, 1)).await.unwrap();
+    start_enrollment(&ctx, &row).await.unwrap();
+    let again = mfa::enable(&ctx, &row, Some(&password), "123456", request_ctx(&ctx, 1)).await;
+    assert!(matches!(again, Err(Error::SecondFactorAlreadyOn)));
+    let off = mfa::disable(&ctx, &row, Some(None), request_ctx(&ctx, 1)).await;
+    assert!(matches!(off, Err(Error::SecondFactorNotOff)));
+    mfa::disable(&ctx, &row, Some(Some(&password)), request_ctx(&ctx, 1)).await.unwrap();
     let row = reread(&ctx, &user).await;
-    let off = mfa::turn_off(&ctx, &row, Some(Some(&password)), door(&ctx, 1)).await;
-    assert!(matches!(off, Err(Failure::SecondFactorAlreadyOff)));
+    let off = mfa::disable(&ctx, &row, Some(Some(&password)), request_ctx(&ctx, 1)).await;
+    assert!(matches!(off, Err(Error::SecondFactorAlreadyOff)));
     assert!(ctx.accounts.recovery_codes(user.id).await.unwrap().is_empty());
 }
 
-async fn what_is_pending_waits_ten_minutes(ground: &Ground) {
+async fn what_is_pending_waits_ten_minutes(ground: &TestFleet) {
     let ctx = ground.node().await;
     let user = user(&ctx, "waiting").await;
-    begin(&ctx, &user).await.unwrap();
+    start_enrollment(&ctx, &user).await.unwrap();
     ground.clock.advance(Duration::from_secs(10 * 60 - 1));
-    pending_uri(&ctx, &user).await.unwrap();
+    enrollment_uri(&ctx, &user).await.unwrap();
     ground.clock.advance(Duration::from_secs(1));
-    assert!(matches!(pending_uri(&ctx, &user).await, Err(Failure::Absent)));
+    assert!(matches!(enrollment_uri(&ctx, &user).await, Err(Error::NotFound)));
 }
 
-async fn recovery_codes_are_good_once_in_whatever_spelling(ground: &Ground) {
+async fn recovery_codes_are_good_once_in_whatever_spelling(ground: &TestFleet) {
     let ctx = ground.node().await;
     let user = user(&ctx, "recovery").await;
-    let Pending { key, .. } = begin(&ctx, &user).await.unwrap();
+    let TotpEnrollment { key, .. } = start_enrollment(&ctx, &user).await.unwrap();
     let password = Password::new(PASSWORD.to_owned());
     let code = ground.code(&key, 0);
-    let codes = mfa::turn_on(&ctx, &user, Some(&password), &code, door(&ctx, 1)).await.unwrap();
+    let codes = mfa::enable(&ctx, &user, Some(&password), &code, request_ctx(&ctx, 1)).await.unwrap();
     let row = reread(&ctx, &user).await;
     // 24 letters of five bits each.
     assert!(codes.iter().all(|code| code.len() == 24 + 5 && code.split('-').count() == 6), "{codes:?}");
@@ -305,7 +332,7 @@ async fn recovery_codes_are_good_once_in_whatever_spelling(ground: &Ground) {
     }
 }
 
-async fn short_recovery_codes_are_hashed_slowly(ground: &Ground) {
+async fn short_recovery_codes_are_hashed_slowly(ground: &TestFleet) {
     let ctx = ground.node().await;
     let (user, _, backup) = with_factor(&ctx, "slow").await;
     assert_eq!(backup.iter().collect::<BTreeSet<_>>().len(), 3);
@@ -314,50 +341,50 @@ async fn short_recovery_codes_are_hashed_slowly(ground: &Ground) {
     assert!(kept.iter().all(|code| backup.iter().all(|told| !code.hash.0.contains(told))));
 }
 
-async fn the_second_step_is_only_for_who_was_recognised(ground: &Ground) {
+async fn the_second_step_is_only_for_who_was_recognised(ground: &TestFleet) {
     let ctx = ground.node().await;
     let (user, key, backup) = with_factor(&ctx, "steps").await;
-    let due = async |user: &User| match enter(&ctx, user, door(&ctx, 1)).await.unwrap() {
-        Entry::Due(token) => token,
-        Entry::In(_) => panic!("inside without the second factor"),
+    let due = async |user: &User| match start_login(&ctx, user, request_ctx(&ctx, 1)).await.unwrap() {
+        LoginStep::Due(token) => token,
+        LoginStep::In(_) => panic!("inside without the second factor"),
     };
     let token = due(&user).await;
-    is_wrong(finish(&ctx, &token, "123", door(&ctx, 1)).await);
-    finish(&ctx, &token, &ground.code(&key, 0), door(&ctx, 1)).await.unwrap();
+    is_wrong(complete_login(&ctx, &token, "123", request_ctx(&ctx, 1)).await);
+    complete_login(&ctx, &token, &ground.code(&key, 0), request_ctx(&ctx, 1)).await.unwrap();
     for no_token in ["", "x", &enters(&ctx, &user, &backup[0]).await.unwrap().access] {
-        let answer = finish(&ctx, no_token, &ground.code(&key, 1), door(&ctx, 1)).await;
-        assert!(matches!(answer, Err(Failure::BadCredentials(_))), "{no_token}");
+        let answer = complete_login(&ctx, no_token, &ground.code(&key, 1), request_ctx(&ctx, 1)).await;
+        assert!(matches!(answer, Err(Error::BadCredentials(_))), "{no_token}");
     }
     let late = due(&user).await;
     ground.clock.advance(Duration::from_secs(5 * 60));
-    let answer = finish(&ctx, &late, &ground.code(&key, 0), door(&ctx, 1)).await;
-    assert!(matches!(answer, Err(Failure::BadCredentials(_))));
+    let answer = complete_login(&ctx, &late, &ground.code(&key, 0), request_ctx(&ctx, 1)).await;
+    assert!(matches!(answer, Err(Error::BadCredentials(_))));
     // A password that was changed since recognises nobody.
     let token = due(&user).await;
     let hash = ctx.node.hasher.hash(&Password::new("another password".to_owned())).await.unwrap();
     let changes = Changes { password_hash: Some(hash), ..Changes::default() };
     ctx.accounts.change_user(user.id, &changes, ground.clock.now()).await.unwrap();
-    let answer = finish(&ctx, &token, &ground.code(&key, 0), door(&ctx, 1)).await;
-    assert!(matches!(answer, Err(Failure::BadCredentials(_))));
+    let answer = complete_login(&ctx, &token, &ground.code(&key, 0), request_ctx(&ctx, 1)).await;
+    assert!(matches!(answer, Err(Error::BadCredentials(_))));
 }
 
 /// As `config.toml` says that a secret is replaced, with the program as it is.
 #[tokio::test]
 async fn a_secret_is_replaced_and_nobody_is_locked_out() {
     const NEW: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
-    let desk = Desk::embedded(|plan| plan.set("SIGNET_SECRET", SECRET));
+    let desk = TestServer::embedded(|plan| plan.set("SIGNET_SECRET", SECRET));
     let person = desk.person(&[]);
     let access = desk.sign_in(&person).await.access;
-    let made = desk.post("/auth/create/otp").bearer_auth(access).ask().await.is(200).json();
+    let made = desk.post("/auth/create/otp").bearer_auth(access).send_checked().await.is(200).json();
     let key = made["otp_key"].as_str().unwrap();
-    let anew = |desk: &Desk, secrets: &str| {
+    let anew = |desk: &TestServer, secrets: &str| {
         desk.signet.terminate();
         assert!(desk.signet.ended().success());
-        Desk::beside(desk.plan().clone().set("SIGNET_SECRET", secrets))
+        TestServer::beside(desk.plan().clone().set("SIGNET_SECRET", secrets))
     };
     let desk = anew(&desk, &format!("{NEW},{SECRET}"));
     desk.signet.wait_for_log("second factors are sealed with the first of the secrets now");
     let desk = anew(&desk, NEW);
     let body = json!({"email": person.email, "password": desk::PASSWORD, "totp_code": totp::code(key, 0)});
-    desk.post("/sessions").json(&body).ask().await.is(201);
+    desk.post("/sessions").json(&body).send_checked().await.is(201);
 }

@@ -17,7 +17,7 @@ use signet::rng::Rng;
 use signet::store::accounts::sqlite::SqliteAccounts;
 use signet::store::accounts::{Created, Find, NewUser};
 use signet::store::ephemeral::sqlite::SqliteEphemeral;
-use signet::store::ephemeral::{Cursor, Opened, Presented, Revocation, Rotation, Session, Target};
+use signet::store::ephemeral::{Cursor, Opened, Revocation, RotateRequest, Rotation, Session, Target};
 use signet::store::sqlite::{Engine, OpenError, migrate};
 use signet::store::{Accounts, Ephemeral};
 
@@ -37,9 +37,9 @@ fn open(dir: &Path) -> Arc<Stores> {
 }
 
 fn somebody(name: &str) -> NewUser {
-    let chance = Rng::system();
+    let rng = Rng::system();
     NewUser {
-        id: UserId::new(NOW, &chance),
+        id: UserId::new(NOW, &rng),
         email: format!("{name}@example.org"),
         username: None,
         username_key: None,
@@ -49,7 +49,7 @@ fn somebody(name: &str) -> NewUser {
         disabled: false,
         superuser: false,
         roles: Vec::new(),
-        project: ProjectId::new(NOW, &chance),
+        project: ProjectId::new(NOW, &rng),
         created_at: NOW,
     }
 }
@@ -71,8 +71,8 @@ fn session_of(user: UserId) -> Session {
     }
 }
 
-fn presented(session: &Session, counter: u64) -> Presented {
-    Presented {
+fn presented(session: &Session, counter: u64) -> RotateRequest {
+    RotateRequest {
         user: session.user,
         session: session.id,
         counter,
@@ -181,7 +181,8 @@ async fn write_until_killed(stores: &Arc<Stores>, round: &str) {
                     let opened = stores.ephemeral.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
                     assert_eq!(opened, Opened::Opened { ended: vec![] });
                     for counter in 0..3 {
-                        let rotation = stores.ephemeral.present(presented(&session, counter), NOW).await.unwrap();
+                        let rotation =
+                            stores.ephemeral.rotate_refresh_token(presented(&session, counter), NOW).await.unwrap();
                         assert!(matches!(rotation, Rotation::Rotated(_)));
                         say(&format!("session {} {} {}", user.id, session.id, counter + 1));
                     }
@@ -283,7 +284,8 @@ async fn another_process_gets_its_turn_beside_a_busy_one() {
                 stores.ephemeral.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
                 let mut counter = 0;
                 while !done.load(Ordering::Relaxed) {
-                    let rotation = stores.ephemeral.present(presented(&session, counter), NOW).await.unwrap();
+                    let rotation =
+                        stores.ephemeral.rotate_refresh_token(presented(&session, counter), NOW).await.unwrap();
                     assert!(matches!(rotation, Rotation::Rotated(_)));
                     counter += 1;
                 }

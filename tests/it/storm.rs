@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use signet::auth::Failure;
-use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::Error;
+use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::passwords::Password;
-use signet::auth::sign_in::password::recognise;
+use signet::auth::sign_in::password::check_password;
 use signet::config::Rate;
 
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
-use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
+use crate::support::ground::{TestFleet, over_both_grounds};
 use crate::support::signet::Plan;
 use crate::support::until;
 
@@ -41,14 +41,14 @@ fn plan(plan: Plan) -> Plan {
 
 over_both_stores!(plan; a_flood_is_shed_and_leaves_nothing_behind);
 
-async fn a_flood_is_shed_and_leaves_nothing_behind(desk: &Desk) {
+async fn a_flood_is_shed_and_leaves_nothing_behind(desk: &TestServer) {
     let before = desk.figure("process_resident_memory_bytes").await;
     let (witness, flooded) = (desk.person(&[]), desk.person(&[]));
     let token = desk.sign_in(&witness).await.access;
     until("the hash is counted", async || desk.figure("signet_hashes_total").await == 1).await;
 
     let (mut verified, mut most) = (0, 0);
-    let mut flood = pin!(join_all((0..FLOOD).map(|_| desk.signing_in(&flooded.email, PASSWORD).ask())));
+    let mut flood = pin!(join_all((0..FLOOD).map(|_| desk.signing_in(&flooded.email, PASSWORD).send_checked())));
     let answers = loop {
         let beside = async {
             desk.verify(&token).await.is(200);
@@ -93,7 +93,7 @@ mod at_the_door {
         Rate { burst, per: Duration::from_secs(3600) }
     }
 
-    async fn a_full_queue_takes_nothing_from_an_account_and_tells_nothing_of_it(ground: &Ground) {
+    async fn a_full_queue_takes_nothing_from_an_account_and_tells_nothing_of_it(ground: &TestFleet) {
         let ctx = ground
             .node_with(|config| {
                 config.limits.enabled = true;
@@ -102,22 +102,22 @@ mod at_the_door {
             })
             .await;
         let (login, password) = ("kept-out@example.org", Password::new(PASSWORD.to_owned()));
-        let wanted = Wanted { email: login.to_owned(), password: Some(password.clone()), ..Wanted::default() };
+        let wanted = CreateUser { email: login.to_owned(), password: Some(password.clone()), ..CreateUser::default() };
         let made = create_user(&ctx, wanted, ctx.node.password_policy).await.unwrap();
         let taken: Vec<_> = (0..QUEUE).map(|_| ctx.node.hasher.place().unwrap()).collect();
         until("the user's own hash is counted", async || ctx.node.hasher.load().done == 1).await;
         for login in [login, "nobody@example.org", login, "nobody@example.org"] {
-            let refused = recognise(&ctx, login, &password, HERE).await;
-            assert!(matches!(refused, Err(Failure::Busy)), "{login}: {refused:?}");
+            let refused = check_password(&ctx, login, &password, HERE).await;
+            assert!(matches!(refused, Err(Error::Busy)), "{login}: {refused:?}");
         }
         assert_eq!(ctx.node.hasher.load().done, 1, "somebody was hashed");
         drop(taken);
-        assert_eq!(recognise(&ctx, login, &password, HERE).await.unwrap().id, made.id);
-        let again = recognise(&ctx, login, &password, HERE).await;
-        assert!(matches!(again, Err(Failure::TooMany { .. })), "the limit was not there: {again:?}");
+        assert_eq!(check_password(&ctx, login, &password, HERE).await.unwrap().id, made.id);
+        let again = check_password(&ctx, login, &password, HERE).await;
+        assert!(matches!(again, Err(Error::TooMany { .. })), "the limit was not there: {again:?}");
     }
 
-    async fn whom_a_limit_keeps_out_takes_no_place_and_no_hash(ground: &Ground) {
+    async fn whom_a_limit_keeps_out_takes_no_place_and_no_hash(ground: &TestFleet) {
         let ctx = ground
             .node_with(|config| {
                 config.limits.enabled = true;
@@ -127,14 +127,14 @@ mod at_the_door {
             .await;
         let password = Password::new(PASSWORD.to_owned());
         let (other, login) = (IpAddr::from([192, 0, 2, 2]), "nobody-at-all@example.org");
-        let first = recognise(&ctx, login, &password, other).await;
-        assert!(matches!(first, Err(Failure::WrongPassword)), "{first:?}");
+        let first = check_password(&ctx, login, &password, other).await;
+        assert!(matches!(first, Err(Error::WrongPassword)), "{first:?}");
         until("it is counted", async || ctx.node.hasher.load().done == 1).await;
         // With no place left, too: the limit is asked first.
         let taken = ctx.node.hasher.place().unwrap();
         for _ in 0..3 {
-            let limited = recognise(&ctx, login, &password, other).await;
-            assert!(matches!(limited, Err(Failure::TooMany { .. })), "{limited:?}");
+            let limited = check_password(&ctx, login, &password, other).await;
+            assert!(matches!(limited, Err(Error::TooMany { .. })), "{limited:?}");
         }
         drop(taken);
         let load = ctx.node.hasher.load();

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, over_both_stores, tampered};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores, tampered};
 use crate::support::signet::Plan;
 use crate::support::{outbox, totp};
 
@@ -35,31 +35,31 @@ fn published(plan: Plan) -> Plan {
     plan.set("SIGNET_SERVER__PUBLIC_URL", "https://id.example.org")
 }
 
-async fn call(desk: &Desk, path: &str, body: Value) -> Answer {
-    desk.post(path).json(&body).ask().await
+async fn call(desk: &TestServer, path: &str, body: Value) -> HttpResponse {
+    desk.post(path).json(&body).send_checked().await
 }
 
-async fn register(desk: &Desk, name: &str) -> Answer {
+async fn register(desk: &TestServer, name: &str) -> HttpResponse {
     let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD});
     call(desk, "/api/auth/register", body).await
 }
 
-async fn confirm(desk: &Desk, token: &str) -> Answer {
-    desk.get(&format!("/api/auth/confirmed_email/{token}")).ask().await
+async fn confirm(desk: &TestServer, token: &str) -> HttpResponse {
+    desk.get(&format!("/api/auth/confirmed_email/{token}")).send_checked().await
 }
 
 /// An account with a confirmed address.
-async fn member(desk: &Desk, name: &str) {
+async fn member(desk: &TestServer, name: &str) {
     register(desk, name).await.is(201);
     let token = outbox::next(desk, &format!("{name}@example.com"), 0).await.token();
     confirm(desk, &token).await.is(200);
 }
 
-async fn login(desk: &Desk, username: &str, password: &str) -> Answer {
+async fn login(desk: &TestServer, username: &str, password: &str) -> HttpResponse {
     desk.form("/api/auth/login", &[("username", username), ("password", password)]).await
 }
 
-async fn signed_in(desk: &Desk, name: &str) -> (String, String) {
+async fn signed_in(desk: &TestServer, name: &str) -> (String, String) {
     pair(&login(desk, name, PASSWORD).await.is(200).json())
 }
 
@@ -68,7 +68,7 @@ fn pair(body: &Value) -> (String, String) {
     (text("access_token"), text("refresh_token"))
 }
 
-async fn refresh(desk: &Desk, token: &str) -> Answer {
+async fn refresh(desk: &TestServer, token: &str) -> HttpResponse {
     call(desk, "/api/auth/refresh-token", json!({"refresh_token": token})).await
 }
 
@@ -79,7 +79,7 @@ trait Told {
     fn finds(&self, faults: &[(&[&str], &str)]) -> &Self;
 }
 
-impl Told for Answer {
+impl Told for HttpResponse {
     #[track_caller]
     fn tells(&self, status: u16, detail: &str) -> &Self {
         assert_eq!((self.status, self.json()), (status, json!({"detail": detail})), "{self:?}");
@@ -100,7 +100,7 @@ impl Told for Answer {
     }
 }
 
-async fn an_account_is_made(desk: &Desk) {
+async fn an_account_is_made(desk: &TestServer) {
     let wish = |name: &str, email: &str| json!({"username": name, "email": email, "password": PASSWORD});
     let answer = call(desk, "/api/auth/register", wish("johndoe", " John@Example.COM ")).await;
     let body = answer.is(201).json();
@@ -124,7 +124,7 @@ async fn an_account_is_made(desk: &Desk) {
     assert!(link.starts_with(expected), "{link}");
 }
 
-async fn every_fault_of_a_wish_is_told_at_once(desk: &Desk) {
+async fn every_fault_of_a_wish_is_told_at_once(desk: &TestServer) {
     let wish = |body: Value| call(desk, "/api/auth/register", body);
     let (name, email, password) = (&["body", "username"][..], &["body", "email"][..], &["body", "password"][..]);
     wish(json!({})).await.finds(&[(name, "missing"), (email, "missing"), (password, "missing")]);
@@ -145,17 +145,17 @@ async fn every_fault_of_a_wish_is_told_at_once(desk: &Desk) {
         wish(json!({"username": "a", "email": "a@example.com", "password": weak})).await.finds(&[(password, kind)]);
     }
     call(desk, "/api/auth/register", json!([])).await.finds(&[(&["body"], "model_attributes_type")]);
-    desk.post("/api/auth/register").ask().await.finds(&[(&["body"], "missing")]);
+    desk.post("/api/auth/register").send_checked().await.finds(&[(&["body"], "missing")]);
     let post =
         |media_type: &str, body: String| desk.post("/api/auth/register").header("content-type", media_type).body(body);
-    let unreadable = post("application/json", "{".to_owned()).ask().await;
+    let unreadable = post("application/json", "{".to_owned()).send_checked().await;
     assert_eq!(unreadable.is(422).json()["detail"][0]["type"], "json_invalid");
-    post("text/plain", "{}".to_owned()).ask().await.tells(415, "Unsupported Media Type");
+    post("text/plain", "{}".to_owned()).send_checked().await.tells(415, "Unsupported Media Type");
     let large = format!("{{\"email\":\"{}\"}}", "x".repeat(70_000));
-    post("application/json", large).ask().await.tells(413, "Content Too Large");
+    post("application/json", large).send_checked().await.tells(413, "Content Too Large");
 }
 
-async fn an_address_and_a_name_are_somebodys_once(desk: &Desk) {
+async fn an_address_and_a_name_are_somebodys_once(desk: &TestServer) {
     register(desk, "taken").await.is(201);
     for (username, email, detail) in [
         ("another", "taken@example.com", "User with this email already exist"),
@@ -170,7 +170,7 @@ async fn an_address_and_a_name_are_somebodys_once(desk: &Desk) {
     assert_eq!(outbox::mails(desk, "another@example.com").len(), 0);
 }
 
-async fn signing_in_takes_a_form_of_either_kind(desk: &Desk) {
+async fn signing_in_takes_a_form_of_either_kind(desk: &TestServer) {
     member(desk, "formal").await;
     for name in ["formal", "Formal", "formal@example.com", " FORMAL@Example.com "] {
         let answer = login(desk, name, PASSWORD).await;
@@ -186,7 +186,7 @@ async fn signing_in_takes_a_form_of_either_kind(desk: &Desk) {
         desk.post("/api/auth/login").header("content-type", media_type).body(format!("{body}--x--\r\n"))
     };
     let body = part("grant_type", "password") + &part("username", "formal") + &part("password", PASSWORD);
-    let (access, refresh) = pair(&multipart(body).ask().await.is(200).json());
+    let (access, refresh) = pair(&multipart(body).send_checked().await.is(200).json());
 
     // Fifteen minutes and seven days, as the document says.
     let told = async |token: &str| {
@@ -197,12 +197,12 @@ async fn signing_in_takes_a_form_of_either_kind(desk: &Desk) {
 
     let (name, password) = (&["body", "username"][..], &["body", "password"][..]);
     desk.form("/api/auth/login", &[]).await.finds(&[(name, "missing"), (password, "missing")]);
-    multipart(part("username", "formal")).ask().await.finds(&[(password, "missing")]);
+    multipart(part("username", "formal")).send_checked().await.finds(&[(password, "missing")]);
     let json = call(desk, "/api/auth/login", json!({"username": "formal", "password": PASSWORD})).await;
     json.tells(415, "Unsupported Media Type");
 }
 
-async fn a_wrong_password_and_an_unknown_name_are_one_answer(desk: &Desk) {
+async fn a_wrong_password_and_an_unknown_name_are_one_answer(desk: &TestServer) {
     member(desk, "known").await;
     let wrong = login(desk, "known", "securepassword124").await;
     assert_eq!(wrong.tells(401, "User or password is incorrect").header("www-authenticate"), "Bearer");
@@ -214,7 +214,7 @@ async fn a_wrong_password_and_an_unknown_name_are_one_answer(desk: &Desk) {
     login(desk, "known", "securepassword124").await.tells(401, "User or password is incorrect");
 }
 
-async fn an_unconfirmed_address_may_not_sign_in(desk: &Desk) {
+async fn an_unconfirmed_address_may_not_sign_in(desk: &TestServer) {
     register(desk, "hasty").await.is(201);
     for name in ["hasty", "hasty@example.com"] {
         login(desk, name, PASSWORD).await.tells(401, "User is not verified");
@@ -227,7 +227,7 @@ async fn an_unconfirmed_address_may_not_sign_in(desk: &Desk) {
     login(desk, "hasty", PASSWORD).await.is(200);
 }
 
-async fn a_second_factor_is_asked_for(desk: &Desk) {
+async fn a_second_factor_is_asked_for(desk: &TestServer) {
     member(desk, "careful").await;
     let (access, _) = signed_in(desk, "careful").await;
     let (key, codes) = totp::turn_on(desk, &access, PASSWORD).await;
@@ -245,7 +245,7 @@ async fn a_second_factor_is_asked_for(desk: &Desk) {
     with(&codes[0]).await.tells(401, "Invalid totp_code");
 }
 
-async fn refresh_tokens_are_rotated(desk: &Desk) {
+async fn refresh_tokens_are_rotated(desk: &TestServer) {
     member(desk, "rotating").await;
     let (access, first) = signed_in(desk, "rotating").await;
     let answer = refresh(desk, &first).await;
@@ -268,7 +268,7 @@ async fn refresh_tokens_are_rotated(desk: &Desk) {
     call(desk, "/api/auth/refresh-token", json!({"refresh_token": 1})).await.finds(&[(field, "string_type")]);
 }
 
-async fn a_rotated_refresh_token_that_comes_back_ends_the_session(desk: &Desk) {
+async fn a_rotated_refresh_token_that_comes_back_ends_the_session(desk: &TestServer) {
     member(desk, "robbed").await;
     let (access, first) = signed_in(desk, "robbed").await;
     let second = pair(&refresh(desk, &first).await.is(200).json()).1;
@@ -279,20 +279,23 @@ async fn a_rotated_refresh_token_that_comes_back_ends_the_session(desk: &Desk) {
     assert_eq!(desk.reason(&access).await, "revoked");
 }
 
-async fn a_link_confirms_an_address_once_and_says_so_again(desk: &Desk) {
+async fn a_link_confirms_an_address_once_and_says_so_again(desk: &TestServer) {
     register(desk, "confirming").await.is(201);
     let token = outbox::next(desk, "confirming@example.com", 0).await.token();
     let all = join_all((0..8).map(|_| confirm(desk, &token))).await;
     let said = |message: &str| all.iter().filter(|answer| answer.is(200).json() == json!({"message": message})).count();
     assert_eq!(said("Email verified successfully"), 1);
     assert_eq!(said("Your email has already been confirmed."), 7);
-    let again =
-        desk.get(&format!("/api/auth/confirmed_email/{token}/")).header("accept", "application/json").ask().await;
+    let again = desk
+        .get(&format!("/api/auth/confirmed_email/{token}/"))
+        .header("accept", "application/json")
+        .send_checked()
+        .await;
     assert_eq!(again.is(200).json(), json!({"message": "Your email has already been confirmed."}));
     assert_eq!(desk.plan().json(&["users", "show", "confirming@example.com"], "")["verified"], true);
 }
 
-async fn what_confirms_nothing_is_refused(desk: &Desk) {
+async fn what_confirms_nothing_is_refused(desk: &TestServer) {
     member(desk, "nosy").await;
     let (access, refresh_token) = signed_in(desk, "nosy").await;
     register(desk, "gone").await.is(201);
@@ -307,21 +310,21 @@ async fn what_confirms_nothing_is_refused(desk: &Desk) {
     refresh(desk, &token).await.tells(401, "Invalid or expired refresh token");
 }
 
-async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(desk: &Desk) {
+async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(desk: &TestServer) {
     register(desk, "browsing").await.is(201);
     let token = outbox::next(desk, "browsing@example.com", 0).await.token();
     let path = format!("/api/auth/confirmed_email/{token}");
-    let page = desk.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").ask().await;
+    let page = desk.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").send_checked().await;
     assert_eq!(page.is(200).header("content-type"), "text/html; charset=utf-8");
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{page:?}");
-    desk.request(Method::HEAD, &path).ask().await.is(200);
+    desk.request(Method::HEAD, &path).send_checked().await.is(200);
     login(desk, "browsing", PASSWORD).await.tells(401, "User is not verified");
     let done = call(desk, "/links/confirm", json!({"token": token})).await;
     assert_eq!(done.is(200).json(), json!({"status": "confirmed"}));
     login(desk, "browsing", PASSWORD).await.is(200);
 }
 
-async fn a_session_of_another_dialect_goes_on_here(desk: &Desk) {
+async fn a_session_of_another_dialect_goes_on_here(desk: &TestServer) {
     let person = desk.person(&[]);
     let there = desk.sign_in(&person).await;
     let (access, moved) = pair(&refresh(desk, &there.refresh).await.is(200).json());
@@ -330,16 +333,16 @@ async fn a_session_of_another_dialect_goes_on_here(desk: &Desk) {
     desk.refresh(&moved).await.is(200);
 }
 
-async fn what_is_nowhere_is_worded_here_too(desk: &Desk) {
-    desk.get("/api/auth/nothing").ask().await.tells(404, "Not Found");
-    desk.get("/api/auth/confirmed_email").ask().await.tells(404, "Not Found");
-    let wrong_method = desk.get("/api/auth/login").ask().await;
+async fn what_is_nowhere_is_worded_here_too(desk: &TestServer) {
+    desk.get("/api/auth/nothing").send_checked().await.tells(404, "Not Found");
+    desk.get("/api/auth/confirmed_email").send_checked().await.tells(404, "Not Found");
+    let wrong_method = desk.get("/api/auth/login").send_checked().await;
     assert_eq!(wrong_method.tells(405, "Method Not Allowed").header("allow"), "OPTIONS, POST");
 }
 
 #[tokio::test]
 async fn its_prefix_lifetimes_and_rules_are_settings() {
-    let desk = Desk::embedded(|plan| {
+    let desk = TestServer::embedded(|plan| {
         published(plan)
             .set("SIGNET_API__UCONTACT__PREFIX", "/contacts")
             .set("SIGNET_API__UCONTACT__ACCESS", "5m")
@@ -359,7 +362,7 @@ async fn its_prefix_lifetimes_and_rules_are_settings() {
 
 #[tokio::test]
 async fn it_can_be_switched_off() {
-    let desk = Desk::embedded(|plan| plan.set("SIGNET_API__UCONTACT__ENABLED", "false"));
+    let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__UCONTACT__ENABLED", "false"));
     register(&desk, "nobody").await.is_problem(404, "not-found");
 }
 
@@ -367,7 +370,7 @@ async fn it_can_be_switched_off() {
 async fn it_does_without_the_others() {
     let others = ["NATIVE", "UNTURNED", "MYAUTH", "CODES", "V1"];
     let off = |plan: Plan, name: &&str| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false");
-    let desk = Desk::embedded(|plan| others.iter().fold(plan, &off));
+    let desk = TestServer::embedded(|plan| others.iter().fold(plan, &off));
     member(&desk, "alone").await;
     let (_, token) = signed_in(&desk, "alone").await;
     refresh(&desk, &token).await.is(200);
@@ -375,7 +378,7 @@ async fn it_does_without_the_others() {
 
 #[tokio::test]
 async fn registration_can_be_closed_and_too_many_tries_are_refused() {
-    let desk = Desk::embedded(|plan| {
+    let desk = TestServer::embedded(|plan| {
         plan.set("USERS_OPEN_REGISTRATION", "false")
             .set("SIGNET_LIMITS__ENABLED", "true")
             .set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "3 per 5m")

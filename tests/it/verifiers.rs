@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Ask, Desk, Tokens, tampered};
+use crate::support::desk::{SendRequest, TestServer, Tokens, tampered};
 use crate::support::tool;
 
 /// A line a token: its claims, or by which error it was refused.
@@ -67,14 +67,14 @@ async fn verified(verifier: Command, asked: Value) -> Vec<Value> {
 }
 
 struct Signed {
-    desk: Desk,
+    desk: TestServer,
     tokens: Tokens,
     claims: Value,
 }
 
 impl Signed {
     async fn in_with(algorithm: &str) -> Self {
-        let desk = Desk::embedded(|plan| plan.set("SIGNET_TOKENS__ALGORITHM", algorithm));
+        let desk = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__ALGORITHM", algorithm));
         let tokens = desk.sign_in(&desk.person(&["--role", "editor"])).await;
         let claims = desk.verify(&tokens.access).await.is(200).json()["claims"].clone();
         Self { desk, tokens, claims }
@@ -100,7 +100,7 @@ impl Signed {
     async fn hold_after_rotation(&self, verifier: fn() -> Command) {
         self.desk.plan().json(&["keys", "rotate"], "");
         crate::support::until("the next key is in the JWKS", async || {
-            let jwks = self.desk.get("/.well-known/jwks.json").ask().await.json();
+            let jwks = self.desk.get("/.well-known/jwks.json").send_checked().await.json();
             jwks["keys"].as_array().is_some_and(|keys| keys.len() == 2)
         })
         .await;

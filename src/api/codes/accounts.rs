@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 
 use super::{NAME, filled, text};
 use crate::api::codes::error::Refusal;
-use crate::api::door;
-use crate::auth::Failure;
-use crate::auth::accounts::create::Wanted;
+use crate::api::request_context;
+use crate::auth::Error;
+use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::identity::{BadUsername, Email};
 use crate::auth::accounts::sign_up;
 use crate::auth::context::Context;
@@ -69,15 +69,15 @@ pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Respon
         return Err(super::empty("password").into());
     }
     filled("user_name", &user_name)?;
-    Email::read(&email)?;
+    Email::parse(&email)?;
     check(&user_name)?;
-    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
-    let wanted = Wanted { email, full_name: Some(user_name), password: Some(password), ..Wanted::default() };
-    let user = sign_up::sign_up(&ctx, wanted, door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
+    let wanted = CreateUser { email, full_name: Some(user_name), password: Some(password), ..CreateUser::default() };
+    let user = sign_up::sign_up(&ctx, wanted, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &SignedUp { user_id: user.id, user_name: name(&user) }))
 }
 
-fn check(user_name: &str) -> Result<(), Failure> {
+fn check(user_name: &str) -> Result<(), Error> {
     if user_name.chars().count() > LONGEST_NAME {
         Err(BadUsername::TooLong.into())
     } else if user_name.chars().any(char::is_control) {

@@ -7,10 +7,10 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{INVALID_TOKEN, SOON, Trouble};
-use crate::auth::Failure;
+use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::auth::Error;
 use crate::auth::accounts::identity::{BadEmail, BadUsername};
-use crate::http::{Fault, Rejection, Response, Step, Trouble as FieldTrouble};
+use crate::http::{FieldError, FieldErrorKind as FieldTrouble, PathSegment, Rejection, Response};
 
 /// How an answer without anything else to say looks, a failure's or a success's.
 #[derive(Serialize, ToSchema)]
@@ -21,9 +21,9 @@ pub(super) struct ErrorCode<'a> {
 }
 
 /// What went wrong, on its way to being worded.
-pub(super) struct Refusal(Trouble);
+pub(super) struct Refusal(ApiError);
 
-impl<T: Into<Trouble>> From<T> for Refusal {
+impl<T: Into<ApiError>> From<T> for Refusal {
     fn from(trouble: T) -> Self {
         Self(trouble.into())
     }
@@ -40,20 +40,20 @@ enum Told {
 /// Words what went wrong; `in_band`: as the settings have it, for clients that look at the body alone.
 pub(super) fn word(refusal: impl Into<Refusal>, in_band: bool) -> Response {
     match refusal.into().0 {
-        Trouble::Rejection(rejection) => {
+        ApiError::Rejection(rejection) => {
             let (told, cause) = (rejected(&rejection), rejection.to_string());
             let response = answer(told, in_band).because(cause);
             let comes_again = matches!(rejection, Rejection::Crowded | Rejection::Timeout { .. });
             if comes_again { response.retry_after(SOON) } else { response }
         }
-        Trouble::Failure(failure) => {
+        ApiError::Failure(failure) => {
             let response = answer(failed(&failure), in_band).because(failure.to_string());
             match (response.status().as_u16(), failure) {
-                (401, Failure::BadCredentials(_) | Failure::NotPermitted | Failure::Absent) => {
+                (401, Error::BadCredentials(_) | Error::NotPermitted | Error::NotFound) => {
                     response.challenge(INVALID_TOKEN)
                 }
                 (401, _) => response.challenge("Bearer"),
-                (_, Failure::TooMany { retry_after }) => response.retry_after(retry_after),
+                (_, Error::TooMany { retry_after }) => response.retry_after(retry_after),
                 (503, _) => response.retry_after(SOON),
                 _ => response,
             }
@@ -85,9 +85,9 @@ fn rejected(rejection: &Rejection) -> Told {
 }
 
 /// A field that is empty has a number; one of another type is none that could be read.
-fn field(fault: &Fault) -> Told {
+fn field(fault: &FieldError) -> Told {
     match (fault.path.as_slice(), &fault.trouble) {
-        ([Step::Field(name)], FieldTrouble::Missing) => match name.as_str() {
+        ([PathSegment::Field(name)], FieldTrouble::Missing) => match name.as_str() {
             "email" => Told::Refused(400, "129"),
             "password" => Told::Refused(400, "130"),
             "user_name" => Told::Refused(400, "131"),
@@ -99,44 +99,44 @@ fn field(fault: &Fault) -> Told {
     }
 }
 
-fn failed(failure: &Failure) -> Told {
+fn failed(failure: &Error) -> Told {
     match failure {
-        Failure::BadEmail(BadEmail::Empty) => Told::Refused(400, "129"),
-        Failure::BadEmail(_) => Told::Refused(400, "124"),
-        Failure::BadUsername(BadUsername::Empty) => Told::Refused(400, "131"),
-        Failure::BadUsername(BadUsername::TooLong) => Told::Refused(400, "139"),
-        Failure::BadUsername(BadUsername::Character) => Told::Refused(400, "USER_NAME_INVALID"),
-        Failure::WeakPassword(_) => Told::Refused(400, "PASSWORD_TOO_WEAK"),
-        Failure::EmailTaken => Told::Refused(409, "133"),
-        Failure::RegistrationClosed => Told::Refused(403, "REGISTRATION_CLOSED"),
-        Failure::WrongPassword => Told::Refused(401, "128"),
-        Failure::Disabled => Told::Refused(403, "USER_DISABLED"),
-        Failure::Unverified => Told::Refused(403, "EMAIL_NOT_VERIFIED"),
-        Failure::SecondFactorDue => Told::Refused(200, "150"),
-        Failure::NoSecondFactor => Told::Refused(400, "151"),
-        Failure::WrongSecondFactor => Told::Refused(401, "152"),
-        Failure::SecondFactorAlreadyOn => Told::Refused(409, "153"),
-        Failure::SecondFactorAlreadyOff => Told::Refused(400, "154"),
-        Failure::RefreshNotInForce | Failure::RefreshReused => Told::Refused(409, "132"),
-        Failure::NoCredentials => Told::Refused(400, "127"),
+        Error::BadEmail(BadEmail::Empty) => Told::Refused(400, "129"),
+        Error::BadEmail(_) => Told::Refused(400, "124"),
+        Error::BadUsername(BadUsername::Empty) => Told::Refused(400, "131"),
+        Error::BadUsername(BadUsername::TooLong) => Told::Refused(400, "139"),
+        Error::BadUsername(BadUsername::Character) => Told::Refused(400, "USER_NAME_INVALID"),
+        Error::WeakPassword(_) => Told::Refused(400, "PASSWORD_TOO_WEAK"),
+        Error::EmailTaken => Told::Refused(409, "133"),
+        Error::RegistrationClosed => Told::Refused(403, "REGISTRATION_CLOSED"),
+        Error::WrongPassword => Told::Refused(401, "128"),
+        Error::Disabled => Told::Refused(403, "USER_DISABLED"),
+        Error::Unverified => Told::Refused(403, "EMAIL_NOT_VERIFIED"),
+        Error::SecondFactorDue => Told::Refused(200, "150"),
+        Error::NoSecondFactor => Told::Refused(400, "151"),
+        Error::WrongSecondFactor => Told::Refused(401, "152"),
+        Error::SecondFactorAlreadyOn => Told::Refused(409, "153"),
+        Error::SecondFactorAlreadyOff => Told::Refused(400, "154"),
+        Error::RefreshNotInForce | Error::RefreshReused => Told::Refused(409, "132"),
+        Error::NoCredentials => Told::Refused(400, "127"),
         // An API key is no access token here: only a person has a second factor.
-        Failure::BadCredentials(_) | Failure::NotPermitted => Told::Refused(401, "126"),
-        Failure::Absent => Told::Refused(401, "142"),
-        Failure::CodeNotInForce => Told::Refused(401, "156"),
-        Failure::MailNotHandedOver => Told::Refused(502, "NOTIFY_GRPC_FAILED"),
-        Failure::TooMany { .. } => Told::Failed(429, "TOO_MANY_REQUESTS"),
-        Failure::Busy | Failure::Behind | Failure::Unavailable(_) => Told::Failed(503, "SERVICE_UNAVAILABLE"),
-        Failure::Internal(_) => Told::Failed(500, "INTERNAL_ERROR"),
+        Error::BadCredentials(_) | Error::NotPermitted => Told::Refused(401, "126"),
+        Error::NotFound => Told::Refused(401, "142"),
+        Error::CodeNotInForce => Told::Refused(401, "156"),
+        Error::MailNotHandedOver => Told::Refused(502, "NOTIFY_GRPC_FAILED"),
+        Error::TooMany { .. } => Told::Failed(429, "TOO_MANY_REQUESTS"),
+        Error::Busy | Error::Behind | Error::Unavailable(_) => Told::Failed(503, "SERVICE_UNAVAILABLE"),
+        Error::Internal(_) => Told::Failed(500, "INTERNAL_ERROR"),
         // No call of this dialect can end so.
-        Failure::UsernameTaken
-        | Failure::SecondFactorNotOn
-        | Failure::SecondFactorNotOff
-        | Failure::MagicNotInForce
-        | Failure::ResetNotInForce
-        | Failure::ConfirmationNotInForce
-        | Failure::WrongOriginal
-        | Failure::OtherProject
-        | Failure::SuperuserStays
-        | Failure::BalanceOutOfRange => Told::Refused(400, "REQUEST_REFUSED"),
+        Error::UsernameTaken
+        | Error::SecondFactorNotOn
+        | Error::SecondFactorNotOff
+        | Error::MagicNotInForce
+        | Error::ResetNotInForce
+        | Error::ConfirmationNotInForce
+        | Error::WrongCurrentPassword
+        | Error::OtherProject
+        | Error::SuperuserStays
+        | Error::BalanceOutOfRange => Told::Refused(400, "REQUEST_REFUSED"),
     }
 }

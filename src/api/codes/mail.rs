@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use super::{NAME, filled, text};
 use crate::api::codes::error::{ErrorCode, Refusal};
-use crate::api::door;
-use crate::auth::Failure;
+use crate::api::request_context;
+use crate::auth::Error;
 use crate::auth::accounts::verify_email_code;
 use crate::auth::context::Context;
 use crate::http::{Request, Response};
@@ -50,7 +50,8 @@ pub(super) struct Verify {
 pub(super) async fn send(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let Send { user_id } = request.json().await?;
     let user = named(&user_id)?;
-    verify_email_code::send(&ctx, user, door(NAME, &ctx.node.config.api.codes.dialect, &request)).await?;
+    verify_email_code::send_code(&ctx, user, request_context(NAME, &ctx.node.config.api.codes.dialect, &request))
+        .await?;
     Ok(done())
 }
 
@@ -67,14 +68,20 @@ pub(super) async fn send(ctx: Context, mut request: Request) -> Result<Response,
 pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let Verify { user_id, code } = request.json().await?;
     let user = named(&user_id)?;
-    verify_email_code::confirm(&ctx, user, &code, door(NAME, &ctx.node.config.api.codes.dialect, &request)).await?;
+    verify_email_code::verify_email_with_code(
+        &ctx,
+        user,
+        &code,
+        request_context(NAME, &ctx.node.config.api.codes.dialect, &request),
+    )
+    .await?;
     Ok(done())
 }
 
 /// The user of that id. What is no id is nobody's.
 fn named(user_id: &str) -> Result<UserId, Refusal> {
     filled("user_id", user_id)?;
-    Ok(UserId::parse(user_id.trim()).ok_or(Failure::Absent)?)
+    Ok(UserId::parse(user_id.trim()).ok_or(Error::NotFound)?)
 }
 
 fn done() -> Response {

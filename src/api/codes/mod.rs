@@ -30,13 +30,13 @@ use serde::{Deserialize, Deserializer};
 use utoipa::OpenApi;
 use utoipa::openapi::{OneOfBuilder, Ref, RefOr};
 
-use super::openapi::{Chapter, Wording};
-use crate::auth::Failure;
+use super::openapi::{ApiSpec, ErrorSpec};
+use crate::auth::Error;
 use crate::auth::accounts::identity::{BadEmail, BadUsername};
 use crate::auth::context::Context;
 use crate::auth::passwords::Weak;
 use crate::config::Codes;
-use crate::http::{Fault, Place, Rejection, Request, Response, Routes, Under};
+use crate::http::{FieldError, ParamLocation, Rejection, Request, Response, RouteGroup, Routes};
 
 use error::{ErrorCode, Refusal, word};
 
@@ -46,7 +46,7 @@ pub const NAME: &str = "codes";
 /// Adds its routes.
 pub(super) fn routes(routes: &mut Routes<Context>, settings: &Codes) {
     let in_band = settings.in_band;
-    let under = routes.under(&settings.dialect.prefix, move |_, rejection: Rejection| word(rejection, in_band));
+    let under = routes.group(&settings.dialect.prefix, move |_, rejection: Rejection| word(rejection, in_band));
     Calls { under, in_band }
         .post("/signup", "codes.sign-up", accounts::sign_up)
         .post("/signin", "codes.sign-in", sign_in::sign_in)
@@ -60,7 +60,7 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Codes) {
 
 /// The calls while they are listed: each words its failures as the settings have it.
 struct Calls<'r> {
-    under: Under<'r, Context>,
+    under: RouteGroup<'r, Context>,
     in_band: bool,
 }
 
@@ -90,11 +90,11 @@ fn filled(name: &'static str, value: &str) -> Result<(), Rejection> {
 }
 
 fn empty(name: &'static str) -> Rejection {
-    Rejection::field(Fault::missing(Place::Body, name))
+    Rejection::field(FieldError::missing(ParamLocation::Body, name))
 }
 
 /// What there is to call, for the document.
-pub(super) fn chapter(settings: &Codes) -> Chapter {
+pub(super) fn chapter(settings: &Codes) -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "codes", description = "Accounts, sign-in, TOTP and confirmed addresses; failures told by a code in \
@@ -114,65 +114,62 @@ pub(super) fn chapter(settings: &Codes) -> Chapter {
     struct Calls;
 
     let in_band = settings.in_band;
-    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
+    let too_many = || Error::TooMany { retry_after: Duration::from_secs(30) };
     let mut gathered = Calls::openapi();
     if in_band {
         told_in_the_body(&mut gathered);
     }
-    Chapter::with_rejections(
+    ApiSpec::with_rejections(
         &gathered,
-        Wording {
+        ErrorSpec {
             word: &|trouble| word(trouble, in_band),
             schema: &|_| "ErrorCode",
             failures: vec![
                 (
                     "codes_sign_up",
                     vec![
-                        Failure::BadEmail(BadEmail::Domain),
-                        Failure::BadUsername(BadUsername::TooLong),
-                        Failure::BadUsername(BadUsername::Character),
-                        Failure::WeakPassword(Weak::Common),
-                        Failure::EmailTaken,
-                        Failure::RegistrationClosed,
+                        Error::BadEmail(BadEmail::Domain),
+                        Error::BadUsername(BadUsername::TooLong),
+                        Error::BadUsername(BadUsername::Character),
+                        Error::WeakPassword(Weak::Common),
+                        Error::EmailTaken,
+                        Error::RegistrationClosed,
                         too_many(),
-                        Failure::Busy,
+                        Error::Busy,
                     ],
                 ),
                 (
                     "codes_sign_in",
                     vec![
-                        Failure::BadEmail(BadEmail::Domain),
-                        Failure::WrongPassword,
-                        Failure::Disabled,
-                        Failure::Unverified,
+                        Error::BadEmail(BadEmail::Domain),
+                        Error::WrongPassword,
+                        Error::Disabled,
+                        Error::Unverified,
                         too_many(),
-                        Failure::Busy,
+                        Error::Busy,
                     ],
                 ),
                 (
                     "codes_sign_in_otp",
                     vec![
-                        Failure::BadEmail(BadEmail::Domain),
-                        Failure::WrongPassword,
-                        Failure::NoSecondFactor,
-                        Failure::WrongSecondFactor,
-                        Failure::Disabled,
-                        Failure::Unverified,
+                        Error::BadEmail(BadEmail::Domain),
+                        Error::WrongPassword,
+                        Error::NoSecondFactor,
+                        Error::WrongSecondFactor,
+                        Error::Disabled,
+                        Error::Unverified,
                         too_many(),
-                        Failure::Busy,
+                        Error::Busy,
                     ],
                 ),
-                ("codes_refresh", vec![Failure::RefreshNotInForce]),
+                ("codes_refresh", vec![Error::RefreshNotInForce]),
                 (
                     "codes_create_otp",
-                    vec![Failure::Absent, Failure::SecondFactorAlreadyOn, Failure::Disabled, too_many(), Failure::Busy],
+                    vec![Error::NotFound, Error::SecondFactorAlreadyOn, Error::Disabled, too_many(), Error::Busy],
                 ),
-                (
-                    "codes_delete_otp",
-                    vec![Failure::Absent, Failure::SecondFactorAlreadyOff, Failure::Disabled, too_many()],
-                ),
-                ("codes_send_code", vec![Failure::Absent, Failure::MailNotHandedOver, too_many()]),
-                ("codes_verify_mail", vec![Failure::Absent, Failure::CodeNotInForce, too_many()]),
+                ("codes_delete_otp", vec![Error::NotFound, Error::SecondFactorAlreadyOff, Error::Disabled, too_many()]),
+                ("codes_send_code", vec![Error::NotFound, Error::MailNotHandedOver, too_many()]),
+                ("codes_verify_mail", vec![Error::NotFound, Error::CodeNotInForce, too_many()]),
             ],
         },
         vec![

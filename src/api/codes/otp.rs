@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use crate::api::codes::error::{ErrorCode, Refusal};
-use crate::api::door;
-use crate::auth::Failure;
+use crate::api::request_context;
+use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::mfa::{turn_off, turn_on_at_once};
+use crate::auth::mfa::{disable, enable_without_confirmation};
 use crate::auth::tokens::caller;
 use crate::auth::tokens::caller::{User, is_gone};
 use crate::http::{Request, Response};
@@ -28,10 +28,10 @@ pub(super) struct Created {
 }
 
 /// The person whose access token it is. A token ends with its user; this dialect tells the one from the other.
-async fn person(ctx: &Context, request: &Request) -> Result<User, Failure> {
-    match caller::user(ctx, request.bearer()).await {
-        Ok((caller, user)) => caller.in_session().map(|_| user),
-        Err(Failure::BadCredentials(_)) if is_gone(ctx, request.bearer()).await? => Err(Failure::Absent),
+async fn person(ctx: &Context, request: &Request) -> Result<User, Error> {
+    match caller::authenticate_user(ctx, request.bearer()).await {
+        Ok((caller, user)) => caller.require_session().map(|_| user),
+        Err(Error::BadCredentials(_)) if is_gone(ctx, request.bearer()).await? => Err(Error::NotFound),
         Err(failure) => Err(failure),
     }
 }
@@ -49,8 +49,8 @@ async fn person(ctx: &Context, request: &Request) -> Result<User, Failure> {
 pub(super) async fn create(ctx: Context, request: Request) -> Result<Response, Refusal> {
     let user = person(&ctx, &request).await?;
     let settings = &ctx.node.config.api.codes;
-    let door = door(NAME, &settings.dialect, &request);
-    let (otp_key, backup_codes) = turn_on_at_once(&ctx, &user, settings.backup_codes, door).await?;
+    let request_ctx = request_context(NAME, &settings.dialect, &request);
+    let (otp_key, backup_codes) = enable_without_confirmation(&ctx, &user, settings.backup_codes, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &Created { otp_key, backup_codes }).no_store())
 }
 
@@ -66,7 +66,7 @@ pub(super) async fn create(ctx: Context, request: Request) -> Result<Response, R
 )]
 pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, Refusal> {
     let user = person(&ctx, &request).await?;
-    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
-    turn_off(&ctx, &user, None, door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
+    disable(&ctx, &user, None, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &ErrorCode { error_code: "0" }))
 }

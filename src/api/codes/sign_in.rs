@@ -7,14 +7,14 @@ use utoipa::ToSchema;
 use super::accounts::name;
 use super::{NAME, filled, text};
 use crate::api::codes::error::{ErrorCode, Refusal};
-use crate::api::door;
-use crate::auth::Failure;
+use crate::api::request_context;
+use crate::auth::Error;
 use crate::auth::accounts::identity::{BadEmail, Email};
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sessions::open::{Door, open_session};
-use crate::auth::sessions::refresh::{Then, refresh};
-use crate::auth::sign_in::password::recognise;
+use crate::auth::sessions::open::{RequestContext, open_session};
+use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::sign_in::password::check_password;
 use crate::auth::tokens::caller::User;
 use crate::http::{Request, Response};
 
@@ -96,9 +96,9 @@ pub(super) struct Refreshed<'a> {
 )]
 pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let SignIn { email, password } = request.json().await?;
-    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
-    let user = recognised(&ctx, &email, password, door).await?;
-    opened(&ctx, &user, None, door).await
+    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
+    let user = recognised(&ctx, &email, password, request_ctx).await?;
+    opened(&ctx, &user, None, request_ctx).await
 }
 
 /// What `signin` answers with 200.
@@ -125,24 +125,34 @@ pub(super) enum EitherSignIn<'a> {
 )]
 pub(super) async fn sign_in_with_otp(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let SignInOtp { email, password, otp_code } = request.json().await?;
-    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
-    let user = recognised(&ctx, &email, password, door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
+    let user = recognised(&ctx, &email, password, request_ctx).await?;
     if user.totp.is_none() {
-        return Err(Failure::NoSecondFactor.into());
+        return Err(Error::NoSecondFactor.into());
     }
-    opened(&ctx, &user, Some(&otp_code), door).await
+    opened(&ctx, &user, Some(&otp_code), request_ctx).await
 }
 
 /// By address alone: other dialects' usernames are none here. An empty address is a malformed one, and an empty password a wrong
 /// one: the document has no other codes for these calls.
-async fn recognised(ctx: &Context, email: &str, password: String, door: Door<'_>) -> Result<User, Failure> {
+async fn recognised(
+    ctx: &Context,
+    email: &str,
+    password: String,
+    request_ctx: RequestContext<'_>,
+) -> Result<User, Error> {
     let password = Password::new(password);
-    let email = Email::read(email).map_err(|bad| if bad == BadEmail::Empty { BadEmail::NoAt } else { bad })?;
-    recognise(ctx, email.as_str(), &password, door.counted_by).await
+    let email = Email::parse(email).map_err(|bad| if bad == BadEmail::Empty { BadEmail::NoAt } else { bad })?;
+    check_password(ctx, email.as_str(), &password, request_ctx.rate_limit_ip).await
 }
 
-async fn opened(ctx: &Context, user: &User, otp_code: Option<&str>, door: Door<'_>) -> Result<Response, Refusal> {
-    let pair = open_session(ctx, user, otp_code, door).await?;
+async fn opened(
+    ctx: &Context,
+    user: &User,
+    otp_code: Option<&str>,
+    request_ctx: RequestContext<'_>,
+) -> Result<Response, Refusal> {
+    let pair = open_session(ctx, user, otp_code, request_ctx).await?;
     let body = SignedIn { user_name: name(user), access_token: &pair.access, refresh_token: &pair.refresh };
     Ok(Response::json(StatusCode::OK, &body).no_store())
 }
@@ -160,7 +170,7 @@ async fn opened(ctx: &Context, user: &User, otp_code: Option<&str>, door: Door<'
 pub(super) async fn refreshed(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let Refresh { refresh_token } = request.json().await?;
     filled("refresh_token", &refresh_token)?;
-    let door = door(NAME, &ctx.node.config.api.codes.dialect, &request);
-    let pair = refresh(&ctx, &refresh_token, None, Then::Keep, door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
+    let pair = refresh(&ctx, &refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &Refreshed { access_token: &pair.access }).no_store())
 }

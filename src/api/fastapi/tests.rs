@@ -118,8 +118,8 @@ fn what_is_no_id_is_said_as_pydantic_says_it() {
         ("1234", "invalid length: expected length 32 for simple format, found 4".to_owned()),
         ("", "invalid length: expected length 32 for simple format, found 0".to_owned()),
     ] {
-        let Err(Rejection::Fields(faults)) = uuid(Place::Path, "user_id", Some(text)) else { panic!("{text}") };
-        let expected = Trouble::Invalid(format!("Input should be a valid UUID, {said}"));
-        assert_eq!(faults, [Fault::of(Place::Path, "user_id", expected)], "{text}");
+        let Err(Rejection::Fields(faults)) = uuid(ParamLocation::Path, "user_id", Some(text)) else { panic!("{text}") };
+        let expected = FieldErrorKind::Invalid(format!("Input should be a valid UUID, {said}"));
+        assert_eq!(faults, [FieldError::new(ParamLocation::Path, "user_id", expected)], "{text}");
     }
 }

@@ -6,15 +6,15 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use super::wire::{self, Msg, Token, WebToken, bearer, entered, said, with_password};
-use crate::api::door;
 use crate::api::fastapi;
 use crate::api::myauth::error::{Call, Refusal};
+use crate::api::request_context;
 use crate::auth::context::Context;
 use crate::auth::passwords::request_reset::recover;
 use crate::auth::passwords::reset::reset_password;
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::sign_in::magic_link;
-use crate::http::{Place, Request, Response};
+use crate::http::{ParamLocation, Request, Response};
 
 /// Mails a link to sign in with.
 ///
@@ -28,9 +28,9 @@ use crate::http::{Place, Request, Response};
     responses((status = 200, description = "The half that stays with the device.", body = WebToken)),
 )]
 pub(super) async fn magic(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let email = fastapi::email(Place::Path, "email", request.param("email"))?;
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    Ok(wire::claim(magic_link::begin(&ctx, email.as_str(), door).await?))
+    let email = fastapi::email(ParamLocation::Path, "email", request.param("email"))?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(wire::claim(magic_link::request_link(&ctx, email.as_str(), request_ctx).await?))
 }
 
 /// Signs in with both halves of a magic link.
@@ -47,8 +47,8 @@ pub(super) async fn magic(ctx: Context, request: Request) -> Result<Response, Re
 pub(super) async fn claim(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     bearer(&request)?;
     let WebToken { claim } = request.json().await?;
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    Ok(entered(&magic_link::redeem(&ctx, bearer(&request)?, &claim, door).await?))
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(entered(&magic_link::redeem(&ctx, bearer(&request)?, &claim, request_ctx).await?))
 }
 
 /// Mails a link to set a new password.
@@ -62,8 +62,8 @@ pub(super) async fn claim(ctx: Context, mut request: Request) -> Result<Response
     responses((status = 200, description = "The half that stays with the device.", body = WebToken)),
 )]
 pub(super) async fn recover_password(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    Ok(wire::claim(recover(&ctx, request.param("email"), door).await?))
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(wire::claim(recover(&ctx, request.param("email"), request_ctx).await?))
 }
 
 /// A new password, and the device's half of what allows it.
@@ -93,9 +93,10 @@ pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response
     bearer(&request)?;
     let asked: Reset = with_password(&ctx, &mut request, "new_password").await?;
     let config = &ctx.node.config;
-    let (door, policy) = (door(NAME, &config.api.myauth, &request), Policy::of(&config.api.myauth, &config.passwords));
+    let (request_ctx, policy) =
+        (request_context(NAME, &config.api.myauth, &request), Policy::of(&config.api.myauth, &config.passwords));
     let token = bearer(&request)?;
-    let done = reset_password(&ctx, token, Some(&asked.claim), &asked.new_password, policy, door).await;
+    let done = reset_password(&ctx, token, Some(&asked.claim), &asked.new_password, policy, request_ctx).await;
     done.map_err(Refusal::of(Call::Reset))?;
     Ok(said("Password updated successfully."))
 }

@@ -5,19 +5,19 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use super::wire::{FullName, Msg, Token, bearer, entered, said, shown, tokens, with_password};
-use crate::api::door;
 use crate::api::fastapi::EmailStr;
 use crate::api::myauth::error::{Call, Refusal};
+use crate::api::request_context;
 use crate::api::users_me::UserRead;
-use crate::auth::accounts::create::Wanted;
+use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sessions::refresh::{Then, refresh};
-use crate::auth::sign_in::password::sign_in_by_steps;
-use crate::auth::tokens::caller::refused;
-use crate::auth::tokens::revoke::revoke_refresh;
-use crate::http::{Fault, Pairs, Place, Rejection, Request, Response};
+use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::sign_in::password::start_sign_in;
+use crate::auth::tokens::caller::refresh_error;
+use crate::auth::tokens::revoke::revoke_refresh_token;
+use crate::http::{FieldError, FormFields, ParamLocation, Rejection, Request, Response};
 
 /// Who signs up.
 #[derive(Deserialize, ToSchema)]
@@ -45,14 +45,14 @@ pub(super) struct SignUp {
 )]
 pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: SignUp = with_password(&ctx, &mut request, "password").await?;
-    let wanted = Wanted {
+    let wanted = CreateUser {
         email: asked.email.0.as_str().to_owned(),
         password: Some(asked.password),
         full_name: asked.full_name.map(|name| name.0),
-        ..Wanted::default()
+        ..CreateUser::default()
     };
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    let user = sign_up::sign_up(&ctx, wanted, door).await.map_err(Refusal::of(Call::SignUp))?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    let user = sign_up::sign_up(&ctx, wanted, request_ctx).await.map_err(Refusal::of(Call::SignUp))?;
     Ok(shown(&user))
 }
 
@@ -89,19 +89,19 @@ pub(super) struct OauthForm {
 pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let form = request.form().await?;
     let (username, password) = credentials(&form)?;
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    let entry = sign_in_by_steps(&ctx, username, &password, door).await.map_err(Refusal::of(Call::SignIn))?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    let entry = start_sign_in(&ctx, username, &password, request_ctx).await.map_err(Refusal::of(Call::SignIn))?;
     Ok(entered(&entry))
 }
 
 /// FastAPI takes an empty field of a form for one that is not there.
-fn credentials(form: &Pairs) -> Result<(&str, Password), Rejection> {
+fn credentials(form: &FormFields) -> Result<(&str, Password), Rejection> {
     let field = |name: &'static str| form.get(name).filter(|text| !text.is_empty()).ok_or(name);
     match (field("username"), field("password")) {
         (Ok(username), Ok(password)) => Ok((username, Password::new(password.to_owned()))),
         (username, password) => {
             let missing = [username.err(), password.err()].into_iter().flatten();
-            Err(Rejection::Fields(missing.map(|name| Fault::missing(Place::Body, name)).collect()))
+            Err(Rejection::Fields(missing.map(|name| FieldError::missing(ParamLocation::Body, name)).collect()))
         }
     }
 }
@@ -118,10 +118,10 @@ fn credentials(form: &Pairs) -> Result<(&str, Password), Rejection> {
 )]
 pub(super) async fn refresh_tokens(ctx: Context, request: Request) -> Result<Response, Refusal> {
     let token = bearer(&request)?;
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    match refresh(&ctx, token, None, Then::Rotate, door).await {
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    match refresh(&ctx, token, None, RotationPolicy::Rotate, request_ctx).await {
         Ok(pair) => Ok(tokens(&pair)),
-        Err(failure) => Err(refused(&ctx, token, failure).await.into()),
+        Err(failure) => Err(refresh_error(&ctx, token, failure).await.into()),
     }
 }
 
@@ -135,9 +135,9 @@ pub(super) async fn refresh_tokens(ctx: Context, request: Request) -> Result<Res
 )]
 pub(super) async fn revoke(ctx: Context, request: Request) -> Result<Response, Refusal> {
     let token = bearer(&request)?;
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    match revoke_refresh(&ctx, token, door).await {
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    match revoke_refresh_token(&ctx, token, request_ctx).await {
         Ok(()) => Ok(said("Token revoked successfully.")),
-        Err(failure) => Err(refused(&ctx, token, failure).await.into()),
+        Err(failure) => Err(refresh_error(&ctx, token, failure).await.into()),
     }
 }

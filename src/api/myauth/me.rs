@@ -5,13 +5,13 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use super::wire::{FullName, Msg, said, shown, with_password};
-use crate::api::door;
 use crate::api::fastapi::EmailStr;
 use crate::api::myauth::error::Refusal;
+use crate::api::request_context;
 use crate::api::users_me::{self, UserRead};
 use crate::auth::accounts::delete::delete_self;
-use crate::auth::accounts::permissions::person;
-use crate::auth::accounts::update::{Own, update_self};
+use crate::auth::accounts::permissions::require_user;
+use crate::auth::accounts::update::{UpdateSelf, update_self};
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response};
@@ -50,16 +50,16 @@ pub(super) struct UpdateMe {
     responses((status = 200, description = "The user as it is now.", body = UserRead)),
 )]
 pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&ctx, request.bearer()).await?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
     let asked: UpdateMe = with_password(&ctx, &mut request, "password").await?;
-    let own = Own {
+    let own = UpdateSelf {
         full_name: asked.full_name.map(|name| name.0),
         email: asked.email.map(|email| email.0),
         password: asked.password,
         original: asked.original,
     };
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    Ok(shown(&update_self(&ctx, &user, own, door).await?))
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(shown(&update_self(&ctx, &user, own, request_ctx).await?))
 }
 
 /// Deletes one's own account.
@@ -72,7 +72,7 @@ pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Respons
         example = json!({"msg": "User deleted successfully"}))),
 )]
 pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&ctx, request.bearer()).await?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
     delete_self(&ctx, &user).await?;
     Ok(said("User deleted successfully"))
 }

@@ -14,13 +14,13 @@ use std::time::Duration;
 use utoipa::OpenApi;
 
 use super::fastapi::HttpValidationError;
-use super::openapi::{Chapter, Wording};
+use super::openapi::{ApiSpec, ErrorSpec};
 use super::users_me;
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::passwords::Weak;
 use crate::config::Dialect;
-use crate::http::{Answer, Rejection, Routes};
+use crate::http::{IntoResponse, Rejection, Routes};
 
 use error::{Call, Refusal};
 use wire::Detail;
@@ -30,9 +30,9 @@ pub const NAME: &str = "myauth";
 
 /// Adds its routes.
 pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
-    let word = |_: &Context, rejection: Rejection| Refusal::from(rejection).answer();
+    let word = |_: &Context, rejection: Rejection| Refusal::from(rejection).into_response();
     routes
-        .under(&format!("{}/login", settings.prefix), word)
+        .group(&format!("{}/login", settings.prefix), word)
         .post("/signup", "myauth.sign-up", login::sign_up)
         .post("/oauth", "myauth.sign-in", login::sign_in)
         .post("/refresh", "myauth.refresh", login::refresh_tokens)
@@ -46,7 +46,7 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
         .post("/totp", "myauth.totp", totp::sign_in)
         .delete("/totp", "myauth.totp-off", totp::disable);
     routes
-        .under(&format!("{}/users", settings.prefix), word)
+        .group(&format!("{}/users", settings.prefix), word)
         .get("/me", "myauth.me", me::read)
         .put("/me", "myauth.update-me", me::update)
         .delete("/me", "myauth.delete-me", me::delete)
@@ -59,7 +59,7 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
 }
 
 /// What there is to call, for the document: a part for each way in which failures are worded.
-pub(crate) fn chapter() -> Chapter {
+pub(crate) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "myauth", description = "FastAPI MyAuth: passwords, magic links, recovery, TOTP, users.")),
@@ -94,61 +94,58 @@ pub(crate) fn chapter() -> Chapter {
     #[openapi(paths(users::create))]
     struct Create;
 
-    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
-    let weak = || Failure::WeakPassword(Weak::Common);
-    let part = |gathered: &utoipa::openapi::OpenApi, call: Call, failures: Vec<(&'static str, Vec<Failure>)>| {
-        let word = move |trouble| Refusal::of(call)(trouble).answer();
+    let too_many = || Error::TooMany { retry_after: Duration::from_secs(30) };
+    let weak = || Error::WeakPassword(Weak::Common);
+    let part = |gathered: &utoipa::openapi::OpenApi, call: Call, failures: Vec<(&'static str, Vec<Error>)>| {
+        let word = move |trouble| Refusal::of(call)(trouble).into_response();
         let schema = |status: u16| if status == 422 { "HTTPValidationError" } else { "Detail" };
-        Chapter::new(gathered, Wording { word: &word, schema: &schema, failures })
+        ApiSpec::new(gathered, ErrorSpec { word: &word, schema: &schema, failures })
     };
     let any = vec![
-        ("myauth_refresh", vec![Failure::Disabled]),
-        ("myauth_revoke", vec![Failure::Disabled]),
+        ("myauth_refresh", vec![Error::Disabled]),
+        ("myauth_revoke", vec![Error::Disabled]),
         ("myauth_magic", vec![too_many()]),
-        ("myauth_claim", vec![Failure::MagicNotInForce, Failure::RegistrationClosed, too_many()]),
+        ("myauth_claim", vec![Error::MagicNotInForce, Error::RegistrationClosed, too_many()]),
         ("myauth_recover", vec![too_many()]),
-        ("myauth_new_totp", vec![Failure::Disabled, Failure::NotPermitted, Failure::Absent]),
-        ("myauth_totp_on", vec![Failure::SecondFactorNotOn, Failure::Disabled, Failure::NotPermitted, too_many()]),
-        ("myauth_totp", vec![Failure::WrongSecondFactor, too_many()]),
-        ("myauth_totp_off", vec![Failure::SecondFactorNotOff, Failure::Disabled, Failure::NotPermitted, too_many()]),
-        ("get_me_auth_users_me_get", vec![Failure::Disabled, Failure::Absent]),
+        ("myauth_new_totp", vec![Error::Disabled, Error::NotPermitted, Error::NotFound]),
+        ("myauth_totp_on", vec![Error::SecondFactorNotOn, Error::Disabled, Error::NotPermitted, too_many()]),
+        ("myauth_totp", vec![Error::WrongSecondFactor, too_many()]),
+        ("myauth_totp_off", vec![Error::SecondFactorNotOff, Error::Disabled, Error::NotPermitted, too_many()]),
+        ("get_me_auth_users_me_get", vec![Error::Disabled, Error::NotFound]),
         (
             "myauth_update_me",
             vec![
-                Failure::WrongOriginal,
-                Failure::Disabled,
-                Failure::NotPermitted,
-                Failure::EmailTaken,
+                Error::WrongCurrentPassword,
+                Error::Disabled,
+                Error::NotPermitted,
+                Error::EmailTaken,
                 weak(),
                 too_many(),
-                Failure::Busy,
+                Error::Busy,
             ],
         ),
-        ("myauth_delete_me", vec![Failure::Disabled, Failure::SuperuserStays, Failure::NotPermitted]),
-        ("myauth_users", vec![Failure::Disabled, Failure::NotPermitted]),
-        ("myauth_user", vec![Failure::Disabled, Failure::NotPermitted, Failure::Absent]),
+        ("myauth_delete_me", vec![Error::Disabled, Error::SuperuserStays, Error::NotPermitted]),
+        ("myauth_users", vec![Error::Disabled, Error::NotPermitted]),
+        ("myauth_user", vec![Error::Disabled, Error::NotPermitted, Error::NotFound]),
         (
             "myauth_update_user",
             vec![
-                Failure::Disabled,
-                Failure::NotPermitted,
-                Failure::Absent,
-                Failure::EmailTaken,
+                Error::Disabled,
+                Error::NotPermitted,
+                Error::NotFound,
+                Error::EmailTaken,
                 weak(),
                 too_many(),
-                Failure::Busy,
+                Error::Busy,
             ],
         ),
-        (
-            "myauth_delete_user",
-            vec![Failure::Disabled, Failure::NotPermitted, Failure::SuperuserStays, Failure::Absent],
-        ),
+        ("myauth_delete_user", vec![Error::Disabled, Error::NotPermitted, Error::SuperuserStays, Error::NotFound]),
     ];
-    let sign_up = vec![Failure::EmailTaken, Failure::RegistrationClosed, weak(), too_many(), Failure::Busy];
-    let sign_in = vec![Failure::WrongPassword, too_many(), Failure::Busy];
-    let reset = vec![Failure::ResetNotInForce, weak(), too_many(), Failure::Busy];
-    let toggle = vec![Failure::Disabled, Failure::NotPermitted, Failure::Absent];
-    let create = vec![Failure::Disabled, Failure::EmailTaken, Failure::NotPermitted, weak(), Failure::Busy];
+    let sign_up = vec![Error::EmailTaken, Error::RegistrationClosed, weak(), too_many(), Error::Busy];
+    let sign_in = vec![Error::WrongPassword, too_many(), Error::Busy];
+    let reset = vec![Error::ResetNotInForce, weak(), too_many(), Error::Busy];
+    let toggle = vec![Error::Disabled, Error::NotPermitted, Error::NotFound];
+    let create = vec![Error::Disabled, Error::EmailTaken, Error::NotPermitted, weak(), Error::Busy];
     part(&Any::openapi(), Call::Any, any)
         .and(part(&SignUp::openapi(), Call::SignUp, vec![("myauth_sign_up", sign_up)]))
         .and(part(&SignIn::openapi(), Call::SignIn, vec![("myauth_sign_in", sign_in)]))

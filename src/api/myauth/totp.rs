@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use super::wire::{Msg, Token, WebToken, bearer, said, tokens};
-use crate::api::door;
 use crate::api::myauth::error::Refusal;
-use crate::auth::Failure;
-use crate::auth::accounts::permissions::person;
+use crate::api::request_context;
+use crate::auth::Error;
+use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
-use crate::auth::mfa::{begin, finish, turn_off, turn_on};
+use crate::auth::mfa::{self, complete_login, start_enrollment};
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response, json};
 
@@ -39,8 +39,8 @@ pub(super) struct NewTotp<'a> {
     responses((status = 200, description = "The secret.", body = NewTotp<'_>)),
 )]
 pub(super) async fn new(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&ctx, request.bearer()).await?;
-    let pending = begin(&ctx, &user).await?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let pending = start_enrollment(&ctx, &user).await?;
     Ok(Response::json(StatusCode::OK, &NewTotp { key: &pending.key, uri: &pending.uri }).no_store())
 }
 
@@ -84,10 +84,10 @@ pub(super) struct Enabled {
     responses((status = 200, description = "It is on.", body = Enabled)),
 )]
 pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&ctx, request.bearer()).await?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
     let asked: EnableTotp = request.json().await?;
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    let recovery_codes = turn_on(&ctx, &user, asked.password.as_ref(), &asked.claim, door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    let recovery_codes = mfa::enable(&ctx, &user, asked.password.as_ref(), &asked.claim, request_ctx).await?;
     let msg = "TOTP enabled. Do not lose your recovery code.";
     Ok(Response::json(StatusCode::OK, &Enabled { msg, recovery_codes }).no_store())
 }
@@ -106,8 +106,8 @@ pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Respons
 pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     bearer(&request)?;
     let WebToken { claim } = request.json().await?;
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    Ok(tokens(&finish(&ctx, bearer(&request)?, &claim, door).await?))
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(tokens(&complete_login(&ctx, bearer(&request)?, &claim, request_ctx).await?))
 }
 
 /// Who turns it off.
@@ -132,14 +132,14 @@ pub(super) struct DisableTotp {
         example = json!({"msg": "TOTP disabled. You can re-enable it at any time."}))),
 )]
 pub(super) async fn disable(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let (_, user) = person(&ctx, request.bearer()).await?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
     let body = request.json_bytes().await?;
     // A body that may be left out may be null as well.
     let none = body.is_empty() || body.trim_ascii() == b"null";
     let asked: DisableTotp = if none { DisableTotp::default() } else { json::read(&body)? };
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    match turn_off(&ctx, &user, Some(asked.original.as_ref()), door).await {
-        Ok(()) | Err(Failure::SecondFactorAlreadyOff) => Ok(said("TOTP disabled. You can re-enable it at any time.")),
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    match mfa::disable(&ctx, &user, Some(asked.original.as_ref()), request_ctx).await {
+        Ok(()) | Err(Error::SecondFactorAlreadyOff) => Ok(said("TOTP disabled. You can re-enable it at any time.")),
         Err(failure) => Err(failure.into()),
     }
 }

@@ -6,23 +6,23 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use super::wire::{FullName, Msg, Role, Roles, roles, said, shown, with_password};
-use crate::api::door;
 use crate::api::fastapi::{EmailStr, Flag, Whole, both, uuid};
 use crate::api::myauth::error::{Call, Refusal};
+use crate::api::request_context;
 use crate::api::users_me::{PLAIN_ROLE, UserRead, role};
-use crate::auth::accounts::create::{Wanted, create_other};
-use crate::auth::accounts::delete::delete_other;
-use crate::auth::accounts::disable::toggle;
-use crate::auth::accounts::find::{find_user, page_of_users};
-use crate::auth::accounts::permissions::admin;
-use crate::auth::accounts::update::{Others, update_other};
+use crate::auth::accounts::create::{CreateUser, create_user_as_admin};
+use crate::auth::accounts::delete::delete_user_as_admin;
+use crate::auth::accounts::disable::toggle_disabled;
+use crate::auth::accounts::find::{find_user, list_users};
+use crate::auth::accounts::permissions::require_admin;
+use crate::auth::accounts::update::{UpdateUser, update_user};
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::http::{Place, Rejection, Request, Response, json};
+use crate::http::{ParamLocation, Rejection, Request, Response, json};
 use crate::id::UserId;
 
 fn user_id(request: &Request) -> Result<UserId, Rejection> {
-    uuid(Place::Path, "user_id", Some(request.param("user_id"))).map(UserId)
+    uuid(ParamLocation::Path, "user_id", Some(request.param("user_id"))).map(UserId)
 }
 
 #[derive(Deserialize)]
@@ -42,9 +42,9 @@ struct Page {
     responses((status = 200, description = "The users of that page.", body = Vec<UserRead>)),
 )]
 pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    admin(&ctx, request.bearer()).await?;
+    require_admin(&ctx, request.bearer()).await?;
     let page = request.query()?.read::<Page>()?.page.map_or(0, |page| page.0);
-    let users = page_of_users(&ctx, u64::try_from(page).unwrap_or(0)).await?;
+    let users = list_users(&ctx, u64::try_from(page).unwrap_or(0)).await?;
     let users: Vec<UserRead> = users.iter().map(UserRead::of).collect();
     Ok(Response::json(StatusCode::OK, &users).no_store())
 }
@@ -59,7 +59,7 @@ pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Ref
     responses((status = 200, description = "The user.", body = UserRead)),
 )]
 pub(super) async fn read(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    admin(&ctx, request.bearer()).await?;
+    require_admin(&ctx, request.bearer()).await?;
     Ok(shown(&find_user(&ctx, user_id(&request)?).await?))
 }
 
@@ -84,9 +84,9 @@ pub(super) struct ToggleState {
         example = json!({"msg": "User state toggled successfully."}))),
 )]
 pub(super) async fn toggle_state(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let by = admin(&ctx, request.bearer()).await?;
+    let by = require_admin(&ctx, request.bearer()).await?;
     let asked: ToggleState = request.json().await?;
-    toggle(&ctx, &by, &asked.user_email.0).await.map_err(Refusal::of(Call::Toggle))?;
+    toggle_disabled(&ctx, &by, &asked.user_email.0).await.map_err(Refusal::of(Call::Toggle))?;
     Ok(said("User state toggled successfully."))
 }
 
@@ -125,10 +125,10 @@ pub(super) struct UserCreate {
     responses((status = 200, description = "The new user.", body = UserRead)),
 )]
 pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let by = admin(&ctx, request.bearer()).await?;
+    let by = require_admin(&ctx, request.bearer()).await?;
     let asked: UserCreate = with_password(&ctx, &mut request, "password").await?;
     let is = |flag: Option<Flag>| flag.map(|flag| flag.0);
-    let wanted = Wanted {
+    let wanted = CreateUser {
         email: asked.email.0.as_str().to_owned(),
         username: None,
         full_name: asked.full_name.map(|name| name.0),
@@ -138,8 +138,8 @@ pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Respons
         superuser: is(asked.is_superuser).unwrap_or(false),
         roles: roles(PLAIN_ROLE, asked.role, asked.roles).unwrap_or_default(),
     };
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    let user = create_other(&ctx, &by, wanted, door).await.map_err(Refusal::of(Call::Create))?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    let user = create_user_as_admin(&ctx, &by, wanted, request_ctx).await.map_err(Refusal::of(Call::Create))?;
     Ok(shown(&user))
 }
 
@@ -183,12 +183,12 @@ pub(super) struct UserUpdate {
     responses((status = 200, description = "The user as it is now.", body = UserRead)),
 )]
 pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let by = admin(&ctx, request.bearer()).await?;
+    let by = require_admin(&ctx, request.bearer()).await?;
     let (id, asked): (UserId, UserUpdate) =
         both(user_id(&request), with_password(&ctx, &mut request, "password").await)?;
     let user = find_user(&ctx, id).await?;
     let is = |flag: Option<Flag>| flag.map(|flag| flag.0);
-    let wanted = Others {
+    let wanted = UpdateUser {
         full_name: asked.full_name.map(|name| name.map(|name| name.0)),
         email: asked.email.map(|email| email.0),
         password: asked.password,
@@ -197,8 +197,8 @@ pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Respons
         superuser: is(asked.is_superuser),
         roles: roles(role(&user.roles), asked.role, asked.roles),
     };
-    let door = door(NAME, &ctx.node.config.api.myauth, &request);
-    Ok(shown(&update_other(&ctx, &by, id, wanted, door).await?))
+    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+    Ok(shown(&update_user(&ctx, &by, id, wanted, request_ctx).await?))
 }
 
 /// Deletes a user.
@@ -212,7 +212,7 @@ pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Respons
         example = json!({"msg": "User deleted successfully."}))),
 )]
 pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let by = admin(&ctx, request.bearer()).await?;
-    delete_other(&ctx, &by, user_id(&request)?).await?;
+    let by = require_admin(&ctx, request.bearer()).await?;
+    delete_user_as_admin(&ctx, &by, user_id(&request)?).await?;
     Ok(said("User deleted successfully."))
 }

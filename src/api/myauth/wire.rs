@@ -7,10 +7,10 @@ use utoipa::ToSchema;
 use crate::api::fastapi::{Text, both, weak_password};
 use crate::api::users_me::{PLAIN_ROLE, UserRead};
 use crate::auth::context::Context;
-use crate::auth::mfa::Entry;
+use crate::auth::mfa::LoginStep;
 use crate::auth::passwords::{Password, Policy};
-use crate::auth::sessions::open::Pair;
-use crate::auth::{Failure, User};
+use crate::auth::sessions::open::TokenPair;
+use crate::auth::{Error, User};
 use crate::http::{Rejection, Request, Response, json};
 
 /// How many roles one may have: tokens say them all.
@@ -110,8 +110,8 @@ pub(super) async fn with_password<T: DeserializeOwned>(
 }
 
 /// What comes as `Authorization: Bearer …`.
-pub(super) fn bearer(request: &Request) -> Result<&str, Failure> {
-    request.bearer().ok_or(Failure::NoCredentials)
+pub(super) fn bearer(request: &Request) -> Result<&str, Error> {
+    request.bearer().ok_or(Error::NoCredentials)
 }
 
 pub(super) fn said(msg: &'static str) -> Response {
@@ -126,14 +126,14 @@ pub(super) fn claim(claim: String) -> Response {
     Response::json(http::StatusCode::OK, &WebToken { claim }).no_store()
 }
 
-pub(super) fn tokens(pair: &Pair) -> Response {
+pub(super) fn tokens(pair: &TokenPair) -> Response {
     granted(&pair.access, Some(&pair.refresh))
 }
 
-pub(super) fn entered(entry: &Entry) -> Response {
+pub(super) fn entered(entry: &LoginStep) -> Response {
     match entry {
-        Entry::In(pair) => tokens(pair),
-        Entry::Due(token) => granted(token, None),
+        LoginStep::In(pair) => tokens(pair),
+        LoginStep::Due(token) => granted(token, None),
     }
 }
 

@@ -4,16 +4,16 @@ use http::StatusCode;
 
 use super::Problem;
 use super::sessions::Ended;
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::sessions::sign_out;
-use crate::auth::tokens::caller::caller;
+use crate::auth::tokens::caller::authenticate;
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
-async fn superuser(ctx: &Context, request: &Request) -> Result<(), Failure> {
-    let caller = caller(ctx, crate::api::credential(request)).await?;
-    caller.must_be_superuser(ctx).await?;
+async fn superuser(ctx: &Context, request: &Request) -> Result<(), Error> {
+    let caller = authenticate(ctx, crate::api::credential(request)).await?;
+    caller.require_superuser(ctx).await?;
     Ok(())
 }
 
@@ -30,8 +30,8 @@ async fn superuser(ctx: &Context, request: &Request) -> Result<(), Failure> {
 )]
 pub(super) async fn sign_out_user(ctx: Context, request: Request) -> Result<Response, Problem> {
     superuser(&ctx, &request).await?;
-    let user = UserId::parse(request.param("id")).ok_or(Failure::Absent)?;
-    let ended = sign_out::sign_out_other(&ctx, user).await?;
+    let user = UserId::parse(request.param("id")).ok_or(Error::NotFound)?;
+    let ended = sign_out::sign_out_user_as_admin(&ctx, user).await?;
     Ok(Response::json(StatusCode::OK, &Ended { ended }))
 }
 

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 use super::{Problem, named};
 use crate::auth::accounts::billing::{BillingChange, change_billing};
 use crate::auth::context::Context;
-use crate::auth::tokens::caller::caller;
-use crate::auth::{Failure, User};
+use crate::auth::tokens::caller::authenticate;
+use crate::auth::{Error, User};
 use crate::http::{Request, Response, json};
 use crate::id::UserId;
 
@@ -71,12 +71,12 @@ impl From<User> for Billing {
     responses((status = 200, description = "What the user has now.", body = Billing)),
 )]
 pub(super) async fn change(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let caller = caller(&ctx, crate::api::credential(&request)).await?;
+    let caller = authenticate(&ctx, crate::api::credential(&request)).await?;
     let asked: Change = request.json().await?;
     if let Some(Some(tier)) = &asked.subscription_tier {
         named("subscription_tier", tier)?;
     }
-    let user = UserId::parse(request.param("id")).ok_or(Failure::Absent)?;
+    let user = UserId::parse(request.param("id")).ok_or(Error::NotFound)?;
     let change = BillingChange {
         token_balance: asked.token_balance,
         tokens_used: asked.tokens_used,

@@ -6,13 +6,13 @@ use utoipa::ToSchema;
 
 use super::sessions::{Tokens, tokens};
 use super::{NAME, Problem};
-use crate::api::door;
+use crate::api::request_context;
 use crate::auth::accounts::verify_email;
 use crate::auth::accounts::verify_email::Confirmed;
 use crate::auth::context::Context;
 use crate::auth::passwords::reset::reset_password;
 use crate::auth::passwords::{Password, Policy};
-use crate::auth::sign_in::magic_link::redeem_at_once;
+use crate::auth::sign_in::magic_link::redeem_with_code;
 use crate::http::{Request, Response};
 
 /// The token of a link that confirms an address.
@@ -49,7 +49,7 @@ enum Status {
 )]
 pub(super) async fn confirm(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: Confirm = request.json().await?;
-    let status = match verify_email::confirm(&ctx, &asked.token).await? {
+    let status = match verify_email::verify_email(&ctx, &asked.token).await? {
         Confirmed::Now => Status::Confirmed,
         Confirmed::Already => Status::AlreadyConfirmed,
     };
@@ -84,9 +84,9 @@ pub(super) struct Reset {
 )]
 pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: Reset = request.json().await?;
-    let door = door(NAME, &ctx.node.config.api.native, &request);
-    let policy = Policy::of(door.lives, &ctx.node.config.passwords);
-    reset_password(&ctx, &asked.token, asked.claim.as_deref(), &asked.new_password, policy, door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let policy = Policy::of(request_ctx.dialect_config, &ctx.node.config.passwords);
+    reset_password(&ctx, &asked.token, asked.claim.as_deref(), &asked.new_password, policy, request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT).no_store())
 }
 
@@ -117,7 +117,7 @@ pub(super) struct Magic {
 )]
 pub(super) async fn magic(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: Magic = request.json().await?;
-    let door = door(NAME, &ctx.node.config.api.native, &request);
-    let pair = redeem_at_once(&ctx, &asked.token, &asked.claim, asked.totp_code.as_deref(), door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let pair = redeem_with_code(&ctx, &asked.token, &asked.claim, asked.totp_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }

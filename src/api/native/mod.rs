@@ -20,13 +20,13 @@ use std::time::Duration;
 
 use utoipa::OpenApi;
 
-use super::openapi::{Chapter, Wording};
+use super::openapi::{ApiSpec, ErrorSpec};
 use super::pages;
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::passwords::Weak;
 use crate::config::Config;
-use crate::http::{Answer, Fault, Place, Rejection, Routes, Trouble};
+use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Rejection, Routes};
 
 use oauth::{OauthError, OauthErrorBody};
 use problem::{Problem, ProblemDocument};
@@ -39,11 +39,11 @@ pub(super) fn routes(routes: &mut Routes<Context>, config: &Config) {
     let (settings, document) = (&config.api.native, OnceLock::new());
     let keys = published::Published::new(&config.keys);
     routes
-        .under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer())
-        .get_at_once("/.well-known/jwks.json", "native.jwks", move |ctx, request| published::jwks(ctx, request, &keys))
-        .get_at_once("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
-        .get_at_once("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
-        .get_at_once("/openapi.json", "native.openapi", move |ctx, request| published::openapi(ctx, request, &document))
+        .group(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).into_response())
+        .get_sync("/.well-known/jwks.json", "native.jwks", move |ctx, request| published::jwks(ctx, request, &keys))
+        .get_sync("/.well-known/oauth-authorization-server", "native.metadata", published::metadata)
+        .get_sync("/.well-known/openid-configuration", "native.metadata", published::openid_configuration)
+        .get_sync("/openapi.json", "native.openapi", move |ctx, request| published::openapi(ctx, request, &document))
         .post("/verify", "native.verify", verify::one)
         .get("/verify", "native.verify-proxy", verify::for_proxy)
         .post("/verify/batch", "native.verify-batch", verify::batch)
@@ -63,9 +63,11 @@ pub(super) fn routes(routes: &mut Routes<Context>, config: &Config) {
         .patch("/admin/users/{id}/billing", "native.admin-billing", billing::change)
         .post("/admin/users/{id}/sign-out", "native.admin-sign-out", admin::sign_out_user)
         .post("/admin/sign-out-everyone", "native.admin-sign-out-everyone", admin::sign_out_everyone);
-    pages::routes(routes.under(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).answer()));
+    pages::routes(routes.group(&settings.prefix, |_, rejection: Rejection| Problem::from(rejection).into_response()));
     routes
-        .under(&format!("{}/oauth", settings.prefix), |_, rejection: Rejection| OauthError::from(rejection).answer())
+        .group(&format!("{}/oauth", settings.prefix), |_, rejection: Rejection| {
+            OauthError::from(rejection).into_response()
+        })
         .post("/token", "native.token", oauth::token)
         .post("/introspect", "native.introspect", oauth::introspect)
         .post("/revoke", "native.revoke", oauth::revoke);
@@ -74,12 +76,12 @@ pub(super) fn routes(routes: &mut Routes<Context>, config: &Config) {
 /// Demands of a name that people can read it, and a store can keep it.
 fn named(field: &str, name: &str) -> Result<(), Rejection> {
     let will_do = !name.trim().is_empty() && name.chars().count() <= 100 && !name.contains('\0');
-    let trouble = Trouble::Invalid("must have 1 to 100 characters, none of them NUL".to_owned());
-    will_do.then_some(()).ok_or_else(|| Rejection::field(Fault::of(Place::Body, field, trouble)))
+    let trouble = FieldErrorKind::Invalid("must have 1 to 100 characters, none of them NUL".to_owned());
+    will_do.then_some(()).ok_or_else(|| Rejection::field(FieldError::new(ParamLocation::Body, field, trouble)))
 }
 
 /// What there is to call, for the document.
-pub(crate) fn chapter() -> Chapter {
+pub(crate) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "native", description = "Signet's own: keys, verification, OAuth's token endpoints, sessions.")),
@@ -119,74 +121,74 @@ pub(crate) fn chapter() -> Chapter {
     #[openapi(components(schemas(OauthErrorBody<'_>)), paths(oauth::token, oauth::introspect, oauth::revoke))]
     struct Oauth;
 
-    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
-    let native = Chapter::new(
+    let too_many = || Error::TooMany { retry_after: Duration::from_secs(30) };
+    let native = ApiSpec::new(
         &Native::openapi(),
-        Wording {
-            word: &|trouble| Problem::from(trouble).answer(),
+        ErrorSpec {
+            word: &|trouble| Problem::from(trouble).into_response(),
             schema: &|_| "ProblemDocument",
             failures: vec![
-                ("native_sign_in", vec![Failure::WrongPassword, Failure::Disabled, too_many(), Failure::Busy]),
-                ("native_list_sessions", vec![Failure::NotPermitted]),
-                ("native_sign_out", vec![Failure::NotPermitted, Failure::Absent]),
-                ("native_sign_out_all", vec![Failure::NotPermitted]),
-                ("native_begin_totp", vec![Failure::NotPermitted, Failure::Disabled]),
-                ("native_totp_qr", vec![Failure::NotPermitted, Failure::Disabled, Failure::Absent]),
+                ("native_sign_in", vec![Error::WrongPassword, Error::Disabled, too_many(), Error::Busy]),
+                ("native_list_sessions", vec![Error::NotPermitted]),
+                ("native_sign_out", vec![Error::NotPermitted, Error::NotFound]),
+                ("native_sign_out_all", vec![Error::NotPermitted]),
+                ("native_begin_totp", vec![Error::NotPermitted, Error::Disabled]),
+                ("native_totp_qr", vec![Error::NotPermitted, Error::Disabled, Error::NotFound]),
                 (
                     "native_turn_on_totp",
                     vec![
-                        Failure::NotPermitted,
-                        Failure::Disabled,
-                        Failure::SecondFactorNotOn,
-                        Failure::SecondFactorAlreadyOn,
+                        Error::NotPermitted,
+                        Error::Disabled,
+                        Error::SecondFactorNotOn,
+                        Error::SecondFactorAlreadyOn,
                         too_many(),
-                        Failure::Busy,
+                        Error::Busy,
                     ],
                 ),
                 (
                     "native_turn_off_totp",
                     vec![
-                        Failure::NotPermitted,
-                        Failure::Disabled,
-                        Failure::SecondFactorNotOff,
-                        Failure::SecondFactorAlreadyOff,
+                        Error::NotPermitted,
+                        Error::Disabled,
+                        Error::SecondFactorNotOff,
+                        Error::SecondFactorAlreadyOff,
                         too_many(),
-                        Failure::Busy,
+                        Error::Busy,
                     ],
                 ),
-                ("native_confirm", vec![Failure::ConfirmationNotInForce, Failure::Absent]),
+                ("native_confirm", vec![Error::ConfirmationNotInForce, Error::NotFound]),
                 (
                     "native_reset_password",
-                    vec![Failure::WeakPassword(Weak::Common), Failure::ResetNotInForce, too_many(), Failure::Busy],
+                    vec![Error::WeakPassword(Weak::Common), Error::ResetNotInForce, too_many(), Error::Busy],
                 ),
                 (
                     "native_magic",
                     vec![
-                        Failure::MagicNotInForce,
-                        Failure::RegistrationClosed,
-                        Failure::SecondFactorDue,
-                        Failure::WrongSecondFactor,
-                        Failure::Unverified,
+                        Error::MagicNotInForce,
+                        Error::RegistrationClosed,
+                        Error::SecondFactorDue,
+                        Error::WrongSecondFactor,
+                        Error::Unverified,
                         too_many(),
                     ],
                 ),
-                ("native_list_projects", vec![Failure::NotPermitted]),
-                ("native_make_project", vec![Failure::NotPermitted]),
-                ("native_admin_billing", vec![Failure::NotPermitted, Failure::Absent, Failure::BalanceOutOfRange]),
-                ("native_admin_sign_out", vec![Failure::NotPermitted, Failure::Absent]),
-                ("native_admin_sign_out_everyone", vec![Failure::NotPermitted]),
+                ("native_list_projects", vec![Error::NotPermitted]),
+                ("native_make_project", vec![Error::NotPermitted]),
+                ("native_admin_billing", vec![Error::NotPermitted, Error::NotFound, Error::BalanceOutOfRange]),
+                ("native_admin_sign_out", vec![Error::NotPermitted, Error::NotFound]),
+                ("native_admin_sign_out_everyone", vec![Error::NotPermitted]),
             ],
         },
     );
-    native.and(Chapter::new(
+    native.and(ApiSpec::new(
         &Oauth::openapi(),
-        Wording {
-            word: &|trouble| OauthError::from(trouble).answer(),
+        ErrorSpec {
+            word: &|trouble| OauthError::from(trouble).into_response(),
             schema: &|_| "OauthErrorBody",
             failures: vec![
-                ("native_token", vec![Failure::RefreshNotInForce, Failure::NoCredentials]),
-                ("native_introspect", vec![Failure::NotPermitted]),
-                ("native_revoke", vec![Failure::NotPermitted, too_many()]),
+                ("native_token", vec![Error::RefreshNotInForce, Error::NoCredentials]),
+                ("native_introspect", vec![Error::NotPermitted]),
+                ("native_revoke", vec![Error::NotPermitted, too_many()]),
             ],
         },
     ))

@@ -7,15 +7,15 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{INVALID_TOKEN, SOON, Trouble};
-use crate::auth::Failure;
-use crate::http::{Answer, Rejection, Response};
+use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::auth::Error;
+use crate::http::{IntoResponse, Rejection, Response};
 
 /// What went wrong, on its way to being worded.
 #[derive(Debug)]
-pub(super) struct Problem(Trouble);
+pub(super) struct Problem(ApiError);
 
-impl<T: Into<Trouble>> From<T> for Problem {
+impl<T: Into<ApiError>> From<T> for Problem {
     fn from(trouble: T) -> Self {
         Self(trouble.into())
     }
@@ -43,11 +43,11 @@ pub(super) struct FieldFault {
     detail: String,
 }
 
-impl Answer for Problem {
-    fn answer(self) -> Response {
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
         match self.0 {
-            Trouble::Rejection(rejection) => rejected(rejection),
-            Trouble::Failure(failure) => failed(failure),
+            ApiError::Rejection(rejection) => rejected(rejection),
+            ApiError::Failure(failure) => failed(failure),
         }
     }
 }
@@ -79,78 +79,78 @@ fn rejected(rejection: Rejection) -> Response {
     }
 }
 
-fn failed(failure: Failure) -> Response {
+fn failed(failure: Error) -> Response {
     let cause = failure.to_string();
     match failure {
-        Failure::NoCredentials => {
+        Error::NoCredentials => {
             challenge(problem(401, "no-credentials", "Say who you are: Authorization: Bearer …", cause), "Bearer")
         }
-        Failure::BadCredentials(_) => {
+        Error::BadCredentials(_) => {
             let response = problem(401, "bad-credentials", "The token or API key is not good.", cause);
             challenge(response, INVALID_TOKEN)
         }
-        Failure::WrongPassword => challenge(problem(401, "wrong-password", "Wrong name or password.", cause), "Bearer"),
-        Failure::Disabled => problem(403, "disabled", "This user may not sign in.", cause),
-        Failure::RefreshNotInForce | Failure::RefreshReused => {
+        Error::WrongPassword => challenge(problem(401, "wrong-password", "Wrong name or password.", cause), "Bearer"),
+        Error::Disabled => problem(403, "disabled", "This user may not sign in.", cause),
+        Error::RefreshNotInForce | Error::RefreshReused => {
             let response = problem(401, "refresh-not-in-force", "The refresh token is not in force.", cause);
             challenge(response, INVALID_TOKEN)
         }
-        Failure::SecondFactorDue => challenge(
+        Error::SecondFactorDue => challenge(
             problem(401, "totp-required", "Send the code of your second factor as totp_code.", cause),
             "Bearer",
         ),
-        Failure::WrongSecondFactor => challenge(
+        Error::WrongSecondFactor => challenge(
             problem(401, "wrong-second-factor", "That code of the second factor is not right.", cause),
             "Bearer",
         ),
-        Failure::NoSecondFactor => problem(400, "no-second-factor", "There is no second factor to prove.", cause),
-        Failure::SecondFactorNotOn => {
-            problem(400, "second-factor-not-on", "The second factor was not turned on.", cause)
-        }
-        Failure::SecondFactorNotOff => {
+        Error::NoSecondFactor => problem(400, "no-second-factor", "There is no second factor to prove.", cause),
+        Error::SecondFactorNotOn => problem(400, "second-factor-not-on", "The second factor was not turned on.", cause),
+        Error::SecondFactorNotOff => {
             problem(400, "second-factor-not-off", "The second factor was not turned off.", cause)
         }
-        Failure::SecondFactorAlreadyOn => {
+        Error::SecondFactorAlreadyOn => {
             problem(409, "second-factor-already-on", "The second factor is on already.", cause)
         }
-        Failure::SecondFactorAlreadyOff => {
+        Error::SecondFactorAlreadyOff => {
             problem(409, "second-factor-already-off", "The second factor is off already.", cause)
         }
-        Failure::Unverified => problem(403, "unverified", "Confirm your address first.", cause),
-        Failure::CodeNotInForce => {
+        Error::Unverified => problem(403, "unverified", "Confirm your address first.", cause),
+        Error::CodeNotInForce => {
             challenge(problem(401, "code-not-in-force", "That code is wrong, used or expired.", cause), "Bearer")
         }
-        Failure::MagicNotInForce => problem(400, "magic-not-in-force", "This link is wrong, used or expired.", cause),
-        Failure::ResetNotInForce => problem(400, "reset-not-in-force", "This link is wrong, used or expired.", cause),
-        Failure::ConfirmationNotInForce => {
+        Error::MagicNotInForce => problem(400, "magic-not-in-force", "This link is wrong, used or expired.", cause),
+        Error::ResetNotInForce => problem(400, "reset-not-in-force", "This link is wrong, used or expired.", cause),
+        Error::ConfirmationNotInForce => {
             problem(400, "confirmation-not-in-force", "This link is wrong or expired.", cause)
         }
-        Failure::WrongOriginal => problem(400, "wrong-original", "Your present password is wrong or missing.", cause),
-        Failure::RegistrationClosed => problem(403, "registration-closed", "Registration is closed.", cause),
-        Failure::OtherProject => problem(403, "other-project", "That project is not yours.", cause),
-        Failure::SuperuserStays => problem(403, "superuser-stays", "Superusers cannot delete themselves.", cause),
-        Failure::BalanceOutOfRange => {
+        Error::WrongCurrentPassword => {
+            problem(400, "wrong-original", "Your present password is wrong or missing.", cause)
+        }
+        Error::RegistrationClosed => problem(403, "registration-closed", "Registration is closed.", cause),
+        Error::OtherProject => problem(403, "other-project", "That project is not yours.", cause),
+        Error::SuperuserStays => problem(403, "superuser-stays", "Superusers cannot delete themselves.", cause),
+        Error::BalanceOutOfRange => {
             problem(409, "balance-out-of-range", "The balance would be out of range; nothing was changed.", cause)
         }
-        Failure::MailNotHandedOver => {
+        Error::MailNotHandedOver => {
             later(problem(503, "mail-not-handed-over", "The mail could not be sent.", cause), SOON)
         }
-        Failure::NotPermitted => problem(403, "not-permitted", "You may not do this.", cause),
-        Failure::Absent => problem(404, "absent", "There is no such thing.", cause),
-        Failure::EmailTaken => problem(409, "email-taken", "Another user has that e-mail address.", cause),
-        Failure::UsernameTaken => problem(409, "username-taken", "Another user has that username.", cause),
-        Failure::BadEmail(_) => problem(400, "bad-email", "That is not an e-mail address.", cause),
-        Failure::BadUsername(_) => problem(400, "bad-username", "That is not a username.", cause),
-        Failure::WeakPassword(_) => problem(400, "weak-password", "That password will not do.", cause),
-        Failure::TooMany { retry_after } => {
+        Error::NotPermitted => problem(403, "not-permitted", "You may not do this.", cause),
+        Error::NotFound => problem(404, "absent", "There is no such thing.", cause),
+        Error::EmailTaken => problem(409, "email-taken", "Another user has that e-mail address.", cause),
+        Error::UsernameTaken => problem(409, "username-taken", "Another user has that username.", cause),
+        Error::BadEmail(_) => problem(400, "bad-email", "That is not an e-mail address.", cause),
+        Error::BadUsername(_) => problem(400, "bad-username", "That is not a username.", cause),
+        Error::WeakPassword(_) => problem(400, "weak-password", "That password will not do.", cause),
+        Error::TooMany { retry_after } => {
             later(problem(429, "too-many", "Too many tries; wait a while.", cause), retry_after)
         }
-        Failure::Busy => later(problem(503, "busy", "Too many sign-ins at once; try again soon.", cause), SOON),
-        Failure::Behind => later(problem(503, "behind", "Revocations may be out of date.", cause), SOON),
-        Failure::Unavailable(_) => {
+        Error::Busy => later(problem(503, "busy", "Too many sign-ins at once; try again soon.", cause), SOON),
+        Error::Behind => later(problem(503, "behind", "Revocations may be out of date.", cause), SOON),
+        Error::Unavailable(_) => {
             later(problem(503, "unavailable", "A part of the service does not answer.", cause), SOON)
         }
-        Failure::Internal(_) => problem(500, "internal", "Something went wrong here.", cause),
+        Error::Internal(_) => problem(500, "internal", "Something went wrong here.", cause),
     }
 }
 

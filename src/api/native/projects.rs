@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Problem, named};
 use crate::auth::accounts::projects;
 use crate::auth::context::Context;
-use crate::auth::tokens::caller::caller;
+use crate::auth::tokens::caller::authenticate;
 use crate::http::{Request, Response};
 use crate::id::ProjectId;
 
@@ -52,9 +52,9 @@ impl From<projects::Project> for Project {
     responses((status = 200, description = "The projects.", body = Projects)),
 )]
 pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = caller(&ctx, request.bearer()).await?;
-    caller.in_session()?;
-    let projects = projects::projects(&ctx, caller.user).await?.into_iter().map(Project::from).collect();
+    let caller = authenticate(&ctx, request.bearer()).await?;
+    caller.require_session()?;
+    let projects = projects::list_projects(&ctx, caller.user).await?.into_iter().map(Project::from).collect();
     Ok(Response::json(StatusCode::OK, &Projects { projects }).no_store())
 }
 
@@ -70,8 +70,8 @@ pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Pro
     responses((status = 201, description = "The project.", body = Project)),
 )]
 pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let caller = caller(&ctx, request.bearer()).await?;
-    caller.in_session()?;
+    let caller = authenticate(&ctx, request.bearer()).await?;
+    caller.require_session()?;
     let asked: NewProject = request.json().await?;
     named("name", &asked.name)?;
     let project = projects::create_project(&ctx, caller.user, asked.name).await?;

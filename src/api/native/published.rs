@@ -13,7 +13,7 @@ use super::Problem;
 use crate::api::native::schemas;
 use crate::auth::context::Context;
 use crate::config;
-use crate::http::{Kept, Request, Response};
+use crate::http::{CachedResponse, Request, Response};
 
 /// The public keys.
 ///
@@ -44,7 +44,7 @@ pub(super) struct Published {
 
 thread_local! {
     /// Each worker's own: cores that count the holders of one thing up and down with each answer wait for each other.
-    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+    static KEPT: RefCell<Option<CachedResponse>> = const { RefCell::new(None) };
 }
 
 impl Published {
@@ -60,7 +60,7 @@ impl Published {
                 Some(kept) if kept.is(etag, self.lasting) => kept,
                 _ => {
                     let (body, etag) = (Bytes::copy_from_slice(body), etag.to_owned().leak());
-                    kept.insert(Kept::named("application/json", body, etag, self.lasting))
+                    kept.insert(CachedResponse::named("application/json", body, etag, self.lasting))
                 }
             };
             kept.answer(request)
@@ -139,8 +139,8 @@ pub(super) fn openid_configuration(ctx: &Context, request: &Request) -> Result<R
         (status = 304, description = "The document is the one that `If-None-Match` names."),
     ),
 )]
-pub(super) fn openapi(ctx: &Context, request: &Request, document: &OnceLock<Kept>) -> Response {
+pub(super) fn openapi(ctx: &Context, request: &Request, document: &OnceLock<CachedResponse>) -> Response {
     // Made when somebody asks: most servers never are, and would carry what makes it in memory.
-    let made = || Kept::new("application/json", crate::api::document(&ctx.node.config).to_string());
+    let made = || CachedResponse::new("application/json", crate::api::document(&ctx.node.config).to_string());
     document.get_or_init(made).answer(request)
 }

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{NAME, Problem};
-use crate::api::door;
 use crate::api::native::schemas::Spared;
-use crate::auth::Failure;
+use crate::api::request_context;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sessions::list::{Session, sessions};
-use crate::auth::sessions::open::Pair;
-use crate::auth::sessions::sign_out::{Which, sign_out};
+use crate::auth::sessions::list::{Session, list_sessions};
+use crate::auth::sessions::open::TokenPair;
+use crate::auth::sessions::sign_out::{SignOutScope, sign_out};
 use crate::auth::sign_in::password::sign_in;
-use crate::auth::tokens::caller::caller;
+use crate::auth::tokens::caller::authenticate;
 use crate::clock::Timestamp;
-use crate::http::{Fault, Place, Rejection, Request, Response};
+use crate::http::{FieldError, ParamLocation, Rejection, Request, Response};
 use crate::id::{SessionId, UserId};
 
 /// Who signs in: by address or by name.
@@ -118,14 +118,14 @@ pub(super) async fn open(ctx: Context, mut request: Request) -> Result<Response,
     let asked: Open = request.json().await?;
     let password = Password::new(asked.password);
     let Some(login) = asked.email.or(asked.username) else {
-        return Err(Rejection::field(Fault::missing(Place::Body, "email")).into());
+        return Err(Rejection::field(FieldError::missing(ParamLocation::Body, "email")).into());
     };
-    let door = door(NAME, &ctx.node.config.api.native, &request);
-    let pair = sign_in(&ctx, &login, &password, asked.totp_code.as_deref(), door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let pair = sign_in(&ctx, &login, &password, asked.totp_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
 
-pub(super) fn tokens(pair: &Pair, now: Timestamp) -> Tokens<'_> {
+pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {
     Tokens {
         access_token: &pair.access,
         token_type: "Bearer",
@@ -148,9 +148,9 @@ pub(super) fn tokens(pair: &Pair, now: Timestamp) -> Tokens<'_> {
     responses((status = 200, description = "Those that are not over.", body = Sessions<'_>)),
 )]
 pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = caller(&ctx, request.bearer()).await?;
-    let current = caller.in_session()?;
-    let sessions = sessions(&ctx, caller.user).await?;
+    let caller = authenticate(&ctx, request.bearer()).await?;
+    let current = caller.require_session()?;
+    let sessions = list_sessions(&ctx, caller.user).await?;
     let sessions = sessions.iter().map(|session| shown(session, current)).collect();
     Ok(Response::json(StatusCode::OK, &Sessions { sessions }).no_store())
 }
@@ -181,11 +181,11 @@ fn shown(session: &Session, current: SessionId) -> Shown<'_> {
     responses((status = 204, description = "It is over.")),
 )]
 pub(super) async fn end_one(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = caller(&ctx, request.bearer()).await?;
-    caller.in_session()?;
-    let session = SessionId::parse(request.param("id")).ok_or(Failure::Absent)?;
-    match sign_out(&ctx, caller.user, Which::One(session)).await? {
-        0 => Err(Failure::Absent.into()),
+    let caller = authenticate(&ctx, request.bearer()).await?;
+    caller.require_session()?;
+    let session = SessionId::parse(request.param("id")).ok_or(Error::NotFound)?;
+    match sign_out(&ctx, caller.user, SignOutScope::One(session)).await? {
+        0 => Err(Error::NotFound.into()),
         _ => Ok(Response::empty(StatusCode::NO_CONTENT)),
     }
 }
@@ -202,14 +202,14 @@ pub(super) async fn end_one(ctx: Context, request: Request) -> Result<Response, 
     responses((status = 200, description = "How many were ended.", body = Ended)),
 )]
 pub(super) async fn end_many(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let caller = caller(&ctx, request.bearer()).await?;
-    let current = caller.in_session()?;
+    let caller = authenticate(&ctx, request.bearer()).await?;
+    let current = caller.require_session()?;
     let which = match request.query()?.get("except") {
-        None => Which::All,
-        Some("current") => Which::Others(current),
+        None => SignOutScope::All,
+        Some("current") => SignOutScope::Others(current),
         Some(_) => {
-            let trouble = crate::http::Trouble::Invalid("must be current".to_owned());
-            return Err(Rejection::field(Fault::of(Place::Query, "except", trouble)).into());
+            let trouble = crate::http::FieldErrorKind::Invalid("must be current".to_owned());
+            return Err(Rejection::field(FieldError::new(ParamLocation::Query, "except", trouble)).into());
         }
     };
     let ended = sign_out(&ctx, caller.user, which).await?;

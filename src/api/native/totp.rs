@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{NAME, Problem, qr};
-use crate::api::door;
-use crate::auth::Failure;
-use crate::auth::accounts::permissions::person;
+use crate::api::request_context;
+use crate::auth::Error;
+use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
 use crate::auth::mfa;
 use crate::auth::passwords::Password;
-use crate::http::{Fault, Place, Rejection, Request, Response, Trouble, json};
+use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response, json};
 
 /// A second factor that is about to be turned on.
 #[derive(Serialize, ToSchema)]
@@ -77,8 +77,8 @@ pub(super) enum Format {
     responses((status = 201, description = "What goes into an app.", body = Pending)),
 )]
 pub(super) async fn begin(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let (_, user) = person(&ctx, request.bearer()).await?;
-    let mfa::Pending { key, uri } = mfa::begin(&ctx, &user).await?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let mfa::TotpEnrollment { key, uri } = mfa::start_enrollment(&ctx, &user).await?;
     Ok(Response::json(StatusCode::CREATED, &Pending { key, uri }).no_store())
 }
 
@@ -102,13 +102,13 @@ pub(super) async fn picture(ctx: Context, request: Request) -> Result<Response, 
         Some("png") => Format::Png,
         Some("svg") => Format::Svg,
         Some(_) => {
-            let trouble = Trouble::Invalid("must be png or svg".to_owned());
-            return Err(Rejection::field(Fault::of(Place::Query, "format", trouble)).into());
+            let trouble = FieldErrorKind::Invalid("must be png or svg".to_owned());
+            return Err(Rejection::field(FieldError::new(ParamLocation::Query, "format", trouble)).into());
         }
     };
-    let (_, user) = person(&ctx, request.bearer()).await?;
-    let uri = mfa::pending_uri(&ctx, &user).await?;
-    let picture = qr::Picture::of(&uri).ok_or(Failure::Internal("an address too long for a QR code"))?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let uri = mfa::enrollment_uri(&ctx, &user).await?;
+    let picture = qr::Picture::of(&uri).ok_or(Error::Internal("an address too long for a QR code"))?;
     let response = match format {
         Format::Png => Response::bytes(StatusCode::OK, HeaderValue::from_static("image/png"), picture.png()),
         Format::Svg => Response::bytes(StatusCode::OK, HeaderValue::from_static("image/svg+xml"), picture.svg()),
@@ -148,9 +148,9 @@ fn preferred(accept: &str) -> Format {
 )]
 pub(super) async fn turn_on(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let asked: TurnOn = request.json().await?;
-    let (_, user) = person(&ctx, request.bearer()).await?;
-    let door = door(NAME, &ctx.node.config.api.native, &request);
-    let recovery_codes = mfa::turn_on(&ctx, &user, asked.password.as_ref(), &asked.code, door).await?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let recovery_codes = mfa::enable(&ctx, &user, asked.password.as_ref(), &asked.code, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &TurnedOn { recovery_codes }).no_store())
 }
 
@@ -168,9 +168,9 @@ pub(super) async fn turn_on(ctx: Context, mut request: Request) -> Result<Respon
 pub(super) async fn turn_off(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let asked = if bytes.is_empty() { TurnOff::default() } else { json::read(&bytes)? };
-    let (_, user) = person(&ctx, request.bearer()).await?;
-    let door = door(NAME, &ctx.node.config.api.native, &request);
-    mfa::turn_off(&ctx, &user, Some(asked.password.as_ref()), door).await?;
+    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    mfa::disable(&ctx, &user, Some(asked.password.as_ref()), request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 

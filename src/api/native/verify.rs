@@ -15,11 +15,13 @@ use super::Problem;
 use super::problem::ProblemDocument;
 use crate::api::INVALID_TOKEN;
 use crate::api::native::schemas::{Active, Inactive, Verdicts};
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::api_keys::KnownKey;
 use crate::auth::context::Context;
-use crate::auth::tokens::verify::{Credential, Demand, Fault, Reason, verify, verify_each};
-use crate::http::{Fault as FieldFault, Fields, Place, Rejection, Request, Response, Trouble, json as body};
+use crate::auth::tokens::verify::{Credential, Demand, TokenError, VerifyError, verify, verify_batch};
+use crate::http::{
+    FieldError as FieldFault, FieldErrorKind, Fields, ParamLocation, Rejection, Request, Response, json as body,
+};
 
 /// How many tokens a batch may have, and how large its body may be: that many of two kilobytes each.
 const BATCH: usize = 1024;
@@ -93,13 +95,13 @@ pub(super) async fn batch(ctx: Context, mut request: Request) -> Result<Response
     let bytes = request.json_bytes().await?;
     let asked: Batch<'_> = body::read(&bytes)?;
     if asked.tokens.len() > BATCH {
-        let trouble = Trouble::Invalid(format!("has more than {BATCH} tokens"));
-        return Err(Rejection::field(FieldFault::of(Place::Body, "tokens", trouble)).into());
+        let trouble = FieldErrorKind::Invalid(format!("has more than {BATCH} tokens"));
+        return Err(Rejection::field(FieldFault::new(ParamLocation::Body, "tokens", trouble)).into());
     }
     let demand = Demand { audience: asked.aud.as_deref(), scope: asked.scope.as_deref() };
     let mut text = String::with_capacity(64 + asked.tokens.len() * 512);
     text.push_str(r#"{"results":["#);
-    for (at, verdict) in verify_each(&ctx, &asked.tokens, demand).await?.into_iter().enumerate() {
+    for (at, verdict) in verify_batch(&ctx, &asked.tokens, demand).await?.into_iter().enumerate() {
         if at > 0 {
             text.push(',');
         }
@@ -141,7 +143,7 @@ pub(super) async fn for_proxy(ctx: Context, request: Request) -> Result<Response
     let query = request.query()?;
     let demand = Demand { audience: query.get("aud"), scope: query.get("scope") };
     let Some(credential) = crate::api::credential(&request) else {
-        return Err(Failure::NoCredentials.into());
+        return Err(Error::NoCredentials.into());
     };
     let credential = match verdict(&ctx, credential, demand).await? {
         Ok(credential) => credential,
@@ -163,10 +165,10 @@ pub(super) async fn for_proxy(ctx: Context, request: Request) -> Result<Response
     })
 }
 
-async fn verdict(ctx: &Context, token: &str, demand: Demand<'_>) -> Result<Result<Credential, Reason>, Failure> {
+async fn verdict(ctx: &Context, token: &str, demand: Demand<'_>) -> Result<Result<Credential, VerifyError>, Error> {
     match verify(ctx, token, demand).await {
         Ok(credential) => Ok(Ok(credential)),
-        Err(Failure::BadCredentials(reason)) => Ok(Err(reason)),
+        Err(Error::BadCredentials(reason)) => Ok(Err(reason)),
         Err(failure) => Err(failure),
     }
 }
@@ -206,21 +208,21 @@ pub(super) fn key_claims(key: &KnownKey) -> Value {
     claims
 }
 
-fn inactive(reason: Reason) -> String {
+fn inactive(reason: VerifyError) -> String {
     let reason = match reason {
-        Reason::Token(Fault::Malformed) => "malformed",
-        Reason::Token(Fault::WrongType) => "wrong_type",
-        Reason::Token(Fault::UnknownKey) => "unknown_key",
-        Reason::Token(Fault::RevokedKey) => "revoked_key",
-        Reason::Token(Fault::BadSignature) => "bad_signature",
-        Reason::Token(Fault::Expired) | Reason::ExpiredKey => "expired",
-        Reason::Token(Fault::NotYetValid) => "not_yet_valid",
-        Reason::Token(Fault::WrongIssuer) => "wrong_issuer",
-        Reason::Token(Fault::WrongAudience) | Reason::OtherAudience => "wrong_audience",
-        Reason::Revoked => "revoked",
-        Reason::InsufficientScope => "insufficient_scope",
-        Reason::UnknownKey => "unknown_api_key",
-        Reason::Behind => "behind",
+        VerifyError::Token(TokenError::Malformed) => "malformed",
+        VerifyError::Token(TokenError::WrongType) => "wrong_type",
+        VerifyError::Token(TokenError::UnknownKey) => "unknown_key",
+        VerifyError::Token(TokenError::RevokedKey) => "revoked_key",
+        VerifyError::Token(TokenError::BadSignature) => "bad_signature",
+        VerifyError::Token(TokenError::Expired) | VerifyError::ExpiredKey => "expired",
+        VerifyError::Token(TokenError::NotYetValid) => "not_yet_valid",
+        VerifyError::Token(TokenError::WrongIssuer) => "wrong_issuer",
+        VerifyError::Token(TokenError::WrongAudience) | VerifyError::OtherAudience => "wrong_audience",
+        VerifyError::Revoked => "revoked",
+        VerifyError::InsufficientScope => "insufficient_scope",
+        VerifyError::UnknownKey => "unknown_api_key",
+        VerifyError::Behind => "behind",
     };
     format!(r#"{{"active":false,"reason":"{reason}"}}"#)
 }

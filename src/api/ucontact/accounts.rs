@@ -6,10 +6,10 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use super::error::{Detail, UcontactError, faulty};
-use crate::api::door;
 use crate::api::fastapi::{EmailStr, both, weak_password};
 use crate::api::pages;
-use crate::auth::accounts::create::Wanted;
+use crate::api::request_context;
+use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::identity::Username;
 use crate::auth::accounts::sign_up::sign_up;
 use crate::auth::accounts::verify_email;
@@ -66,21 +66,23 @@ pub(super) struct Account<'a> {
 pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let body = request.json_bytes().await?;
     let config = &ctx.node.config;
-    let door = door(NAME, &config.api.ucontact, &request);
+    let request_ctx = request_context(NAME, &config.api.ucontact, &request);
     // What only the settings know of is said together with what the types know of.
     let ((asked, ()), ()) = both(
         both(json::read::<Register>(&body), good_name(&body)),
-        good_password(&body, Policy::of(door.lives, &config.passwords)),
+        good_password(&body, Policy::of(request_ctx.dialect_config, &config.passwords)),
     )?;
-    let wanted = Wanted {
+    let wanted = CreateUser {
         email: asked.email.0.as_str().to_owned(),
         username: Some(asked.username),
         password: Some(asked.password),
-        ..Wanted::default()
+        ..CreateUser::default()
     };
-    let user = sign_up(&ctx, wanted, door).await?;
-    let link = |token: &str| format!("{}{}/confirmed_email/{token}", config.server.public_url, door.lives.prefix);
-    verify_email::send(&ctx, &user, &user.email, link, door.language)?;
+    let user = sign_up(&ctx, wanted, request_ctx).await?;
+    let link = |token: &str| {
+        format!("{}{}/confirmed_email/{token}", config.server.public_url, request_ctx.dialect_config.prefix)
+    };
+    verify_email::send_link(&ctx, &user, &user.email, link, request_ctx.language)?;
     let account = Account {
         id: user.number,
         username: user.username.as_deref().unwrap_or_default(),
@@ -99,7 +101,7 @@ fn good_name(body: &[u8]) -> Result<(), Rejection> {
         username: String,
     }
     let Ok(Named { username }) = json::read(body) else { return Ok(()) };
-    Username::read(&username).map(|_| ()).map_err(|bad| Rejection::field(faulty("username", bad.to_string())))
+    Username::parse(&username).map(|_| ()).map_err(|bad| Rejection::field(faulty("username", bad.to_string())))
 }
 
 /// The same of the password.
@@ -157,7 +159,7 @@ pub(super) async fn confirm(ctx: Context, request: Request) -> Result<Response, 
     if pages::wants_html(&ctx, &request) {
         return Ok(pages::confirm(&ctx));
     }
-    let message = match verify_email::confirm(&ctx, request.param("token")).await? {
+    let message = match verify_email::verify_email(&ctx, request.param("token")).await? {
         Confirmed::Now => "Email verified successfully",
         Confirmed::Already => "Your email has already been confirmed.",
     };

@@ -10,11 +10,11 @@ use std::time::Duration;
 use utoipa::OpenApi;
 
 use super::fastapi::HttpValidationError;
-use super::openapi::{Chapter, Wording};
-use crate::auth::Failure;
+use super::openapi::{ApiSpec, ErrorSpec};
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::config::Dialect;
-use crate::http::{Answer, Rejection, Routes};
+use crate::http::{IntoResponse, Rejection, Routes};
 
 use error::{Detail, UcontactError};
 
@@ -24,7 +24,7 @@ pub const NAME: &str = "ucontact";
 /// Adds its routes.
 pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
     routes
-        .under(&settings.prefix, |_, rejection: Rejection| UcontactError::from(rejection).answer())
+        .group(&settings.prefix, |_, rejection: Rejection| UcontactError::from(rejection).into_response())
         .post("/register", "ucontact.register", accounts::register)
         .get("/confirmed_email/{token}", "ucontact.confirm", accounts::confirm)
         .post("/login", "ucontact.login", sessions::login)
@@ -32,7 +32,7 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
 }
 
 /// What there is to call, for the document.
-pub(crate) fn chapter() -> Chapter {
+pub(crate) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "ucontact", description = "UContact: sign-up with a confirmed address, sign-in by form, rotated refresh tokens.")),
@@ -41,37 +41,31 @@ pub(crate) fn chapter() -> Chapter {
     )]
     struct Ucontact;
 
-    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
-    Chapter::new(
+    let too_many = || Error::TooMany { retry_after: Duration::from_secs(30) };
+    ApiSpec::new(
         &Ucontact::openapi(),
-        Wording {
-            word: &|trouble| UcontactError::from(trouble).answer(),
+        ErrorSpec {
+            word: &|trouble| UcontactError::from(trouble).into_response(),
             schema: &|status| if status == 422 { "HTTPValidationError" } else { "Detail" },
             failures: vec![
                 (
                     "ucontact_register",
-                    vec![
-                        Failure::RegistrationClosed,
-                        Failure::EmailTaken,
-                        Failure::UsernameTaken,
-                        too_many(),
-                        Failure::Busy,
-                    ],
+                    vec![Error::RegistrationClosed, Error::EmailTaken, Error::UsernameTaken, too_many(), Error::Busy],
                 ),
-                ("ucontact_confirm", vec![Failure::Absent]),
+                ("ucontact_confirm", vec![Error::NotFound]),
                 (
                     "ucontact_login",
                     vec![
-                        Failure::WrongPassword,
-                        Failure::Unverified,
-                        Failure::SecondFactorDue,
-                        Failure::WrongSecondFactor,
-                        Failure::Disabled,
+                        Error::WrongPassword,
+                        Error::Unverified,
+                        Error::SecondFactorDue,
+                        Error::WrongSecondFactor,
+                        Error::Disabled,
                         too_many(),
-                        Failure::Busy,
+                        Error::Busy,
                     ],
                 ),
-                ("ucontact_refresh", vec![Failure::RefreshNotInForce]),
+                ("ucontact_refresh", vec![Error::RefreshNotInForce]),
             ],
         },
     )

@@ -6,12 +6,12 @@ use utoipa::ToSchema;
 
 use super::NAME;
 use super::error::UcontactError;
-use crate::api::door;
+use crate::api::request_context;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sessions::open::Pair;
+use crate::auth::sessions::open::TokenPair;
 use crate::auth::sessions::refresh;
-use crate::auth::sessions::refresh::Then;
+use crate::auth::sessions::refresh::RotationPolicy;
 use crate::auth::sign_in::password::sign_in;
 use crate::http::{Request, Response};
 
@@ -43,7 +43,7 @@ pub(super) struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    fn answer(pair: &Pair) -> Response {
+    fn answer(pair: &TokenPair) -> Response {
         let tokens = Tokens { access_token: &pair.access, refresh_token: &pair.refresh, token_type: "bearer" };
         Response::json(StatusCode::OK, &tokens).no_store()
     }
@@ -63,8 +63,8 @@ impl Tokens<'_> {
 pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let asked: Login = request.form().await?.read()?;
     let second = asked.totp_code.as_deref();
-    let door = door(NAME, &ctx.node.config.api.ucontact, &request);
-    let pair = sign_in(&ctx, &asked.username, &asked.password, second, door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.ucontact, &request);
+    let pair = sign_in(&ctx, &asked.username, &asked.password, second, request_ctx).await?;
     Ok(Tokens::answer(&pair))
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Refresh {
 )]
 pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let asked: Refresh = request.json().await?;
-    let door = door(NAME, &ctx.node.config.api.ucontact, &request);
-    let pair = refresh::refresh(&ctx, &asked.refresh_token, None, Then::Rotate, door).await?;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.ucontact, &request);
+    let pair = refresh::refresh(&ctx, &asked.refresh_token, None, RotationPolicy::Rotate, request_ctx).await?;
     Ok(Tokens::answer(&pair))
 }

@@ -11,9 +11,9 @@ use super::envelope::{envelopes, success};
 use crate::api::fastapi::{Text, Whole, both, uuid};
 use crate::auth::api_keys::{ApiKey, NewKey, Order, create_own, deactivate_own, list_own};
 use crate::auth::context::Context;
-use crate::auth::tokens::caller::caller;
+use crate::auth::tokens::caller::authenticate;
 use crate::clock::Timestamp;
-use crate::http::{Place, Rejection, Request, Response};
+use crate::http::{ParamLocation, Rejection, Request, Response};
 use crate::id::{ApiKeyId, ProjectId};
 
 /// A hundred years: later dates can be written, but nobody means them.
@@ -185,7 +185,7 @@ envelopes! {
 }
 
 fn project(request: &Request) -> Result<ProjectId, Rejection> {
-    uuid(Place::Header, "x-project-id", request.header("x-project-id")).map(ProjectId)
+    uuid(ParamLocation::Header, "x-project-id", request.header("x-project-id")).map(ProjectId)
 }
 
 /// List all API keys for the authenticated user.
@@ -199,14 +199,14 @@ fn project(request: &Request) -> Result<ProjectId, Rejection> {
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "The project's keys.", body = ListEnvelope)),
 )]
-pub(super) async fn list(app: Context, request: Request) -> Result<Response, Refusal> {
-    let caller = caller(&app, crate::api::credential(&request)).await?;
+pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    let caller = authenticate(&ctx, crate::api::credential(&request)).await?;
     let page = request.query().and_then(|query| query.read::<Page>());
     let (page, project) = both(page, project(&request))?;
     let (Whole(page), Whole(limit)) = (page.page, page.limit);
     let skip = u32::try_from((page - 1).saturating_mul(limit)).unwrap_or(u32::MAX);
-    let (keys, total) = list_own(&app, &caller, project, skip, u32::try_from(limit).unwrap_or_default()).await?;
-    let now = app.now();
+    let (keys, total) = list_own(&ctx, &caller, project, skip, u32::try_from(limit).unwrap_or_default()).await?;
+    let now = ctx.now();
     let items = keys.into_iter().map(|key| ApiKeyResponse::of(key, None, now)).collect();
     let pages = total.div_ceil(limit.unsigned_abs());
     Ok(success(StatusCode::OK, PaginatedData { items, pagination: PaginationInfo { page, limit, total, pages } }))
@@ -224,8 +224,8 @@ pub(super) async fn list(app: Context, request: Request) -> Result<Response, Ref
     security(("access_token" = [])),
     responses((status = 201, description = "The key.", body = KeyEnvelope)),
 )]
-pub(super) async fn create(app: Context, mut request: Request) -> Result<Response, Refusal> {
-    let caller = caller(&app, request.bearer()).await?;
+pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+    let caller = authenticate(&ctx, request.bearer()).await?;
     let asked = request.json::<CreateApiKeyRequest>().await;
     let (project, asked) = both(project(&request), asked)?;
     let order = Order {
@@ -233,8 +233,8 @@ pub(super) async fn create(app: Context, mut request: Request) -> Result<Respons
         scopes: asked.scopes.map(|scopes| scopes.0).unwrap_or_default(),
         days: asked.expires_in_days.and_then(|days| u32::try_from(days.0).ok()),
     };
-    let (key, whole) = create_own(&app, &caller, project, order).await?;
-    Ok(success(StatusCode::CREATED, ApiKeyResponse::of(key, Some(&whole), app.now())))
+    let (key, whole) = create_own(&ctx, &caller, project, order).await?;
+    Ok(success(StatusCode::CREATED, ApiKeyResponse::of(key, Some(&whole), ctx.now())))
 }
 
 /// Deactivate an API key.
@@ -251,9 +251,9 @@ pub(super) async fn create(app: Context, mut request: Request) -> Result<Respons
     security(("access_token" = [])),
     responses((status = 200, description = "It no longer works.", body = RevokedEnvelope)),
 )]
-pub(super) async fn deactivate(app: Context, request: Request) -> Result<Response, Refusal> {
-    let caller = caller(&app, request.bearer()).await?;
-    let key = uuid(Place::Path, "key_id", Some(request.param("key_id"))).map(ApiKeyId);
+pub(super) async fn deactivate(ctx: Context, request: Request) -> Result<Response, Refusal> {
+    let caller = authenticate(&ctx, request.bearer()).await?;
+    let key = uuid(ParamLocation::Path, "key_id", Some(request.param("key_id"))).map(ApiKeyId);
     let (key, project) = both(key, project(&request))?;
     let key = deactivate_own(&ctx, &caller, project, key).await?;
     let ended = RevokeKeyResponse { id: key.id, is_active: false, deactivated_at: key.deactivated_at };

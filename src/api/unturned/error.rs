@@ -3,28 +3,28 @@
 
 use super::envelope::error;
 use crate::api::fastapi::{unprocessable, unreadable};
-use crate::api::{INVALID_TOKEN, SOON, Trouble};
-use crate::auth::Failure;
-use crate::http::{Answer, Rejection, Response};
+use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::auth::Error;
+use crate::http::{IntoResponse, Rejection, Response};
 
 /// What went wrong, on its way to being worded.
 #[derive(Debug)]
-pub(super) struct Refusal(Trouble);
+pub(super) struct Refusal(ApiError);
 
-impl<T: Into<Trouble>> From<T> for Refusal {
+impl<T: Into<ApiError>> From<T> for Refusal {
     fn from(trouble: T) -> Self {
         Self(trouble.into())
     }
 }
 
-impl Answer for Refusal {
-    fn answer(self) -> Response {
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
         match self.0 {
-            Trouble::Rejection(rejection) => {
+            ApiError::Rejection(rejection) => {
                 let cause = rejection.to_string();
                 rejected(rejection).because(cause)
             }
-            Trouble::Failure(failure) => {
+            ApiError::Failure(failure) => {
                 let cause = failure.to_string();
                 failed(failure).because(cause)
             }
@@ -51,54 +51,52 @@ fn rejected(rejection: Rejection) -> Response {
     }
 }
 
-fn failed(failure: Failure) -> Response {
+fn failed(failure: Error) -> Response {
     match failure {
-        Failure::NoCredentials => error(401, "not_authenticated", "Not authenticated.").challenge(BEARER),
-        Failure::BadCredentials(_) => {
+        Error::NoCredentials => error(401, "not_authenticated", "Not authenticated.").challenge(BEARER),
+        Error::BadCredentials(_) => {
             error(401, "invalid_token", "The token or API key is not good.").challenge(INVALID_TOKEN)
         }
-        Failure::WrongPassword => error(401, "invalid_credentials", "The sign-in did not succeed.").challenge(BEARER),
-        Failure::Disabled => error(403, "user_disabled", "This user may not sign in."),
-        Failure::SecondFactorDue => {
+        Error::WrongPassword => error(401, "invalid_credentials", "The sign-in did not succeed.").challenge(BEARER),
+        Error::Disabled => error(403, "user_disabled", "This user may not sign in."),
+        Error::SecondFactorDue => {
             error(401, "totp_required", "Send the code of your second factor as totp_code.").challenge(BEARER)
         }
-        Failure::WrongSecondFactor => {
+        Error::WrongSecondFactor => {
             error(401, "invalid_totp_code", "That code of the second factor is not right.").challenge(BEARER)
         }
-        Failure::NoSecondFactor => error(400, "totp_not_enabled", "There is no second factor."),
-        Failure::SecondFactorNotOn => error(400, "totp_not_turned_on", "The second factor was not turned on."),
-        Failure::SecondFactorNotOff => error(400, "totp_not_turned_off", "The second factor was not turned off."),
-        Failure::SecondFactorAlreadyOn => error(409, "totp_already_enabled", "The second factor is on already."),
-        Failure::SecondFactorAlreadyOff => error(409, "totp_already_disabled", "The second factor is off already."),
-        Failure::Unverified => error(403, "email_not_verified", "Confirm your address first."),
-        Failure::CodeNotInForce => error(401, "invalid_code", "That code is wrong, used or expired.").challenge(BEARER),
-        Failure::MagicNotInForce | Failure::ResetNotInForce | Failure::ConfirmationNotInForce => {
+        Error::NoSecondFactor => error(400, "totp_not_enabled", "There is no second factor."),
+        Error::SecondFactorNotOn => error(400, "totp_not_turned_on", "The second factor was not turned on."),
+        Error::SecondFactorNotOff => error(400, "totp_not_turned_off", "The second factor was not turned off."),
+        Error::SecondFactorAlreadyOn => error(409, "totp_already_enabled", "The second factor is on already."),
+        Error::SecondFactorAlreadyOff => error(409, "totp_already_disabled", "The second factor is off already."),
+        Error::Unverified => error(403, "email_not_verified", "Confirm your address first."),
+        Error::CodeNotInForce => error(401, "invalid_code", "That code is wrong, used or expired.").challenge(BEARER),
+        Error::MagicNotInForce | Error::ResetNotInForce | Error::ConfirmationNotInForce => {
             error(400, "invalid_link", "This link is wrong, used or expired.")
         }
-        Failure::WrongOriginal => error(400, "wrong_password", "Your present password is wrong or missing."),
-        Failure::RegistrationClosed => error(403, "registration_closed", "Registration is closed."),
-        Failure::OtherProject => error(403, "project_forbidden", "That project is not yours."),
-        Failure::SuperuserStays => error(403, "superuser_stays", "Superusers cannot delete themselves."),
-        Failure::BalanceOutOfRange => error(409, "balance_out_of_range", "The balance would be out of range."),
-        Failure::MailNotHandedOver => error(503, "mail_unavailable", "The mail could not be sent.").retry_after(SOON),
-        Failure::RefreshNotInForce | Failure::RefreshReused => {
+        Error::WrongCurrentPassword => error(400, "wrong_password", "Your present password is wrong or missing."),
+        Error::RegistrationClosed => error(403, "registration_closed", "Registration is closed."),
+        Error::OtherProject => error(403, "project_forbidden", "That project is not yours."),
+        Error::SuperuserStays => error(403, "superuser_stays", "Superusers cannot delete themselves."),
+        Error::BalanceOutOfRange => error(409, "balance_out_of_range", "The balance would be out of range."),
+        Error::MailNotHandedOver => error(503, "mail_unavailable", "The mail could not be sent.").retry_after(SOON),
+        Error::RefreshNotInForce | Error::RefreshReused => {
             error(401, "invalid_refresh_token", "The refresh token is not in force.").challenge(INVALID_TOKEN)
         }
-        Failure::NotPermitted => error(403, "forbidden", "You may not do this."),
-        Failure::Absent => error(404, "not_found", "There is no such thing."),
-        Failure::EmailTaken => error(409, "email_taken", "Another user has that e-mail address."),
-        Failure::UsernameTaken => error(409, "username_taken", "Another user has that username."),
-        Failure::BadEmail(_) => error(400, "invalid_email", "That is not an e-mail address."),
-        Failure::BadUsername(_) => error(400, "invalid_username", "That is not a username."),
-        Failure::WeakPassword(_) => error(400, "weak_password", "That password will not do."),
-        Failure::TooMany { retry_after } => {
+        Error::NotPermitted => error(403, "forbidden", "You may not do this."),
+        Error::NotFound => error(404, "not_found", "There is no such thing."),
+        Error::EmailTaken => error(409, "email_taken", "Another user has that e-mail address."),
+        Error::UsernameTaken => error(409, "username_taken", "Another user has that username."),
+        Error::BadEmail(_) => error(400, "invalid_email", "That is not an e-mail address."),
+        Error::BadUsername(_) => error(400, "invalid_username", "That is not a username."),
+        Error::WeakPassword(_) => error(400, "weak_password", "That password will not do."),
+        Error::TooMany { retry_after } => {
             error(429, "too_many_requests", "Too many tries; wait a while.").retry_after(retry_after)
         }
-        Failure::Busy => error(503, "busy", "Too many sign-ins at once; try again soon.").retry_after(SOON),
-        Failure::Behind => error(503, "behind", "Revocations may be out of date.").retry_after(SOON),
-        Failure::Unavailable(_) => {
-            error(503, "unavailable", "A part of the service does not answer.").retry_after(SOON)
-        }
-        Failure::Internal(_) => error(500, "internal_error", "Something went wrong here."),
+        Error::Busy => error(503, "busy", "Too many sign-ins at once; try again soon.").retry_after(SOON),
+        Error::Behind => error(503, "behind", "Revocations may be out of date.").retry_after(SOON),
+        Error::Unavailable(_) => error(503, "unavailable", "A part of the service does not answer.").retry_after(SOON),
+        Error::Internal(_) => error(500, "internal_error", "Something went wrong here."),
     }
 }

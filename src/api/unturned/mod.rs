@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use utoipa::OpenApi;
 
-use super::Trouble;
+use super::ApiError;
 use super::fastapi::HttpValidationError;
-use super::openapi::{Chapter, Wording};
+use super::openapi::{ApiSpec, ErrorSpec};
 use super::users_me;
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::config::Dialect;
-use crate::http::{Answer, Rejection, Request, Routes};
+use crate::http::{IntoResponse, Rejection, Request, Routes};
 
 use envelope::ErrorEnvelope;
 use error::Refusal;
@@ -27,20 +27,20 @@ pub const NAME: &str = "unturned";
 
 /// Adds its routes; `GET /users/me` only where nobody else at this prefix has it.
 pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect, with_me: bool) {
-    let word = |_: &Context, rejection: Rejection| Refusal::from(rejection).answer();
+    let word = |_: &Context, rejection: Rejection| Refusal::from(rejection).into_response();
     routes
-        .under(&format!("{}/verification", settings.prefix), word)
+        .group(&format!("{}/verification", settings.prefix), word)
         .post("/send-code", "unturned.send-code", verification::send_code)
         .post("/verify-code", "unturned.sign-in", verification::verify_code)
         .post("/refresh-token", "unturned.refresh", verification::refresh_token)
         .post("/revoke-token", "unturned.revoke", verification::revoke_token);
     routes
-        .under(&format!("{}/api-keys", settings.prefix), word)
+        .group(&format!("{}/api-keys", settings.prefix), word)
         .get("/", "unturned.api-keys", api_keys::list)
         .post("/", "unturned.make-api-key", api_keys::create)
         .delete("/{key_id}", "unturned.end-api-key", api_keys::deactivate);
     if with_me {
-        routes.under(&format!("{}/users", settings.prefix), word).get("/me", "unturned.me", me);
+        routes.group(&format!("{}/users", settings.prefix), word).get("/me", "unturned.me", me);
     }
 }
 
@@ -49,7 +49,7 @@ async fn me(ctx: Context, request: Request) -> Result<crate::http::Response, Ref
 }
 
 /// What there is to call, for the document.
-pub(super) fn chapter() -> Chapter {
+pub(super) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "unturned", description = "Codes by mail in place of passwords; projects and their API keys.")),
@@ -67,29 +67,29 @@ pub(super) fn chapter() -> Chapter {
     )]
     struct Unturned;
 
-    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
+    let too_many = || Error::TooMany { retry_after: Duration::from_secs(30) };
     let of_codes = vec![
-        Failure::CodeNotInForce,
-        Failure::SecondFactorDue,
-        Failure::WrongSecondFactor,
-        Failure::Disabled,
-        Failure::RegistrationClosed,
+        Error::CodeNotInForce,
+        Error::SecondFactorDue,
+        Error::WrongSecondFactor,
+        Error::Disabled,
+        Error::RegistrationClosed,
         too_many(),
     ];
-    let of_persons = || vec![Failure::NotPermitted, Failure::OtherProject];
-    Chapter::new(
+    let of_persons = || vec![Error::NotPermitted, Error::OtherProject];
+    ApiSpec::new(
         &Unturned::openapi(),
-        Wording {
-            word: &|trouble: Trouble| Refusal::from(trouble).answer(),
+        ErrorSpec {
+            word: &|trouble: ApiError| Refusal::from(trouble).into_response(),
             schema: &|status| if status == 422 { "HTTPValidationError" } else { "ErrorEnvelope" },
             failures: vec![
                 ("send_code_auth_verification_send_code_post", vec![too_many()]),
                 ("verify_code_auth_verification_verify_code_post", of_codes),
-                ("refresh_token_auth_verification_refresh_token_post", vec![Failure::RefreshNotInForce]),
-                ("get_me_auth_users_me_get", vec![Failure::Disabled]),
+                ("refresh_token_auth_verification_refresh_token_post", vec![Error::RefreshNotInForce]),
+                ("get_me_auth_users_me_get", vec![Error::Disabled]),
                 ("list_api_keys_auth_api_keys__get", of_persons()),
                 ("create_api_key_auth_api_keys__post", [of_persons(), vec![too_many()]].concat()),
-                ("revoke_api_key_auth_api_keys__key_id__delete", [of_persons(), vec![Failure::Absent]].concat()),
+                ("revoke_api_key_auth_api_keys__key_id__delete", [of_persons(), vec![Error::NotFound]].concat()),
             ],
         },
     )

@@ -6,14 +6,14 @@ use utoipa::ToSchema;
 
 use super::envelope::{envelopes, success};
 use super::{NAME, Refusal};
-use crate::api::door;
 use crate::api::fastapi::EmailStr;
-use crate::auth::Failure;
+use crate::api::request_context;
+use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::sessions::open::{Door, Pair};
-use crate::auth::sessions::refresh::{Then, refresh};
-use crate::auth::sign_in::mailed_code::{send, sign_in_with_code};
-use crate::auth::tokens::revoke::end_session;
+use crate::auth::sessions::open::{RequestContext, TokenPair};
+use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::sign_in::mailed_code::{self, sign_in_with_code};
+use crate::auth::tokens::revoke::sign_out_token;
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
@@ -99,11 +99,11 @@ envelopes! {
     TokenEnvelope, SuccessResponse_TokenResponse_, TokenResponse<'static>;
 }
 
-fn this_door<'a>(ctx: &'a Context, request: &'a Request) -> Door<'a> {
-    door(NAME, &ctx.node.config.api.unturned, request)
+fn this_door<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext<'a> {
+    request_context(NAME, &ctx.node.config.api.unturned, request)
 }
 
-fn tokens(pair: &Pair) -> Response {
+fn tokens(pair: &TokenPair) -> Response {
     let (access_token, refresh_token) = (pair.access.as_str(), pair.refresh.as_str());
     success(StatusCode::OK, TokenResponse { access_token, refresh_token, token_type: "bearer" })
 }
@@ -120,7 +120,7 @@ fn tokens(pair: &Pair) -> Response {
 )]
 pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: SendCodeRequest = request.json().await?;
-    let good = send(&ctx, &asked.email.0, this_door(&ctx, &request)).await?;
+    let good = mailed_code::send_code(&ctx, &asked.email.0, this_door(&ctx, &request)).await?;
     let message = "If the address can sign in, a code is on its way.";
     Ok(success(StatusCode::ACCEPTED, SentCode { message, expires_in: good.as_secs() }))
 }
@@ -138,8 +138,8 @@ pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Resp
 )]
 pub(super) async fn verify_code(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: VerifyCodeRequest = request.json().await?;
-    let door = this_door(&ctx, &request);
-    let pair = sign_in_with_code(&ctx, &asked.email.0, &asked.code, asked.totp_code.as_deref(), door).await?;
+    let request_ctx = this_door(&ctx, &request);
+    let pair = sign_in_with_code(&ctx, &asked.email.0, &asked.code, asked.totp_code.as_deref(), request_ctx).await?;
     Ok(tokens(&pair))
 }
 
@@ -155,9 +155,9 @@ pub(super) async fn verify_code(ctx: Context, mut request: Request) -> Result<Re
 )]
 pub(super) async fn refresh_token(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: RefreshTokenRequest = request.json().await?;
-    let owner = UserId::parse(&asked.user_uuid).ok_or(Failure::RefreshNotInForce)?;
-    let door = this_door(&ctx, &request);
-    let pair = refresh(&ctx, &asked.refresh_token, Some(owner), Then::Rotate, door).await?;
+    let owner = UserId::parse(&asked.user_uuid).ok_or(Error::RefreshNotInForce)?;
+    let request_ctx = this_door(&ctx, &request);
+    let pair = refresh(&ctx, &asked.refresh_token, Some(owner), RotationPolicy::Rotate, request_ctx).await?;
     Ok(tokens(&pair))
 }
 
@@ -173,6 +173,6 @@ pub(super) async fn refresh_token(ctx: Context, mut request: Request) -> Result<
 )]
 pub(super) async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
     let asked: RevokeTokenRequest = request.json().await?;
-    end_session(&ctx, &asked.refresh_token).await?;
+    sign_out_token(&ctx, &asked.refresh_token).await?;
     Ok(success(StatusCode::OK, Message { message: "Token revoked." }))
 }

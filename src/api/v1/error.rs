@@ -4,20 +4,20 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{INVALID_TOKEN, SOON, Trouble};
-use crate::auth::Failure;
-use crate::http::{Answer, Rejection, Response};
+use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::auth::Error;
+use crate::http::{IntoResponse, Rejection, Response};
 
 /// What went wrong, on its way to being worded.
 #[derive(Debug)]
 pub(super) enum V1Error {
     /// As anywhere.
-    Trouble(Trouble),
+    Trouble(ApiError),
     /// A new password and its repetition are not the same.
     NotConfirmed,
 }
 
-impl<T: Into<Trouble>> From<T> for V1Error {
+impl<T: Into<ApiError>> From<T> for V1Error {
     fn from(trouble: T) -> Self {
         Self::Trouble(trouble.into())
     }
@@ -35,11 +35,11 @@ pub(super) struct ErrorBody<'a> {
     details: Option<String>,
 }
 
-impl Answer for V1Error {
-    fn answer(self) -> Response {
+impl IntoResponse for V1Error {
+    fn into_response(self) -> Response {
         match self {
-            Self::Trouble(Trouble::Rejection(rejection)) => rejected(rejection),
-            Self::Trouble(Trouble::Failure(failure)) => failed(failure),
+            Self::Trouble(ApiError::Rejection(rejection)) => rejected(rejection),
+            Self::Trouble(ApiError::Failure(failure)) => failed(failure),
             Self::NotConfirmed => error(400, "password not confirm", None),
         }
     }
@@ -65,45 +65,43 @@ fn rejected(rejection: Rejection) -> Response {
     error(status, words, details).because(cause)
 }
 
-fn failed(failure: Failure) -> Response {
+fn failed(failure: Error) -> Response {
     let cause = failure.to_string();
     let response = match &failure {
-        Failure::NoCredentials => error(401, "missing token", None).challenge("Bearer"),
+        Error::NoCredentials => error(401, "missing token", None).challenge("Bearer"),
         // Only tokens name users here, so one who is gone is a token that is over.
-        Failure::BadCredentials(_) | Failure::ConfirmationNotInForce | Failure::Absent => {
+        Error::BadCredentials(_) | Error::ConfirmationNotInForce | Error::NotFound => {
             error(401, "invalid token", None).challenge(INVALID_TOKEN)
         }
-        Failure::RefreshNotInForce | Failure::RefreshReused => {
+        Error::RefreshNotInForce | Error::RefreshReused => {
             error(401, "invalid refresh token", None).challenge(INVALID_TOKEN)
         }
-        Failure::WrongPassword => error(401, "invalid email or password", None).challenge("Bearer"),
-        Failure::SecondFactorDue => error(401, "totp_required", None).challenge("Bearer"),
-        Failure::WrongSecondFactor => error(401, "invalid totp_code", None).challenge("Bearer"),
-        Failure::CodeNotInForce => error(401, "invalid code", None).challenge("Bearer"),
-        Failure::Disabled => error(403, "user disabled", None),
-        Failure::Unverified => error(403, "email not verified", None),
-        Failure::RegistrationClosed => error(403, "registration closed", None),
-        Failure::OtherProject | Failure::SuperuserStays | Failure::NotPermitted => {
-            error(403, "permission denied", None)
-        }
-        Failure::MagicNotInForce | Failure::ResetNotInForce => error(400, "invalid or expired token", None),
-        Failure::WrongOriginal => error(400, "invalid password", Some(cause.clone())),
-        Failure::NoSecondFactor | Failure::SecondFactorNotOn | Failure::SecondFactorNotOff => {
+        Error::WrongPassword => error(401, "invalid email or password", None).challenge("Bearer"),
+        Error::SecondFactorDue => error(401, "totp_required", None).challenge("Bearer"),
+        Error::WrongSecondFactor => error(401, "invalid totp_code", None).challenge("Bearer"),
+        Error::CodeNotInForce => error(401, "invalid code", None).challenge("Bearer"),
+        Error::Disabled => error(403, "user disabled", None),
+        Error::Unverified => error(403, "email not verified", None),
+        Error::RegistrationClosed => error(403, "registration closed", None),
+        Error::OtherProject | Error::SuperuserStays | Error::NotPermitted => error(403, "permission denied", None),
+        Error::MagicNotInForce | Error::ResetNotInForce => error(400, "invalid or expired token", None),
+        Error::WrongCurrentPassword => error(400, "invalid password", Some(cause.clone())),
+        Error::NoSecondFactor | Error::SecondFactorNotOn | Error::SecondFactorNotOff => {
             error(400, "invalid totp", Some(cause.clone()))
         }
-        Failure::BadEmail(bad) => error(400, "invalid email", Some(bad.to_string())),
-        Failure::BadUsername(bad) => error(400, "invalid username", Some(bad.to_string())),
-        Failure::WeakPassword(weak) => error(400, "invalid password", Some(weak.to_string())),
-        Failure::EmailTaken => error(409, "register email exists", Some(cause.clone())),
-        Failure::UsernameTaken => error(409, "register username exists", Some(cause.clone())),
-        Failure::SecondFactorAlreadyOn | Failure::SecondFactorAlreadyOff | Failure::BalanceOutOfRange => {
+        Error::BadEmail(bad) => error(400, "invalid email", Some(bad.to_string())),
+        Error::BadUsername(bad) => error(400, "invalid username", Some(bad.to_string())),
+        Error::WeakPassword(weak) => error(400, "invalid password", Some(weak.to_string())),
+        Error::EmailTaken => error(409, "register email exists", Some(cause.clone())),
+        Error::UsernameTaken => error(409, "register username exists", Some(cause.clone())),
+        Error::SecondFactorAlreadyOn | Error::SecondFactorAlreadyOff | Error::BalanceOutOfRange => {
             error(409, "conflict", Some(cause.clone()))
         }
-        Failure::TooMany { retry_after } => error(429, "too many requests", None).retry_after(*retry_after),
-        Failure::Busy | Failure::Behind | Failure::Unavailable(_) | Failure::MailNotHandedOver => {
+        Error::TooMany { retry_after } => error(429, "too many requests", None).retry_after(*retry_after),
+        Error::Busy | Error::Behind | Error::Unavailable(_) | Error::MailNotHandedOver => {
             error(503, "service unavailable", None).retry_after(SOON)
         }
-        Failure::Internal(_) => error(500, "internal error", None),
+        Error::Internal(_) => error(500, "internal error", None),
     };
     response.because(cause)
 }

@@ -15,15 +15,15 @@ use std::time::Duration;
 
 use utoipa::OpenApi;
 
-use super::openapi::{Chapter, Wording};
-use crate::auth::Failure;
+use super::openapi::{ApiSpec, ErrorSpec};
+use crate::auth::Error;
 use crate::auth::accounts::identity::{BadEmail, BadUsername};
 use crate::auth::context::Context;
 use crate::auth::passwords::Weak;
-use crate::auth::sessions::open::{Door, Says};
-use crate::auth::tokens::verify::{Fault as TokenFault, Reason};
+use crate::auth::sessions::open::{ExtraClaims, RequestContext};
+use crate::auth::tokens::verify::{TokenError as TokenFault, VerifyError};
 use crate::config::Dialect;
-use crate::http::{Answer, Rejection, Request, Routes};
+use crate::http::{IntoResponse, Rejection, Request, Routes};
 
 use error::{ErrorBody, V1Error};
 
@@ -33,7 +33,7 @@ pub const NAME: &str = "v1";
 /// Adds its routes.
 pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
     routes
-        .under(&settings.prefix, |_, rejection: Rejection| V1Error::from(rejection).answer())
+        .group(&settings.prefix, |_, rejection: Rejection| V1Error::from(rejection).into_response())
         .post("/register", "v1.register", sign_up::register)
         .get("/verify", "v1.confirm", sign_up::confirm)
         .post("/login", "v1.login", sessions::login)
@@ -48,7 +48,7 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
 }
 
 /// What there is to call, for the document.
-pub(crate) fn chapter() -> Chapter {
+pub(crate) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "v1", description = "`/api/v1`: sign-up, sign-in, verification and password reset. Refresh tokens stay as they are.")),
@@ -69,55 +69,58 @@ pub(crate) fn chapter() -> Chapter {
     )]
     struct V1;
 
-    let too_many = || Failure::TooMany { retry_after: Duration::from_secs(30) };
-    let expired = || Failure::BadCredentials(Reason::Token(TokenFault::Expired));
-    let weak = || Failure::WeakPassword(Weak::TooShort { min: 6 });
-    Chapter::new(
+    let too_many = || Error::TooMany { retry_after: Duration::from_secs(30) };
+    let expired = || Error::BadCredentials(VerifyError::Token(TokenFault::Expired));
+    let weak = || Error::WeakPassword(Weak::TooShort { min: 6 });
+    ApiSpec::new(
         &V1::openapi(),
-        Wording {
-            word: &|trouble| V1Error::from(trouble).answer(),
+        ErrorSpec {
+            word: &|trouble| V1Error::from(trouble).into_response(),
             schema: &|_| "Error",
             failures: vec![
                 (
                     "v1_register",
                     vec![
-                        Failure::BadEmail(BadEmail::NoAt),
-                        Failure::BadUsername(BadUsername::Empty),
+                        Error::BadEmail(BadEmail::NoAt),
+                        Error::BadUsername(BadUsername::Empty),
                         weak(),
-                        Failure::RegistrationClosed,
-                        Failure::EmailTaken,
-                        Failure::UsernameTaken,
+                        Error::RegistrationClosed,
+                        Error::EmailTaken,
+                        Error::UsernameTaken,
                         too_many(),
-                        Failure::Busy,
+                        Error::Busy,
                     ],
                 ),
-                ("v1_confirm", vec![Failure::ConfirmationNotInForce]),
+                ("v1_confirm", vec![Error::ConfirmationNotInForce]),
                 (
                     "v1_login",
                     vec![
-                        Failure::BadEmail(BadEmail::NoAt),
-                        Failure::WrongPassword,
-                        Failure::SecondFactorDue,
-                        Failure::WrongSecondFactor,
-                        Failure::Disabled,
-                        Failure::Unverified,
+                        Error::BadEmail(BadEmail::NoAt),
+                        Error::WrongPassword,
+                        Error::SecondFactorDue,
+                        Error::WrongSecondFactor,
+                        Error::Disabled,
+                        Error::Unverified,
                         too_many(),
-                        Failure::Busy,
+                        Error::Busy,
                     ],
                 ),
-                ("v1_refresh", vec![Failure::RefreshNotInForce]),
+                ("v1_refresh", vec![Error::RefreshNotInForce]),
                 ("v1_logout", vec![too_many()]),
                 ("v1_authorized_logout", vec![too_many()]),
                 ("v1_verify", vec![expired()]),
                 ("v1_verify_token", vec![expired()]),
                 ("v1_password_reset", vec![too_many()]),
-                ("v1_password_reset_confirm", vec![weak(), Failure::ResetNotInForce, too_many(), Failure::Busy]),
+                ("v1_password_reset_confirm", vec![weak(), Error::ResetNotInForce, too_many(), Error::Busy]),
             ],
         },
     )
 }
 
 /// The door of this dialect.
-fn door<'a>(ctx: &'a Context, request: &'a Request) -> Door<'a> {
-    Door { says: Says::UidAndType, ..super::door(NAME, &ctx.node.config.api.v1, request) }
+fn request_ctx<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext<'a> {
+    RequestContext {
+        extra_claims: ExtraClaims::UidAndType,
+        ..super::request_context(NAME, &ctx.node.config.api.v1, request)
+    }
 }

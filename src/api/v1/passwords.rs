@@ -4,7 +4,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::sign_up::{Done, Link};
-use super::{V1Error, door};
+use super::{V1Error, request_ctx};
 use crate::auth::context::Context;
 use crate::auth::passwords::request_reset::recover_by_link;
 use crate::auth::passwords::reset::reset_password;
@@ -36,7 +36,7 @@ pub(super) struct Ask {
 )]
 pub(super) async fn ask(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let asked: Ask = request.json().await?;
-    recover_by_link(&ctx, &asked.email, &asked.username, door(&ctx, &request)).await?;
+    recover_by_link(&ctx, &asked.email, &asked.username, request_ctx(&ctx, &request)).await?;
     Ok(Done::answer("password reset requested"))
 }
 
@@ -75,8 +75,8 @@ pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response
     if asked.new_password.reveal() != asked.new_password_confirm.reveal() {
         return Err(V1Error::NotConfirmed);
     }
-    let door = door(&ctx, &request);
-    let policy = Policy::of(door.lives, &ctx.node.config.passwords);
-    reset_password(&ctx, &link.token, None, &asked.new_password, policy, door).await?;
+    let request_ctx = request_ctx(&ctx, &request);
+    let policy = Policy::of(request_ctx.dialect_config, &ctx.node.config.passwords);
+    reset_password(&ctx, &link.token, None, &asked.new_password, policy, request_ctx).await?;
     Ok(Done::answer("password reset successful"))
 }

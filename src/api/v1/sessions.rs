@@ -6,14 +6,14 @@ use utoipa::ToSchema;
 
 use super::sign_up::Done;
 use super::tokens::bearer;
-use super::{V1Error, door};
+use super::{V1Error, request_ctx};
 use crate::auth::accounts::identity::Email;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
-use crate::auth::sessions::refresh::Then;
+use crate::auth::sessions::refresh::RotationPolicy;
 use crate::auth::sign_in::password::sign_in;
-use crate::auth::tokens::revoke::{end_proved, revoke};
+use crate::auth::tokens::revoke::{end_session_of, revoke};
 use crate::http::{Request, Response};
 
 /// Who signs in.
@@ -55,9 +55,9 @@ pub(super) struct LoggedIn<'a> {
 pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let asked: Login = request.json().await?;
     // This dialect signs in by address alone: a name is a faulty field and not an account.
-    let email = Email::read(&asked.email)?;
+    let email = Email::parse(&asked.email)?;
     let second = asked.totp_code.as_deref();
-    let pair = sign_in(&ctx, email.as_str(), &asked.password, second, door(&ctx, &request)).await?;
+    let pair = sign_in(&ctx, email.as_str(), &asked.password, second, request_ctx(&ctx, &request)).await?;
     // It may be stamped with a later moment than this.
     let opened_at = pair.session.opened_at.min(ctx.now());
     let logged_in = LoggedIn {
@@ -100,8 +100,8 @@ pub(super) struct Refreshed<'a> {
 )]
 pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let asked: Refresh = request.json().await?;
-    let door = door(&ctx, &request);
-    let pair = refresh::refresh(&ctx, &asked.refresh_token, None, Then::Keep, door).await?;
+    let request_ctx = request_ctx(&ctx, &request);
+    let pair = refresh::refresh(&ctx, &asked.refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
     let refreshed = Refreshed { access_token: &pair.access, expires_in: pair.access_lives.as_secs() };
     Ok(Response::json(StatusCode::OK, &refreshed).no_store())
 }
@@ -119,7 +119,7 @@ pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Respon
 pub(super) async fn logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
     let (token, verified) = bearer(&ctx, &request)?;
     match (verified.user, verified.session) {
-        (Some(user), Some(session)) => end_proved(&ctx, user, session).await?,
+        (Some(user), Some(session)) => end_session_of(&ctx, user, session).await?,
         // A token that was made from an API key is in no session: it is all there is to end.
         _ => revoke(&ctx, token).await?,
     }

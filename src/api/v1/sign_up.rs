@@ -4,9 +4,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{V1Error, door};
+use super::{V1Error, request_ctx};
 use crate::api::pages;
-use crate::auth::accounts::create::Wanted;
+use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up::sign_up;
 use crate::auth::accounts::verify_email;
 use crate::auth::context::Context;
@@ -67,18 +67,20 @@ impl Done {
 pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let options: Options = request.query()?.read()?;
     let asked: Register = request.json().await?;
-    let door = door(&ctx, &request);
-    let wanted = Wanted {
+    let request_ctx = request_ctx(&ctx, &request);
+    let wanted = CreateUser {
         email: asked.email,
         username: Some(asked.username),
         password: Some(asked.password),
-        ..Wanted::default()
+        ..CreateUser::default()
     };
-    let user = sign_up(&ctx, wanted, door).await?;
+    let user = sign_up(&ctx, wanted, request_ctx).await?;
     if options.send_email {
         let config = &ctx.node.config;
-        let link = |token: &str| format!("{}{}/verify?token={token}", config.server.public_url, door.lives.prefix);
-        verify_email::send(&ctx, &user, &user.email, link, door.language)?;
+        let link = |token: &str| {
+            format!("{}{}/verify?token={token}", config.server.public_url, request_ctx.dialect_config.prefix)
+        };
+        verify_email::send_link(&ctx, &user, &user.email, link, request_ctx.language)?;
     }
     Ok(Response::json(StatusCode::CREATED, &Done { message: "registered" }))
 }
@@ -113,6 +115,6 @@ pub(super) async fn confirm(ctx: Context, request: Request) -> Result<Response, 
         return Ok(pages::confirm(&ctx));
     }
     let link: Link = request.query()?.read()?;
-    verify_email::confirm(&ctx, &link.token).await?;
+    verify_email::verify_email(&ctx, &link.token).await?;
     Ok(Done::answer("email verified successfully").no_store())
 }

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::V1Error;
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::sessions::open::address_of;
-use crate::auth::tokens::introspect::{Introspected, introspect};
-use crate::auth::tokens::verify::{Credential, Fault, Reason, Verified, access_token};
+use crate::auth::sessions::open::session_email;
+use crate::auth::tokens::introspect::{Introspection, introspect};
+use crate::auth::tokens::verify::{Credential, TokenError, Verified, VerifyError, verify_access_token};
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
@@ -70,15 +70,15 @@ pub(super) struct Me<'a> {
 }
 
 /// The caller's access token, and what it says.
-pub(super) fn bearer<'r>(ctx: &Context, request: &'r Request) -> Result<(&'r str, Arc<Verified>), Failure> {
-    let token = request.bearer().ok_or(Failure::NoCredentials)?;
-    Ok((token, access_token(ctx, token)?))
+pub(super) fn bearer<'r>(ctx: &Context, request: &'r Request) -> Result<(&'r str, Arc<Verified>), Error> {
+    let token = request.bearer().ok_or(Error::NoCredentials)?;
+    Ok((token, verify_access_token(ctx, token)?))
 }
 
-const NO_USERS: Reason = Reason::Token(Fault::WrongType);
+const NO_USERS: VerifyError = VerifyError::Token(TokenError::WrongType);
 
 /// What an access token says of its user. One that was made from an API key names no address: it is no user's.
-fn claims(verified: &Verified) -> Result<Claims<'_>, Failure> {
+fn claims(verified: &Verified) -> Result<Claims<'_>, Error> {
     Ok(Claims {
         uid: verified.user.ok_or(NO_USERS)?,
         email: verified.email.as_deref().ok_or(NO_USERS)?,
@@ -115,16 +115,16 @@ pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Respons
     let found = introspect(&ctx, &asked.token).await?;
     let address;
     let token = match &found {
-        Introspected::Credential(Credential::Token(verified)) => {
+        Introspection::Credential(Credential::Token(verified)) => {
             Token { token_type: "access", claims: claims(verified)? }
         }
-        Introspected::Refresh(session) => {
-            address = address_of(session)?;
+        Introspection::Refresh(session) => {
+            address = session_email(session)?;
             let (exp, iat) = (session.expires_at().secs(), session.rotated_at.secs());
             Token { token_type: "refresh", claims: Claims { uid: session.user, email: &address, exp, iat } }
         }
-        Introspected::Credential(Credential::ApiKey(_)) | Introspected::Inactive => {
-            return Err(Failure::from(NO_USERS).into());
+        Introspection::Credential(Credential::ApiKey(_)) | Introspection::Inactive => {
+            return Err(Error::from(NO_USERS).into());
         }
     };
     Ok(Response::json(StatusCode::OK, &Valid { token }).no_store())

@@ -3,7 +3,7 @@
 
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::Caller;
-use crate::auth::{Failure, User};
+use crate::auth::{Error, User};
 use crate::id::UserId;
 use crate::store::accounts::Billed;
 
@@ -14,13 +14,18 @@ pub const SCOPE: &str = "billing:write";
 
 /// Adds to what a user has and has used, all of it or nothing: no sum sinks below zero. For a superuser, or an API key with
 /// [`SCOPE`], whosever it is.
-pub async fn change_billing(ctx: &Context, caller: &Caller, user: UserId, change: &BillingChange) -> Result<User, Failure> {
-    if caller.must_have(SCOPE).is_err() {
-        caller.must_be_superuser(ctx).await?;
+pub async fn change_billing(
+    ctx: &Context,
+    caller: &Caller,
+    user: UserId,
+    change: &BillingChange,
+) -> Result<User, Error> {
+    if caller.require_scope(SCOPE).is_err() {
+        caller.require_superuser(ctx).await?;
     }
     match ctx.accounts.change_billing(user, change, ctx.now()).await? {
         Billed::Billed(user) => Ok(*user),
-        Billed::OutOfRange => Err(Failure::BalanceOutOfRange),
-        Billed::Absent => Err(Failure::Absent),
+        Billed::OutOfRange => Err(Error::BalanceOutOfRange),
+        Billed::Absent => Err(Error::NotFound),
     }
 }

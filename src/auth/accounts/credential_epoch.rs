@@ -9,20 +9,20 @@ const NOBODY: [u8; 8] = i64::MIN.to_be_bytes();
 
 /// As the row was when it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::auth) enum Asked {
+pub(in crate::auth) enum CredentialEpoch {
     /// The row's `sessions_valid_after`.
     Of(Timestamp),
     /// The address was nobody's.
     Nobody,
 }
 
-impl Asked {
-    pub(in crate::auth) fn of(user: Option<&User>) -> Self {
+impl CredentialEpoch {
+    pub(in crate::auth) fn for_user(user: Option<&User>) -> Self {
         user.map_or(Self::Nobody, |user| Self::Of(user.sessions_valid_after))
     }
 
     /// Whether no sign-in of the user was ended since. Of one who was made since: none at all.
-    pub(in crate::auth) fn is_in_force(self, user: &User) -> bool {
+    pub(in crate::auth) fn is_current(self, user: &User) -> bool {
         let then = match self {
             Self::Of(then) => then,
             Self::Nobody => user.created_at,
@@ -31,14 +31,14 @@ impl Asked {
     }
 
     /// As it is kept beside a code: as long for nobody as for anybody.
-    pub(in crate::auth) fn kept(self) -> Vec<u8> {
+    pub(in crate::auth) fn to_bytes(self) -> Vec<u8> {
         match self {
             Self::Of(then) => then.millis().to_be_bytes().into(),
             Self::Nobody => NOBODY.into(),
         }
     }
 
-    pub(in crate::auth) fn read(kept: &[u8]) -> Option<Self> {
+    pub(in crate::auth) fn from_bytes(kept: &[u8]) -> Option<Self> {
         let bytes = kept.try_into().ok()?;
         Some(if bytes == NOBODY { Self::Nobody } else { Self::Of(Timestamp::from_millis(i64::from_be_bytes(bytes))) })
     }

@@ -1,35 +1,35 @@
 //! Deleting a user: projects, keys and sessions go with it.
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::accounts::disable::set_disabled;
-use crate::auth::accounts::permissions::may_touch;
+use crate::auth::accounts::permissions::can_manage;
 use crate::auth::context::Context;
-use crate::auth::sessions::run_to_completion::to_its_end;
+use crate::auth::sessions::run_to_completion::run_to_completion;
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
 
 /// Deletes a user. It is disabled first: whoever reads the row in between, for a sign-in or an API key, reads that it is of
 /// no use, so nothing is opened or remembered for somebody who is about to be gone. Should a step fail, doing it again goes on
 /// from there; once the row is gone, nothing is left to do.
-pub async fn delete_user(ctx: &Context, user: UserId) -> Result<(), Failure> {
+pub async fn delete_user(ctx: &Context, user: UserId) -> Result<(), Error> {
     let ctx = ctx.clone();
-    to_its_end(async move {
+    run_to_completion(async move {
         set_disabled(&ctx, user, true).await?;
         let now = ctx.now();
-        let gone = ctx.accounts.delete_user(user, now, now - ctx.node.remember_endings()).await?;
-        if gone { Ok(()) } else { Err(Failure::Absent) }
+        let gone = ctx.accounts.delete_user(user, now, now - ctx.node.durable_revocation_ttl()).await?;
+        if gone { Ok(()) } else { Err(Error::NotFound) }
     })
     .await
 }
 
 /// Deletes `user`, who asks for it.
-pub async fn delete_self(ctx: &Context, user: &User) -> Result<(), Failure> {
-    if user.superuser { Err(Failure::SuperuserStays) } else { delete_user(ctx, user.id).await }
+pub async fn delete_self(ctx: &Context, user: &User) -> Result<(), Error> {
+    if user.superuser { Err(Error::SuperuserStays) } else { delete_user(ctx, user.id).await }
 }
 
 /// Deletes `id`, as `by` asks, who sees to users.
-pub async fn delete_other(ctx: &Context, by: &User, id: UserId) -> Result<(), Failure> {
-    let user = ctx.accounts.user(Find::Id(id)).await?.ok_or(Failure::Absent)?;
-    may_touch(by, &user)?;
+pub async fn delete_user_as_admin(ctx: &Context, by: &User, id: UserId) -> Result<(), Error> {
+    let user = ctx.accounts.user(Find::Id(id)).await?.ok_or(Error::NotFound)?;
+    can_manage(by, &user)?;
     if user.id == by.id { delete_self(ctx, by).await } else { delete_user(ctx, user.id).await }
 }

@@ -1,6 +1,6 @@
 //! Looking at other users: by page, or one.
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
@@ -9,11 +9,11 @@ use crate::store::accounts::{Find, User};
 const PAGE: u32 = 20;
 
 /// A page of all users in the order in which they were made; the first is number 0.
-pub async fn page_of_users(ctx: &Context, page: u64) -> Result<Vec<User>, Failure> {
+pub async fn list_users(ctx: &Context, page: u64) -> Result<Vec<User>, Error> {
     Ok(ctx.accounts.users_page(page.saturating_mul(PAGE.into()), PAGE).await?)
 }
 
 /// One user.
-pub async fn find_user(ctx: &Context, user: UserId) -> Result<User, Failure> {
-    ctx.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)
+pub async fn find_user(ctx: &Context, user: UserId) -> Result<User, Error> {
+    ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)
 }

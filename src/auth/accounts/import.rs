@@ -13,7 +13,7 @@ use crate::store::accounts::{NewUser, PasswordHash};
 
 /// A user as another system has it.
 #[derive(Clone, Debug, Default)]
-pub struct Imported {
+pub struct ImportUser {
     /// Its id, to be kept where the other system's ids are UUIDs.
     pub id: Option<UserId>,
     /// In any spelling.
@@ -38,7 +38,7 @@ pub struct Imported {
 
 /// Why a row will not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum ImportError {
     /// Its address.
     #[error("not an e-mail address: {0}")]
     Email(#[from] BadEmail),
@@ -51,23 +51,23 @@ pub enum Unfit {
 }
 
 /// Brings a row into the form that the store keeps, which takes them in by the batch.
-pub fn prepare(ctx: &Context, row: Imported) -> Result<NewUser, Unfit> {
-    let email = Email::read(&row.email)?;
-    let username = row.username.as_deref().map(Username::read).transpose()?;
+pub fn validate_import(ctx: &Context, row: ImportUser) -> Result<NewUser, ImportError> {
+    let email = Email::parse(&row.email)?;
+    let username = row.username.as_deref().map(Username::parse).transpose()?;
     let password_hash = row.password_hash.map(|hash| passwords::import(&hash.0)).transpose()?;
     let now = ctx.now();
     Ok(NewUser {
-        id: row.id.unwrap_or_else(|| UserId::new(now, &ctx.node.chance)),
+        id: row.id.unwrap_or_else(|| UserId::new(now, &ctx.node.rng)),
         email: email.as_str().to_owned(),
         username_key: username.as_ref().map(|name| name.key().to_owned()),
-        username: username.map(|name| name.shown().to_owned()),
+        username: username.map(|name| name.as_str().to_owned()),
         full_name: row.full_name,
         password_hash,
         verified: row.verified,
         disabled: row.disabled,
         superuser: row.superuser,
         roles: row.roles,
-        project: ProjectId::new(now, &ctx.node.chance),
+        project: ProjectId::new(now, &ctx.node.rng),
         created_at: row.created_at.unwrap_or(now),
     })
 }

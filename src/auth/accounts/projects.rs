@@ -1,6 +1,6 @@
 //! Projects: what API keys belong to. Everybody has a personal one from the start, and may make more.
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::id::{ProjectId, UserId};
 
@@ -14,7 +14,7 @@ pub struct Project {
 }
 
 /// A user's projects, the personal one first.
-pub async fn projects(ctx: &Context, user: UserId) -> Result<Vec<Project>, Failure> {
+pub async fn list_projects(ctx: &Context, user: UserId) -> Result<Vec<Project>, Error> {
     let rows = ctx.accounts.projects(user).await?;
     Ok(rows.into_iter().map(|(id, name)| Project { id, name }).collect())
 }
@@ -23,20 +23,24 @@ pub async fn projects(ctx: &Context, user: UserId) -> Result<Vec<Project>, Failu
 const MOST: usize = 100;
 
 /// Makes a project.
-pub async fn create_project(ctx: &Context, user: UserId, name: String) -> Result<Project, Failure> {
+pub async fn create_project(ctx: &Context, user: UserId, name: String) -> Result<Project, Error> {
     if ctx.accounts.projects(user).await?.len() >= MOST {
-        return Err(Failure::NotPermitted);
+        return Err(Error::NotPermitted);
     }
     let now = ctx.now();
-    let id = ProjectId::new(now, &ctx.node.chance);
+    let id = ProjectId::new(now, &ctx.node.rng);
     match ctx.accounts.create_project(user, id, &name, now).await? {
         true => Ok(Project { id, name }),
-        false => Err(Failure::Absent),
+        false => Err(Error::NotFound),
     }
 }
 
 /// Demands that a project is one of the user's.
-pub(in crate::auth) async fn must_own(ctx: &Context, user: UserId, project: ProjectId) -> Result<(), Failure> {
+pub(in crate::auth) async fn require_project_owner(
+    ctx: &Context,
+    user: UserId,
+    project: ProjectId,
+) -> Result<(), Error> {
     let own = ctx.accounts.projects(user).await?.iter().any(|(id, _)| *id == project);
-    own.then_some(()).ok_or(Failure::OtherProject)
+    own.then_some(()).ok_or(Error::OtherProject)
 }

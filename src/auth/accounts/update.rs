@@ -9,24 +9,24 @@
 //! from their next refresh on.
 
 use super::identity::Email;
-use crate::auth::accounts::permissions::{may_make_superusers, may_touch};
+use crate::auth::accounts::permissions::{can_create_superusers, can_manage};
 use crate::auth::accounts::verify_email;
 use crate::auth::context::Context;
 use crate::auth::passwords::reauthenticate::{original, replaced};
 use crate::auth::passwords::{Password, Policy};
-use crate::auth::sessions::open::Door;
-use crate::auth::sessions::refresh_claims::say_anew;
-use crate::auth::sessions::run_to_completion::to_its_end;
-use crate::auth::sessions::sign_out::sign_out_for_good;
+use crate::auth::sessions::open::RequestContext;
+use crate::auth::sessions::refresh_claims::refresh_session_claims;
+use crate::auth::sessions::run_to_completion::run_to_completion;
+use crate::auth::sessions::sign_out::sign_out_durably;
 use crate::auth::sign_in::one_time;
-use crate::auth::{Failure, mailing, rate_limit};
+use crate::auth::{Error, mailing, rate_limit};
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Changed, Changes, Find, PasswordHash, User};
 
 /// What its owner may change. `None`: leave it.
 #[derive(Clone, Debug, Default)]
-pub struct Own {
+pub struct UpdateSelf {
     /// The name.
     pub full_name: Option<String>,
     /// The address.
@@ -39,7 +39,7 @@ pub struct Own {
 
 /// What somebody who sees to users may change. `None`: leave it.
 #[derive(Clone, Debug, Default)]
-pub struct Others {
+pub struct UpdateUser {
     /// The name, or that there is none.
     pub full_name: Option<Option<String>>,
     /// The address.
@@ -57,40 +57,51 @@ pub struct Others {
 }
 
 /// Changes what `user`, who asks for it, may change of itself.
-pub async fn update_self(ctx: &Context, user: &User, own: Own, door: Door<'_>) -> Result<User, Failure> {
+pub async fn update_self(
+    ctx: &Context,
+    user: &User,
+    own: UpdateSelf,
+    request_ctx: RequestContext<'_>,
+) -> Result<User, Error> {
     let email = own.email.filter(|email| email.as_str() != user.email);
-    let changed = Others {
+    let changed = UpdateUser {
         full_name: own.full_name.filter(|name| Some(name) != user.full_name.as_ref()).map(Some),
         email,
         password: own.password,
-        ..Others::default()
+        ..UpdateUser::default()
     };
-    check(ctx, changed.password.as_ref(), door)?;
+    check(ctx, changed.password.as_ref(), request_ctx)?;
     if changed.email.is_none() && changed.password.is_none() && changed.full_name.is_none() {
         return Ok(user.clone());
     }
     let given = own.original.as_ref();
     let hash = match &changed.password {
-        Some(new) => Some(replaced(ctx, user, given, new, door.counted_by).await?),
+        Some(new) => Some(replaced(ctx, user, given, new, request_ctx.rate_limit_ip).await?),
         None => {
             if changed.email.is_some() {
-                original(ctx, user, given, door.counted_by).await?;
+                original(ctx, user, given, request_ctx.rate_limit_ip).await?;
             }
             None
         }
     };
-    change(ctx, user, changed, hash, door).await
+    change(ctx, user, changed, hash, request_ctx).await
 }
 
 /// Changes `id`, as `by` asks, who sees to users.
-pub async fn update_other(ctx: &Context, by: &User, id: UserId, wanted: Others, door: Door<'_>) -> Result<User, Failure> {
-    let user = ctx.accounts.user(Find::Id(id)).await?.ok_or(Failure::Absent)?;
-    may_touch(by, &user)?;
+pub async fn update_user(
+    ctx: &Context,
+    by: &User,
+    id: UserId,
+    wanted: UpdateUser,
+    request_ctx: RequestContext<'_>,
+) -> Result<User, Error> {
+    let user = ctx.accounts.user(Find::Id(id)).await?.ok_or(Error::NotFound)?;
+    can_manage(by, &user)?;
     let superuser = wanted.superuser.filter(|superuser| *superuser != user.superuser);
     if superuser.is_some() {
-        may_make_superusers(by)?;
+        can_create_superusers(by)?;
     }
-    check(ctx, wanted.password.as_ref(), door)?;
+    check(ctx, wanted.password.as_ref(), request_ctx)?;
     let email = wanted.email.filter(|email| email.as_str() != user.email);
     let verified = wanted.verified.filter(|_| email.is_none());
     let disabled = wanted.disabled.filter(|disabled| *disabled != user.disabled);
@@ -98,12 +109,12 @@ pub async fn update_other(ctx: &Context, by: &User, id: UserId, wanted: Others, 
         Some(new) => Some(ctx.node.hasher.hash(new).await?),
         None => None,
     };
-    change(ctx, &user, Others { email, verified, disabled, superuser, ..wanted }, hash, door).await
+    change(ctx, &user, UpdateUser { email, verified, disabled, superuser, ..wanted }, hash, request_ctx).await
 }
 
-fn check(ctx: &Context, password: Option<&Password>, door: Door<'_>) -> Result<(), Failure> {
+fn check(ctx: &Context, password: Option<&Password>, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     match password {
-        Some(password) => Ok(Policy::of(door.lives, &ctx.node.config.passwords).check(password)?),
+        Some(password) => Ok(Policy::of(request_ctx.dialect_config, &ctx.node.config.passwords).check(password)?),
         None => Ok(()),
     }
 }
@@ -112,12 +123,12 @@ fn check(ctx: &Context, password: Option<&Password>, door: Door<'_>) -> Result<(
 async fn change(
     ctx: &Context,
     user: &User,
-    wanted: Others,
+    wanted: UpdateUser,
     password_hash: Option<PasswordHash>,
-    door: Door<'_>,
-) -> Result<User, Failure> {
+    request_ctx: RequestContext<'_>,
+) -> Result<User, Error> {
     if let Some(email) = &wanted.email {
-        rate_limit::of_mails(ctx, &one_time::subject(email), door.counted_by).await?;
+        rate_limit::check_mail(ctx, &one_time::subject(email), request_ctx.rate_limit_ip).await?;
     }
     let changes = Changes {
         ends_sign_ins: loses_a_right(user, &wanted),
@@ -129,19 +140,19 @@ async fn change(
         superuser: wanted.superuser,
         roles: wanted.roles,
     };
-    let (ctx, before, language) = (ctx.clone(), user.clone(), door.language.map(str::to_owned));
-    to_its_end(async move {
+    let (ctx, before, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
+    run_to_completion(async move {
         let now = match ctx.accounts.change_user(before.id, &changes, ctx.now()).await? {
             Changed::Changed(now) => *now,
-            Changed::EmailTaken => return Err(Failure::EmailTaken),
-            Changed::Absent => return Err(Failure::Absent),
+            Changed::EmailTaken => return Err(Error::EmailTaken),
+            Changed::Absent => return Err(Error::NotFound),
         };
         // First, since it must not depend on the other store who hears of it.
         tell(&ctx, &before, &now, &changes, language.as_deref())?;
         if changes.end_sign_ins() {
-            sign_out_for_good(&ctx, now.id, now.sessions_valid_after).await?;
+            sign_out_durably(&ctx, now.id, now.sessions_valid_after).await?;
         } else if tokens_say(&changes) {
-            say_anew(&ctx, now.id).await;
+            refresh_session_claims(&ctx, now.id).await;
         }
         Ok(now)
     })
@@ -149,15 +160,15 @@ async fn change(
 }
 
 /// Mails what has happened to whom it concerns.
-fn tell(ctx: &Context, before: &User, now: &User, changes: &Changes, language: Option<&str>) -> Result<(), Failure> {
+fn tell(ctx: &Context, before: &User, now: &User, changes: &Changes, language: Option<&str>) -> Result<(), Error> {
     if changes.password_hash.is_some() {
-        mailing::notice(ctx, before, Letter::PasswordChanged, language);
+        mailing::queue_notice(ctx, before, Letter::PasswordChanged, language);
     }
     if now.email != before.email {
-        mailing::notice(ctx, before, Letter::EmailChanged { new: now.email.clone() }, language);
+        mailing::queue_notice(ctx, before, Letter::EmailChanged { new: now.email.clone() }, language);
         let config = &ctx.node.config;
         let page = format!("{}{}/links/confirm", config.server.public_url, config.api.native.prefix);
-        verify_email::send(ctx, now, &now.email, |token| mailing::link(&page, token), language)?;
+        verify_email::send_link(ctx, now, &now.email, |token| mailing::link_with_token(&page, token), language)?;
     }
     Ok(())
 }
@@ -169,7 +180,7 @@ fn tokens_say(changes: &Changes) -> bool {
 
 /// Whether `wanted` takes a right from the user. It is looked at beforehand, so that it is one step with the change: a second try
 /// of one that was cut short would find no right to lose.
-fn loses_a_right(user: &User, wanted: &Others) -> bool {
+fn loses_a_right(user: &User, wanted: &UpdateUser) -> bool {
     let loses_roles = |roles: &Vec<String>| user.roles.iter().any(|role| !roles.contains(role));
     (user.superuser && wanted.superuser == Some(false)) || wanted.roles.as_ref().is_some_and(loses_roles)
 }

@@ -6,11 +6,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::mailing::post;
-use crate::auth::sessions::refresh_claims::say_anew;
-use crate::auth::sessions::run_to_completion::to_its_end;
+use crate::auth::mailing::queue_mail;
+use crate::auth::sessions::refresh_claims::refresh_session_claims;
+use crate::auth::sessions::run_to_completion::run_to_completion;
 use crate::auth::sign_in::one_time::subject_of;
 use crate::auth::tokens::action_token;
 use crate::id::UserId;
@@ -37,37 +37,37 @@ pub enum Confirmed {
 
 /// Mails `address`, in its canonical form, a link that confirms it as the user's; `link` makes one of a token. Who calls this has
 /// taken it from the limits already: a sign-up from those of sign-ups, whatever else mails from those of mails.
-pub fn send(
+pub fn send_link(
     ctx: &Context,
     user: &User,
     address: &str,
     link: impl FnOnce(&str) -> String,
     language: Option<&str>,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let says = Says { user: user.id, address: subject_of(address) };
     let made = action_token::make(ctx, Purpose::ConfirmEmail, says, ctx.node.config.mailed.confirm)?;
-    post(ctx, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, language);
+    queue_mail(ctx, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, language);
     Ok(())
 }
 
 /// Confirms the address that `token` was mailed to, if its user still has it.
-pub async fn confirm(ctx: &Context, token: &str) -> Result<Confirmed, Failure> {
+pub async fn verify_email(ctx: &Context, token: &str) -> Result<Confirmed, Error> {
     let read = action_token::read::<Says>(ctx, Purpose::ConfirmEmail, token);
-    let says = read.ok_or(Failure::ConfirmationNotInForce)?.says;
-    let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(Failure::Absent)?;
+    let says = read.ok_or(Error::ConfirmationNotInForce)?.says;
+    let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(Error::NotFound)?;
     if subject_of(&user.email) != says.address {
-        return Err(Failure::ConfirmationNotInForce);
+        return Err(Error::ConfirmationNotInForce);
     }
     let ctx = ctx.clone();
-    to_its_end(async move {
+    run_to_completion(async move {
         let confirmed = match ctx.accounts.confirm_email(user.id, &user.email, ctx.now()).await? {
             accounts::Confirmed::Confirmed => Confirmed::Now,
             accounts::Confirmed::Already => Confirmed::Already,
             // Gone, or another address, since the row was read.
-            accounts::Confirmed::Absent => return Err(Failure::ConfirmationNotInForce),
+            accounts::Confirmed::Absent => return Err(Error::ConfirmationNotInForce),
         };
         // Also when it was confirmed before: the tokens may not have heard of it then.
-        say_anew(&ctx, user.id).await;
+        refresh_session_claims(&ctx, user.id).await;
         Ok(confirmed)
     })
     .await

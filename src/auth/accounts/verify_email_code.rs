@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::auth::context::Context;
 use crate::auth::rate_limit;
-use crate::auth::sessions::open::Door;
-use crate::auth::sessions::refresh_claims::say_anew;
-use crate::auth::sessions::run_to_completion::to_its_end;
-use crate::auth::sign_in::one_time::{Kind, hand_in, keep, six_digits, subject_of};
-use crate::auth::{Failure, mailing};
+use crate::auth::sessions::open::RequestContext;
+use crate::auth::sessions::refresh_claims::refresh_session_claims;
+use crate::auth::sessions::run_to_completion::run_to_completion;
+use crate::auth::sign_in::one_time::{Kind, generate_code, redeem, store, subject_of};
+use crate::auth::{Error, mailing};
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Confirmed, Find};
@@ -20,31 +20,36 @@ use crate::store::accounts::{Confirmed, Find};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Mails the user a code that confirms the address, in place of one mailed before, and waits until it is handed over.
-pub async fn send(ctx: &Context, user: UserId, door: Door<'_>) -> Result<(), Failure> {
+pub async fn send_code(ctx: &Context, user: UserId, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let found = ctx.accounts.user(Find::Id(user)).await?;
     let subject = found.as_ref().map_or_else(|| subject_of(&user.to_string()), |user| subject_of(&user.email));
-    rate_limit::of_mails(ctx, &subject, door.counted_by).await?;
-    let user = found.ok_or(Failure::Absent)?;
-    let (code, until) = (six_digits(ctx), ctx.now() + ctx.node.config.mailed.code);
-    keep(ctx, (Kind::ConfirmCode, &subject, &user.id.to_string()), &code, Vec::new(), until).await?;
+    rate_limit::check_mail(ctx, &subject, request_ctx.rate_limit_ip).await?;
+    let user = found.ok_or(Error::NotFound)?;
+    let (code, until) = (generate_code(ctx), ctx.now() + ctx.node.config.mailed.code);
+    store(ctx, (Kind::ConfirmCode, &subject, &user.id.to_string()), &code, Vec::new(), until).await?;
     // An answer of its own must come before the one that says there was none in time.
     let patience = PATIENCE.min(ctx.node.config.server.request_timeout / 2);
-    mailing::hand_over(ctx, &user.email, Letter::ConfirmCode { code }, until, door.language, patience).await
+    mailing::send_and_wait(ctx, &user.email, Letter::ConfirmCode { code }, until, request_ctx.language, patience).await
 }
 
 /// Confirms the user's address, if `code` was mailed to it and is in force. A code is bound to the address it was mailed to: one
 /// that has been changed since is confirmed by none.
-pub async fn confirm(ctx: &Context, user: UserId, code: &str, door: Door<'_>) -> Result<(), Failure> {
-    rate_limit::of_tries(ctx, door.counted_by).await?;
-    let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Failure::Absent)?;
+pub async fn verify_email_with_code(
+    ctx: &Context,
+    user: UserId,
+    code: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    rate_limit::check_attempt(ctx, request_ctx.rate_limit_ip).await?;
+    let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
     let (ctx, code) = (ctx.clone(), code.trim().to_owned());
-    to_its_end(async move {
+    run_to_completion(async move {
         let (subject, id) = (subject_of(&user.email), user.id.to_string());
         let place = (Kind::ConfirmCode, subject.as_str(), id.as_str());
-        hand_in(&ctx, place, &code, true).await?.ok_or(Failure::CodeNotInForce)?;
+        redeem(&ctx, place, &code, true).await?.ok_or(Error::CodeNotInForce)?;
         match ctx.accounts.confirm_email(user.id, &user.email, ctx.now()).await? {
-            Confirmed::Confirmed | Confirmed::Already => say_anew(&ctx, user.id).await,
-            Confirmed::Absent => return Err(Failure::CodeNotInForce),
+            Confirmed::Confirmed | Confirmed::Already => refresh_session_claims(&ctx, user.id).await,
+            Confirmed::Absent => return Err(Error::CodeNotInForce),
         }
         Ok(())
     })

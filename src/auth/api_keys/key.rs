@@ -26,12 +26,12 @@ impl fmt::Debug for NewKey {
 
 impl NewKey {
     /// Draws a key.
-    pub fn draw(chance: &Rng) -> Self {
+    pub fn draw(rng: &Rng) -> Self {
         let mut text = Zeroizing::new(String::with_capacity(WHOLE));
         text.push_str("sk_");
-        text.extend(letters(&chance.bytes::<12>()));
+        text.extend(letters(&rng.bytes::<12>()));
         text.push('_');
-        text.extend(letters(&chance.bytes::<32>()));
+        text.extend(letters(&rng.bytes::<32>()));
         let sum = checksum(&text);
         text.push('_');
         text.push_str(&sum);

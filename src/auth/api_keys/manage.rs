@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use super::{NewKey, Wanted, create, deactivate};
+use super::{CreateApiKey, NewKey, create, deactivate};
 use crate::auth::accounts::billing;
-use crate::auth::accounts::projects::must_own;
+use crate::auth::accounts::projects::require_project_owner;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::Caller;
-use crate::auth::{Failure, rate_limit};
+use crate::auth::{Error, rate_limit};
 use crate::id::{ApiKeyId, ProjectId};
 use crate::store::accounts::ApiKey;
 
@@ -37,9 +37,9 @@ pub async fn list_own(
     project: ProjectId,
     skip: u32,
     limit: u32,
-) -> Result<(Vec<ApiKey>, u64), Failure> {
+) -> Result<(Vec<ApiKey>, u64), Error> {
     match caller.project() {
-        Some(own) if own != project => return Err(Failure::OtherProject),
+        Some(own) if own != project => return Err(Error::OtherProject),
         Some(_) => {}
         None => person(ctx, caller, project).await?,
     }
@@ -52,13 +52,13 @@ pub async fn create_own(
     caller: &Caller,
     project: ProjectId,
     order: Order,
-) -> Result<(ApiKey, NewKey), Failure> {
+) -> Result<(ApiKey, NewKey), Error> {
     person(ctx, caller, project).await?;
     if order.scopes.iter().any(|scope| RESERVED.contains(&scope.as_str())) {
-        caller.must_be_superuser(ctx).await?;
+        caller.require_superuser(ctx).await?;
     }
-    rate_limit::of_new_keys(ctx, caller.user).await?;
-    let wanted = Wanted {
+    rate_limit::check_api_key_creation(ctx, caller.user).await?;
+    let wanted = CreateApiKey {
         user: caller.user,
         project,
         name: order.name,
@@ -69,13 +69,18 @@ pub async fn create_own(
 }
 
 /// Deactivates a key; again: the same answer.
-pub async fn deactivate_own(ctx: &Context, caller: &Caller, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
+pub async fn deactivate_own(
+    ctx: &Context,
+    caller: &Caller,
+    project: ProjectId,
+    key: ApiKeyId,
+) -> Result<ApiKey, Error> {
     person(ctx, caller, project).await?;
     deactivate(ctx, project, key).await
 }
 
 /// Demands a person, and that the project is that person's.
-async fn person(ctx: &Context, caller: &Caller, project: ProjectId) -> Result<(), Failure> {
-    caller.in_session()?;
-    must_own(ctx, caller.user, project).await
+async fn person(ctx: &Context, caller: &Caller, project: ProjectId) -> Result<(), Error> {
+    caller.require_session()?;
+    require_project_owner(ctx, caller.user, project).await
 }

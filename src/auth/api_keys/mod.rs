@@ -15,12 +15,12 @@ use std::time::Duration;
 use moka::sync::Cache;
 use subtle::ConstantTimeEq;
 
-use super::Failure;
+use super::Error;
 use crate::auth::context::Context;
-use crate::auth::revocation::durable::ending_of_key;
-use crate::auth::sessions::run_to_completion::to_its_end;
+use crate::auth::revocation::durable::api_key_revocation;
+use crate::auth::sessions::run_to_completion::run_to_completion;
 use crate::auth::tokens::revoke::publish;
-use crate::auth::tokens::verify::{Reason, is_behind};
+use crate::auth::tokens::verify::{VerifyError, is_stale};
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::accounts::User;
@@ -81,7 +81,7 @@ impl KnownKey {
 
 /// What an API key is to be.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct CreateApiKey {
     /// In whose name it acts.
     pub user: UserId,
     /// The project it belongs to.
@@ -95,13 +95,13 @@ pub struct Wanted {
 }
 
 /// Makes an API key. The whole key is told this once.
-pub async fn create(ctx: &Context, wanted: Wanted) -> Result<(ApiKey, NewKey), Failure> {
+pub async fn create(ctx: &Context, wanted: CreateApiKey) -> Result<(ApiKey, NewKey), Error> {
     let now = ctx.now();
     // A prefix has 60 random bits: that one is taken is an owner who has just been deleted, or chance gone wrong.
     for _ in 0..2 {
-        let key = NewKey::draw(&ctx.node.chance);
+        let key = NewKey::draw(&ctx.node.rng);
         let row = ApiKey {
-            id: ApiKeyId::new(now, &ctx.node.chance),
+            id: ApiKeyId::new(now, &ctx.node.rng),
             project: wanted.project,
             user: wanted.user,
             prefix: key.prefix().to_owned(),
@@ -118,32 +118,35 @@ pub async fn create(ctx: &Context, wanted: Wanted) -> Result<(ApiKey, NewKey), F
             return Ok((row, key));
         }
     }
-    Err(Failure::Absent)
+    Err(Error::NotFound)
 }
 
 /// Deactivates a project's key: no node believes it, or a token made from it, once it has heard of it. This node believes the row, and
 /// the others do within a minute, whatever becomes of the other store. Again: the same answer.
-pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Failure> {
+pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Error> {
     let ctx = ctx.clone();
-    to_its_end(async move {
+    run_to_completion(async move {
         let now = ctx.now();
-        let row = ctx.accounts.deactivate_api_key(project, key, now).await?.ok_or(Failure::Absent)?;
-        let told = publish(&ctx, Target::ApiKey(key), now + ctx.node.remember()).await;
+        let row = ctx.accounts.deactivate_api_key(project, key, now).await?.ok_or(Error::NotFound)?;
+        let told = publish(&ctx, Target::ApiKey(key), now + ctx.node.revocation_ttl()).await;
         // After that, which tells nobody what this node knows.
-        ctx.node.revocations.learn(&ending_of_key(&ctx, key, now));
+        ctx.node.revocations.apply(&api_key_revocation(&ctx, key, now));
         told.map(|()| row)
     })
     .await
 }
 
 /// Who stands behind `key`. Costs a query unless it was asked within the last minute.
-pub async fn known(ctx: &Context, key: &str) -> Result<Arc<KnownKey>, Failure> {
+pub async fn known(ctx: &Context, key: &str) -> Result<Arc<KnownKey>, Error> {
     let found = known_of_many(ctx, &[key]).await?.pop();
-    Ok(found.unwrap_or(Err(Reason::UnknownKey))?)
+    Ok(found.unwrap_or(Err(VerifyError::UnknownKey))?)
 }
 
 /// Who stands behind each of `keys`, in their order. Costs one query for all that were not asked within the last minute.
-pub(super) async fn known_of_many(ctx: &Context, keys: &[&str]) -> Result<Vec<Result<Arc<KnownKey>, Reason>>, Failure> {
+pub(super) async fn known_of_many(
+    ctx: &Context,
+    keys: &[&str],
+) -> Result<Vec<Result<Arc<KnownKey>, VerifyError>>, Error> {
     let node = &ctx.node;
     let now = ctx.now();
     let digests: Vec<_> = keys.iter().map(|key| key::well_formed(key).then(|| key::digest_of(key))).collect();
@@ -174,9 +177,9 @@ pub(super) async fn known_of_many(ctx: &Context, keys: &[&str]) -> Result<Vec<Re
         }
     }
     let answer = |known: Option<Arc<KnownKey>>| {
-        let known = known.ok_or(Reason::UnknownKey)?;
+        let known = known.ok_or(VerifyError::UnknownKey)?;
         if known.expires_at.is_some_and(|end| end <= now) {
-            return Err(Reason::ExpiredKey);
+            return Err(VerifyError::ExpiredKey);
         }
         node.known_keys.used.note(known.id, now);
         Ok(known)
@@ -189,7 +192,7 @@ pub(super) async fn known_of_many(ctx: &Context, keys: &[&str]) -> Result<Vec<Re
 fn fresh(ctx: &Context, digest: &[u8; 32]) -> Option<Arc<KnownKey>> {
     let node = &ctx.node;
     let known = node.known_keys.by_digest.get(digest)?;
-    let fresh = !is_behind(node) && !node.revocations.revoked_key(known.id, known.user, known.read_at);
+    let fresh = !is_stale(node) && !node.revocations.is_api_key_revoked(known.id, known.user, known.read_at);
     if !fresh {
         node.known_keys.by_digest.invalidate(digest);
     }

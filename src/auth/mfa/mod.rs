@@ -12,50 +12,50 @@ mod totp_secret;
 use std::net::IpAddr;
 
 use crate::auth::context::Context;
-use crate::auth::sign_in::one_time::factors_of;
-use crate::auth::{Failure, rate_limit};
+use crate::auth::sign_in::one_time::mfa_subject;
+use crate::auth::{Error, rate_limit};
 use crate::store::accounts::User;
 use crate::store::ephemeral::Allowance;
 
-pub use enrollment::{Pending, begin, pending_uri, turn_off, turn_on, turn_on_at_once};
-pub use step_token::{Entry, enter, finish};
+pub use enrollment::{TotpEnrollment, disable, enable, enable_without_confirmation, enrollment_uri, start_enrollment};
+pub use step_token::{LoginStep, complete_login, start_login};
 
-use totp_secret::Factor;
+use totp_secret::TotpSecret;
 
 /// How many users' secrets are looked at at once.
 const PAGE: u32 = 500;
 
 /// Proves a user's second factor with a code of either kind, and uses the code up.
-pub(super) async fn prove(ctx: &Context, user: &User, code: &str, counted_by: IpAddr) -> Result<(), Failure> {
-    let sealed = user.totp.as_ref().ok_or(Failure::NoSecondFactor)?;
-    let subject = factors_of(&user.email);
+pub(super) async fn verify_code(ctx: &Context, user: &User, code: &str, counted_by: IpAddr) -> Result<(), Error> {
+    let sealed = user.totp.as_ref().ok_or(Error::NoSecondFactor)?;
+    let subject = mfa_subject(&user.email);
     counted(ctx, &subject, counted_by).await?;
-    let factor = Factor::open(ctx, user.id, sealed)?;
+    let factor = TotpSecret::open(ctx, user.id, sealed)?;
     let of_now = match factor.step_of(code, ctx.now()) {
         Some(step) => ctx.accounts.spend_totp_step(user.id, step).await?,
         None => false,
     };
     // Six digits of a recovery code may by chance be those of a step that is used up.
-    let right = of_now || recovery::spend(ctx, user.id, code).await?;
-    if right { forgive(ctx, &subject).await } else { Err(Failure::WrongSecondFactor) }
+    let right = of_now || recovery::consume(ctx, user.id, code).await?;
+    if right { forgive(ctx, &subject).await } else { Err(Error::WrongSecondFactor) }
 }
 
 /// Counts a try, before it is one.
-async fn counted(ctx: &Context, subject: &str, counted_by: IpAddr) -> Result<(), Failure> {
-    rate_limit::of_second_factors(ctx, subject, counted_by).await?;
+async fn counted(ctx: &Context, subject: &str, counted_by: IpAddr) -> Result<(), Error> {
+    rate_limit::check_mfa(ctx, subject, counted_by).await?;
     match ctx.ephemeral.count_try(subject, ctx.node.config.mailed.daily_tries, ctx.now()).await? {
         Allowance::Allowed => Ok(()),
-        Allowance::Limited { retry_after } => Err(Failure::TooMany { retry_after }),
+        Allowance::Limited { retry_after } => Err(Error::TooMany { retry_after }),
     }
 }
 
-async fn forgive(ctx: &Context, subject: &str) -> Result<(), Failure> {
+async fn forgive(ctx: &Context, subject: &str) -> Result<(), Error> {
     Ok(ctx.ephemeral.forgive_try(subject, ctx.now()).await?)
 }
 
 /// Seals anew, with the first of the secrets, what an older one sealed: so the older one can be taken out one day without
 /// locking anybody out. Called at the start; again is harmless. One that does not open is passed over, and told of.
-pub async fn seal_anew(ctx: &Context) -> Result<u64, Failure> {
+pub async fn reseal_secrets(ctx: &Context) -> Result<u64, Error> {
     let (mut after, mut sealed_anew) = (0, 0);
     loop {
         let page = ctx.accounts.sealed_totps(after, PAGE).await?;
@@ -64,7 +64,7 @@ pub async fn seal_anew(ctx: &Context) -> Result<u64, Failure> {
             if ctx.node.secrets.sealed_by_first(&old.0) {
                 continue;
             }
-            let Ok(factor) = Factor::open(ctx, *user, old) else { continue };
+            let Ok(factor) = TotpSecret::open(ctx, *user, old) else { continue };
             if ctx.accounts.reseal_totp(*user, old, &factor.seal(ctx, *user)?).await? {
                 sealed_anew += 1;
             }

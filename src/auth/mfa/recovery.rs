@@ -7,10 +7,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sign_in::one_time::six_digits;
+use crate::auth::sign_in::one_time::generate_code;
 use crate::id::UserId;
 use crate::store::accounts::{PasswordHash, RecoveryCode};
 
@@ -21,9 +21,9 @@ const LETTERS: usize = 24;
 const FAST: &str = "sha256:";
 
 /// Draws `count` codes of 120 bits: what their owner is told, and what is kept.
-pub(super) fn long(ctx: &Context, count: u32) -> (Vec<String>, Vec<RecoveryCode>) {
+pub(super) fn generate(ctx: &Context, count: u32) -> (Vec<String>, Vec<RecoveryCode>) {
     let each = (0..count).map(|_| {
-        let drawn: [u8; LETTERS] = ctx.node.chance.bytes();
+        let drawn: [u8; LETTERS] = ctx.node.rng.bytes();
         let letters: String = drawn.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
         let kept = RecoveryCode { id: name(ctx), hash: PasswordHash(fast(&letters)) };
         (in_groups(&letters), kept)
@@ -32,10 +32,10 @@ pub(super) fn long(ctx: &Context, count: u32) -> (Vec<String>, Vec<RecoveryCode>
 }
 
 /// Draws `count` codes of six digits, no two alike.
-pub(super) async fn short(ctx: &Context, count: u32) -> Result<(Vec<String>, Vec<RecoveryCode>), Failure> {
+pub(super) async fn generate_six_digit(ctx: &Context, count: u32) -> Result<(Vec<String>, Vec<RecoveryCode>), Error> {
     let mut told = Vec::new();
     while told.len() < count as usize {
-        let code = six_digits(ctx);
+        let code = generate_code(ctx);
         if !told.contains(&code) {
             told.push(code);
         }
@@ -46,7 +46,7 @@ pub(super) async fn short(ctx: &Context, count: u32) -> Result<(Vec<String>, Vec
 }
 
 /// Uses up the code, if it is one of the user's.
-pub(super) async fn spend(ctx: &Context, user: UserId, code: &str) -> Result<bool, Failure> {
+pub(super) async fn consume(ctx: &Context, user: UserId, code: &str) -> Result<bool, Error> {
     let kept = ctx.accounts.recovery_codes(user).await?;
     let normal = normalised(code);
     let expected = fast(&normal);
@@ -63,7 +63,7 @@ pub(super) async fn spend(ctx: &Context, user: UserId, code: &str) -> Result<boo
 }
 
 fn name(ctx: &Context) -> Uuid {
-    uuid::Builder::from_random_bytes(ctx.node.chance.bytes()).into_uuid()
+    uuid::Builder::from_random_bytes(ctx.node.rng.bytes()).into_uuid()
 }
 
 fn fast(letters: &str) -> String {

@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::sessions::open::{Door, Pair, may_enter, open_session};
+use crate::auth::sessions::open::{RequestContext, TokenPair, check_login_allowed, open_session};
 use crate::auth::tokens::action_token;
-use crate::auth::tokens::verify::{Fault, Reason};
+use crate::auth::tokens::verify::{TokenError, VerifyError};
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
 use crate::token::action::Purpose;
@@ -16,9 +16,9 @@ use crate::token::action::Purpose;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
 
 /// What became of coming in.
-pub enum Entry {
+pub enum LoginStep {
     /// Inside.
-    In(Box<Pair>),
+    In(Box<TokenPair>),
     /// The second factor is due, with this token.
     Due(String),
 }
@@ -31,23 +31,28 @@ struct Recognised {
 }
 
 /// Opens a session for a user who has been recognised, or hands out the token of the second step.
-pub async fn enter(ctx: &Context, user: &User, door: Door<'_>) -> Result<Entry, Failure> {
+pub async fn start_login(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<LoginStep, Error> {
     if user.totp.is_none() {
-        return Ok(Entry::In(Box::new(open_session(ctx, user, None, door).await?)));
+        return Ok(LoginStep::In(Box::new(open_session(ctx, user, None, request_ctx).await?)));
     }
-    may_enter(user, door)?;
+    check_login_allowed(user, request_ctx)?;
     let says = Recognised { user: user.id, valid_after: user.sessions_valid_after.millis() };
     let made = action_token::make(ctx, Purpose::SecondFactor, says, PATIENCE)?;
-    Ok(Entry::Due(made.text))
+    Ok(LoginStep::Due(made.text))
 }
 
 /// Takes the second step.
-pub async fn finish(ctx: &Context, token: &str, code: &str, door: Door<'_>) -> Result<Pair, Failure> {
+pub async fn complete_login(
+    ctx: &Context,
+    token: &str,
+    code: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
     let read = action_token::read::<Recognised>(ctx, Purpose::SecondFactor, token);
-    let says = read.ok_or(Reason::Token(Fault::Malformed))?.says;
-    let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(Reason::Revoked)?;
+    let says = read.ok_or(VerifyError::Token(TokenError::Malformed))?.says;
+    let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(VerifyError::Revoked)?;
     if user.sessions_valid_after.millis() != says.valid_after {
-        return Err(Reason::Revoked.into());
+        return Err(VerifyError::Revoked.into());
     }
-    open_session(ctx, &user, Some(code), door).await
+    open_session(ctx, &user, Some(code), request_ctx).await
 }

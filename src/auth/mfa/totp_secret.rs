@@ -3,7 +3,7 @@
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::UserId;
@@ -19,25 +19,25 @@ const DIGITS: usize = 6;
 const SKEW: u16 = 1;
 
 /// An opened secret. Wiped when dropped; without a Debug form.
-pub(super) struct Factor(Totp);
+pub(super) struct TotpSecret(Totp);
 
-impl Factor {
+impl TotpSecret {
     /// Draws one for `account`, which is what apps show.
-    pub(super) fn draw(ctx: &Context, account: &str) -> Result<Self, Failure> {
-        Self::of(&*Zeroizing::new(ctx.node.chance.bytes::<BYTES>()), &ctx.node.config.second_factor.issuer, account)
+    pub(super) fn generate(ctx: &Context, account: &str) -> Result<Self, Error> {
+        Self::of(&*Zeroizing::new(ctx.node.rng.bytes::<BYTES>()), &ctx.node.config.second_factor.issuer, account)
     }
 
     /// Opens a user's.
-    pub(super) fn open(ctx: &Context, user: UserId, sealed: &SealedTotp) -> Result<Self, Failure> {
+    pub(super) fn open(ctx: &Context, user: UserId, sealed: &SealedTotp) -> Result<Self, Error> {
         let opened = ctx.node.secrets.open(&usage(user), &sealed.0);
         let bytes = opened.map_err(|error| {
             tracing::error!(%user, %error, "a second factor cannot be opened: its user cannot sign in");
-            Failure::Internal("a second factor that does not open")
+            Error::Internal("a second factor that does not open")
         })?;
         Self::of(&bytes, &ctx.node.config.second_factor.issuer, "")
     }
 
-    fn of(secret: &[u8], issuer: &str, account: &str) -> Result<Self, Failure> {
+    fn of(secret: &[u8], issuer: &str, account: &str) -> Result<Self, Error> {
         // A colon parts issuer and account in the label, and neither may hold one.
         let plain = |text: &str| text.replace(':', " ");
         Builder::new()
@@ -47,18 +47,18 @@ impl Factor {
             .with_account_name(plain(account))
             .build()
             .map(Self)
-            .map_err(|_| Failure::Internal("a second factor that cannot be used"))
+            .map_err(|_| Error::Internal("a second factor that cannot be used"))
     }
 
     /// The same, with the name that apps show.
-    pub(super) fn for_account(&self, ctx: &Context, account: &str) -> Result<Self, Failure> {
+    pub(super) fn for_account(&self, ctx: &Context, account: &str) -> Result<Self, Error> {
         Self::of(self.0.secret().as_ref(), &ctx.node.config.second_factor.issuer, account)
     }
 
     /// Seals it for its user, whose id is bound in: it opens for nobody else.
-    pub(super) fn seal(&self, ctx: &Context, user: UserId) -> Result<SealedTotp, Failure> {
-        let sealed = ctx.node.secrets.seal(&usage(user), self.0.secret().as_ref(), &ctx.node.chance);
-        sealed.map(SealedTotp).map_err(|_| Failure::Internal("a second factor that cannot be sealed"))
+    pub(super) fn seal(&self, ctx: &Context, user: UserId) -> Result<SealedTotp, Error> {
+        let sealed = ctx.node.secrets.seal(&usage(user), self.0.secret().as_ref(), &ctx.node.rng);
+        sealed.map(SealedTotp).map_err(|_| Error::Internal("a second factor that cannot be sealed"))
     }
 
     /// The step whose code it is, if it is one of now. Apps show a code in two groups, and so people type it.
@@ -74,8 +74,8 @@ impl Factor {
     }
 
     /// What an app reads from a QR code.
-    pub(super) fn uri(&self) -> Result<String, Failure> {
-        self.0.to_url().map_err(|_| Failure::Internal("a second factor without an address"))
+    pub(super) fn uri(&self) -> Result<String, Error> {
+        self.0.to_url().map_err(|_| Error::Internal("a second factor without an address"))
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     fn step_of(code: &str, at: i64) -> Option<i64> {
-        let factor = Factor::of(b"12345678901234567890", "Signet", "ada@example.org").ok().unwrap();
+        let factor = TotpSecret::of(b"12345678901234567890", "Signet", "ada@example.org").ok().unwrap();
         factor.step_of(code, Timestamp::from_secs(at))
     }
 
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_an_app_reads_names_issuer_and_account() {
-        let factor = Factor::of(b"12345678901234567890", "Our: house", "o'hara+1@bücher.example").ok().unwrap();
+        let factor = TotpSecret::of(b"12345678901234567890", "Our: house", "o'hara+1@bücher.example").ok().unwrap();
         assert_eq!(factor.key(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
         let again = Totp::from_url(factor.uri().unwrap()).unwrap();
         assert_eq!((again.issuer(), again.account_name()), (Some("Our  house"), "o'hara+1@bücher.example"));

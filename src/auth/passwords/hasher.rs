@@ -19,11 +19,11 @@ pub struct Hasher {
     pool: Pool,
     cost: Argon2Cost,
     dummy: Arc<Stored>,
-    chance: Rng,
+    rng: Rng,
 }
 
 /// A place in the queue for one password. Dropping it gives it up.
-pub struct Place<'a> {
+pub struct QueueSlot<'a> {
     hasher: &'a Hasher,
     place: pool::Place<'a>,
 }
@@ -54,7 +54,7 @@ pub enum StartError {
 
 impl Hasher {
     /// Starts the threads. The memory for hashing is taken when it is first needed: an idle server stays small.
-    pub fn start(settings: &config::Passwords, chance: Rng) -> Result<Self, StartError> {
+    pub fn start(settings: &config::Passwords, rng: Rng) -> Result<Self, StartError> {
         let cost = Argon2Cost { memory_kib: settings.memory_kib, passes: settings.passes, lanes: settings.lanes };
         cost.check().map_err(StartError::Parameters)?;
         if settings.threads == 0 || settings.queue == 0 {
@@ -68,14 +68,14 @@ impl Hasher {
             keep_kib: settings.memory_kib as usize,
         };
         let pool = Pool::start(bounds).map_err(StartError::Threads)?;
-        let dummy = Argon2Hash::of_nothing(cost, chance.bytes(), chance.bytes());
-        Ok(Self { pool, cost, dummy: Arc::new(Stored::Argon2(dummy)), chance })
+        let dummy = Argon2Hash::of_nothing(cost, rng.bytes(), rng.bytes());
+        Ok(Self { pool, cost, dummy: Arc::new(Stored::Argon2(dummy)), rng })
     }
 
     /// A place in the queue, for who has yet to find out what to check a password against. Taken before the user is looked
     /// up, it turns away in a time that tells nothing of the user, and spares the stores what would be looked up in vain.
-    pub fn place(&self) -> Result<Place<'_>, Busy> {
-        Ok(Place { hasher: self, place: self.pool.place()? })
+    pub fn place(&self) -> Result<QueueSlot<'_>, Busy> {
+        Ok(QueueSlot { hasher: self, place: self.pool.place()? })
     }
 
     /// Hashes a new password. Dropping the future before its turn comes costs nothing.
@@ -83,7 +83,7 @@ impl Hasher {
         self.place()?.hash(password).await
     }
 
-    /// Checks a password against a stored hash, as [`Place::verify`] does.
+    /// Checks a password against a stored hash, as [`QueueSlot::verify`] does.
     pub async fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, Busy> {
         self.place()?.verify(password, stored).await
     }
@@ -92,7 +92,7 @@ impl Hasher {
     pub async fn hash_each(&self, passwords: Vec<Password>) -> Result<Vec<PasswordHash>, Busy> {
         let (place, cost) = (self.pool.place()?, self.cost);
         let hashes = u32::try_from(passwords.len()).unwrap_or(u32::MAX);
-        let each: Vec<_> = passwords.into_iter().map(|password| (password, self.chance.bytes())).collect();
+        let each: Vec<_> = passwords.into_iter().map(|password| (password, self.rng.bytes())).collect();
         let make = move |memory: &mut Memory| {
             each.iter().map(|(password, salt)| Argon2Hash::make(password, cost, *salt, memory)).collect()
         };
@@ -116,10 +116,10 @@ impl Hasher {
     }
 }
 
-impl Place<'_> {
+impl QueueSlot<'_> {
     /// Hashes a new password. Dropping the future before its turn comes costs nothing.
     pub async fn hash(self, password: &Password) -> Result<PasswordHash, Busy> {
-        let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.chance.bytes());
+        let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.rng.bytes());
         self.place.run(1, move |memory| Argon2Hash::make(&password, cost, salt, memory)).await
     }
 
@@ -132,7 +132,7 @@ impl Place<'_> {
     ) -> Result<Option<PasswordHash>, Busy> {
         let stored = Stored::parse(&stored.0).map_err(complain).ok();
         let (present, new) = (present.clone(), new.clone());
-        let (cost, salt) = (self.hasher.cost, self.hasher.chance.bytes());
+        let (cost, salt) = (self.hasher.cost, self.hasher.rng.bytes());
         let replace = move |memory: &mut Memory| {
             let right = stored.is_some_and(|stored| stored.matches(&present, memory));
             right.then(|| Argon2Hash::make(&new, cost, salt, memory))
@@ -154,7 +154,7 @@ impl Place<'_> {
         });
         let known = subject.is_some();
         let subject = subject.map_or_else(|| Arc::clone(&self.hasher.dummy), Arc::new);
-        let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.chance.bytes());
+        let (password, cost, salt) = (password.clone(), self.hasher.cost, self.hasher.rng.bytes());
         self.place
             .run(1, move |memory| {
                 let matches = subject.matches(&password, memory);

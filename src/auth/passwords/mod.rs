@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
 pub use formats::{Unreadable, import};
-pub use hasher::{Hasher, Place, StartError, Verdict};
+pub use hasher::{Hasher, QueueSlot, StartError, Verdict};
 pub use policy::{Policy, Weak};
 pub use pool::Busy;
 

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use crate::auth::passwords::{Password, Place, Verdict};
-use crate::auth::{Failure, rate_limit};
 use crate::auth::context::Context;
+use crate::auth::passwords::{Password, QueueSlot, Verdict};
+use crate::auth::{Error, rate_limit};
 use crate::store::accounts::{PasswordHash, User};
 
 /// Demands the password of a user who has one. A try counts as a sign-in does: who has a token may not guess faster.
@@ -13,12 +13,12 @@ pub(in crate::auth) async fn original(
     user: &User,
     given: Option<&Password>,
     counted_by: IpAddr,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let Some(stored) = &user.password_hash else { return Ok(()) };
     let (given, place) = counted(ctx, user, given, counted_by).await?;
     match place.verify(given, Some(stored)).await? {
         Verdict::Right { .. } => Ok(()),
-        Verdict::Wrong => Err(Failure::WrongOriginal),
+        Verdict::Wrong => Err(Error::WrongCurrentPassword),
     }
 }
 
@@ -30,10 +30,10 @@ pub(in crate::auth) async fn replaced(
     given: Option<&Password>,
     new: &Password,
     counted_by: IpAddr,
-) -> Result<PasswordHash, Failure> {
+) -> Result<PasswordHash, Error> {
     let Some(stored) = &user.password_hash else { return Ok(ctx.node.hasher.hash(new).await?) };
     let (given, place) = counted(ctx, user, given, counted_by).await?;
-    place.replace(given, stored, new).await?.ok_or(Failure::WrongOriginal)
+    place.replace(given, stored, new).await?.ok_or(Error::WrongCurrentPassword)
 }
 
 async fn counted<'a, 'p>(
@@ -41,10 +41,10 @@ async fn counted<'a, 'p>(
     user: &User,
     given: Option<&'p Password>,
     counted_by: IpAddr,
-) -> Result<(&'p Password, Place<'a>), Failure> {
-    let given = given.ok_or(Failure::WrongOriginal)?;
-    rate_limit::of_address(ctx, counted_by).await?;
+) -> Result<(&'p Password, QueueSlot<'a>), Error> {
+    let given = given.ok_or(Error::WrongCurrentPassword)?;
+    rate_limit::check_client(ctx, counted_by).await?;
     let place = ctx.node.hasher.place()?;
-    rate_limit::of_account(ctx, Some(user.id), None).await?;
+    rate_limit::check_account(ctx, Some(user.id), None).await?;
     Ok((given, place))
 }

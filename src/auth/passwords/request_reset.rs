@@ -6,15 +6,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Failure;
-use crate::auth::sign_in::timing::evenly;
+use crate::auth::Error;
 use crate::auth::accounts::identity::{Email, Username};
-use crate::auth::sign_in::one_time::{Kind, subject_of};
-use crate::auth::sign_in::one_time;
-use crate::auth::sessions::open::Door;
-use crate::auth::tokens::action_token;
-use crate::auth::{rate_limit, mailing};
 use crate::auth::context::Context;
+use crate::auth::sessions::open::RequestContext;
+use crate::auth::sign_in::one_time;
+use crate::auth::sign_in::one_time::{Kind, subject_of};
+use crate::auth::sign_in::timing::respond_on_step;
+use crate::auth::tokens::action_token;
+use crate::auth::{mailing, rate_limit};
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
@@ -35,21 +35,26 @@ pub(in crate::auth) struct Says {
 pub(in crate::auth) const NO_HALF: &str = "";
 
 /// Mails a link if somebody who may sign in has that address; gives the device's half in any case.
-pub async fn recover(ctx: &Context, email: &str, door: Door<'_>) -> Result<String, Failure> {
-    let half = one_time::half(ctx);
-    evenly(ask(ctx, email, |_| true, Some(&half), door)).await?;
+pub async fn recover(ctx: &Context, email: &str, request_ctx: RequestContext<'_>) -> Result<String, Error> {
+    let half = one_time::generate_device_secret(ctx);
+    respond_on_step(ask(ctx, email, |_| true, Some(&half), request_ctx)).await?;
     Ok(half)
 }
 
 /// Mails a link that needs no other half, if that address and that name are one user's.
-pub async fn recover_by_link(ctx: &Context, email: &str, username: &str, door: Door<'_>) -> Result<(), Failure> {
-    let wanted = Username::read(username).ok();
-    let theirs = |user: &User| user.username.as_deref().and_then(|name| Username::read(name).ok());
+pub async fn recover_by_link(
+    ctx: &Context,
+    email: &str,
+    username: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    let wanted = Username::parse(username).ok();
+    let theirs = |user: &User| user.username.as_deref().and_then(|name| Username::parse(name).ok());
     let same = |user: &User| match (&wanted, theirs(user)) {
         (Some(wanted), Some(theirs)) => wanted.key() == theirs.key(),
         _ => false,
     };
-    evenly(ask(ctx, email, same, None, door)).await
+    respond_on_step(ask(ctx, email, same, None, request_ctx)).await
 }
 
 async fn ask(
@@ -57,27 +62,27 @@ async fn ask(
     email: &str,
     is_meant: impl Fn(&User) -> bool,
     half: Option<&str>,
-    door: Door<'_>,
-) -> Result<(), Failure> {
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
     // What is no address is nobody's, and counted as it is written.
-    let address = Email::read(email).ok();
+    let address = Email::parse(email).ok();
     let subject = subject_of(address.as_ref().map_or(email, Email::as_str));
-    rate_limit::of_mails(ctx, &subject, door.counted_by).await?;
+    rate_limit::check_mail(ctx, &subject, request_ctx.rate_limit_ip).await?;
     let user = match &address {
         Some(address) => ctx.accounts.user(Find::Email(address.as_str())).await?,
         None => None,
     };
     let says = Says {
-        user: user.as_ref().map_or_else(|| UserId::new(ctx.now(), &ctx.node.chance), |user| user.id),
+        user: user.as_ref().map_or_else(|| UserId::new(ctx.now(), &ctx.node.rng), |user| user.id),
         valid_after: user.as_ref().map_or(ctx.now(), |user| user.sessions_valid_after).millis(),
         half: half.is_some(),
     };
     let made = action_token::make(ctx, Purpose::ResetPassword, says, ctx.node.config.mailed.reset)?;
     let place = (Kind::Reset, subject.as_str(), made.id.to_string());
-    one_time::keep(ctx, (place.0, place.1, &place.2), half.unwrap_or(NO_HALF), Vec::new(), made.until).await?;
+    one_time::store(ctx, (place.0, place.1, &place.2), half.unwrap_or(NO_HALF), Vec::new(), made.until).await?;
     if let Some(user) = user.filter(|user| !user.disabled && is_meant(user)) {
-        let link = mailing::link(&ctx.node.config.mailed.reset_url, &made.text);
-        mailing::post(ctx, &user.email, Letter::ResetPassword { link }, made.until, door.language);
+        let link = mailing::link_with_token(&ctx.node.config.mailed.reset_url, &made.text);
+        mailing::queue_mail(ctx, &user.email, Letter::ResetPassword { link }, made.until, request_ctx.language);
     }
     Ok(())
 }

@@ -15,7 +15,7 @@
 use std::time::Duration;
 
 use crate::auth::context::Context;
-use crate::auth::sessions::sign_out::{Which, sign_out};
+use crate::auth::sessions::sign_out::{SignOutScope, sign_out};
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, UserId};
 use crate::store;
@@ -29,34 +29,34 @@ const OVERLAP: Duration = Duration::from_secs(120);
 const PAGE: u32 = 1000;
 
 /// That the sessions of `user` were ended for good at `moment`.
-pub(in crate::auth) fn ending(ctx: &Context, user: UserId, moment: Timestamp) -> Revocation {
-    Revocation { target: Target::User { user, before: moment }, until: moment + ctx.node.remember_endings() }
+pub(in crate::auth) fn user_revocation(ctx: &Context, user: UserId, moment: Timestamp) -> Revocation {
+    Revocation { target: Target::User { user, before: moment }, until: moment + ctx.node.durable_revocation_ttl() }
 }
 
 /// That an API key was deactivated at `moment`: nothing that was made of it is good, and nothing of it outlives that.
-pub(in crate::auth) fn ending_of_key(ctx: &Context, key: ApiKeyId, moment: Timestamp) -> Revocation {
-    Revocation { target: Target::ApiKey(key), until: moment + ctx.node.remember() }
+pub(in crate::auth) fn api_key_revocation(ctx: &Context, key: ApiKeyId, moment: Timestamp) -> Revocation {
+    Revocation { target: Target::ApiKey(key), until: moment + ctx.node.revocation_ttl() }
 }
 
 /// Reads the endings since the last reading, or at first all that are to be remembered. A node that has not done this must not
 /// answer.
-pub async fn recall(ctx: &Context) -> Result<(), store::Error> {
+pub async fn reapply(ctx: &Context) -> Result<(), store::Error> {
     let (revocations, accounts) = (&ctx.node.revocations, &ctx.accounts);
     let now = ctx.now();
-    let last = revocations.recalled_at() - OVERLAP;
+    let last = revocations.reapplied_at() - OVERLAP;
     let users = each_since(
-        last.max(now - ctx.node.remember_endings()),
+        last.max(now - ctx.node.durable_revocation_ttl()),
         async |since, after| accounts.ended_since(since, after, PAGE).await,
-        |user, moment| revocations.learn(&ending(ctx, user, moment)),
+        |user, moment| revocations.apply(&user_revocation(ctx, user, moment)),
     );
     users.await?;
     let keys = each_since(
-        last.max(now - ctx.node.remember()),
+        last.max(now - ctx.node.revocation_ttl()),
         async |since, after| accounts.deactivated_since(since, after, PAGE).await,
-        |key, moment| revocations.learn(&ending_of_key(ctx, key, moment)),
+        |key, moment| revocations.apply(&api_key_revocation(ctx, key, moment)),
     );
     keys.await?;
-    revocations.recall(now);
+    revocations.mark_reapplied(now);
     Ok(())
 }
 
@@ -78,10 +78,10 @@ async fn each_since<Id: Copy>(
 }
 
 /// The same, beside the requests. Should it fail, what was known is known still, and the next reading begins where this one did.
-pub async fn keep_recalling(ctx: &Context) {
-    let recalled = recall(ctx).await;
+pub async fn reapply_after_failover(ctx: &Context) {
+    let recalled = reapply(ctx).await;
     let failed = recalled.is_err();
-    match (ctx.node.revocations.recalling_failed(failed), recalled) {
+    match (ctx.node.revocations.set_reapply_failed(failed), recalled) {
         (false, Err(error)) => tracing::warn!(%error, "it cannot be read whose sessions were ended"),
         (true, Ok(())) => tracing::info!("it can be read again whose sessions were ended"),
         _ => {}
@@ -90,8 +90,8 @@ pub async fn keep_recalling(ctx: &Context) {
 
 /// Ends once more a session that had been ended and is there again, for the nodes that do not know. Its token is refused
 /// whether this succeeds or not.
-pub(in crate::auth) async fn end_again(ctx: &Context, user: UserId, session: SessionId) {
-    let ended = sign_out(ctx, user, Which::One(session)).await;
+pub(in crate::auth) async fn delete_revived_session(ctx: &Context, user: UserId, session: SessionId) {
+    let ended = sign_out(ctx, user, SignOutScope::One(session)).await;
     let error = ended.err().map(tracing::field::display);
     tracing::warn!(%user, %session, error, "a session that was ended had come back");
 }

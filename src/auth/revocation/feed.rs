@@ -19,16 +19,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads everything that is still remembered. A node that has not done this must not answer.
 pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
-    ctx.node.revocations.raise_floor(ctx.ephemeral.floor(ctx.now()).await?);
+    ctx.node.revocations.raise_global_not_before(ctx.ephemeral.floor(ctx.now()).await?);
     let mut place = Cursor::start();
     loop {
         let (heard, next) = ctx.ephemeral.follow(&place, Duration::ZERO).await?;
         place = next;
         if heard.is_empty() {
-            ctx.node.revocations.hear(ctx.node.clock.running());
+            ctx.node.revocations.mark_fresh(ctx.node.clock.running());
             return Ok(place);
         }
-        heard.iter().for_each(|revocation| ctx.node.revocations.learn(revocation));
+        heard.iter().for_each(|revocation| ctx.node.revocations.apply(revocation));
     }
 }
 
@@ -42,7 +42,7 @@ pub async fn follow(ctx: &Context, mut place: Cursor) {
                 // Another server may stand in the place of one that was away, and have lost endings. Once: the next is within
                 // a minute, and revocations are not kept waiting for the other store.
                 if silent || ring_changed {
-                    durable::keep_recalling(ctx).await;
+                    durable::reapply_after_failover(ctx).await;
                 }
                 if silent {
                     tracing::info!("revocations are heard again");
@@ -50,7 +50,7 @@ pub async fn follow(ctx: &Context, mut place: Cursor) {
                 (silent, place) = (false, next);
                 ring_is_old |= ring_changed;
                 if ring_is_old {
-                    match signing_keys::keep_up(ctx).await {
+                    match signing_keys::advance(ctx).await {
                         Ok(()) => ring_is_old = false,
                         Err(error) => tracing::warn!(%error, "the keyring has changed and could not be read"),
                     }
@@ -72,20 +72,20 @@ async fn listen(ctx: &Context, place: &Cursor) -> Result<(Cursor, bool), store::
     // Where there is nothing to hear, a node that waits must not take itself for one that is behind.
     let patience = PATIENCE.min(ctx.node.config.revocation.stale_after / 4);
     let (heard, next) = ctx.ephemeral.follow(place, patience).await?;
-    heard.iter().for_each(|revocation| revocations.learn(revocation));
+    heard.iter().for_each(|revocation| revocations.apply(revocation));
     let floor = ctx.ephemeral.floor(ctx.now()).await?;
-    let emptied = floor > revocations.floor();
-    revocations.raise_floor(floor);
-    revocations.hear(ctx.node.clock.running());
+    let emptied = floor > revocations.global_not_before();
+    revocations.raise_global_not_before(floor);
+    revocations.mark_fresh(ctx.node.clock.running());
     // A store that was emptied has lost the keyring too: keeping it up gives it back.
     Ok((next, emptied || heard.iter().any(|revocation| revocation.target == Target::Ring)))
 }
 
 /// Forgets, here and in the store, what no token can be concerned by any more. Called every minute.
-pub async fn forget(ctx: &Context) {
+pub async fn remove_expired(ctx: &Context) {
     let now = ctx.now();
-    ctx.node.revocations.forget(now);
-    if let Err(error) = ctx.ephemeral.forget_revocations(now - ctx.node.remember()).await {
+    ctx.node.revocations.remove_expired(now);
+    if let Err(error) = ctx.ephemeral.forget_revocations(now - ctx.node.revocation_ttl()).await {
         tracing::warn!(%error, "old revocations could not be cleared away");
     }
 }

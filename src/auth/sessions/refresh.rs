@@ -4,17 +4,17 @@
 //! detects reuse in one step, then one look-up in memory, one signature and one MAC. Postgres is not asked: whatever ends a user's
 //! sessions ends them in the store, and what a failover of the store may have brought back is known from [`crate::auth::revocation::durable`].
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::revocation::durable::end_again;
-use crate::auth::sessions::open::{Door, Pair, pair};
+use crate::auth::revocation::durable::delete_revived_session;
+use crate::auth::sessions::open::{RequestContext, TokenPair, issue_tokens};
 use crate::id::UserId;
-use crate::store::ephemeral::{Presented, Revocation, Rotation, Standing, Target};
+use crate::store::ephemeral::{Revocation, RotateRequest, Rotation, SessionSnapshot, Target};
 use crate::token::refresh::Refresh;
 
 /// What becomes of the token that is handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
+pub enum RotationPolicy {
     /// A successor takes its place.
     Rotate,
     /// It stays in force, and its lifetime stays as it was.
@@ -26,49 +26,49 @@ pub async fn refresh(
     ctx: &Context,
     token: &str,
     owner: Option<UserId>,
-    then: Then,
-    door: Door<'_>,
-) -> Result<Pair, Failure> {
+    then: RotationPolicy,
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
     let node = &ctx.node;
-    let Some(read) = Refresh::read(token, &node.secrets) else { return Err(Failure::RefreshNotInForce) };
+    let Some(read) = Refresh::read(token, &node.secrets) else { return Err(Error::RefreshNotInForce) };
     if owner.is_some_and(|owner| owner != read.user) {
-        return Err(Failure::RefreshNotInForce);
+        return Err(Error::RefreshNotInForce);
     }
     let now = ctx.now();
-    let presented = Presented {
+    let presented = RotateRequest {
         user: read.user,
         session: read.session,
         counter: read.counter,
-        rotate: then == Then::Rotate,
+        rotate: then == RotationPolicy::Rotate,
         grace: node.config.tokens.grace,
-        floor: node.revocations.floor(),
-        remember_until: now + node.remember(),
+        floor: node.revocations.global_not_before(),
+        remember_until: now + node.revocation_ttl(),
     };
-    match ctx.ephemeral.present(presented, now).await? {
+    match ctx.ephemeral.rotate_refresh_token(presented, now).await? {
         Rotation::Rotated(session) | Rotation::Repeated(session) => {
-            let ended = node.revocations.ended(session.user, session.id, session.opened_at);
+            let ended = node.revocations.is_session_ended(session.user, session.id, session.opened_at);
             if ended && is_there_again(ctx, &session).await? {
-                return Err(Failure::RefreshNotInForce);
+                return Err(Error::RefreshNotInForce);
             }
-            pair(ctx, session, door, now)
+            issue_tokens(ctx, session, request_ctx, now)
         }
         Rotation::Reused => {
-            tracing::warn!(user = %read.user, session = %read.session, address = %door.address, "refresh token reused");
+            tracing::warn!(user = %read.user, session = %read.session, address = %request_ctx.client_ip, "refresh token reused");
             let target = Target::Session(read.session);
-            node.revocations.learn(&Revocation { target, until: presented.remember_until });
-            Err(Failure::RefreshReused)
+            node.revocations.apply(&Revocation { target, until: presented.remember_until });
+            Err(Error::RefreshReused)
         }
-        Rotation::Absent => Err(Failure::RefreshNotInForce),
+        Rotation::Absent => Err(Error::RefreshNotInForce),
     }
 }
 
 /// Whether a session that was ended is there all the same, because the store has lost its end; ends it once more. If not, it
 /// was ended since this refresh, which is answered as it was won: of what it hands out nothing is good any more, and who rotated
 /// first of many is told so even where the others have been taken for thieves by then.
-async fn is_there_again(ctx: &Context, session: &Standing) -> Result<bool, Failure> {
+async fn is_there_again(ctx: &Context, session: &SessionSnapshot) -> Result<bool, Error> {
     let there = ctx.ephemeral.session(session.user, session.id, ctx.now()).await?.is_some();
     if there {
-        end_again(ctx, session.user, session.id).await;
+        delete_revived_session(ctx, session.user, session.id).await;
     }
     Ok(there)
 }

@@ -7,16 +7,16 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Failure;
-use crate::auth::accounts::address_owner::owner;
-use crate::auth::accounts::credential_epoch::Asked;
+use crate::auth::Error;
+use crate::auth::accounts::address_owner::find_or_create_owner;
+use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::accounts::identity::Email;
 use crate::auth::context::Context;
-use crate::auth::mfa::{Entry, enter};
-use crate::auth::sessions::open::{Door, Pair, admit};
+use crate::auth::mfa::{LoginStep, start_login};
+use crate::auth::sessions::open::{RequestContext, TokenPair, authorize_login};
 use crate::auth::sign_in::one_time;
 use crate::auth::sign_in::one_time::{Kind, subject, subject_of};
-use crate::auth::sign_in::timing::evenly;
+use crate::auth::sign_in::timing::respond_on_step;
 use crate::auth::tokens::action_token;
 use crate::auth::{mailing, rate_limit};
 use crate::id::{TokenId, UserId};
@@ -37,14 +37,14 @@ enum Says {
 
 /// Mails one half, if the address is that of somebody who may sign in, or of nobody and registration is open; gives the other half
 /// in any case.
-pub async fn begin(ctx: &Context, email: &str, door: Door<'_>) -> Result<String, Failure> {
-    let email = Email::read(email)?;
-    evenly(draw(ctx, &email, door)).await
+pub async fn request_link(ctx: &Context, email: &str, request_ctx: RequestContext<'_>) -> Result<String, Error> {
+    let email = Email::parse(email)?;
+    respond_on_step(draw(ctx, &email, request_ctx)).await
 }
 
-async fn draw(ctx: &Context, email: &Email, door: Door<'_>) -> Result<String, Failure> {
+async fn draw(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<String, Error> {
     let subject = subject(email);
-    rate_limit::of_mails(ctx, &subject, door.counted_by).await?;
+    rate_limit::check_mail(ctx, &subject, request_ctx.rate_limit_ip).await?;
     let user = ctx.accounts.user(Find::Email(email.as_str())).await?;
     let welcome = user.as_ref().map_or(ctx.node.config.accounts.open_registration, |user| !user.disabled);
     let says = match &user {
@@ -52,45 +52,50 @@ async fn draw(ctx: &Context, email: &Email, door: Door<'_>) -> Result<String, Fa
         None => Says::Address(email.as_str().to_owned()),
     };
     let made = action_token::make(ctx, Purpose::MagicLink, says, ctx.node.config.mailed.magic)?;
-    let half = one_time::half(ctx);
+    let half = one_time::generate_device_secret(ctx);
     let id = made.id.to_string();
-    one_time::keep(ctx, (Kind::Magic, &subject, &id), &half, Vec::new(), made.until).await?;
+    one_time::store(ctx, (Kind::Magic, &subject, &id), &half, Vec::new(), made.until).await?;
     if welcome {
-        let link = mailing::link(&ctx.node.config.mailed.magic_url, &made.text);
-        mailing::post(ctx, email.as_str(), Letter::MagicLink { link }, made.until, door.language);
+        let link = mailing::link_with_token(&ctx.node.config.mailed.magic_url, &made.text);
+        mailing::queue_mail(ctx, email.as_str(), Letter::MagicLink { link }, made.until, request_ctx.language);
     }
     Ok(half)
 }
 
 /// Uses both halves up and lets in, or hands out the token of the second step where a second factor is due.
-pub async fn redeem(ctx: &Context, token: &str, half: &str, door: Door<'_>) -> Result<Entry, Failure> {
-    let held = held(ctx, token, door).await?;
+pub async fn redeem(
+    ctx: &Context,
+    token: &str,
+    half: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<LoginStep, Error> {
+    let held = held(ctx, token, request_ctx).await?;
     held.hand_in(ctx, half, true).await?;
-    let user = held.owner(ctx, door).await?;
-    enter(ctx, &user, door).await
+    let user = held.owner(ctx, request_ctx).await?;
+    start_login(ctx, &user, request_ctx).await
 }
 
 /// The same in one step. A second factor that is due or wrong leaves the halves as they are.
-pub async fn redeem_at_once(
+pub async fn redeem_with_code(
     ctx: &Context,
     token: &str,
     half: &str,
     second: Option<&str>,
-    door: Door<'_>,
-) -> Result<Pair, Failure> {
-    let held = held(ctx, token, door).await?;
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
+    let held = held(ctx, token, request_ctx).await?;
     held.hand_in(ctx, half, false).await?;
     let Some(user) = &held.user else {
         held.hand_in(ctx, half, true).await?;
-        let user = held.owner(ctx, door).await?;
-        return admit(ctx, &user, second, door).await?.open(ctx, door).await;
+        let user = held.owner(ctx, request_ctx).await?;
+        return authorize_login(ctx, &user, second, request_ctx).await?.open(ctx, request_ctx).await;
     };
     // The address is proved by now, though it is only written down when the halves are used up.
     let user = User { verified: true, ..user.clone() };
-    let admitted = admit(ctx, &user, second, door).await?;
+    let admitted = authorize_login(ctx, &user, second, request_ctx).await?;
     held.hand_in(ctx, half, true).await?;
-    held.owner(ctx, door).await?;
-    admitted.open(ctx, door).await
+    held.owner(ctx, request_ctx).await?;
+    admitted.open(ctx, request_ctx).await
 }
 
 /// A mailed half that was read, and whom it lets in if the other fits.
@@ -101,28 +106,28 @@ struct Held {
     user: Option<User>,
 }
 
-async fn held(ctx: &Context, token: &str, door: Door<'_>) -> Result<Held, Failure> {
-    rate_limit::of_tries(ctx, door.counted_by).await?;
-    let read = action_token::read::<Says>(ctx, Purpose::MagicLink, token).ok_or(Failure::MagicNotInForce)?;
+async fn held(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<Held, Error> {
+    rate_limit::check_attempt(ctx, request_ctx.rate_limit_ip).await?;
+    let read = action_token::read::<Says>(ctx, Purpose::MagicLink, token).ok_or(Error::MagicNotInForce)?;
     let (address, user) = match read.says {
         Says::User { user, valid_after } => {
             let user = ctx.accounts.user(Find::Id(user)).await?;
             let user = user.filter(|user| user.sessions_valid_after.millis() == valid_after);
-            let user = user.ok_or(Failure::MagicNotInForce)?;
+            let user = user.ok_or(Error::MagicNotInForce)?;
             (user.email.clone(), Some(user))
         }
         Says::Address(address) => {
             let user = ctx.accounts.user(Find::Email(&address)).await?;
-            if user.as_ref().is_some_and(|user| !Asked::Nobody.is_in_force(user)) {
-                return Err(Failure::MagicNotInForce);
+            if user.as_ref().is_some_and(|user| !CredentialEpoch::Nobody.is_current(user)) {
+                return Err(Error::MagicNotInForce);
             }
             (address, user)
         }
     };
     match &user {
-        Some(user) if user.disabled => return Err(Failure::MagicNotInForce),
-        None if !ctx.node.config.accounts.open_registration => return Err(Failure::RegistrationClosed),
-        None => rate_limit::of_sign_ups(ctx, door.counted_by).await?,
+        Some(user) if user.disabled => return Err(Error::MagicNotInForce),
+        None if !ctx.node.config.accounts.open_registration => return Err(Error::RegistrationClosed),
+        None => rate_limit::check_sign_up(ctx, request_ctx.rate_limit_ip).await?,
         Some(_) => {}
     }
     Ok(Held { id: read.token, address, user })
@@ -130,14 +135,14 @@ async fn held(ctx: &Context, token: &str, door: Door<'_>) -> Result<Held, Failur
 
 impl Held {
     /// Tries the device's half. It is kept under the address: a user who has another by now is not found under it.
-    async fn hand_in(&self, ctx: &Context, half: &str, spend: bool) -> Result<(), Failure> {
+    async fn hand_in(&self, ctx: &Context, half: &str, spend: bool) -> Result<(), Error> {
         let (subject, id) = (subject_of(&self.address), self.id.to_string());
-        let handed_in = one_time::hand_in(ctx, (Kind::Magic, &subject, &id), half, spend).await?;
-        handed_in.map(|_| ()).ok_or(Failure::MagicNotInForce)
+        let handed_in = one_time::redeem(ctx, (Kind::Magic, &subject, &id), half, spend).await?;
+        handed_in.map(|_| ()).ok_or(Error::MagicNotInForce)
     }
 
     /// Whose the address is, confirmed; made now if it is nobody's. Only after the halves were used up.
-    async fn owner(&self, ctx: &Context, door: Door<'_>) -> Result<User, Failure> {
-        owner(ctx, &self.address, self.user.clone(), door).await
+    async fn owner(&self, ctx: &Context, request_ctx: RequestContext<'_>) -> Result<User, Error> {
+        find_or_create_owner(ctx, &self.address, self.user.clone(), request_ctx).await
     }
 }

@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::accounts::identity::Email;
 use crate::auth::context::Context;
 use crate::clock::Timestamp;
@@ -61,7 +61,7 @@ pub fn subject_of(canonical: &str) -> String {
 }
 
 /// By what the tries at a person's second factors are kept.
-pub(in crate::auth) fn factors_of(canonical: &str) -> String {
+pub(in crate::auth) fn mfa_subject(canonical: &str) -> String {
     format!("{}/factor", subject_of(canonical))
 }
 
@@ -74,10 +74,10 @@ fn counted_under(kind: Kind, subject: &str) -> Cow<'_, str> {
 }
 
 /// Six digits, each number as likely as any other.
-pub(in crate::auth) fn six_digits(ctx: &Context) -> String {
+pub(in crate::auth) fn generate_code(ctx: &Context) -> String {
     // 2^32 is no multiple of a million: the numbers past the last whole million are drawn again.
     loop {
-        let number = u32::from_le_bytes(ctx.node.chance.bytes());
+        let number = u32::from_le_bytes(ctx.node.rng.bytes());
         if number < u32::MAX / 1_000_000 * 1_000_000 {
             return format!("{:06}", number % 1_000_000);
         }
@@ -85,8 +85,8 @@ pub(in crate::auth) fn six_digits(ctx: &Context) -> String {
 }
 
 /// A device's half of a link: 160 random bits.
-pub(in crate::auth) fn half(ctx: &Context) -> String {
-    URL_SAFE_NO_PAD.encode(ctx.node.chance.bytes::<20>())
+pub(in crate::auth) fn generate_device_secret(ctx: &Context) -> String {
+    URL_SAFE_NO_PAD.encode(ctx.node.rng.bytes::<20>())
 }
 
 /// What the store compares. The parts are told apart by their lengths being fixed or by a separator none of them holds.
@@ -102,13 +102,13 @@ fn digest(ctx: &Context, (kind, subject, id): (Kind, &str, &str), secret: &str) 
 }
 
 /// Keeps what must be handed in, in place of what was kept before for the same `id`.
-pub(in crate::auth) async fn keep(
+pub(in crate::auth) async fn store(
     ctx: &Context,
     (kind, subject, id): (Kind, &str, &str),
     secret: &str,
     payload: Vec<u8>,
     until: Timestamp,
-) -> Result<(), Failure> {
+) -> Result<(), Error> {
     let claim = Claim {
         subject: counted_under(kind, subject).into_owned(),
         purpose: kind.name(),
@@ -122,12 +122,12 @@ pub(in crate::auth) async fn keep(
 }
 
 /// Tries what was handed in, using it up if it is right and `spend` says so; gives what was kept with it, or `None`.
-pub(in crate::auth) async fn hand_in(
+pub(in crate::auth) async fn redeem(
     ctx: &Context,
     (kind, subject, id): (Kind, &str, &str),
     secret: &str,
     spend: bool,
-) -> Result<Option<Vec<u8>>, Failure> {
+) -> Result<Option<Vec<u8>>, Error> {
     let counted = counted_under(kind, subject);
     let redeem = Redeem {
         subject: &counted,
@@ -140,6 +140,6 @@ pub(in crate::auth) async fn hand_in(
     match ctx.ephemeral.redeem(redeem, ctx.now()).await? {
         Redemption::Redeemed(payload) => Ok(Some(payload)),
         Redemption::Wrong { .. } | Redemption::Absent => Ok(None),
-        Redemption::Capped { retry_after } => Err(Failure::TooMany { retry_after }),
+        Redemption::Capped { retry_after } => Err(Error::TooMany { retry_after }),
     }
 }

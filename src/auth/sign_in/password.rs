@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use crate::auth::accounts::identity::Login;
 use crate::auth::context::Context;
-use crate::auth::mfa::{Entry, enter};
-use crate::auth::passwords::{Password, Place, Verdict};
-use crate::auth::sessions::open::{Door, Pair, open_session};
-use crate::auth::sign_in::timing::refuse_evenly;
-use crate::auth::{Failure, rate_limit};
+use crate::auth::mfa::{LoginStep, start_login};
+use crate::auth::passwords::{Password, QueueSlot, Verdict};
+use crate::auth::sessions::open::{RequestContext, TokenPair, open_session};
+use crate::auth::sign_in::timing::delay_refusal;
+use crate::auth::{Error, rate_limit};
 use crate::store::accounts::{Find, User};
 
 /// Recognises a user by name and password, and opens a session; `second` is the second factor, where it was given.
@@ -22,23 +22,33 @@ pub async fn sign_in(
     login: &str,
     password: &Password,
     second: Option<&str>,
-    door: Door<'_>,
-) -> Result<Pair, Failure> {
-    let user = recognise(ctx, login, password, door.counted_by).await?;
-    open_session(ctx, &user, second, door).await
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
+    let user = check_password(ctx, login, password, request_ctx.rate_limit_ip).await?;
+    open_session(ctx, &user, second, request_ctx).await
 }
 
 /// The same by two steps: where a second factor is due, the token of the second step is handed out.
-pub async fn sign_in_by_steps(ctx: &Context, login: &str, password: &Password, door: Door<'_>) -> Result<Entry, Failure> {
-    let user = recognise(ctx, login, password, door.counted_by).await?;
-    enter(ctx, &user, door).await
+pub async fn start_sign_in(
+    ctx: &Context,
+    login: &str,
+    password: &Password,
+    request_ctx: RequestContext<'_>,
+) -> Result<LoginStep, Error> {
+    let user = check_password(ctx, login, password, request_ctx.rate_limit_ip).await?;
+    start_login(ctx, &user, request_ctx).await
 }
 
 /// Recognises a user by name and password; the row is as it was when the password was read.
-pub async fn recognise(ctx: &Context, login: &str, password: &Password, counted_by: IpAddr) -> Result<User, Failure> {
+pub async fn check_password(
+    ctx: &Context,
+    login: &str,
+    password: &Password,
+    counted_by: IpAddr,
+) -> Result<User, Error> {
     let begun = Instant::now();
-    let login = Login::read(login);
-    rate_limit::of_address(ctx, counted_by).await?;
+    let login = Login::parse(login);
+    rate_limit::check_client(ctx, counted_by).await?;
     // Before anything is known of the user, and before the account's share is touched: when there is no room, nobody learns
     // whose name it was, and nobody is kept out afterwards for having tried.
     let place = ctx.node.hasher.place()?;
@@ -50,7 +60,7 @@ pub async fn recognise(ctx: &Context, login: &str, password: &Password, counted_
     let compared = compare(ctx, user, login.as_ref(), password, place).await;
     // Whatever the reason, the account's limit too: in every answer from here on is what the look-up took.
     if compared.is_err() {
-        refuse_evenly(begun).await;
+        delay_refusal(begun).await;
     }
     compared
 }
@@ -61,9 +71,9 @@ async fn compare(
     user: Option<User>,
     login: Option<&Login>,
     password: &Password,
-    place: Place<'_>,
-) -> Result<User, Failure> {
-    rate_limit::of_account(ctx, user.as_ref().map(|user| user.id), login).await?;
+    place: QueueSlot<'_>,
+) -> Result<User, Error> {
+    rate_limit::check_account(ctx, user.as_ref().map(|user| user.id), login).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
     match (place.verify(password, stored).await?, user) {
         (Verdict::Right { upgrade }, Some(user)) => {
@@ -75,6 +85,6 @@ async fn compare(
             }
             Ok(user)
         }
-        (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => Err(Failure::WrongPassword),
+        (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => Err(Error::WrongPassword),
     }
 }

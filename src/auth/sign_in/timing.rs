@@ -17,7 +17,7 @@ const ASKED: Duration = Duration::from_millis(25);
 const REFUSED: Duration = Duration::from_millis(5);
 
 /// Does what somebody asks for by mail, and gives what came of it on the beat.
-pub(in crate::auth) async fn evenly<T>(operation: impl Future<Output = T>) -> T {
+pub(in crate::auth) async fn respond_on_step<T>(operation: impl Future<Output = T>) -> T {
     let begun = Instant::now();
     let done = operation.await;
     beat(begun, ASKED).await;
@@ -25,7 +25,7 @@ pub(in crate::auth) async fn evenly<T>(operation: impl Future<Output = T>) -> T 
 }
 
 /// Waits for the beat before somebody who was not recognised is told so.
-pub(in crate::auth) async fn refuse_evenly(begun: Instant) {
+pub(in crate::auth) async fn delay_refusal(begun: Instant) {
     beat(begun, REFUSED).await;
 }
 

@@ -4,12 +4,12 @@ use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::{Keeper, KeyringError, USAGE};
+use super::{KeyringError, KeyringStore, USAGE};
 use crate::token::keyring::ring::Ring;
 
 const NAME: &str = "keyring.sealed";
 
-pub(super) async fn read(keeper: &Keeper<'_>) -> Result<Option<Ring>, KeyringError> {
+pub(super) async fn read(keeper: &KeyringStore<'_>) -> Result<Option<Ring>, KeyringError> {
     let path = keeper.data_dir.join(NAME);
     let bytes = match tokio::fs::read(&path).await {
         Ok(bytes) => bytes,
@@ -22,14 +22,14 @@ pub(super) async fn read(keeper: &Keeper<'_>) -> Result<Option<Ring>, KeyringErr
 }
 
 /// Writes the ring unless the mirror holds it already. A mirror that does not open is in the way of nothing: it is replaced.
-pub(super) async fn write_if_other(keeper: &Keeper<'_>, ring: &Ring) -> Result<(), KeyringError> {
+pub(super) async fn write_if_other(keeper: &KeyringStore<'_>, ring: &Ring) -> Result<(), KeyringError> {
     if read(keeper).await.ok().flatten().as_ref() == Some(ring) {
         return Ok(());
     }
     let sealed = keeper.seal(ring)?;
     let path = keeper.data_dir.join(NAME);
     let written = tokio::task::spawn_blocking({
-        let (path, unique) = (path.clone(), u32::from_ne_bytes(keeper.chance.bytes()));
+        let (path, unique) = (path.clone(), u32::from_ne_bytes(keeper.rng.bytes()));
         move || replace(&path, &sealed, unique)
     });
     match written.await {

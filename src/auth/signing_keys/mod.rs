@@ -16,7 +16,7 @@ use crate::store::ephemeral::{SealedRing, Swap};
 use crate::store::{self, Ephemeral};
 use crate::token::keyring::UnusableKey;
 use crate::token::keyring::pem::{self, NotAKey};
-use crate::token::keyring::ring::{Key, Lives, Refused, Ring};
+use crate::token::keyring::ring::{Key, KeyLifetimes, Refused, Ring};
 use crate::token::secret::{OpenError, Secrets};
 
 /// Why the keyring cannot be read or changed.
@@ -71,7 +71,7 @@ const TRIES: usize = 20;
 
 /// What reading and writing the record needs, before there is an [`Context`] and after.
 #[derive(Clone, Copy)]
-pub struct Keeper<'a> {
+pub struct KeyringStore<'a> {
     /// Where the record is.
     pub store: &'a dyn Ephemeral,
     /// What it is sealed with.
@@ -79,9 +79,9 @@ pub struct Keeper<'a> {
     /// Where its mirror is.
     pub data_dir: &'a Path,
     /// Randomness for new keys.
-    pub chance: &'a Rng,
+    pub rng: &'a Rng,
     /// How long keys live.
-    pub lives: Lives,
+    pub lives: KeyLifetimes,
 }
 
 /// When the record is looked at, on which two things hang.
@@ -98,13 +98,13 @@ enum Moment {
     Service,
 }
 
-impl Keeper<'_> {
+impl KeyringStore<'_> {
     /// The fleet's ring as a node finds it when it starts: from the store, or else from the mirror, or else a first one.
-    pub async fn found(&self, now: Timestamp) -> Result<Ring, KeyringError> {
+    pub async fn load_or_create(&self, now: Timestamp) -> Result<Ring, KeyringError> {
         // A store that has fallen back must not take the fleet back with it; a mirror that does not open says nothing here.
         let mirrored = mirror::read(self).await.ok().flatten();
         self.change(mirrored.as_ref(), now, Moment::Start, |ring| {
-            ring.keep_up(now, &self.lives, self.chance);
+            ring.keep_up(now, &self.lives, self.rng);
             Ok(())
         })
         .await
@@ -127,7 +127,7 @@ impl Keeper<'_> {
             let stored = sealed.map(|sealed| self.open(&sealed)).transpose()?;
             let mut ring = self.highest(stored.as_ref(), held, moment, now).await?;
             // A revocation that was acknowledged holds, even if the edition it was written in was lost.
-            stored.iter().chain(held).for_each(|other| ring.heed(other, now, self.chance));
+            stored.iter().chain(held).for_each(|other| ring.heed(other, now, self.rng));
             let done = change(&mut ring)?;
             if stored.as_ref() == Some(&ring) && !renew {
                 // Nothing was decided here: a disk that is full must not keep this node from what others have decided.
@@ -166,7 +166,7 @@ impl Keeper<'_> {
                 Ok(if held_counts { held.clone() } else { stored.clone() })
             }
             (Some(ring), None) | (None, Some(ring)) => Ok(ring.clone()),
-            (None, None) => Ok(mirror::read(self).await?.unwrap_or_else(|| Ring::first(now, self.chance))),
+            (None, None) => Ok(mirror::read(self).await?.unwrap_or_else(|| Ring::first(now, self.rng))),
         }
     }
 
@@ -177,17 +177,17 @@ impl Keeper<'_> {
 
     fn seal(&self, ring: &Ring) -> Result<Vec<u8>, KeyringError> {
         let bytes = ring.to_bytes().map_err(|_| KeyringError::Unreadable)?;
-        self.secrets.seal(USAGE, &bytes, self.chance).map_err(|_| KeyringError::Unreadable)
+        self.secrets.seal(USAGE, &bytes, self.rng).map_err(|_| KeyringError::Unreadable)
     }
 }
 
-fn keeper(ctx: &Context) -> Keeper<'_> {
-    Keeper {
+fn keeper(ctx: &Context) -> KeyringStore<'_> {
+    KeyringStore {
         store: &*ctx.ephemeral,
         secrets: &ctx.node.secrets,
         data_dir: &ctx.node.config.data_dir,
-        chance: &ctx.node.chance,
-        lives: ctx.node.key_lives(),
+        rng: &ctx.node.rng,
+        lives: ctx.node.key_lifetimes(),
     }
 }
 
@@ -199,10 +199,10 @@ async fn change<T>(ctx: &Context, change: impl Fn(&mut Ring) -> Result<T, Keyrin
 }
 
 /// Takes up what the fleet has written, gives it back what it has lost, and does what is due.
-pub async fn keep_up(ctx: &Context) -> Result<(), KeyringError> {
-    let (now, lives) = (ctx.now(), ctx.node.key_lives());
+pub async fn advance(ctx: &Context) -> Result<(), KeyringError> {
+    let (now, lives) = (ctx.now(), ctx.node.key_lifetimes());
     change(ctx, |ring| {
-        ring.keep_up(now, &lives, &ctx.node.chance);
+        ring.keep_up(now, &lives, &ctx.node.rng);
         Ok(())
     })
     .await
@@ -210,20 +210,20 @@ pub async fn keep_up(ctx: &Context) -> Result<(), KeyringError> {
 
 /// Announces the next key, or names the one that is announced already.
 pub async fn rotate(ctx: &Context) -> Result<Key, KeyringError> {
-    let (now, lives) = (ctx.now(), ctx.node.key_lives());
-    change(ctx, |ring| Ok(ring.rotate(now, &lives, &ctx.node.chance))).await
+    let (now, lives) = (ctx.now(), ctx.node.key_lifetimes());
+    change(ctx, |ring| Ok(ring.rotate(now, &lives, &ctx.node.rng))).await
 }
 
 /// Lets nothing that a key signed be believed any more, on any node, tokens seen before included.
 pub async fn revoke(ctx: &Context, kid: &str) -> Result<(), KeyringError> {
     let now = ctx.now();
-    change(ctx, |ring| Ok(ring.revoke(kid, now, &ctx.node.chance)?)).await
+    change(ctx, |ring| Ok(ring.revoke(kid, now, &ctx.node.rng)?)).await
 }
 
 /// Takes in a key from elsewhere.
 pub async fn import(ctx: &Context, text: &str) -> Result<Key, KeyringError> {
     let seed = pem::read(text)?;
-    let (now, lives) = (ctx.now(), ctx.node.key_lives());
+    let (now, lives) = (ctx.now(), ctx.node.key_lifetimes());
     change(ctx, |ring| Ok(ring.import(seed.clone(), now, &lives)?)).await
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::auth::Failure;
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::TokenId;
@@ -29,13 +29,13 @@ pub(in crate::auth) fn make(
     purpose: Purpose,
     says: impl Serialize,
     lives: Duration,
-) -> Result<Made, Failure> {
+) -> Result<Made, Error> {
     let now = ctx.now();
-    let (id, until) = (TokenId::new(now, &ctx.node.chance), now + lives);
+    let (id, until) = (TokenId::new(now, &ctx.node.rng), now + lives);
     let keys = ctx.node.keyring.keys();
-    let key = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
+    let key = keys.signer(now).ok_or(Error::Internal("no key to sign with"))?;
     let text = action::mint(purpose, id, says, (now, until), &ctx.node.config.tokens, key)
-        .map_err(|_| Failure::Internal("a token that cannot be made"))?;
+        .map_err(|_| Error::Internal("a token that cannot be made"))?;
     Ok(Made { id, text, until })
 }
 

@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::verify::Reason;
+use super::verify::VerifyError;
 use crate::auth::context::Context;
-use crate::auth::{Failure, api_keys};
+use crate::auth::{Error, api_keys};
 use crate::id::TokenId;
 use crate::token::access::{Mint, further_claims};
 
 /// A token made from a key. Without a Debug form: it is a secret.
 #[derive(Clone)]
-pub struct Exchanged {
+pub struct IssuedAccessToken {
     /// The access token.
     pub access: String,
     /// How long it lives.
@@ -31,27 +31,32 @@ struct Profile<'a> {
 }
 
 /// Makes a token from `key` with the scopes that are asked for, or all that the key has.
-pub async fn exchange(ctx: &Context, key: &str, scope: Option<&str>, lives: Duration) -> Result<Exchanged, Failure> {
+pub async fn issue_for_api_key(
+    ctx: &Context,
+    key: &str,
+    scope: Option<&str>,
+    lives: Duration,
+) -> Result<IssuedAccessToken, Error> {
     let known = api_keys::known(ctx, key).await?;
     let scope = match scope {
-        Some(wanted) if !known.allows(wanted) => return Err(Reason::InsufficientScope.into()),
+        Some(wanted) if !known.allows(wanted) => return Err(VerifyError::InsufficientScope.into()),
         Some(wanted) => wanted.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
         None => known.scopes.join(" "),
     };
     let profile =
-        further_claims(&Profile { scope: &scope }).map_err(|_| Failure::Internal("scopes that do not serialise"))?;
+        further_claims(&Profile { scope: &scope }).map_err(|_| Error::Internal("scopes that do not serialise"))?;
     let now = ctx.now();
     let expires_at = known.expires_at.map_or(now + lives, |end| end.min(now + lives));
     let keys = ctx.node.keyring.keys();
-    let signer = keys.signer(now).ok_or(Failure::Internal("no key to sign with"))?;
+    let signer = keys.signer(now).ok_or(Error::Internal("no key to sign with"))?;
     let mint = Mint {
         user: known.user,
         session: None,
         api_key: Some(known.id),
-        token: TokenId::new(known.read_at, &ctx.node.chance),
+        token: TokenId::new(known.read_at, &ctx.node.rng),
         issued_at: now,
         expires_at,
         profile: &profile,
     };
-    Ok(Exchanged { access: ctx.node.issuer.mint(&mint, signer), lives: expires_at.since(now), scope })
+    Ok(IssuedAccessToken { access: ctx.node.issuer.mint(&mint, signer), lives: expires_at.since(now), scope })
 }

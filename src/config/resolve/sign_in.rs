@@ -3,33 +3,33 @@
 use super::super::reader::{Reader, Section};
 use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, Rate, SecondFactor};
 use super::{days, minutes, ms, seconds};
-use crate::config::values::{Cores, LinkAddress, Often, Prefix, Span, Text, Truth, Whole, Word};
+use crate::config::values::{Bool, Cores, DurationRange, Integer, LinkAddress, OneOf, Prefix, RateSpec, Text};
 
 pub(super) fn passwords(from: &mut Section<'_>) -> Passwords {
     Passwords {
-        memory_kib: from.read("memory_kib", Whole(8, 4 << 20), 19_456) as u32,
-        passes: from.read("passes", Whole(1, 1_000), 2) as u32,
-        lanes: from.read("lanes", Whole(1, 64), 1) as u32,
+        memory_kib: from.read("memory_kib", Integer(8, 4 << 20), 19_456) as u32,
+        passes: from.read("passes", Integer(1, 1_000), 2) as u32,
+        lanes: from.read("lanes", Integer(1, 64), 1) as u32,
         threads: from.read("threads", Cores, Cores::here()),
-        queue: from.read("queue", Whole(1, 1_000_000), 256) as usize,
-        deadline: from.read("deadline", Span(ms(10), minutes(1)), seconds(2)),
-        min_length: from.read("min_length", Whole(1, 128), 8) as usize,
-        max_length: from.read("max_length", Whole(1, 4_096), 128) as usize,
+        queue: from.read("queue", Integer(1, 1_000_000), 256) as usize,
+        deadline: from.read("deadline", DurationRange(ms(10), minutes(1)), seconds(2)),
+        min_length: from.read("min_length", Integer(1, 128), 8) as usize,
+        max_length: from.read("max_length", Integer(1, 4_096), 128) as usize,
     }
 }
 
 pub(super) fn accounts(from: &mut Section<'_>) -> Accounts {
-    Accounts { open_registration: from.read("open_registration", Truth, true) }
+    Accounts { open_registration: from.read("open_registration", Bool, true) }
 }
 
 /// `pages`: where our own pages are, to which links lead that have no other place.
 pub(super) fn mailed(from: &mut Section<'_>, pages: &str) -> Mailed {
     Mailed {
-        code: from.read("code", Span(seconds(1), days(1)), minutes(10)),
-        magic: from.read("magic", Span(seconds(1), days(1)), minutes(15)),
-        reset: from.read("reset", Span(seconds(1), days(7)), minutes(60)),
-        confirm: from.read("confirm", Span(seconds(1), days(30)), days(1)),
-        daily_tries: from.read("daily_tries", Whole(5, 1_000), 20) as u32,
+        code: from.read("code", DurationRange(seconds(1), days(1)), minutes(10)),
+        magic: from.read("magic", DurationRange(seconds(1), days(1)), minutes(15)),
+        reset: from.read("reset", DurationRange(seconds(1), days(7)), minutes(60)),
+        confirm: from.read("confirm", DurationRange(seconds(1), days(30)), days(1)),
+        daily_tries: from.read("daily_tries", Integer(5, 1_000), 20) as u32,
         magic_url: from.read("magic_url", LinkAddress, format!("{pages}/links/magic")),
         reset_url: from.read("reset_url", LinkAddress, format!("{pages}/links/reset")),
     }
@@ -38,23 +38,23 @@ pub(super) fn mailed(from: &mut Section<'_>, pages: &str) -> Mailed {
 pub(super) fn second_factor(from: &mut Section<'_>) -> SecondFactor {
     SecondFactor {
         issuer: from.read("issuer", Text, "Signet".to_owned()),
-        recovery_codes: from.read("recovery_codes", Whole(1, 50), 10) as u32,
+        recovery_codes: from.read("recovery_codes", Integer(1, 50), 10) as u32,
     }
 }
 
 pub(super) fn limits(from: &mut Section<'_>) -> Limits {
     let every = |burst, per| Rate { burst, per };
     Limits {
-        enabled: from.read("enabled", Truth, true),
-        sign_in_account: from.read("sign_in_account", Often, every(10, minutes(5))),
-        sign_in_address: from.read("sign_in_address", Often, every(100, minutes(5))),
-        sign_up_address: from.read("sign_up_address", Often, every(100, minutes(60))),
-        mail_account: from.read("mail_account", Often, every(5, minutes(10))),
-        mail_address: from.read("mail_address", Often, every(100, minutes(60))),
-        code_account: from.read("code_account", Often, every(10, minutes(10))),
-        code_address: from.read("code_address", Often, every(100, minutes(5))),
-        revoke_account: from.read("revoke_account", Often, every(300, minutes(5))),
-        api_key_account: from.read("api_key_account", Often, every(100, minutes(60))),
+        enabled: from.read("enabled", Bool, true),
+        sign_in_account: from.read("sign_in_account", RateSpec, every(10, minutes(5))),
+        sign_in_address: from.read("sign_in_address", RateSpec, every(100, minutes(5))),
+        sign_up_address: from.read("sign_up_address", RateSpec, every(100, minutes(60))),
+        mail_account: from.read("mail_account", RateSpec, every(5, minutes(10))),
+        mail_address: from.read("mail_address", RateSpec, every(100, minutes(60))),
+        code_account: from.read("code_account", RateSpec, every(10, minutes(10))),
+        code_address: from.read("code_address", RateSpec, every(100, minutes(5))),
+        revoke_account: from.read("revoke_account", RateSpec, every(300, minutes(5))),
+        api_key_account: from.read("api_key_account", RateSpec, every(100, minutes(60))),
     }
 }
 
@@ -91,10 +91,10 @@ pub(super) fn api(from: &mut Reader, passwords: &Passwords) -> Api {
 }
 
 fn codes(from: &mut Section<'_>, usual: Dialect) -> Codes {
-    const STATUSES: Word<bool> = Word(&[("documented", false), ("in-band", true)]);
+    const STATUSES: OneOf<bool> = OneOf(&[("documented", false), ("in-band", true)]);
     Codes {
         in_band: from.read("status", STATUSES, false),
-        backup_codes: from.read("backup_codes", Whole(1, 20), 3) as u32,
+        backup_codes: from.read("backup_codes", Integer(1, 20), 3) as u32,
         dialect: dialect(from, usual),
     }
 }
@@ -102,13 +102,13 @@ fn codes(from: &mut Section<'_>, usual: Dialect) -> Codes {
 fn dialect(from: &mut Section<'_>, usual: Dialect) -> Dialect {
     let shortest = usual.min_password_length as u64;
     Dialect {
-        enabled: from.read("enabled", Truth, usual.enabled),
+        enabled: from.read("enabled", Bool, usual.enabled),
         prefix: from.read("prefix", Prefix, usual.prefix),
-        access: from.read("access", Span(seconds(1), days(1)), usual.access),
-        idle: from.read("idle", Span(seconds(1), days(3650)), usual.idle),
-        absolute: from.read("absolute", Span(seconds(1), days(3650)), usual.absolute),
-        verified_only: from.read("verified_only", Truth, usual.verified_only),
-        min_password_length: from.read("min_password_length", Whole(1, 128), shortest) as usize,
-        refuse_common_passwords: from.read("refuse_common_passwords", Truth, usual.refuse_common_passwords),
+        access: from.read("access", DurationRange(seconds(1), days(1)), usual.access),
+        idle: from.read("idle", DurationRange(seconds(1), days(3650)), usual.idle),
+        absolute: from.read("absolute", DurationRange(seconds(1), days(3650)), usual.absolute),
+        verified_only: from.read("verified_only", Bool, usual.verified_only),
+        min_password_length: from.read("min_password_length", Integer(1, 128), shortest) as usize,
+        refuse_common_passwords: from.read("refuse_common_passwords", Bool, usual.refuse_common_passwords),
     }
 }

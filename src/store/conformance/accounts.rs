@@ -159,9 +159,9 @@ fn at(millis: i64) -> Timestamp {
 
 /// A user that nobody else is, with nothing left out.
 pub fn somebody(name: &str) -> NewUser {
-    let chance = Rng::system();
+    let rng = Rng::system();
     NewUser {
-        id: UserId::new(START, &chance),
+        id: UserId::new(START, &rng),
         email: format!("{name}@example.org"),
         username: Some(name.to_uppercase()),
         username_key: Some(name.to_owned()),
@@ -171,7 +171,7 @@ pub fn somebody(name: &str) -> NewUser {
         disabled: false,
         superuser: false,
         roles: vec!["user".to_owned(), "editor".to_owned()],
-        project: ProjectId::new(START, &chance),
+        project: ProjectId::new(START, &rng),
         created_at: START,
     }
 }

@@ -52,8 +52,8 @@ impl Session {
     }
 
     /// What its tokens are made of.
-    pub fn standing(&self) -> Standing {
-        Standing {
+    pub fn standing(&self) -> SessionSnapshot {
+        SessionSnapshot {
             id: self.id,
             user: self.user,
             counter: self.counter,
@@ -67,7 +67,7 @@ impl Session {
 /// What of a session its tokens are made of: all that a refresh reads. The fields are the session's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "said of the session")]
-pub struct Standing {
+pub struct SessionSnapshot {
     pub id: SessionId,
     pub user: UserId,
     pub counter: u64,
@@ -90,7 +90,7 @@ pub enum Opened {
 
 /// A refresh token presented.
 #[derive(Clone, Copy, Debug)]
-pub struct Presented {
+pub struct RotateRequest {
     /// Whose session.
     pub user: UserId,
     /// Which session.
@@ -111,9 +111,9 @@ pub struct Presented {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rotation {
     /// The token was the one in force. The session as it stands now; with `rotate`, its counter is one higher.
-    Rotated(Standing),
+    Rotated(SessionSnapshot),
     /// The token was one behind and within the grace: the session as it stands. The successor carries its counter.
-    Repeated(Standing),
+    Repeated(SessionSnapshot),
     /// An older token came back: the session is over, and its access tokens are revoked.
     Reused,
     /// No such session, or it is over.
@@ -122,7 +122,7 @@ pub enum Rotation {
 
 /// Which of a user's sessions to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum SignOutScope {
     /// This one.
     One(SessionId),
     /// All but this one.
@@ -308,7 +308,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// - anything else: `Reused`. The session is over for good, *and* its revocation is published before this returns, or though nobody
     ///   waits for that any more. If publishing fails the call fails, and the next try of any token of the session is `Reused` again.
     /// - expired, ended, opened before `floor`: `Absent`.
-    async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation>;
+    async fn rotate_refresh_token(&self, presented: RotateRequest, now: Timestamp) -> Result<Rotation>;
 
     /// One session, if it is not over.
     async fn session(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<Option<Session>>;
@@ -333,7 +333,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn end_sessions(
         &self,
         user: UserId,
-        which: Which,
+        which: SignOutScope,
         valid_after: Option<Timestamp>,
         remember_until: Timestamp,
         now: Timestamp,
@@ -358,7 +358,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn floor(&self, now: Timestamp) -> Result<Timestamp>;
 
     /// Raises the floor to `now` (it never sinks) and publishes [`Target::Floor`]: everyone is signed out, at each caller of
-    /// [`Ephemeral::present`] from when it knows of it.
+    /// [`Ephemeral::rotate_refresh_token`] from when it knows of it.
     async fn raise_floor(&self, now: Timestamp) -> Result<()>;
 
     /// Keeps a claim, in place of one of the same subject, purpose and id.

@@ -12,7 +12,7 @@ mod tests;
 use std::time::Duration;
 
 use exposition::Exposition;
-use sharded_counter::{Bank, HISTOGRAM, Histogram};
+use sharded_counter::{HISTOGRAM, Histogram, ShardedCounter};
 
 use super::Page;
 use super::health::Readiness;
@@ -94,7 +94,7 @@ impl MailEnd {
 
 /// What other rooms count for themselves, at the moment the page is made.
 #[derive(Clone, Debug, Default)]
-pub struct Gathered {
+pub struct Snapshot {
     /// The queue in front of the threads that hash passwords.
     pub hashing: Hashing,
     /// How many revocations are remembered.
@@ -130,7 +130,7 @@ pub struct Hashing {
 
 /// Everything that is counted.
 pub struct Metrics {
-    bank: Bank,
+    bank: ShardedCounter,
     routes: Box<[Box<str>]>,
     started: Timestamp,
 }
@@ -139,7 +139,11 @@ impl Metrics {
     /// All nought. Requests are counted by the place of their route in `routes`.
     pub fn new<S: AsRef<str>>(routes: &[S], started: Timestamp) -> Self {
         let cells = Cell::Count as usize + routes.len() * ROUTE + CALLS.len() * CALL;
-        Self { bank: Bank::new(cells), routes: routes.iter().map(|route| route.as_ref().into()).collect(), started }
+        Self {
+            bank: ShardedCounter::new(cells),
+            routes: routes.iter().map(|route| route.as_ref().into()).collect(),
+            started,
+        }
     }
 
     /// A request was answered.
@@ -210,7 +214,7 @@ impl Metrics {
     }
 
     /// `/metrics`.
-    pub fn page(&self, gathered: &Gathered, readiness: &Readiness, now: Timestamp) -> Page {
+    pub fn page(&self, gathered: &Snapshot, readiness: &Readiness, now: Timestamp) -> Page {
         let mut page = Exposition::default();
         self.add_build(&mut page);
         self.add_requests(&mut page);
@@ -273,7 +277,7 @@ impl Metrics {
         }
     }
 
-    fn add_verification(&self, page: &mut Exposition, gathered: &Gathered, now: Timestamp) {
+    fn add_verification(&self, page: &mut Exposition, gathered: &Snapshot, now: Timestamp) {
         let mut lookups = page.counter("signet_verify_cache_lookups_total", "Tokens looked up before verification.");
         lookups.labelled(&[("result", "hit")], self.sum(Cell::VerifyHit));
         lookups.labelled(&[("result", "known_bad")], self.sum(Cell::VerifyKnownBad));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// See above.
-pub(super) struct Bank(Box<[Box<[AtomicU64]>]>);
+pub(super) struct ShardedCounter(Box<[Box<[AtomicU64]>]>);
 
 /// More rows than this would cost memory and scrapes more than they save.
 const MOST_ROWS: usize = 64;
@@ -17,7 +17,7 @@ thread_local! {
     static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed);
 }
 
-impl Bank {
+impl ShardedCounter {
     /// A bank of that many cells, all nought.
     pub(super) fn new(cells: usize) -> Self {
         let rows = std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(MOST_ROWS);
@@ -62,7 +62,7 @@ pub(super) struct Histogram(pub(super) usize);
 
 impl Histogram {
     /// Counts one span.
-    pub(super) fn observe(self, bank: &Bank, span: Duration) {
+    pub(super) fn observe(self, bank: &ShardedCounter, span: Duration) {
         let nanos = span.as_nanos() as u64;
         let bucket = BOUNDS.iter().take_while(|bound| nanos > **bound * 1_000).count();
         bank.add(self.0 + bucket, 1);
@@ -70,7 +70,7 @@ impl Histogram {
     }
 
     /// Each bound in seconds with how many spans were at most so long, the last being infinite; and the sum in seconds.
-    pub(super) fn read(self, bank: &Bank) -> (Vec<(f64, u64)>, f64) {
+    pub(super) fn read(self, bank: &ShardedCounter) -> (Vec<(f64, u64)>, f64) {
         let mut so_far = 0;
         let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
         let buckets = bounds
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn a_span_is_counted_in_the_first_bucket_that_holds_it() {
-        let bank = Bank::new(HISTOGRAM);
+        let bank = ShardedCounter::new(HISTOGRAM);
         let histogram = Histogram(0);
         for micros in [0, 50, 51, 10_000_000, 10_000_001] {
             histogram.observe(&bank, Duration::from_micros(micros));
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_one_thread_raises_another_can_lower() {
-        let bank = Bank::new(1);
+        let bank = ShardedCounter::new(1);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| (0..1_000).for_each(|_| bank.add(0, 1)));

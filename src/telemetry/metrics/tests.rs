@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::health::{Condition, Readiness};
 use super::*;
 
-fn page(metrics: &Metrics, gathered: &Gathered) -> String {
+fn page(metrics: &Metrics, gathered: &Snapshot) -> String {
     metrics.page(gathered, &Readiness::default(), Timestamp::from_secs(100)).body
 }
 
@@ -78,11 +78,11 @@ fn the_page_is_what_prometheus_reads_and_says_what_happened() {
     metrics.mail_ended(MailEnd::Sent);
     metrics.mail_ended(MailEnd::Left);
     metrics.mail_tried_in_vain();
-    let gathered = Gathered {
+    let gathered = Snapshot {
         revocations_heard: Some(Timestamp::from_secs(98)),
         signing_since: Some(Timestamp::from_secs(40)),
         hashing: Hashing { waiting: 7, ..Hashing::default() },
-        ..Gathered::default()
+        ..Snapshot::default()
     };
     let samples = read(&page(&metrics, &gathered));
 
@@ -124,7 +124,7 @@ fn every_status_has_its_own_cell() {
     for status in STATUSES {
         metrics.answered(0, status, Duration::ZERO);
     }
-    let samples = read(&page(&metrics, &Gathered::default()));
+    let samples = read(&page(&metrics, &Snapshot::default()));
     for status in STATUSES {
         assert_eq!(samples[&format!("signet_http_requests_total{{route=\"only\",status=\"{status}\"}}")], 1.0);
     }
@@ -136,7 +136,7 @@ fn store_calls_are_counted_by_their_names() {
     let broken = store::Error::Corrupt { store: "redis", detail: String::new() };
     let place = CALLS.iter().position(|call| *call == ("ephemeral", "present")).unwrap();
     metrics.stored(place, Some(&broken), Some(Duration::from_millis(1)));
-    let samples = read(&page(&metrics, &Gathered::default()));
+    let samples = read(&page(&metrics, &Snapshot::default()));
     let labels = "store=\"ephemeral\",operation=\"present\"";
     assert_eq!(samples[&format!("signet_store_errors_total{{{labels},kind=\"corrupt\"}}")], 1.0);
     assert_eq!(samples[&format!("signet_store_duration_seconds_count{{{labels}}}")], 1.0);

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
 
-use super::Fault;
+use super::TokenError;
 
 #[derive(serde::Deserialize)]
 struct Header<'a> {
@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for Absent {
 }
 
 /// The `kid` of a header's segment, if the header is one of an access token.
-pub(super) fn kid(segment: &str) -> Result<String, Fault> {
+pub(super) fn kid(segment: &str) -> Result<String, TokenError> {
     // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
     kid_of_type(segment, |typ| {
         let typ =
@@ -58,18 +58,18 @@ pub(super) fn kid(segment: &str) -> Result<String, Fault> {
 }
 
 /// The `kid` of a header's segment, if the header is one of a token whose type will do.
-pub(in crate::token) fn kid_of_type(segment: &str, will_do: impl FnOnce(&str) -> bool) -> Result<String, Fault> {
-    let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| Fault::Malformed)?;
-    let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| Fault::Malformed)?;
+pub(in crate::token) fn kid_of_type(segment: &str, will_do: impl FnOnce(&str) -> bool) -> Result<String, TokenError> {
+    let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenError::Malformed)?;
+    let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)?;
     let brought = [header.crit, header.b64, header.jku, header.jwk, header.x5u, header.x5c, header.zip];
     if brought.iter().any(|member| member.0) {
-        return Err(Fault::Malformed);
+        return Err(TokenError::Malformed);
     }
     if header.alg != "EdDSA" && header.alg != "Ed25519" {
-        return Err(Fault::WrongType);
+        return Err(TokenError::WrongType);
     }
     if !will_do(header.typ.as_deref().unwrap_or_default()) {
-        return Err(Fault::WrongType);
+        return Err(TokenError::WrongType);
     }
-    header.kid.map(Cow::into_owned).ok_or(Fault::UnknownKey)
+    header.kid.map(Cow::into_owned).ok_or(TokenError::UnknownKey)
 }

@@ -83,7 +83,7 @@ pub struct Verified {
 
 /// Why a token is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
+pub enum TokenError {
     /// Not a signed JWT in compact form, or one with members that are not looked at.
     #[error("malformed")]
     Malformed,
@@ -159,19 +159,19 @@ impl Issuer {
 
     /// Checks a token: its form, key, signature and claims, in that order, so that nothing in it is believed before its
     /// signature is.
-    pub fn check(&self, token: &str, keys: &Keys, now: Timestamp) -> Result<Verified, Fault> {
+    pub fn check(&self, token: &str, keys: &Keys, now: Timestamp) -> Result<Verified, TokenError> {
         let (key, message, payload, signature) = dissect(token, keys)?;
         if key.revoked {
-            return Err(Fault::RevokedKey);
+            return Err(TokenError::RevokedKey);
         }
         if !key.verifies(message.as_bytes(), &signature) {
-            return Err(Fault::BadSignature);
+            return Err(TokenError::BadSignature);
         }
-        let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| Fault::Malformed)?;
-        let json = String::from_utf8(json).map_err(|_| Fault::Malformed)?;
+        let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Malformed)?;
+        let json = String::from_utf8(json).map_err(|_| TokenError::Malformed)?;
         let verified = payload::read(json, &self.issuer, key.clone())?;
         if !verified.is_for(&self.audience) {
-            return Err(Fault::WrongAudience);
+            return Err(TokenError::WrongAudience);
         }
         verified.check_time(now, self.leeway)?;
         Ok(verified)
@@ -186,36 +186,36 @@ impl Issuer {
 type Parts<'k, 't> = (&'k Arc<LiveKey>, &'t str, &'t str, [u8; 64]);
 
 /// The token's parts: its key, what is signed, the payload's segment and the signature.
-fn dissect<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, Fault> {
+fn dissect<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenError> {
     if token.len() > MAX_LENGTH {
-        return Err(Fault::Malformed);
+        return Err(TokenError::Malformed);
     }
-    let first = memchr::memchr(b'.', token.as_bytes()).ok_or(Fault::Malformed)?;
-    let last = memchr::memrchr(b'.', token.as_bytes()).ok_or(Fault::Malformed)?;
+    let first = memchr::memchr(b'.', token.as_bytes()).ok_or(TokenError::Malformed)?;
+    let last = memchr::memrchr(b'.', token.as_bytes()).ok_or(TokenError::Malformed)?;
     if first == last || memchr::memchr(b'.', &token.as_bytes()[first + 1..last]).is_some() {
-        return Err(Fault::Malformed);
+        return Err(TokenError::Malformed);
     }
     let (header, payload) = (&token[..=first], &token[first + 1..last]);
     // 86 characters hold 64 bytes and four bits over, which the decoder demands to be zero: one text a signature.
     let mut signature = [0; 64];
     let segment = &token[last + 1..];
     if segment.len() != 86 || !matches!(URL_SAFE_NO_PAD.decode_slice(segment, &mut signature), Ok(64)) {
-        return Err(Fault::Malformed);
+        return Err(TokenError::Malformed);
     }
     let key = match keys.by_header(header) {
         Some(key) => key,
-        None => keys.by_kid(&header::kid(&header[..first])?).ok_or(Fault::UnknownKey)?,
+        None => keys.by_kid(&header::kid(&header[..first])?).ok_or(TokenError::UnknownKey)?,
     };
     Ok((key, &token[..last], payload, signature))
 }
 
 impl Verified {
     /// Whether the token is good at this time, to be asked again for a token that was found good before.
-    pub fn check_time(&self, now: Timestamp, leeway: Duration) -> Result<(), Fault> {
+    pub fn check_time(&self, now: Timestamp, leeway: Duration) -> Result<(), TokenError> {
         if self.expires_at + leeway <= now {
-            Err(Fault::Expired)
+            Err(TokenError::Expired)
         } else if self.not_before.is_some_and(|begin| begin > now + leeway) {
-            Err(Fault::NotYetValid)
+            Err(TokenError::NotYetValid)
         } else {
             Ok(())
         }

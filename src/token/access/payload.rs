@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{Fault, Verified};
+use super::{TokenError, Verified};
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 use crate::token::keyring::LiveKey;
@@ -48,10 +48,10 @@ fn there<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Er
     i64::deserialize(from).map(Some)
 }
 
-pub(super) fn read(json: String, issuer: &str, key: Arc<LiveKey>) -> Result<Verified, Fault> {
-    let payload: Payload<'_> = serde_json::from_str(&json).map_err(|_| Fault::Malformed)?;
+pub(super) fn read(json: String, issuer: &str, key: Arc<LiveKey>) -> Result<Verified, TokenError> {
+    let payload: Payload<'_> = serde_json::from_str(&json).map_err(|_| TokenError::Malformed)?;
     if payload.iss != issuer {
-        return Err(Fault::WrongIssuer);
+        return Err(TokenError::WrongIssuer);
     }
     let audience = match &payload.aud {
         Audience::One(one) => Box::from([Box::from(one.as_ref())]),

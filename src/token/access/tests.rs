@@ -32,12 +32,12 @@ pub(crate) fn keyring() -> Keyring {
 }
 
 pub(crate) fn token(keyring: &Keyring) -> String {
-    let chance = Rng::system();
+    let rng = Rng::system();
     let mint = Mint {
-        user: UserId::new(NOW, &chance),
-        session: Some(SessionId::new(NOW, &chance)),
+        user: UserId::new(NOW, &rng),
+        session: Some(SessionId::new(NOW, &rng)),
         api_key: None,
-        token: TokenId::new(NOW, &chance),
+        token: TokenId::new(NOW, &rng),
         issued_at: NOW,
         expires_at: NOW + Duration::from_secs(900),
         profile: r#","email":"a@example.org","scope":"read write""#,
@@ -170,7 +170,7 @@ fn headers_that_bring_their_own_rules_are_refused() {
     let twice = format!(r#"{{"alg":"none","alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#);
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(twice), URL_SAFE_NO_PAD.encode(claims().to_string()));
     let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).as_ref()));
-    assert_eq!(issuer().check(&token, &keys, NOW).map(|_| ()), Err(Fault::Malformed));
+    assert_eq!(issuer().check(&token, &keys, NOW).map(|_| ()), Err(TokenError::Malformed));
 }
 
 #[test]
@@ -186,45 +186,45 @@ fn claims_decide_only_when_they_are_what_they_must_be() {
         check(&claims.to_string())
     };
     assert_eq!(with("aud", json!(["other", "signet"])), Ok(()));
-    assert_eq!(with("aud", json!("other")), Err(Fault::WrongAudience));
-    assert_eq!(with("aud", json!([])), Err(Fault::WrongAudience));
-    assert_eq!(with("iss", json!("https://id.example.org/")), Err(Fault::WrongIssuer));
+    assert_eq!(with("aud", json!("other")), Err(TokenError::WrongAudience));
+    assert_eq!(with("aud", json!([])), Err(TokenError::WrongAudience));
+    assert_eq!(with("iss", json!("https://id.example.org/")), Err(TokenError::WrongIssuer));
     assert_eq!(with("exp", json!(NOW.secs() - 4)), Ok(()));
-    assert_eq!(with("exp", json!(NOW.secs() - 5)), Err(Fault::Expired));
+    assert_eq!(with("exp", json!(NOW.secs() - 5)), Err(TokenError::Expired));
     assert_eq!(with("nbf", json!(NOW.secs() + 5)), Ok(()));
-    assert_eq!(with("nbf", json!(NOW.secs() + 6)), Err(Fault::NotYetValid));
-    assert_eq!(with("exp", json!(i64::MIN)), Err(Fault::Expired));
+    assert_eq!(with("nbf", json!(NOW.secs() + 6)), Err(TokenError::NotYetValid));
+    assert_eq!(with("exp", json!(i64::MIN)), Err(TokenError::Expired));
     assert_eq!(with("exp", json!(i64::MAX)), Ok(()));
     for odd in [json!(null), json!("9999999999"), json!(1e300), json!([1]), json!(true), json!(9_999_999_999.5)] {
-        assert_eq!(with("exp", odd.clone()), Err(Fault::Malformed), "exp {odd}");
-        assert_eq!(with("nbf", odd.clone()), Err(Fault::Malformed), "nbf {odd}");
+        assert_eq!(with("exp", odd.clone()), Err(TokenError::Malformed), "exp {odd}");
+        assert_eq!(with("nbf", odd.clone()), Err(TokenError::Malformed), "nbf {odd}");
     }
     for missing in ["iss", "aud", "sub", "exp"] {
         let mut claims = claims();
         claims.as_object_mut().unwrap().remove(missing);
-        assert_eq!(check(&claims.to_string()), Err(Fault::Malformed), "without {missing}");
+        assert_eq!(check(&claims.to_string()), Err(TokenError::Malformed), "without {missing}");
     }
     let text = claims().to_string();
-    assert_eq!(check(&text.replacen('{', r#"{"exp":1,"#, 1)), Err(Fault::Malformed), "exp twice");
-    assert_eq!(check(&text.replacen(':', ": 1e400,", 1)), Err(Fault::Malformed));
-    assert_eq!(check(&format!("{text}{text}")), Err(Fault::Malformed));
-    assert_eq!(check(""), Err(Fault::Malformed));
+    assert_eq!(check(&text.replacen('{', r#"{"exp":1,"#, 1)), Err(TokenError::Malformed), "exp twice");
+    assert_eq!(check(&text.replacen(':', ": 1e400,", 1)), Err(TokenError::Malformed));
+    assert_eq!(check(&format!("{text}{text}")), Err(TokenError::Malformed));
+    assert_eq!(check(""), Err(TokenError::Malformed));
 }
 
 #[test]
 fn only_keys_of_the_ring_count_and_revoked_ones_do_not() {
     let (mine, other) = (keyring(), keyring());
-    assert_eq!(issuer().check(&token(&other), &mine.keys(), NOW).map(|_| ()), Err(Fault::UnknownKey));
-    let chance = Rng::system();
-    let mut ring = Ring::first(NOW, &chance);
+    assert_eq!(issuer().check(&token(&other), &mine.keys(), NOW).map(|_| ()), Err(TokenError::UnknownKey));
+    let rng = Rng::system();
+    let mut ring = Ring::first(NOW, &rng);
     let mine = Keyring::new(&ring, config::Algorithm::EdDsa).unwrap();
     let token = token(&mine);
     assert!(issuer().check(&token, &mine.keys(), NOW).is_ok());
     ring.edition += 1;
     let kid = ring.keys[0].kid.clone();
-    ring.revoke(&kid, NOW, &chance).unwrap();
+    ring.revoke(&kid, NOW, &rng).unwrap();
     mine.adopt(&ring).unwrap();
-    assert_eq!(issuer().check(&token, &mine.keys(), NOW).map(|_| ()), Err(Fault::RevokedKey));
+    assert_eq!(issuer().check(&token, &mine.keys(), NOW).map(|_| ()), Err(TokenError::RevokedKey));
     assert!(!std::str::from_utf8(&mine.keys().jwks().body).unwrap().contains(&kid));
 }
 

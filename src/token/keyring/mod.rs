@@ -175,10 +175,10 @@ mod tests {
 
     #[test]
     fn an_older_edition_does_not_come_back() {
-        let (chance, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
-        let old = Ring::first(now, &chance);
+        let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
+        let old = Ring::first(now, &rng);
         let mut new = Ring { edition: 2, ..old.clone() };
-        new.revoke(&old.keys[0].kid, now, &chance).unwrap();
+        new.revoke(&old.keys[0].kid, now, &rng).unwrap();
         let keyring = Keyring::new(&new, Algorithm::EdDsa).unwrap();
         keyring.adopt(&old).unwrap();
         assert_eq!(keyring.keys().ring(), &new);
@@ -192,7 +192,7 @@ mod tests {
             "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
         let mut seed = [0; 32];
         URL_SAFE_NO_PAD.decode_slice("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", &mut seed).unwrap();
-        let lives = ring::Lives { sign: Duration::ZERO, announce: Duration::ZERO, retain: Duration::ZERO };
+        let lives = ring::KeyLifetimes { sign: Duration::ZERO, announce: Duration::ZERO, retain: Duration::ZERO };
         let mut ring = Ring::default();
         ring.import(seed.into(), Timestamp::from_secs(1), &lives).unwrap();
         let keyring = Keyring::new(&ring, Algorithm::EdDsa).unwrap();

@@ -60,7 +60,7 @@ pub enum State {
 
 /// How long keys live.
 #[derive(Clone, Copy, Debug)]
-pub struct Lives {
+pub struct KeyLifetimes {
     /// How long a key signs.
     pub sign: Duration,
     /// How long it is announced before.
@@ -101,8 +101,8 @@ impl Key {
 
 impl Ring {
     /// A first ring: one key, which signs at once, since there is nobody yet who could have cached a JWKS without it.
-    pub fn first(now: Timestamp, chance: &Rng) -> Self {
-        Self { edition: 1, keys: vec![Key::new(chance.bytes().into(), now, now)] }
+    pub fn first(now: Timestamp, rng: &Rng) -> Self {
+        Self { edition: 1, keys: vec![Key::new(rng.bytes().into(), now, now)] }
     }
 
     /// The key that signs now. While none has begun, it is the one that will first: the ring was made a moment ago by a node
@@ -126,7 +126,7 @@ impl Ring {
     }
 
     /// What `key` does now.
-    pub fn state(&self, key: &Key, now: Timestamp, lives: &Lives) -> State {
+    pub fn state(&self, key: &Key, now: Timestamp, lives: &KeyLifetimes) -> State {
         if let Some(revoked_at) = key.revoked_at {
             return if revoked_at + lives.retain < now { State::Gone } else { State::Revoked };
         }
@@ -141,7 +141,7 @@ impl Ring {
     }
 
     /// Until when what `key` signed can still be believed, once that is known.
-    pub fn verifies_until(&self, key: &Key, now: Timestamp, lives: &Lives) -> Option<Timestamp> {
+    pub fn verifies_until(&self, key: &Key, now: Timestamp, lives: &KeyLifetimes) -> Option<Timestamp> {
         key.revoked_at.or_else(|| self.superseded_at(key, now).map(|at| at + lives.retain))
     }
 
@@ -156,7 +156,7 @@ impl Ring {
 
     /// Does what is due by `now` and says whether anything was: drops keys that are gone, announces the next key in
     /// time for its turn, and makes one at once if none can sign.
-    pub fn keep_up(&mut self, now: Timestamp, lives: &Lives, chance: &Rng) -> bool {
+    pub fn keep_up(&mut self, now: Timestamp, lives: &KeyLifetimes, rng: &Rng) -> bool {
         let gone = self.keys.iter().map(|key| self.state(key, now, lives) == State::Gone).collect::<Vec<_>>();
         let mut gone = gone.iter();
         let before = self.keys.len();
@@ -164,13 +164,13 @@ impl Ring {
         let mut changed = self.keys.len() != before;
 
         let Some(signer) = self.signer(now) else {
-            self.keys.push(Key::new(chance.bytes().into(), now, now));
+            self.keys.push(Key::new(rng.bytes().into(), now, now));
             return true;
         };
         let turn = signer.signs_from + lives.sign;
         if turn <= now + lives.announce && self.announced(now).is_none() {
             let signs_from = turn.max(now + lives.announce);
-            self.keys.push(Key::new(chance.bytes().into(), now, signs_from));
+            self.keys.push(Key::new(rng.bytes().into(), now, signs_from));
             changed = true;
         }
         changed
@@ -181,17 +181,17 @@ impl Ring {
     }
 
     /// Announces a new key, or names the one that is announced already. It signs once it has been announced long enough.
-    pub fn rotate(&mut self, now: Timestamp, lives: &Lives, chance: &Rng) -> Key {
+    pub fn rotate(&mut self, now: Timestamp, lives: &KeyLifetimes, rng: &Rng) -> Key {
         if let Some(announced) = self.announced(now) {
             return announced.clone();
         }
-        let key = Key::new(chance.bytes().into(), now, now + lives.announce);
+        let key = Key::new(rng.bytes().into(), now, now + lives.announce);
         self.keys.push(key.clone());
         key
     }
 
     /// Takes in a key from elsewhere, which signs once it has been announced long enough.
-    pub fn import(&mut self, seed: Zeroizing<[u8; 32]>, now: Timestamp, lives: &Lives) -> Result<Key, Refused> {
+    pub fn import(&mut self, seed: Zeroizing<[u8; 32]>, now: Timestamp, lives: &KeyLifetimes) -> Result<Key, Refused> {
         let key = Key::new(seed, now, now + lives.announce);
         if self.keys.iter().any(|other| other.kid == key.kid) {
             return Err(Refused::KnownKey);
@@ -202,21 +202,21 @@ impl Ring {
 
     /// Lets nothing that a key signed be believed any more. If no other key can sign, a new one does at once: services
     /// that cache the JWKS see it when they meet its name.
-    pub fn revoke(&mut self, kid: &str, now: Timestamp, chance: &Rng) -> Result<(), Refused> {
+    pub fn revoke(&mut self, kid: &str, now: Timestamp, rng: &Rng) -> Result<(), Refused> {
         let key = self.keys.iter_mut().find(|key| key.kid == kid).ok_or(Refused::UnknownKey)?;
         key.revoked_at.get_or_insert(now);
         if self.begun(now).is_none() {
-            self.keys.push(Key::new(chance.bytes().into(), now, now));
+            self.keys.push(Key::new(rng.bytes().into(), now, now));
         }
         Ok(())
     }
 
     /// Takes over what another edition says is revoked.
-    pub fn heed(&mut self, other: &Self, now: Timestamp, chance: &Rng) {
+    pub fn heed(&mut self, other: &Self, now: Timestamp, rng: &Rng) {
         for revoked in other.keys.iter().filter(|key| key.revoked_at.is_some()) {
             if self.keys.iter().any(|key| key.kid == revoked.kid && key.revoked_at.is_none()) {
                 // It is there, as was just seen: revoking it cannot be refused.
-                let _ = self.revoke(&revoked.kid, now, chance);
+                let _ = self.revoke(&revoked.kid, now, rng);
             }
         }
     }

@@ -14,19 +14,19 @@ fn plan(plan: Plan) -> Plan {
 
 #[tokio::test]
 async fn after_ten_wrong_ones_the_right_one_fails_embedded() {
-    after_ten_wrong_ones_the_right_one_fails(Desk::embedded(plan)).await;
+    after_ten_wrong_ones_the_right_one_fails(TestServer::embedded(plan)).await;
 }
 
 #[tokio::test]
 async fn after_ten_wrong_ones_the_right_one_fails_on_redis_and_postgres() {
-    after_ten_wrong_ones_the_right_one_fails(Desk::on_servers(plan)).await;
+    after_ten_wrong_ones_the_right_one_fails(TestServer::on_servers(plan)).await;
 }
 
 /// Where a password is handed in beside the code.
 const BY_PASSWORD: [&str; 4] = ["/sessions", "/auth/signin/otp", "/api/v1/login", "/api/auth/login"];
 
 /// How many hashes were made; an answer comes before its hash is counted, so none may be under way.
-async fn hashes(desk: &Desk) -> u64 {
+async fn hashes(desk: &TestServer) -> u64 {
     loop {
         let page = desk.ops("/metrics").await.text;
         if figure(&page, "signet_hash_queue_waiting") + figure(&page, "signet_hash_queue_running") == 0 {
@@ -42,26 +42,26 @@ struct Target {
     wrong: Vec<Door>,
 }
 
-async fn after_ten_wrong_ones_the_right_one_fails(mut desk: Desk) {
+async fn after_ten_wrong_ones_the_right_one_fails(mut desk: TestServer) {
     let targets = targets(&desk).await;
     for Target { what, wrong, .. } in &targets {
         for number in 0..10 {
             let request = wrong[number % wrong.len()](&desk).header("x-forwarded-for", format!("192.0.2.{number}"));
-            let answer = request.ask().await;
+            let answer = request.send_checked().await;
             assert!(matches!(answer.status, 400 | 401 | 429), "{what}: {answer:?}");
         }
     }
     for restarted in [false, true] {
         for Target { what, right, .. } in &targets {
-            for (number, door) in right.iter().enumerate() {
+            for (number, request_ctx) in right.iter().enumerate() {
                 for address in ["192.0.2.200", "2001:db8::1"] {
-                    let request = door(&desk).header("x-forwarded-for", address);
+                    let request = request_ctx(&desk).header("x-forwarded-for", address);
                     // A password is hashed before its second factor is due; what is only a code costs none.
                     let path =
                         request.try_clone().and_then(|it| it.build().ok()).expect("a request").url().path().to_owned();
                     let hashes_nothing = !BY_PASSWORD.contains(&path.as_str());
                     let before = hashes(&desk).await;
-                    let answer = request.ask().await;
+                    let answer = request.send_checked().await;
                     let hashed = hashes(&desk).await - before;
                     assert!(hashed == 0 || !hashes_nothing, "{what}, door {number}: {hashed} were made, {answer:?}");
                     let refused = matches!(answer.status, 400 | 401 | 429) && !answer.text.contains("access_token");
@@ -76,7 +76,7 @@ async fn after_ten_wrong_ones_the_right_one_fails(mut desk: Desk) {
     }
 }
 
-async fn targets(desk: &Desk) -> Vec<Target> {
+async fn targets(desk: &TestServer) -> Vec<Target> {
     let people = [desk.person(&["--verified"]), desk.person(&["--verified"]), desk.person(&["--verified"])];
     let [coded, unconfirmed, linked] = &people;
     let code = mailed_code(desk, &coded.email).await;
@@ -110,7 +110,7 @@ async fn targets(desk: &Desk) -> Vec<Target> {
         let person = desk.person(&["--verified"]);
         let access = desk.sign_in(&person).await.access;
         let (key, right) = if what == "a backup code" {
-            let made = desk.post("/auth/create/otp").bearer_auth(&access).ask().await.is(200).json();
+            let made = desk.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
             (text(&made, "otp_key"), Some(made["backup_codes"][0].as_str().expect("it is text").to_owned()))
         } else {
             let (key, codes) = totp::turn_on(desk, &access, PASSWORD).await;
@@ -161,9 +161,11 @@ mod limited {
 
     over_both_stores!(plan; who_is_limited_costs_no_hash);
 
-    async fn who_is_limited_costs_no_hash(desk: &Desk) {
+    async fn who_is_limited_costs_no_hash(desk: &TestServer) {
         let guessed = desk.person(&["--verified"]);
-        let from = async |door: &Door, address: &str| door(desk).header("x-forwarded-for", address).ask().await;
+        let from = async |request_ctx: &Door, address: &str| {
+            request_ctx(desk).header("x-forwarded-for", address).send_checked().await
+        };
         let (token, claim) = link(desk, "recover", &guessed.email).await;
         let whole = whole_link(desk, &guessed).await;
         let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
@@ -202,7 +204,7 @@ mod limited {
         // Backup codes are six digits and so few that they are hashed like passwords.
         let guarded = desk.person(&["--verified"]);
         let access = desk.sign_in(&guarded).await.access;
-        let made = desk.post("/auth/create/otp").bearer_auth(&access).ask().await.is(200).json();
+        let made = desk.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
         let step = first_step(desk, &guarded).await;
         let second = |code: &str| posting("/auth/login/totp", &step, json!({"claim": code}));
         let wrong = totp::wrong_code(&text(&made, "otp_key"));
@@ -217,8 +219,8 @@ mod limited {
         let before = hashes(desk).await;
         let mut tried = 0;
         let mut limited = async |doors: Vec<Door>, address: &str| {
-            for door in doors {
-                from(&door, address).await.is(429);
+            for request_ctx in doors {
+                from(&request_ctx, address).await.is(429);
                 tried += 1;
             }
         };

@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::client::until;
-use crate::support::desk::{Ask, Desk};
+use crate::support::desk::{SendRequest, TestServer};
 
 /// Bytes of a batch that is nearly as large as batches may be.
 const NEARLY: usize = (2 << 20) - (64 << 10);
@@ -39,7 +39,7 @@ fn nearly_all() -> Body {
     Body::wrap(StreamBody::new(stream::iter(pieces).chain(stream::pending())))
 }
 
-fn batch(desk: &Desk, client: &Client, body: Body) -> RequestBuilder {
+fn batch(desk: &TestServer, client: &Client, body: Body) -> RequestBuilder {
     client.post(desk.signet.at("/verify/batch")).header("content-type", "application/json").body(body)
 }
 
@@ -62,7 +62,7 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn come(desk: &Desk, client: &Client) -> Self {
+    fn come(desk: &TestServer, client: &Client) -> Self {
         let (mut members, answered) = (JoinSet::new(), Arc::<[AtomicUsize; 2]>::default());
         for _ in 0..MANY {
             let (asking, answered) = (batch(desk, client, nearly_all()), answered.clone());
@@ -80,16 +80,16 @@ impl Crowd {
     }
 }
 
-async fn is_served(desk: &Desk, client: &Client) -> bool {
-    batch(desk, client, large()).ask().await.status == 200
+async fn is_served(desk: &TestServer, client: &Client) -> bool {
+    batch(desk, client, large()).send_checked().await.status == 200
 }
 
 #[tokio::test]
 async fn bodies_that_never_end_have_so_much_room_and_no_more() {
     for (name, client) in clients() {
-        let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "2m"));
+        let desk = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "2m"));
         let other = Client::builder().no_proxy().build().unwrap();
-        batch(&desk, &other, large()).ask().await.is(200);
+        batch(&desk, &other, large()).send_checked().await.is(200);
         let before = memory(&desk).await;
         let crowd = Crowd::come(&desk, &client);
         let mut most = 0;
@@ -102,11 +102,11 @@ async fn bodies_that_never_end_have_so_much_room_and_no_more() {
         assert_eq!(crowd.answered(), [MANY - FIT, 0], "{name}");
         println!("{name}: {most} bytes more for {MANY} bodies of {NEARLY}");
         // Whoever comes now with as much is told as well.
-        batch(&desk, &other, large()).ask().await.is_problem(503, "crowded");
+        batch(&desk, &other, large()).send_checked().await.is_problem(503, "crowded");
         // All others are answered, those too whose bodies come in pieces.
-        desk.get("/verify").ask().await.is(401);
+        desk.get("/verify").send_checked().await.is(401);
         let pieces = format!(r#"{{"tokens":["{}"]}}"#, "x".repeat(60_000));
-        batch(&desk, &other, pieces.into()).ask().await.is(200);
+        batch(&desk, &other, pieces.into()).send_checked().await.is(200);
         desk.sign_in(&desk.person(&[])).await;
 
         drop(crowd);
@@ -118,18 +118,18 @@ async fn bodies_that_never_end_have_so_much_room_and_no_more() {
 #[tokio::test]
 async fn bodies_that_come_too_late_give_their_room_back() {
     for (name, client) in clients() {
-        let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "6s"));
+        let desk = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "6s"));
         let mut crowd = Crowd::come(&desk, &client);
         while crowd.members.join_next().await.is_some() {}
         let [refused, late] = crowd.answered();
         assert!(refused > 0 && late > 0, "{name}: {refused} refused, {late} too late");
-        batch(&desk, &client, large()).ask().await.is(200);
+        batch(&desk, &client, large()).send_checked().await.is(200);
     }
 }
 
 #[tokio::test]
 async fn what_is_only_promised_takes_no_room() {
-    let desk = Desk::embedded(|plan| plan);
+    let desk = TestServer::embedded(|plan| plan);
     let address = desk.signet.at("").trim_start_matches("http://").to_owned();
     let mut promising = Vec::new();
     for _ in 0..MANY {
@@ -143,10 +143,10 @@ async fn what_is_only_promised_takes_no_room() {
 
 #[tokio::test]
 async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
-    let desk = Desk::embedded(|plan| plan);
+    let desk = TestServer::embedded(|plan| plan);
     let tokens = desk.sign_in(&desk.person(&[])).await;
     let (body, other) = (json!({"tokens": vec![tokens.access; 1024]}).to_string(), Client::new());
-    let length = batch(&desk, &other, body.clone().into()).ask().await.is(200).text.len();
+    let length = batch(&desk, &other, body.clone().into()).send_checked().await.is(200).text.len();
     let before = memory(&desk).await;
     let (mut taken, mut refused) = (Vec::new(), 0);
     // By two connections, since one has no more streams than that.
@@ -166,7 +166,7 @@ async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
     let grown = memory(&desk).await.saturating_sub(before);
     assert!(taken.len() <= ROOM / length && refused > 0, "{} of {length} bytes are held: {grown} bytes", taken.len());
     assert!(grown < GROWN, "{grown} bytes more");
-    desk.get("/verify").ask().await.is(401);
+    desk.get("/verify").send_checked().await.is(401);
     drop(taken);
     until("there is room again", PATIENCE, async || is_served(&desk, &other).await).await;
 }
@@ -174,7 +174,7 @@ async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
 /// An owner may give a key more scopes than there is room for in what is remembered of a token.
 #[tokio::test]
 async fn tokens_larger_than_ours_usually_are_are_not_remembered() {
-    let desk = Desk::embedded(|plan| plan);
+    let desk = TestServer::embedded(|plan| plan);
     let person = desk.person(&[]);
     let scopes: Vec<_> = (0..50).map(|number| format!("{number:0>90}")).collect();
     let (key, _) = desk.api_key(&person, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
@@ -190,7 +190,7 @@ async fn tokens_larger_than_ours_usually_are_are_not_remembered() {
 }
 
 /// What the process holds.
-async fn memory(desk: &Desk) -> u64 {
+async fn memory(desk: &TestServer) -> u64 {
     let figure = desk.figure("process_resident_memory_bytes");
     tokio::time::timeout(PATIENCE, figure).await.expect("it answers")
 }

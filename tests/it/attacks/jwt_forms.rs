@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::jwt::Forge;
-use crate::support::desk::Ask;
+use crate::support::desk::SendRequest;
 use crate::support::forge::{sign, sign_text, with};
 
 fn named(what: impl std::fmt::Display, token: String) -> (String, String) {
@@ -154,7 +154,7 @@ async fn no_other_serialisation() {
             // A list with a good token in it is a batch.
             if (path, &body["tokens"]) != ("/verify/batch", &json!([forge.good])) && body["token"] != json!(forge.good)
             {
-                let answer = forge.desk.post(path).json(&body).ask().await;
+                let answer = forge.desk.post(path).json(&body).send_checked().await;
                 assert!((400..500).contains(&answer.status), "{path} {body}: {answer:?}");
             }
         }
@@ -228,7 +228,8 @@ async fn a_token_has_one_spelling() {
     for some in values.chunks(60) {
         let mut tokens = some.to_vec();
         tokens.push(json!(good));
-        let answer = forge.desk.post("/verify/batch").json(&json!({"tokens": tokens})).ask().await.is(200).json();
+        let answer =
+            forge.desk.post("/verify/batch").json(&json!({"tokens": tokens})).send_checked().await.is(200).json();
         let active: Vec<&Value> =
             answer["results"].as_array().unwrap().iter().map(|result| &result["active"]).collect();
         for (token, active) in some.iter().zip(&active) {

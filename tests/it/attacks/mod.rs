@@ -16,13 +16,13 @@ mod tricks;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, Person, Tokens};
+use crate::support::desk::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, Tokens};
 use crate::support::outbox;
 
 const OTHER_PASSWORD: &str = "another harbour at dawn";
 
 /// A door by which something can be had, and what is asked there.
-type Door = Box<dyn Fn(&Desk) -> RequestBuilder>;
+type Door = Box<dyn Fn(&TestServer) -> RequestBuilder>;
 
 fn text(body: &Value, field: &str) -> String {
     body[field].as_str().unwrap_or_else(|| panic!("no {field}: {body}")).to_owned()
@@ -30,7 +30,7 @@ fn text(body: &Value, field: &str) -> String {
 
 /// Both tokens of an answer, with or without an envelope.
 #[track_caller]
-fn pair(answer: &Answer) -> (String, String) {
+fn pair(answer: &HttpResponse) -> (String, String) {
     let body = answer.json();
     let body = if body["data"].is_object() { &body["data"] } else { &body };
     (text(body, "access_token"), text(body, "refresh_token"))
@@ -78,43 +78,43 @@ fn refreshing(dialect: &str, person: &Person, refresh: &str) -> Door {
 }
 
 /// How many mails somebody has, none being on its way: a notice of what was changed before is not to be taken for the next link.
-async fn mails_so_far(desk: &Desk, email: &str) -> usize {
+async fn mails_so_far(desk: &TestServer, email: &str) -> usize {
     outbox::settled(desk).await;
     outbox::mails(desk, email).len()
 }
 
 /// Has a sign-in code mailed.
-async fn mailed_code(desk: &Desk, email: &str) -> String {
+async fn mailed_code(desk: &TestServer, email: &str) -> String {
     let before = mails_so_far(desk, email).await;
-    desk.post("/auth/verification/send-code").json(&json!({"email": email})).ask().await.is(202);
+    desk.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
     outbox::next(desk, email, before).await.code()
 }
 
 /// Has a code mailed that confirms an address.
-async fn confirming_code(desk: &Desk, person: &Person) -> String {
+async fn confirming_code(desk: &TestServer, person: &Person) -> String {
     let before = mails_so_far(desk, &person.email).await;
-    desk.post("/auth/mail/verify/send").json(&json!({"user_id": person.id})).ask().await.is(200);
+    desk.post("/auth/mail/verify/send").json(&json!({"user_id": person.id})).send_checked().await.is(200);
     outbox::next(desk, &person.email, before).await.code()
 }
 
 /// Has a link mailed, by `magic` or `recover`: its token, and the device's half.
-async fn link(desk: &Desk, what: &str, email: &str) -> (String, String) {
+async fn link(desk: &TestServer, what: &str, email: &str) -> (String, String) {
     let before = mails_so_far(desk, email).await;
-    let answer = desk.post(&format!("/auth/login/{what}/{email}")).ask().await;
+    let answer = desk.post(&format!("/auth/login/{what}/{email}")).send_checked().await;
     let claim = text(&answer.is(200).json(), "claim");
     (outbox::next(desk, email, before).await.token(), claim)
 }
 
 /// Has a link to a new password mailed that is whole without a device's half.
-async fn whole_link(desk: &Desk, person: &Person) -> String {
+async fn whole_link(desk: &TestServer, person: &Person) -> String {
     let before = mails_so_far(desk, &person.email).await;
     let body = json!({"email": person.email, "username": person.username});
-    desk.post("/api/v1/password-reset").json(&body).ask().await.is(200);
+    desk.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
     outbox::next(desk, &person.email, before).await.token()
 }
 
 /// Signs in as far as `myauth`'s first of two steps goes: the token for the second.
-async fn first_step(desk: &Desk, person: &Person) -> String {
+async fn first_step(desk: &TestServer, person: &Person) -> String {
     let form = [("username", person.email.as_str()), ("password", PASSWORD)];
     let answer = desk.form("/auth/login/oauth", &form).await.is(200).json();
     assert!(answer["refresh_token"].is_null(), "a second factor is due: {answer}");

@@ -6,7 +6,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::document::{Body, operations, plausible};
 
 over_both_stores!(|plan| plan; texts_that_no_store_takes);
@@ -14,7 +14,7 @@ over_both_stores!(|plan| plan; texts_that_no_store_takes);
 /// What no store has a say in.
 #[tokio::test]
 async fn misread() {
-    let desk = Desk::embedded(|plan| plan);
+    let desk = TestServer::embedded(|plan| plan);
     Box::pin(credentials_that_are_none(&desk)).await;
     Box::pin(forms_that_are_none(&desk)).await;
     Box::pin(multipart_that_is_none(&desk)).await;
@@ -22,7 +22,7 @@ async fn misread() {
 }
 
 /// In every text of every body, path and query, with the rights of a superuser: a NUL, which Postgres does not keep, among them.
-async fn texts_that_no_store_takes(desk: &Desk) {
+async fn texts_that_no_store_takes(desk: &TestServer) {
     let texts = [
         "\0",
         "a\0b",
@@ -55,7 +55,7 @@ async fn texts_that_no_store_takes(desk: &Desk) {
                     "user_email" | "email" => json!(format!("x{}", who.email)),
                     name => plausible(name),
                 };
-                let answer = call.request(desk, &fill).bearer_auth(&access).ask().await;
+                let answer = call.request(desk, &fill).bearer_auth(&access).send_checked().await;
                 assert!(answer.status < 500, "{} {field}={text:.60?}: {answer:?}", call.name());
             }
             // What JSON can say and a text cannot: half of a pair of surrogates, twice the same name.
@@ -66,7 +66,7 @@ async fn texts_that_no_store_takes(desk: &Desk) {
                     let body = format!("{{\"{field}\":{value}}}");
                     let request = desk.request(call.method.clone(), &call.path_with(&plausible));
                     let request = request.bearer_auth(&access).header("content-type", "application/json").body(body);
-                    let answer = request.ask().await;
+                    let answer = request.send_checked().await;
                     assert!(answer.status < 500, "{} {field}={value}: {answer:?}", call.name());
                 }
             }
@@ -85,15 +85,18 @@ async fn texts_that_no_store_takes(desk: &Desk) {
         ] {
             let path = call.path_with(&|_| json!("HERE")).replace("HERE", text);
             let query = call.query.iter().map(|name| format!("{name}={text}")).collect::<Vec<_>>().join("&");
-            let answer =
-                desk.request(call.method.clone(), &format!("{path}?{query}&{text}")).bearer_auth(&access).ask().await;
+            let answer = desk
+                .request(call.method.clone(), &format!("{path}?{query}&{text}"))
+                .bearer_auth(&access)
+                .send_checked()
+                .await;
             assert!(answer.status < 500, "{} {text:.40}: {answer:?}", call.name());
         }
     }
 }
 
 /// Credentials of every kind, alone and beside one another, on every call.
-async fn credentials_that_are_none(desk: &Desk) {
+async fn credentials_that_are_none(desk: &TestServer) {
     let good = desk.sign_in(&desk.person(&[])).await.access;
     let long = "A".repeat(6 * 1024);
     let dots = format!("Bearer {}", ".".repeat(4000));
@@ -155,7 +158,7 @@ async fn credentials_that_are_none(desk: &Desk) {
     asked.retain(|call| !call.schemes.is_empty());
     for call in asked {
         let request = |call: &crate::support::document::Operation| call.request(desk, &plausible);
-        let holds = |what: &[u8], answer: &Answer| {
+        let holds = |what: &[u8], answer: &HttpResponse| {
             assert!(
                 (400..500).contains(&answer.status),
                 "{} {}: {answer:?}",
@@ -165,9 +168,12 @@ async fn credentials_that_are_none(desk: &Desk) {
         };
         for field in &fields {
             let value = HeaderValue::from_bytes(field).unwrap();
-            holds(field, &request(&call).header("authorization", &value).ask().await);
-            holds(field, &request(&call).header("x-api-key", &value).ask().await);
-            holds(field, &request(&call).header("x-api-key", &value).header("authorization", &value).ask().await);
+            holds(field, &request(&call).header("authorization", &value).send_checked().await);
+            holds(field, &request(&call).header("x-api-key", &value).send_checked().await);
+            holds(
+                field,
+                &request(&call).header("x-api-key", &value).header("authorization", &value).send_checked().await,
+            );
             // Beside one that is good, whichever comes first: a proxy may have looked at the other.
             let good = HeaderValue::from_str(&format!("Bearer {good}")).unwrap();
             if call.schemes.iter().any(|scheme| scheme == "access_token") {
@@ -177,7 +183,7 @@ async fn credentials_that_are_none(desk: &Desk) {
                         &both
                             .iter()
                             .fold(request(&call), |request, one| request.header("authorization", *one))
-                            .ask()
+                            .send_checked()
                             .await,
                     );
                 }
@@ -186,16 +192,16 @@ async fn credentials_that_are_none(desk: &Desk) {
         }
         let many =
             (0..60).fold(request(&call), |request, number| request.header("authorization", format!("Bearer {number}")));
-        holds(b"many", &many.ask().await);
+        holds(b"many", &many.send_checked().await);
     }
     assert!(tried > 1000, "{tried}");
-    desk.get("/sessions").bearer_auth(&good).ask().await.is(200);
+    desk.get("/sessions").bearer_auth(&good).send_checked().await.is(200);
 }
 
 /// The calls that take a form.
 const FORMS: [&str; 5] = ["/api/auth/login", "/auth/login/oauth", "/oauth/token", "/oauth/introspect", "/oauth/revoke"];
 
-async fn forms_that_are_none(desk: &Desk) {
+async fn forms_that_are_none(desk: &TestServer) {
     let who = desk.person(&["--verified"]);
     let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let long = "a".repeat(30_000);
@@ -230,7 +236,8 @@ async fn forms_that_are_none(desk: &Desk) {
         ] {
             for media_type in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-16"]
             {
-                let answer = desk.post(path).header("content-type", media_type).body(body.to_owned()).ask().await;
+                let answer =
+                    desk.post(path).header("content-type", media_type).body(body.to_owned()).send_checked().await;
                 let refused = (400..500).contains(&answer.status) && !answer.text.contains("access_token");
                 assert!(refused, "{path} {body:.60}: {answer:?}");
             }
@@ -240,7 +247,7 @@ async fn forms_that_are_none(desk: &Desk) {
     let (name, password) = (encoded(&who.username), encoded(PASSWORD));
     let form = format!("{}={name}&{}={password}", encoded("username"), encoded("password"));
     let send = |media_type: &str, body: Vec<u8>| {
-        desk.post("/api/auth/login").header("content-type", media_type).body(body).ask()
+        desk.post("/api/auth/login").header("content-type", media_type).body(body).send_checked()
     };
     send("application/x-www-form-urlencoded", form.clone().into_bytes()).await.is(200);
     let wide: Vec<u8> = form.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -258,7 +265,7 @@ async fn forms_that_are_none(desk: &Desk) {
     }
 }
 
-async fn multipart_that_is_none(desk: &Desk) {
+async fn multipart_that_is_none(desk: &TestServer) {
     let who = desk.person(&["--verified"]);
     let field =
         |name: &str, value: &str| format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
@@ -279,7 +286,7 @@ async fn multipart_that_is_none(desk: &Desk) {
             ),
         ),
     ] {
-        send(boundary, body).ask().await.is(200);
+        send(boundary, body).send_checked().await.is(200);
     }
     let part = |head: &str| format!("{user}--B\r\n{head}\r\n\r\n{PASSWORD}\r\n--B--\r\n");
     let bare = good.replace("\r\n", "\n");
@@ -320,17 +327,17 @@ async fn multipart_that_is_none(desk: &Desk) {
         ("boundary=B", "--B".repeat(20_000)),
         ("boundary=B", format!("{user}{}--B--", "--B\r\n\r\n\r\n".repeat(200))),
     ] {
-        let answer = send(boundary, body.clone()).ask().await;
+        let answer = send(boundary, body.clone()).send_checked().await;
         assert!((400..500).contains(&answer.status), "{boundary} {body:.200}: {answer:?}");
     }
     let longest = "b".repeat(70);
-    send(&format!("boundary={longest}"), good.replace("--B", &format!("--{longest}"))).ask().await.is(200);
+    send(&format!("boundary={longest}"), good.replace("--B", &format!("--{longest}"))).send_checked().await.is(200);
     let longer = "b".repeat(71);
-    send(&format!("boundary={longer}"), good.replace("--B", &format!("--{longer}"))).ask().await.is(415);
+    send(&format!("boundary={longer}"), good.replace("--B", &format!("--{longer}"))).send_checked().await.is(415);
 }
 
 /// A path has one spelling: no other leads where it leads.
-async fn paths_that_are_nobodys(desk: &Desk) {
+async fn paths_that_are_nobodys(desk: &TestServer) {
     let superuser = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let address = desk.signet.at("").trim_start_matches("http://").to_owned();
     let mut tried = 0;
@@ -381,7 +388,7 @@ async fn paths_that_are_nobodys(desk: &Desk) {
         }
     }
     assert!(tried > 500, "{tried}");
-    desk.get("/sessions").bearer_auth(&superuser).ask().await.is(200);
+    desk.get("/sessions").bearer_auth(&superuser).send_checked().await.is(200);
 }
 
 /// Byte for byte: a client library would tidy the path up.
@@ -400,7 +407,7 @@ async fn raw(address: &str, method: &Method, path: &str, bearer: &str) -> String
 /// What is bounded is bounded whatever it is written in.
 #[tokio::test]
 async fn heads_that_are_too_much() {
-    let desk = Desk::embedded(|plan| plan);
+    let desk = TestServer::embedded(|plan| plan);
     let flood = |count: usize, size: usize| {
         let value = "v".repeat(size);
         (0..count).fold(desk.get("/verify"), |request, number| request.header(format!("x-{number}"), &value))
@@ -414,8 +421,8 @@ async fn heads_that_are_too_much() {
         assert_eq!(status_found, status, "{count} × {size}");
     }
     let long: Value = json!({"token": "x"});
-    desk.post(&format!("/verify?{}", "q".repeat(12_000))).json(&long).ask().await.is(401);
+    desk.post(&format!("/verify?{}", "q".repeat(12_000))).json(&long).send_checked().await.is(401);
     let longer = desk.post(&format!("/verify?{}", "q".repeat(20_000))).json(&long).send().await;
     assert!(longer.is_err() || [414, 431].contains(&longer.unwrap().status().as_u16()));
-    desk.get("/verify").ask().await.is(401);
+    desk.get("/verify").send_checked().await.is(401);
 }

@@ -44,16 +44,16 @@ cases!(
 );
 
 /// Asks at all nodes at once, by turns at each of the doors.
-async fn at_once(nodes: &[Desk], many: usize, doors: &[Door]) -> Vec<Answer> {
-    let ask = |number: usize| doors[number / nodes.len() % doors.len()](&nodes[number % nodes.len()]).ask();
+async fn at_once(nodes: &[TestServer], many: usize, doors: &[Door]) -> Vec<HttpResponse> {
+    let ask = |number: usize| doors[number / nodes.len() % doors.len()](&nodes[number % nodes.len()]).send_checked();
     join_all((0..many).map(ask)).await
 }
 
 /// The answers that are a success; all others must be refusals, without a token.
 #[track_caller]
-fn won(what: &str, answers: Vec<Answer>) -> Vec<Answer> {
+fn won(what: &str, answers: Vec<HttpResponse>) -> Vec<HttpResponse> {
     // Who comes with a link that confirms an address is told whether it was by this.
-    let success = |answer: &Answer| answer.status < 300 && !answer.text.contains("\"already");
+    let success = |answer: &HttpResponse| answer.status < 300 && !answer.text.contains("\"already");
     let (won, lost) = answers.into_iter().partition::<Vec<_>, _>(success);
     for answer in lost {
         assert!(answer.status < 500 && !answer.text.contains("access_token"), "{what}: {answer:?}");
@@ -63,18 +63,18 @@ fn won(what: &str, answers: Vec<Answer>) -> Vec<Answer> {
 
 /// The one that is.
 #[track_caller]
-fn one_of(what: &str, answers: Vec<Answer>) -> Answer {
+fn one_of(what: &str, answers: Vec<HttpResponse>) -> HttpResponse {
     let mut won = won(what, answers);
     assert_eq!(won.len(), 1, "{what}: {won:?}");
     won.swap_remove(0)
 }
 
-async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[Desk]) {
+async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[TestServer]) {
     let person = nodes[0].person(&["--verified"]);
     let rotating = ["native", "myauth", "unturned", "ucontact"];
     for doors in rotating.iter().map(std::slice::from_ref).chain([&rotating[..]]) {
         let Tokens { access, refresh, .. } = nodes[0].sign_in(&person).await;
-        let asked: Vec<_> = doors.iter().map(|door| refreshing(door, &person, &refresh)).collect();
+        let asked: Vec<_> = doors.iter().map(|request_ctx| refreshing(request_ctx, &person, &refresh)).collect();
         let (fresh, successor) = pair(&one_of(&format!("{doors:?}"), at_once(nodes, 50, &asked).await));
         // The others came with a token that was replaced: for all that the server knows, a thief's. So it is over for whoever won.
         for node in nodes {
@@ -96,7 +96,7 @@ async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[Desk]) {
     }
 }
 
-async fn of_twenty_redemptions_one_succeeds(nodes: &[Desk]) {
+async fn of_twenty_redemptions_one_succeeds(nodes: &[TestServer]) {
     let desk = &nodes[0];
     let race = async |what: &str, doors: &[Door]| one_of(what, at_once(nodes, 20, doors).await);
 
@@ -130,13 +130,13 @@ async fn of_twenty_redemptions_one_succeeds(nodes: &[Desk]) {
     race("a whole link", &[posting(&path, "", new), posting("/links/reset", "", body)]).await;
 
     let body = json!({"email": "unconfirmed@example.org", "username": "unconfirmed", "password": PASSWORD});
-    desk.post("/api/v1/register").json(&body).ask().await.is(201);
+    desk.post("/api/v1/register").json(&body).send_checked().await.is(201);
     let token = outbox::next(desk, "unconfirmed@example.org", 0).await.token();
     race("a confirmation", &[posting("/links/confirm", "", json!({"token": token}))]).await;
 
     let person = desk.person(&["--verified"]);
     let access = desk.sign_in(&person).await.access;
-    let begun = desk.post("/totp").bearer_auth(&access).ask().await.is(201).json();
+    let begun = desk.post("/totp").bearer_auth(&access).send_checked().await.is(201).json();
     let key = text(&begun, "key");
     let code = totp::code(&key, 0);
     let turning_on = move |path: &'static str, field: &'static str| -> Door {
@@ -153,12 +153,12 @@ async fn of_twenty_redemptions_one_succeeds(nodes: &[Desk]) {
 
     let person = desk.person(&["--verified"]);
     let access = desk.sign_in(&person).await.access;
-    let made = desk.post("/auth/create/otp").bearer_auth(&access).ask().await.is(200).json();
+    let made = desk.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
     race("a backup code", &by_password(&person, made["backup_codes"][0].as_str().unwrap())).await;
 }
 
 /// By signing up, by being made, and by changing one's own address to it.
-async fn of_twenty_claims_of_an_address_one_succeeds(nodes: &[Desk]) {
+async fn of_twenty_claims_of_an_address_one_succeeds(nodes: &[TestServer]) {
     let (one, other) = (nodes[0].person(&[]), nodes[0].person(&[]));
     let root = nodes[0].sign_in(&nodes[0].person(&["--superuser"])).await.access;
     let movers = [nodes[0].sign_in(&one).await.access, nodes[0].sign_in(&other).await.access];
@@ -182,7 +182,7 @@ async fn of_twenty_claims_of_an_address_one_succeeds(nodes: &[Desk]) {
         let holder = nodes[0].plan().json(&["users", "show", &email], "");
         let moved = [&one, &other].into_iter().any(|person| holder["id"] == person.id.as_str());
         if moved {
-            let mover = |answer: &&Answer| answer.status == 200;
+            let mover = |answer: &&HttpResponse| answer.status == 200;
             let won: Vec<_> = answers.iter().filter(mover).collect();
             assert!(!won.is_empty() && won.iter().all(|answer| answer.json()["id"] == holder["id"]), "{answers:?}");
             assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 400 | 409 | 422)), "{answers:?}");
@@ -192,19 +192,19 @@ async fn of_twenty_claims_of_an_address_one_succeeds(nodes: &[Desk]) {
     }
 }
 
-async fn of_twenty_claims_of_a_name_one_succeeds(nodes: &[Desk]) {
+async fn of_twenty_claims_of_a_name_one_succeeds(nodes: &[TestServer]) {
     let sign_ups = (0..20).map(|number| -> Door {
         let name = ["Claimed", "claimed", "ＣＬＡＩＭＥＤ", " claimed "][number % 4];
         let body = json!({"email": format!("namesake-{number}@example.org"), "password": PASSWORD, "username": name});
         Box::new(move |desk| desk.post(["/api/v1/register", "/api/auth/register"][number % 2]).json(&body))
     });
     let sign_ups = sign_ups.collect::<Vec<_>>();
-    let ask = |number: usize| sign_ups[number](&nodes[number % nodes.len()]).ask();
+    let ask = |number: usize| sign_ups[number](&nodes[number % nodes.len()]).send_checked();
     one_of("a name", join_all((0..20).map(ask)).await);
 }
 
 /// Whatever a chain of refreshes had been given by then, and whatever it was just being given, is worth nothing.
-async fn who_signs_out_while_refreshing_is_out(nodes: &[Desk]) {
+async fn who_signs_out_while_refreshing_is_out(nodes: &[TestServer]) {
     let (here, there) = (&nodes[0], &nodes[nodes.len() - 1]);
     let person = here.person(&[]);
     let (service, _) = here.api_key(&here.person(&[]), &["revoke"]);
@@ -241,7 +241,7 @@ async fn who_signs_out_while_refreshing_is_out(nodes: &[Desk]) {
                 latest = next.refresh;
             }
         };
-        let (out, end) = tokio::join!(out.ask(), chain);
+        let (out, end) = tokio::join!(out.send_checked(), chain);
         // A refresh token may have been replaced on its way here, and then it is over because it came.
         let replaced = matches!(round % 8, 3 | 4) && out.status == 401;
         assert!(matches!(out.status, 200 | 204) || replaced, "{round}: {out:?}");

@@ -57,7 +57,7 @@ impl Used {
 
     /// Asks, keeps what is told, and demands a success.
     async fn ask(&mut self, request: RequestBuilder) -> Value {
-        let answer = request.ask().await;
+        let answer = request.send_checked().await;
         assert!(answer.status < 300, "{answer:?}");
         let body = serde_json::from_str(&answer.text).unwrap_or_default();
         self.told(&body);
@@ -74,14 +74,14 @@ fn base32(text: &str) -> Vec<u8> {
 }
 
 /// One of everything, right and wrong.
-async fn use_everything(desk: &Desk, used: &mut Used) {
+async fn use_everything(desk: &TestServer, used: &mut Used) {
     let (who, other) = (desk.person(&["--verified"]), desk.person(&["--verified"]));
     used.add("the password", PASSWORD);
     used.add("another password", OTHER_PASSWORD);
     used.add("a wrong password", WRONG);
     let signing_in = json!({"email": who.email, "password": PASSWORD});
-    for door in by_password(&who, "").into_iter().skip(2).chain([posting("/sessions", "", signing_in.clone())]) {
-        used.ask(door(desk)).await;
+    for request_ctx in by_password(&who, "").into_iter().skip(2).chain([posting("/sessions", "", signing_in.clone())]) {
+        used.ask(request_ctx(desk)).await;
     }
     used.ask(desk.post("/auth/signin").json(&signing_in)).await;
     used.ask(desk.post("/auth/login/oauth").form(&[("username", who.email.as_str()), ("password", PASSWORD)])).await;
@@ -90,7 +90,7 @@ async fn use_everything(desk: &Desk, used: &mut Used) {
         used.ask(refreshing(dialect, &who, &text(&session, "refresh_token"))(desk)).await;
         let tampered = crate::support::desk::tampered(&text(&session, "access_token"));
         used.add("access_token", &tampered);
-        desk.get("/sessions").bearer_auth(&tampered).ask().await.is(401);
+        desk.get("/sessions").bearer_auth(&tampered).send_checked().await.is(401);
     }
 
     let access = text(&used.ask(desk.signing_in(&who.email, PASSWORD)).await, "access_token");
@@ -110,27 +110,27 @@ async fn use_everything(desk: &Desk, used: &mut Used) {
         used.add("a device's half", &claim);
         let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
         used.ask(posting(path, &token, body.clone())(desk)).await;
-        posting(path, &token, body)(desk).ask().await.is(400);
+        posting(path, &token, body)(desk).send_checked().await.is(400);
     }
     let token = whole_link(desk, &other).await;
     used.add("a link's token", &token);
     let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
     used.ask(desk.post(&format!("/api/v1/password-reset-confirm?token={token}")).json(&new)).await;
     let body = json!({"email": "confirming@example.org", "username": "confirming", "password": PASSWORD});
-    desk.post("/api/v1/register").json(&body).ask().await.is(201);
+    desk.post("/api/v1/register").json(&body).send_checked().await.is(201);
     let token = outbox::next(desk, "confirming@example.org", 0).await.token();
     used.add("a confirmation", &token);
     used.ask(desk.get(&format!("/api/v1/verify?token={token}"))).await;
     used.ask(desk.post("/links/confirm").json(&json!({"token": token}))).await;
-    desk.get(&format!("/api/auth/confirmed_email/{token}")).ask().await.is(200);
+    desk.get(&format!("/api/auth/confirmed_email/{token}")).send_checked().await.is(200);
 
     let (key, prefix) = desk.api_key(&who, &["introspect", "revoke"]);
     used.add("full_key", &key);
-    desk.get("/verify").header("x-api-key", &key).ask().await.is(200);
-    desk.get("/auth/users/me").bearer_auth(&key).ask().await.is(200);
+    desk.get("/verify").header("x-api-key", &key).send_checked().await.is(200);
+    desk.get("/auth/users/me").bearer_auth(&key).send_checked().await.is(200);
     let basic = desk.post("/oauth/token").basic_auth("client", Some(&key));
     used.ask(basic.form(&[("grant_type", "client_credentials")])).await;
-    let projects = desk.get("/projects").bearer_auth(&access).ask().await.json();
+    let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.json();
     let made = desk.post("/auth/api-keys/").header("x-project-id", text(&projects["projects"][0], "id"));
     used.ask(made.bearer_auth(&access).json(&json!({"name": "a key"}))).await;
     for path in ["/oauth/introspect", "/oauth/revoke"] {
@@ -161,12 +161,12 @@ async fn use_everything(desk: &Desk, used: &mut Used) {
         used.ask(desk.post("/auth/login/totp").bearer_auth(&step).json(&json!({"claim": shown}))).await;
         let body = json!({"email": person.email, "password": PASSWORD, "totp_code": code, "otp_code": code});
         used.ask(desk.post("/auth/signin/otp").json(&body)).await;
-        desk.post("/sessions").json(&body).ask().await.is(401);
+        desk.post("/sessions").json(&body).send_checked().await.is(401);
     }
 
     // What does not come as it should is told of in a failure, and a failure is logged.
-    for door in by_password(&other, WRONG) {
-        assert!(door(desk).ask().await.status < 500);
+    for request_ctx in by_password(&other, WRONG) {
+        assert!(request_ctx(desk).send_checked().await.status < 500);
     }
     for path in ["/sessions", "/api/v1/login", "/auth/signin", "/auth/login/signup", "/api/auth/register"] {
         desk.try_sign_in(&who.email, WRONG).await;
@@ -179,11 +179,12 @@ async fn use_everything(desk: &Desk, used: &mut Used) {
             ("application/x-www-form-urlencoded", format!("password={PASSWORD}&%%%{key}=1", key = "\u{1f98a}")),
             ("text/plain", PASSWORD.to_owned()),
         ] {
-            let answer = desk.post(path).header("content-type", kind).bearer_auth(&access).body(body).ask().await;
+            let answer =
+                desk.post(path).header("content-type", kind).bearer_auth(&access).body(body).send_checked().await;
             assert!((400..500).contains(&answer.status) && !answer.text.contains(PASSWORD), "{path}: {answer:?}");
         }
     }
-    desk.get(&format!("/nothing/{token}?token={token}")).bearer_auth(&token).ask().await.is(404);
+    desk.get(&format!("/nothing/{token}?token={token}")).bearer_auth(&token).send_checked().await.is(404);
     desk.plan().json(&["keys", "rotate"], "");
     let kid = text(&desk.plan().json(&["keys", "list"], "")[0], "kid");
     let pem = text(&desk.plan().json(&["keys", "export", &kid], ""), "pem");
@@ -193,9 +194,9 @@ async fn use_everything(desk: &Desk, used: &mut Used) {
 }
 
 /// Waits until all that was done is in the log.
-async fn finished(desk: &Desk) {
+async fn finished(desk: &TestServer) {
     outbox::settled(desk).await;
-    let last = desk.get("/nothing").header("x-request-id", "the-last-of-all").ask().await;
+    let last = desk.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
     desk.signet.wait_for_log(last.is(404).header("x-request-id"));
 }
 
@@ -204,7 +205,7 @@ async fn finished(desk: &Desk) {
 struct Places(Vec<(String, Vec<u8>)>);
 
 impl Places {
-    async fn of(desk: &Desk) -> Self {
+    async fn of(desk: &TestServer) -> Self {
         let mut places = Self::default();
         let log = desk.signet.log();
         assert!(log.lines().count() > 5 && log.contains("DEBUG"), "it was not talkative: {log}");
@@ -335,7 +336,7 @@ fn talkative(plan: Plan, format: &str) -> Plan {
 
 #[tokio::test]
 async fn nothing_tells_them_embedded() {
-    let desk = Desk::embedded(|plan| talkative(plan, "pretty"));
+    let desk = TestServer::embedded(|plan| talkative(plan, "pretty"));
     let mut used = Used::default();
     let secret = std::fs::read_to_string(desk.signet.data().join("secret")).expect("it was made");
     used.add("the secret", secret.trim());
@@ -354,7 +355,7 @@ async fn nothing_tells_them_embedded() {
 }
 
 /// In a log, in a column of bytes as Postgres dumps it, and in a row of SQLite between two that touch it.
-fn they_would_be_seen(desk: &Desk, used: &Used) {
+fn they_would_be_seen(desk: &TestServer, used: &Used) {
     let of = |what: &str| used.0.iter().find(|(it, _)| it == what).expect("it was used").1.clone();
     let (half, code) = (of("a device's half"), of("a mailed code"));
     let hex = code.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -383,8 +384,9 @@ fn they_would_be_seen(desk: &Desk, used: &Used) {
 fn nothing_tells_them_on_redis_and_postgres() {
     let redis = redis::Server::options().password(OF_REDIS).durable().set("rdbcompression", "no").start();
     let (postgres, sink) = (postgres::Server::start(), smtp::Server::options().account("signet", OF_MAIL).start());
-    let desk = Desk::beside(talkative(Plan::on(&redis, &postgres), "json"));
-    let mailing = Desk::beside(desk.plan().another().set("SMTP_URL", &sink.url()).set("SIGNET_LOG__FORMAT", "pretty"));
+    let desk = TestServer::beside(talkative(Plan::on(&redis, &postgres), "json"));
+    let mailing =
+        TestServer::beside(desk.plan().another().set("SMTP_URL", &sink.url()).set("SIGNET_LOG__FORMAT", "pretty"));
     let mut used = Used::default();
     for (what, secret) in [
         ("Redis' password", OF_REDIS),
@@ -399,7 +401,7 @@ fn nothing_tells_them_on_redis_and_postgres() {
     runtime.block_on(Box::pin(async {
         use_everything(&desk, &mut used).await;
         let body = json!({"email": "sunk@example.org"});
-        mailing.post("/auth/verification/send-code").json(&body).ask().await.is(202);
+        mailing.post("/auth/verification/send-code").json(&body).send_checked().await.is(202);
         until("the mail is taken", async || sink.taken().len() == 1).await;
         let letter = smtp::Letter(sink.taken()[0]["mail"].clone());
         let code = letter.text().lines().find(|line| line.len() == 6 && line.parse::<u32>().is_ok()).expect("a code");

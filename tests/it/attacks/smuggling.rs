@@ -8,21 +8,21 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::desk::{Ask, Desk};
+use crate::support::desk::{SendRequest, TestServer};
 
 const HIDDEN: &str = "GET /verify HTTP/1.1\r\nhost: x\r\nx-request-id: hidden\r\nconnection: close\r\n\r\n";
 /// Thirteen bytes, or `d`.
 const BODY: &str = r#"{"token":"x"}"#;
 
 struct Line {
-    desk: Desk,
+    desk: TestServer,
     address: String,
 }
 
 impl Line {
     /// A server that waits for nothing that does not come.
     fn open() -> Self {
-        let desk = Desk::embedded(|plan| {
+        let desk = TestServer::embedded(|plan| {
             let short = ["SIGNET_SERVER__HEADER_TIMEOUT", "SIGNET_SERVER__BODY_TIMEOUT", "SIGNET_SERVER__IDLE_TIMEOUT"];
             short.into_iter().fold(plan, |plan, name| plan.set(name, "1s"))
         });
@@ -53,7 +53,7 @@ impl Line {
             }
         }
         assert!(faults.is_empty(), "{faults:#?}");
-        self.desk.get("/verify").ask().await.is(401);
+        self.desk.get("/verify").send_checked().await.is(401);
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::support::desk::{Ask, Desk};
+use crate::support::desk::{SendRequest, TestServer};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Twice what the slowest flood takes on a machine that others use as well.
@@ -195,7 +195,7 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(desk: &Desk, bytes: &[u8]) -> Self {
+    async fn connect(desk: &TestServer, bytes: &[u8]) -> Self {
         let stream = TcpStream::connect(desk.signet.at("").trim_start_matches("http://")).await.unwrap();
         let (from, to) = stream.into_split();
         let settings = frame(SETTINGS, 0, 0, &[]);
@@ -237,8 +237,8 @@ impl Client {
 
 #[tokio::test]
 async fn a_flood_is_its_own_connections_affair() {
-    let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "2s"));
-    desk.get("/verify").ask().await.is(401);
+    let desk = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "2s"));
+    desk.get("/verify").send_checked().await.is(401);
     let before = desk.figure(MEMORY).await;
     for Flood { name, bytes, end, reads } in floods() {
         let mut client = Client::connect(&desk, &bytes).await;
@@ -246,7 +246,7 @@ async fn a_flood_is_its_own_connections_affair() {
         // Others meanwhile, and after.
         let others = async {
             for _ in 0..50 {
-                desk.get("/verify").ask().await.is(401);
+                desk.get("/verify").send_checked().await.is(401);
             }
         };
         let flooding = async {
@@ -263,7 +263,7 @@ async fn a_flood_is_its_own_connections_affair() {
         bounded(&desk, name, before).await;
         assert!(client.left.len() < all && !client.said.is_empty(), "{name}: it was spoken to");
         assert!(client.closed || (end == End::Either && is_heard(&client.said)), "{name}: {end:?}");
-        desk.get("/verify").ask().await.is(401);
+        desk.get("/verify").send_checked().await.is(401);
     }
 }
 
@@ -274,7 +274,7 @@ fn is_heard(said: &[u8]) -> bool {
 }
 
 /// One client does not make it grow.
-async fn bounded(desk: &Desk, name: &str, before: u64) {
+async fn bounded(desk: &TestServer, name: &str, before: u64) {
     let grown = desk.figure(MEMORY).await.saturating_sub(before);
     assert!(grown < 64 << 20, "{name}: {grown} bytes more");
 }
@@ -282,7 +282,7 @@ async fn bounded(desk: &Desk, name: &str, before: u64) {
 /// The frames of this file are frames: a request made of them is answered, and a flood is told why it ends.
 #[tokio::test]
 async fn what_is_lawful_is_answered() {
-    let desk = Desk::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "1s"));
+    let desk = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "1s"));
     let settings = frame(SETTINGS, 0, 0, &[]);
     let asked = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/verify"));
     let kinds = frames(&desk, &[PREFACE, &settings, &asked].concat()).await;
@@ -293,7 +293,7 @@ async fn what_is_lawful_is_answered() {
 }
 
 /// The kinds and streams of the frames that come back until the server closes.
-async fn frames(desk: &Desk, bytes: &[u8]) -> Vec<(u8, u32)> {
+async fn frames(desk: &TestServer, bytes: &[u8]) -> Vec<(u8, u32)> {
     let stream = TcpStream::connect(desk.signet.at("").trim_start_matches("http://")).await.unwrap();
     let (mut from, mut to) = stream.into_split();
     let mut said = Vec::new();

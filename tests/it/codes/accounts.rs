@@ -13,7 +13,7 @@ over_both_stores!(documented;
     a_weak_password_is_told_before_anything_is_done,
 );
 
-async fn an_account_is_made(desk: &Desk) {
+async fn an_account_is_made(desk: &TestServer) {
     let body = json!({"email": " User@EXAMPLE.com ", "user_name": "USER_NAME", "password": PASSWORD});
     let made = call(desk, "/auth/signup", body).await.is(200).json();
     assert_eq!(made["user_name"], "USER_NAME");
@@ -25,7 +25,7 @@ async fn an_account_is_made(desk: &Desk) {
     assert_eq!(signed["user_name"], "USER_NAME");
 }
 
-async fn an_empty_field_goes_before_a_malformed_one(desk: &Desk) {
+async fn an_empty_field_goes_before_a_malformed_one(desk: &TestServer) {
     let long = "x".repeat(17);
     for (email, user_name, password, code) in [
         ("", "", "", "129"),
@@ -51,7 +51,7 @@ async fn an_empty_field_goes_before_a_malformed_one(desk: &Desk) {
     }
 }
 
-async fn an_address_is_somebodys_once_in_whatever_spelling(desk: &Desk) {
+async fn an_address_is_somebodys_once_in_whatever_spelling(desk: &TestServer) {
     let member = member(desk, "taken").await;
     for email in [member.email.as_str(), "TAKEN@Example.ORG", " taken@example.org"] {
         let body = json!({"email": email, "user_name": "another", "password": PASSWORD});
@@ -59,7 +59,7 @@ async fn an_address_is_somebodys_once_in_whatever_spelling(desk: &Desk) {
     }
 }
 
-async fn a_name_may_be_anybodys_and_have_any_letters(desk: &Desk) {
+async fn a_name_may_be_anybodys_and_have_any_letters(desk: &TestServer) {
     for (at, name) in ["名稱🦀 o'Hara <b>@", "same", "same", "sixteen letters!"].into_iter().enumerate() {
         let body = json!({"email": format!("named-{at}@example.org"), "user_name": name, "password": PASSWORD});
         assert_eq!(call(desk, "/auth/signup", body).await.is(200).json()["user_name"], name);
@@ -73,7 +73,7 @@ async fn a_name_may_be_anybodys_and_have_any_letters(desk: &Desk) {
     }
 }
 
-async fn a_weak_password_is_told_before_anything_is_done(desk: &Desk) {
+async fn a_weak_password_is_told_before_anything_is_done(desk: &TestServer) {
     for weak in ["short", "password123", &"x".repeat(129), " "] {
         let body = json!({"email": "weak@example.org", "user_name": "weak", "password": weak});
         call(desk, "/auth/signup", body).await.tells(400, "PASSWORD_TOO_WEAK");

@@ -35,28 +35,28 @@ const DOCUMENTED: [(&str, u16); 20] = [
 #[tokio::test]
 async fn documented_on_the_embedded_default() {
     let mail = Server::start();
-    each(&Desk::embedded(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
+    each(&TestServer::embedded(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
 }
 
 #[tokio::test]
 async fn documented_on_redis_and_postgres() {
     let mail = Server::start();
-    each(&Desk::on_servers(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
+    each(&TestServer::on_servers(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
 }
 
 #[tokio::test]
 async fn in_band_on_the_embedded_default() {
     let mail = Server::start();
-    each(&Desk::embedded(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
+    each(&TestServer::embedded(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
 }
 
 #[tokio::test]
 async fn in_band_on_redis_and_postgres() {
     let mail = Server::start();
-    each(&Desk::on_servers(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
+    each(&TestServer::on_servers(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
 }
 
-async fn each(desk: &Desk, in_band: bool) {
+async fn each(desk: &TestServer, in_band: bool) {
     let told = provoked(desk).await;
     let mut expected = DOCUMENTED.to_vec();
     expected.extend([
@@ -74,13 +74,13 @@ async fn each(desk: &Desk, in_band: bool) {
     assert_eq!(provoked, all);
     // What no handler has looked at keeps its status.
     let bytes = |text: &'static str| desk.post("/auth/signup").header("content-type", "application/json").body(text);
-    desk.post("/auth/nothing").ask().await.tells(404, "NOT_FOUND");
-    desk.get("/auth/signup").ask().await.tells(405, "METHOD_NOT_ALLOWED");
-    bytes("{").ask().await.tells(400, "BODY_UNREADABLE");
-    bytes("{}").header("content-type", "text/plain").ask().await.tells(415, "MEDIA_TYPE_NOT_SUPPORTED");
+    desk.post("/auth/nothing").send_checked().await.tells(404, "NOT_FOUND");
+    desk.get("/auth/signup").send_checked().await.tells(405, "METHOD_NOT_ALLOWED");
+    bytes("{").send_checked().await.tells(400, "BODY_UNREADABLE");
+    bytes("{}").header("content-type", "text/plain").send_checked().await.tells(415, "MEDIA_TYPE_NOT_SUPPORTED");
 }
 
-async fn provoked(desk: &Desk) -> Vec<(&'static str, Answer)> {
+async fn provoked(desk: &TestServer) -> Vec<(&'static str, HttpResponse)> {
     let signup = async |email: &str, user_name: &str, password: &str| {
         call(desk, "/auth/signup", json!({"email": email, "user_name": user_name, "password": password})).await
     };
@@ -122,7 +122,7 @@ async fn provoked(desk: &Desk) -> Vec<(&'static str, Answer)> {
         ("156", verify(&ann.id, "").await),
     ];
     for path in ["/auth/create/otp", "/auth/delete/otp"] {
-        told.push(("127", desk.post(path).ask().await));
+        told.push(("127", desk.post(path).send_checked().await));
         told.push(("126", with_token(desk, path, "eyJhbGciOiJIUzI1NiJ9...").await));
         told.push(("142", with_token(desk, path, &vanished.access).await));
     }

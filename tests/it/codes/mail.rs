@@ -16,20 +16,20 @@ over_both_stores!(documented;
     an_empty_id_goes_before_one_that_is_nobodys,
 );
 
-async fn send(desk: &Desk, user_id: &str) -> Answer {
+async fn send(desk: &TestServer, user_id: &str) -> HttpResponse {
     call(desk, "/auth/mail/verify/send", json!({"user_id": user_id})).await
 }
 
-async fn verify(desk: &Desk, user_id: &str, code: &str) -> Answer {
+async fn verify(desk: &TestServer, user_id: &str, code: &str) -> HttpResponse {
     call(desk, "/auth/mail/verify", json!({"user_id": user_id, "code": code})).await
 }
 
-fn is_verified(desk: &Desk, member: &Member) -> bool {
+fn is_verified(desk: &TestServer, member: &Member) -> bool {
     desk.plan().json(&["users", "show", &member.email], "")["verified"] == true
 }
 
 /// Has one sent. It was handed over before the answer came, so it is there.
-async fn mailed(desk: &Desk, member: &Member) -> String {
+async fn mailed(desk: &TestServer, member: &Member) -> String {
     let before = outbox::mails(desk, &member.email).len();
     send(desk, &member.id).await.tells(200, "0");
     let mails = outbox::mails(desk, &member.email);
@@ -41,7 +41,7 @@ fn other(code: &str) -> String {
     if code == "123456" { "654321" } else { "123456" }.to_owned()
 }
 
-async fn an_address_is_confirmed_by_the_code_that_was_mailed(desk: &Desk) {
+async fn an_address_is_confirmed_by_the_code_that_was_mailed(desk: &TestServer) {
     let member = member(desk, "ann").await;
     let code = mailed(desk, &member).await;
     assert!(!is_verified(desk, &member));
@@ -55,7 +55,7 @@ async fn an_address_is_confirmed_by_the_code_that_was_mailed(desk: &Desk) {
     assert!(is_verified(desk, &member));
 }
 
-async fn a_code_bears_five_wrong_tries(desk: &Desk) {
+async fn a_code_bears_five_wrong_tries(desk: &TestServer) {
     let member = member(desk, "bob").await;
     let code = mailed(desk, &member).await;
     for _ in 0..5 {
@@ -70,7 +70,7 @@ async fn a_code_bears_five_wrong_tries(desk: &Desk) {
     verify(desk, &member.id, &code).await.tells(200, "0");
 }
 
-async fn the_newest_code_counts_and_is_its_users(desk: &Desk) {
+async fn the_newest_code_counts_and_is_its_users(desk: &TestServer) {
     let (one, two) = (member(desk, "cleo").await, member(desk, "dora").await);
     let first = mailed(desk, &one).await;
     let second = mailed(desk, &one).await;
@@ -85,7 +85,7 @@ async fn the_newest_code_counts_and_is_its_users(desk: &Desk) {
     assert!(!is_verified(desk, &two));
 }
 
-async fn a_code_confirms_no_other_address(desk: &Desk) {
+async fn a_code_confirms_no_other_address(desk: &TestServer) {
     let mut member = member(desk, "emil").await;
     let code = mailed(desk, &member).await;
     desk.sql(&format!("UPDATE users SET email = 'emil-2@example.org' WHERE email = '{}'", member.email)).await;
@@ -96,7 +96,7 @@ async fn a_code_confirms_no_other_address(desk: &Desk) {
     verify(desk, &member.id, &code).await.tells(200, "0");
 }
 
-async fn an_empty_id_goes_before_one_that_is_nobodys(desk: &Desk) {
+async fn an_empty_id_goes_before_one_that_is_nobodys(desk: &TestServer) {
     for body in [json!({}), json!({"user_id": ""}), json!({"user_id": null}), json!({"user_id": " ", "code": ""})] {
         call(desk, "/auth/mail/verify/send", body.clone()).await.tells(400, "157");
         call(desk, "/auth/mail/verify", body).await.tells(400, "157");
@@ -113,16 +113,16 @@ async fn an_empty_id_goes_before_one_that_is_nobodys(desk: &Desk) {
 /// The mails of a letter in its reader's language.
 #[tokio::test]
 async fn it_is_written_as_its_reader_likes_to_read() {
-    let desk = Desk::embedded(documented);
+    let desk = TestServer::embedded(documented);
     let member = member(&desk, "ann").await;
     let send = desk.post("/auth/mail/verify/send").json(&json!({"user_id": member.id}));
-    send.header("accept-language", "zh-TW").ask().await.tells(200, "0");
+    send.header("accept-language", "zh-TW").send_checked().await.tells(200, "0");
     send_in_english(&desk, &member).await;
     let mails = outbox::mails(&desk, &member.email);
     assert_ne!(mails[0].header("subject"), mails[1].header("subject"));
 }
 
-async fn send_in_english(desk: &Desk, member: &Member) {
+async fn send_in_english(desk: &TestServer, member: &Member) {
     send(desk, &member.id).await.tells(200, "0");
 }
 
@@ -138,7 +138,7 @@ async fn a_mail_server_that_does_not_answer_is_told_of_in_time() {
                 .set("SMTP_URL", &format!("smtp://{address}?tls=none"))
                 .set("SIGNET_SERVER__REQUEST_TIMEOUT", "4s")
         };
-        let desk = Desk::embedded(plan);
+        let desk = TestServer::embedded(plan);
         let member = member(&desk, "ann").await;
         // Before the request's own time is over, which would be told with 503.
         send(&desk, &member.id).await.tells(502, "NOTIFY_GRPC_FAILED");

@@ -10,7 +10,7 @@ mod wording;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer};
 use crate::support::signet::Plan;
 
 const PASSWORD: &str = "StrongPassword123";
@@ -35,36 +35,36 @@ struct Signed {
     refresh: String,
 }
 
-async fn call(desk: &Desk, path: &str, body: Value) -> Answer {
-    desk.post(path).json(&body).ask().await
+async fn call(desk: &TestServer, path: &str, body: Value) -> HttpResponse {
+    desk.post(path).json(&body).send_checked().await
 }
 
-async fn with_token(desk: &Desk, path: &str, token: &str) -> Answer {
-    desk.post(path).bearer_auth(token).ask().await
+async fn with_token(desk: &TestServer, path: &str, token: &str) -> HttpResponse {
+    desk.post(path).bearer_auth(token).send_checked().await
 }
 
-async fn member(desk: &Desk, name: &str) -> Member {
+async fn member(desk: &TestServer, name: &str) -> Member {
     let email = format!("{name}@example.org");
     let body = json!({"email": email, "user_name": name, "password": PASSWORD});
     let made = call(desk, "/auth/signup", body).await.is(200).json();
     Member { id: text(&made, "user_id"), email }
 }
 
-async fn try_sign_in(desk: &Desk, email: &str, password: &str) -> Answer {
+async fn try_sign_in(desk: &TestServer, email: &str, password: &str) -> HttpResponse {
     call(desk, "/auth/signin", json!({"email": email, "password": password})).await
 }
 
-async fn sign_in(desk: &Desk, member: &Member) -> Signed {
+async fn sign_in(desk: &TestServer, member: &Member) -> Signed {
     try_sign_in(desk, &member.email, PASSWORD).await.is(200).signed()
 }
 
-async fn try_otp(desk: &Desk, member: &Member, code: &str) -> Answer {
+async fn try_otp(desk: &TestServer, member: &Member, code: &str) -> HttpResponse {
     let body = json!({"email": member.email, "password": PASSWORD, "otp_code": code});
     call(desk, "/auth/signin/otp", body).await
 }
 
 /// Turns the second factor on; gives the key and the backup codes.
-async fn create_otp(desk: &Desk, access: &str) -> (String, Vec<String>) {
+async fn create_otp(desk: &TestServer, access: &str) -> (String, Vec<String>) {
     let answer = with_token(desk, "/auth/create/otp", access).await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
     let made = answer.json();
@@ -84,7 +84,7 @@ trait Told {
     fn signed(&self) -> Signed;
 }
 
-impl Told for Answer {
+impl Told for HttpResponse {
     #[track_caller]
     fn tells(&self, status: u16, code: &str) -> &Self {
         assert_eq!((self.status, self.json()), (status, json!({"error_code": code})), "{self:?}");

@@ -18,7 +18,7 @@ over_both_stores!(documented;
     a_user_who_is_gone_is_told_from_a_bad_token,
 );
 
-async fn it_is_on_at_once_and_every_way_in_asks_for_it(desk: &Desk) {
+async fn it_is_on_at_once_and_every_way_in_asks_for_it(desk: &TestServer) {
     let member = member(desk, "ann").await;
     let signed = sign_in(desk, &member).await;
     let (key, backup) = create_otp(desk, &signed.access).await;
@@ -48,7 +48,7 @@ async fn it_is_on_at_once_and_every_way_in_asks_for_it(desk: &Desk) {
     sign_in(desk, &member).await;
 }
 
-async fn a_code_is_good_once(desk: &Desk) {
+async fn a_code_is_good_once(desk: &TestServer) {
     let member = member(desk, "bob").await;
     let (key, _) = create_otp(desk, &sign_in(desk, &member).await.access).await;
     let (first, second) = (code(&key, 0), code(&key, 1));
@@ -57,7 +57,7 @@ async fn a_code_is_good_once(desk: &Desk) {
     // Nor in another dialect.
     let native = async |code: &str| {
         let body = json!({"email": member.email, "password": PASSWORD, "totp_code": code});
-        desk.post("/sessions").json(&body).ask().await
+        desk.post("/sessions").json(&body).send_checked().await
     };
     native(&first).await.is_problem(401, "wrong-second-factor");
     let in_groups = format!("{} {}", &second[..3], &second[3..]);
@@ -65,14 +65,14 @@ async fn a_code_is_good_once(desk: &Desk) {
     try_otp(desk, &member, &second).await.tells(401, "152");
 }
 
-async fn a_backup_code_is_good_once(desk: &Desk) {
+async fn a_backup_code_is_good_once(desk: &TestServer) {
     let member = member(desk, "cleo").await;
     let access = sign_in(desk, &member).await.access;
     let (_, backup) = create_otp(desk, &access).await;
     try_otp(desk, &member, &backup[1]).await.is(200);
     try_otp(desk, &member, &backup[1]).await.tells(401, "152");
     let body = json!({"email": member.email, "password": PASSWORD, "totp_code": backup[0]});
-    desk.post("/sessions").json(&body).ask().await.is(201);
+    desk.post("/sessions").json(&body).send_checked().await.is(201);
     try_otp(desk, &member, &backup[0]).await.tells(401, "152");
     // Those of another factor are of no use.
     with_token(desk, "/auth/delete/otp", &access).await.tells(200, "0");
@@ -83,7 +83,7 @@ async fn a_backup_code_is_good_once(desk: &Desk) {
     try_otp(desk, &member, &others[2]).await.is(200);
 }
 
-async fn it_is_told_to_its_owner(desk: &Desk) {
+async fn it_is_told_to_its_owner(desk: &TestServer) {
     let member = member(desk, "dora").await;
     let access = sign_in(desk, &member).await.access;
     let (key, backup) = create_otp(desk, &access).await;
@@ -94,14 +94,14 @@ async fn it_is_told_to_its_owner(desk: &Desk) {
     assert_ne!(on.header("subject"), off.header("subject"));
 }
 
-async fn who_has_none_is_told_so_with_the_right_password(desk: &Desk) {
+async fn who_has_none_is_told_so_with_the_right_password(desk: &TestServer) {
     let member = member(desk, "emil").await;
     try_otp(desk, &member, "123456").await.tells(400, "151");
     let body = json!({"email": member.email, "password": "not the password", "otp_code": "123456"});
     call(desk, "/auth/signin/otp", body).await.tells(401, "128");
 }
 
-async fn it_is_on_once_and_off_once(desk: &Desk) {
+async fn it_is_on_once_and_off_once(desk: &TestServer) {
     let member = member(desk, "fred").await;
     let access = sign_in(desk, &member).await.access;
     with_token(desk, "/auth/delete/otp", &access).await.tells(400, "154");
@@ -116,25 +116,25 @@ async fn it_is_on_once_and_off_once(desk: &Desk) {
     try_otp(desk, &member, &code(&another, 0)).await.is(200);
 }
 
-async fn only_a_person_turns_it_on_or_off(desk: &Desk) {
+async fn only_a_person_turns_it_on_or_off(desk: &TestServer) {
     let person = desk.person(&[]);
     let (key, _) = desk.api_key(&person, &[]);
     let refresh = desk.sign_in(&person).await.refresh;
     for path in ["/auth/create/otp", "/auth/delete/otp"] {
-        desk.post(path).ask().await.tells(400, "127");
-        desk.post(path).header("authorization", "Basic YTpi").ask().await.tells(400, "127");
-        desk.post(path).header("x-api-key", &key).ask().await.tells(400, "127");
+        desk.post(path).send_checked().await.tells(400, "127");
+        desk.post(path).header("authorization", "Basic YTpi").send_checked().await.tells(400, "127");
+        desk.post(path).header("x-api-key", &key).send_checked().await.tells(400, "127");
         for bad in ["eyJhbGciOiJIUzI1NiJ9...", &key, &refresh] {
             let answer = with_token(desk, path, bad).await;
             assert_eq!(answer.tells(401, "126").header("www-authenticate"), r#"Bearer error="invalid_token""#);
         }
     }
     let ended = desk.sign_in(&person).await;
-    desk.delete("/sessions").bearer_auth(&ended.access).ask().await.is(200);
+    desk.delete("/sessions").bearer_auth(&ended.access).send_checked().await.is(200);
     with_token(desk, "/auth/create/otp", &ended.access).await.tells(401, "126");
 }
 
-async fn a_user_who_is_gone_is_told_from_a_bad_token(desk: &Desk) {
+async fn a_user_who_is_gone_is_told_from_a_bad_token(desk: &TestServer) {
     let (deleted, behind_our_back) = (member(desk, "gone").await, member(desk, "vanished").await);
     let (one, other) = (sign_in(desk, &deleted).await, sign_in(desk, &behind_our_back).await);
     desk.plan().json(&["users", "delete", &deleted.email], "");

@@ -14,7 +14,7 @@ over_both_stores!(documented;
     what_is_no_refresh_token_is_told,
 );
 
-async fn who_has_the_password_gets_tokens(desk: &Desk) {
+async fn who_has_the_password_gets_tokens(desk: &TestServer) {
     let member = member(desk, "ann").await;
     let answer = try_sign_in(desk, "ANN@example.org", PASSWORD).await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
@@ -25,7 +25,7 @@ async fn who_has_the_password_gets_tokens(desk: &Desk) {
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 15 * 60);
 }
 
-async fn nothing_tells_a_known_address_from_an_unknown_one(desk: &Desk) {
+async fn nothing_tells_a_known_address_from_an_unknown_one(desk: &TestServer) {
     let member = member(desk, "known").await;
     let wrong = try_sign_in(desk, &member.email, "not the password").await.without_names();
     wrong.tells(401, "128");
@@ -44,7 +44,7 @@ async fn nothing_tells_a_known_address_from_an_unknown_one(desk: &Desk) {
     call(desk, "/auth/signin", json!({"email": member.email})).await.tells(401, "128");
 }
 
-async fn who_comes_from_another_dialect_has_a_name_too(desk: &Desk) {
+async fn who_comes_from_another_dialect_has_a_name_too(desk: &TestServer) {
     use crate::support::desk::PASSWORD;
     let person = desk.person(&[]);
     let signed = try_sign_in(desk, &person.email, PASSWORD).await.is(200).json();
@@ -53,7 +53,7 @@ async fn who_comes_from_another_dialect_has_a_name_too(desk: &Desk) {
     assert_eq!(try_sign_in(desk, "no-name@example.org", PASSWORD).await.is(200).json()["user_name"], "no-name");
 }
 
-async fn a_disabled_user_is_told_so_with_the_right_password(desk: &Desk) {
+async fn a_disabled_user_is_told_so_with_the_right_password(desk: &TestServer) {
     let member = member(desk, "disabled").await;
     let signed = sign_in(desk, &member).await;
     desk.plan().json(&["users", "disable", &member.email], "");
@@ -74,11 +74,11 @@ mod kept {
     over_both_stores!(plan; a_refresh_gives_an_access_token_and_nothing_moves);
 }
 
-async fn a_refresh_gives_an_access_token_and_nothing_moves(desk: &Desk) {
+async fn a_refresh_gives_an_access_token_and_nothing_moves(desk: &TestServer) {
     let member = member(desk, "bob").await;
     let signed = sign_in(desk, &member).await;
     let sessions = async || {
-        let listed = desk.get("/sessions").bearer_auth(&signed.access).ask().await.is(200).json();
+        let listed = desk.get("/sessions").bearer_auth(&signed.access).send_checked().await.is(200).json();
         (listed["sessions"][0]["expires_at"].clone(), listed["sessions"].as_array().unwrap().len())
     };
     let before = sessions().await;
@@ -92,7 +92,7 @@ async fn a_refresh_gives_an_access_token_and_nothing_moves(desk: &Desk) {
     assert_eq!(sessions().await, before, "its lifetime is not extended");
 }
 
-async fn a_refresh_token_of_another_dialect_is_not_rotated_here(desk: &Desk) {
+async fn a_refresh_token_of_another_dialect_is_not_rotated_here(desk: &TestServer) {
     let native = desk.sign_in(&desk.person(&[])).await;
     let refreshed = call(desk, "/auth/refresh", json!({"refresh_token": native.refresh})).await.is(200).json();
     desk.verify(&text(&refreshed, "access_token")).await.is(200);
@@ -105,7 +105,7 @@ async fn a_refresh_token_of_another_dialect_is_not_rotated_here(desk: &Desk) {
     call(desk, "/auth/refresh", json!({"refresh_token": next.refresh})).await.is(200);
 }
 
-async fn what_is_no_refresh_token_is_told(desk: &Desk) {
+async fn what_is_no_refresh_token_is_told(desk: &TestServer) {
     for body in [json!({}), json!({"refresh_token": ""}), json!({"refresh_token": " "}), json!({"refresh_token": null})]
     {
         call(desk, "/auth/refresh", body).await.tells(400, "137");
@@ -115,6 +115,6 @@ async fn what_is_no_refresh_token_is_told(desk: &Desk) {
     for bad in ["rFT4nq9J...", &signed.access, &format!("{}x", signed.refresh)] {
         call(desk, "/auth/refresh", json!({"refresh_token": bad})).await.tells(409, "132");
     }
-    desk.delete("/sessions").bearer_auth(&signed.access).ask().await.is(200);
+    desk.delete("/sessions").bearer_auth(&signed.access).send_checked().await.is(200);
     call(desk, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.tells(409, "132");
 }

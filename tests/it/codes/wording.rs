@@ -17,16 +17,16 @@ mod in_the_body {
 
 over_both_stores!(documented; bodies_that_will_not_do, paths_and_methods);
 
-async fn bodies_that_will_not_do(desk: &Desk) {
+async fn bodies_that_will_not_do(desk: &TestServer) {
     let post = |text: String| desk.post("/auth/signin").header("content-type", "application/json").body(text);
     for body in ["", "{", "[]", "7", "null", r#"{"email":7}"#, r#"{"email":"a@example.org","password":{}}"#, "\"x\""] {
-        post(body.to_owned()).ask().await.tells(400, "BODY_UNREADABLE");
+        post(body.to_owned()).send_checked().await.tells(400, "BODY_UNREADABLE");
     }
-    post("[".repeat(10_000)).ask().await.tells(400, "BODY_UNREADABLE");
-    post(format!("{{\"email\":\"{}\"}}", "x".repeat(65_536))).ask().await.tells(413, "BODY_TOO_LARGE");
+    post("[".repeat(10_000)).send_checked().await.tells(400, "BODY_UNREADABLE");
+    post(format!("{{\"email\":\"{}\"}}", "x".repeat(65_536))).send_checked().await.tells(413, "BODY_TOO_LARGE");
     for media_type in ["text/plain", "application/x-www-form-urlencoded"] {
         let post = desk.post("/auth/signin").header("content-type", media_type).body("{}");
-        post.ask().await.tells(415, "MEDIA_TYPE_NOT_SUPPORTED");
+        post.send_checked().await.tells(415, "MEDIA_TYPE_NOT_SUPPORTED");
     }
     // What is not known is passed over, and a slash at the end is none.
     let more = json!({"email": "nobody@example.org", "password": "x", "more": [1, {}]});
@@ -34,20 +34,20 @@ async fn bodies_that_will_not_do(desk: &Desk) {
     assert_eq!(answer.json(), json!({"error_code": "128"}));
 }
 
-async fn paths_and_methods(desk: &Desk) {
+async fn paths_and_methods(desk: &TestServer) {
     for nobodys in ["/auth", "/auth/", "/auth/nothing", "/auth/signup/more", "/auth/mail", "/auth/create"] {
-        desk.post(nobodys).ask().await.tells(404, "NOT_FOUND");
-        desk.get(nobodys).ask().await.tells(404, "NOT_FOUND");
+        desk.post(nobodys).send_checked().await.tells(404, "NOT_FOUND");
+        desk.get(nobodys).send_checked().await.tells(404, "NOT_FOUND");
     }
     for path in
         ["signup", "signin", "signin/otp", "refresh", "create/otp", "delete/otp", "mail/verify/send", "mail/verify"]
     {
         let path = format!("/auth/{path}");
         for method in [Method::GET, Method::PUT, Method::PATCH, Method::DELETE] {
-            let answer = desk.request(method, &path).ask().await;
+            let answer = desk.request(method, &path).send_checked().await;
             assert_eq!(answer.tells(405, "METHOD_NOT_ALLOWED").header("allow"), "OPTIONS, POST");
         }
-        let answer = desk.request(Method::OPTIONS, &path).ask().await;
+        let answer = desk.request(Method::OPTIONS, &path).send_checked().await;
         assert_eq!((answer.is(204).header("allow"), &*answer.text), ("OPTIONS, POST", ""));
     }
 }
@@ -56,7 +56,8 @@ async fn paths_and_methods(desk: &Desk) {
 async fn elsewhere_and_alone_it_is_the_same() {
     let others = ["UNTURNED", "MYAUTH", "UCONTACT", "V1", "NATIVE"];
     let off = |plan: Plan, name: &&str| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false");
-    let desk = Desk::embedded(|plan| others.iter().fold(plan, off).set("SIGNET_API__CODES__PREFIX", "/some/where"));
+    let desk =
+        TestServer::embedded(|plan| others.iter().fold(plan, off).set("SIGNET_API__CODES__PREFIX", "/some/where"));
     let body = json!({"email": "ann@example.org", "user_name": "ann", "password": PASSWORD});
     call(&desk, "/some/where/signup", body.clone()).await.is(200);
     call(&desk, "/some/where/signin", body.clone()).await.is(200).signed();
@@ -68,7 +69,9 @@ async fn elsewhere_and_alone_it_is_the_same() {
 async fn where_registration_is_closed_or_addresses_must_be_confirmed() {
     let closed =
         |plan: Plan| plan.set("USERS_OPEN_REGISTRATION", "false").set("SIGNET_API__CODES__VERIFIED_ONLY", "true");
-    for (status, desk) in [(403, Desk::embedded(closed)), (200, Desk::embedded(|plan| in_band(closed(plan))))] {
+    for (status, desk) in
+        [(403, TestServer::embedded(closed)), (200, TestServer::embedded(|plan| in_band(closed(plan))))]
+    {
         let body = json!({"email": "ann@example.org", "user_name": "ann", "password": PASSWORD});
         call(&desk, "/auth/signup", body.clone()).await.tells(status, "REGISTRATION_CLOSED");
         desk.plan().user("ann@example.org", PASSWORD, &[]);
@@ -94,12 +97,12 @@ mod limits {
     over_both_stores!(plan; whatever_guesses_or_mails_is_limited, a_day_has_so_many_wrong_codes);
 
     #[track_caller]
-    fn is_limited(answer: &Answer) {
+    fn is_limited(answer: &HttpResponse) {
         let after: u64 = answer.tells(429, "TOO_MANY_REQUESTS").header("retry-after").parse().unwrap();
         assert!(after > 600, "{answer:?}");
     }
 
-    async fn whatever_guesses_or_mails_is_limited(desk: &Desk) {
+    async fn whatever_guesses_or_mails_is_limited(desk: &TestServer) {
         let ann = member(desk, "ann").await;
         let signed = sign_in(desk, &ann).await;
         for _ in 0..2 {
@@ -125,7 +128,7 @@ mod limits {
         is_limited(&with_token(desk, "/auth/delete/otp", &signed.access).await);
     }
 
-    async fn a_day_has_so_many_wrong_codes(desk: &Desk) {
+    async fn a_day_has_so_many_wrong_codes(desk: &TestServer) {
         let bob = member(desk, "bob").await;
         let (key, _) = create_otp(desk, &sign_in(desk, &bob).await.access).await;
         call(desk, "/auth/mail/verify/send", json!({"user_id": bob.id})).await.tells(200, "0");
@@ -141,7 +144,7 @@ mod limits {
 #[tokio::test]
 async fn a_store_that_is_gone_is_told_of_with_a_time_to_come_again() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let desk = Desk::beside(in_band(Plan::on(&redis, &postgres)));
+    let desk = TestServer::beside(in_band(Plan::on(&redis, &postgres)));
     let ann = member(&desk, "ann").await;
     let signed = sign_in(&desk, &ann).await;
     postgres.kill_immediate();

@@ -7,7 +7,7 @@ use serde_json::json;
 use signet::auth::accounts::identity::Email;
 
 use super::bytes_of;
-use crate::support::desk::{Ask, Desk, PASSWORD};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer};
 
 /// Of those that it does not call an error, so many have no account here.
 const REFUSED_THOUGH_VALID: usize = 75;
@@ -72,13 +72,13 @@ fn plain(xml: &str) -> String {
 
 #[tokio::test]
 async fn corpora_isemail_addresses() {
-    let desk = Desk::embedded(|plan| plan);
+    let desk = TestServer::embedded(|plan| plan);
     let cases = cases();
     assert_eq!(cases.len(), 164);
     let (mut refused, mut taken) = (0, Vec::new());
     for case in &cases {
         let Case { id, address, category, .. } = case;
-        let read = Email::read(address);
+        let read = Email::parse(address);
         match (category.as_str(), &read) {
             ("ISEMAIL_ERR", Ok(_)) => taken.push(*id),
             ("ISEMAIL_ERR", Err(_)) | (_, Ok(_)) => {}
@@ -89,7 +89,7 @@ async fn corpora_isemail_addresses() {
         }
         // The server agrees, and so do the dialects.
         let body = json!({"email": address, "password": PASSWORD});
-        let signed_up = desk.post("/auth/login/signup").json(&body).ask().await;
+        let signed_up = desk.post("/auth/login/signup").json(&body).send_checked().await;
         let may = if read.is_ok() { [200, 400] } else { [422, 422] };
         assert!(may.contains(&signed_up.status), "{id} {address:?}: {signed_up:?}");
         for (path, body) in [
@@ -100,7 +100,7 @@ async fn corpora_isemail_addresses() {
             ("/api/v1/password-reset", json!({"email": address, "username": address})),
             ("/api/auth/register", json!({"email": address, "password": PASSWORD, "username": format!("n{id}")})),
         ] {
-            let status = desk.post(path).json(&body).ask().await.status;
+            let status = desk.post(path).json(&body).send_checked().await.status;
             assert!(status < 500, "{path} {id} {address:?}: {status}");
         }
         let form = [("username", address.as_str()), ("password", PASSWORD)];

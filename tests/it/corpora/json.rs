@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use signet::http::{Rejection, json};
 
 use super::{bytes_of, place};
-use crate::support::desk::{Ask, Desk, PASSWORD, Person};
+use crate::support::desk::{PASSWORD, Person, SendRequest, TestServer};
 use crate::support::document::{Body, Operation, operations, plausible};
 use crate::support::outbox::next;
 use crate::support::totp::turn_on;
@@ -41,7 +41,7 @@ fn corpora_json_bodies_are_read_or_not_as_they_must() {
 /// is due there is a good one of it, so that nothing is refused before it is read.
 #[tokio::test]
 async fn corpora_json_to_every_call() {
-    let desk = Desk::embedded(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000"));
+    let desk = TestServer::embedded(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000"));
     let texts = texts();
     let (mut tried, mut forms) = (0, 0);
     let calls =
@@ -53,7 +53,7 @@ async fn corpora_json_to_every_call() {
         let field = call.fields().first().map_or("x", String::as_str);
         let send = async |body: Vec<u8>| {
             let request = desk.request(call.method.clone(), &path).bearer_auth(&credential).body(body);
-            request.header("content-type", "application/json").ask().await
+            request.header("content-type", "application/json").send_checked().await
         };
         // It is read, and nobody is turned away before.
         if matches!(call.body, Body::Json(_)) {
@@ -84,7 +84,7 @@ async fn corpora_json_to_every_call() {
 }
 
 /// What is due at a call, good.
-async fn credential(desk: &Desk, call: &Operation, person: &Person) -> String {
+async fn credential(desk: &TestServer, call: &Operation, person: &Person) -> String {
     let tokens = desk.sign_in(person).await;
     let due = |name: &str| call.schemes.iter().any(|scheme| scheme == name);
     if due("refresh_token") {
@@ -96,7 +96,7 @@ async fn credential(desk: &Desk, call: &Operation, person: &Person) -> String {
         answer["access_token"].as_str().unwrap().to_owned()
     } else if due("mailed_token") {
         let what = if call.path == "/auth/login/claim" { "magic" } else { "recover" };
-        desk.post(&format!("/auth/login/{what}/{}", person.email)).ask().await.is(200);
+        desk.post(&format!("/auth/login/{what}/{}", person.email)).send_checked().await.is(200);
         // Turning something on or off is told by mail as well: nothing was, for this person.
         next(desk, &person.email, 0).await.token()
     } else {

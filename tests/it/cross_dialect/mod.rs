@@ -4,7 +4,7 @@ mod ways;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::{outbox, totp, until};
 use ways::{Inside, SignUp, Way};
 
@@ -15,7 +15,7 @@ over_both_stores!(|plan| plan.set("SIGNET_API__CODES__BACKUP_CODES", "20").set("
 
 const OTHER_PASSWORD: &str = "another harbour at dawn";
 
-async fn who_signs_up_in_one_signs_in_in_every_other(desk: &Desk) {
+async fn who_signs_up_in_one_signs_in_in_every_other(desk: &TestServer) {
     for made in SignUp::ALL {
         let email = format!("made-by-{}@example.org", format!("{made:?}").to_lowercase());
         made.make(desk, &email).await;
@@ -32,16 +32,16 @@ async fn who_signs_up_in_one_signs_in_in_every_other(desk: &Desk) {
     }
 }
 
-async fn tokens_of_one_are_good_in_every_other(desk: &Desk) {
+async fn tokens_of_one_are_good_in_every_other(desk: &TestServer) {
     let email = someone(desk, "of-one").await;
     for way in Way::ALL {
         let Inside { access, refresh } = way.enter(desk, &email, None).await.let_in();
         for path in ["/sessions", "/auth/users/me", "/api/v1/authorized/me"] {
-            desk.get(path).bearer_auth(&access).ask().await.is(200);
+            desk.get(path).bearer_auth(&access).send_checked().await.is(200);
         }
         assert_eq!(desk.reason(&access).await, "", "{way:?}");
-        desk.post("/api/v1/verify").json(&json!({"token": access})).ask().await.is(200);
-        desk.post("/api/v1/verify").json(&json!({"token": refresh})).ask().await.is(200);
+        desk.post("/api/v1/verify").json(&json!({"token": access})).send_checked().await.is(200);
+        desk.post("/api/v1/verify").json(&json!({"token": refresh})).send_checked().await.is(200);
 
         // Where a dialect rotates, its answer carries the successor; where it does not, the token stays.
         let mut refresh = refresh;
@@ -57,25 +57,25 @@ async fn tokens_of_one_are_good_in_every_other(desk: &Desk) {
 }
 
 /// Refreshes by a dialect's own call.
-async fn refreshed(desk: &Desk, dialect: &str, refresh: &str, access: &str) -> Value {
+async fn refreshed(desk: &TestServer, dialect: &str, refresh: &str, access: &str) -> Value {
     let body = json!({"refresh_token": refresh});
     let answer = match dialect {
         "native" => desk.refresh(refresh).await,
         "unturned" => {
-            let me = desk.get("/auth/users/me").bearer_auth(access).ask().await.json();
+            let me = desk.get("/auth/users/me").bearer_auth(access).send_checked().await.json();
             let body = json!({"refresh_token": refresh, "user_uuid": me["id"]});
-            desk.post("/auth/verification/refresh-token").json(&body).ask().await
+            desk.post("/auth/verification/refresh-token").json(&body).send_checked().await
         }
-        "myauth" => desk.post("/auth/login/refresh").bearer_auth(refresh).ask().await,
-        "codes" => desk.post("/auth/refresh").json(&body).ask().await,
-        "ucontact" => desk.post("/api/auth/refresh-token").json(&body).ask().await,
-        _ => desk.post("/api/v1/refresh").json(&body).ask().await,
+        "myauth" => desk.post("/auth/login/refresh").bearer_auth(refresh).send_checked().await,
+        "codes" => desk.post("/auth/refresh").json(&body).send_checked().await,
+        "ucontact" => desk.post("/api/auth/refresh-token").json(&body).send_checked().await,
+        _ => desk.post("/api/v1/refresh").json(&body).send_checked().await,
     };
     let body = answer.is(200).json();
     if dialect == "unturned" { body["data"].clone() } else { body }
 }
 
-async fn a_reset_in_one_ends_the_sessions_of_all(desk: &Desk) {
+async fn a_reset_in_one_ends_the_sessions_of_all(desk: &TestServer) {
     for dialect in ["myauth", "v1"] {
         let email = someone(desk, &format!("reset-in-{dialect}")).await;
         let mut inside = Vec::new();
@@ -85,17 +85,17 @@ async fn a_reset_in_one_ends_the_sessions_of_all(desk: &Desk) {
         outbox::settled(desk).await;
         let before = outbox::mails(desk, &email).len();
         if dialect == "myauth" {
-            let claim = desk.post(&format!("/auth/login/recover/{email}")).ask().await.is(200).json();
+            let claim = desk.post(&format!("/auth/login/recover/{email}")).send_checked().await.is(200).json();
             let token = outbox::next(desk, &email, before).await.token();
             let body = json!({"new_password": OTHER_PASSWORD, "claim": text(&claim, "claim")});
-            desk.post("/auth/login/reset").bearer_auth(token).json(&body).ask().await.is(200);
+            desk.post("/auth/login/reset").bearer_auth(token).json(&body).send_checked().await.is(200);
         } else {
             let body = json!({"email": email, "username": email.split('@').next()});
-            desk.post("/api/v1/password-reset").json(&body).ask().await.is(200);
+            desk.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
             let token = outbox::next(desk, &email, before).await.token();
             let body = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
             let path = format!("/api/v1/password-reset-confirm?token={token}");
-            desk.post(&path).json(&body).ask().await.is(200);
+            desk.post(&path).json(&body).send_checked().await.is(200);
         }
         for (way, Inside { access, refresh }) in inside {
             until(&format!("{way:?}'s token is refused"), async || desk.reason(&access).await == "revoked").await;
@@ -109,7 +109,7 @@ async fn a_reset_in_one_ends_the_sessions_of_all(desk: &Desk) {
     }
 }
 
-async fn a_second_factor_of_one_is_demanded_by_all(desk: &Desk) {
+async fn a_second_factor_of_one_is_demanded_by_all(desk: &TestServer) {
     for dialect in ["codes", "myauth", "native"] {
         let email = someone(desk, &format!("factor-of-{dialect}")).await;
         turn_on(desk, dialect, &email).await;
@@ -120,7 +120,7 @@ async fn a_second_factor_of_one_is_demanded_by_all(desk: &Desk) {
 }
 
 /// The table: each way in, with the second factor missing, empty, wrong, that of somebody else, and right.
-async fn no_way_in_goes_round_the_second_factor(desk: &Desk) {
+async fn no_way_in_goes_round_the_second_factor(desk: &TestServer) {
     let (email, other) = (someone(desk, "guarded").await, someone(desk, "somebody-else").await);
     let mut codes = turn_on(desk, "codes", &email).await;
     let of_another = turn_on(desk, "codes", &other).await.pop().unwrap();
@@ -138,7 +138,7 @@ async fn no_way_in_goes_round_the_second_factor(desk: &Desk) {
     }
 }
 
-async fn a_disabled_user_gets_in_nowhere(desk: &Desk) {
+async fn a_disabled_user_gets_in_nowhere(desk: &TestServer) {
     let email = someone(desk, "disabled").await;
     desk.plan().json(&["users", "disable", &email], "");
     for way in Way::ALL.into_iter().filter(|way| way.by_password()) {
@@ -149,28 +149,29 @@ async fn a_disabled_user_gets_in_nowhere(desk: &Desk) {
 }
 
 /// Somebody whose address is confirmed, with a username.
-async fn someone(desk: &Desk, name: &str) -> String {
+async fn someone(desk: &TestServer, name: &str) -> String {
     let email = format!("{name}@example.org");
     desk.plan().user(&email, PASSWORD, &["--username", name, "--verified"]);
     email
 }
 
 /// Turns the second factor on by a dialect's own calls; gives backup codes.
-async fn turn_on(desk: &Desk, dialect: &str, email: &str) -> Vec<String> {
+async fn turn_on(desk: &TestServer, dialect: &str, email: &str) -> Vec<String> {
     let Inside { access, .. } = Way::Native.enter(desk, email, None).await.let_in();
     let (begin, put, password) = match dialect {
         "codes" => {
-            let made = desk.post("/auth/create/otp").bearer_auth(&access).ask().await.is(200).json();
+            let made = desk.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
             return texts(&made["backup_codes"]);
         }
         "myauth" => ("/auth/login/new-totp", "/auth/login/totp", "password"),
         _ => ("/totp", "/totp", "password"),
     };
-    let begun = desk.post(begin).bearer_auth(&access).ask().await.json();
+    let begun = desk.post(begin).bearer_auth(&access).send_checked().await.json();
     let code = totp::code(text(&begun, "key"), 0);
     let field = if dialect == "myauth" { "claim" } else { "code" };
     let body = json!({field: code, "uri": begun["uri"], password: PASSWORD});
-    let on = desk.request(reqwest::Method::PUT, put).bearer_auth(&access).json(&body).ask().await.is(200).json();
+    let on =
+        desk.request(reqwest::Method::PUT, put).bearer_auth(&access).json(&body).send_checked().await.is(200).json();
     texts(&on["recovery_codes"])
 }
 

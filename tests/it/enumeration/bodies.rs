@@ -19,7 +19,7 @@ mod where_nobody_may_sign_up {
         so_is_everything_else);
 }
 
-async fn every_kind_of_person_is_answered_as_nobody_is(desk: &Desk) {
+async fn every_kind_of_person_is_answered_as_nobody_is(desk: &TestServer) {
     let kinds = [
         ("plain", desk.person(&[])),
         ("confirmed", desk.person(&["--verified"])),
@@ -36,40 +36,40 @@ async fn every_kind_of_person_is_answered_as_nobody_is(desk: &Desk) {
     }
 }
 
-fn disabled(desk: &Desk) -> Person {
+fn disabled(desk: &TestServer) -> Person {
     let person = desk.person(&[]);
     desk.plan().json(&["users", "disable", &person.email], "");
     person
 }
 
-async fn without_a_password(desk: &Desk) -> Person {
+async fn without_a_password(desk: &TestServer) -> Person {
     let person = desk.person(&[]);
     desk.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", person.email)).await;
     person
 }
 
-async fn with_a_second_factor(desk: &Desk) -> Person {
+async fn with_a_second_factor(desk: &TestServer) -> Person {
     let person = desk.person(&[]);
     let tokens = desk.sign_in(&person).await;
-    desk.post("/auth/create/otp").bearer_auth(&tokens.access).ask().await.is(200);
+    desk.post("/auth/create/otp").bearer_auth(&tokens.access).send_checked().await.is(200);
     person
 }
 
 /// Otherwise all of this would prove nothing.
-async fn a_recovery_is_mailed_to_people_alone(desk: &Desk) {
+async fn a_recovery_is_mailed_to_people_alone(desk: &TestServer) {
     mails_only_people(desk, &["myauth: a recovery", "v1: a reset"]).await;
 }
 
-async fn so_is_everything_else(desk: &Desk) {
+async fn so_is_everything_else(desk: &TestServer) {
     mails_only_people(desk, &["unturned: a code", "myauth: a magic link"]).await;
 }
 
-async fn mails_only_people(desk: &Desk, calls: &[&str]) {
+async fn mails_only_people(desk: &TestServer, calls: &[&str]) {
     let stranger = &strangers()[CAST - 1];
     for call in ASKING.iter().filter(|call| calls.contains(&call.name)) {
         let person = desk.person(&[]);
-        (call.ask)(desk, stranger).ask().await;
-        (call.ask)(desk, &person).ask().await;
+        (call.ask)(desk, stranger).send_checked().await;
+        (call.ask)(desk, &person).send_checked().await;
         // Which is sent after what was asked for before it.
         outbox::next(desk, &person.email, 0).await;
         until("nothing waits to be sent", async || desk.ops("/metrics").await.text.contains("\nsignet_mail_queue 0\n"))

@@ -4,12 +4,12 @@
 use reqwest::RequestBuilder;
 use serde_json::json;
 
-use crate::support::desk::{Desk, Person};
+use crate::support::desk::{Person, TestServer};
 
 /// A call that names a person.
 pub(super) struct Call {
     pub(super) name: &'static str,
-    pub(super) ask: fn(&Desk, &Person) -> RequestBuilder,
+    pub(super) ask: fn(&TestServer, &Person) -> RequestBuilder,
 }
 
 const WRONG: &str = "not the password";

@@ -13,33 +13,33 @@ fn by_way_of(url: &str) -> impl Fn(Plan) -> Plan {
 }
 
 /// A person for each call, and nobody.
-fn asking(desk: &Desk) -> Vec<Person> {
+fn asking(desk: &TestServer) -> Vec<Person> {
     (0..ASKING.len()).map(|_| desk.person(&[])).collect()
 }
 
 /// Every call once, for a person of its own and for nobody: what the answers say.
-async fn asked(desk: &Desk, people: &[Person]) -> Vec<String> {
+async fn asked(desk: &TestServer, people: &[Person]) -> Vec<String> {
     let mut forms = Vec::new();
     for (call, person) in ASKING.iter().zip(people) {
         for who in [person, &strangers()[0]] {
-            forms.push(form((call.ask)(desk, who).ask().await));
+            forms.push(form((call.ask)(desk, who).send_checked().await));
         }
     }
     forms
 }
 
-async fn count(desk: &Desk, series: &str) -> usize {
+async fn count(desk: &TestServer, series: &str) -> usize {
     desk.figure(series).await as usize
 }
 
-async fn ended(desk: &Desk, end: &str) -> usize {
+async fn ended(desk: &TestServer, end: &str) -> usize {
     count(desk, &format!("signet_mails_total{{end=\"{end}\"}}")).await
 }
 
 /// How the answers look where every mail is taken at once, and how many mails come of them.
 async fn usually() -> (Vec<String>, usize) {
     let server = smtp::Server::start();
-    let desk = Desk::embedded(by_way_of(&server.url()));
+    let desk = TestServer::embedded(by_way_of(&server.url()));
     let forms = asked(&desk, &asking(&desk)).await;
     until("all are sent", async || count(&desk, "signet_mail_queue").await == 0).await;
     let sent = ended(&desk, "sent").await;
@@ -54,7 +54,7 @@ async fn a_mail_server_that_says_nothing_is_not_waited_for() {
     let (usual, mails) = usually().await;
     // The kernel takes the connections.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let desk = Desk::embedded(by_way_of(&format!("smtp://{}?tls=none", silent.local_addr().unwrap())));
+    let desk = TestServer::embedded(by_way_of(&format!("smtp://{}?tls=none", silent.local_addr().unwrap())));
     assert_eq!(asked(&desk, &asking(&desk)).await, usual);
     assert_eq!(count(&desk, "signet_mail_queue").await, mails);
     assert_eq!((ended(&desk, "sent").await, count(&desk, "signet_mail_failed_tries_total").await), (0, 0));
@@ -64,7 +64,7 @@ async fn a_mail_server_that_says_nothing_is_not_waited_for() {
 async fn a_mail_server_that_is_gone_gets_everything_when_it_is_back() {
     let (usual, mails) = usually().await;
     let mut server = smtp::Server::start();
-    let desk = Desk::embedded(by_way_of(&server.url()));
+    let desk = TestServer::embedded(by_way_of(&server.url()));
     server.kill();
     let people = asking(&desk);
     assert_eq!(asked(&desk, &people).await, usual);
@@ -80,14 +80,14 @@ async fn a_mail_server_that_is_gone_gets_everything_when_it_is_back() {
     let letter = smtp::Letter(taken["mail"].clone());
     let code = letter.text().lines().find(|line| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit()));
     let body = json!({"email": email, "code": code.unwrap()});
-    desk.post("/auth/verification/verify-code").json(&body).ask().await.is(200);
+    desk.post("/auth/verification/verify-code").json(&body).send_checked().await.is(200);
 }
 
 #[tokio::test]
 async fn a_mail_that_is_refused_or_dropped_is_not_told_of() {
     let (usual, mails) = usually().await;
     let server = smtp::Server::start();
-    let desk = Desk::embedded(by_way_of(&server.url()));
+    let desk = TestServer::embedded(by_way_of(&server.url()));
     // The server has no such mailbox.
     let people = (0..ASKING.len()).map(|number| {
         let (email, username) = (format!("never@{number}.example.org"), format!("never-{number}"));
@@ -101,7 +101,7 @@ async fn a_mail_that_is_refused_or_dropped_is_not_told_of() {
 
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("smtp://{}?tls=none", silent.local_addr().unwrap());
-    let desk = Desk::embedded(|it| by_way_of(&url)(it).set("SIGNET_MAIL__QUEUE", "1"));
+    let desk = TestServer::embedded(|it| by_way_of(&url)(it).set("SIGNET_MAIL__QUEUE", "1"));
     assert_eq!(asked(&desk, &asking(&desk)).await, usual);
     assert_eq!((count(&desk, "signet_mail_queue").await, ended(&desk, "dropped").await), (1, mails - 1));
 }

@@ -25,7 +25,7 @@ mod times;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::support::desk::{Answer, Ask, Desk, Person};
+use crate::support::desk::{HttpResponse, Person, SendRequest, TestServer};
 use crate::support::signet::Plan;
 use calls::Call;
 use separation::{Separation, median};
@@ -86,7 +86,7 @@ fn strangers() -> Vec<Person> {
 
 /// All that an answer says, but for what differs between any two: a claim is only as long as another, and when to come again was said
 /// of another moment.
-fn form(answer: Answer) -> String {
+fn form(answer: HttpResponse) -> String {
     let mut answer = answer.without_names();
     if answer.status == 429 {
         answer.headers.remove("retry-after").expect("it says when to come again");
@@ -131,7 +131,7 @@ impl Seen {
 }
 
 /// Takes `many` samples of each kind of a call, interleaved.
-async fn watch(desk: &Desk, call: &Call, known: &[Person], unknown: &[Person], many: usize) -> Seen {
+async fn watch(desk: &TestServer, call: &Call, known: &[Person], unknown: &[Person], many: usize) -> Seen {
     let (mut seen, mut dice) = (Seen::default(), Dice::new(many as u64));
     for number in 0..many {
         let first = usize::from(dice.share() < 0.5);
@@ -140,7 +140,7 @@ async fn watch(desk: &Desk, call: &Call, known: &[Person], unknown: &[Person], m
             let people = [known, unknown][kind];
             let request = (call.ask)(desk, &people[number % people.len()]);
             let begun = Instant::now();
-            answers.push(request.ask().await);
+            answers.push(request.send_checked().await);
             times[kind] = begun.elapsed().as_secs_f64() * 1000.0;
         }
         // A machine so busy that a store's answer came too late for one of a pair has said nothing of the call.

@@ -10,7 +10,7 @@ mod of_signing_in {
 
     over_both_stores!(closed; are_not_told_apart, a_cheaper_hash_is_seen);
 
-    async fn are_not_told_apart(desk: &Desk) {
+    async fn are_not_told_apart(desk: &TestServer) {
         let known = people(desk);
         tell_nothing(desk, SIGN_INS, &known).await;
         for person in &known {
@@ -20,7 +20,7 @@ mod of_signing_in {
     }
 
     /// The canary: people whose password was hashed when that took no time.
-    async fn a_cheaper_hash_is_seen(desk: &Desk) {
+    async fn a_cheaper_hash_is_seen(desk: &TestServer) {
         let cheap = desk.plan().clone().set("SIGNET_PASSWORDS__MEMORY_KIB", "64");
         let one = |number: usize| {
             let (email, username) = (format!("earlier-{number}@example.org"), format!("earlier-{number}"));
@@ -44,7 +44,7 @@ mod of_being_refused {
 
     /// Names that were tried too often, as one soon is that somebody tries for the answers: it is looked up all the same, and can be tried
     /// on and on.
-    async fn are_not_told_apart(desk: &Desk) {
+    async fn are_not_told_apart(desk: &TestServer) {
         let known = people(desk);
         let mut told = Vec::new();
         for call in &SIGN_INS[..2] {
@@ -66,7 +66,7 @@ mod of_asking {
 
     over_both_stores!(closed; are_not_told_apart);
 
-    async fn are_not_told_apart(desk: &Desk) {
+    async fn are_not_told_apart(desk: &TestServer) {
         let known = people(desk);
         // Side by side: most of their time is spent waiting.
         let [code, magic, recovery, reset, other] = ASKING else { panic!("there are more") };
@@ -76,18 +76,18 @@ mod of_asking {
     }
 }
 
-fn people(desk: &Desk) -> Vec<Person> {
+fn people(desk: &TestServer) -> Vec<Person> {
     (0..CAST).map(|_| desk.person(&[])).collect()
 }
 
-async fn watched(desk: &Desk, call: &Call, known: &[Person]) -> Seen {
+async fn watched(desk: &TestServer, call: &Call, known: &[Person]) -> Seen {
     let unknown = strangers();
     // The first of everything takes longer: connections, caches, the counters of each.
     watch(desk, call, known, &unknown, CAST).await;
     watch(desk, call, known, &unknown, SAMPLES).await
 }
 
-async fn tell_nothing(desk: &Desk, calls: &[Call], known: &[Person]) {
+async fn tell_nothing(desk: &TestServer, calls: &[Call], known: &[Person]) {
     let mut told = Vec::new();
     for call in calls {
         told.extend(watched(desk, call, known).await.tells(call.name));

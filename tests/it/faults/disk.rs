@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::support::client::Pair;
+use crate::support::client::TokenPair;
 use crate::support::disk::Disk;
 use crate::support::{postgres, redis};
 
@@ -147,7 +147,7 @@ async fn a_node_whose_disk_is_full_is_not_ready() {
     refused_until_there_is_room(&plan, &disk, &pair, "disk is full").await;
 }
 
-async fn refused_until_there_is_room(plan: &Plan, disk: &Disk, pair: &Pair, why: &str) -> (Signet, Pair) {
+async fn refused_until_there_is_room(plan: &Plan, disk: &Disk, pair: &TokenPair, why: &str) -> (Signet, TokenPair) {
     disk.fill();
     let node = plan.try_start();
     assert!(!node.ended().success());

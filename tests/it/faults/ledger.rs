@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::client::{Client, Pair, kid, until};
+use crate::support::client::{Client, TokenPair, kid, until};
 
 /// In what time what one node was told must be felt by all; four times over, since the machine may be busy with other tests.
 pub(super) const FELT: Duration = Duration::from_secs(4);
@@ -19,7 +19,7 @@ pub(super) const GRACE: Duration = Duration::from_secs(300);
 
 /// An open session.
 pub(super) struct Held {
-    pub(super) pair: Pair,
+    pub(super) pair: TokenPair,
     /// What `pair` was handed out for, and when.
     pub(super) before: Option<(String, Instant)>,
     /// `pair` was presented, and what came of it was not told.
@@ -54,7 +54,7 @@ pub(super) struct Person {
     pub(super) former: Option<String>,
     pub(super) project: Option<String>,
     pub(super) open: Vec<Held>,
-    pub(super) ended: Vec<Pair>,
+    pub(super) ended: Vec<TokenPair>,
     /// Tokens of keys that were revoked.
     pub(super) behind: Vec<String>,
     pub(super) code: Option<Code>,
@@ -264,7 +264,7 @@ impl Person {
 }
 
 impl Held {
-    pub(super) fn new(pair: Pair, opened: Instant) -> Self {
+    pub(super) fn new(pair: TokenPair, opened: Instant) -> Self {
         Self { pair, before: None, doubtful: false, may_be_over: false, opened }
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::figures::millis;
 use super::*;
-use crate::support::client::{Pair, kid, until};
+use crate::support::client::{TokenPair, kid, until};
 use crate::support::postgres;
 use crate::support::redis::{Cluster, Sentinel, Server};
 
@@ -138,7 +138,7 @@ async fn a_code(place: &Place) -> reqwest::RequestBuilder {
 async fn a_loss(name: &'static str, mut ground: Ground, loses: impl FnOnce(&mut Server)) {
     let client = ground.fleet.places[0].client.clone();
     let traffic = ground.fleet.at_work().await;
-    let bystander: Pair = client.sign_in(ROOT).await;
+    let bystander: TokenPair = client.sign_in(ROOT).await;
     let code = a_code(&ground.fleet.places[0]).await;
     let key = kid(&bystander.access);
     let began = Instant::now();

@@ -2,14 +2,14 @@
 
 use super::{PATIENCE, lasting};
 use crate::faults::relay::Relay;
-use crate::support::client::{Client, PASSWORD, Pair, until};
+use crate::support::client::{Client, PASSWORD, TokenPair, until};
 use crate::support::signet::{Plan, Signet};
 use crate::support::{postgres, redis};
 
 const ANN: &str = "ann@example.org";
 
 /// Kills the node as soon as the answer to this rotation stands at the relay, where it stays.
-async fn killed_at_its_answer(node: &mut Signet, by: &Client, relay: &Relay, words: &str, old: &Pair) {
+async fn killed_at_its_answer(node: &mut Signet, by: &Client, relay: &Relay, words: &str, old: &TokenPair) {
     relay.keep_back_after(words);
     let asking = tokio::spawn({
         let (by, old) = (by.clone(), old.refresh.clone());
@@ -24,7 +24,7 @@ async fn killed_at_its_answer(node: &mut Signet, by: &Client, relay: &Relay, wor
 }
 
 /// Whoever asks again, however often and wherever, gets one successor; with that it goes on, and what came before is over.
-async fn one_successor(nodes: &[Client], old: &Pair) {
+async fn one_successor(nodes: &[Client], old: &TokenPair) {
     let first = nodes[0].refresh(old).await;
     for node in nodes {
         let again = node.refresh(old).await;

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::ledger::{Code, Held, Page, Person, Refusal};
 use super::traffic::{Call, Habits, Outbox, Place, ROOT, Shared};
-use crate::support::client::{Answer, Client, PASSWORD, Pair, sid, text};
+use crate::support::client::{Answer, Client, PASSWORD, TokenPair, sid, text};
 
 /// With so many sessions, a person opens no more by password.
 const ENOUGH: usize = 4;
@@ -165,7 +165,7 @@ impl Visitor {
         person
     }
 
-    fn session(&mut self, who: usize, at: usize) -> Pair {
+    fn session(&mut self, who: usize, at: usize) -> TokenPair {
         self.person(who).open[at].pair.clone()
     }
 
@@ -323,7 +323,7 @@ impl Visitor {
                 if self.expect(Call::UseCode, &answer, 200) {
                     let [access, refresh] =
                         ["access_token", "refresh_token"].map(|name| text(&answer.body["data"][name]));
-                    let pair = Pair { session: sid(&access), access, refresh };
+                    let pair = TokenPair { session: sid(&access), access, refresh };
                     self.person(who).used.push(digits);
                     self.person(who).open.push(Held::new(pair, opened));
                 }

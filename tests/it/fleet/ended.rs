@@ -8,7 +8,7 @@ use signet::store::Accounts;
 use signet::store::accounts::postgres::Postgres;
 use signet::store::accounts::{Changed, Changes};
 
-use super::{Client, Ground, PASSWORD, Pair, SOON, refused, text, until};
+use super::{Client, Ground, PASSWORD, SOON, TokenPair, refused, text, until};
 use crate::support::redis::Server;
 
 /// Keeps beside what Redis holds now, as a replica would that hears nothing from now on.
@@ -32,7 +32,7 @@ fn run(redis: &Server, script: &str) {
 }
 
 /// A user's id, and some sessions.
-async fn sessions(ground: &Ground, node: &Client) -> (String, Vec<Pair>) {
+async fn sessions(ground: &Ground, node: &Client) -> (String, Vec<TokenPair>) {
     let user = text(&ground.plan.user(ANN, PASSWORD, &[])["id"]);
     let mut pairs = Vec::new();
     for _ in 0..4 {
@@ -41,12 +41,12 @@ async fn sessions(ground: &Ground, node: &Client) -> (String, Vec<Pair>) {
     (user, pairs)
 }
 
-fn is_there(redis: &Server, user: &str, pair: &Pair) -> bool {
+fn is_there(redis: &Server, user: &str, pair: &TokenPair) -> bool {
     redis.cli(&["EXISTS", &format!("signet:{{{user}}}:s:{}", pair.session)]) == "1"
 }
 
 /// The token is refused, and its session with it, which the node finds in Redis and ends once more.
-async fn is_over(node: &Client, redis: &Server, user: &str, pair: &Pair) {
+async fn is_over(node: &Client, redis: &Server, user: &str, pair: &TokenPair) {
     assert!(is_there(redis, user, pair), "the session had come back");
     assert_eq!(node.verify(&pair.access).await.reason(), Some("revoked"));
     let answer = node.present(&pair.refresh).await;
@@ -55,7 +55,7 @@ async fn is_over(node: &Client, redis: &Server, user: &str, pair: &Pair) {
     assert_eq!(node.present(&pair.refresh).await.status, 400);
 }
 
-async fn listed(node: &Client, pair: &Pair) -> Vec<Value> {
+async fn listed(node: &Client, pair: &TokenPair) -> Vec<Value> {
     let request = node.http.get(format!("{}/sessions", node.base)).bearer_auth(&pair.access);
     let answer = node.send(request).await.expect("the node lives");
     assert_eq!(answer.status, 200, "{answer:?}");

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Client, Ground, PASSWORD, Pair, SOON, kid, refused, until};
+use super::{Client, Ground, PASSWORD, SOON, TokenPair, kid, refused, until};
 
 const MAX_AGE: Duration = Duration::from_secs(1);
 const ACCESS: Duration = Duration::from_secs(3);
@@ -132,7 +132,7 @@ async fn keys_are_rotated_under_load_and_no_token_is_refused() {
 }
 
 /// Refreshes here and there, and verifies on both what is new, what is some time old, and what will soon be over.
-async fn refresh_and_verify(clients: [Client; 2], worker: usize, mut pair: Pair, service: Arc<Service>) {
+async fn refresh_and_verify(clients: [Client; 2], worker: usize, mut pair: TokenPair, service: Arc<Service>) {
     let mut aging: Vec<(String, Instant)> = Vec::new();
     for round in worker.. {
         if service.over.load(Ordering::Relaxed) {

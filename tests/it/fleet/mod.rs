@@ -12,7 +12,7 @@ mod start;
 
 use std::time::Duration;
 
-use crate::support::client::{Client, PASSWORD, Pair, kid, print_figures, text, until};
+use crate::support::client::{Client, PASSWORD, TokenPair, kid, print_figures, text, until};
 use crate::support::signet::{Plan, Signet};
 use crate::support::{postgres, redis};
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Client, Ground, PASSWORD, Pair, SOON, kid, print_figures, until};
+use super::{Client, Ground, PASSWORD, SOON, TokenPair, kid, print_figures, until};
 use crate::support::redis::Server;
 use crate::support::signet::Signet;
 
@@ -16,11 +16,11 @@ struct Fleet {
     _nodes: [Signet; 2],
     clients: [Client; 2],
     /// Open; its access token is known to both nodes.
-    cached: Pair,
+    cached: TokenPair,
     /// Open; no node has seen its access token.
-    unseen: Vec<Pair>,
+    unseen: Vec<TokenPair>,
     /// Signed out.
-    ended: Pair,
+    ended: TokenPair,
 }
 
 impl Fleet {

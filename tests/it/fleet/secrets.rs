@@ -1,6 +1,6 @@
 //! The fleet's secret: a node with another one, and changing it without signing anyone out.
 
-use super::{Client, Ground, PASSWORD, Pair, kid};
+use super::{Client, Ground, PASSWORD, TokenPair, kid};
 use crate::support::signet::{Plan, SECRET, Signet};
 
 const NEW: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
@@ -59,7 +59,7 @@ fn anew(node: &mut Signet, plan: &Plan, secrets: &str) -> Signet {
 }
 
 /// What each node hands out, each node takes.
-async fn everywhere(nodes: &[Signet; 2], mut pair: Pair) -> Pair {
+async fn everywhere(nodes: &[Signet; 2], mut pair: TokenPair) -> TokenPair {
     let clients = nodes.each_ref().map(Client::of);
     for _ in 0..2 {
         for client in &clients {

@@ -4,13 +4,13 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use super::{Dialect, Who};
-use crate::support::desk::{Desk, PASSWORD};
+use crate::support::desk::{PASSWORD, TestServer};
 
 /// A call, done once more in a way that changes nothing.
 pub(super) struct Call {
     pub(super) name: &'static str,
     pub(super) dialect: Dialect,
-    pub(super) ask: fn(&Desk, &Who) -> RequestBuilder,
+    pub(super) ask: fn(&TestServer, &Who) -> RequestBuilder,
 }
 
 const WRONG: &str = "not the password";
@@ -23,15 +23,15 @@ macro_rules! calls {
     };
 }
 
-fn json(desk: &Desk, path: &str, body: &serde_json::Value) -> RequestBuilder {
+fn json(desk: &TestServer, path: &str, body: &serde_json::Value) -> RequestBuilder {
     desk.post(path).json(body)
 }
 
-fn put(desk: &Desk, path: &str, who: &Who, body: &serde_json::Value) -> RequestBuilder {
+fn put(desk: &TestServer, path: &str, who: &Who, body: &serde_json::Value) -> RequestBuilder {
     desk.request(Method::PUT, path).bearer_auth(&who.access).json(body)
 }
 
-fn delete(desk: &Desk, path: &str, who: &Who, body: &serde_json::Value) -> RequestBuilder {
+fn delete(desk: &TestServer, path: &str, who: &Who, body: &serde_json::Value) -> RequestBuilder {
     desk.delete(path).bearer_auth(&who.access).json(body)
 }
 

@@ -17,7 +17,7 @@ over_both_stores!(by_default; a_family_behind_one_address_never_meets_them,
 
 /// Each of them mistypes the password three times, here and there, asks for a code twice and mistypes that too, forgets the
 /// password, turns a second factor on and mistypes that as well, all of it within a minute.
-async fn a_family_behind_one_address_never_meets_them(desk: &Desk) {
+async fn a_family_behind_one_address_never_meets_them(desk: &TestServer) {
     for name in ["ada", "bob", "cleo", "dan", "eve"] {
         let email = format!("{name}@family.example");
         let body = json!({"email": email, "username": name, "password": WRONG});
@@ -66,7 +66,7 @@ async fn a_family_behind_one_address_never_meets_them(desk: &Desk) {
 }
 
 /// From as many addresses as he likes, in whatever dialect.
-async fn who_guesses_a_password_does(desk: &Desk) {
+async fn who_guesses_a_password_does(desk: &TestServer) {
     let person = desk.person(&["--verified"]);
     let body = json!({"email": person.email, "password": WRONG});
     let form = [("username", person.username.as_str()), ("password", WRONG)];
@@ -87,7 +87,7 @@ async fn who_guesses_a_password_does(desk: &Desk) {
 }
 
 /// Five tries at each code, and twenty in a day.
-async fn who_guesses_a_code_does(desk: &Desk) {
+async fn who_guesses_a_code_does(desk: &TestServer) {
     let person = desk.person(&[]);
     for number in 0..4 {
         let before = outbox::mails(desk, &person.email).len();
@@ -112,7 +112,7 @@ async fn who_guesses_a_code_does(desk: &Desk) {
     }
 }
 
-async fn who_tries_names_does(desk: &Desk) {
+async fn who_tries_names_does(desk: &TestServer) {
     let ask = |number: usize| from("2001:db8:7::1", desk.signing_in(&format!("name-{number}@example.org"), WRONG));
     for number in 0..100 {
         ask(number).await.is(401);
@@ -120,7 +120,7 @@ async fn who_tries_names_does(desk: &Desk) {
     Dialect::Native.tells_of_too_many(&ask(100).await);
 }
 
-async fn who_has_mails_sent_does(desk: &Desk) {
+async fn who_has_mails_sent_does(desk: &TestServer) {
     let person = desk.person(&[]);
     let ask = async |number: usize| {
         let path = ["magic", "recover"][number % 2];

@@ -13,7 +13,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, Person};
+use crate::support::desk::{HttpResponse, PASSWORD, Person, SendRequest, TestServer};
 use crate::support::totp;
 
 /// A dialect, for its wording.
@@ -30,7 +30,7 @@ enum Dialect {
 impl Dialect {
     /// Demands that the answer tells of too many tries, in the dialect's words, and when to come again.
     #[track_caller]
-    fn tells_of_too_many(self, answer: &Answer) {
+    fn tells_of_too_many(self, answer: &HttpResponse) {
         answer.is(429);
         let seconds: u64 = answer.header("retry-after").parse().expect("whole seconds");
         assert!((1..=86_400).contains(&seconds), "{answer:?}");
@@ -66,19 +66,19 @@ struct Who {
 
 impl Who {
     /// Somebody without a second factor.
-    async fn plain(desk: &Desk) -> Self {
+    async fn plain(desk: &TestServer) -> Self {
         Self::of(desk, desk.person(&["--verified"])).await
     }
 
     /// The same by another name: an address of this form.
-    async fn at(desk: &Desk, email: &str, username: &str) -> Self {
+    async fn at(desk: &TestServer, email: &str, username: &str) -> Self {
         let made = desk.plan().user(email, PASSWORD, &["--username", username, "--verified"]);
         let id = made["id"].as_str().expect("a user has an id").to_owned();
         let email = made["email"].as_str().expect("and an address").to_owned();
         Self::of(desk, Person { id, email, username: username.to_owned() }).await
     }
 
-    async fn of(desk: &Desk, person: Person) -> Self {
+    async fn of(desk: &TestServer, person: Person) -> Self {
         let (access, friend) = (desk.sign_in(&person).await.access, desk.sign_in(&desk.person(&[])).await.access);
         let Person { id, email, username } = person;
         Self { id, email, username, access, friend, key: String::new(), step: String::new() }
@@ -92,11 +92,11 @@ impl Who {
     }
 
     /// Turns a second factor on, and takes the first of two steps.
-    async fn with_a_factor(self, desk: &Desk) -> Self {
-        let begun = desk.post("/totp").bearer_auth(&self.access).ask().await.is(201).json();
+    async fn with_a_factor(self, desk: &TestServer) -> Self {
+        let begun = desk.post("/totp").bearer_auth(&self.access).send_checked().await.is(201).json();
         let key = text(&begun, "key");
         let body = json!({"code": totp::code(&key, 0), "password": PASSWORD});
-        desk.request(Method::PUT, "/totp").bearer_auth(&self.access).json(&body).ask().await.is(200);
+        desk.request(Method::PUT, "/totp").bearer_auth(&self.access).json(&body).send_checked().await.is(200);
         let form = [("username", self.email.as_str()), ("password", PASSWORD)];
         let step = desk.form("/auth/login/oauth", &form).await.is(200).json();
         Self { key, step: text(&step, "access_token"), ..self }
@@ -126,6 +126,6 @@ fn text(body: &Value, field: &str) -> String {
 }
 
 /// Sends a request through the proxy, for a client at `address`.
-async fn from(address: &str, request: RequestBuilder) -> Answer {
-    request.header("x-forwarded-for", address).ask().await
+async fn from(address: &str, request: RequestBuilder) -> HttpResponse {
+    request.header("x-forwarded-for", address).send_checked().await
 }

@@ -27,7 +27,7 @@ mod sign_ins_from_an_address {
 
     over_both_stores!(|plan| only(plan, &["SIGN_IN_ADDRESS"]); are_counted_together);
 
-    async fn are_counted_together(desk: &Desk) {
+    async fn are_counted_together(desk: &TestServer) {
         let who = Who::plain(desk).await;
         from_one_address(desk, 1, &[SIGN_INS, ORIGINALS], &[], &who).await;
     }
@@ -40,23 +40,23 @@ mod everything_else_from_an_address {
         sign_ups_are_counted_together, mails_are_counted_together, guesses_are_counted_together,
         the_first_use_of_an_address_is_a_sign_up);
 
-    async fn sign_ups_are_counted_together(desk: &Desk) {
+    async fn sign_ups_are_counted_together(desk: &TestServer) {
         let who = Who::plain(desk).await;
         from_one_address(desk, 2, &[SIGN_UPS], &[], &who).await;
     }
 
-    async fn mails_are_counted_together(desk: &Desk) {
+    async fn mails_are_counted_together(desk: &TestServer) {
         let who = Who::plain(desk).await;
         from_one_address(desk, 3, &[MAILS, MAILS_TO_PEOPLE], &[], &who).await;
     }
 
-    async fn guesses_are_counted_together(desk: &Desk) {
+    async fn guesses_are_counted_together(desk: &TestServer) {
         let who = Who::plain(desk).await.with_a_factor(desk).await;
         from_one_address(desk, 4, &[GUESSES, FACTORS], FACTORS_OFF, &who).await;
     }
 
     /// A mailed code and a magic link make an account where there is none. Told only to who has the code.
-    async fn the_first_use_of_an_address_is_a_sign_up(desk: &Desk) {
+    async fn the_first_use_of_an_address_is_a_sign_up(desk: &TestServer) {
         let (address, somebody) = ("198.51.100.1", Who::plain(desk).await);
         for _ in 0..BURST {
             from(address, (SIGN_UPS[0].ask)(desk, &somebody)).await.is(400);
@@ -80,7 +80,7 @@ mod everything_else_from_an_address {
 
 /// Each of `calls` is asked from a network of its own until that has used up its share: then that network's share is used up
 /// for all of them, and for those `besides`, which would change something before.
-async fn from_one_address(desk: &Desk, test: usize, calls: &[&[Call]], besides: &[Call], who: &Who) {
+async fn from_one_address(desk: &TestServer, test: usize, calls: &[&[Call]], besides: &[Call], who: &Who) {
     for (number, call) in calls.iter().copied().flatten().enumerate() {
         let within = |host: usize| format!("2001:db8:{test}:{number}::{host:x}");
         for host in 0..BURST {
@@ -100,7 +100,7 @@ mod sign_ins_to_an_account {
 
     over_both_stores!(|plan| only(plan, &["SIGN_IN_ACCOUNT"]); are_counted_together, even_where_there_is_none);
 
-    async fn are_counted_together(desk: &Desk) {
+    async fn are_counted_together(desk: &TestServer) {
         let other = desk.person(&[]);
         for (number, call) in SIGN_INS.iter().chain(ORIGINALS).enumerate() {
             let who = who(desk, "sign-in", number).await;
@@ -112,7 +112,7 @@ mod sign_ins_to_an_account {
         desk.sign_in(&other).await;
     }
 
-    async fn even_where_there_is_none(desk: &Desk) {
+    async fn even_where_there_is_none(desk: &TestServer) {
         let by_address = |call: &&Call| call.name != "by name";
         for (number, call) in SIGN_INS.iter().filter(by_address).enumerate() {
             let nobody = Who::nobody(&format!("nobody-{number}"));
@@ -130,13 +130,13 @@ mod everything_else_about_an_account {
     over_both_stores!(|plan| only(plan, &["MAIL_ACCOUNT", "CODE_ACCOUNT"]);
         mails_are_counted_together, even_where_there_is_none, second_factors_are_counted_together);
 
-    async fn mails_are_counted_together(desk: &Desk) {
+    async fn mails_are_counted_together(desk: &TestServer) {
         for (number, call) in MAILS.iter().chain(MAILS_TO_PEOPLE).enumerate() {
             about_one_account(desk, call, &[MAILS, MAILS_TO_PEOPLE], &who(desk, "mail", number).await).await;
         }
     }
 
-    async fn even_where_there_is_none(desk: &Desk) {
+    async fn even_where_there_is_none(desk: &TestServer) {
         for (number, call) in MAILS.iter().enumerate() {
             let nobody = Who::nobody(&format!("nobody-{number}"));
             used_up(desk, call, std::slice::from_ref(&nobody)).await;
@@ -146,7 +146,7 @@ mod everything_else_about_an_account {
         }
     }
 
-    async fn second_factors_are_counted_together(desk: &Desk) {
+    async fn second_factors_are_counted_together(desk: &TestServer) {
         for (number, call) in FACTORS.iter().enumerate() {
             let who = who(desk, "factor", number).await.with_a_factor(desk).await;
             about_one_account(desk, call, &[FACTORS, FACTORS_OFF], &who).await;
@@ -158,13 +158,13 @@ mod everything_else_about_an_account {
 }
 
 /// Somebody whose address can be written in many ways.
-async fn who(desk: &Desk, test: &str, number: usize) -> Who {
+async fn who(desk: &TestServer, test: &str, number: usize) -> Who {
     Who::at(desk, &format!("{test}-{number}@bücher.example"), &format!("{test}-{number}")).await
 }
 
 /// One call is asked, each time from another address and in another spelling, until the account's share is used up: then it is for all
 /// calls, in all spellings.
-async fn about_one_account(desk: &Desk, call: &Call, calls: &[&[Call]], who: &Who) {
+async fn about_one_account(desk: &TestServer, call: &Call, calls: &[&[Call]], who: &Who) {
     let spellings = who.spellings();
     used_up(desk, call, &spellings).await;
     for other in calls.iter().copied().flatten() {
@@ -175,7 +175,7 @@ async fn about_one_account(desk: &Desk, call: &Call, calls: &[&[Call]], who: &Wh
 }
 
 /// Asks until there is no more, which is soon: what had to be done before was counted too.
-async fn used_up(desk: &Desk, call: &Call, spellings: &[Who]) {
+async fn used_up(desk: &TestServer, call: &Call, spellings: &[Who]) {
     for number in 0..=BURST {
         let spelled = &spellings[number % spellings.len()];
         let answer = from(&format!("192.0.2.{}", 100 + number), (call.ask)(desk, spelled)).await;

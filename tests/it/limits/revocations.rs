@@ -1,21 +1,21 @@
 //! Access tokens that are revoked one by one: every node remembers each of them, and whoever has an API key has as many as they ask for.
 
-use signet::auth::Failure;
+use signet::auth::Error;
 use signet::auth::accounts::create;
 use signet::auth::accounts::create::create_user;
 use signet::auth::api_keys;
-use signet::auth::api_keys::{Wanted, deactivate};
+use signet::auth::api_keys::{CreateApiKey, deactivate};
 use signet::auth::context::Context;
-use signet::auth::tokens::client_credentials::exchange;
+use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::revoke::revoke;
-use signet::auth::tokens::verify::access_token;
+use signet::auth::tokens::verify::verify_access_token;
 use signet::config::Rate;
 use signet::id::{ApiKeyId, ProjectId};
 use signet::store::ephemeral::Cursor;
 
 use super::*;
 use crate::support::desk::over_both_stores;
-use crate::support::ground::{Ground, over_both_grounds};
+use crate::support::ground::{TestFleet, over_both_grounds};
 
 const BURST: u32 = 5;
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -29,17 +29,17 @@ struct Owner {
 
 impl Owner {
     async fn of(ctx: &Context, name: &str) -> Self {
-        let wanted = create::Wanted { email: format!("{name}@example.org"), ..Default::default() };
+        let wanted = create::CreateUser { email: format!("{name}@example.org"), ..Default::default() };
         let user = create_user(ctx, wanted, ctx.node.password_policy).await.unwrap();
         let project = ctx.accounts.projects(user.id).await.unwrap()[0].0;
         let scopes = vec!["read".to_owned()];
-        let wanted = Wanted { user: user.id, project, name: name.to_owned(), scopes, expires_at: None };
+        let wanted = CreateApiKey { user: user.id, project, name: name.to_owned(), scopes, expires_at: None };
         let (row, key) = api_keys::create(ctx, wanted).await.unwrap();
         Self { project, id: row.id, key: key.reveal().to_owned() }
     }
 
     async fn token(&self, ctx: &Context) -> String {
-        exchange(ctx, &self.key, None, HOUR / 4).await.unwrap().access
+        issue_for_api_key(ctx, &self.key, None, HOUR / 4).await.unwrap().access
     }
 }
 
@@ -60,7 +60,7 @@ mod of_one_account {
 
     over_both_grounds!(are_limited, again_cost_nothing, a_key_ends_once);
 
-    async fn limited(ground: &Ground) -> Context {
+    async fn limited(ground: &TestFleet) -> Context {
         let change = |config: &mut signet::config::Config| {
             config.limits.enabled = true;
             config.limits.revoke_account = Rate { burst: BURST, per: HOUR };
@@ -68,7 +68,7 @@ mod of_one_account {
         ground.node_with(change).await
     }
 
-    async fn are_limited(ground: &Ground) {
+    async fn are_limited(ground: &TestFleet) {
         let ctx = limited(ground).await;
         let (one, other) = (Owner::of(&ctx, "limited-one").await, Owner::of(&ctx, "limited-other").await);
         let before = published(&ctx).await;
@@ -76,10 +76,10 @@ mod of_one_account {
         for number in 0..20 {
             let token = one.token(&ctx).await;
             match revoke(&ctx, &token).await {
-                Ok(()) => assert!(access_token(&ctx, &token).is_err(), "{number}"),
-                Err(Failure::TooMany { retry_after }) => {
+                Ok(()) => assert!(verify_access_token(&ctx, &token).is_err(), "{number}"),
+                Err(Error::TooMany { retry_after }) => {
                     assert!(retry_after <= HOUR / BURST, "{retry_after:?}");
-                    assert!(access_token(&ctx, &token).is_ok(), "what is refused is not done");
+                    assert!(verify_access_token(&ctx, &token).is_ok(), "what is refused is not done");
                     refused += 1;
                 }
                 Err(failure) => panic!("{number}: {failure}"),
@@ -92,7 +92,7 @@ mod of_one_account {
         revoke(&ctx, &one.token(&ctx).await).await.unwrap();
     }
 
-    async fn again_cost_nothing(ground: &Ground) {
+    async fn again_cost_nothing(ground: &TestFleet) {
         let ctx = limited(ground).await;
         let owner = Owner::of(&ctx, "again").await;
         let token = owner.token(&ctx).await;
@@ -108,7 +108,7 @@ mod of_one_account {
     }
 
     /// Nor does a key that is deactivated again and again.
-    async fn a_key_ends_once(ground: &Ground) {
+    async fn a_key_ends_once(ground: &TestFleet) {
         let ctx = limited(ground).await;
         let owner = Owner::of(&ctx, "key").await;
         let token = owner.token(&ctx).await;
@@ -117,10 +117,10 @@ mod of_one_account {
             deactivate(&ctx, owner.project, owner.id).await.unwrap();
         }
         assert_eq!(published(&ctx).await - before, 1);
-        assert!(access_token(&ctx, &token).is_err());
+        assert!(verify_access_token(&ctx, &token).is_err());
         // A node that has not heard of it publishes it: this one may have come no further than the row.
         let other = ground.node().await;
-        other.node.revocations.forget(other.now() + HOUR * 24);
+        other.node.revocations.remove_expired(other.now() + HOUR * 24);
         deactivate(&other, owner.project, owner.id).await.unwrap();
         assert_eq!(published(&ctx).await - before, 2);
     }
@@ -137,7 +137,7 @@ mod is_told {
         in_the_words_of_each_dialect, who_makes_and_ends_keys_without_end,
     );
 
-    async fn in_the_words_of_each_dialect(desk: &Desk) {
+    async fn in_the_words_of_each_dialect(desk: &TestServer) {
         let (person, friend) = (desk.person(&[]), desk.person(&[]));
         let (key, _) = desk.api_key(&person, &["revoke"]);
         let (friends, _) = desk.api_key(&friend, &["read"]);
@@ -147,7 +147,7 @@ mod is_told {
             answer.is(200).json()["access_token"].as_str().unwrap().to_owned()
         };
         let revoke = async |token: &str| desk.form("/oauth/revoke", &[("client_secret", &key), ("token", token)]).await;
-        let logout = async |path: &str, token: &str| desk.post(path).bearer_auth(token).ask().await;
+        let logout = async |path: &str, token: &str| desk.post(path).bearer_auth(token).send_checked().await;
         revoke(&token(&key).await).await.is(200);
         logout("/api/v1/logout", &token(&key).await).await.is(200);
 
@@ -165,26 +165,26 @@ mod is_told {
     }
 
     /// Each key that ends is remembered too, and its row is kept for good.
-    async fn who_makes_and_ends_keys_without_end(desk: &Desk) {
+    async fn who_makes_and_ends_keys_without_end(desk: &TestServer) {
         let (one, other) = (maker(desk).await, maker(desk).await);
         let keys = "/auth/api-keys/";
         let make = async |(access, project): &(String, String)| {
             let request = desk.post(keys).bearer_auth(access).header("x-project-id", project);
-            request.json(&json!({"name": "a key"})).ask().await
+            request.json(&json!({"name": "a key"})).send_checked().await
         };
         for _ in 0..3 {
             let made = make(&one).await.is(201).json();
             let path = format!("{keys}{}", made["data"]["id"].as_str().unwrap());
-            desk.delete(&path).bearer_auth(&one.0).header("x-project-id", &one.1).ask().await.is(200);
+            desk.delete(&path).bearer_auth(&one.0).header("x-project-id", &one.1).send_checked().await.is(200);
         }
         Dialect::Unturned.tells_of_too_many(&make(&one).await);
         make(&other).await.is(201);
     }
 
     /// Somebody's token and project.
-    async fn maker(desk: &Desk) -> (String, String) {
+    async fn maker(desk: &TestServer) -> (String, String) {
         let access = desk.sign_in(&desk.person(&[])).await.access;
-        let projects = desk.get("/projects").bearer_auth(&access).ask().await.is(200).json();
+        let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         let project = projects["projects"][0]["id"].as_str().unwrap().to_owned();
         (access, project)
     }

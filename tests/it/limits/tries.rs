@@ -38,50 +38,50 @@ struct Mailed {
     claim: String,
 }
 
-async fn mailed_code(desk: &Desk, email: &str) -> String {
+async fn mailed_code(desk: &TestServer, email: &str) -> String {
     let before = outbox::mails(desk, email).len();
-    desk.post("/auth/verification/send-code").json(&json!({"email": email})).ask().await.is(202);
+    desk.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
     outbox::next(desk, email, before).await.code()
 }
 
-async fn confirming_code(desk: &Desk, who: &Who) -> String {
+async fn confirming_code(desk: &TestServer, who: &Who) -> String {
     let before = outbox::mails(desk, &who.email).len();
-    desk.post("/auth/mail/verify/send").json(&json!({"user_id": who.id})).ask().await.is(200);
+    desk.post("/auth/mail/verify/send").json(&json!({"user_id": who.id})).send_checked().await.is(200);
     outbox::next(desk, &who.email, before).await.code()
 }
 
 /// By `magic` or by `recover`.
-async fn link(desk: &Desk, what: &str, email: &str) -> Mailed {
+async fn link(desk: &TestServer, what: &str, email: &str) -> Mailed {
     let before = outbox::mails(desk, email).len();
-    let answer = desk.post(&format!("/auth/login/{what}/{email}")).ask().await;
+    let answer = desk.post(&format!("/auth/login/{what}/{email}")).send_checked().await;
     let claim = text(&answer.is(200).json(), "claim");
     Mailed { token: outbox::next(desk, email, before).await.token(), claim }
 }
 
-async fn by_code(desk: &Desk, email: &str, code: &str) -> Answer {
-    desk.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code})).ask().await
+async fn by_code(desk: &TestServer, email: &str, code: &str) -> HttpResponse {
+    desk.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code})).send_checked().await
 }
 
-async fn confirm(desk: &Desk, who: &Who, code: &str) -> Answer {
-    desk.post("/auth/mail/verify").json(&json!({"user_id": who.id, "code": code})).ask().await
+async fn confirm(desk: &TestServer, who: &Who, code: &str) -> HttpResponse {
+    desk.post("/auth/mail/verify").json(&json!({"user_id": who.id, "code": code})).send_checked().await
 }
 
-async fn enter(desk: &Desk, dialect: Dialect, link: &Mailed, claim: &str) -> Answer {
+async fn enter(desk: &TestServer, dialect: Dialect, link: &Mailed, claim: &str) -> HttpResponse {
     match dialect {
         Dialect::Myauth => desk.post("/auth/login/claim").bearer_auth(&link.token).json(&json!({"claim": claim})),
         _ => desk.post("/links/magic").json(&json!({"token": link.token, "claim": claim})),
     }
-    .ask()
+    .send_checked()
     .await
 }
 
-async fn reset(desk: &Desk, dialect: Dialect, link: &Mailed, claim: &str) -> Answer {
+async fn reset(desk: &TestServer, dialect: Dialect, link: &Mailed, claim: &str) -> HttpResponse {
     let body = json!({"token": link.token, "claim": claim, "new_password": OTHER_PASSWORD});
     match dialect {
         Dialect::Myauth => desk.post("/auth/login/reset").bearer_auth(&link.token).json(&body),
         _ => desk.post("/links/reset").json(&body),
     }
-    .ask()
+    .send_checked()
     .await
 }
 
@@ -95,10 +95,11 @@ fn not_this(claim: &str) -> String {
     claim.chars().rev().collect()
 }
 
-async fn a_mailed_code_is_gone_after_five(desk: &Desk) {
+async fn a_mailed_code_is_gone_after_five(desk: &TestServer) {
     let who = Who::at(desk, "coded@bücher.example", "coded").await;
     let spellings = who.spellings();
-    let refused = |answer: &Answer| assert_eq!(answer.is(401).json()["error"]["code"], "invalid_code", "{answer:?}");
+    let refused =
+        |answer: &HttpResponse| assert_eq!(answer.is(401).json()["error"]["code"], "invalid_code", "{answer:?}");
     for (wrong, good) in [(4, true), (5, false)] {
         let code = mailed_code(desk, &who.email).await;
         for number in 0..wrong {
@@ -116,7 +117,7 @@ async fn a_mailed_code_is_gone_after_five(desk: &Desk) {
     by_code(desk, &who.email, &code).await.is(200);
 }
 
-async fn a_confirming_code_is_gone_after_five(desk: &Desk) {
+async fn a_confirming_code_is_gone_after_five(desk: &TestServer) {
     let who = Who::plain(desk).await;
     for (wrong, status) in [(4, 200), (5, 401)] {
         let code = confirming_code(desk, &who).await;
@@ -127,7 +128,7 @@ async fn a_confirming_code_is_gone_after_five(desk: &Desk) {
     }
 }
 
-async fn a_magic_link_is_gone_after_five_in_two_dialects(desk: &Desk) {
+async fn a_magic_link_is_gone_after_five_in_two_dialects(desk: &TestServer) {
     let who = Who::plain(desk).await;
     for (wrong, good) in [(4, true), (5, false)] {
         let link = link(desk, "magic", &who.email).await;
@@ -146,7 +147,7 @@ async fn a_magic_link_is_gone_after_five_in_two_dialects(desk: &Desk) {
     }
 }
 
-async fn a_reset_is_gone_after_five_in_two_dialects(desk: &Desk) {
+async fn a_reset_is_gone_after_five_in_two_dialects(desk: &TestServer) {
     let who = Who::plain(desk).await;
     for (wrong, good) in [(4, true), (5, false)] {
         let link = link(desk, "recover", &who.email).await;
@@ -167,7 +168,7 @@ async fn a_reset_is_gone_after_five_in_two_dialects(desk: &Desk) {
     }
 }
 
-async fn right_ones_are_not_counted(desk: &Desk) {
+async fn right_ones_are_not_counted(desk: &TestServer) {
     let who = Who::plain(desk).await;
     for _ in 0..=DAY {
         let code = mailed_code(desk, &who.email).await;
@@ -183,7 +184,7 @@ async fn right_ones_are_not_counted(desk: &Desk) {
         let mailed = mailed_code(desk, &who.email).await;
         assert_eq!(by_code(desk, &who.email, &mailed).await.is(401).json()["error"]["code"], "totp_required");
         let body = json!({"email": who.email, "code": mailed, "totp_code": code});
-        desk.post("/auth/verification/verify-code").json(&body).ask().await.is(200);
+        desk.post("/auth/verification/verify-code").json(&body).send_checked().await.is(200);
     }
     // All the wrong ones of the day but one are left, and the last code is still good after them.
     let code = mailed_code(desk, &who.email).await;
@@ -191,12 +192,12 @@ async fn right_ones_are_not_counted(desk: &Desk) {
         by_code(desk, &who.email, not(&code)).await.is(401);
     }
     let body = json!({"email": who.email, "code": code, "totp_code": backup[DAY + 1]});
-    desk.post("/auth/verification/verify-code").json(&body).ask().await.is(200);
+    desk.post("/auth/verification/verify-code").json(&body).send_checked().await.is(200);
 }
 
-async fn backup_codes(desk: &Desk, who: &Who) -> Vec<String> {
+async fn backup_codes(desk: &TestServer, who: &Who) -> Vec<String> {
     let before = outbox::mails(desk, &who.email).len();
-    let made = desk.post("/auth/create/otp").bearer_auth(&who.access).ask().await.is(200).json();
+    let made = desk.post("/auth/create/otp").bearer_auth(&who.access).send_checked().await.is(200).json();
     // The owner is told, which is not to be taken for the next code.
     outbox::next(desk, &who.email, before).await;
     let codes = made["backup_codes"].as_array().expect("a list").iter();
@@ -204,7 +205,7 @@ async fn backup_codes(desk: &Desk, who: &Who) -> Vec<String> {
 }
 
 /// Mailed codes of both kinds: anybody can try who knows the address, and keeps nobody from anything else.
-async fn wrong_mailed_codes_are_counted_together_and_apart(desk: &Desk) {
+async fn wrong_mailed_codes_are_counted_together_and_apart(desk: &TestServer) {
     let who = Who::at(desk, "counted@bücher.example", "counted").await;
     let other = Who::plain(desk).await;
     let code = mailed_code(desk, &who.email).await;
@@ -229,12 +230,12 @@ async fn wrong_mailed_codes_are_counted_together_and_apart(desk: &Desk) {
     by_code(desk, &other.email, &code).await.is(200);
 }
 
-async fn wrong_second_factors_are_counted_together_and_apart(desk: &Desk) {
+async fn wrong_second_factors_are_counted_together_and_apart(desk: &TestServer) {
     let who = Who::at(desk, "guarded@bücher.example", "guarded").await;
     let code = mailed_code(desk, &who.email).await;
     let (magic, recovery) = (link(desk, "magic", &who.email).await, link(desk, "recover", &who.email).await);
     let spellings = who.spellings();
-    let made = desk.post("/auth/create/otp").bearer_auth(&who.access).ask().await.is(200).json();
+    let made = desk.post("/auth/create/otp").bearer_auth(&who.access).send_checked().await.is(200).json();
     let (key, backup) = (text(&made, "otp_key"), made["backup_codes"][0].as_str().expect("a code is text"));
     let first = desk.form("/auth/login/oauth", &[("username", &who.email), ("password", PASSWORD)]).await;
     let who = Who { key, step: text(&first.is(200).json(), "access_token"), ..who };
@@ -242,12 +243,12 @@ async fn wrong_second_factors_are_counted_together_and_apart(desk: &Desk) {
     // One in each dialect.
     let wrong = who.wrong_code();
     let body = json!({"email": who.email, "password": PASSWORD, "totp_code": wrong, "otp_code": wrong});
-    desk.post("/sessions").json(&body).ask().await.is(401);
-    desk.post("/auth/signin/otp").json(&body).ask().await.is(401);
-    desk.post("/api/v1/login").json(&body).ask().await.is(401);
+    desk.post("/sessions").json(&body).send_checked().await.is(401);
+    desk.post("/auth/signin/otp").json(&body).send_checked().await.is(401);
+    desk.post("/api/v1/login").json(&body).send_checked().await.is(401);
     let form = [("username", who.email.as_str()), ("password", PASSWORD), ("totp_code", wrong.as_str())];
     desk.form("/api/auth/login", &form).await.is(401);
-    desk.post("/auth/login/totp").bearer_auth(&who.step).json(&json!({"claim": wrong})).ask().await.is(400);
+    desk.post("/auth/login/totp").bearer_auth(&who.step).json(&json!({"claim": wrong})).send_checked().await.is(400);
 
     // The right ones, in every dialect and spelling.
     let ctx = totp::code(&who.key, 0);
@@ -255,20 +256,21 @@ async fn wrong_second_factors_are_counted_together_and_apart(desk: &Desk) {
         for second in [ctx.as_str(), backup] {
             let body = json!({"email": email, "password": PASSWORD, "totp_code": second, "otp_code": second});
             let form = [("username", email.as_str()), ("password", PASSWORD), ("totp_code", second)];
-            Dialect::Native.tells_of_too_many(&desk.post("/sessions").json(&body).ask().await);
-            Dialect::Codes.tells_of_too_many(&desk.post("/auth/signin/otp").json(&body).ask().await);
-            Dialect::V1.tells_of_too_many(&desk.post("/api/v1/login").json(&body).ask().await);
+            Dialect::Native.tells_of_too_many(&desk.post("/sessions").json(&body).send_checked().await);
+            Dialect::Codes.tells_of_too_many(&desk.post("/auth/signin/otp").json(&body).send_checked().await);
+            Dialect::V1.tells_of_too_many(&desk.post("/api/v1/login").json(&body).send_checked().await);
             Dialect::Ucontact.tells_of_too_many(&desk.form("/api/auth/login", &form).await);
             let body = json!({"email": email, "code": code, "totp_code": second});
-            let answer = desk.post("/auth/verification/verify-code").json(&body).ask().await;
+            let answer = desk.post("/auth/verification/verify-code").json(&body).send_checked().await;
             Dialect::Unturned.tells_of_too_many(&answer);
         }
     }
     for second in [ctx.as_str(), backup] {
-        let step = desk.post("/auth/login/totp").bearer_auth(&who.step).json(&json!({"claim": second})).ask().await;
+        let step =
+            desk.post("/auth/login/totp").bearer_auth(&who.step).json(&json!({"claim": second})).send_checked().await;
         Dialect::Myauth.tells_of_too_many(&step);
         let body = json!({"token": magic.token, "claim": magic.claim, "totp_code": second});
-        Dialect::Native.tells_of_too_many(&desk.post("/links/magic").json(&body).ask().await);
+        Dialect::Native.tells_of_too_many(&desk.post("/links/magic").json(&body).send_checked().await);
     }
     // What is no second factor is no concern of this.
     reset(desk, Dialect::Native, &recovery, &recovery.claim).await.is(204);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Bench, SCRIPTS, agreed};
-use crate::support::desk::Desk;
+use crate::support::desk::TestServer;
 use crate::support::signet::free_port;
 
 /// What each script asks for in `setup` and under load, by operation and route.
@@ -32,7 +32,7 @@ fn asked(script: &str) -> Vec<&'static str> {
     }
 }
 
-async fn all_answers_are_right(desk: Desk) {
+async fn all_answers_are_right(desk: TestServer) {
     let bench = Bench::beside(desk);
     let management = bench.desk.signet.ops("");
     for script in SCRIPTS {
@@ -54,17 +54,17 @@ async fn all_answers_are_right(desk: Desk) {
 
 #[tokio::test]
 async fn all_answers_are_right_embedded() {
-    all_answers_are_right(Desk::embedded(agreed)).await;
+    all_answers_are_right(TestServer::embedded(agreed)).await;
 }
 
 #[tokio::test]
 async fn all_answers_are_right_on_redis_and_postgres() {
-    all_answers_are_right(Desk::on_servers(agreed)).await;
+    all_answers_are_right(TestServer::on_servers(agreed)).await;
 }
 
 #[tokio::test]
 async fn calls_and_shapes_can_be_chosen() {
-    let bench = Bench::beside(Desk::embedded(agreed));
+    let bench = Bench::beside(TestServer::embedded(agreed));
     bench.seed();
     for (call, route) in [("proxy", "verify GET /verify"), ("batch", "verify POST /verify/batch")] {
         let told = bench.run("verify", &[("CALL", call), ("BATCH", "7")]).await;
@@ -106,7 +106,7 @@ async fn calls_and_shapes_can_be_chosen() {
 
 #[tokio::test]
 async fn a_data_set_that_will_not_do_is_told_before_the_load() {
-    let bench = Bench::beside(Desk::embedded(agreed));
+    let bench = Bench::beside(TestServer::embedded(agreed));
     bench.run("verify", &[]).await.stopped("signet seed --out");
     bench.seed();
     bench.run("verify", &[("DURATION", "1h")]).await.stopped("--set api.native.access=12h");
@@ -134,7 +134,7 @@ async fn a_data_set_that_will_not_do_is_told_before_the_load() {
 /// The checks alone must do it: nothing that throws, and no look beforehand.
 #[tokio::test]
 async fn a_server_that_is_down_fails_the_run() {
-    let bench = Bench::beside(Desk::embedded(agreed));
+    let bench = Bench::beside(TestServer::embedded(agreed));
     bench.seed();
     let nobody = format!("http://127.0.0.1:{}", free_port());
     for script in SCRIPTS {
@@ -171,7 +171,7 @@ fn yes_man() -> String {
 
 #[tokio::test]
 async fn wrong_answers_fail_the_run() {
-    let bench = Bench::beside(Desk::embedded(agreed));
+    let bench = Bench::beside(TestServer::embedded(agreed));
     bench.seed();
     let url = yes_man();
     for script in SCRIPTS {
@@ -194,7 +194,7 @@ async fn wrong_answers_fail_the_run() {
 
 #[tokio::test]
 async fn what_is_too_slow_or_drifts_fails_the_run() {
-    let bench = Bench::beside(Desk::embedded(agreed));
+    let bench = Bench::beside(TestServer::embedded(agreed));
     let management = bench.desk.signet.ops("");
     for (script, name, value, missed) in [
         ("verify", "P99_VERIFY", "0", "http_req_duration{operation:verify}: p(99)<0"),

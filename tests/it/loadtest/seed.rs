@@ -5,12 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use super::agreed;
-use crate::support::desk::{Ask, Desk, over_both_stores};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 
 over_both_stores!(agreed; what_is_seeded_is_good_beside_a_running_server);
 
-async fn what_is_seeded_is_good_beside_a_running_server(desk: &Desk) {
+async fn what_is_seeded_is_good_beside_a_running_server(desk: &TestServer) {
     let plan = desk.plan();
     let file = plan.dir().join("data.json");
     let path = file.to_str().unwrap();
@@ -46,7 +46,7 @@ async fn what_is_seeded_is_good_beside_a_running_server(desk: &Desk) {
     }
     desk.try_sign_in("seeded-00000700@load.test", &text(&set["password"])).await.is(201);
     for key in set["api_keys"].as_array().unwrap() {
-        desk.get("/verify").header("x-api-key", key.as_str().unwrap()).ask().await.is(200);
+        desk.get("/verify").header("x-api-key", key.as_str().unwrap()).send_checked().await.is(200);
     }
 
     // Again: the same people, another password, and what was handed out stays good.
@@ -78,7 +78,7 @@ async fn what_is_seeded_is_good_beside_a_running_server(desk: &Desk) {
     })
     .await;
     desk.refresh(&text(&again["sessions"][0]["refresh_token"])).await.is(400);
-    desk.get("/verify").header("x-api-key", text(&again["api_keys"][0])).ask().await.is(401);
+    desk.get("/verify").header("x-api-key", text(&again["api_keys"][0])).send_checked().await.is(401);
 }
 
 #[test]

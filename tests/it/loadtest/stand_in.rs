@@ -1,7 +1,7 @@
 //! The stand-in for k6 is itself tried: on scripts that k6 would refuse, and on some that are wrong in ways that only a run shows.
 
 use super::{Bench, Told, agreed};
-use crate::support::desk::Desk;
+use crate::support::desk::TestServer;
 
 impl Bench {
     async fn made_up(&self, text: &str) -> Told {
@@ -33,7 +33,7 @@ const ASK: &str = "http.get(`${BASE_URL}/.well-known/jwks.json`, { tags: { opera
 
 #[tokio::test]
 async fn what_k6_refuses_is_refused() {
-    let bench = Bench::beside(Desk::embedded(agreed));
+    let bench = Bench::beside(TestServer::embedded(agreed));
     bench.seed();
     bench.made_up(&script("http_reqs: ['count>0']", "", ASK)).await.exits(0).throws_nothing();
     for (thresholds, why) in [
@@ -69,7 +69,7 @@ async fn what_k6_refuses_is_refused() {
 
 #[tokio::test]
 async fn what_only_a_run_shows_is_shown() {
-    let bench = Bench::beside(Desk::embedded(agreed));
+    let bench = Bench::beside(TestServer::embedded(agreed));
     bench.seed();
     for inside in [
         "open('/etc/hostname');",

@@ -15,7 +15,7 @@ use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, SecretUrl};
 use signet::mail::{Language, Letter, Mail, Mailer, StartError};
 use signet::rng::Rng;
-use signet::telemetry::metrics::Gathered;
+use signet::telemetry::metrics::Snapshot;
 use signet::telemetry::{Metrics, Readiness};
 use tempfile::TempDir;
 
@@ -56,7 +56,7 @@ impl Room {
 
     /// The value of a metric.
     fn count(&self, series: &str) -> u64 {
-        let page = self.metrics.page(&Gathered::default(), &Readiness::default(), NOW).body;
+        let page = self.metrics.page(&Snapshot::default(), &Readiness::default(), NOW).body;
         figure(&page, series)
     }
 

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use serde_json::json;
 
 use super::*;
-use crate::support::desk::{Ask, Desk};
+use crate::support::desk::{SendRequest, TestServer};
 use crate::support::signet::Plan;
 
 const PEOPLE: [&str; 3] = ["ada@example.org", "bob@example.org", "cleo@example.org"];
@@ -16,14 +16,14 @@ fn patient(plan: Plan, url: &str) -> Plan {
     plan.set("SMTP_URL", url).set("SIGNET_SERVER__DRAIN_TIMEOUT", "1m")
 }
 
-async fn ask_for_codes(desk: &Desk) {
+async fn ask_for_codes(desk: &TestServer) {
     for email in PEOPLE {
-        desk.post("/auth/verification/send-code").json(&json!({"email": email})).ask().await.is(202);
+        desk.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
     }
 }
 
 /// Tells it to stop, and waits until it has answered everybody and only mails are left.
-async fn told_to_stop(desk: &Desk) {
+async fn told_to_stop(desk: &TestServer) {
     desk.signet.terminate();
     desk.signet.wait_for_log("stopping");
     let address = desk.signet.at("").replace("http://", "");
@@ -31,7 +31,7 @@ async fn told_to_stop(desk: &Desk) {
 }
 
 /// That each has got a code, once, and that it ended well.
-fn all_sent(desk: &Desk, server: &smtp::Server) {
+fn all_sent(desk: &TestServer, server: &smtp::Server) {
     assert!(desk.signet.ended().success());
     let taken = server.taken();
     let mut to = taken.iter().map(|mail| mail["to"][0].as_str().unwrap()).collect::<Vec<_>>();
@@ -72,7 +72,7 @@ async fn a_mail_server_that_is_slow_is_waited_for() {
     let gate = Gate(TcpListener::bind("127.0.0.1:0").unwrap());
     let behind = server.url();
     let url = format!("smtp://{}?tls=none", gate.0.local_addr().unwrap());
-    let desk = Desk::embedded(|plan| patient(plan, &url));
+    let desk = TestServer::embedded(|plan| patient(plan, &url));
     ask_for_codes(&desk).await;
     told_to_stop(&desk).await;
     assert_eq!((desk.figure("signet_mail_queue").await, server.taken().len()), (3, 0));
@@ -83,7 +83,7 @@ async fn a_mail_server_that_is_slow_is_waited_for() {
 #[tokio::test]
 async fn a_mail_server_that_comes_up_late_is_waited_for() {
     let mut server = smtp::Server::start();
-    let desk = Desk::embedded(|plan| patient(plan, &server.url()));
+    let desk = TestServer::embedded(|plan| patient(plan, &server.url()));
     server.kill();
     ask_for_codes(&desk).await;
     until("they were tried", async || desk.figure("signet_mail_failed_tries_total").await >= 3).await;
@@ -96,7 +96,7 @@ async fn a_mail_server_that_comes_up_late_is_waited_for() {
 #[tokio::test]
 async fn one_that_never_comes_back_is_not_waited_for_long() {
     let mut server = smtp::Server::start();
-    let desk = Desk::embedded(|plan| patient(plan, &server.url()).set("SIGNET_SERVER__DRAIN_TIMEOUT", "1s"));
+    let desk = TestServer::embedded(|plan| patient(plan, &server.url()).set("SIGNET_SERVER__DRAIN_TIMEOUT", "1s"));
     server.kill();
     ask_for_codes(&desk).await;
     desk.signet.terminate();

@@ -3,19 +3,19 @@
 use std::path::Path;
 use std::time::Duration;
 
-use signet::auth::Failure;
+use signet::auth::Error;
 use signet::auth::User;
 use signet::auth::accounts::create;
 use signet::auth::context::Context;
 use signet::auth::mfa;
-use signet::auth::mfa::{Entry, turn_on};
+use signet::auth::mfa::{LoginStep, enable};
 use signet::auth::passwords::request_reset::{recover, recover_by_link};
 use signet::auth::passwords::reset::reset_password;
 use signet::auth::passwords::{Password, Policy};
-use signet::auth::sessions::open::{Door, Says};
+use signet::auth::sessions::open::{ExtraClaims, RequestContext};
 use signet::auth::sign_in::magic_link;
-use signet::auth::sign_in::magic_link::{redeem, redeem_at_once};
-use signet::auth::sign_in::password::sign_in_by_steps;
+use signet::auth::sign_in::magic_link::{redeem, redeem_with_code};
+use signet::auth::sign_in::password::start_sign_in;
 use signet::clock::{Clock, Timestamp};
 use signet::config::Config;
 use signet::node::build;
@@ -42,7 +42,7 @@ struct Node {
 /// A node with one user, whose password is everybody's.
 async fn node() -> Node {
     let node = empty(|_| {}).await;
-    let wanted = create::Wanted {
+    let wanted = create::CreateUser {
         email: EMAIL.to_owned(),
         username: Some("Ada".to_owned()),
         password: Some(password(PASSWORD)),
@@ -59,7 +59,7 @@ async fn empty(change: impl FnOnce(&mut Config)) -> Node {
     change(&mut config);
     let clock = Clock::by_hand(START);
     let stores = Stores::open(&config, &clock).await.unwrap();
-    let ctx = build::ctx(config, clock.clone(), &stores, &[]).await.unwrap();
+    let ctx = build::build_context(config, clock.clone(), &stores, &[]).await.unwrap();
     Node { ctx, clock, data }
 }
 
@@ -68,11 +68,19 @@ fn password(text: &str) -> Password {
 }
 
 impl Node {
-    fn door(&self) -> Door<'_> {
+    fn request_ctx(&self) -> RequestContext<'_> {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
         let lives = &self.ctx.node.config.api.myauth;
-        let says = Says::Nothing;
-        Door { dialect: "myauth", lives, address, counted_by: address, agent: None, language: None, says }
+        let says = ExtraClaims::Nothing;
+        RequestContext {
+            dialect: "myauth",
+            dialect_config: lives,
+            client_ip: address,
+            rate_limit_ip: address,
+            user_agent: None,
+            language: None,
+            extra_claims: says,
+        }
     }
 
     fn policy(&self) -> Policy {
@@ -99,19 +107,19 @@ impl Node {
     }
 
     async fn magic(&self, before: usize) -> (String, String) {
-        let half = magic_link::begin(&self.ctx, EMAIL, self.door()).await.unwrap();
+        let half = magic_link::request_link(&self.ctx, EMAIL, self.request_ctx()).await.unwrap();
         (self.token(before).await, half)
     }
 
-    async fn reset(&self, token: &str, half: Option<&str>) -> Result<(), Failure> {
-        reset_password(&self.ctx, token, half, &password(OTHER), self.policy(), self.door()).await
+    async fn reset(&self, token: &str, half: Option<&str>) -> Result<(), Error> {
+        reset_password(&self.ctx, token, half, &password(OTHER), self.policy(), self.request_ctx()).await
     }
 
     /// Turns the user's second factor on; its secret.
     async fn guard(&self) -> String {
-        let key = mfa::begin(&self.ctx, &self.user().await).await.unwrap().key;
+        let key = mfa::start_enrollment(&self.ctx, &self.user().await).await.unwrap().key;
         let code = code_at(&key, self.clock.now().secs());
-        turn_on(&self.ctx, &self.user().await, Some(&password(PASSWORD)), &code, self.door()).await.unwrap();
+        enable(&self.ctx, &self.user().await, Some(&password(PASSWORD)), &code, self.request_ctx()).await.unwrap();
         key
     }
 }
@@ -122,20 +130,20 @@ async fn a_magic_link_is_over_after_its_time() {
     let (token, half) = node.magic(0).await;
     let (late_token, late_half) = node.magic(1).await;
     node.clock.advance(15 * MINUTE - Duration::from_secs(1));
-    assert!(matches!(redeem(&node.ctx, &token, &half, node.door()).await, Ok(Entry::In(_))));
+    assert!(matches!(redeem(&node.ctx, &token, &half, node.request_ctx()).await, Ok(LoginStep::In(_))));
     node.clock.advance(Duration::from_secs(1));
-    let late = redeem(&node.ctx, &late_token, &late_half, node.door()).await;
-    assert!(matches!(late, Err(Failure::MagicNotInForce)));
+    let late = redeem(&node.ctx, &late_token, &late_half, node.request_ctx()).await;
+    assert!(matches!(late, Err(Error::MagicNotInForce)));
 }
 
 #[tokio::test]
 async fn a_reset_is_over_after_its_time() {
     let node = node().await;
-    let half = recover(&node.ctx, EMAIL, node.door()).await.unwrap();
+    let half = recover(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
     let token = node.token(0).await;
     node.clock.advance(60 * MINUTE);
-    assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::ResetNotInForce)));
-    let half = recover(&node.ctx, EMAIL, node.door()).await.unwrap();
+    assert!(matches!(node.reset(&token, Some(&half)).await, Err(Error::ResetNotInForce)));
+    let half = recover(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
     let token = node.token(1).await;
     node.clock.advance(60 * MINUTE - Duration::from_secs(1));
     node.reset(&token, Some(&half)).await.unwrap();
@@ -145,32 +153,32 @@ async fn a_reset_is_over_after_its_time() {
 async fn a_second_step_is_taken_within_five_minutes() {
     let node = node().await;
     let key = node.guard().await;
-    let due = async || match sign_in_by_steps(&node.ctx, EMAIL, &password(PASSWORD), node.door()).await {
-        Ok(Entry::Due(token)) => token,
+    let due = async || match start_sign_in(&node.ctx, EMAIL, &password(PASSWORD), node.request_ctx()).await {
+        Ok(LoginStep::Due(token)) => token,
         _ => panic!("no second step"),
     };
     let late = due().await;
     node.clock.advance(5 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
-    let answer = mfa::finish(&node.ctx, &late, &code, node.door()).await;
-    assert!(matches!(answer, Err(Failure::BadCredentials(_))));
+    let answer = mfa::complete_login(&node.ctx, &late, &code, node.request_ctx()).await;
+    assert!(matches!(answer, Err(Error::BadCredentials(_))));
     let token = due().await;
-    assert!(mfa::finish(&node.ctx, &token, &code, node.door()).await.is_ok());
+    assert!(mfa::complete_login(&node.ctx, &token, &code, node.request_ctx()).await.is_ok());
 }
 
 #[tokio::test]
 async fn a_secret_is_pending_for_ten_minutes() {
     let node = node().await;
     let user = node.user().await;
-    let key = mfa::begin(&node.ctx, &user).await.unwrap().key;
+    let key = mfa::start_enrollment(&node.ctx, &user).await.unwrap().key;
     node.clock.advance(10 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
-    let late = turn_on(&node.ctx, &user, Some(&password(PASSWORD)), &code, node.door()).await;
-    assert!(matches!(late, Err(Failure::SecondFactorNotOn)));
-    let key = mfa::begin(&node.ctx, &user).await.unwrap().key;
+    let late = enable(&node.ctx, &user, Some(&password(PASSWORD)), &code, node.request_ctx()).await;
+    assert!(matches!(late, Err(Error::SecondFactorNotOn)));
+    let key = mfa::start_enrollment(&node.ctx, &user).await.unwrap().key;
     node.clock.advance(10 * MINUTE - MILLISECOND);
     let code = code_at(&key, node.clock.now().secs());
-    assert!(turn_on(&node.ctx, &user, Some(&password(PASSWORD)), &code, node.door()).await.is_ok());
+    assert!(enable(&node.ctx, &user, Some(&password(PASSWORD)), &code, node.request_ctx()).await.is_ok());
 }
 
 #[tokio::test]
@@ -182,20 +190,20 @@ async fn in_one_step_a_second_factor_that_is_due_or_wrong_uses_nothing_up() {
     node.clock.advance(MINUTE);
     let now = node.clock.now().secs();
     let at_once = async |half: &str, second: Option<&str>| {
-        redeem_at_once(&node.ctx, &token, half, second, node.door()).await.map(|pair| pair.session.user)
+        redeem_with_code(&node.ctx, &token, half, second, node.request_ctx()).await.map(|pair| pair.session.user)
     };
     let (right, wrong) = (code_at(&key, now), wrong_code_at(&key, now));
     // Whoever has not both halves is not asked for a code: it would tell that there is one.
-    assert!(matches!(at_once("wrong", None).await, Err(Failure::MagicNotInForce)));
-    assert!(matches!(at_once("wrong", Some(&right)).await, Err(Failure::MagicNotInForce)));
+    assert!(matches!(at_once("wrong", None).await, Err(Error::MagicNotInForce)));
+    assert!(matches!(at_once("wrong", Some(&right)).await, Err(Error::MagicNotInForce)));
     for _ in 0..7 {
-        assert!(matches!(at_once(&half, None).await, Err(Failure::SecondFactorDue)));
-        assert!(matches!(at_once(&half, Some(&wrong)).await, Err(Failure::WrongSecondFactor)));
+        assert!(matches!(at_once(&half, None).await, Err(Error::SecondFactorDue)));
+        assert!(matches!(at_once(&half, Some(&wrong)).await, Err(Error::WrongSecondFactor)));
     }
     assert!(!node.user().await.verified, "not before they are used up");
     assert_eq!(at_once(&half, Some(&right)).await.unwrap(), node.user().await.id);
     assert!(node.user().await.verified);
-    assert!(matches!(at_once(&half, Some(&right)).await, Err(Failure::MagicNotInForce)));
+    assert!(matches!(at_once(&half, Some(&right)).await, Err(Error::MagicNotInForce)));
 }
 
 #[tokio::test]
@@ -203,7 +211,7 @@ async fn in_one_step_a_new_address_has_an_account() {
     let node = empty(|_| {}).await;
     let (token, half) = node.magic(0).await;
     assert_eq!(node.ctx.accounts.user(Find::Email(EMAIL)).await.unwrap(), None);
-    let pair = redeem_at_once(&node.ctx, &token, &half, None, node.door()).await.unwrap();
+    let pair = redeem_with_code(&node.ctx, &token, &half, None, node.request_ctx()).await.unwrap();
     let user = node.user().await;
     assert_eq!((pair.session.user, user.verified, user.password_hash), (user.id, true, None));
 }
@@ -214,30 +222,30 @@ async fn a_link_without_a_half_is_for_who_knows_address_and_name() {
     for (email, name) in
         [(EMAIL, "bob"), ("bob@example.org", "ada"), (EMAIL, ""), ("no address", "ada"), (EMAIL, "a b")]
     {
-        recover_by_link(&node.ctx, email, name, node.door()).await.unwrap();
+        recover_by_link(&node.ctx, email, name, node.request_ctx()).await.unwrap();
     }
-    recover_by_link(&node.ctx, " Ada@Example.org", "ADA", node.door()).await.unwrap();
+    recover_by_link(&node.ctx, " Ada@Example.org", "ADA", node.request_ctx()).await.unwrap();
     let token = node.token(0).await;
     // Each kind in its own way: the half of one is not the lack of one.
-    assert!(matches!(node.reset(&token, Some("")).await, Err(Failure::ResetNotInForce)));
-    let half = recover(&node.ctx, EMAIL, node.door()).await.unwrap();
+    assert!(matches!(node.reset(&token, Some("")).await, Err(Error::ResetNotInForce)));
+    let half = recover(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
     let halved = node.token(1).await;
-    assert!(matches!(node.reset(&halved, None).await, Err(Failure::ResetNotInForce)));
-    assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::ResetNotInForce)));
+    assert!(matches!(node.reset(&halved, None).await, Err(Error::ResetNotInForce)));
+    assert!(matches!(node.reset(&token, Some(&half)).await, Err(Error::ResetNotInForce)));
     assert_eq!(node.mails().len(), 2, "one a kind, and none to who did not know both");
     node.reset(&token, None).await.unwrap();
-    assert!(matches!(node.reset(&token, None).await, Err(Failure::ResetNotInForce)));
-    assert!(matches!(node.reset(&halved, Some(&half)).await, Err(Failure::ResetNotInForce)), "the other link is older");
+    assert!(matches!(node.reset(&token, None).await, Err(Error::ResetNotInForce)));
+    assert!(matches!(node.reset(&halved, Some(&half)).await, Err(Error::ResetNotInForce)), "the other link is older");
 }
 
 #[tokio::test]
 async fn a_full_queue_of_hashes_uses_no_link_up() {
     let node = empty(|config| config.passwords.deadline = Duration::ZERO).await;
     let (token, half) = node.magic(0).await;
-    redeem_at_once(&node.ctx, &token, &half, None, node.door()).await.unwrap();
-    let half = recover(&node.ctx, EMAIL, node.door()).await.unwrap();
+    redeem_with_code(&node.ctx, &token, &half, None, node.request_ctx()).await.unwrap();
+    let half = recover(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
     let token = node.token(1).await;
     for _ in 0..8 {
-        assert!(matches!(node.reset(&token, Some(&half)).await, Err(Failure::Busy)));
+        assert!(matches!(node.reset(&token, Some(&half)).await, Err(Error::Busy)));
     }
 }

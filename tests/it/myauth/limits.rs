@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{OTHER, address, by, made, refused};
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 
 fn plan(plan: Plan) -> Plan {
@@ -27,17 +27,17 @@ over_both_stores!(
 );
 
 /// A call through the proxy, for a client at `address`.
-async fn from(desk: &Desk, address: &str, path: &str, bearer: &str, body: Value) -> Answer {
-    by(desk, Method::POST, path, bearer).header("x-forwarded-for", address).json(&body).ask().await
+async fn from(desk: &TestServer, address: &str, path: &str, bearer: &str, body: Value) -> HttpResponse {
+    by(desk, Method::POST, path, bearer).header("x-forwarded-for", address).json(&body).send_checked().await
 }
 
-fn is_limited(answer: &Answer) {
+fn is_limited(answer: &HttpResponse) {
     refused(answer, 429, "Too Many Requests");
     let seconds: u64 = answer.header("retry-after").parse().unwrap();
     assert!((1..=3600).contains(&seconds), "{answer:?}");
 }
 
-async fn a_person_is_mailed_so_often(desk: &Desk) {
+async fn a_person_is_mailed_so_often(desk: &TestServer) {
     let (known, unknown) = (made(desk, &[]).await.email, address());
     for (network, email) in [(1, &known), (2, &unknown)] {
         let ask = async |at: usize, way: &str, email: &str| {
@@ -52,7 +52,7 @@ async fn a_person_is_mailed_so_often(desk: &Desk) {
     }
 }
 
-async fn an_address_asks_for_so_many_mails(desk: &Desk) {
+async fn an_address_asks_for_so_many_mails(desk: &TestServer) {
     let known = made(desk, &[]).await.email;
     let ask = async |email: &str| {
         from(desk, "198.51.100.1", &format!("/auth/login/recover/{email}"), "none", json!({})).await
@@ -65,7 +65,7 @@ async fn an_address_asks_for_so_many_mails(desk: &Desk) {
     is_limited(&ask(&address()).await);
 }
 
-async fn halves_are_tried_so_often(desk: &Desk) {
+async fn halves_are_tried_so_often(desk: &TestServer) {
     let body = json!({"claim": "x", "new_password": OTHER});
     for path in ["claim", "reset", "claim", "reset"] {
         from(desk, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await.is(400);
@@ -75,7 +75,7 @@ async fn halves_are_tried_so_often(desk: &Desk) {
     }
 }
 
-async fn accounts_are_made_so_often(desk: &Desk) {
+async fn accounts_are_made_so_often(desk: &TestServer) {
     let up = async |email: String| {
         from(desk, "198.51.100.3", "/auth/login/signup", "none", json!({"email": email, "password": PASSWORD})).await
     };
@@ -86,12 +86,12 @@ async fn accounts_are_made_so_often(desk: &Desk) {
     is_limited(&up(address()).await);
 }
 
-async fn the_present_password_is_tried_so_often(desk: &Desk) {
+async fn the_present_password_is_tried_so_often(desk: &TestServer) {
     // Signing in was the first try.
     let zoe = made(desk, &[]).await;
     let change = async |original: &str| {
         let body = json!({"password": OTHER, "original": original});
-        by(desk, Method::PUT, "/auth/users/me", &zoe.access).json(&body).ask().await
+        by(desk, Method::PUT, "/auth/users/me", &zoe.access).json(&body).send_checked().await
     };
     for _ in 0..4 {
         refused(&change("not the password").await, 400, "Unable to authenticate this update.");

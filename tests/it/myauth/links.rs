@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use super::{address, by, claim, claim_of, entered, faults, magic, me, member, of, post, refused, reset, sign_up};
 use super::{recover, signed_in, tokens};
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox::{mails, next};
 
 over_both_stores!(
@@ -24,7 +24,7 @@ over_both_stores!(
 
 const INVALID: &str = "Login failed; invalid claim.";
 
-async fn both_halves_sign_in_once(desk: &Desk) {
+async fn both_halves_sign_in_once(desk: &TestServer) {
     let zoe = member(desk).await;
     assert_eq!(me(desk, &zoe.access).await["email_validated"], false);
     let half = magic(desk, &zoe.email.to_uppercase()).await;
@@ -39,7 +39,7 @@ async fn both_halves_sign_in_once(desk: &Desk) {
     refused(&claim(desk, &mail.token(), &half).await, 400, INVALID);
 }
 
-async fn who_comes_back_with_both_halves_has_an_account(desk: &Desk) {
+async fn who_comes_back_with_both_halves_has_an_account(desk: &TestServer) {
     let email = address();
     let half = magic(desk, &email).await;
     let token = next(desk, &email, 0).await.token();
@@ -56,7 +56,7 @@ async fn who_comes_back_with_both_halves_has_an_account(desk: &Desk) {
     assert_eq!(entered(desk, &email, &claim(desk, &token, &half).await).await.id, zoe.id);
 }
 
-async fn somebody_may_sign_up_meanwhile(desk: &Desk) {
+async fn somebody_may_sign_up_meanwhile(desk: &TestServer) {
     let email = address();
     let half = magic(desk, &email).await;
     let token = next(desk, &email, 0).await.token();
@@ -64,7 +64,7 @@ async fn somebody_may_sign_up_meanwhile(desk: &Desk) {
     assert_eq!(entered(desk, &email, &claim(desk, &token, &half).await).await.id, id);
 }
 
-async fn a_wrong_half_is_one_of_five_tries(desk: &Desk) {
+async fn a_wrong_half_is_one_of_five_tries(desk: &TestServer) {
     let zoe = member(desk).await;
     let half = magic(desk, &zoe.email).await;
     let token = next(desk, &zoe.email, 0).await.token();
@@ -81,7 +81,7 @@ async fn a_wrong_half_is_one_of_five_tries(desk: &Desk) {
     refused(&claim(desk, &token, &half).await, 400, INVALID);
 }
 
-async fn halves_of_different_links_do_not_fit(desk: &Desk) {
+async fn halves_of_different_links_do_not_fit(desk: &TestServer) {
     let (zoe, max) = (member(desk).await, member(desk).await);
     let first = magic(desk, &zoe.email).await;
     let first_token = next(desk, &zoe.email, 0).await.token();
@@ -99,7 +99,7 @@ async fn halves_of_different_links_do_not_fit(desk: &Desk) {
         refused(&claim(desk, token, half).await, 400, INVALID);
     }
     refused(&claim(desk, &first_token, "").await, 400, INVALID);
-    let without = desk.post("/auth/login/claim").json(&serde_json::json!({"claim": first})).ask().await;
+    let without = desk.post("/auth/login/claim").json(&serde_json::json!({"claim": first})).send_checked().await;
     refused(&without, 401, "Not authenticated");
     let empty = post(desk, "/auth/login/claim", &first_token, serde_json::json!({})).await;
     assert_eq!(faults(&empty), of(&[("body.claim", "missing")]));
@@ -108,7 +108,7 @@ async fn halves_of_different_links_do_not_fit(desk: &Desk) {
     tokens(&claim(desk, &first_token, &first).await);
 }
 
-async fn one_of_many_at_once_gets_in(desk: &Desk) {
+async fn one_of_many_at_once_gets_in(desk: &TestServer) {
     for email in [member(desk).await.email, address()] {
         let half = magic(desk, &email).await;
         let token = next(desk, &email, 0).await.token();
@@ -119,17 +119,17 @@ async fn one_of_many_at_once_gets_in(desk: &Desk) {
     }
 }
 
-async fn scanners_use_nothing_up(desk: &Desk) {
+async fn scanners_use_nothing_up(desk: &TestServer) {
     let email = address();
     let half = magic(desk, &email).await;
     let reset_half = recover(desk, &email).await;
     let mail = next(desk, &email, 0).await;
     let path = mail.link().split_once("/links/").map(|(_, path)| format!("/links/{path}")).unwrap();
     for method in [Method::GET, Method::HEAD, Method::GET] {
-        desk.request(method, &path).header("accept", "text/html").ask().await.is(200);
+        desk.request(method, &path).header("accept", "text/html").send_checked().await.is(200);
     }
     for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
-        let answer = by(desk, method, "/auth/login/claim", &mail.token()).ask().await;
+        let answer = by(desk, method, "/auth/login/claim", &mail.token()).send_checked().await;
         assert!([204, 405].contains(&answer.status), "{answer:?}");
     }
     let zoe = entered(desk, &email, &claim(desk, &mail.token(), &half).await).await;
@@ -138,7 +138,7 @@ async fn scanners_use_nothing_up(desk: &Desk) {
     refused(&reset(desk, &zoe.access, &reset_half, PASSWORD).await, 400, "Password update failed; invalid claim.");
 }
 
-async fn a_link_from_before_a_change_of_password_is_no_good(desk: &Desk) {
+async fn a_link_from_before_a_change_of_password_is_no_good(desk: &TestServer) {
     let zoe = member(desk).await;
     let half = magic(desk, &zoe.email).await;
     let token = next(desk, &zoe.email, 0).await.token();
@@ -149,7 +149,7 @@ async fn a_link_from_before_a_change_of_password_is_no_good(desk: &Desk) {
     signed_in(desk, &zoe.email, super::OTHER).await;
 }
 
-async fn who_is_disabled_gets_no_mail_and_the_same_answer(desk: &Desk) {
+async fn who_is_disabled_gets_no_mail_and_the_same_answer(desk: &TestServer) {
     let (zoe, max) = (member(desk).await, member(desk).await);
     let half = magic(desk, &max.email).await;
     let token = next(desk, &max.email, 0).await.token();
@@ -166,12 +166,12 @@ async fn who_is_disabled_gets_no_mail_and_the_same_answer(desk: &Desk) {
     assert!(mails(desk, &zoe.email).is_empty());
 }
 
-async fn what_is_no_address_is_said_to_be_none(desk: &Desk) {
+async fn what_is_no_address_is_said_to_be_none(desk: &TestServer) {
     for bad in ["nobody", "a@b", "a%40", "%00@example.org", "a%0d%0abcc:x@example.org"] {
-        let answer = desk.post(&format!("/auth/login/magic/{bad}")).ask().await;
+        let answer = desk.post(&format!("/auth/login/magic/{bad}")).send_checked().await;
         assert_eq!(faults(&answer), of(&[("path.email", "value_error")]), "{bad}");
         // Of this one the document says that it is the same for any.
-        claim_of(&desk.post(&format!("/auth/login/recover/{bad}")).ask().await);
+        claim_of(&desk.post(&format!("/auth/login/recover/{bad}")).send_checked().await);
     }
 }
 
@@ -181,7 +181,7 @@ mod a_closed_registration {
 
     over_both_stores!(|plan| plan.set("USERS_OPEN_REGISTRATION", "false"); lets_in_who_is_known);
 
-    async fn lets_in_who_is_known(desk: &Desk) {
+    async fn lets_in_who_is_known(desk: &TestServer) {
         refused(&sign_up(desk, &address()).await, 400, "Registration is closed.");
         let zoe = made(desk, &[]).await;
         refused(&sign_up(desk, &zoe.email).await, 400, "Registration is closed.");

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Member, OTHER, address, by, done, faults, made, me, member, of, refused, sign_in, sign_up, signed_in};
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox::{mails, next};
 
 over_both_stores!(
@@ -21,13 +21,13 @@ over_both_stores!(
     superusers_stay,
 );
 
-async fn update(desk: &Desk, who: &Member, body: Value) -> Answer {
-    by(desk, Method::PUT, "/auth/users/me", &who.access).json(&body).ask().await
+async fn update(desk: &TestServer, who: &Member, body: Value) -> HttpResponse {
+    by(desk, Method::PUT, "/auth/users/me", &who.access).json(&body).send_checked().await
 }
 
-async fn it_is_read(desk: &Desk) {
+async fn it_is_read(desk: &TestServer) {
     let zoe = member(desk).await;
-    let answer = by(desk, Method::GET, "/auth/users/me", &zoe.access).ask().await;
+    let answer = by(desk, Method::GET, "/auth/users/me", &zoe.access).send_checked().await;
     let user = answer.is(200).json();
     assert_eq!(answer.header("cache-control"), "no-store");
     for field in
@@ -36,13 +36,13 @@ async fn it_is_read(desk: &Desk) {
         assert!(user.get(field).is_some(), "{field}: {user}");
     }
     for method in [Method::GET, Method::PUT, Method::DELETE] {
-        refused(&desk.request(method.clone(), "/auth/users/me").ask().await, 401, "Not authenticated");
-        let garbage = by(desk, method, "/auth/users/me", "garbage").ask().await;
+        refused(&desk.request(method.clone(), "/auth/users/me").send_checked().await, 401, "Not authenticated");
+        let garbage = by(desk, method, "/auth/users/me", "garbage").send_checked().await;
         refused(&garbage, 401, "Could not validate credentials");
     }
 }
 
-async fn a_name_is_changed_without_more(desk: &Desk) {
+async fn a_name_is_changed_without_more(desk: &TestServer) {
     let zoe = member(desk).await;
     let before = me(desk, &zoe.access).await;
     for nothing in [json!({}), json!({"full_name": null, "email": zoe.email.to_uppercase(), "password": null})] {
@@ -73,7 +73,7 @@ async fn a_name_is_changed_without_more(desk: &Desk) {
     );
 }
 
-async fn an_address_is_changed_and_confirmed(desk: &Desk) {
+async fn an_address_is_changed_and_confirmed(desk: &TestServer) {
     let zoe = made(desk, &["--verified"]).await;
     assert_eq!(me(desk, &zoe.access).await["email_validated"], true);
     let new = address();
@@ -84,7 +84,7 @@ async fn an_address_is_changed_and_confirmed(desk: &Desk) {
     assert!(!told.whole.contains(&new), "shown in part only: {}", told.whole);
     let link = next(desk, &new, 0).await;
     assert!(link.link().contains("/links/confirm?token="), "{}", link.link());
-    desk.post("/links/confirm").json(&json!({"token": link.token()})).ask().await.is(200);
+    desk.post("/links/confirm").json(&json!({"token": link.token()})).send_checked().await.is(200);
     assert_eq!(me(desk, &zoe.access).await["email_validated"], true);
     refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
     signed_in(desk, &new, PASSWORD).await;
@@ -92,7 +92,7 @@ async fn an_address_is_changed_and_confirmed(desk: &Desk) {
     sign_up(desk, &zoe.email).await.is(200);
 }
 
-async fn an_address_or_a_password_needs_the_present_one(desk: &Desk) {
+async fn an_address_or_a_password_needs_the_present_one(desk: &TestServer) {
     let zoe = member(desk).await;
     for change in [json!({"email": address()}), json!({"password": OTHER})] {
         for original in [Value::Null, json!("not the password"), json!("")] {
@@ -107,7 +107,7 @@ async fn an_address_or_a_password_needs_the_present_one(desk: &Desk) {
     assert!(mails(desk, &zoe.email).is_empty());
 }
 
-async fn an_address_is_one_persons(desk: &Desk) {
+async fn an_address_is_one_persons(desk: &TestServer) {
     let (zoe, max) = (member(desk).await, member(desk).await);
     let taken = update(desk, &zoe, json!({"email": max.email, "full_name": "x", "original": PASSWORD})).await;
     refused(&taken, 409, "This username is not available.");
@@ -125,7 +125,7 @@ async fn an_address_is_one_persons(desk: &Desk) {
     signed_in(desk, &wanted, PASSWORD).await;
 }
 
-async fn a_password_ends_every_session(desk: &Desk) {
+async fn a_password_ends_every_session(desk: &TestServer) {
     let zoe = member(desk).await;
     let other = signed_in(desk, &zoe.email, PASSWORD).await;
     let native = desk.try_sign_in(&zoe.email, PASSWORD).await.is(201).tokens();
@@ -136,7 +136,7 @@ async fn a_password_ends_every_session(desk: &Desk) {
         assert_eq!(desk.reason(access).await, "revoked");
     }
     for refresh in [&zoe.refresh, &other.refresh, &native.refresh] {
-        let answer = by(desk, Method::POST, "/auth/login/refresh", refresh).ask().await;
+        let answer = by(desk, Method::POST, "/auth/login/refresh", refresh).send_checked().await;
         refused(&answer, 401, "Could not validate credentials");
     }
     refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
@@ -145,7 +145,7 @@ async fn a_password_ends_every_session(desk: &Desk) {
     assert!(notice.header("subject").to_lowercase().contains("password"), "{}", notice.whole);
 }
 
-async fn who_has_no_password_may_set_one(desk: &Desk) {
+async fn who_has_no_password_may_set_one(desk: &TestServer) {
     let email = address();
     let half = super::magic(desk, &email).await;
     let answer = super::claim(desk, &next(desk, &email, 0).await.token(), &half).await;
@@ -158,23 +158,23 @@ async fn who_has_no_password_may_set_one(desk: &Desk) {
     next(desk, &email, 2).await;
 }
 
-async fn it_is_deleted(desk: &Desk) {
+async fn it_is_deleted(desk: &TestServer) {
     let zoe = member(desk).await;
-    let answer = by(desk, Method::DELETE, "/auth/users/me", &zoe.access).ask().await;
+    let answer = by(desk, Method::DELETE, "/auth/users/me", &zoe.access).send_checked().await;
     done(&answer, "User deleted successfully");
-    let again = by(desk, Method::DELETE, "/auth/users/me", &zoe.access).ask().await;
+    let again = by(desk, Method::DELETE, "/auth/users/me", &zoe.access).send_checked().await;
     refused(&again, 401, "Could not validate credentials");
-    let refresh = by(desk, Method::POST, "/auth/login/refresh", &zoe.refresh).ask().await;
+    let refresh = by(desk, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await;
     refused(&refresh, 401, "Could not validate credentials");
     refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
     sign_up(desk, &zoe.email).await.is(200);
 }
 
-async fn superusers_stay(desk: &Desk) {
+async fn superusers_stay(desk: &TestServer) {
     let root = made(desk, &["--superuser"]).await;
     let stays = "Super users are not allowed to delete themselves";
     for path in ["/auth/users/me".to_owned(), format!("/auth/users/{}", root.id)] {
-        refused(&by(desk, Method::DELETE, &path, &root.access).ask().await, 403, stays);
+        refused(&by(desk, Method::DELETE, &path, &root.access).send_checked().await, 403, stays);
     }
     assert_eq!(me(desk, &root.access).await["is_superuser"], true);
 }

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer};
 
 /// Another password than everybody's.
 const OTHER: &str = "a louder harbour at dawn";
@@ -37,21 +37,21 @@ fn address() -> String {
 }
 
 /// A request with a bearer.
-fn by(desk: &Desk, method: Method, path: &str, bearer: &str) -> RequestBuilder {
+fn by(desk: &TestServer, method: Method, path: &str, bearer: &str) -> RequestBuilder {
     desk.request(method, path).bearer_auth(bearer)
 }
 
-async fn post(desk: &Desk, path: &str, bearer: &str, body: Value) -> Answer {
-    by(desk, Method::POST, path, bearer).json(&body).ask().await
+async fn post(desk: &TestServer, path: &str, bearer: &str, body: Value) -> HttpResponse {
+    by(desk, Method::POST, path, bearer).json(&body).send_checked().await
 }
 
 /// Signs up.
-async fn sign_up(desk: &Desk, email: &str) -> Answer {
-    desk.post("/auth/login/signup").json(&json!({"email": email, "password": PASSWORD})).ask().await
+async fn sign_up(desk: &TestServer, email: &str) -> HttpResponse {
+    desk.post("/auth/login/signup").json(&json!({"email": email, "password": PASSWORD})).send_checked().await
 }
 
 /// Signs in by the form, in a millisecond of its own: what ends a user's tokens ends those of the same millisecond.
-async fn sign_in(desk: &Desk, email: &str, password: &str) -> Answer {
+async fn sign_in(desk: &TestServer, email: &str, password: &str) -> HttpResponse {
     let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
@@ -61,25 +61,25 @@ async fn sign_in(desk: &Desk, email: &str, password: &str) -> Answer {
 }
 
 /// A new user, signed in.
-async fn member(desk: &Desk) -> Member {
+async fn member(desk: &TestServer) -> Member {
     let email = address();
     sign_up(desk, &email).await.is(200);
     signed_in(desk, &email, PASSWORD).await
 }
 
 /// A user that the command line makes, signed in.
-async fn made(desk: &Desk, more: &[&str]) -> Member {
+async fn made(desk: &TestServer, more: &[&str]) -> Member {
     let email = address();
     desk.plan().user(&email, PASSWORD, more);
     signed_in(desk, &email, PASSWORD).await
 }
 
-async fn signed_in(desk: &Desk, email: &str, password: &str) -> Member {
+async fn signed_in(desk: &TestServer, email: &str, password: &str) -> Member {
     entered(desk, email, &sign_in(desk, email, password).await).await
 }
 
 /// Who has come in with this answer.
-async fn entered(desk: &Desk, email: &str, answer: &Answer) -> Member {
+async fn entered(desk: &TestServer, email: &str, answer: &HttpResponse) -> Member {
     let (access, refresh) = tokens(answer);
     let id = me(desk, &access).await["id"].as_str().unwrap().to_owned();
     Member { id, email: email.to_owned(), access, refresh }
@@ -87,7 +87,7 @@ async fn entered(desk: &Desk, email: &str, answer: &Answer) -> Member {
 
 /// Both tokens of an answer that is nothing but tokens.
 #[track_caller]
-fn tokens(answer: &Answer) -> (String, String) {
+fn tokens(answer: &HttpResponse) -> (String, String) {
     let body = answer.is(200).json();
     assert_eq!((body["token_type"].as_str(), body.as_object().unwrap().len()), (Some("bearer"), 3), "{body}");
     assert_eq!(answer.header("cache-control"), "no-store");
@@ -97,7 +97,7 @@ fn tokens(answer: &Answer) -> (String, String) {
 
 /// The token of the second step of an answer that gives nothing else.
 #[track_caller]
-fn step(answer: &Answer) -> String {
+fn step(answer: &HttpResponse) -> String {
     let body = answer.is(200).json();
     assert_eq!(body["refresh_token"], Value::Null, "{body}");
     assert_eq!((body["token_type"].as_str(), body.as_object().unwrap().len()), (Some("bearer"), 3), "{body}");
@@ -105,13 +105,13 @@ fn step(answer: &Answer) -> String {
     body["access_token"].as_str().unwrap().to_owned()
 }
 
-async fn me(desk: &Desk, access: &str) -> Value {
-    by(desk, Method::GET, "/auth/users/me", access).ask().await.is(200).json()
+async fn me(desk: &TestServer, access: &str) -> Value {
+    by(desk, Method::GET, "/auth/users/me", access).send_checked().await.is(200).json()
 }
 
 /// Demands `{"detail": …}`.
 #[track_caller]
-fn refused(answer: &Answer, status: u16, detail: &str) {
+fn refused(answer: &HttpResponse, status: u16, detail: &str) {
     assert_eq!(answer.is(status).json(), json!({"detail": detail}));
     assert_eq!(answer.header("content-type"), "application/json");
     match (status, detail) {
@@ -123,13 +123,13 @@ fn refused(answer: &Answer, status: u16, detail: &str) {
 
 /// Demands `{"msg": …}`.
 #[track_caller]
-fn done(answer: &Answer, msg: &str) {
+fn done(answer: &HttpResponse, msg: &str) {
     assert_eq!(answer.is(200).json(), json!({"msg": msg}));
 }
 
 /// Where the fields of a request will not do, and why, in pydantic's words.
 #[track_caller]
-fn faults(answer: &Answer) -> Vec<(String, String)> {
+fn faults(answer: &HttpResponse) -> Vec<(String, String)> {
     let body = answer.is(422).json();
     let each = body["detail"].as_array().unwrap().iter().map(|entry| {
         assert!(entry["msg"].as_str().is_some_and(|msg| !msg.is_empty()), "{body}");
@@ -148,17 +148,17 @@ fn of(faults: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// Asks for a link that signs in; the device's half.
-async fn magic(desk: &Desk, email: &str) -> String {
-    claim_of(&desk.post(&format!("/auth/login/magic/{email}")).ask().await)
+async fn magic(desk: &TestServer, email: &str) -> String {
+    claim_of(&desk.post(&format!("/auth/login/magic/{email}")).send_checked().await)
 }
 
 /// Asks for a link to set a new password; the device's half.
-async fn recover(desk: &Desk, email: &str) -> String {
-    claim_of(&desk.post(&format!("/auth/login/recover/{email}")).ask().await)
+async fn recover(desk: &TestServer, email: &str) -> String {
+    claim_of(&desk.post(&format!("/auth/login/recover/{email}")).send_checked().await)
 }
 
 #[track_caller]
-fn claim_of(answer: &Answer) -> String {
+fn claim_of(answer: &HttpResponse) -> String {
     let body = answer.is(200).json();
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
@@ -168,11 +168,11 @@ fn claim_of(answer: &Answer) -> String {
 }
 
 /// Hands both halves of a magic link in.
-async fn claim(desk: &Desk, token: &str, half: &str) -> Answer {
+async fn claim(desk: &TestServer, token: &str, half: &str) -> HttpResponse {
     post(desk, "/auth/login/claim", token, json!({"claim": half})).await
 }
 
 /// Hands both halves of a reset in.
-async fn reset(desk: &Desk, token: &str, half: &str, new: &str) -> Answer {
+async fn reset(desk: &TestServer, token: &str, half: &str, new: &str) -> HttpResponse {
     post(desk, "/auth/login/reset", token, json!({"claim": half, "new_password": new})).await
 }

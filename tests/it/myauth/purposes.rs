@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{OTHER, address, by, claim, magic, member, recover, refused, reset, sign_in, signed_in, step, tokens};
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox::next;
 use crate::support::totp::code;
 
@@ -12,21 +12,21 @@ over_both_stores!(|plan| plan; each_token_has_one_place);
 
 const BAD: &str = "Could not validate credentials";
 
-async fn each_token_has_one_place(desk: &Desk) {
+async fn each_token_has_one_place(desk: &TestServer) {
     let who = member(desk).await;
     let new = address();
     let change = json!({"email": new, "original": PASSWORD});
-    by(desk, Method::PUT, "/auth/users/me", &who.access).json(&change).ask().await.is(200);
+    by(desk, Method::PUT, "/auth/users/me", &who.access).json(&change).send_checked().await.is(200);
     let confirming = next(desk, &new, 0).await.token();
     let magic_half = magic(desk, &new).await;
     let magic_token = next(desk, &new, 1).await.token();
     let reset_half = recover(desk, &new).await;
     let reset_token = next(desk, &new, 2).await.token();
     let session = signed_in(desk, &new, PASSWORD).await;
-    let drawn = by(desk, Method::POST, "/auth/login/new-totp", &who.access).ask().await.is(200).json();
+    let drawn = by(desk, Method::POST, "/auth/login/new-totp", &who.access).send_checked().await.is(200).json();
     let key = drawn["key"].as_str().unwrap().to_owned();
     let body = json!({"claim": code(&key, 0), "uri": drawn["uri"], "password": PASSWORD});
-    by(desk, Method::PUT, "/auth/login/totp", &who.access).json(&body).ask().await.is(200);
+    by(desk, Method::PUT, "/auth/login/totp", &who.access).json(&body).send_checked().await.is(200);
     let due = step(&sign_in(desk, &new, PASSWORD).await);
 
     let all = [
@@ -60,7 +60,7 @@ async fn each_token_has_one_place(desk: &Desk) {
             for half in [code(&key, 1), magic_half.clone(), reset_half.clone()] {
                 let mut body = body.clone();
                 body["claim"] = half.into();
-                refused(&by(desk, method.clone(), path, token).json(&body).ask().await, status, detail);
+                refused(&by(desk, method.clone(), path, token).json(&body).send_checked().await, status, detail);
             }
         }
     }
@@ -71,9 +71,10 @@ async fn each_token_has_one_place(desk: &Desk) {
     }
 
     // And none was used up in a place of another's.
-    tokens(&by(desk, Method::POST, "/auth/login/refresh", &session.refresh).ask().await);
+    tokens(&by(desk, Method::POST, "/auth/login/refresh", &session.refresh).send_checked().await);
     step(&claim(desk, &magic_token, &magic_half).await);
-    let second = by(desk, Method::POST, "/auth/login/totp", &due).json(&json!({"claim": code(&key, 1)})).ask().await;
+    let second =
+        by(desk, Method::POST, "/auth/login/totp", &due).json(&json!({"claim": code(&key, 1)})).send_checked().await;
     tokens(&second);
     reset(desk, &reset_token, &reset_half, OTHER).await.is(200);
 }

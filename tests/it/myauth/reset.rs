@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{OTHER, address, by, done, faults, me, member, of, post, recover, refused, reset, sign_in, signed_in};
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox::{mails, next};
 
 over_both_stores!(
@@ -24,7 +24,7 @@ over_both_stores!(
 const INVALID: &str = "Password update failed; invalid claim.";
 const DONE: &str = "Password updated successfully.";
 
-async fn both_halves_set_a_password_once(desk: &Desk) {
+async fn both_halves_set_a_password_once(desk: &TestServer) {
     let zoe = member(desk).await;
     let half = recover(desk, &zoe.email).await;
     let mail = next(desk, &zoe.email, 0).await;
@@ -39,7 +39,7 @@ async fn both_halves_set_a_password_once(desk: &Desk) {
     assert!(notice.header("subject").to_lowercase().contains("password"), "{}", notice.whole);
 }
 
-async fn every_session_of_every_dialect_is_over(desk: &Desk) {
+async fn every_session_of_every_dialect_is_over(desk: &TestServer) {
     let zoe = member(desk).await;
     let other = signed_in(desk, &zoe.email, PASSWORD).await;
     let native = desk.try_sign_in(&zoe.email, PASSWORD).await.is(201).tokens();
@@ -47,16 +47,20 @@ async fn every_session_of_every_dialect_is_over(desk: &Desk) {
     done(&reset(desk, &next(desk, &zoe.email, 0).await.token(), &half, OTHER).await, DONE);
     for access in [&zoe.access, &other.access, &native.access] {
         assert_eq!(desk.reason(access).await, "revoked");
-        refused(&by(desk, Method::GET, "/auth/users/me", access).ask().await, 401, "Could not validate credentials");
+        refused(
+            &by(desk, Method::GET, "/auth/users/me", access).send_checked().await,
+            401,
+            "Could not validate credentials",
+        );
     }
     for refresh in [&zoe.refresh, &other.refresh, &native.refresh] {
         desk.refresh(refresh).await.is(400);
-        let answer = by(desk, Method::POST, "/auth/login/refresh", refresh).ask().await;
+        let answer = by(desk, Method::POST, "/auth/login/refresh", refresh).send_checked().await;
         refused(&answer, 401, "Could not validate credentials");
     }
 }
 
-async fn what_is_wrong_with_the_password_uses_nothing_up(desk: &Desk) {
+async fn what_is_wrong_with_the_password_uses_nothing_up(desk: &TestServer) {
     let zoe = member(desk).await;
     let half = recover(desk, &zoe.email).await;
     let token = next(desk, &zoe.email, 0).await.token();
@@ -70,11 +74,11 @@ async fn what_is_wrong_with_the_password_uses_nothing_up(desk: &Desk) {
     let both = faults(&post(desk, "/auth/login/reset", &token, json!({"new_password": "short"})).await);
     assert_eq!(both, of(&[("body.claim", "missing"), ("body.new_password", "string_too_short")]));
     let body = json!({"new_password": OTHER, "claim": half});
-    refused(&desk.post("/auth/login/reset").json(&body).ask().await, 401, "Not authenticated");
+    refused(&desk.post("/auth/login/reset").json(&body).send_checked().await, 401, "Not authenticated");
     done(&reset(desk, &token, &half, OTHER).await, DONE);
 }
 
-async fn a_wrong_half_is_one_of_five_tries(desk: &Desk) {
+async fn a_wrong_half_is_one_of_five_tries(desk: &TestServer) {
     let zoe = member(desk).await;
     let half = recover(desk, &zoe.email).await;
     let token = next(desk, &zoe.email, 0).await.token();
@@ -85,7 +89,7 @@ async fn a_wrong_half_is_one_of_five_tries(desk: &Desk) {
     signed_in(desk, &zoe.email, PASSWORD).await;
 }
 
-async fn one_of_many_at_once_sets_it(desk: &Desk) {
+async fn one_of_many_at_once_sets_it(desk: &TestServer) {
     let zoe = member(desk).await;
     let half = recover(desk, &zoe.email).await;
     let token = next(desk, &zoe.email, 0).await.token();
@@ -96,7 +100,7 @@ async fn one_of_many_at_once_sets_it(desk: &Desk) {
     signed_in(desk, &zoe.email, password).await;
 }
 
-async fn of_two_links_the_second_does_not_survive_the_first(desk: &Desk) {
+async fn of_two_links_the_second_does_not_survive_the_first(desk: &TestServer) {
     let zoe = member(desk).await;
     let first = recover(desk, &zoe.email).await;
     let first_token = next(desk, &zoe.email, 0).await.token();
@@ -107,23 +111,23 @@ async fn of_two_links_the_second_does_not_survive_the_first(desk: &Desk) {
     refused(&reset(desk, &second_token, &second, PASSWORD).await, 400, INVALID);
 }
 
-async fn a_link_to_an_address_that_was_changed_is_no_good(desk: &Desk) {
+async fn a_link_to_an_address_that_was_changed_is_no_good(desk: &TestServer) {
     let zoe = member(desk).await;
     let half = recover(desk, &zoe.email).await;
     let token = next(desk, &zoe.email, 0).await.token();
     let change = json!({"email": address(), "original": PASSWORD});
-    by(desk, Method::PUT, "/auth/users/me", &zoe.access).json(&change).ask().await.is(200);
+    by(desk, Method::PUT, "/auth/users/me", &zoe.access).json(&change).send_checked().await.is(200);
     refused(&reset(desk, &token, &half, OTHER).await, 400, INVALID);
 }
 
-async fn nobody_is_told_who_has_an_account(desk: &Desk) {
+async fn nobody_is_told_who_has_an_account(desk: &TestServer) {
     let (zoe, unknown) = (member(desk).await, address());
     for way in ["magic", "recover"] {
         // In this order: what was mailed to nobody is there before what was mailed to somebody.
-        let other = desk.post(&format!("/auth/login/{way}/{unknown}")).ask().await;
-        let known = desk.post(&format!("/auth/login/{way}/{}", zoe.email)).ask().await;
+        let other = desk.post(&format!("/auth/login/{way}/{unknown}")).send_checked().await;
+        let known = desk.post(&format!("/auth/login/{way}/{}", zoe.email)).send_checked().await;
         assert_eq!(known.text.len(), other.text.len());
-        let bare = |mut answer: crate::support::desk::Answer| {
+        let bare = |mut answer: crate::support::desk::HttpResponse| {
             answer.text.clear();
             answer.without_names()
         };
@@ -133,7 +137,7 @@ async fn nobody_is_told_who_has_an_account(desk: &Desk) {
     assert_eq!(mails(desk, &unknown).len(), 1, "the magic link, and nothing to reset");
 }
 
-async fn who_has_no_password_gets_one(desk: &Desk) {
+async fn who_has_no_password_gets_one(desk: &TestServer) {
     let email = address();
     let half = super::magic(desk, &email).await;
     super::claim(desk, &next(desk, &email, 0).await.token(), &half).await.is(200);

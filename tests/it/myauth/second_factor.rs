@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Member, by, claim, done, faults, magic, me, member, of, post, refused, sign_in, step, tokens};
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox::next;
 use crate::support::totp::{code, wrong_code};
 
@@ -29,8 +29,8 @@ const NO_CODE: &str = "Login failed; unable to verify TOTP.";
 const NOT_ON: &str = "Unable to authenticate or activate TOTP.";
 
 /// Draws a secret; its letters and its address.
-async fn begin(desk: &Desk, who: &Member) -> (String, String) {
-    let answer = by(desk, Method::POST, "/auth/login/new-totp", &who.access).ask().await;
+async fn begin(desk: &TestServer, who: &Member) -> (String, String) {
+    let answer = by(desk, Method::POST, "/auth/login/new-totp", &who.access).send_checked().await;
     let body = answer.is(200).json();
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(body.as_object().unwrap().len(), 2, "{body}");
@@ -38,12 +38,12 @@ async fn begin(desk: &Desk, who: &Member) -> (String, String) {
     (text("key"), text("uri"))
 }
 
-async fn enable(desk: &Desk, who: &Member, body: Value) -> Answer {
-    by(desk, Method::PUT, "/auth/login/totp", &who.access).json(&body).ask().await
+async fn enable(desk: &TestServer, who: &Member, body: Value) -> HttpResponse {
+    by(desk, Method::PUT, "/auth/login/totp", &who.access).json(&body).send_checked().await
 }
 
 /// Somebody whose second factor is on; its secret and the recovery codes. The present step is used up.
-async fn guarded(desk: &Desk) -> (Member, String, Vec<String>) {
+async fn guarded(desk: &TestServer) -> (Member, String, Vec<String>) {
     let who = member(desk).await;
     let (key, uri) = begin(desk, &who).await;
     let answer = enable(desk, &who, json!({"claim": code(&key, 0), "uri": uri, "password": PASSWORD})).await;
@@ -54,11 +54,11 @@ async fn guarded(desk: &Desk) -> (Member, String, Vec<String>) {
     (who, key, codes.collect())
 }
 
-async fn second(desk: &Desk, token: &str, code: &str) -> Answer {
+async fn second(desk: &TestServer, token: &str, code: &str) -> HttpResponse {
     post(desk, "/auth/login/totp", token, json!({"claim": code})).await
 }
 
-async fn it_is_asked_for_turned_on_and_due(desk: &Desk) {
+async fn it_is_asked_for_turned_on_and_due(desk: &TestServer) {
     let who = member(desk).await;
     let (key, uri) = begin(desk, &who).await;
     assert!(key.len() >= 32 && key.bytes().all(|byte| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".contains(&byte)), "{key}");
@@ -82,7 +82,7 @@ async fn it_is_asked_for_turned_on_and_due(desk: &Desk) {
     assert_eq!(payload(&who.access).get("totp"), None);
     let (access, refresh) = tokens(&second(desk, &token, &code(&key, 1)).await);
     assert_eq!(me(desk, &access).await["id"], who.id);
-    tokens(&by(desk, Method::POST, "/auth/login/refresh", &refresh).ask().await);
+    tokens(&by(desk, Method::POST, "/auth/login/refresh", &refresh).send_checked().await);
     refused(&sign_in(desk, &who.email, "not the password").await, 400, "Login failed; incorrect email or password.");
 }
 
@@ -93,7 +93,7 @@ fn payload(token: &str) -> Value {
     serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
 }
 
-async fn only_the_pending_secret_counts(desk: &Desk) {
+async fn only_the_pending_secret_counts(desk: &TestServer) {
     let (who, thief) = (member(desk).await, member(desk).await);
     let (foreign, foreign_uri) = begin(desk, &thief).await;
     let (first, _) = begin(desk, &who).await;
@@ -108,7 +108,7 @@ async fn only_the_pending_secret_counts(desk: &Desk) {
     tokens(&second(desk, &token, &code(&key, 1)).await);
 }
 
-async fn what_is_needed_to_turn_it_on(desk: &Desk) {
+async fn what_is_needed_to_turn_it_on(desk: &TestServer) {
     let who = member(desk).await;
     let body = |code: String, password: Value| json!({"claim": code, "uri": "otpauth://", "password": password});
     refused(&enable(desk, &who, body("123456".to_owned(), json!(PASSWORD))).await, 400, NOT_ON);
@@ -123,12 +123,12 @@ async fn what_is_needed_to_turn_it_on(desk: &Desk) {
     refused(&enable(desk, &who, body(code(&key, 0), json!(PASSWORD))).await, 400, NOT_ON);
     for (method, path) in [(Method::POST, "new-totp"), (Method::PUT, "totp"), (Method::DELETE, "totp")] {
         let path = format!("/auth/login/{path}");
-        refused(&desk.request(method.clone(), &path).ask().await, 401, "Not authenticated");
-        refused(&by(desk, method, &path, "garbage").ask().await, 401, "Could not validate credentials");
+        refused(&desk.request(method.clone(), &path).send_checked().await, 401, "Not authenticated");
+        refused(&by(desk, method, &path, "garbage").send_checked().await, 401, "Could not validate credentials");
     }
 }
 
-async fn a_step_is_used_once(desk: &Desk) {
+async fn a_step_is_used_once(desk: &TestServer) {
     let (who, key, codes) = guarded(desk).await;
     let token = step(&sign_in(desk, &who.email, PASSWORD).await);
     let used = code(&key, 1);
@@ -141,7 +141,7 @@ async fn a_step_is_used_once(desk: &Desk) {
     tokens(&second(desk, &again, &codes[0]).await);
 }
 
-async fn a_recovery_code_is_used_once(desk: &Desk) {
+async fn a_recovery_code_is_used_once(desk: &TestServer) {
     let (who, _, codes) = guarded(desk).await;
     let token = step(&sign_in(desk, &who.email, PASSWORD).await);
     for (at, code) in codes.iter().enumerate() {
@@ -151,7 +151,7 @@ async fn a_recovery_code_is_used_once(desk: &Desk) {
     }
 }
 
-async fn one_of_many_at_once_takes_the_second_step(desk: &Desk) {
+async fn one_of_many_at_once_takes_the_second_step(desk: &TestServer) {
     let (who, key, codes) = guarded(desk).await;
     let token = step(&sign_in(desk, &who.email, PASSWORD).await);
     for once in [code(&key, 1), codes[3].clone()] {
@@ -160,7 +160,7 @@ async fn one_of_many_at_once_takes_the_second_step(desk: &Desk) {
     }
 }
 
-async fn a_magic_link_does_not_go_round_it(desk: &Desk) {
+async fn a_magic_link_does_not_go_round_it(desk: &TestServer) {
     let (who, key, _) = guarded(desk).await;
     let half = magic(desk, &who.email).await;
     let token = next(desk, &who.email, 1).await.token();
@@ -171,13 +171,14 @@ async fn a_magic_link_does_not_go_round_it(desk: &Desk) {
     due.is_problem(401, "totp-required");
 }
 
-async fn it_is_turned_off_with_the_password(desk: &Desk) {
+async fn it_is_turned_off_with_the_password(desk: &TestServer) {
     let (who, key, codes) = guarded(desk).await;
-    let off = async |body: Value| by(desk, Method::DELETE, "/auth/login/totp", &who.access).json(&body).ask().await;
+    let off =
+        async |body: Value| by(desk, Method::DELETE, "/auth/login/totp", &who.access).json(&body).send_checked().await;
     for body in [json!({}), json!({"original": null}), json!({"original": "not the password"})] {
         refused(&off(body).await, 400, "Unable to authenticate or deactivate TOTP.");
     }
-    let bare = by(desk, Method::DELETE, "/auth/login/totp", &who.access).ask().await;
+    let bare = by(desk, Method::DELETE, "/auth/login/totp", &who.access).send_checked().await;
     refused(&bare, 400, "Unable to authenticate or deactivate TOTP.");
     assert_eq!(faults(&off(json!({"original": 1})).await), of(&[("body.original", "string_type")]));
     let due = step(&sign_in(desk, &who.email, PASSWORD).await);
@@ -197,27 +198,31 @@ async fn it_is_turned_off_with_the_password(desk: &Desk) {
     tokens(&second(desk, &due, &code(&new, 1)).await);
 }
 
-async fn the_token_of_the_second_step_is_for_nothing_else(desk: &Desk) {
+async fn the_token_of_the_second_step_is_for_nothing_else(desk: &TestServer) {
     let (who, key, codes) = guarded(desk).await;
     let token = step(&sign_in(desk, &who.email, PASSWORD).await);
-    refused(&by(desk, Method::GET, "/auth/users/me", &token).ask().await, 401, "Could not validate credentials");
+    refused(
+        &by(desk, Method::GET, "/auth/users/me", &token).send_checked().await,
+        401,
+        "Could not validate credentials",
+    );
     assert_ne!(desk.reason(&token).await, "");
     for not_one in [&who.access, &who.refresh, "garbage"] {
         refused(&second(desk, not_one, &codes[0]).await, 401, "Could not validate credentials");
     }
-    let without = desk.post("/auth/login/totp").json(&json!({"claim": codes[0]})).ask().await;
+    let without = desk.post("/auth/login/totp").json(&json!({"claim": codes[0]})).send_checked().await;
     refused(&without, 401, "Not authenticated");
     assert_eq!(faults(&post(desk, "/auth/login/totp", &token, json!({})).await), of(&[("body.claim", "missing")]));
     // Nor after the password was changed.
     let change = json!({"password": super::OTHER, "original": PASSWORD});
-    by(desk, Method::PUT, "/auth/users/me", &who.access).json(&change).ask().await.is(200);
+    by(desk, Method::PUT, "/auth/users/me", &who.access).json(&change).send_checked().await.is(200);
     refused(&second(desk, &token, &code(&key, 1)).await, 401, "Could not validate credentials");
     let token = step(&sign_in(desk, &who.email, super::OTHER).await);
     tokens(&second(desk, &token, &codes[0]).await);
 }
 
 /// Beside every limit of rates: a person has so many wrong tries a day, at codes of whatever kind.
-async fn tries_at_it_are_counted(desk: &Desk) {
+async fn tries_at_it_are_counted(desk: &TestServer) {
     let (who, key, codes) = guarded(desk).await;
     let token = step(&sign_in(desk, &who.email, PASSWORD).await);
     let wrong = wrong_code(&key);

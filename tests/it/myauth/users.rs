@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Member, OTHER, address, by, done, faults, made, me, member, of, post, refused, sign_in, signed_in};
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox::{mails, next};
 
 over_both_stores!(
@@ -24,19 +24,19 @@ over_both_stores!(
 const NOT_PERMITTED: &str = "The user does not have the required permissions.";
 const ABSENT: &str = "/auth/users/019a8b1c-0000-7abc-9def-0123456789ab";
 
-async fn admin(desk: &Desk) -> Member {
+async fn admin(desk: &TestServer) -> Member {
     made(desk, &["--role", "billing", "--role", "admin"]).await
 }
 
-async fn change(desk: &Desk, who: &Member, whom: &str, body: Value) -> Answer {
+async fn change(desk: &TestServer, who: &Member, whom: &str, body: Value) -> HttpResponse {
     post(desk, &format!("/auth/users/{whom}"), &who.access, body).await
 }
 
-async fn create(desk: &Desk, who: &Member, body: Value) -> Answer {
+async fn create(desk: &TestServer, who: &Member, body: Value) -> HttpResponse {
     post(desk, "/auth/users/create", &who.access, body).await
 }
 
-async fn only_those_who_see_to_users_may(desk: &Desk) {
+async fn only_those_who_see_to_users_may(desk: &TestServer) {
     let (zoe, root) = (made(desk, &["--role", "editor"]).await, made(desk, &["--superuser"]).await);
     let key = desk.plan().json(&["api-keys", "create", "--user", &root.email, "--name", "k", "--scope", "admin"], "");
     let key = key["full_key"].as_str().unwrap();
@@ -49,23 +49,23 @@ async fn only_those_who_see_to_users_may(desk: &Desk) {
         (Method::POST, "/auth/users/create"),
         (Method::POST, "/auth/users/toggle-state"),
     ] {
-        let ask = async |bearer: &str| by(desk, method.clone(), path, bearer).json(&body).ask().await;
+        let ask = async |bearer: &str| by(desk, method.clone(), path, bearer).json(&body).send_checked().await;
         refused(&ask(&zoe.access).await, 403, NOT_PERMITTED);
         // An API key acts for nobody here, whatever its scopes.
         refused(&ask(key).await, 403, NOT_PERMITTED);
         refused(&ask("garbage").await, 401, "Could not validate credentials");
-        refused(&desk.request(method.clone(), path).json(&body).ask().await, 401, "Not authenticated");
+        refused(&desk.request(method.clone(), path).json(&body).send_checked().await, 401, "Not authenticated");
     }
     assert_eq!(me(desk, &zoe.access).await["is_active"], true);
 }
 
-async fn a_page_has_twenty(desk: &Desk) {
+async fn a_page_has_twenty(desk: &TestServer) {
     let root = made(desk, &["--superuser"]).await;
     for _ in 0..41 {
         super::sign_up(desk, &address()).await.is(200);
     }
     let page = async |query: &str| {
-        let answer = by(desk, Method::GET, &format!("/auth/users/{query}"), &root.access).ask().await;
+        let answer = by(desk, Method::GET, &format!("/auth/users/{query}"), &root.access).send_checked().await;
         let users = answer.is(200).json().as_array().unwrap().clone();
         users.iter().map(|user| user["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
@@ -82,24 +82,26 @@ async fn a_page_has_twenty(desk: &Desk) {
     assert_eq!(page("?page=1000000").await, Vec::<String>::new());
     assert_eq!(page("?page=9223372036854775807").await, Vec::<String>::new());
     for (bad, kind) in [("x", "int_parsing"), ("1.5", "int_parsing"), ("99999999999999999999", "int_parsing_size")] {
-        let answer = by(desk, Method::GET, &format!("/auth/users?page={bad}"), &root.access).ask().await;
+        let answer = by(desk, Method::GET, &format!("/auth/users?page={bad}"), &root.access).send_checked().await;
         assert_eq!(faults(&answer), of(&[("query.page", kind)]), "{bad}");
     }
 }
 
-async fn one_is_read(desk: &Desk) {
+async fn one_is_read(desk: &TestServer) {
     let (admin, zoe) = (admin(desk).await, member(desk).await);
-    let user = by(desk, Method::GET, &format!("/auth/users/{}", zoe.id), &admin.access).ask().await.is(200).json();
+    let user =
+        by(desk, Method::GET, &format!("/auth/users/{}", zoe.id), &admin.access).send_checked().await.is(200).json();
     assert_eq!((user["email"].as_str(), user.as_object().unwrap().len()), (Some(&*zoe.email), 16), "{user}");
     assert_eq!(me(desk, &admin.access).await["role"], "admin", "it goes before any other role");
     for method in [Method::GET, Method::DELETE, Method::POST] {
-        let ask = async |path: &str| by(desk, method.clone(), path, &admin.access).json(&json!({})).ask().await;
+        let ask =
+            async |path: &str| by(desk, method.clone(), path, &admin.access).json(&json!({})).send_checked().await;
         refused(&ask(ABSENT).await, 404, "User not found.");
         assert_eq!(faults(&ask("/auth/users/nobody").await), of(&[("path.user_id", "uuid_parsing")]));
     }
 }
 
-async fn one_is_made(desk: &Desk) {
+async fn one_is_made(desk: &TestServer) {
     let (admin, root) = (admin(desk).await, made(desk, &["--superuser"]).await);
     let email = address();
     let body = json!({"email": email, "password": OTHER, "full_name": "Max", "role": "editor", "is_superuser": false});
@@ -145,7 +147,7 @@ async fn one_is_made(desk: &Desk) {
     assert_eq!(faults(&many), of(&[("body.roles", "value_error")]));
 }
 
-async fn one_is_changed(desk: &Desk) {
+async fn one_is_changed(desk: &TestServer) {
     let (admin, zoe) = (admin(desk).await, made(desk, &["--verified"]).await);
     let body = json!({"full_name": "Zoe", "role": "editor", "email_validated": false, "is_superuser": false,
         "is_active": true, "original": "no matter"});
@@ -182,14 +184,14 @@ async fn one_is_changed(desk: &Desk) {
     );
 }
 
-async fn what_a_change_ends(desk: &Desk) {
+async fn what_a_change_ends(desk: &TestServer) {
     let admin = admin(desk).await;
     for body in [json!({"password": OTHER}), json!({"role": "user"}), json!({"is_active": false}), json!({"roles": []})]
     {
         let zoe = made(desk, &["--role", "editor"]).await;
         change(desk, &admin, &zoe.id, body.clone()).await.is(200);
         assert_eq!(desk.reason(&zoe.access).await, "revoked", "{body}");
-        let refresh = by(desk, Method::POST, "/auth/login/refresh", &zoe.refresh).ask().await;
+        let refresh = by(desk, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await;
         assert_ne!(refresh.status, 200, "{body}");
         if body.get("password").is_some() {
             signed_in(desk, &zoe.email, OTHER).await;
@@ -198,7 +200,7 @@ async fn what_a_change_ends(desk: &Desk) {
     }
 }
 
-async fn only_superusers_touch_superusers(desk: &Desk) {
+async fn only_superusers_touch_superusers(desk: &TestServer) {
     let (admin, root, other) =
         (admin(desk).await, made(desk, &["--superuser"]).await, made(desk, &["--superuser"]).await);
     let zoe = member(desk).await;
@@ -208,7 +210,7 @@ async fn only_superusers_touch_superusers(desk: &Desk) {
     refused(&change(desk, &admin, &zoe.id, json!({"is_superuser": true})).await, 403, NOT_PERMITTED);
     refused(&change(desk, &admin, &admin.id, json!({"is_superuser": true})).await, 403, NOT_PERMITTED);
     let path = format!("/auth/users/{}", other.id);
-    refused(&by(desk, Method::DELETE, &path, &admin.access).ask().await, 403, NOT_PERMITTED);
+    refused(&by(desk, Method::DELETE, &path, &admin.access).send_checked().await, 403, NOT_PERMITTED);
     let toggle = json!({"user_email": other.email});
     refused(&post(desk, "/auth/users/toggle-state", &admin.access, toggle).await, 403, NOT_PERMITTED);
     assert_eq!(me(desk, &other.access).await["is_superuser"], true);
@@ -220,23 +222,23 @@ async fn only_superusers_touch_superusers(desk: &Desk) {
     assert_eq!(desk.reason(&other.access).await, "revoked", "its tokens said that it may do everything");
 }
 
-async fn the_row_counts_and_not_the_token(desk: &Desk) {
+async fn the_row_counts_and_not_the_token(desk: &TestServer) {
     let zoe = member(desk).await;
     let root = made(desk, &["--superuser"]).await;
-    refused(&by(desk, Method::GET, "/auth/users/", &zoe.access).ask().await, 403, NOT_PERMITTED);
+    refused(&by(desk, Method::GET, "/auth/users/", &zoe.access).send_checked().await, 403, NOT_PERMITTED);
     change(desk, &root, &zoe.id, json!({"role": "admin"})).await.is(200);
-    by(desk, Method::GET, "/auth/users/", &zoe.access).ask().await.is(200);
+    by(desk, Method::GET, "/auth/users/", &zoe.access).send_checked().await.is(200);
     desk.sql(&format!("UPDATE users SET superuser = false WHERE email = '{}'", root.email)).await;
-    refused(&by(desk, Method::GET, "/auth/users/", &root.access).ask().await, 403, NOT_PERMITTED);
+    refused(&by(desk, Method::GET, "/auth/users/", &root.access).send_checked().await, 403, NOT_PERMITTED);
 }
 
-async fn one_is_let_in_and_out(desk: &Desk) {
+async fn one_is_let_in_and_out(desk: &TestServer) {
     let (admin, zoe) = (admin(desk).await, member(desk).await);
     let toggle =
         async |email: &str| post(desk, "/auth/users/toggle-state", &admin.access, json!({"user_email": email})).await;
     done(&toggle(&zoe.email.to_uppercase()).await, "User state toggled successfully.");
     assert_eq!(desk.reason(&zoe.access).await, "revoked");
-    refused(&by(desk, Method::GET, "/auth/users/me", &zoe.access).ask().await, 400, "Inactive user");
+    refused(&by(desk, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
     refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
     done(&toggle(&zoe.email).await, "User state toggled successfully.");
     assert_eq!(desk.reason(&zoe.access).await, "revoked", "what was ended stays so");
@@ -247,14 +249,18 @@ async fn one_is_let_in_and_out(desk: &Desk) {
     assert_eq!(faults(&bare), of(&[("body", "model_attributes_type")]));
 }
 
-async fn one_is_deleted(desk: &Desk) {
+async fn one_is_deleted(desk: &TestServer) {
     let (admin, zoe) = (admin(desk).await, member(desk).await);
     let path = format!("/auth/users/{}", zoe.id);
-    done(&by(desk, Method::DELETE, &path, &admin.access).ask().await, "User deleted successfully.");
-    refused(&by(desk, Method::DELETE, &path, &admin.access).ask().await, 404, "User not found.");
-    refused(&by(desk, Method::GET, "/auth/users/me", &zoe.access).ask().await, 401, "Could not validate credentials");
+    done(&by(desk, Method::DELETE, &path, &admin.access).send_checked().await, "User deleted successfully.");
+    refused(&by(desk, Method::DELETE, &path, &admin.access).send_checked().await, 404, "User not found.");
+    refused(
+        &by(desk, Method::GET, "/auth/users/me", &zoe.access).send_checked().await,
+        401,
+        "Could not validate credentials",
+    );
     // Of oneself, too: an admin is no superuser.
     let path = format!("/auth/users/{}", admin.id);
-    done(&by(desk, Method::DELETE, &path, &admin.access).ask().await, "User deleted successfully.");
+    done(&by(desk, Method::DELETE, &path, &admin.access).send_checked().await, "User deleted successfully.");
     assert!(mails(desk, &zoe.email).is_empty());
 }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{address, by, faults, me, member, of, refused, signed_in, tokens};
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
@@ -16,13 +16,13 @@ over_both_stores!(
     a_body_that_cannot_be_read,
 );
 
-async fn what_is_nobodys_is_not_found(desk: &Desk) {
+async fn what_is_nobodys_is_not_found(desk: &TestServer) {
     for path in ["/auth/login", "/auth/login/nothing", "/auth/users/a/b", "/auth/login/magic"] {
-        refused(&desk.get(path).ask().await, 404, "Not Found");
+        refused(&desk.get(path).send_checked().await, 404, "Not Found");
     }
 }
 
-async fn another_method_is_told_which_there_are(desk: &Desk) {
+async fn another_method_is_told_which_there_are(desk: &TestServer) {
     for (path, allow) in [
         ("/auth/login/oauth", "OPTIONS, POST"),
         ("/auth/login/totp", "DELETE, OPTIONS, POST, PUT"),
@@ -32,23 +32,23 @@ async fn another_method_is_told_which_there_are(desk: &Desk) {
         ("/auth/users/me", "DELETE, GET, HEAD, OPTIONS, PUT"),
         ("/auth/users/019a8b1c-0000-7abc-9def-0123456789ab", "DELETE, GET, HEAD, OPTIONS, POST"),
     ] {
-        let answer = desk.request(Method::PATCH, path).ask().await;
+        let answer = desk.request(Method::PATCH, path).send_checked().await;
         refused(&answer, 405, "Method Not Allowed");
         assert_eq!(answer.header("allow"), allow, "{path}");
-        assert_eq!(desk.request(Method::OPTIONS, path).ask().await.is(204).header("allow"), allow, "{path}");
+        assert_eq!(desk.request(Method::OPTIONS, path).send_checked().await.is(204).header("allow"), allow, "{path}");
     }
 }
 
-async fn a_slash_at_the_end_makes_no_difference(desk: &Desk) {
+async fn a_slash_at_the_end_makes_no_difference(desk: &TestServer) {
     let zoe = member(desk).await;
-    let with = by(desk, Method::GET, "/auth/users/me/", &zoe.access).ask().await.is(200).json();
+    let with = by(desk, Method::GET, "/auth/users/me/", &zoe.access).send_checked().await.is(200).json();
     assert_eq!(with, me(desk, &zoe.access).await);
-    let head = by(desk, Method::HEAD, "/auth/users/me", &zoe.access).ask().await;
+    let head = by(desk, Method::HEAD, "/auth/users/me", &zoe.access).send_checked().await;
     assert_eq!(head.is(200).text, "");
     tokens(&desk.form("/auth/login/oauth/", &[("username", &zoe.email), ("password", PASSWORD)]).await);
 }
 
-async fn a_body_that_cannot_be_read(desk: &Desk) {
+async fn a_body_that_cannot_be_read(desk: &TestServer) {
     let zoe = member(desk).await;
     let admin = super::made(desk, &["--superuser"]).await;
     let user = format!("/auth/users/{}", zoe.id);
@@ -65,7 +65,7 @@ async fn a_body_that_cannot_be_read(desk: &Desk) {
         (Method::POST, &user, &admin.access),
     ] {
         let ask = async |kind: &str, body: String| {
-            by(desk, method.clone(), path, bearer).header("content-type", kind).body(body).ask().await
+            by(desk, method.clone(), path, bearer).header("content-type", kind).body(body).send_checked().await
         };
         let (at, kind) = faults(&ask("application/json", "{\"email\": x}".to_owned()).await).remove(0);
         assert_eq!((at.starts_with("body."), kind.as_str()), (true, "json_invalid"), "{path}");
@@ -80,7 +80,7 @@ async fn a_body_that_cannot_be_read(desk: &Desk) {
 #[tokio::test]
 async fn a_store_that_is_gone_is_told() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let desk = Desk::beside(Plan::on(&redis, &postgres));
+    let desk = TestServer::beside(Plan::on(&redis, &postgres));
     let zoe = member(&desk).await;
     postgres.kill_immediate();
     let calls = async || {
@@ -90,42 +90,42 @@ async fn a_store_that_is_gone_is_told() {
         }
     };
     calls().await;
-    refused(&by(&desk, Method::GET, "/auth/users/me", &zoe.access).ask().await, 503, "Service Unavailable");
+    refused(&by(&desk, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 503, "Service Unavailable");
     // A refresh asks Redis alone.
-    let (_, refresh) = tokens(&by(&desk, Method::POST, "/auth/login/refresh", &zoe.refresh).ask().await);
+    let (_, refresh) = tokens(&by(&desk, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
     redis.kill();
     calls().await;
-    refused(&by(&desk, Method::POST, "/auth/login/refresh", &refresh).ask().await, 503, "Service Unavailable");
+    refused(&by(&desk, Method::POST, "/auth/login/refresh", &refresh).send_checked().await, 503, "Service Unavailable");
 }
 
 #[tokio::test]
 async fn it_stands_alone_under_another_prefix() {
-    let desk = Desk::embedded(|plan| {
+    let desk = TestServer::embedded(|plan| {
         let others = ["NATIVE", "UNTURNED", "CODES", "UCONTACT", "V1"];
         let alone = others.iter().fold(plan, |plan, name| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false"));
         alone.set("SIGNET_API__MYAUTH__PREFIX", "/accounts/v1").set("SIGNET_API__MYAUTH__ACCESS", "1m")
     });
     let email = address();
     let body = json!({"email": email, "password": PASSWORD});
-    desk.post("/accounts/v1/login/signup").json(&body).ask().await.is(200);
+    desk.post("/accounts/v1/login/signup").json(&body).send_checked().await.is(200);
     let fields = [("username", email.as_str()), ("password", PASSWORD)];
     let (access, _) = tokens(&desk.form("/accounts/v1/login/oauth", &fields).await);
-    let user = by(&desk, Method::GET, "/accounts/v1/users/me", &access).ask().await.is(200).json();
+    let user = by(&desk, Method::GET, "/accounts/v1/users/me", &access).send_checked().await.is(200).json();
     assert_eq!(user["email"], email.as_str());
-    refused(&desk.get("/accounts/v1/users/a/b").ask().await, 404, "Not Found");
-    desk.post("/auth/login/signup").json(&body).ask().await.is(404);
+    refused(&desk.get("/accounts/v1/users/a/b").send_checked().await, 404, "Not Found");
+    desk.post("/auth/login/signup").json(&body).send_checked().await.is(404);
 }
 
 #[tokio::test]
 async fn it_asks_for_a_confirmed_address_where_it_is_set_so() {
-    let desk = Desk::embedded(|plan| {
+    let desk = TestServer::embedded(|plan| {
         plan.set("SIGNET_API__MYAUTH__VERIFIED_ONLY", "true")
             .set("SIGNET_API__MYAUTH__MIN_PASSWORD_LENGTH", "4")
             .set("SIGNET_API__MYAUTH__REFUSE_COMMON_PASSWORDS", "false")
     });
     let email = address();
     let body = json!({"email": email, "password": "1234"});
-    desk.post("/auth/login/signup").json(&body).ask().await.is(200);
+    desk.post("/auth/login/signup").json(&body).send_checked().await.is(200);
     let answer = super::sign_in(&desk, &email, "1234").await;
     refused(&answer, 400, "Login failed; the email address is not confirmed.");
     // A link proves it.

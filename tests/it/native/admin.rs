@@ -2,17 +2,17 @@
 
 use serde_json::json;
 
-use crate::support::desk::{Answer, Ask, Desk, Person, over_both_stores};
+use crate::support::desk::{HttpResponse, Person, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
     a_superuser_signs_somebody_out, nobody_else_may, api_keys_need_the_scope, standing_is_as_the_row_says_now,
     everyone_is_signed_out);
 
-async fn sign_out(desk: &Desk, bearer: &str, user: &str) -> Answer {
-    desk.post(&format!("/admin/users/{user}/sign-out")).bearer_auth(bearer).ask().await
+async fn sign_out(desk: &TestServer, bearer: &str, user: &str) -> HttpResponse {
+    desk.post(&format!("/admin/users/{user}/sign-out")).bearer_auth(bearer).send_checked().await
 }
 
-async fn a_superuser_signs_somebody_out(desk: &Desk) {
+async fn a_superuser_signs_somebody_out(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let person = desk.person(&[]);
     let all = [desk.sign_in(&person).await, desk.sign_in(&person).await];
@@ -33,23 +33,23 @@ async fn a_superuser_signs_somebody_out(desk: &Desk) {
     desk.verify(&root).await.is(200);
 }
 
-async fn nobody_else_may(desk: &Desk) {
+async fn nobody_else_may(desk: &TestServer) {
     let person = desk.person(&["--role", "admin", "--role", "superuser"]);
     let tokens = desk.sign_in(&person).await;
     for path in [format!("/admin/users/{}/sign-out", person.id), "/admin/sign-out-everyone".to_owned()] {
-        desk.post(&path).ask().await.is_problem(401, "no-credentials");
-        desk.post(&path).bearer_auth("x").ask().await.is_problem(401, "bad-credentials");
-        desk.post(&path).bearer_auth(&tokens.access).ask().await.is_problem(403, "not-permitted");
-        desk.post(&path).bearer_auth(&tokens.refresh).ask().await.is_problem(401, "bad-credentials");
+        desk.post(&path).send_checked().await.is_problem(401, "no-credentials");
+        desk.post(&path).bearer_auth("x").send_checked().await.is_problem(401, "bad-credentials");
+        desk.post(&path).bearer_auth(&tokens.access).send_checked().await.is_problem(403, "not-permitted");
+        desk.post(&path).bearer_auth(&tokens.refresh).send_checked().await.is_problem(401, "bad-credentials");
         // The scope gives nobody a right that its owner has not.
         let (key, _) = desk.api_key(&person, &["admin"]);
-        desk.post(&path).header("x-api-key", key).ask().await.is_problem(403, "not-permitted");
-        desk.get(&path).ask().await.is_problem(405, "method-not-allowed");
+        desk.post(&path).header("x-api-key", key).send_checked().await.is_problem(403, "not-permitted");
+        desk.get(&path).send_checked().await.is_problem(405, "method-not-allowed");
     }
     desk.verify(&tokens.access).await.is(200);
 }
 
-async fn api_keys_need_the_scope(desk: &Desk) {
+async fn api_keys_need_the_scope(desk: &TestServer) {
     let (root, person) = (desk.person(&["--superuser"]), desk.person(&[]));
     let path = format!("/admin/users/{}/sign-out", person.id);
     let exchanged = async |key: &str| {
@@ -59,9 +59,9 @@ async fn api_keys_need_the_scope(desk: &Desk) {
     };
     for (scopes, status) in [(&[][..], 403), (&["read", "administrator"][..], 403), (&["read", "admin"][..], 200)] {
         let (key, _) = desk.api_key(&root, scopes);
-        desk.post(&path).header("x-api-key", &key).ask().await.is(status);
-        desk.post(&path).bearer_auth(&key).ask().await.is(status);
-        desk.post(&path).bearer_auth(exchanged(&key).await).ask().await.is(status);
+        desk.post(&path).header("x-api-key", &key).send_checked().await.is(status);
+        desk.post(&path).bearer_auth(&key).send_checked().await.is(status);
+        desk.post(&path).bearer_auth(exchanged(&key).await).send_checked().await.is(status);
     }
     let (key, _) = desk.api_key(&root, &["admin", "read"]);
     let fields = [("grant_type", "client_credentials"), ("client_secret", key.as_str()), ("scope", "read")];
@@ -70,7 +70,7 @@ async fn api_keys_need_the_scope(desk: &Desk) {
     sign_out(desk, less, &person.id).await.is_problem(403, "not-permitted");
 }
 
-async fn standing_is_as_the_row_says_now(desk: &Desk) {
+async fn standing_is_as_the_row_says_now(desk: &TestServer) {
     let person = desk.person(&[]);
     let demote = async |root: &Person| {
         desk.sql(&format!("UPDATE users SET superuser = false WHERE email = '{}'", root.email)).await;
@@ -98,14 +98,14 @@ async fn standing_is_as_the_row_says_now(desk: &Desk) {
 }
 
 /// The last: it ends what the others use.
-async fn everyone_is_signed_out(desk: &Desk) {
+async fn everyone_is_signed_out(desk: &TestServer) {
     let (root, person) = (desk.person(&["--superuser"]), desk.person(&[]));
     let all = [desk.sign_in(&root).await, desk.sign_in(&person).await];
     let (key, _) = desk.api_key(&person, &["read"]);
     for tokens in &all {
         desk.verify(&tokens.access).await.is(200);
     }
-    let answer = desk.post("/admin/sign-out-everyone").bearer_auth(&all[0].access).ask().await;
+    let answer = desk.post("/admin/sign-out-everyone").bearer_auth(&all[0].access).send_checked().await;
     assert_eq!(answer.is(204).text, "");
     for tokens in &all {
         assert_eq!(desk.reason(&tokens.access).await, "revoked");
@@ -116,6 +116,6 @@ async fn everyone_is_signed_out(desk: &Desk) {
     desk.verify(&again.access).await.is(200);
     let next = desk.refresh(&again.refresh).await.is(200).tokens();
     desk.verify(&next.access).await.is(200);
-    let listed = desk.get("/sessions").bearer_auth(&next.access).ask().await.is(200).json();
+    let listed = desk.get("/sessions").bearer_auth(&next.access).send_checked().await.is(200).json();
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 1);
 }

@@ -4,21 +4,21 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
     sums_are_added, nothing_sinks_below_zero, of_many_at_once_none_is_lost, only_who_charges_may, what_will_not_do_is_told);
 
-async fn bill(desk: &Desk, bearer: &str, user: &str, change: &Value) -> Answer {
+async fn bill(desk: &TestServer, bearer: &str, user: &str, change: &Value) -> HttpResponse {
     let path = format!("/admin/users/{user}/billing");
-    desk.request(Method::PATCH, &path).bearer_auth(bearer).json(change).ask().await
+    desk.request(Method::PATCH, &path).bearer_auth(bearer).json(change).send_checked().await
 }
 
 fn billing(user: &str, balance: i64, used: i64, tier: Option<&str>) -> Value {
     json!({"user_id": user, "token_balance": balance, "tokens_used": used, "subscription_tier": tier})
 }
 
-async fn sums_are_added(desk: &Desk) {
+async fn sums_are_added(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let id = desk.person(&[]).id;
     for (change, expected) in [
@@ -38,7 +38,7 @@ async fn sums_are_added(desk: &Desk) {
     }
 }
 
-async fn nothing_sinks_below_zero(desk: &Desk) {
+async fn nothing_sinks_below_zero(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let id = desk.person(&[]).id;
     bill(desk, &root, &id, &json!({"token_balance": 10, "tokens_used": 5})).await.is(200);
@@ -54,7 +54,7 @@ async fn nothing_sinks_below_zero(desk: &Desk) {
     }
 }
 
-async fn of_many_at_once_none_is_lost(desk: &Desk) {
+async fn of_many_at_once_none_is_lost(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let id = desk.person(&[]).id;
     bill(desk, &root, &id, &json!({"token_balance": 20})).await.is(200);
@@ -64,11 +64,11 @@ async fn of_many_at_once_none_is_lost(desk: &Desk) {
     assert_eq!(bill(desk, &root, &id, &json!({})).await.json(), billing(&id, 0, 20, None));
 }
 
-async fn only_who_charges_may(desk: &Desk) {
+async fn only_who_charges_may(desk: &TestServer) {
     let (person, root) = (desk.person(&["--role", "admin"]), desk.person(&["--superuser"]));
     let change = json!({"token_balance": 1});
     let path = format!("/admin/users/{}/billing", person.id);
-    desk.request(Method::PATCH, &path).json(&change).ask().await.is_problem(401, "no-credentials");
+    desk.request(Method::PATCH, &path).json(&change).send_checked().await.is_problem(401, "no-credentials");
     let access = desk.sign_in(&person).await.access;
     bill(desk, &access, &person.id, &change).await.is_problem(403, "not-permitted");
     // Keys: by their scope, whosever they are; a superuser's by `admin` too.
@@ -81,14 +81,14 @@ async fn only_who_charges_may(desk: &Desk) {
     ] {
         let (key, _) = desk.api_key(owner, scopes);
         let by_key = desk.request(Method::PATCH, &path).header("x-api-key", &key).json(&change);
-        by_key.ask().await.is(status);
+        by_key.send_checked().await.is(status);
         let fields = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
         let exchanged = desk.form("/oauth/token", &fields).await.is(200).json();
         bill(desk, exchanged["access_token"].as_str().unwrap(), &person.id, &change).await.is(status);
     }
 }
 
-async fn what_will_not_do_is_told(desk: &Desk) {
+async fn what_will_not_do_is_told(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let id = desk.person(&[]).id;
     for nobody in ["x", "00000000-0000-7000-8000-000000000000"] {

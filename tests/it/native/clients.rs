@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Ask, Desk, over_both_stores};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores};
 use crate::support::until;
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
@@ -11,7 +11,7 @@ over_both_stores!(|plan| plan;
     a_key_is_exchanged, a_client_says_who_it_is, a_client_that_is_nobody_is_refused, a_token_ends_with_its_key,
     requests_that_will_not_do);
 
-async fn a_key_is_exchanged(desk: &Desk) {
+async fn a_key_is_exchanged(desk: &TestServer) {
     let owner = desk.person(&[]);
     let (key, _) = desk.api_key(&owner, &["read", "write"]);
     let answer = desk.form("/oauth/token", &[GRANT, ("client_secret", &key)]).await;
@@ -36,23 +36,23 @@ async fn a_key_is_exchanged(desk: &Desk) {
     assert_eq!(claims["scope"], Value::Null);
 }
 
-async fn a_client_says_who_it_is(desk: &Desk) {
+async fn a_client_says_who_it_is(desk: &TestServer) {
     let (key, _) = desk.api_key(&desk.person(&[]), &["read"]);
     let ask = || desk.post("/oauth/token");
     let form = [GRANT];
-    ask().basic_auth("any name", Some(&key)).form(&form).ask().await.is(200);
-    ask().basic_auth("", Some(&key)).form(&form).ask().await.is(200);
-    ask().header("x-api-key", &key).form(&form).ask().await.is(200);
-    ask().bearer_auth(&key).form(&form).ask().await.is(200);
-    ask().form(&[GRANT, ("client_id", "any name"), ("client_secret", &key)]).ask().await.is(200);
+    ask().basic_auth("any name", Some(&key)).form(&form).send_checked().await.is(200);
+    ask().basic_auth("", Some(&key)).form(&form).send_checked().await.is(200);
+    ask().header("x-api-key", &key).form(&form).send_checked().await.is(200);
+    ask().bearer_auth(&key).form(&form).send_checked().await.is(200);
+    ask().form(&[GRANT, ("client_id", "any name"), ("client_secret", &key)]).send_checked().await.is(200);
     let parts = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
     let body = parts
         .map(|(name, value)| format!("--limit\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
     let multipart = ask().header("content-type", "multipart/form-data; boundary=limit");
-    multipart.body(format!("{}--limit--\r\n", body.concat())).ask().await.is(200);
+    multipart.body(format!("{}--limit--\r\n", body.concat())).send_checked().await.is(200);
 }
 
-async fn a_client_that_is_nobody_is_refused(desk: &Desk) {
+async fn a_client_that_is_nobody_is_refused(desk: &TestServer) {
     let person = desk.person(&[]);
     let (key, _) = desk.api_key(&person, &["read"]);
     let access = desk.sign_in(&person).await.access;
@@ -63,17 +63,17 @@ async fn a_client_that_is_nobody_is_refused(desk: &Desk) {
         let answer = desk.form("/oauth/token", &[GRANT, ("client_secret", wrong)]).await;
         answer.is_oauth_error(401, "invalid_client");
         assert_eq!(answer.header("www-authenticate"), "Basic realm=\"signet\"");
-        let answer = desk.post("/oauth/token").basic_auth("x", Some(wrong)).form(&[GRANT]).ask().await;
+        let answer = desk.post("/oauth/token").basic_auth("x", Some(wrong)).form(&[GRANT]).send_checked().await;
         answer.is_oauth_error(401, "invalid_client");
     }
     desk.form("/oauth/token", &[GRANT]).await.is_oauth_error(401, "invalid_client");
     for header in ["Basic", "Basic ", "Basic !!!", "Basic eA==", "Bearer", "Digest x"] {
-        let answer = desk.post("/oauth/token").header("authorization", header).form(&[GRANT]).ask().await;
+        let answer = desk.post("/oauth/token").header("authorization", header).form(&[GRANT]).send_checked().await;
         answer.is_oauth_error(401, "invalid_client");
     }
 }
 
-async fn a_token_ends_with_its_key(desk: &Desk) {
+async fn a_token_ends_with_its_key(desk: &TestServer) {
     let owner = desk.person(&[]);
     let make = async || {
         let (key, prefix) = desk.api_key(&owner, &["read"]);
@@ -95,7 +95,7 @@ async fn a_token_ends_with_its_key(desk: &Desk) {
     desk.form("/oauth/token", &[GRANT, ("client_secret", &other_key)]).await.is_oauth_error(401, "invalid_client");
 }
 
-async fn requests_that_will_not_do(desk: &Desk) {
+async fn requests_that_will_not_do(desk: &TestServer) {
     let (key, _) = desk.api_key(&desk.person(&[]), &[]);
     let secret = ("client_secret", key.as_str());
     let refused = async |fields: &[(&str, &str)], code: &str| {
@@ -110,12 +110,12 @@ async fn requests_that_will_not_do(desk: &Desk) {
     refused(&[GRANT, GRANT, secret], "invalid_request").await;
     refused(&[GRANT, secret, secret], "invalid_request").await;
     refused(&[GRANT, secret, ("unknown", "1"), ("unknown", "2")], "invalid_request").await;
-    let json = desk.post("/oauth/token").json(&json!({"grant_type": "client_credentials"})).ask().await;
+    let json = desk.post("/oauth/token").json(&json!({"grant_type": "client_credentials"})).send_checked().await;
     json.is_oauth_error(415, "invalid_request");
     let not_utf8 = desk.post("/oauth/token").header("content-type", "application/x-www-form-urlencoded");
-    not_utf8.body("grant_type=%ff").ask().await.is_oauth_error(400, "invalid_request");
-    desk.get("/oauth/token").ask().await.is_oauth_error(405, "invalid_request");
-    desk.post("/oauth/nothing").ask().await.is_oauth_error(404, "invalid_request");
+    not_utf8.body("grant_type=%ff").send_checked().await.is_oauth_error(400, "invalid_request");
+    desk.get("/oauth/token").send_checked().await.is_oauth_error(405, "invalid_request");
+    desk.post("/oauth/nothing").send_checked().await.is_oauth_error(404, "invalid_request");
     let large = desk.form("/oauth/token", &[GRANT, ("client_secret", &"x".repeat(70_000))]).await;
     large.is_oauth_error(413, "invalid_request");
 }

@@ -5,12 +5,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
 
-use crate::support::desk::{Ask, Desk, over_both_stores, tampered};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores, tampered};
 use crate::support::forge::{read, sign, signing_key, with};
 
 over_both_stores!(|plan| plan; claims_are_checked, headers_are_checked, signatures_are_checked, a_key_that_was_revoked);
 
-async fn claims_are_checked(desk: &Desk) {
+async fn claims_are_checked(desk: &TestServer) {
     let (key, _) = signing_key(desk);
     let (header, claims) = read(&desk.sign_in(&desk.person(&[])).await.access);
     let now = claims["iat"].as_i64().unwrap();
@@ -35,12 +35,12 @@ async fn claims_are_checked(desk: &Desk) {
         assert_eq!(desk.reason(&token).await, reason, "{changes}");
         assert_eq!(desk.reason(&token).await, reason, "{changes}");
         if !reason.is_empty() {
-            desk.get("/sessions").bearer_auth(&token).ask().await.is_problem(401, "bad-credentials");
+            desk.get("/sessions").bearer_auth(&token).send_checked().await.is_problem(401, "bad-credentials");
         }
     }
 }
 
-async fn headers_are_checked(desk: &Desk) {
+async fn headers_are_checked(desk: &TestServer) {
     let (key, _) = signing_key(desk);
     let (header, claims) = read(&desk.sign_in(&desk.person(&[])).await.access);
     for (changes, reason) in [
@@ -63,7 +63,7 @@ async fn headers_are_checked(desk: &Desk) {
     }
 }
 
-async fn signatures_are_checked(desk: &Desk) {
+async fn signatures_are_checked(desk: &TestServer) {
     let token = desk.sign_in(&desk.person(&[])).await.access;
     let (header, claims) = read(&token);
     let other = SigningKey::from_bytes(&[7; 32]);
@@ -87,14 +87,14 @@ async fn signatures_are_checked(desk: &Desk) {
 }
 
 /// The last: every token that was signed before ends.
-async fn a_key_that_was_revoked(desk: &Desk) {
+async fn a_key_that_was_revoked(desk: &TestServer) {
     let person = desk.person(&[]);
     let tokens = desk.sign_in(&person).await;
     desk.verify(&tokens.access).await.is(200);
     let (_, kid) = signing_key(desk);
     desk.plan().json(&["keys", "revoke", &kid], "");
     crate::support::until("its tokens are refused", async || desk.reason(&tokens.access).await == "revoked_key").await;
-    let jwks = desk.get("/.well-known/jwks.json").ask().await.is(200).json();
+    let jwks = desk.get("/.well-known/jwks.json").send_checked().await.is(200).json();
     assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key["kid"] != kid));
     // Sessions are not the key's affair.
     let next = desk.refresh(&tokens.refresh).await.is(200).tokens();

@@ -2,29 +2,29 @@
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Ask, Desk, over_both_stores, tampered};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores, tampered};
 
 over_both_stores!(|plan| plan;
     every_kind_of_token_is_looked_at, what_is_not_good_is_inactive, a_session_ends_by_its_refresh_token,
     an_access_token_ends_alone, callers_need_the_scope);
 
 /// A caller that may do both.
-fn caller(desk: &Desk) -> String {
+fn caller(desk: &TestServer) -> String {
     desk.api_key(&desk.person(&[]), &["introspect", "revoke"]).0
 }
 
-async fn introspect(desk: &Desk, key: &str, token: &str) -> Value {
+async fn introspect(desk: &TestServer, key: &str, token: &str) -> Value {
     let answer = desk.form("/oauth/introspect", &[("client_secret", key), ("token", token)]).await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
     answer.json()
 }
 
-async fn revoke(desk: &Desk, key: &str, token: &str) {
+async fn revoke(desk: &TestServer, key: &str, token: &str) {
     let answer = desk.form("/oauth/revoke", &[("client_secret", key), ("token", token)]).await;
     assert_eq!(answer.is(200).text, "");
 }
 
-async fn every_kind_of_token_is_looked_at(desk: &Desk) {
+async fn every_kind_of_token_is_looked_at(desk: &TestServer) {
     let key = caller(desk);
     let person = desk.person(&[]);
     let tokens = desk.sign_in(&person).await;
@@ -46,7 +46,7 @@ async fn every_kind_of_token_is_looked_at(desk: &Desk) {
     desk.refresh(&tokens.refresh).await.is(200);
 }
 
-async fn what_is_not_good_is_inactive(desk: &Desk) {
+async fn what_is_not_good_is_inactive(desk: &TestServer) {
     let key = caller(desk);
     let tokens = desk.sign_in(&desk.person(&[])).await;
     let (access, refresh) = (tampered(&tokens.access), tampered(&tokens.refresh));
@@ -62,7 +62,7 @@ async fn what_is_not_good_is_inactive(desk: &Desk) {
     assert_eq!(introspect(desk, &key, &tokens.refresh).await["active"], false, "it was rotated");
 }
 
-async fn a_session_ends_by_its_refresh_token(desk: &Desk) {
+async fn a_session_ends_by_its_refresh_token(desk: &TestServer) {
     let key = caller(desk);
     let person = desk.person(&[]);
     let (tokens, other) = (desk.sign_in(&person).await, desk.sign_in(&person).await);
@@ -77,7 +77,7 @@ async fn a_session_ends_by_its_refresh_token(desk: &Desk) {
     desk.refresh(&other.refresh).await.is(200);
 }
 
-async fn an_access_token_ends_alone(desk: &Desk) {
+async fn an_access_token_ends_alone(desk: &TestServer) {
     let key = caller(desk);
     let tokens = desk.sign_in(&desk.person(&[])).await;
     desk.verify(&tokens.access).await.is(200);
@@ -88,7 +88,7 @@ async fn an_access_token_ends_alone(desk: &Desk) {
     assert_eq!(desk.reason(&tokens.access).await, "revoked");
 }
 
-async fn callers_need_the_scope(desk: &Desk) {
+async fn callers_need_the_scope(desk: &TestServer) {
     let person = desk.person(&["--superuser"]);
     let tokens = desk.sign_in(&person).await;
     let token = ("token", tokens.access.as_str());
@@ -99,18 +99,18 @@ async fn callers_need_the_scope(desk: &Desk) {
         desk.form(path, &[token, ("client_secret", "x")]).await.is_oauth_error(401, "invalid_client");
         let (wrong, _) = desk.api_key(&person, &[other, "admin"]);
         desk.form(path, &[token, ("client_secret", &wrong)]).await.is_oauth_error(403, "unauthorized_client");
-        let answer = desk.post(path).bearer_auth(&tokens.access).form(&[token]).ask().await;
+        let answer = desk.post(path).bearer_auth(&tokens.access).form(&[token]).send_checked().await;
         answer.is_oauth_error(403, "unauthorized_client");
         let (right, _) = desk.api_key(&person, &[scope]);
         desk.form(path, &[("client_secret", &right)]).await.is_oauth_error(400, "invalid_request");
         desk.form(path, &[("client_secret", &right), token, token]).await.is_oauth_error(400, "invalid_request");
-        desk.post(path).json(&json!({"token": "x"})).ask().await.is_oauth_error(415, "invalid_request");
+        desk.post(path).json(&json!({"token": "x"})).send_checked().await.is_oauth_error(415, "invalid_request");
         // A token made from such a key is as good as the key.
         let grant = [("grant_type", "client_credentials"), ("client_secret", right.as_str())];
         let made = desk.form("/oauth/token", &grant).await.is(200).json();
         let bearer = made["access_token"].as_str().unwrap();
-        desk.post(path).bearer_auth(bearer).form(&[("token", "x")]).ask().await.is(200);
-        desk.post(path).header("x-api-key", &right).form(&[("token", "x")]).ask().await.is(200);
-        desk.post(path).basic_auth("gateway", Some(&right)).form(&[("token", "x")]).ask().await.is(200);
+        desk.post(path).bearer_auth(bearer).form(&[("token", "x")]).send_checked().await.is(200);
+        desk.post(path).header("x-api-key", &right).form(&[("token", "x")]).send_checked().await.is(200);
+        desk.post(path).basic_auth("gateway", Some(&right)).form(&[("token", "x")]).send_checked().await.is(200);
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::until;
 
@@ -18,19 +18,19 @@ fn plan(plan: Plan) -> Plan {
 over_both_stores!(plan; an_account_has_one_counter, an_address_has_one_counter);
 
 /// A sign-in through the proxy, for a client at `address`.
-async fn sign_in(desk: &Desk, address: &str, name: &str, password: &str) -> Answer {
+async fn sign_in(desk: &TestServer, address: &str, name: &str, password: &str) -> HttpResponse {
     let field = if name.contains('@') { "email" } else { "username" };
     let request = desk.post("/sessions").json(&json!({field: name, "password": password}));
-    request.header("x-forwarded-for", address).ask().await
+    request.header("x-forwarded-for", address).send_checked().await
 }
 
-fn is_limited(answer: &Answer) {
+fn is_limited(answer: &HttpResponse) {
     answer.is_problem(429, "too-many");
     let seconds: u64 = answer.header("retry-after").parse().unwrap();
     assert!((1..=3600).contains(&seconds), "{answer:?}");
 }
 
-async fn an_account_has_one_counter(desk: &Desk) {
+async fn an_account_has_one_counter(desk: &TestServer) {
     let (person, other) = (desk.person(&[]), desk.person(&[]));
     let (local, domain) = person.email.split_once('@').unwrap();
     let spellings = [
@@ -56,7 +56,7 @@ async fn an_account_has_one_counter(desk: &Desk) {
     is_limited(&sign_in(desk, "192.0.2.51", "nobody@example.org", "x").await);
 }
 
-async fn an_address_has_one_counter(desk: &Desk) {
+async fn an_address_has_one_counter(desk: &TestServer) {
     let people = (0..4).map(|_| desk.person(&[])).collect::<Vec<_>>();
     // An IPv6 client has a whole /64 to choose from.
     for at in 0..12 {
@@ -75,7 +75,7 @@ async fn an_address_has_one_counter(desk: &Desk) {
 /// Without a proxy that is believed, the header is the client's own invention.
 #[tokio::test]
 async fn a_client_does_not_choose_its_address() {
-    let desk = Desk::embedded(|it| plan(it).set("SIGNET_SERVER__TRUSTED_PROXIES", "192.0.2.1"));
+    let desk = TestServer::embedded(|it| plan(it).set("SIGNET_SERVER__TRUSTED_PROXIES", "192.0.2.1"));
     for at in 0..12 {
         let (address, name) = (format!("198.51.100.{at}"), format!("nobody-{at}@example.org"));
         sign_in(&desk, &address, &name, "x").await.is_problem(401, "wrong-password");
@@ -96,7 +96,7 @@ mod a_full_queue {
 
     over_both_stores!(plan; sheds_sign_ins_and_nothing_else);
 
-    async fn sheds_sign_ins_and_nothing_else(desk: &Desk) {
+    async fn sheds_sign_ins_and_nothing_else(desk: &TestServer) {
         let person = desk.person(&[]);
         let tokens = desk.sign_in(&person).await;
         let idle = async || desk.figure("signet_hash_queue_running").await == 0;
@@ -107,9 +107,9 @@ mod a_full_queue {
         for _ in 0..10 {
             // A hash is answered a moment before it is counted as done.
             until("the one before is over", idle).await;
-            let first = tokio::spawn(desk.signing_in(&person.email, PASSWORD).ask());
+            let first = tokio::spawn(desk.signing_in(&person.email, PASSWORD).send_checked());
             until("one is hashed", running).await;
-            let second = tokio::spawn(desk.signing_in("nobody@example.org", "x").ask());
+            let second = tokio::spawn(desk.signing_in("nobody@example.org", "x").send_checked());
             until("one waits", waiting).await;
             // Whoever comes now is sent away at once, known or not, and everything else goes on.
             while waiting().await {

@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores, tampered};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores, tampered};
 use crate::support::{outbox, totp};
 
 over_both_stores!(|plan| plan;
@@ -17,17 +17,17 @@ over_both_stores!(|plan| plan;
 );
 
 /// Asks for a link of two halves: the mailed one, and the device's.
-async fn halves(desk: &Desk, what: &str, email: &str, before: usize) -> (String, String) {
-    let asked = desk.post(&format!("/auth/login/{what}/{email}")).ask().await.is(200).json();
+async fn halves(desk: &TestServer, what: &str, email: &str, before: usize) -> (String, String) {
+    let asked = desk.post(&format!("/auth/login/{what}/{email}")).send_checked().await.is(200).json();
     let claim = asked["claim"].as_str().unwrap_or_else(|| panic!("no claim: {asked}")).to_owned();
     (outbox::next(desk, email, before).await.token(), claim)
 }
 
-async fn magic(desk: &Desk, token: &str, claim: &str, code: Option<&str>) -> Answer {
-    desk.post("/links/magic").json(&json!({"token": token, "claim": claim, "totp_code": code})).ask().await
+async fn magic(desk: &TestServer, token: &str, claim: &str, code: Option<&str>) -> HttpResponse {
+    desk.post("/links/magic").json(&json!({"token": token, "claim": claim, "totp_code": code})).send_checked().await
 }
 
-async fn both_halves_of_a_magic_link_sign_in_once(desk: &Desk) {
+async fn both_halves_of_a_magic_link_sign_in_once(desk: &TestServer) {
     let person = desk.person(&[]);
     let (token, claim) = halves(desk, "magic", &person.email, 0).await;
     let all = join_all((0..8).map(|_| magic(desk, &token, &claim, None))).await;
@@ -44,7 +44,7 @@ async fn both_halves_of_a_magic_link_sign_in_once(desk: &Desk) {
     assert_eq!(desk.plan().json(&["users", "show", &person.email], "")["verified"], true);
 }
 
-async fn a_wrong_half_lets_nobody_in(desk: &Desk) {
+async fn a_wrong_half_lets_nobody_in(desk: &TestServer) {
     let (one, other) = (desk.person(&[]), desk.person(&[]));
     let (token, claim) = halves(desk, "magic", &one.email, 0).await;
     let (_, others) = halves(desk, "magic", &other.email, 0).await;
@@ -58,7 +58,7 @@ async fn a_wrong_half_lets_nobody_in(desk: &Desk) {
     magic(desk, &token, &claim, None).await.is(201);
 }
 
-async fn a_second_factor_that_is_due_leaves_the_link_as_it_was(desk: &Desk) {
+async fn a_second_factor_that_is_due_leaves_the_link_as_it_was(desk: &TestServer) {
     let person = desk.person(&[]);
     let (key, _) = totp::turn_on(desk, &desk.sign_in(&person).await.access, PASSWORD).await;
     // The one that tells of it.
@@ -72,20 +72,23 @@ async fn a_second_factor_that_is_due_leaves_the_link_as_it_was(desk: &Desk) {
     magic(desk, &token, &claim, None).await.is_problem(400, "magic-not-in-force");
 }
 
-async fn a_new_address_is_signed_up_by_its_link(desk: &Desk) {
+async fn a_new_address_is_signed_up_by_its_link(desk: &TestServer) {
     let (token, claim) = halves(desk, "magic", "newcomer@example.org", 0).await;
     let made = magic(desk, &token, &claim, None).await.is(201).json();
     let shown = desk.plan().json(&["users", "show", "newcomer@example.org"], "");
     assert_eq!((&shown["id"], &shown["verified"]), (&made["user_id"], &true.into()));
 }
 
-async fn both_halves_of_a_reset_set_a_password_once(desk: &Desk) {
+async fn both_halves_of_a_reset_set_a_password_once(desk: &TestServer) {
     let person = desk.person(&[]);
     let tokens = desk.sign_in(&person).await;
     let (token, claim) = halves(desk, "recover", &person.email, 0).await;
     let new = "another harbour at dawn";
     let reset = async |token: &str, claim: Value, new: &str| {
-        desk.post("/links/reset").json(&json!({"token": token, "claim": claim, "new_password": new})).ask().await
+        desk.post("/links/reset")
+            .json(&json!({"token": token, "claim": claim, "new_password": new}))
+            .send_checked()
+            .await
     };
     reset(&token, json!(claim), "password").await.is_problem(400, "weak-password");
     // The mailed half alone is not enough.
@@ -100,10 +103,10 @@ async fn both_halves_of_a_reset_set_a_password_once(desk: &Desk) {
     desk.try_sign_in(&person.email, new).await.is(201);
 }
 
-async fn what_is_missing_is_told(desk: &Desk) {
+async fn what_is_missing_is_told(desk: &TestServer) {
     for path in ["/links/magic", "/links/reset", "/links/confirm"] {
-        desk.post(path).json(&json!({})).ask().await.is_problem(400, "fields");
-        desk.post(path).body("{}").ask().await.is_problem(415, "unsupported-media-type");
-        desk.delete(path).ask().await.is_problem(405, "method-not-allowed");
+        desk.post(path).json(&json!({})).send_checked().await.is_problem(400, "fields");
+        desk.post(path).body("{}").send_checked().await.is_problem(415, "unsupported-media-type");
+        desk.delete(path).send_checked().await.is_problem(405, "method-not-allowed");
     }
 }

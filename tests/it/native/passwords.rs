@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan; imported_hashes_are_upgraded, other_parameters_are_renewed);
 
@@ -16,7 +16,7 @@ const IMPORTED: &[&str] = &[
 ];
 
 /// The hash that is kept now.
-fn kept(desk: &Desk, email: &str) -> String {
+fn kept(desk: &TestServer, email: &str) -> String {
     let output = desk.plan().run(&["users", "export", "--with-hashes"], "");
     assert!(output.status.success());
     let lines = String::from_utf8(output.stdout).unwrap();
@@ -27,7 +27,7 @@ fn kept(desk: &Desk, email: &str) -> String {
 
 const OURS: &str = "$argon2id$v=19$m=64,t=1,p=1$";
 
-async fn imported_hashes_are_upgraded(desk: &Desk) {
+async fn imported_hashes_are_upgraded(desk: &TestServer) {
     let email = |at: usize| format!("imported-{at}@example.org");
     let lines = IMPORTED.iter().enumerate().map(|(at, hash)| {
         format!("{}\n", json!({"email": email(at), "password_hash": hash, "username": format!("imported-{at}")}))
@@ -47,7 +47,7 @@ async fn imported_hashes_are_upgraded(desk: &Desk) {
     }
 }
 
-async fn other_parameters_are_renewed(desk: &Desk) {
+async fn other_parameters_are_renewed(desk: &TestServer) {
     let elsewhere = desk.plan().clone().set("SIGNET_PASSWORDS__MEMORY_KIB", "128").set("SIGNET_PASSWORDS__PASSES", "2");
     elsewhere.user("renewed@example.org", PASSWORD, &[]);
     assert!(kept(desk, "renewed@example.org").starts_with("$argon2id$v=19$m=128,t=2,p=1$"));

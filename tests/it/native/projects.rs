@@ -2,24 +2,31 @@
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Ask, Desk, over_both_stores};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan; everybody_has_one_and_may_make_more, a_person_has_a_hundred_at_the_most, they_are_a_persons);
 
-async fn listed(desk: &Desk, access: &str) -> Vec<Value> {
-    let answer = desk.get("/projects").bearer_auth(access).ask().await;
+async fn listed(desk: &TestServer, access: &str) -> Vec<Value> {
+    let answer = desk.get("/projects").bearer_auth(access).send_checked().await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
     answer.json()["projects"].as_array().unwrap().clone()
 }
 
-async fn everybody_has_one_and_may_make_more(desk: &Desk) {
+async fn everybody_has_one_and_may_make_more(desk: &TestServer) {
     let (one, other) = (desk.person(&[]), desk.person(&[]));
     let access = desk.sign_in(&one).await.access;
     let first = listed(desk, &access).await;
     assert_eq!((first.len(), &first[0]["name"]), (1, &json!("Personal")));
     let mut expected = first;
     for name in ["Weather", "Weather", &"\u{e9}".repeat(100)] {
-        let made = desk.post("/projects").bearer_auth(&access).json(&json!({"name": name})).ask().await.is(201).json();
+        let made = desk
+            .post("/projects")
+            .bearer_auth(&access)
+            .json(&json!({"name": name}))
+            .send_checked()
+            .await
+            .is(201)
+            .json();
         assert_eq!(made, json!({"id": made["id"], "name": name}));
         expected.push(made);
     }
@@ -40,14 +47,15 @@ async fn everybody_has_one_and_may_make_more(desk: &Desk) {
         json!({"name": "a\u{0}"}),
         json!({"name": "x".repeat(101)}),
     ] {
-        desk.post("/projects").bearer_auth(&access).json(&bad).ask().await.is_problem(400, "fields");
+        desk.post("/projects").bearer_auth(&access).json(&bad).send_checked().await.is_problem(400, "fields");
     }
     assert_eq!(listed(desk, &access).await.len(), 1);
 }
 
-async fn a_person_has_a_hundred_at_the_most(desk: &Desk) {
+async fn a_person_has_a_hundred_at_the_most(desk: &TestServer) {
     let access = desk.sign_in(&desk.person(&[])).await.access;
-    let make = async || desk.post("/projects").bearer_auth(&access).json(&json!({"name": "One more"})).ask().await;
+    let make =
+        async || desk.post("/projects").bearer_auth(&access).json(&json!({"name": "One more"})).send_checked().await;
     for _ in 1..100 {
         make().await.is(201);
     }
@@ -55,12 +63,12 @@ async fn a_person_has_a_hundred_at_the_most(desk: &Desk) {
     assert_eq!(listed(desk, &access).await.len(), 100);
 }
 
-async fn they_are_a_persons(desk: &Desk) {
+async fn they_are_a_persons(desk: &TestServer) {
     let person = desk.person(&[]);
     let (key, _) = desk.api_key(&person, &[]);
-    desk.get("/projects").ask().await.is_problem(401, "no-credentials");
-    desk.get("/projects").bearer_auth("x").ask().await.is_problem(401, "bad-credentials");
-    desk.get("/projects").bearer_auth(&key).ask().await.is_problem(403, "not-permitted");
-    let made = desk.post("/projects").bearer_auth(&key).json(&json!({"name": "Weather"})).ask().await;
+    desk.get("/projects").send_checked().await.is_problem(401, "no-credentials");
+    desk.get("/projects").bearer_auth("x").send_checked().await.is_problem(401, "bad-credentials");
+    desk.get("/projects").bearer_auth(&key).send_checked().await.is_problem(403, "not-permitted");
+    let made = desk.post("/projects").bearer_auth(&key).json(&json!({"name": "Weather"})).send_checked().await;
     made.is_problem(403, "not-permitted");
 }

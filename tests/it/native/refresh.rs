@@ -1,13 +1,13 @@
 //! `/oauth/token` for people: a refresh token is exchanged, comes again, comes too late.
 
-use crate::support::desk::{Ask, Desk, over_both_stores};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores};
 use crate::support::until;
 
 over_both_stores!(|plan| plan;
     a_token_rotates, the_same_token_gets_the_same_successor, an_old_token_ends_its_session_and_no_other,
     many_at_once_agree, what_is_no_refresh_token);
 
-async fn a_token_rotates(desk: &Desk) {
+async fn a_token_rotates(desk: &TestServer) {
     let person = desk.person(&[]);
     let first = desk.sign_in(&person).await;
     let answer = desk.refresh(&first.refresh).await;
@@ -23,7 +23,7 @@ async fn a_token_rotates(desk: &Desk) {
     }
 }
 
-async fn the_same_token_gets_the_same_successor(desk: &Desk) {
+async fn the_same_token_gets_the_same_successor(desk: &TestServer) {
     let first = desk.sign_in(&desk.person(&[])).await;
     let second = desk.refresh(&first.refresh).await.is(200).tokens();
     let again = desk.refresh(&first.refresh).await.is(200).tokens();
@@ -32,7 +32,7 @@ async fn the_same_token_gets_the_same_successor(desk: &Desk) {
     desk.refresh(&second.refresh).await.is(200);
 }
 
-async fn an_old_token_ends_its_session_and_no_other(desk: &Desk) {
+async fn an_old_token_ends_its_session_and_no_other(desk: &TestServer) {
     let person = desk.person(&[]);
     let (first, bystander) = (desk.sign_in(&person).await, desk.sign_in(&person).await);
     let second = desk.refresh(&first.refresh).await.is(200).tokens();
@@ -54,7 +54,7 @@ async fn an_old_token_ends_its_session_and_no_other(desk: &Desk) {
     assert!(desk.signet.log().contains(&first.session));
 }
 
-async fn many_at_once_agree(desk: &Desk) {
+async fn many_at_once_agree(desk: &TestServer) {
     let first = desk.sign_in(&desk.person(&[])).await;
     let answers = futures_util::future::join_all((0..20).map(|_| desk.refresh(&first.refresh))).await;
     let successors = answers.iter().map(|answer| answer.is(200).tokens().refresh).collect::<Vec<_>>();
@@ -62,7 +62,7 @@ async fn many_at_once_agree(desk: &Desk) {
     desk.refresh(&successors[0]).await.is(200);
 }
 
-async fn what_is_no_refresh_token(desk: &Desk) {
+async fn what_is_no_refresh_token(desk: &TestServer) {
     let tokens = desk.sign_in(&desk.person(&[])).await;
     let other = desk.sign_in(&desk.person(&[])).await;
     let half = tokens.refresh.len() / 2;
@@ -74,7 +74,7 @@ async fn what_is_no_refresh_token(desk: &Desk) {
     }
     // A refresh token is no access token.
     assert_eq!(desk.reason(&tokens.refresh).await, "malformed");
-    desk.get("/sessions").bearer_auth(&tokens.refresh).ask().await.is_problem(401, "bad-credentials");
+    desk.get("/sessions").bearer_auth(&tokens.refresh).send_checked().await.is_problem(401, "bad-credentials");
     desk.refresh(&tokens.refresh).await.is(200);
     desk.refresh(&other.refresh).await.is(200);
 }
@@ -84,7 +84,7 @@ mod after_the_grace {
 
     over_both_stores!(|plan| plan.set("SIGNET_TOKENS__GRACE", "300ms"); a_token_that_comes_again_counts_as_stolen);
 
-    async fn a_token_that_comes_again_counts_as_stolen(desk: &Desk) {
+    async fn a_token_that_comes_again_counts_as_stolen(desk: &TestServer) {
         let first = desk.sign_in(&desk.person(&[])).await;
         let second = desk.refresh(&first.refresh).await.is(200).tokens();
         desk.verify(&second.access).await.is(200);

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan.set("SIGNET_TOKENS__SESSIONS_PER_USER", &MOST.to_string());
     a_session_is_opened, nothing_tells_a_known_name_from_an_unknown_one, a_disabled_user_is_told_so_with_the_right_password,
@@ -14,7 +14,7 @@ over_both_stores!(|plan| plan.set("SIGNET_TOKENS__SESSIONS_PER_USER", &MOST.to_s
 /// As many sessions as a user may have here.
 const MOST: usize = 5;
 
-async fn a_session_is_opened(desk: &Desk) {
+async fn a_session_is_opened(desk: &TestServer) {
     let person = desk.person(&[]);
     let spelt = format!(" {} ", person.email.to_uppercase());
     for body in [
@@ -24,7 +24,7 @@ async fn a_session_is_opened(desk: &Desk) {
         json!({"username": person.username.to_uppercase(), "password": PASSWORD, "unknown": {"field": []}}),
         json!({"email": null, "username": person.username, "password": PASSWORD}),
     ] {
-        let answer = desk.post("/sessions").json(&body).ask().await;
+        let answer = desk.post("/sessions").json(&body).send_checked().await;
         assert_eq!(answer.is(201).header("cache-control"), "no-store", "{body}");
         let given = answer.json();
         assert_eq!((&given["token_type"], &given["expires_in"]), (&"Bearer".into(), &900.into()));
@@ -36,13 +36,13 @@ async fn a_session_is_opened(desk: &Desk) {
     }
 }
 
-async fn nothing_tells_a_known_name_from_an_unknown_one(desk: &Desk) {
+async fn nothing_tells_a_known_name_from_an_unknown_one(desk: &TestServer) {
     let person = desk.person(&[]);
     // Somebody without a password is nobody to whoever guesses.
     let bare = desk.plan().json(&["users", "create", "--email", "bare@example.org"], "");
     assert_eq!(bare["has_password"], false);
     let ask = async |field: &str, name: &str, password: &str| {
-        desk.post("/sessions").json(&json!({field: name, "password": password})).ask().await.without_names()
+        desk.post("/sessions").json(&json!({field: name, "password": password})).send_checked().await.without_names()
     };
     let wrong = ask("email", &person.email, "not the password").await;
     assert_eq!(wrong.is_problem(401, "wrong-password").header("www-authenticate"), "Bearer");
@@ -64,7 +64,7 @@ async fn nothing_tells_a_known_name_from_an_unknown_one(desk: &Desk) {
     assert_eq!(ask("email", "bare@example.org", "").await, wrong);
 }
 
-async fn a_disabled_user_is_told_so_with_the_right_password(desk: &Desk) {
+async fn a_disabled_user_is_told_so_with_the_right_password(desk: &TestServer) {
     let (person, other) = (desk.person(&[]), desk.person(&[]));
     desk.plan().json(&["users", "disable", &person.email], "");
     desk.try_sign_in(&person.email, PASSWORD).await.is_problem(403, "disabled");
@@ -74,34 +74,34 @@ async fn a_disabled_user_is_told_so_with_the_right_password(desk: &Desk) {
     desk.sign_in(&person).await;
 }
 
-async fn requests_that_will_not_do(desk: &Desk) {
+async fn requests_that_will_not_do(desk: &TestServer) {
     let post = |body: &'static str| desk.post("/sessions").header("content-type", "application/json").body(body);
     for body in
         ["{}", r#"{"email":"a@example.org"}"#, r#"{"password":"x"}"#, r#"{"email":7,"password":"x"}"#, "[]", "7"]
     {
-        let answer = post(body).ask().await;
+        let answer = post(body).send_checked().await;
         assert!(!answer.is_problem(400, "fields").json()["errors"].as_array().unwrap().is_empty(), "{body}");
     }
     for body in ["", "{", "{\"email\":\"\\ud800\"}"] {
-        let answer = post(body).ask().await;
+        let answer = post(body).send_checked().await;
         assert!(matches!(answer.status, 400), "{body}: {answer:?}");
     }
-    post("{}").header("content-type", "text/plain").ask().await.is_problem(415, "unsupported-media-type");
+    post("{}").header("content-type", "text/plain").send_checked().await.is_problem(415, "unsupported-media-type");
     let deep = desk.post("/sessions").header("content-type", "application/json");
-    deep.body("[".repeat(10_000)).ask().await.is_problem(400, "unreadable");
-    desk.get("/sessions").ask().await.is_problem(401, "no-credentials");
-    desk.delete("/sessions").ask().await.is_problem(401, "no-credentials");
-    desk.delete("/sessions/x").ask().await.is_problem(401, "no-credentials");
+    deep.body("[".repeat(10_000)).send_checked().await.is_problem(400, "unreadable");
+    desk.get("/sessions").send_checked().await.is_problem(401, "no-credentials");
+    desk.delete("/sessions").send_checked().await.is_problem(401, "no-credentials");
+    desk.delete("/sessions/x").send_checked().await.is_problem(401, "no-credentials");
 }
 
-async fn sessions_are_listed(desk: &Desk) {
+async fn sessions_are_listed(desk: &TestServer) {
     let person = desk.person(&[]);
     let mut all = Vec::new();
     for agent in ["one/1", "two/2", "three/3"] {
         let body = json!({"email": person.email, "password": PASSWORD});
-        all.push(desk.post("/sessions").json(&body).header("user-agent", agent).ask().await.is(201).tokens());
+        all.push(desk.post("/sessions").json(&body).header("user-agent", agent).send_checked().await.is(201).tokens());
     }
-    let answer = desk.get("/sessions").bearer_auth(&all[1].access).ask().await;
+    let answer = desk.get("/sessions").bearer_auth(&all[1].access).send_checked().await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
     let body = answer.json();
     let sessions = body["sessions"].as_array().unwrap();
@@ -124,10 +124,12 @@ fn made(session: &Value) -> OffsetDateTime {
     OffsetDateTime::parse(session["created_at"].as_str().unwrap(), &Rfc3339).unwrap()
 }
 
-async fn one_session_ends(desk: &Desk) {
+async fn one_session_ends(desk: &TestServer) {
     let person = desk.person(&[]);
     let (mine, other) = (desk.sign_in(&person).await, desk.sign_in(&person).await);
-    let end = async |session: &str| desk.delete(&format!("/sessions/{session}")).bearer_auth(&mine.access).ask().await;
+    let end = async |session: &str| {
+        desk.delete(&format!("/sessions/{session}")).bearer_auth(&mine.access).send_checked().await
+    };
     assert_eq!(end(&other.session).await.is(204).text, "");
     assert_eq!(desk.reason(&other.access).await, "revoked");
     desk.refresh(&other.refresh).await.is_oauth_error(400, "invalid_grant");
@@ -139,16 +141,16 @@ async fn one_session_ends(desk: &Desk) {
     end(&mine.session).await.is_problem(401, "bad-credentials");
 }
 
-async fn the_others_end(desk: &Desk) {
+async fn the_others_end(desk: &TestServer) {
     let person = desk.person(&[]);
     let mine = desk.sign_in(&person).await;
     let others = [desk.sign_in(&person).await, desk.sign_in(&person).await];
     for other in &others {
         desk.verify(&other.access).await.is(200);
     }
-    let refused = desk.delete("/sessions?except=me").bearer_auth(&mine.access).ask().await;
+    let refused = desk.delete("/sessions?except=me").bearer_auth(&mine.access).send_checked().await;
     refused.is_problem(400, "fields");
-    let answer = desk.delete("/sessions?except=current").bearer_auth(&mine.access).ask().await;
+    let answer = desk.delete("/sessions?except=current").bearer_auth(&mine.access).send_checked().await;
     assert_eq!(answer.is(200).json(), json!({"ended": 2}));
     desk.verify(&mine.access).await.is(200);
     for other in &others {
@@ -158,25 +160,25 @@ async fn the_others_end(desk: &Desk) {
     desk.refresh(&mine.refresh).await.is(200);
 }
 
-async fn all_end(desk: &Desk) {
+async fn all_end(desk: &TestServer) {
     let person = desk.person(&[]);
     let all = [desk.sign_in(&person).await, desk.sign_in(&person).await];
     let bystander = desk.sign_in(&desk.person(&[])).await;
-    let answer = desk.delete("/sessions").bearer_auth(&all[0].access).ask().await;
+    let answer = desk.delete("/sessions").bearer_auth(&all[0].access).send_checked().await;
     assert_eq!(answer.is(200).json(), json!({"ended": 2}));
     for tokens in &all {
         assert_eq!(desk.reason(&tokens.access).await, "revoked");
         desk.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
-        desk.get("/sessions").bearer_auth(&tokens.access).ask().await.is_problem(401, "bad-credentials");
+        desk.get("/sessions").bearer_auth(&tokens.access).send_checked().await.is_problem(401, "bad-credentials");
     }
     desk.verify(&bystander.access).await.is(200);
     let again = desk.sign_in(&person).await;
     desk.verify(&again.access).await.is(200);
-    let listed = desk.get("/sessions").bearer_auth(&again.access).ask().await.json();
+    let listed = desk.get("/sessions").bearer_auth(&again.access).send_checked().await.json();
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 1);
 }
 
-async fn the_oldest_beyond_the_most_ends(desk: &Desk) {
+async fn the_oldest_beyond_the_most_ends(desk: &TestServer) {
     let person = desk.person(&[]);
     let bystander = desk.sign_in(&desk.person(&[])).await;
     let mut all = Vec::new();
@@ -198,30 +200,30 @@ async fn the_oldest_beyond_the_most_ends(desk: &Desk) {
         desk.verify(&tokens.access).await.is(200);
         desk.refresh(&tokens.refresh).await.is(200);
     }
-    let listed = desk.get("/sessions").bearer_auth(&newest.access).ask().await.json();
+    let listed = desk.get("/sessions").bearer_auth(&newest.access).send_checked().await.json();
     let ids: Vec<_> = listed["sessions"].as_array().unwrap().iter().map(|session| session["id"].clone()).collect();
     assert_eq!(ids.len(), MOST);
     assert!(!ids.contains(&all[0].session.as_str().into()), "{ids:?}");
 }
 
-async fn another_users_session_is_not_there(desk: &Desk) {
+async fn another_users_session_is_not_there(desk: &TestServer) {
     let (mine, theirs) = (desk.sign_in(&desk.person(&[])).await, desk.sign_in(&desk.person(&[])).await);
     let path = format!("/sessions/{}", theirs.session);
-    desk.delete(&path).bearer_auth(&mine.access).ask().await.is_problem(404, "absent");
+    desk.delete(&path).bearer_auth(&mine.access).send_checked().await.is_problem(404, "absent");
     desk.verify(&theirs.access).await.is(200);
     desk.refresh(&theirs.refresh).await.is(200);
 }
 
-async fn an_api_key_has_no_sessions(desk: &Desk) {
+async fn an_api_key_has_no_sessions(desk: &TestServer) {
     let person = desk.person(&["--superuser"]);
     let session = desk.sign_in(&person).await.session;
     let (key, _) = desk.api_key(&person, &["admin"]);
     let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
     let made = desk.form("/oauth/token", &grant).await.is(200).json();
     for bearer in [key.as_str(), made["access_token"].as_str().unwrap()] {
-        desk.get("/sessions").bearer_auth(bearer).ask().await.is_problem(403, "not-permitted");
-        desk.delete("/sessions").bearer_auth(bearer).ask().await.is_problem(403, "not-permitted");
+        desk.get("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
+        desk.delete("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
         let path = format!("/sessions/{session}");
-        desk.delete(&path).bearer_auth(bearer).ask().await.is_problem(403, "not-permitted");
+        desk.delete(&path).bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
     }
 }

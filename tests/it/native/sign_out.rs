@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::desk::{Ask, Desk, PASSWORD, Person, Tokens, over_both_stores};
+use crate::support::desk::{PASSWORD, Person, SendRequest, TestServer, Tokens, over_both_stores};
 use crate::support::until;
 
 over_both_stores!(|plan| plan; a_disabled_user_is_out, a_deleted_user_is_out, an_enabled_user_starts_anew);
 
-async fn signed_in(desk: &Desk, person: &Person) -> [Tokens; 2] {
+async fn signed_in(desk: &TestServer, person: &Person) -> [Tokens; 2] {
     let all = [desk.sign_in(person).await, desk.sign_in(person).await];
     for tokens in &all {
         desk.verify(&tokens.access).await.is(200);
@@ -15,18 +15,18 @@ async fn signed_in(desk: &Desk, person: &Person) -> [Tokens; 2] {
     all
 }
 
-async fn is_out(desk: &Desk, all: &[Tokens], since: Instant) {
+async fn is_out(desk: &TestServer, all: &[Tokens], since: Instant) {
     for tokens in all {
         // Not through the stream: the store itself refuses.
         desk.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
         until("the access token is refused", async || desk.reason(&tokens.access).await == "revoked").await;
-        desk.get("/sessions").bearer_auth(&tokens.access).ask().await.is_problem(401, "bad-credentials");
+        desk.get("/sessions").bearer_auth(&tokens.access).send_checked().await.is_problem(401, "bad-credentials");
     }
     let took = since.elapsed();
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
-async fn a_disabled_user_is_out(desk: &Desk) {
+async fn a_disabled_user_is_out(desk: &TestServer) {
     let (person, bystander) = (desk.person(&[]), desk.person(&[]));
     let (all, other) = (signed_in(desk, &person).await, signed_in(desk, &bystander).await);
     desk.plan().json(&["users", "disable", &person.email], "");
@@ -38,7 +38,7 @@ async fn a_disabled_user_is_out(desk: &Desk) {
     }
 }
 
-async fn a_deleted_user_is_out(desk: &Desk) {
+async fn a_deleted_user_is_out(desk: &TestServer) {
     let person = desk.person(&[]);
     let all = signed_in(desk, &person).await;
     let (key, _) = desk.api_key(&person, &["read"]);
@@ -57,7 +57,7 @@ async fn a_deleted_user_is_out(desk: &Desk) {
     }
 }
 
-async fn an_enabled_user_starts_anew(desk: &Desk) {
+async fn an_enabled_user_starts_anew(desk: &TestServer) {
     let person = desk.person(&[]);
     let all = signed_in(desk, &person).await;
     desk.plan().json(&["users", "disable", &person.id], "");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, Person, over_both_stores};
+use crate::support::desk::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox;
 use crate::support::totp::{code, wrong_code};
 
@@ -14,29 +14,29 @@ over_both_stores!(|plan| plan;
     requests_that_will_not_do,
 );
 
-async fn begin(desk: &Desk, access: &str) -> (String, String) {
-    let answer = desk.post("/totp").bearer_auth(access).ask().await;
+async fn begin(desk: &TestServer, access: &str) -> (String, String) {
+    let answer = desk.post("/totp").bearer_auth(access).send_checked().await;
     assert_eq!(answer.is(201).header("cache-control"), "no-store");
     let body = answer.json();
     let text = |field: &str| body[field].as_str().unwrap().to_owned();
     (text("key"), text("uri"))
 }
 
-async fn turn_on(desk: &Desk, access: &str, code: &str, password: Option<&str>) -> Answer {
+async fn turn_on(desk: &TestServer, access: &str, code: &str, password: Option<&str>) -> HttpResponse {
     let put = desk.request(reqwest::Method::PUT, "/totp").bearer_auth(access);
-    put.json(&json!({"code": code, "password": password})).ask().await
+    put.json(&json!({"code": code, "password": password})).send_checked().await
 }
 
-async fn turn_off(desk: &Desk, access: &str, password: &str) -> Answer {
-    desk.delete("/totp").bearer_auth(access).json(&json!({"password": password})).ask().await
+async fn turn_off(desk: &TestServer, access: &str, password: &str) -> HttpResponse {
+    desk.delete("/totp").bearer_auth(access).json(&json!({"password": password})).send_checked().await
 }
 
-async fn sign_in(desk: &Desk, person: &Person, code: &str) -> Answer {
+async fn sign_in(desk: &TestServer, person: &Person, code: &str) -> HttpResponse {
     let body = json!({"email": person.email, "password": PASSWORD, "totp_code": code});
-    desk.post("/sessions").json(&body).ask().await
+    desk.post("/sessions").json(&body).send_checked().await
 }
 
-async fn it_is_begun_turned_on_asked_for_and_turned_off(desk: &Desk) {
+async fn it_is_begun_turned_on_asked_for_and_turned_off(desk: &TestServer) {
     let person = desk.person(&[]);
     let access = desk.sign_in(&person).await.access;
     let (key, _) = begin(desk, &access).await;
@@ -59,14 +59,14 @@ async fn it_is_begun_turned_on_asked_for_and_turned_off(desk: &Desk) {
     sign_in(desk, &person, recovery[3].as_str().unwrap()).await.is_problem(401, "wrong-second-factor");
 
     turn_off(desk, &access, "not it").await.is_problem(400, "second-factor-not-off");
-    desk.delete("/totp").bearer_auth(&access).ask().await.is_problem(400, "second-factor-not-off");
+    desk.delete("/totp").bearer_auth(&access).send_checked().await.is_problem(400, "second-factor-not-off");
     assert_eq!(turn_off(desk, &access, PASSWORD).await.is(204).text, "");
     outbox::next(desk, &person.email, 1).await;
     turn_off(desk, &access, PASSWORD).await.is_problem(409, "second-factor-already-off");
     desk.sign_in(&person).await;
 }
 
-async fn the_picture_says_what_is_pending(desk: &Desk) {
+async fn the_picture_says_what_is_pending(desk: &TestServer) {
     // Long, and with letters that must be escaped: a large code.
     let email = format!("{}+ü'{}@bücher.example", "o".repeat(30), "é".repeat(10));
     desk.plan().user(&email, PASSWORD, &[]);
@@ -79,7 +79,7 @@ async fn the_picture_says_what_is_pending(desk: &Desk) {
             assert_eq!(answer.headers()["cache-control"], "no-store");
             (answer.headers()["content-type"].to_str().unwrap().to_owned(), answer.bytes().await.unwrap())
         };
-        desk.get("/totp/qr").bearer_auth(access).ask().await.is_problem(404, "absent");
+        desk.get("/totp/qr").bearer_auth(access).send_checked().await.is_problem(404, "absent");
         begin(desk, access).await;
         // Only the latest is pending. It may be begun by another call: that of another dialect has the same uri.
         let (_, uri) = begin(desk, access).await;
@@ -91,7 +91,7 @@ async fn the_picture_says_what_is_pending(desk: &Desk) {
     }
 }
 
-async fn the_picture_is_drawn_as_it_is_asked_for(desk: &Desk) {
+async fn the_picture_is_drawn_as_it_is_asked_for(desk: &TestServer) {
     let access = desk.sign_in(&desk.person(&[])).await.access;
     begin(desk, &access).await;
     for (query, accept, kind) in [
@@ -106,33 +106,33 @@ async fn the_picture_is_drawn_as_it_is_asked_for(desk: &Desk) {
         assert_eq!(answer.headers()["content-type"], kind, "{query} {accept}");
         assert_eq!(answer.headers()["vary"], "accept");
     }
-    desk.get("/totp/qr?format=gif").bearer_auth(&access).ask().await.is_problem(400, "fields");
+    desk.get("/totp/qr?format=gif").bearer_auth(&access).send_checked().await.is_problem(400, "fields");
 }
 
-async fn who_has_no_password_needs_none(desk: &Desk) {
+async fn who_has_no_password_needs_none(desk: &TestServer) {
     let person = desk.person(&[]);
     let access = desk.sign_in(&person).await.access;
     desk.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", person.email)).await;
     let (key, _) = begin(desk, &access).await;
     turn_on(desk, &access, &code(&key, 0), None).await.is(200);
-    desk.delete("/totp").bearer_auth(&access).ask().await.is(204);
+    desk.delete("/totp").bearer_auth(&access).send_checked().await.is(204);
 }
 
-async fn requests_that_will_not_do(desk: &Desk) {
+async fn requests_that_will_not_do(desk: &TestServer) {
     let person = desk.person(&[]);
     let (key, _) = desk.api_key(&person, &["admin"]);
     for (method, path) in [("POST", "/totp"), ("GET", "/totp/qr"), ("PUT", "/totp"), ("DELETE", "/totp")] {
         let ask = || desk.request(method.parse().unwrap(), path).json(&json!({"code": "123456"}));
-        ask().ask().await.is_problem(401, "no-credentials");
-        ask().bearer_auth("x").ask().await.is_problem(401, "bad-credentials");
-        ask().bearer_auth(&key).ask().await.is_problem(403, "not-permitted");
+        ask().send_checked().await.is_problem(401, "no-credentials");
+        ask().bearer_auth("x").send_checked().await.is_problem(401, "bad-credentials");
+        ask().bearer_auth(&key).send_checked().await.is_problem(403, "not-permitted");
     }
     let access = desk.sign_in(&person).await.access;
     turn_on(desk, &access, "123456", Some(PASSWORD)).await.is_problem(400, "second-factor-not-on");
     let put = desk.request(reqwest::Method::PUT, "/totp").bearer_auth(&access).json(&json!({}));
-    put.ask().await.is_problem(400, "fields");
+    put.send_checked().await.is_problem(400, "fields");
     let delete = desk.delete("/totp").bearer_auth(&access).header("content-type", "text/plain").body("x");
-    delete.ask().await.is_problem(415, "unsupported-media-type");
+    delete.send_checked().await.is_problem(415, "unsupported-media-type");
 }
 
 /// A picture, a byte a pixel; 0 is black.

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores};
 use signet::auth::api_keys::NewKey;
 use signet::rng::Rng;
 
@@ -11,7 +11,7 @@ over_both_stores!(|plan| plan;
     a_service_asks, garbage_is_told_why, what_is_demanded_is_checked, a_proxy_asks, api_keys_are_credentials_too,
     a_batch_keeps_its_order, a_batch_has_bounds, bodies_that_will_not_do);
 
-async fn a_service_asks(desk: &Desk) {
+async fn a_service_asks(desk: &TestServer) {
     let person = desk.person(&["--verified", "--role", "editor"]);
     let tokens = desk.sign_in(&person).await;
     // Twice: the second time from memory.
@@ -33,7 +33,7 @@ async fn a_service_asks(desk: &Desk) {
     }
 }
 
-async fn garbage_is_told_why(desk: &Desk) {
+async fn garbage_is_told_why(desk: &TestServer) {
     let refresh = desk.sign_in(&desk.person(&[])).await.refresh;
     for garbage in
         ["", " ", "x", "a.b.c", "..", "sk", &refresh, &"a.".repeat(100), &"a".repeat(20_000), "\u{0}", "é.é.é"]
@@ -48,11 +48,11 @@ async fn garbage_is_told_why(desk: &Desk) {
     }
 }
 
-async fn what_is_demanded_is_checked(desk: &Desk) {
+async fn what_is_demanded_is_checked(desk: &TestServer) {
     let person = desk.person(&[]);
     let token = desk.sign_in(&person).await.access;
     let (key, _) = desk.api_key(&person, &["read", "write"]);
-    let ask = async |body: Value| desk.post("/verify").json(&body).ask().await;
+    let ask = async |body: Value| desk.post("/verify").json(&body).send_checked().await;
     ask(json!({"token": token, "aud": "signet"})).await.is(200);
     ask(json!({"token": token, "aud": null, "scope": null, "unknown": 1})).await.is(200);
     for (body, reason) in [
@@ -75,36 +75,36 @@ async fn what_is_demanded_is_checked(desk: &Desk) {
     assert_eq!(ask(json!({"token": made, "scope": "write"})).await.is(401).json()["reason"], "insufficient_scope");
 }
 
-async fn a_proxy_asks(desk: &Desk) {
+async fn a_proxy_asks(desk: &TestServer) {
     let person = desk.person(&[]);
     let tokens = desk.sign_in(&person).await;
     for method in [Method::GET, Method::HEAD] {
-        let answer = desk.request(method.clone(), "/verify").bearer_auth(&tokens.access).ask().await;
+        let answer = desk.request(method.clone(), "/verify").bearer_auth(&tokens.access).send_checked().await;
         assert_eq!(answer.is(200).header("x-auth-subject"), person.id);
         assert_eq!(answer.header("x-auth-email"), person.email);
         assert_eq!((answer.header("x-auth-scopes"), answer.header("x-auth-session")), ("", tokens.session.as_str()));
         assert_eq!(answer.text.is_empty(), method == Method::HEAD);
-        let answer = desk.request(method.clone(), "/verify?aud=other").bearer_auth(&tokens.access).ask().await;
+        let answer = desk.request(method.clone(), "/verify?aud=other").bearer_auth(&tokens.access).send_checked().await;
         assert!(answer.is(401).header("x-auth-subject").is_empty());
-        desk.request(method.clone(), "/verify?aud=signet").bearer_auth(&tokens.access).ask().await.is(200);
-        desk.request(method.clone(), "/verify?scope=read").bearer_auth(&tokens.access).ask().await.is(401);
-        let answer = desk.request(method.clone(), "/verify").bearer_auth("a.b.c").ask().await;
+        desk.request(method.clone(), "/verify?aud=signet").bearer_auth(&tokens.access).send_checked().await.is(200);
+        desk.request(method.clone(), "/verify?scope=read").bearer_auth(&tokens.access).send_checked().await.is(401);
+        let answer = desk.request(method.clone(), "/verify").bearer_auth("a.b.c").send_checked().await;
         assert_eq!(answer.is(401).header("www-authenticate"), r#"Bearer error="invalid_token""#);
-        let answer = desk.request(method.clone(), "/verify").ask().await;
+        let answer = desk.request(method.clone(), "/verify").send_checked().await;
         assert_eq!(answer.is(401).header("www-authenticate"), "Bearer");
-        desk.request(method, "/verify").basic_auth("somebody", Some("something")).ask().await.is(401);
+        desk.request(method, "/verify").basic_auth("somebody", Some("something")).send_checked().await.is(401);
     }
-    desk.get("/verify").ask().await.is_problem(401, "no-credentials");
+    desk.get("/verify").send_checked().await.is_problem(401, "no-credentials");
 }
 
-async fn api_keys_are_credentials_too(desk: &Desk) {
+async fn api_keys_are_credentials_too(desk: &TestServer) {
     let person = desk.person(&[]);
     let (key, prefix) = desk.api_key(&person, &["read", "write"]);
     let claims = desk.verify(&key).await.is(200).json()["claims"].clone();
     assert_eq!(claims["sub"], person.id);
     assert_eq!((&claims["token_type"], &claims["scope"]), (&"api_key".into(), &"read write".into()));
     for header in [("x-api-key", key.clone()), ("authorization", format!("bEaReR {key}"))] {
-        let answer = desk.get("/verify?scope=read").header(header.0, header.1).ask().await;
+        let answer = desk.get("/verify?scope=read").header(header.0, header.1).send_checked().await;
         assert_eq!(answer.is(200).header("x-auth-scopes"), "read write");
         assert_eq!((answer.header("x-auth-subject"), answer.header("x-auth-session")), (person.id.as_str(), ""));
     }
@@ -112,7 +112,7 @@ async fn api_keys_are_credentials_too(desk: &Desk) {
     crate::support::until("a deactivated key is refused", async || desk.reason(&key).await == "unknown_api_key").await;
 }
 
-async fn a_batch_keeps_its_order(desk: &Desk) {
+async fn a_batch_keeps_its_order(desk: &TestServer) {
     let person = desk.person(&[]);
     let token = desk.sign_in(&person).await.access;
     let (key, _) = desk.api_key(&person, &["read"]);
@@ -123,7 +123,7 @@ async fn a_batch_keeps_its_order(desk: &Desk) {
         alone.push(desk.verify(kind).await.json());
     }
     let tokens = (0..1024).map(|at| kinds[at % 7 % 4]).collect::<Vec<_>>();
-    let batch = async |body: &Value| desk.post("/verify/batch").json(body).ask().await;
+    let batch = async |body: &Value| desk.post("/verify/batch").json(body).send_checked().await;
     let answer = batch(&json!({"tokens": tokens})).await;
     let body = answer.is(200).json();
     let results = body["results"].as_array().unwrap();
@@ -140,8 +140,9 @@ async fn a_batch_keeps_its_order(desk: &Desk) {
     assert_eq!(batch(&json!({"tokens": []})).await.is(200).json(), json!({"results": []}));
 }
 
-async fn a_batch_has_bounds(desk: &Desk) {
-    let batch = async |tokens: Vec<String>| desk.post("/verify/batch").json(&json!({"tokens": tokens})).ask().await;
+async fn a_batch_has_bounds(desk: &TestServer) {
+    let batch =
+        async |tokens: Vec<String>| desk.post("/verify/batch").json(&json!({"tokens": tokens})).send_checked().await;
     let answer = batch(vec!["x".to_owned(); 1025]).await;
     assert!(answer.is_problem(400, "fields").text.contains("1024"), "{answer:?}");
     // As many as there may be, each as long as a token gets.
@@ -150,13 +151,18 @@ async fn a_batch_has_bounds(desk: &Desk) {
     batch(vec!["x".repeat(4000); 1024]).await.is_problem(413, "too-large");
 }
 
-async fn bodies_that_will_not_do(desk: &Desk) {
+async fn bodies_that_will_not_do(desk: &TestServer) {
     for path in ["/verify", "/verify/batch"] {
-        desk.post(path).json(&json!({})).ask().await.is_problem(400, "fields");
-        desk.post(path).json(&json!({"token": 7, "tokens": 7})).ask().await.is_problem(400, "fields");
-        desk.post(path).header("content-type", "application/json").body("{").ask().await.is_problem(400, "unreadable");
-        desk.post(path).body("token=x").ask().await.is_problem(415, "unsupported-media-type");
+        desk.post(path).json(&json!({})).send_checked().await.is_problem(400, "fields");
+        desk.post(path).json(&json!({"token": 7, "tokens": 7})).send_checked().await.is_problem(400, "fields");
+        desk.post(path)
+            .header("content-type", "application/json")
+            .body("{")
+            .send_checked()
+            .await
+            .is_problem(400, "unreadable");
+        desk.post(path).body("token=x").send_checked().await.is_problem(415, "unsupported-media-type");
     }
-    let large: Answer = desk.verify(&"x".repeat(70_000)).await;
+    let large: HttpResponse = desk.verify(&"x".repeat(70_000)).await;
     large.is_problem(413, "too-large");
 }

@@ -1,6 +1,6 @@
 //! A Redis that is frozen, killed, full or emptied.
 
-use signet::store::ephemeral::{Claim, Cursor, Revocation, Target, Which};
+use signet::store::ephemeral::{Claim, Cursor, Revocation, SignOutScope, Target};
 
 use super::*;
 use crate::support::redis::Server;
@@ -17,14 +17,15 @@ async fn a_frozen_redis_is_told_in_time_and_back_by_itself() {
     server.freeze();
     let began = Instant::now();
     let answers =
-        futures_util::future::join_all((0..100).map(|number| store.present(presented(number, 0), START))).await;
+        futures_util::future::join_all((0..100).map(|number| store.rotate_refresh_token(presented(number, 0), START)))
+            .await;
     assert!(began.elapsed() < Duration::from_millis(700), "told after {:?}", began.elapsed());
     answers.iter().for_each(|answer| assert_unavailable(answer.as_ref().unwrap_err()));
 
     // Whoever comes later does not even wait. This goes on until the callers above are long gone.
     while began.elapsed() < Duration::from_millis(1500) {
         let asked = Instant::now();
-        assert_unavailable(&store.present(presented(0, 0), START).await.unwrap_err());
+        assert_unavailable(&store.rotate_refresh_token(presented(0, 0), START).await.unwrap_err());
         assert!(asked.elapsed() < Duration::from_millis(100), "queued for {:?}", asked.elapsed());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -75,11 +76,12 @@ async fn a_killed_redis_is_back_by_itself() {
         server.kill();
         for _ in 0..10 {
             let asked = Instant::now();
-            assert_unavailable(&store.present(presented(1, 0), START).await.unwrap_err());
+            assert_unavailable(&store.rotate_refresh_token(presented(1, 0), START).await.unwrap_err());
             assert!(asked.elapsed() < Duration::from_millis(200), "told after {:?}", asked.elapsed());
         }
         server.restart();
-        let (answer, took) = until_available(SOON, async || store.present(presented(1, 0), START).await).await;
+        let (answer, took) =
+            until_available(SOON, async || store.rotate_refresh_token(presented(1, 0), START).await).await;
         println!("back {took:?} after it was up");
         assert!(matches!(answer, Rotation::Repeated(session) if session.counter == 1));
         store.follow(&place, Duration::from_millis(10)).await.unwrap();
@@ -112,7 +114,7 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
         spend: true,
     };
     let errors = [
-        store.present(presented(1, 0), START).await.map(drop).unwrap_err(),
+        store.rotate_refresh_token(presented(1, 0), START).await.map(drop).unwrap_err(),
         store.open_session(&session(2), START, 1, START).await.map(drop).unwrap_err(),
         store.redeem(redeem([1; 32]), START).await.map(drop).unwrap_err(),
         store.redeem(redeem([2; 32]), START).await.map(drop).unwrap_err(),
@@ -143,13 +145,13 @@ async fn what_could_not_be_published_is_published_by_the_next_try() {
     for counter in 0..2 {
         rotate(&store, 1, counter).await;
     }
-    let one = Which::One(session(2).id);
+    let one = SignOutScope::One(session(2).id);
     let end = async |which, number| store.end_sessions(user(number), which, None, START + HOUR, START).await;
     // Something that nobody here has written stands where the stream should be.
     server.cli(&["SET", "signet:{fleet}:revocations", "odd"]);
-    let reused = async || store.present(presented(1, 0), START).await;
+    let reused = async || store.rotate_refresh_token(presented(1, 0), START).await;
     for _ in 0..2 {
-        let errors = [reused().await.map(drop), end(one, 2).await.map(drop), end(Which::All, 3).await.map(drop)];
+        let errors = [reused().await.map(drop), end(one, 2).await.map(drop), end(SignOutScope::All, 3).await.map(drop)];
         for error in errors {
             assert!(matches!(error, Err(Error::Corrupt { .. })), "{error:?}");
         }
@@ -158,15 +160,15 @@ async fn what_could_not_be_published_is_published_by_the_next_try() {
     for number in 1..=3 {
         assert_eq!(counter(&store, number).await, None);
     }
-    assert!(store.present(presented(1, 2), START).await.is_err());
+    assert!(store.rotate_refresh_token(presented(1, 2), START).await.is_err());
     for number in 2..=3 {
-        assert_eq!(store.present(presented(number, 0), START).await.unwrap(), Rotation::Absent);
+        assert_eq!(store.rotate_refresh_token(presented(number, 0), START).await.unwrap(), Rotation::Absent);
     }
 
     server.cli(&["DEL", "signet:{fleet}:revocations"]);
-    assert_eq!(store.present(presented(1, 2), START).await.unwrap(), Rotation::Reused);
+    assert_eq!(store.rotate_refresh_token(presented(1, 2), START).await.unwrap(), Rotation::Reused);
     assert_eq!(end(one, 2).await.unwrap().count, 1);
-    assert_eq!(end(Which::All, 3).await.unwrap().count, 1);
+    assert_eq!(end(SignOutScope::All, 3).await.unwrap().count, 1);
     let (seen, _) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
     let targets: Vec<_> = seen.into_iter().map(|seen| seen.target).collect();
     let user = Target::User { user: user(3), before: START };
@@ -201,11 +203,11 @@ async fn an_ending_reaches_tokens_made_by_a_clock_that_is_ahead() {
     let store = Redis::connect(&server.config()).await.unwrap();
     let ahead = Duration::from_secs(3);
     open(&store, &session(1)).await;
-    store.present(presented(1, 0), START + ahead).await.unwrap();
+    store.rotate_refresh_token(presented(1, 0), START + ahead).await.unwrap();
     // The second presentation gets the same successor, and new access tokens, later still.
-    let again = store.present(presented(1, 0), START + ahead * 2).await.unwrap();
+    let again = store.rotate_refresh_token(presented(1, 0), START + ahead * 2).await.unwrap();
     assert!(matches!(again, Rotation::Repeated(_)), "{again:?}");
-    store.end_sessions(user(1), Which::All, None, START + HOUR, START).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::All, None, START + HOUR, START).await.unwrap();
     let (seen, _) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
     assert_eq!(seen[0].target, Target::User { user: user(1), before: START + ahead * 2 });
 }
@@ -229,7 +231,7 @@ async fn an_emptied_redis_revives_nothing() {
     let (seen, same) = waited.unwrap();
     assert_eq!((seen, &same), (vec![], &place));
 
-    assert_eq!(store.present(presented(1, 0), START).await.unwrap(), Rotation::Absent);
+    assert_eq!(store.rotate_refresh_token(presented(1, 0), START).await.unwrap(), Rotation::Absent);
     assert_eq!(store.sessions(user(1), START).await.unwrap(), []);
     assert!(store.ring().await.unwrap().is_none());
     let targets = |seen: Vec<Revocation>| seen.into_iter().map(|seen| seen.target).collect::<Vec<_>>();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use signet::store::ephemeral::{Cursor, Revocation, Target, Which};
+use signet::store::ephemeral::{Cursor, Revocation, SignOutScope, Target};
 
 use super::*;
 use crate::support::redis::{Cluster, Sentinel};
@@ -33,7 +33,7 @@ impl Load {
             tokio::spawn(async move {
                 let mut counter = 0;
                 while !done.load(Ordering::Relaxed) {
-                    match store.present(presented(number, counter), START + began.elapsed()).await {
+                    match store.rotate_refresh_token(presented(number, counter), START + began.elapsed()).await {
                         Ok(Rotation::Rotated(session) | Rotation::Repeated(session)) => {
                             assert!(session.counter > counter, "a rotation was undone");
                             counter = session.counter;
@@ -83,7 +83,10 @@ async fn a_cluster_fails_over_in_the_middle_of_a_load() {
     let store = Arc::new(Redis::connect(&cluster.config()).await.unwrap());
     for number in SESSIONS..SESSIONS * 2 {
         open(&store, &session(number)).await;
-        assert_eq!(store.end_sessions(user(number), Which::All, None, START + HOUR, START).await.unwrap().count, 1);
+        assert_eq!(
+            store.end_sessions(user(number), SignOutScope::All, None, START + HOUR, START).await.unwrap().count,
+            1
+        );
     }
     let load = Load::start(&store).await;
     let (seen, place) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
@@ -99,7 +102,7 @@ async fn a_cluster_fails_over_in_the_middle_of_a_load() {
     println!("promoted {promoted:?} after the kill, all sessions refreshed {recovered:?} after that");
 
     for number in SESSIONS..SESSIONS * 2 {
-        assert_eq!(store.present(presented(number, 0), load.now()).await.unwrap(), Rotation::Absent);
+        assert_eq!(store.rotate_refresh_token(presented(number, 0), load.now()).await.unwrap(), Rotation::Absent);
     }
     let revocation = Revocation { target: Target::Session(session(0).id), until: START + HOUR };
     store.revoke(&revocation, load.now()).await.unwrap();

@@ -1,6 +1,6 @@
 //! What stands in Redis: names, slots, lifetimes, and how many round trips it took.
 
-use signet::store::ephemeral::{Claim, Limit, Redeem, Target, Which};
+use signet::store::ephemeral::{Claim, Limit, Redeem, SignOutScope, Target};
 
 use super::*;
 use crate::support::redis::Server;
@@ -22,7 +22,7 @@ async fn every_key_is_tagged_and_all_but_the_fleets_expire() {
         Redeem { subject: &claim.subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9, spend: true };
     store.floor(START).await.unwrap();
     store.swap_ring(0, b"sealed", START).await.unwrap();
-    store.end_sessions(user(1), Which::All, Some(START), START + HOUR, START).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::All, Some(START), START + HOUR, START).await.unwrap();
     store.open_session(&session(1), START, 100, START).await.unwrap();
     rotate(&store, 1, 0).await;
     store.put_claim(&claim, START).await.unwrap();
@@ -65,19 +65,20 @@ async fn what_is_over_leaves_the_index_and_the_store() {
         (server.cli(&["ZCARD", &index]).parse::<usize>().unwrap(), sessions)
     };
     assert_eq!(left(), (6, 6));
-    store.end_sessions(user(1), Which::One(session(1).id), None, START, START).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::One(session(1).id), None, START, START).await.unwrap();
     assert_eq!(left(), (5, 5));
     for (counter, rotated) in [(0, true), (1, true), (0, false)] {
-        let answer = store.present(Presented { user: user(1), ..presented(2, counter) }, START).await.unwrap();
+        let answer =
+            store.rotate_refresh_token(RotateRequest { user: user(1), ..presented(2, counter) }, START).await.unwrap();
         assert_eq!(matches!(answer, Rotation::Rotated(_)), rotated);
     }
     assert_eq!(left(), (4, 4), "reuse takes it away too");
-    store.end_sessions(user(1), Which::Others(session(3).id), None, START, START).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::Others(session(3).id), None, START, START).await.unwrap();
     assert_eq!(left(), (1, 1));
     let later = START + HOUR;
     open(&store, &Session { opened_at: later, used_at: later, rotated_at: later, ..of_one(7) }).await;
     assert_eq!(left(), (1, 2), "the expired one has left the index, its record awaits its TTL");
-    store.end_sessions(user(1), Which::All, None, START, later).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::All, None, START, later).await.unwrap();
     assert_eq!(left().0, 0);
 }
 
@@ -105,7 +106,7 @@ async fn a_rotation_moves_what_is_kept_only_when_it_must() {
     // Twenty rotations, each a twentieth of the idle time after the other.
     for counter in 0..20 {
         let now = START + idle / 20 * (counter as u32 + 1);
-        let answer = store.present(presented(1, counter), now).await.unwrap();
+        let answer = store.rotate_refresh_token(presented(1, counter), now).await.unwrap();
         assert!(matches!(answer, Rotation::Rotated(_)), "{answer:?}");
         let after = kept();
         assert!(after[0].1 >= over(now), "the index forgets nothing that is not over");
@@ -160,7 +161,7 @@ async fn an_operation_is_one_round_trip() {
     store.redeem(redeem, START).await.unwrap();
     store.count_try(&subject, 9, START).await.unwrap();
     store.take("key", limit, START).await.unwrap();
-    store.end_sessions(user(1), Which::One(session(1).id), None, START, START).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::One(session(1).id), None, START, START).await.unwrap();
     store.set_profile(user(1), "anew", START).await.unwrap();
 
     let mut before = scripts();
@@ -180,7 +181,7 @@ async fn an_operation_is_one_round_trip() {
     assert_eq!(trips(), 1);
     store.set_profile(user(2), "anew", START).await.unwrap();
     assert_eq!(trips(), 1);
-    store.end_sessions(user(2), Which::One(session(2).id), None, START, START).await.unwrap();
+    store.end_sessions(user(2), SignOutScope::One(session(2).id), None, START, START).await.unwrap();
     assert_eq!(trips(), 3, "ended, published, buried");
     open(&store, &session(3)).await;
     assert_eq!(trips(), 1);

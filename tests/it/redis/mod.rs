@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use signet::clock::Timestamp;
 use signet::id::{SessionId, UserId};
 use signet::store::ephemeral::redis::Redis;
-use signet::store::ephemeral::{Opened, Presented, Rotation, Session};
+use signet::store::ephemeral::{Opened, RotateRequest, Rotation, Session};
 use signet::store::{Ephemeral, Error, Result};
 use uuid::Uuid;
 
@@ -40,8 +40,8 @@ fn session(number: u128) -> Session {
     }
 }
 
-fn presented(number: u128, counter: u64) -> Presented {
-    Presented {
+fn presented(number: u128, counter: u64) -> RotateRequest {
+    RotateRequest {
         user: user(number),
         session: session(number).id,
         counter,
@@ -83,6 +83,6 @@ async fn counter(store: &Redis, number: u128) -> Option<u64> {
 }
 
 async fn rotate(store: &Redis, number: u128, counter: u64) {
-    let answer = store.present(presented(number, counter), START).await.unwrap();
+    let answer = store.rotate_refresh_token(presented(number, counter), START).await.unwrap();
     assert!(matches!(answer, Rotation::Rotated(_)), "{answer:?}");
 }

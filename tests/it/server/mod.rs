@@ -119,8 +119,8 @@ impl From<Rejection> for Failure {
     }
 }
 
-impl signet::http::Answer for Failure {
-    fn answer(self) -> Response {
+impl signet::http::IntoResponse for Failure {
+    fn into_response(self) -> Response {
         let word = wording("handler");
         let (_, gate) = watch::channel(false);
         word(&Desk { worker: 0, gate, waiting: Arc::default() }, self.0)
@@ -131,7 +131,7 @@ fn routes(settings: &config::Server) -> Routes<Desk> {
     let mut routes = Routes::new();
     routes.cors(&settings.cors_origins);
     routes
-        .under("", wording("root"))
+        .group("", wording("root"))
         .get("/hello", "hello", async |_: Desk, _| Response::json(StatusCode::OK, "hello"))
         .get("/worker", "worker", async |desk: Desk, _| Response::text(StatusCode::OK, desk.worker.to_string()))
         .get("/client", "client", async |_, request: Request| {
@@ -167,7 +167,7 @@ fn routes(settings: &config::Server) -> Routes<Desk> {
             Response::text(StatusCode::OK, "through")
         })
         .get("/panic", "panic", async |_, request: Request| -> Response { panic!("{}", request.path()) });
-    routes.under("/deep", wording("deep")).get("", "deep", async |_, _| Response::text(StatusCode::OK, "deep")).get(
+    routes.group("/deep", wording("deep")).get("", "deep", async |_, _| Response::text(StatusCode::OK, "deep")).get(
         "/panic",
         "deep.panic",
         |_, _| -> std::future::Ready<Response> { panic!("before the future is made") },

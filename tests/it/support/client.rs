@@ -31,7 +31,7 @@ pub(crate) struct Answer {
 
 /// What a sign-in or a refresh handed out.
 #[derive(Clone, Debug)]
-pub(crate) struct Pair {
+pub(crate) struct TokenPair {
     pub(crate) access: String,
     pub(crate) refresh: String,
     pub(crate) session: String,
@@ -77,7 +77,7 @@ impl Client {
         self.send(self.signing_in(email, PASSWORD)).await
     }
 
-    pub(crate) async fn sign_in(&self, email: &str) -> Pair {
+    pub(crate) async fn sign_in(&self, email: &str) -> TokenPair {
         self.try_sign_in(email).await.expect("the node lives").pair(201)
     }
 
@@ -93,7 +93,7 @@ impl Client {
         self.try_refresh(refresh).await.expect("the node lives")
     }
 
-    pub(crate) async fn refresh(&self, pair: &Pair) -> Pair {
+    pub(crate) async fn refresh(&self, pair: &TokenPair) -> TokenPair {
         self.present(&pair.refresh).await.pair(200)
     }
 
@@ -118,15 +118,15 @@ impl Client {
         verdicts
     }
 
-    pub(crate) fn signing_out(&self, pair: &Pair) -> reqwest::RequestBuilder {
+    pub(crate) fn signing_out(&self, pair: &TokenPair) -> reqwest::RequestBuilder {
         self.delete(&format!("/sessions/{}", pair.session), &pair.access)
     }
 
-    pub(crate) async fn try_sign_out(&self, pair: &Pair) -> Option<Answer> {
+    pub(crate) async fn try_sign_out(&self, pair: &TokenPair) -> Option<Answer> {
         self.send(self.signing_out(pair)).await
     }
 
-    pub(crate) async fn sign_out(&self, pair: &Pair) {
+    pub(crate) async fn sign_out(&self, pair: &TokenPair) {
         let answer = self.try_sign_out(pair).await.expect("the node lives");
         assert_eq!(answer.status, 204, "{answer:?}");
     }
@@ -150,10 +150,10 @@ impl Client {
 
 impl Answer {
     #[track_caller]
-    pub(crate) fn pair(&self, status: u16) -> Pair {
+    pub(crate) fn pair(&self, status: u16) -> TokenPair {
         assert_eq!(self.status, status, "{self:?}");
         let part = |name: &str| text(&self.body[name]);
-        Pair { access: part("access_token"), refresh: part("refresh_token"), session: part("session_id") }
+        TokenPair { access: part("access_token"), refresh: part("refresh_token"), session: part("session_id") }
     }
 
     /// Whether it is a refusal of a token, and for what.

@@ -32,7 +32,7 @@ macro_rules! over_both_stores {
 pub(crate) use over_both_stores;
 
 /// A running Signet, its stores, and a client.
-pub(crate) struct Desk {
+pub(crate) struct TestServer {
     pub(crate) signet: Signet,
     stores: Option<(redis::Server, postgres::Server)>,
     http: reqwest::Client,
@@ -56,13 +56,13 @@ pub(crate) struct Tokens {
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) text: String,
 }
 
-impl Desk {
+impl TestServer {
     /// On the embedded default.
     pub(crate) fn embedded(change: impl Fn(Plan) -> Plan) -> Self {
         Self::over(change(Plan::embedded()), None)
@@ -137,13 +137,13 @@ impl Desk {
     }
 
     /// Sends a form to a token endpoint.
-    pub(crate) async fn form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
-        self.post(path).form(fields).ask().await
+    pub(crate) async fn form(&self, path: &str, fields: &[(&str, &str)]) -> HttpResponse {
+        self.post(path).form(fields).send_checked().await
     }
 
     /// Tries to sign in by address.
-    pub(crate) async fn try_sign_in(&self, email: &str, password: &str) -> Answer {
-        self.signing_in(email, password).ask().await
+    pub(crate) async fn try_sign_in(&self, email: &str, password: &str) -> HttpResponse {
+        self.signing_in(email, password).send_checked().await
     }
 
     /// The request for it.
@@ -165,13 +165,13 @@ impl Desk {
     }
 
     /// Tries to exchange a refresh token.
-    pub(crate) async fn refresh(&self, token: &str) -> Answer {
+    pub(crate) async fn refresh(&self, token: &str) -> HttpResponse {
         self.form("/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
     }
 
     /// Asks what a token is worth.
-    pub(crate) async fn verify(&self, token: &str) -> Answer {
-        self.post("/verify").json(&json!({"token": token})).ask().await
+    pub(crate) async fn verify(&self, token: &str) -> HttpResponse {
+        self.post("/verify").json(&json!({"token": token})).send_checked().await
     }
 
     /// Why a token is not good; empty if it is.
@@ -183,9 +183,9 @@ impl Desk {
     }
 
     /// A page for operators.
-    pub(crate) async fn ops(&self, path: &str) -> Answer {
+    pub(crate) async fn ops(&self, path: &str) -> HttpResponse {
         let answer = self.http.get(self.signet.ops(path)).send().await.expect("it answers");
-        Answer::read(answer).await
+        HttpResponse::read(answer).await
     }
 
     /// A whole number among the metrics.
@@ -202,20 +202,20 @@ pub(crate) fn tampered(token: &str) -> String {
 }
 
 /// Sends a request.
-pub(crate) trait Ask {
+pub(crate) trait SendRequest {
     /// Sends it, and looks at what must hold of every answer.
-    async fn ask(self) -> Answer;
+    async fn send_checked(self) -> HttpResponse;
 }
 
-impl Ask for RequestBuilder {
-    async fn ask(self) -> Answer {
-        let answer = Answer::read(self.send().await.expect("it answers")).await;
+impl SendRequest for RequestBuilder {
+    async fn send_checked(self) -> HttpResponse {
+        let answer = HttpResponse::read(self.send().await.expect("it answers")).await;
         answer.looks_as_it_must();
         answer
     }
 }
 
-impl Answer {
+impl HttpResponse {
     async fn read(answer: reqwest::Response) -> Self {
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
         Self { status, headers, text: answer.text().await.expect("its body is text") }

@@ -6,10 +6,10 @@ use ed25519_dalek::pkcs8::DecodePrivateKey;
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::Value;
 
-use super::desk::Desk;
+use super::desk::TestServer;
 
 /// The key that signs, and its name.
-pub(crate) fn signing_key(desk: &Desk) -> (SigningKey, String) {
+pub(crate) fn signing_key(desk: &TestServer) -> (SigningKey, String) {
     let keys = desk.plan().json(&["keys", "list"], "");
     let kid = keys.as_array().unwrap().iter().find(|key| key["state"] == "signing").unwrap()["kid"].as_str().unwrap();
     let exported = desk.plan().json(&["keys", "export", kid], "");

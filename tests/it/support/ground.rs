@@ -18,7 +18,7 @@ use super::{postgres, redis};
 const START: Timestamp = Timestamp::from_secs(1_763_130_330);
 
 /// The stores of a fleet, and a clock that all its nodes go by.
-pub(crate) struct Ground {
+pub(crate) struct TestFleet {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     stores: Stores,
@@ -26,7 +26,7 @@ pub(crate) struct Ground {
     _data: tempfile::TempDir,
 }
 
-impl Ground {
+impl TestFleet {
     pub(crate) async fn over(servers: Option<(redis::Server, postgres::Server)>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
@@ -59,7 +59,7 @@ impl Ground {
     pub(crate) async fn node_by(&self, clock: Clock, change: impl FnOnce(&mut Config)) -> Context {
         let mut config = self.config.clone();
         change(&mut config);
-        let ctx = build::ctx(config, clock, &self.stores, &[]).await.unwrap();
+        let ctx = build::build_context(config, clock, &self.stores, &[]).await.unwrap();
         catch_up(&ctx).await.unwrap();
         ctx
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::desk::Desk;
+use super::desk::TestServer;
 use super::until;
 
 /// A mail.
@@ -49,7 +49,7 @@ impl Mail {
 }
 
 /// All mails so far to an address, the oldest first.
-pub(crate) fn mails(desk: &Desk, to: &str) -> Vec<Mail> {
+pub(crate) fn mails(desk: &TestServer, to: &str) -> Vec<Mail> {
     mails_in(&desk.signet.data(), to)
 }
 
@@ -64,7 +64,7 @@ pub(crate) fn mails_in(data: &Path, to: &str) -> Vec<Mail> {
 }
 
 /// The mail after the first `before` to an address, as soon as it is there.
-pub(crate) async fn next(desk: &Desk, to: &str, before: usize) -> Mail {
+pub(crate) async fn next(desk: &TestServer, to: &str, before: usize) -> Mail {
     let mut found = None;
     until(&format!("mail number {} comes to {to}", before + 1), async || {
         found = mails(desk, to).into_iter().nth(before);
@@ -75,6 +75,6 @@ pub(crate) async fn next(desk: &Desk, to: &str, before: usize) -> Mail {
 }
 
 /// Waits until no mail is on its way any more: what is not in the outbox then was never written.
-pub(crate) async fn settled(desk: &Desk) {
+pub(crate) async fn settled(desk: &TestServer) {
     until("all mails are sent", async || desk.ops("/metrics").await.text.contains("\nsignet_mail_queue 0\n")).await;
 }

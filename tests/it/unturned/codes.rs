@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::{Enveloped, VERIFY, call, code_for, send, signed_in, verify, wrong};
-use crate::support::desk::{Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox;
 
 over_both_stores!(|plan| plan;
@@ -12,11 +12,11 @@ over_both_stores!(|plan| plan;
     a_code_proves_the_address, a_code_is_good_once, the_last_code_counts, five_wrong_tries_use_a_code_up,
     a_code_is_of_no_use_at_another_address, of_many_at_once_one_gets_in, who_is_disabled_is_told_with_the_right_code_alone);
 
-fn shown(desk: &Desk, email: &str) -> Value {
+fn shown(desk: &TestServer, email: &str) -> Value {
     desk.plan().json(&["users", "show", email], "")
 }
 
-async fn nothing_tells_who_has_an_account(desk: &Desk) {
+async fn nothing_tells_who_has_an_account(desk: &TestServer) {
     let known = desk.person(&[]);
     let disabled = desk.person(&[]);
     desk.plan().json(&["users", "disable", &disabled.email], "");
@@ -38,7 +38,7 @@ async fn nothing_tells_who_has_an_account(desk: &Desk) {
     assert!(outbox::mails(desk, &disabled.email).is_empty());
 }
 
-async fn the_first_code_makes_an_account(desk: &Desk) {
+async fn the_first_code_makes_an_account(desk: &TestServer) {
     let (access, _) = signed_in(desk, "  Brand.New@EXAMPLE.org").await;
     let claims = desk.verify(&access).await.is(200).json()["claims"].clone();
     assert_eq!(claims["email"], "brand.new@example.org");
@@ -51,19 +51,19 @@ async fn the_first_code_makes_an_account(desk: &Desk) {
     assert_eq!(desk.verify(&again).await.json()["claims"]["sub"], claims["sub"]);
 }
 
-async fn an_account_of_another_dialect_is_the_same(desk: &Desk) {
+async fn an_account_of_another_dialect_is_the_same(desk: &TestServer) {
     let person = desk.person(&[]);
     let (access, refresh) = signed_in(desk, &person.email).await;
     let claims = desk.verify(&access).await.is(200).json()["claims"].clone();
     assert_eq!((&claims["sub"], &claims["preferred_username"]), (&json!(person.id), &json!(person.username)));
-    let sessions = desk.get("/sessions").bearer_auth(&access).ask().await.is(200).json();
+    let sessions = desk.get("/sessions").bearer_auth(&access).send_checked().await.is(200).json();
     assert_eq!(sessions["sessions"][0]["dialect"], "unturned");
     desk.refresh(&refresh).await.is(200);
     // And the password is as good as before.
     desk.sign_in(&person).await;
 }
 
-async fn a_code_proves_the_address(desk: &Desk) {
+async fn a_code_proves_the_address(desk: &TestServer) {
     let person = desk.person(&[]);
     assert_eq!(shown(desk, &person.email)["verified"], false);
     let (access, _) = signed_in(desk, &person.email).await;
@@ -71,7 +71,7 @@ async fn a_code_proves_the_address(desk: &Desk) {
     assert_eq!(shown(desk, &person.email)["verified"], true);
 }
 
-async fn a_code_is_good_once(desk: &Desk) {
+async fn a_code_is_good_once(desk: &TestServer) {
     let email = "once@example.org";
     let code = code_for(desk, email).await;
     verify(desk, email, &format!(" {code} ")).await.is(200).pair();
@@ -80,7 +80,7 @@ async fn a_code_is_good_once(desk: &Desk) {
     assert_eq!(answer.header("cache-control"), "no-store");
 }
 
-async fn the_last_code_counts(desk: &Desk) {
+async fn the_last_code_counts(desk: &TestServer) {
     let email = "twice@example.org";
     let (first, second) = (code_for(desk, email).await, code_for(desk, email).await);
     if first != second {
@@ -89,7 +89,7 @@ async fn the_last_code_counts(desk: &Desk) {
     verify(desk, email, &second).await.is(200).pair();
 }
 
-async fn five_wrong_tries_use_a_code_up(desk: &Desk) {
+async fn five_wrong_tries_use_a_code_up(desk: &TestServer) {
     let email = "five@example.org";
     let code = code_for(desk, email).await;
     for _ in 0..4 {
@@ -105,7 +105,7 @@ async fn five_wrong_tries_use_a_code_up(desk: &Desk) {
     verify(desk, email, &code).await.is(200).pair();
 }
 
-async fn a_code_is_of_no_use_at_another_address(desk: &Desk) {
+async fn a_code_is_of_no_use_at_another_address(desk: &TestServer) {
     let code = code_for(desk, "mine@example.org").await;
     send(desk, "yours@example.org").await.is(202);
     let theirs = outbox::next(desk, "yours@example.org", 0).await.code();
@@ -115,7 +115,7 @@ async fn a_code_is_of_no_use_at_another_address(desk: &Desk) {
     verify(desk, "mine@example.org", &code).await.is(200).pair();
 }
 
-async fn of_many_at_once_one_gets_in(desk: &Desk) {
+async fn of_many_at_once_one_gets_in(desk: &TestServer) {
     for email in ["race@example.org", "race@example.org"] {
         // The first time the account is made by it, the second time it is there.
         let code = code_for(desk, email).await;
@@ -126,13 +126,13 @@ async fn of_many_at_once_one_gets_in(desk: &Desk) {
             answer.fails(401, "invalid_code");
         }
         let (access, _) = won[0].pair();
-        let sessions = desk.get("/sessions").bearer_auth(&access).ask().await.json();
+        let sessions = desk.get("/sessions").bearer_auth(&access).send_checked().await.json();
         assert_eq!(sessions["sessions"].as_array().unwrap().len(), 1, "{sessions}");
-        desk.delete("/sessions").bearer_auth(&access).ask().await.is(200);
+        desk.delete("/sessions").bearer_auth(&access).send_checked().await.is(200);
     }
 }
 
-async fn who_is_disabled_is_told_with_the_right_code_alone(desk: &Desk) {
+async fn who_is_disabled_is_told_with_the_right_code_alone(desk: &TestServer) {
     let person = desk.person(&[]);
     let code = code_for(desk, &person.email).await;
     desk.plan().json(&["users", "disable", &person.email], "");
@@ -147,7 +147,7 @@ async fn who_is_disabled_is_told_with_the_right_code_alone(desk: &Desk) {
 
 #[tokio::test]
 async fn where_registration_is_closed_only_who_has_an_account_gets_a_mail() {
-    let desk = Desk::embedded(|plan| plan.set("USERS_OPEN_REGISTRATION", "false"));
+    let desk = TestServer::embedded(|plan| plan.set("USERS_OPEN_REGISTRATION", "false"));
     let known = desk.person(&[]);
     let unknown = send(&desk, "stranger@example.org").await;
     let same = send(&desk, &known.email).await;
@@ -164,11 +164,11 @@ async fn where_registration_is_closed_only_who_has_an_account_gets_a_mail() {
 
 #[tokio::test]
 async fn a_code_of_before_registration_closed_makes_no_account() {
-    let desk = Desk::embedded(|plan| plan);
+    let desk = TestServer::embedded(|plan| plan);
     let code = code_for(&desk, "late@example.org").await;
     let plan = desk.plan().clone().set("USERS_OPEN_REGISTRATION", "false");
     desk.signet.terminate();
     desk.signet.ended();
-    let desk = Desk::beside(plan);
+    let desk = TestServer::beside(plan);
     verify(&desk, "late@example.org", &code).await.fails(403, "registration_closed");
 }

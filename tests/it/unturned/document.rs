@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{KEYS, NOBODY, REFRESH, REVOKE, SEND, VERIFY, code_for, member, text};
-use crate::support::desk::{Ask, Desk, over_both_stores};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores};
 use crate::support::{fed, tool};
 
 /// The document as it was published.
@@ -73,7 +73,7 @@ over_both_stores!(|plan| plan; what_is_said_is_what_the_document_says);
 
 /// What was sent, and what came back.
 struct Exchanges<'a> {
-    desk: &'a Desk,
+    desk: &'a TestServer,
     all: Vec<Value>,
 }
 
@@ -86,7 +86,7 @@ impl Exchanges<'_> {
         if let Some(sent) = &sent {
             request = request.json(sent);
         }
-        let answer = request.ask().await;
+        let answer = request.send_checked().await;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
         let query: Value =
             query.split('&').filter_map(|pair| pair.split_once('=')).map(|(a, b)| (a.to_owned(), json!(b))).collect();
@@ -103,7 +103,7 @@ impl Exchanges<'_> {
     }
 }
 
-async fn what_is_said_is_what_the_document_says(desk: &Desk) {
+async fn what_is_said_is_what_the_document_says(desk: &TestServer) {
     let someone = member(desk, "documented").await;
     let mut heard = Exchanges { desk, all: Vec::new() };
     heard.post(SEND, json!({"email": "somebody@example.org"})).await;

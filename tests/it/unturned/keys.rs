@@ -4,26 +4,26 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Enveloped, KEYS, Member, NOBODY, key, keys, member, text};
-use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
     a_key_is_told_once_and_works, it_expires_when_it_should, they_are_listed_in_pages, a_deactivated_one_is_over,
     a_project_is_its_owners, projects_are_apart, through_a_key_one_sees_its_own_project_alone,
     keys_make_no_keys, what_reaches_further_is_for_superusers_to_give, who_asks_must_say_who_it_is);
 
-async fn list(desk: &Desk, member: &Member, query: &str) -> Answer {
-    keys(desk, Method::GET, &format!("{KEYS}{query}"), &member.project).bearer_auth(&member.access).ask().await
+async fn list(desk: &TestServer, member: &Member, query: &str) -> HttpResponse {
+    keys(desk, Method::GET, &format!("{KEYS}{query}"), &member.project).bearer_auth(&member.access).send_checked().await
 }
 
-async fn end(desk: &Desk, member: &Member, id: &str) -> Answer {
-    keys(desk, Method::DELETE, &format!("{KEYS}{id}"), &member.project).bearer_auth(&member.access).ask().await
+async fn end(desk: &TestServer, member: &Member, id: &str) -> HttpResponse {
+    keys(desk, Method::DELETE, &format!("{KEYS}{id}"), &member.project).bearer_auth(&member.access).send_checked().await
 }
 
 fn named(names: std::ops::Range<u32>) -> Vec<String> {
     names.rev().map(|number| format!("key {number}")).collect()
 }
 
-async fn a_key_is_told_once_and_works(desk: &Desk) {
+async fn a_key_is_told_once_and_works(desk: &TestServer) {
     let member = member(desk, "keeper").await;
     let made = key(desk, &member, &json!({"name": "nightly build", "scopes": ["builds:read", "builds:write"]})).await;
     let whole = text(&made, "full_key");
@@ -46,7 +46,7 @@ async fn a_key_is_told_once_and_works(desk: &Desk) {
     assert!(!list(desk, &member, "").await.text.contains(&whole[16..]));
 }
 
-async fn it_expires_when_it_should(desk: &Desk) {
+async fn it_expires_when_it_should(desk: &TestServer) {
     let member = member(desk, "passing").await;
     for (days, expected) in [(json!(1), 1), (json!(36_500), 36_500), (json!("90"), 90)] {
         let made = key(desk, &member, &json!({"name": "a key", "expires_in_days": days})).await;
@@ -63,7 +63,7 @@ async fn it_expires_when_it_should(desk: &Desk) {
     assert_eq!((&listed["id"], &listed["is_active"]), (&made["id"], &json!(false)));
 }
 
-async fn they_are_listed_in_pages(desk: &Desk) {
+async fn they_are_listed_in_pages(desk: &TestServer) {
     let member = member(desk, "collector").await;
     let empty = list(desk, &member, "").await.is(200).data();
     assert_eq!(empty, json!({"items": [], "pagination": {"page": 1, "limit": 10, "total": 0, "pages": 0}}));
@@ -85,10 +85,10 @@ async fn they_are_listed_in_pages(desk: &Desk) {
     }
     // A slash at the end may be there or not.
     let same = keys(desk, Method::GET, KEYS.trim_end_matches('/'), &member.project).bearer_auth(&member.access);
-    assert_eq!(same.ask().await.is(200).data()["pagination"]["total"], 12);
+    assert_eq!(same.send_checked().await.is(200).data()["pagination"]["total"], 12);
 }
 
-async fn a_deactivated_one_is_over(desk: &Desk) {
+async fn a_deactivated_one_is_over(desk: &TestServer) {
     let member = member(desk, "ender").await;
     let (made, other) =
         (key(desk, &member, &json!({"name": "a key"})).await, key(desk, &member, &json!({"name": "another"})).await);
@@ -108,90 +108,92 @@ async fn a_deactivated_one_is_over(desk: &Desk) {
     end(desk, &member, NOBODY).await.fails(404, "not_found");
 }
 
-async fn a_project_is_its_owners(desk: &Desk) {
+async fn a_project_is_its_owners(desk: &TestServer) {
     let (owner, other) = (member(desk, "project-owner").await, member(desk, "project-other").await);
     let made = key(desk, &owner, &json!({"name": "a key"})).await;
     let id = text(&made, "id");
     for project in [owner.project.as_str(), NOBODY] {
         let with = |method: Method, path: &str| keys(desk, method, path, project).bearer_auth(&other.access);
-        with(Method::GET, KEYS).ask().await.fails(403, "project_forbidden");
+        with(Method::GET, KEYS).send_checked().await.fails(403, "project_forbidden");
         let body = json!({"name": "a key"});
-        with(Method::POST, KEYS).json(&body).ask().await.fails(403, "project_forbidden");
-        with(Method::DELETE, &format!("{KEYS}{id}")).ask().await.fails(403, "project_forbidden");
+        with(Method::POST, KEYS).json(&body).send_checked().await.fails(403, "project_forbidden");
+        with(Method::DELETE, &format!("{KEYS}{id}")).send_checked().await.fails(403, "project_forbidden");
     }
     // A key of another project is none of this one's.
     end(desk, &other, &id).await.fails(404, "not_found");
     desk.verify(&text(&made, "full_key")).await.is(200);
 }
 
-async fn projects_are_apart(desk: &Desk) {
+async fn projects_are_apart(desk: &TestServer) {
     let mut member = member(desk, "two-projects").await;
     key(desk, &member, &json!({"name": "personal"})).await;
-    let made = desk.post("/projects").bearer_auth(&member.access).json(&json!({"name": "Weather"})).ask().await;
+    let made =
+        desk.post("/projects").bearer_auth(&member.access).json(&json!({"name": "Weather"})).send_checked().await;
     member.project = text(&made.is(201).json(), "id");
     assert_eq!(list(desk, &member, "").await.data()["pagination"]["total"], 0);
     key(desk, &member, &json!({"name": "weather"})).await;
     assert_eq!(list(desk, &member, "").await.data()["items"][0]["name"], "weather");
 }
 
-async fn through_a_key_one_sees_its_own_project_alone(desk: &Desk) {
+async fn through_a_key_one_sees_its_own_project_alone(desk: &TestServer) {
     let member = member(desk, "by-key").await;
-    let made = desk.post("/projects").bearer_auth(&member.access).json(&json!({"name": "Weather"})).ask().await;
+    let made =
+        desk.post("/projects").bearer_auth(&member.access).json(&json!({"name": "Weather"})).send_checked().await;
     let other = text(&made.is(201).json(), "id");
     let whole = text(&key(desk, &member, &json!({"name": "a key", "scopes": ["read"]})).await, "full_key");
     let by_key = |project: &str| keys(desk, Method::GET, KEYS, project).header("x-api-key", &whole);
-    assert_eq!(by_key(&member.project).ask().await.is(200).data()["pagination"]["total"], 1);
-    by_key(&other).ask().await.fails(403, "project_forbidden");
-    by_key(NOBODY).ask().await.fails(403, "project_forbidden");
+    assert_eq!(by_key(&member.project).send_checked().await.is(200).data()["pagination"]["total"], 1);
+    by_key(&other).send_checked().await.fails(403, "project_forbidden");
+    by_key(NOBODY).send_checked().await.fails(403, "project_forbidden");
     let bearer = keys(desk, Method::GET, KEYS, &member.project).bearer_auth(&whole);
-    bearer.ask().await.is(200).data();
+    bearer.send_checked().await.is(200).data();
 }
 
-async fn keys_make_no_keys(desk: &Desk) {
+async fn keys_make_no_keys(desk: &TestServer) {
     let member = member(desk, "no-offspring").await;
     let made = key(desk, &member, &json!({"name": "a key"})).await;
     let (id, whole) = (text(&made, "id"), text(&made, "full_key"));
     let (body, one) = (json!({"name": "another"}), format!("{KEYS}{id}"));
     for (method, path) in [(Method::POST, KEYS), (Method::DELETE, one.as_str())] {
         let request = || keys(desk, method.clone(), path, &member.project).json(&body);
-        request().bearer_auth(&whole).ask().await.fails(403, "forbidden");
-        request().header("x-api-key", &whole).ask().await.fails(401, "not_authenticated");
+        request().bearer_auth(&whole).send_checked().await.fails(403, "forbidden");
+        request().header("x-api-key", &whole).send_checked().await.fails(401, "not_authenticated");
     }
     let fields = [("grant_type", "client_credentials"), ("client_secret", whole.as_str())];
     let token = text(&desk.form("/oauth/token", &fields).await.is(200).json(), "access_token");
     let made = keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&token).json(&body);
-    made.ask().await.fails(403, "forbidden");
+    made.send_checked().await.fails(403, "forbidden");
     assert_eq!(list(desk, &member, "").await.data()["pagination"]["total"], 1);
 }
 
-async fn what_reaches_further_is_for_superusers_to_give(desk: &Desk) {
+async fn what_reaches_further_is_for_superusers_to_give(desk: &TestServer) {
     let plain = member(desk, "plain").await;
     let root = desk.person(&["--superuser"]);
     let (access, refresh) = super::signed_in(desk, &root.email).await;
-    let projects = desk.get("/projects").bearer_auth(&access).ask().await.json();
+    let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.json();
     let project = text(&projects["projects"][0], "id");
     let root = Member { id: root.id, email: root.email, project, access, refresh };
     for scope in ["admin", "billing:write"] {
         let body = json!({"name": "a key", "scopes": ["read", scope]});
         let wanted = keys(desk, Method::POST, KEYS, &plain.project).bearer_auth(&plain.access).json(&body);
-        wanted.ask().await.fails(403, "forbidden");
+        wanted.send_checked().await.fails(403, "forbidden");
         assert_eq!(key(desk, &root, &body).await["scopes"], json!(["read", scope]));
     }
 }
 
-async fn who_asks_must_say_who_it_is(desk: &Desk) {
+async fn who_asks_must_say_who_it_is(desk: &TestServer) {
     let member = member(desk, "asking").await;
     let one = format!("{KEYS}{NOBODY}");
     for (method, path) in [(Method::GET, KEYS), (Method::POST, KEYS), (Method::DELETE, one.as_str())] {
         let request = || keys(desk, method.clone(), path, &member.project);
-        let answer = request().ask().await;
+        let answer = request().send_checked().await;
         assert_eq!(answer.fails(401, "not_authenticated").header("www-authenticate"), "Bearer");
         for bad in ["x", &member.refresh, "sk_0123456789ab_0_0"] {
-            let answer = request().bearer_auth(bad).ask().await;
+            let answer = request().bearer_auth(bad).send_checked().await;
             let challenge = answer.fails(401, "invalid_token").header("www-authenticate");
             assert_eq!(challenge, r#"Bearer error="invalid_token""#);
         }
     }
     let bad_key = keys(desk, Method::GET, KEYS, &member.project).header("x-api-key", "sk_x");
-    bad_key.ask().await.fails(401, "invalid_token");
+    bad_key.send_checked().await.fails(401, "invalid_token");
 }

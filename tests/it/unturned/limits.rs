@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::{Enveloped, VERIFY, call, code_for, send, verify, wrong};
-use crate::support::desk::{Desk, over_both_stores};
+use crate::support::desk::{TestServer, over_both_stores};
 use crate::support::outbox;
 
 over_both_stores!(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "7"); a_day_has_so_many_wrong_tries);
 
-async fn a_day_has_so_many_wrong_tries(desk: &Desk) {
+async fn a_day_has_so_many_wrong_tries(desk: &TestServer) {
     let email = "guessed@example.org";
     let mut code = String::new();
     for tries in [5, 2] {
@@ -34,7 +34,7 @@ async fn a_day_has_so_many_wrong_tries(desk: &Desk) {
 
 #[tokio::test]
 async fn one_person_is_sent_so_many_mails() {
-    let desk = Desk::embedded(|plan| {
+    let desk = TestServer::embedded(|plan| {
         plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__MAIL_ACCOUNT", "3 per 10m")
     });
     let known = desk.person(&[]);
@@ -51,7 +51,7 @@ async fn one_person_is_sent_so_many_mails() {
 
 #[tokio::test]
 async fn one_address_may_try_so_often() {
-    let desk = Desk::embedded(|plan| {
+    let desk = TestServer::embedded(|plan| {
         plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__CODE_ADDRESS", "4 per 1h")
     });
     let code = code_for(&desk, "tried@example.org").await;

@@ -3,20 +3,20 @@
 use serde_json::{Value, json};
 
 use super::{Enveloped, KEYS, Member, key, keys, member, text};
-use crate::support::desk::{Answer, Ask, Desk, PASSWORD, over_both_stores};
+use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 const ME: &str = "/auth/users/me";
 
 over_both_stores!(|plan| plan;
     it_shows_the_account_to_both_kinds_of_client, a_key_shows_its_owner, billing_and_projects_are_as_they_are_now);
 
-async fn me(desk: &Desk, member: &Member) -> Value {
-    let answer = desk.get(ME).bearer_auth(&member.access).ask().await;
+async fn me(desk: &TestServer, member: &Member) -> Value {
+    let answer = desk.get(ME).bearer_auth(&member.access).send_checked().await;
     answer.is(200).data();
     answer.json()
 }
 
-async fn it_shows_the_account_to_both_kinds_of_client(desk: &Desk) {
+async fn it_shows_the_account_to_both_kinds_of_client(desk: &TestServer) {
     let member = member(desk, "shown").await;
     let body = me(desk, &member).await;
     let (made, changed) = (text(&body["data"], "created_at"), text(&body["data"], "updated_at"));
@@ -48,7 +48,7 @@ async fn it_shows_the_account_to_both_kinds_of_client(desk: &Desk) {
     // With a password and roles.
     let person = desk.person(&["--role", "editor", "--role", "author", "--superuser"]);
     let access = desk.sign_in(&person).await.access;
-    let body = desk.get(ME).bearer_auth(&access).ask().await.is(200).json();
+    let body = desk.get(ME).bearer_auth(&access).send_checked().await.is(200).json();
     assert_eq!((&body["role"], &body["roles"]), (&json!("editor"), &json!(["editor", "author"])));
     assert_eq!(
         (&body["password"], &body["is_superuser"], &body["is_verified"]),
@@ -59,24 +59,25 @@ async fn it_shows_the_account_to_both_kinds_of_client(desk: &Desk) {
     assert!(!text.contains(PASSWORD) && !text.contains("argon2"), "{text}");
 }
 
-async fn a_key_shows_its_owner(desk: &Desk) {
+async fn a_key_shows_its_owner(desk: &TestServer) {
     let member = member(desk, "behind-a-key").await;
     let made = key(desk, &member, &json!({"name": "a key", "scopes": ["read"]})).await;
-    let body = desk.get(ME).header("x-api-key", text(&made, "full_key")).ask().await.is(200).json();
+    let body = desk.get(ME).header("x-api-key", text(&made, "full_key")).send_checked().await.is(200).json();
     assert_eq!(body, me(desk, &member).await);
     let end = keys(desk, reqwest::Method::DELETE, &format!("{KEYS}{}", text(&made, "id")), &member.project);
-    end.bearer_auth(&member.access).ask().await.is(200);
-    let answer = desk.get(ME).header("x-api-key", text(&made, "full_key")).ask().await;
+    end.bearer_auth(&member.access).send_checked().await.is(200);
+    let answer = desk.get(ME).header("x-api-key", text(&made, "full_key")).send_checked().await;
     assert_eq!(answer.is(401).header("www-authenticate"), r#"Bearer error="invalid_token""#);
 }
 
-async fn billing_and_projects_are_as_they_are_now(desk: &Desk) {
+async fn billing_and_projects_are_as_they_are_now(desk: &TestServer) {
     let member = member(desk, "billed").await;
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let change = json!({"token_balance": 1000, "tokens_used": 7, "subscription_tier": "pro"});
     let path = format!("/admin/users/{}/billing", member.id);
-    desk.request(reqwest::Method::PATCH, &path).bearer_auth(&root).json(&change).ask().await.is(200);
-    let made = desk.post("/projects").bearer_auth(&member.access).json(&json!({"name": "Weather"})).ask().await;
+    desk.request(reqwest::Method::PATCH, &path).bearer_auth(&root).json(&change).send_checked().await.is(200);
+    let made =
+        desk.post("/projects").bearer_auth(&member.access).json(&json!({"name": "Weather"})).send_checked().await;
     let data = me(desk, &member).await["data"].clone();
     assert_eq!(data["billing"], json!({"token_balance": 1000, "tokens_used": 7, "subscription_tier": "pro"}));
     let project = json!({"id": text(&made.json(), "id"), "name": "Weather"});
@@ -85,14 +86,14 @@ async fn billing_and_projects_are_as_they_are_now(desk: &Desk) {
 
 #[tokio::test]
 async fn alone_the_dialect_has_the_call_and_words_its_failures() {
-    let desk = Desk::embedded(|plan| {
+    let desk = TestServer::embedded(|plan| {
         ["MYAUTH", "CODES", "UCONTACT", "V1"]
             .into_iter()
             .fold(plan, |plan, dialect| plan.set(&format!("SIGNET_API__{dialect}__ENABLED"), "false"))
     });
     let member = member(&desk, "alone").await;
     assert_eq!(me(&desk, &member).await["data"]["email"], "alone@example.org");
-    let refused = async |request: reqwest::RequestBuilder| -> Answer { request.ask().await };
+    let refused = async |request: reqwest::RequestBuilder| -> HttpResponse { request.send_checked().await };
     assert_eq!(refused(desk.get(ME)).await.fails(401, "not_authenticated").header("www-authenticate"), "Bearer");
     refused(desk.get(ME).bearer_auth("x")).await.fails(401, "invalid_token");
     refused(desk.post(ME)).await.fails(405, "method_not_allowed");

@@ -14,7 +14,7 @@ mod wording;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer};
 use crate::support::outbox;
 
 const SEND: &str = "/auth/verification/send-code";
@@ -34,23 +34,23 @@ struct Member {
     refresh: String,
 }
 
-async fn call(desk: &Desk, path: &str, body: &Value) -> Answer {
-    desk.post(path).json(body).ask().await
+async fn call(desk: &TestServer, path: &str, body: &Value) -> HttpResponse {
+    desk.post(path).json(body).send_checked().await
 }
 
-async fn send(desk: &Desk, email: &str) -> Answer {
+async fn send(desk: &TestServer, email: &str) -> HttpResponse {
     call(desk, SEND, &json!({"email": email})).await
 }
 
 /// Asks for a code and reads the mail, which goes to the address in its one form.
-async fn code_for(desk: &Desk, email: &str) -> String {
+async fn code_for(desk: &TestServer, email: &str) -> String {
     let address = email.trim().to_lowercase();
     let before = outbox::mails(desk, &address).len();
     send(desk, email).await.is(202);
     outbox::next(desk, &address, before).await.code()
 }
 
-async fn verify(desk: &Desk, email: &str, code: &str) -> Answer {
+async fn verify(desk: &TestServer, email: &str, code: &str) -> HttpResponse {
     call(desk, VERIFY, &json!({"email": email, "code": code})).await
 }
 
@@ -60,34 +60,35 @@ fn wrong(code: &str) -> String {
 }
 
 /// Signs in with a code that is mailed.
-async fn signed_in(desk: &Desk, email: &str) -> (String, String) {
+async fn signed_in(desk: &TestServer, email: &str) -> (String, String) {
     let code = code_for(desk, email).await;
     verify(desk, email, &code).await.is(200).pair()
 }
 
 /// Somebody new.
-async fn member(desk: &Desk, name: &str) -> Member {
+async fn member(desk: &TestServer, name: &str) -> Member {
     let email = format!("{name}@example.org");
     let (access, refresh) = signed_in(desk, &email).await;
     let id = text(&desk.verify(&access).await.is(200).json()["claims"], "sub");
-    let projects = desk.get("/projects").bearer_auth(&access).ask().await.is(200).json();
+    let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
     let project = text(&projects["projects"][0], "id");
     Member { id, email, project, access, refresh }
 }
 
 /// A call of `/api-keys` in a project.
-fn keys(desk: &Desk, method: Method, path: &str, project: &str) -> reqwest::RequestBuilder {
+fn keys(desk: &TestServer, method: Method, path: &str, project: &str) -> reqwest::RequestBuilder {
     desk.request(method, path).header("x-project-id", project)
 }
 
 /// Makes an API key and gives what was told of it. In a millisecond of its own: of those of the same none is the newest.
-async fn key(desk: &Desk, member: &Member, body: &Value) -> Value {
+async fn key(desk: &TestServer, member: &Member, body: &Value) -> Value {
     let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;
     }
-    let made = keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(body).ask().await;
+    let made =
+        keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(body).send_checked().await;
     made.is(201).data()
 }
 
@@ -107,7 +108,7 @@ trait Enveloped {
     fn faults(&self, expected: &[(&[&str], &str)]);
 }
 
-impl Enveloped for Answer {
+impl Enveloped for HttpResponse {
     #[track_caller]
     fn data(&self) -> Value {
         let body = self.json();

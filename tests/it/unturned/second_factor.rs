@@ -3,28 +3,28 @@
 use serde_json::json;
 
 use super::{Enveloped, Member, VERIFY, call, code_for, member, text};
-use crate::support::desk::{Answer, Ask, Desk, over_both_stores};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores};
 use crate::support::{outbox, totp};
 
 over_both_stores!(|plan| plan; it_is_asked_for_and_the_mailed_code_stays, a_recovery_code_will_do);
 
 /// Turns it on, and waits for the mail that says so; gives the key and the recovery codes.
-async fn turned_on(desk: &Desk, member: &Member) -> (String, Vec<String>) {
+async fn turned_on(desk: &TestServer, member: &Member) -> (String, Vec<String>) {
     let before = outbox::mails(desk, &member.email).len();
-    let begun = desk.post("/totp").bearer_auth(&member.access).ask().await;
+    let begun = desk.post("/totp").bearer_auth(&member.access).send_checked().await;
     let key = text(&begun.json(), "key");
     let body = json!({"code": totp::code(&key, 0)});
-    let on = desk.request(reqwest::Method::PUT, "/totp").bearer_auth(&member.access).json(&body).ask().await;
+    let on = desk.request(reqwest::Method::PUT, "/totp").bearer_auth(&member.access).json(&body).send_checked().await;
     let codes = on.is(200).json()["recovery_codes"].as_array().unwrap().clone();
     outbox::next(desk, &member.email, before).await;
     (key, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect())
 }
 
-async fn with_totp(desk: &Desk, email: &str, code: &str, totp: &str) -> Answer {
+async fn with_totp(desk: &TestServer, email: &str, code: &str, totp: &str) -> HttpResponse {
     call(desk, VERIFY, &json!({"email": email, "code": code, "totp_code": totp})).await
 }
 
-async fn it_is_asked_for_and_the_mailed_code_stays(desk: &Desk) {
+async fn it_is_asked_for_and_the_mailed_code_stays(desk: &TestServer) {
     let member = member(desk, "two-factors").await;
     let (key, _) = turned_on(desk, &member).await;
     let code = code_for(desk, &member.email).await;
@@ -46,7 +46,7 @@ async fn it_is_asked_for_and_the_mailed_code_stays(desk: &Desk) {
     with_totp(desk, &member.email, &code, &right).await.fails(401, "invalid_totp_code");
 }
 
-async fn a_recovery_code_will_do(desk: &Desk) {
+async fn a_recovery_code_will_do(desk: &TestServer) {
     let member = member(desk, "recovering").await;
     let (_, recovery) = turned_on(desk, &member).await;
     let code = code_for(desk, &member.email).await;

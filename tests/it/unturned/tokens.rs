@@ -3,21 +3,21 @@
 use serde_json::json;
 
 use super::{Enveloped, Member, NOBODY, REFRESH, REVOKE, call, member};
-use crate::support::desk::{Answer, Ask, Desk, over_both_stores, tampered};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores, tampered};
 
 over_both_stores!(|plan| plan.set("SIGNET_TOKENS__GRACE", "0s").set("SIGNET_API__UNTURNED__ACCESS", "7m");
     a_refresh_token_is_rotated, it_must_be_its_owners, one_that_came_back_ends_the_session,
     one_of_another_dialect_is_as_good, a_revoked_session_is_over_everywhere, what_is_no_token_is_as_revoked_as_can_be);
 
-async fn refresh(desk: &Desk, token: &str, user: &str) -> Answer {
+async fn refresh(desk: &TestServer, token: &str, user: &str) -> HttpResponse {
     call(desk, REFRESH, &json!({"refresh_token": token, "user_uuid": user})).await
 }
 
-async fn revoke(desk: &Desk, token: &str) -> Answer {
+async fn revoke(desk: &TestServer, token: &str) -> HttpResponse {
     call(desk, REVOKE, &json!({"refresh_token": token})).await
 }
 
-async fn a_refresh_token_is_rotated(desk: &Desk) {
+async fn a_refresh_token_is_rotated(desk: &TestServer) {
     let Member { id, access, refresh: token, .. } = member(desk, "rotated").await;
     let claims = desk.verify(&access).await.json()["claims"].clone();
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 7 * 60);
@@ -32,7 +32,7 @@ async fn a_refresh_token_is_rotated(desk: &Desk) {
     refresh(desk, &token, &id.to_uppercase()).await.is(200).pair();
 }
 
-async fn it_must_be_its_owners(desk: &Desk) {
+async fn it_must_be_its_owners(desk: &TestServer) {
     let (one, other) = (member(desk, "owner").await, member(desk, "other").await);
     for user in [other.id.as_str(), NOBODY, "somebody", ""] {
         let answer = refresh(desk, &one.refresh, user).await;
@@ -46,7 +46,7 @@ async fn it_must_be_its_owners(desk: &Desk) {
     refresh(desk, &one.refresh, &one.id).await.is(200).pair();
 }
 
-async fn one_that_came_back_ends_the_session(desk: &Desk) {
+async fn one_that_came_back_ends_the_session(desk: &TestServer) {
     let one = member(desk, "reused").await;
     let (_, second) = refresh(desk, &one.refresh, &one.id).await.is(200).pair();
     let (access, third) = refresh(desk, &second, &one.id).await.is(200).pair();
@@ -55,7 +55,7 @@ async fn one_that_came_back_ends_the_session(desk: &Desk) {
     assert_eq!(desk.reason(&access).await, "revoked");
 }
 
-async fn one_of_another_dialect_is_as_good(desk: &Desk) {
+async fn one_of_another_dialect_is_as_good(desk: &TestServer) {
     let person = desk.person(&[]);
     let tokens = desk.sign_in(&person).await;
     let (access, token) = refresh(desk, &tokens.refresh, &person.id).await.is(200).pair();
@@ -63,17 +63,17 @@ async fn one_of_another_dialect_is_as_good(desk: &Desk) {
     desk.refresh(&token).await.is(200);
 }
 
-async fn a_revoked_session_is_over_everywhere(desk: &Desk) {
+async fn a_revoked_session_is_over_everywhere(desk: &TestServer) {
     let one = member(desk, "revoked").await;
     let answer = revoke(desk, &one.refresh).await;
     assert_eq!(answer.is(200).data(), json!({"message": "Token revoked."}));
     refresh(desk, &one.refresh, &one.id).await.fails(401, "invalid_refresh_token");
     assert_eq!(desk.reason(&one.access).await, "revoked");
-    desk.get("/sessions").bearer_auth(&one.access).ask().await.is_problem(401, "bad-credentials");
+    desk.get("/sessions").bearer_auth(&one.access).send_checked().await.is_problem(401, "bad-credentials");
     assert_eq!(revoke(desk, &one.refresh).await.is(200).clone().without_names(), answer.without_names());
 }
 
-async fn what_is_no_token_is_as_revoked_as_can_be(desk: &Desk) {
+async fn what_is_no_token_is_as_revoked_as_can_be(desk: &TestServer) {
     let one = member(desk, "not-revoked").await;
     for token in ["", "x", &tampered(&one.refresh)] {
         assert_eq!(revoke(desk, token).await.is(200).data(), json!({"message": "Token revoked."}));

@@ -5,16 +5,16 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::{Enveloped, KEYS, NOBODY, REFRESH, REVOKE, SEND, VERIFY, call, key, keys, member};
-use crate::support::desk::{Ask, Desk, over_both_stores};
+use crate::support::desk::{SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
     faults_of_a_body_are_told_at_once, faults_of_all_parts_are_told_at_once, a_faulty_key_is_not_made,
     an_entry_is_as_fastapi_words_it, what_is_no_json_is_told_where, what_is_not_served_is_told_in_the_envelope,
     any_text_may_be_a_name);
 
-async fn faults_of_a_body_are_told_at_once(desk: &Desk) {
+async fn faults_of_a_body_are_told_at_once(desk: &TestServer) {
     for path in [SEND, VERIFY, REFRESH, REVOKE] {
-        desk.post(path).ask().await.faults(&[(&["body"], "missing")]);
+        desk.post(path).send_checked().await.faults(&[(&["body"], "missing")]);
         call(desk, path, &json!([1])).await.faults(&[(&["body"], "model_attributes_type")]);
     }
     call(desk, SEND, &json!({})).await.faults(&[(&["body", "email"], "missing")]);
@@ -36,28 +36,29 @@ async fn faults_of_a_body_are_told_at_once(desk: &Desk) {
     call(desk, REVOKE, &json!({"token": "x"})).await.faults(&[(&["body", "refresh_token"], "missing")]);
 }
 
-async fn faults_of_all_parts_are_told_at_once(desk: &Desk) {
+async fn faults_of_all_parts_are_told_at_once(desk: &TestServer) {
     let member = member(desk, "all-parts").await;
     let ask = |method: Method, path: &str| desk.request(method, path).bearer_auth(&member.access);
     let header: &[&str] = &["header", "x-project-id"];
-    ask(Method::GET, KEYS).ask().await.faults(&[(header, "missing")]);
+    ask(Method::GET, KEYS).send_checked().await.faults(&[(header, "missing")]);
     for bad in ["", "x", "0", "sk_0123456789ab", &format!("{NOBODY}0")] {
-        let answer = ask(Method::GET, &format!("{KEYS}?page=0&limit=101")).header("x-project-id", bad).ask().await;
+        let answer =
+            ask(Method::GET, &format!("{KEYS}?page=0&limit=101")).header("x-project-id", bad).send_checked().await;
         answer.faults(&[
             (&["query", "limit"], "less_than_equal"),
             (&["query", "page"], "greater_than_equal"),
             (header, "uuid_parsing"),
         ]);
     }
-    let answer = ask(Method::GET, &format!("{KEYS}?page=one&limit=0.5")).ask().await;
+    let answer = ask(Method::GET, &format!("{KEYS}?page=one&limit=0.5")).send_checked().await;
     answer.faults(&[(&["query", "limit"], "int_parsing"), (&["query", "page"], "int_parsing"), (header, "missing")]);
-    let answer = ask(Method::DELETE, &format!("{KEYS}x")).ask().await;
+    let answer = ask(Method::DELETE, &format!("{KEYS}x")).send_checked().await;
     answer.faults(&[(&["path", "key_id"], "uuid_parsing"), (header, "missing")]);
-    let answer = ask(Method::POST, KEYS).json(&json!({"name": ""})).ask().await;
+    let answer = ask(Method::POST, KEYS).json(&json!({"name": ""})).send_checked().await;
     answer.faults(&[(header, "missing"), (&["body", "name"], "string_too_short")]);
 }
 
-async fn a_faulty_key_is_not_made(desk: &Desk) {
+async fn a_faulty_key_is_not_made(desk: &TestServer) {
     let member = member(desk, "faulty-key").await;
     let name: &[&str] = &["body", "name"];
     let (days, scopes): (&[&str], &[&str]) = (&["body", "expires_in_days"], &["body", "scopes"]);
@@ -79,21 +80,22 @@ async fn a_faulty_key_is_not_made(desk: &Desk) {
         ),
     ] {
         let wanted = keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(&body);
-        wanted.ask().await.faults(&expected);
+        wanted.send_checked().await.faults(&expected);
     }
     // A scope with a space in it would be two.
     let body = json!({"name": "k", "scopes": ["read", "x billing:write", "", "\u{fc}"]});
-    let answer = keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(&body).ask().await;
+    let answer =
+        keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(&body).send_checked().await;
     let detail = answer.is(422).json()["detail"].clone();
     let named: Vec<_> = detail.as_array().unwrap().iter().map(|entry| (&entry["loc"], &entry["type"])).collect();
     let at = |item: usize| json!(["body", "scopes", item]);
     let (pattern, short) = (json!("string_pattern_mismatch"), json!("string_too_short"));
     assert_eq!(named, [(&at(1), &pattern), (&at(2), &short), (&at(3), &pattern)]);
-    let listed = keys(desk, Method::GET, KEYS, &member.project).bearer_auth(&member.access).ask().await;
+    let listed = keys(desk, Method::GET, KEYS, &member.project).bearer_auth(&member.access).send_checked().await;
     assert_eq!(listed.data()["pagination"]["total"], 0);
 }
 
-async fn an_entry_is_as_fastapi_words_it(desk: &Desk) {
+async fn an_entry_is_as_fastapi_words_it(desk: &TestServer) {
     let body = call(desk, SEND, &json!({"email": "zoe"})).await.is(422).json();
     let reason = "An email address must have an @-sign.";
     let msg = format!("value is not a valid email address: {reason}");
@@ -101,9 +103,9 @@ async fn an_entry_is_as_fastapi_words_it(desk: &Desk) {
     assert_eq!(body, json!({"detail": [entry]}));
 }
 
-async fn what_is_no_json_is_told_where(desk: &Desk) {
+async fn what_is_no_json_is_told_where(desk: &TestServer) {
     for (body, at) in [("{", 0), (r#"{"email":}"#, 9), ("nonsense", 1)] {
-        let answer = desk.post(SEND).header(CONTENT_TYPE, "application/json").body(body).ask().await;
+        let answer = desk.post(SEND).header(CONTENT_TYPE, "application/json").body(body).send_checked().await;
         let entry = answer.is(422).json()["detail"][0].clone();
         assert_eq!((&entry["type"], &entry["msg"]), (&json!("json_invalid"), &json!("JSON decode error")));
         assert_eq!(entry["loc"], json!(["body", at]), "{body}");
@@ -111,23 +113,23 @@ async fn what_is_no_json_is_told_where(desk: &Desk) {
     }
 }
 
-async fn what_is_not_served_is_told_in_the_envelope(desk: &Desk) {
+async fn what_is_not_served_is_told_in_the_envelope(desk: &TestServer) {
     for path in ["/auth/verification", "/auth/verification/x", "/auth/api-keys/x/y"] {
-        desk.get(path).ask().await.fails(404, "not_found");
+        desk.get(path).send_checked().await.fails(404, "not_found");
     }
-    let answer = desk.get(SEND).ask().await;
+    let answer = desk.get(SEND).send_checked().await;
     assert_eq!(answer.fails(405, "method_not_allowed").header("allow"), "OPTIONS, POST");
-    let answer = desk.request(Method::PUT, KEYS).ask().await;
+    let answer = desk.request(Method::PUT, KEYS).send_checked().await;
     assert_eq!(answer.fails(405, "method_not_allowed").header("allow"), "GET, HEAD, OPTIONS, POST");
-    let large = desk.post(SEND).json(&json!({"email": "x".repeat(70_000)})).ask().await;
+    let large = desk.post(SEND).json(&json!({"email": "x".repeat(70_000)})).send_checked().await;
     large.fails(413, "payload_too_large");
-    let form = desk.post(SEND).form(&[("email", "a@b.example")]).ask().await;
+    let form = desk.post(SEND).form(&[("email", "a@b.example")]).send_checked().await;
     form.fails(415, "unsupported_media_type");
-    let options = desk.request(Method::OPTIONS, SEND).ask().await;
+    let options = desk.request(Method::OPTIONS, SEND).send_checked().await;
     assert_eq!(options.is(204).header("allow"), "OPTIONS, POST");
 }
 
-async fn any_text_may_be_a_name(desk: &Desk) {
+async fn any_text_may_be_a_name(desk: &TestServer) {
     let member = member(desk, "any-name").await;
     for name in ["x", " ", "'; DROP TABLE users; --", "\u{1f511} \u{202e}", &"\u{e9}".repeat(100)] {
         assert_eq!(key(desk, &member, &json!({"name": name, "unknown": [1]})).await["name"], name);
@@ -136,9 +138,9 @@ async fn any_text_may_be_a_name(desk: &Desk) {
 
 #[tokio::test]
 async fn it_may_be_served_elsewhere() {
-    let desk = Desk::embedded(|plan| plan.set("SIGNET_API__UNTURNED__PREFIX", "/elsewhere"));
-    desk.post("/elsewhere/verification/send-code").ask().await.faults(&[(&["body"], "missing")]);
-    desk.get("/elsewhere/api-keys").ask().await.fails(401, "not_authenticated");
-    desk.get("/elsewhere/users/me").ask().await.fails(401, "not_authenticated");
-    desk.post(SEND).ask().await.is(404);
+    let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__UNTURNED__PREFIX", "/elsewhere"));
+    desk.post("/elsewhere/verification/send-code").send_checked().await.faults(&[(&["body"], "missing")]);
+    desk.get("/elsewhere/api-keys").send_checked().await.fails(401, "not_authenticated");
+    desk.get("/elsewhere/users/me").send_checked().await.fails(401, "not_authenticated");
+    desk.post(SEND).send_checked().await.is(404);
 }

@@ -9,7 +9,7 @@ mod tokens;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{Answer, Ask, Desk};
+use crate::support::desk::{HttpResponse, SendRequest, TestServer};
 use crate::support::outbox;
 use crate::support::signet::Plan;
 
@@ -35,26 +35,26 @@ struct Signed {
     refresh: String,
 }
 
-async fn call(desk: &Desk, path: &str, body: Value) -> Answer {
-    desk.post(path).json(&body).ask().await
+async fn call(desk: &TestServer, path: &str, body: Value) -> HttpResponse {
+    desk.post(path).json(&body).send_checked().await
 }
 
-async fn register(desk: &Desk, query: &str, name: &str) -> Answer {
+async fn register(desk: &TestServer, query: &str, name: &str) -> HttpResponse {
     let body = json!({"email": format!("{name}@example.com"), "username": name, "password": PASSWORD});
     call(desk, &format!("/api/v1/register{query}"), body).await
 }
 
-async fn member(desk: &Desk, name: &str) -> Member {
+async fn member(desk: &TestServer, name: &str) -> Member {
     register(desk, "?sendEmail=false", name).await.is(201);
     Member { email: format!("{name}@example.com"), username: name.to_owned() }
 }
 
-async fn try_sign_in(desk: &Desk, email: &str, password: &str) -> Answer {
+async fn try_sign_in(desk: &TestServer, email: &str, password: &str) -> HttpResponse {
     call(desk, "/api/v1/login", json!({"email": email, "password": password})).await
 }
 
-/// In a millisecond of its own, as [`Desk::sign_in`].
-async fn sign_in(desk: &Desk, member: &Member) -> Signed {
+/// In a millisecond of its own, as [`TestServer::sign_in`].
+async fn sign_in(desk: &TestServer, member: &Member) -> Signed {
     let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
@@ -63,20 +63,20 @@ async fn sign_in(desk: &Desk, member: &Member) -> Signed {
     try_sign_in(desk, &member.email, PASSWORD).await.is(200).signed()
 }
 
-async fn refresh(desk: &Desk, token: &str) -> Answer {
+async fn refresh(desk: &TestServer, token: &str) -> HttpResponse {
     call(desk, "/api/v1/refresh", json!({"refresh_token": token})).await
 }
 
-async fn verify(desk: &Desk, token: &str) -> Answer {
+async fn verify(desk: &TestServer, token: &str) -> HttpResponse {
     call(desk, "/api/v1/verify", json!({"token": token})).await
 }
 
-async fn me(desk: &Desk, token: &str) -> Answer {
-    desk.get("/api/v1/authorized/me").bearer_auth(token).ask().await
+async fn me(desk: &TestServer, token: &str) -> HttpResponse {
+    desk.get("/api/v1/authorized/me").bearer_auth(token).send_checked().await
 }
 
 /// The token of the link that was mailed after `before` others.
-async fn mailed(desk: &Desk, email: &str, before: usize) -> String {
+async fn mailed(desk: &TestServer, email: &str, before: usize) -> String {
     outbox::next(desk, email, before).await.token()
 }
 
@@ -101,7 +101,7 @@ trait Told {
     fn signed(&self) -> Signed;
 }
 
-impl Told for Answer {
+impl Told for HttpResponse {
     #[track_caller]
     fn tells(&self, status: u16, error: &str) -> &Self {
         assert_eq!((self.status, &self.json()["error"]), (status, &error.into()), "{self:?}");

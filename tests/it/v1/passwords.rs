@@ -18,22 +18,22 @@ over_both_stores!(published;
     the_landing_page_redeems_the_same_link_by_stricter_rules,
 );
 
-async fn ask(desk: &Desk, email: &str, username: &str) -> Answer {
+async fn ask(desk: &TestServer, email: &str, username: &str) -> HttpResponse {
     call(desk, "/api/v1/password-reset", json!({"email": email, "username": username})).await
 }
 
-async fn confirm(desk: &Desk, token: &str, new: &str, again: &str) -> Answer {
+async fn confirm(desk: &TestServer, token: &str, new: &str, again: &str) -> HttpResponse {
     let body = json!({"new_password": new, "new_password_confirm": again});
     call(desk, &format!("/api/v1/password-reset-confirm?token={token}"), body).await
 }
 
 /// The token of a link that is asked for now, and comes after `before` mails.
-async fn link(desk: &Desk, member: &Member, before: usize) -> String {
+async fn link(desk: &TestServer, member: &Member, before: usize) -> String {
     ask(desk, &member.email, &member.username).await.is(200);
     mailed(desk, &member.email, before).await
 }
 
-async fn a_new_password_is_set_and_every_session_ended(desk: &Desk) {
+async fn a_new_password_is_set_and_every_session_ended(desk: &TestServer) {
     let member = member(desk, "forgetful").await;
     let (one, other) = (sign_in(desk, &member).await, sign_in(desk, &member).await);
     let elsewhere = desk.try_sign_in(&member.email, PASSWORD).await.is(201).tokens();
@@ -59,7 +59,7 @@ async fn a_new_password_is_set_and_every_session_ended(desk: &Desk) {
     outbox::next(desk, &member.email, 1).await;
 }
 
-async fn only_address_and_name_that_belong_together_bring_a_mail(desk: &Desk) {
+async fn only_address_and_name_that_belong_together_bring_a_mail(desk: &TestServer) {
     let (known, _) = (member(desk, "known").await, member(desk, "marker").await);
     let expected = ask(desk, &known.email, &known.username).await.without_names();
     for (email, username) in [
@@ -79,7 +79,7 @@ async fn only_address_and_name_that_belong_together_bring_a_mail(desk: &Desk) {
     }
 }
 
-async fn what_is_wrong_with_the_password_leaves_the_link_as_it_was(desk: &Desk) {
+async fn what_is_wrong_with_the_password_leaves_the_link_as_it_was(desk: &TestServer) {
     let member = member(desk, "clumsy").await;
     let token = link(desk, &member, 0).await;
     // More often than a link bears wrong tries: these are none.
@@ -95,7 +95,7 @@ async fn what_is_wrong_with_the_password_leaves_the_link_as_it_was(desk: &Desk) 
     confirm(desk, &token, NEW, NEW).await.is(200);
 }
 
-async fn what_is_no_link_sets_nothing(desk: &Desk) {
+async fn what_is_no_link_sets_nothing(desk: &TestServer) {
     let member = member(desk, "target").await;
     let signed = sign_in(desk, &member).await;
     register(desk, "?sendEmail=true", "confirming").await.is(201);
@@ -108,12 +108,12 @@ async fn what_is_no_link_sets_nothing(desk: &Desk) {
     call(desk, "/api/v1/password-reset-confirm", missing).await.tells(400, "invalid request");
     // It sets a password, and neither lets in nor confirms.
     me(desk, &token).await.tells(401, "invalid token");
-    desk.get(&format!("/api/v1/verify?token={token}")).ask().await.tells(401, "invalid token");
+    desk.get(&format!("/api/v1/verify?token={token}")).send_checked().await.tells(401, "invalid token");
     desk.plan().json(&["users", "delete", &member.email], "");
     confirm(desk, &token, NEW, NEW).await.tells(400, "invalid or expired token");
 }
 
-async fn a_link_is_good_once_however_many_try_at_once(desk: &Desk) {
+async fn a_link_is_good_once_however_many_try_at_once(desk: &TestServer) {
     let member = member(desk, "racing").await;
     let token = link(desk, &member, 0).await;
     let all = futures_util::future::join_all((0..8).map(|_| confirm(desk, &token, NEW, NEW))).await;
@@ -124,14 +124,14 @@ async fn a_link_is_good_once_however_many_try_at_once(desk: &Desk) {
     try_sign_in(desk, &member.email, NEW).await.is(200);
 }
 
-async fn a_new_password_spoils_every_link_from_before(desk: &Desk) {
+async fn a_new_password_spoils_every_link_from_before(desk: &TestServer) {
     let member = member(desk, "impatient").await;
     let (older, newer) = (link(desk, &member, 0).await, link(desk, &member, 1).await);
     confirm(desk, &older, NEW, NEW).await.is(200);
     confirm(desk, &newer, NEW, NEW).await.tells(400, "invalid or expired token");
 }
 
-async fn the_landing_page_redeems_the_same_link_by_stricter_rules(desk: &Desk) {
+async fn the_landing_page_redeems_the_same_link_by_stricter_rules(desk: &TestServer) {
     let member = member(desk, "landing").await;
     let token = link(desk, &member, 0).await;
     let reset = async |body: Value| call(desk, "/links/reset", body).await;

@@ -17,7 +17,7 @@ over_both_stores!(|plan| plan;
     signing_out_ends_the_session_and_the_token_at_once,
 );
 
-async fn signing_in_gives_what_the_document_shows(desk: &Desk) {
+async fn signing_in_gives_what_the_document_shows(desk: &TestServer) {
     let member = member(desk, "ada").await;
     let answer = try_sign_in(desk, " ADA@example.com", PASSWORD).await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
@@ -30,7 +30,7 @@ async fn signing_in_gives_what_the_document_shows(desk: &Desk) {
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 3600);
 }
 
-async fn a_wrong_password_and_an_unknown_address_are_one_answer(desk: &Desk) {
+async fn a_wrong_password_and_an_unknown_address_are_one_answer(desk: &TestServer) {
     let member = member(desk, "known").await;
     let wrong = try_sign_in(desk, &member.email, "1234567").await;
     wrong.tells(401, "invalid email or password");
@@ -43,19 +43,19 @@ async fn a_wrong_password_and_an_unknown_address_are_one_answer(desk: &Desk) {
     }
 }
 
-async fn who_is_disabled_is_told_only_with_the_password(desk: &Desk) {
+async fn who_is_disabled_is_told_only_with_the_password(desk: &TestServer) {
     let member = member(desk, "disabled").await;
     desk.plan().json(&["users", "disable", &member.email], "");
     try_sign_in(desk, &member.email, PASSWORD).await.tells(403, "user disabled");
     try_sign_in(desk, &member.email, "1234567").await.tells(401, "invalid email or password");
 }
 
-async fn an_unconfirmed_address_may_sign_in(desk: &Desk) {
+async fn an_unconfirmed_address_may_sign_in(desk: &TestServer) {
     let member = member(desk, "unconfirmed").await;
     try_sign_in(desk, &member.email, PASSWORD).await.is(200);
 }
 
-async fn a_second_factor_is_asked_for(desk: &Desk) {
+async fn a_second_factor_is_asked_for(desk: &TestServer) {
     let member = member(desk, "careful").await;
     let signed = sign_in(desk, &member).await;
     let (key, codes) = totp::turn_on(desk, &signed.access, PASSWORD).await;
@@ -73,7 +73,7 @@ async fn a_second_factor_is_asked_for(desk: &Desk) {
     with(&codes[0]).await.tells(401, "invalid totp_code");
 }
 
-async fn a_refresh_token_stays_and_its_session_is_not_prolonged(desk: &Desk) {
+async fn a_refresh_token_stays_and_its_session_is_not_prolonged(desk: &TestServer) {
     let signed = sign_in(desk, &member(desk, "steady").await).await;
     let before = verify(desk, &signed.refresh).await.is(200).json();
     let mut seen = vec![signed.access.clone()];
@@ -92,7 +92,7 @@ async fn a_refresh_token_stays_and_its_session_is_not_prolonged(desk: &Desk) {
     me(desk, &signed.access).await.is(200);
 }
 
-async fn what_is_no_refresh_token_refreshes_nothing(desk: &Desk) {
+async fn what_is_no_refresh_token_refreshes_nothing(desk: &TestServer) {
     let signed = sign_in(desk, &member(desk, "mixed").await).await;
     for bad in ["", "garbage", &signed.access, &format!("{}A", signed.refresh)] {
         let refused = refresh(desk, bad).await;
@@ -104,13 +104,13 @@ async fn what_is_no_refresh_token_refreshes_nothing(desk: &Desk) {
     refresh(desk, &signed.refresh).await.is(200);
 }
 
-async fn signing_out_ends_the_session_and_the_token_at_once(desk: &Desk) {
+async fn signing_out_ends_the_session_and_the_token_at_once(desk: &TestServer) {
     let member = member(desk, "leaving").await;
     let other = sign_in(desk, &member).await;
     for path in ["/api/v1/logout", "/api/v1/authorized/logout", "/api/v1/logout/"] {
         let signed = sign_in(desk, &member).await;
         let later = refresh(desk, &signed.refresh).await.is(200).json();
-        let logout = async || desk.post(path).bearer_auth(&signed.access).ask().await;
+        let logout = async || desk.post(path).bearer_auth(&signed.access).send_checked().await;
         logout().await.says(200, "logout successful");
         for access in [&signed.access, &text(&later, "access_token")] {
             me(desk, access).await.tells(401, "invalid token");
@@ -120,7 +120,7 @@ async fn signing_out_ends_the_session_and_the_token_at_once(desk: &Desk) {
         refresh(desk, &signed.refresh).await.tells(401, "invalid refresh token");
         verify(desk, &signed.refresh).await.tells(401, "invalid token");
         logout().await.tells(401, "invalid token");
-        desk.post(path).ask().await.tells(401, "missing token");
+        desk.post(path).send_checked().await.tells(401, "missing token");
     }
     me(desk, &other.access).await.is(200);
     refresh(desk, &other.refresh).await.is(200);

@@ -17,7 +17,7 @@ over_both_stores!(published;
     a_link_followed_many_times_at_once_confirms_once,
 );
 
-async fn an_account_is_made_and_its_address_confirmed(desk: &Desk) {
+async fn an_account_is_made_and_its_address_confirmed(desk: &TestServer) {
     let body = json!({"email": " New@Example.COM ", "username": "hijack", "password": PASSWORD});
     let made = call(desk, "/api/v1/register", body).await;
     made.says(201, "registered");
@@ -29,13 +29,13 @@ async fn an_account_is_made_and_its_address_confirmed(desk: &Desk) {
     assert!(mail.link().starts_with(&expected), "{} and not {expected}", mail.link());
     let confirm = format!("/api/v1/verify?token={}", mail.token());
     for _ in 0..2 {
-        let answer = desk.get(&confirm).ask().await;
+        let answer = desk.get(&confirm).send_checked().await;
         assert_eq!(answer.says(200, "email verified successfully").header("cache-control"), "no-store");
         assert_eq!(desk.plan().json(&["users", "show", "new@example.com"], "")["verified"], true);
     }
 }
 
-async fn no_mail_goes_out_that_is_not_wanted(desk: &Desk) {
+async fn no_mail_goes_out_that_is_not_wanted(desk: &TestServer) {
     register(desk, "?sendEmail=false", "quiet").await.says(201, "registered");
     register(desk, "?sendEmail=true", "loud").await.says(201, "registered");
     outbox::settled(desk).await;
@@ -45,7 +45,7 @@ async fn no_mail_goes_out_that_is_not_wanted(desk: &Desk) {
     register(desk, "?sendEmail=false", "unsure").await.is(201);
 }
 
-async fn an_address_and_a_name_are_somebodys_once(desk: &Desk) {
+async fn an_address_and_a_name_are_somebodys_once(desk: &TestServer) {
     member(desk, "taken").await;
     let wish = |email: &str, username: &str| json!({"email": email, "username": username, "password": PASSWORD});
     for (email, username, error) in [
@@ -61,7 +61,7 @@ async fn an_address_and_a_name_are_somebodys_once(desk: &Desk) {
     call(desk, "/api/v1/register", wish("another@example.com", "another")).await.is(201);
 }
 
-async fn the_documents_password_will_do_here_and_nowhere_else(desk: &Desk) {
+async fn the_documents_password_will_do_here_and_nowhere_else(desk: &TestServer) {
     member(desk, "short").await;
     let here = |password: &str| json!({"email": "other@example.com", "username": "other", "password": password});
     let refused = call(desk, "/api/v1/register", here("12345")).await;
@@ -76,7 +76,7 @@ async fn the_documents_password_will_do_here_and_nowhere_else(desk: &Desk) {
     desk.try_sign_in("short@example.com", PASSWORD).await.is(201);
 }
 
-async fn what_is_wrong_with_a_wish_is_told(desk: &Desk) {
+async fn what_is_wrong_with_a_wish_is_told(desk: &TestServer) {
     let good = json!({"email": "fine@example.com", "username": "fine", "password": PASSWORD});
     let with = |field: &str, value: Value| {
         let mut body = good.clone();
@@ -95,16 +95,16 @@ async fn what_is_wrong_with_a_wish_is_told(desk: &Desk) {
     call(desk, "/api/v1/register", with("username", json!("a@b"))).await.tells(400, "invalid username");
     let post = || desk.post("/api/v1/register");
     let json = "application/json";
-    post().header("content-type", json).body("{").ask().await.tells(400, "invalid request body");
-    post().header("content-type", json).body("[]").ask().await.tells(400, "invalid request");
-    post().header("content-type", "text/plain").body("{}").ask().await.tells(415, "unsupported media type");
+    post().header("content-type", json).body("{").send_checked().await.tells(400, "invalid request body");
+    post().header("content-type", json).body("[]").send_checked().await.tells(400, "invalid request");
+    post().header("content-type", "text/plain").body("{}").send_checked().await.tells(415, "unsupported media type");
     let large = format!("{{\"email\":\"{}\"}}", "x".repeat(70_000));
-    post().header("content-type", json).body(large).ask().await.tells(413, "request body too large");
+    post().header("content-type", json).body(large).send_checked().await.tells(413, "request body too large");
 }
 
-async fn a_link_that_confirms_nothing_is_refused(desk: &Desk) {
-    let confirm = async |token: &str| desk.get(&format!("/api/v1/verify?token={token}")).ask().await;
-    desk.get("/api/v1/verify").ask().await.tells(400, "invalid request");
+async fn a_link_that_confirms_nothing_is_refused(desk: &TestServer) {
+    let confirm = async |token: &str| desk.get(&format!("/api/v1/verify?token={token}")).send_checked().await;
+    desk.get("/api/v1/verify").send_checked().await.tells(400, "invalid request");
     let signed = sign_in(desk, &member(desk, "nosy").await).await;
     for bad in ["", "garbage", &signed.access, &signed.refresh, &format!("{}x", signed.access)] {
         let refused = confirm(bad).await;
@@ -120,15 +120,15 @@ async fn a_link_that_confirms_nothing_is_refused(desk: &Desk) {
     me(desk, &token).await.tells(401, "invalid token");
 }
 
-async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(desk: &Desk) {
+async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(desk: &TestServer) {
     register(desk, "", "browsing").await.is(201);
     let token = mailed(desk, "browsing@example.com", 0).await;
     let path = format!("/api/v1/verify?token={token}");
     let verified = || desk.plan().json(&["users", "show", "browsing@example.com"], "")["verified"].clone();
-    let page = desk.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").ask().await;
+    let page = desk.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").send_checked().await;
     assert_eq!(page.is(200).header("content-type"), "text/html; charset=utf-8");
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{page:?}");
-    desk.request(reqwest::Method::HEAD, &path).ask().await.is(200);
+    desk.request(reqwest::Method::HEAD, &path).send_checked().await.is(200);
     assert_eq!(verified(), false);
     // What the page's button does.
     let confirm = json!({"token": token});
@@ -140,7 +140,7 @@ async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(desk: &Desk) {
     call(desk, "/links/confirm", json!({})).await.is_problem(400, "fields");
 }
 
-async fn a_link_followed_many_times_at_once_confirms_once(desk: &Desk) {
+async fn a_link_followed_many_times_at_once_confirms_once(desk: &TestServer) {
     register(desk, "", "racing").await.is(201);
     let token = mailed(desk, "racing@example.com", 0).await;
     let one = || call(desk, "/links/confirm", json!({"token": token}));

@@ -13,7 +13,7 @@ over_both_stores!(|plan| plan;
     a_session_of_another_dialect_goes_on_here_and_the_other_way_round,
 );
 
-async fn a_token_of_either_kind_is_verified(desk: &Desk) {
+async fn a_token_of_either_kind_is_verified(desk: &TestServer) {
     let member = member(desk, "verified").await;
     let signed = sign_in(desk, &member).await;
     let claims = payload(&signed.access);
@@ -37,7 +37,7 @@ async fn a_token_of_either_kind_is_verified(desk: &Desk) {
     }
 }
 
-async fn what_is_no_token_is_not(desk: &Desk) {
+async fn what_is_no_token_is_not(desk: &TestServer) {
     let signed = sign_in(desk, &member(desk, "tampering").await).await;
     let tampered = crate::support::desk::tampered(&signed.access);
     for bad in ["", "garbage", &tampered, &format!("{}A", signed.refresh)] {
@@ -50,7 +50,7 @@ async fn what_is_no_token_is_not(desk: &Desk) {
     }
 }
 
-async fn the_caller_is_told_who_it_is(desk: &Desk) {
+async fn the_caller_is_told_who_it_is(desk: &TestServer) {
     let member = member(desk, "asking").await;
     let signed = sign_in(desk, &member).await;
     let claims = payload(&signed.access);
@@ -62,7 +62,7 @@ async fn the_caller_is_told_who_it_is(desk: &Desk) {
         "iat": claims["iat"],
     }});
     assert_eq!(answer.is(200).json(), expected);
-    let missing = desk.get("/api/v1/authorized/me").ask().await;
+    let missing = desk.get("/api/v1/authorized/me").send_checked().await;
     assert_eq!(missing.tells(401, "missing token").header("www-authenticate"), "Bearer");
     for bad in ["garbage", &signed.refresh, &crate::support::desk::tampered(&signed.access)] {
         let refused = me(desk, bad).await;
@@ -71,7 +71,7 @@ async fn the_caller_is_told_who_it_is(desk: &Desk) {
     }
 }
 
-async fn an_api_key_is_nobody_here(desk: &Desk) {
+async fn an_api_key_is_nobody_here(desk: &TestServer) {
     let person = desk.person(&[]);
     let (key, _) = desk.api_key(&person, &["read"]);
     let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
@@ -80,15 +80,15 @@ async fn an_api_key_is_nobody_here(desk: &Desk) {
         verify(desk, token).await.tells(401, "invalid token");
         me(desk, token).await.tells(401, "invalid token");
     }
-    desk.post("/api/v1/logout").bearer_auth(&key).ask().await.tells(401, "invalid token");
+    desk.post("/api/v1/logout").bearer_auth(&key).send_checked().await.tells(401, "invalid token");
     desk.verify(&key).await.is(200);
     // A token that was made from a key is in no session: signing out ends it alone.
-    desk.post("/api/v1/logout").bearer_auth(&made).ask().await.says(200, "logout successful");
+    desk.post("/api/v1/logout").bearer_auth(&made).send_checked().await.says(200, "logout successful");
     assert_eq!(desk.reason(&made).await, "revoked");
     desk.verify(&key).await.is(200);
 }
 
-async fn a_session_of_another_dialect_goes_on_here_and_the_other_way_round(desk: &Desk) {
+async fn a_session_of_another_dialect_goes_on_here_and_the_other_way_round(desk: &TestServer) {
     // Opened there, refreshed here: the token says what clients of this dialect read, and the refresh token stays.
     let person = desk.person(&[]);
     let there = desk.sign_in(&person).await;

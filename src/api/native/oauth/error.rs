@@ -6,16 +6,16 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::super::problem::later;
-use crate::api::{SOON, Trouble};
-use crate::auth::Failure;
-use crate::auth::tokens::verify::Reason;
-use crate::http::{Answer, Rejection, Response};
+use crate::api::{ApiError, SOON};
+use crate::auth::Error;
+use crate::auth::tokens::verify::VerifyError;
+use crate::http::{IntoResponse, Rejection, Response};
 
 /// What went wrong, on its way to being worded.
 #[derive(Debug)]
 pub(crate) enum OauthError {
     /// As it may everywhere.
-    Trouble(Trouble),
+    Trouble(ApiError),
     /// A parameter that must be there is not.
     Missing(&'static str),
     /// A parameter is there twice.
@@ -35,7 +35,7 @@ pub(crate) struct OauthErrorBody<'a> {
     error_description: &'a str,
 }
 
-impl<T: Into<Trouble>> From<T> for OauthError {
+impl<T: Into<ApiError>> From<T> for OauthError {
     fn from(trouble: T) -> Self {
         Self::Trouble(trouble.into())
     }
@@ -47,11 +47,11 @@ impl OauthError {
     }
 }
 
-impl Answer for OauthError {
-    fn answer(self) -> Response {
+impl IntoResponse for OauthError {
+    fn into_response(self) -> Response {
         match self {
-            Self::Trouble(Trouble::Rejection(rejection)) => rejected(&rejection),
-            Self::Trouble(Trouble::Failure(failure)) => failed(failure),
+            Self::Trouble(ApiError::Rejection(rejection)) => rejected(&rejection),
+            Self::Trouble(ApiError::Failure(failure)) => failed(failure),
             Self::Missing(parameter) => error(400, "invalid_request", &format!("{parameter} is missing")),
             Self::Repeated => error(400, "invalid_request", "a parameter is there more than once"),
             Self::UnsupportedToken => error(400, "unsupported_token_type", "API keys are deactivated, not revoked"),
@@ -78,51 +78,51 @@ fn rejected(rejection: &Rejection) -> Response {
     }
 }
 
-fn failed(failure: Failure) -> Response {
+fn failed(failure: Error) -> Response {
     let cause = failure.to_string();
     let response = match failure {
-        Failure::BadCredentials(Reason::InsufficientScope) => {
+        Error::BadCredentials(VerifyError::InsufficientScope) => {
             error(400, "invalid_scope", "the API key does not have that scope")
         }
-        Failure::NoCredentials | Failure::BadCredentials(_) => {
+        Error::NoCredentials | Error::BadCredentials(_) => {
             error(401, "invalid_client", "authenticate with an API key as the client's secret")
                 .header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"signet\""))
         }
-        Failure::RefreshNotInForce | Failure::RefreshReused | Failure::WrongPassword | Failure::Disabled => {
+        Error::RefreshNotInForce | Error::RefreshReused | Error::WrongPassword | Error::Disabled => {
             error(400, "invalid_grant", "the refresh token is not in force")
         }
-        Failure::NotPermitted => error(403, "unauthorized_client", "the API key does not have the scope for this"),
-        Failure::MailNotHandedOver => {
+        Error::NotPermitted => error(403, "unauthorized_client", "the API key does not have the scope for this"),
+        Error::MailNotHandedOver => {
             later(error(503, "temporarily_unavailable", "a part of the service does not answer"), SOON)
         }
-        Failure::Absent
-        | Failure::SecondFactorDue
-        | Failure::WrongSecondFactor
-        | Failure::NoSecondFactor
-        | Failure::SecondFactorNotOn
-        | Failure::SecondFactorNotOff
-        | Failure::SecondFactorAlreadyOn
-        | Failure::SecondFactorAlreadyOff
-        | Failure::Unverified
-        | Failure::CodeNotInForce
-        | Failure::MagicNotInForce
-        | Failure::ResetNotInForce
-        | Failure::ConfirmationNotInForce
-        | Failure::WrongOriginal
-        | Failure::RegistrationClosed
-        | Failure::OtherProject
-        | Failure::SuperuserStays
-        | Failure::BalanceOutOfRange
-        | Failure::EmailTaken
-        | Failure::UsernameTaken
-        | Failure::BadEmail(_)
-        | Failure::BadUsername(_)
-        | Failure::WeakPassword(_) => error(400, "invalid_request", &cause),
-        Failure::TooMany { retry_after } => later(error(429, "temporarily_unavailable", "too many tries"), retry_after),
-        Failure::Busy | Failure::Behind | Failure::Unavailable(_) => {
+        Error::NotFound
+        | Error::SecondFactorDue
+        | Error::WrongSecondFactor
+        | Error::NoSecondFactor
+        | Error::SecondFactorNotOn
+        | Error::SecondFactorNotOff
+        | Error::SecondFactorAlreadyOn
+        | Error::SecondFactorAlreadyOff
+        | Error::Unverified
+        | Error::CodeNotInForce
+        | Error::MagicNotInForce
+        | Error::ResetNotInForce
+        | Error::ConfirmationNotInForce
+        | Error::WrongCurrentPassword
+        | Error::RegistrationClosed
+        | Error::OtherProject
+        | Error::SuperuserStays
+        | Error::BalanceOutOfRange
+        | Error::EmailTaken
+        | Error::UsernameTaken
+        | Error::BadEmail(_)
+        | Error::BadUsername(_)
+        | Error::WeakPassword(_) => error(400, "invalid_request", &cause),
+        Error::TooMany { retry_after } => later(error(429, "temporarily_unavailable", "too many tries"), retry_after),
+        Error::Busy | Error::Behind | Error::Unavailable(_) => {
             later(error(503, "temporarily_unavailable", "a part of the service does not answer"), SOON)
         }
-        Failure::Internal(_) => error(500, "server_error", "something went wrong here"),
+        Error::Internal(_) => error(500, "server_error", "something went wrong here"),
     };
     response.because(cause)
 }

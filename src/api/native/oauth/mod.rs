@@ -13,17 +13,17 @@ use serde_json::{Value, json};
 use super::NAME;
 use super::verify::key_claims;
 use crate::api::native::schemas::{Granted, Introspection, OneTokenForm, TokenForm};
-use crate::api::{as_api_key, door};
-use crate::auth::Failure;
+use crate::api::{api_key_or_empty, request_context};
+use crate::auth::Error;
 use crate::auth::api_keys;
 use crate::auth::context::Context;
-use crate::auth::sessions::refresh::{Then, refresh};
-use crate::auth::tokens::caller::caller;
-use crate::auth::tokens::client_credentials::exchange;
-use crate::auth::tokens::introspect::{Introspected, introspect as look};
+use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::tokens::caller::authenticate;
+use crate::auth::tokens::client_credentials::issue_for_api_key;
+use crate::auth::tokens::introspect;
 use crate::auth::tokens::revoke::revoke as end;
 use crate::auth::tokens::verify::Credential;
-use crate::http::{Pairs, Request, Response};
+use crate::http::{FormFields, Request, Response};
 
 pub(super) use error::{OauthError, OauthErrorBody};
 
@@ -45,12 +45,13 @@ pub(super) async fn token(ctx: Context, mut request: Request) -> Result<Response
     let answer = match form.get("grant_type") {
         Some("refresh_token") => {
             let token = form.get("refresh_token").ok_or(OauthError::missing("refresh_token"))?;
-            let pair = refresh(&ctx, token, None, Then::Rotate, door(NAME, lives, &request)).await?;
+            let pair =
+                refresh(&ctx, token, None, RotationPolicy::Rotate, request_context(NAME, lives, &request)).await?;
             Response::json(StatusCode::OK, &super::sessions::tokens(&pair, ctx.now()))
         }
         Some("client_credentials") => {
-            let key = client(&request, &form).ok_or(Failure::NoCredentials)?;
-            let made = exchange(&ctx, &key, form.get("scope"), lives.access).await?;
+            let key = client(&request, &form).ok_or(Error::NoCredentials)?;
+            let made = issue_for_api_key(&ctx, &key, form.get("scope"), lives.access).await?;
             let (access, lives, scope) = (made.access, made.lives.as_secs(), made.scope);
             let body = json!({"access_token": access, "token_type": "Bearer", "expires_in": lives, "scope": scope});
             Response::json(StatusCode::OK, &body)
@@ -76,20 +77,20 @@ pub(super) async fn introspect(ctx: Context, mut request: Request) -> Result<Res
     let form = form(&mut request).await?;
     authenticated(&ctx, &request, &form, "introspect").await?;
     let token = form.get("token").ok_or(OauthError::missing("token"))?;
-    let answer = match look(&ctx, token).await? {
-        Introspected::Inactive => json!({"active": false}),
-        Introspected::Credential(Credential::Token(token)) => {
+    let answer = match introspect::introspect(&ctx, token).await? {
+        introspect::Introspection::Inactive => json!({"active": false}),
+        introspect::Introspection::Credential(Credential::Token(token)) => {
             let mut claims: Value = serde_json::from_str(&token.claims).unwrap_or_else(|_| json!({}));
             claims["active"] = true.into();
             claims["token_type"] = "Bearer".into();
             claims
         }
-        Introspected::Credential(Credential::ApiKey(key)) => {
+        introspect::Introspection::Credential(Credential::ApiKey(key)) => {
             let mut claims = key_claims(&key);
             claims["active"] = true.into();
             claims
         }
-        Introspected::Refresh(session) => json!({
+        introspect::Introspection::Refresh(session) => json!({
             "active": true,
             "token_type": "refresh_token",
             "sub": session.user,
@@ -126,7 +127,7 @@ pub(super) async fn revoke(ctx: Context, mut request: Request) -> Result<Respons
 }
 
 /// RFC 6749, 3.2: a parameter that is there twice makes the request invalid.
-async fn form(request: &mut Request) -> Result<Pairs, OauthError> {
+async fn form(request: &mut Request) -> Result<FormFields, OauthError> {
     let form = request.form().await?;
     match form.repeated() {
         Some(_) => Err(OauthError::Repeated),
@@ -134,18 +135,18 @@ async fn form(request: &mut Request) -> Result<Pairs, OauthError> {
     }
 }
 
-async fn authenticated(ctx: &Context, request: &Request, form: &Pairs, scope: &str) -> Result<(), OauthError> {
-    let key = client(request, form).ok_or(Failure::NoCredentials)?;
-    caller(ctx, Some(&key)).await?.must_have(scope)?;
+async fn authenticated(ctx: &Context, request: &Request, form: &FormFields, scope: &str) -> Result<(), OauthError> {
+    let key = client(request, form).ok_or(Error::NoCredentials)?;
+    authenticate(ctx, Some(&key)).await?.require_scope(scope)?;
     Ok(())
 }
 
 /// The client's key: as the password of Basic, in the form, as a bearer, or in a header field of its own.
-fn client(request: &Request, form: &Pairs) -> Option<String> {
+fn client(request: &Request, form: &FormFields) -> Option<String> {
     let key = basic(request)
         .or_else(|| form.get("client_secret").map(str::to_owned))
         .or_else(|| request.header("x-api-key").map(str::to_owned));
-    key.map(|key| as_api_key(&key).to_owned()).or_else(|| request.bearer().map(str::to_owned))
+    key.map(|key| api_key_or_empty(&key).to_owned()).or_else(|| request.bearer().map(str::to_owned))
 }
 
 /// RFC 6749, 2.3.1. A key has no character that its form-encoding would change.

@@ -35,7 +35,7 @@ pub enum BadEmail {
 
 impl Email {
     /// The one form of `text`.
-    pub fn read(text: &str) -> Result<Self, BadEmail> {
+    pub fn parse(text: &str) -> Result<Self, BadEmail> {
         let text = text.trim_matches(|c: char| c == ' ' || c == '\t');
         if text.is_empty() {
             return Err(BadEmail::Empty);
@@ -101,9 +101,9 @@ mod tests {
     #[test]
     fn spellings_of_one_address_have_one_form() {
         for text in ["a.b+c@example.org", " A.B+C@EXAMPLE.ORG ", "a.b+c@ｅxample.org", "a.b+c@example。org"] {
-            assert_eq!(Email::read(text).map(|email| email.0), Ok("a.b+c@example.org".to_owned()), "{text}");
+            assert_eq!(Email::parse(text).map(|email| email.0), Ok("a.b+c@example.org".to_owned()), "{text}");
         }
-        assert_eq!(Email::read("jo\u{65}\u{301}@bücher.example"), Email::read("JO\u{c9}@xn--bcher-kva.example"));
+        assert_eq!(Email::parse("jo\u{65}\u{301}@bücher.example"), Email::parse("JO\u{c9}@xn--bcher-kva.example"));
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
             &long,
             &longer,
         ] {
-            assert!(Email::read(text).is_err(), "{text:?} → {:?}", Email::read(text));
+            assert!(Email::parse(text).is_err(), "{text:?} → {:?}", Email::parse(text));
         }
     }
 
@@ -153,8 +153,8 @@ mod tests {
     fn the_one_form_is_its_own_form() {
         for text in ["a@example.org", "İ@example.org", "ẞ@bücher.example", "δοκιμή@παράδειγμα.δοκιμή", "用户@例子.广告"]
         {
-            let once = Email::read(text).unwrap();
-            assert_eq!(Email::read(once.as_str()), Ok(once));
+            let once = Email::parse(text).unwrap();
+            assert_eq!(Email::parse(once.as_str()), Ok(once));
         }
     }
 }

@@ -19,11 +19,11 @@ pub enum Login {
 
 impl Login {
     /// Reads either; what is neither names nobody.
-    pub fn read(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         if text.contains('@') {
-            Email::read(text).ok().map(Self::Email)
+            Email::parse(text).ok().map(Self::Email)
         } else {
-            Username::read(text).ok().map(Self::Username)
+            Username::parse(text).ok().map(Self::Username)
         }
     }
 

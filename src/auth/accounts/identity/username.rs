@@ -29,7 +29,7 @@ const MAX: usize = 64;
 
 impl Username {
     /// The username in `text`.
-    pub fn read(text: &str) -> Result<Self, BadUsername> {
+    pub fn parse(text: &str) -> Result<Self, BadUsername> {
         let shown = text.trim().nfc().collect::<String>();
         if shown.is_empty() {
             return Err(BadUsername::Empty);
@@ -47,7 +47,7 @@ impl Username {
     }
 
     /// As its owner writes it.
-    pub fn shown(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         &self.shown
     }
 
@@ -63,11 +63,11 @@ mod tests {
 
     #[test]
     fn names_that_look_the_same_are_the_same() {
-        let key = |text: &str| Username::read(text).unwrap().key;
+        let key = |text: &str| Username::parse(text).unwrap().key;
         assert_eq!(key("JohnDoe"), key(" johndoe "));
         assert_eq!(key("Ｊohn"), key("john"));
         assert_eq!(key("Jos\u{e9}"), key("JOSE\u{301}"));
-        assert_eq!(Username::read(" JohnDoe ").unwrap().shown(), "JohnDoe");
+        assert_eq!(Username::parse(" JohnDoe ").unwrap().as_str(), "JohnDoe");
     }
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
             "a\u{3164}b",
             &"a".repeat(65),
         ] {
-            assert!(Username::read(text).is_err(), "{text:?}");
+            assert!(Username::parse(text).is_err(), "{text:?}");
         }
     }
 }

@@ -186,13 +186,13 @@ fn what_common_programs_make_by_default_is_affordable() {
 
 #[test]
 fn memory_is_kept_up_to_a_bound_and_given_back_beyond_it() {
-    let chance = Rng::system();
+    let rng = Rng::system();
     let password = Password::new("correct horse".to_owned());
     let mut memory = Memory::keeping(64);
     assert_eq!(memory.kib(), 0, "none is taken before it is needed");
     let hash = |kib, memory: &mut Memory| {
         let cost = Argon2Cost { memory_kib: kib, passes: 1, lanes: 1 };
-        let hash = Argon2Hash::make(&password, cost, chance.bytes(), memory);
+        let hash = Argon2Hash::make(&password, cost, rng.bytes(), memory);
         assert!(matches("correct horse", &hash.0));
         let taken = memory.kib();
         memory.release_excess();

@@ -50,12 +50,12 @@ struct Entry {
 
 impl Good {
     /// Room for so many; none is a cache that remembers nothing.
-    pub(super) fn new(room: u64, chance: &Rng) -> Self {
+    pub(super) fn new(room: u64, rng: &Rng) -> Self {
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let shards = if room < SHARDS * LEAST_ROOM { 1 } else { SHARDS };
         let shard = || Shard { room: room / shards, places: HashMap::default(), entries: Vec::new(), hand: 0 };
         Self {
-            secret: [u64::from_le_bytes(chance.bytes()), u64::from_le_bytes(chance.bytes())],
+            secret: [u64::from_le_bytes(rng.bytes()), u64::from_le_bytes(rng.bytes())],
             shards: (0..shards).map(|_| RwLock::new(shard())).collect(),
         }
     }
@@ -162,17 +162,17 @@ mod tests {
 
     /// Tokens, each as it was signed and as it was found.
     fn tokens(count: usize, lives: impl Fn(usize) -> Duration) -> Vec<(String, Arc<Verified>)> {
-        let chance = Rng::system();
-        let keyring = Keyring::new(&Ring::first(NOW, &chance), Algorithm::EdDsa).unwrap();
+        let rng = Rng::system();
+        let keyring = Keyring::new(&Ring::first(NOW, &rng), Algorithm::EdDsa).unwrap();
         let keys = keyring.keys();
         let issuer = Issuer::new(&Config::default().tokens);
-        let user = UserId::new(NOW, &chance);
+        let user = UserId::new(NOW, &rng);
         let token = |at| {
             let mint = Mint {
                 user,
                 session: None,
                 api_key: None,
-                token: TokenId::new(NOW, &chance),
+                token: TokenId::new(NOW, &rng),
                 issued_at: NOW,
                 expires_at: NOW + lives(at),
                 profile: "",

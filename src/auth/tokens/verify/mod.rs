@@ -19,10 +19,10 @@ use crate::config;
 use crate::rng::Rng;
 use crate::telemetry::metrics::Lookup;
 
-pub use crate::token::access::{Fault, Verified};
+pub use crate::token::access::{TokenError, Verified};
 
 /// Tokens that were checked before.
-pub struct Seen {
+pub struct VerifyCache {
     good: cache::Good,
     forged: Cache<Box<str>, ()>,
 }
@@ -33,10 +33,10 @@ const LONGEST: usize = 2048;
 
 /// Why a credential is not good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
+pub enum VerifyError {
     /// The token is not good in itself.
     #[error(transparent)]
-    Token(#[from] Fault),
+    Token(#[from] TokenError),
     /// It was good, and has been revoked.
     #[error("revoked")]
     Revoked,
@@ -75,55 +75,55 @@ pub struct Demand<'a> {
     pub scope: Option<&'a str>,
 }
 
-impl Seen {
+impl VerifyCache {
     /// Empty caches of the sizes that the settings name.
-    pub fn new(settings: &config::Verify, chance: &Rng) -> Self {
-        Self { good: cache::Good::new(settings.cache, chance), forged: Cache::new(settings.negative_cache) }
+    pub fn new(settings: &config::Verify, rng: &Rng) -> Self {
+        Self { good: cache::Good::new(settings.cache, rng), forged: Cache::new(settings.negative_cache) }
     }
 }
 
 /// Whether this node may be behind with revocations and is set not to answer then.
-pub(in crate::auth) fn is_behind(node: &Node) -> bool {
+pub(in crate::auth) fn is_stale(node: &Node) -> bool {
     let settings = &node.config.revocation;
     settings.when_stale == config::WhenStale::Refuse
-        && node.revocations.silence(node.clock.running()) > settings.stale_after
+        && node.revocations.staleness(node.clock.running()) > settings.stale_after
 }
 
 /// Verifies an access token.
-pub fn access_token(ctx: &Context, token: &str) -> Result<Arc<Verified>, Reason> {
+pub fn verify_access_token(ctx: &Context, token: &str) -> Result<Arc<Verified>, VerifyError> {
     let node = &ctx.node;
     let now = ctx.now();
-    if is_behind(node) {
-        return Err(Reason::Behind);
+    if is_stale(node) {
+        return Err(VerifyError::Behind);
     }
     let keys = node.keyring.keys();
-    let verified = match node.seen.good.get(token) {
+    let verified = match node.verify_cache.good.get(token) {
         Some(verified) => {
             node.metrics.looked_up(Lookup::Hit);
             verified.check_time(now, node.issuer.leeway())?;
             match keys.by_kid(&verified.key.kid) {
-                None => return Err(Fault::UnknownKey.into()),
-                Some(key) if key.revoked => return Err(Fault::RevokedKey.into()),
+                None => return Err(TokenError::UnknownKey.into()),
+                Some(key) if key.revoked => return Err(TokenError::RevokedKey.into()),
                 Some(_) => verified,
             }
         }
-        None if node.seen.forged.contains_key(token) => {
+        None if node.verify_cache.forged.contains_key(token) => {
             node.metrics.looked_up(Lookup::KnownBad);
-            return Err(Fault::BadSignature.into());
+            return Err(TokenError::BadSignature.into());
         }
         None => match node.issuer.check(token, &keys, now) {
             Ok(verified) => {
                 node.metrics.looked_up(Lookup::Miss);
                 let verified = Arc::new(verified);
                 if token.len() <= LONGEST {
-                    node.seen.good.insert(token, &verified, now);
+                    node.verify_cache.good.insert(token, &verified, now);
                 }
                 verified
             }
             Err(fault) => {
                 // Only a bad signature stays bad whatever becomes of the ring and the time, and is dear to find again.
-                if fault == Fault::BadSignature && token.len() <= LONGEST {
-                    node.seen.forged.insert(token.into(), ());
+                if fault == TokenError::BadSignature && token.len() <= LONGEST {
+                    node.verify_cache.forged.insert(token.into(), ());
                 }
                 return Err(fault.into());
             }
@@ -131,32 +131,32 @@ pub fn access_token(ctx: &Context, token: &str) -> Result<Arc<Verified>, Reason>
     };
     // What is revoked is remembered for as long as tokens live by the settings of now: one from a time when they lived longer
     // must not outlast what revoked it.
-    if verified.issued_at + node.remember() <= now {
-        return Err(Fault::Expired.into());
+    if verified.issued_at + node.revocation_ttl() <= now {
+        return Err(TokenError::Expired.into());
     }
-    if node.revocations.revoked(&verified) {
-        return Err(Reason::Revoked);
+    if node.revocations.is_revoked(&verified) {
+        return Err(VerifyError::Revoked);
     }
     Ok(verified)
 }
 
 /// Verifies a credential of either kind, and what is demanded of it. An API key that is not known yet costs a query.
-pub async fn verify(ctx: &Context, credential: &str, demand: Demand<'_>) -> Result<Credential, crate::auth::Failure> {
+pub async fn verify(ctx: &Context, credential: &str, demand: Demand<'_>) -> Result<Credential, crate::auth::Error> {
     let verified = if crate::auth::api_keys::looks_like_one(credential) {
         Credential::ApiKey(crate::auth::api_keys::known(ctx, credential).await?)
     } else {
-        Credential::Token(access_token(ctx, credential)?)
+        Credential::Token(verify_access_token(ctx, credential)?)
     };
-    verified.meets(demand)?;
+    verified.check_demand(demand)?;
     Ok(verified)
 }
 
 /// Verifies credentials of either kind, and what is demanded of each. API keys that are not known yet cost one query together.
-pub async fn verify_each(
+pub async fn verify_batch(
     ctx: &Context,
     credentials: &[Cow<'_, str>],
     demand: Demand<'_>,
-) -> Result<Vec<Result<Credential, Reason>>, crate::auth::Failure> {
+) -> Result<Vec<Result<Credential, VerifyError>>, crate::auth::Error> {
     let api_keys: Vec<&str> =
         credentials.iter().map(|text| &**text).filter(|text| crate::auth::api_keys::looks_like_one(text)).collect();
     let mut known = crate::auth::api_keys::known_of_many(ctx, &api_keys).await?.into_iter();
@@ -167,18 +167,18 @@ pub async fn verify_each(
             tokio::task::yield_now().await;
         }
         let credential = if crate::auth::api_keys::looks_like_one(credential) {
-            known.next().unwrap_or(Err(Reason::UnknownKey)).map(Credential::ApiKey)
+            known.next().unwrap_or(Err(VerifyError::UnknownKey)).map(Credential::ApiKey)
         } else {
-            access_token(ctx, credential).map(Credential::Token)
+            verify_access_token(ctx, credential).map(Credential::Token)
         };
-        verdicts.push(credential.and_then(|credential| credential.meets(demand).map(|()| credential)));
+        verdicts.push(credential.and_then(|credential| credential.check_demand(demand).map(|()| credential)));
     }
     Ok(verdicts)
 }
 
 impl Credential {
     /// Whether the credential meets what is demanded.
-    pub fn meets(&self, demand: Demand<'_>) -> Result<(), Reason> {
+    pub fn check_demand(&self, demand: Demand<'_>) -> Result<(), VerifyError> {
         let (audience, scope) = match self {
             Self::Token(token) => (
                 demand.audience.is_none_or(|audience| token.is_for(audience)),
@@ -188,8 +188,8 @@ impl Credential {
             Self::ApiKey(key) => (true, demand.scope.is_none_or(|scopes| key.allows(scopes))),
         };
         match (audience, scope) {
-            (false, _) => Err(Reason::OtherAudience),
-            (_, false) => Err(Reason::InsufficientScope),
+            (false, _) => Err(VerifyError::OtherAudience),
+            (_, false) => Err(VerifyError::InsufficientScope),
             (true, true) => Ok(()),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::store::ephemeral::Which;
+use crate::store::ephemeral::SignOutScope;
 
 const UNTIL: Timestamp = Timestamp::from_secs(2_000_010_000);
 
@@ -38,17 +38,17 @@ pub(super) async fn the_oldest_beyond_the_most_end(store: Store) {
     }
     // The first has been used since: it is still the oldest.
     let now = START + MINUTE;
-    rotated(store.present(presented(&nth(0), 0), now).await.unwrap());
+    rotated(store.rotate_refresh_token(presented(&nth(0), 0), now).await.unwrap());
     assert_eq!(beyond(&store, &opened_at(3, now), 3).await, over(&[0]));
     assert_eq!(read_on(&store, &place).await.0, over(&[0]), "the others hear it too");
     for counter in 0..3 {
-        assert_eq!(store.present(presented(&nth(0), counter), now).await.unwrap(), Rotation::Absent);
+        assert_eq!(store.rotate_refresh_token(presented(&nth(0), counter), now).await.unwrap(), Rotation::Absent);
     }
     assert_eq!(store.session(user(1), session_id(0), now).await.unwrap(), None);
     assert_eq!(left(&store, now).await, [3, 2, 1].map(session_id));
     assert_eq!(beyond(&store, &opened_at(4, now), 3).await, over(&[1]));
     assert_eq!(left(&store, now).await, [4, 3, 2].map(session_id));
-    rotated(store.present(presented(&nth(2), 0), now).await.unwrap());
+    rotated(store.rotate_refresh_token(presented(&nth(2), 0), now).await.unwrap());
     assert_eq!(store.sessions(user(2), now).await.unwrap(), [bystander]);
 }
 
@@ -83,7 +83,7 @@ pub(super) async fn what_is_over_counts_for_nothing(store: Store) {
     }
     let now = START + HOUR + SECOND;
     // Two have expired, and one has been ended.
-    store.end_sessions(user(1), Which::One(session_id(2)), None, UNTIL, START + MINUTE).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::One(session_id(2)), None, UNTIL, START + MINUTE).await.unwrap();
     assert_eq!(beyond(&store, &opened_at(5, now), 2).await, []);
     assert_eq!(left(&store, now).await, [5, 3].map(session_id));
     assert_eq!(targets(&store).await, [Target::Session(session_id(2))], "to expire is not to be revoked");
@@ -91,7 +91,7 @@ pub(super) async fn what_is_over_counts_for_nothing(store: Store) {
 
 pub(super) async fn a_refused_sign_in_ends_nothing(store: Store) {
     let (read, changed) = (START - DAY, START);
-    store.end_sessions(user(1), Which::All, Some(changed), UNTIL, START).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::All, Some(changed), UNTIL, START).await.unwrap();
     let (_, place) = read_on(&store, &Cursor::start()).await;
     for number in 1..3 {
         assert_eq!(open_by(&store, &nth(number), changed).await, OPENED);
@@ -118,7 +118,7 @@ pub(super) async fn sessions_opened_at_once_stay_within_the_bound(store: Store) 
     assert!(heard.is_disjoint(&left));
     for number in 0..40 {
         let kept = left.contains(&Target::Session(session_id(number)));
-        let answer = store.present(presented(&nth(number), 0), now).await.unwrap();
+        let answer = store.rotate_refresh_token(presented(&nth(number), 0), now).await.unwrap();
         assert_eq!(matches!(answer, Rotation::Rotated(_)), kept, "{number}: {answer:?}");
     }
 }

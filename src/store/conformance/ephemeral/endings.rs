@@ -1,7 +1,7 @@
 //! Ending sessions, and the sign-ins that are under way meanwhile.
 
 use super::*;
-use crate::store::ephemeral::{Ended, Which};
+use crate::store::ephemeral::{Ended, SignOutScope};
 
 const UNTIL: Timestamp = Timestamp::from_secs(2_000_010_000);
 
@@ -24,14 +24,14 @@ async fn assert_over(store: &Store, number: u128, now: Timestamp) {
     let over = session(number);
     assert_eq!(store.session(over.user, over.id, now).await.unwrap(), None);
     for counter in 0..2 {
-        assert_eq!(store.present(presented(&over, counter), now).await.unwrap(), Rotation::Absent);
+        assert_eq!(store.rotate_refresh_token(presented(&over, counter), now).await.unwrap(), Rotation::Absent);
     }
 }
 
 pub(super) async fn ending_one_leaves_the_others(store: Store) {
     let place = four(&store).await;
     let now = START + MINUTE;
-    let which = Which::One(session_id(2));
+    let which = SignOutScope::One(session_id(2));
     let ended = store.end_sessions(user(1), which, None, UNTIL, now).await.unwrap();
     assert_over(&store, 2, now).await;
     assert_eq!(left(&store, now).await, [3, 1].map(session_id));
@@ -41,7 +41,7 @@ pub(super) async fn ending_one_leaves_the_others(store: Store) {
 
     let nothing = Ended { count: 0, revocations: Vec::new() };
     assert_eq!(store.end_sessions(user(1), which, None, UNTIL, now).await.unwrap(), nothing);
-    let foreign = Which::One(session_id(9));
+    let foreign = SignOutScope::One(session_id(9));
     assert_eq!(store.end_sessions(user(1), foreign, None, UNTIL, now).await.unwrap(), nothing);
     assert_eq!(left(&store, now).await, [3, 1].map(session_id));
 }
@@ -49,12 +49,12 @@ pub(super) async fn ending_one_leaves_the_others(store: Store) {
 pub(super) async fn ending_the_others_leaves_the_one(store: Store) {
     let place = four(&store).await;
     let now = START + MINUTE;
-    let ended = store.end_sessions(user(1), Which::Others(session_id(2)), None, UNTIL, now).await.unwrap();
+    let ended = store.end_sessions(user(1), SignOutScope::Others(session_id(2)), None, UNTIL, now).await.unwrap();
     assert_eq!(ended.count, 2);
     assert_over(&store, 1, now).await;
     assert_over(&store, 3, now).await;
     assert_eq!(left(&store, now).await, [session_id(2)]);
-    rotated(store.present(presented(&session(2), 0), now).await.unwrap());
+    rotated(store.rotate_refresh_token(presented(&session(2), 0), now).await.unwrap());
 
     let (mut seen, _) = read_on(&store, &place).await;
     assert_eq!(ended.revocations, seen, "the caller is told what the others hear");
@@ -66,7 +66,7 @@ pub(super) async fn ending_the_others_leaves_the_one(store: Store) {
 pub(super) async fn ending_all_is_one_revocation_of_the_user(store: Store) {
     let place = four(&store).await;
     let now = START + MINUTE;
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap().count, 3);
+    assert_eq!(store.end_sessions(user(1), SignOutScope::All, None, UNTIL, now).await.unwrap().count, 3);
     for number in 1..=3 {
         assert_over(&store, number, now).await;
     }
@@ -75,7 +75,7 @@ pub(super) async fn ending_all_is_one_revocation_of_the_user(store: Store) {
     assert_eq!(seen, [Revocation { target: Target::User { user: user(1), before: now }, until: UNTIL }]);
 
     // Tokens can outlive the sessions they were made in, so the user is revoked even where no session is left.
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now + SECOND).await.unwrap().count, 0);
+    assert_eq!(store.end_sessions(user(1), SignOutScope::All, None, UNTIL, now + SECOND).await.unwrap().count, 0);
     let (seen, _) = read_on(&store, &place).await;
     assert_eq!(seen, [Revocation { target: Target::User { user: user(1), before: now + SECOND }, until: UNTIL }]);
 
@@ -88,13 +88,13 @@ pub(super) async fn ending_all_reaches_what_was_opened_by_a_clock_that_is_ahead(
     let ahead = START + HOUR;
     open(&store, &Session { opened_at: ahead, ..session(4) }).await;
     let now = START + MINUTE;
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap().count, 4);
+    assert_eq!(store.end_sessions(user(1), SignOutScope::All, None, UNTIL, now).await.unwrap().count, 4);
     let (seen, _) = read_on(&store, &place).await;
     assert_eq!(seen, [Revocation { target: Target::User { user: user(1), before: ahead }, until: UNTIL }]);
 }
 
 pub(super) async fn a_mark_is_kept_by_the_clock_and_not_by_what_a_session_says(store: Store) {
-    store.end_sessions(user(1), Which::All, Some(START), UNTIL, START).await.unwrap();
+    store.end_sessions(user(1), SignOutScope::All, Some(START), UNTIL, START).await.unwrap();
     let ahead = Session { opened_at: START + DAY, ..session(1) };
     assert_eq!(open_by(&store, &ahead, START - MILLISECOND).await, Opened::Superseded);
     assert_eq!(open_by(&store, &ahead, START).await, OPENED);
@@ -105,15 +105,15 @@ pub(super) async fn what_was_over_before_is_not_ended_again(store: Store) {
     open(&store, &session(1)).await;
     open(&store, &opened_at(2, START + MINUTE)).await;
     let now = START + HOUR;
-    assert_eq!(store.end_sessions(user(1), Which::One(session_id(1)), None, UNTIL, now).await.unwrap().count, 0);
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap().count, 1);
+    assert_eq!(store.end_sessions(user(1), SignOutScope::One(session_id(1)), None, UNTIL, now).await.unwrap().count, 0);
+    assert_eq!(store.end_sessions(user(1), SignOutScope::All, None, UNTIL, now).await.unwrap().count, 1);
 }
 
 pub(super) async fn a_sign_in_under_way_is_superseded(store: Store) {
     let (read, changed) = (START - DAY, START);
     let now = START + MINUTE;
     open(&store, &session(1)).await;
-    assert_eq!(store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap().count, 1);
+    assert_eq!(store.end_sessions(user(1), SignOutScope::All, Some(changed), UNTIL, now).await.unwrap().count, 1);
 
     let kept = MINUTE * 10 - MILLISECOND;
     for later in [now, now + SECOND, now + kept] {
@@ -131,7 +131,7 @@ pub(super) async fn a_sign_in_under_way_is_superseded(store: Store) {
 
 pub(super) async fn the_mark_of_an_ending_never_sinks(store: Store) {
     let now = START + MINUTE;
-    let end = |mark: Timestamp| store.end_sessions(user(1), Which::All, Some(mark), UNTIL, now);
+    let end = |mark: Timestamp| store.end_sessions(user(1), SignOutScope::All, Some(mark), UNTIL, now);
     end(START).await.unwrap();
     end(START - HOUR).await.unwrap();
     let read = START - MILLISECOND;
@@ -146,7 +146,7 @@ pub(super) async fn no_sign_in_slips_past_an_ending(store: Store) {
         let store = store.clone();
         async move {
             if number == 25 {
-                store.end_sessions(user(1), Which::All, Some(changed), UNTIL, now).await.unwrap().count
+                store.end_sessions(user(1), SignOutScope::All, Some(changed), UNTIL, now).await.unwrap().count
             } else {
                 open_by(&store, &opened_at(number as u128, now), read).await;
                 0
@@ -170,7 +170,7 @@ pub(super) async fn no_refresh_slips_past_an_ending(store: Store) {
             let (store, session) = (store.clone(), session(number as u128));
             async move {
                 for counter in 0.. {
-                    match store.present(presented(&session, counter), now).await.unwrap() {
+                    match store.rotate_refresh_token(presented(&session, counter), now).await.unwrap() {
                         Rotation::Rotated(_) => {}
                         Rotation::Absent => return counter,
                         other => panic!("token {counter}: {other:?}"),
@@ -184,7 +184,7 @@ pub(super) async fn no_refresh_slips_past_an_ending(store: Store) {
     while store.session(user(1), session_id(0), now).await.unwrap().is_some_and(|found| found.counter < 3) {
         tokio::task::yield_now().await;
     }
-    assert_eq!(store.end_sessions(user(1), Which::All, None, UNTIL, now).await.unwrap().count, SESSIONS as u64);
+    assert_eq!(store.end_sessions(user(1), SignOutScope::All, None, UNTIL, now).await.unwrap().count, SESSIONS as u64);
     for number in 0..SESSIONS {
         assert_eq!(store.session(user(1), session_id(number), now).await.unwrap(), None);
     }

@@ -25,7 +25,7 @@ use super::together;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::Ephemeral;
-use crate::store::ephemeral::{Cursor, Opened, Presented, Revocation, Rotation, Session, Standing, Target};
+use crate::store::ephemeral::{Cursor, Opened, Revocation, RotateRequest, Rotation, Session, SessionSnapshot, Target};
 
 /// A store under test.
 pub type Store = Arc<dyn Ephemeral>;
@@ -217,8 +217,8 @@ async fn open(store: &Store, session: &Session) {
 const OPENED: Opened = Opened::Opened { ended: Vec::new() };
 
 /// A rotating presentation of `session`'s token of that number.
-fn presented(session: &Session, counter: u64) -> Presented {
-    Presented {
+fn presented(session: &Session, counter: u64) -> RotateRequest {
+    RotateRequest {
         user: session.user,
         session: session.id,
         counter,
@@ -229,7 +229,7 @@ fn presented(session: &Session, counter: u64) -> Presented {
     }
 }
 
-fn rotated(rotation: Rotation) -> Standing {
+fn rotated(rotation: Rotation) -> SessionSnapshot {
     match rotation {
         Rotation::Rotated(session) => session,
         other => panic!("not rotated: {other:?}"),

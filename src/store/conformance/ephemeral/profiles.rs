@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::store::ephemeral::Which;
+use crate::store::ephemeral::SignOutScope;
 
 const NEW: &str = r#"{"email":"ada@example.com","name":"\"Ada' \u00e9 é"}"#;
 
@@ -22,8 +22,8 @@ pub(super) async fn a_profile_is_replaced_in_all_open_sessions_and_nothing_else_
         open(&store, &opened_at(number, START + SECOND * number as u32)).await;
     }
     let now = START + MINUTE;
-    rotated(store.present(presented(&session(1), 0), now).await.unwrap());
-    store.present(Presented { rotate: false, ..presented(&session(2), 0) }, now).await.unwrap();
+    rotated(store.rotate_refresh_token(presented(&session(1), 0), now).await.unwrap());
+    store.rotate_refresh_token(RotateRequest { rotate: false, ..presented(&session(2), 0) }, now).await.unwrap();
     let before = store.sessions(user(1), now).await.unwrap();
 
     let later = now + SECOND;
@@ -36,11 +36,11 @@ pub(super) async fn a_profile_is_replaced_in_all_open_sessions_and_nothing_else_
     assert_eq!(store.sessions(user(2), later).await.unwrap(), [bystander]);
     assert_eq!(targets(&store).await, [], "nothing is revoked by it");
 
-    let (repeated, still) = (presented(&session(1), 0), Presented { rotate: false, ..presented(&session(2), 0) });
-    assert_eq!(store.present(repeated, later).await.unwrap(), Rotation::Repeated(after[2].standing()));
-    assert_eq!(rotated(store.present(still, later).await.unwrap()), after[1].standing());
+    let (repeated, still) = (presented(&session(1), 0), RotateRequest { rotate: false, ..presented(&session(2), 0) });
+    assert_eq!(store.rotate_refresh_token(repeated, later).await.unwrap(), Rotation::Repeated(after[2].standing()));
+    assert_eq!(rotated(store.rotate_refresh_token(still, later).await.unwrap()), after[1].standing());
     let next = Session { counter: 1, used_at: later, rotated_at: later, ..after[0].clone() }.standing();
-    assert_eq!(rotated(store.present(presented(&session(3), 0), later).await.unwrap()), next);
+    assert_eq!(rotated(store.rotate_refresh_token(presented(&session(3), 0), later).await.unwrap()), next);
 
     assert_eq!(set(&store, "", later).await, 3, "it may be empty, and be replaced again");
     assert!(store.sessions(user(1), later).await.unwrap().iter().all(|session| session.profile.is_empty()));
@@ -51,14 +51,17 @@ pub(super) async fn a_replaced_profile_prolongs_nothing(store: Store) {
     for session in [&idle, &ending] {
         open(&store, session).await;
     }
-    let token = |session: &Session| Presented { rotate: false, ..presented(session, 0) };
+    let token = |session: &Session| RotateRequest { rotate: false, ..presented(session, 0) };
     for (session, open) in [(idle, 2), (ending, 1)] {
         let end = session.expires_at();
         assert_eq!(set(&store, NEW, end - MILLISECOND).await, open);
-        assert!(matches!(store.present(token(&session), end - MILLISECOND).await.unwrap(), Rotation::Rotated(_)));
-        assert_eq!(store.present(token(&session), end).await.unwrap(), Rotation::Absent);
+        assert!(matches!(
+            store.rotate_refresh_token(token(&session), end - MILLISECOND).await.unwrap(),
+            Rotation::Rotated(_)
+        ));
+        assert_eq!(store.rotate_refresh_token(token(&session), end).await.unwrap(), Rotation::Absent);
         assert_eq!(set(&store, NEW, end).await, open - 1);
-        assert_eq!(store.present(token(&session), end).await.unwrap(), Rotation::Absent);
+        assert_eq!(store.rotate_refresh_token(token(&session), end).await.unwrap(), Rotation::Absent);
         assert_eq!(store.session(user(1), session.id, end).await.unwrap(), None);
     }
 }
@@ -71,9 +74,9 @@ pub(super) async fn what_is_over_gets_no_profile(store: Store) {
     }
     store.end_sessions(user(1), Which::One(session_id(1)), None, START + DAY, START).await.unwrap();
     for counter in 0..2 {
-        rotated(store.present(presented(&session(2), counter), START).await.unwrap());
+        rotated(store.rotate_refresh_token(presented(&session(2), counter), START).await.unwrap());
     }
-    assert_eq!(store.present(presented(&session(2), 0), START).await.unwrap(), Rotation::Reused);
+    assert_eq!(store.rotate_refresh_token(presented(&session(2), 0), START).await.unwrap(), Rotation::Reused);
     let heard = targets(&store).await;
 
     assert_eq!(set(&store, NEW, START).await, 1);
@@ -82,7 +85,7 @@ pub(super) async fn what_is_over_gets_no_profile(store: Store) {
     for number in 1..=2 {
         assert_eq!(store.session(user(1), session_id(number), START).await.unwrap(), None);
         for counter in 0..4 {
-            let answer = store.present(presented(&session(number), counter), START).await.unwrap();
+            let answer = store.rotate_refresh_token(presented(&session(number), counter), START).await.unwrap();
             assert_eq!(answer, Rotation::Absent);
         }
     }
@@ -123,7 +126,9 @@ pub(super) async fn neither_a_rotation_nor_a_profile_is_lost_by_the_other(store:
         let store = store.clone();
         async move {
             match number {
-                0..20 => _ = rotated(store.present(presented(&session(number as u128), 0), now).await.unwrap()),
+                0..20 => {
+                    _ = rotated(store.rotate_refresh_token(presented(&session(number as u128), 0), now).await.unwrap())
+                }
                 20..30 => _ = set(&store, NEW, now).await,
                 _ => open(&store, &saying(opened_at(number as u128, now), NEW)).await,
             }
@@ -146,7 +151,7 @@ pub(super) async fn an_ending_and_a_profile_may_meet(store: Store) {
         let store = store.clone();
         async move {
             if number < 20 {
-                let which = Which::One(session_id(number as u128));
+                let which = SignOutScope::One(session_id(number as u128));
                 assert_eq!(store.end_sessions(user(1), which, None, START + DAY, START).await.unwrap().count, 1);
             } else {
                 set(&store, NEW, START).await;
@@ -157,6 +162,6 @@ pub(super) async fn an_ending_and_a_profile_may_meet(store: Store) {
     assert_eq!(store.sessions(user(1), START).await.unwrap(), []);
     for number in 0..20 {
         assert_eq!(store.session(user(1), session_id(number), START).await.unwrap(), None);
-        assert_eq!(store.present(presented(&session(number), 0), START).await.unwrap(), Rotation::Absent);
+        assert_eq!(store.rotate_refresh_token(presented(&session(number), 0), START).await.unwrap(), Rotation::Absent);
     }
 }

@@ -8,60 +8,60 @@ use crate::clock::Timestamp;
 use crate::id::SessionId;
 
 /// What can stand in a command.
-pub(super) trait Word: Sync {
+pub(super) trait RedisArg: Sync {
     /// Writes itself, as Redis is to read it.
     fn write(&self, to: &mut BytesMut);
 }
 
-impl Word for str {
+impl RedisArg for str {
     fn write(&self, to: &mut BytesMut) {
         to.extend_from_slice(self.as_bytes());
     }
 }
 
-impl Word for [u8] {
+impl RedisArg for [u8] {
     fn write(&self, to: &mut BytesMut) {
         to.extend_from_slice(self);
     }
 }
 
-impl Word for i64 {
+impl RedisArg for i64 {
     fn write(&self, to: &mut BytesMut) {
         to.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
     }
 }
 
-impl Word for u64 {
+impl RedisArg for u64 {
     fn write(&self, to: &mut BytesMut) {
         to.extend_from_slice(itoa::Buffer::new().format(*self).as_bytes());
     }
 }
 
-impl Word for u32 {
+impl RedisArg for u32 {
     fn write(&self, to: &mut BytesMut) {
         u64::from(*self).write(to);
     }
 }
 
-impl Word for bool {
+impl RedisArg for bool {
     fn write(&self, to: &mut BytesMut) {
         to.put_u8(b'0' + u8::from(*self));
     }
 }
 
-impl Word for Timestamp {
+impl RedisArg for Timestamp {
     fn write(&self, to: &mut BytesMut) {
         self.millis().write(to);
     }
 }
 
-impl Word for std::time::Duration {
+impl RedisArg for std::time::Duration {
     fn write(&self, to: &mut BytesMut) {
         i64::try_from(self.as_millis()).unwrap_or(i64::MAX).write(to);
     }
 }
 
-impl Word for SessionId {
+impl RedisArg for SessionId {
     fn write(&self, to: &mut BytesMut) {
         let mut text = uuid::Uuid::encode_buffer();
         to.extend_from_slice(self.0.as_hyphenated().encode_lower(&mut text).as_bytes());
@@ -69,7 +69,7 @@ impl Word for SessionId {
 }
 
 /// Nothing is an empty word.
-impl<W: Word> Word for Option<W> {
+impl<W: RedisArg> RedisArg for Option<W> {
     fn write(&self, to: &mut BytesMut) {
         if let Some(word) = self {
             word.write(to);
@@ -77,20 +77,20 @@ impl<W: Word> Word for Option<W> {
     }
 }
 
-impl Word for String {
+impl RedisArg for String {
     fn write(&self, to: &mut BytesMut) {
         self.as_str().write(to);
     }
 }
 
-impl<W: Word + ?Sized> Word for &W {
+impl<W: RedisArg + ?Sized> RedisArg for &W {
     fn write(&self, to: &mut BytesMut) {
         (**self).write(to);
     }
 }
 
 /// Writes words, as the driver takes them.
-pub(super) fn written<'a>(words: impl Iterator<Item = &'a dyn Word>) -> Vec<Value> {
+pub(super) fn written<'a>(words: impl Iterator<Item = &'a dyn RedisArg>) -> Vec<Value> {
     let mut text = BytesMut::with_capacity(512);
     let mut values = Vec::with_capacity(16);
     for word in words {

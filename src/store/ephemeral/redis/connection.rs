@@ -1,4 +1,4 @@
-//! Connections: a [`Line`] is one of the driver's clients and the task that drives it, a [`Link`] a line that is opened
+//! Connections: a [`Connection`] is one of the driver's clients and the task that drives it, a [`Link`] a line that is opened
 //! again whenever it ends. Knows nothing of what is sent.
 //!
 //! The driver can reconnect by itself, but then it keeps what was in flight and sends it again, and keeps what was asked
@@ -26,7 +26,7 @@ use super::settings::Settings;
 const AGAIN: Duration = Duration::from_millis(100);
 
 /// One client, and the end of it when dropped.
-pub(super) struct Line {
+pub(super) struct Connection {
     pub(super) client: Client,
     driver: Option<AbortHandle>,
     began: Instant,
@@ -37,7 +37,7 @@ pub(super) struct Line {
 
 type Driver = JoinHandle<Result<(), Error>>;
 
-impl Line {
+impl Connection {
     /// Opens a line, and gives the task that lasts as long as it is open.
     pub(super) async fn open(settings: &Settings) -> Result<(Self, Driver), Error> {
         let config = settings.driver.clone();
@@ -93,7 +93,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for Connection {
     fn drop(&mut self) {
         self.end();
     }
@@ -106,14 +106,14 @@ pub(super) struct Link {
 }
 
 struct Shared {
-    line: ArcSwapOption<Line>,
+    line: ArcSwapOption<Connection>,
     /// Why there is none.
     why: Mutex<String>,
 }
 
 impl Link {
     pub(super) async fn open(settings: Settings) -> Result<Self, Error> {
-        let (line, driver) = Line::open(&settings).await?;
+        let (line, driver) = Connection::open(&settings).await?;
         let shared =
             Arc::new(Shared { line: ArcSwapOption::from_pointee(line), why: Mutex::new("not connected".into()) });
         let keeper = tokio::spawn(keep(shared.clone(), settings, driver)).abort_handle();
@@ -121,7 +121,7 @@ impl Link {
     }
 
     /// The line, or why there is none at the moment.
-    pub(super) fn line(&self) -> Result<Arc<Line>, String> {
+    pub(super) fn line(&self) -> Result<Arc<Connection>, String> {
         self.shared
             .line
             .load_full()
@@ -149,7 +149,7 @@ async fn keep(shared: Arc<Shared>, settings: Settings, mut driver: Driver) {
         explain(why);
         shared.line.store(None);
         driver = loop {
-            match Line::open(&settings).await {
+            match Connection::open(&settings).await {
                 Ok((line, driver)) => {
                     shared.line.store(Some(Arc::new(line)));
                     break driver;

@@ -41,21 +41,21 @@ use fred::types::{CustomCommand, Value};
 pub use self::settings::ConnectError;
 
 use self::keys::Keys;
-use self::reply::Parts;
+use self::reply::ReplyReader;
 use self::revocations::Follower;
 use self::scripts::Runner;
 use self::settings::Settings;
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
-    SealedRing, Session, Swap, Target, Which,
+    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Redeem, Redemption, Revocation, RotateRequest, Rotation,
+    SealedRing, Session, SignOutScope, Swap, Target,
 };
 use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{SessionId, UserId};
 use crate::store::Result;
-use crate::store::ephemeral::redis::args::Word;
+use crate::store::ephemeral::redis::args::RedisArg;
 use crate::store::ephemeral::redis::connection::Link;
-use crate::store::ephemeral::redis::reuse_guard::Witness;
+use crate::store::ephemeral::redis::reuse_guard::ReuseGuard;
 
 /// The store. Its connections live on the runtime on which it was made, so each worker makes its own.
 #[derive(Clone)]
@@ -85,7 +85,7 @@ impl Redis {
     async fn publish(&self, revocations: &[Revocation], now: Timestamp) -> Result<()> {
         let targets: Vec<_> = revocations.iter().map(|revocation| revocations::written(&revocation.target)).collect();
         let entries = targets.iter().zip(revocations);
-        let args: Vec<&dyn Word> =
+        let args: Vec<&dyn RedisArg> =
             entries.flat_map(|(target, revocation)| [target as _, &revocation.until as _]).collect();
         let [stream, born] = self.revocations();
         self.runner.run(&scripts::PUBLISH, &[&stream, &born], now, &args).await?;
@@ -104,13 +104,13 @@ impl Redis {
     }
 
     /// Presents a refresh token, for somebody who waits for the answer.
-    async fn rotation(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {
-        let Presented { user, session, counter, grace, floor, .. } = presented;
+    async fn rotation(&self, presented: RotateRequest, now: Timestamp) -> Result<Rotation> {
+        let RotateRequest { user, session, counter, grace, floor, .. } = presented;
         let (record, index) = (self.keys.session(user, session), self.keys.index(user));
         let next = presented.rotate.then(|| counter.saturating_add(1));
-        let args: [&dyn Word; 4] = [&counter, &next, &grace, &floor];
+        let args: [&dyn RedisArg; 4] = [&counter, &next, &grace, &floor];
         let answer = self.runner.run(&scripts::PRESENT, &[&record, &index], now, &args).await?;
-        let mut answer = Parts::of(answer)?;
+        let mut answer = ReplyReader::of(answer)?;
         Ok(match answer.value()?.as_str().as_deref().unwrap_or_default() {
             "rotated" => Rotation::Rotated(answer.standing(user, session)?),
             "repeated" => Rotation::Repeated(answer.standing(user, session)?),
@@ -131,7 +131,7 @@ impl Redis {
 
     /// Takes away sessions whose revocations are out. They are over whether this succeeds or not, and have TTLs.
     async fn bury(&self, user: UserId, ids: &[SessionId], now: Timestamp) {
-        let ids: Vec<&dyn Word> = ids.iter().map(|id| id as _).collect();
+        let ids: Vec<&dyn RedisArg> = ids.iter().map(|id| id as _).collect();
         let (index, sessions) = (self.keys.index(user), self.keys.sessions(user));
         if let Err(error) = self.runner.run(&scripts::BURY, &[&index, &sessions], now, &ids).await {
             tracing::debug!(%error, "ended sessions are left to expire");
@@ -140,7 +140,7 @@ impl Redis {
 }
 
 /// Ids of sessions that were ended, as a script gives them, and their revocations.
-fn ended(ids: Parts, until: Timestamp) -> Result<(Vec<SessionId>, Vec<Revocation>)> {
+fn ended(ids: ReplyReader, until: Timestamp) -> Result<(Vec<SessionId>, Vec<Revocation>)> {
     let read = |ended| {
         let id = reply::session_id(ended)?;
         Ok((id, Revocation { target: Target::Session(id), until }))
@@ -168,7 +168,7 @@ impl Ephemeral for Redis {
         let Session { id, user, used_at: now, .. } = *session;
         let (record, index, mark, sessions) =
             (self.keys.session(user, id), self.keys.index(user), self.keys.mark(user), self.keys.sessions(user));
-        let args: [&dyn Word; 13] = [
+        let args: [&dyn RedisArg; 13] = [
             &valid_after,
             &id,
             &session.counter,
@@ -183,8 +183,8 @@ impl Ephemeral for Redis {
             &session.profile,
             &most,
         ];
-        let keys: [&dyn Word; 4] = [&record, &index, &mark, &sessions];
-        let mut answer = Parts::of(self.runner.run(&scripts::OPEN, &keys, now, &args).await?)?;
+        let keys: [&dyn RedisArg; 4] = [&record, &index, &mark, &sessions];
+        let mut answer = ReplyReader::of(self.runner.run(&scripts::OPEN, &keys, now, &args).await?)?;
         if answer.number()? == 0 {
             return Ok(Opened::Superseded);
         }
@@ -197,8 +197,8 @@ impl Ephemeral for Redis {
         Ok(Opened::Opened { ended })
     }
 
-    async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {
-        let witness = Witness::of(self, presented, now);
+    async fn rotate_refresh_token(&self, presented: RotateRequest, now: Timestamp) -> Result<Rotation> {
+        let witness = ReuseGuard::of(self, presented, now);
         let rotation = self.rotation(presented, now).await;
         witness.leave();
         rotation
@@ -209,7 +209,7 @@ impl Ephemeral for Redis {
         let key = self.keys.session(user, session);
         match self.fields(&key, &FIELDS).await? {
             Value::Array(fields) if fields.len() == FIELDS.len() && !fields[0].is_null() && fields[10].is_null() => {
-                let found = Parts::of(Value::Array(fields))?.session(user, session)?;
+                let found = ReplyReader::of(Value::Array(fields))?.session(user, session)?;
                 Ok((found.expires_at() > now).then_some(found))
             }
             _ => Ok(None),
@@ -219,8 +219,8 @@ impl Ephemeral for Redis {
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
         let (index, of_user) = (self.keys.index(user), self.keys.sessions(user));
         let mut sessions = Vec::new();
-        for found in Parts::of(self.runner.run(&scripts::LIST, &[&index, &of_user], now, &[]).await?)? {
-            let mut found = Parts::of(found)?;
+        for found in ReplyReader::of(self.runner.run(&scripts::LIST, &[&index, &of_user], now, &[]).await?)? {
+            let mut found = ReplyReader::of(found)?;
             let id = reply::session_id(found.value()?)?;
             sessions.push(found.session(user, id)?);
         }
@@ -237,23 +237,24 @@ impl Ephemeral for Redis {
     async fn end_sessions(
         &self,
         user: UserId,
-        which: Which,
+        which: SignOutScope,
         valid_after: Option<Timestamp>,
         remember_until: Timestamp,
         now: Timestamp,
     ) -> Result<Ended> {
         let (word, id) = match which {
-            Which::One(id) => ("one", Some(id)),
-            Which::Others(id) => ("others", Some(id)),
-            Which::All => ("all", None),
+            SignOutScope::One(id) => ("one", Some(id)),
+            SignOutScope::Others(id) => ("others", Some(id)),
+            SignOutScope::All => ("all", None),
         };
         let (index, sessions, mark) = (self.keys.index(user), self.keys.sessions(user), self.keys.mark(user));
-        let keys: [&dyn Word; 3] = [&index, &sessions, &mark];
-        let mut answer = Parts::of(self.runner.run(&scripts::END, &keys, now, &[&word, &id, &valid_after]).await?)?;
+        let keys: [&dyn RedisArg; 3] = [&index, &sessions, &mark];
+        let mut answer =
+            ReplyReader::of(self.runner.run(&scripts::END, &keys, now, &[&word, &id, &valid_after]).await?)?;
         // A node whose clock is ahead has opened sessions or made tokens that are newer than `now`; they are ended too.
         let before = Timestamp::from_millis(answer.number()?);
         let (ids, mut revocations) = ended(answer, remember_until)?;
-        if which == Which::All {
+        if which == SignOutScope::All {
             revocations = vec![Revocation { target: Target::User { user, before }, until: remember_until }];
         }
         let count = ids.len() as u64;
@@ -294,7 +295,7 @@ impl Ephemeral for Redis {
 
     async fn put_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
         let key = self.keys.claim(&claim.subject, claim.purpose, &claim.id);
-        let args: [&dyn Word; 4] = [&&claim.digest[..], &&claim.payload[..], &claim.tries, &claim.expires_at];
+        let args: [&dyn RedisArg; 4] = [&&claim.digest[..], &&claim.payload[..], &claim.tries, &claim.expires_at];
         self.runner.run(&scripts::PUT_CLAIM, &[&key], now, &args).await?;
         Ok(())
     }
@@ -302,8 +303,8 @@ impl Ephemeral for Redis {
     async fn redeem(&self, redeem: Redeem<'_>, now: Timestamp) -> Result<Redemption> {
         let Redeem { subject, purpose, id, digest, daily_tries, spend } = redeem;
         let (claim, day) = (self.keys.claim(subject, purpose, id), self.keys.day(subject));
-        let args: [&dyn Word; 3] = [&&digest[..], &daily_tries, &spend];
-        let mut answer = Parts::of(self.runner.run(&scripts::REDEEM, &[&claim, &day], now, &args).await?)?;
+        let args: [&dyn RedisArg; 3] = [&&digest[..], &daily_tries, &spend];
+        let mut answer = ReplyReader::of(self.runner.run(&scripts::REDEEM, &[&claim, &day], now, &args).await?)?;
         Ok(match answer.text()?.as_str() {
             "redeemed" => Redemption::Redeemed(answer.bytes()?),
             "wrong" => Redemption::Wrong { tries_left: u32::try_from(answer.number()?).unwrap_or(0) },
@@ -313,7 +314,7 @@ impl Ephemeral for Redis {
     }
 
     async fn claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>> {
-        let mut found = Parts::of(self.fields(&self.keys.claim(subject, purpose, id), &["t", "e", "p"]).await?)?;
+        let mut found = ReplyReader::of(self.fields(&self.keys.claim(subject, purpose, id), &["t", "e", "p"]).await?)?;
         let (tries, expires_at) = (found.value()?, found.value()?);
         if tries.is_null() || reply::number(&tries)? <= 0 || reply::number(&expires_at)? <= now.millis() {
             return Ok(None);
@@ -349,7 +350,7 @@ impl Ephemeral for Redis {
     }
 
     async fn ring(&self) -> Result<Option<SealedRing>> {
-        let mut parts = Parts::of(self.fields(&self.keys.fleet("ring"), &["v", "b"]).await?)?;
+        let mut parts = ReplyReader::of(self.fields(&self.keys.fleet("ring"), &["v", "b"]).await?)?;
         match parts.value()? {
             Value::Null => Ok(None),
             version => {

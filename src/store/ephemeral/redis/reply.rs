@@ -6,12 +6,12 @@ use super::scripts::corrupt;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::Result;
-use crate::store::ephemeral::{Session, Standing};
+use crate::store::ephemeral::{Session, SessionSnapshot};
 
 /// An answer's parts, read one after the other.
-pub(super) struct Parts(std::vec::IntoIter<Value>);
+pub(super) struct ReplyReader(std::vec::IntoIter<Value>);
 
-impl Parts {
+impl ReplyReader {
     pub(super) fn of(value: Value) -> Result<Self> {
         match value {
             Value::Array(parts) => Ok(Self(parts.into_iter())),
@@ -58,8 +58,8 @@ impl Parts {
     }
 
     /// What tokens are made of, as `present.lua` gives it.
-    pub(super) fn standing(&mut self, user: UserId, id: SessionId) -> Result<Standing> {
-        Ok(Standing {
+    pub(super) fn standing(&mut self, user: UserId, id: SessionId) -> Result<SessionSnapshot> {
+        Ok(SessionSnapshot {
             id,
             user,
             counter: self.number()?.unsigned_abs(),
@@ -70,7 +70,7 @@ impl Parts {
     }
 }
 
-impl Iterator for Parts {
+impl Iterator for ReplyReader {
     type Item = Value;
     fn next(&mut self) -> Option<Value> {
         self.0.next()

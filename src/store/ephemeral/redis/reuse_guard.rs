@@ -5,21 +5,21 @@
 use tokio::runtime::Handle;
 
 use super::Redis;
-use super::reply::Parts;
+use super::reply::ReplyReader;
 use crate::clock::Timestamp;
 use crate::store::Result;
-use crate::store::ephemeral::{Presented, Revocation, Target};
+use crate::store::ephemeral::{Revocation, RotateRequest, Target};
 
 /// Stands by while a token is presented. Dropped before it may leave, it sees to it that a reuse is published.
-pub(super) struct Witness<'a> {
+pub(super) struct ReuseGuard<'a> {
     store: &'a Redis,
-    presented: Presented,
+    presented: RotateRequest,
     now: Timestamp,
     may_leave: bool,
 }
 
-impl<'a> Witness<'a> {
-    pub(super) fn of(store: &'a Redis, presented: Presented, now: Timestamp) -> Self {
+impl<'a> ReuseGuard<'a> {
+    pub(super) fn of(store: &'a Redis, presented: RotateRequest, now: Timestamp) -> Self {
         Self { store, presented, now, may_leave: false }
     }
 
@@ -29,7 +29,7 @@ impl<'a> Witness<'a> {
     }
 }
 
-impl Drop for Witness<'_> {
+impl Drop for ReuseGuard<'_> {
     fn drop(&mut self) {
         if self.may_leave {
             return;
@@ -39,7 +39,7 @@ impl Drop for Witness<'_> {
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
                 if let Err(error) = store.look_again(presented, now).await {
-                    let Presented { user, session, .. } = presented;
+                    let RotateRequest { user, session, .. } = presented;
                     tracing::warn!(%user, %session, %error, "whether a refresh token was reused could not be looked at");
                 }
             });
@@ -49,9 +49,9 @@ impl Drop for Witness<'_> {
 
 impl Redis {
     /// On the line on which it was presented, so that this is answered after that.
-    async fn look_again(&self, presented: Presented, now: Timestamp) -> Result<()> {
-        let Presented { user, session, .. } = presented;
-        let mark = Parts::of(self.fields(&self.keys.session(user, session), &["x"]).await?)?.value()?;
+    async fn look_again(&self, presented: RotateRequest, now: Timestamp) -> Result<()> {
+        let RotateRequest { user, session, .. } = presented;
+        let mark = ReplyReader::of(self.fields(&self.keys.session(user, session), &["x"]).await?)?.value()?;
         if mark.as_str().as_deref() == Some("reused") {
             tracing::warn!(%user, %session, "refresh token reused by a client that has gone");
             self.publish_reuse(presented, now).await?;
@@ -60,8 +60,8 @@ impl Redis {
     }
 
     /// Publishes that a session is over whose token was reused, and takes it away.
-    pub(super) async fn publish_reuse(&self, presented: Presented, now: Timestamp) -> Result<()> {
-        let Presented { user, session, remember_until: until, .. } = presented;
+    pub(super) async fn publish_reuse(&self, presented: RotateRequest, now: Timestamp) -> Result<()> {
+        let RotateRequest { user, session, remember_until: until, .. } = presented;
         self.publish_ended(user, &[session], &[Revocation { target: Target::Session(session), until }], now).await
     }
 }

@@ -6,14 +6,14 @@ use std::time::Duration;
 use fred::interfaces::ClientLike;
 use fred::types::{CustomCommand, Value};
 
-use super::reply::Parts;
+use super::reply::ReplyReader;
 use super::scripts::{FOLLOW, Runner, corrupt, from_driver, unavailable};
 use super::settings::Settings;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 use crate::store::Result;
-use crate::store::ephemeral::redis::args::Word;
-use crate::store::ephemeral::redis::connection::Line;
+use crate::store::ephemeral::redis::args::RedisArg;
+use crate::store::ephemeral::redis::connection::Connection;
 use crate::store::ephemeral::{Cursor, Revocation, Target};
 
 /// A target as it is written in an entry and `publish.lua` takes it: a word, and what it needs.
@@ -66,10 +66,10 @@ impl Place {
     /// Reads entries, and moves behind the last of them.
     fn pass(&mut self, entries: Value) -> Result<Vec<Revocation>> {
         let mut seen = Vec::new();
-        for entry in Parts::of(entries)? {
-            let mut entry = Parts::of(entry)?;
+        for entry in ReplyReader::of(entries)? {
+            let mut entry = ReplyReader::of(entry)?;
             self.id = entry.text()?;
-            let mut fields = Parts::of(entry.value()?)?;
+            let mut fields = ReplyReader::of(entry.value()?)?;
             let (_, target, _, until) = (fields.value()?, fields.text()?, fields.value()?, fields.number()?);
             let until = Timestamp::from_millis(until);
             // A newer version may publish what this one does not know; it concerns nothing that this one has made.
@@ -87,7 +87,7 @@ pub(super) struct Follower {
     stream: String,
     born: String,
     settings: Settings,
-    idle: Mutex<Vec<Line>>,
+    idle: Mutex<Vec<Connection>>,
 }
 
 impl Follower {
@@ -117,9 +117,9 @@ impl Follower {
 
     /// Reads what is there behind a place.
     async fn read(&self, runner: &Runner, place: &mut Place) -> Result<Vec<Revocation>> {
-        let keys: [&dyn Word; 2] = [&self.stream, &self.born];
-        let args: [&dyn Word; 2] = [&place.id, &place.born];
-        let mut answer = Parts::of(runner.run(&FOLLOW, &keys, Timestamp::default(), &args).await?)?;
+        let keys: [&dyn RedisArg; 2] = [&self.stream, &self.born];
+        let args: [&dyn RedisArg; 2] = [&place.id, &place.born];
+        let mut answer = ReplyReader::of(runner.run(&FOLLOW, &keys, Timestamp::default(), &args).await?)?;
         let lost = answer.number()? != 0;
         place.born = answer.text()?;
         let mut seen = Vec::new();
@@ -148,7 +148,7 @@ impl Follower {
         ];
         let line = match self.kept() {
             Some(line) => line,
-            None => Line::open(&self.settings).await.map_err(|error| from_driver(&error))?.0,
+            None => Connection::open(&self.settings).await.map_err(|error| from_driver(&error))?.0,
         };
         let read = CustomCommand::new_static("XREAD", self.stream.as_str(), true);
         let asked = line.client.custom::<Value, _>(read, words.into());
@@ -161,7 +161,7 @@ impl Follower {
         match answer {
             Value::Null => Ok(Value::Array(Vec::new())),
             answer => {
-                let mut stream = Parts::of(Parts::of(answer)?.value()?)?;
+                let mut stream = ReplyReader::of(ReplyReader::of(answer)?.value()?)?;
                 stream.value()?;
                 stream.value()
             }
@@ -169,13 +169,13 @@ impl Follower {
     }
 
     /// A line that waited before and is still open.
-    fn kept(&self) -> Option<Line> {
+    fn kept(&self) -> Option<Connection> {
         let mut idle = self.idle();
-        idle.retain(Line::is_open);
+        idle.retain(Connection::is_open);
         idle.pop()
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Line>> {
+    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -17,8 +17,8 @@ use fred::types::scripts::Script;
 use fred::types::{CustomCommand, Value};
 
 use crate::clock::Timestamp;
-use crate::store::ephemeral::redis::args::{Word, written};
-use crate::store::ephemeral::redis::connection::{Line, Link};
+use crate::store::ephemeral::redis::args::{RedisArg, written};
+use crate::store::ephemeral::redis::connection::{Connection, Link};
 use crate::store::{Error, Result};
 
 /// Each script is its own file behind those whose functions it calls, and no others: Redis makes every function anew at every call.
@@ -66,9 +66,9 @@ impl Runner {
     pub(super) async fn run(
         &self,
         script: &Script,
-        keys: &[&dyn Word],
+        keys: &[&dyn RedisArg],
         now: Timestamp,
-        args: &[&dyn Word],
+        args: &[&dyn RedisArg],
     ) -> Result<Value> {
         let began = Instant::now();
         let line = self.link.line().map_err(unavailable)?;
@@ -80,8 +80,8 @@ impl Runner {
                 Some(lua) if !known => ("EVAL", lua),
                 _ => ("EVALSHA", script.sha1()),
             };
-            let head: [&dyn Word; 2] = [&&**what, &(keys.len() as u64)];
-            let times: [&dyn Word; 2] = [&line.deadline(self.timeout), &now];
+            let head: [&dyn RedisArg; 2] = [&&**what, &(keys.len() as u64)];
+            let times: [&dyn RedisArg; 2] = [&line.deadline(self.timeout), &now];
             let words = written(head.iter().chain(keys).chain(&times).chain(args).copied());
             // Not the driver's own `evalsha`: it is not implemented for a client with options, and called through one it
             // leaves the options, the time-out among them, behind.
@@ -109,12 +109,12 @@ impl Runner {
         ask(self.client(&line, self.timeout)).await.map_err(|error| self.failed(&line, error))
     }
 
-    fn client(&self, line: &Line, timeout: Duration) -> WithOptions<fred::clients::Client> {
+    fn client(&self, line: &Connection, timeout: Duration) -> WithOptions<fred::clients::Client> {
         let timeout = Some(timeout.max(Duration::from_millis(1)));
         line.client.with_options(&Options { timeout, fail_fast: true, ..Options::default() })
     }
 
-    fn failed(&self, line: &Line, error: DriverError) -> Error {
+    fn failed(&self, line: &Connection, error: DriverError) -> Error {
         if *error.kind() == ErrorKind::Timeout {
             line.end();
         }

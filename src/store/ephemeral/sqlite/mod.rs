@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Presented, Redeem, Redemption, Revocation, Rotation,
-    SealedRing, Session, Swap, Which,
+    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Redeem, Redemption, Revocation, RotateRequest, Rotation,
+    SealedRing, Session, SignOutScope, Swap,
 };
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -87,7 +87,7 @@ impl Ephemeral for SqliteEphemeral {
         Ok(opened)
     }
 
-    async fn present(&self, presented: Presented, now: Timestamp) -> Result<Rotation> {
+    async fn rotate_refresh_token(&self, presented: RotateRequest, now: Timestamp) -> Result<Rotation> {
         let rotation = self.write(now, move |tx| sessions::present(tx, presented, now)).await?;
         if rotation == Rotation::Reused {
             self.published.send_replace(());
@@ -117,7 +117,7 @@ impl Ephemeral for SqliteEphemeral {
     async fn end_sessions(
         &self,
         user: UserId,
-        which: Which,
+        which: SignOutScope,
         valid_after: Option<Timestamp>,
         remember_until: Timestamp,
         now: Timestamp,

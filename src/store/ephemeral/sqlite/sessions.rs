@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::{Ended, Opened, Presented, Revocation, Rotation, Session, Standing, Target, Which};
+use super::super::{
+    Ended, Opened, Revocation, RotateRequest, Rotation, Session, SessionSnapshot, SignOutScope, Target,
+};
 use super::revocations;
 use super::sweep::day_after;
-use crate::clock::{ASTRAY, Timestamp};
+use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::id::{SessionId, UserId};
 use crate::store::sqlite::{Count, Span};
 
@@ -106,7 +108,7 @@ struct Place {
     rotated_at: Timestamp,
     idle: Duration,
     ends_at: Timestamp,
-    standing: Standing,
+    standing: SessionSnapshot,
 }
 
 impl Place {
@@ -118,7 +120,7 @@ impl Place {
         .query_row(params![session, user], |row| {
             let (rotated_at, idle, ends_at): (Timestamp, _, Timestamp) =
                 (row.get(3)?, row.get::<_, Span>(4)?.0, row.get(5)?);
-            let standing = Standing {
+            let standing = SessionSnapshot {
                 id: session,
                 user,
                 counter: row.get::<_, Count>(1)?.0,
@@ -132,7 +134,7 @@ impl Place {
     }
 }
 
-pub(super) fn present(tx: &Connection, presented: Presented, now: Timestamp) -> rusqlite::Result<Rotation> {
+pub(super) fn present(tx: &Connection, presented: RotateRequest, now: Timestamp) -> rusqlite::Result<Rotation> {
     let found = Place::find(tx, presented.user, presented.session)?;
     let in_force = |place: &Place| place.standing.expires_at > now && place.standing.opened_at >= presented.floor;
     let Some(Place { row, mut rotated_at, idle, ends_at, mut standing }) = found.filter(in_force) else {
@@ -155,7 +157,7 @@ pub(super) fn present(tx: &Connection, presented: Presented, now: Timestamp) -> 
         return Ok(Rotation::Rotated(standing));
     }
     // A rotation that is still to come was made before the clock was set back: the grace does not wait until it has come.
-    let in_time = now.since(rotated_at) <= presented.grace && rotated_at.since(now) <= ASTRAY;
+    let in_time = now.since(rotated_at) <= presented.grace && rotated_at.since(now) <= MAX_CLOCK_SKEW;
     let graced = !presented.grace.is_zero() && in_time;
     if presented.counter + 1 == standing.counter && graced {
         return Ok(Rotation::Repeated(standing));
@@ -205,7 +207,7 @@ pub(super) fn set_profile(tx: &Connection, user: UserId, profile: &str, now: Tim
 pub(super) fn end(
     tx: &Connection,
     user: UserId,
-    which: Which,
+    which: SignOutScope,
     valid_after: Option<Timestamp>,
     remember_until: Timestamp,
     now: Timestamp,
@@ -215,9 +217,9 @@ pub(super) fn end(
     }
     drop_over(tx, user, now)?;
     let (one, others) = match which {
-        Which::One(session) => (Some(session), None),
-        Which::Others(session) => (None, Some(session)),
-        Which::All => (None, None),
+        SignOutScope::One(session) => (Some(session), None),
+        SignOutScope::Others(session) => (None, Some(session)),
+        SignOutScope::All => (None, None),
     };
     let ended: Vec<(SessionId, Timestamp)> = tx
         .prepare_cached(
@@ -230,8 +232,8 @@ pub(super) fn end(
     let before = ended.iter().map(|(_, last)| *last).fold(now, Timestamp::max);
     let targets = match which {
         // Also when no session is left: tokens made in sessions that are over may still be good.
-        Which::All => vec![Target::User { user, before }],
-        Which::One(_) | Which::Others(_) => ended.iter().map(|(id, _)| Target::Session(*id)).collect(),
+        SignOutScope::All => vec![Target::User { user, before }],
+        SignOutScope::One(_) | SignOutScope::Others(_) => ended.iter().map(|(id, _)| Target::Session(*id)).collect(),
     };
     Ok(Ended { count: ended.len() as u64, revocations: publish(tx, targets, remember_until, now)? })
 }

@@ -115,7 +115,7 @@ mod tests {
     use crate::id::{SessionId, UserId};
     use crate::rng::Rng;
     use crate::store::Ephemeral;
-    use crate::store::ephemeral::{Claim, Limit, Redeem, Session, Which};
+    use crate::store::ephemeral::{Claim, Limit, Redeem, Session, SignOutScope};
     use crate::store::sqlite::Engine;
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
@@ -131,11 +131,11 @@ mod tests {
 
     /// One row in each table, over within `SPAN`.
     async fn fill(store: &SqliteEphemeral, now: Timestamp) {
-        let chance = Rng::system();
-        let user = UserId::new(now, &chance);
-        store.end_sessions(user, Which::All, Some(now), now, now).await.unwrap();
+        let rng = Rng::system();
+        let user = UserId::new(now, &rng);
+        store.end_sessions(user, SignOutScope::All, Some(now), now, now).await.unwrap();
         let session = Session {
-            id: SessionId::new(now, &chance),
+            id: SessionId::new(now, &rng),
             user,
             counter: 0,
             opened_at: now,

@@ -58,7 +58,7 @@ fn members(victim: &Somebody) -> Value {
 }
 
 /// Two people do the same, one of them with more in it: neither row nor answer tells them apart.
-async fn what_a_call_does_not_have_is_not_taken(desk: &Desk) {
+async fn what_a_call_does_not_have_is_not_taken(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let victim = Somebody::new(desk, &[]).await;
     let before = desk.plan().json(&["users", "show", &victim.person.email], "");
@@ -70,7 +70,7 @@ async fn what_a_call_does_not_have_is_not_taken(desk: &Desk) {
             greedy.body[name] = value.clone();
         }
         plain.about.make_ascii_lowercase();
-        let answers = [plain.request(desk).ask().await, greedy.request(desk).ask().await];
+        let answers = [plain.request(desk).send_checked().await, greedy.request(desk).send_checked().await];
         let [one, other] = &answers;
         assert!(one.status < 300, "{}: {one:?}", call.name());
         assert_eq!(one.status, other.status, "{}: {answers:?}", call.name());

@@ -14,17 +14,17 @@ over_both_stores!(|plan| plan
 /// A way to have something issued.
 struct Way {
     name: String,
-    door: Door,
+    request_ctx: Door,
     /// By what somebody has for good, a password or a key, and not by what was issued once.
     lasting: bool,
 }
 
-fn way(name: &str, door: Door) -> Way {
-    Way { name: name.to_owned(), door, lasting: false }
+fn way(name: &str, request_ctx: Door) -> Way {
+    Way { name: name.to_owned(), request_ctx, lasting: false }
 }
 
-fn lasting(name: &str, door: Door) -> Way {
-    Way { lasting: true, ..way(name, door) }
+fn lasting(name: &str, request_ctx: Door) -> Way {
+    Way { lasting: true, ..way(name, request_ctx) }
 }
 
 /// Somebody without a second factor, and somebody with one; both by every route that issues something.
@@ -36,7 +36,7 @@ struct People {
 }
 
 impl People {
-    async fn new(desk: &Desk, more: &[&str]) -> Self {
+    async fn new(desk: &TestServer, more: &[&str]) -> Self {
         let more = [&["--verified"], more].concat();
         let (plain, guarded) = (desk.person(&more), desk.person(&more));
         let (_, codes) = totp::turn_on(desk, &desk.sign_in(&guarded).await.access, PASSWORD).await;
@@ -48,13 +48,13 @@ impl People {
     }
 
     /// Every route that issues something, with what was given for it.
-    async fn ways(&self, desk: &Desk, codes: &[String]) -> Vec<Way> {
+    async fn ways(&self, desk: &TestServer, codes: &[String]) -> Vec<Way> {
         let mut ways = Self::of_the_plain(desk, &self.plain).await;
         ways.extend(Self::of_the_guarded(desk, &self.guarded, codes).await);
         ways
     }
 
-    async fn of_the_plain(desk: &Desk, person: &Person) -> Vec<Way> {
+    async fn of_the_plain(desk: &TestServer, person: &Person) -> Vec<Way> {
         let password = json!({"email": person.email, "password": PASSWORD});
         let form = [("username", person.email.clone()), ("password", PASSWORD.to_owned())];
         let (name, by_name) = (form.clone(), form);
@@ -81,7 +81,7 @@ impl People {
         ways
     }
 
-    async fn of_the_guarded(desk: &Desk, person: &Person, codes: &[String]) -> Vec<Way> {
+    async fn of_the_guarded(desk: &TestServer, person: &Person, codes: &[String]) -> Vec<Way> {
         let Person { email, .. } = person;
         let mut codes = codes.iter();
         let mut code = || codes.next().expect("there are enough").clone();
@@ -101,7 +101,7 @@ impl People {
 }
 
 /// Every route that sets a password by a link.
-async fn resetting(desk: &Desk, person: &Person) -> Vec<Way> {
+async fn resetting(desk: &TestServer, person: &Person) -> Vec<Way> {
     let mut ways = Vec::new();
     for path in ["/auth/login/reset", "/links/reset"] {
         let (token, claim) = link(desk, "recover", &person.email).await;
@@ -128,8 +128,8 @@ fn tells_a_token(document: &Value, schema: &Value) -> bool {
 }
 
 /// No way in is forgotten: those of this file are those of the document.
-async fn every_call_that_issues_is_tried(desk: &Desk) {
-    let document = desk.get("/openapi.json").ask().await.is(200).json();
+async fn every_call_that_issues_is_tried(desk: &TestServer) {
+    let document = desk.get("/openapi.json").send_checked().await.is(200).json();
     let mut told = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().expect("it has paths") {
         for (method, said) in methods.as_object().expect("a path has methods") {
@@ -141,32 +141,33 @@ async fn every_call_that_issues_is_tried(desk: &Desk) {
         }
     }
     let people = People::new(desk, &[]).await;
-    let requests = people.ways(desk, &people.codes).await.into_iter().map(|way| (way.door)(desk).build().unwrap());
+    let requests =
+        people.ways(desk, &people.codes).await.into_iter().map(|way| (way.request_ctx)(desk).build().unwrap());
     let tried = requests.map(|it| format!("{} {}", it.method(), it.url().path())).collect::<BTreeSet<_>>();
     assert_eq!(tried, told);
 }
 
 /// The access token that was issued.
-fn issued(answer: &Answer) -> Option<String> {
+fn issued(answer: &HttpResponse) -> Option<String> {
     let body = json_of(answer);
     let access = body["data"]["access_token"].as_str().or(body["access_token"].as_str());
     access.map(str::to_owned)
 }
 
-async fn who_is_disabled_or_deleted_is_issued_nothing(desk: &Desk) {
+async fn who_is_disabled_or_deleted_is_issued_nothing(desk: &TestServer) {
     for what in ["disable", "delete"] {
         let people = People::new(desk, &[]).await;
         let ways = people.ways(desk, &people.codes).await;
         let resets = resetting(desk, &people.plain).await;
         let from_a_key = ways.iter().find(|way| way.name == "an API key").expect("it is one");
-        let from_a_key = issued(&(from_a_key.door)(desk).ask().await).expect("a token");
+        let from_a_key = issued(&(from_a_key.request_ctx)(desk).send_checked().await).expect("a token");
         for person in people.both() {
             desk.plan().json(&["users", what, &person.email], "");
         }
-        for Way { name, door, .. } in ways.iter().chain(&resets) {
+        for Way { name, request_ctx, .. } in ways.iter().chain(&resets) {
             // A code to an address that is nobody's any more proves that address, and makes another account.
             let anew = what == "delete" && (name.contains("/login/claim") || name.contains("a mailed code"));
-            let answer = door(desk).ask().await;
+            let answer = request_ctx(desk).send_checked().await;
             if anew && answer.status < 300 {
                 let claims = desk.verify(&issued(&answer).expect("it signed up")).await.json()["claims"].clone();
                 assert!(!people.both().iter().any(|person| claims["sub"] == person.id), "{name}: {claims}");
@@ -182,22 +183,22 @@ async fn who_is_disabled_or_deleted_is_issued_nothing(desk: &Desk) {
             desk.plan().json(&["users", "enable", &person.email], "");
         }
         // Nothing from before has come back to life, and no link has set a password or sets one now.
-        for Way { name, door, .. } in ways.iter().filter(|way| !way.lasting).chain(&resets) {
-            let answer = door(desk).ask().await;
+        for Way { name, request_ctx, .. } in ways.iter().filter(|way| !way.lasting).chain(&resets) {
+            let answer = request_ctx(desk).send_checked().await;
             assert!((400..500).contains(&answer.status), "after it, {name}: {answer:?}");
             assert!(!answer.text.contains("access_token"), "after it, {name}: {answer:?}");
         }
         assert_eq!(desk.reason(&from_a_key).await, "revoked");
         // What is for good is as good as it was, the codes of the second factor too: no refusal has used one up.
-        for Way { name, door, .. } in ways.iter().filter(|way| way.lasting) {
-            assert!(issued(&door(desk).ask().await).is_some(), "after it, {name}");
+        for Way { name, request_ctx, .. } in ways.iter().filter(|way| way.lasting) {
+            assert!(issued(&request_ctx(desk).send_checked().await).is_some(), "after it, {name}");
         }
         desk.try_sign_in(&people.plain.email, OTHER_PASSWORD).await.is(401);
     }
 }
 
 /// The other half of it: when it was asked for the address was nobody's, so no row told of what was ended.
-async fn what_was_mailed_before_there_was_an_account_opens_none_that_was_locked_out(desk: &Desk) {
+async fn what_was_mailed_before_there_was_an_account_opens_none_that_was_locked_out(desk: &TestServer) {
     for (number, locked_out) in [(0, false), (1, true)] {
         let email = format!("early-{number}@example.org");
         let code = mailed_code(desk, &email).await;
@@ -212,8 +213,8 @@ async fn what_was_mailed_before_there_was_an_account_opens_none_that_was_locked_
         for change in ["disable", "enable"].into_iter().filter(|_| locked_out) {
             desk.plan().json(&["users", change, &email], "");
         }
-        for Way { name, door, .. } in ways {
-            let answer = door(desk).ask().await;
+        for Way { name, request_ctx, .. } in ways {
+            let answer = request_ctx(desk).send_checked().await;
             assert_eq!(issued(&answer).is_none(), locked_out, "{name}: {answer:?}");
             assert!(answer.status < 300 || matches!(answer.status, 400 | 401), "{name}: {answer:?}");
         }
@@ -221,24 +222,24 @@ async fn what_was_mailed_before_there_was_an_account_opens_none_that_was_locked_
 }
 
 /// Tokens that are issued afterwards say no more than the row does, and those from before are over.
-async fn who_is_demoted_is_issued_no_right(desk: &Desk) {
+async fn who_is_demoted_is_issued_no_right(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     for (more, less) in
         [(&["--superuser"][..], json!({"is_superuser": false})), (&["--role", "admin"][..], json!({"roles": []}))]
     {
         let people = People::new(desk, more).await;
         let before = desk.sign_in(&people.plain).await;
-        desk.get("/auth/users/").bearer_auth(&before.access).ask().await.is(200);
+        desk.get("/auth/users/").bearer_auth(&before.access).send_checked().await.is(200);
         let ways = people.ways(desk, &people.codes).await;
         let superuser = more.contains(&"--superuser");
         let (admin, _) = desk.api_key(&people.plain, if superuser { &["admin"] } else { &[] });
         for person in people.both() {
-            posting(&format!("/auth/users/{}", person.id), &root, less.clone())(desk).ask().await.is(200);
+            posting(&format!("/auth/users/{}", person.id), &root, less.clone())(desk).send_checked().await.is(200);
         }
         assert_eq!(desk.reason(&before.access).await, "revoked");
         // By all that was issued before; and by all that is issued now.
-        for Way { name, door, lasting } in ways {
-            let answer = door(desk).ask().await;
+        for Way { name, request_ctx, lasting } in ways {
+            let answer = request_ctx(desk).send_checked().await;
             if lasting {
                 has_no_right(desk, &name, &answer).await;
             } else {
@@ -246,28 +247,28 @@ async fn who_is_demoted_is_issued_no_right(desk: &Desk) {
                 assert!(!answer.text.contains("access_token"), "{name}: {answer:?}");
             }
         }
-        for Way { name, door, lasting } in people.ways(desk, &people.codes[10..]).await {
+        for Way { name, request_ctx, lasting } in people.ways(desk, &people.codes[10..]).await {
             if !lasting {
-                has_no_right(desk, &name, &door(desk).ask().await).await;
+                has_no_right(desk, &name, &request_ctx(desk).send_checked().await).await;
             }
         }
         for bearer in [true, false] {
             let request = desk.post("/admin/sign-out-everyone");
             let request = if bearer { request.bearer_auth(&admin) } else { request.header("x-api-key", &admin) };
-            let answer = request.ask().await;
+            let answer = request.send_checked().await;
             assert!(matches!(answer.status, 401 | 403), "{answer:?}");
         }
     }
 }
 
 /// Whatever is given is given to who is nothing more.
-async fn has_no_right(desk: &Desk, name: &str, answer: &Answer) {
+async fn has_no_right(desk: &TestServer, name: &str, answer: &HttpResponse) {
     let access = issued(answer).unwrap_or_else(|| panic!("{name}: {answer:?}"));
     let claims = desk.verify(&access).await.is(200).json()["claims"].clone();
     let rights = claims["superuser"] == true || claims.to_string().contains("\"admin\"");
     assert!(!rights, "{name}: {claims}");
     for (method, path) in [(Method::GET, "/auth/users/"), (Method::POST, "/admin/sign-out-everyone")] {
-        let answer = desk.request(method, path).bearer_auth(&access).ask().await;
+        let answer = desk.request(method, path).bearer_auth(&access).send_checked().await;
         assert!(matches!(answer.status, 401 | 403), "{name}, {path}: {answer:?}");
     }
 }

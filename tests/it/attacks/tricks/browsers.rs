@@ -8,7 +8,7 @@ over_both_stores!(|plan| plan.set("SIGNET_SERVER__CORS_ORIGINS", "https://app.ex
 
 const OURS: &str = "https://app.example.com";
 
-async fn no_other_origin_reads_anything(desk: &Desk) {
+async fn no_other_origin_reads_anything(desk: &TestServer) {
     let access = desk.sign_in(&desk.person(&[])).await.access;
     let strangers = [
         "null",
@@ -29,7 +29,7 @@ async fn no_other_origin_reads_anything(desk: &Desk) {
     ];
     for origin in strangers.into_iter().chain([OURS]) {
         for path in ["/sessions", "/auth/users/me", "/api/v1/authorized/me", "/.well-known/jwks.json", "/nowhere"] {
-            let plain = desk.get(path).bearer_auth(&access).header("origin", origin).ask().await;
+            let plain = desk.get(path).bearer_auth(&access).header("origin", origin).send_checked().await;
             let preflight = desk.request(Method::OPTIONS, path).header("origin", origin);
             let preflight = preflight.header("access-control-request-method", "GET").send().await.unwrap();
             for headers in [&plain.headers, preflight.headers()] {
@@ -77,7 +77,7 @@ async fn stays_here(at: &str, request: reqwest::Request) -> u16 {
 }
 
 /// No call redirects: whatever a query, a path, a body or a header says, there is no `Location` and no refresh.
-async fn nobody_is_sent_elsewhere(desk: &Desk) {
+async fn nobody_is_sent_elsewhere(desk: &TestServer) {
     let query = NEXT.map(|name| format!("{name}={ELSEWHERE}")).join("&");
     let mut paths: Vec<_> =
         Call::all(desk).await.into_iter().filter(|it| it.method == Method::GET).map(|it| it.path).collect();

@@ -5,13 +5,13 @@ use crate::support::desk::over_both_stores;
 
 over_both_stores!(|plan| plan; what_is_anothers_is_not_there_or_forbidden);
 
-async fn what_is_anothers_is_not_there_or_forbidden(desk: &Desk) {
+async fn what_is_anothers_is_not_there_or_forbidden(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let zoe = Somebody::new(desk, &[]).await;
     let thief = Somebody::new(desk, &[]).await;
     let (of_thief, _) = desk.api_key(&thief.person, &["introspect", "revoke"]);
     let made = desk.post("/auth/api-keys/").bearer_auth(&zoe.access).header("x-project-id", &zoe.project);
-    let made = made.json(&json!({"name": "hers"})).ask().await.is(201).json()["data"].clone();
+    let made = made.json(&json!({"name": "hers"})).send_checked().await.is(201).json()["data"].clone();
     let before = desk.plan().json(&["users", "show", &zoe.person.email], "");
 
     let mut tried = 0;
@@ -34,7 +34,7 @@ async fn what_is_anothers_is_not_there_or_forbidden(desk: &Desk) {
                     continue;
                 }
                 (wish.project, wish.bearer) = (project.clone(), bearer.to_owned());
-                let answer = wish.request(desk).ask().await;
+                let answer = wish.request(desk).send_checked().await;
                 assert!(matches!(answer.status, 401 | 403 | 404), "{}, {bearer:?}: {answer:?}", call.name());
                 assert!(!answer.text.contains(&zoe.person.email), "{answer:?}");
                 tried += 1;

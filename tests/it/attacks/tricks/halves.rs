@@ -15,18 +15,18 @@ const REFUSALS: [(&str, &str); 4] = [
     ("/links/magic", r#"{"type":"magic-not-in-force","title":"This link is wrong, used or expired.","status":400}"#),
 ];
 
-async fn hand_in(desk: &Desk, path: &str, token: &str, claim: Option<&str>) -> Answer {
+async fn hand_in(desk: &TestServer, path: &str, token: &str, claim: Option<&str>) -> HttpResponse {
     let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
-    posting(path, token, body)(desk).ask().await
+    posting(path, token, body)(desk).send_checked().await
 }
 
-async fn is_refused(desk: &Desk, path: &str, token: &str, claim: Option<&str>) {
+async fn is_refused(desk: &TestServer, path: &str, token: &str, claim: Option<&str>) {
     let answer = hand_in(desk, path, token, claim).await;
     let (_, due) = REFUSALS.iter().find(|(at, _)| *at == path).expect("it is one of them");
     assert_eq!((answer.is(400).text.as_str(), path), (*due, path));
 }
 
-async fn a_password_is_set_by_both_halves_of_one_reset(desk: &Desk) {
+async fn a_password_is_set_by_both_halves_of_one_reset(desk: &TestServer) {
     for path in ["/auth/login/reset", "/links/reset"] {
         let (one, other) = (desk.person(&["--verified"]), desk.person(&["--verified"]));
         let (mailed, half) = link(desk, "recover", &one.email).await;
@@ -50,7 +50,7 @@ async fn a_password_is_set_by_both_halves_of_one_reset(desk: &Desk) {
         }
         let alone = format!("/api/v1/password-reset-confirm?token={mailed}");
         let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-        desk.post(&alone).json(&new).ask().await.is(400);
+        desk.post(&alone).json(&new).send_checked().await.is(400);
         for person in [&one, &other] {
             desk.try_sign_in(&person.email, OTHER_PASSWORD).await.is(401);
             desk.sign_in(person).await;
@@ -65,7 +65,7 @@ async fn a_password_is_set_by_both_halves_of_one_reset(desk: &Desk) {
     }
 }
 
-async fn a_session_is_opened_by_both_halves_of_one_link(desk: &Desk) {
+async fn a_session_is_opened_by_both_halves_of_one_link(desk: &TestServer) {
     for path in ["/auth/login/claim", "/links/magic"] {
         let (one, other) = (desk.person(&["--verified"]), desk.person(&["--verified"]));
         let (mailed, half) = link(desk, "magic", &one.email).await;

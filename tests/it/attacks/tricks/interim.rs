@@ -6,7 +6,7 @@ use crate::support::desk::over_both_stores;
 
 over_both_stores!(|plan| plan; the_token_of_the_second_step_opens_no_other_door);
 
-async fn the_token_of_the_second_step_opens_no_other_door(desk: &Desk) {
+async fn the_token_of_the_second_step_opens_no_other_door(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let guarded = Somebody::new(desk, &["--superuser"]).await;
     let (_, codes) = totp::turn_on(desk, &guarded.access, PASSWORD).await;
@@ -24,8 +24,8 @@ async fn the_token_of_the_second_step_opens_no_other_door(desk: &Desk) {
                 body.remove("client_secret");
             }
             let answers = [
-                wish.request(desk).ask().await,
-                Wish { bearer: String::new(), ..wish }.request(desk).header("x-api-key", &step).ask().await,
+                wish.request(desk).send_checked().await,
+                Wish { bearer: String::new(), ..wish }.request(desk).header("x-api-key", &step).send_checked().await,
             ];
             for answer in answers {
                 // `codes` says 400 of a token that is none, and so do links.
@@ -41,10 +41,10 @@ async fn the_token_of_the_second_step_opens_no_other_door(desk: &Desk) {
     let form = [("client_secret", service.as_str()), ("token", &step)];
     assert_eq!(desk.form("/oauth/introspect", &form).await.is(200).json(), json!({"active": false}));
     for path in ["/api/v1/verify", "/api/v1/verify-token"] {
-        desk.post(path).json(&json!({"token": step})).ask().await.is(401);
+        desk.post(path).json(&json!({"token": step})).send_checked().await.is(401);
     }
     for dialect in REFRESHING {
-        let answer = refreshing(dialect, &guarded.person, &step)(desk).ask().await;
+        let answer = refreshing(dialect, &guarded.person, &step)(desk).send_checked().await;
         assert!((400..500).contains(&answer.status), "{dialect}: {answer:?}");
     }
     for (path, body) in [
@@ -52,10 +52,10 @@ async fn the_token_of_the_second_step_opens_no_other_door(desk: &Desk) {
         ("/links/reset", json!({"token": step, "claim": codes[0], "new_password": OTHER_PASSWORD})),
         ("/links/confirm", json!({"token": step})),
     ] {
-        desk.post(path).json(&body).ask().await.is(400);
+        desk.post(path).json(&body).send_checked().await.is(400);
     }
     // Nothing has happened, and it is still good for its step.
     assert_eq!(desk.plan().json(&["users", "show", &guarded.person.email], ""), before);
     desk.verify(&guarded.access).await.is(200);
-    posting("/auth/login/totp", &step, json!({"claim": codes[0]}))(desk).ask().await.is(200);
+    posting("/auth/login/totp", &step, json!({"claim": codes[0]}))(desk).send_checked().await.is(200);
 }

@@ -33,8 +33,8 @@ struct Call {
 
 impl Call {
     /// All that are served, in the document's order.
-    async fn all(desk: &Desk) -> Vec<Self> {
-        let document = desk.get("/openapi.json").ask().await.is(200).json();
+    async fn all(desk: &TestServer) -> Vec<Self> {
+        let document = desk.get("/openapi.json").send_checked().await.is(200).json();
         let mut calls = Vec::new();
         for (path, methods) in document["paths"].as_object().expect("it has paths") {
             for (method, said) in methods.as_object().expect("a path has methods") {
@@ -75,21 +75,21 @@ struct Somebody {
 }
 
 impl Somebody {
-    async fn new(desk: &Desk, more: &[&str]) -> Self {
+    async fn new(desk: &TestServer, more: &[&str]) -> Self {
         let person = desk.person(more);
         let Tokens { access, refresh, session } = desk.sign_in(&person).await;
-        let projects = desk.get("/projects").bearer_auth(&access).ask().await.is(200).json();
+        let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         Self { person, access, refresh, session, project: text(&projects["projects"][0], "id") }
     }
 }
 
 /// Its body, where it has one.
-fn json_of(answer: &Answer) -> Value {
+fn json_of(answer: &HttpResponse) -> Value {
     serde_json::from_str(&answer.text).unwrap_or_default()
 }
 
 /// The row, without what differs between any two people and any two moments.
-fn standing(desk: &Desk, email: &str) -> Value {
+fn standing(desk: &TestServer, email: &str) -> Value {
     let mut row = desk.plan().json(&["users", "show", email], "");
     for own in ["id", "number", "email", "username", "created_at", "updated_at"] {
         row.as_object_mut().expect("a row is an object").remove(own);
@@ -110,7 +110,7 @@ struct Wish {
 }
 
 impl Wish {
-    fn request(&self, desk: &Desk) -> RequestBuilder {
+    fn request(&self, desk: &TestServer) -> RequestBuilder {
         let mut request = desk.request(self.call.method.clone(), &self.path);
         if !self.bearer.is_empty() {
             request = request.bearer_auth(&self.bearer);
@@ -133,7 +133,7 @@ fn fields(body: &Value) -> Vec<(String, String)> {
 }
 
 /// A wish that is granted, by somebody new.
-async fn wish(desk: &Desk, call: &Call, root: &str) -> Wish {
+async fn wish(desk: &TestServer, call: &Call, root: &str) -> Wish {
     let name = call.name();
     let more: &[&str] = if name == "POST /api/auth/login" { &["--verified"] } else { &[] };
     let who = Somebody::new(desk, more).await;
@@ -184,7 +184,7 @@ async fn wish(desk: &Desk, call: &Call, root: &str) -> Wish {
         }
         "POST /links/confirm" => {
             let body = json!({"email": new, "username": newcomer, "password": PASSWORD});
-            desk.post("/api/v1/register").json(&body).ask().await.is(201);
+            desk.post("/api/v1/register").json(&body).send_checked().await.is(201);
             json!({"token": outbox::next(desk, &new, 0).await.token()})
         }
         "DELETE /auth/login/totp" | "DELETE /totp" => {
@@ -197,7 +197,7 @@ async fn wish(desk: &Desk, call: &Call, root: &str) -> Wish {
             json!({"claim": code})
         }
         "PUT /auth/login/totp" | "PUT /totp" => {
-            let begun = desk.post("/totp").bearer_auth(access).ask().await.is(201).json();
+            let begun = desk.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
             let code = totp::code(&text(&begun, "key"), 0);
             json!({"claim": code, "code": code, "uri": "", "password": PASSWORD})
         }

@@ -21,12 +21,12 @@ over_both_stores!(plan; spellings_share_a_counter_and_neighbours_do_not, what_lo
     what_looks_like_a_name_is_not_it, what_was_mailed_to_an_address_does_not_follow_it_to_another);
 
 /// Signs in where anything but the right password is wrong.
-async fn tried(desk: &Desk, name: &str) -> u16 {
+async fn tried(desk: &TestServer, name: &str) -> u16 {
     let field = if name.contains('@') { "email" } else { "username" };
-    desk.post("/sessions").json(&json!({field: name, "password": "no"})).ask().await.status
+    desk.post("/sessions").json(&json!({field: name, "password": "no"})).send_checked().await.status
 }
 
-async fn spellings_share_a_counter_and_neighbours_do_not(desk: &Desk) {
+async fn spellings_share_a_counter_and_neighbours_do_not(desk: &TestServer) {
     let decomposed =
         ["jose\u{301}.d@example.org", "JOSÉ.D@EXAMPLE.ORG", " josé.d@example.org\t", "José.d@ｅxample。org"];
     let named = ["Ángel Nuñez", "ángel nuñez", "A\u{301}NGEL NUN\u{303}EZ", "  Ángel Nuñez ", "Ａ\u{301}ngel Nuñez"];
@@ -49,12 +49,12 @@ async fn spellings_share_a_counter_and_neighbours_do_not(desk: &Desk) {
     for neighbour in own {
         assert_eq!(tried(desk, neighbour).await, 401, "{neighbour:?}");
         let made = json!({"email": neighbour, "password": PASSWORD});
-        desk.post("/auth/login/signup").json(&made).ask().await.is(200);
+        desk.post("/auth/login/signup").json(&made).send_checked().await.is(200);
     }
 }
 
 /// An address that could be taken for somebody's gets no mail that opens that account, whatever is asked for by it.
-async fn what_looks_like_an_address_is_not_it(desk: &Desk) {
+async fn what_looks_like_an_address_is_not_it(desk: &TestServer) {
     desk.plan().user("mike.kiss@example.org", PASSWORD, &["--verified", "--username", "mike.kiss"]);
     let id = desk.plan().json(&["users", "show", "mike.kiss@example.org"], "")["id"].clone();
     let mut opened = BTreeSet::new();
@@ -86,11 +86,11 @@ async fn what_looks_like_an_address_is_not_it(desk: &Desk) {
     .enumerate()
     {
         let reset = json!({"email": like, "username": "mike.kiss"});
-        let reset = desk.post("/api/v1/password-reset").json(&reset).ask().await;
+        let reset = desk.post("/api/v1/password-reset").json(&reset).send_checked().await;
         let taken = json!({"email": like, "password": OTHER_PASSWORD, "full_name": "Eve"});
-        let made = desk.post("/auth/login/signup").json(&taken).ask().await;
+        let made = desk.post("/auth/login/signup").json(&taken).send_checked().await;
         let before = mails_so_far(desk, "").await;
-        let asked = desk.post("/auth/verification/send-code").json(&json!({"email": like})).ask().await;
+        let asked = desk.post("/auth/verification/send-code").json(&json!({"email": like})).send_checked().await;
         outbox::settled(desk).await;
         for mail in outbox::mails(desk, "").iter().skip(before) {
             opened.extend(handed_in(desk, mail, &id).await);
@@ -115,7 +115,7 @@ async fn what_looks_like_an_address_is_not_it(desk: &Desk) {
         if mail.whole.contains("token=") && !to.contains("mike.kiss@example.org") {
             let path = format!("/api/v1/password-reset-confirm?token={}", mail.token());
             let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-            desk.post(&path).json(&new).ask().await.is(400);
+            desk.post(&path).json(&new).send_checked().await.is(400);
         }
     }
     // Accounts of their own: had one been Mike's, it would have shown.
@@ -124,14 +124,14 @@ async fn what_looks_like_an_address_is_not_it(desk: &Desk) {
 }
 
 /// Hands a mailed code in, at Mike's address and at the one that it went to: the account that it opens is nobody's but that one's.
-async fn handed_in(desk: &Desk, mail: &outbox::Mail, mikes: &Value) -> Option<String> {
+async fn handed_in(desk: &TestServer, mail: &outbox::Mail, mikes: &Value) -> Option<String> {
     let (to, code) = (mail.header("to").trim_matches(['<', '>']).to_owned(), mail.code());
     if to == "mike.kiss@example.org" {
         return None;
     }
     let hand_in = async |email: &str| {
         let body = json!({"email": email, "code": code});
-        desk.post("/auth/verification/verify-code").json(&body).ask().await
+        desk.post("/auth/verification/verify-code").json(&body).send_checked().await
     };
     hand_in("mike.kiss@example.org").await.is(401);
     let claims = desk.verify(&pair(hand_in(&to).await.is(200)).0).await.is(200).json()["claims"].clone();
@@ -141,7 +141,7 @@ async fn handed_in(desk: &Desk, mail: &outbox::Mail, mikes: &Value) -> Option<St
 }
 
 /// Names that are one by compatibility are one name; what shows as nothing is in none; what is only alike is somebody else's.
-async fn what_looks_like_a_name_is_not_it(desk: &Desk) {
+async fn what_looks_like_a_name_is_not_it(desk: &TestServer) {
     let body = |number: usize, name: &str| json!({"email": format!("namesake-{number}@example.org"), "password": OTHER_PASSWORD, "username": name});
     desk.plan().user("owner@example.org", PASSWORD, &["--username", "Administrator", "--verified"]);
     let id = desk.plan().json(&["users", "show", "owner@example.org"], "")["id"].clone();
@@ -168,22 +168,22 @@ async fn what_looks_like_a_name_is_not_it(desk: &Desk) {
     );
     for (number, name) in refused.into_iter().enumerate() {
         for path in ["/api/v1/register", "/api/auth/register"] {
-            let answer = desk.post(path).json(&body(number, name)).ask().await;
+            let answer = desk.post(path).json(&body(number, name)).send_checked().await;
             assert!((400..500).contains(&answer.status), "{name:?}: {answer:?}");
         }
     }
     for (number, name) in others.into_iter().enumerate() {
-        desk.post("/api/v1/register").json(&body(100 + number, name)).ask().await.is(201);
+        desk.post("/api/v1/register").json(&body(100 + number, name)).send_checked().await.is(201);
         let body = json!({"username": name, "password": OTHER_PASSWORD});
-        let answer = desk.post("/sessions").json(&body).ask().await.is(201).json();
+        let answer = desk.post("/sessions").json(&body).send_checked().await.is(201).json();
         assert_ne!(answer["user_id"], id, "{name}");
     }
     let owner = json!({"username": "Administrator", "password": PASSWORD});
-    assert_eq!(desk.post("/sessions").json(&owner).ask().await.is(201).json()["user_id"], id);
+    assert_eq!(desk.post("/sessions").json(&owner).send_checked().await.is(201).json()["user_id"], id);
 }
 
 /// Codes and links were mailed; then the account moves to another address. Whoever reads the old mailbox has nothing of it.
-async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &Desk) {
+async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &TestServer) {
     let who = Somebody::new(desk, &["--verified"]).await;
     let Person { id, email, .. } = &who.person;
     let code = mailed_code(desk, email).await;
@@ -192,7 +192,7 @@ async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &Desk
     let (reset, half) = link(desk, "recover", email).await;
     let whole = whole_link(desk, &who.person).await;
     let moved = json!({"email": "moved-away@example.org", "original": PASSWORD});
-    desk.request(Method::PUT, "/auth/users/me").bearer_auth(&who.access).json(&moved).ask().await.is(200);
+    desk.request(Method::PUT, "/auth/users/me").bearer_auth(&who.access).json(&moved).send_checked().await.is(200);
 
     let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
     for (path, body) in [
@@ -201,7 +201,7 @@ async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &Desk
         ("/links/reset".to_owned(), json!({"token": whole, "new_password": OTHER_PASSWORD})),
         (format!("/api/v1/password-reset-confirm?token={whole}"), new),
     ] {
-        let answer = desk.post(&path).json(&body).ask().await;
+        let answer = desk.post(&path).json(&body).send_checked().await;
         assert!(matches!(answer.status, 400 | 401), "{path}: {answer:?}");
     }
     // These prove the old address, which is nobody's now: whoever has it may have an account, and it is not this one.
@@ -209,7 +209,7 @@ async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &Desk
         ("/auth/verification/verify-code", json!({"email": email, "code": code})),
         ("/links/magic", json!({"token": magic, "claim": claim})),
     ] {
-        let answer = desk.post(path).json(&body).ask().await;
+        let answer = desk.post(path).json(&body).send_checked().await;
         if answer.status < 300 {
             let claims = desk.verify(&pair(&answer).0).await.is(200).json()["claims"].clone();
             assert_ne!(claims["sub"], id.as_str(), "{path}: {claims}");
@@ -225,11 +225,11 @@ async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &Desk
 fn nothing_that_is_said_becomes_a_header() {
     let sink = smtp::Server::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let desk = Desk::embedded(|plan| plan.set("SMTP_URL", &sink.url()));
+    let desk = TestServer::embedded(|plan| plan.set("SMTP_URL", &sink.url()));
     runtime.block_on(Box::pin(said(&desk, &sink)));
 }
 
-async fn said(desk: &Desk, sink: &smtp::Server) {
+async fn said(desk: &TestServer, sink: &smtp::Server) {
     let tricks = [
         "\r\nBcc: eve@evil.example\r\n\r\nClick",
         "\nBcc: eve@evil.example",
@@ -257,16 +257,16 @@ async fn said(desk: &Desk, sink: &smtp::Server) {
             ("/api/v1/password-reset", json!({"email": email, "username": name})),
         ];
         for (path, body) in bodies {
-            let answer = desk.post(path).header("accept-language", "en, zh-TW;q=0.5").json(&body).ask().await;
+            let answer = desk.post(path).header("accept-language", "en, zh-TW;q=0.5").json(&body).send_checked().await;
             assert!(answer.status < 500, "{path}: {answer:?}");
         }
         desk.try_sign_in(&email, PASSWORD).await;
         desk.post(&format!("/auth/login/magic/{email}"))
             .header("user-agent", "Ada Bcc: eve@evil.example")
-            .ask()
+            .send_checked()
             .await
             .is(200);
-        desk.post("/auth/verification/send-code").json(&json!({"email": email})).ask().await.is(202);
+        desk.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
     }
     outbox::settled(desk).await;
     let taken = sink.taken();

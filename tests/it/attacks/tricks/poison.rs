@@ -31,7 +31,7 @@ fn poisoned(request: RequestBuilder) -> RequestBuilder {
     SAID.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
-async fn no_header_finds_its_way_into_a_link(desk: &Desk) {
+async fn no_header_finds_its_way_into_a_link(desk: &TestServer) {
     for path in [
         "/.well-known/oauth-authorization-server",
         "/.well-known/openid-configuration",
@@ -40,7 +40,7 @@ async fn no_header_finds_its_way_into_a_link(desk: &Desk) {
         "/docs",
         "/links/magic",
     ] {
-        let (plain, other) = (desk.get(path).ask().await, poisoned(desk.get(path)).ask().await);
+        let (plain, other) = (desk.get(path).send_checked().await, poisoned(desk.get(path)).send_checked().await);
         assert_eq!((plain.is(200).status, &plain.text), (other.status, &other.text), "{path}");
         assert!(!format!("{other:?}").contains("evil"), "{path}: {other:?}");
     }
@@ -58,7 +58,7 @@ async fn no_header_finds_its_way_into_a_link(desk: &Desk) {
             path if path.contains('{') || path.contains("everyone") => continue,
             _ => {}
         }
-        let answer = poisoned(wish.request(desk)).ask().await;
+        let answer = poisoned(wish.request(desk)).send_checked().await;
         assert!(answer.status < 500, "{}: {answer:?}", call.name());
         assert!(!answer.text.contains("evil"), "{}: {answer:?}", call.name());
         if let Some(token) = json_of(&answer)["access_token"].as_str() {
@@ -79,8 +79,8 @@ async fn no_header_finds_its_way_into_a_link(desk: &Desk) {
     assert!(mails.iter().all(|mail| !mail.whole.contains("evil") && !mail.whole.contains("198.51.100.66")));
     // Nor does a session say that it was opened from there.
     let person = desk.person(&[]);
-    let access = poisoned(desk.signing_in(&person.email, PASSWORD)).ask().await.is(201).tokens().access;
-    let listed = desk.get("/sessions").bearer_auth(&access).ask().await.json();
+    let access = poisoned(desk.signing_in(&person.email, PASSWORD)).send_checked().await.is(201).tokens().access;
+    let listed = desk.get("/sessions").bearer_auth(&access).send_checked().await.json();
     assert_eq!(listed["sessions"][0]["address"], "127.0.0.1");
 }
 
@@ -93,7 +93,7 @@ mod limits {
 
     over_both_stores!(plan; nobody_chooses_the_address_that_is_counted);
 
-    async fn nobody_chooses_the_address_that_is_counted(desk: &Desk) {
+    async fn nobody_chooses_the_address_that_is_counted(desk: &TestServer) {
         let names = [
             "x-forwarded-for",
             "forwarded",
@@ -112,7 +112,7 @@ mod limits {
             let address = format!("192.0.2.{number}");
             let value = if *name == "forwarded" { format!("for={address}") } else { address };
             let nobody = format!("nobody-{number}@example.org");
-            desk.signing_in(&nobody, "no").header(*name, value).ask().await.status
+            desk.signing_in(&nobody, "no").header(*name, value).send_checked().await.status
         });
         let statuses = futures_util::future::join_all(answers).await;
         assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 6, "{statuses:?}");

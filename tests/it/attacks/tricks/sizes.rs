@@ -8,13 +8,13 @@ over_both_stores!(|plan| plan; what_is_too_large_is_refused_and_never_a_fault_of
 /// More than any text may have, and less than a body may.
 const MUCH: usize = 50_000;
 
-async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(desk: &Desk) {
+async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(desk: &TestServer) {
     let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
     let (mut tried, mut taken) = (0, Vec::new());
     for call in Call::all(desk).await {
         let wish = wish(desk, &call, &root).await;
         let send = async |wish: &Wish| {
-            let answer = wish.request(desk).ask().await;
+            let answer = wish.request(desk).send_checked().await;
             assert!(answer.status < 500, "{}: {answer:?}", call.name());
             answer
         };

@@ -1,6 +1,6 @@
 //! Two nodes, one of which is on time: whoever acts, both are to feel it.
 
-use signet::auth::context::longest_access;
+use signet::auth::context::max_access_lifetime;
 
 use super::*;
 
@@ -35,7 +35,7 @@ ahead_and_behind! {
     sessions_end_for_both;
     what_has_no_session_ends_for_both;
     everyone_is_signed_out;
-    an_ending_is_remembered_as_long_as_what_it_ended with |config| config.api.native.access = longest_access(config);
+    an_ending_is_remembered_as_long_as_what_it_ended with |config| config.api.native.access = max_access_lifetime(config);
     a_session_lasts_by_the_clock_of_who_is_asked;
     the_grace_is_no_longer with |config| config.tokens.grace = Duration::from_secs(1);
 }
@@ -45,14 +45,14 @@ async fn tokens_are_judged_by_the_leeway(pair: Pair) {
     let leeway = pair.on_time.node.config.tokens.leeway;
     for (maker, judge) in pair.each_way() {
         let made = signed_in(maker, &user).await;
-        let verified = access_token(judge, &made.access).unwrap();
+        let verified = verify_access_token(judge, &made.access).unwrap();
         // By the judge's clock and none other, to the millisecond.
         let left = (verified.expires_at + leeway).since(judge.now());
         let (judge_clock, before) = (&judge.node.clock, judge.now());
         judge_clock.advance(left - MILLI);
         assert_eq!(reason(judge, &made.access), None);
         judge_clock.advance(MILLI);
-        assert_eq!(reason(judge, &made.access), Some(Reason::Token(Flaw::Expired)));
+        assert_eq!(reason(judge, &made.access), Some(VerifyError::Token(Flaw::Expired)));
         judge_clock.set_back(judge.now().since(before));
     }
     held("tokens of a node whose clock is off", &pair.is(), &json!({"leeway_ms": leeway.as_millis() as u64}));
@@ -62,16 +62,20 @@ async fn no_step_is_good_twice(pair: Pair) {
     let mut used = 0;
     for (number, (first, second)) in pair.each_way().into_iter().enumerate() {
         let user = someone(first, &format!("step-{number}")).await;
-        let (key, _) = turn_on_at_once(first, &user, 3, door(first)).await.unwrap();
+        let (key, _) = enable_without_confirmation(first, &user, 3, request_ctx(first)).await.unwrap();
         let user = row(first, &user).await;
-        let enters =
-            async |ctx: &Context, at: Timestamp| match open_session(ctx, &user, Some(&code_at(&key, at.secs())), door(ctx))
-                .await
-            {
-                Ok(_) => true,
-                Err(Failure::WrongSecondFactor) => false,
-                Err(other) => panic!("{other:?}"),
-            };
+        let enters = async |ctx: &Context, at: Timestamp| match open_session(
+            ctx,
+            &user,
+            Some(&code_at(&key, at.secs())),
+            request_ctx(ctx),
+        )
+        .await
+        {
+            Ok(_) => true,
+            Err(Error::WrongSecondFactor) => false,
+            Err(other) => panic!("{other:?}"),
+        };
         let at = first.now();
         assert!(enters(first, at).await);
         assert!(!enters(first, at).await, "once on the node that took it");
@@ -143,8 +147,8 @@ async fn sessions_end_for_both(pair: Pair) {
             // A moment ago: by the clock of who ends it, a minute and a half from now or past.
             pair.pass(MILLI);
             match how {
-                "own" => assert_eq!(sign_out(ends, user.id, Which::All).await.unwrap(), 1),
-                "admin" => assert_eq!(sign_out_other(ends, user.id).await.unwrap(), 1),
+                "own" => assert_eq!(sign_out(ends, user.id, SignOutScope::All).await.unwrap(), 1),
+                "admin" => assert_eq!(sign_out_user_as_admin(ends, user.id).await.unwrap(), 1),
                 _ => {
                     set_disabled(ends, user.id, true).await.unwrap();
                     set_disabled(ends, user.id, false).await.unwrap();
@@ -152,8 +156,8 @@ async fn sessions_end_for_both(pair: Pair) {
             }
             pair.hear().await;
             for ctx in [opens, ends] {
-                assert_eq!(reason(ctx, &old.access), Some(Reason::Revoked), "{how} {number}");
-                assert!(matches!(refreshed(ctx, &old.refresh).await, Err(Failure::RefreshNotInForce)));
+                assert_eq!(reason(ctx, &old.access), Some(VerifyError::Revoked), "{how} {number}");
+                assert!(matches!(refreshed(ctx, &old.refresh).await, Err(Error::RefreshNotInForce)));
             }
             // Who signs in anew, at whichever node, is in, and stays in.
             for ctx in [opens, ends] {
@@ -180,7 +184,7 @@ async fn what_has_no_session_ends_for_both(pair: Pair) {
         set_disabled(ends, user.id, true).await.unwrap();
         pair.hear().await;
         for ctx in [makes, ends] {
-            assert_eq!(reason(ctx, &token), Some(Reason::Revoked), "{number}");
+            assert_eq!(reason(ctx, &token), Some(VerifyError::Revoked), "{number}");
             assert!(api_keys::known(ctx, &key).await.is_err(), "{number}: the key of who is disabled is good");
             assert!(exchanged(ctx, &key).await.is_err());
         }
@@ -194,7 +198,7 @@ async fn what_has_no_session_ends_for_both(pair: Pair) {
             }
             assert!(api_keys::known(ctx, &key).await.is_ok());
         }
-        assert_eq!(reason(makes, &token), Some(Reason::Revoked), "what was made before stays revoked");
+        assert_eq!(reason(makes, &token), Some(VerifyError::Revoked), "what was made before stays revoked");
     }
     held("tokens of API keys", &pair.is(), &json!({"ended": 2, "alive": 0}));
 }
@@ -209,9 +213,9 @@ async fn everyone_is_signed_out(pair: Pair) {
         pair.hear().await;
         for ctx in [opens, ends] {
             for token in [&old.access, &token] {
-                assert_eq!(reason(ctx, token), Some(Reason::Revoked), "{number}");
+                assert_eq!(reason(ctx, token), Some(VerifyError::Revoked), "{number}");
             }
-            assert!(matches!(refreshed(ctx, &old.refresh).await, Err(Failure::RefreshNotInForce)));
+            assert!(matches!(refreshed(ctx, &old.refresh).await, Err(Error::RefreshNotInForce)));
         }
         for ctx in [opens, ends] {
             let new = signed_in(ctx, &user).await;
@@ -231,7 +235,7 @@ async fn an_ending_is_remembered_as_long_as_what_it_ended(pair: Pair) {
     for (number, (opens, ends)) in pair.each_way().into_iter().enumerate() {
         let user = someone(opens, &format!("remembered-{number}")).await;
         let old = signed_in(opens, &user).await;
-        sign_out(ends, user.id, Which::All).await.unwrap();
+        sign_out(ends, user.id, SignOutScope::All).await.unwrap();
         revoked.push(old.access);
     }
     pair.hear().await;
@@ -240,7 +244,7 @@ async fn an_ending_is_remembered_as_long_as_what_it_ended(pair: Pair) {
     for _ in 0..((lives + leeway + OFF).as_secs() / 5) {
         pair.pass(Duration::from_secs(5));
         for ctx in [&pair.on_time, &pair.off] {
-            forget(ctx).await;
+            remove_expired(ctx).await;
             let good = revoked.iter().filter(|token| reason(ctx, token).is_none()).count();
             assert_eq!(good, 0, "it is forgotten that it was ended");
         }
@@ -258,7 +262,7 @@ async fn a_session_lasts_by_the_clock_of_who_is_asked(pair: Pair) {
         assert!(ctx.ephemeral.session(user.id, id, ctx.now()).await.unwrap().is_some());
         clock.advance(MILLI);
         assert!(ctx.ephemeral.session(user.id, id, ctx.now()).await.unwrap().is_none());
-        assert!(matches!(refreshed(ctx, &opened.refresh).await, Err(Failure::RefreshNotInForce)));
+        assert!(matches!(refreshed(ctx, &opened.refresh).await, Err(Error::RefreshNotInForce)));
         clock.set_back(ctx.now().since(before));
     }
     held("sessions", &pair.is(), &json!({"beyond_the_clock_of_who_is_asked_ms": 0}));
@@ -276,18 +280,18 @@ async fn the_grace_is_no_longer(pair: Pair) {
                 assert_eq!(again.refresh, next.refresh);
                 false
             }
-            Err(Failure::RefreshReused) => true,
+            Err(Error::RefreshReused) => true,
             Err(other) => panic!("{other:?}"),
         };
         until("the grace is over", over).await;
     } else {
         // Ninety seconds have passed by its clock, and that ends the session rather than letting a thief in.
-        assert!(matches!(refreshed(&pair.off, &first.refresh).await, Err(Failure::RefreshReused)));
+        assert!(matches!(refreshed(&pair.off, &first.refresh).await, Err(Error::RefreshReused)));
     }
     pair.hear().await;
     for ctx in [&pair.on_time, &pair.off] {
-        assert!(matches!(refreshed(ctx, &next.refresh).await, Err(Failure::RefreshNotInForce)));
-        assert_eq!(reason(ctx, &next.access), Some(Reason::Revoked));
+        assert!(matches!(refreshed(ctx, &next.refresh).await, Err(Error::RefreshNotInForce)));
+        assert_eq!(reason(ctx, &next.access), Some(VerifyError::Revoked));
         assert!(ctx.ephemeral.session(user.id, session, ctx.now()).await.unwrap().is_none());
     }
     held("the grace of a refresh token", &pair.is(), &json!({"beyond_the_grace": 0}));

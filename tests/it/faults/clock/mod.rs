@@ -11,28 +11,28 @@ mod set_back;
 use std::net::IpAddr;
 
 use serde_json::json;
-use signet::auth::Failure;
-use signet::auth::accounts::create::{Wanted, create_user};
+use signet::auth::Error;
+use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::disable::set_disabled;
 use signet::auth::accounts::identity::Email;
 use signet::auth::accounts::projects;
 use signet::auth::api_keys;
 use signet::auth::context::Context;
-use signet::auth::mfa::{Entry, turn_on_at_once};
+use signet::auth::mfa::{LoginStep, enable_without_confirmation};
 use signet::auth::passwords::Password;
-use signet::auth::revocation::feed::{catch_up, forget};
-use signet::auth::sessions::open::{Door, Pair as Tokens, Says, open_session};
-use signet::auth::sessions::refresh::{Then, refresh};
-use signet::auth::sessions::sign_out::{Which, sign_out, sign_out_everyone, sign_out_other};
+use signet::auth::revocation::feed::{catch_up, remove_expired};
+use signet::auth::sessions::open::{ExtraClaims, RequestContext, TokenPair as Tokens, open_session};
+use signet::auth::sessions::refresh::{RotationPolicy, refresh};
+use signet::auth::sessions::sign_out::{SignOutScope, sign_out, sign_out_everyone, sign_out_user_as_admin};
 use signet::auth::sign_in::{magic_link, mailed_code};
-use signet::auth::tokens::client_credentials::exchange;
-use signet::auth::tokens::verify::{Fault as Flaw, Reason, access_token};
+use signet::auth::tokens::client_credentials::issue_for_api_key;
+use signet::auth::tokens::verify::{TokenError as Flaw, VerifyError, verify_access_token};
 use signet::clock::{Clock, Timestamp};
 use signet::config::Config;
 use signet::store::accounts::{Find, User};
 
 use super::*;
-use crate::support::ground::Ground;
+use crate::support::ground::TestFleet;
 use crate::support::outbox::{Mail, mails_in};
 use crate::support::totp::code_at;
 use crate::support::{postgres, redis, until};
@@ -50,7 +50,7 @@ enum Way {
 
 /// Two nodes, one of which is on time.
 struct Pair {
-    ground: Ground,
+    ground: TestFleet,
     on_time: Context,
     off: Context,
     off_clock: Clock,
@@ -64,7 +64,7 @@ fn off_by(clock: &Clock, way: Way) -> Clock {
 
 impl Pair {
     async fn new(way: Way, change: impl Fn(&mut Config)) -> Self {
-        let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+        let ground = TestFleet::over(Some((redis::Server::start(), postgres::Server::start()))).await;
         let off_clock = off_by(&ground.clock, way);
         let on_time = ground.node_with(&change).await;
         let off = ground.node_by(off_clock.clone(), &change).await;
@@ -93,15 +93,23 @@ impl Pair {
     }
 }
 
-fn door(ctx: &Context) -> Door<'_> {
+fn request_ctx(ctx: &Context) -> RequestContext<'_> {
     let address = IpAddr::from([192, 0, 2, 1]);
     let lives = &ctx.node.config.api.native;
-    Door { dialect: "native", lives, address, counted_by: address, agent: None, language: None, says: Says::Nothing }
+    RequestContext {
+        dialect: "native",
+        dialect_config: lives,
+        client_ip: address,
+        rate_limit_ip: address,
+        user_agent: None,
+        language: None,
+        extra_claims: ExtraClaims::Nothing,
+    }
 }
 
 async fn someone(ctx: &Context, name: &str) -> User {
     let password = Some(Password::new(PASSWORD.to_owned()));
-    let wanted = Wanted { email: format!("{name}@example.org"), password, verified: true, ..Wanted::default() };
+    let wanted = CreateUser { email: format!("{name}@example.org"), password, verified: true, ..CreateUser::default() };
     create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
 }
 
@@ -110,15 +118,15 @@ async fn row(ctx: &Context, user: &User) -> User {
 }
 
 async fn signed_in(ctx: &Context, user: &User) -> Tokens {
-    open_session(ctx, &row(ctx, user).await, None, door(ctx)).await.unwrap()
+    open_session(ctx, &row(ctx, user).await, None, request_ctx(ctx)).await.unwrap()
 }
 
-async fn refreshed(ctx: &Context, token: &str) -> Result<Tokens, Failure> {
-    refresh(ctx, token, None, Then::Rotate, door(ctx)).await
+async fn refreshed(ctx: &Context, token: &str) -> Result<Tokens, Error> {
+    refresh(ctx, token, None, RotationPolicy::Rotate, request_ctx(ctx)).await
 }
 
-fn reason(ctx: &Context, token: &str) -> Option<Reason> {
-    access_token(ctx, token).err()
+fn reason(ctx: &Context, token: &str) -> Option<VerifyError> {
+    verify_access_token(ctx, token).err()
 }
 
 /// A mail to this address, as soon as it is there.
@@ -134,46 +142,47 @@ async fn mailed(ctx: &Context, to: &str) -> Mail {
 
 /// Asks for a code, and gives it.
 async fn code(ctx: &Context, to: &str) -> (Email, String) {
-    let email = Email::read(to).unwrap();
-    mailed_code::send(ctx, &email, door(ctx)).await.unwrap();
+    let email = Email::parse(to).unwrap();
+    mailed_code::send_code(ctx, &email, request_ctx(ctx)).await.unwrap();
     (email, mailed(ctx, to).await.code())
 }
 
 /// Asks for a link, and gives its two halves.
 async fn link(ctx: &Context, to: &str) -> (String, String) {
-    let half = magic_link::begin(ctx, to, door(ctx)).await.unwrap();
+    let half = magic_link::request_link(ctx, to, request_ctx(ctx)).await.unwrap();
     (mailed(ctx, to).await.token(), half)
 }
 
 async fn code_is_good(ctx: &Context, (email, digits): &(Email, String)) -> bool {
-    match mailed_code::sign_in_with_code(ctx, email, digits, None, door(ctx)).await {
+    match mailed_code::sign_in_with_code(ctx, email, digits, None, request_ctx(ctx)).await {
         Ok(_) => true,
-        Err(Failure::CodeNotInForce) => false,
+        Err(Error::CodeNotInForce) => false,
         Err(other) => panic!("{other:?}"),
     }
 }
 
 async fn link_is_good(ctx: &Context, (token, half): &(String, String)) -> bool {
-    match magic_link::redeem(ctx, token, half, door(ctx)).await {
-        Ok(Entry::In(_)) => true,
-        Ok(Entry::Due(_)) => panic!("there is no second factor"),
-        Err(Failure::MagicNotInForce) => false,
+    match magic_link::redeem(ctx, token, half, request_ctx(ctx)).await {
+        Ok(LoginStep::In(_)) => true,
+        Ok(LoginStep::Due(_)) => panic!("there is no second factor"),
+        Err(Error::MagicNotInForce) => false,
         Err(other) => panic!("{other:?}"),
     }
 }
 
 /// A key of the user's, and a token that was made of it.
 async fn key_and_token(ctx: &Context, user: &User) -> (String, String) {
-    let project = projects::projects(ctx, user.id).await.unwrap()[0].id;
-    let wanted = api_keys::Wanted { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
+    let project = projects::list_projects(ctx, user.id).await.unwrap()[0].id;
+    let wanted =
+        api_keys::CreateApiKey { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
     let (_, key) = api_keys::create(ctx, wanted).await.unwrap();
     let token = exchanged(ctx, key.reveal()).await.unwrap();
     (key.reveal().to_owned(), token)
 }
 
-async fn exchanged(ctx: &Context, key: &str) -> Result<String, Failure> {
+async fn exchanged(ctx: &Context, key: &str) -> Result<String, Error> {
     let lives = ctx.node.config.api.native.access;
-    exchange(ctx, key, None, lives).await.map(|exchanged| exchanged.access)
+    issue_for_api_key(ctx, key, None, lives).await.map(|exchanged| exchanged.access)
 }
 
 fn held(row: &str, way: &str, figures: &serde_json::Value) {

@@ -5,7 +5,7 @@ use super::*;
 /// Of the embedded default: everything is as it was, in a running server and in one that is started then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_clock_is_set_back() {
-    let ground = Ground::over(None).await;
+    let ground = TestFleet::over(None).await;
     let running = ground.node().await;
     ground.clock.advance(Duration::from_secs(1));
     let user = someone(&running, "ada").await;
@@ -13,11 +13,11 @@ async fn the_embedded_clock_is_set_back() {
     let (code, link) = (code(&running, "code@example.org").await, link(&running, "link@example.org").await);
     assert!(code_is_good(&running, &code).await && link_is_good(&running, &link).await);
     let protected = someone(&running, "protected").await;
-    let (key, _) = turn_on_at_once(&running, &protected, 3, door(&running)).await.unwrap();
+    let (key, _) = enable_without_confirmation(&running, &protected, 3, request_ctx(&running)).await.unwrap();
     let protected = row(&running, &protected).await;
     let shown = code_at(&key, running.now().secs());
-    open_session(&running, &protected, Some(&shown), door(&running)).await.unwrap();
-    sign_out(&running, user.id, Which::One(ended.session.id)).await.unwrap();
+    open_session(&running, &protected, Some(&shown), request_ctx(&running)).await.unwrap();
+    sign_out(&running, user.id, SignOutScope::One(ended.session.id)).await.unwrap();
     let at = running.now();
 
     ground.clock.set_back(OFF);
@@ -30,16 +30,16 @@ async fn the_embedded_clock_is_set_back() {
         let before = kept.refresh.clone();
         kept = refreshed(now, &kept.refresh).await.unwrap();
         assert_eq!(refreshed(now, &before).await.unwrap().refresh, kept.refresh, "a retry gets the same");
-        assert_eq!(reason(now, &ended.access), Some(Reason::Revoked));
+        assert_eq!(reason(now, &ended.access), Some(VerifyError::Revoked));
         assert!(refreshed(now, &ended.refresh).await.is_err());
         assert!(!code_is_good(now, &code).await && !link_is_good(now, &link).await);
-        assert!(open_session(now, &protected, Some(&shown), door(now)).await.is_err());
+        assert!(open_session(now, &protected, Some(&shown), request_ctx(now)).await.is_err());
         // Who comes now is in, and can be put out.
         let new = signed_in(now, &user).await;
         let new = refreshed(now, &new.refresh).await.unwrap();
         assert_eq!(reason(now, &new.access), None, "who comes now is refused");
-        sign_out(now, user.id, Which::One(new.session.id)).await.unwrap();
-        assert_eq!(reason(now, &new.access), Some(Reason::Revoked));
+        sign_out(now, user.id, SignOutScope::One(new.session.id)).await.unwrap();
+        assert_eq!(reason(now, &new.access), Some(VerifyError::Revoked));
         // Also who was made after it, of whom nothing tells that the time was later once.
         let late = someone(now, &format!("late-{}", others.len())).await;
         assert_eq!(reason(now, &signed_in(now, &late).await.access), None);
@@ -47,12 +47,12 @@ async fn the_embedded_clock_is_set_back() {
         assert_eq!(reason(now, &token), None);
         let other = others.first().copied().unwrap_or(now);
         catch_up(other).await.unwrap();
-        assert_eq!(reason(other, &new.access), Some(Reason::Revoked));
+        assert_eq!(reason(other, &new.access), Some(VerifyError::Revoked));
     }
-    sign_out(&restarted, user.id, Which::All).await.unwrap();
+    sign_out(&restarted, user.id, SignOutScope::All).await.unwrap();
     ground.clock.advance(OFF);
-    assert_eq!(reason(&restarted, &kept.access), Some(Reason::Revoked), "nor when the time comes again");
-    assert!(open_session(&restarted, &protected, Some(&shown), door(&restarted)).await.is_err());
+    assert_eq!(reason(&restarted, &kept.access), Some(VerifyError::Revoked), "nor when the time comes again");
+    assert!(open_session(&restarted, &protected, Some(&shown), request_ctx(&restarted)).await.is_err());
     held("the embedded clock is set back", "Behind", &json!({"used_twice": 0, "lost": 0, "alive": 0}));
 }
 
@@ -61,7 +61,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Of the embedded default: whoever has a token that was replaced does not have as long to use it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_grace_is_not_prolonged_by_the_embedded_clock() {
-    let ground = Ground::over(None).await;
+    let ground = TestFleet::over(None).await;
     let node = ground.node().await;
     let user = someone(&node, "grace").await;
     let first = signed_in(&node, &user).await;
@@ -77,7 +77,7 @@ async fn the_grace_is_not_prolonged_by_the_embedded_clock() {
 /// Redis goes by its own clock, whatever that of a node is set to; and if it is that one, as the embedded default does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_grace_is_not_prolonged_by_the_clock_of_redis() {
-    let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+    let ground = TestFleet::over(Some((redis::Server::start(), postgres::Server::start()))).await;
     // So that what is slow is not taken for what is late.
     let node = ground.node_with(|config| config.tokens.grace = Duration::from_secs(60)).await;
     let user = someone(&node, "grace").await;
@@ -100,7 +100,7 @@ async fn the_grace_is_not_prolonged_by_the_clock_of_redis() {
 /// That `first`, in whose place `next` was given, counts as stolen.
 async fn is_reuse(node: &Context, first: &Tokens, next: &Tokens) {
     let again = refreshed(node, &first.refresh).await.map(|again| again.refresh == next.refresh);
-    assert!(matches!(again, Err(Failure::RefreshReused)), "the same again: {again:?}");
-    assert!(matches!(refreshed(node, &next.refresh).await, Err(Failure::RefreshNotInForce)));
-    assert_eq!(reason(node, &next.access), Some(Reason::Revoked));
+    assert!(matches!(again, Err(Error::RefreshReused)), "the same again: {again:?}");
+    assert!(matches!(refreshed(node, &next.refresh).await, Err(Error::RefreshNotInForce)));
+    assert_eq!(reason(node, &next.access), Some(VerifyError::Revoked));
 }
