@@ -5,7 +5,7 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{PASSWORD, SendRequest, TestServer};
+use crate::support::server::{PASSWORD, SendRequest, TestServer};
 use crate::support::signet::{Plan, SECRET};
 use crate::support::{fed, postgres, redis};
 
@@ -146,9 +146,9 @@ async fn users_move_from_one_signet_to_another() {
 
 #[tokio::test]
 async fn keys_change_under_a_running_server() {
-    let desk =
+    let server =
         TestServer::embedded(|plan| plan.set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s"));
-    let plan = desk.plan();
+    let plan = server.plan();
     let states = |keys: &Value| {
         let keys = keys.as_array().unwrap().iter();
         keys.map(|key| key["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
@@ -159,8 +159,8 @@ async fn keys_change_under_a_running_server() {
         let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).unwrap();
         serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
     };
-    let person = desk.person(&[]);
-    let old = desk.sign_in(&person).await;
+    let person = server.person(&[]);
+    let old = server.sign_in(&person).await;
     let keys = plan.json(&["keys", "list"], "");
     assert_eq!((states(&keys), &keys[0]["kid"]), (vec!["signing".to_owned()], &kid(&old.access).into()));
 
@@ -170,9 +170,9 @@ async fn keys_change_under_a_running_server() {
     assert_eq!(states(&plan.json(&["keys", "list"], "")), ["signing", "announced"]);
     let mut newest = old.clone();
     crate::support::until("the next key signs", async || {
-        newest = desk.refresh(&newest.refresh).await.is(200).tokens();
-        desk.verify(&old.access).await.is(200);
-        desk.verify(&newest.access).await.is(200);
+        newest = server.refresh(&newest.refresh).await.is(200).tokens();
+        server.verify(&old.access).await.is(200);
+        server.verify(&newest.access).await.is(200);
         kid(&newest.access) == next["kid"].as_str().unwrap()
     })
     .await;
@@ -197,8 +197,8 @@ async fn keys_change_under_a_running_server() {
 
     let revoked = plan.json(&["keys", "revoke", &kid(&old.access)], "");
     assert_eq!(revoked["state"], "revoked");
-    crate::support::until("its tokens are refused", async || desk.reason(&old.access).await == "revoked_key").await;
-    desk.verify(&newest.access).await.is(200);
+    crate::support::until("its tokens are refused", async || server.reason(&old.access).await == "revoked_key").await;
+    server.verify(&newest.access).await.is(200);
     for words in [["keys", "revoke", "nothing"], ["keys", "export", "nothing"]] {
         assert!(refused(plan, &words, 1).contains("signet keys list"));
     }
@@ -343,13 +343,13 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
 
 #[tokio::test]
 async fn flags_set_anything() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__AUDIENCE", "from the environment"));
-    let tokens = desk.sign_in(&desk.person(&[])).await;
-    assert_eq!(desk.verify(&tokens.access).await.json()["claims"]["aud"], "from the environment");
-    desk.get("/verify?aud=from+the+environment").bearer_auth(&tokens.access).send_checked().await.is(200);
-    let said = text(&desk.plan().run(&["--set", "limits.enabled=true", "--json", "check"], "").stdout);
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__AUDIENCE", "from the environment"));
+    let tokens = server.sign_in(&server.person(&[])).await;
+    assert_eq!(server.verify(&tokens.access).await.json()["claims"]["aud"], "from the environment");
+    server.get("/verify?aud=from+the+environment").bearer_auth(&tokens.access).send_checked().await.is(200);
+    let said = text(&server.plan().run(&["--set", "limits.enabled=true", "--json", "check"], "").stdout);
     assert!(!said.contains("limits.enabled"), "{said}");
-    let said = text(&desk.plan().run(&["--json", "check"], "").stdout);
+    let said = text(&server.plan().run(&["--json", "check"], "").stdout);
     assert!(said.contains("limits.enabled is false"), "{said}");
 }
 

@@ -11,10 +11,10 @@ use signet::auth::sessions::list::list_sessions;
 use signet::auth::sessions::open::{ExtraClaims, RequestContext, open_session};
 use signet::store::accounts::{Changed, Changes, Find, User};
 
-use crate::support::ground::{TestFleet, over_both_grounds};
+use crate::support::fleet::{TestFleet, over_both_stores_in_process};
 use crate::support::outbox::Mail;
 
-over_both_grounds!(
+over_both_stores_in_process!(
     a_code_is_good_for_ten_minutes,
     a_code_is_good_at_every_node,
     of_many_uses_at_once_one_confirms,
@@ -66,27 +66,27 @@ fn is_none(answer: Result<(), Error>) {
     assert!(matches!(answer, Err(Error::CodeNotInForce)), "{answer:?}");
 }
 
-async fn a_code_is_good_for_ten_minutes(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn a_code_is_good_for_ten_minutes(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let (early, late) = (user(&ctx, "early").await, user(&ctx, "late").await);
     let (one, other) = (mailed(&ctx, &early).await, mailed(&ctx, &late).await);
-    ground.clock.advance(10 * MINUTE - Duration::from_millis(1));
+    fleet.clock.advance(10 * MINUTE - Duration::from_millis(1));
     tries(&ctx, &early, &one).await.unwrap();
-    ground.clock.advance(Duration::from_millis(1));
+    fleet.clock.advance(Duration::from_millis(1));
     is_none(tries(&ctx, &late, &other).await);
     assert!(is_verified(&ctx, &early).await && !is_verified(&ctx, &late).await);
 }
 
-async fn a_code_is_good_at_every_node(ground: &TestFleet) {
-    let (one, other) = (ground.node().await, ground.node().await);
+async fn a_code_is_good_at_every_node(fleet: &TestFleet) {
+    let (one, other) = (fleet.node().await, fleet.node().await);
     let user = user(&one, "elsewhere").await;
     let code = mailed(&one, &user).await;
     tries(&other, &user, &code).await.unwrap();
     is_none(tries(&one, &user, &code).await);
 }
 
-async fn of_many_uses_at_once_one_confirms(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn of_many_uses_at_once_one_confirms(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let user = user(&ctx, "parallel").await;
     let code = mailed(&ctx, &user).await;
     let each = (0..20).map(|_| tries(&ctx, &user, &code));
@@ -94,13 +94,13 @@ async fn of_many_uses_at_once_one_confirms(ground: &TestFleet) {
     assert_eq!(confirmed, 1);
 }
 
-async fn a_code_is_bound_to_the_address_it_went_to(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn a_code_is_bound_to_the_address_it_went_to(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let (one, other) = (user(&ctx, "moves").await, user(&ctx, "stays").await);
     let code = mailed(&ctx, &one).await;
     is_none(tries(&ctx, &other, &code).await);
     let changes = Changes { email: Some("moved@example.org".to_owned()), ..Changes::default() };
-    let changed = ctx.accounts.change_user(one.id, &changes, ground.clock.now()).await.unwrap();
+    let changed = ctx.accounts.change_user(one.id, &changes, fleet.clock.now()).await.unwrap();
     assert!(matches!(changed, Changed::Changed(_)));
     is_none(tries(&ctx, &one, &code).await);
     // Nor does it wait for who has that address next.
@@ -109,8 +109,8 @@ async fn a_code_is_bound_to_the_address_it_went_to(ground: &TestFleet) {
     assert!(!is_verified(&ctx, &one).await && !is_verified(&ctx, &next).await);
 }
 
-async fn the_tokens_of_open_sessions_say_it_too(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn the_tokens_of_open_sessions_say_it_too(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let user = user(&ctx, "told").await;
     for _ in 0..2 {
         open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();

@@ -28,11 +28,11 @@ use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
 use signet::store::ephemeral::{Cursor, Target};
 
-use crate::support::ground::{TestFleet, over_both_grounds};
+use crate::support::fleet::{TestFleet, over_both_stores_in_process};
 use crate::support::outbox::Mail;
 use crate::support::until;
 
-over_both_grounds!(
+over_both_stores_in_process!(
     wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions,
     wherever_a_client_hangs_up_tokens_say_what_the_row_says,
     wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it,
@@ -81,8 +81,8 @@ async fn polled<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::O
     .await
 }
 
-async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn wherever_a_client_hangs_up_rights_are_not_lost_without_the_sessions(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let by = user(&ctx, "by").await;
     for polls in 1.. {
         let user = user(&ctx, &format!("hangs-up-{polls}")).await;
@@ -112,8 +112,8 @@ fn another_address(address: String) -> UpdateUser {
     UpdateUser { email: Some(Email::parse(&address).unwrap()), ..UpdateUser::default() }
 }
 
-async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn wherever_a_client_hangs_up_tokens_say_what_the_row_says(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let by = user(&ctx, "registrar").await;
     for polls in 1.. {
         let user = user(&ctx, &format!("moves-{polls}")).await;
@@ -145,8 +145,8 @@ async fn is_published(ctx: &Context, target: &Target) -> bool {
     heard.iter().any(|revocation| revocation.target == *target)
 }
 
-async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let user = user(&ctx, "holder").await;
     let mut keys = Vec::new();
     loop {
@@ -170,8 +170,8 @@ async fn wherever_a_client_hangs_up_a_key_is_over_with_what_was_made_of_it(groun
     }
 }
 
-async fn wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let user = user(&ctx, "robbed").await;
     let is_open = async |session| list_sessions(&ctx, user.id).await.unwrap().iter().any(|open| open.id == session);
     for polls in 1.. {
@@ -196,8 +196,8 @@ async fn wherever_a_thief_hangs_up_the_session_is_over_with_its_tokens(ground: &
     }
 }
 
-async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     for polls in 1.. {
         let wanted = CreateUser { email: format!("unproved-{polls}@example.org"), ..CreateUser::default() };
         let user = create_user(&ctx, wanted, ctx.node.password_policy).await.unwrap();
@@ -213,8 +213,8 @@ async fn wherever_a_client_hangs_up_a_code_confirms_or_is_good(ground: &TestFlee
     }
 }
 
-async fn of_many_changes_at_once_tokens_say_the_one_that_the_row_says(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn of_many_changes_at_once_tokens_say_the_one_that_the_row_says(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let (by, user) = (user(&ctx, "many").await, user(&ctx, "wanderer").await);
     for _ in 0..3 {
         open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
@@ -230,9 +230,9 @@ async fn of_many_changes_at_once_tokens_say_the_one_that_the_row_says(ground: &T
     }
 }
 
-async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(ground: &TestFleet) {
+async fn a_reset_confirms_no_address_but_the_one_that_its_link_went_to(fleet: &TestFleet) {
     // A hash that takes its time: the address is to change while it is under way.
-    let ctx = ground.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
+    let ctx = fleet.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
     let user = user(&ctx, "mover").await;
     let half = recover(&ctx, &user.email, request_ctx(&ctx)).await.unwrap();
     let mut mail = None;
@@ -273,12 +273,12 @@ fn newest(ctx: &Context, to: &str) -> Option<Mail> {
 
 /// With room for one in the queue of hashes, many are turned away and ask again: they were turned away before the first of their hashes,
 /// and not after some.
-async fn who_needs_many_hashes_gets_all_or_none(ground: &TestFleet) {
-    let ctx = ground.node_with(|config| {
+async fn who_needs_many_hashes_gets_all_or_none(fleet: &TestFleet) {
+    let ctx = fleet.node_with(|config| {
         (config.passwords.threads, config.passwords.queue) = (1, 1);
         (config.passwords.memory_kib, config.passwords.deadline) = (4096, Duration::from_secs(60));
     });
-    let (ctx, other) = (&ctx.await, ground.node().await);
+    let (ctx, other) = (&ctx.await, fleet.node().await);
     let mut users = Vec::new();
     for number in 0..6 {
         users.push(user(&other, &format!("hashed-{number}")).await);

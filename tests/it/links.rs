@@ -16,13 +16,13 @@ use signet::auth::passwords::{Password, Policy};
 use signet::auth::sessions::open::{ExtraClaims, RequestContext};
 use signet::store::accounts::User;
 
-use crate::support::ground::{TestFleet, over_both_grounds};
+use crate::support::fleet::{TestFleet, over_both_stores_in_process};
 use crate::support::outbox::Mail;
 use crate::support::until;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-over_both_grounds!(
+over_both_stores_in_process!(
     a_confirmation_is_good_again_until_its_time_is_over,
     a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none,
     a_reset_is_good_once_until_its_time_is_over,
@@ -60,10 +60,10 @@ fn confirmation(ctx: &Context, user: &User, address: &str) -> String {
 }
 
 /// The token of the only mail to an address.
-async fn mailed(ground: &TestFleet, to: &str) -> String {
+async fn mailed(fleet: &TestFleet, to: &str) -> String {
     let mut token = String::new();
     until("the link is mailed", async || {
-        let files = std::fs::read_dir(ground.config.data_dir.join("outbox")).into_iter().flatten();
+        let files = std::fs::read_dir(fleet.config.data_dir.join("outbox")).into_iter().flatten();
         let paths = files.map(|file| file.unwrap().path());
         let letters = paths.filter(|path| path.extension().is_some_and(|kind| kind == "eml"));
         let mut mails = letters.map(|path| Mail { whole: std::fs::read_to_string(path).unwrap() });
@@ -79,20 +79,20 @@ async fn reset(ctx: &Context, token: &str) -> Result<(), Error> {
     reset_password(ctx, token, None, &Password::new("654321".to_owned()), policy, request_ctx(ctx)).await
 }
 
-async fn a_confirmation_is_good_again_until_its_time_is_over(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn a_confirmation_is_good_again_until_its_time_is_over(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let user = user(&ctx, "again").await;
     let token = confirmation(&ctx, &user, &user.email);
     assert_eq!(verify_email::verify_email(&ctx, &token).await.unwrap(), Confirmed::Now);
-    ground.clock.advance(ground.config.mailed.confirm - SECOND);
+    fleet.clock.advance(fleet.config.mailed.confirm - SECOND);
     assert_eq!(verify_email::verify_email(&ctx, &token).await.unwrap(), Confirmed::Already);
-    ground.clock.advance(SECOND);
+    fleet.clock.advance(SECOND);
     let over = verify_email::verify_email(&ctx, &token).await;
     assert!(matches!(over, Err(Error::ConfirmationNotInForce)), "{over:?}");
 }
 
-async fn a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let token = confirmation(&ctx, &user(&ctx, "moved").await, "before@example.org");
     let refused = verify_email::verify_email(&ctx, &token).await;
     assert!(matches!(refused, Err(Error::ConfirmationNotInForce)), "{refused:?}");
@@ -101,13 +101,13 @@ async fn a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none(g
     assert!(!payload.contains("before"), "{payload}");
 }
 
-async fn a_reset_is_good_once_until_its_time_is_over(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn a_reset_is_good_once_until_its_time_is_over(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     for (name, late) in [("in-time", Duration::ZERO), ("late", SECOND)] {
         let user = user(&ctx, name).await;
         recover_by_link(&ctx, &user.email, name, request_ctx(&ctx)).await.unwrap();
-        let token = mailed(ground, &user.email).await;
-        ground.clock.advance(ground.config.mailed.reset - SECOND + late);
+        let token = mailed(fleet, &user.email).await;
+        fleet.clock.advance(fleet.config.mailed.reset - SECOND + late);
         assert_eq!(reset(&ctx, &token).await.is_ok(), late.is_zero(), "{name}");
         assert!(matches!(reset(&ctx, &token).await, Err(Error::ResetNotInForce)), "{name}");
     }

@@ -12,7 +12,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::TestServer;
+use crate::support::server::TestServer;
 use crate::support::signet::Plan;
 use crate::support::{fed, tool};
 
@@ -40,26 +40,26 @@ fn agreed(plan: Plan) -> Plan {
 
 /// The scripts, a place where they find the stand-in, and a data set.
 struct Bench {
-    desk: TestServer,
+    server: TestServer,
     dir: tempfile::TempDir,
 }
 
 impl Bench {
-    fn beside(desk: TestServer) -> Self {
+    fn beside(server: TestServer) -> Self {
         // Folders have spaces, too.
         let dir = tempfile::Builder::new().prefix("load test ").tempdir().expect("a temporary folder");
         let home = Path::new(env!("CARGO_MANIFEST_DIR"));
         copy(&home.join("loadtest"), &dir.path().join("loadtest"));
         copy(&home.join("tests/it/loadtest/k6"), &dir.path().join("node_modules/k6"));
         std::fs::write(dir.path().join("package.json"), r#"{"type": "module"}"#).expect("the folder is ours");
-        Self { desk, dir }
+        Self { server, dir }
     }
 
     fn seed(&self) {
         let file = self.dir.path().join("loadtest/data.json");
         let words =
             ["seed", "--users", "60", "--sessions", "40", "--api-keys", "3", "--out", file.to_str().expect("text")];
-        let done = self.desk.plan().json(&words, "");
+        let done = self.server.plan().json(&words, "");
         assert_eq!((&done["users"], &done["sessions"], &done["api_keys"]), (&60.into(), &40.into(), &3.into()));
     }
 
@@ -74,7 +74,7 @@ impl Bench {
     }
 
     async fn told(&self, script: &str, more: &[(&str, &str)], setup: bool) -> Told {
-        let url = self.desk.signet.at("");
+        let url = self.server.signet.at("");
         let settings = [&[("BASE_URL", url.as_str())], PATIENT, more].concat();
         let env: serde_json::Map<_, _> =
             settings.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();

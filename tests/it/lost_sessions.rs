@@ -3,25 +3,25 @@
 
 use serde_json::json;
 
-use crate::support::desk::{SendRequest, TestServer, Tokens};
+use crate::support::server::{SendRequest, TestServer, Tokens};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
 /// A Signet, and the Redis behind it if there is one.
 struct Place {
-    desk: TestServer,
+    server: TestServer,
     servers: Option<(redis::Server, postgres::Server)>,
 }
 
 impl Place {
     fn new(servers: Option<(redis::Server, postgres::Server)>) -> Self {
         let plan = servers.as_ref().map_or_else(Plan::embedded, |(redis, postgres)| Plan::on(redis, postgres));
-        Self { desk: TestServer::beside(plan), servers }
+        Self { server: TestServer::beside(plan), servers }
     }
 
     /// Lets the store have lost all sessions.
     async fn lose_sessions(&self) {
-        let Some((redis, _)) = &self.servers else { return self.desk.sql("DELETE FROM sessions").await };
+        let Some((redis, _)) = &self.servers else { return self.server.sql("DELETE FROM sessions").await };
         let keys = redis.cli(&["KEYS", "signet:{*}:[si]*"]);
         let gone = redis.cli(&[&["DEL"], &keys.lines().collect::<Vec<_>>()[..]].concat());
         assert_eq!(gone, keys.lines().count().to_string());
@@ -33,31 +33,31 @@ impl Place {
         if let Some((redis, _)) = &self.servers {
             return redis.cli(&["XLEN", "signet:{fleet}:revocations"]).parse().unwrap();
         }
-        let file = rusqlite::Connection::open(self.desk.signet.data().join("signet.db")).unwrap();
+        let file = rusqlite::Connection::open(self.server.signet.data().join("signet.db")).unwrap();
         file.query_row("SELECT count(*) FROM revocations", [], |row| row.get(0)).unwrap()
     }
 
     /// Somebody signed in, of whose session nothing is kept any more.
     async fn lost(&self) -> Tokens {
-        let tokens = self.desk.sign_in(&self.desk.person(&[])).await;
+        let tokens = self.server.sign_in(&self.server.person(&[])).await;
         self.lose_sessions().await;
-        self.desk.verify(&tokens.access).await.is(200);
+        self.server.verify(&tokens.access).await.is(200);
         tokens
     }
 
     async fn is_over(&self, tokens: &Tokens) {
-        assert_eq!(self.desk.reason(&tokens.access).await, "revoked");
-        self.desk.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
+        assert_eq!(self.server.reason(&tokens.access).await, "revoked");
+        self.server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
     }
 }
 
 async fn who_is_told_that_it_is_over_can_rely_on_it(place: Place) {
-    let desk = &place.desk;
-    let bystander = desk.sign_in(&desk.person(&[])).await;
-    let service = desk.api_key(&desk.person(&[]), &["revoke"]).0;
+    let server = &place.server;
+    let bystander = server.sign_in(&server.person(&[])).await;
+    let service = server.api_key(&server.person(&[]), &["revoke"]).0;
 
     let tokens = place.lost().await;
-    let logout = async || desk.post("/api/v1/logout").bearer_auth(&tokens.access).send_checked().await;
+    let logout = async || server.post("/api/v1/logout").bearer_auth(&tokens.access).send_checked().await;
     let before = place.published();
     assert_eq!(logout().await.is(200).json(), json!({"message": "logout successful"}));
     place.is_over(&tokens).await;
@@ -69,8 +69,8 @@ async fn who_is_told_that_it_is_over_can_rely_on_it(place: Place) {
         let before = place.published();
         for _ in 0..3 {
             let asked = match way {
-                "/oauth/revoke" => desk.post(way).header("x-api-key", &service).form(&[("token", &tokens.refresh)]),
-                _ => desk.post(way).json(&json!({"refresh_token": tokens.refresh})),
+                "/oauth/revoke" => server.post(way).header("x-api-key", &service).form(&[("token", &tokens.refresh)]),
+                _ => server.post(way).json(&json!({"refresh_token": tokens.refresh})),
             };
             asked.send_checked().await.is(200);
             place.is_over(&tokens).await;
@@ -79,12 +79,12 @@ async fn who_is_told_that_it_is_over_can_rely_on_it(place: Place) {
     }
 
     // An id that somebody names is nobody's word for it.
-    let tokens = desk.sign_in(&desk.person(&[])).await;
+    let tokens = server.sign_in(&server.person(&[])).await;
     let before = place.published();
     let foreign = format!("/sessions/{}", bystander.session);
-    desk.delete(&foreign).bearer_auth(&tokens.access).send_checked().await.is_problem(404, "absent");
+    server.delete(&foreign).bearer_auth(&tokens.access).send_checked().await.is_problem(404, "absent");
     assert_eq!(place.published(), before);
-    desk.verify(&bystander.access).await.is(200);
+    server.verify(&bystander.access).await.is(200);
 }
 
 #[tokio::test]

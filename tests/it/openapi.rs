@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::Value;
 use signet::config::Config;
 
-use crate::support::desk::{SendRequest, TestServer, over_both_stores};
+use crate::support::server::{SendRequest, TestServer, over_both_stores};
 use crate::support::{fed, tool};
 
 /// What is served without being an operation of the document: the page that shows it, and what the pages are made of.
@@ -128,13 +128,13 @@ fn a_dialect_that_is_switched_off_is_not_in_it() {
 
 over_both_stores!(|plan| plan; it_is_served_and_can_be_kept);
 
-async fn it_is_served_and_can_be_kept(desk: &TestServer) {
-    let answer = desk.get("/openapi.json").send_checked().await;
+async fn it_is_served_and_can_be_kept(server: &TestServer) {
+    let answer = server.get("/openapi.json").send_checked().await;
     assert_eq!(answer.is(200).header("content-type"), "application/json");
     assert_eq!(answer.header("cache-control"), "public, no-cache");
     let document = answer.json();
     assert_eq!(document["openapi"], "3.1.0");
     let etag = answer.header("etag");
-    let again = desk.get("/openapi.json").header("if-none-match", etag).send_checked().await;
+    let again = server.get("/openapi.json").header("if-none-match", etag).send_checked().await;
     assert_eq!((again.is(304).text.as_str(), again.header("etag")), ("", etag));
 }

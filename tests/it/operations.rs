@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::{Plan, SECRET};
 use crate::support::{postgres, redis, until};
 
 /// What `/readyz` says is not ready.
-async fn not_ready(desk: &TestServer) -> Vec<String> {
-    let answer = desk.ops("/readyz").await;
+async fn not_ready(server: &TestServer) -> Vec<String> {
+    let answer = server.ops("/readyz").await;
     let body = answer.json();
     assert_eq!(answer.header("cache-control"), "no-store");
     match answer.status {
@@ -29,16 +29,16 @@ async fn not_ready(desk: &TestServer) -> Vec<String> {
     }
 }
 
-async fn is_ready_but_for(desk: &TestServer, parts: &[&str]) {
+async fn is_ready_but_for(server: &TestServer, parts: &[&str]) {
     until(&format!("not ready: {parts:?}"), async || {
-        desk.ops("/healthz").await.is(200);
-        not_ready(desk).await == parts
+        server.ops("/healthz").await.is(200);
+        not_ready(server).await == parts
     })
     .await;
 }
 
 /// A call that needs a store that is gone says so soon, and when to come again.
-async fn is_unavailable(answer: impl Future<Output = crate::support::desk::HttpResponse>) -> String {
+async fn is_unavailable(answer: impl Future<Output = crate::support::server::HttpResponse>) -> String {
     let began = Instant::now();
     let answer = answer.await;
     assert_eq!(answer.status, 503, "{answer:?}");
@@ -49,34 +49,34 @@ async fn is_unavailable(answer: impl Future<Output = crate::support::desk::HttpR
 #[tokio::test]
 async fn a_store_that_is_gone_is_named_and_comes_back() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let desk = TestServer::beside(Plan::on(&redis, &postgres));
-    let person = desk.person(&[]);
-    let tokens = desk.sign_in(&person).await;
-    is_ready_but_for(&desk, &[]).await;
-    assert_eq!(desk.ops("/healthz").await.json(), json!({"status": "alive"}));
+    let server = TestServer::beside(Plan::on(&redis, &postgres));
+    let person = server.person(&[]);
+    let tokens = server.sign_in(&person).await;
+    is_ready_but_for(&server, &[]).await;
+    assert_eq!(server.ops("/healthz").await.json(), json!({"status": "alive"}));
 
     postgres.kill_immediate();
-    is_ready_but_for(&desk, &["store.accounts"]).await;
-    let id = is_unavailable(desk.try_sign_in(&person.email, PASSWORD)).await;
-    desk.signet.wait_for_log(&id);
+    is_ready_but_for(&server, &["store.accounts"]).await;
+    let id = is_unavailable(server.try_sign_in(&person.email, PASSWORD)).await;
+    server.signet.wait_for_log(&id);
     // Neither verification nor a refresh needs Postgres.
-    desk.verify(&tokens.access).await.is(200);
-    let tokens = desk.refresh(&tokens.refresh).await.is(200).tokens();
+    server.verify(&tokens.access).await.is(200);
+    let tokens = server.refresh(&tokens.refresh).await.is(200).tokens();
     postgres.restart();
-    is_ready_but_for(&desk, &[]).await;
-    desk.sign_in(&person).await;
+    is_ready_but_for(&server, &[]).await;
+    server.sign_in(&person).await;
 
     redis.kill();
-    is_ready_but_for(&desk, &["store.ephemeral"]).await;
-    let id = is_unavailable(desk.refresh(&tokens.refresh)).await;
-    is_unavailable(desk.try_sign_in(&person.email, PASSWORD)).await;
-    is_unavailable(desk.delete("/sessions").bearer_auth(&tokens.access).send_checked()).await;
-    desk.verify(&tokens.access).await.is(200);
-    desk.get("/.well-known/jwks.json").send_checked().await.is(200);
+    is_ready_but_for(&server, &["store.ephemeral"]).await;
+    let id = is_unavailable(server.refresh(&tokens.refresh)).await;
+    is_unavailable(server.try_sign_in(&person.email, PASSWORD)).await;
+    is_unavailable(server.delete("/sessions").bearer_auth(&tokens.access).send_checked()).await;
+    server.verify(&tokens.access).await.is(200);
+    server.get("/.well-known/jwks.json").send_checked().await.is(200);
 
     // A failure is one line, with the name that the client was told.
-    desk.signet.wait_for_log(&id);
-    let log = desk.signet.log();
+    server.signet.wait_for_log(&id);
+    let log = server.signet.log();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
     let about = lines.filter(|line| line["request_id"] == id.as_str()).collect::<Vec<_>>();
     assert_eq!(about.len(), 1, "{about:?}");
@@ -86,17 +86,17 @@ async fn a_store_that_is_gone_is_named_and_comes_back() {
 
     // It comes back empty: what it held is not believed any more, and all goes on without a restart.
     redis.restart();
-    is_ready_but_for(&desk, &[]).await;
-    until("the loss is noticed", async || desk.reason(&tokens.access).await == "revoked").await;
-    desk.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
-    let anew = desk.sign_in(&person).await;
-    desk.verify(&anew.access).await.is(200);
-    desk.refresh(&anew.refresh).await.is(200);
+    is_ready_but_for(&server, &[]).await;
+    until("the loss is noticed", async || server.reason(&tokens.access).await == "revoked").await;
+    server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
+    let anew = server.sign_in(&person).await;
+    server.verify(&anew.access).await.is(200);
+    server.refresh(&anew.refresh).await.is(200);
 }
 
 /// Samples by name and labels, each family described once and before its samples.
-async fn metrics(desk: &TestServer) -> HashMap<String, f64> {
-    let page = desk.ops("/metrics").await;
+async fn metrics(server: &TestServer) -> HashMap<String, f64> {
+    let page = server.ops("/metrics").await;
     assert_eq!(page.is(200).header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let mut kinds = HashMap::new();
     let mut samples = HashMap::new();
@@ -127,19 +127,19 @@ mod counting {
 
     over_both_stores!(|plan| plan; what_was_done_is_counted);
 
-    async fn what_was_done_is_counted(desk: &TestServer) {
-        let person = desk.person(&[]);
-        let before = metrics(desk).await;
-        let tokens = desk.sign_in(&person).await;
-        desk.try_sign_in(&person.email, "not the password").await.is(401);
+    async fn what_was_done_is_counted(server: &TestServer) {
+        let person = server.person(&[]);
+        let before = metrics(server).await;
+        let tokens = server.sign_in(&person).await;
+        server.try_sign_in(&person.email, "not the password").await.is(401);
         for _ in 0..5 {
-            desk.verify(&tokens.access).await.is(200);
+            server.verify(&tokens.access).await.is(200);
         }
-        desk.verify("garbage").await.is(401);
-        desk.refresh(&tokens.refresh).await.is(200);
-        desk.get("/nothing").send_checked().await.is(404);
-        desk.delete("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200);
-        let after = metrics(desk).await;
+        server.verify("garbage").await.is(401);
+        server.refresh(&tokens.refresh).await.is(200);
+        server.get("/nothing").send_checked().await.is(404);
+        server.delete("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200);
+        let after = metrics(server).await;
         let rose = |name: &str| after.get(name).unwrap_or(&0.0) - before.get(name).unwrap_or(&0.0);
         let requests = |route: &str, status: &str| {
             rose(&format!("signet_http_requests_total{{route=\"{route}\",status=\"{status}\"}}"))
@@ -189,51 +189,57 @@ mod the_log {
 
     over_both_stores!(plan; holds_no_secret_at_its_most_talkative);
 
-    async fn holds_no_secret_at_its_most_talkative(desk: &TestServer) {
+    async fn holds_no_secret_at_its_most_talkative(server: &TestServer) {
         let mut secrets =
             vec![PASSWORD.to_owned(), SECRET.to_owned(), "correct horse".to_owned(), "hunter2".to_owned()];
-        let person = desk.person(&["--superuser"]);
+        let person = server.person(&["--superuser"]);
         let hash = "$2b$04$YXpCTVM8S5jhlTAxQ1xjGO/kXsjEvD9qN6QuhxHmQO2770JfbyI6.";
         let imported = json!({"email": "imported@example.org", "password_hash": hash}).to_string();
-        desk.plan().json(&["users", "import", "-"], &imported);
-        desk.try_sign_in("imported@example.org", "correct horse").await.is(201);
-        desk.try_sign_in(&person.email, "hunter2 is wrong").await.is(401);
-        let (key, prefix) = desk.api_key(&person, &["introspect", "revoke", "admin"]);
-        let all = [desk.sign_in(&person).await, desk.sign_in(&person).await];
-        let next = desk.refresh(&all[0].refresh).await.is(200).tokens();
-        desk.post("/verify/batch").json(&json!({"tokens": [next.access, key, "garbage"]})).send_checked().await.is(200);
+        server.plan().json(&["users", "import", "-"], &imported);
+        server.try_sign_in("imported@example.org", "correct horse").await.is(201);
+        server.try_sign_in(&person.email, "hunter2 is wrong").await.is(401);
+        let (key, prefix) = server.api_key(&person, &["introspect", "revoke", "admin"]);
+        let all = [server.sign_in(&person).await, server.sign_in(&person).await];
+        let next = server.refresh(&all[0].refresh).await.is(200).tokens();
+        server
+            .post("/verify/batch")
+            .json(&json!({"tokens": [next.access, key, "garbage"]}))
+            .send_checked()
+            .await
+            .is(200);
         for access in [&all[0].access, &next.access, &key] {
-            desk.verify(access).await.is(200);
-            desk.get("/verify").bearer_auth(access).send_checked().await.is(200);
+            server.verify(access).await.is(200);
+            server.get("/verify").bearer_auth(access).send_checked().await.is(200);
         }
-        desk.get("/verify").header("x-api-key", &key).send_checked().await.is(200);
-        desk.get("/verify").header("x-api-key", &next.access).send_checked().await.is(401);
-        let basic = desk.post("/oauth/token").basic_auth("client", Some(&key));
+        server.get("/verify").header("x-api-key", &key).send_checked().await.is(200);
+        server.get("/verify").header("x-api-key", &next.access).send_checked().await.is(401);
+        let basic = server.post("/oauth/token").basic_auth("client", Some(&key));
         let made = basic.form(&[("grant_type", "client_credentials")]).send_checked().await.is(200).json();
         let token = ("token", next.refresh.as_str());
-        desk.form("/oauth/introspect", &[("client_secret", &key), token]).await.is(200);
-        desk.form("/oauth/introspect", &[("client_secret", "sk_hunter2"), token]).await.is(401);
-        desk.form("/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", "hunter2")]).await.is(400);
-        desk.get("/sessions").bearer_auth(&next.access).send_checked().await.is(200);
-        desk.post("/sessions")
+        server.form("/oauth/introspect", &[("client_secret", &key), token]).await.is(200);
+        server.form("/oauth/introspect", &[("client_secret", "sk_hunter2"), token]).await.is(401);
+        server.form("/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", "hunter2")]).await.is(400);
+        server.get("/sessions").bearer_auth(&next.access).send_checked().await.is(200);
+        server
+            .post("/sessions")
             .header("content-type", "application/json")
             .body("{\"password\":\"hunter2")
             .send_checked()
             .await
             .is(400);
-        let third = desk.refresh(&next.refresh).await.is(200).tokens();
-        desk.refresh(&all[0].refresh).await.is(400);
-        desk.form("/oauth/revoke", &[("client_secret", &key), ("token", &all[1].refresh)]).await.is(200);
-        desk.plan().json(&["keys", "rotate"], "");
-        let kid = desk.plan().json(&["keys", "list"], "")[0]["kid"].as_str().unwrap().to_owned();
-        let pem = desk.plan().json(&["keys", "export", &kid], "")["pem"].as_str().unwrap().to_owned();
-        desk.plan().json(&["api-keys", "deactivate", &prefix], "");
-        desk.plan().json(&["users", "disable", "imported@example.org"], "");
-        let anew = desk.sign_in(&person).await;
-        desk.post("/admin/sign-out-everyone").bearer_auth(&anew.access).send_checked().await.is(204);
+        let third = server.refresh(&next.refresh).await.is(200).tokens();
+        server.refresh(&all[0].refresh).await.is(400);
+        server.form("/oauth/revoke", &[("client_secret", &key), ("token", &all[1].refresh)]).await.is(200);
+        server.plan().json(&["keys", "rotate"], "");
+        let kid = server.plan().json(&["keys", "list"], "")[0]["kid"].as_str().unwrap().to_owned();
+        let pem = server.plan().json(&["keys", "export", &kid], "")["pem"].as_str().unwrap().to_owned();
+        server.plan().json(&["api-keys", "deactivate", &prefix], "");
+        server.plan().json(&["users", "disable", "imported@example.org"], "");
+        let anew = server.sign_in(&person).await;
+        server.post("/admin/sign-out-everyone").bearer_auth(&anew.access).send_checked().await.is(204);
         // The last thing that is logged.
-        let last = desk.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
-        desk.signet.wait_for_log(last.is(404).header("x-request-id"));
+        let last = server.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
+        server.signet.wait_for_log(last.is(404).header("x-request-id"));
 
         secrets.extend(all.iter().chain([&next, &third, &anew]).flat_map(|it| [it.access.clone(), it.refresh.clone()]));
         secrets.extend([key[prefix.len()..].to_owned(), made["access_token"].as_str().unwrap().to_owned()]);
@@ -243,7 +249,7 @@ mod the_log {
         let tails = secrets.iter().filter_map(|it| it.rsplit_once('.').map(|(_, tail)| tail.to_owned()));
         let tails = tails.filter(|tail| tail.len() > 40).collect::<Vec<_>>();
         secrets.extend(tails);
-        let log = desk.signet.log();
+        let log = server.signet.log();
         let mut levels = HashMap::<String, usize>::new();
         for line in log.lines() {
             let read: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
@@ -260,18 +266,18 @@ mod the_log {
 
     #[tokio::test]
     async fn tells_what_is_risky_at_the_start() {
-        let desk = TestServer::embedded(|plan| plan);
-        desk.signet.wait_for_log("limits.enabled is false");
-        let log = desk.signet.log();
+        let server = TestServer::embedded(|plan| plan);
+        server.signet.wait_for_log("limits.enabled is false");
+        let log = server.signet.log();
         let line = log.lines().find(|line| line.contains("limits.enabled is false")).unwrap();
         assert_eq!(serde_json::from_str::<Value>(line).unwrap()["level"], "WARN");
     }
 
     #[tokio::test]
     async fn can_be_read_by_people() {
-        let desk = TestServer::embedded(|plan| plan.set("SIGNET_LOG__FORMAT", "pretty"));
-        desk.signet.wait_for_log(" INFO ");
-        assert!(!desk.signet.log().contains("\"level\""), "{}", desk.signet.log());
+        let server = TestServer::embedded(|plan| plan.set("SIGNET_LOG__FORMAT", "pretty"));
+        server.signet.wait_for_log(" INFO ");
+        assert!(!server.signet.log().contains("\"level\""), "{}", server.signet.log());
     }
 }
 
@@ -289,15 +295,15 @@ mod stopping {
 
     const CLIENTS: usize = 8;
 
-    async fn loses_no_request(desk: &TestServer) {
-        let person = desk.person(&[]);
-        let tokens = desk.sign_in(&person).await;
+    async fn loses_no_request(server: &TestServer) {
+        let person = server.person(&[]);
+        let tokens = server.sign_in(&person).await;
         let (answered, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let clients = (0..CLIENTS).map(|at| {
             let (answered, told) = (answered.clone(), told.clone());
             // Every other one makes a connection a request.
             let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(at % 2).build().unwrap();
-            let request = http.post(desk.signet.at("/verify")).json(&json!({"token": tokens.access}));
+            let request = http.post(server.signet.at("/verify")).json(&json!({"token": tokens.access}));
             tokio::spawn(async move {
                 loop {
                     let again = request.try_clone().unwrap();
@@ -314,25 +320,25 @@ mod stopping {
             })
         });
         let clients = clients.collect::<Vec<_>>();
-        let slow = tokio::spawn(desk.signing_in(&person.email, PASSWORD).send_checked());
+        let slow = tokio::spawn(server.signing_in(&person.email, PASSWORD).send_checked());
         until("a hash is under way and there is load", async || {
-            let running = metrics(desk).await["signet_hash_queue_running"];
+            let running = metrics(server).await["signet_hash_queue_running"];
             running == 1.0 && answered.load(Ordering::Relaxed) > 10 * CLIENTS
         })
         .await;
         told.store(true, Ordering::SeqCst);
-        desk.signet.terminate();
-        desk.signet.wait_for_log("stopping");
-        desk.signet.terminate();
+        server.signet.terminate();
+        server.signet.wait_for_log("stopping");
+        server.signet.terminate();
         assert_eq!(slow.await.unwrap().status, 201, "what was under way is finished");
         for client in clients {
             client.await.unwrap();
         }
-        assert_eq!(desk.signet.ended().code(), Some(0), "{}", desk.signet.log());
-        let log = desk.signet.log();
+        assert_eq!(server.signet.ended().code(), Some(0), "{}", server.signet.log());
+        let log = server.signet.log();
         assert!(log.contains("\"stopped\"") && !log.contains("cut off"), "{log}");
         // What was acknowledged is there.
-        let again = desk.plan().start();
+        let again = server.plan().start();
         let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
         let answer = reqwest::Client::new().post(again.at("/oauth/token")).form(&refresh).send().await.unwrap();
         assert_eq!(answer.status(), 200);

@@ -6,7 +6,7 @@ use std::process::Command;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::desk::{HttpResponse, SendRequest, TestServer};
+use crate::support::server::{HttpResponse, SendRequest, TestServer};
 use crate::support::{fed, tool};
 
 const PAGES: [&str; 4] = ["/docs", "/links/magic", "/links/reset", "/links/confirm"];
@@ -49,7 +49,7 @@ async fn a_page_and_all_it_is_made_of_come_from_here() {
         }
         let mut seen = BTreeSet::new();
         while let Some(file) = files.pop_first() {
-            let answer = desk.get(&file).send_checked().await;
+            let answer = server.get(&file).send_checked().await;
             if file.ends_with("/openapi.json") {
                 continue;
             }
@@ -57,7 +57,7 @@ async fn a_page_and_all_it_is_made_of_come_from_here() {
             let kind = if file.ends_with(".css") { "text/css" } else { "text/javascript" };
             assert_eq!(answer.header("content-type"), format!("{kind}; charset=utf-8"), "{file}");
             assert!(!answer.text.contains("://") && !answer.text.contains("url("), "{file} names another place");
-            let again = desk.get(&file).header("if-none-match", answer.header("etag")).send_checked().await;
+            let again = server.get(&file).header("if-none-match", answer.header("etag")).send_checked().await;
             assert_eq!((again.is(304).text.as_str(), again.header("content-security-policy")), ("", POLICY));
             for import in named(&answer.text, &["from './"]) {
                 let place = format!("{prefix}/pages/{import}");
@@ -73,18 +73,18 @@ async fn a_page_and_all_it_is_made_of_come_from_here() {
 
 #[tokio::test]
 async fn a_link_that_is_opened_leaves_no_trace_of_its_token() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_LOG__FILTER", "trace"));
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_LOG__FILTER", "trace"));
     let token = "eyJhbGciOiJFZERTQSJ9.c2F5cw.c2lnbmF0dXJl";
     for page in ["/links/magic", "/links/reset", "/links/confirm"] {
         for method in [Method::GET, Method::HEAD] {
-            let answer = desk.request(method, &format!("{page}?token={token}")).send_checked().await;
+            let answer = server.request(method, &format!("{page}?token={token}")).send_checked().await;
             is_guarded(&answer);
             assert!(!answer.text.contains(token), "the page takes it from the address: {answer:?}");
         }
     }
-    desk.signet.terminate();
-    desk.signet.ended();
-    let log = desk.signet.log();
+    server.signet.terminate();
+    server.signet.ended();
+    let log = server.signet.log();
     assert!(log.contains("stopped") && !log.contains(token), "{log}");
 }
 
@@ -131,10 +131,10 @@ console.log(JSON.stringify(did));
 /// in a body, once, when the button is pressed.
 #[tokio::test]
 async fn a_token_leaves_the_address_bar_at_once() {
-    let desk = TestServer::embedded(|plan| plan);
+    let server = TestServer::embedded(|plan| plan);
     let folder = tempfile::tempdir().unwrap();
     for file in ["link.js", "element.js"] {
-        let text = desk.get(&format!("/pages/{file}")).send_checked().await.is(200).text.clone();
+        let text = server.get(&format!("/pages/{file}")).send_checked().await.is(200).text.clone();
         std::fs::write(folder.path().join(file), text).unwrap();
     }
     std::fs::write(folder.path().join("package.json"), r#"{"type":"module"}"#).unwrap();
@@ -164,8 +164,8 @@ async fn a_token_leaves_the_address_bar_at_once() {
 
 #[tokio::test]
 async fn pages_go_with_the_dialect_whose_calls_they_make() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__ENABLED", "false"));
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__ENABLED", "false"));
     for page in PAGES {
-        assert_eq!(desk.get(page).send_checked().await.status, 404, "{page}");
+        assert_eq!(server.get(page).send_checked().await.status, 404, "{page}");
     }
 }

@@ -3,16 +3,16 @@
 use reqwest::Client;
 use serde_json::json;
 
-use crate::support::desk::{SendRequest, TestServer, over_both_stores, tampered};
 use crate::support::nginx::Nginx;
+use crate::support::server::{SendRequest, TestServer, over_both_stores, tampered};
 use crate::support::until;
 
 const PAGE: &str = "<!doctype html><title>Inside</title>";
 
 over_both_stores!(|plan| plan; who_is_known_is_let_in, what_the_page_demands_is_asked_for);
 
-async fn who_is_known_is_let_in(desk: &TestServer) {
-    let nginx = Nginx::guarding(PAGE, &desk.signet.at("/verify"));
+async fn who_is_known_is_let_in(server: &TestServer) {
+    let nginx = Nginx::guarding(PAGE, &server.signet.at("/verify"));
     let client = Client::builder().no_proxy().build().unwrap();
     let seen = async |name: &str, value: &str| {
         let answer = client.get(nginx.at("/")).header(name, value).send().await.unwrap();
@@ -22,9 +22,9 @@ async fn who_is_known_is_let_in(desk: &TestServer) {
         assert_eq!(inside, told.0 == 200, "{}", nginx.log());
         told
     };
-    let person = desk.person(&[]);
-    let tokens = desk.sign_in(&person).await;
-    let (key, prefix) = desk.api_key(&person, &["read"]);
+    let person = server.person(&[]);
+    let tokens = server.sign_in(&person).await;
+    let (key, prefix) = server.api_key(&person, &["read"]);
     let known = (200, person.id.clone(), person.email.clone());
     let nobody = (401, String::new(), String::new());
 
@@ -36,20 +36,20 @@ async fn who_is_known_is_let_in(desk: &TestServer) {
     }
     assert_eq!(seen("x-api-key", &tampered(&key)).await, nobody);
 
-    desk.delete("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200);
+    server.delete("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200);
     let out = async || seen("authorization", &format!("Bearer {}", tokens.access)).await == nobody;
     until("who has signed out is kept out", out).await;
-    desk.plan().json(&["api-keys", "deactivate", &prefix], "");
+    server.plan().json(&["api-keys", "deactivate", &prefix], "");
     until("a deactivated key is kept out", async || seen("x-api-key", &key).await == nobody).await;
 }
 
-async fn what_the_page_demands_is_asked_for(desk: &TestServer) {
-    let nginx = Nginx::guarding(PAGE, &desk.signet.at("/verify?scope=read"));
+async fn what_the_page_demands_is_asked_for(server: &TestServer) {
+    let nginx = Nginx::guarding(PAGE, &server.signet.at("/verify?scope=read"));
     let client = Client::builder().no_proxy().build().unwrap();
     let status = async |key: &str| client.get(nginx.at("/")).header("x-api-key", key).send().await.unwrap().status();
-    let person = desk.person(&[]);
-    assert_eq!(status(&desk.api_key(&person, &["read", "write"]).0).await, 200);
-    assert_eq!(status(&desk.api_key(&person, &["write"]).0).await, 401);
-    let answer = desk.post("/verify").json(&json!({"token": "x"})).send_checked().await;
+    let person = server.person(&[]);
+    assert_eq!(status(&server.api_key(&person, &["read", "write"]).0).await, 200);
+    assert_eq!(status(&server.api_key(&person, &["write"]).0).await, 401);
+    let answer = server.post("/verify").json(&json!({"token": "x"})).send_checked().await;
     assert_eq!(answer.status, 401, "and Signet itself goes on answering");
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::desk::{PASSWORD, Person, SendRequest, TestServer, over_both_stores};
+use crate::support::server::{PASSWORD, Person, SendRequest, TestServer, over_both_stores};
 use crate::support::{fed, tool};
 
 /// What changes the account that asks, so that it could ask no more, by `operationId`: each is tried by an account of its own.
@@ -22,8 +22,8 @@ fn examples() -> String {
 
 over_both_stores!(|plan| plan; the_document_holds);
 
-async fn the_document_holds(desk: &TestServer) {
-    let documented = desk.get("/openapi.json").send_checked().await.json();
+async fn the_document_holds(server: &TestServer) {
+    let documented = server.get("/openapi.json").send_checked().await.json();
     let spoiling = SPOILING.iter().filter(|id| documented.to_string().contains(&format!("\"operationId\":\"{id}\"")));
     let spoiling: Vec<&str> = spoiling.copied().collect();
     let others = spoiling.iter().flat_map(|id| ["--exclude-operation-id", id]).collect::<Vec<_>>();
@@ -32,7 +32,7 @@ async fn the_document_holds(desk: &TestServer) {
     let mut runs = vec![(others, all - spoiling.len())];
     runs.extend(spoiling.iter().map(|id| (vec!["--include-operation-id", id], 1)));
     for (words, operations) in runs {
-        let said = run(desk, &refusals(&documented), &words).await;
+        let said = run(server, &refusals(&documented), &words).await;
         assert!(said.contains(&format!("Tested: {operations}\n")), "{words:?}: {said}");
     }
 }
@@ -55,17 +55,17 @@ fn refusals(document: &Value) -> String {
 }
 
 /// What schemathesis says.
-async fn run(desk: &TestServer, refusals: &str, words: &[&str]) -> String {
+async fn run(server: &TestServer, refusals: &str, words: &[&str]) -> String {
     // Not what the document's examples have, of which one changes it.
     let caller_password = "no harbour, and no dusk either";
-    let other = desk.person(&["--verified"]);
+    let other = server.person(&["--verified"]);
     let email = format!("caller-beside-{}", other.email);
-    let made = desk.plan().user(&email, caller_password, &["--superuser", "--verified"]);
+    let made = server.plan().user(&email, caller_password, &["--superuser", "--verified"]);
     let id = made["id"].as_str().expect("a user has an id").to_owned();
     let caller = Person { id, email, username: String::new() };
-    let (key, _) = desk.api_key(&caller, &["admin", "introspect", "revoke"]);
-    let tokens = desk.sign_in(&other).await;
-    let settings = desk.plan().dir().join("schemathesis.toml");
+    let (key, _) = server.api_key(&caller, &["admin", "introspect", "revoke"]);
+    let tokens = server.sign_in(&other).await;
+    let settings = server.plan().dir().join("schemathesis.toml");
     let values = [
         ("{caller}", caller.email.as_str()),
         ("{caller_password}", caller_password),
@@ -81,12 +81,12 @@ async fn run(desk: &TestServer, refusals: &str, words: &[&str]) -> String {
     let mut command = Command::new(tool("venv/bin/python"));
     command.args(["-m", "schemathesis.cli", "--config-file"]).arg(settings);
     // All checks are on unless the settings take one off; named here, they would be on whatever the settings say.
-    command.args(["run", &desk.signet.at("/openapi.json"), "--url", &desk.signet.at("/")]);
+    command.args(["run", &server.signet.at("/openapi.json"), "--url", &server.signet.at("/")]);
     command.args(["--seed", "1", "--max-examples", &examples(), "--continue-on-failure"]).args(words);
     // The secrets in it are of this test alone, and say what was sent.
     command.args(["--no-color", "--output-sanitize", "false"]);
     // It leaves what it has learnt in the folder it is in.
-    command.current_dir(desk.plan().dir());
+    command.current_dir(server.plan().dir());
     let output = tokio::task::spawn_blocking(move || fed(command, "")).await.expect("it ends");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{words:?}: {said}");

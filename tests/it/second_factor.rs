@@ -20,15 +20,15 @@ use signet::config::{Rate, Secret};
 use signet::store::accounts::{Changes, Find, RecoveryCode, User};
 use zeroize::Zeroizing;
 
-use crate::support::desk::{self, SendRequest, TestServer};
-use crate::support::ground::{TestFleet, over_both_grounds};
+use crate::support::fleet::{TestFleet, over_both_stores_in_process};
+use crate::support::server::{self, SendRequest, TestServer};
 use crate::support::signet::SECRET;
 use crate::support::totp;
 
 const STEP: Duration = Duration::from_secs(30);
 const PASSWORD: &str = "a quiet harbour at dusk";
 
-over_both_grounds!(
+over_both_stores_in_process!(
     a_code_of_one_step_before_or_after_will_do,
     a_step_is_used_up_for_every_node_and_dialect,
     of_many_uses_of_one_code_at_once_one_opens_a_session,
@@ -90,24 +90,24 @@ fn is_too_many<T>(answer: Result<T, Error>) {
     assert!(matches!(answer, Err(Error::TooMany { .. })), "{:?}", answer.err());
 }
 
-async fn a_code_of_one_step_before_or_after_will_do(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn a_code_of_one_step_before_or_after_will_do(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let (user, key, _) = with_factor(&ctx, "skew").await;
-    is_wrong(enters(&ctx, &user, &ground.code(&key, -2)).await);
-    is_wrong(enters(&ctx, &user, &ground.code(&key, 2)).await);
+    is_wrong(enters(&ctx, &user, &fleet.code(&key, -2)).await);
+    is_wrong(enters(&ctx, &user, &fleet.code(&key, 2)).await);
     for steps in [-1, 0, 1] {
-        enters(&ctx, &user, &ground.code(&key, steps)).await.unwrap();
+        enters(&ctx, &user, &fleet.code(&key, steps)).await.unwrap();
     }
     // The steps before the latest are used up with it.
-    ground.clock.advance(3 * STEP);
-    enters(&ctx, &user, &ground.code(&key, 1)).await.unwrap();
-    is_wrong(enters(&ctx, &user, &ground.code(&key, 0)).await);
+    fleet.clock.advance(3 * STEP);
+    enters(&ctx, &user, &fleet.code(&key, 1)).await.unwrap();
+    is_wrong(enters(&ctx, &user, &fleet.code(&key, 0)).await);
 }
 
-async fn a_step_is_used_up_for_every_node_and_dialect(ground: &TestFleet) {
-    let (one, other) = (ground.node().await, ground.node().await);
+async fn a_step_is_used_up_for_every_node_and_dialect(fleet: &TestFleet) {
+    let (one, other) = (fleet.node().await, fleet.node().await);
     let (user, key, _) = with_factor(&one, "replay").await;
-    let code = ground.code(&key, 0);
+    let code = fleet.code(&key, 0);
     enters(&one, &user, &code).await.unwrap();
     for (name, lives) in other.node.config.api.all() {
         let request_ctx =
@@ -121,10 +121,10 @@ fn config_for_all(lives: &signet::config::Dialect) -> signet::config::Dialect {
     signet::config::Dialect { verified_only: false, ..lives.clone() }
 }
 
-async fn of_many_uses_of_one_code_at_once_one_opens_a_session(ground: &TestFleet) {
-    let nodes = [ground.node().await, ground.node().await];
+async fn of_many_uses_of_one_code_at_once_one_opens_a_session(fleet: &TestFleet) {
+    let nodes = [fleet.node().await, fleet.node().await];
     let (user, key, backup) = with_factor(&nodes[0], "parallel").await;
-    for code in [ground.code(&key, 0), backup[0].clone()] {
+    for code in [fleet.code(&key, 0), backup[0].clone()] {
         let before = list_sessions(&nodes[0], user.id).await.unwrap().len();
         let tries = (0..20).map(|at| {
             let (ctx, user, code) = (nodes[at % 2].clone(), user.clone(), code.clone());
@@ -133,15 +133,15 @@ async fn of_many_uses_of_one_code_at_once_one_opens_a_session(ground: &TestFleet
         let inside = join_all(tries).await.into_iter().filter(|inside| *inside.as_ref().unwrap()).count();
         assert_eq!(inside, 1);
         assert_eq!(list_sessions(&nodes[0], user.id).await.unwrap().len(), before + 1);
-        ground.clock.advance(Duration::from_secs(24 * 60 * 60));
+        fleet.clock.advance(Duration::from_secs(24 * 60 * 60));
     }
 }
 
-async fn wrong_tries_are_counted_together_before_they_are_compared(ground: &TestFleet) {
-    let ctx = ground.node_with(|config| config.mailed.daily_tries = 5).await;
+async fn wrong_tries_are_counted_together_before_they_are_compared(fleet: &TestFleet) {
+    let ctx = fleet.node_with(|config| config.mailed.daily_tries = 5).await;
     let (user, key, backup) = with_factor(&ctx, "capped").await;
     let unlike = |not: &[&String]| (0..).map(|n| format!("{n:06}")).find(|code| !not.contains(&code)).unwrap();
-    let shown = [-1, 0, 1].map(|steps| ground.code(&key, steps));
+    let shown = [-1, 0, 1].map(|steps| fleet.code(&key, steps));
     let wrong = unlike(&shown.iter().chain(&backup).collect::<Vec<_>>());
     // What anybody can try who knows the address keeps its owner from no second factor.
     for _ in 0..2 {
@@ -172,25 +172,25 @@ async fn wrong_tries_are_counted_together_before_they_are_compared(ground: &Test
         is_wrong(enters(&ctx, &user, "0000-0000-0000-0000-0000-0000").await);
     }
     // Nothing is compared any more, right or wrong, wherever it is tried.
-    is_too_many(enters(&ctx, &user, &ground.code(&key, 0)).await);
+    is_too_many(enters(&ctx, &user, &fleet.code(&key, 0)).await);
     is_too_many(enters(&ctx, &user, &backup[0]).await);
-    is_too_many(enters(&ground.node_with(|config| config.mailed.daily_tries = 5).await, &user, &wrong).await);
-    ground.clock.advance(Duration::from_secs(24 * 60 * 60));
-    enters(&ctx, &user, &ground.code(&key, 0)).await.unwrap();
+    is_too_many(enters(&fleet.node_with(|config| config.mailed.daily_tries = 5).await, &user, &wrong).await);
+    fleet.clock.advance(Duration::from_secs(24 * 60 * 60));
+    enters(&ctx, &user, &fleet.code(&key, 0)).await.unwrap();
     enters(&ctx, &user, &backup[0]).await.unwrap();
 }
 
-async fn right_ones_are_not_counted(ground: &TestFleet) {
-    let ctx = ground.node_with(|config| config.mailed.daily_tries = 5).await;
+async fn right_ones_are_not_counted(fleet: &TestFleet) {
+    let ctx = fleet.node_with(|config| config.mailed.daily_tries = 5).await;
     let (user, key, _) = with_factor(&ctx, "right").await;
     for _ in 0..12 {
-        enters(&ctx, &user, &ground.code(&key, 0)).await.unwrap();
-        ground.clock.advance(STEP);
+        enters(&ctx, &user, &fleet.code(&key, 0)).await.unwrap();
+        fleet.clock.advance(STEP);
     }
 }
 
-async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &TestFleet) {
-    let ctx = ground
+async fn the_rate_of_tries_is_limited_by_account_and_by_address(fleet: &TestFleet) {
+    let ctx = fleet
         .node_with(|config| {
             config.limits.enabled = true;
             let hour = Duration::from_secs(60 * 60);
@@ -207,7 +207,7 @@ async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &TestFle
     for _ in 0..3 {
         is_wrong(tries(&one, "no code", 2).await);
     }
-    is_too_many(tries(&one, &ground.code(&key, 0), 3).await);
+    is_too_many(tries(&one, &fleet.code(&key, 0), 3).await);
     // Who is over the limit by address uses up no account's.
     for _ in 0..3 {
         is_wrong(tries(&other, "no code", 2).await);
@@ -215,8 +215,8 @@ async fn the_rate_of_tries_is_limited_by_account_and_by_address(ground: &TestFle
     is_too_many(tries(&other, "no code", 2).await);
 }
 
-async fn a_secret_is_sealed_for_its_user_alone(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn a_secret_is_sealed_for_its_user_alone(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let (ann, key, _) = with_factor(&ctx, "sealed-ann").await;
     let (bob, _, _) = with_factor(&ctx, "sealed-bob").await;
     let secret = totp_rs::Totp::from_url(format!("otpauth://totp/a?secret={key}")).unwrap();
@@ -232,40 +232,40 @@ async fn a_secret_is_sealed_for_its_user_alone(ground: &TestFleet) {
     assert!(ctx.accounts.reseal_totp(bob.id, &bobs, &anns).await.unwrap());
     let bob = reread(&ctx, &bob).await;
     assert_eq!(bob.totp.as_ref(), Some(&anns));
-    let answer = enters(&ctx, &bob, &ground.code(&key, 0)).await;
+    let answer = enters(&ctx, &bob, &fleet.code(&key, 0)).await;
     assert!(matches!(answer, Err(Error::Internal(_))), "{:?}", answer.err());
-    enters(&ctx, &ann, &ground.code(&key, 0)).await.unwrap();
+    enters(&ctx, &ann, &fleet.code(&key, 0)).await.unwrap();
 }
 
-async fn a_secret_is_sealed_anew_and_the_old_one_taken_out(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn a_secret_is_sealed_anew_and_the_old_one_taken_out(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let (user, key, backup) = with_factor(&ctx, "resealed").await;
     assert_eq!(reseal_secrets(&ctx).await.unwrap(), 0, "it was sealed with the first");
-    let old = ground.config.secrets.clone().unwrap();
+    let old = fleet.config.secrets.clone().unwrap();
     let new = Secret(Zeroizing::new([7; 32]));
     let secrets = [vec![new.clone()], old].concat();
-    let both = ground.node_with(|config| config.secrets = Some(secrets)).await;
-    enters(&both, &user, &ground.code(&key, -1)).await.unwrap();
+    let both = fleet.node_with(|config| config.secrets = Some(secrets)).await;
+    enters(&both, &user, &fleet.code(&key, -1)).await.unwrap();
     assert!(reseal_secrets(&both).await.unwrap() >= 1);
     assert_eq!(reseal_secrets(&both).await.unwrap(), 0, "once");
     let resealed = reread(&both, &user).await;
     assert_ne!(resealed.totp, user.totp);
     // The fleet's keyring was sealed anew at the start, so a node with the new one alone comes up.
-    let alone = ground.node_with(|config| config.secrets = Some(vec![new.clone()])).await;
-    enters(&alone, &resealed, &ground.code(&key, 0)).await.unwrap();
+    let alone = fleet.node_with(|config| config.secrets = Some(vec![new.clone()])).await;
+    enters(&alone, &resealed, &fleet.code(&key, 0)).await.unwrap();
     enters(&alone, &resealed, &backup[0]).await.unwrap();
-    is_wrong(enters(&alone, &resealed, &ground.code(&key, -1)).await);
+    is_wrong(enters(&alone, &resealed, &fleet.code(&key, -1)).await);
     // Back, for the cases after this one.
-    let back = ground.node_with(|config| {
+    let back = fleet.node_with(|config| {
         let old = config.secrets.clone().unwrap();
         config.secrets = Some([old, vec![new.clone()]].concat());
     });
     assert!(reseal_secrets(&back.await).await.unwrap() >= 1);
-    enters(&ground.node().await, &reread(&ctx, &user).await, &ground.code(&key, 1)).await.unwrap();
+    enters(&fleet.node().await, &reread(&ctx, &user).await, &fleet.code(&key, 1)).await.unwrap();
 }
 
-async fn only_the_pending_secret_turns_it_on(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn only_the_pending_secret_turns_it_on(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let user = user(&ctx, "pending").await;
     let password = Password::new(PASSWORD.to_owned());
     let on = async |password: Option<&Password>, code: &str| {
@@ -278,17 +278,17 @@ async fn only_the_pending_secret_turns_it_on(ground: &TestFleet) {
     assert_eq!(enrollment_uri(&ctx, &user).await.unwrap(), uri);
     assert!(uri.starts_with("otpauth://totp/Signet:pending%40example.org?") && uri.contains(&key), "{uri}");
     assert!(reread(&ctx, &user).await.totp.is_none());
-    refused(on(Some(&password), &ground.code(&first, 0)).await);
+    refused(on(Some(&password), &fleet.code(&first, 0)).await);
     refused(on(Some(&password), "no code").await);
-    refused(on(None, &ground.code(&key, 0)).await);
-    refused(on(Some(&Password::new("not the password".to_owned())), &ground.code(&key, 0)).await);
-    let codes = on(Some(&password), &ground.code(&key, 0)).await.unwrap();
+    refused(on(None, &fleet.code(&key, 0)).await);
+    refused(on(Some(&Password::new("not the password".to_owned())), &fleet.code(&key, 0)).await);
+    let codes = on(Some(&password), &fleet.code(&key, 0)).await.unwrap();
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10);
     assert!(matches!(enrollment_uri(&ctx, &user).await, Err(Error::NotFound)));
     // The code that turned it on is used up.
     let row = reread(&ctx, &user).await;
-    is_wrong(enters(&ctx, &row, &ground.code(&key, 0)).await);
-    enters(&ctx, &row, &ground.code(&key, 1)).await.unwrap();
+    is_wrong(enters(&ctx, &row, &fleet.code(&key, 0)).await);
+    enters(&ctx, &row, &fleet.code(&key, 1)).await.unwrap();
     start_enrollment(&ctx, &row).await.unwrap();
     let again = mfa::enable(&ctx, &row, Some(&password), "123456", request_ctx(&ctx, 1)).await;
     assert!(matches!(again, Err(Error::SecondFactorAlreadyOn)));
@@ -301,22 +301,22 @@ async fn only_the_pending_secret_turns_it_on(ground: &TestFleet) {
     assert!(ctx.accounts.recovery_codes(user.id).await.unwrap().is_empty());
 }
 
-async fn what_is_pending_waits_ten_minutes(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn what_is_pending_waits_ten_minutes(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let user = user(&ctx, "waiting").await;
     start_enrollment(&ctx, &user).await.unwrap();
-    ground.clock.advance(Duration::from_secs(10 * 60 - 1));
+    fleet.clock.advance(Duration::from_secs(10 * 60 - 1));
     enrollment_uri(&ctx, &user).await.unwrap();
-    ground.clock.advance(Duration::from_secs(1));
+    fleet.clock.advance(Duration::from_secs(1));
     assert!(matches!(enrollment_uri(&ctx, &user).await, Err(Error::NotFound)));
 }
 
-async fn recovery_codes_are_good_once_in_whatever_spelling(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn recovery_codes_are_good_once_in_whatever_spelling(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let user = user(&ctx, "recovery").await;
     let TotpEnrollment { key, .. } = start_enrollment(&ctx, &user).await.unwrap();
     let password = Password::new(PASSWORD.to_owned());
-    let code = ground.code(&key, 0);
+    let code = fleet.code(&key, 0);
     let codes = mfa::enable(&ctx, &user, Some(&password), &code, request_ctx(&ctx, 1)).await.unwrap();
     let row = reread(&ctx, &user).await;
     // 24 letters of five bits each.
@@ -332,8 +332,8 @@ async fn recovery_codes_are_good_once_in_whatever_spelling(ground: &TestFleet) {
     }
 }
 
-async fn short_recovery_codes_are_hashed_slowly(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn short_recovery_codes_are_hashed_slowly(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let (user, _, backup) = with_factor(&ctx, "slow").await;
     assert_eq!(backup.iter().collect::<BTreeSet<_>>().len(), 3);
     let kept = ctx.accounts.recovery_codes(user.id).await.unwrap();
@@ -341,8 +341,8 @@ async fn short_recovery_codes_are_hashed_slowly(ground: &TestFleet) {
     assert!(kept.iter().all(|code| backup.iter().all(|told| !code.hash.0.contains(told))));
 }
 
-async fn the_second_step_is_only_for_who_was_recognised(ground: &TestFleet) {
-    let ctx = ground.node().await;
+async fn the_second_step_is_only_for_who_was_recognised(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
     let (user, key, backup) = with_factor(&ctx, "steps").await;
     let due = async |user: &User| match start_login(&ctx, user, request_ctx(&ctx, 1)).await.unwrap() {
         LoginStep::Due(token) => token,
@@ -350,21 +350,21 @@ async fn the_second_step_is_only_for_who_was_recognised(ground: &TestFleet) {
     };
     let token = due(&user).await;
     is_wrong(complete_login(&ctx, &token, "123", request_ctx(&ctx, 1)).await);
-    complete_login(&ctx, &token, &ground.code(&key, 0), request_ctx(&ctx, 1)).await.unwrap();
+    complete_login(&ctx, &token, &fleet.code(&key, 0), request_ctx(&ctx, 1)).await.unwrap();
     for no_token in ["", "x", &enters(&ctx, &user, &backup[0]).await.unwrap().access] {
-        let answer = complete_login(&ctx, no_token, &ground.code(&key, 1), request_ctx(&ctx, 1)).await;
+        let answer = complete_login(&ctx, no_token, &fleet.code(&key, 1), request_ctx(&ctx, 1)).await;
         assert!(matches!(answer, Err(Error::BadCredentials(_))), "{no_token}");
     }
     let late = due(&user).await;
-    ground.clock.advance(Duration::from_secs(5 * 60));
-    let answer = complete_login(&ctx, &late, &ground.code(&key, 0), request_ctx(&ctx, 1)).await;
+    fleet.clock.advance(Duration::from_secs(5 * 60));
+    let answer = complete_login(&ctx, &late, &fleet.code(&key, 0), request_ctx(&ctx, 1)).await;
     assert!(matches!(answer, Err(Error::BadCredentials(_))));
     // A password that was changed since recognises nobody.
     let token = due(&user).await;
     let hash = ctx.node.hasher.hash(&Password::new("another password".to_owned())).await.unwrap();
     let changes = Changes { password_hash: Some(hash), ..Changes::default() };
-    ctx.accounts.change_user(user.id, &changes, ground.clock.now()).await.unwrap();
-    let answer = complete_login(&ctx, &token, &ground.code(&key, 0), request_ctx(&ctx, 1)).await;
+    ctx.accounts.change_user(user.id, &changes, fleet.clock.now()).await.unwrap();
+    let answer = complete_login(&ctx, &token, &fleet.code(&key, 0), request_ctx(&ctx, 1)).await;
     assert!(matches!(answer, Err(Error::BadCredentials(_))));
 }
 
@@ -372,19 +372,19 @@ async fn the_second_step_is_only_for_who_was_recognised(ground: &TestFleet) {
 #[tokio::test]
 async fn a_secret_is_replaced_and_nobody_is_locked_out() {
     const NEW: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_SECRET", SECRET));
-    let person = desk.person(&[]);
-    let access = desk.sign_in(&person).await.access;
-    let made = desk.post("/auth/create/otp").bearer_auth(access).send_checked().await.is(200).json();
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_SECRET", SECRET));
+    let person = server.person(&[]);
+    let access = server.sign_in(&person).await.access;
+    let made = server.post("/auth/create/otp").bearer_auth(access).send_checked().await.is(200).json();
     let key = made["otp_key"].as_str().unwrap();
-    let anew = |desk: &TestServer, secrets: &str| {
-        desk.signet.terminate();
-        assert!(desk.signet.ended().success());
-        TestServer::beside(desk.plan().clone().set("SIGNET_SECRET", secrets))
+    let anew = |server: &TestServer, secrets: &str| {
+        server.signet.terminate();
+        assert!(server.signet.ended().success());
+        TestServer::beside(server.plan().clone().set("SIGNET_SECRET", secrets))
     };
-    let desk = anew(&desk, &format!("{NEW},{SECRET}"));
-    desk.signet.wait_for_log("second factors are sealed with the first of the secrets now");
-    let desk = anew(&desk, NEW);
-    let body = json!({"email": person.email, "password": desk::PASSWORD, "totp_code": totp::code(key, 0)});
-    desk.post("/sessions").json(&body).send_checked().await.is(201);
+    let server = anew(&server, &format!("{NEW},{SECRET}"));
+    server.signet.wait_for_log("second factors are sealed with the first of the secrets now");
+    let server = anew(&server, NEW);
+    let body = json!({"email": person.email, "password": server::PASSWORD, "totp_code": totp::code(key, 0)});
+    server.post("/sessions").json(&body).send_checked().await.is(201);
 }

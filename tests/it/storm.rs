@@ -13,8 +13,8 @@ use signet::auth::passwords::Password;
 use signet::auth::sign_in::password::check_password;
 use signet::config::Rate;
 
-use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
-use crate::support::ground::{TestFleet, over_both_grounds};
+use crate::support::fleet::{TestFleet, over_both_stores_in_process};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::until;
 
@@ -41,18 +41,18 @@ fn plan(plan: Plan) -> Plan {
 
 over_both_stores!(plan; a_flood_is_shed_and_leaves_nothing_behind);
 
-async fn a_flood_is_shed_and_leaves_nothing_behind(desk: &TestServer) {
-    let before = desk.figure("process_resident_memory_bytes").await;
-    let (witness, flooded) = (desk.person(&[]), desk.person(&[]));
-    let token = desk.sign_in(&witness).await.access;
-    until("the hash is counted", async || desk.figure("signet_hashes_total").await == 1).await;
+async fn a_flood_is_shed_and_leaves_nothing_behind(server: &TestServer) {
+    let before = server.figure("process_resident_memory_bytes").await;
+    let (witness, flooded) = (server.person(&[]), server.person(&[]));
+    let token = server.sign_in(&witness).await.access;
+    until("the hash is counted", async || server.figure("signet_hashes_total").await == 1).await;
 
     let (mut verified, mut most) = (0, 0);
-    let mut flood = pin!(join_all((0..FLOOD).map(|_| desk.signing_in(&flooded.email, PASSWORD).send_checked())));
+    let mut flood = pin!(join_all((0..FLOOD).map(|_| server.signing_in(&flooded.email, PASSWORD).send_checked())));
     let answers = loop {
         let beside = async {
-            desk.verify(&token).await.is(200);
-            desk.figure("process_resident_memory_bytes").await
+            server.verify(&token).await.is(200);
+            server.figure("process_resident_memory_bytes").await
         };
         tokio::select! {
             answers = &mut flood => break answers,
@@ -66,23 +66,23 @@ async fn a_flood_is_shed_and_leaves_nothing_behind(desk: &TestServer) {
         answer.is_problem(503, "busy");
         assert!(!answer.header("retry-after").is_empty() && !answer.text.contains("token"), "{answer:?}");
     }
-    until("all are counted", async || desk.figure("signet_hash_queue_running").await == 0).await;
-    assert_eq!(desk.figure("signet_hashes_total").await, 1 + let_in.len() as u64);
+    until("all are counted", async || server.figure("signet_hash_queue_running").await == 0).await;
+    assert_eq!(server.figure("signet_hashes_total").await, 1 + let_in.len() as u64);
     for (reason, count) in [("queue_full", refused.len() as u64), ("deadline", 0), ("abandoned", 0)] {
-        assert_eq!(desk.figure(&format!("signet_hashes_shed_total{{reason=\"{reason}\"}}")).await, count, "{reason}");
+        assert_eq!(server.figure(&format!("signet_hashes_shed_total{{reason=\"{reason}\"}}")).await, count, "{reason}");
     }
     assert!(verified > 0, "nothing was verified meanwhile");
     assert!(most < before + (HASH_KIB << 10) + ALLOWANCE, "{before} bytes before, {most} in the flood");
 
-    desk.sign_in(&flooded).await;
-    let given_back = async || desk.figure("process_resident_memory_bytes").await < before + ALLOWANCE;
+    server.sign_in(&flooded).await;
+    let given_back = async || server.figure("process_resident_memory_bytes").await < before + ALLOWANCE;
     until("the memory is given back", given_back).await;
 }
 
 mod at_the_door {
     use super::*;
 
-    over_both_grounds!(
+    over_both_stores_in_process!(
         a_full_queue_takes_nothing_from_an_account_and_tells_nothing_of_it,
         whom_a_limit_keeps_out_takes_no_place_and_no_hash,
     );
@@ -93,8 +93,8 @@ mod at_the_door {
         Rate { burst, per: Duration::from_secs(3600) }
     }
 
-    async fn a_full_queue_takes_nothing_from_an_account_and_tells_nothing_of_it(ground: &TestFleet) {
-        let ctx = ground
+    async fn a_full_queue_takes_nothing_from_an_account_and_tells_nothing_of_it(fleet: &TestFleet) {
+        let ctx = fleet
             .node_with(|config| {
                 config.limits.enabled = true;
                 config.limits.sign_in_account = hourly(1);
@@ -117,8 +117,8 @@ mod at_the_door {
         assert!(matches!(again, Err(Error::TooMany { .. })), "the limit was not there: {again:?}");
     }
 
-    async fn whom_a_limit_keeps_out_takes_no_place_and_no_hash(ground: &TestFleet) {
-        let ctx = ground
+    async fn whom_a_limit_keeps_out_takes_no_place_and_no_hash(fleet: &TestFleet) {
+        let ctx = fleet
             .node_with(|config| {
                 config.limits.enabled = true;
                 config.limits.sign_in_address = hourly(1);

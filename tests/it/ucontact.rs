@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores, tampered};
+use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores, tampered};
 use crate::support::signet::Plan;
 use crate::support::{outbox, totp};
 
@@ -35,32 +35,32 @@ fn published(plan: Plan) -> Plan {
     plan.set("SIGNET_SERVER__PUBLIC_URL", "https://id.example.org")
 }
 
-async fn call(desk: &TestServer, path: &str, body: Value) -> HttpResponse {
-    desk.post(path).json(&body).send_checked().await
+async fn call(server: &TestServer, path: &str, body: Value) -> HttpResponse {
+    server.post(path).json(&body).send_checked().await
 }
 
-async fn register(desk: &TestServer, name: &str) -> HttpResponse {
+async fn register(server: &TestServer, name: &str) -> HttpResponse {
     let body = json!({"username": name, "email": format!("{name}@example.com"), "password": PASSWORD});
-    call(desk, "/api/auth/register", body).await
+    call(server, "/api/auth/register", body).await
 }
 
-async fn confirm(desk: &TestServer, token: &str) -> HttpResponse {
-    desk.get(&format!("/api/auth/confirmed_email/{token}")).send_checked().await
+async fn confirm(server: &TestServer, token: &str) -> HttpResponse {
+    server.get(&format!("/api/auth/confirmed_email/{token}")).send_checked().await
 }
 
 /// An account with a confirmed address.
-async fn member(desk: &TestServer, name: &str) {
-    register(desk, name).await.is(201);
-    let token = outbox::next(desk, &format!("{name}@example.com"), 0).await.token();
-    confirm(desk, &token).await.is(200);
+async fn member(server: &TestServer, name: &str) {
+    register(server, name).await.is(201);
+    let token = outbox::next(server, &format!("{name}@example.com"), 0).await.token();
+    confirm(server, &token).await.is(200);
 }
 
-async fn login(desk: &TestServer, username: &str, password: &str) -> HttpResponse {
-    desk.form("/api/auth/login", &[("username", username), ("password", password)]).await
+async fn login(server: &TestServer, username: &str, password: &str) -> HttpResponse {
+    server.form("/api/auth/login", &[("username", username), ("password", password)]).await
 }
 
-async fn signed_in(desk: &TestServer, name: &str) -> (String, String) {
-    pair(&login(desk, name, PASSWORD).await.is(200).json())
+async fn signed_in(server: &TestServer, name: &str) -> (String, String) {
+    pair(&login(server, name, PASSWORD).await.is(200).json())
 }
 
 fn pair(body: &Value) -> (String, String) {
@@ -68,8 +68,8 @@ fn pair(body: &Value) -> (String, String) {
     (text("access_token"), text("refresh_token"))
 }
 
-async fn refresh(desk: &TestServer, token: &str) -> HttpResponse {
-    call(desk, "/api/auth/refresh-token", json!({"refresh_token": token})).await
+async fn refresh(server: &TestServer, token: &str) -> HttpResponse {
+    call(server, "/api/auth/refresh-token", json!({"refresh_token": token})).await
 }
 
 trait Told {
@@ -100,9 +100,9 @@ impl Told for HttpResponse {
     }
 }
 
-async fn an_account_is_made(desk: &TestServer) {
+async fn an_account_is_made(server: &TestServer) {
     let wish = |name: &str, email: &str| json!({"username": name, "email": email, "password": PASSWORD});
-    let answer = call(desk, "/api/auth/register", wish("johndoe", " John@Example.COM ")).await;
+    let answer = call(server, "/api/auth/register", wish("johndoe", " John@Example.COM ")).await;
     let body = answer.is(201).json();
     let (id, created_at) = (body["id"].as_i64().unwrap(), body["created_at"].as_str().unwrap());
     let expected = json!({
@@ -116,16 +116,16 @@ async fn an_account_is_made(desk: &TestServer) {
     assert_eq!(body, expected);
     let shape: String = created_at.chars().map(|it| if it.is_ascii_digit() { '0' } else { it }).collect();
     assert_eq!(shape, "0000-00-00T00:00:00");
-    let next = call(desk, "/api/auth/register", wish("Jane Doe", "jane@example.com")).await.is(201).json();
+    let next = call(server, "/api/auth/register", wish("Jane Doe", "jane@example.com")).await.is(201).json();
     assert!(next["id"].as_i64().unwrap() > id, "{next}");
     assert_eq!(next["username"], "Jane Doe");
-    let link = outbox::next(desk, "john@example.com", 0).await.link();
+    let link = outbox::next(server, "john@example.com", 0).await.link();
     let expected = "https://id.example.org/api/auth/confirmed_email/";
     assert!(link.starts_with(expected), "{link}");
 }
 
-async fn every_fault_of_a_wish_is_told_at_once(desk: &TestServer) {
-    let wish = |body: Value| call(desk, "/api/auth/register", body);
+async fn every_fault_of_a_wish_is_told_at_once(server: &TestServer) {
+    let wish = |body: Value| call(server, "/api/auth/register", body);
     let (name, email, password) = (&["body", "username"][..], &["body", "email"][..], &["body", "password"][..]);
     wish(json!({})).await.finds(&[(name, "missing"), (email, "missing"), (password, "missing")]);
     let wrong = json!({"username": 1, "email": "john", "password": null});
@@ -144,10 +144,11 @@ async fn every_fault_of_a_wish_is_told_at_once(desk: &TestServer) {
     {
         wish(json!({"username": "a", "email": "a@example.com", "password": weak})).await.finds(&[(password, kind)]);
     }
-    call(desk, "/api/auth/register", json!([])).await.finds(&[(&["body"], "model_attributes_type")]);
-    desk.post("/api/auth/register").send_checked().await.finds(&[(&["body"], "missing")]);
-    let post =
-        |media_type: &str, body: String| desk.post("/api/auth/register").header("content-type", media_type).body(body);
+    call(server, "/api/auth/register", json!([])).await.finds(&[(&["body"], "model_attributes_type")]);
+    server.post("/api/auth/register").send_checked().await.finds(&[(&["body"], "missing")]);
+    let post = |media_type: &str, body: String| {
+        server.post("/api/auth/register").header("content-type", media_type).body(body)
+    };
     let unreadable = post("application/json", "{".to_owned()).send_checked().await;
     assert_eq!(unreadable.is(422).json()["detail"][0]["type"], "json_invalid");
     post("text/plain", "{}".to_owned()).send_checked().await.tells(415, "Unsupported Media Type");
@@ -155,8 +156,8 @@ async fn every_fault_of_a_wish_is_told_at_once(desk: &TestServer) {
     post("application/json", large).send_checked().await.tells(413, "Content Too Large");
 }
 
-async fn an_address_and_a_name_are_somebodys_once(desk: &TestServer) {
-    register(desk, "taken").await.is(201);
+async fn an_address_and_a_name_are_somebodys_once(server: &TestServer) {
+    register(server, "taken").await.is(201);
     for (username, email, detail) in [
         ("another", "taken@example.com", "User with this email already exist"),
         ("another", " TAKEN@Example.com", "User with this email already exist"),
@@ -164,79 +165,83 @@ async fn an_address_and_a_name_are_somebodys_once(desk: &TestServer) {
         ("Taken", "another@example.com", "User with this username already exists"),
     ] {
         let body = json!({"username": username, "email": email, "password": PASSWORD});
-        call(desk, "/api/auth/register", body).await.tells(409, detail);
+        call(server, "/api/auth/register", body).await.tells(409, detail);
     }
-    outbox::settled(desk).await;
-    assert_eq!(outbox::mails(desk, "another@example.com").len(), 0);
+    outbox::settled(server).await;
+    assert_eq!(outbox::mails(server, "another@example.com").len(), 0);
 }
 
-async fn signing_in_takes_a_form_of_either_kind(desk: &TestServer) {
-    member(desk, "formal").await;
+async fn signing_in_takes_a_form_of_either_kind(server: &TestServer) {
+    member(server, "formal").await;
     for name in ["formal", "Formal", "formal@example.com", " FORMAL@Example.com "] {
-        let answer = login(desk, name, PASSWORD).await;
+        let answer = login(server, name, PASSWORD).await;
         let body = answer.is(200).json();
         assert_eq!((body.as_object().unwrap().len(), &body["token_type"]), (3, &"bearer".into()), "{body}");
         assert_eq!(answer.header("cache-control"), "no-store");
-        desk.verify(&pair(&body).0).await.is(200);
+        server.verify(&pair(&body).0).await.is(200);
     }
     let part =
         |name: &str, value: &str| format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     let multipart = |body: String| {
         let media_type = "multipart/form-data; boundary=x";
-        desk.post("/api/auth/login").header("content-type", media_type).body(format!("{body}--x--\r\n"))
+        server.post("/api/auth/login").header("content-type", media_type).body(format!("{body}--x--\r\n"))
     };
     let body = part("grant_type", "password") + &part("username", "formal") + &part("password", PASSWORD);
     let (access, refresh) = pair(&multipart(body).send_checked().await.is(200).json());
 
     // Fifteen minutes and seven days, as the document says.
     let told = async |token: &str| {
-        let body = call(desk, "/api/v1/verify", json!({"token": token})).await.is(200).json();
+        let body = call(server, "/api/v1/verify", json!({"token": token})).await.is(200).json();
         body["token"]["exp"].as_i64().unwrap() - body["token"]["iat"].as_i64().unwrap()
     };
     assert_eq!((told(&access).await, told(&refresh).await), (15 * 60, 7 * 24 * 60 * 60));
 
     let (name, password) = (&["body", "username"][..], &["body", "password"][..]);
-    desk.form("/api/auth/login", &[]).await.finds(&[(name, "missing"), (password, "missing")]);
+    server.form("/api/auth/login", &[]).await.finds(&[(name, "missing"), (password, "missing")]);
     multipart(part("username", "formal")).send_checked().await.finds(&[(password, "missing")]);
-    let json = call(desk, "/api/auth/login", json!({"username": "formal", "password": PASSWORD})).await;
+    let json = call(server, "/api/auth/login", json!({"username": "formal", "password": PASSWORD})).await;
     json.tells(415, "Unsupported Media Type");
 }
 
-async fn a_wrong_password_and_an_unknown_name_are_one_answer(desk: &TestServer) {
-    member(desk, "known").await;
-    let wrong = login(desk, "known", "securepassword124").await;
+async fn a_wrong_password_and_an_unknown_name_are_one_answer(server: &TestServer) {
+    member(server, "known").await;
+    let wrong = login(server, "known", "securepassword124").await;
     assert_eq!(wrong.tells(401, "User or password is incorrect").header("www-authenticate"), "Bearer");
     for unknown in ["nobody", "nobody@example.com", "", "@", "\u{0}"] {
-        assert_eq!(login(desk, unknown, PASSWORD).await.without_names(), wrong.clone().without_names(), "{unknown:?}");
+        assert_eq!(
+            login(server, unknown, PASSWORD).await.without_names(),
+            wrong.clone().without_names(),
+            "{unknown:?}"
+        );
     }
-    desk.plan().json(&["users", "disable", "known@example.com"], "");
-    login(desk, "known", PASSWORD).await.tells(403, "User is disabled");
-    login(desk, "known", "securepassword124").await.tells(401, "User or password is incorrect");
+    server.plan().json(&["users", "disable", "known@example.com"], "");
+    login(server, "known", PASSWORD).await.tells(403, "User is disabled");
+    login(server, "known", "securepassword124").await.tells(401, "User or password is incorrect");
 }
 
-async fn an_unconfirmed_address_may_not_sign_in(desk: &TestServer) {
-    register(desk, "hasty").await.is(201);
+async fn an_unconfirmed_address_may_not_sign_in(server: &TestServer) {
+    register(server, "hasty").await.is(201);
     for name in ["hasty", "hasty@example.com"] {
-        login(desk, name, PASSWORD).await.tells(401, "User is not verified");
-        login(desk, name, "securepassword124").await.tells(401, "User or password is incorrect");
+        login(server, name, PASSWORD).await.tells(401, "User is not verified");
+        login(server, name, "securepassword124").await.tells(401, "User or password is incorrect");
     }
     // Elsewhere it may, as the settings there say.
-    desk.try_sign_in("hasty@example.com", PASSWORD).await.is(201);
-    let token = outbox::next(desk, "hasty@example.com", 0).await.token();
-    confirm(desk, &token).await.is(200);
-    login(desk, "hasty", PASSWORD).await.is(200);
+    server.try_sign_in("hasty@example.com", PASSWORD).await.is(201);
+    let token = outbox::next(server, "hasty@example.com", 0).await.token();
+    confirm(server, &token).await.is(200);
+    login(server, "hasty", PASSWORD).await.is(200);
 }
 
-async fn a_second_factor_is_asked_for(desk: &TestServer) {
-    member(desk, "careful").await;
-    let (access, _) = signed_in(desk, "careful").await;
-    let (key, codes) = totp::turn_on(desk, &access, PASSWORD).await;
+async fn a_second_factor_is_asked_for(server: &TestServer) {
+    member(server, "careful").await;
+    let (access, _) = signed_in(server, "careful").await;
+    let (key, codes) = totp::turn_on(server, &access, PASSWORD).await;
     let with = async |code: &str| {
         let fields = [("username", "careful"), ("password", PASSWORD), ("totp_code", code)];
-        desk.form("/api/auth/login", &fields).await
+        server.form("/api/auth/login", &fields).await
     };
-    login(desk, "careful", PASSWORD).await.tells(401, "totp_required");
-    login(desk, "careful", "securepassword124").await.tells(401, "User or password is incorrect");
+    login(server, "careful", PASSWORD).await.tells(401, "totp_required");
+    login(server, "careful", "securepassword124").await.tells(401, "User or password is incorrect");
     with(&totp::wrong_code(&key)).await.tells(401, "Invalid totp_code");
     let code = totp::code(&key, 1);
     with(&code).await.is(200);
@@ -245,104 +250,104 @@ async fn a_second_factor_is_asked_for(desk: &TestServer) {
     with(&codes[0]).await.tells(401, "Invalid totp_code");
 }
 
-async fn refresh_tokens_are_rotated(desk: &TestServer) {
-    member(desk, "rotating").await;
-    let (access, first) = signed_in(desk, "rotating").await;
-    let answer = refresh(desk, &first).await;
+async fn refresh_tokens_are_rotated(server: &TestServer) {
+    member(server, "rotating").await;
+    let (access, first) = signed_in(server, "rotating").await;
+    let answer = refresh(server, &first).await;
     let body = answer.is(200).json();
     assert_eq!((body.as_object().unwrap().len(), &body["token_type"]), (3, &"bearer".into()), "{body}");
     assert_eq!(answer.header("cache-control"), "no-store");
     let (new_access, second) = pair(&body);
     assert!(new_access != access && second != first);
     // An answer that was lost can be had again.
-    assert_eq!(pair(&refresh(desk, &first).await.is(200).json()).1, second);
-    refresh(desk, &second).await.is(200);
+    assert_eq!(pair(&refresh(server, &first).await.is(200).json()).1, second);
+    refresh(server, &second).await.is(200);
 
     for bad in ["", "garbage", &access, &tampered(&second)] {
-        let refused = refresh(desk, bad).await;
+        let refused = refresh(server, bad).await;
         refused.tells(401, "Invalid or expired refresh token");
         assert!(refused.header("www-authenticate").contains(r#"error="invalid_token""#), "{refused:?}");
     }
     let field = &["body", "refresh_token"][..];
-    call(desk, "/api/auth/refresh-token", json!({})).await.finds(&[(field, "missing")]);
-    call(desk, "/api/auth/refresh-token", json!({"refresh_token": 1})).await.finds(&[(field, "string_type")]);
+    call(server, "/api/auth/refresh-token", json!({})).await.finds(&[(field, "missing")]);
+    call(server, "/api/auth/refresh-token", json!({"refresh_token": 1})).await.finds(&[(field, "string_type")]);
 }
 
-async fn a_rotated_refresh_token_that_comes_back_ends_the_session(desk: &TestServer) {
-    member(desk, "robbed").await;
-    let (access, first) = signed_in(desk, "robbed").await;
-    let second = pair(&refresh(desk, &first).await.is(200).json()).1;
-    let third = pair(&refresh(desk, &second).await.is(200).json()).1;
+async fn a_rotated_refresh_token_that_comes_back_ends_the_session(server: &TestServer) {
+    member(server, "robbed").await;
+    let (access, first) = signed_in(server, "robbed").await;
+    let second = pair(&refresh(server, &first).await.is(200).json()).1;
+    let third = pair(&refresh(server, &second).await.is(200).json()).1;
     for token in [&first, &third] {
-        refresh(desk, token).await.tells(401, "Invalid or expired refresh token");
+        refresh(server, token).await.tells(401, "Invalid or expired refresh token");
     }
-    assert_eq!(desk.reason(&access).await, "revoked");
+    assert_eq!(server.reason(&access).await, "revoked");
 }
 
-async fn a_link_confirms_an_address_once_and_says_so_again(desk: &TestServer) {
-    register(desk, "confirming").await.is(201);
-    let token = outbox::next(desk, "confirming@example.com", 0).await.token();
-    let all = join_all((0..8).map(|_| confirm(desk, &token))).await;
+async fn a_link_confirms_an_address_once_and_says_so_again(server: &TestServer) {
+    register(server, "confirming").await.is(201);
+    let token = outbox::next(server, "confirming@example.com", 0).await.token();
+    let all = join_all((0..8).map(|_| confirm(server, &token))).await;
     let said = |message: &str| all.iter().filter(|answer| answer.is(200).json() == json!({"message": message})).count();
     assert_eq!(said("Email verified successfully"), 1);
     assert_eq!(said("Your email has already been confirmed."), 7);
-    let again = desk
+    let again = server
         .get(&format!("/api/auth/confirmed_email/{token}/"))
         .header("accept", "application/json")
         .send_checked()
         .await;
     assert_eq!(again.is(200).json(), json!({"message": "Your email has already been confirmed."}));
-    assert_eq!(desk.plan().json(&["users", "show", "confirming@example.com"], "")["verified"], true);
+    assert_eq!(server.plan().json(&["users", "show", "confirming@example.com"], "")["verified"], true);
 }
 
-async fn what_confirms_nothing_is_refused(desk: &TestServer) {
-    member(desk, "nosy").await;
-    let (access, refresh_token) = signed_in(desk, "nosy").await;
-    register(desk, "gone").await.is(201);
-    let token = outbox::next(desk, "gone@example.com", 0).await.token();
+async fn what_confirms_nothing_is_refused(server: &TestServer) {
+    member(server, "nosy").await;
+    let (access, refresh_token) = signed_in(server, "nosy").await;
+    register(server, "gone").await.is(201);
+    let token = outbox::next(server, "gone@example.com", 0).await.token();
     for bad in ["garbage", "%20", &access, &refresh_token, &tampered(&token)] {
-        confirm(desk, bad).await.tells(422, "Invalid email verification token");
+        confirm(server, bad).await.tells(422, "Invalid email verification token");
     }
-    desk.plan().json(&["users", "delete", "gone@example.com"], "");
-    confirm(desk, &token).await.tells(400, "Verification error");
+    server.plan().json(&["users", "delete", "gone@example.com"], "");
+    confirm(server, &token).await.tells(400, "Verification error");
     // It confirms, and lets nobody in.
-    assert_eq!(desk.verify(&token).await.status, 401);
-    refresh(desk, &token).await.tells(401, "Invalid or expired refresh token");
+    assert_eq!(server.verify(&token).await.status, 401);
+    refresh(server, &token).await.tells(401, "Invalid or expired refresh token");
 }
 
-async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(desk: &TestServer) {
-    register(desk, "browsing").await.is(201);
-    let token = outbox::next(desk, "browsing@example.com", 0).await.token();
+async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(server: &TestServer) {
+    register(server, "browsing").await.is(201);
+    let token = outbox::next(server, "browsing@example.com", 0).await.token();
     let path = format!("/api/auth/confirmed_email/{token}");
-    let page = desk.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").send_checked().await;
+    let page = server.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").send_checked().await;
     assert_eq!(page.is(200).header("content-type"), "text/html; charset=utf-8");
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{page:?}");
-    desk.request(Method::HEAD, &path).send_checked().await.is(200);
-    login(desk, "browsing", PASSWORD).await.tells(401, "User is not verified");
-    let done = call(desk, "/links/confirm", json!({"token": token})).await;
+    server.request(Method::HEAD, &path).send_checked().await.is(200);
+    login(server, "browsing", PASSWORD).await.tells(401, "User is not verified");
+    let done = call(server, "/links/confirm", json!({"token": token})).await;
     assert_eq!(done.is(200).json(), json!({"status": "confirmed"}));
-    login(desk, "browsing", PASSWORD).await.is(200);
+    login(server, "browsing", PASSWORD).await.is(200);
 }
 
-async fn a_session_of_another_dialect_goes_on_here(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let there = desk.sign_in(&person).await;
-    let (access, moved) = pair(&refresh(desk, &there.refresh).await.is(200).json());
+async fn a_session_of_another_dialect_goes_on_here(server: &TestServer) {
+    let person = server.person(&[]);
+    let there = server.sign_in(&person).await;
+    let (access, moved) = pair(&refresh(server, &there.refresh).await.is(200).json());
     assert_ne!(moved, there.refresh);
-    desk.verify(&access).await.is(200);
-    desk.refresh(&moved).await.is(200);
+    server.verify(&access).await.is(200);
+    server.refresh(&moved).await.is(200);
 }
 
-async fn what_is_nowhere_is_worded_here_too(desk: &TestServer) {
-    desk.get("/api/auth/nothing").send_checked().await.tells(404, "Not Found");
-    desk.get("/api/auth/confirmed_email").send_checked().await.tells(404, "Not Found");
-    let wrong_method = desk.get("/api/auth/login").send_checked().await;
+async fn what_is_nowhere_is_worded_here_too(server: &TestServer) {
+    server.get("/api/auth/nothing").send_checked().await.tells(404, "Not Found");
+    server.get("/api/auth/confirmed_email").send_checked().await.tells(404, "Not Found");
+    let wrong_method = server.get("/api/auth/login").send_checked().await;
     assert_eq!(wrong_method.tells(405, "Method Not Allowed").header("allow"), "OPTIONS, POST");
 }
 
 #[tokio::test]
 async fn its_prefix_lifetimes_and_rules_are_settings() {
-    let desk = TestServer::embedded(|plan| {
+    let server = TestServer::embedded(|plan| {
         published(plan)
             .set("SIGNET_API__UCONTACT__PREFIX", "/contacts")
             .set("SIGNET_API__UCONTACT__ACCESS", "5m")
@@ -351,47 +356,47 @@ async fn its_prefix_lifetimes_and_rules_are_settings() {
             .set("SIGNET_API__UCONTACT__REFUSE_COMMON_PASSWORDS", "false")
     });
     let wish = json!({"username": "a", "email": "a@example.com", "password": "123456"});
-    assert_eq!(call(&desk, "/contacts/register", wish.clone()).await.is(201).json()["is_verified"], false);
-    let link = outbox::next(&desk, "a@example.com", 0).await.link();
+    assert_eq!(call(&server, "/contacts/register", wish.clone()).await.is(201).json()["is_verified"], false);
+    let link = outbox::next(&server, "a@example.com", 0).await.link();
     assert!(link.starts_with("https://id.example.org/contacts/confirmed_email/"), "{link}");
-    let signed = desk.form("/contacts/login", &[("username", "a"), ("password", "123456")]).await;
-    let claims = desk.verify(&pair(&signed.is(200).json()).0).await.is(200).json()["claims"].clone();
+    let signed = server.form("/contacts/login", &[("username", "a"), ("password", "123456")]).await;
+    let claims = server.verify(&pair(&signed.is(200).json()).0).await.is(200).json()["claims"].clone();
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300);
-    call(&desk, "/api/auth/register", wish).await.is_problem(404, "not-found");
+    call(&server, "/api/auth/register", wish).await.is_problem(404, "not-found");
 }
 
 #[tokio::test]
 async fn it_can_be_switched_off() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__UCONTACT__ENABLED", "false"));
-    register(&desk, "nobody").await.is_problem(404, "not-found");
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_API__UCONTACT__ENABLED", "false"));
+    register(&server, "nobody").await.is_problem(404, "not-found");
 }
 
 #[tokio::test]
 async fn it_does_without_the_others() {
     let others = ["NATIVE", "UNTURNED", "MYAUTH", "CODES", "V1"];
     let off = |plan: Plan, name: &&str| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false");
-    let desk = TestServer::embedded(|plan| others.iter().fold(plan, &off));
-    member(&desk, "alone").await;
-    let (_, token) = signed_in(&desk, "alone").await;
-    refresh(&desk, &token).await.is(200);
+    let server = TestServer::embedded(|plan| others.iter().fold(plan, &off));
+    member(&server, "alone").await;
+    let (_, token) = signed_in(&server, "alone").await;
+    refresh(&server, &token).await.is(200);
 }
 
 #[tokio::test]
 async fn registration_can_be_closed_and_too_many_tries_are_refused() {
-    let desk = TestServer::embedded(|plan| {
+    let server = TestServer::embedded(|plan| {
         plan.set("USERS_OPEN_REGISTRATION", "false")
             .set("SIGNET_LIMITS__ENABLED", "true")
             .set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "3 per 5m")
     });
-    register(&desk, "late").await.tells(403, "Registration is closed");
-    let person = desk.person(&["--verified"]);
+    register(&server, "late").await.tells(403, "Registration is closed");
+    let person = server.person(&["--verified"]);
     let limited = async |name: &str| {
         for _ in 0..3 {
-            login(&desk, name, "securepassword124").await.tells(401, "User or password is incorrect");
+            login(&server, name, "securepassword124").await.tells(401, "User or password is incorrect");
         }
-        login(&desk, name, PASSWORD).await.tells(429, "Too Many Requests").text.clone()
+        login(&server, name, PASSWORD).await.tells(429, "Too Many Requests").text.clone()
     };
     assert_eq!(limited(&person.username).await, limited("nobody").await);
     // By address it is the same account.
-    login(&desk, &person.email, crate::support::desk::PASSWORD).await.tells(429, "Too Many Requests");
+    login(&server, &person.email, crate::support::server::PASSWORD).await.tells(429, "Too Many Requests");
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{SendRequest, TestServer, Tokens, tampered};
+use crate::support::server::{SendRequest, TestServer, Tokens, tampered};
 use crate::support::tool;
 
 /// A line a token: its claims, or by which error it was refused.
@@ -67,21 +67,21 @@ async fn verified(verifier: Command, asked: Value) -> Vec<Value> {
 }
 
 struct Signed {
-    desk: TestServer,
+    server: TestServer,
     tokens: Tokens,
     claims: Value,
 }
 
 impl Signed {
     async fn in_with(algorithm: &str) -> Self {
-        let desk = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__ALGORITHM", algorithm));
-        let tokens = desk.sign_in(&desk.person(&["--role", "editor"])).await;
-        let claims = desk.verify(&tokens.access).await.is(200).json()["claims"].clone();
-        Self { desk, tokens, claims }
+        let server = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__ALGORITHM", algorithm));
+        let tokens = server.sign_in(&server.person(&["--role", "editor"])).await;
+        let claims = server.verify(&tokens.access).await.is(200).json()["claims"].clone();
+        Self { server, tokens, claims }
     }
 
     fn asked(&self, aud: &str, iss: &str, tokens: &[&str]) -> Value {
-        json!({"jwks": self.desk.signet.at("/.well-known/jwks.json"), "aud": aud, "iss": iss, "tokens": tokens})
+        json!({"jwks": self.server.signet.at("/.well-known/jwks.json"), "aud": aud, "iss": iss, "tokens": tokens})
     }
 
     /// Refused for what is wrong with each, and for nothing else; `wrong` is what the verifier calls a bad signature, audience and issuer.
@@ -98,13 +98,13 @@ impl Signed {
 
     /// The next key is found before it signs anything.
     async fn hold_after_rotation(&self, verifier: fn() -> Command) {
-        self.desk.plan().json(&["keys", "rotate"], "");
+        self.server.plan().json(&["keys", "rotate"], "");
         crate::support::until("the next key is in the JWKS", async || {
-            let jwks = self.desk.get("/.well-known/jwks.json").send_checked().await.json();
+            let jwks = self.server.get("/.well-known/jwks.json").send_checked().await.json();
             jwks["keys"].as_array().is_some_and(|keys| keys.len() == 2)
         })
         .await;
-        let next = self.desk.refresh(&self.tokens.refresh).await.is(200).tokens();
+        let next = self.server.refresh(&self.tokens.refresh).await.is(200).tokens();
         let asked = self.asked("signet", "http://127.0.0.1:0", &[&self.tokens.access, &next.access]);
         let answers = verified(verifier(), asked).await;
         assert!(answers.iter().all(|answer| answer["claims"]["sub"] == self.claims["sub"]), "{answers:?}");

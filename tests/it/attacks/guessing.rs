@@ -26,9 +26,9 @@ async fn after_ten_wrong_ones_the_right_one_fails_on_redis_and_postgres() {
 const BY_PASSWORD: [&str; 4] = ["/sessions", "/auth/signin/otp", "/api/v1/login", "/api/auth/login"];
 
 /// How many hashes were made; an answer comes before its hash is counted, so none may be under way.
-async fn hashes(desk: &TestServer) -> u64 {
+async fn hashes(server: &TestServer) -> u64 {
     loop {
-        let page = desk.ops("/metrics").await.text;
+        let page = server.ops("/metrics").await.text;
         if figure(&page, "signet_hash_queue_waiting") + figure(&page, "signet_hash_queue_running") == 0 {
             return figure(&page, "signet_hashes_total");
         }
@@ -42,11 +42,11 @@ struct Target {
     wrong: Vec<Door>,
 }
 
-async fn after_ten_wrong_ones_the_right_one_fails(mut desk: TestServer) {
-    let targets = targets(&desk).await;
+async fn after_ten_wrong_ones_the_right_one_fails(mut server: TestServer) {
+    let targets = targets(&server).await;
     for Target { what, wrong, .. } in &targets {
         for number in 0..10 {
-            let request = wrong[number % wrong.len()](&desk).header("x-forwarded-for", format!("192.0.2.{number}"));
+            let request = wrong[number % wrong.len()](&server).header("x-forwarded-for", format!("192.0.2.{number}"));
             let answer = request.send_checked().await;
             assert!(matches!(answer.status, 400 | 401 | 429), "{what}: {answer:?}");
         }
@@ -55,14 +55,14 @@ async fn after_ten_wrong_ones_the_right_one_fails(mut desk: TestServer) {
         for Target { what, right, .. } in &targets {
             for (number, request_ctx) in right.iter().enumerate() {
                 for address in ["192.0.2.200", "2001:db8::1"] {
-                    let request = request_ctx(&desk).header("x-forwarded-for", address);
+                    let request = request_ctx(&server).header("x-forwarded-for", address);
                     // A password is hashed before its second factor is due; what is only a code costs none.
                     let path =
                         request.try_clone().and_then(|it| it.build().ok()).expect("a request").url().path().to_owned();
                     let hashes_nothing = !BY_PASSWORD.contains(&path.as_str());
-                    let before = hashes(&desk).await;
+                    let before = hashes(&server).await;
                     let answer = request.send_checked().await;
-                    let hashed = hashes(&desk).await - before;
+                    let hashed = hashes(&server).await - before;
                     assert!(hashed == 0 || !hashes_nothing, "{what}, door {number}: {hashed} were made, {answer:?}");
                     let refused = matches!(answer.status, 400 | 401 | 429) && !answer.text.contains("access_token");
                     assert!(refused, "{what}, door {number}, restarted: {restarted}: {answer:?}");
@@ -70,16 +70,16 @@ async fn after_ten_wrong_ones_the_right_one_fails(mut desk: TestServer) {
             }
         }
         if !restarted {
-            desk.signet.kill();
-            desk.signet = desk.plan().clone().start();
+            server.signet.kill();
+            server.signet = server.plan().clone().start();
         }
     }
 }
 
-async fn targets(desk: &TestServer) -> Vec<Target> {
-    let people = [desk.person(&["--verified"]), desk.person(&["--verified"]), desk.person(&["--verified"])];
+async fn targets(server: &TestServer) -> Vec<Target> {
+    let people = [server.person(&["--verified"]), server.person(&["--verified"]), server.person(&["--verified"])];
     let [coded, unconfirmed, linked] = &people;
-    let code = mailed_code(desk, &coded.email).await;
+    let code = mailed_code(server, &coded.email).await;
     let guess =
         |email: &str, code: &str| posting("/auth/verification/verify-code", "", json!({"email": email, "code": code}));
     let upper = coded.email.to_uppercase();
@@ -89,14 +89,14 @@ async fn targets(desk: &TestServer) -> Vec<Target> {
         wrong: vec![guess(&coded.email, not(&code)), guess(&upper, not(&code))],
     }];
 
-    let code = confirming_code(desk, unconfirmed).await;
+    let code = confirming_code(server, unconfirmed).await;
     let guess = |code: &str| vec![posting("/auth/mail/verify", "", json!({"user_id": unconfirmed.id, "code": code}))];
     targets.push(Target { what: "a confirming code", right: guess(&code), wrong: guess(not(&code)) });
 
     for (what, paths) in
         [("magic", ["/auth/login/claim", "/links/magic"]), ("recover", ["/auth/login/reset", "/links/reset"])]
     {
-        let (token, claim) = link(desk, what, &linked.email).await;
+        let (token, claim) = link(server, what, &linked.email).await;
         let guess = |claim: &str| {
             let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
             paths.iter().map(|path| posting(path, &token, body.clone())).collect::<Vec<_>>()
@@ -107,21 +107,21 @@ async fn targets(desk: &TestServer) -> Vec<Target> {
 
     // A step of an app, a recovery code, and a backup code of the `codes` dialect: at the doors of every dialect.
     for what in ["a step", "a recovery code", "a backup code"] {
-        let person = desk.person(&["--verified"]);
-        let access = desk.sign_in(&person).await.access;
+        let person = server.person(&["--verified"]);
+        let access = server.sign_in(&person).await.access;
         let (key, right) = if what == "a backup code" {
-            let made = desk.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
+            let made = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
             (text(&made, "otp_key"), Some(made["backup_codes"][0].as_str().expect("it is text").to_owned()))
         } else {
-            let (key, codes) = totp::turn_on(desk, &access, PASSWORD).await;
+            let (key, codes) = totp::turn_on(server, &access, PASSWORD).await;
             (key, (what != "a step").then(|| codes[0].clone()))
         };
         let wrong =
             if what == "a recovery code" { "AAAAA-BBBBB-CCCCC-DDDDD-EE".to_owned() } else { totp::wrong_code(&key) };
         // A step is over in half a minute: the right one is the one of when it is handed in.
         let right = move || right.clone().unwrap_or_else(|| totp::code(&key, 1));
-        let (step, mailed) = (first_step(desk, &person).await, mailed_code(desk, &person.email).await);
-        let (token, claim) = link(desk, "magic", &person.email).await;
+        let (step, mailed) = (first_step(server, &person).await, mailed_code(server, &person.email).await);
+        let (token, claim) = link(server, "magic", &person.email).await;
         let guess = move |code: &str| {
             let mut doors = by_password(&person, code);
             doors.push(posting("/auth/login/totp", &step, json!({"claim": code})));
@@ -134,7 +134,7 @@ async fn targets(desk: &TestServer) -> Vec<Target> {
         let guess = Rc::new(move || guess(&right()));
         let right = (0..wrong.len()).map(|number| -> Door {
             let guess = Rc::clone(&guess);
-            Box::new(move |desk| guess()[number](desk))
+            Box::new(move |server| guess()[number](server))
         });
         targets.push(Target { what, right: right.collect(), wrong });
     }
@@ -148,7 +148,7 @@ fn not(code: &str) -> &'static str {
 
 mod limited {
     use super::*;
-    use crate::support::desk::over_both_stores;
+    use crate::support::server::over_both_stores;
 
     fn plan(plan: Plan) -> Plan {
         ["SIGN_IN_ACCOUNT", "SIGN_IN_ADDRESS", "SIGN_UP_ADDRESS", "CODE_ADDRESS", "CODE_ACCOUNT"]
@@ -161,13 +161,13 @@ mod limited {
 
     over_both_stores!(plan; who_is_limited_costs_no_hash);
 
-    async fn who_is_limited_costs_no_hash(desk: &TestServer) {
-        let guessed = desk.person(&["--verified"]);
+    async fn who_is_limited_costs_no_hash(server: &TestServer) {
+        let guessed = server.person(&["--verified"]);
         let from = async |request_ctx: &Door, address: &str| {
-            request_ctx(desk).header("x-forwarded-for", address).send_checked().await
+            request_ctx(server).header("x-forwarded-for", address).send_checked().await
         };
-        let (token, claim) = link(desk, "recover", &guessed.email).await;
-        let whole = whole_link(desk, &guessed).await;
+        let (token, claim) = link(server, "recover", &guessed.email).await;
+        let whole = whole_link(server, &guessed).await;
         let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
         let reset = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
 
@@ -176,8 +176,8 @@ mod limited {
             let mut doors = by_password(&guessed, "000000");
             let (email, body) = (guessed.email.clone(), json!({"email": guessed.email, "password": PASSWORD}));
             doors.push(posting("/auth/signin", "", body));
-            doors.push(Box::new(move |desk| {
-                desk.post("/auth/login/oauth").form(&[("username", email.as_str()), ("password", PASSWORD)])
+            doors.push(Box::new(move |server| {
+                server.post("/auth/login/oauth").form(&[("username", email.as_str()), ("password", PASSWORD)])
             }));
             doors
         };
@@ -202,21 +202,21 @@ mod limited {
             from(&posting("/auth/login/signup", "", email), "198.51.100.3").await.is(400);
         }
         // Backup codes are six digits and so few that they are hashed like passwords.
-        let guarded = desk.person(&["--verified"]);
-        let access = desk.sign_in(&guarded).await.access;
-        let made = desk.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
-        let step = first_step(desk, &guarded).await;
+        let guarded = server.person(&["--verified"]);
+        let access = server.sign_in(&guarded).await.access;
+        let made = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
+        let step = first_step(server, &guarded).await;
         let second = |code: &str| posting("/auth/login/totp", &step, json!({"claim": code}));
         let wrong = totp::wrong_code(&text(&made, "otp_key"));
-        let (mut hashed, mut refused) = (hashes(desk).await, 0);
+        let (mut hashed, mut refused) = (hashes(server).await, 0);
         for number in 0..6 {
             let answer = from(&second(&wrong), &format!("192.0.2.{number}")).await;
             refused += usize::from(answer.status == 400);
             assert!(matches!(answer.status, 400 | 429), "{answer:?}");
         }
-        hashed = hashes(desk).await - hashed;
+        hashed = hashes(server).await - hashed;
         assert!(refused >= 5 && hashed >= 3 * refused as u64, "each try costs three: {hashed} for {refused}");
-        let before = hashes(desk).await;
+        let before = hashes(server).await;
         let mut tried = 0;
         let mut limited = async |doors: Vec<Door>, address: &str| {
             for request_ctx in doors {
@@ -234,7 +234,7 @@ mod limited {
         let right = made["backup_codes"].as_array().expect("they are told").iter();
         let right = right.map(|code| second(code.as_str().expect("it is text")));
         limited(right.collect(), "203.0.113.2").await;
-        assert_eq!(hashes(desk).await, before, "{tried} were limited");
+        assert_eq!(hashes(server).await, before, "{tried} were limited");
         assert_eq!(tried, 6 + 4 + 3 + 4 + 3);
     }
 }

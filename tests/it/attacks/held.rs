@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use crate::support::client::until;
-use crate::support::desk::{SendRequest, TestServer};
+use crate::support::server::{SendRequest, TestServer};
 
 /// Bytes of a batch that is nearly as large as batches may be.
 const NEARLY: usize = (2 << 20) - (64 << 10);
@@ -39,8 +39,8 @@ fn nearly_all() -> Body {
     Body::wrap(StreamBody::new(stream::iter(pieces).chain(stream::pending())))
 }
 
-fn batch(desk: &TestServer, client: &Client, body: Body) -> RequestBuilder {
-    client.post(desk.signet.at("/verify/batch")).header("content-type", "application/json").body(body)
+fn batch(server: &TestServer, client: &Client, body: Body) -> RequestBuilder {
+    client.post(server.signet.at("/verify/batch")).header("content-type", "application/json").body(body)
 }
 
 /// A lawful batch of nearly the largest size.
@@ -62,10 +62,10 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn come(desk: &TestServer, client: &Client) -> Self {
+    fn come(server: &TestServer, client: &Client) -> Self {
         let (mut members, answered) = (JoinSet::new(), Arc::<[AtomicUsize; 2]>::default());
         for _ in 0..MANY {
-            let (asking, answered) = (batch(desk, client, nearly_all()), answered.clone());
+            let (asking, answered) = (batch(server, client, nearly_all()), answered.clone());
             members.spawn(async move {
                 let Ok(answer) = asking.send().await else { return };
                 let refused = answer.status() == 503 && answer.headers().contains_key("retry-after");
@@ -80,21 +80,21 @@ impl Crowd {
     }
 }
 
-async fn is_served(desk: &TestServer, client: &Client) -> bool {
-    batch(desk, client, large()).send_checked().await.status == 200
+async fn is_served(server: &TestServer, client: &Client) -> bool {
+    batch(server, client, large()).send_checked().await.status == 200
 }
 
 #[tokio::test]
 async fn bodies_that_never_end_have_so_much_room_and_no_more() {
     for (name, client) in clients() {
-        let desk = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "2m"));
+        let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "2m"));
         let other = Client::builder().no_proxy().build().unwrap();
-        batch(&desk, &other, large()).send_checked().await.is(200);
-        let before = memory(&desk).await;
-        let crowd = Crowd::come(&desk, &client);
+        batch(&server, &other, large()).send_checked().await.is(200);
+        let before = memory(&server).await;
+        let crowd = Crowd::come(&server, &client);
         let mut most = 0;
         until(&format!("{name}: those for whom there is no room are told"), PATIENCE, async || {
-            most = memory(&desk).await.saturating_sub(before).max(most);
+            most = memory(&server).await.saturating_sub(before).max(most);
             assert!(most < GROWN, "{name}: {most} bytes more");
             crowd.answered()[0] == MANY - FIT
         })
@@ -102,35 +102,35 @@ async fn bodies_that_never_end_have_so_much_room_and_no_more() {
         assert_eq!(crowd.answered(), [MANY - FIT, 0], "{name}");
         println!("{name}: {most} bytes more for {MANY} bodies of {NEARLY}");
         // Whoever comes now with as much is told as well.
-        batch(&desk, &other, large()).send_checked().await.is_problem(503, "crowded");
+        batch(&server, &other, large()).send_checked().await.is_problem(503, "crowded");
         // All others are answered, those too whose bodies come in pieces.
-        desk.get("/verify").send_checked().await.is(401);
+        server.get("/verify").send_checked().await.is(401);
         let pieces = format!(r#"{{"tokens":["{}"]}}"#, "x".repeat(60_000));
-        batch(&desk, &other, pieces.into()).send_checked().await.is(200);
-        desk.sign_in(&desk.person(&[])).await;
+        batch(&server, &other, pieces.into()).send_checked().await.is(200);
+        server.sign_in(&server.person(&[])).await;
 
         drop(crowd);
         drop(client);
-        until(&format!("{name}: there is room again"), PATIENCE, async || is_served(&desk, &other).await).await;
+        until(&format!("{name}: there is room again"), PATIENCE, async || is_served(&server, &other).await).await;
     }
 }
 
 #[tokio::test]
 async fn bodies_that_come_too_late_give_their_room_back() {
     for (name, client) in clients() {
-        let desk = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "6s"));
-        let mut crowd = Crowd::come(&desk, &client);
+        let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "6s"));
+        let mut crowd = Crowd::come(&server, &client);
         while crowd.members.join_next().await.is_some() {}
         let [refused, late] = crowd.answered();
         assert!(refused > 0 && late > 0, "{name}: {refused} refused, {late} too late");
-        batch(&desk, &client, large()).send_checked().await.is(200);
+        batch(&server, &client, large()).send_checked().await.is(200);
     }
 }
 
 #[tokio::test]
 async fn what_is_only_promised_takes_no_room() {
-    let desk = TestServer::embedded(|plan| plan);
-    let address = desk.signet.at("").trim_start_matches("http://").to_owned();
+    let server = TestServer::embedded(|plan| plan);
+    let address = server.signet.at("").trim_start_matches("http://").to_owned();
     let mut promising = Vec::new();
     for _ in 0..MANY {
         let mut stream = TcpStream::connect(&address).await.unwrap();
@@ -138,16 +138,16 @@ async fn what_is_only_promised_takes_no_room() {
         stream.write_all(head.as_bytes()).await.unwrap();
         promising.push(stream);
     }
-    assert!(is_served(&desk, &clients()[0].1).await);
+    assert!(is_served(&server, &clients()[0].1).await);
 }
 
 #[tokio::test]
 async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
-    let desk = TestServer::embedded(|plan| plan);
-    let tokens = desk.sign_in(&desk.person(&[])).await;
+    let server = TestServer::embedded(|plan| plan);
+    let tokens = server.sign_in(&server.person(&[])).await;
     let (body, other) = (json!({"tokens": vec![tokens.access; 1024]}).to_string(), Client::new());
-    let length = batch(&desk, &other, body.clone().into()).send_checked().await.is(200).text.len();
-    let before = memory(&desk).await;
+    let length = batch(&server, &other, body.clone().into()).send_checked().await.is(200).text.len();
+    let before = memory(&server).await;
     let (mut taken, mut refused) = (Vec::new(), 0);
     // By two connections, since one has no more streams than that.
     for _ in 0..2 {
@@ -155,7 +155,7 @@ async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
         let narrow = Client::builder().no_proxy().http2_prior_knowledge().http2_initial_stream_window_size(window);
         let client = narrow.http2_initial_connection_window_size(window).build().unwrap();
         for _ in 0..100 {
-            let answer = batch(&desk, &client, body.clone().into()).send().await.unwrap();
+            let answer = batch(&server, &client, body.clone().into()).send().await.unwrap();
             match answer.status().as_u16() {
                 200 => taken.push(answer),
                 503 => refused += 1,
@@ -163,34 +163,35 @@ async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
             }
         }
     }
-    let grown = memory(&desk).await.saturating_sub(before);
+    let grown = memory(&server).await.saturating_sub(before);
     assert!(taken.len() <= ROOM / length && refused > 0, "{} of {length} bytes are held: {grown} bytes", taken.len());
     assert!(grown < GROWN, "{grown} bytes more");
-    desk.get("/verify").send_checked().await.is(401);
+    server.get("/verify").send_checked().await.is(401);
     drop(taken);
-    until("there is room again", PATIENCE, async || is_served(&desk, &other).await).await;
+    until("there is room again", PATIENCE, async || is_served(&server, &other).await).await;
 }
 
 /// An owner may give a key more scopes than there is room for in what is remembered of a token.
 #[tokio::test]
 async fn tokens_larger_than_ours_usually_are_are_not_remembered() {
-    let desk = TestServer::embedded(|plan| plan);
-    let person = desk.person(&[]);
+    let server = TestServer::embedded(|plan| plan);
+    let person = server.person(&[]);
     let scopes: Vec<_> = (0..50).map(|number| format!("{number:0>90}")).collect();
-    let (key, _) = desk.api_key(&person, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
+    let (key, _) = server.api_key(&person, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
     let form = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-    let made = desk.form("/oauth/token", &form).await.is(200).json();
-    let hits = async || desk.figure("signet_verify_cache_lookups_total{result=\"hit\"}").await;
-    for (token, remembered) in [(made["access_token"].as_str().unwrap(), 0), (&desk.sign_in(&person).await.access, 1)] {
+    let made = server.form("/oauth/token", &form).await.is(200).json();
+    let hits = async || server.figure("signet_verify_cache_lookups_total{result=\"hit\"}").await;
+    for (token, remembered) in [(made["access_token"].as_str().unwrap(), 0), (&server.sign_in(&person).await.access, 1)]
+    {
         let before = hits().await;
-        desk.verify(token).await.is(200);
-        desk.verify(token).await.is(200);
+        server.verify(token).await.is(200);
+        server.verify(token).await.is(200);
         assert_eq!(hits().await - before, remembered, "a token of {} bytes", token.len());
     }
 }
 
 /// What the process holds.
-async fn memory(desk: &TestServer) -> u64 {
-    let figure = desk.figure("process_resident_memory_bytes");
+async fn memory(server: &TestServer) -> u64 {
+    let figure = server.figure("process_resident_memory_bytes");
     tokio::time::timeout(PATIENCE, figure).await.expect("it answers")
 }

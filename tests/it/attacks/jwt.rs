@@ -9,12 +9,12 @@ use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
 
-use crate::support::desk::{SendRequest, TestServer};
 use crate::support::forge::{read, sign, sign_text, signing_key, unsigned, with};
+use crate::support::server::{SendRequest, TestServer};
 
 /// Everything an attacker may know, and the signing key besides.
 pub(super) struct Forge {
-    pub(super) desk: TestServer,
+    pub(super) server: TestServer,
     /// A token that is good.
     pub(super) good: String,
     pub(super) header: Value,
@@ -27,11 +27,11 @@ pub(super) struct Forge {
 
 impl Forge {
     pub(super) async fn open() -> Self {
-        let desk = TestServer::embedded(|plan| plan);
-        let good = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-        let (key, kid) = signing_key(&desk);
+        let server = TestServer::embedded(|plan| plan);
+        let good = server.sign_in(&server.person(&["--superuser"])).await.access;
+        let (key, kid) = signing_key(&server);
         let (header, claims) = read(&good);
-        Self { desk, good, header, claims, key, kid, other: SigningKey::from_bytes(&[7; 32]) }
+        Self { server, good, header, claims, key, kid, other: SigningKey::from_bytes(&[7; 32]) }
     }
 
     /// Demands that nobody believes any of these, the first time and when they have been seen before.
@@ -40,7 +40,7 @@ impl Forge {
             for some in forged.chunks(40) {
                 let tokens: Vec<&String> = some.iter().map(|(_, token)| token).chain([&self.good]).collect();
                 let answer = self
-                    .desk
+                    .server
                     .post("/verify/batch")
                     .json(&json!({"tokens": tokens}))
                     .send_checked()
@@ -59,7 +59,7 @@ impl Forge {
             let Ok(field) = reqwest::header::HeaderValue::from_str(&format!("Bearer {token}")) else { continue };
             // Spaces around a token are no part of it.
             if token.trim_matches([' ', '\t']) != self.good && token.len() < 12 * 1024 {
-                let answer = self.desk.get("/sessions").header("authorization", field).send_checked().await;
+                let answer = self.server.get("/sessions").header("authorization", field).send_checked().await;
                 assert_eq!(answer.status, 401, "{what}: {token}");
             }
         }
@@ -136,7 +136,7 @@ async fn the_public_key_is_no_shared_secret() {
     let base64 = STANDARD.encode(&der);
     let pem = format!("-----BEGIN PUBLIC KEY-----\n{base64}\n-----END PUBLIC KEY-----\n");
     let hex: String = raw.iter().map(|byte| format!("{byte:02x}")).collect();
-    let jwks = forge.desk.get("/.well-known/jwks.json").send_checked().await.is(200).text.clone();
+    let jwks = forge.server.get("/.well-known/jwks.json").send_checked().await.is(200).text.clone();
     let jwk = serde_json::from_str::<Value>(&jwks).unwrap()["keys"][0].to_string();
     let x = URL_SAFE_NO_PAD.encode(raw);
     let written = jwks.trim_start_matches(r#"{"keys":["#).trim_end_matches("]}").to_owned();
@@ -183,11 +183,11 @@ async fn the_public_key_is_no_shared_secret() {
 async fn a_key_is_found_by_its_exact_name_alone() {
     let forge = Forge::open().await;
     // Another key of the ring, announced and good: its name on what this one signed, and the other way round.
-    forge.desk.plan().json(&["keys", "rotate"], "");
-    let keys = forge.desk.plan().json(&["keys", "list"], "");
+    forge.server.plan().json(&["keys", "rotate"], "");
+    let keys = forge.server.plan().json(&["keys", "list"], "");
     let next = keys.as_array().unwrap().iter().find(|key| key["kid"] != forge.kid).unwrap()["kid"].as_str().unwrap();
     crate::support::until("the node knows it", async || {
-        forge.desk.get("/.well-known/jwks.json").send_checked().await.text.contains(next)
+        forge.server.get("/.well-known/jwks.json").send_checked().await.text.contains(next)
     })
     .await;
     let kid = &forge.kid;

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use super::jwt::Forge;
-use crate::support::desk::SendRequest;
 use crate::support::forge::{sign, sign_text, with};
+use crate::support::server::SendRequest;
 
 fn named(what: impl std::fmt::Display, token: String) -> (String, String) {
     (what.to_string(), token)

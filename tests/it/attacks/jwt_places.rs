@@ -6,9 +6,9 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, Tokens, over_both_stores};
 use crate::support::document::{Body, Operation, operations, plausible};
 use crate::support::outbox::next;
+use crate::support::server::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, Tokens, over_both_stores};
 use crate::support::totp::{code, turn_on};
 
 over_both_stores!(|plan| plan; each_token_has_its_places);
@@ -73,12 +73,12 @@ struct Owner {
 }
 
 impl Owner {
-    async fn new(desk: &TestServer) -> Self {
-        let (person, other) = (desk.person(&["--verified", "--superuser"]), desk.person(&[]));
-        let Tokens { access, refresh, session } = desk.sign_in(&person).await;
-        let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
+    async fn new(server: &TestServer) -> Self {
+        let (person, other) = (server.person(&["--verified", "--superuser"]), server.person(&[]));
+        let Tokens { access, refresh, session } = server.sign_in(&person).await;
+        let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         let project = text(&projects["projects"][0], "id");
-        let made = desk.post("/auth/api-keys/").header("x-project-id", &project).bearer_auth(&access);
+        let made = server.post("/auth/api-keys/").header("x-project-id", &project).bearer_auth(&access);
         let scopes = ["introspect", "revoke", "admin", "billing:write"];
         let made = made.json(&json!({"name": "a key", "scopes": scopes})).send_checked().await.is(201).json();
         let (key, key_id) = (text(&made["data"], "full_key"), text(&made["data"], "id"));
@@ -86,9 +86,9 @@ impl Owner {
     }
 
     /// The key, exchanged.
-    async fn client(&self, desk: &TestServer) -> String {
+    async fn client(&self, server: &TestServer) -> String {
         let exchange = [("grant_type", "client_credentials"), ("client_secret", self.key.as_str())];
-        text(&desk.form("/oauth/token", &exchange).await.is(200).json(), "access_token")
+        text(&server.form("/oauth/token", &exchange).await.is(200).json(), "access_token")
     }
 }
 
@@ -165,7 +165,7 @@ fn due(operation: &Operation, place: Place) -> Vec<Kind> {
 }
 
 /// A request that is good but for the token in that place.
-fn request(desk: &TestServer, operation: &Operation, place: Place, token: &str, owner: &Owner) -> RequestBuilder {
+fn request(server: &TestServer, operation: &Operation, place: Place, token: &str, owner: &Owner) -> RequestBuilder {
     let is_client = matches!(place, Place::Bearer | Place::ApiKey | Place::Basic | Place::Field("client_secret"));
     let fill = |name: &str| match (name, operation.path.as_str()) {
         (name, _) if place == Place::Field(name_of(name)) => json!(token),
@@ -193,7 +193,7 @@ fn request(desk: &TestServer, operation: &Operation, place: Place, token: &str, 
     if place == Place::Query {
         operation.path += &format!("?token={token}");
     }
-    let request = operation.request(desk, &fill).header("x-project-id", &owner.project);
+    let request = operation.request(server, &fill).header("x-project-id", &owner.project);
     match place {
         Place::Bearer => request.bearer_auth(token),
         Place::ApiKey => request.header("x-api-key", token),
@@ -208,8 +208,8 @@ fn name_of(name: &str) -> &'static str {
 }
 
 /// What is said of what is no token at all. Nobody is let in by that.
-async fn refusal(desk: &TestServer, operation: &Operation, place: Place, owner: &Owner) -> (u16, String) {
-    let answer = request(desk, operation, place, "no.to.ken", owner).send_checked().await;
+async fn refusal(server: &TestServer, operation: &Operation, place: Place, owner: &Owner) -> (u16, String) {
+    let answer = request(server, operation, place, "no.to.ken", owner).send_checked().await;
     let due = match (place, operation.path.as_str()) {
         (Place::Bearer, "/auth/login/claim" | "/auth/login/reset") => 400,
         // `codes` has numbers of its own, of what is not there and of what is not good.
@@ -235,16 +235,16 @@ const FOR_PEOPLE: [&str; 3] = [
     r#"{"detail":"The user does not have the required permissions."}"#,
 ];
 
-async fn each_token_has_its_places(desk: &TestServer) {
-    let purse = purse(desk).await;
+async fn each_token_has_its_places(server: &TestServer) {
+    let purse = purse(server).await;
     let mut tried = 0;
     let mut faults = Vec::new();
-    for operation in operations(desk).await {
+    for operation in operations(server).await {
         for place in places(&operation) {
             let due = due(&operation, place);
-            let refusal = refusal(desk, &operation, place, &purse.owner).await;
+            let refusal = refusal(server, &operation, place, &purse.owner).await;
             for token in purse.tokens.iter().filter(|token| !due.contains(&token.kind)) {
-                let answer = request(desk, &operation, place, &token.text, &purse.owner).send_checked().await;
+                let answer = request(server, &operation, place, &token.text, &purse.owner).send_checked().await;
                 tried += 1;
                 // What is asked about is told what is wrong with it, whatever that is.
                 let same = (answer.status, answer.text.replace("wrong_type", "malformed")) == refusal;
@@ -259,35 +259,35 @@ async fn each_token_has_its_places(desk: &TestServer) {
     }
     assert!(faults.is_empty(), "{faults:#?}");
     assert!(tried > 1000, "{tried}");
-    each_is_good_in_its_own(desk, &purse).await;
-    being_let_in_shows(desk, &purse).await;
+    each_is_good_in_its_own(server, &purse).await;
+    being_let_in_shows(server, &purse).await;
 }
 
 /// Where a token is due it is not answered as one is that is not: had one been let in, it would have been seen.
-async fn being_let_in_shows(desk: &TestServer, purse: &Purse) {
+async fn being_let_in_shows(server: &TestServer, purse: &Purse) {
     let mut tried = 0;
-    for operation in operations(desk).await {
+    for operation in operations(server).await {
         for place in places(&operation) {
-            let refusal = refusal(desk, &operation, place, &purse.owner).await;
+            let refusal = refusal(server, &operation, place, &purse.owner).await;
             for kind in due(&operation, place) {
                 // A call may end what it is made with, or everything.
-                let owner = Owner::new(desk).await;
+                let owner = Owner::new(server).await;
                 let token = match kind {
                     Kind::Access => owner.access.clone(),
-                    Kind::Client => owner.client(desk).await,
+                    Kind::Client => owner.client(server).await,
                     Kind::Refresh => owner.refresh.clone(),
                     Kind::ApiKey => owner.key.clone(),
                     // Links were used in their places; they are good once.
                     _ => continue,
                 };
-                let answer = request(desk, &operation, place, &token, &owner).send_checked().await;
+                let answer = request(server, &operation, place, &token, &owner).send_checked().await;
                 let told = format!("{kind:?} in {place:?} of {}: {answer:?}", operation.name());
                 // What is revoked and what never was are answered the same: that it was revoked is to be seen.
                 let revokes = refusal.0 == 200 && operation.path.contains("revoke");
                 // RFC 7009, 2.2.1: no key is revoked there.
                 if revokes && kind != Kind::ApiKey {
                     assert_ne!(
-                        desk.reason(&if kind == Kind::Refresh { owner.access.clone() } else { token }).await,
+                        server.reason(&if kind == Kind::Refresh { owner.access.clone() } else { token }).await,
                         "",
                         "{told}"
                     );
@@ -306,74 +306,80 @@ fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_else(|| panic!("no {field}: {value}")).to_owned()
 }
 
-async fn purse(desk: &TestServer) -> Purse {
+async fn purse(server: &TestServer) -> Purse {
     let mut tokens = Vec::new();
     let mut add = |kind, of, text: String| tokens.push(Token { kind, of, text });
-    let who = desk.person(&["--verified", "--superuser"]);
+    let who = server.person(&["--verified", "--superuser"]);
     let email = who.email.as_str();
     let by_password = json!({"email": email, "password": PASSWORD});
-    desk.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
-    let code_mailed = next(desk, email, 0).await.code();
+    server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
+    let code_mailed = next(server, email, 0).await.code();
     let by_code = json!({"email": email, "code": code_mailed});
-    let unturned = desk.post("/auth/verification/verify-code").json(&by_code).send_checked().await.is(200).json();
+    let unturned = server.post("/auth/verification/verify-code").json(&by_code).send_checked().await.is(200).json();
     let form = [("username", email), ("password", PASSWORD)];
     for (of, answer) in [
-        ("native", desk.post("/sessions").json(&by_password).send_checked().await.is(201).json()),
+        ("native", server.post("/sessions").json(&by_password).send_checked().await.is(201).json()),
         ("unturned", unturned["data"].clone()),
-        ("myauth", desk.form("/auth/login/oauth", &form).await.is(200).json()),
-        ("codes", desk.post("/auth/signin").json(&by_password).send_checked().await.is(200).json()),
-        ("ucontact", desk.form("/api/auth/login", &form).await.is(200).json()),
-        ("v1", desk.post("/api/v1/login").json(&by_password).send_checked().await.is(200).json()),
+        ("myauth", server.form("/auth/login/oauth", &form).await.is(200).json()),
+        ("codes", server.post("/auth/signin").json(&by_password).send_checked().await.is(200).json()),
+        ("ucontact", server.form("/api/auth/login", &form).await.is(200).json()),
+        ("v1", server.post("/api/v1/login").json(&by_password).send_checked().await.is(200).json()),
     ] {
         add(Kind::Access, of, text(&answer, "access_token"));
         add(Kind::Refresh, of, text(&answer, "refresh_token"));
     }
     // Of somebody who may do everything, with a key that may.
-    let owner = Owner::new(desk).await;
-    add(Kind::Client, "native", owner.client(desk).await);
+    let owner = Owner::new(server).await;
+    add(Kind::Client, "native", owner.client(server).await);
     add(Kind::ApiKey, "native", owner.key.clone());
 
     // Confirmations: of a change, and of two sign-ups.
-    let changing = desk.person(&[]);
-    let session = desk.sign_in(&changing).await;
+    let changing = server.person(&[]);
+    let session = server.sign_in(&changing).await;
     let change = json!({"email": "changed@example.org", "original": PASSWORD});
-    desk.request(Method::PUT, "/auth/users/me").bearer_auth(&session.access).json(&change).send_checked().await.is(200);
-    add(Kind::Confirm, "myauth", next(desk, "changed@example.org", 0).await.token());
+    server
+        .request(Method::PUT, "/auth/users/me")
+        .bearer_auth(&session.access)
+        .json(&change)
+        .send_checked()
+        .await
+        .is(200);
+    add(Kind::Confirm, "myauth", next(server, "changed@example.org", 0).await.token());
     for (of, path, name) in [("ucontact", "/api/auth/register", "new-one"), ("v1", "/api/v1/register", "new-two")] {
         let email = format!("{name}@example.org");
         let body = json!({"email": email, "username": name, "password": PASSWORD});
-        desk.post(path).json(&body).send_checked().await.is(201);
-        add(Kind::Confirm, of, next(desk, &email, 0).await.token());
+        server.post(path).json(&body).send_checked().await.is(201);
+        add(Kind::Confirm, of, next(server, &email, 0).await.token());
     }
 
-    let magic = desk.person(&[]).email;
-    let half = desk.post(&format!("/auth/login/magic/{magic}")).send_checked().await.is(200).json();
-    add(Kind::Magic, "myauth", next(desk, &magic, 0).await.token());
-    let forgetful = desk.person(&[]).email;
-    let other_half = desk.post(&format!("/auth/login/recover/{forgetful}")).send_checked().await.is(200).json();
-    add(Kind::Reset, "myauth", next(desk, &forgetful, 0).await.token());
-    let absent = desk.person(&["--verified"]);
+    let magic = server.person(&[]).email;
+    let half = server.post(&format!("/auth/login/magic/{magic}")).send_checked().await.is(200).json();
+    add(Kind::Magic, "myauth", next(server, &magic, 0).await.token());
+    let forgetful = server.person(&[]).email;
+    let other_half = server.post(&format!("/auth/login/recover/{forgetful}")).send_checked().await.is(200).json();
+    add(Kind::Reset, "myauth", next(server, &forgetful, 0).await.token());
+    let absent = server.person(&["--verified"]);
     let named = json!({"email": absent.email, "username": absent.username});
-    desk.post("/api/v1/password-reset").json(&named).send_checked().await.is(200);
-    add(Kind::WholeReset, "v1", next(desk, &absent.email, 0).await.token());
+    server.post("/api/v1/password-reset").json(&named).send_checked().await.is(200);
+    add(Kind::WholeReset, "v1", next(server, &absent.email, 0).await.token());
 
-    let second = desk.person(&[]);
-    let (totp, _) = turn_on(desk, &desk.sign_in(&second).await.access, PASSWORD).await;
+    let second = server.person(&[]);
+    let (totp, _) = turn_on(server, &server.sign_in(&second).await.access, PASSWORD).await;
     let form = [("username", second.email.as_str()), ("password", PASSWORD)];
-    add(Kind::Step, "myauth", text(&desk.form("/auth/login/oauth", &form).await.is(200).json(), "access_token"));
+    add(Kind::Step, "myauth", text(&server.form("/auth/login/oauth", &form).await.is(200).json(), "access_token"));
     let (magic_half, reset_half) = (text(&half, "claim"), text(&other_half, "claim"));
     Purse { tokens, owner, totp, magic_half, reset_half }
 }
 
-async fn each_is_good_in_its_own(desk: &TestServer, purse: &Purse) {
+async fn each_is_good_in_its_own(server: &TestServer, purse: &Purse) {
     for Token { kind, of, text } in &purse.tokens {
-        let by = |path: &str, body: Value| desk.post(path).bearer_auth(text).json(&body);
+        let by = |path: &str, body: Value| server.post(path).bearer_auth(text).json(&body);
         let answer = match kind {
-            Kind::Access | Kind::Client | Kind::ApiKey => desk.get("/verify").bearer_auth(text).send_checked().await,
-            Kind::Refresh => desk.refresh(text).await,
+            Kind::Access | Kind::Client | Kind::ApiKey => server.get("/verify").bearer_auth(text).send_checked().await,
+            Kind::Refresh => server.refresh(text).await,
             Kind::Step => by("/auth/login/totp", json!({"claim": code(&purse.totp, 1)})).send_checked().await,
             Kind::Magic => by("/auth/login/claim", json!({"claim": purse.magic_half})).send_checked().await,
-            Kind::Confirm => desk.get(&format!("/api/auth/confirmed_email/{text}")).send_checked().await,
+            Kind::Confirm => server.get(&format!("/api/auth/confirmed_email/{text}")).send_checked().await,
             Kind::Reset => {
                 by("/auth/login/reset", json!({"claim": purse.reset_half, "new_password": "another quiet harbour"}))
                     .send_checked()
@@ -382,7 +388,7 @@ async fn each_is_good_in_its_own(desk: &TestServer, purse: &Purse) {
             Kind::WholeReset => {
                 let body =
                     json!({"new_password": "another quiet harbour", "new_password_confirm": "another quiet harbour"});
-                let request = desk.post(&format!("/api/v1/password-reset-confirm?token={text}"));
+                let request = server.post(&format!("/api/v1/password-reset-confirm?token={text}"));
                 request.json(&body).send_checked().await
             }
         };

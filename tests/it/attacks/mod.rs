@@ -16,8 +16,8 @@ mod tricks;
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, Tokens};
 use crate::support::outbox;
+use crate::support::server::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, Tokens};
 
 const OTHER_PASSWORD: &str = "another harbour at dawn";
 
@@ -39,8 +39,8 @@ fn pair(answer: &HttpResponse) -> (String, String) {
 /// A post of JSON.
 fn posting(path: &str, bearer: &str, body: Value) -> Door {
     let (path, bearer) = (path.to_owned(), bearer.to_owned());
-    Box::new(move |desk| {
-        let request = desk.post(&path).json(&body);
+    Box::new(move |server| {
+        let request = server.post(&path).json(&body);
         if bearer.is_empty() { request } else { request.bearer_auth(&bearer) }
     })
 }
@@ -54,7 +54,7 @@ fn by_password(person: &Person, code: &str) -> Vec<Door> {
         posting("/sessions", "", body.clone()),
         posting("/auth/signin/otp", "", body.clone()),
         posting("/api/v1/login", "", body),
-        Box::new(move |desk| desk.post("/api/auth/login").form(&form)),
+        Box::new(move |server| server.post("/api/auth/login").form(&form)),
     ]
 }
 
@@ -67,7 +67,7 @@ fn refreshing(dialect: &str, person: &Person, refresh: &str) -> Door {
     match dialect {
         "native" => {
             let form = [("grant_type", "refresh_token".to_owned()), ("refresh_token", refresh.to_owned())];
-            Box::new(move |desk| desk.post("/oauth/token").form(&form))
+            Box::new(move |server| server.post("/oauth/token").form(&form))
         }
         "myauth" => posting("/auth/login/refresh", refresh, json!({})),
         "unturned" => posting("/auth/verification/refresh-token", "", body),
@@ -78,45 +78,45 @@ fn refreshing(dialect: &str, person: &Person, refresh: &str) -> Door {
 }
 
 /// How many mails somebody has, none being on its way: a notice of what was changed before is not to be taken for the next link.
-async fn mails_so_far(desk: &TestServer, email: &str) -> usize {
-    outbox::settled(desk).await;
-    outbox::mails(desk, email).len()
+async fn mails_so_far(server: &TestServer, email: &str) -> usize {
+    outbox::settled(server).await;
+    outbox::mails(server, email).len()
 }
 
 /// Has a sign-in code mailed.
-async fn mailed_code(desk: &TestServer, email: &str) -> String {
-    let before = mails_so_far(desk, email).await;
-    desk.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
-    outbox::next(desk, email, before).await.code()
+async fn mailed_code(server: &TestServer, email: &str) -> String {
+    let before = mails_so_far(server, email).await;
+    server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
+    outbox::next(server, email, before).await.code()
 }
 
 /// Has a code mailed that confirms an address.
-async fn confirming_code(desk: &TestServer, person: &Person) -> String {
-    let before = mails_so_far(desk, &person.email).await;
-    desk.post("/auth/mail/verify/send").json(&json!({"user_id": person.id})).send_checked().await.is(200);
-    outbox::next(desk, &person.email, before).await.code()
+async fn confirming_code(server: &TestServer, person: &Person) -> String {
+    let before = mails_so_far(server, &person.email).await;
+    server.post("/auth/mail/verify/send").json(&json!({"user_id": person.id})).send_checked().await.is(200);
+    outbox::next(server, &person.email, before).await.code()
 }
 
 /// Has a link mailed, by `magic` or `recover`: its token, and the device's half.
-async fn link(desk: &TestServer, what: &str, email: &str) -> (String, String) {
-    let before = mails_so_far(desk, email).await;
-    let answer = desk.post(&format!("/auth/login/{what}/{email}")).send_checked().await;
+async fn link(server: &TestServer, what: &str, email: &str) -> (String, String) {
+    let before = mails_so_far(server, email).await;
+    let answer = server.post(&format!("/auth/login/{what}/{email}")).send_checked().await;
     let claim = text(&answer.is(200).json(), "claim");
-    (outbox::next(desk, email, before).await.token(), claim)
+    (outbox::next(server, email, before).await.token(), claim)
 }
 
 /// Has a link to a new password mailed that is whole without a device's half.
-async fn whole_link(desk: &TestServer, person: &Person) -> String {
-    let before = mails_so_far(desk, &person.email).await;
+async fn whole_link(server: &TestServer, person: &Person) -> String {
+    let before = mails_so_far(server, &person.email).await;
     let body = json!({"email": person.email, "username": person.username});
-    desk.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
-    outbox::next(desk, &person.email, before).await.token()
+    server.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
+    outbox::next(server, &person.email, before).await.token()
 }
 
 /// Signs in as far as `myauth`'s first of two steps goes: the token for the second.
-async fn first_step(desk: &TestServer, person: &Person) -> String {
+async fn first_step(server: &TestServer, person: &Person) -> String {
     let form = [("username", person.email.as_str()), ("password", PASSWORD)];
-    let answer = desk.form("/auth/login/oauth", &form).await.is(200).json();
+    let answer = server.form("/auth/login/oauth", &form).await.is(200).json();
     assert!(answer["refresh_token"].is_null(), "a second factor is due: {answer}");
     text(&answer, "access_token")
 }

@@ -6,23 +6,23 @@ use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::document::{Body, operations, plausible};
+use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan; texts_that_no_store_takes);
 
 /// What no store has a say in.
 #[tokio::test]
 async fn misread() {
-    let desk = TestServer::embedded(|plan| plan);
-    Box::pin(credentials_that_are_none(&desk)).await;
-    Box::pin(forms_that_are_none(&desk)).await;
-    Box::pin(multipart_that_is_none(&desk)).await;
-    Box::pin(paths_that_are_nobodys(&desk)).await;
+    let server = TestServer::embedded(|plan| plan);
+    Box::pin(credentials_that_are_none(&server)).await;
+    Box::pin(forms_that_are_none(&server)).await;
+    Box::pin(multipart_that_is_none(&server)).await;
+    Box::pin(paths_that_are_nobodys(&server)).await;
 }
 
 /// In every text of every body, path and query, with the rights of a superuser: a NUL, which Postgres does not keep, among them.
-async fn texts_that_no_store_takes(desk: &TestServer) {
+async fn texts_that_no_store_takes(server: &TestServer) {
     let texts = [
         "\0",
         "a\0b",
@@ -44,9 +44,9 @@ async fn texts_that_no_store_takes(desk: &TestServer) {
     ]
     .map(str::to_owned);
     let long = ["é".repeat(20_000), "[".repeat(30_000), "9".repeat(30_000), " ".repeat(30_000)];
-    for call in operations(desk).await {
-        let who = desk.person(&["--superuser", "--verified"]);
-        let access = desk.sign_in(&who).await.access;
+    for call in operations(server).await {
+        let who = server.person(&["--superuser", "--verified"]);
+        let access = server.sign_in(&who).await.access;
         for field in call.fields() {
             for text in texts.iter().chain(&long) {
                 let fill = |name: &str| match name {
@@ -55,7 +55,7 @@ async fn texts_that_no_store_takes(desk: &TestServer) {
                     "user_email" | "email" => json!(format!("x{}", who.email)),
                     name => plausible(name),
                 };
-                let answer = call.request(desk, &fill).bearer_auth(&access).send_checked().await;
+                let answer = call.request(server, &fill).bearer_auth(&access).send_checked().await;
                 assert!(answer.status < 500, "{} {field}={text:.60?}: {answer:?}", call.name());
             }
             // What JSON can say and a text cannot: half of a pair of surrogates, twice the same name.
@@ -64,7 +64,7 @@ async fn texts_that_no_store_takes(desk: &TestServer) {
                     [r#""\ud800""#, r#""\udc00\ud800""#, r#""\uD83D""#, r#""a","email":null"#, "1e999", "-0", "1E+400"]
                 {
                     let body = format!("{{\"{field}\":{value}}}");
-                    let request = desk.request(call.method.clone(), &call.path_with(&plausible));
+                    let request = server.request(call.method.clone(), &call.path_with(&plausible));
                     let request = request.bearer_auth(&access).header("content-type", "application/json").body(body);
                     let answer = request.send_checked().await;
                     assert!(answer.status < 500, "{} {field}={value}: {answer:?}", call.name());
@@ -85,7 +85,7 @@ async fn texts_that_no_store_takes(desk: &TestServer) {
         ] {
             let path = call.path_with(&|_| json!("HERE")).replace("HERE", text);
             let query = call.query.iter().map(|name| format!("{name}={text}")).collect::<Vec<_>>().join("&");
-            let answer = desk
+            let answer = server
                 .request(call.method.clone(), &format!("{path}?{query}&{text}"))
                 .bearer_auth(&access)
                 .send_checked()
@@ -96,8 +96,8 @@ async fn texts_that_no_store_takes(desk: &TestServer) {
 }
 
 /// Credentials of every kind, alone and beside one another, on every call.
-async fn credentials_that_are_none(desk: &TestServer) {
-    let good = desk.sign_in(&desk.person(&[])).await.access;
+async fn credentials_that_are_none(server: &TestServer) {
+    let good = server.sign_in(&server.person(&[])).await.access;
     let long = "A".repeat(6 * 1024);
     let dots = format!("Bearer {}", ".".repeat(4000));
     let fields: Vec<Vec<u8>> = [
@@ -153,11 +153,11 @@ async fn credentials_that_are_none(desk: &TestServer) {
         .map(String::into_bytes),
     )
     .collect();
-    let (mut tried, mut asked) = (0, operations(desk).await);
+    let (mut tried, mut asked) = (0, operations(server).await);
     // A call that is for everybody answers everybody; what it says to nobody is what it says to these.
     asked.retain(|call| !call.schemes.is_empty());
     for call in asked {
-        let request = |call: &crate::support::document::Operation| call.request(desk, &plausible);
+        let request = |call: &crate::support::document::Operation| call.request(server, &plausible);
         let holds = |what: &[u8], answer: &HttpResponse| {
             assert!(
                 (400..500).contains(&answer.status),
@@ -195,14 +195,14 @@ async fn credentials_that_are_none(desk: &TestServer) {
         holds(b"many", &many.send_checked().await);
     }
     assert!(tried > 1000, "{tried}");
-    desk.get("/sessions").bearer_auth(&good).send_checked().await.is(200);
+    server.get("/sessions").bearer_auth(&good).send_checked().await.is(200);
 }
 
 /// The calls that take a form.
 const FORMS: [&str; 5] = ["/api/auth/login", "/auth/login/oauth", "/oauth/token", "/oauth/introspect", "/oauth/revoke"];
 
-async fn forms_that_are_none(desk: &TestServer) {
-    let who = desk.person(&["--verified"]);
+async fn forms_that_are_none(server: &TestServer) {
+    let who = server.person(&["--verified"]);
     let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let long = "a".repeat(30_000);
     for path in FORMS {
@@ -237,7 +237,7 @@ async fn forms_that_are_none(desk: &TestServer) {
             for media_type in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-Urlencoded; charset=utf-16"]
             {
                 let answer =
-                    desk.post(path).header("content-type", media_type).body(body.to_owned()).send_checked().await;
+                    server.post(path).header("content-type", media_type).body(body.to_owned()).send_checked().await;
                 let refused = (400..500).contains(&answer.status) && !answer.text.contains("access_token");
                 assert!(refused, "{path} {body:.60}: {answer:?}");
             }
@@ -247,7 +247,7 @@ async fn forms_that_are_none(desk: &TestServer) {
     let (name, password) = (encoded(&who.username), encoded(PASSWORD));
     let form = format!("{}={name}&{}={password}", encoded("username"), encoded("password"));
     let send = |media_type: &str, body: Vec<u8>| {
-        desk.post("/api/auth/login").header("content-type", media_type).body(body).send_checked()
+        server.post("/api/auth/login").header("content-type", media_type).body(body).send_checked()
     };
     send("application/x-www-form-urlencoded", form.clone().into_bytes()).await.is(200);
     let wide: Vec<u8> = form.encode_utf16().flat_map(u16::to_le_bytes).collect();
@@ -265,14 +265,14 @@ async fn forms_that_are_none(desk: &TestServer) {
     }
 }
 
-async fn multipart_that_is_none(desk: &TestServer) {
-    let who = desk.person(&["--verified"]);
+async fn multipart_that_is_none(server: &TestServer) {
+    let who = server.person(&["--verified"]);
     let field =
         |name: &str, value: &str| format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     let (user, password) = (field("username", &who.username), field("password", PASSWORD));
     let good = format!("{user}{password}--B--\r\n");
     let send = |boundary: &str, body: String| -> RequestBuilder {
-        desk.post("/api/auth/login").header("content-type", format!("multipart/form-data; {boundary}")).body(body)
+        server.post("/api/auth/login").header("content-type", format!("multipart/form-data; {boundary}")).body(body)
     };
     for (boundary, body) in [
         ("boundary=B", good.clone()),
@@ -337,11 +337,11 @@ async fn multipart_that_is_none(desk: &TestServer) {
 }
 
 /// A path has one spelling: no other leads where it leads.
-async fn paths_that_are_nobodys(desk: &TestServer) {
-    let superuser = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-    let address = desk.signet.at("").trim_start_matches("http://").to_owned();
+async fn paths_that_are_nobodys(server: &TestServer) {
+    let superuser = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let address = server.signet.at("").trim_start_matches("http://").to_owned();
     let mut tried = 0;
-    for call in operations(desk).await {
+    for call in operations(server).await {
         let path = call.path_with(&plausible);
         let path = path.trim_end_matches('/');
         let inner = path.trim_start_matches('/');
@@ -388,7 +388,7 @@ async fn paths_that_are_nobodys(desk: &TestServer) {
         }
     }
     assert!(tried > 500, "{tried}");
-    desk.get("/sessions").bearer_auth(&superuser).send_checked().await.is(200);
+    server.get("/sessions").bearer_auth(&superuser).send_checked().await.is(200);
 }
 
 /// Byte for byte: a client library would tidy the path up.
@@ -407,10 +407,10 @@ async fn raw(address: &str, method: &Method, path: &str, bearer: &str) -> String
 /// What is bounded is bounded whatever it is written in.
 #[tokio::test]
 async fn heads_that_are_too_much() {
-    let desk = TestServer::embedded(|plan| plan);
+    let server = TestServer::embedded(|plan| plan);
     let flood = |count: usize, size: usize| {
         let value = "v".repeat(size);
-        (0..count).fold(desk.get("/verify"), |request, number| request.header(format!("x-{number}"), &value))
+        (0..count).fold(server.get("/verify"), |request, number| request.header(format!("x-{number}"), &value))
     };
     for (count, size, status) in
         [(90, 10, 401), (200, 10, 431), (2000, 1, 431), (3, 4000, 401), (5, 4000, 431), (1, 17_000, 431)]
@@ -421,8 +421,8 @@ async fn heads_that_are_too_much() {
         assert_eq!(status_found, status, "{count} × {size}");
     }
     let long: Value = json!({"token": "x"});
-    desk.post(&format!("/verify?{}", "q".repeat(12_000))).json(&long).send_checked().await.is(401);
-    let longer = desk.post(&format!("/verify?{}", "q".repeat(20_000))).json(&long).send().await;
+    server.post(&format!("/verify?{}", "q".repeat(12_000))).json(&long).send_checked().await.is(401);
+    let longer = server.post(&format!("/verify?{}", "q".repeat(20_000))).json(&long).send().await;
     assert!(longer.is_err() || [414, 431].contains(&longer.unwrap().status().as_u16()));
-    desk.get("/verify").send_checked().await.is(401);
+    server.get("/verify").send_checked().await.is(401);
 }

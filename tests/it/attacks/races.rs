@@ -21,14 +21,14 @@ macro_rules! cases {
     ($($case:ident),+ $(,)?) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn embedded() {
-            let nodes = [Desk::embedded(plan)];
+            let nodes = [TestServer::embedded(plan)];
             $(Box::pin($case(&nodes)).await;)+
         }
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn two_nodes_on_redis_and_postgres() {
-            let first = Desk::on_servers(plan);
-            let second = Desk::beside(first.plan().another());
+            let first = TestServer::on_servers(plan);
+            let second = TestServer::beside(first.plan().another());
             let nodes = [first, second];
             $(Box::pin($case(&nodes)).await;)+
         }
@@ -97,63 +97,63 @@ async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[TestServer]) {
 }
 
 async fn of_twenty_redemptions_one_succeeds(nodes: &[TestServer]) {
-    let desk = &nodes[0];
+    let server = &nodes[0];
     let race = async |what: &str, doors: &[Door]| one_of(what, at_once(nodes, 20, doors).await);
 
-    for email in ["nobody-yet@example.org", &desk.person(&[]).email] {
-        let body = json!({"email": email, "code": mailed_code(desk, email).await});
+    for email in ["nobody-yet@example.org", &server.person(&[]).email] {
+        let body = json!({"email": email, "code": mailed_code(server, email).await});
         race("a mailed code", &[posting("/auth/verification/verify-code", "", body)]).await;
     }
 
-    let person = desk.person(&[]);
-    let body = json!({"user_id": person.id, "code": confirming_code(desk, &person).await});
+    let person = server.person(&[]);
+    let body = json!({"user_id": person.id, "code": confirming_code(server, &person).await});
     race("a confirming code", &[posting("/auth/mail/verify", "", body)]).await;
 
-    for email in ["nobody-knows@example.org", &desk.person(&[]).email] {
-        let (token, claim) = link(desk, "magic", email).await;
+    for email in ["nobody-knows@example.org", &server.person(&[]).email] {
+        let (token, claim) = link(server, "magic", email).await;
         let body = json!({"token": token, "claim": claim});
         let doors = [posting("/auth/login/claim", &token, body.clone()), posting("/links/magic", "", body)];
         race("a magic link", &doors).await;
     }
 
-    let person = desk.person(&[]);
-    let (token, claim) = link(desk, "recover", &person.email).await;
+    let person = server.person(&[]);
+    let (token, claim) = link(server, "recover", &person.email).await;
     let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
     let doors = [posting("/auth/login/reset", &token, body.clone()), posting("/links/reset", "", body)];
     race("a reset", &doors).await;
 
-    let person = desk.person(&[]);
-    let token = whole_link(desk, &person).await;
+    let person = server.person(&[]);
+    let token = whole_link(server, &person).await;
     let path = format!("/api/v1/password-reset-confirm?token={token}");
     let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
     let body = json!({"token": token, "new_password": OTHER_PASSWORD});
     race("a whole link", &[posting(&path, "", new), posting("/links/reset", "", body)]).await;
 
     let body = json!({"email": "unconfirmed@example.org", "username": "unconfirmed", "password": PASSWORD});
-    desk.post("/api/v1/register").json(&body).send_checked().await.is(201);
-    let token = outbox::next(desk, "unconfirmed@example.org", 0).await.token();
+    server.post("/api/v1/register").json(&body).send_checked().await.is(201);
+    let token = outbox::next(server, "unconfirmed@example.org", 0).await.token();
     race("a confirmation", &[posting("/links/confirm", "", json!({"token": token}))]).await;
 
-    let person = desk.person(&["--verified"]);
-    let access = desk.sign_in(&person).await.access;
-    let begun = desk.post("/totp").bearer_auth(&access).send_checked().await.is(201).json();
+    let person = server.person(&["--verified"]);
+    let access = server.sign_in(&person).await.access;
+    let begun = server.post("/totp").bearer_auth(&access).send_checked().await.is(201).json();
     let key = text(&begun, "key");
     let code = totp::code(&key, 0);
     let turning_on = move |path: &'static str, field: &'static str| -> Door {
         let (access, body) = (access.clone(), json!({field: code, "uri": "", "password": PASSWORD}));
-        Box::new(move |desk| desk.request(Method::PUT, path).bearer_auth(&access).json(&body))
+        Box::new(move |server| server.request(Method::PUT, path).bearer_auth(&access).json(&body))
     };
     let on = race("what turns it on", &[turning_on("/totp", "code"), turning_on("/auth/login/totp", "claim")]).await;
     let recovery = on.json()["recovery_codes"].clone();
     race("a step of an app", &by_password(&person, &totp::code(&key, 1))).await;
     race("a recovery code", &by_password(&person, recovery[0].as_str().unwrap())).await;
-    let step = first_step(desk, &person).await;
+    let step = first_step(server, &person).await;
     let body = json!({"claim": recovery[1]});
     race("a second step", &[posting("/auth/login/totp", &step, body)]).await;
 
-    let person = desk.person(&["--verified"]);
-    let access = desk.sign_in(&person).await.access;
-    let made = desk.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
+    let person = server.person(&["--verified"]);
+    let access = server.sign_in(&person).await.access;
+    let made = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
     race("a backup code", &by_password(&person, made["backup_codes"][0].as_str().unwrap())).await;
 }
 
@@ -175,7 +175,7 @@ async fn of_twenty_claims_of_an_address_one_succeeds(nodes: &[TestServer]) {
         let changed = json!({"email": email, "original": PASSWORD});
         doors.extend(movers.clone().map(|access| -> Door {
             let changed = changed.clone();
-            Box::new(move |desk| desk.request(Method::PUT, "/auth/users/me").bearer_auth(&access).json(&changed))
+            Box::new(move |server| server.request(Method::PUT, "/auth/users/me").bearer_auth(&access).json(&changed))
         }));
         // Whoever asks for what he has already been given is told that he has it.
         let answers = at_once(nodes, 20, &doors).await;
@@ -196,7 +196,7 @@ async fn of_twenty_claims_of_a_name_one_succeeds(nodes: &[TestServer]) {
     let sign_ups = (0..20).map(|number| -> Door {
         let name = ["Claimed", "claimed", "ＣＬＡＩＭＥＤ", " claimed "][number % 4];
         let body = json!({"email": format!("namesake-{number}@example.org"), "password": PASSWORD, "username": name});
-        Box::new(move |desk| desk.post(["/api/v1/register", "/api/auth/register"][number % 2]).json(&body))
+        Box::new(move |server| server.post(["/api/v1/register", "/api/auth/register"][number % 2]).json(&body))
     });
     let sign_ups = sign_ups.collect::<Vec<_>>();
     let ask = |number: usize| sign_ups[number](&nodes[number % nodes.len()]).send_checked();

@@ -74,102 +74,103 @@ fn base32(text: &str) -> Vec<u8> {
 }
 
 /// One of everything, right and wrong.
-async fn use_everything(desk: &TestServer, used: &mut Used) {
-    let (who, other) = (desk.person(&["--verified"]), desk.person(&["--verified"]));
+async fn use_everything(server: &TestServer, used: &mut Used) {
+    let (who, other) = (server.person(&["--verified"]), server.person(&["--verified"]));
     used.add("the password", PASSWORD);
     used.add("another password", OTHER_PASSWORD);
     used.add("a wrong password", WRONG);
     let signing_in = json!({"email": who.email, "password": PASSWORD});
     for request_ctx in by_password(&who, "").into_iter().skip(2).chain([posting("/sessions", "", signing_in.clone())]) {
-        used.ask(request_ctx(desk)).await;
+        used.ask(request_ctx(server)).await;
     }
-    used.ask(desk.post("/auth/signin").json(&signing_in)).await;
-    used.ask(desk.post("/auth/login/oauth").form(&[("username", who.email.as_str()), ("password", PASSWORD)])).await;
+    used.ask(server.post("/auth/signin").json(&signing_in)).await;
+    used.ask(server.post("/auth/login/oauth").form(&[("username", who.email.as_str()), ("password", PASSWORD)])).await;
     for dialect in REFRESHING {
-        let session = used.ask(desk.signing_in(&who.email, PASSWORD)).await;
-        used.ask(refreshing(dialect, &who, &text(&session, "refresh_token"))(desk)).await;
-        let tampered = crate::support::desk::tampered(&text(&session, "access_token"));
+        let session = used.ask(server.signing_in(&who.email, PASSWORD)).await;
+        used.ask(refreshing(dialect, &who, &text(&session, "refresh_token"))(server)).await;
+        let tampered = crate::support::server::tampered(&text(&session, "access_token"));
         used.add("access_token", &tampered);
-        desk.get("/sessions").bearer_auth(&tampered).send_checked().await.is(401);
+        server.get("/sessions").bearer_auth(&tampered).send_checked().await.is(401);
     }
 
-    let access = text(&used.ask(desk.signing_in(&who.email, PASSWORD)).await, "access_token");
+    let access = text(&used.ask(server.signing_in(&who.email, PASSWORD)).await, "access_token");
     for email in [who.email.as_str(), "by-code@example.org"] {
-        let code = mailed_code(desk, email).await;
+        let code = mailed_code(server, email).await;
         used.add("a mailed code", &code);
-        used.ask(desk.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code}))).await;
+        used.ask(server.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code}))).await;
     }
     // One that nobody hands in, so that it is still kept in the end.
-    used.add("a mailed code", &mailed_code(desk, "never@example.org").await);
-    let code = confirming_code(desk, &who).await;
+    used.add("a mailed code", &mailed_code(server, "never@example.org").await);
+    let code = confirming_code(server, &who).await;
     used.add("a confirming code", &code);
-    used.ask(desk.post("/auth/mail/verify").json(&json!({"user_id": who.id, "code": code}))).await;
+    used.ask(server.post("/auth/mail/verify").json(&json!({"user_id": who.id, "code": code}))).await;
     for path in ["/auth/login/claim", "/links/magic", "/auth/login/reset", "/links/reset"] {
-        let (token, claim) = link(desk, if path.ends_with("reset") { "recover" } else { "magic" }, &other.email).await;
+        let (token, claim) =
+            link(server, if path.ends_with("reset") { "recover" } else { "magic" }, &other.email).await;
         used.add("a link's token", &token);
         used.add("a device's half", &claim);
         let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
-        used.ask(posting(path, &token, body.clone())(desk)).await;
-        posting(path, &token, body)(desk).send_checked().await.is(400);
+        used.ask(posting(path, &token, body.clone())(server)).await;
+        posting(path, &token, body)(server).send_checked().await.is(400);
     }
-    let token = whole_link(desk, &other).await;
+    let token = whole_link(server, &other).await;
     used.add("a link's token", &token);
     let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-    used.ask(desk.post(&format!("/api/v1/password-reset-confirm?token={token}")).json(&new)).await;
+    used.ask(server.post(&format!("/api/v1/password-reset-confirm?token={token}")).json(&new)).await;
     let body = json!({"email": "confirming@example.org", "username": "confirming", "password": PASSWORD});
-    desk.post("/api/v1/register").json(&body).send_checked().await.is(201);
-    let token = outbox::next(desk, "confirming@example.org", 0).await.token();
+    server.post("/api/v1/register").json(&body).send_checked().await.is(201);
+    let token = outbox::next(server, "confirming@example.org", 0).await.token();
     used.add("a confirmation", &token);
-    used.ask(desk.get(&format!("/api/v1/verify?token={token}"))).await;
-    used.ask(desk.post("/links/confirm").json(&json!({"token": token}))).await;
-    desk.get(&format!("/api/auth/confirmed_email/{token}")).send_checked().await.is(200);
+    used.ask(server.get(&format!("/api/v1/verify?token={token}"))).await;
+    used.ask(server.post("/links/confirm").json(&json!({"token": token}))).await;
+    server.get(&format!("/api/auth/confirmed_email/{token}")).send_checked().await.is(200);
 
-    let (key, prefix) = desk.api_key(&who, &["introspect", "revoke"]);
+    let (key, prefix) = server.api_key(&who, &["introspect", "revoke"]);
     used.add("full_key", &key);
-    desk.get("/verify").header("x-api-key", &key).send_checked().await.is(200);
-    desk.get("/auth/users/me").bearer_auth(&key).send_checked().await.is(200);
-    let basic = desk.post("/oauth/token").basic_auth("client", Some(&key));
+    server.get("/verify").header("x-api-key", &key).send_checked().await.is(200);
+    server.get("/auth/users/me").bearer_auth(&key).send_checked().await.is(200);
+    let basic = server.post("/oauth/token").basic_auth("client", Some(&key));
     used.ask(basic.form(&[("grant_type", "client_credentials")])).await;
-    let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.json();
-    let made = desk.post("/auth/api-keys/").header("x-project-id", text(&projects["projects"][0], "id"));
+    let projects = server.get("/projects").bearer_auth(&access).send_checked().await.json();
+    let made = server.post("/auth/api-keys/").header("x-project-id", text(&projects["projects"][0], "id"));
     used.ask(made.bearer_auth(&access).json(&json!({"name": "a key"}))).await;
     for path in ["/oauth/introspect", "/oauth/revoke"] {
-        let spent = text(&used.ask(desk.signing_in(&who.email, PASSWORD)).await, "refresh_token");
-        desk.form(path, &[("client_secret", &key), ("token", &spent)]).await.is(200);
+        let spent = text(&used.ask(server.signing_in(&who.email, PASSWORD)).await, "refresh_token");
+        server.form(path, &[("client_secret", &key), ("token", &spent)]).await.is(200);
     }
-    desk.plan().json(&["api-keys", "deactivate", &prefix], "");
+    server.plan().json(&["api-keys", "deactivate", &prefix], "");
 
     let mut second = Vec::new();
-    let made = used.ask(desk.post("/auth/create/otp").bearer_auth(&access)).await;
+    let made = used.ask(server.post("/auth/create/otp").bearer_auth(&access)).await;
     second.push((
         Person { id: who.id.clone(), email: who.email.clone(), username: who.username.clone() },
         text(&made, "otp_key"),
         made["backup_codes"][0].clone(),
         0,
     ));
-    let guarded = desk.person(&["--verified"]);
-    let begun = text(&used.ask(desk.signing_in(&guarded.email, PASSWORD)).await, "access_token");
-    let (key, codes) = totp::turn_on(desk, &begun, PASSWORD).await;
+    let guarded = server.person(&["--verified"]);
+    let begun = text(&used.ask(server.signing_in(&guarded.email, PASSWORD)).await, "access_token");
+    let (key, codes) = totp::turn_on(server, &begun, PASSWORD).await;
     used.add("key", &key);
     codes.iter().for_each(|code| used.add("a recovery code", code));
     second.push((guarded, key, json!(codes[0]), 1));
     for (person, key, code, steps) in second {
         let shown = totp::code(&key, steps);
         used.add("a step of an app", &shown);
-        let step = first_step(desk, &person).await;
+        let step = first_step(server, &person).await;
         used.add("the second step's token", &step);
-        used.ask(desk.post("/auth/login/totp").bearer_auth(&step).json(&json!({"claim": shown}))).await;
+        used.ask(server.post("/auth/login/totp").bearer_auth(&step).json(&json!({"claim": shown}))).await;
         let body = json!({"email": person.email, "password": PASSWORD, "totp_code": code, "otp_code": code});
-        used.ask(desk.post("/auth/signin/otp").json(&body)).await;
-        desk.post("/sessions").json(&body).send_checked().await.is(401);
+        used.ask(server.post("/auth/signin/otp").json(&body)).await;
+        server.post("/sessions").json(&body).send_checked().await.is(401);
     }
 
     // What does not come as it should is told of in a failure, and a failure is logged.
     for request_ctx in by_password(&other, WRONG) {
-        assert!(request_ctx(desk).send_checked().await.status < 500);
+        assert!(request_ctx(server).send_checked().await.status < 500);
     }
     for path in ["/sessions", "/api/v1/login", "/auth/signin", "/auth/login/signup", "/api/auth/register"] {
-        desk.try_sign_in(&who.email, WRONG).await;
+        server.try_sign_in(&who.email, WRONG).await;
         for (kind, body) in [
             ("application/json", format!("{{\"email\":\"a@example.org\",\"password\":\"{PASSWORD}")),
             (
@@ -180,24 +181,24 @@ async fn use_everything(desk: &TestServer, used: &mut Used) {
             ("text/plain", PASSWORD.to_owned()),
         ] {
             let answer =
-                desk.post(path).header("content-type", kind).bearer_auth(&access).body(body).send_checked().await;
+                server.post(path).header("content-type", kind).bearer_auth(&access).body(body).send_checked().await;
             assert!((400..500).contains(&answer.status) && !answer.text.contains(PASSWORD), "{path}: {answer:?}");
         }
     }
-    desk.get(&format!("/nothing/{token}?token={token}")).bearer_auth(&token).send_checked().await.is(404);
-    desk.plan().json(&["keys", "rotate"], "");
-    let kid = text(&desk.plan().json(&["keys", "list"], "")[0], "kid");
-    let pem = text(&desk.plan().json(&["keys", "export", &kid], ""), "pem");
+    server.get(&format!("/nothing/{token}?token={token}")).bearer_auth(&token).send_checked().await.is(404);
+    server.plan().json(&["keys", "rotate"], "");
+    let kid = text(&server.plan().json(&["keys", "list"], "")[0], "kid");
+    let pem = text(&server.plan().json(&["keys", "export", &kid], ""), "pem");
     let der = STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).expect("PEM");
     used.0.push(("the signing key".into(), der[16..48].to_vec()));
-    finished(desk).await;
+    finished(server).await;
 }
 
 /// Waits until all that was done is in the log.
-async fn finished(desk: &TestServer) {
-    outbox::settled(desk).await;
-    let last = desk.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
-    desk.signet.wait_for_log(last.is(404).header("x-request-id"));
+async fn finished(server: &TestServer) {
+    outbox::settled(server).await;
+    let last = server.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
+    server.signet.wait_for_log(last.is(404).header("x-request-id"));
 }
 
 /// Where secrets could be, and what is there.
@@ -205,14 +206,14 @@ async fn finished(desk: &TestServer) {
 struct Places(Vec<(String, Vec<u8>)>);
 
 impl Places {
-    async fn of(desk: &TestServer) -> Self {
+    async fn of(server: &TestServer) -> Self {
         let mut places = Self::default();
-        let log = desk.signet.log();
+        let log = server.signet.log();
         assert!(log.lines().count() > 5 && log.contains("DEBUG"), "it was not talkative: {log}");
         places.0.push(("the log".into(), log.into_bytes()));
-        places.0.push(("the metrics".into(), desk.ops("/metrics").await.text.into_bytes()));
-        places.0.push(("readiness".into(), desk.ops("/readyz").await.text.into_bytes()));
-        places.files(&desk.signet.data(), &["outbox", "secret"]);
+        places.0.push(("the metrics".into(), server.ops("/metrics").await.text.into_bytes()));
+        places.0.push(("readiness".into(), server.ops("/readyz").await.text.into_bytes()));
+        places.files(&server.signet.data(), &["outbox", "secret"]);
         places
     }
 
@@ -336,30 +337,30 @@ fn talkative(plan: Plan, format: &str) -> Plan {
 
 #[tokio::test]
 async fn nothing_tells_them_embedded() {
-    let desk = TestServer::embedded(|plan| talkative(plan, "pretty"));
+    let server = TestServer::embedded(|plan| talkative(plan, "pretty"));
     let mut used = Used::default();
-    let secret = std::fs::read_to_string(desk.signet.data().join("secret")).expect("it was made");
+    let secret = std::fs::read_to_string(server.signet.data().join("secret")).expect("it was made");
     used.add("the secret", secret.trim());
     used.0.push(("the secret".into(), STANDARD.decode(secret.trim()).expect("base64")));
-    use_everything(&desk, &mut used).await;
-    let mut places = Places::of(&desk).await;
+    use_everything(&server, &mut used).await;
+    let mut places = Places::of(&server).await;
     assert!(places.0.iter().any(|(place, bytes)| place.ends_with("signet.db-wal") && bytes.len() > 10_000));
-    let rows = values(&desk.signet.data().join("signet.db"));
+    let rows = values(&server.signet.data().join("signet.db"));
     let tables = rows.iter().filter_map(|(place, _)| place.split_once('.')).map(|(table, _)| table);
     let tables = tables.collect::<std::collections::BTreeSet<_>>();
     assert!(["users", "claims", "sessions", "api_keys"].iter().all(|table| tables.contains(table)), "{tables:?}");
     places.0.extend(rows);
     places.hold_none_of(&used);
-    nobody_else_reads(&desk.signet.data());
-    they_would_be_seen(&desk, &used);
+    nobody_else_reads(&server.signet.data());
+    they_would_be_seen(&server, &used);
 }
 
 /// In a log, in a column of bytes as Postgres dumps it, and in a row of SQLite between two that touch it.
-fn they_would_be_seen(desk: &TestServer, used: &Used) {
+fn they_would_be_seen(server: &TestServer, used: &Used) {
     let of = |what: &str| used.0.iter().find(|(it, _)| it == what).expect("it was used").1.clone();
     let (half, code) = (of("a device's half"), of("a mailed code"));
     let hex = code.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let file = desk.signet.data().join("careless.db");
+    let file = server.signet.data().join("careless.db");
     let careless = rusqlite::Connection::open(&file).expect("it is made");
     careless.execute_batch("CREATE TABLE codes (a TEXT, b TEXT, c TEXT)").expect("it is made");
     let row = ("a", String::from_utf8(code.clone()).expect("it is text"), "b");
@@ -384,9 +385,9 @@ fn they_would_be_seen(desk: &TestServer, used: &Used) {
 fn nothing_tells_them_on_redis_and_postgres() {
     let redis = redis::Server::options().password(OF_REDIS).durable().set("rdbcompression", "no").start();
     let (postgres, sink) = (postgres::Server::start(), smtp::Server::options().account("signet", OF_MAIL).start());
-    let desk = TestServer::beside(talkative(Plan::on(&redis, &postgres), "json"));
+    let server = TestServer::beside(talkative(Plan::on(&redis, &postgres), "json"));
     let mailing =
-        TestServer::beside(desk.plan().another().set("SMTP_URL", &sink.url()).set("SIGNET_LOG__FORMAT", "pretty"));
+        TestServer::beside(server.plan().another().set("SMTP_URL", &sink.url()).set("SIGNET_LOG__FORMAT", "pretty"));
     let mut used = Used::default();
     for (what, secret) in [
         ("Redis' password", OF_REDIS),
@@ -399,7 +400,7 @@ fn nothing_tells_them_on_redis_and_postgres() {
     used.0.push(("the secret".into(), STANDARD.decode(SECRET).expect("base64")));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(Box::pin(async {
-        use_everything(&desk, &mut used).await;
+        use_everything(&server, &mut used).await;
         let body = json!({"email": "sunk@example.org"});
         mailing.post("/auth/verification/send-code").json(&body).send_checked().await.is(202);
         until("the mail is taken", async || sink.taken().len() == 1).await;
@@ -413,7 +414,7 @@ fn nothing_tells_them_on_redis_and_postgres() {
         }
         finished(&mailing).await;
 
-        let mut places = Places::of(&desk).await;
+        let mut places = Places::of(&server).await;
         places.0.extend(Places::of(&mailing).await.0);
         // Its append-only file has every write since the start, also of what is gone; a dump has what is there.
         assert_eq!(redis.cli(&["SAVE"]), "OK");
@@ -432,7 +433,7 @@ fn nothing_tells_them_on_redis_and_postgres() {
         let dumped = Command::new("pg_dump").arg(postgres.url()).output().expect("pg_dump is beside Postgres");
         assert!(dumped.status.success() && dumped.stdout.len() > 5000, "{}", String::from_utf8_lossy(&dumped.stderr));
         Places(vec![("the dump of Postgres".into(), dumped.stdout)]).hold_none_of(&used);
-        nobody_else_reads(&desk.signet.data());
+        nobody_else_reads(&server.signet.data());
     }));
 }
 

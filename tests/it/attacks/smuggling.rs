@@ -8,26 +8,26 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::desk::{SendRequest, TestServer};
+use crate::support::server::{SendRequest, TestServer};
 
 const HIDDEN: &str = "GET /verify HTTP/1.1\r\nhost: x\r\nx-request-id: hidden\r\nconnection: close\r\n\r\n";
 /// Thirteen bytes, or `d`.
 const BODY: &str = r#"{"token":"x"}"#;
 
 struct Line {
-    desk: TestServer,
+    server: TestServer,
     address: String,
 }
 
 impl Line {
     /// A server that waits for nothing that does not come.
     fn open() -> Self {
-        let desk = TestServer::embedded(|plan| {
+        let server = TestServer::embedded(|plan| {
             let short = ["SIGNET_SERVER__HEADER_TIMEOUT", "SIGNET_SERVER__BODY_TIMEOUT", "SIGNET_SERVER__IDLE_TIMEOUT"];
             short.into_iter().fold(plan, |plan, name| plan.set(name, "1s"))
         });
-        let address = desk.signet.at("").trim_start_matches("http://").to_owned();
-        Self { desk, address }
+        let address = server.signet.at("").trim_start_matches("http://").to_owned();
+        Self { server, address }
     }
 
     /// Sends bytes and reads until the server closes: the statuses of its answers, and all that it said.
@@ -53,7 +53,7 @@ impl Line {
             }
         }
         assert!(faults.is_empty(), "{faults:#?}");
-        self.desk.get("/verify").send_checked().await.is(401);
+        self.server.get("/verify").send_checked().await.is(401);
     }
 }
 
@@ -178,14 +178,14 @@ async fn chunks_that_are_none() {
         assert_eq!(said.matches("x-request-id: second").count(), 1, "{size}");
     }
     // A trailer is no header field (RFC 9110, 6.5.1): least of all one that says who asks.
-    let good = line.desk.sign_in(&line.desk.person(&[])).await.access;
+    let good = line.server.sign_in(&line.server.person(&[])).await.access;
     for field in [format!("authorization: Bearer {good}"), format!("x-api-key: {good}"), "content-length: 5".to_owned()]
     {
         let ask =
             format!("DELETE /sessions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n{field}\r\n\r\n");
         assert_eq!(line.say(ask).await.0, "401", "{field}");
     }
-    line.desk.verify(&good).await.is(200);
+    line.server.verify(&good).await.is(200);
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
-use crate::support::desk::{SendRequest, TestServer};
+use crate::support::server::{SendRequest, TestServer};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Twice what the slowest flood takes on a machine that others use as well.
@@ -195,8 +195,8 @@ struct Client {
 }
 
 impl Client {
-    async fn connect(desk: &TestServer, bytes: &[u8]) -> Self {
-        let stream = TcpStream::connect(desk.signet.at("").trim_start_matches("http://")).await.unwrap();
+    async fn connect(server: &TestServer, bytes: &[u8]) -> Self {
+        let stream = TcpStream::connect(server.signet.at("").trim_start_matches("http://")).await.unwrap();
         let (from, to) = stream.into_split();
         let settings = frame(SETTINGS, 0, 0, &[]);
         let left = [PREFACE, &settings, bytes, &frame(PING, 0, 0, LAST)].concat();
@@ -237,33 +237,33 @@ impl Client {
 
 #[tokio::test]
 async fn a_flood_is_its_own_connections_affair() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "2s"));
-    desk.get("/verify").send_checked().await.is(401);
-    let before = desk.figure(MEMORY).await;
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "2s"));
+    server.get("/verify").send_checked().await.is(401);
+    let before = server.figure(MEMORY).await;
     for Flood { name, bytes, end, reads } in floods() {
-        let mut client = Client::connect(&desk, &bytes).await;
+        let mut client = Client::connect(&server, &bytes).await;
         let all = client.left.len();
         // Others meanwhile, and after.
         let others = async {
             for _ in 0..50 {
-                desk.get("/verify").send_checked().await.is(401);
+                server.get("/verify").send_checked().await.is(401);
             }
         };
         let flooding = async {
             if !reads {
                 Client::write(&mut client.to, &mut client.left).await;
                 // What it holds for somebody who does not take it.
-                bounded(&desk, name, before).await;
+                bounded(&server, name, before).await;
             }
             client.talk().await;
         };
         let both = tokio::time::timeout(PATIENCE, async { tokio::join!(flooding, others) });
         both.await.unwrap_or_else(|_| panic!("{name}: neither heard nor ended"));
         // It is still there, if it may be.
-        bounded(&desk, name, before).await;
+        bounded(&server, name, before).await;
         assert!(client.left.len() < all && !client.said.is_empty(), "{name}: it was spoken to");
         assert!(client.closed || (end == End::Either && is_heard(&client.said)), "{name}: {end:?}");
-        desk.get("/verify").send_checked().await.is(401);
+        server.get("/verify").send_checked().await.is(401);
     }
 }
 
@@ -274,27 +274,27 @@ fn is_heard(said: &[u8]) -> bool {
 }
 
 /// One client does not make it grow.
-async fn bounded(desk: &TestServer, name: &str, before: u64) {
-    let grown = desk.figure(MEMORY).await.saturating_sub(before);
+async fn bounded(server: &TestServer, name: &str, before: u64) {
+    let grown = server.figure(MEMORY).await.saturating_sub(before);
     assert!(grown < 64 << 20, "{name}: {grown} bytes more");
 }
 
 /// The frames of this file are frames: a request made of them is answered, and a flood is told why it ends.
 #[tokio::test]
 async fn what_is_lawful_is_answered() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "1s"));
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "1s"));
     let settings = frame(SETTINGS, 0, 0, &[]);
     let asked = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/verify"));
-    let kinds = frames(&desk, &[PREFACE, &settings, &asked].concat()).await;
+    let kinds = frames(&server, &[PREFACE, &settings, &asked].concat()).await;
     assert!(kinds.contains(&(HEADERS, 1)) && kinds.contains(&(DATA, 1)), "{kinds:?}");
     let resets = floods().into_iter().find(|flood| flood.name == "resets").unwrap();
-    let kinds = frames(&desk, &[PREFACE, &settings, &resets.bytes].concat()).await;
+    let kinds = frames(&server, &[PREFACE, &settings, &resets.bytes].concat()).await;
     assert!(kinds.contains(&(GOAWAY, 0)), "{kinds:?}");
 }
 
 /// The kinds and streams of the frames that come back until the server closes.
-async fn frames(desk: &TestServer, bytes: &[u8]) -> Vec<(u8, u32)> {
-    let stream = TcpStream::connect(desk.signet.at("").trim_start_matches("http://")).await.unwrap();
+async fn frames(server: &TestServer, bytes: &[u8]) -> Vec<(u8, u32)> {
+    let stream = TcpStream::connect(server.signet.at("").trim_start_matches("http://")).await.unwrap();
     let (mut from, mut to) = stream.into_split();
     let mut said = Vec::new();
     let talk = async { tokio::join!(to.write_all(bytes), from.read_to_end(&mut said)) };

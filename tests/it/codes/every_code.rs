@@ -56,8 +56,8 @@ async fn in_band_on_redis_and_postgres() {
     each(&TestServer::on_servers(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
 }
 
-async fn each(desk: &TestServer, in_band: bool) {
-    let told = provoked(desk).await;
+async fn each(server: &TestServer, in_band: bool) {
+    let told = provoked(server).await;
     let mut expected = DOCUMENTED.to_vec();
     expected.extend([
         ("NOTIFY_GRPC_FAILED", 502),
@@ -73,30 +73,30 @@ async fn each(desk: &TestServer, in_band: bool) {
     let all: BTreeSet<&str> = expected.iter().map(|(code, _)| *code).collect();
     assert_eq!(provoked, all);
     // What no handler has looked at keeps its status.
-    let bytes = |text: &'static str| desk.post("/auth/signup").header("content-type", "application/json").body(text);
-    desk.post("/auth/nothing").send_checked().await.tells(404, "NOT_FOUND");
-    desk.get("/auth/signup").send_checked().await.tells(405, "METHOD_NOT_ALLOWED");
+    let bytes = |text: &'static str| server.post("/auth/signup").header("content-type", "application/json").body(text);
+    server.post("/auth/nothing").send_checked().await.tells(404, "NOT_FOUND");
+    server.get("/auth/signup").send_checked().await.tells(405, "METHOD_NOT_ALLOWED");
     bytes("{").send_checked().await.tells(400, "BODY_UNREADABLE");
     bytes("{}").header("content-type", "text/plain").send_checked().await.tells(415, "MEDIA_TYPE_NOT_SUPPORTED");
 }
 
-async fn provoked(desk: &TestServer) -> Vec<(&'static str, HttpResponse)> {
+async fn provoked(server: &TestServer) -> Vec<(&'static str, HttpResponse)> {
     let signup = async |email: &str, user_name: &str, password: &str| {
-        call(desk, "/auth/signup", json!({"email": email, "user_name": user_name, "password": password})).await
+        call(server, "/auth/signup", json!({"email": email, "user_name": user_name, "password": password})).await
     };
-    let send = async |user_id: &str| call(desk, "/auth/mail/verify/send", json!({"user_id": user_id})).await;
+    let send = async |user_id: &str| call(server, "/auth/mail/verify/send", json!({"user_id": user_id})).await;
     let verify = async |user_id: &str, code: &str| {
-        call(desk, "/auth/mail/verify", json!({"user_id": user_id, "code": code})).await
+        call(server, "/auth/mail/verify", json!({"user_id": user_id, "code": code})).await
     };
-    let refresh = async |token: &str| call(desk, "/auth/refresh", json!({"refresh_token": token})).await;
+    let refresh = async |token: &str| call(server, "/auth/refresh", json!({"refresh_token": token})).await;
     let nobody = "85f22dda-efc2-459d-b518-640400a69e8d";
 
-    let (ann, never) = (member(desk, "ann").await, member(desk, "never").await);
-    let (gone, disabled) = (member(desk, "gone").await, member(desk, "disabled").await);
-    let signed = sign_in(desk, &ann).await;
-    let vanished = sign_in(desk, &gone).await;
-    desk.plan().json(&["users", "delete", &gone.email], "");
-    desk.plan().json(&["users", "disable", &disabled.email], "");
+    let (ann, never) = (member(server, "ann").await, member(server, "never").await);
+    let (gone, disabled) = (member(server, "gone").await, member(server, "disabled").await);
+    let signed = sign_in(server, &ann).await;
+    let vanished = sign_in(server, &gone).await;
+    server.plan().json(&["users", "delete", &gone.email], "");
+    server.plan().json(&["users", "disable", &disabled.email], "");
     let mut told = vec![
         ("124", signup("no address", "ann", PASSWORD).await),
         ("129", signup("", "ann", PASSWORD).await),
@@ -106,10 +106,10 @@ async fn provoked(desk: &TestServer) -> Vec<(&'static str, HttpResponse)> {
         ("139", signup("bob@example.org", &"b".repeat(17), PASSWORD).await),
         ("USER_NAME_INVALID", signup("bob@example.org", "b\u{7}", PASSWORD).await),
         ("PASSWORD_TOO_WEAK", signup("bob@example.org", "bob", "12345678").await),
-        ("124", try_sign_in(desk, "no address", PASSWORD).await),
-        ("128", try_sign_in(desk, &ann.email, "not the password").await),
-        ("USER_DISABLED", try_sign_in(desk, &disabled.email, PASSWORD).await),
-        ("151", try_otp(desk, &ann, "123456").await),
+        ("124", try_sign_in(server, "no address", PASSWORD).await),
+        ("128", try_sign_in(server, &ann.email, "not the password").await),
+        ("USER_DISABLED", try_sign_in(server, &disabled.email, PASSWORD).await),
+        ("151", try_otp(server, &ann, "123456").await),
         ("132", refresh("rFT4nq9J...").await),
         ("137", refresh("").await),
         ("142", send(nobody).await),
@@ -122,15 +122,15 @@ async fn provoked(desk: &TestServer) -> Vec<(&'static str, HttpResponse)> {
         ("156", verify(&ann.id, "").await),
     ];
     for path in ["/auth/create/otp", "/auth/delete/otp"] {
-        told.push(("127", desk.post(path).send_checked().await));
-        told.push(("126", with_token(desk, path, "eyJhbGciOiJIUzI1NiJ9...").await));
-        told.push(("142", with_token(desk, path, &vanished.access).await));
+        told.push(("127", server.post(path).send_checked().await));
+        told.push(("126", with_token(server, path, "eyJhbGciOiJIUzI1NiJ9...").await));
+        told.push(("142", with_token(server, path, &vanished.access).await));
     }
-    told.push(("154", with_token(desk, "/auth/delete/otp", &signed.access).await));
-    let (key, _) = create_otp(desk, &signed.access).await;
-    told.push(("153", with_token(desk, "/auth/create/otp", &signed.access).await));
-    told.push(("150", try_sign_in(desk, &ann.email, PASSWORD).await));
-    told.push(("152", try_otp(desk, &ann, &wrong_code(&key)).await));
-    told.push(("0", with_token(desk, "/auth/delete/otp", &signed.access).await));
+    told.push(("154", with_token(server, "/auth/delete/otp", &signed.access).await));
+    let (key, _) = create_otp(server, &signed.access).await;
+    told.push(("153", with_token(server, "/auth/create/otp", &signed.access).await));
+    told.push(("150", try_sign_in(server, &ann.email, PASSWORD).await));
+    told.push(("152", try_otp(server, &ann, &wrong_code(&key)).await));
+    told.push(("0", with_token(server, "/auth/delete/otp", &signed.access).await));
     told
 }

@@ -10,7 +10,7 @@ mod wording;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, SendRequest, TestServer};
+use crate::support::server::{HttpResponse, SendRequest, TestServer};
 use crate::support::signet::Plan;
 
 const PASSWORD: &str = "StrongPassword123";
@@ -35,37 +35,37 @@ struct Signed {
     refresh: String,
 }
 
-async fn call(desk: &TestServer, path: &str, body: Value) -> HttpResponse {
-    desk.post(path).json(&body).send_checked().await
+async fn call(server: &TestServer, path: &str, body: Value) -> HttpResponse {
+    server.post(path).json(&body).send_checked().await
 }
 
-async fn with_token(desk: &TestServer, path: &str, token: &str) -> HttpResponse {
-    desk.post(path).bearer_auth(token).send_checked().await
+async fn with_token(server: &TestServer, path: &str, token: &str) -> HttpResponse {
+    server.post(path).bearer_auth(token).send_checked().await
 }
 
-async fn member(desk: &TestServer, name: &str) -> Member {
+async fn member(server: &TestServer, name: &str) -> Member {
     let email = format!("{name}@example.org");
     let body = json!({"email": email, "user_name": name, "password": PASSWORD});
-    let made = call(desk, "/auth/signup", body).await.is(200).json();
+    let made = call(server, "/auth/signup", body).await.is(200).json();
     Member { id: text(&made, "user_id"), email }
 }
 
-async fn try_sign_in(desk: &TestServer, email: &str, password: &str) -> HttpResponse {
-    call(desk, "/auth/signin", json!({"email": email, "password": password})).await
+async fn try_sign_in(server: &TestServer, email: &str, password: &str) -> HttpResponse {
+    call(server, "/auth/signin", json!({"email": email, "password": password})).await
 }
 
-async fn sign_in(desk: &TestServer, member: &Member) -> Signed {
-    try_sign_in(desk, &member.email, PASSWORD).await.is(200).signed()
+async fn sign_in(server: &TestServer, member: &Member) -> Signed {
+    try_sign_in(server, &member.email, PASSWORD).await.is(200).signed()
 }
 
-async fn try_otp(desk: &TestServer, member: &Member, code: &str) -> HttpResponse {
+async fn try_otp(server: &TestServer, member: &Member, code: &str) -> HttpResponse {
     let body = json!({"email": member.email, "password": PASSWORD, "otp_code": code});
-    call(desk, "/auth/signin/otp", body).await
+    call(server, "/auth/signin/otp", body).await
 }
 
 /// Turns the second factor on; gives the key and the backup codes.
-async fn create_otp(desk: &TestServer, access: &str) -> (String, Vec<String>) {
-    let answer = with_token(desk, "/auth/create/otp", access).await;
+async fn create_otp(server: &TestServer, access: &str) -> (String, Vec<String>) {
+    let answer = with_token(server, "/auth/create/otp", access).await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
     let made = answer.json();
     let codes = made["backup_codes"].as_array().unwrap().iter().map(|code| code.as_str().unwrap().to_owned());

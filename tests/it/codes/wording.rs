@@ -5,7 +5,7 @@ use serde_json::json;
 use signet::config::Config;
 
 use super::*;
-use crate::support::desk::over_both_stores;
+use crate::support::server::over_both_stores;
 use crate::support::totp::wrong_code;
 use crate::support::{postgres, redis, until};
 
@@ -17,37 +17,37 @@ mod in_the_body {
 
 over_both_stores!(documented; bodies_that_will_not_do, paths_and_methods);
 
-async fn bodies_that_will_not_do(desk: &TestServer) {
-    let post = |text: String| desk.post("/auth/signin").header("content-type", "application/json").body(text);
+async fn bodies_that_will_not_do(server: &TestServer) {
+    let post = |text: String| server.post("/auth/signin").header("content-type", "application/json").body(text);
     for body in ["", "{", "[]", "7", "null", r#"{"email":7}"#, r#"{"email":"a@example.org","password":{}}"#, "\"x\""] {
         post(body.to_owned()).send_checked().await.tells(400, "BODY_UNREADABLE");
     }
     post("[".repeat(10_000)).send_checked().await.tells(400, "BODY_UNREADABLE");
     post(format!("{{\"email\":\"{}\"}}", "x".repeat(65_536))).send_checked().await.tells(413, "BODY_TOO_LARGE");
     for media_type in ["text/plain", "application/x-www-form-urlencoded"] {
-        let post = desk.post("/auth/signin").header("content-type", media_type).body("{}");
+        let post = server.post("/auth/signin").header("content-type", media_type).body("{}");
         post.send_checked().await.tells(415, "MEDIA_TYPE_NOT_SUPPORTED");
     }
     // What is not known is passed over, and a slash at the end is none.
     let more = json!({"email": "nobody@example.org", "password": "x", "more": [1, {}]});
-    let answer = call(desk, "/auth/signin/", more).await;
+    let answer = call(server, "/auth/signin/", more).await;
     assert_eq!(answer.json(), json!({"error_code": "128"}));
 }
 
-async fn paths_and_methods(desk: &TestServer) {
+async fn paths_and_methods(server: &TestServer) {
     for nobodys in ["/auth", "/auth/", "/auth/nothing", "/auth/signup/more", "/auth/mail", "/auth/create"] {
-        desk.post(nobodys).send_checked().await.tells(404, "NOT_FOUND");
-        desk.get(nobodys).send_checked().await.tells(404, "NOT_FOUND");
+        server.post(nobodys).send_checked().await.tells(404, "NOT_FOUND");
+        server.get(nobodys).send_checked().await.tells(404, "NOT_FOUND");
     }
     for path in
         ["signup", "signin", "signin/otp", "refresh", "create/otp", "delete/otp", "mail/verify/send", "mail/verify"]
     {
         let path = format!("/auth/{path}");
         for method in [Method::GET, Method::PUT, Method::PATCH, Method::DELETE] {
-            let answer = desk.request(method, &path).send_checked().await;
+            let answer = server.request(method, &path).send_checked().await;
             assert_eq!(answer.tells(405, "METHOD_NOT_ALLOWED").header("allow"), "OPTIONS, POST");
         }
-        let answer = desk.request(Method::OPTIONS, &path).send_checked().await;
+        let answer = server.request(Method::OPTIONS, &path).send_checked().await;
         assert_eq!((answer.is(204).header("allow"), &*answer.text), ("OPTIONS, POST", ""));
     }
 }
@@ -56,29 +56,29 @@ async fn paths_and_methods(desk: &TestServer) {
 async fn elsewhere_and_alone_it_is_the_same() {
     let others = ["UNTURNED", "MYAUTH", "UCONTACT", "V1", "NATIVE"];
     let off = |plan: Plan, name: &&str| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false");
-    let desk =
+    let server =
         TestServer::embedded(|plan| others.iter().fold(plan, off).set("SIGNET_API__CODES__PREFIX", "/some/where"));
     let body = json!({"email": "ann@example.org", "user_name": "ann", "password": PASSWORD});
-    call(&desk, "/some/where/signup", body.clone()).await.is(200);
-    call(&desk, "/some/where/signin", body.clone()).await.is(200).signed();
-    call(&desk, "/some/where/nothing", body.clone()).await.tells(404, "NOT_FOUND");
-    call(&desk, "/auth/signup", body).await.is(404);
+    call(&server, "/some/where/signup", body.clone()).await.is(200);
+    call(&server, "/some/where/signin", body.clone()).await.is(200).signed();
+    call(&server, "/some/where/nothing", body.clone()).await.tells(404, "NOT_FOUND");
+    call(&server, "/auth/signup", body).await.is(404);
 }
 
 #[tokio::test]
 async fn where_registration_is_closed_or_addresses_must_be_confirmed() {
     let closed =
         |plan: Plan| plan.set("USERS_OPEN_REGISTRATION", "false").set("SIGNET_API__CODES__VERIFIED_ONLY", "true");
-    for (status, desk) in
+    for (status, server) in
         [(403, TestServer::embedded(closed)), (200, TestServer::embedded(|plan| in_band(closed(plan))))]
     {
         let body = json!({"email": "ann@example.org", "user_name": "ann", "password": PASSWORD});
-        call(&desk, "/auth/signup", body.clone()).await.tells(status, "REGISTRATION_CLOSED");
-        desk.plan().user("ann@example.org", PASSWORD, &[]);
-        try_sign_in(&desk, "ann@example.org", PASSWORD).await.tells(status, "EMAIL_NOT_VERIFIED");
-        try_sign_in(&desk, "ann@example.org", "not the password").await.is(if status == 200 { 200 } else { 401 });
-        desk.plan().user("eve@example.org", PASSWORD, &["--verified"]);
-        try_sign_in(&desk, "eve@example.org", PASSWORD).await.is(200).signed();
+        call(&server, "/auth/signup", body.clone()).await.tells(status, "REGISTRATION_CLOSED");
+        server.plan().user("ann@example.org", PASSWORD, &[]);
+        try_sign_in(&server, "ann@example.org", PASSWORD).await.tells(status, "EMAIL_NOT_VERIFIED");
+        try_sign_in(&server, "ann@example.org", "not the password").await.is(if status == 200 { 200 } else { 401 });
+        server.plan().user("eve@example.org", PASSWORD, &["--verified"]);
+        try_sign_in(&server, "eve@example.org", PASSWORD).await.is(200).signed();
     }
 }
 
@@ -102,60 +102,60 @@ mod limits {
         assert!(after > 600, "{answer:?}");
     }
 
-    async fn whatever_guesses_or_mails_is_limited(desk: &TestServer) {
-        let ann = member(desk, "ann").await;
-        let signed = sign_in(desk, &ann).await;
+    async fn whatever_guesses_or_mails_is_limited(server: &TestServer) {
+        let ann = member(server, "ann").await;
+        let signed = sign_in(server, &ann).await;
         for _ in 0..2 {
-            try_sign_in(desk, "ANN@example.org", "x").await.tells(200, "128");
+            try_sign_in(server, "ANN@example.org", "x").await.tells(200, "128");
         }
-        is_limited(&try_sign_in(desk, &ann.email, PASSWORD).await);
-        is_limited(&try_otp(desk, &ann, "123456").await);
+        is_limited(&try_sign_in(server, &ann.email, PASSWORD).await);
+        is_limited(&try_otp(server, &ann, "123456").await);
         // Who is nobody has as many.
         for _ in 0..3 {
-            try_sign_in(desk, "nobody@example.org", "x").await.tells(200, "128");
+            try_sign_in(server, "nobody@example.org", "x").await.tells(200, "128");
         }
-        is_limited(&try_sign_in(desk, "nobody@example.org", "x").await);
+        is_limited(&try_sign_in(server, "nobody@example.org", "x").await);
         for user in [&*ann.id, "85f22dda-efc2-459d-b518-640400a69e8d"] {
-            let send = async || call(desk, "/auth/mail/verify/send", json!({"user_id": user})).await;
+            let send = async || call(server, "/auth/mail/verify/send", json!({"user_id": user})).await;
             assert_eq!(send().await.status, 200);
             assert_eq!(send().await.status, 200);
             is_limited(&send().await);
         }
         // A factor that goes on and off costs hashes and mails.
-        create_otp(desk, &signed.access).await;
-        with_token(desk, "/auth/delete/otp", &signed.access).await.tells(200, "0");
-        create_otp(desk, &signed.access).await;
-        is_limited(&with_token(desk, "/auth/delete/otp", &signed.access).await);
+        create_otp(server, &signed.access).await;
+        with_token(server, "/auth/delete/otp", &signed.access).await.tells(200, "0");
+        create_otp(server, &signed.access).await;
+        is_limited(&with_token(server, "/auth/delete/otp", &signed.access).await);
     }
 
-    async fn a_day_has_so_many_wrong_codes(desk: &TestServer) {
-        let bob = member(desk, "bob").await;
-        let (key, _) = create_otp(desk, &sign_in(desk, &bob).await.access).await;
-        call(desk, "/auth/mail/verify/send", json!({"user_id": bob.id})).await.tells(200, "0");
-        let verify = async || call(desk, "/auth/mail/verify", json!({"user_id": bob.id, "code": "x"})).await;
+    async fn a_day_has_so_many_wrong_codes(server: &TestServer) {
+        let bob = member(server, "bob").await;
+        let (key, _) = create_otp(server, &sign_in(server, &bob).await.access).await;
+        call(server, "/auth/mail/verify/send", json!({"user_id": bob.id})).await.tells(200, "0");
+        let verify = async || call(server, "/auth/mail/verify", json!({"user_id": bob.id, "code": "x"})).await;
         for _ in 0..5 {
             verify().await.tells(200, "156");
         }
         is_limited(&verify().await);
-        try_otp(desk, &bob, &wrong_code(&key)).await.tells(200, "152");
+        try_otp(server, &bob, &wrong_code(&key)).await.tells(200, "152");
     }
 }
 
 #[tokio::test]
 async fn a_store_that_is_gone_is_told_of_with_a_time_to_come_again() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let desk = TestServer::beside(in_band(Plan::on(&redis, &postgres)));
-    let ann = member(&desk, "ann").await;
-    let signed = sign_in(&desk, &ann).await;
+    let server = TestServer::beside(in_band(Plan::on(&redis, &postgres)));
+    let ann = member(&server, "ann").await;
+    let signed = sign_in(&server, &ann).await;
     postgres.kill_immediate();
-    until("Postgres is missed", async || desk.ops("/readyz").await.status == 503).await;
+    until("Postgres is missed", async || server.ops("/readyz").await.status == 503).await;
     let body = json!({"email": "bob@example.org", "user_name": "bob", "password": PASSWORD});
-    call(&desk, "/auth/signup", body).await.tells(503, "SERVICE_UNAVAILABLE");
-    try_sign_in(&desk, &ann.email, PASSWORD).await.tells(503, "SERVICE_UNAVAILABLE");
-    with_token(&desk, "/auth/create/otp", &signed.access).await.tells(503, "SERVICE_UNAVAILABLE");
-    call(&desk, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.is(200);
+    call(&server, "/auth/signup", body).await.tells(503, "SERVICE_UNAVAILABLE");
+    try_sign_in(&server, &ann.email, PASSWORD).await.tells(503, "SERVICE_UNAVAILABLE");
+    with_token(&server, "/auth/create/otp", &signed.access).await.tells(503, "SERVICE_UNAVAILABLE");
+    call(&server, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.is(200);
     redis.kill();
-    call(&desk, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.tells(503, "SERVICE_UNAVAILABLE");
+    call(&server, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.tells(503, "SERVICE_UNAVAILABLE");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::json;
 use signet::auth::accounts::identity::Email;
 
 use super::bytes_of;
-use crate::support::desk::{PASSWORD, SendRequest, TestServer};
+use crate::support::server::{PASSWORD, SendRequest, TestServer};
 
 /// Of those that it does not call an error, so many have no account here.
 const REFUSED_THOUGH_VALID: usize = 75;
@@ -72,7 +72,7 @@ fn plain(xml: &str) -> String {
 
 #[tokio::test]
 async fn corpora_isemail_addresses() {
-    let desk = TestServer::embedded(|plan| plan);
+    let server = TestServer::embedded(|plan| plan);
     let cases = cases();
     assert_eq!(cases.len(), 164);
     let (mut refused, mut taken) = (0, Vec::new());
@@ -89,7 +89,7 @@ async fn corpora_isemail_addresses() {
         }
         // The server agrees, and so do the dialects.
         let body = json!({"email": address, "password": PASSWORD});
-        let signed_up = desk.post("/auth/login/signup").json(&body).send_checked().await;
+        let signed_up = server.post("/auth/login/signup").json(&body).send_checked().await;
         let may = if read.is_ok() { [200, 400] } else { [422, 422] };
         assert!(may.contains(&signed_up.status), "{id} {address:?}: {signed_up:?}");
         for (path, body) in [
@@ -100,11 +100,11 @@ async fn corpora_isemail_addresses() {
             ("/api/v1/password-reset", json!({"email": address, "username": address})),
             ("/api/auth/register", json!({"email": address, "password": PASSWORD, "username": format!("n{id}")})),
         ] {
-            let status = desk.post(path).json(&body).send_checked().await.status;
+            let status = server.post(path).json(&body).send_checked().await.status;
             assert!(status < 500, "{path} {id} {address:?}: {status}");
         }
         let form = [("username", address.as_str()), ("password", PASSWORD)];
-        assert!(desk.form("/auth/login/oauth", &form).await.status < 500, "{id} {address:?}");
+        assert!(server.form("/auth/login/oauth", &form).await.status < 500, "{id} {address:?}");
     }
     assert_eq!(refused, REFUSED_THOUGH_VALID);
     assert!(taken.is_empty(), "errors that were taken for addresses: {taken:?}");

@@ -6,9 +6,9 @@ use serde::de::IgnoredAny;
 use signet::http::{Rejection, json};
 
 use super::{bytes_of, place};
-use crate::support::desk::{PASSWORD, Person, SendRequest, TestServer};
 use crate::support::document::{Body, Operation, operations, plausible};
 use crate::support::outbox::next;
+use crate::support::server::{PASSWORD, Person, SendRequest, TestServer};
 use crate::support::totp::turn_on;
 
 /// Each text, by its file's name, which begins with what must come of it.
@@ -41,18 +41,18 @@ fn corpora_json_bodies_are_read_or_not_as_they_must() {
 /// is due there is a good one of it, so that nothing is refused before it is read.
 #[tokio::test]
 async fn corpora_json_to_every_call() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000"));
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000"));
     let texts = texts();
     let (mut tried, mut forms) = (0, 0);
     let calls =
-        operations(&desk).await.into_iter().filter(|call| ["POST", "PUT", "PATCH"].contains(&call.method.as_str()));
+        operations(&server).await.into_iter().filter(|call| ["POST", "PUT", "PATCH"].contains(&call.method.as_str()));
     for call in calls {
-        let person = desk.person(&["--superuser"]);
-        let credential = credential(&desk, &call, &person).await;
+        let person = server.person(&["--superuser"]);
+        let credential = credential(&server, &call, &person).await;
         let path = call.path_with(&plausible);
         let field = call.fields().first().map_or("x", String::as_str);
         let send = async |body: Vec<u8>| {
-            let request = desk.request(call.method.clone(), &path).bearer_auth(&credential).body(body);
+            let request = server.request(call.method.clone(), &path).bearer_auth(&credential).body(body);
             request.header("content-type", "application/json").send_checked().await
         };
         // It is read, and nobody is turned away before.
@@ -84,21 +84,21 @@ async fn corpora_json_to_every_call() {
 }
 
 /// What is due at a call, good.
-async fn credential(desk: &TestServer, call: &Operation, person: &Person) -> String {
-    let tokens = desk.sign_in(person).await;
+async fn credential(server: &TestServer, call: &Operation, person: &Person) -> String {
+    let tokens = server.sign_in(person).await;
     let due = |name: &str| call.schemes.iter().any(|scheme| scheme == name);
     if due("refresh_token") {
         tokens.refresh
     } else if due("totp_token") {
-        turn_on(desk, &tokens.access, PASSWORD).await;
+        turn_on(server, &tokens.access, PASSWORD).await;
         let form = [("username", person.email.as_str()), ("password", PASSWORD)];
-        let answer = desk.form("/auth/login/oauth", &form).await.is(200).json();
+        let answer = server.form("/auth/login/oauth", &form).await.is(200).json();
         answer["access_token"].as_str().unwrap().to_owned()
     } else if due("mailed_token") {
         let what = if call.path == "/auth/login/claim" { "magic" } else { "recover" };
-        desk.post(&format!("/auth/login/{what}/{}", person.email)).send_checked().await.is(200);
+        server.post(&format!("/auth/login/{what}/{}", person.email)).send_checked().await.is(200);
         // Turning something on or off is told by mail as well: nothing was, for this person.
-        next(desk, &person.email, 0).await.token()
+        next(server, &person.email, 0).await.token()
     } else {
         tokens.access
     }

@@ -4,11 +4,11 @@
 use serde_json::json;
 
 use super::collection;
-use crate::support::desk::{SendRequest, TestServer};
+use crate::support::server::{SendRequest, TestServer};
 
 #[tokio::test]
 async fn corpora_wycheproof_tokens_are_all_refused() {
-    let desk = TestServer::embedded(|plan| plan);
+    let server = TestServer::embedded(|plan| plan);
     let mut tried = 0;
     for file in ["signature", "crypto", "key", "encryption"] {
         let collection = collection(&format!("wycheproof/json_web_{file}_test.json"));
@@ -17,7 +17,7 @@ async fn corpora_wycheproof_tokens_are_all_refused() {
         for case in groups.iter().flat_map(|group| group["tests"].as_array().unwrap()) {
             let what = || format!("{file} {}: {}", case["tcId"], case["comment"]);
             let token = case.get("jws").or(case.get("jwe")).unwrap();
-            let answer = desk.post("/verify").json(&json!({"token": token})).send_checked().await;
+            let answer = server.post("/verify").json(&json!({"token": token})).send_checked().await;
             if token.is_string() {
                 assert_eq!((answer.status, &answer.json()["active"]), (401, &json!(false)), "{}", what());
             } else {
@@ -28,10 +28,10 @@ async fn corpora_wycheproof_tokens_are_all_refused() {
             let text = token.as_str().map_or_else(|| token.to_string(), str::to_owned);
             if text.bytes().all(|byte| (0x20..0x7f).contains(&byte)) {
                 let answer =
-                    desk.get("/sessions").header("authorization", format!("Bearer {text}")).send_checked().await;
+                    server.get("/sessions").header("authorization", format!("Bearer {text}")).send_checked().await;
                 assert!((400..500).contains(&answer.status), "{}: {answer:?}", what());
             }
-            desk.refresh(&text).await.is(400);
+            server.refresh(&text).await.is(400);
             tried += 1;
         }
         assert_eq!(tried - before, collection["numberOfTests"].as_u64().unwrap(), "{file}");

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer};
 use crate::support::outbox;
+use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer};
 
 /// The ways to make an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,44 +26,44 @@ impl SignUp {
     }
 
     /// Makes an account, and confirms its address where that is another step.
-    pub(super) async fn make(self, desk: &TestServer, email: &str) {
+    pub(super) async fn make(self, server: &TestServer, email: &str) {
         let username = email.split('@').next().unwrap();
         match self {
-            Self::UnturnedCode => drop(Way::UnturnedCode.enter(desk, email, None).await.let_in()),
-            Self::MyauthMagic => drop(Way::MyauthMagic.enter(desk, email, None).await.let_in()),
+            Self::UnturnedCode => drop(Way::UnturnedCode.enter(server, email, None).await.let_in()),
+            Self::MyauthMagic => drop(Way::MyauthMagic.enter(server, email, None).await.let_in()),
             Self::Myauth => {
                 let body = json!({"email": email, "password": PASSWORD, "full_name": "Somebody"});
-                desk.post("/auth/login/signup").json(&body).send_checked().await.is(200);
+                server.post("/auth/login/signup").json(&body).send_checked().await.is(200);
             }
             Self::Codes => {
                 let name: String = username.chars().take(16).collect();
                 let body = json!({"email": email, "password": PASSWORD, "user_name": name});
-                desk.post("/auth/signup").json(&body).send_checked().await.is(200);
+                server.post("/auth/signup").json(&body).send_checked().await.is(200);
             }
             Self::Ucontact => {
                 let body = json!({"email": email, "password": PASSWORD, "username": username});
-                desk.post("/api/auth/register").json(&body).send_checked().await.is(201);
+                server.post("/api/auth/register").json(&body).send_checked().await.is(201);
             }
             Self::V1 => {
                 let body = json!({"email": email, "password": PASSWORD, "username": username});
-                desk.post("/api/v1/register?sendEmail=false").json(&body).send_checked().await.is(201);
+                server.post("/api/v1/register?sendEmail=false").json(&body).send_checked().await.is(201);
             }
         }
         if self.with_password() {
-            desk.plan().json(&["users", "show", email], "");
-            confirm(desk, email).await;
+            server.plan().json(&["users", "show", email], "");
+            confirm(server, email).await;
         }
     }
 }
 
 /// Confirms an address by a mailed code.
-async fn confirm(desk: &TestServer, email: &str) {
-    let id = desk.plan().json(&["users", "show", email], "")["id"].as_str().unwrap().to_owned();
-    outbox::settled(desk).await;
-    let before = outbox::mails(desk, email).len();
-    desk.post("/auth/mail/verify/send").json(&json!({"user_id": id})).send_checked().await.is(200);
-    let code = outbox::next(desk, email, before).await.code();
-    desk.post("/auth/mail/verify").json(&json!({"user_id": id, "code": code})).send_checked().await.is(200);
+async fn confirm(server: &TestServer, email: &str) {
+    let id = server.plan().json(&["users", "show", email], "")["id"].as_str().unwrap().to_owned();
+    outbox::settled(server).await;
+    let before = outbox::mails(server, email).len();
+    server.post("/auth/mail/verify/send").json(&json!({"user_id": id})).send_checked().await.is(200);
+    let code = outbox::next(server, email, before).await.code();
+    server.post("/auth/mail/verify").json(&json!({"user_id": id, "code": code})).send_checked().await.is(200);
 }
 
 /// The ways in.
@@ -112,7 +112,7 @@ impl Way {
     }
 
     /// Goes it as far as it leads: with everything but the second factor, and with that if there is one.
-    pub(super) async fn enter(self, desk: &TestServer, email: &str, second: Option<&str>) -> Tried {
+    pub(super) async fn enter(self, server: &TestServer, email: &str, second: Option<&str>) -> Tried {
         let username = email.split('@').next().unwrap();
         let with = |mut body: Value, field: &str| {
             if let Some(code) = second {
@@ -123,65 +123,65 @@ impl Way {
         let answer = match self {
             Self::Native => {
                 let body = with(json!({"email": email, "password": PASSWORD}), "totp_code");
-                desk.post("/sessions").json(&body).send_checked().await
+                server.post("/sessions").json(&body).send_checked().await
             }
             Self::UnturnedCode => {
-                outbox::settled(desk).await;
-                let before = outbox::mails(desk, email).len();
-                desk.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
-                let code = outbox::next(desk, email, before).await.code();
+                outbox::settled(server).await;
+                let before = outbox::mails(server, email).len();
+                server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
+                let code = outbox::next(server, email, before).await.code();
                 let body = with(json!({"email": email, "code": code}), "totp_code");
-                desk.post("/auth/verification/verify-code").json(&body).send_checked().await
+                server.post("/auth/verification/verify-code").json(&body).send_checked().await
             }
             Self::MyauthPassword => {
                 let form = [("username", email), ("password", PASSWORD)];
-                let answer = desk.form("/auth/login/oauth", &form).await;
-                second_step(desk, answer, second).await
+                let answer = server.form("/auth/login/oauth", &form).await;
+                second_step(server, answer, second).await
             }
             Self::MyauthMagic => {
-                let (token, claim) = magic(desk, email).await;
-                let ask = desk.post("/auth/login/claim").bearer_auth(token).json(&json!({"claim": claim}));
-                second_step(desk, ask.send_checked().await, second).await
+                let (token, claim) = magic(server, email).await;
+                let ask = server.post("/auth/login/claim").bearer_auth(token).json(&json!({"claim": claim}));
+                second_step(server, ask.send_checked().await, second).await
             }
             Self::LandingMagic => {
-                let (token, claim) = magic(desk, email).await;
+                let (token, claim) = magic(server, email).await;
                 let body = with(json!({"token": token, "claim": claim}), "totp_code");
-                desk.post("/links/magic").json(&body).send_checked().await
+                server.post("/links/magic").json(&body).send_checked().await
             }
             Self::Codes => {
                 let body = with(json!({"email": email, "password": PASSWORD}), "otp_code");
                 let path = if second.is_some() { "/auth/signin/otp" } else { "/auth/signin" };
-                desk.post(path).json(&body).send_checked().await
+                server.post(path).json(&body).send_checked().await
             }
             Self::Ucontact | Self::UcontactByEmail => {
                 let name = if self == Self::Ucontact { username } else { email };
                 let mut form = vec![("username", name), ("password", PASSWORD)];
                 form.extend(second.map(|code| ("totp_code", code)));
-                desk.form("/api/auth/login", &form).await
+                server.form("/api/auth/login", &form).await
             }
             Self::V1 => {
                 let body = with(json!({"email": email, "password": PASSWORD}), "totp_code");
-                desk.post("/api/v1/login").json(&body).send_checked().await
+                server.post("/api/v1/login").json(&body).send_checked().await
             }
         };
         Tried { way: self, answer }
     }
 }
 
-async fn magic(desk: &TestServer, email: &str) -> (String, String) {
-    outbox::settled(desk).await;
-    let before = outbox::mails(desk, email).len();
-    let answer = desk.post(&format!("/auth/login/magic/{email}")).send_checked().await;
+async fn magic(server: &TestServer, email: &str) -> (String, String) {
+    outbox::settled(server).await;
+    let before = outbox::mails(server, email).len();
+    let answer = server.post(&format!("/auth/login/magic/{email}")).send_checked().await;
     let claim = answer.is(200).json()["claim"].as_str().unwrap().to_owned();
-    (outbox::next(desk, email, before).await.token(), claim)
+    (outbox::next(server, email, before).await.token(), claim)
 }
 
 /// Where `myauth` asks for the second factor, it has given a token for that step alone.
-async fn second_step(desk: &TestServer, answer: HttpResponse, second: Option<&str>) -> HttpResponse {
+async fn second_step(server: &TestServer, answer: HttpResponse, second: Option<&str>) -> HttpResponse {
     match second {
         Some(code) if answer.status == 200 => {
             let step = answer.json()["access_token"].as_str().unwrap().to_owned();
-            desk.post("/auth/login/totp").bearer_auth(step).json(&json!({"claim": code})).send_checked().await
+            server.post("/auth/login/totp").bearer_auth(step).json(&json!({"claim": code})).send_checked().await
         }
         _ => answer,
     }

@@ -4,7 +4,7 @@
 use reqwest::RequestBuilder;
 use serde_json::json;
 
-use crate::support::desk::{Person, TestServer};
+use crate::support::server::{Person, TestServer};
 
 /// A call that names a person.
 pub(super) struct Call {
@@ -18,27 +18,31 @@ const WRONG: &str = "not the password";
 pub(super) const SIGN_INS: &[Call] = &[
     Call {
         name: "native: by address",
-        ask: |desk, who| desk.post("/sessions").json(&json!({"email": who.email, "password": WRONG})),
+        ask: |server, who| server.post("/sessions").json(&json!({"email": who.email, "password": WRONG})),
     },
     Call {
         name: "native: by name",
-        ask: |desk, who| desk.post("/sessions").json(&json!({"username": who.username, "password": WRONG})),
+        ask: |server, who| server.post("/sessions").json(&json!({"username": who.username, "password": WRONG})),
     },
     Call {
         name: "myauth",
-        ask: |desk, who| desk.post("/auth/login/oauth").form(&[("username", who.email.as_str()), ("password", WRONG)]),
+        ask: |server, who| {
+            server.post("/auth/login/oauth").form(&[("username", who.email.as_str()), ("password", WRONG)])
+        },
     },
     Call {
         name: "codes",
-        ask: |desk, who| desk.post("/auth/signin").json(&json!({"email": who.email, "password": WRONG})),
+        ask: |server, who| server.post("/auth/signin").json(&json!({"email": who.email, "password": WRONG})),
     },
     Call {
         name: "ucontact: by name",
-        ask: |desk, who| desk.post("/api/auth/login").form(&[("username", who.username.as_str()), ("password", WRONG)]),
+        ask: |server, who| {
+            server.post("/api/auth/login").form(&[("username", who.username.as_str()), ("password", WRONG)])
+        },
     },
     Call {
         name: "v1",
-        ask: |desk, who| desk.post("/api/v1/login").json(&json!({"email": who.email, "password": WRONG})),
+        ask: |server, who| server.post("/api/v1/login").json(&json!({"email": who.email, "password": WRONG})),
     },
 ];
 
@@ -46,19 +50,21 @@ pub(super) const SIGN_INS: &[Call] = &[
 pub(super) const SIGN_INS_OTHERWISE: &[Call] = &[
     Call {
         name: "native: with a second factor",
-        ask: |desk, who| {
-            desk.post("/sessions").json(&json!({"email": who.email, "password": WRONG, "totp_code": "000000"}))
+        ask: |server, who| {
+            server.post("/sessions").json(&json!({"email": who.email, "password": WRONG, "totp_code": "000000"}))
         },
     },
     Call {
         name: "codes: with a second factor",
-        ask: |desk, who| {
-            desk.post("/auth/signin/otp").json(&json!({"email": who.email, "password": WRONG, "otp_code": "000000"}))
+        ask: |server, who| {
+            server.post("/auth/signin/otp").json(&json!({"email": who.email, "password": WRONG, "otp_code": "000000"}))
         },
     },
     Call {
         name: "ucontact: by address",
-        ask: |desk, who| desk.post("/api/auth/login").form(&[("username", who.email.as_str()), ("password", WRONG)]),
+        ask: |server, who| {
+            server.post("/api/auth/login").form(&[("username", who.email.as_str()), ("password", WRONG)])
+        },
     },
 ];
 
@@ -66,24 +72,28 @@ pub(super) const SIGN_INS_OTHERWISE: &[Call] = &[
 pub(super) const ASKING: &[Call] = &[
     Call {
         name: "unturned: a code",
-        ask: |desk, who| desk.post("/auth/verification/send-code").json(&json!({"email": who.email})),
+        ask: |server, who| server.post("/auth/verification/send-code").json(&json!({"email": who.email})),
     },
-    Call { name: "myauth: a magic link", ask: |desk, who| desk.post(&format!("/auth/login/magic/{}", who.email)) },
-    Call { name: "myauth: a recovery", ask: |desk, who| desk.post(&format!("/auth/login/recover/{}", who.email)) },
+    Call { name: "myauth: a magic link", ask: |server, who| server.post(&format!("/auth/login/magic/{}", who.email)) },
+    Call { name: "myauth: a recovery", ask: |server, who| server.post(&format!("/auth/login/recover/{}", who.email)) },
     Call {
         name: "v1: a reset",
-        ask: |desk, who| {
-            desk.post("/api/v1/password-reset").json(&json!({"email": who.email, "username": who.username}))
+        ask: |server, who| {
+            server.post("/api/v1/password-reset").json(&json!({"email": who.email, "username": who.username}))
         },
     },
     Call {
         name: "v1: a reset, with a name that is another's",
-        ask: |desk, who| desk.post("/api/v1/password-reset").json(&json!({"email": who.email, "username": "person-0"})),
+        ask: |server, who| {
+            server.post("/api/v1/password-reset").json(&json!({"email": who.email, "username": "person-0"}))
+        },
     },
 ];
 
 /// A code that is wrong. After five of them none is in force, which is not to be told either.
 pub(super) const GUESSING: &[Call] = &[Call {
     name: "unturned: a wrong code",
-    ask: |desk, who| desk.post("/auth/verification/verify-code").json(&json!({"email": who.email, "code": "000000"})),
+    ask: |server, who| {
+        server.post("/auth/verification/verify-code").json(&json!({"email": who.email, "code": "000000"}))
+    },
 }];

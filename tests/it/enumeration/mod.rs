@@ -25,7 +25,7 @@ mod times;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use crate::support::desk::{HttpResponse, Person, SendRequest, TestServer};
+use crate::support::server::{HttpResponse, Person, SendRequest, TestServer};
 use crate::support::signet::Plan;
 use calls::Call;
 use separation::{Separation, median};
@@ -131,14 +131,14 @@ impl Seen {
 }
 
 /// Takes `many` samples of each kind of a call, interleaved.
-async fn watch(desk: &TestServer, call: &Call, known: &[Person], unknown: &[Person], many: usize) -> Seen {
+async fn watch(server: &TestServer, call: &Call, known: &[Person], unknown: &[Person], many: usize) -> Seen {
     let (mut seen, mut dice) = (Seen::default(), Dice::new(many as u64));
     for number in 0..many {
         let first = usize::from(dice.share() < 0.5);
         let (mut times, mut answers) = ([0.0; 2], Vec::new());
         for kind in [first, 1 - first] {
             let people = [known, unknown][kind];
-            let request = (call.ask)(desk, &people[number % people.len()]);
+            let request = (call.ask)(server, &people[number % people.len()]);
             let begun = Instant::now();
             answers.push(request.send_checked().await);
             times[kind] = begun.elapsed().as_secs_f64() * 1000.0;

@@ -20,13 +20,13 @@ const BACK_ELSEWHERE: Duration = Duration::from_secs(5);
 const BESIDE: [Call; 1] = [Call::Admin];
 
 /// A fleet, and what it stands on.
-struct Ground {
+struct TestFleet {
     redis: Server,
     _postgres: postgres::Server,
     fleet: Fleet,
 }
 
-impl Ground {
+impl TestFleet {
     fn with(redis: Server) -> Self {
         let postgres = postgres::Server::start();
         let fleet = Fleet::two(&Plan::on(&redis, &postgres));
@@ -38,30 +38,30 @@ impl Ground {
 async fn a_fault(
     name: &'static str,
     back: Duration,
-    mut ground: Ground,
+    mut fleet: TestFleet,
     befalls: impl FnOnce(&mut Server),
     passes: impl FnOnce(&mut Server),
 ) {
-    let traffic = ground.fleet.at_work().await;
+    let traffic = fleet.fleet.at_work().await;
     let began = Instant::now();
-    befalls(&mut ground.redis);
+    befalls(&mut fleet.redis);
     traffic.until_told(began, &REDIS, 3).await;
     traffic.until_told(began, &[Call::Refresh], short_or_long(3, 100)).await;
-    ground.fleet.says_is_not_ready("store.ephemeral").await;
+    fleet.fleet.says_is_not_ready("store.ephemeral").await;
     traffic.until_good(&[Call::Verify, Call::Jwks], 3, PATIENCE).await;
-    passes(&mut ground.redis);
+    passes(&mut fleet.redis);
     let over = Instant::now();
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    ground.fleet.is_ready().await;
-    let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
+    fleet.fleet.is_ready().await;
+    let heard = fleet.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
     goes_on(&MEMORY, &heard);
     Fault { name, began, over, back, beside: &BESIDE }.row(&heard).is_calm().is_calm_beside();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed() {
-    let ground = Ground::with(Server::options().durable().start());
-    a_fault("Redis killed", BACK, ground, Server::kill, Server::restart).await;
+    let fleet = TestFleet::with(Server::options().durable().start());
+    a_fault("Redis killed", BACK, fleet, Server::kill, Server::restart).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -71,15 +71,15 @@ async fn frozen() {
         redis.freeze();
         std::thread::sleep(frozen);
     };
-    let ground = Ground::with(Server::start());
-    a_fault("Redis frozen", BACK, ground, freezes, |redis| redis.thaw()).await;
+    let fleet = TestFleet::with(Server::start());
+    a_fault("Redis frozen", BACK, fleet, freezes, |redis| redis.thaw()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn out_of_memory() {
     let full = |redis: &mut Server| assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
     let room = |redis: &mut Server| assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
-    a_fault("Redis out of memory", BACK_ELSEWHERE, Ground::with(Server::start()), full, room).await;
+    a_fault("Redis out of memory", BACK_ELSEWHERE, TestFleet::with(Server::start()), full, room).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,7 +87,7 @@ async fn a_replica_of_nobody() {
     // Of a master that does not answer: what it has, it keeps.
     let read_only = |redis: &mut Server| assert_eq!(redis.cli(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
     let master = |redis: &mut Server| assert_eq!(redis.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
-    a_fault("Redis read-only", BACK_ELSEWHERE, Ground::with(Server::start()), read_only, master).await;
+    a_fault("Redis read-only", BACK_ELSEWHERE, TestFleet::with(Server::start()), read_only, master).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -95,26 +95,26 @@ async fn without_the_replicas_it_must_have() {
     let set = |redis: &mut Server, least: &str| {
         assert_eq!(redis.cli(&["CONFIG", "SET", "min-replicas-to-write", least]), "OK");
     };
-    let ground = Ground::with(Server::start());
-    a_fault("Redis short of replicas", BACK_ELSEWHERE, ground, |redis| set(redis, "1"), |redis| set(redis, "0")).await;
+    let fleet = TestFleet::with(Server::start());
+    a_fault("Redis short of replicas", BACK_ELSEWHERE, fleet, |redis| set(redis, "1"), |redis| set(redis, "0")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarted() {
-    let mut ground = Ground::with(Server::options().durable().start());
-    let traffic = ground.fleet.at_work().await;
+    let mut fleet = TestFleet::with(Server::options().durable().start());
+    let traffic = fleet.fleet.at_work().await;
     let began = Instant::now();
     for _ in 0..short_or_long(2, 10) {
         // It ends in order, and takes nobody in until it is there again.
-        ground.redis.cli(&["SHUTDOWN", "NOSAVE"]);
-        ground.redis.restart();
+        fleet.redis.cli(&["SHUTDOWN", "NOSAVE"]);
+        fleet.redis.restart();
         traffic.until_good(&[Call::Refresh, Call::SignIn, Call::AskCode], 2, PATIENCE).await;
     }
-    ground.redis.cli(&["SHUTDOWN", "NOSAVE"]);
-    ground.redis.restart();
+    fleet.redis.cli(&["SHUTDOWN", "NOSAVE"]);
+    fleet.redis.restart();
     let over = Instant::now();
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    let heard = ground.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
+    let heard = fleet.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
     goes_on(&MEMORY, &heard);
     // Not that Postgres is as quick meanwhile: each start of a Redis has its part of the machine.
     Fault { name: "Redis restarted", began, over, back: BACK, beside: &BESIDE }.row(&heard).is_calm();
@@ -135,23 +135,23 @@ async fn a_code(place: &Place) -> reqwest::RequestBuilder {
 }
 
 /// Redis loses all that it had, and works.
-async fn a_loss(name: &'static str, mut ground: Ground, loses: impl FnOnce(&mut Server)) {
-    let client = ground.fleet.places[0].client.clone();
-    let traffic = ground.fleet.at_work().await;
+async fn a_loss(name: &'static str, mut fleet: TestFleet, loses: impl FnOnce(&mut Server)) {
+    let client = fleet.fleet.places[0].client.clone();
+    let traffic = fleet.fleet.at_work().await;
     let bystander: TokenPair = client.sign_in(ROOT).await;
-    let code = a_code(&ground.fleet.places[0]).await;
+    let code = a_code(&fleet.fleet.places[0]).await;
     let key = kid(&bystander.access);
     let began = Instant::now();
-    loses(&mut ground.redis);
+    loses(&mut fleet.redis);
     let over = Instant::now();
     let answer = client.ask(code).await.expect("the node lives");
     assert!(matches!(answer.status, 401 | 503), "a code of which nothing is known is good: {answer:?}");
-    for place in &ground.fleet.places {
+    for place in &fleet.fleet.places {
         let refused = async || place.client.verify(&bystander.access).await.reason() == Some("revoked");
         until("tokens from before are refused", PATIENCE, refused).await;
     }
     let refused = over.elapsed();
-    let restored = async || ground.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
+    let restored = async || fleet.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
     until("the keyring is in Redis again", PATIENCE, restored).await;
     let settled = Instant::now();
     let restored = settled - over;
@@ -161,7 +161,7 @@ async fn a_loss(name: &'static str, mut ground: Ground, loses: impl FnOnce(&mut 
     );
     assert!(!long() || restored <= AT_ONCE, "{name}: not at once: {refused:?}, {restored:?}");
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    for place in &ground.fleet.places {
+    for place in &fleet.fleet.places {
         assert_eq!(place.client.kids().await, [key.as_str()], "the keys are others");
         assert_eq!(place.client.present(&bystander.refresh).await.status, 400);
     }
@@ -172,7 +172,7 @@ async fn a_loss(name: &'static str, mut ground: Ground, loses: impl FnOnce(&mut 
         assert!(!old.is_empty() && new.is_empty(), "{} refused, of what is new: {new:?}", old.len());
         ledger.forget_what_expires(began, settled);
     };
-    let heard = ground.fleet.held_to(traffic, look).await;
+    let heard = fleet.fleet.held_to(traffic, look).await;
     goes_on(&MEMORY, &heard);
     Fault { name, began, over, back: BACK, beside: &BESIDE }.row(&heard);
 }
@@ -180,7 +180,7 @@ async fn a_loss(name: &'static str, mut ground: Ground, loses: impl FnOnce(&mut 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn emptied() {
     let emptied = |redis: &mut Server| assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
-    a_loss("Redis emptied", Ground::with(Server::start()), emptied).await;
+    a_loss("Redis emptied", TestFleet::with(Server::start()), emptied).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -189,7 +189,7 @@ async fn back_without_data() {
         redis.kill();
         redis.restart();
     };
-    a_loss("Redis back without data", Ground::with(Server::start()), replaced).await;
+    a_loss("Redis back without data", TestFleet::with(Server::start()), replaced).await;
 }
 
 /// Replication is asynchronous: what was opened at the very end may be lost, and nothing else.

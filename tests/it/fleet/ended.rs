@@ -8,7 +8,7 @@ use signet::store::Accounts;
 use signet::store::accounts::postgres::Postgres;
 use signet::store::accounts::{Changed, Changes};
 
-use super::{Client, Ground, PASSWORD, SOON, TokenPair, refused, text, until};
+use super::{Client, PASSWORD, SOON, TestFleet, TokenPair, refused, text, until};
 use crate::support::redis::Server;
 
 /// Keeps beside what Redis holds now, as a replica would that hears nothing from now on.
@@ -32,8 +32,8 @@ fn run(redis: &Server, script: &str) {
 }
 
 /// A user's id, and some sessions.
-async fn sessions(ground: &Ground, node: &Client) -> (String, Vec<TokenPair>) {
-    let user = text(&ground.plan.user(ANN, PASSWORD, &[])["id"]);
+async fn sessions(fleet: &TestFleet, node: &Client) -> (String, Vec<TokenPair>) {
+    let user = text(&fleet.plan.user(ANN, PASSWORD, &[])["id"]);
     let mut pairs = Vec::new();
     for _ in 0..4 {
         pairs.push(node.sign_in(ANN).await);
@@ -64,18 +64,18 @@ async fn listed(node: &Client, pair: &TokenPair) -> Vec<Value> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_a_failover_brings_back_is_refused() {
-    let ground = Ground::new();
-    let mut nodes = ground.two();
+    let fleet = TestFleet::new();
+    let mut nodes = fleet.two();
     let [a, b] = nodes.each_ref().map(Client::of);
-    let redis = &ground.redis;
-    let (user, pairs) = sessions(&ground, &a).await;
-    ground.plan.user(BOB, PASSWORD, &[]);
+    let redis = &fleet.redis;
+    let (user, pairs) = sessions(&fleet, &a).await;
+    fleet.plan.user(BOB, PASSWORD, &[]);
     let bystander = a.sign_in(BOB).await;
     run(redis, KEEP);
 
     // Enabled again: nothing but the ending refuses her old sessions.
-    ground.plan.json(&["users", "disable", ANN], "");
-    ground.plan.json(&["users", "enable", ANN], "");
+    fleet.plan.json(&["users", "disable", ANN], "");
+    fleet.plan.json(&["users", "enable", ANN], "");
     refused(&a, &pairs[0].access).await;
     refused(&b, &pairs[0].access).await;
     run(redis, FAIL_OVER);
@@ -85,7 +85,7 @@ async fn a_session_that_a_failover_brings_back_is_refused() {
     // Once more, and for nodes that know only what is in Redis and Postgres.
     run(redis, FAIL_OVER);
     nodes[0].kill();
-    let nodes = [ground.plan.start(), ground.plan.another().start()];
+    let nodes = [fleet.plan.start(), fleet.plan.another().start()];
     let [again, third] = nodes.each_ref().map(Client::of);
     is_over(&again, redis, &user, &pairs[0]).await;
     is_over(&third, redis, &user, &pairs[2]).await;
@@ -106,57 +106,57 @@ async fn a_session_that_a_failover_brings_back_is_refused() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_of_a_user_who_is_gone_does_not_come_back() {
-    let ground = Ground::new();
-    let mut node = ground.plan.start();
+    let fleet = TestFleet::new();
+    let mut node = fleet.plan.start();
     let a = Client::of(&node);
-    let (user, pairs) = sessions(&ground, &a).await;
-    ground.plan.user(BOB, PASSWORD, &[]);
+    let (user, pairs) = sessions(&fleet, &a).await;
+    fleet.plan.user(BOB, PASSWORD, &[]);
     let bystander = a.sign_in(BOB).await;
-    run(&ground.redis, KEEP);
+    run(&fleet.redis, KEEP);
 
-    ground.plan.json(&["users", "delete", ANN], "");
+    fleet.plan.json(&["users", "delete", ANN], "");
     refused(&a, &pairs[0].access).await;
-    run(&ground.redis, FAIL_OVER);
-    is_over(&a, &ground.redis, &user, &pairs[0]).await;
+    run(&fleet.redis, FAIL_OVER);
+    is_over(&a, &fleet.redis, &user, &pairs[0]).await;
 
     node.kill();
-    let node = ground.plan.start();
+    let node = fleet.plan.start();
     let a = Client::of(&node);
-    is_over(&a, &ground.redis, &user, &pairs[1]).await;
+    is_over(&a, &fleet.redis, &user, &pairs[1]).await;
     assert_eq!(a.verify(&bystander.access).await.status, 200);
     a.refresh(&bystander).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_an_admin_ended_does_not_come_back() {
-    let ground = Ground::new();
-    let nodes = ground.two();
+    let fleet = TestFleet::new();
+    let nodes = fleet.two();
     let [a, b] = nodes.each_ref().map(Client::of);
-    let (user, pairs) = sessions(&ground, &a).await;
-    ground.plan.user("root@example.org", PASSWORD, &["--superuser"]);
+    let (user, pairs) = sessions(&fleet, &a).await;
+    fleet.plan.user("root@example.org", PASSWORD, &["--superuser"]);
     let root = a.sign_in("root@example.org").await;
-    run(&ground.redis, KEEP);
+    run(&fleet.redis, KEEP);
 
     let request = a.post(&format!("/admin/users/{user}/sign-out")).bearer_auth(&root.access);
     let answer = a.send(request).await.expect("the node lives");
     assert_eq!((answer.status, &answer.body["ended"]), (200, &pairs.len().into()));
     refused(&b, &pairs[0].access).await;
-    run(&ground.redis, FAIL_OVER);
-    is_over(&a, &ground.redis, &user, &pairs[0]).await;
-    is_over(&b, &ground.redis, &user, &pairs[1]).await;
+    run(&fleet.redis, FAIL_OVER);
+    is_over(&a, &fleet.redis, &user, &pairs[0]).await;
+    is_over(&b, &fleet.redis, &user, &pairs[1]).await;
     a.refresh(&a.sign_in(ANN).await).await;
 }
 
 /// The server dies with the ending, before any node has heard of it, and comes back without it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_heard_of_nothing_read_the_row() {
-    let mut ground = Ground::new();
-    let nodes = ground.two();
+    let mut fleet = TestFleet::new();
+    let nodes = fleet.two();
     let [a, b] = nodes.each_ref().map(Client::of);
-    let (user, pairs) = sessions(&ground, &a).await;
-    assert_eq!(ground.redis.cli(&["SAVE"]), "OK");
-    ground.redis.kill();
-    let rows = Postgres::new(&ground.postgres.settings(), 1).unwrap();
+    let (user, pairs) = sessions(&fleet, &a).await;
+    assert_eq!(fleet.redis.cli(&["SAVE"]), "OK");
+    fleet.redis.kill();
+    let rows = Postgres::new(&fleet.postgres.settings(), 1).unwrap();
     let id = UserId::parse(&user).unwrap();
     let disabled = Changes { disabled: Some(true), ..Changes::default() };
     let changed = rows.change_user(id, &disabled, Clock::machine().now()).await.unwrap();
@@ -165,11 +165,11 @@ async fn nodes_that_heard_of_nothing_read_the_row() {
         assert_eq!(node.verify(&pairs[0].access).await.status, 200, "nobody has heard of anything");
     }
 
-    ground.redis.restart();
+    fleet.redis.restart();
     for (node, pair) in [(&a, &pairs[0]), (&b, &pairs[1])] {
         let row_is_read = async || node.verify(&pair.access).await.reason() == Some("revoked");
         until("the ending is known", SOON * 3, row_is_read).await;
         until("it has Redis again", SOON * 3, async || node.not_ready().await.is_empty()).await;
-        is_over(node, &ground.redis, &user, pair).await;
+        is_over(node, &fleet.redis, &user, pair).await;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::{Client, Ground, PASSWORD, SOON, TokenPair, kid, refused, until};
+use super::{Client, PASSWORD, SOON, TestFleet, TokenPair, kid, refused, until};
 
 const MAX_AGE: Duration = Duration::from_secs(1);
 const ACCESS: Duration = Duration::from_secs(3);
@@ -48,8 +48,8 @@ impl Service {
     }
 }
 
-fn brief(ground: &Ground) -> [crate::support::signet::Plan; 2] {
-    let plan = ground
+fn brief(fleet: &TestFleet) -> [crate::support::signet::Plan; 2] {
+    let plan = fleet
         .plan
         .clone()
         .set("SIGNET_KEYS__ANNOUNCE", "2s")
@@ -65,8 +65,8 @@ fn brief(ground: &Ground) -> [crate::support::signet::Plan; 2] {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_rotated_under_load_and_no_token_is_refused() {
-    let ground = Ground::new();
-    let plans = brief(&ground);
+    let fleet = TestFleet::new();
+    let plans = brief(&fleet);
     let nodes = plans.each_ref().map(|plan| plan.start());
     let clients = nodes.each_ref().map(Client::of);
     let plan = &plans[0];
@@ -165,8 +165,8 @@ async fn refresh_and_verify(clients: [Client; 2], worker: usize, mut pair: Token
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_revoked_key_signed_is_refused_by_every_node_and_nothing_else_is() {
-    let ground = Ground::new();
-    let plans = brief(&ground).map(|plan| plan.set("SIGNET_API__NATIVE__ACCESS", "15m"));
+    let fleet = TestFleet::new();
+    let plans = brief(&fleet).map(|plan| plan.set("SIGNET_API__NATIVE__ACCESS", "15m"));
     let nodes = plans.each_ref().map(|plan| plan.start());
     let clients = nodes.each_ref().map(Client::of);
     let (a, plan) = (&clients[0], &plans[0]);

@@ -20,13 +20,13 @@ use crate::support::{postgres, redis};
 const SOON: Duration = Duration::from_secs(1);
 
 /// One Redis and one Postgres, and how to start nodes on them.
-struct Ground {
+struct TestFleet {
     redis: redis::Server,
     postgres: postgres::Server,
     plan: Plan,
 }
 
-impl Ground {
+impl TestFleet {
     fn new() -> Self {
         let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
         let plan = Plan::on(&redis, &postgres);

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Client, Ground, PASSWORD, SOON, TokenPair, kid, print_figures, until};
+use super::{Client, PASSWORD, SOON, TestFleet, TokenPair, kid, print_figures, until};
 use crate::support::redis::Server;
 use crate::support::signet::Signet;
 
@@ -12,7 +12,7 @@ const BACK: Duration = Duration::from_secs(2);
 
 /// Two nodes with sessions in every state.
 struct Fleet {
-    ground: Ground,
+    fleet: TestFleet,
     _nodes: [Signet; 2],
     clients: [Client; 2],
     /// Open; its access token is known to both nodes.
@@ -25,10 +25,10 @@ struct Fleet {
 
 impl Fleet {
     async fn new() -> Self {
-        let ground = Ground::new();
-        let nodes = ground.two();
+        let fleet = TestFleet::new();
+        let nodes = fleet.two();
         let clients = nodes.each_ref().map(Client::of);
-        ground.plan.user("ann@example.org", PASSWORD, &[]);
+        fleet.plan.user("ann@example.org", PASSWORD, &[]);
         let [a, b] = &clients;
         let (cached, ended) = (a.sign_in("ann@example.org").await, a.sign_in("ann@example.org").await);
         let mut unseen = Vec::new();
@@ -39,7 +39,7 @@ impl Fleet {
         for client in &clients {
             assert_eq!(client.verify(&cached.access).await.status, 200);
         }
-        Self { ground, _nodes: nodes, clients, cached, unseen, ended }
+        Self { fleet, _nodes: nodes, clients, cached, unseen, ended }
     }
 }
 
@@ -49,10 +49,10 @@ async fn redis_forgets_everything() {
     let [a, b] = &fleet.clients;
     let key = kid(&fleet.cached.access);
     let last = a.sign_in("ann@example.org").await;
-    assert_eq!(fleet.ground.redis.cli(&["FLUSHALL"]), "OK");
+    assert_eq!(fleet.fleet.redis.cli(&["FLUSHALL"]), "OK");
     let began = Instant::now();
     // A node that comes up at this very moment finds nothing, and begins with a keyring of its own.
-    let mut third = fleet.ground.plan.another().launch();
+    let mut third = fleet.fleet.plan.another().launch();
     for client in [a, b] {
         assert_eq!(client.present(&fleet.cached.refresh).await.status, 400);
         assert_eq!(client.present(&last.refresh).await.status, 400);
@@ -66,7 +66,7 @@ async fn redis_forgets_everything() {
             assert_eq!(client.verify(&pair.access).await.reason(), Some("revoked"));
         }
     }
-    let restored = async || fleet.ground.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
+    let restored = async || fleet.fleet.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
     until("the keyring is in Redis again", BACK, restored).await;
     spans.push(began.elapsed());
     print_figures("Redis emptied: until tokens are refused by each node, and the keyring is back", spans);
@@ -81,10 +81,10 @@ async fn redis_forgets_everything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_is_replaced_while_every_node_is_down() {
-    let ground = Ground::new();
-    let plans = [ground.plan.clone(), ground.plan.another()];
+    let fleet = TestFleet::new();
+    let plans = [fleet.plan.clone(), fleet.plan.another()];
     let mut nodes = plans.each_ref().map(|plan| plan.start());
-    ground.plan.user("ann@example.org", PASSWORD, &[]);
+    fleet.plan.user("ann@example.org", PASSWORD, &[]);
     let pair = Client::of(&nodes[0]).sign_in("ann@example.org").await;
     nodes.iter_mut().for_each(Signet::kill);
 

@@ -4,14 +4,14 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::{Client, Ground, PASSWORD, SOON, print_figures, refused, text, until};
+use super::{Client, PASSWORD, SOON, TestFleet, print_figures, refused, text, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sign_out_is_felt_by_the_other_node() {
-    let ground = Ground::new();
-    let nodes = ground.two();
+    let fleet = TestFleet::new();
+    let nodes = fleet.two();
     let [a, b] = nodes.each_ref().map(Client::of);
-    ground.plan.user("ann@example.org", PASSWORD, &[]);
+    fleet.plan.user("ann@example.org", PASSWORD, &[]);
     let mut spans = Vec::new();
     for _ in 0..120 {
         let first = a.sign_in("ann@example.org").await;
@@ -34,10 +34,10 @@ async fn a_sign_out_is_felt_by_the_other_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_ends_tokens_ends_them_on_the_other_node() {
-    let ground = Ground::new();
-    let nodes = ground.two();
+    let fleet = TestFleet::new();
+    let nodes = fleet.two();
     let [a, b] = nodes.each_ref().map(Client::of);
-    let plan = &ground.plan;
+    let plan = &fleet.plan;
     plan.user("ann@example.org", PASSWORD, &[]);
     plan.user("bob@example.org", PASSWORD, &[]);
     plan.user("root@example.org", PASSWORD, &["--superuser"]);
@@ -114,10 +114,10 @@ async fn whatever_ends_tokens_ends_them_on_the_other_node() {
 /// A refresh that is under way on one node while everyone is signed out on another makes a token that is younger than that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refreshed_while_everyone_is_signed_out_does_not_outlive_it() {
-    let ground = Ground::new();
-    let nodes = ground.two();
+    let fleet = TestFleet::new();
+    let nodes = fleet.two();
     let [a, b] = nodes.each_ref().map(Client::of);
-    ground.plan.user("root@example.org", PASSWORD, &["--superuser"]);
+    fleet.plan.user("root@example.org", PASSWORD, &["--superuser"]);
     for _ in 0..10 {
         let root = a.sign_in("root@example.org").await;
         let mut refreshing = Vec::new();

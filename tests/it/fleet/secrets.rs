@@ -1,16 +1,16 @@
 //! The fleet's secret: a node with another one, and changing it without signing anyone out.
 
-use super::{Client, Ground, PASSWORD, TokenPair, kid};
+use super::{Client, PASSWORD, TestFleet, TokenPair, kid};
 use crate::support::signet::{Plan, SECRET, Signet};
 
 const NEW: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_with_another_secret_refuses_to_start_and_says_why() {
-    let ground = Ground::new();
-    let node = ground.plan.start();
+    let fleet = TestFleet::new();
+    let node = fleet.plan.start();
     let kids = Client::of(&node).kids().await;
-    let mut other = ground.plan.another().set("SIGNET_SECRET", NEW).try_start();
+    let mut other = fleet.plan.another().set("SIGNET_SECRET", NEW).try_start();
     assert!(!other.listening(), "it listens");
     assert!(!other.ended().success());
     let log = other.log();
@@ -18,7 +18,7 @@ async fn a_node_with_another_secret_refuses_to_start_and_says_why() {
     assert!(!log.contains(NEW) && !log.contains(SECRET), "{log}");
     // It has changed nothing, and with the list it is welcome.
     assert_eq!(Client::of(&node).kids().await, kids);
-    let other = ground.plan.another().set("SIGNET_SECRET", &format!("{NEW},{SECRET}")).start();
+    let other = fleet.plan.another().set("SIGNET_SECRET", &format!("{NEW},{SECRET}")).start();
     assert_eq!(Client::of(&other).kids().await, kids);
 }
 
@@ -26,9 +26,9 @@ async fn a_node_with_another_secret_refuses_to_start_and_says_why() {
 /// old one is taken out. Node by node, with the other in service.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_secret_is_changed_over_a_fleet_and_nobody_is_signed_out() {
-    let ground = Ground::new();
-    let plans = [ground.plan.clone(), ground.plan.another()];
-    ground.plan.user("ann@example.org", PASSWORD, &[]);
+    let fleet = TestFleet::new();
+    let plans = [fleet.plan.clone(), fleet.plan.another()];
+    fleet.plan.user("ann@example.org", PASSWORD, &[]);
     let mut nodes = plans.each_ref().map(Plan::start);
     // One session is in use all the time; the others wait for the end.
     let mut used = Client::of(&nodes[0]).sign_in("ann@example.org").await;

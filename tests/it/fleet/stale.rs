@@ -2,20 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Client, Ground, PASSWORD, until};
+use super::{Client, PASSWORD, TestFleet, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_hears_nothing_says_so_and_answers_or_refuses_as_it_is_set() {
-    let mut ground = Ground::new();
-    let refusing = ground
-        .plan
-        .another()
-        .set("SIGNET_REVOCATION__STALE_AFTER", "1s")
-        .set("SIGNET_REVOCATION__WHEN_STALE", "refuse");
+    let mut fleet = TestFleet::new();
+    let refusing =
+        fleet.plan.another().set("SIGNET_REVOCATION__STALE_AFTER", "1s").set("SIGNET_REVOCATION__WHEN_STALE", "refuse");
     let answering = refusing.another().set("SIGNET_REVOCATION__WHEN_STALE", "answer");
     let nodes = [refusing.start(), answering.start()];
     let [refusing, answering] = nodes.each_ref().map(Client::of);
-    ground.plan.user("ann@example.org", PASSWORD, &[]);
+    fleet.plan.user("ann@example.org", PASSWORD, &[]);
     let pair = refusing.sign_in("ann@example.org").await;
 
     // As long as all is well it refuses nothing, however little there is to hear.
@@ -24,7 +21,7 @@ async fn a_node_that_hears_nothing_says_so_and_answers_or_refuses_as_it_is_set()
         assert_eq!(refusing.verify(&pair.access).await.status, 200);
     }
 
-    ground.redis.kill();
+    fleet.redis.kill();
     let behind = async || refusing.verify(&pair.access).await.status == 503;
     until("it refuses", Duration::from_secs(3), behind).await;
     assert_eq!(refusing.verify(&pair.access).await.retry_after, Some(1));
@@ -36,7 +33,7 @@ async fn a_node_that_hears_nothing_says_so_and_answers_or_refuses_as_it_is_set()
     assert_eq!(refusing.verify(&pair.access).await.status, 503);
 
     // Redis comes back empty: what was good before is good no more, and what is made now is.
-    ground.redis.restart();
+    fleet.redis.restart();
     for node in [&refusing, &answering] {
         until("it is ready again", Duration::from_secs(5), async || node.not_ready().await.is_empty()).await;
         assert_eq!(node.verify(&pair.access).await.reason(), Some("revoked"));

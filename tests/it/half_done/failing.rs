@@ -14,11 +14,11 @@ async fn on_servers() -> TestFleet {
 }
 
 /// Does something while Redis refuses whatever would be written.
-async fn refused<T>(ground: &TestFleet, work: impl Future<Output = Result<T, Error>>) {
-    assert_eq!(ground.redis().cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+async fn refused<T>(fleet: &TestFleet, work: impl Future<Output = Result<T, Error>>) {
+    assert_eq!(fleet.redis().cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
     let answer = work.await;
     assert!(matches!(answer, Err(Error::Unavailable(_))), "it was not refused");
-    assert_eq!(ground.redis().cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    assert_eq!(fleet.redis().cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
 }
 
 #[track_caller]
@@ -28,15 +28,15 @@ fn is_revoked(ctx: &Context, token: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_over_though_redis_refuses_to_tell() {
-    let ground = on_servers().await;
-    let [a, b] = [ground.node().await, ground.node().await];
+    let fleet = on_servers().await;
+    let [a, b] = [fleet.node().await, fleet.node().await];
     let user = user(&a, "holder").await;
     let (key, new) = key(&a, &user).await;
     let made = issue_for_api_key(&b, new.reveal(), None, HOUR).await.unwrap().access;
-    refused(&ground, api_keys::deactivate(&a, key.project, key.id)).await;
+    refused(&fleet, api_keys::deactivate(&a, key.project, key.id)).await;
     is_revoked(&a, &made);
     assert!(verify_access_token(&b, &made).is_ok(), "it has heard of nothing");
-    let c = ground.node().await;
+    let c = fleet.node().await;
     for node in [&b, &c] {
         reapply(node).await.unwrap();
         is_revoked(node, &made);
@@ -45,8 +45,8 @@ async fn a_key_is_over_though_redis_refuses_to_tell() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_key_is_over_though_redis_has_forgotten_it() {
-    let ground = on_servers().await;
-    let a = ground.node().await;
+    let fleet = on_servers().await;
+    let a = fleet.node().await;
     let user = user(&a, "holder").await;
     let mut made = Vec::new();
     for _ in 0..2 {
@@ -56,8 +56,8 @@ async fn a_key_is_over_though_redis_has_forgotten_it() {
     let [(ended, ended_token), (_, other_token)] = &made[..] else { unreachable!("there are two") };
     api_keys::deactivate(&a, ended.project, ended.id).await.unwrap();
     // A server takes its place that has the floor and not what was published last.
-    ground.redis().cli(&["DEL", "signet:{fleet}:revocations", "signet:{fleet}:born"]);
-    let b = ground.node().await;
+    fleet.redis().cli(&["DEL", "signet:{fleet}:revocations", "signet:{fleet}:born"]);
+    let b = fleet.node().await;
     reapply(&b).await.unwrap();
     is_revoked(&b, ended_token);
     assert!(verify_access_token(&b, other_token).is_ok());
@@ -70,16 +70,16 @@ async fn is_ended(ctx: &Context, user: &User) -> bool {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_sign_in_outlives_a_change_of_password_that_redis_refused_to_hear_of() {
-    let ground = on_servers().await;
-    let [a, b] = [ground.node().await, ground.node().await];
+    let fleet = on_servers().await;
+    let [a, b] = [fleet.node().await, fleet.node().await];
     let by = user(&a, "by").await;
     // As a sign-in has read it that is still hashing.
     let before = user(&a, "changes").await;
     let old = open_session(&b, &before, None, request_ctx(&b)).await.unwrap();
-    ground.clock.advance(Duration::from_secs(1));
+    fleet.clock.advance(Duration::from_secs(1));
     let wanted =
         UpdateUser { password: Some(Password::new("another harbour at dawn".to_owned())), ..UpdateUser::default() };
-    refused(&ground, update_user(&a, &by, before.id, wanted, request_ctx(&a))).await;
+    refused(&fleet, update_user(&a, &by, before.id, wanted, request_ctx(&a))).await;
     let now = row(&a, before.id).await;
     assert_ne!(now.password_hash, before.password_hash);
 

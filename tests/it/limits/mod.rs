@@ -13,7 +13,7 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, PASSWORD, Person, SendRequest, TestServer};
+use crate::support::server::{HttpResponse, PASSWORD, Person, SendRequest, TestServer};
 use crate::support::totp;
 
 /// A dialect, for its wording.
@@ -66,20 +66,20 @@ struct Who {
 
 impl Who {
     /// Somebody without a second factor.
-    async fn plain(desk: &TestServer) -> Self {
-        Self::of(desk, desk.person(&["--verified"])).await
+    async fn plain(server: &TestServer) -> Self {
+        Self::of(server, server.person(&["--verified"])).await
     }
 
     /// The same by another name: an address of this form.
-    async fn at(desk: &TestServer, email: &str, username: &str) -> Self {
-        let made = desk.plan().user(email, PASSWORD, &["--username", username, "--verified"]);
+    async fn at(server: &TestServer, email: &str, username: &str) -> Self {
+        let made = server.plan().user(email, PASSWORD, &["--username", username, "--verified"]);
         let id = made["id"].as_str().expect("a user has an id").to_owned();
         let email = made["email"].as_str().expect("and an address").to_owned();
-        Self::of(desk, Person { id, email, username: username.to_owned() }).await
+        Self::of(server, Person { id, email, username: username.to_owned() }).await
     }
 
-    async fn of(desk: &TestServer, person: Person) -> Self {
-        let (access, friend) = (desk.sign_in(&person).await.access, desk.sign_in(&desk.person(&[])).await.access);
+    async fn of(server: &TestServer, person: Person) -> Self {
+        let (access, friend) = (server.sign_in(&person).await.access, server.sign_in(&server.person(&[])).await.access);
         let Person { id, email, username } = person;
         Self { id, email, username, access, friend, key: String::new(), step: String::new() }
     }
@@ -92,13 +92,13 @@ impl Who {
     }
 
     /// Turns a second factor on, and takes the first of two steps.
-    async fn with_a_factor(self, desk: &TestServer) -> Self {
-        let begun = desk.post("/totp").bearer_auth(&self.access).send_checked().await.is(201).json();
+    async fn with_a_factor(self, server: &TestServer) -> Self {
+        let begun = server.post("/totp").bearer_auth(&self.access).send_checked().await.is(201).json();
         let key = text(&begun, "key");
         let body = json!({"code": totp::code(&key, 0), "password": PASSWORD});
-        desk.request(Method::PUT, "/totp").bearer_auth(&self.access).json(&body).send_checked().await.is(200);
+        server.request(Method::PUT, "/totp").bearer_auth(&self.access).json(&body).send_checked().await.is(200);
         let form = [("username", self.email.as_str()), ("password", PASSWORD)];
-        let step = desk.form("/auth/login/oauth", &form).await.is(200).json();
+        let step = server.form("/auth/login/oauth", &form).await.is(200).json();
         Self { key, step: text(&step, "access_token"), ..self }
     }
 

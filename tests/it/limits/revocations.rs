@@ -14,8 +14,8 @@ use signet::id::{ApiKeyId, ProjectId};
 use signet::store::ephemeral::Cursor;
 
 use super::*;
-use crate::support::desk::over_both_stores;
-use crate::support::ground::{TestFleet, over_both_grounds};
+use crate::support::fleet::{TestFleet, over_both_stores_in_process};
+use crate::support::server::over_both_stores;
 
 const BURST: u32 = 5;
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -58,18 +58,18 @@ async fn published(ctx: &Context) -> usize {
 mod of_one_account {
     use super::*;
 
-    over_both_grounds!(are_limited, again_cost_nothing, a_key_ends_once);
+    over_both_stores_in_process!(are_limited, again_cost_nothing, a_key_ends_once);
 
-    async fn limited(ground: &TestFleet) -> Context {
+    async fn limited(fleet: &TestFleet) -> Context {
         let change = |config: &mut signet::config::Config| {
             config.limits.enabled = true;
             config.limits.revoke_account = Rate { burst: BURST, per: HOUR };
         };
-        ground.node_with(change).await
+        fleet.node_with(change).await
     }
 
-    async fn are_limited(ground: &TestFleet) {
-        let ctx = limited(ground).await;
+    async fn are_limited(fleet: &TestFleet) {
+        let ctx = limited(fleet).await;
         let (one, other) = (Owner::of(&ctx, "limited-one").await, Owner::of(&ctx, "limited-other").await);
         let before = published(&ctx).await;
         let mut refused = 0;
@@ -88,12 +88,12 @@ mod of_one_account {
         assert_eq!(refused, 20 - BURST);
         assert_eq!(published(&ctx).await - before, BURST as usize);
         revoke(&ctx, &other.token(&ctx).await).await.unwrap();
-        ground.clock.advance(HOUR / BURST);
+        fleet.clock.advance(HOUR / BURST);
         revoke(&ctx, &one.token(&ctx).await).await.unwrap();
     }
 
-    async fn again_cost_nothing(ground: &TestFleet) {
-        let ctx = limited(ground).await;
+    async fn again_cost_nothing(fleet: &TestFleet) {
+        let ctx = limited(fleet).await;
         let owner = Owner::of(&ctx, "again").await;
         let token = owner.token(&ctx).await;
         revoke(&ctx, &token).await.unwrap();
@@ -108,8 +108,8 @@ mod of_one_account {
     }
 
     /// Nor does a key that is deactivated again and again.
-    async fn a_key_ends_once(ground: &TestFleet) {
-        let ctx = limited(ground).await;
+    async fn a_key_ends_once(fleet: &TestFleet) {
+        let ctx = limited(fleet).await;
         let owner = Owner::of(&ctx, "key").await;
         let token = owner.token(&ctx).await;
         let before = published(&ctx).await;
@@ -119,7 +119,7 @@ mod of_one_account {
         assert_eq!(published(&ctx).await - before, 1);
         assert!(verify_access_token(&ctx, &token).is_err());
         // A node that has not heard of it publishes it: this one may have come no further than the row.
-        let other = ground.node().await;
+        let other = fleet.node().await;
         other.node.revocations.remove_expired(other.now() + HOUR * 24);
         deactivate(&other, owner.project, owner.id).await.unwrap();
         assert_eq!(published(&ctx).await - before, 2);
@@ -137,17 +137,18 @@ mod is_told {
         in_the_words_of_each_dialect, who_makes_and_ends_keys_without_end,
     );
 
-    async fn in_the_words_of_each_dialect(desk: &TestServer) {
-        let (person, friend) = (desk.person(&[]), desk.person(&[]));
-        let (key, _) = desk.api_key(&person, &["revoke"]);
-        let (friends, _) = desk.api_key(&friend, &["read"]);
+    async fn in_the_words_of_each_dialect(server: &TestServer) {
+        let (person, friend) = (server.person(&[]), server.person(&[]));
+        let (key, _) = server.api_key(&person, &["revoke"]);
+        let (friends, _) = server.api_key(&friend, &["read"]);
         let token = async |key: &str| {
             let form = [("grant_type", "client_credentials"), ("client_secret", key)];
-            let answer = desk.form("/oauth/token", &form).await;
+            let answer = server.form("/oauth/token", &form).await;
             answer.is(200).json()["access_token"].as_str().unwrap().to_owned()
         };
-        let revoke = async |token: &str| desk.form("/oauth/revoke", &[("client_secret", &key), ("token", token)]).await;
-        let logout = async |path: &str, token: &str| desk.post(path).bearer_auth(token).send_checked().await;
+        let revoke =
+            async |token: &str| server.form("/oauth/revoke", &[("client_secret", &key), ("token", token)]).await;
+        let logout = async |path: &str, token: &str| server.post(path).bearer_auth(token).send_checked().await;
         revoke(&token(&key).await).await.is(200);
         logout("/api/v1/logout", &token(&key).await).await.is(200);
 
@@ -156,35 +157,35 @@ mod is_told {
         for path in ["/api/v1/logout", "/api/v1/authorized/logout"] {
             Dialect::V1.tells_of_too_many(&logout(path, &more).await);
         }
-        desk.verify(&more).await.is(200);
+        server.verify(&more).await.is(200);
         // Somebody else's, and what ends sessions.
         revoke(&token(&friends).await).await.is(200);
-        let tokens = desk.sign_in(&person).await;
+        let tokens = server.sign_in(&person).await;
         revoke(&tokens.refresh).await.is(200);
-        assert_eq!(desk.reason(&tokens.access).await, "revoked");
+        assert_eq!(server.reason(&tokens.access).await, "revoked");
     }
 
     /// Each key that ends is remembered too, and its row is kept for good.
-    async fn who_makes_and_ends_keys_without_end(desk: &TestServer) {
-        let (one, other) = (maker(desk).await, maker(desk).await);
+    async fn who_makes_and_ends_keys_without_end(server: &TestServer) {
+        let (one, other) = (maker(server).await, maker(server).await);
         let keys = "/auth/api-keys/";
         let make = async |(access, project): &(String, String)| {
-            let request = desk.post(keys).bearer_auth(access).header("x-project-id", project);
+            let request = server.post(keys).bearer_auth(access).header("x-project-id", project);
             request.json(&json!({"name": "a key"})).send_checked().await
         };
         for _ in 0..3 {
             let made = make(&one).await.is(201).json();
             let path = format!("{keys}{}", made["data"]["id"].as_str().unwrap());
-            desk.delete(&path).bearer_auth(&one.0).header("x-project-id", &one.1).send_checked().await.is(200);
+            server.delete(&path).bearer_auth(&one.0).header("x-project-id", &one.1).send_checked().await.is(200);
         }
         Dialect::Unturned.tells_of_too_many(&make(&one).await);
         make(&other).await.is(201);
     }
 
     /// Somebody's token and project.
-    async fn maker(desk: &TestServer) -> (String, String) {
-        let access = desk.sign_in(&desk.person(&[])).await.access;
-        let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
+    async fn maker(server: &TestServer) -> (String, String) {
+        let access = server.sign_in(&server.person(&[])).await.access;
+        let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         let project = projects["projects"][0]["id"].as_str().unwrap().to_owned();
         (access, project)
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Bench, SCRIPTS, agreed};
-use crate::support::desk::TestServer;
+use crate::support::server::TestServer;
 use crate::support::signet::free_port;
 
 /// What each script asks for in `setup` and under load, by operation and route.
@@ -32,9 +32,9 @@ fn asked(script: &str) -> Vec<&'static str> {
     }
 }
 
-async fn all_answers_are_right(desk: TestServer) {
-    let bench = Bench::beside(desk);
-    let management = bench.desk.signet.ops("");
+async fn all_answers_are_right(server: TestServer) {
+    let bench = Bench::beside(server);
+    let management = bench.server.signet.ops("");
     for script in SCRIPTS {
         bench.seed();
         let told = bench.run(script, &[("MANAGEMENT", &management)]).await;
@@ -127,7 +127,7 @@ async fn a_data_set_that_will_not_do_is_told_before_the_load() {
     }
     bench.run("soak", &[("SHAPE", "spike")]).await.stopped("must be one of steady");
     bench.run("soak", &[("DURATION", "9m")]).await.stopped("lasts 10m at least");
-    bench.desk.plan().json(&["seed", "--remove"], "");
+    bench.server.plan().json(&["seed", "--remove"], "");
     bench.run("verify", &[]).await.stopped("seed again with the server's own settings");
 }
 
@@ -185,7 +185,7 @@ async fn wrong_answers_fail_the_run() {
         assert_eq!(told.exits(99).throws_nothing().faulted(), operations, "{script}");
     }
     // The real server, to whom all of it means nothing any more.
-    bench.desk.plan().json(&["seed", "--remove"], "");
+    bench.server.plan().json(&["seed", "--remove"], "");
     for script in ["verify", "refresh", "login", "mixed"] {
         let told = bench.run_unprepared(script, &[]).await;
         assert!(!told.exits(99).throws_nothing().faulted().is_empty(), "{script}");
@@ -195,7 +195,7 @@ async fn wrong_answers_fail_the_run() {
 #[tokio::test]
 async fn what_is_too_slow_or_drifts_fails_the_run() {
     let bench = Bench::beside(TestServer::embedded(agreed));
-    let management = bench.desk.signet.ops("");
+    let management = bench.server.signet.ops("");
     for (script, name, value, missed) in [
         ("verify", "P99_VERIFY", "0", "http_req_duration{operation:verify}: p(99)<0"),
         ("mixed", "P99_SIGN_IN", "0", "http_req_duration{operation:sign-in}: p(99)<0"),

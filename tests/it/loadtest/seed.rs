@@ -5,13 +5,13 @@ use std::os::unix::fs::PermissionsExt;
 use serde_json::{Value, json};
 
 use super::agreed;
-use crate::support::desk::{SendRequest, TestServer, over_both_stores};
+use crate::support::server::{SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 
 over_both_stores!(agreed; what_is_seeded_is_good_beside_a_running_server);
 
-async fn what_is_seeded_is_good_beside_a_running_server(desk: &TestServer) {
-    let plan = desk.plan();
+async fn what_is_seeded_is_good_beside_a_running_server(server: &TestServer) {
+    let plan = server.plan();
     let file = plan.dir().join("data.json");
     let path = file.to_str().unwrap();
     let seed = |users: &str, sessions: &str, keys: &str| {
@@ -38,25 +38,25 @@ async fn what_is_seeded_is_good_beside_a_running_server(desk: &TestServer) {
     );
     let [first, last] = [&sessions[0], &sessions[739]];
     for session in [first, last] {
-        let claims = desk.verify(session["access_token"].as_str().unwrap()).await.is(200).json()["claims"].clone();
+        let claims = server.verify(session["access_token"].as_str().unwrap()).await.is(200).json()["claims"].clone();
         assert_eq!((&claims["sub"], &claims["sid"]), (&session["user_id"], &session["session_id"]));
         assert_eq!(claims["email"], set["users"][session["user"].as_u64().unwrap() as usize]);
-        let next = desk.refresh(session["refresh_token"].as_str().unwrap()).await.is(200).tokens();
+        let next = server.refresh(session["refresh_token"].as_str().unwrap()).await.is(200).tokens();
         assert_eq!(session["session_id"], next.session);
     }
-    desk.try_sign_in("seeded-00000700@load.test", &text(&set["password"])).await.is(201);
+    server.try_sign_in("seeded-00000700@load.test", &text(&set["password"])).await.is(201);
     for key in set["api_keys"].as_array().unwrap() {
-        desk.get("/verify").header("x-api-key", key.as_str().unwrap()).send_checked().await.is(200);
+        server.get("/verify").header("x-api-key", key.as_str().unwrap()).send_checked().await.is(200);
     }
 
     // Again: the same people, another password, and what was handed out stays good.
     let again = seed("3", "1", "1");
     assert_eq!(again["sessions"][0]["user_id"], first["user_id"]);
     assert_ne!((&again["password"], &again["sessions"][0]["session_id"]), (&set["password"], &first["session_id"]));
-    desk.try_sign_in("seeded-00000002@load.test", &text(&again["password"])).await.is(201);
-    desk.try_sign_in("seeded-00000002@load.test", &text(&set["password"])).await.is(401);
-    desk.verify(&text(&last["access_token"])).await.is(200);
-    desk.verify(&text(&again["sessions"][0]["access_token"])).await.is(200);
+    server.try_sign_in("seeded-00000002@load.test", &text(&again["password"])).await.is(201);
+    server.try_sign_in("seeded-00000002@load.test", &text(&set["password"])).await.is(401);
+    server.verify(&text(&last["access_token"])).await.is(200);
+    server.verify(&text(&again["sessions"][0]["access_token"])).await.is(200);
 
     // Somebody who was not seeded, though the name looks like it.
     let zoe = plan.user("seeded-1@load.test", "a quiet harbour at dusk", &[]);
@@ -74,11 +74,11 @@ async fn what_is_seeded_is_good_beside_a_running_server(desk: &TestServer) {
     assert_eq!(plan.json(&["users", "list"], ""), json!([zoe]));
     assert_eq!(plan.json(&["seed", "--remove"], "")["users"], 0);
     crate::support::until("nothing of it is good any more", async || {
-        desk.verify(&text(&last["access_token"])).await.status == 401
+        server.verify(&text(&last["access_token"])).await.status == 401
     })
     .await;
-    desk.refresh(&text(&again["sessions"][0]["refresh_token"])).await.is(400);
-    desk.get("/verify").header("x-api-key", text(&again["api_keys"][0])).send_checked().await.is(401);
+    server.refresh(&text(&again["sessions"][0]["refresh_token"])).await.is(400);
+    server.get("/verify").header("x-api-key", text(&again["api_keys"][0])).send_checked().await.is(401);
 }
 
 #[test]

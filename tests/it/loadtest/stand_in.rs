@@ -1,7 +1,7 @@
 //! The stand-in for k6 is itself tried: on scripts that k6 would refuse, and on some that are wrong in ways that only a run shows.
 
 use super::{Bench, Told, agreed};
-use crate::support::desk::TestServer;
+use crate::support::server::TestServer;
 
 impl Bench {
     async fn made_up(&self, text: &str) -> Told {

@@ -23,8 +23,8 @@ use signet::node::stores::Stores;
 use signet::store::accounts::Find;
 
 use super::OTHER;
-use crate::support::desk::PASSWORD;
 use crate::support::outbox::Mail;
+use crate::support::server::PASSWORD;
 use crate::support::totp::{code_at, wrong_code_at};
 use crate::support::until;
 

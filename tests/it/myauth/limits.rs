@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{OTHER, address, by, made, refused};
-use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
+use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 
 fn plan(plan: Plan) -> Plan {
@@ -27,8 +27,8 @@ over_both_stores!(
 );
 
 /// A call through the proxy, for a client at `address`.
-async fn from(desk: &TestServer, address: &str, path: &str, bearer: &str, body: Value) -> HttpResponse {
-    by(desk, Method::POST, path, bearer).header("x-forwarded-for", address).json(&body).send_checked().await
+async fn from(server: &TestServer, address: &str, path: &str, bearer: &str, body: Value) -> HttpResponse {
+    by(server, Method::POST, path, bearer).header("x-forwarded-for", address).json(&body).send_checked().await
 }
 
 fn is_limited(answer: &HttpResponse) {
@@ -37,12 +37,12 @@ fn is_limited(answer: &HttpResponse) {
     assert!((1..=3600).contains(&seconds), "{answer:?}");
 }
 
-async fn a_person_is_mailed_so_often(desk: &TestServer) {
-    let (known, unknown) = (made(desk, &[]).await.email, address());
+async fn a_person_is_mailed_so_often(server: &TestServer) {
+    let (known, unknown) = (made(server, &[]).await.email, address());
     for (network, email) in [(1, &known), (2, &unknown)] {
         let ask = async |at: usize, way: &str, email: &str| {
             let path = format!("/auth/login/{way}/{email}");
-            from(desk, &format!("192.0.{network}.{at}"), &path, "none", json!({})).await
+            from(server, &format!("192.0.{network}.{at}"), &path, "none", json!({})).await
         };
         ask(0, "magic", email).await.is(200);
         ask(1, "recover", &email.to_uppercase()).await.is(200);
@@ -52,10 +52,10 @@ async fn a_person_is_mailed_so_often(desk: &TestServer) {
     }
 }
 
-async fn an_address_asks_for_so_many_mails(desk: &TestServer) {
-    let known = made(desk, &[]).await.email;
+async fn an_address_asks_for_so_many_mails(server: &TestServer) {
+    let known = made(server, &[]).await.email;
     let ask = async |email: &str| {
-        from(desk, "198.51.100.1", &format!("/auth/login/recover/{email}"), "none", json!({})).await
+        from(server, "198.51.100.1", &format!("/auth/login/recover/{email}"), "none", json!({})).await
     };
     for _ in 0..7 {
         ask(&address()).await.is(200);
@@ -65,19 +65,19 @@ async fn an_address_asks_for_so_many_mails(desk: &TestServer) {
     is_limited(&ask(&address()).await);
 }
 
-async fn halves_are_tried_so_often(desk: &TestServer) {
+async fn halves_are_tried_so_often(server: &TestServer) {
     let body = json!({"claim": "x", "new_password": OTHER});
     for path in ["claim", "reset", "claim", "reset"] {
-        from(desk, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await.is(400);
+        from(server, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await.is(400);
     }
     for path in ["claim", "reset"] {
-        is_limited(&from(desk, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await);
+        is_limited(&from(server, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await);
     }
 }
 
-async fn accounts_are_made_so_often(desk: &TestServer) {
+async fn accounts_are_made_so_often(server: &TestServer) {
     let up = async |email: String| {
-        from(desk, "198.51.100.3", "/auth/login/signup", "none", json!({"email": email, "password": PASSWORD})).await
+        from(server, "198.51.100.3", "/auth/login/signup", "none", json!({"email": email, "password": PASSWORD})).await
     };
     let first = address();
     up(first.clone()).await.is(200);
@@ -86,12 +86,12 @@ async fn accounts_are_made_so_often(desk: &TestServer) {
     is_limited(&up(address()).await);
 }
 
-async fn the_present_password_is_tried_so_often(desk: &TestServer) {
+async fn the_present_password_is_tried_so_often(server: &TestServer) {
     // Signing in was the first try.
-    let zoe = made(desk, &[]).await;
+    let zoe = made(server, &[]).await;
     let change = async |original: &str| {
         let body = json!({"password": OTHER, "original": original});
-        by(desk, Method::PUT, "/auth/users/me", &zoe.access).json(&body).send_checked().await
+        by(server, Method::PUT, "/auth/users/me", &zoe.access).json(&body).send_checked().await
     };
     for _ in 0..4 {
         refused(&change("not the password").await, 400, "Unable to authenticate this update.");

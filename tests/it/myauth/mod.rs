@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer};
+use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer};
 
 /// Another password than everybody's.
 const OTHER: &str = "a louder harbour at dawn";
@@ -37,51 +37,51 @@ fn address() -> String {
 }
 
 /// A request with a bearer.
-fn by(desk: &TestServer, method: Method, path: &str, bearer: &str) -> RequestBuilder {
-    desk.request(method, path).bearer_auth(bearer)
+fn by(server: &TestServer, method: Method, path: &str, bearer: &str) -> RequestBuilder {
+    server.request(method, path).bearer_auth(bearer)
 }
 
-async fn post(desk: &TestServer, path: &str, bearer: &str, body: Value) -> HttpResponse {
-    by(desk, Method::POST, path, bearer).json(&body).send_checked().await
+async fn post(server: &TestServer, path: &str, bearer: &str, body: Value) -> HttpResponse {
+    by(server, Method::POST, path, bearer).json(&body).send_checked().await
 }
 
 /// Signs up.
-async fn sign_up(desk: &TestServer, email: &str) -> HttpResponse {
-    desk.post("/auth/login/signup").json(&json!({"email": email, "password": PASSWORD})).send_checked().await
+async fn sign_up(server: &TestServer, email: &str) -> HttpResponse {
+    server.post("/auth/login/signup").json(&json!({"email": email, "password": PASSWORD})).send_checked().await
 }
 
 /// Signs in by the form, in a millisecond of its own: what ends a user's tokens ends those of the same millisecond.
-async fn sign_in(desk: &TestServer, email: &str, password: &str) -> HttpResponse {
+async fn sign_in(server: &TestServer, email: &str, password: &str) -> HttpResponse {
     let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;
     }
-    desk.form("/auth/login/oauth", &[("username", email), ("password", password)]).await
+    server.form("/auth/login/oauth", &[("username", email), ("password", password)]).await
 }
 
 /// A new user, signed in.
-async fn member(desk: &TestServer) -> Member {
+async fn member(server: &TestServer) -> Member {
     let email = address();
-    sign_up(desk, &email).await.is(200);
-    signed_in(desk, &email, PASSWORD).await
+    sign_up(server, &email).await.is(200);
+    signed_in(server, &email, PASSWORD).await
 }
 
 /// A user that the command line makes, signed in.
-async fn made(desk: &TestServer, more: &[&str]) -> Member {
+async fn made(server: &TestServer, more: &[&str]) -> Member {
     let email = address();
-    desk.plan().user(&email, PASSWORD, more);
-    signed_in(desk, &email, PASSWORD).await
+    server.plan().user(&email, PASSWORD, more);
+    signed_in(server, &email, PASSWORD).await
 }
 
-async fn signed_in(desk: &TestServer, email: &str, password: &str) -> Member {
-    entered(desk, email, &sign_in(desk, email, password).await).await
+async fn signed_in(server: &TestServer, email: &str, password: &str) -> Member {
+    entered(server, email, &sign_in(server, email, password).await).await
 }
 
 /// Who has come in with this answer.
-async fn entered(desk: &TestServer, email: &str, answer: &HttpResponse) -> Member {
+async fn entered(server: &TestServer, email: &str, answer: &HttpResponse) -> Member {
     let (access, refresh) = tokens(answer);
-    let id = me(desk, &access).await["id"].as_str().unwrap().to_owned();
+    let id = me(server, &access).await["id"].as_str().unwrap().to_owned();
     Member { id, email: email.to_owned(), access, refresh }
 }
 
@@ -105,8 +105,8 @@ fn step(answer: &HttpResponse) -> String {
     body["access_token"].as_str().unwrap().to_owned()
 }
 
-async fn me(desk: &TestServer, access: &str) -> Value {
-    by(desk, Method::GET, "/auth/users/me", access).send_checked().await.is(200).json()
+async fn me(server: &TestServer, access: &str) -> Value {
+    by(server, Method::GET, "/auth/users/me", access).send_checked().await.is(200).json()
 }
 
 /// Demands `{"detail": …}`.
@@ -148,13 +148,13 @@ fn of(faults: &[(&str, &str)]) -> Vec<(String, String)> {
 }
 
 /// Asks for a link that signs in; the device's half.
-async fn magic(desk: &TestServer, email: &str) -> String {
-    claim_of(&desk.post(&format!("/auth/login/magic/{email}")).send_checked().await)
+async fn magic(server: &TestServer, email: &str) -> String {
+    claim_of(&server.post(&format!("/auth/login/magic/{email}")).send_checked().await)
 }
 
 /// Asks for a link to set a new password; the device's half.
-async fn recover(desk: &TestServer, email: &str) -> String {
-    claim_of(&desk.post(&format!("/auth/login/recover/{email}")).send_checked().await)
+async fn recover(server: &TestServer, email: &str) -> String {
+    claim_of(&server.post(&format!("/auth/login/recover/{email}")).send_checked().await)
 }
 
 #[track_caller]
@@ -168,11 +168,11 @@ fn claim_of(answer: &HttpResponse) -> String {
 }
 
 /// Hands both halves of a magic link in.
-async fn claim(desk: &TestServer, token: &str, half: &str) -> HttpResponse {
-    post(desk, "/auth/login/claim", token, json!({"claim": half})).await
+async fn claim(server: &TestServer, token: &str, half: &str) -> HttpResponse {
+    post(server, "/auth/login/claim", token, json!({"claim": half})).await
 }
 
 /// Hands both halves of a reset in.
-async fn reset(desk: &TestServer, token: &str, half: &str, new: &str) -> HttpResponse {
-    post(desk, "/auth/login/reset", token, json!({"claim": half, "new_password": new})).await
+async fn reset(server: &TestServer, token: &str, half: &str, new: &str) -> HttpResponse {
+    post(server, "/auth/login/reset", token, json!({"claim": half, "new_password": new})).await
 }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{address, by, done, faults, me, member, of, post, refused, sign_in, sign_up, signed_in, tokens};
-use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores, tampered};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores, tampered};
 
 over_both_stores!(
     |plan| plan;
@@ -20,10 +20,10 @@ over_both_stores!(
 
 const NO_SIGN_IN: &str = "Login failed; incorrect email or password.";
 
-async fn who_signs_up_is_a_user(desk: &TestServer) {
+async fn who_signs_up_is_a_user(server: &TestServer) {
     let email = address();
     let body = json!({"email": email.to_uppercase(), "password": PASSWORD, "full_name": "Zoe 譚"});
-    let answer = desk.post("/auth/login/signup").json(&body).send_checked().await;
+    let answer = server.post("/auth/login/signup").json(&body).send_checked().await;
     let user = answer.is(200).json();
     let expected = json!({
         "id": user["id"], "email": email, "full_name": "Zoe 譚", "role": "user", "roles": [],
@@ -36,14 +36,14 @@ async fn who_signs_up_is_a_user(desk: &TestServer) {
     assert!(user["created"].as_str().unwrap().ends_with('Z'));
     assert!(uuid::Uuid::parse_str(user["id"].as_str().unwrap()).is_ok());
     for spelling in [email.clone(), email.to_uppercase(), format!(" {email} ")] {
-        refused(&sign_up(desk, &spelling).await, 400, "This username is not available.");
+        refused(&sign_up(server, &spelling).await, 400, "This username is not available.");
     }
-    let zoe = signed_in(desk, &email, PASSWORD).await;
+    let zoe = signed_in(server, &email, PASSWORD).await;
     assert_eq!(zoe.id, user["id"]);
 }
 
-async fn what_will_not_do_is_said_all_at_once(desk: &TestServer) {
-    let signing_up = async |body: Value| faults(&desk.post("/auth/login/signup").json(&body).send_checked().await);
+async fn what_will_not_do_is_said_all_at_once(server: &TestServer) {
+    let signing_up = async |body: Value| faults(&server.post("/auth/login/signup").json(&body).send_checked().await);
     assert_eq!(signing_up(json!({})).await, of(&[("body.email", "missing"), ("body.password", "missing")]));
     let all = json!({"email": "nobody", "password": "short", "full_name": "x".repeat(256)});
     assert_eq!(
@@ -68,29 +68,29 @@ async fn what_will_not_do_is_said_all_at_once(desk: &TestServer) {
     assert_eq!(signing_up(nul).await, of(&[("body.full_name", "value_error")]));
     // None of these has made it; and the longest and shortest passwords will do.
     let shortest = json!({"email": email, "password": "kq7#Zp2x"});
-    desk.post("/auth/login/signup").json(&shortest).send_checked().await.is(200);
+    server.post("/auth/login/signup").json(&shortest).send_checked().await.is(200);
     let longest = json!({"email": address(), "password": "é".repeat(128), "full_name": null});
-    desk.post("/auth/login/signup").json(&longest).send_checked().await.is(200);
+    server.post("/auth/login/signup").json(&longest).send_checked().await.is(200);
 }
 
-async fn a_form_signs_in_and_nothing_tells_who_is_there(desk: &TestServer) {
-    let zoe = member(desk).await;
+async fn a_form_signs_in_and_nothing_tells_who_is_there(server: &TestServer) {
+    let zoe = member(server).await;
     for spelling in [zoe.email.to_uppercase(), format!(" {} ", zoe.email)] {
-        tokens(&sign_in(desk, &spelling, PASSWORD).await);
+        tokens(&sign_in(server, &spelling, PASSWORD).await);
     }
-    let disabled = member(desk).await;
-    desk.plan().json(&["users", "disable", &disabled.email], "");
-    let wrong = sign_in(desk, &zoe.email, "not the password").await;
-    let unknown = sign_in(desk, &address(), PASSWORD).await;
-    let out = sign_in(desk, &disabled.email, PASSWORD).await;
+    let disabled = member(server).await;
+    server.plan().json(&["users", "disable", &disabled.email], "");
+    let wrong = sign_in(server, &zoe.email, "not the password").await;
+    let unknown = sign_in(server, &address(), PASSWORD).await;
+    let out = sign_in(server, &disabled.email, PASSWORD).await;
     refused(&wrong, 400, NO_SIGN_IN);
     assert_eq!(unknown.without_names(), wrong.clone().without_names());
     assert_eq!(out.without_names(), wrong.without_names());
-    refused(&sign_in(desk, "no address", PASSWORD).await, 400, NO_SIGN_IN);
+    refused(&sign_in(server, "no address", PASSWORD).await, 400, NO_SIGN_IN);
 }
 
-async fn a_form_may_be_of_either_kind(desk: &TestServer) {
-    let zoe = member(desk).await;
+async fn a_form_may_be_of_either_kind(server: &TestServer) {
+    let zoe = member(server).await;
     let fields = [
         ("grant_type", "password"),
         ("username", &zoe.email),
@@ -99,93 +99,93 @@ async fn a_form_may_be_of_either_kind(desk: &TestServer) {
         ("client_id", "web"),
         ("client_secret", "none"),
     ];
-    tokens(&desk.form("/auth/login/oauth", &fields).await);
+    tokens(&server.form("/auth/login/oauth", &fields).await);
     let multipart = fields
         .iter()
         .map(|(name, value)| format!("--edge\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"));
     let multipart = format!("{}--edge--\r\n", multipart.collect::<String>());
-    let request = desk.post("/auth/login/oauth").header("content-type", "multipart/form-data; boundary=edge");
+    let request = server.post("/auth/login/oauth").header("content-type", "multipart/form-data; boundary=edge");
     tokens(&request.body(multipart).send_checked().await);
 
     let missing = of(&[("body.password", "missing"), ("body.username", "missing")]);
-    assert_eq!(faults(&desk.form("/auth/login/oauth", &[]).await), missing);
-    assert_eq!(faults(&desk.form("/auth/login/oauth", &[("username", ""), ("password", "")]).await), missing);
-    let json = desk.post("/auth/login/oauth").json(&json!({"username": zoe.email, "password": PASSWORD}));
+    assert_eq!(faults(&server.form("/auth/login/oauth", &[]).await), missing);
+    assert_eq!(faults(&server.form("/auth/login/oauth", &[("username", ""), ("password", "")]).await), missing);
+    let json = server.post("/auth/login/oauth").json(&json!({"username": zoe.email, "password": PASSWORD}));
     refused(&json.send_checked().await, 415, "Unsupported Media Type");
 }
 
-async fn tokens_are_those_of_every_dialect(desk: &TestServer) {
-    let zoe = member(desk).await;
-    let verified = desk.verify(&zoe.access).await.is(200).json();
+async fn tokens_are_those_of_every_dialect(server: &TestServer) {
+    let zoe = member(server).await;
+    let verified = server.verify(&zoe.access).await.is(200).json();
     let claims = &verified["claims"];
     assert_eq!((claims["sub"].as_str(), claims["email"].as_str()), (Some(&*zoe.id), Some(&*zoe.email)));
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 30 * 60);
     assert!(claims.get("totp").is_none(), "{claims}");
-    let sessions = by(desk, Method::GET, "/sessions", &zoe.access).send_checked().await.is(200).json();
+    let sessions = by(server, Method::GET, "/sessions", &zoe.access).send_checked().await.is(200).json();
     let [session] = sessions["sessions"].as_array().unwrap().as_slice() else { panic!("{sessions}") };
     assert_eq!((session["dialect"].as_str(), session["current"].as_bool()), (Some("myauth"), Some(true)));
     let moment = |field: &str| time_of(session[field].as_str().unwrap());
     assert_eq!(moment("expires_at") - moment("created_at"), time::Duration::days(30));
     // And the other way round.
-    let native = desk.try_sign_in(&zoe.email, PASSWORD).await.is(201).tokens();
-    assert_eq!(me(desk, &native.access).await["id"], zoe.id);
-    tokens(&by(desk, Method::POST, "/auth/login/refresh", &native.refresh).send_checked().await);
+    let native = server.try_sign_in(&zoe.email, PASSWORD).await.is(201).tokens();
+    assert_eq!(me(server, &native.access).await["id"], zoe.id);
+    tokens(&by(server, Method::POST, "/auth/login/refresh", &native.refresh).send_checked().await);
 }
 
 fn time_of(text: &str) -> time::OffsetDateTime {
     time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap()
 }
 
-async fn a_refresh_token_is_replaced(desk: &TestServer) {
-    let zoe = member(desk).await;
-    let (access, refresh) = tokens(&by(desk, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
+async fn a_refresh_token_is_replaced(server: &TestServer) {
+    let zoe = member(server).await;
+    let (access, refresh) = tokens(&by(server, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
     assert_ne!(refresh, zoe.refresh);
-    assert_eq!(me(desk, &access).await["id"], zoe.id);
+    assert_eq!(me(server, &access).await["id"], zoe.id);
     // The reply may have been lost: the same successor once more. After another one, the first is somebody else's.
-    let (_, again) = tokens(&by(desk, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
+    let (_, again) = tokens(&by(server, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
     assert_eq!(again, refresh);
-    let (_, third) = tokens(&by(desk, Method::POST, "/auth/login/refresh", &refresh).send_checked().await);
+    let (_, third) = tokens(&by(server, Method::POST, "/auth/login/refresh", &refresh).send_checked().await);
     for stolen in [&zoe.refresh, &third] {
-        let answer = by(desk, Method::POST, "/auth/login/refresh", stolen).send_checked().await;
+        let answer = by(server, Method::POST, "/auth/login/refresh", stolen).send_checked().await;
         refused(&answer, 401, "Could not validate credentials");
     }
-    assert_eq!(desk.reason(&access).await, "revoked");
+    assert_eq!(server.reason(&access).await, "revoked");
     for path in ["/auth/login/refresh", "/auth/login/revoke"] {
-        refused(&desk.post(path).send_checked().await, 401, "Not authenticated");
-        let other = member(desk).await;
+        refused(&server.post(path).send_checked().await, 401, "Not authenticated");
+        let other = member(server).await;
         for bad in ["garbage", &other.access, &tampered(&other.refresh)] {
-            refused(&by(desk, Method::POST, path, bad).send_checked().await, 401, "Could not validate credentials");
+            refused(&by(server, Method::POST, path, bad).send_checked().await, 401, "Could not validate credentials");
         }
     }
 }
 
-async fn a_session_is_revoked(desk: &TestServer) {
-    let zoe = member(desk).await;
-    let other = signed_in(desk, &zoe.email, PASSWORD).await;
-    let revoked = by(desk, Method::POST, "/auth/login/revoke", &zoe.refresh).send_checked().await;
+async fn a_session_is_revoked(server: &TestServer) {
+    let zoe = member(server).await;
+    let other = signed_in(server, &zoe.email, PASSWORD).await;
+    let revoked = by(server, Method::POST, "/auth/login/revoke", &zoe.refresh).send_checked().await;
     done(&revoked, "Token revoked successfully.");
     for path in ["/auth/login/revoke", "/auth/login/refresh"] {
         refused(
-            &by(desk, Method::POST, path, &zoe.refresh).send_checked().await,
+            &by(server, Method::POST, path, &zoe.refresh).send_checked().await,
             401,
             "Could not validate credentials",
         );
     }
-    assert_eq!(desk.reason(&zoe.access).await, "revoked");
-    assert_eq!(me(desk, &other.access).await["id"], zoe.id, "the other session goes on");
+    assert_eq!(server.reason(&zoe.access).await, "revoked");
+    assert_eq!(me(server, &other.access).await["id"], zoe.id, "the other session goes on");
 }
 
-async fn who_is_disabled_is_told_so(desk: &TestServer) {
-    let zoe = member(desk).await;
-    desk.plan().json(&["users", "disable", &zoe.email], "");
+async fn who_is_disabled_is_told_so(server: &TestServer) {
+    let zoe = member(server).await;
+    server.plan().json(&["users", "disable", &zoe.email], "");
     for path in ["/auth/login/refresh", "/auth/login/revoke"] {
-        refused(&by(desk, Method::POST, path, &zoe.refresh).send_checked().await, 400, "Inactive user");
+        refused(&by(server, Method::POST, path, &zoe.refresh).send_checked().await, 400, "Inactive user");
     }
     // The command line is another process: the server hears of it, but not at once.
-    crate::support::until("the token is refused", async || desk.reason(&zoe.access).await == "revoked").await;
-    refused(&by(desk, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
-    let update = by(desk, Method::PUT, "/auth/users/me", &zoe.access).json(&json!({"full_name": "x"}));
+    crate::support::until("the token is refused", async || server.reason(&zoe.access).await == "revoked").await;
+    refused(&by(server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
+    let update = by(server, Method::PUT, "/auth/users/me", &zoe.access).json(&json!({"full_name": "x"}));
     refused(&update.send_checked().await, 400, "Inactive user");
-    refused(&by(desk, Method::DELETE, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
-    refused(&post(desk, "/auth/login/new-totp", &zoe.access, json!({})).await, 400, "Inactive user");
+    refused(&by(server, Method::DELETE, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
+    refused(&post(server, "/auth/login/new-totp", &zoe.access, json!({})).await, 400, "Inactive user");
 }

@@ -4,30 +4,30 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{OTHER, address, by, claim, magic, member, recover, refused, reset, sign_in, signed_in, step, tokens};
-use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox::next;
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::totp::code;
 
 over_both_stores!(|plan| plan; each_token_has_one_place);
 
 const BAD: &str = "Could not validate credentials";
 
-async fn each_token_has_one_place(desk: &TestServer) {
-    let who = member(desk).await;
+async fn each_token_has_one_place(server: &TestServer) {
+    let who = member(server).await;
     let new = address();
     let change = json!({"email": new, "original": PASSWORD});
-    by(desk, Method::PUT, "/auth/users/me", &who.access).json(&change).send_checked().await.is(200);
-    let confirming = next(desk, &new, 0).await.token();
-    let magic_half = magic(desk, &new).await;
-    let magic_token = next(desk, &new, 1).await.token();
-    let reset_half = recover(desk, &new).await;
-    let reset_token = next(desk, &new, 2).await.token();
-    let session = signed_in(desk, &new, PASSWORD).await;
-    let drawn = by(desk, Method::POST, "/auth/login/new-totp", &who.access).send_checked().await.is(200).json();
+    by(server, Method::PUT, "/auth/users/me", &who.access).json(&change).send_checked().await.is(200);
+    let confirming = next(server, &new, 0).await.token();
+    let magic_half = magic(server, &new).await;
+    let magic_token = next(server, &new, 1).await.token();
+    let reset_half = recover(server, &new).await;
+    let reset_token = next(server, &new, 2).await.token();
+    let session = signed_in(server, &new, PASSWORD).await;
+    let drawn = by(server, Method::POST, "/auth/login/new-totp", &who.access).send_checked().await.is(200).json();
     let key = drawn["key"].as_str().unwrap().to_owned();
     let body = json!({"claim": code(&key, 0), "uri": drawn["uri"], "password": PASSWORD});
-    by(desk, Method::PUT, "/auth/login/totp", &who.access).json(&body).send_checked().await.is(200);
-    let due = step(&sign_in(desk, &new, PASSWORD).await);
+    by(server, Method::PUT, "/auth/login/totp", &who.access).json(&body).send_checked().await.is(200);
+    let due = step(&sign_in(server, &new, PASSWORD).await);
 
     let all = [
         ("access", &session.access),
@@ -60,23 +60,23 @@ async fn each_token_has_one_place(desk: &TestServer) {
             for half in [code(&key, 1), magic_half.clone(), reset_half.clone()] {
                 let mut body = body.clone();
                 body["claim"] = half.into();
-                refused(&by(desk, method.clone(), path, token).json(&body).send_checked().await, status, detail);
+                refused(&by(server, method.clone(), path, token).json(&body).send_checked().await, status, detail);
             }
         }
     }
     for (kind, token) in all {
-        let good = desk.verify(token).await.status == 200;
+        let good = server.verify(token).await.status == 200;
         assert_eq!(good, kind == "access", "{kind}");
-        assert_eq!(desk.refresh(&tampered_kind(kind, token)).await.status, 400, "{kind}");
+        assert_eq!(server.refresh(&tampered_kind(kind, token)).await.status, 400, "{kind}");
     }
 
     // And none was used up in a place of another's.
-    tokens(&by(desk, Method::POST, "/auth/login/refresh", &session.refresh).send_checked().await);
-    step(&claim(desk, &magic_token, &magic_half).await);
+    tokens(&by(server, Method::POST, "/auth/login/refresh", &session.refresh).send_checked().await);
+    step(&claim(server, &magic_token, &magic_half).await);
     let second =
-        by(desk, Method::POST, "/auth/login/totp", &due).json(&json!({"claim": code(&key, 1)})).send_checked().await;
+        by(server, Method::POST, "/auth/login/totp", &due).json(&json!({"claim": code(&key, 1)})).send_checked().await;
     tokens(&second);
-    reset(desk, &reset_token, &reset_half, OTHER).await.is(200);
+    reset(server, &reset_token, &reset_half, OTHER).await.is(200);
 }
 
 /// Every token as it is, but a refresh token with something behind it: as it is it would be rotated.

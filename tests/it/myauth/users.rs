@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Member, OTHER, address, by, done, faults, made, me, member, of, post, refused, sign_in, signed_in};
-use crate::support::desk::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox::{mails, next};
+use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(
     |plan| plan;
@@ -24,21 +24,21 @@ over_both_stores!(
 const NOT_PERMITTED: &str = "The user does not have the required permissions.";
 const ABSENT: &str = "/auth/users/019a8b1c-0000-7abc-9def-0123456789ab";
 
-async fn admin(desk: &TestServer) -> Member {
-    made(desk, &["--role", "billing", "--role", "admin"]).await
+async fn admin(server: &TestServer) -> Member {
+    made(server, &["--role", "billing", "--role", "admin"]).await
 }
 
-async fn change(desk: &TestServer, who: &Member, whom: &str, body: Value) -> HttpResponse {
-    post(desk, &format!("/auth/users/{whom}"), &who.access, body).await
+async fn change(server: &TestServer, who: &Member, whom: &str, body: Value) -> HttpResponse {
+    post(server, &format!("/auth/users/{whom}"), &who.access, body).await
 }
 
-async fn create(desk: &TestServer, who: &Member, body: Value) -> HttpResponse {
-    post(desk, "/auth/users/create", &who.access, body).await
+async fn create(server: &TestServer, who: &Member, body: Value) -> HttpResponse {
+    post(server, "/auth/users/create", &who.access, body).await
 }
 
-async fn only_those_who_see_to_users_may(desk: &TestServer) {
-    let (zoe, root) = (made(desk, &["--role", "editor"]).await, made(desk, &["--superuser"]).await);
-    let key = desk.plan().json(&["api-keys", "create", "--user", &root.email, "--name", "k", "--scope", "admin"], "");
+async fn only_those_who_see_to_users_may(server: &TestServer) {
+    let (zoe, root) = (made(server, &["--role", "editor"]).await, made(server, &["--superuser"]).await);
+    let key = server.plan().json(&["api-keys", "create", "--user", &root.email, "--name", "k", "--scope", "admin"], "");
     let key = key["full_key"].as_str().unwrap();
     let body = json!({"email": address(), "user_email": zoe.email});
     for (method, path) in [
@@ -49,23 +49,23 @@ async fn only_those_who_see_to_users_may(desk: &TestServer) {
         (Method::POST, "/auth/users/create"),
         (Method::POST, "/auth/users/toggle-state"),
     ] {
-        let ask = async |bearer: &str| by(desk, method.clone(), path, bearer).json(&body).send_checked().await;
+        let ask = async |bearer: &str| by(server, method.clone(), path, bearer).json(&body).send_checked().await;
         refused(&ask(&zoe.access).await, 403, NOT_PERMITTED);
         // An API key acts for nobody here, whatever its scopes.
         refused(&ask(key).await, 403, NOT_PERMITTED);
         refused(&ask("garbage").await, 401, "Could not validate credentials");
-        refused(&desk.request(method.clone(), path).json(&body).send_checked().await, 401, "Not authenticated");
+        refused(&server.request(method.clone(), path).json(&body).send_checked().await, 401, "Not authenticated");
     }
-    assert_eq!(me(desk, &zoe.access).await["is_active"], true);
+    assert_eq!(me(server, &zoe.access).await["is_active"], true);
 }
 
-async fn a_page_has_twenty(desk: &TestServer) {
-    let root = made(desk, &["--superuser"]).await;
+async fn a_page_has_twenty(server: &TestServer) {
+    let root = made(server, &["--superuser"]).await;
     for _ in 0..41 {
-        super::sign_up(desk, &address()).await.is(200);
+        super::sign_up(server, &address()).await.is(200);
     }
     let page = async |query: &str| {
-        let answer = by(desk, Method::GET, &format!("/auth/users/{query}"), &root.access).send_checked().await;
+        let answer = by(server, Method::GET, &format!("/auth/users/{query}"), &root.access).send_checked().await;
         let users = answer.is(200).json().as_array().unwrap().clone();
         users.iter().map(|user| user["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
@@ -82,38 +82,38 @@ async fn a_page_has_twenty(desk: &TestServer) {
     assert_eq!(page("?page=1000000").await, Vec::<String>::new());
     assert_eq!(page("?page=9223372036854775807").await, Vec::<String>::new());
     for (bad, kind) in [("x", "int_parsing"), ("1.5", "int_parsing"), ("99999999999999999999", "int_parsing_size")] {
-        let answer = by(desk, Method::GET, &format!("/auth/users?page={bad}"), &root.access).send_checked().await;
+        let answer = by(server, Method::GET, &format!("/auth/users?page={bad}"), &root.access).send_checked().await;
         assert_eq!(faults(&answer), of(&[("query.page", kind)]), "{bad}");
     }
 }
 
-async fn one_is_read(desk: &TestServer) {
-    let (admin, zoe) = (admin(desk).await, member(desk).await);
+async fn one_is_read(server: &TestServer) {
+    let (admin, zoe) = (admin(server).await, member(server).await);
     let user =
-        by(desk, Method::GET, &format!("/auth/users/{}", zoe.id), &admin.access).send_checked().await.is(200).json();
+        by(server, Method::GET, &format!("/auth/users/{}", zoe.id), &admin.access).send_checked().await.is(200).json();
     assert_eq!((user["email"].as_str(), user.as_object().unwrap().len()), (Some(&*zoe.email), 16), "{user}");
-    assert_eq!(me(desk, &admin.access).await["role"], "admin", "it goes before any other role");
+    assert_eq!(me(server, &admin.access).await["role"], "admin", "it goes before any other role");
     for method in [Method::GET, Method::DELETE, Method::POST] {
         let ask =
-            async |path: &str| by(desk, method.clone(), path, &admin.access).json(&json!({})).send_checked().await;
+            async |path: &str| by(server, method.clone(), path, &admin.access).json(&json!({})).send_checked().await;
         refused(&ask(ABSENT).await, 404, "User not found.");
         assert_eq!(faults(&ask("/auth/users/nobody").await), of(&[("path.user_id", "uuid_parsing")]));
     }
 }
 
-async fn one_is_made(desk: &TestServer) {
-    let (admin, root) = (admin(desk).await, made(desk, &["--superuser"]).await);
+async fn one_is_made(server: &TestServer) {
+    let (admin, root) = (admin(server).await, made(server, &["--superuser"]).await);
     let email = address();
     let body = json!({"email": email, "password": OTHER, "full_name": "Max", "role": "editor", "is_superuser": false});
-    let user = create(desk, &admin, body).await.is(200).json();
+    let user = create(server, &admin, body).await.is(200).json();
     assert_eq!((user["role"].as_str(), user["email_validated"].as_bool()), (Some("editor"), Some(false)));
-    signed_in(desk, &email, OTHER).await;
-    let taken = create(desk, &admin, json!({"email": email.to_uppercase()})).await;
+    signed_in(server, &email, OTHER).await;
+    let taken = create(server, &admin, json!({"email": email.to_uppercase()})).await;
     refused(&taken, 400, "The user with this username already exists in the system.");
 
     let bare = address();
     let user = create(
-        desk,
+        server,
         &admin,
         json!({"email": bare, "password": null, "email_validated": true, "roles": ["a", "b", "a"]}),
     );
@@ -123,16 +123,16 @@ async fn one_is_made(desk: &TestServer) {
         (&json!(false), &json!(true), &json!(["a", "b"]))
     );
     let out = address();
-    create(desk, &admin, json!({"email": out, "password": OTHER, "is_active": false})).await.is(200);
-    refused(&sign_in(desk, &out, OTHER).await, 400, "Login failed; incorrect email or password.");
+    create(server, &admin, json!({"email": out, "password": OTHER, "is_active": false})).await.is(200);
+    refused(&sign_in(server, &out, OTHER).await, 400, "Login failed; incorrect email or password.");
 
     let superuser = json!({"email": address(), "password": OTHER, "is_superuser": true});
-    refused(&create(desk, &admin, superuser.clone()).await, 403, NOT_PERMITTED);
-    assert_eq!(create(desk, &root, superuser).await.is(200).json()["is_superuser"], true);
+    refused(&create(server, &admin, superuser.clone()).await, 403, NOT_PERMITTED);
+    assert_eq!(create(server, &root, superuser).await.is(200).json()["is_superuser"], true);
     let wrong =
         json!({"password": "short", "role": "", "roles": "admin", "is_active": "perhaps", "email_validated": 2});
     assert_eq!(
-        faults(&create(desk, &admin, wrong).await),
+        faults(&create(server, &admin, wrong).await),
         of(&[
             ("body.email", "missing"),
             ("body.email_validated", "bool_parsing"),
@@ -143,38 +143,38 @@ async fn one_is_made(desk: &TestServer) {
         ])
     );
     let many = (0..33).map(|number| number.to_string()).collect::<Vec<_>>();
-    let many = create(desk, &admin, json!({"email": address(), "roles": many})).await;
+    let many = create(server, &admin, json!({"email": address(), "roles": many})).await;
     assert_eq!(faults(&many), of(&[("body.roles", "value_error")]));
 }
 
-async fn one_is_changed(desk: &TestServer) {
-    let (admin, zoe) = (admin(desk).await, made(desk, &["--verified"]).await);
+async fn one_is_changed(server: &TestServer) {
+    let (admin, zoe) = (admin(server).await, made(server, &["--verified"]).await);
     let body = json!({"full_name": "Zoe", "role": "editor", "email_validated": false, "is_superuser": false,
         "is_active": true, "original": "no matter"});
-    let user = change(desk, &admin, &zoe.id, body).await.is(200).json();
+    let user = change(server, &admin, &zoe.id, body).await.is(200).json();
     assert_eq!(
         (&user["full_name"], &user["role"], &user["email_validated"]),
         (&json!("Zoe"), &json!("editor"), &json!(false))
     );
-    assert_eq!(me(desk, &zoe.access).await["role"], "editor", "who gains is not signed out");
-    let user = change(desk, &admin, &zoe.id, json!({"full_name": null, "role": "editor"})).await.is(200).json();
+    assert_eq!(me(server, &zoe.access).await["role"], "editor", "who gains is not signed out");
+    let user = change(server, &admin, &zoe.id, json!({"full_name": null, "role": "editor"})).await.is(200).json();
     assert_eq!((&user["full_name"], &user["roles"]), (&Value::Null, &json!(["editor"])));
-    let user = change(desk, &admin, &zoe.id, json!({})).await.is(200).json();
+    let user = change(server, &admin, &zoe.id, json!({})).await.is(200).json();
     assert_eq!(user["role"], "editor");
 
     let new = address();
     let moved = json!({"email": new, "email_validated": true});
-    let user = change(desk, &admin, &zoe.id, moved).await.is(200).json();
+    let user = change(server, &admin, &zoe.id, moved).await.is(200).json();
     assert_eq!((user["email"].as_str(), user["email_validated"].as_bool()), (Some(&*new), Some(false)));
-    next(desk, &zoe.email, 0).await;
-    assert!(next(desk, &new, 0).await.link().contains("/links/confirm?token="));
-    let taken = change(desk, &admin, &zoe.id, json!({"email": admin.email})).await;
+    next(server, &zoe.email, 0).await;
+    assert!(next(server, &new, 0).await.link().contains("/links/confirm?token="));
+    let taken = change(server, &admin, &zoe.id, json!({"email": admin.email})).await;
     refused(&taken, 409, "This username is not available.");
-    let same = change(desk, &admin, &zoe.id, json!({"email": new, "email_validated": true})).await.is(200).json();
+    let same = change(server, &admin, &zoe.id, json!({"email": new, "email_validated": true})).await.is(200).json();
     assert_eq!(same["email_validated"], true);
     let wrong = json!({"email": "nobody", "password": "short", "is_active": []});
     assert_eq!(
-        faults(&change(desk, &admin, "nobody", wrong).await),
+        faults(&change(server, &admin, "nobody", wrong).await),
         of(&[
             ("body.email", "value_error"),
             ("body.is_active", "bool_type"),
@@ -184,83 +184,83 @@ async fn one_is_changed(desk: &TestServer) {
     );
 }
 
-async fn what_a_change_ends(desk: &TestServer) {
-    let admin = admin(desk).await;
+async fn what_a_change_ends(server: &TestServer) {
+    let admin = admin(server).await;
     for body in [json!({"password": OTHER}), json!({"role": "user"}), json!({"is_active": false}), json!({"roles": []})]
     {
-        let zoe = made(desk, &["--role", "editor"]).await;
-        change(desk, &admin, &zoe.id, body.clone()).await.is(200);
-        assert_eq!(desk.reason(&zoe.access).await, "revoked", "{body}");
-        let refresh = by(desk, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await;
+        let zoe = made(server, &["--role", "editor"]).await;
+        change(server, &admin, &zoe.id, body.clone()).await.is(200);
+        assert_eq!(server.reason(&zoe.access).await, "revoked", "{body}");
+        let refresh = by(server, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await;
         assert_ne!(refresh.status, 200, "{body}");
         if body.get("password").is_some() {
-            signed_in(desk, &zoe.email, OTHER).await;
-            next(desk, &zoe.email, 0).await;
+            signed_in(server, &zoe.email, OTHER).await;
+            next(server, &zoe.email, 0).await;
         }
     }
 }
 
-async fn only_superusers_touch_superusers(desk: &TestServer) {
+async fn only_superusers_touch_superusers(server: &TestServer) {
     let (admin, root, other) =
-        (admin(desk).await, made(desk, &["--superuser"]).await, made(desk, &["--superuser"]).await);
-    let zoe = member(desk).await;
+        (admin(server).await, made(server, &["--superuser"]).await, made(server, &["--superuser"]).await);
+    let zoe = member(server).await;
     for body in [json!({"full_name": "x"}), json!({"password": OTHER}), json!({"is_superuser": false}), json!({})] {
-        refused(&change(desk, &admin, &other.id, body).await, 403, NOT_PERMITTED);
+        refused(&change(server, &admin, &other.id, body).await, 403, NOT_PERMITTED);
     }
-    refused(&change(desk, &admin, &zoe.id, json!({"is_superuser": true})).await, 403, NOT_PERMITTED);
-    refused(&change(desk, &admin, &admin.id, json!({"is_superuser": true})).await, 403, NOT_PERMITTED);
+    refused(&change(server, &admin, &zoe.id, json!({"is_superuser": true})).await, 403, NOT_PERMITTED);
+    refused(&change(server, &admin, &admin.id, json!({"is_superuser": true})).await, 403, NOT_PERMITTED);
     let path = format!("/auth/users/{}", other.id);
-    refused(&by(desk, Method::DELETE, &path, &admin.access).send_checked().await, 403, NOT_PERMITTED);
+    refused(&by(server, Method::DELETE, &path, &admin.access).send_checked().await, 403, NOT_PERMITTED);
     let toggle = json!({"user_email": other.email});
-    refused(&post(desk, "/auth/users/toggle-state", &admin.access, toggle).await, 403, NOT_PERMITTED);
-    assert_eq!(me(desk, &other.access).await["is_superuser"], true);
+    refused(&post(server, "/auth/users/toggle-state", &admin.access, toggle).await, 403, NOT_PERMITTED);
+    assert_eq!(me(server, &other.access).await["is_superuser"], true);
 
-    let made = change(desk, &root, &zoe.id, json!({"is_superuser": true})).await.is(200).json();
+    let made = change(server, &root, &zoe.id, json!({"is_superuser": true})).await.is(200).json();
     assert_eq!(made["is_superuser"], true);
-    let unmade = change(desk, &root, &other.id, json!({"is_superuser": false})).await.is(200).json();
+    let unmade = change(server, &root, &other.id, json!({"is_superuser": false})).await.is(200).json();
     assert_eq!(unmade["is_superuser"], false);
-    assert_eq!(desk.reason(&other.access).await, "revoked", "its tokens said that it may do everything");
+    assert_eq!(server.reason(&other.access).await, "revoked", "its tokens said that it may do everything");
 }
 
-async fn the_row_counts_and_not_the_token(desk: &TestServer) {
-    let zoe = member(desk).await;
-    let root = made(desk, &["--superuser"]).await;
-    refused(&by(desk, Method::GET, "/auth/users/", &zoe.access).send_checked().await, 403, NOT_PERMITTED);
-    change(desk, &root, &zoe.id, json!({"role": "admin"})).await.is(200);
-    by(desk, Method::GET, "/auth/users/", &zoe.access).send_checked().await.is(200);
-    desk.sql(&format!("UPDATE users SET superuser = false WHERE email = '{}'", root.email)).await;
-    refused(&by(desk, Method::GET, "/auth/users/", &root.access).send_checked().await, 403, NOT_PERMITTED);
+async fn the_row_counts_and_not_the_token(server: &TestServer) {
+    let zoe = member(server).await;
+    let root = made(server, &["--superuser"]).await;
+    refused(&by(server, Method::GET, "/auth/users/", &zoe.access).send_checked().await, 403, NOT_PERMITTED);
+    change(server, &root, &zoe.id, json!({"role": "admin"})).await.is(200);
+    by(server, Method::GET, "/auth/users/", &zoe.access).send_checked().await.is(200);
+    server.sql(&format!("UPDATE users SET superuser = false WHERE email = '{}'", root.email)).await;
+    refused(&by(server, Method::GET, "/auth/users/", &root.access).send_checked().await, 403, NOT_PERMITTED);
 }
 
-async fn one_is_let_in_and_out(desk: &TestServer) {
-    let (admin, zoe) = (admin(desk).await, member(desk).await);
+async fn one_is_let_in_and_out(server: &TestServer) {
+    let (admin, zoe) = (admin(server).await, member(server).await);
     let toggle =
-        async |email: &str| post(desk, "/auth/users/toggle-state", &admin.access, json!({"user_email": email})).await;
+        async |email: &str| post(server, "/auth/users/toggle-state", &admin.access, json!({"user_email": email})).await;
     done(&toggle(&zoe.email.to_uppercase()).await, "User state toggled successfully.");
-    assert_eq!(desk.reason(&zoe.access).await, "revoked");
-    refused(&by(desk, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
-    refused(&sign_in(desk, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
+    assert_eq!(server.reason(&zoe.access).await, "revoked");
+    refused(&by(server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
+    refused(&sign_in(server, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
     done(&toggle(&zoe.email).await, "User state toggled successfully.");
-    assert_eq!(desk.reason(&zoe.access).await, "revoked", "what was ended stays so");
-    signed_in(desk, &zoe.email, PASSWORD).await;
+    assert_eq!(server.reason(&zoe.access).await, "revoked", "what was ended stays so");
+    signed_in(server, &zoe.email, PASSWORD).await;
     refused(&toggle(&address()).await, 400, "Invalid request.");
     assert_eq!(faults(&toggle("nobody").await), of(&[("body.user_email", "value_error")]));
-    let bare = post(desk, "/auth/users/toggle-state", &admin.access, json!(zoe.email)).await;
+    let bare = post(server, "/auth/users/toggle-state", &admin.access, json!(zoe.email)).await;
     assert_eq!(faults(&bare), of(&[("body", "model_attributes_type")]));
 }
 
-async fn one_is_deleted(desk: &TestServer) {
-    let (admin, zoe) = (admin(desk).await, member(desk).await);
+async fn one_is_deleted(server: &TestServer) {
+    let (admin, zoe) = (admin(server).await, member(server).await);
     let path = format!("/auth/users/{}", zoe.id);
-    done(&by(desk, Method::DELETE, &path, &admin.access).send_checked().await, "User deleted successfully.");
-    refused(&by(desk, Method::DELETE, &path, &admin.access).send_checked().await, 404, "User not found.");
+    done(&by(server, Method::DELETE, &path, &admin.access).send_checked().await, "User deleted successfully.");
+    refused(&by(server, Method::DELETE, &path, &admin.access).send_checked().await, 404, "User not found.");
     refused(
-        &by(desk, Method::GET, "/auth/users/me", &zoe.access).send_checked().await,
+        &by(server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await,
         401,
         "Could not validate credentials",
     );
     // Of oneself, too: an admin is no superuser.
     let path = format!("/auth/users/{}", admin.id);
-    done(&by(desk, Method::DELETE, &path, &admin.access).send_checked().await, "User deleted successfully.");
-    assert!(mails(desk, &zoe.email).is_empty());
+    done(&by(server, Method::DELETE, &path, &admin.access).send_checked().await, "User deleted successfully.");
+    assert!(mails(server, &zoe.email).is_empty());
 }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{address, by, faults, me, member, of, refused, signed_in, tokens};
-use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
@@ -16,13 +16,13 @@ over_both_stores!(
     a_body_that_cannot_be_read,
 );
 
-async fn what_is_nobodys_is_not_found(desk: &TestServer) {
+async fn what_is_nobodys_is_not_found(server: &TestServer) {
     for path in ["/auth/login", "/auth/login/nothing", "/auth/users/a/b", "/auth/login/magic"] {
-        refused(&desk.get(path).send_checked().await, 404, "Not Found");
+        refused(&server.get(path).send_checked().await, 404, "Not Found");
     }
 }
 
-async fn another_method_is_told_which_there_are(desk: &TestServer) {
+async fn another_method_is_told_which_there_are(server: &TestServer) {
     for (path, allow) in [
         ("/auth/login/oauth", "OPTIONS, POST"),
         ("/auth/login/totp", "DELETE, OPTIONS, POST, PUT"),
@@ -32,25 +32,25 @@ async fn another_method_is_told_which_there_are(desk: &TestServer) {
         ("/auth/users/me", "DELETE, GET, HEAD, OPTIONS, PUT"),
         ("/auth/users/019a8b1c-0000-7abc-9def-0123456789ab", "DELETE, GET, HEAD, OPTIONS, POST"),
     ] {
-        let answer = desk.request(Method::PATCH, path).send_checked().await;
+        let answer = server.request(Method::PATCH, path).send_checked().await;
         refused(&answer, 405, "Method Not Allowed");
         assert_eq!(answer.header("allow"), allow, "{path}");
-        assert_eq!(desk.request(Method::OPTIONS, path).send_checked().await.is(204).header("allow"), allow, "{path}");
+        assert_eq!(server.request(Method::OPTIONS, path).send_checked().await.is(204).header("allow"), allow, "{path}");
     }
 }
 
-async fn a_slash_at_the_end_makes_no_difference(desk: &TestServer) {
-    let zoe = member(desk).await;
-    let with = by(desk, Method::GET, "/auth/users/me/", &zoe.access).send_checked().await.is(200).json();
-    assert_eq!(with, me(desk, &zoe.access).await);
-    let head = by(desk, Method::HEAD, "/auth/users/me", &zoe.access).send_checked().await;
+async fn a_slash_at_the_end_makes_no_difference(server: &TestServer) {
+    let zoe = member(server).await;
+    let with = by(server, Method::GET, "/auth/users/me/", &zoe.access).send_checked().await.is(200).json();
+    assert_eq!(with, me(server, &zoe.access).await);
+    let head = by(server, Method::HEAD, "/auth/users/me", &zoe.access).send_checked().await;
     assert_eq!(head.is(200).text, "");
-    tokens(&desk.form("/auth/login/oauth/", &[("username", &zoe.email), ("password", PASSWORD)]).await);
+    tokens(&server.form("/auth/login/oauth/", &[("username", &zoe.email), ("password", PASSWORD)]).await);
 }
 
-async fn a_body_that_cannot_be_read(desk: &TestServer) {
-    let zoe = member(desk).await;
-    let admin = super::made(desk, &["--superuser"]).await;
+async fn a_body_that_cannot_be_read(server: &TestServer) {
+    let zoe = member(server).await;
+    let admin = super::made(server, &["--superuser"]).await;
     let user = format!("/auth/users/{}", zoe.id);
     for (method, path, bearer) in [
         (Method::POST, "/auth/login/signup", ""),
@@ -65,7 +65,7 @@ async fn a_body_that_cannot_be_read(desk: &TestServer) {
         (Method::POST, &user, &admin.access),
     ] {
         let ask = async |kind: &str, body: String| {
-            by(desk, method.clone(), path, bearer).header("content-type", kind).body(body).send_checked().await
+            by(server, method.clone(), path, bearer).header("content-type", kind).body(body).send_checked().await
         };
         let (at, kind) = faults(&ask("application/json", "{\"email\": x}".to_owned()).await).remove(0);
         assert_eq!((at.starts_with("body."), kind.as_str()), (true, "json_invalid"), "{path}");
@@ -80,57 +80,61 @@ async fn a_body_that_cannot_be_read(desk: &TestServer) {
 #[tokio::test]
 async fn a_store_that_is_gone_is_told() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let desk = TestServer::beside(Plan::on(&redis, &postgres));
-    let zoe = member(&desk).await;
+    let server = TestServer::beside(Plan::on(&redis, &postgres));
+    let zoe = member(&server).await;
     postgres.kill_immediate();
     let calls = async || {
         for path in ["/auth/login/oauth", "/auth/login/magic/a@example.org", "/auth/login/recover/a@example.org"] {
             let fields = [("username", zoe.email.as_str()), ("password", PASSWORD)];
-            refused(&desk.form(path, &fields).await, 503, "Service Unavailable");
+            refused(&server.form(path, &fields).await, 503, "Service Unavailable");
         }
     };
     calls().await;
-    refused(&by(&desk, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 503, "Service Unavailable");
+    refused(&by(&server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 503, "Service Unavailable");
     // A refresh asks Redis alone.
-    let (_, refresh) = tokens(&by(&desk, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
+    let (_, refresh) = tokens(&by(&server, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
     redis.kill();
     calls().await;
-    refused(&by(&desk, Method::POST, "/auth/login/refresh", &refresh).send_checked().await, 503, "Service Unavailable");
+    refused(
+        &by(&server, Method::POST, "/auth/login/refresh", &refresh).send_checked().await,
+        503,
+        "Service Unavailable",
+    );
 }
 
 #[tokio::test]
 async fn it_stands_alone_under_another_prefix() {
-    let desk = TestServer::embedded(|plan| {
+    let server = TestServer::embedded(|plan| {
         let others = ["NATIVE", "UNTURNED", "CODES", "UCONTACT", "V1"];
         let alone = others.iter().fold(plan, |plan, name| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false"));
         alone.set("SIGNET_API__MYAUTH__PREFIX", "/accounts/v1").set("SIGNET_API__MYAUTH__ACCESS", "1m")
     });
     let email = address();
     let body = json!({"email": email, "password": PASSWORD});
-    desk.post("/accounts/v1/login/signup").json(&body).send_checked().await.is(200);
+    server.post("/accounts/v1/login/signup").json(&body).send_checked().await.is(200);
     let fields = [("username", email.as_str()), ("password", PASSWORD)];
-    let (access, _) = tokens(&desk.form("/accounts/v1/login/oauth", &fields).await);
-    let user = by(&desk, Method::GET, "/accounts/v1/users/me", &access).send_checked().await.is(200).json();
+    let (access, _) = tokens(&server.form("/accounts/v1/login/oauth", &fields).await);
+    let user = by(&server, Method::GET, "/accounts/v1/users/me", &access).send_checked().await.is(200).json();
     assert_eq!(user["email"], email.as_str());
-    refused(&desk.get("/accounts/v1/users/a/b").send_checked().await, 404, "Not Found");
-    desk.post("/auth/login/signup").json(&body).send_checked().await.is(404);
+    refused(&server.get("/accounts/v1/users/a/b").send_checked().await, 404, "Not Found");
+    server.post("/auth/login/signup").json(&body).send_checked().await.is(404);
 }
 
 #[tokio::test]
 async fn it_asks_for_a_confirmed_address_where_it_is_set_so() {
-    let desk = TestServer::embedded(|plan| {
+    let server = TestServer::embedded(|plan| {
         plan.set("SIGNET_API__MYAUTH__VERIFIED_ONLY", "true")
             .set("SIGNET_API__MYAUTH__MIN_PASSWORD_LENGTH", "4")
             .set("SIGNET_API__MYAUTH__REFUSE_COMMON_PASSWORDS", "false")
     });
     let email = address();
     let body = json!({"email": email, "password": "1234"});
-    desk.post("/auth/login/signup").json(&body).send_checked().await.is(200);
-    let answer = super::sign_in(&desk, &email, "1234").await;
+    server.post("/auth/login/signup").json(&body).send_checked().await.is(200);
+    let answer = super::sign_in(&server, &email, "1234").await;
     refused(&answer, 400, "Login failed; the email address is not confirmed.");
     // A link proves it.
-    let half = super::magic(&desk, &email).await;
-    let token = crate::support::outbox::next(&desk, &email, 0).await.token();
-    tokens(&super::claim(&desk, &token, &half).await);
-    signed_in(&desk, &email, "1234").await;
+    let half = super::magic(&server, &email).await;
+    let token = crate::support::outbox::next(&server, &email, 0).await.token();
+    tokens(&super::claim(&server, &token, &half).await);
+    signed_in(&server, &email, "1234").await;
 }

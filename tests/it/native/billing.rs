@@ -4,23 +4,23 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores};
+use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
     sums_are_added, nothing_sinks_below_zero, of_many_at_once_none_is_lost, only_who_charges_may, what_will_not_do_is_told);
 
-async fn bill(desk: &TestServer, bearer: &str, user: &str, change: &Value) -> HttpResponse {
+async fn bill(server: &TestServer, bearer: &str, user: &str, change: &Value) -> HttpResponse {
     let path = format!("/admin/users/{user}/billing");
-    desk.request(Method::PATCH, &path).bearer_auth(bearer).json(change).send_checked().await
+    server.request(Method::PATCH, &path).bearer_auth(bearer).json(change).send_checked().await
 }
 
 fn billing(user: &str, balance: i64, used: i64, tier: Option<&str>) -> Value {
     json!({"user_id": user, "token_balance": balance, "tokens_used": used, "subscription_tier": tier})
 }
 
-async fn sums_are_added(desk: &TestServer) {
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-    let id = desk.person(&[]).id;
+async fn sums_are_added(server: &TestServer) {
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let id = server.person(&[]).id;
     for (change, expected) in [
         (json!({}), billing(&id, 0, 0, None)),
         (json!({"token_balance": 1000}), billing(&id, 1000, 0, None)),
@@ -32,16 +32,16 @@ async fn sums_are_added(desk: &TestServer) {
         (json!({"subscription_tier": null}), billing(&id, 850, 151, None)),
         (json!({"token_balance": -850, "tokens_used": -151}), billing(&id, 0, 0, None)),
     ] {
-        let answer = bill(desk, &root, &id, &change).await;
+        let answer = bill(server, &root, &id, &change).await;
         assert_eq!(answer.is(200).json(), expected, "{change}");
         assert_eq!(answer.header("cache-control"), "no-store");
     }
 }
 
-async fn nothing_sinks_below_zero(desk: &TestServer) {
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-    let id = desk.person(&[]).id;
-    bill(desk, &root, &id, &json!({"token_balance": 10, "tokens_used": 5})).await.is(200);
+async fn nothing_sinks_below_zero(server: &TestServer) {
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let id = server.person(&[]).id;
+    bill(server, &root, &id, &json!({"token_balance": 10, "tokens_used": 5})).await.is(200);
     for change in [
         json!({"token_balance": -11}),
         json!({"tokens_used": -6}),
@@ -49,28 +49,28 @@ async fn nothing_sinks_below_zero(desk: &TestServer) {
         json!({"token_balance": i64::MAX}),
         json!({"token_balance": i64::MIN}),
     ] {
-        bill(desk, &root, &id, &change).await.is_problem(409, "balance-out-of-range");
-        assert_eq!(bill(desk, &root, &id, &json!({})).await.json(), billing(&id, 10, 5, None), "{change}");
+        bill(server, &root, &id, &change).await.is_problem(409, "balance-out-of-range");
+        assert_eq!(bill(server, &root, &id, &json!({})).await.json(), billing(&id, 10, 5, None), "{change}");
     }
 }
 
-async fn of_many_at_once_none_is_lost(desk: &TestServer) {
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-    let id = desk.person(&[]).id;
-    bill(desk, &root, &id, &json!({"token_balance": 20})).await.is(200);
+async fn of_many_at_once_none_is_lost(server: &TestServer) {
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let id = server.person(&[]).id;
+    bill(server, &root, &id, &json!({"token_balance": 20})).await.is(200);
     let debit = json!({"token_balance": -1, "tokens_used": 1});
-    let answers = join_all((0..30).map(|_| bill(desk, &root, &id, &debit))).await;
+    let answers = join_all((0..30).map(|_| bill(server, &root, &id, &debit))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 20);
-    assert_eq!(bill(desk, &root, &id, &json!({})).await.json(), billing(&id, 0, 20, None));
+    assert_eq!(bill(server, &root, &id, &json!({})).await.json(), billing(&id, 0, 20, None));
 }
 
-async fn only_who_charges_may(desk: &TestServer) {
-    let (person, root) = (desk.person(&["--role", "admin"]), desk.person(&["--superuser"]));
+async fn only_who_charges_may(server: &TestServer) {
+    let (person, root) = (server.person(&["--role", "admin"]), server.person(&["--superuser"]));
     let change = json!({"token_balance": 1});
     let path = format!("/admin/users/{}/billing", person.id);
-    desk.request(Method::PATCH, &path).json(&change).send_checked().await.is_problem(401, "no-credentials");
-    let access = desk.sign_in(&person).await.access;
-    bill(desk, &access, &person.id, &change).await.is_problem(403, "not-permitted");
+    server.request(Method::PATCH, &path).json(&change).send_checked().await.is_problem(401, "no-credentials");
+    let access = server.sign_in(&person).await.access;
+    bill(server, &access, &person.id, &change).await.is_problem(403, "not-permitted");
     // Keys: by their scope, whosever they are; a superuser's by `admin` too.
     for (owner, scopes, status) in [
         (&person, &[][..], 403),
@@ -79,20 +79,20 @@ async fn only_who_charges_may(desk: &TestServer) {
         (&root, &[][..], 403),
         (&root, &["admin"][..], 200),
     ] {
-        let (key, _) = desk.api_key(owner, scopes);
-        let by_key = desk.request(Method::PATCH, &path).header("x-api-key", &key).json(&change);
+        let (key, _) = server.api_key(owner, scopes);
+        let by_key = server.request(Method::PATCH, &path).header("x-api-key", &key).json(&change);
         by_key.send_checked().await.is(status);
         let fields = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-        let exchanged = desk.form("/oauth/token", &fields).await.is(200).json();
-        bill(desk, exchanged["access_token"].as_str().unwrap(), &person.id, &change).await.is(status);
+        let exchanged = server.form("/oauth/token", &fields).await.is(200).json();
+        bill(server, exchanged["access_token"].as_str().unwrap(), &person.id, &change).await.is(status);
     }
 }
 
-async fn what_will_not_do_is_told(desk: &TestServer) {
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-    let id = desk.person(&[]).id;
+async fn what_will_not_do_is_told(server: &TestServer) {
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let id = server.person(&[]).id;
     for nobody in ["x", "00000000-0000-7000-8000-000000000000"] {
-        bill(desk, &root, nobody, &json!({"token_balance": 1})).await.is_problem(404, "absent");
+        bill(server, &root, nobody, &json!({"token_balance": 1})).await.is_problem(404, "absent");
     }
     for bad in [
         json!({"token_balance": "1"}),
@@ -103,6 +103,6 @@ async fn what_will_not_do_is_told(desk: &TestServer) {
         json!({"subscription_tier": "a\u{0}b"}),
         json!({"subscription_tier": "x".repeat(101)}),
     ] {
-        bill(desk, &root, &id, &bad).await.is_problem(400, "fields");
+        bill(server, &root, &id, &bad).await.is_problem(400, "fields");
     }
 }

@@ -5,14 +5,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
 
-use crate::support::desk::{SendRequest, TestServer, over_both_stores, tampered};
 use crate::support::forge::{read, sign, signing_key, with};
+use crate::support::server::{SendRequest, TestServer, over_both_stores, tampered};
 
 over_both_stores!(|plan| plan; claims_are_checked, headers_are_checked, signatures_are_checked, a_key_that_was_revoked);
 
-async fn claims_are_checked(desk: &TestServer) {
-    let (key, _) = signing_key(desk);
-    let (header, claims) = read(&desk.sign_in(&desk.person(&[])).await.access);
+async fn claims_are_checked(server: &TestServer) {
+    let (key, _) = signing_key(server);
+    let (header, claims) = read(&server.sign_in(&server.person(&[])).await.access);
     let now = claims["iat"].as_i64().unwrap();
     for (changes, reason) in [
         (json!({}), ""),
@@ -32,17 +32,17 @@ async fn claims_are_checked(desk: &TestServer) {
     ] {
         let token = sign(&key, &header, &with(claims.clone(), &changes));
         // Twice: the second time from memory.
-        assert_eq!(desk.reason(&token).await, reason, "{changes}");
-        assert_eq!(desk.reason(&token).await, reason, "{changes}");
+        assert_eq!(server.reason(&token).await, reason, "{changes}");
+        assert_eq!(server.reason(&token).await, reason, "{changes}");
         if !reason.is_empty() {
-            desk.get("/sessions").bearer_auth(&token).send_checked().await.is_problem(401, "bad-credentials");
+            server.get("/sessions").bearer_auth(&token).send_checked().await.is_problem(401, "bad-credentials");
         }
     }
 }
 
-async fn headers_are_checked(desk: &TestServer) {
-    let (key, _) = signing_key(desk);
-    let (header, claims) = read(&desk.sign_in(&desk.person(&[])).await.access);
+async fn headers_are_checked(server: &TestServer) {
+    let (key, _) = signing_key(server);
+    let (header, claims) = read(&server.sign_in(&server.person(&[])).await.access);
     for (changes, reason) in [
         (json!({"alg": "Ed25519"}), ""),
         (json!({"typ": "application/at+JWT"}), ""),
@@ -59,12 +59,12 @@ async fn headers_are_checked(desk: &TestServer) {
         (json!({"b64": false}), "malformed"),
     ] {
         let token = sign(&key, &with(header.clone(), &changes), &claims);
-        assert_eq!(desk.reason(&token).await, reason, "{changes}");
+        assert_eq!(server.reason(&token).await, reason, "{changes}");
     }
 }
 
-async fn signatures_are_checked(desk: &TestServer) {
-    let token = desk.sign_in(&desk.person(&[])).await.access;
+async fn signatures_are_checked(server: &TestServer) {
+    let token = server.sign_in(&server.person(&[])).await.access;
     let (header, claims) = read(&token);
     let other = SigningKey::from_bytes(&[7; 32]);
     let parts = token.split('.').collect::<Vec<_>>();
@@ -80,24 +80,25 @@ async fn signatures_are_checked(desk: &TestServer) {
         (format!(" {token}"), "malformed"),
         (format!("{}.{}.{}", parts[0], parts[1], &parts[2][..85]), "malformed"),
     ] {
-        assert_eq!(desk.reason(&forged).await, reason, "{forged}");
-        assert_eq!(desk.reason(&forged).await, reason, "{forged}");
+        assert_eq!(server.reason(&forged).await, reason, "{forged}");
+        assert_eq!(server.reason(&forged).await, reason, "{forged}");
     }
-    desk.verify(&token).await.is(200);
+    server.verify(&token).await.is(200);
 }
 
 /// The last: every token that was signed before ends.
-async fn a_key_that_was_revoked(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let tokens = desk.sign_in(&person).await;
-    desk.verify(&tokens.access).await.is(200);
-    let (_, kid) = signing_key(desk);
-    desk.plan().json(&["keys", "revoke", &kid], "");
-    crate::support::until("its tokens are refused", async || desk.reason(&tokens.access).await == "revoked_key").await;
-    let jwks = desk.get("/.well-known/jwks.json").send_checked().await.is(200).json();
+async fn a_key_that_was_revoked(server: &TestServer) {
+    let person = server.person(&[]);
+    let tokens = server.sign_in(&person).await;
+    server.verify(&tokens.access).await.is(200);
+    let (_, kid) = signing_key(server);
+    server.plan().json(&["keys", "revoke", &kid], "");
+    crate::support::until("its tokens are refused", async || server.reason(&tokens.access).await == "revoked_key")
+        .await;
+    let jwks = server.get("/.well-known/jwks.json").send_checked().await.is(200).json();
     assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key["kid"] != kid));
     // Sessions are not the key's affair.
-    let next = desk.refresh(&tokens.refresh).await.is(200).tokens();
-    desk.verify(&next.access).await.is(200);
+    let next = server.refresh(&tokens.refresh).await.is(200).tokens();
+    server.verify(&next.access).await.is(200);
     assert_ne!(read(&next.access).0["kid"], kid);
 }

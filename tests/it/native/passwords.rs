@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{PASSWORD, TestServer, over_both_stores};
+use crate::support::server::{PASSWORD, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan; imported_hashes_are_upgraded, other_parameters_are_renewed);
 
@@ -16,8 +16,8 @@ const IMPORTED: &[&str] = &[
 ];
 
 /// The hash that is kept now.
-fn kept(desk: &TestServer, email: &str) -> String {
-    let output = desk.plan().run(&["users", "export", "--with-hashes"], "");
+fn kept(server: &TestServer, email: &str) -> String {
+    let output = server.plan().run(&["users", "export", "--with-hashes"], "");
     assert!(output.status.success());
     let lines = String::from_utf8(output.stdout).unwrap();
     let users = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -27,35 +27,36 @@ fn kept(desk: &TestServer, email: &str) -> String {
 
 const OURS: &str = "$argon2id$v=19$m=64,t=1,p=1$";
 
-async fn imported_hashes_are_upgraded(desk: &TestServer) {
+async fn imported_hashes_are_upgraded(server: &TestServer) {
     let email = |at: usize| format!("imported-{at}@example.org");
     let lines = IMPORTED.iter().enumerate().map(|(at, hash)| {
         format!("{}\n", json!({"email": email(at), "password_hash": hash, "username": format!("imported-{at}")}))
     });
-    let told = desk.plan().json(&["users", "import", "-"], &lines.collect::<String>());
+    let told = server.plan().json(&["users", "import", "-"], &lines.collect::<String>());
     assert_eq!(told, json!({"imported": IMPORTED.len(), "left_out": []}));
     for (at, hash) in IMPORTED.iter().enumerate() {
         let email = email(at);
-        desk.try_sign_in(&email, "wrong horse").await.is_problem(401, "wrong-password");
-        assert_eq!(kept(desk, &email), *hash, "a wrong password changes nothing");
-        desk.try_sign_in(&email, "correct horse").await.is(201);
-        let upgraded = kept(desk, &email);
+        server.try_sign_in(&email, "wrong horse").await.is_problem(401, "wrong-password");
+        assert_eq!(kept(server, &email), *hash, "a wrong password changes nothing");
+        server.try_sign_in(&email, "correct horse").await.is(201);
+        let upgraded = kept(server, &email);
         assert!(upgraded.starts_with(OURS), "{hash} became {upgraded}");
-        desk.try_sign_in(&email, "correct horse").await.is(201);
-        assert_eq!(kept(desk, &email), upgraded, "and stays");
-        desk.try_sign_in(&email, "wrong horse").await.is_problem(401, "wrong-password");
+        server.try_sign_in(&email, "correct horse").await.is(201);
+        assert_eq!(kept(server, &email), upgraded, "and stays");
+        server.try_sign_in(&email, "wrong horse").await.is_problem(401, "wrong-password");
     }
 }
 
-async fn other_parameters_are_renewed(desk: &TestServer) {
-    let elsewhere = desk.plan().clone().set("SIGNET_PASSWORDS__MEMORY_KIB", "128").set("SIGNET_PASSWORDS__PASSES", "2");
+async fn other_parameters_are_renewed(server: &TestServer) {
+    let elsewhere =
+        server.plan().clone().set("SIGNET_PASSWORDS__MEMORY_KIB", "128").set("SIGNET_PASSWORDS__PASSES", "2");
     elsewhere.user("renewed@example.org", PASSWORD, &[]);
-    assert!(kept(desk, "renewed@example.org").starts_with("$argon2id$v=19$m=128,t=2,p=1$"));
-    let tokens = desk.try_sign_in("renewed@example.org", PASSWORD).await.is(201).tokens();
-    let renewed = kept(desk, "renewed@example.org");
+    assert!(kept(server, "renewed@example.org").starts_with("$argon2id$v=19$m=128,t=2,p=1$"));
+    let tokens = server.try_sign_in("renewed@example.org", PASSWORD).await.is(201).tokens();
+    let renewed = kept(server, "renewed@example.org");
     assert!(renewed.starts_with(OURS), "{renewed}");
-    desk.verify(&tokens.access).await.is(200);
-    desk.refresh(&tokens.refresh).await.is(200);
-    desk.try_sign_in("renewed@example.org", PASSWORD).await.is(201);
-    assert_eq!(kept(desk, "renewed@example.org"), renewed);
+    server.verify(&tokens.access).await.is(200);
+    server.refresh(&tokens.refresh).await.is(200);
+    server.try_sign_in("renewed@example.org", PASSWORD).await.is(201);
+    assert_eq!(kept(server, "renewed@example.org"), renewed);
 }

@@ -2,24 +2,24 @@
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{SendRequest, TestServer, over_both_stores};
+use crate::support::server::{SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan; everybody_has_one_and_may_make_more, a_person_has_a_hundred_at_the_most, they_are_a_persons);
 
-async fn listed(desk: &TestServer, access: &str) -> Vec<Value> {
-    let answer = desk.get("/projects").bearer_auth(access).send_checked().await;
+async fn listed(server: &TestServer, access: &str) -> Vec<Value> {
+    let answer = server.get("/projects").bearer_auth(access).send_checked().await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
     answer.json()["projects"].as_array().unwrap().clone()
 }
 
-async fn everybody_has_one_and_may_make_more(desk: &TestServer) {
-    let (one, other) = (desk.person(&[]), desk.person(&[]));
-    let access = desk.sign_in(&one).await.access;
-    let first = listed(desk, &access).await;
+async fn everybody_has_one_and_may_make_more(server: &TestServer) {
+    let (one, other) = (server.person(&[]), server.person(&[]));
+    let access = server.sign_in(&one).await.access;
+    let first = listed(server, &access).await;
     assert_eq!((first.len(), &first[0]["name"]), (1, &json!("Personal")));
     let mut expected = first;
     for name in ["Weather", "Weather", &"\u{e9}".repeat(100)] {
-        let made = desk
+        let made = server
             .post("/projects")
             .bearer_auth(&access)
             .json(&json!({"name": name}))
@@ -35,11 +35,11 @@ async fn everybody_has_one_and_may_make_more(desk: &TestServer) {
         projects.sort_by_key(|project| project["id"].as_str().map(str::to_owned));
         projects
     };
-    let all = listed(desk, &access).await;
+    let all = listed(server, &access).await;
     assert_eq!(all[0]["name"], "Personal");
     assert_eq!(sorted(all), sorted(expected));
-    let access = desk.sign_in(&other).await.access;
-    assert_eq!(listed(desk, &access).await.len(), 1);
+    let access = server.sign_in(&other).await.access;
+    assert_eq!(listed(server, &access).await.len(), 1);
     for bad in [
         json!({}),
         json!({"name": 1}),
@@ -47,28 +47,28 @@ async fn everybody_has_one_and_may_make_more(desk: &TestServer) {
         json!({"name": "a\u{0}"}),
         json!({"name": "x".repeat(101)}),
     ] {
-        desk.post("/projects").bearer_auth(&access).json(&bad).send_checked().await.is_problem(400, "fields");
+        server.post("/projects").bearer_auth(&access).json(&bad).send_checked().await.is_problem(400, "fields");
     }
-    assert_eq!(listed(desk, &access).await.len(), 1);
+    assert_eq!(listed(server, &access).await.len(), 1);
 }
 
-async fn a_person_has_a_hundred_at_the_most(desk: &TestServer) {
-    let access = desk.sign_in(&desk.person(&[])).await.access;
+async fn a_person_has_a_hundred_at_the_most(server: &TestServer) {
+    let access = server.sign_in(&server.person(&[])).await.access;
     let make =
-        async || desk.post("/projects").bearer_auth(&access).json(&json!({"name": "One more"})).send_checked().await;
+        async || server.post("/projects").bearer_auth(&access).json(&json!({"name": "One more"})).send_checked().await;
     for _ in 1..100 {
         make().await.is(201);
     }
     make().await.is_problem(403, "not-permitted");
-    assert_eq!(listed(desk, &access).await.len(), 100);
+    assert_eq!(listed(server, &access).await.len(), 100);
 }
 
-async fn they_are_a_persons(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let (key, _) = desk.api_key(&person, &[]);
-    desk.get("/projects").send_checked().await.is_problem(401, "no-credentials");
-    desk.get("/projects").bearer_auth("x").send_checked().await.is_problem(401, "bad-credentials");
-    desk.get("/projects").bearer_auth(&key).send_checked().await.is_problem(403, "not-permitted");
-    let made = desk.post("/projects").bearer_auth(&key).json(&json!({"name": "Weather"})).send_checked().await;
+async fn they_are_a_persons(server: &TestServer) {
+    let person = server.person(&[]);
+    let (key, _) = server.api_key(&person, &[]);
+    server.get("/projects").send_checked().await.is_problem(401, "no-credentials");
+    server.get("/projects").bearer_auth("x").send_checked().await.is_problem(401, "bad-credentials");
+    server.get("/projects").bearer_auth(&key).send_checked().await.is_problem(403, "not-permitted");
+    let made = server.post("/projects").bearer_auth(&key).json(&json!({"name": "Weather"})).send_checked().await;
     made.is_problem(403, "not-permitted");
 }

@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use reqwest::Method;
 
-use crate::support::desk::{SendRequest, TestServer, over_both_stores};
+use crate::support::server::{SendRequest, TestServer, over_both_stores};
 use crate::support::signet::{Plan, free_port};
 
 /// Metadata name the address by which clients know the service, so it must be known before.
@@ -14,8 +14,8 @@ fn plan(plan: Plan) -> Plan {
 
 over_both_stores!(plan; the_jwks_holds_public_halves, the_jwks_can_be_kept, every_address_in_the_metadata_answers);
 
-async fn the_jwks_holds_public_halves(desk: &TestServer) {
-    let answer = desk.get("/.well-known/jwks.json").send_checked().await;
+async fn the_jwks_holds_public_halves(server: &TestServer) {
+    let answer = server.get("/.well-known/jwks.json").send_checked().await;
     assert_eq!(answer.is(200).header("content-type"), "application/json");
     let body = answer.json();
     let keys = body["keys"].as_array().unwrap();
@@ -27,46 +27,46 @@ async fn the_jwks_holds_public_halves(desk: &TestServer) {
         assert_eq!((&key["use"], &key["alg"]), (&"sig".into(), &"EdDSA".into()));
         assert_eq!(URL_SAFE_NO_PAD.decode(key["x"].as_str().unwrap()).unwrap().len(), 32);
     }
-    let person = desk.person(&[]);
-    let access = desk.sign_in(&person).await.access;
+    let person = server.person(&[]);
+    let access = server.sign_in(&person).await.access;
     let header = URL_SAFE_NO_PAD.decode(access.split('.').next().unwrap()).unwrap();
     let header: serde_json::Value = serde_json::from_slice(&header).unwrap();
     assert_eq!((&header["alg"], &header["typ"]), (&"EdDSA".into(), &"at+jwt".into()));
     assert!(keys.iter().any(|key| key["kid"] == header["kid"]));
 }
 
-async fn the_jwks_can_be_kept(desk: &TestServer) {
+async fn the_jwks_can_be_kept(server: &TestServer) {
     let path = "/.well-known/jwks.json";
-    let answer = desk.get(path).send_checked().await;
+    let answer = server.get(path).send_checked().await;
     let (etag, kept) = (answer.header("etag"), answer.header("cache-control"));
     assert_eq!(kept, "public, max-age=300, must-revalidate");
     assert!(etag.starts_with('"') && etag.ends_with('"') && etag.len() > 2, "{etag}");
     for known in [etag.to_owned(), format!("W/{etag}"), format!("\"other\", {etag}"), "*".to_owned()] {
-        let again = desk.get(path).header("if-none-match", known).send_checked().await;
+        let again = server.get(path).header("if-none-match", known).send_checked().await;
         assert_eq!((again.is(304).text.as_str(), again.header("etag")), ("", etag));
         assert_eq!(again.header("cache-control"), kept);
     }
-    desk.get(path).header("if-none-match", "\"other\"").send_checked().await.is(200);
-    let head = desk.request(Method::HEAD, path).send_checked().await;
+    server.get(path).header("if-none-match", "\"other\"").send_checked().await.is(200);
+    let head = server.request(Method::HEAD, path).send_checked().await;
     assert_eq!((head.is(200).text.as_str(), head.header("etag")), ("", etag));
     assert_eq!(head.header("content-length"), answer.text.len().to_string());
 
     // The next key is announced, so who asks again must not be told that nothing has changed.
-    desk.plan().json(&["keys", "rotate"], "");
+    server.plan().json(&["keys", "rotate"], "");
     crate::support::until("the next key is in the JWKS", async || {
-        let changed = desk.get(path).header("if-none-match", etag).send_checked().await;
+        let changed = server.get(path).header("if-none-match", etag).send_checked().await;
         changed.status == 200 && changed.json()["keys"].as_array().unwrap().len() == 2
     })
     .await;
 }
 
-async fn every_address_in_the_metadata_answers(desk: &TestServer) {
-    let one = desk.get("/.well-known/oauth-authorization-server").send_checked().await;
-    let other = desk.get("/.well-known/openid-configuration").send_checked().await;
+async fn every_address_in_the_metadata_answers(server: &TestServer) {
+    let one = server.get("/.well-known/oauth-authorization-server").send_checked().await;
+    let other = server.get("/.well-known/openid-configuration").send_checked().await;
     assert_eq!(one.is(200).json(), other.is(200).json());
     assert_eq!(one.header("cache-control"), "public, max-age=300");
     let metadata = one.json();
-    let base = desk.signet.at("");
+    let base = server.signet.at("");
     assert_eq!(metadata["issuer"], base);
     let mut places = 0;
     for (name, place) in metadata.as_object().unwrap() {
@@ -76,10 +76,10 @@ async fn every_address_in_the_metadata_answers(desk: &TestServer) {
         };
         places += 1;
         if name == "jwks_uri" {
-            desk.get(path).send_checked().await.is(200);
+            server.get(path).send_checked().await.is(200);
         } else {
             // It is there, and is told too little.
-            let answer = desk.form(path, &[("nothing", "at all")]).await;
+            let answer = server.form(path, &[("nothing", "at all")]).await;
             assert!(matches!(answer.status, 400 | 401), "{name}: {answer:?}");
             assert!(answer.json()["error"].is_string());
         }

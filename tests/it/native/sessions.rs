@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::support::desk::{PASSWORD, SendRequest, TestServer, over_both_stores};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan.set("SIGNET_TOKENS__SESSIONS_PER_USER", &MOST.to_string());
     a_session_is_opened, nothing_tells_a_known_name_from_an_unknown_one, a_disabled_user_is_told_so_with_the_right_password,
@@ -14,8 +14,8 @@ over_both_stores!(|plan| plan.set("SIGNET_TOKENS__SESSIONS_PER_USER", &MOST.to_s
 /// As many sessions as a user may have here.
 const MOST: usize = 5;
 
-async fn a_session_is_opened(desk: &TestServer) {
-    let person = desk.person(&[]);
+async fn a_session_is_opened(server: &TestServer) {
+    let person = server.person(&[]);
     let spelt = format!(" {} ", person.email.to_uppercase());
     for body in [
         json!({"email": person.email, "password": PASSWORD}),
@@ -24,7 +24,7 @@ async fn a_session_is_opened(desk: &TestServer) {
         json!({"username": person.username.to_uppercase(), "password": PASSWORD, "unknown": {"field": []}}),
         json!({"email": null, "username": person.username, "password": PASSWORD}),
     ] {
-        let answer = desk.post("/sessions").json(&body).send_checked().await;
+        let answer = server.post("/sessions").json(&body).send_checked().await;
         assert_eq!(answer.is(201).header("cache-control"), "no-store", "{body}");
         let given = answer.json();
         assert_eq!((&given["token_type"], &given["expires_in"]), (&"Bearer".into(), &900.into()));
@@ -32,17 +32,17 @@ async fn a_session_is_opened(desk: &TestServer) {
         let lives = given["refresh_expires_in"].as_i64().unwrap();
         assert!((30 * 86_400 - 5..=30 * 86_400).contains(&lives), "{lives}");
         let tokens = answer.tokens();
-        assert_eq!(desk.verify(&tokens.access).await.is(200).json()["claims"]["sid"], tokens.session);
+        assert_eq!(server.verify(&tokens.access).await.is(200).json()["claims"]["sid"], tokens.session);
     }
 }
 
-async fn nothing_tells_a_known_name_from_an_unknown_one(desk: &TestServer) {
-    let person = desk.person(&[]);
+async fn nothing_tells_a_known_name_from_an_unknown_one(server: &TestServer) {
+    let person = server.person(&[]);
     // Somebody without a password is nobody to whoever guesses.
-    let bare = desk.plan().json(&["users", "create", "--email", "bare@example.org"], "");
+    let bare = server.plan().json(&["users", "create", "--email", "bare@example.org"], "");
     assert_eq!(bare["has_password"], false);
     let ask = async |field: &str, name: &str, password: &str| {
-        desk.post("/sessions").json(&json!({field: name, "password": password})).send_checked().await.without_names()
+        server.post("/sessions").json(&json!({field: name, "password": password})).send_checked().await.without_names()
     };
     let wrong = ask("email", &person.email, "not the password").await;
     assert_eq!(wrong.is_problem(401, "wrong-password").header("www-authenticate"), "Bearer");
@@ -64,18 +64,18 @@ async fn nothing_tells_a_known_name_from_an_unknown_one(desk: &TestServer) {
     assert_eq!(ask("email", "bare@example.org", "").await, wrong);
 }
 
-async fn a_disabled_user_is_told_so_with_the_right_password(desk: &TestServer) {
-    let (person, other) = (desk.person(&[]), desk.person(&[]));
-    desk.plan().json(&["users", "disable", &person.email], "");
-    desk.try_sign_in(&person.email, PASSWORD).await.is_problem(403, "disabled");
-    let wrong = desk.try_sign_in(&person.email, "not the password").await.without_names();
-    assert_eq!(wrong, desk.try_sign_in(&other.email, "not the password").await.without_names());
-    desk.plan().json(&["users", "enable", &person.email], "");
-    desk.sign_in(&person).await;
+async fn a_disabled_user_is_told_so_with_the_right_password(server: &TestServer) {
+    let (person, other) = (server.person(&[]), server.person(&[]));
+    server.plan().json(&["users", "disable", &person.email], "");
+    server.try_sign_in(&person.email, PASSWORD).await.is_problem(403, "disabled");
+    let wrong = server.try_sign_in(&person.email, "not the password").await.without_names();
+    assert_eq!(wrong, server.try_sign_in(&other.email, "not the password").await.without_names());
+    server.plan().json(&["users", "enable", &person.email], "");
+    server.sign_in(&person).await;
 }
 
-async fn requests_that_will_not_do(desk: &TestServer) {
-    let post = |body: &'static str| desk.post("/sessions").header("content-type", "application/json").body(body);
+async fn requests_that_will_not_do(server: &TestServer) {
+    let post = |body: &'static str| server.post("/sessions").header("content-type", "application/json").body(body);
     for body in
         ["{}", r#"{"email":"a@example.org"}"#, r#"{"password":"x"}"#, r#"{"email":7,"password":"x"}"#, "[]", "7"]
     {
@@ -87,21 +87,23 @@ async fn requests_that_will_not_do(desk: &TestServer) {
         assert!(matches!(answer.status, 400), "{body}: {answer:?}");
     }
     post("{}").header("content-type", "text/plain").send_checked().await.is_problem(415, "unsupported-media-type");
-    let deep = desk.post("/sessions").header("content-type", "application/json");
+    let deep = server.post("/sessions").header("content-type", "application/json");
     deep.body("[".repeat(10_000)).send_checked().await.is_problem(400, "unreadable");
-    desk.get("/sessions").send_checked().await.is_problem(401, "no-credentials");
-    desk.delete("/sessions").send_checked().await.is_problem(401, "no-credentials");
-    desk.delete("/sessions/x").send_checked().await.is_problem(401, "no-credentials");
+    server.get("/sessions").send_checked().await.is_problem(401, "no-credentials");
+    server.delete("/sessions").send_checked().await.is_problem(401, "no-credentials");
+    server.delete("/sessions/x").send_checked().await.is_problem(401, "no-credentials");
 }
 
-async fn sessions_are_listed(desk: &TestServer) {
-    let person = desk.person(&[]);
+async fn sessions_are_listed(server: &TestServer) {
+    let person = server.person(&[]);
     let mut all = Vec::new();
     for agent in ["one/1", "two/2", "three/3"] {
         let body = json!({"email": person.email, "password": PASSWORD});
-        all.push(desk.post("/sessions").json(&body).header("user-agent", agent).send_checked().await.is(201).tokens());
+        all.push(
+            server.post("/sessions").json(&body).header("user-agent", agent).send_checked().await.is(201).tokens(),
+        );
     }
-    let answer = desk.get("/sessions").bearer_auth(&all[1].access).send_checked().await;
+    let answer = server.get("/sessions").bearer_auth(&all[1].access).send_checked().await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
     let body = answer.json();
     let sessions = body["sessions"].as_array().unwrap();
@@ -124,15 +126,15 @@ fn made(session: &Value) -> OffsetDateTime {
     OffsetDateTime::parse(session["created_at"].as_str().unwrap(), &Rfc3339).unwrap()
 }
 
-async fn one_session_ends(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let (mine, other) = (desk.sign_in(&person).await, desk.sign_in(&person).await);
+async fn one_session_ends(server: &TestServer) {
+    let person = server.person(&[]);
+    let (mine, other) = (server.sign_in(&person).await, server.sign_in(&person).await);
     let end = async |session: &str| {
-        desk.delete(&format!("/sessions/{session}")).bearer_auth(&mine.access).send_checked().await
+        server.delete(&format!("/sessions/{session}")).bearer_auth(&mine.access).send_checked().await
     };
     assert_eq!(end(&other.session).await.is(204).text, "");
-    assert_eq!(desk.reason(&other.access).await, "revoked");
-    desk.refresh(&other.refresh).await.is_oauth_error(400, "invalid_grant");
+    assert_eq!(server.reason(&other.access).await, "revoked");
+    server.refresh(&other.refresh).await.is_oauth_error(400, "invalid_grant");
     end(&other.session).await.is_problem(404, "absent");
     for strange in ["x", "00000000-0000-0000-0000-000000000000", "%00", "%ff"] {
         end(strange).await.is_problem(404, if strange == "%ff" { "not-found" } else { "absent" });
@@ -141,89 +143,89 @@ async fn one_session_ends(desk: &TestServer) {
     end(&mine.session).await.is_problem(401, "bad-credentials");
 }
 
-async fn the_others_end(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let mine = desk.sign_in(&person).await;
-    let others = [desk.sign_in(&person).await, desk.sign_in(&person).await];
+async fn the_others_end(server: &TestServer) {
+    let person = server.person(&[]);
+    let mine = server.sign_in(&person).await;
+    let others = [server.sign_in(&person).await, server.sign_in(&person).await];
     for other in &others {
-        desk.verify(&other.access).await.is(200);
+        server.verify(&other.access).await.is(200);
     }
-    let refused = desk.delete("/sessions?except=me").bearer_auth(&mine.access).send_checked().await;
+    let refused = server.delete("/sessions?except=me").bearer_auth(&mine.access).send_checked().await;
     refused.is_problem(400, "fields");
-    let answer = desk.delete("/sessions?except=current").bearer_auth(&mine.access).send_checked().await;
+    let answer = server.delete("/sessions?except=current").bearer_auth(&mine.access).send_checked().await;
     assert_eq!(answer.is(200).json(), json!({"ended": 2}));
-    desk.verify(&mine.access).await.is(200);
+    server.verify(&mine.access).await.is(200);
     for other in &others {
-        desk.refresh(&other.refresh).await.is_oauth_error(400, "invalid_grant");
-        assert_eq!(desk.reason(&other.access).await, "revoked", "on the same node, at once");
+        server.refresh(&other.refresh).await.is_oauth_error(400, "invalid_grant");
+        assert_eq!(server.reason(&other.access).await, "revoked", "on the same node, at once");
     }
-    desk.refresh(&mine.refresh).await.is(200);
+    server.refresh(&mine.refresh).await.is(200);
 }
 
-async fn all_end(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let all = [desk.sign_in(&person).await, desk.sign_in(&person).await];
-    let bystander = desk.sign_in(&desk.person(&[])).await;
-    let answer = desk.delete("/sessions").bearer_auth(&all[0].access).send_checked().await;
+async fn all_end(server: &TestServer) {
+    let person = server.person(&[]);
+    let all = [server.sign_in(&person).await, server.sign_in(&person).await];
+    let bystander = server.sign_in(&server.person(&[])).await;
+    let answer = server.delete("/sessions").bearer_auth(&all[0].access).send_checked().await;
     assert_eq!(answer.is(200).json(), json!({"ended": 2}));
     for tokens in &all {
-        assert_eq!(desk.reason(&tokens.access).await, "revoked");
-        desk.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
-        desk.get("/sessions").bearer_auth(&tokens.access).send_checked().await.is_problem(401, "bad-credentials");
+        assert_eq!(server.reason(&tokens.access).await, "revoked");
+        server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
+        server.get("/sessions").bearer_auth(&tokens.access).send_checked().await.is_problem(401, "bad-credentials");
     }
-    desk.verify(&bystander.access).await.is(200);
-    let again = desk.sign_in(&person).await;
-    desk.verify(&again.access).await.is(200);
-    let listed = desk.get("/sessions").bearer_auth(&again.access).send_checked().await.json();
+    server.verify(&bystander.access).await.is(200);
+    let again = server.sign_in(&person).await;
+    server.verify(&again.access).await.is(200);
+    let listed = server.get("/sessions").bearer_auth(&again.access).send_checked().await.json();
     assert_eq!(listed["sessions"].as_array().unwrap().len(), 1);
 }
 
-async fn the_oldest_beyond_the_most_ends(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let bystander = desk.sign_in(&desk.person(&[])).await;
+async fn the_oldest_beyond_the_most_ends(server: &TestServer) {
+    let person = server.person(&[]);
+    let bystander = server.sign_in(&server.person(&[])).await;
     let mut all = Vec::new();
     for _ in 0..MOST {
-        all.push(desk.sign_in(&person).await);
+        all.push(server.sign_in(&person).await);
     }
     for tokens in &all {
-        desk.verify(&tokens.access).await.is(200);
+        server.verify(&tokens.access).await.is(200);
     }
-    let refreshed = desk.refresh(&all[0].refresh).await.is(200).tokens();
-    desk.verify(&refreshed.access).await.is(200);
+    let refreshed = server.refresh(&all[0].refresh).await.is(200).tokens();
+    server.verify(&refreshed.access).await.is(200);
 
-    let newest = desk.sign_in(&person).await;
+    let newest = server.sign_in(&person).await;
     for access in [&all[0].access, &refreshed.access] {
-        assert_eq!(desk.reason(access).await, "revoked", "on the same node, at once");
+        assert_eq!(server.reason(access).await, "revoked", "on the same node, at once");
     }
-    desk.refresh(&refreshed.refresh).await.is_oauth_error(400, "invalid_grant");
+    server.refresh(&refreshed.refresh).await.is_oauth_error(400, "invalid_grant");
     for tokens in all[1..].iter().chain([&newest, &bystander]) {
-        desk.verify(&tokens.access).await.is(200);
-        desk.refresh(&tokens.refresh).await.is(200);
+        server.verify(&tokens.access).await.is(200);
+        server.refresh(&tokens.refresh).await.is(200);
     }
-    let listed = desk.get("/sessions").bearer_auth(&newest.access).send_checked().await.json();
+    let listed = server.get("/sessions").bearer_auth(&newest.access).send_checked().await.json();
     let ids: Vec<_> = listed["sessions"].as_array().unwrap().iter().map(|session| session["id"].clone()).collect();
     assert_eq!(ids.len(), MOST);
     assert!(!ids.contains(&all[0].session.as_str().into()), "{ids:?}");
 }
 
-async fn another_users_session_is_not_there(desk: &TestServer) {
-    let (mine, theirs) = (desk.sign_in(&desk.person(&[])).await, desk.sign_in(&desk.person(&[])).await);
+async fn another_users_session_is_not_there(server: &TestServer) {
+    let (mine, theirs) = (server.sign_in(&server.person(&[])).await, server.sign_in(&server.person(&[])).await);
     let path = format!("/sessions/{}", theirs.session);
-    desk.delete(&path).bearer_auth(&mine.access).send_checked().await.is_problem(404, "absent");
-    desk.verify(&theirs.access).await.is(200);
-    desk.refresh(&theirs.refresh).await.is(200);
+    server.delete(&path).bearer_auth(&mine.access).send_checked().await.is_problem(404, "absent");
+    server.verify(&theirs.access).await.is(200);
+    server.refresh(&theirs.refresh).await.is(200);
 }
 
-async fn an_api_key_has_no_sessions(desk: &TestServer) {
-    let person = desk.person(&["--superuser"]);
-    let session = desk.sign_in(&person).await.session;
-    let (key, _) = desk.api_key(&person, &["admin"]);
+async fn an_api_key_has_no_sessions(server: &TestServer) {
+    let person = server.person(&["--superuser"]);
+    let session = server.sign_in(&person).await.session;
+    let (key, _) = server.api_key(&person, &["admin"]);
     let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-    let made = desk.form("/oauth/token", &grant).await.is(200).json();
+    let made = server.form("/oauth/token", &grant).await.is(200).json();
     for bearer in [key.as_str(), made["access_token"].as_str().unwrap()] {
-        desk.get("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
-        desk.delete("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
+        server.get("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
+        server.delete("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
         let path = format!("/sessions/{session}");
-        desk.delete(&path).bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
+        server.delete(&path).bearer_auth(bearer).send_checked().await.is_problem(403, "not-permitted");
     }
 }

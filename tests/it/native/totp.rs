@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::support::desk::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, over_both_stores};
 use crate::support::outbox;
+use crate::support::server::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, over_both_stores};
 use crate::support::totp::{code, wrong_code};
 
 over_both_stores!(|plan| plan;
@@ -14,75 +14,75 @@ over_both_stores!(|plan| plan;
     requests_that_will_not_do,
 );
 
-async fn begin(desk: &TestServer, access: &str) -> (String, String) {
-    let answer = desk.post("/totp").bearer_auth(access).send_checked().await;
+async fn begin(server: &TestServer, access: &str) -> (String, String) {
+    let answer = server.post("/totp").bearer_auth(access).send_checked().await;
     assert_eq!(answer.is(201).header("cache-control"), "no-store");
     let body = answer.json();
     let text = |field: &str| body[field].as_str().unwrap().to_owned();
     (text("key"), text("uri"))
 }
 
-async fn turn_on(desk: &TestServer, access: &str, code: &str, password: Option<&str>) -> HttpResponse {
-    let put = desk.request(reqwest::Method::PUT, "/totp").bearer_auth(access);
+async fn turn_on(server: &TestServer, access: &str, code: &str, password: Option<&str>) -> HttpResponse {
+    let put = server.request(reqwest::Method::PUT, "/totp").bearer_auth(access);
     put.json(&json!({"code": code, "password": password})).send_checked().await
 }
 
-async fn turn_off(desk: &TestServer, access: &str, password: &str) -> HttpResponse {
-    desk.delete("/totp").bearer_auth(access).json(&json!({"password": password})).send_checked().await
+async fn turn_off(server: &TestServer, access: &str, password: &str) -> HttpResponse {
+    server.delete("/totp").bearer_auth(access).json(&json!({"password": password})).send_checked().await
 }
 
-async fn sign_in(desk: &TestServer, person: &Person, code: &str) -> HttpResponse {
+async fn sign_in(server: &TestServer, person: &Person, code: &str) -> HttpResponse {
     let body = json!({"email": person.email, "password": PASSWORD, "totp_code": code});
-    desk.post("/sessions").json(&body).send_checked().await
+    server.post("/sessions").json(&body).send_checked().await
 }
 
-async fn it_is_begun_turned_on_asked_for_and_turned_off(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let access = desk.sign_in(&person).await.access;
-    let (key, _) = begin(desk, &access).await;
-    desk.sign_in(&person).await;
-    turn_on(desk, &access, &wrong_code(&key), Some(PASSWORD)).await.is_problem(400, "second-factor-not-on");
-    turn_on(desk, &access, &code(&key, 0), Some("not it")).await.is_problem(400, "second-factor-not-on");
-    turn_on(desk, &access, &code(&key, 0), None).await.is_problem(400, "second-factor-not-on");
+async fn it_is_begun_turned_on_asked_for_and_turned_off(server: &TestServer) {
+    let person = server.person(&[]);
+    let access = server.sign_in(&person).await.access;
+    let (key, _) = begin(server, &access).await;
+    server.sign_in(&person).await;
+    turn_on(server, &access, &wrong_code(&key), Some(PASSWORD)).await.is_problem(400, "second-factor-not-on");
+    turn_on(server, &access, &code(&key, 0), Some("not it")).await.is_problem(400, "second-factor-not-on");
+    turn_on(server, &access, &code(&key, 0), None).await.is_problem(400, "second-factor-not-on");
     let (shown, next) = (code(&key, 0), code(&key, 1));
-    let answer = turn_on(desk, &access, &shown, Some(PASSWORD)).await;
+    let answer = turn_on(server, &access, &shown, Some(PASSWORD)).await;
     assert_eq!(answer.is(200).header("cache-control"), "no-store");
     let recovery = answer.json()["recovery_codes"].as_array().unwrap().clone();
     assert_eq!(recovery.len(), 10);
-    outbox::next(desk, &person.email, 0).await;
-    turn_on(desk, &access, &next, Some(PASSWORD)).await.is_problem(409, "second-factor-already-on");
+    outbox::next(server, &person.email, 0).await;
+    turn_on(server, &access, &next, Some(PASSWORD)).await.is_problem(409, "second-factor-already-on");
 
-    desk.try_sign_in(&person.email, PASSWORD).await.is_problem(401, "totp-required");
-    sign_in(desk, &person, &shown).await.is_problem(401, "wrong-second-factor");
-    sign_in(desk, &person, &next).await.is(201);
-    sign_in(desk, &person, recovery[3].as_str().unwrap()).await.is(201);
-    sign_in(desk, &person, recovery[3].as_str().unwrap()).await.is_problem(401, "wrong-second-factor");
+    server.try_sign_in(&person.email, PASSWORD).await.is_problem(401, "totp-required");
+    sign_in(server, &person, &shown).await.is_problem(401, "wrong-second-factor");
+    sign_in(server, &person, &next).await.is(201);
+    sign_in(server, &person, recovery[3].as_str().unwrap()).await.is(201);
+    sign_in(server, &person, recovery[3].as_str().unwrap()).await.is_problem(401, "wrong-second-factor");
 
-    turn_off(desk, &access, "not it").await.is_problem(400, "second-factor-not-off");
-    desk.delete("/totp").bearer_auth(&access).send_checked().await.is_problem(400, "second-factor-not-off");
-    assert_eq!(turn_off(desk, &access, PASSWORD).await.is(204).text, "");
-    outbox::next(desk, &person.email, 1).await;
-    turn_off(desk, &access, PASSWORD).await.is_problem(409, "second-factor-already-off");
-    desk.sign_in(&person).await;
+    turn_off(server, &access, "not it").await.is_problem(400, "second-factor-not-off");
+    server.delete("/totp").bearer_auth(&access).send_checked().await.is_problem(400, "second-factor-not-off");
+    assert_eq!(turn_off(server, &access, PASSWORD).await.is(204).text, "");
+    outbox::next(server, &person.email, 1).await;
+    turn_off(server, &access, PASSWORD).await.is_problem(409, "second-factor-already-off");
+    server.sign_in(&person).await;
 }
 
-async fn the_picture_says_what_is_pending(desk: &TestServer) {
+async fn the_picture_says_what_is_pending(server: &TestServer) {
     // Long, and with letters that must be escaped: a large code.
     let email = format!("{}+ü'{}@bücher.example", "o".repeat(30), "é".repeat(10));
-    desk.plan().user(&email, PASSWORD, &[]);
-    let long = desk.try_sign_in(&email, PASSWORD).await.is(201).tokens().access;
-    let short = desk.sign_in(&desk.person(&[])).await.access;
+    server.plan().user(&email, PASSWORD, &[]);
+    let long = server.try_sign_in(&email, PASSWORD).await.is(201).tokens().access;
+    let short = server.sign_in(&server.person(&[])).await.access;
     for access in [&long, &short] {
         let picture = async |format: &str| {
-            let answer = desk.get(&format!("/totp/qr?format={format}")).bearer_auth(access).send().await.unwrap();
+            let answer = server.get(&format!("/totp/qr?format={format}")).bearer_auth(access).send().await.unwrap();
             assert_eq!(answer.status(), 200);
             assert_eq!(answer.headers()["cache-control"], "no-store");
             (answer.headers()["content-type"].to_str().unwrap().to_owned(), answer.bytes().await.unwrap())
         };
-        desk.get("/totp/qr").bearer_auth(access).send_checked().await.is_problem(404, "absent");
-        begin(desk, access).await;
+        server.get("/totp/qr").bearer_auth(access).send_checked().await.is_problem(404, "absent");
+        begin(server, access).await;
         // Only the latest is pending. It may be begun by another call: that of another dialect has the same uri.
-        let (_, uri) = begin(desk, access).await;
+        let (_, uri) = begin(server, access).await;
         let (kind, png) = picture("png").await;
         assert_eq!((kind.as_str(), read(&Grey::of_png(&png))), ("image/png", uri.clone()));
         let (kind, svg) = picture("svg").await;
@@ -91,9 +91,9 @@ async fn the_picture_says_what_is_pending(desk: &TestServer) {
     }
 }
 
-async fn the_picture_is_drawn_as_it_is_asked_for(desk: &TestServer) {
-    let access = desk.sign_in(&desk.person(&[])).await.access;
-    begin(desk, &access).await;
+async fn the_picture_is_drawn_as_it_is_asked_for(server: &TestServer) {
+    let access = server.sign_in(&server.person(&[])).await.access;
+    begin(server, &access).await;
     for (query, accept, kind) in [
         ("", "", "image/png"),
         ("", "*/*", "image/png"),
@@ -101,37 +101,37 @@ async fn the_picture_is_drawn_as_it_is_asked_for(desk: &TestServer) {
         ("?format=png", "image/svg+xml", "image/png"),
         ("?format=svg", "image/png", "image/svg+xml"),
     ] {
-        let answer = desk.get(&format!("/totp/qr{query}")).bearer_auth(&access).header("accept", accept);
+        let answer = server.get(&format!("/totp/qr{query}")).bearer_auth(&access).header("accept", accept);
         let answer = answer.send().await.unwrap();
         assert_eq!(answer.headers()["content-type"], kind, "{query} {accept}");
         assert_eq!(answer.headers()["vary"], "accept");
     }
-    desk.get("/totp/qr?format=gif").bearer_auth(&access).send_checked().await.is_problem(400, "fields");
+    server.get("/totp/qr?format=gif").bearer_auth(&access).send_checked().await.is_problem(400, "fields");
 }
 
-async fn who_has_no_password_needs_none(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let access = desk.sign_in(&person).await.access;
-    desk.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", person.email)).await;
-    let (key, _) = begin(desk, &access).await;
-    turn_on(desk, &access, &code(&key, 0), None).await.is(200);
-    desk.delete("/totp").bearer_auth(&access).send_checked().await.is(204);
+async fn who_has_no_password_needs_none(server: &TestServer) {
+    let person = server.person(&[]);
+    let access = server.sign_in(&person).await.access;
+    server.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", person.email)).await;
+    let (key, _) = begin(server, &access).await;
+    turn_on(server, &access, &code(&key, 0), None).await.is(200);
+    server.delete("/totp").bearer_auth(&access).send_checked().await.is(204);
 }
 
-async fn requests_that_will_not_do(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let (key, _) = desk.api_key(&person, &["admin"]);
+async fn requests_that_will_not_do(server: &TestServer) {
+    let person = server.person(&[]);
+    let (key, _) = server.api_key(&person, &["admin"]);
     for (method, path) in [("POST", "/totp"), ("GET", "/totp/qr"), ("PUT", "/totp"), ("DELETE", "/totp")] {
-        let ask = || desk.request(method.parse().unwrap(), path).json(&json!({"code": "123456"}));
+        let ask = || server.request(method.parse().unwrap(), path).json(&json!({"code": "123456"}));
         ask().send_checked().await.is_problem(401, "no-credentials");
         ask().bearer_auth("x").send_checked().await.is_problem(401, "bad-credentials");
         ask().bearer_auth(&key).send_checked().await.is_problem(403, "not-permitted");
     }
-    let access = desk.sign_in(&person).await.access;
-    turn_on(desk, &access, "123456", Some(PASSWORD)).await.is_problem(400, "second-factor-not-on");
-    let put = desk.request(reqwest::Method::PUT, "/totp").bearer_auth(&access).json(&json!({}));
+    let access = server.sign_in(&person).await.access;
+    turn_on(server, &access, "123456", Some(PASSWORD)).await.is_problem(400, "second-factor-not-on");
+    let put = server.request(reqwest::Method::PUT, "/totp").bearer_auth(&access).json(&json!({}));
     put.send_checked().await.is_problem(400, "fields");
-    let delete = desk.delete("/totp").bearer_auth(&access).header("content-type", "text/plain").body("x");
+    let delete = server.delete("/totp").bearer_auth(&access).header("content-type", "text/plain").body("x");
     delete.send_checked().await.is_problem(415, "unsupported-media-type");
 }
 

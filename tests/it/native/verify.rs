@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores};
+use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores};
 use signet::auth::api_keys::NewKey;
 use signet::rng::Rng;
 
@@ -11,12 +11,12 @@ over_both_stores!(|plan| plan;
     a_service_asks, garbage_is_told_why, what_is_demanded_is_checked, a_proxy_asks, api_keys_are_credentials_too,
     a_batch_keeps_its_order, a_batch_has_bounds, bodies_that_will_not_do);
 
-async fn a_service_asks(desk: &TestServer) {
-    let person = desk.person(&["--verified", "--role", "editor"]);
-    let tokens = desk.sign_in(&person).await;
+async fn a_service_asks(server: &TestServer) {
+    let person = server.person(&["--verified", "--role", "editor"]);
+    let tokens = server.sign_in(&person).await;
     // Twice: the second time from memory.
     for _ in 0..2 {
-        let answer = desk.verify(&tokens.access).await;
+        let answer = server.verify(&tokens.access).await;
         assert_eq!(answer.is(200).header("cache-control"), "no-store");
         let body = answer.json();
         assert_eq!(body["active"], true);
@@ -33,26 +33,26 @@ async fn a_service_asks(desk: &TestServer) {
     }
 }
 
-async fn garbage_is_told_why(desk: &TestServer) {
-    let refresh = desk.sign_in(&desk.person(&[])).await.refresh;
+async fn garbage_is_told_why(server: &TestServer) {
+    let refresh = server.sign_in(&server.person(&[])).await.refresh;
     for garbage in
         ["", " ", "x", "a.b.c", "..", "sk", &refresh, &"a.".repeat(100), &"a".repeat(20_000), "\u{0}", "é.é.é"]
     {
-        let answer = desk.verify(garbage).await;
+        let answer = server.verify(garbage).await;
         assert_eq!(answer.is(401).json(), json!({"active": false, "reason": "malformed"}), "{garbage:?}");
         assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#);
         assert_eq!(answer.header("cache-control"), "no-store");
     }
     for key in ["sk_", "sk_000000000000_00000000000000000000000000000000_000000"] {
-        assert_eq!(desk.reason(key).await, "unknown_api_key");
+        assert_eq!(server.reason(key).await, "unknown_api_key");
     }
 }
 
-async fn what_is_demanded_is_checked(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let token = desk.sign_in(&person).await.access;
-    let (key, _) = desk.api_key(&person, &["read", "write"]);
-    let ask = async |body: Value| desk.post("/verify").json(&body).send_checked().await;
+async fn what_is_demanded_is_checked(server: &TestServer) {
+    let person = server.person(&[]);
+    let token = server.sign_in(&person).await.access;
+    let (key, _) = server.api_key(&person, &["read", "write"]);
+    let ask = async |body: Value| server.post("/verify").json(&body).send_checked().await;
     ask(json!({"token": token, "aud": "signet"})).await.is(200);
     ask(json!({"token": token, "aud": null, "scope": null, "unknown": 1})).await.is(200);
     for (body, reason) in [
@@ -69,61 +69,63 @@ async fn what_is_demanded_is_checked(desk: &TestServer) {
 
     // A token made from the key has what was asked for of its scopes.
     let fields = [("grant_type", "client_credentials"), ("client_secret", key.as_str()), ("scope", "read")];
-    let made = desk.form("/oauth/token", &fields).await.is(200).json();
+    let made = server.form("/oauth/token", &fields).await.is(200).json();
     let made = made["access_token"].as_str().unwrap();
     ask(json!({"token": made, "scope": "read", "aud": "signet"})).await.is(200);
     assert_eq!(ask(json!({"token": made, "scope": "write"})).await.is(401).json()["reason"], "insufficient_scope");
 }
 
-async fn a_proxy_asks(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let tokens = desk.sign_in(&person).await;
+async fn a_proxy_asks(server: &TestServer) {
+    let person = server.person(&[]);
+    let tokens = server.sign_in(&person).await;
     for method in [Method::GET, Method::HEAD] {
-        let answer = desk.request(method.clone(), "/verify").bearer_auth(&tokens.access).send_checked().await;
+        let answer = server.request(method.clone(), "/verify").bearer_auth(&tokens.access).send_checked().await;
         assert_eq!(answer.is(200).header("x-auth-subject"), person.id);
         assert_eq!(answer.header("x-auth-email"), person.email);
         assert_eq!((answer.header("x-auth-scopes"), answer.header("x-auth-session")), ("", tokens.session.as_str()));
         assert_eq!(answer.text.is_empty(), method == Method::HEAD);
-        let answer = desk.request(method.clone(), "/verify?aud=other").bearer_auth(&tokens.access).send_checked().await;
+        let answer =
+            server.request(method.clone(), "/verify?aud=other").bearer_auth(&tokens.access).send_checked().await;
         assert!(answer.is(401).header("x-auth-subject").is_empty());
-        desk.request(method.clone(), "/verify?aud=signet").bearer_auth(&tokens.access).send_checked().await.is(200);
-        desk.request(method.clone(), "/verify?scope=read").bearer_auth(&tokens.access).send_checked().await.is(401);
-        let answer = desk.request(method.clone(), "/verify").bearer_auth("a.b.c").send_checked().await;
+        server.request(method.clone(), "/verify?aud=signet").bearer_auth(&tokens.access).send_checked().await.is(200);
+        server.request(method.clone(), "/verify?scope=read").bearer_auth(&tokens.access).send_checked().await.is(401);
+        let answer = server.request(method.clone(), "/verify").bearer_auth("a.b.c").send_checked().await;
         assert_eq!(answer.is(401).header("www-authenticate"), r#"Bearer error="invalid_token""#);
-        let answer = desk.request(method.clone(), "/verify").send_checked().await;
+        let answer = server.request(method.clone(), "/verify").send_checked().await;
         assert_eq!(answer.is(401).header("www-authenticate"), "Bearer");
-        desk.request(method, "/verify").basic_auth("somebody", Some("something")).send_checked().await.is(401);
+        server.request(method, "/verify").basic_auth("somebody", Some("something")).send_checked().await.is(401);
     }
-    desk.get("/verify").send_checked().await.is_problem(401, "no-credentials");
+    server.get("/verify").send_checked().await.is_problem(401, "no-credentials");
 }
 
-async fn api_keys_are_credentials_too(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let (key, prefix) = desk.api_key(&person, &["read", "write"]);
-    let claims = desk.verify(&key).await.is(200).json()["claims"].clone();
+async fn api_keys_are_credentials_too(server: &TestServer) {
+    let person = server.person(&[]);
+    let (key, prefix) = server.api_key(&person, &["read", "write"]);
+    let claims = server.verify(&key).await.is(200).json()["claims"].clone();
     assert_eq!(claims["sub"], person.id);
     assert_eq!((&claims["token_type"], &claims["scope"]), (&"api_key".into(), &"read write".into()));
     for header in [("x-api-key", key.clone()), ("authorization", format!("bEaReR {key}"))] {
-        let answer = desk.get("/verify?scope=read").header(header.0, header.1).send_checked().await;
+        let answer = server.get("/verify?scope=read").header(header.0, header.1).send_checked().await;
         assert_eq!(answer.is(200).header("x-auth-scopes"), "read write");
         assert_eq!((answer.header("x-auth-subject"), answer.header("x-auth-session")), (person.id.as_str(), ""));
     }
-    desk.plan().json(&["api-keys", "deactivate", &prefix], "");
-    crate::support::until("a deactivated key is refused", async || desk.reason(&key).await == "unknown_api_key").await;
+    server.plan().json(&["api-keys", "deactivate", &prefix], "");
+    crate::support::until("a deactivated key is refused", async || server.reason(&key).await == "unknown_api_key")
+        .await;
 }
 
-async fn a_batch_keeps_its_order(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let token = desk.sign_in(&person).await.access;
-    let (key, _) = desk.api_key(&person, &["read"]);
+async fn a_batch_keeps_its_order(server: &TestServer) {
+    let person = server.person(&[]);
+    let token = server.sign_in(&person).await.access;
+    let (key, _) = server.api_key(&person, &["read"]);
     let unknown = NewKey::draw(&Rng::system());
     let kinds = [token.as_str(), "garbage", key.as_str(), unknown.reveal()];
     let mut alone = Vec::new();
     for kind in kinds {
-        alone.push(desk.verify(kind).await.json());
+        alone.push(server.verify(kind).await.json());
     }
     let tokens = (0..1024).map(|at| kinds[at % 7 % 4]).collect::<Vec<_>>();
-    let batch = async |body: &Value| desk.post("/verify/batch").json(body).send_checked().await;
+    let batch = async |body: &Value| server.post("/verify/batch").json(body).send_checked().await;
     let answer = batch(&json!({"tokens": tokens})).await;
     let body = answer.is(200).json();
     let results = body["results"].as_array().unwrap();
@@ -140,9 +142,9 @@ async fn a_batch_keeps_its_order(desk: &TestServer) {
     assert_eq!(batch(&json!({"tokens": []})).await.is(200).json(), json!({"results": []}));
 }
 
-async fn a_batch_has_bounds(desk: &TestServer) {
+async fn a_batch_has_bounds(server: &TestServer) {
     let batch =
-        async |tokens: Vec<String>| desk.post("/verify/batch").json(&json!({"tokens": tokens})).send_checked().await;
+        async |tokens: Vec<String>| server.post("/verify/batch").json(&json!({"tokens": tokens})).send_checked().await;
     let answer = batch(vec!["x".to_owned(); 1025]).await;
     assert!(answer.is_problem(400, "fields").text.contains("1024"), "{answer:?}");
     // As many as there may be, each as long as a token gets.
@@ -151,18 +153,19 @@ async fn a_batch_has_bounds(desk: &TestServer) {
     batch(vec!["x".repeat(4000); 1024]).await.is_problem(413, "too-large");
 }
 
-async fn bodies_that_will_not_do(desk: &TestServer) {
+async fn bodies_that_will_not_do(server: &TestServer) {
     for path in ["/verify", "/verify/batch"] {
-        desk.post(path).json(&json!({})).send_checked().await.is_problem(400, "fields");
-        desk.post(path).json(&json!({"token": 7, "tokens": 7})).send_checked().await.is_problem(400, "fields");
-        desk.post(path)
+        server.post(path).json(&json!({})).send_checked().await.is_problem(400, "fields");
+        server.post(path).json(&json!({"token": 7, "tokens": 7})).send_checked().await.is_problem(400, "fields");
+        server
+            .post(path)
             .header("content-type", "application/json")
             .body("{")
             .send_checked()
             .await
             .is_problem(400, "unreadable");
-        desk.post(path).body("token=x").send_checked().await.is_problem(415, "unsupported-media-type");
+        server.post(path).body("token=x").send_checked().await.is_problem(415, "unsupported-media-type");
     }
-    let large: HttpResponse = desk.verify(&"x".repeat(70_000)).await;
+    let large: HttpResponse = server.verify(&"x".repeat(70_000)).await;
     large.is_problem(413, "too-large");
 }

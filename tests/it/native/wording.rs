@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::desk::{PASSWORD, SendRequest, TestServer};
+use crate::support::server::{PASSWORD, SendRequest, TestServer};
 
 const PATHS: &[(&str, &str)] = &[
     ("/.well-known/jwks.json", "GET, HEAD"),
@@ -22,10 +22,10 @@ const PATHS: &[(&str, &str)] = &[
 
 #[tokio::test]
 async fn paths_and_methods_that_are_nobodys() {
-    let desk = TestServer::embedded(|plan| plan);
+    let server = TestServer::embedded(|plan| plan);
     for (path, allowed) in PATHS {
         for path in [(*path).to_owned(), format!("{path}/")] {
-            let answer = desk.request(Method::PATCH, &path).send_checked().await;
+            let answer = server.request(Method::PATCH, &path).send_checked().await;
             let mut allow =
                 answer.header("allow").split(", ").filter(|method| *method != "OPTIONS").collect::<Vec<_>>();
             allow.sort_unstable();
@@ -35,39 +35,39 @@ async fn paths_and_methods_that_are_nobodys() {
             } else {
                 answer.is_problem(405, "method-not-allowed");
             }
-            let answer = desk.request(Method::OPTIONS, &path).send_checked().await;
+            let answer = server.request(Method::OPTIONS, &path).send_checked().await;
             assert!(answer.status < 300, "{answer:?}");
         }
     }
     for path in ["/", "/nothing", "/verify/nothing", "/sessions/x/y", "/admin", "/.well-known", "//verify", "/VERIFY"] {
-        desk.get(path).send_checked().await.is_problem(404, "not-found");
+        server.get(path).send_checked().await.is_problem(404, "not-found");
     }
     for path in ["/oauth", "/oauth/nothing"] {
-        assert_eq!(desk.post(path).send_checked().await.status, 404, "{path}");
+        assert_eq!(server.post(path).send_checked().await.status, 404, "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_request_has_one_name() {
-    let desk = TestServer::embedded(|plan| plan);
-    let named = desk.get("/verify").header("x-request-id", "a-name.of_my:own").send_checked().await;
+    let server = TestServer::embedded(|plan| plan);
+    let named = server.get("/verify").header("x-request-id", "a-name.of_my:own").send_checked().await;
     assert_eq!(named.is(401).header("x-request-id"), "a-name.of_my:own");
-    let (one, other) = (desk.get("/verify").send_checked().await, desk.get("/verify").send_checked().await);
+    let (one, other) = (server.get("/verify").send_checked().await, server.get("/verify").send_checked().await);
     assert_ne!(one.header("x-request-id"), other.header("x-request-id"));
 }
 
 #[tokio::test]
 async fn everything_moves_under_a_prefix() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__PREFIX", "/id/v2"));
-    let person = desk.person(&[]);
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__PREFIX", "/id/v2"));
+    let person = server.person(&[]);
     let body = json!({"email": person.email, "password": PASSWORD});
-    let tokens = desk.post("/id/v2/sessions").json(&body).send_checked().await.is(201).tokens();
-    desk.get("/id/v2/verify").bearer_auth(&tokens.access).send_checked().await.is(200);
+    let tokens = server.post("/id/v2/sessions").json(&body).send_checked().await.is(201).tokens();
+    server.get("/id/v2/verify").bearer_auth(&tokens.access).send_checked().await.is(200);
     let form = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
-    desk.form("/id/v2/oauth/token", &form).await.is(200);
-    let metadata = desk.get("/id/v2/.well-known/openid-configuration").send_checked().await.is(200).json();
+    server.form("/id/v2/oauth/token", &form).await.is(200);
+    let metadata = server.get("/id/v2/.well-known/openid-configuration").send_checked().await.is(200).json();
     assert_eq!(metadata["token_endpoint"], "http://127.0.0.1:0/id/v2/oauth/token");
-    desk.form("/id/v2/oauth/token", &[]).await.is_oauth_error(400, "invalid_request");
-    desk.get("/id/v2/nothing").send_checked().await.is_problem(404, "not-found");
-    assert_eq!(desk.get("/verify").send_checked().await.status, 404);
+    server.form("/id/v2/oauth/token", &[]).await.is_oauth_error(400, "invalid_request");
+    server.get("/id/v2/nothing").send_checked().await.is_problem(404, "not-found");
+    assert_eq!(server.get("/verify").send_checked().await.status, 404);
 }

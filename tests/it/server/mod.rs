@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the handlers are handed: a gate that tests open, and how many wait at it.
 #[derive(Clone)]
-struct Desk {
+struct TestServer {
     worker: usize,
     gate: watch::Receiver<bool>,
     waiting: Arc<AtomicUsize>,
@@ -93,7 +93,7 @@ fn settings() -> config::Server {
 }
 
 /// Words rejections so that tests see which wording it was, and what.
-fn wording(dialect: &'static str) -> impl Fn(&Desk, Rejection) -> Response + Send + Sync + 'static {
+fn wording(dialect: &'static str) -> impl Fn(&TestServer, Rejection) -> Response + Send + Sync + 'static {
     move |_, rejection| {
         let status = match &rejection {
             Rejection::NotFound => StatusCode::NOT_FOUND,
@@ -123,17 +123,19 @@ impl signet::http::IntoResponse for Failure {
     fn into_response(self) -> Response {
         let word = wording("handler");
         let (_, gate) = watch::channel(false);
-        word(&Desk { worker: 0, gate, waiting: Arc::default() }, self.0)
+        word(&TestServer { worker: 0, gate, waiting: Arc::default() }, self.0)
     }
 }
 
-fn routes(settings: &config::Server) -> Routes<Desk> {
+fn routes(settings: &config::Server) -> Routes<TestServer> {
     let mut routes = Routes::new();
     routes.cors(&settings.cors_origins);
     routes
         .group("", wording("root"))
-        .get("/hello", "hello", async |_: Desk, _| Response::json(StatusCode::OK, "hello"))
-        .get("/worker", "worker", async |desk: Desk, _| Response::text(StatusCode::OK, desk.worker.to_string()))
+        .get("/hello", "hello", async |_: TestServer, _| Response::json(StatusCode::OK, "hello"))
+        .get("/worker", "worker", async |server: TestServer, _| {
+            Response::text(StatusCode::OK, server.worker.to_string())
+        })
         .get("/client", "client", async |_, request: Request| {
             Response::text(StatusCode::OK, request.client().to_string())
         })
@@ -161,9 +163,9 @@ fn routes(settings: &config::Server) -> Routes<Desk> {
             let form = request.form().await?;
             Ok::<_, Failure>(Response::json(StatusCode::OK, &form.iter().collect::<Vec<_>>()))
         })
-        .get("/gate", "gate", async |mut desk: Desk, _| {
-            desk.waiting.fetch_add(1, Ordering::SeqCst);
-            let _ = desk.gate.wait_for(|open| *open).await;
+        .get("/gate", "gate", async |mut server: TestServer, _| {
+            server.waiting.fetch_add(1, Ordering::SeqCst);
+            let _ = server.gate.wait_for(|open| *open).await;
             Response::text(StatusCode::OK, "through")
         })
         .get("/panic", "panic", async |_, request: Request| -> Response { panic!("{}", request.path()) });
@@ -179,11 +181,11 @@ fn serve(settings: config::Server) -> Served {
     let router = Arc::new(routes(&settings).build().unwrap());
     let (gate, opened) = watch::channel(false);
     let (waiting, log) = (Arc::<AtomicUsize>::default(), Arc::<Log>::default());
-    let desk = {
+    let server = {
         let waiting = waiting.clone();
-        move |worker| Desk { worker, gate: opened.clone(), waiting: waiting.clone() }
+        move |worker| TestServer { worker, gate: opened.clone(), waiting: waiting.clone() }
     };
-    let make = move |worker| std::future::ready(Ok::<_, Infallible>(desk(worker)));
+    let make = move |worker| std::future::ready(Ok::<_, Infallible>(server(worker)));
     let running = server::start(&settings, router, log.clone(), &Rng::system(), make).unwrap();
     Served { address: running.address(), running: Some(running), gate, waiting, log }
 }

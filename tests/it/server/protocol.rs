@@ -57,7 +57,7 @@ async fn a_context_that_cannot_be_made_starts_nothing() {
         if worker == 1 {
             Err("no store")
         } else {
-            Ok(Desk { worker, gate: watch::channel(false).1, waiting: Arc::default() })
+            Ok(TestServer { worker, gate: watch::channel(false).1, waiting: Arc::default() })
         }
     };
     let failed = server::start(&settings, router, Arc::new(Log::default()), &Rng::system(), make);
@@ -69,8 +69,9 @@ async fn a_taken_port_is_refused() {
     let served = serve(settings());
     let again = config::Server { listen: served.address, ..settings() };
     let router = Arc::new(routes(&again).build().unwrap());
-    let make =
-        async |worker| Ok::<_, Infallible>(Desk { worker, gate: watch::channel(false).1, waiting: Arc::default() });
+    let make = async |worker| {
+        Ok::<_, Infallible>(TestServer { worker, gate: watch::channel(false).1, waiting: Arc::default() })
+    };
     let failed = server::start(&again, router, Arc::new(Log::default()), &Rng::system(), make).unwrap_err();
     assert!(failed.to_string().contains("another process listens there"), "{failed}");
 }

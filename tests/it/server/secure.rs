@@ -89,8 +89,9 @@ async fn a_certificate_that_cannot_be_used_starts_nothing() {
     let start = || {
         let settings = config::Server { tls: Some(files.clone()), ..settings() };
         let router = Arc::new(routes(&settings).build().unwrap());
-        let make =
-            async |worker| Ok::<_, Infallible>(Desk { worker, gate: watch::channel(false).1, waiting: Arc::default() });
+        let make = async |worker| {
+            Ok::<_, Infallible>(TestServer { worker, gate: watch::channel(false).1, waiting: Arc::default() })
+        };
         server::start(&settings, router, Arc::new(Log::default()), &Rng::system(), make).unwrap_err().to_string()
     };
     assert!(start().contains("chain.pem cannot be read"));

@@ -4,7 +4,7 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
 
-use super::desk::{PASSWORD, SendRequest, TestServer};
+use super::server::{PASSWORD, SendRequest, TestServer};
 
 /// One operation.
 #[derive(Clone, Debug)]
@@ -27,8 +27,8 @@ pub(crate) enum Body {
 }
 
 /// Every operation that the server tells of.
-pub(crate) async fn operations(desk: &TestServer) -> Vec<Operation> {
-    let document = desk.get("/openapi.json").send_checked().await.is(200).json();
+pub(crate) async fn operations(server: &TestServer) -> Vec<Operation> {
+    let document = server.get("/openapi.json").send_checked().await.is(200).json();
     let paths = document["paths"].as_object().unwrap();
     let each = paths.iter().flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |it| (path, it)));
     each.map(|(path, (method, told))| operation(&document, path, method, told)).collect()
@@ -91,8 +91,8 @@ impl Operation {
     }
 
     /// A request with every field filled.
-    pub(crate) fn request(&self, desk: &TestServer, fill: &dyn Fn(&str) -> Value) -> RequestBuilder {
-        let request = desk.request(self.method.clone(), &self.path_with(fill));
+    pub(crate) fn request(&self, server: &TestServer, fill: &dyn Fn(&str) -> Value) -> RequestBuilder {
+        let request = server.request(self.method.clone(), &self.path_with(fill));
         match &self.body {
             Body::None => request,
             Body::Json(fields) => {

@@ -6,13 +6,13 @@ use ed25519_dalek::pkcs8::DecodePrivateKey;
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::Value;
 
-use super::desk::TestServer;
+use super::server::TestServer;
 
 /// The key that signs, and its name.
-pub(crate) fn signing_key(desk: &TestServer) -> (SigningKey, String) {
-    let keys = desk.plan().json(&["keys", "list"], "");
+pub(crate) fn signing_key(server: &TestServer) -> (SigningKey, String) {
+    let keys = server.plan().json(&["keys", "list"], "");
     let kid = keys.as_array().unwrap().iter().find(|key| key["state"] == "signing").unwrap()["kid"].as_str().unwrap();
-    let exported = desk.plan().json(&["keys", "export", kid], "");
+    let exported = server.plan().json(&["keys", "export", kid], "");
     (SigningKey::from_pkcs8_pem(exported["pem"].as_str().unwrap()).unwrap(), kid.to_owned())
 }
 

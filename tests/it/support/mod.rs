@@ -1,17 +1,17 @@
 //! Starters of the processes that tests need. Each dies with the test that started it.
 
 pub(crate) mod client;
-pub(crate) mod desk;
 pub(crate) mod disk;
 pub(crate) mod document;
 pub(crate) mod embedded;
 pub(crate) mod faketime;
+pub(crate) mod fleet;
 pub(crate) mod forge;
-pub(crate) mod ground;
 pub(crate) mod nginx;
 pub(crate) mod outbox;
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod server;
 pub(crate) mod signet;
 pub(crate) mod smtp;
 pub(crate) mod totp;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::desk::TestServer;
+use super::server::TestServer;
 use super::until;
 
 /// A mail.
@@ -49,8 +49,8 @@ impl Mail {
 }
 
 /// All mails so far to an address, the oldest first.
-pub(crate) fn mails(desk: &TestServer, to: &str) -> Vec<Mail> {
-    mails_in(&desk.signet.data(), to)
+pub(crate) fn mails(server: &TestServer, to: &str) -> Vec<Mail> {
+    mails_in(&server.signet.data(), to)
 }
 
 /// The same, where no program runs but a node of the test's own.
@@ -64,10 +64,10 @@ pub(crate) fn mails_in(data: &Path, to: &str) -> Vec<Mail> {
 }
 
 /// The mail after the first `before` to an address, as soon as it is there.
-pub(crate) async fn next(desk: &TestServer, to: &str, before: usize) -> Mail {
+pub(crate) async fn next(server: &TestServer, to: &str, before: usize) -> Mail {
     let mut found = None;
     until(&format!("mail number {} comes to {to}", before + 1), async || {
-        found = mails(desk, to).into_iter().nth(before);
+        found = mails(server, to).into_iter().nth(before);
         found.is_some()
     })
     .await;
@@ -75,6 +75,6 @@ pub(crate) async fn next(desk: &TestServer, to: &str, before: usize) -> Mail {
 }
 
 /// Waits until no mail is on its way any more: what is not in the outbox then was never written.
-pub(crate) async fn settled(desk: &TestServer) {
-    until("all mails are sent", async || desk.ops("/metrics").await.text.contains("\nsignet_mail_queue 0\n")).await;
+pub(crate) async fn settled(server: &TestServer) {
+    until("all mails are sent", async || server.ops("/metrics").await.text.contains("\nsignet_mail_queue 0\n")).await;
 }

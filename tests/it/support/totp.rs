@@ -5,7 +5,7 @@ use serde_json::json;
 use signet::clock::Clock;
 use totp_rs::Totp;
 
-use super::desk::{SendRequest, TestServer};
+use super::server::{SendRequest, TestServer};
 
 /// What an app with this key shows at a moment, in seconds since 1970.
 pub(crate) fn code_at(key: &str, secs: i64) -> String {
@@ -32,11 +32,11 @@ pub(crate) fn wrong_code_at(key: &str, secs: i64) -> String {
 
 /// Turns the second factor on for who has this access token and this password: the key and the recovery codes. The app's present
 /// code is used up by it.
-pub(crate) async fn turn_on(desk: &TestServer, access: &str, password: &str) -> (String, Vec<String>) {
-    let pending = desk.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
+pub(crate) async fn turn_on(server: &TestServer, access: &str, password: &str) -> (String, Vec<String>) {
+    let pending = server.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
     let key = pending["key"].as_str().expect("it has a key").to_owned();
     let body = json!({"code": code(&key, 0), "password": password});
-    let on = desk.request(Method::PUT, "/totp").bearer_auth(access).json(&body).send_checked().await.is(200).json();
+    let on = server.request(Method::PUT, "/totp").bearer_auth(access).json(&body).send_checked().await.is(200).json();
     let codes = on["recovery_codes"].as_array().expect("it has recovery codes").iter();
     (key, codes.map(|code| code.as_str().expect("it is text").to_owned()).collect())
 }

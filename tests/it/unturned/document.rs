@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{KEYS, NOBODY, REFRESH, REVOKE, SEND, VERIFY, code_for, member, text};
-use crate::support::desk::{SendRequest, TestServer, over_both_stores};
+use crate::support::server::{SendRequest, TestServer, over_both_stores};
 use crate::support::{fed, tool};
 
 /// The document as it was published.
@@ -73,13 +73,13 @@ over_both_stores!(|plan| plan; what_is_said_is_what_the_document_says);
 
 /// What was sent, and what came back.
 struct Exchanges<'a> {
-    desk: &'a TestServer,
+    server: &'a TestServer,
     all: Vec<Value>,
 }
 
 impl Exchanges<'_> {
     async fn with(&mut self, method: Method, path: &str, headers: &[(&str, &str)], sent: Option<Value>) -> Value {
-        let mut request = self.desk.request(method.clone(), path);
+        let mut request = self.server.request(method.clone(), path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -103,13 +103,13 @@ impl Exchanges<'_> {
     }
 }
 
-async fn what_is_said_is_what_the_document_says(desk: &TestServer) {
-    let someone = member(desk, "documented").await;
-    let mut heard = Exchanges { desk, all: Vec::new() };
+async fn what_is_said_is_what_the_document_says(server: &TestServer) {
+    let someone = member(server, "documented").await;
+    let mut heard = Exchanges { server, all: Vec::new() };
     heard.post(SEND, json!({"email": "somebody@example.org"})).await;
     heard.post(SEND, json!({"email": "nobody"})).await;
     heard.post(SEND, json!({})).await;
-    let code = code_for(desk, "documented@example.org").await;
+    let code = code_for(server, "documented@example.org").await;
     let tokens = heard.post(VERIFY, json!({"email": "documented@example.org", "code": code})).await;
     heard.post(VERIFY, json!({"email": 1})).await;
     let (access, refresh) = (text(&tokens["data"], "access_token"), text(&tokens["data"], "refresh_token"));
@@ -119,7 +119,7 @@ async fn what_is_said_is_what_the_document_says(desk: &TestServer) {
     heard.post(REVOKE, json!({})).await;
 
     // Another session, since that one is over; its tokens are not.
-    let code = code_for(desk, "documented@example.org").await;
+    let code = code_for(server, "documented@example.org").await;
     let tokens = heard.post(VERIFY, json!({"email": "documented@example.org", "code": code})).await;
     assert_ne!(access, text(&tokens["data"], "access_token"));
     let bearer = format!("Bearer {}", text(&tokens["data"], "access_token"));

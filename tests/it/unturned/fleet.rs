@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{Enveloped, KEYS, code_for, key, keys, member, text, verify};
-use crate::support::desk::{SendRequest, TestServer};
+use crate::support::server::{SendRequest, TestServer};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis, until};
 

@@ -14,8 +14,8 @@ mod wording;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, SendRequest, TestServer};
 use crate::support::outbox;
+use crate::support::server::{HttpResponse, SendRequest, TestServer};
 
 const SEND: &str = "/auth/verification/send-code";
 const VERIFY: &str = "/auth/verification/verify-code";
@@ -34,24 +34,24 @@ struct Member {
     refresh: String,
 }
 
-async fn call(desk: &TestServer, path: &str, body: &Value) -> HttpResponse {
-    desk.post(path).json(body).send_checked().await
+async fn call(server: &TestServer, path: &str, body: &Value) -> HttpResponse {
+    server.post(path).json(body).send_checked().await
 }
 
-async fn send(desk: &TestServer, email: &str) -> HttpResponse {
-    call(desk, SEND, &json!({"email": email})).await
+async fn send(server: &TestServer, email: &str) -> HttpResponse {
+    call(server, SEND, &json!({"email": email})).await
 }
 
 /// Asks for a code and reads the mail, which goes to the address in its one form.
-async fn code_for(desk: &TestServer, email: &str) -> String {
+async fn code_for(server: &TestServer, email: &str) -> String {
     let address = email.trim().to_lowercase();
-    let before = outbox::mails(desk, &address).len();
-    send(desk, email).await.is(202);
-    outbox::next(desk, &address, before).await.code()
+    let before = outbox::mails(server, &address).len();
+    send(server, email).await.is(202);
+    outbox::next(server, &address, before).await.code()
 }
 
-async fn verify(desk: &TestServer, email: &str, code: &str) -> HttpResponse {
-    call(desk, VERIFY, &json!({"email": email, "code": code})).await
+async fn verify(server: &TestServer, email: &str, code: &str) -> HttpResponse {
+    call(server, VERIFY, &json!({"email": email, "code": code})).await
 }
 
 /// Six digits that are not the code.
@@ -60,35 +60,35 @@ fn wrong(code: &str) -> String {
 }
 
 /// Signs in with a code that is mailed.
-async fn signed_in(desk: &TestServer, email: &str) -> (String, String) {
-    let code = code_for(desk, email).await;
-    verify(desk, email, &code).await.is(200).pair()
+async fn signed_in(server: &TestServer, email: &str) -> (String, String) {
+    let code = code_for(server, email).await;
+    verify(server, email, &code).await.is(200).pair()
 }
 
 /// Somebody new.
-async fn member(desk: &TestServer, name: &str) -> Member {
+async fn member(server: &TestServer, name: &str) -> Member {
     let email = format!("{name}@example.org");
-    let (access, refresh) = signed_in(desk, &email).await;
-    let id = text(&desk.verify(&access).await.is(200).json()["claims"], "sub");
-    let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
+    let (access, refresh) = signed_in(server, &email).await;
+    let id = text(&server.verify(&access).await.is(200).json()["claims"], "sub");
+    let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
     let project = text(&projects["projects"][0], "id");
     Member { id, email, project, access, refresh }
 }
 
 /// A call of `/api-keys` in a project.
-fn keys(desk: &TestServer, method: Method, path: &str, project: &str) -> reqwest::RequestBuilder {
-    desk.request(method, path).header("x-project-id", project)
+fn keys(server: &TestServer, method: Method, path: &str, project: &str) -> reqwest::RequestBuilder {
+    server.request(method, path).header("x-project-id", project)
 }
 
 /// Makes an API key and gives what was told of it. In a millisecond of its own: of those of the same none is the newest.
-async fn key(desk: &TestServer, member: &Member, body: &Value) -> Value {
+async fn key(server: &TestServer, member: &Member, body: &Value) -> Value {
     let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;
     }
     let made =
-        keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(body).send_checked().await;
+        keys(server, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(body).send_checked().await;
     made.is(201).data()
 }
 

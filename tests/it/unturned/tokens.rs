@@ -3,80 +3,80 @@
 use serde_json::json;
 
 use super::{Enveloped, Member, NOBODY, REFRESH, REVOKE, call, member};
-use crate::support::desk::{HttpResponse, SendRequest, TestServer, over_both_stores, tampered};
+use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores, tampered};
 
 over_both_stores!(|plan| plan.set("SIGNET_TOKENS__GRACE", "0s").set("SIGNET_API__UNTURNED__ACCESS", "7m");
     a_refresh_token_is_rotated, it_must_be_its_owners, one_that_came_back_ends_the_session,
     one_of_another_dialect_is_as_good, a_revoked_session_is_over_everywhere, what_is_no_token_is_as_revoked_as_can_be);
 
-async fn refresh(desk: &TestServer, token: &str, user: &str) -> HttpResponse {
-    call(desk, REFRESH, &json!({"refresh_token": token, "user_uuid": user})).await
+async fn refresh(server: &TestServer, token: &str, user: &str) -> HttpResponse {
+    call(server, REFRESH, &json!({"refresh_token": token, "user_uuid": user})).await
 }
 
-async fn revoke(desk: &TestServer, token: &str) -> HttpResponse {
-    call(desk, REVOKE, &json!({"refresh_token": token})).await
+async fn revoke(server: &TestServer, token: &str) -> HttpResponse {
+    call(server, REVOKE, &json!({"refresh_token": token})).await
 }
 
-async fn a_refresh_token_is_rotated(desk: &TestServer) {
-    let Member { id, access, refresh: token, .. } = member(desk, "rotated").await;
-    let claims = desk.verify(&access).await.json()["claims"].clone();
+async fn a_refresh_token_is_rotated(server: &TestServer) {
+    let Member { id, access, refresh: token, .. } = member(server, "rotated").await;
+    let claims = server.verify(&access).await.json()["claims"].clone();
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 7 * 60);
     let (mut access, mut token) = (access, token);
     for _ in 0..3 {
-        let (next_access, next) = refresh(desk, &token, &id).await.is(200).pair();
+        let (next_access, next) = refresh(server, &token, &id).await.is(200).pair();
         assert!(next != token && next_access != access);
-        desk.verify(&next_access).await.is(200);
+        server.verify(&next_access).await.is(200);
         (access, token) = (next_access, next);
     }
     // However the owner is spelt.
-    refresh(desk, &token, &id.to_uppercase()).await.is(200).pair();
+    refresh(server, &token, &id.to_uppercase()).await.is(200).pair();
 }
 
-async fn it_must_be_its_owners(desk: &TestServer) {
-    let (one, other) = (member(desk, "owner").await, member(desk, "other").await);
+async fn it_must_be_its_owners(server: &TestServer) {
+    let (one, other) = (member(server, "owner").await, member(server, "other").await);
     for user in [other.id.as_str(), NOBODY, "somebody", ""] {
-        let answer = refresh(desk, &one.refresh, user).await;
+        let answer = refresh(server, &one.refresh, user).await;
         let challenge = answer.fails(401, "invalid_refresh_token").header("www-authenticate");
         assert_eq!(challenge, r#"Bearer error="invalid_token""#);
     }
     for token in ["", "x", &tampered(&one.refresh), &one.access] {
-        refresh(desk, token, &one.id).await.fails(401, "invalid_refresh_token");
+        refresh(server, token, &one.id).await.fails(401, "invalid_refresh_token");
     }
     // None of which used it up.
-    refresh(desk, &one.refresh, &one.id).await.is(200).pair();
+    refresh(server, &one.refresh, &one.id).await.is(200).pair();
 }
 
-async fn one_that_came_back_ends_the_session(desk: &TestServer) {
-    let one = member(desk, "reused").await;
-    let (_, second) = refresh(desk, &one.refresh, &one.id).await.is(200).pair();
-    let (access, third) = refresh(desk, &second, &one.id).await.is(200).pair();
-    refresh(desk, &one.refresh, &one.id).await.fails(401, "invalid_refresh_token");
-    refresh(desk, &third, &one.id).await.fails(401, "invalid_refresh_token");
-    assert_eq!(desk.reason(&access).await, "revoked");
+async fn one_that_came_back_ends_the_session(server: &TestServer) {
+    let one = member(server, "reused").await;
+    let (_, second) = refresh(server, &one.refresh, &one.id).await.is(200).pair();
+    let (access, third) = refresh(server, &second, &one.id).await.is(200).pair();
+    refresh(server, &one.refresh, &one.id).await.fails(401, "invalid_refresh_token");
+    refresh(server, &third, &one.id).await.fails(401, "invalid_refresh_token");
+    assert_eq!(server.reason(&access).await, "revoked");
 }
 
-async fn one_of_another_dialect_is_as_good(desk: &TestServer) {
-    let person = desk.person(&[]);
-    let tokens = desk.sign_in(&person).await;
-    let (access, token) = refresh(desk, &tokens.refresh, &person.id).await.is(200).pair();
-    assert_eq!(desk.verify(&access).await.json()["claims"]["sid"], tokens.session.as_str());
-    desk.refresh(&token).await.is(200);
+async fn one_of_another_dialect_is_as_good(server: &TestServer) {
+    let person = server.person(&[]);
+    let tokens = server.sign_in(&person).await;
+    let (access, token) = refresh(server, &tokens.refresh, &person.id).await.is(200).pair();
+    assert_eq!(server.verify(&access).await.json()["claims"]["sid"], tokens.session.as_str());
+    server.refresh(&token).await.is(200);
 }
 
-async fn a_revoked_session_is_over_everywhere(desk: &TestServer) {
-    let one = member(desk, "revoked").await;
-    let answer = revoke(desk, &one.refresh).await;
+async fn a_revoked_session_is_over_everywhere(server: &TestServer) {
+    let one = member(server, "revoked").await;
+    let answer = revoke(server, &one.refresh).await;
     assert_eq!(answer.is(200).data(), json!({"message": "Token revoked."}));
-    refresh(desk, &one.refresh, &one.id).await.fails(401, "invalid_refresh_token");
-    assert_eq!(desk.reason(&one.access).await, "revoked");
-    desk.get("/sessions").bearer_auth(&one.access).send_checked().await.is_problem(401, "bad-credentials");
-    assert_eq!(revoke(desk, &one.refresh).await.is(200).clone().without_names(), answer.without_names());
+    refresh(server, &one.refresh, &one.id).await.fails(401, "invalid_refresh_token");
+    assert_eq!(server.reason(&one.access).await, "revoked");
+    server.get("/sessions").bearer_auth(&one.access).send_checked().await.is_problem(401, "bad-credentials");
+    assert_eq!(revoke(server, &one.refresh).await.is(200).clone().without_names(), answer.without_names());
 }
 
-async fn what_is_no_token_is_as_revoked_as_can_be(desk: &TestServer) {
-    let one = member(desk, "not-revoked").await;
+async fn what_is_no_token_is_as_revoked_as_can_be(server: &TestServer) {
+    let one = member(server, "not-revoked").await;
     for token in ["", "x", &tampered(&one.refresh)] {
-        assert_eq!(revoke(desk, token).await.is(200).data(), json!({"message": "Token revoked."}));
+        assert_eq!(revoke(server, token).await.is(200).data(), json!({"message": "Token revoked."}));
     }
-    refresh(desk, &one.refresh, &one.id).await.is(200).pair();
+    refresh(server, &one.refresh, &one.id).await.is(200).pair();
 }

@@ -5,40 +5,40 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::json;
 
 use super::{Enveloped, KEYS, NOBODY, REFRESH, REVOKE, SEND, VERIFY, call, key, keys, member};
-use crate::support::desk::{SendRequest, TestServer, over_both_stores};
+use crate::support::server::{SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan;
     faults_of_a_body_are_told_at_once, faults_of_all_parts_are_told_at_once, a_faulty_key_is_not_made,
     an_entry_is_as_fastapi_words_it, what_is_no_json_is_told_where, what_is_not_served_is_told_in_the_envelope,
     any_text_may_be_a_name);
 
-async fn faults_of_a_body_are_told_at_once(desk: &TestServer) {
+async fn faults_of_a_body_are_told_at_once(server: &TestServer) {
     for path in [SEND, VERIFY, REFRESH, REVOKE] {
-        desk.post(path).send_checked().await.faults(&[(&["body"], "missing")]);
-        call(desk, path, &json!([1])).await.faults(&[(&["body"], "model_attributes_type")]);
+        server.post(path).send_checked().await.faults(&[(&["body"], "missing")]);
+        call(server, path, &json!([1])).await.faults(&[(&["body"], "model_attributes_type")]);
     }
-    call(desk, SEND, &json!({})).await.faults(&[(&["body", "email"], "missing")]);
+    call(server, SEND, &json!({})).await.faults(&[(&["body", "email"], "missing")]);
     for bad in
         ["", "a", "a@", "@b.example", "a@b", "a b@c.example", "a@b.example\r\nbcc: x@y.example", "a\u{ff20}b.example"]
     {
-        call(desk, SEND, &json!({"email": bad})).await.faults(&[(&["body", "email"], "value_error")]);
+        call(server, SEND, &json!({"email": bad})).await.faults(&[(&["body", "email"], "value_error")]);
     }
     let faults = [(&["body", "email"][..], "value_error"), (&["body", "code"], "missing")];
-    call(desk, VERIFY, &json!({"email": "a"})).await.faults(&faults);
+    call(server, VERIFY, &json!({"email": "a"})).await.faults(&faults);
     let faults = [
         (&["body", "code"][..], "string_type"),
         (&["body", "email"], "string_type"),
         (&["body", "totp_code"], "string_type"),
     ];
-    call(desk, VERIFY, &json!({"email": null, "code": 123456, "totp_code": 1})).await.faults(&faults);
+    call(server, VERIFY, &json!({"email": null, "code": 123456, "totp_code": 1})).await.faults(&faults);
     let faults = [(&["body", "refresh_token"][..], "string_type"), (&["body", "user_uuid"], "missing")];
-    call(desk, REFRESH, &json!({"refresh_token": 1})).await.faults(&faults);
-    call(desk, REVOKE, &json!({"token": "x"})).await.faults(&[(&["body", "refresh_token"], "missing")]);
+    call(server, REFRESH, &json!({"refresh_token": 1})).await.faults(&faults);
+    call(server, REVOKE, &json!({"token": "x"})).await.faults(&[(&["body", "refresh_token"], "missing")]);
 }
 
-async fn faults_of_all_parts_are_told_at_once(desk: &TestServer) {
-    let member = member(desk, "all-parts").await;
-    let ask = |method: Method, path: &str| desk.request(method, path).bearer_auth(&member.access);
+async fn faults_of_all_parts_are_told_at_once(server: &TestServer) {
+    let member = member(server, "all-parts").await;
+    let ask = |method: Method, path: &str| server.request(method, path).bearer_auth(&member.access);
     let header: &[&str] = &["header", "x-project-id"];
     ask(Method::GET, KEYS).send_checked().await.faults(&[(header, "missing")]);
     for bad in ["", "x", "0", "sk_0123456789ab", &format!("{NOBODY}0")] {
@@ -58,8 +58,8 @@ async fn faults_of_all_parts_are_told_at_once(desk: &TestServer) {
     answer.faults(&[(header, "missing"), (&["body", "name"], "string_too_short")]);
 }
 
-async fn a_faulty_key_is_not_made(desk: &TestServer) {
-    let member = member(desk, "faulty-key").await;
+async fn a_faulty_key_is_not_made(server: &TestServer) {
+    let member = member(server, "faulty-key").await;
     let name: &[&str] = &["body", "name"];
     let (days, scopes): (&[&str], &[&str]) = (&["body", "expires_in_days"], &["body", "scopes"]);
     let many: Vec<String> = (0..51).map(|number| format!("scope-{number}")).collect();
@@ -79,33 +79,33 @@ async fn a_faulty_key_is_not_made(desk: &TestServer) {
             vec![(days, "greater_than_equal"), (scopes, "list_type"), (name, "missing")],
         ),
     ] {
-        let wanted = keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(&body);
+        let wanted = keys(server, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(&body);
         wanted.send_checked().await.faults(&expected);
     }
     // A scope with a space in it would be two.
     let body = json!({"name": "k", "scopes": ["read", "x billing:write", "", "\u{fc}"]});
     let answer =
-        keys(desk, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(&body).send_checked().await;
+        keys(server, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(&body).send_checked().await;
     let detail = answer.is(422).json()["detail"].clone();
     let named: Vec<_> = detail.as_array().unwrap().iter().map(|entry| (&entry["loc"], &entry["type"])).collect();
     let at = |item: usize| json!(["body", "scopes", item]);
     let (pattern, short) = (json!("string_pattern_mismatch"), json!("string_too_short"));
     assert_eq!(named, [(&at(1), &pattern), (&at(2), &short), (&at(3), &pattern)]);
-    let listed = keys(desk, Method::GET, KEYS, &member.project).bearer_auth(&member.access).send_checked().await;
+    let listed = keys(server, Method::GET, KEYS, &member.project).bearer_auth(&member.access).send_checked().await;
     assert_eq!(listed.data()["pagination"]["total"], 0);
 }
 
-async fn an_entry_is_as_fastapi_words_it(desk: &TestServer) {
-    let body = call(desk, SEND, &json!({"email": "zoe"})).await.is(422).json();
+async fn an_entry_is_as_fastapi_words_it(server: &TestServer) {
+    let body = call(server, SEND, &json!({"email": "zoe"})).await.is(422).json();
     let reason = "An email address must have an @-sign.";
     let msg = format!("value is not a valid email address: {reason}");
     let entry = json!({"type": "value_error", "loc": ["body", "email"], "msg": msg, "ctx": {"reason": reason}});
     assert_eq!(body, json!({"detail": [entry]}));
 }
 
-async fn what_is_no_json_is_told_where(desk: &TestServer) {
+async fn what_is_no_json_is_told_where(server: &TestServer) {
     for (body, at) in [("{", 0), (r#"{"email":}"#, 9), ("nonsense", 1)] {
-        let answer = desk.post(SEND).header(CONTENT_TYPE, "application/json").body(body).send_checked().await;
+        let answer = server.post(SEND).header(CONTENT_TYPE, "application/json").body(body).send_checked().await;
         let entry = answer.is(422).json()["detail"][0].clone();
         assert_eq!((&entry["type"], &entry["msg"]), (&json!("json_invalid"), &json!("JSON decode error")));
         assert_eq!(entry["loc"], json!(["body", at]), "{body}");
@@ -113,34 +113,34 @@ async fn what_is_no_json_is_told_where(desk: &TestServer) {
     }
 }
 
-async fn what_is_not_served_is_told_in_the_envelope(desk: &TestServer) {
+async fn what_is_not_served_is_told_in_the_envelope(server: &TestServer) {
     for path in ["/auth/verification", "/auth/verification/x", "/auth/api-keys/x/y"] {
-        desk.get(path).send_checked().await.fails(404, "not_found");
+        server.get(path).send_checked().await.fails(404, "not_found");
     }
-    let answer = desk.get(SEND).send_checked().await;
+    let answer = server.get(SEND).send_checked().await;
     assert_eq!(answer.fails(405, "method_not_allowed").header("allow"), "OPTIONS, POST");
-    let answer = desk.request(Method::PUT, KEYS).send_checked().await;
+    let answer = server.request(Method::PUT, KEYS).send_checked().await;
     assert_eq!(answer.fails(405, "method_not_allowed").header("allow"), "GET, HEAD, OPTIONS, POST");
-    let large = desk.post(SEND).json(&json!({"email": "x".repeat(70_000)})).send_checked().await;
+    let large = server.post(SEND).json(&json!({"email": "x".repeat(70_000)})).send_checked().await;
     large.fails(413, "payload_too_large");
-    let form = desk.post(SEND).form(&[("email", "a@b.example")]).send_checked().await;
+    let form = server.post(SEND).form(&[("email", "a@b.example")]).send_checked().await;
     form.fails(415, "unsupported_media_type");
-    let options = desk.request(Method::OPTIONS, SEND).send_checked().await;
+    let options = server.request(Method::OPTIONS, SEND).send_checked().await;
     assert_eq!(options.is(204).header("allow"), "OPTIONS, POST");
 }
 
-async fn any_text_may_be_a_name(desk: &TestServer) {
-    let member = member(desk, "any-name").await;
+async fn any_text_may_be_a_name(server: &TestServer) {
+    let member = member(server, "any-name").await;
     for name in ["x", " ", "'; DROP TABLE users; --", "\u{1f511} \u{202e}", &"\u{e9}".repeat(100)] {
-        assert_eq!(key(desk, &member, &json!({"name": name, "unknown": [1]})).await["name"], name);
+        assert_eq!(key(server, &member, &json!({"name": name, "unknown": [1]})).await["name"], name);
     }
 }
 
 #[tokio::test]
 async fn it_may_be_served_elsewhere() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__UNTURNED__PREFIX", "/elsewhere"));
-    desk.post("/elsewhere/verification/send-code").send_checked().await.faults(&[(&["body"], "missing")]);
-    desk.get("/elsewhere/api-keys").send_checked().await.fails(401, "not_authenticated");
-    desk.get("/elsewhere/users/me").send_checked().await.fails(401, "not_authenticated");
-    desk.post(SEND).send_checked().await.is(404);
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_API__UNTURNED__PREFIX", "/elsewhere"));
+    server.post("/elsewhere/verification/send-code").send_checked().await.faults(&[(&["body"], "missing")]);
+    server.get("/elsewhere/api-keys").send_checked().await.fails(401, "not_authenticated");
+    server.get("/elsewhere/users/me").send_checked().await.fails(401, "not_authenticated");
+    server.post(SEND).send_checked().await.is(404);
 }

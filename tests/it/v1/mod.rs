@@ -9,8 +9,8 @@ mod tokens;
 
 use serde_json::{Value, json};
 
-use crate::support::desk::{HttpResponse, SendRequest, TestServer};
 use crate::support::outbox;
+use crate::support::server::{HttpResponse, SendRequest, TestServer};
 use crate::support::signet::Plan;
 
 /// Where the outside finds the service that the tests run, as its settings say.
@@ -35,49 +35,49 @@ struct Signed {
     refresh: String,
 }
 
-async fn call(desk: &TestServer, path: &str, body: Value) -> HttpResponse {
-    desk.post(path).json(&body).send_checked().await
+async fn call(server: &TestServer, path: &str, body: Value) -> HttpResponse {
+    server.post(path).json(&body).send_checked().await
 }
 
-async fn register(desk: &TestServer, query: &str, name: &str) -> HttpResponse {
+async fn register(server: &TestServer, query: &str, name: &str) -> HttpResponse {
     let body = json!({"email": format!("{name}@example.com"), "username": name, "password": PASSWORD});
-    call(desk, &format!("/api/v1/register{query}"), body).await
+    call(server, &format!("/api/v1/register{query}"), body).await
 }
 
-async fn member(desk: &TestServer, name: &str) -> Member {
-    register(desk, "?sendEmail=false", name).await.is(201);
+async fn member(server: &TestServer, name: &str) -> Member {
+    register(server, "?sendEmail=false", name).await.is(201);
     Member { email: format!("{name}@example.com"), username: name.to_owned() }
 }
 
-async fn try_sign_in(desk: &TestServer, email: &str, password: &str) -> HttpResponse {
-    call(desk, "/api/v1/login", json!({"email": email, "password": password})).await
+async fn try_sign_in(server: &TestServer, email: &str, password: &str) -> HttpResponse {
+    call(server, "/api/v1/login", json!({"email": email, "password": password})).await
 }
 
 /// In a millisecond of its own, as [`TestServer::sign_in`].
-async fn sign_in(desk: &TestServer, member: &Member) -> Signed {
+async fn sign_in(server: &TestServer, member: &Member) -> Signed {
     let clock = signet::clock::Clock::machine();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;
     }
-    try_sign_in(desk, &member.email, PASSWORD).await.is(200).signed()
+    try_sign_in(server, &member.email, PASSWORD).await.is(200).signed()
 }
 
-async fn refresh(desk: &TestServer, token: &str) -> HttpResponse {
-    call(desk, "/api/v1/refresh", json!({"refresh_token": token})).await
+async fn refresh(server: &TestServer, token: &str) -> HttpResponse {
+    call(server, "/api/v1/refresh", json!({"refresh_token": token})).await
 }
 
-async fn verify(desk: &TestServer, token: &str) -> HttpResponse {
-    call(desk, "/api/v1/verify", json!({"token": token})).await
+async fn verify(server: &TestServer, token: &str) -> HttpResponse {
+    call(server, "/api/v1/verify", json!({"token": token})).await
 }
 
-async fn me(desk: &TestServer, token: &str) -> HttpResponse {
-    desk.get("/api/v1/authorized/me").bearer_auth(token).send_checked().await
+async fn me(server: &TestServer, token: &str) -> HttpResponse {
+    server.get("/api/v1/authorized/me").bearer_auth(token).send_checked().await
 }
 
 /// The token of the link that was mailed after `before` others.
-async fn mailed(desk: &TestServer, email: &str, before: usize) -> String {
-    outbox::next(desk, email, before).await.token()
+async fn mailed(server: &TestServer, email: &str, before: usize) -> String {
+    outbox::next(server, email, before).await.token()
 }
 
 /// What an access token says, which anybody may read.

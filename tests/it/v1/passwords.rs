@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::support::desk::{over_both_stores, tampered};
 use crate::support::outbox::mails;
+use crate::support::server::{over_both_stores, tampered};
 
 const NEW: &str = "654321";
 
@@ -18,50 +18,50 @@ over_both_stores!(published;
     the_landing_page_redeems_the_same_link_by_stricter_rules,
 );
 
-async fn ask(desk: &TestServer, email: &str, username: &str) -> HttpResponse {
-    call(desk, "/api/v1/password-reset", json!({"email": email, "username": username})).await
+async fn ask(server: &TestServer, email: &str, username: &str) -> HttpResponse {
+    call(server, "/api/v1/password-reset", json!({"email": email, "username": username})).await
 }
 
-async fn confirm(desk: &TestServer, token: &str, new: &str, again: &str) -> HttpResponse {
+async fn confirm(server: &TestServer, token: &str, new: &str, again: &str) -> HttpResponse {
     let body = json!({"new_password": new, "new_password_confirm": again});
-    call(desk, &format!("/api/v1/password-reset-confirm?token={token}"), body).await
+    call(server, &format!("/api/v1/password-reset-confirm?token={token}"), body).await
 }
 
 /// The token of a link that is asked for now, and comes after `before` mails.
-async fn link(desk: &TestServer, member: &Member, before: usize) -> String {
-    ask(desk, &member.email, &member.username).await.is(200);
-    mailed(desk, &member.email, before).await
+async fn link(server: &TestServer, member: &Member, before: usize) -> String {
+    ask(server, &member.email, &member.username).await.is(200);
+    mailed(server, &member.email, before).await
 }
 
-async fn a_new_password_is_set_and_every_session_ended(desk: &TestServer) {
-    let member = member(desk, "forgetful").await;
-    let (one, other) = (sign_in(desk, &member).await, sign_in(desk, &member).await);
-    let elsewhere = desk.try_sign_in(&member.email, PASSWORD).await.is(201).tokens();
+async fn a_new_password_is_set_and_every_session_ended(server: &TestServer) {
+    let member = member(server, "forgetful").await;
+    let (one, other) = (sign_in(server, &member).await, sign_in(server, &member).await);
+    let elsewhere = server.try_sign_in(&member.email, PASSWORD).await.is(201).tokens();
 
-    ask(desk, " FORGETFUL@example.com", "Forgetful").await.says(200, "password reset requested");
-    let mail = outbox::next(desk, &member.email, 0).await;
+    ask(server, " FORGETFUL@example.com", "Forgetful").await.says(200, "password reset requested");
+    let mail = outbox::next(server, &member.email, 0).await;
     assert!(mail.link().starts_with("https://app.example.org/reset?token="), "{}", mail.link());
-    confirm(desk, &mail.token(), NEW, NEW).await.says(200, "password reset successful");
+    confirm(server, &mail.token(), NEW, NEW).await.says(200, "password reset successful");
 
     for access in [&one.access, &other.access, &elsewhere.access] {
-        me(desk, access).await.tells(401, "invalid token");
-        assert_eq!(desk.reason(access).await, "revoked");
+        me(server, access).await.tells(401, "invalid token");
+        assert_eq!(server.reason(access).await, "revoked");
     }
     for token in [&one.refresh, &other.refresh, &elsewhere.refresh] {
-        refresh(desk, token).await.tells(401, "invalid refresh token");
+        refresh(server, token).await.tells(401, "invalid refresh token");
     }
-    try_sign_in(desk, &member.email, PASSWORD).await.tells(401, "invalid email or password");
-    try_sign_in(desk, &member.email, NEW).await.is(200);
+    try_sign_in(server, &member.email, PASSWORD).await.tells(401, "invalid email or password");
+    try_sign_in(server, &member.email, NEW).await.is(200);
     // Who reads an address's mail owns the address.
-    assert_eq!(desk.plan().json(&["users", "show", &member.email], "")["verified"], true);
-    confirm(desk, &mail.token(), NEW, NEW).await.tells(400, "invalid or expired token");
+    assert_eq!(server.plan().json(&["users", "show", &member.email], "")["verified"], true);
+    confirm(server, &mail.token(), NEW, NEW).await.tells(400, "invalid or expired token");
     // And its owner is told.
-    outbox::next(desk, &member.email, 1).await;
+    outbox::next(server, &member.email, 1).await;
 }
 
-async fn only_address_and_name_that_belong_together_bring_a_mail(desk: &TestServer) {
-    let (known, _) = (member(desk, "known").await, member(desk, "marker").await);
-    let expected = ask(desk, &known.email, &known.username).await.without_names();
+async fn only_address_and_name_that_belong_together_bring_a_mail(server: &TestServer) {
+    let (known, _) = (member(server, "known").await, member(server, "marker").await);
+    let expected = ask(server, &known.email, &known.username).await.without_names();
     for (email, username) in [
         (known.email.as_str(), "marker"),
         (known.email.as_str(), ""),
@@ -69,72 +69,72 @@ async fn only_address_and_name_that_belong_together_bring_a_mail(desk: &TestServ
         ("nobody@example.com", "nobody"),
         ("no address", "known"),
     ] {
-        assert_eq!(ask(desk, email, username).await.without_names(), expected, "{email} {username}");
+        assert_eq!(ask(server, email, username).await.without_names(), expected, "{email} {username}");
     }
-    outbox::settled(desk).await;
-    assert_eq!(mails(desk, &known.email).len(), 1);
-    assert_eq!(mails(desk, "nobody@example.com").len(), 0);
+    outbox::settled(server).await;
+    assert_eq!(mails(server, &known.email).len(), 1);
+    assert_eq!(mails(server, "nobody@example.com").len(), 0);
     for body in [json!({"email": known.email}), json!({"username": "known"}), json!({})] {
-        call(desk, "/api/v1/password-reset", body).await.tells(400, "invalid request");
+        call(server, "/api/v1/password-reset", body).await.tells(400, "invalid request");
     }
 }
 
-async fn what_is_wrong_with_the_password_leaves_the_link_as_it_was(desk: &TestServer) {
-    let member = member(desk, "clumsy").await;
-    let token = link(desk, &member, 0).await;
+async fn what_is_wrong_with_the_password_leaves_the_link_as_it_was(server: &TestServer) {
+    let member = member(server, "clumsy").await;
+    let token = link(server, &member, 0).await;
     // More often than a link bears wrong tries: these are none.
     for _ in 0..6 {
-        confirm(desk, &token, NEW, "654322").await.tells(400, "password not confirm");
-        confirm(desk, &token, "12345", "12345").await.tells(400, "invalid password");
+        confirm(server, &token, NEW, "654322").await.tells(400, "password not confirm");
+        confirm(server, &token, "12345", "12345").await.tells(400, "invalid password");
     }
     let path = format!("/api/v1/password-reset-confirm?token={token}");
     for body in [json!({"new_password": NEW}), json!({"new_password_confirm": NEW}), json!({})] {
-        call(desk, &path, body).await.tells(400, "invalid request");
+        call(server, &path, body).await.tells(400, "invalid request");
     }
-    try_sign_in(desk, &member.email, PASSWORD).await.is(200);
-    confirm(desk, &token, NEW, NEW).await.is(200);
+    try_sign_in(server, &member.email, PASSWORD).await.is(200);
+    confirm(server, &token, NEW, NEW).await.is(200);
 }
 
-async fn what_is_no_link_sets_nothing(desk: &TestServer) {
-    let member = member(desk, "target").await;
-    let signed = sign_in(desk, &member).await;
-    register(desk, "?sendEmail=true", "confirming").await.is(201);
-    let confirming = mailed(desk, "confirming@example.com", 0).await;
-    let token = link(desk, &member, 0).await;
+async fn what_is_no_link_sets_nothing(server: &TestServer) {
+    let member = member(server, "target").await;
+    let signed = sign_in(server, &member).await;
+    register(server, "?sendEmail=true", "confirming").await.is(201);
+    let confirming = mailed(server, "confirming@example.com", 0).await;
+    let token = link(server, &member, 0).await;
     for bad in ["", "garbage", &signed.access, &signed.refresh, &confirming, &tampered(&token)] {
-        confirm(desk, bad, NEW, NEW).await.tells(400, "invalid or expired token");
+        confirm(server, bad, NEW, NEW).await.tells(400, "invalid or expired token");
     }
     let missing = json!({"new_password": NEW, "new_password_confirm": NEW});
-    call(desk, "/api/v1/password-reset-confirm", missing).await.tells(400, "invalid request");
+    call(server, "/api/v1/password-reset-confirm", missing).await.tells(400, "invalid request");
     // It sets a password, and neither lets in nor confirms.
-    me(desk, &token).await.tells(401, "invalid token");
-    desk.get(&format!("/api/v1/verify?token={token}")).send_checked().await.tells(401, "invalid token");
-    desk.plan().json(&["users", "delete", &member.email], "");
-    confirm(desk, &token, NEW, NEW).await.tells(400, "invalid or expired token");
+    me(server, &token).await.tells(401, "invalid token");
+    server.get(&format!("/api/v1/verify?token={token}")).send_checked().await.tells(401, "invalid token");
+    server.plan().json(&["users", "delete", &member.email], "");
+    confirm(server, &token, NEW, NEW).await.tells(400, "invalid or expired token");
 }
 
-async fn a_link_is_good_once_however_many_try_at_once(desk: &TestServer) {
-    let member = member(desk, "racing").await;
-    let token = link(desk, &member, 0).await;
-    let all = futures_util::future::join_all((0..8).map(|_| confirm(desk, &token, NEW, NEW))).await;
+async fn a_link_is_good_once_however_many_try_at_once(server: &TestServer) {
+    let member = member(server, "racing").await;
+    let token = link(server, &member, 0).await;
+    let all = futures_util::future::join_all((0..8).map(|_| confirm(server, &token, NEW, NEW))).await;
     assert_eq!(all.iter().filter(|answer| answer.status == 200).count(), 1);
     for refused in all.iter().filter(|answer| answer.status != 200) {
         refused.tells(400, "invalid or expired token");
     }
-    try_sign_in(desk, &member.email, NEW).await.is(200);
+    try_sign_in(server, &member.email, NEW).await.is(200);
 }
 
-async fn a_new_password_spoils_every_link_from_before(desk: &TestServer) {
-    let member = member(desk, "impatient").await;
-    let (older, newer) = (link(desk, &member, 0).await, link(desk, &member, 1).await);
-    confirm(desk, &older, NEW, NEW).await.is(200);
-    confirm(desk, &newer, NEW, NEW).await.tells(400, "invalid or expired token");
+async fn a_new_password_spoils_every_link_from_before(server: &TestServer) {
+    let member = member(server, "impatient").await;
+    let (older, newer) = (link(server, &member, 0).await, link(server, &member, 1).await);
+    confirm(server, &older, NEW, NEW).await.is(200);
+    confirm(server, &newer, NEW, NEW).await.tells(400, "invalid or expired token");
 }
 
-async fn the_landing_page_redeems_the_same_link_by_stricter_rules(desk: &TestServer) {
-    let member = member(desk, "landing").await;
-    let token = link(desk, &member, 0).await;
-    let reset = async |body: Value| call(desk, "/links/reset", body).await;
+async fn the_landing_page_redeems_the_same_link_by_stricter_rules(server: &TestServer) {
+    let member = member(server, "landing").await;
+    let token = link(server, &member, 0).await;
+    let reset = async |body: Value| call(server, "/links/reset", body).await;
     reset(json!({"token": token, "new_password": NEW})).await.is_problem(400, "weak-password");
     let new = "a quiet harbour at dusk";
     // A link of one half has no other.
@@ -143,5 +143,5 @@ async fn the_landing_page_redeems_the_same_link_by_stricter_rules(desk: &TestSer
     assert_eq!(reset(json!({"token": token, "new_password": new})).await.is(204).text, "");
     reset(json!({"token": token, "new_password": new})).await.is_problem(400, "reset-not-in-force");
     reset(json!({"token": token})).await.is_problem(400, "fields");
-    try_sign_in(desk, &member.email, new).await.is(200);
+    try_sign_in(server, &member.email, new).await.is(200);
 }

@@ -6,18 +6,18 @@ use super::*;
 
 #[tokio::test]
 async fn an_unconfirmed_address_may_not_sign_in_where_the_settings_say_so() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__V1__VERIFIED_ONLY", "true"));
-    register(&desk, "", "strict").await.is(201);
-    try_sign_in(&desk, "strict@example.com", PASSWORD).await.tells(403, "email not verified");
-    try_sign_in(&desk, "strict@example.com", "1234567").await.tells(401, "invalid email or password");
-    let token = mailed(&desk, "strict@example.com", 0).await;
-    desk.get(&format!("/api/v1/verify?token={token}")).send_checked().await.is(200);
-    try_sign_in(&desk, "strict@example.com", PASSWORD).await.is(200);
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_API__V1__VERIFIED_ONLY", "true"));
+    register(&server, "", "strict").await.is(201);
+    try_sign_in(&server, "strict@example.com", PASSWORD).await.tells(403, "email not verified");
+    try_sign_in(&server, "strict@example.com", "1234567").await.tells(401, "invalid email or password");
+    let token = mailed(&server, "strict@example.com", 0).await;
+    server.get(&format!("/api/v1/verify?token={token}")).send_checked().await.is(200);
+    try_sign_in(&server, "strict@example.com", PASSWORD).await.is(200);
 }
 
 #[tokio::test]
 async fn its_prefix_lifetimes_and_password_rules_are_settings() {
-    let desk = TestServer::embedded(|plan| {
+    let server = TestServer::embedded(|plan| {
         published(plan)
             .set("SIGNET_API__V1__PREFIX", "/v2")
             .set("SIGNET_API__V1__ACCESS", "5m")
@@ -27,62 +27,62 @@ async fn its_prefix_lifetimes_and_password_rules_are_settings() {
     });
     let wish = |password: &str| json!({"email": "a@example.com", "username": "a", "password": password});
     for weak in ["123456789", "1234567890"] {
-        call(&desk, "/v2/register", wish(weak)).await.tells(400, "invalid password");
+        call(&server, "/v2/register", wish(weak)).await.tells(400, "invalid password");
     }
-    call(&desk, "/v2/register", wish("a quiet harbour")).await.is(201);
-    let link = outbox::next(&desk, "a@example.com", 0).await.link();
+    call(&server, "/v2/register", wish("a quiet harbour")).await.is(201);
+    let link = outbox::next(&server, "a@example.com", 0).await.link();
     assert!(link.starts_with("https://id.example.org/v2/verify?token="), "{link}");
     let login = json!({"email": "a@example.com", "password": "a quiet harbour"});
-    let signed = call(&desk, "/v2/login", login.clone()).await.is(200).json();
+    let signed = call(&server, "/v2/login", login.clone()).await.is(200).json();
     assert_eq!((&signed["expires_in"], &signed["refresh_expires_in"]), (&300.into(), &3600.into()));
-    desk.get("/v2/authorized/me").bearer_auth(text(&signed, "access_token")).send_checked().await.is(200);
-    call(&desk, "/api/v1/login", login).await.is_problem(404, "not-found");
+    server.get("/v2/authorized/me").bearer_auth(text(&signed, "access_token")).send_checked().await.is(200);
+    call(&server, "/api/v1/login", login).await.is_problem(404, "not-found");
 }
 
 #[tokio::test]
 async fn it_can_be_switched_off() {
-    let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__V1__ENABLED", "false"));
-    register(&desk, "", "nobody").await.is_problem(404, "not-found");
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_API__V1__ENABLED", "false"));
+    register(&server, "", "nobody").await.is_problem(404, "not-found");
 }
 
 #[tokio::test]
 async fn it_does_without_the_others() {
     let others = ["NATIVE", "UNTURNED", "MYAUTH", "CODES", "UCONTACT"];
     let off = |plan: Plan, name: &&str| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false");
-    let desk = TestServer::embedded(|plan| others.iter().fold(plan, &off));
-    register(&desk, "", "alone").await.is(201);
-    let token = mailed(&desk, "alone@example.com", 0).await;
+    let server = TestServer::embedded(|plan| others.iter().fold(plan, &off));
+    register(&server, "", "alone").await.is(201);
+    let token = mailed(&server, "alone@example.com", 0).await;
     // Without our own dialect there are no pages: the link is the call.
     let confirmed =
-        desk.get(&format!("/api/v1/verify?token={token}")).header("accept", "text/html").send_checked().await;
+        server.get(&format!("/api/v1/verify?token={token}")).header("accept", "text/html").send_checked().await;
     confirmed.says(200, "email verified successfully");
-    try_sign_in(&desk, "alone@example.com", PASSWORD).await.is(200);
-    desk.get("/api/v1/nothing").send_checked().await.tells(404, "not found");
+    try_sign_in(&server, "alone@example.com", PASSWORD).await.is(200);
+    server.get("/api/v1/nothing").send_checked().await.tells(404, "not found");
 }
 
 #[tokio::test]
 async fn registration_can_be_closed() {
-    let desk = TestServer::embedded(|plan| plan.set("USERS_OPEN_REGISTRATION", "false"));
-    register(&desk, "", "late").await.tells(403, "registration closed");
+    let server = TestServer::embedded(|plan| plan.set("USERS_OPEN_REGISTRATION", "false"));
+    register(&server, "", "late").await.tells(403, "registration closed");
 }
 
 #[tokio::test]
 async fn what_is_nowhere_and_what_is_tried_too_often_are_worded_here_too() {
-    let desk = TestServer::embedded(|plan| {
+    let server = TestServer::embedded(|plan| {
         plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "3 per 5m")
     });
-    desk.get("/api/v1/nothing").send_checked().await.tells(404, "not found");
-    let wrong_method = desk.get("/api/v1/login").send_checked().await;
+    server.get("/api/v1/nothing").send_checked().await.tells(404, "not found");
+    let wrong_method = server.get("/api/v1/login").send_checked().await;
     assert_eq!(wrong_method.tells(405, "method not allowed").header("allow"), "OPTIONS, POST");
-    member(&desk, "tried").await;
+    member(&server, "tried").await;
     let limited = async |email: &str| {
         for _ in 0..3 {
-            try_sign_in(&desk, email, "1234567").await.tells(401, "invalid email or password");
+            try_sign_in(&server, email, "1234567").await.tells(401, "invalid email or password");
         }
-        try_sign_in(&desk, email, PASSWORD).await.tells(429, "too many requests").text.clone()
+        try_sign_in(&server, email, PASSWORD).await.tells(429, "too many requests").text.clone()
     };
     assert_eq!(limited("tried@example.com").await, limited("nobody@example.com").await);
-    let reset = || call(&desk, "/api/v1/password-reset", json!({"email": "x@example.com", "username": "x"}));
+    let reset = || call(&server, "/api/v1/password-reset", json!({"email": "x@example.com", "username": "x"}));
     for _ in 0..5 {
         reset().await.is(200);
     }

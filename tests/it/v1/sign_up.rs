@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::*;
-use crate::support::desk::over_both_stores;
 use crate::support::outbox::mails;
+use crate::support::server::over_both_stores;
 
 over_both_stores!(published;
     an_account_is_made_and_its_address_confirmed,
@@ -17,36 +17,36 @@ over_both_stores!(published;
     a_link_followed_many_times_at_once_confirms_once,
 );
 
-async fn an_account_is_made_and_its_address_confirmed(desk: &TestServer) {
+async fn an_account_is_made_and_its_address_confirmed(server: &TestServer) {
     let body = json!({"email": " New@Example.COM ", "username": "hijack", "password": PASSWORD});
-    let made = call(desk, "/api/v1/register", body).await;
+    let made = call(server, "/api/v1/register", body).await;
     made.says(201, "registered");
-    let shown = desk.plan().json(&["users", "show", "new@example.com"], "");
+    let shown = server.plan().json(&["users", "show", "new@example.com"], "");
     assert_eq!((&shown["username"], &shown["verified"]), (&"hijack".into(), &false.into()));
 
-    let mail = outbox::next(desk, "new@example.com", 0).await;
+    let mail = outbox::next(server, "new@example.com", 0).await;
     let expected = format!("{PUBLIC_URL}/api/v1/verify?token=");
     assert!(mail.link().starts_with(&expected), "{} and not {expected}", mail.link());
     let confirm = format!("/api/v1/verify?token={}", mail.token());
     for _ in 0..2 {
-        let answer = desk.get(&confirm).send_checked().await;
+        let answer = server.get(&confirm).send_checked().await;
         assert_eq!(answer.says(200, "email verified successfully").header("cache-control"), "no-store");
-        assert_eq!(desk.plan().json(&["users", "show", "new@example.com"], "")["verified"], true);
+        assert_eq!(server.plan().json(&["users", "show", "new@example.com"], "")["verified"], true);
     }
 }
 
-async fn no_mail_goes_out_that_is_not_wanted(desk: &TestServer) {
-    register(desk, "?sendEmail=false", "quiet").await.says(201, "registered");
-    register(desk, "?sendEmail=true", "loud").await.says(201, "registered");
-    outbox::settled(desk).await;
-    assert_eq!((mails(desk, "quiet@example.com").len(), mails(desk, "loud@example.com").len()), (0, 1));
-    register(desk, "?sendEmail=maybe", "unsure").await.tells(400, "invalid request");
-    register(desk, "?sendEmail=", "unsure").await.tells(400, "invalid request");
-    register(desk, "?sendEmail=false", "unsure").await.is(201);
+async fn no_mail_goes_out_that_is_not_wanted(server: &TestServer) {
+    register(server, "?sendEmail=false", "quiet").await.says(201, "registered");
+    register(server, "?sendEmail=true", "loud").await.says(201, "registered");
+    outbox::settled(server).await;
+    assert_eq!((mails(server, "quiet@example.com").len(), mails(server, "loud@example.com").len()), (0, 1));
+    register(server, "?sendEmail=maybe", "unsure").await.tells(400, "invalid request");
+    register(server, "?sendEmail=", "unsure").await.tells(400, "invalid request");
+    register(server, "?sendEmail=false", "unsure").await.is(201);
 }
 
-async fn an_address_and_a_name_are_somebodys_once(desk: &TestServer) {
-    member(desk, "taken").await;
+async fn an_address_and_a_name_are_somebodys_once(server: &TestServer) {
+    member(server, "taken").await;
     let wish = |email: &str, username: &str| json!({"email": email, "username": username, "password": PASSWORD});
     for (email, username, error) in [
         ("taken@example.com", "another", "register email exists"),
@@ -54,29 +54,29 @@ async fn an_address_and_a_name_are_somebodys_once(desk: &TestServer) {
         ("taken@example.com", "taken", "register email exists"),
         ("another@example.com", "Taken", "register username exists"),
     ] {
-        let refused = call(desk, "/api/v1/register", wish(email, username)).await;
+        let refused = call(server, "/api/v1/register", wish(email, username)).await;
         refused.tells(409, error);
         assert!(refused.json()["details"].is_string(), "{refused:?}");
     }
-    call(desk, "/api/v1/register", wish("another@example.com", "another")).await.is(201);
+    call(server, "/api/v1/register", wish("another@example.com", "another")).await.is(201);
 }
 
-async fn the_documents_password_will_do_here_and_nowhere_else(desk: &TestServer) {
-    member(desk, "short").await;
+async fn the_documents_password_will_do_here_and_nowhere_else(server: &TestServer) {
+    member(server, "short").await;
     let here = |password: &str| json!({"email": "other@example.com", "username": "other", "password": password});
-    let refused = call(desk, "/api/v1/register", here("12345")).await;
+    let refused = call(server, "/api/v1/register", here("12345")).await;
     refused.tells(400, "invalid password");
     assert_eq!(refused.json()["details"], "the password has fewer than 6 characters");
-    call(desk, "/api/v1/register", here(&"x".repeat(129))).await.tells(400, "invalid password");
+    call(server, "/api/v1/register", here(&"x".repeat(129))).await.tells(400, "invalid password");
     let there = json!({"email": "other@example.com", "username": "other", "password": PASSWORD});
-    call(desk, "/api/auth/register", there).await.is(422);
+    call(server, "/api/auth/register", there).await.is(422);
     let codes = json!({"email": "other@example.com", "user_name": "other", "password": PASSWORD});
-    call(desk, "/auth/signup", codes).await.is(400);
+    call(server, "/auth/signup", codes).await.is(400);
     // Once set it is good everywhere: only new passwords are looked at.
-    desk.try_sign_in("short@example.com", PASSWORD).await.is(201);
+    server.try_sign_in("short@example.com", PASSWORD).await.is(201);
 }
 
-async fn what_is_wrong_with_a_wish_is_told(desk: &TestServer) {
+async fn what_is_wrong_with_a_wish_is_told(server: &TestServer) {
     let good = json!({"email": "fine@example.com", "username": "fine", "password": PASSWORD});
     let with = |field: &str, value: Value| {
         let mut body = good.clone();
@@ -86,14 +86,14 @@ async fn what_is_wrong_with_a_wish_is_told(desk: &TestServer) {
     for field in ["email", "username", "password"] {
         let mut body = good.clone();
         body.as_object_mut().unwrap().remove(field);
-        let refused = call(desk, "/api/v1/register", body).await;
+        let refused = call(server, "/api/v1/register", body).await;
         assert_eq!(refused.tells(400, "invalid request").json()["details"], format!("body.{field} is missing"));
-        call(desk, "/api/v1/register", with(field, json!(7))).await.tells(400, "invalid request");
+        call(server, "/api/v1/register", with(field, json!(7))).await.tells(400, "invalid request");
     }
-    call(desk, "/api/v1/register", with("email", json!("no address"))).await.tells(400, "invalid email");
-    call(desk, "/api/v1/register", with("username", json!(" "))).await.tells(400, "invalid username");
-    call(desk, "/api/v1/register", with("username", json!("a@b"))).await.tells(400, "invalid username");
-    let post = || desk.post("/api/v1/register");
+    call(server, "/api/v1/register", with("email", json!("no address"))).await.tells(400, "invalid email");
+    call(server, "/api/v1/register", with("username", json!(" "))).await.tells(400, "invalid username");
+    call(server, "/api/v1/register", with("username", json!("a@b"))).await.tells(400, "invalid username");
+    let post = || server.post("/api/v1/register");
     let json = "application/json";
     post().header("content-type", json).body("{").send_checked().await.tells(400, "invalid request body");
     post().header("content-type", json).body("[]").send_checked().await.tells(400, "invalid request");
@@ -102,48 +102,48 @@ async fn what_is_wrong_with_a_wish_is_told(desk: &TestServer) {
     post().header("content-type", json).body(large).send_checked().await.tells(413, "request body too large");
 }
 
-async fn a_link_that_confirms_nothing_is_refused(desk: &TestServer) {
-    let confirm = async |token: &str| desk.get(&format!("/api/v1/verify?token={token}")).send_checked().await;
-    desk.get("/api/v1/verify").send_checked().await.tells(400, "invalid request");
-    let signed = sign_in(desk, &member(desk, "nosy").await).await;
+async fn a_link_that_confirms_nothing_is_refused(server: &TestServer) {
+    let confirm = async |token: &str| server.get(&format!("/api/v1/verify?token={token}")).send_checked().await;
+    server.get("/api/v1/verify").send_checked().await.tells(400, "invalid request");
+    let signed = sign_in(server, &member(server, "nosy").await).await;
     for bad in ["", "garbage", &signed.access, &signed.refresh, &format!("{}x", signed.access)] {
         let refused = confirm(bad).await;
         refused.tells(401, "invalid token");
         assert!(refused.header("www-authenticate").contains(r#"error="invalid_token""#), "{refused:?}");
     }
-    register(desk, "", "gone").await.is(201);
-    let token = mailed(desk, "gone@example.com", 0).await;
-    desk.plan().json(&["users", "delete", "gone@example.com"], "");
+    register(server, "", "gone").await.is(201);
+    let token = mailed(server, "gone@example.com", 0).await;
+    server.plan().json(&["users", "delete", "gone@example.com"], "");
     confirm(&token).await.tells(401, "invalid token");
     // A link confirms an address and lets nobody in.
-    verify(desk, &token).await.tells(401, "invalid token");
-    me(desk, &token).await.tells(401, "invalid token");
+    verify(server, &token).await.tells(401, "invalid token");
+    me(server, &token).await.tells(401, "invalid token");
 }
 
-async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(desk: &TestServer) {
-    register(desk, "", "browsing").await.is(201);
-    let token = mailed(desk, "browsing@example.com", 0).await;
+async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(server: &TestServer) {
+    register(server, "", "browsing").await.is(201);
+    let token = mailed(server, "browsing@example.com", 0).await;
     let path = format!("/api/v1/verify?token={token}");
-    let verified = || desk.plan().json(&["users", "show", "browsing@example.com"], "")["verified"].clone();
-    let page = desk.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").send_checked().await;
+    let verified = || server.plan().json(&["users", "show", "browsing@example.com"], "")["verified"].clone();
+    let page = server.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").send_checked().await;
     assert_eq!(page.is(200).header("content-type"), "text/html; charset=utf-8");
     assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{page:?}");
-    desk.request(reqwest::Method::HEAD, &path).send_checked().await.is(200);
+    server.request(reqwest::Method::HEAD, &path).send_checked().await.is(200);
     assert_eq!(verified(), false);
     // What the page's button does.
     let confirm = json!({"token": token});
-    let done = call(desk, "/links/confirm", confirm.clone()).await;
+    let done = call(server, "/links/confirm", confirm.clone()).await;
     assert_eq!(done.is(200).json(), json!({"status": "confirmed"}));
     assert_eq!(verified(), true);
-    assert_eq!(call(desk, "/links/confirm", confirm).await.is(200).json(), json!({"status": "already_confirmed"}));
-    call(desk, "/links/confirm", json!({"token": "x"})).await.is_problem(400, "confirmation-not-in-force");
-    call(desk, "/links/confirm", json!({})).await.is_problem(400, "fields");
+    assert_eq!(call(server, "/links/confirm", confirm).await.is(200).json(), json!({"status": "already_confirmed"}));
+    call(server, "/links/confirm", json!({"token": "x"})).await.is_problem(400, "confirmation-not-in-force");
+    call(server, "/links/confirm", json!({})).await.is_problem(400, "fields");
 }
 
-async fn a_link_followed_many_times_at_once_confirms_once(desk: &TestServer) {
-    register(desk, "", "racing").await.is(201);
-    let token = mailed(desk, "racing@example.com", 0).await;
-    let one = || call(desk, "/links/confirm", json!({"token": token}));
+async fn a_link_followed_many_times_at_once_confirms_once(server: &TestServer) {
+    register(server, "", "racing").await.is(201);
+    let token = mailed(server, "racing@example.com", 0).await;
+    let one = || call(server, "/links/confirm", json!({"token": token}));
     let all = futures_util::future::join_all((0..8).map(|_| one())).await;
     let first = all.iter().filter(|answer| answer.is(200).json()["status"] == "confirmed").count();
     assert_eq!(first, 1);

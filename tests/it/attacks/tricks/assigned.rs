@@ -1,7 +1,7 @@
 //! Mass assignment: what a call does not have in its document changes nothing, though it names columns, claims and rights.
 
 use super::*;
-use crate::support::desk::over_both_stores;
+use crate::support::server::over_both_stores;
 
 over_both_stores!(|plan| plan; what_a_call_does_not_have_is_not_taken);
 
@@ -58,35 +58,35 @@ fn members(victim: &Somebody) -> Value {
 }
 
 /// Two people do the same, one of them with more in it: neither row nor answer tells them apart.
-async fn what_a_call_does_not_have_is_not_taken(desk: &TestServer) {
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-    let victim = Somebody::new(desk, &[]).await;
-    let before = desk.plan().json(&["users", "show", &victim.person.email], "");
-    for call in Call::all(desk).await.into_iter().filter(|call| !call.body.is_empty()) {
-        let (mut plain, mut greedy) = (wish(desk, &call, &root).await, wish(desk, &call, &root).await);
+async fn what_a_call_does_not_have_is_not_taken(server: &TestServer) {
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let victim = Somebody::new(server, &[]).await;
+    let before = server.plan().json(&["users", "show", &victim.person.email], "");
+    for call in Call::all(server).await.into_iter().filter(|call| !call.body.is_empty()) {
+        let (mut plain, mut greedy) = (wish(server, &call, &root).await, wish(server, &call, &root).await);
         let wanted = members(&victim);
         for (name, value) in wanted.as_object().into_iter().flatten().filter(|(name, _)| !call.body.contains_key(*name))
         {
             greedy.body[name] = value.clone();
         }
         plain.about.make_ascii_lowercase();
-        let answers = [plain.request(desk).send_checked().await, greedy.request(desk).send_checked().await];
+        let answers = [plain.request(server).send_checked().await, greedy.request(server).send_checked().await];
         let [one, other] = &answers;
         assert!(one.status < 300, "{}: {one:?}", call.name());
         assert_eq!(one.status, other.status, "{}: {answers:?}", call.name());
-        assert_eq!(standing(desk, &plain.about), standing(desk, &greedy.about), "{}", call.name());
+        assert_eq!(standing(server, &plain.about), standing(server, &greedy.about), "{}", call.name());
         // Nor is anybody else's name told, or a right.
         for told in [victim.person.id.as_str(), "\"admin\"", "1970-01-01", "gold"] {
             assert!(!other.text.contains(told), "{} tells {told}: {other:?}", call.name());
         }
         if let Some(access) = json_of(other)["access_token"].as_str().filter(|_| other.text.contains("refresh_token")) {
-            let claims = desk.verify(access).await.json()["claims"].clone();
+            let claims = server.verify(access).await.json()["claims"].clone();
             assert_ne!(claims["sub"], victim.person.id.as_str(), "{}", call.name());
             assert!(claims["roles"].as_array().is_none_or(Vec::is_empty), "{}: {claims}", call.name());
             assert!(!["superuser", "is_superuser"].iter().any(|it| claims[it] == true), "{}: {claims}", call.name());
         }
     }
-    assert_eq!(desk.plan().json(&["users", "show", &victim.person.email], ""), before);
-    desk.verify(&victim.access).await.is(200);
-    desk.refresh(&victim.refresh).await.is(200);
+    assert_eq!(server.plan().json(&["users", "show", &victim.person.email], ""), before);
+    server.verify(&victim.access).await.is(200);
+    server.refresh(&victim.refresh).await.is(200);
 }

@@ -1,15 +1,15 @@
 //! What a browser may be made to do by somebody else's page: calls across origins, and being sent elsewhere.
 
 use super::*;
-use crate::support::desk::over_both_stores;
+use crate::support::server::over_both_stores;
 
 over_both_stores!(|plan| plan.set("SIGNET_SERVER__CORS_ORIGINS", "https://app.example.com");
     no_other_origin_reads_anything, nobody_is_sent_elsewhere);
 
 const OURS: &str = "https://app.example.com";
 
-async fn no_other_origin_reads_anything(desk: &TestServer) {
-    let access = desk.sign_in(&desk.person(&[])).await.access;
+async fn no_other_origin_reads_anything(server: &TestServer) {
+    let access = server.sign_in(&server.person(&[])).await.access;
     let strangers = [
         "null",
         "*",
@@ -29,8 +29,8 @@ async fn no_other_origin_reads_anything(desk: &TestServer) {
     ];
     for origin in strangers.into_iter().chain([OURS]) {
         for path in ["/sessions", "/auth/users/me", "/api/v1/authorized/me", "/.well-known/jwks.json", "/nowhere"] {
-            let plain = desk.get(path).bearer_auth(&access).header("origin", origin).send_checked().await;
-            let preflight = desk.request(Method::OPTIONS, path).header("origin", origin);
+            let plain = server.get(path).bearer_auth(&access).header("origin", origin).send_checked().await;
+            let preflight = server.request(Method::OPTIONS, path).header("origin", origin);
             let preflight = preflight.header("access-control-request-method", "GET").send().await.unwrap();
             for headers in [&plain.headers, preflight.headers()] {
                 let granted = headers.get("access-control-allow-origin").map(|it| it.to_str().unwrap());
@@ -77,10 +77,10 @@ async fn stays_here(at: &str, request: reqwest::Request) -> u16 {
 }
 
 /// No call redirects: whatever a query, a path, a body or a header says, there is no `Location` and no refresh.
-async fn nobody_is_sent_elsewhere(desk: &TestServer) {
+async fn nobody_is_sent_elsewhere(server: &TestServer) {
     let query = NEXT.map(|name| format!("{name}={ELSEWHERE}")).join("&");
     let mut paths: Vec<_> =
-        Call::all(desk).await.into_iter().filter(|it| it.method == Method::GET).map(|it| it.path).collect();
+        Call::all(server).await.into_iter().filter(|it| it.method == Method::GET).map(|it| it.path).collect();
     paths.extend(
         ["/docs", "//evil.example/%2e%2e", "/\\evil.example", "/%2f%2fevil.example", "//evil.example/docs", "/docs//"]
             .map(Into::into),
@@ -90,25 +90,25 @@ async fn nobody_is_sent_elsewhere(desk: &TestServer) {
         for at in
             [path.clone(), format!("{path}/"), format!("{path}?{query}"), format!("{path}?token=no.to.ken&{query}")]
         {
-            let request = desk.get(&at).header("host", "evil.example").header("referer", ELSEWHERE);
+            let request = server.get(&at).header("host", "evil.example").header("referer", ELSEWHERE);
             stays_here(&at, request.header("accept", "text/html").build().unwrap()).await;
         }
     }
     // What is done is done as ever: signing in and out, links, confirmations, recoveries, as a form's sender would have them go on.
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
     let (mut done, mut left_undone) = (0, Vec::new());
-    for call in Call::all(desk).await.into_iter().filter(|it| it.method != Method::GET) {
+    for call in Call::all(server).await.into_iter().filter(|it| it.method != Method::GET) {
         // It would end what the others are done with.
         if call.path.contains("everyone") {
             continue;
         }
-        let mut wish = wish(desk, &call, &root).await;
+        let mut wish = wish(server, &call, &root).await;
         wish.path = wish.path.replace("{email}", &wish.about);
         wish.path += &format!("{}{query}", if wish.path.contains('?') { "&" } else { "?" });
         if let Some(members) = wish.body.as_object_mut() {
             members.extend(NEXT.map(|name| (name.to_owned(), json!(ELSEWHERE))));
         }
-        let request = wish.request(desk).header("host", "evil.example").header("referer", ELSEWHERE);
+        let request = wish.request(server).header("host", "evil.example").header("referer", ELSEWHERE);
         let status = stays_here(&call.name(), request.header("accept", "text/html").build().unwrap()).await;
         done += usize::from(status < 300);
         left_undone.extend((status >= 300).then(|| format!("{} {status}", call.name())));

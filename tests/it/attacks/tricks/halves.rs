@@ -2,7 +2,7 @@
 //! its own of another errand.
 
 use super::*;
-use crate::support::desk::over_both_stores;
+use crate::support::server::over_both_stores;
 
 over_both_stores!(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000");
     a_password_is_set_by_both_halves_of_one_reset, a_session_is_opened_by_both_halves_of_one_link);
@@ -15,24 +15,24 @@ const REFUSALS: [(&str, &str); 4] = [
     ("/links/magic", r#"{"type":"magic-not-in-force","title":"This link is wrong, used or expired.","status":400}"#),
 ];
 
-async fn hand_in(desk: &TestServer, path: &str, token: &str, claim: Option<&str>) -> HttpResponse {
+async fn hand_in(server: &TestServer, path: &str, token: &str, claim: Option<&str>) -> HttpResponse {
     let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
-    posting(path, token, body)(desk).send_checked().await
+    posting(path, token, body)(server).send_checked().await
 }
 
-async fn is_refused(desk: &TestServer, path: &str, token: &str, claim: Option<&str>) {
-    let answer = hand_in(desk, path, token, claim).await;
+async fn is_refused(server: &TestServer, path: &str, token: &str, claim: Option<&str>) {
+    let answer = hand_in(server, path, token, claim).await;
     let (_, due) = REFUSALS.iter().find(|(at, _)| *at == path).expect("it is one of them");
     assert_eq!((answer.is(400).text.as_str(), path), (*due, path));
 }
 
-async fn a_password_is_set_by_both_halves_of_one_reset(desk: &TestServer) {
+async fn a_password_is_set_by_both_halves_of_one_reset(server: &TestServer) {
     for path in ["/auth/login/reset", "/links/reset"] {
-        let (one, other) = (desk.person(&["--verified"]), desk.person(&["--verified"]));
-        let (mailed, half) = link(desk, "recover", &one.email).await;
-        let (mailed_to_other, half_of_other) = link(desk, "recover", &other.email).await;
-        let (magic, half_of_magic) = link(desk, "magic", &one.email).await;
-        let whole = whole_link(desk, &one).await;
+        let (one, other) = (server.person(&["--verified"]), server.person(&["--verified"]));
+        let (mailed, half) = link(server, "recover", &one.email).await;
+        let (mailed_to_other, half_of_other) = link(server, "recover", &other.email).await;
+        let (magic, half_of_magic) = link(server, "magic", &one.email).await;
+        let whole = whole_link(server, &one).await;
         for (token, claim) in [
             (&mailed, &half_of_other),
             (&mailed_to_other, &half),
@@ -42,35 +42,35 @@ async fn a_password_is_set_by_both_halves_of_one_reset(desk: &TestServer) {
             (&whole, &half),
             (&half, &mailed),
         ] {
-            is_refused(desk, path, token, Some(claim)).await;
+            is_refused(server, path, token, Some(claim)).await;
         }
         // One's own alone is none, and what must be whole is not made whole by another's.
         if path == "/links/reset" {
-            is_refused(desk, path, &mailed, None).await;
+            is_refused(server, path, &mailed, None).await;
         }
         let alone = format!("/api/v1/password-reset-confirm?token={mailed}");
         let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-        desk.post(&alone).json(&new).send_checked().await.is(400);
+        server.post(&alone).json(&new).send_checked().await.is(400);
         for person in [&one, &other] {
-            desk.try_sign_in(&person.email, OTHER_PASSWORD).await.is(401);
-            desk.sign_in(person).await;
+            server.try_sign_in(&person.email, OTHER_PASSWORD).await.is(401);
+            server.sign_in(person).await;
         }
         // It was theirs all along.
         for (token, claim, person) in [(&mailed, &half, &one), (&mailed_to_other, &half_of_other, &other)] {
-            let answer = hand_in(desk, path, token, Some(claim)).await;
+            let answer = hand_in(server, path, token, Some(claim)).await;
             assert!(matches!(answer.status, 200 | 204), "{answer:?}");
-            desk.try_sign_in(&person.email, PASSWORD).await.is(401);
-            desk.try_sign_in(&person.email, OTHER_PASSWORD).await.is(201);
+            server.try_sign_in(&person.email, PASSWORD).await.is(401);
+            server.try_sign_in(&person.email, OTHER_PASSWORD).await.is(201);
         }
     }
 }
 
-async fn a_session_is_opened_by_both_halves_of_one_link(desk: &TestServer) {
+async fn a_session_is_opened_by_both_halves_of_one_link(server: &TestServer) {
     for path in ["/auth/login/claim", "/links/magic"] {
-        let (one, other) = (desk.person(&["--verified"]), desk.person(&["--verified"]));
-        let (mailed, half) = link(desk, "magic", &one.email).await;
-        let (mailed_to_other, half_of_other) = link(desk, "magic", &other.email).await;
-        let (reset, half_of_reset) = link(desk, "recover", &one.email).await;
+        let (one, other) = (server.person(&["--verified"]), server.person(&["--verified"]));
+        let (mailed, half) = link(server, "magic", &one.email).await;
+        let (mailed_to_other, half_of_other) = link(server, "magic", &other.email).await;
+        let (reset, half_of_reset) = link(server, "recover", &one.email).await;
         for (token, claim) in [
             (&mailed, &half_of_other),
             (&mailed_to_other, &half),
@@ -79,11 +79,11 @@ async fn a_session_is_opened_by_both_halves_of_one_link(desk: &TestServer) {
             (&reset, &half_of_reset),
             (&half, &mailed),
         ] {
-            is_refused(desk, path, token, Some(claim)).await;
+            is_refused(server, path, token, Some(claim)).await;
         }
         for (token, claim, person) in [(&mailed, &half, &one), (&mailed_to_other, &half_of_other, &other)] {
-            let access = text(&hand_in(desk, path, token, Some(claim)).await.json(), "access_token");
-            assert_eq!(desk.verify(&access).await.is(200).json()["claims"]["sub"], person.id, "{path}");
+            let access = text(&hand_in(server, path, token, Some(claim)).await.json(), "access_token");
+            assert_eq!(server.verify(&access).await.is(200).json()["claims"]["sub"], person.id, "{path}");
         }
     }
 }

@@ -2,20 +2,20 @@
 //! it, wherever a token can stand.
 
 use super::*;
-use crate::support::desk::over_both_stores;
+use crate::support::server::over_both_stores;
 
 over_both_stores!(|plan| plan; the_token_of_the_second_step_opens_no_other_door);
 
-async fn the_token_of_the_second_step_opens_no_other_door(desk: &TestServer) {
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
-    let guarded = Somebody::new(desk, &["--superuser"]).await;
-    let (_, codes) = totp::turn_on(desk, &guarded.access, PASSWORD).await;
-    let step = first_step(desk, &guarded.person).await;
-    let before = desk.plan().json(&["users", "show", &guarded.person.email], "");
+async fn the_token_of_the_second_step_opens_no_other_door(server: &TestServer) {
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let guarded = Somebody::new(server, &["--superuser"]).await;
+    let (_, codes) = totp::turn_on(server, &guarded.access, PASSWORD).await;
+    let step = first_step(server, &guarded.person).await;
+    let before = server.plan().json(&["users", "show", &guarded.person.email], "");
 
     let mut tried = 0;
-    for call in Call::all(desk).await {
-        let mut wish = wish(desk, &call, &root).await;
+    for call in Call::all(server).await {
+        let mut wish = wish(server, &call, &root).await;
         // As the credential. Where there may be none, it is as good as none.
         let asked_for = !call.lets_in.is_empty() && !call.lets_in.contains(&String::new());
         if asked_for && !call.lets_in.contains(&"totp_token".into()) {
@@ -24,8 +24,8 @@ async fn the_token_of_the_second_step_opens_no_other_door(desk: &TestServer) {
                 body.remove("client_secret");
             }
             let answers = [
-                wish.request(desk).send_checked().await,
-                Wish { bearer: String::new(), ..wish }.request(desk).header("x-api-key", &step).send_checked().await,
+                wish.request(server).send_checked().await,
+                Wish { bearer: String::new(), ..wish }.request(server).header("x-api-key", &step).send_checked().await,
             ];
             for answer in answers {
                 // `codes` says 400 of a token that is none, and so do links.
@@ -36,15 +36,15 @@ async fn the_token_of_the_second_step_opens_no_other_door(desk: &TestServer) {
     }
     assert!(tried >= 30, "{tried}");
     // As what is asked about, or exchanged.
-    assert_eq!(desk.verify(&step).await.is(401).json()["active"], false);
-    let (service, _) = desk.api_key(&desk.person(&[]), &["introspect", "revoke"]);
+    assert_eq!(server.verify(&step).await.is(401).json()["active"], false);
+    let (service, _) = server.api_key(&server.person(&[]), &["introspect", "revoke"]);
     let form = [("client_secret", service.as_str()), ("token", &step)];
-    assert_eq!(desk.form("/oauth/introspect", &form).await.is(200).json(), json!({"active": false}));
+    assert_eq!(server.form("/oauth/introspect", &form).await.is(200).json(), json!({"active": false}));
     for path in ["/api/v1/verify", "/api/v1/verify-token"] {
-        desk.post(path).json(&json!({"token": step})).send_checked().await.is(401);
+        server.post(path).json(&json!({"token": step})).send_checked().await.is(401);
     }
     for dialect in REFRESHING {
-        let answer = refreshing(dialect, &guarded.person, &step)(desk).send_checked().await;
+        let answer = refreshing(dialect, &guarded.person, &step)(server).send_checked().await;
         assert!((400..500).contains(&answer.status), "{dialect}: {answer:?}");
     }
     for (path, body) in [
@@ -52,10 +52,10 @@ async fn the_token_of_the_second_step_opens_no_other_door(desk: &TestServer) {
         ("/links/reset", json!({"token": step, "claim": codes[0], "new_password": OTHER_PASSWORD})),
         ("/links/confirm", json!({"token": step})),
     ] {
-        desk.post(path).json(&body).send_checked().await.is(400);
+        server.post(path).json(&body).send_checked().await.is(400);
     }
     // Nothing has happened, and it is still good for its step.
-    assert_eq!(desk.plan().json(&["users", "show", &guarded.person.email], ""), before);
-    desk.verify(&guarded.access).await.is(200);
-    posting("/auth/login/totp", &step, json!({"claim": codes[0]}))(desk).send_checked().await.is(200);
+    assert_eq!(server.plan().json(&["users", "show", &guarded.person.email], ""), before);
+    server.verify(&guarded.access).await.is(200);
+    posting("/auth/login/totp", &step, json!({"claim": codes[0]}))(server).send_checked().await.is(200);
 }

@@ -33,8 +33,8 @@ struct Call {
 
 impl Call {
     /// All that are served, in the document's order.
-    async fn all(desk: &TestServer) -> Vec<Self> {
-        let document = desk.get("/openapi.json").send_checked().await.is(200).json();
+    async fn all(server: &TestServer) -> Vec<Self> {
+        let document = server.get("/openapi.json").send_checked().await.is(200).json();
         let mut calls = Vec::new();
         for (path, methods) in document["paths"].as_object().expect("it has paths") {
             for (method, said) in methods.as_object().expect("a path has methods") {
@@ -75,10 +75,10 @@ struct Somebody {
 }
 
 impl Somebody {
-    async fn new(desk: &TestServer, more: &[&str]) -> Self {
-        let person = desk.person(more);
-        let Tokens { access, refresh, session } = desk.sign_in(&person).await;
-        let projects = desk.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
+    async fn new(server: &TestServer, more: &[&str]) -> Self {
+        let person = server.person(more);
+        let Tokens { access, refresh, session } = server.sign_in(&person).await;
+        let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         Self { person, access, refresh, session, project: text(&projects["projects"][0], "id") }
     }
 }
@@ -89,8 +89,8 @@ fn json_of(answer: &HttpResponse) -> Value {
 }
 
 /// The row, without what differs between any two people and any two moments.
-fn standing(desk: &TestServer, email: &str) -> Value {
-    let mut row = desk.plan().json(&["users", "show", email], "");
+fn standing(server: &TestServer, email: &str) -> Value {
+    let mut row = server.plan().json(&["users", "show", email], "");
     for own in ["id", "number", "email", "username", "created_at", "updated_at"] {
         row.as_object_mut().expect("a row is an object").remove(own);
     }
@@ -110,8 +110,8 @@ struct Wish {
 }
 
 impl Wish {
-    fn request(&self, desk: &TestServer) -> RequestBuilder {
-        let mut request = desk.request(self.call.method.clone(), &self.path);
+    fn request(&self, server: &TestServer) -> RequestBuilder {
+        let mut request = server.request(self.call.method.clone(), &self.path);
         if !self.bearer.is_empty() {
             request = request.bearer_auth(&self.bearer);
         }
@@ -133,10 +133,10 @@ fn fields(body: &Value) -> Vec<(String, String)> {
 }
 
 /// A wish that is granted, by somebody new.
-async fn wish(desk: &TestServer, call: &Call, root: &str) -> Wish {
+async fn wish(server: &TestServer, call: &Call, root: &str) -> Wish {
     let name = call.name();
     let more: &[&str] = if name == "POST /api/auth/login" { &["--verified"] } else { &[] };
-    let who = Somebody::new(desk, more).await;
+    let who = Somebody::new(server, more).await;
     let Somebody { access, refresh, session, .. } = &who;
     let Person { id, email, username } = &who.person;
     let new = email.replace("person", "newcomer");
@@ -145,7 +145,7 @@ async fn wish(desk: &TestServer, call: &Call, root: &str) -> Wish {
     let mut about = email.clone();
     let mut bearer = if call.lets_in.iter().any(|way| way == "access_token") { access.clone() } else { String::new() };
     let by = |bearer: &mut String, token: String| *bearer = token;
-    let with_a_factor = async || Box::pin(totp::turn_on(desk, access, PASSWORD)).await.1.swap_remove(0);
+    let with_a_factor = async || Box::pin(totp::turn_on(server, access, PASSWORD)).await.1.swap_remove(0);
     let body = match name.as_str() {
         "PATCH /admin/users/{id}/billing" => json!({"tokens_used": 0}),
         "POST /api/auth/login" | "POST /auth/login/oauth" => json!({"username": email, "password": PASSWORD}),
@@ -165,7 +165,7 @@ async fn wish(desk: &TestServer, call: &Call, root: &str) -> Wish {
         }
         "POST /api/v1/password-reset" => json!({"email": email, "username": username}),
         "POST /api/v1/password-reset-confirm" => {
-            path = format!("{path}?token={}", whole_link(desk, &who.person).await);
+            path = format!("{path}?token={}", whole_link(server, &who.person).await);
             json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD})
         }
         "POST /api/v1/verify" | "POST /api/v1/verify-token" | "POST /verify" => json!({"token": access}),
@@ -173,19 +173,19 @@ async fn wish(desk: &TestServer, call: &Call, root: &str) -> Wish {
         "POST /auth/api-keys/" => json!({"name": "a key"}),
         "POST /projects" => json!({"name": "Weather"}),
         "POST /auth/login/claim" | "POST /links/magic" => {
-            let (token, claim) = link(desk, "magic", email).await;
+            let (token, claim) = link(server, "magic", email).await;
             by(&mut bearer, if call.body.contains_key("token") { String::new() } else { token.clone() });
             json!({"token": token, "claim": claim})
         }
         "POST /auth/login/reset" | "POST /links/reset" => {
-            let (token, claim) = link(desk, "recover", email).await;
+            let (token, claim) = link(server, "recover", email).await;
             by(&mut bearer, if call.body.contains_key("token") { String::new() } else { token.clone() });
             json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD})
         }
         "POST /links/confirm" => {
             let body = json!({"email": new, "username": newcomer, "password": PASSWORD});
-            desk.post("/api/v1/register").json(&body).send_checked().await.is(201);
-            json!({"token": outbox::next(desk, &new, 0).await.token()})
+            server.post("/api/v1/register").json(&body).send_checked().await.is(201);
+            json!({"token": outbox::next(server, &new, 0).await.token()})
         }
         "DELETE /auth/login/totp" | "DELETE /totp" => {
             with_a_factor().await;
@@ -193,23 +193,23 @@ async fn wish(desk: &TestServer, call: &Call, root: &str) -> Wish {
         }
         "POST /auth/login/totp" => {
             let code = with_a_factor().await;
-            by(&mut bearer, first_step(desk, &who.person).await);
+            by(&mut bearer, first_step(server, &who.person).await);
             json!({"claim": code})
         }
         "PUT /auth/login/totp" | "PUT /totp" => {
-            let begun = desk.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
+            let begun = server.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
             let code = totp::code(&text(&begun, "key"), 0);
             json!({"claim": code, "code": code, "uri": "", "password": PASSWORD})
         }
         "POST /auth/mail/verify/send" => json!({"user_id": id}),
-        "POST /auth/mail/verify" => json!({"user_id": id, "code": confirming_code(desk, &who.person).await}),
+        "POST /auth/mail/verify" => json!({"user_id": id, "code": confirming_code(server, &who.person).await}),
         "PUT /auth/users/me" => json!({"full_name": "Somebody"}),
         "POST /auth/users/{user_id}" => json!({"full_name": "Somebody"}),
         "POST /auth/users/toggle-state" => json!({"user_email": email}),
         "POST /auth/verification/send-code" => json!({"email": email}),
-        "POST /auth/verification/verify-code" => json!({"email": email, "code": mailed_code(desk, email).await}),
+        "POST /auth/verification/verify-code" => json!({"email": email, "code": mailed_code(server, email).await}),
         "POST /oauth/introspect" | "POST /oauth/revoke" => {
-            let (key, _) = desk.api_key(&who.person, &["introspect", "revoke"]);
+            let (key, _) = server.api_key(&who.person, &["introspect", "revoke"]);
             by(&mut bearer, String::new());
             json!({"token": access, "client_secret": key})
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::support::desk::over_both_stores;
+use crate::support::server::over_both_stores;
 use crate::support::signet::Plan;
 use crate::support::smtp;
 
@@ -21,21 +21,21 @@ over_both_stores!(plan; spellings_share_a_counter_and_neighbours_do_not, what_lo
     what_looks_like_a_name_is_not_it, what_was_mailed_to_an_address_does_not_follow_it_to_another);
 
 /// Signs in where anything but the right password is wrong.
-async fn tried(desk: &TestServer, name: &str) -> u16 {
+async fn tried(server: &TestServer, name: &str) -> u16 {
     let field = if name.contains('@') { "email" } else { "username" };
-    desk.post("/sessions").json(&json!({field: name, "password": "no"})).send_checked().await.status
+    server.post("/sessions").json(&json!({field: name, "password": "no"})).send_checked().await.status
 }
 
-async fn spellings_share_a_counter_and_neighbours_do_not(desk: &TestServer) {
+async fn spellings_share_a_counter_and_neighbours_do_not(server: &TestServer) {
     let decomposed =
         ["jose\u{301}.d@example.org", "JOSÉ.D@EXAMPLE.ORG", " josé.d@example.org\t", "José.d@ｅxample。org"];
     let named = ["Ángel Nuñez", "ángel nuñez", "A\u{301}NGEL NUN\u{303}EZ", "  Ángel Nuñez ", "Ａ\u{301}ngel Nuñez"];
     for spellings in [&decomposed[..], &named[..]] {
         for number in 0..6 {
-            assert_eq!(tried(desk, spellings[number % spellings.len()]).await, 401, "{number}");
+            assert_eq!(tried(server, spellings[number % spellings.len()]).await, 401, "{number}");
         }
         for spelling in spellings {
-            assert_eq!(tried(desk, spelling).await, 429, "{spelling:?}");
+            assert_eq!(tried(server, spelling).await, 429, "{spelling:?}");
         }
     }
     // Dots and what comes after a plus are the mail provider's business: these are other people's.
@@ -47,16 +47,16 @@ async fn spellings_share_a_counter_and_neighbours_do_not(desk: &TestServer) {
         "josé.d@example.com",
     ];
     for neighbour in own {
-        assert_eq!(tried(desk, neighbour).await, 401, "{neighbour:?}");
+        assert_eq!(tried(server, neighbour).await, 401, "{neighbour:?}");
         let made = json!({"email": neighbour, "password": PASSWORD});
-        desk.post("/auth/login/signup").json(&made).send_checked().await.is(200);
+        server.post("/auth/login/signup").json(&made).send_checked().await.is(200);
     }
 }
 
 /// An address that could be taken for somebody's gets no mail that opens that account, whatever is asked for by it.
-async fn what_looks_like_an_address_is_not_it(desk: &TestServer) {
-    desk.plan().user("mike.kiss@example.org", PASSWORD, &["--verified", "--username", "mike.kiss"]);
-    let id = desk.plan().json(&["users", "show", "mike.kiss@example.org"], "")["id"].clone();
+async fn what_looks_like_an_address_is_not_it(server: &TestServer) {
+    server.plan().user("mike.kiss@example.org", PASSWORD, &["--verified", "--username", "mike.kiss"]);
+    let id = server.plan().json(&["users", "show", "mike.kiss@example.org"], "")["id"].clone();
     let mut opened = BTreeSet::new();
     let (cyrillic, dotless) = ("mik\u{435}.kiss@example.org", "m\u{131}ke.kiss@example.org");
     for (number, like) in [
@@ -86,14 +86,14 @@ async fn what_looks_like_an_address_is_not_it(desk: &TestServer) {
     .enumerate()
     {
         let reset = json!({"email": like, "username": "mike.kiss"});
-        let reset = desk.post("/api/v1/password-reset").json(&reset).send_checked().await;
+        let reset = server.post("/api/v1/password-reset").json(&reset).send_checked().await;
         let taken = json!({"email": like, "password": OTHER_PASSWORD, "full_name": "Eve"});
-        let made = desk.post("/auth/login/signup").json(&taken).send_checked().await;
-        let before = mails_so_far(desk, "").await;
-        let asked = desk.post("/auth/verification/send-code").json(&json!({"email": like})).send_checked().await;
-        outbox::settled(desk).await;
-        for mail in outbox::mails(desk, "").iter().skip(before) {
-            opened.extend(handed_in(desk, mail, &id).await);
+        let made = server.post("/auth/login/signup").json(&taken).send_checked().await;
+        let before = mails_so_far(server, "").await;
+        let asked = server.post("/auth/verification/send-code").json(&json!({"email": like})).send_checked().await;
+        outbox::settled(server).await;
+        for mail in outbox::mails(server, "").iter().skip(before) {
+            opened.extend(handed_in(server, mail, &id).await);
         }
         for answer in [&asked, &reset, &made] {
             assert!(answer.status < 500, "{number}, {like:?}: {answer:?}");
@@ -104,8 +104,8 @@ async fn what_looks_like_an_address_is_not_it(desk: &TestServer) {
         }
     }
     // Every mail went to the one form of the address that was asked for, and those to others open nothing of Mike's.
-    outbox::settled(desk).await;
-    for mail in outbox::mails(desk, "") {
+    outbox::settled(server).await;
+    for mail in outbox::mails(server, "") {
         assert!(!mail.whole.contains("eve@evil.example"), "{mail:?}");
         let to = mail.header("to").to_owned();
         assert!(
@@ -115,36 +115,36 @@ async fn what_looks_like_an_address_is_not_it(desk: &TestServer) {
         if mail.whole.contains("token=") && !to.contains("mike.kiss@example.org") {
             let path = format!("/api/v1/password-reset-confirm?token={}", mail.token());
             let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-            desk.post(&path).json(&new).send_checked().await.is(400);
+            server.post(&path).json(&new).send_checked().await.is(400);
         }
     }
     // Accounts of their own: had one been Mike's, it would have shown.
     assert!(opened.len() >= 5, "{opened:?}");
-    desk.try_sign_in("mike.kiss@example.org", PASSWORD).await.is(201);
+    server.try_sign_in("mike.kiss@example.org", PASSWORD).await.is(201);
 }
 
 /// Hands a mailed code in, at Mike's address and at the one that it went to: the account that it opens is nobody's but that one's.
-async fn handed_in(desk: &TestServer, mail: &outbox::Mail, mikes: &Value) -> Option<String> {
+async fn handed_in(server: &TestServer, mail: &outbox::Mail, mikes: &Value) -> Option<String> {
     let (to, code) = (mail.header("to").trim_matches(['<', '>']).to_owned(), mail.code());
     if to == "mike.kiss@example.org" {
         return None;
     }
     let hand_in = async |email: &str| {
         let body = json!({"email": email, "code": code});
-        desk.post("/auth/verification/verify-code").json(&body).send_checked().await
+        server.post("/auth/verification/verify-code").json(&body).send_checked().await
     };
     hand_in("mike.kiss@example.org").await.is(401);
-    let claims = desk.verify(&pair(hand_in(&to).await.is(200)).0).await.is(200).json()["claims"].clone();
+    let claims = server.verify(&pair(hand_in(&to).await.is(200)).0).await.is(200).json()["claims"].clone();
     assert_ne!(claims["sub"], *mikes, "{to}: {claims}");
     assert_ne!(claims["email"], "mike.kiss@example.org", "{to}: {claims}");
     Some(to)
 }
 
 /// Names that are one by compatibility are one name; what shows as nothing is in none; what is only alike is somebody else's.
-async fn what_looks_like_a_name_is_not_it(desk: &TestServer) {
+async fn what_looks_like_a_name_is_not_it(server: &TestServer) {
     let body = |number: usize, name: &str| json!({"email": format!("namesake-{number}@example.org"), "password": OTHER_PASSWORD, "username": name});
-    desk.plan().user("owner@example.org", PASSWORD, &["--username", "Administrator", "--verified"]);
-    let id = desk.plan().json(&["users", "show", "owner@example.org"], "")["id"].clone();
+    server.plan().user("owner@example.org", PASSWORD, &["--username", "Administrator", "--verified"]);
+    let id = server.plan().json(&["users", "show", "owner@example.org"], "")["id"].clone();
     let (refused, others) = (
         [
             "administrator",
@@ -168,31 +168,31 @@ async fn what_looks_like_a_name_is_not_it(desk: &TestServer) {
     );
     for (number, name) in refused.into_iter().enumerate() {
         for path in ["/api/v1/register", "/api/auth/register"] {
-            let answer = desk.post(path).json(&body(number, name)).send_checked().await;
+            let answer = server.post(path).json(&body(number, name)).send_checked().await;
             assert!((400..500).contains(&answer.status), "{name:?}: {answer:?}");
         }
     }
     for (number, name) in others.into_iter().enumerate() {
-        desk.post("/api/v1/register").json(&body(100 + number, name)).send_checked().await.is(201);
+        server.post("/api/v1/register").json(&body(100 + number, name)).send_checked().await.is(201);
         let body = json!({"username": name, "password": OTHER_PASSWORD});
-        let answer = desk.post("/sessions").json(&body).send_checked().await.is(201).json();
+        let answer = server.post("/sessions").json(&body).send_checked().await.is(201).json();
         assert_ne!(answer["user_id"], id, "{name}");
     }
     let owner = json!({"username": "Administrator", "password": PASSWORD});
-    assert_eq!(desk.post("/sessions").json(&owner).send_checked().await.is(201).json()["user_id"], id);
+    assert_eq!(server.post("/sessions").json(&owner).send_checked().await.is(201).json()["user_id"], id);
 }
 
 /// Codes and links were mailed; then the account moves to another address. Whoever reads the old mailbox has nothing of it.
-async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &TestServer) {
-    let who = Somebody::new(desk, &["--verified"]).await;
+async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(server: &TestServer) {
+    let who = Somebody::new(server, &["--verified"]).await;
     let Person { id, email, .. } = &who.person;
-    let code = mailed_code(desk, email).await;
-    let confirming = confirming_code(desk, &who.person).await;
-    let (magic, claim) = link(desk, "magic", email).await;
-    let (reset, half) = link(desk, "recover", email).await;
-    let whole = whole_link(desk, &who.person).await;
+    let code = mailed_code(server, email).await;
+    let confirming = confirming_code(server, &who.person).await;
+    let (magic, claim) = link(server, "magic", email).await;
+    let (reset, half) = link(server, "recover", email).await;
+    let whole = whole_link(server, &who.person).await;
     let moved = json!({"email": "moved-away@example.org", "original": PASSWORD});
-    desk.request(Method::PUT, "/auth/users/me").bearer_auth(&who.access).json(&moved).send_checked().await.is(200);
+    server.request(Method::PUT, "/auth/users/me").bearer_auth(&who.access).json(&moved).send_checked().await.is(200);
 
     let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
     for (path, body) in [
@@ -201,7 +201,7 @@ async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &Test
         ("/links/reset".to_owned(), json!({"token": whole, "new_password": OTHER_PASSWORD})),
         (format!("/api/v1/password-reset-confirm?token={whole}"), new),
     ] {
-        let answer = desk.post(&path).json(&body).send_checked().await;
+        let answer = server.post(&path).json(&body).send_checked().await;
         assert!(matches!(answer.status, 400 | 401), "{path}: {answer:?}");
     }
     // These prove the old address, which is nobody's now: whoever has it may have an account, and it is not this one.
@@ -209,15 +209,15 @@ async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &Test
         ("/auth/verification/verify-code", json!({"email": email, "code": code})),
         ("/links/magic", json!({"token": magic, "claim": claim})),
     ] {
-        let answer = desk.post(path).json(&body).send_checked().await;
+        let answer = server.post(path).json(&body).send_checked().await;
         if answer.status < 300 {
-            let claims = desk.verify(&pair(&answer).0).await.is(200).json()["claims"].clone();
+            let claims = server.verify(&pair(&answer).0).await.is(200).json()["claims"].clone();
             assert_ne!(claims["sub"], id.as_str(), "{path}: {claims}");
         }
     }
-    let row = desk.plan().json(&["users", "show", "moved-away@example.org"], "");
+    let row = server.plan().json(&["users", "show", "moved-away@example.org"], "");
     assert_eq!((&row["id"], &row["verified"]), (&json!(id), &json!(false)));
-    desk.try_sign_in("moved-away@example.org", PASSWORD).await.is(201);
+    server.try_sign_in("moved-away@example.org", PASSWORD).await.is(201);
 }
 
 /// Line breaks in whatever may be said of oneself, to a mail server that tells what it was given.
@@ -225,11 +225,11 @@ async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(desk: &Test
 fn nothing_that_is_said_becomes_a_header() {
     let sink = smtp::Server::start();
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let desk = TestServer::embedded(|plan| plan.set("SMTP_URL", &sink.url()));
-    runtime.block_on(Box::pin(said(&desk, &sink)));
+    let server = TestServer::embedded(|plan| plan.set("SMTP_URL", &sink.url()));
+    runtime.block_on(Box::pin(said(&server, &sink)));
 }
 
-async fn said(desk: &TestServer, sink: &smtp::Server) {
+async fn said(server: &TestServer, sink: &smtp::Server) {
     let tricks = [
         "\r\nBcc: eve@evil.example\r\n\r\nClick",
         "\nBcc: eve@evil.example",
@@ -257,18 +257,20 @@ async fn said(desk: &TestServer, sink: &smtp::Server) {
             ("/api/v1/password-reset", json!({"email": email, "username": name})),
         ];
         for (path, body) in bodies {
-            let answer = desk.post(path).header("accept-language", "en, zh-TW;q=0.5").json(&body).send_checked().await;
+            let answer =
+                server.post(path).header("accept-language", "en, zh-TW;q=0.5").json(&body).send_checked().await;
             assert!(answer.status < 500, "{path}: {answer:?}");
         }
-        desk.try_sign_in(&email, PASSWORD).await;
-        desk.post(&format!("/auth/login/magic/{email}"))
+        server.try_sign_in(&email, PASSWORD).await;
+        server
+            .post(&format!("/auth/login/magic/{email}"))
             .header("user-agent", "Ada Bcc: eve@evil.example")
             .send_checked()
             .await
             .is(200);
-        desk.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
+        server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
     }
-    outbox::settled(desk).await;
+    outbox::settled(server).await;
     let taken = sink.taken();
     assert!(taken.len() >= 2 * tricks.len(), "{taken:?}");
     for letter in taken {

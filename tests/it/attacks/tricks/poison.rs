@@ -2,7 +2,7 @@
 //! know a name that a client made up.
 
 use super::*;
-use crate::support::desk::over_both_stores;
+use crate::support::server::over_both_stores;
 use crate::support::signet::Plan;
 
 const PUBLIC: &str = "https://id.example.org";
@@ -31,7 +31,7 @@ fn poisoned(request: RequestBuilder) -> RequestBuilder {
     SAID.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
-async fn no_header_finds_its_way_into_a_link(desk: &TestServer) {
+async fn no_header_finds_its_way_into_a_link(server: &TestServer) {
     for path in [
         "/.well-known/oauth-authorization-server",
         "/.well-known/openid-configuration",
@@ -40,15 +40,15 @@ async fn no_header_finds_its_way_into_a_link(desk: &TestServer) {
         "/docs",
         "/links/magic",
     ] {
-        let (plain, other) = (desk.get(path).send_checked().await, poisoned(desk.get(path)).send_checked().await);
+        let (plain, other) = (server.get(path).send_checked().await, poisoned(server.get(path)).send_checked().await);
         assert_eq!((plain.is(200).status, &plain.text), (other.status, &other.text), "{path}");
         assert!(!format!("{other:?}").contains("evil"), "{path}: {other:?}");
     }
     // Whatever mails something, asked by somebody whose every header lies.
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
     let (mut asked, mut to) = (0, Vec::new());
-    for call in Call::all(desk).await.into_iter().filter(|call| call.method != Method::GET) {
-        let mut wish = wish(desk, &call, &root).await;
+    for call in Call::all(server).await.into_iter().filter(|call| call.method != Method::GET) {
+        let mut wish = wish(server, &call, &root).await;
         let new = wish.about.replace("person", "moved");
         match call.path.as_str() {
             "/auth/login/magic/{email}" | "/auth/login/recover/{email}" => {
@@ -58,19 +58,19 @@ async fn no_header_finds_its_way_into_a_link(desk: &TestServer) {
             path if path.contains('{') || path.contains("everyone") => continue,
             _ => {}
         }
-        let answer = poisoned(wish.request(desk)).send_checked().await;
+        let answer = poisoned(wish.request(server)).send_checked().await;
         assert!(answer.status < 500, "{}: {answer:?}", call.name());
         assert!(!answer.text.contains("evil"), "{}: {answer:?}", call.name());
         if let Some(token) = json_of(&answer)["access_token"].as_str() {
-            let claims = desk.verify(token).await.json()["claims"].clone();
+            let claims = server.verify(token).await.json()["claims"].clone();
             assert!(claims.is_null() || claims["iss"] == PUBLIC, "{}: {claims}", call.name());
         }
         to.extend([wish.about, new]);
         asked += usize::from(answer.status < 300);
     }
     assert!(asked >= 45, "{asked}");
-    outbox::settled(desk).await;
-    let mails: Vec<_> = to.iter().flat_map(|to| outbox::mails(desk, to)).collect();
+    outbox::settled(server).await;
+    let mails: Vec<_> = to.iter().flat_map(|to| outbox::mails(server, to)).collect();
     let links =
         mails.iter().flat_map(outbox::Mail::lines).filter(|line| line.starts_with("http") && !line.contains(' '));
     let links = links.collect::<Vec<_>>();
@@ -78,9 +78,9 @@ async fn no_header_finds_its_way_into_a_link(desk: &TestServer) {
     assert!(links.iter().all(|link| link.starts_with(&format!("{PUBLIC}/"))), "{links:?}");
     assert!(mails.iter().all(|mail| !mail.whole.contains("evil") && !mail.whole.contains("198.51.100.66")));
     // Nor does a session say that it was opened from there.
-    let person = desk.person(&[]);
-    let access = poisoned(desk.signing_in(&person.email, PASSWORD)).send_checked().await.is(201).tokens().access;
-    let listed = desk.get("/sessions").bearer_auth(&access).send_checked().await.json();
+    let person = server.person(&[]);
+    let access = poisoned(server.signing_in(&person.email, PASSWORD)).send_checked().await.is(201).tokens().access;
+    let listed = server.get("/sessions").bearer_auth(&access).send_checked().await.json();
     assert_eq!(listed["sessions"][0]["address"], "127.0.0.1");
 }
 
@@ -93,7 +93,7 @@ mod limits {
 
     over_both_stores!(plan; nobody_chooses_the_address_that_is_counted);
 
-    async fn nobody_chooses_the_address_that_is_counted(desk: &TestServer) {
+    async fn nobody_chooses_the_address_that_is_counted(server: &TestServer) {
         let names = [
             "x-forwarded-for",
             "forwarded",
@@ -112,7 +112,7 @@ mod limits {
             let address = format!("192.0.2.{number}");
             let value = if *name == "forwarded" { format!("for={address}") } else { address };
             let nobody = format!("nobody-{number}@example.org");
-            desk.signing_in(&nobody, "no").header(*name, value).send_checked().await.status
+            server.signing_in(&nobody, "no").header(*name, value).send_checked().await.status
         });
         let statuses = futures_util::future::join_all(answers).await;
         assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 6, "{statuses:?}");

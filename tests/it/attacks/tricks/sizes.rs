@@ -1,20 +1,20 @@
 //! Oversized everything: each text of each body at one more than its bound, or at more than anybody needs; lists, heads and depths.
 
 use super::*;
-use crate::support::desk::over_both_stores;
+use crate::support::server::over_both_stores;
 
 over_both_stores!(|plan| plan; what_is_too_large_is_refused_and_never_a_fault_of_ours);
 
 /// More than any text may have, and less than a body may.
 const MUCH: usize = 50_000;
 
-async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(desk: &TestServer) {
-    let root = desk.sign_in(&desk.person(&["--superuser"])).await.access;
+async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(server: &TestServer) {
+    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
     let (mut tried, mut taken) = (0, Vec::new());
-    for call in Call::all(desk).await {
-        let wish = wish(desk, &call, &root).await;
+    for call in Call::all(server).await {
+        let wish = wish(server, &call, &root).await;
         let send = async |wish: &Wish| {
-            let answer = wish.request(desk).send_checked().await;
+            let answer = wish.request(server).send_checked().await;
             assert!(answer.status < 500, "{}: {answer:?}", call.name());
             answer
         };
@@ -59,7 +59,7 @@ async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(desk: &TestServe
         other.path = wish.path.replace(|it: char| !it.is_ascii(), "") + if wish.path.contains('?') { "&" } else { "?" };
         other.path.push_str(&format!("page={long}&token={long}&limit={long}&except={long}&format={long}&aud={long}"));
         // Where the whole head is too large it is refused before it has a name.
-        let status = other.request(desk).send().await.expect("it answers").status().as_u16();
+        let status = other.request(server).send().await.expect("it answers").status().as_u16();
         assert!(status < 500, "{}: {status}", call.name());
         if let Some(at) = call.path.find('{') {
             let path = format!("{}{long}", &call.path[..at]);
@@ -71,7 +71,7 @@ async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(desk: &TestServe
         // Deep, and beyond what a body may be.
         if !call.body.is_empty() && !call.form {
             for body in ["[".repeat(30_000), "{\"a\":".repeat(8000), format!("\"{}\"", "a".repeat(70_000))] {
-                let request = wish.clone().request(desk).header("content-type", "application/json").body(body);
+                let request = wish.clone().request(server).header("content-type", "application/json").body(body);
                 let status = request.send().await.expect("it answers").status().as_u16();
                 assert!((400..500).contains(&status), "{}: {status}", call.name());
             }
@@ -80,7 +80,7 @@ async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(desk: &TestServe
     }
     assert!(taken.is_empty(), "{taken:#?}");
     assert!(tried > 200, "{tried}");
-    desk.ops("/healthz").await.is(200);
+    server.ops("/healthz").await.is(200);
 }
 
 /// What may be of any length: it is read and not looked at, or looked for and not found.

@@ -32,7 +32,7 @@ use signet::config::Config;
 use signet::store::accounts::{Find, User};
 
 use super::*;
-use crate::support::ground::TestFleet;
+use crate::support::fleet::TestFleet;
 use crate::support::outbox::{Mail, mails_in};
 use crate::support::totp::code_at;
 use crate::support::{postgres, redis, until};
@@ -50,7 +50,7 @@ enum Way {
 
 /// Two nodes, one of which is on time.
 struct Pair {
-    ground: TestFleet,
+    fleet: TestFleet,
     on_time: Context,
     off: Context,
     off_clock: Clock,
@@ -64,11 +64,11 @@ fn off_by(clock: &Clock, way: Way) -> Clock {
 
 impl Pair {
     async fn new(way: Way, change: impl Fn(&mut Config)) -> Self {
-        let ground = TestFleet::over(Some((redis::Server::start(), postgres::Server::start()))).await;
-        let off_clock = off_by(&ground.clock, way);
-        let on_time = ground.node_with(&change).await;
-        let off = ground.node_by(off_clock.clone(), &change).await;
-        Self { ground, on_time, off, off_clock, way }
+        let fleet = TestFleet::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+        let off_clock = off_by(&fleet.clock, way);
+        let on_time = fleet.node_with(&change).await;
+        let off = fleet.node_by(off_clock.clone(), &change).await;
+        Self { fleet, on_time, off, off_clock, way }
     }
 
     /// Either acts, and the other is to feel it.
@@ -77,7 +77,7 @@ impl Pair {
     }
 
     fn pass(&self, span: Duration) {
-        self.ground.clock.advance(span);
+        self.fleet.clock.advance(span);
         self.off_clock.advance(span);
     }
 

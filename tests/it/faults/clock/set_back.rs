@@ -5,9 +5,9 @@ use super::*;
 /// Of the embedded default: everything is as it was, in a running server and in one that is started then.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_embedded_clock_is_set_back() {
-    let ground = TestFleet::over(None).await;
-    let running = ground.node().await;
-    ground.clock.advance(Duration::from_secs(1));
+    let fleet = TestFleet::over(None).await;
+    let running = fleet.node().await;
+    fleet.clock.advance(Duration::from_secs(1));
     let user = someone(&running, "ada").await;
     let (kept, ended) = (signed_in(&running, &user).await, signed_in(&running, &user).await);
     let (code, link) = (code(&running, "code@example.org").await, link(&running, "link@example.org").await);
@@ -20,9 +20,9 @@ async fn the_embedded_clock_is_set_back() {
     sign_out(&running, user.id, SignOutScope::One(ended.session.id)).await.unwrap();
     let at = running.now();
 
-    ground.clock.set_back(OFF);
+    fleet.clock.set_back(OFF);
     let mut kept = kept;
-    let restarted = ground.node().await;
+    let restarted = fleet.node().await;
     let none: &[&Context] = &[];
     for (now, others) in [(&running, none), (&restarted, &[&running])] {
         assert_eq!(now.now(), at - OFF);
@@ -50,7 +50,7 @@ async fn the_embedded_clock_is_set_back() {
         assert_eq!(reason(other, &new.access), Some(VerifyError::Revoked));
     }
     sign_out(&restarted, user.id, SignOutScope::All).await.unwrap();
-    ground.clock.advance(OFF);
+    fleet.clock.advance(OFF);
     assert_eq!(reason(&restarted, &kept.access), Some(VerifyError::Revoked), "nor when the time comes again");
     assert!(open_session(&restarted, &protected, Some(&shown), request_ctx(&restarted)).await.is_err());
     held("the embedded clock is set back", "Behind", &json!({"used_twice": 0, "lost": 0, "alive": 0}));
@@ -61,15 +61,15 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Of the embedded default: whoever has a token that was replaced does not have as long to use it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_grace_is_not_prolonged_by_the_embedded_clock() {
-    let ground = TestFleet::over(None).await;
-    let node = ground.node().await;
+    let fleet = TestFleet::over(None).await;
+    let node = fleet.node().await;
     let user = someone(&node, "grace").await;
     let first = signed_in(&node, &user).await;
     let next = refreshed(&node, &first.refresh).await.unwrap();
     // As far as clocks may differ, a retry is a retry.
-    ground.clock.set_back(OFF);
+    fleet.clock.set_back(OFF);
     assert_eq!(refreshed(&node, &first.refresh).await.unwrap().refresh, next.refresh);
-    ground.clock.set_back(HOUR);
+    fleet.clock.set_back(HOUR);
     is_reuse(&node, &first, &next).await;
     held("the grace, and the embedded clock", "Behind", &json!({"beyond_the_grace": 0}));
 }
@@ -77,18 +77,18 @@ async fn the_grace_is_not_prolonged_by_the_embedded_clock() {
 /// Redis goes by its own clock, whatever that of a node is set to; and if it is that one, as the embedded default does.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_grace_is_not_prolonged_by_the_clock_of_redis() {
-    let ground = TestFleet::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+    let fleet = TestFleet::over(Some((redis::Server::start(), postgres::Server::start()))).await;
     // So that what is slow is not taken for what is late.
-    let node = ground.node_with(|config| config.tokens.grace = Duration::from_secs(60)).await;
+    let node = fleet.node_with(|config| config.tokens.grace = Duration::from_secs(60)).await;
     let user = someone(&node, "grace").await;
     let first = signed_in(&node, &user).await;
     let next = refreshed(&node, &first.refresh).await.unwrap();
-    ground.clock.set_back(HOUR);
+    fleet.clock.set_back(HOUR);
     assert_eq!(refreshed(&node, &first.refresh).await.unwrap().refresh, next.refresh, "it has not lasted a minute");
     // Nobody sets the clock of a Redis that runs. What it has stamped is as far in the future as if it had been set back.
-    let record = ground.redis().cli(&["KEYS", "*:s:*"]);
+    let record = fleet.redis().cli(&["KEYS", "*:s:*"]);
     let set_back = |span: Duration| {
-        ground.redis().cli(&["HINCRBY", &record, "s", &span.as_millis().to_string()]).parse::<u64>().unwrap();
+        fleet.redis().cli(&["HINCRBY", &record, "s", &span.as_millis().to_string()]).parse::<u64>().unwrap();
     };
     set_back(OFF);
     assert_eq!(refreshed(&node, &first.refresh).await.unwrap().refresh, next.refresh);

@@ -75,21 +75,32 @@ impl TestFleet {
     }
 }
 
-/// Runs each case over the embedded default, and over Redis and Postgres.
-macro_rules! over_both_grounds {
+/// Makes two tests of each case: over the embedded default, and over Redis and Postgres.
+macro_rules! over_both_stores_in_process {
     ($($case:ident),+ $(,)?) => {
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn embedded() {
-            let ground = $crate::support::ground::Ground::over(None).await;
-            $(Box::pin($case(&ground)).await;)+
+        mod embedded {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let fleet = $crate::support::fleet::TestFleet::over(None).await;
+                    Box::pin(super::$case(&fleet)).await;
+                }
+            )+
         }
 
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn redis_and_postgres() {
-            use $crate::support::{ground::Ground, postgres, redis};
-            let ground = Ground::over(Some((redis::Server::start(), postgres::Server::start()))).await;
-            $(Box::pin($case(&ground)).await;)+
+        mod redis_and_postgres {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    use $crate::support::{postgres, redis};
+                    let servers = Some((redis::Server::start(), postgres::Server::start()));
+                    let fleet = $crate::support::fleet::TestFleet::over(servers).await;
+                    Box::pin(super::$case(&fleet)).await;
+                }
+            )+
         }
     };
 }
-pub(crate) use over_both_grounds;
+pub(crate) use over_both_stores_in_process;

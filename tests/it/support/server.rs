@@ -13,19 +13,30 @@ use super::{figure, postgres, redis};
 /// Everybody's password.
 pub(crate) const PASSWORD: &str = "a quiet harbour at dusk";
 
-/// Runs each case over the embedded default, and over Redis and Postgres: one running Signet for all cases of a file.
+/// Makes two tests of each case: over the embedded default, and over Redis and Postgres. Each test has a server of its own,
+/// so that a case can be run alone, and the failure of one hides no other.
 macro_rules! over_both_stores {
     ($plan:expr; $($case:ident),+ $(,)?) => {
-        #[tokio::test]
-        async fn embedded() {
-            let desk = $crate::support::desk::Desk::embedded($plan);
-            $(Box::pin($case(&desk)).await;)+
+        mod embedded {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let server = $crate::support::server::TestServer::embedded($plan);
+                    Box::pin(super::$case(&server)).await;
+                }
+            )+
         }
 
-        #[tokio::test]
-        async fn redis_and_postgres() {
-            let desk = $crate::support::desk::Desk::on_servers($plan);
-            $(Box::pin($case(&desk)).await;)+
+        mod redis_and_postgres {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    let server = $crate::support::server::TestServer::on_servers($plan);
+                    Box::pin(super::$case(&server)).await;
+                }
+            )+
         }
     };
 }
