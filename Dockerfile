@@ -6,7 +6,7 @@ FROM rust:1.95-alpine AS build
 RUN apk add --no-cache musl-dev gcc g++ make cmake perl linux-headers ca-certificates
 WORKDIR /signet
 COPY . .
-RUN cargo build --release --locked --bin signet && mkdir -p /root-fs/data && cp target/release/signet /root-fs/
+RUN cargo build --profile dist --locked --bin signet && mkdir -p /root-fs/data && cp target/dist/signet /root-fs/
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
