@@ -20,7 +20,7 @@ use super::cors::{Cors, Grant};
 use super::rejection::Rejection;
 use super::request::{Bounds, Request, decode_segment};
 use super::response::Response;
-use super::routes::{Answering, ErrorRenderer, Handler, Path, Route};
+use super::routes::{ResponseFuture, ErrorRenderer, Handler, Path, Route};
 use crate::clock::request_budget;
 use crate::http::request_id::RequestId;
 
@@ -38,7 +38,7 @@ pub struct Router<C> {
 /// An answer, and the route that gave it.
 #[derive(Debug)]
 pub struct Exchange {
-    /// Which of [`Router::names`] it is counted by.
+    /// Which of [`Router::metric_labels`] it is counted by.
     pub route: usize,
     /// The answer.
     pub response: Response,
@@ -49,7 +49,7 @@ pub struct Exchange {
 
 impl<C: 'static> Router<C> {
     /// What requests are counted by: one name a route, and [`UNROUTED`](super::UNROUTED) first.
-    pub fn names(&self) -> &[&'static str] {
+    pub fn metric_labels(&self) -> &[&'static str] {
         &self.names
     }
 
@@ -72,11 +72,12 @@ impl<C: 'static> Router<C> {
             let course = Course::Over(Response::empty(StatusCode::BAD_REQUEST));
             return Begun { route: 0, course, rest, bounds, one, head, grant, last: one };
         }
-        let (route, course) = match self.find(&mut request) {
-            Found::Route(route) => {
+        let (route, course) = match self.find(request.method(), request.path()) {
+            Found::Route(route, params) => {
+                request.matched(params);
                 let begin = AssertUnwindSafe(|| match &route.handler {
-                    Handler::AtOnce(handler) => Course::Over(handler(context, &request)),
-                    Handler::Waits(handler) => {
+                    Handler::Sync(handler) => Course::Over(handler(context, &request)),
+                    Handler::Async(handler) => {
                         Course::Runs { answering: handler(context.clone(), request), number: route.number }
                     }
                 });
@@ -129,32 +130,31 @@ impl<C: 'static> Router<C> {
         Exchange { route: begun.route, response, last }
     }
 
-    fn find(&self, request: &mut Request) -> Found<'_, C> {
-        let path = request.path();
-        let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
+    fn find(&self, method: &Method, sent: &str) -> Found<'_, C> {
+        let path = if sent.len() > 1 { sent.strip_suffix('/').unwrap_or(sent) } else { sent };
         let Ok(matched) = self.paths.at(path) else {
             return Found::Nothing;
         };
-        let routes = &matched.value.routes;
+        let (routes, is_head) = (&matched.value.routes, method == Method::HEAD);
         let with = |method: &Method| routes.iter().find(|route| route.method == method);
-        let route = with(request.method()).or_else(|| {
-            let get = || with(&Method::GET);
-            if request.method() == Method::HEAD { get() } else { None }
-        });
+        let route = with(method).or_else(|| if is_head { with(&Method::GET) } else { None });
+        // `/sessions/` is `/sessions/{id}` with an empty id. `DELETE /sessions` must not answer it: it ends all sessions.
+        let takes_parameter = |other: &Method| other == method || is_head && *other == Method::GET;
+        if path.len() < sent.len()
+            && route.is_none_or(|route| !route.trailing_slash)
+            && matched.value.methods_with_parameter.iter().any(takes_parameter)
+        {
+            return Found::Nothing;
+        }
         let Some(route) = route else {
             let allow = &matched.value.allow;
-            return if request.method() == Method::OPTIONS {
-                Found::Options(allow)
-            } else {
-                Found::OtherMethods(allow)
-            };
+            return if method == Method::OPTIONS { Found::Options(allow) } else { Found::OtherMethods(allow) };
         };
         let decode = |(name, raw): (&str, &str)| decode_segment(raw).map(|value| (name.to_owned(), value));
-        match matched.params.iter().map(decode).collect::<Option<Vec<_>>>() {
-            Some(params) => request.matched(params),
-            None => return Found::Nothing,
+        match matched.params.iter().map(decode).collect() {
+            Some(params) => Found::Route(route, params),
+            None => Found::Nothing,
         }
-        Found::Route(route)
     }
 
     /// The wording of the longest prefix that the path is under.
@@ -183,11 +183,11 @@ pub struct Begun {
 }
 
 enum Course {
-    Runs { answering: Answering, number: usize },
+    Runs { answering: ResponseFuture, number: usize },
     Over(Response),
 }
 
-async fn run(mut answering: Answering, after: Duration) -> Result<Response, Rejection> {
+async fn run(mut answering: ResponseFuture, after: Duration) -> Result<Response, Rejection> {
     // A handler that has panicked is not polled again and everything it held is dropped, so nothing half-done is seen.
     let mut caught = pin!(request_budget::with_budget(std::future::poll_fn(|to| {
         catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(to))).map_or(Poll::Ready(None), |poll| poll.map(Some))
@@ -209,7 +209,8 @@ impl<C> fmt::Debug for Router<C> {
 }
 
 enum Found<'r, C> {
-    Route(&'r Route<C>),
+    /// And the parameters of the path.
+    Route(&'r Route<C>, Vec<(String, String)>),
     Options(&'r HeaderValue),
     OtherMethods(&'r HeaderValue),
     Nothing,
@@ -252,6 +253,48 @@ mod tests {
         ] {
             let said = word(router.wording(path), &(), Rejection::NotFound);
             assert_eq!(said.content(), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_empty_parameter_is_not_a_trailing_slash() {
+        let mut routes = Routes::<()>::new();
+        let ok = |(), _| async { Response::empty(StatusCode::OK) };
+        routes
+            .group("", |(): &(), _| Response::empty(StatusCode::NOT_FOUND))
+            .get("/sessions", "list", ok)
+            .delete("/sessions", "end_all", ok)
+            .delete("/sessions/{id}", "end_one", ok)
+            .delete("/sessions/{id}/codes", "end_codes", ok)
+            .get("/users/", "users", ok)
+            .get("/users/{id}", "user", ok);
+        let router = routes.build().unwrap();
+        let find = |method: Method, path: &str| match router.find(&method, path) {
+            Found::Route(route, _) => router.metric_labels()[route.index],
+            Found::Options(_) => "options",
+            Found::OtherMethods(_) => "405",
+            Found::Nothing => "404",
+        };
+        for (method, path, expected) in [
+            (Method::DELETE, "/sessions", "end_all"),
+            (Method::DELETE, "/sessions/", "404"),
+            (Method::DELETE, "/sessions//", "404"),
+            (Method::DELETE, "/sessions/1", "end_one"),
+            (Method::DELETE, "/sessions/1/", "end_one"),
+            (Method::DELETE, "/sessions//codes", "404"),
+            (Method::DELETE, "/sessions/1/codes/", "end_codes"),
+            // No route of this method has a parameter here, so the slash is only a slash.
+            (Method::GET, "/sessions/", "list"),
+            (Method::HEAD, "/sessions/", "list"),
+            (Method::OPTIONS, "/sessions/", "options"),
+            (Method::PUT, "/sessions/", "405"),
+            // `myauth` documents its list of users with the slash.
+            (Method::GET, "/users/", "users"),
+            (Method::HEAD, "/users/", "users"),
+            (Method::GET, "/users", "users"),
+            (Method::GET, "/users/1", "user"),
+        ] {
+            assert_eq!(find(method.clone(), path), expected, "{method} {path}");
         }
     }
 

@@ -15,9 +15,9 @@ use super::request::Request;
 use super::response::{IntoResponse, Response};
 use super::router::Router;
 
-pub(super) type Answering = Pin<Box<dyn Future<Output = Response>>>;
-type Waits<C> = Box<dyn Fn(C, Request) -> Answering + Send + Sync>;
-type AtOnce<C> = Box<dyn Fn(&C, &Request) -> Response + Send + Sync>;
+pub(super) type ResponseFuture = Pin<Box<dyn Future<Output = Response>>>;
+type AsyncHandler<C> = Box<dyn Fn(C, Request) -> ResponseFuture + Send + Sync>;
+type SyncHandler<C> = Box<dyn Fn(&C, &Request) -> Response + Send + Sync>;
 pub(super) type ErrorRenderer<C> = Arc<dyn Fn(&C, Rejection) -> Response + Send + Sync>;
 
 /// What requests are counted by that reached no route.
@@ -37,14 +37,17 @@ pub(super) struct Path<C> {
     pub(super) routes: Vec<Route<C>>,
     /// The methods, as `Allow` lists them; made when the table is complete.
     pub(super) allow: HeaderValue,
+    /// The methods of the routes that have a parameter where this path ends: a request for one of those with an empty
+    /// parameter must not be mistaken for this path with a trailing slash.
+    pub(super) methods_with_parameter: Vec<Method>,
 }
 
 /// What answers.
 pub(super) enum Handler<C> {
     /// After a while.
-    Waits(Waits<C>),
+    Async(AsyncHandler<C>),
     /// From what is there: nothing is handed over, nothing has to be kept while others are served.
-    AtOnce(AtOnce<C>),
+    Sync(SyncHandler<C>),
 }
 
 pub(super) struct Route<C> {
@@ -53,21 +56,23 @@ pub(super) struct Route<C> {
     pub(super) handler: Handler<C>,
     /// Which of all routes it is; given when the table is complete.
     pub(super) number: usize,
+    /// The path was registered with a trailing slash.
+    pub(super) trailing_slash: bool,
     wording: ErrorRenderer<C>,
 }
 
 /// Why a table of routes will not do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TableError {
+pub enum RouteTableError {
     /// Two routes would answer the same requests.
     #[error("the route {route} is there twice: two APIs cannot share a prefix on which they have a path in common")]
-    Twice {
+    Duplicate {
         /// Method and path.
         route: String,
     },
     /// A path cannot be matched, or not beside another.
     #[error("the path {path} cannot be routed: {detail}")]
-    Path {
+    InvalidPath {
         /// The path.
         path: String,
         /// What is wrong with it.
@@ -108,25 +113,41 @@ impl<C: 'static> Routes<C> {
     /// Completes the table.
     ///
     /// # Errors
-    /// [`TableError`] if two routes would answer the same requests, or a path cannot be matched.
-    pub fn build(self) -> Result<Router<C>, TableError> {
+    /// [`RouteTableError`] if two routes would answer the same requests, or a path cannot be matched.
+    pub fn build(self) -> Result<Router<C>, RouteTableError> {
         if let Some(route) = self.twice {
-            return Err(TableError::Twice { route });
+            return Err(RouteTableError::Duplicate { route });
         }
+        let with_parameter = methods_with_parameter(&self.paths);
         let (mut paths, mut listing, mut wordings_of_routes) = (matchit::Router::new(), Vec::new(), Vec::new());
         for (path, mut entry) in self.paths {
             entry.allow = allow(&entry.routes);
+            entry.methods_with_parameter = with_parameter.get(&path).cloned().unwrap_or_default();
             for route in &mut entry.routes {
                 route.number = wordings_of_routes.len();
                 wordings_of_routes.push(route.wording.clone());
             }
             listing.extend(entry.routes.iter().map(|route| (route.method.clone(), path.clone())));
             let inserted = paths.insert(path.clone(), entry);
-            inserted.map_err(|error| TableError::Path { path, detail: error.to_string() })?;
+            inserted.map_err(|error| RouteTableError::InvalidPath { path, detail: error.to_string() })?;
         }
         let (names, wordings, cors) = (self.names, self.wordings, self.cors);
         Ok(Router { paths, names, listing, wordings, wordings_of_routes, cors })
     }
+}
+
+/// The methods of the routes whose last segment is a parameter, by the path without that segment.
+fn methods_with_parameter<C>(paths: &BTreeMap<String, Path<C>>) -> BTreeMap<String, Vec<Method>> {
+    let mut methods: BTreeMap<String, Vec<Method>> = BTreeMap::new();
+    for (path, entry) in paths {
+        if let Some((parent, last)) = path.rsplit_once('/')
+            && last.starts_with('{')
+        {
+            let here = methods.entry(parent.to_owned()).or_default();
+            here.extend(entry.routes.iter().map(|route| route.method.clone()));
+        }
+    }
+    methods
 }
 
 fn allow<C>(routes: &[Route<C>]) -> HeaderValue {
@@ -193,7 +214,7 @@ impl<C: 'static> RouteGroup<'_, C> {
         H: Fn(&C, &Request) -> A + Send + Sync + 'static,
         A: IntoResponse,
     {
-        let handler = Handler::AtOnce(Box::new(move |context, request| handler(context, request).into_response()));
+        let handler = Handler::Sync(Box::new(move |context, request| handler(context, request).into_response()));
         self.add(Method::GET, path, name, handler)
     }
 
@@ -204,15 +225,16 @@ impl<C: 'static> RouteGroup<'_, C> {
         H: Fn(C, Request) -> F + Send + Sync + 'static,
         F: Future<Output: IntoResponse> + 'static,
     {
-        let handler: Waits<C> = Box::new(move |context, request| {
+        let handler: AsyncHandler<C> = Box::new(move |context, request| {
             let answering = handler(context, request);
             Box::pin(async move { answering.await.into_response() })
         });
-        self.add(method, path, name, Handler::Waits(handler))
+        self.add(method, path, name, Handler::Async(handler))
     }
 
     fn add(self, method: Method, path: &str, name: &'static str, handler: Handler<C>) -> Self {
         let path = format!("{}{path}", self.prefix);
+        let trailing_slash = path.ends_with('/');
         let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { "/".to_owned() };
         let names = &mut self.routes.names;
         let index = names.iter().position(|known| *known == name).unwrap_or_else(|| {
@@ -220,11 +242,16 @@ impl<C: 'static> RouteGroup<'_, C> {
             names.len() - 1
         });
         let entry = self.routes.paths.entry(path.clone());
-        let entry = entry.or_insert_with(|| Path { routes: Vec::new(), allow: HeaderValue::from_static("") });
+        let entry = entry.or_insert_with(|| Path {
+            routes: Vec::new(),
+            allow: HeaderValue::from_static(""),
+            methods_with_parameter: Vec::new(),
+        });
         if entry.routes.iter().any(|route| route.method == method) {
             self.routes.twice.get_or_insert(format!("{method} {path}"));
         }
-        entry.routes.push(Route { method, index, handler, number: 0, wording: self.wording.clone() });
+        let wording = self.wording.clone();
+        entry.routes.push(Route { method, index, handler, number: 0, trailing_slash, wording });
         self
     }
 }
@@ -247,14 +274,14 @@ mod tests {
         let mut routes = Routes::new();
         routes.group("/auth", word_it).get("/me", "one.me", ok).post("/me", "one.change", ok);
         routes.group("", word_it).get("/auth/me/", "other.me", ok);
-        assert_eq!(routes.build().unwrap_err(), TableError::Twice { route: "GET /auth/me".into() });
+        assert_eq!(routes.build().unwrap_err(), RouteTableError::Duplicate { route: "GET /auth/me".into() });
     }
 
     #[test]
     fn paths_that_cannot_be_told_apart_are_refused() {
         let mut routes = Routes::new();
         routes.group("", word_it).get("/users/{id}", "user", ok).get("/users/{name}", "user.by_name", ok);
-        assert!(matches!(routes.build(), Err(TableError::Path { .. })));
+        assert!(matches!(routes.build(), Err(RouteTableError::InvalidPath { .. })));
     }
 
     #[test]
@@ -265,6 +292,6 @@ mod tests {
             .post("/logout", "logout", ok)
             .post("/authorized/logout", "logout", ok)
             .get("/", "root", ok);
-        assert_eq!(routes.build().unwrap().names(), [UNROUTED, "logout", "root"]);
+        assert_eq!(routes.build().unwrap().metric_labels(), [UNROUTED, "logout", "root"]);
     }
 }
