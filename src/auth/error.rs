@@ -1,158 +1,190 @@
-//! Every way in which an operation can fail, in the domain's words. What a client is told of it, and with which status, is
-//! each dialect's own affair: each has one exhaustive match over this.
+//! Every way in which an operation can fail, in the words of the domain. Status codes and wire formats belong to the dialects:
+//! each has one exhaustive match over [`Error`].
 
 use std::time::Duration;
 
-use crate::auth::accounts::identity::{BadEmail, BadUsername};
-use crate::auth::passwords::{Busy, Weak};
+use crate::auth::accounts::identity::{EmailError, UsernameError};
+use crate::auth::passwords::{Busy, PolicyViolation};
 use crate::auth::tokens::verify::VerifyError;
 use crate::store;
 
-/// Why an operation did not do what it was asked.
+/// Why an operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// Nothing says who is asking.
+    /// The request carries no access token and no API key.
     #[error("no credentials")]
-    NoCredentials,
-    /// A token or API key was handed in that is not good.
-    #[error("bad credentials: {0}")]
-    BadCredentials(VerifyError),
-    /// No such user, or not with that password. Which of the two is not told.
-    #[error("wrong name or password")]
-    WrongPassword,
-    /// The right password of a user that may not sign in.
-    #[error("the user is disabled")]
-    Disabled,
-    /// The right password or code of a user who has a second factor, and it was not given.
-    #[error("the second factor is due")]
-    SecondFactorDue,
-    /// A second factor that is not right, or was used before.
-    #[error("wrong second factor")]
-    WrongSecondFactor,
-    /// A second factor was given for a user who has none.
-    #[error("the user has no second factor")]
-    NoSecondFactor,
-    /// A second factor cannot be turned on: wrong password or code, or nothing is pending.
-    #[error("the second factor was not turned on")]
-    SecondFactorNotOn,
-    /// A second factor cannot be turned off: wrong password.
-    #[error("the second factor was not turned off")]
-    SecondFactorNotOff,
-    /// It is on already.
-    #[error("the second factor is on already")]
-    SecondFactorAlreadyOn,
-    /// It is off already.
-    #[error("the second factor is off already")]
-    SecondFactorAlreadyOff,
-    /// The user's address must be confirmed first.
-    #[error("the address is not confirmed")]
-    Unverified,
-    /// A mailed code that is wrong, used or over.
-    #[error("the code is not in force")]
-    CodeNotInForce,
-    /// The halves of a magic link that do not belong together, are used or over.
-    #[error("the magic link is not in force")]
-    MagicNotInForce,
-    /// What should allow a new password does not: wrong, used or over.
-    #[error("the reset is not in force")]
-    ResetNotInForce,
-    /// What should confirm an address does not: wrong, over, or the address is another by now.
-    #[error("the confirmation is not in force")]
-    ConfirmationNotInForce,
-    /// The one whose password it is must give it to change this, and did not.
-    #[error("the present password is wrong or missing")]
+    MissingCredentials,
+    /// The access token or API key is refused.
+    #[error("invalid token or API key: {0}")]
+    InvalidToken(VerifyError),
+    /// Unknown user or wrong password. Deliberately one variant: the answer must not reveal which.
+    #[error("wrong login or password")]
+    InvalidCredentials,
+    /// The password or code is right, but the account is disabled.
+    #[error("the account is disabled")]
+    AccountDisabled,
+    /// The dialect requires a verified address, and the user's is not.
+    #[error("the e-mail address is not verified")]
+    EmailNotVerified,
+    /// The user has a second factor and the request carries no code of it.
+    #[error("a second factor is required")]
+    MfaRequired,
+    /// The code of the second factor is wrong or was used before.
+    #[error("wrong code of the second factor")]
+    InvalidMfaCode,
+    /// The second factor is not in the state that the operation needs, or could not be changed.
+    #[error(transparent)]
+    Mfa(MfaError),
+    /// A mailed code is wrong, used or expired.
+    #[error("the code is wrong, used or expired")]
+    InvalidCode,
+    /// A mailed link, or the device secret that belongs to it, is wrong, used or expired.
+    #[error("the {0} is wrong, used or expired")]
+    InvalidLink(LinkKind),
+    /// The change needs the current password, and it is wrong or missing.
+    #[error("the current password is wrong or missing")]
     WrongCurrentPassword,
-    /// Only operators make accounts here.
+    /// The refresh token is malformed, expired or of a session that has ended.
+    #[error("the refresh token is malformed, expired or revoked")]
+    InvalidRefreshToken,
+    /// The refresh token was rotated before. Its session is revoked.
+    #[error("refresh token reused")]
+    RefreshTokenReused,
+    /// The caller may not do this.
+    #[error("forbidden: {0}")]
+    Forbidden(Denial),
+    /// The settings do not let users create accounts.
     #[error("registration is closed")]
     RegistrationClosed,
-    /// Not a project of the one who asks.
-    #[error("not a project of the caller's")]
-    OtherProject,
-    /// Superusers do not delete themselves: there would be nobody left to make another.
-    #[error("a superuser may not delete itself")]
-    SuperuserStays,
-    /// A balance would sink below zero, or rise above what can be counted.
-    #[error("the balance would be out of range")]
-    BalanceOutOfRange,
-    /// The mail could not be handed over.
-    #[error("the mail was not handed over")]
-    MailNotHandedOver,
-    /// A refresh token that is not in force: garbage, ended, expired.
-    #[error("the refresh token is not in force")]
-    RefreshNotInForce,
-    /// A refresh token that was rotated before came back; its session is over.
-    #[error("a rotated refresh token came back")]
-    RefreshReused,
-    /// The one who asks may not do this.
-    #[error("not permitted")]
-    NotPermitted,
-    /// What was asked for is not there.
-    #[error("not there")]
-    NotFound,
-    /// Another user has that address.
+    /// Another user has this address.
     #[error("the e-mail address is taken")]
     EmailTaken,
-    /// Another user has that name.
+    /// Another user has this name.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Not an address that mail can go to.
-    #[error("not an e-mail address: {0}")]
-    BadEmail(BadEmail),
-    /// Not a name that we accept.
-    #[error("not a username: {0}")]
-    BadUsername(BadUsername),
-    /// Not a password that we accept.
-    #[error("not an acceptable password: {0}")]
-    WeakPassword(Weak),
-    /// Too many tries.
-    #[error("too many tries")]
-    TooMany {
-        /// When one more will be allowed.
+    /// An address, username or password that is not accepted.
+    #[error(transparent)]
+    InvalidInput(InputError),
+    /// A balance would become negative, or larger than can be stored.
+    #[error("the balance would be out of range")]
+    BalanceOutOfRange,
+    /// The object does not exist.
+    #[error("not found")]
+    NotFound,
+    /// A rate limit is exhausted.
+    #[error("rate limited")]
+    RateLimited {
+        /// When the next attempt is allowed.
         retry_after: Duration,
     },
-    /// More passwords are waiting to be hashed than can be in time.
+    /// The password queue is so long that this request would miss its deadline.
     #[error("too many passwords are waiting to be hashed")]
-    Busy,
-    /// This node may be behind with revocations and is set not to answer then.
+    Overloaded,
+    /// This node may have missed revocations and is set to refuse then.
     #[error("revocations may be out of date")]
-    Behind,
-    /// A store does not answer.
+    Stale,
+    /// The mail could not be sent.
+    #[error("the mail could not be sent")]
+    MailNotSent,
+    /// A store is unavailable or corrupt.
     #[error(transparent)]
     Unavailable(#[from] store::Error),
-    /// Something that no input explains.
+    /// A defect or a broken installation; no input explains it.
     #[error("internal: {0}")]
     Internal(&'static str),
 }
 
+/// Why a second factor cannot be used or changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MfaError {
+    /// A code was given for a user without a second factor.
+    #[error("the user has no second factor")]
+    NotEnabled,
+    /// Wrong password, wrong code, or no enrollment is pending.
+    #[error("the second factor was not turned on")]
+    EnableFailed,
+    /// Wrong password.
+    #[error("the second factor was not turned off")]
+    DisableFailed,
+    /// Enabling a second factor that is enabled.
+    #[error("the second factor is on already")]
+    AlreadyEnabled,
+    /// Disabling a second factor that is disabled.
+    #[error("the second factor is off already")]
+    AlreadyDisabled,
+}
+
+/// Purpose of a mailed link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LinkKind {
+    /// Signs in.
+    #[error("magic link")]
+    MagicLink,
+    /// Sets a new password.
+    #[error("password reset link")]
+    PasswordReset,
+    /// Verifies an address.
+    #[error("verification link")]
+    EmailVerification,
+}
+
+/// Why a caller may not do something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// Neither a role nor a scope of the caller allows it.
+    #[error("the caller lacks the permission")]
+    MissingPermission,
+    /// The project is not one of the caller's.
+    #[error("not a project of the caller")]
+    OtherProject,
+    /// Superusers cannot delete themselves: the last one would leave nobody to create another.
+    #[error("a superuser cannot delete itself")]
+    CannotDeleteSelf,
+}
+
+/// Which input is not accepted, and why.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum InputError {
+    /// Not an address that mail can be sent to.
+    #[error("invalid e-mail address: {0}")]
+    Email(EmailError),
+    /// Not a valid username.
+    #[error("invalid username: {0}")]
+    Username(UsernameError),
+    /// Violates the password policy.
+    #[error("invalid password: {0}")]
+    Password(PolicyViolation),
+}
+
 impl From<Busy> for Error {
     fn from(_: Busy) -> Self {
-        Self::Busy
+        Self::Overloaded
     }
 }
 
 impl From<VerifyError> for Error {
-    fn from(reason: VerifyError) -> Self {
-        match reason {
-            VerifyError::Behind => Self::Behind,
-            reason => Self::BadCredentials(reason),
+    fn from(error: VerifyError) -> Self {
+        match error {
+            VerifyError::Stale => Self::Stale,
+            error => Self::InvalidToken(error),
         }
     }
 }
 
-impl From<BadEmail> for Error {
-    fn from(bad: BadEmail) -> Self {
-        Self::BadEmail(bad)
+impl From<EmailError> for Error {
+    fn from(error: EmailError) -> Self {
+        Self::InvalidInput(InputError::Email(error))
     }
 }
 
-impl From<BadUsername> for Error {
-    fn from(bad: BadUsername) -> Self {
-        Self::BadUsername(bad)
+impl From<UsernameError> for Error {
+    fn from(error: UsernameError) -> Self {
+        Self::InvalidInput(InputError::Username(error))
     }
 }
 
-impl From<Weak> for Error {
-    fn from(weak: Weak) -> Self {
-        Self::WeakPassword(weak)
+impl From<PolicyViolation> for Error {
+    fn from(error: PolicyViolation) -> Self {
+        Self::InvalidInput(InputError::Password(error))
     }
 }

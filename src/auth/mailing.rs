@@ -15,7 +15,7 @@ const NOTICE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Mails `letter` to an address in its canonical form, unless it cannot be sent before `until`.
 pub(super) fn queue_mail(ctx: &Context, to: &str, letter: Letter, until: Timestamp, language: Option<&str>) {
-    ctx.node.mailer.post(mail(ctx, to, letter, until, language));
+    ctx.node.mailer.enqueue(mail(ctx, to, letter, until, language));
 }
 
 /// The same, and waits for the hand-over: for the one operation that promises to tell what became of it.
@@ -28,9 +28,9 @@ pub(super) async fn send_and_wait(
     patience: Duration,
 ) -> Result<(), Error> {
     let mail = mail(ctx, to, letter, until, language);
-    ctx.node.mailer.hand_over(mail, patience).await.map_err(|error| {
+    ctx.node.mailer.send_and_wait(mail, patience).await.map_err(|error| {
         tracing::warn!(%error, "a mail was not handed over");
-        Error::MailNotHandedOver
+        Error::MailNotSent
     })
 }
 

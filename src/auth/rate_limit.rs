@@ -71,8 +71,8 @@ async fn take(ctx: &Context, key: String, rate: Rate) -> Result<(), Error> {
     if !ctx.node.config.limits.enabled {
         return Ok(());
     }
-    match ctx.ephemeral.take(&key, Limit { burst: rate.burst, per: rate.per }, ctx.now()).await? {
+    match ctx.ephemeral.take_permit(&key, Limit { burst: rate.burst, per: rate.per }, ctx.now()).await? {
         Allowance::Allowed => Ok(()),
-        Allowance::Limited { retry_after } => Err(Error::TooMany { retry_after }),
+        Allowance::Limited { retry_after } => Err(Error::RateLimited { retry_after }),
     }
 }

@@ -37,7 +37,7 @@ async fn confirmed(ctx: &Context, user: User) -> Result<User, Error> {
     }
     let ctx = ctx.clone();
     run_to_completion(async move {
-        ctx.accounts.confirm_email(user.id, &user.email, ctx.now()).await?;
+        ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await?;
         refresh_session_claims(&ctx, user.id).await;
         Ok(User { verified: true, ..user })
     })

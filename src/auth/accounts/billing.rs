@@ -26,6 +26,6 @@ pub async fn change_billing(
     match ctx.accounts.change_billing(user, change, ctx.now()).await? {
         Billed::Billed(user) => Ok(*user),
         Billed::OutOfRange => Err(Error::BalanceOutOfRange),
-        Billed::Absent => Err(Error::NotFound),
+        Billed::NotFound => Err(Error::NotFound),
     }
 }

@@ -4,6 +4,7 @@ use crate::auth::Error;
 use crate::auth::accounts::disable::set_disabled;
 use crate::auth::accounts::permissions::can_manage;
 use crate::auth::context::Context;
+use crate::auth::error::Denial;
 use crate::auth::sessions::run_to_completion::run_to_completion;
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
@@ -24,7 +25,7 @@ pub async fn delete_user(ctx: &Context, user: UserId) -> Result<(), Error> {
 
 /// Deletes `user`, who asks for it.
 pub async fn delete_self(ctx: &Context, user: &User) -> Result<(), Error> {
-    if user.superuser { Err(Error::SuperuserStays) } else { delete_user(ctx, user.id).await }
+    if user.superuser { Err(Error::Forbidden(Denial::CannotDeleteSelf)) } else { delete_user(ctx, user.id).await }
 }
 
 /// Deletes `id`, as `by` asks, who sees to users.

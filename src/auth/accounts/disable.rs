@@ -16,7 +16,7 @@ pub async fn set_disabled(ctx: &Context, user: UserId, disabled: bool) -> Result
         let user = match ctx.accounts.change_user(user, &changes, ctx.now()).await? {
             Changed::Changed(user) => *user,
             Changed::EmailTaken => return Err(Error::EmailTaken),
-            Changed::Absent => return Err(Error::NotFound),
+            Changed::NotFound => return Err(Error::NotFound),
         };
         if disabled {
             sign_out_durably(&ctx, user.id, user.sessions_valid_after).await?;

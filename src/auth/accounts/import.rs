@@ -3,10 +3,10 @@
 //! Each row is checked as a sign-up would be, but for the password, which is not known: its hash must be one that can be checked,
 //! and is replaced at the first sign-in. A row that will not do spoils no other. Importing again adds only who is missing.
 
-use super::identity::{BadEmail, BadUsername, Email, Username};
+use super::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::context::Context;
 use crate::auth::passwords;
-use crate::auth::passwords::Unreadable;
+use crate::auth::passwords::InvalidHash;
 use crate::clock::Timestamp;
 use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{NewUser, PasswordHash};
@@ -41,13 +41,13 @@ pub struct ImportUser {
 pub enum ImportError {
     /// Its address.
     #[error("not an e-mail address: {0}")]
-    Email(#[from] BadEmail),
+    Email(#[from] EmailError),
     /// Its name.
     #[error("not a username: {0}")]
-    Username(#[from] BadUsername),
+    Username(#[from] UsernameError),
     /// Its hash.
     #[error("the password hash cannot be used: {0}")]
-    Hash(#[from] Unreadable),
+    Hash(#[from] InvalidHash),
 }
 
 /// Brings a row into the form that the store keeps, which takes them in by the batch.

@@ -2,6 +2,7 @@
 
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::error::Denial;
 use crate::auth::tokens::caller::{Caller, authenticate_user};
 use crate::store::accounts::User;
 
@@ -19,7 +20,7 @@ pub async fn require_user(ctx: &Context, token: Option<&str>) -> Result<(Caller,
 pub async fn require_admin(ctx: &Context, token: Option<&str>) -> Result<User, Error> {
     let (_, user) = require_user(ctx, token).await?;
     let may = user.superuser || user.roles.iter().any(|role| role == ADMIN);
-    if may { Ok(user) } else { Err(Error::NotPermitted) }
+    if may { Ok(user) } else { Err(Error::Forbidden(Denial::MissingPermission)) }
 }
 
 /// Whether `by`, who may see to other users, may touch this one: only superusers touch superusers.
@@ -29,5 +30,5 @@ pub(in crate::auth) fn can_manage(by: &User, other: &User) -> Result<(), Error> 
 
 /// Whether `by` may say who is a superuser.
 pub(in crate::auth) fn can_create_superusers(by: &User) -> Result<(), Error> {
-    if by.superuser { Ok(()) } else { Err(Error::NotPermitted) }
+    if by.superuser { Ok(()) } else { Err(Error::Forbidden(Denial::MissingPermission)) }
 }

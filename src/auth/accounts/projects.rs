@@ -2,6 +2,7 @@
 
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::error::Denial;
 use crate::id::{ProjectId, UserId};
 
 /// A project.
@@ -25,7 +26,7 @@ const MOST: usize = 100;
 /// Makes a project.
 pub async fn create_project(ctx: &Context, user: UserId, name: String) -> Result<Project, Error> {
     if ctx.accounts.projects(user).await?.len() >= MOST {
-        return Err(Error::NotPermitted);
+        return Err(Error::Forbidden(Denial::MissingPermission));
     }
     let now = ctx.now();
     let id = ProjectId::new(now, &ctx.node.rng);
@@ -42,5 +43,5 @@ pub(in crate::auth) async fn require_project_owner(
     project: ProjectId,
 ) -> Result<(), Error> {
     let own = ctx.accounts.projects(user).await?.iter().any(|(id, _)| *id == project);
-    own.then_some(()).ok_or(Error::OtherProject)
+    own.then_some(()).ok_or(Error::Forbidden(Denial::OtherProject))
 }

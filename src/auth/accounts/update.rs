@@ -12,7 +12,7 @@ use super::identity::Email;
 use crate::auth::accounts::permissions::{can_create_superusers, can_manage};
 use crate::auth::accounts::verify_email;
 use crate::auth::context::Context;
-use crate::auth::passwords::reauthenticate::{original, replaced};
+use crate::auth::passwords::reauthenticate::{reauthenticate, reauthenticate_and_hash};
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::sessions::open::RequestContext;
 use crate::auth::sessions::refresh_claims::refresh_session_claims;
@@ -76,10 +76,10 @@ pub async fn update_self(
     }
     let given = own.original.as_ref();
     let hash = match &changed.password {
-        Some(new) => Some(replaced(ctx, user, given, new, request_ctx.rate_limit_ip).await?),
+        Some(new) => Some(reauthenticate_and_hash(ctx, user, given, new, request_ctx.rate_limit_ip).await?),
         None => {
             if changed.email.is_some() {
-                original(ctx, user, given, request_ctx.rate_limit_ip).await?;
+                reauthenticate(ctx, user, given, request_ctx.rate_limit_ip).await?;
             }
             None
         }
@@ -145,7 +145,7 @@ async fn change(
         let now = match ctx.accounts.change_user(before.id, &changes, ctx.now()).await? {
             Changed::Changed(now) => *now,
             Changed::EmailTaken => return Err(Error::EmailTaken),
-            Changed::Absent => return Err(Error::NotFound),
+            Changed::NotFound => return Err(Error::NotFound),
         };
         // First, since it must not depend on the other store who hears of it.
         tell(&ctx, &before, &now, &changes, language.as_deref())?;

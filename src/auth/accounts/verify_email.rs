@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::error::LinkKind;
 use crate::auth::mailing::queue_mail;
 use crate::auth::sessions::refresh_claims::refresh_session_claims;
 use crate::auth::sessions::run_to_completion::run_to_completion;
@@ -16,7 +17,7 @@ use crate::auth::tokens::action_token;
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{self, Find, User};
-use crate::token::action::Purpose;
+use crate::token::action::ActionKind;
 
 /// What a token says.
 #[derive(Serialize, Deserialize)]
@@ -45,26 +46,26 @@ pub fn send_link(
     language: Option<&str>,
 ) -> Result<(), Error> {
     let says = Says { user: user.id, address: subject_of(address) };
-    let made = action_token::make(ctx, Purpose::ConfirmEmail, says, ctx.node.config.mailed.confirm)?;
+    let made = action_token::create(ctx, ActionKind::ConfirmEmail, says, ctx.node.config.mailed.confirm)?;
     queue_mail(ctx, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, language);
     Ok(())
 }
 
 /// Confirms the address that `token` was mailed to, if its user still has it.
 pub async fn verify_email(ctx: &Context, token: &str) -> Result<Confirmed, Error> {
-    let read = action_token::read::<Says>(ctx, Purpose::ConfirmEmail, token);
-    let says = read.ok_or(Error::ConfirmationNotInForce)?.says;
+    let read = action_token::verify::<Says>(ctx, ActionKind::ConfirmEmail, token);
+    let says = read.ok_or(Error::InvalidLink(LinkKind::EmailVerification))?.claims;
     let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(Error::NotFound)?;
     if subject_of(&user.email) != says.address {
-        return Err(Error::ConfirmationNotInForce);
+        return Err(Error::InvalidLink(LinkKind::EmailVerification));
     }
     let ctx = ctx.clone();
     run_to_completion(async move {
-        let confirmed = match ctx.accounts.confirm_email(user.id, &user.email, ctx.now()).await? {
-            accounts::Confirmed::Confirmed => Confirmed::Now,
-            accounts::Confirmed::Already => Confirmed::Already,
+        let confirmed = match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {
+            accounts::EmailVerified::Verified => Confirmed::Now,
+            accounts::EmailVerified::AlreadyVerified => Confirmed::Already,
             // Gone, or another address, since the row was read.
-            accounts::Confirmed::Absent => return Err(Error::ConfirmationNotInForce),
+            accounts::EmailVerified::NotFound => return Err(Error::InvalidLink(LinkKind::EmailVerification)),
         };
         // Also when it was confirmed before: the tokens may not have heard of it then.
         refresh_session_claims(&ctx, user.id).await;

@@ -14,7 +14,7 @@ use crate::auth::sign_in::one_time::{Kind, generate_code, redeem, store, subject
 use crate::auth::{Error, mailing};
 use crate::id::UserId;
 use crate::mail::Letter;
-use crate::store::accounts::{Confirmed, Find};
+use crate::store::accounts::{EmailVerified, Find};
 
 /// How long the hand-over is waited for, where requests may take as long as that.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,10 +46,10 @@ pub async fn verify_email_with_code(
     run_to_completion(async move {
         let (subject, id) = (subject_of(&user.email), user.id.to_string());
         let place = (Kind::ConfirmCode, subject.as_str(), id.as_str());
-        redeem(&ctx, place, &code, true).await?.ok_or(Error::CodeNotInForce)?;
-        match ctx.accounts.confirm_email(user.id, &user.email, ctx.now()).await? {
-            Confirmed::Confirmed | Confirmed::Already => refresh_session_claims(&ctx, user.id).await,
-            Confirmed::Absent => return Err(Error::CodeNotInForce),
+        redeem(&ctx, place, &code, true).await?.ok_or(Error::InvalidCode)?;
+        match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {
+            EmailVerified::Verified | EmailVerified::AlreadyVerified => refresh_session_claims(&ctx, user.id).await,
+            EmailVerified::NotFound => return Err(Error::InvalidCode),
         }
         Ok(())
     })

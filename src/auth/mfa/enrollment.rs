@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use super::{counted, forgive, recovery};
 use crate::auth::context::Context;
+use crate::auth::error::MfaError;
 use crate::auth::mfa::totp_secret::TotpSecret;
 use crate::auth::passwords::Password;
-use crate::auth::passwords::reauthenticate::original;
+use crate::auth::passwords::reauthenticate::reauthenticate;
 use crate::auth::sessions::open::RequestContext;
 use crate::auth::sign_in::one_time;
 use crate::auth::sign_in::one_time::{Kind, mfa_subject, subject_of};
@@ -47,7 +48,7 @@ pub async fn enrollment_uri(ctx: &Context, user: &User) -> Result<String, Error>
 
 async fn pending(ctx: &Context, user: &User) -> Result<Option<TotpSecret>, Error> {
     let subject = subject_of(&user.email);
-    let held = ctx.ephemeral.claim(&subject, Kind::PendingFactor.name(), &user.id.to_string(), ctx.now()).await?;
+    let held = ctx.ephemeral.peek_claim(&subject, Kind::PendingFactor.name(), &user.id.to_string(), ctx.now()).await?;
     held.map(|sealed| TotpSecret::open(ctx, user.id, &SealedTotp(sealed))).transpose()
 }
 
@@ -59,18 +60,20 @@ pub async fn enable(
     code: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<Vec<String>, Error> {
-    original(ctx, user, password, request_ctx.rate_limit_ip).await.map_err(instead(Error::SecondFactorNotOn))?;
+    reauthenticate(ctx, user, password, request_ctx.rate_limit_ip)
+        .await
+        .map_err(instead(Error::Mfa(MfaError::EnableFailed)))?;
     if user.totp.is_some() {
-        return Err(Error::SecondFactorAlreadyOn);
+        return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
-    let factor = pending(ctx, user).await?.ok_or(Error::SecondFactorNotOn)?;
+    let factor = pending(ctx, user).await?.ok_or(Error::Mfa(MfaError::EnableFailed))?;
     let step = proved(ctx, user, &factor, code, request_ctx.rate_limit_ip).await?;
     let (told, kept) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
     if !ctx.accounts.enable_totp(user.id, &factor.seal(ctx, user.id)?, step, &kept, ctx.now()).await? {
-        return Err(Error::SecondFactorAlreadyOn);
+        return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
     let place = user.id.to_string();
-    let dropped = ctx.ephemeral.drop_claim(&subject_of(&user.email), Kind::PendingFactor.name(), &place).await;
+    let dropped = ctx.ephemeral.delete_claim(&subject_of(&user.email), Kind::PendingFactor.name(), &place).await;
     if let Err(error) = dropped {
         // It is on, and its owner must be told the codes. What is still pending is over in ten minutes.
         tracing::warn!(user = %user.id, %error, "a second factor that is on is still pending");
@@ -82,7 +85,7 @@ pub async fn enable(
 async fn proved(ctx: &Context, user: &User, factor: &TotpSecret, code: &str, counted_by: IpAddr) -> Result<i64, Error> {
     let subject = mfa_subject(&user.email);
     counted(ctx, &subject, counted_by).await?;
-    let step = factor.step_of(code, ctx.now()).ok_or(Error::SecondFactorNotOn)?;
+    let step = factor.step_of(code, ctx.now()).ok_or(Error::Mfa(MfaError::EnableFailed))?;
     forgive(ctx, &subject).await?;
     Ok(step)
 }
@@ -95,7 +98,7 @@ pub async fn enable_without_confirmation(
     request_ctx: RequestContext<'_>,
 ) -> Result<(String, Vec<String>), Error> {
     if user.totp.is_some() {
-        return Err(Error::SecondFactorAlreadyOn);
+        return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
     // Turning it on and off costs hashes and mails, so it is counted like trying it.
     rate_limit::check_mfa(ctx, &mfa_subject(&user.email), request_ctx.rate_limit_ip).await?;
@@ -103,7 +106,7 @@ pub async fn enable_without_confirmation(
     let (told, kept) = recovery::generate_six_digit(ctx, count).await?;
     // No code of it was used yet.
     if !ctx.accounts.enable_totp(user.id, &factor.seal(ctx, user.id)?, 0, &kept, ctx.now()).await? {
-        return Err(Error::SecondFactorAlreadyOn);
+        return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
     mailing::queue_notice(ctx, user, Letter::SecondFactorOn, request_ctx.language);
     Ok((factor.key(), told))
@@ -117,14 +120,16 @@ pub async fn disable(
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
     if let Some(given) = password {
-        original(ctx, user, given, request_ctx.rate_limit_ip).await.map_err(instead(Error::SecondFactorNotOff))?;
+        reauthenticate(ctx, user, given, request_ctx.rate_limit_ip)
+            .await
+            .map_err(instead(Error::Mfa(MfaError::DisableFailed)))?;
     }
     if user.totp.is_none() {
-        return Err(Error::SecondFactorAlreadyOff);
+        return Err(Error::Mfa(MfaError::AlreadyDisabled));
     }
     rate_limit::check_mfa(ctx, &mfa_subject(&user.email), request_ctx.rate_limit_ip).await?;
     if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
-        return Err(Error::SecondFactorAlreadyOff);
+        return Err(Error::Mfa(MfaError::AlreadyDisabled));
     }
     mailing::queue_notice(ctx, user, Letter::SecondFactorOff, request_ctx.language);
     Ok(())

@@ -12,6 +12,7 @@ mod totp_secret;
 use std::net::IpAddr;
 
 use crate::auth::context::Context;
+use crate::auth::error::MfaError;
 use crate::auth::sign_in::one_time::mfa_subject;
 use crate::auth::{Error, rate_limit};
 use crate::store::accounts::User;
@@ -27,7 +28,7 @@ const PAGE: u32 = 500;
 
 /// Proves a user's second factor with a code of either kind, and uses the code up.
 pub(super) async fn verify_code(ctx: &Context, user: &User, code: &str, counted_by: IpAddr) -> Result<(), Error> {
-    let sealed = user.totp.as_ref().ok_or(Error::NoSecondFactor)?;
+    let sealed = user.totp.as_ref().ok_or(Error::Mfa(MfaError::NotEnabled))?;
     let subject = mfa_subject(&user.email);
     counted(ctx, &subject, counted_by).await?;
     let factor = TotpSecret::open(ctx, user.id, sealed)?;
@@ -37,20 +38,20 @@ pub(super) async fn verify_code(ctx: &Context, user: &User, code: &str, counted_
     };
     // Six digits of a recovery code may by chance be those of a step that is used up.
     let right = of_now || recovery::consume(ctx, user.id, code).await?;
-    if right { forgive(ctx, &subject).await } else { Err(Error::WrongSecondFactor) }
+    if right { forgive(ctx, &subject).await } else { Err(Error::InvalidMfaCode) }
 }
 
 /// Counts a try, before it is one.
 async fn counted(ctx: &Context, subject: &str, counted_by: IpAddr) -> Result<(), Error> {
     rate_limit::check_mfa(ctx, subject, counted_by).await?;
-    match ctx.ephemeral.count_try(subject, ctx.node.config.mailed.daily_tries, ctx.now()).await? {
+    match ctx.ephemeral.count_attempt(subject, ctx.node.config.mailed.daily_tries, ctx.now()).await? {
         Allowance::Allowed => Ok(()),
-        Allowance::Limited { retry_after } => Err(Error::TooMany { retry_after }),
+        Allowance::Limited { retry_after } => Err(Error::RateLimited { retry_after }),
     }
 }
 
 async fn forgive(ctx: &Context, subject: &str) -> Result<(), Error> {
-    Ok(ctx.ephemeral.forgive_try(subject, ctx.now()).await?)
+    Ok(ctx.ephemeral.refund_attempt(subject, ctx.now()).await?)
 }
 
 /// Seals anew, with the first of the secrets, what an older one sealed: so the older one can be taken out one day without
@@ -61,7 +62,7 @@ pub async fn reseal_secrets(ctx: &Context) -> Result<u64, Error> {
         let page = ctx.accounts.sealed_totps(after, PAGE).await?;
         for (number, user, old) in &page {
             after = *number;
-            if ctx.node.secrets.sealed_by_first(&old.0) {
+            if ctx.node.secrets.is_sealed_by_first(&old.0) {
                 continue;
             }
             let Ok(factor) = TotpSecret::open(ctx, *user, old) else { continue };

@@ -40,7 +40,7 @@ pub(super) async fn generate_six_digit(ctx: &Context, count: u32) -> Result<(Vec
             told.push(code);
         }
     }
-    let hashes = ctx.node.hasher.hash_each(told.iter().cloned().map(Password::new).collect()).await?;
+    let hashes = ctx.node.hasher.hash_all(told.iter().cloned().map(Password::new).collect()).await?;
     let kept = hashes.into_iter().map(|hash| RecoveryCode { id: name(ctx), hash }).collect();
     Ok((told, kept))
 }
@@ -54,7 +54,7 @@ pub(super) async fn consume(ctx: &Context, user: UserId, code: &str) -> Result<b
     let mut right = quick.iter().find(|code| bool::from(code.hash.0.as_bytes().ct_eq(expected.as_bytes())));
     if right.is_none() && normal.len() == 6 && !slow.is_empty() {
         let hashes: Vec<_> = slow.iter().map(|code| code.hash.clone()).collect();
-        right = ctx.node.hasher.which(&Password::new(normal), &hashes).await?.and_then(|which| slow.get(which));
+        right = ctx.node.hasher.find_match(&Password::new(normal), &hashes).await?.and_then(|which| slow.get(which));
     }
     match right {
         Some(code) => Ok(ctx.accounts.spend_recovery_code(user, code.id).await?),

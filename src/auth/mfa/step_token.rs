@@ -10,7 +10,7 @@ use crate::auth::tokens::action_token;
 use crate::auth::tokens::verify::{TokenError, VerifyError};
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
-use crate::token::action::Purpose;
+use crate::token::action::ActionKind;
 
 /// How long the second step may be taken.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(5 * 60);
@@ -37,7 +37,7 @@ pub async fn start_login(ctx: &Context, user: &User, request_ctx: RequestContext
     }
     check_login_allowed(user, request_ctx)?;
     let says = Recognised { user: user.id, valid_after: user.sessions_valid_after.millis() };
-    let made = action_token::make(ctx, Purpose::SecondFactor, says, PATIENCE)?;
+    let made = action_token::create(ctx, ActionKind::SecondFactor, says, PATIENCE)?;
     Ok(LoginStep::Due(made.text))
 }
 
@@ -48,8 +48,8 @@ pub async fn complete_login(
     code: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    let read = action_token::read::<Recognised>(ctx, Purpose::SecondFactor, token);
-    let says = read.ok_or(VerifyError::Token(TokenError::Malformed))?.says;
+    let read = action_token::verify::<Recognised>(ctx, ActionKind::SecondFactor, token);
+    let says = read.ok_or(VerifyError::Token(TokenError::Malformed))?.claims;
     let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(VerifyError::Revoked)?;
     if user.sessions_valid_after.millis() != says.valid_after {
         return Err(VerifyError::Revoked.into());

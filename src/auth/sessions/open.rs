@@ -15,8 +15,8 @@ use crate::config;
 use crate::id::{SessionId, TokenId};
 use crate::store::accounts::User;
 use crate::store::ephemeral::{Opened, Session, SessionSnapshot};
-use crate::token::access::{Mint, further_claims};
-use crate::token::refresh::Refresh;
+use crate::token::access::{NewAccessToken, serialize_extra_claims};
+use crate::token::refresh::RefreshToken;
 
 /// By which door somebody comes: the dialect and its lifetimes, the address and the agent.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ pub(in crate::auth) async fn authorize_login<'a>(
 ) -> Result<AuthorizedLogin<'a>, Error> {
     check_login_allowed(user, request_ctx)?;
     if user.totp.is_some() {
-        mfa::verify_code(ctx, user, second.ok_or(Error::SecondFactorDue)?, request_ctx.rate_limit_ip).await?;
+        mfa::verify_code(ctx, user, second.ok_or(Error::MfaRequired)?, request_ctx.rate_limit_ip).await?;
     }
     Ok(AuthorizedLogin(user))
 }
@@ -120,7 +120,7 @@ impl AuthorizedLogin<'_> {
 async fn open(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<TokenPair, Error> {
     // As the store says it too, once it has heard of the change.
     if ctx.node.revocations.is_superseded(user.id, user.sessions_valid_after) {
-        return Err(Error::WrongPassword);
+        return Err(Error::InvalidCredentials);
     }
     let now = ctx.now();
     // After the last ending of the user's sessions, though that was in this very millisecond or by a clock that is ahead: it is not
@@ -135,11 +135,11 @@ async fn open(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Re
         opened_at,
         used_at: now,
         rotated_at: now,
-        idle: request_ctx.dialect_config.idle,
+        idle_timeout: request_ctx.dialect_config.idle,
         ends_at: now + request_ctx.dialect_config.absolute,
         dialect: request_ctx.dialect.to_owned(),
-        address: request_ctx.client_ip.to_string(),
-        agent: request_ctx.user_agent.unwrap_or_default().chars().take(AGENT).collect(),
+        client_ip: request_ctx.client_ip.to_string(),
+        user_agent: request_ctx.user_agent.unwrap_or_default().chars().take(AGENT).collect(),
         profile: session_claims(user)?,
     };
     let (valid_after, until) = (user.sessions_valid_after, now + ctx.node.revocation_ttl());
@@ -153,19 +153,19 @@ async fn open(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Re
     match opened {
         Opened::Opened { ended } => {
             ended.iter().for_each(|revocation| ctx.node.revocations.apply(revocation));
-            issue_tokens(ctx, session.standing(), request_ctx, ctx.now())
+            issue_tokens(ctx, session.snapshot(), request_ctx, ctx.now())
         }
         // The password that was right when it was read is no longer.
-        Opened::Superseded => Err(Error::WrongPassword),
+        Opened::Superseded => Err(Error::InvalidCredentials),
     }
 }
 
 /// Whether a user who has been recognised may come in by this door at all.
 pub(in crate::auth) fn check_login_allowed(user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     if user.disabled {
-        Err(Error::Disabled)
+        Err(Error::AccountDisabled)
     } else if request_ctx.dialect_config.verified_only && !user.verified {
-        Err(Error::Unverified)
+        Err(Error::EmailNotVerified)
     } else {
         Ok(())
     }
@@ -180,7 +180,7 @@ pub fn session_claims(user: &User) -> Result<String, Error> {
         roles: &user.roles,
         superuser: user.superuser,
     };
-    further_claims(&profile).map_err(|_| Error::Internal("a profile that does not serialise"))
+    serialize_extra_claims(&profile).map_err(|_| Error::Internal("a profile that does not serialise"))
 }
 
 /// The address that a session's tokens name.
@@ -212,19 +212,19 @@ pub(in crate::auth) fn issue_tokens(
             Cow::Owned(format!(r#"{},"uid":"{}","token_type":"access""#, session.profile, session.user))
         }
     };
-    let mint = Mint {
+    let mint = NewAccessToken {
         user: session.user,
         session: Some(session.id),
         api_key: None,
-        token: TokenId::new(node.stamp(now), &node.rng),
+        token_id: TokenId::new(node.stamp(now), &node.rng),
         issued_at: now,
         expires_at,
-        profile: &profile,
+        extra_claims: &profile,
     };
     Ok(TokenPair {
         access: node.issuer.mint(&mint, key),
         access_lives: expires_at.since(now),
-        refresh: Refresh { user: session.user, session: session.id, counter: session.counter }.mint(&node.secrets),
+        refresh: RefreshToken { user: session.user, session: session.id, counter: session.counter }.mint(&node.secrets),
         refresh_until: session.expires_at,
         session,
     })

@@ -10,7 +10,7 @@ use crate::auth::revocation::durable::delete_revived_session;
 use crate::auth::sessions::open::{RequestContext, TokenPair, issue_tokens};
 use crate::id::UserId;
 use crate::store::ephemeral::{Revocation, RotateRequest, Rotation, SessionSnapshot, Target};
-use crate::token::refresh::Refresh;
+use crate::token::refresh::RefreshToken;
 
 /// What becomes of the token that is handed in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +30,9 @@ pub async fn refresh(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     let node = &ctx.node;
-    let Some(read) = Refresh::read(token, &node.secrets) else { return Err(Error::RefreshNotInForce) };
+    let Some(read) = RefreshToken::parse(token, &node.secrets) else { return Err(Error::InvalidRefreshToken) };
     if owner.is_some_and(|owner| owner != read.user) {
-        return Err(Error::RefreshNotInForce);
+        return Err(Error::InvalidRefreshToken);
     }
     let now = ctx.now();
     let presented = RotateRequest {
@@ -41,24 +41,24 @@ pub async fn refresh(
         counter: read.counter,
         rotate: then == RotationPolicy::Rotate,
         grace: node.config.tokens.grace,
-        floor: node.revocations.global_not_before(),
-        remember_until: now + node.revocation_ttl(),
+        not_before: node.revocations.global_not_before(),
+        revocation_expires_at: now + node.revocation_ttl(),
     };
     match ctx.ephemeral.rotate_refresh_token(presented, now).await? {
-        Rotation::Rotated(session) | Rotation::Repeated(session) => {
+        Rotation::Rotated(session) | Rotation::Replayed(session) => {
             let ended = node.revocations.is_session_ended(session.user, session.id, session.opened_at);
             if ended && is_there_again(ctx, &session).await? {
-                return Err(Error::RefreshNotInForce);
+                return Err(Error::InvalidRefreshToken);
             }
             issue_tokens(ctx, session, request_ctx, now)
         }
         Rotation::Reused => {
             tracing::warn!(user = %read.user, session = %read.session, address = %request_ctx.client_ip, "refresh token reused");
             let target = Target::Session(read.session);
-            node.revocations.apply(&Revocation { target, until: presented.remember_until });
-            Err(Error::RefreshReused)
+            node.revocations.apply(&Revocation { target, expires_at: presented.revocation_expires_at });
+            Err(Error::RefreshTokenReused)
         }
-        Rotation::Absent => Err(Error::RefreshNotInForce),
+        Rotation::NotFound => Err(Error::InvalidRefreshToken),
     }
 }
 

@@ -53,7 +53,7 @@ pub async fn sign_out_durably(ctx: &Context, user: UserId, valid_after: Timestam
 /// The row refuses what was opened before it changed. A sign-in that has read it before and is still hashing opens a session afterwards,
 /// as soon as the store is back: until the store has heard, this node refuses it.
 async fn go_on(ctx: Context, user: UserId, valid_after: Timestamp) {
-    let running = || ctx.node.clock.running();
+    let running = || ctx.node.clock.monotonic();
     let until = running() + GOING_ON;
     while running() < until {
         tokio::time::sleep(PAUSE).await;
@@ -77,7 +77,7 @@ async fn end_late(ctx: &Context, user: UserId, valid_after: Timestamp) -> Result
         }
     }
     let target = Target::User { user, before: valid_after };
-    Ok(ctx.ephemeral.revoke(&Revocation { target, until }, now).await?)
+    Ok(ctx.ephemeral.revoke(&Revocation { target, expires_at: until }, now).await?)
 }
 
 /// Ends all sessions of a user whom somebody else names. For good: whoever does it does so for a reason, and a Redis that comes
@@ -96,7 +96,7 @@ pub async fn sign_out_everyone(ctx: &Context) -> Result<(), Error> {
     // What was made a moment ago by a clock that is ahead of this one was made before the answer, and is meant too. What is made
     // from now on is stamped with the floor; so, the last time, was what is to be ended now.
     let floor = (ctx.now() + MAX_CLOCK_SKEW).max(ctx.node.revocations.global_not_before() + MILLI);
-    ctx.ephemeral.raise_floor(floor).await?;
+    ctx.ephemeral.raise_global_not_before(floor).await?;
     ctx.node.revocations.raise_global_not_before(floor);
     Ok(())
 }

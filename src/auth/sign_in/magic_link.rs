@@ -12,6 +12,7 @@ use crate::auth::accounts::address_owner::find_or_create_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::accounts::identity::Email;
 use crate::auth::context::Context;
+use crate::auth::error::LinkKind;
 use crate::auth::mfa::{LoginStep, start_login};
 use crate::auth::sessions::open::{RequestContext, TokenPair, authorize_login};
 use crate::auth::sign_in::one_time;
@@ -22,7 +23,7 @@ use crate::auth::{mailing, rate_limit};
 use crate::id::{TokenId, UserId};
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
-use crate::token::action::Purpose;
+use crate::token::action::ActionKind;
 
 /// Whom the mailed token lets in.
 #[derive(Serialize, Deserialize)]
@@ -51,7 +52,7 @@ async fn draw(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> 
         Some(user) => Says::User { user: user.id, valid_after: user.sessions_valid_after.millis() },
         None => Says::Address(email.as_str().to_owned()),
     };
-    let made = action_token::make(ctx, Purpose::MagicLink, says, ctx.node.config.mailed.magic)?;
+    let made = action_token::create(ctx, ActionKind::MagicLink, says, ctx.node.config.mailed.magic)?;
     let half = one_time::generate_device_secret(ctx);
     let id = made.id.to_string();
     one_time::store(ctx, (Kind::Magic, &subject, &id), &half, Vec::new(), made.until).await?;
@@ -108,29 +109,30 @@ struct Held {
 
 async fn held(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<Held, Error> {
     rate_limit::check_attempt(ctx, request_ctx.rate_limit_ip).await?;
-    let read = action_token::read::<Says>(ctx, Purpose::MagicLink, token).ok_or(Error::MagicNotInForce)?;
-    let (address, user) = match read.says {
+    let read =
+        action_token::verify::<Says>(ctx, ActionKind::MagicLink, token).ok_or(Error::InvalidLink(LinkKind::MagicLink))?;
+    let (address, user) = match read.claims {
         Says::User { user, valid_after } => {
             let user = ctx.accounts.user(Find::Id(user)).await?;
             let user = user.filter(|user| user.sessions_valid_after.millis() == valid_after);
-            let user = user.ok_or(Error::MagicNotInForce)?;
+            let user = user.ok_or(Error::InvalidLink(LinkKind::MagicLink))?;
             (user.email.clone(), Some(user))
         }
         Says::Address(address) => {
             let user = ctx.accounts.user(Find::Email(&address)).await?;
             if user.as_ref().is_some_and(|user| !CredentialEpoch::Nobody.is_current(user)) {
-                return Err(Error::MagicNotInForce);
+                return Err(Error::InvalidLink(LinkKind::MagicLink));
             }
             (address, user)
         }
     };
     match &user {
-        Some(user) if user.disabled => return Err(Error::MagicNotInForce),
+        Some(user) if user.disabled => return Err(Error::InvalidLink(LinkKind::MagicLink)),
         None if !ctx.node.config.accounts.open_registration => return Err(Error::RegistrationClosed),
         None => rate_limit::check_sign_up(ctx, request_ctx.rate_limit_ip).await?,
         Some(_) => {}
     }
-    Ok(Held { id: read.token, address, user })
+    Ok(Held { id: read.id, address, user })
 }
 
 impl Held {
@@ -138,7 +140,7 @@ impl Held {
     async fn hand_in(&self, ctx: &Context, half: &str, spend: bool) -> Result<(), Error> {
         let (subject, id) = (subject_of(&self.address), self.id.to_string());
         let handed_in = one_time::redeem(ctx, (Kind::Magic, &subject, &id), half, spend).await?;
-        handed_in.map(|_| ()).ok_or(Error::MagicNotInForce)
+        handed_in.map(|_| ()).ok_or(Error::InvalidLink(LinkKind::MagicLink))
     }
 
     /// Whose the address is, confirmed; made now if it is nobody's. Only after the halves were used up.

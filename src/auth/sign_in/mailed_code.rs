@@ -63,7 +63,7 @@ pub async fn sign_in_with_code(
     };
     // Who is disabled is told so, and not that the code is no good.
     if !user.disabled && !asked.is_current(&user) {
-        return Err(Error::CodeNotInForce);
+        return Err(Error::InvalidCode);
     }
     // The address is proved by now, though it is only written down when the code is used up.
     let proved = User { verified: true, ..user.clone() };
@@ -82,6 +82,6 @@ struct Code<'a> {
 impl Code<'_> {
     async fn hand_in(&self, ctx: &Context, spend: bool) -> Result<CredentialEpoch, Error> {
         let handed_in = one_time::redeem(ctx, (Kind::SignInCode, &self.subject, ""), self.digits, spend).await?;
-        handed_in.and_then(|kept| CredentialEpoch::from_bytes(&kept)).ok_or(Error::CodeNotInForce)
+        handed_in.and_then(|kept| CredentialEpoch::from_bytes(&kept)).ok_or(Error::InvalidCode)
     }
 }

@@ -13,7 +13,7 @@ use crate::auth::Error;
 use crate::auth::accounts::identity::Email;
 use crate::auth::context::Context;
 use crate::clock::Timestamp;
-use crate::store::ephemeral::{Claim, Redeem, Redemption};
+use crate::store::ephemeral::{Claim, RedeemRequest, Redemption};
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
 use base64::Engine;
@@ -115,10 +115,10 @@ pub(in crate::auth) async fn store(
         id: id.to_owned(),
         digest: digest(ctx, (kind, subject, id), secret),
         payload,
-        tries: TRIES,
+        attempts: TRIES,
         expires_at: until,
     };
-    Ok(ctx.ephemeral.put_claim(&claim, ctx.now()).await?)
+    Ok(ctx.ephemeral.store_claim(&claim, ctx.now()).await?)
 }
 
 /// Tries what was handed in, using it up if it is right and `spend` says so; gives what was kept with it, or `None`.
@@ -129,17 +129,17 @@ pub(in crate::auth) async fn redeem(
     spend: bool,
 ) -> Result<Option<Vec<u8>>, Error> {
     let counted = counted_under(kind, subject);
-    let redeem = Redeem {
+    let redeem = RedeemRequest {
         subject: &counted,
         purpose: kind.name(),
         id,
         digest: digest(ctx, (kind, subject, id), secret),
-        daily_tries: ctx.node.config.mailed.daily_tries,
-        spend,
+        daily_attempts: ctx.node.config.mailed.daily_tries,
+        consume: spend,
     };
     match ctx.ephemeral.redeem(redeem, ctx.now()).await? {
         Redemption::Redeemed(payload) => Ok(Some(payload)),
-        Redemption::Wrong { .. } | Redemption::Absent => Ok(None),
-        Redemption::Capped { retry_after } => Err(Error::TooMany { retry_after }),
+        Redemption::Wrong { .. } | Redemption::NotFound => Ok(None),
+        Redemption::Capped { retry_after } => Err(Error::RateLimited { retry_after }),
     }
 }

@@ -51,7 +51,7 @@ pub async fn check_password(
     rate_limit::check_client(ctx, counted_by).await?;
     // Before anything is known of the user, and before the account's share is touched: when there is no room, nobody learns
     // whose name it was, and nobody is kept out afterwards for having tried.
-    let place = ctx.node.hasher.place()?;
+    let place = ctx.node.hasher.reserve_slot()?;
     let user = match &login {
         Some(Login::Email(email)) => ctx.accounts.user(Find::Email(email.as_str())).await?,
         Some(Login::Username(username)) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
@@ -76,15 +76,15 @@ async fn compare(
     rate_limit::check_account(ctx, user.as_ref().map(|user| user.id), login).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
     match (place.verify(password, stored).await?, user) {
-        (Verdict::Right { upgrade }, Some(user)) => {
+        (Verdict::Correct { upgrade }, Some(user)) => {
             if let (Some(new), Some(old)) = (upgrade, &user.password_hash) {
                 // Whether it succeeds decides nothing: the old hash is as good as before.
-                if let Err(error) = ctx.accounts.rehash(user.id, old, &new).await {
+                if let Err(error) = ctx.accounts.upgrade_hash(user.id, old, &new).await {
                     tracing::warn!(user = %user.id, %error, "a password hash could not be renewed");
                 }
             }
             Ok(user)
         }
-        (Verdict::Right { .. }, None) | (Verdict::Wrong, _) => Err(Error::WrongPassword),
+        (Verdict::Correct { .. }, None) | (Verdict::Wrong, _) => Err(Error::InvalidCredentials),
     }
 }

@@ -15,7 +15,7 @@ pub struct Email(String);
 
 /// Why a text is not an address that mail can go to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadEmail {
+pub enum EmailError {
     /// Nothing there.
     #[error("it is empty")]
     Empty,
@@ -35,23 +35,23 @@ pub enum BadEmail {
 
 impl Email {
     /// The one form of `text`.
-    pub fn parse(text: &str) -> Result<Self, BadEmail> {
+    pub fn parse(text: &str) -> Result<Self, EmailError> {
         let text = text.trim_matches(|c: char| c == ' ' || c == '\t');
         if text.is_empty() {
-            return Err(BadEmail::Empty);
+            return Err(EmailError::Empty);
         }
         if text.len() > 1024 {
-            return Err(BadEmail::TooLong);
+            return Err(EmailError::TooLong);
         }
         let text = text.nfc().collect::<String>();
-        let (local, domain) = text.split_once('@').ok_or(BadEmail::NoAt)?;
+        let (local, domain) = text.split_once('@').ok_or(EmailError::NoAt)?;
         if local.is_empty() || domain.is_empty() || domain.contains('@') {
-            return Err(BadEmail::NoAt);
+            return Err(EmailError::NoAt);
         }
         let local = canonical_local(local)?;
         let domain = canonical_domain(domain)?;
         if local.len() > 64 || local.len() + 1 + domain.len() > 254 {
-            return Err(BadEmail::TooLong);
+            return Err(EmailError::TooLong);
         }
         Ok(Self(format!("{local}@{domain}")))
     }
@@ -68,7 +68,7 @@ impl fmt::Display for Email {
     }
 }
 
-fn canonical_local(local: &str) -> Result<String, BadEmail> {
+fn canonical_local(local: &str) -> Result<String, EmailError> {
     let lower = local.to_lowercase().nfc().collect::<String>();
     let letter = |c: char| match c {
         'a'..='z' | '0'..='9' => true,
@@ -81,17 +81,17 @@ fn canonical_local(local: &str) -> Result<String, BadEmail> {
         c => std::iter::once(c).nfkc().all(|c| !c.is_ascii()),
     };
     let atoms = lower.split('.').all(|atom| !atom.is_empty() && atom.chars().all(letter));
-    if atoms { Ok(lower) } else { Err(BadEmail::Local) }
+    if atoms { Ok(lower) } else { Err(EmailError::Local) }
 }
 
-fn canonical_domain(domain: &str) -> Result<String, BadEmail> {
+fn canonical_domain(domain: &str) -> Result<String, EmailError> {
     // UTS 46 maps full-width letters and the ideographic full stop; an `@` it would map to is refused as a forbidden character.
-    let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| BadEmail::Domain)?;
+    let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| EmailError::Domain)?;
     let labels = ascii.split('.').collect::<Vec<_>>();
     let top = labels.last().copied().unwrap_or_default();
     let named =
         labels.len() > 1 && labels.iter().all(|label| !label.is_empty()) && !top.bytes().all(|b| b.is_ascii_digit());
-    if named { Ok(ascii) } else { Err(BadEmail::Domain) }
+    if named { Ok(ascii) } else { Err(EmailError::Domain) }
 }
 
 #[cfg(test)]

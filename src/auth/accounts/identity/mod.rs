@@ -5,8 +5,8 @@
 mod email;
 mod username;
 
-pub use email::{BadEmail, Email};
-pub use username::{BadUsername, Username};
+pub use email::{EmailError, Email};
+pub use username::{UsernameError, Username};
 
 /// What somebody signs in with: an address if it has an `@`, a username otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]

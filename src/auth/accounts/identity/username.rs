@@ -13,7 +13,7 @@ pub struct Username {
 
 /// Why a text is not a username.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadUsername {
+pub enum UsernameError {
     /// Nothing there.
     #[error("it is empty")]
     Empty,
@@ -29,19 +29,19 @@ const MAX: usize = 64;
 
 impl Username {
     /// The username in `text`.
-    pub fn parse(text: &str) -> Result<Self, BadUsername> {
+    pub fn parse(text: &str) -> Result<Self, UsernameError> {
         let shown = text.trim().nfc().collect::<String>();
         if shown.is_empty() {
-            return Err(BadUsername::Empty);
+            return Err(UsernameError::Empty);
         }
         if shown.chars().count() > MAX {
-            return Err(BadUsername::TooLong);
+            return Err(UsernameError::TooLong);
         }
         // NFKC before and after folding: what looks the same by compatibility is the same name.
         let key = shown.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>();
         let bad = |c: char| c.is_control() || c == '@' || (c.is_whitespace() && c != ' ') || invisible(c);
         if shown.chars().any(bad) || key.chars().any(bad) {
-            return Err(BadUsername::Character);
+            return Err(UsernameError::Character);
         }
         Ok(Self { shown, key })
     }
