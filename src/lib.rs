@@ -1,34 +1,47 @@
-//! Signet, a token server: it signs people in, hands out EdDSA-signed JWTs that anyone verifies from a JWKS, keeps what
-//! expires in Redis and what lasts in Postgres, or both in one embedded file.
+//! Signet, a token server: it signs people in, issues EdDSA-signed JWTs that any service verifies from a JWKS, keeps
+//! short-lived state in Redis and durable state in Postgres, or both in one embedded SQLite file.
 //!
-//! # The house, in reading order
-//! | room | what it is for |
+//! # The map
+//! | module | what it is for |
 //! |---|---|
-//! | [`auth`] | **the operations, one verb a file**: [`auth::sign_in`], [`auth::refresh`] (where a refresh token is rotated), [`auth::verify`], [`auth::sign_out`] … |
-//! | [`token`] | what is signed, sealed or MACed: keys, access and refresh tokens, the JWKS |
-//! | [`store`] | the two roles as traits, [`store::Accounts`] and [`store::Ephemeral`], and who plays them: Postgres, Redis, SQLite |
-//! | [`api`] | one folder a dialect: wire types and wording, nothing else |
-//! | [`mail`] | what Signet writes to people, and how it gets to them: letters, queue, mail server or files |
-//! | [`web`] | HTTP without any idea of auth: router, request, response |
-//! | [`server`] | listeners, one worker a core, limits, time-outs, drain |
-//! | [`ops`] | metrics, health, logs |
-//! | [`config`] | settings as written, settings as checked; the only reader of the environment |
-//! | [`app`], [`start`] | what is handed down to every operation, and how it is made from the settings |
-//! | [`cli`], [`program`] | the command line, and what stands behind it: `serve` is in [`program`] |
-//! | [`id`], [`time`], [`chance`] | names, moments and randomness, handed down so that tests can stand anywhere |
+//! | [`cli`] | the command line: one file per noun, which calls operations directly |
+//! | [`config`] | settings as written (file, environment, flags), and settings as checked; the only reader of the environment |
+//! | [`node`] | one process: builds it from the settings ([`node::build`]), runs the server ([`node::serve`]), maintenance, the management endpoint, `signet check` |
+//! | [`server`] | listeners, one worker thread per core, TLS, time-outs, drain |
+//! | [`http`] | HTTP without any knowledge of auth: router, request, response |
+//! | [`api`] | one folder per dialect: wire types, routes with their documentation, and the response to each error |
+//! | [`auth`] | **the operations**, in folders by subject: [`auth::sign_in`], [`auth::sessions`], [`auth::tokens`], [`auth::revocation`], [`auth::accounts`], [`auth::passwords`], [`auth::mfa`], [`auth::api_keys`], [`auth::signing_keys`]; each is given an [`auth::context::Context`] |
+//! | [`token`] | formats: access, refresh and action tokens, the keyring, the JWKS |
+//! | [`store`] | the two roles as traits, [`store::Accounts`] (Postgres or SQLite) and [`store::Ephemeral`] (Redis or SQLite) |
+//! | [`mail`] | messages, the queue, and the transports: a mail server, or files in an outbox |
+//! | [`telemetry`] | metrics, health, logs |
+//! | [`id`], [`clock`], [`rng`] | ids, time and randomness, passed in so that tests control them |
+//! | [`encoding`] | digests and random bytes as text |
+//!
+//! Imports run one way: `main -> cli -> node -> {server, api} -> auth -> {token, store, mail}`. `http` knows no auth,
+//! and `auth` names no HTTP library and no database driver. A test of the source tree checks this.
 //!
 //! # One request, from top to bottom
-//! A refresh comes in at [`server`], is matched by [`web::router`], read by `api::native::oauth`, done by
-//! [`auth::refresh::refresh`], which reads the token with [`token::refresh`], rotates the session with one call of
-//! [`store::Ephemeral::present`] (one Redis script), and signs with [`token::access`].
+//! A client refreshes its tokens with `POST /oauth/token`.
+//! 1. A worker of [`server`] accepts the connection and reads the request's head.
+//! 2. The [`http::Router`] finds the handler. Routes are declared next to their handlers in [`api`].
+//! 3. The handler in `api::native::oauth` reads the form and calls [`auth::sessions::refresh`].
+//! 4. The operation checks the refresh token's MAC ([`token::refresh`]). It then rotates the session in one call,
+//!    [`store::Ephemeral::rotate_refresh_token`], which is one Redis script or one SQLite transaction. This call also
+//!    detects reuse: an older token ends the session and publishes a revocation.
+//! 5. The operation signs a new access token ([`token::access`]) with the current key of [`auth::signing_keys`].
+//! 6. The handler renders the token pair. If the operation failed, the dialect's function from [`auth::Error`] to a
+//!    response renders the error instead.
 //!
-//! Imports run one way: `server → api → {web, auth}`, `auth → {token, store, mail}`; a test of the tree holds that.
+//! Every other node learns of a revocation by following the feed ([`auth::revocation::feed`]), so that verifying a token
+//! ([`auth::tokens::verify`]) is a lookup in memory.
 
 pub mod api;
 pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod encoding;
 pub mod http;
 pub mod id;
 pub mod mail;

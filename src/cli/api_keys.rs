@@ -1,91 +1,87 @@
-//! `signet api-keys`.
+//! `signet api-keys`: create, list, deactivate.
+
+use std::time::Duration;
 
 use serde::Serialize;
 
+use super::CliError;
 use super::arguments::ApiKeys;
 use super::output::{Columns, Output, or_dash};
-use super::{CliError, House};
+use super::propagation::wait_for_nodes;
+use super::users::find;
+use crate::auth;
+use crate::auth::api_keys::{ApiKey, CreateApiKey, create, deactivate};
+use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
-use crate::store::accounts::{ApiKey, User};
+use crate::store::accounts::User;
 
-/// How many keys are read in one statement.
+/// Keys per statement when reading many.
 const PAGE: u32 = 500;
 
-/// An API key to be made.
-#[derive(Clone, Debug)]
-pub struct NewApiKey {
-    /// In whose name it acts.
-    pub user: UserId,
-    /// What it belongs to.
-    pub project: ProjectId,
-    /// What it is called.
-    pub name: String,
-    /// What it may be used for.
-    pub scopes: Vec<String>,
-    /// After how many days it stops working.
-    pub expires_in_days: Option<u32>,
-}
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-pub(super) async fn run(command: ApiKeys, house: &dyn House, output: &mut Output<'_>) -> Result<(), CliError> {
+pub(super) async fn run(command: ApiKeys, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
         ApiKeys::Create { user, project, name, scopes, expires_in_days } => {
-            let user = find(house, &user).await?;
-            let project = projects(house, &user, project).await?.first().copied().ok_or_else(no_project)?;
-            let (key, whole) =
-                house.create_api_key(NewApiKey { user: user.id, project, name, scopes, expires_in_days }).await?;
-            let shown = Shown { full_key: Some(whole.to_string()), ..Shown::from(&key) };
-            output.one(&shown, COLUMNS_WITH_KEY)?;
-            output.say("the key is shown this once: keep it now")
+            let user = find(ctx, &user).await?;
+            let project = projects(ctx, &user, project).await?.first().copied().ok_or_else(no_project)?;
+            let expires_at = expires_in_days.map(|days| ctx.now() + DAY * days);
+            let new_key = CreateApiKey { user: user.id, project, name, scopes, expires_at };
+            let (row, full_key) = create(ctx, new_key).await?;
+            let row = ApiKeyRow { full_key: Some(full_key.reveal().to_owned()), ..ApiKeyRow::from(&row) };
+            output.one(&row, COLUMNS_WITH_KEY)?;
+            output.note("store the key now: it is shown this once")
         }
         ApiKeys::List { user, project } => {
-            let user = find(house, &user).await?;
-            let mut shown: Vec<Shown> = Vec::new();
-            for project in projects(house, &user, project).await? {
-                let (mut skip, mut all) = (0, u64::MAX);
-                while u64::from(skip) < all {
-                    let (keys, count) = house.accounts().api_keys(project, skip, PAGE).await?;
-                    shown.extend(keys.iter().map(Shown::from));
-                    (skip, all) = (skip + PAGE, count);
+            let user = find(ctx, &user).await?;
+            let mut rows: Vec<ApiKeyRow> = Vec::new();
+            for project in projects(ctx, &user, project).await? {
+                let (mut skip, mut total) = (0, u64::MAX);
+                while u64::from(skip) < total {
+                    let (keys, count) = ctx.accounts.api_keys(project, skip, PAGE).await?;
+                    rows.extend(keys.iter().map(ApiKeyRow::from));
+                    (skip, total) = (skip + PAGE, count);
                 }
             }
-            output.rows(&shown, COLUMNS)
+            output.rows(&rows, COLUMNS)
         }
         ApiKeys::Deactivate { prefix } => {
-            let absent = || CliError::Absent { what: "API key", name: prefix.clone() };
-            let (key, _) = house.accounts().api_key(&prefix).await?.ok_or_else(absent)?;
-            let key = house.deactivate_api_key(&key).await?.ok_or_else(absent)?;
-            output.one(&Shown::from(&key), COLUMNS)
+            let not_found = || CliError::NotFound { kind: "API key", name: prefix.clone() };
+            let (key, _) = ctx.accounts.api_key(&prefix).await?.ok_or_else(not_found)?;
+            let key = match deactivate(ctx, key.project, key.id).await {
+                Ok(key) => key,
+                Err(auth::Error::NotFound) => return Err(not_found()),
+                Err(error) => return Err(error.into()),
+            };
+            output.one(&ApiKeyRow::from(&key), COLUMNS)?;
+            wait_for_nodes(ctx, output).await
         }
     }
 }
 
-/// The user's projects, the personal one first; or the one that was named, if it is the user's.
-async fn projects(house: &dyn House, user: &User, named: Option<String>) -> Result<Vec<ProjectId>, CliError> {
-    let all = house.accounts().projects(user.id).await?.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+/// The user's projects, the personal one first; or only the project named on the command line, if it is the user's.
+async fn projects(ctx: &Context, user: &User, named: Option<String>) -> Result<Vec<ProjectId>, CliError> {
+    let all = ctx.accounts.projects(user.id).await?.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
     match named {
         None => Ok(all),
-        Some(named) => {
-            let project = ProjectId::parse(&named).filter(|project| all.contains(project));
-            project.map(|project| vec![project]).ok_or(CliError::Absent { what: "project of this user", name: named })
+        Some(name) => {
+            let project = ProjectId::parse(&name).filter(|project| all.contains(project));
+            project.map(|project| vec![project]).ok_or(CliError::NotFound { kind: "project of this user", name })
         }
     }
 }
 
 fn no_project() -> CliError {
-    CliError::Refused {
-        what: "the user has no project".to_owned(),
-        remedy: "the user has just been deleted, or the store was changed by hand".to_owned(),
+    CliError::Failed {
+        problem: "the user has no project".to_owned(),
+        remedy: "the user was deleted a moment ago, or the store was changed by hand".to_owned(),
     }
 }
 
-async fn find(house: &dyn House, who: &str) -> Result<User, CliError> {
-    house.find(who).await?.ok_or_else(|| CliError::Absent { what: "user", name: who.to_owned() })
-}
-
-/// An API key as it is shown: without the digest, and whole only when it has just been made.
+/// An API key as printed: without the digest, and with the full key only when it was just created.
 #[derive(Serialize)]
-struct Shown {
+struct ApiKeyRow {
     id: ApiKeyId,
     prefix: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -100,7 +96,7 @@ struct Shown {
     created_at: Timestamp,
 }
 
-impl From<&ApiKey> for Shown {
+impl From<&ApiKey> for ApiKeyRow {
     fn from(key: &ApiKey) -> Self {
         Self {
             id: key.id,
@@ -118,7 +114,7 @@ impl From<&ApiKey> for Shown {
     }
 }
 
-const COLUMNS: Columns<Shown> = &[
+const COLUMNS: Columns<ApiKeyRow> = &[
     ("prefix", |key| key.prefix.clone()),
     ("name", |key| key.name.clone()),
     ("project", |key| key.project.to_string()),
@@ -129,7 +125,7 @@ const COLUMNS: Columns<Shown> = &[
     ("created", |key| key.created_at.to_string()),
 ];
 
-const COLUMNS_WITH_KEY: Columns<Shown> = &[
+const COLUMNS_WITH_KEY: Columns<ApiKeyRow> = &[
     ("key", |key| or_dash(key.full_key.as_ref())),
     ("prefix", |key| key.prefix.clone()),
     ("name", |key| key.name.clone()),

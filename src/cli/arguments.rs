@@ -1,125 +1,147 @@
-//! What can be typed, and what `--help` says of it. Does nothing.
+//! The arguments of the command line and their help texts. Executes nothing.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-/// Signet, a token server: signs people in, hands out JWTs that anyone verifies from a JWKS.
+/// Signet, a token server: signs people in and issues JWTs that any service verifies from a JWKS.
 #[derive(Debug, Parser)]
 #[command(
     name = "signet",
     version,
-    after_help = "Without a command, `signet` serves.
+    after_help = "Without a command, `signet` runs the server.
 
 Examples:
-  signet                                     serve, with ./config.toml where there is one
-  signet --set server.listen=0.0.0.0:8000    serve on every address
-  signet check                               try the settings and every store
-  signet users create --email a@example.com --password-stdin --verified < password.txt
+  signet                                     run the server, with ./config.toml if it exists
+  signet --set server.listen=0.0.0.0:8000    listen on every address
+  signet check                               test the settings, stores, ports and mail without changing anything
+  signet users create --email a@example.com --superuser --verified --password-stdin
 
-Every setting is described in config.toml. Exit codes: 0 done, 1 failed, 2 wrong arguments or settings."
+Commands work beside running servers. A command that ends sessions, users or keys returns when every running server has
+applied it, which takes milliseconds; after 2 s it returns with a warning that names the servers that have not.
+
+config.toml describes every setting. Exit codes: 0 success, 1 failure, 2 invalid arguments or settings."
 )]
 pub struct Arguments {
-    /// The file of settings; without it ./config.toml where there is one, otherwise the built-in values.
+    /// The settings file. Default: ./config.toml if it exists, otherwise the built-in values.
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Sets one setting, whatever the file and the environment say; can be repeated.
+    /// Sets one setting, overriding the file and the environment. Repeatable.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Prints data and errors as JSON.
+    /// Print data and errors as JSON.
     #[arg(long, global = true)]
     pub json: bool,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serves until it is told to stop (the default).
+    /// Run the server until SIGTERM or SIGINT (the default).
     Serve,
-    /// Users: make, show, disable, import, export.
+    /// Create, show, disable, delete, import and export users.
     Users {
-        /// What to do with them.
+        /// The command.
         #[command(subcommand)]
         command: Users,
     },
-    /// The keys that sign tokens.
+    /// List, rotate, revoke, import and export the keys that sign tokens.
     Keys {
-        /// What to do with them.
+        /// The command.
         #[command(subcommand)]
         command: Keys,
     },
-    /// API keys: what services sign in with, for instance to introspect tokens.
+    /// Create, list and deactivate API keys, with which services authenticate.
     ApiKeys {
-        /// What to do with them.
+        /// The command.
         #[command(subcommand)]
         command: ApiKeys,
     },
-    /// Makes users, sessions and API keys for a load test, and the file that the scripts in loadtest/ read.
+    /// Create users, sessions and API keys for a load test, and the file that the scripts in loadtest/ read.
     Seed(Seed),
-    /// Brings the stores' schemas up to date. `serve` does so too; this is for doing it beforehand.
+    /// Update the schemas of the stores. `serve` does so as well; use this to do it beforehand.
     Migrate,
-    /// Checks the settings, reaches every store, and says what is wrong and what to do.
+    /// Test the settings, the secret, every store, the ports and mail, and say what is wrong and what to do. Changes and
+    /// creates nothing.
     Check,
-    /// Prints a script that completes this command line in a shell.
+    /// Print a shell completion script.
     #[command(after_help = "Example:\n  signet completions bash > /etc/bash_completion.d/signet")]
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: Shell,
     },
 }
 
-/// Commands about users. `WHO` is an e-mail address, a username or an id.
+/// Commands for users. `USER` is an e-mail address, a username or an id.
 #[derive(Debug, Subcommand)]
 pub enum Users {
-    /// Makes a user.
+    /// Create a user.
     #[command(after_help = "Examples:
-  printf %s \"$PASSWORD\" | signet users create --email a@example.com --password-stdin --verified
-  signet users create --email root@example.com --superuser --password-stdin < password.txt")]
+  signet users create --email root@example.com --superuser --verified --password-stdin
+  printf %s \"$PASSWORD\" | signet users create --email a@example.com --password-stdin --verified")]
     Create(CreateUser),
-    /// Lists users in the order in which they were made.
+    /// List users in order of creation.
     List {
-        /// How many at the most.
+        /// The maximum number of users.
         #[arg(long, default_value_t = 100)]
         limit: u32,
-        /// Begins after the user with this number.
+        /// Begin after the user with this number.
         #[arg(long, default_value_t = 0, value_name = "NUMBER")]
         after: i64,
     },
-    /// Shows one user.
-    Show(Who),
-    /// Keeps a user from signing in and ends all sessions at once.
-    Disable(Who),
-    /// Lets a disabled user sign in again.
-    Enable(Who),
-    /// Deletes a user with all projects and keys, and ends all sessions at once.
-    Delete(Who),
-    /// Makes users from a file of JSON Lines, as `export` writes it. Those whose address, username or id is taken are left
-    /// out, so that it can be run again.
-    #[command(after_help = "One JSON object a line; only email is demanded:
+    /// Show one user.
+    Show(UserName),
+    /// Disable a user: end all sessions and refuse sign-in and API keys.
+    ///
+    /// Returns when every running server refuses the user's tokens and API keys; see `signet --help`.
+    Disable {
+        /// The user.
+        #[command(flatten)]
+        name: UserName,
+        /// Do it without a question even if this is the last superuser.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Let a disabled user sign in again.
+    Enable(UserName),
+    /// Delete a user with all projects, API keys and sessions.
+    ///
+    /// Returns when every running server refuses the user's tokens and API keys; see `signet --help`.
+    Delete {
+        /// The user.
+        #[command(flatten)]
+        name: UserName,
+        /// Do it without a question even if this is the last superuser.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Create users from a JSON Lines file, as `export` writes it. Users whose address, username or id is taken are left
+    /// out, so the import can be repeated.
+    #[command(after_help = "One JSON object per line; only email is required:
   {\"email\":\"a@example.com\",\"username\":\"a\",\"full_name\":\"A. Example\",\"password_hash\":\"$2b$12$…\",
    \"verified\":true,\"disabled\":false,\"superuser\":false,\"roles\":[\"editor\"],\"created_at\":\"2024-01-31T12:00:00Z\"}
-password_hash may be Argon2, bcrypt, scrypt or PBKDF2, as PHC string or in Django's or Firebase's spelling.
+password_hash may be Argon2, bcrypt, scrypt or PBKDF2, as a PHC string or in Django's or Firebase's format.
 
 Example:
   signet users import users.jsonl")]
     Import {
-        /// The file; `-` for the standard input.
+        /// The file; `-` for stdin.
         file: PathBuf,
     },
-    /// Prints every user as JSON Lines.
+    /// Print every user as JSON Lines.
     #[command(after_help = "Example:\n  (umask 077; signet users export --with-hashes > users.jsonl)")]
     Export {
-        /// Adds the password hashes: whoever has them can try passwords offline.
+        /// Include the password hashes. Anyone who has them can guess passwords offline.
         #[arg(long)]
         with_hashes: bool,
     },
 }
 
-/// A user to make.
+/// A user to create.
 #[derive(Args, Debug)]
 pub struct CreateUser {
     /// The e-mail address.
@@ -131,124 +153,127 @@ pub struct CreateUser {
     /// The full name.
     #[arg(long, value_name = "NAME")]
     pub full_name: Option<String>,
-    /// Reads the password from the standard input, to its end or the end of the first line; without it the user has none.
+    /// Set a password: typed at a prompt if stdin is a terminal, otherwise read from stdin, which must hold one line.
+    /// Without this option the user has no password.
     #[arg(long)]
     pub password_stdin: bool,
-    /// The user may do everything.
+    /// Make the user a superuser, who has every permission.
     #[arg(long)]
     pub superuser: bool,
-    /// The address is known to be the user's.
+    /// Mark the address as verified.
     #[arg(long)]
     pub verified: bool,
-    /// What else the user may do; can be repeated.
+    /// A role. Repeatable.
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<String>,
 }
 
-/// One user.
+/// The name of one user.
 #[derive(Args, Debug)]
-pub struct Who {
+pub struct UserName {
     /// An e-mail address, a username or an id.
-    pub who: String,
+    pub user: String,
 }
 
-/// Commands about signing keys.
+/// Commands for signing keys.
 #[derive(Debug, Subcommand)]
 pub enum Keys {
-    /// Lists the keys and what state each is in.
+    /// List the keys and the state of each.
     List,
-    /// Brings in the next key. It stands in the JWKS for `keys.announce` before it signs; no token is refused.
+    /// Announce the next key. It is in the JWKS for `keys.announce` before it signs; no token is refused.
     Rotate,
-    /// Takes a key out at once: every token that it signed is refused from now on. For a key that was stolen.
+    /// Revoke a stolen key: every server refuses every token it signed when this returns; see `signet --help`.
     Revoke {
         // One in sixty-four begins with a hyphen.
-        /// The key's id, as `list` shows it.
+        /// The key id, as `keys list` prints it.
         #[arg(allow_hyphen_values = true)]
         kid: String,
     },
-    /// Takes in an Ed25519 key as the next to sign.
+    /// Import an Ed25519 key as the next signing key.
     ///
-    /// What it signed elsewhere before this server's store was made is refused as revoked: nothing here can tell what of it was.
+    /// Tokens it signed elsewhere before this server's store was created are refused as revoked, because this server
+    /// cannot know which of them were.
     Import {
-        /// A PKCS#8 PEM file; `-` for the standard input.
+        /// A PKCS#8 PEM file; `-` for stdin.
         file: PathBuf,
     },
-    /// Prints a key's private half as PKCS#8 PEM.
+    /// Print a private key as PKCS#8 PEM.
     #[command(after_help = "Example:\n  (umask 077; signet keys export KID > key.pem)")]
     Export {
         // One in sixty-four begins with a hyphen.
-        /// The key's id, as `list` shows it.
+        /// The key id, as `keys list` prints it.
         #[arg(allow_hyphen_values = true)]
         kid: String,
     },
 }
 
-/// Commands about API keys.
+/// Commands for API keys.
 #[derive(Debug, Subcommand)]
 pub enum ApiKeys {
-    /// Makes a key. It is shown this once.
+    /// Create a key. It is shown only once.
     #[command(after_help = "Example, for a service that introspects tokens:
   signet api-keys create --user root@example.com --name gateway --scope introspect")]
     Create {
-        /// In whose name it acts: an e-mail address, a username or an id.
-        #[arg(long, value_name = "WHO")]
+        /// The user it acts for: an e-mail address, a username or an id.
+        #[arg(long, value_name = "USER")]
         user: String,
-        /// The project it belongs to; without it, the user's personal one.
+        /// The project it belongs to. Default: the user's personal project.
         #[arg(long, value_name = "ID")]
         project: Option<String>,
-        /// What it is called.
+        /// Its name.
         #[arg(long)]
         name: String,
-        /// What it may be used for; can be repeated. None: what any signed-in user may do.
+        /// A scope. Repeatable. Without scopes the key may do what any signed-in user may do.
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
-        /// After how many days it stops working; without it, never.
+        /// Days until it expires. Default: never.
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
         expires_in_days: Option<u32>,
     },
-    /// Lists the keys of a user's projects.
+    /// List the keys of a user's projects.
     List {
-        /// Whose: an e-mail address, a username or an id.
-        #[arg(long, value_name = "WHO")]
+        /// The user: an e-mail address, a username or an id.
+        #[arg(long, value_name = "USER")]
         user: String,
-        /// Only those of this project.
+        /// Only the keys of this project.
         #[arg(long, value_name = "ID")]
         project: Option<String>,
     },
-    /// Ends a key at once.
+    /// Deactivate a key: every server refuses it when this returns; see `signet --help`.
     Deactivate {
-        /// The key's visible beginning, as `list` shows it.
+        /// The visible prefix of the key, as `api-keys list` prints it.
         prefix: String,
     },
 }
 
-/// What a load test needs.
+/// Options of `seed`.
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The tokens are as the settings say, so give it those of the server; api.native.access is how long they last.
-Again: fresh sessions, keys and password for those who are there. A rotated refresh token is spent: seed before each run.
+    after_help = "Tokens are made with these settings, so use the server's. api.native.access sets their lifetime.
+Repeating it creates new sessions and keys and a new password for the same users. A load test uses up refresh tokens, so
+seed before each run.
 
 Examples:
   signet --set api.native.access=12h seed --users 20000 --sessions 10000 --api-keys 100 --out loadtest/data.json
   signet seed --remove"
 )]
 pub struct Seed {
-    /// How many users: seeded-00000000@load.test and so on, all with one password, which is drawn.
+    /// The number of users: seeded-00000000@load.test and so on, all with one random password.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub users: u32,
-    /// How many sessions, dealt out to the users in turn, from the first on.
+    /// The number of sessions, dealt out to the users in turn.
     #[arg(long, value_name = "N", default_value_t = 500)]
     pub sessions: u32,
-    /// How many API keys, dealt out likewise. They last 30 days.
+    /// The number of API keys, dealt out in the same way. They expire after 30 days.
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub api_keys: u32,
-    /// Where to write addresses, password, tokens and keys; readable by its owner alone.
+    /// The file to write addresses, password, tokens and keys to. Only its owner can read it.
     #[arg(long, value_name = "FILE", required_unless_present = "remove")]
     pub out: Option<PathBuf>,
-    /// Goes ahead although there are users who were not seeded.
+    /// Continue even if there are users who were not seeded.
     #[arg(long)]
     pub among_others: bool,
-    /// Takes every seeded user away, with all that is theirs, and nobody else.
+    /// Delete every seeded user and all their data.
     #[arg(long, conflicts_with_all = ["users", "sessions", "api_keys", "out", "among_others"])]
     pub remove: bool,
 }

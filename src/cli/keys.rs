@@ -1,4 +1,4 @@
-//! `signet keys`.
+//! `signet keys`: list, rotate, revoke, import and export signing keys.
 
 use std::fs;
 use std::io::{self, Read};
@@ -7,27 +7,32 @@ use std::path::Path;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::CliError;
 use super::arguments::Keys;
 use super::output::{Columns, Output, or_dash};
-use super::{CliError, House};
+use super::propagation::wait_for_nodes;
+use crate::auth::context::Context;
+use crate::auth::revocation::retention::key_lifetimes;
+use crate::auth::signing_keys::{KeyringError, import, revoke, rotate};
 use crate::clock::Timestamp;
+use crate::token::keyring::pem;
+use crate::token::keyring::ring::{Key, KeyState, Ring, RingError};
 
-/// A signing key as it is shown.
+/// A signing key as printed.
 #[derive(Clone, Debug, Serialize)]
-pub struct Key {
-    /// Its id.
-    pub kid: String,
+struct KeyRow {
+    kid: String,
     /// `announced`, `signing`, `verify-only` or `revoked`.
-    pub state: &'static str,
-    /// Since when it is in the JWKS.
-    pub announced_at: Timestamp,
-    /// From when it signs, or has signed.
-    pub signs_from: Option<Timestamp>,
+    state: &'static str,
+    /// Since when the JWKS has it.
+    announced_at: Timestamp,
+    /// From when it signs or has signed.
+    signs_from: Option<Timestamp>,
     /// Until when its tokens can be valid, once that is known.
-    pub verifies_until: Option<Timestamp>,
+    verifies_until: Option<Timestamp>,
 }
 
-const COLUMNS: Columns<Key> = &[
+const COLUMNS: Columns<KeyRow> = &[
     ("kid", |key| key.kid.clone()),
     ("state", |key| key.state.to_owned()),
     ("announced", |key| key.announced_at.to_string()),
@@ -35,15 +40,26 @@ const COLUMNS: Columns<Key> = &[
     ("verifies until", |key| or_dash(key.verifies_until)),
 ];
 
-pub(super) async fn run(command: Keys, house: &dyn House, output: &mut Output<'_>) -> Result<(), CliError> {
-    let absent = |kid: &str| CliError::Absent { what: "signing key", name: kid.to_owned() };
+pub(super) async fn run(command: Keys, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
-        Keys::List => output.rows(&house.keys().await?, COLUMNS),
-        Keys::Rotate => output.one(&house.rotate_keys().await?, COLUMNS),
-        Keys::Revoke { kid } => output.one(&house.revoke_key(&kid).await?.ok_or_else(|| absent(&kid))?, COLUMNS),
-        Keys::Import { file } => output.one(&house.import_key(&read(&file)?).await?, COLUMNS),
+        Keys::List => output.rows(&rows(ctx), COLUMNS),
+        Keys::Rotate => {
+            let key = rotate(ctx).await?;
+            print_changed(ctx, &key.kid, output).await
+        }
+        Keys::Revoke { kid } => match revoke(ctx, &kid).await {
+            Ok(()) => print_changed(ctx, &kid, output).await,
+            Err(KeyringError::Ring(RingError::UnknownKey)) => Err(not_found(&kid)),
+            Err(error) => Err(error.into()),
+        },
+        Keys::Import { file } => {
+            let key = import(ctx, &read_pem(&file)?).await?;
+            print_changed(ctx, &key.kid, output).await
+        }
         Keys::Export { kid } => {
-            let pem = house.export_key(&kid).await?.ok_or_else(|| absent(&kid))?;
+            let keys = ctx.node.keyring.keys();
+            let key = keys.ring().keys.iter().find(|key| key.kid == kid).ok_or_else(|| not_found(&kid))?;
+            let pem = pem::write(key).map_err(KeyringError::from)?;
             if output.is_json() {
                 return output.json(&serde_json::json!({"kid": kid, "pem": pem.as_str()}));
             }
@@ -52,7 +68,44 @@ pub(super) async fn run(command: Keys, house: &dyn House, output: &mut Output<'_
     }
 }
 
-fn read(file: &Path) -> Result<Zeroizing<String>, CliError> {
+/// Prints the key as it is after a change, once the running nodes use the changed keyring.
+async fn print_changed(ctx: &Context, kid: &str, output: &mut Output<'_>) -> Result<(), CliError> {
+    let row = rows(ctx).into_iter().find(|row| row.kid == kid).ok_or_else(|| not_found(kid))?;
+    output.one(&row, COLUMNS)?;
+    wait_for_nodes(ctx, output).await
+}
+
+/// All keys of the keyring, the signing one first.
+fn rows(ctx: &Context) -> Vec<KeyRow> {
+    let keys = ctx.node.keyring.keys();
+    let ring = keys.ring();
+    let mut rows = ring.keys.iter().map(|key| row(ctx, ring, key)).collect::<Vec<_>>();
+    rows.sort_by_key(|row| (row.state != "signing", std::cmp::Reverse(row.announced_at)));
+    rows
+}
+
+fn row(ctx: &Context, ring: &Ring, key: &Key) -> KeyRow {
+    let lifetimes = key_lifetimes(&ctx.node.config);
+    let state = match ring.state(key, ctx.now(), &lifetimes) {
+        KeyState::Announced => "announced",
+        KeyState::Signing => "signing",
+        KeyState::VerifyOnly | KeyState::Gone => "verify-only",
+        KeyState::Revoked => "revoked",
+    };
+    KeyRow {
+        kid: key.kid.clone(),
+        state,
+        announced_at: key.announced_at,
+        signs_from: Some(key.signs_from),
+        verifies_until: ring.verifies_until(key, ctx.now(), &lifetimes),
+    }
+}
+
+fn not_found(kid: &str) -> CliError {
+    CliError::NotFound { kind: "signing key", name: kid.to_owned() }
+}
+
+fn read_pem(file: &Path) -> Result<Zeroizing<String>, CliError> {
     let mut text = Zeroizing::new(String::new());
     if file == Path::new("-") {
         io::stdin().read_to_string(&mut text).map_err(CliError::io("reading the key"))?;

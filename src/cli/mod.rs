@@ -1,15 +1,20 @@
-//! The command line: [`Arguments`] is what can be typed, each file one noun of it. Words results and failures for
-//! people and scripts; whatever changes something is asked of a [`Program`] or its [`House`]. Knows no store by name.
+//! The command line: parses arguments, calls operations, prints results and errors for people and scripts.
+//!
+//! [`Arguments`] defines what can be typed; each other file implements the commands of one noun. Apart from `serve`,
+//! `migrate` and `check`, a command opens the stores as a node without workers ([`build_command_context`]) and calls the
+//! operations of [`auth`](crate::auth) directly. It works beside running servers. A command that ends sessions, users or
+//! keys returns only when they have applied the change (`propagation`). Must not know which stores are configured.
 
 mod api_keys;
 mod arguments;
 mod check;
-mod failure;
-mod house;
+mod error;
 mod keys;
+mod migrate;
 mod output;
-mod record;
+mod propagation;
 mod seed;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -20,23 +25,19 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-pub use api_keys::NewApiKey;
 pub use arguments::{Arguments, Command};
-pub use failure::CliError;
-pub use house::{Applied, House, NewAccount, Program};
-pub use keys::Key;
-pub use record::Record;
-pub use seed::NewSession;
+pub use error::CliError;
 
 use crate::config::Config;
+use crate::node::build::build_command_context;
+use crate::node::serve::serve;
 use output::Output;
 
-/// Runs what was typed after the program's name, and says how it went: 0 done, 1 failed, 2 asked for in a way that cannot
-/// be done (arguments, settings).
-pub fn run(program: &dyn Program, typed: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let arguments = match Arguments::try_parse_from(typed) {
+/// Runs the command line and returns the exit code: 0 success, 1 failure, 2 invalid arguments or settings.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(args) {
         Ok(arguments) => arguments,
-        // Help and version come this way too, with 0.
+        // `--help` and `--version` are errors to clap as well, with exit code 0.
         Err(error) => {
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
@@ -44,27 +45,26 @@ pub fn run(program: &dyn Program, typed: impl IntoIterator<Item = OsString>) -> 
     };
     let Arguments { config, set, json, command } = arguments;
     let load = || Config::load(config.as_deref(), &set).map_err(CliError::from);
-    // Not locked: the server writes from other threads.
-    let mut to = io::stdout();
-    match dispatch(program, command.unwrap_or(Command::Serve), load, &mut Output::new(&mut to, json)) {
+    // Not locked, because the server writes to stdout from other threads.
+    let mut stdout = io::stdout();
+    match dispatch(command.unwrap_or(Command::Serve), load, &mut Output::new(&mut stdout, json)) {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever reads has read enough: `signet users list | head`.
+        // The reader has closed the pipe, as in `signet users list | head`.
         Err(CliError::Io { cause, .. }) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(failure) => {
-            let _ = io::stderr().write_all(failure.worded(json).as_bytes());
-            ExitCode::from(failure.exit_code())
+        Err(error) => {
+            let _ = io::stderr().write_all(error.render(json).as_bytes());
+            ExitCode::from(error.exit_code())
         }
     }
 }
 
 fn dispatch(
-    program: &dyn Program,
     command: Command,
     load: impl FnOnce() -> Result<Config, CliError>,
     output: &mut Output<'_>,
 ) -> Result<(), CliError> {
     match command {
-        Command::Serve => program.serve(load()?),
+        Command::Serve => Ok(serve(load()?)?),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "signet", &mut script);
@@ -72,37 +72,36 @@ fn dispatch(
         }
         Command::Migrate => {
             let config = load()?;
-            block_on(async { output.rows(&program.migrate(&config).await?, house::COLUMNS_OF_APPLIED) })
+            block_on(migrate::run(&config, output))
         }
         Command::Check => {
             let config = load()?;
-            block_on(check::run(program, &config, output))
+            block_on(check::run(&config, output))
         }
         Command::Users { command } => {
             let config = load()?;
-            block_on(async { users::run(command, &*program.open(&config).await?, output).await })
+            block_on(async { users::run(command, &build_command_context(config).await?, output).await })
         }
         Command::Keys { command } => {
             let config = load()?;
-            block_on(async { keys::run(command, &*program.open(&config).await?, output).await })
+            block_on(async { keys::run(command, &build_command_context(config).await?, output).await })
         }
         Command::ApiKeys { command } => {
             let config = load()?;
-            block_on(async { api_keys::run(command, &*program.open(&config).await?, output).await })
+            block_on(async { api_keys::run(command, &build_command_context(config).await?, output).await })
         }
-        Command::Seed(wanted) => {
+        Command::Seed(options) => {
             let config = load()?;
-            let most = config.tokens.sessions_per_user;
-            block_on(async { seed::run(wanted, most, &*program.open(&config).await?, output).await })
+            block_on(async { seed::run(options, &build_command_context(config).await?, output).await })
         }
     }
 }
 
-/// Commands other than `serve` do one thing after another: one thread is enough.
+/// Runs a command on a single-threaded runtime: a command has no parallel work.
 fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|cause| CliError::Io { doing: "starting a runtime".to_owned(), cause })?;
+        .map_err(CliError::io("starting the async runtime"))?;
     runtime.block_on(work)
 }

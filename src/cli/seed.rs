@@ -1,63 +1,73 @@
-//! `signet seed`: users who are nobody, with sessions and API keys, for load tests; and the file that `loadtest/` reads.
+//! `signet seed`: test users with sessions and API keys for load tests, and the file that `loadtest/` reads.
 //!
-//! They are told from everybody else by their addresses, under a domain that is reserved for tests (RFC 6761), so that no mail of
-//! theirs finds anyone, and so that what made them can take them away again. One password and one hash serve all of them: what is
-//! seeded is worth nothing, and is seeded fast.
+//! Seeded users are recognised by their addresses under a domain reserved for tests (RFC 6761), so that no mail for them
+//! reaches anyone and `--remove` can delete them again. All of them share one password and one hash: they protect
+//! nothing, and are created fast.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::join_all;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::CliError;
+use super::api_keys::DAY;
 use super::arguments::Seed;
 use super::output::{Columns, Output};
-use super::{CliError, House, NewApiKey, Record};
+use super::propagation::wait_for_nodes;
+use super::users::{UserRecord, validate_record};
+use crate::api::native;
+use crate::auth;
+use crate::auth::accounts::delete::delete_user;
+use crate::auth::api_keys::{CreateApiKey, create};
+use crate::auth::context::Context;
+use crate::auth::passwords::Password;
+use crate::auth::request_context::{ExtraClaims, RequestContext};
+use crate::auth::sign_in::open_session::open_session;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::accounts::{Created, Find, PasswordHash, User};
 
-/// What stands before and after the number of a seeded user.
+/// A seeded address is this prefix, eight digits, and this suffix.
 const ADDRESS: (&str, &str) = ("seeded-", "@load.test");
 
-/// How many users are read or made in one statement.
+/// Users per statement when reading or creating many.
 const PAGE: u32 = 500;
 
-/// For how many users something is done at once: the stores then write many in one go.
-const AT_ONCE: usize = 32;
+/// Operations in flight at the same time: the stores then write many in one transaction.
+const CONCURRENCY: usize = 32;
 
-/// After how many days a seeded API key stops working, should nobody take it away.
-const DAYS: u32 = 30;
+/// Lifetime of a seeded API key, in case nobody removes it.
+const API_KEY_DAYS: u32 = 30;
 
-/// A session that was opened without anybody signing in. Without a Debug form: it is all secrets.
-pub struct NewSession {
-    /// Its id.
-    pub id: SessionId,
-    /// The access token.
-    pub access: Zeroizing<String>,
-    /// Until when that is good.
-    pub access_until: Timestamp,
-    /// The refresh token.
-    pub refresh: Zeroizing<String>,
+/// A session opened without a sign-in. Without `Debug`, because it holds secrets only.
+struct SeededSession {
+    id: SessionId,
+    access: Zeroizing<String>,
+    access_expires_at: Timestamp,
+    refresh: Zeroizing<String>,
 }
 
-/// What the scripts read. `loadtest/lib/dataset.js` says what they make of it.
+/// The file for the load test scripts; `loadtest/lib/dataset.js` reads it.
 #[derive(Serialize)]
 struct DataSet<'a> {
-    /// Everybody's.
+    /// The password of every user.
     password: &'a str,
     /// The addresses.
     users: Vec<&'a str>,
-    sessions: Vec<Opened<'a>>,
+    sessions: Vec<SessionEntry<'a>>,
     api_keys: Vec<Zeroizing<String>>,
 }
 
 #[derive(Serialize)]
-struct Opened<'a> {
-    /// Whose it is: a place in `users`.
+struct SessionEntry<'a> {
+    /// The index of its user in `users`.
     user: usize,
     user_id: UserId,
     session_id: SessionId,
@@ -66,72 +76,69 @@ struct Opened<'a> {
     refresh_token: &'a str,
 }
 
-/// What was done.
+/// The result, as printed.
 #[derive(Serialize)]
-struct Done {
+struct SeedReport {
     users: u64,
     sessions: u64,
     api_keys: u64,
     file: Option<PathBuf>,
 }
 
-const SEEDED: Columns<Done> = &[
-    ("users", |done| done.users.to_string()),
-    ("sessions", |done| done.sessions.to_string()),
-    ("API keys", |done| done.api_keys.to_string()),
-    ("file", |done| done.file.as_ref().map_or_else(String::new, |file| file.display().to_string())),
+const SEEDED: Columns<SeedReport> = &[
+    ("users", |report| report.users.to_string()),
+    ("sessions", |report| report.sessions.to_string()),
+    ("API keys", |report| report.api_keys.to_string()),
+    ("file", |report| report.file.as_ref().map_or_else(String::new, |file| file.display().to_string())),
 ];
 
-const REMOVED: Columns<Done> = &[("users removed", |done| done.users.to_string())];
+const REMOVED: Columns<SeedReport> = &[("users removed", |report| report.users.to_string())];
 
-/// `most` is how many sessions one user may have.
-pub(super) async fn run(wanted: Seed, most: u32, house: &dyn House, output: &mut Output<'_>) -> Result<(), CliError> {
-    let Some(file) = wanted.out else {
-        let users = remove(house).await?;
-        return output.one(&Done { users, sessions: 0, api_keys: 0, file: None }, REMOVED);
+pub(super) async fn run(options: Seed, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
+    let Some(path) = options.out else {
+        let users = remove(ctx).await?;
+        output.one(&SeedReport { users, sessions: 0, api_keys: 0, file: None }, REMOVED)?;
+        return wait_for_nodes(ctx, output).await;
     };
-    if u64::from(wanted.sessions) > u64::from(wanted.users) * u64::from(most) {
+    let sessions_per_user = ctx.node.config.tokens.sessions_per_user;
+    if u64::from(options.sessions) > u64::from(options.users) * u64::from(sessions_per_user) {
         return Err(CliError::Usage {
-            what: format!(
-                "{} users cannot have {} sessions: {most} is the most for each",
-                wanted.users, wanted.sessions
+            problem: format!(
+                "{} users cannot have {} sessions: the limit is {sessions_per_user} each",
+                options.users, options.sessions
             ),
-            remedy: "ask for more --users; [tokens] sessions_per_user in config.toml is the bound".to_owned(),
+            remedy: "raise --users, or [tokens] sessions_per_user in config.toml".to_owned(),
         });
     }
-    if !wanted.among_others {
-        must_be_alone(house).await?;
+    if !options.among_others {
+        refuse_other_users(ctx).await?;
     }
-    // Before anybody is made: a file that cannot be written would leave them without it.
-    let mut fresh = Fresh::beside(&file)?;
-    let (password, hash) = house.draw_password().await?;
-    let users = users(house, wanted.users, &hash).await?;
-    // Dealt out to the users in turn, from the first on.
-    let owners = |many: u32| users.iter().cycle().take(many as usize);
-    let sessions = each(owners(wanted.sessions).map(|user| house.open_session(user))).await?;
-    let api_keys = each(owners(wanted.api_keys).map(|user| api_key(house, user))).await?;
+    // Opened before any user is created: if the file cannot be written, nothing is left behind.
+    let mut file = NewFile::create_beside(&path)?;
+    let (password, hash) = generate_password(ctx).await?;
+    let users = create_users(ctx, options.users, &hash).await?;
+    // Sessions and keys are dealt out to the users in turn, beginning with the first.
+    let owners = |count: u32| users.iter().cycle().take(count as usize);
+    let sessions = run_concurrently(owners(options.sessions).map(|user| create_session(ctx, user))).await?;
+    let api_keys = run_concurrently(owners(options.api_keys).map(|user| create_api_key(ctx, user))).await?;
     let data = DataSet {
         password: &password,
         users: users.iter().map(|user| user.email.as_str()).collect(),
-        sessions: (0..users.len())
-            .cycle()
-            .zip(&sessions)
-            .map(|(user, session)| opened(user, &users, session))
-            .collect(),
+        sessions: (0..users.len()).cycle().zip(&sessions).map(|(user, session)| entry(user, &users, session)).collect(),
         api_keys,
     };
-    fresh.write(&data)?;
+    file.write(&data)?;
     let (users, sessions, api_keys) = (data.users.len() as u64, data.sessions.len() as u64, data.api_keys.len() as u64);
-    output.one(&Done { users, sessions, api_keys, file: Some(file.clone()) }, SEEDED)
+    output.one(&SeedReport { users, sessions, api_keys, file: Some(path.clone()) }, SEEDED)
 }
 
-fn opened<'a>(user: usize, users: &[User], session: &'a NewSession) -> Opened<'a> {
-    Opened {
+fn entry<'a>(user: usize, users: &[User], session: &'a SeededSession) -> SessionEntry<'a> {
+    SessionEntry {
         user,
         user_id: users[user].id,
         session_id: session.id,
         access_token: &session.access,
-        access_until: session.access_until,
+        access_until: session.access_expires_at,
         refresh_token: &session.refresh,
     }
 }
@@ -145,15 +152,15 @@ fn is_seeded(user: &User) -> bool {
     number.is_some_and(|number| number.len() == 8 && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Demands that nobody but seeded users is there: a load test belongs on no server that people use.
-async fn must_be_alone(house: &dyn House) -> Result<(), CliError> {
+/// Refuses to go on if the store holds users that were not seeded: a load test belongs on no server that people use.
+async fn refuse_other_users(ctx: &Context) -> Result<(), CliError> {
     let mut after = 0;
     loop {
-        let page = house.accounts().users(after, PAGE).await?;
+        let page = ctx.accounts.users(after, PAGE).await?;
         if page.iter().any(|user| !is_seeded(user)) {
-            return Err(CliError::Refused {
-                what: "there are users who were not seeded".to_owned(),
-                remedy: "seed another server; --among-others if it is meant to be this one".to_owned(),
+            return Err(CliError::Failed {
+                problem: "there are users who were not seeded".to_owned(),
+                remedy: "seed another server, or add --among-others to seed this one nevertheless".to_owned(),
             });
         }
         match page.last() {
@@ -163,69 +170,104 @@ async fn must_be_alone(house: &dyn House) -> Result<(), CliError> {
     }
 }
 
-/// The first so many seeded users: those who are there get the new password, the others are made.
-async fn users(house: &dyn House, many: u32, hash: &PasswordHash) -> Result<Vec<User>, CliError> {
-    let mut all = Vec::with_capacity(many as usize);
-    for first in (0..many).step_by(PAGE as usize) {
-        let numbers = first..many.min(first + PAGE);
-        let prepared = numbers.map(|number| {
-            house.prepare(&Record {
+/// Generates a password that cannot be guessed, and its hash.
+async fn generate_password(ctx: &Context) -> Result<(Zeroizing<String>, PasswordHash), CliError> {
+    let password = Zeroizing::new(URL_SAFE_NO_PAD.encode(*Zeroizing::new(ctx.node.rng.bytes::<18>())));
+    let hash = ctx.node.hasher.hash(&Password::new(password.to_string())).await;
+    Ok((password, hash.map_err(auth::Error::from)?))
+}
+
+/// Creates the first `count` seeded users; those that exist get the new password.
+async fn create_users(ctx: &Context, count: u32, hash: &PasswordHash) -> Result<Vec<User>, CliError> {
+    let mut users = Vec::with_capacity(count as usize);
+    for first in (0..count).step_by(PAGE as usize) {
+        let numbers = first..count.min(first + PAGE);
+        let rows = numbers.map(|number| {
+            let record = UserRecord {
                 email: address(number),
                 password_hash: Some(hash.0.clone()),
                 verified: true,
-                ..Record::default()
-            })
+                ..UserRecord::default()
+            };
+            validate_record(ctx, &record).map_err(|error| conflict(error.to_string()))
         });
-        let new = prepared.collect::<Result<Vec<_>, _>>().map_err(in_the_way)?;
-        let created = house.accounts().import_users(&new).await?;
-        let settled = new.iter().zip(created).map(|(new, created)| async move {
-            match created {
+        let rows = rows.collect::<Result<Vec<_>, _>>()?;
+        let results = ctx.accounts.import_users(&rows).await?;
+        let page = rows.iter().zip(results).map(|(row, result)| async move {
+            match result {
                 Created::Created(user) => Ok(*user),
-                Created::EmailTaken | Created::UsernameTaken => adopt(house, &new.email, hash).await,
+                Created::EmailTaken | Created::UsernameTaken => set_password(ctx, &row.email, hash).await,
             }
         });
-        all.append(&mut each(settled).await?);
+        users.append(&mut run_concurrently(page).await?);
     }
-    Ok(all)
+    Ok(users)
 }
 
-/// Gives a seeded user of an earlier time the new password. The sessions stay: they are as good as the new ones.
-async fn adopt(house: &dyn House, email: &str, hash: &PasswordHash) -> Result<User, CliError> {
-    let found = house.accounts().user(Find::Email(email)).await?;
-    if let Some(user) = found
+/// Gives an existing seeded user the new password. Its sessions stay: they are as good as new ones.
+async fn set_password(ctx: &Context, email: &str, hash: &PasswordHash) -> Result<User, CliError> {
+    if let Some(user) = ctx.accounts.user(Find::Email(email)).await?
         && let Some(old) = &user.password_hash
-        && house.accounts().rehash(user.id, old, hash).await?
+        && ctx.accounts.upgrade_hash(user.id, old, hash).await?
     {
         return Ok(user);
     }
-    Err(in_the_way(format!("{email} was changed by another")))
+    Err(conflict(format!("{email} was changed by someone else")))
 }
 
-fn in_the_way(what: String) -> CliError {
-    CliError::Refused { what, remedy: "`signet seed --remove` takes away who was seeded before".to_owned() }
+fn conflict(problem: String) -> CliError {
+    CliError::Failed { problem, remedy: "`signet seed --remove` deletes all seeded users".to_owned() }
 }
 
-async fn api_key(house: &dyn House, user: &User) -> Result<Zeroizing<String>, CliError> {
-    let project = house.accounts().projects(user.id).await?.first().map(|(id, _)| *id);
-    let project = project.ok_or_else(|| in_the_way(format!("{} has no project", user.email)))?;
-    let new = NewApiKey {
+async fn create_session(ctx: &Context, user: &User) -> Result<SeededSession, CliError> {
+    let localhost = Ipv4Addr::LOCALHOST.into();
+    let request_ctx = RequestContext {
+        dialect: native::NAME,
+        dialect_config: &ctx.node.config.api.native,
+        client_ip: localhost,
+        rate_limit_ip: localhost,
+        user_agent: Some("signet seed"),
+        language: None,
+        extra_claims: ExtraClaims::Nothing,
+    };
+    let now = ctx.now();
+    let pair = open_session(ctx, user, None, request_ctx).await?;
+    Ok(SeededSession {
+        id: pair.session.id,
+        access: Zeroizing::new(pair.access),
+        access_expires_at: now + pair.access_lives,
+        refresh: Zeroizing::new(pair.refresh),
+    })
+}
+
+async fn create_api_key(ctx: &Context, user: &User) -> Result<Zeroizing<String>, CliError> {
+    let project = ctx.accounts.projects(user.id).await?.first().map(|(id, _)| *id);
+    let project = project.ok_or_else(|| conflict(format!("{} has no project", user.email)))?;
+    let new_key = CreateApiKey {
         user: user.id,
         project,
         name: "load test".to_owned(),
         scopes: Vec::new(),
-        expires_in_days: Some(DAYS),
+        expires_at: Some(ctx.now() + DAY * API_KEY_DAYS),
     };
-    Ok(house.create_api_key(new).await?.1)
+    let (_, key) = create(ctx, new_key).await?;
+    Ok(Zeroizing::new(key.reveal().to_owned()))
 }
 
-/// Takes away every seeded user with all that is theirs, and says how many there were.
-async fn remove(house: &dyn House) -> Result<u64, CliError> {
+/// Deletes every seeded user, and returns how many there were.
+async fn remove(ctx: &Context) -> Result<u64, CliError> {
     let (mut after, mut removed) = (0, 0);
     loop {
-        let page = house.accounts().users(after, PAGE).await?;
+        let page = ctx.accounts.users(after, PAGE).await?;
         let seeded = page.iter().filter(|user| is_seeded(user)).map(|user| user.id).collect::<Vec<_>>();
-        let gone = each(seeded.iter().map(|user| house.delete_user(*user))).await?;
-        removed += gone.into_iter().filter(|gone| *gone).count() as u64;
+        let deleted = run_concurrently(seeded.iter().map(|user| async {
+            match delete_user(ctx, *user).await {
+                Ok(()) => Ok(true),
+                Err(auth::Error::NotFound) => Ok(false),
+                Err(error) => Err(CliError::from(error)),
+            }
+        }));
+        removed += deleted.await?.into_iter().filter(|deleted| *deleted).count() as u64;
         match page.last() {
             Some(last) if page.len() == PAGE as usize => after = last.number,
             _ => return Ok(removed),
@@ -233,48 +275,51 @@ async fn remove(house: &dyn House) -> Result<u64, CliError> {
     }
 }
 
-/// Does one thing for many, some at once, and gives what came of it in their order.
-async fn each<T>(work: impl Iterator<Item = impl Future<Output = Result<T, CliError>>>) -> Result<Vec<T>, CliError> {
-    let (mut all, mut work) = (Vec::new(), work);
+/// Runs all futures, [`CONCURRENCY`] at a time, and returns their results in order.
+async fn run_concurrently<T>(
+    mut work: impl Iterator<Item = impl Future<Output = Result<T, CliError>>>,
+) -> Result<Vec<T>, CliError> {
+    let mut results = Vec::new();
     loop {
-        let some = work.by_ref().take(AT_ONCE).collect::<Vec<_>>();
-        if some.is_empty() {
-            return Ok(all);
+        let batch = work.by_ref().take(CONCURRENCY).collect::<Vec<_>>();
+        if batch.is_empty() {
+            return Ok(results);
         }
-        for done in join_all(some).await {
-            all.push(done?);
+        for result in join_all(batch).await {
+            results.push(result?);
         }
     }
 }
 
-/// A file that takes the place of another once it is whole, and that its owner alone can read: it holds tokens and keys.
-struct Fresh<'a> {
+/// A file that replaces another once it is complete. Only its owner can read it, because it holds tokens and keys.
+struct NewFile<'a> {
     file: File,
-    here: PathBuf,
-    place: &'a Path,
+    temporary: PathBuf,
+    target: &'a Path,
 }
 
-impl<'a> Fresh<'a> {
-    fn beside(place: &'a Path) -> Result<Self, CliError> {
-        let mut here = place.as_os_str().to_owned();
-        here.push(format!(".{}", std::process::id()));
-        let here = PathBuf::from(here);
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&here);
-        Ok(Self { file: file.map_err(CliError::io(format!("making {}", here.display())))?, here, place })
+impl<'a> NewFile<'a> {
+    fn create_beside(target: &'a Path) -> Result<Self, CliError> {
+        let mut temporary = target.as_os_str().to_owned();
+        temporary.push(format!(".{}", std::process::id()));
+        let temporary = PathBuf::from(temporary);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        let file = file.map_err(CliError::io(format!("creating {}", temporary.display())))?;
+        Ok(Self { file, temporary, target })
     }
 
     fn write(&mut self, data: &DataSet<'_>) -> Result<(), CliError> {
-        let mut to = BufWriter::new(&mut self.file);
-        let written = serde_json::to_writer(&mut to, data).map_err(io::Error::from).and_then(|()| to.flush());
-        drop(to);
-        let placed = written.and_then(|()| fs::rename(&self.here, self.place));
-        placed.map_err(CliError::io(format!("writing {}", self.place.display())))
+        let mut writer = BufWriter::new(&mut self.file);
+        let written = serde_json::to_writer(&mut writer, data).map_err(io::Error::from).and_then(|()| writer.flush());
+        drop(writer);
+        let renamed = written.and_then(|()| fs::rename(&self.temporary, self.target));
+        renamed.map_err(CliError::io(format!("writing {}", self.target.display())))
     }
 }
 
-impl Drop for Fresh<'_> {
-    /// Whatever stopped it, nothing is left lying about.
+impl Drop for NewFile<'_> {
+    /// Removes the temporary file if it was not renamed.
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.here);
+        let _ = fs::remove_file(&self.temporary);
     }
 }

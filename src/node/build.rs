@@ -1,17 +1,20 @@
-//! From settings to a node that can answer: the only place that knows which stores there are.
+//! From settings to a node: opens the stores, then the secret, the keyring and everything else that requests need.
 //!
-//! Order matters: stores first (a schema that is too new stops everything), then the secret, then the fleet's keyring, which a
-//! wrong secret does not open, then everything that was revoked or ended. Only then may the node be asked.
+//! The order matters. The stores come first, because a schema that is too new stops everything. Then comes the secret,
+//! then the keyring, which a wrong secret does not open. A server then reads all revocations
+//! ([`load_revocations`](super::maintenance::load_revocations)) before it answers the first request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::auth::api_keys::KnownKeys;
-use crate::auth::context::{Context, Node, max_access_lifetime};
+use crate::auth::context::{Context, Node};
 use crate::auth::passwords;
 use crate::auth::passwords::{Hasher, Policy};
+use crate::auth::revocation::retention::{Retention, key_lifetimes};
 use crate::auth::revocation::set::RevocationSet;
 use crate::auth::signing_keys::{KeyringError, KeyringStore};
-use crate::auth::tokens::verify::VerifyCache;
+use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
+use crate::auth::tokens::verify::cache::VerifyCache;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::mail::{self, Mailer};
@@ -21,44 +24,48 @@ use crate::store::sqlite;
 use crate::telemetry::{Metrics, Readiness};
 use crate::token::access::Issuer;
 use crate::token::keyring::{Keyring, UnusableKey};
-use crate::token::secret::{Secrets, Underivable};
+use crate::token::secret::{KeyDerivationError, Secrets};
 
 use super::secret_file::{self, SecretFileError};
 use super::stores::Stores;
 
-/// Why a node could not be made.
+/// Why a node could not be built.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A store does not answer or holds what it should not.
+    /// A store does not answer, or holds data that Signet did not write.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
-    /// Redis cannot be used as the settings say.
+    /// Redis does not accept the settings.
     #[error(transparent)]
     Redis(#[from] redis::ConnectError),
     /// The embedded file cannot be opened.
     #[error(transparent)]
     Embedded(#[from] sqlite::OpenError),
-    /// The embedded default's secret cannot be read or made.
+    /// The secret file cannot be read or created.
     #[error(transparent)]
     SecretFile(#[from] SecretFileError),
-    /// The secret is of no use.
+    /// No keys can be derived from the secret.
     #[error(transparent)]
-    Secret(#[from] Underivable),
-    /// The keyring does not open.
+    Secret(#[from] KeyDerivationError),
+    /// The keyring cannot be opened or created.
     #[error(transparent)]
     Keyring(#[from] KeyringError),
-    /// A key of it is of no use.
+    /// A key in the keyring is invalid.
     #[error(transparent)]
     Key(#[from] UnusableKey),
-    /// No thread to hash passwords on.
+    /// The threads that hash passwords cannot be started.
     #[error(transparent)]
     Hasher(#[from] passwords::StartError),
-    /// The mail room cannot be opened.
+    /// Mail cannot be set up.
     #[error(transparent)]
-    Mail(#[from] mail::StartError),
+    Mail(#[from] mail::MailerError),
 }
 
-/// Makes the node and this runtime's view of it. `routes` names what requests are counted by.
+/// How long a command waits for a store, at least. The timeouts in the settings are for clients, which can retry; a
+/// command must not stop halfway through a million users because a store was busy for a moment.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Builds the node, with store connections for the current runtime. `routes` are the names requests are counted by.
 pub async fn build_context(
     config: Config,
     clock: Clock,
@@ -68,20 +75,23 @@ pub async fn build_context(
     let rng = Rng::system();
     let secrets = match &config.secrets {
         Some(secrets) => Secrets::new(secrets)?,
-        None => Secrets::new(&[secret_file::found(&config.data_dir, &rng)?])?,
+        None => Secrets::new(&[secret_file::load_or_create(&config.data_dir, &rng)?])?,
     };
+    let name = node_name(&config, &rng);
     let metrics = Arc::new(Metrics::new(routes, clock.now()));
     let (accounts, ephemeral) = stores.connect(&metrics).await?;
-    let lives = Node::key_lifetimes_of(&config);
-    let keeper = KeyringStore { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, lives };
-    let ring = keeper.load_or_create(clock.now()).await?;
+    let lifetimes = key_lifetimes(&config);
+    let keyring_store =
+        KeyringStore { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, lifetimes };
+    let ring = keyring_store.load_or_create(clock.now()).await?;
     let node = Node {
+        name,
         keyring: Keyring::new(&ring, config.tokens.algorithm)?,
-        max_access_lifetime: max_access_lifetime(&config),
+        retention: Retention::new(&config),
         issuer: Issuer::new(&config.tokens),
         revocations: RevocationSet::default(),
         verify_cache: VerifyCache::new(&config.verify, &rng),
-        known_keys: KnownKeys::default(),
+        api_key_cache: ApiKeyCache::default(),
         hasher: Hasher::start(&config.passwords, rng.clone())?,
         password_policy: Policy::from(&config.passwords),
         mailer: Mailer::start(&config.mail, &config.data_dir, clock.clone(), metrics.clone(), rng.clone())?,
@@ -90,13 +100,40 @@ pub async fn build_context(
         config,
         clock,
         secrets,
-        rng: rng,
+        rng,
     };
     Ok(Context::new(Arc::new(node), accounts, ephemeral))
 }
 
-/// Another runtime's view of the node.
+/// The same node, with store connections for the current runtime.
 pub async fn build_worker_context(node: &Arc<Node>, stores: &Stores) -> Result<Context, StartError> {
     let (accounts, ephemeral) = stores.connect(&node.metrics).await?;
     Ok(Context::new(node.clone(), accounts, ephemeral))
+}
+
+/// Builds the node of a command: without workers, with longer store timeouts, and its own store connections.
+pub async fn build_command_context(mut config: Config) -> Result<Context, StartError> {
+    let timeouts = [
+        Some(&mut config.embedded.timeout),
+        config.redis.as_mut().map(|redis| &mut redis.timeout),
+        config.postgres.as_mut().map(|postgres| &mut postgres.timeout),
+    ];
+    for timeout in timeouts.into_iter().flatten() {
+        *timeout = COMMAND_TIMEOUT.max(*timeout);
+    }
+    let clock = Clock::system();
+    let stores = Stores::open(&config, &clock).await?;
+    build_context(config, clock, &stores, &[]).await
+}
+
+/// A name for this process that no other process has, for logs and warnings: `<host>_<listen address>_<pid>_<random>`.
+fn node_name(config: &Config, rng: &Rng) -> String {
+    format!("{}{}_{:04x}", node_name_prefix(config), std::process::id(), u16::from_ne_bytes(rng.bytes()))
+}
+
+/// The start of the names of all processes on this host that are configured to listen on the same address.
+pub(super) fn node_name_prefix(config: &Config) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    // A slash would leave the folder in which the embedded store keeps a file by this name.
+    format!("{}_{}_", host.replace(['/', ' '], "-"), config.server.listen)
 }

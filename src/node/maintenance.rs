@@ -1,114 +1,121 @@
-//! What runs beside the requests: hearing of revocations, looking after the keyring, clearing away, sealing anew, knowing whether
-//! this node is ready.
+//! The tasks that run beside the requests: following revocations, keeping the keyring up to date, removing what has
+//! expired, re-sealing after a change of secret, and watching whether this node is ready.
 
 use std::time::Duration;
 
-use crate::auth::api_keys::note_usage;
+use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::auth::context::Context;
 use crate::auth::mfa::reseal_secrets;
 use crate::auth::revocation::durable::{reapply, reapply_after_failover};
 use crate::auth::revocation::feed::{catch_up, follow, remove_expired};
+use crate::auth::revocation::propagation::report_position;
 use crate::auth::signing_keys;
 use crate::auth::signing_keys::advance;
 use crate::node::build::StartError;
 use crate::store::ephemeral::Cursor;
 use crate::telemetry::Condition;
 
-/// How often what has run out is cleared away and what is noted is written.
-const CLEARING: Duration = Duration::from_secs(60);
+/// How often expired revocations are removed and the last use of API keys is written.
+const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often the endings that a failover of the other store may have undone are read.
-const RECALLING: Duration = Duration::from_secs(60);
+/// How often durable revocations are read again, in case a failover of the ephemeral store has undone them.
+const REAPPLY_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How often it is asked whether this node is ready.
-const WATCHING: Duration = Duration::from_secs(1);
+/// How often readiness is checked.
+const READINESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads everything that was revoked or ended: before this, no request may be answered.
+/// Reads all revocations, which must happen before the first request is answered, and returns where to follow from.
 pub async fn load_revocations(ctx: &Context) -> Result<Cursor, StartError> {
     ctx.ephemeral.check().await?;
     ctx.accounts.check().await?;
+    // First of all, so that a command which revokes something meanwhile waits for this node.
+    report_position(ctx, &Cursor::start()).await?;
     reapply(ctx).await?;
-    let place = catch_up(ctx).await?;
-    // The word of a change since the ring was found is behind that place already.
+    let cursor = catch_up(ctx).await?;
+    // The keyring was read before, and the notice of a change since then is behind the cursor already.
     advance(ctx).await?;
-    look(ctx).await;
-    Ok(place)
+    report_position(ctx, &cursor).await?;
+    update_readiness(ctx).await;
+    Ok(cursor)
 }
 
-/// Runs for ever what has to run.
-pub async fn run(ctx: &Context, place: Cursor) {
+/// Runs all tasks. Never returns.
+pub async fn run(ctx: &Context, cursor: Cursor) {
     let keyring = every(signing_keys::INTERVAL, async || {
         if let Err(error) = advance(ctx).await {
-            tracing::warn!(%error, "the keyring could not be looked after");
+            tracing::warn!(%error, "keyring maintenance failed");
         }
     });
-    let clearing = every(CLEARING, async || {
+    let cleanup = every(CLEANUP_INTERVAL, async || {
         remove_expired(ctx).await;
-        note_usage(ctx).await;
+        flush_api_key_usage(ctx).await;
     });
-    let endings = every(RECALLING, || reapply_after_failover(ctx));
-    tokio::join!(follow(ctx, place), keyring, clearing, endings, sealing(ctx));
+    let durable_revocations = every(REAPPLY_INTERVAL, || reapply_after_failover(ctx));
+    tokio::join!(follow(ctx, cursor), keyring, cleanup, durable_revocations, reseal(ctx));
 }
 
-/// Once, as soon as the store lets it: what was sealed by a secret that is to be taken out is sealed by the one in its place.
-async fn sealing(ctx: &Context) {
+/// Re-seals TOTP secrets with the first secret, so that the others can be removed from the settings. Once per start,
+/// repeated until it succeeds.
+async fn reseal(ctx: &Context) {
     loop {
         match reseal_secrets(ctx).await {
             Ok(0) => return,
-            Ok(count) => return tracing::info!(count, "second factors are sealed with the first of the secrets now"),
-            Err(error) => tracing::warn!(%error, "second factors could not be sealed anew"),
+            Ok(count) => return tracing::info!(count, "TOTP secrets re-sealed with the first secret"),
+            Err(error) => tracing::warn!(%error, "re-sealing TOTP secrets failed"),
         }
-        tokio::time::sleep(CLEARING).await;
+        tokio::time::sleep(CLEANUP_INTERVAL).await;
     }
 }
 
-/// Asks for ever whether this node is ready. What a store warns of is logged when it begins.
+/// Keeps readiness up to date. Never returns. Logs each warning of a store once, when it begins.
 pub async fn watch_readiness(ctx: &Context) {
     let mut known = Vec::new();
-    every(WATCHING, async || {
-        let warnings = look(ctx).await;
+    every(READINESS_INTERVAL, async || {
+        let warnings = update_readiness(ctx).await;
         warnings.iter().filter(|warning| !known.contains(*warning)).for_each(|warning| tracing::warn!("{warning}"));
         known = warnings;
     })
     .await;
 }
 
-async fn look(ctx: &Context) -> Vec<String> {
+/// Checks every condition except draining. Returns the warnings of the ephemeral store.
+async fn update_readiness(ctx: &Context) -> Vec<String> {
     let node = &ctx.node;
-    let tell = |condition, fault: Option<String>| match fault {
+    let set = |condition, problem: Option<String>| match problem {
         None => node.readiness.ready(condition),
-        Some(fault) => node.readiness.not_ready(condition, fault),
+        Some(problem) => node.readiness.not_ready(condition, problem),
     };
     let (accounts, ephemeral) = tokio::join!(ctx.accounts.check(), ctx.ephemeral.check());
-    tell(Condition::Accounts, accounts.err().map(|error| error.to_string()));
-    tell(Condition::Ephemeral, ephemeral.as_ref().err().map(|error| error.to_string()));
+    set(Condition::Accounts, accounts.err().map(|error| error.to_string()));
+    set(Condition::Ephemeral, ephemeral.as_ref().err().map(|error| error.to_string()));
     let now = ctx.now();
-    let signer = node.keyring.keys().signer(now).is_some();
-    tell(Condition::Keyring, (!signer).then(|| "no key can sign".to_owned()));
-    let silence = node.revocations.staleness(node.clock.running());
-    let ahead = node.revocations.global_not_before().since(now);
-    let fault = if silence > node.config.revocation.stale_after {
-        Some(format!("not heard for {} s", silence.as_secs()))
-    } else if ahead > node.max_not_before_lead() {
-        // Somebody raised it by a clock that was wrong, or this node's clock is.
+    let can_sign = node.keyring.keys().signer(now).is_some();
+    set(Condition::Keyring, (!can_sign).then(|| "no key can sign".to_owned()));
+    let staleness = node.revocations.staleness(node.clock.monotonic());
+    let lead = node.revocations.global_not_before().since(now);
+    let problem = if staleness > node.config.revocation.stale_after {
+        Some(format!("no revocations read for {} s", staleness.as_secs()))
+    } else if lead > node.retention.max_not_before_lead() {
+        // Another node raised it by a wrong clock, or the clock of this node is wrong.
         Some(format!(
-            "nothing made before {} counts, which is {} s from now by this clock",
+            "every token from before {} is void, which is {} s in the future by this node's clock",
             node.revocations.global_not_before(),
-            ahead.as_secs()
+            lead.as_secs()
         ))
     } else {
         None
     };
-    tell(Condition::Revocations, fault);
+    set(Condition::Revocations, problem);
     ephemeral.unwrap_or_default()
 }
 
-async fn every(span: Duration, mut work: impl AsyncFnMut()) {
-    let mut ticks = tokio::time::interval(span);
+/// Runs `task` at this interval, for the first time after one interval. Never returns.
+async fn every(interval: Duration, mut task: impl AsyncFnMut()) {
+    let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     ticks.tick().await;
     loop {
         ticks.tick().await;
-        work().await;
+        task().await;
     }
 }

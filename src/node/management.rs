@@ -1,50 +1,50 @@
-//! The management listener's three pages, on a port that is not for the outside.
+//! The management endpoint: `/healthz`, `/readyz` and `/metrics`, on a port that must not be public.
 
 use std::sync::Arc;
 
 use http::{HeaderValue, StatusCode};
 
 use crate::auth::context::Node;
-use crate::http::TableError;
+use crate::http::RouteTableError;
 use crate::http::{Rejection, Request, Response, Router, Routes};
 use crate::telemetry::Page;
 use crate::telemetry::health::healthz;
 use crate::telemetry::logs::Logs;
 use crate::telemetry::metrics::Snapshot;
 
-/// What the pages tell of.
+/// The state that the pages show.
 #[derive(Clone)]
 pub(super) struct ManagementContext {
     pub(super) node: Arc<Node>,
     pub(super) logs: Arc<Logs>,
 }
 
-pub(super) fn router() -> Result<Router<ManagementContext>, TableError> {
+pub(super) fn router() -> Result<Router<ManagementContext>, RouteTableError> {
     let mut routes = Routes::new();
     routes
         .group("", |_: &ManagementContext, rejection: Rejection| {
             Response::text(StatusCode::NOT_FOUND, rejection.to_string())
         })
-        .get_sync("/healthz", "healthz", |_: &ManagementContext, _: &Request| shown(healthz()))
-        .get_sync("/readyz", "readyz", |told: &ManagementContext, _: &Request| shown(told.node.readiness.readyz()))
-        .get_sync("/metrics", "metrics", |told: &ManagementContext, _: &Request| shown(metrics(told)));
+        .get_sync("/healthz", "healthz", |_: &ManagementContext, _: &Request| to_response(healthz()))
+        .get_sync("/readyz", "readyz", |ctx: &ManagementContext, _: &Request| to_response(ctx.node.readiness.readyz()))
+        .get_sync("/metrics", "metrics", |ctx: &ManagementContext, _: &Request| to_response(metrics(ctx)));
     routes.build()
 }
 
-fn shown(page: Page) -> Response {
+fn to_response(page: Page) -> Response {
     let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Response::bytes(status, HeaderValue::from_static(page.content_type), page.body).no_store()
 }
 
-fn metrics(told: &ManagementContext) -> Page {
-    let node = &told.node;
+fn metrics(ctx: &ManagementContext) -> Page {
+    let node = &ctx.node;
     let now = node.clock.now();
-    let gathered = Snapshot {
+    let snapshot = Snapshot {
         hashing: node.hasher.load(),
         revocations: node.revocations.len() as u64,
-        revocations_heard: Some(now - node.revocations.staleness(node.clock.running())),
+        revocations_heard: Some(now - node.revocations.staleness(node.clock.monotonic())),
         signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
-        log_lines_lost: told.logs.lost(),
+        log_lines_lost: ctx.logs.lost(),
     };
-    node.metrics.page(&gathered, &node.readiness, now)
+    node.metrics.page(&snapshot, &node.readiness, now)
 }

@@ -1,6 +1,6 @@
-//! The embedded default's secret: drawn once, kept in `data_dir`, readable by its owner alone.
+//! The secret file of the embedded store: 32 random bytes in `data_dir`, created once, readable only by its owner.
 //!
-//! Only there: a fleet's secret is handed to it, since a secret that each node drew by itself would be a different one on each.
+//! A fleet has no such file: its nodes must share one secret, and each would create its own.
 
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
@@ -13,78 +13,78 @@ use zeroize::Zeroizing;
 use crate::config::Secret;
 use crate::rng::Rng;
 
-/// The file cannot be used.
+/// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
-    /// The system refuses.
-    #[error("the secret in {path} cannot be read or made: {detail}")]
+    /// Reading or creating it failed.
+    #[error("the secret file {path} cannot be read or created: {detail}")]
     File {
-        /// Where it is.
+        /// Its path.
         path: String,
-        /// What the system said.
+        /// The system's error.
         detail: String,
     },
-    /// It holds something else.
+    /// It holds something other than a secret.
     #[error(
-        "{path} does not hold a secret (base64 of 32 bytes); put back the file it was, or move the whole folder away to begin anew"
+        "{path} does not hold a secret (base64 of 32 bytes); restore it from a backup, or move the whole folder away to \
+         start with an empty store"
     )]
     Content {
-        /// Where it is.
+        /// Its path.
         path: String,
     },
-    /// Others may read it.
-    #[error("{path} can be read by others than its owner: chmod 600 it, and think about who may have read it")]
+    /// Other users can read it.
+    #[error("{path} can be read by other users: run `chmod 600` on it, and consider who may have read it")]
     Open {
-        /// Where it is.
+        /// Its path.
         path: String,
     },
 }
 
 const NAME: &str = "secret";
 
-/// The secret in `data_dir`; drawn now if there is none.
-pub(super) fn found(data_dir: &Path, rng: &Rng) -> Result<Secret, SecretFileError> {
+/// The secret in `data_dir`. Creates it if there is none.
+pub(super) fn load_or_create(data_dir: &Path, rng: &Rng) -> Result<Secret, SecretFileError> {
+    if let Some(secret) = load(data_dir)? {
+        return Ok(secret);
+    }
     let path = data_dir.join(NAME);
-    let file =
-        |error: std::io::Error| SecretFileError::File { path: path.display().to_string(), detail: error.to_string() };
-    let text = match read(&path)? {
-        Some(text) => text,
-        None => {
-            make(data_dir, &path, rng).map_err(file)?;
-            // Whichever of several processes was first: its secret is everyone's.
-            read(&path)?.unwrap_or_default()
-        }
+    create(data_dir, &path, rng)
+        .map_err(|error| SecretFileError::File { path: path.display().to_string(), detail: error.to_string() })?;
+    // Of several processes that start at the same time, the first creates the file and all read it.
+    load(data_dir)?.ok_or(SecretFileError::Content { path: path.display().to_string() })
+}
+
+/// The secret in `data_dir`, if the file exists.
+pub(super) fn load(data_dir: &Path) -> Result<Option<Secret>, SecretFileError> {
+    let path = data_dir.join(NAME);
+    let shown = || path.display().to_string();
+    match std::fs::metadata(&path) {
+        Ok(file) if file.permissions().mode() & 0o077 != 0 => return Err(SecretFileError::Open { path: shown() }),
+        _ => {}
+    }
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(SecretFileError::File { path: shown(), detail: error.to_string() }),
     };
     let mut bytes = Zeroizing::new([0; 32]);
     match STANDARD.decode_slice(text.trim(), &mut *bytes) {
-        Ok(32) => Ok(Secret(bytes)),
-        _ => Err(SecretFileError::Content { path: path.display().to_string() }),
+        Ok(32) => Ok(Some(Secret(bytes))),
+        _ => Err(SecretFileError::Content { path: shown() }),
     }
 }
 
-fn read(path: &Path) -> Result<Option<Zeroizing<String>>, SecretFileError> {
-    let shown = || path.display().to_string();
-    match std::fs::metadata(path) {
-        Ok(found) if found.permissions().mode() & 0o077 != 0 => return Err(SecretFileError::Open { path: shown() }),
-        _ => {}
-    }
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(Zeroizing::new(text))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(SecretFileError::File { path: shown(), detail: error.to_string() }),
-    }
-}
-
-/// Written whole under another name and then linked to its own, which fails where there is one by now.
-fn make(data_dir: &Path, path: &Path, rng: &Rng) -> std::io::Result<()> {
+/// Writes the file completely under a temporary name, then links it to its own name, which fails if that exists by now.
+fn create(data_dir: &Path, path: &Path, rng: &Rng) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data_dir)?;
-    let fresh = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(rng.bytes())));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let temporary = data_dir.join(format!("{NAME}.{:08x}", u32::from_ne_bytes(rng.bytes())));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     let bytes = Zeroizing::new(rng.bytes::<32>());
     writeln!(file, "{}", *Zeroizing::new(STANDARD.encode(*bytes)))?;
     file.sync_all()?;
-    let linked = std::fs::hard_link(&fresh, path);
-    std::fs::remove_file(&fresh)?;
+    let linked = std::fs::hard_link(&temporary, path);
+    std::fs::remove_file(&temporary)?;
     match linked {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
@@ -96,35 +96,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_secret_is_drawn_once_and_kept_from_others() {
-        let folder = tempfile::tempdir().unwrap();
+    fn the_secret_is_created_once_and_private() {
+        let dir = tempfile::tempdir().unwrap();
         let rng = Rng::system();
-        let first = found(folder.path(), &rng).unwrap();
-        assert_eq!(found(folder.path(), &rng).unwrap().0, first.0);
-        let path = folder.path().join(NAME);
+        let first = load_or_create(dir.path(), &rng).unwrap();
+        assert_eq!(load_or_create(dir.path(), &rng).unwrap().0, first.0);
+        let path = dir.path().join(NAME);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(found(folder.path(), &rng), Err(SecretFileError::Open { .. })));
+        assert!(matches!(load_or_create(dir.path(), &rng), Err(SecretFileError::Open { .. })));
     }
 
     #[test]
-    fn a_file_with_something_else_in_it_is_not_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join(NAME);
+    fn a_file_with_other_content_is_not_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(NAME);
         std::fs::write(&path, "not a secret").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        assert!(matches!(found(folder.path(), &Rng::system()), Err(SecretFileError::Content { .. })));
+        assert!(matches!(load_or_create(dir.path(), &Rng::system()), Err(SecretFileError::Content { .. })));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "not a secret");
     }
 
     #[test]
-    fn many_at_once_agree_on_one() {
-        let folder = tempfile::tempdir().unwrap();
+    fn concurrent_starts_agree_on_one_secret() {
+        let dir = tempfile::tempdir().unwrap();
         let secrets = std::thread::scope(|scope| {
-            let each = (0..8).map(|_| scope.spawn(|| found(folder.path(), &Rng::system()).unwrap()));
-            let each = each.collect::<Vec<_>>();
-            each.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+            let threads = (0..8).map(|_| scope.spawn(|| load_or_create(dir.path(), &Rng::system()).unwrap()));
+            let threads = threads.collect::<Vec<_>>();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
         });
         assert!(secrets.iter().all(|secret| secret.0 == secrets[0].0));
     }

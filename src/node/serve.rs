@@ -1,85 +1,127 @@
-//! `signet serve`: makes a node, answers requests until told to stop, and then finishes what it has begun.
+//! `signet serve`: builds a node, answers requests until SIGTERM or SIGINT, then finishes what it has begun.
+//!
+//! The workers answer requests, each on its own thread. One more runtime, on the main thread, follows revocations, runs
+//! maintenance and waits for signals.
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::banner::announce;
+use super::build::{self, StartError};
+use super::maintenance::{self, load_revocations, watch_readiness};
 use super::management::{self, ManagementContext};
 use super::observer::RequestObserver;
+use super::stores::Stores;
 use crate::api;
-use crate::auth::api_keys::note_usage;
+use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::auth::context::Context;
-use crate::cli::CliError;
+use crate::auth::revocation::propagation::withdraw_position;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::node::banner::print_banner;
-use crate::node::build;
-use crate::node::maintenance::{self, load_revocations, watch_readiness};
-use crate::node::stores::Stores;
-use crate::server::{self, Observer, Running};
+use crate::http::{RouteTableError, Router};
+use crate::server::{self, BindError, Observer, Running};
 use crate::telemetry::Condition;
-use crate::telemetry::logs::Logs;
+use crate::telemetry::logs::{self, Logs};
 
-/// What the requests leave of the time to finish is the mails', but not less than this: those requests promised them.
-const LEAST_FOR_MAIL: Duration = Duration::from_secs(2);
+/// Time for mails after the requests have finished, at least: requests in flight may have promised a mail.
+const MIN_MAIL_DRAIN: Duration = Duration::from_secs(2);
 
-pub(super) fn serve(config: Config) -> Result<(), CliError> {
-    let clock = Clock::machine();
-    let logs = Arc::new(Logs::start(&config.log, clock.clone()).map_err(refused)?);
-    // Beside the workers: hears of revocations, looks after the keyring, waits for signals.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|cause| CliError::Io { doing: "starting a runtime".to_owned(), cause })?;
-    let done = runtime.block_on(run(config, clock, logs));
-    // A store that hangs must not keep a server that is done from ending.
-    runtime.shutdown_background();
-    done
+/// Why the server did not start or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The node cannot be built.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The log cannot be started.
+    #[error(transparent)]
+    Log(#[from] logs::StartError),
+    /// The table of routes is inconsistent.
+    #[error(transparent)]
+    Routes(#[from] RouteTableError),
+    /// The address in `setting` cannot be listened on.
+    #[error("{error}")]
+    Bind {
+        /// The name of the setting.
+        setting: &'static str,
+        /// Why.
+        error: BindError,
+    },
+    /// A listener did not start for another reason.
+    #[error("{0}")]
+    Listener(String),
+    /// The async runtime cannot be started.
+    #[error("starting the async runtime: {0}")]
+    Runtime(io::Error),
+    /// Signals cannot be received.
+    #[error("listening for signals: {0}")]
+    Signals(io::Error),
+    /// Stdout cannot be written.
+    #[error("writing to stdout: {0}")]
+    Stdout(io::Error),
 }
 
-async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), CliError> {
+/// Runs the server. Returns once it has stopped.
+pub fn serve(config: Config) -> Result<(), ServeError> {
+    let clock = Clock::system();
+    let logs = Arc::new(Logs::start(&config.log, clock.clone())?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServeError::Runtime)?;
+    let result = runtime.block_on(run(config, clock, logs));
+    // Not a plain drop, which would wait for a blocking call on a store that hangs.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeError> {
     for advice in config.advice() {
         tracing::warn!("{advice}");
     }
-    let router = Arc::new(api::router(&config).map_err(refused)?);
-    let stores = Arc::new(Stores::open(&config, &clock).await?);
-    let ctx = build::build_context(config, clock, &stores, router.names()).await?;
-    let place = load_revocations(&ctx).await?;
-    // From here on, without a gap: what is revoked while the workers still connect must be heard too.
-    let beside = async { tokio::join!(maintenance::run(&ctx, place), watch_readiness(&ctx)) };
-    let mut beside = pin!(beside);
-    let listening = async {
-        let running = listen(&ctx, &stores, router).await?;
-        Ok::<_, CliError>((running, listen_for_operators(&ctx, logs).await?))
+
+    // Build the node. It answers nothing before it has read all revocations.
+    let router = Arc::new(api::router(&config)?);
+    let stores = Arc::new(Stores::open(&config, &clock).await.map_err(StartError::from)?);
+    let ctx = build::build_context(config, clock, &stores, router.metric_labels()).await?;
+    let cursor = load_revocations(&ctx).await?;
+
+    // Maintenance runs from here on, without a gap: revocations made while the workers connect must be applied too.
+    let mut maintenance = pin!(async { tokio::join!(maintenance::run(&ctx, cursor), watch_readiness(&ctx)) });
+    let listen = async {
+        let server = listen(&ctx, &stores, router).await?;
+        Ok::<_, ServeError>((server, listen_for_management(&ctx, logs).await?))
     };
-    let (running, management) = tokio::select! {
-        listening = listening => listening?,
-        _ = &mut beside => return Ok(()),
+    let (server, management) = tokio::select! {
+        listening = listen => listening?,
+        _ = &mut maintenance => return Ok(()),
     };
-    let mut told_to_stop = pin!(told_to_stop()?);
-    print_banner(&ctx.node.config, &running.url())
-        .map_err(|cause| CliError::Io { doing: "writing to stdout".into(), cause })?;
+    let mut stop_signal = pin!(stop_signal()?);
+    announce(&ctx.node.config, &server.url()).map_err(ServeError::Stdout)?;
 
     tokio::select! {
-        () = &mut told_to_stop => {}
-        _ = &mut beside => {}
+        () = &mut stop_signal => {}
+        _ = &mut maintenance => {}
     }
-    tracing::info!("stopping: no new connections, requests in flight are finished");
-    ctx.node.readiness.not_ready(Condition::Draining, "told to stop");
+
+    // Drain: no new connections, requests in flight finish, and revocations are applied until the last one has.
+    tracing::info!("stopping: no new connections, finishing requests in flight");
+    ctx.node.readiness.not_ready(Condition::Draining, "shutting down");
     let drain_until = Instant::now() + ctx.node.config.server.drain_timeout;
-    let drained = tokio::task::spawn_blocking(move || running.drain());
-    // Until the last request is answered, revocations must be heard.
-    let cut = tokio::select! {
-        cut = drained => cut.unwrap_or_default(),
-        _ = &mut beside => 0,
+    let drained = tokio::task::spawn_blocking(move || server.drain());
+    let cut_off = tokio::select! {
+        cut_off = drained => cut_off.unwrap_or_default(),
+        _ = &mut maintenance => 0,
     };
-    if cut > 0 {
-        tracing::warn!(connections = cut, "requests were not finished in time and were cut off");
+    if cut_off > 0 {
+        tracing::warn!(connections = cut_off, "requests did not finish in time and were cut off");
     }
-    note_usage(&ctx).await;
-    let left = ctx.node.mailer.drain(drain_until.saturating_duration_since(Instant::now()).max(LEAST_FOR_MAIL)).await;
-    if left > 0 {
-        tracing::warn!(mails = left, "mails were not sent in time and are lost");
+    withdraw_position(&ctx).await;
+    flush_api_key_usage(&ctx).await;
+    let mail_time = drain_until.saturating_duration_since(Instant::now()).max(MIN_MAIL_DRAIN);
+    let unsent = ctx.node.mailer.drain(mail_time).await;
+    if unsent > 0 {
+        tracing::warn!(mails = unsent, "mails were not sent in time and are lost");
     }
     if let Some(management) = management {
         let _ = tokio::task::spawn_blocking(move || management.drain()).await;
@@ -88,14 +130,10 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), CliErr
     Ok(())
 }
 
-async fn listen(
-    ctx: &Context,
-    stores: &Arc<Stores>,
-    router: Arc<crate::http::Router<Context>>,
-) -> Result<Running, CliError> {
+async fn listen(ctx: &Context, stores: &Arc<Stores>, router: Arc<Router<Context>>) -> Result<Running, ServeError> {
     let (node, stores) = (ctx.node.clone(), stores.clone());
     let observer: Arc<dyn Observer> = Arc::new(RequestObserver(node.metrics.clone()));
-    blocking("server.listen", move || {
+    start_listener("server.listen", move || {
         let settings = node.config.server.clone();
         let rng = node.rng.clone();
         server::start(&settings, router, observer, &rng, move |_| {
@@ -106,50 +144,47 @@ async fn listen(
     .await
 }
 
-async fn listen_for_operators(ctx: &Context, logs: Arc<Logs>) -> Result<Option<Running>, CliError> {
+async fn listen_for_management(ctx: &Context, logs: Arc<Logs>) -> Result<Option<Running>, ServeError> {
     let Some(settings) = server::management(&ctx.node.config.server) else { return Ok(None) };
-    let router = Arc::new(management::router().map_err(refused)?);
-    let told = ManagementContext { node: ctx.node.clone(), logs };
+    let router = Arc::new(management::router()?);
+    let management_ctx = ManagementContext { node: ctx.node.clone(), logs };
     let rng = ctx.node.rng.clone();
-    blocking("server.management", move || {
+    start_listener("server.management", move || {
         server::start(&settings, router, Arc::new(Unobserved), &rng, move |_| {
-            let told = told.clone();
-            async move { Ok::<_, std::convert::Infallible>(told) }
+            let ctx = management_ctx.clone();
+            async move { Ok::<_, std::convert::Infallible>(ctx) }
         })
     })
     .await
     .map(Some)
 }
 
+/// Management requests are not counted.
 struct Unobserved;
 impl Observer for Unobserved {}
 
-/// A start waits for its workers, which must not keep this runtime's own connections waiting. `setting` says where it listens.
-async fn blocking<E: std::fmt::Debug + std::fmt::Display + Send + 'static>(
-    setting: &str,
+/// Starts a listener on a blocking thread: it waits for its workers, and this runtime must go on meanwhile. `setting` is
+/// the setting that holds the address.
+async fn start_listener<E: std::fmt::Debug + std::fmt::Display + Send + 'static>(
+    setting: &'static str,
     start: impl FnOnce() -> Result<Running, server::StartError<E>> + Send + 'static,
-) -> Result<Running, CliError> {
+) -> Result<Running, ServeError> {
     match tokio::task::spawn_blocking(start).await {
-        Ok(Err(server::StartError::Bind(error))) => {
-            Err(CliError::Refused { what: error.to_string(), remedy: format!("{setting} is the setting to change") })
-        }
-        Ok(started) => started.map_err(refused),
-        Err(_) => Err(refused("a listener could not be started")),
+        Ok(Ok(running)) => Ok(running),
+        Ok(Err(server::StartError::Bind(error))) => Err(ServeError::Bind { setting, error }),
+        Ok(Err(error)) => Err(ServeError::Listener(error.to_string())),
+        Err(_) => Err(ServeError::Listener(format!("the listener of {setting} could not be started"))),
     }
 }
 
-fn told_to_stop() -> Result<impl Future<Output = ()>, CliError> {
-    let listening =
-        |kind| signal(kind).map_err(|cause| CliError::Io { doing: "listening for signals".to_owned(), cause });
-    let (mut terminate, mut interrupt) = (listening(SignalKind::terminate())?, listening(SignalKind::interrupt())?);
+/// Completes on SIGTERM or SIGINT. Both are caught from now on.
+fn stop_signal() -> Result<impl Future<Output = ()>, ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
     })
-}
-
-fn refused(error: impl std::fmt::Display) -> CliError {
-    CliError::Refused { what: error.to_string(), remedy: "`signet check` tries every part by itself".to_owned() }
 }

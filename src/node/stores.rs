@@ -1,7 +1,9 @@
-//! Which store plays which role, as the settings have it: Redis or the embedded file for what expires, Postgres or the embedded
-//! file for what lasts.
+//! Which store plays which role: Redis or the embedded file for what expires, Postgres or the embedded file for what
+//! lasts. The only module that knows which stores are configured.
 
 use std::sync::Arc;
+
+use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -10,76 +12,149 @@ use crate::store::accounts::postgres::{self, Postgres};
 use crate::store::accounts::sqlite::SqliteAccounts;
 use crate::store::ephemeral::redis::Redis;
 use crate::store::ephemeral::sqlite::SqliteEphemeral;
-use crate::store::sqlite::Engine;
-use crate::store::{Accounts, Ephemeral};
-use crate::telemetry::{Metered, Metrics};
+use crate::store::migrations::Migration;
+use crate::store::sqlite::{self, Engine};
+use crate::store::{Accounts, Ephemeral, Observer};
+use crate::telemetry::Metrics;
 
-/// The stores of one process, from which each runtime draws connections of its own.
+/// The stores of one process. Each runtime opens its own connections to them.
 pub struct Stores {
     config: Config,
-    /// Shared by all runtimes: a file has one writer, and who waits for news is woken by who writes it.
+    /// Shared by all runtimes: the file has one writer thread, and a writer wakes the followers of its own process.
     embedded: Option<(Arc<SqliteAccounts>, Arc<SqliteEphemeral>)>,
 }
 
 impl Stores {
-    /// Opens what a process opens once, and brings every schema up to date.
+    /// Opens the embedded file if a role needs it, and applies pending migrations to every store.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, StartError> {
         if let Some(settings) = &config.postgres {
             let applied = postgres::migrate(settings).await?;
             if !applied.is_empty() {
-                tracing::info!(migrations = applied.len(), "the schema in Postgres was brought up to date");
+                tracing::info!(migrations = applied.len(), "Postgres schema updated");
             }
         }
-        Self::with_file(config, clock, config.postgres.is_none() || config.redis.is_none())
+        let engine = uses_embedded(config).then(|| Engine::open(&config.data_dir, &config.embedded, clock.now()));
+        Ok(Self::new(config, engine.transpose()?))
     }
 
-    /// Opens what keeps what expires, and nothing besides: whether Redis can be used has nothing to do with a file or with
-    /// Postgres.
-    pub fn of_what_expires(config: &Config, clock: &Clock) -> Result<Self, StartError> {
-        Self::with_file(config, clock, config.redis.is_none())
+    /// Opens what exists, for `signet check`: creates no file and applies no migration. A role whose embedded file does
+    /// not exist yet is unavailable.
+    pub(super) fn open_existing(config: &Config) -> Result<Self, StartError> {
+        let engine = uses_embedded(config).then(|| Engine::open_existing(&config.data_dir, &config.embedded));
+        Ok(Self::new(config, engine.transpose()?.flatten()))
     }
 
-    fn with_file(config: &Config, clock: &Clock, needed: bool) -> Result<Self, StartError> {
-        let engine = needed.then(|| Engine::open(&config.data_dir, &config.embedded, clock.now())).transpose()?;
-        let roles = |engine: Arc<Engine>| {
-            (Arc::new(SqliteAccounts::new(engine.clone())), Arc::new(SqliteEphemeral::new(engine)))
-        };
-        Ok(Self { config: config.clone(), embedded: engine.map(roles) })
+    /// The servers alone, for `signet check` when the embedded file cannot be opened.
+    pub(super) fn without_embedded(config: &Config) -> Self {
+        Self::new(config, None)
     }
 
-    /// Connects on the runtime that this is awaited on: what it opens belongs to that runtime.
+    fn new(config: &Config, engine: Option<Arc<Engine>>) -> Self {
+        let embedded = engine
+            .map(|engine| (Arc::new(SqliteAccounts::new(engine.clone())), Arc::new(SqliteEphemeral::new(engine))));
+        Self { config: config.clone(), embedded }
+    }
+
+    /// Opens connections on the current runtime, to which they belong. `metrics` counts and times every operation.
     pub(super) async fn connect(
         &self,
         metrics: &Arc<Metrics>,
     ) -> Result<(Arc<dyn Accounts>, Arc<dyn Ephemeral>), StartError> {
-        let accounts = Metered::new(self.accounts()?, metrics.clone());
-        let ephemeral = Metered::new(self.ephemeral().await?, metrics.clone());
-        Ok((Arc::new(accounts), Arc::new(ephemeral)))
+        let observer: Arc<dyn Observer> = metrics.clone();
+        Ok((self.open_accounts(Some(&observer))?, self.open_ephemeral(Some(&observer)).await?))
     }
 
-    /// The store of what lasts, for the runtime that this is called on.
+    /// The accounts store, for the current runtime.
     pub fn accounts(&self) -> Result<Arc<dyn Accounts>, StartError> {
+        self.open_accounts(None)
+    }
+
+    /// The ephemeral store, for the current runtime.
+    pub async fn ephemeral(&self) -> Result<Arc<dyn Ephemeral>, StartError> {
+        self.open_ephemeral(None).await
+    }
+
+    fn open_accounts(&self, observer: Option<&Arc<dyn Observer>>) -> Result<Arc<dyn Accounts>, StartError> {
         match (&self.config.postgres, &self.embedded) {
             (Some(settings), _) => {
-                // The workers' shares, and one share for what runs beside them.
+                // One share for each worker, and one for the maintenance runtime.
                 let share = (settings.connections / (self.config.server.workers + 1)).max(1);
-                Ok(Arc::new(Postgres::new(settings, share)?))
+                let postgres = Postgres::new(settings, share)?;
+                observer.into_iter().for_each(|observer| postgres.report_to(observer.clone()));
+                Ok(Arc::new(postgres))
             }
-            (None, Some((accounts, _))) => Ok(accounts.clone()),
-            (None, None) => Err(unopened("accounts")),
+            (None, Some((accounts, _))) => {
+                observer.into_iter().for_each(|observer| accounts.report_to(observer.clone()));
+                Ok(accounts.clone())
+            }
+            (None, None) => Err(not_opened("accounts")),
         }
     }
 
-    /// The store of what expires, for the runtime that this is awaited on.
-    pub async fn ephemeral(&self) -> Result<Arc<dyn Ephemeral>, StartError> {
+    async fn open_ephemeral(&self, observer: Option<&Arc<dyn Observer>>) -> Result<Arc<dyn Ephemeral>, StartError> {
         match (&self.config.redis, &self.embedded) {
-            (Some(settings), _) => Ok(Arc::new(Redis::connect(settings).await?)),
-            (None, Some((_, ephemeral))) => Ok(ephemeral.clone()),
-            (None, None) => Err(unopened("ephemeral")),
+            (Some(settings), _) => {
+                let redis = Redis::connect(settings).await?;
+                observer.into_iter().for_each(|observer| redis.report_to(observer.clone()));
+                Ok(Arc::new(redis))
+            }
+            (None, Some((_, ephemeral))) => {
+                observer.into_iter().for_each(|observer| ephemeral.report_to(observer.clone()));
+                Ok(ephemeral.clone())
+            }
+            (None, None) => Err(not_opened("ephemeral")),
         }
+    }
+
+    /// True if the embedded file was opened.
+    pub(super) fn has_embedded(&self) -> bool {
+        self.embedded.is_some()
     }
 }
 
-fn unopened(store: &'static str) -> StartError {
+fn not_opened(store: &'static str) -> StartError {
     crate::store::Error::Unavailable { store, detail: "it was not opened".to_owned() }.into()
+}
+
+/// True if at least one role has no server of its own.
+pub(super) fn uses_embedded(config: &Config) -> bool {
+    config.postgres.is_none() || config.redis.is_none()
+}
+
+/// The configured stores, for logs: `sqlite`, or the servers with `sqlite` for a role that has none.
+pub(super) fn store_names(config: &Config) -> &'static str {
+    match (&config.redis, &config.postgres) {
+        (None, None) => "sqlite",
+        (None, Some(_)) => "postgres, sqlite",
+        (Some(_), None) => "redis, sqlite",
+        (Some(_), Some(_)) => "redis, postgres",
+    }
+}
+
+/// A migration that was applied.
+#[derive(Clone, Debug, Serialize)]
+pub struct AppliedMigration {
+    /// The store: `postgres` or `embedded`.
+    pub store: &'static str,
+    /// Its number.
+    pub number: i32,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// Applies pending migrations to every configured store, and returns them.
+pub async fn migrate(config: &Config) -> Result<Vec<AppliedMigration>, StartError> {
+    let mut applied = Vec::new();
+    if let Some(settings) = &config.postgres {
+        applied.extend(describe("postgres", postgres::migrate(settings).await?));
+    }
+    if uses_embedded(config) {
+        let now = Clock::system().now();
+        applied.extend(describe("embedded", sqlite::migrate(&config.data_dir, &config.embedded, now)?));
+    }
+    Ok(applied)
+}
+
+fn describe(store: &'static str, migrations: &'static [Migration]) -> impl Iterator<Item = AppliedMigration> {
+    migrations.iter().map(move |migration| AppliedMigration { store, number: migration.number, name: migration.name })
 }

@@ -1,19 +1,22 @@
-//! A user as one line of JSON: what `users export` writes and `users import` reads. The id is in it, so that a user who
-//! moves from one Signet to another keeps the `sub` by which other services know it.
+//! A user as one line of JSON: written by `users export`, read by `users import`.
+//!
+//! The id is part of it, so that a user who moves to another Signet keeps the `sub` that other services know.
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::auth::accounts::import::{ImportError, ImportUser, validate_import};
+use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::UserId;
-use crate::store::accounts::User;
+use crate::store::accounts::{NewUser, PasswordHash, User};
 
-/// See above. Unknown fields are refused: a misspelt `disabled` must not let anybody in.
+/// One user. Unknown fields are refused, because a misspelt `disabled` must not enable an account.
 #[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub struct Record {
-    /// Its id; without one, a new one is made.
+pub(in crate::cli) struct UserRecord {
+    /// The user id. Without it, import generates one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<UserId>,
     /// The e-mail address.
@@ -24,41 +27,41 @@ pub struct Record {
     /// The full name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_name: Option<String>,
-    /// The password's hash, in any spelling that can be imported.
+    /// The password hash, in any format that can be imported.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_hash: Option<String>,
-    /// Whether the address is known to be the user's.
+    /// The address is verified.
     #[serde(default)]
     pub verified: bool,
-    /// Whether the user may not sign in.
+    /// The user cannot sign in.
     #[serde(default)]
     pub disabled: bool,
-    /// Whether the user may do everything.
+    /// The user has every permission.
     #[serde(default)]
     pub superuser: bool,
-    /// What else the user may do.
+    /// Further permissions.
     #[serde(default)]
     pub roles: Vec<String>,
-    /// Whether a second factor was on. Its secret is sealed by the Signet that has it, and stays there.
+    /// A second factor was enabled. Its secret is sealed with the exporting fleet's secret and is not exported.
     #[serde(default)]
     pub second_factor: bool,
-    /// What the user has to spend.
+    /// Billing: tokens left to spend.
     #[serde(default)]
     pub token_balance: i64,
-    /// What the user has spent.
+    /// Billing: tokens spent.
     #[serde(default)]
     pub tokens_used: i64,
-    /// What the user subscribes to.
+    /// Billing: the subscription tier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscription_tier: Option<String>,
-    /// When the user was made; without it, now.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "moment")]
+    /// When the user was created. Without it, the time of the import.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "deserialize_timestamp")]
     pub created_at: Option<Timestamp>,
 }
 
-impl Record {
-    /// The record of a user, with the password's hash or without.
-    pub(super) fn of(user: &User, with_hash: bool) -> Self {
+impl UserRecord {
+    /// The record of `user`, with or without the password hash.
+    pub(super) fn from_user(user: &User, with_hash: bool) -> Self {
         Self {
             id: Some(user.id),
             email: user.email.clone(),
@@ -78,7 +81,24 @@ impl Record {
     }
 }
 
-fn moment<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
+/// Checks a record as a sign-up is checked, and converts it to the row to store.
+pub(in crate::cli) fn validate_record(ctx: &Context, record: &UserRecord) -> Result<NewUser, ImportError> {
+    let imported = ImportUser {
+        id: record.id,
+        email: record.email.clone(),
+        username: record.username.clone(),
+        full_name: record.full_name.clone(),
+        password_hash: record.password_hash.clone().map(PasswordHash),
+        verified: record.verified,
+        disabled: record.disabled,
+        superuser: record.superuser,
+        roles: record.roles.clone(),
+        created_at: record.created_at,
+    };
+    validate_import(ctx, imported)
+}
+
+fn deserialize_timestamp<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Error> {
     let Some(text) = Option::<String>::deserialize(from)? else {
         return Ok(None);
     };

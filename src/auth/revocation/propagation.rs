@@ -1,0 +1,83 @@
+//! Propagation: lets a command wait until every running node has applied what it has just revoked.
+//!
+//! Each node reports in the ephemeral store how far it has applied the revocation feed: when it has applied something,
+//! and every second otherwise. A command that ends sessions, users or keys reads the newest entry of the feed, which is
+//! its own or a later one, and waits until every reported position is at or past it. Reports of a node that has gone
+//! lapse (Redis: after 5 s without a report; SQLite: when the process ends), so it is not waited for. A node that is cut
+//! off from the store is not waited for either: it becomes stale, and `revocation.when_stale` decides what it does.
+//! Nodes older than this mechanism do not report. HTTP operations do not wait: other nodes apply them within a second.
+
+use std::time::Duration;
+
+use crate::auth::context::Context;
+use crate::store;
+use crate::store::ephemeral::Cursor;
+
+/// How long a command waits for the running nodes. They confirm within milliseconds unless something is wrong.
+pub const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How often a waiting command reads the positions.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How often a node repeats its report when there is nothing to apply.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often a node reports at most, so that a flood of revocations does not become a flood of reports.
+const MIN_REPORT_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Reports that this node has applied the feed up to `applied`, the keyring included.
+pub async fn report_position(ctx: &Context, applied: &Cursor) -> Result<(), store::Error> {
+    ctx.ephemeral.report_node(&ctx.node.name, applied).await
+}
+
+/// Removes this node's report when it stops answering requests. If this fails, the report lapses by itself.
+pub async fn withdraw_position(ctx: &Context) {
+    if let Err(error) = ctx.ephemeral.withdraw_node(&ctx.node.name).await {
+        tracing::debug!(%error, "position report not removed");
+    }
+}
+
+/// Waits until every running node has applied everything that is published by now. Returns the names of the nodes that
+/// have not within [`CONFIRMATION_TIMEOUT`].
+pub async fn wait_until_applied(ctx: &Context) -> Result<Vec<String>, store::Error> {
+    let newest = ctx.ephemeral.newest_revocation().await?;
+    let give_up_at = ctx.node.clock.monotonic() + CONFIRMATION_TIMEOUT;
+    loop {
+        let nodes = ctx.ephemeral.nodes(&newest).await?;
+        let late = nodes.into_iter().filter(|node| !node.has_applied).map(|node| node.name).collect::<Vec<_>>();
+        if late.is_empty() || ctx.node.clock.monotonic() >= give_up_at {
+            return Ok(late);
+        }
+        tokio::time::sleep(POLL_INTERVAL).await;
+    }
+}
+
+/// Decides when the feed's follower reports its position.
+#[derive(Default)]
+pub(super) struct ReportSchedule {
+    reported: Option<Cursor>,
+    attempted_at: Option<Duration>,
+}
+
+impl ReportSchedule {
+    /// Reports the position if that is due. A failure is logged at debug only: it is the store that is followed, and
+    /// that failure is logged already.
+    pub(super) async fn report_if_due(&mut self, ctx: &Context, applied: &Cursor) {
+        let now = ctx.node.clock.monotonic();
+        if !self.due_in(applied, now).is_zero() {
+            return;
+        }
+        self.attempted_at = Some(now);
+        match report_position(ctx, applied).await {
+            Ok(()) => self.reported = Some(applied.clone()),
+            Err(error) => tracing::debug!(%error, "position not reported"),
+        }
+    }
+
+    /// The time until the next report, if nothing more is applied until then.
+    pub(super) fn due_in(&self, applied: &Cursor, now: Duration) -> Duration {
+        let Some(attempted_at) = self.attempted_at else { return Duration::ZERO };
+        let interval = if self.reported.as_ref() == Some(applied) { REPORT_INTERVAL } else { MIN_REPORT_INTERVAL };
+        (attempted_at + interval).saturating_sub(now)
+    }
+}

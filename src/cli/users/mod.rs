@@ -1,0 +1,224 @@
+//! `signet users`: create, list, show, disable, enable, delete; `transfer` imports and exports.
+
+mod record;
+mod transfer;
+
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::CliError;
+use super::arguments::{CreateUser, UserName, Users};
+use super::output::{Columns, Output, or_dash, yes};
+use super::propagation::wait_for_nodes;
+use super::terminal;
+use crate::auth;
+use crate::auth::accounts::create;
+use crate::auth::accounts::delete::delete_user;
+use crate::auth::accounts::disable;
+use crate::auth::context::Context;
+use crate::auth::identity::Login;
+use crate::auth::passwords::Password;
+use crate::clock::Timestamp;
+use crate::id::UserId;
+use crate::store::accounts::{Find, User};
+
+pub(super) use record::{UserRecord, validate_record};
+
+/// Users per statement when reading or creating many.
+const PAGE: u32 = 500;
+
+pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
+    match command {
+        Users::Create(options) => {
+            let password = options.password_stdin.then(terminal::read_password).transpose()?;
+            let user = create_user(ctx, options, password).await?;
+            output.one(&UserRow::from(&user), COLUMNS)
+        }
+        Users::List { limit, after } => list(ctx, output, after, limit).await,
+        Users::Show(name) => output.one(&UserRow::from(&find(ctx, &name.user).await?), COLUMNS),
+        Users::Disable { name, yes } => {
+            let user = find(ctx, &name.user).await?;
+            confirm_unless_superuser_remains(ctx, &user, "disable", yes).await?;
+            set_disabled(ctx, output, &name, user.id, true).await?;
+            wait_for_nodes(ctx, output).await
+        }
+        Users::Enable(name) => {
+            let user = find(ctx, &name.user).await?;
+            set_disabled(ctx, output, &name, user.id, false).await
+        }
+        Users::Delete { name, yes } => {
+            let user = find(ctx, &name.user).await?;
+            confirm_unless_superuser_remains(ctx, &user, "delete", yes).await?;
+            match delete_user(ctx, user.id).await {
+                Ok(()) => {}
+                Err(auth::Error::NotFound) => return Err(not_found(&name.user)),
+                Err(error) => return Err(error.into()),
+            }
+            output.one(&UserRow::from(&user), COLUMNS)?;
+            wait_for_nodes(ctx, output).await
+        }
+        Users::Import { file } => transfer::import(ctx, output, &mut *transfer::open(&file)?).await,
+        Users::Export { with_hashes } => transfer::export(ctx, output, with_hashes).await,
+    }
+}
+
+async fn create_user(
+    ctx: &Context,
+    options: CreateUser,
+    password: Option<Zeroizing<String>>,
+) -> Result<User, CliError> {
+    let new_user = create::CreateUser {
+        email: options.email,
+        username: options.username,
+        full_name: options.full_name,
+        password: password.map(|text| Password::new(text.to_string())),
+        verified: options.verified,
+        disabled: false,
+        superuser: options.superuser,
+        roles: options.roles,
+    };
+    Ok(create::create_user(ctx, new_user, ctx.node.password_policy).await?)
+}
+
+async fn list(ctx: &Context, output: &mut Output<'_>, after: i64, limit: u32) -> Result<(), CliError> {
+    let mut rows: Vec<UserRow> = Vec::new();
+    let mut more = true;
+    while more && rows.len() < limit as usize {
+        let page_size = PAGE.min(limit - rows.len() as u32);
+        let page = ctx.accounts.users(rows.last().map_or(after, |last| last.number), page_size).await?;
+        more = page.len() == page_size as usize;
+        rows.extend(page.iter().map(UserRow::from));
+    }
+    output.rows(&rows, COLUMNS)?;
+    match rows.last() {
+        Some(last) if more => {
+            output.note(&format!("there may be more: signet users list --limit {limit} --after {}", last.number))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+async fn set_disabled(
+    ctx: &Context,
+    output: &mut Output<'_>,
+    name: &UserName,
+    id: UserId,
+    disabled: bool,
+) -> Result<(), CliError> {
+    match disable::set_disabled(ctx, id, disabled).await {
+        Ok(user) => output.one(&UserRow::from(&user), COLUMNS),
+        Err(auth::Error::NotFound) => Err(not_found(&name.user)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Asks before an action that leaves no superuser who can sign in. Without a terminal to ask on, refuses unless `--yes`
+/// was given.
+async fn confirm_unless_superuser_remains(ctx: &Context, user: &User, action: &str, yes: bool) -> Result<(), CliError> {
+    if yes || !user.superuser || user.disabled || other_superuser_exists(ctx, user.id).await? {
+        return Ok(());
+    }
+    let problem = format!(
+        "{} is the last superuser: after this, nobody can manage superusers through the API or the console",
+        user.email
+    );
+    let remedy = match terminal::confirm(&format!("{problem}. Really {action} it?"))? {
+        Some(true) => return Ok(()),
+        Some(false) => "nothing was changed".to_owned(),
+        None => format!("add --yes to {action} it nevertheless; nothing was changed"),
+    };
+    Err(CliError::Failed { problem, remedy })
+}
+
+/// True if a superuser other than `user` can sign in. Reads users in order of creation and stops at the first such one,
+/// which is usually among the oldest.
+async fn other_superuser_exists(ctx: &Context, user: UserId) -> Result<bool, CliError> {
+    let mut after = 0;
+    loop {
+        let page = ctx.accounts.users(after, PAGE).await?;
+        if page.iter().any(|other| other.superuser && !other.disabled && other.id != user) {
+            return Ok(true);
+        }
+        match page.last() {
+            Some(last) if page.len() == PAGE as usize => after = last.number,
+            _ => return Ok(false),
+        }
+    }
+}
+
+/// Finds the user by id, e-mail address or username, in any spelling.
+pub(super) async fn find(ctx: &Context, name: &str) -> Result<User, CliError> {
+    let user = match (UserId::parse(name), Login::parse(name)) {
+        (Some(id), _) => ctx.accounts.user(Find::Id(id)).await?,
+        (None, Some(Login::Email(email))) => ctx.accounts.user(Find::Email(email.as_str())).await?,
+        (None, Some(Login::Username(username))) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
+        (None, None) => None,
+    };
+    user.ok_or_else(|| not_found(name))
+}
+
+fn not_found(name: &str) -> CliError {
+    CliError::NotFound { kind: "user", name: name.to_owned() }
+}
+
+/// A user as printed: without the password hash and the sealed TOTP secret.
+#[derive(Serialize)]
+struct UserRow {
+    id: UserId,
+    number: i64,
+    email: String,
+    username: Option<String>,
+    full_name: Option<String>,
+    verified: bool,
+    disabled: bool,
+    superuser: bool,
+    roles: Vec<String>,
+    has_password: bool,
+    second_factor: bool,
+    token_balance: i64,
+    tokens_used: i64,
+    subscription_tier: Option<String>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl From<&User> for UserRow {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            number: user.number,
+            email: user.email.clone(),
+            username: user.username.clone(),
+            full_name: user.full_name.clone(),
+            verified: user.verified,
+            disabled: user.disabled,
+            superuser: user.superuser,
+            roles: user.roles.clone(),
+            has_password: user.password_hash.is_some(),
+            second_factor: user.totp.is_some(),
+            token_balance: user.billing.token_balance,
+            tokens_used: user.billing.tokens_used,
+            subscription_tier: user.billing.subscription_tier.clone(),
+            created_at: user.created_at,
+            updated_at: user.updated_at,
+        }
+    }
+}
+
+const COLUMNS: Columns<UserRow> = &[
+    ("number", |user| user.number.to_string()),
+    ("id", |user| user.id.to_string()),
+    ("email", |user| user.email.clone()),
+    ("username", |user| or_dash(user.username.as_ref())),
+    ("name", |user| or_dash(user.full_name.as_ref())),
+    ("verified", |user| yes(user.verified)),
+    ("disabled", |user| yes(user.disabled)),
+    ("superuser", |user| yes(user.superuser)),
+    ("roles", |user| if user.roles.is_empty() { "-".to_owned() } else { user.roles.join(",") }),
+    ("password", |user| yes(user.has_password)),
+    ("second factor", |user| yes(user.second_factor)),
+    ("balance", |user| user.token_balance.to_string()),
+    ("used", |user| user.tokens_used.to_string()),
+    ("tier", |user| or_dash(user.subscription_tier.as_ref())),
+    ("created", |user| user.created_at.to_string()),
+];
