@@ -1,32 +1,33 @@
-//! Which language a mail is written in: `Accept-Language` (RFC 9110, 12.5.4) looked up among the languages that there are
-//! (RFC 4647, 3.4). Knows nothing of what is written in them.
+//! The language of a mail: `Accept-Language` (RFC 9110, 12.5.4) looked up among the available languages (RFC 4647, 3.4). Knows
+//! nothing of templates.
 
-/// A language that mails are written in; English unless said otherwise. Its number among those of the [`Mailer`](super::Mailer)
-/// that gave it.
+/// A language that mails are written in, English by default: an index into the languages of the [`Mailer`](super::Mailer) that
+/// returned it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Language(pub(super) usize);
 
-/// Tags that ask for a language which has another name here.
-const ALSO: [(&str, &str); 4] = [("zh", "zh-TW"), ("zh-Hant", "zh-TW"), ("zh-HK", "zh-TW"), ("zh-MO", "zh-TW")];
+/// Tags served by a language with another name.
+const ALIASES: [(&str, &str); 4] = [("zh", "zh-TW"), ("zh-Hant", "zh-TW"), ("zh-HK", "zh-TW"), ("zh-MO", "zh-TW")];
 
-/// A reader names a few languages; a header with more is not from one.
-const MOST: usize = 32;
+/// Ranges read from one header: browsers send a few, and a longer header costs no more than this.
+const MAX_RANGES: usize = 32;
 
-/// The language among `known` that is wanted most, by a look-up (RFC 4647, 3.4): the ranges by falling weight, each shortened from
-/// its end until it names a language. The first of `known` where none does.
+/// Returns the language in `known` with the highest weight by look-up (RFC 4647, 3.4): each range, by falling weight, is shortened
+/// from its end until it names a language. Falls back to the first of `known`.
 pub(super) fn look_up(accept_language: Option<&str>, known: &[impl AsRef<str>]) -> Language {
-    let named = |tag: &str| known.iter().position(|language| language.as_ref().eq_ignore_ascii_case(tag));
-    let asked = |tag: &str| {
-        let also = || ALSO.iter().find(|(other, _)| other.eq_ignore_ascii_case(tag));
-        named(tag).or_else(|| also().and_then(|(_, language)| named(language)))
+    let position = |tag: &str| known.iter().position(|language| language.as_ref().eq_ignore_ascii_case(tag));
+    let find = |tag: &str| {
+        let alias = || ALIASES.iter().find(|(other, _)| other.eq_ignore_ascii_case(tag));
+        position(tag).or_else(|| alias().and_then(|(_, language)| position(language)))
     };
-    let mut ranges = accept_language.unwrap_or_default().split(',').take(MOST).filter_map(weighted).collect::<Vec<_>>();
-    // Stable: of equal weight, what was named first is wanted more.
+    let header = accept_language.unwrap_or_default();
+    let mut ranges = header.split(',').take(MAX_RANGES).filter_map(parse_range).collect::<Vec<_>>();
+    // The sort is stable: of equal weights, the range named first wins.
     ranges.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
     let found = ranges.iter().find_map(|(range, _)| {
         let mut tag = *range;
         loop {
-            match (asked(tag), shortened(tag)) {
+            match (find(tag), shorten(tag)) {
                 (Some(found), _) => return Some(found),
                 (None, Some(shorter)) => tag = shorter,
                 (None, None) => return None,
@@ -36,23 +37,24 @@ pub(super) fn look_up(accept_language: Option<&str>, known: &[impl AsRef<str>]) 
     Language(found.unwrap_or_default())
 }
 
-/// A range and its weight in thousandths; `None` for what is unwanted (weight 0), no range, or `*`, which a look-up passes over.
-fn weighted(item: &str) -> Option<(&str, u16)> {
+/// Parses a range and its weight in thousandths. Returns `None` for weight 0, for an invalid range, and for `*`, which look-up
+/// skips.
+fn parse_range(item: &str) -> Option<(&str, u16)> {
     let mut parts = item.split(';').map(str::trim);
     let range = parts.next()?;
-    let subtag = |text: &str| (1..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    if !range.split('-').all(subtag) {
+    let is_subtag = |text: &str| (1..=8).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !range.split('-').all(is_subtag) {
         return None;
     }
     let weight = match parts.next() {
         None => 1000,
-        Some(parameter) => thousandths(parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))?)?,
+        Some(parameter) => parse_weight(parameter.strip_prefix("q=").or_else(|| parameter.strip_prefix("Q="))?)?,
     };
     (weight > 0 && parts.next().is_none()).then_some((range, weight))
 }
 
-/// RFC 9110, 12.4.2: `0` or `1`, with up to three decimals.
-fn thousandths(weight: &str) -> Option<u16> {
+/// Parses a weight into thousandths (RFC 9110, 12.4.2): `0` or `1`, with up to three decimals.
+fn parse_weight(weight: &str) -> Option<u16> {
     let (whole, decimals) = weight.split_once('.').unwrap_or((weight, ""));
     if decimals.len() > 3 || !decimals.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
@@ -65,8 +67,8 @@ fn thousandths(weight: &str) -> Option<u16> {
     }
 }
 
-/// A tag without its last subtag, and without the single letter that may stand before that.
-fn shortened(tag: &str) -> Option<&str> {
+/// Removes the last subtag, and the single letter that may stand before it.
+fn shorten(tag: &str) -> Option<&str> {
     let (rest, _) = tag.rsplit_once('-')?;
     match rest.rsplit_once('-') {
         Some((before, single)) if single.len() == 1 => Some(before),
@@ -79,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_wanted_language_that_there_is_is_taken() {
+    fn available_language_with_highest_weight_is_chosen() {
         let known = ["en", "zh-TW", "de", "pt-BR"];
         for (header, language) in [
             ("", "en"),
@@ -112,14 +114,14 @@ mod tests {
     }
 
     #[test]
-    fn a_language_by_its_own_name_goes_before_one_that_stands_in() {
+    fn exact_name_goes_before_an_alias() {
         assert_eq!(look_up(Some("zh-HK"), &["en", "zh-TW", "zh-HK"]).0, 2);
         assert_eq!(look_up(Some("zh-HK"), &["en"]).0, 0);
     }
 
     #[test]
-    fn a_header_without_end_is_not_read_to_its_end() {
-        let header = format!("{}de", "xx,".repeat(MOST));
+    fn ranges_beyond_the_bound_are_ignored() {
+        let header = format!("{}de", "xx,".repeat(MAX_RANGES));
         assert_eq!(look_up(Some(&header), &["en", "de"]), Language::default());
     }
 }

@@ -1,23 +1,24 @@
-//! The mail room: what Signet writes to people, and how it gets to them: through a mail server, or into files where there is none.
+//! Mail to users: through a mail server, or into files if none is configured.
 //!
-//! Whoever mails puts a [`Letter`] into a bounded queue and goes on; it is composed, sent and tried again on a thread of its own,
-//! until it is taken or of no use any more. Knows nothing of accounts, of what makes a code good, or of HTTP.
+//! Operations put a [`Letter`] into a bounded queue and continue. A thread of its own composes, sends and retries it until the mail
+//! server accepts it or it has expired. Knows nothing of accounts, of how codes are verified, or of HTTP.
 
 mod language;
+mod letter;
 mod message;
 mod outbox;
 mod queue;
 mod smtp;
 mod templates;
 
-use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use language::Language;
+pub use letter::Letter;
 pub use smtp::SmtpError;
 pub use templates::TemplateError;
 
@@ -34,125 +35,77 @@ use templates::Templates;
 /// A mail.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// The address, as it is stored.
+    /// The recipient: the address as it is stored.
     pub to: String,
-    /// In which language.
+    /// The language of the letter.
     pub language: Language,
-    /// What it says.
+    /// The content.
     pub letter: Letter,
-    /// After this moment it is of no use, and is not sent.
+    /// The moment of expiry: the mail is not sent after it.
     pub until: Timestamp,
 }
 
-/// What a mail says.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Letter {
-    /// A code to sign in with.
-    SignInCode {
-        /// Six digits.
-        code: String,
-    },
-    /// A code that confirms the address.
-    ConfirmCode {
-        /// Six digits.
-        code: String,
-    },
-    /// A link to sign in with.
-    MagicLink {
-        /// Built from the settings, never from a request.
-        link: String,
-    },
-    /// A link at which a new password is chosen.
-    ResetPassword {
-        /// As above.
-        link: String,
-    },
-    /// A link that confirms the address.
-    ConfirmEmail {
-        /// As above.
-        link: String,
-    },
-    /// To the old address: there is another now, which is shown in part.
-    EmailChanged {
-        /// The whole of the other.
-        new: String,
-    },
-    /// The password was changed.
-    PasswordChanged,
-    /// A second factor was turned on.
-    SecondFactorOn,
-    /// It was turned off.
-    SecondFactorOff,
-}
-
-/// What kind of letter it is. Codes and links are as good as passwords, and an address is its owner's business.
-impl fmt::Debug for Letter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.kind().name)
-    }
-}
-
-/// Why the mail room cannot be opened.
+/// The mailer cannot be started.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The operator's letters cannot be used.
+pub enum MailerError {
+    /// The operator's letters are invalid.
     #[error(transparent)]
     Templates(#[from] TemplateError),
-    /// The mail server cannot be used as the settings say.
+    /// The mail server's settings are invalid.
     #[error(transparent)]
     Smtp(#[from] SmtpError),
-    /// `mail.from` is no address.
+    /// `mail.from` is not an address.
     #[error("mail.from is not an address such as Signet <signet@example.com>")]
     From,
-    /// No thread to send on.
-    #[error("the thread that sends mails cannot be started: {0}")]
+    /// The mail thread cannot be started.
+    #[error("the mail thread cannot be started: {0}")]
     Thread(std::io::Error),
 }
 
-/// The mail server would not take a mail from us.
+/// The mail server does not accept mail from us.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unreachable(String);
+pub struct MailServerUnavailable(String);
 
-/// Why a mail was not handed over. It will not be sent any more, unless it was on its way at that very moment.
+/// A mail was not delivered. It will not be sent later, unless it was in transmission when the wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotHandedOver {
-    /// There are too many before it.
-    #[error("too many mails are waiting")]
-    Full,
-    /// The server has said no for good, or nothing can be sent to such an address.
+pub enum DeliveryError {
+    /// The queue is full.
+    #[error("the mail queue is full")]
+    QueueFull,
+    /// The server rejected it permanently, or its address or content cannot be sent.
     #[error("the mail was refused")]
     Refused,
-    /// It was not taken while it was of use.
-    #[error("the mail was not taken in time")]
-    Late,
-    /// The server is being stopped.
-    #[error("no more mails are taken")]
-    Stopped,
+    /// It was not accepted before it expired or the wait ended.
+    #[error("the mail was not accepted in time")]
+    TimedOut,
+    /// The process is shutting down.
+    #[error("the mailer is shutting down")]
+    ShuttingDown,
 }
 
-/// The way to the mail room. A clone is the same room; it is closed when the last is dropped.
+/// Handle to the mail queue. Clones share the queue; dropping the last one ends the mail thread.
 #[derive(Clone)]
 pub struct Mailer {
-    orders: mpsc::UnboundedSender<QueuedMail>,
-    /// How many mails were taken in and are not done with, which bounds the queue: also those that wait for another try.
+    queue_sender: mpsc::UnboundedSender<QueuedMail>,
+    /// Number of unfinished mails, which bounds the queue. Includes mails that wait for a retry.
     pending: watch::Sender<usize>,
-    /// Whether no more are taken in.
+    /// Whether the queue is closed.
     closing: watch::Sender<bool>,
-    room: usize,
+    capacity: usize,
     languages: Arc<[String]>,
     metrics: Arc<Metrics>,
 }
 
 impl Mailer {
-    /// Starts the thread that sends.
+    /// Starts the mail thread.
     pub fn start(
         settings: &config::Mail,
         data_dir: &Path,
         clock: Clock,
         metrics: Arc<Metrics>,
         rng: Rng,
-    ) -> Result<Self, StartError> {
+    ) -> Result<Self, MailerError> {
         let sender = sender(settings)?;
         let transport = match smtp(settings, &sender)? {
             Some(smtp) => Transport::Smtp(smtp),
@@ -160,9 +113,9 @@ impl Mailer {
         };
         let templates = Templates::read(settings.templates.as_deref())?;
         let languages = templates.languages().into();
-        let (orders, incoming) = mpsc::unbounded_channel();
+        let (queue_sender, incoming) = mpsc::unbounded_channel();
         let (pending, closing) = (watch::Sender::new(0), watch::Sender::new(false));
-        let office = MailWorker {
+        let worker = MailWorker {
             transport,
             templates,
             sender,
@@ -172,42 +125,42 @@ impl Mailer {
             pending: pending.clone(),
             closing: closing.subscribe(),
         };
-        queue::start(office, incoming).map_err(StartError::Thread)?;
-        Ok(Self { orders, pending, closing, room: settings.queue, languages, metrics })
+        queue::start(worker, incoming).map_err(MailerError::Thread)?;
+        Ok(Self { queue_sender: queue_sender, pending, closing, capacity: settings.queue, languages, metrics })
     }
 
-    /// Puts a mail in the queue. Never waits: composing and sending happen elsewhere, so that an answer takes as long with a mail
-    /// as without one. A full queue drops it.
-    pub fn post(&self, mail: Mail) {
+    /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the same time with
+    /// and without a mail. Drops the mail if the queue is full.
+    pub fn enqueue(&self, mail: Mail) {
         let kind = mail.letter.kind().name;
         if let Err(error) = self.queue(mail, None) {
-            tracing::warn!(letter = kind, %error, "a mail was dropped");
+            tracing::warn!(letter = kind, %error, "mail dropped");
         }
     }
 
-    /// Waits until the transport took it, `patience` at most. For the one call whose contract waits.
-    pub async fn hand_over(&self, mail: Mail, patience: Duration) -> Result<(), NotHandedOver> {
+    /// Queues a mail and waits until the transport accepts it, for at most `max_wait`. For the one call whose contract waits.
+    pub async fn send_and_wait(&self, mail: Mail, max_wait: Duration) -> Result<(), DeliveryError> {
         let (reply, taken) = oneshot::channel();
         self.queue(mail, Some(reply))?;
-        match tokio::time::timeout(patience, taken).await {
+        match tokio::time::timeout(max_wait, taken).await {
             Ok(Ok(answer)) => answer,
-            // Dropped with the thread, at the end of a drain.
-            Ok(Err(_)) => Err(NotHandedOver::Stopped),
-            Err(_) => Err(NotHandedOver::Late),
+            // The reply channel was dropped with the mail thread, at the end of a drain.
+            Ok(Err(_)) => Err(DeliveryError::ShuttingDown),
+            Err(_) => Err(DeliveryError::TimedOut),
         }
     }
 
-    /// The language for an `Accept-Language` header.
+    /// Returns the language for an `Accept-Language` header.
     pub fn language(&self, accept_language: Option<&str>) -> Language {
         language::look_up(accept_language, &self.languages)
     }
 
-    /// Stops taking mails and sends what is queued, for `patience` at most; gives how many were left. What waits for another
-    /// try has it at once.
-    pub async fn drain(&self, patience: Duration) -> usize {
+    /// Closes the queue and sends what is queued, for at most `max_wait`. Mails that wait for a retry are retried immediately.
+    /// Returns the number of unsent mails.
+    pub async fn drain(&self, max_wait: Duration) -> usize {
         self.closing.send_replace(true);
         let mut pending = self.pending.subscribe();
-        let _ = tokio::time::timeout(patience, pending.wait_for(|pending| *pending == 0)).await;
+        let _ = tokio::time::timeout(max_wait, pending.wait_for(|pending| *pending == 0)).await;
         let left = *self.pending.borrow();
         for _ in 0..left {
             self.metrics.mail_ended(MailEnd::Left);
@@ -218,40 +171,48 @@ impl Mailer {
     fn queue(
         &self,
         mail: Mail,
-        reply: Option<oneshot::Sender<Result<(), NotHandedOver>>>,
-    ) -> Result<(), NotHandedOver> {
+        reply: Option<oneshot::Sender<Result<(), DeliveryError>>>,
+    ) -> Result<(), DeliveryError> {
         let refused = if *self.closing.borrow() {
-            Some(NotHandedOver::Stopped)
+            Some(DeliveryError::ShuttingDown)
         } else {
             let admitted = self.pending.send_if_modified(|pending| {
-                let admitted = *pending < self.room;
+                let admitted = *pending < self.capacity;
                 *pending += usize::from(admitted);
                 admitted
             });
-            (!admitted).then_some(NotHandedOver::Full)
+            (!admitted).then_some(DeliveryError::QueueFull)
         };
         if let Some(refused) = refused {
             self.metrics.mail_ended(MailEnd::Dropped);
             return Err(refused);
         }
         self.metrics.mail_queued();
-        // The thread ends only after this sender does.
-        self.orders.send(QueuedMail { mail, reply }).map_err(|_| NotHandedOver::Stopped)
+        // The mail thread ends only after this sender is dropped.
+        self.queue_sender.send(QueuedMail { mail, reply }).map_err(|_| DeliveryError::ShuttingDown)
     }
 }
 
-/// Whether mails could be sent as the settings say: the letters are read, and the server, if there is one, is asked. Sends nothing.
-pub async fn check(settings: &config::Mail) -> Result<Result<(), Unreachable>, StartError> {
+/// Checks that mails could be sent with these settings: reads the letters and connects to the mail server, if one is set. Sends
+/// nothing.
+pub async fn check(settings: &config::Mail) -> Result<Result<(), MailServerUnavailable>, MailerError> {
     Templates::read(settings.templates.as_deref())?;
     let sender = sender(settings)?;
     let Some(smtp) = smtp(settings, &sender)? else { return Ok(Ok(())) };
-    Ok(smtp.check().await.map_err(|why| match why {
-        smtp::NotTaken::Away(why) | smtp::NotTaken::Later(why) | smtp::NotTaken::Never(why) => Unreachable(why),
+    Ok(smtp.check().await.map_err(|error| match error {
+        smtp::SendError::Unreachable(reason)
+        | smtp::SendError::Temporary(reason)
+        | smtp::SendError::Permanent(reason) => MailServerUnavailable(reason),
     }))
 }
 
-fn sender(settings: &config::Mail) -> Result<message::Sender, StartError> {
-    let from = settings.from.parse().map_err(|_| StartError::From)?;
+/// The directory that mails are written to if no mail server is configured.
+pub fn outbox_dir(data_dir: &Path) -> PathBuf {
+    data_dir.join(outbox::NAME)
+}
+
+fn sender(settings: &config::Mail) -> Result<message::Sender, MailerError> {
+    let from = settings.from.parse().map_err(|_| MailerError::From)?;
     Ok(message::Sender { from, service: settings.service_name.clone() })
 }
 

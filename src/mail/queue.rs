@@ -1,43 +1,43 @@
-//! The thread that sends: several mails at once, each tried until it is taken, refused for good, or of no use any more. Knows nothing
-//! of who wanted them sent.
+//! The mail thread: sends several mails concurrently and retries each until it is accepted, rejected permanently, or expired. Knows
+//! nothing of the operations that send mail.
 //!
-//! It has a runtime of its own: a mail server that is slow, and the composing, must not be felt by those who answer requests.
+//! It has a runtime of its own, so that composing mails and waiting for a slow mail server never delay a request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use super::message::{Marks, Sender, compose};
+use super::message::{MessageSeed, Sender, compose};
 use super::outbox::Outbox;
-use super::smtp::{NotTaken, Smtp};
+use super::smtp::{SendError, Smtp};
 use super::templates::Templates;
-use super::{Mail, NotHandedOver};
+use super::{DeliveryError, Mail};
 use crate::clock::Clock;
 use crate::rng::Rng;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::MailEnd;
 
-/// How many mails are on their way at once: as many must hang before one that would be taken has to wait.
-const AT_ONCE: usize = 8;
+/// Mails in transmission at the same time. This many must hang before another mail is delayed.
+const MAX_CONCURRENT: usize = 8;
 
-/// How long until the second try, about; doubled for each further one, up to the longest.
+/// Pause before the first retry, doubled for each further one up to `MAX_PAUSE`.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_PAUSE: Duration = Duration::from_secs(60);
 
-/// A mail, and who waits to hear of it.
+/// A mail, with the channel for its result if the caller waits for it.
 pub(super) struct QueuedMail {
     pub(super) mail: Mail,
-    pub(super) reply: Option<oneshot::Sender<Result<(), NotHandedOver>>>,
+    pub(super) reply: Option<oneshot::Sender<Result<(), DeliveryError>>>,
 }
 
-/// Where mails go.
+/// Destination of mails.
 pub(super) enum Transport {
     Smtp(Smtp),
     Outbox(Outbox),
 }
 
-/// What every mail on its way needs.
+/// State shared by all mails in transmission.
 pub(super) struct MailWorker {
     pub(super) transport: Transport,
     pub(super) templates: Templates,
@@ -49,173 +49,178 @@ pub(super) struct MailWorker {
     pub(super) closing: watch::Receiver<bool>,
 }
 
-/// Starts the thread. It ends when nobody can order any more.
-pub(super) fn start(office: MailWorker, mut orders: mpsc::UnboundedReceiver<QueuedMail>) -> std::io::Result<()> {
+/// Starts the mail thread. It ends when the last [`Mailer`](super::Mailer) is dropped.
+pub(super) fn start(worker: MailWorker, mut incoming: mpsc::UnboundedReceiver<QueuedMail>) -> std::io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let body = move || {
         runtime.block_on(async {
-            let (ways, back) = (Semaphore::new(AT_ONCE), watch::Sender::new(()));
-            let desk = Arc::new(Desk { office, ways, trouble: Mutex::default(), back });
-            while let Some(order) = orders.recv().await {
-                tokio::spawn(handle(desk.clone(), order));
+            let (ways, back) = (Semaphore::new(MAX_CONCURRENT), watch::Sender::new(()));
+            let delivery =
+                Arc::new(Delivery { worker: worker, permits: ways, last_failure: Mutex::default(), recovered: back });
+            while let Some(queued) = incoming.recv().await {
+                tokio::spawn(handle(delivery.clone(), queued));
             }
         });
-        // A look-up of a name that hangs has a thread of its own, and nobody is to wait for that.
+        // Does not wait for a name look-up that hangs on a blocking thread.
         runtime.shutdown_background();
     };
     std::thread::Builder::new().name("signet-mail".to_owned()).spawn(body).map(drop)
 }
 
-struct Desk {
-    office: MailWorker,
-    /// First come, first served, whether it is a mail's first try or its fifth.
-    ways: Semaphore,
-    /// What the last try failed of, so that trouble is logged when it begins and when it ends, and not a thousand times.
-    trouble: Mutex<Option<String>>,
-    /// Says that a mail was taken after one was not: whoever was away may be back.
-    back: watch::Sender<()>,
+struct Delivery {
+    worker: MailWorker,
+    /// Fair: first tries and retries are served in queued.
+    permits: Semaphore,
+    /// Reason of the last failure, so that an outage is logged once when it begins and once when it ends.
+    last_failure: Mutex<Option<String>>,
+    /// Signals the first success after a failure: an unreachable server may be back.
+    recovered: watch::Sender<()>,
 }
 
-/// Why a mail was not taken this time.
-struct InVain {
-    why: String,
-    /// Nobody was there to take any.
-    away: bool,
+/// A failed try.
+struct FailedAttempt {
+    reason: String,
+    /// The server could not be reached, so no other mail could have been sent either.
+    unreachable: bool,
 }
 
-/// How a mail ended that was not taken.
-struct Ended(MailEnd, NotHandedOver, Option<String>);
+/// The final failure of a mail.
+struct Undelivered(MailEnd, DeliveryError, Option<String>);
 
-/// Sees a mail through.
-async fn handle(desk: Arc<Desk>, mut order: QueuedMail) {
-    let done = desk.see_through(&mut order).await;
-    let MailWorker { metrics, pending, .. } = &desk.office;
+/// Delivers a mail and reports the result.
+async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
+    let done = delivery.deliver(&mut queued).await;
+    let MailWorker { metrics, pending, .. } = &delivery.worker;
     let (end, answer) = match done {
         Ok(()) => (MailEnd::Sent, Ok(())),
-        Err(Ended(end, answer, why)) => {
-            let domain = order.mail.to.rsplit_once('@').map_or("", |(_, domain)| domain);
-            let (letter, why) = (order.mail.letter.kind().name, why.unwrap_or_else(|| answer.to_string()));
-            tracing::warn!(letter, domain, end = end.name(), why, "a mail was not sent");
+        Err(Undelivered(end, answer, why)) => {
+            let domain = queued.mail.to.rsplit_once('@').map_or("", |(_, domain)| domain);
+            let (letter, why) = (queued.mail.letter.kind().name, why.unwrap_or_else(|| answer.to_string()));
+            tracing::warn!(letter, domain, end = end.name(), why, "mail not sent");
             (end, Err(answer))
         }
     };
     metrics.mail_unqueued();
     metrics.mail_ended(end);
-    if let Some(reply) = order.reply {
+    if let Some(reply) = queued.reply {
         let _ = reply.send(answer);
     }
-    // After everything else: who waits for the last mail finds all of it done.
+    // Last, so that a drain that waits for this finds everything else done.
     pending.send_modify(|pending| *pending -= 1);
-    if *desk.office.closing.borrow()
+    if *delivery.worker.closing.borrow()
         && *pending.borrow() == 0
-        && let Transport::Smtp(smtp) = &desk.office.transport
+        && let Transport::Smtp(smtp) = &delivery.worker.transport
     {
         smtp.close().await;
     }
 }
 
-impl Desk {
-    async fn see_through(&self, order: &mut QueuedMail) -> Result<(), Ended> {
-        let MailWorker { clock, rng, metrics, closing, .. } = &self.office;
-        let marks: Marks = rng.bytes();
+impl Delivery {
+    async fn deliver(&self, queued: &mut QueuedMail) -> Result<(), Undelivered> {
+        let MailWorker { clock, rng, metrics, closing, .. } = &self.worker;
+        let seed: MessageSeed = rng.bytes();
         let mut closing = closing.clone();
         let mut pause = FIRST_PAUSE;
         loop {
-            // From before the try: what is said while it fails counts.
-            let mut back = self.back.subscribe();
-            let InVain { why, away } = match self.try_once(order, &marks).await? {
+            // Subscribed before the try, so that a recovery during the try counts.
+            let mut back = self.recovered.subscribe();
+            let FailedAttempt { reason, unreachable } = match self.try_once(queued, &seed).await? {
                 None => return Ok(()),
-                Some(in_vain) => in_vain,
+                Some(failed) => failed,
             };
             metrics.mail_tried_in_vain();
-            self.troubled(why);
-            let wait = jittered(pause, rng);
-            // What would be of no use by then is not kept until then.
-            if clock.now() + wait > order.mail.until {
-                return Err(Ended(MailEnd::Expired, NotHandedOver::Late, None));
+            self.record_failure(reason);
+            let wait = with_jitter(pause, rng);
+            // A mail that would have expired by then is given up now.
+            if clock.now() + wait > queued.mail.until {
+                return Err(Undelivered(MailEnd::Expired, DeliveryError::TimedOut, None));
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
-            let asked_to_hurry = async {
+            pause = (pause * 2).min(MAX_PAUSE);
+            let drain_started = async {
                 if *closing.borrow() || closing.wait_for(|closing| *closing).await.is_err() {
-                    // It was known before this pause, or never will be.
+                    // The drain had started before this pause, or the sender is gone.
                     std::future::pending::<()>().await;
                 }
             };
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
-                // Not what the server itself has put off: it would be asked again with each mail that it takes.
-                Ok(()) = back.changed(), if away => {}
-                () = asked_to_hurry => pause = FIRST_PAUSE,
-                () = given_up(&mut order.reply) => {}
+                // Not for a mail that the server deferred: it would be retried after every other success.
+                Ok(()) = back.changed(), if unreachable => {}
+                () = drain_started => pause = FIRST_PAUSE,
+                () = caller_gone(&mut queued.reply) => {}
             }
         }
     }
 
-    /// Tries it once, when a way is free: `None` if it was taken, otherwise why it was not.
-    async fn try_once(&self, order: &mut QueuedMail, marks: &Marks) -> Result<Option<InVain>, Ended> {
-        let MailWorker { transport, templates, sender, clock, .. } = &self.office;
-        // A semaphore that is never closed.
-        let _way = self.ways.acquire().await;
+    /// Tries to send a mail once a permit is free. Returns `None` if it was accepted, otherwise the failure.
+    async fn try_once(
+        &self,
+        queued: &mut QueuedMail,
+        seed: &MessageSeed,
+    ) -> Result<Option<FailedAttempt>, Undelivered> {
+        let MailWorker { transport, templates, sender, clock, .. } = &self.worker;
+        // The semaphore is never closed.
+        let _way = self.permits.acquire().await;
         let now = clock.now();
-        if now > order.mail.until {
-            return Err(Ended(MailEnd::Expired, NotHandedOver::Late, None));
+        if now > queued.mail.until {
+            return Err(Undelivered(MailEnd::Expired, DeliveryError::TimedOut, None));
         }
-        // Who was told that it was not sent is not to get it after all.
-        if order.reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
-            return Err(Ended(
+        // The caller was told that the mail was not sent, so it must not be sent.
+        if queued.reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
+            return Err(Undelivered(
                 MailEnd::Withdrawn,
-                NotHandedOver::Late,
-                Some("nobody waits for it any more".to_owned()),
+                DeliveryError::TimedOut,
+                Some("the caller stopped waiting".to_owned()),
             ));
         }
-        let refused = |why: String| Err(Ended(MailEnd::Refused, NotHandedOver::Refused, Some(why)));
-        let Ok(mail) = compose(&order.mail, sender, templates, marks, now) else {
-            return refused("it has what may not stand in a mail".to_owned());
+        let refused = |why: String| Err(Undelivered(MailEnd::Refused, DeliveryError::Refused, Some(why)));
+        let Ok(mail) = compose(&queued.mail, sender, templates, seed, now) else {
+            return refused("the address or a value is not valid in a mail".to_owned());
         };
         let taken = match transport {
             Transport::Smtp(smtp) => smtp.send(&mail).await,
             Transport::Outbox(outbox) => {
-                outbox.put(&mail.bytes, now).map_err(|error| NotTaken::Away(format!("the outbox: {error}")))
+                outbox.put(&mail.bytes, now).map_err(|error| SendError::Unreachable(format!("the outbox: {error}")))
             }
         };
         match taken {
             Ok(()) => {
-                self.well();
+                self.record_success();
                 Ok(None)
             }
-            Err(NotTaken::Away(why)) => Ok(Some(InVain { why, away: true })),
-            Err(NotTaken::Later(why)) => Ok(Some(InVain { why, away: false })),
-            Err(NotTaken::Never(why)) => refused(why),
+            Err(SendError::Unreachable(why)) => Ok(Some(FailedAttempt { reason: why, unreachable: true })),
+            Err(SendError::Temporary(reason)) => Ok(Some(FailedAttempt { reason, unreachable: false })),
+            Err(SendError::Permanent(why)) => refused(why),
         }
     }
 
-    fn troubled(&self, why: String) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    fn record_failure(&self, why: String) {
+        let mut trouble = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.as_ref() != Some(&why) {
-            tracing::warn!(why, "mail cannot be sent now; it is tried again");
+            tracing::warn!(why, "mail cannot be sent, retrying");
             *trouble = Some(why);
         }
     }
 
-    fn well(&self) {
-        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+    fn record_success(&self) {
+        let mut trouble = self.last_failure.lock().unwrap_or_else(PoisonError::into_inner);
         if trouble.take().is_some() {
-            tracing::info!("mail is sent again");
-            self.back.send_replace(());
+            tracing::info!("mail is being sent again");
+            self.recovered.send_replace(());
         }
     }
 }
 
-/// Ends when nobody waits for the answer any more; never where nobody ever did.
-async fn given_up(reply: &mut Option<oneshot::Sender<Result<(), NotHandedOver>>>) {
+/// Completes when the caller stops waiting. Never completes if no caller waits.
+async fn caller_gone(reply: &mut Option<oneshot::Sender<Result<(), DeliveryError>>>) {
     match reply {
         Some(reply) => reply.closed().await,
         None => std::future::pending().await,
     }
 }
 
-/// Between half of it and all of it, so that what failed together is not tried again together.
-fn jittered(pause: Duration, rng: &Rng) -> Duration {
+/// Returns 50 to 100 % of the pause, so that mails that failed together are not retried together.
+fn with_jitter(pause: Duration, rng: &Rng) -> Duration {
     let share = f64::from(u16::from_ne_bytes(rng.bytes())) / f64::from(u16::MAX);
     pause.mul_f64(0.5 + share / 2.0)
 }

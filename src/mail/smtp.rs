@@ -1,8 +1,8 @@
-//! Mail through a server (RFC 5321, RFC 6409): how its address is read, the connections to it, and what its refusals mean. Knows
-//! nothing of what is in a mail.
+//! Mail through a server (RFC 5321, RFC 6409): the server's URL, connections, and the meaning of its replies. Knows nothing of the
+//! content of a mail.
 //!
-//! lettre has a pool of its own, which is not used: it puts a connection back whose use was given up half-way, and the next mail
-//! would read the answer to the last one's commands as its own. Here only a connection whose mail was taken is used again.
+//! lettre's own pool is not used: it returns a connection whose use was cancelled half-way, and the next mail would then read the
+//! replies to the previous one's commands. Here a connection is reused only after its mail was accepted.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -19,40 +19,40 @@ use rustls::pki_types::pem::PemObject;
 use tokio::time::timeout;
 use url::{Host, Url};
 
-use super::message::Composed;
+use super::message::EncodedMail;
 use crate::config;
 
-/// How long a connection may stand unused before it is taken for broken. Servers close theirs after minutes (RFC 5321, 4.5.3.2.7).
+/// Age at which an idle connection is discarded. Servers close idle connections after minutes (RFC 5321, 4.5.3.2.7).
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Why a server cannot be used as the settings say.
+/// The mail server's settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum SmtpError {
-    /// The address cannot be used. It may hold a password and is not quoted.
+    /// The URL is invalid. It may contain a password, so the message does not quote it.
     #[error("mail.smtp_url cannot be used: {0}")]
     Address(&'static str),
-    /// The authorities cannot be used.
+    /// The file of certificate authorities is invalid.
     #[error("mail.ca: {}: {detail}", path.display())]
     Authorities {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         detail: String,
     },
-    /// There is no trusting anybody.
+    /// TLS cannot be set up.
     #[error("TLS to the mail server cannot be set up: {0}")]
     Tls(String),
 }
 
-/// What became of a mail that was not taken. Never says what the server said, which may quote the mail: only its codes.
+/// A mail was not accepted. Holds the server's reply codes but never its text, which may quote the mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum NotTaken {
-    /// There was nobody to hand any mail to.
-    Away(String),
-    /// This one may be taken later.
-    Later(String),
-    /// It will never be.
-    Never(String),
+pub(super) enum SendError {
+    /// The server could not be reached.
+    Unreachable(String),
+    /// The server may accept the mail later.
+    Temporary(String),
+    /// The server will never accept the mail.
+    Permanent(String),
 }
 
 /// A mail server.
@@ -67,22 +67,22 @@ pub(super) struct Smtp {
 }
 
 enum Tls {
-    /// From the first byte (RFC 8314).
+    /// TLS from the first byte (RFC 8314).
     Always(TlsParameters),
-    /// By STARTTLS (RFC 3207), or not at all.
+    /// STARTTLS (RFC 3207), required.
     Required(TlsParameters),
-    /// By STARTTLS if the server has it, which who stands in between can deny.
+    /// STARTTLS if the server offers it, which an attacker on the path can suppress.
     Opportunistic(TlsParameters),
     Never,
 }
 
 impl Smtp {
-    /// Reads the address. `greeting` is the name that is given to the server where the address has none.
+    /// Parses the URL. `greeting` is the name for EHLO if the URL has none.
     pub(super) fn new(url: &str, settings: &config::Mail, greeting: &str) -> Result<Self, SmtpError> {
-        // What the reader of addresses says of one may quote it.
-        let url = Url::parse(url).map_err(|_| SmtpError::Address("it is no address"))?;
+        // The parser's error may quote the URL.
+        let url = Url::parse(url).map_err(|_| SmtpError::Address("it is not a URL"))?;
         let host = match url.host() {
-            Some(Host::Domain("")) | None => return Err(SmtpError::Address("it names no host")),
+            Some(Host::Domain("")) | None => return Err(SmtpError::Address("it has no host")),
             Some(Host::Domain(name)) => match name.parse::<std::net::IpAddr>() {
                 Ok(ip) => ip.to_string(),
                 Err(_) => name.to_ascii_lowercase(),
@@ -96,26 +96,26 @@ impl Smtp {
                 "tls" if mode.is_none() => mode = Some(value.into_owned()),
                 _ => {
                     return Err(SmtpError::Address(
-                        "what follows its ? may be tls=required, tls=opportunistic or tls=none",
+                        "its query may only be tls=required, tls=opportunistic or tls=none",
                     ));
                 }
             }
         }
-        let parameters = || trusting(&host, settings.ca.as_deref());
+        let parameters = || tls_parameters(&host, settings.ca.as_deref());
         let (usual, tls) = match (url.scheme(), mode.as_deref()) {
             ("smtps", None) => (465, Tls::Always(parameters()?)),
             ("smtp", None | Some("required")) => (587, Tls::Required(parameters()?)),
             ("smtp", Some("opportunistic")) => (587, Tls::Opportunistic(parameters()?)),
             ("smtp", Some("none")) => (25, Tls::Never),
-            ("smtp", Some(_)) => return Err(SmtpError::Address("tls is none of required, opportunistic, none")),
+            ("smtp", Some(_)) => return Err(SmtpError::Address("tls must be required, opportunistic or none")),
             ("smtps", Some(_)) => {
-                return Err(SmtpError::Address("smtps:// is TLS from the first byte, and has no tls="));
+                return Err(SmtpError::Address("smtps:// always uses TLS and takes no tls= parameter"));
             }
-            _ => return Err(SmtpError::Address("it does not begin with smtp:// or smtps://")),
+            _ => return Err(SmtpError::Address("it must begin with smtp:// or smtps://")),
         };
         let decoded = |text: &str| {
             let text = percent_decode_str(text).decode_utf8();
-            let text = text.map_err(|_| SmtpError::Address("its user and password are not UTF-8"))?;
+            let text = text.map_err(|_| SmtpError::Address("its user and password must be UTF-8"))?;
             Ok(text.into_owned())
         };
         let credentials = match (url.username(), url.password()) {
@@ -125,32 +125,32 @@ impl Smtp {
         let hello = match url.path().trim_matches('/') {
             "" => greeting.to_owned(),
             name if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-.".contains(&byte)) => name.to_owned(),
-            _ => return Err(SmtpError::Address("its path, the name to greet the server with, is no host name")),
+            _ => return Err(SmtpError::Address("its path, the name for EHLO, must be a host name")),
         };
         let port = url.port().unwrap_or(usual);
         let (hello, idle) = (ClientId::Domain(hello), Mutex::default());
         Ok(Self { host, port, tls, hello, credentials, timeout: settings.timeout, idle })
     }
 
-    /// Hands a mail over. Given up half-way, its connection is given up too.
-    pub(super) async fn send(&self, mail: &Composed) -> Result<(), NotTaken> {
-        let mut connection = match self.unused().await {
+    /// Sends a mail. Cancelling the future discards the connection.
+    pub(super) async fn send(&self, mail: &EncodedMail) -> Result<(), SendError> {
+        let mut connection = match self.take_idle().await {
             Some(connection) => connection,
-            None => self.connection().await?,
+            None => self.connect().await?,
         };
-        self.hand_over(&mut connection, &mail.envelope, &mail.bytes).await?;
+        self.transmit(&mut connection, &mail.envelope, &mail.bytes).await?;
         self.lock().push((connection, Instant::now()));
         Ok(())
     }
 
     /// Whether mails would be taken from us: a connection, and a sign-in where there is one to make.
-    pub(super) async fn check(&self) -> Result<(), NotTaken> {
-        let mut connection = self.connection().await?;
+    pub(super) async fn check(&self) -> Result<(), SendError> {
+        let mut connection = self.connect().await?;
         let _ = timeout(self.timeout, connection.quit()).await;
         Ok(())
     }
 
-    /// Says good-bye on every connection that is not in use.
+    /// Sends QUIT on every idle connection.
     pub(super) async fn close(&self) {
         let idle = std::mem::take(&mut *self.lock());
         for (mut connection, _) in idle {
@@ -158,8 +158,8 @@ impl Smtp {
         }
     }
 
-    /// One that stood ready and still answers.
-    async fn unused(&self) -> Option<AsyncSmtpConnection> {
+    /// Returns an idle connection that still answers.
+    async fn take_idle(&self) -> Option<AsyncSmtpConnection> {
         loop {
             let (mut connection, since) = self.lock().pop()?;
             if since.elapsed() < IDLE && timeout(self.timeout, connection.test_connected()).await == Ok(true) {
@@ -168,79 +168,79 @@ impl Smtp {
         }
     }
 
-    async fn connection(&self) -> Result<AsyncSmtpConnection, NotTaken> {
+    async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
         let always = match &self.tls {
             Tls::Always(parameters) => Some(parameters.clone()),
             _ => None,
         };
-        // What has not connected in time can be given up without loss: nothing has been said yet.
+        // A connection attempt that times out loses nothing, because no mail was sent on it.
         let address = (self.host.as_str(), self.port);
         let open = AsyncSmtpConnection::connect_tokio1(address, Some(self.timeout), &self.hello, always, None);
-        let mut connection = self.in_time("connecting", open).await.map_err(away)?;
+        let mut connection = self.with_timeout("connecting", open).await.map_err(unreachable)?;
         match &self.tls {
             Tls::Required(parameters) => {
-                self.in_time("STARTTLS", connection.starttls(parameters.clone(), &self.hello)).await?;
+                self.with_timeout("STARTTLS", connection.starttls(parameters.clone(), &self.hello)).await?;
             }
             Tls::Opportunistic(parameters) if connection.can_starttls() => {
-                self.in_time("STARTTLS", connection.starttls(parameters.clone(), &self.hello)).await?;
+                self.with_timeout("STARTTLS", connection.starttls(parameters.clone(), &self.hello)).await?;
             }
             Tls::Always(_) | Tls::Opportunistic(_) | Tls::Never => {}
         }
         if let Some(credentials) = &self.credentials {
-            self.in_time("signing in", connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
+            self.with_timeout("authenticating", connection.auth(DEFAULT_MECHANISMS, credentials)).await?;
         }
         Ok(connection)
     }
 
-    async fn hand_over(
+    async fn transmit(
         &self,
         connection: &mut AsyncSmtpConnection,
         envelope: &Envelope,
         bytes: &[u8],
-    ) -> Result<(), NotTaken> {
+    ) -> Result<(), SendError> {
         let sent = timeout(self.timeout, connection.send(envelope, bytes)).await;
         match sent {
             Ok(Ok(_)) => Ok(()),
-            // The server does not know SMTPUTF8 or 8BITMIME, without which this address cannot be written to (RFC 6531, 3.2).
-            Ok(Err(error)) if error.is_client() => Err(NotTaken::Never(told("handing over", &error))),
-            Ok(Err(error)) => Err(judged("handing over", &error)),
-            Err(_) => Err(late("handing over")),
+            // The server lacks SMTPUTF8 or 8BITMIME, which this address needs (RFC 6531, 3.2).
+            Ok(Err(error)) if error.is_client() => Err(SendError::Permanent(describe("sending", &error))),
+            Ok(Err(error)) => Err(classify("sending", &error)),
+            Err(_) => Err(timed_out("sending")),
         }
     }
 
-    async fn in_time<T>(&self, doing: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, NotTaken> {
+    async fn with_timeout<T>(&self, doing: &str, work: impl Future<Output = Result<T, Error>>) -> Result<T, SendError> {
         match timeout(self.timeout, work).await {
-            Ok(done) => done.map_err(|error| judged(doing, &error)),
-            Err(_) => Err(late(doing)),
+            Ok(done) => done.map_err(|error| classify(doing, &error)),
+            Err(_) => Err(timed_out(doing)),
         }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(AsyncSmtpConnection, Instant)>> {
-        // A list of connections is whole whenever it can be seen.
+        // A panic cannot leave the list of connections half-changed.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn judged(doing: &str, error: &Error) -> NotTaken {
-    // RFC 5321, 4.2.1: 5yz must not be repeated as it is; all else, broken connections too, may get better.
-    let told = told(doing, error);
-    if error.is_permanent() { NotTaken::Never(told) } else { NotTaken::Later(told) }
+fn classify(doing: &str, error: &Error) -> SendError {
+    // RFC 5321, 4.2.1: a 5yz reply must not be retried unchanged. Anything else, broken connections included, may succeed later.
+    let reason = describe(doing, error);
+    if error.is_permanent() { SendError::Permanent(reason) } else { SendError::Temporary(reason) }
 }
 
-/// Whom there is no reaching no mail reaches.
-fn away(why: NotTaken) -> NotTaken {
+/// A failed connection concerns all mails, not just this one.
+fn unreachable(why: SendError) -> SendError {
     match why {
-        NotTaken::Later(why) => NotTaken::Away(why),
+        SendError::Temporary(why) => SendError::Unreachable(why),
         other => other,
     }
 }
 
-fn late(doing: &str) -> NotTaken {
-    NotTaken::Later(format!("{doing}: no answer in time"))
+fn timed_out(doing: &str) -> SendError {
+    SendError::Temporary(format!("{doing}: no reply in time"))
 }
 
-/// An error without the server's own words: those may quote an address, a link or what was signed in with.
-fn told(doing: &str, error: &Error) -> String {
+/// Describes an error without the server's text, which may quote an address, a link or credentials.
+fn describe(doing: &str, error: &Error) -> String {
     use std::error::Error as _;
     let detail = match error.status() {
         Some(code) => {
@@ -248,21 +248,21 @@ fn told(doing: &str, error: &Error) -> String {
             let enhanced = words.split(' ').next().filter(|word| is_enhanced_code(word)).unwrap_or_default();
             format!("answered {code} {enhanced}").trim_end().to_owned()
         }
-        None if error.is_response() => "an answer that is not SMTP".to_owned(),
+        None if error.is_response() => "a reply that is not SMTP".to_owned(),
         None => error.to_string(),
     };
     format!("{doing}: {detail}")
 }
 
-/// RFC 3463: `5.7.1`.
+/// An enhanced status code (RFC 3463), such as `5.7.1`.
 fn is_enhanced_code(word: &str) -> bool {
     let parts = word.split('.').collect::<Vec<_>>();
     parts.len() == 3
         && parts.iter().all(|part| (1..=3).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// Whom to believe that this is `host`: the system's authorities, and those in the file.
-fn trusting(host: &str, ca: Option<&Path>) -> Result<TlsParameters, SmtpError> {
+/// TLS parameters for `host`: trusts the system's certificate authorities and those in the file.
+fn tls_parameters(host: &str, ca: Option<&Path>) -> Result<TlsParameters, SmtpError> {
     let mut builder = TlsParameters::builder(host.to_owned()).certificate_store(CertificateStore::Default);
     if let Some(path) = ca {
         let refused = |detail: String| SmtpError::Authorities { path: path.to_owned(), detail };
@@ -274,7 +274,7 @@ fn trusting(host: &str, ca: Option<&Path>) -> Result<TlsParameters, SmtpError> {
             found = true;
         }
         if !found {
-            return Err(refused("there is no certificate in it".to_owned()));
+            return Err(refused("it contains no certificate".to_owned()));
         }
     }
     builder.build().map_err(|error| SmtpError::Tls(error.to_string()))

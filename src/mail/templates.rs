@@ -1,110 +1,66 @@
-//! The letters as they are written: templates in every language, those that come with Signet and an operator's own, read and checked
-//! once. Knows nothing of how mail is made or sent.
+//! Letter templates in every language, built in and the operator's own, read and checked once at start. Knows nothing of how mail is
+//! encoded or sent.
 //!
-//! A template is text with names in double braces, and all that it can do is to have values put in their place: there is
-//! no condition, no loop and no code, so that whoever may edit letters may do nothing else, and a template that
-//! was checked at the start cannot fail later. That is few enough lines to need no engine.
+//! A template is text with placeholders in double braces and supports substitution only: no condition, no loop, no code. So editing
+//! letters grants no other power, and a template that passed the check cannot fail later. This needs no template engine.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::language::Language;
+use super::letter::{BUILT_IN, KINDS, Kind, Placement};
 
-/// What a letter is about; its name is that of its files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Kind {
-    pub(super) name: &'static str,
-    /// The name of what only this kind has, and whether it must stand alone on a line of the text, where people and
-    /// programs find it.
-    own: Option<(&'static str, bool)>,
-}
-
-/// What every letter can say, beside what its kind has.
+/// Placeholders of every letter, besides the one of its kind.
 const EVERYWHERE: [&str; 4] = ["service", "email", "minutes", "until"];
 
-/// What the page around a letter's HTML can say.
+/// Placeholders of the page around a letter's HTML.
 const LAYOUT: [&str; 4] = ["language", "subject", "body", "service"];
 
-const CODE: Option<(&str, bool)> = Some(("code", true));
-const LINK: Option<(&str, bool)> = Some(("link", true));
-
-/// Every kind of letter.
-pub(super) const KINDS: [Kind; 9] = [
-    Kind { name: "sign-in-code", own: CODE },
-    Kind { name: "confirm-code", own: CODE },
-    Kind { name: "magic-link", own: LINK },
-    Kind { name: "reset-password", own: LINK },
-    Kind { name: "confirm-email", own: LINK },
-    Kind { name: "email-changed", own: Some(("new", false)) },
-    Kind { name: "password-changed", own: None },
-    Kind { name: "second-factor-on", own: None },
-    Kind { name: "second-factor-off", own: None },
-];
-
-/// The three files of a letter.
+/// File extensions of a letter's three parts.
 const PARTS: [&str; 3] = ["subject", "txt", "html"];
 
-/// Beside the folders of the languages.
+/// Name of the layout, which lies beside the language directories.
 const LAYOUT_FILE: &str = "layout.html";
 
-macro_rules! letters {
-    ($language:literal: $($name:literal)*) => {
-        &[$(($name, [
-            include_str!(concat!("letters/", $language, "/", $name, ".subject")),
-            include_str!(concat!("letters/", $language, "/", $name, ".txt")),
-            include_str!(concat!("letters/", $language, "/", $name, ".html")),
-        ])),*]
-    };
-    ($language:literal) => {
-        ($language, letters!($language: "sign-in-code" "confirm-code" "magic-link" "reset-password" "confirm-email" "email-changed"
-            "password-changed" "second-factor-on" "second-factor-off"))
-    };
-}
-
-type BuiltIn = (&'static str, &'static [(&'static str, [&'static str; 3])]);
-
-/// English first: it stands in for what others lack.
-const BUILT_IN: [BuiltIn; 2] = [letters!("en"), letters!("zh-TW")];
-
-/// Why the operator's letters cannot be used.
+/// The operator's letters are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
-    /// The system refuses.
+    /// A file or directory cannot be read.
     #[error("mail.templates: {} cannot be read: {detail}", path.display())]
     Unreadable {
-        /// Which file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         detail: String,
     },
-    /// It has no place here.
-    #[error("mail.templates: {} is not what belongs there: {expected}", path.display())]
+    /// A file or directory that does not belong there.
+    #[error("mail.templates: {} is unexpected there: {expected}", path.display())]
     Unexpected {
-        /// Which file or folder.
+        /// The file or directory.
         path: PathBuf,
-        /// What belongs there.
+        /// What is expected instead.
         expected: String,
     },
-    /// What is written cannot be used.
-    #[error("mail.templates: {} {fault}", path.display())]
-    Faulty {
-        /// Which file.
+    /// A file's content is invalid.
+    #[error("mail.templates: {} {problem}", path.display())]
+    Invalid {
+        /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        fault: String,
+        /// The problem.
+        problem: String,
     },
-    /// A language that does not come with Signet has some of a letter's files and lacks another.
+    /// A language that is not built in has some of a letter's files and lacks another.
     #[error("mail.templates: {} is missing: a letter of a language that is not built in needs .subject, .txt and .html, or none of them", path.display())]
     Missing {
-        /// The file that is missing.
+        /// The missing file.
         path: PathBuf,
     },
 }
 
-/// A letter with its values in place.
+/// A letter with its values filled in.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Written {
+pub(super) struct RenderedLetter {
     pub(super) subject: String,
     pub(super) text: String,
     pub(super) html: String,
@@ -119,14 +75,14 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    /// The built-in letters, and over them the operator's.
+    /// Reads the built-in letters and the operator's, which override them.
     pub(super) fn read(folder: Option<&Path>) -> Result<Self, TemplateError> {
-        let mut sources: BTreeMap<String, Sources> = BTreeMap::new();
+        let mut sources: BTreeMap<String, LanguageSources> = BTreeMap::new();
         let built_in = Path::new("built in");
         for (language, letters) in BUILT_IN {
-            let letters = letters.iter().map(|(name, parts)| {
-                let parts = std::array::from_fn(|part| Some((built_in.join(name), parts[part].to_owned())));
-                (*name, parts)
+            let letters = KINDS.iter().zip(letters).map(|(kind, parts)| {
+                let parts = std::array::from_fn(|part| Some((built_in.join(kind.name), parts[part].to_owned())));
+                (kind.name, parts)
             });
             sources.insert(language.to_owned(), letters.collect());
         }
@@ -134,22 +90,27 @@ impl Templates {
         if let Some(folder) = folder {
             for entry in entries(folder)? {
                 if entry.file_name() == Some(OsStr::new(LAYOUT_FILE)) {
-                    layout = (entry.clone(), text_of(&entry)?);
+                    layout = (entry.clone(), read_text(&entry)?);
                 } else {
-                    let language = language_of(&entry)?;
+                    let language = parse_language_tag(&entry)?;
                     let known = sources.keys().find(|known| known.eq_ignore_ascii_case(&language)).cloned();
-                    read_language(&entry, sources.entry(known.unwrap_or(language)).or_default())?;
+                    read_language_folder(&entry, sources.entry(known.unwrap_or(language)).or_default())?;
                 }
             }
         }
         let mut found =
             Self { names: Vec::new(), letters: Vec::new(), layout: Template::read(&layout.0, &layout.1, &LAYOUT)? };
-        // English first, the others by their names: how a language is numbered does not matter to anybody else.
+        // English first, then by name. Only this module depends on the order.
         let english = sources.remove_entry(BUILT_IN[0].0);
         for (language, sources) in english.into_iter().chain(sources) {
             let letters = KINDS.iter().enumerate().map(|(place, kind)| {
                 let english = found.letters.first().map(|letters: &Vec<[Template; 3]>| &letters[place]);
-                checked(*kind, sources.get(kind.name), english, folder.unwrap_or(built_in).join(&language).as_path())
+                check_letter(
+                    *kind,
+                    sources.get(kind.name),
+                    english,
+                    folder.unwrap_or(built_in).join(&language).as_path(),
+                )
             });
             let letters = letters.collect::<Result<_, _>>()?;
             found.letters.push(letters);
@@ -158,43 +119,43 @@ impl Templates {
         Ok(found)
     }
 
-    /// The languages, English first.
+    /// Language tags, English first.
     pub(super) fn languages(&self) -> &[String] {
         &self.names
     }
 
-    /// A letter, written. `values` are the names of its kind, and no others are looked for.
-    pub(super) fn write(&self, kind: Kind, language: Language, values: &[(&str, &str)]) -> Written {
+    /// Fills a letter's templates with `values`, which hold every placeholder of its kind.
+    pub(super) fn render(&self, kind: Kind, language: Language, values: &[(&str, &str)]) -> RenderedLetter {
         let language = if language.0 < self.names.len() { language } else { Language::default() };
         let place = KINDS.iter().position(|known| *known == kind).unwrap_or_default();
         let [subject, text, html] = &self.letters[language.0][place];
         let subject = subject.fill(values, str::to_owned);
-        let body = html.fill(values, escaped);
+        let body = html.fill(values, escape_html);
         let html = if is_whole_page(&body) {
             body
         } else {
             let value = |name: &str| values.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| *value);
-            let (language, subject) = (escaped(&self.names[language.0]), escaped(&subject));
-            let service = escaped(value("service"));
+            let (language, subject) = (escape_html(&self.names[language.0]), escape_html(&subject));
+            let service = escape_html(value("service"));
             let around =
                 [("language", language.as_str()), ("subject", &subject), ("body", &body), ("service", &service)];
             self.layout.fill(&around, str::to_owned)
         };
-        Written { subject, text: text.fill(values, str::to_owned), html }
+        RenderedLetter { subject, text: text.fill(values, str::to_owned), html }
     }
 }
 
-/// The files of each letter of a language.
-type Sources = BTreeMap<&'static str, [Option<(PathBuf, String)>; 3]>;
+/// The files of each letter of one language.
+type LanguageSources = BTreeMap<&'static str, [Option<(PathBuf, String)>; 3]>;
 
-/// The three templates of a letter; English where the language has none of it.
-fn checked(
+/// Parses the three templates of a letter; uses English if the language has none of its files.
+fn check_letter(
     kind: Kind,
     sources: Option<&[Option<(PathBuf, String)>; 3]>,
     english: Option<&[Template; 3]>,
     folder: &Path,
 ) -> Result<[Template; 3], TemplateError> {
-    let names = EVERYWHERE.iter().copied().chain(kind.own.map(|(name, _)| name)).collect::<Vec<_>>();
+    let names = EVERYWHERE.iter().copied().chain(kind.value.map(|(name, _)| name)).collect::<Vec<_>>();
     let [subject, text, html] = match (sources, english) {
         (None, Some(english)) => return Ok(english.clone()),
         (sources, _) => {
@@ -207,18 +168,18 @@ fn checked(
             [part(0)?, part(1)?, part(2)?]
         }
     };
-    let faulty = |path: &Path, fault: String| Err(TemplateError::Faulty { path: path.to_owned(), fault });
+    let invalid = |path: &Path, problem: String| Err(TemplateError::Invalid { path: path.to_owned(), problem });
     let line = subject.1.trim();
     if line.is_empty() || line.contains(char::is_control) {
-        return faulty(&subject.0, "must be one line".to_owned());
+        return invalid(&subject.0, "must be one line".to_owned());
     }
-    if let Some((name, true)) = kind.own {
+    if let Some((name, Placement::OwnLine)) = kind.value {
         let alone = format!("{{{{{name}}}}}");
         if !text.1.lines().any(|line| line.trim_end() == alone) {
-            return faulty(&text.0, format!("must have {alone} alone on a line"));
+            return invalid(&text.0, format!("must have {alone} alone on a line"));
         }
         if !html.1.contains(&alone) {
-            return faulty(&html.0, format!("must have {alone}"));
+            return invalid(&html.0, format!("must have {alone}"));
         }
     }
     Ok([
@@ -228,24 +189,24 @@ fn checked(
     ])
 }
 
-fn read_language(folder: &Path, into: &mut Sources) -> Result<(), TemplateError> {
+fn read_language_folder(folder: &Path, into: &mut LanguageSources) -> Result<(), TemplateError> {
     for path in entries(folder)? {
         let stem = path.file_stem().and_then(OsStr::to_str).unwrap_or_default();
         let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
         let kind = KINDS.iter().find(|kind| kind.name == stem);
         let part = PARTS.iter().position(|part| *part == extension);
         let (Some(kind), Some(part)) = (kind, part) else {
-            let letters = KINDS.map(|kind| kind.name).join(", ");
+            let letters = KINDS.iter().map(|kind| kind.name).collect::<Vec<_>>().join(", ");
             let expected = format!("a .subject, .txt or .html of one of {letters}");
             return Err(TemplateError::Unexpected { path, expected });
         };
-        let text = text_of(&path)?;
+        let text = read_text(&path)?;
         into.entry(kind.name).or_default()[part] = Some((path, text));
     }
     Ok(())
 }
 
-/// What a folder holds, in the order of the names; not what is hidden, which editors and systems leave there.
+/// Lists a directory by name, without hidden files, which editors and desktops leave there.
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
     let unreadable =
         |error: std::io::Error| TemplateError::Unreadable { path: folder.to_owned(), detail: error.to_string() };
@@ -260,13 +221,13 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, TemplateError> {
     Ok(found)
 }
 
-fn text_of(path: &Path) -> Result<String, TemplateError> {
+fn read_text(path: &Path) -> Result<String, TemplateError> {
     let text = std::fs::read_to_string(path);
     text.map_err(|error| TemplateError::Unreadable { path: path.to_owned(), detail: error.to_string() })
 }
 
-/// A folder's name as a language tag: a language, and what is said of it.
-fn language_of(folder: &Path) -> Result<String, TemplateError> {
+/// Parses a directory's name as a language tag.
+fn parse_language_tag(folder: &Path) -> Result<String, TemplateError> {
     let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let mut subtags = name.split('-');
     let letters = |subtag: &str| subtag.bytes().all(|byte| byte.is_ascii_alphabetic());
@@ -280,13 +241,13 @@ fn language_of(folder: &Path) -> Result<String, TemplateError> {
     Err(TemplateError::Unexpected { path: folder.to_owned(), expected })
 }
 
-/// A letter that brings a page of its own is not put into another.
+/// A letter that is a complete page is not inserted into the layout.
 fn is_whole_page(html: &str) -> bool {
     let begin = html.trim_start().get(..9).unwrap_or_default().to_ascii_lowercase();
     begin == "<!doctype" || begin.starts_with("<html")
 }
 
-fn escaped(value: &str) -> String {
+fn escape_html(value: &str) -> String {
     let mut html = String::with_capacity(value.len());
     for letter in value.chars() {
         match letter {
@@ -301,7 +262,7 @@ fn escaped(value: &str) -> String {
     html
 }
 
-/// Text, and the names between: `(text, name)` pairs, and the text after the last.
+/// A parsed template: `(text, placeholder)` pairs, and the text after the last placeholder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Template {
     pieces: Vec<(String, String)>,
@@ -310,13 +271,13 @@ struct Template {
 
 impl Template {
     fn read(path: &Path, text: &str, names: &[&str]) -> Result<Self, TemplateError> {
-        let faulty = |fault: String| TemplateError::Faulty { path: path.to_owned(), fault };
+        let invalid = |problem: String| TemplateError::Invalid { path: path.to_owned(), problem };
         let (mut pieces, mut rest) = (Vec::new(), text);
         while let Some((before, after)) = rest.split_once("{{") {
-            let (name, after) = after.split_once("}}").ok_or_else(|| faulty("has {{ without }}".to_owned()))?;
+            let (name, after) = after.split_once("}}").ok_or_else(|| invalid("has {{ without }}".to_owned()))?;
             if !names.contains(&name) {
                 let allowed = names.iter().map(|name| format!("{{{{{name}}}}}")).collect::<Vec<_>>().join(", ");
-                return Err(faulty(format!("has {{{{{name}}}}}, which does not exist there; it can have {allowed}")));
+                return Err(invalid(format!("has {{{{{name}}}}}, which does not exist there; it can have {allowed}")));
             }
             pieces.push((before.to_owned(), name.to_owned()));
             rest = after;
@@ -324,13 +285,13 @@ impl Template {
         Ok(Self { pieces, end: rest.to_owned() })
     }
 
-    /// The values are not looked into: what they hold stays as it is.
-    fn fill(&self, values: &[(&str, &str)], as_written: impl Fn(&str) -> String) -> String {
+    /// Placeholders inside values are not expanded.
+    fn fill(&self, values: &[(&str, &str)], escape: impl Fn(&str) -> String) -> String {
         let mut filled = String::new();
         for (before, name) in &self.pieces {
             filled.push_str(before);
             if let Some((_, value)) = values.iter().find(|(known, _)| known == name) {
-                filled.push_str(&as_written(value));
+                filled.push_str(&escape(value));
             }
         }
         filled.push_str(&self.end);

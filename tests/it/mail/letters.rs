@@ -95,7 +95,7 @@ async fn the_outbox_is_its_owners_and_in_order() {
     let room = Room::open(&settings());
     for number in 0..30 {
         let mail = mail("ada@example.org", Letter::SignInCode { code: format!("{number:06}") });
-        room.mailer.hand_over(mail, PATIENCE).await.unwrap();
+        room.mailer.send_and_wait(mail, PATIENCE).await.unwrap();
         room.clock.advance(Duration::from_millis(number % 3));
     }
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -111,7 +111,7 @@ async fn the_outbox_is_its_owners_and_in_order() {
 async fn a_file_in_the_outbox_is_whole_whenever_it_is_seen() {
     let room = Room::open(&settings());
     for _ in 0..200 {
-        room.mailer.post(code("ada@example.org"));
+        room.mailer.enqueue(code("ada@example.org"));
     }
     let outbox = room.dir.path().join("outbox");
     until("all are there", async || {
@@ -149,8 +149,8 @@ async fn nothing_that_is_said_becomes_a_header() {
             mail("ada@example.org", Letter::EmailChanged { new: format!("b{trick}@example.net") }),
         ] {
             assert_eq!(
-                room.mailer.hand_over(mail, PATIENCE).await,
-                Err(signet::mail::NotHandedOver::Refused),
+                room.mailer.send_and_wait(mail, PATIENCE).await,
+                Err(signet::mail::DeliveryError::Refused),
                 "{trick:?}"
             );
             refused += 1;
@@ -158,7 +158,7 @@ async fn nothing_that_is_said_becomes_a_header() {
     }
     for nobody in ["", "ada", "ada@", "@example.org", "a b@example.org", "ada@example.org, eve@example.org", "<a@b.c>"]
     {
-        assert!(room.mailer.hand_over(code(nobody), PATIENCE).await.is_err(), "{nobody}");
+        assert!(room.mailer.send_and_wait(code(nobody), PATIENCE).await.is_err(), "{nobody}");
         refused += 1;
     }
     assert_eq!(room.ended("refused"), refused);
@@ -175,7 +175,7 @@ async fn every_address_that_an_account_can_have_gets_mail() {
         "δοκιμή@xn--hxajbheg2az3al.xn--jxalpdlp",
         "用户@xn--fsqu00a.xn--4gqp21l",
     ] {
-        assert_eq!(room.mailer.hand_over(code(address), PATIENCE).await, Ok(()), "{address}");
+        assert_eq!(room.mailer.send_and_wait(code(address), PATIENCE).await, Ok(()), "{address}");
         let read = smtp::Letter::read(&std::fs::read(room.outbox().pop().unwrap()).unwrap());
         assert_eq!(read.header("to"), address);
     }

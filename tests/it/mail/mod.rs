@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, SecretUrl};
-use signet::mail::{Language, Letter, Mail, Mailer, StartError};
+use signet::mail::{Language, Letter, Mail, Mailer, MailerError};
 use signet::rng::Rng;
 use signet::telemetry::metrics::Snapshot;
 use signet::telemetry::{Metrics, Readiness};
@@ -42,13 +42,13 @@ fn through(server: &smtp::Server) -> config::Mail {
     config::Mail { smtp_url: Some(SecretUrl(server.url())), ..settings() }
 }
 
-fn try_open(settings: &config::Mail, dir: &Path, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Mailer, StartError> {
+fn try_open(settings: &config::Mail, dir: &Path, clock: &Clock, metrics: &Arc<Metrics>) -> Result<Mailer, MailerError> {
     Mailer::start(settings, dir, clock.clone(), metrics.clone(), Rng::system())
 }
 
 impl Room {
     fn open(settings: &config::Mail) -> Self {
-        let (dir, clock) = (TempDir::new().unwrap(), Clock::by_hand(NOW));
+        let (dir, clock) = (TempDir::new().unwrap(), Clock::manual(NOW));
         let metrics = Arc::new(Metrics::new::<&str>(&[], NOW));
         let mailer = try_open(settings, dir.path(), &clock, &metrics).unwrap();
         Self { mailer, clock, metrics, dir }
@@ -79,7 +79,7 @@ impl Room {
     /// Puts a letter into the outbox and reads it there.
     async fn written(&self, letter: Letter, language: Language) -> smtp::Letter {
         let before = self.ended("sent");
-        self.mailer.post(Mail { language, ..mail("ada@example.org", letter) });
+        self.mailer.enqueue(Mail { language, ..mail("ada@example.org", letter) });
         self.until_ended("sent", before + 1).await;
         smtp::Letter::read(&std::fs::read(self.outbox().pop().unwrap()).unwrap())
     }

@@ -92,16 +92,16 @@ fn letters_that_cannot_be_used_keep_the_server_from_starting() {
         (&[("en/password-changed.txt", "{{email")], "has {{ without }}"),
         (&[("en/sign-in-code.subject", "Hello\r\nBcc: eve@example.org")], "en/sign-in-code.subject must be one line"),
         (&[("en/sign-in-code.subject", "\n")], "must be one line"),
-        (&[("en/sign-in.txt", code_text)], "en/sign-in.txt is not what belongs there"),
-        (&[("en/sign-in-code.md", code_text)], "en/sign-in-code.md is not what belongs there"),
-        (&[("english/sign-in-code.txt", code_text)], "english is not what belongs there"),
-        (&[("README", "")], "README is not what belongs there"),
+        (&[("en/sign-in.txt", code_text)], "en/sign-in.txt is unexpected there"),
+        (&[("en/sign-in-code.md", code_text)], "en/sign-in-code.md is unexpected there"),
+        (&[("english/sign-in-code.txt", code_text)], "english is unexpected there"),
+        (&[("README", "")], "README is unexpected there"),
         (&[("de/sign-in-code.txt", code_text)], "de/sign-in-code.subject is missing"),
         (&[("layout.html", "{{code}}")], "layout.html has {{code}}"),
     ] {
         let own = folder(files);
         let metrics = Arc::new(Metrics::new::<&str>(&[], NOW));
-        let opened = try_open(&with(&own), own.path(), &Clock::by_hand(NOW), &metrics);
+        let opened = try_open(&with(&own), own.path(), &Clock::manual(NOW), &metrics);
         let said = opened.err().expect(told).to_string();
         assert!(said.starts_with("mail.templates: ") && said.contains(told), "{told}: {said}");
     }

@@ -1,0 +1,120 @@
+//! The letters: one entry each in [`letters!`], from which follow the [`Letter`] variant, the file names of its templates and
+//! the built-in templates. Knows nothing of how a template is filled or a mail is sent.
+
+use std::fmt;
+
+/// Where a letter's own value stands in its text part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placement {
+    /// Alone on a line, where people and programs find it. Also required in the HTML part.
+    OwnLine,
+    /// Anywhere, or nowhere.
+    Inline,
+}
+
+/// A kind of letter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Kind {
+    /// The stem of its template files.
+    pub(super) name: &'static str,
+    /// The placeholder that only this kind has.
+    pub(super) value: Option<(&'static str, Placement)>,
+}
+
+/// Subject, text and HTML of a letter.
+pub(super) type Sources = [&'static str; 3];
+
+macro_rules! letters {
+    ($($(#[$doc:meta])* $variant:ident $({ $(#[$value_doc:meta])* $value:ident: $placement:ident })? => $name:literal,)+) => {
+        /// The content of a mail.
+        #[derive(Clone, PartialEq, Eq)]
+        pub enum Letter {
+            $($(#[$doc])* $variant $({ $(#[$value_doc])* $value: String })?,)+
+        }
+
+        /// Every kind of letter.
+        pub(super) const KINDS: &[Kind] = &[$(letters!(@kind $name $(, $value, $placement)?)),+];
+
+        /// The built-in languages with a template set for each of [`KINDS`]. English is first: it replaces what other
+        /// languages lack.
+        pub(super) const BUILT_IN: [(&str, &[Sources]); 2] = [
+            ("en", &[$(letters!(@sources "en", $name)),+]),
+            ("zh-TW", &[$(letters!(@sources "zh-TW", $name)),+]),
+        ];
+
+        impl Letter {
+            /// The kind, which names the templates.
+            pub(super) fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$variant { .. } => letters!(@kind $name $(, $value, $placement)?),)+
+                }
+            }
+
+            /// The value that only this letter has, with its placeholder.
+            pub(super) fn value(&self) -> Option<(&'static str, &str)> {
+                match self {
+                    $(Self::$variant $({ $value })? => letters!(@pair $($value)?),)+
+                }
+            }
+        }
+    };
+    (@kind $name:literal) => { Kind { name: $name, value: None } };
+    (@kind $name:literal, $value:ident, $placement:ident) => {
+        Kind { name: $name, value: Some((stringify!($value), Placement::$placement)) }
+    };
+    (@pair) => { None };
+    (@pair $value:ident) => { Some((stringify!($value), $value.as_str())) };
+    (@sources $language:literal, $name:literal) => {
+        [
+            include_str!(concat!("letters/", $language, "/", $name, ".subject")),
+            include_str!(concat!("letters/", $language, "/", $name, ".txt")),
+            include_str!(concat!("letters/", $language, "/", $name, ".html")),
+        ]
+    };
+}
+
+letters! {
+    /// A code to sign in with.
+    SignInCode {
+        /// Six digits.
+        code: OwnLine
+    } => "sign-in-code",
+    /// A code that confirms the address.
+    ConfirmCode {
+        /// Six digits.
+        code: OwnLine
+    } => "confirm-code",
+    /// A link to sign in with.
+    MagicLink {
+        /// Built from the settings, never from a request.
+        link: OwnLine
+    } => "magic-link",
+    /// A link to choose a new password.
+    ResetPassword {
+        /// Built from the settings, never from a request.
+        link: OwnLine
+    } => "reset-password",
+    /// A link that confirms the address.
+    ConfirmEmail {
+        /// Built from the settings, never from a request.
+        link: OwnLine
+    } => "confirm-email",
+    /// Notice to the old address that the account has a new one. The new address is shown masked.
+    EmailChanged {
+        /// The new address, not masked.
+        new: Inline
+    } => "email-changed",
+    /// Notice that the password was changed.
+    PasswordChanged => "password-changed",
+    /// Notice that the second factor was turned on.
+    SecondFactorOn => "second-factor-on",
+    /// Notice that the second factor was turned off.
+    SecondFactorOff => "second-factor-off",
+}
+
+/// Shows the kind only: codes and links are credentials, and addresses are private.
+impl fmt::Debug for Letter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind().name)
+    }
+}
