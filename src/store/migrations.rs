@@ -1,34 +1,55 @@
-//! Which steps bring a schema to the form that this program knows: one rule for both engines.
+//! The migrations of both engines, and the rule for which of them a database still needs.
 //!
-//! A step has a number, a name and its text. Steps are only ever added: what was applied is recorded with a checksum, so that a
-//! text that was changed afterwards, or a schema that is ahead of the program, is refused before anything is touched.
-//! Knows nothing of how an engine locks, applies or records.
+//! Migrations are only ever added. Each applied one is recorded with a checksum, so that a changed text, or a schema newer
+//! than the program, is refused before the database is touched. Knows nothing of how an engine locks or applies.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use crate::encoding::{hex, sha256};
 
 use super::{Error, Result};
 
-/// One step. The texts stand in `migrations/<engine>/<number>_<name>.sql` and are part of the program.
+/// One migration. The text is in `migrations/<engine>/<number>_<name>.sql` and compiled into the program.
 #[derive(Clone, Copy, Debug)]
 pub struct Migration {
     /// Counted from 1 without gaps.
     pub number: i32,
-    /// What it does, in few words.
+    /// A short description.
     pub name: &'static str,
-    /// What is executed.
+    /// The text to execute.
     pub sql: &'static str,
 }
+
+/// Declares the migrations of an engine, in order.
+macro_rules! migrations {
+    ($engine:literal: $($number:literal $name:literal $file:literal;)*) => {
+        &[$(Migration {
+            number: $number,
+            name: $name,
+            sql: include_str!(concat!("../../migrations/", $engine, "/", $file)),
+        }),*]
+    };
+}
+
+pub(super) const POSTGRES: &[Migration] = migrations! { "postgres":
+    1 "accounts" "0001_accounts.sql";
+    2 "endings" "0002_endings.sql";
+};
+
+pub(super) const SQLITE: &[Migration] = migrations! { "sqlite":
+    1 "accounts" "0001_accounts.sql";
+    2 "ephemeral" "0002_ephemeral.sql";
+    3 "endings" "0003_endings.sql";
+};
 
 impl Migration {
     /// SHA-256 of the text, in hexadecimal.
     pub fn checksum(&self) -> String {
-        digest(&SHA256, self.sql.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&sha256(self.sql.as_bytes()))
     }
 }
 
-/// A step as a store has recorded it: a row of `signet_migrations`.
+/// A row of `signet_migrations`: a migration that a database has.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Recorded {
+pub struct AppliedMigration {
     /// See [`Migration::number`].
     pub number: i32,
     /// See [`Migration::name`].
@@ -37,41 +58,45 @@ pub struct Recorded {
     pub checksum: String,
 }
 
-/// The steps that are still to be applied, given those recorded in the order of their numbers. Refuses a schema that is not
-/// a beginning of what this program knows: newer, changed, or with a hole in it.
-pub fn pending<'a>(store: &'static str, known: &'a [Migration], recorded: &[Recorded]) -> Result<&'a [Migration]> {
+/// The migrations that a database still needs, given those it has in the order of their numbers. Refuses a schema that
+/// is newer than the program, was changed, or has a gap.
+pub fn pending<'a>(
+    store: &'static str,
+    known: &'a [Migration],
+    applied: &[AppliedMigration],
+) -> Result<&'a [Migration]> {
     let corrupt = |detail| Err(Error::Corrupt { store, detail });
-    if let Some(newer) = recorded.get(known.len()) {
+    if let Some(newer) = applied.get(known.len()) {
         let (number, name, known) = (newer.number, &newer.name, known.len());
         return corrupt(format!(
-            "its schema has step {number} ({name}), this program knows {known}: a newer signet has been here, run that one"
+            "its schema has migration {number} ({name}), but this program knows only {known}; run the newer signet"
         ));
     }
-    for (known, recorded) in known.iter().zip(recorded) {
-        let (number, name) = (recorded.number, &recorded.name);
+    for (known, applied) in known.iter().zip(applied) {
+        let (number, name) = (applied.number, &applied.name);
         if number != known.number {
             return corrupt(format!(
-                "step {} ({}) of its schema is missing, but {number} is there",
+                "its schema lacks migration {} ({}), although it has {number}",
                 known.number, known.name
             ));
         }
-        if recorded.checksum != known.checksum() {
+        if applied.checksum != known.checksum() {
             return corrupt(format!(
-                "step {number} ({name}) of its schema is not the one this program knows by that number"
+                "migration {number} ({name}) of its schema differs from the one that this program knows"
             ));
         }
     }
-    Ok(&known[recorded.len()..])
+    Ok(&known[applied.len()..])
 }
 
-/// Whether the schema has every step that this program knows. Steps that it does not know yet are no fault in a program that
-/// runs already: it is the old half of a rolling upgrade. Only a start refuses them, by [`pending`].
-pub fn sufficient(store: &'static str, known: &[Migration], recorded: &[Recorded]) -> Result<()> {
-    match pending(store, known, &recorded[..recorded.len().min(known.len())])? {
+/// Checks that a schema has every migration that this program needs. A running program accepts newer migrations, because
+/// it is the old half of a rolling upgrade. Only a start refuses them, by [`pending`].
+pub fn require_all(store: &'static str, known: &[Migration], applied: &[AppliedMigration]) -> Result<()> {
+    match pending(store, known, &applied[..applied.len().min(known.len())])? {
         [] => Ok(()),
         [first, ..] => Err(Error::Corrupt {
             store,
-            detail: format!("step {} ({}) of its schema is due: run `signet migrate`", first.number, first.name),
+            detail: format!("migration {} ({}) is pending: run `signet migrate`", first.number, first.name),
         }),
     }
 }
@@ -86,38 +111,38 @@ mod tests {
         Migration { number: 3, name: "three", sql: "CREATE 3" },
     ];
 
-    fn recorded(number: i32, sql: &'static str) -> Recorded {
-        Recorded { number, name: "any".to_owned(), checksum: Migration { number, name: "any", sql }.checksum() }
+    fn applied(number: i32, sql: &'static str) -> AppliedMigration {
+        AppliedMigration { number, name: "any".to_owned(), checksum: Migration { number, name: "any", sql }.checksum() }
     }
 
-    fn numbers(known: &[Migration], recorded: &[Recorded]) -> std::result::Result<Vec<i32>, String> {
-        let pending = pending("a store", known, recorded).map_err(|error| error.to_string())?;
-        Ok(pending.iter().map(|step| step.number).collect())
+    fn numbers(known: &[Migration], applied: &[AppliedMigration]) -> std::result::Result<Vec<i32>, String> {
+        let pending = pending("a store", known, applied).map_err(|error| error.to_string())?;
+        Ok(pending.iter().map(|migration| migration.number).collect())
     }
 
     #[test]
-    fn what_is_not_recorded_is_pending() {
+    fn unapplied_migrations_are_pending() {
         assert_eq!(numbers(&KNOWN, &[]), Ok(vec![1, 2, 3]));
-        assert_eq!(numbers(&KNOWN, &[recorded(1, "CREATE 1")]), Ok(vec![2, 3]));
-        let all = [recorded(1, "CREATE 1"), recorded(2, "CREATE 2"), recorded(3, "CREATE 3")];
+        assert_eq!(numbers(&KNOWN, &[applied(1, "CREATE 1")]), Ok(vec![2, 3]));
+        let all = [applied(1, "CREATE 1"), applied(2, "CREATE 2"), applied(3, "CREATE 3")];
         assert_eq!(numbers(&KNOWN, &all), Ok(vec![]));
     }
 
     #[test]
-    fn a_running_program_bears_a_newer_schema_but_no_older_one() {
-        let steps = [recorded(1, "CREATE 1"), recorded(2, "CREATE 2")];
-        assert!(sufficient("a store", &KNOWN[..1], &steps).is_ok());
-        assert!(sufficient("a store", &KNOWN[..2], &steps).is_ok());
-        assert!(sufficient("a store", &KNOWN, &steps).unwrap_err().to_string().contains("signet migrate"));
+    fn running_program_accepts_newer_schema_but_not_older() {
+        let newer = [applied(1, "CREATE 1"), applied(2, "CREATE 2")];
+        assert!(require_all("a store", &KNOWN[..1], &newer).is_ok());
+        assert!(require_all("a store", &KNOWN[..2], &newer).is_ok());
+        assert!(require_all("a store", &KNOWN, &newer).unwrap_err().to_string().contains("signet migrate"));
     }
 
     #[test]
-    fn a_schema_that_is_not_a_beginning_is_refused() {
-        let newer = numbers(&KNOWN[..1], &[recorded(1, "CREATE 1"), recorded(2, "CREATE 2")]).unwrap_err();
+    fn newer_changed_or_gapped_schema_is_refused() {
+        let newer = numbers(&KNOWN[..1], &[applied(1, "CREATE 1"), applied(2, "CREATE 2")]).unwrap_err();
         assert!(newer.contains("newer signet"), "{newer}");
-        let changed = numbers(&KNOWN, &[recorded(1, "CREATE 1 "), recorded(2, "CREATE 2")]).unwrap_err();
-        assert!(changed.contains("step 1"), "{changed}");
-        let hole = numbers(&KNOWN, &[recorded(1, "CREATE 1"), recorded(3, "CREATE 3")]).unwrap_err();
-        assert!(hole.contains("step 2 (two)"), "{hole}");
+        let changed = numbers(&KNOWN, &[applied(1, "CREATE 1 "), applied(2, "CREATE 2")]).unwrap_err();
+        assert!(changed.contains("migration 1"), "{changed}");
+        let gap = numbers(&KNOWN, &[applied(1, "CREATE 1"), applied(3, "CREATE 3")]).unwrap_err();
+        assert!(gap.contains("migration 2 (two)"), "{gap}");
     }
 }

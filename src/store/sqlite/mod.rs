@@ -1,9 +1,9 @@
 //! The embedded store: one SQLite file that serves both roles when neither server is configured.
 //!
-//! [`Engine`] owns the file and knows neither role. Writes go to one thread that commits many callers' work at once
-//! (`writer`), reads to a few threads of their own (`readers`); no caller waits for the disk by itself, nor longer
-//! than the settings say. Other processes (the command line, another server) may work on the same file. The roles'
-//! statements are in `accounts::sqlite` and `ephemeral::sqlite`.
+//! [`Engine`] owns the file and knows neither role. One thread commits the writes of many callers together (`writer`);
+//! a few threads serve reads (`readers`). No caller blocks on the disk itself, nor waits longer than the configured
+//! time-out. Other processes (the command line, another server) may work on the same file. The roles' statements are in
+//! `accounts::sqlite` and `ephemeral::sqlite`.
 
 mod file;
 mod readers;
@@ -27,22 +27,26 @@ use crate::clock::Timestamp;
 use crate::config::{Durability, Embedded};
 use crate::store;
 use crate::store::migrations::Migration;
+use crate::store::operation::{Observer, Operation, Probe};
 
-pub(in crate::store) use values::{Count, Span, Words, refuse_nul, unreadable};
+pub(in crate::store) use values::{BitsU64, JsonList, Millis, refuse_nul, unexpected};
 
-/// How many callers may wait for the writer, and as many again for the readers: what it gets through well within the time that
-/// callers wait by default. More are turned away at once, since they would wait in vain.
+/// How many callers may wait for the writer, and as many again for the readers: as many as are served well within the
+/// default time-out. More are refused immediately, since they would wait in vain.
 const QUEUE: usize = 4096;
 
-/// Why the file could not be opened. Each says what to do.
+/// Why the file cannot be opened. Each message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder or the file can't be made or written.
-    #[error("data_dir {} cannot be written: {source}; give it to the user that runs signet, or set SIGNET_DATA_DIR", dir.display())]
+    /// The directory or the file cannot be created or written.
+    #[error(
+        "data_dir {} cannot be written: {source}; give it to the user that runs signet, or set SIGNET_DATA_DIR",
+        dir.display()
+    )]
     Folder {
         /// `data_dir`.
         dir: PathBuf,
-        /// What the system said.
+        /// The operating system's error.
         source: io::Error,
     },
     /// The file can be read but not written.
@@ -54,60 +58,61 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// Another process holds the file and does not let go.
+    /// Another process keeps the file locked.
     #[error("{} is held by another process: end it, or set SIGNET_DATA_DIR to a folder of its own", path.display())]
     Busy {
         /// The file.
         path: PathBuf,
     },
-    /// Opening it takes room, of which there is none.
+    /// The disk is full, and opening the file needs space.
     #[error("{} cannot be opened, since its disk is full: make room, or set SIGNET_DATA_DIR", path.display())]
     Full {
         /// The file.
         path: PathBuf,
     },
-    /// The file is not one of ours, or it is damaged.
+    /// The file is not a Signet database, or it is damaged.
     #[error("{} cannot be opened: {detail}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// SQLite's error.
         detail: String,
     },
-    /// The file's schema is a newer program's, or not ours.
+    /// The schema was made by a newer program, or by another one.
     #[error("{}: {refusal}", path.display())]
     Schema {
         /// The file.
         path: PathBuf,
-        /// What is found there.
+        /// Why the schema is refused.
         refusal: store::Error,
     },
-    /// The system gives no thread.
+    /// The operating system refused to start a thread.
     #[error("the embedded store could not start a thread: {0}")]
     Thread(io::Error),
 }
 
-/// Brings the file in `dir` up to date, making it where it is missing, and gives the steps that this took. Any
-/// number of processes may do so at once. Refuses a schema that is newer, or that was changed, without touching it.
+/// Brings the file in `dir` up to date, creating it if it is missing, and returns the migrations applied. Any number of
+/// processes may do so at the same time. Refuses a newer or changed schema without touching it.
 pub fn migrate(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<&'static [Migration], OpenError> {
-    start(dir, embedded.durability, now).map(|(_, applied)| applied)
+    prepare(dir, embedded.durability, now).map(|(_, applied)| applied)
 }
 
-fn start(dir: &Path, durability: Durability, now: Timestamp) -> Result<(PathBuf, &'static [Migration]), OpenError> {
+fn prepare(dir: &Path, durability: Durability, now: Timestamp) -> Result<(PathBuf, &'static [Migration]), OpenError> {
     let path = file::prepare(dir)?;
-    let mut connection = file::starter(&path, durability)?;
-    let applied = schema::migrate(&mut connection, now).map_err(|failure| OpenError::from_schema(&path, failure))?;
+    let mut connection = file::open_for_migration(&path, durability)?;
+    let applied = schema::migrate(&mut connection, now).map_err(|error| OpenError::from_schema(&path, error))?;
     Ok((path, applied))
 }
 
-/// The open file. Dropping the last handle finishes what was asked for and closes it.
+/// The open file. Dropping the last handle finishes the queued work and closes it.
 pub struct Engine {
     path: PathBuf,
     jobs: Option<mpsc::Sender<Box<dyn writer::Job>>>,
     queries: Option<mpsc::Sender<readers::Query>>,
     readers: Vec<JoinHandle<()>>,
     writer: Option<JoinHandle<()>>,
-    patience: Duration,
+    timeout: Duration,
+    probe: Probe,
 }
 
 impl std::fmt::Debug for Engine {
@@ -117,22 +122,32 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Opens the file in `dir`, brought up to date as by [`migrate`]. Waits for the disk, as only a start may.
+    /// Opens the file in `dir` and migrates it as [`migrate`] does. Blocks on the disk: call it only at start-up.
     pub fn open(dir: &Path, embedded: &Embedded, now: Timestamp) -> Result<Arc<Self>, OpenError> {
-        let (path, _) = start(dir, embedded.durability, now)?;
-        let refused = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error);
-        let (jobs, jobs_in) = mpsc::channel(QUEUE);
-        let (queries, queries_in) = mpsc::channel(QUEUE);
-        let queries_in = Arc::new(Mutex::new(queries_in));
+        let (path, _) = prepare(dir, embedded.durability, now)?;
+        Self::start(path, embedded)
+    }
 
-        let connection = file::writer(&path, embedded.durability).map_err(refused)?;
-        let writer = Some(spawn("store-writer", move || writer::run(&connection, jobs_in))?);
-        // Reads are look-ups by index: a few threads keep up with any number of workers.
+    /// Opens the file in `dir` if it exists, without migrating it. For checking a configuration.
+    pub fn open_existing(dir: &Path, embedded: &Embedded) -> Result<Option<Arc<Self>>, OpenError> {
+        let path = dir.join(file::NAME);
+        path.exists().then(|| Self::start(path, embedded)).transpose()
+    }
+
+    fn start(path: PathBuf, embedded: &Embedded) -> Result<Arc<Self>, OpenError> {
+        let open_error = |error: rusqlite::Error| OpenError::from_sqlite(&path, &error);
+        let (jobs, job_receiver) = mpsc::channel(QUEUE);
+        let (queries, query_receiver) = mpsc::channel(QUEUE);
+        let query_receiver = Arc::new(Mutex::new(query_receiver));
+
+        let connection = file::open_writer(&path, embedded.durability).map_err(open_error)?;
+        let writer = Some(spawn("store-writer", move || writer::run(&connection, job_receiver))?);
+        // Reads are index look-ups: a few threads keep up with any number of workers.
         let mut readers = Vec::new();
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(4) {
-            let connection = file::reader(&path).map_err(refused)?;
-            let queries_in = Arc::clone(&queries_in);
-            readers.push(spawn("store-reader", move || readers::run(&connection, &queries_in))?);
+            let connection = file::open_reader(&path).map_err(open_error)?;
+            let query_receiver = Arc::clone(&query_receiver);
+            readers.push(spawn("store-reader", move || readers::run(&connection, &query_receiver))?);
         }
         Ok(Arc::new(Self {
             path,
@@ -140,18 +155,24 @@ impl Engine {
             queries: Some(queries),
             readers,
             writer,
-            patience: embedded.timeout,
+            timeout: embedded.timeout,
+            probe: Probe::default(),
         }))
     }
 
-    /// How many writes wait for the writer: for metrics, and for tests that want them in one group.
+    /// Reports every read and write to `observer`. The first observer stays.
+    pub fn report_to(&self, observer: Arc<dyn Observer>) {
+        self.probe.report_to(observer);
+    }
+
+    /// The number of writes in the queue; tests use it to put writes into one group.
     pub fn waiting(&self) -> usize {
         self.jobs.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())
     }
 
     /// How long a caller waits.
-    pub(in crate::store) fn patience(&self) -> Duration {
-        self.patience
+    pub(in crate::store) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Where the file is.
@@ -159,74 +180,87 @@ impl Engine {
         &self.path
     }
 
-    /// Runs `work` in a transaction, alone as far as it can tell: all of it is written or nothing. When this returns `Ok`
-    /// it is durable. When it fails with time-out, it may yet be written.
-    pub(in crate::store) async fn write<T, F>(&self, work: F) -> store::Result<T>
+    /// Runs `work` in a transaction, isolated from all others: all of it is written or nothing. The result is durable
+    /// when this returns `Ok`. After a time-out it may still be written.
+    pub(in crate::store) async fn write<T, F>(&self, operation: Operation, work: F) -> store::Result<T>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        self.write_within(self.patience, work).await
+        self.write_within(operation, self.timeout, work).await
     }
 
-    /// As [`Engine::write`], for work that is known to be long.
-    pub(in crate::store) async fn write_within<T, F>(&self, patience: Duration, work: F) -> store::Result<T>
+    /// Like [`Engine::write`], for work that is known to take long.
+    pub(in crate::store) async fn write_within<T, F>(
+        &self,
+        operation: Operation,
+        timeout: Duration,
+        work: F,
+    ) -> store::Result<T>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (job, answer) = writer::Awaited::new(work);
-        hand_in(&self.jobs, Box::new(job))?;
-        wait(patience, answer).await?
+        self.probe
+            .measure(operation, async {
+                let (job, reply) = writer::Awaited::new(work);
+                enqueue(&self.jobs, Box::new(job))?;
+                wait(timeout, reply).await?
+            })
+            .await
     }
 
-    /// Leaves `work` to the writer, with nobody waiting; where there is no room it is forgotten.
-    pub(in crate::store) fn write_behind<F>(&self, work: F)
+    /// Leaves `work` to the writer without waiting for it. Drops it if the queue is full.
+    pub(in crate::store) fn write_in_background<F>(&self, work: F)
     where
         F: FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
     {
-        let _ = hand_in(&self.jobs, Box::new(writer::Unattended(Some(work))));
+        let _ = enqueue(&self.jobs, Box::new(writer::Background(Some(work))));
     }
 
-    /// Runs `work` on a reader. It sees all that was acknowledged before.
-    pub(in crate::store) async fn read<T, F>(&self, work: F) -> store::Result<T>
+    /// Runs `work` on a reader. It sees every write that was acknowledged before.
+    pub(in crate::store) async fn read<T, F>(&self, operation: Operation, work: F) -> store::Result<T>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let query = move |connection: &Connection| {
-            if !reply.is_closed() {
-                let _ = reply.send(work(connection).map_err(|error| refused(&error)));
-            }
-        };
-        hand_in(&self.queries, Box::new(query))?;
-        wait(self.patience, answer).await?
+        self.probe
+            .measure(operation, async {
+                let (sender, reply) = oneshot::channel();
+                let query = move |connection: &Connection| {
+                    if !sender.is_closed() {
+                        let _ = sender.send(work(connection).map_err(|error| store_error(&error)));
+                    }
+                };
+                enqueue(&self.queries, Box::new(query))?;
+                wait(self.timeout, reply).await?
+            })
+            .await
     }
 
-    /// Whether the file answers and no newer program has changed it since it was opened.
-    pub(in crate::store) async fn check_schema(&self) -> store::Result<()> {
-        schema::compare(&self.read(schema::recorded).await?)
+    /// Checks that the file can be read and that no newer program has changed its schema since it was opened.
+    pub(in crate::store) async fn check_schema(&self, operation: Operation) -> store::Result<()> {
+        schema::check(&self.read(operation, schema::applied).await?)
     }
 
-    /// Whether the file can be written to. That it answers reads says nothing of that; nor does a write of nothing, of a disk that is
-    /// full; and one of something each time would wear the disk out.
-    pub(in crate::store) async fn check_writing(&self) -> store::Result<()> {
+    /// Checks that the file can be written. A successful read does not show that, nor does an empty write on a full disk;
+    /// and writing real data at each check would wear the disk out.
+    pub(in crate::store) async fn check_writable(&self, operation: Operation) -> store::Result<()> {
         if file::is_full(&self.path) {
             return Err(unavailable("the disk is full, make room"));
         }
-        self.write(|_| Ok(())).await
+        self.write(operation, |_| Ok(())).await
     }
 
-    /// What an operator should know while the file still answers.
+    /// Warnings for the operator while the file still works.
     pub(in crate::store) fn warnings(&self) -> Vec<String> {
         file::warnings(&self.path)
     }
 }
 
 impl Drop for Engine {
-    /// The writer is the last to go: of connections that close at the same moment none might find itself the last, which copies
-    /// the log into the file and removes it.
+    /// The writer closes last: SQLite copies the log into the file and removes it when the last connection closes, and
+    /// of connections that close at the same moment none may find itself the last.
     fn drop(&mut self) {
         self.queries = None;
         for reader in self.readers.drain(..) {
@@ -241,16 +275,16 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
     thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)
 }
 
-fn hand_in<T>(queue: &Option<mpsc::Sender<T>>, item: T) -> store::Result<()> {
-    let handed_in = queue.as_ref().is_some_and(|queue| queue.try_send(item).is_ok());
-    if handed_in { Ok(()) } else { Err(unavailable("too many callers are waiting")) }
+fn enqueue<T>(queue: &Option<mpsc::Sender<T>>, item: T) -> store::Result<()> {
+    let queued = queue.as_ref().is_some_and(|queue| queue.try_send(item).is_ok());
+    if queued { Ok(()) } else { Err(unavailable("too many callers are waiting")) }
 }
 
-async fn wait<T>(patience: Duration, answer: oneshot::Receiver<T>) -> store::Result<T> {
-    match tokio::time::timeout(patience, answer).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(_)) => Err(unavailable("the call ended without an answer")),
-        Err(_) => Err(unavailable("the file did not answer in time")),
+async fn wait<T>(timeout: Duration, reply: oneshot::Receiver<T>) -> store::Result<T> {
+    match tokio::time::timeout(timeout, reply).await {
+        Ok(Ok(reply)) => Ok(reply),
+        Ok(Err(_)) => Err(unavailable("the call ended without a result")),
+        Err(_) => Err(unavailable("the file did not respond in time")),
     }
 }
 
@@ -260,8 +294,8 @@ fn unavailable(detail: &str) -> store::Error {
     store::Error::Unavailable { store: STORE, detail: detail.to_owned() }
 }
 
-/// SQLite's errors name columns, never what is in them: values are bound, not written into statements.
-fn refused(error: &rusqlite::Error) -> store::Error {
+/// SQLite's errors name columns and never contain values: values are bound, not written into statements.
+fn store_error(error: &rusqlite::Error) -> store::Error {
     use rusqlite::Error::{
         FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, ToSqlConversionFailure,
     };
@@ -272,7 +306,7 @@ fn refused(error: &rusqlite::Error) -> store::Error {
         | InvalidColumnType(..)
         | ToSqlConversionFailure(_) => store::Error::Corrupt { store: STORE, detail },
         _ if matches!(error.sqlite_error_code(), Some(ConstraintViolation | DatabaseCorrupt | NotADatabase)) => {
-            // A constraint that no answer foresees (an id that is taken): trying again later does not help.
+            // A constraint that no result value covers (a duplicate id): trying again later does not help.
             store::Error::Corrupt { store: STORE, detail }
         }
         _ => store::Error::Unavailable { store: STORE, detail },

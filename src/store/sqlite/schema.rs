@@ -1,68 +1,65 @@
-//! The schema of the file: its steps, and bringing a file to the last of them. Knows nothing of what is kept in it.
+//! Applies the migrations to the file and checks which it has. Knows no table but `signet_migrations`.
 
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use crate::clock::Timestamp;
-use crate::store::migrations::{Migration, Recorded, pending, sufficient};
+use crate::store::migrations::{AppliedMigration, Migration, SQLITE, pending, require_all};
 use crate::store::{self, Error};
 
-/// Every step, in order.
-const STEPS: &[Migration] = &[
-    Migration { number: 1, name: "accounts", sql: include_str!("../../../migrations/sqlite/0001_accounts.sql") },
-    Migration { number: 2, name: "ephemeral", sql: include_str!("../../../migrations/sqlite/0002_ephemeral.sql") },
-    Migration { number: 3, name: "endings", sql: include_str!("../../../migrations/sqlite/0003_endings.sql") },
-];
-
-/// Why a file was not brought up to date.
-pub(super) enum Failure {
-    /// Its schema is not a beginning of ours.
-    Foreign(Error),
-    /// SQLite refused.
-    Refused(rusqlite::Error),
+/// Why the migrations could not be applied.
+pub(super) enum MigrateError {
+    /// The file's schema is newer, or another one.
+    Refused(Error),
+    /// SQLite failed.
+    Sqlite(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for MigrateError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::Refused(error)
+        Self::Sqlite(error)
     }
 }
 
-/// Applies the steps that are due and gives them. All or nothing: a failing step leaves the file as it was.
-pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<&'static [Migration], Failure> {
-    apply(connection, STEPS, now)
+/// Applies the pending migrations and returns them. All or nothing: if one fails, the file is left as it was.
+pub(super) fn migrate(connection: &mut Connection, now: Timestamp) -> Result<&'static [Migration], MigrateError> {
+    apply(connection, SQLITE, now)
 }
 
-fn apply<'a>(connection: &mut Connection, known: &'a [Migration], now: Timestamp) -> Result<&'a [Migration], Failure> {
-    // IMMEDIATE: of all processes that start at once the first does it and the others find it done.
+fn apply<'a>(
+    connection: &mut Connection,
+    known: &'a [Migration],
+    now: Timestamp,
+) -> Result<&'a [Migration], MigrateError> {
+    // IMMEDIATE: of processes that start at the same time, the first migrates and the others find nothing pending.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(
         "CREATE TABLE IF NOT EXISTS signet_migrations (
              number INTEGER PRIMARY KEY, name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at INTEGER NOT NULL
          ) STRICT",
     )?;
-    let due = pending(super::STORE, known, &recorded(&transaction)?).map_err(Failure::Foreign)?;
-    for step in due {
-        transaction.execute_batch(step.sql)?;
+    let pending = pending(super::STORE, known, &applied(&transaction)?).map_err(MigrateError::Refused)?;
+    for migration in pending {
+        transaction.execute_batch(migration.sql)?;
         transaction.execute(
             "INSERT INTO signet_migrations (number, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)",
-            params![step.number, step.name, step.checksum(), now],
+            params![migration.number, migration.name, migration.checksum(), now],
         )?;
     }
     transaction.commit()?;
-    Ok(due)
+    Ok(pending)
 }
 
-/// The steps that the file has seen.
-pub(super) fn recorded(connection: &Connection) -> rusqlite::Result<Vec<Recorded>> {
+/// The migrations that were applied to the file.
+pub(super) fn applied(connection: &Connection) -> rusqlite::Result<Vec<AppliedMigration>> {
     connection
         .prepare_cached("SELECT number, name, checksum FROM signet_migrations ORDER BY number")?
-        .query_map([], |row| Ok(Recorded { number: row.get(0)?, name: row.get(1)?, checksum: row.get(2)? }))?
+        .query_map([], |row| Ok(AppliedMigration { number: row.get(0)?, name: row.get(1)?, checksum: row.get(2)? }))?
         .collect()
 }
 
-/// Whether what the file has seen is a schema that will do.
-pub(super) fn compare(recorded: &[Recorded]) -> store::Result<()> {
-    sufficient(super::STORE, STEPS, recorded)
+/// Checks that the file has every migration that this program needs.
+pub(super) fn check(applied: &[AppliedMigration]) -> store::Result<()> {
+    require_all(super::STORE, SQLITE, applied)
 }
 
 #[cfg(test)]
@@ -73,28 +70,28 @@ mod tests {
     const ONE: Migration = Migration { number: 1, name: "one", sql: "CREATE TABLE one (a INTEGER) STRICT" };
     const TWO: Migration = Migration { number: 2, name: "two", sql: "CREATE TABLE two (a INTEGER) STRICT" };
 
-    fn applied(connection: &mut Connection, known: &[Migration]) -> Result<Vec<i32>, String> {
+    fn apply_all(connection: &mut Connection, known: &[Migration]) -> Result<Vec<i32>, String> {
         match apply(connection, known, NOW) {
-            Ok(due) => Ok(due.iter().map(|step| step.number).collect()),
-            Err(Failure::Foreign(error)) => Err(error.to_string()),
-            Err(Failure::Refused(error)) => Err(format!("refused: {error}")),
+            Ok(applied) => Ok(applied.iter().map(|migration| migration.number).collect()),
+            Err(MigrateError::Refused(error)) => Err(error.to_string()),
+            Err(MigrateError::Sqlite(error)) => Err(format!("refused: {error}")),
         }
     }
 
     #[test]
-    fn each_step_is_applied_once_and_in_order() {
+    fn migrations_are_applied_once_and_in_order() {
         let mut file = Connection::open_in_memory().unwrap();
-        assert_eq!(applied(&mut file, &[ONE]), Ok(vec![1]));
-        assert_eq!(applied(&mut file, &[ONE, TWO]), Ok(vec![2]));
-        assert_eq!(applied(&mut file, &[ONE, TWO]), Ok(vec![]));
-        assert!(applied(&mut file, &[ONE]).unwrap_err().contains("newer signet"));
+        assert_eq!(apply_all(&mut file, &[ONE]), Ok(vec![1]));
+        assert_eq!(apply_all(&mut file, &[ONE, TWO]), Ok(vec![2]));
+        assert_eq!(apply_all(&mut file, &[ONE, TWO]), Ok(vec![]));
+        assert!(apply_all(&mut file, &[ONE]).unwrap_err().contains("newer signet"));
     }
 
     #[test]
-    fn a_failing_step_leaves_nothing_of_any() {
+    fn failing_migration_rolls_back_all() {
         let mut file = Connection::open_in_memory().unwrap();
         let broken = Migration { sql: "CREATE TABLE two (a INTEGER) STRICT; nonsense", ..TWO };
-        assert!(applied(&mut file, &[ONE, broken]).unwrap_err().starts_with("refused"));
-        assert_eq!(applied(&mut file, &[ONE, TWO]), Ok(vec![1, 2]));
+        assert!(apply_all(&mut file, &[ONE, broken]).unwrap_err().starts_with("refused"));
+        assert_eq!(apply_all(&mut file, &[ONE, TWO]), Ok(vec![1, 2]));
     }
 }

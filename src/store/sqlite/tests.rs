@@ -10,7 +10,10 @@ use tempfile::TempDir;
 use super::Engine;
 use crate::clock::Timestamp;
 use crate::config::{Durability, Embedded};
-use crate::store::{Error, Result};
+use crate::store::{Error, Operation, Result};
+
+/// The engine treats all operations alike.
+const ANY: Operation = Operation::CheckAccounts;
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
@@ -25,25 +28,28 @@ fn engine() -> (Arc<Engine>, TempDir) {
 }
 
 async fn keep(engine: &Engine, value: i64) -> Result<()> {
-    engine.write(move |tx| tx.execute("INSERT INTO kept (value) VALUES (?1)", [value]).map(drop)).await
+    engine.write(ANY, move |tx| tx.execute("INSERT INTO kept (value) VALUES (?1)", [value]).map(drop)).await
 }
 
 async fn kept(engine: &Engine) -> Vec<i64> {
     engine
-        .read(|tx| tx.prepare("SELECT value FROM kept ORDER BY value")?.query_map([], |row| row.get(0))?.collect())
+        .read(ANY, |tx| tx.prepare("SELECT value FROM kept ORDER BY value")?.query_map([], |row| row.get(0))?.collect())
         .await
         .unwrap()
 }
 
 async fn table(engine: &Engine) {
-    engine.write(|tx| tx.execute_batch("CREATE TABLE kept (value INTEGER UNIQUE, filling BLOB) STRICT")).await.unwrap();
+    engine
+        .write(ANY, |tx| tx.execute_batch("CREATE TABLE kept (value INTEGER UNIQUE, filling BLOB) STRICT"))
+        .await
+        .unwrap();
 }
 
 /// Keeps the writer busy until what it gives is dropped, so that what is handed in meanwhile becomes one group.
 async fn held(engine: &Arc<Engine>) -> std::sync::mpsc::Sender<()> {
     let (let_go, wait) = std::sync::mpsc::channel::<()>();
     let (begun, has_begun) = tokio::sync::oneshot::channel();
-    engine.write_behind(move |_| {
+    engine.write_in_background(move |_| {
         let _ = begun.send(());
         let _ = wait.recv();
         Ok(())
@@ -81,7 +87,7 @@ async fn a_write_that_fails_spoils_no_other_of_its_group() {
         let engine = Arc::clone(&engine);
         async move {
             engine
-                .write(move |tx| {
+                .write(ANY, move |tx| {
                     tx.execute("INSERT INTO kept (value) VALUES (?1)", [1000 + which])?;
                     tx.execute("INSERT INTO kept (value) VALUES (?1)", [which / 2]).map(drop)
                 })
@@ -98,14 +104,14 @@ async fn a_write_that_fails_spoils_no_other_of_its_group() {
 async fn a_write_that_panics_costs_nobody_else_anything() {
     let (engine, _dir) = engine();
     table(&engine).await;
-    let panics = engine.write(|tx| -> rusqlite::Result<()> {
+    let panics = engine.write(ANY, |tx| -> rusqlite::Result<()> {
         tx.execute("INSERT INTO kept (value) VALUES (7)", [])?;
         panic!("on purpose");
     });
     assert!(matches!(panics.await, Err(Error::Unavailable { .. })));
     keep(&engine, 8).await.unwrap();
     assert_eq!(kept(&engine).await, [8]);
-    let panics = engine.read(|_| -> rusqlite::Result<()> { panic!("on purpose") });
+    let panics = engine.read(ANY, |_| -> rusqlite::Result<()> { panic!("on purpose") });
     assert!(matches!(panics.await, Err(Error::Unavailable { .. })));
     assert_eq!(kept(&engine).await, [8]);
 }
@@ -173,7 +179,7 @@ async fn a_lock_that_another_process_gives_back_is_waited_for() {
 /// As a full disk does, SQLite refuses another page.
 async fn fill_up(engine: &Engine) {
     engine
-        .write(|tx| {
+        .write(ANY, |tx| {
             let pages: i64 = tx.pragma_query_value(None, "page_count", |row| row.get(0))?;
             tx.pragma_update(None, "max_page_count", pages + 3)
         })
@@ -182,7 +188,7 @@ async fn fill_up(engine: &Engine) {
 }
 
 async fn make_room(engine: &Engine) {
-    engine.write(|tx| tx.pragma_update(None, "max_page_count", 1_000_000)).await.unwrap();
+    engine.write(ANY, |tx| tx.pragma_update(None, "max_page_count", 1_000_000)).await.unwrap();
 }
 
 #[tokio::test]
@@ -196,7 +202,7 @@ async fn a_full_disk_fails_writes_whole_and_is_over_when_there_is_room() {
         let (engine, written) = (Arc::clone(&engine), Arc::clone(&written));
         async move {
             let answer = engine
-                .write(move |tx| {
+                .write(ANY, move |tx| {
                     tx.execute("INSERT INTO kept (value) VALUES (?1)", [which])?;
                     tx.execute("UPDATE kept SET filling = randomblob(3000) WHERE value = ?1", [which]).map(drop)
                 })
@@ -213,7 +219,7 @@ async fn a_full_disk_fails_writes_whole_and_is_over_when_there_is_room() {
         assert!(matches!(answer, Ok(()) | Err(Error::Unavailable { .. })), "{answer:?}");
     }
     let half_made: Option<i64> = engine
-        .read(|tx| tx.query_row("SELECT value FROM kept WHERE filling IS NULL", [], |row| row.get(0)).optional())
+        .read(ANY, |tx| tx.query_row("SELECT value FROM kept WHERE filling IS NULL", [], |row| row.get(0)).optional())
         .await
         .unwrap();
     assert_eq!(half_made, None);
@@ -229,7 +235,7 @@ async fn a_caller_whose_turn_does_not_come_in_time_is_told_so() {
     let (engine, _dir) = engine();
     table(&engine).await;
     let writer = held(&engine).await;
-    let late = engine.write_within(Duration::from_millis(20), |_| Ok(())).await;
+    let late = engine.write_within(ANY, Duration::from_millis(20), |_| Ok(())).await;
     assert!(matches!(late, Err(Error::Unavailable { .. })));
     drop(writer);
     keep(&engine, 1).await.unwrap();
@@ -241,7 +247,7 @@ async fn more_callers_than_can_be_served_are_turned_away_at_once() {
     table(&engine).await;
     let writer = held(&engine).await;
     while engine.waiting() < super::QUEUE {
-        engine.write_behind(|_| Ok(()));
+        engine.write_in_background(|_| Ok(()));
     }
     let begun = Instant::now();
     assert!(matches!(keep(&engine, 1).await, Err(Error::Unavailable { .. })));
@@ -260,12 +266,12 @@ async fn connections_are_set_as_the_durability_says() {
         let dir = tempfile::tempdir().unwrap();
         let engine = Engine::open(dir.path(), &Embedded { durability, ..Embedded::default() }, NOW).unwrap();
         let set = |tx: &Connection, name: &str| tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let of_writer = engine.write(move |tx| Ok((set(tx, "synchronous")?, set(tx, "foreign_keys")?))).await;
+        let of_writer = engine.write(ANY, move |tx| Ok((set(tx, "synchronous")?, set(tx, "foreign_keys")?))).await;
         assert_eq!(of_writer.unwrap(), (synchronous, 1));
         let mode: String =
-            engine.read(|tx| tx.pragma_query_value(None, "journal_mode", |row| row.get(0))).await.unwrap();
+            engine.read(ANY, |tx| tx.pragma_query_value(None, "journal_mode", |row| row.get(0))).await.unwrap();
         assert_eq!(mode, "wal");
-        let refused = engine.read(|tx| tx.execute("DELETE FROM users", [])).await;
+        let refused = engine.read(ANY, |tx| tx.execute("DELETE FROM users", [])).await;
         assert!(matches!(refused, Err(Error::Unavailable { .. })), "a reader writes nothing");
     }
 }
@@ -285,7 +291,7 @@ async fn a_writer_that_never_runs_out_of_work_leaves_others_a_turn() {
                         std::thread::sleep(Duration::from_millis(10));
                         Ok(())
                     };
-                    engine.write(slow).await.unwrap();
+                    engine.write(ANY, slow).await.unwrap();
                 }
             })
         })
@@ -307,8 +313,8 @@ async fn closing_copies_the_log_into_the_file_and_removes_it() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..100 {
         let engine = Engine::open(dir.path(), &process(), NOW).unwrap();
-        engine.read(|_| Ok(())).await.unwrap();
-        engine.write(move |tx| tx.pragma_update(None, "user_version", round)).await.unwrap();
+        engine.read(ANY, |_| Ok(())).await.unwrap();
+        engine.write(ANY, move |tx| tx.pragma_update(None, "user_version", round)).await.unwrap();
         let log = engine.path().with_extension("db-wal");
         assert!(log.exists());
         drop(engine);

@@ -1,4 +1,4 @@
-//! How the program's own values are written in a column. Knows no table.
+//! How the program's own types are stored in a column. Knows no table.
 
 use std::error::Error;
 use std::time::Duration;
@@ -8,7 +8,6 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, SessionId, TokenId, UserId};
-use crate::store::accounts::PasswordHash;
 
 macro_rules! id {
     ($($name:ident),*) => {$(
@@ -40,66 +39,54 @@ impl FromSql for Timestamp {
     }
 }
 
-impl ToSql for PasswordHash {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        self.0.to_sql()
-    }
-}
+/// A list of strings, as a JSON array.
+pub(in crate::store) struct JsonList(pub(in crate::store) Vec<String>);
 
-impl FromSql for PasswordHash {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        String::column_result(value).map(Self)
-    }
-}
-
-/// A list of words, as a JSON array.
-pub(in crate::store) struct Words(pub(in crate::store) Vec<String>);
-
-impl ToSql for Words {
+impl ToSql for JsonList {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         let text = serde_json::to_string(&self.0).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
         Ok(text.into())
     }
 }
 
-impl FromSql for Words {
+impl FromSql for JsonList {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        // serde_json's own message could quote the column.
-        serde_json::from_str(value.as_str()?).map(Self).map_err(|_| unreadable("a list of words was expected"))
+        // Not serde_json's own message, which could quote the column.
+        serde_json::from_str(value.as_str()?).map(Self).map_err(|_| unexpected("a list of strings was expected"))
     }
 }
 
-/// A span, in milliseconds.
-pub(in crate::store) struct Span(pub(in crate::store) Duration);
+/// A duration, in milliseconds.
+pub(in crate::store) struct Millis(pub(in crate::store) Duration);
 
-impl ToSql for Span {
+impl ToSql for Millis {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(i64::try_from(self.0.as_millis()).unwrap_or(i64::MAX).into())
     }
 }
 
-impl FromSql for Span {
+impl FromSql for Millis {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         i64::column_result(value).map(|millis| Self(Duration::from_millis(millis.max(0) as u64)))
     }
 }
 
-/// A number that only rises, kept as the same sixty-four bits.
-pub(in crate::store) struct Count(pub(in crate::store) u64);
+/// A `u64`, stored as an integer with the same 64 bits.
+pub(in crate::store) struct BitsU64(pub(in crate::store) u64);
 
-impl ToSql for Count {
+impl ToSql for BitsU64 {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(self.0.cast_signed().into())
     }
 }
 
-impl FromSql for Count {
+impl FromSql for BitsU64 {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         i64::column_result(value).map(|bits| Self(bits.cast_unsigned()))
     }
 }
 
-/// Refuses text that holds a NUL. SQLite would keep it and Postgres would not: what one store keeps, each must keep.
+/// Refuses text that contains a NUL. SQLite would store it and Postgres would not; both stores accept the same values.
 pub(in crate::store) fn refuse_nul<'a>(texts: impl IntoIterator<Item = &'a str>) -> rusqlite::Result<()> {
     if texts.into_iter().any(|text| text.contains('\0')) {
         return Err(rusqlite::Error::ToSqlConversionFailure("text with a NUL".into()));
@@ -107,7 +94,7 @@ pub(in crate::store) fn refuse_nul<'a>(texts: impl IntoIterator<Item = &'a str>)
     Ok(())
 }
 
-/// A column that this program never wrote so.
-pub(in crate::store) fn unreadable(what: &'static str) -> FromSqlError {
+/// The error for a value that this program never writes.
+pub(in crate::store) fn unexpected(what: &'static str) -> FromSqlError {
     FromSqlError::Other(Box::<dyn Error + Send + Sync>::from(what))
 }

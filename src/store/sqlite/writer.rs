@@ -1,6 +1,5 @@
-//! The one thread of this process that writes. It takes what many callers want written, as much as is waiting, into one
-//! transaction, and tells each of them only after the commit: so the price of a commit is shared by all who wait for
-//! it, and rises with nobody's patience. Knows no table.
+//! The single writer thread of the process (group commit). It runs all waiting jobs in one transaction and replies to
+//! each caller only after the commit, so that concurrent callers share the cost of a commit. Knows no table.
 
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,27 +11,27 @@ use tokio::sync::{mpsc, oneshot};
 use super::unavailable;
 use crate::store;
 
-/// How many jobs share a transaction at the most: so many take some ten milliseconds, which all of them wait.
+/// The most jobs in one transaction. So many take about ten milliseconds, and each caller waits for all of them.
 const GROUP: usize = 256;
 
-/// After so long without a rest the writer leaves the lock alone for [`REST`], so that another process (the
-/// command line beside a busy server) gets its turn: SQLite's lock knows no queue.
-const UNBROKEN: Duration = Duration::from_millis(100);
+/// After this long without a pause the writer releases the lock for [`PAUSE`], so that another process (the command line
+/// beside a busy server) can take it: SQLite's lock has no queue.
+const MAX_BUSY: Duration = Duration::from_millis(100);
 
-/// See [`UNBROKEN`]. Twice what others wait between tries (`file::TRY_EVERY`).
-const REST: Duration = Duration::from_millis(2);
+/// See [`MAX_BUSY`]. Twice the interval at which other processes retry (`file::RETRY_INTERVAL`).
+const PAUSE: Duration = Duration::from_millis(2);
 
-/// Something to be written. It runs in a savepoint of its own, then learns what became of the group.
+/// A unit of work. It runs in its own savepoint and is then told how the group's commit ended.
 pub(super) trait Job: Send {
-    /// Whether nobody waits for it any more.
+    /// Whether the caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
-    /// Does the work; `false` if what it did is to be undone.
+    /// Does the work; `false` rolls back its savepoint.
     fn run(&mut self, connection: &Connection) -> bool;
-    /// Tells the caller.
-    fn settle(self: Box<Self>, committed: Result<(), store::Error>);
+    /// Replies to the caller.
+    fn finish(self: Box<Self>, committed: Result<(), store::Error>);
 }
 
-/// A job whose caller waits for its answer.
+/// A job whose caller waits for the result.
 pub(super) struct Awaited<F, T> {
     work: Option<F>,
     outcome: Option<rusqlite::Result<T>>,
@@ -41,8 +40,8 @@ pub(super) struct Awaited<F, T> {
 
 impl<F, T> Awaited<F, T> {
     pub(super) fn new(work: F) -> (Self, oneshot::Receiver<store::Result<T>>) {
-        let (reply, answer) = oneshot::channel();
-        (Self { work: Some(work), outcome: None, reply }, answer)
+        let (reply, receiver) = oneshot::channel();
+        (Self { work: Some(work), outcome: None, reply }, receiver)
     }
 }
 
@@ -60,23 +59,23 @@ where
         matches!(self.outcome, Some(Ok(_)))
     }
 
-    fn settle(self: Box<Self>, committed: Result<(), store::Error>) {
-        let answer = match (self.outcome, committed) {
-            (Some(Ok(answer)), Ok(())) => Ok(answer),
+    fn finish(self: Box<Self>, committed: Result<(), store::Error>) {
+        let result = match (self.outcome, committed) {
+            (Some(Ok(value)), Ok(())) => Ok(value),
             (Some(Ok(_)), Err(error)) => Err(error),
-            (Some(Err(error)), _) => Err(super::refused(&error)),
+            (Some(Err(error)), _) => Err(super::store_error(&error)),
             (None, Err(error)) => Err(error),
-            (None, Ok(())) => Err(unavailable("a write ended without an answer")),
+            (None, Ok(())) => Err(unavailable("a write ended without a result")),
         };
-        // The caller may have stopped waiting; what it wanted is written all the same.
-        let _ = self.reply.send(answer);
+        // The caller may have stopped waiting; the write is done all the same.
+        let _ = self.reply.send(result);
     }
 }
 
-/// A job for which nobody waits: tidying.
-pub(super) struct Unattended<F>(pub(super) Option<F>);
+/// A clean-up job that no caller waits for.
+pub(super) struct Background<F>(pub(super) Option<F>);
 
-impl<F> Job for Unattended<F>
+impl<F> Job for Background<F>
 where
     F: FnOnce(&Connection) -> rusqlite::Result<()> + Send,
 {
@@ -87,49 +86,49 @@ where
     fn run(&mut self, connection: &Connection) -> bool {
         match self.0.take().map(|work| work(connection)) {
             Some(Err(error)) => {
-                tracing::debug!(%error, "the embedded store could not be tidied");
+                tracing::debug!(%error, "background clean-up of the embedded store failed");
                 false
             }
             _ => true,
         }
     }
 
-    fn settle(self: Box<Self>, _committed: Result<(), store::Error>) {}
+    fn finish(self: Box<Self>, _committed: Result<(), store::Error>) {}
 }
 
-/// Writes until every handle of the channel is gone.
+/// Runs jobs until every sender is dropped.
 pub(super) fn run(connection: &Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
     let mut group = Vec::with_capacity(GROUP);
-    let mut unbroken_since = Instant::now();
+    let mut busy_since = Instant::now();
     loop {
-        if let ControlFlow::Break(()) = gather(&mut jobs, &mut group, &mut unbroken_since) {
+        if let ControlFlow::Break(()) = receive_group(&mut jobs, &mut group, &mut busy_since) {
             return;
         }
         let committed = commit_group(connection, &mut group);
         for job in group.drain(..) {
-            job.settle(committed.clone());
+            job.finish(committed.clone());
         }
-        if unbroken_since.elapsed() > UNBROKEN {
-            std::thread::sleep(REST);
-            unbroken_since = Instant::now();
+        if busy_since.elapsed() > MAX_BUSY {
+            std::thread::sleep(PAUSE);
+            busy_since = Instant::now();
         }
     }
 }
 
-/// Waits for a job and takes what else is there.
-fn gather(
+/// Waits for a job and takes the others that are already queued.
+fn receive_group(
     jobs: &mut mpsc::Receiver<Box<dyn Job>>,
     group: &mut Vec<Box<dyn Job>>,
-    unbroken_since: &mut Instant,
+    busy_since: &mut Instant,
 ) -> ControlFlow<()> {
     match jobs.try_recv() {
         Ok(job) => group.push(job),
         Err(_) => {
             let idle_since = Instant::now();
             let Some(job) = jobs.blocking_recv() else { return ControlFlow::Break(()) };
-            // Callers who come back as soon as they were answered leave gaps, but none that another process would meet.
-            if idle_since.elapsed() >= REST {
-                *unbroken_since = Instant::now();
+            // Callers that call again right after a reply leave gaps, but too short for another process to use.
+            if idle_since.elapsed() >= PAUSE {
+                *busy_since = Instant::now();
             }
             group.push(job);
         }
@@ -143,7 +142,7 @@ fn gather(
     ControlFlow::Continue(())
 }
 
-/// Runs the jobs and commits what they wrote. A job that fails is undone alone; a commit that fails undoes all.
+/// Runs the jobs and commits. A job that fails is rolled back alone; a commit that fails rolls back all.
 fn commit_group(connection: &Connection, group: &mut Vec<Box<dyn Job>>) -> Result<(), store::Error> {
     group.retain(|job| !job.is_abandoned());
     if group.is_empty() {
@@ -156,35 +155,35 @@ fn commit_group(connection: &Connection, group: &mut Vec<Box<dyn Job>>) -> Resul
         execute(connection, "COMMIT")
     });
     written.map_err(|error| {
-        // A full disk, or a failing one, may have ended the transaction already.
+        // On a full or failing disk, SQLite may have ended the transaction already.
         if !connection.is_autocommit()
             && let Err(error) = execute(connection, "ROLLBACK")
         {
-            tracing::error!(%error, "the embedded store could not undo a transaction");
+            tracing::error!(%error, "the embedded store could not roll back a transaction");
         }
         if error.sqlite_error_code() == Some(ErrorCode::DiskFull) {
-            begin_log_anew(connection);
+            restart_wal(connection);
         }
-        super::refused(&error)
+        super::store_error(&error)
     })
 }
 
-/// On a full disk the log of writes cannot grow. SQLite copies it into the file, to begin it anew in the room that it has, only after
-/// a commit, of which there would be none: so this does, as far as the file itself need not grow.
-fn begin_log_anew(connection: &Connection) {
+/// Checkpoints the WAL, so that it restarts in the space it already has. On a full disk it cannot grow, and SQLite
+/// checkpoints by itself only after a commit, which could never succeed. Works as far as the file need not grow.
+fn restart_wal(connection: &Connection) {
     if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())) {
-        tracing::debug!(%error, "the embedded store's log could not be begun anew");
+        tracing::debug!(%error, "the embedded store could not checkpoint its log");
     }
 }
 
 fn run_alone(connection: &Connection, job: &mut dyn Job) -> rusqlite::Result<()> {
     execute(connection, "SAVEPOINT job")?;
-    // A panic costs its caller an answer and nobody else anything; the panic hook has logged it.
+    // A panic fails this job only; the panic hook has logged it.
     let done = catch_unwind(AssertUnwindSafe(|| job.run(connection))).unwrap_or(false);
     if connection.is_autocommit() {
-        // A full or failing disk made SQLite give up the whole transaction: what follows must not run outside of one.
-        let gone = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
-        return Err(rusqlite::Error::SqliteFailure(gone, None));
+        // A full or failing disk made SQLite end the whole transaction: the rest must not run outside of one.
+        let aborted = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
+        return Err(rusqlite::Error::SqliteFailure(aborted, None));
     }
     if !done {
         execute(connection, "ROLLBACK TO job")?;

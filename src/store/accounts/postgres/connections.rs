@@ -1,87 +1,89 @@
-//! Connections to Postgres: how they are made, lent, timed and thrown away. Knows nothing of what is asked over them.
+//! The connection pool: how connections are opened, acquired, timed and discarded. Knows no statement.
 //!
-//! A call has one deadline over all it does: waiting for a connection, opening it, preparing and executing. A frozen server
-//! is thereby as good as a dead one. The calls of one request have one time-out together: were each given all of it, who asks
-//! twice while the connections are taken could be told so after two.
+//! A call has one deadline over all it does: waiting for a connection, opening it, preparing and executing. So a frozen
+//! server is treated like a dead one. The calls of one request share one budget: if each had the full time-out, a
+//! request with two calls could wait twice as long while all connections are in use.
 //!
-//! What happened to a connection decides whether it goes back to the pool: one that was late, or that failed in any way but a
-//! complaint about the values, is closed, and the next caller opens another. So nothing needs a restart: not a server that was,
-//! nor a primary that became a replica (whose old connections stay open, and refuse every write).
+//! The outcome on a connection decides whether it returns to the pool. After a time-out, or after any error that is not
+//! about the values alone, it is closed and the next caller opens another one. So nothing needs a restart: neither after
+//! the server restarted nor after a primary became a replica (whose old connections stay open and refuse every write).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod};
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, Row};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::statements::Statement;
 use super::tls;
 use crate::clock::request_budget;
 use crate::config;
+use crate::store::operation::{Observer, Operation, Probe};
 use crate::store::{Error, Result};
 
-/// How the store is called in errors.
+/// The name of the store in errors.
 pub(super) const STORE: &str = "Postgres";
 
-/// For how long sent bytes may stay unacknowledged, and a silent peer unprobed. Only idle connections wait that long: a
-/// call has its own, shorter deadline.
-const DEAD_PEER: Duration = Duration::from_secs(10);
+/// How long sent bytes may stay unacknowledged and a silent peer unprobed. Only idle connections wait that long: a call
+/// has its own, shorter deadline.
+const DEAD_PEER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// For how long the server lets a transaction stand still, row locks and all, should this program be frozen in the middle
-/// of one.
-const STANDSTILL: Duration = Duration::from_secs(10);
+/// How long the server keeps an idle transaction, with its row locks, should this program freeze in the middle of one.
+const IDLE_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was asked for, or why there is no answer.
-pub(super) type Answer<T> = std::result::Result<T, Failure>;
+/// The result of work on a connection.
+pub(super) type QueryResult<T> = std::result::Result<T, QueryError>;
 
-/// Why a call failed.
-pub(super) enum Failure {
+/// Why work on a connection failed.
+pub(super) enum QueryError {
     /// It was not done by its deadline.
-    Late(String),
-    /// The driver or the server says so.
+    Timeout(String),
+    /// The driver or the server failed.
     Driver(tokio_postgres::Error),
-    /// The answer is not what this program writes.
-    Unreadable(String),
+    /// A row contains data that this program never writes.
+    UnexpectedData(String),
 }
 
-impl From<tokio_postgres::Error> for Failure {
+impl From<tokio_postgres::Error> for QueryError {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Driver(error)
     }
 }
 
-impl Failure {
-    /// The server's code for it, if it was the server that complained.
+impl QueryError {
+    /// The server's error code, if the server returned an error.
     pub(super) fn code(&self) -> Option<&SqlState> {
         match self {
             Self::Driver(error) => error.code(),
-            Self::Late(_) | Self::Unreadable(_) => None,
+            Self::Timeout(_) | Self::UnexpectedData(_) => None,
         }
     }
 
-    /// Whether the server complained about the values alone (classes 22, data, and 23, constraints): then the connection is
-    /// as good as before.
-    fn about_values(&self) -> bool {
+    /// Whether the server rejected only the values (classes 22, data, and 23, constraints), so that the connection is
+    /// still good.
+    fn is_about_values(&self) -> bool {
         self.code().is_some_and(|code| matches!(code.code().get(..2), Some("22" | "23")))
     }
 }
 
-impl From<Failure> for Error {
-    fn from(failure: Failure) -> Self {
+impl From<QueryError> for Error {
+    fn from(error: QueryError) -> Self {
         let store = STORE;
-        match failure {
-            Failure::Late(detail) => Self::Unavailable { store, detail },
-            Failure::Unreadable(detail) => Self::Corrupt { store, detail },
-            Failure::Driver(ref error) => {
-                let detail = describe(error);
-                match error.code() {
+        match error {
+            QueryError::Timeout(detail) => Self::Unavailable { store, detail },
+            QueryError::UnexpectedData(detail) => Self::Corrupt { store, detail },
+            QueryError::Driver(ref driver_error) => {
+                let detail = describe(driver_error);
+                match driver_error.code() {
                     Some(&SqlState::UNDEFINED_TABLE | &SqlState::UNDEFINED_COLUMN) => Self::Corrupt {
                         store,
-                        detail: format!("{detail}: its schema is not the one this program knows; run `signet migrate`"),
+                        detail: format!("{detail}: a migration is pending; run `signet migrate`"),
                     },
-                    _ if failure.about_values() => Self::Corrupt { store, detail },
+                    _ if error.is_about_values() => Self::Corrupt { store, detail },
                     _ => Self::Unavailable { store, detail },
                 }
             }
@@ -89,11 +91,10 @@ impl From<Failure> for Error {
     }
 }
 
-/// What the driver says, with its causes. Of the server's complaints the message and the code, and not the detail, which
-/// quotes rows.
+/// The error with its causes. Of a server error only the message and the code, because the detail quotes rows.
 fn describe(error: &tokio_postgres::Error) -> String {
-    if let Some(complaint) = error.as_db_error() {
-        return format!("{} ({})", complaint.message(), complaint.code().code());
+    if let Some(server_error) = error.as_db_error() {
+        return format!("{} ({})", server_error.message(), server_error.code().code());
     }
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -104,31 +105,31 @@ fn describe(error: &tokio_postgres::Error) -> String {
     text
 }
 
-/// How to reach a server.
-pub(super) struct Way {
+/// The address of a server and how to connect to it.
+pub(super) struct Endpoint {
     pub(super) config: Config,
     pub(super) tls: MakeRustlsConnect,
 }
 
-impl Way {
-    /// Reads the URL and what belongs to it. `statement` is how long the server may work on one statement.
-    pub(super) fn new(settings: &config::Postgres, statement: Duration) -> Result<Self> {
+impl Endpoint {
+    /// Parses the URL. `statement_timeout` limits how long the server works on one statement.
+    pub(super) fn new(settings: &config::Postgres, statement_timeout: Duration) -> Result<Self> {
         let unusable = |detail: String| Error::Unavailable { store: STORE, detail };
-        let (url, mode) = tls::mode_of(&settings.url.0, settings.ca.is_some()).map_err(unusable)?;
-        // Not the driver's own complaint: it quotes options, and what follows an unescaped `&` in a password looks like one.
+        let (url, mode) = tls::split_mode(&settings.url.0, settings.ca.is_some()).map_err(unusable)?;
+        // Not the driver's own error: it quotes options, and the text after an unescaped `&` in a password looks like one.
         let mut config: Config =
-            url.parse().map_err(|_| unusable("its address, or an option in it, cannot be read".to_owned()))?;
+            url.parse().map_err(|_| unusable("its URL, or an option in it, cannot be parsed".to_owned()))?;
         mode.apply(&mut config);
         let limits = format!(
-            "-c statement_timeout={statement} -c lock_timeout={lock} -c idle_in_transaction_session_timeout={standstill} \
+            "-c statement_timeout={statement} -c lock_timeout={lock} -c idle_in_transaction_session_timeout={idle} \
              -c default_transaction_isolation=read\\ committed",
-            statement = statement.as_millis(),
+            statement = statement_timeout.as_millis(),
             lock = settings.timeout.as_millis(),
-            standstill = STANDSTILL.as_millis(),
+            idle = IDLE_TRANSACTION_TIMEOUT.as_millis(),
         );
-        // The last one wins: an operator's own, if the URL has some.
+        // The last option wins, so the operator's own options in the URL override these.
         let options = match config.get_options() {
-            Some(own) => format!("{limits} {own}"),
+            Some(from_url) => format!("{limits} {from_url}"),
             None => limits,
         };
         config.options(options);
@@ -136,102 +137,138 @@ impl Way {
             config.application_name("signet");
         }
         if config.get_tcp_user_timeout().is_none() {
-            config.tcp_user_timeout(DEAD_PEER);
+            config.tcp_user_timeout(DEAD_PEER_TIMEOUT);
         }
-        config.keepalives_idle(DEAD_PEER).keepalives_interval(DEAD_PEER / 4).keepalives_retries(3);
+        config.keepalives_idle(DEAD_PEER_TIMEOUT).keepalives_interval(DEAD_PEER_TIMEOUT / 4).keepalives_retries(3);
         let tls = mode.connector(&config, settings.ca.as_deref()).map_err(unusable)?;
         Ok(Self { config, tls })
     }
 }
 
-/// A pool of connections. They are opened when they are needed, on the runtime of whoever needs one: a pool belongs to
-/// one runtime.
+/// A pool of connections. They are opened on demand, on the caller's runtime: a pool belongs to one runtime.
 pub(super) struct Connections {
     pool: Pool,
     timeout: Duration,
+    probe: Probe,
 }
 
 impl Connections {
-    pub(super) fn new(settings: &config::Postgres, connections: usize) -> Result<Self> {
-        let way = Way::new(settings, settings.timeout)?;
-        // Fast: a look at whether the connection is closed, and no round trip.
+    pub(super) fn new(settings: &config::Postgres, max_connections: usize) -> Result<Self> {
+        let endpoint = Endpoint::new(settings, settings.timeout)?;
+        // Fast: checks whether the connection is closed, without a round trip.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_config(way.config, way.tls, recycling);
+        let manager = Manager::from_config(endpoint.config, endpoint.tls, recycling);
         let pool = Pool::builder(manager)
-            .max_size(connections)
+            .max_size(max_connections)
             .build()
             .map_err(|error| Error::Unavailable { store: STORE, detail: error.to_string() })?;
-        Ok(Self { pool, timeout: settings.timeout })
+        Ok(Self { pool, timeout: settings.timeout, probe: Probe::default() })
     }
 
-    /// Until when a call may take that begins now.
+    pub(super) fn report_to(&self, observer: Arc<dyn Observer>) {
+        self.probe.report_to(observer);
+    }
+
+    /// The deadline of a call that begins now.
     pub(super) fn deadline(&self) -> Instant {
-        Instant::now() + request_budget::left(self.timeout)
+        Instant::now() + request_budget::remaining(self.timeout)
     }
 
-    /// Executes one statement, prepared once a connection, and gives its rows.
-    pub(super) async fn ask(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Answer<Vec<Row>> {
-        self.ask_by(self.deadline(), sql, values).await
+    /// Executes one statement and reads its rows.
+    pub(super) async fn query<T>(
+        &self,
+        statement: &Statement,
+        values: &[&(dyn ToSql + Sync)],
+        read: impl FnOnce(&[Row]) -> QueryResult<T>,
+    ) -> Result<T> {
+        self.query_result(statement, values, |rows| read(&rows?)).await
     }
 
-    /// The same, by a deadline that several statements share.
-    pub(super) async fn ask_by(
+    /// Like [`Connections::query`], for statements of which some errors are values. `read` decides before the outcome
+    /// is measured.
+    pub(super) async fn query_result<T, E>(
+        &self,
+        statement: &Statement,
+        values: &[&(dyn ToSql + Sync)],
+        read: impl FnOnce(QueryResult<Vec<Row>>) -> std::result::Result<T, E>,
+    ) -> Result<T>
+    where
+        Error: From<E>,
+    {
+        let work = async { read(self.rows(self.deadline(), statement, values).await) };
+        self.measure(statement.operation, work).await
+    }
+
+    /// Measures work that consists of several statements.
+    pub(super) async fn measure<T, E>(
+        &self,
+        operation: Operation,
+        work: impl Future<Output = std::result::Result<T, E>>,
+    ) -> Result<T>
+    where
+        Error: From<E>,
+    {
+        self.probe.measure(operation, work).await
+    }
+
+    /// Executes one statement, prepared once per connection, without measuring it.
+    pub(super) async fn rows(
         &self,
         deadline: Instant,
-        sql: &str,
+        statement: &Statement,
         values: &[&(dyn ToSql + Sync)],
-    ) -> Answer<Vec<Row>> {
+    ) -> QueryResult<Vec<Row>> {
         request_budget::wait(async {
-            let connection = self.lend(deadline).await?;
-            let answer = self
-                .answer(deadline, async {
-                    let statement = connection.prepare_cached(sql).await?;
+            let connection = self.acquire(deadline).await?;
+            let rows = self
+                .wait(deadline, async {
+                    let statement = connection.prepare_cached(statement.sql).await?;
                     connection.query(&statement, values).await
                 })
                 .await;
-            settle(connection, answer)
+            release(connection, rows)
         })
         .await
     }
 
-    /// Lends a connection; whoever borrows it gives it to [`settle`] with what came of it.
-    pub(super) async fn lend(&self, deadline: Instant) -> Answer<Object> {
-        use deadpool_postgres::PoolError;
+    /// Takes a connection from the pool. Give it to [`release`] with the outcome of the work.
+    pub(super) async fn acquire(&self, deadline: Instant) -> QueryResult<Object> {
         if deadline <= Instant::now() {
-            // What is asked now would be done, and nobody there to hear of it.
-            return Err(Failure::Late(format!("no answers within {:?}", self.timeout)));
+            // The statement would be executed, but its result could not be returned in time.
+            return Err(QueryError::Timeout(format!("no response within {:?}", self.timeout)));
         }
         match timeout_at(deadline, self.pool.get()).await {
             Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(PoolError::Backend(error))) => Err(Failure::Driver(error)),
-            Ok(Err(error)) => Err(Failure::Late(error.to_string())),
+            Ok(Err(PoolError::Backend(error))) => Err(QueryError::Driver(error)),
+            Ok(Err(error)) => Err(QueryError::Timeout(error.to_string())),
             Err(_) => {
-                let now = self.pool.status();
-                let (timeout, open, most) = (self.timeout, now.size, now.max_size);
-                Err(Failure::Late(format!("no connection within {timeout:?}, with {open} of {most} open or opening")))
+                let status = self.pool.status();
+                let (timeout, open, max) = (self.timeout, status.size, status.max_size);
+                let detail = format!("no connection within {timeout:?}, with {open} of {max} open or opening");
+                Err(QueryError::Timeout(detail))
             }
         }
     }
 
-    /// Waits for an answer until the deadline.
-    pub(super) async fn answer<T>(
+    /// Waits for the driver until the deadline.
+    pub(super) async fn wait<T>(
         &self,
         deadline: Instant,
-        answer: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
-    ) -> Answer<T> {
-        match timeout_at(deadline, answer).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Failure::Late(format!("no answer within {:?}", self.timeout))),
+        work: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+    ) -> QueryResult<T> {
+        match timeout_at(deadline, work).await {
+            Ok(result) => Ok(result?),
+            Err(_) => Err(QueryError::Timeout(format!("no response within {:?}", self.timeout))),
         }
     }
 }
 
-/// Gives a connection back to its pool, or closes it if it may be spoilt.
-pub(super) fn settle<T>(connection: Object, answer: Answer<T>) -> Answer<T> {
-    if let Err(failure) = &answer
-        && !failure.about_values()
+/// Returns a connection to its pool, or closes it if its state is uncertain after that result.
+pub(super) fn release<T>(connection: Object, result: QueryResult<T>) -> QueryResult<T> {
+    if let Err(error) = &result
+        && !error.is_about_values()
     {
         drop(Object::take(connection));
     }
-    answer
+    result
 }

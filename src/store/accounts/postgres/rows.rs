@@ -1,181 +1,143 @@
-//! From rows to the role's types and back. A row that does not read is one that this program never wrote.
+//! Converts rows to the role's types, by column name. A row that cannot be converted is one that this program never
+//! writes.
 
 use tokio_postgres::Row;
-use tokio_postgres::types::{FromSql, ToSql};
+use tokio_postgres::types::FromSql;
 use uuid::Uuid;
 
-use super::connections::{Answer, Failure};
+use super::super::{read_user, user_columns};
+use super::connections::{QueryError, QueryResult};
 use crate::clock::Timestamp;
-use crate::id::{ApiKeyId, ProjectId, UserId};
-use crate::store::Result;
+use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{
-    ApiKey, Billed, Billing, Changed, Created, NewUser, PasswordHash, RecoveryCode, SealedTotp, User,
+    ApiKey, Billed, Billing, Changed, Created, EmailVerified, NewUser, RecoveryCode, SealedTotp, User,
 };
 
-/// How many columns a user has in the statements.
-const USER_WIDTH: usize = 17;
-
-/// How many columns an API key has in the statements.
-pub(super) const API_KEY_WIDTH: usize = 12;
-
-/// A new user as values of a statement.
-pub(super) struct NewRow<'a> {
-    user: &'a NewUser,
-    hash: Option<&'a str>,
-    created_at: i64,
-}
-
-impl<'a> NewRow<'a> {
-    pub(super) fn of(user: &'a NewUser) -> Self {
-        let hash = user.password_hash.as_ref().map(|hash| hash.0.as_str());
-        Self { user, hash, created_at: user.created_at.millis() }
-    }
-
-    pub(super) fn values(&self) -> [&(dyn ToSql + Sync); 12] {
-        let user = self.user;
-        [
-            &user.id.0,
-            &user.email,
-            &user.username,
-            &user.username_key,
-            &user.full_name,
-            &self.hash,
-            &user.verified,
-            &user.disabled,
-            &user.superuser,
-            &user.roles,
-            &self.created_at,
-            &user.project.0,
-        ]
-    }
-}
-
-/// What came of making a user; `None` if another was faster in the same moment, and asking again will tell.
-pub(super) fn created(rows: &[Row], given: &NewUser) -> Answer<Option<Created>> {
-    let Some(row) = rows.first() else { return Err(Failure::Unreadable("no row where one always is".to_owned())) };
-    let taken = |which| read::<bool>(row, USER_WIDTH + which);
-    Ok(if read::<Option<Uuid>>(row, 0)?.is_some() {
-        Some(Created::Created(Box::new(user(row, 0)?)))
-    } else if taken(0)? {
+/// The result of creating a user; `None` if a concurrent caller was faster, so that the statement must be repeated.
+pub(super) fn created(rows: &[Row], new_user: &NewUser) -> QueryResult<Option<Created>> {
+    let row = first(rows)?;
+    let taken = |column| read::<bool>(row, column);
+    Ok(if has_user(row)? {
+        Some(Created::Created(Box::new(user(row)?)))
+    } else if taken("email_taken")? {
         Some(Created::EmailTaken)
-    } else if taken(1)? {
+    } else if taken("username_taken")? {
         Some(Created::UsernameTaken)
-    } else if taken(2)? {
-        return Err(Failure::Unreadable(format!("{} is another user's id", given.id)));
+    } else if taken("id_taken")? {
+        return Err(QueryError::UnexpectedData(format!("{} is another user's id", new_user.id)));
     } else {
         None
     })
 }
 
-pub(super) fn user_if_any(rows: &[Row]) -> Result<Option<User>> {
-    Ok(rows.first().map(|row| user(row, 0)).transpose()?)
+pub(super) fn optional_user(rows: &[Row]) -> QueryResult<Option<User>> {
+    rows.first().map(user).transpose()
 }
 
-/// The user whose columns begin at `from`.
-pub(super) fn user(row: &Row, from: usize) -> Answer<User> {
-    Ok(User {
-        id: UserId(read(row, from)?),
-        number: read(row, from + 1)?,
-        email: read(row, from + 2)?,
-        username: read(row, from + 3)?,
-        full_name: read(row, from + 4)?,
-        password_hash: read::<Option<String>>(row, from + 5)?.map(PasswordHash),
-        verified: read(row, from + 6)?,
-        disabled: read(row, from + 7)?,
-        superuser: read(row, from + 8)?,
-        roles: read(row, from + 9)?,
-        totp: read::<Option<Vec<u8>>>(row, from + 13)?.map(SealedTotp),
-        billing: Billing {
-            token_balance: read(row, from + 14)?,
-            tokens_used: read(row, from + 15)?,
-            subscription_tier: read(row, from + 16)?,
-        },
-        sessions_valid_after: Timestamp::from_millis(read(row, from + 10)?),
-        created_at: Timestamp::from_millis(read(row, from + 11)?),
-        updated_at: Timestamp::from_millis(read(row, from + 12)?),
-    })
+pub(super) fn users(rows: &[Row]) -> QueryResult<Vec<User>> {
+    rows.iter().map(user).collect()
 }
 
-/// What came of changing a user.
-pub(super) fn changed(rows: &[Row]) -> Answer<Changed> {
-    let Some(row) = rows.first() else { return Err(Failure::Unreadable("no row where one always is".to_owned())) };
-    Ok(if read::<Option<Uuid>>(row, 0)?.is_some() {
-        Changed::Changed(Box::new(user(row, 0)?))
-    } else if read(row, USER_WIDTH)? {
+fn user(row: &Row) -> QueryResult<User> {
+    Ok(read_user!(read, row, "u"))
+}
+
+/// Whether the outer join found a user.
+fn has_user(row: &Row) -> QueryResult<bool> {
+    Ok(read::<Option<Uuid>>(row, "u.id")?.is_some())
+}
+
+pub(super) fn changed(rows: &[Row]) -> QueryResult<Changed> {
+    let row = first(rows)?;
+    Ok(if has_user(row)? {
+        Changed::Changed(Box::new(user(row)?))
+    } else if read(row, "email_taken")? {
         Changed::EmailTaken
     } else {
-        Changed::Absent
+        Changed::NotFound
     })
 }
 
-/// What came of a change of billing: no row where there is no user, and an empty one where the user stayed as it was.
-pub(super) fn billed(rows: &[Row]) -> Answer<Billed> {
+/// The result of a billing change: no row if there is no such user, an empty one if the user was not changed.
+pub(super) fn billed(rows: &[Row]) -> QueryResult<Billed> {
     Ok(match rows.first() {
-        None => Billed::Absent,
-        Some(row) if read::<Option<Uuid>>(row, 0)?.is_none() => Billed::OutOfRange,
-        Some(row) => Billed::Billed(Box::new(user(row, 0)?)),
+        None => Billed::NotFound,
+        Some(row) if has_user(row)? => Billed::Billed(Box::new(user(row)?)),
+        Some(_) => Billed::OutOfRange,
     })
 }
 
-/// Whether a row of the confirmation says that the address was confirmed before.
-pub(super) fn confirmed(row: &Row) -> Answer<bool> {
-    read(row, 0)
+/// The result of verifying an address: the row states whether it was verified before.
+pub(super) fn email_verified(rows: &[Row]) -> QueryResult<EmailVerified> {
+    Ok(match rows.first().map(|row| read(row, "verified")).transpose()? {
+        None => EmailVerified::NotFound,
+        Some(true) => EmailVerified::AlreadyVerified,
+        Some(false) => EmailVerified::Verified,
+    })
 }
 
-pub(super) fn recovery_code(row: &Row) -> Answer<RecoveryCode> {
-    Ok(RecoveryCode { id: read(row, 0)?, hash: PasswordHash(read(row, 1)?) })
+pub(super) fn recovery_codes(rows: &[Row]) -> QueryResult<Vec<RecoveryCode>> {
+    rows.iter().map(|row| Ok(RecoveryCode { id: read(row, "id")?, hash: read(row, "hash")? })).collect()
 }
 
-/// Number and id of a user with a second factor, and its sealed secret.
-pub(super) fn sealed_totp(row: &Row) -> Answer<(i64, UserId, SealedTotp)> {
-    Ok((read(row, 0)?, UserId(read(row, 1)?), SealedTotp(read(row, 2)?)))
+/// Numbers and ids of users with a second factor, and its sealed secret.
+pub(super) fn sealed_totps(rows: &[Row]) -> QueryResult<Vec<(i64, UserId, SealedTotp)>> {
+    rows.iter().map(|row| Ok((read(row, "number")?, read(row, "id")?, read(row, "totp")?))).collect()
 }
 
-pub(super) fn project(row: &Row) -> Answer<(ProjectId, String)> {
-    Ok((ProjectId(read(row, 0)?), read(row, 1)?))
+pub(super) fn projects(rows: &[Row]) -> QueryResult<Vec<(ProjectId, String)>> {
+    rows.iter().map(|row| Ok((read(row, "id")?, read(row, "name")?))).collect()
 }
 
-/// Whose sign-ins were ended, and when.
-pub(super) fn ending<Id: From<Uuid>>(row: &Row) -> Answer<(Id, Timestamp)> {
-    Ok((Id::from(read(row, 0)?), Timestamp::from_millis(read(row, 1)?)))
+/// Ids and times of a page of endings.
+pub(super) fn endings<Id: for<'a> FromSql<'a>>(rows: &[Row]) -> QueryResult<Vec<(Id, Timestamp)>> {
+    rows.iter().map(|row| Ok((read(row, "id")?, read(row, "ended_at")?))).collect()
 }
 
-/// The API key whose columns begin at `from`.
-pub(super) fn api_key(row: &Row, from: usize) -> Answer<ApiKey> {
-    let moment = |column| Answer::Ok(read::<Option<i64>>(row, from + column)?.map(Timestamp::from_millis));
+pub(super) fn optional_api_key(rows: &[Row]) -> QueryResult<Option<ApiKey>> {
+    rows.first().map(api_key).transpose()
+}
+
+pub(super) fn api_keys_with_owner(rows: &[Row]) -> QueryResult<Vec<(ApiKey, User)>> {
+    rows.iter().map(|row| Ok((api_key(row)?, user(row)?))).collect()
+}
+
+fn api_key(row: &Row) -> QueryResult<ApiKey> {
     Ok(ApiKey {
-        id: ApiKeyId(read(row, from)?),
-        project: ProjectId(read(row, from + 1)?),
-        user: UserId(read(row, from + 2)?),
-        prefix: read(row, from + 3)?,
-        digest: read::<&[u8]>(row, from + 4)?
+        id: read(row, "k.id")?,
+        project: read(row, "k.project_id")?,
+        user: read(row, "k.user_id")?,
+        prefix: read(row, "k.prefix")?,
+        digest: read::<&[u8]>(row, "k.digest")?
             .try_into()
-            .map_err(|_| Failure::Unreadable("an API key's digest is not 32 bytes".to_owned()))?,
-        name: read(row, from + 5)?,
-        scopes: read(row, from + 6)?,
-        last_used_at: moment(7)?,
-        expires_at: moment(8)?,
-        deactivated_at: moment(9)?,
-        created_at: Timestamp::from_millis(read(row, from + 10)?),
-        updated_at: Timestamp::from_millis(read(row, from + 11)?),
+            .map_err(|_| QueryError::UnexpectedData("an API key's digest is not 32 bytes".to_owned()))?,
+        name: read(row, "k.name")?,
+        scopes: read(row, "k.scopes")?,
+        last_used_at: read(row, "k.last_used_at")?,
+        expires_at: read(row, "k.expires_at")?,
+        deactivated_at: read(row, "k.deactivated_at")?,
+        created_at: read(row, "k.created_at")?,
+        updated_at: read(row, "k.updated_at")?,
     })
 }
 
-/// A page of API keys and how many there are: where the page is empty, one row that bears the number alone.
-pub(super) fn page_of_api_keys(rows: &[Row]) -> Answer<(Vec<ApiKey>, u64)> {
-    let total = rows.first().map(|row| read::<i64>(row, API_KEY_WIDTH)).transpose()?.unwrap_or_default();
+/// A page of API keys and the total: an empty page is one row with the total alone.
+pub(super) fn api_keys_page(rows: &[Row]) -> QueryResult<(Vec<ApiKey>, u64)> {
+    let total = rows.first().map(|row| read::<i64>(row, "total")).transpose()?.unwrap_or_default();
     let mut keys = Vec::with_capacity(rows.len());
     for row in rows {
-        if read::<Option<Uuid>>(row, 0)?.is_some() {
-            keys.push(api_key(row, 0)?);
+        if read::<Option<Uuid>>(row, "k.id")?.is_some() {
+            keys.push(api_key(row)?);
         }
     }
     Ok((keys, total.unsigned_abs()))
 }
 
-fn read<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Answer<T> {
-    row.try_get(column).map_err(|error| {
-        let name = row.columns().get(column).map_or("?", |column| column.name());
-        Failure::Unreadable(format!("column {name}: {error}"))
-    })
+/// The row of a statement that always returns one.
+fn first(rows: &[Row]) -> QueryResult<&Row> {
+    rows.first().ok_or_else(|| QueryError::UnexpectedData("the statement returned no row".to_owned()))
+}
+
+fn read<'a, T: FromSql<'a>>(row: &'a Row, column: &str) -> QueryResult<T> {
+    row.try_get(column).map_err(|error| QueryError::UnexpectedData(format!("column {column}: {error}")))
 }

@@ -1,102 +1,99 @@
-//! The schema on Postgres: its steps, and bringing a database to the last of them. Knows nothing of what is kept in it.
+//! Applies the migrations to a database and checks which it has. Knows no table but `signet_migrations`.
 //!
-//! All steps that are due are applied in one transaction that holds an advisory lock: of ten nodes that start at once, one works
-//! and nine wait and find nothing left to do. A database that is up to date is only read, so that the server can run
-//! as a role that may create nothing.
+//! All pending migrations are applied in one transaction that holds an advisory lock: of ten nodes that start at the same
+//! time, one migrates and nine wait and find nothing pending. A database that is up to date is only read, so that the
+//! server can run with a role that may create nothing.
 
 use std::time::Duration;
 
 use tokio::time::timeout;
+use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, GenericClient, Row};
 
-use super::connections::{Failure, STORE, Way};
+use super::connections::{Endpoint, QueryError, QueryResult, STORE};
+use super::statements::APPLIED_MIGRATIONS;
 use crate::config;
-use crate::store::migrations::{Migration, Recorded, pending, sufficient};
+use crate::store::migrations::{AppliedMigration, Migration, POSTGRES, pending, require_all};
 use crate::store::{Error, Result};
 
-/// Every step, in order.
-pub(super) const STEPS: &[Migration] = &[
-    Migration { number: 1, name: "accounts", sql: include_str!("../../../../migrations/postgres/0001_accounts.sql") },
-    Migration { number: 2, name: "endings", sql: include_str!("../../../../migrations/postgres/0002_endings.sql") },
-];
+/// The id of the advisory lock: `signet` in ASCII.
+const MIGRATION_LOCK: i64 = 0x7369_676e_6574;
 
-/// What the advisory lock is called: `signet` in ASCII.
-const LOCK: i64 = 0x7369_676e_6574;
+/// How long migrating may take, including the wait for another node that migrates.
+const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How long applying may take, waiting for another node that applies included.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// The shortest time-out for connecting, since no request waits yet.
+const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The least time that a connection is given: nobody is waiting for an answer yet.
-const CONNECT: Duration = Duration::from_secs(5);
-
-pub(super) const RECORDED: &str = "SELECT number, name, checksum FROM signet_migrations ORDER BY number";
-
-/// Brings the database to the schema that this program knows and gives the steps that this took. Refuses a schema that is
-/// newer, or that was changed, without touching it.
+/// Applies the pending migrations and returns them. Refuses a newer or changed schema without touching it.
 pub async fn migrate(settings: &config::Postgres) -> Result<&'static [Migration]> {
-    // Waiting for the lock is waiting for a node that works; the server's limit on locks is for what serves requests.
-    let waiting = config::Postgres { timeout: PATIENCE, ..settings.clone() };
-    let way = Way::new(&waiting, PATIENCE)?;
-    let late = |what: &str, within: Duration| Failure::Late(format!("{what} within {within:?}"));
-    let connect = settings.timeout.max(CONNECT);
-    let (mut client, connection) = timeout(connect, way.config.connect(way.tls))
+    // The lock is held by a node that is migrating; the usual lock time-out is for statements that serve requests.
+    let patient = config::Postgres { timeout: MIGRATION_TIMEOUT, ..settings.clone() };
+    let endpoint = Endpoint::new(&patient, MIGRATION_TIMEOUT)?;
+    let late = |what: &str, limit: Duration| QueryError::Timeout(format!("{what} within {limit:?}"));
+    let connect_timeout = settings.timeout.max(MIN_CONNECT_TIMEOUT);
+    let (mut client, connection) = timeout(connect_timeout, endpoint.config.connect(endpoint.tls))
         .await
-        .map_err(|_| late("no connection", connect))?
-        .map_err(Failure::Driver)?;
+        .map_err(|_| late("no connection", connect_timeout))?
+        .map_err(QueryError::Driver)?;
     let connection = tokio::spawn(connection);
-    let applied = timeout(PATIENCE, apply(&mut client)).await;
+    let applied = timeout(MIGRATION_TIMEOUT, apply(&mut client)).await;
     connection.abort();
-    applied.map_err(|_| late("its schema was not brought up to date", PATIENCE))?
+    applied.map_err(|_| late("the migrations were not applied", MIGRATION_TIMEOUT))?
 }
 
 async fn apply(client: &mut Client) -> Result<&'static [Migration]> {
     let exists = "SELECT to_regclass('signet_migrations') IS NOT NULL";
-    if client.query_one(exists, &[]).await.map_err(Failure::Driver)?.get(0) && due(client).await?.is_empty() {
+    if client.query_one(exists, &[]).await.map_err(QueryError::Driver)?.get(0) && read_pending(client).await?.is_empty()
+    {
         return Ok(&[]);
     }
-    let transaction = client.transaction().await.map_err(Failure::Driver)?;
-    transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&LOCK]).await.map_err(Failure::Driver)?;
-    // Not `to_regclass` again: a session remembers for the rest of a transaction that there was no such table, also
-    // when the node it has just waited for has made it.
+    let transaction = client.transaction().await.map_err(QueryError::Driver)?;
+    let lock = transaction.execute("SELECT pg_advisory_xact_lock($1)", &[&MIGRATION_LOCK]);
+    lock.await.map_err(QueryError::Driver)?;
+    // Not `to_regclass` again: within a transaction, a session remembers that there was no such table, even if the node
+    // that it has just waited for created it.
     let table = "CREATE TABLE IF NOT EXISTS signet_migrations (number integer PRIMARY KEY, name text NOT NULL, \
                  checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())";
-    transaction.batch_execute(table).await.map_err(Failure::Driver)?;
-    let due = due(&transaction).await?;
-    for step in due {
-        transaction.batch_execute(step.sql).await.map_err(|error| refused(step, error))?;
+    transaction.batch_execute(table).await.map_err(QueryError::Driver)?;
+    let pending = read_pending(&transaction).await?;
+    for migration in pending {
+        let failed = |error| migration_error(migration, error);
+        transaction.batch_execute(migration.sql).await.map_err(failed)?;
         let record = "INSERT INTO signet_migrations (number, name, checksum) VALUES ($1, $2, $3)";
-        transaction
-            .execute(record, &[&step.number, &step.name, &step.checksum()])
-            .await
-            .map_err(|error| refused(step, error))?;
+        let values: [&(dyn ToSql + Sync); 3] = [&migration.number, &migration.name, &migration.checksum()];
+        transaction.execute(record, &values).await.map_err(failed)?;
     }
-    transaction.commit().await.map_err(Failure::Driver)?;
-    Ok(due)
+    transaction.commit().await.map_err(QueryError::Driver)?;
+    Ok(pending)
 }
 
-fn refused(step: &Migration, error: tokio_postgres::Error) -> Error {
-    let detail = format!("step {} ({}) of its schema cannot be applied", step.number, step.name);
-    match Error::from(Failure::Driver(error)) {
-        Error::Unavailable { store, detail: why } => Error::Unavailable { store, detail: format!("{detail}: {why}") },
-        Error::Corrupt { store, detail: why } => Error::Corrupt { store, detail: format!("{detail}: {why}") },
+fn migration_error(migration: &Migration, error: tokio_postgres::Error) -> Error {
+    let context = format!("migration {} ({}) failed", migration.number, migration.name);
+    match Error::from(QueryError::Driver(error)) {
+        Error::Unavailable { store, detail } => Error::Unavailable { store, detail: format!("{context}: {detail}") },
+        Error::Corrupt { store, detail } => Error::Corrupt { store, detail: format!("{context}: {detail}") },
     }
 }
 
-async fn due(client: &impl GenericClient) -> Result<&'static [Migration]> {
-    pending_after(&client.query(RECORDED, &[]).await.map_err(Failure::Driver)?)
+async fn read_pending(client: &impl GenericClient) -> Result<&'static [Migration]> {
+    let rows = client.query(APPLIED_MIGRATIONS.sql, &[]).await.map_err(QueryError::Driver)?;
+    pending(STORE, POSTGRES, &applied(&rows)?)
 }
 
-/// Whether these rows of [`RECORDED`] are those of a schema that will do.
-pub(super) fn compare(rows: &[Row]) -> Result<()> {
-    sufficient(STORE, STEPS, &recorded(rows)?)
+/// Checks that these rows of [`APPLIED_MIGRATIONS`] contain every migration that this program needs.
+pub(super) fn check(rows: &[Row]) -> Result<()> {
+    require_all(STORE, POSTGRES, &applied(rows)?)
 }
 
-fn pending_after(rows: &[Row]) -> Result<&'static [Migration]> {
-    pending(STORE, STEPS, &recorded(rows)?)
-}
-
-fn recorded(rows: &[Row]) -> Result<Vec<Recorded>> {
-    let read = |row: &Row| Ok(Recorded { number: row.try_get(0)?, name: row.try_get(1)?, checksum: row.try_get(2)? });
-    let recorded = rows.iter().map(read).collect::<std::result::Result<Vec<_>, tokio_postgres::Error>>();
-    Ok(recorded.map_err(|error| Failure::Unreadable(error.to_string()))?)
+fn applied(rows: &[Row]) -> QueryResult<Vec<AppliedMigration>> {
+    let read = |row: &Row| {
+        Ok(AppliedMigration {
+            number: row.try_get("number")?,
+            name: row.try_get("name")?,
+            checksum: row.try_get("checksum")?,
+        })
+    };
+    let applied = rows.iter().map(read).collect::<std::result::Result<Vec<_>, tokio_postgres::Error>>();
+    applied.map_err(|error| QueryError::UnexpectedData(error.to_string()))
 }

@@ -1,15 +1,15 @@
-//! What `sslmode` in the URL means, as libpq means it. Knows nothing of pools or statements.
+//! TLS to Postgres: `sslmode` in the URL means what it means to libpq. Knows nothing of pools or statements.
 //!
 //! | `sslmode` | encrypted | the server's certificate |
 //! |---|---|---|
 //! | `disable` | no | |
-//! | `prefer` (where nothing is said) | if the server can | not looked at |
-//! | `require` | yes | not looked at; with `ca`, as `verify-ca` |
-//! | `verify-ca` | yes | leads to an authority that is trusted |
-//! | `verify-full` (where nothing is said, but there is `ca`) | yes | the same, and it bears the host's name |
+//! | `prefer` (the default) | if the server supports it | not verified |
+//! | `require` | yes | not verified; with `ca`, as `verify-ca` |
+//! | `verify-ca` | yes | chains to a trusted authority |
+//! | `verify-full` (the default with `ca`) | yes | chains to a trusted authority and matches the host name |
 //!
-//! Trusted are the system's authorities and those in the `ca` file. The first three withstand somebody who listens but not
-//! somebody who stands in between: across a network that is not your own, say `verify-full`.
+//! The trusted authorities are the system's and those in the `ca` file. The first three modes protect against an
+//! eavesdropper but not against a man in the middle: across a network that is not your own, use `verify-full`.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::{SslMode, SslNegotiation};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-/// What is demanded of a connection.
+/// The values of `sslmode`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mode {
     Disable,
@@ -35,21 +35,21 @@ pub(super) enum Mode {
     VerifyFull,
 }
 
-/// Takes `sslmode` out of a URL, since the driver knows only three of its values.
-pub(super) fn mode_of(url: &str, with_ca: bool) -> Result<(String, Mode), String> {
+/// Removes `sslmode` from a URL and parses it, because the driver knows only three of its values.
+pub(super) fn split_mode(url: &str, with_ca: bool) -> Result<(String, Mode), String> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Err("its address does not begin with postgres://".to_owned());
+        return Err("its URL does not begin with postgres://".to_owned());
     }
-    let unsaid = if with_ca { Mode::VerifyFull } else { Mode::Prefer };
-    // Up to the first `@` the driver reads user and password, whatever they are made of.
+    let default = if with_ca { Mode::VerifyFull } else { Mode::Prefer };
+    // The driver takes everything up to the first `@` as user and password, whatever characters it contains.
     let host = url.find('@').unwrap_or(0);
-    let Some(query) = url[host..].find('?').map(|at| host + at) else { return Ok((url.to_owned(), unsaid)) };
-    let (said, others): (Vec<_>, Vec<_>) = url[query + 1..]
+    let Some(query) = url[host..].find('?').map(|at| host + at) else { return Ok((url.to_owned(), default)) };
+    let (modes, others): (Vec<_>, Vec<_>) = url[query + 1..]
         .split('&')
         .filter(|option| !option.is_empty())
         .partition(|option| option.starts_with("sslmode="));
-    let mode = match said.last().map(|option| &option["sslmode=".len()..]) {
-        None => unsaid,
+    let mode = match modes.last().map(|option| &option["sslmode=".len()..]) {
+        None => default,
         Some("disable") => Mode::Disable,
         Some("prefer") => Mode::Prefer,
         Some("require") if with_ca => Mode::VerifyCa,
@@ -57,7 +57,7 @@ pub(super) fn mode_of(url: &str, with_ca: bool) -> Result<(String, Mode), String
         Some("verify-ca") => Mode::VerifyCa,
         Some("verify-full") => Mode::VerifyFull,
         Some(_) => {
-            return Err("sslmode in its address is none of disable, prefer, require, verify-ca, verify-full".to_owned());
+            return Err("sslmode in its URL must be disable, prefer, require, verify-ca or verify-full".to_owned());
         }
     };
     Ok((format!("{}?{}", &url[..query], others.join("&")), mode))
@@ -80,15 +80,18 @@ impl Mode {
         let mut tls = match self {
             Self::Disable | Self::Prefer | Self::Require => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyName { authorities: None, provider }))
+                .with_custom_certificate_verifier(Arc::new(AnyHostName { authorities: None, provider }))
                 .with_no_client_auth(),
             Self::VerifyCa => builder
                 .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyName { authorities: Some(authorities(ca)?), provider }))
+                .with_custom_certificate_verifier(Arc::new(AnyHostName {
+                    authorities: Some(trusted_authorities(ca)?),
+                    provider,
+                }))
                 .with_no_client_auth(),
-            Self::VerifyFull => builder.with_root_certificates(authorities(ca)?).with_no_client_auth(),
+            Self::VerifyFull => builder.with_root_certificates(trusted_authorities(ca)?).with_no_client_auth(),
         };
-        // Postgres demands it where TLS begins without asking first, and others that stand before it may refuse it elsewhere.
+        // Postgres requires it for direct TLS; proxies in front of it may refuse it otherwise.
         if config.get_ssl_negotiation() == SslNegotiation::Direct {
             tls.alpn_protocols = vec![b"postgresql".to_vec()];
         }
@@ -96,12 +99,12 @@ impl Mode {
     }
 }
 
-/// The system's authorities and those in the file.
-fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
+/// The system's authorities and those in the `ca` file.
+fn trusted_authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if let Some(file) = ca {
-        let unreadable = |why: String| format!("the authorities in {} cannot be read: {why}", file.display());
+        let unreadable = |why: String| format!("the ca file {} cannot be read: {why}", file.display());
         let mut found = false;
         for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unreadable(error.to_string()))? {
             let certificate = certificate.map_err(|error| unreadable(error.to_string()))?;
@@ -109,20 +112,20 @@ fn authorities(ca: Option<&Path>) -> Result<RootCertStore, String> {
             found = true;
         }
         if !found {
-            return Err(unreadable("there is no certificate in it".to_owned()));
+            return Err(unreadable("it contains no certificate".to_owned()));
         }
     }
     Ok(roots)
 }
 
-/// Asks of a certificate that it leads to an authority, if any are given, and never whose name it bears.
+/// Verifies that a certificate chains to one of the authorities, if any are given, and ignores the host name.
 #[derive(Debug)]
-struct AnyName {
+struct AnyHostName {
     authorities: Option<RootCertStore>,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for AnyHostName {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -167,7 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mode_is_taken_out_of_the_url() {
+    fn sslmode_is_removed_from_the_url() {
         for (url, with_ca, rest, mode) in [
             ("postgres://h/d", false, "postgres://h/d", Mode::Prefer),
             ("postgres://h/d", true, "postgres://h/d", Mode::VerifyFull),
@@ -179,15 +182,15 @@ mod tests {
             ("postgres://u:p?sslmode=disable@h/d", false, "postgres://u:p?sslmode=disable@h/d", Mode::Prefer),
             ("postgres://u:p@h?sslmode=verify-full", false, "postgres://u:p@h?", Mode::VerifyFull),
         ] {
-            assert_eq!(mode_of(url, with_ca), Ok((rest.to_owned(), mode)), "{url}");
+            assert_eq!(split_mode(url, with_ca), Ok((rest.to_owned(), mode)), "{url}");
             assert!(rest.parse::<Config>().is_ok() || rest.contains("a=1"), "{rest}");
         }
     }
 
     #[test]
-    fn what_is_no_mode_is_refused_and_not_quoted() {
+    fn invalid_url_or_mode_is_refused_and_not_quoted() {
         for url in ["postgres://h/d?sslmode=hunter2", "mysql://u:hunter2@h/d", "host=h password=hunter2"] {
-            assert!(!mode_of(url, false).unwrap_err().contains("hunter2"));
+            assert!(!split_mode(url, false).unwrap_err().contains("hunter2"));
         }
     }
 }

@@ -1,6 +1,7 @@
-//! [`Accounts`] in the embedded store. Holds what the role promises, in SQL; knows nothing of the file.
+//! The accounts role in the embedded store, as SQL statements. Knows nothing of the file.
 
 mod api_keys;
+mod columns;
 mod totp;
 mod users;
 
@@ -12,32 +13,38 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Confirmed, Created, Find, NewUser, PasswordHash,
-    RecoveryCode, SealedTotp, User, place,
+    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailVerified, Find, NewUser, PasswordHash,
+    RecoveryCode, SealedTotp, User, page_start,
 };
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::Result;
+use crate::store::operation::{Observer, Operation};
 use crate::store::sqlite::Engine;
 
-/// What an import may take, a user, on top of what any call may.
+/// The time that an import may take per user, in addition to the time-out of any call.
 const PER_IMPORTED_USER: Duration = Duration::from_millis(1);
 
-/// The accounts in an [`Engine`]'s file.
+/// The accounts store in an [`Engine`]'s file.
 #[derive(Clone, Debug)]
 pub struct SqliteAccounts {
     engine: Arc<Engine>,
 }
 
 impl SqliteAccounts {
-    /// The accounts in that file.
+    /// The store in that file.
     pub fn new(engine: Arc<Engine>) -> Self {
         Self { engine }
     }
+
+    /// Reports every operation to `observer`. The first observer stays.
+    pub fn report_to(&self, observer: Arc<dyn Observer>) {
+        self.engine.report_to(observer);
+    }
 }
 
-/// By what a user is found, owned, so that a reader's thread can have it.
-enum Sought {
+/// An owned [`Find`], which can be sent to a reader's thread.
+enum UserLookup {
     Id(UserId),
     Email(String),
     UsernameKey(String),
@@ -47,58 +54,58 @@ enum Sought {
 impl Accounts for SqliteAccounts {
     async fn create_user(&self, user: &NewUser) -> Result<Created> {
         let user = user.clone();
-        self.engine.write(move |tx| users::create(tx, &user)).await
+        self.engine.write(Operation::CreateUser, move |tx| users::create(tx, &user)).await
     }
 
     async fn import_users(&self, users: &[NewUser]) -> Result<Vec<Created>> {
         let users = users.to_vec();
-        let longer = PER_IMPORTED_USER.saturating_mul(u32::try_from(users.len()).unwrap_or(u32::MAX));
+        let import_time = PER_IMPORTED_USER.saturating_mul(u32::try_from(users.len()).unwrap_or(u32::MAX));
         self.engine
-            .write_within(self.engine.patience() + longer, move |tx| {
+            .write_within(Operation::ImportUsers, self.engine.timeout() + import_time, move |tx| {
                 users.iter().map(|user| users::create(tx, user)).collect()
             })
             .await
     }
 
     async fn user(&self, by: Find<'_>) -> Result<Option<User>> {
-        let sought = match by {
-            Find::Id(id) => Sought::Id(id),
-            Find::Email(email) => Sought::Email(email.to_owned()),
-            Find::UsernameKey(key) => Sought::UsernameKey(key.to_owned()),
+        let lookup = match by {
+            Find::Id(id) => UserLookup::Id(id),
+            Find::Email(email) => UserLookup::Email(email.to_owned()),
+            Find::UsernameKey(key) => UserLookup::UsernameKey(key.to_owned()),
         };
-        self.engine.read(move |tx| users::find(tx, &sought)).await
+        self.engine.read(Operation::User, move |tx| users::find(tx, &lookup)).await
     }
 
     async fn users(&self, after: i64, limit: u32) -> Result<Vec<User>> {
-        self.engine.read(move |tx| users::page(tx, after, limit)).await
+        self.engine.read(Operation::Users, move |tx| users::page(tx, after, limit)).await
     }
 
     async fn users_page(&self, skip: u64, limit: u32) -> Result<Vec<User>> {
         let skip = i64::try_from(skip).unwrap_or(i64::MAX);
-        self.engine.read(move |tx| users::page_from(tx, skip, limit)).await
+        self.engine.read(Operation::UsersPage, move |tx| users::page_at(tx, skip, limit)).await
     }
 
-    async fn rehash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool> {
+    async fn upgrade_hash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool> {
         let (old, new) = (old.clone(), new.clone());
-        self.engine.write(move |tx| users::rehash(tx, user, &old, &new)).await
+        self.engine.write(Operation::UpgradeHash, move |tx| users::upgrade_hash(tx, user, &old, &new)).await
     }
 
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
         let changes = changes.clone();
-        self.engine.write(move |tx| users::change(tx, user, &changes, now)).await
+        self.engine.write(Operation::ChangeUser, move |tx| users::change(tx, user, &changes, now)).await
     }
 
-    async fn confirm_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<Confirmed> {
+    async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified> {
         let email = email.to_owned();
-        self.engine.write(move |tx| users::confirm_email(tx, user, &email, now)).await
+        self.engine.write(Operation::VerifyEmail, move |tx| users::verify_email(tx, user, &email, now)).await
     }
 
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>> {
-        self.engine.write(move |tx| users::end_sign_ins(tx, user, now)).await
+        self.engine.write(Operation::EndSignIns, move |tx| users::end_sign_ins(tx, user, now)).await
     }
 
     async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool> {
-        self.engine.write(move |tx| users::delete(tx, user, now, forget)).await
+        self.engine.write(Operation::DeleteUser, move |tx| users::delete(tx, user, now, forget)).await
     }
 
     async fn ended_since(
@@ -107,8 +114,8 @@ impl Accounts for SqliteAccounts {
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<(UserId, Timestamp)>> {
-        let place = place(since, after);
-        self.engine.read(move |tx| users::ended_since(tx, place, limit)).await
+        let start = page_start(since, after);
+        self.engine.read(Operation::EndedSince, move |tx| users::ended_since(tx, start, limit)).await
     }
 
     async fn enable_totp(
@@ -120,64 +127,66 @@ impl Accounts for SqliteAccounts {
         now: Timestamp,
     ) -> Result<bool> {
         let (secret, recovery) = (secret.clone(), recovery.to_vec());
-        self.engine.write(move |tx| totp::enable(tx, user, &secret, step, &recovery, now)).await
+        self.engine.write(Operation::EnableTotp, move |tx| totp::enable(tx, user, &secret, step, &recovery, now)).await
     }
 
     async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool> {
-        self.engine.write(move |tx| totp::disable(tx, user, now)).await
+        self.engine.write(Operation::DisableTotp, move |tx| totp::disable(tx, user, now)).await
     }
 
     async fn spend_totp_step(&self, user: UserId, step: i64) -> Result<bool> {
-        self.engine.write(move |tx| totp::spend_step(tx, user, step)).await
+        self.engine.write(Operation::SpendTotpStep, move |tx| totp::spend_step(tx, user, step)).await
     }
 
     async fn recovery_codes(&self, user: UserId) -> Result<Vec<RecoveryCode>> {
-        self.engine.read(move |tx| totp::recovery_codes(tx, user)).await
+        self.engine.read(Operation::RecoveryCodes, move |tx| totp::recovery_codes(tx, user)).await
     }
 
     async fn spend_recovery_code(&self, user: UserId, code: Uuid) -> Result<bool> {
-        self.engine.write(move |tx| totp::spend_recovery_code(tx, user, code)).await
+        self.engine.write(Operation::SpendRecoveryCode, move |tx| totp::spend_recovery_code(tx, user, code)).await
     }
 
     async fn sealed_totps(&self, after: i64, limit: u32) -> Result<Vec<(i64, UserId, SealedTotp)>> {
-        self.engine.read(move |tx| totp::sealed(tx, after, limit)).await
+        self.engine.read(Operation::SealedTotps, move |tx| totp::sealed(tx, after, limit)).await
     }
 
     async fn reseal_totp(&self, user: UserId, old: &SealedTotp, new: &SealedTotp) -> Result<bool> {
         let (old, new) = (old.clone(), new.clone());
-        self.engine.write(move |tx| totp::reseal(tx, user, &old, &new)).await
+        self.engine.write(Operation::ResealTotp, move |tx| totp::reseal(tx, user, &old, &new)).await
     }
 
     async fn change_billing(&self, user: UserId, change: &BillingChange, now: Timestamp) -> Result<Billed> {
         let change = change.clone();
-        self.engine.write(move |tx| users::change_billing(tx, user, &change, now)).await
+        self.engine.write(Operation::ChangeBilling, move |tx| users::change_billing(tx, user, &change, now)).await
     }
 
     async fn create_project(&self, user: UserId, project: ProjectId, name: &str, now: Timestamp) -> Result<bool> {
         let name = name.to_owned();
-        self.engine.write(move |tx| users::create_project(tx, user, project, &name, now)).await
+        self.engine
+            .write(Operation::CreateProject, move |tx| users::create_project(tx, user, project, &name, now))
+            .await
     }
 
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>> {
-        self.engine.read(move |tx| users::projects(tx, user)).await
+        self.engine.read(Operation::Projects, move |tx| users::projects(tx, user)).await
     }
 
     async fn create_api_key(&self, key: &ApiKey) -> Result<bool> {
         let key = key.clone();
-        self.engine.write(move |tx| api_keys::create(tx, &key)).await
+        self.engine.write(Operation::CreateApiKey, move |tx| api_keys::create(tx, &key)).await
     }
 
     async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Result<Vec<(ApiKey, User)>> {
         let prefixes: BTreeSet<_> = prefixes.iter().map(|prefix| (*prefix).to_owned()).collect();
-        self.engine.read(move |tx| api_keys::find(tx, &prefixes)).await
+        self.engine.read(Operation::ApiKeysByPrefix, move |tx| api_keys::find(tx, &prefixes)).await
     }
 
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)> {
-        self.engine.read(move |tx| api_keys::page(tx, project, skip, limit)).await
+        self.engine.read(Operation::ApiKeys, move |tx| api_keys::page(tx, project, skip, limit)).await
     }
 
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>> {
-        self.engine.write(move |tx| api_keys::deactivate(tx, project, key, now)).await
+        self.engine.write(Operation::DeactivateApiKey, move |tx| api_keys::deactivate(tx, project, key, now)).await
     }
 
     async fn deactivated_since(
@@ -186,16 +195,16 @@ impl Accounts for SqliteAccounts {
         after: Option<ApiKeyId>,
         limit: u32,
     ) -> Result<Vec<(ApiKeyId, Timestamp)>> {
-        let place = place(since, after);
-        self.engine.read(move |tx| api_keys::deactivated_since(tx, place, limit)).await
+        let start = page_start(since, after);
+        self.engine.read(Operation::DeactivatedSince, move |tx| api_keys::deactivated_since(tx, start, limit)).await
     }
 
     async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()> {
         let used = used.to_vec();
-        self.engine.write(move |tx| api_keys::touch(tx, &used)).await
+        self.engine.write(Operation::TouchApiKeys, move |tx| api_keys::touch(tx, &used)).await
     }
 
     async fn check(&self) -> Result<()> {
-        self.engine.check_schema().await
+        self.engine.check_schema(Operation::CheckAccounts).await
     }
 }

@@ -1,54 +1,22 @@
-//! Users and their projects: the statements.
+//! The statements on users and their projects. Each function is one atomic step.
 
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::super::{
-    Billed, Billing, BillingChange, Changed, Changes, Confirmed, Created, NewUser, PasswordHash, SealedTotp, User,
+    Billed, Billing, BillingChange, Changed, Changes, Created, EmailVerified, NewUser, PasswordHash, User, read_user,
+    select_list, user_columns, user_select_list,
 };
-use super::Sought;
+use super::UserLookup;
+use super::columns::{insert, read};
 use crate::clock::Timestamp;
 use crate::id::{ProjectId, UserId};
-use crate::store::sqlite::{Words, refuse_nul};
+use crate::store::sqlite::{JsonList, refuse_nul};
 
-/// The columns of a user in the order in which [`row`] reads them; a macro, so that statements stay literals.
-macro_rules! columns {
-    () => {
-        "users.number, users.id, users.email, users.username, users.full_name, users.password_hash, users.verified, \
-         users.disabled, users.superuser, users.roles, users.sessions_valid_after, users.created_at, users.updated_at, users.totp, \
-         users.token_balance, users.tokens_used, users.subscription_tier"
-    };
-}
-pub(super) use columns;
-
-/// How many [`columns`] there are.
-pub(super) const COLUMNS: usize = 17;
-
-/// Reads a user whose columns begin at `from`.
-pub(super) fn row(row: &Row<'_>, from: usize) -> rusqlite::Result<User> {
-    Ok(User {
-        number: row.get(from)?,
-        id: row.get(from + 1)?,
-        email: row.get(from + 2)?,
-        username: row.get(from + 3)?,
-        full_name: row.get(from + 4)?,
-        password_hash: row.get(from + 5)?,
-        verified: row.get(from + 6)?,
-        disabled: row.get(from + 7)?,
-        superuser: row.get(from + 8)?,
-        roles: row.get::<_, Words>(from + 9)?.0,
-        totp: row.get::<_, Option<_>>(from + 13)?.map(SealedTotp),
-        billing: Billing {
-            token_balance: row.get(from + 14)?,
-            tokens_used: row.get(from + 15)?,
-            subscription_tier: row.get(from + 16)?,
-        },
-        sessions_valid_after: row.get(from + 10)?,
-        created_at: row.get(from + 11)?,
-        updated_at: row.get(from + 12)?,
-    })
+pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<User> {
+    Ok(read_user!(read, row, "users"))
 }
 
-/// The transaction has the write lock from its beginning: what is free when it looks is free when it inserts.
+/// The transaction holds the write lock from its beginning, so an address that is free at the check is free at the insert.
 pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Created> {
     let optional = [&user.username, &user.username_key, &user.full_name].into_iter().flatten();
     let hash = user.password_hash.iter().map(|hash| &hash.0);
@@ -59,71 +27,81 @@ pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Create
     if exists(tx, "SELECT 1 FROM users WHERE username_key = ?1", [&user.username_key])? {
         return Ok(Created::UsernameTaken);
     }
-    let made = tx
-        .prepare_cached(concat!(
-            "INSERT INTO users (id, email, username, username_key, full_name, password_hash, verified, disabled,
-                                superuser, roles, sessions_valid_after, created_at, updated_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?11, ?11) RETURNING ",
-            columns!()
-        ))?
-        .query_row(
-            params![
-                user.id,
-                user.email,
-                user.username,
-                user.username_key,
-                user.full_name,
-                user.password_hash,
-                user.verified,
-                user.disabled,
-                user.superuser,
-                Words(user.roles.clone()),
-                user.created_at,
-            ],
-            |found| row(found, 0),
-        )?;
+    let created = insert!(
+        tx,
+        "users" {
+            id: user.id,
+            email: user.email,
+            username: user.username,
+            username_key: user.username_key,
+            full_name: user.full_name,
+            password_hash: user.password_hash,
+            verified: user.verified,
+            disabled: user.disabled,
+            superuser: user.superuser,
+            roles: JsonList(user.roles.clone()),
+            sessions_valid_after: user.created_at,
+            created_at: user.created_at,
+            updated_at: user.created_at,
+        }
+        concat!("RETURNING ", user_select_list!("users")),
+        query_row(read_row)
+    )?;
     tx.prepare_cached(
         "INSERT INTO projects (id, user_id, name, personal, created_at) VALUES (?1, ?2, 'Personal', 1, ?3)",
     )?
     .execute(params![user.project, user.id, user.created_at])?;
-    Ok(Created::Created(Box::new(made)))
+    Ok(Created::Created(Box::new(created)))
 }
 
-pub(super) fn find(tx: &Connection, sought: &Sought) -> rusqlite::Result<Option<User>> {
-    match sought {
-        Sought::Id(id) => one(tx, concat!("SELECT ", columns!(), " FROM users WHERE id = ?1"), [id]),
-        Sought::Email(email) => one(tx, concat!("SELECT ", columns!(), " FROM users WHERE email = ?1"), [email]),
-        Sought::UsernameKey(key) => {
-            one(tx, concat!("SELECT ", columns!(), " FROM users WHERE username_key = ?1"), [key])
+pub(super) fn find(tx: &Connection, lookup: &UserLookup) -> rusqlite::Result<Option<User>> {
+    match lookup {
+        UserLookup::Id(id) => {
+            find_one(tx, concat!("SELECT ", user_select_list!("users"), " FROM users WHERE id = ?1"), [id])
+        }
+        UserLookup::Email(email) => {
+            find_one(tx, concat!("SELECT ", user_select_list!("users"), " FROM users WHERE email = ?1"), [email])
+        }
+        UserLookup::UsernameKey(key) => {
+            find_one(tx, concat!("SELECT ", user_select_list!("users"), " FROM users WHERE username_key = ?1"), [key])
         }
     }
 }
 
 pub(super) fn page(tx: &Connection, after: i64, limit: u32) -> rusqlite::Result<Vec<User>> {
-    tx.prepare_cached(concat!("SELECT ", columns!(), " FROM users WHERE number > ?1 ORDER BY number LIMIT ?2"))?
-        .query_map(params![after, limit], |found| row(found, 0))?
+    tx.prepare_cached(concat!(
+        "SELECT ",
+        user_select_list!("users"),
+        " FROM users WHERE number > ?1 ORDER BY number LIMIT ?2"
+    ))?
+    .query_map(params![after, limit], read_row)?
+    .collect()
+}
+
+pub(super) fn page_at(tx: &Connection, skip: i64, limit: u32) -> rusqlite::Result<Vec<User>> {
+    tx.prepare_cached(concat!("SELECT ", user_select_list!("users"), " FROM users ORDER BY number LIMIT ?2 OFFSET ?1"))?
+        .query_map(params![skip, limit], read_row)?
         .collect()
 }
 
-pub(super) fn page_from(tx: &Connection, skip: i64, limit: u32) -> rusqlite::Result<Vec<User>> {
-    tx.prepare_cached(concat!("SELECT ", columns!(), " FROM users ORDER BY number LIMIT ?2 OFFSET ?1"))?
-        .query_map(params![skip, limit], |found| row(found, 0))?
-        .collect()
-}
-
-pub(super) fn rehash(tx: &Connection, user: UserId, old: &PasswordHash, new: &PasswordHash) -> rusqlite::Result<bool> {
+pub(super) fn upgrade_hash(
+    tx: &Connection,
+    user: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> rusqlite::Result<bool> {
     tx.prepare_cached("UPDATE users SET password_hash = ?3 WHERE id = ?1 AND password_hash = ?2")?
         .execute(params![user, old, new])
         .map(|changed| changed == 1)
 }
 
-/// What `valid_after` becomes with each change that ends all sessions: higher in any case, also when two changes fall in
-/// one millisecond or the clock was set back.
-macro_rules! raised {
-    ($where:literal) => {
+/// Raises `sessions_valid_after` under a condition: always to a higher value, even if two changes fall in one millisecond
+/// or the clock was set back.
+macro_rules! raise_valid_after {
+    ($condition:literal) => {
         concat!(
             "sessions_valid_after = iif(",
-            $where,
+            $condition,
             ", max(sessions_valid_after + 1, ?2), sessions_valid_after), updated_at = ?2"
         )
     };
@@ -134,8 +112,9 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
     let hash = changes.password_hash.as_ref().map(|hash| &hash.0);
     let optional = [full_name, changes.email.as_ref(), hash].into_iter().flatten();
     refuse_nul(optional.chain(changes.roles.iter().flatten()).map(String::as_str))?;
-    let there = exists(tx, "SELECT 1 FROM users WHERE id = ?1", [user])?;
-    if there && exists(tx, "SELECT 1 FROM users WHERE email = ?2 AND id <> ?1", params![user, changes.email])? {
+    let exists_already = exists(tx, "SELECT 1 FROM users WHERE id = ?1", [user])?;
+    if exists_already && exists(tx, "SELECT 1 FROM users WHERE email = ?2 AND id <> ?1", params![user, changes.email])?
+    {
         return Ok(Changed::EmailTaken);
     }
     let sql = concat!(
@@ -143,9 +122,9 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
              verified = coalesce(?6, verified AND email = coalesce(?5, email)),
              password_hash = coalesce(?7, password_hash), disabled = coalesce(?8, disabled),
              superuser = coalesce(?9, superuser), roles = coalesce(?10, roles), ",
-        raised!("?11"),
+        raise_valid_after!("?11"),
         " WHERE id = ?1 RETURNING ",
-        columns!()
+        user_select_list!("users")
     );
     let values = params![
         user,
@@ -157,24 +136,29 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         changes.password_hash,
         changes.disabled,
         changes.superuser,
-        changes.roles.clone().map(Words),
+        changes.roles.clone().map(JsonList),
         changes.end_sign_ins(),
     ];
-    Ok(one(tx, sql, values)?.map_or(Changed::Absent, |user| Changed::Changed(Box::new(user))))
+    Ok(find_one(tx, sql, values)?.map_or(Changed::NotFound, |user| Changed::Changed(Box::new(user))))
 }
 
-pub(super) fn confirm_email(tx: &Connection, user: UserId, email: &str, now: Timestamp) -> rusqlite::Result<Confirmed> {
+pub(super) fn verify_email(
+    tx: &Connection,
+    user: UserId,
+    email: &str,
+    now: Timestamp,
+) -> rusqlite::Result<EmailVerified> {
     let verified = tx
         .prepare_cached("SELECT verified FROM users WHERE id = ?1 AND email = ?2")?
         .query_row(params![user, email], |row| row.get(0))
         .optional()?;
     Ok(match verified {
-        None => Confirmed::Absent,
-        Some(true) => Confirmed::Already,
+        None => EmailVerified::NotFound,
+        Some(true) => EmailVerified::AlreadyVerified,
         Some(false) => {
             tx.prepare_cached("UPDATE users SET verified = 1, updated_at = ?2 WHERE id = ?1")?
                 .execute(params![user, now])?;
-            Confirmed::Confirmed
+            EmailVerified::Verified
         }
     })
 }
@@ -187,23 +171,28 @@ pub(super) fn change_billing(
 ) -> rusqlite::Result<Billed> {
     let new_tier = change.subscription_tier.as_ref().and_then(Option::as_ref);
     refuse_nul(new_tier.map(String::as_str))?;
-    let Some(User { billing: had, .. }) = find(tx, &Sought::Id(user))? else { return Ok(Billed::Absent) };
-    let sum = |had: i64, more: i64| had.checked_add(more).filter(|sum| *sum >= 0);
-    let sums = sum(had.token_balance, change.token_balance).zip(sum(had.tokens_used, change.tokens_used));
+    let Some(User { billing: current, .. }) = find(tx, &UserLookup::Id(user))? else { return Ok(Billed::NotFound) };
+    let sum = |current: i64, change: i64| current.checked_add(change).filter(|sum| *sum >= 0);
+    let sums = sum(current.token_balance, change.token_balance).zip(sum(current.tokens_used, change.tokens_used));
     let Some((token_balance, tokens_used)) = sums else { return Ok(Billed::OutOfRange) };
-    let tier = if change.subscription_tier.is_some() { new_tier } else { had.subscription_tier.as_ref() };
+    let tier = if change.subscription_tier.is_some() { new_tier } else { current.subscription_tier.as_ref() };
     let sql = concat!(
         "UPDATE users SET token_balance = ?2, tokens_used = ?3, subscription_tier = ?4, updated_at = ?5
          WHERE id = ?1 RETURNING ",
-        columns!()
+        user_select_list!("users")
     );
-    let billed = one(tx, sql, params![user, token_balance, tokens_used, tier, now])?;
-    Ok(billed.map_or(Billed::Absent, |user| Billed::Billed(Box::new(user))))
+    let billed = find_one(tx, sql, params![user, token_balance, tokens_used, tier, now])?;
+    Ok(billed.map_or(Billed::NotFound, |user| Billed::Billed(Box::new(user))))
 }
 
 pub(super) fn end_sign_ins(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<Option<User>> {
-    let sql = concat!("UPDATE users SET ", raised!("true"), " WHERE id = ?1 RETURNING ", columns!());
-    one(tx, sql, params![user, now])
+    let sql = concat!(
+        "UPDATE users SET ",
+        raise_valid_after!("true"),
+        " WHERE id = ?1 RETURNING ",
+        user_select_list!("users")
+    );
+    find_one(tx, sql, params![user, now])
 }
 
 pub(super) fn delete(tx: &Connection, user: UserId, now: Timestamp, forget: Timestamp) -> rusqlite::Result<bool> {
@@ -226,16 +215,16 @@ pub(super) fn delete(tx: &Connection, user: UserId, now: Timestamp, forget: Time
     Ok(true)
 }
 
-/// Each half by an index of its own, and no further than the page goes.
+/// Each half uses its own index and reads no more than a page.
 pub(super) fn ended_since(
     tx: &Connection,
     (since, after): (Timestamp, UserId),
     limit: u32,
 ) -> rusqlite::Result<Vec<(UserId, Timestamp)>> {
     tx.prepare_cached(
-        "SELECT id, moment FROM (
+        "SELECT id, ended_at FROM (
              SELECT * FROM (
-                 SELECT id, sessions_valid_after AS moment FROM users
+                 SELECT id, sessions_valid_after AS ended_at FROM users
                  WHERE sessions_valid_after > created_at AND (sessions_valid_after, id) > (?1, ?2)
                  ORDER BY sessions_valid_after, id LIMIT ?3
              )
@@ -244,9 +233,9 @@ pub(super) fn ended_since(
                  SELECT id, deleted_at FROM deleted_users WHERE (deleted_at, id) > (?1, ?2)
                  ORDER BY deleted_at, id LIMIT ?3
              )
-         ) ORDER BY moment, id LIMIT ?3",
+         ) ORDER BY ended_at, id LIMIT ?3",
     )?
-    .query_map(params![since, after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+    .query_map(params![since, after, limit], |row| Ok((row.get("id")?, row.get("ended_at")?)))?
     .collect()
 }
 
@@ -262,12 +251,12 @@ pub(super) fn create_project(
         "INSERT INTO projects (id, user_id, name, personal, created_at) SELECT ?2, id, ?3, 0, ?4 FROM users WHERE id = ?1",
     )?
     .execute(params![user, project, name, now])
-    .map(|made| made == 1)
+    .map(|inserted| inserted == 1)
 }
 
 pub(super) fn projects(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<(ProjectId, String)>> {
     tx.prepare_cached("SELECT id, name FROM projects WHERE user_id = ?1 ORDER BY personal DESC, created_at, id")?
-        .query_map([user], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .query_map([user], |row| Ok((row.get("id")?, row.get("name")?)))?
         .collect()
 }
 
@@ -275,6 +264,6 @@ pub(super) fn exists(tx: &Connection, sql: &str, params: impl Params) -> rusqlit
     tx.prepare_cached(sql)?.exists(params)
 }
 
-fn one(tx: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<User>> {
-    tx.prepare_cached(sql)?.query_row(params, |found| row(found, 0)).optional()
+fn find_one(tx: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<User>> {
+    tx.prepare_cached(sql)?.query_row(params, read_row).optional()
 }

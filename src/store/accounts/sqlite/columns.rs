@@ -1,0 +1,80 @@
+//! How the values of the accounts are read from and written to columns, by name.
+
+use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
+
+use crate::clock::Timestamp;
+use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::store::accounts::{PasswordHash, SealedTotp};
+use crate::store::sqlite::JsonList;
+
+impl ToSql for PasswordHash {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for PasswordHash {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        String::column_result(value).map(Self)
+    }
+}
+
+impl ToSql for SealedTotp {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+impl FromSql for SealedTotp {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Vec::column_result(value).map(Self)
+    }
+}
+
+/// A type that a field of a row is read as.
+pub(super) trait Column: Sized {
+    fn read(row: &Row<'_>, column: &str) -> rusqlite::Result<Self>;
+}
+
+macro_rules! columns {
+    ($($type:ty),*) => {$(
+        impl Column for $type {
+            fn read(row: &Row<'_>, column: &str) -> rusqlite::Result<Self> {
+                row.get(column)
+            }
+        }
+    )*};
+}
+
+columns!(bool, i64, [u8; 32], String, Option<String>, ApiKeyId, ProjectId, UserId);
+columns!(Timestamp, Option<Timestamp>, Option<PasswordHash>, Option<SealedTotp>);
+
+impl Column for Vec<String> {
+    fn read(row: &Row<'_>, column: &str) -> rusqlite::Result<Self> {
+        row.get::<_, JsonList>(column).map(|list| list.0)
+    }
+}
+
+pub(super) fn read<T: Column>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    T::read(row, column)
+}
+
+/// Prepares `INSERT INTO table (column, …) VALUES (…)` with `$tail` and calls `$method(parameters, args)` on it.
+macro_rules! insert {
+    ($tx:ident, $table:literal { $column:ident: $value:expr, $($columns:ident: $values:expr,)* } $tail:expr, $method:ident($($args:tt)*)) => {
+        $tx.prepare_cached(concat!(
+            "INSERT INTO ", $table, " (", stringify!($column), $(", ", stringify!($columns),)*
+            ") VALUES (:", stringify!($column), $(", :", stringify!($columns),)* ") ", $tail
+        ))?
+        .$method(
+            &[
+                (concat!(":", stringify!($column)), &$value as &dyn rusqlite::ToSql),
+                $((concat!(":", stringify!($columns)), &$values as &dyn rusqlite::ToSql),)*
+            ][..],
+            $($args)*
+        )
+    };
+}
+
+pub(super) use insert;

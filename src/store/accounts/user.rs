@@ -1,0 +1,194 @@
+//! A user's row and the changes to it. The columns that the stores read are listed here once, for both of them.
+
+use crate::clock::Timestamp;
+use crate::id::{ProjectId, UserId};
+
+/// A user's row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The id.
+    pub id: UserId,
+    /// A small integer, unique and never reused, in the order in which users were created.
+    pub number: i64,
+    /// The e-mail address: canonical and unique.
+    pub email: String,
+    /// The username as its owner writes it.
+    pub username: Option<String>,
+    /// The full name as its owner writes it.
+    pub full_name: Option<String>,
+    /// A PHC string or an imported hash; absent if the user signs in without a password.
+    pub password_hash: Option<PasswordHash>,
+    /// Whether the address was verified.
+    pub verified: bool,
+    /// Whether sign-in is disabled.
+    pub disabled: bool,
+    /// Whether the user has every permission.
+    pub superuser: bool,
+    /// The user's roles.
+    pub roles: Vec<String>,
+    /// The sealed TOTP secret, if the second factor is on.
+    pub totp: Option<SealedTotp>,
+    /// Balance and usage.
+    pub billing: Billing,
+    /// Sign-ins that read an earlier value cannot open a session. Each change that ends all sessions raises it by at
+    /// least a millisecond; it never decreases.
+    pub sessions_valid_after: Timestamp,
+    /// When the user was created.
+    pub created_at: Timestamp,
+    /// When the row was last changed.
+    pub updated_at: Timestamp,
+}
+
+/// Calls `$macro` with the columns of `users` that make a [`User`], each named as its field. Statements name the columns
+/// instead of using `*`, because a prepared `SELECT *` fails after a migration of a rolling upgrade adds a column.
+macro_rules! user_columns {
+    ($macro:ident!($($args:tt)*)) => {
+        $macro! { [$($args)*] User
+            {
+                id, number, email, username, full_name, password_hash, verified, disabled, superuser, roles, totp,
+                sessions_valid_after, created_at, updated_at,
+            }
+            billing: Billing { token_balance, tokens_used, subscription_tier, }
+        }
+    };
+}
+
+/// The select list of [`user_columns`], as a literal: `users.id AS "users.id", …` for the table `"users"`. The names
+/// contain the table, so that rows of a join can be read by name too.
+macro_rules! user_select_list {
+    ([$table:literal] $row:ident { $first:ident, $($column:ident,)* } $group:ident: $type:ident { $($inner:ident,)* }) => {
+        select_list!($table, $first $($column)* $($inner)*)
+    };
+    ($table:literal) => { user_columns!(user_select_list!($table)) };
+}
+
+/// The select list of some columns of a table, as a literal.
+macro_rules! select_list {
+    ($table:literal, $first:ident $($column:ident)*) => {
+        concat!(
+            $table, ".", stringify!($first), " AS \"", $table, ".", stringify!($first), "\"",
+            $(", ", $table, ".", stringify!($column), " AS \"", $table, ".", stringify!($column), "\"",)*
+        )
+    };
+}
+
+/// Builds a [`User`] from a row: `$read(row, "users.email")` gives each column, for the table `"users"`.
+macro_rules! read_user {
+    ([$read:ident $row:ident $table:literal] $type:ident { $($column:ident,)* } $group:ident: $inner_type:ident { $($inner:ident,)* }) => {
+        $type {
+            $($column: $read($row, concat!($table, ".", stringify!($column)))?,)*
+            $group: $inner_type { $($inner: $read($row, concat!($table, ".", stringify!($inner)))?,)* },
+        }
+    };
+    ($read:ident, $row:ident, $table:literal) => { user_columns!(read_user!($read $row $table)) };
+}
+
+pub(super) use {read_user, select_list, user_columns, user_select_list};
+
+/// A stored password hash, hidden in Debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordHash(pub String);
+
+impl std::fmt::Debug for PasswordHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PasswordHash(…)")
+    }
+}
+
+/// A sealed TOTP secret, hidden in Debug output.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SealedTotp(pub Vec<u8>);
+
+impl std::fmt::Debug for SealedTotp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SealedTotp(…)")
+    }
+}
+
+/// A user's balance and usage; neither is ever negative.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Billing {
+    /// The tokens left.
+    pub token_balance: i64,
+    /// The tokens used.
+    pub tokens_used: i64,
+    /// The subscription tier.
+    pub subscription_tier: Option<String>,
+}
+
+/// A user to be created.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The id.
+    pub id: UserId,
+    /// The canonical e-mail address.
+    pub email: String,
+    /// The username as its owner writes it.
+    pub username: Option<String>,
+    /// The unique form of the username.
+    pub username_key: Option<String>,
+    /// The full name as its owner writes it.
+    pub full_name: Option<String>,
+    /// See [`User::password_hash`].
+    pub password_hash: Option<PasswordHash>,
+    /// Whether the address is known to be the user's.
+    pub verified: bool,
+    /// Whether sign-in is disabled.
+    pub disabled: bool,
+    /// Whether the user has every permission.
+    pub superuser: bool,
+    /// The user's roles.
+    pub roles: Vec<String>,
+    /// The id of the user's personal project, created in the same step.
+    pub project: ProjectId,
+    /// The creation time; an import keeps the original one.
+    pub created_at: Timestamp,
+}
+
+impl NewUser {
+    /// A user with only the columns that have no default: not verified, not disabled, without any permission.
+    pub fn new(id: UserId, email: String, project: ProjectId, created_at: Timestamp) -> Self {
+        Self {
+            id,
+            email,
+            username: None,
+            username_key: None,
+            full_name: None,
+            password_hash: None,
+            verified: false,
+            disabled: false,
+            superuser: false,
+            roles: Vec::new(),
+            project,
+            created_at,
+        }
+    }
+}
+
+/// The changes to make to a user; `None` leaves a column as it is.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The full name; `Some(None)` removes it.
+    pub full_name: Option<Option<String>>,
+    /// The canonical address. A different address becomes unverified, unless `verified` is given too.
+    pub email: Option<String>,
+    /// See [`User::verified`].
+    pub verified: Option<bool>,
+    /// See [`User::password_hash`].
+    pub password_hash: Option<PasswordHash>,
+    /// See [`User::disabled`].
+    pub disabled: Option<bool>,
+    /// See [`User::superuser`].
+    pub superuser: Option<bool>,
+    /// See [`User::roles`].
+    pub roles: Option<Vec<String>>,
+    /// Ends all sign-ins whatever else changes, because a permission that tokens state is lost.
+    pub ends_sign_ins: bool,
+}
+
+impl Changes {
+    /// Whether these changes end all earlier sign-ins.
+    pub fn end_sign_ins(&self) -> bool {
+        self.password_hash.is_some() || self.disabled == Some(true) || self.ends_sign_ins
+    }
+}

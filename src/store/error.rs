@@ -1,0 +1,25 @@
+//! Why a store cannot answer. Drivers' errors are translated into these two kinds.
+
+/// A store cannot answer. The detail is for the log: it contains no secret and reaches no client.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The store is down, frozen, full or out of connections; trying again later can help.
+    #[error("{store} is unavailable: {detail}")]
+    Unavailable {
+        /// The name of the store.
+        store: &'static str,
+        /// The driver's explanation.
+        detail: String,
+    },
+    /// The store returned data that this program never writes.
+    #[error("{store} contains unexpected data: {detail}")]
+    Corrupt {
+        /// The name of the store.
+        store: &'static str,
+        /// What was found instead.
+        detail: String,
+    },
+}
+
+/// The result of a store operation.
+pub type Result<T> = std::result::Result<T, Error>;

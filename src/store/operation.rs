@@ -1,0 +1,130 @@
+//! The operations that store metrics are labelled with, and the observer that receives one measurement of each.
+//!
+//! Drivers measure at the one place through which their statements, transactions or scripts pass. Knows nothing of
+//! metrics: the observer is passed in by the node.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::{Error, Result};
+
+/// Declares the operations: one per method of a role, in the order in which metrics list them.
+macro_rules! operations {
+    ($($role:literal { $($operation:ident $name:literal,)* })*) => {
+        /// A method of [`Accounts`](super::Accounts) or [`Ephemeral`](super::Ephemeral), as metrics know it.
+        #[allow(missing_docs, reason = "each is named after its method")]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Operation { $($($operation,)*)* }
+
+        impl Operation {
+            /// All of them; the position of each is its discriminant.
+            pub const ALL: &[Self] = &[$($(Self::$operation,)*)*];
+
+            /// The role it belongs to: the label `store`.
+            pub fn role(self) -> &'static str {
+                match self { $($(Self::$operation => $role,)*)* }
+            }
+
+            /// The label `operation`. Dashboards depend on it, so it stays when a method is renamed.
+            pub fn name(self) -> &'static str {
+                match self { $($(Self::$operation => $name,)*)* }
+            }
+        }
+    };
+}
+
+operations! {
+    "accounts" {
+        CreateUser "create_user",
+        ImportUsers "import_users",
+        User "user",
+        Users "users",
+        UsersPage "users_page",
+        UpgradeHash "rehash",
+        ChangeUser "change_user",
+        VerifyEmail "confirm_email",
+        EndSignIns "end_sign_ins",
+        DeleteUser "delete_user",
+        EndedSince "ended_since",
+        EnableTotp "enable_totp",
+        DisableTotp "disable_totp",
+        SpendTotpStep "spend_totp_step",
+        RecoveryCodes "recovery_codes",
+        SpendRecoveryCode "spend_recovery_code",
+        SealedTotps "sealed_totps",
+        ResealTotp "reseal_totp",
+        ChangeBilling "change_billing",
+        CreateProject "create_project",
+        Projects "projects",
+        CreateApiKey "create_api_key",
+        ApiKeysByPrefix "api_keys_by_prefix",
+        ApiKeys "api_keys",
+        DeactivateApiKey "deactivate_api_key",
+        DeactivatedSince "deactivated_since",
+        TouchApiKeys "touch_api_keys",
+        CheckAccounts "check",
+    }
+    "ephemeral" {
+        OpenSession "open_session",
+        RotateRefreshToken "present",
+        Session "session",
+        Sessions "sessions",
+        SetProfile "set_profile",
+        EndSessions "end_sessions",
+        Revoke "revoke",
+        Follow "follow",
+        ForgetRevocations "forget_revocations",
+        NotBefore "floor",
+        RaiseNotBefore "raise_floor",
+        NewestRevocation "newest_revocation",
+        ReportNode "report_node",
+        WithdrawNode "withdraw_node",
+        Nodes "nodes",
+        PutClaim "put_claim",
+        Redeem "redeem",
+        PeekClaim "claim",
+        DeleteClaim "drop_claim",
+        CountAttempt "count_try",
+        ForgiveAttempt "forgive_try",
+        Take "take",
+        Keyring "ring",
+        SwapKeyring "swap_ring",
+        CheckEphemeral "check",
+    }
+}
+
+/// Receives the outcome of every measured operation.
+pub trait Observer: Send + Sync + 'static {
+    /// `operation` ended, with that error if it failed. `elapsed` is absent for [`Operation::Follow`], which waits on
+    /// purpose until there is a revocation.
+    fn observe(&self, operation: Operation, error: Option<&Error>, elapsed: Option<Duration>);
+}
+
+/// The place in a driver that reports to an [`Observer`], if one was set.
+#[derive(Default)]
+pub(in crate::store) struct Probe(OnceLock<Arc<dyn Observer>>);
+
+impl Probe {
+    /// Sets the observer. The runtimes of one process share a driver and an observer, so the first one stays.
+    pub(in crate::store) fn report_to(&self, observer: Arc<dyn Observer>) {
+        let _ = self.0.set(observer);
+    }
+
+    /// Runs `work` and reports how it ended. Reports nothing if the caller stops waiting.
+    pub(in crate::store) async fn measure<T, E>(
+        &self,
+        operation: Operation,
+        work: impl Future<Output = std::result::Result<T, E>>,
+    ) -> Result<T>
+    where
+        Error: From<E>,
+    {
+        let start = Instant::now();
+        let result = work.await.map_err(Error::from);
+        if let Some(observer) = self.0.get() {
+            let elapsed = (operation != Operation::Follow).then(|| start.elapsed());
+            observer.observe(operation, result.as_ref().err(), elapsed);
+        }
+        result
+    }
+}
