@@ -1,217 +1,152 @@
-//! One connection's life: handshake, version, requests, and an end that loses nothing.
+//! Serves one connection: TLS handshake, choice of HTTP version, requests, and a close that loses no response.
 //!
-//! **Time** is `pace`'s affair. **Room.** What HTTP needs to read and write, six kilobytes of the nine that it takes, a connection has only while it
-//! is in use: one that rests is a socket and a task that waits for it, and is given new room with its next byte.
+//! **Time-outs** are in `timeouts`. **Memory.** HTTP's read and write buffers are six of the nine kilobytes that a
+//! connection needs. An idle connection releases them: it then consists of a socket and a task, and gets new buffers
+//! with its next byte.
 //!
-//! **The end.** A socket closed while the client's bytes are unread is reset, and the reset can overtake the answer (RFC 9112,
-//! 9.6). So what HTTP has done with is first closed in our direction, then read for a while until the client closes too. When
-//! the server stops, an idle client has a moment to put one more question, which is answered with `Connection: close`:
-//! one that sent it just then need not find the door shut.
+//! **Closing.** Closing a socket while bytes from the client are unread resets the connection, and the reset can
+//! overtake the response (RFC 9112, 9.6). So when HTTP has finished, the connection is first closed in our direction
+//! and then read for a while, until the client closes too. When the server stops, an idle client has a moment to send
+//! one more request, which is answered with `Connection: close`: a request that is already on its way is not lost.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::Answered;
+use super::observer::CompletedRequest;
 use super::socket::Socket;
-use super::wire::{Beat, ConnectionActivity, Left, Version, Wire};
-use super::worker::{Phase, Worker};
-use crate::server::timeouts::{End, drive, rest};
-
-/// For how long a client may put one more question when the server stops.
-pub(super) const QUIET: Duration = Duration::from_millis(250);
-/// For how long a connection that was closed is read.
-pub(super) const LINGER: Duration = Duration::from_secs(1);
-/// Heads larger than this are answered 431. hyper's bound of 100 fields stands beside it.
-const MAX_HEAD: usize = 16 * 1024;
-
-/// How hyper reads the two versions.
-pub(super) struct Protocols {
-    one: http1::Builder,
-    two: http2::Builder<Local>,
-}
-
-impl Protocols {
-    pub(super) fn new(max_body: usize) -> Self {
-        let mut one = http1::Builder::new();
-        // Heads and idle connections are timed here, not by a timer that hyper makes and drops with each request.
-        one.header_read_timeout(None).max_header_size(MAX_HEAD).max_buf_size(4 * MAX_HEAD);
-        let window = u32::try_from(max_body).unwrap_or(u32::MAX).clamp(0xffff, 0x10_0000);
-        let mut two = http2::Builder::new(Local);
-        two.max_header_list_size(MAX_HEAD as u32)
-            // A client has at most this many handlers at work and bodies in memory over one connection.
-            .max_concurrent_streams(128)
-            .initial_stream_window_size(window)
-            .initial_connection_window_size(window.saturating_mul(4))
-            .max_send_buf_size(4 * MAX_HEAD)
-            // Rapid reset (CVE-2023-44487): streams that the client opened and reset before they were even looked at, and
-            // those that we reset for what was wrong with them (CVE-2025-8671). Beyond this the connection is closed.
-            .max_pending_accept_reset_streams(32)
-            .max_local_error_reset_streams(64);
-        Self { one, two }
-    }
-}
-
-/// Runs what belongs to a connection on its own worker.
-#[derive(Clone, Copy, Debug)]
-struct Local;
-
-impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for Local {
-    fn execute(&self, future: F) {
-        tokio::task::spawn_local(future);
-    }
-}
+use super::state::{Phase, WorkerState};
+use super::timeouts::{DriveOutcome, LINGER, aborted, drain_grace_over, drive, hibernate};
+use super::wire::{ConnectionActivity, InFlightRequest, ReturnedStream, Version, Wire};
 
 /// Serves one connection until it ends.
-pub(super) async fn serve<C: Clone + 'static>(worker: &Rc<Worker<C>>, stream: TcpStream, peer: SocketAddr) {
+pub(super) async fn serve<C: Clone + 'static>(worker: &Rc<WorkerState<C>>, stream: TcpStream, peer: SocketAddr) {
     let accepted = Instant::now();
-    let stream = Socket::new(stream, &worker.passage);
+    let stream = Socket::new(stream, &worker.socket_buffer);
     match &worker.tls {
-        None => speak(worker, stream, peer, accepted).await,
+        None => serve_http(worker, stream, peer, accepted).await,
         Some(tls) => {
-            // Boxed, since it is several kilobytes that a plain connection has no use for; what follows, likewise.
+            // Boxed because it is several kilobytes that a plain connection does not need; the same holds for the next
+            // future.
             let handshake = Box::pin(tls.acceptor().accept(stream));
             let handshake = tokio::time::timeout(worker.header_timeout, handshake);
-            let shaken = tokio::select! { shaken = handshake => shaken, () = quiet(worker) => return };
-            if let Ok(Ok(stream)) = shaken {
-                Box::pin(speak(worker, stream, peer, accepted)).await;
+            let result = tokio::select! { result = handshake => result, () = drain_grace_over(worker) => return };
+            if let Ok(Ok(stream)) = result {
+                Box::pin(serve_http(worker, stream, peer, accepted)).await;
             }
         }
     }
 }
 
-async fn speak<C, S>(worker: &Rc<Worker<C>>, mut stream: S, peer: SocketAddr, accepted: Instant)
+async fn serve_http<C, S>(worker: &Rc<WorkerState<C>>, mut stream: S, peer: SocketAddr, accepted: Instant)
 where
     C: Clone + 'static,
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let deadline = (accepted + worker.header_timeout).into();
-    let sniffed = tokio::select! {
+    let detected = tokio::select! {
         biased;
-        sniffed = tokio::time::timeout_at(deadline, Wire::sniff(&mut stream)) => sniffed,
-        () = quiet(worker) => return linger(worker, stream).await,
+        detected = tokio::time::timeout_at(deadline, Wire::detect_version(&mut stream)) => detected,
+        () = drain_grace_over(worker) => return linger(worker, stream).await,
     };
-    let Ok(Ok((version, bytes))) = sniffed else { return };
-    let pulse = Rc::new(ConnectionActivity::new(version, accepted));
-    let left = Left::default();
-    let mut wire = TokioIo::new(Wire::new(stream, bytes, pulse.clone(), left.clone()));
+    let Ok(Ok((version, bytes))) = detected else { return };
+    let activity = Rc::new(ConnectionActivity::new(version, accepted));
+    let returned = ReturnedStream::default();
+    let mut wire = TokioIo::new(Wire::new(stream, bytes, activity.clone(), returned.clone()));
     let mut service = {
-        let (worker, pulse) = (worker.clone(), pulse.clone());
-        service_fn(move |request| answer(worker.clone(), request, peer, version, pulse.begin()))
+        let (worker, activity) = (worker.clone(), activity.clone());
+        service_fn(move |request| respond(worker.clone(), request, peer, version, activity.begin_request()))
     };
-    let end = loop {
-        if version == Version::Two {
-            let mut connection = Box::pin(worker.protocols.two.serve_connection(wire, service));
-            break drive(worker, &pulse, version, connection.as_mut()).await;
+    let outcome = loop {
+        if version == Version::Http2 {
+            let mut connection = Box::pin(worker.protocols.http2.serve_connection(wire, service));
+            break drive(worker, &activity, version, connection.as_mut()).await;
         }
-        let mut connection = Box::new(worker.protocols.one.serve_connection(wire, service));
-        match drive(worker, &pulse, version, Pin::new(&mut *connection)).await {
-            End::Rests => worker.observer.rested(worker.index),
-            end => break end,
+        let mut connection = Box::new(worker.protocols.http1.serve_connection(wire, service));
+        match drive(worker, &activity, version, Pin::new(&mut *connection)).await {
+            DriveOutcome::Hibernate => worker.observer.connection_hibernated(worker.index),
+            outcome => break outcome,
         }
         let parts = connection.into_parts();
         (wire, service) = (parts.io, parts.service);
         wire.inner_mut().unread(parts.read_buf);
-        rest(worker, &pulse, wire.inner_mut()).await;
+        hibernate(worker, &activity, wire.inner_mut()).await;
     };
-    if let (End::Done, Some(stream)) = (end, left.take()) {
+    if let (DriveOutcome::Finished, Some(stream)) = (outcome, returned.take()) {
         linger(worker, stream).await;
     }
 }
 
-/// From a request off the wire to the answer for it.
+/// Routes a request and builds the response to it.
 ///
-/// No `async fn`, so that the request is with its handler before the future is moved to where it waits.
-fn answer<C: Clone + 'static>(
-    worker: Rc<Worker<C>>,
+/// Not an `async fn`, so that the request is moved into its handler before the future is moved to the place where it is
+/// polled.
+fn respond<C: Clone + 'static>(
+    worker: Rc<WorkerState<C>>,
     request: Request<Incoming>,
     peer: SocketAddr,
     version: Version,
-    beat: Beat,
+    in_flight: InFlightRequest,
 ) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> {
     let started = Instant::now();
-    let request = worker.intake.admit(request, peer);
-    let (id, method, client) = (request.id().clone(), request.method().clone(), request.client());
+    let request = worker.request_factory.create(request, peer);
+    let (id, method, client_ip) = (request.id().clone(), request.method().clone(), request.client_ip());
     let begun = worker.router.begin(&worker.context, request);
     async move {
-        let answering = pin!(worker.router.finish(begun, &worker.context, &id));
-        // With a span each request allocates and is entered at every poll, so there is one only for those who look closely;
-        // the observer is told the id of every failure without it.
+        let exchange = pin!(worker.router.finish(begun, &worker.context, &id));
+        // A span per request allocates and is entered at every poll, so there is one only at debug level. The observer
+        // gets the id of every failed request without it.
         let exchange = if tracing::enabled!(tracing::Level::DEBUG) {
             let span = tracing::debug_span!("request", %id, %method);
-            tracing::Instrument::instrument(answering, span).await
+            tracing::Instrument::instrument(exchange, span).await
         } else {
-            answering.await
+            exchange.await
         };
         let ended = Instant::now();
-        worker.observer.answered(&Answered {
+        worker.observer.request_completed(&CompletedRequest {
             worker: worker.index,
             route: exchange.route,
-            name: worker.router.names()[exchange.route],
+            metric_label: worker.router.metric_labels()[exchange.route],
             method: &method,
             id: &id,
-            client,
+            client_ip,
             response: &exchange.response,
             elapsed: ended - started,
         });
-        let mut answer = Response::from(exchange.response);
-        if version == Version::One && (exchange.last || worker.phase() != Phase::Serving) {
-            answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        let mut response = Response::from(exchange.response);
+        if version == Version::Http1 && (exchange.last || worker.phase() != Phase::Serving) {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        beat.end(ended);
-        Ok(answer)
+        in_flight.end(ended);
+        Ok(response)
     }
 }
 
-/// Closes our direction, and reads until the client has closed its own.
-async fn linger<C, S>(worker: &Rc<Worker<C>>, mut stream: S)
+/// Closes our direction and reads until the client has closed its own.
+async fn linger<C, S>(worker: &Rc<WorkerState<C>>, mut stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let closing = async {
         stream.shutdown().await?;
-        let mut unread = vec![0; 8 * 1024];
-        while stream.read(&mut unread).await? > 0 {}
+        let mut discarded = vec![0; 8 * 1024];
+        while stream.read(&mut discarded).await? > 0 {}
         std::io::Result::Ok(())
     };
     tokio::select! {
         _ = tokio::time::timeout(LINGER, closing) => {}
-        () = cut(worker) => {}
-    }
-}
-
-/// Comes back when a connection without a request should end for the server to stop.
-async fn quiet<C>(worker: &Worker<C>) {
-    loop {
-        let changed = worker.phase_changed();
-        match worker.phase() {
-            Phase::Serving => changed.await,
-            Phase::Draining(since) => return tokio::time::sleep_until((since + QUIET).into()).await,
-            Phase::Cut => return,
-        }
-    }
-}
-
-/// Comes back when all is over.
-async fn cut<C>(worker: &Worker<C>) {
-    loop {
-        let changed = worker.phase_changed();
-        if worker.phase() == Phase::Cut {
-            return;
-        }
-        changed.await;
+        () = aborted(worker) => {}
     }
 }

@@ -1,25 +1,26 @@
-//! File descriptors: as many as the system gives, and no more connections than there are descriptors for.
+//! File descriptors: raises the process's limit, and caps the connections by the descriptors that remain for them.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// What is not connections: listeners, stores, files, the runtimes' own.
+/// Descriptors for everything but connections: listeners, stores, files, the runtimes' own.
 const RESERVED: usize = 128;
 
-/// Raises the limit as far as it goes, and tells for how many connections of `wanted` there is room.
-pub(super) fn room_for(wanted: usize) -> usize {
+/// Raises the limit as far as the system allows, and returns the number of connections, at most `max_connections`, that
+/// it permits.
+pub(super) fn permitted_connections(max_connections: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
     let limit =
         if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() { raised } else { limit };
     let Some(descriptors) = limit.current.and_then(|current| usize::try_from(current).ok()) else {
-        return wanted;
+        return max_connections;
     };
-    let room = descriptors.saturating_sub(RESERVED).max(descriptors / 2);
-    if room < wanted {
+    let available = descriptors.saturating_sub(RESERVED).max(descriptors / 2);
+    if available < max_connections {
         tracing::warn!(
-            "server.max_connections is {wanted}, but only {descriptors} file descriptors may be open: \
-             {room} connections will be; raise the limit (ulimit -Hn, or LimitNOFILE= of the unit)"
+            "server.max_connections is {max_connections}, but the limit of {descriptors} open files leaves room for \
+             {available} connections: raise the limit (ulimit -Hn, or LimitNOFILE= of the systemd unit)"
         );
     }
-    wanted.min(room).max(1)
+    max_connections.min(available).max(1)
 }

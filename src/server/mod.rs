@@ -1,92 +1,49 @@
-//! Listeners, one worker a core, limits, time-outs, drain: how requests get to a [`Router`] and answers back.
+//! The server: listeners, one worker per core, limits, time-outs and drain. It brings requests to a [`Router`] and
+//! sends the responses.
 //!
-//! Each worker is a thread with a runtime of its own, a listener of its own on the shared port (`SO_REUSEPORT`), and a context
-//! of its own, made inside its runtime, so that no connection and no handler ever crosses threads and futures need not be
+//! Each worker is a thread with its own runtime, its own listener on the shared port (`SO_REUSEPORT`) and its own
+//! context, created inside that runtime. So no connection and no handler moves between threads, and futures need not be
 //! `Send`. Knows nothing of what is served: the context is generic.
 //!
-//! Reading order: [`start`] here, `worker` (accept and drain), `connection` (one connection's life), `pace`
-//! (its time), `wire` and `socket` (its bytes), `bind`, `tls`.
+//! Reading order: [`start`] here, `worker` (accept and drain), `connection` (from the handshake to the close),
+//! `timeouts`, `state` (shared by a worker's connections), `wire` and `socket` (bytes), `bind`, `tls`.
 
 mod bind;
 mod connection;
 mod descriptors;
+mod error;
+mod observer;
+mod protocols;
 mod socket;
+mod state;
 mod timeouts;
 mod tls;
 mod wire;
 mod worker;
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use http::Method;
 use tokio::sync::{Semaphore, watch};
 
 pub use bind::BindError;
+pub use error::ServerStartError;
+pub use observer::{CompletedRequest, Observer};
 pub use tls::TlsError;
 
 use crate::config;
-use crate::http::{RequestId, Response, Router};
+use crate::http::Router;
 use crate::rng::Rng;
 
-/// Is told what happens, on the worker's own thread, between a request's end and its answer's way out: it should take
-/// nanoseconds.
-pub trait Observer: Send + Sync + 'static {
-    /// A request was answered.
-    fn answered(&self, _answered: &Answered<'_>) {}
-    /// A connection was opened.
-    fn opened(&self, _worker: usize) {}
-    /// A connection that nothing came over for a while gave back the room that HTTP had.
-    fn rested(&self, _worker: usize) {}
-    /// A connection is no more.
-    fn closed(&self, _worker: usize) {}
-    /// A connection could not be accepted: out of file descriptors, or of memory.
-    fn not_accepted(&self, _worker: usize) {}
+/// Checks that the server can listen on `address`, by listening on it for a moment.
+pub fn check_address(address: SocketAddr) -> Result<(), BindError> {
+    bind::listen(address, 1).map(drop)
 }
 
-/// One answered request. Its path is not here, since paths can hold tokens: the route's name is.
-#[derive(Debug)]
-pub struct Answered<'a> {
-    /// Which worker answered it.
-    pub worker: usize,
-    /// Which of [`Router::names`] it is counted by.
-    pub route: usize,
-    /// That name.
-    pub name: &'static str,
-    /// The request's method.
-    pub method: &'a Method,
-    /// What the request goes by.
-    pub id: &'a RequestId,
-    /// Whose request it was.
-    pub client: IpAddr,
-    /// The answer, with its cause.
-    pub response: &'a Response,
-    /// From the end of the request's head to the answer.
-    pub elapsed: Duration,
-}
-
-/// Why the server did not start. `E` is why a context could not be made.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError<E: fmt::Debug + fmt::Display> {
-    /// The address cannot be listened on.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The certificate or its key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A worker's context could not be made.
-    #[error("{0}")]
-    Context(E),
-    /// The machine gave no thread or no runtime.
-    #[error("a worker cannot be started: {0}")]
-    Worker(String),
-}
-
-/// The settings of the management listener, which is a server like the other: one worker, plain HTTP, few connections.
-pub fn management(settings: &config::Server) -> Option<config::Server> {
+/// The settings of the management server: one worker, plain HTTP, few connections.
+pub fn management_settings(settings: &config::Server) -> Option<config::Server> {
     settings.management.map(|listen| config::Server {
         listen,
         workers: 1,
@@ -97,35 +54,36 @@ pub fn management(settings: &config::Server) -> Option<config::Server> {
     })
 }
 
-/// Listens, and comes back when every worker has its context and answers.
+/// Starts the server. Returns when every worker has its context and serves requests.
 ///
-/// `make_context` runs once in each worker, on its runtime: what it opens there belongs to that worker.
+/// `make_context` runs once in each worker, on the worker's runtime, so that connections it opens belong to that
+/// worker.
 ///
 /// # Errors
-/// [`StartError`]; nothing is left behind then.
+/// [`ServerStartError`]; the workers that did start are stopped.
 pub fn start<C, M, F, E>(
     settings: &config::Server,
     router: Arc<Router<C>>,
     observer: Arc<dyn Observer>,
     rng: &Rng,
     make_context: M,
-) -> Result<Running, StartError<E>>
+) -> Result<RunningServer, ServerStartError<E>>
 where
     C: Clone + 'static,
     M: Fn(usize) -> F + Send + Sync + 'static,
     F: Future<Output = Result<C, E>>,
     E: fmt::Debug + fmt::Display + Send + 'static,
 {
-    let listeners = bind::listeners(settings.listen, settings.workers.max(1))?;
-    let address = listeners[0].local_addr().map_err(|error| BindError::other(settings.listen, &error))?;
+    let listeners = bind::listen(settings.listen, settings.workers.max(1))?;
+    let address = listeners[0].local_addr().map_err(|error| BindError::new(settings.listen, &error))?;
     let tls = settings.tls.as_ref().map(tls::Certificates::load).transpose()?.map(Arc::new);
-    let room = Arc::new(Semaphore::new(descriptors::room_for(settings.max_connections)));
-    let (stop, stopped) = watch::channel(false);
+    let permits = Arc::new(Semaphore::new(descriptors::permitted_connections(settings.max_connections)));
+    let (stop_sender, stop) = watch::channel(false);
     let make_context = Arc::new(make_context);
     let (started, starting) = std::sync::mpsc::channel();
     let mut threads = Vec::new();
     for (index, listener) in listeners.into_iter().enumerate() {
-        let plan = worker::Plan {
+        let config = worker::WorkerConfig {
             index,
             listener,
             settings: settings.clone(),
@@ -133,78 +91,79 @@ where
             observer: observer.clone(),
             rng: rng.clone(),
             tls: tls.clone(),
-            room: room.clone(),
-            stopped: stopped.clone(),
+            connection_permits: permits.clone(),
+            stop: stop.clone(),
         };
         let (make_context, started) = (make_context.clone(), started.clone());
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        let thread = thread.spawn(move || worker::run(plan, |index| make_context(index), &started));
-        threads.push(thread.map_err(|error| StartError::Worker(error.to_string()))?);
+        let thread = thread.spawn(move || worker::run(config, |index| make_context(index), &started));
+        threads.push(thread.map_err(|error| ServerStartError::Worker(error.to_string()))?);
     }
     drop(started);
-    let running = Running { address, secure: tls.is_some(), stopper: Stopper(Arc::new(stop)), threads };
+    let running =
+        RunningServer { address, secure: tls.is_some(), stop_handle: StopHandle(Arc::new(stop_sender)), threads };
     for _ in 0..running.threads.len() {
-        // Dropping `running` on the way out stops the workers that did start.
-        starting.recv().unwrap_or_else(|_| Err(StartError::Worker("its thread ended".into())))?;
+        // On error, dropping `running` stops the workers that did start.
+        starting.recv().unwrap_or_else(|_| Err(ServerStartError::Worker("its thread ended".into())))?;
     }
     Ok(running)
 }
 
-/// A server that runs. Dropping it stops it, without waiting.
+/// A running server. Dropping it stops it without waiting.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningServer {
     address: SocketAddr,
     secure: bool,
-    stopper: Stopper,
+    stop_handle: StopHandle,
     threads: Vec<JoinHandle<usize>>,
 }
 
-impl Running {
-    /// Where it listens, with the port it was given where the settings say 0.
+impl RunningServer {
+    /// The address it listens on; with port 0 in the settings, the port that the system chose.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same as a URL.
+    /// The address as a URL.
     pub fn url(&self) -> String {
         format!("{}://{}", if self.secure { "https" } else { "http" }, self.address)
     }
 
-    /// What stops it, for whoever waits for the signal.
-    pub fn stopper(&self) -> Stopper {
-        self.stopper.clone()
+    /// A handle that stops the server, for signal handlers.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.stop_handle.clone()
     }
 
-    /// Stops it, waits until all requests are answered or the time for that is over, and tells how many connections
-    /// had to be cut. Blocks.
+    /// Stops the server and waits until every request is answered or the drain time-out passes. Returns the number of
+    /// connections that had to be aborted. Blocks.
     pub fn drain(mut self) -> usize {
-        self.stopper.stop();
+        self.stop_handle.stop();
         self.join()
     }
 
-    /// Waits until it was stopped and is drained. Blocks.
+    /// Waits until the server was stopped and has drained. Returns the same number as [`drain`](Self::drain). Blocks.
     pub fn wait(mut self) -> usize {
         self.join()
     }
 
     fn join(&mut self) -> usize {
-        // A worker that panicked outside of every request has no count to give.
+        // A worker that panicked outside of a request returns no number.
         self.threads.drain(..).map(|thread| thread.join().unwrap_or_default()).sum()
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningServer {
     fn drop(&mut self) {
-        self.stopper.stop();
+        self.stop_handle.stop();
     }
 }
 
-/// Stops a server: it accepts no more, answers what was asked, and ends.
+/// Stops a server: it accepts no more connections, answers the requests in flight, and ends.
 #[derive(Clone, Debug)]
-pub struct Stopper(Arc<watch::Sender<bool>>);
+pub struct StopHandle(Arc<watch::Sender<bool>>);
 
-impl Stopper {
-    /// Stops it; again does nothing.
+impl StopHandle {
+    /// Stops the server. Idempotent.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }

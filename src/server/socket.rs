@@ -1,7 +1,9 @@
-//! A connection's socket: its bytes are read and written by the kernel's own calls, through a passage that a worker's connections share.
+//! A connection's socket: reads and writes with direct system calls, through one buffer that a worker's connections
+//! share.
 //!
-//! The C library's calls are points at which a thread could be cancelled, and each pays for that twice. And one small answer is one piece:
-//! head and body put together cost less than telling the kernel of two. Knows nothing of what the bytes mean.
+//! The C library's `recv` and `send` are thread cancellation points and pay for that twice per call. And a small
+//! response is sent as one piece: copying head and body together costs less than passing two pieces to the kernel.
+//! Knows nothing of the protocol.
 
 use std::cell::RefCell;
 use std::io;
@@ -14,57 +16,57 @@ use rustix::net::{RecvFlags, SendFlags};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
-/// As much as HTTP has room for at first: a request of ours and its answer are smaller.
-const ROOM: usize = 8 * 1024;
+/// Size of hyper's initial read buffer; Signet's requests and responses are smaller.
+const BUFFER_SIZE: usize = 8 * 1024;
 
-/// What bytes pass through on their way in and out: one of these a worker. It is made once, where each connection's own would have
-/// to be cleared for each reading.
+/// A worker's transfer buffer. It is initialised once; a buffer per connection would have to be cleared for each read.
 #[derive(Clone)]
-pub(super) struct Passage(Rc<RefCell<Box<[u8; ROOM]>>>);
+pub(super) struct SharedBuffer(Rc<RefCell<Box<[u8; BUFFER_SIZE]>>>);
 
-impl Passage {
+impl SharedBuffer {
     pub(super) fn new() -> Self {
-        Self(Rc::new(RefCell::new(Box::new([0; ROOM]))))
+        Self(Rc::new(RefCell::new(Box::new([0; BUFFER_SIZE]))))
     }
 }
 
 /// A connection's socket.
 pub(super) struct Socket {
     stream: TcpStream,
-    passage: Passage,
+    buffer: SharedBuffer,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, passage: &Passage) -> Self {
-        Self { stream, passage: passage.clone() }
+    pub(super) fn new(stream: TcpStream, buffer: &SharedBuffer) -> Self {
+        Self { stream, buffer: buffer.clone() }
     }
 
-    /// Does `call` unless the socket is known not to be ready for it; `None` where it is not.
+    /// Runs `call` unless the socket is known not to be ready for it; `None` if it is not ready.
     ///
-    /// Fewer bytes than were `wanted` mean that the socket has no more, or takes no more: that is noted, or it would have to be asked
-    /// once more to say so.
-    fn attempt(
+    /// A call that transfers fewer bytes than `requested` clears the socket's readiness: the kernel has no more bytes,
+    /// or no more space. Otherwise one more call would be needed to learn that.
+    fn try_transfer(
         &self,
         interest: Interest,
-        wanted: usize,
+        requested: usize,
         call: impl FnOnce(&TcpStream) -> rustix::io::Result<usize>,
     ) -> io::Result<Option<usize>> {
-        let mut done = None;
-        let tried = self.stream.try_io(interest, || {
-            let count = *done.insert(call(&self.stream)?);
-            if (1..wanted).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        let mut transferred = None;
+        let result = self.stream.try_io(interest, || {
+            let count = *transferred.insert(call(&self.stream)?);
+            if (1..requested).contains(&count) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
         });
-        match tried {
+        match result {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
-            _ => Ok(done),
+            _ => Ok(transferred),
         }
     }
 
     fn poll_send(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // There nearly always is room. Who only ever wrote would not let others have their turn, but must read too.
+        // The send buffer nearly always has space, so the call comes before the readiness check. A task that only wrote
+        // would then never yield to others, but every connection has to read as well.
         loop {
             let send = |stream: &TcpStream| retry_on_intr(|| rustix::net::send(stream, bytes, SendFlags::NOSIGNAL));
-            if let Some(count) = self.attempt(Interest::WRITABLE, bytes.len(), send)? {
+            if let Some(count) = self.try_transfer(Interest::WRITABLE, bytes.len(), send)? {
                 return Poll::Ready(Ok(count));
             }
             ready!(self.stream.poll_write_ready(cx))?;
@@ -74,16 +76,16 @@ impl Socket {
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let mut room = self.passage.0.borrow_mut();
-        let wanted = ROOM.min(into.remaining());
+        let mut buffer = self.buffer.0.borrow_mut();
+        let requested = BUFFER_SIZE.min(into.remaining());
         loop {
             ready!(self.stream.poll_read_ready(cx))?;
             let recv = |stream: &TcpStream| {
-                let read = retry_on_intr(|| rustix::net::recv(stream, &mut room[..wanted], RecvFlags::empty()));
+                let read = retry_on_intr(|| rustix::net::recv(stream, &mut buffer[..requested], RecvFlags::empty()));
                 read.map(|(_, count)| count)
             };
-            if let Some(count) = self.attempt(Interest::READABLE, wanted, recv)? {
-                into.put_slice(&room[..count]);
+            if let Some(count) = self.try_transfer(Interest::READABLE, requested, recv)? {
+                into.put_slice(&buffer[..count]);
                 return Poll::Ready(Ok(()));
             }
         }
@@ -102,17 +104,17 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let socket = self.get_mut();
         let length = pieces.iter().map(|piece| piece.len()).sum();
-        if length > ROOM {
+        if length > BUFFER_SIZE {
             return Pin::new(&mut socket.stream).poll_write_vectored(cx, pieces);
         }
-        let mut room = socket.passage.0.borrow_mut();
-        let mut rest = &mut room[..];
+        let mut buffer = socket.buffer.0.borrow_mut();
+        let mut remaining = &mut buffer[..];
         for piece in pieces {
-            let (place, after) = rest.split_at_mut(piece.len());
-            place.copy_from_slice(piece);
-            rest = after;
+            let (target, after) = remaining.split_at_mut(piece.len());
+            target.copy_from_slice(piece);
+            remaining = after;
         }
-        socket.poll_send(cx, &room[..length])
+        socket.poll_send(cx, &buffer[..length])
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -120,7 +122,7 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // What was sent is the kernel's.
+        // Sent bytes are already with the kernel.
         Poll::Ready(Ok(()))
     }
 
@@ -135,44 +137,44 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
-    async fn pair() -> (TcpStream, Socket) {
+    async fn connect() -> (TcpStream, Socket) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        (client, Socket::new(listener.accept().await.unwrap().0, &Passage::new()))
+        (client, Socket::new(listener.accept().await.unwrap().0, &SharedBuffer::new()))
     }
 
-    /// More than the kernel takes before anybody reads.
-    const LONG: usize = 16 << 20;
+    /// More than the kernel buffers before the peer reads.
+    const MANY: usize = 16 << 20;
 
     fn bytes(count: usize) -> Vec<u8> {
         (0..count).map(|n| (n % 251) as u8).collect()
     }
 
     #[tokio::test]
-    async fn what_is_more_than_there_is_room_for_arrives_whole() {
-        let (client, mut socket) = pair().await;
+    async fn data_larger_than_the_buffer_arrives_whole() {
+        let (client, mut socket) = connect().await;
         let (mut from, mut to) = client.into_split();
         let writing = tokio::spawn(async move {
-            to.write_all(&bytes(LONG)).await.unwrap();
+            to.write_all(&bytes(MANY)).await.unwrap();
             let mut back = Vec::new();
             from.read_to_end(&mut back).await.unwrap();
             (back, to)
         });
-        let mut read = vec![0; LONG];
+        let mut read = vec![0; MANY];
         socket.read_exact(&mut read).await.unwrap();
-        assert!(read == bytes(LONG));
+        assert!(read == bytes(MANY));
         socket.write_all(&read).await.unwrap();
         socket.shutdown().await.unwrap();
         let (back, to) = writing.await.unwrap();
-        assert!(back == bytes(LONG));
+        assert!(back == bytes(MANY));
         drop(to);
-        assert_eq!(socket.read(&mut read).await.unwrap(), 0, "the end is an end");
+        assert_eq!(socket.read(&mut read).await.unwrap(), 0, "end of stream");
     }
 
     #[tokio::test]
-    async fn pieces_are_put_together_in_their_order_whatever_their_size() {
-        let (mut client, mut socket) = pair().await;
-        for sizes in [[3, 5], [0, 1], [ROOM - 1, 1], [ROOM, 1], [1, ROOM * 2]] {
+    async fn pieces_of_any_size_are_joined_in_order() {
+        let (mut client, mut socket) = connect().await;
+        for sizes in [[3, 5], [0, 1], [BUFFER_SIZE - 1, 1], [BUFFER_SIZE, 1], [1, BUFFER_SIZE * 2]] {
             let whole = bytes(sizes[0] + sizes[1]);
             let (head, body) = whole.split_at(sizes[0]);
             let pieces = [io::IoSlice::new(head), io::IoSlice::new(body)];
@@ -184,8 +186,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_is_gone_is_an_error_and_no_signal() {
-        let (client, mut socket) = pair().await;
+    async fn a_disconnected_client_is_an_error_and_no_signal() {
+        let (client, mut socket) = connect().await;
         client.set_zero_linger().unwrap();
         drop(client);
         assert!(socket.read(&mut [0; 8]).await.is_err());

@@ -1,116 +1,120 @@
-//! What a connection's time is spent on, and when it is over.
+//! Time-outs of a connection: request head, idle time, hibernation, drain.
 //!
-//! A timer a request would cost more than routing it. So each connection has one, set to the first moment at which anything
-//! could be due, and looked at again when it fires: a connection in use moves it now and then, not at each request. Knows of
-//! HTTP only that it runs, and when it has nothing to do.
+//! One timer per request would cost more than routing the request. So each connection has one timer, set to the
+//! earliest deadline that could apply, and the deadlines are computed again when it fires: a connection in use moves
+//! its timer now and then, not at each request. Knows of HTTP only that it runs and when it has nothing to do.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::connection::{LINGER, QUIET};
+use super::state::{Phase, WorkerState};
 use super::wire::{ConnectionActivity, Version, Wire};
-use super::worker::{Phase, Worker};
 
-/// How HTTP's time on a connection ended.
+/// Time in which an idle client may send one more request after the server begins to stop.
+const DRAIN_GRACE: Duration = Duration::from_millis(250);
+/// Time for which a connection is still read after our direction is closed.
+pub(super) const LINGER: Duration = Duration::from_secs(1);
+
+/// Why [`drive`] returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
-    /// HTTP has done with it.
-    Done,
-    /// Its time was over.
-    Cut,
-    /// It has not ended: nothing has come for a while, nothing is left to be sent, and HTTP can be done without meanwhile.
-    Rests,
+pub(super) enum DriveOutcome {
+    /// HTTP has finished with the connection.
+    Finished,
+    /// A deadline passed, or the worker aborts its connections.
+    TimedOut,
+    /// The connection is open but idle, and nothing is left to send: HTTP's buffers can be dropped until the next byte.
+    Hibernate,
 }
 
-/// Lets HTTP run on a connection, and ends it when its time is over.
+/// Polls HTTP on a connection until it ends or a deadline passes.
 pub(super) async fn drive<C, P>(
-    worker: &Rc<Worker<C>>,
-    pulse: &ConnectionActivity,
+    worker: &Rc<WorkerState<C>>,
+    activity: &ConnectionActivity,
     version: Version,
     mut connection: Pin<&mut P>,
-) -> End
+) -> DriveOutcome
 where
     P: GracefulConnection,
 {
     let mut phase = Phase::Serving;
     let mut phase_changed = pin!(worker.phase_changed());
-    let mut waits_for_phase = false;
-    // Whether the timer knows whom to wake: from then on a poll would only cost.
-    let mut wound = false;
-    let mut timer = pin!(tokio::time::sleep_until((pulse.idle_since() + worker.rest_after).into()));
-    let mut closing: Option<Instant> = None;
+    let mut phase_watched = false;
+    // The timer already holds our waker, so polling it again would only cost time.
+    let mut timer_armed = false;
+    let mut timer = pin!(tokio::time::sleep_until((activity.idle_since() + worker.hibernate_after).into()));
+    let mut close_by: Option<Instant> = None;
     poll_fn(|cx| {
         loop {
             if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(End::Done);
+                return Poll::Ready(DriveOutcome::Finished);
             }
-            // Polled once and then woken: the connection's task is always the same.
-            if !waits_for_phase || worker.phase() != phase {
-                if waits_for_phase {
+            // One poll is enough to be woken: the connection always runs in the same task.
+            if !phase_watched || worker.phase() != phase {
+                if phase_watched {
                     phase_changed.set(worker.phase_changed());
                 }
-                waits_for_phase = phase_changed.as_mut().poll(cx).is_pending();
-                let begins_to_drain = phase == Phase::Serving && worker.phase() != Phase::Serving;
+                phase_watched = phase_changed.as_mut().poll(cx).is_pending();
+                let drain_begins = phase == Phase::Serving && worker.phase() != Phase::Serving;
                 phase = worker.phase();
-                if phase == Phase::Cut {
-                    return Poll::Ready(End::Cut);
+                if phase == Phase::Aborted {
+                    return Poll::Ready(DriveOutcome::TimedOut);
                 }
-                // HTTP/2 can say that streams up to here are answered and no others (RFC 9113, 6.8).
-                if begins_to_drain && version == Version::Two {
+                // GOAWAY tells an HTTP/2 client which streams are still answered (RFC 9113, 6.8).
+                if drain_begins && version == Version::Http2 {
                     connection.as_mut().graceful_shutdown();
                     continue;
                 }
             }
-            if pulse.busy() {
+            if activity.is_busy() {
                 return Poll::Pending;
             }
-            let due = match (closing, pulse.head_since()) {
-                (Some(by), _) => by,
+            let idle_deadline = activity.idle_since() + worker.idle_timeout;
+            let deadline = match (close_by, activity.head_since()) {
+                (Some(close_by), _) => close_by,
                 (None, Some(since)) => since + worker.header_timeout,
-                (None, None) => {
-                    let idle = pulse.idle_since() + worker.idle_timeout;
-                    match phase {
-                        Phase::Draining(since) if version == Version::One => idle.min(since + QUIET),
-                        // For clients that do not react to GOAWAY.
-                        Phase::Draining(since) => idle.min(since + LINGER),
-                        Phase::Serving if pulse.may_rest() => idle.min(pulse.idle_since() + worker.rest_after),
-                        Phase::Serving | Phase::Cut => idle,
+                (None, None) => match phase {
+                    Phase::Draining(since) if version == Version::Http1 => idle_deadline.min(since + DRAIN_GRACE),
+                    // For clients that do not react to GOAWAY.
+                    Phase::Draining(since) => idle_deadline.min(since + LINGER),
+                    Phase::Serving if activity.can_hibernate() => {
+                        idle_deadline.min(activity.idle_since() + worker.hibernate_after)
                     }
-                }
+                    Phase::Serving | Phase::Aborted => idle_deadline,
+                },
             };
-            if due < timer.deadline().into_std() {
-                timer.as_mut().reset(due.into());
-                wound = false;
+            if deadline < timer.deadline().into_std() {
+                timer.as_mut().reset(deadline.into());
+                timer_armed = false;
             }
-            if wound && !timer.is_elapsed() {
+            if timer_armed && !timer.is_elapsed() {
                 return Poll::Pending;
             }
-            wound = true;
+            timer_armed = true;
             while timer.as_mut().poll(cx).is_ready() {
                 let now = Instant::now();
-                if now < due {
-                    timer.as_mut().reset(due.into());
+                if now < deadline {
+                    timer.as_mut().reset(deadline.into());
                     continue;
                 }
-                if closing.is_some() || pulse.head_since().is_some() {
-                    return Poll::Ready(End::Cut);
+                if close_by.is_some() || activity.head_since().is_some() {
+                    return Poll::Ready(DriveOutcome::TimedOut);
                 }
-                // What has been idle for all the time that it may is closed, and for that HTTP is needed once more.
-                let idle = pulse.idle_since() + worker.idle_timeout;
-                if phase == Phase::Serving && due < idle && now < idle {
-                    return Poll::Ready(End::Rests);
+                // A connection at the end of its idle time is closed, which needs HTTP once more, so it does not
+                // hibernate.
+                if phase == Phase::Serving && deadline < idle_deadline && now < idle_deadline {
+                    return Poll::Ready(DriveOutcome::Hibernate);
                 }
-                closing = Some(now + LINGER);
+                close_by = Some(now + LINGER);
                 connection.as_mut().graceful_shutdown();
                 break;
             }
-            if closing.is_none_or(|by| by == due) {
+            if close_by.is_none_or(|close_by| close_by == deadline) {
                 return Poll::Pending;
             }
         }
@@ -118,21 +122,44 @@ where
     .await
 }
 
-/// Waits, without any of the room that HTTP needs, until there is something for HTTP to see to: the client's next bytes, the end
-/// of the time that a connection may be idle, or of the server's.
-pub(super) async fn rest<C, S>(worker: &Worker<C>, pulse: &ConnectionActivity, wire: &mut Wire<S>)
+/// Waits without HTTP's buffers until HTTP is needed again: the client sends bytes, the idle time-out passes, or the
+/// server stops.
+pub(super) async fn hibernate<C, S>(worker: &WorkerState<C>, activity: &ConnectionActivity, wire: &mut Wire<S>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let changed = worker.phase_changed();
+    let phase_changed = worker.phase_changed();
     if worker.phase() != Phase::Serving {
         return;
     }
-    let idle = tokio::time::sleep_until((pulse.idle_since() + worker.idle_timeout).into());
+    let idle = tokio::time::sleep_until((activity.idle_since() + worker.idle_timeout).into());
     tokio::select! {
         biased;
-        () = wire.wakes() => {}
-        () = changed => {}
+        () = wire.readable() => {}
+        () = phase_changed => {}
         () = idle => {}
+    }
+}
+
+/// Resolves when a connection without a request has to end because the server stops.
+pub(super) async fn drain_grace_over<C>(worker: &WorkerState<C>) {
+    loop {
+        let changed = worker.phase_changed();
+        match worker.phase() {
+            Phase::Serving => changed.await,
+            Phase::Draining(since) => return tokio::time::sleep_until((since + DRAIN_GRACE).into()).await,
+            Phase::Aborted => return,
+        }
+    }
+}
+
+/// Resolves when the worker aborts its connections.
+pub(super) async fn aborted<C>(worker: &WorkerState<C>) {
+    loop {
+        let changed = worker.phase_changed();
+        if worker.phase() == Phase::Aborted {
+            return;
+        }
+        changed.await;
     }
 }

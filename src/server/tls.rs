@@ -1,4 +1,4 @@
-//! TLS, with a certificate that is read again when its files change. Knows nothing of HTTP but its two names in ALPN.
+//! TLS, with a certificate that is reloaded when its files change. Knows nothing of HTTP but its two ALPN names.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,36 +12,36 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::config::Tls;
 
-/// How often the files are looked at.
-const EVERY: Duration = Duration::from_secs(2);
+/// How often the files are checked for a change.
+const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Why a certificate cannot be used, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("{} cannot be read: {detail}", path.display())]
+    #[error("cannot read {}: {detail}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system or the PEM reader said.
+        /// The error message of the system or the PEM reader.
         detail: String,
     },
-    /// There is nothing of the kind in the file.
-    #[error("{} holds no {what} in PEM", path.display())]
-    Nothing {
+    /// The file contains no such PEM section.
+    #[error("{} contains no {what} in PEM format", path.display())]
+    Empty {
         /// The file.
         path: PathBuf,
-        /// What was looked for.
+        /// `certificate` or `private key`.
         what: &'static str,
     },
-    /// The key is not the certificate's, or of no use.
-    #[error("the certificate {} and its key {} cannot be used: {detail}", certificate.display(), key.display())]
+    /// The key does not belong to the certificate, or one of them is unsupported.
+    #[error("cannot use the certificate {} with the key {}: {detail}", certificate.display(), key.display())]
     Unusable {
         /// The certificate's file.
         certificate: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong with them.
+        /// The error message of rustls.
         detail: String,
     },
 }
@@ -49,75 +49,77 @@ pub enum TlsError {
 /// The certificate in use.
 pub(super) struct Certificates {
     files: Tls,
-    /// As the files were before they were first read, so that no change after that goes unseen.
-    first: Stamp,
+    /// The files' state before they were first read, so that no later change goes unnoticed.
+    initial: FileState,
     current: ArcSwap<ServerConfig>,
 }
 
-/// What tells that a file is not the one that was read: when it was written, and how long it is.
-type Stamp = [Option<(SystemTime, u64)>; 2];
+/// Modification time and size of both files, to detect a change.
+type FileState = [Option<(SystemTime, u64)>; 2];
 
 impl Certificates {
-    /// Reads the files.
+    /// Loads the certificate and its key.
     pub(super) fn load(files: &Tls) -> Result<Self, TlsError> {
-        let first = stamp(files);
-        Ok(Self { files: files.clone(), first, current: ArcSwap::new(read(files)?) })
+        let initial = file_state(files);
+        Ok(Self { files: files.clone(), initial, current: ArcSwap::new(read_config(files)?) })
     }
 
-    /// What accepts a connection with the certificate of now.
+    /// Accepts TLS connections with the current certificate.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.current.load_full())
     }
 
-    /// Reads the files again whenever they change.
-    pub(super) async fn follow(self: Arc<Self>) {
-        let mut seen = self.first;
+    /// Reloads the files whenever they change. Runs until its task ends.
+    pub(super) async fn watch(self: Arc<Self>) {
+        let mut seen = self.initial;
         loop {
-            tokio::time::sleep(EVERY).await;
-            self.look(&mut seen);
+            tokio::time::sleep(CHECK_INTERVAL).await;
+            self.reload_if_changed(&mut seen);
         }
     }
 
-    /// Reads the files if they changed; what cannot be used is logged once, and the old certificate stays.
-    fn look(&self, seen: &mut Stamp) {
-        let found = stamp(&self.files);
-        if std::mem::replace(seen, found) == found {
+    /// Reloads the files if they changed. A certificate that cannot be used is logged once, and the previous one stays.
+    fn reload_if_changed(&self, seen: &mut FileState) {
+        let current = file_state(&self.files);
+        if std::mem::replace(seen, current) == current {
             return;
         }
-        match read(&self.files) {
+        match read_config(&self.files) {
             Ok(config) => {
                 self.current.store(config);
-                tracing::info!(certificate = %self.files.certificate.display(), "the certificate was read again");
+                tracing::info!(certificate = %self.files.certificate.display(), "TLS certificate reloaded");
             }
-            Err(error) => tracing::error!(%error, "the old certificate stays in use"),
+            Err(error) => {
+                tracing::error!(%error, "TLS certificate reload failed, the previous certificate stays in use")
+            }
         }
     }
 }
 
-fn stamp(files: &Tls) -> Stamp {
+fn file_state(files: &Tls) -> FileState {
     [&files.certificate, &files.key].map(|path| {
-        let found = std::fs::metadata(path).ok()?;
-        Some((found.modified().ok()?, found.len()))
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
     })
 }
 
-fn read(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
+fn read_config(files: &Tls) -> Result<Arc<ServerConfig>, TlsError> {
     let Tls { certificate, key } = files;
     let unreadable = |path: &Path, detail: String| TlsError::File { path: path.to_owned(), detail };
     let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|error| unreadable(certificate, error.to_string()))?;
     if chain.is_empty() {
-        return Err(TlsError::Nothing { path: certificate.clone(), what: "certificate" });
+        return Err(TlsError::Empty { path: certificate.clone(), what: "certificate" });
     }
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
-        rustls::pki_types::pem::Error::NoItemsFound => TlsError::Nothing { path: key.clone(), what: "private key" },
+    let private_key = PrivateKeyDer::from_pem_file(key).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => TlsError::Empty { path: key.clone(), what: "private key" },
         error => unreadable(key, error.to_string()),
     })?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
-        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private));
+        .and_then(|config| config.with_no_client_auth().with_single_cert(chain, private_key));
     let mut config = config.map_err(|error| TlsError::Unusable {
         certificate: certificate.clone(),
         key: key.clone(),
@@ -132,33 +134,33 @@ mod tests {
     use super::*;
     use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-    fn write(files: &Tls) {
+    fn write_new_certificate(files: &Tls) {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         std::fs::write(&files.key, signing_key.serialize_pem()).unwrap();
         std::fs::write(&files.certificate, cert.pem()).unwrap();
     }
 
     #[test]
-    fn what_cannot_be_used_leaves_the_old_certificate() {
+    fn an_unusable_certificate_does_not_replace_the_old_one() {
         let folder = tempfile::tempdir().unwrap();
         let files = Tls { certificate: folder.path().join("chain.pem"), key: folder.path().join("key.pem") };
-        write(&files);
+        write_new_certificate(&files);
         let certificates = Certificates::load(&files).unwrap();
         let first = certificates.current.load_full();
-        let mut seen = certificates.first;
+        let mut seen = certificates.initial;
         let same = |certificates: &Certificates| Arc::ptr_eq(&first, &certificates.current.load_full());
-        certificates.look(&mut seen);
+        certificates.reload_if_changed(&mut seen);
         assert!(same(&certificates), "nothing changed");
         for broken in ["", "-----BEGIN CERTIFICATE-----\n????\n-----END CERTIFICATE-----\n"] {
             std::fs::write(&files.certificate, broken).unwrap();
-            certificates.look(&mut seen);
+            certificates.reload_if_changed(&mut seen);
             assert!(same(&certificates), "{broken:?}");
         }
         std::fs::remove_file(&files.certificate).unwrap();
-        certificates.look(&mut seen);
+        certificates.reload_if_changed(&mut seen);
         assert!(same(&certificates), "the file is gone");
-        write(&files);
-        certificates.look(&mut seen);
+        write_new_certificate(&files);
+        certificates.reload_if_changed(&mut seen);
         assert!(!same(&certificates), "the new one is used");
     }
 }

@@ -1,7 +1,7 @@
-//! A connection's bytes, watched: what a request's head and an idle connection are timed by.
+//! A connection's byte stream, observed so that request heads and idle time can be timed.
 //!
-//! The clock is read a few times a request and no timer is set for one: see `connection`. Knows nothing of HTTP but the
-//! preface by which HTTP/2 begins.
+//! The clock is read a few times per request, and no timer is set for one: `timeouts` says why. Knows nothing of HTTP
+//! but the preface that opens an HTTP/2 connection.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -15,67 +15,67 @@ use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// RFC 9113, 3.4.
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Which HTTP a connection speaks.
+/// The HTTP version of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
-    One,
-    Two,
+    Http1,
+    Http2,
 }
 
-/// What a connection is doing, and since when.
+/// Activity of a connection, and when it began.
 pub(super) struct ConnectionActivity {
     version: Version,
-    /// Requests whose answer is not ready.
+    /// Requests without a response yet.
     in_flight: Cell<usize>,
-    /// A head has begun to arrive. HTTP/2 has frames of many kinds, so there bytes tell nothing, and a connection without a
-    /// request is idle whatever it sends.
+    /// A request head has begun to arrive. Stays false for HTTP/2: its bytes can be frames of any kind, so an HTTP/2
+    /// connection without a request counts as idle whatever it sends.
     head_begun: Cell<bool>,
-    /// Since when; known only for a head that did not arrive in one piece.
+    /// When the head began to arrive; set only for a head that did not arrive in one piece.
     head_since: Cell<Option<Instant>>,
-    /// When the last request was answered, or the connection made.
+    /// When the last response was ready, or the connection was accepted.
     idle_since: Cell<Instant>,
-    /// All that HTTP had to say is on its way: the last thing it did was to see to that.
+    /// HTTP's last write was flushed, so HTTP has nothing left to send.
     flushed: Cell<bool>,
-    /// The client will send nothing more.
-    ended: Cell<bool>,
+    /// The client has closed its direction.
+    read_closed: Cell<bool>,
 }
 
 impl ConnectionActivity {
-    /// A connection that was made at `accepted` and has by now told its version.
+    /// For a connection accepted at `accepted` whose version is known.
     pub(super) fn new(version: Version, accepted: Instant) -> Self {
         Self {
             version,
             in_flight: Cell::new(0),
             head_begun: Cell::new(false),
-            head_since: Cell::new((version == Version::One).then_some(accepted)),
+            head_since: Cell::new((version == Version::Http1).then_some(accepted)),
             idle_since: Cell::new(accepted),
             flushed: Cell::new(true),
-            ended: Cell::new(false),
+            read_closed: Cell::new(false),
         }
     }
 
-    /// A request's head is complete.
-    pub(super) fn begin(self: &Rc<Self>) -> Beat {
+    /// Records that a request head is complete.
+    pub(super) fn begin_request(self: &Rc<Self>) -> InFlightRequest {
         self.in_flight.set(self.in_flight.get() + 1);
         self.head_begun.set(false);
         self.head_since.set(None);
-        Beat { pulse: self.clone(), ended: None }
+        InFlightRequest { activity: self.clone(), ended: None }
     }
 
-    fn bytes_came(&self) {
-        if self.version == Version::One && !self.busy() {
+    fn record_bytes(&self) {
+        if self.version == Version::Http1 && !self.is_busy() {
             self.head_begun.set(true);
         }
     }
 
-    pub(super) fn busy(&self) -> bool {
+    pub(super) fn is_busy(&self) -> bool {
         self.in_flight.get() > 0
     }
 
-    /// Since when a head has been arriving. Asked when HTTP has read all there was, so that the clock is not read for the
-    /// many heads that arrive whole.
+    /// When the head that is arriving began. Call this after HTTP has read all available bytes, so that the clock is
+    /// not read for the many heads that arrive whole.
     pub(super) fn head_since(&self) -> Option<Instant> {
         if self.head_begun.get() && self.head_since.get().is_none() {
             self.head_since.set(Some(Instant::now()));
@@ -83,13 +83,13 @@ impl ConnectionActivity {
         self.head_since.get()
     }
 
-    /// Whether nothing would be lost if HTTP forgot this connection and began anew with its next byte.
-    pub(super) fn may_rest(&self) -> bool {
-        self.version == Version::One
-            && !self.busy()
+    /// HTTP's state can be dropped without loss and created again with the next byte.
+    pub(super) fn can_hibernate(&self) -> bool {
+        self.version == Version::Http1
+            && !self.is_busy()
             && !self.head_begun.get()
             && self.flushed.get()
-            && !self.ended.get()
+            && !self.read_closed.get()
     }
 
     pub(super) fn idle_since(&self) -> Instant {
@@ -97,52 +97,52 @@ impl ConnectionActivity {
     }
 }
 
-/// One request in flight; dropped when its answer is ready, or nobody waits for it any more.
-pub(super) struct Beat {
-    pulse: Rc<ConnectionActivity>,
+/// One request in flight; dropped when its response is ready, or when its stream is cancelled.
+pub(super) struct InFlightRequest {
+    activity: Rc<ConnectionActivity>,
     ended: Option<Instant>,
 }
 
-impl Beat {
-    /// The answer is ready, at a time that is known already.
+impl InFlightRequest {
+    /// The response is ready since `now`, which saves reading the clock again.
     pub(super) fn end(mut self, now: Instant) {
         self.ended = Some(now);
     }
 }
 
-impl Drop for Beat {
+impl Drop for InFlightRequest {
     fn drop(&mut self) {
-        self.pulse.in_flight.set(self.pulse.in_flight.get() - 1);
-        self.pulse.idle_since.set(self.ended.unwrap_or_else(Instant::now));
-        self.pulse.flushed.set(false);
+        self.activity.in_flight.set(self.activity.in_flight.get() - 1);
+        self.activity.idle_since.set(self.ended.unwrap_or_else(Instant::now));
+        self.activity.flushed.set(false);
     }
 }
 
-/// What is left of a wire when HTTP has done with it.
-pub(super) type Left<S> = Rc<Cell<Option<S>>>;
+/// Receives the stream from a [`Wire`] that hyper drops.
+pub(super) type ReturnedStream<S> = Rc<Cell<Option<S>>>;
 
-/// A connection's bytes.
+/// A connection's byte stream.
 pub(super) struct Wire<S> {
     stream: Option<S>,
-    /// What was read to tell the version.
-    sniffed: Bytes,
-    pulse: Rc<ConnectionActivity>,
-    left: Left<S>,
+    /// Bytes that were read before HTTP reads; HTTP gets them first.
+    read_ahead: Bytes,
+    activity: Rc<ConnectionActivity>,
+    returned: ReturnedStream<S>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
-    /// Reads as far as it takes to tell the version.
-    pub(super) async fn sniff(stream: &mut S) -> io::Result<(Version, Bytes)> {
+    /// Reads until the HTTP version is known, and returns it with the bytes read.
+    pub(super) async fn detect_version(stream: &mut S) -> io::Result<(Version, Bytes)> {
         let mut read = BytesMut::new();
         loop {
-            let known = read.len().min(PREFACE.len());
-            if read[..known] != PREFACE[..known] {
-                return Ok((Version::One, read.freeze()));
+            let compared = read.len().min(HTTP2_PREFACE.len());
+            if read[..compared] != HTTP2_PREFACE[..compared] {
+                return Ok((Version::Http1, read.freeze()));
             }
-            if known == PREFACE.len() {
-                return Ok((Version::Two, read.freeze()));
+            if compared == HTTP2_PREFACE.len() {
+                return Ok((Version::Http2, read.freeze()));
             }
-            let more = poll_fn(|cx| poll_some(stream, cx)).await?;
+            let more = poll_fn(|cx| poll_available(stream, cx)).await?;
             if more.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -150,26 +150,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         }
     }
 
-    pub(super) fn new(stream: S, sniffed: Bytes, pulse: Rc<ConnectionActivity>, left: Left<S>) -> Self {
-        Self { stream: Some(stream), sniffed, pulse, left }
+    pub(super) fn new(
+        stream: S,
+        read_ahead: Bytes,
+        activity: Rc<ConnectionActivity>,
+        returned: ReturnedStream<S>,
+    ) -> Self {
+        Self { stream: Some(stream), read_ahead, activity, returned }
     }
 
-    /// Gives back bytes that were read and are still to be understood.
+    /// Puts back bytes that HTTP read but did not parse.
     pub(super) fn unread(&mut self, bytes: Bytes) {
         if !bytes.is_empty() {
-            let mut both = BytesMut::from(bytes);
-            both.extend_from_slice(&self.sniffed);
-            self.sniffed = both.freeze();
+            let mut joined = BytesMut::from(bytes);
+            joined.extend_from_slice(&self.read_ahead);
+            self.read_ahead = joined.freeze();
         }
     }
 
-    /// Waits until there is something to be read, be it the end. Errors are there for HTTP to meet.
-    pub(super) async fn wakes(&mut self) {
-        if self.sniffed.is_empty()
+    /// Resolves when there is something to read, including the end of the stream. An error is left for HTTP's next
+    /// read.
+    pub(super) async fn readable(&mut self) {
+        if self.read_ahead.is_empty()
             && let Some(stream) = &mut self.stream
-            && let Ok(bytes) = poll_fn(|cx| poll_some(stream, cx)).await
+            && let Ok(bytes) = poll_fn(|cx| poll_available(stream, cx)).await
         {
-            self.sniffed = bytes;
+            self.read_ahead = bytes;
         }
     }
 
@@ -178,11 +184,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-/// Reads what is there into room that is only borrowed for as long: who waits for bytes holds none. Nothing: the end.
-fn poll_some<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-    // A head with a token in it, and its body.
-    let mut room = [0; 2048];
-    let mut read = ReadBuf::new(&mut room);
+/// Reads the available bytes; an empty result is the end of the stream. The buffer is on the stack, so a connection
+/// that waits holds none.
+fn poll_available<S: AsyncRead + Unpin>(stream: &mut S, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+    // Large enough for a head with a token in it, and its body.
+    let mut buffer = [0; 2048];
+    let mut read = ReadBuf::new(&mut buffer);
     ready!(Pin::new(stream).poll_read(cx, &mut read))?;
     Poll::Ready(Ok(Bytes::copy_from_slice(read.filled())))
 }
@@ -191,16 +198,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
         let before = into.filled().len();
-        if wire.sniffed.has_remaining() {
-            let length = wire.sniffed.len().min(into.remaining());
-            into.put_slice(&wire.sniffed.split_to(length));
+        if wire.read_ahead.has_remaining() {
+            let length = wire.read_ahead.len().min(into.remaining());
+            into.put_slice(&wire.read_ahead.split_to(length));
         } else {
             ready!(wire.stream()?.poll_read(cx, into))?;
         }
         if into.filled().len() == before {
-            wire.pulse.ended.set(true);
+            wire.activity.read_closed.set(true);
         } else {
-            wire.pulse.bytes_came();
+            wire.activity.record_bytes();
         }
         Poll::Ready(Ok(()))
     }
@@ -209,20 +216,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        wire.pulse.flushed.set(false);
+        wire.activity.flushed.set(false);
         wire.stream()?.poll_write(cx, bytes)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
         ready!(wire.stream()?.poll_flush(cx))?;
-        wire.pulse.flushed.set(true);
+        wire.activity.flushed.set(true);
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let wire = self.get_mut();
-        wire.pulse.flushed.set(false);
+        wire.activity.flushed.set(false);
         wire.stream()?.poll_shutdown(cx)
     }
 
@@ -232,7 +239,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let wire = self.get_mut();
-        wire.pulse.flushed.set(false);
+        wire.activity.flushed.set(false);
         wire.stream()?.poll_write_vectored(cx, bytes)
     }
 
@@ -242,10 +249,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 }
 
 impl<S> Drop for Wire<S> {
-    /// A stream whose client may still be sending is handed back to be closed with care.
+    /// Returns a stream whose client may still be sending, so that `connection` can close it gracefully.
     fn drop(&mut self) {
-        if !self.pulse.ended.get() {
-            self.left.set(self.stream.take());
+        if !self.activity.read_closed.get() {
+            self.returned.set(self.stream.take());
         }
     }
 }

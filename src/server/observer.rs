@@ -1,0 +1,44 @@
+//! The interface through which the server reports requests and connections. Knows nothing of metrics or logs.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::Method;
+
+use crate::http::{RequestId, Response};
+
+/// Receives events on the worker's own thread. `request_completed` runs before the response is sent, so an
+/// implementation should take nanoseconds.
+pub trait Observer: Send + Sync + 'static {
+    /// The response to a request is ready.
+    fn request_completed(&self, _request: &CompletedRequest<'_>) {}
+    /// A connection was accepted.
+    fn connection_opened(&self, _worker: usize) {}
+    /// An idle connection released its HTTP buffers.
+    fn connection_hibernated(&self, _worker: usize) {}
+    /// A connection was closed.
+    fn connection_closed(&self, _worker: usize) {}
+    /// A connection could not be accepted, for lack of file descriptors or memory.
+    fn accept_failed(&self, _worker: usize) {}
+}
+
+/// A request whose response is ready. Leaves out the path, which can contain tokens; the metric label names the route.
+#[derive(Debug)]
+pub struct CompletedRequest<'a> {
+    /// Index of the worker.
+    pub worker: usize,
+    /// Index of the route in [`Router::metric_labels`](crate::http::Router::metric_labels).
+    pub route: usize,
+    /// The route's metric label.
+    pub metric_label: &'static str,
+    /// The request's method.
+    pub method: &'a Method,
+    /// The request's id.
+    pub id: &'a RequestId,
+    /// The client's IP address.
+    pub client_ip: IpAddr,
+    /// The response, including its cause.
+    pub response: &'a Response,
+    /// Time from the end of the request's head to the response.
+    pub elapsed: Duration,
+}
