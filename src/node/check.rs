@@ -193,8 +193,7 @@ async fn check_secret(config: &Config, store: Option<&dyn Ephemeral>) -> Finding
         };
     };
     let lifetimes = key_lifetimes(config);
-    let keyring_store =
-        KeyringStore { store, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, lifetimes };
+    let keyring_store = KeyringStore { store, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, lifetimes };
     match keyring_store.check().await {
         Ok(true) => Finding::ok("secret", format!("{source} opens the keyring")),
         Ok(false) => Finding::ok("secret", format!("{source} is valid; there is no keyring yet")),
@@ -232,7 +231,8 @@ async fn check_mail(config: &Config) -> Finding {
             let outbox = outbox_dir(&config.data_dir);
             match check_writable(&outbox) {
                 Ok(_) => {
-                    let detail = format!("mail.smtp_url is not set: mail is written to files in {}", outbox.display());
+                    let detail =
+                        format!("mail.smtp_url is not set: mail becomes files in data_dir ({})", outbox.display());
                     Finding::ok("mail", detail)
                 }
                 Err(problem) => {

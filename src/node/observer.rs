@@ -15,11 +15,11 @@ impl Observer for RequestObserver {
         // A client's mistakes are logged at debug only, because anyone can make them as often as they like.
         if status >= 500 {
             let cause = answered.response.cause().map(tracing::field::display);
-            let (route, id, client) = (answered.name, answered.id.as_str(), answered.client_ip);
+            let (route, id, client) = (answered.metric_label, answered.id.as_str(), answered.client_ip);
             tracing::error!(request_id = id, route, status, %client, cause, "request failed");
         } else if status >= 400 {
             let cause = answered.response.cause().map(tracing::field::display);
-            let (route, id, client) = (answered.name, answered.id.as_str(), answered.client_ip);
+            let (route, id, client) = (answered.metric_label, answered.id.as_str(), answered.client_ip);
             tracing::debug!(request_id = id, route, status, %client, cause, "request rejected");
         }
     }

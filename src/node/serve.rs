@@ -17,13 +17,13 @@ use super::management::{self, ManagementContext};
 use super::observer::RequestObserver;
 use super::stores::Stores;
 use crate::api;
-use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::auth::context::Context;
 use crate::auth::revocation::propagation::withdraw_position;
+use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::http::{RouteTableError, Router};
-use crate::server::{self, BindError, Observer, Running};
+use crate::server::{self, BindError, Observer, RunningServer};
 use crate::telemetry::Condition;
 use crate::telemetry::logs::{self, Logs};
 
@@ -130,7 +130,11 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeE
     Ok(())
 }
 
-async fn listen(ctx: &Context, stores: &Arc<Stores>, router: Arc<Router<Context>>) -> Result<Running, ServeError> {
+async fn listen(
+    ctx: &Context,
+    stores: &Arc<Stores>,
+    router: Arc<Router<Context>>,
+) -> Result<RunningServer, ServeError> {
     let (node, stores) = (ctx.node.clone(), stores.clone());
     let observer: Arc<dyn Observer> = Arc::new(RequestObserver(node.metrics.clone()));
     start_listener("server.listen", move || {
@@ -144,8 +148,8 @@ async fn listen(ctx: &Context, stores: &Arc<Stores>, router: Arc<Router<Context>
     .await
 }
 
-async fn listen_for_management(ctx: &Context, logs: Arc<Logs>) -> Result<Option<Running>, ServeError> {
-    let Some(settings) = server::management(&ctx.node.config.server) else { return Ok(None) };
+async fn listen_for_management(ctx: &Context, logs: Arc<Logs>) -> Result<Option<RunningServer>, ServeError> {
+    let Some(settings) = server::management_settings(&ctx.node.config.server) else { return Ok(None) };
     let router = Arc::new(management::router()?);
     let management_ctx = ManagementContext { node: ctx.node.clone(), logs };
     let rng = ctx.node.rng.clone();
@@ -167,11 +171,11 @@ impl Observer for Unobserved {}
 /// the setting that holds the address.
 async fn start_listener<E: std::fmt::Debug + std::fmt::Display + Send + 'static>(
     setting: &'static str,
-    start: impl FnOnce() -> Result<Running, server::StartError<E>> + Send + 'static,
-) -> Result<Running, ServeError> {
+    start: impl FnOnce() -> Result<RunningServer, server::ServerStartError<E>> + Send + 'static,
+) -> Result<RunningServer, ServeError> {
     match tokio::task::spawn_blocking(start).await {
         Ok(Ok(running)) => Ok(running),
-        Ok(Err(server::StartError::Bind(error))) => Err(ServeError::Bind { setting, error }),
+        Ok(Err(server::ServerStartError::Bind(error))) => Err(ServeError::Bind { setting, error }),
         Ok(Err(error)) => Err(ServeError::Listener(error.to_string())),
         Err(_) => Err(ServeError::Listener(format!("the listener of {setting} could not be started"))),
     }

@@ -40,13 +40,16 @@ impl Condition {
     }
 }
 
+/// The reason of a condition that was never checked.
+const NOT_CHECKED_YET: &str = "not known yet";
+
 /// The conditions as they stand. A new node is not draining, and nothing else of it is known to be ready.
 #[derive(Debug)]
 pub struct Readiness(Mutex<[Option<String>; Condition::ALL.len()]>);
 
 impl Default for Readiness {
     fn default() -> Self {
-        let unknown = |condition| (condition != Condition::Draining).then(|| "not known yet".to_owned());
+        let unknown = |condition| (condition != Condition::Draining).then(|| NOT_CHECKED_YET.to_owned());
         Self(Mutex::new(Condition::ALL.map(unknown)))
     }
 }
@@ -93,10 +96,15 @@ impl Readiness {
     /// Logs a change, and only a change: a store that is down for an hour is one line, not one a second.
     fn set(&self, condition: Condition, reason: Option<String>) {
         let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let held = std::mem::replace(&mut reasons[condition as usize], reason.clone()).is_none();
+        let before = std::mem::replace(&mut reasons[condition as usize], reason.clone());
+        let held = before.is_none();
         drop(reasons);
         match reason {
             Some(reason) if held => tracing::warn!(condition = condition.name(), %reason, "not ready"),
+            // At the start every condition becomes ready: an operator is told that the server listens instead.
+            None if before.as_deref() == Some(NOT_CHECKED_YET) => {
+                tracing::debug!(condition = condition.name(), "ready");
+            }
             None if !held => tracing::info!(condition = condition.name(), "ready"),
             Some(_) | None => {}
         }

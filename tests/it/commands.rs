@@ -5,6 +5,11 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
+mod check;
+mod last_superuser;
+mod password;
+mod propagation;
+
 use crate::support::server::{PASSWORD, SendRequest, TestServer};
 use crate::support::signet::{Plan, SECRET};
 use crate::support::{fed, postgres, redis};
@@ -52,10 +57,10 @@ fn users_are_made_and_looked_at() {
     let table = done(&plan, &["users", "list"], "");
     assert!(table.starts_with("NUMBER") && table.lines().count() == 3, "{table}");
 
-    assert_eq!(plan.json(&["users", "disable", "zoë"], "")["disabled"], true);
+    assert_eq!(plan.json(&["users", "disable", "zoë", "--yes"], "")["disabled"], true);
     assert_eq!(plan.json(&["users", "show", "zoë"], "")["disabled"], true);
     assert_eq!(plan.json(&["users", "enable", "zoë"], "")["disabled"], false);
-    assert_eq!(plan.json(&["users", "delete", "zoë"], "")["id"], zoe["id"]);
+    assert_eq!(plan.json(&["users", "delete", "zoë", "--yes"], "")["id"], zoe["id"]);
     assert_eq!(plan.json(&["users", "list"], ""), json!([bare]));
     for command in ["show", "disable", "enable", "delete"] {
         let said = refused(&plan, &["users", command, "zoë"], 1);
@@ -329,7 +334,7 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
         let words = free.into_iter().filter(|it| !it.starts_with(setting)).chain([&*wanted]);
         let words = words.flat_map(|it| ["--set", it]).chain(["serve"]).collect::<Vec<_>>();
         let said = refused(&Plan::embedded(), &words, 1);
-        assert!(said.contains(&format!("{address} is taken")) && said.contains(setting), "{said}");
+        assert!(said.contains(&format!("cannot listen on {address}")) && said.contains(setting), "{said}");
         let other = if setting == "server.listen" { "server.management" } else { "server.listen" };
         assert!(!said.contains(other), "{said}");
     }
@@ -338,7 +343,7 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
     let address = first.at("").strip_prefix("http://").unwrap().to_owned();
     let second = Plan::embedded().set("SIGNET_SERVER__LISTEN", &address).try_start();
     assert_eq!(second.ended().code(), Some(1));
-    assert!(second.log().contains(&format!("{address} is taken")), "{}", second.log());
+    assert!(second.log().contains(&format!("cannot listen on {address}")), "{}", second.log());
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+mod first_start;
+mod security_log;
+
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::{Plan, SECRET};
 use crate::support::{postgres, redis, until};

@@ -14,6 +14,7 @@ pub(crate) mod redis;
 pub(crate) mod server;
 pub(crate) mod signet;
 pub(crate) mod smtp;
+pub(crate) mod terminal;
 pub(crate) mod totp;
 
 use std::io::Write;

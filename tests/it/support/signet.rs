@@ -88,7 +88,7 @@ impl Plan {
         clippy::disallowed_methods,
         reason = "PATH alone is handed on: nobody's settings may reach a test; which program it is, the caller may say"
     )]
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let program = std::env::var_os("SIGNET_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_signet").into());
         let program = std::path::absolute(program).expect("it has a name");
         // It dies with the test, however that ends.
@@ -107,6 +107,12 @@ impl Plan {
     /// Runs a command beside the server, and gives what came of it.
     pub(crate) fn run(&self, words: &[&str], input: &str) -> Output {
         let mut command = self.command();
+        // Checks that run at the same time must not find each other on the default ports.
+        for name in ["SIGNET_SERVER__LISTEN", "SIGNET_SERVER__MANAGEMENT"] {
+            if words.contains(&"check") && !self.settings.iter().any(|(known, _)| known == name) {
+                command.env(name, "127.0.0.1:0");
+            }
+        }
         command.args(words);
         fed(command, input)
     }
@@ -134,7 +140,7 @@ impl Plan {
                 return signet;
             }
             signet.ended();
-            assert!(signet.log().contains("is taken"), "signet did not start:\n{}", signet.log());
+            assert!(signet.log().contains("another process listens there"), "signet did not start:\n{}", signet.log());
         }
         panic!("no port is free");
     }

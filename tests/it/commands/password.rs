@@ -1,0 +1,47 @@
+//! `--password-stdin` on a terminal prompts, does not show the password, and restores the terminal.
+
+use super::*;
+use crate::support::terminal::Terminal;
+
+const EMAIL: &str = "typed@example.org";
+
+fn prompt(plan: &Plan) -> Terminal {
+    let mut command = plan.command();
+    command.args(["users", "create", "--email", EMAIL, "--password-stdin"]);
+    let terminal = Terminal::start(command, false);
+    terminal.wait_for("Password: ");
+    crate::support::wait_until("echo is off", std::time::Duration::from_secs(10), || !terminal.echoes());
+    terminal
+}
+
+#[tokio::test]
+async fn a_typed_password_is_not_shown() {
+    let server = TestServer::embedded(|plan| plan);
+    let mut terminal = prompt(server.plan());
+    terminal.type_keys(&format!("{PASSWORD}\r"));
+    assert!(terminal.wait().success(), "{}", terminal.screen());
+    assert!(!terminal.screen().contains(PASSWORD), "{}", terminal.screen());
+    assert!(terminal.echoes(), "the terminal is restored");
+    server.try_sign_in(EMAIL, PASSWORD).await.is(201);
+}
+
+#[test]
+fn ctrl_c_creates_nobody_and_restores_the_terminal() {
+    let plan = Plan::embedded();
+    let mut terminal = prompt(&plan);
+    terminal.type_keys("half a pass\u{3}");
+    assert_eq!(terminal.wait().code(), Some(1), "{}", terminal.screen());
+    assert!(terminal.screen().contains("no password was entered"), "{}", terminal.screen());
+    assert!(terminal.echoes(), "the terminal is restored");
+    assert_eq!(plan.json(&["users", "list"], ""), json!([]));
+}
+
+#[test]
+fn an_empty_password_is_refused() {
+    let plan = Plan::embedded();
+    let mut terminal = prompt(&plan);
+    terminal.type_keys("\r");
+    assert_eq!(terminal.wait().code(), Some(2), "{}", terminal.screen());
+    assert!(terminal.echoes(), "the terminal is restored");
+    assert_eq!(plan.json(&["users", "list"], ""), json!([]));
+}

@@ -1,0 +1,125 @@
+//! A command that ends sessions, users or keys returns when every running server has applied the change.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::*;
+
+/// Enough repetitions that a command which returned too early would be found: the embedded store's servers look for
+/// changes of other processes only every 50 ms.
+const ROUNDS: usize = 10;
+
+async fn disabled_users_are_refused_at_once(server: &TestServer) {
+    for _ in 0..ROUNDS {
+        let person = server.person(&[]);
+        let (key, _) = server.api_key(&person, &[]);
+        let tokens = server.sign_in(&person).await;
+        for credential in [&tokens.access, &key] {
+            server.verify(credential).await.is(200);
+        }
+        done(server.plan(), &["users", "disable", &person.email], "");
+        for credential in [&tokens.access, &key] {
+            server.verify(credential).await.is(401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn disabled_users_are_refused_at_once_embedded() {
+    disabled_users_are_refused_at_once(&TestServer::embedded(|plan| plan)).await;
+}
+
+#[tokio::test]
+async fn disabled_users_are_refused_at_once_redis_and_postgres() {
+    disabled_users_are_refused_at_once(&TestServer::on_servers(|plan| plan)).await;
+}
+
+async fn deactivated_keys_are_refused_at_once(server: &TestServer) {
+    let person = server.person(&[]);
+    for _ in 0..ROUNDS {
+        let (key, prefix) = server.api_key(&person, &[]);
+        server.verify(&key).await.is(200);
+        done(server.plan(), &["api-keys", "deactivate", &prefix], "");
+        server.verify(&key).await.is(401);
+    }
+}
+
+#[tokio::test]
+async fn deactivated_keys_are_refused_at_once_embedded() {
+    deactivated_keys_are_refused_at_once(&TestServer::embedded(|plan| plan)).await;
+}
+
+#[tokio::test]
+async fn deactivated_keys_are_refused_at_once_redis_and_postgres() {
+    deactivated_keys_are_refused_at_once(&TestServer::on_servers(|plan| plan)).await;
+}
+
+async fn tokens_of_a_revoked_key_are_refused_at_once(server: &TestServer) {
+    let tokens = server.sign_in(&server.person(&[])).await;
+    server.verify(&tokens.access).await.is(200);
+    let kid = server.plan().json(&["keys", "list"], "")[0]["kid"].as_str().unwrap().to_owned();
+    done(server.plan(), &["keys", "revoke", &kid], "");
+    assert_eq!(server.reason(&tokens.access).await, "revoked_key");
+}
+
+#[tokio::test]
+async fn tokens_of_a_revoked_key_are_refused_at_once_embedded() {
+    tokens_of_a_revoked_key_are_refused_at_once(&TestServer::embedded(|plan| plan)).await;
+}
+
+#[tokio::test]
+async fn tokens_of_a_revoked_key_are_refused_at_once_redis_and_postgres() {
+    tokens_of_a_revoked_key_are_refused_at_once(&TestServer::on_servers(|plan| plan)).await;
+}
+
+#[tokio::test]
+async fn every_node_of_a_fleet_is_waited_for() {
+    let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+    let plan = Plan::on(&redis, &postgres);
+    let nodes = [TestServer::beside(plan.clone()), TestServer::beside(plan.another())];
+    for _ in 0..ROUNDS {
+        let person = nodes[0].person(&[]);
+        let tokens = nodes[0].sign_in(&person).await;
+        for node in &nodes {
+            node.verify(&tokens.access).await.is(200);
+        }
+        done(&plan, &["users", "delete", &person.email], "");
+        for node in &nodes {
+            node.verify(&tokens.access).await.is(401);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_frozen_server_is_named_in_a_warning() {
+    let server = TestServer::embedded(|plan| plan);
+    let person = server.person(&[]);
+    let pid = Pid::from_raw(server.signet.pid() as i32).unwrap();
+    kill_process(pid, Signal::STOP).unwrap();
+    let start = Instant::now();
+    let output = server.plan().run(&["users", "disable", &person.email], "");
+    kill_process(pid, Signal::CONT).unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(start.elapsed() >= Duration::from_secs(2), "{:?}", start.elapsed());
+    let warning = text(&output.stderr);
+    let pid = server.signet.pid().to_string();
+    assert!(warning.contains("have not applied it within 2 s") && warning.contains(&pid), "{warning}");
+}
+
+#[tokio::test]
+async fn a_killed_server_is_not_waited_for() {
+    let mut server = TestServer::embedded(|plan| plan);
+    let person = server.person(&[]);
+    server.signet.kill();
+    done(server.plan(), &["users", "disable", &person.email], "");
+}
+
+#[tokio::test]
+async fn a_stopped_server_is_not_waited_for() {
+    let server = TestServer::on_servers(|plan| plan);
+    let person = server.person(&[]);
+    server.signet.terminate();
+    server.signet.ended();
+    done(server.plan(), &["users", "disable", &person.email], "");
+}

@@ -1,0 +1,45 @@
+//! What a start shows: a banner on a terminal, one log line elsewhere, and one line on stdout for scripts.
+
+use super::*;
+use crate::support::terminal::Terminal;
+
+#[test]
+fn the_banner_on_a_terminal_comes_before_everything_else() {
+    let mut command = Plan::embedded().set("SIGNET_LIMITS__ENABLED", "true").command();
+    command.env("SIGNET_SERVER__LISTEN", "127.0.0.1:0").env("SIGNET_SERVER__MANAGEMENT", "off");
+    let terminal = Terminal::start(command, true);
+    terminal.wait_for("listening on http://127.0.0.1:");
+    let screen = terminal.screen();
+    let lines = screen.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>();
+    assert_eq!(lines[0], format!("Signet {}", env!("CARGO_PKG_VERSION")), "{screen}");
+    for (line, start) in
+        lines[1..].iter().zip(["Listening    http://127.0.0.1:", "Management   off", "Mail         files in "])
+    {
+        assert!(line.starts_with(start), "{screen}");
+    }
+    assert!(screen.contains("users create --email you@example.org --superuser"), "{screen}");
+    assert!(lines.last().unwrap().starts_with("listening on http://127.0.0.1:"), "{screen}");
+}
+
+/// The line of the log that says that the server listens.
+fn log_line(server: &TestServer) -> Value {
+    server.signet.wait_for_log("\"listening\"");
+    let log = server.signet.log();
+    let line = log.lines().find(|line| line.contains("\"listening\"")).unwrap();
+    serde_json::from_str(line).unwrap()
+}
+
+#[tokio::test]
+async fn the_log_names_the_embedded_store() {
+    let server = TestServer::embedded(|plan| plan);
+    let line = log_line(&server);
+    assert_eq!((&line["stores"], &line["version"]), (&"sqlite".into(), &env!("CARGO_PKG_VERSION").into()));
+    assert_eq!(line["url"], server.signet.at(""));
+    assert_eq!(line.get("embedded"), None);
+}
+
+#[tokio::test]
+async fn the_log_names_redis_and_postgres() {
+    let server = TestServer::on_servers(|plan| plan);
+    assert_eq!(log_line(&server)["stores"], "redis, postgres");
+}
