@@ -1,12 +1,12 @@
-//! Every way in which an operation can fail, in the words of the domain. Status codes and wire formats belong to the dialects:
-//! each has one exhaustive match over [`Error`].
+//! Every way in which an operation can fail, in the words of the domain. Status codes and wire formats belong to the
+//! dialects: each has one exhaustive match over [`Error`].
 
 use std::time::Duration;
 
-use crate::auth::accounts::identity::{EmailError, UsernameError};
+use crate::auth::identity::{EmailError, UsernameError};
 use crate::auth::passwords::{Busy, PolicyViolation};
-use crate::auth::tokens::verify::VerifyError;
 use crate::store;
+use crate::token::access::TokenError;
 
 /// Why an operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -154,6 +154,32 @@ pub enum InputError {
     /// Violates the password policy.
     #[error("invalid password: {0}")]
     Password(PolicyViolation),
+}
+
+/// Why a credential is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The token by itself is not valid.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// The token is valid by itself, but has been revoked.
+    #[error("revoked")]
+    Revoked,
+    /// The token is valid, but not issued for the required audience.
+    #[error("not for this audience")]
+    OtherAudience,
+    /// The credential is valid, but lacks a required scope.
+    #[error("insufficient scope")]
+    InsufficientScope,
+    /// Not an API key of ours, or a deactivated one.
+    #[error("unknown API key")]
+    UnknownKey,
+    /// The API key has expired.
+    #[error("expired API key")]
+    ExpiredKey,
+    /// This node is stale, so it may have missed revocations, and is configured to refuse credentials then.
+    #[error("revocations may be out of date")]
+    Stale,
 }
 
 impl From<Busy> for Error {

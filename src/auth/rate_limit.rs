@@ -1,78 +1,110 @@
-//! How often something may be tried, by whom and on what. One account has one counter, whatever the dialect, the spelling, or the
-//! name by which it is called.
+//! Applies the rate limits of [`LimitedAction`]. An account has one counter, whatever the dialect, the spelling of the
+//! address, or whether it is named by address or username.
 //!
-//! Sign-ins fail closed: without the store no session can be opened anyway, and with nothing to count by, an answer that tells a right
-//! password (503) from a wrong one (401) could be had as often as anybody likes.
-
-use std::net::IpAddr;
-
-use aws_lc_rs::digest::{SHA256, digest};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+//! Limits fail closed. Without the store no session can be opened anyway, and without counters an attacker could tell a
+//! right password (503) from a wrong one (401) as often as they like.
 
 use super::Error;
-use crate::auth::accounts::identity::Login;
 use crate::auth::context::Context;
-use crate::config::Rate;
+use crate::auth::identity::Login;
+use crate::auth::request_context::RequestContext;
+use crate::config::LimitedAction;
+use crate::encoding::short_sha256;
 use crate::id::UserId;
+use crate::store::accounts::User;
 use crate::store::ephemeral::{Allowance, Limit};
 
-/// Takes one sign-in from what its sender is allowed; `counted_by` is the address, or the network, that one client is known to
-/// hold. To be asked before [`check_account`], so that who has used up its own share cannot use up that of every account it names.
-pub async fn check_client(ctx: &Context, counted_by: IpAddr) -> Result<(), Error> {
-    take(ctx, format!("sign-in:address:{counted_by}"), ctx.node.config.limits.sign_in_address).await
+/// Who exhausted a limit, for the log line.
+#[derive(Clone, Copy, Default)]
+struct Origin<'a> {
+    user: Option<UserId>,
+    request_ctx: Option<RequestContext<'a>>,
 }
 
-/// Takes one sign-in from what an account is allowed, or a name that is nobody's: which of the two is not to be told.
-pub async fn check_account(ctx: &Context, user: Option<UserId>, login: Option<&Login>) -> Result<(), Error> {
-    let account = match (user, login) {
+/// Counts one sign-in from the client. Call it before [`check_account`], so that a client that has exhausted its own
+/// limit cannot exhaust those of the accounts it names.
+pub async fn check_client(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    check_address(ctx, LimitedAction::SignInAddress, request_ctx).await
+}
+
+/// Counts one sign-in to an account, or to a login that no account has: the answer must not reveal which.
+pub async fn check_account(
+    ctx: &Context,
+    user: Option<UserId>,
+    login: Option<&Login>,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    let subject = match (user, login) {
         (Some(user), _) => user.to_string(),
-        // An address may be a person's; its digest is none, and is as good to count by.
-        (None, Some(login)) => URL_SAFE_NO_PAD.encode(&digest(&SHA256, login.key().as_bytes()).as_ref()[..16]),
+        // A digest, because an address is personal data.
+        (None, Some(login)) => short_sha256(login.key().as_bytes(), 16),
         (None, None) => return Ok(()),
     };
-    take(ctx, format!("sign-in:account:{account}"), ctx.node.config.limits.sign_in_account).await
+    let origin = Origin { user, request_ctx: Some(request_ctx) };
+    check(ctx, LimitedAction::SignInAccount, &subject, origin).await
 }
 
-/// Takes one new account from what an address may make.
-pub async fn check_sign_up(ctx: &Context, counted_by: IpAddr) -> Result<(), Error> {
-    take(ctx, format!("sign-up:address:{counted_by}"), ctx.node.config.limits.sign_up_address).await
+/// Counts one sign-up from the client.
+pub async fn check_sign_up(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    check_address(ctx, LimitedAction::SignUpAddress, request_ctx).await
 }
 
-/// Takes one mail from what an address may ask for and from what one person is sent; `subject` as [`crate::auth::sign_in::one_time::subject`]
-/// names it, whether anybody has that address or not.
-pub async fn check_mail(ctx: &Context, subject: &str, counted_by: IpAddr) -> Result<(), Error> {
-    take(ctx, format!("mail:address:{counted_by}"), ctx.node.config.limits.mail_address).await?;
-    take(ctx, format!("mail:account:{subject}"), ctx.node.config.limits.mail_account).await
+/// Counts one mail, against the client that requests it and the person it goes to. `subject`: from
+/// [`crate::auth::one_time::subject`], whether an account has the address or not.
+pub async fn check_mail(ctx: &Context, subject: &str, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    check_address(ctx, LimitedAction::MailAddress, request_ctx).await?;
+    let origin = Origin { request_ctx: Some(request_ctx), ..Origin::default() };
+    check(ctx, LimitedAction::MailAccount, subject, origin).await
 }
 
-/// Takes one try from what an address may try of codes, links and their like.
-pub async fn check_attempt(ctx: &Context, counted_by: IpAddr) -> Result<(), Error> {
-    take(ctx, format!("code:address:{counted_by}"), ctx.node.config.limits.code_address).await
+/// Counts one attempt of the client at a code, a link or a second factor.
+pub async fn check_attempt(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    check_address(ctx, LimitedAction::CodeAddress, request_ctx).await
 }
 
-/// The same, and one from what is allowed at one person's second factor.
-pub async fn check_mfa(ctx: &Context, subject: &str, counted_by: IpAddr) -> Result<(), Error> {
-    check_attempt(ctx, counted_by).await?;
-    take(ctx, format!("code:account:{subject}"), ctx.node.config.limits.code_account).await
+/// Counts one attempt at a user's second factor. `subject`: from [`crate::auth::one_time::mfa_subject`].
+pub async fn check_mfa(
+    ctx: &Context,
+    user: &User,
+    subject: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    check_attempt(ctx, request_ctx).await?;
+    let origin = Origin { user: Some(user.id), request_ctx: Some(request_ctx) };
+    check(ctx, LimitedAction::CodeAccount, subject, origin).await
 }
 
-/// Takes one access token from those of an account that may be revoked one by one; `subject` is whose it is.
+/// Counts one access token that is revoked singly. `subject`: the token's `sub`.
 pub async fn check_revocation(ctx: &Context, subject: &str) -> Result<(), Error> {
-    take(ctx, format!("revoke:account:{subject}"), ctx.node.config.limits.revoke_account).await
+    check(ctx, LimitedAction::RevokeAccount, subject, Origin { user: UserId::parse(subject), request_ctx: None }).await
 }
 
-/// Takes one API key from those that an account may make.
+/// Counts one API key that a user creates.
 pub async fn check_api_key_creation(ctx: &Context, user: UserId) -> Result<(), Error> {
-    take(ctx, format!("api-key:account:{user}"), ctx.node.config.limits.api_key_account).await
+    let origin = Origin { user: Some(user), request_ctx: None };
+    check(ctx, LimitedAction::ApiKeyAccount, &user.to_string(), origin).await
 }
 
-async fn take(ctx: &Context, key: String, rate: Rate) -> Result<(), Error> {
-    if !ctx.node.config.limits.enabled {
+async fn check_address(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    let origin = Origin { request_ctx: Some(request_ctx), ..Origin::default() };
+    check(ctx, action, &request_ctx.rate_limit_ip.to_string(), origin).await
+}
+
+async fn check(ctx: &Context, action: LimitedAction, subject: &str, origin: Origin<'_>) -> Result<(), Error> {
+    let limits = &ctx.node.config.limits;
+    if !limits.enabled {
         return Ok(());
     }
+    let (key, rate) = (format!("{}:{subject}", action.key()), limits[action]);
     match ctx.ephemeral.take_permit(&key, Limit { burst: rate.burst, per: rate.per }, ctx.now()).await? {
         Allowance::Allowed => Ok(()),
-        Allowance::Limited { retry_after } => Err(Error::RateLimited { retry_after }),
+        Allowance::Limited { retry_after } => {
+            let user = origin.user.map(tracing::field::display);
+            let client_ip = origin.request_ctx.map(|request_ctx| tracing::field::display(request_ctx.client_ip));
+            let dialect = origin.request_ctx.map(|request_ctx| request_ctx.dialect);
+            let (limit, reason, retry_after_ms) = (action.setting(), action.message(), retry_after.as_millis());
+            tracing::info!(limit, reason, user, client_ip, dialect, retry_after_ms, "rate limit exceeded");
+            Err(Error::RateLimited { retry_after })
+        }
     }
 }

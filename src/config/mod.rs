@@ -7,6 +7,7 @@ mod advice;
 mod environment;
 mod error;
 mod file;
+mod limits;
 mod raw;
 mod reader;
 mod resolve;
@@ -22,7 +23,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use error::{ConfigError, Faults, Source};
-pub use sign_in::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, Rate, SecondFactor};
+pub use limits::{LimitedAction, Limits, Rate};
+pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, SecondFactor};
 
 /// Everything, checked.
 #[derive(Clone, Debug)]

@@ -23,31 +23,6 @@ pub struct Passwords {
     pub max_length: usize,
 }
 
-/// How often what may be tried.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Whether rates are limited at all. The tries a code has are not a rate.
-    pub enabled: bool,
-    /// Sign-ins for one account.
-    pub sign_in_account: Rate,
-    /// Sign-ins from one address.
-    pub sign_in_address: Rate,
-    /// Accounts made from one address.
-    pub sign_up_address: Rate,
-    /// Mails to one person.
-    pub mail_account: Rate,
-    /// Mails asked for from one address.
-    pub mail_address: Rate,
-    /// Tries at the codes of one person.
-    pub code_account: Rate,
-    /// Tries at codes, links and their like from one address.
-    pub code_address: Rate,
-    /// Access tokens of one account that are revoked one by one.
-    pub revoke_account: Rate,
-    /// API keys that one account makes.
-    pub api_key_account: Rate,
-}
-
 /// Who may have an account.
 #[derive(Clone, Debug)]
 pub struct Accounts {
@@ -81,15 +56,6 @@ pub struct SecondFactor {
     pub issuer: String,
     /// How many recovery codes are made with one.
     pub recovery_codes: u32,
-}
-
-/// So many in such a span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// How many at once.
-    pub burst: u32,
-    /// In what time that many come back.
-    pub per: Duration,
 }
 
 /// The dialects.

@@ -246,7 +246,7 @@ fn values_are_read_as_they_are_documented() {
     assert_eq!(config.server.trusted_proxies[0], Network { address: [10, 0, 0, 0].into(), bits: 8 });
     assert_eq!(config.server.trusted_proxies[1].bits, 128);
     assert_eq!(config.server.cors_origins.len(), 2);
-    assert_eq!(config.limits.sign_in_account, Rate { burst: 3, per: Duration::from_secs(60) });
+    assert_eq!(config.limits[LimitedAction::SignInAccount], Rate { burst: 3, per: Duration::from_secs(60) });
     assert_eq!(config.api.native.prefix, "/auth/v2");
     assert_eq!(config.tokens.sessions_per_user, 1);
 

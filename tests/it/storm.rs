@@ -1,17 +1,18 @@
 //! More sign-ins at once than can be hashed: who is let in is served, who is not is told so at once, nothing else feels it, and
 //! nothing of it stays.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::passwords::Password;
+use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sign_in::password::check_password;
-use signet::config::Rate;
+use signet::auth::{Context, Error};
+use signet::config::{LimitedAction, Rate};
 
 use crate::support::fleet::{TestFleet, over_both_stores_in_process};
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
@@ -87,7 +88,19 @@ mod at_the_door {
         whom_a_limit_keeps_out_takes_no_place_and_no_hash,
     );
 
-    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+    /// A request from one client address.
+    fn request_ctx(ctx: &Context, host: u8) -> RequestContext<'_> {
+        let address = IpAddr::from([192, 0, 2, host]);
+        RequestContext {
+            dialect: "native",
+            dialect_config: &ctx.node.config.api.native,
+            client_ip: address,
+            rate_limit_ip: address,
+            user_agent: None,
+            language: None,
+            extra_claims: ExtraClaims::Nothing,
+        }
+    }
 
     fn hourly(burst: u32) -> Rate {
         Rate { burst, per: Duration::from_secs(3600) }
@@ -97,44 +110,44 @@ mod at_the_door {
         let ctx = fleet
             .node_with(|config| {
                 config.limits.enabled = true;
-                config.limits.sign_in_account = hourly(1);
+                config.limits[LimitedAction::SignInAccount] = hourly(1);
                 config.passwords.queue = QUEUE;
             })
             .await;
         let (login, password) = ("kept-out@example.org", Password::new(PASSWORD.to_owned()));
         let wanted = CreateUser { email: login.to_owned(), password: Some(password.clone()), ..CreateUser::default() };
         let made = create_user(&ctx, wanted, ctx.node.password_policy).await.unwrap();
-        let taken: Vec<_> = (0..QUEUE).map(|_| ctx.node.hasher.place().unwrap()).collect();
+        let taken: Vec<_> = (0..QUEUE).map(|_| ctx.node.hasher.reserve_slot().unwrap()).collect();
         until("the user's own hash is counted", async || ctx.node.hasher.load().done == 1).await;
         for login in [login, "nobody@example.org", login, "nobody@example.org"] {
-            let refused = check_password(&ctx, login, &password, HERE).await;
-            assert!(matches!(refused, Err(Error::Busy)), "{login}: {refused:?}");
+            let refused = check_password(&ctx, login, &password, request_ctx(&ctx, 1)).await;
+            assert!(matches!(refused, Err(Error::Overloaded)), "{login}: {refused:?}");
         }
         assert_eq!(ctx.node.hasher.load().done, 1, "somebody was hashed");
         drop(taken);
-        assert_eq!(check_password(&ctx, login, &password, HERE).await.unwrap().id, made.id);
-        let again = check_password(&ctx, login, &password, HERE).await;
-        assert!(matches!(again, Err(Error::TooMany { .. })), "the limit was not there: {again:?}");
+        assert_eq!(check_password(&ctx, login, &password, request_ctx(&ctx, 1)).await.unwrap().id, made.id);
+        let again = check_password(&ctx, login, &password, request_ctx(&ctx, 1)).await;
+        assert!(matches!(again, Err(Error::RateLimited { .. })), "the limit was not there: {again:?}");
     }
 
     async fn whom_a_limit_keeps_out_takes_no_place_and_no_hash(fleet: &TestFleet) {
         let ctx = fleet
             .node_with(|config| {
                 config.limits.enabled = true;
-                config.limits.sign_in_address = hourly(1);
+                config.limits[LimitedAction::SignInAddress] = hourly(1);
                 config.passwords.queue = 1;
             })
             .await;
         let password = Password::new(PASSWORD.to_owned());
-        let (other, login) = (IpAddr::from([192, 0, 2, 2]), "nobody-at-all@example.org");
-        let first = check_password(&ctx, login, &password, other).await;
-        assert!(matches!(first, Err(Error::WrongPassword)), "{first:?}");
+        let login = "nobody-at-all@example.org";
+        let first = check_password(&ctx, login, &password, request_ctx(&ctx, 2)).await;
+        assert!(matches!(first, Err(Error::InvalidCredentials)), "{first:?}");
         until("it is counted", async || ctx.node.hasher.load().done == 1).await;
         // With no place left, too: the limit is asked first.
-        let taken = ctx.node.hasher.place().unwrap();
+        let taken = ctx.node.hasher.reserve_slot().unwrap();
         for _ in 0..3 {
-            let limited = check_password(&ctx, login, &password, other).await;
-            assert!(matches!(limited, Err(Error::TooMany { .. })), "{limited:?}");
+            let limited = check_password(&ctx, login, &password, request_ctx(&ctx, 2)).await;
+            assert!(matches!(limited, Err(Error::RateLimited { .. })), "{limited:?}");
         }
         drop(taken);
         let load = ctx.node.hasher.load();

@@ -1,16 +1,19 @@
-//! Whose an address is that somebody has just proved to read: by a mailed code, or by both halves of a link. To be asked only when
-//! what proved it is used up, since it may make an account and confirms the address of one.
+//! The owner of an address that the client has just proved to read, by a mailed code or a magic link.
+//!
+//! Call it only once the code or link is consumed, because it may create an account and verifies the address of an
+//! existing one.
 
 use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user};
 use crate::auth::context::Context;
 use crate::auth::passwords::Policy;
-use crate::auth::sessions::open::RequestContext;
-use crate::auth::sessions::refresh_claims::refresh_session_claims;
-use crate::auth::sessions::run_to_completion::run_to_completion;
+use crate::auth::request_context::RequestContext;
+use crate::auth::run_to_completion::run_to_completion;
+use crate::auth::sessions::claims::refresh_session_claims;
 use crate::store::accounts::{Find, User};
 
-/// The user with that canonical address, confirmed; `known` as it was read before. Made now if there is none.
+/// The user with this canonical address, verified. `known` is the row as it was read before; without one, creates the
+/// account.
 pub(in crate::auth) async fn find_or_create_owner(
     ctx: &Context,
     address: &str,
@@ -18,20 +21,21 @@ pub(in crate::auth) async fn find_or_create_owner(
     request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
     if let Some(user) = known {
-        return confirmed(ctx, user).await;
+        return verified(ctx, user).await;
     }
-    let wanted = CreateUser { email: address.to_owned(), verified: true, ..CreateUser::default() };
-    match create_user(ctx, wanted, Policy::of(request_ctx.dialect_config, &ctx.node.config.passwords)).await {
-        // Somebody signed up with it in this very moment; the mail is read here all the same.
+    let new_user = CreateUser { email: address.to_owned(), verified: true, ..CreateUser::default() };
+    match create_user(ctx, new_user, Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords)).await
+    {
+        // Someone signed up with the address meanwhile. The client has proved to read its mail all the same.
         Err(Error::EmailTaken) => {
             let user = ctx.accounts.user(Find::Email(address)).await?;
-            confirmed(ctx, user.ok_or(Error::NotFound)?).await
+            verified(ctx, user.ok_or(Error::NotFound)?).await
         }
-        made => made,
+        created => created,
     }
 }
 
-async fn confirmed(ctx: &Context, user: User) -> Result<User, Error> {
+async fn verified(ctx: &Context, user: User) -> Result<User, Error> {
     if user.verified {
         return Ok(user);
     }

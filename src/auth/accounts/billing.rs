@@ -1,5 +1,5 @@
-//! What a user has to spend and has spent. Changed by services that charge, in steps that are added, so that two at once lose
-//! nothing; never by users themselves.
+//! A user's balance and usage. Only services that charge change them, by amounts to add, so that concurrent changes
+//! lose nothing. Users cannot change their own.
 
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::Caller;
@@ -9,11 +9,11 @@ use crate::store::accounts::Billed;
 
 pub use crate::store::accounts::BillingChange;
 
-/// What an API key needs to change anybody's billing. Only a superuser may make such a key.
+/// The scope with which an API key may change any user's billing. Only a superuser may create such a key.
 pub const SCOPE: &str = "billing:write";
 
-/// Adds to what a user has and has used, all of it or nothing: no sum sinks below zero. For a superuser, or an API key with
-/// [`SCOPE`], whosever it is.
+/// Adds to a user's balance and usage: all of the change, or nothing if a sum would become negative. Requires a
+/// superuser, or an API key with [`SCOPE`], whoever owns it.
 pub async fn change_billing(
     ctx: &Context,
     caller: &Caller,

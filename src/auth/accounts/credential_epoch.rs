@@ -1,45 +1,48 @@
-//! Of whom something was asked that is mailed, and whether it still opens that account. Ending a user's sign-ins ends what was mailed
-//! before as well: who locks somebody out does not wait for a mailbox to run dry.
+//! The point in an account's history at which a mailed code or link was issued. Revoking a user's sign-ins also voids
+//! the codes and links issued before: a user who is locked out must not get back in with a mail that is still unread.
 
 use crate::clock::Timestamp;
 use crate::store::accounts::User;
 
-/// No moment: all are later.
-const NOBODY: [u8; 8] = i64::MIN.to_be_bytes();
+/// The encoding of [`CredentialEpoch::NoAccount`], a timestamp that no account has.
+const NO_ACCOUNT: [u8; 8] = i64::MIN.to_be_bytes();
 
-/// As the row was when it was asked for.
+/// The state of the account when a code or link was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::auth) enum CredentialEpoch {
     /// The row's `sessions_valid_after`.
     Of(Timestamp),
-    /// The address was nobody's.
-    Nobody,
+    /// No account had the address.
+    NoAccount,
 }
 
 impl CredentialEpoch {
     pub(in crate::auth) fn for_user(user: Option<&User>) -> Self {
-        user.map_or(Self::Nobody, |user| Self::Of(user.sessions_valid_after))
+        user.map_or(Self::NoAccount, |user| Self::Of(user.sessions_valid_after))
     }
 
-    /// Whether no sign-in of the user was ended since. Of one who was made since: none at all.
+    /// Whether no sign-in of the user was revoked since. For an account created since: whether none was ever revoked.
     pub(in crate::auth) fn is_current(self, user: &User) -> bool {
-        let then = match self {
-            Self::Of(then) => then,
-            Self::Nobody => user.created_at,
+        let issued_at = match self {
+            Self::Of(valid_after) => valid_after,
+            Self::NoAccount => user.created_at,
         };
-        user.sessions_valid_after == then
+        user.sessions_valid_after == issued_at
     }
 
-    /// As it is kept beside a code: as long for nobody as for anybody.
+    /// The form that is stored beside a code. Its length does not depend on whether there is an account.
     pub(in crate::auth) fn to_bytes(self) -> Vec<u8> {
         match self {
-            Self::Of(then) => then.millis().to_be_bytes().into(),
-            Self::Nobody => NOBODY.into(),
+            Self::Of(valid_after) => valid_after.millis().to_be_bytes().into(),
+            Self::NoAccount => NO_ACCOUNT.into(),
         }
     }
 
-    pub(in crate::auth) fn from_bytes(kept: &[u8]) -> Option<Self> {
-        let bytes = kept.try_into().ok()?;
-        Some(if bytes == NOBODY { Self::Nobody } else { Self::Of(Timestamp::from_millis(i64::from_be_bytes(bytes))) })
+    pub(in crate::auth) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes = bytes.try_into().ok()?;
+        if bytes == NO_ACCOUNT {
+            return Some(Self::NoAccount);
+        }
+        Some(Self::Of(Timestamp::from_millis(i64::from_be_bytes(bytes))))
     }
 }

@@ -1,23 +1,20 @@
-//! Disabling and enabling a user. A disabled one is out everywhere at once: the row outlives Redis, the sessions end.
+//! Disables and enables users. Disabling ends all sessions everywhere, durably: the row outlives the ephemeral store.
 
-use super::identity::Email;
 use crate::auth::Error;
 use crate::auth::accounts::permissions::can_manage;
 use crate::auth::context::Context;
-use crate::auth::sessions::run_to_completion::run_to_completion;
+use crate::auth::identity::Email;
+use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::sign_out::sign_out_durably;
 use crate::id::UserId;
 use crate::store::accounts::{Changed, Changes, Find, User};
 
-/// Disables or enables a user. The row goes first: should ending the sessions fail, doing it again ends them.
+/// Disables or enables a user. The row changes first: if ending the sessions fails, repeating the call ends them.
 pub async fn set_disabled(ctx: &Context, user: UserId, disabled: bool) -> Result<User, Error> {
-    let (ctx, changes) = (ctx.clone(), Changes { disabled: Some(disabled), ..Changes::default() });
+    let ctx = ctx.clone();
     run_to_completion(async move {
-        let user = match ctx.accounts.change_user(user, &changes, ctx.now()).await? {
-            Changed::Changed(user) => *user,
-            Changed::EmailTaken => return Err(Error::EmailTaken),
-            Changed::NotFound => return Err(Error::NotFound),
-        };
+        let user = change_disabled(&ctx, user, disabled).await?;
+        log_disabled(user.id, disabled);
         if disabled {
             sign_out_durably(&ctx, user.id, user.sessions_valid_after).await?;
         }
@@ -26,7 +23,25 @@ pub async fn set_disabled(ctx: &Context, user: UserId, disabled: bool) -> Result
     .await
 }
 
-/// Disables whoever has that address, or enables, whichever is not so now; as `by` asks, who sees to users.
+/// Changes the row alone. The caller ends the sessions.
+pub(super) async fn change_disabled(ctx: &Context, user: UserId, disabled: bool) -> Result<User, Error> {
+    let changes = Changes { disabled: Some(disabled), ..Changes::default() };
+    match ctx.accounts.change_user(user, &changes, ctx.now()).await? {
+        Changed::Changed(user) => Ok(*user),
+        Changed::EmailTaken => Err(Error::EmailTaken),
+        Changed::NotFound => Err(Error::NotFound),
+    }
+}
+
+pub(super) fn log_disabled(user: UserId, disabled: bool) {
+    if disabled {
+        tracing::info!(%user, "user disabled");
+    } else {
+        tracing::info!(%user, "user enabled");
+    }
+}
+
+/// Disables the user with that address, or enables a disabled one, on behalf of the administrator `by`.
 pub async fn toggle_disabled(ctx: &Context, by: &User, email: &Email) -> Result<User, Error> {
     let user = ctx.accounts.user(Find::Email(email.as_str())).await?.ok_or(Error::NotFound)?;
     can_manage(by, &user)?;

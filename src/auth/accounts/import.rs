@@ -1,56 +1,57 @@
-//! Taking in users of another system, with the password hashes they have there.
+//! Imports users from another system, with the password hashes that they have there.
 //!
-//! Each row is checked as a sign-up would be, but for the password, which is not known: its hash must be one that can be checked,
-//! and is replaced at the first sign-in. A row that will not do spoils no other. Importing again adds only who is missing.
+//! Each row is checked like a sign-up, except for the password, which is not known: its hash must be of a supported
+//! format, and is upgraded at the first sign-in. An invalid row does not affect the others. Repeating an import adds
+//! only the missing users.
 
-use super::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::context::Context;
+use crate::auth::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::passwords;
 use crate::auth::passwords::InvalidHash;
 use crate::clock::Timestamp;
 use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{NewUser, PasswordHash};
 
-/// A user as another system has it.
+/// A user of another system.
 #[derive(Clone, Debug, Default)]
 pub struct ImportUser {
-    /// Its id, to be kept where the other system's ids are UUIDs.
+    /// The id to keep, if the other system's ids are UUIDs.
     pub id: Option<UserId>,
-    /// In any spelling.
+    /// The address, in any spelling.
     pub email: String,
-    /// In any spelling.
+    /// The username, in any spelling.
     pub username: Option<String>,
-    /// As its owner writes it.
+    /// The full name, as its owner writes it.
     pub full_name: Option<String>,
-    /// In any of the spellings that [`password`] reads.
+    /// The hash, in any format that [`passwords::import`] reads.
     pub password_hash: Option<PasswordHash>,
-    /// Whether the address was confirmed there.
+    /// Whether the address was verified there.
     pub verified: bool,
-    /// Whether the user may not sign in.
+    /// Whether sign-in is disabled.
     pub disabled: bool,
-    /// Whether the user may do everything.
+    /// Whether the user has every permission.
     pub superuser: bool,
-    /// What else the user may do.
+    /// The roles.
     pub roles: Vec<String>,
-    /// When the user came to the other system.
+    /// When the user was created in the other system.
     pub created_at: Option<Timestamp>,
 }
 
-/// Why a row will not do.
+/// Why a row cannot be imported.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImportError {
-    /// Its address.
+    /// The address is invalid.
     #[error("not an e-mail address: {0}")]
     Email(#[from] EmailError),
-    /// Its name.
+    /// The username is invalid.
     #[error("not a username: {0}")]
     Username(#[from] UsernameError),
-    /// Its hash.
+    /// The format of the hash is not supported.
     #[error("the password hash cannot be used: {0}")]
     Hash(#[from] InvalidHash),
 }
 
-/// Brings a row into the form that the store keeps, which takes them in by the batch.
+/// Checks a row and converts it to the form that the store imports in batches.
 pub fn validate_import(ctx: &Context, row: ImportUser) -> Result<NewUser, ImportError> {
     let email = Email::parse(&row.email)?;
     let username = row.username.as_deref().map(Username::parse).transpose()?;

@@ -1,4 +1,4 @@
-//! Accounts: users, their addresses and names, their projects and billing, and who may manage whom.
+//! Accounts: creating, changing and deleting users, verifying addresses, projects and billing, and who may manage whom.
 
 pub(in crate::auth) mod address_owner;
 pub mod billing;
@@ -7,7 +7,6 @@ pub(in crate::auth) mod credential_epoch;
 pub mod delete;
 pub mod disable;
 pub mod find;
-pub mod identity;
 pub mod import;
 pub mod permissions;
 pub mod projects;

@@ -1,4 +1,4 @@
-//! Who may do what to whom: the rights of a person in a session, by the row as it is now and not as the token said when it was made.
+//! What a user may do to other users. Decided by the row as it is now, not by the claims of the token.
 
 use crate::auth::Error;
 use crate::auth::context::Context;
@@ -6,29 +6,29 @@ use crate::auth::error::Denial;
 use crate::auth::tokens::caller::{Caller, authenticate_user};
 use crate::store::accounts::User;
 
-/// The role that may see to other users.
+/// The role that may manage other users.
 const ADMIN: &str = "admin";
 
-/// Recognises a person in a session. An API key is nobody's hand: what it may do is said by scopes, and none is for this.
+/// Authenticates a user. Rejects API keys: these calls need a user session, and no scope stands for them.
 pub async fn require_user(ctx: &Context, token: Option<&str>) -> Result<(Caller, User), Error> {
     let (caller, user) = authenticate_user(ctx, token).await?;
     caller.require_session()?;
     Ok((caller, user))
 }
 
-/// Recognises a person who may see to other users.
+/// Authenticates a user who may manage other users: an administrator or a superuser.
 pub async fn require_admin(ctx: &Context, token: Option<&str>) -> Result<User, Error> {
     let (_, user) = require_user(ctx, token).await?;
-    let may = user.superuser || user.roles.iter().any(|role| role == ADMIN);
-    if may { Ok(user) } else { Err(Error::Forbidden(Denial::MissingPermission)) }
+    let is_admin = user.superuser || user.roles.iter().any(|role| role == ADMIN);
+    if is_admin { Ok(user) } else { Err(Error::Forbidden(Denial::MissingPermission)) }
 }
 
-/// Whether `by`, who may see to other users, may touch this one: only superusers touch superusers.
+/// Checks that the administrator `by` may manage `other`: only superusers may manage superusers.
 pub(in crate::auth) fn can_manage(by: &User, other: &User) -> Result<(), Error> {
     if other.superuser { can_create_superusers(by) } else { Ok(()) }
 }
 
-/// Whether `by` may say who is a superuser.
+/// Checks that `by` may decide who is a superuser.
 pub(in crate::auth) fn can_create_superusers(by: &User) -> Result<(), Error> {
     if by.superuser { Ok(()) } else { Err(Error::Forbidden(Denial::MissingPermission)) }
 }

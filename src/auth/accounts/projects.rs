@@ -1,4 +1,4 @@
-//! Projects: what API keys belong to. Everybody has a personal one from the start, and may make more.
+//! Projects, which own API keys. Every user has a personal project from the start and may create more.
 
 use crate::auth::Error;
 use crate::auth::context::Context;
@@ -10,22 +10,22 @@ use crate::id::{ProjectId, UserId};
 pub struct Project {
     /// Its id.
     pub id: ProjectId,
-    /// What its owner calls it.
+    /// The name its owner gave it.
     pub name: String,
 }
 
-/// A user's projects, the personal one first.
+/// Projects per user: they are listed in one response. Two concurrent calls may exceed it by one.
+const MAX_PROJECTS: usize = 100;
+
+/// The user's projects, the personal one first.
 pub async fn list_projects(ctx: &Context, user: UserId) -> Result<Vec<Project>, Error> {
     let rows = ctx.accounts.projects(user).await?;
     Ok(rows.into_iter().map(|(id, name)| Project { id, name }).collect())
 }
 
-/// How many projects a person may have: they are told all at once. Two who make one at the same time may come out one above.
-const MOST: usize = 100;
-
-/// Makes a project.
+/// Creates a project.
 pub async fn create_project(ctx: &Context, user: UserId, name: String) -> Result<Project, Error> {
-    if ctx.accounts.projects(user).await?.len() >= MOST {
+    if ctx.accounts.projects(user).await?.len() >= MAX_PROJECTS {
         return Err(Error::Forbidden(Denial::MissingPermission));
     }
     let now = ctx.now();
@@ -36,12 +36,12 @@ pub async fn create_project(ctx: &Context, user: UserId, name: String) -> Result
     }
 }
 
-/// Demands that a project is one of the user's.
+/// Checks that the project is one of the user's.
 pub(in crate::auth) async fn require_project_owner(
     ctx: &Context,
     user: UserId,
     project: ProjectId,
 ) -> Result<(), Error> {
-    let own = ctx.accounts.projects(user).await?.iter().any(|(id, _)| *id == project);
-    own.then_some(()).ok_or(Error::Forbidden(Denial::OtherProject))
+    let owns = ctx.accounts.projects(user).await?.iter().any(|(id, _)| *id == project);
+    owns.then_some(()).ok_or(Error::Forbidden(Denial::OtherProject))
 }

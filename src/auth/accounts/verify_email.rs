@@ -1,43 +1,42 @@
-//! Confirming that an address is its user's, by a link that is mailed to it.
+//! Verifies an address by a mailed link.
 //!
-//! Whoever reads the mail may follow its link as often as they like, and mail scanners do: a confirmation gives nobody anything,
-//! so nothing is used up, and the token is good until its time is over. It names the user and the digest of the address, so
-//! that no address stands in anybody's log, and confirms no other that the user has by then. Knows nothing of where links lead.
+//! The link may be followed any number of times, and mail scanners do so: a verification grants nothing, so nothing is
+//! consumed and the token is valid until it expires. The token names the user and a digest of the address, so that no
+//! address is in logs of URLs, and it does not verify an address that the user has changed to since. Knows nothing of
+//! where links point.
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
-use crate::auth::mailing::queue_mail;
-use crate::auth::sessions::refresh_claims::refresh_session_claims;
-use crate::auth::sessions::run_to_completion::run_to_completion;
-use crate::auth::sign_in::one_time::subject_of;
-use crate::auth::tokens::action_token;
+use crate::auth::one_time::subject_of;
+use crate::auth::run_to_completion::run_to_completion;
+use crate::auth::sessions::claims::refresh_session_claims;
+use crate::auth::{Error, action_token, mailing};
 use crate::id::UserId;
 use crate::mail::Letter;
-use crate::store::accounts::{self, Find, User};
+use crate::store::accounts::{EmailVerified, Find, User};
 use crate::token::action::ActionKind;
 
-/// What a token says.
+/// Claims of the mailed token.
 #[derive(Serialize, Deserialize)]
-struct Says {
+struct LinkClaims {
     user: UserId,
-    /// By [`subject_of`].
+    /// The digest of the address: [`subject_of`].
     address: String,
 }
 
-/// What became of a confirmation.
+/// Result of a verification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Confirmed {
-    /// The address is confirmed by this.
-    Now,
-    /// It was confirmed before.
-    Already,
+pub enum Verification {
+    /// The address is verified now.
+    Verified,
+    /// It was verified before.
+    AlreadyVerified,
 }
 
-/// Mails `address`, in its canonical form, a link that confirms it as the user's; `link` makes one of a token. Who calls this has
-/// taken it from the limits already: a sign-up from those of sign-ups, whatever else mails from those of mails.
+/// Mails `address`, in canonical form, a link that verifies it as the user's. `link` builds the link from a token. The
+/// caller has counted the mail already: a sign-up against the limit of sign-ups, everything else against that of mails.
 pub fn send_link(
     ctx: &Context,
     user: &User,
@@ -45,31 +44,32 @@ pub fn send_link(
     link: impl FnOnce(&str) -> String,
     language: Option<&str>,
 ) -> Result<(), Error> {
-    let says = Says { user: user.id, address: subject_of(address) };
-    let made = action_token::create(ctx, ActionKind::ConfirmEmail, says, ctx.node.config.mailed.confirm)?;
-    queue_mail(ctx, address, Letter::ConfirmEmail { link: link(&made.text) }, made.until, language);
+    let claims = LinkClaims { user: user.id, address: subject_of(address) };
+    let token = action_token::create(ctx, ActionKind::ConfirmEmail, claims, ctx.node.config.mailed.confirm)?;
+    let letter = Letter::ConfirmEmail { link: link(&token.text) };
+    mailing::queue_mail(ctx, address, letter, token.expires_at, language);
     Ok(())
 }
 
-/// Confirms the address that `token` was mailed to, if its user still has it.
-pub async fn verify_email(ctx: &Context, token: &str) -> Result<Confirmed, Error> {
-    let read = action_token::verify::<Says>(ctx, ActionKind::ConfirmEmail, token);
-    let says = read.ok_or(Error::InvalidLink(LinkKind::EmailVerification))?.claims;
-    let user = ctx.accounts.user(Find::Id(says.user)).await?.ok_or(Error::NotFound)?;
-    if subject_of(&user.email) != says.address {
+/// Verifies the address that `token` was mailed to, if it is still the user's.
+pub async fn verify_email(ctx: &Context, token: &str) -> Result<Verification, Error> {
+    let token = action_token::verify::<LinkClaims>(ctx, ActionKind::ConfirmEmail, token);
+    let claims = token.ok_or(Error::InvalidLink(LinkKind::EmailVerification))?.claims;
+    let user = ctx.accounts.user(Find::Id(claims.user)).await?.ok_or(Error::NotFound)?;
+    if subject_of(&user.email) != claims.address {
         return Err(Error::InvalidLink(LinkKind::EmailVerification));
     }
     let ctx = ctx.clone();
     run_to_completion(async move {
-        let confirmed = match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {
-            accounts::EmailVerified::Verified => Confirmed::Now,
-            accounts::EmailVerified::AlreadyVerified => Confirmed::Already,
-            // Gone, or another address, since the row was read.
-            accounts::EmailVerified::NotFound => return Err(Error::InvalidLink(LinkKind::EmailVerification)),
+        let verification = match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {
+            EmailVerified::Verified => Verification::Verified,
+            EmailVerified::AlreadyVerified => Verification::AlreadyVerified,
+            // Deleted, or another address, since the row was read.
+            EmailVerified::NotFound => return Err(Error::InvalidLink(LinkKind::EmailVerification)),
         };
-        // Also when it was confirmed before: the tokens may not have heard of it then.
+        // Even if it was verified before: updating the claims may have failed then.
         refresh_session_claims(&ctx, user.id).await;
-        Ok(confirmed)
+        Ok(verification)
     })
     .await
 }

@@ -1,58 +1,60 @@
-//! Turning the second factor on and off.
+//! Enabling and disabling the second factor.
 //!
-//! On in two steps: a secret is drawn and pending for ten minutes, and a code of it turns it on. Only the pending secret counts:
-//! what a request says of it is not believed. Or at once, as a published API has it. Its owner is told of either by mail.
+//! Enabling takes two steps: the first generates a secret that is pending for ten minutes, the second confirms it with
+//! a code. Only the stored pending secret counts, never one in the request. A published API enables it in one step
+//! instead. The owner is notified by mail of every change.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{counted, forgive, recovery};
+use super::{count_attempt, recovery, refund_attempt};
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
 use crate::auth::mfa::totp_secret::TotpSecret;
+use crate::auth::one_time::{self, SecretKey, SecretKind, mfa_subject, subject_of};
 use crate::auth::passwords::Password;
 use crate::auth::passwords::reauthenticate::reauthenticate;
-use crate::auth::sessions::open::RequestContext;
-use crate::auth::sign_in::one_time;
-use crate::auth::sign_in::one_time::{Kind, mfa_subject, subject_of};
+use crate::auth::request_context::RequestContext;
 use crate::auth::{Error, mailing, rate_limit};
 use crate::mail::Letter;
 use crate::store::accounts::{SealedTotp, User};
 
-const PENDING: Duration = Duration::from_secs(10 * 60);
+/// Lifetime of an enrollment that is not confirmed.
+const PENDING_LIFETIME: Duration = Duration::from_secs(10 * 60);
 
-/// A second factor that is about to be turned on. Without a Debug form: it is all secret.
+/// A TOTP enrollment that is not confirmed yet. Not `Debug`, because it is secret.
 pub struct TotpEnrollment {
-    /// The secret in the letters that people type into an app.
+    /// The secret in base32, as people type it into an app.
     pub key: String,
-    /// What an app reads from a QR code.
+    /// The `otpauth://` URI that an app reads from a QR code.
     pub uri: String,
 }
 
-/// Draws a secret that is pending, in place of one that was. Nothing is turned on.
+/// Generates a pending secret, in place of an earlier one. Enables nothing.
 pub async fn start_enrollment(ctx: &Context, user: &User) -> Result<TotpEnrollment, Error> {
-    let factor = TotpSecret::generate(ctx, &user.email)?;
-    let sealed = factor.seal(ctx, user.id)?;
-    let subject = subject_of(&user.email);
-    // Nobody hands it in: it is looked at. What would be compared is drawn and thrown away.
-    let nobody_knows = one_time::generate_device_secret(ctx);
-    let place = (Kind::PendingFactor, subject.as_str(), user.id.to_string());
-    one_time::store(ctx, (place.0, place.1, &place.2), &nobody_knows, sealed.0, ctx.now() + PENDING).await?;
-    Ok(TotpEnrollment { key: factor.key(), uri: factor.uri()? })
+    let secret = TotpSecret::generate(ctx, &user.email)?;
+    let sealed = secret.seal(ctx, user.id)?;
+    let (subject, id) = (subject_of(&user.email), user.id.to_string());
+    let key = SecretKey { kind: SecretKind::TotpEnrollment, subject: &subject, id: &id };
+    // Only the payload is ever read. The secret that would be compared is random and discarded, so that nothing matches
+    // it.
+    let unused = one_time::generate_device_secret(ctx);
+    one_time::store(ctx, key, &unused, sealed.0, ctx.now() + PENDING_LIFETIME).await?;
+    Ok(TotpEnrollment { key: secret.key(), uri: secret.uri()? })
 }
 
-/// What an app reads from a QR code, of the second factor that is pending.
+/// The `otpauth://` URI of the pending secret.
 pub async fn enrollment_uri(ctx: &Context, user: &User) -> Result<String, Error> {
-    pending(ctx, user).await?.ok_or(Error::NotFound)?.for_account(ctx, &user.email)?.uri()
+    pending_secret(ctx, user).await?.ok_or(Error::NotFound)?.for_account(ctx, &user.email)?.uri()
 }
 
-async fn pending(ctx: &Context, user: &User) -> Result<Option<TotpSecret>, Error> {
-    let subject = subject_of(&user.email);
-    let held = ctx.ephemeral.peek_claim(&subject, Kind::PendingFactor.name(), &user.id.to_string(), ctx.now()).await?;
-    held.map(|sealed| TotpSecret::open(ctx, user.id, &SealedTotp(sealed))).transpose()
+async fn pending_secret(ctx: &Context, user: &User) -> Result<Option<TotpSecret>, Error> {
+    let (subject, id) = (subject_of(&user.email), user.id.to_string());
+    let sealed = ctx.ephemeral.peek_claim(&subject, SecretKind::TotpEnrollment.name(), &id, ctx.now()).await?;
+    sealed.map(|sealed| TotpSecret::open(ctx, user.id, &SealedTotp(sealed))).transpose()
 }
 
-/// Turns the pending second factor on, with a code of it and the password where there is one; gives the recovery codes.
+/// Enables the pending secret, if `code` is a code of it and `password` the user's password (if there is one). Returns
+/// the recovery codes.
 pub async fn enable(
     ctx: &Context,
     user: &User,
@@ -60,37 +62,42 @@ pub async fn enable(
     code: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<Vec<String>, Error> {
-    reauthenticate(ctx, user, password, request_ctx.rate_limit_ip)
+    reauthenticate(ctx, user, password, request_ctx)
         .await
-        .map_err(instead(Error::Mfa(MfaError::EnableFailed)))?;
+        .map_err(replace_wrong_password(Error::Mfa(MfaError::EnableFailed)))?;
     if user.totp.is_some() {
         return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
-    let factor = pending(ctx, user).await?.ok_or(Error::Mfa(MfaError::EnableFailed))?;
-    let step = proved(ctx, user, &factor, code, request_ctx.rate_limit_ip).await?;
-    let (told, kept) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
-    if !ctx.accounts.enable_totp(user.id, &factor.seal(ctx, user.id)?, step, &kept, ctx.now()).await? {
+    let secret = pending_secret(ctx, user).await?.ok_or(Error::Mfa(MfaError::EnableFailed))?;
+    let step = check_enrollment_code(ctx, user, &secret, code, request_ctx).await?;
+    let (codes, hashes) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
+    if !ctx.accounts.enable_totp(user.id, &secret.seal(ctx, user.id)?, step, &hashes, ctx.now()).await? {
         return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
-    let place = user.id.to_string();
-    let dropped = ctx.ephemeral.delete_claim(&subject_of(&user.email), Kind::PendingFactor.name(), &place).await;
-    if let Err(error) = dropped {
-        // It is on, and its owner must be told the codes. What is still pending is over in ten minutes.
-        tracing::warn!(user = %user.id, %error, "a second factor that is on is still pending");
+    let (subject, id) = (subject_of(&user.email), user.id.to_string());
+    if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::TotpEnrollment.name(), &id).await {
+        // It is enabled, and the response must deliver the recovery codes. The pending secret expires within ten
+        // minutes.
+        tracing::warn!(user = %user.id, %error, "cannot delete the pending secret of a second factor that was enabled");
     }
     mailing::queue_notice(ctx, user, Letter::SecondFactorOn, request_ctx.language);
-    Ok(told)
+    Ok(codes)
 }
 
-async fn proved(ctx: &Context, user: &User, factor: &TotpSecret, code: &str, counted_by: IpAddr) -> Result<i64, Error> {
-    let subject = mfa_subject(&user.email);
-    counted(ctx, &subject, counted_by).await?;
-    let step = factor.step_of(code, ctx.now()).ok_or(Error::Mfa(MfaError::EnableFailed))?;
-    forgive(ctx, &subject).await?;
+async fn check_enrollment_code(
+    ctx: &Context,
+    user: &User,
+    secret: &TotpSecret,
+    code: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<i64, Error> {
+    count_attempt(ctx, user, request_ctx).await?;
+    let step = secret.step_of(code, ctx.now()).ok_or(Error::Mfa(MfaError::EnableFailed))?;
+    refund_attempt(ctx, user).await?;
     Ok(step)
 }
 
-/// Turns a second factor on at once; gives its secret and `count` backup codes of six digits.
+/// Enables a second factor in one step. Returns its secret in base32 and `count` backup codes of six digits.
 pub async fn enable_without_confirmation(
     ctx: &Context,
     user: &User,
@@ -100,34 +107,35 @@ pub async fn enable_without_confirmation(
     if user.totp.is_some() {
         return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
-    // Turning it on and off costs hashes and mails, so it is counted like trying it.
-    rate_limit::check_mfa(ctx, &mfa_subject(&user.email), request_ctx.rate_limit_ip).await?;
-    let factor = TotpSecret::generate(ctx, &user.email)?;
-    let (told, kept) = recovery::generate_six_digit(ctx, count).await?;
-    // No code of it was used yet.
-    if !ctx.accounts.enable_totp(user.id, &factor.seal(ctx, user.id)?, 0, &kept, ctx.now()).await? {
+    // Enabling and disabling cost hashes and mails, so they count as attempts at the second factor.
+    rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
+    let secret = TotpSecret::generate(ctx, &user.email)?;
+    let (codes, hashes) = recovery::generate_six_digit(ctx, count).await?;
+    // Step 0: no code has been used yet.
+    if !ctx.accounts.enable_totp(user.id, &secret.seal(ctx, user.id)?, 0, &hashes, ctx.now()).await? {
         return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
     mailing::queue_notice(ctx, user, Letter::SecondFactorOn, request_ctx.language);
-    Ok((factor.key(), told))
+    Ok((secret.key(), codes))
 }
 
-/// Turns the second factor off. Where the dialect asks for the password, `password` is what was given of it.
+/// Disables the second factor. `password` is `None` if the dialect does not require the password, and otherwise the one
+/// that the request contains, if any.
 pub async fn disable(
     ctx: &Context,
     user: &User,
     password: Option<Option<&Password>>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    if let Some(given) = password {
-        reauthenticate(ctx, user, given, request_ctx.rate_limit_ip)
+    if let Some(password) = password {
+        reauthenticate(ctx, user, password, request_ctx)
             .await
-            .map_err(instead(Error::Mfa(MfaError::DisableFailed)))?;
+            .map_err(replace_wrong_password(Error::Mfa(MfaError::DisableFailed)))?;
     }
     if user.totp.is_none() {
         return Err(Error::Mfa(MfaError::AlreadyDisabled));
     }
-    rate_limit::check_mfa(ctx, &mfa_subject(&user.email), request_ctx.rate_limit_ip).await?;
+    rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
     if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
         return Err(Error::Mfa(MfaError::AlreadyDisabled));
     }
@@ -135,10 +143,10 @@ pub async fn disable(
     Ok(())
 }
 
-/// A wrong password is told in the words of what it was for; everything else as it is.
-fn instead(of_a_wrong_one: Error) -> impl FnOnce(Error) -> Error {
-    |failure| match failure {
-        Error::WrongCurrentPassword => of_a_wrong_one,
+/// Replaces [`Error::WrongCurrentPassword`], so that a wrong password and a wrong code give the same answer.
+fn replace_wrong_password(replacement: Error) -> impl FnOnce(Error) -> Error {
+    |error| match error {
+        Error::WrongCurrentPassword => replacement,
         other => other,
     }
 }

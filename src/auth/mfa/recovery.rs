@@ -1,91 +1,93 @@
-//! Recovery codes: for who has lost the app. Each is good once.
+//! Recovery codes, for a user who has lost the TOTP app. Each is valid once.
 //!
-//! Two kinds. Ours have 120 random bits, so a fast digest keeps them. Those of six digits, which a published API promises, could be
-//! turned back from one, so they are hashed as slowly as passwords; and guessed they are counted like every code.
+//! There are two kinds. Ours have 120 random bits, so a fast digest is enough. Codes of six digits, which a published
+//! API promises, could be recovered from a fast digest, so they are hashed like passwords; online guesses are counted
+//! like those of every code.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::one_time::generate_code;
 use crate::auth::passwords::Password;
-use crate::auth::sign_in::one_time::generate_code;
+use crate::encoding::{crockford_base32, hex, sha256};
 use crate::id::UserId;
 use crate::store::accounts::{PasswordHash, RecoveryCode};
 
-/// Crockford's base 32: nothing to mistake for another.
-const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+/// Characters of a code with 120 bits: five bits each.
+const LENGTH: usize = 24;
 
-const LETTERS: usize = 24;
-const FAST: &str = "sha256:";
+/// Prefix of a fast digest, by which the two kinds are told apart.
+const FAST_PREFIX: &str = "sha256:";
 
-/// Draws `count` codes of 120 bits: what their owner is told, and what is kept.
+/// Generates `count` codes of 120 bits: the codes for their owner, and the rows to store.
 pub(super) fn generate(ctx: &Context, count: u32) -> (Vec<String>, Vec<RecoveryCode>) {
-    let each = (0..count).map(|_| {
-        let drawn: [u8; LETTERS] = ctx.node.rng.bytes();
-        let letters: String = drawn.iter().map(|byte| char::from(ALPHABET[usize::from(byte & 31)])).collect();
-        let kept = RecoveryCode { id: name(ctx), hash: PasswordHash(fast(&letters)) };
-        (in_groups(&letters), kept)
+    let codes = (0..count).map(|_| {
+        let random: [u8; LENGTH] = ctx.node.rng.bytes();
+        let code: String = crockford_base32(&random).collect();
+        let row = RecoveryCode { id: new_id(ctx), hash: PasswordHash(fast_hash(&code)) };
+        (group(&code), row)
     });
-    each.unzip()
+    codes.unzip()
 }
 
-/// Draws `count` codes of six digits, no two alike.
+/// Generates `count` distinct codes of six digits.
 pub(super) async fn generate_six_digit(ctx: &Context, count: u32) -> Result<(Vec<String>, Vec<RecoveryCode>), Error> {
-    let mut told = Vec::new();
-    while told.len() < count as usize {
+    let mut codes = Vec::new();
+    while codes.len() < count as usize {
         let code = generate_code(ctx);
-        if !told.contains(&code) {
-            told.push(code);
+        if !codes.contains(&code) {
+            codes.push(code);
         }
     }
-    let hashes = ctx.node.hasher.hash_all(told.iter().cloned().map(Password::new).collect()).await?;
-    let kept = hashes.into_iter().map(|hash| RecoveryCode { id: name(ctx), hash }).collect();
-    Ok((told, kept))
+    let hashes = ctx.node.hasher.hash_all(codes.iter().cloned().map(Password::new).collect()).await?;
+    let rows = hashes.into_iter().map(|hash| RecoveryCode { id: new_id(ctx), hash }).collect();
+    Ok((codes, rows))
 }
 
-/// Uses up the code, if it is one of the user's.
+/// Consumes the code if it is one of the user's. Returns whether it was.
 pub(super) async fn consume(ctx: &Context, user: UserId, code: &str) -> Result<bool, Error> {
-    let kept = ctx.accounts.recovery_codes(user).await?;
-    let normal = normalised(code);
-    let expected = fast(&normal);
-    let (quick, slow): (Vec<_>, Vec<_>) = kept.into_iter().partition(|code| code.hash.0.starts_with(FAST));
-    let mut right = quick.iter().find(|code| bool::from(code.hash.0.as_bytes().ct_eq(expected.as_bytes())));
-    if right.is_none() && normal.len() == 6 && !slow.is_empty() {
-        let hashes: Vec<_> = slow.iter().map(|code| code.hash.clone()).collect();
-        right = ctx.node.hasher.find_match(&Password::new(normal), &hashes).await?.and_then(|which| slow.get(which));
+    let rows = ctx.accounts.recovery_codes(user).await?;
+    let code = normalize(code);
+    let expected = fast_hash(&code);
+    let (fast, slow): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.hash.0.starts_with(FAST_PREFIX));
+    let mut matching = fast.iter().find(|row| bool::from(row.hash.0.as_bytes().ct_eq(expected.as_bytes())));
+    if matching.is_none() && code.len() == 6 && !slow.is_empty() {
+        let hashes: Vec<_> = slow.iter().map(|row| row.hash.clone()).collect();
+        let index = ctx.node.hasher.find_match(&Password::new(code), &hashes).await?;
+        matching = index.and_then(|index| slow.get(index));
     }
-    match right {
-        Some(code) => Ok(ctx.accounts.spend_recovery_code(user, code.id).await?),
+    match matching {
+        Some(row) => Ok(ctx.accounts.spend_recovery_code(user, row.id).await?),
         None => Ok(false),
     }
 }
 
-fn name(ctx: &Context) -> Uuid {
+fn new_id(ctx: &Context) -> Uuid {
     uuid::Builder::from_random_bytes(ctx.node.rng.bytes()).into_uuid()
 }
 
-fn fast(letters: &str) -> String {
-    let hex = digest(&SHA256, letters.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    format!("{FAST}{hex}")
+fn fast_hash(code: &str) -> String {
+    format!("{FAST_PREFIX}{}", hex(&sha256(code.as_bytes())))
 }
 
-fn in_groups(letters: &str) -> String {
-    let groups = letters.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>();
+fn group(code: &str) -> String {
+    let groups = code.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>();
     groups.join("-")
 }
 
-/// As it was drawn, whatever its owner made of it: without what only helps the eye, and read as Crockford reads it.
-fn normalised(code: &str) -> String {
-    let letters = code.chars().filter(|char| char.is_ascii_alphanumeric());
-    letters
+/// Undoes what people do to a code when they write it down or type it: separators, case, and letters that Crockford's
+/// base32 reads as digits.
+fn normalize(code: &str) -> String {
+    let characters = code.chars().filter(|char| char.is_ascii_alphanumeric());
+    characters
         .map(|char| match char.to_ascii_lowercase() {
             'o' => '0',
             'i' | 'l' => '1',
             plain => plain,
         })
-        .take(LETTERS + 1)
+        .take(LENGTH + 1)
         .collect()
 }
 
@@ -94,10 +96,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_read_as_it_was_drawn_however_it_is_written() {
-        assert_eq!(in_groups("0123456789abcdefghjkmnpq"), "0123-4567-89ab-cdef-ghjk-mnpq");
-        assert_eq!(normalised(" O123-4567 89AB-cdef-ghjk-mnpq"), "0123456789abcdefghjkmnpq");
-        assert_eq!(normalised("iLo"), "110");
-        assert_eq!(normalised(&"a".repeat(100)).len(), LETTERS + 1, "a longer one is none");
+    fn code_is_recognized_however_it_is_written() {
+        assert_eq!(group("0123456789abcdefghjkmnpq"), "0123-4567-89ab-cdef-ghjk-mnpq");
+        assert_eq!(normalize(" O123-4567 89AB-cdef-ghjk-mnpq"), "0123456789abcdefghjkmnpq");
+        assert_eq!(normalize("iLo"), "110");
+        assert_eq!(normalize(&"a".repeat(100)).len(), LENGTH + 1, "a longer code must not match");
     }
 }

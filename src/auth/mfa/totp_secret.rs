@@ -1,4 +1,5 @@
-//! A second factor's secret: drawn, sealed, told once, and compared with. Knows nothing of tries or of stores.
+//! A TOTP secret (RFC 6238): generates it, seals it for its user, and compares codes. Knows nothing of attempts or
+//! stores.
 
 use totp_rs::{Builder, Totp};
 use zeroize::Zeroizing;
@@ -12,33 +13,33 @@ use crate::store::accounts::SealedTotp;
 /// 160 bits, as RFC 4226, 4 recommends.
 const BYTES: usize = 20;
 
-/// As many as every app shows.
+/// The only number of digits that every app supports.
 const DIGITS: usize = 6;
 
-/// By how many steps of thirty seconds a telephone's clock may be off.
+/// Steps of thirty seconds by which the clock of a phone may be off.
 const SKEW: u16 = 1;
 
-/// An opened secret. Wiped when dropped; without a Debug form.
+/// A secret in memory. Zeroized when dropped, and not `Debug`.
 pub(super) struct TotpSecret(Totp);
 
 impl TotpSecret {
-    /// Draws one for `account`, which is what apps show.
+    /// Generates a secret. Apps show `account` beside it.
     pub(super) fn generate(ctx: &Context, account: &str) -> Result<Self, Error> {
-        Self::of(&*Zeroizing::new(ctx.node.rng.bytes::<BYTES>()), &ctx.node.config.second_factor.issuer, account)
+        Self::new(&*Zeroizing::new(ctx.node.rng.bytes::<BYTES>()), &ctx.node.config.second_factor.issuer, account)
     }
 
-    /// Opens a user's.
+    /// Unseals the secret of a user.
     pub(super) fn open(ctx: &Context, user: UserId, sealed: &SealedTotp) -> Result<Self, Error> {
-        let opened = ctx.node.secrets.open(&usage(user), &sealed.0);
-        let bytes = opened.map_err(|error| {
-            tracing::error!(%user, %error, "a second factor cannot be opened: its user cannot sign in");
-            Error::Internal("a second factor that does not open")
+        let bytes = ctx.node.secrets.open(&usage(user), &sealed.0);
+        let bytes = bytes.map_err(|error| {
+            tracing::error!(%user, %error, "cannot unseal a TOTP secret; was a secret removed too early?");
+            Error::Internal("a TOTP secret cannot be unsealed")
         })?;
-        Self::of(&bytes, &ctx.node.config.second_factor.issuer, "")
+        Self::new(&bytes, &ctx.node.config.second_factor.issuer, "")
     }
 
-    fn of(secret: &[u8], issuer: &str, account: &str) -> Result<Self, Error> {
-        // A colon parts issuer and account in the label, and neither may hold one.
+    fn new(secret: &[u8], issuer: &str, account: &str) -> Result<Self, Error> {
+        // A colon separates issuer and account in the label, so neither may contain one.
         let plain = |text: &str| text.replace(':', " ");
         Builder::new()
             .with_secret(secret)
@@ -47,35 +48,35 @@ impl TotpSecret {
             .with_account_name(plain(account))
             .build()
             .map(Self)
-            .map_err(|_| Error::Internal("a second factor that cannot be used"))
+            .map_err(|_| Error::Internal("a TOTP secret is not valid"))
     }
 
-    /// The same, with the name that apps show.
+    /// The same secret with the account name that apps show.
     pub(super) fn for_account(&self, ctx: &Context, account: &str) -> Result<Self, Error> {
-        Self::of(self.0.secret().as_ref(), &ctx.node.config.second_factor.issuer, account)
+        Self::new(self.0.secret().as_ref(), &ctx.node.config.second_factor.issuer, account)
     }
 
-    /// Seals it for its user, whose id is bound in: it opens for nobody else.
+    /// Seals the secret for its user. The user's id is authenticated, so it cannot be unsealed for another user.
     pub(super) fn seal(&self, ctx: &Context, user: UserId) -> Result<SealedTotp, Error> {
         let sealed = ctx.node.secrets.seal(&usage(user), self.0.secret().as_ref(), &ctx.node.rng);
-        sealed.map(SealedTotp).map_err(|_| Error::Internal("a second factor that cannot be sealed"))
+        sealed.map(SealedTotp).map_err(|_| Error::Internal("a TOTP secret cannot be sealed"))
     }
 
-    /// The step whose code it is, if it is one of now. Apps show a code in two groups, and so people type it.
+    /// The time step of the code, if it is current. Ignores spaces, because apps show a code in two groups.
     pub(super) fn step_of(&self, code: &str, now: Timestamp) -> Option<i64> {
         let digits = code.chars().filter(|char| !char.is_whitespace()).take(DIGITS + 1).collect::<String>();
         let step = self.0.check(&digits, u64::try_from(now.secs()).ok()?)?;
         i64::try_from(step).ok()
     }
 
-    /// The secret in the letters that people type into an app.
+    /// The secret in base32, as people type it into an app.
     pub(super) fn key(&self) -> String {
         self.0.secret().to_base32()
     }
 
-    /// What an app reads from a QR code.
+    /// The `otpauth://` URI that an app reads from a QR code.
     pub(super) fn uri(&self) -> Result<String, Error> {
-        self.0.to_url().map_err(|_| Error::Internal("a second factor without an address"))
+        self.0.to_url().map_err(|_| Error::Internal("a TOTP secret has no URI"))
     }
 }
 
@@ -88,11 +89,11 @@ mod tests {
     use super::*;
 
     fn step_of(code: &str, at: i64) -> Option<i64> {
-        let factor = TotpSecret::of(b"12345678901234567890", "Signet", "ada@example.org").ok().unwrap();
-        factor.step_of(code, Timestamp::from_secs(at))
+        let secret = TotpSecret::new(b"12345678901234567890", "Signet", "ada@example.org").ok().unwrap();
+        secret.step_of(code, Timestamp::from_secs(at))
     }
 
-    /// RFC 6238, appendix B, SHA-1: its codes have eight digits, of which ours are the last six.
+    /// RFC 6238, appendix B, SHA-1: its codes have eight digits; the last six are ours.
     const VECTORS: [(i64, &str); 6] = [
         (59, "287082"),
         (1_111_111_109, "081804"),
@@ -103,38 +104,38 @@ mod tests {
     ];
 
     #[test]
-    fn the_vectors_of_the_rfc_hold() {
+    fn codes_match_the_test_vectors_of_rfc_6238() {
         for (at, code) in VECTORS {
             assert_eq!(step_of(code, at), Some(at / 30), "{at}");
         }
     }
 
     #[test]
-    fn a_clock_may_be_one_step_off_and_no_more() {
+    fn clock_may_be_off_by_one_step_at_most() {
         for (at, code) in VECTORS.into_iter().skip(1) {
-            let begin = at / 30 * 30;
-            assert_eq!(step_of(code, begin - 31), None, "{at}");
-            assert_eq!(step_of(code, begin - 30), Some(at / 30), "{at}");
-            assert_eq!(step_of(code, begin + 59), Some(at / 30), "{at}");
-            assert_eq!(step_of(code, begin + 60), None, "{at}");
+            let start = at / 30 * 30;
+            assert_eq!(step_of(code, start - 31), None, "{at}");
+            assert_eq!(step_of(code, start - 30), Some(at / 30), "{at}");
+            assert_eq!(step_of(code, start + 59), Some(at / 30), "{at}");
+            assert_eq!(step_of(code, start + 60), None, "{at}");
         }
         assert_eq!(step_of("287082", -1), None);
     }
 
     #[test]
-    fn a_code_is_six_digits_in_whatever_groups() {
+    fn code_is_six_digits_with_optional_spaces() {
         assert_eq!(step_of(" 287 082 ", 59), Some(1));
-        for no_code in ["", "28708", "2870822", "14287082", "+87082", "28708a", "２８７０８２", "287-082"] {
-            assert_eq!(step_of(no_code, 59), None, "{no_code}");
+        for invalid in ["", "28708", "2870822", "14287082", "+87082", "28708a", "２８７０８２", "287-082"] {
+            assert_eq!(step_of(invalid, 59), None, "{invalid}");
         }
     }
 
     #[test]
-    fn what_an_app_reads_names_issuer_and_account() {
-        let factor = TotpSecret::of(b"12345678901234567890", "Our: house", "o'hara+1@bücher.example").ok().unwrap();
-        assert_eq!(factor.key(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
-        let again = Totp::from_url(factor.uri().unwrap()).unwrap();
-        assert_eq!((again.issuer(), again.account_name()), (Some("Our  house"), "o'hara+1@bücher.example"));
-        assert_eq!((again.step(), again.digits(), again.secret()), (30, 6, factor.0.secret()));
+    fn uri_names_issuer_and_account() {
+        let secret = TotpSecret::new(b"12345678901234567890", "Our: house", "o'hara+1@bücher.example").ok().unwrap();
+        assert_eq!(secret.key(), "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
+        let parsed = Totp::from_url(secret.uri().unwrap()).unwrap();
+        assert_eq!((parsed.issuer(), parsed.account_name()), (Some("Our  house"), "o'hara+1@bücher.example"));
+        assert_eq!((parsed.step(), parsed.digits(), parsed.secret()), (30, 6, secret.0.secret()));
     }
 }

@@ -1,8 +1,9 @@
-//! Sessions: opening, refreshing, listing and ending them. Knows nothing of how the user was recognised.
+//! Sessions after the sign-in: refreshing, listing and ending them, and the tokens and claims that belong to one.
+//!
+//! [`crate::auth::sign_in::open_session`] opens them.
 
+pub mod claims;
 pub mod list;
-pub mod open;
 pub mod refresh;
-pub(in crate::auth) mod refresh_claims;
-pub(in crate::auth) mod run_to_completion;
 pub mod sign_out;
+pub mod tokens;

@@ -1,74 +1,67 @@
-//! Exchanging a refresh token for new tokens.
+//! Exchanges a refresh token for new tokens.
 //!
-//! The hot path. Budget: one MAC to read the token (garbage stops here), one round trip to the store, which rotates and
-//! detects reuse in one step, then one look-up in memory, one signature and one MAC. Postgres is not asked: whatever ends a user's
-//! sessions ends them in the store, and what a failover of the store may have brought back is known from [`crate::auth::revocation::durable`].
+//! This is a hot path. Its budget: one MAC to parse the token, which rejects garbage; one round trip to the store,
+//! which rotates and detects reuse in one step; one look-up in memory; one signature and one MAC. It does not read the
+//! accounts: whatever revokes a user's sessions ends them in the ephemeral store, and sessions that a failover of that
+//! store may have brought back are known from [`crate::auth::revocation::durable`].
 
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::revocation::durable::delete_revived_session;
-use crate::auth::sessions::open::{RequestContext, TokenPair, issue_tokens};
+use crate::auth::request_context::RequestContext;
+use crate::auth::revocation::sessions::end_revived_session;
+use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
 use crate::id::UserId;
-use crate::store::ephemeral::{Revocation, RotateRequest, Rotation, SessionSnapshot, Target};
+use crate::store::ephemeral::{Revocation, RotateRequest, Rotation, Target};
 use crate::token::refresh::RefreshToken;
 
-/// What becomes of the token that is handed in.
+/// Whether a refresh replaces the refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RotationPolicy {
-    /// A successor takes its place.
+    /// A successor replaces it.
     Rotate,
-    /// It stays in force, and its lifetime stays as it was.
+    /// It stays valid, with its expiry unchanged.
     Keep,
 }
 
-/// Exchanges `token`. Where the dialect says whose it must be, another user's is not in force.
+/// Exchanges `token`. With `owner`, the token of another user is invalid.
 pub async fn refresh(
     ctx: &Context,
     token: &str,
     owner: Option<UserId>,
-    then: RotationPolicy,
+    policy: RotationPolicy,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     let node = &ctx.node;
-    let Some(read) = RefreshToken::parse(token, &node.secrets) else { return Err(Error::InvalidRefreshToken) };
-    if owner.is_some_and(|owner| owner != read.user) {
+    let token = RefreshToken::parse(token, &node.secrets).ok_or(Error::InvalidRefreshToken)?;
+    if owner.is_some_and(|owner| owner != token.user) {
         return Err(Error::InvalidRefreshToken);
     }
     let now = ctx.now();
-    let presented = RotateRequest {
-        user: read.user,
-        session: read.session,
-        counter: read.counter,
-        rotate: then == RotationPolicy::Rotate,
+    let request = RotateRequest {
+        user: token.user,
+        session: token.session,
+        counter: token.counter,
+        rotate: policy == RotationPolicy::Rotate,
         grace: node.config.tokens.grace,
         not_before: node.revocations.global_not_before(),
-        revocation_expires_at: now + node.revocation_ttl(),
+        revocation_expires_at: now + node.retention.revocation_ttl(),
     };
-    match ctx.ephemeral.rotate_refresh_token(presented, now).await? {
+    match ctx.ephemeral.rotate_refresh_token(request, now).await? {
         Rotation::Rotated(session) | Rotation::Replayed(session) => {
             let ended = node.revocations.is_session_ended(session.user, session.id, session.opened_at);
-            if ended && is_there_again(ctx, &session).await? {
+            if ended && end_revived_session(ctx, session.user, session.id).await? {
                 return Err(Error::InvalidRefreshToken);
             }
             issue_tokens(ctx, session, request_ctx, now)
         }
         Rotation::Reused => {
-            tracing::warn!(user = %read.user, session = %read.session, address = %request_ctx.client_ip, "refresh token reused");
-            let target = Target::Session(read.session);
-            node.revocations.apply(&Revocation { target, expires_at: presented.revocation_expires_at });
+            let (user, session) = (token.user, token.session);
+            let (client_ip, dialect) = (request_ctx.client_ip, request_ctx.dialect);
+            tracing::info!(%user, %session, %client_ip, dialect, "refresh token reused; session revoked");
+            let target = Target::Session(session);
+            node.revocations.apply(&Revocation { target, expires_at: request.revocation_expires_at });
             Err(Error::RefreshTokenReused)
         }
         Rotation::NotFound => Err(Error::InvalidRefreshToken),
     }
-}
-
-/// Whether a session that was ended is there all the same, because the store has lost its end; ends it once more. If not, it
-/// was ended since this refresh, which is answered as it was won: of what it hands out nothing is good any more, and who rotated
-/// first of many is told so even where the others have been taken for thieves by then.
-async fn is_there_again(ctx: &Context, session: &SessionSnapshot) -> Result<bool, Error> {
-    let there = ctx.ephemeral.session(session.user, session.id, ctx.now()).await?.is_some();
-    if there {
-        delete_revived_session(ctx, session.user, session.id).await;
-    }
-    Ok(there)
 }

@@ -1,11 +1,11 @@
-//! Ending sessions: one, the others, all of a user's, everyone's.
+//! Signs out: one session, the user's other sessions, all of a user's, or everyone.
 //!
-//! When any of these returns, no refresh succeeds any more and the revocation of the access tokens is written; this node
-//! refuses them at once, the others as soon as they hear of it: within milliseconds, or whenever they hear again. Knows nothing of
-//! who may do this.
+//! When a function here returns, no refresh of these sessions succeeds and the revocation of their access tokens is
+//! stored. This node refuses them from then on, and other nodes as soon as they apply the revocation: within
+//! milliseconds, or once they are no longer cut off. Knows nothing of who may sign out whom.
 //!
-//! Of everyone's, refreshes learn no sooner than that either: no record tells of the floor, and each node compares with what it has
-//! heard of it. What another still hands out is as old as its session, and is refused from then on.
+//! A global sign-out is not in session records, so another node's refresh sees it only once that node has the new
+//! `global_not_before`. Tokens that it issues meanwhile are as old as their session, and are refused from then on.
 
 use std::time::Duration;
 
@@ -14,120 +14,90 @@ use uuid::Uuid;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::revocation::durable::user_revocation;
-use crate::auth::sessions::run_to_completion::run_to_completion;
-use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
+use crate::auth::revocation::retention::next_global_not_before;
+use crate::auth::revocation::sessions::end_sessions;
+use crate::auth::run_to_completion::run_to_completion;
+use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::ephemeral::{Revocation, Target};
 
 pub use crate::store::ephemeral::SignOutScope;
 
-const MILLI: Duration = Duration::from_millis(1);
+/// How long a node retries a revocation that the store did not accept: longer than a sign-in can take.
+const RETRY_FOR: Duration = Duration::from_secs(600);
 
-/// How long the store is told again of what it could not hear: longer than a sign-in can take.
-const GOING_ON: Duration = Duration::from_secs(600);
+/// Pause between two retries.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long to wait before the next try.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// Ends a user's sessions and says how many there were.
-pub async fn sign_out(ctx: &Context, user: UserId, which: SignOutScope) -> Result<u64, Error> {
-    end(ctx, user, which, None, ctx.node.revocations.sessions_after(user)).await
+/// Ends sessions of a user and returns how many there were.
+pub async fn sign_out(ctx: &Context, user: UserId, scope: SignOutScope) -> Result<u64, Error> {
+    end_sessions(ctx, user, scope, None, ctx.node.revocations.first_session_after(user)).await
 }
 
-/// Ends all of a user's sessions and every sign-in that is under way: the password or the standing of the user has changed, as
-/// the row now says with `valid_after`. This node believes the row, whatever becomes of the other store, and goes on telling that one
-/// where it refuses.
+/// Ends all sessions of a user and every sign-in in progress, because the row's `sessions_valid_after` has risen to
+/// `valid_after`: the password or the rights of the user have changed. This node trusts the row whatever the ephemeral
+/// store answers, and retries in the background if the store does not accept the revocation.
 pub async fn sign_out_durably(ctx: &Context, user: UserId, valid_after: Timestamp) -> Result<u64, Error> {
     let revocations = &ctx.node.revocations;
-    let least = revocations.sessions_after(user).max(valid_after);
+    let min_before = revocations.first_session_after(user).max(valid_after);
     revocations.apply(&user_revocation(ctx, user, valid_after));
     revocations.expect_durable(user, valid_after);
-    let ended = end(ctx, user, SignOutScope::All, Some(valid_after), least).await;
+    let ended = end_sessions(ctx, user, SignOutScope::All, Some(valid_after), min_before).await;
     match ended {
         Ok(_) => revocations.durable_applied(user, valid_after),
-        Err(_) => _ = tokio::spawn(go_on(ctx.clone(), user, valid_after)),
+        Err(_) => _ = tokio::spawn(retry_sign_out(ctx.clone(), user, valid_after)),
     }
     ended
 }
 
-/// The row refuses what was opened before it changed. A sign-in that has read it before and is still hashing opens a session afterwards,
-/// as soon as the store is back: until the store has heard, this node refuses it.
-async fn go_on(ctx: Context, user: UserId, valid_after: Timestamp) {
-    let running = || ctx.node.clock.monotonic();
-    let until = running() + GOING_ON;
-    while running() < until {
-        tokio::time::sleep(PAUSE).await;
-        if end_late(&ctx, user, valid_after).await.is_ok() {
-            tracing::info!(%user, "sessions that could not be ended are over now");
+/// The row refuses sign-ins from before the change. But a sign-in that read the row before and is still hashing opens
+/// its session as soon as the store is back. Until the store has the revocation, this node refuses that session.
+async fn retry_sign_out(ctx: Context, user: UserId, valid_after: Timestamp) {
+    let give_up_at = ctx.node.clock.monotonic() + RETRY_FOR;
+    while ctx.node.clock.monotonic() < give_up_at {
+        tokio::time::sleep(RETRY_INTERVAL).await;
+        if end_sessions_before(&ctx, user, valid_after).await.is_ok() {
+            tracing::info!(%user, "sessions ended after the store was unavailable");
             break;
         }
     }
     ctx.node.revocations.durable_applied(user, valid_after);
 }
 
-/// Ends what the row says is over, and nothing that was opened since with the new password: so not all, but one by one.
-async fn end_late(ctx: &Context, user: UserId, valid_after: Timestamp) -> Result<(), Error> {
+/// Ends the sessions opened up to `valid_after`, one by one, and none that was opened since with the new password.
+async fn end_sessions_before(ctx: &Context, user: UserId, valid_after: Timestamp) -> Result<(), Error> {
     let now = ctx.now();
-    let until = now + ctx.node.revocation_ttl();
-    let nobodys = SignOutScope::One(SessionId(Uuid::nil()));
-    ctx.ephemeral.end_sessions(user, nobodys, Some(valid_after), until, now).await?;
+    let expires_at = now + ctx.node.retention.revocation_ttl();
+    // Ends no session, but stores `valid_after`, which stops the sign-ins in progress.
+    let no_session = SignOutScope::One(SessionId(Uuid::nil()));
+    ctx.ephemeral.end_sessions(user, no_session, Some(valid_after), expires_at, now).await?;
     for session in ctx.ephemeral.sessions(user, now).await? {
         if session.opened_at <= valid_after {
             sign_out(ctx, user, SignOutScope::One(session.id)).await?;
         }
     }
     let target = Target::User { user, before: valid_after };
-    Ok(ctx.ephemeral.revoke(&Revocation { target, expires_at: until }, now).await?)
+    Ok(ctx.ephemeral.revoke(&Revocation { target, expires_at }, now).await?)
 }
 
-/// Ends all sessions of a user whom somebody else names. For good: whoever does it does so for a reason, and a Redis that comes
-/// back with the sessions of before must not undo it.
+/// Ends all sessions of another user. Durable, because an operator has a reason: a Redis restored from an earlier state
+/// must not bring the sessions back.
 pub async fn sign_out_user_as_admin(ctx: &Context, user: UserId) -> Result<u64, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {
         let user = ctx.accounts.end_sign_ins(user, ctx.now()).await?.ok_or(Error::NotFound)?;
+        tracing::info!(user = %user.id, "user signed out by an administrator");
         sign_out_durably(&ctx, user.id, user.sessions_valid_after).await
     })
     .await
 }
 
-/// Ends every session of everyone and makes every token invalid that was made until now.
-pub async fn sign_out_everyone(ctx: &Context) -> Result<(), Error> {
-    // What was made a moment ago by a clock that is ahead of this one was made before the answer, and is meant too. What is made
-    // from now on is stamped with the floor; so, the last time, was what is to be ended now.
-    let floor = (ctx.now() + MAX_CLOCK_SKEW).max(ctx.node.revocations.global_not_before() + MILLI);
-    ctx.ephemeral.raise_global_not_before(floor).await?;
-    ctx.node.revocations.raise_global_not_before(floor);
+/// Ends all sessions of all users and revokes every token issued until now. `by`: the superuser who requests it.
+pub async fn sign_out_everyone(ctx: &Context, by: Option<UserId>) -> Result<(), Error> {
+    let not_before = next_global_not_before(ctx.now(), ctx.node.revocations.global_not_before());
+    ctx.ephemeral.raise_global_not_before(not_before).await?;
+    ctx.node.revocations.raise_global_not_before(not_before);
+    let by = by.map(tracing::field::display);
+    tracing::info!(by, not_before_ms = not_before.millis(), "everyone signed out");
     Ok(())
-}
-
-/// `least`: what ends all reaches as far at the least. By this node's clock it may not reach what another has stamped, or this
-/// one before it was set back, as younger than the ending before.
-async fn end(
-    ctx: &Context,
-    user: UserId,
-    which: SignOutScope,
-    valid_after: Option<Timestamp>,
-    least: Timestamp,
-) -> Result<u64, Error> {
-    let now = ctx.now();
-    let until = now + ctx.node.revocation_ttl();
-    let ephemeral = ctx.ephemeral.clone();
-    // A store may need more than one step for it.
-    let ended = run_to_completion(async move {
-        let mut ended = ephemeral.end_sessions(user, which, valid_after, until, now).await?;
-        for revocation in &mut ended.revocations {
-            if let Target::User { before, .. } = &mut revocation.target
-                && *before < least
-            {
-                *before = least;
-                ephemeral.revoke(revocation, now).await?;
-            }
-        }
-        Ok(ended)
-    })
-    .await?;
-    // What the store ended and not what was asked for: an id in a request may be that of somebody else's session.
-    ended.revocations.iter().for_each(|revocation| ctx.node.revocations.apply(revocation));
-    Ok(ended.count)
 }

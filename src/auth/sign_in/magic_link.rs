@@ -1,150 +1,177 @@
-//! Signing in by a link: one half is mailed, the other stays with the device that asked, and only both together, once, let in. So
-//! neither who reads the mail alone gets in, nor who looks over a shoulder at the device, nor a scanner that follows links.
+//! Signing in by a magic link: a token is mailed, a device secret stays with the device that requested the link, and a
+//! sign-in needs both, once. Neither a reader of the mail, nor an observer of the device, nor a scanner that follows
+//! links gets in.
 //!
-//! Whoever asks learns nothing of who has an account, as with [`crate::auth::passwords::request_reset`]. An account for a new address is therefore made when
-//! the halves come back, not when they are asked for: nobody fills the store with addresses that are not theirs. The one who
-//! comes back has read the address's mail, so it is confirmed from the start.
+//! Requesting a link does not reveal whether an account exists, as in [`crate::auth::passwords::request_reset`]. The
+//! account for a new address is therefore created when the link is redeemed, not when it is requested, so that nobody
+//! can fill the store with other people's addresses. Redeeming proves that the address's mail is read, so the new
+//! account is verified.
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Error;
+use super::log_failed_sign_in;
+use super::login_step::{LoginStep, start_login};
+use super::open_session::authorize_login;
 use crate::auth::accounts::address_owner::find_or_create_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
-use crate::auth::accounts::identity::Email;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
-use crate::auth::mfa::{LoginStep, start_login};
-use crate::auth::sessions::open::{RequestContext, TokenPair, authorize_login};
-use crate::auth::sign_in::one_time;
-use crate::auth::sign_in::one_time::{Kind, subject, subject_of};
-use crate::auth::sign_in::timing::respond_on_step;
-use crate::auth::tokens::action_token;
-use crate::auth::{mailing, rate_limit};
+use crate::auth::identity::Email;
+use crate::auth::one_time::{self, SecretKey, SecretKind, subject, subject_of};
+use crate::auth::request_context::RequestContext;
+use crate::auth::sessions::tokens::TokenPair;
+use crate::auth::timing::respond_on_step;
+use crate::auth::{Error, action_token, mailing, rate_limit};
 use crate::id::{TokenId, UserId};
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
 use crate::token::action::ActionKind;
 
-/// Whom the mailed token lets in.
+/// Claims of the mailed token.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Says {
-    /// Who had the address when the link was asked for. With the row's `sessions_valid_after`: a link from before the password was
-    /// changed lets nobody in.
+enum LinkClaims {
+    /// The user who had the address when the link was requested, and the row's `sessions_valid_after`: a later change
+    /// of the password voids the link.
     User { user: UserId, valid_after: i64 },
-    /// Nobody had it: whoever has it when the halves come back and was not locked out since, or a new user.
+    /// No account had the address. Signs in the user who has it when the link is redeemed, unless that user's sign-ins
+    /// were revoked since, or a new user.
     Address(String),
 }
 
-/// Mails one half, if the address is that of somebody who may sign in, or of nobody and registration is open; gives the other half
-/// in any case.
+/// Mails a link if the account is enabled, or if there is none and registration is open. Returns a device secret in any
+/// case.
 pub async fn request_link(ctx: &Context, email: &str, request_ctx: RequestContext<'_>) -> Result<String, Error> {
     let email = Email::parse(email)?;
-    respond_on_step(draw(ctx, &email, request_ctx)).await
+    respond_on_step(create_and_send(ctx, &email, request_ctx)).await
 }
 
-async fn draw(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<String, Error> {
+async fn create_and_send(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<String, Error> {
     let subject = subject(email);
-    rate_limit::check_mail(ctx, &subject, request_ctx.rate_limit_ip).await?;
+    rate_limit::check_mail(ctx, &subject, request_ctx).await?;
     let user = ctx.accounts.user(Find::Email(email.as_str())).await?;
-    let welcome = user.as_ref().map_or(ctx.node.config.accounts.open_registration, |user| !user.disabled);
-    let says = match &user {
-        Some(user) => Says::User { user: user.id, valid_after: user.sessions_valid_after.millis() },
-        None => Says::Address(email.as_str().to_owned()),
+    let may_sign_in = user.as_ref().map_or(ctx.node.config.accounts.open_registration, |user| !user.disabled);
+    let claims = match &user {
+        Some(user) => LinkClaims::User { user: user.id, valid_after: user.sessions_valid_after.millis() },
+        None => LinkClaims::Address(email.as_str().to_owned()),
     };
-    let made = action_token::create(ctx, ActionKind::MagicLink, says, ctx.node.config.mailed.magic)?;
-    let half = one_time::generate_device_secret(ctx);
-    let id = made.id.to_string();
-    one_time::store(ctx, (Kind::Magic, &subject, &id), &half, Vec::new(), made.until).await?;
-    if welcome {
-        let link = mailing::link_with_token(&ctx.node.config.mailed.magic_url, &made.text);
-        mailing::queue_mail(ctx, email.as_str(), Letter::MagicLink { link }, made.until, request_ctx.language);
+    let token = action_token::create(ctx, ActionKind::MagicLink, claims, ctx.node.config.mailed.magic)?;
+    let device_secret = one_time::generate_device_secret(ctx);
+    let id = token.id.to_string();
+    let key = SecretKey { kind: SecretKind::MagicLink, subject: &subject, id: &id };
+    one_time::store(ctx, key, &device_secret, Vec::new(), token.expires_at).await?;
+    if may_sign_in {
+        let link = mailing::link_with_token(&ctx.node.config.mailed.magic_url, &token.text);
+        let letter = Letter::MagicLink { link };
+        mailing::queue_mail(ctx, email.as_str(), letter, token.expires_at, request_ctx.language);
     }
-    Ok(half)
+    Ok(device_secret)
 }
 
-/// Uses both halves up and lets in, or hands out the token of the second step where a second factor is due.
+/// Consumes the link and signs in, or issues an MFA token if the user has a second factor.
 pub async fn redeem(
     ctx: &Context,
     token: &str,
-    half: &str,
+    device_secret: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<LoginStep, Error> {
-    let held = held(ctx, token, request_ctx).await?;
-    held.hand_in(ctx, half, true).await?;
-    let user = held.owner(ctx, request_ctx).await?;
+    let link = Link::parse(ctx, token, request_ctx).await?;
+    link.consume(ctx, device_secret).await?;
+    let user = link.owner(ctx).await?;
     start_login(ctx, &user, request_ctx).await
 }
 
-/// The same in one step. A second factor that is due or wrong leaves the halves as they are.
+/// The same in one request. If the code of the second factor is missing or wrong, the link is not consumed.
 pub async fn redeem_with_code(
     ctx: &Context,
     token: &str,
-    half: &str,
-    second: Option<&str>,
+    device_secret: &str,
+    mfa_code: Option<&str>,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    let held = held(ctx, token, request_ctx).await?;
-    held.hand_in(ctx, half, false).await?;
-    let Some(user) = &held.user else {
-        held.hand_in(ctx, half, true).await?;
-        let user = held.owner(ctx, request_ctx).await?;
-        return authorize_login(ctx, &user, second, request_ctx).await?.open(ctx, request_ctx).await;
+    let link = Link::parse(ctx, token, request_ctx).await?;
+    link.check(ctx, device_secret).await?;
+    let Some(user) = &link.user else {
+        link.consume(ctx, device_secret).await?;
+        let user = link.owner(ctx).await?;
+        return authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await;
     };
-    // The address is proved by now, though it is only written down when the halves are used up.
+    // The link proves the address, which the row records only once the link is consumed.
     let user = User { verified: true, ..user.clone() };
-    let admitted = authorize_login(ctx, &user, second, request_ctx).await?;
-    held.hand_in(ctx, half, true).await?;
-    held.owner(ctx, request_ctx).await?;
-    admitted.open(ctx, request_ctx).await
+    let login = authorize_login(ctx, &user, mfa_code, request_ctx).await?;
+    link.consume(ctx, device_secret).await?;
+    link.owner(ctx).await?;
+    login.open(ctx, request_ctx).await
 }
 
-/// A mailed half that was read, and whom it lets in if the other fits.
-struct Held {
+/// A valid mailed token, and the user whom it signs in together with the device secret.
+struct Link<'a> {
     id: TokenId,
     address: String,
-    /// `None`: nobody has the address yet.
+    /// `None` if no account has the address yet.
     user: Option<User>,
+    request_ctx: RequestContext<'a>,
 }
 
-async fn held(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<Held, Error> {
-    rate_limit::check_attempt(ctx, request_ctx.rate_limit_ip).await?;
-    let read =
-        action_token::verify::<Says>(ctx, ActionKind::MagicLink, token).ok_or(Error::InvalidLink(LinkKind::MagicLink))?;
-    let (address, user) = match read.claims {
-        Says::User { user, valid_after } => {
-            let user = ctx.accounts.user(Find::Id(user)).await?;
-            let user = user.filter(|user| user.sessions_valid_after.millis() == valid_after);
-            let user = user.ok_or(Error::InvalidLink(LinkKind::MagicLink))?;
-            (user.email.clone(), Some(user))
-        }
-        Says::Address(address) => {
-            let user = ctx.accounts.user(Find::Email(&address)).await?;
-            if user.as_ref().is_some_and(|user| !CredentialEpoch::Nobody.is_current(user)) {
-                return Err(Error::InvalidLink(LinkKind::MagicLink));
+impl<'a> Link<'a> {
+    async fn parse(ctx: &Context, token: &str, request_ctx: RequestContext<'a>) -> Result<Self, Error> {
+        rate_limit::check_attempt(ctx, request_ctx).await?;
+        let token = action_token::verify::<LinkClaims>(ctx, ActionKind::MagicLink, token)
+            .ok_or_else(|| refuse(request_ctx, None, "invalid or expired magic link"))?;
+        let (address, user) = match token.claims {
+            LinkClaims::User { user: id, valid_after } => {
+                let user = ctx.accounts.user(Find::Id(id)).await?;
+                let user = user.filter(|user| user.sessions_valid_after.millis() == valid_after);
+                let user = user.ok_or_else(|| refuse(request_ctx, Some(id), REVOKED))?;
+                (user.email.clone(), Some(user))
             }
-            (address, user)
+            LinkClaims::Address(address) => {
+                let user = ctx.accounts.user(Find::Email(&address)).await?;
+                if let Some(user) = user.as_ref().filter(|user| !CredentialEpoch::NoAccount.is_current(user)) {
+                    return Err(refuse(request_ctx, Some(user.id), REVOKED));
+                }
+                (address, user)
+            }
+        };
+        match &user {
+            Some(user) if user.disabled => return Err(refuse(request_ctx, Some(user.id), "account disabled")),
+            None if !ctx.node.config.accounts.open_registration => return Err(Error::RegistrationClosed),
+            None => rate_limit::check_sign_up(ctx, request_ctx).await?,
+            Some(_) => {}
         }
-    };
-    match &user {
-        Some(user) if user.disabled => return Err(Error::InvalidLink(LinkKind::MagicLink)),
-        None if !ctx.node.config.accounts.open_registration => return Err(Error::RegistrationClosed),
-        None => rate_limit::check_sign_up(ctx, request_ctx.rate_limit_ip).await?,
-        Some(_) => {}
+        Ok(Self { id: token.id, address, user, request_ctx })
     }
-    Ok(Held { id: read.id, address, user })
+
+    /// Compares the device secret without consuming it.
+    async fn check(&self, ctx: &Context, device_secret: &str) -> Result<(), Error> {
+        self.redeem(ctx, device_secret, false).await
+    }
+
+    /// Compares the device secret and consumes it.
+    async fn consume(&self, ctx: &Context, device_secret: &str) -> Result<(), Error> {
+        self.redeem(ctx, device_secret, true).await
+    }
+
+    /// The secret is stored under the address, so it is not found if the user has another address by now.
+    async fn redeem(&self, ctx: &Context, device_secret: &str, consume: bool) -> Result<(), Error> {
+        let (subject, id) = (subject_of(&self.address), self.id.to_string());
+        let key = SecretKey { kind: SecretKind::MagicLink, subject: &subject, id: &id };
+        let user = self.user.as_ref().map(|user| user.id);
+        match one_time::redeem(ctx, key, device_secret, consume).await? {
+            Some(_) => Ok(()),
+            None => Err(refuse(self.request_ctx, user, "wrong device secret, or magic link used before")),
+        }
+    }
+
+    /// The owner of the address, verified; created if there is none. Call it only after the link was consumed.
+    async fn owner(&self, ctx: &Context) -> Result<User, Error> {
+        find_or_create_owner(ctx, &self.address, self.user.clone(), self.request_ctx).await
+    }
 }
 
-impl Held {
-    /// Tries the device's half. It is kept under the address: a user who has another by now is not found under it.
-    async fn hand_in(&self, ctx: &Context, half: &str, spend: bool) -> Result<(), Error> {
-        let (subject, id) = (subject_of(&self.address), self.id.to_string());
-        let handed_in = one_time::redeem(ctx, (Kind::Magic, &subject, &id), half, spend).await?;
-        handed_in.map(|_| ()).ok_or(Error::InvalidLink(LinkKind::MagicLink))
-    }
+const REVOKED: &str = "magic link issued before credentials changed";
 
-    /// Whose the address is, confirmed; made now if it is nobody's. Only after the halves were used up.
-    async fn owner(&self, ctx: &Context, request_ctx: RequestContext<'_>) -> Result<User, Error> {
-        find_or_create_owner(ctx, &self.address, self.user.clone(), request_ctx).await
-    }
+fn refuse(request_ctx: RequestContext<'_>, user: Option<UserId>, reason: &'static str) -> Error {
+    log_failed_sign_in(request_ctx, user, reason);
+    Error::InvalidLink(LinkKind::MagicLink)
 }

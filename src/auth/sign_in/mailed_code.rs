@@ -1,87 +1,112 @@
-//! Signing in with a code that is mailed. Its account is made at the first use of an address, without a password and without a name.
+//! Signing in with a mailed code. The first use of an address creates its account, without a password and without a
+//! username.
 //!
-//! Whoever asks for a code learns nothing of who has an account: a code is drawn and kept for any address, and only whether it is
-//! mailed differs, which nobody waits for and which is not felt (see `evenly`). Whoever hands one in learns of an account
-//! only with the right code.
+//! Requesting a code does not reveal whether an account exists: a code is generated and stored for every address, and
+//! only the mail differs, which the response does not wait for (see [`crate::auth::timing`]). Signing in reveals
+//! whether an account exists only with the right code.
 //!
-//! A code opens no account whose sign-ins were ended since it was asked for: by a new password, by disabling it, by demoting it.
+//! A code does not open an account whose sign-ins were revoked after the code was requested: by a new password, by
+//! disabling or by demoting the user.
 
 use std::time::Duration;
 
+use super::log_failed_sign_in;
+use super::open_session::authorize_login;
 use crate::auth::accounts::address_owner::find_or_create_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
-use crate::auth::accounts::identity::Email;
 use crate::auth::context::Context;
-use crate::auth::sessions::open::{RequestContext, TokenPair, authorize_login};
-use crate::auth::sign_in::one_time;
-use crate::auth::sign_in::one_time::{Kind, subject};
-use crate::auth::sign_in::timing::respond_on_step;
+use crate::auth::identity::Email;
+use crate::auth::one_time::{self, SecretKey, SecretKind};
+use crate::auth::request_context::RequestContext;
+use crate::auth::sessions::tokens::TokenPair;
+use crate::auth::timing::respond_on_step;
 use crate::auth::{Error, mailing, rate_limit};
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
 
-/// Mails a code in place of one that was mailed before, if the address is that of somebody who may sign in, or of nobody and
-/// registration is open. Gives how long it is good.
+/// Mails a code, in place of an earlier one, if the account is enabled, or if there is none and registration is open.
+/// Returns the lifetime of the code in any case.
 pub async fn send_code(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<Duration, Error> {
-    respond_on_step(draw(ctx, email, request_ctx)).await
+    respond_on_step(create_and_send(ctx, email, request_ctx)).await
 }
 
-async fn draw(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<Duration, Error> {
-    let subject = subject(email);
-    rate_limit::check_mail(ctx, &subject, request_ctx.rate_limit_ip).await?;
+async fn create_and_send(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<Duration, Error> {
+    let subject = one_time::subject(email);
+    rate_limit::check_mail(ctx, &subject, request_ctx).await?;
     let user = ctx.accounts.user(Find::Email(email.as_str())).await?;
-    let asked = CredentialEpoch::for_user(user.as_ref());
-    let welcome = user.map_or(ctx.node.config.accounts.open_registration, |user| !user.disabled);
-    let (code, good) = (one_time::generate_code(ctx), ctx.node.config.mailed.code);
-    let until = ctx.now() + good;
-    one_time::store(ctx, (Kind::SignInCode, &subject, ""), &code, asked.to_bytes(), until).await?;
-    if welcome {
-        mailing::queue_mail(ctx, email.as_str(), Letter::SignInCode { code }, until, request_ctx.language);
+    let epoch = CredentialEpoch::for_user(user.as_ref());
+    let may_sign_in = user.map_or(ctx.node.config.accounts.open_registration, |user| !user.disabled);
+    let (code, lifetime) = (one_time::generate_code(ctx), ctx.node.config.mailed.code);
+    let expires_at = ctx.now() + lifetime;
+    one_time::store(ctx, key(&subject), &code, epoch.to_bytes(), expires_at).await?;
+    if may_sign_in {
+        let letter = Letter::SignInCode { code };
+        mailing::queue_mail(ctx, email.as_str(), letter, expires_at, request_ctx.language);
     }
-    Ok(good)
+    Ok(lifetime)
 }
 
-/// Uses a code up and opens a session. A second factor that is due or wrong leaves the code as it is.
+/// Consumes a code and opens a session. If the code of the second factor is missing or wrong, the mailed code is not
+/// consumed.
 pub async fn sign_in_with_code(
     ctx: &Context,
     email: &Email,
     code: &str,
-    second: Option<&str>,
+    mfa_code: Option<&str>,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    rate_limit::check_attempt(ctx, request_ctx.rate_limit_ip).await?;
-    let code = Code { subject: subject(email), digits: code.trim() };
-    let asked = code.hand_in(ctx, false).await?;
+    rate_limit::check_attempt(ctx, request_ctx).await?;
+    let code = MailedCode { subject: one_time::subject(email), code: code.trim(), request_ctx };
+    let epoch = code.check(ctx).await?;
     let Some(user) = ctx.accounts.user(Find::Email(email.as_str())).await? else {
         if !ctx.node.config.accounts.open_registration {
             return Err(Error::RegistrationClosed);
         }
-        rate_limit::check_sign_up(ctx, request_ctx.rate_limit_ip).await?;
-        code.hand_in(ctx, true).await?;
+        rate_limit::check_sign_up(ctx, request_ctx).await?;
+        code.consume(ctx).await?;
         let user = find_or_create_owner(ctx, email.as_str(), None, request_ctx).await?;
-        return authorize_login(ctx, &user, second, request_ctx).await?.open(ctx, request_ctx).await;
+        return authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await;
     };
-    // Who is disabled is told so, and not that the code is no good.
-    if !user.disabled && !asked.is_current(&user) {
+    // A disabled user is told so below, and not that the code is invalid.
+    if !user.disabled && !epoch.is_current(&user) {
+        log_failed_sign_in(request_ctx, Some(user.id), "code issued before credentials changed");
         return Err(Error::InvalidCode);
     }
-    // The address is proved by now, though it is only written down when the code is used up.
-    let proved = User { verified: true, ..user.clone() };
-    let admitted = authorize_login(ctx, &proved, second, request_ctx).await?;
-    code.hand_in(ctx, true).await?;
+    // The code proves the address, which the row records only once the code is consumed.
+    let verified_user = User { verified: true, ..user.clone() };
+    let login = authorize_login(ctx, &verified_user, mfa_code, request_ctx).await?;
+    code.consume(ctx).await?;
     find_or_create_owner(ctx, email.as_str(), Some(user), request_ctx).await?;
-    admitted.open(ctx, request_ctx).await
+    login.open(ctx, request_ctx).await
 }
 
-/// What somebody hands in.
-struct Code<'a> {
+fn key(subject: &str) -> SecretKey<'_> {
+    SecretKey { kind: SecretKind::SignInCode, subject, id: "" }
+}
+
+/// A code in a request.
+struct MailedCode<'a> {
     subject: String,
-    digits: &'a str,
+    code: &'a str,
+    request_ctx: RequestContext<'a>,
 }
 
-impl Code<'_> {
-    async fn hand_in(&self, ctx: &Context, spend: bool) -> Result<CredentialEpoch, Error> {
-        let handed_in = one_time::redeem(ctx, (Kind::SignInCode, &self.subject, ""), self.digits, spend).await?;
-        handed_in.and_then(|kept| CredentialEpoch::from_bytes(&kept)).ok_or(Error::InvalidCode)
+impl MailedCode<'_> {
+    /// Compares the code without consuming it.
+    async fn check(&self, ctx: &Context) -> Result<CredentialEpoch, Error> {
+        self.redeem(ctx, false).await
+    }
+
+    /// Compares the code and consumes it.
+    async fn consume(&self, ctx: &Context) -> Result<CredentialEpoch, Error> {
+        self.redeem(ctx, true).await
+    }
+
+    async fn redeem(&self, ctx: &Context, consume: bool) -> Result<CredentialEpoch, Error> {
+        let payload = one_time::redeem(ctx, key(&self.subject), self.code, consume).await?;
+        payload.and_then(|payload| CredentialEpoch::from_bytes(&payload)).ok_or_else(|| {
+            log_failed_sign_in(self.request_ctx, None, "wrong, used or expired code");
+            Error::InvalidCode
+        })
     }
 }

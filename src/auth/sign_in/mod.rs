@@ -1,8 +1,19 @@
-//! The ways to sign in. Each recognises a user and then opens a session through [`super::sessions::open`], which holds the
-//! checks that no way to sign in may forget.
+//! The ways to sign in. Each recognizes a user and then opens a session through [`open_session`], which makes the
+//! checks that none may skip.
 
+pub mod login_step;
 pub mod magic_link;
 pub mod mailed_code;
-pub mod one_time;
+pub mod open_session;
 pub mod password;
-pub(in crate::auth) mod timing;
+
+use crate::auth::request_context::RequestContext;
+use crate::id::UserId;
+
+/// Logs a refused sign-in: one line at info, with the user if the account exists. Never logs a login name or an
+/// address, because people type passwords into the wrong field.
+fn log_failed_sign_in(request_ctx: RequestContext<'_>, user: Option<UserId>, reason: &'static str) {
+    let user = user.map(tracing::field::display);
+    let (client_ip, dialect) = (request_ctx.client_ip, request_ctx.dialect);
+    tracing::info!(user, %client_ip, dialect, reason, "sign-in failed");
+}

@@ -1,90 +1,101 @@
 //! Signing in with a password.
 //!
-//! Nothing tells a known name from an unknown one: both take their turn at the limits and one hash of the same cost, and fail
-//! with the same words and on the same beat. A disabled user is told so only with the right password.
-
-use std::net::IpAddr;
+//! A known login cannot be told from an unknown one: both count against the same limits, cost one hash of the same
+//! parameters, and fail with the same answer in the same time. Only the right password reveals that an account is
+//! disabled.
 
 use tokio::time::Instant;
 
-use crate::auth::accounts::identity::Login;
+use super::log_failed_sign_in;
+use super::login_step::{LoginStep, start_login};
+use super::open_session::open_session;
 use crate::auth::context::Context;
-use crate::auth::mfa::{LoginStep, start_login};
+use crate::auth::identity::Login;
 use crate::auth::passwords::{Password, QueueSlot, Verdict};
-use crate::auth::sessions::open::{RequestContext, TokenPair, open_session};
-use crate::auth::sign_in::timing::delay_refusal;
+use crate::auth::request_context::RequestContext;
+use crate::auth::sessions::tokens::TokenPair;
+use crate::auth::timing::delay_refusal;
 use crate::auth::{Error, rate_limit};
 use crate::store::accounts::{Find, User};
 
-/// Recognises a user by name and password, and opens a session; `second` is the second factor, where it was given.
+/// Signs in with a login name, a password and, for a user with a second factor, its code.
 pub async fn sign_in(
     ctx: &Context,
     login: &str,
     password: &Password,
-    second: Option<&str>,
+    mfa_code: Option<&str>,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    let user = check_password(ctx, login, password, request_ctx.rate_limit_ip).await?;
-    open_session(ctx, &user, second, request_ctx).await
+    let user = check_password(ctx, login, password, request_ctx).await?;
+    open_session(ctx, &user, mfa_code, request_ctx).await
 }
 
-/// The same by two steps: where a second factor is due, the token of the second step is handed out.
+/// Signs in by two requests: a user with a second factor gets an MFA token first.
 pub async fn start_sign_in(
     ctx: &Context,
     login: &str,
     password: &Password,
     request_ctx: RequestContext<'_>,
 ) -> Result<LoginStep, Error> {
-    let user = check_password(ctx, login, password, request_ctx.rate_limit_ip).await?;
+    let user = check_password(ctx, login, password, request_ctx).await?;
     start_login(ctx, &user, request_ctx).await
 }
 
-/// Recognises a user by name and password; the row is as it was when the password was read.
+/// Recognizes a user by login name and password. Returns the row as it was when the password was checked.
 pub async fn check_password(
     ctx: &Context,
     login: &str,
     password: &Password,
-    counted_by: IpAddr,
+    request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
-    let begun = Instant::now();
+    let start = Instant::now();
     let login = Login::parse(login);
-    rate_limit::check_client(ctx, counted_by).await?;
-    // Before anything is known of the user, and before the account's share is touched: when there is no room, nobody learns
-    // whose name it was, and nobody is kept out afterwards for having tried.
-    let place = ctx.node.hasher.reserve_slot()?;
+    rate_limit::check_client(ctx, request_ctx).await?;
+    // Before the user is looked up and before the account's limit is counted: if the queue is full, the answer reveals
+    // nothing about the login, and the attempt does not count against the account.
+    let slot = ctx.node.hasher.reserve_slot()?;
     let user = match &login {
         Some(Login::Email(email)) => ctx.accounts.user(Find::Email(email.as_str())).await?,
         Some(Login::Username(username)) => ctx.accounts.user(Find::UsernameKey(username.key())).await?,
         None => None,
     };
-    let compared = compare(ctx, user, login.as_ref(), password, place).await;
-    // Whatever the reason, the account's limit too: in every answer from here on is what the look-up took.
-    if compared.is_err() {
-        delay_refusal(begun).await;
+    let checked = count_and_compare(ctx, user, login.as_ref(), password, slot, request_ctx).await;
+    // For every reason, an exhausted limit of the account included: the duration of the look-up is part of every
+    // answer.
+    if checked.is_err() {
+        delay_refusal(start).await;
     }
-    compared
+    checked
 }
 
-/// What comes after the look-up: `user` is whom the name was found to be, if anybody.
-async fn compare(
+/// Counts the attempt against the account's limit and compares the password. `user` is the result of the look-up.
+async fn count_and_compare(
     ctx: &Context,
     user: Option<User>,
     login: Option<&Login>,
     password: &Password,
-    place: QueueSlot<'_>,
+    slot: QueueSlot<'_>,
+    request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
-    rate_limit::check_account(ctx, user.as_ref().map(|user| user.id), login).await?;
+    rate_limit::check_account(ctx, user.as_ref().map(|user| user.id), login, request_ctx).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
-    match (place.verify(password, stored).await?, user) {
+    match (slot.verify(password, stored).await?, user) {
         (Verdict::Correct { upgrade }, Some(user)) => {
-            if let (Some(new), Some(old)) = (upgrade, &user.password_hash) {
-                // Whether it succeeds decides nothing: the old hash is as good as before.
-                if let Err(error) = ctx.accounts.upgrade_hash(user.id, old, &new).await {
-                    tracing::warn!(user = %user.id, %error, "a password hash could not be renewed");
-                }
+            if let (Some(new), Some(old)) = (upgrade, &user.password_hash)
+                && let Err(error) = ctx.accounts.upgrade_hash(user.id, old, &new).await
+            {
+                // The sign-in succeeds all the same: the old hash remains valid.
+                tracing::warn!(user = %user.id, %error, "cannot upgrade a password hash");
             }
             Ok(user)
         }
-        (Verdict::Correct { .. }, None) | (Verdict::Wrong, _) => Err(Error::InvalidCredentials),
+        (Verdict::Correct { .. }, None) | (Verdict::Wrong, None) => {
+            log_failed_sign_in(request_ctx, None, "unknown account");
+            Err(Error::InvalidCredentials)
+        }
+        (Verdict::Wrong, Some(user)) => {
+            log_failed_sign_in(request_ctx, Some(user.id), "wrong password");
+            Err(Error::InvalidCredentials)
+        }
     }
 }

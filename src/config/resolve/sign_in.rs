@@ -1,7 +1,7 @@
 //! The settings of how people sign in, as the rest of them: each once, with its kind, its bounds and its built-in value.
 
 use super::super::reader::{Reader, Section};
-use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, Rate, SecondFactor};
+use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, SecondFactor};
 use super::{days, minutes, ms, seconds};
 use crate::config::values::{Bool, Cores, DurationRange, Integer, LinkAddress, OneOf, Prefix, RateSpec, Text};
 
@@ -43,19 +43,8 @@ pub(super) fn second_factor(from: &mut Section<'_>) -> SecondFactor {
 }
 
 pub(super) fn limits(from: &mut Section<'_>) -> Limits {
-    let every = |burst, per| Rate { burst, per };
-    Limits {
-        enabled: from.read("enabled", Bool, true),
-        sign_in_account: from.read("sign_in_account", RateSpec, every(10, minutes(5))),
-        sign_in_address: from.read("sign_in_address", RateSpec, every(100, minutes(5))),
-        sign_up_address: from.read("sign_up_address", RateSpec, every(100, minutes(60))),
-        mail_account: from.read("mail_account", RateSpec, every(5, minutes(10))),
-        mail_address: from.read("mail_address", RateSpec, every(100, minutes(60))),
-        code_account: from.read("code_account", RateSpec, every(10, minutes(10))),
-        code_address: from.read("code_address", RateSpec, every(100, minutes(5))),
-        revoke_account: from.read("revoke_account", RateSpec, every(300, minutes(5))),
-        api_key_account: from.read("api_key_account", RateSpec, every(100, minutes(60))),
-    }
+    let enabled = from.read("enabled", Bool, true);
+    Limits::new(enabled, |action| from.read(action.setting(), RateSpec, action.default_rate()))
 }
 
 pub(super) fn api(from: &mut Reader, passwords: &Passwords) -> Api {

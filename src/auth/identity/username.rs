@@ -1,26 +1,26 @@
-//! Usernames: shown as their owners write them, unique in one folded form.
+//! Usernames: displayed as their owners write them, unique in a case-folded form.
 
 use unicode_normalization::UnicodeNormalization;
 
 use super::invisible;
 
-/// A username: as written, and its unique form.
+/// A username.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Username {
-    shown: String,
+    display: String,
     key: String,
 }
 
-/// Why a text is not a username.
+/// Why a text is not a valid username.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UsernameError {
-    /// Nothing there.
+    /// It is empty.
     #[error("it is empty")]
     Empty,
-    /// More than 64 characters.
+    /// It has more than 64 characters.
     #[error("it is longer than {} characters", MAX)]
     TooLong,
-    /// A control character, a line break, an invisible character, or an `@`, by which addresses are told from names.
+    /// It contains a control character, a line break, an invisible character, or an `@`, which marks an address.
     #[error("it has a character that a username cannot have")]
     Character,
 }
@@ -28,30 +28,30 @@ pub enum UsernameError {
 const MAX: usize = 64;
 
 impl Username {
-    /// The username in `text`.
+    /// Parses a username.
     pub fn parse(text: &str) -> Result<Self, UsernameError> {
-        let shown = text.trim().nfc().collect::<String>();
-        if shown.is_empty() {
+        let display = text.trim().nfc().collect::<String>();
+        if display.is_empty() {
             return Err(UsernameError::Empty);
         }
-        if shown.chars().count() > MAX {
+        if display.chars().count() > MAX {
             return Err(UsernameError::TooLong);
         }
-        // NFKC before and after folding: what looks the same by compatibility is the same name.
-        let key = shown.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>();
-        let bad = |c: char| c.is_control() || c == '@' || (c.is_whitespace() && c != ' ') || invisible(c);
-        if shown.chars().any(bad) || key.chars().any(bad) {
+        // NFKC before and after case folding: names that are equal by compatibility are the same name.
+        let key = display.nfkc().flat_map(char::to_lowercase).nfkc().collect::<String>();
+        let is_forbidden = |c: char| c.is_control() || c == '@' || (c.is_whitespace() && c != ' ') || invisible(c);
+        if display.chars().any(is_forbidden) || key.chars().any(is_forbidden) {
             return Err(UsernameError::Character);
         }
-        Ok(Self { shown, key })
+        Ok(Self { display, key })
     }
 
-    /// As its owner writes it.
+    /// The username as its owner writes it.
     pub fn as_str(&self) -> &str {
-        &self.shown
+        &self.display
     }
 
-    /// The form that is unique.
+    /// The unique form.
     pub fn key(&self) -> &str {
         &self.key
     }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_look_the_same_are_the_same() {
+    fn names_that_look_the_same_have_one_key() {
         let key = |text: &str| Username::parse(text).unwrap().key;
         assert_eq!(key("JohnDoe"), key(" johndoe "));
         assert_eq!(key("Ｊohn"), key("john"));
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused() {
+    fn invalid_usernames_are_refused() {
         for text in [
             "",
             "  ",

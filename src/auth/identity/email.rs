@@ -1,7 +1,7 @@
 //! E-mail addresses in canonical form: trimmed, NFC, lower-cased, the domain by IDNA.
 //!
-//! The local part is RFC 5321's dot-string with the letters of RFC 6531; quoted strings, comments and address literals are
-//! legal elsewhere but reach no mailbox that people have, and invite confusion, so they are refused.
+//! The local part is the dot-string of RFC 5321 with the letters of RFC 6531. Quoted strings, comments and address
+//! literals are legal elsewhere, but no real mailbox uses them and they invite confusion, so they are refused.
 
 use std::fmt;
 
@@ -9,32 +9,32 @@ use unicode_normalization::UnicodeNormalization;
 
 use super::invisible;
 
-/// An address in its one form.
+/// An address in canonical form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-/// Why a text is not an address that mail can go to.
+/// Why a text is not an address that mail can be sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EmailError {
-    /// Nothing there.
+    /// It is empty.
     #[error("it is empty")]
     Empty,
-    /// Not exactly one `@` between two parts.
+    /// It does not have exactly one `@` between two parts.
     #[error("it must have exactly one @ between two parts")]
     NoAt,
-    /// The part before the `@` has a character or a dot where none may be.
+    /// The part before the `@` has a forbidden character or a misplaced dot.
     #[error("the part before the @ is not valid")]
     Local,
-    /// The part after the `@` is no domain name.
+    /// The part after the `@` is not a domain name.
     #[error("the part after the @ is not a domain name")]
     Domain,
-    /// Longer than any address (RFC 5321, 4.5.3.1).
+    /// It is longer than an address can be (RFC 5321, 4.5.3.1).
     #[error("it is too long")]
     TooLong,
 }
 
 impl Email {
-    /// The one form of `text`.
+    /// Parses an address and converts it to canonical form.
     pub fn parse(text: &str) -> Result<Self, EmailError> {
         let text = text.trim_matches(|c: char| c == ' ' || c == '\t');
         if text.is_empty() {
@@ -70,28 +70,29 @@ impl fmt::Display for Email {
 
 fn canonical_local(local: &str) -> Result<String, EmailError> {
     let lower = local.to_lowercase().nfc().collect::<String>();
-    let letter = |c: char| match c {
+    let is_allowed = |c: char| match c {
         'a'..='z' | '0'..='9' => true,
         // RFC 5322, 3.2.3: atext.
         '!' | '#' | '$' | '%' | '&' | '\'' | '*' | '+' | '-' | '/' | '=' | '?' | '^' | '_' | '`' | '{' | '|' | '}'
         | '~' => true,
-        // What compatibility turns into ASCII, a look-alike of `@` or of a dot among it, is somebody's trick; what shows as
-        // nothing is another.
+        // Refused: invisible characters, and characters that NFKC maps to ASCII, such as look-alikes of `@` and of the
+        // dot, because they are used for impersonation.
         c if c.is_ascii() || c.is_control() || c.is_whitespace() || invisible(c) => false,
         c => std::iter::once(c).nfkc().all(|c| !c.is_ascii()),
     };
-    let atoms = lower.split('.').all(|atom| !atom.is_empty() && atom.chars().all(letter));
-    if atoms { Ok(lower) } else { Err(EmailError::Local) }
+    let is_valid = lower.split('.').all(|atom| !atom.is_empty() && atom.chars().all(is_allowed));
+    if is_valid { Ok(lower) } else { Err(EmailError::Local) }
 }
 
 fn canonical_domain(domain: &str) -> Result<String, EmailError> {
-    // UTS 46 maps full-width letters and the ideographic full stop; an `@` it would map to is refused as a forbidden character.
+    // UTS 46 maps full-width letters and the ideographic full stop. A character that it maps to `@` is refused as
+    // forbidden.
     let ascii = idna::domain_to_ascii_strict(domain).map_err(|_| EmailError::Domain)?;
     let labels = ascii.split('.').collect::<Vec<_>>();
     let top = labels.last().copied().unwrap_or_default();
-    let named =
+    let is_domain =
         labels.len() > 1 && labels.iter().all(|label| !label.is_empty()) && !top.bytes().all(|b| b.is_ascii_digit());
-    if named { Ok(ascii) } else { Err(EmailError::Domain) }
+    if is_domain { Ok(ascii) } else { Err(EmailError::Domain) }
 }
 
 #[cfg(test)]
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spellings_of_one_address_have_one_form() {
+    fn spellings_of_an_address_have_one_canonical_form() {
         for text in ["a.b+c@example.org", " A.B+C@EXAMPLE.ORG ", "a.b+c@ｅxample.org", "a.b+c@example。org"] {
             assert_eq!(Email::parse(text).map(|email| email.0), Ok("a.b+c@example.org".to_owned()), "{text}");
         }
@@ -107,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn invalid_addresses_are_refused() {
         let long = format!("{}@example.org", "a".repeat(65));
         let longer = format!("a@{}.org", "a.".repeat(130));
         for text in [
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn the_one_form_is_its_own_form() {
+    fn canonical_form_is_stable() {
         for text in ["a@example.org", "İ@example.org", "ẞ@bücher.example", "δοκιμή@παράδειγμα.δοκιμή", "用户@例子.广告"]
         {
             let once = Email::parse(text).unwrap();

@@ -1,0 +1,159 @@
+//! One-time secrets: mailed codes, the device secrets of mailed links, and pending TOTP enrollments.
+//!
+//! Wrong attempts are counted per person, in one counter for all dialects and all spellings of the address. There are
+//! three counters, by who can attempt: mailed codes are open to anyone who knows the address, links to a reader of the
+//! mail, second factors to someone who knows the password. With a single counter, any stranger could use up the day's
+//! attempts of a user who signs in with password and app, and the links for recovery as well.
+//!
+//! The store compares digests, so that its contents are useless to a reader. The plain digest of a six-digit code could
+//! be reversed by trying all codes, so it is keyed with the fleet's secret: while the secret is being replaced, a code
+//! mailed just before may have to be requested again.
+
+use std::borrow::Cow;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::auth::identity::Email;
+use crate::clock::Timestamp;
+use crate::encoding::{sha256, short_sha256};
+use crate::store::ephemeral::{Claim, RedeemRequest, Redemption};
+
+/// Wrong attempts that one code or link allows.
+const MAX_ATTEMPTS: u32 = 5;
+
+/// Purpose of a one-time secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::auth) enum SecretKind {
+    /// A mailed code that signs in.
+    SignInCode,
+    /// A mailed code that verifies an address.
+    EmailCode,
+    /// The device secret of a magic link.
+    MagicLink,
+    /// The device secret of a password reset; empty if the token alone is enough.
+    PasswordReset,
+    /// A TOTP secret that is not confirmed yet.
+    TotpEnrollment,
+}
+
+impl SecretKind {
+    /// The name in the store.
+    pub(in crate::auth) fn name(self) -> &'static str {
+        match self {
+            Self::SignInCode => "sign-in-code",
+            Self::EmailCode => "confirm-code",
+            Self::MagicLink => "magic",
+            Self::PasswordReset => "reset",
+            Self::TotpEnrollment => "pending-factor",
+        }
+    }
+
+    /// The subject whose counter the attempts at this kind use.
+    fn attempts_subject(self, subject: &str) -> Cow<'_, str> {
+        match self {
+            Self::SignInCode | Self::EmailCode | Self::TotpEnrollment => Cow::Borrowed(subject),
+            Self::MagicLink | Self::PasswordReset => Cow::Owned(format!("{subject}/link")),
+        }
+    }
+}
+
+/// Identifies a stored secret.
+#[derive(Clone, Copy)]
+pub(in crate::auth) struct SecretKey<'a> {
+    /// Its purpose.
+    pub(in crate::auth) kind: SecretKind,
+    /// The person, by [`subject`].
+    pub(in crate::auth) subject: &'a str,
+    /// Which of the person's secrets of this kind; empty if there can be only one.
+    pub(in crate::auth) id: &'a str,
+}
+
+/// The key for a person's secrets and attempts: a digest of the address, so that it is the same before there is an
+/// account, and no address is in the store.
+pub fn subject(email: &Email) -> String {
+    subject_of(email.as_str())
+}
+
+/// The same as [`subject`], for an address that is already canonical, such as that of a user's row.
+pub fn subject_of(canonical: &str) -> String {
+    short_sha256(canonical.as_bytes(), 16)
+}
+
+/// The key for the attempts at a person's second factor.
+pub(in crate::auth) fn mfa_subject(canonical: &str) -> String {
+    format!("{}/factor", subject_of(canonical))
+}
+
+/// Generates a code of six digits, uniformly distributed.
+pub(in crate::auth) fn generate_code(ctx: &Context) -> String {
+    // 2^32 is not a multiple of a million: numbers beyond the last whole million are drawn again.
+    loop {
+        let number = u32::from_le_bytes(ctx.node.rng.bytes());
+        if number < u32::MAX / 1_000_000 * 1_000_000 {
+            return format!("{:06}", number % 1_000_000);
+        }
+    }
+}
+
+/// Generates the secret that stays with the device that requested a link: 160 random bits.
+pub(in crate::auth) fn generate_device_secret(ctx: &Context) -> String {
+    URL_SAFE_NO_PAD.encode(ctx.node.rng.bytes::<20>())
+}
+
+/// What the store compares. The fields cannot run into each other: each has a fixed length or contains no separator.
+fn digest(ctx: &Context, key: SecretKey<'_>, secret: &str) -> [u8; 32] {
+    let text = format!("{}\n{}\n{}\n{secret}", key.kind.name(), key.subject, key.id);
+    match key.kind {
+        SecretKind::SignInCode | SecretKind::EmailCode => sha256(&ctx.node.secrets.mac(text.as_bytes())),
+        SecretKind::MagicLink | SecretKind::PasswordReset | SecretKind::TotpEnrollment => sha256(text.as_bytes()),
+    }
+}
+
+/// Stores the digest of a secret, in place of an earlier one with the same key.
+pub(in crate::auth) async fn store(
+    ctx: &Context,
+    key: SecretKey<'_>,
+    secret: &str,
+    payload: Vec<u8>,
+    expires_at: Timestamp,
+) -> Result<(), Error> {
+    let claim = Claim {
+        subject: key.kind.attempts_subject(key.subject).into_owned(),
+        purpose: key.kind.name(),
+        id: key.id.to_owned(),
+        digest: digest(ctx, key, secret),
+        payload,
+        attempts: MAX_ATTEMPTS,
+        expires_at,
+    };
+    Ok(ctx.ephemeral.store_claim(&claim, ctx.now()).await?)
+}
+
+/// Counts an attempt and compares the secret. Returns the payload if it is right, and deletes it if `consume` is set.
+pub(in crate::auth) async fn redeem(
+    ctx: &Context,
+    key: SecretKey<'_>,
+    secret: &str,
+    consume: bool,
+) -> Result<Option<Vec<u8>>, Error> {
+    let subject = key.kind.attempts_subject(key.subject);
+    let request = RedeemRequest {
+        subject: &subject,
+        purpose: key.kind.name(),
+        id: key.id,
+        digest: digest(ctx, key, secret),
+        daily_attempts: ctx.node.config.mailed.daily_tries,
+        consume,
+    };
+    match ctx.ephemeral.redeem(request, ctx.now()).await? {
+        Redemption::Redeemed(payload) => Ok(Some(payload)),
+        Redemption::Wrong { .. } | Redemption::NotFound => Ok(None),
+        Redemption::Capped { retry_after } => {
+            tracing::info!(limit = "mailed.daily_tries", purpose = key.kind.name(), "rate limit exceeded");
+            Err(Error::RateLimited { retry_after })
+        }
+    }
+}

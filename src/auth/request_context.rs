@@ -1,0 +1,33 @@
+//! What one request says about its client: dialect, address, user agent, language.
+
+use std::net::IpAddr;
+
+use crate::config;
+
+/// The client side of a request, as the dialect's handler passes it to an operation.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestContext<'a> {
+    /// Name of the dialect.
+    pub dialect: &'static str,
+    /// Settings of the dialect: token lifetimes, password policy.
+    pub dialect_config: &'a config::Dialect,
+    /// Address of the client, as the trusted proxies report it.
+    pub client_ip: IpAddr,
+    /// Address, or network of one customer, that rate limits count by.
+    pub rate_limit_ip: IpAddr,
+    /// `User-Agent`.
+    pub user_agent: Option<&'a str>,
+    /// `Accept-Language`: selects the language of mails.
+    pub language: Option<&'a str>,
+    /// Claims that the dialect adds to access tokens.
+    pub extra_claims: ExtraClaims,
+}
+
+/// Claims that a dialect adds to those that every access token carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExtraClaims {
+    /// None.
+    Nothing,
+    /// `uid` and `token_type`, which clients of `v1` read.
+    UidAndType,
+}

@@ -1,0 +1,70 @@
+//! Signing in by two requests: a user with a second factor first gets an MFA token, which is accepted only by the
+//! second request, together with the code.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::log_failed_sign_in;
+use super::open_session::{check_login_allowed, open_session};
+use crate::auth::Error;
+use crate::auth::action_token;
+use crate::auth::context::Context;
+use crate::auth::request_context::RequestContext;
+use crate::auth::sessions::tokens::TokenPair;
+use crate::auth::tokens::verify::{TokenError, VerifyError};
+use crate::id::UserId;
+use crate::store::accounts::{Find, User};
+use crate::token::action::ActionKind;
+
+/// Lifetime of an MFA token.
+const MFA_TOKEN_LIFETIME: Duration = Duration::from_secs(5 * 60);
+
+/// Result of the first request.
+pub enum LoginStep {
+    /// The user is signed in.
+    Complete(Box<TokenPair>),
+    /// The user has a second factor; the MFA token for [`complete_login`].
+    MfaRequired(String),
+}
+
+/// Claims of an MFA token.
+#[derive(Serialize, Deserialize)]
+struct MfaClaims {
+    user: UserId,
+    /// The row's `sessions_valid_after` at the first request: a later change of the password voids the token.
+    valid_after: i64,
+}
+
+/// Opens a session for a recognized user, or issues an MFA token if the user has a second factor.
+pub async fn start_login(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<LoginStep, Error> {
+    if user.totp.is_none() {
+        return Ok(LoginStep::Complete(Box::new(open_session(ctx, user, None, request_ctx).await?)));
+    }
+    check_login_allowed(user, request_ctx)?;
+    let claims = MfaClaims { user: user.id, valid_after: user.sessions_valid_after.millis() };
+    let token = action_token::create(ctx, ActionKind::SecondFactor, claims, MFA_TOKEN_LIFETIME)?;
+    Ok(LoginStep::MfaRequired(token.text))
+}
+
+/// Opens a session for the user of an MFA token, if the code of the second factor is right.
+pub async fn complete_login(
+    ctx: &Context,
+    token: &str,
+    code: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
+    let Some(token) = action_token::verify::<MfaClaims>(ctx, ActionKind::SecondFactor, token) else {
+        log_failed_sign_in(request_ctx, None, "invalid or expired MFA token");
+        return Err(VerifyError::Token(TokenError::Malformed).into());
+    };
+    let claims = token.claims;
+    let user = ctx.accounts.user(Find::Id(claims.user)).await?;
+    match user.filter(|user| user.sessions_valid_after.millis() == claims.valid_after) {
+        Some(user) => open_session(ctx, &user, Some(code), request_ctx).await,
+        None => {
+            log_failed_sign_in(request_ctx, Some(claims.user), "MFA token revoked");
+            Err(VerifyError::Revoked.into())
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The last steps of every sign-in: whether the user may sign in at all, the second factor, and the session record.
+//!
+//! Nothing else opens a session, so no way to sign in can skip a check. Knows nothing of how the user was recognized.
+
+use std::time::Duration;
+
+use super::log_failed_sign_in;
+use crate::auth::context::Context;
+use crate::auth::request_context::RequestContext;
+use crate::auth::run_to_completion::run_to_completion;
+use crate::auth::sessions::claims::session_claims;
+use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
+use crate::auth::{Error, mfa};
+use crate::id::SessionId;
+use crate::store::accounts::User;
+use crate::store::ephemeral::{Opened, Session};
+
+/// Characters of the user agent that a session stores.
+const MAX_USER_AGENT: usize = 200;
+
+/// Opens a session for a user who has been recognized. `user` is the row as it was read then. `mfa_code` is the code of
+/// the second factor, if one was given; it is ignored for a user without one.
+pub async fn open_session(
+    ctx: &Context,
+    user: &User,
+    mfa_code: Option<&str>,
+    request_ctx: RequestContext<'_>,
+) -> Result<TokenPair, Error> {
+    authorize_login(ctx, user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await
+}
+
+/// A user who has passed every check. Only such a user gets a session.
+///
+/// A caller consumes the mailed code or link between [`authorize_login`] and [`AuthorizedLogin::open`], so that a wrong
+/// code of the second factor does not consume it.
+pub(in crate::auth) struct AuthorizedLogin<'a>(&'a User);
+
+/// Checks that a recognized user may sign in, and consumes the code of the second factor if the user has one.
+pub(in crate::auth) async fn authorize_login<'a>(
+    ctx: &Context,
+    user: &'a User,
+    mfa_code: Option<&str>,
+    request_ctx: RequestContext<'_>,
+) -> Result<AuthorizedLogin<'a>, Error> {
+    check_login_allowed(user, request_ctx)?;
+    if user.totp.is_some() {
+        let code = mfa_code.ok_or(Error::MfaRequired)?;
+        let verified = mfa::verify_code(ctx, user, code, request_ctx).await;
+        if matches!(verified, Err(Error::InvalidMfaCode)) {
+            log_failed_sign_in(request_ctx, Some(user.id), "wrong code of the second factor");
+        }
+        verified?;
+    }
+    Ok(AuthorizedLogin(user))
+}
+
+/// Checks that the account is enabled and meets the dialect's requirements.
+pub(in crate::auth) fn check_login_allowed(user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    if user.disabled {
+        log_failed_sign_in(request_ctx, Some(user.id), "account disabled");
+        Err(Error::AccountDisabled)
+    } else if request_ctx.dialect_config.verified_only && !user.verified {
+        log_failed_sign_in(request_ctx, Some(user.id), "e-mail address not verified");
+        Err(Error::EmailNotVerified)
+    } else {
+        Ok(())
+    }
+}
+
+impl AuthorizedLogin<'_> {
+    /// Opens the session.
+    pub(in crate::auth) async fn open(
+        self,
+        ctx: &Context,
+        request_ctx: RequestContext<'_>,
+    ) -> Result<TokenPair, Error> {
+        let user = self.0;
+        // The store refuses such a session too, once it knows of the change.
+        if ctx.node.revocations.is_superseded(user.id, user.sessions_valid_after) {
+            return Err(superseded(user, request_ctx));
+        }
+        let session = new_session(ctx, user, request_ctx)?;
+        let valid_after = user.sessions_valid_after;
+        let expires_at = session.used_at + ctx.node.retention.revocation_ttl();
+        let (ephemeral, max_sessions) = (ctx.ephemeral.clone(), ctx.node.config.tokens.sessions_per_user);
+        // To completion, because the store may have to end other sessions.
+        let opening = run_to_completion(async move {
+            let opened = ephemeral.open_session(&session, valid_after, max_sessions, expires_at).await?;
+            Ok((opened, session))
+        });
+        let (opened, session) = opening.await?;
+        match opened {
+            Opened::Opened { ended } => {
+                ended.iter().for_each(|revocation| ctx.node.revocations.apply(revocation));
+                issue_tokens(ctx, session.snapshot(), request_ctx, ctx.now())
+            }
+            Opened::Superseded => Err(superseded(user, request_ctx)),
+        }
+    }
+}
+
+/// The credentials were right when the row was read, and have changed since.
+fn superseded(user: &User, request_ctx: RequestContext<'_>) -> Error {
+    log_failed_sign_in(request_ctx, Some(user.id), "credentials changed during the sign-in");
+    Error::InvalidCredentials
+}
+
+fn new_session(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<Session, Error> {
+    let now = ctx.now();
+    // Later than the last revocation of the user's sessions, even if that happened in this millisecond or by a clock
+    // that is ahead. Neither the row's timestamp nor a revocation that this node has applied must cover the new
+    // session.
+    let after_row = user.sessions_valid_after + Duration::from_millis(1);
+    let after_revocation = ctx.node.revocations.first_session_after(user.id);
+    let opened_at = ctx.node.issue_time(now).max(after_row).max(after_revocation);
+    Ok(Session {
+        id: SessionId::new(opened_at, &ctx.node.rng),
+        user: user.id,
+        counter: 0,
+        opened_at,
+        used_at: now,
+        rotated_at: now,
+        idle_timeout: request_ctx.dialect_config.idle,
+        ends_at: now + request_ctx.dialect_config.absolute,
+        dialect: request_ctx.dialect.to_owned(),
+        client_ip: request_ctx.client_ip.to_string(),
+        user_agent: request_ctx.user_agent.unwrap_or_default().chars().take(MAX_USER_AGENT).collect(),
+        profile: session_claims(user)?,
+    })
+}

@@ -1,0 +1,99 @@
+//! Rate limits: each is one row of the table below, with its setting, its built-in rate, its key in the store and its
+//! message.
+//!
+//! To add one, add a row here and a line to `config.toml`, and call `auth::rate_limit` in the operation.
+
+use std::ops::{Index, IndexMut};
+use std::time::Duration;
+
+/// Allows `burst` attempts immediately and refills that many evenly over `per`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Attempts allowed immediately.
+    pub burst: u32,
+    /// Time in which that many become available again.
+    pub per: Duration,
+}
+
+impl Rate {
+    const fn per_minutes(burst: u32, minutes: u64) -> Self {
+        Self { burst, per: Duration::from_secs(minutes * 60) }
+    }
+}
+
+macro_rules! limited_actions {
+    ($(
+        $action:ident: $setting:literal, $burst:literal per $minutes:literal minutes, $key:literal, $message:literal;
+    )*) => {
+        /// What a rate limit counts.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum LimitedAction {
+            $(#[doc = $message] $action,)*
+        }
+
+        impl LimitedAction {
+            /// Every limit, in the order of `config.toml`.
+            pub const ALL: &[Self] = &[$(Self::$action),*];
+
+            /// The key of the setting in `[limits]`.
+            pub const fn setting(self) -> &'static str {
+                match self { $(Self::$action => $setting,)* }
+            }
+
+            /// The rate where the setting is absent.
+            pub const fn default_rate(self) -> Rate {
+                match self { $(Self::$action => Rate::per_minutes($burst, $minutes),)* }
+            }
+
+            /// The prefix of the counter's key in the store; the subject follows.
+            pub const fn key(self) -> &'static str {
+                match self { $(Self::$action => $key,)* }
+            }
+
+            /// What is limited, for people.
+            pub const fn message(self) -> &'static str {
+                match self { $(Self::$action => $message,)* }
+            }
+        }
+    };
+}
+
+limited_actions! {
+    SignInAccount: "sign_in_account", 10 per 5 minutes, "sign-in:account", "sign-ins to one account";
+    SignInAddress: "sign_in_address", 100 per 5 minutes, "sign-in:address", "sign-ins from one address";
+    SignUpAddress: "sign_up_address", 100 per 60 minutes, "sign-up:address", "sign-ups from one address";
+    MailAccount: "mail_account", 5 per 10 minutes, "mail:account", "mails to one person";
+    MailAddress: "mail_address", 100 per 60 minutes, "mail:address", "mails requested from one address";
+    CodeAccount: "code_account", 10 per 10 minutes, "code:account", "attempts at one person's second factor";
+    CodeAddress: "code_address", 100 per 5 minutes, "code:address", "attempts at codes and links from one address";
+    RevokeAccount: "revoke_account", 300 per 5 minutes, "revoke:account", "access tokens of one account revoked singly";
+    ApiKeyAccount: "api_key_account", 100 per 60 minutes, "api-key:account", "API keys created by one account";
+}
+
+/// The rates in force.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Whether rates are limited at all. The attempts that one code allows are not a rate.
+    pub enabled: bool,
+    rates: [Rate; LimitedAction::ALL.len()],
+}
+
+impl Limits {
+    /// The limits with the rate that `rate` returns for each.
+    pub(super) fn new(enabled: bool, mut rate: impl FnMut(LimitedAction) -> Rate) -> Self {
+        Self { enabled, rates: std::array::from_fn(|index| rate(LimitedAction::ALL[index])) }
+    }
+}
+
+impl Index<LimitedAction> for Limits {
+    type Output = Rate;
+    fn index(&self, action: LimitedAction) -> &Rate {
+        &self.rates[action as usize]
+    }
+}
+
+impl IndexMut<LimitedAction> for Limits {
+    fn index_mut(&mut self, action: LimitedAction) -> &mut Rate {
+        &mut self.rates[action as usize]
+    }
+}
