@@ -1,19 +1,18 @@
-//! Making an account.
+//! Sign-up.
 //!
-//! `user_name` is what an account is shown as, and becomes the full name, not the username: the document knows no failure for a name
-//! that somebody else has, nor for any character, and nobody signs in by it. So two people may have one name here, while usernames,
-//! by which other dialects sign in, stay unique.
+//! `user_name` is a display name and is stored as the full name, not as the username: the published document has no error
+//! for a name that is taken or that contains certain characters, and no call signs in with it. Two accounts may therefore
+//! have the same `user_name`, while usernames, which other dialects use for sign-in, stay unique.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{NAME, filled, text};
-use crate::api::codes::error::Refusal;
-use crate::api::request_context;
+use super::{request_context, require_non_empty, string_or_empty};
+use crate::api::codes::error::CodesError;
 use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
-use crate::auth::accounts::identity::{BadUsername, Email};
+use crate::auth::identity::{Email, UsernameError};
 use crate::auth::accounts::sign_up;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
@@ -21,27 +20,27 @@ use crate::auth::tokens::caller::User;
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
-/// How many characters a name has at the most.
-const LONGEST_NAME: usize = 16;
+/// Maximum length of a `user_name` in characters.
+const MAX_NAME_LENGTH: usize = 16;
 
-/// Who wants an account.
+/// The account to create.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"email": "user@example.com", "user_name": "USER_NAME", "password": "StrongPassword123"})))]
 pub(super) struct SignUp {
-    /// Kept in lower case.
-    #[serde(default, deserialize_with = "text")]
+    /// Stored in lower case.
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     email: String,
-    /// Any 16 characters; others may have the same.
-    #[serde(default, deserialize_with = "text")]
+    /// Up to 16 characters. Need not be unique.
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true, max_length = 16)]
     user_name: String,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     password: String,
 }
 
-/// The account.
+/// The new account.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"user_id": "85f22dda-efc2-459d-b518-640400a69e8d", "user_name": "USER_NAME"})))]
 pub(super) struct SignedUp<'a> {
@@ -50,45 +49,47 @@ pub(super) struct SignedUp<'a> {
     user_name: &'a str,
 }
 
-/// Makes an account.
+/// Create an account.
 ///
-/// The address is not confirmed yet: `mail/verify/send` sees to that. A weak password is `PASSWORD_TOO_WEAK`.
+/// The e-mail address is not verified yet: `mail/verify/send` mails a code for that. A weak password is rejected with
+/// `PASSWORD_TOO_WEAK`.
 #[utoipa::path(
     post,
     path = "/signup",
     operation_id = "codes_sign_up",
     request_body = SignUp,
-    responses((status = 200, description = "The account is made.", body = SignedUp<'_>)),
+    responses((status = 200, description = "The account was created.", body = SignedUp<'_>)),
 )]
-pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let SignUp { email, user_name, password } = request.json().await?;
     let password = Password::new(password);
-    filled("email", &email)?;
-    // A password of blanks is one, if a weak one.
+    require_non_empty("email", &email)?;
+    // A password of spaces is not empty; the password policy rejects it as weak.
     if password.reveal().is_empty() {
-        return Err(super::empty("password").into());
+        return Err(super::missing_field("password").into());
     }
-    filled("user_name", &user_name)?;
+    require_non_empty("user_name", &user_name)?;
     Email::parse(&email)?;
-    check(&user_name)?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
-    let wanted = CreateUser { email, full_name: Some(user_name), password: Some(password), ..CreateUser::default() };
-    let user = sign_up::sign_up(&ctx, wanted, request_ctx).await?;
-    Ok(Response::json(StatusCode::OK, &SignedUp { user_id: user.id, user_name: name(&user) }))
+    check_user_name(&user_name)?;
+    let request_ctx = request_context(&ctx, &request);
+    let new_user = CreateUser { email, full_name: Some(user_name), password: Some(password), ..CreateUser::default() };
+    let user = sign_up::sign_up(&ctx, new_user, request_ctx).await?;
+    Ok(Response::json(StatusCode::OK, &SignedUp { user_id: user.id, user_name: display_name(&user) }))
 }
 
-fn check(user_name: &str) -> Result<(), Error> {
-    if user_name.chars().count() > LONGEST_NAME {
-        Err(BadUsername::TooLong.into())
+fn check_user_name(user_name: &str) -> Result<(), Error> {
+    if user_name.chars().count() > MAX_NAME_LENGTH {
+        Err(UsernameError::TooLong.into())
     } else if user_name.chars().any(char::is_control) {
-        Err(BadUsername::Character.into())
+        Err(UsernameError::Character.into())
     } else {
         Ok(())
     }
 }
 
-/// What a user is shown as. Who comes from another dialect may have no full name: then the username, or what stands before the `@`.
-pub(super) fn name(user: &User) -> &str {
+/// The name to show for a user: the full name, or else the username, or else the address up to the `@`. Users created in
+/// another dialect may have no full name.
+pub(super) fn display_name(user: &User) -> &str {
     let before_at = user.email.split('@').next().unwrap_or_default();
     user.full_name.as_deref().or(user.username.as_deref()).unwrap_or(before_at)
 }

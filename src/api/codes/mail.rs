@@ -1,89 +1,82 @@
-//! Confirming an address by a mailed code.
+//! Verification of an e-mail address with a mailed code.
 
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{NAME, filled, text};
-use crate::api::codes::error::{ErrorCode, Refusal};
-use crate::api::request_context;
+use super::{request_context, require_non_empty, string_or_empty};
+use crate::api::codes::error::{CodesError, ErrorCode};
 use crate::auth::Error;
 use crate::auth::accounts::verify_email_code;
 use crate::auth::context::Context;
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
-/// Whose address is to be confirmed.
+/// The user whose address is to be verified.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"user_id": "85f22dda-efc2-459d-b518-640400a69e8d"})))]
-pub(super) struct Send {
-    /// As `signup` gave it.
-    #[serde(default, deserialize_with = "text")]
+#[schema(as = Send, examples(json!({"user_id": "85f22dda-efc2-459d-b518-640400a69e8d"})))]
+pub(super) struct SendCodeRequest {
+    /// The `user_id` that `signup` returned.
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     user_id: String,
 }
 
-/// What confirms it.
+/// The user and the mailed code.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"user_id": "85f22dda-efc2-459d-b518-640400a69e8d", "code": "123456"})))]
-pub(super) struct Verify {
-    /// As `signup` gave it.
-    #[serde(default, deserialize_with = "text")]
+#[schema(as = Verify, examples(json!({"user_id": "85f22dda-efc2-459d-b518-640400a69e8d", "code": "123456"})))]
+pub(super) struct VerifyEmailRequest {
+    /// The `user_id` that `signup` returned.
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     user_id: String,
-    /// As it was mailed.
-    #[serde(default, deserialize_with = "text")]
+    /// The mailed code.
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     code: String,
 }
 
-/// Mails a code that confirms the address.
+/// Send an e-mail verification code.
 ///
-/// Answers when the mail was handed over, or could not be. The code is good for ten minutes, unless another is mailed before.
+/// Responds once the mail has been handed to the mail server, or with an error if that failed. The code is valid for ten
+/// minutes or until another one is sent.
 #[utoipa::path(
     post,
     path = "/mail/verify/send",
     operation_id = "codes_send_code",
-    request_body = Send,
-    responses((status = 200, description = "It was handed over.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+    request_body = SendCodeRequest,
+    responses((status = 200, description = "The mail was sent.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn send(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let Send { user_id } = request.json().await?;
-    let user = named(&user_id)?;
-    verify_email_code::send_code(&ctx, user, request_context(NAME, &ctx.node.config.api.codes.dialect, &request))
-        .await?;
-    Ok(done())
+pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+    let SendCodeRequest { user_id } = request.json().await?;
+    let user = parse_user_id(&user_id)?;
+    verify_email_code::send_code(&ctx, user, request_context(&ctx, &request)).await?;
+    Ok(success())
 }
 
-/// Confirms the address with the mailed code.
+/// Verify an e-mail address with a code.
 ///
-/// A code is good once, and bears five wrong tries.
+/// A code works once and is void after five wrong attempts.
 #[utoipa::path(
     post,
     path = "/mail/verify",
     operation_id = "codes_verify_mail",
-    request_body = Verify,
-    responses((status = 200, description = "It is confirmed.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+    request_body = VerifyEmailRequest,
+    responses((status = 200, description = "The address is verified.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let Verify { user_id, code } = request.json().await?;
-    let user = named(&user_id)?;
-    verify_email_code::verify_email_with_code(
-        &ctx,
-        user,
-        &code,
-        request_context(NAME, &ctx.node.config.api.codes.dialect, &request),
-    )
-    .await?;
-    Ok(done())
+pub(super) async fn verify_email(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+    let VerifyEmailRequest { user_id, code } = request.json().await?;
+    let user = parse_user_id(&user_id)?;
+    verify_email_code::verify_email_with_code(&ctx, user, &code, request_context(&ctx, &request)).await?;
+    Ok(success())
 }
 
-/// The user of that id. What is no id is nobody's.
-fn named(user_id: &str) -> Result<UserId, Refusal> {
-    filled("user_id", user_id)?;
+/// A malformed id belongs to no user, so it is `NotFound`.
+fn parse_user_id(user_id: &str) -> Result<UserId, CodesError> {
+    require_non_empty("user_id", user_id)?;
     Ok(UserId::parse(user_id.trim()).ok_or(Error::NotFound)?)
 }
 
-fn done() -> Response {
+fn success() -> Response {
     Response::json(StatusCode::OK, &ErrorCode { error_code: "0" })
 }

@@ -1,72 +1,72 @@
-//! The second factor: turned on at once, and off again.
+//! TOTP: enabling it without a confirmation step, and disabling it.
 
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::NAME;
-use crate::api::codes::error::{ErrorCode, Refusal};
-use crate::api::request_context;
+use super::request_context;
+use crate::api::codes::error::{CodesError, ErrorCode};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::mfa::{disable, enable_without_confirmation};
 use crate::auth::tokens::caller;
-use crate::auth::tokens::caller::{User, is_gone};
+use crate::auth::tokens::caller::{User, is_deleted};
 use crate::http::{Request, Response};
 
-/// A second factor that is on.
+/// The enabled second factor.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "otp_key": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
     "backup_codes": ["123456", "654321", "112233"],
 })))]
 pub(super) struct Created {
-    /// The secret in the letters that are typed into an app.
+    /// The TOTP secret in base32, as authenticator apps expect it.
     otp_key: String,
-    /// Each is good once. They are shown this once.
+    /// Each works once. They are not shown again.
     backup_codes: Vec<String>,
 }
 
-/// The person whose access token it is. A token ends with its user; this dialect tells the one from the other.
-async fn person(ctx: &Context, request: &Request) -> Result<User, Error> {
+/// Authenticates a user session. A token of a deleted user is refused like any invalid token; this dialect has a code of
+/// its own for it.
+async fn authenticate_session_user(ctx: &Context, request: &Request) -> Result<User, Error> {
     match caller::authenticate_user(ctx, request.bearer()).await {
         Ok((caller, user)) => caller.require_session().map(|_| user),
-        Err(Error::BadCredentials(_)) if is_gone(ctx, request.bearer()).await? => Err(Error::NotFound),
-        Err(failure) => Err(failure),
+        Err(Error::InvalidToken(_)) if is_deleted(ctx, request.bearer()).await? => Err(Error::NotFound),
+        Err(error) => Err(error),
     }
 }
 
-/// Makes a TOTP secret and turns the second factor on.
+/// Enable TOTP.
 ///
-/// It is on at once: from then on every way in asks for it.
+/// Creates a TOTP secret and enables it immediately: from then on every sign-in requires a code.
 #[utoipa::path(
     post,
     path = "/create/otp",
     operation_id = "codes_create_otp",
     security(("access_token" = [])),
-    responses((status = 200, description = "It is on.", body = Created)),
+    responses((status = 200, description = "TOTP is enabled.", body = Created)),
 )]
-pub(super) async fn create(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let user = person(&ctx, &request).await?;
-    let settings = &ctx.node.config.api.codes;
-    let request_ctx = request_context(NAME, &settings.dialect, &request);
-    let (otp_key, backup_codes) = enable_without_confirmation(&ctx, &user, settings.backup_codes, request_ctx).await?;
+pub(super) async fn create(ctx: Context, request: Request) -> Result<Response, CodesError> {
+    let user = authenticate_session_user(&ctx, &request).await?;
+    let backup_codes = ctx.node.config.api.codes.backup_codes;
+    let request_ctx = request_context(&ctx, &request);
+    let (otp_key, backup_codes) = enable_without_confirmation(&ctx, &user, backup_codes, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &Created { otp_key, backup_codes }).no_store())
 }
 
-/// Turns the second factor off.
+/// Disable TOTP.
 ///
-/// Its backup codes are of no use any more. Takes no body.
+/// The backup codes stop working as well. Takes no body.
 #[utoipa::path(
     post,
     path = "/delete/otp",
     operation_id = "codes_delete_otp",
     security(("access_token" = [])),
-    responses((status = 200, description = "It is off.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+    responses((status = 200, description = "TOTP is disabled.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let user = person(&ctx, &request).await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
+pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, CodesError> {
+    let user = authenticate_session_user(&ctx, &request).await?;
+    let request_ctx = request_context(&ctx, &request);
     disable(&ctx, &user, None, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &ErrorCode { error_code: "0" }))
 }

@@ -1,52 +1,53 @@
-//! Signing in, with a second factor or without one, and refreshing.
+//! Sign-in with and without TOTP, and refresh.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::accounts::name;
-use super::{NAME, filled, text};
-use crate::api::codes::error::{ErrorCode, Refusal};
-use crate::api::request_context;
+use super::accounts::display_name;
+use super::{request_context, require_non_empty, string_or_empty};
+use crate::api::codes::error::{CodesError, ErrorCode};
 use crate::auth::Error;
-use crate::auth::accounts::identity::{BadEmail, Email};
 use crate::auth::context::Context;
+use crate::auth::error::MfaError;
+use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
-use crate::auth::sessions::open::{RequestContext, open_session};
+use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::sign_in::open_session::open_session;
 use crate::auth::sign_in::password::check_password;
 use crate::auth::tokens::caller::User;
 use crate::http::{Request, Response};
 
-/// Who signs in.
+/// E-mail address and password.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"email": "user@example.com", "password": "Password123"})))]
-pub(super) struct SignIn {
-    #[serde(default, deserialize_with = "text")]
+#[schema(as = SignIn, examples(json!({"email": "user@example.com", "password": "Password123"})))]
+pub(super) struct SignInRequest {
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     email: String,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     password: String,
 }
 
-/// Who signs in and has a second factor.
+/// E-mail address, password and TOTP code.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"email": "user@example.com", "password": "Password123", "otp_code": "123456"})))]
-pub(super) struct SignInOtp {
-    #[serde(default, deserialize_with = "text")]
+#[schema(as = SignInOtp, examples(json!({"email": "user@example.com", "password": "Password123", "otp_code": "123456"})))]
+pub(super) struct SignInOtpRequest {
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     email: String,
-    #[serde(default, deserialize_with = "text")]
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     password: String,
-    /// A TOTP code, or a backup code that was not used yet.
-    #[serde(default, deserialize_with = "text")]
+    /// A TOTP code or an unused backup code.
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     otp_code: String,
 }
 
-/// Who has signed in.
+/// The tokens of the new session.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "user_name": "USER_NAME",
@@ -59,11 +60,11 @@ pub(super) struct SignedIn<'a> {
     refresh_token: &'a str,
 }
 
-/// What is to be refreshed.
+/// The refresh token.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"refresh_token": "AQGaLgDLJ3K0nV3…"})))]
-pub(super) struct Refresh {
-    #[serde(default, deserialize_with = "text")]
+#[schema(as = Refresh, examples(json!({"refresh_token": "AQGaLgDLJ3K0nV3…"})))]
+pub(super) struct RefreshRequest {
+    #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
     refresh_token: String,
 }
@@ -75,102 +76,103 @@ pub(super) struct Refreshed<'a> {
     access_token: &'a str,
 }
 
-/// Signs in.
+/// Sign in with a password.
 ///
-/// Who has a second factor is told so with `150`, and comes again by `signin/otp`.
+/// If the user has TOTP enabled, the response is `150`: call `signin/otp` instead.
 #[utoipa::path(
     post,
     path = "/signin",
     operation_id = "codes_sign_in",
-    request_body = SignIn,
-    responses((status = 200, description = "Signed in; or `150`: the second factor is due.", content(
-        (EitherSignIn<'_> = "application/json", examples(
+    request_body = SignInRequest,
+    responses((status = 200, description = "Signed in; or `150`: TOTP is required.", content(
+        (SignInResponse<'_> = "application/json", examples(
             ("signed-in" = (summary = "Signed in", value = json!({
                 "user_name": "USER_NAME",
                 "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…",
                 "refresh_token": "AQGaLgDLJ3K0nV3…",
             }))),
-            ("second-factor-due" = (summary = "The second factor is due", value = json!({"error_code": "150"}))),
+            ("second-factor-due" = (summary = "TOTP is required", value = json!({"error_code": "150"}))),
         )),
     ))),
 )]
-pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let SignIn { email, password } = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
-    let user = recognised(&ctx, &email, password, request_ctx).await?;
-    opened(&ctx, &user, None, request_ctx).await
+pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+    let SignInRequest { email, password } = request.json().await?;
+    let request_ctx = request_context(&ctx, &request);
+    let user = check_credentials(&ctx, &email, password, request_ctx).await?;
+    open_session_and_respond(&ctx, &user, None, request_ctx).await
 }
 
-/// What `signin` answers with 200.
+/// Body of a 200 response of `signin`.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = SignInAnswer)]
-#[expect(dead_code, reason = "it is there for the document")]
-pub(super) enum EitherSignIn<'a> {
-    /// Inside.
+#[expect(dead_code, reason = "for the OpenAPI document only")]
+pub(super) enum SignInResponse<'a> {
+    /// Signed in.
     SignedIn(SignedIn<'a>),
-    /// The second factor is due.
-    Due(ErrorCode<'a>),
+    /// TOTP is required.
+    MfaRequired(ErrorCode<'a>),
 }
 
-/// Signs in with a second factor.
+/// Sign in with a password and a TOTP code.
 ///
-/// Each TOTP code and each backup code is good once.
+/// Each TOTP code and each backup code works once.
 #[utoipa::path(
     post,
     path = "/signin/otp",
     operation_id = "codes_sign_in_otp",
-    request_body = SignInOtp,
+    request_body = SignInOtpRequest,
     responses((status = 200, description = "Signed in.", body = SignedIn<'_>)),
 )]
-pub(super) async fn sign_in_with_otp(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let SignInOtp { email, password, otp_code } = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
-    let user = recognised(&ctx, &email, password, request_ctx).await?;
+pub(super) async fn sign_in_with_otp(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+    let SignInOtpRequest { email, password, otp_code } = request.json().await?;
+    let request_ctx = request_context(&ctx, &request);
+    let user = check_credentials(&ctx, &email, password, request_ctx).await?;
     if user.totp.is_none() {
-        return Err(Error::NoSecondFactor.into());
+        return Err(Error::Mfa(MfaError::NotEnabled).into());
     }
-    opened(&ctx, &user, Some(&otp_code), request_ctx).await
+    open_session_and_respond(&ctx, &user, Some(&otp_code), request_ctx).await
 }
 
-/// By address alone: other dialects' usernames are none here. An empty address is a malformed one, and an empty password a wrong
-/// one: the document has no other codes for these calls.
-async fn recognised(
+/// Checks address and password. Usernames are not accepted: this dialect signs in by address only. An empty address counts
+/// as malformed and an empty password as wrong, because the document has no other codes for these calls.
+async fn check_credentials(
     ctx: &Context,
     email: &str,
     password: String,
     request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
     let password = Password::new(password);
-    let email = Email::parse(email).map_err(|bad| if bad == BadEmail::Empty { BadEmail::NoAt } else { bad })?;
-    check_password(ctx, email.as_str(), &password, request_ctx.rate_limit_ip).await
+    let email =
+        Email::parse(email).map_err(|error| if error == EmailError::Empty { EmailError::NoAt } else { error })?;
+    check_password(ctx, email.as_str(), &password, request_ctx).await
 }
 
-async fn opened(
+async fn open_session_and_respond(
     ctx: &Context,
     user: &User,
     otp_code: Option<&str>,
     request_ctx: RequestContext<'_>,
-) -> Result<Response, Refusal> {
-    let pair = open_session(ctx, user, otp_code, request_ctx).await?;
-    let body = SignedIn { user_name: name(user), access_token: &pair.access, refresh_token: &pair.refresh };
+) -> Result<Response, CodesError> {
+    let tokens = open_session(ctx, user, otp_code, request_ctx).await?;
+    let body = SignedIn { user_name: display_name(user), access_token: &tokens.access, refresh_token: &tokens.refresh };
     Ok(Response::json(StatusCode::OK, &body).no_store())
 }
 
-/// Gives a new access token.
+/// Refresh the access token.
 ///
-/// The refresh token stays as it is, and so does the time for which it is good.
+/// The refresh token is not rotated and keeps its expiry.
 #[utoipa::path(
     post,
     path = "/refresh",
     operation_id = "codes_refresh",
-    request_body = Refresh,
-    responses((status = 200, description = "Refreshed.", body = Refreshed<'_>)),
+    request_body = RefreshRequest,
+    responses((status = 200, description = "The new access token.", body = Refreshed<'_>)),
 )]
-pub(super) async fn refreshed(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let Refresh { refresh_token } = request.json().await?;
-    filled("refresh_token", &refresh_token)?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.codes.dialect, &request);
-    let pair = refresh(&ctx, &refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
-    Ok(Response::json(StatusCode::OK, &Refreshed { access_token: &pair.access }).no_store())
+pub(super) async fn refresh_access_token(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+    let RefreshRequest { refresh_token } = request.json().await?;
+    require_non_empty("refresh_token", &refresh_token)?;
+    let request_ctx = request_context(&ctx, &request);
+    let tokens = refresh(&ctx, &refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
+    Ok(Response::json(StatusCode::OK, &Refreshed { access_token: &tokens.access }).no_store())
 }

@@ -1,11 +1,12 @@
-//! What went wrong, as `{"detail": …}`: the one place where this dialect gives failures a status and words.
+//! Errors as `{"detail": …}`: the only place where this dialect maps errors to a status and a text.
 
 use crate::api::fastapi::{detail, rejected, unprocessable, weak_password};
-use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::api::{ApiError, INVALID_TOKEN, SOON, wire_text};
 use crate::auth::Error;
-use crate::http::{FieldError, IntoResponse, ParamLocation, Response};
+use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
+use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Response};
 
-/// In which call something went wrong, for the few failures that have other words there.
+/// The call that failed. A few errors have a text of their own in some calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Call {
     Any,
@@ -16,67 +17,68 @@ pub(super) enum Call {
     Create,
 }
 
-/// What went wrong, on its way to being worded.
+/// Error of a handler of this dialect.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    trouble: ApiError,
+pub(super) struct MyauthError {
+    error: ApiError,
     call: Call,
 }
 
-impl Refusal {
-    /// What went wrong in this call.
-    pub(super) fn of<T: Into<ApiError>>(call: Call) -> impl Fn(T) -> Self {
-        move |trouble| Self { trouble: trouble.into(), call }
+impl MyauthError {
+    /// Converts an error that occurred in `call`; for `map_err`.
+    pub(super) fn in_call<T: Into<ApiError>>(call: Call) -> impl Fn(T) -> Self {
+        move |error| Self { error: error.into(), call }
     }
 }
 
-impl<T: Into<ApiError>> From<T> for Refusal {
-    fn from(trouble: T) -> Self {
-        Self { trouble: trouble.into(), call: Call::Any }
+impl<T: Into<ApiError>> From<T> for MyauthError {
+    fn from(error: T) -> Self {
+        Self { error: error.into(), call: Call::Any }
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for MyauthError {
     fn into_response(self) -> Response {
-        match self.trouble {
+        match self.error {
             ApiError::Rejection(rejection) => rejected(rejection),
-            ApiError::Failure(failure) => failed(failure, self.call),
+            ApiError::Failure(error) => render(error, self.call),
         }
     }
 }
 
-/// What the library says whatever was wrong about a password, to whoever has no business knowing.
-const NO_SIGN_IN: &str = "Login failed; incorrect email or password.";
+/// One text for a wrong password, an unknown user and a disabled one, so that none can be told apart.
+const LOGIN_FAILED: &str = "Login failed; incorrect email or password.";
 
-fn failed(failure: Error, call: Call) -> Response {
-    let cause = failure.to_string();
-    let bad_token = || detail(401, "Could not validate credentials").challenge(INVALID_TOKEN);
-    let invalid = |field: &str, why: &str| {
-        let trouble = crate::http::FieldErrorKind::Invalid(why.to_owned());
-        unprocessable(&[FieldError::new(ParamLocation::Body, field, trouble)])
+fn render(error: Error, call: Call) -> Response {
+    let cause = error.to_string();
+    let invalid_token = || detail(401, "Could not validate credentials").challenge(INVALID_TOKEN);
+    let invalid_field = |name: &str, reason: String| {
+        unprocessable(&[FieldError::new(ParamLocation::Body, name, FieldErrorKind::Invalid(reason))])
     };
-    let response = match failure {
-        Error::NoCredentials => detail(401, "Not authenticated").challenge("Bearer"),
-        Error::BadCredentials(_) | Error::RefreshNotInForce | Error::RefreshReused => bad_token(),
-        Error::WrongPassword => detail(400, NO_SIGN_IN),
-        Error::Disabled if call == Call::SignIn => detail(400, NO_SIGN_IN),
-        Error::Disabled => detail(400, "Inactive user"),
-        Error::SecondFactorDue | Error::WrongSecondFactor => detail(400, "Login failed; unable to verify TOTP."),
-        Error::NoSecondFactor => detail(400, "Login failed; TOTP is not enabled."),
-        Error::SecondFactorNotOn | Error::SecondFactorAlreadyOn => {
+    let response = match error {
+        Error::MissingCredentials => detail(401, "Not authenticated").challenge("Bearer"),
+        Error::InvalidToken(_) | Error::InvalidRefreshToken | Error::RefreshTokenReused => invalid_token(),
+        Error::InvalidCredentials => detail(400, LOGIN_FAILED),
+        Error::AccountDisabled if call == Call::SignIn => detail(400, LOGIN_FAILED),
+        Error::AccountDisabled => detail(400, "Inactive user"),
+        Error::MfaRequired | Error::InvalidMfaCode => detail(400, "Login failed; unable to verify TOTP."),
+        Error::Mfa(MfaError::NotEnabled) => detail(400, "Login failed; TOTP is not enabled."),
+        Error::Mfa(MfaError::EnableFailed | MfaError::AlreadyEnabled) => {
             detail(400, "Unable to authenticate or activate TOTP.")
         }
-        Error::SecondFactorNotOff | Error::SecondFactorAlreadyOff => {
+        Error::Mfa(MfaError::DisableFailed | MfaError::AlreadyDisabled) => {
             detail(400, "Unable to authenticate or deactivate TOTP.")
         }
-        Error::Unverified => detail(400, "Login failed; the email address is not confirmed."),
-        Error::CodeNotInForce | Error::MagicNotInForce => detail(400, "Login failed; invalid claim."),
-        Error::ResetNotInForce => detail(400, "Password update failed; invalid claim."),
-        Error::ConfirmationNotInForce => detail(400, "Confirmation failed; invalid claim."),
+        Error::EmailNotVerified => detail(400, "Login failed; the email address is not confirmed."),
+        Error::InvalidCode | Error::InvalidLink(LinkKind::MagicLink) => detail(400, "Login failed; invalid claim."),
+        Error::InvalidLink(LinkKind::PasswordReset) => detail(400, "Password update failed; invalid claim."),
+        Error::InvalidLink(LinkKind::EmailVerification) => detail(400, "Confirmation failed; invalid claim."),
         Error::WrongCurrentPassword => detail(400, "Unable to authenticate this update."),
         Error::RegistrationClosed => detail(400, "Registration is closed."),
-        Error::SuperuserStays => detail(403, "Super users are not allowed to delete themselves"),
-        Error::NotPermitted | Error::OtherProject => detail(403, "The user does not have the required permissions."),
+        Error::Forbidden(Denial::CannotDeleteSelf) => detail(403, "Super users are not allowed to delete themselves"),
+        Error::Forbidden(Denial::MissingPermission | Denial::OtherProject) => {
+            detail(403, "The user does not have the required permissions.")
+        }
         Error::NotFound if call == Call::Toggle => detail(400, "Invalid request."),
         Error::NotFound => detail(404, "User not found."),
         Error::EmailTaken | Error::UsernameTaken => match call {
@@ -84,17 +86,23 @@ fn failed(failure: Error, call: Call) -> Response {
             Call::Create => detail(400, "The user with this username already exists in the system."),
             Call::Any | Call::SignIn | Call::Reset | Call::Toggle => detail(409, "This username is not available."),
         },
-        Error::BadEmail(bad) => invalid("email", &format!("value is not a valid email address: {bad}")),
-        Error::BadUsername(bad) => invalid("username", &bad.to_string()),
-        Error::WeakPassword(weak) => {
+        Error::InvalidInput(InputError::Email(error)) => {
+            invalid_field("email", format!("value is not a valid email address: {}", wire_text::email(error)))
+        }
+        Error::InvalidInput(InputError::Username(error)) => {
+            invalid_field("username", wire_text::username(error).to_owned())
+        }
+        Error::InvalidInput(InputError::Password(violation)) => {
             let field = if call == Call::Reset { "new_password" } else { "password" };
-            unprocessable(&[weak_password(field, weak)])
+            unprocessable(&[weak_password(field, violation)])
         }
         Error::BalanceOutOfRange => detail(409, "The balance would be out of range."),
-        Error::MailNotHandedOver => detail(503, "The email could not be sent.").retry_after(SOON),
-        Error::TooMany { retry_after } => detail(429, "Too Many Requests").retry_after(retry_after),
-        Error::Busy | Error::Behind | Error::Unavailable(_) => detail(503, "Service Unavailable").retry_after(SOON),
+        Error::MailNotSent => detail(503, "The email could not be sent.").retry_after(SOON),
+        Error::RateLimited { retry_after } => detail(429, "Too Many Requests").retry_after(retry_after),
+        Error::Overloaded | Error::Stale | Error::Unavailable(_) => {
+            detail(503, "Service Unavailable").retry_after(SOON)
+        }
         Error::Internal(_) => detail(500, "Internal Server Error"),
     };
-    response.because(cause).no_store()
+    response.with_cause(cause).no_store()
 }

@@ -1,13 +1,15 @@
-//! Signing up, in and out with a password and with refresh tokens.
+//! Sign-up, sign-in with a password, refresh and sign-out.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::NAME;
-use super::wire::{FullName, Msg, Token, bearer, entered, said, shown, tokens, with_password};
+use super::request_context;
+use super::wire::{
+    FullName, Msg, Token, login_step_response, message_response, read_with_new_password, require_bearer,
+    token_pair_response, user_response,
+};
 use crate::api::fastapi::EmailStr;
-use crate::api::myauth::error::{Call, Refusal};
-use crate::api::request_context;
+use crate::api::myauth::error::{Call, MyauthError};
 use crate::api::users_me::UserRead;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up;
@@ -19,12 +21,12 @@ use crate::auth::tokens::caller::refresh_error;
 use crate::auth::tokens::revoke::revoke_refresh_token;
 use crate::http::{FieldError, FormFields, ParamLocation, Rejection, Request, Response};
 
-/// Who signs up.
+/// The account to create.
 #[derive(Deserialize, ToSchema)]
 #[schema(as = SignUp, examples(json!({
     "email": "zoe@example.org", "password": "a quiet harbour at dusk", "full_name": "Zoe Tam"
 })))]
-pub(super) struct SignUp {
+pub(super) struct SignUpRequest {
     #[schema(value_type = String, format = Email, max_length = 254)]
     email: EmailStr,
     #[schema(value_type = String, format = Password, min_length = 8, max_length = 128)]
@@ -33,33 +35,33 @@ pub(super) struct SignUp {
     full_name: Option<FullName>,
 }
 
-/// Makes an account of one's own.
+/// Sign up.
 ///
-/// Where registration is open.
+/// Requires open registration.
 #[utoipa::path(
     post,
     path = "/login/signup",
     operation_id = "myauth_sign_up",
-    request_body = SignUp,
+    request_body = SignUpRequest,
     responses((status = 200, description = "The new user.", body = UserRead)),
 )]
-pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    let asked: SignUp = with_password(&ctx, &mut request, "password").await?;
-    let wanted = CreateUser {
-        email: asked.email.0.as_str().to_owned(),
-        password: Some(asked.password),
-        full_name: asked.full_name.map(|name| name.0),
+pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+    let body: SignUpRequest = read_with_new_password(&ctx, &mut request, "password").await?;
+    let new_user = CreateUser {
+        email: body.email.0.as_str().to_owned(),
+        password: Some(body.password),
+        full_name: body.full_name.map(|name| name.0),
         ..CreateUser::default()
     };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
-    let user = sign_up::sign_up(&ctx, wanted, request_ctx).await.map_err(Refusal::of(Call::SignUp))?;
-    Ok(shown(&user))
+    let request_ctx = request_context(&ctx, &request);
+    let user = sign_up::sign_up(&ctx, new_user, request_ctx).await.map_err(MyauthError::in_call(Call::SignUp))?;
+    Ok(user_response(&user))
 }
 
-/// A sign-in as OAuth2 forms it. Its other fields decide nothing.
+/// The form of the OAuth 2.0 password grant. Fields other than `username` and `password` are ignored.
 #[derive(ToSchema)]
 #[schema(examples(json!({"username": "zoe@example.org", "password": "a quiet harbour at dusk"})))]
-#[allow(dead_code, reason = "for the document alone: forms are read field by field")]
+#[allow(dead_code, reason = "for the OpenAPI document only: forms are read field by field")]
 pub(super) struct OauthForm {
     #[schema(required = false)]
     grant_type: String,
@@ -76,9 +78,10 @@ pub(super) struct OauthForm {
     client_secret: String,
 }
 
-/// Signs in with a password.
+/// Sign in with a password.
 ///
-/// Where the user has a second factor, the answer is the token of the second step, and `/login/totp` finishes the sign-in.
+/// If the user has TOTP enabled, the response contains only the token of the second step; `/login/totp` completes the
+/// sign-in.
 #[utoipa::path(
     post,
     path = "/login/oauth",
@@ -86,29 +89,30 @@ pub(super) struct OauthForm {
     request_body(content((OauthForm = "application/x-www-form-urlencoded"), (OauthForm = "multipart/form-data"))),
     responses((status = 200, description = "The tokens.", body = Token<'_>)),
 )]
-pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let form = request.form().await?;
     let (username, password) = credentials(&form)?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
-    let entry = start_sign_in(&ctx, username, &password, request_ctx).await.map_err(Refusal::of(Call::SignIn))?;
-    Ok(entered(&entry))
+    let request_ctx = request_context(&ctx, &request);
+    let step =
+        start_sign_in(&ctx, username, &password, request_ctx).await.map_err(MyauthError::in_call(Call::SignIn))?;
+    Ok(login_step_response(&step))
 }
 
-/// FastAPI takes an empty field of a form for one that is not there.
+/// Reads username and password. Like FastAPI, treats an empty form field as missing.
 fn credentials(form: &FormFields) -> Result<(&str, Password), Rejection> {
     let field = |name: &'static str| form.get(name).filter(|text| !text.is_empty()).ok_or(name);
     match (field("username"), field("password")) {
         (Ok(username), Ok(password)) => Ok((username, Password::new(password.to_owned()))),
         (username, password) => {
             let missing = [username.err(), password.err()].into_iter().flatten();
-            Err(Rejection::Fields(missing.map(|name| FieldError::missing(ParamLocation::Body, name)).collect()))
+            Err(Rejection::InvalidFields(missing.map(|name| FieldError::missing(ParamLocation::Body, name)).collect()))
         }
     }
 }
 
-/// Gives new tokens for a refresh token.
+/// Refresh the tokens.
 ///
-/// The one that is handed in is replaced and no longer good.
+/// Takes a refresh token as the bearer token and rotates it: the old one stops working.
 #[utoipa::path(
     post,
     path = "/login/refresh",
@@ -116,28 +120,30 @@ fn credentials(form: &FormFields) -> Result<(&str, Password), Rejection> {
     security(("refresh_token" = [])),
     responses((status = 200, description = "The new tokens.", body = Token<'_>)),
 )]
-pub(super) async fn refresh_tokens(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let token = bearer(&request)?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+pub(super) async fn refresh_tokens(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+    let token = require_bearer(&request)?;
+    let request_ctx = request_context(&ctx, &request);
     match refresh(&ctx, token, None, RotationPolicy::Rotate, request_ctx).await {
-        Ok(pair) => Ok(tokens(&pair)),
-        Err(failure) => Err(refresh_error(&ctx, token, failure).await.into()),
+        Ok(tokens) => Ok(token_pair_response(&tokens)),
+        Err(error) => Err(refresh_error(&ctx, token, error).await.into()),
     }
 }
 
-/// Ends a session by its refresh token.
+/// Revoke a refresh token.
+///
+/// Ends its session.
 #[utoipa::path(
     post,
     path = "/login/revoke",
     operation_id = "myauth_revoke",
     security(("refresh_token" = [])),
-    responses((status = 200, description = "It is over.", body = Msg)),
+    responses((status = 200, description = "The session has ended.", body = Msg)),
 )]
-pub(super) async fn revoke(ctx: Context, request: Request) -> Result<Response, Refusal> {
-    let token = bearer(&request)?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
+pub(super) async fn revoke(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+    let token = require_bearer(&request)?;
+    let request_ctx = request_context(&ctx, &request);
     match revoke_refresh_token(&ctx, token, request_ctx).await {
-        Ok(()) => Ok(said("Token revoked successfully.")),
-        Err(failure) => Err(refresh_error(&ctx, token, failure).await.into()),
+        Ok(()) => Ok(message_response("Token revoked successfully.")),
+        Err(error) => Err(refresh_error(&ctx, token, error).await.into()),
     }
 }

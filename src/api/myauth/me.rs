@@ -1,13 +1,12 @@
-//! One's own account.
+//! The caller's own account.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::NAME;
-use super::wire::{FullName, Msg, said, shown, with_password};
+use super::request_context;
+use super::wire::{FullName, Msg, message_response, read_with_new_password, user_response};
 use crate::api::fastapi::EmailStr;
-use crate::api::myauth::error::Refusal;
-use crate::api::request_context;
+use crate::api::myauth::error::MyauthError;
 use crate::api::users_me::{self, UserRead};
 use crate::auth::accounts::delete::delete_self;
 use crate::auth::accounts::permissions::require_user;
@@ -16,11 +15,11 @@ use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response};
 
-pub(super) async fn read(ctx: Context, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn read(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     Ok(users_me::me(&ctx, &request).await?)
 }
 
-/// What to change of oneself. What is null or left out stays.
+/// The fields to change. A field that is null or missing stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"full_name": "Zoe Tam"}), json!({
     "email": "zoe.tam@example.org", "password": "a louder harbour at dawn", "original": "a quiet harbour at dusk",
@@ -32,47 +31,47 @@ pub(super) struct UpdateMe {
     email: Option<EmailStr>,
     #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 128)]
     password: Option<Password>,
-    /// The present password, where there is one: it is needed to change the address or the password.
+    /// The current password. Required to change the address or the password of an account that has one.
     #[schema(value_type = Option<String>, format = Password)]
     original: Option<Password>,
 }
 
-/// Changes one's own account.
+/// Update the current user.
 ///
-/// A changed address is unverified until it is confirmed by the link that is mailed to it; the old one is told. A changed password ends
-/// all sessions, this one too.
+/// A changed address is unverified until the link mailed to it is followed; the old address is notified. A changed password
+/// ends all sessions, including this one.
 #[utoipa::path(
     put,
     path = "/users/me",
     operation_id = "myauth_update_me",
     request_body = UpdateMe,
     security(("access_token" = [])),
-    responses((status = 200, description = "The user as it is now.", body = UserRead)),
+    responses((status = 200, description = "The updated user.", body = UserRead)),
 )]
-pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
-    let asked: UpdateMe = with_password(&ctx, &mut request, "password").await?;
-    let own = UpdateSelf {
-        full_name: asked.full_name.map(|name| name.0),
-        email: asked.email.map(|email| email.0),
-        password: asked.password,
-        original: asked.original,
+    let body: UpdateMe = read_with_new_password(&ctx, &mut request, "password").await?;
+    let changes = UpdateSelf {
+        full_name: body.full_name.map(|name| name.0),
+        email: body.email.map(|email| email.0),
+        password: body.password,
+        current_password: body.original,
     };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
-    Ok(shown(&update_self(&ctx, &user, own, request_ctx).await?))
+    let request_ctx = request_context(&ctx, &request);
+    Ok(user_response(&update_self(&ctx, &user, changes, request_ctx).await?))
 }
 
-/// Deletes one's own account.
+/// Delete the current user.
 #[utoipa::path(
     delete,
     path = "/users/me",
     operation_id = "myauth_delete_me",
     security(("access_token" = [])),
-    responses((status = 200, description = "It is gone.", body = Msg,
+    responses((status = 200, description = "The account was deleted.", body = Msg,
         example = json!({"msg": "User deleted successfully"}))),
 )]
-pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     delete_self(&ctx, &user).await?;
-    Ok(said("User deleted successfully"))
+    Ok(message_response("User deleted successfully"))
 }

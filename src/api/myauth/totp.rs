@@ -1,36 +1,37 @@
-//! The second factor: asked for, turned on, taken as the second step of a sign-in, turned off.
+//! TOTP: enrolling, enabling, the second step of a sign-in, disabling.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::NAME;
-use super::wire::{Msg, Token, WebToken, bearer, said, tokens};
-use crate::api::myauth::error::Refusal;
-use crate::api::request_context;
+use super::request_context;
+use super::wire::{Msg, Token, WebToken, message_response, require_bearer, token_pair_response};
+use crate::api::myauth::error::MyauthError;
 use crate::auth::Error;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
-use crate::auth::mfa::{self, complete_login, start_enrollment};
+use crate::auth::error::MfaError;
+use crate::auth::mfa::{self, start_enrollment};
 use crate::auth::passwords::Password;
+use crate::auth::sign_in::login_step::complete_login;
 use crate::http::{Request, Response, json};
 
-/// A second factor that is not on yet.
+/// A TOTP secret that is not enabled yet.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "key": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
     "uri": "otpauth://totp/Signet:zoe%40example.org?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=Signet",
 })))]
 pub(super) struct NewTotp<'a> {
-    /// What to type into an app.
+    /// The secret in base32, as authenticator apps expect it.
     key: &'a str,
-    /// What to make a QR code of.
+    /// The `otpauth:` URI to show as a QR code.
     uri: &'a str,
 }
 
-/// Draws the secret of a second factor.
+/// Create a TOTP secret.
 ///
-/// It is pending for ten minutes. Nothing is turned on.
+/// The secret is pending for ten minutes. `PUT /login/totp` enables it.
 #[utoipa::path(
     post,
     path = "/login/new-totp",
@@ -38,13 +39,13 @@ pub(super) struct NewTotp<'a> {
     security(("access_token" = [])),
     responses((status = 200, description = "The secret.", body = NewTotp<'_>)),
 )]
-pub(super) async fn new(ctx: Context, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn enroll(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
-    let pending = start_enrollment(&ctx, &user).await?;
-    Ok(Response::json(StatusCode::OK, &NewTotp { key: &pending.key, uri: &pending.uri }).no_store())
+    let enrollment = start_enrollment(&ctx, &user).await?;
+    Ok(Response::json(StatusCode::OK, &NewTotp { key: &enrollment.key, uri: &enrollment.uri }).no_store())
 }
 
-/// A code of the secret that is pending.
+/// A code of the pending secret.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
     "claim": "123456",
@@ -54,15 +55,15 @@ pub(super) async fn new(ctx: Context, request: Request) -> Result<Response, Refu
 pub(super) struct EnableTotp {
     /// The code.
     claim: String,
-    /// As it was given. Only the secret that is pending counts.
+    /// The URI of the pending secret. Ignored: only the pending secret counts.
     #[serde(rename = "uri")]
     _uri: String,
-    /// Where the user has one.
+    /// The current password, if the user has one.
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<Password>,
 }
 
-/// A second factor is on.
+/// Confirmation that TOTP is enabled.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "msg": "TOTP enabled. Do not lose your recovery code.",
@@ -70,31 +71,31 @@ pub(super) struct EnableTotp {
 })))]
 pub(super) struct Enabled {
     msg: &'static str,
-    /// Each takes the place of a code, once.
+    /// Each replaces a TOTP code and works once.
     recovery_codes: Vec<String>,
 }
 
-/// Turns the second factor on.
+/// Enable TOTP.
 #[utoipa::path(
     put,
     path = "/login/totp",
     operation_id = "myauth_totp_on",
     request_body = EnableTotp,
     security(("access_token" = [])),
-    responses((status = 200, description = "It is on.", body = Enabled)),
+    responses((status = 200, description = "TOTP is enabled.", body = Enabled)),
 )]
-pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
-    let asked: EnableTotp = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
-    let recovery_codes = mfa::enable(&ctx, &user, asked.password.as_ref(), &asked.claim, request_ctx).await?;
+    let body: EnableTotp = request.json().await?;
+    let request_ctx = request_context(&ctx, &request);
+    let recovery_codes = mfa::enable(&ctx, &user, body.password.as_ref(), &body.claim, request_ctx).await?;
     let msg = "TOTP enabled. Do not lose your recovery code.";
     Ok(Response::json(StatusCode::OK, &Enabled { msg, recovery_codes }).no_store())
 }
 
-/// Takes the second step of a sign-in.
+/// Complete a sign-in with a TOTP code.
 ///
-/// With a code of the second factor or a recovery code.
+/// Takes the token of the first step as the bearer token, and a TOTP code or a recovery code.
 #[utoipa::path(
     post,
     path = "/login/totp",
@@ -103,43 +104,45 @@ pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Respons
     security(("totp_token" = [])),
     responses((status = 200, description = "The tokens.", body = Token<'_>)),
 )]
-pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
-    bearer(&request)?;
+pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+    require_bearer(&request)?;
     let WebToken { claim } = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
-    Ok(tokens(&complete_login(&ctx, bearer(&request)?, &claim, request_ctx).await?))
+    let request_ctx = request_context(&ctx, &request);
+    Ok(token_pair_response(&complete_login(&ctx, require_bearer(&request)?, &claim, request_ctx).await?))
 }
 
-/// Who turns it off.
+/// The current password.
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(examples(json!({"original": "a quiet harbour at dusk"})))]
 pub(super) struct DisableTotp {
-    /// The password, where the user has one.
+    /// The current password, if the user has one.
     #[schema(value_type = Option<String>, format = Password)]
     original: Option<Password>,
 }
 
-/// Turns the second factor off.
+/// Disable TOTP.
 ///
-/// Where it is off already there is nothing to do.
+/// Idempotent: succeeds if TOTP is already disabled.
 #[utoipa::path(
     delete,
     path = "/login/totp",
     operation_id = "myauth_totp_off",
     request_body = Option<DisableTotp>,
     security(("access_token" = [])),
-    responses((status = 200, description = "It is off.", body = Msg,
+    responses((status = 200, description = "TOTP is disabled.", body = Msg,
         example = json!({"msg": "TOTP disabled. You can re-enable it at any time."}))),
 )]
-pub(super) async fn disable(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn disable(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let body = request.json_bytes().await?;
-    // A body that may be left out may be null as well.
-    let none = body.is_empty() || body.trim_ascii() == b"null";
-    let asked: DisableTotp = if none { DisableTotp::default() } else { json::read(&body)? };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.myauth, &request);
-    match mfa::disable(&ctx, &user, Some(asked.original.as_ref()), request_ctx).await {
-        Ok(()) | Err(Error::SecondFactorAlreadyOff) => Ok(said("TOTP disabled. You can re-enable it at any time.")),
-        Err(failure) => Err(failure.into()),
+    // The body is optional, so it may also be null.
+    let is_absent = body.is_empty() || body.trim_ascii() == b"null";
+    let body: DisableTotp = if is_absent { DisableTotp::default() } else { json::parse(&body)? };
+    let request_ctx = request_context(&ctx, &request);
+    match mfa::disable(&ctx, &user, Some(body.original.as_ref()), request_ctx).await {
+        Ok(()) | Err(Error::Mfa(MfaError::AlreadyDisabled)) => {
+            Ok(message_response("TOTP disabled. You can re-enable it at any time."))
+        }
+        Err(error) => Err(error.into()),
     }
 }

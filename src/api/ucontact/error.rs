@@ -1,25 +1,25 @@
-//! What went wrong, as FastAPI words it: the one place where this dialect gives failures a status and words.
+//! Errors as FastAPI's `{"detail": …}`: the only place where this dialect maps errors to a status and a text.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::fastapi::{detail, rejected, unprocessable, weak_password};
-use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::api::{ApiError, INVALID_TOKEN, SOON, wire_text};
 use crate::auth::Error;
-use crate::http;
-use crate::http::{FieldError, IntoResponse, ParamLocation, Response};
+use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
+use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Response};
 
-/// What went wrong, on its way to being worded.
+/// Error of a handler of this dialect.
 #[derive(Debug)]
 pub(super) struct UcontactError(ApiError);
 
 impl<T: Into<ApiError>> From<T> for UcontactError {
-    fn from(trouble: T) -> Self {
-        Self(trouble.into())
+    fn from(error: T) -> Self {
+        Self(error.into())
     }
 }
 
-/// What went wrong.
+/// An error.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Detail<'a> {
     detail: &'a str,
@@ -29,49 +29,59 @@ impl IntoResponse for UcontactError {
     fn into_response(self) -> Response {
         let response = match self.0 {
             ApiError::Rejection(rejection) => rejected(rejection),
-            ApiError::Failure(failure) => failed(failure),
+            ApiError::Failure(error) => render(&error),
         };
         response.no_store()
     }
 }
 
-fn failed(failure: Error) -> Response {
-    let cause = failure.to_string();
-    let response = match &failure {
-        Error::NoCredentials => detail(401, "Not authenticated").challenge("Bearer"),
-        Error::BadCredentials(_) => detail(401, "Could not validate credentials").challenge(INVALID_TOKEN),
-        Error::RefreshNotInForce | Error::RefreshReused => {
+fn render(error: &Error) -> Response {
+    let response = match error {
+        Error::MissingCredentials => detail(401, "Not authenticated").challenge("Bearer"),
+        Error::InvalidToken(_) => detail(401, "Could not validate credentials").challenge(INVALID_TOKEN),
+        Error::InvalidRefreshToken | Error::RefreshTokenReused => {
             detail(401, "Invalid or expired refresh token").challenge(INVALID_TOKEN)
         }
-        Error::WrongPassword => detail(401, "User or password is incorrect").challenge("Bearer"),
-        Error::Unverified => detail(401, "User is not verified").challenge("Bearer"),
-        Error::SecondFactorDue => detail(401, "totp_required").challenge("Bearer"),
-        Error::WrongSecondFactor => detail(401, "Invalid totp_code").challenge("Bearer"),
-        Error::CodeNotInForce => detail(401, "Invalid code").challenge("Bearer"),
-        Error::ConfirmationNotInForce => detail(422, "Invalid email verification token"),
-        // Only a confirmation can find that its user is gone.
+        Error::InvalidCredentials => detail(401, "User or password is incorrect").challenge("Bearer"),
+        Error::EmailNotVerified => detail(401, "User is not verified").challenge("Bearer"),
+        Error::MfaRequired => detail(401, "totp_required").challenge("Bearer"),
+        Error::InvalidMfaCode => detail(401, "Invalid totp_code").challenge("Bearer"),
+        Error::InvalidCode => detail(401, "Invalid code").challenge("Bearer"),
+        Error::InvalidLink(LinkKind::EmailVerification) => detail(422, "Invalid email verification token"),
+        // Only email verification can return it, for a user that was deleted.
         Error::NotFound => detail(400, "Verification error"),
-        Error::Disabled => detail(403, "User is disabled"),
+        Error::AccountDisabled => detail(403, "User is disabled"),
         Error::RegistrationClosed => detail(403, "Registration is closed"),
-        Error::OtherProject | Error::SuperuserStays | Error::NotPermitted => detail(403, "Forbidden"),
+        Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf | Denial::MissingPermission) => {
+            detail(403, "Forbidden")
+        }
         Error::EmailTaken => detail(409, "User with this email already exist"),
         Error::UsernameTaken => detail(409, "User with this username already exists"),
-        Error::SecondFactorAlreadyOn | Error::SecondFactorAlreadyOff | Error::BalanceOutOfRange => detail(409, &cause),
-        Error::MagicNotInForce | Error::ResetNotInForce => detail(400, "Invalid or expired token"),
+        Error::BalanceOutOfRange => detail(409, "the balance would be out of range"),
+        Error::Mfa(error @ (MfaError::AlreadyEnabled | MfaError::AlreadyDisabled)) => {
+            detail(409, wire_text::mfa(*error))
+        }
+        Error::Mfa(error @ (MfaError::NotEnabled | MfaError::EnableFailed | MfaError::DisableFailed)) => {
+            detail(400, wire_text::mfa(*error))
+        }
+        Error::InvalidLink(LinkKind::MagicLink | LinkKind::PasswordReset) => detail(400, "Invalid or expired token"),
         Error::WrongCurrentPassword => detail(400, "Incorrect password"),
-        Error::NoSecondFactor | Error::SecondFactorNotOn | Error::SecondFactorNotOff => detail(400, &cause),
-        Error::BadEmail(bad) => unprocessable(&[faulty("email", bad.to_string())]),
-        Error::BadUsername(bad) => unprocessable(&[faulty("username", bad.to_string())]),
-        Error::WeakPassword(weak) => unprocessable(&[weak_password("password", *weak)]),
-        Error::TooMany { retry_after } => detail(429, "Too Many Requests").retry_after(*retry_after),
-        Error::Busy | Error::Behind | Error::Unavailable(_) | Error::MailNotHandedOver => {
+        Error::InvalidInput(InputError::Email(error)) => {
+            unprocessable(&[body_field_error("email", wire_text::email(*error))])
+        }
+        Error::InvalidInput(InputError::Username(error)) => {
+            unprocessable(&[body_field_error("username", wire_text::username(*error))])
+        }
+        Error::InvalidInput(InputError::Password(violation)) => unprocessable(&[weak_password("password", *violation)]),
+        Error::RateLimited { retry_after } => detail(429, "Too Many Requests").retry_after(*retry_after),
+        Error::Overloaded | Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {
             detail(503, "Service Unavailable").retry_after(SOON)
         }
         Error::Internal(_) => detail(500, "Internal Server Error"),
     };
-    response.because(cause)
+    response.with_cause(error.to_string())
 }
 
-pub(super) fn faulty(field: &str, why: String) -> FieldError {
-    FieldError::new(ParamLocation::Body, field, http::FieldErrorKind::Invalid(why))
+pub(super) fn body_field_error(name: &str, reason: &str) -> FieldError {
+    FieldError::new(ParamLocation::Body, name, FieldErrorKind::Invalid(reason.to_owned()))
 }

@@ -1,34 +1,33 @@
-//! Signing in by a form, and new tokens for a refresh token, which is rotated.
+//! Sign-in with a form, and refresh with rotation.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::NAME;
 use super::error::UcontactError;
-use crate::api::request_context;
+use super::request_context;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sessions::open::TokenPair;
 use crate::auth::sessions::refresh;
 use crate::auth::sessions::refresh::RotationPolicy;
+use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::sign_in::password::sign_in;
 use crate::http::{Request, Response};
 
-/// Who signs in.
+/// Username or e-mail address, and password.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"username": "johndoe", "password": "securepassword123"})))]
-pub(super) struct Login {
-    /// The name, or the address.
+#[schema(as = Login, examples(json!({"username": "johndoe", "password": "securepassword123"})))]
+pub(super) struct LoginRequest {
+    /// Username or e-mail address.
     username: String,
     #[schema(value_type = String)]
     password: Password,
-    /// The code of the second factor, of whom has one.
+    /// A TOTP code or a recovery code, if the user has TOTP enabled.
     #[schema(nullable = false)]
     totp_code: Option<String>,
 }
 
-/// What a sign-in or a refresh gives.
+/// The tokens of a session.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…",
@@ -43,49 +42,51 @@ pub(super) struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    fn answer(pair: &TokenPair) -> Response {
+    fn response(pair: &TokenPair) -> Response {
         let tokens = Tokens { access_token: &pair.access, refresh_token: &pair.refresh, token_type: "bearer" };
         Response::json(StatusCode::OK, &tokens).no_store()
     }
 }
 
-/// Signs in with a password.
+/// Sign in with a password.
 #[utoipa::path(
     post,
     path = "/login",
     operation_id = "ucontact_login",
     request_body(content(
-        (Login = "application/x-www-form-urlencoded"),
-        (Login = "multipart/form-data"),
+        (LoginRequest = "application/x-www-form-urlencoded"),
+        (LoginRequest = "multipart/form-data"),
     )),
     responses((status = 200, description = "Signed in.", body = Tokens<'_>)),
 )]
 pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
-    let asked: Login = request.form().await?.read()?;
-    let second = asked.totp_code.as_deref();
-    let request_ctx = request_context(NAME, &ctx.node.config.api.ucontact, &request);
-    let pair = sign_in(&ctx, &asked.username, &asked.password, second, request_ctx).await?;
-    Ok(Tokens::answer(&pair))
+    let form: LoginRequest = request.form().await?.deserialize()?;
+    let totp_code = form.totp_code.as_deref();
+    let request_ctx = request_context(&ctx, &request);
+    let pair = sign_in(&ctx, &form.username, &form.password, totp_code, request_ctx).await?;
+    Ok(Tokens::response(&pair))
 }
 
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"refresh_token": "AQGaLgDLJ3K0nV3"})))]
-pub(super) struct Refresh {
+#[schema(as = Refresh, examples(json!({"refresh_token": "AQGaLgDLJ3K0nV3"})))]
+pub(super) struct RefreshRequest {
     refresh_token: String,
 }
 
-/// New tokens for a refresh token, which is used up.
+/// Refresh the tokens.
+///
+/// Rotates the refresh token: the old one stops working.
 #[utoipa::path(
     post,
     path = "/refresh-token",
     operation_id = "ucontact_refresh",
-    request_body = Refresh,
-    responses((status = 200, description = "Its successor, and an access token.", body = Tokens<'_>)),
+    request_body = RefreshRequest,
+    responses((status = 200, description = "The new tokens.", body = Tokens<'_>)),
 )]
 pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
-    let asked: Refresh = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.ucontact, &request);
-    let pair = refresh::refresh(&ctx, &asked.refresh_token, None, RotationPolicy::Rotate, request_ctx).await?;
-    Ok(Tokens::answer(&pair))
+    let body: RefreshRequest = request.json().await?;
+    let request_ctx = request_context(&ctx, &request);
+    let pair = refresh::refresh(&ctx, &body.refresh_token, None, RotationPolicy::Rotate, request_ctx).await?;
+    Ok(Tokens::response(&pair))
 }

@@ -1,4 +1,4 @@
-//! `/api-keys`: the API keys of a project, which a header field names.
+//! `/api-keys`: the API keys of a project, which the header `x-project-id` names.
 
 use http::StatusCode;
 use serde::de::{self, Deserializer};
@@ -6,23 +6,23 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 
-use super::Refusal;
+use super::UnturnedError;
 use super::envelope::{envelopes, success};
 use crate::api::fastapi::{Text, Whole, both, uuid};
-use crate::auth::api_keys::{ApiKey, NewKey, Order, create_own, deactivate_own, list_own};
+use crate::auth::api_keys::{ApiKey, ApiKeyRequest, NewApiKey, create_own, deactivate_own, list_own};
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
 use crate::clock::Timestamp;
 use crate::http::{ParamLocation, Rejection, Request, Response};
 use crate::id::{ApiKeyId, ProjectId};
 
-/// A hundred years: later dates can be written, but nobody means them.
-const MOST_DAYS: i64 = 36_500;
+/// Longest lifetime of a key in days: a hundred years.
+const MAX_DAYS: i64 = 36_500;
 
-/// As many scopes as a header field holds that tells them to a service behind a proxy.
-const MOST_SCOPES: usize = 50;
+/// Maximum number of scopes: a proxy passes them to the service behind it in one header field.
+const MAX_SCOPES: usize = 50;
 
-/// Which part of the list.
+/// Pagination.
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 #[serde(default)]
@@ -39,7 +39,7 @@ impl Default for Page {
     }
 }
 
-/// What a key is to be.
+/// The key to create.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"name": "nightly build", "expires_in_days": 90, "scopes": ["builds:read"]})))]
 pub(super) struct CreateApiKeyRequest {
@@ -48,17 +48,17 @@ pub(super) struct CreateApiKeyRequest {
     name: Text<1, 100>,
     /// Expiration in days (optional).
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 36_500)]
-    expires_in_days: Option<Whole<1, MOST_DAYS>>,
-    /// List of scopes (optional). Without any, what its owner may do.
-    #[schema(schema_with = scopes, required = false)]
+    expires_in_days: Option<Whole<1, MAX_DAYS>>,
+    /// List of scopes (optional). A key without scopes has all permissions of its owner.
+    #[schema(schema_with = scopes_schema, required = false)]
     scopes: Option<Scopes>,
 }
 
-fn scopes() -> Array {
+fn scopes_schema() -> Array {
     let scope = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1)).max_length(Some(100));
     let scope = scope.pattern(Some(r"^[\x21\x23-\x5B\x5D-\x7E]+$"));
     let list = SchemaType::from_iter([Type::Array, Type::Null]);
-    ArrayBuilder::new().schema_type(list).items(scope).max_items(Some(MOST_SCOPES)).build()
+    ArrayBuilder::new().schema_type(list).items(scope).max_items(Some(MAX_SCOPES)).build()
 }
 
 struct Scopes(Vec<String>);
@@ -66,22 +66,22 @@ struct Scopes(Vec<String>);
 impl<'de> Deserialize<'de> for Scopes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let scopes = Vec::<Scope>::deserialize(from)?;
-        if scopes.len() > MOST_SCOPES {
-            let most = format!("List should have at most {MOST_SCOPES} items after validation, not {}", scopes.len());
-            return Err(de::Error::custom(most));
+        if scopes.len() > MAX_SCOPES {
+            let message = format!("List should have at most {MAX_SCOPES} items after validation, not {}", scopes.len());
+            return Err(de::Error::custom(message));
         }
         Ok(Self(scopes.into_iter().map(|scope| scope.0).collect()))
     }
 }
 
-/// A scope as RFC 6749, 3.3 has it: one with a space in it would be two, where scopes stand side by side.
+/// A scope as defined in RFC 6749, 3.3. A space would split it in two, because scopes are sent separated by spaces.
 struct Scope(String);
 
 impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let Text(scope) = Text::<1, 100>::deserialize(from)?;
-        let plain = scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
-        plain
+        let is_valid = scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
+        is_valid
             .then_some(Self(scope))
             .ok_or_else(|| de::Error::custom(r"String should match pattern '^[\x21\x23-\x5B\x5D-\x7E]+$'"))
     }
@@ -104,19 +104,19 @@ impl<'de> Deserialize<'de> for Scope {
 struct ApiKeyResponse {
     #[schema(value_type = uuid::Uuid)]
     id: ApiKeyId,
-    /// The key's beginning, by which it can be told from others.
+    /// The first characters of the key, which identify it.
     prefix: String,
     name: String,
-    /// The whole key, told this once: when it is made.
+    /// The complete key. Present only in the response that creates it.
     full_key: Option<String>,
     #[schema(required = false)]
     scopes: Vec<String>,
-    /// To within a minute.
+    /// Accurate to one minute.
     #[schema(value_type = Option<String>, format = DateTime)]
     last_used_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     expires_at: Option<Timestamp>,
-    /// Whether it works: neither deactivated nor expired.
+    /// False if the key is deactivated or expired.
     is_active: bool,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -125,12 +125,12 @@ struct ApiKeyResponse {
 }
 
 impl ApiKeyResponse {
-    fn of(key: ApiKey, whole: Option<&NewKey>, now: Timestamp) -> Self {
+    fn of(key: ApiKey, full_key: Option<&NewApiKey>, now: Timestamp) -> Self {
         Self {
             id: key.id,
             prefix: key.prefix,
             name: key.name,
-            full_key: whole.map(|whole| whole.reveal().to_owned()),
+            full_key: full_key.map(|key| key.reveal().to_owned()),
             scopes: key.scopes,
             last_used_at: key.last_used_at,
             expires_at: key.expires_at,
@@ -141,11 +141,11 @@ impl ApiKeyResponse {
     }
 }
 
-/// Part of a list.
+/// A page of a list.
 #[derive(Serialize, ToSchema)]
 #[schema(as = PaginatedData_ApiKeyResponse_)]
 struct PaginatedData {
-    /// The newest first.
+    /// Newest first.
     items: Vec<ApiKeyResponse>,
     pagination: PaginationInfo,
 }
@@ -160,7 +160,7 @@ struct PaginationInfo {
     pages: u64,
 }
 
-/// A key that no longer works.
+/// A deactivated key.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "id": "019a8b1c-2d3e-7f42-8a1b-2c3d4e5f6071",
@@ -176,21 +176,21 @@ struct RevokeKeyResponse {
 }
 
 envelopes! {
-    /// The keys.
+    /// A page of keys.
     ListEnvelope, ListApiKeysResponse, PaginatedData;
-    /// The key.
+    /// A key.
     KeyEnvelope, SuccessResponse_ApiKeyResponse_, ApiKeyResponse;
-    /// That it no longer works.
+    /// A deactivated key.
     RevokedEnvelope, SuccessResponse_RevokeKeyResponse_, RevokeKeyResponse;
 }
 
-fn project(request: &Request) -> Result<ProjectId, Rejection> {
+fn project_id(request: &Request) -> Result<ProjectId, Rejection> {
     uuid(ParamLocation::Header, "x-project-id", request.header("x-project-id")).map(ProjectId)
 }
 
 /// List all API keys for the authenticated user.
 ///
-/// Those of one project. Through an API key only those of its own.
+/// Lists the keys of one project. A caller with an API key sees only the keys of that key's own project.
 #[utoipa::path(
     get,
     path = "/api-keys/",
@@ -199,10 +199,10 @@ fn project(request: &Request) -> Result<ProjectId, Rejection> {
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "The project's keys.", body = ListEnvelope)),
 )]
-pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, UnturnedError> {
     let caller = authenticate(&ctx, crate::api::credential(&request)).await?;
-    let page = request.query().and_then(|query| query.read::<Page>());
-    let (page, project) = both(page, project(&request))?;
+    let page = request.query().and_then(|query| query.deserialize::<Page>());
+    let (page, project) = both(page, project_id(&request))?;
     let (Whole(page), Whole(limit)) = (page.page, page.limit);
     let skip = u32::try_from((page - 1).saturating_mul(limit)).unwrap_or(u32::MAX);
     let (keys, total) = list_own(&ctx, &caller, project, skip, u32::try_from(limit).unwrap_or_default()).await?;
@@ -214,7 +214,8 @@ pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Ref
 
 /// Create a new API key.
 ///
-/// The whole key is told this once. For a person; the scopes `admin` and `billing:write` are for superusers to give.
+/// The response contains the complete key; it is not shown again. Requires a user session. Only superusers may grant the
+/// scopes `admin` and `billing:write`.
 #[utoipa::path(
     post,
     path = "/api-keys/",
@@ -222,24 +223,24 @@ pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Ref
     params(("x-project-id" = uuid::Uuid, Header, description = "Project ID to operate on")),
     request_body = CreateApiKeyRequest,
     security(("access_token" = [])),
-    responses((status = 201, description = "The key.", body = KeyEnvelope)),
+    responses((status = 201, description = "The new key.", body = KeyEnvelope)),
 )]
-pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, Refusal> {
+pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
     let caller = authenticate(&ctx, request.bearer()).await?;
-    let asked = request.json::<CreateApiKeyRequest>().await;
-    let (project, asked) = both(project(&request), asked)?;
-    let order = Order {
-        name: asked.name.0,
-        scopes: asked.scopes.map(|scopes| scopes.0).unwrap_or_default(),
-        days: asked.expires_in_days.and_then(|days| u32::try_from(days.0).ok()),
+    let body = request.json::<CreateApiKeyRequest>().await;
+    let (project, body) = both(project_id(&request), body)?;
+    let key_request = ApiKeyRequest {
+        name: body.name.0,
+        scopes: body.scopes.map(|scopes| scopes.0).unwrap_or_default(),
+        expires_in_days: body.expires_in_days.and_then(|days| u32::try_from(days.0).ok()),
     };
-    let (key, whole) = create_own(&ctx, &caller, project, order).await?;
-    Ok(success(StatusCode::CREATED, ApiKeyResponse::of(key, Some(&whole), ctx.now())))
+    let (key, full_key) = create_own(&ctx, &caller, project, key_request).await?;
+    Ok(success(StatusCode::CREATED, ApiKeyResponse::of(key, Some(&full_key), ctx.now())))
 }
 
 /// Deactivate an API key.
 ///
-/// It is refused everywhere within a second. Again: the same answer. For a person.
+/// All nodes refuse the key within a second. Idempotent. Requires a user session.
 #[utoipa::path(
     delete,
     path = "/api-keys/{key_id}",
@@ -249,12 +250,12 @@ pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Respons
         ("x-project-id" = uuid::Uuid, Header, description = "Project ID to operate on"),
     ),
     security(("access_token" = [])),
-    responses((status = 200, description = "It no longer works.", body = RevokedEnvelope)),
+    responses((status = 200, description = "The key is deactivated.", body = RevokedEnvelope)),
 )]
-pub(super) async fn deactivate(ctx: Context, request: Request) -> Result<Response, Refusal> {
+pub(super) async fn deactivate(ctx: Context, request: Request) -> Result<Response, UnturnedError> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     let key = uuid(ParamLocation::Path, "key_id", Some(request.param("key_id"))).map(ApiKeyId);
-    let (key, project) = both(key, project(&request))?;
+    let (key, project) = both(key, project_id(&request))?;
     let key = deactivate_own(&ctx, &caller, project, key).await?;
     let ended = RevokeKeyResponse { id: key.id, is_active: false, deactivated_at: key.deactivated_at };
     Ok(success(StatusCode::OK, ended))

@@ -1,4 +1,4 @@
-//! The envelope around everything that this dialect says: `{"success", "data", "error"}`.
+//! The envelope around every response of this dialect: `{"success", "data", "error"}`.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,10 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::status_code;
 use crate::http::Response;
 
-/// What went well.
+/// A successful response.
 #[derive(Serialize)]
 struct Success<T> {
     success: bool,
@@ -16,44 +17,43 @@ struct Success<T> {
     error: Option<()>,
 }
 
-/// Words what went well. Nobody keeps it: there are tokens, keys and people's affairs in it.
+/// A success. Never cached, because it contains tokens, keys and personal data.
 pub(super) fn success<T: Serialize>(status: StatusCode, data: T) -> Response {
     Response::json(status, &Success { success: true, data, error: None }).no_store()
 }
 
-/// What went wrong.
+/// An error response.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ErrorEnvelope {
     success: bool,
-    /// Empty.
+    /// Always empty.
     data: BTreeMap<String, String>,
     error: ErrorInfo,
 }
 
-/// What went wrong.
+/// The error.
 #[derive(Serialize, ToSchema)]
 struct ErrorInfo {
-    /// In a word that stays the same from one version to the next.
+    /// Stable identifier for programs.
     code: &'static str,
-    /// The same for people.
+    /// Description for people.
     message: &'static str,
 }
 
-/// Words what went wrong.
-pub(super) fn error(status: u16, code: &'static str, message: &'static str) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+/// An error.
+pub(super) fn failure(status: u16, code: &'static str, message: &'static str) -> Response {
     let envelope = ErrorEnvelope { success: false, data: BTreeMap::new(), error: ErrorInfo { code, message } };
-    Response::json(status, &envelope).no_store()
+    Response::json(status_code(status), &envelope).no_store()
 }
 
-/// Schemas of envelopes, which in the document each have a name of their own.
+/// Declares the schemas of envelopes. The OpenAPI document has a separate schema for each type of `data`.
 macro_rules! envelopes {
     ($($(#[$doc:meta])* $name:ident, $schema:ident, $data:ty;)+) => {
         $(
             $(#[$doc])*
             #[derive(ToSchema)]
             #[schema(as = $schema)]
-            #[allow(dead_code, reason = "for the document alone")]
+            #[allow(dead_code, reason = "for the OpenAPI document only")]
             pub(super) struct $name {
                 success: bool,
                 data: $data,

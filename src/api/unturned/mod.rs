@@ -1,5 +1,5 @@
-//! The dialect of Unturned.AI: codes by mail in place of passwords, projects and their API keys, everything in an envelope. Faulty
-//! fields are worded as FastAPI does.
+//! The dialect of Unturned.AI: mailed codes in place of passwords, projects and their API keys. Every response is in an envelope,
+//! except that invalid fields are FastAPI's 422.
 
 mod api_keys;
 mod envelope;
@@ -16,18 +16,20 @@ use super::openapi::{ApiSpec, ErrorSpec};
 use super::users_me;
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::error::Denial;
+use crate::auth::request_context::RequestContext;
 use crate::config::Dialect;
 use crate::http::{IntoResponse, Rejection, Request, Routes};
 
 use envelope::ErrorEnvelope;
-use error::Refusal;
+use error::UnturnedError;
 
-/// Its name, in sessions and in the log.
+/// Name of the dialect in sessions and in logs.
 pub const NAME: &str = "unturned";
 
 /// Adds its routes; `GET /users/me` only where nobody else at this prefix has it.
 pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect, with_me: bool) {
-    let word = |_: &Context, rejection: Rejection| Refusal::from(rejection).into_response();
+    let word = |_: &Context, rejection: Rejection| UnturnedError::from(rejection).into_response();
     routes
         .group(&format!("{}/verification", settings.prefix), word)
         .post("/send-code", "unturned.send-code", verification::send_code)
@@ -44,7 +46,11 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect, with_me: 
     }
 }
 
-async fn me(ctx: Context, request: Request) -> Result<crate::http::Response, Refusal> {
+fn request_context<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext<'a> {
+    super::request_context(NAME, &ctx.node.config.api.unturned, request)
+}
+
+async fn me(ctx: Context, request: Request) -> Result<crate::http::Response, UnturnedError> {
     Ok(users_me::me(&ctx, &request).await?)
 }
 
@@ -52,7 +58,7 @@ async fn me(ctx: Context, request: Request) -> Result<crate::http::Response, Ref
 pub(super) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
-        tags((name = "unturned", description = "Codes by mail in place of passwords; projects and their API keys.")),
+        tags((name = "unturned", description = "Mailed codes in place of passwords; projects and their API keys.")),
         components(schemas(ErrorEnvelope, HttpValidationError)),
         paths(
             verification::send_code,
@@ -67,29 +73,29 @@ pub(super) fn chapter() -> ApiSpec {
     )]
     struct Unturned;
 
-    let too_many = || Error::TooMany { retry_after: Duration::from_secs(30) };
-    let of_codes = vec![
-        Error::CodeNotInForce,
-        Error::SecondFactorDue,
-        Error::WrongSecondFactor,
-        Error::Disabled,
+    let too_many = || Error::RateLimited { retry_after: Duration::from_secs(30) };
+    let code_errors = vec![
+        Error::InvalidCode,
+        Error::MfaRequired,
+        Error::InvalidMfaCode,
+        Error::AccountDisabled,
         Error::RegistrationClosed,
         too_many(),
     ];
-    let of_persons = || vec![Error::NotPermitted, Error::OtherProject];
-    ApiSpec::new(
+    let session_errors = || vec![Error::Forbidden(Denial::MissingPermission), Error::Forbidden(Denial::OtherProject)];
+    ApiSpec::legacy(
         &Unturned::openapi(),
         ErrorSpec {
-            word: &|trouble: ApiError| Refusal::from(trouble).into_response(),
+            word: &|error: ApiError| UnturnedError::from(error).into_response(),
             schema: &|status| if status == 422 { "HTTPValidationError" } else { "ErrorEnvelope" },
             failures: vec![
                 ("send_code_auth_verification_send_code_post", vec![too_many()]),
-                ("verify_code_auth_verification_verify_code_post", of_codes),
-                ("refresh_token_auth_verification_refresh_token_post", vec![Error::RefreshNotInForce]),
-                ("get_me_auth_users_me_get", vec![Error::Disabled]),
-                ("list_api_keys_auth_api_keys__get", of_persons()),
-                ("create_api_key_auth_api_keys__post", [of_persons(), vec![too_many()]].concat()),
-                ("revoke_api_key_auth_api_keys__key_id__delete", [of_persons(), vec![Error::NotFound]].concat()),
+                ("verify_code_auth_verification_verify_code_post", code_errors),
+                ("refresh_token_auth_verification_refresh_token_post", vec![Error::InvalidRefreshToken]),
+                ("get_me_auth_users_me_get", vec![Error::AccountDisabled]),
+                ("list_api_keys_auth_api_keys__get", session_errors()),
+                ("create_api_key_auth_api_keys__post", [session_errors(), vec![too_many()]].concat()),
+                ("revoke_api_key_auth_api_keys__key_id__delete", [session_errors(), vec![Error::NotFound]].concat()),
             ],
         },
     )

@@ -1,35 +1,35 @@
-//! What went wrong, as `{"error":"…"}`: the one place where this dialect gives failures a status and words.
+//! Errors as `{"error": "…"}`: the only place where this dialect maps errors to a status and a text.
 
-use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::api::{ApiError, INVALID_TOKEN, SOON, status_code, wire_text};
 use crate::auth::Error;
+use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
 use crate::http::{IntoResponse, Rejection, Response};
 
-/// What went wrong, on its way to being worded.
+/// Error of a handler of this dialect.
 #[derive(Debug)]
 pub(super) enum V1Error {
-    /// As anywhere.
-    Trouble(ApiError),
-    /// A new password and its repetition are not the same.
-    NotConfirmed,
+    /// An error that any dialect can have.
+    Api(ApiError),
+    /// The new password and its repetition differ.
+    PasswordMismatch,
 }
 
 impl<T: Into<ApiError>> From<T> for V1Error {
-    fn from(trouble: T) -> Self {
-        Self::Trouble(trouble.into())
+    fn from(error: T) -> Self {
+        Self::Api(error.into())
     }
 }
 
-/// What went wrong.
+/// An error.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Error)]
 pub(super) struct ErrorBody<'a> {
-    /// In words that stay the same.
+    /// Stable text for programs.
     error: &'a str,
-    /// More of it, for people.
+    /// Details for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     details: Option<String>,
@@ -38,75 +38,93 @@ pub(super) struct ErrorBody<'a> {
 impl IntoResponse for V1Error {
     fn into_response(self) -> Response {
         match self {
-            Self::Trouble(ApiError::Rejection(rejection)) => rejected(rejection),
-            Self::Trouble(ApiError::Failure(failure)) => failed(failure),
-            Self::NotConfirmed => error(400, "password not confirm", None),
+            Self::Api(ApiError::Rejection(rejection)) => render_rejection(&rejection),
+            Self::Api(ApiError::Failure(error)) => render(&error),
+            Self::PasswordMismatch => error_response(400, "password not confirm"),
         }
     }
 }
 
-fn rejected(rejection: Rejection) -> Response {
-    let cause = rejection.to_string();
-    let (status, words, details) = match rejection {
-        Rejection::NotFound => (404, "not found", None),
-        Rejection::MethodNotAllowed { .. } => (405, "method not allowed", None),
-        Rejection::TooLarge { .. } => (413, "request body too large", Some(cause.clone())),
-        Rejection::UnsupportedMediaType => (415, "unsupported media type", None),
-        Rejection::Unreadable { .. } => (400, "invalid request body", Some(cause.clone())),
-        Rejection::Fields(faults) => {
-            let faults = faults.iter().map(ToString::to_string).collect::<Vec<_>>();
-            (400, "invalid request", Some(faults.join("; ")))
+fn render_rejection(rejection: &Rejection) -> Response {
+    let response = match rejection {
+        Rejection::NotFound => error_response(404, "not found"),
+        Rejection::MethodNotAllowed { .. } => error_response(405, "method not allowed"),
+        Rejection::BodyTooLarge { limit } => {
+            error_with_details(413, "request body too large", format!("the body is larger than {limit} bytes"))
         }
-        Rejection::BodyTimeout => (408, "request timeout", None),
-        Rejection::Crowded => return error(503, "service unavailable", None).retry_after(SOON).because(cause),
-        Rejection::Timeout { .. } => return error(503, "timeout", None).retry_after(SOON).because(cause),
-        Rejection::Internal => (500, "internal error", None),
+        Rejection::UnsupportedMediaType => error_response(415, "unsupported media type"),
+        Rejection::MalformedBody { detail, at } => {
+            error_with_details(400, "invalid request body", format!("unreadable body: {detail} (at byte {at})"))
+        }
+        Rejection::InvalidFields(errors) => {
+            let errors = errors.iter().map(wire_text::field_error).collect::<Vec<_>>();
+            error_with_details(400, "invalid request", errors.join("; "))
+        }
+        Rejection::BodyTimeout => error_response(408, "request timeout"),
+        Rejection::Overloaded => error_response(503, "service unavailable").retry_after(SOON),
+        Rejection::Timeout { .. } => error_response(503, "timeout").retry_after(SOON),
+        Rejection::Internal => error_response(500, "internal error"),
     };
-    error(status, words, details).because(cause)
+    response.with_cause(rejection.to_string())
 }
 
-fn failed(failure: Error) -> Response {
-    let cause = failure.to_string();
-    let response = match &failure {
-        Error::NoCredentials => error(401, "missing token", None).challenge("Bearer"),
-        // Only tokens name users here, so one who is gone is a token that is over.
-        Error::BadCredentials(_) | Error::ConfirmationNotInForce | Error::NotFound => {
-            error(401, "invalid token", None).challenge(INVALID_TOKEN)
+fn render(error: &Error) -> Response {
+    let response = match error {
+        Error::MissingCredentials => error_response(401, "missing token").challenge("Bearer"),
+        // In this dialect only tokens name users, so a deleted user means an invalid token.
+        Error::InvalidToken(_) | Error::InvalidLink(LinkKind::EmailVerification) | Error::NotFound => {
+            error_response(401, "invalid token").challenge(INVALID_TOKEN)
         }
-        Error::RefreshNotInForce | Error::RefreshReused => {
-            error(401, "invalid refresh token", None).challenge(INVALID_TOKEN)
+        Error::InvalidRefreshToken | Error::RefreshTokenReused => {
+            error_response(401, "invalid refresh token").challenge(INVALID_TOKEN)
         }
-        Error::WrongPassword => error(401, "invalid email or password", None).challenge("Bearer"),
-        Error::SecondFactorDue => error(401, "totp_required", None).challenge("Bearer"),
-        Error::WrongSecondFactor => error(401, "invalid totp_code", None).challenge("Bearer"),
-        Error::CodeNotInForce => error(401, "invalid code", None).challenge("Bearer"),
-        Error::Disabled => error(403, "user disabled", None),
-        Error::Unverified => error(403, "email not verified", None),
-        Error::RegistrationClosed => error(403, "registration closed", None),
-        Error::OtherProject | Error::SuperuserStays | Error::NotPermitted => error(403, "permission denied", None),
-        Error::MagicNotInForce | Error::ResetNotInForce => error(400, "invalid or expired token", None),
-        Error::WrongCurrentPassword => error(400, "invalid password", Some(cause.clone())),
-        Error::NoSecondFactor | Error::SecondFactorNotOn | Error::SecondFactorNotOff => {
-            error(400, "invalid totp", Some(cause.clone()))
+        Error::InvalidCredentials => error_response(401, "invalid email or password").challenge("Bearer"),
+        Error::MfaRequired => error_response(401, "totp_required").challenge("Bearer"),
+        Error::InvalidMfaCode => error_response(401, "invalid totp_code").challenge("Bearer"),
+        Error::InvalidCode => error_response(401, "invalid code").challenge("Bearer"),
+        Error::AccountDisabled => error_response(403, "user disabled"),
+        Error::EmailNotVerified => error_response(403, "email not verified"),
+        Error::RegistrationClosed => error_response(403, "registration closed"),
+        Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf | Denial::MissingPermission) => {
+            error_response(403, "permission denied")
         }
-        Error::BadEmail(bad) => error(400, "invalid email", Some(bad.to_string())),
-        Error::BadUsername(bad) => error(400, "invalid username", Some(bad.to_string())),
-        Error::WeakPassword(weak) => error(400, "invalid password", Some(weak.to_string())),
-        Error::EmailTaken => error(409, "register email exists", Some(cause.clone())),
-        Error::UsernameTaken => error(409, "register username exists", Some(cause.clone())),
-        Error::SecondFactorAlreadyOn | Error::SecondFactorAlreadyOff | Error::BalanceOutOfRange => {
-            error(409, "conflict", Some(cause.clone()))
+        Error::InvalidLink(LinkKind::MagicLink | LinkKind::PasswordReset) => {
+            error_response(400, "invalid or expired token")
         }
-        Error::TooMany { retry_after } => error(429, "too many requests", None).retry_after(*retry_after),
-        Error::Busy | Error::Behind | Error::Unavailable(_) | Error::MailNotHandedOver => {
-            error(503, "service unavailable", None).retry_after(SOON)
+        Error::WrongCurrentPassword => {
+            error_with_details(400, "invalid password", "the present password is wrong or missing")
         }
-        Error::Internal(_) => error(500, "internal error", None),
+        Error::Mfa(error @ (MfaError::NotEnabled | MfaError::EnableFailed | MfaError::DisableFailed)) => {
+            error_with_details(400, "invalid totp", wire_text::mfa(*error))
+        }
+        Error::InvalidInput(InputError::Email(error)) => {
+            error_with_details(400, "invalid email", wire_text::email(*error))
+        }
+        Error::InvalidInput(InputError::Username(error)) => {
+            error_with_details(400, "invalid username", wire_text::username(*error))
+        }
+        Error::InvalidInput(InputError::Password(violation)) => {
+            error_with_details(400, "invalid password", wire_text::password(*violation))
+        }
+        Error::EmailTaken => error_with_details(409, "register email exists", "the e-mail address is taken"),
+        Error::UsernameTaken => error_with_details(409, "register username exists", "the username is taken"),
+        Error::Mfa(error @ (MfaError::AlreadyEnabled | MfaError::AlreadyDisabled)) => {
+            error_with_details(409, "conflict", wire_text::mfa(*error))
+        }
+        Error::BalanceOutOfRange => error_with_details(409, "conflict", "the balance would be out of range"),
+        Error::RateLimited { retry_after } => error_response(429, "too many requests").retry_after(*retry_after),
+        Error::Overloaded | Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {
+            error_response(503, "service unavailable").retry_after(SOON)
+        }
+        Error::Internal(_) => error_response(500, "internal error"),
     };
-    response.because(cause)
+    response.with_cause(error.to_string())
 }
 
-fn error(status: u16, words: &str, details: Option<String>) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Response::json(status, &ErrorBody { error: words, details }).no_store()
+fn error_response(status: u16, error: &str) -> Response {
+    Response::json(status_code(status), &ErrorBody { error, details: None }).no_store()
+}
+
+fn error_with_details(status: u16, error: &str, details: impl Into<String>) -> Response {
+    Response::json(status_code(status), &ErrorBody { error, details: Some(details.into()) }).no_store()
 }

@@ -1,82 +1,82 @@
-//! A new password for who has forgotten the old one: a link is mailed, whose token allows one.
+//! Password reset with a mailed link. The token of the link is sufficient.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::sign_up::{Done, Link};
-use super::{V1Error, request_ctx};
+use super::sign_up::{LinkQuery, Message};
+use super::{V1Error, request_context};
 use crate::auth::context::Context;
-use crate::auth::passwords::request_reset::recover_by_link;
+use crate::auth::passwords::request_reset::request_password_reset_by_link;
 use crate::auth::passwords::reset::reset_password;
 use crate::auth::passwords::{Password, Policy};
 use crate::http::{Request, Response};
 
-/// Who has forgotten it.
+/// E-mail address and username of the account.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"email": "user@example.com", "username": "hijack"})))]
-pub(super) struct Ask {
+#[schema(as = Ask, examples(json!({"email": "user@example.com", "username": "hijack"})))]
+pub(super) struct ResetRequest {
     email: String,
     username: String,
 }
 
-/// Mails a link at which a new password is chosen.
+/// Send a password reset link.
 ///
-/// If address and name belong together. The answer is the same if they do not.
+/// Sends a mail only if address and username belong to the same account. The response is the same in every case.
 #[utoipa::path(
     post,
     path = "/password-reset",
     operation_id = "v1_password_reset",
-    request_body = Ask,
+    request_body = ResetRequest,
     responses((
         status = 200,
-        description = "If they do, it is on its way.",
-        body = Done,
+        description = "The link was sent, if the account exists.",
+        body = Message,
         example = json!({"message": "password reset requested"}),
     )),
 )]
-pub(super) async fn ask(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
-    let asked: Ask = request.json().await?;
-    recover_by_link(&ctx, &asked.email, &asked.username, request_ctx(&ctx, &request)).await?;
-    Ok(Done::answer("password reset requested"))
+pub(super) async fn request_reset(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
+    let body: ResetRequest = request.json().await?;
+    request_password_reset_by_link(&ctx, &body.email, &body.username, request_context(&ctx, &request)).await?;
+    Ok(Message::response("password reset requested"))
 }
 
-/// A new password, twice.
+/// The new password and its repetition.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"new_password": "123456", "new_password_confirm": "123456"})))]
-pub(super) struct New {
-    /// At least six characters, unless the settings say otherwise.
+#[schema(as = New, examples(json!({"new_password": "123456", "new_password_confirm": "123456"})))]
+pub(super) struct NewPassword {
+    /// By default at least six characters.
     #[schema(value_type = String)]
     new_password: Password,
-    /// The same.
+    /// Must equal `new_password`.
     #[schema(value_type = String)]
     new_password_confirm: Password,
 }
 
-/// Sets a new password by the token of a link, and ends all of the user's sessions.
+/// Reset the password.
 ///
-/// Once. What is wrong with the password (400; `password not confirm` where the two are not the same) leaves the token as
-/// good as it was.
+/// Takes the token of the link and ends all sessions of the user. A token works once, but a rejected password (400;
+/// `password not confirm` if the two differ) does not use it up.
 #[utoipa::path(
     post,
     path = "/password-reset-confirm",
     operation_id = "v1_password_reset_confirm",
-    params(Link),
-    request_body = New,
+    params(LinkQuery),
+    request_body = NewPassword,
     responses((
         status = 200,
-        description = "It is set.",
-        body = Done,
+        description = "The password was changed.",
+        body = Message,
         example = json!({"message": "password reset successful"}),
     )),
 )]
 pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
-    let link: Link = request.query()?.read()?;
-    let asked: New = request.json().await?;
-    if asked.new_password.reveal() != asked.new_password_confirm.reveal() {
-        return Err(V1Error::NotConfirmed);
+    let link: LinkQuery = request.query()?.deserialize()?;
+    let body: NewPassword = request.json().await?;
+    if body.new_password.reveal() != body.new_password_confirm.reveal() {
+        return Err(V1Error::PasswordMismatch);
     }
-    let request_ctx = request_ctx(&ctx, &request);
-    let policy = Policy::of(request_ctx.dialect_config, &ctx.node.config.passwords);
-    reset_password(&ctx, &link.token, None, &asked.new_password, policy, request_ctx).await?;
-    Ok(Done::answer("password reset successful"))
+    let request_ctx = request_context(&ctx, &request);
+    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
+    reset_password(&ctx, &link.token, None, &body.new_password, policy, request_ctx).await?;
+    Ok(Message::response("password reset successful"))
 }

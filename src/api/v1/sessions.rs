@@ -1,14 +1,14 @@
-//! Signing in, a new access token for the refresh token, which stays, and signing out.
+//! Sign-in, refresh without rotation, and sign-out.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::sign_up::Done;
-use super::tokens::bearer;
-use super::{V1Error, request_ctx};
-use crate::auth::accounts::identity::Email;
+use super::sign_up::Message;
+use super::tokens::verify_bearer;
+use super::{V1Error, request_context};
 use crate::auth::context::Context;
+use crate::auth::identity::Email;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
 use crate::auth::sessions::refresh::RotationPolicy;
@@ -16,18 +16,18 @@ use crate::auth::sign_in::password::sign_in;
 use crate::auth::tokens::revoke::{end_session_of, revoke};
 use crate::http::{Request, Response};
 
-/// Who signs in.
+/// E-mail address and password.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"email": "user@example.com", "password": "123456"})))]
-pub(super) struct Login {
+#[schema(as = Login, examples(json!({"email": "user@example.com", "password": "123456"})))]
+pub(super) struct LoginRequest {
     email: String,
     #[schema(value_type = String)]
     password: Password,
-    /// The code of the second factor, of whom has one.
+    /// A TOTP code or a recovery code, if the user has TOTP enabled.
     totp_code: Option<String>,
 }
 
-/// What a sign-in gives.
+/// The tokens of the new session.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…",
@@ -37,46 +37,46 @@ pub(super) struct Login {
 })))]
 pub(super) struct LoggedIn<'a> {
     access_token: &'a str,
-    /// Seconds for which the access token is good.
+    /// Lifetime of the access token in seconds.
     expires_in: u64,
-    /// Seconds for which the refresh token is.
+    /// Lifetime of the refresh token in seconds.
     refresh_expires_in: u64,
     refresh_token: &'a str,
 }
 
-/// Signs in with a password.
+/// Sign in with a password.
 #[utoipa::path(
     post,
     path = "/login",
     operation_id = "v1_login",
-    request_body = Login,
+    request_body = LoginRequest,
     responses((status = 200, description = "Signed in.", body = LoggedIn<'_>)),
 )]
 pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
-    let asked: Login = request.json().await?;
-    // This dialect signs in by address alone: a name is a faulty field and not an account.
-    let email = Email::parse(&asked.email)?;
-    let second = asked.totp_code.as_deref();
-    let pair = sign_in(&ctx, email.as_str(), &asked.password, second, request_ctx(&ctx, &request)).await?;
-    // It may be stamped with a later moment than this.
-    let opened_at = pair.session.opened_at.min(ctx.now());
+    let body: LoginRequest = request.json().await?;
+    // This dialect signs in by address only: a username is an invalid field, not an unknown account.
+    let email = Email::parse(&body.email)?;
+    let totp_code = body.totp_code.as_deref();
+    let tokens = sign_in(&ctx, email.as_str(), &body.password, totp_code, request_context(&ctx, &request)).await?;
+    // `opened_at` may be later than now: sessions are stamped later than the last global sign-out, by any node's clock.
+    let opened_at = tokens.session.opened_at.min(ctx.now());
     let logged_in = LoggedIn {
-        access_token: &pair.access,
-        expires_in: pair.access_lives.as_secs(),
-        refresh_expires_in: pair.refresh_until.since(opened_at).as_secs(),
-        refresh_token: &pair.refresh,
+        access_token: &tokens.access,
+        expires_in: tokens.access_lives.as_secs(),
+        refresh_expires_in: tokens.refresh_until.since(opened_at).as_secs(),
+        refresh_token: &tokens.refresh,
     };
     Ok(Response::json(StatusCode::OK, &logged_in).no_store())
 }
 
-/// A refresh token.
+/// The refresh token.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"refresh_token": "AQGaLgDLJ3K0nV3"})))]
-pub(super) struct Refresh {
+#[schema(as = Refresh, examples(json!({"refresh_token": "AQGaLgDLJ3K0nV3"})))]
+pub(super) struct RefreshRequest {
     refresh_token: String,
 }
 
-/// A new access token.
+/// The new access token.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…",
@@ -84,55 +84,57 @@ pub(super) struct Refresh {
 })))]
 pub(super) struct Refreshed<'a> {
     access_token: &'a str,
-    /// Seconds for which it is good.
+    /// Lifetime of the access token in seconds.
     expires_in: u64,
 }
 
-/// A new access token for a refresh token.
+/// Refresh the access token.
 ///
-/// The refresh token stays as it is, and is good no longer for it.
+/// The refresh token is not rotated and keeps its expiry.
 #[utoipa::path(
     post,
     path = "/refresh",
     operation_id = "v1_refresh",
-    request_body = Refresh,
-    responses((status = 200, description = "A new access token.", body = Refreshed<'_>)),
+    request_body = RefreshRequest,
+    responses((status = 200, description = "The new access token.", body = Refreshed<'_>)),
 )]
 pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
-    let asked: Refresh = request.json().await?;
-    let request_ctx = request_ctx(&ctx, &request);
-    let pair = refresh::refresh(&ctx, &asked.refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
-    let refreshed = Refreshed { access_token: &pair.access, expires_in: pair.access_lives.as_secs() };
+    let body: RefreshRequest = request.json().await?;
+    let request_ctx = request_context(&ctx, &request);
+    let tokens = refresh::refresh(&ctx, &body.refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
+    let refreshed = Refreshed { access_token: &tokens.access, expires_in: tokens.access_lives.as_secs() };
     Ok(Response::json(StatusCode::OK, &refreshed).no_store())
 }
 
-/// Signs out.
+/// Sign out.
 ///
-/// The session is over, its access and refresh tokens with it.
+/// Ends the session and revokes its access and refresh tokens.
 #[utoipa::path(
     post,
     path = "/logout",
     operation_id = "v1_logout",
     security(("access_token" = [])),
-    responses((status = 200, description = "It is over.", body = Done, example = json!({"message": "logout successful"}))),
+    responses((status = 200, description = "Signed out.", body = Message, example = json!({"message": "logout successful"}))),
 )]
 pub(super) async fn logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
-    let (token, verified) = bearer(&ctx, &request)?;
+    let (token, verified) = verify_bearer(&ctx, &request)?;
     match (verified.user, verified.session) {
         (Some(user), Some(session)) => end_session_of(&ctx, user, session).await?,
-        // A token that was made from an API key is in no session: it is all there is to end.
+        // A token that was issued for an API key belongs to no session, so only the token is revoked.
         _ => revoke(&ctx, token).await?,
     }
-    Ok(Done::answer("logout successful"))
+    Ok(Message::response("logout successful"))
 }
 
-/// Signs out, under another path.
+/// Sign out (alias).
+///
+/// Same as `/logout`.
 #[utoipa::path(
     post,
     path = "/authorized/logout",
     operation_id = "v1_authorized_logout",
     security(("access_token" = [])),
-    responses((status = 200, description = "It is over.", body = Done, example = json!({"message": "logout successful"}))),
+    responses((status = 200, description = "Signed out.", body = Message, example = json!({"message": "logout successful"}))),
 )]
 pub(super) async fn authorized_logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
     logout(ctx, request).await

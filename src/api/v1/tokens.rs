@@ -1,4 +1,4 @@
-//! What a token says: the caller's own, and any that is handed in. Tokens are JWTs here, or refresh tokens: an API key is neither.
+//! Token introspection: of the caller's own token and of any other. Takes access tokens and refresh tokens, but no API keys.
 
 use std::sync::Arc;
 
@@ -9,33 +9,33 @@ use utoipa::ToSchema;
 use super::V1Error;
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::sessions::open::session_email;
+use crate::auth::sessions::claims::session_email;
 use crate::auth::tokens::introspect::{Introspection, introspect};
-use crate::auth::tokens::verify::{Credential, TokenError, Verified, VerifyError, verify_access_token};
+use crate::auth::tokens::verify::{Credential, TokenError, VerifiedToken, VerifyError, verify_access_token};
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
-/// A token of either kind.
+/// An access token or a refresh token.
 #[derive(Deserialize, ToSchema)]
-#[schema(examples(json!({"token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…"})))]
-pub(super) struct Verify {
+#[schema(as = Verify, examples(json!({"token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…"})))]
+pub(super) struct VerifyRequest {
     token: String,
 }
 
-/// A token that is good.
+/// A valid token.
 #[derive(Serialize, ToSchema)]
-#[schema(examples(json!({"token": {
+#[schema(as = Valid, examples(json!({"token": {
     "token_type": "access",
     "uid": "e1bdd14a-e083-4dce-b748-801eeab54373",
     "email": "user@example.com",
     "exp": 1_763_141_504,
     "iat": 1_763_137_904,
 }})))]
-pub(super) struct Valid<'a> {
+pub(super) struct VerifyResponse<'a> {
     token: Token<'a>,
 }
 
-/// What it says.
+/// Type and claims of the token.
 #[derive(Serialize, ToSchema)]
 struct Token<'a> {
     /// `access` or `refresh`.
@@ -45,98 +45,100 @@ struct Token<'a> {
     claims: Claims<'a>,
 }
 
-/// What a token says of its user.
+/// The claims of a token.
 #[derive(Serialize, ToSchema)]
 struct Claims<'a> {
     #[schema(value_type = uuid::Uuid)]
     uid: UserId,
     email: &'a str,
-    /// When it is over, in seconds since 1970.
+    /// Expiry in seconds since 1970.
     exp: i64,
-    /// When it was made.
+    /// Time of issue in seconds since 1970.
     iat: i64,
 }
 
-/// What the caller's token says.
+/// The claims of the caller's token.
 #[derive(Serialize, ToSchema)]
-#[schema(examples(json!({"claims": {
+#[schema(as = Me, examples(json!({"claims": {
     "uid": "e1bdd14a-e083-4dce-b748-801eeab54373",
     "email": "user@example.com",
     "exp": 1_763_386_825,
     "iat": 1_763_127_625,
 }})))]
-pub(super) struct Me<'a> {
+pub(super) struct MeResponse<'a> {
     claims: Claims<'a>,
 }
 
-/// The caller's access token, and what it says.
-pub(super) fn bearer<'r>(ctx: &Context, request: &'r Request) -> Result<(&'r str, Arc<Verified>), Error> {
-    let token = request.bearer().ok_or(Error::NoCredentials)?;
+/// The caller's access token and its verified claims.
+pub(super) fn verify_bearer<'r>(ctx: &Context, request: &'r Request) -> Result<(&'r str, Arc<VerifiedToken>), Error> {
+    let token = request.bearer().ok_or(Error::MissingCredentials)?;
     Ok((token, verify_access_token(ctx, token)?))
 }
 
-const NO_USERS: VerifyError = VerifyError::Token(TokenError::WrongType);
+/// An access token that was issued for an API key is refused: it belongs to no user session and has no address.
+const NO_USER: VerifyError = VerifyError::Token(TokenError::WrongType);
 
-/// What an access token says of its user. One that was made from an API key names no address: it is no user's.
-fn claims(verified: &Verified) -> Result<Claims<'_>, Error> {
+fn user_claims(verified: &VerifiedToken) -> Result<Claims<'_>, Error> {
     Ok(Claims {
-        uid: verified.user.ok_or(NO_USERS)?,
-        email: verified.email.as_deref().ok_or(NO_USERS)?,
+        uid: verified.user.ok_or(NO_USER)?,
+        email: verified.email.as_deref().ok_or(NO_USER)?,
         exp: verified.expires_at.secs(),
         iat: verified.issued_at.secs(),
     })
 }
 
-/// What the caller's access token says.
+/// Get the claims of the caller's access token.
 #[utoipa::path(
     get,
     path = "/authorized/me",
     operation_id = "v1_me",
     security(("access_token" = [])),
-    responses((status = 200, description = "Its claims.", body = Me<'_>)),
+    responses((status = 200, description = "The claims.", body = MeResponse<'_>)),
 )]
 pub(super) async fn me(ctx: Context, request: Request) -> Result<Response, V1Error> {
-    let (_, verified) = bearer(&ctx, &request)?;
-    Ok(Response::json(StatusCode::OK, &Me { claims: claims(&verified)? }).no_store())
+    let (_, verified) = verify_bearer(&ctx, &request)?;
+    Ok(Response::json(StatusCode::OK, &MeResponse { claims: user_claims(&verified)? }).no_store())
 }
 
-/// Whether a token is good, and what it says.
+/// Verify a token.
 ///
-/// An access or a refresh token, which is not used by it.
+/// Takes an access token or a refresh token and returns its claims. A refresh token is not used up.
 #[utoipa::path(
     post,
     path = "/verify",
     operation_id = "v1_verify",
-    request_body = Verify,
-    responses((status = 200, description = "It is good.", body = Valid<'_>)),
+    request_body = VerifyRequest,
+    responses((status = 200, description = "The token is valid.", body = VerifyResponse<'_>)),
 )]
 pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
-    let asked: Verify = request.json().await?;
-    let found = introspect(&ctx, &asked.token).await?;
-    let address;
-    let token = match &found {
+    let body: VerifyRequest = request.json().await?;
+    let introspection = introspect(&ctx, &body.token).await?;
+    let email;
+    let token = match &introspection {
         Introspection::Credential(Credential::Token(verified)) => {
-            Token { token_type: "access", claims: claims(verified)? }
+            Token { token_type: "access", claims: user_claims(verified)? }
         }
         Introspection::Refresh(session) => {
-            address = session_email(session)?;
+            email = session_email(session)?;
             let (exp, iat) = (session.expires_at().secs(), session.rotated_at.secs());
-            Token { token_type: "refresh", claims: Claims { uid: session.user, email: &address, exp, iat } }
+            Token { token_type: "refresh", claims: Claims { uid: session.user, email: &email, exp, iat } }
         }
         Introspection::Credential(Credential::ApiKey(_)) | Introspection::Inactive => {
-            return Err(Error::from(NO_USERS).into());
+            return Err(Error::from(NO_USER).into());
         }
     };
-    Ok(Response::json(StatusCode::OK, &Valid { token }).no_store())
+    Ok(Response::json(StatusCode::OK, &VerifyResponse { token }).no_store())
 }
 
-/// Whether a token is good, under another path.
+/// Verify a token (alias).
+///
+/// Same as `/verify`.
 #[utoipa::path(
     post,
     path = "/verify-token",
     operation_id = "v1_verify_token",
-    request_body = Verify,
-    responses((status = 200, description = "It is good.", body = Valid<'_>)),
+    request_body = VerifyRequest,
+    responses((status = 200, description = "The token is valid.", body = VerifyResponse<'_>)),
 )]
 pub(super) async fn verify_token(ctx: Context, request: Request) -> Result<Response, V1Error> {
     verify(ctx, request).await
