@@ -1,7 +1,7 @@
-//! The names things go by: users, sessions, projects, API keys, tokens.
+//! Ids of users, sessions, projects, API keys and tokens.
 //!
-//! Every id is a UUID of version 7, so that ids sort by age, indexes stay dense, and the moment an id was made can be
-//! read off it. Knows nothing of who makes them or where they are kept.
+//! Every id is a UUID of version 7 (RFC 9562), so that ids sort by age, indexes stay dense, and an id contains its creation time.
+//! Knows nothing of where ids are stored.
 
 use std::fmt;
 
@@ -19,24 +19,24 @@ macro_rules! id {
         pub struct $name(pub Uuid);
 
         impl $name {
-            /// A new id, made now.
+            /// A new id with the timestamp `now`.
             pub fn new(now: Timestamp, rng: &Rng) -> Self {
                 Self(v7(now, rng))
             }
 
-            /// Reads the hyphenated form; anything else is not an id.
+            /// Parses a UUID in a form that [`Uuid::try_parse`] accepts.
             pub fn parse(text: &str) -> Option<Self> {
                 Uuid::try_parse(text).ok().map(Self)
             }
 
-            /// The sixteen bytes of the id.
+            /// The 16 bytes of the id.
             pub fn as_bytes(&self) -> &[u8; 16] {
                 self.0.as_bytes()
             }
 
-            /// The moment the id was made; `None` for an id that carries no time (an imported one).
-            pub fn made_at(&self) -> Option<Timestamp> {
-                made_at(self.0)
+            /// The timestamp in the id; `None` for an id without one, such as an imported one.
+            pub fn created_at(&self) -> Option<Timestamp> {
+                created_at(self.0)
             }
         }
 
@@ -61,23 +61,23 @@ macro_rules! id {
 }
 
 id!(
-    /// A person or a machine that can sign in.
+    /// A user.
     UserId
 );
 id!(
-    /// One sign-in and all that was refreshed from it: the `sid` of its tokens.
+    /// A session, from its sign-in on: the `sid` of its tokens.
     SessionId
 );
 id!(
-    /// What API keys belong to.
+    /// A project, to which API keys belong.
     ProjectId
 );
 id!(
-    /// An API key's row; not its secret, nor its prefix.
+    /// An API key's row; neither its secret nor its prefix.
     ApiKeyId
 );
 id!(
-    /// One access token: its `jti`.
+    /// A token: its `jti`.
     TokenId
 );
 
@@ -85,7 +85,7 @@ fn v7(now: Timestamp, rng: &Rng) -> Uuid {
     uuid::Builder::from_unix_timestamp_millis(now.millis().max(0) as u64, &rng.distinct()).into_uuid()
 }
 
-fn made_at(id: Uuid) -> Option<Timestamp> {
+fn created_at(id: Uuid) -> Option<Timestamp> {
     let bytes = id.as_bytes();
     (id.get_version_num() == 7).then(|| {
         let millis = bytes[..6].iter().fold(0_i64, |millis, byte| millis << 8 | i64::from(*byte));
@@ -98,9 +98,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_id_tells_when_it_was_made() {
+    fn id_contains_its_creation_time() {
         let now = Timestamp::from_millis(1_763_130_320_123);
-        assert_eq!(UserId::new(now, &Rng::system()).made_at(), Some(now));
-        assert_eq!(UserId(Uuid::nil()).made_at(), None);
+        assert_eq!(UserId::new(now, &Rng::system()).created_at(), Some(now));
+        assert_eq!(UserId(Uuid::nil()).created_at(), None);
     }
 }

@@ -1,11 +1,11 @@
-//! Randomness, handed down like the clock. Knows nothing of what is made from it.
+//! Randomness, passed in like the clock. Knows nothing of what it is used for.
 //!
 //! Nothing else may draw randomness from the machine. It comes from the kernel: AWS-LC's own generator gathers jitter for 50 ms
-//! before its first byte, which was more than half of the time that an embedded server took to start.
+//! before its first byte, which was more than half of an embedded server's start-up time.
 
 use std::cell::RefCell;
 
-/// A source of random bytes that nobody can foresee.
+/// A source of unpredictable bytes.
 #[derive(Clone, Debug)]
 pub struct Rng(());
 
@@ -18,32 +18,33 @@ impl Rng {
     /// `N` random bytes.
     ///
     /// # Panics
-    /// When the machine has no randomness to give: no token made after that would be one.
+    /// If the operating system provides no randomness: a token generated without it would be predictable.
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
-        #[allow(clippy::expect_used, reason = "see above: there is no safe way on")]
-        getrandom::fill(&mut bytes).expect("the operating system gives randomness");
+        #[allow(clippy::expect_used, reason = "see above: there is no safe way to continue")]
+        getrandom::fill(&mut bytes).expect("the operating system provides randomness");
         bytes
     }
 
-    /// The same for what is to be told apart and is no secret: drawn many at once, since a refresh makes an id and a call of the
-    /// kernel is more than all else that goes into one. Those not given out yet lie in memory, where a secret's must not.
+    /// `N` random bytes for values that must be unique but are not secret. Drawn in batches, because a refresh generates an id, and a
+    /// system call costs more than everything else in it. Bytes of a batch that are not used yet stay in memory, where a secret's
+    /// must not.
     pub fn distinct<const N: usize>(&self) -> [u8; N] {
         thread_local! {
-            static DRAWN: RefCell<([u8; POOL], usize)> = const { RefCell::new(([0; POOL], POOL)) };
+            static BATCH: RefCell<([u8; BATCH_SIZE], usize)> = const { RefCell::new(([0; BATCH_SIZE], BATCH_SIZE)) };
         }
-        const { assert!(N <= POOL) };
-        DRAWN.with_borrow_mut(|(pool, used)| {
-            if *used + N > POOL {
-                (*pool, *used) = (self.bytes(), 0);
+        const { assert!(N <= BATCH_SIZE) };
+        BATCH.with_borrow_mut(|(batch, used)| {
+            if *used + N > BATCH_SIZE {
+                (*batch, *used) = (self.bytes(), 0);
             }
             let mut bytes = [0; N];
-            bytes.copy_from_slice(&pool[*used..*used + N]);
+            bytes.copy_from_slice(&batch[*used..*used + N]);
             *used += N;
             bytes
         })
     }
 }
 
-/// As much as the kernel gives in one piece, whatever signals come.
-const POOL: usize = 256;
+/// The largest size that the kernel returns in one call, even if a signal arrives (getrandom(2)).
+const BATCH_SIZE: usize = 256;

@@ -1,141 +1,105 @@
-//! What is handed down to every operation: a [`Node`], which all workers share, and an [`Context`], a worker's view of it with
-//! connections of its own.
+//! The state that every operation is given: a [`Context`] per worker, and the [`Node`] that all workers of a process share.
 //!
-//! Holds things and does nothing with them. Knows nothing of HTTP, nor of which stores it was given.
+//! Holds state and does nothing with it. Knows nothing of HTTP, nor of which stores are in use.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use crate::auth::api_keys::{KnownKeys, REMEMBERED};
 use crate::auth::passwords::{Hasher, Policy};
+use crate::auth::revocation::retention::Retention;
 use crate::auth::revocation::set::RevocationSet;
-use crate::auth::tokens::verify::VerifyCache;
-use crate::clock::{Clock, MAX_CLOCK_SKEW, Timestamp};
-use crate::config::Config;
+use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
+use crate::auth::tokens::verify::cache::VerifyCache;
+use crate::clock::{Clock, Timestamp};
+use crate::config::{Config, WhenStale};
 use crate::mail::Mailer;
 use crate::rng::Rng;
 use crate::store::{Accounts, Ephemeral};
 use crate::telemetry::{Metrics, Readiness};
 use crate::token::access::Issuer;
 use crate::token::keyring::Keyring;
-use crate::token::keyring::ring::KeyLifetimes;
 use crate::token::secret::Secrets;
 
-/// A worker's view of the node, to be handed to each request: one count up and down, which no other worker shares.
+/// One worker's handle: the shared node, and store handles whose connections live on the worker's own runtime.
+///
+/// Every request clones it. A clone raises a single reference count, which no other worker uses, so cores do not contend for it.
 #[derive(Clone)]
-pub struct Context(Arc<View>);
+pub struct Context(Arc<Inner>);
 
-/// The node, and stores whose connections live on the worker's own runtime.
-pub struct View {
-    /// What all workers share.
+/// The fields of a [`Context`].
+pub struct Inner {
+    /// The state that all workers share.
     pub node: Arc<Node>,
-    /// The store of what lasts.
+    /// The durable store: users, projects, API keys.
     pub accounts: Arc<dyn Accounts>,
-    /// The store of what expires.
+    /// The store of what expires: sessions, codes, limits, revocations.
     pub ephemeral: Arc<dyn Ephemeral>,
 }
 
-/// What the workers of one process share.
+/// The state that all workers of one process share.
 pub struct Node {
+    /// A name that no other process has, for logs and warnings.
+    pub name: String,
     /// The settings.
     pub config: Config,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
-    /// Randomness.
+    /// The source of random bytes.
     pub rng: Rng,
-    /// What seals and proves.
+    /// Seals records, and authenticates refresh tokens.
     pub secrets: Secrets,
     /// The signing keys.
     pub keyring: Keyring,
-    /// For how long an access token can be good after it was made: known, since every verification asks.
-    pub max_access_lifetime: Duration,
-    /// What every access token says, and is checked for.
+    /// How long revocations are kept, for these settings.
+    pub retention: Retention,
+    /// Issues and checks access tokens.
     pub issuer: Issuer,
-    /// What is no longer believed.
+    /// The revocations that this node has applied.
     pub revocations: RevocationSet,
-    /// Tokens that were checked before.
+    /// Access tokens that were verified before.
     pub verify_cache: VerifyCache,
-    /// API keys that were looked up before.
-    pub known_keys: KnownKeys,
+    /// API keys that were verified before.
+    pub api_key_cache: ApiKeyCache,
     /// The threads that hash passwords.
     pub hasher: Hasher,
-    /// Which passwords are accepted.
+    /// The policy for new passwords.
     pub password_policy: Policy,
-    /// The way to the mail room.
+    /// Queues mails.
     pub mailer: Mailer,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether this node should be sent requests.
+    /// Whether a load balancer should send requests to this node.
     pub readiness: Readiness,
 }
 
 impl std::ops::Deref for Context {
-    type Target = View;
-    fn deref(&self) -> &View {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
         &self.0
     }
 }
 
 impl Context {
-    /// A view.
+    /// A worker's handle.
     pub fn new(node: Arc<Node>, accounts: Arc<dyn Accounts>, ephemeral: Arc<dyn Ephemeral>) -> Self {
-        Self(Arc::new(View { node, accounts, ephemeral }))
+        Self(Arc::new(Inner { node, accounts, ephemeral }))
     }
 
-    /// The time.
+    /// The current time.
     pub fn now(&self) -> Timestamp {
         self.node.clock.now()
     }
 }
 
 impl Node {
-    /// How long a revocation must be remembered: as long as any access token lives that a node may still make of an API key it
-    /// remembers, by the clocks of three nodes: whose token it is, who revokes it and who forgets that.
-    pub fn revocation_ttl(&self) -> Duration {
-        REMEMBERED + self.max_access_lifetime + 2 * self.max_clock_skew()
+    /// The timestamp for a session or token issued now, which no applied global sign-out covers: see [`Retention::issue_time`].
+    pub fn issue_time(&self, now: Timestamp) -> Timestamp {
+        self.retention.issue_time(now, self.revocations.global_not_before())
     }
 
-    /// The moment to stamp on what is made now: the floor, where another node has raised it by a clock that is ahead of this one's by
-    /// no more than clocks may differ, or it was raised before this clock was set back. What is stamped below the floor is dead when
-    /// it is born.
-    pub fn stamp(&self, now: Timestamp) -> Timestamp {
-        let floor = self.revocations.global_not_before();
-        if floor.since(now) <= self.max_not_before_lead() { now.max(floor) } else { now }
+    /// Whether this node is stale, so that it may have missed revocations, and is configured to refuse credentials then.
+    pub fn must_refuse_as_stale(&self) -> bool {
+        let settings = &self.config.revocation;
+        settings.when_stale == WhenStale::Refuse
+            && self.revocations.staleness(self.clock.monotonic()) > settings.stale_after
     }
-
-    /// How far ahead of this clock the floor may be: it is raised beyond what any clock may say that is behind by so much.
-    pub fn max_not_before_lead(&self) -> Duration {
-        2 * self.max_clock_skew()
-    }
-
-    fn max_clock_skew(&self) -> Duration {
-        MAX_CLOCK_SKEW.max(self.config.tokens.leeway)
-    }
-
-    /// How long it must be remembered that a user's sessions were ended for good: as long as one of them, had the store of what
-    /// expires lost its end, could still be refreshed or its last access token be good, by the clocks of two nodes.
-    pub fn durable_revocation_ttl(&self) -> Duration {
-        let longest = self.config.api.all().map(|(_, dialect)| dialect.absolute).into_iter().max();
-        longest.unwrap_or_default() + 2 * self.max_clock_skew()
-    }
-
-    /// How long signing keys live. A key verifies as long as anything that it signed may still come back.
-    pub fn key_lifetimes(&self) -> KeyLifetimes {
-        Self::key_lifetimes_of(&self.config)
-    }
-
-    /// The same, before there is a node.
-    pub fn key_lifetimes_of(config: &Config) -> KeyLifetimes {
-        let keys = &config.keys;
-        let mailed = &config.mailed;
-        let longest_link = mailed.magic.max(mailed.reset).max(mailed.confirm);
-        let retain = max_access_lifetime(config).max(longest_link) + keys.jwks_max_age;
-        KeyLifetimes { sign: keys.rotate_every, announce: keys.announce, retain }
-    }
-}
-
-/// How long an access token can be good after it was made.
-pub fn max_access_lifetime(config: &Config) -> Duration {
-    let longest = config.api.all().map(|(_, dialect)| dialect.access).into_iter().max();
-    longest.unwrap_or_default() + config.tokens.leeway
 }

@@ -16,17 +16,23 @@
 //! The hot paths are [`tokens::verify`] and [`sessions::refresh`].
 
 pub mod accounts;
+mod action_token;
 pub mod api_keys;
 pub mod context;
 pub mod error;
+pub mod identity;
 mod mailing;
 pub mod mfa;
+pub mod one_time;
 pub mod passwords;
 pub mod rate_limit;
+pub mod request_context;
 pub mod revocation;
+mod run_to_completion;
 pub mod sessions;
 pub mod sign_in;
 pub mod signing_keys;
+mod timing;
 pub mod tokens;
 
 pub use crate::store::accounts::{Billing, User};

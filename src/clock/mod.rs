@@ -1,7 +1,7 @@
-//! Time as the rest of the program sees it: a [`Timestamp`] and a [`Clock`] that is handed down.
+//! Time: a [`Timestamp`], and a [`Clock`] that is passed in.
 //!
-//! Nothing else may ask the machine for the time of day (`clippy.toml` refuses it), so that a test can stand at any
-//! moment without sleeping. Knows nothing of what expires.
+//! Nothing else may read the machine's time of day (`clippy.toml` forbids it), so that a test can run at any time without sleeping.
+//! Knows nothing of what expires.
 
 pub mod request_budget;
 
@@ -14,21 +14,22 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// How far apart two clocks may be, or one be set back, without what was ended being kept alive. Far more than the leeway, by which
-/// tokens are judged: a token that is refused too early is noticed, an ending that does not hold is not.
+/// The largest clock difference tolerated: two clocks may differ by this much, or one may be set back by it, and revocations still hold.
+/// Far more than the leeway for checking tokens: users notice a token that is refused too early, but nobody notices a
+/// revocation that fails. [`crate::auth::revocation::retention`] contains the arithmetic.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(120);
 
-/// A moment: milliseconds since 1970, UTC.
+/// A point in time: milliseconds since 1970, UTC.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment that many milliseconds after 1970 began.
+    /// From milliseconds since 1970.
     pub const fn from_millis(millis: i64) -> Self {
         Self(millis)
     }
 
-    /// The moment that many seconds after 1970 began, as JWT claims count (RFC 7519, 2: NumericDate).
+    /// From seconds since 1970, as in JWT claims (RFC 7519, 2: NumericDate).
     pub const fn from_secs(secs: i64) -> Self {
         Self(secs.saturating_mul(1000))
     }
@@ -43,7 +44,7 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
-    /// How long from `earlier` to this moment; zero if it is not earlier.
+    /// The time from `earlier` to this timestamp; zero if `earlier` is not earlier.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(self.0.saturating_sub(earlier.0).max(0) as u64)
     }
@@ -63,7 +64,7 @@ impl Sub<Duration> for Timestamp {
     }
 }
 
-/// RFC 3339, UTC, to the millisecond: how every API but one writes times.
+/// RFC 3339, UTC, to the millisecond: the form in every API but one.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let moment =
@@ -84,58 +85,58 @@ impl serde::Serialize for Timestamp {
     }
 }
 
-/// Where the time comes from: the machine, or a test's hand.
+/// A source of time: the system's clock, or one that a test sets.
 #[derive(Clone)]
 pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
-    Machine,
-    Hand(Arc<AtomicI64>),
+    System,
+    Manual(Arc<AtomicI64>),
 }
 
 impl Clock {
-    /// The machine's own clock.
-    pub fn machine() -> Self {
-        Self(Source::Machine)
+    /// The system's clock.
+    pub fn system() -> Self {
+        Self(Source::System)
     }
 
-    /// A clock that stands at `start` until a test moves it.
-    pub fn by_hand(start: Timestamp) -> Self {
-        Self(Source::Hand(Arc::new(AtomicI64::new(start.0))))
+    /// A clock that shows `start` until a test moves it.
+    pub fn manual(start: Timestamp) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
     }
 
     /// The time now.
-    #[allow(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+    #[allow(clippy::disallowed_methods, reason = "the only place that reads the system's clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::Machine => {
+            Source::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 Timestamp(since.as_millis() as i64)
             }
-            Source::Hand(at) => Timestamp(at.load(Ordering::Relaxed)),
+            Source::Manual(at) => Timestamp(at.load(Ordering::Relaxed)),
         }
     }
 
-    /// How long the clock has been running: never goes back, whatever the machine's time of day is set to.
-    pub fn running(&self) -> Duration {
-        static BEGAN: OnceLock<Instant> = OnceLock::new();
+    /// Monotonic time since the first call: never goes back, even if the system's time of day is set back.
+    pub fn monotonic(&self) -> Duration {
+        static START: OnceLock<Instant> = OnceLock::new();
         match &self.0 {
-            Source::Machine => BEGAN.get_or_init(Instant::now).elapsed(),
-            Source::Hand(at) => Duration::from_millis(at.load(Ordering::Relaxed).max(0) as u64),
+            Source::System => START.get_or_init(Instant::now).elapsed(),
+            Source::Manual(at) => Duration::from_millis(at.load(Ordering::Relaxed).max(0) as u64),
         }
     }
 
-    /// Moves a clock that is set by hand; the machine's own stays as it is.
+    /// Moves a manual clock forward. Does nothing to the system's clock.
     pub fn advance(&self, span: Duration) {
-        if let Source::Hand(at) = &self.0 {
+        if let Source::Manual(at) = &self.0 {
             at.fetch_add(span.as_millis() as i64, Ordering::Relaxed);
         }
     }
 
-    /// The same, back.
+    /// Moves a manual clock back. Does nothing to the system's clock.
     pub fn set_back(&self, span: Duration) {
-        if let Source::Hand(at) = &self.0 {
+        if let Source::Manual(at) = &self.0 {
             at.fetch_sub(span.as_millis() as i64, Ordering::Relaxed);
         }
     }
@@ -146,14 +147,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_written_as_rfc_3339() {
+    fn timestamp_is_written_as_rfc_3339() {
         assert_eq!(Timestamp::from_millis(1_763_130_320_050).to_string(), "2025-11-14T14:25:20.05Z");
         assert_eq!(Timestamp::from_secs(0).to_string(), "1970-01-01T00:00:00Z");
     }
 
     #[test]
-    fn a_clock_set_by_hand_moves_only_by_hand() {
-        let clock = Clock::by_hand(Timestamp::from_secs(100));
+    fn manual_clock_moves_only_when_advanced() {
+        let clock = Clock::manual(Timestamp::from_secs(100));
         clock.advance(Duration::from_secs(5));
         assert_eq!(clock.clone().now(), Timestamp::from_secs(105));
     }

@@ -1,6 +1,8 @@
-//! How long one piece of work, such as a request, waits for others: added up, so that who asks three times is not three times as late.
+//! The time budget of one piece of work, such as a request: the time it waits for dependencies is added up, so that three calls do not wait
+//! three times as long as one.
 //!
-//! What is waited for says how long it may take altogether. Work that nobody adds up, such as upkeep, has that long each time.
+//! Each call states the budget for the whole piece of work. Work without a shared budget, such as maintenance, has the full time for
+//! each call.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -9,27 +11,27 @@ tokio::task_local! {
     static WAITED: Cell<Duration>;
 }
 
-/// Does a piece of work whose waits are added up.
+/// Runs a piece of work whose waits are added up.
 pub fn with_budget<F: Future>(work: F) -> impl Future<Output = F::Output> {
     WAITED.scope(Cell::default(), work)
 }
 
-/// Part of this piece of work, for another task to do: it begins with what was waited so far.
+/// Runs a part of the current piece of work in another task. Its sum starts with what has been waited so far.
 pub fn continue_budget<F: Future>(work: F) -> impl Future<Output = F::Output> {
     WAITED.scope(Cell::new(waited()), work)
 }
 
-/// How much is left of this patience.
-pub fn left(patience: Duration) -> Duration {
-    patience.saturating_sub(waited())
+/// The part of `budget` that is not used up.
+pub fn remaining(budget: Duration) -> Duration {
+    budget.saturating_sub(waited())
 }
 
-/// Waits for an answer, and adds up how long that took.
-pub async fn wait<F: Future>(answer: F) -> F::Output {
+/// Awaits `call` and adds the time it takes to the sum.
+pub async fn wait<F: Future>(call: F) -> F::Output {
     let began = Instant::now();
-    let answer = answer.await;
+    let output = call.await;
     let _ = WAITED.try_with(|waited| waited.set(waited.get() + began.elapsed()));
-    answer
+    output
 }
 
 fn waited() -> Duration {

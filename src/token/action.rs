@@ -10,14 +10,14 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::keyring::{Keys, LiveKey};
+use super::keyring::{Keys, LoadedKey};
 use crate::clock::Timestamp;
 use crate::config;
 use crate::id::TokenId;
 
 /// What a token is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum ActionKind {
     /// The password was right, the second factor is due.
     SecondFactor,
     /// The mailed half of a magic link.
@@ -28,7 +28,7 @@ pub enum Purpose {
     ResetPassword,
 }
 
-impl Purpose {
+impl ActionKind {
     /// Every purpose there is.
     pub const ALL: [Self; 4] = [Self::SecondFactor, Self::MagicLink, Self::ConfirmEmail, Self::ResetPassword];
 
@@ -47,7 +47,7 @@ impl Purpose {
 pub enum ActionTokenError {
     /// Not a token of ours for this purpose.
     #[error("not a token for this purpose")]
-    NotForThis,
+    Invalid,
     /// It was one.
     #[error("expired")]
     Expired,
@@ -56,15 +56,15 @@ pub enum ActionTokenError {
 /// The token could not be made; no input explains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the token could not be made")]
-pub struct Unmade;
+pub struct SigningError;
 
 /// What is read from a token: its name, by which a claim may be kept beside it, and what it was made to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Read<T> {
+pub struct ActionToken<T> {
     /// `jti`.
-    pub token: TokenId,
+    pub id: TokenId,
     /// What it was made to say.
-    pub says: T,
+    pub claims: T,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -82,13 +82,13 @@ struct Claims<T> {
 
 /// Makes a token that says `says` and is good for one purpose until `until`.
 pub fn mint<T: Serialize>(
-    purpose: Purpose,
+    purpose: ActionKind,
     token: TokenId,
     says: T,
     (now, until): (Timestamp, Timestamp),
     settings: &config::Tokens,
-    key: &LiveKey,
-) -> Result<String, Unmade> {
+    key: &LoadedKey,
+) -> Result<String, SigningError> {
     let mut header = Header::new(Algorithm::EdDSA);
     header.typ = Some(purpose.typ().to_owned());
     header.kid = Some(key.kid.to_string());
@@ -99,42 +99,42 @@ pub fn mint<T: Serialize>(
         iat: now.secs(),
         exp: until.secs(),
         jti: token,
-        totp: purpose == Purpose::SecondFactor,
+        totp: purpose == ActionKind::SecondFactor,
         says,
     };
-    jsonwebtoken::encode(&header, &claims, &key.rare_signer).map_err(|_| Unmade)
+    jsonwebtoken::encode(&header, &claims, &key.jwt_encoding_key).map_err(|_| SigningError)
 }
 
 /// Reads a token made for this purpose.
 pub fn read<T: DeserializeOwned>(
-    purpose: Purpose,
+    purpose: ActionKind,
     token: &str,
     now: Timestamp,
     settings: &config::Tokens,
     keys: &Keys,
-) -> Result<Read<T>, ActionTokenError> {
-    let key = named_key(purpose, token, keys).filter(|key| !key.revoked).ok_or(ActionTokenError::NotForThis)?;
+) -> Result<ActionToken<T>, ActionTokenError> {
+    let key = named_key(purpose, token, keys).filter(|key| !key.revoked).ok_or(ActionTokenError::Invalid)?;
     let mut validation = Validation::new(Algorithm::EdDSA);
     // The time is the clock's that is handed down, not the library's.
     validation.validate_exp = false;
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     validation.set_issuer(&[&settings.issuer]);
     validation.set_audience(&[&settings.audience]);
-    let claims = jsonwebtoken::decode::<Claims<T>>(token, &key.rare_verifier, &validation)
-        .map_err(|_| ActionTokenError::NotForThis)?
+    let claims = jsonwebtoken::decode::<Claims<T>>(token, &key.jwt_decoding_key, &validation)
+        .map_err(|_| ActionTokenError::Invalid)?
         .claims;
     if Timestamp::from_secs(claims.exp) <= now {
         return Err(ActionTokenError::Expired);
     }
-    Ok(Read { token: claims.jti, says: claims.says })
+    Ok(ActionToken { id: claims.jti, claims: claims.says })
 }
 
-fn named_key(purpose: Purpose, token: &str, keys: &Keys) -> Option<Arc<LiveKey>> {
+fn named_key(purpose: ActionKind, token: &str, keys: &Keys) -> Option<Arc<LoadedKey>> {
     if token.len() > super::access::MAX_LENGTH {
         return None;
     }
     let header = token.split('.').next()?;
-    let kid = super::access::header::kid_of_type(header, |typ| typ == purpose.typ()).ok()?;
+    let kid = super::access::header::kid_for_type(header, |typ| typ == purpose.typ()).ok()?;
     keys.by_kid(&kid).cloned()
 }
 
@@ -154,13 +154,13 @@ mod tests {
         let keys = keyring.keys();
         let key = keys.signer(NOW).unwrap();
         let until = NOW + std::time::Duration::from_secs(60);
-        for made_for in Purpose::ALL {
+        for made_for in ActionKind::ALL {
             let jti = TokenId::new(NOW, &rng);
             let text = mint(made_for, jti, "hello".to_owned(), (NOW, until), &settings(), key).unwrap();
-            for read_for in Purpose::ALL {
+            for read_for in ActionKind::ALL {
                 let answer = read::<String>(read_for, &text, NOW, &settings(), &keys);
-                let expected = Read { token: jti, says: "hello".to_owned() };
-                assert_eq!(answer, if made_for == read_for { Ok(expected) } else { Err(ActionTokenError::NotForThis) });
+                let expected = ActionToken { id: jti, claims: "hello".to_owned() };
+                assert_eq!(answer, if made_for == read_for { Ok(expected) } else { Err(ActionTokenError::Invalid) });
             }
             assert!(issuer().check(&text, &keys, NOW).is_err());
             assert_eq!(read::<String>(made_for, &text, until, &settings(), &keys), Err(ActionTokenError::Expired));
@@ -172,7 +172,7 @@ mod tests {
         let (keyring, rng) = (keyring(), Rng::system());
         let keys = keyring.keys();
         let key = keys.signer(NOW).unwrap();
-        let (purpose, until) = (Purpose::MagicLink, NOW + std::time::Duration::from_secs(60));
+        let (purpose, until) = (ActionKind::MagicLink, NOW + std::time::Duration::from_secs(60));
         let text = mint(purpose, TokenId::new(NOW, &rng), (), (NOW, until), &settings(), key).unwrap();
         let mut parts = text.split('.');
         let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap()).unwrap();
@@ -200,19 +200,19 @@ mod tests {
             ("alg", json!("HS256")),
             ("typ", json!("at+jwt")),
         ] {
-            assert_eq!(read_with(name, value), Err(ActionTokenError::NotForThis), "{name}");
+            assert_eq!(read_with(name, value), Err(ActionTokenError::Invalid), "{name}");
         }
         for name in ["b64", "zip", "crit", "jku", "jwk", "x5u", "x5c"] {
-            assert_eq!(read_with(name, Value::Null), Err(ActionTokenError::NotForThis), "{name} as null");
+            assert_eq!(read_with(name, Value::Null), Err(ActionTokenError::Invalid), "{name} as null");
         }
     }
 
     #[test]
     fn an_access_token_is_good_for_no_purpose() {
         let keyring = keyring();
-        for purpose in Purpose::ALL {
+        for purpose in ActionKind::ALL {
             let answer = read::<serde_json::Value>(purpose, &token(&keyring), NOW, &settings(), &keyring.keys());
-            assert_eq!(answer, Err(ActionTokenError::NotForThis));
+            assert_eq!(answer, Err(ActionTokenError::Invalid));
         }
     }
 }

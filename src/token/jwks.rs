@@ -1,26 +1,26 @@
-//! The JWKS: the public keys as they are published (RFC 7517, RFC 8037), made once a change of the ring.
+//! The JWKS: the public keys in their published form (RFC 7517, RFC 8037), rendered once per change of the ring.
 //!
-//! Knows nothing of HTTP; the ETag is a name for the body, whoever uses it.
+//! Knows nothing of HTTP; the ETag is an identifier of the body.
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
 use super::keyring::ring::Key;
 use crate::config::Algorithm;
+use crate::encoding::short_sha256;
 
 /// The published keys.
 #[derive(Clone, Debug)]
 pub struct Jwks {
     /// The JSON document.
     pub body: Bytes,
-    /// A name for exactly this body, in quotes.
+    /// An identifier of exactly this body, in quotes.
     pub etag: String,
 }
 
 impl Jwks {
-    /// Publishes all but the revoked.
+    /// Renders all keys that are not revoked.
     pub(super) fn new(keys: &[Key], algorithm: Algorithm) -> Self {
         let each = keys
             .iter()
@@ -33,7 +33,7 @@ impl Jwks {
             .collect::<Vec<_>>()
             .join(",");
         let body = Bytes::from(format!(r#"{{"keys":[{each}]}}"#));
-        let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest(&SHA256, &body).as_ref()[..12]));
+        let etag = format!("\"{}\"", short_sha256(&body, 12));
         Self { body, etag }
     }
 }

@@ -1,8 +1,7 @@
-//! The refresh token: `base64url(version | user | session | counter | MAC)`, which proves by itself that Signet handed
-//! it out.
+//! The refresh token: `base64url(version | user | session | counter | MAC)`, which authenticates itself.
 //!
-//! So garbage costs no round trip, and the store holds a counter, never a token: its dump opens no door. The token of
-//! one counter is always the same, which is what makes a repeated refresh harmless. Knows nothing of what the store says.
+//! So garbage costs no round trip, and the store holds a counter and never a token: a dump of the store contains no credential. The
+//! token of a counter is always the same, which makes a repeated refresh harmless. Knows nothing of the session's state.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,22 +13,22 @@ const VERSION: u8 = 1;
 const BODY: usize = 1 + 16 + 16 + 8;
 const BYTES: usize = BODY + MAC;
 
-/// Characters of a refresh token: 57 bytes, which leave no bits over.
+/// Characters of a refresh token: 57 bytes, which fill base64 without spare bits.
 pub const LENGTH: usize = BYTES / 3 * 4;
 
-/// What a refresh token says.
+/// The contents of a refresh token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Refresh {
-    /// Whose it is.
+pub struct RefreshToken {
+    /// The user.
     pub user: UserId,
-    /// Of which session.
+    /// The session.
     pub session: SessionId,
-    /// Which of the session's tokens.
+    /// The number of the token within its session.
     pub counter: u64,
 }
 
-impl Refresh {
-    /// The token, as its holder keeps it.
+impl RefreshToken {
+    /// The token as text.
     pub fn mint(&self, secrets: &Secrets) -> String {
         let mut bytes = [0; BYTES];
         bytes[0] = VERSION;
@@ -41,8 +40,8 @@ impl Refresh {
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
-    /// What `token` says, if Signet handed it out.
-    pub fn read(token: &str, secrets: &Secrets) -> Option<Self> {
+    /// Parses and authenticates `token`; `None` if Signet did not issue it.
+    pub fn parse(token: &str, secrets: &Secrets) -> Option<Self> {
         if token.len() != LENGTH {
             return None;
         }
@@ -53,7 +52,7 @@ impl Refresh {
         }
         let mut mac = [0; MAC];
         mac.copy_from_slice(&bytes[BODY..]);
-        if !secrets.proves(&bytes[..BODY], &mac) {
+        if !secrets.verify_mac(&bytes[..BODY], &mac) {
             return None;
         }
         let mut counter = [0; 8];
@@ -75,8 +74,8 @@ mod tests {
         Secrets::new(&[Secret(zeroize::Zeroizing::new([byte; 32]))]).unwrap()
     }
 
-    fn token() -> Refresh {
-        Refresh {
+    fn token() -> RefreshToken {
+        RefreshToken {
             user: UserId::parse("01930000-0000-7000-8000-000000000001").unwrap(),
             session: SessionId::parse("01930000-0000-7000-8000-000000000002").unwrap(),
             counter: 7,
@@ -84,25 +83,25 @@ mod tests {
     }
 
     #[test]
-    fn a_token_says_what_it_was_made_of_and_is_always_the_same() {
+    fn token_round_trips_and_is_deterministic() {
         let text = token().mint(&secrets(1));
         assert_eq!(text.len(), LENGTH);
-        assert_eq!(Refresh::read(&text, &secrets(1)), Some(token()));
+        assert_eq!(RefreshToken::parse(&text, &secrets(1)), Some(token()));
         assert_eq!(token().mint(&secrets(1)), text);
     }
 
     #[test]
-    fn nothing_but_the_token_itself_is_read() {
+    fn only_the_exact_token_is_accepted() {
         let text = token().mint(&secrets(1));
-        assert_eq!(Refresh::read(&text, &secrets(2)), None);
+        assert_eq!(RefreshToken::parse(&text, &secrets(2)), None);
         for at in 0..text.len() {
             let mut changed = text.clone().into_bytes();
             changed[at] = if changed[at] == b'A' { b'B' } else { b'A' };
-            assert_eq!(Refresh::read(&String::from_utf8(changed).unwrap(), &secrets(1)), None, "character {at}");
-            assert_eq!(Refresh::read(&text[..at], &secrets(1)), None, "cut at {at}");
+            assert_eq!(RefreshToken::parse(&String::from_utf8(changed).unwrap(), &secrets(1)), None, "character {at}");
+            assert_eq!(RefreshToken::parse(&text[..at], &secrets(1)), None, "cut at {at}");
         }
         for more in ["=", "A", " ", "\n"] {
-            assert_eq!(Refresh::read(&format!("{text}{more}"), &secrets(1)), None);
+            assert_eq!(RefreshToken::parse(&format!("{text}{more}"), &secrets(1)), None);
         }
     }
 }

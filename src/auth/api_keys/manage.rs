@@ -1,36 +1,38 @@
-//! API keys as their owners see to them: listed, made, deactivated, each in a project of the caller's own.
+//! API keys as their owners manage them: each belongs to a project of the caller's own.
 //!
-//! Only a person makes and deactivates keys. Through a key one may look at those of the key's own project and no further: a key
-//! that got into the wrong hands makes no others that outlive it, and none that may do more.
+//! Only a user session creates and deactivates keys. With an API key, a caller can only list the keys of that key's project: a
+//! stolen key must not create others that outlive it or may do more.
 
 use std::time::Duration;
 
-use super::{CreateApiKey, NewKey, create, deactivate};
+use super::{CreateApiKey, create, deactivate};
 use crate::auth::accounts::billing;
 use crate::auth::accounts::projects::require_project_owner;
 use crate::auth::context::Context;
+use crate::auth::error::Denial;
 use crate::auth::tokens::caller::Caller;
 use crate::auth::{Error, rate_limit};
 use crate::id::{ApiKeyId, ProjectId};
 use crate::store::accounts::ApiKey;
+use crate::token::api_key::NewApiKey;
 
-/// Scopes that reach beyond what their owner may do as a person, unless that is a superuser.
-const RESERVED: [&str; 2] = ["admin", billing::SCOPE];
+/// Scopes that allow more than their owner's session does. Only superusers may create keys with them.
+const RESERVED_SCOPES: [&str; 2] = ["admin", billing::SCOPE];
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a key is to be.
+/// The input to [`create_own`].
 #[derive(Clone, Debug)]
-pub struct Order {
-    /// What its owner calls it.
+pub struct ApiKeyRequest {
+    /// A name for people.
     pub name: String,
-    /// What it may be used for.
+    /// What the key may be used for.
     pub scopes: Vec<String>,
-    /// After how many days it stops working.
-    pub days: Option<u32>,
+    /// After how many days the key expires.
+    pub expires_in_days: Option<u32>,
 }
 
-/// The keys of a project, the newest first: `limit` of them after leaving out `skip`; and how many there are.
+/// Lists a project's keys, newest first: `limit` of them after the first `skip`, and how many there are.
 pub async fn list_own(
     ctx: &Context,
     caller: &Caller,
@@ -39,48 +41,49 @@ pub async fn list_own(
     limit: u32,
 ) -> Result<(Vec<ApiKey>, u64), Error> {
     match caller.project() {
-        Some(own) if own != project => return Err(Error::OtherProject),
+        Some(own) if own != project => return Err(Error::Forbidden(Denial::OtherProject)),
         Some(_) => {}
-        None => person(ctx, caller, project).await?,
+        None => require_owner(ctx, caller, project).await?,
     }
     Ok(ctx.accounts.api_keys(project, skip, limit).await?)
 }
 
-/// Makes a key. The whole of it is told this once. So many in a while: its row stays, and its end is remembered by every node.
+/// Creates a key; only this call returns the whole key. Rate-limited, because the row stays and every node keeps the key's
+/// revocation.
 pub async fn create_own(
     ctx: &Context,
     caller: &Caller,
     project: ProjectId,
-    order: Order,
-) -> Result<(ApiKey, NewKey), Error> {
-    person(ctx, caller, project).await?;
-    if order.scopes.iter().any(|scope| RESERVED.contains(&scope.as_str())) {
+    request: ApiKeyRequest,
+) -> Result<(ApiKey, NewApiKey), Error> {
+    require_owner(ctx, caller, project).await?;
+    if request.scopes.iter().any(|scope| RESERVED_SCOPES.contains(&scope.as_str())) {
         caller.require_superuser(ctx).await?;
     }
     rate_limit::check_api_key_creation(ctx, caller.user).await?;
-    let wanted = CreateApiKey {
+    let new_key = CreateApiKey {
         user: caller.user,
         project,
-        name: order.name,
-        scopes: order.scopes,
-        expires_at: order.days.map(|days| ctx.now() + DAY * days),
+        name: request.name,
+        scopes: request.scopes,
+        expires_at: request.expires_in_days.map(|days| ctx.now() + DAY * days),
     };
-    create(ctx, wanted).await
+    create(ctx, new_key).await
 }
 
-/// Deactivates a key; again: the same answer.
+/// Deactivates a key. Idempotent.
 pub async fn deactivate_own(
     ctx: &Context,
     caller: &Caller,
     project: ProjectId,
     key: ApiKeyId,
 ) -> Result<ApiKey, Error> {
-    person(ctx, caller, project).await?;
+    require_owner(ctx, caller, project).await?;
     deactivate(ctx, project, key).await
 }
 
-/// Demands a person, and that the project is that person's.
-async fn person(ctx: &Context, caller: &Caller, project: ProjectId) -> Result<(), Error> {
+/// Requires a user session, and that the project is the user's.
+async fn require_owner(ctx: &Context, caller: &Caller, project: ProjectId) -> Result<(), Error> {
     caller.require_session()?;
     require_project_owner(ctx, caller.user, project).await
 }

@@ -1,65 +1,65 @@
-//! A thread's memory for Argon2, kept from one hash to the next: to get and return 19 MiB for each would cost page faults that are
-//! a good part of the hash itself.
+//! A thread's memory for Argon2, retained from one hash to the next: allocating and freeing 19 MiB for each would cost page faults that
+//! are a considerable part of the hash itself.
 //!
-//! It is asked for in huge pages, where the system has them to give. Argon2 reads its memory in no order, block by block, and the
-//! processor remembers the places of too few small pages: in huge ones a hash takes a twentieth less, and the first one in new
-//! memory, which are ten page faults and not five thousand, a fifth less (docs/performance.md).
+//! It is allocated in huge pages if the system provides them. Argon2 reads its blocks in random order, and the TLB covers too few small
+//! pages: with huge ones a hash takes a twentieth less time, and the first hash in new memory, with ten page faults instead of five
+//! thousand, a fifth less (docs/performance.md).
 //!
-//! It is not wiped in between. The next hash writes over it, and who can read it here can read the passwords in the requests.
+//! It is not wiped in between. The next hash overwrites it, and an attacker who can read it can also read the passwords in requests.
 //! Knows nothing of passwords.
 
 use argon2::Block;
 use memmap2::MmapMut;
 
-/// What a huge page is on every machine that has small pages of 4 KiB. Where it is more, less of the memory is in huge ones.
-const HUGE: usize = 2 << 20;
+/// Size of a huge page on every machine with 4 KiB pages. If huge pages are larger, less of the memory is in them.
+const HUGE_PAGE: usize = 2 << 20;
 
-/// Nothing until it is needed.
+/// Empty until it is needed.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// The blocks, and what it takes to begin where a huge page does.
+    /// The blocks, with padding so that they begin at a huge page.
     map: Option<MmapMut>,
     blocks: usize,
-    keep: usize,
+    retained_kib: usize,
 }
 
 impl Memory {
-    /// Keeps up to that many KiB, which are blocks (RFC 9106, 3.2), once they were needed.
-    pub(super) fn keeping(kib: usize) -> Self {
-        Self { keep: kib, ..Self::default() }
+    /// Retains up to `kib` KiB after use. A block is 1 KiB (RFC 9106, 3.2).
+    pub(super) fn retaining(kib: usize) -> Self {
+        Self { retained_kib: kib, ..Self::default() }
     }
 
-    /// So many blocks. They are as the last hash left them. Panics where the system has no memory.
+    /// `kib` blocks, with the contents that the last hash left. Panics if the system has no memory.
     pub(super) fn blocks(&mut self, kib: u32) -> &mut [Block] {
         let count = kib as usize;
         if self.blocks < count {
-            // Emptied first: growing must not hold the old blocks and the new ones at once, nor copy them.
+            // Released first: growing must neither hold old and new blocks at the same time nor copy them.
             self.release();
             #[allow(
                 clippy::expect_used,
-                reason = "whom the pool hashes for is told that it is busy, and the server lives"
+                reason = "the pool catches the panic and fails the job with Busy"
             )]
-            let map = map(count * Block::SIZE).expect("there is memory to hash with");
+            let map = map(count * Block::SIZE).expect("the system has memory for Argon2");
             (self.map, self.blocks) = (Some(map), count);
         }
         let Some(map) = &mut self.map else { return &mut [] };
-        let begin = map.as_ptr().align_offset(HUGE);
-        &mut in_blocks(&mut map[begin..begin + self.blocks * Block::SIZE])[..count]
+        let begin = map.as_ptr().align_offset(HUGE_PAGE);
+        &mut as_blocks(&mut map[begin..begin + self.blocks * Block::SIZE])[..count]
     }
 
-    /// Gives back what an imported hash took beyond what our own take.
+    /// Releases the memory if an imported hash needed more than is retained.
     pub(super) fn release_excess(&mut self) {
-        if self.blocks > self.keep {
+        if self.blocks > self.retained_kib {
             self.release();
         }
     }
 
-    /// Gives all of it back.
+    /// Releases the memory.
     pub(super) fn release(&mut self) {
-        *self = Self::keeping(self.keep);
+        *self = Self::retaining(self.retained_kib);
     }
 
-    /// Whether there is any.
+    /// Whether memory is allocated.
     pub(super) fn is_held(&self) -> bool {
         self.map.is_some()
     }
@@ -70,29 +70,29 @@ impl Memory {
     }
 }
 
-/// Maps as much, and one huge page more.
+/// Maps `bytes` bytes and one huge page more, for alignment.
 fn map(bytes: usize) -> std::io::Result<MmapMut> {
-    let map = MmapMut::map_anon(bytes + HUGE)?;
+    let map = MmapMut::map_anon(bytes + HUGE_PAGE)?;
     #[cfg(target_os = "linux")]
     {
-        // Whole ones only, so that no more is taken than is asked for. A system without them says so, and small ones do.
-        let (begin, whole) = (map.as_ptr().align_offset(HUGE), bytes / HUGE * HUGE);
+        // Whole huge pages only, so that no more memory is used than requested. Without huge pages the call fails, and small pages are used.
+        let (begin, whole) = (map.as_ptr().align_offset(HUGE_PAGE), bytes / HUGE_PAGE * HUGE_PAGE);
         if whole > 0
             && let Err(error) = map.advise_range(memmap2::Advice::HugePage, begin, whole)
         {
-            tracing::debug!(%error, "no huge pages to hash in");
+            tracing::debug!(%error, "no huge pages for Argon2");
         }
     }
     Ok(map)
 }
 
-/// The bytes as blocks. The one place in Signet where the compiler takes our word: Argon2 wants a type of its own, and there is no
-/// other way to it from mapped memory.
+/// The bytes as blocks. The only unsafe code in Signet: Argon2 requires its own block type, and there is no safe way to it from
+/// mapped memory.
 #[allow(unsafe_code, reason = "see SAFETY")]
-fn in_blocks(bytes: &mut [u8]) -> &mut [Block] {
+fn as_blocks(bytes: &mut [u8]) -> &mut [Block] {
     const { assert!(size_of::<Block>() == Block::SIZE && !std::mem::needs_drop::<Block>()) };
-    // SAFETY: `align_to_mut` sees to alignment, length and borrow, and asks that bytes be a block whatever they are, and a block
-    // bytes. A block is 128 integers (`u64`) and, being of exactly their size, nothing else, not even padding.
+    // SAFETY: `align_to_mut` takes care of alignment, length and borrowing. It requires that any bytes are a valid block and any block is
+    // valid bytes. A block is 128 integers (`u64`) and has exactly their size, so it contains nothing else, not even padding.
     unsafe { bytes.align_to_mut().1 }
 }
 
@@ -101,11 +101,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blocks_begin_with_a_huge_page_and_are_as_many_as_were_asked_for() {
-        let mut memory = Memory::keeping(64);
+    fn blocks_are_aligned_to_huge_pages_and_complete() {
+        let mut memory = Memory::retaining(64);
         for kib in [8, 19_456, 2_048, 4_096] {
             let blocks = memory.blocks(kib);
-            assert_eq!((blocks.len(), blocks.as_ptr().align_offset(HUGE)), (kib as usize, 0));
+            assert_eq!((blocks.len(), blocks.as_ptr().align_offset(HUGE_PAGE)), (kib as usize, 0));
             blocks.fill(Block::new());
         }
         memory.release_excess();

@@ -1,8 +1,8 @@
-//! Passwords: which are acceptable ([`Policy`]), how they are hashed ([`Hasher`]), and which hashes of other systems are
-//! understood ([`import`]).
+//! Passwords: the policy for new ones ([`Policy`]), hashing ([`Hasher`]), hashes of other systems ([`import_hash`]), password resets
+//! and re-authentication.
 //!
-//! Hashing is the one thing here that is slow on purpose, so it has threads of its own: a rush of sign-ins fills their
-//! queue and is told to come back, and nothing else feels it. Knows nothing of users, requests or stores.
+//! Hashing is slow on purpose, so it has threads of its own. A rush of sign-ins fills their queue, further sign-ins are rejected with
+//! a request to retry, and nothing else slows down. Policy and hashing know nothing of users, requests or stores.
 
 mod formats;
 mod hasher;
@@ -18,26 +18,26 @@ use std::fmt;
 use serde::{Deserialize, Deserializer};
 use zeroize::Zeroizing;
 
-pub use formats::{Unreadable, import};
+pub use formats::{InvalidHash, import_hash};
 pub use hasher::{Hasher, QueueSlot, StartError, Verdict};
-pub use policy::{Policy, Weak};
+pub use policy::{Policy, PolicyViolation};
 pub use pool::Busy;
 
 use memory::Memory;
 
-/// A password as somebody typed it: wiped when dropped, shown by no Debug form.
+/// A password as typed. Wiped when dropped; its Debug form does not show it.
 ///
-/// It is taken byte for byte. Normalising it (NFC, NFKC) would lock out whoever comes from a system that did not.
+/// It is used byte for byte. Normalisation (NFC, NFKC) would lock out users imported from a system that does not normalise.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
-    /// Takes the text over, so that no copy of it stays behind.
+    /// Takes ownership of the text, so that no copy stays behind.
     pub fn new(text: String) -> Self {
         Self(Zeroizing::new(text))
     }
 
-    /// What was typed, for the command line and for comparing it with its repetition.
+    /// The text, for hashing and comparing.
     pub fn reveal(&self) -> &str {
         &self.0
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_does_not_show_itself() {
+    fn debug_form_does_not_show_the_password() {
         let password: Password = serde_json::from_str("\"correct horse\"").unwrap();
         assert_eq!(password.reveal(), "correct horse");
         assert!(!format!("{password:?}").contains("horse"));

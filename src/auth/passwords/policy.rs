@@ -1,42 +1,43 @@
-//! Which passwords are acceptable: long enough, short enough, and not among those that everybody tries first.
+//! The policy for new passwords: a minimum and maximum length, and none of the most common passwords.
 //!
-//! No rules about digits and capitals: they make passwords worse (NIST SP 800-63B, 5.1.1.2). Knows nothing of hashes.
+//! There are no rules about digits and capitals, because they make passwords worse (NIST SP 800-63B, 5.1.1.2). Knows nothing of
+//! hashes.
 
 use super::Password;
 use crate::config;
 
-/// The 10,000 most common passwords (SecLists, `10-million-password-list-top-10000`, MIT: see `common.LICENSE`), lower-cased
-/// and without what that made equal: sorted by bytes, one a line. It is searched where it lies in the program's image, so
-/// it costs neither memory nor time at the start.
+/// The 10,000 most common passwords (SecLists, `10-million-password-list-top-10000`, MIT: see `common.LICENSE`): in lower case, without
+/// duplicates, sorted by bytes, one per line. It is searched in the program's image, so it costs neither memory nor time at the
+/// start.
 static COMMON: &str = include_str!("common.txt");
 
-/// What a new password must be like. It is not asked of passwords that are checked against a stored hash.
+/// The requirements for a new password. They do not apply to a password that is checked against a stored hash.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
-    /// The fewest characters.
+    /// Minimum number of characters.
     pub min_length: usize,
-    /// The most characters.
+    /// Maximum number of characters.
     pub max_length: usize,
-    /// Whether the most common ones are refused.
+    /// Whether the most common passwords are refused.
     pub refuse_common: bool,
 }
 
-/// Why a new password is not acceptable.
+/// Why the policy refuses a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Weak {
+pub enum PolicyViolation {
     /// Too few characters.
     #[error("the password has fewer than {min} characters")]
     TooShort {
-        /// How many it must have.
+        /// The minimum.
         min: usize,
     },
-    /// Too many characters. It is refused rather than cut: a cut password is weaker than its owner believes.
+    /// Too many characters. The password is refused rather than truncated: a truncated one is weaker than its owner believes.
     #[error("the password has more than {max} characters")]
     TooLong {
-        /// How many it may have.
+        /// The maximum.
         max: usize,
     },
-    /// One that everybody tries first.
+    /// One of the most common passwords.
     #[error("the password is one of the most common ones")]
     Common,
 }
@@ -48,8 +49,8 @@ impl From<&config::Passwords> for Policy {
 }
 
 impl Policy {
-    /// What holds for passwords that are set through a dialect.
-    pub fn of(dialect: &config::Dialect, settings: &config::Passwords) -> Self {
+    /// The policy for passwords that are set through a dialect.
+    pub fn for_dialect(dialect: &config::Dialect, settings: &config::Passwords) -> Self {
         Self {
             min_length: dialect.min_password_length,
             max_length: settings.max_length,
@@ -57,32 +58,32 @@ impl Policy {
         }
     }
 
-    /// Whether a new password is acceptable. Characters are Unicode scalar values, as NIST SP 800-63B counts them.
-    pub fn check(&self, password: &Password) -> Result<(), Weak> {
+    /// Checks a new password. Characters are Unicode scalar values, as NIST SP 800-63B counts them.
+    pub fn check(&self, password: &Password) -> Result<(), PolicyViolation> {
         let length = password.reveal().chars().count();
         if length < self.min_length {
-            Err(Weak::TooShort { min: self.min_length })
+            Err(PolicyViolation::TooShort { min: self.min_length })
         } else if length > self.max_length {
-            Err(Weak::TooLong { max: self.max_length })
+            Err(PolicyViolation::TooLong { max: self.max_length })
         } else if self.refuse_common && is_common(password.reveal()) {
-            Err(Weak::Common)
+            Err(PolicyViolation::Common)
         } else {
             Ok(())
         }
     }
 }
 
-/// Whether a password is on the list, whatever its capitals: guessing programs try `Password1` right after `password1`.
+/// Whether a password is on the list, ignoring case: guessing programs try `Password1` right after `password1`.
 fn is_common(password: &str) -> bool {
-    let wanted = Password::new(password.to_ascii_lowercase());
-    let wanted = wanted.reveal().as_bytes();
+    let lowercase = Password::new(password.to_ascii_lowercase());
+    let lowercase = lowercase.reveal().as_bytes();
     let (mut low, mut high) = (0, COMMON.len());
-    // `low` and `high` always stand at the beginning of a line, so each step looks at the whole line around the middle.
+    // `low` and `high` are always at the beginning of a line, so each step compares the whole line around the middle.
     while low < high {
         let middle = low + (high - low) / 2;
         let begin = COMMON[..middle].rfind('\n').map_or(0, |newline| newline + 1);
         let end = COMMON[middle..].find('\n').map_or(COMMON.len(), |newline| middle + newline);
-        match COMMON.as_bytes()[begin..end].cmp(wanted) {
+        match COMMON.as_bytes()[begin..end].cmp(lowercase) {
             std::cmp::Ordering::Equal => return true,
             std::cmp::Ordering::Less => low = end + 1,
             std::cmp::Ordering::Greater => high = begin,
@@ -97,12 +98,12 @@ mod tests {
 
     const POLICY: Policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
 
-    fn check(text: &str) -> Result<(), Weak> {
+    fn check(text: &str) -> Result<(), PolicyViolation> {
         POLICY.check(&Password::new(text.to_owned()))
     }
 
     #[test]
-    fn every_line_of_the_list_is_found_and_nothing_between_them() {
+    fn exactly_the_listed_passwords_are_common() {
         let lines: Vec<&str> = COMMON.lines().collect();
         assert!(lines.len() > 9_900 && lines.is_sorted() && COMMON.is_ascii());
         for line in &lines {
@@ -119,18 +120,18 @@ mod tests {
     }
 
     #[test]
-    fn length_is_counted_in_characters_and_nothing_is_cut() {
-        assert_eq!(check("1234567"), Err(Weak::TooShort { min: 8 }));
+    fn length_is_counted_in_characters() {
+        assert_eq!(check("1234567"), Err(PolicyViolation::TooShort { min: 8 }));
         assert_eq!(check("пароль№7"), Ok(()));
-        assert_eq!(check("🦀🦀🦀🦀🦀🦀🦀"), Err(Weak::TooShort { min: 8 }));
+        assert_eq!(check("🦀🦀🦀🦀🦀🦀🦀"), Err(PolicyViolation::TooShort { min: 8 }));
         assert_eq!(check(&"ж".repeat(128)), Ok(()));
-        assert_eq!(check(&"ж".repeat(129)), Err(Weak::TooLong { max: 128 }));
+        assert_eq!(check(&"ж".repeat(129)), Err(PolicyViolation::TooLong { max: 128 }));
     }
 
     #[test]
-    fn the_most_common_are_refused_unless_the_list_is_off() {
+    fn common_passwords_are_refused_if_configured() {
         for common in ["password", "PassWord", "12345678", "iloveyou1", "qwertyuiop"] {
-            assert_eq!(check(common), Err(Weak::Common), "{common}");
+            assert_eq!(check(common), Err(PolicyViolation::Common), "{common}");
         }
         let lax = Policy { min_length: 6, refuse_common: false, ..POLICY };
         assert_eq!(lax.check(&Password::new("123456".to_owned())), Ok(()));

@@ -1,88 +1,92 @@
-//! Asking for a new password: a link is mailed, and where the dialect has it, the device that asked keeps the other half.
+//! Requesting a password reset: mails a link, and in dialects that use one, returns a device secret that the reset needs as well.
 //!
-//! Whoever asks learns nothing of who has an account: for a known address and an unknown one the same is read, signed and kept, and
-//! the same is answered. Only the mail differs, which nobody waits for and which is not felt (see `evenly`). What is
-//! handed in is [`crate::auth::passwords::reset`]'s affair.
+//! The response does not reveal whether an account exists: for known and unknown addresses the same is read, signed, stored and
+//! returned. Only the mail differs; it is queued without waiting, and [`crate::auth::timing`] hides what remains.
+//! [`crate::auth::passwords::reset`] redeems the link.
 
 use serde::{Deserialize, Serialize};
 
-use crate::auth::Error;
-use crate::auth::accounts::identity::{Email, Username};
 use crate::auth::context::Context;
-use crate::auth::sessions::open::RequestContext;
-use crate::auth::sign_in::one_time;
-use crate::auth::sign_in::one_time::{Kind, subject_of};
-use crate::auth::sign_in::timing::respond_on_step;
-use crate::auth::tokens::action_token;
-use crate::auth::{mailing, rate_limit};
+use crate::auth::identity::{Email, Username};
+use crate::auth::one_time::{SecretKey, SecretKind, subject_of};
+use crate::auth::request_context::RequestContext;
+use crate::auth::timing::respond_on_step;
+use crate::auth::{Error, action_token, mailing, one_time, rate_limit};
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
-use crate::token::action::Purpose;
+use crate::token::action::ActionKind;
 
-/// What the mailed token says.
+/// The claims of the mailed token.
 #[derive(Serialize, Deserialize)]
-pub(in crate::auth) struct Says {
-    /// Whose password.
+pub(in crate::auth) struct ResetClaims {
+    /// The user whose password is reset.
     pub(in crate::auth) user: UserId,
-    /// The row's `sessions_valid_after` when it was asked for: a link from before the last change of password is no good.
-    pub(in crate::auth) valid_after: i64,
-    /// Whether the device's half is needed too. The landing page reads it, to know what to ask for.
-    pub(in crate::auth) half: bool,
+    /// The row's `sessions_valid_after` at the time of the request: a later change of the password voids the link.
+    #[serde(rename = "valid_after")]
+    pub(in crate::auth) sessions_valid_after: i64,
+    /// Whether the device secret is needed too. The landing page reads it.
+    #[serde(rename = "half")]
+    pub(in crate::auth) needs_device_secret: bool,
 }
 
-/// What is kept beside a token that needs no other half. The token proves itself; this only holds that it is used once.
-pub(in crate::auth) const NO_HALF: &str = "";
+/// The stored secret of a link that needs no device secret: its token is proof enough, and the claim only ensures single use.
+pub(in crate::auth) const NO_DEVICE_SECRET: &str = "";
 
-/// Mails a link if somebody who may sign in has that address; gives the device's half in any case.
-pub async fn recover(ctx: &Context, email: &str, request_ctx: RequestContext<'_>) -> Result<String, Error> {
-    let half = one_time::generate_device_secret(ctx);
-    respond_on_step(ask(ctx, email, |_| true, Some(&half), request_ctx)).await?;
-    Ok(half)
+/// Mails a link if an enabled user has the address. Returns the device secret in any case.
+pub async fn request_password_reset(
+    ctx: &Context,
+    email: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<String, Error> {
+    let device_secret = one_time::generate_device_secret(ctx);
+    respond_on_step(send_link(ctx, email, |_| true, Some(&device_secret), request_ctx)).await?;
+    Ok(device_secret)
 }
 
-/// Mails a link that needs no other half, if that address and that name are one user's.
-pub async fn recover_by_link(
+/// Mails a link that needs no device secret, if the address and the username belong to the same user.
+pub async fn request_password_reset_by_link(
     ctx: &Context,
     email: &str,
     username: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    let wanted = Username::parse(username).ok();
-    let theirs = |user: &User| user.username.as_deref().and_then(|name| Username::parse(name).ok());
-    let same = |user: &User| match (&wanted, theirs(user)) {
-        (Some(wanted), Some(theirs)) => wanted.key() == theirs.key(),
+    let requested = Username::parse(username).ok();
+    let username_of = |user: &User| user.username.as_deref().and_then(|name| Username::parse(name).ok());
+    let is_requested = |user: &User| match (&requested, username_of(user)) {
+        (Some(requested), Some(username)) => requested.key() == username.key(),
         _ => false,
     };
-    respond_on_step(ask(ctx, email, same, None, request_ctx)).await
+    respond_on_step(send_link(ctx, email, is_requested, None, request_ctx)).await
 }
 
-async fn ask(
+async fn send_link(
     ctx: &Context,
     email: &str,
-    is_meant: impl Fn(&User) -> bool,
-    half: Option<&str>,
+    is_requested: impl Fn(&User) -> bool,
+    device_secret: Option<&str>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    // What is no address is nobody's, and counted as it is written.
+    // A text that is not an address belongs to no user, and is counted as it is written.
     let address = Email::parse(email).ok();
     let subject = subject_of(address.as_ref().map_or(email, Email::as_str));
-    rate_limit::check_mail(ctx, &subject, request_ctx.rate_limit_ip).await?;
+    rate_limit::check_mail(ctx, &subject, request_ctx).await?;
     let user = match &address {
         Some(address) => ctx.accounts.user(Find::Email(address.as_str())).await?,
         None => None,
     };
-    let says = Says {
+    let claims = ResetClaims {
         user: user.as_ref().map_or_else(|| UserId::new(ctx.now(), &ctx.node.rng), |user| user.id),
-        valid_after: user.as_ref().map_or(ctx.now(), |user| user.sessions_valid_after).millis(),
-        half: half.is_some(),
+        sessions_valid_after: user.as_ref().map_or(ctx.now(), |user| user.sessions_valid_after).millis(),
+        needs_device_secret: device_secret.is_some(),
     };
-    let made = action_token::make(ctx, Purpose::ResetPassword, says, ctx.node.config.mailed.reset)?;
-    let place = (Kind::Reset, subject.as_str(), made.id.to_string());
-    one_time::store(ctx, (place.0, place.1, &place.2), half.unwrap_or(NO_HALF), Vec::new(), made.until).await?;
-    if let Some(user) = user.filter(|user| !user.disabled && is_meant(user)) {
-        let link = mailing::link_with_token(&ctx.node.config.mailed.reset_url, &made.text);
-        mailing::queue_mail(ctx, &user.email, Letter::ResetPassword { link }, made.until, request_ctx.language);
+    let token = action_token::create(ctx, ActionKind::ResetPassword, claims, ctx.node.config.mailed.reset)?;
+    let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &token.id.to_string() };
+    one_time::store(ctx, key, device_secret.unwrap_or(NO_DEVICE_SECRET), Vec::new(), token.expires_at).await?;
+    if let Some(user) = user.filter(|user| !user.disabled && is_requested(user)) {
+        let link = mailing::link_with_token(&ctx.node.config.mailed.reset_url, &token.text);
+        let letter = Letter::ResetPassword { link };
+        mailing::queue_mail(ctx, &user.email, letter, token.expires_at, request_ctx.language);
     }
     Ok(())
 }

@@ -1,75 +1,70 @@
-//! Hearing of endings that must outlive the store of what expires: users who were disabled, were deleted or have another password, and
+//! Durable revocations: those that must outlive the ephemeral store. Users who were disabled, deleted or got another password, and
 //! API keys that were deactivated.
 //!
-//! Such an ending is written to the row first and to the sessions then, or to the revocations alone if it is a key's. That store may
-//! refuse the second, or a failover lose it, and the sessions are there again; the row is not lost with them. So each node reads the
-//! endings from the rows: all that can matter at its start, and from then on what is new. From memory, a refresh can be refused
-//! without a round trip more.
+//! Such a revocation is written to the row first, then to the ephemeral store: to the sessions, or for a key only to the feed. That
+//! store may refuse the second write, or lose it in a failover, and the sessions are back; the row is not lost with them. So each node
+//! reads these revocations from the rows: at its start all that can matter, and from then on the new ones. They are applied in
+//! memory, so that a refresh is refused without a further round trip.
 //!
-//! A session is over if it was opened at the moment of its user's ending or before. A session that is opened after it is
-//! stamped with a later moment, whatever the clock of its node says, and so it is after a revocation that its node has heard of: neither
-//! refuses a new sign-in. The other way round, what was opened just before an ending by a clock that is ahead: the store of what
-//! expires knows it, and ends it by name or says in the revocation when the last was opened. Where that store has lost its end, the
-//! row alone cannot tell it from what came after: so keep clocks in step.
-
-use std::time::Duration;
+//! A session is revoked if it was opened at the moment of its user's revocation or before. A session opened afterwards carries a later
+//! timestamp than the row's, and than every revocation that its node has applied, whatever the node's clock says: neither refuses
+//! a new sign-in. The reverse case is a session opened just before the revocation by a node whose clock is ahead. The ephemeral
+//! store knows it, and ends it by id or puts its opening time into the revocation. If that store has lost the end, the row alone
+//! cannot tell such a session from one opened later, so clocks must be kept in step.
 
 use crate::auth::context::Context;
-use crate::auth::sessions::sign_out::{SignOutScope, sign_out};
+use crate::auth::revocation::retention::DURABLE_OVERLAP;
 use crate::clock::Timestamp;
-use crate::id::{ApiKeyId, SessionId, UserId};
+use crate::id::{ApiKeyId, UserId};
 use crate::store;
 use crate::store::ephemeral::{Revocation, Target};
 
-/// How far back each reading begins before the one before it: a node's clock may be a minute behind, and what a transaction
-/// wrote is not seen before it commits. What is read twice changes nothing.
-const OVERLAP: Duration = Duration::from_secs(120);
-
-/// How many are asked for at once.
+/// Rows per query.
 const PAGE: u32 = 1000;
 
-/// That the sessions of `user` were ended for good at `moment`.
-pub(in crate::auth) fn user_revocation(ctx: &Context, user: UserId, moment: Timestamp) -> Revocation {
-    Revocation { target: Target::User { user, before: moment }, until: moment + ctx.node.durable_revocation_ttl() }
+/// The revocation of all sessions that `user` opened up to `before`.
+pub(in crate::auth) fn user_revocation(ctx: &Context, user: UserId, before: Timestamp) -> Revocation {
+    let expires_at = before + ctx.node.retention.durable_revocation_ttl();
+    Revocation { target: Target::User { user, before }, expires_at }
 }
 
-/// That an API key was deactivated at `moment`: nothing that was made of it is good, and nothing of it outlives that.
-pub(in crate::auth) fn api_key_revocation(ctx: &Context, key: ApiKeyId, moment: Timestamp) -> Revocation {
-    Revocation { target: Target::ApiKey(key), until: moment + ctx.node.revocation_ttl() }
+/// The revocation of an API key that was deactivated at `deactivated_at`, and of all tokens issued from it.
+pub(in crate::auth) fn api_key_revocation(ctx: &Context, key: ApiKeyId, deactivated_at: Timestamp) -> Revocation {
+    Revocation { target: Target::ApiKey(key), expires_at: deactivated_at + ctx.node.retention.revocation_ttl() }
 }
 
-/// Reads the endings since the last reading, or at first all that are to be remembered. A node that has not done this must not
-/// answer.
+/// Reads and applies the durable revocations since the last reading; the first time, all that are still kept. A node must not answer
+/// requests before the first reading.
 pub async fn reapply(ctx: &Context) -> Result<(), store::Error> {
-    let (revocations, accounts) = (&ctx.node.revocations, &ctx.accounts);
+    let (revocations, accounts, retention) = (&ctx.node.revocations, &ctx.accounts, &ctx.node.retention);
     let now = ctx.now();
-    let last = revocations.reapplied_at() - OVERLAP;
-    let users = each_since(
-        last.max(now - ctx.node.durable_revocation_ttl()),
+    let since = revocations.reapplied_at() - DURABLE_OVERLAP;
+    let users = for_each_since(
+        since.max(now - retention.durable_revocation_ttl()),
         async |since, after| accounts.ended_since(since, after, PAGE).await,
-        |user, moment| revocations.apply(&user_revocation(ctx, user, moment)),
+        |user, before| revocations.apply(&user_revocation(ctx, user, before)),
     );
     users.await?;
-    let keys = each_since(
-        last.max(now - ctx.node.revocation_ttl()),
+    let keys = for_each_since(
+        since.max(now - retention.revocation_ttl()),
         async |since, after| accounts.deactivated_since(since, after, PAGE).await,
-        |key, moment| revocations.apply(&api_key_revocation(ctx, key, moment)),
+        |key, deactivated_at| revocations.apply(&api_key_revocation(ctx, key, deactivated_at)),
     );
     keys.await?;
     revocations.mark_reapplied(now);
     Ok(())
 }
 
-/// Reads page after page, each from where the one before it ends, and takes in whatever is there.
-async fn each_since<Id: Copy>(
+/// Calls `apply` for each row of each page. A page begins where the one before it ends.
+async fn for_each_since<Id: Copy>(
     mut since: Timestamp,
     page: impl AsyncFn(Timestamp, Option<Id>) -> store::Result<Vec<(Id, Timestamp)>>,
-    take_in: impl Fn(Id, Timestamp),
+    apply: impl Fn(Id, Timestamp),
 ) -> store::Result<()> {
     let mut after = None;
     loop {
         let page = page(since, after).await?;
-        page.iter().for_each(|(id, moment)| take_in(*id, *moment));
+        page.iter().for_each(|(id, moment)| apply(*id, *moment));
         match page.last() {
             Some((id, moment)) if page.len() >= PAGE as usize => (since, after) = (*moment, Some(*id)),
             _ => return Ok(()),
@@ -77,21 +72,14 @@ async fn each_since<Id: Copy>(
     }
 }
 
-/// The same, beside the requests. Should it fail, what was known is known still, and the next reading begins where this one did.
+/// The same as [`reapply`], while requests are served. After a failure, the revocations in memory stay, and the next reading begins
+/// where this one did.
 pub async fn reapply_after_failover(ctx: &Context) {
-    let recalled = reapply(ctx).await;
-    let failed = recalled.is_err();
-    match (ctx.node.revocations.set_reapply_failed(failed), recalled) {
-        (false, Err(error)) => tracing::warn!(%error, "it cannot be read whose sessions were ended"),
-        (true, Ok(())) => tracing::info!("it can be read again whose sessions were ended"),
+    let result = reapply(ctx).await;
+    let failed = result.is_err();
+    match (ctx.node.revocations.set_reapply_failed(failed), result) {
+        (false, Err(error)) => tracing::warn!(%error, "durable revocations cannot be read; retrying"),
+        (true, Ok(())) => tracing::info!("durable revocations can be read again"),
         _ => {}
     }
-}
-
-/// Ends once more a session that had been ended and is there again, for the nodes that do not know. Its token is refused
-/// whether this succeeds or not.
-pub(in crate::auth) async fn delete_revived_session(ctx: &Context, user: UserId, session: SessionId) {
-    let ended = sign_out(ctx, user, SignOutScope::One(session)).await;
-    let error = ended.err().map(tracing::field::display);
-    tracing::warn!(%user, %session, error, "a session that was ended had come back");
 }

@@ -1,91 +1,102 @@
-//! Hearing of what other nodes have revoked, each from where it stopped.
+//! Follows the feed of revocations that other nodes publish, each from where it stopped. One task per process.
 //!
-//! One task a process. It also notices that the store was emptied (the floor has risen) and that the keyring has changed. A node
-//! that has not heard anything for too long knows so: [`Revocations::silence`](crate::auth::revocation::set::Revocations::silence).
+//! It also notices that the ephemeral store was emptied (`global_not_before` has risen) and that the keyring has changed. The node
+//! knows how long it has not reached the feed:
+//! [`RevocationSet::staleness`](crate::auth::revocation::set::RevocationSet::staleness).
 
 use std::time::Duration;
 
 use crate::auth::context::Context;
 use crate::auth::revocation::durable;
+use crate::auth::revocation::propagation::ReportSchedule;
 use crate::auth::signing_keys;
 use crate::store;
 use crate::store::ephemeral::{Cursor, Target};
 
-/// How long one look waits for news. The floor is asked for after each, so a store that was emptied is noticed within it.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long one call waits for new entries. `global_not_before` is read after each, so an emptied store is noticed within this time.
+const WAIT: Duration = Duration::from_secs(1);
 
-/// How long to wait before asking a store again that did not answer.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause before the next try, when the store does not answer.
+const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Reads everything that is still remembered. A node that has not done this must not answer.
+/// Applies everything that is in the feed. A node must not answer requests before this.
 pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
-    ctx.node.revocations.raise_global_not_before(ctx.ephemeral.floor(ctx.now()).await?);
-    let mut place = Cursor::start();
+    let revocations = &ctx.node.revocations;
+    revocations.raise_global_not_before(ctx.ephemeral.global_not_before(ctx.now()).await?);
+    let mut cursor = Cursor::start();
     loop {
-        let (heard, next) = ctx.ephemeral.follow(&place, Duration::ZERO).await?;
-        place = next;
-        if heard.is_empty() {
-            ctx.node.revocations.mark_fresh(ctx.node.clock.running());
-            return Ok(place);
+        let (entries, next) = ctx.ephemeral.follow(&cursor, Duration::ZERO).await?;
+        cursor = next;
+        if entries.is_empty() {
+            revocations.mark_fresh(ctx.node.clock.monotonic());
+            return Ok(cursor);
         }
-        heard.iter().for_each(|revocation| ctx.node.revocations.apply(revocation));
+        entries.iter().for_each(|revocation| revocations.apply(revocation));
     }
 }
 
-/// Follows for ever, from a place that [`catch_up`] came to.
-pub async fn follow(ctx: &Context, mut place: Cursor) {
-    let mut silent = false;
-    let mut ring_is_old = false;
+/// Follows the feed from `cursor`, which [`catch_up`] returned. Never returns.
+pub async fn follow(ctx: &Context, mut cursor: Cursor) {
+    let mut interrupted = false;
+    let mut keyring_changed = false;
+    let (mut applied, mut reports) = (cursor.clone(), ReportSchedule::default());
     loop {
-        match listen(ctx, &place).await {
-            Ok((next, ring_changed)) => {
-                // Another server may stand in the place of one that was away, and have lost endings. Once: the next is within
-                // a minute, and revocations are not kept waiting for the other store.
-                if silent || ring_changed {
+        let report_due = reports.due_in(&applied, ctx.node.clock.monotonic());
+        match poll(ctx, &cursor, report_due).await {
+            Ok((next, changed)) => {
+                // Another server may have replaced the one that was away and have lost revocations. One try: the next reading is
+                // within a minute, and the feed must not wait for the other store.
+                if interrupted || changed {
                     durable::reapply_after_failover(ctx).await;
                 }
-                if silent {
-                    tracing::info!("revocations are heard again");
+                if interrupted {
+                    tracing::info!("revocation feed reachable again");
                 }
-                (silent, place) = (false, next);
-                ring_is_old |= ring_changed;
-                if ring_is_old {
+                (interrupted, cursor) = (false, next);
+                keyring_changed |= changed;
+                if keyring_changed {
                     match signing_keys::advance(ctx).await {
-                        Ok(()) => ring_is_old = false,
-                        Err(error) => tracing::warn!(%error, "the keyring has changed and could not be read"),
+                        Ok(()) => keyring_changed = false,
+                        Err(error) => tracing::warn!(%error, "changed keyring cannot be read; retrying"),
                     }
                 }
+                if !keyring_changed {
+                    applied = cursor.clone();
+                }
+                reports.report_if_due(ctx, &applied).await;
             }
             Err(error) => {
-                if !silent {
-                    tracing::warn!(%error, "revocations are not heard");
+                if !interrupted {
+                    tracing::warn!(%error, "revocation feed unreachable; retrying");
                 }
-                silent = true;
-                tokio::time::sleep(PAUSE).await;
+                interrupted = true;
+                tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
     }
 }
 
-async fn listen(ctx: &Context, place: &Cursor) -> Result<(Cursor, bool), store::Error> {
+/// Applies the next entries. Returns where to go on, and whether the keyring must be read again.
+async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(Cursor, bool), store::Error> {
     let revocations = &ctx.node.revocations;
-    // Where there is nothing to hear, a node that waits must not take itself for one that is behind.
-    let patience = PATIENCE.min(ctx.node.config.revocation.stale_after / 4);
-    let (heard, next) = ctx.ephemeral.follow(place, patience).await?;
-    heard.iter().for_each(|revocation| revocations.apply(revocation));
-    let floor = ctx.ephemeral.floor(ctx.now()).await?;
-    let emptied = floor > revocations.global_not_before();
-    revocations.raise_global_not_before(floor);
-    revocations.mark_fresh(ctx.node.clock.running());
-    // A store that was emptied has lost the keyring too: keeping it up gives it back.
-    Ok((next, emptied || heard.iter().any(|revocation| revocation.target == Target::Ring)))
+    // Shorter than the time after which this node counts as stale: an idle feed must not make it stale.
+    let wait = WAIT.min(ctx.node.config.revocation.stale_after / 4).min(report_due);
+    let (entries, next) = ctx.ephemeral.follow(cursor, wait).await?;
+    entries.iter().for_each(|revocation| revocations.apply(revocation));
+    let global_not_before = ctx.ephemeral.global_not_before(ctx.now()).await?;
+    let emptied = global_not_before > revocations.global_not_before();
+    revocations.raise_global_not_before(global_not_before);
+    revocations.mark_fresh(ctx.node.clock.monotonic());
+    // An emptied store has lost the keyring too: advancing the keyring restores it.
+    Ok((next, emptied || entries.iter().any(|revocation| revocation.target == Target::Keyring)))
 }
 
-/// Forgets, here and in the store, what no token can be concerned by any more. Called every minute.
+/// Removes expired revocations, from memory and from the store. Called every minute.
 pub async fn remove_expired(ctx: &Context) {
     let now = ctx.now();
     ctx.node.revocations.remove_expired(now);
-    if let Err(error) = ctx.ephemeral.forget_revocations(now - ctx.node.revocation_ttl()).await {
-        tracing::warn!(%error, "old revocations could not be cleared away");
+    let published_before = now - ctx.node.retention.revocation_ttl();
+    if let Err(error) = ctx.ephemeral.forget_revocations(published_before).await {
+        tracing::warn!(%error, "expired revocations not removed from the store");
     }
 }

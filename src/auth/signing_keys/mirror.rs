@@ -1,4 +1,4 @@
-//! The keyring's copy in `data_dir`: sealed as in the store, readable by its owner alone, replaced in one step.
+//! The keyring's mirror in `data_dir`: sealed as in the store, readable only by its owner, replaced atomically.
 
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -9,50 +9,51 @@ use crate::token::keyring::ring::Ring;
 
 const NAME: &str = "keyring.sealed";
 
-pub(super) async fn read(keeper: &KeyringStore<'_>) -> Result<Option<Ring>, KeyringError> {
-    let path = keeper.data_dir.join(NAME);
+pub(super) async fn read(store: &KeyringStore<'_>) -> Result<Option<Ring>, KeyringError> {
+    let path = store.data_dir.join(NAME);
     let bytes = match tokio::fs::read(&path).await {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(&path, &error)),
+        Err(error) => return Err(file_error(&path, &error)),
     };
-    let opened = keeper.secrets.open(USAGE, &bytes);
-    let opened = opened.map_err(|fault| KeyringError::Mirror { path: path.display().to_string(), fault })?;
-    Ring::from_bytes(&opened).map(Some).map_err(|_| KeyringError::Unreadable)
+    let opened = store.secrets.open(USAGE, &bytes);
+    let opened = opened.map_err(|error| KeyringError::Mirror { path: path.display().to_string(), error })?;
+    Ring::from_bytes(&opened).map(Some).map_err(|_| KeyringError::InvalidRecord)
 }
 
-/// Writes the ring unless the mirror holds it already. A mirror that does not open is in the way of nothing: it is replaced.
-pub(super) async fn write_if_other(keeper: &KeyringStore<'_>, ring: &Ring) -> Result<(), KeyringError> {
-    if read(keeper).await.ok().flatten().as_ref() == Some(ring) {
+/// Writes the ring unless the mirror holds it already. A mirror that cannot be opened is replaced.
+pub(super) async fn write_if_changed(store: &KeyringStore<'_>, ring: &Ring) -> Result<(), KeyringError> {
+    if read(store).await.ok().flatten().as_ref() == Some(ring) {
         return Ok(());
     }
-    let sealed = keeper.seal(ring)?;
-    let path = keeper.data_dir.join(NAME);
+    let sealed = store.seal(ring)?;
+    let path = store.data_dir.join(NAME);
     let written = tokio::task::spawn_blocking({
-        let (path, unique) = (path.clone(), u32::from_ne_bytes(keeper.rng.bytes()));
+        let (path, unique) = (path.clone(), u32::from_ne_bytes(store.rng.bytes()));
         move || replace(&path, &sealed, unique)
     });
     match written.await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(unusable(&path, &error)),
+        Ok(Err(error)) => Err(file_error(&path, &error)),
         Err(_) => {
             Err(KeyringError::File { path: path.display().to_string(), detail: "writing was interrupted".to_owned() })
         }
     }
 }
 
-/// Several writers on one folder (tasks, the server, the command line) must not write into one file: `unique` is its own for each.
+/// Writes to a new file and renames it. Several writers (tasks, the server, the command line) may write at the same time, so each has its
+/// own `unique`.
 fn replace(path: &Path, bytes: &[u8], unique: u32) -> std::io::Result<()> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-    let fresh = folder.join(format!("{NAME}.{unique:08x}"));
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let new = folder.join(format!("{NAME}.{unique:08x}"));
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&fresh, path)?;
+    std::fs::rename(&new, path)?;
     std::fs::File::open(&folder)?.sync_all()
 }
 
-fn unusable(path: &Path, error: &std::io::Error) -> KeyringError {
+fn file_error(path: &Path, error: &std::io::Error) -> KeyringError {
     KeyringError::File { path: path.display().to_string(), detail: error.to_string() }
 }

@@ -1,8 +1,8 @@
-//! The keyring's upkeep: one sealed record in the store, changed by compare-and-set, mirrored to `data_dir`.
+//! Maintenance of the keyring: one sealed record in the store, changed by compare-and-set, mirrored to `data_dir`.
 //!
-//! Any node may do what is due; the store lets one of them win and the others take up what it wrote. Of two editions the higher
-//! counts: a store that was emptied, or fell back, is given the ring again by the first node that notices, or from the mirror
-//! at the next start. Knows nothing of what keys sign.
+//! Any node may do the maintenance. The store lets one node win, and the others install what it wrote. Of two versions of the ring the
+//! higher one wins. If a store was emptied or restored from an older state, the first node that notices writes the ring back, or the
+//! next node that starts does so from its mirror. Knows nothing of what keys sign.
 
 mod mirror;
 
@@ -10,222 +10,238 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::auth::context::Context;
+use crate::auth::revocation::retention::key_lifetimes;
 use crate::clock::Timestamp;
 use crate::rng::Rng;
-use crate::store::ephemeral::{SealedRing, Swap};
+use crate::store::ephemeral::{SealedKeyring, SwapResult};
 use crate::store::{self, Ephemeral};
 use crate::token::keyring::UnusableKey;
-use crate::token::keyring::pem::{self, NotAKey};
-use crate::token::keyring::ring::{Key, KeyLifetimes, Refused, Ring};
+use crate::token::keyring::pem::{self, InvalidPem};
+use crate::token::keyring::ring::{Key, KeyLifetimes, Ring, RingError};
 use crate::token::secret::{OpenError, Secrets};
 
 /// Why the keyring cannot be read or changed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum KeyringError {
     /// The record in the store was sealed by a fleet with another secret.
-    #[error("the fleet's keyring does not open: {0}. Every node must be given the same secret")]
+    #[error("the fleet's keyring does not open: {0}. Give every node the same secret")]
     Sealed(OpenError),
-    /// The mirror does not open.
+    /// The mirror cannot be opened.
     #[error(
-        "the keyring in {path} does not open: {fault}. Give this node the secret it was sealed with, or move the file away"
+        "the keyring in {path} does not open: {error}. Give this node the secret it was sealed with, or move the file away"
     )]
     Mirror {
-        /// Where it is.
+        /// The mirror's path.
         path: String,
-        /// Why.
-        fault: OpenError,
+        /// The reason.
+        error: OpenError,
     },
     /// The mirror cannot be read or written.
-    #[error("the keyring's mirror {path} cannot be used: {detail}")]
+    #[error("the keyring's mirror {path} cannot be read or written: {detail}")]
     File {
-        /// Where it is.
+        /// The mirror's path.
         path: String,
-        /// What the system said.
+        /// The system's message.
         detail: String,
     },
-    /// The record opens but does not read.
-    #[error("the keyring's record does not read: it was written by another version of Signet, or damaged")]
-    Unreadable,
-    /// A key in it is of no use.
+    /// The record was opened but cannot be parsed.
+    #[error("the keyring's record cannot be parsed: another version of Signet wrote it, or it is damaged")]
+    InvalidRecord,
+    /// A key in the ring cannot be used.
     #[error(transparent)]
     Unusable(#[from] UnusableKey),
-    /// It cannot be changed so.
+    /// The ring does not allow this change.
     #[error(transparent)]
-    Refused(#[from] Refused),
-    /// The text is no key.
+    Ring(#[from] RingError),
+    /// The text is not a key.
     #[error(transparent)]
-    NotAKey(#[from] NotAKey),
+    InvalidPem(#[from] InvalidPem),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// Other nodes changed it each time this one tried to.
-    #[error("the keyring is being changed by too many at once; try again")]
+    /// Another node changed the ring each time that this one tried to.
+    #[error("too many nodes are changing the keyring; try again")]
     Contended,
 }
 
-/// What the record is sealed for.
+/// The usage that the record is sealed for.
 const USAGE: &str = "keyring";
 
-/// How often a change is tried again when another node was faster. Changes are minutes apart.
-const TRIES: usize = 20;
+/// How often a change is tried again if another node was faster. Changes are minutes apart.
+const MAX_ATTEMPTS: usize = 20;
 
-/// What reading and writing the record needs, before there is an [`Context`] and after.
+/// Reads and changes the record. Needs no [`Context`], which is built from the ring.
 #[derive(Clone, Copy)]
 pub struct KeyringStore<'a> {
-    /// Where the record is.
+    /// The store of the record.
     pub store: &'a dyn Ephemeral,
-    /// What it is sealed with.
+    /// Seals the record.
     pub secrets: &'a Secrets,
-    /// Where its mirror is.
+    /// The folder of the mirror.
     pub data_dir: &'a Path,
     /// Randomness for new keys.
     pub rng: &'a Rng,
     /// How long keys live.
-    pub lives: KeyLifetimes,
+    pub lifetimes: KeyLifetimes,
 }
 
-/// When the record is looked at, on which two things hang.
+/// Whether the node is starting or running. Two decisions depend on it.
 ///
-/// *The seal.* One that was made with another than the first secret is renewed when a node starts, so that the old secret can be taken
-/// out one day, and only then: two nodes in the midst of a change would renew each other's for ever.
+/// *Whether the record is sealed again.* A starting node does that if the record is not sealed with the first secret, so that the old
+/// secret can be removed from the settings one day. A running node does not: in the middle of a change of the settings, two nodes would
+/// re-seal each other's record forever.
 ///
-/// *What counts if the node holds another ring than the store.* A starting node holds a mirror, which may be another fleet's, or
-/// of a change that died before it was written: it counts if it goes on from the store's, which then has fallen back. A
-/// serving node holds what was in the store once: it counts as long as the store has nothing newer.
+/// *Which ring wins if the node holds another one than the store.* A starting node holds its mirror, which may belong to another fleet, or
+/// to a change that failed before it was stored: it wins if it is a later version of the store's ring, which then has been rolled
+/// back. A running node holds a ring that was in the store once: it wins as long as the store has no newer one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Moment {
-    Start,
-    Service,
+enum Phase {
+    Starting,
+    Running,
 }
 
 impl KeyringStore<'_> {
-    /// The fleet's ring as a node finds it when it starts: from the store, or else from the mirror, or else a first one.
+    /// Loads the fleet's ring when a node starts: from the store, otherwise from the mirror, otherwise a new one.
     pub async fn load_or_create(&self, now: Timestamp) -> Result<Ring, KeyringError> {
-        // A store that has fallen back must not take the fleet back with it; a mirror that does not open says nothing here.
+        // A store that was rolled back must not roll back the fleet. A mirror that cannot be opened does not matter here.
         let mirrored = mirror::read(self).await.ok().flatten();
-        self.change(mirrored.as_ref(), now, Moment::Start, |ring| {
-            ring.keep_up(now, &self.lives, self.rng);
+        self.change(mirrored.as_ref(), now, Phase::Starting, |ring| {
+            ring.advance(now, &self.lifetimes, self.rng);
             Ok(())
         })
         .await
         .map(|(ring, ())| ring)
     }
 
-    /// Changes the ring and writes it down, trying again when another node was faster. `held` is what this node has in memory.
+    /// Checks that the secrets open the fleet's keyring, without changing anything. `false`: there is no keyring yet.
+    pub async fn check(&self) -> Result<bool, KeyringError> {
+        match self.store.keyring().await? {
+            Some(sealed) => self.open(&sealed).map(|_| true),
+            None => Ok(mirror::read(self).await?.is_some()),
+        }
+    }
+
+    /// Changes the ring and stores it, trying again if another node was faster. `held` is the ring in this node's memory.
     async fn change<T>(
         &self,
         held: Option<&Ring>,
         now: Timestamp,
-        moment: Moment,
+        phase: Phase,
         change: impl Fn(&mut Ring) -> Result<T, KeyringError>,
     ) -> Result<(Ring, T), KeyringError> {
-        for _ in 0..TRIES {
-            let sealed = self.store.ring().await?;
-            let version = sealed.as_ref().map_or(0, |sealed| sealed.version);
-            let renew = moment == Moment::Start
-                && sealed.as_ref().is_some_and(|sealed| !self.secrets.sealed_by_first(&sealed.bytes));
+        for _ in 0..MAX_ATTEMPTS {
+            let sealed = self.store.keyring().await?;
+            let record_version = sealed.as_ref().map_or(0, |sealed| sealed.version);
+            let reseal = phase == Phase::Starting
+                && sealed.as_ref().is_some_and(|sealed| !self.secrets.is_sealed_by_first(&sealed.bytes));
             let stored = sealed.map(|sealed| self.open(&sealed)).transpose()?;
-            let mut ring = self.highest(stored.as_ref(), held, moment, now).await?;
-            // A revocation that was acknowledged holds, even if the edition it was written in was lost.
-            stored.iter().chain(held).for_each(|other| ring.heed(other, now, self.rng));
-            let done = change(&mut ring)?;
-            if stored.as_ref() == Some(&ring) && !renew {
-                // Nothing was decided here: a disk that is full must not keep this node from what others have decided.
-                if let Err(error) = mirror::write_if_other(self, &ring).await {
-                    tracing::warn!(%error, "the keyring is not mirrored");
+            let mut ring = self.choose(stored.as_ref(), held, phase, now).await?;
+            // A revocation that was acknowledged holds, even if the version of the ring that contained it was lost.
+            stored.iter().chain(held).for_each(|other| ring.apply_revocations_of(other, now, self.rng));
+            let result = change(&mut ring)?;
+            if stored.as_ref() == Some(&ring) && !reseal {
+                // Nothing was changed here: a full disk must not keep this node from the ring that others have stored.
+                if let Err(error) = mirror::write_if_changed(self, &ring).await {
+                    tracing::warn!(%error, "keyring mirror not written");
                 }
-                return Ok((ring, done));
+                return Ok((ring, result));
             }
-            if stored.as_ref().is_some_and(|stored| stored.edition >= ring.edition) {
-                ring.edition += 1;
+            if stored.as_ref().is_some_and(|stored| stored.version >= ring.version) {
+                ring.version += 1;
             }
             let sealed = self.seal(&ring)?;
-            // The mirror goes first: a ring that signs is never only in a store that can be lost.
-            mirror::write_if_other(self, &ring).await?;
-            match self.store.swap_ring(version, &sealed, now).await? {
-                Swap::Swapped => return Ok((ring, done)),
-                Swap::Conflict => {}
+            // The mirror first: a ring that signs is never only in a store that can be lost.
+            mirror::write_if_changed(self, &ring).await?;
+            match self.store.swap_keyring(record_version, &sealed, now).await? {
+                SwapResult::Swapped => return Ok((ring, result)),
+                SwapResult::Conflict => {}
             }
         }
         Err(KeyringError::Contended)
     }
 
-    async fn highest(
+    async fn choose(
         &self,
         stored: Option<&Ring>,
         held: Option<&Ring>,
-        moment: Moment,
+        phase: Phase,
         now: Timestamp,
     ) -> Result<Ring, KeyringError> {
         match (stored, held) {
             (Some(stored), Some(held)) => {
-                let held_counts = match moment {
-                    Moment::Start => held.edition > stored.edition && held.shares_a_key_with(stored),
-                    Moment::Service => held.edition >= stored.edition,
+                let held_wins = match phase {
+                    Phase::Starting => held.version > stored.version && held.shares_a_key_with(stored),
+                    Phase::Running => held.version >= stored.version,
                 };
-                Ok(if held_counts { held.clone() } else { stored.clone() })
+                Ok(if held_wins { held.clone() } else { stored.clone() })
             }
             (Some(ring), None) | (None, Some(ring)) => Ok(ring.clone()),
-            (None, None) => Ok(mirror::read(self).await?.unwrap_or_else(|| Ring::first(now, self.rng))),
+            (None, None) => Ok(mirror::read(self).await?.unwrap_or_else(|| Ring::generate(now, self.rng))),
         }
     }
 
-    fn open(&self, sealed: &SealedRing) -> Result<Ring, KeyringError> {
+    fn open(&self, sealed: &SealedKeyring) -> Result<Ring, KeyringError> {
         let bytes = self.secrets.open(USAGE, &sealed.bytes).map_err(KeyringError::Sealed)?;
-        Ring::from_bytes(&bytes).map_err(|_| KeyringError::Unreadable)
+        Ring::from_bytes(&bytes).map_err(|_| KeyringError::InvalidRecord)
     }
 
     fn seal(&self, ring: &Ring) -> Result<Vec<u8>, KeyringError> {
-        let bytes = ring.to_bytes().map_err(|_| KeyringError::Unreadable)?;
-        self.secrets.seal(USAGE, &bytes, self.rng).map_err(|_| KeyringError::Unreadable)
+        let bytes = ring.to_bytes().map_err(|_| KeyringError::InvalidRecord)?;
+        self.secrets.seal(USAGE, &bytes, self.rng).map_err(|_| KeyringError::InvalidRecord)
     }
 }
 
-fn keeper(ctx: &Context) -> KeyringStore<'_> {
+fn keyring_store(ctx: &Context) -> KeyringStore<'_> {
     KeyringStore {
         store: &*ctx.ephemeral,
         secrets: &ctx.node.secrets,
         data_dir: &ctx.node.config.data_dir,
         rng: &ctx.node.rng,
-        lives: ctx.node.key_lifetimes(),
+        lifetimes: key_lifetimes(&ctx.node.config),
     }
 }
 
-async fn change<T>(ctx: &Context, change: impl Fn(&mut Ring) -> Result<T, KeyringError>) -> Result<T, KeyringError> {
+/// Changes the fleet's ring and installs the result in this node.
+async fn change<T>(
+    ctx: &Context,
+    change: impl Fn(&mut Ring, &KeyLifetimes) -> Result<T, KeyringError>,
+) -> Result<T, KeyringError> {
     let held = ctx.node.keyring.keys().ring().clone();
-    let (ring, done) = keeper(ctx).change(Some(&held), ctx.now(), Moment::Service, change).await?;
-    ctx.node.keyring.adopt(&ring)?;
-    Ok(done)
+    let store = keyring_store(ctx);
+    let change = |ring: &mut Ring| change(ring, &store.lifetimes);
+    let (ring, result) = store.change(Some(&held), ctx.now(), Phase::Running, change).await?;
+    ctx.node.keyring.install(&ring)?;
+    Ok(result)
 }
 
-/// Takes up what the fleet has written, gives it back what it has lost, and does what is due.
+/// Installs the ring that the fleet has stored, restores it if the store lost it, and makes the changes that are due.
 pub async fn advance(ctx: &Context) -> Result<(), KeyringError> {
-    let (now, lives) = (ctx.now(), ctx.node.key_lifetimes());
-    change(ctx, |ring| {
-        ring.keep_up(now, &lives, &ctx.node.rng);
+    let now = ctx.now();
+    change(ctx, |ring, lifetimes| {
+        ring.advance(now, lifetimes, &ctx.node.rng);
         Ok(())
     })
     .await
 }
 
-/// Announces the next key, or names the one that is announced already.
+/// Announces a new key, or returns the one that is announced already.
 pub async fn rotate(ctx: &Context) -> Result<Key, KeyringError> {
-    let (now, lives) = (ctx.now(), ctx.node.key_lifetimes());
-    change(ctx, |ring| Ok(ring.rotate(now, &lives, &ctx.node.rng))).await
+    let now = ctx.now();
+    change(ctx, |ring, lifetimes| Ok(ring.rotate(now, lifetimes, &ctx.node.rng))).await
 }
 
-/// Lets nothing that a key signed be believed any more, on any node, tokens seen before included.
+/// Revokes a key: no node accepts a token that it signed, cached tokens included.
 pub async fn revoke(ctx: &Context, kid: &str) -> Result<(), KeyringError> {
     let now = ctx.now();
-    change(ctx, |ring| Ok(ring.revoke(kid, now, &ctx.node.rng)?)).await
+    change(ctx, |ring, _| Ok(ring.revoke(kid, now, &ctx.node.rng)?)).await
 }
 
-/// Takes in a key from elsewhere.
+/// Imports a private key in PEM.
 pub async fn import(ctx: &Context, text: &str) -> Result<Key, KeyringError> {
-    let seed = pem::read(text)?;
-    let (now, lives) = (ctx.now(), ctx.node.key_lifetimes());
-    change(ctx, |ring| Ok(ring.import(seed.clone(), now, &lives)?)).await
+    let seed = pem::parse(text)?;
+    let now = ctx.now();
+    change(ctx, |ring, lifetimes| Ok(ring.import(seed.clone(), now, lifetimes)?)).await
 }
 
-/// How often a node looks after the ring without being told to.
+/// How often a node advances the keyring without being notified of a change.
 pub const INTERVAL: Duration = Duration::from_secs(30);

@@ -1,62 +1,63 @@
-//! Exchanging an API key for a short-lived token that anyone can verify from the JWKS (RFC 6749, 4.4).
+//! Exchanging an API key for a short-lived access token that any service verifies from the JWKS (RFC 6749, 4.4).
 //!
-//! Deactivating the key, or disabling its owner, revokes what was made from it: also what a node makes that has not heard of
-//! it yet, since a token's id is as old as what the node knows of the owner.
+//! Deactivating the key, or disabling its owner, revokes the issued tokens. That includes a token issued by a node that has not applied
+//! the revocation yet: the timestamp in the token's id is the time at which that node read the rows of key and owner.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::verify::VerifyError;
+use super::verify::api_key::verify_api_key;
+use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::{Error, api_keys};
+use crate::auth::error::VerifyError;
 use crate::id::TokenId;
-use crate::token::access::{Mint, further_claims};
+use crate::token::access::{NewAccessToken, serialize_extra_claims};
 
-/// A token made from a key. Without a Debug form: it is a secret.
+/// A token issued from an API key. Has no Debug form, because it is a secret.
 #[derive(Clone)]
 pub struct IssuedAccessToken {
     /// The access token.
     pub access: String,
-    /// How long it lives.
-    pub lives: Duration,
-    /// What it may be used for.
+    /// Its lifetime.
+    pub expires_in: Duration,
+    /// Its scopes, separated by spaces.
     pub scope: String,
 }
 
 #[derive(Serialize)]
-struct Profile<'a> {
+struct ScopeClaim<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     scope: &'a str,
 }
 
-/// Makes a token from `key` with the scopes that are asked for, or all that the key has.
+/// Issues a token from `key` with the requested scopes, or with all that the key has.
 pub async fn issue_for_api_key(
     ctx: &Context,
     key: &str,
     scope: Option<&str>,
-    lives: Duration,
+    lifetime: Duration,
 ) -> Result<IssuedAccessToken, Error> {
-    let known = api_keys::known(ctx, key).await?;
+    let api_key = verify_api_key(ctx, key).await?;
     let scope = match scope {
-        Some(wanted) if !known.allows(wanted) => return Err(VerifyError::InsufficientScope.into()),
-        Some(wanted) => wanted.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
-        None => known.scopes.join(" "),
+        Some(requested) if !api_key.allows(requested) => return Err(VerifyError::InsufficientScope.into()),
+        Some(requested) => requested.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
+        None => api_key.scopes.join(" "),
     };
-    let profile =
-        further_claims(&Profile { scope: &scope }).map_err(|_| Error::Internal("scopes that do not serialise"))?;
+    let claims = serialize_extra_claims(&ScopeClaim { scope: &scope })
+        .map_err(|_| Error::Internal("scopes cannot be serialised"))?;
     let now = ctx.now();
-    let expires_at = known.expires_at.map_or(now + lives, |end| end.min(now + lives));
+    let expires_at = api_key.expires_at.map_or(now + lifetime, |end| end.min(now + lifetime));
     let keys = ctx.node.keyring.keys();
-    let signer = keys.signer(now).ok_or(Error::Internal("no key to sign with"))?;
-    let mint = Mint {
-        user: known.user,
+    let signer = keys.signer(now).ok_or(Error::Internal("no signing key"))?;
+    let token = NewAccessToken {
+        user: api_key.user,
         session: None,
-        api_key: Some(known.id),
-        token: TokenId::new(known.read_at, &ctx.node.rng),
+        api_key: Some(api_key.id),
+        token_id: TokenId::new(api_key.read_at, &ctx.node.rng),
         issued_at: now,
         expires_at,
-        profile: &profile,
+        extra_claims: &claims,
     };
-    Ok(IssuedAccessToken { access: ctx.node.issuer.mint(&mint, signer), lives: expires_at.since(now), scope })
+    Ok(IssuedAccessToken { access: ctx.node.issuer.mint(&token, signer), expires_in: expires_at.since(now), scope })
 }

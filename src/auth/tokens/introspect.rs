@@ -1,33 +1,33 @@
-//! What a token is worth right now (RFC 7662): access token, refresh token or API key.
+//! Introspecting a token (RFC 7662): an access token, a refresh token or an API key.
 
-use super::verify::{Credential, Demand, verify};
+use super::verify::{Credential, Requirements, verify};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::store::ephemeral::Session;
-use crate::token::refresh::Refresh;
+use crate::token::refresh::RefreshToken;
 
-/// What was found.
+/// The state of a token.
 pub enum Introspection {
-    /// A credential that is good.
+    /// A valid access token or API key.
     Credential(Credential),
-    /// A refresh token in force, and its session.
+    /// A current refresh token, and its session.
     Refresh(Box<Session>),
-    /// Nothing that is good; why is not told.
+    /// Anything else. The reason is not revealed.
     Inactive,
 }
 
-/// Looks at `token` without using it.
+/// Looks up `token` without using it.
 pub async fn introspect(ctx: &Context, token: &str) -> Result<Introspection, Error> {
-    if let Some(refresh) = Refresh::read(token, &ctx.node.secrets) {
+    if let Some(refresh) = RefreshToken::parse(token, &ctx.node.secrets) {
         let session = ctx.ephemeral.session(refresh.user, refresh.session, ctx.now()).await?;
-        let ended =
+        let is_ended =
             |session: &Session| ctx.node.revocations.is_session_ended(session.user, session.id, session.opened_at);
-        let in_force = session.filter(|session| session.counter <= refresh.counter && !ended(session));
-        return Ok(in_force.map_or(Introspection::Inactive, |session| Introspection::Refresh(Box::new(session))));
+        let active = session.filter(|session| session.counter <= refresh.counter && !is_ended(session));
+        return Ok(active.map_or(Introspection::Inactive, |session| Introspection::Refresh(Box::new(session))));
     }
-    match verify(ctx, token, Demand::default()).await {
+    match verify(ctx, token, Requirements::default()).await {
         Ok(credential) => Ok(Introspection::Credential(credential)),
-        Err(Error::BadCredentials(_)) => Ok(Introspection::Inactive),
-        Err(failure) => Err(failure),
+        Err(Error::InvalidToken(_)) => Ok(Introspection::Inactive),
+        Err(error) => Err(error),
     }
 }

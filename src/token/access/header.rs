@@ -21,26 +21,26 @@ struct Header<'a> {
     #[serde(borrow)]
     kid: Option<Cow<'a, str>>,
     #[serde(default)]
-    crit: Absent,
+    crit: Forbidden,
     #[serde(default)]
-    b64: Absent,
+    b64: Forbidden,
     #[serde(default)]
-    jku: Absent,
+    jku: Forbidden,
     #[serde(default)]
-    jwk: Absent,
+    jwk: Forbidden,
     #[serde(default)]
-    x5u: Absent,
+    x5u: Forbidden,
     #[serde(default)]
-    x5c: Absent,
+    x5c: Forbidden,
     #[serde(default)]
-    zip: Absent,
+    zip: Forbidden,
 }
 
 /// A member that must not be there, not even as null.
 #[derive(Default)]
-struct Absent(bool);
+struct Forbidden(bool);
 
-impl<'de> Deserialize<'de> for Absent {
+impl<'de> Deserialize<'de> for Forbidden {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         IgnoredAny::deserialize(from)?;
         Ok(Self(true))
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for Absent {
 /// The `kid` of a header's segment, if the header is one of an access token.
 pub(super) fn kid(segment: &str) -> Result<String, TokenError> {
     // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
-    kid_of_type(segment, |typ| {
+    kid_for_type(segment, |typ| {
         let typ =
             typ.get(..12).filter(|prefix| prefix.eq_ignore_ascii_case("application/")).map_or(typ, |_| &typ[12..]);
         typ.eq_ignore_ascii_case("at+jwt")
@@ -58,7 +58,7 @@ pub(super) fn kid(segment: &str) -> Result<String, TokenError> {
 }
 
 /// The `kid` of a header's segment, if the header is one of a token whose type will do.
-pub(in crate::token) fn kid_of_type(segment: &str, will_do: impl FnOnce(&str) -> bool) -> Result<String, TokenError> {
+pub(in crate::token) fn kid_for_type(segment: &str, will_do: impl FnOnce(&str) -> bool) -> Result<String, TokenError> {
     let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenError::Malformed)?;
     let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)?;
     let brought = [header.crit, header.b64, header.jku, header.jwk, header.x5u, header.x5c, header.zip];

@@ -13,7 +13,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::keyring::{Keys, LiveKey};
+use super::keyring::{Keys, LoadedKey};
 use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
@@ -33,7 +33,7 @@ pub struct Issuer {
 
 /// A token to be made.
 #[derive(Clone, Copy, Debug)]
-pub struct Mint<'a> {
+pub struct NewAccessToken<'a> {
     /// `sub`.
     pub user: UserId,
     /// `sid`.
@@ -41,18 +41,18 @@ pub struct Mint<'a> {
     /// `client_id`: the API key that stands behind the token.
     pub api_key: Option<ApiKeyId>,
     /// `jti`.
-    pub token: TokenId,
+    pub token_id: TokenId,
     /// `iat`.
     pub issued_at: Timestamp,
     /// `exp`.
     pub expires_at: Timestamp,
-    /// Further claims, by [`further_claims`].
-    pub profile: &'a str,
+    /// Further claims, by [`serialize_extra_claims`].
+    pub extra_claims: &'a str,
 }
 
 /// A token whose signature and claims are good.
 #[derive(Clone)]
-pub struct Verified {
+pub struct VerifiedToken {
     /// The payload, as it was signed.
     pub claims: Box<str>,
     /// `sub`.
@@ -62,7 +62,7 @@ pub struct Verified {
     /// `sid`.
     pub session: Option<SessionId>,
     /// `jti`.
-    pub token: Option<TokenId>,
+    pub token_id: Option<TokenId>,
     /// `client_id`, where it is one of our API keys.
     pub api_key: Option<ApiKeyId>,
     /// When it was made, to the millisecond where its `jti` tells.
@@ -78,7 +78,7 @@ pub struct Verified {
     /// `scope`, separated by spaces.
     pub scope: Box<str>,
     /// What signed it.
-    pub key: Arc<LiveKey>,
+    pub key: Arc<LoadedKey>,
 }
 
 /// Why a token is not good.
@@ -114,7 +114,7 @@ pub enum TokenError {
 }
 
 /// Members to follow those that every token has, from anything that serialises to a JSON object.
-pub fn further_claims(claims: &impl serde::Serialize) -> Result<String, serde_json::Error> {
+pub fn serialize_extra_claims(claims: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     let object = serde_json::to_string(claims)?;
     let members = object.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
     Ok(if members.is_empty() { String::new() } else { format!(",{members}") })
@@ -133,9 +133,9 @@ impl Issuer {
     }
 
     /// Makes a token: one signature, three allocations.
-    pub fn mint(&self, mint: &Mint<'_>, key: &LiveKey) -> String {
+    pub fn mint(&self, mint: &NewAccessToken<'_>, key: &LoadedKey) -> String {
         use std::fmt::Write;
-        let mut payload = String::with_capacity(self.opening.len() + mint.profile.len() + 256);
+        let mut payload = String::with_capacity(self.opening.len() + mint.extra_claims.len() + 256);
         payload.push_str(&self.opening);
         // Writing to a String cannot fail.
         let _ = write!(payload, r#","sub":"{}""#, mint.user);
@@ -146,7 +146,7 @@ impl Issuer {
             let _ = write!(payload, r#","client_id":"{api_key}""#);
         }
         let (iat, exp) = (mint.issued_at.secs(), mint.expires_at.secs());
-        let _ = write!(payload, r#","iat":{iat},"exp":{exp},"jti":"{}"{}}}"#, mint.token, mint.profile);
+        let _ = write!(payload, r#","iat":{iat},"exp":{exp},"jti":"{}"{}}}"#, mint.token_id, mint.extra_claims);
 
         let mut token = String::with_capacity(key.header.len() + payload.len() * 4 / 3 + 4 + 1 + 86);
         token.push_str(&key.header);
@@ -159,17 +159,17 @@ impl Issuer {
 
     /// Checks a token: its form, key, signature and claims, in that order, so that nothing in it is believed before its
     /// signature is.
-    pub fn check(&self, token: &str, keys: &Keys, now: Timestamp) -> Result<Verified, TokenError> {
-        let (key, message, payload, signature) = dissect(token, keys)?;
+    pub fn check(&self, token: &str, keys: &Keys, now: Timestamp) -> Result<VerifiedToken, TokenError> {
+        let (key, message, payload, signature) = split(token, keys)?;
         if key.revoked {
             return Err(TokenError::RevokedKey);
         }
-        if !key.verifies(message.as_bytes(), &signature) {
+        if !key.verify(message.as_bytes(), &signature) {
             return Err(TokenError::BadSignature);
         }
         let json = URL_SAFE_NO_PAD.decode(payload).map_err(|_| TokenError::Malformed)?;
         let json = String::from_utf8(json).map_err(|_| TokenError::Malformed)?;
-        let verified = payload::read(json, &self.issuer, key.clone())?;
+        let verified = payload::parse(json, &self.issuer, key.clone())?;
         if !verified.is_for(&self.audience) {
             return Err(TokenError::WrongAudience);
         }
@@ -183,10 +183,10 @@ impl Issuer {
     }
 }
 
-type Parts<'k, 't> = (&'k Arc<LiveKey>, &'t str, &'t str, [u8; 64]);
+type Parts<'k, 't> = (&'k Arc<LoadedKey>, &'t str, &'t str, [u8; 64]);
 
 /// The token's parts: its key, what is signed, the payload's segment and the signature.
-fn dissect<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenError> {
+fn split<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenError> {
     if token.len() > MAX_LENGTH {
         return Err(TokenError::Malformed);
     }
@@ -209,7 +209,7 @@ fn dissect<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, Toke
     Ok((key, &token[..last], payload, signature))
 }
 
-impl Verified {
+impl VerifiedToken {
     /// Whether the token is good at this time, to be asked again for a token that was found good before.
     pub fn check_time(&self, now: Timestamp, leeway: Duration) -> Result<(), TokenError> {
         if self.expires_at + leeway <= now {

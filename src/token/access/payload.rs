@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
-use super::{TokenError, Verified};
+use super::{TokenError, VerifiedToken};
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
-use crate::token::keyring::LiveKey;
+use crate::token::keyring::LoadedKey;
 
 /// Dates are whole seconds: we write no others, and a float, a string or a null is not a date of ours.
 #[derive(Deserialize)]
@@ -48,7 +48,7 @@ fn there<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Er
     i64::deserialize(from).map(Some)
 }
 
-pub(super) fn read(json: String, issuer: &str, key: Arc<LiveKey>) -> Result<Verified, TokenError> {
+pub(super) fn parse(json: String, issuer: &str, key: Arc<LoadedKey>) -> Result<VerifiedToken, TokenError> {
     let payload: Payload<'_> = serde_json::from_str(&json).map_err(|_| TokenError::Malformed)?;
     if payload.iss != issuer {
         return Err(TokenError::WrongIssuer);
@@ -59,12 +59,12 @@ pub(super) fn read(json: String, issuer: &str, key: Arc<LiveKey>) -> Result<Veri
     };
     let token = payload.jti.as_deref().and_then(TokenId::parse);
     let issued_at =
-        token.and_then(|token| token.made_at()).or(payload.iat.map(Timestamp::from_secs)).unwrap_or_default();
-    Ok(Verified {
+        token.and_then(|token| token.created_at()).or(payload.iat.map(Timestamp::from_secs)).unwrap_or_default();
+    Ok(VerifiedToken {
         subject: payload.sub.as_ref().into(),
         user: UserId::parse(&payload.sub),
         session: payload.sid.as_deref().and_then(SessionId::parse),
-        token,
+        token_id: token,
         api_key: payload.client_id.as_deref().and_then(ApiKeyId::parse),
         issued_at,
         not_before: payload.nbf.map(Timestamp::from_secs),

@@ -28,25 +28,25 @@ pub(crate) fn issuer() -> Issuer {
 }
 
 pub(crate) fn keyring() -> Keyring {
-    Keyring::new(&Ring::first(NOW, &Rng::system()), config::Algorithm::EdDsa).unwrap()
+    Keyring::new(&Ring::generate(NOW, &Rng::system()), config::Algorithm::EdDsa).unwrap()
 }
 
 pub(crate) fn token(keyring: &Keyring) -> String {
     let rng = Rng::system();
-    let mint = Mint {
+    let mint = NewAccessToken {
         user: UserId::new(NOW, &rng),
         session: Some(SessionId::new(NOW, &rng)),
         api_key: None,
-        token: TokenId::new(NOW, &rng),
+        token_id: TokenId::new(NOW, &rng),
         issued_at: NOW,
         expires_at: NOW + Duration::from_secs(900),
-        profile: r#","email":"a@example.org","scope":"read write""#,
+        extra_claims: r#","email":"a@example.org","scope":"read write""#,
     };
     issuer().mint(&mint, keyring.keys().signer(NOW).unwrap())
 }
 
 /// What the reference says, with the same rules and the same time.
-fn reference(token: &str, key: &LiveKey) -> Option<Value> {
+fn reference(token: &str, key: &LoadedKey) -> Option<Value> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     if header.kid.as_deref() != Some(&*key.kid) {
         return None;
@@ -56,11 +56,11 @@ fn reference(token: &str, key: &LiveKey) -> Option<Value> {
     validation.required_spec_claims = HashSet::from(["exp".to_owned(), "iss".to_owned(), "aud".to_owned()]);
     validation.set_issuer(&["https://id.example.org"]);
     validation.set_audience(&["signet"]);
-    let claims = jsonwebtoken::decode::<Value>(token, &key.rare_verifier, &validation).ok()?.claims;
+    let claims = jsonwebtoken::decode::<Value>(token, &key.jwt_decoding_key, &validation).ok()?.claims;
     (claims["exp"].as_i64()? + 5 > NOW.secs()).then_some(claims)
 }
 
-fn signed(key: &LiveKey, header: &Value, payload: &str) -> String {
+fn signed(key: &LoadedKey, header: &Value, payload: &str) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload));
     let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).as_ref());
     format!("{message}.{signature}")
@@ -93,14 +93,14 @@ fn what_the_reference_makes_is_accepted() {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(typ.to_owned());
         header.kid = Some(key.kid.to_string());
-        let token = jsonwebtoken::encode(&header, &claims(), &key.rare_signer).unwrap();
+        let token = jsonwebtoken::encode(&header, &claims(), &key.jwt_encoding_key).unwrap();
         assert_eq!(issuer().check(&token, &keys, NOW).map(|token| token.subject), Ok("someone".into()));
     }
 }
 
 #[test]
 fn both_names_of_the_algorithm_are_accepted_whichever_is_written() {
-    let ring = Ring::first(NOW, &Rng::system());
+    let ring = Ring::generate(NOW, &Rng::system());
     let written = Keyring::new(&ring, config::Algorithm::Ed25519).unwrap();
     let read = Keyring::new(&ring, config::Algorithm::EdDsa).unwrap();
     assert!(issuer().check(&token(&written), &read.keys(), NOW).is_ok());
@@ -216,14 +216,14 @@ fn only_keys_of_the_ring_count_and_revoked_ones_do_not() {
     let (mine, other) = (keyring(), keyring());
     assert_eq!(issuer().check(&token(&other), &mine.keys(), NOW).map(|_| ()), Err(TokenError::UnknownKey));
     let rng = Rng::system();
-    let mut ring = Ring::first(NOW, &rng);
+    let mut ring = Ring::generate(NOW, &rng);
     let mine = Keyring::new(&ring, config::Algorithm::EdDsa).unwrap();
     let token = token(&mine);
     assert!(issuer().check(&token, &mine.keys(), NOW).is_ok());
-    ring.edition += 1;
+    ring.version += 1;
     let kid = ring.keys[0].kid.clone();
     ring.revoke(&kid, NOW, &rng).unwrap();
-    mine.adopt(&ring).unwrap();
+    mine.install(&ring).unwrap();
     assert_eq!(issuer().check(&token, &mine.keys(), NOW).map(|_| ()), Err(TokenError::RevokedKey));
     assert!(!std::str::from_utf8(&mine.keys().jwks().body).unwrap().contains(&kid));
 }

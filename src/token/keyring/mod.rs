@@ -21,19 +21,19 @@ use ring::{Key, Ring};
 
 /// A node's view of the ring, replaced whole when the ring changes.
 pub struct Keyring {
-    now_in_force: ArcSwap<Keys>,
+    current: ArcSwap<Keys>,
     algorithm: Algorithm,
 }
 
 /// The keys of one edition of the ring, ready for use.
 pub struct Keys {
     ring: Ring,
-    each: Vec<Arc<LiveKey>>,
+    each: Vec<Arc<LoadedKey>>,
     jwks: Arc<super::jwks::Jwks>,
 }
 
 /// A key, ready for use.
-pub struct LiveKey {
+pub struct LoadedKey {
     /// Its name: the `kid` of what it signs.
     pub kid: Box<str>,
     /// From when it signs.
@@ -46,8 +46,8 @@ pub struct LiveKey {
     pub(super) other_header: Box<str>,
     signer: Ed25519KeyPair,
     verifier: Verifier,
-    pub(super) rare_signer: jsonwebtoken::EncodingKey,
-    pub(super) rare_verifier: jsonwebtoken::DecodingKey,
+    pub(super) jwt_encoding_key: jsonwebtoken::EncodingKey,
+    pub(super) jwt_decoding_key: jsonwebtoken::DecodingKey,
 }
 
 /// A key cannot be used: AWS-LC or dalek refused it.
@@ -61,20 +61,20 @@ pub struct UnusableKey {
 impl Keyring {
     /// A node's view of `ring`, signing under that name of the algorithm.
     pub fn new(ring: &Ring, algorithm: Algorithm) -> Result<Self, UnusableKey> {
-        Ok(Self { now_in_force: ArcSwap::from_pointee(Keys::new(ring, algorithm)?), algorithm })
+        Ok(Self { current: ArcSwap::from_pointee(Keys::new(ring, algorithm)?), algorithm })
     }
 
     /// The keys in force. Cheap; to be asked anew for each token.
     pub fn keys(&self) -> Guard<Arc<Keys>> {
-        self.now_in_force.load()
+        self.current.load()
     }
 
     /// Takes another edition of the ring. Which one is to be believed is decided where the ring is kept; an older one than
     /// this node has comes from a task that was overtaken, and would bring back what was revoked since.
-    pub fn adopt(&self, ring: &Ring) -> Result<(), UnusableKey> {
+    pub fn install(&self, ring: &Ring) -> Result<(), UnusableKey> {
         let held = self.keys();
-        if ring.edition >= held.ring.edition && *ring != held.ring {
-            self.now_in_force.store(Arc::new(Keys::new(ring, self.algorithm)?));
+        if ring.version >= held.ring.version && *ring != held.ring {
+            self.current.store(Arc::new(Keys::new(ring, self.algorithm)?));
         }
         Ok(())
     }
@@ -83,7 +83,7 @@ impl Keyring {
 impl Keys {
     fn new(ring: &Ring, algorithm: Algorithm) -> Result<Self, UnusableKey> {
         let each =
-            ring.keys.iter().map(|key| LiveKey::new(key, algorithm).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+            ring.keys.iter().map(|key| LoadedKey::new(key, algorithm).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         let jwks = Arc::new(super::jwks::Jwks::new(&ring.keys, algorithm));
         Ok(Self { ring: ring.clone(), each, jwks })
     }
@@ -94,17 +94,17 @@ impl Keys {
     }
 
     /// The key that signs now, as [`Ring::signer`] has it.
-    pub fn signer(&self, now: Timestamp) -> Option<&Arc<LiveKey>> {
+    pub fn signer(&self, now: Timestamp) -> Option<&Arc<LoadedKey>> {
         self.ring.signer(now).and_then(|key| self.by_kid(&key.kid))
     }
 
     /// The key of exactly that name.
-    pub fn by_kid(&self, kid: &str) -> Option<&Arc<LiveKey>> {
+    pub fn by_kid(&self, kid: &str) -> Option<&Arc<LoadedKey>> {
         self.each.iter().find(|key| *key.kid == *kid)
     }
 
     /// The key whose access tokens begin with `header`, a segment with its dot.
-    pub(super) fn by_header(&self, header: &str) -> Option<&Arc<LiveKey>> {
+    pub(super) fn by_header(&self, header: &str) -> Option<&Arc<LoadedKey>> {
         self.each.iter().find(|key| *key.header == *header || *key.other_header == *header)
     }
 
@@ -114,7 +114,7 @@ impl Keys {
     }
 }
 
-impl LiveKey {
+impl LoadedKey {
     fn new(key: &Key, algorithm: Algorithm) -> Result<Self, UnusableKey> {
         let unusable = || UnusableKey { kid: key.kid.clone() };
         let signer =
@@ -131,8 +131,8 @@ impl LiveKey {
             revoked: key.revoked_at.is_some(),
             header: header_segment(algorithm, &key.kid),
             other_header: header_segment(other, &key.kid),
-            rare_signer: jsonwebtoken::EncodingKey::from_ed_der(pkcs8.as_ref()),
-            rare_verifier: jsonwebtoken::DecodingKey::from_ed_der(&key.public),
+            jwt_encoding_key: jsonwebtoken::EncodingKey::from_ed_der(pkcs8.as_ref()),
+            jwt_decoding_key: jsonwebtoken::DecodingKey::from_ed_der(&key.public),
             signer,
             verifier,
         })
@@ -144,8 +144,8 @@ impl LiveKey {
     }
 
     /// Verifies strictly, from the key's own table.
-    pub(super) fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.verifier.verifies(message, signature)
+    pub(super) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+        self.verifier.verify(message, signature)
     }
 }
 
@@ -176,11 +176,11 @@ mod tests {
     #[test]
     fn an_older_edition_does_not_come_back() {
         let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
-        let old = Ring::first(now, &rng);
-        let mut new = Ring { edition: 2, ..old.clone() };
+        let old = Ring::generate(now, &rng);
+        let mut new = Ring { version: 2, ..old.clone() };
         new.revoke(&old.keys[0].kid, now, &rng).unwrap();
         let keyring = Keyring::new(&new, Algorithm::EdDsa).unwrap();
-        keyring.adopt(&old).unwrap();
+        keyring.install(&old).unwrap();
         assert_eq!(keyring.keys().ring(), &new);
     }
 
@@ -203,6 +203,6 @@ mod tests {
         assert_eq!(URL_SAFE_NO_PAD.encode(key.sign(MESSAGE.as_bytes())), SIGNATURE);
         let mut signature = [0; 64];
         URL_SAFE_NO_PAD.decode_slice(SIGNATURE, &mut signature).unwrap();
-        assert!(key.verifies(MESSAGE.as_bytes(), &signature));
+        assert!(key.verify(MESSAGE.as_bytes(), &signature));
     }
 }

@@ -1,4 +1,4 @@
-//! Keys in and out as PKCS#8 PEM (RFC 8410), the form every other tool reads. Knows nothing of the ring.
+//! Importing and exporting keys as PKCS#8 PEM (RFC 8410), which every other tool reads. Knows nothing of the ring.
 
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
@@ -10,17 +10,17 @@ use super::ring::Key;
 /// The text is not an Ed25519 private key in PKCS#8 PEM.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not an Ed25519 private key in PKCS#8 PEM (-----BEGIN PRIVATE KEY-----)")]
-pub struct NotAKey;
+pub struct InvalidPem;
 
-/// The secret half in the text.
-pub fn read(text: &str) -> Result<Zeroizing<[u8; 32]>, NotAKey> {
-    let key = SigningKey::from_pkcs8_pem(text.trim()).map_err(|_| NotAKey)?;
+/// Parses the private key.
+pub fn parse(text: &str) -> Result<Zeroizing<[u8; 32]>, InvalidPem> {
+    let key = SigningKey::from_pkcs8_pem(text.trim()).map_err(|_| InvalidPem)?;
     Ok(Zeroizing::new(key.to_bytes()))
 }
 
-/// The key as text.
-pub fn write(key: &Key) -> Result<Zeroizing<String>, NotAKey> {
-    SigningKey::from_bytes(&key.seed).to_pkcs8_pem(LineEnding::LF).map_err(|_| NotAKey)
+/// Writes the private key.
+pub fn write(key: &Key) -> Result<Zeroizing<String>, InvalidPem> {
+    SigningKey::from_bytes(&key.seed).to_pkcs8_pem(LineEnding::LF).map_err(|_| InvalidPem)
 }
 
 #[cfg(test)]
@@ -34,15 +34,15 @@ MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
 -----END PRIVATE KEY-----";
 
     #[test]
-    fn the_key_of_the_rfc_reads() {
-        assert_eq!(read(PUBLISHED).unwrap()[..4], [0xd4, 0xee, 0x72, 0xdb]);
-        assert_eq!(read("-----BEGIN PUBLIC KEY-----"), Err(NotAKey));
+    fn example_key_of_rfc_8410_is_parsed() {
+        assert_eq!(parse(PUBLISHED).unwrap()[..4], [0xd4, 0xee, 0x72, 0xdb]);
+        assert_eq!(parse("-----BEGIN PUBLIC KEY-----"), Err(InvalidPem));
     }
 
     #[test]
-    fn what_is_written_reads_again() {
-        let ring = Ring::first(crate::clock::Timestamp::from_secs(1), &crate::rng::Rng::system());
+    fn written_key_is_parsed_again() {
+        let ring = Ring::generate(crate::clock::Timestamp::from_secs(1), &crate::rng::Rng::system());
         let key = &ring.keys[0];
-        assert_eq!(read(&write(key).unwrap()).unwrap(), key.seed);
+        assert_eq!(parse(&write(key).unwrap()).unwrap(), key.seed);
     }
 }

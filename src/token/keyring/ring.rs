@@ -1,12 +1,11 @@
-//! The record that a fleet shares: keys, and the moments that decide what each does.
+//! The record that a fleet shares: the keys, and the timestamps that determine the state of each.
 //!
-//! A key is announced, then signs, then only verifies, then is gone. Nothing stores which: it follows from the moments in
-//! the ring and the time, so every node changes over at the same instant without a word between them. Changes are
-//! made on a copy and written by compare-and-set elsewhere; this file knows no store and no secret but the seeds.
+//! A key is announced, then signs, then only verifies, then is gone. The state is not stored: it follows from the timestamps in the
+//! ring and the current time, so every node switches keys at the same instant without communication. A change is made on a copy,
+//! which [`crate::auth::signing_keys`] stores by compare-and-set. Knows no store and no secret but the seeds.
 
 use std::time::Duration;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
@@ -14,47 +13,48 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
+use crate::encoding::short_sha256;
 use crate::rng::Rng;
 
-/// All keys of one edition of the ring.
+/// All keys, in one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ring {
-    /// Rises with each change. It stands in the record itself, so that it goes on where it was when a store that was
-    /// emptied is given the ring back.
-    pub edition: u64,
-    /// The keys, in the order in which they came.
+    /// Increases with each change. Part of the record, so that it continues from its last value when the ring is written back to an
+    /// emptied store.
+    pub version: u64,
+    /// The keys, in the order in which they were added.
     pub keys: Vec<Key>,
 }
 
-/// An Ed25519 key and its moments. Its Debug form does not show the seed.
+/// An Ed25519 key and its timestamps. Its Debug form does not show the seed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {
-    /// Its name: the beginning of the SHA-256 of its public half, so that a key has one name wherever it goes.
+    /// The key id: the beginning of the SHA-256 of the public key, so that an imported key has the same id everywhere.
     pub kid: String,
-    /// The secret half.
+    /// The private key.
     pub seed: Zeroizing<[u8; 32]>,
-    /// The public half.
+    /// The public key.
     pub public: [u8; 32],
-    /// Since when it stands in the JWKS.
+    /// When it was added to the JWKS.
     pub announced_at: Timestamp,
-    /// From when it signs, until another does.
+    /// When it begins to sign; it stops when a later key begins.
     pub signs_from: Timestamp,
-    /// Since when nothing it signed is believed.
+    /// When it was revoked: nothing that it signed is accepted from then on.
     pub revoked_at: Option<Timestamp>,
 }
 
-/// What a key does at a moment.
+/// The state of a key at a point in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// In the JWKS, signing nothing yet.
+pub enum KeyState {
+    /// In the JWKS, not signing yet.
     Announced,
     /// Signing.
     Signing,
-    /// Another signs; what this one signed has not all expired.
+    /// Replaced by another key, but not everything that it signed has expired.
     VerifyOnly,
-    /// Out of the JWKS, refused by name until what it signed has expired.
+    /// Removed from the JWKS; refused by its `kid` until everything that it signed has expired.
     Revoked,
-    /// Of no more use.
+    /// Not needed any more.
     Gone,
 }
 
@@ -63,27 +63,27 @@ pub enum State {
 pub struct KeyLifetimes {
     /// How long a key signs.
     pub sign: Duration,
-    /// How long it is announced before.
+    /// How long a key is announced before it signs.
     pub announce: Duration,
-    /// How long it verifies after: the longest life of anything it signs, and the leeway.
+    /// How long a key verifies after it has stopped signing: the longest lifetime of anything that it signs, and the leeway.
     pub retain: Duration,
 }
 
-/// Why a ring cannot be changed so.
+/// Why the ring refuses a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// No key of that name.
-    #[error("there is no key of that name in the ring")]
+pub enum RingError {
+    /// No key has this `kid`.
+    #[error("no key in the ring has this key id")]
     UnknownKey,
-    /// It is there already.
-    #[error("that key is in the ring already")]
+    /// The key is in the ring already.
+    #[error("the key is in the ring already")]
     KnownKey,
 }
 
-/// The ring's bytes do not read.
+/// The record cannot be parsed.
 #[derive(Debug, thiserror::Error)]
-#[error("the keyring's record does not read")]
-pub struct Unreadable;
+#[error("the keyring's record cannot be parsed")]
+pub struct InvalidRecord;
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -94,25 +94,25 @@ impl std::fmt::Debug for Key {
 impl Key {
     fn new(seed: Zeroizing<[u8; 32]>, announced_at: Timestamp, signs_from: Timestamp) -> Self {
         let public = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
-        let kid = URL_SAFE_NO_PAD.encode(&digest(&SHA256, &public).as_ref()[..12]);
+        let kid = short_sha256(&public, 12);
         Self { kid, seed, public, announced_at, signs_from, revoked_at: None }
     }
 }
 
 impl Ring {
-    /// A first ring: one key, which signs at once, since there is nobody yet who could have cached a JWKS without it.
-    pub fn first(now: Timestamp, rng: &Rng) -> Self {
-        Self { edition: 1, keys: vec![Key::new(rng.bytes().into(), now, now)] }
+    /// A new ring with one key, which signs immediately, because no verifier can have cached a JWKS without it.
+    pub fn generate(now: Timestamp, rng: &Rng) -> Self {
+        Self { version: 1, keys: vec![Key::new(rng.bytes().into(), now, now)] }
     }
 
-    /// The key that signs now. While none has begun, it is the one that will first: the ring was made a moment ago by a node
-    /// whose clock is ahead of this one's, and a key more would help nobody.
+    /// The key that signs now. If none has begun, the first one to begin: a node whose clock is ahead of this one's has just generated
+    /// the ring, and generating another key would not help.
     pub fn signer(&self, now: Timestamp) -> Option<&Key> {
-        self.begun(now).or_else(|| self.usable().min_by_key(|key| key.signs_from))
+        self.last_started(now).or_else(|| self.usable().min_by_key(|key| key.signs_from))
     }
 
-    /// Of the keys whose turn has come, the one whose came last.
-    fn begun(&self, now: Timestamp) -> Option<&Key> {
+    /// The key that began to sign last.
+    fn last_started(&self, now: Timestamp) -> Option<&Key> {
         self.usable().filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from)
     }
 
@@ -120,32 +120,32 @@ impl Ring {
         self.keys.iter().filter(|key| key.revoked_at.is_none())
     }
 
-    /// Whether the two are editions of one fleet's ring, as far as that can be told.
+    /// Whether the two appear to be versions of the same fleet's ring.
     pub fn shares_a_key_with(&self, other: &Self) -> bool {
         self.keys.iter().any(|key| other.keys.iter().any(|other| other.kid == key.kid))
     }
 
-    /// What `key` does now.
-    pub fn state(&self, key: &Key, now: Timestamp, lives: &KeyLifetimes) -> State {
+    /// The state of `key`.
+    pub fn state(&self, key: &Key, now: Timestamp, lifetimes: &KeyLifetimes) -> KeyState {
         if let Some(revoked_at) = key.revoked_at {
-            return if revoked_at + lives.retain < now { State::Gone } else { State::Revoked };
+            return if revoked_at + lifetimes.retain < now { KeyState::Gone } else { KeyState::Revoked };
         }
         if key.signs_from > now {
-            return State::Announced;
+            return KeyState::Announced;
         }
         match self.superseded_at(key, now) {
-            None => State::Signing,
-            Some(at) if at + lives.retain < now => State::Gone,
-            Some(_) => State::VerifyOnly,
+            None => KeyState::Signing,
+            Some(at) if at + lifetimes.retain < now => KeyState::Gone,
+            Some(_) => KeyState::VerifyOnly,
         }
     }
 
-    /// Until when what `key` signed can still be believed, once that is known.
-    pub fn verifies_until(&self, key: &Key, now: Timestamp, lives: &KeyLifetimes) -> Option<Timestamp> {
-        key.revoked_at.or_else(|| self.superseded_at(key, now).map(|at| at + lives.retain))
+    /// Until when anything that `key` signed can be accepted, if that is known already.
+    pub fn verifies_until(&self, key: &Key, now: Timestamp, lifetimes: &KeyLifetimes) -> Option<Timestamp> {
+        key.revoked_at.or_else(|| self.superseded_at(key, now).map(|at| at + lifetimes.retain))
     }
 
-    /// When another key began to sign in this one's place.
+    /// When a later key began to sign.
     fn superseded_at(&self, key: &Key, now: Timestamp) -> Option<Timestamp> {
         self.keys
             .iter()
@@ -154,10 +154,10 @@ impl Ring {
             .min()
     }
 
-    /// Does what is due by `now` and says whether anything was: drops keys that are gone, announces the next key in
-    /// time for its turn, and makes one at once if none can sign.
-    pub fn keep_up(&mut self, now: Timestamp, lives: &KeyLifetimes, rng: &Rng) -> bool {
-        let gone = self.keys.iter().map(|key| self.state(key, now, lives) == State::Gone).collect::<Vec<_>>();
+    /// Makes the changes that are due: removes keys that are gone, announces the next key in time, and generates one if none can
+    /// sign. Returns whether anything changed.
+    pub fn advance(&mut self, now: Timestamp, lifetimes: &KeyLifetimes, rng: &Rng) -> bool {
+        let gone = self.keys.iter().map(|key| self.state(key, now, lifetimes) == KeyState::Gone).collect::<Vec<_>>();
         let mut gone = gone.iter();
         let before = self.keys.len();
         self.keys.retain(|_| !gone.next().copied().unwrap_or(false));
@@ -167,9 +167,9 @@ impl Ring {
             self.keys.push(Key::new(rng.bytes().into(), now, now));
             return true;
         };
-        let turn = signer.signs_from + lives.sign;
-        if turn <= now + lives.announce && self.announced(now).is_none() {
-            let signs_from = turn.max(now + lives.announce);
+        let next_begins = signer.signs_from + lifetimes.sign;
+        if next_begins <= now + lifetimes.announce && self.announced(now).is_none() {
+            let signs_from = next_begins.max(now + lifetimes.announce);
             self.keys.push(Key::new(rng.bytes().into(), now, signs_from));
             changed = true;
         }
@@ -180,71 +180,71 @@ impl Ring {
         self.keys.iter().find(|key| key.revoked_at.is_none() && key.signs_from > now)
     }
 
-    /// Announces a new key, or names the one that is announced already. It signs once it has been announced long enough.
-    pub fn rotate(&mut self, now: Timestamp, lives: &KeyLifetimes, rng: &Rng) -> Key {
+    /// Announces a new key, or returns the one that is announced already. It signs after it has been announced long enough.
+    pub fn rotate(&mut self, now: Timestamp, lifetimes: &KeyLifetimes, rng: &Rng) -> Key {
         if let Some(announced) = self.announced(now) {
             return announced.clone();
         }
-        let key = Key::new(rng.bytes().into(), now, now + lives.announce);
+        let key = Key::new(rng.bytes().into(), now, now + lifetimes.announce);
         self.keys.push(key.clone());
         key
     }
 
-    /// Takes in a key from elsewhere, which signs once it has been announced long enough.
-    pub fn import(&mut self, seed: Zeroizing<[u8; 32]>, now: Timestamp, lives: &KeyLifetimes) -> Result<Key, Refused> {
-        let key = Key::new(seed, now, now + lives.announce);
+    /// Adds an imported key, which signs after it has been announced long enough.
+    pub fn import(&mut self, seed: Zeroizing<[u8; 32]>, now: Timestamp, lifetimes: &KeyLifetimes) -> Result<Key, RingError> {
+        let key = Key::new(seed, now, now + lifetimes.announce);
         if self.keys.iter().any(|other| other.kid == key.kid) {
-            return Err(Refused::KnownKey);
+            return Err(RingError::KnownKey);
         }
         self.keys.push(key.clone());
         Ok(key)
     }
 
-    /// Lets nothing that a key signed be believed any more. If no other key can sign, a new one does at once: services
-    /// that cache the JWKS see it when they meet its name.
-    pub fn revoke(&mut self, kid: &str, now: Timestamp, rng: &Rng) -> Result<(), Refused> {
-        let key = self.keys.iter_mut().find(|key| key.kid == kid).ok_or(Refused::UnknownKey)?;
+    /// Revokes a key: nothing that it signed is accepted any more. If no other key can sign, a new one does so immediately; services that
+    /// cache the JWKS fetch it when they see its `kid`.
+    pub fn revoke(&mut self, kid: &str, now: Timestamp, rng: &Rng) -> Result<(), RingError> {
+        let key = self.keys.iter_mut().find(|key| key.kid == kid).ok_or(RingError::UnknownKey)?;
         key.revoked_at.get_or_insert(now);
-        if self.begun(now).is_none() {
+        if self.last_started(now).is_none() {
             self.keys.push(Key::new(rng.bytes().into(), now, now));
         }
         Ok(())
     }
 
-    /// Takes over what another edition says is revoked.
-    pub fn heed(&mut self, other: &Self, now: Timestamp, rng: &Rng) {
+    /// Revokes every key that another version of the ring has revoked.
+    pub fn apply_revocations_of(&mut self, other: &Self, now: Timestamp, rng: &Rng) {
         for revoked in other.keys.iter().filter(|key| key.revoked_at.is_some()) {
             if self.keys.iter().any(|key| key.kid == revoked.kid && key.revoked_at.is_none()) {
-                // It is there, as was just seen: revoking it cannot be refused.
+                // Cannot fail: the key is in the ring.
                 let _ = self.revoke(&revoked.kid, now, rng);
             }
         }
     }
 
     /// The record, to be sealed.
-    pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, Unreadable> {
-        let written = Written { edition: self.edition, keys: self.keys.iter().map(WrittenKey::from).collect() };
-        serde_json::to_vec(&written).map(Zeroizing::new).map_err(|_| Unreadable)
+    pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, InvalidRecord> {
+        let written = RingRecord { edition: self.version, keys: self.keys.iter().map(KeyRecord::from).collect() };
+        serde_json::to_vec(&written).map(Zeroizing::new).map_err(|_| InvalidRecord)
     }
 
     /// The ring in a record.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Unreadable> {
-        let written: Written = serde_json::from_slice(bytes).map_err(|_| Unreadable)?;
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidRecord> {
+        let written: RingRecord = serde_json::from_slice(bytes).map_err(|_| InvalidRecord)?;
         let keys = written.keys.into_iter().map(Key::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { edition: written.edition, keys })
+        Ok(Self { version: written.edition, keys })
     }
 }
 
-/// The ring as its record writes it.
+/// The serialised ring.
 #[derive(Serialize, Deserialize)]
-struct Written {
+struct RingRecord {
     edition: u64,
-    keys: Vec<WrittenKey>,
+    keys: Vec<KeyRecord>,
 }
 
-/// A key as the record writes it; the public half and the name follow from the seed.
+/// A serialised key. The public key and the `kid` follow from the seed.
 #[derive(Serialize, Deserialize)]
-struct WrittenKey {
+struct KeyRecord {
     seed: Zeroizing<String>,
     announced_at: i64,
     signs_from: i64,
@@ -252,7 +252,7 @@ struct WrittenKey {
     revoked_at: Option<i64>,
 }
 
-impl From<&Key> for WrittenKey {
+impl From<&Key> for KeyRecord {
     fn from(key: &Key) -> Self {
         Self {
             seed: Zeroizing::new(URL_SAFE_NO_PAD.encode(key.seed.as_slice())),
@@ -263,13 +263,13 @@ impl From<&Key> for WrittenKey {
     }
 }
 
-impl TryFrom<WrittenKey> for Key {
-    type Error = Unreadable;
-    fn try_from(written: WrittenKey) -> Result<Self, Unreadable> {
+impl TryFrom<KeyRecord> for Key {
+    type Error = InvalidRecord;
+    fn try_from(written: KeyRecord) -> Result<Self, InvalidRecord> {
         let mut seed = Zeroizing::new([0; 32]);
-        let read = URL_SAFE_NO_PAD.decode_slice(written.seed.as_bytes(), &mut *seed).map_err(|_| Unreadable)?;
+        let read = URL_SAFE_NO_PAD.decode_slice(written.seed.as_bytes(), &mut *seed).map_err(|_| InvalidRecord)?;
         if read != seed.len() {
-            return Err(Unreadable);
+            return Err(InvalidRecord);
         }
         let moment = Timestamp::from_millis;
         let mut key = Self::new(seed, moment(written.announced_at), moment(written.signs_from));

@@ -59,7 +59,7 @@ impl Verifier {
     }
 
     /// Whether `signature` is this key's of `message`.
-    pub fn verifies(&self, message: &[u8], signature: &[u8; 64]) -> bool {
+    pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let (mut commitment, mut s) = ([0; 32], [0; 32]);
         commitment.copy_from_slice(&signature[..32]);
         s.copy_from_slice(&signature[32..]);

@@ -40,7 +40,7 @@ impl Both {
 
     /// The verdict on which both agree.
     fn verdict(&mut self, message: &[u8], signature: &[u8; 64]) -> bool {
-        let ours = self.ours.verifies(message, signature);
+        let ours = self.ours.verify(message, signature);
         let theirs = self.theirs.verify_strict(message, &Signature::from_bytes(signature)).is_ok();
         assert_eq!(ours, theirs, "{message:?} {signature:?}");
         *if ours { &mut self.good } else { &mut self.bad } += 1;

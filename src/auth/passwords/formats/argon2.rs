@@ -7,7 +7,7 @@ use ::argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use super::{MAX_MEMORY, MAX_WRITTEN, Unreadable, bytes, number, output, parts, same, value};
+use super::{InvalidHash, MAX_MEMORY, MAX_WRITTEN, constant_time_eq, decode_base64, decode_output, number, split_fields, value};
 use crate::auth::passwords::{Memory, Password};
 use crate::store::accounts::PasswordHash;
 
@@ -39,7 +39,7 @@ impl Argon2Cost {
 
     /// How long a hash may take on a machine of which nothing is known: a microsecond for each KiB that is written, which
     /// few are slower than.
-    pub(in crate::auth::passwords) fn guess(self) -> Duration {
+    pub(in crate::auth::passwords) fn estimate(self) -> Duration {
         Duration::from_micros(u64::from(self.memory_kib) * u64::from(self.passes))
     }
 }
@@ -56,13 +56,13 @@ pub(in crate::auth::passwords) struct Argon2Hash {
 
 impl Argon2Hash {
     /// Hashes a password as it is done today.
-    pub(in crate::auth::passwords) fn make(
+    pub(in crate::auth::passwords) fn create(
         password: &Password,
         cost: Argon2Cost,
         salt: [u8; SALT],
         memory: &mut Memory,
     ) -> PasswordHash {
-        let mut made = Self::of_nothing(cost, salt, [0; OUTPUT]);
+        let mut made = Self::dummy(cost, salt, [0; OUTPUT]);
         #[allow(clippy::expect_used, reason = "`cost` was checked at the start; the lengths are constants")]
         let hash = made.compute(password, memory).expect("Argon2 takes its parameters");
         made.hash = hash;
@@ -70,50 +70,50 @@ impl Argon2Hash {
     }
 
     /// A hash as it is made today that no password has: what a sign-in of nobody is checked against.
-    pub(in crate::auth::passwords) fn of_nothing(cost: Argon2Cost, salt: [u8; SALT], hash: [u8; OUTPUT]) -> Self {
+    pub(in crate::auth::passwords) fn dummy(cost: Argon2Cost, salt: [u8; SALT], hash: [u8; OUTPUT]) -> Self {
         Self { variant: Algorithm::Argon2id, version: Version::V0x13, cost, salt: salt.to_vec(), hash: hash.to_vec() }
     }
 
     /// Reads what follows `$argon2id$`: `v=19$m=65536,t=3,p=4$salt$hash`. Hashes without `v` are of version 16 (1.0).
-    pub(super) fn parse(variant: &str, rest: &str) -> Result<Self, Unreadable> {
-        let variant = Algorithm::new(variant).map_err(|_| Unreadable::UnknownFormat)?;
+    pub(super) fn parse(variant: &str, rest: &str) -> Result<Self, InvalidHash> {
+        let variant = Algorithm::new(variant).map_err(|_| InvalidHash::UnknownFormat)?;
         let (version, rest) = match rest.strip_prefix("v=") {
-            Some(versioned) => versioned.split_once('$').ok_or(Unreadable::Malformed("a field is missing"))?,
+            Some(versioned) => versioned.split_once('$').ok_or(InvalidHash::Malformed("a field is missing"))?,
             None => ("16", rest),
         };
         let version = match version {
             "16" => Version::V0x10,
             "19" => Version::V0x13,
-            _ => return Err(Unreadable::Malformed("no such version of Argon2")),
+            _ => return Err(InvalidHash::Malformed("no such version of Argon2")),
         };
-        let [costs, salt, hash] = parts(rest)?;
+        let [costs, salt, hash] = split_fields(rest)?;
         // `keyid` and `data` would follow; a hash that has them was made with a key that is not here.
         let mut costs = costs.split(',');
         let memory_kib = number(value(costs.next(), "m")?)?;
         let passes = number(value(costs.next(), "t")?)?;
         let lanes = number(value(costs.next(), "p")?)?;
         if costs.next().is_some() {
-            return Err(Unreadable::Malformed("a parameter too many"));
+            return Err(InvalidHash::Malformed("a parameter too many"));
         }
         let cost = Argon2Cost { memory_kib, passes, lanes };
-        cost.check().map_err(Unreadable::Malformed)?;
+        cost.check().map_err(InvalidHash::Malformed)?;
         let memory = u64::from(memory_kib) << 10;
         if memory > MAX_MEMORY {
-            return Err(Unreadable::TooExpensive("m"));
+            return Err(InvalidHash::TooExpensive("m"));
         }
         if memory.saturating_mul(passes.into()) > MAX_WRITTEN {
-            return Err(Unreadable::TooExpensive("m times t"));
+            return Err(InvalidHash::TooExpensive("m times t"));
         }
-        let salt = bytes(salt)?;
+        let salt = decode_base64(salt)?;
         if salt.len() < ::argon2::MIN_SALT_LEN {
-            return Err(Unreadable::Malformed("the salt is too short"));
+            return Err(InvalidHash::Malformed("the salt is too short"));
         }
-        Ok(Self { variant, version, cost, salt, hash: output(hash)? })
+        Ok(Self { variant, version, cost, salt, hash: decode_output(hash)? })
     }
 
     /// Whether this is what is made today with that cost.
-    pub(super) fn is_of(&self, cost: Argon2Cost) -> bool {
-        self.shape() == Self::of_nothing(cost, [0; SALT], [0; OUTPUT]).shape()
+    pub(super) fn has_cost(&self, cost: Argon2Cost) -> bool {
+        self.shape() == Self::dummy(cost, [0; SALT], [0; OUTPUT]).shape()
     }
 
     /// Everything that decides how much work it is to check this.
@@ -122,7 +122,7 @@ impl Argon2Hash {
     }
 
     pub(super) fn matches(&self, password: &Password, memory: &mut Memory) -> bool {
-        self.compute(password, memory).is_ok_and(|hash| same(&hash, &self.hash))
+        self.compute(password, memory).is_ok_and(|hash| constant_time_eq(&hash, &self.hash))
     }
 
     fn compute(&self, password: &Password, memory: &mut Memory) -> Result<Vec<u8>, &'static str> {

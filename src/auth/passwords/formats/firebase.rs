@@ -9,8 +9,8 @@ use aws_lc_rs::cipher::{AES_256, EncryptingKey, EncryptionContext, UnboundCipher
 use aws_lc_rs::iv::FixedLength;
 use zeroize::Zeroizing;
 
-use super::scrypt::affordable;
-use super::{Unreadable, bytes, number, output, parts, same, value};
+use super::scrypt::check_cost;
+use super::{InvalidHash, constant_time_eq, decode_base64, decode_output, number, split_fields, value};
 use crate::auth::passwords::Password;
 
 /// A stored hash of Firebase.
@@ -24,26 +24,26 @@ pub(in crate::auth::passwords) struct FirebaseHash {
 
 impl FirebaseHash {
     /// Reads what follows `$fbscrypt$`.
-    pub(super) fn parse(rest: &str) -> Result<Self, Unreadable> {
-        let [project, salt, hash] = parts(rest)?;
+    pub(super) fn parse(rest: &str) -> Result<Self, InvalidHash> {
+        let [project, salt, hash] = split_fields(rest)?;
         let mut project = project.split(',');
         if value(project.next(), "v")? != "1" {
-            return Err(Unreadable::Malformed("v"));
+            return Err(InvalidHash::Malformed("v"));
         }
         let log_n = number(value(project.next(), "n")?)?;
         let r = number(value(project.next(), "r")?)?;
         let p = number(value(project.next(), "p")?)?;
-        let separator = bytes(value(project.next(), "ss")?)?;
-        let signer_key = output(value(project.next(), "sk")?)?;
+        let separator = decode_base64(value(project.next(), "ss")?)?;
+        let signer_key = decode_output(value(project.next(), "sk")?)?;
         if project.next().is_some() {
-            return Err(Unreadable::Malformed("a parameter too many"));
+            return Err(InvalidHash::Malformed("a parameter too many"));
         }
-        let hash = output(hash)?;
+        let hash = decode_output(hash)?;
         if hash.len() != signer_key.len() {
-            return Err(Unreadable::Malformed("the hash is not as long as the signer key"));
+            return Err(InvalidHash::Malformed("the hash is not as long as the signer key"));
         }
-        let salt = [bytes(salt)?, separator].concat();
-        Ok(Self { params: affordable(log_n, r, p)?, salt, signer_key, hash })
+        let salt = [decode_base64(salt)?, separator].concat();
+        Ok(Self { params: check_cost(log_n, r, p)?, salt, signer_key, hash })
     }
 
     /// The counter starts at zero and is not part of the hash: each user's key encrypts this one text only.
@@ -54,6 +54,6 @@ impl FirebaseHash {
         let encrypted = UnboundCipherKey::new(&AES_256, &*key)
             .and_then(EncryptingKey::ctr)
             .and_then(|key| key.less_safe_encrypt(&mut hash, EncryptionContext::Iv128(FixedLength::from([0; 16]))));
-        derived.is_ok() && encrypted.is_ok() && same(&hash, &self.hash)
+        derived.is_ok() && encrypted.is_ok() && constant_time_eq(&hash, &self.hash)
     }
 }

@@ -12,7 +12,7 @@
 //! | `$pbkdf2-sha256$i=…$salt$hash`, `$pbkdf2-sha256$…$salt$hash` | PHC, passlib |
 //! | `pbkdf2_sha256$…$salt$hash` | Django |
 //!
-//! Each is checked to be affordable when it is read: what a hash says about its own cost comes from outside, and a made-up
+//! Each is checked to be check_cost when it is read: what a hash says about its own cost comes from outside, and a made-up
 //! one must not keep a thread for minutes or take the machine's memory. Knows nothing of threads or users.
 
 mod argon2;
@@ -44,7 +44,7 @@ const MIN_OUTPUT: usize = 12;
 const MAX_FIELD: usize = 256;
 
 /// A password's stored form, read and found affordable.
-pub(super) enum Stored {
+pub(super) enum StoredHash {
     /// Argon2, in any of its variants.
     Argon2(Argon2Hash),
     /// bcrypt.
@@ -59,7 +59,7 @@ pub(super) enum Stored {
 
 /// Why a stored form cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
+pub enum InvalidHash {
     /// It begins like none of the forms that are understood.
     #[error("the password hash has no known format")]
     UnknownFormat,
@@ -72,15 +72,15 @@ pub enum Unreadable {
 }
 
 /// Takes over a hash that another system made, if it can be checked here.
-pub fn import(text: &str) -> Result<PasswordHash, Unreadable> {
-    Stored::parse(text).map(|_| PasswordHash(text.to_owned()))
+pub fn import(text: &str) -> Result<PasswordHash, InvalidHash> {
+    StoredHash::parse(text).map(|_| PasswordHash(text.to_owned()))
 }
 
-impl Stored {
+impl StoredHash {
     /// Reads a stored form.
-    pub(super) fn parse(text: &str) -> Result<Self, Unreadable> {
+    pub(super) fn parse(text: &str) -> Result<Self, InvalidHash> {
         let (scheme, rest) = match text.strip_prefix('$') {
-            Some(modular) => modular.split_once('$').ok_or(Unreadable::UnknownFormat)?,
+            Some(modular) => modular.split_once('$').ok_or(InvalidHash::UnknownFormat)?,
             // Django puts its own name of the algorithm before what may be a whole modular hash.
             None => return Self::parse_django(text),
         };
@@ -90,25 +90,25 @@ impl Stored {
             "scrypt" => ScryptHash::parse(rest).map(Self::Scrypt),
             "fbscrypt" => FirebaseHash::parse(rest).map(Self::Firebase),
             "pbkdf2-sha256" => Pbkdf2Hash::parse(rest).map(Self::Pbkdf2),
-            _ => Err(Unreadable::UnknownFormat),
+            _ => Err(InvalidHash::UnknownFormat),
         }
     }
 
-    fn parse_django(text: &str) -> Result<Self, Unreadable> {
-        let (scheme, rest) = text.split_once('$').ok_or(Unreadable::UnknownFormat)?;
+    fn parse_django(text: &str) -> Result<Self, InvalidHash> {
+        let (scheme, rest) = text.split_once('$').ok_or(InvalidHash::UnknownFormat)?;
         match scheme {
             "argon2" => match Self::parse(&format!("${rest}"))? {
                 argon2 @ Self::Argon2(_) => Ok(argon2),
-                _ => Err(Unreadable::Malformed("not Argon2 inside")),
+                _ => Err(InvalidHash::Malformed("not Argon2 inside")),
             },
             "bcrypt" | "bcrypt_sha256" => match Self::parse(rest)? {
                 Self::Bcrypt(hash) if scheme == "bcrypt" => Ok(Self::Bcrypt(hash)),
-                Self::Bcrypt(hash) => Ok(Self::Bcrypt(hash.of_digest())),
-                _ => Err(Unreadable::Malformed("not bcrypt inside")),
+                Self::Bcrypt(hash) => Ok(Self::Bcrypt(hash.of_sha256())),
+                _ => Err(InvalidHash::Malformed("not bcrypt inside")),
             },
             "scrypt" => ScryptHash::parse_django(rest).map(Self::Scrypt),
             "pbkdf2_sha256" => Pbkdf2Hash::parse_django(rest).map(Self::Pbkdf2),
-            _ => Err(Unreadable::UnknownFormat),
+            _ => Err(InvalidHash::UnknownFormat),
         }
     }
 
@@ -124,8 +124,8 @@ impl Stored {
     }
 
     /// Whether this is what would be made today.
-    pub(super) fn is_of(&self, cost: Argon2Cost) -> bool {
-        matches!(self, Self::Argon2(hash) if hash.is_of(cost))
+    pub(super) fn has_cost(&self, cost: Argon2Cost) -> bool {
+        matches!(self, Self::Argon2(hash) if hash.has_cost(cost))
     }
 }
 
@@ -135,39 +135,39 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-fn bytes(text: &str) -> Result<Vec<u8>, Unreadable> {
-    let bytes = BASE64.decode(text).map_err(|_| Unreadable::Malformed("not base64"))?;
-    if bytes.len() > MAX_FIELD { Err(Unreadable::Malformed("a field is too long")) } else { Ok(bytes) }
+fn decode_base64(text: &str) -> Result<Vec<u8>, InvalidHash> {
+    let bytes = BASE64.decode(text).map_err(|_| InvalidHash::Malformed("not base64"))?;
+    if bytes.len() > MAX_FIELD { Err(InvalidHash::Malformed("a field is too long")) } else { Ok(bytes) }
 }
 
-fn output(text: &str) -> Result<Vec<u8>, Unreadable> {
-    let bytes = bytes(text)?;
-    if bytes.len() < MIN_OUTPUT { Err(Unreadable::Malformed("the hash is too short")) } else { Ok(bytes) }
+fn decode_output(text: &str) -> Result<Vec<u8>, InvalidHash> {
+    let bytes = decode_base64(text)?;
+    if bytes.len() < MIN_OUTPUT { Err(InvalidHash::Malformed("the hash is too short")) } else { Ok(bytes) }
 }
 
 /// A decimal number as everybody writes it: digits, no sign, no zero before another digit.
-fn number(text: &str) -> Result<u32, Unreadable> {
+fn number(text: &str) -> Result<u32, InvalidHash> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    text.parse().ok().filter(|_| plain).ok_or(Unreadable::Malformed("not a number"))
+    text.parse().ok().filter(|_| plain).ok_or(InvalidHash::Malformed("not a number"))
 }
 
 /// The value of `name=value`.
-fn value<'a>(text: Option<&'a str>, name: &'static str) -> Result<&'a str, Unreadable> {
-    text.and_then(|text| text.strip_prefix(name)?.strip_prefix('=')).ok_or(Unreadable::Malformed(name))
+fn value<'a>(text: Option<&'a str>, name: &'static str) -> Result<&'a str, InvalidHash> {
+    text.and_then(|text| text.strip_prefix(name)?.strip_prefix('=')).ok_or(InvalidHash::Malformed(name))
 }
 
 /// The parts between dollar signs, if they are exactly so many.
-fn parts<const N: usize>(text: &str) -> Result<[&str; N], Unreadable> {
+fn split_fields<const N: usize>(text: &str) -> Result<[&str; N], InvalidHash> {
     let mut parts = text.split('$');
     let mut found = [""; N];
     for part in &mut found {
-        *part = parts.next().ok_or(Unreadable::Malformed("a field is missing"))?;
+        *part = parts.next().ok_or(InvalidHash::Malformed("a field is missing"))?;
     }
-    if parts.next().is_some() { Err(Unreadable::Malformed("a field too many")) } else { Ok(found) }
+    if parts.next().is_some() { Err(InvalidHash::Malformed("a field too many")) } else { Ok(found) }
 }
 
 /// Whether two hashes are the same, in a time that does not tell how much of them is.
-fn same(ours: &[u8], theirs: &[u8]) -> bool {
+fn constant_time_eq(ours: &[u8], theirs: &[u8]) -> bool {
     ours.ct_eq(theirs).into()
 }
 

@@ -2,7 +2,7 @@
 
 use ::scrypt::Params;
 
-use super::{MAX_FIELD, MAX_MEMORY, MAX_WRITTEN, Unreadable, bytes, number, output, parts, same, value};
+use super::{InvalidHash, MAX_FIELD, MAX_MEMORY, MAX_WRITTEN, constant_time_eq, decode_base64, decode_output, number, split_fields, value};
 use crate::auth::passwords::Password;
 
 /// A stored scrypt hash.
@@ -14,52 +14,52 @@ pub(in crate::auth::passwords) struct ScryptHash {
 
 impl ScryptHash {
     /// Reads what follows `$scrypt$`: `ln=16,r=8,p=1$salt$hash`.
-    pub(super) fn parse(rest: &str) -> Result<Self, Unreadable> {
-        let [costs, salt, hash] = parts(rest)?;
+    pub(super) fn parse(rest: &str) -> Result<Self, InvalidHash> {
+        let [costs, salt, hash] = split_fields(rest)?;
         let mut costs = costs.split(',');
         let log_n = number(value(costs.next(), "ln")?)?;
         let r = number(value(costs.next(), "r")?)?;
         let p = number(value(costs.next(), "p")?)?;
         if costs.next().is_some() {
-            return Err(Unreadable::Malformed("a parameter too many"));
+            return Err(InvalidHash::Malformed("a parameter too many"));
         }
-        Ok(Self { params: affordable(log_n, r, p)?, salt: bytes(salt)?, hash: output(hash)? })
+        Ok(Self { params: check_cost(log_n, r, p)?, salt: decode_base64(salt)?, hash: decode_output(hash)? })
     }
 
     /// Reads what follows Django's `scrypt$`: `16384$salt$8$5$hash`, the salt as text.
-    pub(super) fn parse_django(rest: &str) -> Result<Self, Unreadable> {
-        let [n, salt, r, p, hash] = parts(rest)?;
+    pub(super) fn parse_django(rest: &str) -> Result<Self, InvalidHash> {
+        let [n, salt, r, p, hash] = split_fields(rest)?;
         let n = number(n)?;
         if !n.is_power_of_two() {
-            return Err(Unreadable::Malformed("n is no power of two"));
+            return Err(InvalidHash::Malformed("n is no power of two"));
         }
         if salt.len() > MAX_FIELD {
-            return Err(Unreadable::Malformed("a field is too long"));
+            return Err(InvalidHash::Malformed("a field is too long"));
         }
-        let params = affordable(n.ilog2(), number(r)?, number(p)?)?;
-        Ok(Self { params, salt: salt.as_bytes().to_vec(), hash: output(hash)? })
+        let params = check_cost(n.ilog2(), number(r)?, number(p)?)?;
+        Ok(Self { params, salt: salt.as_bytes().to_vec(), hash: decode_output(hash)? })
     }
 
     pub(super) fn matches(&self, password: &Password) -> bool {
         let mut hash = vec![0; self.hash.len()];
         ::scrypt::scrypt(password.reveal().as_bytes(), &self.salt, &self.params, &mut hash).is_ok()
-            && same(&hash, &self.hash)
+            && constant_time_eq(&hash, &self.hash)
     }
 }
 
 /// The parameters, if they are sound and what they ask for is not too much. `Params::new` multiplies in 32 bits, so the
 /// limits come first.
-pub(super) fn affordable(log_n: u32, r: u32, p: u32) -> Result<Params, Unreadable> {
+pub(super) fn check_cost(log_n: u32, r: u32, p: u32) -> Result<Params, InvalidHash> {
     if log_n == 0 || r == 0 || p == 0 {
-        return Err(Unreadable::Malformed("a cost of nothing"));
+        return Err(InvalidHash::Malformed("a cost of nothing"));
     }
     let memory = 1_u64.checked_shl(log_n.saturating_add(7)).and_then(|block| block.checked_mul(r.into()));
     let Some(memory) = memory.filter(|memory| *memory <= MAX_MEMORY) else {
-        return Err(Unreadable::TooExpensive("n times r"));
+        return Err(InvalidHash::TooExpensive("n times r"));
     };
     if memory.saturating_mul(p.into()) > MAX_WRITTEN {
-        return Err(Unreadable::TooExpensive("n times r times p"));
+        return Err(InvalidHash::TooExpensive("n times r times p"));
     }
     // Fits: 2^log_n is at most MAX_MEMORY.
-    Params::new(log_n as u8, r, p).map_err(|_| Unreadable::Malformed("no such parameters of scrypt"))
+    Params::new(log_n as u8, r, p).map_err(|_| InvalidHash::Malformed("no such parameters of scrypt"))
 }

@@ -59,12 +59,12 @@ const PUBLISHED: &[(&str, &str)] = &[
 ];
 
 fn matches(password: &str, text: &str) -> bool {
-    let stored = Stored::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
+    let stored = StoredHash::parse(text).unwrap_or_else(|fault| panic!("{text}: {fault}"));
     stored.matches(&Password::new(password.to_owned()), &mut Memory::default())
 }
 
-fn refusal(text: &str) -> Unreadable {
-    Stored::parse(text).err().unwrap_or_else(|| panic!("{text} is read"))
+fn refusal(text: &str) -> InvalidHash {
+    StoredHash::parse(text).err().unwrap_or_else(|| panic!("{text} is read"))
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn bcrypt_sees_72_bytes_and_no_nul() {
 
 #[test]
 fn any_other_text_is_refused() {
-    use Unreadable::*;
+    use InvalidHash::*;
     for text in
         ["", "$", "$$", "plain", "md5$salt$0123", "$1$salt$hash", "$2x$05$CCCC", "$6$salt$hash", "$argon2$", "sha1$$"]
     {
@@ -166,7 +166,7 @@ fn what_would_cost_too_much_is_refused_before_it_costs_anything() {
         format!("$pbkdf2-sha256$i=5000001$c29tZXNhbHQ${hash}"),
         format!("pbkdf2_sha256$2500001$salt${}", "A".repeat(44)),
     ] {
-        assert!(matches!(refusal(&text), Unreadable::TooExpensive(_)), "{text}");
+        assert!(matches!(refusal(&text), InvalidHash::TooExpensive(_)), "{text}");
     }
 }
 
@@ -180,7 +180,7 @@ fn what_common_programs_make_by_default_is_affordable() {
         format!("scrypt$16384$salt$8$5${hash}="),                      // Django
         format!("pbkdf2_sha256$1200000$salt${hash}="),                 // Django
     ] {
-        assert!(Stored::parse(&text).is_ok(), "{text}");
+        assert!(StoredHash::parse(&text).is_ok(), "{text}");
     }
 }
 
@@ -188,11 +188,11 @@ fn what_common_programs_make_by_default_is_affordable() {
 fn memory_is_kept_up_to_a_bound_and_given_back_beyond_it() {
     let rng = Rng::system();
     let password = Password::new("correct horse".to_owned());
-    let mut memory = Memory::keeping(64);
+    let mut memory = Memory::retaining(64);
     assert_eq!(memory.kib(), 0, "none is taken before it is needed");
     let hash = |kib, memory: &mut Memory| {
         let cost = Argon2Cost { memory_kib: kib, passes: 1, lanes: 1 };
-        let hash = Argon2Hash::make(&password, cost, rng.bytes(), memory);
+        let hash = Argon2Hash::create(&password, cost, rng.bytes(), memory);
         assert!(matches("correct horse", &hash.0));
         let taken = memory.kib();
         memory.release_excess();

@@ -1,9 +1,9 @@
 //! The threads that hash, and the queue in front of them.
 //!
-//! A hash costs tens of milliseconds of one core and tens of megabytes whatever the machine, so what is bounded here is
-//! the number at work at once (and with it the memory), the number that wait, and how long they wait. Who would wait too
-//! long by what the work takes of late is turned away at once and not when that time is over: to be kept waiting for a
-//! refusal is the worst of both. Who has gone away in the meantime costs nothing. Knows nothing of what the work is.
+//! On any machine, a hash costs tens of milliseconds of one core and tens of megabytes. So three numbers are limited: the jobs that run
+//! at the same time (and with them the memory), the jobs that wait, and how long they wait. A job whose expected wait is too long is
+//! rejected immediately, not when its deadline has passed: making a client wait for a refusal helps nobody. A job whose caller has
+//! gone costs nothing. Knows nothing of what a job does.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,65 +16,64 @@ use tokio::sync::oneshot;
 use super::Memory;
 use crate::telemetry::metrics::Hashing;
 
-/// There is more to hash than can be hashed in time; trying again in a second can help.
+/// More passwords wait than can be hashed in time. Trying again in a second may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many passwords are waiting to be hashed")]
 pub struct Busy;
 
-/// The threads and their queue. Dropping it answers [`Busy`] to what waits, and joins the threads.
+/// The threads and their queue. Dropping it fails waiting jobs with [`Busy`] and joins the threads.
 pub(super) struct Pool {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
 }
 
-/// How much is done at once and how much may wait.
+/// The limits of a pool.
 #[derive(Clone, Copy)]
-pub(super) struct Bounds {
-    /// How many threads there are.
+pub(super) struct Limits {
+    /// Number of threads.
     pub(super) threads: usize,
-    /// How many may wait.
-    pub(super) room: usize,
-    /// How long one may.
+    /// Number of jobs that may wait.
+    pub(super) queue: usize,
+    /// How long a job may wait.
     pub(super) deadline: Duration,
-    /// How long one thing to do takes, as long as nothing was done and nobody knows.
-    pub(super) guess: Duration,
-    /// How many KiB of memory a thread keeps from one to the next.
-    pub(super) keep_kib: usize,
+    /// How long one hash takes, until the first has been measured.
+    pub(super) initial_estimate: Duration,
+    /// KiB of memory that a thread retains between jobs.
+    pub(super) retained_kib: usize,
 }
 
-/// A place in the queue. Dropping it gives it up.
-pub(super) struct Place<'a>(&'a Shared);
+/// A reserved slot in the queue. Dropping it releases the slot.
+pub(super) struct Slot<'a>(&'a Shared);
 
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
-    bounds: Bounds,
+    limits: Limits,
 }
 
 struct State {
     waiting: VecDeque<Waiting>,
-    /// How many places were given to those who do not wait yet.
-    promised: usize,
-    /// How long one thing takes of late: a mean that forgets.
-    typical: Duration,
+    /// Number of reserved slots whose job is not in the queue yet.
+    reserved: usize,
+    /// How long one hash takes: a moving average.
+    estimate: Duration,
     closed: bool,
     load: Hashing,
 }
 
-/// After how long without work a thread gives its memory back: longer than the pauses of a server whose people sign in
-/// now and then, since the first hash in new memory takes two fifths longer (28 ms and not 20); and no longer, since an idle
-/// server is to be small.
-const REST: Duration = Duration::from_secs(2);
+/// How long a thread without work keeps its memory. Longer than the pauses of a server with occasional sign-ins, because the first
+/// hash in new memory takes two fifths longer (28 ms instead of 20). No longer, because an idle server should be small.
+const RELEASE_AFTER: Duration = Duration::from_secs(2);
 
 struct Waiting {
     job: Box<dyn Job>,
     since: Instant,
 }
 
-/// One thing to do. Dropping it undone answers [`Busy`].
+/// A unit of work. Dropping it without running it fails its caller with [`Busy`].
 trait Job: Send {
-    fn abandoned(&self) -> bool;
-    /// How many hashes it is.
+    fn is_abandoned(&self) -> bool;
+    /// Number of hashes in the job.
     fn hashes(&self) -> u32;
     fn run(self: Box<Self>, memory: &mut Memory);
 }
@@ -86,7 +85,7 @@ struct Task<T, F> {
 }
 
 impl<T: Send, F: FnOnce(&mut Memory) -> T + Send> Job for Task<T, F> {
-    fn abandoned(&self) -> bool {
+    fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
     }
 
@@ -95,24 +94,24 @@ impl<T: Send, F: FnOnce(&mut Memory) -> T + Send> Job for Task<T, F> {
     }
 
     fn run(self: Box<Self>, memory: &mut Memory) {
-        // Nobody listening any more is no failure: the caller went away while the work was under way.
+        // Fails if the caller went away while the job ran, which is not an error.
         let _ = self.reply.send((self.work)(memory));
     }
 }
 
 impl Pool {
     /// Starts the threads.
-    pub(super) fn start(bounds: Bounds) -> std::io::Result<Self> {
+    pub(super) fn start(limits: Limits) -> std::io::Result<Self> {
         let state = State {
             waiting: VecDeque::new(),
-            promised: 0,
-            typical: bounds.guess,
+            reserved: 0,
+            estimate: limits.initial_estimate,
             closed: false,
             load: Hashing::default(),
         };
-        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), bounds });
-        let mut pool = Self { shared, threads: Vec::with_capacity(bounds.threads) };
-        for number in 0..bounds.threads {
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), limits });
+        let mut pool = Self { shared, threads: Vec::with_capacity(limits.threads) };
+        for number in 0..limits.threads {
             let shared = Arc::clone(&pool.shared);
             let body = move || shared.work();
             pool.threads.push(std::thread::Builder::new().name(format!("signet-hash-{number}")).spawn(body)?);
@@ -120,19 +119,19 @@ impl Pool {
         Ok(pool)
     }
 
-    /// A place for one thing to do, if that can be done in time.
-    pub(super) fn place(&self) -> Result<Place<'_>, Busy> {
-        let (mut state, bounds) = (self.shared.lock(), self.shared.bounds);
-        if !state.has_room(bounds) {
-            // Who no longer waits must not keep out who does. Only a full queue pays for the look.
-            state.sweep(bounds.deadline);
+    /// Reserves a slot for one job, if the job can be done in time.
+    pub(super) fn reserve_slot(&self) -> Result<Slot<'_>, Busy> {
+        let (mut state, limits) = (self.shared.lock(), self.shared.limits);
+        if !state.can_accept(limits) {
+            // Abandoned and late jobs must not occupy the queue. Only a full queue pays for this scan.
+            state.discard_unwanted(limits.deadline);
         }
-        if !state.has_room(bounds) {
+        if !state.can_accept(limits) {
             state.load.shed_full += 1;
             return Err(Busy);
         }
-        state.promised += 1;
-        Ok(Place(&self.shared))
+        state.reserved += 1;
+        Ok(Slot(&self.shared))
     }
 
     pub(super) fn load(&self) -> Hashing {
@@ -141,23 +140,23 @@ impl Pool {
     }
 }
 
-impl Place<'_> {
-    /// Has the work done by one of the threads, so many hashes in one turn. Dropping the future before its turn comes undoes it.
+impl Slot<'_> {
+    /// Runs a job of so many hashes on one of the threads. Dropping the future before the job starts cancels it.
     pub(super) async fn run<T, F>(self, hashes: u32, work: F) -> Result<T, Busy>
     where
         T: Send + 'static,
         F: FnOnce(&mut Memory) -> T + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         self.0.queue(Box::new(Task { work, hashes, reply }));
         drop(self);
-        answer.await.map_err(|_| Busy)
+        result.await.map_err(|_| Busy)
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        self.0.lock().promised -= 1;
+        self.0.lock().reserved -= 1;
     }
 }
 
@@ -174,7 +173,7 @@ impl Drop for Pool {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No invariant spans two fields of the state, so a panic while it was held leaves nothing half done.
+        // No invariant spans two fields of the state, so a panic in a holder leaves nothing half done.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -184,21 +183,21 @@ impl Shared {
     }
 
     fn work(&self) {
-        yield_to_the_workers();
-        let keep_kib = self.bounds.keep_kib;
-        let mut memory = Memory::keeping(keep_kib);
+        lower_priority();
+        let retained_kib = self.limits.retained_kib;
+        let mut memory = Memory::retaining(retained_kib);
         while let Some(job) = self.next(&mut memory) {
             let (hashes, began) = (job.hashes(), Instant::now());
-            // A job that panics answers Busy to its caller by being dropped, and must not cost the thread too.
+            // A job that panics is dropped, which fails its caller with Busy. It must not end the thread too.
             if catch_unwind(AssertUnwindSafe(|| job.run(&mut memory))).is_err() {
-                memory = Memory::keeping(keep_kib);
+                memory = Memory::retaining(retained_kib);
             }
             memory.release_excess();
-            self.lock().done(hashes, began.elapsed());
+            self.lock().record_done(hashes, began.elapsed());
         }
     }
 
-    /// The next job whose turn it is, or `None` at the end.
+    /// The next job to run, or `None` when the pool is closed.
     fn next(&self, memory: &mut Memory) -> Option<Box<dyn Job>> {
         let mut state = self.lock();
         loop {
@@ -207,16 +206,17 @@ impl Shared {
             }
             match state.waiting.pop_front() {
                 None if memory.is_held() => {
-                    let rested = self.changed.wait_timeout(state, REST).unwrap_or_else(PoisonError::into_inner);
-                    state = rested.0;
-                    if rested.1.timed_out() && state.waiting.is_empty() {
+                    let (guard, timeout) =
+                        self.changed.wait_timeout(state, RELEASE_AFTER).unwrap_or_else(PoisonError::into_inner);
+                    state = guard;
+                    if timeout.timed_out() && state.waiting.is_empty() {
                         drop(state);
                         memory.release();
                         state = self.lock();
                     }
                 }
                 None => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(Waiting { job, since }) if state.load.judge(&*job, since.elapsed(), self.bounds.deadline) => {
+                Some(Waiting { job, since }) if state.load.is_wanted(&*job, since.elapsed(), self.limits.deadline) => {
                     state.load.running += 1;
                     state.load.waited += since.elapsed();
                     return Some(job);
@@ -228,31 +228,31 @@ impl Shared {
 }
 
 impl State {
-    /// Whether one more would have its turn in half of the time that it may wait. The other half is for what becomes slower
-    /// meanwhile: threads that give way to the workers do, and who was let in is to be served.
-    fn has_room(&self, bounds: Bounds) -> bool {
-        let ahead = self.waiting.len() + self.promised;
-        let until_then = self.typical.as_secs_f64() * ahead as f64 / bounds.threads as f64;
-        ahead < bounds.room && until_then <= bounds.deadline.as_secs_f64() / 2.0
+    /// Whether one more job is expected to start within half of the deadline. The other half is a reserve for work that slows down
+    /// meanwhile, as the threads do when they give way to the workers: an accepted job should be done.
+    fn can_accept(&self, limits: Limits) -> bool {
+        let ahead = self.waiting.len() + self.reserved;
+        let expected_wait = self.estimate.as_secs_f64() * ahead as f64 / limits.threads as f64;
+        ahead < limits.queue && expected_wait <= limits.deadline.as_secs_f64() / 2.0
     }
 
-    fn done(&mut self, hashes: u32, took: Duration) {
+    fn record_done(&mut self, hashes: u32, took: Duration) {
         self.load.running -= 1;
         self.load.done += u64::from(hashes);
         self.load.worked += took;
-        self.typical = (self.typical * 7 + took / hashes.max(1)) / 8;
+        self.estimate = (self.estimate * 7 + took / hashes.max(1)) / 8;
     }
 
-    fn sweep(&mut self, deadline: Duration) {
+    fn discard_unwanted(&mut self, deadline: Duration) {
         let load = &mut self.load;
-        self.waiting.retain(|waiting| load.judge(&*waiting.job, waiting.since.elapsed(), deadline));
+        self.waiting.retain(|waiting| load.is_wanted(&*waiting.job, waiting.since.elapsed(), deadline));
     }
 }
 
 impl Hashing {
-    /// Whether a job is still worth doing; counts it if it is not.
-    fn judge(&mut self, job: &dyn Job, waited: Duration, deadline: Duration) -> bool {
-        if job.abandoned() {
+    /// Whether a job is still worth running; counts it if it is not.
+    fn is_wanted(&mut self, job: &dyn Job, waited: Duration, deadline: Duration) -> bool {
+        if job.is_abandoned() {
             self.abandoned += 1;
             false
         } else if waited >= deadline {
@@ -264,17 +264,17 @@ impl Hashing {
     }
 }
 
-/// Lets the threads that answer requests go first where there are fewer cores than work. A sign-in can wait 50 ms longer;
-/// `/verify` is answered in microseconds and would feel every time slice.
+/// Gives the threads that serve requests priority where there is more work than cores. A sign-in can wait 50 ms longer; `/verify` is
+/// answered in microseconds, and every lost time slice delays it.
 ///
-/// On one core under a storm of sign-ins, one verification in ten took longer than 1.7 ms at no steps, 0.5 ms at five, and
-/// 0.2 to 0.3 ms, which is what it took in calm, at ten, at nineteen, and by `SCHED_IDLE` (Linux 6.18). What is left for hashing
-/// when verifications want the whole core is a quarter of it at five steps, a tenth at ten, a seventieth at nineteen and half of
-/// that by `SCHED_IDLE`: there, nobody would be served before the deadline.
+/// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at nice 0 and 0.5 ms at
+/// nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as without load. If verifications want the
+/// whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10, a seventieth at nice 19 and half of that with
+/// `SCHED_IDLE`: with the last two, no sign-in would be done before its deadline.
 ///
-/// On Linux a priority belongs to a thread (setpriority(2), "C library/kernel differences"); elsewhere it would slow the
-/// whole process down, so it is left alone. Lowering it needs no privilege, and if it fails nothing is wrong but the time.
-fn yield_to_the_workers() {
+/// On Linux a priority belongs to a thread (setpriority(2), "C library/kernel differences"). Elsewhere it would slow down the
+/// whole process, so it is left alone. Lowering it needs no privilege, and a failure affects only latency.
+fn lower_priority() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(10);
 }

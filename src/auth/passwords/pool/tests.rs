@@ -1,4 +1,4 @@
-//! The queue and its threads, with work that lasts as long as a test likes.
+//! The queue and its threads, with jobs that last as long as a test needs.
 
 use std::future::Future;
 use std::pin::pin;
@@ -10,16 +10,16 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn bounds(threads: usize, room: usize, deadline: Duration) -> Bounds {
-    Bounds { threads, room, deadline, guess: Duration::ZERO, keep_kib: 64 }
+fn limits(threads: usize, queue: usize, deadline: Duration) -> Limits {
+    Limits { threads, queue, deadline, initial_estimate: Duration::ZERO, retained_kib: 64 }
 }
 
-fn pool(room: usize, deadline: Duration) -> Pool {
-    Pool::start(bounds(1, room, deadline)).unwrap()
+fn pool(queue: usize, deadline: Duration) -> Pool {
+    Pool::start(limits(1, queue, deadline)).unwrap()
 }
 
 async fn run<T: Send + 'static>(pool: &Pool, work: impl FnOnce(&mut Memory) -> T + Send + 'static) -> Result<T, Busy> {
-    pool.place()?.run(1, work).await
+    pool.reserve_slot()?.run(1, work).await
 }
 
 fn until(what: &str, mut happened: impl FnMut() -> bool) {
@@ -34,7 +34,7 @@ fn begin<F: Future>(future: std::pin::Pin<&mut F>) {
     assert!(future.poll(&mut Context::from_waker(Waker::noop())).is_pending());
 }
 
-/// Keeps the only thread at work until the sender is used or dropped.
+/// Occupies the only thread until the sender is used or dropped.
 fn hold(pool: &Pool) -> (impl Future<Output = Result<(), Busy>> + '_, mpsc::Sender<()>) {
     let (release, held) = mpsc::channel();
     let work = run(pool, move |_| {
@@ -44,7 +44,7 @@ fn hold(pool: &Pool) -> (impl Future<Output = Result<(), Busy>> + '_, mpsc::Send
 }
 
 #[tokio::test]
-async fn a_full_queue_turns_away_at_once() {
+async fn full_queue_rejects_immediately() {
     let pool = pool(2, 60 * SECOND);
     let (held, release) = hold(&pool);
     let (mut held, mut first, mut second) = (pin!(held), pin!(run(&pool, |_| 1)), pin!(run(&pool, |_| 2)));
@@ -56,11 +56,11 @@ async fn a_full_queue_turns_away_at_once() {
     assert_eq!((pool.load().waiting, pool.load().shed_full), (2, 1));
     drop(release);
     assert_eq!((held.await, first.await, second.await), (Ok(()), Ok(1), Ok(2)));
-    until("all is counted", || pool.load().done == 3 && pool.load().running == 0);
+    until("all jobs are counted", || pool.load().done == 3 && pool.load().running == 0);
 }
 
 #[tokio::test]
-async fn a_job_that_waited_too_long_is_not_done() {
+async fn job_past_its_deadline_is_not_run() {
     let pool = pool(2, Duration::from_millis(20));
     let done = Arc::new(AtomicBool::new(false));
     let (held, release) = hold(&pool);
@@ -81,7 +81,7 @@ async fn a_job_that_waited_too_long_is_not_done() {
 }
 
 #[tokio::test]
-async fn who_went_away_costs_neither_work_nor_room() {
+async fn abandoned_job_takes_no_slot_and_is_not_run() {
     let pool = pool(1, 60 * SECOND);
     let done = Arc::new(AtomicBool::new(false));
     let (held, release) = hold(&pool);
@@ -101,14 +101,14 @@ async fn who_went_away_costs_neither_work_nor_room() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_one_answer() {
+async fn panic_fails_only_its_own_job() {
     let pool = pool(1, 60 * SECOND);
     assert_eq!(run(&pool, |_| -> u8 { panic!("meant to") }).await, Err(Busy));
     assert_eq!(run(&pool, |_| 7).await, Ok(7));
 }
 
 #[tokio::test]
-async fn the_end_joins_the_threads_and_answers_who_waits() {
+async fn dropping_the_pool_fails_waiting_jobs() {
     let pool = pool(1, 60 * SECOND);
     let shared = Arc::clone(&pool.shared);
     let (release, held) = mpsc::channel::<()>();
@@ -121,32 +121,32 @@ async fn the_end_joins_the_threads_and_answers_who_waits() {
     until("the queue is closed", || shared.lock().closed);
     drop(release);
     end.join().unwrap();
-    assert_eq!(worked.await, Ok(true), "what is under way is finished");
-    assert!(waited.await.is_err(), "what waits is answered");
+    assert_eq!(worked.await, Ok(true), "a running job is finished");
+    assert!(waited.await.is_err(), "a waiting job is failed");
     assert_eq!(Arc::strong_count(&shared), 1, "a thread is still there");
 }
 
 #[tokio::test]
-async fn no_more_are_at_work_than_there_are_threads() {
-    let pool = Pool::start(bounds(2, 8, 60 * SECOND)).unwrap();
+async fn no_more_jobs_run_than_there_are_threads() {
+    let pool = Pool::start(limits(2, 8, 60 * SECOND)).unwrap();
     let ((first, release_first), (second, release_second), (third, release_third)) =
         (hold(&pool), hold(&pool), hold(&pool));
     let (mut first, mut second, mut third) = (pin!(first), pin!(second), pin!(third));
     begin(first.as_mut());
     begin(second.as_mut());
     begin(third.as_mut());
-    until("both threads are at work", || pool.load().running == 2);
+    until("both threads are running a job", || pool.load().running == 2);
     assert_eq!(pool.load().waiting, 1);
     drop(release_first);
     assert_eq!(first.await, Ok(()));
-    until("the third has its turn", || pool.load().waiting == 0 && pool.load().running == 2);
+    until("the third job runs", || pool.load().waiting == 0 && pool.load().running == 2);
     drop((release_second, release_third));
     assert_eq!((second.await, third.await), (Ok(()), Ok(())));
 }
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn the_threads_let_others_go_first_and_only_they_do() {
+async fn only_pool_threads_lower_their_priority() {
     let outside = || rustix::process::getpriority_process(None).unwrap();
     let before = outside();
     let pool = pool(1, 60 * SECOND);
@@ -155,13 +155,13 @@ async fn the_threads_let_others_go_first_and_only_they_do() {
 }
 
 #[tokio::test]
-async fn who_would_not_have_a_turn_in_half_the_time_is_turned_away_at_once() {
-    let pool = Pool::start(Bounds { guess: SECOND, ..bounds(1, 100, 4 * SECOND) }).unwrap();
+async fn job_expected_to_wait_half_the_deadline_is_rejected() {
+    let pool = Pool::start(Limits { initial_estimate: SECOND, ..limits(1, 100, 4 * SECOND) }).unwrap();
     let (held, release) = hold(&pool);
     let mut held = pin!(held);
     begin(held.as_mut());
     until("the thread takes the job", || pool.load().running == 1);
-    // After nothing, one and two seconds, as far as anybody knows.
+    // Expected to start after 0, 1 and 2 seconds.
     let mut waiting = [1, 2, 3].map(|number| Box::pin(run(&pool, move |_| number)));
     waiting.iter_mut().for_each(|one| begin(one.as_mut()));
     assert_eq!(run(&pool, |_| 4).await, Err(Busy));
@@ -173,28 +173,28 @@ async fn who_would_not_have_a_turn_in_half_the_time_is_turned_away_at_once() {
 }
 
 #[tokio::test]
-async fn what_the_work_takes_is_learnt_from_it() {
-    let pool = Pool::start(Bounds { guess: 100 * SECOND, ..bounds(1, 100, 60 * SECOND) }).unwrap();
-    let first = pool.place().unwrap();
-    assert!(pool.place().is_err(), "so slow a thing is waited for by nobody");
+async fn estimate_follows_the_measured_time() {
+    let pool = Pool::start(Limits { initial_estimate: 100 * SECOND, ..limits(1, 100, 60 * SECOND) }).unwrap();
+    let first = pool.reserve_slot().unwrap();
+    assert!(pool.reserve_slot().is_err(), "a second slow job cannot be in time");
     drop(first);
     for _ in 0..100 {
         assert_eq!(run(&pool, |_| ()).await, Ok(()));
     }
-    until("all is counted", || pool.load().done == 100);
-    let many = (0..50).map(|_| pool.place().unwrap()).collect::<Vec<_>>();
+    until("all jobs are counted", || pool.load().done == 100);
+    let many = (0..50).map(|_| pool.reserve_slot().unwrap()).collect::<Vec<_>>();
     assert_eq!(many.len(), 50);
 }
 
 #[tokio::test]
-async fn a_place_is_kept_until_it_is_used_or_dropped() {
+async fn slot_is_reserved_until_used_or_dropped() {
     let pool = pool(2, 60 * SECOND);
-    let (first, second) = (pool.place().unwrap(), pool.place().unwrap());
-    assert!(pool.place().is_err());
+    let (first, second) = (pool.reserve_slot().unwrap(), pool.reserve_slot().unwrap());
+    assert!(pool.reserve_slot().is_err());
     drop(first);
-    assert_eq!(pool.place().unwrap().run(1, |_| 1).await, Ok(1));
+    assert_eq!(pool.reserve_slot().unwrap().run(1, |_| 1).await, Ok(1));
     assert_eq!(second.run(1, |_| 2).await, Ok(2));
-    let again = (pool.place().unwrap(), pool.place().unwrap());
-    assert!(pool.place().is_err(), "{:?}", pool.load());
+    let again = (pool.reserve_slot().unwrap(), pool.reserve_slot().unwrap());
+    assert!(pool.reserve_slot().is_err(), "{:?}", pool.load());
     drop(again);
 }

@@ -8,18 +8,18 @@ fn lives() -> KeyLifetimes {
     KeyLifetimes { sign: 30 * DAY, announce: DAY / 24, retain: DAY }
 }
 
-fn states(ring: &Ring, now: Timestamp) -> Vec<State> {
+fn states(ring: &Ring, now: Timestamp) -> Vec<KeyState> {
     ring.keys.iter().map(|key| ring.state(key, now, &lives())).collect()
 }
 
 #[test]
 fn a_year_of_rotation_leaves_no_moment_without_a_signer_and_no_key_signs_unannounced() {
     let (rng, start) = (Rng::system(), Timestamp::from_secs(1_000_000));
-    let mut ring = Ring::first(start, &rng);
+    let mut ring = Ring::generate(start, &rng);
     let mut signers = vec![ring.keys[0].kid.clone()];
     for minute in 0..365 * 24 * 60 {
         let now = start + Duration::from_secs(60) * minute;
-        ring.keep_up(now, &lives(), &rng);
+        ring.advance(now, &lives(), &rng);
         let signer = ring.signer(now).expect("a signer at every moment");
         if signers.last() != Some(&signer.kid) {
             assert!(signer.signs_from.since(signer.announced_at) >= lives().announce);
@@ -33,31 +33,31 @@ fn a_year_of_rotation_leaves_no_moment_without_a_signer_and_no_key_signs_unannou
 #[test]
 fn a_key_is_announced_then_signs_then_only_verifies_then_is_gone() {
     let (rng, start) = (Rng::system(), Timestamp::from_secs(1_000_000));
-    let mut ring = Ring::first(start, &rng);
+    let mut ring = Ring::generate(start, &rng);
     ring.rotate(start, &lives(), &rng);
-    assert_eq!(states(&ring, start), [State::Signing, State::Announced]);
+    assert_eq!(states(&ring, start), [KeyState::Signing, KeyState::Announced]);
     let turn = start + lives().announce;
-    assert_eq!(states(&ring, turn), [State::VerifyOnly, State::Signing]);
-    assert_eq!(states(&ring, turn + lives().retain), [State::VerifyOnly, State::Signing]);
+    assert_eq!(states(&ring, turn), [KeyState::VerifyOnly, KeyState::Signing]);
+    assert_eq!(states(&ring, turn + lives().retain), [KeyState::VerifyOnly, KeyState::Signing]);
     let over = turn + lives().retain + Duration::from_millis(1);
-    assert_eq!(states(&ring, over), [State::Gone, State::Signing]);
-    assert!(ring.keep_up(over, &lives(), &rng));
+    assert_eq!(states(&ring, over), [KeyState::Gone, KeyState::Signing]);
+    assert!(ring.advance(over, &lives(), &rng));
     assert_eq!(ring.keys.len(), 1);
 }
 
 #[test]
 fn a_node_whose_clock_is_behind_takes_the_ring_as_it_is() {
     let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
-    let mut ring = Ring::first(now, &rng);
+    let mut ring = Ring::generate(now, &rng);
     let behind = now - Duration::from_millis(20);
-    assert!(!ring.keep_up(behind, &lives(), &rng));
+    assert!(!ring.advance(behind, &lives(), &rng));
     assert_eq!(ring.signer(behind), ring.keys.first());
 }
 
 #[test]
 fn rotating_twice_announces_one_key() {
     let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
-    let mut ring = Ring::first(now, &rng);
+    let mut ring = Ring::generate(now, &rng);
     let first = ring.rotate(now, &lives(), &rng);
     assert_eq!(ring.rotate(now, &lives(), &rng), first);
 }
@@ -65,43 +65,43 @@ fn rotating_twice_announces_one_key() {
 #[test]
 fn a_revoked_signer_is_replaced_at_once() {
     let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
-    let mut ring = Ring::first(now, &rng);
+    let mut ring = Ring::generate(now, &rng);
     let kid = ring.keys[0].kid.clone();
     ring.revoke(&kid, now, &rng).unwrap();
-    assert_eq!(states(&ring, now), [State::Revoked, State::Signing]);
-    assert_eq!(ring.revoke("nobody", now, &rng), Err(Refused::UnknownKey));
+    assert_eq!(states(&ring, now), [KeyState::Revoked, KeyState::Signing]);
+    assert_eq!(ring.revoke("nobody", now, &rng), Err(RingError::UnknownKey));
 }
 
 #[test]
 fn a_revoked_signer_gives_way_to_the_one_before_if_that_is_still_there() {
     let (rng, start) = (Rng::system(), Timestamp::from_secs(1_000_000));
-    let mut ring = Ring::first(start, &rng);
+    let mut ring = Ring::generate(start, &rng);
     let second = ring.rotate(start, &lives(), &rng);
     let now = start + lives().announce;
     ring.revoke(&second.kid, now, &rng).unwrap();
-    assert_eq!(states(&ring, now), [State::Signing, State::Revoked]);
+    assert_eq!(states(&ring, now), [KeyState::Signing, KeyState::Revoked]);
 }
 
 #[test]
 fn a_revocation_is_heeded_whichever_edition_knows_it() {
     let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
-    let mut ring = Ring::first(now, &rng);
+    let mut ring = Ring::generate(now, &rng);
     ring.rotate(now, &lives(), &rng);
     let mut lost = ring.clone();
     let kid = ring.keys[0].kid.clone();
     lost.revoke(&kid, now, &rng).unwrap();
     let later = now + Duration::from_secs(1);
-    ring.heed(&lost, later, &rng);
+    ring.apply_revocations_of(&lost, later, &rng);
     assert_eq!(ring.keys[0].revoked_at, Some(later));
     let heeded = ring.clone();
-    ring.heed(&lost, later, &rng);
+    ring.apply_revocations_of(&lost, later, &rng);
     assert_eq!(ring, heeded);
 }
 
 #[test]
 fn the_record_says_all_and_shows_no_seed_in_debug() {
     let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
-    let mut ring = Ring::first(now, &rng);
+    let mut ring = Ring::generate(now, &rng);
     ring.rotate(now, &lives(), &rng);
     let kid = ring.keys[0].kid.clone();
     ring.revoke(&kid, now, &rng).unwrap();

@@ -1,0 +1,66 @@
+//! Ends sessions in the ephemeral store and applies their revocations to this node.
+//!
+//! When a function here returns, no refresh of these sessions succeeds and the revocation of their access tokens is stored. This
+//! node refuses them from then on, and other nodes as soon as they apply the revocation. Knows nothing of who may end which session.
+
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::auth::run_to_completion::run_to_completion;
+use crate::clock::Timestamp;
+use crate::id::{SessionId, UserId};
+use crate::store::ephemeral::{SignOutScope, Target};
+
+/// Ends the user's sessions in `scope` and returns how many there were.
+///
+/// `valid_after`: the row's `sessions_valid_after`, if the row has changed. `min_before`: a revocation of all sessions covers
+/// sessions opened before this moment at least. By this node's clock alone it might not: another node's clock may be ahead, or this
+/// one was set back, and the sessions carry a later timestamp.
+pub(in crate::auth) async fn end_sessions(
+    ctx: &Context,
+    user: UserId,
+    scope: SignOutScope,
+    valid_after: Option<Timestamp>,
+    min_before: Timestamp,
+) -> Result<u64, Error> {
+    let now = ctx.now();
+    let expires_at = now + ctx.node.retention.revocation_ttl();
+    let ephemeral = ctx.ephemeral.clone();
+    // To completion, because it may take more than one call of the store.
+    let ended = run_to_completion(async move {
+        let mut ended = ephemeral.end_sessions(user, scope, valid_after, expires_at, now).await?;
+        for revocation in &mut ended.revocations {
+            if let Target::User { before, .. } = &mut revocation.target
+                && *before < min_before
+            {
+                *before = min_before;
+                ephemeral.revoke(revocation, now).await?;
+            }
+        }
+        Ok(ended)
+    })
+    .await?;
+    // Only what the store has ended: an id in a request may be of another user's session.
+    ended.revocations.iter().for_each(|revocation| ctx.node.revocations.apply(revocation));
+    Ok(ended.count)
+}
+
+/// Checks whether an ended session is in the store, because a failover lost its end, and if so ends it again, for the nodes that do
+/// not know. The caller refuses its token whether that succeeds or not.
+///
+/// `false` if the session is not there: it ended during the caller's refresh. Such a refresh is answered as if it had come first. None
+/// of its tokens is accepted any more, and of several clients that refresh at the same moment, the first one succeeds even if the others
+/// were taken for thieves meanwhile.
+pub(in crate::auth) async fn end_revived_session(
+    ctx: &Context,
+    user: UserId,
+    session: SessionId,
+) -> Result<bool, Error> {
+    if ctx.ephemeral.session(user, session, ctx.now()).await?.is_none() {
+        return Ok(false);
+    }
+    let min_before = ctx.node.revocations.first_session_after(user);
+    let ended = end_sessions(ctx, user, SignOutScope::One(session), None, min_before).await;
+    let error = ended.err().map(tracing::field::display);
+    tracing::warn!(%user, %session, error, "revoked session was back in the ephemeral store and has been ended again");
+    Ok(true)
+}
