@@ -1,5 +1,5 @@
-//! Sentences about invalid input that the published dialects put on the wire. They are fixed here, apart from the messages of
-//! the error types, so that rewording a log message does not change a published API.
+//! Sentences about invalid input that the published dialects put on the wire. They are fixed here, apart from the
+//! messages of the error types, so that rewording a log message does not change a published API.
 
 use crate::auth::error::MfaError;
 use crate::auth::identity::{EmailError, UsernameError};

@@ -1,8 +1,8 @@
 //! Sign-up.
 //!
-//! `user_name` is a display name and is stored as the full name, not as the username: the published document has no error
-//! for a name that is taken or that contains certain characters, and no call signs in with it. Two accounts may therefore
-//! have the same `user_name`, while usernames, which other dialects use for sign-in, stay unique.
+//! `user_name` is a display name and is stored as the full name, not as the username: the published document has no
+//! error for a name that is taken or that contains certain characters, and no call signs in with it. Two accounts may
+//! therefore have the same `user_name`, while usernames, which other dialects use for sign-in, stay unique.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -12,9 +12,9 @@ use super::{request_context, require_non_empty, string_or_empty};
 use crate::api::codes::error::CodesError;
 use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
-use crate::auth::identity::{Email, UsernameError};
 use crate::auth::accounts::sign_up;
 use crate::auth::context::Context;
+use crate::auth::identity::{Email, UsernameError};
 use crate::auth::passwords::Password;
 use crate::auth::tokens::caller::User;
 use crate::http::{Request, Response};
@@ -87,8 +87,8 @@ fn check_user_name(user_name: &str) -> Result<(), Error> {
     }
 }
 
-/// The name to show for a user: the full name, or else the username, or else the address up to the `@`. Users created in
-/// another dialect may have no full name.
+/// The name to show for a user: the full name, or else the username, or else the address up to the `@`. Users created
+/// in another dialect may have no full name.
 pub(super) fn display_name(user: &User) -> &str {
     let before_at = user.email.split('@').next().unwrap_or_default();
     user.full_name.as_deref().or(user.username.as_deref()).unwrap_or(before_at)

@@ -38,14 +38,15 @@ pub(super) struct VerifyEmailRequest {
 
 /// Send an e-mail verification code.
 ///
-/// Responds once the mail has been handed to the mail server, or with an error if that failed. The code is valid for ten
-/// minutes or until another one is sent.
+/// Responds once the mail has been handed to the mail server, or with an error if that failed. The code is valid for
+/// ten minutes or until another one is sent.
 #[utoipa::path(
     post,
     path = "/mail/verify/send",
     operation_id = "codes_send_code",
     request_body = SendCodeRequest,
-    responses((status = 200, description = "The mail was sent.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+    responses((status = 200, description = "The mail was sent.", body = ErrorCode<'_>,
+        example = json!({"error_code": "0"}))),
 )]
 pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let SendCodeRequest { user_id } = request.json().await?;
@@ -62,7 +63,8 @@ pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Resp
     path = "/mail/verify",
     operation_id = "codes_verify_mail",
     request_body = VerifyEmailRequest,
-    responses((status = 200, description = "The address is verified.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+    responses((status = 200, description = "The address is verified.", body = ErrorCode<'_>,
+        example = json!({"error_code": "0"}))),
 )]
 pub(super) async fn verify_email(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let VerifyEmailRequest { user_id, code } = request.json().await?;

@@ -15,8 +15,8 @@
 //! | `BODY_TOO_SLOW`, `BODY_TOO_LARGE`, `MEDIA_TYPE_NOT_SUPPORTED` | 408, 413, 415 | |
 //! | `TOO_MANY_REQUESTS`, `INTERNAL_ERROR`, `SERVICE_UNAVAILABLE` | 429, 500, 503 | |
 //!
-//! With `status = "in-band"` the numbers and the first six of these are sent with status 200. The others keep their status,
-//! because they concern proxies and generic clients rather than the application.
+//! With `status = "in-band"` the numbers and the first six of these are sent with status 200. The others keep their
+//! status, because they concern proxies and generic clients rather than the application.
 
 mod accounts;
 mod error;
@@ -32,9 +32,9 @@ use utoipa::openapi::{OneOfBuilder, Ref, RefOr};
 
 use super::openapi::{ApiSpec, ErrorSpec};
 use crate::auth::Error;
-use crate::auth::identity::{EmailError, UsernameError};
 use crate::auth::context::Context;
 use crate::auth::error::{InputError, MfaError};
+use crate::auth::identity::{EmailError, UsernameError};
 use crate::auth::passwords::PolicyViolation;
 use crate::auth::request_context::RequestContext;
 use crate::config::Codes;
@@ -60,7 +60,7 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Codes) {
         .post("/mail/verify", "codes.verify-mail", mail::verify_email);
 }
 
-/// The calls while they are listed: each words its failures as the settings have it.
+/// Adds routes whose errors are rendered according to `in_band`.
 struct Calls<'r> {
     under: RouteGroup<'r, Context>,
     in_band: bool,
@@ -99,12 +99,12 @@ fn missing_field(name: &'static str) -> Rejection {
     Rejection::field(FieldError::missing(ParamLocation::Body, name))
 }
 
-/// What there is to call, for the document.
+/// The OpenAPI part of this dialect.
 pub(super) fn chapter(settings: &Codes) -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
-        tags((name = "codes", description = "Accounts, sign-in, TOTP and e-mail verification. Errors are a code in the body; \
-            `0` is success.")),
+        tags((name = "codes", description = "Accounts, sign-in, TOTP and e-mail verification. Errors are a code in \
+            the body; `0` is success.")),
         components(schemas(ErrorCode<'_>)),
         paths(
             accounts::sign_up,

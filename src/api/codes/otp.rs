@@ -26,8 +26,8 @@ pub(super) struct Created {
     backup_codes: Vec<String>,
 }
 
-/// Authenticates a user session. A token of a deleted user is refused like any invalid token; this dialect has a code of
-/// its own for it.
+/// Authenticates a user session. A token of a deleted user is refused like any invalid token; this dialect has a code
+/// of its own for it.
 async fn authenticate_session_user(ctx: &Context, request: &Request) -> Result<User, Error> {
     match caller::authenticate_user(ctx, request.bearer()).await {
         Ok((caller, user)) => caller.require_session().map(|_| user),
@@ -62,7 +62,8 @@ pub(super) async fn create(ctx: Context, request: Request) -> Result<Response, C
     path = "/delete/otp",
     operation_id = "codes_delete_otp",
     security(("access_token" = [])),
-    responses((status = 200, description = "TOTP is disabled.", body = ErrorCode<'_>, example = json!({"error_code": "0"}))),
+    responses((status = 200, description = "TOTP is disabled.", body = ErrorCode<'_>,
+        example = json!({"error_code": "0"}))),
 )]
 pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, CodesError> {
     let user = authenticate_session_user(&ctx, &request).await?;

@@ -33,7 +33,9 @@ pub(super) struct SignInRequest {
 
 /// E-mail address, password and TOTP code.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = SignInOtp, examples(json!({"email": "user@example.com", "password": "Password123", "otp_code": "123456"})))]
+#[schema(as = SignInOtp, examples(json!({
+    "email": "user@example.com", "password": "Password123", "otp_code": "123456"
+})))]
 pub(super) struct SignInOtpRequest {
     #[serde(default, deserialize_with = "string_or_empty")]
     #[schema(required = true)]
@@ -91,7 +93,7 @@ pub(super) struct Refreshed<'a> {
                 "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…",
                 "refresh_token": "AQGaLgDLJ3K0nV3…",
             }))),
-            ("second-factor-due" = (summary = "TOTP is required", value = json!({"error_code": "150"}))),
+            ("totp-required" = (summary = "TOTP is required", value = json!({"error_code": "150"}))),
         )),
     ))),
 )]
@@ -134,8 +136,8 @@ pub(super) async fn sign_in_with_otp(ctx: Context, mut request: Request) -> Resu
     open_session_and_respond(&ctx, &user, Some(&otp_code), request_ctx).await
 }
 
-/// Checks address and password. Usernames are not accepted: this dialect signs in by address only. An empty address counts
-/// as malformed and an empty password as wrong, because the document has no other codes for these calls.
+/// Checks address and password. Usernames are not accepted: this dialect signs in by address only. An empty address
+/// counts as malformed and an empty password as wrong, because the document has no other codes for these calls.
 async fn check_credentials(
     ctx: &Context,
     email: &str,

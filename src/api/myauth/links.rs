@@ -1,5 +1,5 @@
-//! Magic links and password reset links. Redeeming one takes two secrets: the token in the link, sent as the bearer token, and
-//! the device secret, which the request for the link returned, sent as `claim` in the body.
+//! Magic links and password reset links. Redeeming one takes two secrets: the token in the link, sent as the bearer
+//! token, and the device secret, which the request for the link returned, sent as `claim` in the body.
 
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,8 +20,8 @@ use crate::http::{ParamLocation, Request, Response};
 
 /// Send a magic link.
 ///
-/// The response is the same for every address. If registration is open and no account has the address, redeeming the link
-/// creates one.
+/// The response is the same for every address. If registration is open and no account has the address, redeeming the
+/// link creates one.
 #[utoipa::path(
     post,
     path = "/login/magic/{email}",

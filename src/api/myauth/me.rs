@@ -38,8 +38,8 @@ pub(super) struct UpdateMe {
 
 /// Update the current user.
 ///
-/// A changed address is unverified until the link mailed to it is followed; the old address is notified. A changed password
-/// ends all sessions, including this one.
+/// A changed address is unverified until the link mailed to it is followed; the old address is notified. A changed
+/// password ends all sessions, including this one.
 #[utoipa::path(
     put,
     path = "/users/me",

@@ -1,5 +1,5 @@
-//! The dialect of FastAPI MyAuth: passwords, magic links, password reset, TOTP and user management. Bodies are bare models,
-//! `{"msg": …}` where there is no data, and `{"detail": …}` for errors.
+//! The dialect of FastAPI MyAuth: passwords, magic links, password reset, TOTP and user management. Bodies are bare
+//! models, `{"msg": …}` where there is no data, and `{"detail": …}` for errors.
 
 mod error;
 mod links;
@@ -64,7 +64,7 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
         .delete("/{user_id}", "myauth.delete-user", users::delete);
 }
 
-/// What there is to call, for the document: a part for each way in which failures are worded.
+/// The OpenAPI part of this dialect. Calls whose errors have texts of their own are documented separately.
 pub(crate) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(

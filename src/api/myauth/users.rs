@@ -174,8 +174,8 @@ pub(super) struct UserUpdate {
 
 /// Update a user.
 ///
-/// Only superusers may change superusers. A changed address is unverified until the link mailed to it is followed; the old
-/// address is notified. Changing the password, disabling the user or removing a role ends the user's sessions.
+/// Only superusers may change superusers. A changed address is unverified until the link mailed to it is followed; the
+/// old address is notified. Changing the password, disabling the user or removing a role ends the user's sessions.
 #[utoipa::path(
     post,
     path = "/users/{user_id}",

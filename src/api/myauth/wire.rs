@@ -89,8 +89,8 @@ impl<'de> Deserialize<'de> for Roles {
     }
 }
 
-/// Reads a body that contains a new password and checks the password against the policy. A 422 lists the violation together
-/// with the errors of all other fields.
+/// Reads a body that contains a new password and checks the password against the policy. A 422 lists the violation
+/// together with the errors of all other fields.
 pub(super) async fn read_with_new_password<T: DeserializeOwned>(
     ctx: &Context,
     request: &mut Request,

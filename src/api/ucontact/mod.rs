@@ -1,5 +1,5 @@
-//! The dialect of UContact: sign-up with a link that verifies the address, sign-in with a form, and rotated refresh tokens.
-//! Errors are FastAPI's `{"detail": …}`.
+//! The dialect of UContact: sign-up with a link that verifies the address, sign-in with a form, and rotated refresh
+//! tokens. Errors are FastAPI's `{"detail": …}`.
 
 mod accounts;
 mod error;
@@ -36,11 +36,12 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
         .post("/refresh-token", "ucontact.refresh", sessions::refresh);
 }
 
-/// What there is to call, for the document.
+/// The OpenAPI part of this dialect.
 pub(crate) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
-        tags((name = "ucontact", description = "UContact: sign-up with e-mail verification, sign-in with a form, rotated refresh tokens.")),
+        tags((name = "ucontact", description = "UContact: sign-up with e-mail verification, sign-in with a form, \
+            rotated refresh tokens.")),
         components(schemas(Detail<'_>, HttpValidationError)),
         paths(accounts::register, accounts::confirm_email, sessions::login, sessions::refresh)
     )]

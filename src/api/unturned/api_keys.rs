@@ -214,8 +214,8 @@ pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Unt
 
 /// Create a new API key.
 ///
-/// The response contains the complete key; it is not shown again. Requires a user session. Only superusers may grant the
-/// scopes `admin` and `billing:write`.
+/// The response contains the complete key; it is not shown again. Requires a user session. Only superusers may grant
+/// the scopes `admin` and `billing:write`.
 #[utoipa::path(
     post,
     path = "/api-keys/",

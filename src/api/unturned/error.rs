@@ -1,5 +1,5 @@
-//! Errors in the envelope: the only place where this dialect maps errors to a status, a code and a message. Invalid fields are
-//! FastAPI's 422.
+//! Errors in the envelope: the only place where this dialect maps errors to a status, a code and a message. Invalid
+//! fields are FastAPI's 422.
 
 use super::envelope::failure;
 use crate::api::fastapi::{unprocessable, unreadable};

@@ -1,5 +1,5 @@
-//! The dialect of Unturned.AI: mailed codes in place of passwords, projects and their API keys. Every response is in an envelope,
-//! except that invalid fields are FastAPI's 422.
+//! The dialect of Unturned.AI: mailed codes in place of passwords, projects and their API keys. Every response is in an
+//! envelope, except that invalid fields are FastAPI's 422.
 
 mod api_keys;
 mod envelope;
@@ -27,7 +27,7 @@ use error::UnturnedError;
 /// Name of the dialect in sessions and in logs.
 pub const NAME: &str = "unturned";
 
-/// Adds its routes; `GET /users/me` only where nobody else at this prefix has it.
+/// Adds its routes; `GET /users/me` only if `myauth` does not serve it at the same prefix.
 pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect, with_me: bool) {
     let word = |_: &Context, rejection: Rejection| UnturnedError::from(rejection).into_response();
     routes
@@ -54,7 +54,7 @@ async fn me(ctx: Context, request: Request) -> Result<crate::http::Response, Unt
     Ok(users_me::me(&ctx, &request).await?)
 }
 
-/// What there is to call, for the document.
+/// The OpenAPI part of this dialect.
 pub(super) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(

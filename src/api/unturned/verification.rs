@@ -122,8 +122,8 @@ pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Resp
 
 /// Verify code and get JWT token.
 ///
-/// If registration is open, the first code of an address creates its account. A code works once and is void after five wrong
-/// attempts; a missing or wrong TOTP code does not use it up.
+/// If registration is open, the first code of an address creates its account. A code works once and is void after five
+/// wrong attempts; a missing or wrong TOTP code does not use it up.
 #[utoipa::path(
     post,
     path = "/verification/verify-code",

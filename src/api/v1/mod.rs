@@ -1,9 +1,10 @@
-//! The dialect of `/api/v1`: sign-up, sign-in, refresh tokens that are not rotated, token verification, and a password reset for
-//! which the token of the link is sufficient. Errors are `{"error": "…"}`.
+//! The dialect of `/api/v1`: sign-up, sign-in, refresh tokens that are not rotated, token verification, and a password
+//! reset for which the token of the link is sufficient. Errors are `{"error": "…"}`.
 //!
-//! Its clients read the claims `uid`, `email` and `token_type`, so every access token that is issued here has them, in whichever
-//! dialect the session was opened. If a session of this dialect is refreshed in another one, the other dialect decides the claims
-//! and whether the refresh token rotates; the resulting access token is accepted here as well.
+//! Its clients read the claims `uid`, `email` and `token_type`, so every access token that is issued here has them, in
+//! whichever dialect the session was opened. If a session of this dialect is refreshed in another one, the other
+//! dialect decides the claims and whether the refresh token rotates; the resulting access token is accepted here as
+//! well.
 
 mod error;
 mod passwords;
@@ -48,11 +49,12 @@ pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
         .post("/password-reset-confirm", "v1.password-reset-confirm", passwords::reset);
 }
 
-/// What there is to call, for the document.
+/// The OpenAPI part of this dialect.
 pub(crate) fn chapter() -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
-        tags((name = "v1", description = "`/api/v1`: sign-up, sign-in, token verification and password reset. Refresh tokens are not rotated.")),
+        tags((name = "v1", description = "`/api/v1`: sign-up, sign-in, token verification and password reset. \
+            Refresh tokens are not rotated.")),
         components(schemas(ErrorBody<'_>)),
         paths(
             sign_up::register,

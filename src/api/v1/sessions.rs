@@ -114,7 +114,8 @@ pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Respon
     path = "/logout",
     operation_id = "v1_logout",
     security(("access_token" = [])),
-    responses((status = 200, description = "Signed out.", body = Message, example = json!({"message": "logout successful"}))),
+    responses((status = 200, description = "Signed out.", body = Message,
+        example = json!({"message": "logout successful"}))),
 )]
 pub(super) async fn logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
     let (token, verified) = verify_bearer(&ctx, &request)?;
@@ -134,7 +135,8 @@ pub(super) async fn logout(ctx: Context, request: Request) -> Result<Response, V
     path = "/authorized/logout",
     operation_id = "v1_authorized_logout",
     security(("access_token" = [])),
-    responses((status = 200, description = "Signed out.", body = Message, example = json!({"message": "logout successful"}))),
+    responses((status = 200, description = "Signed out.", body = Message,
+        example = json!({"message": "logout successful"}))),
 )]
 pub(super) async fn authorized_logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
     logout(ctx, request).await

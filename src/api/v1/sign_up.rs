@@ -62,7 +62,8 @@ impl Message {
     operation_id = "v1_register",
     params(RegisterQuery),
     request_body = Register,
-    responses((status = 201, description = "The account was created.", body = Message, example = json!({"message": "registered"}))),
+    responses((status = 201, description = "The account was created.", body = Message,
+        example = json!({"message": "registered"}))),
 )]
 pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let query: RegisterQuery = request.query()?.deserialize()?;

@@ -1,4 +1,5 @@
-//! Token introspection: of the caller's own token and of any other. Takes access tokens and refresh tokens, but no API keys.
+//! Token introspection: of the caller's own token and of any other. Takes access tokens and refresh tokens, but no API
+//! keys.
 
 use std::sync::Arc;
 
