@@ -76,7 +76,7 @@ async fn revocations(whose: &str, revoking: &SqliteEphemeral, following: &Arc<Sq
         // At another point of the follower's round each time.
         tokio::time::sleep(Duration::from_millis(10 + which)).await;
         let begun = Instant::now();
-        revoking.revoke(&Revocation { target: Target::Ring, until: NOW + DAY }, NOW).await.unwrap();
+        revoking.revoke(&Revocation { target: Target::Keyring, expires_at: NOW + DAY }, NOW).await.unwrap();
         assert!(!follower.await.unwrap().0.is_empty());
         spans.push(begun.elapsed());
     }
@@ -106,8 +106,8 @@ async fn refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Dur
                         counter,
                         rotate: true,
                         grace: Duration::ZERO,
-                        floor: NOW,
-                        remember_until: NOW + DAY,
+                        not_before: NOW,
+                        revocation_expires_at: NOW + DAY,
                     };
                     assert!(matches!(store.rotate_refresh_token(presented, NOW).await.unwrap(), Rotation::Rotated(_)));
                     spans.push(begun.elapsed());
@@ -134,11 +134,11 @@ fn session() -> Session {
         opened_at: NOW,
         used_at: NOW,
         rotated_at: NOW,
-        idle: DAY,
+        idle_timeout: DAY,
         ends_at: NOW + DAY * 30,
         dialect: "native".to_owned(),
-        address: "192.0.2.1".to_owned(),
-        agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
+        client_ip: "192.0.2.1".to_owned(),
+        user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
         profile: r#"{"email":"somebody@example.org","scope":"","roles":["user"]}"#.to_owned(),
     }
 }
@@ -148,19 +148,11 @@ async fn reads(engine: &Arc<Engine>) {
     const TIMES: u32 = 20_000;
     let accounts = SqliteAccounts::new(Arc::clone(engine));
     let rng = Rng::system();
+    let (id, project) = (UserId::new(NOW, &rng), ProjectId::new(NOW, &rng));
     let user = NewUser {
-        id: UserId::new(NOW, &rng),
-        email: "somebody@example.org".to_owned(),
-        username: None,
-        username_key: None,
-        full_name: None,
-        password_hash: None,
         verified: true,
-        disabled: false,
-        superuser: false,
         roles: vec!["user".to_owned()],
-        project: ProjectId::new(NOW, &rng),
-        created_at: NOW,
+        ..NewUser::new(id, "somebody@example.org".to_owned(), project, NOW)
     };
     accounts.create_user(&user).await.unwrap();
     let begun = Instant::now();

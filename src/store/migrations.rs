@@ -1,7 +1,7 @@
 //! The migrations of both engines, and the rule for which of them a database still needs.
 //!
-//! Migrations are only ever added. Each applied one is recorded with a checksum, so that a changed text, or a schema newer
-//! than the program, is refused before the database is touched. Knows nothing of how an engine locks or applies.
+//! Migrations are only ever added. Each applied one is recorded with a checksum, so that a changed text, or a schema
+//! newer than the program, is refused before the database is touched. Knows nothing of how an engine locks or applies.
 
 use crate::encoding::{hex, sha256};
 
@@ -89,8 +89,8 @@ pub fn pending<'a>(
     Ok(&known[applied.len()..])
 }
 
-/// Checks that a schema has every migration that this program needs. A running program accepts newer migrations, because
-/// it is the old half of a rolling upgrade. Only a start refuses them, by [`pending`].
+/// Checks that a schema has every migration that this program needs. A running program accepts newer migrations,
+/// because it is the old half of a rolling upgrade. Only a start refuses them, by [`pending`].
 pub fn require_all(store: &'static str, known: &[Migration], applied: &[AppliedMigration]) -> Result<()> {
     match pending(store, known, &applied[..applied.len().min(known.len())])? {
         [] => Ok(()),

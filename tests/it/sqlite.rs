@@ -38,20 +38,8 @@ fn open(dir: &Path) -> Arc<Stores> {
 
 fn somebody(name: &str) -> NewUser {
     let rng = Rng::system();
-    NewUser {
-        id: UserId::new(NOW, &rng),
-        email: format!("{name}@example.org"),
-        username: None,
-        username_key: None,
-        full_name: None,
-        password_hash: None,
-        verified: true,
-        disabled: false,
-        superuser: false,
-        roles: Vec::new(),
-        project: ProjectId::new(NOW, &rng),
-        created_at: NOW,
-    }
+    let (id, project) = (UserId::new(NOW, &rng), ProjectId::new(NOW, &rng));
+    NewUser { verified: true, ..NewUser::new(id, format!("{name}@example.org"), project, NOW) }
 }
 
 fn session_of(user: UserId) -> Session {
@@ -62,11 +50,11 @@ fn session_of(user: UserId) -> Session {
         opened_at: NOW,
         used_at: NOW,
         rotated_at: NOW,
-        idle: DAY,
+        idle_timeout: DAY,
         ends_at: NOW + DAY,
         dialect: "native".to_owned(),
-        address: "127.0.0.1".to_owned(),
-        agent: "a test".to_owned(),
+        client_ip: "127.0.0.1".to_owned(),
+        user_agent: "a test".to_owned(),
         profile: "{}".to_owned(),
     }
 }
@@ -78,8 +66,8 @@ fn presented(session: &Session, counter: u64) -> RotateRequest {
         counter,
         rotate: true,
         grace: Duration::ZERO,
-        floor: NOW,
-        remember_until: NOW + DAY,
+        not_before: NOW,
+        revocation_expires_at: NOW + DAY,
     }
 }
 
@@ -160,7 +148,7 @@ async fn the_other_process() {
             say("ready");
             assert_eq!(order(), "go");
             let target = Target::Token(TokenId(uuid::Uuid::from_u128(7)));
-            stores.ephemeral.revoke(&Revocation { target, until: NOW + DAY }, NOW).await.unwrap();
+            stores.ephemeral.revoke(&Revocation { target, expires_at: NOW + DAY }, NOW).await.unwrap();
         }
         ref unknown => panic!("no such order: {unknown:?}"),
     }
@@ -187,7 +175,7 @@ async fn write_until_killed(stores: &Arc<Stores>, round: &str) {
                         say(&format!("session {} {} {}", user.id, session.id, counter + 1));
                     }
                     let target = Target::Session(session.id);
-                    stores.ephemeral.revoke(&Revocation { target, until: NOW + DAY }, NOW).await.unwrap();
+                    stores.ephemeral.revoke(&Revocation { target, expires_at: NOW + DAY }, NOW).await.unwrap();
                     say(&format!("revoked {}", session.id));
                 }
             })
@@ -315,7 +303,7 @@ async fn a_follower_hears_what_another_process_revokes() {
     other.go();
     let (heard, _) = follower.await.unwrap();
     let target = Target::Token(TokenId(uuid::Uuid::from_u128(7)));
-    assert_eq!(heard, [Revocation { target, until: NOW + DAY }]);
+    assert_eq!(heard, [Revocation { target, expires_at: NOW + DAY }]);
     assert!(other.ended_well());
 }
 

@@ -3,7 +3,7 @@
 use crate::auth::Error;
 use crate::auth::accounts::permissions::can_create_superusers;
 use crate::auth::context::Context;
-use crate::auth::identity::{Email, Username};
+use crate::auth::identity::{Email, EmailError, Username, UsernameError};
 use crate::auth::passwords::{Password, Policy};
 use crate::auth::request_context::RequestContext;
 use crate::id::{ProjectId, UserId};
@@ -30,32 +30,40 @@ pub struct CreateUser {
     pub roles: Vec<String>,
 }
 
+impl CreateUser {
+    /// The row to store, without a password.
+    pub(super) fn into_row<E>(self, ctx: &Context) -> Result<NewUser, E>
+    where
+        E: From<EmailError> + From<UsernameError>,
+    {
+        let email = Email::parse(&self.email)?;
+        let username = self.username.as_deref().map(Username::parse).transpose()?;
+        let now = ctx.now();
+        Ok(NewUser {
+            id: UserId::new(now, &ctx.node.rng),
+            email: email.as_str().to_owned(),
+            username_key: username.as_ref().map(|name| name.key().to_owned()),
+            username: username.map(|name| name.as_str().to_owned()),
+            full_name: self.full_name,
+            password_hash: None,
+            verified: self.verified,
+            disabled: self.disabled,
+            superuser: self.superuser,
+            roles: self.roles,
+            project: ProjectId::new(now, &ctx.node.rng),
+            created_at: now,
+        })
+    }
+}
+
 /// Creates a user whose password meets `policy`. Checks all input before anything is hashed.
-pub async fn create_user(ctx: &Context, new_user: CreateUser, policy: Policy) -> Result<User, Error> {
-    let email = Email::parse(&new_user.email)?;
-    let username = new_user.username.as_deref().map(Username::parse).transpose()?;
-    let password_hash = match &new_user.password {
-        Some(password) => {
-            policy.check(password)?;
-            Some(ctx.node.hasher.hash(password).await?)
-        }
-        None => None,
-    };
-    let now = ctx.now();
-    let row = NewUser {
-        id: UserId::new(now, &ctx.node.rng),
-        email: email.as_str().to_owned(),
-        username_key: username.as_ref().map(|name| name.key().to_owned()),
-        username: username.map(|name| name.as_str().to_owned()),
-        full_name: new_user.full_name,
-        password_hash,
-        verified: new_user.verified,
-        disabled: new_user.disabled,
-        superuser: new_user.superuser,
-        roles: new_user.roles,
-        project: ProjectId::new(now, &ctx.node.rng),
-        created_at: now,
-    };
+pub async fn create_user(ctx: &Context, mut new_user: CreateUser, policy: Policy) -> Result<User, Error> {
+    let password = new_user.password.take();
+    let mut row = new_user.into_row::<Error>(ctx)?;
+    if let Some(password) = &password {
+        policy.check(password)?;
+        row.password_hash = Some(ctx.node.hasher.hash(password).await?);
+    }
     match ctx.accounts.create_user(&row).await? {
         Created::Created(user) => Ok(*user),
         Created::EmailTaken => Err(Error::EmailTaken),

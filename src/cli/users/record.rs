@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::import::{ImportError, ImportUser, validate_import};
 use crate::auth::context::Context;
 use crate::clock::Timestamp;
@@ -84,15 +85,18 @@ impl UserRecord {
 /// Checks a record as a sign-up is checked, and converts it to the row to store.
 pub(in crate::cli) fn validate_record(ctx: &Context, record: &UserRecord) -> Result<NewUser, ImportError> {
     let imported = ImportUser {
+        user: CreateUser {
+            email: record.email.clone(),
+            username: record.username.clone(),
+            full_name: record.full_name.clone(),
+            password: None,
+            verified: record.verified,
+            disabled: record.disabled,
+            superuser: record.superuser,
+            roles: record.roles.clone(),
+        },
         id: record.id,
-        email: record.email.clone(),
-        username: record.username.clone(),
-        full_name: record.full_name.clone(),
         password_hash: record.password_hash.clone().map(PasswordHash),
-        verified: record.verified,
-        disabled: record.disabled,
-        superuser: record.superuser,
-        roles: record.roles.clone(),
         created_at: record.created_at,
     };
     validate_import(ctx, imported)

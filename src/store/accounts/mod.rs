@@ -1,7 +1,7 @@
 //! The accounts role: users, their projects and their API keys.
 //!
-//! E-mail addresses and usernames arrive in canonical form; the store only keeps them unique. It neither parses password
-//! hashes nor opens sealed secrets. Knows nothing of sessions or tokens.
+//! E-mail addresses and usernames arrive in canonical form; the store only keeps them unique. It neither parses
+//! password hashes nor opens sealed secrets. Knows nothing of sessions or tokens.
 
 pub mod postgres;
 pub mod sqlite;
@@ -156,13 +156,13 @@ pub trait Accounts: Send + Sync + 'static {
     /// never undoes a concurrent password change. Ends no session.
     async fn upgrade_hash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool>;
 
-    /// Applies all changes or none, in one step. Of any number of concurrent callers that want one address, to change or
-    /// to create a user, exactly one gets it. If [`Changes::end_sign_ins`] holds (a password is given or the user is
+    /// Applies all changes or none, in one step. Of any number of concurrent callers that want one address, to change
+    /// or to create a user, exactly one gets it. If [`Changes::end_sign_ins`] holds (a password is given or the user is
     /// disabled, even again), raises [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later.
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed>;
 
-    /// Marks `email` as verified if it still is the user's address. Of any number of concurrent callers exactly one gets
-    /// `Verified`.
+    /// Marks `email` as verified if it still is the user's address. Of any number of concurrent callers exactly one
+    /// gets `Verified`.
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified>;
 
     /// Raises [`User::sessions_valid_after`] alone. Returns the row after that; `None` if there is no such user.
@@ -239,8 +239,8 @@ pub trait Accounts: Send + Sync + 'static {
     /// Lists the API keys of a project, newest first: at most `limit` after skipping the first `skip`; and counts all.
     async fn api_keys(&self, project: ProjectId, skip: u32, limit: u32) -> Result<(Vec<ApiKey>, u64)>;
 
-    /// Deactivates a project's API key; repeating it changes nothing. Returns the row; `None` if the project has no such
-    /// key.
+    /// Deactivates a project's API key; repeating it changes nothing. Returns the row; `None` if the project has no
+    /// such key.
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>>;
 
     /// Lists the API keys that were deactivated, and when, except those deleted with their user. Sorted and paged as

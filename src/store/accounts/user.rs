@@ -39,8 +39,9 @@ pub struct User {
     pub updated_at: Timestamp,
 }
 
-/// Calls `$macro` with the columns of `users` that make a [`User`], each named as its field. Statements name the columns
-/// instead of using `*`, because a prepared `SELECT *` fails after a migration of a rolling upgrade adds a column.
+/// Calls `$macro` with the columns of `users` that make a [`User`], each named as its field. Statements name the
+/// columns instead of using `*`, because a prepared `SELECT *` fails after a migration of a rolling upgrade adds a
+/// column.
 macro_rules! user_columns {
     ($macro:ident!($($args:tt)*)) => {
         $macro! { [$($args)*] User
@@ -56,7 +57,11 @@ macro_rules! user_columns {
 /// The select list of [`user_columns`], as a literal: `users.id AS "users.id", …` for the table `"users"`. The names
 /// contain the table, so that rows of a join can be read by name too.
 macro_rules! user_select_list {
-    ([$table:literal] $row:ident { $first:ident, $($column:ident,)* } $group:ident: $type:ident { $($inner:ident,)* }) => {
+    (
+        [$table:literal]
+        $row:ident { $first:ident, $($column:ident,)* }
+        $group:ident: $group_type:ident { $($inner:ident,)* }
+    ) => {
         select_list!($table, $first $($column)* $($inner)*)
     };
     ($table:literal) => { user_columns!(user_select_list!($table)) };
@@ -74,10 +79,14 @@ macro_rules! select_list {
 
 /// Builds a [`User`] from a row: `$read(row, "users.email")` gives each column, for the table `"users"`.
 macro_rules! read_user {
-    ([$read:ident $row:ident $table:literal] $type:ident { $($column:ident,)* } $group:ident: $inner_type:ident { $($inner:ident,)* }) => {
+    (
+        [$read:ident $row:ident $table:literal]
+        $type:ident { $($column:ident,)* }
+        $group:ident: $group_type:ident { $($inner:ident,)* }
+    ) => {
         $type {
             $($column: $read($row, concat!($table, ".", stringify!($column)))?,)*
-            $group: $inner_type { $($inner: $read($row, concat!($table, ".", stringify!($inner)))?,)* },
+            $group: $group_type { $($inner: $read($row, concat!($table, ".", stringify!($inner)))?,)* },
         }
     };
     ($read:ident, $row:ident, $table:literal) => { user_columns!(read_user!($read $row $table)) };

@@ -21,8 +21,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_millis(1000);
 /// How long a starting process waits for others that start at the same time.
 const STARTUP_BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a waiting process retries. SQLite's own handler backs off to a tenth of a second and could miss every pause
-/// of a busy writer (`writer::PAUSE`).
+/// How often a waiting process retries. SQLite's own handler backs off to a tenth of a second and could miss every
+/// pause of a busy writer (`writer::PAUSE`).
 const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Creates the directory and the file if they are missing, and removes everyone else's access to the file: it contains

@@ -243,8 +243,8 @@ impl Engine {
         schema::check(&self.read(operation, schema::applied).await?)
     }
 
-    /// Checks that the file can be written. A successful read does not show that, nor does an empty write on a full disk;
-    /// and writing real data at each check would wear the disk out.
+    /// Checks that the file can be written. A successful read does not show that, nor does an empty write on a full
+    /// disk; and writing real data at each check would wear the disk out.
     pub(in crate::store) async fn check_writable(&self, operation: Operation) -> store::Result<()> {
         if file::is_full(&self.path) {
             return Err(unavailable("the disk is full, make room"));

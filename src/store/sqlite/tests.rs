@@ -307,7 +307,8 @@ async fn a_writer_that_never_runs_out_of_work_leaves_others_a_turn() {
     assert_eq!(kept(&engine).await.len(), 8);
 }
 
-/// What is left behind would be found by the next start, which on a full disk could then open the file or not, as it happens.
+/// What is left behind would be found by the next start, which on a full disk could then open the file or not, as it
+/// happens.
 #[tokio::test]
 async fn closing_copies_the_log_into_the_file_and_removes_it() {
     let dir = tempfile::tempdir().unwrap();

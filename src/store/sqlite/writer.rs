@@ -14,8 +14,8 @@ use crate::store;
 /// The most jobs in one transaction. So many take about ten milliseconds, and each caller waits for all of them.
 const GROUP: usize = 256;
 
-/// After this long without a pause the writer releases the lock for [`PAUSE`], so that another process (the command line
-/// beside a busy server) can take it: SQLite's lock has no queue.
+/// After this long without a pause the writer releases the lock for [`PAUSE`], so that another process (the command
+/// line beside a busy server) can take it: SQLite's lock has no queue.
 const MAX_BUSY: Duration = Duration::from_millis(100);
 
 /// See [`MAX_BUSY`]. Twice the interval at which other processes retry (`file::RETRY_INTERVAL`).

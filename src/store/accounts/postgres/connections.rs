@@ -5,8 +5,9 @@
 //! request with two calls could wait twice as long while all connections are in use.
 //!
 //! The outcome on a connection decides whether it returns to the pool. After a time-out, or after any error that is not
-//! about the values alone, it is closed and the next caller opens another one. So nothing needs a restart: neither after
-//! the server restarted nor after a primary became a replica (whose old connections stay open and refuse every write).
+//! about the values alone, it is closed and the next caller opens another one. So nothing needs a restart: neither
+//! after the server restarted nor after a primary became a replica (whose old connections stay open and refuse every
+//! write).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -116,7 +117,8 @@ impl Endpoint {
     pub(super) fn new(settings: &config::Postgres, statement_timeout: Duration) -> Result<Self> {
         let unusable = |detail: String| Error::Unavailable { store: STORE, detail };
         let (url, mode) = tls::split_mode(&settings.url.0, settings.ca.is_some()).map_err(unusable)?;
-        // Not the driver's own error: it quotes options, and the text after an unescaped `&` in a password looks like one.
+        // Not the driver's own error: it quotes options, and the text after an unescaped `&` in a password looks like
+        // one.
         let mut config: Config =
             url.parse().map_err(|_| unusable("its URL, or an option in it, cannot be parsed".to_owned()))?;
         mode.apply(&mut config);

@@ -10,8 +10,8 @@ use super::connections::{Connections, QueryResult, release};
 use super::{rows, statements};
 use crate::store::accounts::{Created, NewUser};
 
-/// How many users are in flight at a time. `join_all` starts up to thirty futures in their order, and in that order they
-/// are sent, executed and numbered.
+/// How many users are in flight at a time. `join_all` starts up to thirty futures in their order, and in that order
+/// they are sent, executed and numbered.
 const PIPELINE: usize = 30;
 
 /// The advisory lock that serialises imports: two imports that hold rows the other waits for would deadlock.

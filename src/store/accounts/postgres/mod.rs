@@ -1,8 +1,8 @@
 //! The accounts role on Postgres. Each method is one statement, except the import, which is one transaction.
 //!
 //! Each worker has its own [`Postgres`], because connections are driven by the runtime that opened them. Statements run
-//! at READ COMMITTED, which the connections request whatever the database's default is. Guarantees beyond one statement's
-//! snapshot come from unique indexes and row locks, never from looking first.
+//! at READ COMMITTED, which the connections request whatever the database's default is. Guarantees beyond one
+//! statement's snapshot come from unique indexes and row locks, never from looking first.
 //!
 //! After a time-out the statement may have been executed all the same: `Unavailable` means that its outcome is unknown.
 
@@ -42,8 +42,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// A store with at most that many connections, each opened when it is first needed, on the caller's runtime. Fails if
-    /// the settings cannot be used (an invalid URL, a missing `ca` file).
+    /// A store with at most that many connections, each opened when it is first needed, on the caller's runtime. Fails
+    /// if the settings cannot be used (an invalid URL, a missing `ca` file).
     pub fn new(settings: &config::Postgres, max_connections: usize) -> Result<Self> {
         Ok(Self { connections: Connections::new(settings, max_connections)? })
     }

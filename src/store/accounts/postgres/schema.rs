@@ -1,8 +1,8 @@
 //! Applies the migrations to a database and checks which it has. Knows no table but `signet_migrations`.
 //!
-//! All pending migrations are applied in one transaction that holds an advisory lock: of ten nodes that start at the same
-//! time, one migrates and nine wait and find nothing pending. A database that is up to date is only read, so that the
-//! server can run with a role that may create nothing.
+//! All pending migrations are applied in one transaction that holds an advisory lock: of ten nodes that start at the
+//! same time, one migrates and nine wait and find nothing pending. A database that is up to date is only read, so that
+//! the server can run with a role that may create nothing.
 
 use std::time::Duration;
 

@@ -20,9 +20,9 @@ impl Statement {
 pub(super) const APPLIED_MIGRATIONS: Statement =
     Statement::new(Operation::CheckAccounts, "SELECT number, name, checksum FROM signet_migrations ORDER BY number");
 
-/// Creates a user and its project, or reports what is taken. Looking first saves the numbers that a refused insert would
-/// use up; the unique indexes decide. If a row is committed after this statement's snapshot was taken, the result is
-/// neither a user nor a reason: executed again, the statement sees that row.
+/// Creates a user and its project, or reports what is taken. Looking first saves the numbers that a refused insert
+/// would use up; the unique indexes decide. If a row is committed after this statement's snapshot was taken, the result
+/// is neither a user nor a reason: executed again, the statement sees that row.
 pub(super) const CREATE_USER: Statement = Statement::new(
     Operation::CreateUser,
     concat!(

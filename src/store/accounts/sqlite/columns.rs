@@ -62,7 +62,12 @@ pub(super) fn read<T: Column>(row: &Row<'_>, column: &str) -> rusqlite::Result<T
 
 /// Prepares `INSERT INTO table (column, …) VALUES (…)` with `$tail` and calls `$method(parameters, args)` on it.
 macro_rules! insert {
-    ($tx:ident, $table:literal { $column:ident: $value:expr, $($columns:ident: $values:expr,)* } $tail:expr, $method:ident($($args:tt)*)) => {
+    (
+        $tx:ident,
+        $table:literal { $column:ident: $value:expr, $($columns:ident: $values:expr,)* }
+        $tail:expr,
+        $method:ident($($args:tt)*)
+    ) => {
         $tx.prepare_cached(concat!(
             "INSERT INTO ", $table, " (", stringify!($column), $(", ", stringify!($columns),)*
             ") VALUES (:", stringify!($column), $(", :", stringify!($columns),)* ") ", $tail

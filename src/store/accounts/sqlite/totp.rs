@@ -23,7 +23,8 @@ pub(super) fn enable(
     let codes = serde_json::to_string(&codes).map_err(|e| rusqlite::Error::ToSqlConversionFailure(e.into()))?;
     execute(
         tx,
-        "UPDATE users SET totp = ?2, totp_step = ?3, recovery_codes = ?4, updated_at = ?5 WHERE id = ?1 AND totp IS NULL",
+        "UPDATE users SET totp = ?2, totp_step = ?3, recovery_codes = ?4, updated_at = ?5
+         WHERE id = ?1 AND totp IS NULL",
         params![user, secret, step, codes, now],
     )
 }

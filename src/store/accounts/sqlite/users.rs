@@ -16,7 +16,8 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<User> {
     Ok(read_user!(read, row, "users"))
 }
 
-/// The transaction holds the write lock from its beginning, so an address that is free at the check is free at the insert.
+/// The transaction holds the write lock from its beginning, so an address that is free at the check is free at the
+/// insert.
 pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Created> {
     let optional = [&user.username, &user.username_key, &user.full_name].into_iter().flatten();
     let hash = user.password_hash.iter().map(|hash| &hash.0);
@@ -95,8 +96,8 @@ pub(super) fn upgrade_hash(
         .map(|changed| changed == 1)
 }
 
-/// Raises `sessions_valid_after` under a condition: always to a higher value, even if two changes fall in one millisecond
-/// or the clock was set back.
+/// Raises `sessions_valid_after` under a condition: always to a higher value, even if two changes fall in one
+/// millisecond or the clock was set back.
 macro_rules! raise_valid_after {
     ($condition:literal) => {
         concat!(
@@ -248,7 +249,8 @@ pub(super) fn create_project(
 ) -> rusqlite::Result<bool> {
     refuse_nul([name])?;
     tx.prepare_cached(
-        "INSERT INTO projects (id, user_id, name, personal, created_at) SELECT ?2, id, ?3, 0, ?4 FROM users WHERE id = ?1",
+        "INSERT INTO projects (id, user_id, name, personal, created_at)
+         SELECT ?2, id, ?3, 0, ?4 FROM users WHERE id = ?1",
     )?
     .execute(params![user, project, name, now])
     .map(|inserted| inserted == 1)

@@ -1,0 +1,283 @@
+//! Making users, one by one and many at once, and reading them.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::{MANY, ROUNDS, START, at, create, created_user, key, new_user, row, run_concurrently, unknown_user};
+use signet::clock::Timestamp;
+use signet::id::ProjectId;
+use signet::store::accounts::{Created, Find, NewUser, User};
+use signet::store::{Accounts, Error};
+
+pub(super) async fn user_is_read_back_as_created(store: Arc<dyn Accounts>) {
+    let given = NewUser { disabled: true, superuser: true, ..new_user("ada") };
+    let user = create(&*store, &given).await;
+    let expected = User { disabled: true, superuser: true, ..created_user(&given, user.number) };
+    assert_eq!(user, expected);
+    create(&*store, &new_user("eve")).await;
+    for by in [Find::Id(given.id), Find::Email("ada@example.org"), Find::UsernameKey("ada")] {
+        assert_eq!(store.user(by).await.unwrap().as_ref(), Some(&expected), "{by:?}");
+    }
+    for by in [Find::Id(unknown_user()), Find::Email("ada@example.com"), Find::Email("ada"), Find::UsernameKey("ADA")] {
+        assert_eq!(store.user(by).await.unwrap(), None, "{by:?}");
+    }
+}
+
+pub(super) async fn user_without_optional_fields_is_created(store: Arc<dyn Accounts>) {
+    for name in ["ada", "eve"] {
+        let given = NewUser {
+            username: None,
+            username_key: None,
+            full_name: None,
+            password_hash: None,
+            verified: false,
+            roles: Vec::new(),
+            ..new_user(name)
+        };
+        let user = create(&*store, &given).await;
+        assert_eq!((&user.username, &user.full_name, &user.password_hash), (&None, &None, &None));
+        assert!(user.roles.is_empty() && !user.verified && !user.disabled && !user.superuser);
+        assert_eq!(row(&*store, given.id).await, user);
+    }
+}
+
+pub(super) async fn email_address_has_one_user(store: Arc<dyn Accounts>) {
+    for round in 0..ROUNDS {
+        let answers = run_concurrently(MANY, |which| {
+            let store = store.clone();
+            let user = NewUser { email: format!("{round}@example.org"), ..new_user(&format!("{round}-{which}")) };
+            async move { store.create_user(&user).await.unwrap() }
+        })
+        .await;
+        one_made_the_rest(&*store, &answers, &Created::EmailTaken).await;
+    }
+}
+
+pub(super) async fn username_has_one_user(store: Arc<dyn Accounts>) {
+    for round in 0..ROUNDS {
+        let answers = run_concurrently(MANY, |which| {
+            let store = store.clone();
+            let user = NewUser { username_key: Some(round.to_string()), ..new_user(&format!("{round}-{which}")) };
+            async move { store.create_user(&user).await.unwrap() }
+        })
+        .await;
+        one_made_the_rest(&*store, &answers, &Created::UsernameTaken).await;
+    }
+}
+
+async fn one_made_the_rest(store: &dyn Accounts, answers: &[Created], rest: &Created) {
+    let winners: Vec<_> = answers.iter().filter(|answer| matches!(answer, Created::Created(_))).collect();
+    assert_eq!(answers.iter().filter(|answer| *answer == rest).count(), answers.len() - 1);
+    let [Created::Created(winner)] = winners[..] else { panic!("not one winner: {winners:?}") };
+    assert_eq!(store.users(winner.number - 1, 100).await.unwrap(), [(**winner).clone()], "and nobody after");
+}
+
+pub(super) async fn taken_email_is_reported_before_taken_username(store: Arc<dyn Accounts>) {
+    create(&*store, &new_user("ada")).await;
+    create(&*store, &new_user("eve")).await;
+    let both = new_user("ada");
+    assert_eq!(store.create_user(&both).await.unwrap(), Created::EmailTaken, "both are one user's");
+    let both = NewUser { username_key: Some("eve".to_owned()), ..new_user("ada") };
+    assert_eq!(store.create_user(&both).await.unwrap(), Created::EmailTaken, "they are two users'");
+    let name = NewUser { username_key: Some("eve".to_owned()), ..new_user("bob") };
+    assert_eq!(store.create_user(&name).await.unwrap(), Created::UsernameTaken);
+
+    let answers = run_concurrently(MANY, |_| {
+        let store = store.clone();
+        async move { store.create_user(&new_user("mallory")).await.unwrap() }
+    })
+    .await;
+    let taken = answers.iter().filter(|answer| **answer == Created::EmailTaken).count();
+    assert_eq!(taken, MANY - 1, "also when both become taken at that moment");
+}
+
+pub(super) async fn refused_user_leaves_nothing_behind(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    for refused in [
+        NewUser { email: "ada@example.org".to_owned(), ..new_user("eve") },
+        NewUser { username_key: Some("ada".to_owned()), ..new_user("eve") },
+    ] {
+        assert!(!matches!(store.create_user(&refused).await.unwrap(), Created::Created(_)));
+        assert_eq!(store.user(Find::Id(refused.id)).await.unwrap(), None);
+        assert_eq!(store.projects(refused.id).await.unwrap(), Vec::new());
+        assert!(!store.create_api_key(&key(&NewUser { id: ada.id, ..refused }, "sk_1", START)).await.unwrap());
+    }
+    assert_eq!(store.users(0, 10).await.unwrap(), [ada]);
+    create(&*store, &new_user("eve")).await;
+}
+
+pub(super) async fn new_user_has_a_personal_project(store: Arc<dyn Accounts>) {
+    let (ada, eve) = (new_user("ada"), new_user("eve"));
+    create(&*store, &ada).await;
+    store.import_users(std::slice::from_ref(&eve)).await.unwrap();
+    for user in [ada, eve] {
+        assert_eq!(store.projects(user.id).await.unwrap(), [(user.project, "Personal".to_owned())]);
+    }
+    assert_eq!(store.projects(unknown_user()).await.unwrap(), Vec::<(ProjectId, String)>::new());
+}
+
+pub(super) async fn user_numbers_increase_and_are_unique(store: Arc<dyn Accounts>) {
+    let first = create(&*store, &new_user("first")).await;
+    assert!(first.number > 0, "a page that begins after 0 leaves nobody out");
+    let answers = run_concurrently(MANY, |which| {
+        let store = store.clone();
+        async move { create(&*store, &new_user(&format!("user{which}"))).await.number }
+    })
+    .await;
+    assert_eq!(answers.iter().collect::<HashSet<_>>().len(), MANY);
+    assert!(answers.iter().all(|number| *number > first.number));
+    let last = create(&*store, &new_user("last")).await;
+    assert!(answers.iter().all(|number| *number < last.number));
+}
+
+pub(super) async fn user_numbers_are_not_reused(store: Arc<dyn Accounts>) {
+    let mut highest = 0;
+    for round in 0..3 {
+        let user = create(&*store, &new_user(&format!("user{round}"))).await;
+        assert!(user.number > highest, "a number came back after its user was deleted");
+        highest = user.number;
+        assert!(store.delete_user(user.id, at(1), START).await.unwrap());
+    }
+}
+
+pub(super) async fn import_skips_taken_emails_and_usernames(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let mut users = vec![
+        new_user("bob"),
+        NewUser { email: ada.email.clone(), ..new_user("cid") },
+        NewUser { username_key: Some("bob".to_owned()), ..new_user("dan") },
+        NewUser { created_at: at(-86_400_000), ..new_user("cid") },
+        NewUser { username_key: Some("ada".to_owned()), email: "bob@example.org".to_owned(), ..new_user("eve") },
+    ];
+    users.extend((0..300).map(|which| new_user(&format!("user{which}"))));
+    let answers = store.import_users(&users).await.unwrap();
+    assert_eq!(answers.len(), users.len());
+    assert_eq!(answers[1..3], [Created::EmailTaken, Created::UsernameTaken]);
+    assert_eq!(answers[4], Created::EmailTaken, "both are taken, one of them by this import");
+
+    let mut there = vec![ada];
+    for (user, answer) in users.iter().zip(answers) {
+        if let Created::Created(row) = answer {
+            assert_eq!((row.id, &row.email, row.created_at), (user.id, &user.email, user.created_at));
+            assert_eq!(store.projects(row.id).await.unwrap().len(), 1);
+            there.push(*row);
+        }
+    }
+    assert_eq!(there.len(), users.len() - 3 + 1);
+    assert_eq!(store.users(0, 1000).await.unwrap(), there, "numbered in the order in which they were given");
+}
+
+pub(super) async fn empty_import_creates_no_user(store: Arc<dyn Accounts>) {
+    assert_eq!(store.import_users(&[]).await.unwrap(), Vec::new());
+    assert_eq!(store.users(0, 10).await.unwrap(), Vec::new());
+}
+
+pub(super) async fn concurrent_imports_create_each_user_once(store: Arc<dyn Accounts>) {
+    let answers = run_concurrently(2, |which| {
+        let store = store.clone();
+        let mut users: Vec<_> = (0..200).map(|which| new_user(&format!("user{which}"))).collect();
+        // In opposite orders: what each waits for the other holds.
+        if which == 1 {
+            users.reverse();
+        }
+        async move { store.import_users(&users).await.unwrap() }
+    })
+    .await;
+    let made = answers.iter().flatten().filter(|answer| matches!(answer, Created::Created(_))).count();
+    assert_eq!(made, 200);
+    assert_eq!(store.users(0, 1000).await.unwrap().len(), 200);
+}
+
+pub(super) async fn users_are_listed_in_pages(store: Arc<dyn Accounts>) {
+    assert_eq!(store.users(0, 10).await.unwrap(), Vec::new());
+    let mut all = Vec::new();
+    for which in 0..7 {
+        all.push(create(&*store, &new_user(&format!("user{which}"))).await);
+    }
+    assert_eq!(store.users(0, 3).await.unwrap(), all[..3]);
+    assert_eq!(store.users(all[2].number, 3).await.unwrap(), all[3..6]);
+    assert_eq!(store.users(all[5].number, 3).await.unwrap(), all[6..]);
+    assert_eq!(store.users(all[6].number, 3).await.unwrap(), Vec::new());
+    assert_eq!(store.users(0, 0).await.unwrap(), Vec::new());
+    assert_eq!(store.users(i64::MIN, u32::MAX).await.unwrap(), all);
+    assert!(store.delete_user(all[3].id, at(1), START).await.unwrap());
+    assert_eq!(store.users(all[2].number, 2).await.unwrap(), all[4..6], "a deleted user leaves no gap in a page");
+}
+
+pub(super) async fn unusual_text_is_read_back_unchanged(store: Arc<dyn Accounts>) {
+    let long = "naïve \u{1F600} ".repeat(1000);
+    assert!(long.len() > 10_000);
+    let odd = [
+        "",
+        "  \t\r\n",
+        "'; DROP TABLE users; --",
+        "{\"a\",NULL}",
+        "\\x00 \\000 %_",
+        "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467} \u{202E}rtl\u{0301} \u{FFFD}\u{10FFFF}",
+        long.as_str(),
+    ];
+    for (which, text) in odd.into_iter().enumerate() {
+        let given = NewUser {
+            username: Some(text.to_owned()),
+            full_name: Some(text.to_owned()),
+            roles: vec![text.to_owned(), String::new(), "NULL".to_owned(), text.to_owned()],
+            ..new_user(&format!("user{which}"))
+        };
+        let user = create(&*store, &given).await;
+        assert_eq!((user.username.as_deref(), user.full_name.as_deref()), (Some(text), Some(text)));
+        assert_eq!(user.roles, given.roles);
+        assert_eq!(row(&*store, given.id).await, user);
+
+        let mut odd_key = key(&given, &format!("sk_{which}"), START);
+        odd_key.name = text.to_owned();
+        odd_key.scopes = given.roles;
+        assert!(store.create_api_key(&odd_key).await.unwrap());
+        assert_eq!(store.api_key(&odd_key.prefix).await.unwrap(), Some((odd_key, user)));
+        assert_eq!(store.api_key(text).await.unwrap(), None);
+        assert_eq!(store.user(Find::Email(text)).await.unwrap(), None);
+    }
+    // The two forms of é are two addresses: what is canonical is not the store's affair.
+    for email in ["\u{e9}@example.org", "e\u{301}@example.org", "E\u{301}@example.org"] {
+        let user = create(&*store, &NewUser { email: email.to_owned(), ..new_user(&format!("by {email}")) }).await;
+        assert_eq!(store.user(Find::Email(email)).await.unwrap(), Some(user));
+    }
+}
+
+/// Postgres cannot keep a NUL in a text. What cannot be there is absent when it is looked for, and an error when it is to be
+/// kept, whatever the engine.
+pub(super) async fn text_with_a_nul_is_refused(store: Arc<dyn Accounts>) {
+    for by in [Find::Email("ada\0@example.org"), Find::UsernameKey("a\0")] {
+        assert_eq!(store.user(by).await.unwrap(), None);
+    }
+    assert_eq!(store.api_key("sk\0").await.unwrap(), None);
+    let refused = NewUser { full_name: Some("a\0da".to_owned()), ..new_user("ada") };
+    assert!(matches!(store.create_user(&refused).await, Err(Error::Corrupt { .. })));
+    assert!(matches!(store.import_users(&[new_user("eve"), refused]).await, Err(Error::Corrupt { .. })));
+    assert_eq!(store.users(0, 10).await.unwrap(), Vec::new(), "an import is one transaction");
+    let ada = new_user("ada");
+    create(&*store, &ada).await;
+    let mut refused = key(&ada, "sk_1", START);
+    refused.name = "\0".to_owned();
+    assert!(matches!(store.create_api_key(&refused).await, Err(Error::Corrupt { .. })));
+    assert_eq!(store.api_key("sk_1").await.unwrap(), None);
+}
+
+pub(super) async fn timestamps_keep_milliseconds(store: Arc<dyn Accounts>) {
+    // Before 1970, the ends of what Postgres or RFC 3339 can write, and every remainder that a float would lose.
+    let far = [i64::MIN / 2, -62_135_596_800_001, -1, 0, 1, 253_402_300_799_999, i64::MAX / 2];
+    for (which, millis) in far.into_iter().chain((0..10).map(|step| START.millis() + step * 111)).enumerate() {
+        let moment = Timestamp::from_millis(millis);
+        let given = NewUser { created_at: moment, ..new_user(&format!("user{which}")) };
+        let user = create(&*store, &given).await;
+        assert_eq!((user.created_at, user.updated_at), (moment, moment));
+        assert_eq!(row(&*store, given.id).await, user);
+        let mut dated = key(&given, &format!("sk_{which}"), START);
+        dated.created_at = moment;
+        dated.updated_at = moment;
+        dated.expires_at = Some(moment);
+        dated.last_used_at = Some(moment);
+        dated.deactivated_at = Some(moment);
+        assert!(store.create_api_key(&dated).await.unwrap());
+        assert_eq!(store.api_key(&dated.prefix).await.unwrap().unwrap().0, dated);
+    }
+}
