@@ -1,28 +1,27 @@
-//! The dialects: each translates between its own wording and the operations in `auth`, and does nothing else.
+//! The dialects. Each translates between its wire format and the operations in `auth`, and does nothing else.
 //!
-//! A handler reads its wire type, calls one operation, words the answer. Each dialect has one function from what went wrong to an
-//! answer, an exhaustive match: a new way to fail does not compile until every dialect has worded it.
+//! A handler reads its wire type, calls one operation and renders the result. Each dialect has one function that turns errors
+//! into responses; it is an exhaustive match, so a new error does not compile until every dialect renders it.
 //!
-//! # How a dialect documents its calls
-//! [`native`] is the pattern. What is documented is what is served, so that neither can be forgotten when the other changes:
-//! - Wire types derive `Serialize` or `Deserialize` **and** `utoipa::ToSchema`. Bounds that are enforced stand there too
+//! # Adding a call
+//! [`native`] is the model. Router and OpenAPI document are built from the same list, so neither can miss a call:
+//! - Wire types derive `Serialize` or `Deserialize` **and** `utoipa::ToSchema`. Limits that are enforced are documented there
 //!   (`#[schema(max_length = 16)]`), ids as `#[schema(value_type = uuid::Uuid)]`, times as `value_type = String, format =
-//!   DateTime`, with an example that a client could really see (`#[schema(examples(json!({…})))]`). What is read field by field or
-//!   written by hand gets a type for the document alone (`native/shapes.rs`).
-//! - Each handler has `#[utoipa::path(…)]`: method, the path below the dialect's prefix, an `operation_id` that no other dialect has, what
-//!   goes in, `security` (`access_token`, `api_key`, `client`, `refresh_token`, `mailed_token`, `totp_token`), and the answers that
-//!   are not failures. Its doc comment's first line is the summary, the rest the description.
-//! - **Failures are not written down a second time.** `chapter()` in the dialect's `mod.rs` lists the handlers, and per `operation_id`
-//!   which [`Error`]s may come of it; the dialect's failure function is asked for each, so status, header fields and example are
-//!   the real ones. What may go wrong anywhere (bodies, credentials, time) is added without being listed. What stands in `responses(…)`
-//!   under a status is left as it is.
-//! - `router` and `document` below add the dialect side by side. Tests hold routes and operations together, each example to its
-//!   schema, and what a running server answers to all of it.
+//!   DateTime`, with a realistic example (`#[schema(examples(json!({…})))]`). Types that are read or written without serde have
+//!   a counterpart for the document alone (`native/schemas.rs`).
+//! - The handler's `#[utoipa::path(…)]` has the method, the path below the dialect's prefix, a unique `operation_id`, the
+//!   parameters and body, `security` (`access_token`, `api_key`, `client`, `refresh_token`, `mailed_token`, `totp_token`) and the
+//!   success responses. The first line of the doc comment is the summary, the rest the description.
+//! - [`endpoint!`](endpoint::endpoint) under the handler adds the metric label and the possible errors. The renderer is called
+//!   with each error, so that status, header fields and example in the document are those that clients get. Errors that any
+//!   call may have (body, credentials, time) are added without being listed. A status in `responses(…)` is left as it is.
+//! - The dialect's `mod.rs` lists the endpoint in a group.
 //!
-//! Types that only a parameter names are not found by utoipa: list them in `components(schemas(…))`. Schemas are called
-//! `dialect.Name` in the whole document, so a name must only be unique within its dialect.
+//! utoipa does not find types that only a parameter mentions: list them in `components(schemas(…))`. Schema names in the document
+//! are `dialect.Name`, so a name must be unique only within its dialect.
 
 pub mod codes;
+mod endpoint;
 mod fastapi;
 pub mod myauth;
 pub mod native;
@@ -32,25 +31,29 @@ pub mod ucontact;
 pub mod unturned;
 mod users_me;
 pub mod v1;
+mod wire_text;
 
 use std::time::Duration;
 
-use crate::auth::Error;
-use crate::auth::api_keys::looks_like_one;
-use crate::auth::context::Context;
-use crate::auth::sessions::open::{ExtraClaims, RequestContext};
-use crate::config::{Config, Dialect};
-use crate::http::{Rejection, Request, Router, Routes, TableError};
+use http::StatusCode;
 
-/// The table of contents of everything that is served, as the settings have it.
+use crate::auth::Error;
+use crate::auth::api_keys::has_api_key_prefix;
+use crate::auth::context::Context;
+use crate::auth::error::Denial;
+use crate::auth::request_context::{ExtraClaims, RequestContext};
+use crate::config::{Config, Dialect};
+use crate::http::{Rejection, Request, RouteTableError, Router, Routes};
+
+/// The routes of all enabled dialects.
 ///
 /// # Errors
-/// If two dialects would answer the same requests.
-pub fn router(config: &Config) -> Result<Router<Context>, TableError> {
+/// If two dialects have a route with the same method and path.
+pub fn router(config: &Config) -> Result<Router<Context>, RouteTableError> {
     let mut routes = Routes::new();
     routes.cors(&config.server.cors_origins);
     if config.api.native.enabled {
-        native::routes(&mut routes, config);
+        native::add_routes(&mut routes, config);
     }
     if config.api.myauth.enabled {
         myauth::routes(&mut routes, &config.api.myauth);
@@ -70,21 +73,21 @@ pub fn router(config: &Config) -> Result<Router<Context>, TableError> {
     routes.build()
 }
 
-/// Whether a dialect is served at the prefix of `unturned`. Where `myauth` is, the call that both have is its.
+/// True if the dialect has the same prefix as `unturned`. `myauth` then serves the call that both have.
 fn shares_prefix(config: &Config, dialect: &Dialect) -> bool {
     dialect.enabled && dialect.prefix == config.api.unturned.prefix
 }
 
-/// The OpenAPI document of everything that is served, as the settings have it.
+/// The OpenAPI document of all enabled dialects.
 pub fn document(config: &Config) -> serde_json::Value {
     let mut document = openapi::Document::new(&config.server.public_url);
     if config.api.native.enabled {
-        document.add(native::NAME, &config.api.native.prefix, native::chapter());
+        document.add(native::NAME, &config.api.native.prefix, native::spec(config));
     }
     if config.api.myauth.enabled {
         document.add(myauth::NAME, &config.api.myauth.prefix, myauth::chapter());
     }
-    // After `myauth`, whose call comes first where both have it.
+    // After `myauth`, which describes the call that both have.
     if config.api.unturned.enabled {
         document.add(unturned::NAME, &config.api.unturned.prefix, unturned::chapter());
     }
@@ -97,15 +100,15 @@ pub fn document(config: &Config) -> serde_json::Value {
     if config.api.v1.enabled {
         document.add(v1::NAME, &config.api.v1.prefix, v1::chapter());
     }
-    document.done()
+    document.into_value()
 }
 
-/// All that can go wrong with a request, for a dialect to word.
+/// An error of a request, for a dialect to render.
 #[derive(Debug)]
 pub enum ApiError {
-    /// Before anybody looked at what it means.
+    /// The request was rejected before it reached an operation.
     Rejection(Rejection),
-    /// In doing what it asks.
+    /// The operation failed.
     Failure(Error),
 }
 
@@ -116,36 +119,45 @@ impl From<Rejection> for ApiError {
 }
 
 impl<F: Into<Error>> From<F> for ApiError {
-    fn from(failure: F) -> Self {
-        Self::Failure(failure.into())
+    fn from(error: F) -> Self {
+        Self::Failure(error.into())
     }
 }
 
-/// How long a client is asked to wait for what is down or overrun.
+/// The commonest errors in the lists of the endpoints.
+const FORBIDDEN: Error = Error::Forbidden(Denial::MissingPermission);
+const RATE_LIMITED: Error = Error::RateLimited { retry_after: Duration::from_secs(30) };
+
+/// The `Retry-After` of temporary errors.
 const SOON: Duration = Duration::from_secs(1);
 
-/// What is said of a token that is not good (RFC 6750, 3).
+/// The status code of a number in an error table.
+fn status_code(status: u16) -> StatusCode {
+    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// The challenge for an invalid token (RFC 6750, 3).
 const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
-/// The credential of a call that takes either kind: a bearer, or an API key in a header field of its own.
+/// The credential of a call that accepts both kinds: the bearer token, or the API key in `x-api-key`.
 fn credential(request: &Request) -> Option<&str> {
     request.bearer().or_else(|| request.header("x-api-key").map(api_key_or_empty))
 }
 
-/// What stands where an API key is due. An access token there is as bad as garbage: what keeps bearers to itself, a proxy or a
-/// log, does not look for one there.
+/// The content of a field for API keys; empty if it is an access token. Access tokens are refused there because proxies and
+/// logs that hide bearer tokens do not look for them in other fields.
 fn api_key_or_empty(text: &str) -> &str {
-    if looks_like_one(text) { text } else { "" }
+    if has_api_key_prefix(text) { text } else { "" }
 }
 
-/// By which door a request comes in.
-fn request_context<'a>(dialect: &'static str, lives: &'a Dialect, request: &'a Request) -> RequestContext<'a> {
+/// What the operations in `auth` need to know of the request.
+fn request_context<'a>(dialect: &'static str, settings: &'a Dialect, request: &'a Request) -> RequestContext<'a> {
     RequestContext {
         dialect,
-        dialect_config: lives,
-        client_ip: request.client(),
-        rate_limit_ip: request.counted_by(),
-        user_agent: request.agent(),
+        dialect_config: settings,
+        client_ip: request.client_ip(),
+        rate_limit_ip: request.rate_limit_ip(),
+        user_agent: request.user_agent(),
         language: request.header("accept-language"),
         extra_claims: ExtraClaims::Nothing,
     }

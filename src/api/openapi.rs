@@ -1,73 +1,96 @@
-//! The OpenAPI document: one chapter a dialect, assembled once from what is switched on. Knows none of the dialects.
+//! The OpenAPI document: one [`ApiSpec`] per dialect, assembled once from the dialects that are enabled. Knows none of them.
 //!
-//! What a call takes and gives is read off its wire types. What may go wrong with it is not written down a second time: the
-//! dialect's own failure function is asked, so status, header fields and example are what a client gets.
+//! Parameters and bodies come from the wire types. Error responses come from the dialect's own error renderer, which is
+//! called with each possible error: status, header fields and example are those that a client gets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
 use super::ApiError;
+use super::endpoint::EndpointGroup;
 use crate::auth::Error;
-use crate::auth::tokens::verify::{TokenError as TokenFault, VerifyError};
-use crate::http::{FieldError, ParamLocation, Rejection, Response};
+use crate::auth::tokens::verify::{TokenError, VerifyError};
+use crate::config::Config;
+use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Response};
 
-/// A dialect's part of the document, its paths relative to its prefix.
+/// The part of the document that describes one dialect. Paths are relative to its prefix.
 pub(crate) struct ApiSpec {
     paths: Map<String, Value>,
     schemas: Map<String, Value>,
     description: String,
 }
 
-/// How a dialect, or a part of one, words what goes wrong.
+impl ApiSpec {
+    /// The description of all endpoints. The one tag of `base` describes the dialect; its schemas are those that no
+    /// endpoint refers to by itself.
+    pub(crate) fn new(base: &OpenApi, groups: &[EndpointGroup], config: &Config) -> Self {
+        let mut base = serde_json::to_value(base).unwrap_or_default();
+        let description = base.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let mut spec = Self { paths: Map::new(), schemas: take_map(&mut base, "/components/schemas"), description };
+        for group in groups {
+            let render = |error| (group.renderer)(error, config);
+            for endpoint in group.endpoints {
+                let mut docs = serde_json::to_value((endpoint.docs)()).unwrap_or_default();
+                let (mut paths, mut schemas) = (take_map(&mut docs, "/paths"), take_map(&mut docs, "/components/schemas"));
+                for operation in operations(&mut paths) {
+                    allow_unknown_form_fields(&operation["requestBody"], &mut schemas);
+                    let general = general_errors(operation, &schemas, &render);
+                    add_error_responses(operation, general, (endpoint.errors)(), &render, &group.error_schema);
+                }
+                for (path, item) in paths {
+                    merge(&mut spec.paths, path, item);
+                }
+                spec.schemas.extend(schemas);
+            }
+        }
+        spec
+    }
+
+    /// The operations, for a dialect that changes more of them than utoipa can express.
+    pub(crate) fn operations_mut(&mut self) -> impl Iterator<Item = &mut Value> {
+        operations(&mut self.paths)
+    }
+}
+
+/// LEGACY
 pub(crate) struct ErrorSpec<'a> {
-    /// Its failure function.
     pub(crate) word: &'a dyn Fn(ApiError) -> Response,
-    /// The name of the schema that bodies of this status have.
     pub(crate) schema: &'a dyn Fn(u16) -> &'static str,
-    /// By `operationId`: what else may go wrong there than may anywhere.
     pub(crate) failures: Vec<(&'static str, Vec<Error>)>,
 }
 
 impl ApiSpec {
-    /// A chapter from what utoipa gathered; its one tag, if it has one, describes the dialect.
-    pub(crate) fn new(gathered: &OpenApi, wording: ErrorSpec<'_>) -> Self {
-        Self::with_rejections(gathered, wording, Vec::new())
-    }
-
-    /// The same for a dialect that has more to say of some requests' fields than that they are wrong: by `operationId`, what.
+    /// LEGACY
     pub(crate) fn with_rejections(
         gathered: &OpenApi,
         wording: ErrorSpec<'_>,
         rejections: Vec<(&'static str, Vec<Rejection>)>,
     ) -> Self {
-        let mut gathered = serde_json::to_value(gathered).unwrap_or_default();
-        let mut taken = |pointer: &str| match gathered.pointer_mut(pointer).map(Value::take) {
-            Some(Value::Object(map)) => map,
-            _ => Map::new(),
-        };
-        let (mut paths, mut schemas) = (taken("/paths"), taken("/components/schemas"));
-        let description =
-            gathered.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut failures: BTreeMap<_, _> = wording.failures.iter().cloned().collect();
-        let mut rejections: BTreeMap<_, _> = rejections.into_iter().collect();
-        let fault = Rejection::field(FieldError::missing(ParamLocation::Path, "id"));
-        let faulty = (wording.word)(ApiError::Rejection(fault)).status().as_u16();
+        let mut base = serde_json::to_value(gathered).unwrap_or_default();
+        let description = base.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (mut paths, mut schemas) = (take_map(&mut base, "/paths"), take_map(&mut base, "/components/schemas"));
+        let mut failures: std::collections::BTreeMap<_, _> = wording.failures.iter().cloned().collect();
+        let mut rejections: std::collections::BTreeMap<_, _> = rejections.into_iter().collect();
         for operation in operations(&mut paths) {
-            as_texts(&operation["requestBody"], &mut schemas);
+            allow_unknown_form_fields(&operation["requestBody"], &mut schemas);
             let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-            let troubles = anywhere(operation, &schemas, faulty);
+            let general = general_errors(operation, &schemas, wording.word);
             let rejected = rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(ApiError::Rejection);
             let failed = failures.remove(id.as_str()).unwrap_or_default().into_iter().map(ApiError::Failure);
-            add_failures(operation, troubles, rejected.chain(failed).collect(), &wording);
+            add_error_responses(operation, general, rejected.chain(failed).collect(), wording.word, wording.schema);
         }
-        debug_assert!(failures.is_empty(), "failures of operations that are not there: {:?}", failures.keys());
         Self { paths, schemas, description }
     }
 
-    /// This chapter and what another part of the same dialect has, which words its failures in another way.
+    /// LEGACY
+    pub(crate) fn legacy(gathered: &OpenApi, wording: ErrorSpec<'_>) -> Self {
+        Self::with_rejections(gathered, wording, Vec::new())
+    }
+
+    /// LEGACY
     pub(crate) fn and(mut self, other: Self) -> Self {
         for (path, item) in other.paths {
             merge(&mut self.paths, path, item);
@@ -76,21 +99,29 @@ impl ApiSpec {
         self
     }
 }
+// END LEGACY
 
-/// The document while it is put together.
+fn take_map(value: &mut Value, pointer: &str) -> Map<String, Value> {
+    match value.pointer_mut(pointer).map(Value::take) {
+        Some(Value::Object(map)) => map,
+        _ => Map::new(),
+    }
+}
+
+/// The document under construction.
 pub(crate) struct Document(Value);
 
 impl Document {
-    /// No chapter yet.
+    /// A document without any dialect.
     pub(crate) fn new(public_url: &str) -> Self {
         Self(json!({
             "openapi": "3.1.0",
             "info": {
                 "title": "Signet",
                 "version": env!("CARGO_PKG_VERSION"),
-                "summary": "Signs people in, hands out tokens that anyone can verify.",
+                "summary": "Sign-in, and tokens that any service can verify.",
                 "description": "Five published APIs and one of its own, served side by side over the same accounts: \
-                    sign up in one, sign in in another. An access token or a refresh token of one is accepted by every other.",
+                    sign up with one, sign in with another. Each accepts the access tokens and refresh tokens of all others.",
                 "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
             },
             "servers": [{"url": public_url}],
@@ -98,35 +129,35 @@ impl Document {
             "paths": {},
             "components": {"schemas": {}, "securitySchemes": {
                 "access_token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-                    "description": "An access token, of whichever dialect."},
+                    "description": "An access token of any dialect."},
                 "api_key": {"type": "apiKey", "in": "header", "name": "x-api-key",
-                    "description": "An API key: sk_…"},
+                    "description": "An API key (`sk_…`)."},
                 "client": {"type": "http", "scheme": "basic",
-                    "description": "An API key as the password; the name does not matter."},
+                    "description": "An API key as the password; any user name."},
                 "refresh_token": {"type": "http", "scheme": "bearer",
-                    "description": "A refresh token in place of an access token."},
+                    "description": "A refresh token instead of an access token."},
                 "mailed_token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-                    "description": "The token of a link that was mailed."},
+                    "description": "The token from a mailed link."},
                 "totp_token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-                    "description": "The token of a sign-in that waits for its second factor."},
+                    "description": "The token of a sign-in that still needs its second factor."},
             }},
         }))
     }
 
-    /// Adds a dialect's chapter under its tag. Schemas keep their names within the dialect, since two may mean different
-    /// things by one. A call that two dialects share is the first one's, and stands under both tags.
-    pub(crate) fn add(&mut self, name: &str, prefix: &str, chapter: ApiSpec) {
+    /// Adds a dialect under its tag. Schema names get the dialect as their prefix, because two dialects may use one name for
+    /// different types. An operation that two dialects share is described by the first and has both tags.
+    pub(crate) fn add(&mut self, name: &str, prefix: &str, spec: ApiSpec) {
         if let Some(tags) = self.0["tags"].as_array_mut() {
-            tags.push(json!({"name": name, "description": chapter.description}));
+            tags.push(json!({"name": name, "description": spec.description}));
         }
-        let mut paths = chapter.paths;
+        let mut paths = spec.paths;
         for operation in operations(&mut paths) {
             operation["tags"] = json!([name]);
         }
-        let mut schemas = Value::Object(chapter.schemas);
+        let mut schemas = Value::Object(spec.schemas);
         let mut paths = Value::Object(paths);
-        rename(&mut schemas, name);
-        rename(&mut paths, name);
+        qualify_references(&mut schemas, name);
+        qualify_references(&mut paths, name);
         if let (Some(into), Value::Object(schemas)) = (self.0["components"]["schemas"].as_object_mut(), schemas) {
             into.extend(schemas.into_iter().map(|(schema, value)| (format!("{name}.{schema}"), value)));
         }
@@ -137,14 +168,14 @@ impl Document {
         }
     }
 
-    /// The document as it is.
-    pub(crate) fn done(self) -> Value {
+    /// The finished document.
+    pub(crate) fn into_value(self) -> Value {
         self.0
     }
 }
 
-/// With which statuses a request may be refused that is in order as far as its schema can tell: whoever tries calls at random cannot
-/// know it otherwise.
+/// The 4xx statuses that a request may get although it conforms to its schema. Fuzzers such as Schemathesis cannot derive
+/// them from the document.
 const REFUSED: &str = "x-refused-with";
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
@@ -164,24 +195,24 @@ fn merge(paths: &mut Map<String, Value>, path: String, item: Value) {
     }
 }
 
-/// Points references at the names that schemas have in the whole document.
-fn rename(value: &mut Value, dialect: &str) {
+/// Changes references to the names that schemas have in the whole document.
+fn qualify_references(value: &mut Value, dialect: &str) {
     match value {
         Value::Object(map) => {
             for (key, value) in map.iter_mut() {
                 match value.as_str().and_then(|text| text.strip_prefix("#/components/schemas/")) {
                     Some(schema) if key == "$ref" => *value = format!("#/components/schemas/{dialect}.{schema}").into(),
-                    _ => rename(value, dialect),
+                    _ => qualify_references(value, dialect),
                 }
             }
         }
-        Value::Array(items) => items.iter_mut().for_each(|item| rename(item, dialect)),
+        Value::Array(items) => items.iter_mut().for_each(|item| qualify_references(item, dialect)),
         _ => {}
     }
 }
 
-/// The fields of a form are texts, those too that nobody asked for.
-fn as_texts(body: &Value, schemas: &mut Map<String, Value>) {
+/// Declares that unknown form fields are strings as well.
+fn allow_unknown_form_fields(body: &Value, schemas: &mut Map<String, Value>) {
     const FORMS: [&str; 2] = ["application/x-www-form-urlencoded", "multipart/form-data"];
     for reference in FORMS.iter().filter_map(|form| body["content"][form]["schema"]["$ref"].as_str()) {
         let schema = reference.rsplit('/').next().and_then(|name| schemas.get_mut(name)?.as_object_mut());
@@ -191,49 +222,54 @@ fn as_texts(body: &Value, schemas: &mut Map<String, Value>) {
     }
 }
 
-/// What may go wrong with any call that takes what this one takes.
-fn anywhere(operation: &Value, schemas: &Map<String, Value>, faulty: u16) -> Vec<ApiError> {
-    let mut troubles = Vec::new();
-    let mut rejected = |rejection: Rejection| troubles.push(ApiError::Rejection(rejection));
+/// The errors that any operation with such parameters, body and credentials may have.
+fn general_errors(
+    operation: &Value,
+    schemas: &Map<String, Value>,
+    render: &dyn Fn(ApiError) -> Response,
+) -> Vec<ApiError> {
+    let mut errors = Vec::new();
+    let mut rejected = |rejection: Rejection| errors.push(ApiError::Rejection(rejection));
     let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
     if let Some(body) = operation.get("requestBody") {
-        rejected(Rejection::Unreadable { detail: "expected value".to_owned(), at: 0 });
+        rejected(Rejection::MalformedBody { detail: "expected value".to_owned(), at: 0 });
         if let Some(field) = first_required(body, schemas) {
             rejected(Rejection::field(FieldError::missing(ParamLocation::Body, field)));
         }
         rejected(Rejection::BodyTimeout);
-        rejected(Rejection::Crowded);
-        rejected(Rejection::TooLarge { limit: 65_536 });
+        rejected(Rejection::Overloaded);
+        rejected(Rejection::BodyTooLarge { limit: 65_536 });
         rejected(Rejection::UnsupportedMediaType);
     }
     let name = |parameter: &Value| parameter["name"].as_str().unwrap_or_default().to_owned();
     if let Some(parameter) = parameters.iter().find(|parameter| parameter["in"] == "query") {
-        let trouble = crate::http::FieldErrorKind::Invalid("is not UTF-8".to_owned());
-        rejected(Rejection::field(FieldError::new(ParamLocation::Query, name(parameter), trouble)));
+        let kind = FieldErrorKind::Invalid("is not UTF-8".to_owned());
+        rejected(Rejection::field(FieldError::new(ParamLocation::Query, name(parameter), kind)));
     }
-    // A field that must be there, or must be written in some way. In a path such a thing is not there, unless the dialect has a
-    // word for it: one that words what fields are with a status of its own looks at the path's as well.
-    let looks_at_paths = faulty != 400;
-    let bound = |parameter: &&Value| match parameter["in"].as_str() {
+    // Header fields that are required, or that must have a format. A malformed path parameter is 404, except in dialects
+    // that answer invalid fields with a status of their own: these check the path as well.
+    let invalid_field = render(Rejection::field(FieldError::missing(ParamLocation::Path, "id")).into());
+    let checks_paths = invalid_field.status() != http::StatusCode::BAD_REQUEST;
+    let is_checked = |parameter: &&Value| match parameter["in"].as_str() {
         Some("header") => parameter["required"] == true,
-        Some("path") => looks_at_paths && parameter["schema"].get("format").is_some(),
+        Some("path") => checks_paths && parameter["schema"].get("format").is_some(),
         _ => false,
     };
-    if let Some(parameter) = parameters.iter().find(bound) {
-        let place = if parameter["in"] == "header" { ParamLocation::Header } else { ParamLocation::Path };
-        let trouble = crate::http::FieldErrorKind::Invalid("is malformed".to_owned());
-        rejected(Rejection::field(FieldError::new(place, name(parameter), trouble)));
+    if let Some(parameter) = parameters.iter().find(is_checked) {
+        let location = if parameter["in"] == "header" { ParamLocation::Header } else { ParamLocation::Path };
+        let kind = FieldErrorKind::Invalid("is malformed".to_owned());
+        rejected(Rejection::field(FieldError::new(location, name(parameter), kind)));
     }
     rejected(Rejection::Timeout { after: std::time::Duration::from_secs(30) });
     let schemes = operation["security"].as_array().map(Vec::as_slice).unwrap_or_default();
     if !schemes.is_empty() && schemes.iter().all(|scheme| scheme.as_object().is_some_and(|names| !names.is_empty())) {
-        troubles.push(ApiError::Failure(Error::NoCredentials));
-        troubles.push(ApiError::Failure(Error::BadCredentials(VerifyError::Token(TokenFault::Expired))));
+        errors.push(Error::MissingCredentials.into());
+        errors.push(Error::InvalidToken(VerifyError::Token(TokenError::Expired)).into());
     }
-    troubles
+    errors
 }
 
-/// The field whose absence is the example of a field's absence.
+/// The field that the example of a missing field names.
 fn first_required(body: &Value, schemas: &Map<String, Value>) -> Option<String> {
     let schema = &body["content"].as_object()?.values().next()?["schema"];
     let name = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next());
@@ -241,27 +277,33 @@ fn first_required(body: &Value, schemas: &Map<String, Value>) -> Option<String> 
     schema["required"][0].as_str().map(str::to_owned)
 }
 
-/// Adds the answers to what may go wrong, by status. Those that were documented by hand are left as they are.
-fn add_failures(operation: &mut Value, anywhere: Vec<ApiError>, here: Vec<ApiError>, wording: &ErrorSpec<'_>) {
+/// Adds the error responses, by status. Responses that the handler documents itself stay as they are.
+fn add_error_responses(
+    operation: &mut Value,
+    general: Vec<ApiError>,
+    specific: Vec<ApiError>,
+    render: &dyn Fn(ApiError) -> Response,
+    schema: &dyn Fn(u16) -> &'static str,
+) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
-    let by_hand: Vec<String> = responses.keys().cloned().collect();
-    let mut refused: BTreeSet<String> = by_hand.iter().filter(|status| status.starts_with('4')).cloned().collect();
-    let credentials = |trouble: &ApiError| matches!(trouble, ApiError::Failure(_));
-    let anywhere = anywhere.into_iter().map(|trouble| (credentials(&trouble), trouble));
-    for (in_order, trouble) in anywhere.chain(here.into_iter().map(|trouble| (true, trouble))) {
-        let said = match &trouble {
+    let documented: Vec<String> = responses.keys().cloned().collect();
+    let mut refused: BTreeSet<String> = documented.iter().filter(|status| status.starts_with('4')).cloned().collect();
+    // Of the general errors only wrong credentials can happen to a request that conforms to its schema.
+    let general = general.into_iter().map(|error| (matches!(error, ApiError::Failure(_)), error));
+    for (conforms, error) in general.chain(specific.into_iter().map(|error| (true, error))) {
+        let summary = match &error {
             ApiError::Rejection(rejection) => rejection.to_string(),
-            ApiError::Failure(failure) => failure.to_string(),
+            ApiError::Failure(error) => error.to_string(),
         };
-        let response = (wording.word)(trouble);
+        let response = render(error);
         let status = response.status().as_str().to_owned();
-        if in_order && status.starts_with('4') {
+        if conforms && status.starts_with('4') {
             refused.insert(status.clone());
         }
-        if by_hand.contains(&status) {
+        if documented.contains(&status) {
             continue;
         }
-        let entry = responses.entry(status).or_insert_with(|| documented(&response, wording.schema));
+        let entry = responses.entry(status).or_insert_with(|| response_docs(&response, schema));
         let (Ok(example), Some(content)) = (serde_json::from_slice::<Value>(response.content()), content_of(entry))
         else {
             continue;
@@ -269,7 +311,7 @@ fn add_failures(operation: &mut Value, anywhere: Vec<ApiError>, here: Vec<ApiErr
         if let Some(examples) = content["examples"].as_object_mut()
             && !examples.values().any(|known| known["value"] == example)
         {
-            examples.insert(slug(&said), json!({"summary": said, "value": example}));
+            examples.insert(slug(&summary), json!({"summary": summary, "value": example}));
         }
     }
     if !refused.is_empty() {
@@ -281,9 +323,9 @@ fn content_of(response: &mut Value) -> Option<&mut Value> {
     response["content"].as_object_mut()?.values_mut().next()
 }
 
-fn documented(response: &Response, schema: &dyn Fn(u16) -> &'static str) -> Value {
-    let own = |name: &&http::HeaderName| **name != CONTENT_TYPE && **name != CACHE_CONTROL;
-    let headers: Map<String, Value> = response.headers().keys().filter(own).map(documented_field).collect();
+fn response_docs(response: &Response, schema: &dyn Fn(u16) -> &'static str) -> Value {
+    let is_specific = |name: &&http::HeaderName| **name != CONTENT_TYPE && **name != CACHE_CONTROL;
+    let headers: Map<String, Value> = response.headers().keys().filter(is_specific).map(header_docs).collect();
     let mut entry = json!({"description": response.status().canonical_reason().unwrap_or("Failed")});
     if !headers.is_empty() {
         entry["headers"] = headers.into();
@@ -295,18 +337,18 @@ fn documented(response: &Response, schema: &dyn Fn(u16) -> &'static str) -> Valu
     entry
 }
 
-fn documented_field(name: &http::HeaderName) -> (String, Value) {
-    let known = match name.as_str() {
-        "retry-after" => json!({"description": "After how many seconds to come again.",
+fn header_docs(name: &http::HeaderName) -> (String, Value) {
+    let docs = match name.as_str() {
+        "retry-after" => json!({"description": "Seconds to wait before trying again.",
             "schema": {"type": "integer", "minimum": 1}}),
         _ => json!({"schema": {"type": "string"}}),
     };
-    (name.to_string(), known)
+    (name.to_string(), docs)
 }
 
 fn slug(text: &str) -> String {
-    let kept = text.chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '-' });
-    let slug = kept.collect::<String>().to_ascii_lowercase();
+    let dashed = text.chars().map(|character| if character.is_ascii_alphanumeric() { character } else { '-' });
+    let slug = dashed.collect::<String>().to_ascii_lowercase();
     slug.split('-').filter(|word| !word.is_empty()).take(8).collect::<Vec<_>>().join("-")
 }
 
@@ -315,7 +357,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_that_two_dialects_share_stands_under_both_tags() {
+    fn shared_operation_has_both_tags() {
         let item = |tag: &str| json!({"get": {"tags": [tag], "operationId": tag}});
         let mut paths = Map::new();
         merge(&mut paths, "/me".to_owned(), item("one"));
@@ -324,10 +366,10 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_keeps_its_name_within_its_dialect() {
+    fn references_are_qualified_with_the_dialect() {
         let mut value = json!({"a": [{"$ref": "#/components/schemas/Tokens"}], "b": "#/components/schemas/Tokens"});
-        rename(&mut value, "v1");
-        let renamed = json!({"a": [{"$ref": "#/components/schemas/v1.Tokens"}], "b": "#/components/schemas/Tokens"});
-        assert_eq!(value, renamed);
+        qualify_references(&mut value, "v1");
+        let qualified = json!({"a": [{"$ref": "#/components/schemas/v1.Tokens"}], "b": "#/components/schemas/Tokens"});
+        assert_eq!(value, qualified);
     }
 }

@@ -1,11 +1,12 @@
-//! The pages that people see: the reference at `/docs`, and where mailed links land that have no front end of their own.
+//! The HTML pages: the API reference at `/docs`, and the landing pages of mailed links that have no front end of their own.
 //!
-//! From the binary alone: nothing on them comes from another host, and nothing may (the policy below). A link's GET
-//! does nothing to it, since mail scanners follow links; the page does it by a POST of its own. Knows no dialect.
+//! Everything comes from the binary: the pages load nothing from other hosts, and the policy below forbids it. A GET of a link
+//! does not redeem it, because mail scanners open links; the page redeems it with a POST. Knows no dialect.
 
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, StatusCode};
 
+use super::endpoint::{Endpoint, endpoint};
 use crate::auth::context::Context;
 use crate::http::{CachedResponse, Request, Response, RouteGroup};
 
@@ -18,7 +19,7 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// What the pages are made of.
+/// Path, media type and content of the files that the pages load.
 const FILES: [(&str, &str, &str); 7] = [
     ("/pages/element.js", SCRIPT, include_str!("pages/element.js")),
     ("/pages/link.js", SCRIPT, include_str!("pages/link.js")),
@@ -29,105 +30,116 @@ const FILES: [(&str, &str, &str); 7] = [
     ("/pages/docs.css", STYLE, include_str!("pages/docs.css")),
 ];
 
-/// Adds the pages. They are served with our own dialect, whose calls they make.
-pub(super) fn routes(under: RouteGroup<'_, Context>) {
-    let pages = under
-        .get_sync("/docs", "pages.docs", |ctx: &Context, _: &Request| docs(ctx))
-        .get_sync("/links/magic", "pages.link", magic)
-        .get_sync("/links/reset", "pages.link", reset)
-        .get_sync("/links/confirm", "pages.link", confirm_address);
-    FILES.into_iter().fold(pages, |pages, (path, media_type, text)| {
+/// Adds the pages and their files that the OpenAPI document does not list.
+pub(super) fn add_routes(group: RouteGroup<'_, Context>) {
+    let group = group.get_sync("/docs", "pages.docs", |ctx: &Context, _: &Request| docs_page(ctx));
+    FILES.into_iter().fold(group, |group, (path, media_type, text)| {
         let file = CachedResponse::new(media_type, text);
-        pages.get_sync(path, "pages.file", move |_: &Context, request: &Request| guarded(file.answer(request)))
+        group.get_sync(path, "pages.file", move |_: &Context, request: &Request| with_policy(file.respond(request)))
     });
 }
 
-/// The page where a magic link lands.
+/// Show the page of a magic link
 ///
-/// Following the link does nothing to it: the page takes the token from `?token=` and redeems it by a POST, when its button is
-/// pressed.
+/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the user presses
+/// the button.
 #[utoipa::path(
     get,
     path = "/links/magic",
     operation_id = "native_magic_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) fn magic(ctx: &Context, _: &Request) -> Response {
-    link(ctx, "magic")
+fn magic_link_page(ctx: &Context, _: &Request) -> Response {
+    link_page(ctx, "magic")
 }
 
-/// The page where a password reset's link lands.
+pub(super) const MAGIC_LINK_PAGE: Endpoint = endpoint! {
+    sync_handler: magic_link_page,
+    metric_label: "pages.link",
+};
+
+/// Show the page of a password reset link
 ///
-/// Following the link does nothing to it: the page takes the token from `?token=` and redeems it by a POST, when its button is
-/// pressed.
+/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the user presses
+/// the button.
 #[utoipa::path(
     get,
     path = "/links/reset",
     operation_id = "native_reset_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) fn reset(ctx: &Context, _: &Request) -> Response {
-    link(ctx, "reset")
+fn reset_page(ctx: &Context, _: &Request) -> Response {
+    link_page(ctx, "reset")
 }
 
-/// The page where an address's confirmation lands.
+pub(super) const RESET_PAGE: Endpoint = endpoint! {
+    sync_handler: reset_page,
+    metric_label: "pages.link",
+};
+
+/// Show the page of an email confirmation link
 ///
-/// Following the link does nothing to it: the page takes the token from `?token=` and redeems it by a POST, when its button is
-/// pressed.
+/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the user presses
+/// the button.
 #[utoipa::path(
     get,
     path = "/links/confirm",
     operation_id = "native_confirm_page",
     responses((status = 200, description = "The page.", body = String, content_type = "text/html")),
 )]
-pub(super) fn confirm_address(ctx: &Context, _: &Request) -> Response {
-    link(ctx, "confirm")
+fn confirm_page(ctx: &Context, _: &Request) -> Response {
+    link_page(ctx, "confirm")
 }
 
-/// Whether the one who follows a link wants a page rather than what the link's call answers: a browser, a scanner that looks like one,
-/// or HEAD, which must not do anything. Programs that follow the link get the answer of the call.
+pub(super) const CONFIRM_PAGE: Endpoint = endpoint! {
+    sync_handler: confirm_page,
+    metric_label: "pages.link",
+};
+
+/// True if the client of a link that is a call of a dialect should get a page: a browser, a scanner that looks like one, or
+/// HEAD, which must not change anything. Other programs get the response of the call.
 ///
-/// For links that are calls of a dialect. Without our own dialect there are no pages, and the call is all there is.
+/// Without the native dialect there are no pages, and every client gets the response of the call.
 pub fn wants_html(ctx: &Context, request: &Request) -> bool {
-    let asked = request.header(ACCEPT).unwrap_or_default();
-    ctx.node.config.api.native.enabled && (request.method() == Method::HEAD || prefers_html(asked))
+    let accept = request.header(ACCEPT).unwrap_or_default();
+    ctx.node.config.api.native.enabled && (request.method() == Method::HEAD || prefers_html(accept))
 }
 
-/// The page that confirms an address by a POST. It takes the token from `?token=`, or from the path's last segment.
+/// The page that confirms an address with a POST. It takes the token from `?token=`, or from the last segment of the path.
 pub fn confirm(ctx: &Context) -> Response {
-    link(ctx, "confirm").header(VARY, HeaderValue::from_static("accept"))
+    link_page(ctx, "confirm").header(VARY, HeaderValue::from_static("accept"))
 }
 
-fn link(ctx: &Context, page: &str) -> Response {
+fn link_page(ctx: &Context, page: &str) -> Response {
     let text = include_str!("pages/link.html").replace("{page}", page);
-    guarded(html(ctx, &text)).no_store()
+    with_policy(html(ctx, &text)).no_store()
 }
 
-fn docs(ctx: &Context) -> Response {
-    guarded(html(ctx, include_str!("pages/docs.html"))).no_store()
+fn docs_page(ctx: &Context) -> Response {
+    with_policy(html(ctx, include_str!("pages/docs.html"))).no_store()
 }
 
 fn html(ctx: &Context, text: &str) -> Response {
-    // Settings allow no character in a prefix that means anything in HTML.
+    // Safe, because the settings allow no HTML metacharacter in a prefix.
     let text = text.replace("{base}", &ctx.node.config.api.native.prefix);
     Response::bytes(StatusCode::OK, HTML, text)
 }
 
-fn guarded(response: Response) -> Response {
+fn with_policy(response: Response) -> Response {
     response
         .header(CONTENT_SECURITY_POLICY, POLICY)
         .header(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"))
         .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
 }
 
-/// Whether `Accept` (RFC 9110, 12.5.1) names HTML and gives it more weight than JSON. `*/*` alone is any program.
+/// True if `Accept` (RFC 9110, 12.5.1) names HTML with more weight than JSON. `*/*` alone does not count: programs send it.
 fn prefers_html(accept: &str) -> bool {
-    let weight = |wanted: &str| {
+    let weight = |media_type: &str| {
         let ranges = accept.split(',').filter_map(|range| {
             let (name, parameters) = range.split_once(';').unwrap_or((range, ""));
             let weight = parameters.split(';').find_map(|parameter| parameter.trim().strip_prefix("q="));
             let weight = weight.map_or(Some(1.0), |weight| weight.parse::<f32>().ok())?;
-            name.trim().eq_ignore_ascii_case(wanted).then_some(weight)
+            name.trim().eq_ignore_ascii_case(media_type).then_some(weight)
         });
         ranges.fold(None, |best: Option<f32>, weight| Some(best.map_or(weight, |best| best.max(weight))))
     };

@@ -1,10 +1,11 @@
-//! From a request to an answer: finds the route, runs its handler in bounds of time and panic, and adds what all answers have.
+//! From a request to its response: finds the route, runs the handler within bounds of time and panic, and adds the
+//! header fields that all responses have.
 //!
-//! What no handler gets to see or finish (unknown paths, wrong methods, panics, time-outs) is worded by the function of the
-//! prefix it happened under. Who does not name a host is not even told so in anybody's words.
+//! Errors outside a handler (unknown paths, wrong methods, panics, time-outs) are rendered by the function of the longest
+//! prefix that matches. A request without a host gets a bare 400, because no dialect can be chosen for it.
 //!
-//! Paths are cut at `/` as they were sent and only then decoded: `%2f` is never a separator, `//` is never `/`. One
-//! slash at the end may be there or not.
+//! Paths are split at `/` as sent and only then decoded: `%2f` is never a separator, `//` is never `/`. One trailing slash
+//! is optional.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,117 +17,117 @@ use http::header::{ALLOW, CONTENT_LENGTH};
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::body::BodyHandle;
-use super::cors::{Cors, Grant};
+use super::cors::{Cors, CorsHeaders};
+use super::limits::RequestLimits;
 use super::rejection::Rejection;
-use super::request::{Bounds, Request, decode_segment};
+use super::request::{Request, decode_segment};
 use super::response::Response;
-use super::routes::{ResponseFuture, ErrorRenderer, Handler, Path, Route};
+use super::routes::{ErrorRenderer, Handler, PathEntry, ResponseFuture, Route};
 use crate::clock::request_budget;
 use crate::http::request_id::RequestId;
 
 /// The complete table of routes.
 pub struct Router<C> {
-    pub(super) paths: matchit::Router<Path<C>>,
-    pub(super) names: Vec<&'static str>,
+    pub(super) paths: matchit::Router<PathEntry<C>>,
+    pub(super) metric_labels: Vec<&'static str>,
     pub(super) listing: Vec<(Method, String)>,
-    pub(super) wordings: Vec<(String, ErrorRenderer<C>)>,
-    /// That of each route, by its number.
-    pub(super) wordings_of_routes: Vec<ErrorRenderer<C>>,
+    pub(super) renderers: Vec<(String, ErrorRenderer<C>)>,
+    /// By [`Route::number`].
+    pub(super) route_renderers: Vec<ErrorRenderer<C>>,
     pub(super) cors: Cors,
 }
 
-/// An answer, and the route that gave it.
+/// A response and the route that produced it.
 #[derive(Debug)]
 pub struct Exchange {
-    /// Which of [`Router::metric_labels`] it is counted by.
+    /// Index into [`Router::metric_labels`].
     pub route: usize,
-    /// The answer.
+    /// The response.
     pub response: Response,
-    /// An HTTP/1 connection cannot carry another request: part of this one's body is still on its way, or nobody knows for whom the
-    /// next would be.
+    /// The HTTP/1 connection cannot carry another request: part of this body is still to come, or the request named no host.
     pub last: bool,
 }
 
 impl<C: 'static> Router<C> {
-    /// What requests are counted by: one name a route, and [`UNROUTED`](super::UNROUTED) first.
+    /// The metric labels of the routes, after [`UNROUTED`](super::UNROUTED).
     pub fn metric_labels(&self) -> &[&'static str] {
-        &self.names
+        &self.metric_labels
     }
 
-    /// Every route: its method, and its path as it was added, without a slash at its end.
+    /// Every route: its method, and its path without a trailing slash.
     pub fn listing(&self) -> &[(Method, String)] {
         &self.listing
     }
 
-    /// Hands a request to its handler, as far as that goes without waiting.
+    /// Finds the handler of a request and calls it, without polling the future that it may return.
     pub fn begin(&self, context: &C, mut request: Request) -> Begun
     where
         C: Clone,
     {
-        let (rest, bounds) = (request.rest(), *request.bounds());
-        let one = request.version() < Version::HTTP_2;
+        let (rest, bounds) = (request.body_handle(), *request.limits());
+        let http1 = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
-        let grant = self.cors.grant(request.headers()).map(Box::new);
-        if !request.names_host() {
-            // As bare as the answer to a head that cannot be read, and as final: what follows may be meant for another.
-            let course = Course::Over(Response::empty(StatusCode::BAD_REQUEST));
-            return Begun { route: 0, course, rest, bounds, one, head, grant, last: one };
+        let grant = self.cors.evaluate(request.headers()).map(Box::new);
+        if !request.has_valid_host() {
+            // Bare and final, as the response to an unreadable head: later bytes may be meant for another host.
+            let outcome = Outcome::Done(Response::empty(StatusCode::BAD_REQUEST));
+            return Begun { route: 0, outcome, rest, bounds, http1, head, grant, last: http1 };
         }
-        let (route, course) = match self.find(request.method(), request.path()) {
+        let (route, outcome) = match self.find(request.method(), request.path()) {
             Found::Route(route, params) => {
-                request.matched(params);
+                request.set_params(params);
                 let begin = AssertUnwindSafe(|| match &route.handler {
-                    Handler::Sync(handler) => Course::Over(handler(context, &request)),
+                    Handler::Sync(handler) => Outcome::Done(handler(context, &request)),
                     Handler::Async(handler) => {
-                        Course::Runs { answering: handler(context.clone(), request), number: route.number }
+                        Outcome::Running { future: handler(context.clone(), request), number: route.number }
                     }
                 });
-                let course = catch_unwind(begin).unwrap_or_else(|_| {
-                    let wording = self.wordings_of_routes.get(route.number);
-                    Course::Over(word(wording, context, Rejection::Internal))
+                let outcome = catch_unwind(begin).unwrap_or_else(|_| {
+                    let renderer = self.route_renderers.get(route.number);
+                    Outcome::Done(render(renderer, context, Rejection::Internal))
                 });
-                (route.index, course)
+                (route.label, outcome)
             }
             Found::Options(methods) => {
                 let mut response = Response::empty(StatusCode::NO_CONTENT).header(ALLOW, methods.clone());
                 if let Some(grant) = &grant {
-                    grant.add_to_options(response.headers_mut(), methods);
+                    grant.apply_preflight(response.headers_mut(), methods);
                 }
-                (0, Course::Over(response))
+                (0, Outcome::Done(response))
             }
             Found::OtherMethods(allow) => {
                 let rejection = Rejection::MethodNotAllowed { allow: allow.clone() };
-                let wording = self.wording(request.path());
-                (0, Course::Over(word(wording, context, rejection).header(ALLOW, allow.clone())))
+                let renderer = self.renderer(request.path());
+                (0, Outcome::Done(render(renderer, context, rejection).header(ALLOW, allow.clone())))
             }
-            Found::Nothing => (0, Course::Over(word(self.wording(request.path()), context, Rejection::NotFound))),
+            Found::Nothing => (0, Outcome::Done(render(self.renderer(request.path()), context, Rejection::NotFound))),
         };
-        Begun { route, course, rest, bounds, one, head, grant, last: false }
+        Begun { route, outcome, rest, bounds, http1, head, grant, last: false }
     }
 
-    /// Waits for the answer, with the context that the request was begun with. Never panics, whatever the handler does, and
-    /// always comes back in the time that requests have.
+    /// Waits for the response, in the context that was given to [`begin`](Self::begin). Never panics, even if the handler
+    /// does, and always returns within the request time-out.
     pub async fn finish(&self, begun: Begun, context: &C, id: &RequestId) -> Exchange {
-        let mut response = match begun.course {
-            Course::Over(response) => response,
-            Course::Runs { answering, number } => match run(answering, begun.bounds.request_timeout).await {
+        let mut response = match begun.outcome {
+            Outcome::Done(response) => response,
+            Outcome::Running { future, number } => match run(future, begun.bounds.request_timeout).await {
                 Ok(response) => response,
-                Err(rejection) => word(self.wordings_of_routes.get(number), context, rejection),
+                Err(rejection) => render(self.route_renderers.get(number), context, rejection),
             },
         };
         if begun.head {
-            // RFC 9110, 9.3.2: the fields that GET would have sent, `Content-Length` with them. HTTP/2 sends what it is given.
+            // RFC 9110, 9.3.2: the fields that GET would have sent, including `Content-Length`. hyper does not add it for HTTP/2.
             let length = HeaderValue::from(response.content().len());
             response = response.header(CONTENT_LENGTH, length).body("");
         }
         if let Some(grant) = begun.grant {
-            grant.add_to(response.headers_mut());
+            grant.apply(response.headers_mut());
         }
-        response.named(id);
-        // The client must learn that this was the last request here before it sends another, not by the reset after.
-        // In a box, since nearly everybody's body is read: what every request waits in need not have room for it.
+        response.set_request_id(id);
+        // `Connection: close` tells the client before it sends another request; a reset afterwards would be too late.
+        // Boxed, because nearly all bodies are read: this keeps the future of every request small.
         let last =
-            begun.last || begun.one && !begun.rest.is_read() && !Box::pin(begun.rest.is_spent(&begun.bounds)).await;
+            begun.last || begun.http1 && !begun.rest.is_complete() && !Box::pin(begun.rest.discard(&begun.bounds)).await;
         Exchange { route: begun.route, response, last }
     }
 
@@ -157,74 +158,74 @@ impl<C: 'static> Router<C> {
         }
     }
 
-    /// The wording of the longest prefix that the path is under.
-    fn wording(&self, path: &str) -> Option<&ErrorRenderer<C>> {
+    /// The renderer of the longest prefix of the path.
+    fn renderer(&self, path: &str) -> Option<&ErrorRenderer<C>> {
         let under =
             |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        self.wordings.iter().find(|(prefix, _)| prefix.is_empty() || under(prefix)).map(|(_, wording)| wording)
+        self.renderers.iter().find(|(prefix, _)| prefix.is_empty() || under(prefix)).map(|(_, renderer)| renderer)
     }
 }
 
-/// A request that its handler has got; for [`Router::finish`].
+/// A request whose handler was called; [`Router::finish`] takes it.
 ///
-/// Apart from [`Router::begin`], because what waits for an answer is moved a few times on its way to where it waits: the request
-/// itself must not be part of that. Holds nothing that is shared with other workers: cores that count the holders of one
-/// thing up and down with each request wait for each other.
+/// [`Router::begin`] is separate because futures are moved several times before they are pinned, and the request itself
+/// must not be part of that. Holds nothing shared between workers: reference counts that several cores change with every
+/// request make the cores wait for each other.
 pub struct Begun {
     route: usize,
-    course: Course,
+    outcome: Outcome,
     rest: BodyHandle,
-    bounds: Bounds,
-    one: bool,
+    bounds: RequestLimits,
+    http1: bool,
     head: bool,
-    grant: Option<Box<Grant>>,
-    /// Whether nothing more is read of this client, whatever it sends.
+    grant: Option<Box<CorsHeaders>>,
+    /// The connection is closed without reading more of it.
     last: bool,
 }
 
-enum Course {
-    Runs { answering: ResponseFuture, number: usize },
-    Over(Response),
+enum Outcome {
+    Running { future: ResponseFuture, number: usize },
+    Done(Response),
 }
 
-async fn run(mut answering: ResponseFuture, after: Duration) -> Result<Response, Rejection> {
-    // A handler that has panicked is not polled again and everything it held is dropped, so nothing half-done is seen.
+async fn run(mut future: ResponseFuture, after: Duration) -> Result<Response, Rejection> {
+    // A handler that panicked is not polled again and everything it held is dropped, so no half-done state is visible.
     let mut caught = pin!(request_budget::with_budget(std::future::poll_fn(|to| {
-        catch_unwind(AssertUnwindSafe(|| answering.as_mut().poll(to))).map_or(Poll::Ready(None), |poll| poll.map(Some))
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(to))).map_or(Poll::Ready(None), |poll| poll.map(Some))
     })));
-    // Most handlers on the hot path wait for nothing, and a timer costs more than they do.
-    let at_once = std::future::poll_fn(|to| Poll::Ready(caught.as_mut().poll(to))).await;
-    let answered = match at_once {
-        Poll::Ready(answered) => Ok(answered),
-        // In a box, so that the many that never wait carry no room for a timer.
+    // Most handlers on the hot path finish at the first poll, and a timer costs more than they do.
+    let first_poll = std::future::poll_fn(|to| Poll::Ready(caught.as_mut().poll(to))).await;
+    let result = match first_poll {
+        Poll::Ready(result) => Ok(result),
+        // Boxed, so that requests that never wait do not carry space for a timer.
         Poll::Pending => Box::pin(tokio::time::timeout(after, caught)).await,
     };
-    answered.map_err(|_| Rejection::Timeout { after })?.ok_or(Rejection::Internal)
+    result.map_err(|_| Rejection::Timeout { after })?.ok_or(Rejection::Internal)
 }
 
 impl<C> fmt::Debug for Router<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list().entries(&self.names).finish()
+        f.debug_list().entries(&self.metric_labels).finish()
     }
 }
 
 enum Found<'r, C> {
-    /// And the parameters of the path.
+    /// With the parameters of the path.
     Route(&'r Route<C>, Vec<(String, String)>),
     Options(&'r HeaderValue),
     OtherMethods(&'r HeaderValue),
     Nothing,
 }
 
-/// Words a rejection; bare where no dialect has the path, or where the wording itself panics.
-fn word<C>(wording: Option<&ErrorRenderer<C>>, context: &C, rejection: Rejection) -> Response {
+/// Renders a rejection; the response is bare where no group has the path, or where the renderer itself panics.
+fn render<C>(renderer: Option<&ErrorRenderer<C>>, context: &C, rejection: Rejection) -> Response {
     let bare = match &rejection {
         Rejection::NotFound => StatusCode::NOT_FOUND,
         Rejection::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    wording
-        .and_then(|wording| catch_unwind(AssertUnwindSafe(|| wording(context, rejection))).ok())
+    renderer
+        .and_then(|renderer| catch_unwind(AssertUnwindSafe(|| renderer(context, rejection))).ok())
         .unwrap_or_else(|| Response::empty(bare))
 }
 
@@ -234,11 +235,11 @@ mod tests {
     use crate::http::Routes;
 
     #[test]
-    fn the_longest_prefix_words_what_is_nobodys() {
+    fn longest_prefix_renders_unknown_paths() {
         let mut routes = Routes::<()>::new();
         let dialect = |name: &'static str| move |(): &(), _| Response::text(StatusCode::NOT_FOUND, name);
         routes.group("/auth", dialect("codes"));
-        routes.group("/auth", dialect("never asked"));
+        routes.group("/auth", dialect("never called"));
         routes.group("/auth/login/", dialect("myauth"));
         routes.group("", dialect("native"));
         let router = routes.build().unwrap();
@@ -251,8 +252,8 @@ mod tests {
             ("/auth/login", "myauth"),
             ("/auth/login/x", "myauth"),
         ] {
-            let said = word(router.wording(path), &(), Rejection::NotFound);
-            assert_eq!(said.content(), expected, "{path}");
+            let response = render(router.renderer(path), &(), Rejection::NotFound);
+            assert_eq!(response.content(), expected, "{path}");
         }
     }
 
@@ -270,7 +271,7 @@ mod tests {
             .get("/users/{id}", "user", ok);
         let router = routes.build().unwrap();
         let find = |method: Method, path: &str| match router.find(&method, path) {
-            Found::Route(route, _) => router.metric_labels()[route.index],
+            Found::Route(route, _) => router.metric_labels()[route.label],
             Found::Options(_) => "options",
             Found::OtherMethods(_) => "405",
             Found::Nothing => "404",
@@ -299,10 +300,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wording_that_panics_is_done_without() {
+    fn panic_in_a_renderer_gives_a_bare_response() {
         let mut routes = Routes::<()>::new();
-        routes.group("", |(), _| -> Response { panic!("no words") });
+        routes.group("", |(), _| -> Response { panic!("no renderer") });
         let router = routes.build().unwrap();
-        assert_eq!(word(router.wording("/"), &(), Rejection::NotFound).status(), StatusCode::NOT_FOUND);
+        assert_eq!(render(router.renderer("/"), &(), Rejection::NotFound).status(), StatusCode::NOT_FOUND);
     }
 }

@@ -1,7 +1,7 @@
-//! The table of contents of what is served, while it is being written: each API adds its routes [under a
-//! prefix](Routes::under), together with the function that words what goes wrong there.
+//! The route table while it is being built. Each API adds [a group of routes under a prefix](Routes::group), together
+//! with the function that renders errors there.
 //!
-//! Built once and shared by all workers. Knows nothing of the context that handlers are handed.
+//! Built once and shared by all workers. Knows nothing of the context that handlers receive.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -20,57 +20,58 @@ type AsyncHandler<C> = Box<dyn Fn(C, Request) -> ResponseFuture + Send + Sync>;
 type SyncHandler<C> = Box<dyn Fn(&C, &Request) -> Response + Send + Sync>;
 pub(super) type ErrorRenderer<C> = Arc<dyn Fn(&C, Rejection) -> Response + Send + Sync>;
 
-/// What requests are counted by that reached no route.
+/// The metric label of requests that match no route.
 pub const UNROUTED: &str = "unrouted";
 
-/// The table of contents while it is being written.
+/// A route table under construction; [`build`](Routes::build) turns it into a [`Router`].
 pub struct Routes<C> {
-    paths: BTreeMap<String, Path<C>>,
-    names: Vec<&'static str>,
-    /// Longest prefix first; of equal ones the first that was added.
-    wordings: Vec<(String, ErrorRenderer<C>)>,
+    paths: BTreeMap<String, PathEntry<C>>,
+    metric_labels: Vec<&'static str>,
+    /// By prefix: longest first, equal prefixes in the order in which they were added.
+    renderers: Vec<(String, ErrorRenderer<C>)>,
     cors: Cors,
-    twice: Option<String>,
+    /// The first route that was registered twice.
+    duplicate: Option<String>,
 }
 
-pub(super) struct Path<C> {
+pub(super) struct PathEntry<C> {
     pub(super) routes: Vec<Route<C>>,
-    /// The methods, as `Allow` lists them; made when the table is complete.
+    /// The value of `Allow`; set by [`Routes::build`].
     pub(super) allow: HeaderValue,
     /// The methods of the routes that have a parameter where this path ends: a request for one of those with an empty
     /// parameter must not be mistaken for this path with a trailing slash.
     pub(super) methods_with_parameter: Vec<Method>,
 }
 
-/// What answers.
 pub(super) enum Handler<C> {
-    /// After a while.
+    /// Owns its request, and may read the body and wait.
     Async(AsyncHandler<C>),
-    /// From what is there: nothing is handed over, nothing has to be kept while others are served.
+    /// Answers immediately from borrowed data, without a future to allocate and poll.
     Sync(SyncHandler<C>),
 }
 
 pub(super) struct Route<C> {
     pub(super) method: Method,
-    pub(super) index: usize,
+    /// Index into [`Router::metric_labels`].
+    pub(super) label: usize,
     pub(super) handler: Handler<C>,
-    /// Which of all routes it is; given when the table is complete.
+    /// Index into `Router::route_renderers`; set by [`Routes::build`].
     pub(super) number: usize,
     /// The path was registered with a trailing slash.
     pub(super) trailing_slash: bool,
-    wording: ErrorRenderer<C>,
+    renderer: ErrorRenderer<C>,
 }
 
-/// Why a table of routes will not do.
+/// An invalid route table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteTableError {
-    /// Two routes would answer the same requests.
-    #[error("the route {route} is there twice: two APIs cannot share a prefix on which they have a path in common")]
+    /// Two routes have the same method and path.
+    #[error("the route {route} is registered twice: two APIs with a common path cannot share a prefix")]
     Duplicate {
         /// Method and path.
         route: String,
     },
-    /// A path cannot be matched, or not beside another.
+    /// A path is malformed, or conflicts with another one.
     #[error("the path {path} cannot be routed: {detail}")]
     InvalidPath {
         /// The path.
@@ -82,62 +83,78 @@ pub enum RouteTableError {
 
 impl<C: 'static> Default for Routes<C> {
     fn default() -> Self {
-        Self { paths: BTreeMap::new(), names: vec![UNROUTED], wordings: Vec::new(), cors: Cors::default(), twice: None }
+        Self {
+            paths: BTreeMap::new(),
+            metric_labels: vec![UNROUTED],
+            renderers: Vec::new(),
+            cors: Cors::default(),
+            duplicate: None,
+        }
     }
 }
 
 impl<C: 'static> Routes<C> {
-    /// No routes.
+    /// An empty table.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// From which origins browsers may call; `*` for all.
+    /// Sets the origins from which browsers may call; `*` allows all.
     pub fn cors(&mut self, origins: &[String]) -> &mut Self {
         self.cors = Cors::new(origins);
         self
     }
 
-    /// Begins the routes under a prefix (empty: all paths), with the function that words what goes wrong there.
-    pub fn group<W>(&mut self, prefix: &str, wording: W) -> RouteGroup<'_, C>
+    /// Starts a group of routes under `prefix` (empty: all paths). `renderer` turns errors of these routes, and of requests
+    /// under `prefix` that match no route, into responses.
+    pub fn group<R>(&mut self, prefix: &str, renderer: R) -> RouteGroup<'_, C>
     where
-        W: Fn(&C, Rejection) -> Response + Send + Sync + 'static,
+        R: Fn(&C, Rejection) -> Response + Send + Sync + 'static,
+    {
+        self.group_with_scope(prefix, "", renderer)
+    }
+
+    /// The same, where only requests under `scope` below the prefix are `renderer`'s if they match no route.
+    pub fn group_with_scope<R>(&mut self, prefix: &str, scope: &str, renderer: R) -> RouteGroup<'_, C>
+    where
+        R: Fn(&C, Rejection) -> Response + Send + Sync + 'static,
     {
         let prefix = prefix.trim_end_matches('/').to_owned();
-        let wording: ErrorRenderer<C> = Arc::new(wording);
-        let at = self.wordings.partition_point(|(known, _)| known.len() >= prefix.len());
-        self.wordings.insert(at, (prefix.clone(), wording.clone()));
-        RouteGroup { routes: self, prefix, wording }
+        let scope = format!("{prefix}{}", scope.trim_end_matches('/'));
+        let renderer: ErrorRenderer<C> = Arc::new(renderer);
+        let at = self.renderers.partition_point(|(known, _)| known.len() >= scope.len());
+        self.renderers.insert(at, (scope, renderer.clone()));
+        RouteGroup { routes: self, prefix, renderer }
     }
 
     /// Completes the table.
     ///
     /// # Errors
-    /// [`RouteTableError`] if two routes would answer the same requests, or a path cannot be matched.
+    /// [`RouteTableError`] if two routes have the same method and path, or a path is invalid.
     pub fn build(self) -> Result<Router<C>, RouteTableError> {
-        if let Some(route) = self.twice {
+        if let Some(route) = self.duplicate {
             return Err(RouteTableError::Duplicate { route });
         }
         let with_parameter = methods_with_parameter(&self.paths);
-        let (mut paths, mut listing, mut wordings_of_routes) = (matchit::Router::new(), Vec::new(), Vec::new());
+        let (mut paths, mut listing, mut route_renderers) = (matchit::Router::new(), Vec::new(), Vec::new());
         for (path, mut entry) in self.paths {
             entry.allow = allow(&entry.routes);
             entry.methods_with_parameter = with_parameter.get(&path).cloned().unwrap_or_default();
             for route in &mut entry.routes {
-                route.number = wordings_of_routes.len();
-                wordings_of_routes.push(route.wording.clone());
+                route.number = route_renderers.len();
+                route_renderers.push(route.renderer.clone());
             }
             listing.extend(entry.routes.iter().map(|route| (route.method.clone(), path.clone())));
             let inserted = paths.insert(path.clone(), entry);
             inserted.map_err(|error| RouteTableError::InvalidPath { path, detail: error.to_string() })?;
         }
-        let (names, wordings, cors) = (self.names, self.wordings, self.cors);
-        Ok(Router { paths, names, listing, wordings, wordings_of_routes, cors })
+        let (metric_labels, renderers, cors) = (self.metric_labels, self.renderers, self.cors);
+        Ok(Router { paths, metric_labels, listing, renderers, route_renderers, cors })
     }
 }
 
 /// The methods of the routes whose last segment is a parameter, by the path without that segment.
-fn methods_with_parameter<C>(paths: &BTreeMap<String, Path<C>>) -> BTreeMap<String, Vec<Method>> {
+fn methods_with_parameter<C>(paths: &BTreeMap<String, PathEntry<C>>) -> BTreeMap<String, Vec<Method>> {
     let mut methods: BTreeMap<String, Vec<Method>> = BTreeMap::new();
     for (path, entry) in paths {
         if let Some((parent, last)) = path.rsplit_once('/')
@@ -160,98 +177,108 @@ fn allow<C>(routes: &[Route<C>]) -> HeaderValue {
     HeaderValue::from_str(&methods.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("OPTIONS"))
 }
 
-/// The routes under one prefix, while they are being written.
+/// Adds routes under one prefix. Errors there are rendered by one function.
 pub struct RouteGroup<'r, C> {
     routes: &'r mut Routes<C>,
     prefix: String,
-    wording: ErrorRenderer<C>,
+    renderer: ErrorRenderer<C>,
 }
 
 macro_rules! method {
     ($(#[$doc:meta])* $name:ident, $method:ident) => {
         $(#[$doc])*
         #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
-        pub fn $name<H, F>(self, path: &str, name: &'static str, handler: H) -> Self
+        pub fn $name<H, F>(self, path: &str, metric_label: &'static str, handler: H) -> Self
         where
             H: Fn(C, Request) -> F + Send + Sync + 'static,
             F: Future<Output: IntoResponse> + 'static,
         {
-            self.on(Method::$method, path, name, handler)
+            self.on(Method::$method, path, metric_label, handler)
         }
     };
 }
 
 impl<C: 'static> RouteGroup<'_, C> {
     method!(
-        /// Answers GET, and HEAD where it has no route of its own.
+        /// Adds a GET route; it also answers HEAD where HEAD has no route of its own.
         get, GET
     );
     method!(
-        /// Answers HEAD.
+        /// Adds a HEAD route.
         head, HEAD
     );
     method!(
-        /// Answers POST.
+        /// Adds a POST route.
         post, POST
     );
     method!(
-        /// Answers PUT.
+        /// Adds a PUT route.
         put, PUT
     );
     method!(
-        /// Answers PATCH.
+        /// Adds a PATCH route.
         patch, PATCH
     );
     method!(
-        /// Answers DELETE.
+        /// Adds a DELETE route.
         delete, DELETE
     );
 
-    /// Answers GET, and HEAD where it has no route of its own, from what is there: the body is not read, and nothing is waited for.
+    /// Adds a GET route (and HEAD, as [`get`](Self::get) does) whose handler neither reads the body nor waits.
     #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
-    pub fn get_sync<H, A>(self, path: &str, name: &'static str, handler: H) -> Self
+    pub fn get_sync<H, A>(self, path: &str, metric_label: &'static str, handler: H) -> Self
+    where
+        H: Fn(&C, &Request) -> A + Send + Sync + 'static,
+        A: IntoResponse,
+    {
+        self.on_sync(Method::GET, path, metric_label, handler)
+    }
+
+    /// The same as [`on`](Self::on), for a handler that neither reads the body nor waits.
+    #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
+    pub fn on_sync<H, A>(self, method: Method, path: &str, metric_label: &'static str, handler: H) -> Self
     where
         H: Fn(&C, &Request) -> A + Send + Sync + 'static,
         A: IntoResponse,
     {
         let handler = Handler::Sync(Box::new(move |context, request| handler(context, request).into_response()));
-        self.add(Method::GET, path, name, handler)
+        self.add(method, path, metric_label, handler)
     }
 
-    /// Answers `method` on `path` (`/sessions/{id}`); `name` is what the route is counted by.
+    /// Adds a route: `method`, `path` below the prefix (`/sessions/{id}`), and the label under which it is counted.
     #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
-    pub fn on<H, F>(self, method: Method, path: &str, name: &'static str, handler: H) -> Self
+    pub fn on<H, F>(self, method: Method, path: &str, metric_label: &'static str, handler: H) -> Self
     where
         H: Fn(C, Request) -> F + Send + Sync + 'static,
         F: Future<Output: IntoResponse> + 'static,
     {
         let handler: AsyncHandler<C> = Box::new(move |context, request| {
-            let answering = handler(context, request);
-            Box::pin(async move { answering.await.into_response() })
+            let future = handler(context, request);
+            Box::pin(async move { future.await.into_response() })
         });
-        self.add(method, path, name, Handler::Async(handler))
+        self.add(method, path, metric_label, Handler::Async(handler))
     }
 
-    fn add(self, method: Method, path: &str, name: &'static str, handler: Handler<C>) -> Self {
+    fn add(self, method: Method, path: &str, metric_label: &'static str, handler: Handler<C>) -> Self {
         let path = format!("{}{path}", self.prefix);
         let trailing_slash = path.ends_with('/');
         let path = if path.len() > 1 { path.trim_end_matches('/').to_owned() } else { "/".to_owned() };
-        let names = &mut self.routes.names;
-        let index = names.iter().position(|known| *known == name).unwrap_or_else(|| {
-            names.push(name);
-            names.len() - 1
+        let labels = &mut self.routes.metric_labels;
+        let label = labels.iter().position(|known| *known == metric_label).unwrap_or_else(|| {
+            labels.push(metric_label);
+            labels.len() - 1
         });
         let entry = self.routes.paths.entry(path.clone());
-        let entry = entry.or_insert_with(|| Path {
+        let entry = entry.or_insert_with(|| PathEntry {
             routes: Vec::new(),
             allow: HeaderValue::from_static(""),
             methods_with_parameter: Vec::new(),
         });
         if entry.routes.iter().any(|route| route.method == method) {
-            self.routes.twice.get_or_insert(format!("{method} {path}"));
+            self.routes.duplicate.get_or_insert(format!("{method} {path}"));
         }
-        let wording = self.wording.clone();
-        entry.routes.push(Route { method, index, handler, number: 0, trailing_slash, wording });
+        let renderer = self.renderer.clone();
+        entry.routes.push(Route { method, label, handler, number: 0, trailing_slash, renderer });
         self
     }
 }
@@ -261,7 +288,7 @@ mod tests {
     use super::*;
     use http::StatusCode;
 
-    fn word_it((): &(), rejection: Rejection) -> Response {
+    fn render_plain((): &(), rejection: Rejection) -> Response {
         Response::text(StatusCode::NOT_FOUND, rejection.to_string())
     }
 
@@ -270,25 +297,25 @@ mod tests {
     }
 
     #[test]
-    fn two_routes_for_the_same_requests_are_refused() {
+    fn duplicate_routes_are_refused() {
         let mut routes = Routes::new();
-        routes.group("/auth", word_it).get("/me", "one.me", ok).post("/me", "one.change", ok);
-        routes.group("", word_it).get("/auth/me/", "other.me", ok);
+        routes.group("/auth", render_plain).get("/me", "one.me", ok).post("/me", "one.change", ok);
+        routes.group("", render_plain).get("/auth/me/", "other.me", ok);
         assert_eq!(routes.build().unwrap_err(), RouteTableError::Duplicate { route: "GET /auth/me".into() });
     }
 
     #[test]
-    fn paths_that_cannot_be_told_apart_are_refused() {
+    fn ambiguous_paths_are_refused() {
         let mut routes = Routes::new();
-        routes.group("", word_it).get("/users/{id}", "user", ok).get("/users/{name}", "user.by_name", ok);
+        routes.group("", render_plain).get("/users/{id}", "user", ok).get("/users/{name}", "user.by_name", ok);
         assert!(matches!(routes.build(), Err(RouteTableError::InvalidPath { .. })));
     }
 
     #[test]
-    fn routes_of_one_name_are_counted_together() {
+    fn routes_with_one_label_share_a_counter() {
         let mut routes = Routes::new();
         routes
-            .group("", word_it)
+            .group("", render_plain)
             .post("/logout", "logout", ok)
             .post("/authorized/logout", "logout", ok)
             .get("/", "root", ok);

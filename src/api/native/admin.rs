@@ -1,9 +1,11 @@
-//! What only a superuser may do, or an API key of a superuser's with the scope `admin`.
+//! Administration, for superusers and for API keys of superusers with the scope `admin`.
 
 use http::StatusCode;
 
 use super::Problem;
-use super::sessions::Ended;
+use super::sessions::EndedSessions;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{FORBIDDEN, credential};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::sessions::sign_out;
@@ -11,42 +13,55 @@ use crate::auth::tokens::caller::authenticate;
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
-async fn superuser(ctx: &Context, request: &Request) -> Result<(), Error> {
-    let caller = authenticate(ctx, crate::api::credential(request)).await?;
+async fn require_superuser(ctx: &Context, request: &Request) -> Result<UserId, Error> {
+    let caller = authenticate(ctx, credential(request)).await?;
     caller.require_superuser(ctx).await?;
-    Ok(())
+    Ok(caller.user)
 }
 
-/// Ends all sessions of a user.
+/// Sign a user out everywhere
 ///
-/// They are over everywhere within a second. For a superuser, or an API key of one with the scope `admin`.
+/// Ends all sessions of the user, on every node within a second. For superusers, and for their API keys with the scope
+/// `admin`.
 #[utoipa::path(
     post,
     path = "/admin/users/{id}/sign-out",
     operation_id = "native_admin_sign_out",
     params(("id" = uuid::Uuid, Path, description = "The user's id.")),
     security(("access_token" = []), ("api_key" = [])),
-    responses((status = 200, description = "How many sessions were ended.", body = Ended)),
+    responses((status = 200, description = "The number of sessions that were ended.", body = EndedSessions)),
 )]
-pub(super) async fn sign_out_user(ctx: Context, request: Request) -> Result<Response, Problem> {
-    superuser(&ctx, &request).await?;
+async fn sign_out_user(ctx: Context, request: Request) -> Result<Response, Problem> {
+    require_superuser(&ctx, &request).await?;
     let user = UserId::parse(request.param("id")).ok_or(Error::NotFound)?;
     let ended = sign_out::sign_out_user_as_admin(&ctx, user).await?;
-    Ok(Response::json(StatusCode::OK, &Ended { ended }))
+    Ok(Response::json(StatusCode::OK, &EndedSessions { ended }))
 }
 
-/// Ends all sessions of everybody.
+pub(super) const SIGN_OUT_USER: Endpoint = endpoint! {
+    handler: sign_out_user,
+    metric_label: "native.admin-sign-out",
+    errors: [FORBIDDEN, Error::NotFound],
+};
+
+/// Sign everyone out
 ///
-/// For a superuser, or an API key of one with the scope `admin`; the caller's own session is over too.
+/// Ends the sessions of all users, including the caller's. For superusers, and for their API keys with the scope `admin`.
 #[utoipa::path(
     post,
     path = "/admin/sign-out-everyone",
     operation_id = "native_admin_sign_out_everyone",
     security(("access_token" = []), ("api_key" = [])),
-    responses((status = 204, description = "They are over.")),
+    responses((status = 204, description = "All sessions have ended.")),
 )]
-pub(super) async fn sign_out_everyone(ctx: Context, request: Request) -> Result<Response, Problem> {
-    superuser(&ctx, &request).await?;
-    sign_out::sign_out_everyone(&ctx).await?;
+async fn sign_out_everyone(ctx: Context, request: Request) -> Result<Response, Problem> {
+    let by = require_superuser(&ctx, &request).await?;
+    sign_out::sign_out_everyone(&ctx, Some(by)).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
+
+pub(super) const SIGN_OUT_EVERYONE: Endpoint = endpoint! {
+    handler: sign_out_everyone,
+    metric_label: "native.admin-sign-out-everyone",
+    errors: [FORBIDDEN],
+};

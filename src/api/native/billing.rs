@@ -1,10 +1,12 @@
-//! Billing, as services that charge change it.
+//! Billing: balances and tiers, changed by services that charge users.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Problem, named};
+use super::{Problem, check_name};
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{FORBIDDEN, credential};
 use crate::auth::accounts::billing::{BillingChange, change_billing};
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
@@ -12,23 +14,23 @@ use crate::auth::{Error, User};
 use crate::http::{Request, Response, json};
 use crate::id::UserId;
 
-/// What to change of a user's billing; what is left out stays as it is.
+/// Changes to a user's billing. Absent fields stay as they are.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"token_balance": -150, "tokens_used": 150}), json!({"subscription_tier": "pro"})))]
-pub(super) struct Change {
+pub(super) struct UpdateBilling {
     /// Added to the balance; a debit is negative.
     #[serde(default)]
     token_balance: i64,
-    /// Added to what was used.
+    /// Added to the tokens used.
     #[serde(default)]
     tokens_used: i64,
     /// The new tier; null for none.
-    #[serde(default, deserialize_with = "json::given")]
+    #[serde(default, deserialize_with = "json::double_option")]
     #[schema(value_type = Option<String>, min_length = 1, max_length = 100)]
     subscription_tier: Option<Option<String>>,
 }
 
-/// What a user has to spend and has spent.
+/// The balance, usage and tier of a user.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "user_id": "019a8b1c-0000-7abc-9def-0123456789ab",
@@ -57,31 +59,37 @@ impl From<User> for Billing {
     }
 }
 
-/// Changes a user's billing.
+/// Update a user's billing
 ///
-/// Sums are added, in one step with all others, and never sink below zero: where one would, nothing is changed. For a superuser,
-/// or an API key with the scope `billing:write`.
+/// Amounts are added atomically. A change that would make one of them negative is refused as a whole. For superusers, and for
+/// API keys with the scope `billing:write`.
 #[utoipa::path(
     patch,
     path = "/admin/users/{id}/billing",
     operation_id = "native_admin_billing",
     params(("id" = uuid::Uuid, Path, description = "The user's id.")),
-    request_body = Change,
+    request_body = UpdateBilling,
     security(("access_token" = []), ("api_key" = [])),
-    responses((status = 200, description = "What the user has now.", body = Billing)),
+    responses((status = 200, description = "The user's billing after the change.", body = Billing)),
 )]
-pub(super) async fn change(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let caller = authenticate(&ctx, crate::api::credential(&request)).await?;
-    let asked: Change = request.json().await?;
-    if let Some(Some(tier)) = &asked.subscription_tier {
-        named("subscription_tier", tier)?;
+async fn update_billing(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let caller = authenticate(&ctx, credential(&request)).await?;
+    let body: UpdateBilling = request.json().await?;
+    if let Some(Some(tier)) = &body.subscription_tier {
+        check_name("subscription_tier", tier)?;
     }
     let user = UserId::parse(request.param("id")).ok_or(Error::NotFound)?;
     let change = BillingChange {
-        token_balance: asked.token_balance,
-        tokens_used: asked.tokens_used,
-        subscription_tier: asked.subscription_tier,
+        token_balance: body.token_balance,
+        tokens_used: body.tokens_used,
+        subscription_tier: body.subscription_tier,
     };
     let user = change_billing(&ctx, &caller, user, &change).await?;
     Ok(Response::json(StatusCode::OK, &Billing::from(user)).no_store())
 }
+
+pub(super) const UPDATE_BILLING: Endpoint = endpoint! {
+    handler: update_billing,
+    metric_label: "native.admin-billing",
+    errors: [FORBIDDEN, Error::NotFound, Error::BalanceOutOfRange],
+};

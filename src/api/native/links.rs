@@ -1,4 +1,4 @@
-//! What the landing pages do when their button is pressed: whatever a mailed link is for is done by a POST, never by following it.
+//! The calls of the landing pages: a mailed link is redeemed by a POST, never by opening it.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -6,118 +6,152 @@ use utoipa::ToSchema;
 
 use super::sessions::{Tokens, tokens};
 use super::{NAME, Problem};
-use crate::api::request_context;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{RATE_LIMITED, request_context};
+use crate::auth::Error;
 use crate::auth::accounts::verify_email;
-use crate::auth::accounts::verify_email::Confirmed;
+use crate::auth::accounts::verify_email::Verification;
 use crate::auth::context::Context;
+use crate::auth::error::{InputError, LinkKind};
 use crate::auth::passwords::reset::reset_password;
-use crate::auth::passwords::{Password, Policy};
+use crate::auth::passwords::{Password, Policy, PolicyViolation};
 use crate::auth::sign_in::magic_link::redeem_with_code;
 use crate::http::{Request, Response};
 
-/// The token of a link that confirms an address.
+/// The token of a link that confirms an email address.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1jb25maXJtLWVt…"})))]
-pub(super) struct Confirm {
+pub(super) struct ConfirmEmail {
     token: String,
 }
 
-/// What became of a confirmation.
+/// The result of a confirmation.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"status": "confirmed"})))]
-pub(super) struct Confirmation {
-    status: Status,
+pub(super) struct EmailConfirmation {
+    status: ConfirmationStatus,
 }
 
-/// Whether the address is confirmed by this, or was before.
+/// The address is confirmed by this request, or was confirmed before.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Status {
+enum ConfirmationStatus {
     Confirmed,
     AlreadyConfirmed,
 }
 
-/// Confirms an address by the token of a link.
+/// Confirm an email address
 ///
-/// Again does no harm, until the link's time is over.
+/// Takes the token of the mailed link. Repeating the call is harmless until the link expires.
 #[utoipa::path(
     post,
     path = "/links/confirm",
     operation_id = "native_confirm",
-    request_body = Confirm,
-    responses((status = 200, description = "It is confirmed.", body = Confirmation)),
+    request_body = ConfirmEmail,
+    responses((status = 200, description = "The address is confirmed.", body = EmailConfirmation)),
 )]
-pub(super) async fn confirm(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let asked: Confirm = request.json().await?;
-    let status = match verify_email::verify_email(&ctx, &asked.token).await? {
-        Confirmed::Now => Status::Confirmed,
-        Confirmed::Already => Status::AlreadyConfirmed,
+async fn confirm_email(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let body: ConfirmEmail = request.json().await?;
+    let status = match verify_email::verify_email(&ctx, &body.token).await? {
+        Verification::Verified => ConfirmationStatus::Confirmed,
+        Verification::AlreadyVerified => ConfirmationStatus::AlreadyConfirmed,
     };
-    Ok(Response::json(StatusCode::OK, &Confirmation { status }).no_store())
+    Ok(Response::json(StatusCode::OK, &EmailConfirmation { status }).no_store())
 }
 
-/// What allows a new password, and the password.
+pub(super) const CONFIRM_EMAIL: Endpoint = endpoint! {
+    handler: confirm_email,
+    metric_label: "native.confirm",
+    errors: [Error::InvalidLink(LinkKind::EmailVerification), Error::NotFound],
+};
+
+/// A new password and the link that allows it.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
     "token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1yZXNldC1wYXNz…",
     "claim": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
     "new_password": "a quiet harbour at dusk",
 })))]
-pub(super) struct Reset {
+pub(super) struct ResetPassword {
     /// The token of the link.
     token: String,
-    /// What the device was given that asked for the link, if it was given anything.
+    /// The secret of the device that requested the link, if it got one.
     claim: Option<String>,
     #[schema(value_type = String)]
     new_password: Password,
 }
 
-/// Sets a new password by the token of a link, and ends all of the user's sessions.
+/// Reset a password
 ///
-/// Once. A password that will not do leaves the link as good as it was.
+/// Sets a new password with the token of the mailed link, and ends all sessions of the user. The link works once; a
+/// password that is refused does not use it up.
 #[utoipa::path(
     post,
     path = "/links/reset",
     operation_id = "native_reset_password",
-    request_body = Reset,
-    responses((status = 204, description = "It is set.")),
+    request_body = ResetPassword,
+    responses((status = 204, description = "The password is changed.")),
 )]
-pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let asked: Reset = request.json().await?;
+async fn reset(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let body: ResetPassword = request.json().await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    let policy = Policy::of(request_ctx.dialect_config, &ctx.node.config.passwords);
-    reset_password(&ctx, &asked.token, asked.claim.as_deref(), &asked.new_password, policy, request_ctx).await?;
+    let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
+    reset_password(&ctx, &body.token, body.claim.as_deref(), &body.new_password, policy, request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT).no_store())
 }
 
-/// Both halves of a magic link.
+pub(super) const RESET_PASSWORD: Endpoint = endpoint! {
+    handler: reset,
+    metric_label: "native.reset",
+    errors: [
+        Error::InvalidInput(InputError::Password(PolicyViolation::Common)),
+        Error::InvalidLink(LinkKind::PasswordReset),
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
+
+/// A magic link and the secret of the device that requested it.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({
     "token": "eyJhbGciOiJFZERTQSIsInR5cCI6InNpZ25ldC1tYWdpYy1saW5r…",
     "claim": "0p3UoSMwZbTBy6nUXc1qgy2ZQb0",
 })))]
-pub(super) struct Magic {
+pub(super) struct RedeemMagicLink {
     /// The token of the link.
     token: String,
-    /// What the device was given that asked for the link.
+    /// The secret of the device that requested the link.
     claim: String,
-    /// The code of the second factor, of whom has one.
+    /// The code of the second factor, for users who have one.
     totp_code: Option<String>,
 }
 
-/// Signs in by both halves of a magic link.
+/// Sign in with a magic link
 ///
-/// Once. A second factor that is due or wrong leaves both as good as they were.
+/// Works once. A missing or wrong code of the second factor does not use the link up.
 #[utoipa::path(
     post,
     path = "/links/magic",
     operation_id = "native_magic",
-    request_body = Magic,
+    request_body = RedeemMagicLink,
     responses((status = 201, description = "Signed in.", body = Tokens<'_>)),
 )]
-pub(super) async fn magic(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let asked: Magic = request.json().await?;
+async fn redeem_magic_link(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let body: RedeemMagicLink = request.json().await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    let pair = redeem_with_code(&ctx, &asked.token, &asked.claim, asked.totp_code.as_deref(), request_ctx).await?;
+    let pair = redeem_with_code(&ctx, &body.token, &body.claim, body.totp_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
+
+pub(super) const REDEEM_MAGIC_LINK: Endpoint = endpoint! {
+    handler: redeem_magic_link,
+    metric_label: "native.magic",
+    errors: [
+        Error::InvalidLink(LinkKind::MagicLink),
+        Error::RegistrationClosed,
+        Error::MfaRequired,
+        Error::InvalidMfaCode,
+        Error::EmailNotVerified,
+        RATE_LIMITED,
+    ],
+};

@@ -1,174 +1,183 @@
-//! What went wrong, as an RFC 9457 problem document: the one place where this dialect gives failures a status and words.
+//! RFC 9457 problem documents: the one place where this dialect gives errors a status, a code and a title.
 
-use std::time::Duration;
-
-use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::api::{ApiError, INVALID_TOKEN, SOON, status_code};
 use crate::auth::Error;
+use crate::auth::error::{Denial, InputError, MfaError};
 use crate::http::{IntoResponse, Rejection, Response};
 
-/// What went wrong, on its way to being worded.
+/// An error of this dialect.
 #[derive(Debug)]
 pub(super) struct Problem(ApiError);
 
 impl<T: Into<ApiError>> From<T> for Problem {
-    fn from(trouble: T) -> Self {
-        Self(trouble.into())
+    fn from(error: T) -> Self {
+        Self(error.into())
     }
 }
 
 /// A problem document (RFC 9457).
 #[derive(Serialize, ToSchema)]
 pub(super) struct ProblemDocument<'a> {
-    /// What went wrong, in a word that stays the same from one version to the next.
+    /// The error code. Codes stay the same between versions.
     r#type: &'a str,
-    /// The same for people.
+    /// A short description for people.
     title: &'a str,
-    /// The answer's status.
+    /// The status of the response.
     status: u16,
-    /// Every fault that was found in the request's fields.
+    /// All errors found in the fields of the request.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    errors: Option<Vec<FieldFault>>,
+    errors: Option<Vec<FieldProblem>>,
 }
 
-/// One fault in the request's fields.
+/// An error in one field of the request.
 #[derive(Serialize, ToSchema)]
-pub(super) struct FieldFault {
-    /// Where it is, and what is wrong there.
+pub(super) struct FieldProblem {
+    /// The field and what is wrong with it.
     detail: String,
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         match self.0 {
-            ApiError::Rejection(rejection) => rejected(rejection),
-            ApiError::Failure(failure) => failed(failure),
+            ApiError::Rejection(rejection) => render_rejection(rejection),
+            ApiError::Failure(error) => render_error(error),
         }
     }
 }
 
-fn rejected(rejection: Rejection) -> Response {
-    let detail = rejection.to_string();
+fn render_rejection(rejection: Rejection) -> Response {
+    let cause = rejection.to_string();
     match rejection {
-        Rejection::NotFound => problem(404, "not-found", "Nothing is served at this path.", detail),
+        Rejection::NotFound => problem(404, "path_not_found", "No call has this path.", cause),
         Rejection::MethodNotAllowed { .. } => {
-            problem(405, "method-not-allowed", "This path does not answer that method.", detail)
+            problem(405, "method_not_allowed", "This path does not support this method.", cause)
         }
-        Rejection::TooLarge { .. } => problem(413, "too-large", "The body is too large.", detail),
+        Rejection::BodyTooLarge { .. } => problem(413, "body_too_large", "The body is too large.", cause),
         Rejection::UnsupportedMediaType => {
-            problem(415, "unsupported-media-type", "Send the body as application/json.", detail)
+            problem(415, "unsupported_media_type", "Send the body as application/json.", cause)
         }
-        Rejection::Unreadable { .. } => problem(400, "unreadable", "The body cannot be read.", detail),
-        Rejection::Fields(faults) => {
-            let errors = faults.iter().map(|fault| FieldFault { detail: fault.to_string() }).collect();
-            let title = "The request's fields will not do.";
-            let body = ProblemDocument { r#type: "fields", title, status: 400, errors: Some(errors) };
-            document(StatusCode::BAD_REQUEST, &body).because(detail)
+        Rejection::MalformedBody { .. } => problem(400, "malformed_body", "The body is malformed.", cause),
+        Rejection::InvalidFields(errors) => {
+            let errors = errors.iter().map(|error| FieldProblem { detail: error.to_string() }).collect();
+            let title = "Fields of the request are missing or invalid.";
+            let body = ProblemDocument { r#type: "invalid_fields", title, status: 400, errors: Some(errors) };
+            document(StatusCode::BAD_REQUEST, &body).with_cause(cause)
         }
-        Rejection::BodyTimeout => problem(408, "body-timeout", "The body did not arrive in time.", detail),
-        Rejection::Crowded => {
-            later(problem(503, "crowded", "Too many large bodies at once; try again soon.", detail), SOON)
+        Rejection::BodyTimeout => problem(408, "body_timeout", "The body did not arrive in time.", cause),
+        Rejection::Overloaded => {
+            let title = "Too many large bodies at the same time. Try again soon.";
+            problem(503, "overloaded", title, cause).retry_after(SOON)
         }
-        Rejection::Timeout { .. } => later(problem(503, "timeout", "There was no answer in time.", detail), SOON),
-        Rejection::Internal => problem(500, "internal", "Something went wrong here.", detail),
+        Rejection::Timeout { .. } => {
+            problem(503, "timeout", "The request took too long. Try again soon.", cause).retry_after(SOON)
+        }
+        Rejection::Internal => problem(500, "internal_error", "Internal error.", cause),
     }
 }
 
-fn failed(failure: Error) -> Response {
-    let cause = failure.to_string();
-    match failure {
-        Error::NoCredentials => {
-            challenge(problem(401, "no-credentials", "Say who you are: Authorization: Bearer …", cause), "Bearer")
+fn render_error(error: Error) -> Response {
+    let cause = error.to_string();
+    match error {
+        Error::MissingCredentials => {
+            let title = "Authentication is required: send Authorization: Bearer …";
+            problem(401, "missing_credentials", title, cause).challenge("Bearer")
         }
-        Error::BadCredentials(_) => {
-            let response = problem(401, "bad-credentials", "The token or API key is not good.", cause);
-            challenge(response, INVALID_TOKEN)
+        Error::InvalidToken(_) => {
+            let response = problem(401, "invalid_token", "The token or API key is invalid, expired or revoked.", cause);
+            response.challenge(INVALID_TOKEN)
         }
-        Error::WrongPassword => challenge(problem(401, "wrong-password", "Wrong name or password.", cause), "Bearer"),
-        Error::Disabled => problem(403, "disabled", "This user may not sign in.", cause),
-        Error::RefreshNotInForce | Error::RefreshReused => {
-            let response = problem(401, "refresh-not-in-force", "The refresh token is not in force.", cause);
-            challenge(response, INVALID_TOKEN)
+        Error::InvalidCredentials => {
+            problem(401, "invalid_credentials", "Wrong email, username or password.", cause).challenge("Bearer")
         }
-        Error::SecondFactorDue => challenge(
-            problem(401, "totp-required", "Send the code of your second factor as totp_code.", cause),
-            "Bearer",
-        ),
-        Error::WrongSecondFactor => challenge(
-            problem(401, "wrong-second-factor", "That code of the second factor is not right.", cause),
-            "Bearer",
-        ),
-        Error::NoSecondFactor => problem(400, "no-second-factor", "There is no second factor to prove.", cause),
-        Error::SecondFactorNotOn => problem(400, "second-factor-not-on", "The second factor was not turned on.", cause),
-        Error::SecondFactorNotOff => {
-            problem(400, "second-factor-not-off", "The second factor was not turned off.", cause)
+        Error::AccountDisabled => problem(403, "account_disabled", "This account is disabled.", cause),
+        Error::InvalidRefreshToken => {
+            let title = "The refresh token is invalid, expired or revoked.";
+            problem(401, "invalid_refresh_token", title, cause).challenge(INVALID_TOKEN)
         }
-        Error::SecondFactorAlreadyOn => {
-            problem(409, "second-factor-already-on", "The second factor is on already.", cause)
+        Error::RefreshTokenReused => {
+            let title = "The refresh token was used before. Its session has ended.";
+            problem(401, "refresh_token_reused", title, cause).challenge(INVALID_TOKEN)
         }
-        Error::SecondFactorAlreadyOff => {
-            problem(409, "second-factor-already-off", "The second factor is off already.", cause)
+        Error::MfaRequired => {
+            let title = "A second factor is required: send its code as totp_code.";
+            problem(401, "mfa_required", title, cause).challenge("Bearer")
         }
-        Error::Unverified => problem(403, "unverified", "Confirm your address first.", cause),
-        Error::CodeNotInForce => {
-            challenge(problem(401, "code-not-in-force", "That code is wrong, used or expired.", cause), "Bearer")
+        Error::InvalidMfaCode => {
+            problem(401, "invalid_mfa_code", "The code of the second factor is wrong.", cause).challenge("Bearer")
         }
-        Error::MagicNotInForce => problem(400, "magic-not-in-force", "This link is wrong, used or expired.", cause),
-        Error::ResetNotInForce => problem(400, "reset-not-in-force", "This link is wrong, used or expired.", cause),
-        Error::ConfirmationNotInForce => {
-            problem(400, "confirmation-not-in-force", "This link is wrong or expired.", cause)
+        Error::Mfa(MfaError::NotEnabled) => problem(400, "mfa_not_enabled", "No second factor is enabled.", cause),
+        Error::Mfa(MfaError::EnableFailed) => {
+            let title = "The second factor was not enabled: wrong code or password, or no enrolment is pending.";
+            problem(400, "mfa_enable_failed", title, cause)
         }
+        Error::Mfa(MfaError::DisableFailed) => {
+            problem(400, "mfa_disable_failed", "The second factor was not disabled: wrong password.", cause)
+        }
+        Error::Mfa(MfaError::AlreadyEnabled) => {
+            problem(409, "mfa_already_enabled", "The second factor is already enabled.", cause)
+        }
+        Error::Mfa(MfaError::AlreadyDisabled) => {
+            problem(409, "mfa_already_disabled", "The second factor is already disabled.", cause)
+        }
+        Error::EmailNotVerified => problem(403, "email_not_verified", "Confirm your email address first.", cause),
+        Error::InvalidCode => {
+            problem(401, "invalid_code", "The code is wrong, used or expired.", cause).challenge("Bearer")
+        }
+        Error::InvalidLink(_) => problem(400, "invalid_link", "The link is invalid, used or expired.", cause),
         Error::WrongCurrentPassword => {
-            problem(400, "wrong-original", "Your present password is wrong or missing.", cause)
+            problem(400, "invalid_current_password", "Your current password is wrong or missing.", cause)
         }
-        Error::RegistrationClosed => problem(403, "registration-closed", "Registration is closed.", cause),
-        Error::OtherProject => problem(403, "other-project", "That project is not yours.", cause),
-        Error::SuperuserStays => problem(403, "superuser-stays", "Superusers cannot delete themselves.", cause),
+        Error::RegistrationClosed => problem(403, "registration_closed", "Registration is closed.", cause),
+        Error::Forbidden(Denial::MissingPermission) => {
+            problem(403, "forbidden", "You do not have permission to do this.", cause)
+        }
+        Error::Forbidden(Denial::OtherProject) => {
+            problem(403, "forbidden_project", "This project belongs to another user.", cause)
+        }
+        Error::Forbidden(Denial::CannotDeleteSelf) => {
+            problem(403, "cannot_delete_self", "Superusers cannot delete themselves.", cause)
+        }
         Error::BalanceOutOfRange => {
-            problem(409, "balance-out-of-range", "The balance would be out of range; nothing was changed.", cause)
+            problem(409, "balance_out_of_range", "The balance would be out of range; nothing was changed.", cause)
         }
-        Error::MailNotHandedOver => {
-            later(problem(503, "mail-not-handed-over", "The mail could not be sent.", cause), SOON)
+        Error::MailNotSent => problem(503, "mail_not_sent", "The mail could not be sent.", cause).retry_after(SOON),
+        Error::NotFound => problem(404, "not_found", "The requested object does not exist.", cause),
+        Error::EmailTaken => problem(409, "email_taken", "Another account has this email address.", cause),
+        Error::UsernameTaken => problem(409, "username_taken", "Another account has this username.", cause),
+        Error::InvalidInput(InputError::Email(_)) => {
+            problem(400, "invalid_email", "The email address is invalid.", cause)
         }
-        Error::NotPermitted => problem(403, "not-permitted", "You may not do this.", cause),
-        Error::NotFound => problem(404, "absent", "There is no such thing.", cause),
-        Error::EmailTaken => problem(409, "email-taken", "Another user has that e-mail address.", cause),
-        Error::UsernameTaken => problem(409, "username-taken", "Another user has that username.", cause),
-        Error::BadEmail(_) => problem(400, "bad-email", "That is not an e-mail address.", cause),
-        Error::BadUsername(_) => problem(400, "bad-username", "That is not a username.", cause),
-        Error::WeakPassword(_) => problem(400, "weak-password", "That password will not do.", cause),
-        Error::TooMany { retry_after } => {
-            later(problem(429, "too-many", "Too many tries; wait a while.", cause), retry_after)
+        Error::InvalidInput(InputError::Username(_)) => {
+            problem(400, "invalid_username", "The username is invalid.", cause)
         }
-        Error::Busy => later(problem(503, "busy", "Too many sign-ins at once; try again soon.", cause), SOON),
-        Error::Behind => later(problem(503, "behind", "Revocations may be out of date.", cause), SOON),
+        Error::InvalidInput(InputError::Password(_)) => {
+            problem(400, "weak_password", "The password is too short, too long or too common.", cause)
+        }
+        Error::RateLimited { retry_after } => {
+            problem(429, "rate_limited", "Too many attempts. Try again later.", cause).retry_after(retry_after)
+        }
+        Error::Overloaded => {
+            let title = "Too many sign-ins at the same time. Try again soon.";
+            problem(503, "overloaded", title, cause).retry_after(SOON)
+        }
+        Error::Stale => problem(503, "stale", "Revocations may be out of date.", cause).retry_after(SOON),
         Error::Unavailable(_) => {
-            later(problem(503, "unavailable", "A part of the service does not answer.", cause), SOON)
+            problem(503, "unavailable", "A part of the service is unavailable.", cause).retry_after(SOON)
         }
-        Error::Internal(_) => problem(500, "internal", "Something went wrong here.", cause),
+        Error::Internal(_) => problem(500, "internal_error", "Internal error.", cause),
     }
 }
 
-fn problem(status: u16, kind: &str, title: &str, cause: String) -> Response {
-    let status_code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    document(status_code, &ProblemDocument { r#type: kind, title, status, errors: None }).because(cause)
+fn problem(status: u16, code: &str, title: &str, cause: String) -> Response {
+    document(status_code(status), &ProblemDocument { r#type: code, title, status, errors: None }).with_cause(cause)
 }
 
 fn document(status: StatusCode, body: &ProblemDocument<'_>) -> Response {
     Response::json(status, body).header(CONTENT_TYPE, HeaderValue::from_static("application/problem+json")).no_store()
-}
-
-fn challenge(response: Response, challenge: &'static str) -> Response {
-    response.header(WWW_AUTHENTICATE, HeaderValue::from_static(challenge))
-}
-
-/// Says when to come again, in whole seconds and at least one.
-pub(super) fn later(response: Response, after: Duration) -> Response {
-    let seconds = after.as_millis().div_ceil(1000).max(1);
-    response.header(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)))
 }

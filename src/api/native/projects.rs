@@ -1,20 +1,22 @@
-//! The caller's projects, which API keys belong to.
+//! The caller's projects. Each API key belongs to one.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Problem, named};
+use super::{Problem, check_name};
+use crate::api::FORBIDDEN;
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::accounts::projects;
 use crate::auth::context::Context;
 use crate::auth::tokens::caller::authenticate;
 use crate::http::{Request, Response};
 use crate::id::ProjectId;
 
-/// A project to be made.
+/// A project to create.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"name": "Weather"})))]
-pub(super) struct NewProject {
+pub(super) struct CreateProject {
     #[schema(min_length = 1, max_length = 100)]
     name: String,
 }
@@ -31,7 +33,7 @@ pub(super) struct Project {
 /// The caller's projects.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Projects {
-    /// The personal one first.
+    /// The personal project comes first.
     projects: Vec<Project>,
 }
 
@@ -41,9 +43,9 @@ impl From<projects::Project> for Project {
     }
 }
 
-/// Lists the caller's projects.
+/// List your projects
 ///
-/// Everybody has a personal one from the start.
+/// Every user has a personal project from the start.
 #[utoipa::path(
     get,
     path = "/projects",
@@ -51,29 +53,41 @@ impl From<projects::Project> for Project {
     security(("access_token" = [])),
     responses((status = 200, description = "The projects.", body = Projects)),
 )]
-pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
+async fn list_projects(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     caller.require_session()?;
     let projects = projects::list_projects(&ctx, caller.user).await?.into_iter().map(Project::from).collect();
     Ok(Response::json(StatusCode::OK, &Projects { projects }).no_store())
 }
 
-/// Makes a project.
+pub(super) const LIST_PROJECTS: Endpoint = endpoint! {
+    handler: list_projects,
+    metric_label: "native.projects",
+    errors: [FORBIDDEN],
+};
+
+/// Create a project
 ///
-/// A person has a hundred at the most.
+/// A user can have at most 100 projects.
 #[utoipa::path(
     post,
     path = "/projects",
     operation_id = "native_make_project",
-    request_body = NewProject,
+    request_body = CreateProject,
     security(("access_token" = [])),
     responses((status = 201, description = "The project.", body = Project)),
 )]
-pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+async fn create_project(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     caller.require_session()?;
-    let asked: NewProject = request.json().await?;
-    named("name", &asked.name)?;
-    let project = projects::create_project(&ctx, caller.user, asked.name).await?;
+    let body: CreateProject = request.json().await?;
+    check_name("name", &body.name)?;
+    let project = projects::create_project(&ctx, caller.user, body.name).await?;
     Ok(Response::json(StatusCode::CREATED, &Project::from(project)).no_store())
 }
+
+pub(super) const CREATE_PROJECT: Endpoint = endpoint! {
+    handler: create_project,
+    metric_label: "native.make-project",
+    errors: [FORBIDDEN],
+};

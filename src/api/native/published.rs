@@ -1,4 +1,4 @@
-//! What is published: the keys, and where everything is (RFC 7517, RFC 8414).
+//! Public documents: the signing keys (RFC 7517), server metadata (RFC 8414) and the OpenAPI document.
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
@@ -10,65 +10,65 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Problem;
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::native::schemas;
 use crate::auth::context::Context;
-use crate::config;
+use crate::config::Config;
 use crate::http::{CachedResponse, Request, Response};
 
-/// The public keys.
+/// Get the public signing keys
 ///
-/// With these anybody verifies an access token without asking. They may be kept for as long as `Cache-Control` says: for less
-/// time than a key stands here before it signs.
+/// Services verify access tokens with these keys, without calling Signet. The key set may be cached for as long as
+/// `Cache-Control` says, which is shorter than the time between the announcement of a key and its first signature.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
     operation_id = "native_jwks",
     responses(
-        (status = 200, description = "A key set (RFC 7517).", body = schemas::Jwks, headers(
-            ("etag" = String, description = "A name for exactly this set."),
-            ("cache-control" = String, description = "For how long it may be kept."),
+        (status = 200, description = "The key set (RFC 7517).", body = schemas::Jwks, headers(
+            ("etag" = String, description = "Identifies this version of the key set."),
+            ("cache-control" = String, description = "The time for which the key set may be cached."),
         )),
-        (status = 304, description = "The set is the one that `If-None-Match` names."),
+        (status = 304, description = "The key set has the ETag in `If-None-Match`."),
     ),
 )]
-pub(super) fn jwks(ctx: &Context, request: &Request, published: &Published) -> Response {
+fn jwks(ctx: &Context, request: &Request, cache_control: &&'static str) -> Response {
     let keys = ctx.node.keyring.keys();
     let jwks = keys.jwks();
-    published.answer(&jwks.body, &jwks.etag, request)
+    respond_from_cache(&jwks.body, &jwks.etag, cache_control, request)
 }
 
-/// The answer that gives the keys, made once a worker for as long as they stay the same.
-pub(super) struct Published {
-    lasting: &'static str,
+pub(super) const JWKS: Endpoint = endpoint! {
+    sync_handler: jwks,
+    state: jwks_cache_control,
+    metric_label: "native.jwks",
+};
+
+/// The value of `Cache-Control`. It is never freed; it is made once per route table.
+fn jwks_cache_control(config: &Config) -> &'static str {
+    format!("public, max-age={}, must-revalidate", config.keys.jwks_max_age.as_secs()).leak()
 }
 
 thread_local! {
-    /// Each worker's own: cores that count the holders of one thing up and down with each answer wait for each other.
-    static KEPT: RefCell<Option<CachedResponse>> = const { RefCell::new(None) };
+    /// The JWKS response of this worker. Not shared between workers, because reference counts that several cores change
+    /// with every response make the cores wait for each other.
+    static JWKS_RESPONSE: RefCell<Option<CachedResponse>> = const { RefCell::new(None) };
 }
 
-impl Published {
-    /// Nothing yet; to be kept by others for as long as the settings say.
-    pub(super) fn new(keys: &config::Keys) -> Self {
-        let lasting = format!("public, max-age={}, must-revalidate", keys.jwks_max_age.as_secs());
-        Self { lasting: lasting.leak() }
-    }
-
-    fn answer(&self, body: &Bytes, etag: &str, request: &Request) -> Response {
-        KEPT.with_borrow_mut(|kept| {
-            let kept = match kept {
-                Some(kept) if kept.is(etag, self.lasting) => kept,
-                _ => {
-                    let (body, etag) = (Bytes::copy_from_slice(body), etag.to_owned().leak());
-                    kept.insert(CachedResponse::named("application/json", body, etag, self.lasting))
-                }
-            };
-            kept.answer(request)
-        })
-    }
+fn respond_from_cache(body: &Bytes, etag: &str, cache_control: &'static str, request: &Request) -> Response {
+    JWKS_RESPONSE.with_borrow_mut(|cached| {
+        let response = match cached {
+            Some(response) if response.matches(etag, cache_control) => response,
+            _ => {
+                let (body, etag) = (Bytes::copy_from_slice(body), etag.to_owned().leak());
+                cached.insert(CachedResponse::with_etag("application/json", body, etag, cache_control))
+            }
+        };
+        response.respond(request)
+    })
 }
 
-/// Where everything is (RFC 8414). There is no authorization endpoint, so no response type is named.
+/// Authorization server metadata (RFC 8414). There is no authorization endpoint, and so there are no response types.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Metadata {
     issuer: String,
@@ -85,16 +85,16 @@ pub(super) struct Metadata {
     id_token_signing_alg_values_supported: [&'static str; 1],
 }
 
-/// Where everything is.
+/// Get authorization server metadata
 ///
-/// Metadata of an authorization server (RFC 8414).
+/// The endpoints and capabilities of this server (RFC 8414).
 #[utoipa::path(
     get,
     path = "/.well-known/oauth-authorization-server",
     operation_id = "native_metadata",
     responses((status = 200, description = "The metadata.", body = Metadata)),
 )]
-pub(super) fn metadata(ctx: &Context, _request: &Request) -> Result<Response, Problem> {
+fn metadata(ctx: &Context, _request: &Request) -> Result<Response, Problem> {
     let config = &ctx.node.config;
     let base = format!("{}{}", config.server.public_url, config.api.native.prefix);
     let credentials = ["client_secret_basic", "client_secret_post"];
@@ -116,7 +116,12 @@ pub(super) fn metadata(ctx: &Context, _request: &Request) -> Result<Response, Pr
     Ok(Response::json(StatusCode::OK, &body).header_text(CACHE_CONTROL, &format!("public, max-age={max_age}")))
 }
 
-/// Where everything is, at the path where OpenID Connect looks for it.
+pub(super) const METADATA: Endpoint = endpoint! {
+    sync_handler: metadata,
+    metric_label: "native.metadata",
+};
+
+/// Get authorization server metadata at the OpenID Connect path
 ///
 /// The same metadata as at `/.well-known/oauth-authorization-server`.
 #[utoipa::path(
@@ -125,22 +130,33 @@ pub(super) fn metadata(ctx: &Context, _request: &Request) -> Result<Response, Pr
     operation_id = "native_openid_configuration",
     responses((status = 200, description = "The metadata.", body = Metadata)),
 )]
-pub(super) fn openid_configuration(ctx: &Context, request: &Request) -> Result<Response, Problem> {
+fn openid_configuration(ctx: &Context, request: &Request) -> Result<Response, Problem> {
     metadata(ctx, request)
 }
 
-/// This document.
+pub(super) const OPENID_CONFIGURATION: Endpoint = endpoint! {
+    sync_handler: openid_configuration,
+    metric_label: "native.metadata",
+};
+
+/// Get this OpenAPI document
 #[utoipa::path(
     get,
     path = "/openapi.json",
     operation_id = "native_openapi",
     responses(
-        (status = 200, description = "An OpenAPI 3.1 document of everything that is served here.", body = Object),
-        (status = 304, description = "The document is the one that `If-None-Match` names."),
+        (status = 200, description = "An OpenAPI 3.1 document of all enabled APIs.", body = Object),
+        (status = 304, description = "The document has the ETag in `If-None-Match`."),
     ),
 )]
-pub(super) fn openapi(ctx: &Context, request: &Request, document: &OnceLock<CachedResponse>) -> Response {
-    // Made when somebody asks: most servers never are, and would carry what makes it in memory.
-    let made = || CachedResponse::new("application/json", crate::api::document(&ctx.node.config).to_string());
-    document.get_or_init(made).answer(request)
+fn openapi(ctx: &Context, request: &Request, document: &OnceLock<CachedResponse>) -> Response {
+    // Built at the first request, because most servers never get one and would only spend the memory.
+    let build = || CachedResponse::new("application/json", crate::api::document(&ctx.node.config).to_string());
+    document.get_or_init(build).respond(request)
 }
+
+pub(super) const OPENAPI: Endpoint = endpoint! {
+    sync_handler: openapi,
+    state: |_| OnceLock::new(),
+    metric_label: "native.openapi",
+};

@@ -1,44 +1,41 @@
-//! QR codes as pictures, PNG and SVG. Knows nothing of what a code says.
-//!
-//! It stands beside the one handler that shows one: how a text is drawn is wording. The PNG is written by hand: one bit a pixel,
-//! stored rather than compressed, is a few kilobytes, for which no compressor need be linked in.
+//! QR codes as PNG and SVG images. Knows nothing of what a code contains.
 
 use qrcodegen::{QrCode, QrCodeEcc};
 
 /// The margin that readers need (ISO/IEC 18004, 9.1), in modules.
-const QUIET: usize = 4;
+const MARGIN: usize = 4;
 
-/// Pixels a module, in each direction.
+/// Pixels per module, in each direction.
 const SCALE: usize = 6;
 
-/// A QR code that can be drawn.
-pub(super) struct Picture(QrCode);
+/// A QR code with its margin.
+pub(super) struct QrImage(QrCode);
 
-impl Picture {
-    /// The code of a text; `None` if it is longer than any code holds.
-    pub(super) fn of(text: &str) -> Option<Self> {
+impl QrImage {
+    /// Encodes a text; `None` if it is longer than a QR code can hold.
+    pub(super) fn encode(text: &str) -> Option<Self> {
         QrCode::encode_text(text, QrCodeEcc::Medium).ok().map(Self)
     }
 
-    /// Modules in each direction, the margin included.
+    /// Modules in each direction, including the margin.
     fn side(&self) -> usize {
-        self.0.size() as usize + 2 * QUIET
+        self.0.size() as usize + 2 * MARGIN
     }
 
-    fn dark(&self, x: usize, y: usize) -> bool {
-        // What lies outside the code is light.
-        let at = |place: usize| place as i32 - QUIET as i32;
-        self.0.get_module(at(x), at(y))
+    fn is_dark(&self, x: usize, y: usize) -> bool {
+        // Modules outside the code are light.
+        let without_margin = |position: usize| position as i32 - MARGIN as i32;
+        self.0.get_module(without_margin(x), without_margin(y))
     }
 
-    /// As an SVG: each run of dark modules a rectangle of one path.
-    pub(super) fn svg(&self) -> String {
+    /// An SVG with one path; each run of dark modules is a rectangle of it.
+    pub(super) fn to_svg(&self) -> String {
         let side = self.side();
         let mut path = String::new();
         for y in 0..side {
             let mut x = 0;
             while x < side {
-                let run = (x..side).take_while(|x| self.dark(*x, y)).count();
+                let run = (x..side).take_while(|x| self.is_dark(*x, y)).count();
                 if run > 0 {
                     path.push_str(&format!("M{x} {y}h{run}v1h-{run}z"));
                 }
@@ -51,62 +48,26 @@ impl Picture {
         )
     }
 
-    /// As a PNG (RFC 2083): greyscale of one bit, in which 0 is black.
-    pub(super) fn png(&self) -> Vec<u8> {
+    /// A greyscale PNG with one bit per pixel, in which 0 is black.
+    pub(super) fn to_png(&self) -> Result<Vec<u8>, png::EncodingError> {
         let pixels = self.side() * SCALE;
-        let mut rows = Vec::with_capacity(pixels * (1 + pixels.div_ceil(8)));
+        let mut rows = Vec::with_capacity(pixels * pixels.div_ceil(8));
         for y in 0..self.side() {
-            let mut row = vec![0; 1 + pixels.div_ceil(8)];
-            for pixel in (0..pixels).filter(|pixel| !self.dark(pixel / SCALE, y)) {
-                row[1 + pixel / 8] |= 0x80 >> (pixel % 8);
+            let mut row = vec![0; pixels.div_ceil(8)];
+            for pixel in (0..pixels).filter(|pixel| !self.is_dark(pixel / SCALE, y)) {
+                row[pixel / 8] |= 0x80 >> (pixel % 8);
             }
             (0..SCALE).for_each(|_| rows.extend_from_slice(&row));
         }
-        let side = (pixels as u32).to_be_bytes();
-        let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
-        chunk(&mut png, *b"IHDR", &[&side[..], &side[..], &[1, 0, 0, 0, 0]].concat());
-        chunk(&mut png, *b"IDAT", &stored(&rows));
-        chunk(&mut png, *b"IEND", &[]);
-        png
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, pixels as u32, pixels as u32);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::One);
+        let mut writer = encoder.write_header()?;
+        writer.write_image_data(&rows)?;
+        writer.finish()?;
+        Ok(file)
     }
-}
-
-fn chunk(png: &mut Vec<u8>, name: [u8; 4], content: &[u8]) {
-    png.extend_from_slice(&(content.len() as u32).to_be_bytes());
-    let begin = png.len();
-    png.extend_from_slice(&name);
-    png.extend_from_slice(content);
-    let sum = crc32(&png[begin..]);
-    png.extend_from_slice(&sum.to_be_bytes());
-}
-
-/// A zlib stream (RFC 1950) of stored blocks (RFC 1951, 3.2.4).
-fn stored(bytes: &[u8]) -> Vec<u8> {
-    let mut stream = vec![0x78, 0x01];
-    let mut blocks = bytes.chunks(usize::from(u16::MAX)).peekable();
-    while let Some(block) = blocks.next() {
-        let length = block.len() as u16;
-        stream.push(u8::from(blocks.peek().is_none()));
-        stream.extend_from_slice(&length.to_le_bytes());
-        stream.extend_from_slice(&(!length).to_le_bytes());
-        stream.extend_from_slice(block);
-    }
-    stream.extend_from_slice(&adler32(bytes).to_be_bytes());
-    stream
-}
-
-fn adler32(bytes: &[u8]) -> u32 {
-    let (low, high) = bytes.iter().fold((1u32, 0u32), |(low, high), byte| {
-        let low = (low + u32::from(*byte)) % 65_521;
-        (low, (high + low) % 65_521)
-    });
-    high << 16 | low
-}
-
-fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0, |sum, byte| {
-        (0..8).fold(sum ^ u32::from(*byte), |sum, _| if sum & 1 == 1 { sum >> 1 ^ 0xEDB8_8320 } else { sum >> 1 })
-    })
 }
 
 #[cfg(test)]
@@ -114,14 +75,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sums_are_those_of_the_standards() {
-        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
-        assert_eq!(adler32(b"Wikipedia"), 0x11E6_0398);
+    fn text_that_is_too_long_is_refused() {
+        assert!(QrImage::encode(&"a".repeat(2_300)).is_some());
+        assert!(QrImage::encode(&"a".repeat(3_000)).is_none());
     }
 
     #[test]
-    fn what_no_code_holds_is_not_drawn() {
-        assert!(Picture::of(&"a".repeat(2_300)).is_some());
-        assert!(Picture::of(&"a".repeat(3_000)).is_none());
+    fn png_has_the_modules_of_the_code() {
+        let code = QrImage::encode("otpauth://totp/Signet:zoe%40example.org?secret=GEZDGNBVGY3TQOJQ").unwrap();
+        let file = code.to_png().unwrap();
+        assert!(file.len() < 2_000, "{} bytes", file.len());
+        let mut reader = png::Decoder::new(std::io::Cursor::new(file)).read_info().unwrap();
+        let pixels = code.side() * SCALE;
+        assert_eq!((reader.info().width as usize, reader.info().height as usize), (pixels, pixels));
+        let mut rows = vec![0; pixels * pixels.div_ceil(8)];
+        reader.next_frame(&mut rows).unwrap();
+        for (x, y) in (0..pixels).flat_map(|y| (0..pixels).map(move |x| (x, y))) {
+            let is_white = rows[y * pixels.div_ceil(8) + x / 8] & (0x80 >> (x % 8)) != 0;
+            assert_eq!(is_white, !code.is_dark(x / SCALE, y / SCALE), "{x}, {y}");
+        }
     }
 }

@@ -1,7 +1,7 @@
-//! What goes in and out in other ways than by serde, as the document shows it: forms, which are read field by field, and answers
-//! of the hot path, which are written by hand. Nothing makes one of these.
+//! Wire types for the OpenAPI document alone: forms, which are read field by field, and responses of the hot path, which are
+//! written without serde. No code constructs them.
 
-#![allow(dead_code, reason = "for the document alone")]
+#![allow(dead_code, reason = "only the OpenAPI document uses these types")]
 
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
@@ -30,16 +30,16 @@ struct Jwk {
     /// The public key, 32 bytes in base64url.
     #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     x: String,
-    /// By this name a token's header says which key signed it.
+    /// The key id, which the header of a token names.
     kid: String,
     #[schema(pattern = "^sig$")]
     r#use: String,
-    /// The two names of the one algorithm; by setting.
+    /// `EdDSA`, or its newer name `Ed25519` if the settings say so.
     #[schema(pattern = "^(EdDSA|Ed25519)$")]
     alg: String,
 }
 
-/// A credential that is good.
+/// A valid credential.
 #[derive(ToSchema)]
 pub(super) struct Active {
     #[schema(schema_with = always_true)]
@@ -55,7 +55,7 @@ fn always_false() -> Object {
     ObjectBuilder::new().schema_type(Type::Boolean).enum_values(Some([false])).build()
 }
 
-/// What a token says, as it was signed; of an API key the same in the same words.
+/// The claims of a token as signed, or the equivalent claims of an API key.
 #[derive(ToSchema)]
 #[schema(examples(json!({
     "iss": "https://id.example.org",
@@ -69,23 +69,23 @@ fn always_false() -> Object {
     "email_verified": true,
 })))]
 pub(super) struct Claims {
-    /// Who made it. API keys have none.
+    /// The issuer; absent for API keys.
     #[schema(required = false)]
     iss: String,
-    /// Whose it is: the user's id.
+    /// The user's id.
     sub: String,
-    /// The token's name. API keys have none.
+    /// The token's id; absent for API keys.
     #[schema(required = false)]
     jti: String,
-    /// The session it was made in.
+    /// The session of the token.
     #[schema(required = false)]
     sid: String,
-    /// The API key it was made from, or is.
+    /// The id of the API key, for API keys and tokens issued to them.
     #[schema(required = false)]
     client_id: String,
-    /// When it was made, in seconds since 1970.
+    /// The time of issue, in seconds since 1970.
     iat: i64,
-    /// When it is over.
+    /// The time of expiry, in seconds since 1970.
     #[schema(required = false)]
     exp: i64,
     #[schema(required = false)]
@@ -95,19 +95,19 @@ pub(super) struct Claims {
     scope: String,
 }
 
-/// A credential that is not good.
+/// An invalid credential.
 #[derive(ToSchema)]
 #[schema(examples(json!({"active": false, "reason": "expired"})))]
 pub(super) struct Inactive {
     #[schema(schema_with = always_false)]
     active: bool,
-    reason: Why,
+    reason: InvalidReason,
 }
 
-/// Why a credential is not good.
+/// The reason why a credential is invalid.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-enum Why {
+enum InvalidReason {
     Malformed,
     WrongType,
     UnknownKey,
@@ -122,64 +122,64 @@ enum Why {
     UnknownApiKey,
 }
 
-/// What `/verify` says of one credential.
+/// The result for one credential.
 #[derive(ToSchema)]
 #[serde(untagged)]
-pub(super) enum Verdict {
+pub(super) enum VerifyResult {
     Active(Active),
     Inactive(Inactive),
 }
 
-/// What was found, in the order in which it was asked for.
+/// The results, in the order of the request.
 #[derive(ToSchema)]
-pub(super) struct Verdicts {
+pub(super) struct VerifyBatchResult {
     #[schema(max_items = 1024)]
-    results: Vec<Verdict>,
+    results: Vec<VerifyResult>,
 }
 
-/// Which session is left alone.
+/// The session to keep.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-pub(super) enum Spared {
+pub(super) enum SessionToKeep {
     Current,
 }
 
-/// How tokens are had.
+/// The grant type.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-enum Grant {
+enum GrantType {
     RefreshToken,
     ClientCredentials,
 }
 
-/// A request for tokens (RFC 6749, 6 and 4.4).
+/// A token request (RFC 6749, 6 and 4.4).
 #[derive(ToSchema)]
 #[schema(examples(json!({"grant_type": "refresh_token", "refresh_token": "AQGaLgDLJ3K0nV3"})))]
-pub(super) struct TokenForm {
+pub(super) struct TokenRequest {
     #[schema(inline)]
-    grant_type: Grant,
-    /// With `refresh_token`: the token.
+    grant_type: GrantType,
+    /// For `refresh_token`: the refresh token.
     #[schema(required = false)]
     refresh_token: String,
-    /// With `client_credentials`: the scopes that are asked for, separated by spaces; all that the key has if it is left out.
+    /// For `client_credentials`: the requested scopes, separated by spaces. By default all scopes of the API key.
     #[schema(required = false)]
     scope: String,
-    /// With `client_credentials`: the API key, unless it comes in a header field.
+    /// For `client_credentials`: the API key, unless a header field has it.
     #[schema(required = false)]
     client_secret: String,
 }
 
-/// A token to be looked at or revoked, and who asks.
+/// The token to introspect or revoke, and the client's API key.
 #[derive(ToSchema)]
 #[schema(examples(json!({"token": "AQGaLgDLJ3K0nV3", "client_secret": "sk_Zx81cW0pQr7L_mB5…"})))]
-pub(super) struct OneTokenForm {
+pub(super) struct ClientTokenRequest {
     token: String,
-    /// The API key, unless it comes in a header field.
+    /// The API key, unless a header field has it.
     #[schema(required = false)]
     client_secret: String,
 }
 
-/// A token made from an API key.
+/// An access token issued to an API key.
 #[derive(ToSchema)]
 #[schema(examples(json!({
     "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…",
@@ -187,24 +187,24 @@ pub(super) struct OneTokenForm {
     "expires_in": 900,
     "scope": "introspect revoke",
 })))]
-pub(super) struct Exchanged {
+pub(super) struct ClientCredentialsToken {
     access_token: String,
     #[schema(pattern = "^Bearer$")]
     token_type: String,
     expires_in: u64,
-    /// What it may be used for.
+    /// The scopes of the token, separated by spaces.
     scope: String,
 }
 
-/// What the token endpoint gives, by grant.
+/// The token response, by grant type.
 #[derive(ToSchema)]
 #[serde(untagged)]
-pub(super) enum Granted {
+pub(super) enum TokenResponse {
     Tokens(super::sessions::Tokens<'static>),
-    Exchanged(Exchanged),
+    ClientCredentials(ClientCredentialsToken),
 }
 
-/// What a token is worth (RFC 7662): its claims, if it is worth anything.
+/// An introspection response (RFC 7662); it has claims if the token is active.
 #[derive(ToSchema)]
 #[schema(examples(json!({"active": false}), json!({
     "active": true,

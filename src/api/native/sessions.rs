@@ -1,37 +1,38 @@
-//! Sessions: opened with a password, looked at, ended.
+//! Sessions: sign-in with a password, the list of sessions, and sign-out.
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{NAME, Problem};
-use crate::api::native::schemas::Spared;
-use crate::api::request_context;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::native::schemas::SessionToKeep;
+use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sessions::list::{Session, list_sessions};
-use crate::auth::sessions::open::TokenPair;
+use crate::auth::sessions::list;
 use crate::auth::sessions::sign_out::{SignOutScope, sign_out};
+use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::sign_in::password::sign_in;
 use crate::auth::tokens::caller::authenticate;
 use crate::clock::Timestamp;
-use crate::http::{FieldError, ParamLocation, Rejection, Request, Response};
+use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response};
 use crate::id::{SessionId, UserId};
 
-/// Who signs in: by address or by name.
+/// An email address or a username, and the password.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = SignIn, examples(json!({"email": "zoe@example.org", "password": "a quiet harbour at dusk"})))]
-pub(super) struct Open {
-    /// The address; it counts if a name is there too.
+#[schema(examples(json!({"email": "zoe@example.org", "password": "a quiet harbour at dusk"})))]
+pub(super) struct SignIn {
+    /// The email address; takes precedence over the username.
     email: Option<String>,
-    /// The name, in its place.
+    /// The username.
     username: Option<String>,
     password: String,
     totp_code: Option<String>,
 }
 
-/// What a sign-in or a refresh gives, as RFC 6749, 5.1 words it, and what else a client wants to know.
+/// The tokens of a session (RFC 6749, 5.1), and what else a client needs.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…",
@@ -46,10 +47,10 @@ pub(super) struct Tokens<'a> {
     access_token: &'a str,
     #[schema(pattern = "^Bearer$")]
     token_type: &'static str,
-    /// Seconds for which the access token is good.
+    /// Seconds until the access token expires.
     expires_in: u64,
     refresh_token: &'a str,
-    /// Seconds for which the session lasts without a refresh.
+    /// Seconds until the session expires unless it is refreshed.
     refresh_expires_in: u64,
     #[schema(value_type = uuid::Uuid)]
     session_id: SessionId,
@@ -60,13 +61,13 @@ pub(super) struct Tokens<'a> {
 /// The caller's sessions.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Sessions<'a> {
-    /// Those that are not over, the newest first.
-    sessions: Vec<Shown<'a>>,
+    /// The open sessions, newest first.
+    sessions: Vec<Session<'a>>,
 }
 
 /// One session.
 #[derive(Serialize, ToSchema)]
-#[schema(as = Session, examples(json!({
+#[schema(examples(json!({
     "id": "019a8b1c-2d3e-7f40-8a1b-2c3d4e5f6071",
     "created_at": "2025-11-14T14:25:20.123Z",
     "last_used_at": "2025-11-14T16:02:11.008Z",
@@ -76,54 +77,60 @@ pub(super) struct Sessions<'a> {
     "dialect": "native",
     "current": true,
 })))]
-struct Shown<'a> {
+struct Session<'a> {
     #[schema(value_type = uuid::Uuid)]
     id: SessionId,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
-    /// When it was last refreshed.
+    /// The time of the last refresh.
     #[schema(value_type = String, format = DateTime)]
     last_used_at: Timestamp,
-    /// When it is over unless it is refreshed before.
+    /// The time at which the session expires unless it is refreshed.
     #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
-    /// The address from which it was opened.
+    /// The IP address that opened the session.
     address: &'a str,
-    /// What opened it, as it called itself.
+    /// The user agent that opened the session.
     agent: &'a str,
-    /// The dialect in which it was opened.
+    /// The API through which the session was opened.
     dialect: &'a str,
-    /// Whether it is the one that asks.
+    /// True for the session of this request's token.
     current: bool,
 }
 
-/// How many sessions were ended.
+/// The number of sessions that were ended.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"ended": 2})))]
-pub(super) struct Ended {
+pub(super) struct EndedSessions {
     pub(super) ended: u64,
 }
 
-/// Signs in with a password.
+/// Sign in with a password
 ///
-/// By address or by username. Opens a session.
+/// Takes an email address or a username, and opens a session.
 #[utoipa::path(
     post,
     path = "/sessions",
     operation_id = "native_sign_in",
-    request_body = Open,
+    request_body = SignIn,
     responses((status = 201, description = "Signed in.", body = Tokens<'_>)),
 )]
-pub(super) async fn open(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let asked: Open = request.json().await?;
-    let password = Password::new(asked.password);
-    let Some(login) = asked.email.or(asked.username) else {
+async fn open_session(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let body: SignIn = request.json().await?;
+    let password = Password::new(body.password);
+    let Some(login) = body.email.or(body.username) else {
         return Err(Rejection::field(FieldError::missing(ParamLocation::Body, "email")).into());
     };
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    let pair = sign_in(&ctx, &login, &password, asked.totp_code.as_deref(), request_ctx).await?;
+    let pair = sign_in(&ctx, &login, &password, body.totp_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
+
+pub(super) const OPEN_SESSION: Endpoint = endpoint! {
+    handler: open_session,
+    metric_label: "native.sign-in",
+    errors: [Error::InvalidCredentials, Error::AccountDisabled, RATE_LIMITED, Error::Overloaded],
+};
 
 pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {
     Tokens {
@@ -137,50 +144,58 @@ pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {
     }
 }
 
-/// The caller's sessions.
+/// List your sessions
 ///
-/// Wherever they were opened, in whichever dialect. Not for API keys.
+/// Includes sessions that were opened through the other APIs. Not for API keys.
 #[utoipa::path(
     get,
     path = "/sessions",
     operation_id = "native_list_sessions",
     security(("access_token" = [])),
-    responses((status = 200, description = "Those that are not over.", body = Sessions<'_>)),
+    responses((status = 200, description = "The open sessions.", body = Sessions<'_>)),
 )]
-pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Problem> {
+async fn list_sessions(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     let current = caller.require_session()?;
-    let sessions = list_sessions(&ctx, caller.user).await?;
-    let sessions = sessions.iter().map(|session| shown(session, current)).collect();
+    let sessions = list::list_sessions(&ctx, caller.user).await?;
+    let sessions = sessions.iter().map(|session| Session::new(session, current)).collect();
     Ok(Response::json(StatusCode::OK, &Sessions { sessions }).no_store())
 }
 
-fn shown(session: &Session, current: SessionId) -> Shown<'_> {
-    Shown {
-        id: session.id,
-        // It may be stamped with a later moment than that was.
-        created_at: session.opened_at.min(session.used_at),
-        last_used_at: session.used_at,
-        expires_at: session.expires_at(),
-        address: &session.address,
-        agent: &session.agent,
-        dialect: &session.dialect,
-        current: session.id == current,
+pub(super) const LIST_SESSIONS: Endpoint = endpoint! {
+    handler: list_sessions,
+    metric_label: "native.sessions",
+    errors: [FORBIDDEN],
+};
+
+impl<'a> Session<'a> {
+    fn new(session: &'a list::Session, current: SessionId) -> Self {
+        Self {
+            id: session.id,
+            // The clock of another node may have stamped the opening with a later time than the first use.
+            created_at: session.opened_at.min(session.used_at),
+            last_used_at: session.used_at,
+            expires_at: session.expires_at(),
+            address: &session.client_ip,
+            agent: &session.user_agent,
+            dialect: &session.dialect,
+            current: session.id == current,
+        }
     }
 }
 
-/// Ends one of the caller's sessions.
+/// End a session
 ///
-/// It is over everywhere within a second, its access tokens too.
+/// Ends one of the caller's sessions and its access tokens, on every node within a second.
 #[utoipa::path(
     delete,
     path = "/sessions/{id}",
     operation_id = "native_sign_out",
     params(("id" = uuid::Uuid, Path, description = "The session's id.")),
     security(("access_token" = [])),
-    responses((status = 204, description = "It is over.")),
+    responses((status = 204, description = "The session has ended.")),
 )]
-pub(super) async fn end_one(ctx: Context, request: Request) -> Result<Response, Problem> {
+async fn end_session(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     caller.require_session()?;
     let session = SessionId::parse(request.param("id")).ok_or(Error::NotFound)?;
@@ -190,28 +205,41 @@ pub(super) async fn end_one(ctx: Context, request: Request) -> Result<Response, 
     }
 }
 
-/// Ends all of the caller's sessions, or all the others.
+pub(super) const END_SESSION: Endpoint = endpoint! {
+    handler: end_session,
+    metric_label: "native.sign-out",
+    errors: [FORBIDDEN, Error::NotFound],
+};
+
+/// End all sessions, or all other sessions
 ///
-/// They are over everywhere within a second, their access tokens too.
+/// Ends the caller's sessions and their access tokens, on every node within a second. `except=current` keeps the session of
+/// this request.
 #[utoipa::path(
     delete,
     path = "/sessions",
     operation_id = "native_sign_out_all",
-    params(("except" = Option<Spared>, Query, description = "Which session is left alone.")),
+    params(("except" = Option<SessionToKeep>, Query, description = "The session to keep.")),
     security(("access_token" = [])),
-    responses((status = 200, description = "How many were ended.", body = Ended)),
+    responses((status = 200, description = "The number of sessions that were ended.", body = EndedSessions)),
 )]
-pub(super) async fn end_many(ctx: Context, request: Request) -> Result<Response, Problem> {
+async fn end_sessions(ctx: Context, request: Request) -> Result<Response, Problem> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     let current = caller.require_session()?;
-    let which = match request.query()?.get("except") {
+    let scope = match request.query()?.get("except") {
         None => SignOutScope::All,
         Some("current") => SignOutScope::Others(current),
         Some(_) => {
-            let trouble = crate::http::FieldErrorKind::Invalid("must be current".to_owned());
-            return Err(Rejection::field(FieldError::new(ParamLocation::Query, "except", trouble)).into());
+            let kind = FieldErrorKind::Invalid("must be current".to_owned());
+            return Err(Rejection::field(FieldError::new(ParamLocation::Query, "except", kind)).into());
         }
     };
-    let ended = sign_out(&ctx, caller.user, which).await?;
-    Ok(Response::json(StatusCode::OK, &Ended { ended }))
+    let ended = sign_out(&ctx, caller.user, scope).await?;
+    Ok(Response::json(StatusCode::OK, &EndedSessions { ended }))
 }
+
+pub(super) const END_SESSIONS: Endpoint = endpoint! {
+    handler: end_sessions,
+    metric_label: "native.sign-out-all",
+    errors: [FORBIDDEN],
+};

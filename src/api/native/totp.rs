@@ -1,4 +1,4 @@
-//! The caller's second factor: begun, shown as a picture, turned on, turned off.
+//! The caller's second factor: enrolment, QR code, enabling and disabling.
 
 use http::header::{ACCEPT, VARY};
 use http::{HeaderValue, StatusCode};
@@ -6,190 +6,233 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{NAME, Problem, qr};
-use crate::api::request_context;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
 use crate::auth::Error;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
+use crate::auth::error::MfaError;
 use crate::auth::mfa;
 use crate::auth::passwords::Password;
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response, json};
 
-/// A second factor that is about to be turned on.
+/// A second factor that is not yet enabled.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({
     "key": "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ",
     "uri": "otpauth://totp/Signet:zoe%40example.org?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Signet",
 })))]
-pub(super) struct Pending {
-    /// The secret in the letters that are typed into an app.
+pub(super) struct TotpEnrollment {
+    /// The secret in base32, for typing into an authenticator app.
     key: String,
-    /// What an app reads from a QR code.
+    /// The content of the QR code.
     uri: String,
 }
 
-/// What turns it on.
+/// A code of the new second factor, and the password.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"code": "287082", "password": "a quiet harbour at dusk"})))]
-pub(super) struct TurnOn {
-    /// A code of the second factor that is pending.
+pub(super) struct EnableTotp {
+    /// A code of the second factor that is being enrolled.
     #[schema(value_type = String)]
     code: String,
-    /// The password, of who has one.
+    /// The password, for users who have one.
     #[schema(value_type = Option<String>)]
     password: Option<Password>,
 }
 
-/// What is there for who loses the app.
+/// Codes that replace the authenticator app if it is lost.
 #[derive(Serialize, ToSchema)]
 #[schema(examples(json!({"recovery_codes": ["7k2m-0x9q-4tzn-c3vb-8hwd-e5rj", "m1pa-6ygf-2s8x-qk4t-90vz-bn7c"]})))]
-pub(super) struct TurnedOn {
-    /// Each is good once. They are shown this once.
+pub(super) struct RecoveryCodes {
+    /// Each code works once. They are not shown again.
     recovery_codes: Vec<String>,
 }
 
-/// What turns it off.
+/// The password, which disabling the second factor needs.
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(examples(json!({"password": "a quiet harbour at dusk"})))]
-pub(super) struct TurnOff {
-    /// The password, of who has one.
+pub(super) struct DisableTotp {
+    /// The password, for users who have one.
     #[schema(value_type = Option<String>)]
     password: Option<Password>,
 }
 
-/// How the picture is drawn.
+/// The image format of a QR code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "lowercase")]
-pub(super) enum Format {
-    /// For who shows it without more ado.
+pub(super) enum QrFormat {
+    /// A bitmap.
     Png,
-    /// Sharp at any size.
+    /// A vector image.
     Svg,
 }
 
-/// Begins to turn a second factor on.
+/// Start enrolling a second factor
 ///
-/// Nothing is turned on yet. The secret waits for ten minutes for a code of it, in place of one that waited before.
+/// Does not enable it yet. The secret waits ten minutes for its first code, and replaces an earlier one.
 #[utoipa::path(
     post,
     path = "/totp",
     operation_id = "native_begin_totp",
     security(("access_token" = [])),
-    responses((status = 201, description = "What goes into an app.", body = Pending)),
+    responses((status = 201, description = "The secret for the authenticator app.", body = TotpEnrollment)),
 )]
-pub(super) async fn begin(ctx: Context, request: Request) -> Result<Response, Problem> {
+async fn start_enrollment(ctx: Context, request: Request) -> Result<Response, Problem> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let mfa::TotpEnrollment { key, uri } = mfa::start_enrollment(&ctx, &user).await?;
-    Ok(Response::json(StatusCode::CREATED, &Pending { key, uri }).no_store())
+    Ok(Response::json(StatusCode::CREATED, &TotpEnrollment { key, uri }).no_store())
 }
 
-/// The second factor that is about to be turned on, as a QR code.
+pub(super) const START_ENROLLMENT: Endpoint = endpoint! {
+    handler: start_enrollment,
+    metric_label: "native.begin-totp",
+    errors: [FORBIDDEN, Error::AccountDisabled],
+};
+
+/// Get the QR code of the second factor being enrolled
 ///
-/// `format` goes before `Accept`; without either it is a PNG.
+/// `format` takes precedence over `Accept`; without either the image is a PNG.
 #[utoipa::path(
     get,
     path = "/totp/qr",
     operation_id = "native_totp_qr",
-    params(("format" = Option<Format>, Query, description = "How it is drawn.")),
+    params(("format" = Option<QrFormat>, Query, description = "The image format.")),
     security(("access_token" = [])),
-    responses((status = 200, description = "The picture.", content(
+    responses((status = 200, description = "The QR code.", content(
         (String = "image/png"),
         (String = "image/svg+xml"),
     ))),
 )]
-pub(super) async fn picture(ctx: Context, request: Request) -> Result<Response, Problem> {
+async fn qr_code(ctx: Context, request: Request) -> Result<Response, Problem> {
     let format = match request.query()?.get("format") {
-        None => preferred(request.header(ACCEPT).unwrap_or_default()),
-        Some("png") => Format::Png,
-        Some("svg") => Format::Svg,
+        None => preferred_format(request.header(ACCEPT).unwrap_or_default()),
+        Some("png") => QrFormat::Png,
+        Some("svg") => QrFormat::Svg,
         Some(_) => {
-            let trouble = FieldErrorKind::Invalid("must be png or svg".to_owned());
-            return Err(Rejection::field(FieldError::new(ParamLocation::Query, "format", trouble)).into());
+            let kind = FieldErrorKind::Invalid("must be png or svg".to_owned());
+            return Err(Rejection::field(FieldError::new(ParamLocation::Query, "format", kind)).into());
         }
     };
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let uri = mfa::enrollment_uri(&ctx, &user).await?;
-    let picture = qr::Picture::of(&uri).ok_or(Error::Internal("an address too long for a QR code"))?;
+    let code = qr::QrImage::encode(&uri).ok_or(Error::Internal("the enrolment URI is too long for a QR code"))?;
     let response = match format {
-        Format::Png => Response::bytes(StatusCode::OK, HeaderValue::from_static("image/png"), picture.png()),
-        Format::Svg => Response::bytes(StatusCode::OK, HeaderValue::from_static("image/svg+xml"), picture.svg()),
+        QrFormat::Png => {
+            let png = code.to_png().map_err(|_| Error::Internal("the QR code could not be written as a PNG"))?;
+            Response::bytes(StatusCode::OK, HeaderValue::from_static("image/png"), png)
+        }
+        QrFormat::Svg => Response::bytes(StatusCode::OK, HeaderValue::from_static("image/svg+xml"), code.to_svg()),
     };
     Ok(response.header(VARY, HeaderValue::from_static("accept")).no_store())
 }
 
-/// What `Accept` likes better (RFC 9110, 12.5.1); a PNG if it does not care.
-fn preferred(accept: &str) -> Format {
-    let (mut best, mut most) = (Format::Png, 0.0);
+pub(super) const QR_CODE: Endpoint = endpoint! {
+    handler: qr_code,
+    metric_label: "native.totp-qr",
+    errors: [FORBIDDEN, Error::AccountDisabled, Error::NotFound],
+};
+
+/// The format that `Accept` weighs highest (RFC 9110, 12.5.1); PNG by default.
+fn preferred_format(accept: &str) -> QrFormat {
+    let (mut best, mut highest) = (QrFormat::Png, 0.0);
     for range in accept.split(',') {
         let mut parts = range.split(';').map(str::trim);
         let format = match parts.next().unwrap_or_default() {
-            media if media.eq_ignore_ascii_case("image/svg+xml") => Format::Svg,
-            media if media.eq_ignore_ascii_case("image/png") => Format::Png,
+            media if media.eq_ignore_ascii_case("image/svg+xml") => QrFormat::Svg,
+            media if media.eq_ignore_ascii_case("image/png") => QrFormat::Png,
             _ => continue,
         };
         let weight = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
         let weight = weight.map_or(1.0, |weight| weight.parse::<f32>().unwrap_or(0.0));
-        if weight > most {
-            (best, most) = (format, weight);
+        if weight > highest {
+            (best, highest) = (format, weight);
         }
     }
     best
 }
 
-/// Turns on the second factor that was begun.
+/// Enable the second factor
 ///
-/// From then on every way in asks for it, in every dialect.
+/// Takes the first code of the enrolled second factor. From then on every sign-in, through any API, requires a code.
 #[utoipa::path(
     put,
     path = "/totp",
     operation_id = "native_turn_on_totp",
-    request_body = TurnOn,
+    request_body = EnableTotp,
     security(("access_token" = [])),
-    responses((status = 200, description = "It is on.", body = TurnedOn)),
+    responses((status = 200, description = "The second factor is enabled.", body = RecoveryCodes)),
 )]
-pub(super) async fn turn_on(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    let asked: TurnOn = request.json().await?;
+async fn enable(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    let body: EnableTotp = request.json().await?;
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    let recovery_codes = mfa::enable(&ctx, &user, asked.password.as_ref(), &asked.code, request_ctx).await?;
-    Ok(Response::json(StatusCode::OK, &TurnedOn { recovery_codes }).no_store())
+    let recovery_codes = mfa::enable(&ctx, &user, body.password.as_ref(), &body.code, request_ctx).await?;
+    Ok(Response::json(StatusCode::OK, &RecoveryCodes { recovery_codes }).no_store())
 }
 
-/// Turns the second factor off.
+pub(super) const ENABLE: Endpoint = endpoint! {
+    handler: enable,
+    metric_label: "native.turn-on-totp",
+    errors: [
+        FORBIDDEN,
+        Error::AccountDisabled,
+        Error::Mfa(MfaError::EnableFailed),
+        Error::Mfa(MfaError::AlreadyEnabled),
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
+
+/// Disable the second factor
 ///
-/// Its recovery codes are of no use any more. Without a password no body is needed.
+/// Its recovery codes stop working. Users without a password need not send a body.
 #[utoipa::path(
     delete,
     path = "/totp",
     operation_id = "native_turn_off_totp",
-    request_body(content = Option<TurnOff>),
+    request_body(content = Option<DisableTotp>),
     security(("access_token" = [])),
-    responses((status = 204, description = "It is off.")),
+    responses((status = 204, description = "The second factor is disabled.")),
 )]
-pub(super) async fn turn_off(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+async fn disable(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
-    let asked = if bytes.is_empty() { TurnOff::default() } else { json::read(&bytes)? };
+    let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    mfa::disable(&ctx, &user, Some(asked.password.as_ref()), request_ctx).await?;
+    mfa::disable(&ctx, &user, Some(body.password.as_ref()), request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
+
+pub(super) const DISABLE: Endpoint = endpoint! {
+    handler: disable,
+    metric_label: "native.turn-off-totp",
+    errors: [
+        FORBIDDEN,
+        Error::AccountDisabled,
+        Error::Mfa(MfaError::DisableFailed),
+        Error::Mfa(MfaError::AlreadyDisabled),
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_picture_is_drawn_as_its_reader_likes_it_best() {
+    fn qr_code_has_the_format_that_accept_prefers() {
         for (accept, format) in [
-            ("", Format::Png),
-            ("*/*", Format::Png),
-            ("image/svg+xml", Format::Svg),
-            ("text/html, image/svg+xml;q=0.9, image/png;q=0.8", Format::Svg),
-            ("image/svg+xml;q=0.1, IMAGE/PNG", Format::Png),
-            ("image/svg+xml;q=0", Format::Png),
-            ("image/avif,image/*;q=0.5", Format::Png),
+            ("", QrFormat::Png),
+            ("*/*", QrFormat::Png),
+            ("image/svg+xml", QrFormat::Svg),
+            ("text/html, image/svg+xml;q=0.9, image/png;q=0.8", QrFormat::Svg),
+            ("image/svg+xml;q=0.1, IMAGE/PNG", QrFormat::Png),
+            ("image/svg+xml;q=0", QrFormat::Png),
+            ("image/avif,image/*;q=0.5", QrFormat::Png),
         ] {
-            assert_eq!(preferred(accept), format, "{accept}");
+            assert_eq!(preferred_format(accept), format, "{accept}");
         }
     }
 }

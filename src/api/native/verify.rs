@@ -1,6 +1,6 @@
-//! Verification: for services (`POST /verify`), for proxies (`GET`, `HEAD`), and many at once (`/verify/batch`).
+//! Verification: for services (`POST /verify`), for proxies (`GET` and `HEAD`), and in batches (`/verify/batch`).
 //!
-//! A token's claims go out as they were signed, byte for byte: nothing is parsed and written again.
+//! The claims of a token are sent as signed, byte for byte: they are neither parsed nor serialised again.
 
 use std::borrow::Cow;
 
@@ -14,142 +14,153 @@ use utoipa::ToSchema;
 use super::Problem;
 use super::problem::ProblemDocument;
 use crate::api::INVALID_TOKEN;
-use crate::api::native::schemas::{Active, Inactive, Verdicts};
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::native::schemas::{Active, Inactive, VerifyBatchResult};
 use crate::auth::Error;
-use crate::auth::api_keys::KnownKey;
 use crate::auth::context::Context;
-use crate::auth::tokens::verify::{Credential, Demand, TokenError, VerifyError, verify, verify_batch};
-use crate::http::{
-    FieldError as FieldFault, FieldErrorKind, Fields, ParamLocation, Rejection, Request, Response, json as body,
-};
+use crate::auth::tokens::verify::VerifiedApiKey;
+use crate::auth::tokens::verify::{Credential, Requirements, TokenError, VerifyError, verify, verify_batch};
+use crate::http::{FieldError, FieldErrorKind, HeaderTemplate, ParamLocation, Rejection, Request, Response, json};
 
-/// How many tokens a batch may have, and how large its body may be: that many of two kilobytes each.
-const BATCH: usize = 1024;
-const BATCH_BODY: usize = BATCH * 2 * 1024;
+/// The largest batch, and the largest body of one: two kilobytes per token.
+const MAX_BATCH: usize = 1024;
+const MAX_BATCH_BODY: usize = MAX_BATCH * 2 * 1024;
 
-/// A credential, and what is demanded of it beside being good.
+/// A credential to verify, and optional requirements.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = Verify, examples(json!({"token": "sk_Zx81cW0pQr7L_mB5…", "scope": "reports:read"})))]
-pub(super) struct One<'a> {
+#[schema(examples(json!({"token": "sk_Zx81cW0pQr7L_mB5…", "scope": "reports:read"})))]
+pub(super) struct Verify<'a> {
     /// A JWT or an API key.
     #[serde(borrow)]
     token: Cow<'a, str>,
-    /// An audience that it must be meant for.
+    /// The audience that the token must have.
     #[serde(borrow)]
     aud: Option<Cow<'a, str>>,
-    /// Scopes, separated by spaces, each of which it must have.
+    /// Scopes, separated by spaces, all of which the credential must have.
     #[serde(borrow)]
     scope: Option<Cow<'a, str>>,
 }
 
-/// Credentials, and what is demanded of each beside being good.
+/// Credentials to verify, and optional requirements that apply to each.
 #[derive(Deserialize, ToSchema)]
-#[schema(as = VerifyBatch, examples(json!({"tokens": ["sk_Zx81cW0pQr7L_mB5…", "eyJhbGciOiJFZERTQSJ9…"]})))]
-pub(super) struct Batch<'a> {
+#[schema(examples(json!({"tokens": ["sk_Zx81cW0pQr7L_mB5…", "eyJhbGciOiJFZERTQSJ9…"]})))]
+pub(super) struct VerifyBatch<'a> {
     /// JWTs and API keys.
     #[serde(borrow)]
     #[schema(max_items = 1024)]
     tokens: Vec<Cow<'a, str>>,
-    /// An audience that each must be meant for.
+    /// The audience that each token must have.
     #[serde(borrow)]
     aud: Option<Cow<'a, str>>,
-    /// Scopes, separated by spaces, all of which each must have.
+    /// Scopes, separated by spaces, all of which each credential must have.
     #[serde(borrow)]
     scope: Option<Cow<'a, str>>,
 }
 
-/// Verifies a JWT or an API key.
+/// Verify a token or API key
 ///
-/// For services that do not verify tokens by themselves, and want to know at once of what was revoked.
+/// For services that do not verify tokens locally, or need revocations without delay.
 #[utoipa::path(
     post,
     path = "/verify",
     operation_id = "native_verify",
-    request_body = One<'_>,
+    request_body = Verify<'_>,
     responses(
-        (status = 200, description = "It is good, and this is what it says.", body = Active),
-        (status = 401, description = "It is not good.", body = Inactive, headers(("www-authenticate" = String))),
+        (status = 200, description = "The credential is valid.", body = Active),
+        (status = 401, description = "The credential is invalid.", body = Inactive, headers(("www-authenticate" = String))),
     ),
 )]
-pub(super) async fn one(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+async fn verify_one(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
-    let asked: One<'_> = body::read(&bytes)?;
-    let demand = Demand { audience: asked.aud.as_deref(), scope: asked.scope.as_deref() };
-    let (status, text) = match verdict(&ctx, &asked.token, demand).await? {
+    let body: Verify<'_> = json::parse(&bytes)?;
+    let requirements = Requirements { audience: body.aud.as_deref(), scope: body.scope.as_deref() };
+    let (status, text) = match check(&ctx, &body.token, requirements).await? {
         Ok(credential) => (StatusCode::OK, active(&credential)),
         Err(reason) => (StatusCode::UNAUTHORIZED, inactive(reason)),
     };
-    Ok(worded(status, text))
+    Ok(respond(status, text))
 }
 
-/// Verifies up to 1,024 JWTs and API keys.
+pub(super) const VERIFY: Endpoint = endpoint! {
+    handler: verify_one,
+    metric_label: "native.verify",
+    errors: [Error::Stale],
+};
+
+/// Verify up to 1,024 tokens and API keys
 #[utoipa::path(
     post,
     path = "/verify/batch",
     operation_id = "native_verify_batch",
-    request_body = Batch<'_>,
-    responses((status = 200, description = "What was found of each.", body = Verdicts)),
+    request_body = VerifyBatch<'_>,
+    responses((status = 200, description = "The results, in the order of the request.", body = VerifyBatchResult)),
 )]
-pub(super) async fn batch(ctx: Context, mut request: Request) -> Result<Response, Problem> {
-    request.allow_body(BATCH_BODY);
+async fn verify_many(ctx: Context, mut request: Request) -> Result<Response, Problem> {
+    request.raise_body_limit(MAX_BATCH_BODY);
     let bytes = request.json_bytes().await?;
-    let asked: Batch<'_> = body::read(&bytes)?;
-    if asked.tokens.len() > BATCH {
-        let trouble = FieldErrorKind::Invalid(format!("has more than {BATCH} tokens"));
-        return Err(Rejection::field(FieldFault::new(ParamLocation::Body, "tokens", trouble)).into());
+    let body: VerifyBatch<'_> = json::parse(&bytes)?;
+    if body.tokens.len() > MAX_BATCH {
+        let kind = FieldErrorKind::Invalid(format!("has more than {MAX_BATCH} tokens"));
+        return Err(Rejection::field(FieldError::new(ParamLocation::Body, "tokens", kind)).into());
     }
-    let demand = Demand { audience: asked.aud.as_deref(), scope: asked.scope.as_deref() };
-    let mut text = String::with_capacity(64 + asked.tokens.len() * 512);
+    let requirements = Requirements { audience: body.aud.as_deref(), scope: body.scope.as_deref() };
+    let mut text = String::with_capacity(64 + body.tokens.len() * 512);
     text.push_str(r#"{"results":["#);
-    for (at, verdict) in verify_batch(&ctx, &asked.tokens, demand).await?.into_iter().enumerate() {
+    for (at, result) in verify_batch(&ctx, &body.tokens, requirements).await?.into_iter().enumerate() {
         if at > 0 {
             text.push(',');
         }
-        match verdict {
+        match result {
             Ok(credential) => text.push_str(&active(&credential)),
             Err(reason) => text.push_str(&inactive(reason)),
         }
     }
     text.push_str("]}");
-    Ok(worded(StatusCode::OK, request.answering(text)?))
+    Ok(respond(StatusCode::OK, request.reserve_response(text)?))
 }
 
-/// Verifies the credential of a request, for a proxy in front of a service.
+pub(super) const VERIFY_BATCH: Endpoint = endpoint! {
+    handler: verify_many,
+    metric_label: "native.verify-batch",
+    errors: [Error::Stale],
+};
+
+/// Verify the credential of a proxied request
 ///
-/// For nginx `auth_request`, Traefik ForwardAuth, Envoy ext_authz: the credential as the client sent it, who it is in header
-/// fields. What is demanded of it stands in the query, which the proxy's own configuration writes. HEAD does as well.
+/// For nginx `auth_request`, Traefik ForwardAuth and Envoy ext_authz: takes the credential as the client sent it, and returns
+/// the user in header fields. Requirements are in the query, which the configuration of the proxy sets. HEAD works too.
 #[utoipa::path(
     get,
     path = "/verify",
     operation_id = "native_verify_for_proxy",
     params(
-        ("aud" = Option<String>, Query, description = "An audience that it must be meant for."),
-        ("scope" = Option<String>, Query, description = "Scopes, separated by spaces, each of which it must have."),
+        ("aud" = Option<String>, Query, description = "The audience that the token must have."),
+        ("scope" = Option<String>, Query, description = "Scopes, separated by spaces, all of which the credential must have."),
     ),
     security(("access_token" = []), ("api_key" = [])),
     responses(
-        (status = 200, description = "It is good, and this is what it says.", body = Active, headers(
-            ("x-auth-subject" = String, description = "Whose it is: the user's id."),
-            ("x-auth-email" = String, description = "That user's address."),
-            ("x-auth-scopes" = String, description = "Its scopes, separated by spaces."),
-            ("x-auth-session" = String, description = "The session it was made in, if in one."),
+        (status = 200, description = "The credential is valid.", body = Active, headers(
+            ("x-auth-subject" = String, description = "The user's id."),
+            ("x-auth-email" = String, description = "The user's email address."),
+            ("x-auth-scopes" = String, description = "The scopes of the credential, separated by spaces."),
+            ("x-auth-session" = String, description = "The session of the token, if it has one."),
         )),
-        (status = 401, description = "There is none, or it is not good.",
+        (status = 401, description = "The credential is missing or invalid.",
             content((Inactive = "application/json"), (ProblemDocument<'_> = "application/problem+json")),
             headers(("www-authenticate" = String))),
     ),
 )]
-pub(super) async fn for_proxy(ctx: Context, request: Request) -> Result<Response, Problem> {
+async fn verify_for_proxy(ctx: Context, request: Request) -> Result<Response, Problem> {
     let query = request.query()?;
-    let demand = Demand { audience: query.get("aud"), scope: query.get("scope") };
+    let requirements = Requirements { audience: query.get("aud"), scope: query.get("scope") };
     let Some(credential) = crate::api::credential(&request) else {
-        return Err(Error::NoCredentials.into());
+        return Err(Error::MissingCredentials.into());
     };
-    let credential = match verdict(&ctx, credential, demand).await? {
+    let credential = match check(&ctx, credential, requirements).await? {
         Ok(credential) => credential,
-        Err(reason) => return Ok(worded(StatusCode::UNAUTHORIZED, inactive(reason))),
+        Err(reason) => return Ok(respond(StatusCode::UNAUTHORIZED, inactive(reason))),
     };
-    let response = worded(StatusCode::OK, active(&credential));
+    let response = respond(StatusCode::OK, active(&credential));
     let name = HeaderName::from_static;
     Ok(match &credential {
         Credential::Token(token) => response
@@ -165,16 +176,26 @@ pub(super) async fn for_proxy(ctx: Context, request: Request) -> Result<Response
     })
 }
 
-async fn verdict(ctx: &Context, token: &str, demand: Demand<'_>) -> Result<Result<Credential, VerifyError>, Error> {
-    match verify(ctx, token, demand).await {
+pub(super) const VERIFY_FOR_PROXY: Endpoint = endpoint! {
+    handler: verify_for_proxy,
+    metric_label: "native.verify-proxy",
+    errors: [Error::Stale],
+};
+
+async fn check(
+    ctx: &Context,
+    token: &str,
+    requirements: Requirements<'_>,
+) -> Result<Result<Credential, VerifyError>, Error> {
+    match verify(ctx, token, requirements).await {
         Ok(credential) => Ok(Ok(credential)),
-        Err(Error::BadCredentials(reason)) => Ok(Err(reason)),
-        Err(failure) => Err(failure),
+        Err(Error::InvalidToken(reason)) => Ok(Err(reason)),
+        Err(error) => Err(error),
     }
 }
 
-fn worded(status: StatusCode, text: impl Into<Bytes>) -> Response {
-    let response = Response::like(Fields::unstored_json(), status, text);
+fn respond(status: StatusCode, text: impl Into<Bytes>) -> Response {
+    let response = Response::from_template(HeaderTemplate::no_store_json(), status, text);
     if status == StatusCode::UNAUTHORIZED {
         response.header(WWW_AUTHENTICATE, HeaderValue::from_static(INVALID_TOKEN))
     } else {
@@ -187,12 +208,12 @@ fn active(credential: &Credential) -> String {
         Credential::Token(token) => Cow::Borrowed(&*token.claims),
         Credential::ApiKey(key) => Cow::Owned(key_claims(key).to_string()),
     };
-    // In one piece of just its size: a text with room to spare would be given another allocation to be sent from.
+    // `concat` allocates the exact size: converting a string with spare capacity to `Bytes` would allocate again.
     [r#"{"active":true,"claims":"#, &claims, "}"].concat()
 }
 
-/// An API key in the words in which a token would say it.
-pub(super) fn key_claims(key: &KnownKey) -> Value {
+/// The claims of an API key, with the names that a token would use.
+pub(super) fn key_claims(key: &VerifiedApiKey) -> Value {
     let mut claims = json!({
         "sub": key.user,
         "email": key.email,
@@ -222,7 +243,7 @@ fn inactive(reason: VerifyError) -> String {
         VerifyError::Revoked => "revoked",
         VerifyError::InsufficientScope => "insufficient_scope",
         VerifyError::UnknownKey => "unknown_api_key",
-        VerifyError::Behind => "behind",
+        VerifyError::Stale => "stale",
     };
     format!(r#"{{"active":false,"reason":"{reason}"}}"#)
 }

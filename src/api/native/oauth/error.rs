@@ -1,133 +1,120 @@
-//! What went wrong at a token endpoint, as RFC 6749, 5.2 words it: the one place where these calls give failures a status.
+//! OAuth error responses (RFC 6749, 5.2): the one place where these calls give errors a status and a code.
 
-use http::StatusCode;
-use http::header::{HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::problem::later;
-use crate::api::{ApiError, SOON};
+use crate::api::{ApiError, SOON, status_code};
 use crate::auth::Error;
+use crate::auth::error::Denial;
 use crate::auth::tokens::verify::VerifyError;
 use crate::http::{IntoResponse, Rejection, Response};
 
-/// What went wrong, on its way to being worded.
+/// An error of the OAuth endpoints.
 #[derive(Debug)]
 pub(crate) enum OauthError {
-    /// As it may everywhere.
-    Trouble(ApiError),
-    /// A parameter that must be there is not.
-    Missing(&'static str),
-    /// A parameter is there twice.
-    Repeated,
-    /// A token of a kind that is not revoked here: API keys are deactivated, by whom they belong to.
-    UnsupportedToken,
-    /// A grant that we do not know.
-    UnsupportedGrant,
+    /// An error that other calls have as well.
+    Api(ApiError),
+    /// A required parameter is missing.
+    MissingParameter(&'static str),
+    /// A parameter occurs more than once.
+    RepeatedParameter,
+    /// API keys cannot be revoked here: their owners deactivate them.
+    UnsupportedTokenType,
+    /// Neither `refresh_token` nor `client_credentials`.
+    UnsupportedGrantType,
 }
 
-/// What went wrong (RFC 6749, 5.2).
+/// An OAuth error response (RFC 6749, 5.2).
 #[derive(Serialize, ToSchema)]
 pub(crate) struct OauthErrorBody<'a> {
-    /// In a word that the RFC knows.
+    /// The error code of the RFC.
     error: &'a str,
-    /// The same for people.
+    /// A short description for people.
     error_description: &'a str,
 }
 
 impl<T: Into<ApiError>> From<T> for OauthError {
-    fn from(trouble: T) -> Self {
-        Self::Trouble(trouble.into())
-    }
-}
-
-impl OauthError {
-    pub(super) fn missing(parameter: &'static str) -> Self {
-        Self::Missing(parameter)
+    fn from(error: T) -> Self {
+        Self::Api(error.into())
     }
 }
 
 impl IntoResponse for OauthError {
     fn into_response(self) -> Response {
         match self {
-            Self::Trouble(ApiError::Rejection(rejection)) => rejected(&rejection),
-            Self::Trouble(ApiError::Failure(failure)) => failed(failure),
-            Self::Missing(parameter) => error(400, "invalid_request", &format!("{parameter} is missing")),
-            Self::Repeated => error(400, "invalid_request", "a parameter is there more than once"),
-            Self::UnsupportedToken => error(400, "unsupported_token_type", "API keys are deactivated, not revoked"),
-            Self::UnsupportedGrant => error(400, "unsupported_grant_type", "use refresh_token or client_credentials"),
+            Self::Api(ApiError::Rejection(rejection)) => render_rejection(&rejection),
+            Self::Api(ApiError::Failure(error)) => render_error(error),
+            Self::MissingParameter(parameter) => respond(400, "invalid_request", &format!("{parameter} is missing")),
+            Self::RepeatedParameter => respond(400, "invalid_request", "a parameter occurs more than once"),
+            Self::UnsupportedTokenType => {
+                respond(400, "unsupported_token_type", "API keys are deactivated, not revoked")
+            }
+            Self::UnsupportedGrantType => {
+                respond(400, "unsupported_grant_type", "use refresh_token or client_credentials")
+            }
         }
     }
 }
 
-fn rejected(rejection: &Rejection) -> Response {
+fn render_rejection(rejection: &Rejection) -> Response {
     let description = rejection.to_string();
     match rejection {
-        Rejection::NotFound => error(404, "invalid_request", &description),
-        Rejection::MethodNotAllowed { .. } => error(405, "invalid_request", &description),
-        Rejection::TooLarge { .. } => error(413, "invalid_request", &description),
+        Rejection::NotFound => respond(404, "invalid_request", &description),
+        Rejection::MethodNotAllowed { .. } => respond(405, "invalid_request", &description),
+        Rejection::BodyTooLarge { .. } => respond(413, "invalid_request", &description),
         Rejection::UnsupportedMediaType => {
-            error(415, "invalid_request", "send the body as application/x-www-form-urlencoded")
+            respond(415, "invalid_request", "send the body as application/x-www-form-urlencoded")
         }
-        Rejection::Unreadable { .. } | Rejection::Fields(_) => error(400, "invalid_request", &description),
-        Rejection::BodyTimeout => error(408, "invalid_request", &description),
-        Rejection::Crowded | Rejection::Timeout { .. } => {
-            later(error(503, "temporarily_unavailable", &description), SOON)
+        Rejection::MalformedBody { .. } | Rejection::InvalidFields(_) => respond(400, "invalid_request", &description),
+        Rejection::BodyTimeout => respond(408, "invalid_request", &description),
+        Rejection::Overloaded | Rejection::Timeout { .. } => {
+            respond(503, "temporarily_unavailable", &description).retry_after(SOON)
         }
-        Rejection::Internal => error(500, "server_error", "something went wrong here"),
+        Rejection::Internal => respond(500, "server_error", "internal error"),
     }
 }
 
-fn failed(failure: Error) -> Response {
-    let cause = failure.to_string();
-    let response = match failure {
-        Error::BadCredentials(VerifyError::InsufficientScope) => {
-            error(400, "invalid_scope", "the API key does not have that scope")
+fn render_error(error: Error) -> Response {
+    let cause = error.to_string();
+    let response = match error {
+        Error::InvalidToken(VerifyError::InsufficientScope) => {
+            respond(400, "invalid_scope", "the API key does not have that scope")
         }
-        Error::NoCredentials | Error::BadCredentials(_) => {
-            error(401, "invalid_client", "authenticate with an API key as the client's secret")
-                .header(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"signet\""))
+        Error::MissingCredentials | Error::InvalidToken(_) => {
+            respond(401, "invalid_client", "authenticate with an API key as the client secret")
+                .challenge("Basic realm=\"signet\"")
         }
-        Error::RefreshNotInForce | Error::RefreshReused | Error::WrongPassword | Error::Disabled => {
-            error(400, "invalid_grant", "the refresh token is not in force")
+        Error::InvalidRefreshToken | Error::RefreshTokenReused | Error::InvalidCredentials | Error::AccountDisabled => {
+            respond(400, "invalid_grant", "the refresh token is invalid, expired or revoked")
         }
-        Error::NotPermitted => error(403, "unauthorized_client", "the API key does not have the scope for this"),
-        Error::MailNotHandedOver => {
-            later(error(503, "temporarily_unavailable", "a part of the service does not answer"), SOON)
+        Error::Forbidden(Denial::MissingPermission) => {
+            respond(403, "unauthorized_client", "the API key does not have the scope for this")
         }
         Error::NotFound
-        | Error::SecondFactorDue
-        | Error::WrongSecondFactor
-        | Error::NoSecondFactor
-        | Error::SecondFactorNotOn
-        | Error::SecondFactorNotOff
-        | Error::SecondFactorAlreadyOn
-        | Error::SecondFactorAlreadyOff
-        | Error::Unverified
-        | Error::CodeNotInForce
-        | Error::MagicNotInForce
-        | Error::ResetNotInForce
-        | Error::ConfirmationNotInForce
+        | Error::MfaRequired
+        | Error::InvalidMfaCode
+        | Error::Mfa(_)
+        | Error::EmailNotVerified
+        | Error::InvalidCode
+        | Error::InvalidLink(_)
         | Error::WrongCurrentPassword
         | Error::RegistrationClosed
-        | Error::OtherProject
-        | Error::SuperuserStays
+        | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf)
         | Error::BalanceOutOfRange
         | Error::EmailTaken
         | Error::UsernameTaken
-        | Error::BadEmail(_)
-        | Error::BadUsername(_)
-        | Error::WeakPassword(_) => error(400, "invalid_request", &cause),
-        Error::TooMany { retry_after } => later(error(429, "temporarily_unavailable", "too many tries"), retry_after),
-        Error::Busy | Error::Behind | Error::Unavailable(_) => {
-            later(error(503, "temporarily_unavailable", "a part of the service does not answer"), SOON)
+        | Error::InvalidInput(_) => respond(400, "invalid_request", &cause),
+        Error::RateLimited { retry_after } => {
+            respond(429, "temporarily_unavailable", "too many attempts").retry_after(retry_after)
         }
-        Error::Internal(_) => error(500, "server_error", "something went wrong here"),
+        Error::Overloaded | Error::Stale | Error::MailNotSent | Error::Unavailable(_) => {
+            respond(503, "temporarily_unavailable", "a part of the service is unavailable").retry_after(SOON)
+        }
+        Error::Internal(_) => respond(500, "server_error", "internal error"),
     };
-    response.because(cause)
+    response.with_cause(cause)
 }
 
-fn error(status: u16, error: &str, error_description: &str) -> Response {
-    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Response::json(status, &OauthErrorBody { error, error_description }).no_store()
+fn respond(status: u16, error: &str, error_description: &str) -> Response {
+    Response::json(status_code(status), &OauthErrorBody { error, error_description }).no_store()
 }

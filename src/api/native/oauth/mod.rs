@@ -1,6 +1,6 @@
-//! OAuth's token endpoints: exchange (RFC 6749), introspection (RFC 7662), revocation (RFC 7009).
+//! The OAuth endpoints: token (RFC 6749), introspection (RFC 7662) and revocation (RFC 7009).
 //!
-//! A client is an API key: it authenticates with the key as its secret, by Basic or in the form, or with `x-api-key`.
+//! Clients are API keys: the key is the client secret, in the form or by Basic authentication, or comes in `x-api-key`.
 
 mod error;
 
@@ -12,72 +12,83 @@ use serde_json::{Value, json};
 
 use super::NAME;
 use super::verify::key_claims;
-use crate::api::native::schemas::{Granted, Introspection, OneTokenForm, TokenForm};
-use crate::api::{api_key_or_empty, request_context};
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::native::schemas::{ClientTokenRequest, Introspection, TokenRequest, TokenResponse};
+use crate::api::{FORBIDDEN, RATE_LIMITED, api_key_or_empty, request_context};
 use crate::auth::Error;
 use crate::auth::api_keys;
 use crate::auth::context::Context;
 use crate::auth::sessions::refresh::{RotationPolicy, refresh};
 use crate::auth::tokens::caller::authenticate;
 use crate::auth::tokens::client_credentials::issue_for_api_key;
-use crate::auth::tokens::introspect;
-use crate::auth::tokens::revoke::revoke as end;
 use crate::auth::tokens::verify::Credential;
+use crate::auth::tokens::{introspect, revoke};
 use crate::http::{FormFields, Request, Response};
 
 pub(super) use error::{OauthError, OauthErrorBody};
 
-/// Gives tokens for a refresh token or an API key.
+/// Exchange a refresh token or an API key for tokens
 ///
-/// A refresh token is rotated: the answer's takes its place. An API key gives a short-lived access token that anybody verifies
-/// without asking (`client_credentials`); it comes as the client's secret, in the form, by Basic or in `x-api-key`.
+/// `refresh_token` rotates the token: the response has its successor. `client_credentials` issues a short-lived access token,
+/// which services can verify locally, to an API key; the key is the client secret, in the form, by Basic authentication or in
+/// `x-api-key`.
 #[utoipa::path(
     post,
     path = "/oauth/token",
     operation_id = "native_token",
-    request_body(content = TokenForm, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = TokenRequest, content_type = "application/x-www-form-urlencoded"),
     security((), ("client" = []), ("api_key" = [])),
-    responses((status = 200, description = "The tokens.", body = Granted)),
+    responses((status = 200, description = "The tokens.", body = TokenResponse)),
 )]
-pub(super) async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
-    let form = form(&mut request).await?;
-    let lives = &ctx.node.config.api.native;
-    let answer = match form.get("grant_type") {
+async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
+    let form = read_form(&mut request).await?;
+    let settings = &ctx.node.config.api.native;
+    let response = match form.get("grant_type") {
         Some("refresh_token") => {
-            let token = form.get("refresh_token").ok_or(OauthError::missing("refresh_token"))?;
-            let pair =
-                refresh(&ctx, token, None, RotationPolicy::Rotate, request_context(NAME, lives, &request)).await?;
+            let token = form.get("refresh_token").ok_or(OauthError::MissingParameter("refresh_token"))?;
+            let request_ctx = request_context(NAME, settings, &request);
+            let pair = refresh(&ctx, token, None, RotationPolicy::Rotate, request_ctx).await?;
             Response::json(StatusCode::OK, &super::sessions::tokens(&pair, ctx.now()))
         }
         Some("client_credentials") => {
-            let key = client(&request, &form).ok_or(Error::NoCredentials)?;
-            let made = issue_for_api_key(&ctx, &key, form.get("scope"), lives.access).await?;
-            let (access, lives, scope) = (made.access, made.lives.as_secs(), made.scope);
-            let body = json!({"access_token": access, "token_type": "Bearer", "expires_in": lives, "scope": scope});
+            let key = client_key(&request, &form).ok_or(Error::MissingCredentials)?;
+            let token = issue_for_api_key(&ctx, &key, form.get("scope"), settings.access).await?;
+            let body = json!({
+                "access_token": token.access,
+                "token_type": "Bearer",
+                "expires_in": token.expires_in.as_secs(),
+                "scope": token.scope,
+            });
             Response::json(StatusCode::OK, &body)
         }
-        Some(_) => return Err(OauthError::UnsupportedGrant),
-        None => return Err(OauthError::missing("grant_type")),
+        Some(_) => return Err(OauthError::UnsupportedGrantType),
+        None => return Err(OauthError::MissingParameter("grant_type")),
     };
-    Ok(answer.no_store())
+    Ok(response.no_store())
 }
 
-/// Tells what a token is worth (RFC 7662).
+pub(super) const TOKEN: Endpoint = endpoint! {
+    handler: token,
+    metric_label: "native.token",
+    errors: [Error::InvalidRefreshToken, Error::MissingCredentials],
+};
+
+/// Introspect a token
 ///
-/// An access token, a refresh token or an API key. For API keys with the scope `introspect`.
+/// Takes an access token, a refresh token or an API key (RFC 7662). For API keys with the scope `introspect`.
 #[utoipa::path(
     post,
     path = "/oauth/introspect",
     operation_id = "native_introspect",
-    request_body(content = OneTokenForm, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = ClientTokenRequest, content_type = "application/x-www-form-urlencoded"),
     security(("client" = []), ("api_key" = []), ("access_token" = [])),
-    responses((status = 200, description = "What it is worth.", body = Introspection)),
+    responses((status = 200, description = "The state and the claims of the token.", body = Introspection)),
 )]
-pub(super) async fn introspect(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
-    let form = form(&mut request).await?;
-    authenticated(&ctx, &request, &form, "introspect").await?;
-    let token = form.get("token").ok_or(OauthError::missing("token"))?;
-    let answer = match introspect::introspect(&ctx, token).await? {
+async fn introspect_token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
+    let form = read_form(&mut request).await?;
+    authenticate_client(&ctx, &request, &form, "introspect").await?;
+    let token = form.get("token").ok_or(OauthError::MissingParameter("token"))?;
+    let body = match introspect::introspect(&ctx, token).await? {
         introspect::Introspection::Inactive => json!({"active": false}),
         introspect::Introspection::Credential(Credential::Token(token)) => {
             let mut claims: Value = serde_json::from_str(&token.claims).unwrap_or_else(|_| json!({}));
@@ -100,57 +111,74 @@ pub(super) async fn introspect(ctx: Context, mut request: Request) -> Result<Res
             "iss": ctx.node.config.tokens.issuer,
         }),
     };
-    Ok(Response::json(StatusCode::OK, &answer).no_store())
+    Ok(Response::json(StatusCode::OK, &body).no_store())
 }
 
-/// Revokes a token (RFC 7009).
+pub(super) const INTROSPECT: Endpoint = endpoint! {
+    handler: introspect_token,
+    metric_label: "native.introspect",
+    errors: [FORBIDDEN],
+};
+
+/// Revoke a token
 ///
-/// An access token, or a refresh token and with it its session. For API keys with the scope `revoke`. A token that is not known
-/// is as good as revoked.
+/// Takes an access token, or a refresh token, whose session then ends (RFC 7009). Unknown tokens count as revoked. For API keys
+/// with the scope `revoke`.
 #[utoipa::path(
     post,
     path = "/oauth/revoke",
     operation_id = "native_revoke",
-    request_body(content = OneTokenForm, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = ClientTokenRequest, content_type = "application/x-www-form-urlencoded"),
     security(("client" = []), ("api_key" = []), ("access_token" = [])),
-    responses((status = 200, description = "It is not good, or no longer.")),
+    responses((status = 200, description = "The token is revoked, or was invalid.")),
 )]
-pub(super) async fn revoke(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
-    let form = form(&mut request).await?;
-    authenticated(&ctx, &request, &form, "revoke").await?;
-    let token = form.get("token").ok_or(OauthError::missing("token"))?;
-    if api_keys::well_formed(token) {
-        return Err(OauthError::UnsupportedToken);
+async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
+    let form = read_form(&mut request).await?;
+    authenticate_client(&ctx, &request, &form, "revoke").await?;
+    let token = form.get("token").ok_or(OauthError::MissingParameter("token"))?;
+    if api_keys::is_well_formed(token) {
+        return Err(OauthError::UnsupportedTokenType);
     }
-    end(&ctx, token).await?;
+    revoke::revoke(&ctx, token).await?;
     Ok(Response::empty(StatusCode::OK).no_store())
 }
 
-/// RFC 6749, 3.2: a parameter that is there twice makes the request invalid.
-async fn form(request: &mut Request) -> Result<FormFields, OauthError> {
+pub(super) const REVOKE: Endpoint = endpoint! {
+    handler: revoke_token,
+    metric_label: "native.revoke",
+    errors: [FORBIDDEN, RATE_LIMITED],
+};
+
+/// Reads the form. A repeated parameter makes the request invalid (RFC 6749, 3.2).
+async fn read_form(request: &mut Request) -> Result<FormFields, OauthError> {
     let form = request.form().await?;
-    match form.repeated() {
-        Some(_) => Err(OauthError::Repeated),
+    match form.repeated_name() {
+        Some(_) => Err(OauthError::RepeatedParameter),
         None => Ok(form),
     }
 }
 
-async fn authenticated(ctx: &Context, request: &Request, form: &FormFields, scope: &str) -> Result<(), OauthError> {
-    let key = client(request, form).ok_or(Error::NoCredentials)?;
+async fn authenticate_client(
+    ctx: &Context,
+    request: &Request,
+    form: &FormFields,
+    scope: &str,
+) -> Result<(), OauthError> {
+    let key = client_key(request, form).ok_or(Error::MissingCredentials)?;
     authenticate(ctx, Some(&key)).await?.require_scope(scope)?;
     Ok(())
 }
 
-/// The client's key: as the password of Basic, in the form, as a bearer, or in a header field of its own.
-fn client(request: &Request, form: &FormFields) -> Option<String> {
-    let key = basic(request)
+/// The client's API key: the Basic password, `client_secret`, `x-api-key` or the bearer token.
+fn client_key(request: &Request, form: &FormFields) -> Option<String> {
+    let key = basic_password(request)
         .or_else(|| form.get("client_secret").map(str::to_owned))
         .or_else(|| request.header("x-api-key").map(str::to_owned));
     key.map(|key| api_key_or_empty(&key).to_owned()).or_else(|| request.bearer().map(str::to_owned))
 }
 
-/// RFC 6749, 2.3.1. A key has no character that its form-encoding would change.
-fn basic(request: &Request) -> Option<String> {
+/// The password of Basic authentication (RFC 6749, 2.3.1). Form-decoding is not needed: it changes no character of an API key.
+fn basic_password(request: &Request) -> Option<String> {
     let (scheme, value) = request.header(AUTHORIZATION)?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;

@@ -110,6 +110,9 @@ pub async fn verify(ctx: &Context, credential: &str, requirements: Requirements<
 }
 
 /// Verifies credentials of either kind and checks the requirements of each. API keys that are not in the cache cost one query together.
+///
+/// # Errors
+/// [`Error::Stale`] for the whole batch where [`verify`] would return it for one of the credentials.
 pub async fn verify_batch(
     ctx: &Context,
     credentials: &[Cow<'_, str>],
@@ -128,7 +131,11 @@ pub async fn verify_batch(
         } else {
             verify_access_token(ctx, credential).map(Credential::Token)
         };
-        results.push(credential.and_then(|credential| credential.check_requirements(requirements).map(|()| credential)));
+        let result = credential.and_then(|credential| credential.check_requirements(requirements).map(|()| credential));
+        if let Err(VerifyError::Stale) = result {
+            return Err(Error::Stale);
+        }
+        results.push(result);
     }
     Ok(results)
 }
