@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::auth;
 use crate::auth::error::InputError;
 use crate::auth::signing_keys::KeyringError;
-use crate::config::Faults;
+use crate::config::ConfigErrors;
 use crate::node::build::StartError;
 use crate::node::serve::ServeError;
 use crate::store;
@@ -17,7 +17,7 @@ use crate::store;
 pub enum CliError {
     /// The settings are invalid.
     #[error(transparent)]
-    Settings(#[from] Faults),
+    Settings(#[from] ConfigErrors),
     /// The arguments are invalid.
     #[error("{problem}")]
     Usage {

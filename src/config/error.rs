@@ -1,24 +1,23 @@
-//! What can be wrong with written settings, and how it is said: the key, where it was written, what was written there
-//! (never a secret) and what is allowed.
+//! Errors in settings: the key, its source, its value (never a secret) and the allowed values.
 
 use std::fmt;
 use std::path::PathBuf;
 
-/// Where a setting was written.
+/// Where a setting comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// Nowhere: the built-in value holds.
+    /// The built-in default.
     BuiltIn,
-    /// In a file.
+    /// A file.
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// Which line, counted from one.
+        /// The line, counted from one.
         line: usize,
     },
-    /// In an environment variable of that name.
+    /// An environment variable.
     Environment(String),
-    /// After `--set` on the command line.
+    /// `--set` on the command line.
     Flag,
 }
 
@@ -33,43 +32,43 @@ impl fmt::Display for Source {
     }
 }
 
-/// One thing that is wrong.
+/// One error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ConfigError {
     /// The file cannot be read, or is not TOML.
     Unreadable {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// What is the matter with it.
+        /// The problem.
         problem: String,
     },
-    /// There is no such setting.
+    /// No setting has this name.
     Unknown {
-        /// The name as it was written.
+        /// The name.
         name: String,
-        /// Where.
+        /// Its source.
         source: Source,
-        /// The name that is most like it.
-        meant: Option<String>,
+        /// The most similar name of a setting.
+        suggestion: Option<String>,
     },
-    /// The value is not one that the setting can have.
-    Bad {
-        /// Which setting.
+    /// The value is invalid for this setting.
+    InvalidValue {
+        /// The setting.
         key: String,
-        /// Where it was written.
+        /// Its source.
         source: Source,
-        /// What was written; none if that is secret.
+        /// Its value; `None` if that may be secret.
         value: Option<String>,
-        /// What may be written.
+        /// The allowed values.
         allowed: String,
     },
-    /// Each value is good, but they do not go together.
+    /// Each value is valid, but they contradict each other.
     Conflict {
         /// The setting to change first.
         key: String,
-        /// Where it was written.
+        /// Its source.
         source: Source,
-        /// What it must agree with, and how.
+        /// The rule that is violated.
         rule: String,
     },
 }
@@ -78,37 +77,34 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreadable { path, problem } => write!(f, "{}: {problem}", path.display()),
-            Self::Unknown { name, source, meant } => {
+            Self::Unknown { name, source, suggestion } => {
                 match source {
                     Source::Environment(_) => write!(f, "{name}: no setting has this name")?,
                     source => write!(f, "{name} ({source}): no setting has this name")?,
                 }
-                match meant {
-                    Some(meant) => write!(f, "; did you mean {meant}?"),
+                match suggestion {
+                    Some(suggestion) => write!(f, "; did you mean {suggestion}?"),
                     None => Ok(()),
                 }
             }
-            Self::Bad { key, source, value: Some(value), allowed } => {
+            Self::InvalidValue { key, source, value: Some(value), allowed } => {
                 write!(f, "{key} ({source}) is {value:?}; allowed: {allowed}")
             }
-            Self::Bad { key, source, value: None, allowed } => {
-                write!(
-                    f,
-                    "{key} ({source}) has a value that cannot be used (not shown: it may be secret); allowed: {allowed}"
-                )
+            Self::InvalidValue { key, source, value: None, allowed } => {
+                write!(f, "{key} ({source}) has an invalid value (not shown: it may be secret); allowed: {allowed}")
             }
             Self::Conflict { key, source, rule } => write!(f, "{key} ({source}) {rule}"),
         }
     }
 }
 
-/// Everything that is wrong, at once.
+/// All errors of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct Faults(pub Vec<ConfigError>);
+pub struct ConfigErrors(pub Vec<ConfigError>);
 
-impl fmt::Display for Faults {
+impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings cannot be used:")?;
-        self.0.iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+        f.write_str("invalid settings:")?;
+        self.0.iter().try_for_each(|error| write!(f, "\n  {error}"))
     }
 }

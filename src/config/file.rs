@@ -1,4 +1,4 @@
-//! The file: TOML into settings as written, each with its line. Knows no setting: what nobody asks for is refused later.
+//! Parses the TOML file into raw settings, each with its line. Knows no individual setting; unknown ones are refused later.
 
 use std::ops::Range;
 use std::path::Path;
@@ -7,10 +7,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::error::{ConfigError, Source};
-use crate::config::raw::{Entry, RawConfig, Value};
+use crate::config::raw::{RawConfig, RawValue, Value};
 
 impl RawConfig {
-    /// Adds what stands in the file.
+    /// Adds the settings of a file.
     pub(super) fn add_file(&mut self, path: &Path) {
         match std::fs::read_to_string(path) {
             Ok(text) => self.add_toml(path, &text),
@@ -18,7 +18,7 @@ impl RawConfig {
         }
     }
 
-    /// Adds what stands in the text of a file.
+    /// Adds the settings of a file's text.
     pub(super) fn add_toml(&mut self, path: &Path, text: &str) {
         let line_of = |span: Range<usize>| 1 + text[..span.start.min(text.len())].matches('\n').count();
         match DeTable::parse(text) {
@@ -27,7 +27,7 @@ impl RawConfig {
                 "",
                 table.get_ref(),
             ),
-            // Only the message: the error's full form repeats the line, and a secret may stand in it.
+            // The message only: the full error quotes the line, which may contain a secret.
             Err(error) => {
                 let line = error.span().map(line_of).map(|line| format!("line {line}: ")).unwrap_or_default();
                 self.unreadable(path, format!("{line}{}", error.message().trim()));
@@ -36,7 +36,7 @@ impl RawConfig {
     }
 
     fn unreadable(&mut self, path: &Path, problem: String) {
-        self.faults.push(ConfigError::Unreadable { path: path.to_owned(), problem });
+        self.errors.push(ConfigError::Unreadable { path: path.to_owned(), problem });
     }
 
     fn add_table(&mut self, source: &mut dyn FnMut(Range<usize>) -> Source, before: &str, table: &DeTable<'_>) {
@@ -47,22 +47,22 @@ impl RawConfig {
                 continue;
             }
             let source = source(name.span());
-            match read(value) {
+            match parse_value(value) {
                 Some(value) => {
-                    self.file.insert(key, Entry { value, source });
+                    self.file.insert(key, RawValue { value, source });
                 }
-                None => self.faults.push(ConfigError::Bad {
+                None => self.errors.push(ConfigError::InvalidValue {
                     key,
                     source,
                     value: None,
-                    allowed: "text, a number, true or false, or a list of texts".to_owned(),
+                    allowed: "a string, a number, true or false, or a list of strings".to_owned(),
                 }),
             }
         }
     }
 }
 
-fn read(value: &Spanned<DeValue<'_>>) -> Option<Value> {
+fn parse_value(value: &Spanned<DeValue<'_>>) -> Option<Value> {
     match value.get_ref() {
         DeValue::Array(items) => {
             items.iter().map(|item| scalar(item.get_ref())).collect::<Option<_>>().map(Value::List)
@@ -77,7 +77,7 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
         DeValue::Integer(number) => {
             i64::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
         }
-        DeValue::Boolean(truth) => Some(truth.to_string()),
+        DeValue::Boolean(value) => Some(value.to_string()),
         DeValue::Float(_) | DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
     }
 }

@@ -1,7 +1,7 @@
-//! The settings, checked: what every room is built from. `config.toml` says what each means to an operator.
+//! The checked settings. `config.toml` documents each for operators.
 //!
-//! Written settings become these in two steps: a file, the environment and flags are read as they stand, and then resolved
-//! and checked together. Nothing else reads the environment. Knows none of the rooms.
+//! Settings are loaded in two steps: the file, the environment and flags are read into raw settings, which are then resolved and
+//! checked together. No other module reads the environment. Imports no other module.
 
 mod advice;
 mod environment;
@@ -22,44 +22,44 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-pub use error::{ConfigError, Faults, Source};
+pub use error::{ConfigError, ConfigErrors, Source};
 pub use limits::{LimitedAction, Limits, Rate};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, SecondFactor};
 
-/// Everything, checked.
+/// All settings, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the embedded store, the keyring's mirror, a made secret and the outbox live.
+    /// Directory of the embedded store, the keyring's mirror, the generated secret and the outbox.
     pub data_dir: PathBuf,
-    /// The fleet's secrets: the first seals, all open. `None`: embedded, and to be made in `data_dir`.
+    /// The fleet's secrets: the first seals, all open. `None`: embedded, with a secret generated in `data_dir`.
     pub secrets: Option<Vec<Secret>>,
-    /// The listeners and their bounds.
+    /// Listeners and their bounds.
     pub server: Server,
-    /// Redis, if it is used for what expires.
+    /// Redis, if it holds what expires.
     pub redis: Option<Redis>,
-    /// Postgres, if it is used for what lasts.
+    /// Postgres, if it holds what lasts.
     pub postgres: Option<Postgres>,
-    /// The embedded store, used for each role that has no server of its own.
+    /// The embedded store, used for each role without a server.
     pub embedded: Embedded,
-    /// How mail is sent.
+    /// Mail delivery.
     pub mail: Mail,
-    /// What tokens say and how long they live.
+    /// Token claims and session limits.
     pub tokens: Tokens,
-    /// The signing keys' lives.
+    /// Lifetimes of signing keys.
     pub keys: Keys,
-    /// The caches in front of verification.
+    /// Verification caches.
     pub verify: Verify,
-    /// How revocations are followed.
+    /// Handling of stale revocations.
     pub revocation: Revocation,
-    /// How passwords are hashed and which are accepted.
+    /// Password hashing and policy.
     pub passwords: Passwords,
-    /// Who may have an account.
+    /// Account creation.
     pub accounts: Accounts,
-    /// What is mailed to be handed in.
+    /// Mailed codes and links.
     pub mailed: Mailed,
     /// Second factors.
     pub second_factor: SecondFactor,
-    /// How often what may be tried.
+    /// Rate limits.
     pub limits: Limits,
     /// The log.
     pub log: Log,
@@ -67,7 +67,7 @@ pub struct Config {
     pub api: Api,
 }
 
-/// Thirty-two secret bytes; its Debug form shows nothing of them.
+/// 32 secret bytes. The Debug form hides them.
 #[derive(Clone)]
 pub struct Secret(pub Zeroizing<[u8; 32]>);
 
@@ -77,13 +77,13 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// An address that may hold a password; its Debug form leaves the password out.
+/// A URL that may contain a password. The Debug form hides it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretUrl(pub String);
 
 impl SecretUrl {
-    /// The address for logs: without user and password, and without the query, in which some drivers take one too. Where
-    /// an unescaped password makes it doubtful what is the host, nothing but the scheme.
+    /// The URL for logs: without user, password and query, in which some drivers accept a password too. Only the scheme if an
+    /// unescaped password makes the host ambiguous.
     pub fn shown(&self) -> String {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return "…".to_owned();
@@ -104,42 +104,42 @@ impl std::fmt::Debug for SecretUrl {
     }
 }
 
-/// The listeners and their bounds.
+/// Listeners and their bounds.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// Where the APIs are served.
+    /// Address of the APIs.
     pub listen: SocketAddr,
-    /// Where health and metrics are served; none: nowhere.
+    /// Address of health and metrics; `None` if disabled.
     pub management: Option<SocketAddr>,
-    /// How many workers, each with its own runtime and listener.
+    /// Number of workers, each with its own runtime and listener.
     pub workers: usize,
-    /// The address by which the outside knows this service, without a slash at its end.
+    /// Base URL that clients use, without a trailing slash.
     pub public_url: String,
-    /// How many connections may be open at once over all workers.
+    /// Maximum number of open connections, over all workers.
     pub max_connections: usize,
-    /// How large a body may be.
+    /// Maximum size of a request body.
     pub max_body: usize,
-    /// How many bytes a worker holds of bodies and answers larger than that, and as many of smaller ones that come in pieces.
+    /// Budget of a worker for larger bodies and responses, and, separately, for smaller bodies that arrive in pieces.
     pub max_held: usize,
-    /// In what time a request's head must have arrived.
+    /// Time limit for a request's head.
     pub header_timeout: Duration,
-    /// In what time a request's body must have arrived.
+    /// Time limit for a request's body.
     pub body_timeout: Duration,
-    /// In what time a request must have been answered.
+    /// Time limit for the response.
     pub request_timeout: Duration,
-    /// How long a connection may stand idle.
+    /// How long an idle connection stays open.
     pub idle_timeout: Duration,
-    /// How long requests in flight may take to finish once the server was told to stop.
+    /// How long requests in flight may take to finish on shutdown.
     pub drain_timeout: Duration,
-    /// Whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// From which origins browsers may call.
+    /// Origins that browsers may call from.
     pub cors_origins: Vec<String>,
-    /// Certificate and key; none: plain HTTP.
+    /// Certificate and key; `None` for plain HTTP.
     pub tls: Option<Tls>,
 }
 
-/// PEM files, read again when they change.
+/// PEM files, reloaded when they change.
 #[derive(Clone, Debug)]
 pub struct Tls {
     /// The chain, leaf first.
@@ -148,25 +148,25 @@ pub struct Tls {
     pub key: PathBuf,
 }
 
-/// A range of addresses: an address and how many of its leading bits count.
+/// A range of IP addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Network {
     /// Any address in the range.
     pub address: std::net::IpAddr,
-    /// How many leading bits count.
+    /// Length of the prefix in bits.
     pub bits: u8,
 }
 
 /// Redis.
 #[derive(Clone, Debug)]
 pub struct Redis {
-    /// `redis://`, `rediss://`, `redis-sentinel://`, `redis-cluster://` and their `s` forms, as fred reads them.
+    /// `redis://`, `redis-sentinel://`, `redis-cluster://` and their TLS forms, as fred parses them.
     pub url: SecretUrl,
-    /// Stands before every key.
+    /// Prefix of every key.
     pub prefix: String,
-    /// In what time a command must be answered.
+    /// Time limit for a reply.
     pub timeout: Duration,
-    /// A PEM file of authorities to trust beside the system's.
+    /// PEM file of certificate authorities to trust besides the system's.
     pub ca: Option<PathBuf>,
 }
 
@@ -175,11 +175,11 @@ pub struct Redis {
 pub struct Postgres {
     /// `postgres://…`, `sslmode` included.
     pub url: SecretUrl,
-    /// How many connections at the most, over all workers.
+    /// Maximum number of connections, over all workers.
     pub connections: usize,
-    /// In what time a connection must be had and a statement answered, all those of a request together.
+    /// Time limit for getting a connection and for all statements of a request together.
     pub timeout: Duration,
-    /// A PEM file of authorities to trust beside the system's.
+    /// PEM file of certificate authorities to trust besides the system's.
     pub ca: Option<PathBuf>,
 }
 
@@ -188,13 +188,12 @@ pub struct Postgres {
 pub struct Embedded {
     /// What an acknowledged write survives.
     pub durability: Durability,
-    /// How long one call may take.
+    /// Time limit of one call.
     pub timeout: Duration,
 }
 
 impl Default for Embedded {
-    /// A local disk that stands still for half a second is usually a busy one and not a dead one, so this is longer than what a server
-    /// across the network is given, and shorter than what a client bears.
+    /// The time limit is longer than that of a server: a local disk that stalls for half a second is usually busy, not broken.
     fn default() -> Self {
         Self { durability: Durability::Power, timeout: Duration::from_secs(2) }
     }
@@ -203,49 +202,49 @@ impl Default for Embedded {
 /// What an acknowledged write survives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
-    /// The loss of power: each group of writes is synced to the disk.
+    /// A power failure: each group of writes is synced to disk.
     Power,
-    /// The end of the process, however sudden, but not of the machine.
+    /// A crash of the process, but not of the machine.
     Process,
 }
 
-/// How mail is sent.
+/// Mail delivery.
 #[derive(Clone, Debug)]
 pub struct Mail {
-    /// `smtp://` or `smtps://`; none: mails become files in `data_dir`.
+    /// `smtp://` or `smtps://`; `None`: mails become files in `data_dir`.
     pub smtp_url: Option<SecretUrl>,
-    /// A PEM file of authorities to trust beside the system's.
+    /// PEM file of certificate authorities to trust besides the system's.
     pub ca: Option<PathBuf>,
-    /// In what time the mail server must answer.
+    /// Time limit for the mail server.
     pub timeout: Duration,
-    /// Who mails come from.
+    /// Sender of mails.
     pub from: String,
-    /// How the service calls itself.
+    /// Name of the service.
     pub service_name: String,
-    /// How many mails may wait.
+    /// Maximum number of queued mails.
     pub queue: usize,
-    /// A folder of letters that go before those built in.
+    /// Directory of letters that override the built-in ones.
     pub templates: Option<PathBuf>,
 }
 
-/// What tokens say and how long they live.
+/// Token claims and session limits.
 #[derive(Clone, Debug)]
 pub struct Tokens {
     /// `iss`.
     pub issuer: String,
     /// `aud`.
     pub audience: String,
-    /// What the header's `alg` says; both are accepted.
+    /// The `alg` header; both names are accepted.
     pub algorithm: Algorithm,
-    /// By how much clocks may differ.
+    /// Tolerated clock difference.
     pub leeway: Duration,
-    /// For how long a rotated refresh token still gets the same successor.
+    /// How long a rotated refresh token still returns the same successor.
     pub grace: Duration,
-    /// How many sessions a user may have; one more ends the oldest.
+    /// Maximum number of sessions per user; a further one ends the oldest.
     pub sessions_per_user: u32,
 }
 
-/// The two names of the one algorithm (RFC 8037; RFC 9864).
+/// The two names of the same algorithm (RFC 8037, RFC 9864).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
     /// `EdDSA`.
@@ -254,39 +253,39 @@ pub enum Algorithm {
     Ed25519,
 }
 
-/// The signing keys' lives.
+/// Lifetimes of signing keys.
 #[derive(Clone, Debug)]
 pub struct Keys {
     /// How long a key signs.
     pub rotate_every: Duration,
-    /// How long a key stands in the JWKS before it signs; more than `jwks_max_age`.
+    /// How long a key is in the JWKS before it signs; longer than `jwks_max_age`.
     pub announce: Duration,
-    /// For how long the JWKS may be cached.
+    /// How long the JWKS may be cached.
     pub jwks_max_age: Duration,
 }
 
-/// The caches in front of verification.
+/// Verification caches.
 #[derive(Clone, Debug)]
 pub struct Verify {
-    /// How many tokens found good are remembered.
+    /// Maximum number of valid tokens in the cache.
     pub cache: u64,
-    /// How many tokens found forged are remembered.
+    /// Maximum number of invalid tokens in the cache.
     pub negative_cache: u64,
 }
 
-/// How revocations are followed.
+/// Handling of stale revocations.
 #[derive(Clone, Debug)]
 pub struct Revocation {
-    /// After how long without word from the store a node says that it may be behind.
+    /// How long a node may go without contact to the revocation stream before it counts as stale.
     pub stale_after: Duration,
-    /// What such a node does.
+    /// Behaviour of a stale node.
     pub when_stale: WhenStale,
 }
 
-/// What a node does that may be behind with revocations.
+/// Behaviour of a stale node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenStale {
-    /// Goes on verifying.
+    /// Verifies with what it knows.
     Answer,
     /// Answers 503 to every verification.
     Refuse,
@@ -295,21 +294,21 @@ pub enum WhenStale {
 /// The log.
 #[derive(Clone, Debug)]
 pub struct Log {
-    /// Directives as `tracing` reads them: `info`, `signet=debug`.
+    /// Filter directives in the syntax of `tracing`: `info`, `signet=debug`.
     pub filter: String,
-    /// How lines look.
+    /// Format of log lines.
     pub format: LogFormat,
-    /// Where traces go by OTLP over HTTP, in a build that has the feature `otlp`.
+    /// Collector for traces (OTLP over HTTP), in a build with the feature `otlp`.
     pub otlp_endpoint: Option<String>,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
     /// Pretty on a terminal, JSON otherwise.
     Auto,
-    /// For people.
+    /// Human-readable.
     Pretty,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }

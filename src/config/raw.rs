@@ -1,22 +1,23 @@
-//! Settings as written, before anyone has judged them: text or lists of text, each with the place where it was found.
+//! Raw settings before they are checked: strings or lists of strings, each with its source.
 //!
-//! The three layers stay apart until a key is asked for, so that a fault can name the place. Knows no setting.
+//! The three layers (file, environment, flags) stay separate until a key is read, so that an error can name the source. Knows no
+//! individual setting.
 
 use std::collections::BTreeMap;
 
 use crate::config::error::{ConfigError, Source};
 
-/// What stands after a key.
+/// An unchecked value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Value {
-    /// One value. Numbers and truth values are kept as they are spelt: the kind of the setting reads them.
+    /// One value. Numbers and booleans are kept as text; the setting's type parses them.
     Text(String),
-    /// Several.
+    /// Several values.
     List(Vec<String>),
 }
 
 impl Value {
-    /// The value as a list; in one text the commas part it, which is how a variable holds several.
+    /// The value as a list. Text is split at commas, which is how a variable holds several values.
     pub(super) fn items(&self) -> Vec<&str> {
         match self {
             Self::Text(text) => text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
@@ -24,8 +25,8 @@ impl Value {
         }
     }
 
-    /// The value as a person would write it.
-    pub(super) fn shown(&self) -> String {
+    /// The value for error messages.
+    pub(super) fn display(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
             Self::List(items) => format!("[{}]", items.join(", ")),
@@ -33,38 +34,38 @@ impl Value {
     }
 }
 
-/// A value and where it was found.
+/// A value and its source.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
-    /// What was found.
+pub(super) struct RawValue {
+    /// The value.
     pub(super) value: Value,
-    /// Where.
+    /// The source.
     pub(super) source: Source,
 }
 
-/// Every layer, and what was already wrong when it was read.
+/// All layers, and the errors found while reading them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct RawConfig {
-    /// By dotted key.
-    pub(super) file: BTreeMap<String, Entry>,
-    /// By the variable's name.
+    /// Values of the file, by dotted key.
+    pub(super) file: BTreeMap<String, RawValue>,
+    /// Environment variables, by name.
     pub(super) environment: BTreeMap<String, String>,
-    /// By dotted key.
+    /// Values of `--set`, by dotted key.
     pub(super) flags: BTreeMap<String, String>,
-    /// What could not be read at all.
-    pub(super) faults: Vec<ConfigError>,
+    /// Errors found while reading.
+    pub(super) errors: Vec<ConfigError>,
 }
 
 impl RawConfig {
-    /// Adds what follows `--set`: `key=value`.
+    /// Adds the values of `--set`: `key=value`.
     pub(super) fn add_flags(&mut self, flags: &[String]) {
         for flag in flags {
             match flag.split_once('=') {
                 Some((key, value)) => {
                     self.flags.insert(key.trim().to_owned(), value.trim().to_owned());
                 }
-                // The text is not repeated: it may be a secret that lost its key.
-                None => self.faults.push(ConfigError::Bad {
+                // The text is not quoted: it may be a secret without its key.
+                None => self.errors.push(ConfigError::InvalidValue {
                     key: "--set".to_owned(),
                     source: Source::Flag,
                     value: None,
@@ -74,20 +75,20 @@ impl RawConfig {
         }
     }
 
-    /// Takes a key from every layer and gives what the strongest says: flags, then the key's own variable, then the
-    /// variable by which the rest of the world knows it, then the file.
-    pub(super) fn take(&mut self, key: &str, variables: &[&str]) -> Option<Entry> {
+    /// Removes a key from every layer and returns the value with the highest precedence: flags, then the key's own variable, then its
+    /// aliases, then the file.
+    pub(super) fn take(&mut self, key: &str, variables: &[&str]) -> Option<RawValue> {
         let from_file = self.file.remove(key);
-        // All are removed, or the weaker name would be left over and taken for an unknown setting.
+        // All names are removed, so that none is later reported as unknown.
         let mut from_environment = None;
         for name in variables {
             let entry = self
                 .environment
                 .remove(*name)
-                .map(|text| Entry { value: Value::Text(text), source: Source::Environment((*name).to_owned()) });
+                .map(|text| RawValue { value: Value::Text(text), source: Source::Environment((*name).to_owned()) });
             from_environment = from_environment.or(entry);
         }
-        let from_flag = self.flags.remove(key).map(|text| Entry { value: Value::Text(text), source: Source::Flag });
+        let from_flag = self.flags.remove(key).map(|text| RawValue { value: Value::Text(text), source: Source::Flag });
         from_flag.or(from_environment).or(from_file)
     }
 }

@@ -1,92 +1,102 @@
-//! Draws settings out of what was written, one key at a time, and gathers every fault on the way: a fault does not stop
-//! the reading, it puts the built-in value in its place, so that all of them are told at once. Knows no setting.
+//! Reads settings from the raw ones, one key at a time, and collects all errors: an invalid value is replaced by the default, so that
+//! every error is reported in one run. Knows no individual setting.
 
 use std::collections::BTreeMap;
 
 use super::environment::variable;
-use crate::config::error::{ConfigError, Faults, Source};
-use crate::config::raw::{Entry, RawConfig};
-use crate::config::values::Kind;
+use crate::config::error::{ConfigError, ConfigErrors, Source};
+use crate::config::raw::{RawConfig, RawValue};
+use crate::config::values::ValueType;
 
-/// See above.
+/// Reads settings and collects errors.
 pub(super) struct Reader {
-    written: RawConfig,
-    /// The variables by which the rest of the world knows a key.
-    honoured: &'static [(&'static str, &'static str)],
-    /// Every key that was asked for, and where it was found.
+    raw: RawConfig,
+    /// Environment variables accepted for a key besides its own.
+    aliases: &'static [(&'static str, &'static str)],
+    /// Every key read so far, with its source.
     known: BTreeMap<String, Source>,
-    faults: Vec<ConfigError>,
+    errors: Vec<ConfigError>,
 }
 
 impl Reader {
-    pub(super) fn new(mut written: RawConfig, honoured: &'static [(&'static str, &'static str)]) -> Self {
-        let faults = std::mem::take(&mut written.faults);
-        Self { written, honoured, known: BTreeMap::new(), faults }
+    pub(super) fn new(mut raw: RawConfig, aliases: &'static [(&'static str, &'static str)]) -> Self {
+        let errors = std::mem::take(&mut raw.errors);
+        Self { raw, aliases, known: BTreeMap::new(), errors }
     }
 
-    /// The settings whose keys begin with `name` and a dot.
+    /// The settings whose keys begin with `name.`.
     pub(super) fn section<'a>(&'a mut self, name: &str) -> Section<'a> {
         Section { reader: self, before: format!("{name}.") }
     }
 
-    /// The settings that stand in no section.
+    /// The settings outside any section.
     pub(super) fn top(&mut self) -> Section<'_> {
         Section { reader: self, before: String::new() }
     }
 
-    /// Says that a value does not go with another.
+    /// Reports that a value contradicts another.
     pub(super) fn conflict(&mut self, key: &str, rule: impl Into<String>) {
         let source = self.known.get(key).cloned().unwrap_or(Source::BuiltIn);
-        self.faults.push(ConfigError::Conflict { key: key.to_owned(), source, rule: rule.into() });
+        self.errors.push(ConfigError::Conflict { key: key.to_owned(), source, rule: rule.into() });
     }
 
-    /// Every key that was asked for.
+    /// Every key read so far.
     #[cfg(test)]
     pub(super) fn keys(&self) -> Vec<String> {
         self.known.keys().cloned().collect()
     }
 
-    /// What was wrong, including all that was written and that nobody has asked for.
-    pub(super) fn finish(mut self) -> Result<(), Faults> {
+    /// Returns all errors, including one for each setting that was given but never read.
+    pub(super) fn finish(mut self) -> Result<(), ConfigErrors> {
         let keys = self.known.keys().cloned().collect::<Vec<_>>();
         let variables = keys.iter().map(|key| variable(key)).collect::<Vec<_>>();
         let mut unknown = Vec::new();
-        for (name, entry) in &self.written.file {
+        for (name, entry) in &self.raw.file {
             unknown.push((name.clone(), entry.source.clone(), nearest(name, &keys)));
         }
-        for name in self.written.left_in_environment() {
+        for name in self.raw.unused_variables() {
             unknown.push((name.to_owned(), Source::Environment(name.to_owned()), nearest(name, &variables)));
         }
-        for name in self.written.flags.keys() {
+        for name in self.raw.flags.keys() {
             unknown.push((name.clone(), Source::Flag, nearest(name, &keys)));
         }
-        self.faults.extend(unknown.into_iter().map(|(name, source, meant)| ConfigError::Unknown {
+        self.errors.extend(unknown.into_iter().map(|(name, source, suggestion)| ConfigError::Unknown {
             name,
             source,
-            meant,
+            suggestion,
         }));
-        if self.faults.is_empty() { Ok(()) } else { Err(Faults(self.faults)) }
+        if self.errors.is_empty() { Ok(()) } else { Err(ConfigErrors(self.errors)) }
     }
 
-    fn take(&mut self, key: &str, secret: bool) -> Option<Entry> {
+    fn take(&mut self, key: &str, secret: bool) -> Option<RawValue> {
         let own = variable(key);
-        let honoured = self.honoured.iter().filter(|(_, means)| *means == key).map(|(name, _)| *name);
-        let variables = std::iter::once(own.as_str()).chain(honoured).collect::<Vec<_>>();
-        let entry = self.written.take(key, &variables);
+        let aliases = self.aliases.iter().filter(|(_, means)| *means == key).map(|(name, _)| *name);
+        let variables = std::iter::once(own.as_str()).chain(aliases).collect::<Vec<_>>();
+        let entry = self.raw.take(key, &variables);
         let source = entry.as_ref().map_or(Source::BuiltIn, |entry| entry.source.clone());
         self.known.insert(key.to_owned(), source);
         if secret && entry.as_ref().is_some_and(|entry| entry.source == Source::Flag) {
-            let allowed = format!("a file or {own}: every process of the machine can read a command line");
-            self.faults.push(ConfigError::Bad { key: key.to_owned(), source: Source::Flag, value: None, allowed });
+            let allowed = format!("a file or {own}: every process on the machine can read a command line");
+            self.errors.push(ConfigError::InvalidValue {
+                key: key.to_owned(),
+                source: Source::Flag,
+                value: None,
+                allowed,
+            });
             return None;
         }
         entry
     }
 
-    fn bad<K: Kind>(&mut self, key: &str, entry: &Entry, kind: &K) {
-        let value = (!K::SECRET).then(|| entry.value.shown());
+    fn invalid<K: ValueType>(&mut self, key: &str, entry: &RawValue, value_type: &K) {
+        let value = (!K::SECRET).then(|| entry.value.display());
         let source = entry.source.clone();
-        self.faults.push(ConfigError::Bad { key: key.to_owned(), source, value, allowed: kind.allowed() });
+        self.errors.push(ConfigError::InvalidValue {
+            key: key.to_owned(),
+            source,
+            value,
+            allowed: value_type.allowed(),
+        });
     }
 }
 
@@ -97,43 +107,43 @@ pub(super) struct Section<'a> {
 }
 
 impl Section<'_> {
-    /// A setting that always has a value.
-    pub(super) fn read<K: Kind>(&mut self, name: &str, kind: K, built_in: K::Value) -> K::Value {
-        self.read_option(name, kind).unwrap_or(built_in)
+    /// Reads a setting that has a default.
+    pub(super) fn read<K: ValueType>(&mut self, name: &str, value_type: K, default: K::Value) -> K::Value {
+        self.read_option(name, value_type).unwrap_or(default)
     }
 
-    /// A setting that may be left out.
-    pub(super) fn read_option<K: Kind>(&mut self, name: &str, kind: K) -> Option<K::Value> {
+    /// Reads an optional setting.
+    pub(super) fn read_option<K: ValueType>(&mut self, name: &str, value_type: K) -> Option<K::Value> {
         let key = format!("{}{name}", self.before);
         let entry = self.reader.take(&key, K::SECRET)?;
         let read = match &entry.value {
-            crate::config::raw::Value::Text(text) => kind.read(text.trim()),
+            crate::config::raw::Value::Text(text) => value_type.parse(text.trim()),
             crate::config::raw::Value::List(_) => None,
         };
         if read.is_none() {
-            self.reader.bad(&key, &entry, &kind);
+            self.reader.invalid(&key, &entry, &value_type);
         }
         read
     }
 
-    /// A setting of which there can be several; none if it was not written at all.
-    pub(super) fn read_list<K: Kind>(&mut self, name: &str, kind: K) -> Option<Vec<K::Value>> {
+    /// Reads a list; `None` if the setting is not given.
+    pub(super) fn read_list<K: ValueType>(&mut self, name: &str, value_type: K) -> Option<Vec<K::Value>> {
         let key = format!("{}{name}", self.before);
         let entry = self.reader.take(&key, K::SECRET)?;
-        let read: Option<Vec<_>> = entry.value.items().into_iter().map(|item| kind.read(item)).collect();
+        let read: Option<Vec<_>> = entry.value.items().into_iter().map(|item| value_type.parse(item)).collect();
         if read.is_none() {
-            self.reader.bad(&key, &entry, &kind);
+            self.reader.invalid(&key, &entry, &value_type);
         }
         read
     }
 }
 
-/// The name most like the one written, if it is like it at all.
+/// Returns the most similar name, if one is similar enough.
 fn nearest(name: &str, names: &[String]) -> Option<String> {
     names
         .iter()
         .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(likeness, _)| *likeness > 0.85)
+        .filter(|(similarity, _)| *similarity > 0.85)
         .max_by(|(one, _), (other, _)| one.total_cmp(other))
         .map(|(_, candidate)| candidate.clone())
 }

@@ -1,7 +1,7 @@
-//! Every setting, once: its key, its kind, its bounds and its built-in value; and after them, which values do not go
-//! together. `config.toml` says the same for people, and a test holds the two together.
+//! Every setting once: its key, type, bounds and default, followed by the rules between settings. `config.toml` documents the same for
+//! operators, and a test compares the two.
 //!
-//! A new setting is a line here, a field in the checked settings, and a paragraph in `config.toml`.
+//! To add a setting, add a line here, a field in the checked settings, and a paragraph in `config.toml`.
 
 mod sign_in;
 
@@ -13,15 +13,15 @@ use super::{
     Algorithm, Config, Dialect, Durability, Embedded, Keys, Log, LogFormat, Mail, Postgres, Redis, Revocation, Server,
     Tls, Tokens, Verify, WhenStale,
 };
-use crate::config::error::Faults;
+use crate::config::error::ConfigErrors;
 use crate::config::raw::RawConfig;
 use crate::config::values::{
     Address, Bytes32, Collector, Cores, DurationRange, FilePath, Filter, Integer, Issuer, KeyPrefix, OneOf, OrOff,
-    Origin, Range, Sender, Size, StoreAddress, Text, WebAddress, spell,
+    Origin, Range, Sender, Size, StoreAddress, Text, WebAddress, format_duration,
 };
 
-/// Names by which the rest of the world already knows a setting.
-const HONOURED: &[(&str, &str)] = &[
+/// Environment variables with customary names, accepted besides `SIGNET_…`.
+const ENV_ALIASES: &[(&str, &str)] = &[
     ("DATABASE_URL", "postgres.url"),
     ("MAGIC_LINK_URL", "mailed.magic_url"),
     ("REDIS_URL", "redis.url"),
@@ -46,43 +46,43 @@ const fn days(count: u64) -> Duration {
 impl Config {
     /// The settings from a file, then the process's environment, then `key=value` flags, the later the stronger. Without
     /// a file, `./config.toml` where there is one.
-    pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Self, Faults> {
-        let mut written = RawConfig::default();
+    pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Self, ConfigErrors> {
+        let mut raw = RawConfig::default();
         match file {
-            Some(path) => written.add_file(path),
-            None if Path::new("config.toml").is_file() => written.add_file(Path::new("config.toml")),
+            Some(path) => raw.add_file(path),
+            None if Path::new("config.toml").is_file() => raw.add_file(Path::new("config.toml")),
             None => {}
         }
-        written.add_environment();
-        written.add_flags(flags);
-        Self::resolve(written)
+        raw.add_environment();
+        raw.add_flags(flags);
+        Self::resolve(raw)
     }
 
     /// The settings that a file of this text describes, whatever the environment says.
-    pub fn from_toml(text: &str) -> Result<Self, Faults> {
-        let mut written = RawConfig::default();
-        written.add_toml(Path::new("config.toml"), text);
-        Self::resolve(written)
+    pub fn from_toml(text: &str) -> Result<Self, ConfigErrors> {
+        let mut raw = RawConfig::default();
+        raw.add_toml(Path::new("config.toml"), text);
+        Self::resolve(raw)
     }
 
-    /// Checks what was written.
-    pub(super) fn resolve(written: RawConfig) -> Result<Self, Faults> {
-        let mut reader = Reader::new(written, HONOURED);
+    /// Checks what was raw.
+    pub(super) fn resolve(raw: RawConfig) -> Result<Self, ConfigErrors> {
+        let mut reader = Reader::new(raw, ENV_ALIASES);
         let config = read(&mut reader);
-        agree(&config, &mut reader);
+        check_rules(&config, &mut reader);
         reader.finish()?;
         Ok(config)
     }
 }
 
-/// The built-in values: what holds where nothing is written.
+/// The defaults.
 impl Default for Config {
     fn default() -> Self {
-        read(&mut Reader::new(RawConfig::default(), HONOURED))
+        read(&mut Reader::new(RawConfig::default(), ENV_ALIASES))
     }
 }
 
-/// Every setting, in the order of `config.toml`.
+/// Reads every setting, in the order of `config.toml`.
 pub(super) fn read(from: &mut Reader) -> Config {
     let data_dir = from.top().read("data_dir", FilePath, PathBuf::from("./data"));
     let secrets = from.top().read_list("secret", Bytes32);
@@ -116,12 +116,12 @@ pub(super) fn read(from: &mut Reader) -> Config {
 fn server(from: &mut Reader) -> Server {
     let mut server = from.section("server");
     let listen = server.read("listen", Address, ([127, 0, 0, 1], 8000).into());
-    let built_in_url = format!("http://{listen}");
+    let default_url = format!("http://{listen}");
     Server {
         listen,
         management: server.read("management", OrOff(Address), Some(([127, 0, 0, 1], 8001).into())),
         workers: server.read("workers", Cores, Cores::here()),
-        public_url: server.read("public_url", WebAddress, built_in_url),
+        public_url: server.read("public_url", WebAddress, default_url),
         max_connections: server.read("max_connections", Integer(1, 10_000_000), 16_384) as usize,
         max_body: server.read("max_body", Size(1 << 10, 16 << 20), 64 << 10),
         max_held: server.read("max_held", Size(4 << 20, 4 << 30), 32 << 20),
@@ -142,11 +142,11 @@ fn tls(from: &mut Reader) -> Option<Tls> {
         (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
         (None, None) => None,
         (Some(_), None) => {
-            from.conflict("server.tls.certificate", "needs server.tls.key beside it: the PEM file of the private key");
+            from.conflict("server.tls.certificate", "requires server.tls.key: the PEM file of the private key");
             None
         }
         (None, Some(_)) => {
-            from.conflict("server.tls.key", "needs server.tls.certificate beside it: the PEM file of the chain");
+            from.conflict("server.tls.key", "requires server.tls.certificate: the PEM file of the certificate chain");
             None
         }
     }
@@ -244,40 +244,43 @@ fn log(from: &mut Section<'_>) -> Log {
     }
 }
 
-/// What must hold between settings.
-fn agree(config: &Config, from: &mut Reader) {
+/// Checks the rules between settings.
+fn check_rules(config: &Config, from: &mut Reader) {
     let Config { server, keys, passwords, .. } = config;
     if config.secrets.is_none() && (config.redis.is_some() || config.postgres.is_some()) {
         from.conflict(
             "secret",
-            "is demanded once redis.url or postgres.url is set: every node of a fleet needs the same one. Make one with \
-             `openssl rand -base64 32` and give it as SIGNET_SECRET",
+            "is required when Redis or Postgres is used: every node of a fleet needs the same one. Generate one with \
+             `openssl rand -base64 32` and set it as SIGNET_SECRET",
         );
     }
     if config.secrets.as_ref().is_some_and(Vec::is_empty) {
-        from.conflict("secret", "is an empty list; leave it out or name at least one");
+        from.conflict("secret", "is an empty list; remove it or list at least one secret");
     }
     if server.management.is_some_and(|management| management == server.listen && management.port() != 0) {
         from.conflict(
             "server.management",
-            "must not be server.listen: health and metrics have a listener of their own",
+            "must differ from server.listen: health and metrics have a listener of their own",
         );
     }
     if server.max_held < server.max_body {
         from.conflict("server.max_held", format!("must not be less than server.max_body ({} bytes)", server.max_body));
     }
-    // A key that signs before every cached JWKS has it makes tokens that are refused.
+    // A key that signs before every cached JWKS contains it would issue tokens that verifiers refuse.
     if keys.announce <= keys.jwks_max_age {
         from.conflict(
             "keys.announce",
             format!(
-                "must be longer than keys.jwks_max_age ({}): until then a cached JWKS lacks the key",
-                spell(keys.jwks_max_age)
+                "must be longer than keys.jwks_max_age ({}): until then a cached JWKS may lack the key",
+                format_duration(keys.jwks_max_age)
             ),
         );
     }
     if keys.rotate_every <= keys.announce {
-        from.conflict("keys.rotate_every", format!("must be longer than keys.announce ({})", spell(keys.announce)));
+        from.conflict(
+            "keys.rotate_every",
+            format!("must be longer than keys.announce ({})", format_duration(keys.announce)),
+        );
     }
     if passwords.max_length < passwords.min_length {
         from.conflict(
@@ -285,16 +288,16 @@ fn agree(config: &Config, from: &mut Reader) {
             format!("must not be less than passwords.min_length ({})", passwords.min_length),
         );
     }
-    // RFC 9106, 3.1: at least eight blocks a lane.
+    // RFC 9106, 3.1: at least eight blocks per lane.
     if passwords.memory_kib < 8 * passwords.lanes {
         from.conflict(
             "passwords.memory_kib",
-            format!("must be at least 8 for each of passwords.lanes ({})", passwords.lanes),
+            format!("must be at least 8 times passwords.lanes ({})", passwords.lanes),
         );
     }
     for (name, dialect) in config.api.all() {
-        lifetimes_agree(&format!("api.{name}"), dialect, from);
-        // Where it is passwords.min_length, that one is told of.
+        check_lifetimes(&format!("api.{name}"), dialect, from);
+        // If the value comes from passwords.min_length, that setting is reported instead.
         let own = dialect.min_password_length != passwords.min_length;
         if own && dialect.min_password_length > passwords.max_length {
             let rule = format!("must not be more than passwords.max_length ({})", passwords.max_length);
@@ -302,17 +305,17 @@ fn agree(config: &Config, from: &mut Reader) {
         }
     }
     if config.log.otlp_endpoint.is_some() && !cfg!(feature = "otlp") {
-        from.conflict("log.otlp_endpoint", "needs a build with `--features otlp`; this one cannot send traces");
+        from.conflict("log.otlp_endpoint", "requires a build with `--features otlp`");
     }
 }
 
-fn lifetimes_agree(section: &str, dialect: &Dialect, from: &mut Reader) {
+fn check_lifetimes(section: &str, dialect: &Dialect, from: &mut Reader) {
     if dialect.absolute < dialect.idle {
-        let rule = format!("must not be shorter than {section}.idle ({})", spell(dialect.idle));
+        let rule = format!("must not be shorter than {section}.idle ({})", format_duration(dialect.idle));
         from.conflict(&format!("{section}.absolute"), rule);
     }
     if dialect.idle < dialect.access {
-        let rule = format!("must not be shorter than {section}.access ({})", spell(dialect.access));
+        let rule = format!("must not be shorter than {section}.access ({})", format_duration(dialect.access));
         from.conflict(&format!("{section}.idle"), rule);
     }
 }

@@ -1,8 +1,8 @@
-//! The settings of how people sign in: the dialects, what is accepted from them and how often, and what is mailed to them.
+//! The settings of sign-in: dialects, passwords, rate limits, codes and links.
 
 use std::time::Duration;
 
-/// How passwords are hashed and which are accepted.
+/// Password hashing and policy.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     /// Argon2id memory, KiB.
@@ -11,63 +11,63 @@ pub struct Passwords {
     pub passes: u32,
     /// Argon2id lanes.
     pub lanes: u32,
-    /// How many threads hash.
+    /// Number of hashing threads.
     pub threads: usize,
-    /// How many hashes may wait.
+    /// Maximum number of waiting hashes.
     pub queue: usize,
-    /// How long one may wait.
+    /// How long a hash may wait.
     pub deadline: Duration,
-    /// The fewest characters.
+    /// Minimum number of characters.
     pub min_length: usize,
-    /// The most characters.
+    /// Maximum number of characters.
     pub max_length: usize,
 }
 
-/// Who may have an account.
+/// Account creation.
 #[derive(Clone, Debug)]
 pub struct Accounts {
-    /// Whether anybody may make one.
+    /// Whether anyone can create an account.
     pub open_registration: bool,
 }
 
-/// What is mailed to be handed in.
+/// Mailed codes and links.
 #[derive(Clone, Debug)]
 pub struct Mailed {
-    /// How long a code is good.
+    /// Lifetime of a code.
     pub code: Duration,
-    /// How long a link to sign in is good.
+    /// Lifetime of a sign-in link.
     pub magic: Duration,
-    /// How long a link to set a new password is good.
+    /// Lifetime of a password reset link.
     pub reset: Duration,
-    /// How long a link that confirms an address is good.
+    /// Lifetime of a link that confirms an address.
     pub confirm: Duration,
-    /// How many wrong tries one person has in a day at mailed codes, and as many each at links and at second factors.
+    /// Wrong tries per person and day for mailed codes; links and second factors have the same allowance each.
     pub daily_tries: u32,
-    /// Where a link to sign in leads.
+    /// Target of sign-in links.
     pub magic_url: String,
-    /// Where a link to set a new password leads.
+    /// Target of password reset links.
     pub reset_url: String,
 }
 
 /// Second factors.
 #[derive(Clone, Debug)]
 pub struct SecondFactor {
-    /// What authenticator apps call this service.
+    /// Name of this service in authenticator apps.
     pub issuer: String,
-    /// How many recovery codes are made with one.
+    /// Number of recovery codes generated with a second factor.
     pub recovery_codes: u32,
 }
 
 /// The dialects.
 #[derive(Clone, Debug)]
 pub struct Api {
-    /// Our own.
+    /// Signet's own API.
     pub native: Dialect,
     /// Mailed codes, projects and API keys, in an envelope.
     pub unturned: Dialect,
     /// FastAPI MyAuth.
     pub myauth: Dialect,
-    /// Failures by number.
+    /// Numbered errors.
     pub codes: Codes,
     /// UContact.
     pub ucontact: Dialect,
@@ -75,19 +75,19 @@ pub struct Api {
     pub v1: Dialect,
 }
 
-/// What `codes` has beside.
+/// Settings of `codes`.
 #[derive(Clone, Debug)]
 pub struct Codes {
-    /// What every dialect has.
+    /// The settings of every dialect.
     pub dialect: Dialect,
-    /// Whether failures are answered with 200, for clients that look at the body alone.
+    /// Whether errors are answered with 200, for clients that read only the body.
     pub in_band: bool,
-    /// How many backup codes are made with a second factor.
+    /// Number of backup codes generated with a second factor.
     pub backup_codes: u32,
 }
 
 impl Api {
-    /// Every dialect and its name, served or not: what it once handed out may still be about.
+    /// Every dialect with its name, enabled or not: tokens that a disabled one issued may still be valid.
     pub fn all(&self) -> [(&'static str, &Dialect); 6] {
         let Self { native, unturned, myauth, codes, ucontact, v1 } = self;
         [
@@ -101,23 +101,23 @@ impl Api {
     }
 }
 
-/// What every dialect has in common.
+/// Settings that every dialect has.
 #[derive(Clone, Debug)]
 pub struct Dialect {
-    /// Whether it is served.
+    /// Whether it is enabled.
     pub enabled: bool,
-    /// What stands before its paths: empty, or `/` and more without a slash at its end.
+    /// Prefix of its paths: empty, or a path without a trailing slash.
     pub prefix: String,
-    /// How long its access tokens live.
+    /// Lifetime of its access tokens.
     pub access: Duration,
-    /// How long its sessions may go without a refresh.
+    /// Lifetime of its sessions without a refresh.
     pub idle: Duration,
-    /// How long its sessions last at the most.
+    /// Maximum lifetime of its sessions.
     pub absolute: Duration,
-    /// Whether only users with a confirmed address may sign in.
+    /// Whether only users with a confirmed address can sign in.
     pub verified_only: bool,
-    /// The fewest characters of a password that is set through it.
+    /// Minimum length of a password that is set through it.
     pub min_password_length: usize,
-    /// Whether it refuses the most common passwords.
+    /// Whether the most common passwords are refused.
     pub refuse_common_passwords: bool,
 }

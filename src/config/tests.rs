@@ -1,4 +1,4 @@
-//! That the shipped file, the environment and the built-in values say the same, and that faults are told in full.
+//! Compares the shipped file, the environment and the defaults, and checks that errors are reported completely.
 
 use std::path::Path;
 
@@ -12,19 +12,19 @@ use crate::config::raw::RawConfig;
 
 const SHIPPED: &str = include_str!("../../config.toml");
 
-fn written(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> RawConfig {
-    let mut written = RawConfig::default();
-    written.add_toml(Path::new("config.toml"), toml);
-    written.add_variables(variables.iter().map(|(name, value)| (name.to_string(), value.to_string())));
-    written.add_flags(&flags.iter().map(ToString::to_string).collect::<Vec<_>>());
-    written
+fn raw(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> RawConfig {
+    let mut raw = RawConfig::default();
+    raw.add_toml(Path::new("config.toml"), toml);
+    raw.add_variables(variables.iter().map(|(name, value)| (name.to_string(), value.to_string())));
+    raw.add_flags(&flags.iter().map(ToString::to_string).collect::<Vec<_>>());
+    raw
 }
 
-fn load(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Config, Faults> {
-    Config::resolve(written(toml, variables, flags))
+fn load(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> Result<Config, ConfigErrors> {
+    Config::resolve(raw(toml, variables, flags))
 }
 
-fn faults(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> Vec<String> {
+fn errors(toml: &str, variables: &[(&str, &str)], flags: &[&str]) -> Vec<String> {
     load(toml, variables, flags).unwrap_err().0.iter().map(ToString::to_string).collect()
 }
 
@@ -34,8 +34,8 @@ fn every_key() -> Vec<String> {
     reader.keys()
 }
 
-/// The shipped file with the settings that it only shows switched on.
-fn all_switched_on() -> String {
+/// The shipped file with the commented-out settings enabled.
+fn config_with_everything_set() -> String {
     let secret = STANDARD.encode([7; 32]);
     let lines = SHIPPED.lines().map(|line| {
         let shown = line.strip_prefix("# ").filter(|rest| {
@@ -47,14 +47,14 @@ fn all_switched_on() -> String {
 }
 
 #[test]
-fn the_shipped_file_says_what_is_built_in() {
+fn shipped_file_contains_the_defaults() {
     let shipped = load(SHIPPED, &[], &[]).unwrap();
     assert_eq!(format!("{shipped:#?}"), format!("{:#?}", Config::default()));
 }
 
 /// One line of it changed is the whole of what somebody wants.
 #[test]
-fn the_length_of_passwords_in_the_shipped_file_is_that_of_every_dialect_that_has_none_of_its_own() {
+fn password_length_applies_to_dialects_without_their_own() {
     let stricter = SHIPPED.replace("\nmin_length = 8\n", "\nmin_length = 12\n");
     let config = load(&stricter, &[], &[]).unwrap();
     let api = &config.api;
@@ -63,8 +63,8 @@ fn the_length_of_passwords_in_the_shipped_file_is_that_of_every_dialect_that_has
 }
 
 #[test]
-fn what_the_shipped_file_only_shows_is_built_in_too_where_there_is_a_value() {
-    let shown = written(&all_switched_on(), &[], &[]);
+fn commented_examples_with_a_default_show_the_default() {
+    let shown = raw(&config_with_everything_set(), &[], &[]);
     let config = resolve::read(&mut Reader::new(shown, &[]));
     assert_eq!(config.server.public_url, Config::default().server.public_url);
     assert_eq!(config.tokens.issuer, Config::default().tokens.issuer);
@@ -74,24 +74,27 @@ fn what_the_shipped_file_only_shows_is_built_in_too_where_there_is_a_value() {
 }
 
 #[test]
-fn the_shipped_file_names_every_setting_and_no_other() {
-    let mut in_file = written(&all_switched_on(), &[], &[]).file.into_keys().collect::<Vec<_>>();
+fn shipped_file_lists_every_setting_and_no_other() {
+    let mut in_file = raw(&config_with_everything_set(), &[], &[]).file.into_keys().collect::<Vec<_>>();
     in_file.sort();
     assert_eq!(in_file, every_key());
 }
 
 /// No setting takes a control character, so that the fault shows whether the variable reached the key.
 #[test]
-fn every_setting_has_its_variable() {
+fn every_setting_has_an_environment_variable() {
     for key in every_key() {
         let name = variable(&key);
-        let told = faults("", &[(&name, "\u{1}")], &[]);
-        assert!(told.iter().any(|fault| fault.starts_with(&format!("{key} ({name})"))), "{key}: {told:?}");
+        let errors_found = errors("", &[(&name, "\u{1}")], &[]);
+        assert!(
+            errors_found.iter().any(|error| error.starts_with(&format!("{key} ({name})"))),
+            "{key}: {errors_found:?}"
+        );
     }
 }
 
 #[test]
-fn flags_are_stronger_than_the_environment_and_the_environment_than_the_file() {
+fn flags_override_environment_and_environment_overrides_file() {
     let toml = "[server]\nlisten = \"127.0.0.1:1\"\nmax_body = \"1KiB\"\n[tokens]\naudience = \"file\"";
     let variables = [("SIGNET_SERVER__LISTEN", "127.0.0.1:2"), ("SIGNET_TOKENS__AUDIENCE", "variable")];
     let config = load(toml, &variables, &["server.listen=127.0.0.1:3"]).unwrap();
@@ -102,7 +105,7 @@ fn flags_are_stronger_than_the_environment_and_the_environment_than_the_file() {
 }
 
 #[test]
-fn the_names_the_world_knows_are_honoured_and_weaker_than_our_own() {
+fn aliases_are_accepted_and_weaker_than_own_names() {
     let secret = STANDARD.encode([7; 32]);
     let common = [
         ("DATABASE_URL", "postgres://a/b"),
@@ -120,7 +123,7 @@ fn the_names_the_world_knows_are_honoured_and_weaker_than_our_own() {
 }
 
 #[test]
-fn secrets_come_in_either_alphabet_and_several() {
+fn secrets_accept_both_alphabets_and_lists() {
     let (one, two) = (STANDARD.encode([0xFB; 32]), URL_SAFE_NO_PAD.encode([0xFE; 32]));
     let from = |variable: &str| load("", &[("SIGNET_SECRET", variable)], &[]).unwrap().secrets.unwrap();
     let bytes = |secrets: Vec<Secret>| secrets.iter().map(|secret| *secret.0).collect::<Vec<_>>();
@@ -131,24 +134,27 @@ fn secrets_come_in_either_alphabet_and_several() {
 }
 
 #[test]
-fn a_secret_is_never_shown() {
+fn secret_is_never_shown() {
     let short = STANDARD.encode([7; 31]);
     let cases = [
-        faults(&format!("secret = \"{short}\""), &[], &[]),
-        faults("", &[("SIGNET_SECRET", &short)], &[]),
-        faults("", &[], &[&format!("secret={short}")]),
-        faults("", &[], &[&short]),
-        faults(&format!("secret = \"{short}\n"), &[], &[]),
-        faults("", &[("REDIS_URL", &format!("http://user:{short}@host"))], &[]),
-        faults("", &[("SMTP_URL", &format!("http://user:{short}@host"))], &[]),
+        errors(&format!("secret = \"{short}\""), &[], &[]),
+        errors("", &[("SIGNET_SECRET", &short)], &[]),
+        errors("", &[], &[&format!("secret={short}")]),
+        errors("", &[], &[&short]),
+        errors(&format!("secret = \"{short}\n"), &[], &[]),
+        errors("", &[("REDIS_URL", &format!("http://user:{short}@host"))], &[]),
+        errors("", &[("SMTP_URL", &format!("http://user:{short}@host"))], &[]),
     ];
-    for told in cases {
-        assert!(!told.is_empty() && told.iter().all(|fault| !fault.contains(&short)), "{told:?}");
+    for errors_found in cases {
+        assert!(
+            !errors_found.is_empty() && errors_found.iter().all(|error| !error.contains(&short)),
+            "{errors_found:?}"
+        );
     }
 }
 
 #[test]
-fn the_address_of_a_store_is_shown_without_its_passwords() {
+fn store_url_is_shown_without_passwords() {
     let cases = [
         ("redis://127.0.0.1:6379/1", "redis://127.0.0.1:6379/1"),
         ("postgres://signet:hush@db:5432/signet", "postgres://…@db:5432/signet"),
@@ -165,55 +171,56 @@ fn the_address_of_a_store_is_shown_without_its_passwords() {
 }
 
 #[test]
-fn every_fault_is_told_at_once_with_its_place_and_what_is_allowed() {
+fn all_errors_are_reported_with_source_and_allowed_values() {
     let toml = "[server]\nworkers = \"many\"\nlisten = 8000\n\n[sever]\nlisten = \"x\"\n";
-    let told = faults(toml, &[("SIGNET_SERVER_LISTEN", "x"), ("SIGNET_KEYS__ANNOUNCE", "soon")], &["log.fliter=info"]);
+    let errors_found =
+        errors(toml, &[("SIGNET_SERVER_LISTEN", "x"), ("SIGNET_KEYS__ANNOUNCE", "soon")], &["log.fliter=info"]);
     let expected = [
         "server.listen (config.toml, line 3) is \"8000\"; allowed: an IP address and a port, such as 127.0.0.1:8000 or [::]:8000",
         "server.workers (config.toml, line 2) is \"many\"; allowed: \"cores\", or a whole number from 1 to 1024",
-        "keys.announce (SIGNET_KEYS__ANNOUNCE) is \"soon\"; allowed: a time from 1s to 30d, in ms, s, m, h or d, such as 15m",
+        "keys.announce (SIGNET_KEYS__ANNOUNCE) is \"soon\"; allowed: a duration from 1s to 30d, in ms, s, m, h or d, such as 15m",
         "sever.listen (config.toml, line 6): no setting has this name; did you mean server.listen?",
         "SIGNET_SERVER_LISTEN: no setting has this name; did you mean SIGNET_SERVER__LISTEN?",
         "log.fliter (--set): no setting has this name; did you mean log.filter?",
     ];
-    assert_eq!(told, expected);
+    assert_eq!(errors_found, expected);
 }
 
 #[test]
-fn what_does_not_go_together_is_refused() {
-    let one_fault = |toml: &str, about: &str| {
-        let told = faults(toml, &[], &[]);
-        assert!(told.len() == 1 && told[0].starts_with(about), "{toml}: {told:?}");
+fn contradicting_settings_are_refused() {
+    let expect_one_error = |toml: &str, about: &str| {
+        let errors_found = errors(toml, &[], &[]);
+        assert!(errors_found.len() == 1 && errors_found[0].starts_with(about), "{toml}: {errors_found:?}");
     };
-    one_fault("[redis]\nurl = \"redis://x\"", "secret (built in) is demanded");
-    one_fault("[postgres]\nurl = \"postgres://x/y\"", "secret (built in) is demanded");
-    one_fault("secret = []", "secret (config.toml, line 1) is an empty list");
-    one_fault(
+    expect_one_error("[redis]\nurl = \"redis://x\"", "secret (built in) is required");
+    expect_one_error("[postgres]\nurl = \"postgres://x/y\"", "secret (built in) is required");
+    expect_one_error("secret = []", "secret (config.toml, line 1) is an empty list");
+    expect_one_error(
         "[keys]\nannounce = \"5m\"",
         "keys.announce (config.toml, line 2) must be longer than keys.jwks_max_age (5m)",
     );
-    one_fault("[keys]\nrotate_every = \"15m\"", "keys.rotate_every");
-    one_fault("[server]\nmanagement = \"127.0.0.1:8000\"", "server.management");
-    one_fault("[server.tls]\nkey = \"x\"", "server.tls.key");
-    one_fault("[server.tls]\ncertificate = \"x\"", "server.tls.certificate");
-    one_fault("[passwords]\nmin_length = 20\nmax_length = 10", "passwords.max_length");
-    one_fault("[passwords]\nmemory_kib = 15\nlanes = 2", "passwords.memory_kib");
-    one_fault("[api.native]\nidle = \"91d\"", "api.native.absolute (built in)");
-    one_fault("[api.native]\naccess = \"1d\"\nidle = \"1h\"", "api.native.idle");
+    expect_one_error("[keys]\nrotate_every = \"15m\"", "keys.rotate_every");
+    expect_one_error("[server]\nmanagement = \"127.0.0.1:8000\"", "server.management");
+    expect_one_error("[server.tls]\nkey = \"x\"", "server.tls.key");
+    expect_one_error("[server.tls]\ncertificate = \"x\"", "server.tls.certificate");
+    expect_one_error("[passwords]\nmin_length = 20\nmax_length = 10", "passwords.max_length");
+    expect_one_error("[passwords]\nmemory_kib = 15\nlanes = 2", "passwords.memory_kib");
+    expect_one_error("[api.native]\nidle = \"91d\"", "api.native.absolute (built in)");
+    expect_one_error("[api.native]\naccess = \"1d\"\nidle = \"1h\"", "api.native.idle");
     #[cfg(not(feature = "otlp"))]
-    one_fault("[log]\notlp_endpoint = \"http://x\"", "log.otlp_endpoint");
+    expect_one_error("[log]\notlp_endpoint = \"http://x\"", "log.otlp_endpoint");
 }
 
 #[test]
-fn a_file_that_is_not_toml_or_not_there_is_named() {
-    assert_eq!(faults("[server\n", &[], &[]).len(), 1);
-    assert!(faults("a = 1\na = 2\n", &[], &[])[0].starts_with("config.toml: line 2: duplicate key"));
+fn unreadable_file_is_named() {
+    assert_eq!(errors("[server\n", &[], &[]).len(), 1);
+    assert!(errors("a = 1\na = 2\n", &[], &[])[0].starts_with("config.toml: line 2: duplicate key"));
     let missing = Config::load(Some(Path::new("no/such/file.toml")), &[]).unwrap_err().to_string();
     assert!(missing.contains("no/such/file.toml: cannot be read"), "{missing}");
 }
 
 #[test]
-fn what_kubernetes_sets_for_a_service_called_signet_is_not_taken_for_a_setting() {
+fn kubernetes_service_variables_are_not_settings() {
     let variables = [
         ("SIGNET_PORT", "tcp://10.0.0.1:80"),
         ("SIGNET_PORT_80_TCP_ADDR", "10.0.0.1"),
@@ -225,7 +232,7 @@ fn what_kubernetes_sets_for_a_service_called_signet_is_not_taken_for_a_setting()
 }
 
 #[test]
-fn values_are_read_as_they_are_documented() {
+fn values_are_parsed_as_documented() {
     let good = [
         ("server.public_url", "https://id.example.com/auth/"),
         ("server.management", "off"),
@@ -273,13 +280,13 @@ fn values_are_read_as_they_are_documented() {
         "mail.from=a@example.com, b@example.com",
     ];
     for flag in bad {
-        assert_eq!(faults("", &[], &[flag]).len(), 1, "{flag}");
+        assert_eq!(errors("", &[], &[flag]).len(), 1, "{flag}");
     }
-    assert_eq!(faults("[redis]\nurl = \"http://x\"", &[], &[]).len(), 1);
+    assert_eq!(errors("[redis]\nurl = \"http://x\"", &[], &[]).len(), 1);
 }
 
 #[test]
-fn the_operator_is_told_what_is_allowed_and_yet_risky() {
+fn risky_settings_produce_advice() {
     assert_eq!(Config::default().advice(), Vec::<String>::new());
     let risky = load("", &[], &["server.listen=0.0.0.0:8000", "limits.enabled=false"]).unwrap();
     assert_eq!(risky.advice().len(), 3);
