@@ -1,6 +1,7 @@
-//! Which browsers' scripts may call (the Fetch standard, 3.2): those of configured origins, of none by default.
+//! CORS (the Fetch standard, 3.2): scripts of the configured origins may call, and no others. The default is no origin.
 //!
-//! Answers carry tokens in bodies and headers and never set cookies, so `Access-Control-Allow-Credentials` is never sent.
+//! These responses carry tokens in bodies and header fields, not in cookies, so `Access-Control-Allow-Credentials` is
+//! never sent. Knows nothing of routes.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -9,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue};
 
-/// The origins whose scripts may call.
+/// Origins whose scripts may call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cors {
     origins: Vec<HeaderValue>,
@@ -17,60 +18,60 @@ pub(super) struct Cors {
 }
 
 impl Cors {
-    /// These origins, as browsers write them; `*` for all.
+    /// Allows these origins, as browsers write them; `*` allows all.
     pub(super) fn new(origins: &[String]) -> Self {
-        let written = origins.iter().map(|origin| origin.trim_end_matches('/'));
+        let trimmed = origins.iter().map(|origin| origin.trim_end_matches('/'));
         Self {
-            origins: written.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect(),
+            origins: trimmed.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect(),
             any: origins.iter().any(|origin| origin == "*"),
         }
     }
 
-    /// What the request's answer grants; `None`: no origin may call, and no answer says anything of it.
-    pub(super) fn grant(&self, headers: &HeaderMap) -> Option<Grant> {
+    /// The CORS header fields for the response to a request; `None` if no origin is configured.
+    pub(super) fn evaluate(&self, headers: &HeaderMap) -> Option<CorsHeaders> {
         if self.origins.is_empty() {
             return None;
         }
         let origin = headers.get(ORIGIN).filter(|origin| self.any || self.origins.contains(origin)).cloned();
         let preflight = origin.is_some() && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let asked = preflight.then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned()).flatten();
-        Some(Grant { origin, asked, preflight })
+        let requested_headers = preflight.then(|| headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned()).flatten();
+        Some(CorsHeaders { origin, requested_headers, preflight })
     }
 }
 
-/// What one answer grants to the script that asked.
-pub(super) struct Grant {
+/// The CORS header fields of one response.
+pub(super) struct CorsHeaders {
     origin: Option<HeaderValue>,
-    asked: Option<HeaderValue>,
+    requested_headers: Option<HeaderValue>,
     preflight: bool,
 }
 
-impl Grant {
-    /// Adds it to any answer.
-    pub(super) fn add_to(self, answer: &mut HeaderMap) {
-        // Also where nothing is granted: a cache must not hand this answer to an origin that is.
-        answer.append(VARY, HeaderValue::from_static("origin"));
+impl CorsHeaders {
+    /// Adds the fields that every response has.
+    pub(super) fn apply(self, headers: &mut HeaderMap) {
+        // Also for an origin that is not allowed: a cache must not serve this response to an allowed one.
+        headers.append(VARY, HeaderValue::from_static("origin"));
         if let Some(origin) = self.origin {
-            answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-            answer.insert(
+            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+            headers.insert(
                 ACCESS_CONTROL_EXPOSE_HEADERS,
                 HeaderValue::from_static("etag, retry-after, www-authenticate, x-request-id"),
             );
         }
     }
 
-    /// Adds what a preflight asks for on a path that has these methods, beside what any answer gets.
-    pub(super) fn add_to_options(&self, answer: &mut HeaderMap, methods: &HeaderValue) {
+    /// Adds the fields of a preflight response for a path that has these methods.
+    pub(super) fn apply_preflight(&self, headers: &mut HeaderMap, methods: &HeaderValue) {
         if self.preflight {
-            answer.append(
+            headers.append(
                 VARY,
                 HeaderValue::from_static("access-control-request-method, access-control-request-headers"),
             );
-            answer.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
-            answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
-            // Any field may be sent: those that nobody reads are ignored anyway.
-            if let Some(asked) = &self.asked {
-                answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, asked.clone());
+            headers.insert(ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
+            headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+            // Every requested field is allowed: fields that no handler reads are ignored anyway.
+            if let Some(requested) = &self.requested_headers {
+                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
             }
         }
     }

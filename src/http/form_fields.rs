@@ -1,4 +1,4 @@
-//! Names and values: what a query and a form are made of.
+//! The fields of a query string or a form: names and values, in order. Knows nothing of what they mean.
 
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
@@ -6,55 +6,60 @@ use serde::de::DeserializeOwned;
 use super::json;
 use super::rejection::{ParamLocation, Rejection};
 
-/// Names and values in the order in which they came.
+/// Names and values in the order in which they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FormFields {
-    place: Option<ParamLocation>,
-    pairs: Vec<(String, String)>,
+    location: Option<ParamLocation>,
+    fields: Vec<(String, String)>,
 }
 
 impl FormFields {
-    /// Reads `application/x-www-form-urlencoded`, which a query is as well (WHATWG URL, 5.1), but for one thing: what is not
-    /// UTF-8 once decoded is refused rather than replaced, so that no two passwords become one.
-    pub(super) fn urlencoded(bytes: &[u8], place: ParamLocation) -> Result<Self, Rejection> {
+    /// Parses `application/x-www-form-urlencoded`, the format of queries too, by WHATWG URL, 5.1, with one exception:
+    /// text that is not UTF-8 after decoding is refused instead of replaced, so that no two passwords become the same.
+    pub(super) fn parse_urlencoded(bytes: &[u8], location: ParamLocation) -> Result<Self, Rejection> {
         let decode = |piece: &[u8]| {
-            let spaced: Vec<u8> = piece.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-            let decoded = percent_decode(&spaced).decode_utf8().map(|text| text.into_owned());
-            decoded.map_err(|_| Rejection::unreadable("a form field is not UTF-8", 0))
+            let with_spaces: Vec<u8> = piece.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+            let decoded = percent_decode(&with_spaces).decode_utf8().map(|text| text.into_owned());
+            decoded.map_err(|_| Rejection::malformed("a form field is not UTF-8", 0))
         };
-        let pairs = bytes.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
-            let at = memchr::memchr(b'=', piece).unwrap_or(piece.len());
-            Ok((decode(&piece[..at])?, decode(piece.get(at + 1..).unwrap_or_default())?))
+        let fields = bytes.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
+            let equals = memchr::memchr(b'=', piece).unwrap_or(piece.len());
+            Ok((decode(&piece[..equals])?, decode(piece.get(equals + 1..).unwrap_or_default())?))
         });
-        Ok(Self { place: Some(place), pairs: pairs.collect::<Result<_, _>>()? })
+        Ok(Self { location: Some(location), fields: fields.collect::<Result<_, _>>()? })
     }
 
-    pub(super) fn form(pairs: Vec<(String, String)>) -> Self {
-        Self { place: Some(ParamLocation::Body), pairs }
+    pub(super) fn from_multipart(fields: Vec<(String, String)>) -> Self {
+        Self { location: Some(ParamLocation::Body), fields }
     }
 
-    /// The value of that name; the last, where there are several.
+    /// The value of a name; if the name is repeated, the last value.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.pairs.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.fields.iter().rev().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// A name that is there more than once, which RFC 6749, 3.1 forbids in its own requests.
-    pub fn repeated(&self) -> Option<&str> {
-        let repeats = |at: usize, name: &str| self.pairs[..at].iter().any(|(earlier, _)| earlier == name);
-        self.pairs.iter().enumerate().find(|(at, (name, _))| repeats(*at, name)).map(|(_, (name, _))| name.as_str())
+    /// A name that occurs more than once, which RFC 6749, 3.1 forbids in OAuth requests.
+    pub fn repeated_name(&self) -> Option<&str> {
+        let is_repeated = |index: usize, name: &str| self.fields[..index].iter().any(|(earlier, _)| earlier == name);
+        self.fields
+            .iter()
+            .enumerate()
+            .find(|(index, (name, _))| is_repeated(*index, name))
+            .map(|(_, (name, _))| name.as_str())
     }
 
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.pairs.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Reads them into a `T`, numbers and booleans from their text; unknown names are ignored, of several values the last counts.
+    /// Deserializes the fields into a `T`, numbers and booleans from their text. Unknown names are ignored; if a name
+    /// is repeated, the last value counts.
     ///
     /// # Errors
-    /// [`Rejection::Fields`] with every fault that could be found.
-    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
-        json::read_texts(self.iter(), self.place.unwrap_or(ParamLocation::Body))
+    /// [`Rejection::Fields`] with every field error that was found.
+    pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
+        json::parse_text_fields(self.iter(), self.location.unwrap_or(ParamLocation::Body))
     }
 }
 
@@ -62,8 +67,8 @@ impl FormFields {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Vec<(String, String)> {
-        FormFields::urlencoded(text.as_bytes(), ParamLocation::Body).unwrap().pairs
+    fn parse(text: &str) -> Vec<(String, String)> {
+        FormFields::parse_urlencoded(text.as_bytes(), ParamLocation::Body).unwrap().fields
     }
 
     #[test]
@@ -80,21 +85,24 @@ mod tests {
             ("a=%C3%AB", vec![pair("a", "ë")]),
             ("a=100%&b=%zz", vec![pair("a", "100%"), pair("b", "%zz")]),
         ] {
-            assert_eq!(read(text), expected, "{text}");
+            assert_eq!(parse(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn what_is_not_utf_8_is_refused() {
-        assert!(matches!(FormFields::urlencoded(b"a=%ff", ParamLocation::Body), Err(Rejection::Unreadable { .. })));
+    fn fields_that_are_not_utf_8_are_refused() {
+        assert!(matches!(
+            FormFields::parse_urlencoded(b"a=%ff", ParamLocation::Body),
+            Err(Rejection::MalformedBody { .. })
+        ));
     }
 
     #[test]
-    fn the_last_of_several_counts_and_repetition_is_seen() {
-        let pairs = FormFields::urlencoded(b"a=1&b=2&a=3", ParamLocation::Query).unwrap();
-        assert_eq!(pairs.get("a"), Some("3"));
-        assert_eq!(pairs.repeated(), Some("a"));
-        assert_eq!(pairs.get("c"), None);
-        assert_eq!(FormFields::urlencoded(b"a=1&b=2", ParamLocation::Query).unwrap().repeated(), None);
+    fn the_last_value_counts_and_repetition_is_detected() {
+        let fields = FormFields::parse_urlencoded(b"a=1&b=2&a=3", ParamLocation::Query).unwrap();
+        assert_eq!(fields.get("a"), Some("3"));
+        assert_eq!(fields.repeated_name(), Some("a"));
+        assert_eq!(fields.get("c"), None);
+        assert_eq!(FormFields::parse_urlencoded(b"a=1&b=2", ParamLocation::Query).unwrap().repeated_name(), None);
     }
 }

@@ -1,15 +1,15 @@
-//! Whether a request names its host as HTTP/1.1 demands it (RFC 9112, 3.2): in one line, by what can be a host and a port.
+//! Validates the `Host` field as HTTP/1.1 requires (RFC 9112, 3.2): exactly one line, with a valid host and port.
 //!
-//! What is named does not matter here: nothing that is said of this service comes from a request. But of two lines, a proxy in front
-//! may have gone by the other. Part of each request, so nothing is looked up or over that can be known without.
+//! The value itself does not matter: Signet builds no link from a request. But with two lines, a proxy in front may
+//! have used the other one. This runs for each request, so it avoids lookups and repeated parsing.
 
 use std::cell::RefCell;
 
 use http::header::HOST;
 use http::{HeaderMap, Version};
 
-/// What may stand in a name: unreserved characters, sub-delims and the percent sign (RFC 3986, 3.2.2).
-const IN_NAMES: [bool; 256] = {
+/// Bytes allowed in a name: unreserved characters, sub-delims and the percent sign (RFC 3986, 3.2.2).
+const NAME_BYTES: [bool; 256] = {
     let (others, mut table, mut at) = (b"-._~%!$&'()*+,;=", [false; 256], 0);
     while at < 128 {
         table[at] = (at as u8).is_ascii_alphanumeric();
@@ -23,20 +23,22 @@ const IN_NAMES: [bool; 256] = {
     table
 };
 
-/// What reads hosts: one of these a worker.
+/// Validates `Host` fields; one per worker.
 #[derive(Default)]
-pub(super) struct Hosts {
-    /// The last that was good. Nearly every request names the one that the request before it named.
-    good: RefCell<Vec<u8>>,
+pub(super) struct HostValidator {
+    /// The last valid host. Nearly every request names the same host as the one before it.
+    last_valid: RefCell<Vec<u8>>,
 }
 
-impl Hosts {
-    /// Whether the host is named as it must be. HTTP/1.0 need not name one, but who does names one; HTTP/2 has `:authority` for it.
-    pub(super) fn is_named(&self, version: Version, headers: &HeaderMap) -> bool {
+impl HostValidator {
+    /// Checks the `Host` field. HTTP/1.0 may leave it out, but must not send two or an invalid one; HTTP/2 has
+    /// `:authority` instead.
+    pub(super) fn is_valid(&self, version: Version, headers: &HeaderMap) -> bool {
         if version >= Version::HTTP_2 {
             return true;
         }
-        // First in nearly all requests (RFC 9110, 7.2), and no field is there twice where there are as many values as names.
+        // `Host` is first in nearly all requests (RFC 9110, 7.2), and no field is repeated if there are as many values
+        // as names.
         let host = match headers.iter().next() {
             Some((name, host)) if *name == HOST && headers.len() == headers.keys_len() => host,
             _ => {
@@ -48,29 +50,29 @@ impl Hosts {
                 }
             }
         };
-        let (host, mut good) = (host.as_bytes(), self.good.borrow_mut());
-        if *good == host {
+        let (host, mut last_valid) = (host.as_bytes(), self.last_valid.borrow_mut());
+        if *last_valid == host {
             return true;
         }
-        let is_good = is_one(host);
-        if is_good {
-            good.clear();
-            good.extend_from_slice(host);
+        let is_valid = is_valid_host(host);
+        if is_valid {
+            last_valid.clear();
+            last_valid.extend_from_slice(host);
         }
-        is_good
+        is_valid
     }
 }
 
-/// `uri-host [ ":" port ]`. Who asks for no host in particular sends an empty one.
-fn is_one(host: &[u8]) -> bool {
+/// Matches `uri-host [ ":" port ]`. An empty host is valid: it names no host in particular.
+fn is_valid_host(host: &[u8]) -> bool {
     let end = match host {
         [b'[', rest @ ..] => match rest.iter().position(|byte| *byte == b']') {
-            Some(end) if rest[..end].iter().all(|byte| IN_NAMES[usize::from(*byte)] || *byte == b':') && end > 0 => {
+            Some(end) if rest[..end].iter().all(|byte| NAME_BYTES[usize::from(*byte)] || *byte == b':') && end > 0 => {
                 end + 2
             }
             _ => return false,
         },
-        _ => host.iter().position(|byte| !IN_NAMES[usize::from(*byte)]).unwrap_or(host.len()),
+        _ => host.iter().position(|byte| !NAME_BYTES[usize::from(*byte)]).unwrap_or(host.len()),
     };
     match &host[end..] {
         [] => true,
@@ -86,14 +88,14 @@ mod tests {
     use http::{HeaderName, HeaderValue};
 
     #[test]
-    fn who_was_good_before_makes_no_other_good() {
-        let hosts = Hosts::default();
+    fn the_last_valid_host_makes_no_other_host_valid() {
+        let hosts = HostValidator::default();
         let named_in = |version, fields: &[(HeaderName, &'static str)]| {
             let mut headers = HeaderMap::new();
             for (name, value) in fields {
                 headers.append(name, HeaderValue::from_static(value));
             }
-            hosts.is_named(version, &headers)
+            hosts.is_valid(version, &headers)
         };
         let named = |fields: &[_]| named_in(Version::HTTP_11, fields);
         for _ in 0..2 {
@@ -116,13 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_a_name_or_an_address_and_perhaps_a_port() {
-        for good in
+    fn a_host_is_a_name_or_address_with_an_optional_port() {
+        for valid in
             ["", "x", "a.example", "A.example:8000", "127.0.0.1:80", "[::1]", "[::1]:8000", "a_b~c", "x:", "%41"]
         {
-            assert!(is_one(good.as_bytes()), "{good}");
+            assert!(is_valid_host(valid.as_bytes()), "{valid}");
         }
-        for bad in [
+        for invalid in [
             "a b",
             "a/b",
             "u@a.example",
@@ -141,7 +143,7 @@ mod tests {
             "a.example, b.example",
             "é",
         ] {
-            assert!(!is_one(bad.as_bytes()), "{bad}");
+            assert!(!is_valid_host(invalid.as_bytes()), "{invalid}");
         }
     }
 }

@@ -1,74 +1,80 @@
-//! JSON bodies: what is wrong with one is said as far as it can be found, not up to the first fault.
+//! JSON bodies. Reports every field error that can be found, not only the first.
 //!
-//! A good body is read once, straight into its type. Only where that fails is it read again, by `fields`, to
-//! name every fault; that costs more, so it is bounded. Knows nothing of what fields mean.
+//! A valid body is parsed once, directly into its type. Only if that fails, `field_errors` reads it again to find every
+//! error; that costs more, so it is bounded. Knows nothing of what the fields mean.
 
 use serde::de::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::fields;
-use super::rejection::{Expected, FieldError, FieldErrorKind, ParamLocation, Rejection};
+use super::field_errors::{self, Encoding};
+use super::rejection::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, Rejection};
 
-/// Whether a `Content-Type` says JSON: `application/json`, or anything `+json` (RFC 6839, 3.1).
-pub fn is_media_type(content_type: &str) -> bool {
-    let essence = content_type.split(';').next().unwrap_or_default().trim();
+/// A `Content-Type` is JSON: `application/json`, or any type with the suffix `+json` (RFC 6839, 3.1).
+pub fn is_json_media_type(content_type: &str) -> bool {
+    let essence = media_type_essence(content_type);
     let suffix = || essence.len().checked_sub("+json".len()).and_then(|at| essence.get(at..)).unwrap_or_default();
     essence.eq_ignore_ascii_case("application/json")
         || (essence.contains('/') && suffix().eq_ignore_ascii_case("+json"))
 }
 
-/// Reads a JSON object into a `T`. Unknown fields are ignored; of a field that is there twice the last counts.
+/// The media type of a `Content-Type` without its parameters.
+pub(super) fn media_type_essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// Parses a JSON object into a `T`. Unknown fields are ignored; if a field is repeated, the last value counts.
 ///
 /// To borrow from the body, use `Cow<str>`: a `&str` cannot hold an escaped string.
 ///
 /// # Errors
-/// [`Rejection::Unreadable`] if it is not JSON in UTF-8, [`Rejection::Fields`] if it is not a `T`.
-pub fn read<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> {
+/// [`Rejection::MalformedBody`] if it is not JSON in UTF-8, [`Rejection::InvalidFields`] if it is not a `T`.
+pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> {
     let text = std::str::from_utf8(body)
-        .map_err(|error| Rejection::unreadable("the body is not UTF-8", error.valid_up_to()))?;
-    // A list is no object, though serde would read one into a struct, by position.
-    let begins_object = text.bytes().find(|byte| !byte.is_ascii_whitespace()) == Some(b'{');
-    // serde_json calls it bad syntax that an enum is no text, so what is wrong is only known by reading it as it is.
-    if begins_object && let Ok(value) = serde_json::from_str(text) {
+        .map_err(|error| Rejection::malformed("the body is not UTF-8", error.valid_up_to()))?;
+    // serde would read a list into a struct by position, so only an object is accepted.
+    let is_object = text.bytes().find(|byte| !byte.is_ascii_whitespace()) == Some(b'{');
+    // serde_json reports an enum that is not a string as a syntax error, so the kind of error is known only after
+    // parsing into a `Value`.
+    if is_object && let Ok(value) = serde_json::from_str(text) {
         return Ok(value);
     }
     if text.trim_ascii().is_empty() {
-        return Err(whole(FieldErrorKind::Missing));
+        return Err(whole_body(FieldErrorKind::Missing));
     }
     match serde_json::from_str(text) {
-        Ok(value @ Value::Object(_)) => fields::read(&value, ParamLocation::Body, fields::Values::Typed),
-        Ok(_) => Err(whole(FieldErrorKind::Not(Expected::Object))),
-        Err(error) => Err(syntax(&error, text)),
+        Ok(value @ Value::Object(_)) => field_errors::deserialize(&value, ParamLocation::Body, Encoding::Json),
+        Ok(_) => Err(whole_body(FieldErrorKind::WrongType(ExpectedType::Object))),
+        Err(error) => Err(syntax_error(&error, text)),
     }
 }
 
-/// A field that says nothing if it is left out, and that there is nothing if it is null; with `#[serde(default)]`.
+/// Distinguishes a missing field (`None`) from null (`Some(None)`); use with `#[serde(default)]`.
 ///
 /// # Errors
 /// Those of the field's own type.
-pub fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
+pub fn double_option<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(from).map(Some)
 }
 
-/// Reads names and texts, as queries and forms have them, into a `T`.
-pub(super) fn read_texts<'p, 'de, T: Deserialize<'de>>(
-    pairs: impl Iterator<Item = (&'p str, &'p str)>,
-    place: ParamLocation,
+/// Deserializes names and texts, as in queries and forms, into a `T`.
+pub(super) fn parse_text_fields<'p, 'de, T: Deserialize<'de>>(
+    fields: impl Iterator<Item = (&'p str, &'p str)>,
+    location: ParamLocation,
 ) -> Result<T, Rejection> {
-    let object = pairs.map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
-    fields::read(&Value::Object(object), place, fields::Values::Texts)
+    let object = fields.map(|(name, value)| (name.to_owned(), Value::String(value.to_owned()))).collect();
+    field_errors::deserialize(&Value::Object(object), location, Encoding::Text)
 }
 
-fn whole(trouble: FieldErrorKind) -> Rejection {
-    Rejection::field(FieldError { place: ParamLocation::Body, path: Vec::new(), trouble })
+fn whole_body(kind: FieldErrorKind) -> Rejection {
+    Rejection::field(FieldError { location: ParamLocation::Body, path: Vec::new(), kind })
 }
 
-/// What serde_json says of a syntax error quotes nothing of the body.
-fn syntax(error: &serde_json::Error, text: &str) -> Rejection {
-    let said = error.to_string();
-    let detail = said.split(" at line ").next().unwrap_or(&said);
+/// serde_json's message for a syntax error quotes nothing of the body, so it is safe to return.
+fn syntax_error(error: &serde_json::Error, text: &str) -> Rejection {
+    let message = error.to_string();
+    let detail = message.split(" at line ").next().unwrap_or(&message);
     let line_start: usize = text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum();
-    Rejection::unreadable(detail, (line_start + error.column().saturating_sub(1)).min(text.len()))
+    Rejection::malformed(detail, (line_start + error.column().saturating_sub(1)).min(text.len()))
 }
 
 #[cfg(test)]
@@ -88,26 +94,26 @@ mod tests {
         totp_code: Option<String>,
     }
 
-    fn faults(body: &str) -> Vec<String> {
-        match read::<SignIn<'_>>(body.as_bytes()) {
-            Err(Rejection::Fields(faults)) => faults.iter().map(ToString::to_string).collect(),
+    fn field_errors(body: &str) -> Vec<String> {
+        match parse::<SignIn<'_>>(body.as_bytes()) {
+            Err(Rejection::InvalidFields(errors)) => errors.iter().map(ToString::to_string).collect(),
             other => panic!("{other:?}"),
         }
     }
 
     #[test]
-    fn a_good_body_is_read_without_copying() {
+    fn a_valid_body_is_parsed_without_copying() {
         let body = br#" {"email":"a@b.example","password":"x","tries":3,"unknown":[1,{"a":2}]}"#;
-        let read: SignIn<'_> = read(body).unwrap();
+        let read: SignIn<'_> = parse(body).unwrap();
         assert!(matches!(read.email, Cow::Borrowed("a@b.example")));
         assert_eq!((read.tries, read.remember, read.totp_code), (3, false, None));
     }
 
     #[test]
-    fn every_fault_is_found_at_once() {
-        assert_eq!(faults("{}"), ["body.email is missing", "body.password is missing", "body.tries is missing"]);
+    fn every_field_error_is_reported() {
+        assert_eq!(field_errors("{}"), ["body.email is missing", "body.password is missing", "body.tries is missing"]);
         assert_eq!(
-            faults(r#"{"email":1,"password":null,"tries":"3","remember":"yes","totp_code":[]}"#),
+            field_errors(r#"{"email":1,"password":null,"tries":"3","remember":"yes","totp_code":[]}"#),
             [
                 "body.email must be a string",
                 "body.password must be a string",
@@ -117,13 +123,13 @@ mod tests {
             ]
         );
         assert_eq!(
-            faults(r#"{"password":"x","tries":1.5}"#),
+            field_errors(r#"{"password":"x","tries":1.5}"#),
             ["body.tries must be a whole number", "body.email is missing"]
         );
     }
 
     #[test]
-    fn behind_a_value_that_its_type_refuses_faults_are_found_too() {
+    fn errors_behind_a_refused_value_are_reported_too() {
         struct Address;
         impl<'de> Deserialize<'de> for Address {
             fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -147,10 +153,11 @@ mod tests {
             #[serde(rename = "address")]
             _address: Address,
         }
-        let Err(Rejection::Fields(faults)) = read::<Form>(br#"{"address":"x","count":"1","who":3,"zeal":"x"}"#) else {
+        let Err(Rejection::InvalidFields(errors)) = parse::<Form>(br#"{"address":"x","count":"1","who":3,"zeal":"x"}"#)
+        else {
             panic!("read")
         };
-        let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             [
@@ -163,15 +170,16 @@ mod tests {
     }
 
     #[test]
-    fn a_number_out_of_range_is_invalid_rather_than_of_another_type() {
-        let Err(Rejection::Fields(faults)) = read::<SignIn<'_>>(br#"{"email":"","password":"","tries":256}"#) else {
+    fn a_number_out_of_range_is_invalid_not_of_another_type() {
+        let Err(Rejection::InvalidFields(errors)) = parse::<SignIn<'_>>(br#"{"email":"","password":"","tries":256}"#)
+        else {
             panic!("read")
         };
-        assert!(matches!(&faults[..], [FieldError { trouble: FieldErrorKind::Invalid(_), .. }]), "{faults:?}");
+        assert!(matches!(&errors[..], [FieldError { kind: FieldErrorKind::Invalid(_), .. }]), "{errors:?}");
     }
 
     #[test]
-    fn a_choice_that_is_no_text_is_a_fault_of_its_field() {
+    fn an_enum_that_is_not_a_string_is_a_field_error() {
         #[derive(Debug, serde::Deserialize)]
         struct Outer {
             #[serde(rename = "kind")]
@@ -181,17 +189,18 @@ mod tests {
         enum Kind {
             One,
         }
-        assert!(matches!(read::<Outer>(br#"{"kind":"One"}"#), Ok(Outer { _kind: Kind::One })));
+        assert!(matches!(parse::<Outer>(br#"{"kind":"One"}"#), Ok(Outer { _kind: Kind::One })));
         for value in ["null", "7", "[]", "true"] {
-            let Err(Rejection::Fields(faults)) = read::<Outer>(format!("{{\"kind\":{value}}}").as_bytes()) else {
+            let Err(Rejection::InvalidFields(errors)) = parse::<Outer>(format!("{{\"kind\":{value}}}").as_bytes())
+            else {
                 panic!("{value}")
             };
-            assert_eq!(faults.iter().map(ToString::to_string).collect::<Vec<_>>(), ["body.kind must be a string"]);
+            assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), ["body.kind must be a string"]);
         }
     }
 
     #[test]
-    fn a_fault_further_in_is_named_by_its_way() {
+    fn a_nested_field_error_has_its_path() {
         #[derive(Debug, serde::Deserialize)]
         struct Outer {
             #[serde(rename = "items")]
@@ -202,32 +211,33 @@ mod tests {
             #[serde(rename = "name")]
             _name: String,
         }
-        let Err(Rejection::Fields(faults)) = read::<Outer>(br#"{"items":[{"name":"a"},{},{"name":3},7]}"#) else {
+        let Err(Rejection::InvalidFields(errors)) = parse::<Outer>(br#"{"items":[{"name":"a"},{},{"name":3},7]}"#)
+        else {
             panic!("read")
         };
-        let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let shown: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(
             shown,
             ["body.items[1].name is missing", "body.items[2].name must be a string", "body.items[3] must be an object"]
         );
-        assert_eq!(faults[0].path[..2], [PathSegment::Field("items".into()), PathSegment::Item(1)]);
+        assert_eq!(errors[0].path[..2], [PathSegment::Field("items".into()), PathSegment::Index(1)]);
     }
 
     #[test]
-    fn of_a_field_that_is_there_twice_the_last_counts() {
+    fn the_last_of_repeated_fields_counts() {
         let body = br#"{"email":"one","password":"x","tries":1,"email":"two"}"#;
-        assert_eq!(read::<SignIn<'_>>(body).unwrap().email, "two");
+        assert_eq!(parse::<SignIn<'_>>(body).unwrap().email, "two");
     }
 
     #[test]
-    fn what_is_no_object_is_said_to_be_none() {
-        assert_eq!(faults("[\"a@b.example\",\"x\",3]"), ["body must be an object"]);
-        assert_eq!(faults("null"), ["body must be an object"]);
-        assert_eq!(faults("  "), ["body is missing"]);
+    fn a_body_must_be_an_object() {
+        assert_eq!(field_errors("[\"a@b.example\",\"x\",3]"), ["body must be an object"]);
+        assert_eq!(field_errors("null"), ["body must be an object"]);
+        assert_eq!(field_errors("  "), ["body is missing"]);
     }
 
     #[test]
-    fn what_is_no_json_is_unreadable_where_it_breaks() {
+    fn a_syntax_error_has_its_offset() {
         for (body, expected) in [
             (&b"{"[..], 1),
             (b"{\"email\":}", 9),
@@ -239,8 +249,8 @@ mod tests {
             (b"{\"email\":\"a\nb\"}", 12),
             (b"nonsense", 1),
         ] {
-            match read::<SignIn<'_>>(body) {
-                Err(Rejection::Unreadable { at, .. }) => {
+            match parse::<SignIn<'_>>(body) {
+                Err(Rejection::MalformedBody { at, .. }) => {
                     assert!(at.abs_diff(expected) <= 1, "{:?}: at {at}", String::from_utf8_lossy(body));
                 }
                 other => panic!("{:?}: {other:?}", String::from_utf8_lossy(body)),
@@ -249,20 +259,20 @@ mod tests {
     }
 
     #[test]
-    fn deep_nesting_does_no_harm() {
+    fn deep_nesting_is_refused() {
         let deep = format!("{{\"email\":{}", "[".repeat(60_000));
-        assert!(read::<SignIn<'_>>(deep.as_bytes()).is_err());
+        assert!(parse::<SignIn<'_>>(deep.as_bytes()).is_err());
         let ignored = format!("{{\"other\":{}{}}}", "[".repeat(30_000), "]".repeat(30_000));
-        assert!(read::<SignIn<'_>>(ignored.as_bytes()).is_err());
+        assert!(parse::<SignIn<'_>>(ignored.as_bytes()).is_err());
     }
 
     #[test]
-    fn media_types() {
+    fn json_media_types_are_recognised() {
         for yes in ["application/json", "Application/JSON ; charset=utf-8", "application/problem+json"] {
-            assert!(is_media_type(yes), "{yes}");
+            assert!(is_json_media_type(yes), "{yes}");
         }
         for no in ["", "text/json", "application/jsonp", "application/x-www-form-urlencoded", "+json"] {
-            assert!(!is_media_type(no), "{no}");
+            assert!(!is_json_media_type(no), "{no}");
         }
     }
 }

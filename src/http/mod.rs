@@ -1,20 +1,22 @@
-//! HTTP as the handlers see it: a table of [`Routes`], a [`Request`] whose body can be read in bounds, a [`Response`] to be
-//! worded, and the closed list of what can be wrong with a request before anybody looks at its meaning ([`Rejection`]).
+//! HTTP as handlers see it: a table of [`Routes`], a [`Request`] whose body is read within limits, a [`Response`], and
+//! the closed list of errors that a request can have before its meaning is looked at ([`Rejection`]).
 //!
-//! Ignorant of tokens, users and stores, of the listeners that bring requests here, and of how a dialect words a
-//! rejection: whoever adds routes brings a function that does.
+//! Knows nothing of tokens, users and stores, nor of listeners, nor of how a dialect renders a rejection: each group of
+//! routes brings its own renderer.
 //!
-//! Reading order: [`routes`] (what is served), [`router`] (from a request to an answer), [`request`], [`json`] and [`pairs`] (bodies), [`response`].
+//! Reading order: [`routes`] (the table), [`router`] (from a request to its response), [`request`], [`json`] and
+//! [`form_fields`] (bodies), [`response`].
 
 mod body;
 mod body_budget;
 mod cached_response;
-pub mod client;
+pub mod client_ip;
 mod cors;
-mod fields;
+mod field_errors;
 pub mod form_fields;
 mod host;
 pub mod json;
+mod limits;
 mod multipart;
 pub mod rejection;
 pub mod request;
@@ -24,11 +26,12 @@ pub mod router;
 pub mod routes;
 
 pub use cached_response::CachedResponse;
-pub use client::Proxies;
+pub use client_ip::TrustedProxies;
 pub use form_fields::FormFields;
-pub use rejection::{Expected, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection};
-pub use request::{Bounds, Intake, Request};
-pub use request_id::{RequestId, RequestIds};
-pub use response::{Fields, IntoResponse, Response};
+pub use rejection::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection};
+pub use limits::RequestLimits;
+pub use request::{Request, RequestFactory};
+pub use request_id::{RequestId, RequestIdGenerator};
+pub use response::{HeaderTemplate, IntoResponse, Response};
 pub use router::{Begun, Exchange, Router};
-pub use routes::{RouteGroup, Routes, TableError, UNROUTED};
+pub use routes::{RouteGroup, Routes, RouteTableError, UNROUTED};

@@ -1,65 +1,67 @@
-//! `multipart/form-data` (RFC 7578), of which the text fields are read and files passed over.
+//! `multipart/form-data` (RFC 7578): returns the text fields and skips files.
 //!
-//! The body is whole and bounded before it gets here, so this is a matter of cutting bytes. Knows nothing of the fields.
+//! The body is whole and its size limited, so parsing is slicing bytes. Knows nothing of what the fields mean.
 
 use memchr::memmem;
 
+use super::form_fields::FormFields;
 use super::rejection::Rejection;
-use crate::http::form_fields::FormFields;
 
-/// RFC 2046, 5.1.1: no longer than this.
-const LONGEST_BOUNDARY: usize = 70;
-/// Against bodies that are all boundaries.
-const MOST_PARTS: usize = 256;
+/// Maximum length (RFC 2046, 5.1.1).
+const MAX_BOUNDARY_LENGTH: usize = 70;
+/// Limits the work for bodies that consist of boundaries.
+const MAX_PARTS: usize = 256;
 
-/// The boundary that a `Content-Type` names.
+/// The `boundary` parameter of a `Content-Type`.
 pub(super) fn boundary(content_type: &str) -> Option<String> {
     let value = parameter(content_type, "boundary")?;
-    (!value.is_empty() && value.len() <= LONGEST_BOUNDARY).then_some(value)
+    (!value.is_empty() && value.len() <= MAX_BOUNDARY_LENGTH).then_some(value)
 }
 
-/// The text fields of a body.
-pub(super) fn read(body: &[u8], boundary: &str) -> Result<FormFields, Rejection> {
-    let bad = |detail: &str, at: usize| Rejection::unreadable(format!("multipart: {detail}"), at);
+/// Parses the text fields of a body.
+pub(super) fn parse(body: &[u8], boundary: &str) -> Result<FormFields, Rejection> {
+    let malformed = |detail: &str, at: usize| Rejection::malformed(format!("multipart: {detail}"), at);
     let delimiter = format!("\r\n--{boundary}");
     let finder = memmem::Finder::new(delimiter.as_bytes());
     let mut fields = Vec::new();
-    // The first delimiter stands at the very beginning, or after a preamble that nobody reads.
+    // The first delimiter is at the start of the body, or after a preamble, which is ignored.
     let mut at = match body.strip_prefix(&delimiter.as_bytes()[2..]) {
         Some(_) => delimiter.len() - 2,
-        None => finder.find(body).ok_or_else(|| bad("no boundary", 0))? + delimiter.len(),
+        None => finder.find(body).ok_or_else(|| malformed("no boundary", 0))? + delimiter.len(),
     };
-    for _ in 0..=MOST_PARTS {
+    for _ in 0..=MAX_PARTS {
         let rest = &body[at..];
         if rest.starts_with(b"--") {
-            return Ok(FormFields::form(fields));
+            return Ok(FormFields::from_multipart(fields));
         }
         let padding = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
-        // The line break after the delimiter belongs to the header block too: a part may have no header fields at all.
-        let part = rest[padding..].strip_prefix(b"\r\n").ok_or_else(|| bad("no line break after a boundary", at))?;
+        // The line break after the delimiter is also the start of the header block: a part may have no header fields.
+        let part =
+            rest[padding..].strip_prefix(b"\r\n").ok_or_else(|| malformed("no line break after a boundary", at))?;
         let begin = body.len() - part.len();
         let (head, content) = match part.strip_prefix(b"\r\n") {
             Some(content) => (&b""[..], content),
             None => {
-                let end = memmem::find(part, b"\r\n\r\n").ok_or_else(|| bad("a part without content", begin))?;
+                let end = memmem::find(part, b"\r\n\r\n").ok_or_else(|| malformed("a part without content", begin))?;
                 (&part[..end], &part[end + 4..])
             }
         };
-        // The delimiter's own line break may be the one that ended the header block.
+        // The line break that ends the header block may also be that of the next delimiter.
         let content_at = body.len() - content.len();
         let search_from = content_at - 2;
-        let end = search_from + finder.find(&body[search_from..]).ok_or_else(|| bad("no last boundary", content_at))?;
-        if let Some(name) = text_field(head).map_err(|detail| bad(detail, begin))? {
+        let end =
+            search_from + finder.find(&body[search_from..]).ok_or_else(|| malformed("no last boundary", content_at))?;
+        if let Some(name) = text_field(head).map_err(|detail| malformed(detail, begin))? {
             let value = body.get(content_at..end).unwrap_or_default();
-            let value = std::str::from_utf8(value).map_err(|_| bad("a field is not UTF-8", content_at))?;
+            let value = std::str::from_utf8(value).map_err(|_| malformed("a field is not UTF-8", content_at))?;
             fields.push((name, value.to_owned()));
         }
         at = end + delimiter.len();
     }
-    Err(bad("too many parts", at))
+    Err(malformed("too many parts", at))
 }
 
-/// The name of the field in a part with these header fields; none: it is a file.
+/// The field name of a part with these header fields; `None` for a file.
 fn text_field(head: &[u8]) -> Result<Option<String>, &'static str> {
     let head = std::str::from_utf8(head).map_err(|_| "a header field is not UTF-8")?;
     let disposition = head
@@ -77,13 +79,13 @@ fn text_field(head: &[u8]) -> Result<Option<String>, &'static str> {
     parameter(disposition, "name").map(Some).ok_or("a part without a name")
 }
 
-/// A parameter of a header field's value, unquoted. Browsers write `%22`, `%0D` and `%0A` for what would end a quoted name
-/// (WHATWG HTML, multipart/form-data); others put a backslash before it.
+/// A parameter of a header field's value, unquoted. Browsers write `%22`, `%0D` and `%0A` for characters that would end
+/// a quoted name (WHATWG HTML, multipart/form-data); other clients escape them with a backslash.
 fn parameter(value: &str, name: &str) -> Option<String> {
     let mut rest = value.split_once(';')?.1;
     loop {
         let (key, after) = rest.split_once('=')?;
-        // A valueless parameter before this one is part of what stands left of `=`.
+        // The text left of `=` includes a preceding parameter without a value.
         let key = key.rsplit(';').next().unwrap_or(key).trim();
         let after = after.trim_start();
         let (found, next) = match after.strip_prefix('"') {
@@ -109,7 +111,7 @@ fn unquote(quoted: &str) -> Option<(String, &str)> {
                 let text = text.replace("%22", "\"").replace("%0D", "\r").replace("%0A", "\n");
                 return Some((text, &quoted[at + 1..]));
             }
-            // Only what needs one: Internet paths on Windows have backslashes of their own.
+            // Only `"` and `\` are escaped: some clients send Windows paths with plain backslashes.
             '\\' if quoted[at + 1..].starts_with(['"', '\\']) => text.push(chars.next()?.1),
             other => text.push(other),
         }
@@ -121,9 +123,9 @@ fn unquote(quoted: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
-    fn fields(body: &str) -> Vec<(String, String)> {
-        let pairs = read(body.as_bytes(), "XX").unwrap();
-        pairs.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    fn parse_fields(body: &str) -> Vec<(String, String)> {
+        let fields = parse(body.as_bytes(), "XX").unwrap();
+        fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 
     fn pair(name: &str, value: &str) -> (String, String) {
@@ -131,16 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn text_fields_are_read_and_files_passed_over() {
+    fn text_fields_are_returned_and_files_skipped() {
         let body = "preamble\r\n--XX\r\nContent-Disposition: form-data; name=\"username\"\r\n\r\nzoë\r\n\
             --XX  \r\ncontent-type: text/plain\r\ncontent-disposition: Form-Data;name=password\r\n\r\nline\r\nline\r\n\
             --XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n\u{0}\r\n\
             --XX\r\nContent-Disposition: form-data; name=\"empty\"\r\n\r\n\r\n--XX--\r\nepilogue";
         let expected = [pair("username", "zoë"), pair("password", "line\r\nline"), pair("empty", "")];
-        assert_eq!(fields(body), expected);
-        assert_eq!(fields("--XX--"), []);
+        assert_eq!(parse_fields(body), expected);
+        assert_eq!(parse_fields("--XX--"), []);
         assert_eq!(
-            fields(
+            parse_fields(
                 "--XX\r\nContent-Disposition: form-data; filename-x=\"q;name=no\"; name=\"a\\\"b%22c\"\r\n\r\nv\r\n--XX--"
             ),
             [pair("a\"b\"c", "v")]
@@ -148,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_multipart_is_unreadable() {
+    fn invalid_multipart_is_malformed() {
         for body in [
             "",
             "--X",
@@ -161,14 +163,14 @@ mod tests {
             "--XX\r\nContent-Disposition: attachment; name=\"a\"\r\n\r\nv\r\n--XX--",
             "--XX\r\nContent-Disposition: form-data\r\n\r\nv\r\n--XX--",
         ] {
-            assert!(matches!(read(body.as_bytes(), "XX"), Err(Rejection::Unreadable { .. })), "{body:?}");
+            assert!(matches!(parse(body.as_bytes(), "XX"), Err(Rejection::MalformedBody { .. })), "{body:?}");
         }
-        let many = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(MOST_PARTS + 1) + "--XX--";
-        assert!(matches!(read(many.as_bytes(), "XX"), Err(Rejection::Unreadable { .. })));
+        let many = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(MAX_PARTS + 1) + "--XX--";
+        assert!(matches!(parse(many.as_bytes(), "XX"), Err(Rejection::MalformedBody { .. })));
     }
 
     #[test]
-    fn the_boundary_is_found_in_the_media_type() {
+    fn boundary_is_read_from_the_media_type() {
         assert_eq!(boundary("multipart/form-data; boundary=XX").as_deref(), Some("XX"));
         assert_eq!(boundary("multipart/form-data; charset=utf-8; Boundary=\"a b;c\"").as_deref(), Some("a b;c"));
         assert_eq!(boundary("multipart/form-data"), None);
@@ -177,13 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn no_bytes_whatever_do_more_than_be_refused() {
-        let good = "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nv\r\n--XX--";
-        for cut in 0..good.len() {
-            let _ = read(&good.as_bytes()[..cut], "XX");
+    fn truncated_and_mangled_bodies_do_not_panic() {
+        let valid = "--XX\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nv\r\n--XX--";
+        for cut in 0..valid.len() {
+            let _ = parse(&valid.as_bytes()[..cut], "XX");
             let mangled: Vec<u8> =
-                good.bytes().enumerate().filter(|(at, _)| *at != cut).map(|(_, byte)| byte).collect();
-            let _ = read(&mangled, "XX");
+                valid.bytes().enumerate().filter(|(at, _)| *at != cut).map(|(_, byte)| byte).collect();
+            let _ = parse(&mangled, "XX");
         }
     }
 }

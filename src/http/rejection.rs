@@ -1,44 +1,44 @@
-//! What can be wrong with a request before anybody looks at what it means, as a closed list without status codes: each
-//! dialect words all of it in one exhaustive match. Knows nothing of any dialect.
+//! Errors that a request can have before its meaning is looked at: a closed list without status codes, which each
+//! dialect renders in one exhaustive match. Knows nothing of any dialect.
 
 use std::fmt;
 use std::time::Duration;
 
 use http::HeaderValue;
 
-/// Why a request was turned away, or could not be answered.
+/// Why a request was refused, or could not be answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// The path is nobody's.
+    /// No route has this path.
     NotFound,
-    /// The path is known, but not with this method. The router adds `Allow` to the answer by itself.
+    /// The path has routes, but not for this method. The router adds `Allow` to the response.
     MethodNotAllowed {
-        /// The methods that would do, as the header `Allow` lists them.
+        /// The allowed methods, as the header field `Allow` lists them.
         allow: HeaderValue,
     },
-    /// The body is larger than bodies may be.
-    TooLarge {
-        /// How large they may be, in bytes.
+    /// The body is too large.
+    BodyTooLarge {
+        /// The limit in bytes.
         limit: usize,
     },
-    /// The body is of a media type that is not read here, or names none.
+    /// The body's media type is not supported here, or missing.
     UnsupportedMediaType,
-    /// The body is not what its media type says: no UTF-8, no JSON, no form, or it ended early.
-    Unreadable {
-        /// What is wrong with it, in plain words without any of the content.
+    /// The body does not match its media type (not UTF-8, JSON or a form), or it ended early.
+    MalformedBody {
+        /// A description of the error that quotes none of the content.
         detail: String,
-        /// At which byte, where that is known; otherwise 0.
+        /// Byte offset of the error, or 0 if unknown.
         at: usize,
     },
-    /// The request could be read, but its fields are not those that were asked for: every fault that could be found.
-    Fields(Vec<FieldError>),
+    /// Fields are missing or invalid: every error that was found.
+    InvalidFields(Vec<FieldError>),
     /// The body did not arrive in time.
     BodyTimeout,
-    /// So much is held for others that there is no room for this body, or for the answer to it.
-    Crowded,
-    /// The answer was not ready in time.
+    /// The memory budget for buffered bodies is used up, so this body or the response to it is refused.
+    Overloaded,
+    /// The response was not ready in time.
     Timeout {
-        /// The time it had.
+        /// The time-out that passed.
         after: Duration,
     },
     /// The handler panicked.
@@ -46,82 +46,82 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// One missing or wrong field.
-    pub fn field(fault: FieldError) -> Self {
-        Self::Fields(vec![fault])
+    /// One missing or invalid field.
+    pub fn field(error: FieldError) -> Self {
+        Self::InvalidFields(vec![error])
     }
 
-    pub(crate) fn unreadable(detail: impl Into<String>, at: usize) -> Self {
-        Self::Unreadable { detail: detail.into(), at }
+    pub(crate) fn malformed(detail: impl Into<String>, at: usize) -> Self {
+        Self::MalformedBody { detail: detail.into(), at }
     }
 }
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotFound => f.write_str("no such path"),
-            Self::MethodNotAllowed { .. } => f.write_str("no such method here"),
-            Self::TooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
-            Self::UnsupportedMediaType => f.write_str("the body's media type is not read here"),
-            Self::Unreadable { detail, at } => write!(f, "unreadable body: {detail} (at byte {at})"),
-            Self::Fields(faults) => {
-                f.write_str("faulty fields:")?;
-                faults.iter().try_for_each(|fault| write!(f, " {fault};"))
+            Self::NotFound => f.write_str("path not found"),
+            Self::MethodNotAllowed { .. } => f.write_str("method not allowed"),
+            Self::BodyTooLarge { limit } => write!(f, "the body is larger than {limit} bytes"),
+            Self::UnsupportedMediaType => f.write_str("unsupported media type"),
+            Self::MalformedBody { detail, at } => write!(f, "malformed body: {detail} (at byte {at})"),
+            Self::InvalidFields(errors) => {
+                f.write_str("invalid fields:")?;
+                errors.iter().try_for_each(|error| write!(f, " {error};"))
             }
             Self::BodyTimeout => f.write_str("the body did not arrive in time"),
-            Self::Crowded => f.write_str("too much is held for others"),
-            Self::Timeout { after } => write!(f, "no answer within {after:?}"),
+            Self::Overloaded => f.write_str("overloaded: the memory budget for buffered bodies is used up"),
+            Self::Timeout { after } => write!(f, "no response within {after:?}"),
             Self::Internal => f.write_str("the handler panicked"),
         }
     }
 }
 
-/// One fault in a request's fields: where it is, and what is wrong there.
+/// An error in one field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
-    /// In which part of the request.
-    pub place: ParamLocation,
-    /// The way to it from there; empty: the part as a whole.
+    /// The part of the request.
+    pub location: ParamLocation,
+    /// The path to the field within that part; empty for the part as a whole.
     pub path: Vec<PathSegment>,
-    /// What is wrong.
-    pub trouble: FieldErrorKind,
+    /// The kind of error.
+    pub kind: FieldErrorKind,
 }
 
 impl FieldError {
-    /// A fault of one named field.
-    pub fn new(place: ParamLocation, field: impl Into<String>, trouble: FieldErrorKind) -> Self {
-        Self { place, path: vec![PathSegment::Field(field.into())], trouble }
+    /// An error in a top-level field.
+    pub fn new(location: ParamLocation, field: impl Into<String>, kind: FieldErrorKind) -> Self {
+        Self { location, path: vec![PathSegment::Field(field.into())], kind }
     }
 
-    /// A field that must be there and is not.
-    pub fn missing(place: ParamLocation, field: impl Into<String>) -> Self {
-        Self::new(place, field, FieldErrorKind::Missing)
+    /// A missing field.
+    pub fn missing(location: ParamLocation, field: impl Into<String>) -> Self {
+        Self::new(location, field, FieldErrorKind::Missing)
     }
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.place)?;
-        for step in &self.path {
-            match step {
+        write!(f, "{}", self.location)?;
+        for segment in &self.path {
+            match segment {
                 PathSegment::Field(name) => write!(f, ".{name}")?,
-                PathSegment::Item(at) => write!(f, "[{at}]")?,
+                PathSegment::Index(index) => write!(f, "[{index}]")?,
             }
         }
-        write!(f, " {}", self.trouble)
+        write!(f, " {}", self.kind)
     }
 }
 
-/// The parts of a request that have fields.
+/// A part of a request that has fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParamLocation {
     /// The body.
     Body,
-    /// What follows `?`.
+    /// The query.
     Query,
     /// The header fields.
     Header,
-    /// The path's parameters.
+    /// The path parameters.
     Path,
 }
 
@@ -136,23 +136,23 @@ impl fmt::Display for ParamLocation {
     }
 }
 
-/// One step into a nested value.
+/// One step of the path to a nested field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PathSegment {
-    /// Into an object, by name.
+    /// A field of an object.
     Field(String),
-    /// Into a list, by place.
-    Item(usize),
+    /// An item of a list.
+    Index(usize),
 }
 
-/// What is wrong with a field.
+/// The kind of error in a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FieldErrorKind {
-    /// It must be there and is not.
+    /// The field is required and missing.
     Missing,
-    /// It is of another type.
-    Not(Expected),
-    /// It is of the right type, but its value will not do; why, in plain words.
+    /// The value has another type.
+    WrongType(ExpectedType),
+    /// The type is right, but the value is not allowed; with the reason.
     Invalid(String),
 }
 
@@ -160,20 +160,20 @@ impl fmt::Display for FieldErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("is missing"),
-            Self::Not(expected) => write!(f, "must be {expected}"),
-            Self::Invalid(why) => f.write_str(why),
+            Self::WrongType(expected) => write!(f, "must be {expected}"),
+            Self::Invalid(reason) => f.write_str(reason),
         }
     }
 }
 
-/// The types a field can be asked to have.
+/// The type that a field must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
+pub enum ExpectedType {
     /// A string.
     Text,
-    /// A whole number.
+    /// An integer.
     Integer,
-    /// Any number.
+    /// A number.
     Number,
     /// `true` or `false`.
     Boolean,
@@ -183,7 +183,7 @@ pub enum Expected {
     Object,
 }
 
-impl fmt::Display for Expected {
+impl fmt::Display for ExpectedType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Text => "a string",

@@ -1,7 +1,6 @@
-//! A request as a handler gets it, and what reads its body in bounds. Knows nothing of what the fields mean.
+//! A request as handlers get it; its body is read within limits. Knows nothing of what the fields mean.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, IF_NONE_MATCH, USER_AGENT};
@@ -10,82 +9,72 @@ use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 
-use super::host::Hosts;
+use super::body::BodyHandle;
+use super::client_ip::{self, TrustedProxies};
+use super::form_fields::FormFields;
+use super::host::HostValidator;
+use super::limits::RequestLimits;
 use super::rejection::{FieldError, FieldErrorKind, ParamLocation, Rejection};
-use crate::http::form_fields::FormFields;
-use crate::http::request_id::{RequestId, RequestIds};
-use crate::http::{Proxies, body, body_budget, client, json, multipart};
+use super::request_id::{RequestId, RequestIdGenerator};
+use super::{body_budget, json, multipart};
 
-/// How much of a request is waited for.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// How large a body may be.
-    pub max_body: usize,
-    /// How many bytes are held, by worker, of what is larger, and as many of smaller bodies that come in pieces.
-    pub max_held: usize,
-    /// In what time a body must have arrived.
-    pub body_timeout: Duration,
-    /// In what time the answer must be ready.
-    pub request_timeout: Duration,
+/// Turns hyper's requests into requests for handlers; one per worker.
+pub struct RequestFactory {
+    limits: RequestLimits,
+    proxies: TrustedProxies,
+    ids: RequestIdGenerator,
+    hosts: HostValidator,
 }
 
-/// What turns a request off the wire into one for a handler: one of these a worker.
-pub struct Intake {
-    bounds: Bounds,
-    proxies: Proxies,
-    ids: RequestIds,
-    hosts: Hosts,
-}
-
-impl Intake {
-    /// Reads requests in these bounds, believing these proxies.
-    pub fn new(bounds: Bounds, proxies: Proxies, ids: RequestIds) -> Self {
-        Self { bounds, proxies, ids, hosts: Hosts::default() }
+impl RequestFactory {
+    /// Creates a factory with the limits and trusted proxies that its requests get.
+    pub fn new(limits: RequestLimits, proxies: TrustedProxies, ids: RequestIdGenerator) -> Self {
+        Self { limits, proxies, ids, hosts: HostValidator::default() }
     }
 
-    /// The request for a handler.
-    pub fn admit(&self, request: http::Request<Incoming>, peer: SocketAddr) -> Request {
+    /// Creates the request for a handler.
+    pub fn create(&self, request: http::Request<Incoming>, peer: SocketAddr) -> Request {
         let (head, body) = request.into_parts();
-        Request(Box::new(Arrived {
-            id: self.ids.of(&head.headers),
-            client: self.proxies.client(peer, &head.headers),
-            names_host: self.hosts.is_named(head.version, &head.headers),
+        Request(Box::new(Inner {
+            id: self.ids.assign(&head.headers),
+            client_ip: self.proxies.client_ip(peer, &head.headers),
+            has_valid_host: self.hosts.is_valid(head.version, &head.headers),
             params: Vec::new(),
-            bounds: self.bounds,
-            may_have: self.bounds.max_body,
+            limits: self.limits,
+            max_body: self.limits.max_body,
             head,
-            body: body::BodyHandle::of(body),
+            body: BodyHandle::new(body),
         }))
     }
 }
 
-/// A request. In a box, since it is handed on half a dozen times before anybody reads it.
-pub struct Request(Box<Arrived>);
+/// A request. Boxed, because it is moved half a dozen times before its handler reads it.
+pub struct Request(Box<Inner>);
 
-struct Arrived {
+struct Inner {
     head: Parts,
-    body: body::BodyHandle,
+    body: BodyHandle,
     params: Vec<(String, String)>,
     id: RequestId,
-    client: IpAddr,
-    names_host: bool,
-    bounds: Bounds,
-    /// How large its body may be.
-    may_have: usize,
+    client_ip: IpAddr,
+    has_valid_host: bool,
+    limits: RequestLimits,
+    /// Largest body of this request; a handler may raise it above the usual limit.
+    max_body: usize,
 }
 
 impl Request {
-    /// The method; HEAD stays HEAD where a GET handler answers it.
+    /// The method; stays HEAD when a GET handler answers a HEAD request.
     pub fn method(&self) -> &Method {
         &self.0.head.method
     }
 
-    /// The version of HTTP.
+    /// The HTTP version.
     pub fn version(&self) -> Version {
         self.0.head.version
     }
 
-    /// The path as it was sent, percent-encoded.
+    /// The path as sent, percent-encoded.
     pub fn path(&self) -> &str {
         self.0.head.uri.path()
     }
@@ -95,160 +84,165 @@ impl Request {
         &self.0.head.headers
     }
 
-    /// A header field's value, where it is there once and is text.
+    /// A header field's value; `None` if the field is absent, repeated, or not visible ASCII.
     pub fn header(&self, name: impl http::header::AsHeaderName) -> Option<&str> {
         let mut all = self.0.head.headers.get_all(name).iter();
         let first = all.next()?.to_str().ok()?;
         all.next().is_none().then_some(first)
     }
 
-    /// The name this request goes by.
+    /// The request id.
     pub fn id(&self) -> &RequestId {
         &self.0.id
     }
 
-    /// Whose request it is: the peer, or whom a trusted proxy speaks for.
-    pub fn client(&self) -> IpAddr {
-        self.0.client
+    /// The client's IP address: the peer's, or the one that a trusted proxy forwards.
+    pub fn client_ip(&self) -> IpAddr {
+        self.0.client_ip
     }
 
-    /// The address by which this client is counted: IPv6 by its /64.
-    pub fn counted_by(&self) -> IpAddr {
-        client::counted_by(self.0.client)
+    /// The address that rate limits count: for IPv6 the /64.
+    pub fn rate_limit_ip(&self) -> IpAddr {
+        client_ip::rate_limit_ip(self.0.client_ip)
     }
 
-    /// What the client calls itself.
-    pub fn agent(&self) -> Option<&str> {
+    /// The `User-Agent` field.
+    pub fn user_agent(&self) -> Option<&str> {
         self.header(USER_AGENT)
     }
 
     /// The token of `Authorization: Bearer …` (RFC 6750, 2.1; the scheme's case does not matter: RFC 9110, 11.1).
     ///
-    /// Two `Authorization` fields are as good as none: a proxy may have checked the other.
+    /// Two `Authorization` fields count as none: a proxy may have checked the other one.
     pub fn bearer(&self) -> Option<&str> {
         let (scheme, token) = self.header(AUTHORIZATION)?.split_once(' ')?;
         let token = token.trim_matches(' ');
         (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
     }
 
-    /// Whether the client has what goes by this `ETag` already (RFC 9110, 13.1.2: a weak comparison).
-    pub fn has(&self, etag: &str) -> bool {
-        let is_it = |tag: &str| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*";
-        self.header(IF_NONE_MATCH).is_some_and(|known| known.split(',').any(is_it))
+    /// `If-None-Match` matches this `ETag`, so the client has the content (RFC 9110, 13.1.2: a weak comparison).
+    pub fn matches_etag(&self, etag: &str) -> bool {
+        let matches = |tag: &str| tag.trim().trim_start_matches("W/") == etag || tag.trim() == "*";
+        self.header(IF_NONE_MATCH).is_some_and(|tags| tags.split(',').any(matches))
     }
 
-    /// A parameter of the path, decoded. A route that names it has it, so an empty one means a misspelt name.
+    /// A path parameter, decoded. Every parameter of the route is present and not empty; an empty result means a
+    /// misspelt name.
     pub fn param(&self, name: &str) -> &str {
-        self.0.params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+        self.0.params.iter().find(|(param, _)| param == name).map_or("", |(_, value)| value)
     }
 
-    /// Gives it the parameters of its path.
-    pub(super) fn matched(&mut self, params: Vec<(String, String)>) {
+    /// Sets the path parameters.
+    pub(super) fn set_params(&mut self, params: Vec<(String, String)>) {
         self.0.params = params;
     }
 
-    /// What follows `?`, decoded.
+    /// The query, decoded.
     ///
     /// # Errors
     /// [`Rejection::Fields`] if it is not UTF-8 once decoded.
     pub fn query(&self) -> Result<FormFields, Rejection> {
         let query = self.0.head.uri.query().unwrap_or_default();
-        FormFields::urlencoded(query.as_bytes(), ParamLocation::Query).map_err(|_| {
-            let trouble = FieldErrorKind::Invalid("is not UTF-8".into());
-            Rejection::field(FieldError { place: ParamLocation::Query, path: Vec::new(), trouble })
+        FormFields::parse_urlencoded(query.as_bytes(), ParamLocation::Query).map_err(|_| {
+            let kind = FieldErrorKind::Invalid("is not UTF-8".into());
+            Rejection::field(FieldError { location: ParamLocation::Query, path: Vec::new(), kind })
         })
     }
 
-    /// Lets this request have a larger body than requests usually may; for calls whose documents say so.
-    pub fn allow_body(&mut self, bytes: usize) {
-        self.0.may_have = self.0.may_have.max(bytes);
+    /// Raises the body limit of this request, for calls that document a larger one.
+    pub fn raise_body_limit(&mut self, bytes: usize) {
+        self.0.max_body = self.0.max_body.max(bytes);
     }
 
-    /// The body as it stands, whatever its media type. A second reading finds it empty.
+    /// The raw body, whatever its media type. A second call returns an empty body.
     ///
     /// # Errors
     /// [`Rejection::TooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Crowded`], [`Rejection::Unreadable`].
     pub async fn bytes(&mut self) -> Result<Bytes, Rejection> {
-        self.0.body.read(self.0.may_have, &self.0.bounds).await
+        self.0.body.read(self.0.max_body, &self.0.limits).await
     }
 
-    /// What is to be answered, where that may be larger than bodies usually are: it is held until the client takes it.
+    /// A response body that may be larger than bodies usually are: it counts against the budget until the client has
+    /// read it.
     ///
     /// # Errors
     /// [`Rejection::Crowded`].
-    pub fn answering(&self, text: String) -> Result<Bytes, Rejection> {
-        body_budget::keep(text, self.0.bounds.max_body, self.0.bounds.max_held)
+    pub fn reserve_response(&self, text: String) -> Result<Bytes, Rejection> {
+        body_budget::reserve_response(text, self.0.limits.max_body, self.0.limits.max_held)
     }
 
-    /// The body, which must say that it is JSON; for those who read it with [`json::read`] without copying.
+    /// The body of a request with a JSON media type, for handlers that borrow from it with [`json::parse`].
     ///
     /// # Errors
     /// [`Rejection::UnsupportedMediaType`] and those of [`Request::bytes`].
     pub async fn json_bytes(&mut self) -> Result<Bytes, Rejection> {
         match self.header(CONTENT_TYPE) {
-            Some(media_type) if json::is_media_type(media_type) => self.bytes().await,
-            // Nothing at all was sent: say what is missing, not that the nothing is of the wrong type.
-            None if !self.0.head.headers.contains_key(CONTENT_TYPE) && self.0.body.is_empty() => Ok(Bytes::new()),
+            Some(media_type) if json::is_json_media_type(media_type) => self.bytes().await,
+            // An empty body gives an error about missing fields, which helps more than one about the media type.
+            None if self.has_no_content() => Ok(Bytes::new()),
             _ => Err(Rejection::UnsupportedMediaType),
         }
     }
 
-    /// The body, read as JSON into a `T`. Unknown fields are ignored; of a field that is there twice the last counts.
+    /// The body, parsed as JSON into a `T`. Unknown fields are ignored; if a field is repeated, the last value counts.
     ///
     /// # Errors
-    /// [`Rejection::Fields`] with every fault that could be found, and those of [`Request::json_bytes`].
+    /// [`Rejection::Fields`] with every field error that was found, and those of [`Request::json_bytes`].
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Rejection> {
-        json::read(&self.json_bytes().await?)
+        json::parse(&self.json_bytes().await?)
     }
 
-    /// The text fields of a form, urlencoded or multipart. Files are passed over.
+    /// The text fields of a form, urlencoded or multipart. Files are skipped.
     ///
     /// # Errors
     /// [`Rejection::UnsupportedMediaType`] and those of [`Request::bytes`].
     pub async fn form(&mut self) -> Result<FormFields, Rejection> {
         let media_type = match self.header(CONTENT_TYPE) {
             Some(media_type) => media_type.to_owned(),
-            None if !self.0.head.headers.contains_key(CONTENT_TYPE) && self.0.body.is_empty() => {
-                return Ok(FormFields::default());
-            }
+            None if self.has_no_content() => return Ok(FormFields::default()),
             None => return Err(Rejection::UnsupportedMediaType),
         };
-        let essence = media_type.split(';').next().unwrap_or_default().trim();
+        let essence = json::media_type_essence(&media_type);
         if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            FormFields::urlencoded(&self.bytes().await?, ParamLocation::Body)
+            FormFields::parse_urlencoded(&self.bytes().await?, ParamLocation::Body)
         } else if essence.eq_ignore_ascii_case("multipart/form-data") {
             let boundary = multipart::boundary(&media_type).ok_or(Rejection::UnsupportedMediaType)?;
-            multipart::read(&self.bytes().await?, &boundary)
+            multipart::parse(&self.bytes().await?, &boundary)
         } else {
             Err(Rejection::UnsupportedMediaType)
         }
     }
 
-    /// What is left of the body, for whoever sees to the connection.
-    pub(super) fn rest(&self) -> body::BodyHandle {
+    /// Neither a body nor a media type was sent.
+    fn has_no_content(&self) -> bool {
+        !self.0.head.headers.contains_key(CONTENT_TYPE) && self.0.body.is_empty()
+    }
+
+    /// The state of the body, which decides whether the connection can be used again.
+    pub(super) fn body_handle(&self) -> BodyHandle {
         self.0.body.clone()
     }
 
-    /// Whether it names its host as it must.
-    pub(super) fn names_host(&self) -> bool {
-        self.0.names_host
+    /// The `Host` field satisfies RFC 9112, 3.2.
+    pub(super) fn has_valid_host(&self) -> bool {
+        self.0.has_valid_host
     }
 
-    pub(super) fn bounds(&self) -> &Bounds {
-        &self.0.bounds
+    pub(super) fn limits(&self) -> &RequestLimits {
+        &self.0.limits
     }
 }
 
 impl std::fmt::Debug for Request {
-    /// Without header fields and query, which may hold tokens.
+    /// Leaves out header fields and query, which can contain tokens.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Request({} {} {})", self.0.id, self.0.head.method, self.0.head.uri.path())
     }
 }
 
-/// Decodes a path's parameter; `None` if it is not UTF-8 once decoded.
+/// Decodes a path parameter; `None` if it is not UTF-8 after decoding.
 ///
-/// This happens after the path was cut into segments, so that `%2f` never becomes a separator.
+/// Called after the path was split into segments, so that `%2f` never becomes a separator.
 pub(super) fn decode_segment(raw: &str) -> Option<String> {
     percent_decode_str(raw).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }

@@ -1,4 +1,4 @@
-//! The name one request goes by, in its answer and in the log. Says nothing of who asked.
+//! The id of a request, in its response and in the log. Contains nothing about the client.
 
 use std::cell::Cell;
 use std::fmt;
@@ -7,32 +7,32 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::rng::Rng;
 
-/// The header field a request's id comes and goes in.
+/// The header field with the request's id, in requests and responses.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Longer ones are not taken over: they end up in every log line.
-const LONGEST: usize = 128;
+/// Longer ids are replaced, because an id is part of every log line.
+const MAX_LENGTH: usize = 128;
 
-/// Those made here: the worker's name, a dash, the count.
-const LENGTH: usize = 16 + 1 + 8;
+/// Length of a generated id: the worker's random prefix, a dash, a counter.
+const GENERATED_LENGTH: usize = 16 + 1 + 8;
 
-/// The name one request goes by.
+/// The id of a request.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RequestId(Name);
+pub struct RequestId(IdValue);
 
-/// One that was made here is a field's value only in the answer: until then it is passed on without counting holders.
+/// A generated id becomes a header value only in the response: until then it is copied without reference counting.
 #[derive(Clone, PartialEq, Eq)]
-enum Name {
-    Made([u8; LENGTH]),
-    Given(HeaderValue),
+enum IdValue {
+    Generated([u8; GENERATED_LENGTH]),
+    Received(HeaderValue),
 }
 
 impl RequestId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         let bytes = match &self.0 {
-            Name::Made(text) => text,
-            Name::Given(value) => value.as_bytes(),
+            IdValue::Generated(text) => text,
+            IdValue::Received(value) => value.as_bytes(),
         };
         std::str::from_utf8(bytes).unwrap_or_default()
     }
@@ -40,8 +40,8 @@ impl RequestId {
     /// The id as a header field's value.
     pub fn value(&self) -> HeaderValue {
         match &self.0 {
-            Name::Made(text) => HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("-")),
-            Name::Given(value) => value.clone(),
+            IdValue::Generated(text) => HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("-")),
+            IdValue::Received(value) => value.clone(),
         }
     }
 }
@@ -58,55 +58,55 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// Where ids come from: one of these a worker.
+/// Assigns request ids; one per worker.
 ///
-/// An id need not be secret, only never the same twice, so it is a random name for the worker and a count: drawing sixteen
-/// random bytes for each request would cost more than routing it.
-pub struct RequestIds {
-    /// The worker's name, and room for the count.
-    shape: [u8; LENGTH],
+/// An id must be unique, not secret. So it is a random prefix of the worker and a counter: drawing sixteen random bytes
+/// for each request would cost more than routing it.
+pub struct RequestIdGenerator {
+    /// The worker's prefix, and space for the counter.
+    template: [u8; GENERATED_LENGTH],
     next: Cell<u32>,
 }
 
-impl RequestIds {
-    /// Ids that nobody else makes.
+impl RequestIdGenerator {
+    /// Creates a generator with a random prefix.
     pub fn new(rng: &Rng) -> Self {
-        let mut shape = [b'-'; LENGTH];
-        hex(&rng.bytes::<8>(), &mut shape[..16]);
-        Self { shape, next: Cell::new(0) }
+        let mut template = [b'-'; GENERATED_LENGTH];
+        write_hex(&rng.bytes::<8>(), &mut template[..16]);
+        Self { template, next: Cell::new(0) }
     }
 
-    /// The id that the client or a proxy gave the request, if it is fit to be logged and echoed; otherwise a new one.
-    pub fn of(&self, headers: &HeaderMap) -> RequestId {
+    /// The id that the client or a proxy sent, if it is safe to log and echo; otherwise a new one.
+    pub fn assign(&self, headers: &HeaderMap) -> RequestId {
         match headers.get(X_REQUEST_ID) {
-            Some(given) if sane(given.as_bytes()) => RequestId(Name::Given(given.clone())),
-            _ => self.make(),
+            Some(received) if is_safe(received.as_bytes()) => RequestId(IdValue::Received(received.clone())),
+            _ => self.generate(),
         }
     }
 
-    fn make(&self) -> RequestId {
+    fn generate(&self) -> RequestId {
         let count = self.next.get();
         self.next.set(count.wrapping_add(1));
-        let mut text = self.shape;
-        for (place, digit) in text[17..].iter_mut().enumerate() {
-            *digit = DIGITS[(count >> (28 - 4 * place) & 15) as usize];
+        let mut text = self.template;
+        for (position, digit) in text[17..].iter_mut().enumerate() {
+            *digit = DIGITS[(count >> (28 - 4 * position) & 15) as usize];
         }
-        RequestId(Name::Made(text))
+        RequestId(IdValue::Generated(text))
     }
 }
 
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
 
-fn hex(bytes: &[u8], into: &mut [u8]) {
+fn write_hex(bytes: &[u8], into: &mut [u8]) {
     for (byte, pair) in bytes.iter().zip(into.chunks_exact_mut(2)) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 15)];
     }
 }
 
-fn sane(given: &[u8]) -> bool {
-    let fit = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
-    !given.is_empty() && given.len() <= LONGEST && given.iter().all(fit)
+fn is_safe(id: &[u8]) -> bool {
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
+    !id.is_empty() && id.len() <= MAX_LENGTH && id.iter().all(is_allowed)
 }
 
 #[cfg(test)]
@@ -118,25 +118,25 @@ mod tests {
     }
 
     #[test]
-    fn a_sane_id_is_taken_over_and_no_other() {
-        let ids = RequestIds::new(&Rng::system());
-        assert_eq!(ids.of(&headers(b"a1-B2_c.d:e/f+g=@")).as_str(), "a1-B2_c.d:e/f+g=@");
-        for strange in [&b""[..], b"a b", b"<script>", b"a\"b", "zo\u{eb}".as_bytes(), &[b'a'; LONGEST + 1]] {
+    fn only_a_safe_id_is_kept() {
+        let ids = RequestIdGenerator::new(&Rng::system());
+        assert_eq!(ids.assign(&headers(b"a1-B2_c.d:e/f+g=@")).as_str(), "a1-B2_c.d:e/f+g=@");
+        for strange in [&b""[..], b"a b", b"<script>", b"a\"b", "zo\u{eb}".as_bytes(), &[b'a'; MAX_LENGTH + 1]] {
             let headers = HeaderMap::from_iter([(X_REQUEST_ID, HeaderValue::from_bytes(strange).unwrap())]);
-            assert_ne!(ids.of(&headers).value().as_bytes(), strange);
+            assert_ne!(ids.assign(&headers).value().as_bytes(), strange);
         }
     }
 
     #[test]
-    fn no_two_ids_are_the_same() {
-        let (one, other) = (RequestIds::new(&Rng::system()), RequestIds::new(&Rng::system()));
+    fn ids_are_unique() {
+        let (one, other) = (RequestIdGenerator::new(&Rng::system()), RequestIdGenerator::new(&Rng::system()));
         let mut seen = std::collections::HashSet::new();
         for _ in 0..100 {
-            assert!(seen.insert(one.make().as_str().to_owned()));
-            assert!(seen.insert(other.make().as_str().to_owned()));
+            assert!(seen.insert(one.generate().as_str().to_owned()));
+            assert!(seen.insert(other.generate().as_str().to_owned()));
         }
         for id in seen {
-            assert_eq!(id.len(), LENGTH);
+            assert_eq!(id.len(), GENERATED_LENGTH);
             assert!(id.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()), "{id}");
         }
     }

@@ -1,9 +1,9 @@
-//! Finds every fault of a value that did not become the type it was read into.
+//! Finds every field error of a value that cannot be deserialized into its type.
 //!
-//! Serde stops at the first fault. So a value is read again and again, each time with stand-ins where faults are known
-//! already: a stand-in becomes whatever it is asked to be, which lets the reading go on to the next fault. What is read
-//! with a stand-in is thrown away. Types that look at what they are given (an address, a number from 1) refuse a stand-in of
-//! the right type too, so it takes one shape after the other. Knows nothing of bodies.
+//! Serde stops at the first error. So the value is deserialized repeatedly, each time with placeholders at the errors
+//! that are already known: a placeholder satisfies any type, so the next pass reaches the next error. A value
+//! deserialized with a placeholder is discarded. Types that validate their input (an email address, a number from 1)
+//! may refuse a placeholder of the right type, so several placeholder variants are tried. Knows nothing of bodies.
 
 use std::fmt;
 
@@ -11,74 +11,75 @@ use serde::de::value::StrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::rejection::{Expected, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection};
+use super::rejection::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection};
 
-/// Each fault costs a reading, so whoever sends more is told of these.
-const MOST_FAULTS: usize = 32;
+/// Each error costs one pass, so no more than these are reported.
+const MAX_ERRORS: usize = 32;
 
-/// What a stand-in says where a text is asked for: in each shape another.
-const TEXTS: [&str; 4] = ["", "someone@example.org", "00000000-0000-0000-0000-000000000000", "1"];
+/// The text of a placeholder, by variant.
+const PLACEHOLDER_TEXTS: [&str; 4] = ["", "someone@example.org", "00000000-0000-0000-0000-000000000000", "1"];
 
-/// How values are written.
+/// The encoding of scalar values.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Values {
-    /// As JSON writes them.
-    Typed,
-    /// As texts, numbers and booleans too.
-    Texts,
+pub(super) enum Encoding {
+    /// JSON types.
+    Json,
+    /// Everything is text, including numbers and booleans.
+    Text,
 }
 
-/// Reads `value` into a `T`, or names its faults.
-pub(super) fn read<'de, T: Deserialize<'de>>(
+/// Deserializes `value` into a `T`, or returns all field errors.
+pub(super) fn deserialize<'de, T: Deserialize<'de>>(
     value: &Value,
-    place: ParamLocation,
-    values: Values,
+    location: ParamLocation,
+    encoding: Encoding,
 ) -> Result<T, Rejection> {
-    let mut known: Vec<Known> = Vec::new();
-    let told = |known: Vec<Known>| Rejection::Fields(known.into_iter().map(|known| known.fault).collect());
+    let mut errors: Vec<KnownError> = Vec::new();
+    let rejection =
+        |errors: Vec<KnownError>| Rejection::InvalidFields(errors.into_iter().map(|known| known.error).collect());
     loop {
-        let node = Node { value: Some(value), at: Vec::new(), shape: 0, known: &known, values };
-        let Stop { path, trouble, .. } = match T::deserialize(node) {
-            Ok(read) if known.is_empty() => return Ok(read),
-            Ok(_) => return Err(told(known)),
+        let node = Node { value: Some(value), path: Vec::new(), variant: 0, errors: &errors, encoding };
+        let Stop { path, kind, .. } = match T::deserialize(node) {
+            Ok(value) if errors.is_empty() => return Ok(value),
+            Ok(_) => return Err(rejection(errors)),
             Err(stop) => stop,
         };
         let path = path.unwrap_or_default();
-        match known.iter().position(|known| path.starts_with(&known.fault.path)) {
-            Some(refused) if known[refused].shape + 1 < TEXTS.len() => known[refused].shape += 1,
-            None if known.len() < MOST_FAULTS => {
-                known.push(Known { fault: FieldError { place, path, trouble }, shape: 0 })
+        match errors.iter().position(|known| path.starts_with(&known.error.path)) {
+            Some(refused) if errors[refused].variant + 1 < PLACEHOLDER_TEXTS.len() => errors[refused].variant += 1,
+            None if errors.len() < MAX_ERRORS => {
+                errors.push(KnownError { error: FieldError { location, path, kind }, variant: 0 })
             }
-            // No stand-in will do there, so what lies behind it stays unknown.
-            _ => return Err(told(known)),
+            // No placeholder is accepted there, so errors behind it stay unknown.
+            _ => return Err(rejection(errors)),
         }
     }
 }
 
-/// A fault that was found, and the shape of the stand-in for what is at fault.
-struct Known {
-    fault: FieldError,
-    shape: usize,
+/// An error that was found, and the variant of the placeholder at its path.
+struct KnownError {
+    error: FieldError,
+    variant: usize,
 }
 
-/// Where a reading stopped, and why.
+/// Where deserialization stopped, and why.
 #[derive(Debug)]
 struct Stop {
     path: Option<Vec<PathSegment>>,
     missing: Option<&'static str>,
-    trouble: FieldErrorKind,
+    kind: FieldErrorKind,
 }
 
 impl Stop {
-    fn of(trouble: FieldErrorKind) -> Self {
-        Self { path: None, missing: None, trouble }
+    fn new(kind: FieldErrorKind) -> Self {
+        Self { path: None, missing: None, kind }
     }
 
-    /// The innermost place that learns of it is where it is.
-    fn at(mut self, at: &[PathSegment]) -> Self {
+    /// Sets the path unless an inner value has set it.
+    fn at(mut self, path: &[PathSegment]) -> Self {
         if self.path.is_none() {
             let missing = self.missing.map(|name| PathSegment::Field(name.to_owned()));
-            self.path = Some(at.iter().cloned().chain(missing).collect());
+            self.path = Some(path.iter().cloned().chain(missing).collect());
         }
         self
     }
@@ -86,7 +87,7 @@ impl Stop {
 
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.trouble.fmt(f)
+        self.kind.fmt(f)
     }
 }
 
@@ -94,72 +95,76 @@ impl std::error::Error for Stop {}
 
 impl de::Error for Stop {
     fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::of(FieldErrorKind::Invalid(message.to_string()))
+        Self::new(FieldErrorKind::Invalid(message.to_string()))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self { path: None, missing: Some(field), trouble: FieldErrorKind::Missing }
+        Self { path: None, missing: Some(field), kind: FieldErrorKind::Missing }
     }
 
-    /// Types that buffer before they read (`flatten`, untagged enums) say only here what they expected.
+    /// Types that buffer their input (`flatten`, untagged enums) report the expected type only here.
     fn invalid_type(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
         let expected = expected.to_string();
-        Self::of(match expected.as_str() {
-            "a string" | "a borrowed string" => FieldErrorKind::Not(Expected::Text),
-            "a boolean" => FieldErrorKind::Not(Expected::Boolean),
-            "f32" | "f64" => FieldErrorKind::Not(Expected::Number),
-            "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => FieldErrorKind::Not(Expected::Integer),
-            "a sequence" => FieldErrorKind::Not(Expected::List),
-            "a map" => FieldErrorKind::Not(Expected::Object),
+        Self::new(match expected.as_str() {
+            "a string" | "a borrowed string" => FieldErrorKind::WrongType(ExpectedType::Text),
+            "a boolean" => FieldErrorKind::WrongType(ExpectedType::Boolean),
+            "f32" | "f64" => FieldErrorKind::WrongType(ExpectedType::Number),
+            "i8" | "i16" | "i32" | "i64" | "u8" | "u16" | "u32" | "u64" => {
+                FieldErrorKind::WrongType(ExpectedType::Integer)
+            }
+            "a sequence" => FieldErrorKind::WrongType(ExpectedType::List),
+            "a map" => FieldErrorKind::WrongType(ExpectedType::Object),
             _ => FieldErrorKind::Invalid(format!("must be {expected}")),
         })
     }
 
-    /// Without the value itself, which may be a secret.
+    /// Leaves out the value, which may be a secret.
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::of(FieldErrorKind::Invalid(format!("is out of range: must be {expected}")))
+        Self::new(FieldErrorKind::Invalid(format!("is out of range: must be {expected}")))
     }
 
     fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
-        Self::of(FieldErrorKind::Invalid(format!("must be one of: {}", expected.join(", "))))
+        Self::new(FieldErrorKind::Invalid(format!("must be one of: {}", expected.join(", "))))
     }
 }
 
-/// A value on its way into a type, and the way to it. `None`: a stand-in.
+/// A value to deserialize, and its path. `None` is a placeholder.
 struct Node<'n> {
     value: Option<&'n Value>,
-    at: Vec<PathSegment>,
-    shape: usize,
-    known: &'n [Known],
-    values: Values,
+    path: Vec<PathSegment>,
+    variant: usize,
+    errors: &'n [KnownError],
+    encoding: Encoding,
 }
 
 impl<'n> Node<'n> {
-    fn child(&self, step: PathSegment, value: Option<&'n Value>) -> Self {
-        let at: Vec<PathSegment> = self.at.iter().cloned().chain([step]).collect();
-        let known = self.known.iter().find(|known| known.fault.path == at);
-        let shape = known.map_or(self.shape, |known| known.shape);
-        Self { value: value.filter(|_| known.is_none()), at, shape, known: self.known, values: self.values }
+    fn child(&self, segment: PathSegment, value: Option<&'n Value>) -> Self {
+        let path: Vec<PathSegment> = self.path.iter().cloned().chain([segment]).collect();
+        let known = self.errors.iter().find(|known| known.error.path == path);
+        let variant = known.map_or(self.variant, |known| known.variant);
+        let value = value.filter(|_| known.is_none());
+        Self { value, path, variant, errors: self.errors, encoding: self.encoding }
     }
 
-    /// A type may find fault with a value after it has been read: that is this value's fault too.
-    fn read_by<'de, T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stop> {
-        let at = self.at.clone();
-        seed.deserialize(self).map_err(|stop| stop.at(&at))
+    /// Deserializes the value. An error that the type reports afterwards, from its own validation, also belongs to this
+    /// path.
+    fn deserialize_with<'de, T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stop> {
+        let path = self.path.clone();
+        seed.deserialize(self).map_err(|stop| stop.at(&path))
     }
 
     fn text(&self) -> Option<&'n str> {
-        self.value.filter(|_| self.values == Values::Texts).and_then(Value::as_str)
+        self.value.filter(|_| self.encoding == Encoding::Text).and_then(Value::as_str)
     }
 
-    fn not<T>(&self, expected: Expected) -> Result<T, Stop> {
-        Err(Stop::of(FieldErrorKind::Not(expected)).at(&self.at))
+    fn wrong_type<T>(&self, expected: ExpectedType) -> Result<T, Stop> {
+        Err(Stop::new(FieldErrorKind::WrongType(expected)).at(&self.path))
     }
 
     fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         let number = |value: &Value| value.as_i64().map(i128::from).or_else(|| value.as_u64().map(i128::from));
         let number = match (self.value, self.text()) {
-            (None, _) => Some(i128::from(self.shape > 0)),
+            (None, _) => Some(i128::from(self.variant > 0)),
             (_, Some(text)) => text.parse().ok(),
             (Some(value), None) => number(value),
         };
@@ -167,10 +172,10 @@ impl<'n> Node<'n> {
             Some(number) => match (u64::try_from(number), i64::try_from(number)) {
                 (Ok(number), _) => visitor.visit_u64(number),
                 (_, Ok(number)) => visitor.visit_i64(number),
-                _ => Err(Stop::of(FieldErrorKind::Invalid("is out of range".into()))),
+                _ => Err(Stop::new(FieldErrorKind::Invalid("is out of range".into()))),
             }
-            .map_err(|stop: Stop| stop.at(&self.at)),
-            None => self.not(Expected::Integer),
+            .map_err(|stop: Stop| stop.at(&self.path)),
+            None => self.wrong_type(ExpectedType::Integer),
         }
     }
 
@@ -181,8 +186,8 @@ impl<'n> Node<'n> {
             (Some(value), None) => value.as_f64(),
         };
         match number {
-            Some(number) => visitor.visit_f64(number).map_err(|stop: Stop| stop.at(&self.at)),
-            None => self.not(Expected::Number),
+            Some(number) => visitor.visit_f64(number).map_err(|stop: Stop| stop.at(&self.path)),
+            None => self.wrong_type(ExpectedType::Number),
         }
     }
 
@@ -190,10 +195,10 @@ impl<'n> Node<'n> {
         let object = match self.value {
             Some(Value::Object(object)) => Some(object),
             None => None,
-            Some(_) => return self.not(Expected::Object),
+            Some(_) => return self.wrong_type(ExpectedType::Object),
         };
-        let entries = Entries::of(&self, object, names);
-        visitor.visit_map(entries).map_err(|stop| stop.at(&self.at))
+        let entries = Entries::new(&self, object, names);
+        visitor.visit_map(entries).map_err(|stop| stop.at(&self.path))
     }
 }
 
@@ -210,9 +215,9 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         match self.value {
-            None if self.shape == 1 => self.integer(visitor),
-            None if self.shape > 1 => self.deserialize_str(visitor),
-            None | Some(Value::Null) => visitor.visit_unit().map_err(|stop: Stop| stop.at(&self.at)),
+            None if self.variant == 1 => self.integer(visitor),
+            None if self.variant > 1 => self.deserialize_str(visitor),
+            None | Some(Value::Null) => visitor.visit_unit().map_err(|stop: Stop| stop.at(&self.path)),
             Some(Value::Bool(_)) => self.deserialize_bool(visitor),
             Some(Value::Number(number)) if number.is_f64() => self.number(visitor),
             Some(Value::Number(_)) => self.integer(visitor),
@@ -230,15 +235,15 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
             (Some(value), _) => value.as_bool(),
         };
         match boolean {
-            Some(boolean) => visitor.visit_bool(boolean).map_err(|stop: Stop| stop.at(&self.at)),
-            None => self.not(Expected::Boolean),
+            Some(boolean) => visitor.visit_bool(boolean).map_err(|stop: Stop| stop.at(&self.path)),
+            None => self.wrong_type(ExpectedType::Boolean),
         }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
-        match self.value.map_or(Some(TEXTS[self.shape]), Value::as_str) {
-            Some(text) => visitor.visit_str(text).map_err(|stop: Stop| stop.at(&self.at)),
-            None => self.not(Expected::Text),
+        match self.value.map_or(Some(PLACEHOLDER_TEXTS[self.variant]), Value::as_str) {
+            Some(text) => visitor.visit_str(text).map_err(|stop: Stop| stop.at(&self.path)),
+            None => self.wrong_type(ExpectedType::Text),
         }
     }
 
@@ -264,17 +269,17 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Stop> {
-        let at = self.at.clone();
-        visitor.visit_newtype_struct(self).map_err(|stop| stop.at(&at))
+        let path = self.path.clone();
+        visitor.visit_newtype_struct(self).map_err(|stop| stop.at(&path))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         let items = match self.value {
             Some(Value::Array(items)) => items.as_slice(),
             None => &[],
-            Some(_) => return self.not(Expected::List),
+            Some(_) => return self.wrong_type(ExpectedType::List),
         };
-        visitor.visit_seq(Items { node: &self, items, next: 0 }).map_err(|stop| stop.at(&self.at))
+        visitor.visit_seq(Items { node: &self, items, next: 0 }).map_err(|stop| stop.at(&self.path))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Stop> {
@@ -307,10 +312,10 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
         let variant = match self.value {
             Some(Value::String(variant)) => variant,
             None => variants.first().copied().unwrap_or_default(),
-            Some(_) => return self.not(Expected::Text),
+            Some(_) => return self.wrong_type(ExpectedType::Text),
         };
         let variant: StrDeserializer<'_, Stop> = variant.into_deserializer();
-        visitor.visit_enum(variant).map_err(|stop| stop.at(&self.at))
+        visitor.visit_enum(variant).map_err(|stop| stop.at(&self.path))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -329,13 +334,13 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
         let Some(item) = self.items.get(self.next) else { return Ok(None) };
-        let node = self.node.child(PathSegment::Item(self.next), Some(item));
+        let node = self.node.child(PathSegment::Index(self.next), Some(item));
         self.next += 1;
-        node.read_by(seed).map(Some)
+        node.deserialize_with(seed).map(Some)
     }
 }
 
-/// An object's fields, and after them those that are known to be missing, as stand-ins.
+/// The fields of an object, followed by placeholders for the fields known to be missing.
 struct Entries<'n, 'p> {
     node: &'p Node<'n>,
     entries: std::vec::IntoIter<(&'n str, Option<&'n Value>)>,
@@ -343,15 +348,15 @@ struct Entries<'n, 'p> {
 }
 
 impl<'n, 'p> Entries<'n, 'p> {
-    fn of(node: &'p Node<'n>, object: Option<&'n Map<String, Value>>, names: &'static [&'static str]) -> Self {
+    fn new(node: &'p Node<'n>, object: Option<&'n Map<String, Value>>, names: &'static [&'static str]) -> Self {
         let mut entries: Vec<_> = match object {
             Some(object) => object.iter().map(|(name, value)| (name.as_str(), Some(value))).collect(),
             None => names.iter().map(|name| (*name, None)).collect(),
         };
-        for known in node.known {
-            if let Some((PathSegment::Field(name), parent)) = known.fault.path.split_last()
-                && parent == node.at
-                && !entries.iter().any(|(there, _)| there == name)
+        for known in node.errors {
+            if let Some((PathSegment::Field(name), parent)) = known.error.path.split_last()
+                && parent == node.path
+                && !entries.iter().any(|(present, _)| present == name)
             {
                 entries.push((name, None));
             }
@@ -371,8 +376,8 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
         let Some((name, value)) = self.value.take() else {
-            return Err(Stop::of(FieldErrorKind::Missing));
+            return Err(Stop::new(FieldErrorKind::Missing));
         };
-        self.node.child(PathSegment::Field(name.to_owned()), value).read_by(seed)
+        self.node.child(PathSegment::Field(name.to_owned()), value).deserialize_with(seed)
     }
 }

@@ -1,7 +1,7 @@
-//! Whose request it is, as far as addresses tell: the peer, or whom a trusted proxy says it speaks for.
+//! A request's client IP address: the peer's, or the one that a trusted proxy forwards.
 //!
-//! Only `X-Forwarded-For` is read, and only from a peer that the settings name; from the right, since each proxy appends
-//! the address it saw and everything to the left may be the client's own invention.
+//! Reads only `X-Forwarded-For`, and only from a peer that the settings trust. Reads it from the right, because each
+//! proxy appends the address it saw, and the client can invent everything to the left. Knows nothing of rate limits.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -11,52 +11,52 @@ use crate::config::Network;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// Whose `X-Forwarded-For` is believed.
+/// Networks whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default)]
-pub struct Proxies(Vec<Network>);
+pub struct TrustedProxies(Vec<Network>);
 
-impl Proxies {
-    /// These and no others.
+impl TrustedProxies {
+    /// Trusts these networks and no others.
     pub fn new(networks: Vec<Network>) -> Self {
         Self(networks)
     }
 
-    /// Whose request it is: the last address on its way here that is not one of ours.
-    pub fn client(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
-        let mut client = peer.ip().to_canonical();
-        if self.0.is_empty() || !self.trust(client) {
-            return client;
+    /// The client's address: the last one on the request's path that is not a trusted proxy.
+    pub fn client_ip(&self, peer: SocketAddr, headers: &HeaderMap) -> IpAddr {
+        let mut client_ip = peer.ip().to_canonical();
+        if self.0.is_empty() || !self.is_trusted(client_ip) {
+            return client_ip;
         }
         let hops =
             headers.get_all(X_FORWARDED_FOR).iter().rev().flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));
         for hop in hops {
-            match std::str::from_utf8(hop).ok().and_then(address) {
-                Some(address) => client = address,
-                // What one of ours wrote is readable, so this was there before: the hop that passed it on is the client.
+            match std::str::from_utf8(hop).ok().and_then(parse_address) {
+                Some(address) => client_ip = address,
+                // A trusted proxy writes a valid address, so the hop that forwarded this value is the client.
                 None => break,
             }
-            if !self.trust(client) {
+            if !self.is_trusted(client_ip) {
                 break;
             }
         }
-        client
+        client_ip
     }
 
-    fn trust(&self, address: IpAddr) -> bool {
+    fn is_trusted(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| contains(network, address))
     }
 }
 
-/// The address by which a client is counted: an IPv6 client has a whole /64 to choose from, and is counted by that.
-pub fn counted_by(address: IpAddr) -> IpAddr {
+/// The address that rate limits count: for IPv6 the /64, because a client can choose any address in its /64.
+pub fn rate_limit_ip(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
         v4 => v4,
     }
 }
 
-/// An address as proxies write it: alone, with a port, or in brackets.
-fn address(text: &str) -> Option<IpAddr> {
+/// Parses an address as proxies write it: alone, with a port, or in brackets.
+fn parse_address(text: &str) -> Option<IpAddr> {
     let text = text.trim();
     let bracketed = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let address = match bracketed {
@@ -85,35 +85,35 @@ mod tests {
 
     fn client(peer: &str, lines: &[&str]) -> String {
         let network = |address: &str, bits| Network { address: address.parse().unwrap(), bits };
-        let proxies = Proxies::new(vec![network("10.0.0.0", 8), network("fd00::", 8), network("192.0.2.7", 32)]);
+        let proxies = TrustedProxies::new(vec![network("10.0.0.0", 8), network("fd00::", 8), network("192.0.2.7", 32)]);
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append(X_FORWARDED_FOR, HeaderValue::from_str(line).unwrap());
         }
-        proxies.client(peer.parse().unwrap(), &headers).to_string()
+        proxies.client_ip(peer.parse().unwrap(), &headers).to_string()
     }
 
     #[test]
-    fn the_client_is_the_last_hop_that_is_not_ours() {
+    fn client_is_the_last_untrusted_hop() {
         for (peer, lines, expected) in [
-            // Nobody asks a stranger.
+            // The peer is not trusted.
             ("203.0.113.1:1", &["198.51.100.1"][..], "203.0.113.1"),
             ("192.0.2.8:1", &["198.51.100.1"], "192.0.2.8"),
             ("10.1.2.3:1", &[], "10.1.2.3"),
             ("10.1.2.3:1", &["198.51.100.1"], "198.51.100.1"),
             ("192.0.2.7:1", &["198.51.100.1"], "198.51.100.1"),
-            // What stands further left is the client's own claim.
+            // Everything further left is the client's own claim.
             ("10.1.2.3:1", &["1.1.1.1, 198.51.100.1"], "198.51.100.1"),
             ("10.1.2.3:1", &["1.1.1.1, 198.51.100.1, 10.9.9.9"], "198.51.100.1"),
             ("10.1.2.3:1", &["1.1.1.1", "198.51.100.1 ,10.9.9.9"], "198.51.100.1"),
             ("10.1.2.3:1", &["198.51.100.1", "10.9.9.9", "10.9.9.8"], "198.51.100.1"),
-            // All of the way is ours: the first hop is the client.
+            // All hops are trusted: the first one is the client.
             ("10.1.2.3:1", &["10.4.4.4, 10.9.9.9"], "10.4.4.4"),
-            // Garbage: whoever passed it on.
+            // An invalid value: the hop that forwarded it is the client.
             ("10.1.2.3:1", &["198.51.100.1, unknown, 10.9.9.9"], "10.9.9.9"),
             ("10.1.2.3:1", &["unknown"], "10.1.2.3"),
             ("10.1.2.3:1", &[""], "10.1.2.3"),
-            // With ports, in brackets, mapped.
+            // With ports, in brackets, IPv4-mapped.
             ("10.1.2.3:1", &["198.51.100.1:4711"], "198.51.100.1"),
             ("[fd12::1]:1", &["[2001:db8::1]:4711"], "2001:db8::1"),
             ("[fd12::1]:1", &["[2001:db8::1]"], "2001:db8::1"),
@@ -125,15 +125,15 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_client_is_counted_by_its_64() {
-        let counted = |address: &str| counted_by(address.parse().unwrap()).to_string();
+    fn ipv6_clients_are_counted_by_their_64() {
+        let counted = |address: &str| rate_limit_ip(address.parse().unwrap()).to_string();
         assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(counted("198.51.100.1"), "198.51.100.1");
         assert_eq!(counted("::ffff:198.51.100.1"), "198.51.100.1");
     }
 
     #[test]
-    fn a_network_of_no_bits_is_everywhere() {
+    fn a_network_of_zero_bits_contains_every_address() {
         let everywhere = Network { address: "0.0.0.0".parse().unwrap(), bits: 0 };
         assert!(contains(&everywhere, "203.0.113.1".parse().unwrap()));
         assert!(!contains(&everywhere, "2001:db8::1".parse().unwrap()));
