@@ -2,17 +2,20 @@
 //!
 //! | folder | what it holds |
 //! |---|---|
-//! | [`sign_in`] | every way to sign in: password, mailed code, magic link |
-//! | [`sessions`] | opening, refreshing and ending sessions; listing them |
+//! | [`sign_in`] | every way to sign in: password, mailed code, magic link; the checks before a session is opened |
+//! | [`sessions`] | refreshing, listing and ending sessions; their tokens and claims |
 //! | [`tokens`] | verifying credentials, introspection, client credentials, revoking one token, action tokens |
 //! | [`revocation`] | revocations in memory, the stream that carries them between nodes, durable revocations, retention |
-//! | [`accounts`] | creating, changing and deleting users; addresses, usernames, projects, billing, permissions |
+//! | [`accounts`] | creating, changing and deleting users; verifying addresses; projects, billing, permissions |
+//! | [`identity`] | e-mail addresses and usernames in canonical form |
 //! | [`passwords`] | policy, hashing, password resets, re-authentication |
-//! | [`mfa`] | the second factor: enrolment, TOTP, recovery codes |
+//! | [`mfa`] | the second factor: enrollment, TOTP, recovery codes |
 //! | [`api_keys`] | creating, recognising and deactivating API keys |
 //! | [`signing_keys`] | maintenance of the keyring |
 //!
-//! [`Context`] is the state that every operation is given. [`error`] lists every way in which an operation fails.
+//! [`Context`] is the state that every operation is given, [`request_context`] what a request says about its client. [`error`]
+//! lists every way in which an operation fails. [`one_time`] stores mailed codes and device secrets, [`rate_limit`] applies the
+//! limits of [`crate::config::LimitedAction`].
 //! The hot paths are [`tokens::verify`] and [`sessions::refresh`].
 
 pub mod accounts;
