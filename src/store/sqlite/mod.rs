@@ -291,7 +291,7 @@ async fn wait<T>(timeout: Duration, reply: oneshot::Receiver<T>) -> store::Resul
 const STORE: &str = "the embedded store";
 
 fn unavailable(detail: &str) -> store::Error {
-    store::Error::Unavailable { store: STORE, detail: detail.to_owned() }
+    store::Error::Unavailable { store: STORE, detail: detail.to_owned(), is_logged: false }
 }
 
 /// SQLite's errors name columns and never contain values: values are bound, not written into statements.
@@ -309,6 +309,6 @@ fn store_error(error: &rusqlite::Error) -> store::Error {
             // A constraint that no result value covers (a duplicate id): trying again later does not help.
             store::Error::Corrupt { store: STORE, detail }
         }
-        _ => store::Error::Unavailable { store: STORE, detail },
+        _ => store::Error::Unavailable { store: STORE, detail, is_logged: false },
     }
 }

@@ -1,4 +1,4 @@
-//! The engine by itself: what it promises to every caller, whatever is written.
+//! The engine alone: its guarantees to every caller, whatever the work is.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -27,39 +27,41 @@ fn engine() -> (Arc<Engine>, TempDir) {
     (engine, dir)
 }
 
-async fn keep(engine: &Engine, value: i64) -> Result<()> {
-    engine.write(ANY, move |tx| tx.execute("INSERT INTO kept (value) VALUES (?1)", [value]).map(drop)).await
+async fn insert(engine: &Engine, value: i64) -> Result<()> {
+    engine.write(ANY, move |tx| tx.execute("INSERT INTO numbers (value) VALUES (?1)", [value]).map(drop)).await
 }
 
-async fn kept(engine: &Engine) -> Vec<i64> {
+async fn values(engine: &Engine) -> Vec<i64> {
     engine
-        .read(ANY, |tx| tx.prepare("SELECT value FROM kept ORDER BY value")?.query_map([], |row| row.get(0))?.collect())
+        .read(ANY, |tx| {
+            tx.prepare("SELECT value FROM numbers ORDER BY value")?.query_map([], |row| row.get(0))?.collect()
+        })
         .await
         .unwrap()
 }
 
-async fn table(engine: &Engine) {
+async fn create_table(engine: &Engine) {
     engine
-        .write(ANY, |tx| tx.execute_batch("CREATE TABLE kept (value INTEGER UNIQUE, filling BLOB) STRICT"))
+        .write(ANY, |tx| tx.execute_batch("CREATE TABLE numbers (value INTEGER UNIQUE, filling BLOB) STRICT"))
         .await
         .unwrap();
 }
 
-/// Keeps the writer busy until what it gives is dropped, so that what is handed in meanwhile becomes one group.
-async fn held(engine: &Arc<Engine>) -> std::sync::mpsc::Sender<()> {
-    let (let_go, wait) = std::sync::mpsc::channel::<()>();
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
+/// Blocks the writer until the returned sender is dropped, so that the jobs queued meanwhile become one group.
+async fn block_writer(engine: &Arc<Engine>) -> std::sync::mpsc::Sender<()> {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let (started, has_started) = tokio::sync::oneshot::channel();
     engine.write_in_background(move |_| {
-        let _ = begun.send(());
+        let _ = started.send(());
         let _ = wait.recv();
         Ok(())
     });
-    has_begun.await.unwrap();
-    let_go
+    has_started.await.unwrap();
+    release
 }
 
-/// Calls all at once, as one group.
-async fn as_one_group<T: Send + 'static, F>(engine: &Arc<Engine>, calls: Vec<F>) -> Vec<T>
+/// Runs all calls concurrently, as one group.
+async fn run_as_group<T: Send + 'static, F>(engine: &Arc<Engine>, calls: Vec<F>) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,
 {
@@ -71,60 +73,60 @@ where
         tokio::task::yield_now().await;
     }
     drop(writer);
-    let mut answers = Vec::new();
+    let mut results = Vec::new();
     for call in calls {
-        answers.push(call.await.unwrap());
+        results.push(call.await.unwrap());
     }
-    answers
+    results
 }
 
 #[tokio::test]
-async fn a_write_that_fails_spoils_no_other_of_its_group() {
+async fn failed_write_does_not_affect_its_group() {
     let (engine, _dir) = engine();
-    table(&engine).await;
-    // Every value twice: the second fails, after having written something else.
+    create_table(&engine).await;
+    // Every value twice: the second insert violates the unique constraint after another insert succeeded.
     let calls = (0..20).map(|which| {
         let engine = Arc::clone(&engine);
         async move {
             engine
                 .write(ANY, move |tx| {
-                    tx.execute("INSERT INTO kept (value) VALUES (?1)", [1000 + which])?;
-                    tx.execute("INSERT INTO kept (value) VALUES (?1)", [which / 2]).map(drop)
+                    tx.execute("INSERT INTO numbers (value) VALUES (?1)", [1000 + which])?;
+                    tx.execute("INSERT INTO numbers (value) VALUES (?1)", [which / 2]).map(drop)
                 })
                 .await
         }
     });
-    let answers = as_one_group(&engine, calls.collect()).await;
-    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 10);
-    let succeeded = (0..20).filter(|which| answers[*which as usize].is_ok()).map(|which| 1000 + which);
-    assert_eq!(kept(&engine).await, (0..10).chain(succeeded).collect::<Vec<i64>>());
+    let results = run_as_group(&engine, calls.collect()).await;
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 10);
+    let succeeded = (0..20).filter(|which| results[*which as usize].is_ok()).map(|which| 1000 + which);
+    assert_eq!(values(&engine).await, (0..10).chain(succeeded).collect::<Vec<i64>>());
 }
 
 #[tokio::test]
-async fn a_write_that_panics_costs_nobody_else_anything() {
+async fn panicking_write_does_not_affect_others() {
     let (engine, _dir) = engine();
-    table(&engine).await;
+    create_table(&engine).await;
     let panics = engine.write(ANY, |tx| -> rusqlite::Result<()> {
-        tx.execute("INSERT INTO kept (value) VALUES (7)", [])?;
+        tx.execute("INSERT INTO numbers (value) VALUES (7)", [])?;
         panic!("on purpose");
     });
     assert!(matches!(panics.await, Err(Error::Unavailable { .. })));
-    keep(&engine, 8).await.unwrap();
-    assert_eq!(kept(&engine).await, [8]);
+    insert(&engine, 8).await.unwrap();
+    assert_eq!(values(&engine).await, [8]);
     let panics = engine.read(ANY, |_| -> rusqlite::Result<()> { panic!("on purpose") });
     assert!(matches!(panics.await, Err(Error::Unavailable { .. })));
-    assert_eq!(kept(&engine).await, [8]);
+    assert_eq!(values(&engine).await, [8]);
 }
 
 #[tokio::test]
-async fn a_write_whose_caller_went_away_before_its_turn_is_not_done() {
+async fn write_of_a_cancelled_caller_is_not_done() {
     let (engine, _dir) = engine();
-    table(&engine).await;
-    let writer = held(&engine).await;
+    create_table(&engine).await;
+    let writer = block_writer(&engine).await;
     let waiting = engine.waiting();
     let call = tokio::spawn({
         let engine = Arc::clone(&engine);
-        async move { keep(&engine, 1).await }
+        async move { insert(&engine, 1).await }
     });
     while engine.waiting() == waiting {
         tokio::task::yield_now().await;
@@ -132,51 +134,51 @@ async fn a_write_whose_caller_went_away_before_its_turn_is_not_done() {
     call.abort();
     assert!(call.await.unwrap_err().is_cancelled());
     drop(writer);
-    keep(&engine, 2).await.unwrap();
-    assert_eq!(kept(&engine).await, [2]);
+    insert(&engine, 2).await.unwrap();
+    assert_eq!(values(&engine).await, [2]);
 }
 
 #[tokio::test]
-async fn a_lock_that_another_process_keeps_makes_writes_fail_in_time_and_reads_go_on() {
+async fn lock_of_another_process_fails_writes_in_time_not_reads() {
     let (engine, _dir) = engine();
-    table(&engine).await;
-    keep(&engine, 1).await.unwrap();
+    create_table(&engine).await;
+    insert(&engine, 1).await.unwrap();
     let other = Connection::open(engine.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
 
-    let begun = Instant::now();
-    assert!(matches!(keep(&engine, 2).await, Err(Error::Unavailable { .. })));
-    assert!(begun.elapsed() < process().timeout + Duration::from_millis(500), "{:?}", begun.elapsed());
-    assert_eq!(kept(&engine).await, [1]);
+    let start = Instant::now();
+    assert!(matches!(insert(&engine, 2).await, Err(Error::Unavailable { .. })));
+    assert!(start.elapsed() < process().timeout + Duration::from_millis(500), "{:?}", start.elapsed());
+    assert_eq!(values(&engine).await, [1]);
 
     other.execute_batch("ROLLBACK").unwrap();
-    keep(&engine, 3).await.unwrap();
-    assert_eq!(kept(&engine).await, [1, 3]);
+    insert(&engine, 3).await.unwrap();
+    assert_eq!(values(&engine).await, [1, 3]);
 }
 
 #[tokio::test]
-async fn a_lock_that_another_process_gives_back_is_waited_for() {
+async fn write_waits_for_the_lock_of_another_process() {
     let (engine, _dir) = engine();
-    table(&engine).await;
+    create_table(&engine).await;
     let other = Connection::open(engine.path()).unwrap();
-    // Many times: where nobody waited, some would fail.
+    // Many times: without waiting, some would fail.
     for value in 0..20_i64 {
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
         let call = tokio::spawn({
             let engine = Arc::clone(&engine);
-            async move { keep(&engine, value).await }
+            async move { insert(&engine, value).await }
         });
         while engine.waiting() > 0 || call.is_finished() {
             tokio::task::yield_now().await;
         }
-        other.execute("INSERT INTO kept (value) VALUES (?1)", [1000 + value]).unwrap();
+        other.execute("INSERT INTO numbers (value) VALUES (?1)", [1000 + value]).unwrap();
         other.execute_batch("COMMIT").unwrap();
         call.await.unwrap().unwrap();
     }
-    assert_eq!(kept(&engine).await, (0..20).chain(1000..1020).collect::<Vec<i64>>());
+    assert_eq!(values(&engine).await, (0..20).chain(1000..1020).collect::<Vec<i64>>());
 }
 
-/// As a full disk does, SQLite refuses another page.
+/// Makes SQLite refuse to add pages, as a full disk would.
 async fn fill_up(engine: &Engine) {
     engine
         .write(ANY, |tx| {
@@ -192,82 +194,85 @@ async fn make_room(engine: &Engine) {
 }
 
 #[tokio::test]
-async fn a_full_disk_fails_writes_whole_and_is_over_when_there_is_room() {
+async fn full_disk_fails_whole_writes_until_there_is_space() {
     let (engine, _dir) = engine();
-    table(&engine).await;
+    create_table(&engine).await;
     fill_up(&engine).await;
 
     let written = Arc::new(AtomicU32::new(0));
     let calls = (0..40_i64).map(|which| {
         let (engine, written) = (Arc::clone(&engine), Arc::clone(&written));
         async move {
-            let answer = engine
+            let result = engine
                 .write(ANY, move |tx| {
-                    tx.execute("INSERT INTO kept (value) VALUES (?1)", [which])?;
-                    tx.execute("UPDATE kept SET filling = randomblob(3000) WHERE value = ?1", [which]).map(drop)
+                    tx.execute("INSERT INTO numbers (value) VALUES (?1)", [which])?;
+                    tx.execute("UPDATE numbers SET filling = randomblob(3000) WHERE value = ?1", [which]).map(drop)
                 })
                 .await;
-            if answer.is_ok() {
+            if result.is_ok() {
                 written.fetch_add(1, Ordering::Relaxed);
             }
-            answer
+            result
         }
     });
-    let answers = as_one_group(&engine, calls.collect()).await;
-    assert!(answers.iter().any(Result::is_err), "there was no room for all");
-    for answer in &answers {
-        assert!(matches!(answer, Ok(()) | Err(Error::Unavailable { .. })), "{answer:?}");
+    let results = run_as_group(&engine, calls.collect()).await;
+    assert!(results.iter().any(Result::is_err), "not all of them fit");
+    for result in &results {
+        assert!(matches!(result, Ok(()) | Err(Error::Unavailable { .. })), "{result:?}");
     }
-    let half_made: Option<i64> = engine
-        .read(ANY, |tx| tx.query_row("SELECT value FROM kept WHERE filling IS NULL", [], |row| row.get(0)).optional())
+    let half_written: Option<i64> = engine
+        .read(ANY, |tx| {
+            tx.query_row("SELECT value FROM numbers WHERE filling IS NULL", [], |row| row.get(0)).optional()
+        })
         .await
         .unwrap();
-    assert_eq!(half_made, None);
-    assert_eq!(kept(&engine).await.len(), written.load(Ordering::Relaxed) as usize);
+    assert_eq!(half_written, None);
+    assert_eq!(values(&engine).await.len(), written.load(Ordering::Relaxed) as usize);
 
     make_room(&engine).await;
-    keep(&engine, 100).await.unwrap();
-    assert!(kept(&engine).await.contains(&100));
+    insert(&engine, 100).await.unwrap();
+    assert!(values(&engine).await.contains(&100));
 }
 
 #[tokio::test]
-async fn a_caller_whose_turn_does_not_come_in_time_is_told_so() {
+async fn queued_write_times_out() {
     let (engine, _dir) = engine();
-    table(&engine).await;
-    let writer = held(&engine).await;
+    create_table(&engine).await;
+    let writer = block_writer(&engine).await;
     let late = engine.write_within(ANY, Duration::from_millis(20), |_| Ok(())).await;
     assert!(matches!(late, Err(Error::Unavailable { .. })));
     drop(writer);
-    keep(&engine, 1).await.unwrap();
+    insert(&engine, 1).await.unwrap();
 }
 
 #[tokio::test]
-async fn more_callers_than_can_be_served_are_turned_away_at_once() {
+async fn full_queue_refuses_immediately() {
     let (engine, _dir) = engine();
-    table(&engine).await;
-    let writer = held(&engine).await;
+    create_table(&engine).await;
+    let writer = block_writer(&engine).await;
     while engine.waiting() < super::QUEUE {
         engine.write_in_background(|_| Ok(()));
     }
-    let begun = Instant::now();
-    assert!(matches!(keep(&engine, 1).await, Err(Error::Unavailable { .. })));
-    assert!(begun.elapsed() < process().timeout / 2);
+    let start = Instant::now();
+    assert!(matches!(insert(&engine, 1).await, Err(Error::Unavailable { .. })));
+    assert!(start.elapsed() < process().timeout / 2);
     drop(writer);
     while engine.waiting() > 0 {
         tokio::task::yield_now().await;
     }
-    keep(&engine, 2).await.unwrap();
-    assert_eq!(kept(&engine).await, [2]);
+    insert(&engine, 2).await.unwrap();
+    assert_eq!(values(&engine).await, [2]);
 }
 
 #[tokio::test]
-async fn connections_are_set_as_the_durability_says() {
+async fn durability_sets_the_pragmas() {
     for (durability, synchronous) in [(Durability::Power, 2), (Durability::Process, 1)] {
         let dir = tempfile::tempdir().unwrap();
         let engine = Engine::open(dir.path(), &Embedded { durability, ..Embedded::default() }, NOW).unwrap();
-        let set = |tx: &Connection, name: &str| tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let of_writer = engine.write(ANY, move |tx| Ok((set(tx, "synchronous")?, set(tx, "foreign_keys")?))).await;
-        assert_eq!(of_writer.unwrap(), (synchronous, 1));
+        let pragma = |tx: &Connection, name: &str| tx.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let writer_pragmas =
+            engine.write(ANY, move |tx| Ok((pragma(tx, "synchronous")?, pragma(tx, "foreign_keys")?))).await;
+        assert_eq!(writer_pragmas.unwrap(), (synchronous, 1));
         let mode: String =
             engine.read(ANY, |tx| tx.pragma_query_value(None, "journal_mode", |row| row.get(0))).await.unwrap();
         assert_eq!(mode, "wal");
@@ -276,11 +281,11 @@ async fn connections_are_set_as_the_durability_says() {
     }
 }
 
-/// On a slow disk the lock is free for moments only, which another process would meet by luck.
+/// On a slow disk the lock is free only for moments, which another process would hit by chance.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_writer_that_never_runs_out_of_work_leaves_others_a_turn() {
+async fn busy_writer_lets_other_processes_write() {
     let (engine, dir) = engine();
-    table(&engine).await;
+    create_table(&engine).await;
     let done = Arc::new(AtomicBool::new(false));
     let callers: Vec<_> = (0..4)
         .map(|_| {
@@ -298,19 +303,18 @@ async fn a_writer_that_never_runs_out_of_work_leaves_others_a_turn() {
         .collect();
     let other = Engine::open(dir.path(), &process(), NOW).unwrap();
     for value in 0..8 {
-        keep(&other, value).await.unwrap();
+        insert(&other, value).await.unwrap();
     }
     done.store(true, Ordering::Relaxed);
     for caller in callers {
         caller.await.unwrap();
     }
-    assert_eq!(kept(&engine).await.len(), 8);
+    assert_eq!(values(&engine).await.len(), 8);
 }
 
-/// What is left behind would be found by the next start, which on a full disk could then open the file or not, as it
-/// happens.
+/// A log that is left behind has to be recovered at the next start, which can fail on a full disk.
 #[tokio::test]
-async fn closing_copies_the_log_into_the_file_and_removes_it() {
+async fn closing_checkpoints_and_removes_the_log() {
     let dir = tempfile::tempdir().unwrap();
     for round in 0..100 {
         let engine = Engine::open(dir.path(), &process(), NOW).unwrap();

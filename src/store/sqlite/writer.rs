@@ -21,7 +21,7 @@ const MAX_BUSY: Duration = Duration::from_millis(100);
 /// See [`MAX_BUSY`]. Twice the interval at which other processes retry (`file::RETRY_INTERVAL`).
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// A unit of work. It runs in its own savepoint and is then told how the group's commit ended.
+/// A unit of work. It runs in its own savepoint; after the commit of the group it replies to its caller.
 pub(super) trait Job: Send {
     /// Whether the caller has stopped waiting.
     fn is_abandoned(&self) -> bool;
