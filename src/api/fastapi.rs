@@ -1,9 +1,9 @@
-//! What the dialects that were written with FastAPI share in wording: 422 and `{"detail": …}` as FastAPI 0.115 and pydantic 2
-//! say them, and wire types that are as lax as theirs. Knows nothing of what any call does.
+//! Shared by the dialects that were written with FastAPI: 422 and `{"detail": …}` as in FastAPI 0.115 and pydantic 2,
+//! and wire types that are as lax as pydantic's. Knows nothing of what any call does.
 //!
-//! An entry of a 422 has `type`, `loc`, `msg` and, where pydantic has one, `ctx`, but never `input`: what was sent may be a
-//! password, a code or a token, and a body that quotes it ends up in the logs of whoever reads answers. Nothing tells a
-//! secret's field from another once a client has mixed them up, so none is quoted. Clients show `msg` and find the field by `loc`.
+//! An entry of a 422 has `type`, `loc`, `msg` and, where pydantic has one, `ctx`, but never `input`: the value may be a
+//! password, a code or a token, and a response that quotes it ends up in the logs of clients. A client may send a
+//! secret in any field by mistake, so no value is quoted. Clients show `msg` and find the field by `loc`.
 
 use std::fmt;
 
@@ -14,69 +14,69 @@ use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::SOON;
-use crate::auth::accounts::identity::{BadEmail, Email};
-use crate::auth::passwords::Weak;
-use crate::http::{Expected, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection, Response};
+use super::{SOON, status_code};
+use crate::auth::identity::{Email, EmailError};
+use crate::auth::passwords::PolicyViolation;
+use crate::http::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection, Response};
 
 /// `{"detail": "…"}`: an `HTTPException`.
 pub(super) fn detail(status: u16, text: &str) -> Response {
-    Response::json(status_of(status), &json!({"detail": text}))
+    Response::json(status_code(status), &json!({"detail": text}))
 }
 
-/// Words a rejection as FastAPI does. Exhaustive, for dialects that have no words of their own for any of it.
-pub(super) fn rejected(rejection: Rejection) -> Response {
+/// Renders a rejection as FastAPI does, for dialects that have no texts of their own.
+pub(super) fn render_rejection(rejection: Rejection) -> Response {
     let cause = rejection.to_string();
     let response = match rejection {
         Rejection::NotFound => detail(404, "Not Found"),
         Rejection::MethodNotAllowed { .. } => detail(405, "Method Not Allowed"),
-        Rejection::TooLarge { .. } => detail(413, "Content Too Large"),
+        Rejection::BodyTooLarge { .. } => detail(413, "Content Too Large"),
         Rejection::UnsupportedMediaType => detail(415, "Unsupported Media Type"),
-        Rejection::Unreadable { detail, at } => unreadable(&detail, at),
-        Rejection::Fields(faults) => unprocessable(&faults),
+        Rejection::MalformedBody { detail, at } => malformed_json(&detail, at),
+        Rejection::InvalidFields(errors) => invalid_fields(&errors),
         Rejection::BodyTimeout => detail(408, "Request Timeout"),
-        Rejection::Crowded | Rejection::Timeout { .. } => detail(503, "Service Unavailable").retry_after(SOON),
+        Rejection::Overloaded | Rejection::Timeout { .. } => detail(503, "Service Unavailable").retry_after(SOON),
         Rejection::Internal => detail(500, "Internal Server Error"),
     };
-    response.because(cause)
+    response.with_cause(cause)
 }
 
-/// 422 of a body that is no JSON.
-pub(super) fn unreadable(why: &str, at: usize) -> Response {
-    unprocessed(vec![ValidationError {
+/// 422 for a body that is not JSON.
+pub(super) fn malformed_json(reason: &str, at: usize) -> Response {
+    validation_error(vec![ValidationError {
         r#type: "json_invalid",
-        loc: vec![Loc::Name("body".to_owned()), Loc::At(at)],
+        loc: vec![Loc::Name("body".to_owned()), Loc::Index(at)],
         msg: "JSON decode error".to_owned(),
-        ctx: Some(json!({"error": why})),
+        ctx: Some(json!({"error": reason})),
     }])
 }
 
-/// 422 of fields that will not do, an entry each.
-pub(super) fn unprocessable(faults: &[FieldError]) -> Response {
-    unprocessed(faults.iter().map(ValidationError::of).collect())
+/// 422 with one entry per invalid field.
+pub(super) fn invalid_fields(errors: &[FieldError]) -> Response {
+    validation_error(errors.iter().map(ValidationError::from).collect())
 }
 
-fn unprocessed(detail: Vec<ValidationError>) -> Response {
+fn validation_error(detail: Vec<ValidationError>) -> Response {
     Response::json(StatusCode::UNPROCESSABLE_ENTITY, &HttpValidationError { detail })
 }
 
-/// What is wrong with a request's fields.
+/// The invalid fields of a request.
 #[derive(Serialize, ToSchema)]
 #[schema(as = HTTPValidationError)]
 pub(super) struct HttpValidationError {
     detail: Vec<ValidationError>,
 }
 
-/// One fault.
+/// One invalid field.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ValidationError {
-    /// What is wrong, in a word that pydantic knows.
+    /// The error type that pydantic uses.
     r#type: &'static str,
-    /// Where: the part of the request, and the way from there.
+    /// The part of the request and the path to the field.
     loc: Vec<Loc>,
-    /// What is wrong, for people.
+    /// Description for people.
     msg: String,
-    /// What the sentence is made of.
+    /// The values in `msg`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object, required = false)]
     ctx: Option<Value>,
@@ -86,36 +86,36 @@ pub(super) struct ValidationError {
 #[serde(untagged)]
 enum Loc {
     Name(String),
-    At(usize),
+    Index(usize),
 }
 
-/// Both parts of a request, or what is wrong with either and with both: FastAPI says all of it at once.
-pub(super) fn both<A, B>(one: Result<A, Rejection>, other: Result<B, Rejection>) -> Result<(A, B), Rejection> {
-    match (one, other) {
-        (Err(Rejection::Fields(mut faults)), Err(Rejection::Fields(more))) => {
-            faults.extend(more);
-            Err(Rejection::Fields(faults))
+/// Combines two parts of a request. Like FastAPI, lists the invalid fields of both in one 422.
+pub(super) fn both<A, B>(first: Result<A, Rejection>, second: Result<B, Rejection>) -> Result<(A, B), Rejection> {
+    match (first, second) {
+        (Err(Rejection::InvalidFields(mut errors)), Err(Rejection::InvalidFields(more))) => {
+            errors.extend(more);
+            Err(Rejection::InvalidFields(errors))
         }
-        // What is no matter of fields is said alone: there is nothing to be said of fields that were not read.
+        // Any other rejection stands alone: the fields could not be read.
         (_, Err(rejection)) | (Err(rejection), Ok(_)) => Err(rejection),
-        (Ok(one), Ok(other)) => Ok((one, other)),
+        (Ok(first), Ok(second)) => Ok((first, second)),
     }
 }
 
-/// Reads an id in the path or in a header field.
-pub(super) fn uuid(place: ParamLocation, name: &str, text: Option<&str>) -> Result<Uuid, Rejection> {
-    let text = text.ok_or_else(|| Rejection::field(FieldError::missing(place, name)))?;
+/// Parses an id in the path or in a header field.
+pub(super) fn uuid(location: ParamLocation, name: &str, text: Option<&str>) -> Result<Uuid, Rejection> {
+    let text = text.ok_or_else(|| Rejection::field(FieldError::missing(location, name)))?;
     Uuid::parse_str(text).map_err(|error| {
-        let trouble = FieldErrorKind::Invalid(format!("Input should be a valid UUID, {}", as_pydantic_says(&error)));
-        Rejection::field(FieldError::new(place, name, trouble))
+        let kind = FieldErrorKind::Invalid(format!("Input should be a valid UUID, {}", pydantic_uuid_error(&error)));
+        Rejection::field(FieldError::new(location, name, kind))
     })
 }
 
-/// The sentences of the library's version that pydantic 2 was built with then, which counted characters from one.
-fn as_pydantic_says(error: &uuid::Error) -> String {
+/// The text of the version of the `uuid` crate that pydantic 2 was built with, which counts characters from one.
+fn pydantic_uuid_error(error: &uuid::Error) -> String {
     let error = error.to_string();
-    let of_a_character = error.strip_prefix("invalid character: found ").and_then(|rest| rest.rsplit_once(" at "));
-    match (of_a_character, error.strip_prefix("invalid length: ")) {
+    let invalid_character = error.strip_prefix("invalid character: found ").and_then(|rest| rest.rsplit_once(" at "));
+    match (invalid_character, error.strip_prefix("invalid length: ")) {
         (Some((character, at)), _) => {
             let at = at.parse::<usize>().map_or_else(|_| at.to_owned(), |at| (at + 1).to_string());
             format!(
@@ -127,14 +127,9 @@ fn as_pydantic_says(error: &uuid::Error) -> String {
     }
 }
 
-fn status_of(status: u16) -> StatusCode {
-    StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
-}
-
-/// What pydantic says of values of the right type that will not do: how the sentence begins, its `type`, and what the rest of it
-/// is in `ctx`. Serde carries nothing but text from a type to whoever words it, so the sentence is what travels, and the rest
-/// is read off it.
-const SENTENCES: [(&str, &str, Option<&str>); 12] = [
+/// Pydantic's errors for values of the right type: the beginning of `msg`, `type`, and the key in `ctx` for the rest of
+/// `msg`. Serde passes errors on as text only, so `type` and `ctx` are derived from the text.
+const VALUE_ERRORS: [(&str, &str, Option<&str>); 12] = [
     ("value is not a valid email address: ", "value_error", Some("reason")),
     ("String should have at least ", "string_too_short", Some("min_length")),
     ("String should have at most ", "string_too_long", Some("max_length")),
@@ -149,108 +144,105 @@ const SENTENCES: [(&str, &str, Option<&str>); 12] = [
     ("Unable to parse input string as an integer, exceeded maximum size", "int_parsing_size", None),
 ];
 
-impl ValidationError {
-    fn of(fault: &FieldError) -> Self {
-        let place = match fault.place {
+impl From<&FieldError> for ValidationError {
+    fn from(error: &FieldError) -> Self {
+        let location = match error.location {
             ParamLocation::Body => "body",
             ParamLocation::Query => "query",
             ParamLocation::Header => "header",
             ParamLocation::Path => "path",
         };
-        let steps = fault.path.iter().map(|step| match step {
+        let segments = error.path.iter().map(|segment| match segment {
             PathSegment::Field(name) => Loc::Name(name.clone()),
-            PathSegment::Item(at) => Loc::At(*at),
+            PathSegment::Index(index) => Loc::Index(*index),
         });
-        let loc = [Loc::Name(place.to_owned())].into_iter().chain(steps).collect();
-        let (r#type, msg, ctx) = match &fault.trouble {
+        let loc = [Loc::Name(location.to_owned())].into_iter().chain(segments).collect();
+        let (r#type, msg, ctx) = match &error.kind {
             FieldErrorKind::Missing => ("missing", "Field required".to_owned(), None),
-            FieldErrorKind::Not(expected) => of_another_type(*expected),
-            FieldErrorKind::Invalid(sentence) => will_not_do(sentence),
+            FieldErrorKind::WrongType(expected) => type_error(*expected),
+            FieldErrorKind::Invalid(msg) => value_error(msg),
         };
         Self { r#type, loc, msg, ctx }
     }
 }
 
-type Said = (&'static str, String, Option<Value>);
+/// `type`, `msg` and `ctx` of an entry.
+type PydanticError = (&'static str, String, Option<Value>);
 
-fn of_another_type(expected: Expected) -> Said {
-    let (kind, msg) = match expected {
-        Expected::Text => ("string_type", "Input should be a valid string"),
-        Expected::Integer => ("int_type", "Input should be a valid integer"),
-        Expected::Number => ("float_type", "Input should be a valid number"),
-        Expected::Boolean => ("bool_type", "Input should be a valid boolean"),
-        Expected::List => ("list_type", "Input should be a valid list"),
-        Expected::Object => {
+fn type_error(expected: ExpectedType) -> PydanticError {
+    let (r#type, msg) = match expected {
+        ExpectedType::Text => ("string_type", "Input should be a valid string"),
+        ExpectedType::Integer => ("int_type", "Input should be a valid integer"),
+        ExpectedType::Number => ("float_type", "Input should be a valid number"),
+        ExpectedType::Boolean => ("bool_type", "Input should be a valid boolean"),
+        ExpectedType::List => ("list_type", "Input should be a valid list"),
+        ExpectedType::Object => {
             ("model_attributes_type", "Input should be a valid dictionary or object to extract fields from")
         }
     };
-    (kind, msg.to_owned(), None)
+    (r#type, msg.to_owned(), None)
 }
 
-fn will_not_do(sentence: &str) -> Said {
-    let known = SENTENCES.iter().find_map(|known| sentence.strip_prefix(known.0).map(|rest| (known, rest)));
-    let Some(((_, kind, context), rest)) = known else {
-        return ("value_error", format!("Value error, {sentence}"), None);
+fn value_error(msg: &str) -> PydanticError {
+    let known = VALUE_ERRORS.iter().find_map(|known| msg.strip_prefix(known.0).map(|rest| (known, rest)));
+    let Some(((_, r#type, key), rest)) = known else {
+        return ("value_error", format!("Value error, {msg}"), None);
     };
-    let context = context.map(|name| {
+    let ctx = key.map(|key| {
         let number = rest.split(' ').next().and_then(|word| word.parse::<i64>().ok());
         Value::Object(Map::from_iter([(
-            name.to_owned(),
+            key.to_owned(),
             number.map_or_else(|| json!(rest.trim_matches('\'')), |number| json!(number)),
         )]))
     });
-    (kind, sentence.to_owned(), context)
+    (r#type, msg.to_owned(), ctx)
 }
 
-/// pydantic's `EmailStr`: an address, in its one form.
+/// Pydantic's `EmailStr`: an address in canonical form.
 #[derive(Clone, Debug)]
 pub(super) struct EmailStr(pub(super) Email);
 
 impl<'de> Deserialize<'de> for EmailStr {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        Email::parse(&text).map(Self).map_err(|bad| de::Error::custom(no_address(&text, bad)))
+        Email::parse(&text).map(Self).map_err(|error| de::Error::custom(email_error(&text, error)))
     }
 }
 
-/// Reads an address in the path.
-pub(super) fn email(place: ParamLocation, name: &str, text: &str) -> Result<Email, Rejection> {
-    Email::parse(text).map_err(|bad| bad_email(place, name, text, bad))
+/// Parses an address in the path.
+pub(super) fn email(location: ParamLocation, name: &str, text: &str) -> Result<Email, Rejection> {
+    let kind = |error| FieldErrorKind::Invalid(email_error(text, error));
+    Email::parse(text).map_err(|error| Rejection::field(FieldError::new(location, name, kind(error))))
 }
 
-/// An address that will not do, wherever it was found out.
-pub(super) fn bad_email(place: ParamLocation, name: &str, text: &str, bad: BadEmail) -> Rejection {
-    Rejection::field(FieldError::new(place, name, FieldErrorKind::Invalid(no_address(text, bad))))
-}
-
-fn no_address(text: &str, bad: BadEmail) -> String {
+fn email_error(text: &str, error: EmailError) -> String {
     let text = text.trim();
-    let reason = match bad {
-        BadEmail::NoAt if text.starts_with('@') => "There must be something before the @-sign.",
-        BadEmail::NoAt if text.ends_with('@') => "There must be something after the @-sign.",
-        BadEmail::NoAt if text.contains('@') => "The part after the @-sign contains invalid characters: '@'.",
-        BadEmail::Empty | BadEmail::NoAt => "An email address must have an @-sign.",
-        BadEmail::Local | BadEmail::Domain if text.contains("..") => {
+    let reason = match error {
+        EmailError::NoAt if text.starts_with('@') => "There must be something before the @-sign.",
+        EmailError::NoAt if text.ends_with('@') => "There must be something after the @-sign.",
+        EmailError::NoAt if text.contains('@') => "The part after the @-sign contains invalid characters: '@'.",
+        EmailError::Empty | EmailError::NoAt => "An email address must have an @-sign.",
+        EmailError::Local | EmailError::Domain if text.contains("..") => {
             "An email address cannot have two periods in a row."
         }
-        BadEmail::Local => "The email address contains invalid characters before the @-sign.",
-        BadEmail::Domain if text.rsplit('@').next().is_some_and(|domain| domain.contains('.')) => {
+        EmailError::Local => "The email address contains invalid characters before the @-sign.",
+        EmailError::Domain if text.rsplit('@').next().is_some_and(|domain| domain.contains('.')) => {
             "The part after the @-sign is not valid."
         }
-        BadEmail::Domain => "The part after the @-sign is not valid. It should have a period.",
-        BadEmail::TooLong => "The email address is too long.",
+        EmailError::Domain => "The part after the @-sign is not valid. It should have a period.",
+        EmailError::TooLong => "The email address is too long.",
     };
     format!("value is not a valid email address: {reason}")
 }
 
-/// A new password that will not do, in the field in which it was chosen.
-pub(super) fn weak_password(field: &str, weak: Weak) -> FieldError {
-    let sentence = match weak {
-        Weak::TooShort { min } => at_least(min),
-        Weak::TooLong { max } => at_most(max),
-        Weak::Common => "the password is one of the most common ones".to_owned(),
+/// The error of the field `field` for a new password that violates the policy.
+pub(super) fn password_error(field: &str, violation: PolicyViolation) -> FieldError {
+    let reason = match violation {
+        PolicyViolation::TooShort { min } => at_least(min),
+        PolicyViolation::TooLong { max } => at_most(max),
+        PolicyViolation::Common => "the password is one of the most common ones".to_owned(),
     };
-    FieldError::new(ParamLocation::Body, field, FieldErrorKind::Invalid(sentence))
+    FieldError::new(ParamLocation::Body, field, FieldErrorKind::Invalid(reason))
 }
 
 fn at_least(min: usize) -> String {
@@ -265,32 +257,32 @@ fn characters(count: usize) -> String {
     if count == 1 { "1 character".to_owned() } else { format!("{count} characters") }
 }
 
-/// A text of so many characters.
+/// A string of `MIN` to `MAX` characters.
 #[derive(Clone, Debug)]
-pub(super) struct Text<const MIN: usize, const MAX: usize>(pub(super) String);
+pub(super) struct BoundedString<const MIN: usize, const MAX: usize>(pub(super) String);
 
-impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for Text<MIN, MAX> {
+impl<'de, const MIN: usize, const MAX: usize> Deserialize<'de> for BoundedString<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let text = String::deserialize(from)?;
-        // Postgres has no place for it in a text.
+        // Postgres cannot store NUL in text.
         if text.contains('\0') {
             return Err(de::Error::custom("must not contain NUL"));
         }
         match text.chars().count() {
-            few if few < MIN => Err(de::Error::custom(at_least(MIN))),
-            many if many > MAX => Err(de::Error::custom(at_most(MAX))),
+            short if short < MIN => Err(de::Error::custom(at_least(MIN))),
+            long if long > MAX => Err(de::Error::custom(at_most(MAX))),
             _ => Ok(Self(text)),
         }
     }
 }
 
-/// A whole number in these bounds, read as laxly as pydantic reads one: from a text, from `1.0` and from a boolean too.
+/// An integer from `MIN` to `MAX`, parsed as laxly as pydantic does: strings, `1.0` and booleans are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Whole<const MIN: i64, const MAX: i64>(pub(super) i64);
+pub(super) struct LaxInteger<const MIN: i64, const MAX: i64>(pub(super) i64);
 
-impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Whole<MIN, MAX> {
+impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for LaxInteger<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let number = from.deserialize_any(LaxInteger)?;
+        let number = from.deserialize_any(LaxIntegerVisitor)?;
         if number < MIN {
             Err(de::Error::custom(format!("Input should be greater than or equal to {MIN}")))
         } else if number > MAX {
@@ -301,12 +293,12 @@ impl<'de, const MIN: i64, const MAX: i64> Deserialize<'de> for Whole<MIN, MAX> {
     }
 }
 
-struct LaxInteger;
+struct LaxIntegerVisitor;
 
-impl Visitor<'_> for LaxInteger {
+impl Visitor<'_> for LaxIntegerVisitor {
     type Value = i64;
 
-    /// By this word the reading of fields knows what was expected.
+    /// `http::json` recognises the expected type by this word.
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         to.write_str("i64")
     }
@@ -346,23 +338,23 @@ impl Visitor<'_> for LaxInteger {
     }
 }
 
-/// A boolean, read as laxly as pydantic reads one.
+/// A boolean, parsed as laxly as pydantic does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Flag(pub(super) bool);
+pub(super) struct LaxBool(pub(super) bool);
 
-impl<'de> Deserialize<'de> for Flag {
+impl<'de> Deserialize<'de> for LaxBool {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(LaxBoolean).map(Self)
+        from.deserialize_any(LaxBoolVisitor).map(Self)
     }
 }
 
-struct LaxBoolean;
+struct LaxBoolVisitor;
 
-fn no_boolean<E: de::Error>() -> E {
+fn bool_error<E: de::Error>() -> E {
     E::custom("Input should be a valid boolean, unable to interpret input")
 }
 
-impl Visitor<'_> for LaxBoolean {
+impl Visitor<'_> for LaxBoolVisitor {
     type Value = bool;
 
     fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -374,22 +366,22 @@ impl Visitor<'_> for LaxBoolean {
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<bool, E> {
-        u64::try_from(number).map_err(|_| no_boolean()).and_then(|number| self.visit_u64(number))
+        u64::try_from(number).map_err(|_| bool_error()).and_then(|number| self.visit_u64(number))
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<bool, E> {
-        if number < 2 { Ok(number == 1) } else { Err(no_boolean()) }
+        if number < 2 { Ok(number == 1) } else { Err(bool_error()) }
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<bool, E> {
-        if number == 0.0 || number == 1.0 { Ok(number == 1.0) } else { Err(no_boolean()) }
+        if number == 0.0 || number == 1.0 { Ok(number == 1.0) } else { Err(bool_error()) }
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<bool, E> {
         match text.to_ascii_lowercase().as_str() {
             "1" | "true" | "t" | "yes" | "y" | "on" => Ok(true),
             "0" | "false" | "f" | "no" | "n" | "off" => Ok(false),
-            _ => Err(no_boolean()),
+            _ => Err(bool_error()),
         }
     }
 }

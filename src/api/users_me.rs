@@ -1,6 +1,6 @@
-//! `GET …/users/me`, which two dialects document, each with an answer of its own. They may share a prefix, so there is one answer
-//! that both kinds of client read: the envelope of `unturned` around its [`UserResponse`], and beside it, at the top, the fields
-//! of `myauth`'s [`UserRead`]. No name is in both with two meanings. What goes wrong is worded by the dialect that has the route.
+//! `GET …/users/me`, which two dialects document with different responses. They may share a prefix, so one response
+//! serves the clients of both: the envelope of `unturned` around its [`UserResponse`], and at the top level the fields
+//! of `myauth`'s [`UserRead`]. No field name has two meanings. The dialect that has the route renders the errors.
 
 use http::StatusCode;
 use serde::Serialize;
@@ -15,28 +15,29 @@ use crate::clock::Timestamp;
 use crate::http::{Request, Response};
 use crate::id::{ProjectId, UserId};
 
-/// Tells the caller's account.
+/// Get the current user.
 ///
-/// For a person, or who holds an API key of that person's. One document for both kinds of client: the envelope with projects and
-/// billing in `data`, and the plain model beside it.
+/// Takes an access token or an API key of the user. The response serves the clients of two APIs: `data` contains the
+/// user with projects and billing, and the top level contains the fields of the plain model.
 #[utoipa::path(
     get,
     path = "/users/me",
     operation_id = "get_me_auth_users_me_get",
     security(("access_token" = []), ("api_key" = [])),
-    responses((status = 200, description = "The caller's account.", body = Me)),
+    responses((status = 200, description = "The caller's account.", body = MeResponse)),
 )]
 pub(super) async fn me(ctx: &Context, request: &Request) -> Result<Response, ApiError> {
     let (_, user) = authenticate_user(ctx, super::credential(request)).await?;
     let projects = list_projects(ctx, user.id).await?;
-    let me = Me { success: true, data: UserResponse::of(&user, projects), error: None, read: UserRead::of(&user) };
+    let me =
+        MeResponse { success: true, data: UserResponse::new(&user, projects), error: None, read: UserRead::new(&user) };
     Ok(Response::json(StatusCode::OK, &me).no_store())
 }
 
-/// The account, in both forms.
+/// The user in both forms.
 #[derive(Serialize, ToSchema)]
 #[schema(as = SuccessResponse_UserResponse_)]
-struct Me {
+struct MeResponse {
     success: bool,
     data: UserResponse,
     /// Always null.
@@ -46,7 +47,7 @@ struct Me {
     read: UserRead,
 }
 
-/// A user, as `unturned` shows one.
+/// A user in `unturned`.
 #[derive(Serialize, ToSchema)]
 struct UserResponse {
     #[schema(value_type = uuid::Uuid)]
@@ -57,7 +58,7 @@ struct UserResponse {
     is_active: bool,
     is_superuser: bool,
     is_verified: bool,
-    /// The personal one first.
+    /// The personal project first.
     projects: Vec<ProjectInfo>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
@@ -74,7 +75,7 @@ struct ProjectInfo {
     name: String,
 }
 
-/// What a user has to spend and has spent.
+/// Token balance and usage.
 #[derive(Serialize, ToSchema)]
 struct BillingInfo {
     #[schema(minimum = 0)]
@@ -84,16 +85,16 @@ struct BillingInfo {
     subscription_tier: Option<String>,
 }
 
-/// The role of who has none.
+/// Name of the role of users without roles.
 pub(super) const PLAIN_ROLE: &str = "user";
 
-/// The one role that `myauth`'s clients read, of all that a user has: that of who sees to users goes before the others.
+/// The one role that clients of `myauth` read: `admin` if the user has it, otherwise the first.
 pub(super) fn role(roles: &[String]) -> &str {
     let admin = roles.iter().find(|role| *role == "admin");
     admin.or(roles.first()).map_or(PLAIN_ROLE, String::as_str)
 }
 
-/// A user, as `myauth` shows one: the fields that its clients read, and ours beside them.
+/// A user in `myauth`: the fields of its document, and those of Signet.
 #[derive(Serialize, ToSchema)]
 pub(super) struct UserRead {
     #[schema(value_type = uuid::Uuid)]
@@ -101,16 +102,16 @@ pub(super) struct UserRead {
     #[schema(format = Email)]
     email: String,
     full_name: Option<String>,
-    /// `admin`, or else the first of the roles; `user` for who has none.
+    /// `admin` if the user has that role, otherwise the first role; `user` if there is none.
     role: String,
     email_validated: bool,
     is_active: bool,
     is_superuser: bool,
-    /// Whether there is one.
+    /// True if the user has a password.
     password: bool,
-    /// The same.
+    /// Same as `password`.
     hashed_password: bool,
-    /// Whether the second factor is on.
+    /// True if TOTP is enabled.
     totp: bool,
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
@@ -125,8 +126,7 @@ pub(super) struct UserRead {
 }
 
 impl UserRead {
-    /// Of a user's row.
-    pub(super) fn of(user: &User) -> Self {
+    pub(super) fn new(user: &User) -> Self {
         let has_password = user.password_hash.is_some();
         Self {
             id: user.id,
@@ -150,7 +150,7 @@ impl UserRead {
 }
 
 impl UserResponse {
-    fn of(user: &User, projects: Vec<Project>) -> Self {
+    fn new(user: &User, projects: Vec<Project>) -> Self {
         let Billing { token_balance, tokens_used, subscription_tier } = user.billing.clone();
         Self {
             id: user.id,

@@ -1,6 +1,6 @@
 //! Errors as `{"detail": …}`: the only place where this dialect maps errors to a status and a text.
 
-use crate::api::fastapi::{detail, rejected, unprocessable, weak_password};
+use crate::api::fastapi::{detail, invalid_fields, password_error, render_rejection};
 use crate::api::{ApiError, INVALID_TOKEN, SOON, wire_text};
 use crate::auth::Error;
 use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
@@ -40,7 +40,7 @@ impl<T: Into<ApiError>> From<T> for MyauthError {
 impl IntoResponse for MyauthError {
     fn into_response(self) -> Response {
         match self.error {
-            ApiError::Rejection(rejection) => rejected(rejection),
+            ApiError::Rejection(rejection) => render_rejection(rejection),
             ApiError::Failure(error) => render(error, self.call),
         }
     }
@@ -53,7 +53,7 @@ fn render(error: Error, call: Call) -> Response {
     let cause = error.to_string();
     let invalid_token = || detail(401, "Could not validate credentials").challenge(INVALID_TOKEN);
     let invalid_field = |name: &str, reason: String| {
-        unprocessable(&[FieldError::new(ParamLocation::Body, name, FieldErrorKind::Invalid(reason))])
+        invalid_fields(&[FieldError::new(ParamLocation::Body, name, FieldErrorKind::Invalid(reason))])
     };
     let response = match error {
         Error::MissingCredentials => detail(401, "Not authenticated").challenge("Bearer"),
@@ -94,7 +94,7 @@ fn render(error: Error, call: Call) -> Response {
         }
         Error::InvalidInput(InputError::Password(violation)) => {
             let field = if call == Call::Reset { "new_password" } else { "password" };
-            unprocessable(&[weak_password(field, violation)])
+            invalid_fields(&[password_error(field, violation)])
         }
         Error::BalanceOutOfRange => detail(409, "The balance would be out of range."),
         Error::MailNotSent => detail(503, "The email could not be sent.").retry_after(SOON),

@@ -9,9 +9,13 @@ use super::wire::{
     Msg, Token, WebToken, login_step_response, message_response, read_with_new_password, require_bearer,
     web_token_response,
 };
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi;
 use crate::api::myauth::error::{Call, MyauthError};
+use crate::api::{RATE_LIMITED, WEAK_PASSWORD};
+use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::error::LinkKind;
 use crate::auth::passwords::request_reset;
 use crate::auth::passwords::reset::reset_password;
 use crate::auth::passwords::{Password, Policy};
@@ -29,11 +33,17 @@ use crate::http::{ParamLocation, Request, Response};
     params(("email" = String, Path, description = "The e-mail address.", format = Email, example = "zoe@example.org")),
     responses((status = 200, description = "The device secret, which redeeming the link requires.", body = WebToken)),
 )]
-pub(super) async fn request_magic_link(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn request_magic_link(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let email = fastapi::email(ParamLocation::Path, "email", request.param("email"))?;
     let request_ctx = request_context(&ctx, &request);
     Ok(web_token_response(magic_link::request_link(&ctx, email.as_str(), request_ctx).await?))
 }
+
+pub(super) const REQUEST_MAGIC_LINK: Endpoint = endpoint! {
+    handler: request_magic_link,
+    metric_label: "myauth.magic",
+    errors: [RATE_LIMITED],
+};
 
 /// Sign in with a magic link.
 ///
@@ -46,12 +56,18 @@ pub(super) async fn request_magic_link(ctx: Context, request: Request) -> Result
     security(("mailed_token" = [])),
     responses((status = 200, description = "The tokens.", body = Token<'_>)),
 )]
-pub(super) async fn redeem_magic_link(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn redeem_magic_link(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     require_bearer(&request)?;
     let WebToken { claim } = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
     Ok(login_step_response(&magic_link::redeem(&ctx, require_bearer(&request)?, &claim, request_ctx).await?))
 }
+
+pub(super) const REDEEM_MAGIC_LINK: Endpoint = endpoint! {
+    handler: redeem_magic_link,
+    metric_label: "myauth.claim",
+    errors: [Error::InvalidLink(LinkKind::MagicLink), Error::RegistrationClosed, RATE_LIMITED],
+};
 
 /// Send a password reset link.
 ///
@@ -63,10 +79,16 @@ pub(super) async fn redeem_magic_link(ctx: Context, mut request: Request) -> Res
     params(("email" = String, Path, description = "The e-mail address.", example = "zoe@example.org")),
     responses((status = 200, description = "The device secret, which redeeming the link requires.", body = WebToken)),
 )]
-pub(super) async fn request_password_reset(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn request_password_reset(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let request_ctx = request_context(&ctx, &request);
     Ok(web_token_response(request_reset::request_password_reset(&ctx, request.param("email"), request_ctx).await?))
 }
+
+pub(super) const REQUEST_PASSWORD_RESET: Endpoint = endpoint! {
+    handler: request_password_reset,
+    metric_label: "myauth.recover",
+    errors: [RATE_LIMITED],
+};
 
 /// The new password and the device secret.
 #[derive(Deserialize, ToSchema)]
@@ -91,7 +113,7 @@ pub(super) struct ResetRequest {
     responses((status = 200, description = "The password was changed.", body = Msg,
         example = json!({"msg": "Password updated successfully."}))),
 )]
-pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn reset(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     require_bearer(&request)?;
     let body: ResetRequest = read_with_new_password(&ctx, &mut request, "new_password").await?;
     let request_ctx = request_context(&ctx, &request);
@@ -101,3 +123,14 @@ pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response
     result.map_err(MyauthError::in_call(Call::Reset))?;
     Ok(message_response("Password updated successfully."))
 }
+
+pub(super) const RESET: Endpoint = endpoint! {
+    handler: reset,
+    metric_label: "myauth.reset",
+    errors: [
+        Error::InvalidLink(LinkKind::PasswordReset),
+        WEAK_PASSWORD,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};

@@ -8,9 +8,12 @@ use super::wire::{
     FullName, Msg, Token, login_step_response, message_response, read_with_new_password, require_bearer,
     token_pair_response, user_response,
 };
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::EmailStr;
 use crate::api::myauth::error::{Call, MyauthError};
 use crate::api::users_me::UserRead;
+use crate::api::{RATE_LIMITED, WEAK_PASSWORD};
+use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up;
 use crate::auth::context::Context;
@@ -45,7 +48,7 @@ pub(super) struct SignUpRequest {
     request_body = SignUpRequest,
     responses((status = 200, description = "The new user.", body = UserRead)),
 )]
-pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let body: SignUpRequest = read_with_new_password(&ctx, &mut request, "password").await?;
     let new_user = CreateUser {
         email: body.email.0.as_str().to_owned(),
@@ -57,6 +60,18 @@ pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Respon
     let user = sign_up::sign_up(&ctx, new_user, request_ctx).await.map_err(MyauthError::in_call(Call::SignUp))?;
     Ok(user_response(&user))
 }
+
+pub(super) const SIGN_UP: Endpoint = endpoint! {
+    handler: sign_up,
+    metric_label: "myauth.sign-up",
+    errors: [
+        Error::EmailTaken,
+        Error::RegistrationClosed,
+        WEAK_PASSWORD,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 /// The form of the OAuth 2.0 password grant. Fields other than `username` and `password` are ignored.
 #[derive(ToSchema)]
@@ -89,7 +104,7 @@ pub(super) struct OauthForm {
     request_body(content((OauthForm = "application/x-www-form-urlencoded"), (OauthForm = "multipart/form-data"))),
     responses((status = 200, description = "The tokens.", body = Token<'_>)),
 )]
-pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let form = request.form().await?;
     let (username, password) = credentials(&form)?;
     let request_ctx = request_context(&ctx, &request);
@@ -97,6 +112,12 @@ pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Respon
         start_sign_in(&ctx, username, &password, request_ctx).await.map_err(MyauthError::in_call(Call::SignIn))?;
     Ok(login_step_response(&step))
 }
+
+pub(super) const SIGN_IN: Endpoint = endpoint! {
+    handler: sign_in,
+    metric_label: "myauth.sign-in",
+    errors: [Error::InvalidCredentials, RATE_LIMITED, Error::Overloaded],
+};
 
 /// Reads username and password. Like FastAPI, treats an empty form field as missing.
 fn credentials(form: &FormFields) -> Result<(&str, Password), Rejection> {
@@ -120,7 +141,7 @@ fn credentials(form: &FormFields) -> Result<(&str, Password), Rejection> {
     security(("refresh_token" = [])),
     responses((status = 200, description = "The new tokens.", body = Token<'_>)),
 )]
-pub(super) async fn refresh_tokens(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn refresh_tokens(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let token = require_bearer(&request)?;
     let request_ctx = request_context(&ctx, &request);
     match refresh(&ctx, token, None, RotationPolicy::Rotate, request_ctx).await {
@@ -128,6 +149,12 @@ pub(super) async fn refresh_tokens(ctx: Context, request: Request) -> Result<Res
         Err(error) => Err(refresh_error(&ctx, token, error).await.into()),
     }
 }
+
+pub(super) const REFRESH: Endpoint = endpoint! {
+    handler: refresh_tokens,
+    metric_label: "myauth.refresh",
+    errors: [Error::AccountDisabled],
+};
 
 /// Revoke a refresh token.
 ///
@@ -139,7 +166,7 @@ pub(super) async fn refresh_tokens(ctx: Context, request: Request) -> Result<Res
     security(("refresh_token" = [])),
     responses((status = 200, description = "The session has ended.", body = Msg)),
 )]
-pub(super) async fn revoke(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn revoke(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let token = require_bearer(&request)?;
     let request_ctx = request_context(&ctx, &request);
     match revoke_refresh_token(&ctx, token, request_ctx).await {
@@ -147,3 +174,9 @@ pub(super) async fn revoke(ctx: Context, request: Request) -> Result<Response, M
         Err(error) => Err(refresh_error(&ctx, token, error).await.into()),
     }
 }
+
+pub(super) const REVOKE: Endpoint = endpoint! {
+    handler: revoke,
+    metric_label: "myauth.revoke",
+    errors: [Error::AccountDisabled],
+};

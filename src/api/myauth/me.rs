@@ -5,19 +5,30 @@ use utoipa::ToSchema;
 
 use super::request_context;
 use super::wire::{FullName, Msg, message_response, read_with_new_password, user_response};
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::EmailStr;
 use crate::api::myauth::error::MyauthError;
 use crate::api::users_me::{self, UserRead};
+use crate::api::{FORBIDDEN, RATE_LIMITED, WEAK_PASSWORD};
+use crate::auth::Error;
 use crate::auth::accounts::delete::delete_self;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::accounts::update::{UpdateSelf, update_self};
 use crate::auth::context::Context;
+use crate::auth::error::Denial;
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response};
 
-pub(super) async fn read(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn read(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     Ok(users_me::me(&ctx, &request).await?)
 }
+
+pub(super) const READ: Endpoint = endpoint! {
+    handler: read,
+    docs: users_me::me,
+    metric_label: "myauth.me",
+    errors: [Error::AccountDisabled, Error::NotFound],
+};
 
 /// The fields to change. A field that is null or missing stays as it is.
 #[derive(Deserialize, ToSchema)]
@@ -48,7 +59,7 @@ pub(super) struct UpdateMe {
     security(("access_token" = [])),
     responses((status = 200, description = "The updated user.", body = UserRead)),
 )]
-pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let body: UpdateMe = read_with_new_password(&ctx, &mut request, "password").await?;
     let changes = UpdateSelf {
@@ -61,6 +72,20 @@ pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Respons
     Ok(user_response(&update_self(&ctx, &user, changes, request_ctx).await?))
 }
 
+pub(super) const UPDATE: Endpoint = endpoint! {
+    handler: update,
+    metric_label: "myauth.update-me",
+    errors: [
+        Error::WrongCurrentPassword,
+        Error::AccountDisabled,
+        FORBIDDEN,
+        Error::EmailTaken,
+        WEAK_PASSWORD,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
+
 /// Delete the current user.
 #[utoipa::path(
     delete,
@@ -70,8 +95,14 @@ pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Respons
     responses((status = 200, description = "The account was deleted.", body = Msg,
         example = json!({"msg": "User deleted successfully"}))),
 )]
-pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn delete(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     delete_self(&ctx, &user).await?;
     Ok(message_response("User deleted successfully"))
 }
+
+pub(super) const DELETE: Endpoint = endpoint! {
+    handler: delete,
+    metric_label: "myauth.delete-me",
+    errors: [Error::AccountDisabled, Error::Forbidden(Denial::CannotDeleteSelf), FORBIDDEN],
+};

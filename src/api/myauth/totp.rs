@@ -6,7 +6,9 @@ use utoipa::ToSchema;
 
 use super::request_context;
 use super::wire::{Msg, Token, WebToken, message_response, require_bearer, token_pair_response};
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::myauth::error::MyauthError;
+use crate::api::{FORBIDDEN, RATE_LIMITED};
 use crate::auth::Error;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
@@ -39,11 +41,17 @@ pub(super) struct NewTotp<'a> {
     security(("access_token" = [])),
     responses((status = 200, description = "The secret.", body = NewTotp<'_>)),
 )]
-pub(super) async fn enroll(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn enroll(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let enrollment = start_enrollment(&ctx, &user).await?;
     Ok(Response::json(StatusCode::OK, &NewTotp { key: &enrollment.key, uri: &enrollment.uri }).no_store())
 }
+
+pub(super) const ENROLL: Endpoint = endpoint! {
+    handler: enroll,
+    metric_label: "myauth.new-totp",
+    errors: [Error::AccountDisabled, FORBIDDEN, Error::NotFound],
+};
 
 /// A code of the pending secret.
 #[derive(Deserialize, ToSchema)]
@@ -84,7 +92,7 @@ pub(super) struct Enabled {
     security(("access_token" = [])),
     responses((status = 200, description = "TOTP is enabled.", body = Enabled)),
 )]
-pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn enable(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let body: EnableTotp = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
@@ -92,6 +100,12 @@ pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Respons
     let msg = "TOTP enabled. Do not lose your recovery code.";
     Ok(Response::json(StatusCode::OK, &Enabled { msg, recovery_codes }).no_store())
 }
+
+pub(super) const ENABLE: Endpoint = endpoint! {
+    handler: enable,
+    metric_label: "myauth.totp-on",
+    errors: [Error::Mfa(MfaError::EnableFailed), Error::AccountDisabled, FORBIDDEN, RATE_LIMITED],
+};
 
 /// Complete a sign-in with a TOTP code.
 ///
@@ -104,12 +118,18 @@ pub(super) async fn enable(ctx: Context, mut request: Request) -> Result<Respons
     security(("totp_token" = [])),
     responses((status = 200, description = "The tokens.", body = Token<'_>)),
 )]
-pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     require_bearer(&request)?;
     let WebToken { claim } = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
     Ok(token_pair_response(&complete_login(&ctx, require_bearer(&request)?, &claim, request_ctx).await?))
 }
+
+pub(super) const SIGN_IN: Endpoint = endpoint! {
+    handler: sign_in,
+    metric_label: "myauth.totp",
+    errors: [Error::InvalidMfaCode, RATE_LIMITED],
+};
 
 /// The current password.
 #[derive(Default, Deserialize, ToSchema)]
@@ -132,7 +152,7 @@ pub(super) struct DisableTotp {
     responses((status = 200, description = "TOTP is disabled.", body = Msg,
         example = json!({"msg": "TOTP disabled. You can re-enable it at any time."}))),
 )]
-pub(super) async fn disable(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn disable(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let body = request.json_bytes().await?;
     // The body is optional, so it may also be null.
@@ -146,3 +166,9 @@ pub(super) async fn disable(ctx: Context, mut request: Request) -> Result<Respon
         Err(error) => Err(error.into()),
     }
 }
+
+pub(super) const DISABLE: Endpoint = endpoint! {
+    handler: disable,
+    metric_label: "myauth.totp-off",
+    errors: [Error::Mfa(MfaError::DisableFailed), Error::AccountDisabled, FORBIDDEN, RATE_LIMITED],
+};

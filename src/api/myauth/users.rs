@@ -6,9 +6,12 @@ use utoipa::ToSchema;
 
 use super::request_context;
 use super::wire::{FullName, Msg, Role, Roles, message_response, read_with_new_password, resolve_roles, user_response};
-use crate::api::fastapi::{EmailStr, Flag, Whole, both, uuid};
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::fastapi::{EmailStr, LaxBool, LaxInteger, both, uuid};
 use crate::api::myauth::error::{Call, MyauthError};
 use crate::api::users_me::{PLAIN_ROLE, UserRead, role};
+use crate::api::{FORBIDDEN, RATE_LIMITED, WEAK_PASSWORD};
+use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user_as_admin};
 use crate::auth::accounts::delete::delete_user_as_admin;
 use crate::auth::accounts::disable::toggle_disabled;
@@ -16,11 +19,12 @@ use crate::auth::accounts::find::{find_user, list_users};
 use crate::auth::accounts::permissions::require_admin;
 use crate::auth::accounts::update::{UpdateUser, update_user};
 use crate::auth::context::Context;
+use crate::auth::error::Denial;
 use crate::auth::passwords::Password;
 use crate::http::{ParamLocation, Rejection, Request, Response, json};
 use crate::id::UserId;
 
-fn as_bool(flag: Option<Flag>) -> Option<bool> {
+fn as_bool(flag: Option<LaxBool>) -> Option<bool> {
     flag.map(|flag| flag.0)
 }
 
@@ -30,7 +34,7 @@ fn user_id(request: &Request) -> Result<UserId, Rejection> {
 
 #[derive(Deserialize)]
 struct Page {
-    page: Option<Whole<{ i64::MIN }, { i64::MAX }>>,
+    page: Option<LaxInteger<{ i64::MIN }, { i64::MAX }>>,
 }
 
 /// List users.
@@ -44,13 +48,19 @@ struct Page {
     security(("access_token" = [])),
     responses((status = 200, description = "The users of the page.", body = Vec<UserRead>)),
 )]
-pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn list(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     require_admin(&ctx, request.bearer()).await?;
     let page = request.query()?.deserialize::<Page>()?.page.map_or(0, |page| page.0);
     let users = list_users(&ctx, u64::try_from(page).unwrap_or(0)).await?;
-    let users: Vec<UserRead> = users.iter().map(UserRead::of).collect();
+    let users: Vec<UserRead> = users.iter().map(UserRead::new).collect();
     Ok(Response::json(StatusCode::OK, &users).no_store())
 }
+
+pub(super) const LIST: Endpoint = endpoint! {
+    handler: list,
+    metric_label: "myauth.users",
+    errors: [Error::AccountDisabled, FORBIDDEN],
+};
 
 /// Get a user.
 #[utoipa::path(
@@ -61,10 +71,16 @@ pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Mya
     security(("access_token" = [])),
     responses((status = 200, description = "The user.", body = UserRead)),
 )]
-pub(super) async fn read(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn read(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     require_admin(&ctx, request.bearer()).await?;
     Ok(user_response(&find_user(&ctx, user_id(&request)?).await?))
 }
+
+pub(super) const READ: Endpoint = endpoint! {
+    handler: read,
+    metric_label: "myauth.user",
+    errors: [Error::AccountDisabled, FORBIDDEN, Error::NotFound],
+};
 
 /// The user to enable or disable.
 #[derive(Deserialize, ToSchema)]
@@ -86,12 +102,18 @@ pub(super) struct ToggleState {
     responses((status = 200, description = "The state was changed.", body = Msg,
         example = json!({"msg": "User state toggled successfully."}))),
 )]
-pub(super) async fn toggle_state(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn toggle_state(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let by = require_admin(&ctx, request.bearer()).await?;
     let body: ToggleState = request.json().await?;
     toggle_disabled(&ctx, &by, &body.user_email.0).await.map_err(MyauthError::in_call(Call::Toggle))?;
     Ok(message_response("User state toggled successfully."))
 }
+
+pub(super) const TOGGLE_STATE: Endpoint = endpoint! {
+    handler: toggle_state,
+    metric_label: "myauth.toggle-state",
+    errors: [Error::AccountDisabled, FORBIDDEN, Error::NotFound],
+};
 
 /// The user to create.
 #[derive(Deserialize, ToSchema)]
@@ -110,12 +132,12 @@ pub(super) struct UserCreate {
     #[schema(value_type = Option<Vec<String>>, max_items = 32)]
     roles: Option<Roles>,
     #[schema(value_type = Option<bool>)]
-    email_validated: Option<Flag>,
+    email_validated: Option<LaxBool>,
     #[schema(value_type = Option<bool>)]
-    is_active: Option<Flag>,
+    is_active: Option<LaxBool>,
     /// Only superusers may set it.
     #[schema(value_type = Option<bool>)]
-    is_superuser: Option<Flag>,
+    is_superuser: Option<LaxBool>,
 }
 
 /// Create a user.
@@ -127,7 +149,7 @@ pub(super) struct UserCreate {
     security(("access_token" = [])),
     responses((status = 200, description = "The new user.", body = UserRead)),
 )]
-pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn create(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let by = require_admin(&ctx, request.bearer()).await?;
     let body: UserCreate = read_with_new_password(&ctx, &mut request, "password").await?;
     let new_user = CreateUser {
@@ -146,6 +168,18 @@ pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Respons
     Ok(user_response(&user))
 }
 
+pub(super) const CREATE: Endpoint = endpoint! {
+    handler: create,
+    metric_label: "myauth.create-user",
+    errors: [
+        Error::AccountDisabled,
+        Error::EmailTaken,
+        FORBIDDEN,
+        WEAK_PASSWORD,
+        Error::Overloaded,
+    ],
+};
+
 /// The fields to change. A missing field stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[schema(examples(json!({"full_name": "Zoe Tam", "role": "admin", "is_active": true})))]
@@ -162,12 +196,12 @@ pub(super) struct UserUpdate {
     roles: Option<Roles>,
     /// Ignored if the same call changes the address.
     #[schema(value_type = Option<bool>)]
-    email_validated: Option<Flag>,
+    email_validated: Option<LaxBool>,
     #[schema(value_type = Option<bool>)]
-    is_active: Option<Flag>,
+    is_active: Option<LaxBool>,
     /// Only superusers may set it.
     #[schema(value_type = Option<bool>)]
-    is_superuser: Option<Flag>,
+    is_superuser: Option<LaxBool>,
     #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 128)]
     password: Option<Password>,
 }
@@ -185,7 +219,7 @@ pub(super) struct UserUpdate {
     security(("access_token" = [])),
     responses((status = 200, description = "The updated user.", body = UserRead)),
 )]
-pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
+async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let by = require_admin(&ctx, request.bearer()).await?;
     let (id, body): (UserId, UserUpdate) =
         both(user_id(&request), read_with_new_password(&ctx, &mut request, "password").await)?;
@@ -203,6 +237,20 @@ pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Respons
     Ok(user_response(&update_user(&ctx, &by, id, changes, request_ctx).await?))
 }
 
+pub(super) const UPDATE: Endpoint = endpoint! {
+    handler: update,
+    metric_label: "myauth.update-user",
+    errors: [
+        Error::AccountDisabled,
+        FORBIDDEN,
+        Error::NotFound,
+        Error::EmailTaken,
+        WEAK_PASSWORD,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
+
 /// Delete a user.
 #[utoipa::path(
     delete,
@@ -213,8 +261,19 @@ pub(super) async fn update(ctx: Context, mut request: Request) -> Result<Respons
     responses((status = 200, description = "The user was deleted.", body = Msg,
         example = json!({"msg": "User deleted successfully."}))),
 )]
-pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, MyauthError> {
+async fn delete(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let by = require_admin(&ctx, request.bearer()).await?;
     delete_user_as_admin(&ctx, &by, user_id(&request)?).await?;
     Ok(message_response("User deleted successfully."))
 }
+
+pub(super) const DELETE: Endpoint = endpoint! {
+    handler: delete,
+    metric_label: "myauth.delete-user",
+    errors: [
+        Error::AccountDisabled,
+        FORBIDDEN,
+        Error::Forbidden(Denial::CannotDeleteSelf),
+        Error::NotFound,
+    ],
+};

@@ -4,7 +4,7 @@ use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
 
-use crate::api::fastapi::{Text, both, weak_password};
+use crate::api::fastapi::{BoundedString, both, password_error};
 use crate::api::users_me::{PLAIN_ROLE, UserRead};
 use crate::auth::context::Context;
 use crate::auth::passwords::{Password, Policy};
@@ -56,18 +56,18 @@ pub(super) struct Detail<'a> {
 pub(super) fn resolve_roles(current_role: &str, role: Option<Role>, roles: Option<Roles>) -> Option<Vec<String>> {
     match (roles, role) {
         (Some(Roles(roles)), _) => Some(roles),
-        (None, Some(Text(role))) if role == current_role => None,
-        (None, Some(Text(role))) if role == PLAIN_ROLE => Some(Vec::new()),
-        (None, Some(Text(role))) => Some(vec![role]),
+        (None, Some(BoundedString(role))) if role == current_role => None,
+        (None, Some(BoundedString(role))) if role == PLAIN_ROLE => Some(Vec::new()),
+        (None, Some(BoundedString(role))) => Some(vec![role]),
         (None, None) => None,
     }
 }
 
 /// Full name of a user.
-pub(super) type FullName = Text<0, 255>;
+pub(super) type FullName = BoundedString<0, 255>;
 
 /// Name of a role.
-pub(super) type Role = Text<1, 64>;
+pub(super) type Role = BoundedString<1, 64>;
 
 /// Roles without duplicates.
 #[derive(Clone, Debug)]
@@ -75,12 +75,12 @@ pub(super) struct Roles(pub(super) Vec<String>);
 
 impl<'de> Deserialize<'de> for Roles {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let given = Vec::<Role>::deserialize(from)?;
-        if given.len() > MAX_ROLES {
+        let names = Vec::<Role>::deserialize(from)?;
+        if names.len() > MAX_ROLES {
             return Err(de::Error::custom(format!("there are more than {MAX_ROLES} roles")));
         }
         let mut roles = Vec::new();
-        for Text(role) in given {
+        for BoundedString(role) in names {
             if role != PLAIN_ROLE && !roles.contains(&role) {
                 roles.push(role);
             }
@@ -106,7 +106,7 @@ pub(super) async fn read_with_new_password<T: DeserializeOwned>(
     let policy = Policy::for_dialect(&config.api.myauth, &config.passwords);
     let new_password = json::parse::<NewPassword>(&body).ok().and_then(|body| body.password);
     let checked = new_password.map_or(Ok(()), |password| policy.check(&password));
-    let checked = checked.map_err(|violation| Rejection::field(weak_password(field, violation)));
+    let checked = checked.map_err(|violation| Rejection::field(password_error(field, violation)));
     both(json::parse(&body), checked).map(|(body, ())| body)
 }
 
@@ -120,7 +120,7 @@ pub(super) fn message_response(msg: &'static str) -> Response {
 }
 
 pub(super) fn user_response(user: &User) -> Response {
-    Response::json(http::StatusCode::OK, &UserRead::of(user)).no_store()
+    Response::json(http::StatusCode::OK, &UserRead::new(user)).no_store()
 }
 
 pub(super) fn web_token_response(claim: String) -> Response {
@@ -128,7 +128,7 @@ pub(super) fn web_token_response(claim: String) -> Response {
 }
 
 pub(super) fn token_pair_response(tokens: &TokenPair) -> Response {
-    token_response(&tokens.access, Some(&tokens.refresh))
+    token_response(&tokens.access_token, Some(&tokens.refresh_token))
 }
 
 pub(super) fn login_step_response(step: &LoginStep) -> Response {

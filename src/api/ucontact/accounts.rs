@@ -6,8 +6,11 @@ use utoipa::ToSchema;
 
 use super::error::{Detail, UcontactError, body_field_error};
 use super::request_context;
-use crate::api::fastapi::{EmailStr, both, weak_password};
+use crate::api::RATE_LIMITED;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::fastapi::{EmailStr, both, password_error};
 use crate::api::{pages, wire_text};
+use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up::sign_up;
 use crate::auth::accounts::verify_email;
@@ -64,7 +67,7 @@ pub(super) struct Account<'a> {
     request_body = Register,
     responses((status = 201, description = "The account was created.", body = Account<'_>)),
 )]
-pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
+async fn register(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let body = request.json_bytes().await?;
     let config = &ctx.node.config;
     let request_ctx = request_context(&ctx, &request);
@@ -95,6 +98,18 @@ pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Respo
     Ok(Response::json(StatusCode::CREATED, &account).no_store())
 }
 
+pub(super) const REGISTER: Endpoint = endpoint! {
+    handler: register,
+    metric_label: "ucontact.register",
+    errors: [
+        Error::RegistrationClosed,
+        Error::EmailTaken,
+        Error::UsernameTaken,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
+
 /// Checks the username, if the body has one. A missing one is reported by the types.
 fn check_username(body: &[u8]) -> Result<(), Rejection> {
     #[derive(Deserialize)]
@@ -114,7 +129,7 @@ fn check_password(body: &[u8], policy: Policy) -> Result<(), Rejection> {
         password: Password,
     }
     let Ok(Body { password }) = json::parse(body) else { return Ok(()) };
-    policy.check(&password).map_err(|violation| Rejection::field(weak_password("password", violation)))
+    policy.check(&password).map_err(|violation| Rejection::field(password_error("password", violation)))
 }
 
 fn format_without_zone(time: Timestamp) -> String {
@@ -158,7 +173,7 @@ pub(super) struct Message {
         ),
     ),
 )]
-pub(super) async fn confirm_email(ctx: Context, request: Request) -> Result<Response, UcontactError> {
+async fn confirm_email(ctx: Context, request: Request) -> Result<Response, UcontactError> {
     if pages::wants_html(&ctx, &request) {
         return Ok(pages::confirm(&ctx));
     }
@@ -168,6 +183,12 @@ pub(super) async fn confirm_email(ctx: Context, request: Request) -> Result<Resp
     };
     Ok(Response::json(StatusCode::OK, &Message { message }).no_store())
 }
+
+pub(super) const CONFIRM_EMAIL: Endpoint = endpoint! {
+    handler: confirm_email,
+    metric_label: "ucontact.confirm",
+    errors: [Error::NotFound],
+};
 
 #[cfg(test)]
 mod tests {

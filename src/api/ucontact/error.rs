@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::fastapi::{detail, rejected, unprocessable, weak_password};
+use crate::api::fastapi::{detail, invalid_fields, password_error, render_rejection};
 use crate::api::{ApiError, INVALID_TOKEN, SOON, wire_text};
 use crate::auth::Error;
 use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
@@ -28,7 +28,7 @@ pub(super) struct Detail<'a> {
 impl IntoResponse for UcontactError {
     fn into_response(self) -> Response {
         let response = match self.0 {
-            ApiError::Rejection(rejection) => rejected(rejection),
+            ApiError::Rejection(rejection) => render_rejection(rejection),
             ApiError::Failure(error) => render(&error),
         };
         response.no_store()
@@ -67,12 +67,14 @@ fn render(error: &Error) -> Response {
         Error::InvalidLink(LinkKind::MagicLink | LinkKind::PasswordReset) => detail(400, "Invalid or expired token"),
         Error::WrongCurrentPassword => detail(400, "Incorrect password"),
         Error::InvalidInput(InputError::Email(error)) => {
-            unprocessable(&[body_field_error("email", wire_text::email(*error))])
+            invalid_fields(&[body_field_error("email", wire_text::email(*error))])
         }
         Error::InvalidInput(InputError::Username(error)) => {
-            unprocessable(&[body_field_error("username", wire_text::username(*error))])
+            invalid_fields(&[body_field_error("username", wire_text::username(*error))])
         }
-        Error::InvalidInput(InputError::Password(violation)) => unprocessable(&[weak_password("password", *violation)]),
+        Error::InvalidInput(InputError::Password(violation)) => {
+            invalid_fields(&[password_error("password", *violation)])
+        }
         Error::RateLimited { retry_after } => detail(429, "Too Many Requests").retry_after(*retry_after),
         Error::Overloaded | Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {
             detail(503, "Service Unavailable").retry_after(SOON)

@@ -5,17 +5,15 @@ mod accounts;
 mod error;
 mod sessions;
 
-use std::time::Duration;
-
 use utoipa::OpenApi;
 
+use super::endpoint::EndpointGroup;
 use super::fastapi::HttpValidationError;
-use super::openapi::{ApiSpec, ErrorSpec};
-use crate::auth::Error;
+use super::openapi::ApiSpec;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
-use crate::config::Dialect;
-use crate::http::{IntoResponse, Rejection, Request, Routes};
+use crate::config::Config;
+use crate::http::{IntoResponse, Request, Routes};
 
 use error::{Detail, UcontactError};
 
@@ -26,59 +24,27 @@ fn request_context<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext
     super::request_context(NAME, &ctx.node.config.api.ucontact, request)
 }
 
-/// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
-    routes
-        .group(&settings.prefix, |_, rejection: Rejection| UcontactError::from(rejection).into_response())
-        .post("/register", "ucontact.register", accounts::register)
-        .get("/confirmed_email/{token}", "ucontact.confirm", accounts::confirm_email)
-        .post("/login", "ucontact.login", sessions::login)
-        .post("/refresh-token", "ucontact.refresh", sessions::refresh);
+const GROUPS: [EndpointGroup; 1] = [EndpointGroup {
+    scope: "",
+    renderer: |error, _| UcontactError::from(error).into_response(),
+    error_schema: |status| if status == 422 { "HTTPValidationError" } else { "Detail" },
+    endpoints: &[accounts::REGISTER, accounts::CONFIRM_EMAIL, sessions::LOGIN, sessions::REFRESH],
+}];
+
+/// Adds the routes.
+pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
+    GROUPS.iter().for_each(|group| group.add_routes(routes, &config.api.ucontact.prefix, config));
 }
 
-/// The OpenAPI part of this dialect.
-pub(crate) fn chapter() -> ApiSpec {
+/// The description for the OpenAPI document.
+pub(super) fn spec(config: &Config) -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "ucontact", description = "UContact: sign-up with e-mail verification, sign-in with a form, \
             rotated refresh tokens.")),
         components(schemas(Detail<'_>, HttpValidationError)),
-        paths(accounts::register, accounts::confirm_email, sessions::login, sessions::refresh)
     )]
-    struct Ucontact;
+    struct Base;
 
-    let too_many = || Error::RateLimited { retry_after: Duration::from_secs(30) };
-    ApiSpec::legacy(
-        &Ucontact::openapi(),
-        ErrorSpec {
-            word: &|error| UcontactError::from(error).into_response(),
-            schema: &|status| if status == 422 { "HTTPValidationError" } else { "Detail" },
-            failures: vec![
-                (
-                    "ucontact_register",
-                    vec![
-                        Error::RegistrationClosed,
-                        Error::EmailTaken,
-                        Error::UsernameTaken,
-                        too_many(),
-                        Error::Overloaded,
-                    ],
-                ),
-                ("ucontact_confirm", vec![Error::NotFound]),
-                (
-                    "ucontact_login",
-                    vec![
-                        Error::InvalidCredentials,
-                        Error::EmailNotVerified,
-                        Error::MfaRequired,
-                        Error::InvalidMfaCode,
-                        Error::AccountDisabled,
-                        too_many(),
-                        Error::Overloaded,
-                    ],
-                ),
-                ("ucontact_refresh", vec![Error::InvalidRefreshToken]),
-            ],
-        },
-    )
+    ApiSpec::new(&Base::openapi(), &GROUPS, config)
 }

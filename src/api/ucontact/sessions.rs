@@ -6,6 +6,9 @@ use utoipa::ToSchema;
 
 use super::error::UcontactError;
 use super::request_context;
+use crate::api::RATE_LIMITED;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
@@ -43,7 +46,7 @@ pub(super) struct Tokens<'a> {
 
 impl Tokens<'_> {
     fn response(pair: &TokenPair) -> Response {
-        let tokens = Tokens { access_token: &pair.access, refresh_token: &pair.refresh, token_type: "bearer" };
+        let tokens = Tokens { access_token: &pair.access_token, refresh_token: &pair.refresh_token, token_type: "bearer" };
         Response::json(StatusCode::OK, &tokens).no_store()
     }
 }
@@ -59,13 +62,27 @@ impl Tokens<'_> {
     )),
     responses((status = 200, description = "Signed in.", body = Tokens<'_>)),
 )]
-pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
+async fn login(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let form: LoginRequest = request.form().await?.deserialize()?;
     let totp_code = form.totp_code.as_deref();
     let request_ctx = request_context(&ctx, &request);
     let pair = sign_in(&ctx, &form.username, &form.password, totp_code, request_ctx).await?;
     Ok(Tokens::response(&pair))
 }
+
+pub(super) const LOGIN: Endpoint = endpoint! {
+    handler: login,
+    metric_label: "ucontact.login",
+    errors: [
+        Error::InvalidCredentials,
+        Error::EmailNotVerified,
+        Error::MfaRequired,
+        Error::InvalidMfaCode,
+        Error::AccountDisabled,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 /// A refresh token.
 #[derive(Deserialize, ToSchema)]
@@ -84,9 +101,15 @@ pub(super) struct RefreshRequest {
     request_body = RefreshRequest,
     responses((status = 200, description = "The new tokens.", body = Tokens<'_>)),
 )]
-pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
+async fn refresh(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let body: RefreshRequest = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
     let pair = refresh::refresh(&ctx, &body.refresh_token, None, RotationPolicy::Rotate, request_ctx).await?;
     Ok(Tokens::response(&pair))
 }
+
+pub(super) const REFRESH: Endpoint = endpoint! {
+    handler: refresh,
+    metric_label: "ucontact.refresh",
+    errors: [Error::InvalidRefreshToken],
+};

@@ -8,9 +8,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::UnturnedError;
 use super::envelope::{envelopes, success};
-use crate::api::fastapi::{Text, Whole, both, uuid};
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::fastapi::{BoundedString, LaxInteger, both, uuid};
+use crate::api::{FORBIDDEN, RATE_LIMITED};
+use crate::auth::Error;
 use crate::auth::api_keys::{ApiKey, ApiKeyRequest, NewApiKey, create_own, deactivate_own, list_own};
 use crate::auth::context::Context;
+use crate::auth::error::Denial;
 use crate::auth::tokens::caller::authenticate;
 use crate::clock::Timestamp;
 use crate::http::{ParamLocation, Rejection, Request, Response};
@@ -28,14 +32,14 @@ const MAX_SCOPES: usize = 50;
 #[serde(default)]
 pub(super) struct Page {
     #[param(value_type = i64, minimum = 1, default = 1)]
-    page: Whole<1, { i64::MAX }>,
+    page: LaxInteger<1, { i64::MAX }>,
     #[param(value_type = i64, minimum = 1, maximum = 100, default = 10)]
-    limit: Whole<1, 100>,
+    limit: LaxInteger<1, 100>,
 }
 
 impl Default for Page {
     fn default() -> Self {
-        Self { page: Whole(1), limit: Whole(10) }
+        Self { page: LaxInteger(1), limit: LaxInteger(10) }
     }
 }
 
@@ -45,10 +49,10 @@ impl Default for Page {
 pub(super) struct CreateApiKeyRequest {
     /// API key name.
     #[schema(value_type = String, min_length = 1, max_length = 100)]
-    name: Text<1, 100>,
+    name: BoundedString<1, 100>,
     /// Expiration in days (optional).
     #[schema(value_type = Option<i64>, minimum = 1, maximum = 36_500)]
-    expires_in_days: Option<Whole<1, MAX_DAYS>>,
+    expires_in_days: Option<LaxInteger<1, MAX_DAYS>>,
     /// List of scopes (optional). A key without scopes has all permissions of its owner.
     #[schema(schema_with = scopes_schema, required = false)]
     scopes: Option<Scopes>,
@@ -79,7 +83,7 @@ struct Scope(String);
 
 impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let Text(scope) = Text::<1, 100>::deserialize(from)?;
+        let BoundedString(scope) = BoundedString::<1, 100>::deserialize(from)?;
         let is_valid = scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
         is_valid
             .then_some(Self(scope))
@@ -125,7 +129,7 @@ struct ApiKeyResponse {
 }
 
 impl ApiKeyResponse {
-    fn of(key: ApiKey, full_key: Option<&NewApiKey>, now: Timestamp) -> Self {
+    fn new(key: ApiKey, full_key: Option<&NewApiKey>, now: Timestamp) -> Self {
         Self {
             id: key.id,
             prefix: key.prefix,
@@ -199,18 +203,24 @@ fn project_id(request: &Request) -> Result<ProjectId, Rejection> {
     security(("access_token" = []), ("api_key" = [])),
     responses((status = 200, description = "The project's keys.", body = ListEnvelope)),
 )]
-pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, UnturnedError> {
+async fn list(ctx: Context, request: Request) -> Result<Response, UnturnedError> {
     let caller = authenticate(&ctx, crate::api::credential(&request)).await?;
     let page = request.query().and_then(|query| query.deserialize::<Page>());
     let (page, project) = both(page, project_id(&request))?;
-    let (Whole(page), Whole(limit)) = (page.page, page.limit);
+    let (LaxInteger(page), LaxInteger(limit)) = (page.page, page.limit);
     let skip = u32::try_from((page - 1).saturating_mul(limit)).unwrap_or(u32::MAX);
     let (keys, total) = list_own(&ctx, &caller, project, skip, u32::try_from(limit).unwrap_or_default()).await?;
     let now = ctx.now();
-    let items = keys.into_iter().map(|key| ApiKeyResponse::of(key, None, now)).collect();
+    let items = keys.into_iter().map(|key| ApiKeyResponse::new(key, None, now)).collect();
     let pages = total.div_ceil(limit.unsigned_abs());
     Ok(success(StatusCode::OK, PaginatedData { items, pagination: PaginationInfo { page, limit, total, pages } }))
 }
+
+pub(super) const LIST: Endpoint = endpoint! {
+    handler: list,
+    metric_label: "unturned.api-keys",
+    errors: [FORBIDDEN, Error::Forbidden(Denial::OtherProject)],
+};
 
 /// Create a new API key.
 ///
@@ -225,7 +235,7 @@ pub(super) async fn list(ctx: Context, request: Request) -> Result<Response, Unt
     security(("access_token" = [])),
     responses((status = 201, description = "The new key.", body = KeyEnvelope)),
 )]
-pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
+async fn create(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     let body = request.json::<CreateApiKeyRequest>().await;
     let (project, body) = both(project_id(&request), body)?;
@@ -235,8 +245,14 @@ pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Respons
         expires_in_days: body.expires_in_days.and_then(|days| u32::try_from(days.0).ok()),
     };
     let (key, full_key) = create_own(&ctx, &caller, project, key_request).await?;
-    Ok(success(StatusCode::CREATED, ApiKeyResponse::of(key, Some(&full_key), ctx.now())))
+    Ok(success(StatusCode::CREATED, ApiKeyResponse::new(key, Some(&full_key), ctx.now())))
 }
+
+pub(super) const CREATE: Endpoint = endpoint! {
+    handler: create,
+    metric_label: "unturned.make-api-key",
+    errors: [FORBIDDEN, Error::Forbidden(Denial::OtherProject), RATE_LIMITED],
+};
 
 /// Deactivate an API key.
 ///
@@ -252,7 +268,7 @@ pub(super) async fn create(ctx: Context, mut request: Request) -> Result<Respons
     security(("access_token" = [])),
     responses((status = 200, description = "The key is deactivated.", body = RevokedEnvelope)),
 )]
-pub(super) async fn deactivate(ctx: Context, request: Request) -> Result<Response, UnturnedError> {
+async fn deactivate(ctx: Context, request: Request) -> Result<Response, UnturnedError> {
     let caller = authenticate(&ctx, request.bearer()).await?;
     let key = uuid(ParamLocation::Path, "key_id", Some(request.param("key_id"))).map(ApiKeyId);
     let (key, project) = both(key, project_id(&request))?;
@@ -260,3 +276,9 @@ pub(super) async fn deactivate(ctx: Context, request: Request) -> Result<Respons
     let ended = RevokeKeyResponse { id: key.id, is_active: false, deactivated_at: key.deactivated_at };
     Ok(success(StatusCode::OK, ended))
 }
+
+pub(super) const DEACTIVATE: Endpoint = endpoint! {
+    handler: deactivate,
+    metric_label: "unturned.end-api-key",
+    errors: [FORBIDDEN, Error::Forbidden(Denial::OtherProject), Error::NotFound],
+};

@@ -2,7 +2,7 @@
 //! fields are FastAPI's 422.
 
 use super::envelope::failure;
-use crate::api::fastapi::{unprocessable, unreadable};
+use crate::api::fastapi::{invalid_fields, malformed_json};
 use crate::api::{ApiError, INVALID_TOKEN, SOON};
 use crate::auth::Error;
 use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
@@ -43,8 +43,8 @@ fn render_rejection(rejection: Rejection) -> Response {
         }
         Rejection::BodyTooLarge { .. } => failure(413, "payload_too_large", "The body is too large."),
         Rejection::UnsupportedMediaType => failure(415, "unsupported_media_type", "Send the body as application/json."),
-        Rejection::MalformedBody { detail, at } => unreadable(&detail, at),
-        Rejection::InvalidFields(errors) => unprocessable(&errors),
+        Rejection::MalformedBody { detail, at } => malformed_json(&detail, at),
+        Rejection::InvalidFields(errors) => invalid_fields(&errors),
         Rejection::BodyTimeout => failure(408, "body_timeout", "The body did not arrive in time."),
         Rejection::Overloaded => {
             failure(503, "crowded", "Too many large bodies at once; try again soon.").retry_after(SOON)

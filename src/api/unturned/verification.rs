@@ -6,6 +6,8 @@ use utoipa::ToSchema;
 
 use super::envelope::{envelopes, success};
 use super::{UnturnedError, request_context};
+use crate::api::RATE_LIMITED;
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::EmailStr;
 use crate::auth::Error;
 use crate::auth::context::Context;
@@ -99,7 +101,7 @@ envelopes! {
 }
 
 fn token_response(pair: &TokenPair) -> Response {
-    let (access_token, refresh_token) = (pair.access.as_str(), pair.refresh.as_str());
+    let (access_token, refresh_token) = (pair.access_token.as_str(), pair.refresh_token.as_str());
     success(StatusCode::OK, TokenResponse { access_token, refresh_token, token_type: "bearer" })
 }
 
@@ -113,12 +115,18 @@ fn token_response(pair: &TokenPair) -> Response {
     request_body = SendCodeRequest,
     responses((status = 202, description = "A code was sent, if the address can sign in.", body = SentCodeEnvelope)),
 )]
-pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
+async fn send_code(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
     let body: SendCodeRequest = request.json().await?;
     let lifetime = mailed_code::send_code(&ctx, &body.email.0, request_context(&ctx, &request)).await?;
     let message = "If the address can sign in, a code is on its way.";
     Ok(success(StatusCode::ACCEPTED, SentCode { message, expires_in: lifetime.as_secs() }))
 }
+
+pub(super) const SEND_CODE: Endpoint = endpoint! {
+    handler: send_code,
+    metric_label: "unturned.send-code",
+    errors: [RATE_LIMITED],
+};
 
 /// Verify code and get JWT token.
 ///
@@ -131,12 +139,25 @@ pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Resp
     request_body = VerifyCodeRequest,
     responses((status = 200, description = "Signed in.", body = TokenEnvelope)),
 )]
-pub(super) async fn verify_code(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
+async fn verify_code(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
     let body: VerifyCodeRequest = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
     let pair = sign_in_with_code(&ctx, &body.email.0, &body.code, body.totp_code.as_deref(), request_ctx).await?;
     Ok(token_response(&pair))
 }
+
+pub(super) const VERIFY_CODE: Endpoint = endpoint! {
+    handler: verify_code,
+    metric_label: "unturned.sign-in",
+    errors: [
+        Error::InvalidCode,
+        Error::MfaRequired,
+        Error::InvalidMfaCode,
+        Error::AccountDisabled,
+        Error::RegistrationClosed,
+        RATE_LIMITED,
+    ],
+};
 
 /// Refresh JWT token.
 ///
@@ -148,13 +169,19 @@ pub(super) async fn verify_code(ctx: Context, mut request: Request) -> Result<Re
     request_body = RefreshTokenRequest,
     responses((status = 200, description = "The new tokens.", body = TokenEnvelope)),
 )]
-pub(super) async fn refresh_token(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
+async fn refresh_token(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
     let body: RefreshTokenRequest = request.json().await?;
     let owner = UserId::parse(&body.user_uuid).ok_or(Error::InvalidRefreshToken)?;
     let request_ctx = request_context(&ctx, &request);
     let pair = refresh(&ctx, &body.refresh_token, Some(owner), RotationPolicy::Rotate, request_ctx).await?;
     Ok(token_response(&pair))
 }
+
+pub(super) const REFRESH_TOKEN: Endpoint = endpoint! {
+    handler: refresh_token,
+    metric_label: "unturned.refresh",
+    errors: [Error::InvalidRefreshToken],
+};
 
 /// Revoke JWT token.
 ///
@@ -166,8 +193,13 @@ pub(super) async fn refresh_token(ctx: Context, mut request: Request) -> Result<
     request_body = RevokeTokenRequest,
     responses((status = 200, description = "The session has ended.", body = MessageEnvelope)),
 )]
-pub(super) async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
+async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
     let body: RevokeTokenRequest = request.json().await?;
     sign_out_token(&ctx, &body.refresh_token).await?;
     Ok(success(StatusCode::OK, Message { message: "Token revoked." }))
 }
+
+pub(super) const REVOKE_TOKEN: Endpoint = endpoint! {
+    handler: revoke_token,
+    metric_label: "unturned.revoke",
+};
