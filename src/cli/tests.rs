@@ -244,7 +244,7 @@ fn a_check_reports_each_part() {
     let of = |part: &str| findings.iter().find(|finding| finding["part"] == part).unwrap();
     let parts = ["settings", "accounts", "ephemeral", "mail"];
     assert_eq!(parts.map(|part| of(part)["result"].as_str().unwrap()), ["ok", "ok", "failed", "ok"], "{printed}");
-    assert!(of("ephemeral")["detail"].as_str().unwrap().contains("redis is unavailable: "), "{printed}");
+    assert!(of("ephemeral")["detail"].as_str().unwrap().contains("Redis is unavailable: "), "{printed}");
     assert_eq!(findings.iter().filter(|finding| finding["result"] == "failed").count(), 1, "{printed}");
 }
 

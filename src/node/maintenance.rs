@@ -12,6 +12,7 @@ use crate::auth::revocation::propagation::report_position;
 use crate::auth::signing_keys;
 use crate::auth::signing_keys::advance;
 use crate::node::build::StartError;
+use crate::store::Error;
 use crate::store::ephemeral::Cursor;
 use crate::telemetry::Condition;
 
@@ -35,14 +36,17 @@ pub async fn load_revocations(ctx: &Context) -> Result<Cursor, StartError> {
     // The keyring was read before, and the notice of a change since then is behind the cursor already.
     advance(ctx).await?;
     report_position(ctx, &cursor).await?;
-    update_readiness(ctx).await;
+    // Its warnings are logged by `watch_readiness`.
+    let _ = update_readiness(ctx, false).await;
     Ok(cursor)
 }
 
 /// Runs all tasks. Never returns.
 pub async fn run(ctx: &Context, cursor: Cursor) {
     let keyring = every(signing_keys::INTERVAL, async || {
-        if let Err(error) = advance(ctx).await {
+        if let Err(error) = advance(ctx).await
+            && !error.is_logged()
+        {
             tracing::warn!(%error, "keyring maintenance failed");
         }
     });
@@ -69,23 +73,35 @@ async fn reseal(ctx: &Context) {
 
 /// Keeps readiness up to date. Never returns. Logs each warning of a store once, when it begins.
 pub async fn watch_readiness(ctx: &Context) {
-    let mut known = Vec::new();
+    let (mut known, mut is_out) = (Vec::new(), false);
     every(READINESS_INTERVAL, async || {
-        let warnings = update_readiness(ctx).await;
+        let ephemeral = update_readiness(ctx, is_out).await;
+        is_out = ephemeral.is_err();
+        let Ok(warnings) = ephemeral else { return };
         warnings.iter().filter(|warning| !known.contains(*warning)).for_each(|warning| tracing::warn!("{warning}"));
         known = warnings;
     })
     .await;
 }
 
-/// Checks every condition except draining. Returns the warnings of the ephemeral store.
-async fn update_readiness(ctx: &Context) -> Vec<String> {
+/// Checks every condition except draining. Returns the warnings of the ephemeral store. `was_out`: it was unavailable at the
+/// previous check.
+async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<String>, Error> {
     let node = &ctx.node;
-    let set = |condition, problem: Option<String>| match problem {
-        None => node.readiness.ready(condition),
-        Some(problem) => node.readiness.not_ready(condition, problem),
-    };
     let (accounts, ephemeral) = tokio::join!(ctx.accounts.check(), ctx.ephemeral.check());
+    // A store that logs its own outage is one log line, not one for each condition that it affects. Revocations are stale for
+    // a moment longer than the outage.
+    let outage_is_logged = ephemeral.as_ref().is_err_and(|error| error.is_logged());
+    let set = |condition, problem: Option<String>| match (condition, problem) {
+        (condition, None) => node.readiness.ready(condition),
+        (Condition::Ephemeral, Some(problem)) if outage_is_logged => {
+            node.readiness.not_ready_by_logged_outage(condition, problem);
+        }
+        (Condition::Revocations, Some(problem)) if outage_is_logged || was_out => {
+            node.readiness.not_ready_by_logged_outage(condition, problem);
+        }
+        (condition, Some(problem)) => node.readiness.not_ready(condition, problem),
+    };
     set(Condition::Accounts, accounts.err().map(|error| error.to_string()));
     set(Condition::Ephemeral, ephemeral.as_ref().err().map(|error| error.to_string()));
     let now = ctx.now();
@@ -106,7 +122,7 @@ async fn update_readiness(ctx: &Context) -> Vec<String> {
         None
     };
     set(Condition::Revocations, problem);
-    ephemeral.unwrap_or_default()
+    ephemeral
 }
 
 /// Runs `task` at this interval, for the first time after one interval. Never returns.

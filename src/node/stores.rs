@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::node::build::StartError;
 use crate::store::accounts::postgres::{self, Postgres};
 use crate::store::accounts::sqlite::SqliteAccounts;
-use crate::store::ephemeral::redis::Redis;
+use crate::store::ephemeral::redis::{OutageLog, Redis};
 use crate::store::ephemeral::sqlite::SqliteEphemeral;
 use crate::store::migrations::Migration;
 use crate::store::sqlite::{self, Engine};
@@ -22,6 +22,8 @@ pub struct Stores {
     config: Config,
     /// Shared by all runtimes: the file has one writer thread, and a writer wakes the followers of its own process.
     embedded: Option<(Arc<SqliteAccounts>, Arc<SqliteEphemeral>)>,
+    /// Shared by all runtimes, so that a lost Redis is logged once.
+    redis_outages: Arc<OutageLog>,
 }
 
 impl Stores {
@@ -52,7 +54,7 @@ impl Stores {
     fn new(config: &Config, engine: Option<Arc<Engine>>) -> Self {
         let embedded = engine
             .map(|engine| (Arc::new(SqliteAccounts::new(engine.clone())), Arc::new(SqliteEphemeral::new(engine))));
-        Self { config: config.clone(), embedded }
+        Self { config: config.clone(), embedded, redis_outages: Arc::default() }
     }
 
     /// Opens connections on the current runtime, to which they belong. `metrics` counts and times every operation.
@@ -94,7 +96,7 @@ impl Stores {
     async fn open_ephemeral(&self, observer: Option<&Arc<dyn Observer>>) -> Result<Arc<dyn Ephemeral>, StartError> {
         match (&self.config.redis, &self.embedded) {
             (Some(settings), _) => {
-                let redis = Redis::connect(settings).await?;
+                let redis = Redis::connect_with(settings, self.redis_outages.clone()).await?;
                 observer.into_iter().for_each(|observer| redis.report_to(observer.clone()));
                 Ok(Arc::new(redis))
             }
@@ -113,7 +115,7 @@ impl Stores {
 }
 
 fn not_opened(store: &'static str) -> StartError {
-    crate::store::Error::Unavailable { store, detail: "it was not opened".to_owned() }.into()
+    crate::store::Error::Unavailable { store, detail: "it was not opened".to_owned(), is_logged: false }.into()
 }
 
 /// True if at least one role has no server of its own.

@@ -10,6 +10,8 @@ pub enum Error {
         store: &'static str,
         /// The driver's explanation.
         detail: String,
+        /// True if the store has logged its outage, so that callers need not log its consequences.
+        is_logged: bool,
     },
     /// The store returned data that this program never writes.
     #[error("{store} contains unexpected data: {detail}")]
@@ -19,6 +21,13 @@ pub enum Error {
         /// What was found instead.
         detail: String,
     },
+}
+
+impl Error {
+    /// True if this is the consequence of an outage that the store has logged itself, once per process.
+    pub fn is_logged(&self) -> bool {
+        matches!(self, Self::Unavailable { is_logged: true, .. })
+    }
 }
 
 /// The result of a store operation.

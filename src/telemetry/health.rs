@@ -45,11 +45,20 @@ const NOT_CHECKED_YET: &str = "not known yet";
 
 /// The conditions as they stand. A new node is not draining, and nothing else of it is known to be ready.
 #[derive(Debug)]
-pub struct Readiness(Mutex<[Option<String>; Condition::ALL.len()]>);
+pub struct Readiness(Mutex<[Option<Problem>; Condition::ALL.len()]>);
+
+/// Why a condition does not hold.
+#[derive(Clone, Debug)]
+struct Problem {
+    reason: String,
+    /// True if it was logged as not ready, so that its end is logged too.
+    is_logged: bool,
+}
 
 impl Default for Readiness {
     fn default() -> Self {
-        let unknown = |condition| (condition != Condition::Draining).then(|| NOT_CHECKED_YET.to_owned());
+        let not_checked = Problem { reason: NOT_CHECKED_YET.to_owned(), is_logged: false };
+        let unknown = |condition| (condition != Condition::Draining).then(|| not_checked.clone());
         Self(Mutex::new(Condition::ALL.map(unknown)))
     }
 }
@@ -57,12 +66,17 @@ impl Default for Readiness {
 impl Readiness {
     /// The condition holds.
     pub fn ready(&self, condition: Condition) {
-        self.set(condition, None);
+        self.set(condition, None, true);
     }
 
     /// The condition does not hold, and why: for operators, so it names no secret.
     pub fn not_ready(&self, condition: Condition, reason: impl Into<String>) {
-        self.set(condition, Some(reason.into()));
+        self.set(condition, Some(reason.into()), true);
+    }
+
+    /// As [`Readiness::not_ready`], for the consequence of an outage that is logged already: logs nothing.
+    pub fn not_ready_by_logged_outage(&self, condition: Condition, reason: impl Into<String>) {
+        self.set(condition, Some(reason.into()), false);
     }
 
     /// Whether every condition holds.
@@ -90,22 +104,25 @@ impl Readiness {
     }
 
     fn reasons(&self) -> [Option<String>; Condition::ALL.len()] {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let problems = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.each_ref().map(|problem| problem.as_ref().map(|problem| problem.reason.clone()))
     }
 
     /// Logs a change, and only a change: a store that is down for an hour is one line, not one a second.
-    fn set(&self, condition: Condition, reason: Option<String>) {
-        let mut reasons = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut reasons[condition as usize], reason.clone());
-        let held = before.is_none();
-        drop(reasons);
+    fn set(&self, condition: Condition, reason: Option<String>, log: bool) {
+        let mut problems = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = &mut problems[condition as usize];
+        let was_logged = before.as_ref().is_some_and(|problem| problem.is_logged);
+        let is_new = before.is_none();
+        let was_silent = before.as_ref().is_none_or(|problem| !problem.is_logged && problem.reason != NOT_CHECKED_YET);
+        let is_logged = was_logged || log && was_silent;
+        *before = reason.clone().map(|reason| Problem { reason, is_logged });
+        drop(problems);
         match reason {
-            Some(reason) if held => tracing::warn!(condition = condition.name(), %reason, "not ready"),
-            // At the start every condition becomes ready: an operator is told that the server listens instead.
-            None if before.as_deref() == Some(NOT_CHECKED_YET) => {
-                tracing::debug!(condition = condition.name(), "ready");
-            }
-            None if !held => tracing::info!(condition = condition.name(), "ready"),
+            Some(reason) if log && was_silent => tracing::warn!(condition = condition.name(), %reason, "not ready"),
+            None if was_logged => tracing::info!(condition = condition.name(), "ready"),
+            // At the start every condition becomes ready, and the log says that the server listens instead.
+            None if !is_new => tracing::debug!(condition = condition.name(), "ready"),
             Some(_) | None => {}
         }
     }

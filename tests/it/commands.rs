@@ -281,7 +281,7 @@ fn both_servers_are_checked() {
     assert!(said.contains("redis") && said.contains("signet check"), "{said}");
     let server = plan.try_start();
     assert_eq!(server.ended().code(), Some(1));
-    assert!(server.log().contains("redis is unavailable") && secrets.iter().all(|it| !server.log().contains(it)));
+    assert!(server.log().contains("Redis is unavailable") && secrets.iter().all(|it| !server.log().contains(it)));
 }
 
 #[test]

@@ -42,7 +42,7 @@ async fn a_frozen_redis_is_told_in_time_and_back_by_itself() {
 async fn a_frozen_redis_holds_up_no_follower_for_ever() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
-    let revocation = Revocation { target: Target::Session(session(1).id), until: START + HOUR };
+    let revocation = Revocation { target: Target::Session(session(1).id), expires_at: START + HOUR };
     store.revoke(&revocation, START).await.unwrap();
     let (_, place) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
     let patience = Duration::from_millis(300);
@@ -83,7 +83,7 @@ async fn a_killed_redis_is_back_by_itself() {
         let (answer, took) =
             until_available(SOON, async || store.rotate_refresh_token(presented(1, 0), START).await).await;
         println!("back {took:?} after it was up");
-        assert!(matches!(answer, Rotation::Repeated(session) if session.counter == 1));
+        assert!(matches!(answer, Rotation::Replayed(session) if session.counter == 1));
         store.follow(&place, Duration::from_millis(10)).await.unwrap();
     }
     rotate(&store, 1, 1).await;
@@ -99,28 +99,28 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
         id: String::new(),
         digest: [1; 32],
         payload: vec![7],
-        tries: 5,
+        attempts: 5,
         expires_at: START + HOUR,
     };
     open(&store, &session(1)).await;
-    store.put_claim(&claim, START).await.unwrap();
+    store.store_claim(&claim, START).await.unwrap();
     server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
-    let redeem = |digest| signet::store::ephemeral::Redeem {
+    let redeem = |digest| signet::store::ephemeral::RedeemRequest {
         subject: &claim.subject,
         purpose: claim.purpose,
         id: &claim.id,
         digest,
-        daily_tries: 9,
-        spend: true,
+        daily_attempts: 9,
+        consume: true,
     };
     let errors = [
         store.rotate_refresh_token(presented(1, 0), START).await.map(drop).unwrap_err(),
         store.open_session(&session(2), START, 1, START).await.map(drop).unwrap_err(),
         store.redeem(redeem([1; 32]), START).await.map(drop).unwrap_err(),
         store.redeem(redeem([2; 32]), START).await.map(drop).unwrap_err(),
-        store.put_claim(&claim, START).await.unwrap_err(),
-        store.count_try(&claim.subject, 9, START).await.map(drop).unwrap_err(),
-        store.revoke(&Revocation { target: Target::Ring, until: START }, START).await.unwrap_err(),
+        store.store_claim(&claim, START).await.unwrap_err(),
+        store.count_attempt(&claim.subject, 9, START).await.map(drop).unwrap_err(),
+        store.revoke(&Revocation { target: Target::Keyring, expires_at: START }, START).await.unwrap_err(),
         store.check().await.map(drop).unwrap_err(),
     ];
     for error in errors {
@@ -162,7 +162,7 @@ async fn what_could_not_be_published_is_published_by_the_next_try() {
     }
     assert!(store.rotate_refresh_token(presented(1, 2), START).await.is_err());
     for number in 2..=3 {
-        assert_eq!(store.rotate_refresh_token(presented(number, 0), START).await.unwrap(), Rotation::Absent);
+        assert_eq!(store.rotate_refresh_token(presented(number, 0), START).await.unwrap(), Rotation::NotFound);
     }
 
     server.cli(&["DEL", "signet:{fleet}:revocations"]);
@@ -173,7 +173,7 @@ async fn what_could_not_be_published_is_published_by_the_next_try() {
     let targets: Vec<_> = seen.into_iter().map(|seen| seen.target).collect();
     let user = Target::User { user: user(3), before: START };
     assert_eq!(targets, [Target::Session(session(1).id), Target::Session(session(2).id), user]);
-    assert_eq!(reused().await.unwrap(), Rotation::Absent);
+    assert_eq!(reused().await.unwrap(), Rotation::NotFound);
     assert_eq!(server.cli(&["KEYS", "*:s:*"]), "");
 }
 
@@ -190,7 +190,7 @@ async fn a_session_is_opened_only_where_the_end_of_another_was_published() {
         assert_eq!(store.sessions(user(1), START).await.unwrap(), [], "the one is over, the other was not opened");
     }
     server.cli(&["DEL", "signet:{fleet}:revocations"]);
-    let ended = vec![Revocation { target: Target::Session(session(1).id), until: START + HOUR }];
+    let ended = vec![Revocation { target: Target::Session(session(1).id), expires_at: START + HOUR }];
     assert_eq!(opening(4).await.unwrap(), Opened::Opened { ended: ended.clone() });
     assert_eq!(store.follow(&Cursor::start(), Duration::ZERO).await.unwrap().0, ended);
     assert_eq!(store.sessions(user(1), START).await.unwrap(), [of_one(4)]);
@@ -206,7 +206,7 @@ async fn an_ending_reaches_tokens_made_by_a_clock_that_is_ahead() {
     store.rotate_refresh_token(presented(1, 0), START + ahead).await.unwrap();
     // The second presentation gets the same successor, and new access tokens, later still.
     let again = store.rotate_refresh_token(presented(1, 0), START + ahead * 2).await.unwrap();
-    assert!(matches!(again, Rotation::Repeated(_)), "{again:?}");
+    assert!(matches!(again, Rotation::Replayed(_)), "{again:?}");
     store.end_sessions(user(1), SignOutScope::All, None, START + HOUR, START).await.unwrap();
     let (seen, _) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
     assert_eq!(seen[0].target, Target::User { user: user(1), before: START + ahead * 2 });
@@ -216,8 +216,8 @@ async fn an_ending_reaches_tokens_made_by_a_clock_that_is_ahead() {
 async fn an_emptied_redis_revives_nothing() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
-    assert_eq!(store.floor(START).await.unwrap(), START);
-    store.swap_ring(0, b"sealed", START).await.unwrap();
+    assert_eq!(store.global_not_before(START).await.unwrap(), START);
+    store.swap_keyring(0, b"sealed", START).await.unwrap();
     open(&store, &session(1)).await;
     let (_, place) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
 
@@ -231,22 +231,22 @@ async fn an_emptied_redis_revives_nothing() {
     let (seen, same) = waited.unwrap();
     assert_eq!((seen, &same), (vec![], &place));
 
-    assert_eq!(store.rotate_refresh_token(presented(1, 0), START).await.unwrap(), Rotation::Absent);
+    assert_eq!(store.rotate_refresh_token(presented(1, 0), START).await.unwrap(), Rotation::NotFound);
     assert_eq!(store.sessions(user(1), START).await.unwrap(), []);
-    assert!(store.ring().await.unwrap().is_none());
+    assert!(store.keyring().await.unwrap().is_none());
     let targets = |seen: Vec<Revocation>| seen.into_iter().map(|seen| seen.target).collect::<Vec<_>>();
     let (seen, nowhere) = store.follow(&place, Duration::from_millis(500)).await.unwrap();
-    assert_eq!(targets(seen), [Target::Floor, Target::Ring], "both are to be read again");
+    assert_eq!(targets(seen), [Target::GlobalNotBefore, Target::Keyring], "both are to be read again");
     assert_eq!(nowhere, Cursor::start());
 
-    assert_eq!(store.floor(START + HOUR).await.unwrap(), START + HOUR, "the floor has risen");
-    store.revoke(&Revocation { target: Target::Session(session(1).id), until: START }, START).await.unwrap();
-    let fresh = [Target::Floor, Target::Session(session(1).id)];
+    assert_eq!(store.global_not_before(START + HOUR).await.unwrap(), START + HOUR, "the floor has risen");
+    store.revoke(&Revocation { target: Target::Session(session(1).id), expires_at: START }, START).await.unwrap();
+    let fresh = [Target::GlobalNotBefore, Target::Session(session(1).id)];
     let (seen, _) = store.follow(&nowhere, Duration::from_millis(500)).await.unwrap();
     assert_eq!(targets(seen), fresh);
     // A follower that slept through it all is told as well.
     let (seen, _) = store.follow(&place, Duration::from_millis(500)).await.unwrap();
-    assert_eq!(targets(seen), [&[Target::Floor, Target::Ring], fresh.as_slice()].concat());
+    assert_eq!(targets(seen), [&[Target::GlobalNotBefore, Target::Keyring], fresh.as_slice()].concat());
 }
 
 #[tokio::test]

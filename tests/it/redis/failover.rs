@@ -34,7 +34,7 @@ impl Load {
                 let mut counter = 0;
                 while !done.load(Ordering::Relaxed) {
                     match store.rotate_refresh_token(presented(number, counter), START + began.elapsed()).await {
-                        Ok(Rotation::Rotated(session) | Rotation::Repeated(session)) => {
+                        Ok(Rotation::Rotated(session) | Rotation::Replayed(session)) => {
                             assert!(session.counter > counter, "a rotation was undone");
                             counter = session.counter;
                             answered[number as usize].fetch_add(1, Ordering::Relaxed);
@@ -102,9 +102,9 @@ async fn a_cluster_fails_over_in_the_middle_of_a_load() {
     println!("promoted {promoted:?} after the kill, all sessions refreshed {recovered:?} after that");
 
     for number in SESSIONS..SESSIONS * 2 {
-        assert_eq!(store.rotate_refresh_token(presented(number, 0), load.now()).await.unwrap(), Rotation::Absent);
+        assert_eq!(store.rotate_refresh_token(presented(number, 0), load.now()).await.unwrap(), Rotation::NotFound);
     }
-    let revocation = Revocation { target: Target::Session(session(0).id), until: START + HOUR };
+    let revocation = Revocation { target: Target::Session(session(0).id), expires_at: START + HOUR };
     store.revoke(&revocation, load.now()).await.unwrap();
     let (seen, _) = store.follow(&place, Duration::from_secs(1)).await.unwrap();
     assert_eq!(seen.last(), Some(&revocation));

@@ -1,6 +1,6 @@
 //! What stands in Redis: names, slots, lifetimes, and how many round trips it took.
 
-use signet::store::ephemeral::{Claim, Limit, Redeem, SignOutScope, Target};
+use signet::store::ephemeral::{Claim, Cursor, Limit, RedeemRequest, SignOutScope, Target};
 
 use super::*;
 use crate::support::redis::Server;
@@ -15,20 +15,21 @@ async fn every_key_is_tagged_and_all_but_the_fleets_expire() {
         id: String::new(),
         digest: [1; 32],
         payload: vec![],
-        tries: 5,
+        attempts: 5,
         expires_at: START + HOUR,
     };
     let redeem =
-        Redeem { subject: &claim.subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9, spend: true };
-    store.floor(START).await.unwrap();
-    store.swap_ring(0, b"sealed", START).await.unwrap();
+        RedeemRequest { subject: &claim.subject, purpose: "code", id: "", digest: [2; 32], daily_attempts: 9, consume: true };
+    store.global_not_before(START).await.unwrap();
+    store.swap_keyring(0, b"sealed", START).await.unwrap();
     store.end_sessions(user(1), SignOutScope::All, Some(START), START + HOUR, START).await.unwrap();
     store.open_session(&session(1), START, 100, START).await.unwrap();
     rotate(&store, 1, 0).await;
-    store.put_claim(&claim, START).await.unwrap();
+    store.store_claim(&claim, START).await.unwrap();
     store.redeem(redeem, START).await.unwrap();
-    store.take("sign-in", Limit { burst: 5, per: HOUR }, START).await.unwrap();
+    store.take_permit("sign-in", Limit { burst: 5, per: HOUR }, START).await.unwrap();
     store.check().await.unwrap();
+    store.report_node("a node", &Cursor::start()).await.unwrap();
 
     let keys = server.cli(&["KEYS", "*"]);
     let (mut users, mut fleets, mut others) = (0, 0, 0);
@@ -36,7 +37,7 @@ async fn every_key_is_tagged_and_all_but_the_fleets_expire() {
         let (tag, what) = key.strip_prefix("signet:{").and_then(|rest| rest.split_once("}:")).unwrap();
         let ttl: i64 = server.cli(&["PTTL", key]).parse().unwrap();
         match tag {
-            "fleet" if what != "check" => {
+            "fleet" if !["check", "nodes"].contains(&what) => {
                 fleets += 1;
                 assert_eq!(ttl, -1, "{key}");
             }
@@ -47,8 +48,9 @@ async fn every_key_is_tagged_and_all_but_the_fleets_expire() {
             }
         }
     }
-    // Session, index, mark, claim, day; ring, floor, stream and its name; the limit, and the key written by the check.
-    assert_eq!((users, fleets, others), (5, 4, 2), "{keys}");
+    // Session, index, mark, claim, day; ring, floor, stream and its name; the limit, the key written by the check, and the
+    // reports of nodes.
+    assert_eq!((users, fleets, others), (5, 4, 3), "{keys}");
 }
 
 #[tokio::test]
@@ -98,7 +100,7 @@ async fn a_rotation_moves_what_is_kept_only_when_it_must() {
             },
         )
     };
-    let idle = session(1).idle;
+    let idle = session(1).idle_timeout;
     let over = |rotated_at: Timestamp| (rotated_at + idle).min(session(1).ends_at).millis();
     let opened = kept();
     let mut before = opened;
@@ -145,7 +147,7 @@ async fn an_operation_is_one_round_trip() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let subject = user(1).to_string();
-    let redeem = Redeem { subject: &subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 9, spend: true };
+    let redeem = RedeemRequest { subject: &subject, purpose: "code", id: "", digest: [2; 32], daily_attempts: 9, consume: true };
     let limit = Limit { burst: 5, per: HOUR };
     let scripts = || -> u32 {
         let stats = server.cli(&["INFO", "commandstats"]);
@@ -159,8 +161,8 @@ async fn an_operation_is_one_round_trip() {
     open(&store, &session(1)).await;
     rotate(&store, 1, 0).await;
     store.redeem(redeem, START).await.unwrap();
-    store.count_try(&subject, 9, START).await.unwrap();
-    store.take("key", limit, START).await.unwrap();
+    store.count_attempt(&subject, 9, START).await.unwrap();
+    store.take_permit("key", limit, START).await.unwrap();
     store.end_sessions(user(1), SignOutScope::One(session(1).id), None, START, START).await.unwrap();
     store.set_profile(user(1), "anew", START).await.unwrap();
 
@@ -175,9 +177,9 @@ async fn an_operation_is_one_round_trip() {
     assert_eq!(trips(), 1);
     store.redeem(redeem, START).await.unwrap();
     assert_eq!(trips(), 1);
-    store.count_try(&subject, 9, START).await.unwrap();
+    store.count_attempt(&subject, 9, START).await.unwrap();
     assert_eq!(trips(), 1);
-    store.take("key", limit, START).await.unwrap();
+    store.take_permit("key", limit, START).await.unwrap();
     assert_eq!(trips(), 1);
     store.set_profile(user(2), "anew", START).await.unwrap();
     assert_eq!(trips(), 1);
@@ -196,7 +198,7 @@ async fn a_follower_does_not_wait_behind_what_was_lost() {
     let store = Redis::connect(&server.config()).await.unwrap();
     let revoked = |number: u128| signet::store::ephemeral::Revocation {
         target: Target::Session(session(number).id),
-        until: START + HOUR,
+        expires_at: START + HOUR,
     };
     let targets =
         |seen: Vec<signet::store::ephemeral::Revocation>| seen.into_iter().map(|seen| seen.target).collect::<Vec<_>>();
@@ -212,7 +214,7 @@ async fn a_follower_does_not_wait_behind_what_was_lost() {
     store.revoke(&revoked(4), START).await.unwrap();
     let (seen, place) = store.follow(&place, Duration::from_secs(5)).await.unwrap();
     let again = [1, 2, 4].map(|number| revoked(number).target);
-    assert_eq!(targets(seen), [&[Target::Floor, Target::Ring], again.as_slice()].concat());
+    assert_eq!(targets(seen), [&[Target::GlobalNotBefore, Target::Keyring], again.as_slice()].concat());
     assert_eq!(store.follow(&place, Duration::ZERO).await.unwrap().0, []);
 
     // New ids can also have passed the place before anybody looks.
@@ -220,5 +222,5 @@ async fn a_follower_does_not_wait_behind_what_was_lost() {
     store.revoke(&revoked(5), START + HOUR).await.unwrap();
     let (seen, _) = store.follow(&place, Duration::from_secs(5)).await.unwrap();
     let again = [1, 2, 5].map(|number| revoked(number).target);
-    assert_eq!(targets(seen), [&[Target::Floor, Target::Ring], again.as_slice()].concat());
+    assert_eq!(targets(seen), [&[Target::GlobalNotBefore, Target::Keyring], again.as_slice()].concat());
 }

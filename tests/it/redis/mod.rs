@@ -31,11 +31,11 @@ fn session(number: u128) -> Session {
         opened_at: START,
         used_at: START,
         rotated_at: START,
-        idle: HOUR,
+        idle_timeout: HOUR,
         ends_at: START + HOUR * 24,
         dialect: "native".into(),
-        address: "192.0.2.1".into(),
-        agent: "agent".into(),
+        client_ip: "192.0.2.1".into(),
+        user_agent: "agent".into(),
         profile: "{}".into(),
     }
 }
@@ -47,8 +47,8 @@ fn presented(number: u128, counter: u64) -> RotateRequest {
         counter,
         rotate: true,
         grace: Duration::from_secs(10),
-        floor: Timestamp::default(),
-        remember_until: START + HOUR,
+        not_before: Timestamp::default(),
+        revocation_expires_at: START + HOUR,
     }
 }
 

@@ -75,7 +75,7 @@ impl From<QueryError> for Error {
     fn from(error: QueryError) -> Self {
         let store = STORE;
         match error {
-            QueryError::Timeout(detail) => Self::Unavailable { store, detail },
+            QueryError::Timeout(detail) => Self::Unavailable { store, detail, is_logged: false },
             QueryError::UnexpectedData(detail) => Self::Corrupt { store, detail },
             QueryError::Driver(ref driver_error) => {
                 let detail = describe(driver_error);
@@ -85,7 +85,7 @@ impl From<QueryError> for Error {
                         detail: format!("{detail}: a migration is pending; run `signet migrate`"),
                     },
                     _ if error.is_about_values() => Self::Corrupt { store, detail },
-                    _ => Self::Unavailable { store, detail },
+                    _ => Self::Unavailable { store, detail, is_logged: false },
                 }
             }
         }
@@ -115,7 +115,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Parses the URL. `statement_timeout` limits how long the server works on one statement.
     pub(super) fn new(settings: &config::Postgres, statement_timeout: Duration) -> Result<Self> {
-        let unusable = |detail: String| Error::Unavailable { store: STORE, detail };
+        let unusable = |detail: String| Error::Unavailable { store: STORE, detail, is_logged: false };
         let (url, mode) = tls::split_mode(&settings.url.0, settings.ca.is_some()).map_err(unusable)?;
         // Not the driver's own error: it quotes options, and the text after an unescaped `&` in a password looks like
         // one.
@@ -163,7 +163,7 @@ impl Connections {
         let pool = Pool::builder(manager)
             .max_size(max_connections)
             .build()
-            .map_err(|error| Error::Unavailable { store: STORE, detail: error.to_string() })?;
+            .map_err(|error| Error::Unavailable { store: STORE, detail: error.to_string(), is_logged: false })?;
         Ok(Self { pool, timeout: settings.timeout, probe: Probe::default() })
     }
 

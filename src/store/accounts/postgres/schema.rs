@@ -71,7 +71,9 @@ async fn apply(client: &mut Client) -> Result<&'static [Migration]> {
 fn migration_error(migration: &Migration, error: tokio_postgres::Error) -> Error {
     let context = format!("migration {} ({}) failed", migration.number, migration.name);
     match Error::from(QueryError::Driver(error)) {
-        Error::Unavailable { store, detail } => Error::Unavailable { store, detail: format!("{context}: {detail}") },
+        Error::Unavailable { store, detail, is_logged } => {
+            Error::Unavailable { store, detail: format!("{context}: {detail}"), is_logged }
+        }
         Error::Corrupt { store, detail } => Error::Corrupt { store, detail: format!("{context}: {detail}") },
     }
 }

@@ -1,5 +1,5 @@
-//! The words of a command, written one behind the other into one piece of memory, so that it costs as many allocations whether it has
-//! three words or fifteen. Knows nothing of what they mean.
+//! Encodes the arguments of a command into one buffer, so that the number of allocations does not grow with the number of
+//! arguments. Knows nothing of what they mean.
 
 use bytes::{BufMut, BytesMut};
 use fred::types::Value;
@@ -7,9 +7,9 @@ use fred::types::Value;
 use crate::clock::Timestamp;
 use crate::id::SessionId;
 
-/// What can stand in a command.
+/// A value that can be an argument of a command.
 pub(super) trait RedisArg: Sync {
-    /// Writes itself, as Redis is to read it.
+    /// Appends the encoded argument.
     fn write(&self, to: &mut BytesMut);
 }
 
@@ -68,11 +68,11 @@ impl RedisArg for SessionId {
     }
 }
 
-/// Nothing is an empty word.
-impl<W: RedisArg> RedisArg for Option<W> {
+/// `None` is an empty argument.
+impl<A: RedisArg> RedisArg for Option<A> {
     fn write(&self, to: &mut BytesMut) {
-        if let Some(word) = self {
-            word.write(to);
+        if let Some(arg) = self {
+            arg.write(to);
         }
     }
 }
@@ -83,19 +83,19 @@ impl RedisArg for String {
     }
 }
 
-impl<W: RedisArg + ?Sized> RedisArg for &W {
+impl<A: RedisArg + ?Sized> RedisArg for &A {
     fn write(&self, to: &mut BytesMut) {
         (**self).write(to);
     }
 }
 
-/// Writes words, as the driver takes them.
-pub(super) fn written<'a>(words: impl Iterator<Item = &'a dyn RedisArg>) -> Vec<Value> {
-    let mut text = BytesMut::with_capacity(512);
+/// Encodes arguments as the driver takes them.
+pub(super) fn encode<'a>(args: impl Iterator<Item = &'a dyn RedisArg>) -> Vec<Value> {
+    let mut buffer = BytesMut::with_capacity(512);
     let mut values = Vec::with_capacity(16);
-    for word in words {
-        word.write(&mut text);
-        values.push(Value::Bytes(text.split().freeze()));
+    for arg in args {
+        arg.write(&mut buffer);
+        values.push(Value::Bytes(buffer.split().freeze()));
     }
     values
 }

@@ -1,14 +1,15 @@
-//! Connections: a [`Connection`] is one of the driver's clients and the task that drives it, a [`Link`] a line that is opened
-//! again whenever it ends. Knows nothing of what is sent.
+//! Connections: a [`Connection`] is one of the driver's clients with the task that drives it, a [`PersistentConnection`]
+//! replaces it whenever it ends. Knows nothing of what is sent.
 //!
-//! The driver can reconnect by itself, but then it keeps what was in flight and sends it again, and keeps what was asked
-//! meanwhile and sends it late. Both are wrong here: a code may be redeemed by a command whose answer was lost, and must
-//! not be tried again behind the caller's back; and a caller is to be told within its time, so that what it asked must
-//! not happen after it. So a client gets no reconnection policy: when its connection breaks, everything in flight fails
-//! at once, the client is thrown away, and until the next one is up every call fails without being queued.
+//! The driver could reconnect by itself, but then it sends again what was in flight, and sends late what was queued
+//! meanwhile. Both are wrong here. A command whose reply was lost may have redeemed a code, and must not be repeated
+//! behind the caller's back. A caller gets an error within its time-out, so its command must not run after that. So a
+//! client gets no reconnection policy: when its connection breaks, everything in flight fails immediately, the client is
+//! discarded, and until the next one is connected every call fails without being queued.
 //!
-//! One connection answers in order, so a command that was not answered in time has everything behind it late too: such
-//! a line is ended. That is how a frozen server, or one that vanished without a word, is told from a busy one.
+//! A connection replies in order, so behind a command without a timely reply everything else is late too, and the
+//! connection is closed. This is how a server that is frozen, or vanished without closing its connections, is told from
+//! a busy one.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,73 +21,78 @@ use fred::error::{Error, ErrorKind};
 use fred::interfaces::ClientLike;
 use tokio::task::{AbortHandle, JoinHandle};
 
+use super::outage_log::OutageLog;
 use super::settings::Settings;
 
-/// How long to wait before the next try at a connection. Short: a try costs little, and every node is refusing meanwhile.
-const AGAIN: Duration = Duration::from_millis(100);
+/// The pause before the next attempt to connect. Short, because an attempt is cheap and the node refuses requests
+/// meanwhile.
+const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
-/// One client, and the end of it when dropped.
+/// A connected client. Dropping it closes the connection.
 pub(super) struct Connection {
     pub(super) client: Client,
     driver: Option<AbortHandle>,
-    began: Instant,
-    /// The server's clock minus ours, as last heard; of a cluster's servers, the one that is furthest ahead. Belongs to the
-    /// line, since the next one may lead to another server.
-    ahead: AtomicI64,
+    opened_at: Instant,
+    /// The latest known difference between the server's clock and the time since `opened_at`, in milliseconds; of a
+    /// cluster's servers, that of the clock furthest ahead. Part of the connection, because the next one may lead to
+    /// another server.
+    clock_offset: AtomicI64,
 }
 
 type Driver = JoinHandle<Result<(), Error>>;
 
 impl Connection {
-    /// Opens a line, and gives the task that lasts as long as it is open.
+    /// Opens a connection. Also returns the task that lasts as long as it is open.
     pub(super) async fn open(settings: &Settings) -> Result<(Self, Driver), Error> {
         let config = settings.driver.clone();
         let client = Client::new(config, None, Some(settings.connection()), None);
-        // Before the server has been heard everything is late, and the first answer tells its time.
-        let ahead = AtomicI64::new(i64::MIN / 2);
-        let mut line = Self { client: client.clone(), driver: None, began: Instant::now(), ahead };
+        // Until the server's time is known every command is late, and the first reply reports the time.
+        let clock_offset = AtomicI64::new(i64::MIN / 2);
+        let mut connection = Self { client: client.clone(), driver: None, opened_at: Instant::now(), clock_offset };
         let mut driver = None;
         let connected = async {
-            // In this order, so that the news of the connection is listened for before there can be any.
+            // Biased, so that the wait for the connection is registered before there can be one.
             tokio::select! {
                 biased;
                 connected = client.wait_for_connect() => connected,
                 ended = async {
                     let driver = driver.insert(client.connect());
-                    line.driver = Some(driver.abort_handle());
+                    connection.driver = Some(driver.abort_handle());
                     driver.await
-                } => ended.unwrap_or(Ok(())).and(Err(Error::new(ErrorKind::IO, "closed at once"))),
+                } => ended.unwrap_or(Ok(())).and(Err(Error::new(ErrorKind::IO, "closed immediately"))),
             }
         };
-        // Each step of the driver has its own time-out; this one is for the sum of them, over all nodes of a cluster.
+        // Each step of the driver has its own time-out; this one limits their sum, over all nodes of a cluster.
         tokio::time::timeout(settings.timeout * 10, connected)
             .await
-            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "no connection in time")))?;
+            .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "connecting timed out")))?;
         match driver {
-            Some(driver) => Ok((line, driver)),
-            None => Err(Error::new(ErrorKind::Unknown, "connected to nothing")),
+            Some(driver) => Ok((connection, driver)),
+            None => Err(Error::new(ErrorKind::Unknown, "the driver did not start")),
         }
     }
 
-    /// By the server's clock, when a caller of that patience will have gone: twice as long from now, since clocks were
-    /// compared through a round trip.
-    pub(super) fn deadline(&self, patience: Duration) -> i64 {
-        let ours = self.began.elapsed() + patience * 2;
-        self.ahead.load(Ordering::Relaxed) + ours.as_millis() as i64
+    /// The time, by the server's clock, after which a command of a caller with this time-out must not run: twice the
+    /// time-out from now, because the clocks were compared over a round trip.
+    pub(super) fn deadline(&self, timeout: Duration) -> i64 {
+        let elapsed = self.opened_at.elapsed() + timeout * 2;
+        self.clock_offset.load(Ordering::Relaxed) + elapsed.as_millis() as i64
     }
 
-    /// Hears the server's time.
-    pub(super) fn hear(&self, server_now: i64) {
-        self.ahead.fetch_max(server_now - self.began.elapsed().as_millis() as i64, Ordering::Relaxed);
+    /// Records the server's time.
+    pub(super) fn record_server_time(&self, server_now: i64) {
+        let offset = server_now - self.opened_at.elapsed().as_millis() as i64;
+        self.clock_offset.fetch_max(offset, Ordering::Relaxed);
     }
 
-    /// Whether it can still answer. The driver takes commands for a line that has ended, and leaves them lying.
+    /// True while the connection can get replies. The driver accepts commands for a closed connection and never answers
+    /// them.
     pub(super) fn is_open(&self) -> bool {
         self.driver.as_ref().is_some_and(|driver| !driver.is_finished())
     }
 
-    /// Ends the line: whoever waits on it gets an error, and a [`Link`] opens the next.
-    pub(super) fn end(&self) {
+    /// Closes the connection: every call in flight fails, and a [`PersistentConnection`] opens the next one.
+    pub(super) fn close(&self) {
         if let Some(driver) = &self.driver {
             driver.abort();
         }
@@ -95,69 +101,72 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        self.end();
+        self.close();
     }
 }
 
-/// A line that is opened again whenever it ends.
-pub(super) struct Link {
+/// A connection that is opened again whenever it ends.
+pub(super) struct PersistentConnection {
     shared: Arc<Shared>,
-    keeper: AbortHandle,
+    reconnector: AbortHandle,
 }
 
 struct Shared {
-    line: ArcSwapOption<Connection>,
-    /// Why there is none.
-    why: Mutex<String>,
+    connection: ArcSwapOption<Connection>,
+    /// Why there is no connection.
+    reason: Mutex<String>,
 }
 
-impl Link {
-    pub(super) async fn open(settings: Settings) -> Result<Self, Error> {
-        let (line, driver) = Connection::open(&settings).await?;
-        let shared =
-            Arc::new(Shared { line: ArcSwapOption::from_pointee(line), why: Mutex::new("not connected".into()) });
-        let keeper = tokio::spawn(keep(shared.clone(), settings, driver)).abort_handle();
-        Ok(Self { shared, keeper })
+impl PersistentConnection {
+    pub(super) async fn open(settings: Settings, outages: Arc<OutageLog>) -> Result<Self, Error> {
+        let (connection, driver) = Connection::open(&settings).await?;
+        let shared = Arc::new(Shared {
+            connection: ArcSwapOption::from_pointee(connection),
+            reason: Mutex::new("not connected".into()),
+        });
+        let reconnector = tokio::spawn(reconnect(shared.clone(), settings, outages, driver)).abort_handle();
+        Ok(Self { shared, reconnector })
     }
 
-    /// The line, or why there is none at the moment.
-    pub(super) fn line(&self) -> Result<Arc<Connection>, String> {
+    /// The open connection, or the reason why there is none.
+    pub(super) fn current(&self) -> Result<Arc<Connection>, String> {
         self.shared
-            .line
+            .connection
             .load_full()
-            .filter(|line| line.is_open())
-            .ok_or_else(|| self.shared.why.lock().unwrap_or_else(PoisonError::into_inner).clone())
+            .filter(|connection| connection.is_open())
+            .ok_or_else(|| self.shared.reason.lock().unwrap_or_else(PoisonError::into_inner).clone())
     }
 }
 
-impl Drop for Link {
+impl Drop for PersistentConnection {
     fn drop(&mut self) {
-        self.keeper.abort();
-        self.shared.line.store(None);
+        self.reconnector.abort();
+        self.shared.connection.store(None);
     }
 }
 
-async fn keep(shared: Arc<Shared>, settings: Settings, mut driver: Driver) {
-    let explain = |why: String| *shared.why.lock().unwrap_or_else(PoisonError::into_inner) = why;
+/// Waits for the end of each connection and opens the next. Never returns.
+async fn reconnect(shared: Arc<Shared>, settings: Settings, outages: Arc<OutageLog>, mut driver: Driver) {
+    let set_reason = |reason: String| *shared.reason.lock().unwrap_or_else(PoisonError::into_inner) = reason;
     loop {
-        let why = match driver.await {
+        let reason = match driver.await {
             Ok(Ok(())) => "the connection was closed".to_owned(),
             Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer in time".to_owned(),
+            Err(_) => "no reply in time".to_owned(),
         };
-        tracing::warn!(why, "the connection to Redis is lost");
-        explain(why);
-        shared.line.store(None);
+        let outage = outages.connection_lost(&reason);
+        set_reason(reason);
+        shared.connection.store(None);
         driver = loop {
             match Connection::open(&settings).await {
-                Ok((line, driver)) => {
-                    shared.line.store(Some(Arc::new(line)));
+                Ok((connection, driver)) => {
+                    shared.connection.store(Some(Arc::new(connection)));
                     break driver;
                 }
-                Err(error) => explain(error.to_string()),
+                Err(error) => set_reason(error.to_string()),
             }
-            tokio::time::sleep(AGAIN).await;
+            tokio::time::sleep(RECONNECT_PAUSE).await;
         };
-        tracing::info!("the connection to Redis is back");
+        outage.recovered();
     }
 }

@@ -1,23 +1,24 @@
-//! The names of the keys, and what is kept under them. Knows no driver.
+//! The names of the keys, and what they contain. Knows no driver.
 //!
-//! All keys of a user (or of another subject of claims) carry the hash tag `{user id}`, and all keys of the fleet the tag
+//! All keys of a user (or of another subject of claims) have the hash tag `{user id}`, and all keys of the fleet the tag
 //! `{fleet}`, so that each script stays in one slot of a Redis Cluster.
 //!
-//! | key | type | what |
+//! | key | type | content |
 //! |---|---|---|
-//! | `{user}:s:<session>` | hash | a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (milliseconds), `d`ialect, `a`ddress, a`g`ent, `p`rofile; `k`ept until; `l`ast repetition; `x`: over (`ended`, `reused`), its revocation not yet published |
-//! | `{user}:i` | sorted set | the index: session ids by when they are no longer kept |
-//! | `{user}:v` | hash | the mark of an ending: `v`alid after, `u`ntil when it is kept |
-//! | `{subject}:c:<purpose>:<id>` | hash | a claim: `d`igest, `p`ayload, `t`ries left, `e`xpiry |
-//! | `{subject}:d` | hash | the wrong tries of a day: `n`umber, `u`ntil |
-//! | `{key}:l` | string | a limit: when its bucket is full again, microseconds |
+//! | `{user}:s:<session>` | hash | a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (milliseconds), `d`ialect, `a`ddress, a`g`ent, `p`rofile; `k`ept until; `l`ast replay; `s`erver time of the rotation; `x`: ended (`ended`, `reused`), its revocation not yet published |
+//! | `{user}:i` | sorted set | the index: session ids, scored by the time until which they are kept |
+//! | `{user}:v` | hash | the sign-in mark: `v`alid after, kept `u`ntil |
+//! | `{subject}:c:<purpose>:<id>` | hash | a claim: `d`igest, `p`ayload, a`t`tempts left, `e`xpiry |
+//! | `{subject}:d` | hash | the wrong attempts of a day: `n`umber, counted `u`ntil |
+//! | `{key}:l` | string | a rate limit: when its bucket is full again, in microseconds |
 //! | `{fleet}:ring` | hash | the sealed keyring: `v`ersion, `b`ytes |
-//! | `{fleet}:floor` | string | the floor |
-//! | `{fleet}:revocations` | stream | `t`arget, `u`ntil; ids are milliseconds by the publishers' clocks |
-//! | `{fleet}:born` | string | which stream that is: the server's time when it began |
+//! | `{fleet}:floor` | string | the global `not_before` |
+//! | `{fleet}:revocations` | stream | `t`arget, kept `u`ntil; ids are milliseconds by the publishers' clocks |
+//! | `{fleet}:nodes` | hash | the running nodes: by name, the time of the last report by this server's clock, and the position applied |
+//! | `{fleet}:born` | string | the stream's epoch: the server's time when the stream was created |
 //!
-//! Every key has a TTL except those of the fleet: a ring, a floor or a stream that vanished by itself would sign everyone
-//! out. They are few and small, and the stream is cut by `forget_revocations`.
+//! Every key has a TTL except those of the fleet other than `nodes`: if the keyring, the global `not_before` or the stream
+//! expired, everyone would be signed out. They are few and small, and `forget_revocations` trims the stream.
 
 use std::fmt::Write;
 
@@ -25,7 +26,7 @@ use uuid::Uuid;
 
 use crate::id::{SessionId, UserId};
 
-/// Writes keys after a prefix.
+/// Composes keys with a prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -37,32 +38,32 @@ impl Keys {
     }
 
     pub(super) fn session(&self, user: UserId, session: SessionId) -> String {
-        let mut key = self.sessions(user);
+        let mut key = self.session_prefix(user);
         key.push_str(hyphenated(session.0, &mut Uuid::encode_buffer()));
         key
     }
 
-    /// What stands before the id in the keys of a user's sessions.
-    pub(super) fn sessions(&self, user: UserId) -> String {
-        self.of_user(user, ":s:")
+    /// The keys of a user's sessions without their ids.
+    pub(super) fn session_prefix(&self, user: UserId) -> String {
+        self.user_key(user, ":s:")
     }
 
     pub(super) fn index(&self, user: UserId) -> String {
-        self.of_user(user, ":i")
+        self.user_key(user, ":i")
     }
 
-    pub(super) fn mark(&self, user: UserId) -> String {
-        self.of_user(user, ":v")
+    pub(super) fn sign_in_mark(&self, user: UserId) -> String {
+        self.user_key(user, ":v")
     }
 
-    /// By hand, since every refresh writes two of them.
-    fn of_user(&self, user: UserId, what: &str) -> String {
+    /// Without `format!`, because every refresh composes two keys.
+    fn user_key(&self, user: UserId, suffix: &str) -> String {
         let mut key = String::with_capacity(self.prefix.len() + 80);
         key.push_str(&self.prefix);
         key.push('{');
         key.push_str(hyphenated(user.0, &mut Uuid::encode_buffer()));
         key.push('}');
-        key.push_str(what);
+        key.push_str(suffix);
         key
     }
 
@@ -78,9 +79,9 @@ impl Keys {
         format!("{}{{{}}}:l", self.prefix, escaped(key))
     }
 
-    /// One of the fleet's.
-    pub(super) fn fleet(&self, what: &str) -> String {
-        format!("{}{{fleet}}:{what}", self.prefix)
+    /// A key of the fleet.
+    pub(super) fn fleet(&self, name: &str) -> String {
+        format!("{}{{fleet}}:{name}", self.prefix)
     }
 }
 
@@ -88,7 +89,7 @@ fn hyphenated(id: Uuid, into: &mut [u8; 45]) -> &str {
     id.as_hyphenated().encode_lower(into)
 }
 
-/// Without what ends a tag or parts a key, so that no two things share a key or leave their slot.
+/// Escapes the characters that end a hash tag or separate parts, so that no two keys collide or leave their slot.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
@@ -105,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_two_claims_share_a_key_and_all_of_a_subject_share_a_tag() {
+    fn claims_have_distinct_keys_and_subjects_one_hash_tag() {
         let keys = Keys::new("p:");
         assert_eq!(keys.claim("s", "mail", "1"), "p:{s}:c:mail:1");
         assert_ne!(keys.claim("s", "a:b", "c"), keys.claim("s", "a", "b:c"));

@@ -1,4 +1,4 @@
-//! Reading what Redis answers. Knows the shapes of answers, not where they come from.
+//! Decodes replies of Redis. Knows their shapes, not the commands that they answer.
 
 use fred::types::Value;
 
@@ -8,19 +8,19 @@ use crate::id::{SessionId, UserId};
 use crate::store::Result;
 use crate::store::ephemeral::{Session, SessionSnapshot};
 
-/// An answer's parts, read one after the other.
+/// Reads the elements of a list one after the other.
 pub(super) struct ReplyReader(std::vec::IntoIter<Value>);
 
 impl ReplyReader {
     pub(super) fn of(value: Value) -> Result<Self> {
         match value {
-            Value::Array(parts) => Ok(Self(parts.into_iter())),
-            other => Err(corrupt(format!("not a list but {:?}", other.kind()))),
+            Value::Array(elements) => Ok(Self(elements.into_iter())),
+            other => Err(corrupt(format!("expected a list, got {:?}", other.kind()))),
         }
     }
 
     pub(super) fn value(&mut self) -> Result<Value> {
-        self.0.next().ok_or_else(|| corrupt("too short an answer"))
+        self.0.next().ok_or_else(|| corrupt("the reply is too short"))
     }
 
     pub(super) fn number(&mut self) -> Result<i64> {
@@ -35,36 +35,36 @@ impl ReplyReader {
         bytes(self.value()?)
     }
 
-    fn moment(&mut self) -> Result<Timestamp> {
+    fn timestamp(&mut self) -> Result<Timestamp> {
         self.number().map(Timestamp::from_millis)
     }
 
-    /// The ten fields of a session, in the order in which every script gives them.
+    /// Reads the ten fields of a session, in the order in which every script returns them.
     pub(super) fn session(&mut self, user: UserId, id: SessionId) -> Result<Session> {
         Ok(Session {
             id,
             user,
             counter: self.number()?.unsigned_abs(),
-            opened_at: self.moment()?,
-            used_at: self.moment()?,
-            rotated_at: self.moment()?,
-            idle: std::time::Duration::from_millis(self.number()?.unsigned_abs()),
-            ends_at: self.moment()?,
+            opened_at: self.timestamp()?,
+            used_at: self.timestamp()?,
+            rotated_at: self.timestamp()?,
+            idle_timeout: std::time::Duration::from_millis(self.number()?.unsigned_abs()),
+            ends_at: self.timestamp()?,
             dialect: self.text()?,
-            address: self.text()?,
-            agent: self.text()?,
+            client_ip: self.text()?,
+            user_agent: self.text()?,
             profile: self.text()?,
         })
     }
 
-    /// What tokens are made of, as `present.lua` gives it.
-    pub(super) fn standing(&mut self, user: UserId, id: SessionId) -> Result<SessionSnapshot> {
+    /// Reads a snapshot as `rotate_refresh_token.lua` returns it.
+    pub(super) fn snapshot(&mut self, user: UserId, id: SessionId) -> Result<SessionSnapshot> {
         Ok(SessionSnapshot {
             id,
             user,
             counter: self.number()?.unsigned_abs(),
-            opened_at: self.moment()?,
-            expires_at: self.moment()?,
+            opened_at: self.timestamp()?,
+            expires_at: self.timestamp()?,
             profile: self.text()?,
         })
     }
@@ -78,22 +78,22 @@ impl Iterator for ReplyReader {
 }
 
 pub(super) fn number(value: &Value) -> Result<i64> {
-    value.as_i64().ok_or_else(|| corrupt(format!("not a number but {:?}", value.kind())))
+    value.as_i64().ok_or_else(|| corrupt(format!("expected a number, got {:?}", value.kind())))
 }
 
 pub(super) fn session_id(value: Value) -> Result<SessionId> {
-    SessionId::parse(&text(value)?).ok_or_else(|| corrupt("a session's id is not one"))
+    SessionId::parse(&text(value)?).ok_or_else(|| corrupt("expected a session id"))
 }
 
 pub(super) fn text(value: Value) -> Result<String> {
-    value.into_string().ok_or_else(|| corrupt("not a text"))
+    value.into_string().ok_or_else(|| corrupt("expected text"))
 }
 
 pub(super) fn bytes(value: Value) -> Result<Vec<u8>> {
     match value {
         Value::Bytes(bytes) => Ok(bytes.to_vec()),
         Value::String(text) => Ok(text.as_bytes().to_vec()),
-        // The driver reads a lone word of digits as text, but an integer is what a script made.
-        other => Err(corrupt(format!("not bytes but {:?}", other.kind()))),
+        // Digits that were stored arrive as text; an integer can only be computed by a script.
+        other => Err(corrupt(format!("expected bytes, got {:?}", other.kind()))),
     }
 }

@@ -1,6 +1,7 @@
-//! A refresh token that came again, brought by somebody who is gone before the answer is here. The script has marked its session by then,
-//! and a request that is dropped takes along what was to follow: so a task of its own looks at the mark once more. Nobody else pays
-//! for it: not a question, not an allocation.
+//! Publishes the reuse of a refresh token even if the caller stops waiting for the reply.
+//!
+//! By then the script has marked the session as reused, and a dropped request does not run the publishing that must follow.
+//! So a task of its own reads the mark once more. Other calls pay nothing for this: no command and no allocation.
 
 use tokio::runtime::Handle;
 
@@ -10,37 +11,37 @@ use crate::clock::Timestamp;
 use crate::store::Result;
 use crate::store::ephemeral::{Revocation, RotateRequest, Target};
 
-/// Stands by while a token is presented. Dropped before it may leave, it sees to it that a reuse is published.
+/// Guards the presentation of a refresh token. If dropped while armed, it publishes a reuse in the background.
 pub(super) struct ReuseGuard<'a> {
     store: &'a Redis,
-    presented: RotateRequest,
+    request: RotateRequest,
     now: Timestamp,
-    may_leave: bool,
+    is_armed: bool,
 }
 
 impl<'a> ReuseGuard<'a> {
-    pub(super) fn of(store: &'a Redis, presented: RotateRequest, now: Timestamp) -> Self {
-        Self { store, presented, now, may_leave: false }
+    pub(super) fn new(store: &'a Redis, request: RotateRequest, now: Timestamp) -> Self {
+        Self { store, request, now, is_armed: true }
     }
 
-    /// There is an answer, and somebody who hears it.
-    pub(super) fn leave(mut self) {
-        self.may_leave = true;
+    /// Disarms the guard, because the caller received the result.
+    pub(super) fn disarm(mut self) {
+        self.is_armed = false;
     }
 }
 
 impl Drop for ReuseGuard<'_> {
     fn drop(&mut self) {
-        if self.may_leave {
+        if !self.is_armed {
             return;
         }
-        let (store, presented, now) = (self.store.clone(), self.presented, self.now);
-        // Where the runtime itself is ending, the next token of the session that comes tells of it.
+        let (store, request, now) = (self.store.clone(), self.request, self.now);
+        // If the runtime itself is shutting down, the next presented token of the session publishes the reuse.
         if let Ok(runtime) = Handle::try_current() {
             runtime.spawn(async move {
-                if let Err(error) = store.look_again(presented, now).await {
-                    let RotateRequest { user, session, .. } = presented;
-                    tracing::warn!(%user, %session, %error, "whether a refresh token was reused could not be looked at");
+                if let Err(error) = store.publish_marked_reuse(request, now).await {
+                    let RotateRequest { user, session, .. } = request;
+                    tracing::warn!(%user, %session, %error, "cannot check a session for refresh token reuse");
                 }
             });
         }
@@ -48,20 +49,21 @@ impl Drop for ReuseGuard<'_> {
 }
 
 impl Redis {
-    /// On the line on which it was presented, so that this is answered after that.
-    async fn look_again(&self, presented: RotateRequest, now: Timestamp) -> Result<()> {
-        let RotateRequest { user, session, .. } = presented;
+    /// Publishes the reuse if the session is marked. Uses the connection on which the token was presented, so that the mark
+    /// is read after the script has run.
+    async fn publish_marked_reuse(&self, request: RotateRequest, now: Timestamp) -> Result<()> {
+        let RotateRequest { user, session, .. } = request;
         let mark = ReplyReader::of(self.fields(&self.keys.session(user, session), &["x"]).await?)?.value()?;
         if mark.as_str().as_deref() == Some("reused") {
-            tracing::warn!(%user, %session, "refresh token reused by a client that has gone");
-            self.publish_reuse(presented, now).await?;
+            tracing::warn!(%user, %session, "refresh token reused by a client that has disconnected");
+            self.publish_reuse(request, now).await?;
         }
         Ok(())
     }
 
-    /// Publishes that a session is over whose token was reused, and takes it away.
-    pub(super) async fn publish_reuse(&self, presented: RotateRequest, now: Timestamp) -> Result<()> {
-        let RotateRequest { user, session, remember_until: until, .. } = presented;
-        self.publish_ended(user, &[session], &[Revocation { target: Target::Session(session), until }], now).await
+    /// Publishes the revocation of a session whose refresh token was reused, and deletes the session.
+    pub(super) async fn publish_reuse(&self, request: RotateRequest, now: Timestamp) -> Result<()> {
+        let RotateRequest { user, session, revocation_expires_at: expires_at, .. } = request;
+        self.publish_ended(user, &[session], &[Revocation { target: Target::Session(session), expires_at }], now).await
     }
 }

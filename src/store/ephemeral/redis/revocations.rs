@@ -1,4 +1,4 @@
-//! Revocations as entries of the stream, and following them.
+//! The stream of revocations: its entries, and following it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,29 +6,29 @@ use std::time::Duration;
 use fred::interfaces::ClientLike;
 use fred::types::{CustomCommand, Value};
 
-use super::reply::ReplyReader;
-use super::scripts::{FOLLOW, Runner, corrupt, from_driver, unavailable};
+use super::args::RedisArg;
+use super::connection::Connection;
+use super::reply::{self, ReplyReader};
+use super::scripts::{READ_REVOCATIONS, Runner, corrupt, disconnected, from_driver};
 use super::settings::Settings;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 use crate::store::Result;
-use crate::store::ephemeral::redis::args::RedisArg;
-use crate::store::ephemeral::redis::connection::Connection;
-use crate::store::ephemeral::{Cursor, Revocation, Target};
+use crate::store::ephemeral::{Cursor, NodeReport, Revocation, Target};
 
-/// A target as it is written in an entry and `publish.lua` takes it: a word, and what it needs.
-pub(super) fn written(target: &Target) -> String {
+/// Encodes a target as it is stored in an entry: a kind and its parameters.
+pub(super) fn encode(target: &Target) -> String {
     match target {
         Target::Token(id) => format!("token {id}"),
         Target::Session(id) => format!("session {id}"),
         Target::User { user, before } => format!("user {user} {}", before.millis()),
         Target::ApiKey(id) => format!("apikey {id}"),
-        Target::Ring => "ring".into(),
-        Target::Floor => "floor".into(),
+        Target::Keyring => "ring".into(),
+        Target::GlobalNotBefore => "floor".into(),
     }
 }
 
-fn read(text: &str) -> Option<Target> {
+fn decode(text: &str) -> Option<Target> {
     let (kind, rest) = text.split_once(' ').unwrap_or((text, ""));
     Some(match kind {
         "token" => Target::Token(TokenId::parse(rest)?),
@@ -38,138 +38,166 @@ fn read(text: &str) -> Option<Target> {
             Target::User { user: UserId::parse(user)?, before: Timestamp::from_millis(before.parse().ok()?) }
         }
         "apikey" => Target::ApiKey(ApiKeyId::parse(rest)?),
-        "ring" => Target::Ring,
-        "floor" => Target::Floor,
+        "ring" => Target::Keyring,
+        "floor" => Target::GlobalNotBefore,
         _ => return None,
     })
 }
 
-/// Where a follower stands: in which stream (they differ by when they were born), and behind which entry.
-struct Place {
-    born: String,
+/// A position: an entry in the stream of an epoch, or nothing before the first entry.
+struct Position {
+    epoch: String,
     id: String,
 }
 
-impl Place {
-    fn read(cursor: &Cursor) -> Result<Self> {
+impl Position {
+    fn from_cursor(cursor: &Cursor) -> Result<Self> {
         if cursor.0.is_empty() {
-            return Ok(Self { born: String::new(), id: String::new() });
+            return Ok(Self { epoch: String::new(), id: String::new() });
         }
-        let (born, id) = cursor.0.split_once('/').ok_or_else(|| corrupt("not a place among the revocations"))?;
-        Ok(Self { born: born.into(), id: id.into() })
+        let (epoch, id) = cursor.0.split_once('/').ok_or_else(|| corrupt("expected a cursor of revocations"))?;
+        Ok(Self { epoch: epoch.into(), id: id.into() })
     }
 
-    fn written(&self) -> Cursor {
-        if self.id.is_empty() { Cursor::start() } else { Cursor(format!("{}/{}", self.born, self.id)) }
+    fn to_cursor(&self) -> Cursor {
+        if self.id.is_empty() { Cursor::start() } else { Cursor(format!("{}/{}", self.epoch, self.id)) }
     }
 
-    /// Reads entries, and moves behind the last of them.
-    fn pass(&mut self, entries: Value) -> Result<Vec<Revocation>> {
-        let mut seen = Vec::new();
+    /// Reads entries and moves to the last of them.
+    fn advance(&mut self, entries: Value) -> Result<Vec<Revocation>> {
+        let mut revocations = Vec::new();
         for entry in ReplyReader::of(entries)? {
             let mut entry = ReplyReader::of(entry)?;
             self.id = entry.text()?;
             let mut fields = ReplyReader::of(entry.value()?)?;
-            let (_, target, _, until) = (fields.value()?, fields.text()?, fields.value()?, fields.number()?);
-            let until = Timestamp::from_millis(until);
-            // A newer version may publish what this one does not know; it concerns nothing that this one has made.
-            match read(&target) {
-                Some(target) => seen.push(Revocation { target, until }),
-                None => tracing::warn!(target, "a revocation of an unknown kind is passed over"),
+            let (_, target, _, expires_at) = (fields.value()?, fields.text()?, fields.value()?, fields.number()?);
+            let expires_at = Timestamp::from_millis(expires_at);
+            // A newer version may publish a kind that this one does not know and that concerns nothing it has issued.
+            match decode(&target) {
+                Some(target) => revocations.push(Revocation { target, expires_at }),
+                None => tracing::warn!(target, "revocation of an unknown kind ignored"),
             }
         }
-        Ok(seen)
+        Ok(revocations)
     }
 }
 
-/// Follows the stream on connections of its own: one that waits can answer nobody else.
+/// Reads the reply of `newest_revocation.lua`.
+pub(super) fn read_newest(reply: Value) -> Result<Cursor> {
+    let mut reply = ReplyReader::of(reply)?;
+    Ok(Position { epoch: reply.text()?, id: reply.text()? }.to_cursor())
+}
+
+/// Reads the reply of `nodes.lua`. A node that follows an older stream than `newest` is in has applied nothing of it.
+pub(super) fn read_nodes(reply: Value, newest: &Cursor) -> Result<Vec<NodeReport>> {
+    let newest = Position::from_cursor(newest)?;
+    let mut nodes = Vec::new();
+    let mut reply = ReplyReader::of(reply)?;
+    while let Some(name) = reply.next() {
+        let (name, applied) = (reply::text(name)?, Position::from_cursor(&Cursor(reply.text()?))?);
+        let has_applied = newest.id.is_empty()
+            || applied.epoch == newest.epoch && entry_number(&applied.id) >= entry_number(&newest.id);
+        nodes.push(NodeReport { name, has_applied });
+    }
+    Ok(nodes)
+}
+
+/// The two parts of an entry's id, which order entries.
+fn entry_number(id: &str) -> Option<(u64, u64)> {
+    let (millis, sequence) = id.split_once('-')?;
+    Some((millis.parse().ok()?, sequence.parse().ok()?))
+}
+
+/// Follows the stream on connections of its own, because a connection that waits cannot be used for anything else.
 pub(super) struct Follower {
     stream: String,
-    born: String,
+    epoch: String,
     settings: Settings,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Follower {
-    pub(super) fn new(stream: String, born: String, settings: Settings) -> Self {
-        Self { stream, born, settings, idle: Mutex::default() }
+    pub(super) fn new(stream: String, epoch: String, settings: Settings) -> Self {
+        Self { stream, epoch, settings, idle: Mutex::default() }
     }
 
     pub(super) async fn follow(
         &self,
         runner: &Runner,
-        from: &Cursor,
-        patience: Duration,
+        cursor: &Cursor,
+        max_wait: Duration,
     ) -> Result<(Vec<Revocation>, Cursor)> {
-        let mut place = Place::read(from)?;
-        let mut seen = self.read(runner, &mut place).await?;
-        if seen.is_empty() && !patience.is_zero() {
-            let entries = self.wait(&place, patience).await?;
-            seen = if place.born.is_empty() {
-                // The stream began while this waited: what it is called is still to be read.
-                self.read(runner, &mut place).await?
+        let mut position = Position::from_cursor(cursor)?;
+        let mut revocations = self.read(runner, &mut position).await?;
+        if revocations.is_empty() && !max_wait.is_zero() {
+            let entries = self.wait(&position, max_wait).await?;
+            revocations = if position.epoch.is_empty() {
+                // The stream was created during the wait, so its epoch must still be read.
+                self.read(runner, &mut position).await?
             } else {
-                place.pass(entries)?
+                position.advance(entries)?
             };
         }
-        Ok((seen, place.written()))
+        Ok((revocations, position.to_cursor()))
     }
 
-    /// Reads what is there behind a place.
-    async fn read(&self, runner: &Runner, place: &mut Place) -> Result<Vec<Revocation>> {
-        let keys: [&dyn RedisArg; 2] = [&self.stream, &self.born];
-        let args: [&dyn RedisArg; 2] = [&place.id, &place.born];
-        let mut answer = ReplyReader::of(runner.run(&FOLLOW, &keys, Timestamp::default(), &args).await?)?;
-        let lost = answer.number()? != 0;
-        place.born = answer.text()?;
-        let mut seen = Vec::new();
-        if lost {
-            tracing::warn!("Redis has lost revocations; following them from the start");
-            place.id = String::new();
-            seen =
-                [Target::Floor, Target::Ring].map(|target| Revocation { target, until: Timestamp::default() }).into();
+    /// Reads the entries after a position.
+    async fn read(&self, runner: &Runner, position: &mut Position) -> Result<Vec<Revocation>> {
+        let keys: [&dyn RedisArg; 2] = [&self.stream, &self.epoch];
+        let args: [&dyn RedisArg; 2] = [&position.id, &position.epoch];
+        let mut reply =
+            ReplyReader::of(runner.run_unmeasured(&READ_REVOCATIONS, &keys, Timestamp::default(), &args).await?)?;
+        let has_lost_entries = reply.number()? != 0;
+        position.epoch = reply.text()?;
+        let mut revocations = Vec::new();
+        if has_lost_entries {
+            tracing::warn!("Redis has lost revocations; reading them from the start");
+            position.id = String::new();
+            revocations = [Target::GlobalNotBefore, Target::Keyring]
+                .map(|target| Revocation { target, expires_at: Timestamp::default() })
+                .into();
         }
-        seen.extend(place.pass(answer.value()?)?);
-        Ok(seen)
+        revocations.extend(position.advance(reply.value()?)?);
+        Ok(revocations)
     }
 
-    /// Waits for entries behind a place.
-    async fn wait(&self, place: &Place, patience: Duration) -> Result<Value> {
-        let block = i64::try_from(patience.as_millis()).unwrap_or(i64::MAX).max(1);
-        let behind = if place.id.is_empty() { "0-0" } else { &place.id };
-        let words: [Value; 7] = [
+    /// Waits for entries after a position.
+    async fn wait(&self, position: &Position, max_wait: Duration) -> Result<Value> {
+        let block = i64::try_from(max_wait.as_millis()).unwrap_or(i64::MAX).max(1);
+        let after = if position.id.is_empty() { "0-0" } else { &position.id };
+        let args: [Value; 7] = [
             "BLOCK".into(),
             block.into(),
             "COUNT".into(),
             1000.into(),
             "STREAMS".into(),
             self.stream.as_str().into(),
-            behind.into(),
+            after.into(),
         ];
-        let line = match self.kept() {
-            Some(line) => line,
+        let connection = match self.take_idle() {
+            Some(connection) => connection,
             None => Connection::open(&self.settings).await.map_err(|error| from_driver(&error))?.0,
         };
         let read = CustomCommand::new_static("XREAD", self.stream.as_str(), true);
-        let asked = line.client.custom::<Value, _>(read, words.into());
-        // Dropping the line, here as when this future is dropped, ends the connection that waits.
-        let answer = tokio::time::timeout(patience + self.settings.timeout, asked)
+        let call = connection.client.custom::<Value, _>(read, args.into());
+        // Dropping the connection, on an error or with this future, closes it while it waits.
+        let reply = tokio::time::timeout(max_wait + self.settings.timeout, call)
             .await
-            .map_err(|_| unavailable("no answer in time".into()))?
+            .map_err(|_| disconnected("no reply in time".into()))?
             .map_err(|error| from_driver(&error))?;
-        self.idle().push(line);
-        match answer {
+        self.idle().push(connection);
+        match reply {
             Value::Null => Ok(Value::Array(Vec::new())),
-            answer => {
-                let mut stream = ReplyReader::of(ReplyReader::of(answer)?.value()?)?;
+            reply => {
+                let mut stream = ReplyReader::of(ReplyReader::of(reply)?.value()?)?;
                 stream.value()?;
                 stream.value()
             }
         }
     }
 
-    /// A line that waited before and is still open.
-    fn kept(&self) -> Option<Connection> {
+    /// Takes a connection that waited before and is still open.
+    fn take_idle(&self) -> Option<Connection> {
         let mut idle = self.idle();
         idle.retain(Connection::is_open);
         idle.pop()

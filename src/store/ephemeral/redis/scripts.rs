@@ -1,12 +1,11 @@
-//! The scripts, and how one is run: a single EVALSHA, unless the server does not know the script or says that it came late.
-//! Knows nothing of what they do.
+//! The scripts and how they are run: by a single EVALSHA, unless the server does not know the script or replies that the
+//! command is late. Knows nothing of what they do.
 //!
-//! What is safe to try again is decided here and nowhere else: only what the server says it has *not* done. NOSCRIPT and
-//! LATE are such answers. A command whose answer was lost may have been done, and is not tried again: the caller
-//! gets [`Error::Unavailable`] and its own client tries again, which is safe for a rotation (the grace, see
-//! `present`), and costs a code or one of a limit's tickets otherwise.
+//! Only this module decides what is retried: only a command that the server reports as *not* executed, by NOSCRIPT or LATE.
+//! A command whose reply was lost may have been executed and is not retried. The caller gets [`Error::Unavailable`] and its
+//! own client retries, which is safe for a rotation (because of the grace) and costs a code or a permit otherwise.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use fred::clients::WithOptions;
@@ -16,126 +15,177 @@ use fred::types::config::Options;
 use fred::types::scripts::Script;
 use fred::types::{CustomCommand, Value};
 
+use super::args::{RedisArg, encode};
+use super::connection::{Connection, PersistentConnection};
 use crate::clock::Timestamp;
-use crate::store::ephemeral::redis::args::{RedisArg, written};
-use crate::store::ephemeral::redis::connection::{Connection, Link};
+use crate::store::operation::{Observer, Operation, Probe};
 use crate::store::{Error, Result};
 
-/// Each script is its own file behind those whose functions it calls, and no others: Redis makes every function anew at every call.
+/// The name of this store in errors.
+const STORE: &str = "Redis";
+
+/// A script is its own file, preceded by those whose functions it calls and no others, because Redis creates every function
+/// again at every call.
 macro_rules! scripts {
-    ($($name:ident $($file:literal)+;)+) => {
-        $(pub(super) static $name: LazyLock<Script> = LazyLock::new(|| {
-            Script::from_lua(concat!(include_str!("lua/clock.lua"), $(include_str!($file)),+))
-        });)+
+    ($($name:ident $operation:ident $($file:literal)+;)+) => {
+        $(pub(super) static $name: MeasuredScript = MeasuredScript {
+            operation: Operation::$operation,
+            script: LazyLock::new(|| {
+                Script::from_lua(concat!(include_str!("lua/deadline.lua"), $(include_str!($file)),+))
+            }),
+        };)+
     };
 }
 
-scripts! {
-    OPEN "lua/lives.lua" "lua/open.lua";
-    PRESENT "lua/lives.lua" "lua/present.lua";
-    LIST "lua/list.lua";
-    SET_PROFILE "lua/set_profile.lua";
-    END "lua/lives.lua" "lua/end.lua";
-    BURY "lua/bury.lua";
-    PUBLISH "lua/stream.lua" "lua/publish.lua";
-    FOLLOW "lua/stream.lua" "lua/follow.lua";
-    FORGET "lua/forget.lua";
-    FLOOR "lua/stream.lua" "lua/floor.lua";
-    RAISE_FLOOR "lua/stream.lua" "lua/raise_floor.lua";
-    PUT_CLAIM "lua/put_claim.lua";
-    REDEEM "lua/lives.lua" "lua/tries.lua" "lua/redeem.lua";
-    DROP_CLAIM "lua/drop_claim.lua";
-    COUNT_TRY "lua/lives.lua" "lua/tries.lua" "lua/count_try.lua";
-    FORGIVE_TRY "lua/lives.lua" "lua/tries.lua" "lua/forgive_try.lua";
-    TAKE "lua/lives.lua" "lua/take.lua";
-    SWAP_RING "lua/stream.lua" "lua/swap_ring.lua";
+/// A script and the operation that its runs are measured as.
+pub(super) struct MeasuredScript {
+    operation: Operation,
+    script: LazyLock<Script>,
 }
 
-/// Runs scripts and plain commands over a link, each within its time.
+scripts! {
+    OPEN_SESSION OpenSession "lua/expiry.lua" "lua/open_session.lua";
+    ROTATE_REFRESH_TOKEN RotateRefreshToken "lua/expiry.lua" "lua/rotate_refresh_token.lua";
+    LIST_SESSIONS Sessions "lua/list_sessions.lua";
+    SET_PROFILE SetProfile "lua/set_profile.lua";
+    END_SESSIONS EndSessions "lua/expiry.lua" "lua/end_sessions.lua";
+    DELETE_SESSIONS EndSessions "lua/delete_sessions.lua";
+    PUBLISH_REVOCATIONS Revoke "lua/revocation_stream.lua" "lua/publish_revocations.lua";
+    READ_REVOCATIONS Follow "lua/revocation_stream.lua" "lua/read_revocations.lua";
+    FORGET_REVOCATIONS ForgetRevocations "lua/forget_revocations.lua";
+    GLOBAL_NOT_BEFORE NotBefore "lua/revocation_stream.lua" "lua/global_not_before.lua";
+    RAISE_GLOBAL_NOT_BEFORE RaiseNotBefore "lua/revocation_stream.lua" "lua/raise_global_not_before.lua";
+    NEWEST_REVOCATION NewestRevocation "lua/newest_revocation.lua";
+    REPORT_NODE ReportNode "lua/report_node.lua";
+    WITHDRAW_NODE WithdrawNode "lua/withdraw_node.lua";
+    NODES Nodes "lua/nodes.lua";
+    STORE_CLAIM PutClaim "lua/store_claim.lua";
+    REDEEM_CLAIM Redeem "lua/expiry.lua" "lua/daily_attempts.lua" "lua/redeem_claim.lua";
+    DELETE_CLAIM DeleteClaim "lua/delete_claim.lua";
+    COUNT_ATTEMPT CountAttempt "lua/expiry.lua" "lua/daily_attempts.lua" "lua/count_attempt.lua";
+    REFUND_ATTEMPT ForgiveAttempt "lua/expiry.lua" "lua/daily_attempts.lua" "lua/refund_attempt.lua";
+    TAKE_PERMIT Take "lua/expiry.lua" "lua/take_permit.lua";
+    SWAP_KEYRING SwapKeyring "lua/revocation_stream.lua" "lua/swap_keyring.lua";
+}
+
+/// Runs scripts and plain commands, each within the time-out.
 pub(super) struct Runner {
-    link: Link,
+    connection: PersistentConnection,
     timeout: Duration,
+    probe: Probe,
 }
 
 impl Runner {
-    pub(super) fn new(link: Link, timeout: Duration) -> Self {
-        Self { link, timeout }
+    pub(super) fn new(connection: PersistentConnection, timeout: Duration) -> Self {
+        Self { connection, timeout, probe: Probe::default() }
     }
 
-    /// Runs a script on keys that share a slot. `now` is the caller's, not the server's.
-    pub(super) async fn run(
+    /// Reports every operation to `observer`.
+    pub(super) fn report_to(&self, observer: Arc<dyn Observer>) {
+        self.probe.report_to(observer);
+    }
+
+    /// Measures work that is more than one script or no script.
+    pub(super) async fn measure<T>(&self, operation: Operation, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.probe.measure(operation, work).await
+    }
+
+    /// Runs a script on keys that share a slot and reads its reply. `now` is the caller's, not the server's.
+    pub(super) async fn run<T>(
         &self,
-        script: &Script,
+        script: &MeasuredScript,
+        keys: &[&dyn RedisArg],
+        now: Timestamp,
+        args: &[&dyn RedisArg],
+        read: impl FnOnce(Value) -> Result<T>,
+    ) -> Result<T> {
+        let work = async { read(self.run_unmeasured(script, keys, now, args).await?) };
+        self.probe.measure(script.operation, work).await
+    }
+
+    /// As [`Runner::run`], for a step of an operation that is measured as a whole.
+    pub(super) async fn run_unmeasured(
+        &self,
+        MeasuredScript { script, .. }: &MeasuredScript,
         keys: &[&dyn RedisArg],
         now: Timestamp,
         args: &[&dyn RedisArg],
     ) -> Result<Value> {
-        let began = Instant::now();
-        let line = self.link.line().map_err(unavailable)?;
-        let mut known = true;
-        let mut tries = 0;
+        let started_at = Instant::now();
+        let connection = self.connection.current().map_err(disconnected)?;
+        let mut is_cached = true;
+        let mut attempts = 0;
         loop {
-            tries += 1;
-            let (command, what) = match script.lua() {
-                Some(lua) if !known => ("EVAL", lua),
+            attempts += 1;
+            let (command, code) = match script.lua() {
+                Some(lua) if !is_cached => ("EVAL", lua),
                 _ => ("EVALSHA", script.sha1()),
             };
-            let head: [&dyn RedisArg; 2] = [&&**what, &(keys.len() as u64)];
-            let times: [&dyn RedisArg; 2] = [&line.deadline(self.timeout), &now];
-            let words = written(head.iter().chain(keys).chain(&times).chain(args).copied());
-            // Not the driver's own `evalsha`: it is not implemented for a client with options, and called through one it
-            // leaves the options, the time-out among them, behind.
-            let slot = words.get(head.len()).and_then(Value::as_bytes).unwrap_or_default();
+            let head: [&dyn RedisArg; 2] = [&&**code, &(keys.len() as u64)];
+            let times: [&dyn RedisArg; 2] = [&connection.deadline(self.timeout), &now];
+            let encoded = encode(head.iter().chain(keys).chain(&times).chain(args).copied());
+            // Not the driver's own `evalsha`: it is not implemented for a client with options, and ignores the options, the
+            // time-out among them.
+            let slot = encoded.get(head.len()).and_then(Value::as_bytes).unwrap_or_default();
             let command = CustomCommand::new_static(command, slot, false);
-            let client = self.client(&line, self.timeout.saturating_sub(began.elapsed()));
-            let answer = client.custom::<Value, _>(command, words).await;
-            match answer {
+            let client = self.client(&connection, self.timeout.saturating_sub(started_at.elapsed()));
+            match client.custom::<Value, _>(command, encoded).await {
                 Ok(value) => return Ok(value),
-                Err(error) if tries <= 3 && error.details().starts_with("NOSCRIPT") => known = false,
-                Err(error) => match late(&error) {
-                    Some(server_now) if tries <= 3 => line.hear(server_now),
-                    _ => return Err(self.failed(&line, error)),
+                Err(error) if attempts <= 3 && error.details().starts_with("NOSCRIPT") => is_cached = false,
+                Err(error) => match server_time_if_late(&error) {
+                    Some(server_now) if attempts <= 3 => connection.record_server_time(server_now),
+                    _ => return Err(close_if_timed_out(&connection, error)),
                 },
             }
         }
     }
 
-    /// Runs something else that the driver can do.
-    pub(super) async fn ask<T>(
+    /// Runs plain commands of the driver.
+    pub(super) async fn call<T>(
         &self,
-        ask: impl AsyncFnOnce(WithOptions<fred::clients::Client>) -> std::result::Result<T, DriverError>,
+        call: impl AsyncFnOnce(WithOptions<fred::clients::Client>) -> std::result::Result<T, DriverError>,
     ) -> Result<T> {
-        let line = self.link.line().map_err(unavailable)?;
-        ask(self.client(&line, self.timeout)).await.map_err(|error| self.failed(&line, error))
+        let connection = self.connection.current().map_err(disconnected)?;
+        call(self.client(&connection, self.timeout)).await.map_err(|error| close_if_timed_out(&connection, error))
     }
 
-    fn client(&self, line: &Connection, timeout: Duration) -> WithOptions<fred::clients::Client> {
+    fn client(&self, connection: &Connection, timeout: Duration) -> WithOptions<fred::clients::Client> {
         let timeout = Some(timeout.max(Duration::from_millis(1)));
-        line.client.with_options(&Options { timeout, fail_fast: true, ..Options::default() })
-    }
-
-    fn failed(&self, line: &Connection, error: DriverError) -> Error {
-        if *error.kind() == ErrorKind::Timeout {
-            line.end();
-        }
-        from_driver(&error)
+        connection.client.with_options(&Options { timeout, fail_fast: true, ..Options::default() })
     }
 }
 
-fn late(error: &DriverError) -> Option<i64> {
+/// Closes the connection after a time-out, because every later reply on it is late too.
+fn close_if_timed_out(connection: &Connection, error: DriverError) -> Error {
+    if *error.kind() == ErrorKind::Timeout {
+        connection.close();
+    }
+    from_driver(&error)
+}
+
+/// The server's time in the error of `deadline.lua`.
+fn server_time_if_late(error: &DriverError) -> Option<i64> {
     error.details().strip_prefix("LATE ")?.split_whitespace().next()?.parse().ok()
 }
 
-/// What the driver or the server says, which holds keys and addresses but nothing secret.
+/// Translates an error of the driver or the server. Its text contains keys and addresses but no secret.
 pub(super) fn from_driver(error: &DriverError) -> Error {
+    use ErrorKind::{Canceled, Cluster, IO, Routing, Sentinel, Timeout};
     let detail = error.to_string();
-    if error.details().starts_with("WRONGTYPE") { corrupt(detail) } else { unavailable(detail) }
+    if error.details().starts_with("WRONGTYPE") {
+        return corrupt(detail);
+    }
+    match error.kind() {
+        Canceled | Cluster | IO | Routing | Sentinel | Timeout => disconnected(detail),
+        _ => Error::Unavailable { store: STORE, detail, is_logged: false },
+    }
 }
 
-pub(super) fn unavailable(detail: String) -> Error {
-    Error::Unavailable { store: "redis", detail }
+/// There is no connection, or it was lost during the call. The loss itself is logged.
+pub(super) fn disconnected(detail: String) -> Error {
+    Error::Unavailable { store: STORE, detail, is_logged: true }
 }
 
 pub(super) fn corrupt(detail: impl Into<String>) -> Error {
-    Error::Corrupt { store: "redis", detail: detail.into() }
+    Error::Corrupt { store: STORE, detail: detail.into() }
 }

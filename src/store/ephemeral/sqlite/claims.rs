@@ -1,40 +1,40 @@
-//! Claims and the wrong tries of a day: the statements. Each function is the whole of one atomic step.
+//! SQL of claims and of the wrong attempts of a day. Each function is one atomic step.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use subtle::ConstantTimeEq;
 
-use super::super::{Allowance, Claim, Redeem, Redemption};
+use super::super::{Allowance, Claim, RedeemRequest, Redemption};
 use crate::clock::Timestamp;
 
-/// The day in which a subject's wrong tries are counted together. It begins with the first of them.
+/// The day over which a subject's wrong attempts are counted. It begins with the first of them.
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// A try at a claim, owned, so that the writer's thread can have it.
-pub(super) struct Attempt {
+/// An owned [`RedeemRequest`], which can be sent to the writer's thread.
+pub(super) struct OwnedRedeemRequest {
     subject: String,
     purpose: String,
     id: String,
     digest: [u8; 32],
-    daily_tries: u32,
-    spend: bool,
+    daily_attempts: u32,
+    consume: bool,
 }
 
-impl From<Redeem<'_>> for Attempt {
-    fn from(redeem: Redeem<'_>) -> Self {
+impl From<RedeemRequest<'_>> for OwnedRedeemRequest {
+    fn from(request: RedeemRequest<'_>) -> Self {
         Self {
-            subject: redeem.subject.to_owned(),
-            purpose: redeem.purpose.to_owned(),
-            id: redeem.id.to_owned(),
-            digest: redeem.digest,
-            daily_tries: redeem.daily_tries,
-            spend: redeem.spend,
+            subject: request.subject.to_owned(),
+            purpose: request.purpose.to_owned(),
+            id: request.id.to_owned(),
+            digest: request.digest,
+            daily_attempts: request.daily_attempts,
+            consume: request.consume,
         }
     }
 }
 
-pub(super) fn put(tx: &Connection, claim: &Claim) -> rusqlite::Result<()> {
+pub(super) fn store(tx: &Connection, claim: &Claim) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT OR REPLACE INTO claims (subject, purpose, id, digest, payload, tries_left, expires_at)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
@@ -45,47 +45,47 @@ pub(super) fn put(tx: &Connection, claim: &Claim) -> rusqlite::Result<()> {
         claim.id,
         claim.digest,
         claim.payload,
-        claim.tries,
+        claim.attempts,
         claim.expires_at
     ])
     .map(drop)
 }
 
-pub(super) fn redeem(tx: &Connection, attempt: &Attempt, now: Timestamp) -> rusqlite::Result<Redemption> {
-    let (wrong_today, day_ends) = tries_of(tx, &attempt.subject, now)?;
-    if wrong_today >= attempt.daily_tries {
+pub(super) fn redeem(tx: &Connection, request: &OwnedRedeemRequest, now: Timestamp) -> rusqlite::Result<Redemption> {
+    let (wrong_today, day_ends) = read_attempts(tx, &request.subject, now)?;
+    if wrong_today >= request.daily_attempts {
         return Ok(Redemption::Capped { retry_after: day_ends.since(now) });
     }
-    let found: Option<([u8; 32], Vec<u8>, u32)> = tx
+    let claim: Option<([u8; 32], Vec<u8>, u32)> = tx
         .prepare_cached(
             "SELECT digest, payload, tries_left FROM claims
              WHERE subject = ?1 AND purpose = ?2 AND id = ?3 AND expires_at > ?4 AND tries_left > 0",
         )?
-        .query_row(params![attempt.subject, attempt.purpose, attempt.id, now], |row| {
+        .query_row(params![request.subject, request.purpose, request.id, now], |row| {
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })
         .optional()?;
-    let Some((digest, payload, tries)) = found else {
-        return Ok(Redemption::Absent);
+    let Some((digest, payload, attempts)) = claim else {
+        return Ok(Redemption::NotFound);
     };
-    let Attempt { subject, purpose, id, .. } = attempt;
-    if bool::from(digest.ct_eq(&attempt.digest)) {
-        if attempt.spend {
-            forget(tx, subject, purpose, id)?;
+    let OwnedRedeemRequest { subject, purpose, id, .. } = request;
+    if bool::from(digest.ct_eq(&request.digest)) {
+        if request.consume {
+            delete(tx, subject, purpose, id)?;
         }
         return Ok(Redemption::Redeemed(payload));
     }
-    let tries_left = tries - 1;
-    if tries_left == 0 {
-        forget(tx, subject, purpose, id)?;
+    let attempts_left = attempts - 1;
+    if attempts_left == 0 {
+        delete(tx, subject, purpose, id)?;
     } else {
         tx.prepare_cached(
             "UPDATE claims SET tries_left = tries_left - 1 WHERE subject = ?1 AND purpose = ?2 AND id = ?3",
         )?
         .execute([subject, purpose, id])?;
     }
-    keep_tries(tx, subject, wrong_today + 1, day_ends)?;
-    Ok(Redemption::Wrong { tries_left })
+    write_attempts(tx, subject, wrong_today + 1, day_ends)?;
+    Ok(Redemption::Wrong { attempts_left })
 }
 
 pub(super) fn peek(
@@ -103,47 +103,47 @@ pub(super) fn peek(
     .optional()
 }
 
-pub(super) fn forget(tx: &Connection, subject: &str, purpose: &str, id: &str) -> rusqlite::Result<()> {
+pub(super) fn delete(tx: &Connection, subject: &str, purpose: &str, id: &str) -> rusqlite::Result<()> {
     tx.prepare_cached("DELETE FROM claims WHERE subject = ?1 AND purpose = ?2 AND id = ?3")?
         .execute([subject, purpose, id])
         .map(drop)
 }
 
-pub(super) fn count_try(
+pub(super) fn count_attempt(
     tx: &Connection,
     subject: &str,
-    daily_tries: u32,
+    daily_attempts: u32,
     now: Timestamp,
 ) -> rusqlite::Result<Allowance> {
-    let (tries, day_ends) = tries_of(tx, subject, now)?;
-    if tries >= daily_tries {
+    let (attempts, day_ends) = read_attempts(tx, subject, now)?;
+    if attempts >= daily_attempts {
         return Ok(Allowance::Limited { retry_after: day_ends.since(now) });
     }
-    keep_tries(tx, subject, tries + 1, day_ends)?;
+    write_attempts(tx, subject, attempts + 1, day_ends)?;
     Ok(Allowance::Allowed)
 }
 
-pub(super) fn forgive_try(tx: &Connection, subject: &str, now: Timestamp) -> rusqlite::Result<()> {
-    match tries_of(tx, subject, now)? {
+pub(super) fn refund_attempt(tx: &Connection, subject: &str, now: Timestamp) -> rusqlite::Result<()> {
+    match read_attempts(tx, subject, now)? {
         (0, _) => Ok(()),
-        (tries, day_ends) => keep_tries(tx, subject, tries - 1, day_ends),
+        (attempts, day_ends) => write_attempts(tx, subject, attempts - 1, day_ends),
     }
 }
 
-/// How many wrong tries a subject has had in its day, and when that ends.
-fn tries_of(tx: &Connection, subject: &str, now: Timestamp) -> rusqlite::Result<(u32, Timestamp)> {
-    let found = tx
+/// Reads the number of wrong attempts in a subject's day, and when the day ends.
+fn read_attempts(tx: &Connection, subject: &str, now: Timestamp) -> rusqlite::Result<(u32, Timestamp)> {
+    let record = tx
         .prepare_cached("SELECT tries, expires_at FROM wrong_tries WHERE subject = ?1 AND expires_at > ?2")?
         .query_row(params![subject, now], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(found.unwrap_or((0, now + DAY)))
+    Ok(record.unwrap_or((0, now + DAY)))
 }
 
-fn keep_tries(tx: &Connection, subject: &str, tries: u32, day_ends: Timestamp) -> rusqlite::Result<()> {
-    if tries == 0 {
+fn write_attempts(tx: &Connection, subject: &str, attempts: u32, day_ends: Timestamp) -> rusqlite::Result<()> {
+    if attempts == 0 {
         return tx.prepare_cached("DELETE FROM wrong_tries WHERE subject = ?1")?.execute([subject]).map(drop);
     }
     tx.prepare_cached("INSERT OR REPLACE INTO wrong_tries (subject, tries, expires_at) VALUES (?1, ?2, ?3)")?
-        .execute(params![subject, tries, day_ends])
+        .execute(params![subject, attempts, day_ends])
         .map(drop)
 }

@@ -1,11 +1,12 @@
-//! [`Ephemeral`] in the embedded store. Holds what the role promises, in SQL; knows nothing of the file.
+//! [`Ephemeral`] in the embedded SQLite file. Implements the role in SQL; knows nothing of the file itself.
 //!
-//! What has expired is absent by the caller's `now`; the rows go later, by a sweep (`sweep`).
+//! Expiry is decided by the caller's `now`. Expired rows are deleted later, by `sweep`.
 
 mod claims;
+mod keyring;
 mod limits;
+mod nodes;
 mod revocations;
-mod ring;
 mod sessions;
 mod sweep;
 
@@ -17,55 +18,63 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use self::nodes::NodeFiles;
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, Opened, Redeem, Redemption, Revocation, RotateRequest, Rotation,
-    SealedRing, Session, SignOutScope, Swap,
+    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NodeReport, Opened, RedeemRequest, Redemption, Revocation,
+    RotateRequest, Rotation, SealedKeyring, Session, SignOutScope, SwapResult,
 };
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
-use crate::store::Result;
 use crate::store::sqlite::Engine;
+use crate::store::{Observer, Operation, Result};
 
-/// How often a follower looks for what other processes have published. Its own process wakes it at once.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// How often a follower polls for revocations that other processes published. Its own process wakes it immediately.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What expires, in an [`Engine`]'s file.
+/// The [`Ephemeral`] role in an [`Engine`]'s file.
 #[derive(Debug)]
 pub struct SqliteEphemeral {
     engine: Arc<Engine>,
+    nodes: NodeFiles,
     published: watch::Sender<()>,
-    sweeps: sweep::Schedule,
+    sweep: sweep::Schedule,
 }
 
 impl SqliteEphemeral {
-    /// What expires, in that file.
+    /// Creates the store on an open file.
     pub fn new(engine: Arc<Engine>) -> Self {
-        Self { engine, published: watch::Sender::new(()), sweeps: sweep::Schedule::default() }
+        let nodes = NodeFiles::beside(engine.path());
+        Self { engine, nodes, published: watch::Sender::new(()), sweep: sweep::Schedule::default() }
     }
 
-    /// Writes, and has the file swept when it is time.
-    async fn write<T, F>(&self, now: Timestamp, work: F) -> Result<T>
+    /// Reports every read and write to `observer`. The first observer stays.
+    pub fn report_to(&self, observer: Arc<dyn Observer>) {
+        self.engine.report_to(observer);
+    }
+
+    /// Runs a write, and schedules a sweep if one is due.
+    async fn write<T, F>(&self, operation: Operation, now: Timestamp, work: F) -> Result<T>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let written = self.engine.write(work).await;
-        if let Some(sweep) = self.sweeps.due(now) {
-            self.engine.write_behind(sweep);
+        let result = self.engine.write(operation, work).await;
+        if let Some(sweep) = self.sweep.take_due(now) {
+            self.engine.write_in_background(sweep);
         }
-        written
+        result
     }
 
-    /// Writes what publishes revocations, and wakes the followers. When the caller goes away in between, they
-    /// hear of it as of another process's.
-    async fn publish<T, F>(&self, now: Timestamp, work: F) -> Result<T>
+    /// Runs a write that publishes revocations, and wakes the followers. If the caller stops waiting in between, the
+    /// followers find the revocations when they poll.
+    async fn publish<T, F>(&self, operation: Operation, now: Timestamp, work: F) -> Result<T>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
         T: Send + 'static,
     {
-        let written = self.write(now, work).await?;
+        let result = self.write(operation, now, work).await?;
         self.published.send_replace(());
-        Ok(written)
+        Ok(result)
     }
 }
 
@@ -75,20 +84,22 @@ impl Ephemeral for SqliteEphemeral {
         &self,
         session: &Session,
         valid_after: Timestamp,
-        most: u32,
-        remember_until: Timestamp,
+        max_sessions: u32,
+        revocation_expires_at: Timestamp,
     ) -> Result<Opened> {
         let (session, now) = (session.clone(), session.used_at);
-        let open = move |tx: &Connection| sessions::open(tx, &session, valid_after, most, remember_until);
-        let opened = self.write(now, open).await?;
+        let open =
+            move |tx: &Connection| sessions::open(tx, &session, valid_after, max_sessions, revocation_expires_at);
+        let opened = self.write(Operation::OpenSession, now, open).await?;
         if matches!(&opened, Opened::Opened { ended } if !ended.is_empty()) {
             self.published.send_replace(());
         }
         Ok(opened)
     }
 
-    async fn rotate_refresh_token(&self, presented: RotateRequest, now: Timestamp) -> Result<Rotation> {
-        let rotation = self.write(now, move |tx| sessions::present(tx, presented, now)).await?;
+    async fn rotate_refresh_token(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
+        let rotation =
+            self.write(Operation::RotateRefreshToken, now, move |tx| sessions::rotate(tx, request, now)).await?;
         if rotation == Rotation::Reused {
             self.published.send_replace(());
         }
@@ -96,121 +107,141 @@ impl Ephemeral for SqliteEphemeral {
     }
 
     async fn session(&self, user: UserId, session: SessionId, now: Timestamp) -> Result<Option<Session>> {
-        self.engine.read(move |tx| sessions::one(tx, user, session, now)).await
+        self.engine.read(Operation::Session, move |tx| sessions::find(tx, user, session, now)).await
     }
 
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>> {
-        let mut found = self.engine.read(move |tx| sessions::of_user(tx, user)).await?;
-        let kept = found.len();
-        found.retain(|session| session.expires_at() > now);
-        if found.len() < kept {
-            self.engine.write_behind(move |tx| sessions::drop_over(tx, user, now).map(drop));
+        let mut sessions = self.engine.read(Operation::Sessions, move |tx| sessions::list(tx, user)).await?;
+        let total = sessions.len();
+        sessions.retain(|session| session.expires_at() > now);
+        if sessions.len() < total {
+            self.engine.write_in_background(move |tx| sessions::delete_expired(tx, user, now).map(drop));
         }
-        Ok(found)
+        Ok(sessions)
     }
 
     async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64> {
         let profile = profile.to_owned();
-        self.write(now, move |tx| sessions::set_profile(tx, user, &profile, now)).await
+        self.write(Operation::SetProfile, now, move |tx| sessions::set_profile(tx, user, &profile, now)).await
     }
 
     async fn end_sessions(
         &self,
         user: UserId,
-        which: SignOutScope,
+        scope: SignOutScope,
         valid_after: Option<Timestamp>,
-        remember_until: Timestamp,
+        revocation_expires_at: Timestamp,
         now: Timestamp,
     ) -> Result<Ended> {
-        self.publish(now, move |tx| sessions::end(tx, user, which, valid_after, remember_until, now)).await
+        self.publish(Operation::EndSessions, now, move |tx| {
+            sessions::end(tx, user, scope, valid_after, revocation_expires_at, now)
+        })
+        .await
     }
 
     async fn revoke(&self, revocation: &Revocation, now: Timestamp) -> Result<()> {
         let revocation = revocation.clone();
-        self.publish(now, move |tx| revocations::publish(tx, &revocation, now)).await
+        self.publish(Operation::Revoke, now, move |tx| revocations::publish(tx, &revocation, now)).await
     }
 
-    async fn follow(&self, from: &Cursor, patience: Duration) -> Result<(Vec<Revocation>, Cursor)> {
-        let deadline = Instant::now() + patience;
-        let place = revocations::place(from);
+    async fn follow(&self, cursor: &Cursor, max_wait: Duration) -> Result<(Vec<Revocation>, Cursor)> {
+        let deadline = Instant::now() + max_wait;
+        let position = revocations::position(cursor);
         let mut published = self.published.subscribe();
         loop {
-            // Marked before the look: what is published during it wakes the wait.
+            // Marked before the read, so that a revocation published during it ends the wait below.
             published.mark_unchanged();
-            let (found, place) = self.engine.read(move |tx| revocations::after(tx, place)).await?;
-            if !found.is_empty() || Instant::now() >= deadline {
-                return Ok((found, revocations::cursor(place)));
+            let (revocations, next) =
+                self.engine.read(Operation::Follow, move |tx| revocations::read_after(tx, position)).await?;
+            if !revocations.is_empty() || Instant::now() >= deadline {
+                return Ok((revocations, revocations::cursor(next)));
             }
-            let look_again = deadline.min(Instant::now() + LOOK_EVERY);
-            // Either end of the wait leads to the same look.
-            let _ = tokio::time::timeout_at(look_again, published.changed()).await;
+            let next_poll = deadline.min(Instant::now() + POLL_INTERVAL);
+            // However the wait ends, the next step is to read.
+            let _ = tokio::time::timeout_at(next_poll, published.changed()).await;
         }
     }
 
     async fn forget_revocations(&self, before: Timestamp) -> Result<()> {
-        // In portions, so that callers who wait for the writer wait for one of them at the most.
-        while self.engine.write(move |tx| revocations::forget(tx, before)).await? {}
+        // In batches, so that a caller that waits for the writer waits for at most one of them.
+        while self.engine.write(Operation::ForgetRevocations, move |tx| revocations::forget_batch(tx, before)).await? {}
         Ok(())
     }
 
-    async fn floor(&self, now: Timestamp) -> Result<Timestamp> {
-        match self.engine.read(revocations::floor).await? {
-            Some(floor) => Ok(floor),
-            None => self.write(now, move |tx| revocations::found_floor(tx, now)).await,
+    async fn global_not_before(&self, now: Timestamp) -> Result<Timestamp> {
+        match self.engine.read(Operation::NotBefore, revocations::not_before).await? {
+            Some(not_before) => Ok(not_before),
+            None => self.write(Operation::NotBefore, now, move |tx| revocations::initialize_not_before(tx, now)).await,
         }
     }
 
-    async fn raise_floor(&self, now: Timestamp) -> Result<()> {
-        self.publish(now, move |tx| revocations::raise_floor(tx, now)).await
+    async fn raise_global_not_before(&self, now: Timestamp) -> Result<()> {
+        self.publish(Operation::RaiseNotBefore, now, move |tx| revocations::raise_not_before(tx, now)).await
     }
 
-    async fn put_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
+    async fn newest_revocation(&self) -> Result<Cursor> {
+        self.engine.read(Operation::NewestRevocation, revocations::newest).await.map(revocations::cursor)
+    }
+
+    async fn report_node(&self, node: &str, applied: &Cursor) -> Result<()> {
+        self.nodes.report(node, revocations::position(applied))
+    }
+
+    async fn withdraw_node(&self, node: &str) -> Result<()> {
+        self.nodes.withdraw(node)
+    }
+
+    async fn nodes(&self, newest: &Cursor) -> Result<Vec<NodeReport>> {
+        self.nodes.list(revocations::position(newest))
+    }
+
+    async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()> {
         let claim = claim.clone();
-        self.write(now, move |tx| claims::put(tx, &claim)).await
+        self.write(Operation::PutClaim, now, move |tx| claims::store(tx, &claim)).await
     }
 
-    async fn redeem(&self, redeem: Redeem<'_>, now: Timestamp) -> Result<Redemption> {
-        let attempt = claims::Attempt::from(redeem);
-        self.write(now, move |tx| claims::redeem(tx, &attempt, now)).await
+    async fn redeem(&self, request: RedeemRequest<'_>, now: Timestamp) -> Result<Redemption> {
+        let request = claims::OwnedRedeemRequest::from(request);
+        self.write(Operation::Redeem, now, move |tx| claims::redeem(tx, &request, now)).await
     }
 
-    async fn claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>> {
+    async fn peek_claim(&self, subject: &str, purpose: &str, id: &str, now: Timestamp) -> Result<Option<Vec<u8>>> {
         let [subject, purpose, id] = [subject, purpose, id].map(str::to_owned);
-        self.engine.read(move |tx| claims::peek(tx, &subject, &purpose, &id, now)).await
+        self.engine.read(Operation::PeekClaim, move |tx| claims::peek(tx, &subject, &purpose, &id, now)).await
     }
 
-    async fn drop_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()> {
+    async fn delete_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()> {
         let [subject, purpose, id] = [subject, purpose, id].map(str::to_owned);
-        self.engine.write(move |tx| claims::forget(tx, &subject, &purpose, &id)).await
+        self.engine.write(Operation::DeleteClaim, move |tx| claims::delete(tx, &subject, &purpose, &id)).await
     }
 
-    async fn count_try(&self, subject: &str, daily_tries: u32, now: Timestamp) -> Result<Allowance> {
+    async fn count_attempt(&self, subject: &str, daily_attempts: u32, now: Timestamp) -> Result<Allowance> {
         let subject = subject.to_owned();
-        self.write(now, move |tx| claims::count_try(tx, &subject, daily_tries, now)).await
+        self.write(Operation::CountAttempt, now, move |tx| claims::count_attempt(tx, &subject, daily_attempts, now)).await
     }
 
-    async fn forgive_try(&self, subject: &str, now: Timestamp) -> Result<()> {
+    async fn refund_attempt(&self, subject: &str, now: Timestamp) -> Result<()> {
         let subject = subject.to_owned();
-        self.write(now, move |tx| claims::forgive_try(tx, &subject, now)).await
+        self.write(Operation::ForgiveAttempt, now, move |tx| claims::refund_attempt(tx, &subject, now)).await
     }
 
-    async fn take(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance> {
+    async fn take_permit(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance> {
         let key = key.to_owned();
-        self.write(now, move |tx| limits::take(tx, &key, limit, now)).await
+        self.write(Operation::Take, now, move |tx| limits::take_permit(tx, &key, limit, now)).await
     }
 
-    async fn ring(&self) -> Result<Option<SealedRing>> {
-        self.engine.read(ring::read).await
+    async fn keyring(&self) -> Result<Option<SealedKeyring>> {
+        self.engine.read(Operation::Keyring, keyring::read).await
     }
 
-    async fn swap_ring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<Swap> {
+    async fn swap_keyring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<SwapResult> {
         let bytes = bytes.to_vec();
-        self.publish(now, move |tx| ring::swap(tx, expected, &bytes, now)).await
+        self.publish(Operation::SwapKeyring, now, move |tx| keyring::swap(tx, expected, &bytes, now)).await
     }
 
     async fn check(&self) -> Result<Vec<String>> {
-        self.engine.check_schema().await?;
-        self.engine.check_writing().await?;
+        self.engine.check_schema(Operation::CheckEphemeral).await?;
+        self.engine.check_writable(Operation::CheckEphemeral).await?;
         Ok(self.engine.warnings())
     }
 }

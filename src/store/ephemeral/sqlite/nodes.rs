@@ -92,7 +92,7 @@ impl NodeFiles {
 
     fn unavailable(&self, error: &io::Error) -> Error {
         let detail = format!("{}: {error}", self.dir.display());
-        Error::Unavailable { store: "the embedded store", detail }
+        Error::Unavailable { store: "the embedded store", detail, is_logged: false }
     }
 }
 

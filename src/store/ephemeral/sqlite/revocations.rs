@@ -1,25 +1,25 @@
-//! Revocations, in one sequence, and the floor: the statements.
+//! SQL of the sequence of revocations and of the global `not_before`.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::{Cursor, Revocation, Target};
 use crate::clock::Timestamp;
-use crate::store::sqlite::unreadable;
+use crate::store::sqlite::unexpected;
 
-/// How many a follower gets at once.
-const AT_ONCE: u32 = 1000;
+/// The number of revocations that a follower gets in one call.
+const PAGE: u32 = 1000;
 
-/// How many are forgotten in one transaction.
-const FORGOTTEN_AT_ONCE: u32 = 1000;
+/// The number of revocations deleted in one transaction.
+const DELETE_BATCH: u32 = 1000;
 
-/// The number of a place. A text that is no number is of another store: everything is read again, which revokes
-/// nothing that was not revoked.
-pub(super) fn place(cursor: &Cursor) -> i64 {
+/// The position in a cursor. A cursor that is no number belongs to another store: everything is read again, which only
+/// repeats revocations.
+pub(super) fn position(cursor: &Cursor) -> i64 {
     cursor.0.parse().unwrap_or(0)
 }
 
-pub(super) fn cursor(place: i64) -> Cursor {
-    Cursor(place.to_string())
+pub(super) fn cursor(position: i64) -> Cursor {
+    Cursor(position.to_string())
 }
 
 pub(super) fn publish(tx: &Connection, revocation: &Revocation, now: Timestamp) -> rusqlite::Result<()> {
@@ -28,11 +28,11 @@ pub(super) fn publish(tx: &Connection, revocation: &Revocation, now: Timestamp) 
         Target::Session(id) => ("session", Some(id.as_bytes()), None),
         Target::User { user, before } => ("user", Some(user.as_bytes()), Some(*before)),
         Target::ApiKey(id) => ("api-key", Some(id.as_bytes()), None),
-        Target::Ring => ("ring", None, None),
-        Target::Floor => ("floor", None, None),
+        Target::Keyring => ("ring", None, None),
+        Target::GlobalNotBefore => ("floor", None, None),
     };
     tx.prepare_cached("INSERT INTO revocations (kind, id, before, until, published_at) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![kind, id.map(|id| id.as_slice()), before, revocation.until, now])
+        .execute(params![kind, id.map(|id| id.as_slice()), before, revocation.expires_at, now])
         .map(drop)
 }
 
@@ -43,60 +43,65 @@ fn row(row: &Row<'_>) -> rusqlite::Result<(i64, Revocation)> {
         "session" => Target::Session(row.get(2)?),
         "user" => Target::User { user: row.get(2)?, before: row.get(3)? },
         "api-key" => Target::ApiKey(row.get(2)?),
-        "ring" => Target::Ring,
-        "floor" => Target::Floor,
-        // A newer program's, beside this one on one file: not understood is not the same as not revoked.
-        _ => return Err(unreadable("a kind of revocation that this signet does not know").into()),
+        "ring" => Target::Keyring,
+        "floor" => Target::GlobalNotBefore,
+        // Written by a newer version on the same file. Ignoring it could accept what is revoked.
+        _ => return Err(unexpected("a revocation of a kind that this version does not know").into()),
     };
-    Ok((row.get(0)?, Revocation { target, until: row.get(4)? }))
+    Ok((row.get(0)?, Revocation { target, expires_at: row.get(4)? }))
 }
 
-/// What was published after a place, and the place after that. One writer at a time commits, so a lower place never
-/// appears after a higher one was seen.
-pub(super) fn after(tx: &Connection, place: i64) -> rusqlite::Result<(Vec<Revocation>, i64)> {
-    let mut last = place;
-    let found = tx
+/// Reads the revocations after a position, and the position after them. One writer commits at a time, so a lower position
+/// never appears after a higher one was read.
+pub(super) fn read_after(tx: &Connection, position: i64) -> rusqlite::Result<(Vec<Revocation>, i64)> {
+    let mut last = position;
+    let revocations = tx
         .prepare_cached(
             "SELECT place, kind, id, before, until FROM revocations WHERE place > ?1 ORDER BY place LIMIT ?2",
         )?
-        .query_map(params![place, AT_ONCE], row)?
-        .map(|found| {
-            found.map(|(place, revocation)| {
-                last = place;
+        .query_map(params![position, PAGE], row)?
+        .map(|row| {
+            row.map(|(position, revocation)| {
+                last = position;
                 revocation
             })
         })
         .collect::<rusqlite::Result<_>>()?;
-    Ok((found, last))
+    Ok((revocations, last))
 }
 
-/// Forgets a portion, and says whether there may be more.
-pub(super) fn forget(tx: &Connection, before: Timestamp) -> rusqlite::Result<bool> {
+/// The place of the newest revocation; 0 if there is none.
+pub(super) fn newest(tx: &Connection) -> rusqlite::Result<i64> {
+    tx.prepare_cached("SELECT coalesce(max(place), 0) FROM revocations")?.query_row([], |row| row.get(0))
+}
+
+/// Deletes one batch. Returns true if there may be more.
+pub(super) fn forget_batch(tx: &Connection, before: Timestamp) -> rusqlite::Result<bool> {
     tx.prepare_cached(
         "DELETE FROM revocations WHERE place IN (
              SELECT place FROM revocations WHERE published_at < ?1 ORDER BY published_at LIMIT ?2
          )",
     )?
-    .execute(params![before, FORGOTTEN_AT_ONCE])
-    .map(|forgotten| forgotten == FORGOTTEN_AT_ONCE as usize)
+    .execute(params![before, DELETE_BATCH])
+    .map(|deleted| deleted == DELETE_BATCH as usize)
 }
 
-pub(super) fn floor(tx: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+pub(super) fn not_before(tx: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     tx.prepare_cached("SELECT at FROM floor WHERE one = 1")?.query_row([], |row| row.get(0)).optional()
 }
 
-/// Gives an empty store its floor; whoever comes second gets the first one's.
-pub(super) fn found_floor(tx: &Connection, now: Timestamp) -> rusqlite::Result<Timestamp> {
+/// Sets `not_before` in an empty store. Concurrent callers all get the first value.
+pub(super) fn initialize_not_before(tx: &Connection, now: Timestamp) -> rusqlite::Result<Timestamp> {
     tx.prepare_cached(
         "INSERT INTO floor (one, at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at = at RETURNING at",
     )?
     .query_row([now], |row| row.get(0))
 }
 
-pub(super) fn raise_floor(tx: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn raise_not_before(tx: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO floor (one, at) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET at = max(at, excluded.at)",
     )?
     .execute([now])?;
-    publish(tx, &Revocation { target: Target::Floor, until: now }, now)
+    publish(tx, &Revocation { target: Target::GlobalNotBefore, expires_at: now }, now)
 }

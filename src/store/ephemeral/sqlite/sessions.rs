@@ -1,4 +1,4 @@
-//! Sessions: the statements. Each function is the whole of one atomic step.
+//! SQL of sessions. Each function is one atomic step.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use super::revocations;
 use super::sweep::day_after;
 use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::id::{SessionId, UserId};
-use crate::store::sqlite::{Count, Span};
+use crate::store::sqlite::{BitsU64, Millis};
 
-/// How long a mark is kept: longer than a sign-in can take.
-const MARK: Duration = Duration::from_secs(600);
+/// How long a sign-in mark is kept: longer than a sign-in can take.
+const MARK_TTL: Duration = Duration::from_secs(600);
 
-/// The columns of a session in the order in which [`row`] reads them.
+/// The columns of a session, in the order in which [`row`] reads them.
 macro_rules! columns {
     () => {
         "id, user_id, counter, opened_at, used_at, rotated_at, idle, ends_at, dialect, address, agent, profile"
@@ -27,15 +27,15 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
     Ok(Session {
         id: row.get(0)?,
         user: row.get(1)?,
-        counter: row.get::<_, Count>(2)?.0,
+        counter: row.get::<_, BitsU64>(2)?.0,
         opened_at: row.get(3)?,
         used_at: row.get(4)?,
         rotated_at: row.get(5)?,
-        idle: row.get::<_, Span>(6)?.0,
+        idle_timeout: row.get::<_, Millis>(6)?.0,
         ends_at: row.get(7)?,
         dialect: row.get(8)?,
-        address: row.get(9)?,
-        agent: row.get(10)?,
+        client_ip: row.get(9)?,
+        user_agent: row.get(10)?,
         profile: row.get(11)?,
     })
 }
@@ -44,8 +44,8 @@ pub(super) fn open(
     tx: &Connection,
     session: &Session,
     valid_after: Timestamp,
-    most: u32,
-    remember_until: Timestamp,
+    max_sessions: u32,
+    revocation_expires_at: Timestamp,
 ) -> rusqlite::Result<Opened> {
     let now = session.used_at;
     let superseded = tx
@@ -54,7 +54,7 @@ pub(super) fn open(
     if superseded {
         return Ok(Opened::Superseded);
     }
-    drop_over(tx, session.user, now)?;
+    delete_expired(tx, session.user, now)?;
     tx.prepare_cached(concat!(
         "INSERT INTO sessions (",
         columns!(),
@@ -63,15 +63,15 @@ pub(super) fn open(
     .execute(params![
         session.id,
         session.user,
-        Count(session.counter),
+        BitsU64(session.counter),
         session.opened_at,
         session.used_at,
         session.rotated_at,
-        Span(session.idle),
+        Millis(session.idle_timeout),
         session.ends_at,
         session.dialect,
-        session.address,
-        session.agent,
+        session.client_ip,
+        session.user_agent,
         session.profile,
         day_after(session.expires_at()),
     ])?;
@@ -82,93 +82,93 @@ pub(super) fn open(
                   ORDER BY opened_at DESC, id DESC LIMIT -1 OFFSET ?3)
              RETURNING id",
         )?
-        .query_map(params![session.user, session.id, most.saturating_sub(1)], |row| row.get(0))?
+        .query_map(params![session.user, session.id, max_sessions.saturating_sub(1)], |row| row.get(0))?
         .collect::<rusqlite::Result<_>>()?;
     let targets = ended.into_iter().map(Target::Session).collect();
-    Ok(Opened::Opened { ended: publish(tx, targets, remember_until, now)? })
+    Ok(Opened::Opened { ended: publish(tx, targets, revocation_expires_at, now)? })
 }
 
-/// Publishes what was ended.
+/// Publishes a revocation of each target.
 fn publish(
     tx: &Connection,
     targets: Vec<Target>,
-    until: Timestamp,
+    expires_at: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Revocation>> {
-    let revocations: Vec<_> = targets.into_iter().map(|target| Revocation { target, until }).collect();
+    let revocations: Vec<_> = targets.into_iter().map(|target| Revocation { target, expires_at }).collect();
     for revocation in &revocations {
         revocations::publish(tx, revocation, now)?;
     }
     Ok(revocations)
 }
 
-/// What a presentation reads of a session, and where it lies.
-struct Place {
-    row: i64,
+/// The columns that a refresh reads.
+struct RefreshRow {
+    rowid: i64,
     rotated_at: Timestamp,
-    idle: Duration,
+    idle_timeout: Duration,
     ends_at: Timestamp,
-    standing: SessionSnapshot,
+    snapshot: SessionSnapshot,
 }
 
-impl Place {
+impl RefreshRow {
     fn find(tx: &Connection, user: UserId, session: SessionId) -> rusqlite::Result<Option<Self>> {
         tx.prepare_cached(
             "SELECT rowid, counter, opened_at, rotated_at, idle, ends_at, profile FROM sessions
              WHERE id = ?1 AND user_id = ?2",
         )?
         .query_row(params![session, user], |row| {
-            let (rotated_at, idle, ends_at): (Timestamp, _, Timestamp) =
-                (row.get(3)?, row.get::<_, Span>(4)?.0, row.get(5)?);
-            let standing = SessionSnapshot {
+            let (rotated_at, idle_timeout, ends_at): (Timestamp, _, Timestamp) =
+                (row.get(3)?, row.get::<_, Millis>(4)?.0, row.get(5)?);
+            let snapshot = SessionSnapshot {
                 id: session,
                 user,
-                counter: row.get::<_, Count>(1)?.0,
+                counter: row.get::<_, BitsU64>(1)?.0,
                 opened_at: row.get(2)?,
-                expires_at: ends_at.min(rotated_at + idle),
+                expires_at: ends_at.min(rotated_at + idle_timeout),
                 profile: row.get(6)?,
             };
-            Ok(Self { row: row.get(0)?, rotated_at, idle, ends_at, standing })
+            Ok(Self { rowid: row.get(0)?, rotated_at, idle_timeout, ends_at, snapshot })
         })
         .optional()
     }
 }
 
-pub(super) fn present(tx: &Connection, presented: RotateRequest, now: Timestamp) -> rusqlite::Result<Rotation> {
-    let found = Place::find(tx, presented.user, presented.session)?;
-    let in_force = |place: &Place| place.standing.expires_at > now && place.standing.opened_at >= presented.floor;
-    let Some(Place { row, mut rotated_at, idle, ends_at, mut standing }) = found.filter(in_force) else {
-        return Ok(Rotation::Absent);
+pub(super) fn rotate(tx: &Connection, request: RotateRequest, now: Timestamp) -> rusqlite::Result<Rotation> {
+    let found = RefreshRow::find(tx, request.user, request.session)?;
+    let is_open = |row: &RefreshRow| row.snapshot.expires_at > now && row.snapshot.opened_at >= request.not_before;
+    let Some(RefreshRow { rowid, mut rotated_at, idle_timeout, ends_at, mut snapshot }) = found.filter(is_open) else {
+        return Ok(Rotation::NotFound);
     };
-    if presented.counter >= standing.counter {
-        let day_before = day_after(standing.expires_at);
-        standing.counter = presented.counter;
-        if presented.rotate {
-            standing.counter = presented.counter.saturating_add(1);
+    if request.counter >= snapshot.counter {
+        let day_before = day_after(snapshot.expires_at);
+        snapshot.counter = request.counter;
+        if request.rotate {
+            snapshot.counter = request.counter.saturating_add(1);
             rotated_at = now;
-            standing.expires_at = ends_at.min(now + idle);
+            snapshot.expires_at = ends_at.min(now + idle_timeout);
         }
         tx.prepare_cached("UPDATE sessions SET counter = ?2, used_at = ?3, rotated_at = ?4 WHERE rowid = ?1")?
-            .execute(params![row, Count(standing.counter), now, rotated_at])?;
-        let day = day_after(standing.expires_at);
+            .execute(params![rowid, BitsU64(snapshot.counter), now, rotated_at])?;
+        let day = day_after(snapshot.expires_at);
         if day != day_before {
-            tx.prepare_cached("UPDATE sessions SET sweep_on = ?2 WHERE rowid = ?1")?.execute(params![row, day])?;
+            tx.prepare_cached("UPDATE sessions SET sweep_on = ?2 WHERE rowid = ?1")?.execute(params![rowid, day])?;
         }
-        return Ok(Rotation::Rotated(standing));
+        return Ok(Rotation::Rotated(snapshot));
     }
-    // A rotation that is still to come was made before the clock was set back: the grace does not wait until it has come.
-    let in_time = now.since(rotated_at) <= presented.grace && rotated_at.since(now) <= MAX_CLOCK_SKEW;
-    let graced = !presented.grace.is_zero() && in_time;
-    if presented.counter + 1 == standing.counter && graced {
-        return Ok(Rotation::Repeated(standing));
+    // A rotation in the future happened before the clock was set back. The grace must not last until that time has come.
+    let within_grace = now.since(rotated_at) <= request.grace && rotated_at.since(now) <= MAX_CLOCK_SKEW;
+    let is_replay = !request.grace.is_zero() && within_grace && request.counter + 1 == snapshot.counter;
+    if is_replay {
+        return Ok(Rotation::Replayed(snapshot));
     }
-    tx.prepare_cached("DELETE FROM sessions WHERE rowid = ?1")?.execute([row])?;
-    let reused = Revocation { target: Target::Session(standing.id), until: presented.remember_until };
+    tx.prepare_cached("DELETE FROM sessions WHERE rowid = ?1")?.execute([rowid])?;
+    let reused = Revocation { target: Target::Session(snapshot.id), expires_at: request.revocation_expires_at };
     revocations::publish(tx, &reused, now)?;
     Ok(Rotation::Reused)
 }
 
-pub(super) fn one(
+pub(super) fn find(
     tx: &Connection,
     user: UserId,
     session: SessionId,
@@ -181,8 +181,8 @@ pub(super) fn one(
     Ok(found.filter(|session| session.expires_at() > now))
 }
 
-/// The newest first, with those that are over.
-pub(super) fn of_user(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<Session>> {
+/// All sessions of the user, newest first, including expired ones.
+pub(super) fn list(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<Session>> {
     tx.prepare_cached(concat!(
         "SELECT ",
         columns!(),
@@ -192,8 +192,8 @@ pub(super) fn of_user(tx: &Connection, user: UserId) -> rusqlite::Result<Vec<Ses
     .collect()
 }
 
-/// Drops the user's sessions that are over.
-pub(super) fn drop_over(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<usize> {
+/// Deletes the user's expired sessions.
+pub(super) fn delete_expired(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<usize> {
     tx.prepare_cached("DELETE FROM sessions WHERE user_id = ?1 AND min(ends_at, rotated_at + idle) <= ?2")?
         .execute(params![user, now])
 }
@@ -207,16 +207,16 @@ pub(super) fn set_profile(tx: &Connection, user: UserId, profile: &str, now: Tim
 pub(super) fn end(
     tx: &Connection,
     user: UserId,
-    which: SignOutScope,
+    scope: SignOutScope,
     valid_after: Option<Timestamp>,
-    remember_until: Timestamp,
+    revocation_expires_at: Timestamp,
     now: Timestamp,
 ) -> rusqlite::Result<Ended> {
     if let Some(valid_after) = valid_after {
-        mark(tx, user, valid_after, now)?;
+        set_mark(tx, user, valid_after, now)?;
     }
-    drop_over(tx, user, now)?;
-    let (one, others) = match which {
+    delete_expired(tx, user, now)?;
+    let (one, others) = match scope {
         SignOutScope::One(session) => (Some(session), None),
         SignOutScope::Others(session) => (None, Some(session)),
         SignOutScope::All => (None, None),
@@ -228,22 +228,23 @@ pub(super) fn end(
         )?
         .query_map(params![user, one, others], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<rusqlite::Result<_>>()?;
-    // Before the clock was set back, sessions were opened and tokens made that are newer than `now`; they are ended too.
+    // Sessions and tokens from before the clock was set back can be newer than `now`. They are revoked too.
     let before = ended.iter().map(|(_, last)| *last).fold(now, Timestamp::max);
-    let targets = match which {
-        // Also when no session is left: tokens made in sessions that are over may still be good.
+    let targets = match scope {
+        // Also if no session is left: tokens of expired sessions may still be valid.
         SignOutScope::All => vec![Target::User { user, before }],
         SignOutScope::One(_) | SignOutScope::Others(_) => ended.iter().map(|(id, _)| Target::Session(*id)).collect(),
     };
-    Ok(Ended { count: ended.len() as u64, revocations: publish(tx, targets, remember_until, now)? })
+    Ok(Ended { count: ended.len() as u64, revocations: publish(tx, targets, revocation_expires_at, now)? })
 }
 
-fn mark(tx: &Connection, user: UserId, valid_after: Timestamp, now: Timestamp) -> rusqlite::Result<()> {
+/// Keeps sign-ins that read an earlier `valid_after` from opening a session.
+fn set_mark(tx: &Connection, user: UserId, valid_after: Timestamp, now: Timestamp) -> rusqlite::Result<()> {
     tx.prepare_cached(
         "INSERT INTO sign_in_marks (user_id, valid_after, expires_at) VALUES (?1, ?2, ?3)
          ON CONFLICT (user_id) DO UPDATE SET valid_after = max(valid_after, excluded.valid_after),
                                           expires_at = max(expires_at, excluded.expires_at)",
     )?
-    .execute(params![user, valid_after, now + MARK])
+    .execute(params![user, valid_after, now + MARK_TTL])
     .map(drop)
 }

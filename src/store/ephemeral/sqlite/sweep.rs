@@ -1,8 +1,8 @@
-//! The sweep: what has expired leaves the file, a bounded portion at a time, found by index.
+//! Deletes expired rows, one bounded batch at a time, found by index.
 //!
-//! Writes bring the time with them, so it is they that set it off; a store to which nobody writes does not grow. It
-//! goes through the writer with nobody waiting for it, and follows at some distance: no caller whose `now` is a little
-//! behind another's misses what it should see.
+//! Writes trigger the sweep, because they know the time; a store without writes does not grow. A sweep runs in the
+//! background of the writer and deletes only rows that expired some time ago, so that a caller whose `now` is a little
+//! behind another's still finds what is valid for it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -11,29 +11,29 @@ use rusqlite::{Connection, params};
 
 use crate::clock::Timestamp;
 
-/// How long what has expired is left lying.
-const DISTANCE: Duration = Duration::from_secs(600);
+/// How long expired rows are kept.
+const DELAY: Duration = Duration::from_secs(600);
 
-/// How often a portion is swept. With [`PORTION`] it keeps up with some two thousand rows a second in each table.
-const EVERY: Duration = Duration::from_millis(200);
+/// The time between batches. With [`BATCH`] the sweep keeps up with some 2,000 rows a second in each table.
+const INTERVAL: Duration = Duration::from_millis(200);
 
-/// How many rows of a table leave at once: a few milliseconds of the writer's time.
-const PORTION: u32 = 500;
+/// The number of rows of a table in one batch: a few milliseconds of the writer's time.
+const BATCH: u32 = 500;
 
 const DAY: i64 = 86_400_000;
 const HOUR: i64 = 3_600_000;
 
-/// The first day that begins after a moment.
+/// The first day that begins after `moment`.
 pub(super) fn day_after(moment: Timestamp) -> i64 {
     moment.millis().div_euclid(DAY).saturating_add(1)
 }
 
-/// The first hour that begins after a moment.
+/// The first hour that begins after `moment`.
 pub(super) fn hour_after(moment: Timestamp) -> i64 {
     moment.millis().div_euclid(HOUR).saturating_add(1)
 }
 
-/// When the next portion is due.
+/// When the next batch is due.
 #[derive(Debug)]
 pub(super) struct Schedule(AtomicI64);
 
@@ -44,63 +44,63 @@ impl Default for Schedule {
 }
 
 impl Schedule {
-    /// A portion, if it is time for one; of any number of callers one gets it.
-    pub(super) fn due(&self, now: Timestamp) -> Option<impl FnOnce(&Connection) -> rusqlite::Result<()> + use<>> {
+    /// Returns a batch if one is due. Of any number of concurrent callers one gets it.
+    pub(super) fn take_due(&self, now: Timestamp) -> Option<impl FnOnce(&Connection) -> rusqlite::Result<()> + use<>> {
         let due = self.0.load(Ordering::Relaxed);
-        let next = (now + EVERY).millis();
-        let mine =
+        let next = (now + INTERVAL).millis();
+        let is_ours =
             now.millis() >= due && self.0.compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed).is_ok();
-        mine.then_some(move |connection: &Connection| sweep(connection, now - DISTANCE))
+        is_ours.then_some(move |connection: &Connection| sweep(connection, now - DELAY))
     }
 }
 
-/// The moments by which the tables are swept: of the sweep itself, of the day and of the hour in which it falls.
+/// The unit of the column by which a table is swept.
 #[derive(Clone, Copy)]
-enum By {
-    Moment,
+enum SweepBy {
+    Millisecond,
     Hour,
     Day,
 }
 
-/// What is swept, each by its index.
-const TABLES: [(By, &str); 5] = [
+/// The statement that sweeps each table, by an index.
+const STATEMENTS: [(SweepBy, &str); 5] = [
     (
-        By::Day,
+        SweepBy::Day,
         "DELETE FROM sessions WHERE rowid IN
              (SELECT rowid FROM sessions WHERE sweep_on <= ?1 ORDER BY sweep_on LIMIT ?2)",
     ),
     (
-        By::Hour,
+        SweepBy::Hour,
         "DELETE FROM limits WHERE key IN
              (SELECT key FROM limits WHERE sweep_on <= ?1 ORDER BY sweep_on LIMIT ?2)",
     ),
     (
-        By::Moment,
+        SweepBy::Millisecond,
         "DELETE FROM sign_in_marks WHERE user_id IN
              (SELECT user_id FROM sign_in_marks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
     ),
     (
-        By::Moment,
+        SweepBy::Millisecond,
         "DELETE FROM wrong_tries WHERE subject IN
              (SELECT subject FROM wrong_tries WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
     ),
     (
-        By::Moment,
+        SweepBy::Millisecond,
         "DELETE FROM claims WHERE (subject, purpose, id) IN
              (SELECT subject, purpose, id FROM claims WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
     ),
 ];
 
-/// Drops a portion of what had expired by `before`.
+/// Deletes a batch of the rows that had expired by `before`.
 fn sweep(tx: &Connection, before: Timestamp) -> rusqlite::Result<()> {
     let moment = before.millis();
-    for (by, sql) in TABLES {
+    for (by, sql) in STATEMENTS {
         let limit = match by {
-            By::Moment => moment,
-            By::Hour => moment.div_euclid(HOUR),
-            By::Day => moment.div_euclid(DAY),
+            SweepBy::Millisecond => moment,
+            SweepBy::Hour => moment.div_euclid(HOUR),
+            SweepBy::Day => moment.div_euclid(DAY),
         };
-        tx.prepare_cached(sql)?.execute(params![limit, PORTION])?;
+        tx.prepare_cached(sql)?.execute(params![limit, BATCH])?;
     }
     Ok(())
 }
@@ -115,7 +115,8 @@ mod tests {
     use crate::id::{SessionId, UserId};
     use crate::rng::Rng;
     use crate::store::Ephemeral;
-    use crate::store::ephemeral::{Claim, Limit, Redeem, Session, SignOutScope};
+    use crate::store::Operation;
+    use crate::store::ephemeral::{Claim, Limit, RedeemRequest, Session, SignOutScope};
     use crate::store::sqlite::Engine;
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
@@ -129,7 +130,7 @@ mod tests {
         (Arc::clone(&engine), SqliteEphemeral::new(engine), dir)
     }
 
-    /// One row in each table, over within `SPAN`.
+    /// Writes one row to each table, which expires within `SPAN`.
     async fn fill(store: &SqliteEphemeral, now: Timestamp) {
         let rng = Rng::system();
         let user = UserId::new(now, &rng);
@@ -141,39 +142,45 @@ mod tests {
             opened_at: now,
             used_at: now,
             rotated_at: now,
-            idle: SPAN,
+            idle_timeout: SPAN,
             ends_at: now + SPAN * 100,
             dialect: String::new(),
-            address: String::new(),
-            agent: String::new(),
+            client_ip: String::new(),
+            user_agent: String::new(),
             profile: String::new(),
         };
         store.open_session(&session, now, 100, now).await.unwrap();
         let limit = Limit { burst: 2, per: SPAN };
-        store.take(&user.to_string(), limit, now).await.unwrap();
-        put_claim(store, &user.to_string(), now).await;
+        store.take_permit(&user.to_string(), limit, now).await.unwrap();
+        store_claim(store, &user.to_string(), now).await;
         let subject = user.to_string();
-        let wrong =
-            Redeem { subject: &subject, purpose: "code", id: "", digest: [2; 32], daily_tries: 50, spend: true };
+        let wrong = RedeemRequest {
+            subject: &subject,
+            purpose: "code",
+            id: "",
+            digest: [2; 32],
+            daily_attempts: 50,
+            consume: true,
+        };
         store.redeem(wrong, now).await.unwrap();
     }
 
-    async fn put_claim(store: &SqliteEphemeral, subject: &str, now: Timestamp) {
+    async fn store_claim(store: &SqliteEphemeral, subject: &str, now: Timestamp) {
         let claim = Claim {
             subject: subject.to_owned(),
             purpose: "code",
             id: String::new(),
             digest: [1; 32],
             payload: Vec::new(),
-            tries: 5,
+            attempts: 5,
             expires_at: now + SPAN,
         };
-        store.put_claim(&claim, now).await.unwrap();
+        store.store_claim(&claim, now).await.unwrap();
     }
 
     async fn rows(engine: &Engine) -> [i64; 5] {
         engine
-            .write(|tx| {
+            .write(Operation::CheckEphemeral, |tx| {
                 let count = |table| tx.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
                 Ok([
                     count("sessions")?,
@@ -188,44 +195,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_over_leaves_every_table_and_what_is_not_stays() {
+    async fn expired_rows_leave_every_table_and_live_rows_stay() {
         let (engine, store, _dir) = store();
         fill(&store, NOW).await;
         let later = NOW + Duration::from_secs(3 * 86_400);
         fill(&store, later).await;
-        // The first write of `later` swept what was of NOW, with nobody waiting; this one comes after it.
+        // The first write of `later` scheduled the sweep of the rows of NOW; this read comes after it.
         assert_eq!(rows(&engine).await, [1, 1, 1, 1, 1]);
     }
 
     #[tokio::test]
-    async fn what_is_just_over_is_left_for_callers_whose_clock_is_behind() {
+    async fn recently_expired_rows_stay_for_slow_clocks() {
         let (engine, store, _dir) = store();
         fill(&store, NOW).await;
-        put_claim(&store, "later", NOW + SPAN + DISTANCE - Duration::from_millis(1)).await;
+        store_claim(&store, "later", NOW + SPAN + DELAY - Duration::from_millis(1)).await;
         assert_eq!(rows(&engine).await[4], 2);
-        put_claim(&store, "later", NOW + SPAN + DISTANCE + EVERY).await;
+        store_claim(&store, "later", NOW + SPAN + DELAY + INTERVAL).await;
         assert_eq!(rows(&engine).await[4], 1);
     }
 
     #[tokio::test]
-    async fn a_sweep_takes_no_more_than_its_portion() {
+    async fn sweep_deletes_at_most_one_batch() {
         let (engine, store, _dir) = store();
-        for which in 0..PORTION + 100 {
-            put_claim(&store, &which.to_string(), NOW).await;
+        for number in 0..BATCH + 100 {
+            store_claim(&store, &number.to_string(), NOW).await;
         }
         let later = NOW + SPAN * 48;
-        put_claim(&store, "later", later).await;
+        store_claim(&store, "later", later).await;
         assert_eq!(rows(&engine).await[4], 101);
-        put_claim(&store, "later", later + EVERY).await;
+        store_claim(&store, "later", later + INTERVAL).await;
         assert_eq!(rows(&engine).await[4], 1);
     }
 
     #[tokio::test]
-    async fn a_sweep_reads_no_live_row() {
+    async fn sweep_reads_no_live_row() {
         let (engine, _store, _dir) = store();
-        for (_, sql) in TABLES {
+        for (_, sql) in STATEMENTS {
             let plan: Vec<String> = engine
-                .read(move |tx| {
+                .read(Operation::CheckEphemeral, move |tx| {
                     tx.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?
                         .query_map(params![0, 0], |row| row.get("detail"))?
                         .collect()

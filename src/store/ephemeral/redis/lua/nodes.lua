@@ -1,5 +1,6 @@
--- KEYS: nodes. ARGV: deadline, now, lifetime of a report in milliseconds. Returns name and position of each node in turn,
--- and removes reports that have lapsed. After a failover this server's clock may be behind the one that wrote a report.
+-- KEYS: nodes. ARGV: deadline, now, lifetime of a report in milliseconds. Returns name and position of each node in
+-- turn, and removes reports that have lapsed. After a failover this server's clock may be behind the one that wrote a
+-- report.
 local reports = redis.call('HGETALL', KEYS[1])
 local running = {}
 for at = 1, #reports, 2 do

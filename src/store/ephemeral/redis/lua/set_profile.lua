@@ -1,6 +1,5 @@
--- KEYS: index, what stands before the id in a session's key. ARGV: deadline, now, profile. Answers how many were open.
--- Writes only to what is there and not over: a record that were made anew here would have no TTL, and one that waits for its
--- revocation is to be taken away.
+-- KEYS: index, prefix of session keys. ARGV: deadline, now, profile. Returns the number of open sessions. Writes only
+-- to open sessions: a missing record that HSET created would have no TTL, and an ended one is about to be deleted.
 local open = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local key = KEYS[2] .. id

@@ -1,15 +1,15 @@
--- The last id a stream has given, and the first it still holds; `nil` where there is no stream.
+-- Returns the last id that a stream has generated and the id of its first entry; `nil` if there is no stream.
 local function stream_ends(stream)
   local info = redis.pcall('XINFO', 'STREAM', stream)
   if info.err then
     return nil
   end
   local last, first
-  for at = 1, #info, 2 do
-    if info[at] == 'last-generated-id' then
-      last = info[at + 1]
-    elseif info[at] == 'first-entry' and info[at + 1] then
-      first = info[at + 1][1]
+  for i = 1, #info, 2 do
+    if info[i] == 'last-generated-id' then
+      last = info[i + 1]
+    elseif info[i] == 'first-entry' and info[i + 1] then
+      first = info[i + 1][1]
     end
   end
   return last, first
@@ -26,9 +26,9 @@ local function id_before(one, other)
   return one_ms < other_ms or one_ms == other_ms and one_seq < other_seq
 end
 
--- Ids carry the moment of publishing by the publishers' clocks (never less than the last), so that forgetting is a cut.
--- `born` tells one stream from the one that comes after a flush.
-local function publish(stream, born, target, keep_until)
+-- Ids contain the publishing time by the publishers' clocks, but never decrease, so that forgetting old entries is one
+-- trim. The epoch distinguishes a stream from the one that is created after a flush.
+local function publish(stream, epoch, target, expires_at)
   local ms, seq = now, 0
   local last = stream_ends(stream)
   if last then
@@ -37,7 +37,7 @@ local function publish(stream, born, target, keep_until)
       ms, seq = last_ms, last_seq + 1
     end
   else
-    redis.call('SET', born, clock[1] .. '.' .. clock[2])
+    redis.call('SET', epoch, clock[1] .. '.' .. clock[2])
   end
-  redis.call('XADD', stream, string.format('%.0f-%.0f', ms, seq), 't', target, 'u', keep_until)
+  redis.call('XADD', stream, string.format('%.0f-%.0f', ms, seq), 't', target, 'u', expires_at)
 end

@@ -1,4 +1,4 @@
--- KEYS: ring, revocations, born. ARGV: deadline, now, expected version, sealed bytes.
+-- KEYS: keyring, revocations, stream epoch. ARGV: deadline, now, expected version, sealed bytes.
 local version = redis.call('HGET', KEYS[1], 'v') or '0'
 if version ~= ARGV[3] then
   return 0

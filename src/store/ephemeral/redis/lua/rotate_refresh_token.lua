@@ -1,11 +1,13 @@
--- KEYS: session, index. ARGV: deadline, now, counter, the one that takes its place (empty: none does), grace, floor.
--- Answers absent, reused, repeated or rotated, the last two with what tokens are made of: counter, opened, when it is over, profile.
--- The hot path: each call of Redis from a script costs more than what it does here, so one reads and one writes.
+-- KEYS: session, index. ARGV: deadline, now, counter, the next counter (empty: do not rotate), grace, not_before.
+-- Returns absent, reused, repeated or rotated, the last two with the session's snapshot: counter, opened_at,
+-- expires_at, profile. This is the hot path, and a script's call of Redis costs more than all of the Lua here: one call
+-- reads and one writes.
 local s = redis.call('HMGET', KEYS[1], 'c', 'o', 'r', 'i', 'e', 'k', 'p', 'x', 's')
 if not s[1] then
   return {'absent'}
 end
--- Before all else: until its revocation is published, a reused session is `reused` to whoever asks, expired or not.
+-- Checked first, because a reused session, expired or not, is `reused` to every caller until its revocation is
+-- published.
 if s[8] then
   return {s[8] == 'reused' and 'reused' or 'absent'}
 end
@@ -16,11 +18,13 @@ if expires_at <= now or tonumber(s[2]) < tonumber(ARGV[6]) then
 end
 
 local counter, grace = tonumber(ARGV[3]), tonumber(ARGV[5])
--- By this server's clock too, which is one for all: for a caller whose clock is behind, the grace would last as much longer. And
--- so it would after this one was set back, which may be by no more than clocks may differ (two minutes, `ASTRAY`).
+-- The grace is also measured by this server's clock, which all callers share: for a caller whose clock is behind, it
+-- would last longer by as much. This server's clock may itself have been set back, but by no more than the largest
+-- tolerated difference between clocks (two minutes, MAX_CLOCK_SKEW).
 local since = server_now - tonumber(s[9] or server_now)
 if counter + 1 == c and grace > 0 and now - r <= grace and since <= grace and since >= -120000 then
-  -- Tokens are given once more: an ending of all sessions must reach these too, whatever clock they were made by.
+  -- Tokens are issued once more, maybe with a clock that is ahead. Ending all sessions must revoke these too, so their
+  -- time is recorded.
   redis.call('HSET', KEYS[1], 'l', ARGV[2])
   return {'repeated', s[1], s[2], expires_at, s[7]}
 elseif counter < c then
@@ -37,8 +41,8 @@ if expires_at <= tonumber(s[6]) then
 else
   local kept = kept_until(now, i, e)
   redis.call('HSET', KEYS[1], 'c', ARGV[4], 'u', ARGV[2], 'r', ARGV[2], 's', rotated, 'k', string.format('%.0f', kept))
-  tidy(KEYS[1], kept)
+  set_ttl(KEYS[1], kept)
   redis.call('ZADD', KEYS[2], kept, string.sub(KEYS[1], -36))
-  tidy_index(KEYS[2])
+  set_index_ttl(KEYS[2])
 end
 return {'rotated', ARGV[4], s[2], expires_at, s[7]}

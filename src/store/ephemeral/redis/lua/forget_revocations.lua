@@ -1,3 +1,3 @@
--- KEYS: revocations. ARGV: deadline, before.
+-- KEYS: revocations. ARGV: deadline, time before which entries are deleted.
 redis.call('XTRIM', KEYS[1], 'MINID', '=', string.format('%.0f', now))
 return 1

@@ -1,0 +1,61 @@
+//! Claims: secrets that can be redeemed once. Knows no store.
+
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+
+/// A secret that can be redeemed once: a mailed code, the two halves of a device's secret, a reset token.
+#[derive(Clone)]
+pub struct Claim {
+    /// The subject whose attempts are counted together: a user id, or a digest of an address. Redis uses it as hash tag.
+    pub subject: String,
+    /// The purpose that the claim is for. A claim of another purpose is not found.
+    pub purpose: &'static str,
+    /// Distinguishes the subject's claims of one purpose; empty where there can be only one.
+    pub id: String,
+    /// A digest of the secret.
+    pub digest: [u8; 32],
+    /// Data that redeeming returns.
+    pub payload: Vec<u8>,
+    /// The number of wrong attempts after which the claim is deleted.
+    pub attempts: u32,
+    /// When the claim expires.
+    pub expires_at: Timestamp,
+}
+
+/// An attempt to redeem a claim.
+#[derive(Clone, Copy)]
+pub struct RedeemRequest<'a> {
+    /// The claim's subject.
+    pub subject: &'a str,
+    /// The claim's purpose.
+    pub purpose: &'a str,
+    /// The claim's id.
+    pub id: &'a str,
+    /// A digest of the secret that was presented.
+    pub digest: [u8; 32],
+    /// The number of wrong attempts that the subject has in a day, over all purposes and claims.
+    pub daily_attempts: u32,
+    /// True to delete the claim if the secret is correct. False only checks it and leaves the claim as it was, for a
+    /// sign-in that still needs a second factor.
+    pub consume: bool,
+}
+
+/// The result of an attempt to redeem a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redemption {
+    /// The secret is correct. The claim is deleted if it was to be consumed. Contains the payload.
+    Redeemed(Vec<u8>),
+    /// The secret is wrong. After the last attempt the claim is deleted.
+    Wrong {
+        /// The number of attempts left.
+        attempts_left: u32,
+    },
+    /// The claim does not exist, was consumed, has expired, or has no attempts left.
+    NotFound,
+    /// The subject has used up its wrong attempts of the day. Nothing was compared.
+    Capped {
+        /// The time until attempts are allowed again.
+        retry_after: Duration,
+    },
+}

@@ -1,0 +1,133 @@
+//! Sessions: their record and what the operations on them take and return. Knows no store.
+
+use std::time::Duration;
+
+use super::revocation::Revocation;
+use crate::clock::Timestamp;
+use crate::id::{SessionId, UserId};
+
+/// A session: one sign-in and its present state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The `sid` of every token issued in the session.
+    pub id: SessionId,
+    /// The user who signed in.
+    pub user: UserId,
+    /// The number of rotations. The current refresh token carries this number.
+    pub counter: u64,
+    /// When the session was opened. Always later than the `sessions_valid_after` that the sign-in read, even if the clock
+    /// says otherwise.
+    pub opened_at: Timestamp,
+    /// When the session was last refreshed, rotating or not; initially `opened_at`.
+    pub used_at: Timestamp,
+    /// When the counter last increased; initially `opened_at`.
+    pub rotated_at: Timestamp,
+    /// How long the session lives without a rotation.
+    pub idle_timeout: Duration,
+    /// The absolute expiry, which no rotation extends.
+    pub ends_at: Timestamp,
+    /// The dialect that opened the session.
+    pub dialect: String,
+    /// The client IP that opened the session.
+    pub client_ip: String,
+    /// The user agent that opened the session, truncated.
+    pub user_agent: String,
+    /// The user claims that tokens of the session carry. Opaque to the store.
+    pub profile: String,
+}
+
+impl Session {
+    /// When the session expires unless it is rotated before.
+    pub fn expires_at(&self) -> Timestamp {
+        self.ends_at.min(self.rotated_at + self.idle_timeout)
+    }
+
+    /// The part from which tokens are made.
+    pub fn snapshot(&self) -> SessionSnapshot {
+        SessionSnapshot {
+            id: self.id,
+            user: self.user,
+            counter: self.counter,
+            opened_at: self.opened_at,
+            expires_at: self.expires_at(),
+            profile: self.profile.clone(),
+        }
+    }
+}
+
+/// The part of a session from which tokens are made, which is all that a refresh reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are those of `Session`")]
+pub struct SessionSnapshot {
+    pub id: SessionId,
+    pub user: UserId,
+    pub counter: u64,
+    pub opened_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub profile: String,
+}
+
+/// The result of opening a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Opened {
+    /// The session is open.
+    Opened {
+        /// The published revocations of sessions that exceeded the user's maximum.
+        ended: Vec<Revocation>,
+    },
+    /// All sign-ins of the user were ended after this one read the credentials: the client must sign in again.
+    Superseded,
+}
+
+/// A refresh token that a client presents.
+#[derive(Clone, Copy, Debug)]
+pub struct RotateRequest {
+    /// The user in the token.
+    pub user: UserId,
+    /// The session in the token.
+    pub session: SessionId,
+    /// The counter in the token.
+    pub counter: u64,
+    /// True to replace the token. False to keep it valid with its lifetime unchanged.
+    pub rotate: bool,
+    /// How long after a rotation the previous token still gets the same successor. Zero disables this, even within the
+    /// same millisecond.
+    pub grace: Duration,
+    /// Sessions opened earlier are not found; see [`Ephemeral::global_not_before`](super::Ephemeral::global_not_before).
+    pub not_before: Timestamp,
+    /// The expiry of the revocation that is published if this is reuse.
+    pub revocation_expires_at: Timestamp,
+}
+
+/// The result of presenting a refresh token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rotation {
+    /// The token was current. With `rotate`, the snapshot's counter is one higher.
+    Rotated(SessionSnapshot),
+    /// The token was one behind and within the grace. The successor carries the snapshot's counter.
+    Replayed(SessionSnapshot),
+    /// An older token was presented: the session is ended and its access tokens are revoked.
+    Reused,
+    /// The session does not exist, has expired or was ended.
+    NotFound,
+}
+
+/// Which of a user's sessions to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignOutScope {
+    /// This session.
+    One(SessionId),
+    /// All sessions except this one.
+    Others(SessionId),
+    /// All sessions.
+    All,
+}
+
+/// The result of ending sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The number of sessions that were ended.
+    pub count: u64,
+    /// The revocations that were published, which cover exactly what was ended.
+    pub revocations: Vec<Revocation>,
+}
