@@ -2,17 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "all of it is tests")]
 
-mod accounts;
 mod attacks;
 mod auth;
 mod codes;
 mod commands;
 mod confirm_code;
+#[path = "../conformance/mod.rs"]
+mod conformance;
 mod corpora;
 mod cross_dialect;
 mod docs;
 mod enumeration;
-mod ephemeral;
 mod faults;
 mod fleet;
 mod half_done;

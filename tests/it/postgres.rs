@@ -9,9 +9,9 @@ use signet::clock::{Timestamp, request_budget};
 use signet::config::{self, SecretUrl};
 use signet::store::accounts::postgres::{Postgres, migrate};
 use signet::store::accounts::{Changed, Changes, Created, Find, User};
-use signet::store::conformance::accounts::somebody;
 use signet::store::{Accounts, Error, Result};
 
+use crate::conformance::accounts::new_user;
 use crate::support::postgres::{PASSWORD, Server, Unusual};
 
 /// A time-out that tests wait for.
@@ -40,7 +40,7 @@ fn store(settings: &config::Postgres, connections: usize) -> Arc<Postgres> {
 
 fn unavailable<T: std::fmt::Debug>(answer: Result<T>) -> String {
     match answer {
-        Err(Error::Unavailable { store: "Postgres", detail }) => detail,
+        Err(Error::Unavailable { store: "Postgres", detail, .. }) => detail,
         other => panic!("it should be unavailable: {other:?}"),
     }
 }
@@ -94,7 +94,7 @@ async fn a_database_without_the_schema_is_told_apart_from_one_that_is_down() {
     let server = Server::start();
     let store = store(&server.settings(), 2);
     assert!(corrupt(store.check().await).contains("signet migrate"));
-    assert!(corrupt(store.create_user(&somebody("ada")).await).contains("signet migrate"));
+    assert!(corrupt(store.create_user(&new_user("ada")).await).contains("signet migrate"));
     migrate(&server.settings()).await.unwrap();
     store.check().await.unwrap();
 }
@@ -145,7 +145,7 @@ async fn what_was_acknowledged_survives_a_kill_and_the_store_recovers_by_itself(
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
-                    let user = somebody(&format!("user-{caller}-{round}"));
+                    let user = new_user(&format!("user-{caller}-{round}"));
                     let begun = Instant::now();
                     let answer = store.create_user(&user).await;
                     assert!(begun.elapsed() < SHORT + SLACK, "an answer took {:?}", begun.elapsed());
@@ -189,7 +189,7 @@ async fn what_was_acknowledged_survives_a_kill_and_the_store_recovers_by_itself(
 async fn a_frozen_server_is_as_good_as_a_dead_one() {
     let (mut server, settings) = migrated().await;
     let (warm, cold) = (store(&settings, 3), store(&settings, 3));
-    let ada = somebody("ada");
+    let ada = new_user("ada");
     warm.create_user(&ada).await.unwrap();
     server.freeze();
     // More callers than connections: those that wait for one are answered in time too.
@@ -201,7 +201,7 @@ async fn a_frozen_server_is_as_good_as_a_dead_one() {
                 let begun = Instant::now();
                 let answer = match which % 3 {
                     0 => store.user(Find::Id(id)).await.map(drop),
-                    1 => store.import_users(&[somebody("eve")]).await.map(drop),
+                    1 => store.import_users(&[new_user("eve")]).await.map(drop),
                     _ => store.end_sign_ins(id, Timestamp::from_millis(1)).await.map(drop),
                 };
                 (answer, begun.elapsed())
@@ -233,7 +233,7 @@ async fn a_frozen_server_is_as_good_as_a_dead_one() {
 async fn callers_that_get_no_connection_are_told_in_time() {
     let (server, settings) = migrated().await;
     let store = store(&settings, 2);
-    let ada = somebody("ada");
+    let ada = new_user("ada");
     store.create_user(&ada).await.unwrap();
     let (in_the_way, watcher) = (server.client().await, server.client().await);
     in_the_way.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
@@ -262,7 +262,7 @@ async fn callers_that_get_no_connection_are_told_in_time() {
 async fn who_asks_twice_has_the_time_of_who_asks_once() {
     let (server, settings) = migrated().await;
     let store = store(&settings, 1);
-    let ada = somebody("ada");
+    let ada = new_user("ada");
     store.create_user(&ada).await.unwrap();
     let in_the_way = server.client().await;
     in_the_way.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
@@ -271,7 +271,7 @@ async fn who_asks_twice_has_the_time_of_who_asks_once() {
         unavailable(late().await);
         let begun = Instant::now();
         let detail = unavailable(store.user(Find::Id(ada.id)).await);
-        assert!(detail.contains("no answers within 1s"), "{detail}");
+        assert!(detail.contains("no response within 1s"), "{detail}");
         // What is handed to another task is part of it.
         let elsewhere = request_budget::continue_budget(store.user(Find::Id(ada.id)));
         unavailable(elsewhere.await);
@@ -288,7 +288,7 @@ async fn who_asks_twice_has_the_time_of_who_asks_once() {
 async fn a_server_does_not_go_on_with_what_nobody_waits_for() {
     let (server, settings) = migrated().await;
     let store = store(&settings, 2);
-    let ada = somebody("ada");
+    let ada = new_user("ada");
     let made = store.create_user(&ada).await.unwrap();
     let (in_the_way, watcher) = (server.client().await, server.client().await);
     in_the_way.batch_execute("BEGIN; SELECT FROM users FOR UPDATE").await.unwrap();
@@ -312,7 +312,7 @@ async fn who_loses_to_an_unfinished_transaction_is_told_why() {
         ("ROLLBACK", (|answer| matches!(answer, Created::Created(_))) as fn(&Created) -> bool),
         ("COMMIT", |answer| *answer == Created::EmailTaken),
     ] {
-        let user = somebody(end);
+        let user = new_user(end);
         other.batch_execute(&unfinished(&user.email)).await.unwrap();
         let caller = tokio::spawn({
             let store = store.clone();
@@ -331,7 +331,7 @@ async fn who_changes_to_what_an_unfinished_transaction_takes_is_told_why() {
     let (server, settings) = migrated().await;
     let store = store(&config::Postgres { timeout: PATIENCE, ..settings }, 8);
     let (other, watcher) = (server.client().await, server.client().await);
-    let Created::Created(user) = store.create_user(&somebody("ada")).await.unwrap() else { panic!("nobody is there") };
+    let Created::Created(user) = store.create_user(&new_user("ada")).await.unwrap() else { panic!("nobody is there") };
     for (end, email) in [("COMMIT", "taken@example.org"), ("ROLLBACK", "free@example.org")] {
         other.batch_execute(&unfinished(email)).await.unwrap();
         let changes = Changes { email: Some(email.to_owned()), superuser: Some(true), ..Changes::default() };

@@ -1,4 +1,4 @@
-//! Making users, one by one and many at once, and reading them.
+//! Creating users, one by one and in imports, and reading them.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -43,52 +43,52 @@ pub(super) async fn user_without_optional_fields_is_created(store: Arc<dyn Accou
 
 pub(super) async fn email_address_has_one_user(store: Arc<dyn Accounts>) {
     for round in 0..ROUNDS {
-        let answers = run_concurrently(MANY, |which| {
+        let results = run_concurrently(MANY, |number| {
             let store = store.clone();
-            let user = NewUser { email: format!("{round}@example.org"), ..new_user(&format!("{round}-{which}")) };
+            let user = NewUser { email: format!("{round}@example.org"), ..new_user(&format!("{round}-{number}")) };
             async move { store.create_user(&user).await.unwrap() }
         })
         .await;
-        one_made_the_rest(&*store, &answers, &Created::EmailTaken).await;
+        one_made_the_rest(&*store, &results, &Created::EmailTaken).await;
     }
 }
 
 pub(super) async fn username_has_one_user(store: Arc<dyn Accounts>) {
     for round in 0..ROUNDS {
-        let answers = run_concurrently(MANY, |which| {
+        let results = run_concurrently(MANY, |number| {
             let store = store.clone();
-            let user = NewUser { username_key: Some(round.to_string()), ..new_user(&format!("{round}-{which}")) };
+            let user = NewUser { username_key: Some(round.to_string()), ..new_user(&format!("{round}-{number}")) };
             async move { store.create_user(&user).await.unwrap() }
         })
         .await;
-        one_made_the_rest(&*store, &answers, &Created::UsernameTaken).await;
+        one_made_the_rest(&*store, &results, &Created::UsernameTaken).await;
     }
 }
 
-async fn one_made_the_rest(store: &dyn Accounts, answers: &[Created], rest: &Created) {
-    let winners: Vec<_> = answers.iter().filter(|answer| matches!(answer, Created::Created(_))).collect();
-    assert_eq!(answers.iter().filter(|answer| *answer == rest).count(), answers.len() - 1);
+async fn one_made_the_rest(store: &dyn Accounts, results: &[Created], rest: &Created) {
+    let winners: Vec<_> = results.iter().filter(|result| matches!(result, Created::Created(_))).collect();
+    assert_eq!(results.iter().filter(|result| *result == rest).count(), results.len() - 1);
     let [Created::Created(winner)] = winners[..] else { panic!("not one winner: {winners:?}") };
-    assert_eq!(store.users(winner.number - 1, 100).await.unwrap(), [(**winner).clone()], "and nobody after");
+    assert_eq!(store.users(winner.number - 1, 100).await.unwrap(), [(**winner).clone()], "no later user exists");
 }
 
 pub(super) async fn taken_email_is_reported_before_taken_username(store: Arc<dyn Accounts>) {
     create(&*store, &new_user("ada")).await;
     create(&*store, &new_user("eve")).await;
     let both = new_user("ada");
-    assert_eq!(store.create_user(&both).await.unwrap(), Created::EmailTaken, "both are one user's");
+    assert_eq!(store.create_user(&both).await.unwrap(), Created::EmailTaken, "both belong to one user");
     let both = NewUser { username_key: Some("eve".to_owned()), ..new_user("ada") };
-    assert_eq!(store.create_user(&both).await.unwrap(), Created::EmailTaken, "they are two users'");
+    assert_eq!(store.create_user(&both).await.unwrap(), Created::EmailTaken, "they belong to two users");
     let name = NewUser { username_key: Some("eve".to_owned()), ..new_user("bob") };
     assert_eq!(store.create_user(&name).await.unwrap(), Created::UsernameTaken);
 
-    let answers = run_concurrently(MANY, |_| {
+    let results = run_concurrently(MANY, |_| {
         let store = store.clone();
         async move { store.create_user(&new_user("mallory")).await.unwrap() }
     })
     .await;
-    let taken = answers.iter().filter(|answer| **answer == Created::EmailTaken).count();
-    assert_eq!(taken, MANY - 1, "also when both become taken at that moment");
+    let taken = results.iter().filter(|result| **result == Created::EmailTaken).count();
+    assert_eq!(taken, MANY - 1, "also if both become taken at that moment");
 }
 
 pub(super) async fn refused_user_leaves_nothing_behind(store: Arc<dyn Accounts>) {
@@ -118,23 +118,23 @@ pub(super) async fn new_user_has_a_personal_project(store: Arc<dyn Accounts>) {
 
 pub(super) async fn user_numbers_increase_and_are_unique(store: Arc<dyn Accounts>) {
     let first = create(&*store, &new_user("first")).await;
-    assert!(first.number > 0, "a page that begins after 0 leaves nobody out");
-    let answers = run_concurrently(MANY, |which| {
+    assert!(first.number > 0, "a page that begins after 0 contains every user");
+    let results = run_concurrently(MANY, |number| {
         let store = store.clone();
-        async move { create(&*store, &new_user(&format!("user{which}"))).await.number }
+        async move { create(&*store, &new_user(&format!("user{number}"))).await.number }
     })
     .await;
-    assert_eq!(answers.iter().collect::<HashSet<_>>().len(), MANY);
-    assert!(answers.iter().all(|number| *number > first.number));
+    assert_eq!(results.iter().collect::<HashSet<_>>().len(), MANY);
+    assert!(results.iter().all(|number| *number > first.number));
     let last = create(&*store, &new_user("last")).await;
-    assert!(answers.iter().all(|number| *number < last.number));
+    assert!(results.iter().all(|number| *number < last.number));
 }
 
 pub(super) async fn user_numbers_are_not_reused(store: Arc<dyn Accounts>) {
     let mut highest = 0;
     for round in 0..3 {
         let user = create(&*store, &new_user(&format!("user{round}"))).await;
-        assert!(user.number > highest, "a number came back after its user was deleted");
+        assert!(user.number > highest, "the number of a deleted user was reused");
         highest = user.number;
         assert!(store.delete_user(user.id, at(1), START).await.unwrap());
     }
@@ -149,22 +149,22 @@ pub(super) async fn import_skips_taken_emails_and_usernames(store: Arc<dyn Accou
         NewUser { created_at: at(-86_400_000), ..new_user("cid") },
         NewUser { username_key: Some("ada".to_owned()), email: "bob@example.org".to_owned(), ..new_user("eve") },
     ];
-    users.extend((0..300).map(|which| new_user(&format!("user{which}"))));
-    let answers = store.import_users(&users).await.unwrap();
-    assert_eq!(answers.len(), users.len());
-    assert_eq!(answers[1..3], [Created::EmailTaken, Created::UsernameTaken]);
-    assert_eq!(answers[4], Created::EmailTaken, "both are taken, one of them by this import");
+    users.extend((0..300).map(|number| new_user(&format!("user{number}"))));
+    let results = store.import_users(&users).await.unwrap();
+    assert_eq!(results.len(), users.len());
+    assert_eq!(results[1..3], [Created::EmailTaken, Created::UsernameTaken]);
+    assert_eq!(results[4], Created::EmailTaken, "both are taken, one of them by this import");
 
     let mut there = vec![ada];
-    for (user, answer) in users.iter().zip(answers) {
-        if let Created::Created(row) = answer {
+    for (user, result) in users.iter().zip(results) {
+        if let Created::Created(row) = result {
             assert_eq!((row.id, &row.email, row.created_at), (user.id, &user.email, user.created_at));
             assert_eq!(store.projects(row.id).await.unwrap().len(), 1);
             there.push(*row);
         }
     }
     assert_eq!(there.len(), users.len() - 3 + 1);
-    assert_eq!(store.users(0, 1000).await.unwrap(), there, "numbered in the order in which they were given");
+    assert_eq!(store.users(0, 1000).await.unwrap(), there, "numbered in the order of the import");
 }
 
 pub(super) async fn empty_import_creates_no_user(store: Arc<dyn Accounts>) {
@@ -173,17 +173,17 @@ pub(super) async fn empty_import_creates_no_user(store: Arc<dyn Accounts>) {
 }
 
 pub(super) async fn concurrent_imports_create_each_user_once(store: Arc<dyn Accounts>) {
-    let answers = run_concurrently(2, |which| {
+    let results = run_concurrently(2, |number| {
         let store = store.clone();
-        let mut users: Vec<_> = (0..200).map(|which| new_user(&format!("user{which}"))).collect();
-        // In opposite orders: what each waits for the other holds.
-        if which == 1 {
+        let mut users: Vec<_> = (0..200).map(|number| new_user(&format!("user{number}"))).collect();
+        // In opposite orders, so that each import waits for rows that the other one holds.
+        if number == 1 {
             users.reverse();
         }
         async move { store.import_users(&users).await.unwrap() }
     })
     .await;
-    let made = answers.iter().flatten().filter(|answer| matches!(answer, Created::Created(_))).count();
+    let made = results.iter().flatten().filter(|result| matches!(result, Created::Created(_))).count();
     assert_eq!(made, 200);
     assert_eq!(store.users(0, 1000).await.unwrap().len(), 200);
 }
@@ -191,8 +191,8 @@ pub(super) async fn concurrent_imports_create_each_user_once(store: Arc<dyn Acco
 pub(super) async fn users_are_listed_in_pages(store: Arc<dyn Accounts>) {
     assert_eq!(store.users(0, 10).await.unwrap(), Vec::new());
     let mut all = Vec::new();
-    for which in 0..7 {
-        all.push(create(&*store, &new_user(&format!("user{which}"))).await);
+    for number in 0..7 {
+        all.push(create(&*store, &new_user(&format!("user{number}"))).await);
     }
     assert_eq!(store.users(0, 3).await.unwrap(), all[..3]);
     assert_eq!(store.users(all[2].number, 3).await.unwrap(), all[3..6]);
@@ -216,19 +216,19 @@ pub(super) async fn unusual_text_is_read_back_unchanged(store: Arc<dyn Accounts>
         "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467} \u{202E}rtl\u{0301} \u{FFFD}\u{10FFFF}",
         long.as_str(),
     ];
-    for (which, text) in odd.into_iter().enumerate() {
+    for (number, text) in odd.into_iter().enumerate() {
         let given = NewUser {
             username: Some(text.to_owned()),
             full_name: Some(text.to_owned()),
             roles: vec![text.to_owned(), String::new(), "NULL".to_owned(), text.to_owned()],
-            ..new_user(&format!("user{which}"))
+            ..new_user(&format!("user{number}"))
         };
         let user = create(&*store, &given).await;
         assert_eq!((user.username.as_deref(), user.full_name.as_deref()), (Some(text), Some(text)));
         assert_eq!(user.roles, given.roles);
         assert_eq!(row(&*store, given.id).await, user);
 
-        let mut odd_key = key(&given, &format!("sk_{which}"), START);
+        let mut odd_key = key(&given, &format!("sk_{number}"), START);
         odd_key.name = text.to_owned();
         odd_key.scopes = given.roles;
         assert!(store.create_api_key(&odd_key).await.unwrap());
@@ -236,15 +236,15 @@ pub(super) async fn unusual_text_is_read_back_unchanged(store: Arc<dyn Accounts>
         assert_eq!(store.api_key(text).await.unwrap(), None);
         assert_eq!(store.user(Find::Email(text)).await.unwrap(), None);
     }
-    // The two forms of é are two addresses: what is canonical is not the store's affair.
+    // The two forms of é are two addresses: the store does not normalize them.
     for email in ["\u{e9}@example.org", "e\u{301}@example.org", "E\u{301}@example.org"] {
         let user = create(&*store, &NewUser { email: email.to_owned(), ..new_user(&format!("by {email}")) }).await;
         assert_eq!(store.user(Find::Email(email)).await.unwrap(), Some(user));
     }
 }
 
-/// Postgres cannot keep a NUL in a text. What cannot be there is absent when it is looked for, and an error when it is to be
-/// kept, whatever the engine.
+/// Postgres cannot store a NUL in a text. With every engine, a text with a NUL is not found when it is searched for, and an
+/// error when it is to be stored.
 pub(super) async fn text_with_a_nul_is_refused(store: Arc<dyn Accounts>) {
     for by in [Find::Email("ada\0@example.org"), Find::UsernameKey("a\0")] {
         assert_eq!(store.user(by).await.unwrap(), None);
@@ -263,15 +263,15 @@ pub(super) async fn text_with_a_nul_is_refused(store: Arc<dyn Accounts>) {
 }
 
 pub(super) async fn timestamps_keep_milliseconds(store: Arc<dyn Accounts>) {
-    // Before 1970, the ends of what Postgres or RFC 3339 can write, and every remainder that a float would lose.
+    // Before 1970, the limits of what Postgres or RFC 3339 can represent, and every remainder that a float would lose.
     let far = [i64::MIN / 2, -62_135_596_800_001, -1, 0, 1, 253_402_300_799_999, i64::MAX / 2];
-    for (which, millis) in far.into_iter().chain((0..10).map(|step| START.millis() + step * 111)).enumerate() {
+    for (number, millis) in far.into_iter().chain((0..10).map(|step| START.millis() + step * 111)).enumerate() {
         let moment = Timestamp::from_millis(millis);
-        let given = NewUser { created_at: moment, ..new_user(&format!("user{which}")) };
+        let given = NewUser { created_at: moment, ..new_user(&format!("user{number}")) };
         let user = create(&*store, &given).await;
         assert_eq!((user.created_at, user.updated_at), (moment, moment));
         assert_eq!(row(&*store, given.id).await, user);
-        let mut dated = key(&given, &format!("sk_{which}"), START);
+        let mut dated = key(&given, &format!("sk_{number}"), START);
         dated.created_at = moment;
         dated.updated_at = moment;
         dated.expires_at = Some(moment);

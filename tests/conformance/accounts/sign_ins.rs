@@ -1,51 +1,51 @@
-//! What changes a user, above all what ends its sign-ins, and what deletes one.
+//! Changes that end a user's sign-ins, hash upgrades, and deletion.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::{START, at, hash, key, made, nobody, row, set_disabled, set_password, somebody, together};
-use crate::store::Accounts;
-use crate::store::accounts::{Created, Find, NewUser, User};
+use super::{START, at, create, hash, key, new_user, row, run_concurrently, set_disabled, set_password, unknown_user};
+use signet::store::Accounts;
+use signet::store::accounts::{Created, Find, NewUser, User};
 
-pub(super) async fn a_hash_is_replaced_if_it_still_is_the_old_one(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
-    let eve = made(&*store, &somebody("eve")).await;
-    let none = made(&*store, &NewUser { password_hash: None, ..somebody("bob") }).await;
+pub(super) async fn hash_upgrade_needs_the_current_hash(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let eve = create(&*store, &new_user("eve")).await;
+    let none = create(&*store, &NewUser { password_hash: None, ..new_user("bob") }).await;
 
-    assert!(!store.rehash(ada.id, &hash("another"), &hash("new")).await.unwrap());
-    assert!(!store.rehash(none.id, &hash("bob"), &hash("new")).await.unwrap());
-    assert!(!store.rehash(nobody(), &hash("ada"), &hash("new")).await.unwrap());
+    assert!(!store.upgrade_hash(ada.id, &hash("another"), &hash("new")).await.unwrap());
+    assert!(!store.upgrade_hash(none.id, &hash("bob"), &hash("new")).await.unwrap());
+    assert!(!store.upgrade_hash(unknown_user(), &hash("ada"), &hash("new")).await.unwrap());
     assert_eq!(row(&*store, ada.id).await, ada);
     assert_eq!(row(&*store, none.id).await, none);
 
-    assert!(store.rehash(ada.id, &hash("ada"), &hash("new")).await.unwrap());
+    assert!(store.upgrade_hash(ada.id, &hash("ada"), &hash("new")).await.unwrap());
     let expected = User { password_hash: Some(hash("new")), ..ada };
     assert_eq!(row(&*store, expected.id).await, expected, "nothing else changed: no session ends");
-    assert!(!store.rehash(expected.id, &hash("ada"), &hash("newer")).await.unwrap());
+    assert!(!store.upgrade_hash(expected.id, &hash("ada"), &hash("newer")).await.unwrap());
     assert_eq!(row(&*store, eve.id).await, eve);
 
-    // A password that was changed between the look at the old hash and the upgrade stays.
+    // A password that was changed after the old hash was read stays.
     set_password(&*store, eve.id, &hash("changed"), at(1)).await;
-    assert!(!store.rehash(eve.id, &hash("eve"), &hash("upgraded")).await.unwrap());
+    assert!(!store.upgrade_hash(eve.id, &hash("eve"), &hash("upgraded")).await.unwrap());
     assert_eq!(row(&*store, eve.id).await.password_hash, Some(hash("changed")));
 }
 
-pub(super) async fn a_hash_is_replaced_by_one_of_many(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
-    let answers = together(50, |which| {
+pub(super) async fn one_of_many_concurrent_hash_upgrades_wins(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let results = run_concurrently(50, |number| {
         let store = store.clone();
-        let new = hash(&format!("new{which}"));
-        async move { store.rehash(ada.id, &hash("ada"), &new).await.unwrap() }
+        let new = hash(&format!("new{number}"));
+        async move { store.upgrade_hash(ada.id, &hash("ada"), &new).await.unwrap() }
     })
     .await;
-    let winners: Vec<_> = (0..50).filter(|which| answers[*which]).collect();
+    let winners: Vec<_> = (0..50).filter(|number| results[*number]).collect();
     assert_eq!(winners.len(), 1);
     assert_eq!(row(&*store, ada.id).await.password_hash, Some(hash(&format!("new{}", winners[0]))));
 }
 
-pub(super) async fn a_password_is_set_and_ends_the_sign_ins(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &NewUser { password_hash: None, ..somebody("ada") }).await;
-    let eve = made(&*store, &somebody("eve")).await;
+pub(super) async fn setting_a_password_ends_sign_ins(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &NewUser { password_hash: None, ..new_user("ada") }).await;
+    let eve = create(&*store, &new_user("eve")).await;
     for (step, millis) in [1, 2, 1000, 86_400_000].into_iter().enumerate() {
         let new = hash(&format!("password {step}"));
         let changed = set_password(&*store, ada.id, &new, at(millis)).await;
@@ -57,9 +57,9 @@ pub(super) async fn a_password_is_set_and_ends_the_sign_ins(store: Arc<dyn Accou
     assert_eq!(row(&*store, eve.id).await, eve);
 }
 
-pub(super) async fn disabling_ends_the_sign_ins_and_enabling_does_not(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
-    let eve = made(&*store, &somebody("eve")).await;
+pub(super) async fn disabling_ends_sign_ins_and_enabling_does_not(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let eve = create(&*store, &new_user("eve")).await;
     let disabled = set_disabled(&*store, ada.id, true, at(10)).await;
     let expected = User { disabled: true, sessions_valid_after: at(10), updated_at: at(10), ..ada };
     assert_eq!(disabled, expected);
@@ -67,27 +67,27 @@ pub(super) async fn disabling_ends_the_sign_ins_and_enabling_does_not(store: Arc
 
     let enabled = set_disabled(&*store, ada.id, false, at(20)).await;
     let expected = User { disabled: false, updated_at: at(20), ..expected };
-    assert_eq!(enabled, expected, "what was ended stays ended, and nothing more ends");
+    assert_eq!(enabled, expected, "enabling neither restores nor ends sign-ins");
 
     set_disabled(&*store, ada.id, true, at(30)).await;
     let again = set_disabled(&*store, ada.id, true, at(30)).await;
-    assert_eq!((again.disabled, again.sessions_valid_after), (true, at(31)), "disabling always ends what there is");
+    assert_eq!((again.disabled, again.sessions_valid_after), (true, at(31)), "disabling always ends sign-ins");
     assert_eq!(row(&*store, eve.id).await, eve);
 }
 
-pub(super) async fn sign_ins_are_ended_alone(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
-    let eve = made(&*store, &somebody("eve")).await;
+pub(super) async fn ending_sign_ins_changes_nothing_else(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let eve = create(&*store, &new_user("eve")).await;
     let ended = store.end_sign_ins(ada.id, at(10)).await.unwrap().unwrap();
     assert_eq!(ended, User { sessions_valid_after: at(10), updated_at: at(10), ..ada });
     assert_eq!(row(&*store, ended.id).await, ended);
     assert_eq!(row(&*store, eve.id).await, eve);
 }
 
-pub(super) async fn a_clock_that_steps_back_ends_sign_ins_too(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
+pub(super) async fn sign_ins_end_although_the_clock_was_set_back(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
     let mut before = ada.sessions_valid_after;
-    // At the same moment as the one before, a little back, and far back.
+    // At the same moment as the previous change, a little earlier, and far earlier.
     for millis in [0, 0, -1, -3_600_000, -3_600_000, i64::MIN / 4] {
         for way in 0..3 {
             let row = match way {
@@ -103,12 +103,12 @@ pub(super) async fn a_clock_that_steps_back_ends_sign_ins_too(store: Arc<dyn Acc
     assert_eq!(store.end_sign_ins(ada.id, at(1000)).await.unwrap().unwrap().sessions_valid_after, at(1000));
 }
 
-pub(super) async fn every_change_at_once_ends_sign_ins_of_its_own(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
-    let answers = together(50, |which| {
+pub(super) async fn concurrent_changes_get_distinct_valid_after_values(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let results = run_concurrently(50, |number| {
         let store = store.clone();
         async move {
-            let row = match which % 3 {
+            let row = match number % 3 {
                 0 => set_password(&*store, ada.id, &hash("new"), at(10)).await,
                 1 => set_disabled(&*store, ada.id, true, at(10)).await,
                 _ => store.end_sign_ins(ada.id, at(10)).await.unwrap().unwrap(),
@@ -117,28 +117,28 @@ pub(super) async fn every_change_at_once_ends_sign_ins_of_its_own(store: Arc<dyn
         }
     })
     .await;
-    assert_eq!(answers.iter().collect::<HashSet<_>>().len(), 50, "no two changes share a value");
-    assert_eq!(answers.iter().max(), Some(&at(10 + 49)));
+    assert_eq!(results.iter().collect::<HashSet<_>>().len(), 50, "every change gets a value of its own");
+    assert_eq!(results.iter().max(), Some(&at(10 + 49)));
     assert_eq!(row(&*store, ada.id).await.sessions_valid_after, at(10 + 49));
 }
 
-pub(super) async fn what_is_not_there_is_not_changed(store: Arc<dyn Accounts>) {
-    made(&*store, &somebody("ada")).await;
-    assert_eq!(store.end_sign_ins(nobody(), at(1)).await.unwrap(), None);
-    assert!(!store.delete_user(nobody(), at(1), START).await.unwrap());
+pub(super) async fn unknown_user_is_not_ended_or_deleted(store: Arc<dyn Accounts>) {
+    create(&*store, &new_user("ada")).await;
+    assert_eq!(store.end_sign_ins(unknown_user(), at(1)).await.unwrap(), None);
+    assert!(!store.delete_user(unknown_user(), at(1), START).await.unwrap());
     assert_eq!(store.users(0, 10).await.unwrap().len(), 1);
 }
 
-pub(super) async fn a_user_goes_with_all_it_had(store: Arc<dyn Accounts>) {
-    let (ada, eve) = (somebody("ada"), somebody("eve"));
-    made(&*store, &ada).await;
-    let eve_row = made(&*store, &eve).await;
+pub(super) async fn deleting_a_user_deletes_everything_it_owns(store: Arc<dyn Accounts>) {
+    let (ada, eve) = (new_user("ada"), new_user("eve"));
+    create(&*store, &ada).await;
+    let eve_row = create(&*store, &eve).await;
     let kept = key(&eve, "sk_kept", START);
     assert!(store.create_api_key(&kept).await.unwrap());
-    // Ada's key in her own project, hers in Eve's, and Eve's in Ada's: only the first two are of what Ada had…
+    // Ada's keys in her own project and in Eve's are deleted with Ada …
     assert!(store.create_api_key(&key(&ada, "sk_1", START)).await.unwrap());
     assert!(store.create_api_key(&key(&NewUser { project: eve.project, ..ada.clone() }, "sk_2", START)).await.unwrap());
-    // … and the third goes with the project it belongs to.
+    // … and Eve's key in Ada's project is deleted with the project.
     assert!(store.create_api_key(&key(&NewUser { project: ada.project, ..eve.clone() }, "sk_3", START)).await.unwrap());
 
     assert!(store.delete_user(ada.id, at(1), START).await.unwrap());
@@ -154,36 +154,40 @@ pub(super) async fn a_user_goes_with_all_it_had(store: Arc<dyn Accounts>) {
     assert_eq!(store.api_key("sk_kept").await.unwrap(), Some((kept, eve_row)));
 
     assert!(!store.delete_user(ada.id, at(1), START).await.unwrap());
-    let again = somebody("ada");
-    made(&*store, &again).await;
-    assert_eq!(store.api_keys(again.project, 0, 10).await.unwrap(), (Vec::new(), 0), "nothing is inherited by name");
+    let again = new_user("ada");
+    create(&*store, &again).await;
+    assert_eq!(
+        store.api_keys(again.project, 0, 10).await.unwrap(),
+        (Vec::new(), 0),
+        "a new user with the name inherits nothing"
+    );
 }
 
-pub(super) async fn a_user_goes_once(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
-    let answers = together(50, |_| {
+pub(super) async fn user_is_deleted_once(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let results = run_concurrently(50, |_| {
         let store = store.clone();
         async move { store.delete_user(ada.id, at(1), START).await.unwrap() }
     })
     .await;
-    assert_eq!(answers.into_iter().filter(|gone| *gone).count(), 1);
+    assert_eq!(results.into_iter().filter(|gone| *gone).count(), 1);
 
-    // Making and deleting at once: whoever is told `Created` has a row, whoever is not can be told why.
-    let answers = together(50, |_| {
+    // Creation and deletion race: a caller that gets `Created` has a row, the others get the reason.
+    let results = run_concurrently(50, |_| {
         let store = store.clone();
         async move {
-            match store.create_user(&somebody("eve")).await.unwrap() {
+            match store.create_user(&new_user("eve")).await.unwrap() {
                 Created::Created(user) => usize::from(store.delete_user(user.id, at(1), START).await.unwrap()),
                 Created::EmailTaken => 0,
-                Created::UsernameTaken => panic!("the address goes before the username"),
+                Created::UsernameTaken => panic!("a taken address is reported first"),
             }
         }
     })
     .await;
-    assert!(answers.iter().sum::<usize>() >= 1);
+    assert!(results.iter().sum::<usize>() >= 1);
     assert_eq!(store.users(0, 10).await.unwrap(), Vec::new());
 }
 
-pub(super) async fn the_store_answers(store: Arc<dyn Accounts>) {
+pub(super) async fn check_succeeds(store: Arc<dyn Accounts>) {
     store.check().await.unwrap();
 }

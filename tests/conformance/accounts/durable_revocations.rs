@@ -1,17 +1,17 @@
-//! Whose sign-ins were ended, and when: what must outlive the sessions themselves.
+//! Listing the users whose sign-ins were ended, and when, which must outlive the sessions themselves.
 
 use std::sync::Arc;
 
-use super::{at, hash, made, nobody, row, set_disabled, set_password, somebody, together};
-use crate::clock::Timestamp;
-use crate::id::UserId;
-use crate::store::Accounts;
-use crate::store::accounts::NewUser;
+use super::{at, create, hash, new_user, row, run_concurrently, set_disabled, set_password, unknown_user};
+use signet::clock::Timestamp;
+use signet::id::UserId;
+use signet::store::Accounts;
+use signet::store::accounts::NewUser;
 
 const ALL: u32 = 1000;
 const LONG_AGO: Timestamp = Timestamp::from_millis(0);
 
-/// A deletion that forgets nothing.
+/// Deletes a user without forgetting older deletions.
 async fn delete(store: &dyn Accounts, user: UserId, now: Timestamp) {
     assert!(store.delete_user(user, now, LONG_AGO).await.unwrap());
 }
@@ -20,8 +20,8 @@ async fn since(store: &dyn Accounts, since: Timestamp) -> Vec<(UserId, Timestamp
     store.ended_since(since, None, ALL).await.unwrap()
 }
 
-/// Every ending, read in pages of that size.
-async fn in_pages(store: &dyn Accounts, since: Timestamp, limit: u32) -> Vec<(UserId, Timestamp)> {
+/// Lists all ended users in pages of `limit`.
+async fn list_in_pages(store: &dyn Accounts, since: Timestamp, limit: u32) -> Vec<(UserId, Timestamp)> {
     let (mut all, mut from, mut after) = (Vec::new(), since, None);
     loop {
         let page = store.ended_since(from, after, limit).await.unwrap();
@@ -34,78 +34,78 @@ async fn in_pages(store: &dyn Accounts, since: Timestamp, limit: u32) -> Vec<(Us
     }
 }
 
-pub(super) async fn who_was_never_ended_is_not_told(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
-    made(&*store, &NewUser { disabled: true, ..somebody("eve") }).await;
-    store.rehash(ada.id, &hash("ada"), &hash("new")).await.unwrap();
+pub(super) async fn user_never_ended_is_not_listed(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    create(&*store, &NewUser { disabled: true, ..new_user("eve") }).await;
+    store.upgrade_hash(ada.id, &hash("ada"), &hash("new")).await.unwrap();
     set_disabled(&*store, ada.id, false, at(1)).await;
-    assert!(!store.delete_user(nobody(), at(1), LONG_AGO).await.unwrap());
+    assert!(!store.delete_user(unknown_user(), at(1), LONG_AGO).await.unwrap());
     assert_eq!(since(&*store, LONG_AGO).await, []);
 }
 
-pub(super) async fn whatever_ends_sign_ins_is_told(store: Arc<dyn Accounts>) {
-    let (ada, bob, eve) = (somebody("ada"), somebody("bob"), somebody("eve"));
+pub(super) async fn every_end_of_sign_ins_is_listed(store: Arc<dyn Accounts>) {
+    let (ada, bob, eve) = (new_user("ada"), new_user("bob"), new_user("eve"));
     for user in [&ada, &bob, &eve] {
-        made(&*store, user).await;
+        create(&*store, user).await;
     }
     set_disabled(&*store, eve.id, true, at(30)).await;
     set_password(&*store, ada.id, &hash("new"), at(10)).await;
     store.end_sign_ins(bob.id, at(20)).await.unwrap();
     let expected = [(ada.id, at(10)), (bob.id, at(20)), (eve.id, at(30))];
-    assert_eq!(since(&*store, LONG_AGO).await, expected, "the oldest first");
-    assert_eq!(since(&*store, at(10)).await, expected, "those of the moment itself are told");
+    assert_eq!(since(&*store, LONG_AGO).await, expected, "oldest first");
+    assert_eq!(since(&*store, at(10)).await, expected, "users of the moment itself are listed");
     assert_eq!(since(&*store, at(11)).await, expected[1..]);
     assert_eq!(since(&*store, at(31)).await, []);
 
-    // Ended again, it is told once, and later.
+    // A user ended again is listed once, with the later timestamp.
     set_password(&*store, ada.id, &hash("newer"), at(40)).await;
     assert_eq!(since(&*store, LONG_AGO).await, [expected[1], expected[2], (ada.id, at(40))]);
-    // The moment is the row's, also where the clock was set back.
+    // The timestamp is that of the row, even if the clock was set back.
     store.end_sign_ins(ada.id, at(-1000)).await.unwrap();
     let ended = row(&*store, ada.id).await.sessions_valid_after;
     assert_eq!(ended, at(41));
     assert_eq!(since(&*store, at(41)).await, [(ada.id, ended)]);
-    // Enabling takes nothing back.
+    // Enabling a user does not remove it from the list.
     set_disabled(&*store, eve.id, false, at(50)).await;
     assert_eq!(since(&*store, LONG_AGO).await, [expected[1], expected[2], (ada.id, at(41))]);
 }
 
-pub(super) async fn a_user_who_is_gone_is_told(store: Arc<dyn Accounts>) {
-    let (ada, bob, eve) = (somebody("ada"), somebody("bob"), somebody("eve"));
+pub(super) async fn deleted_user_is_listed(store: Arc<dyn Accounts>) {
+    let (ada, bob, eve) = (new_user("ada"), new_user("bob"), new_user("eve"));
     for user in [&ada, &bob, &eve] {
-        made(&*store, user).await;
+        create(&*store, user).await;
     }
     set_disabled(&*store, ada.id, true, at(10)).await;
     delete(&*store, ada.id, at(20)).await;
     delete(&*store, bob.id, at(15)).await;
-    // By a clock that is behind: not before what the row had said.
+    // Deleted by a clock that is behind: not earlier than the value in the row.
     store.end_sign_ins(eve.id, at(100)).await.unwrap();
     delete(&*store, eve.id, at(30)).await;
     assert_eq!(since(&*store, LONG_AGO).await, [(bob.id, at(15)), (ada.id, at(20)), (eve.id, at(100))]);
     assert_eq!(since(&*store, at(16)).await, [(ada.id, at(20)), (eve.id, at(100))]);
 }
 
-pub(super) async fn who_is_made_again_and_goes_again_is_told_once(store: Arc<dyn Accounts>) {
-    let ada = somebody("ada");
+pub(super) async fn user_deleted_twice_is_listed_once(store: Arc<dyn Accounts>) {
+    let ada = new_user("ada");
     for moment in [20, 30, 25] {
-        made(&*store, &ada).await;
+        create(&*store, &ada).await;
         delete(&*store, ada.id, at(moment)).await;
     }
     assert_eq!(since(&*store, LONG_AGO).await, [(ada.id, at(30))]);
-    // An import may bring back the same id: what was ended before stays ended.
-    made(&*store, &ada).await;
+    // An import may create the same id again. The earlier end stays listed.
+    create(&*store, &ada).await;
     assert_eq!(since(&*store, LONG_AGO).await, [(ada.id, at(30))]);
-    // Its own old note is not what a deletion forgets.
+    // A deletion does not forget the earlier deletion of the same user.
     assert!(store.delete_user(ada.id, at(40), at(35)).await.unwrap());
     assert_eq!(since(&*store, LONG_AGO).await, [(ada.id, at(40))]);
 }
 
-pub(super) async fn endings_come_in_pages(store: Arc<dyn Accounts>) {
+pub(super) async fn ended_users_are_listed_in_pages(store: Arc<dyn Accounts>) {
     let mut expected = Vec::new();
     for number in 0..23 {
-        let user = somebody(&format!("user{number}"));
-        made(&*store, &user).await;
-        // Some of each kind at one moment, some alone.
+        let user = new_user(&format!("user{number}"));
+        create(&*store, &user).await;
+        // Deleted and ended users, some at the same moment.
         let moment = at(1 + number / 3);
         match number % 2 {
             0 => delete(&*store, user.id, moment).await,
@@ -115,16 +115,16 @@ pub(super) async fn endings_come_in_pages(store: Arc<dyn Accounts>) {
     }
     expected.sort_by_key(|(user, moment)| (*moment, *user));
     for limit in [1, 2, 3, 7, 23, ALL] {
-        assert_eq!(in_pages(&*store, LONG_AGO, limit).await, expected, "{limit} at once");
+        assert_eq!(list_in_pages(&*store, LONG_AGO, limit).await, expected, "{limit} at once");
     }
-    assert_eq!(in_pages(&*store, at(4), 2).await, expected[9..]);
+    assert_eq!(list_in_pages(&*store, at(4), 2).await, expected[9..]);
 }
 
-pub(super) async fn endings_of_one_moment_come_in_pages(store: Arc<dyn Accounts>) {
+pub(super) async fn users_ended_at_one_moment_are_listed_in_pages(store: Arc<dyn Accounts>) {
     let mut expected = Vec::new();
     for number in 0..12 {
-        let user = somebody(&format!("user{number}"));
-        made(&*store, &user).await;
+        let user = new_user(&format!("user{number}"));
+        create(&*store, &user).await;
         match number % 2 {
             0 => delete(&*store, user.id, at(1)).await,
             _ => _ = store.end_sign_ins(user.id, at(1)).await.unwrap(),
@@ -132,15 +132,15 @@ pub(super) async fn endings_of_one_moment_come_in_pages(store: Arc<dyn Accounts>
         expected.push((user.id, at(1)));
     }
     expected.sort();
-    assert_eq!(in_pages(&*store, at(1), 5).await, expected);
+    assert_eq!(list_in_pages(&*store, at(1), 5).await, expected);
     let rest = store.ended_since(at(1), Some(expected[4].0), ALL).await.unwrap();
     assert_eq!(rest, expected[5..]);
 }
 
 pub(super) async fn old_deletions_are_forgotten(store: Arc<dyn Accounts>) {
-    let users: Vec<_> = (0..4).map(|number| somebody(&format!("user{number}"))).collect();
+    let users: Vec<_> = (0..4).map(|number| new_user(&format!("user{number}"))).collect();
     for user in &users {
-        made(&*store, user).await;
+        create(&*store, user).await;
     }
     store.end_sign_ins(users[3].id, at(1)).await.unwrap();
     delete(&*store, users[0].id, at(10)).await;
@@ -150,23 +150,23 @@ pub(super) async fn old_deletions_are_forgotten(store: Arc<dyn Accounts>) {
     assert_eq!(since(&*store, LONG_AGO).await, kept, "a row is no note: what it says stays");
 }
 
-pub(super) async fn a_deletion_is_told_once_it_is_seen(store: Arc<dyn Accounts>) {
+pub(super) async fn deletion_is_listed_as_soon_as_it_returns(store: Arc<dyn Accounts>) {
     let mut users = Vec::new();
     for number in 0..30 {
-        users.push(made(&*store, &somebody(&format!("user{number}"))).await.id);
+        users.push(create(&*store, &new_user(&format!("user{number}"))).await.id);
     }
     let (deleted, forget) = (users.clone(), at(-1));
-    let told = together(30, |which| {
-        let (store, user) = (store.clone(), deleted[which]);
+    let listed = run_concurrently(30, |number| {
+        let (store, user) = (store.clone(), deleted[number]);
         async move {
-            assert!(store.delete_user(user, at(which as i64), forget).await.unwrap());
-            store.ended_since(LONG_AGO, None, ALL).await.unwrap().contains(&(user, at(which as i64)))
+            assert!(store.delete_user(user, at(number as i64), forget).await.unwrap());
+            store.ended_since(LONG_AGO, None, ALL).await.unwrap().contains(&(user, at(number as i64)))
         }
     })
     .await;
-    assert!(told.into_iter().all(|told| told));
-    let mut told: Vec<_> = since(&*store, LONG_AGO).await.into_iter().map(|(user, _)| user).collect();
-    told.sort();
+    assert!(listed.into_iter().all(|listed| listed));
+    let mut listed: Vec<_> = since(&*store, LONG_AGO).await.into_iter().map(|(user, _)| user).collect();
+    listed.sort();
     users.sort();
-    assert_eq!(told, users);
+    assert_eq!(listed, users);
 }

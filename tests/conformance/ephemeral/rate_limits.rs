@@ -1,28 +1,28 @@
-//! How often what may be done.
+//! Rate limits.
 
 use super::*;
-use crate::store::ephemeral::{Allowance, Limit};
+use signet::store::ephemeral::{Allowance, Limit};
 
 const LIMIT: Limit = Limit { burst: 5, per: Duration::from_secs(10) };
 const APART: Duration = Duration::from_secs(2);
 
 async fn allowed(store: &Store, key: &str, now: Timestamp) -> bool {
-    store.take(key, LIMIT, now).await.unwrap() == Allowance::Allowed
+    store.take_permit(key, LIMIT, now).await.unwrap() == Allowance::Allowed
 }
 
 async fn retry_after(store: &Store, key: &str, now: Timestamp) -> Duration {
-    match store.take(key, LIMIT, now).await.unwrap() {
+    match store.take_permit(key, LIMIT, now).await.unwrap() {
         Allowance::Limited { retry_after } => retry_after,
-        Allowance::Allowed => panic!("one too many"),
+        Allowance::Allowed => panic!("the limit is not enforced"),
     }
 }
 
-pub(super) async fn a_burst_passes_and_the_next_waits(store: Store) {
+pub(super) async fn burst_is_allowed_and_the_next_waits(store: Store) {
     for _ in 0..5 {
         assert!(allowed(&store, "key", START).await);
     }
     assert_eq!(retry_after(&store, "key", START).await, APART);
-    // To be refused costs nothing: whoever keeps trying does not lock himself out.
+    // A refusal costs nothing, so a client that keeps trying does not lock itself out.
     for _ in 0..20 {
         assert_eq!(retry_after(&store, "key", START + SECOND).await, SECOND);
     }
@@ -31,7 +31,7 @@ pub(super) async fn a_burst_passes_and_the_next_waits(store: Store) {
     assert_eq!(retry_after(&store, "key", START + APART).await, APART);
 }
 
-pub(super) async fn what_comes_back_comes_back_evenly(store: Store) {
+pub(super) async fn permits_refill_evenly(store: Store) {
     for _ in 0..5 {
         assert!(allowed(&store, "key", START).await);
     }
@@ -47,7 +47,7 @@ pub(super) async fn what_comes_back_comes_back_evenly(store: Store) {
     assert!(!allowed(&store, "key", now).await);
 }
 
-pub(super) async fn an_idle_key_has_one_burst_and_no_more(store: Store) {
+pub(super) async fn idle_key_accumulates_one_burst_at_most(store: Store) {
     assert!(allowed(&store, "key", START).await);
     for now in [START + LIMIT.per, START + DAY] {
         for _ in 0..5 {
@@ -57,16 +57,16 @@ pub(super) async fn an_idle_key_has_one_burst_and_no_more(store: Store) {
     }
 }
 
-pub(super) async fn concurrent_takers_share_one_burst(store: Store) {
-    let answers = together(50, |_| {
+pub(super) async fn concurrent_callers_share_one_burst(store: Store) {
+    let results = run_concurrently(50, |_| {
         let store = store.clone();
         async move { allowed(&store, "key", START).await }
     })
     .await;
-    assert_eq!(answers.into_iter().filter(|allowed| *allowed).count(), 5);
+    assert_eq!(results.into_iter().filter(|allowed| *allowed).count(), 5);
 }
 
-pub(super) async fn keys_are_limited_apart(store: Store) {
+pub(super) async fn keys_are_limited_separately(store: Store) {
     for key in ["sign-in:address:2001:db8::/64", "sign-in:address:2001:db8::", "sign-in:{odd}", "sign-in:{odd"] {
         for _ in 0..5 {
             assert!(allowed(&store, key, START).await, "{key}");

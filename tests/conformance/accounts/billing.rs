@@ -1,12 +1,14 @@
-//! What users have to spend, and the projects they spend it in.
+//! The billing fields of users, and projects.
 
 use std::sync::Arc;
 
-use super::{MANY, ROUNDS, START, at, changed, key, made, no_project, nobody, row, somebody, together};
-use crate::id::{ProjectId, UserId};
-use crate::rng::Rng;
-use crate::store::accounts::{Billed, Billing, BillingChange, Changes, NewUser, User};
-use crate::store::{Accounts, Error};
+use super::{
+    MANY, ROUNDS, START, at, changed, create, key, new_user, row, run_concurrently, unknown_project, unknown_user,
+};
+use signet::id::{ProjectId, UserId};
+use signet::rng::Rng;
+use signet::store::accounts::{Billed, Billing, BillingChange, Changes, NewUser, User};
+use signet::store::{Accounts, Error};
 
 fn change(token_balance: i64, tokens_used: i64) -> BillingChange {
     BillingChange { token_balance, tokens_used, subscription_tier: None }
@@ -23,9 +25,9 @@ async fn billed(store: &dyn Accounts, user: UserId, change: &BillingChange) -> U
     }
 }
 
-pub(super) async fn billing_begins_at_nothing_and_is_added_to(store: Arc<dyn Accounts>) {
-    let eve = made(&*store, &somebody("eve")).await;
-    let ada = made(&*store, &somebody("ada")).await;
+pub(super) async fn billing_starts_at_zero_and_adds_up(store: Arc<dyn Accounts>) {
+    let eve = create(&*store, &new_user("eve")).await;
+    let ada = create(&*store, &new_user("ada")).await;
     assert_eq!(ada.billing, Billing { token_balance: 0, tokens_used: 0, subscription_tier: None });
     let mut expected = User { updated_at: at(10), ..ada };
     for (change, balance, used, tier) in [
@@ -50,12 +52,12 @@ pub(super) async fn billing_begins_at_nothing_and_is_added_to(store: Arc<dyn Acc
         assert_eq!(row(&*store, expected.id).await, expected, "{change:?}");
     }
     let other = changed(&*store, expected.id, &Changes { superuser: Some(true), ..Changes::default() }, at(10)).await;
-    assert_eq!(other, User { superuser: true, ..expected }, "no other change touches it");
+    assert_eq!(other, User { superuser: true, ..expected }, "other changes do not touch billing");
     assert_eq!(row(&*store, eve.id).await, eve);
 }
 
-pub(super) async fn what_is_out_of_range_changes_nothing(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
+pub(super) async fn out_of_range_billing_changes_nothing(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
     let ada = billed(&*store, ada.id, &change(10, i64::MAX)).await;
     for refused in [
         change(-11, 0),
@@ -75,54 +77,54 @@ pub(super) async fn what_is_out_of_range_changes_nothing(store: Arc<dyn Accounts
     }
 }
 
-pub(super) async fn debits_at_once_never_go_below_zero(store: Arc<dyn Accounts>) {
+pub(super) async fn concurrent_debits_never_go_below_zero(store: Arc<dyn Accounts>) {
     for round in 0..ROUNDS {
-        let ada = made(&*store, &somebody(&format!("ada{round}"))).await;
+        let ada = create(&*store, &new_user(&format!("ada{round}"))).await;
         billed(&*store, ada.id, &change(41, 0)).await;
-        let answers = together(MANY, |_| {
+        let results = run_concurrently(MANY, |_| {
             let store = store.clone();
             async move { store.change_billing(ada.id, &change(-2, 2), at(20)).await.unwrap() }
         })
         .await;
-        let mut seen: Vec<_> = answers
+        let mut seen: Vec<_> = results
             .iter()
-            .filter_map(|answer| match answer {
+            .filter_map(|result| match result {
                 Billed::Billed(user) => Some(user.billing.token_balance),
                 Billed::OutOfRange => None,
-                Billed::Absent => panic!("she is there"),
+                Billed::NotFound => panic!("the user exists"),
             })
             .collect();
         seen.sort_unstable();
-        assert_eq!(seen, (0..20).map(|left| left * 2 + 1).collect::<Vec<_>>(), "each saw what it left itself");
+        assert_eq!(seen, (0..20).map(|left| left * 2 + 1).collect::<Vec<_>>(), "each caller got its own balance");
         let billing = row(&*store, ada.id).await.billing;
         assert_eq!((billing.token_balance, billing.tokens_used), (1, 40));
     }
 }
 
-pub(super) async fn credits_and_debits_at_once_all_count(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
-    let answers = together(MANY, |which| {
+pub(super) async fn concurrent_credits_and_debits_all_count(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
+    let results = run_concurrently(MANY, |number| {
         let store = store.clone();
-        let change = if which % 2 == 0 { change(10, 0) } else { change(-7, 7) };
+        let change = if number % 2 == 0 { change(10, 0) } else { change(-7, 7) };
         async move { matches!(store.change_billing(ada.id, &change, at(20)).await.unwrap(), Billed::Billed(_)) }
     })
     .await;
-    assert!((0..MANY).step_by(2).all(|which| answers[which]), "a credit is never refused");
-    let debits = (1..MANY).step_by(2).filter(|which| answers[*which]).count() as i64;
+    assert!((0..MANY).step_by(2).all(|number| results[number]), "a credit is never refused");
+    let debits = (1..MANY).step_by(2).filter(|number| results[*number]).count() as i64;
     let billing = row(&*store, ada.id).await.billing;
     assert_eq!((billing.token_balance, billing.tokens_used), (MANY as i64 / 2 * 10 - debits * 7, debits * 7));
 }
 
-pub(super) async fn who_is_not_there_is_not_billed(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
+pub(super) async fn unknown_user_is_not_billed(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
     for change in [BillingChange::default(), change(1, 1), change(-1, 0), tier(Some("pro"))] {
-        assert_eq!(store.change_billing(nobody(), &change, at(1)).await.unwrap(), Billed::Absent);
+        assert_eq!(store.change_billing(unknown_user(), &change, at(1)).await.unwrap(), Billed::NotFound);
     }
     assert_eq!(store.users(0, 10).await.unwrap(), [ada]);
 }
 
-pub(super) async fn a_tier_with_a_nul_is_refused(store: Arc<dyn Accounts>) {
-    let ada = made(&*store, &somebody("ada")).await;
+pub(super) async fn subscription_tier_with_a_nul_is_refused(store: Arc<dyn Accounts>) {
+    let ada = create(&*store, &new_user("ada")).await;
     let refused = BillingChange { subscription_tier: Some(Some("\0".to_owned())), ..change(1, 1) };
     assert!(matches!(store.change_billing(ada.id, &refused, at(1)).await, Err(Error::Corrupt { .. })));
     assert_eq!(row(&*store, ada.id).await, ada);
@@ -132,12 +134,12 @@ fn project(millis: i64) -> ProjectId {
     ProjectId::new(at(millis), &Rng::system())
 }
 
-pub(super) async fn projects_stand_beside_the_personal_one(store: Arc<dyn Accounts>) {
-    let (ada, eve) = (somebody("ada"), somebody("eve"));
-    made(&*store, &ada).await;
-    made(&*store, &eve).await;
+pub(super) async fn projects_are_listed_after_the_personal_one(store: Arc<dyn Accounts>) {
+    let (ada, eve) = (new_user("ada"), new_user("eve"));
+    create(&*store, &ada).await;
+    create(&*store, &eve).await;
     let (old, new) = (project(-1), project(1));
-    // The personal one is the first, though one of the others is older; they may be called alike.
+    // The personal project comes first although another one is older. Two projects may have one name.
     assert!(store.create_project(ada.id, new, "Personal", at(1)).await.unwrap());
     assert!(store.create_project(ada.id, old, "'; -- \u{1F600}", at(-1)).await.unwrap());
     let named = |project, name: &str| (project, name.to_owned());
@@ -146,15 +148,15 @@ pub(super) async fn projects_stand_beside_the_personal_one(store: Arc<dyn Accoun
     assert_eq!(store.projects(eve.id).await.unwrap(), [named(eve.project, "Personal")]);
     assert!(store.create_api_key(&key(&NewUser { project: new, ..ada.clone() }, "sk_1", START)).await.unwrap());
 
-    assert!(!store.create_project(nobody(), no_project(), "nobody's", at(1)).await.unwrap());
-    assert!(matches!(store.create_project(ada.id, no_project(), "\0", at(1)).await, Err(Error::Corrupt { .. })));
+    assert!(!store.create_project(unknown_user(), unknown_project(), "nobody's", at(1)).await.unwrap());
+    assert!(matches!(store.create_project(ada.id, unknown_project(), "\0", at(1)).await, Err(Error::Corrupt { .. })));
     assert!(matches!(store.create_project(eve.id, new, "taken", at(1)).await, Err(Error::Corrupt { .. })));
     assert_eq!(store.projects(ada.id).await.unwrap(), expected);
 }
 
-pub(super) async fn a_project_goes_with_its_user(store: Arc<dyn Accounts>) {
-    let ada = somebody("ada");
-    made(&*store, &ada).await;
+pub(super) async fn deleting_a_user_deletes_its_projects(store: Arc<dyn Accounts>) {
+    let ada = new_user("ada");
+    create(&*store, &ada).await;
     let second = project(1);
     assert!(store.create_project(ada.id, second, "second", at(1)).await.unwrap());
     let key = key(&NewUser { project: second, ..ada.clone() }, "sk_1", START);
@@ -165,13 +167,13 @@ pub(super) async fn a_project_goes_with_its_user(store: Arc<dyn Accounts>) {
     assert!(!store.create_project(ada.id, second, "second", at(3)).await.unwrap());
 }
 
-pub(super) async fn projects_and_a_deletion_at_once_leave_nothing(store: Arc<dyn Accounts>) {
+pub(super) async fn concurrent_deletion_leaves_no_project(store: Arc<dyn Accounts>) {
     for round in 0..ROUNDS {
-        let ada = made(&*store, &somebody(&format!("ada{round}"))).await;
-        let answers = together(MANY, |which| {
+        let ada = create(&*store, &new_user(&format!("ada{round}"))).await;
+        let results = run_concurrently(MANY, |number| {
             let store = store.clone();
             async move {
-                if which == MANY / 2 {
+                if number == MANY / 2 {
                     store.delete_user(ada.id, at(2), START).await.unwrap()
                 } else {
                     store.create_project(ada.id, project(1), "one", at(1)).await.unwrap()
@@ -179,7 +181,7 @@ pub(super) async fn projects_and_a_deletion_at_once_leave_nothing(store: Arc<dyn
             }
         })
         .await;
-        assert!(answers[MANY / 2]);
+        assert!(results[MANY / 2]);
         assert_eq!(store.projects(ada.id).await.unwrap(), []);
     }
 }

@@ -1,0 +1,206 @@
+//! Publishing, following and forgetting revocations.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use super::*;
+use signet::id::{ApiKeyId, TokenId};
+
+/// The time in which a waiting follower must be woken. Nothing else depends on real time.
+const SOON: Duration = Duration::from_secs(5);
+
+fn revocation(number: u128) -> Revocation {
+    Revocation { target: Target::Session(session_id(number)), expires_at: START + HOUR }
+}
+
+async fn publish(store: &Store, numbers: impl Iterator<Item = u128>, now: Timestamp) {
+    for number in numbers {
+        store.revoke(&revocation(number), now).await.unwrap();
+    }
+}
+
+pub(super) async fn every_target_is_read_back_as_published(store: Store) {
+    let targets = [
+        Target::Token(TokenId(Uuid::from_u128(1))),
+        Target::Session(session_id(2)),
+        Target::User { user: user(3), before: START - MILLISECOND },
+        Target::ApiKey(ApiKeyId(Uuid::from_u128(4))),
+        Target::Keyring,
+        Target::GlobalNotBefore,
+    ];
+    let published: Vec<_> = (0..)
+        .zip(targets)
+        .map(|(number, target)| Revocation { target, expires_at: START + Duration::from_millis(number) })
+        .collect();
+    for revocation in &published {
+        store.revoke(revocation, START).await.unwrap();
+    }
+    assert_eq!(read_all(&store, &Cursor::start()).await.0, published);
+}
+
+pub(super) async fn each_follower_has_its_own_cursor(store: Store) {
+    publish(&store, 0..10, START).await;
+    let (first, middle) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    assert_eq!(first, (0..10).map(revocation).collect::<Vec<_>>());
+    publish(&store, 10..15, START).await;
+
+    for _ in 0..2 {
+        let (rest, _) = store.follow(&middle, SOON).await.unwrap();
+        assert_eq!(rest, (10..15).map(revocation).collect::<Vec<_>>(), "following moves no other cursor");
+        let (all, end) = store.follow(&Cursor::start(), SOON).await.unwrap();
+        assert_eq!(all, (0..15).map(revocation).collect::<Vec<_>>());
+        assert_eq!(store.follow(&end, Duration::ZERO).await.unwrap(), (vec![], end));
+    }
+}
+
+pub(super) async fn all_followers_see_one_order(store: Store) {
+    const EACH: u128 = 25;
+    let followers = tokio::spawn(run_concurrently(4, {
+        let store = store.clone();
+        move |_| {
+            let store = store.clone();
+            async move {
+                let (mut seen, mut cursor) = (Vec::new(), Cursor::start());
+                let began = Instant::now();
+                while seen.len() < 8 * EACH as usize && began.elapsed() < SOON * 4 {
+                    let (found, next) = store.follow(&cursor, SECOND).await.unwrap();
+                    seen.extend(found);
+                    cursor = next;
+                }
+                seen
+            }
+        }
+    }));
+    run_concurrently(8, |publisher| {
+        let store = store.clone();
+        let first = publisher as u128 * EACH;
+        async move { publish(&store, first..first + EACH, START).await }
+    })
+    .await;
+
+    let seen = followers.await.unwrap();
+    let once: HashSet<_> = seen[0].iter().cloned().collect();
+    assert_eq!(once, (0..8 * EACH).map(revocation).collect());
+    assert_eq!(seen[0].len(), once.len(), "no entry is returned twice");
+    assert!(seen.iter().all(|other| *other == seen[0]), "all followers see one order");
+    for publisher in 0..8 {
+        let own = publisher * EACH..(publisher + 1) * EACH;
+        let order: Vec<_> = seen[0].iter().filter(|seen| own.clone().any(|n| revocation(n) == **seen)).collect();
+        assert_eq!(order, own.map(revocation).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+    }
+}
+
+pub(super) async fn follow_returns_at_most_a_thousand(store: Store) {
+    run_concurrently(10, |publisher| {
+        let store = store.clone();
+        let first = publisher as u128 * 110;
+        async move { publish(&store, first..first + 110, START).await }
+    })
+    .await;
+    let (first, cursor) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    assert_eq!(first.len(), 1000);
+    let (rest, cursor) = store.follow(&cursor, Duration::ZERO).await.unwrap();
+    assert_eq!(rest.len(), 100);
+    assert_eq!(store.follow(&cursor, Duration::ZERO).await.unwrap().0, []);
+    let once: HashSet<_> = first.into_iter().chain(rest).collect();
+    assert_eq!(once, (0..1100).map(revocation).collect());
+}
+
+pub(super) async fn waiting_follower_wakes_on_publish(store: Store) {
+    publish(&store, 0..1, START).await;
+    let (_, cursor) = read_all(&store, &Cursor::start()).await;
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, cursor) = (store.clone(), cursor.clone());
+            tokio::spawn(async move { store.follow(&cursor, SOON * 4).await.unwrap() })
+        })
+        .collect();
+    // Other calls are answered during the wait, and no follower has returned.
+    for number in 1..20 {
+        open(&store, &session(number)).await;
+        assert!(waiting.iter().all(|follower| !follower.is_finished()));
+    }
+    let began = Instant::now();
+    publish(&store, 1..2, START).await;
+    for follower in waiting {
+        assert_eq!(follower.await.unwrap().0, [revocation(1)]);
+    }
+    assert!(began.elapsed() < SOON, "woken after {:?}", began.elapsed());
+}
+
+pub(super) async fn follow_returns_after_its_maximum_wait(store: Store) {
+    let patience = Duration::from_millis(300);
+    let mut cursor = Cursor::start();
+    for number in 0..2 {
+        let began = Instant::now();
+        let (found, next) = store.follow(&cursor, patience).await.unwrap();
+        assert_eq!(found, []);
+        assert!(began.elapsed() >= patience - Duration::from_millis(20), "waited only {:?}", began.elapsed());
+        assert!(began.elapsed() < SOON, "waited {:?}", began.elapsed());
+        publish(&store, number..number + 1, START).await;
+        let (found, after) = store.follow(&next, patience).await.unwrap();
+        assert_eq!(found, [revocation(number)]);
+        cursor = after;
+    }
+}
+
+pub(super) async fn forgotten_revocations_are_not_followed(store: Store) {
+    publish(&store, 0..5, START).await;
+    publish(&store, 5..8, START + MINUTE).await;
+    store.forget_revocations(START).await.unwrap();
+    assert_eq!(targets(&store).await.len(), 8);
+    store.forget_revocations(START + MINUTE).await.unwrap();
+    let (kept, _) = read_all(&store, &Cursor::start()).await;
+    assert_eq!(kept, (5..8).map(revocation).collect::<Vec<_>>());
+}
+
+pub(super) async fn follower_continues_after_its_entries_are_forgotten(store: Store) {
+    publish(&store, 0..5, START).await;
+    let (_, early) = read_all(&store, &Cursor::start()).await;
+    publish(&store, 5..8, START + MINUTE).await;
+    let (_, end) = read_all(&store, &early).await;
+
+    store.forget_revocations(START + MINUTE).await.unwrap();
+    let (rest, _) = read_all(&store, &early).await;
+    assert_eq!(rest, (5..8).map(revocation).collect::<Vec<_>>());
+
+    store.forget_revocations(START + HOUR).await.unwrap();
+    assert_eq!(targets(&store).await, []);
+    assert_eq!(store.follow(&end, Duration::ZERO).await.unwrap().0, [], "forgetting publishes nothing");
+    publish(&store, 8..9, START + HOUR).await;
+    for cursor in [Cursor::start(), early, end] {
+        assert_eq!(read_all(&store, &cursor).await.0, [revocation(8)]);
+    }
+}
+
+pub(super) async fn nodes_report_what_they_have_applied(store: Store) {
+    let nodes = async |newest: &Cursor| {
+        let mut nodes = store.nodes(newest).await.unwrap();
+        nodes.sort_by(|one, other| one.name.cmp(&other.name));
+        nodes.into_iter().map(|node| (node.name, node.has_applied)).collect::<Vec<_>>()
+    };
+    let report = |name: &str, has_applied: bool| (name.to_owned(), has_applied);
+    let nothing = store.newest_revocation().await.unwrap();
+    assert_eq!(nodes(&nothing).await, []);
+    store.report_node("one", &Cursor::start()).await.unwrap();
+    assert_eq!(nodes(&nothing).await, [report("one", true)], "there is nothing to apply");
+
+    publish(&store, 0..3, START).await;
+    let newest = store.newest_revocation().await.unwrap();
+    let (_, read) = read_all(&store, &Cursor::start()).await;
+    store.report_node("two", &read).await.unwrap();
+    assert_eq!(nodes(&newest).await, [report("one", false), report("two", true)]);
+    publish(&store, 3..4, START).await;
+    assert_eq!(nodes(&newest).await, [report("one", false), report("two", true)], "later ones are not asked for");
+    let newest = store.newest_revocation().await.unwrap();
+    assert_eq!(nodes(&newest).await, [report("one", false), report("two", false)]);
+
+    let (_, read) = read_all(&store, &read).await;
+    store.report_node("one", &read).await.unwrap();
+    store.withdraw_node("two").await.unwrap();
+    store.withdraw_node("two").await.unwrap();
+    assert_eq!(nodes(&newest).await, [report("one", true)]);
+    store.forget_revocations(START + HOUR).await.unwrap();
+    let nothing = store.newest_revocation().await.unwrap();
+    assert_eq!(nodes(&nothing).await, [report("one", true)], "what is forgotten is waited for by nobody");
+}
