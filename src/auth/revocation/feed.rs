@@ -37,7 +37,7 @@ pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
 
 /// Follows the feed from `cursor`, which [`catch_up`] returned. Never returns.
 pub async fn follow(ctx: &Context, mut cursor: Cursor) {
-    let mut interrupted = false;
+    let (mut interrupted, mut logged) = (false, false);
     let mut keyring_changed = false;
     let (mut applied, mut reports) = (cursor.clone(), ReportSchedule::default());
     loop {
@@ -49,14 +49,15 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
                 if interrupted || changed {
                     durable::reapply_after_failover(ctx).await;
                 }
-                if interrupted {
+                if logged {
                     tracing::info!("revocation feed reachable again");
                 }
-                (interrupted, cursor) = (false, next);
+                (interrupted, logged, cursor) = (false, false, next);
                 keyring_changed |= changed;
                 if keyring_changed {
                     match signing_keys::advance(ctx).await {
                         Ok(()) => keyring_changed = false,
+                        Err(error) if error.is_logged() => {}
                         Err(error) => tracing::warn!(%error, "changed keyring cannot be read; retrying"),
                     }
                 }
@@ -66,8 +67,9 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
                 reports.report_if_due(ctx, &applied).await;
             }
             Err(error) => {
-                if !interrupted {
+                if !logged && !error.is_logged() {
                     tracing::warn!(%error, "revocation feed unreachable; retrying");
+                    logged = true;
                 }
                 interrupted = true;
                 tokio::time::sleep(RETRY_PAUSE).await;
@@ -96,7 +98,9 @@ pub async fn remove_expired(ctx: &Context) {
     let now = ctx.now();
     ctx.node.revocations.remove_expired(now);
     let published_before = now - ctx.node.retention.revocation_ttl();
-    if let Err(error) = ctx.ephemeral.forget_revocations(published_before).await {
+    if let Err(error) = ctx.ephemeral.forget_revocations(published_before).await
+        && !error.is_logged()
+    {
         tracing::warn!(%error, "expired revocations not removed from the store");
     }
 }

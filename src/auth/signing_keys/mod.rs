@@ -64,6 +64,13 @@ pub enum KeyringError {
     Contended,
 }
 
+impl KeyringError {
+    /// True if this is the consequence of an outage that the store has logged itself.
+    pub fn is_logged(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_logged())
+    }
+}
+
 /// The usage that the record is sealed for.
 const USAGE: &str = "keyring";
 
