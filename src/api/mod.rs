@@ -40,7 +40,8 @@ use http::StatusCode;
 use crate::auth::Error;
 use crate::auth::api_keys::has_api_key_prefix;
 use crate::auth::context::Context;
-use crate::auth::error::Denial;
+use crate::auth::error::{Denial, InputError};
+use crate::auth::passwords::PolicyViolation;
 use crate::auth::request_context::{ExtraClaims, RequestContext};
 use crate::config::{Config, Dialect};
 use crate::http::{Rejection, Request, RouteTableError, Router, Routes};
@@ -56,26 +57,21 @@ pub fn router(config: &Config) -> Result<Router<Context>, RouteTableError> {
         native::add_routes(&mut routes, config);
     }
     if config.api.myauth.enabled {
-        myauth::routes(&mut routes, &config.api.myauth);
+        myauth::add_routes(&mut routes, config);
     }
     if config.api.unturned.enabled {
-        unturned::routes(&mut routes, &config.api.unturned, !shares_prefix(config, &config.api.myauth));
+        unturned::add_routes(&mut routes, config);
     }
     if config.api.codes.dialect.enabled {
-        codes::routes(&mut routes, &config.api.codes);
+        codes::add_routes(&mut routes, config);
     }
     if config.api.ucontact.enabled {
-        ucontact::routes(&mut routes, &config.api.ucontact);
+        ucontact::add_routes(&mut routes, config);
     }
     if config.api.v1.enabled {
-        v1::routes(&mut routes, &config.api.v1);
+        v1::add_routes(&mut routes, config);
     }
     routes.build()
-}
-
-/// True if the dialect has the same prefix as `unturned`. `myauth` then serves the call that both have.
-fn shares_prefix(config: &Config, dialect: &Dialect) -> bool {
-    dialect.enabled && dialect.prefix == config.api.unturned.prefix
 }
 
 /// The OpenAPI document of all enabled dialects.
@@ -85,20 +81,20 @@ pub fn document(config: &Config) -> serde_json::Value {
         document.add(native::NAME, &config.api.native.prefix, native::spec(config));
     }
     if config.api.myauth.enabled {
-        document.add(myauth::NAME, &config.api.myauth.prefix, myauth::chapter());
+        document.add(myauth::NAME, &config.api.myauth.prefix, myauth::spec(config));
     }
     // After `myauth`, which describes the call that both have.
     if config.api.unturned.enabled {
-        document.add(unturned::NAME, &config.api.unturned.prefix, unturned::chapter());
+        document.add(unturned::NAME, &config.api.unturned.prefix, unturned::spec(config));
     }
     if config.api.codes.dialect.enabled {
-        document.add(codes::NAME, &config.api.codes.dialect.prefix, codes::chapter(&config.api.codes));
+        document.add(codes::NAME, &config.api.codes.dialect.prefix, codes::spec(config));
     }
     if config.api.ucontact.enabled {
-        document.add(ucontact::NAME, &config.api.ucontact.prefix, ucontact::chapter());
+        document.add(ucontact::NAME, &config.api.ucontact.prefix, ucontact::spec(config));
     }
     if config.api.v1.enabled {
-        document.add(v1::NAME, &config.api.v1.prefix, v1::chapter());
+        document.add(v1::NAME, &config.api.v1.prefix, v1::spec(config));
     }
     document.into_value()
 }
@@ -124,9 +120,10 @@ impl<F: Into<Error>> From<F> for ApiError {
     }
 }
 
-/// The commonest errors in the lists of the endpoints.
+/// Errors that many endpoints have.
 const FORBIDDEN: Error = Error::Forbidden(Denial::MissingPermission);
 const RATE_LIMITED: Error = Error::RateLimited { retry_after: Duration::from_secs(30) };
+const WEAK_PASSWORD: Error = Error::InvalidInput(InputError::Password(PolicyViolation::Common));
 
 /// The `Retry-After` of temporary errors.
 const SOON: Duration = Duration::from_secs(1);
@@ -159,6 +156,6 @@ fn request_context<'a>(dialect: &'static str, settings: &'a Dialect, request: &'
         rate_limit_ip: request.rate_limit_ip(),
         user_agent: request.user_agent(),
         language: request.header("accept-language"),
-        extra_claims: ExtraClaims::Nothing,
+        extra_claims: ExtraClaims::None,
     }
 }

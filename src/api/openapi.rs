@@ -34,11 +34,12 @@ impl ApiSpec {
             let render = |error| (group.renderer)(error, config);
             for endpoint in group.endpoints {
                 let mut docs = serde_json::to_value((endpoint.docs)()).unwrap_or_default();
-                let (mut paths, mut schemas) = (take_map(&mut docs, "/paths"), take_map(&mut docs, "/components/schemas"));
+                let (mut paths, mut schemas) =
+                    (take_map(&mut docs, "/paths"), take_map(&mut docs, "/components/schemas"));
                 for operation in operations(&mut paths) {
                     allow_unknown_form_fields(&operation["requestBody"], &mut schemas);
                     let general = general_errors(operation, &schemas, &render);
-                    add_error_responses(operation, general, (endpoint.errors)(), &render, &group.error_schema);
+                    add_error_responses(operation, general, (endpoint.errors)(), &render, group.error_schema);
                 }
                 for (path, item) in paths {
                     merge(&mut spec.paths, path, item);
@@ -54,52 +55,6 @@ impl ApiSpec {
         operations(&mut self.paths)
     }
 }
-
-/// LEGACY
-pub(crate) struct ErrorSpec<'a> {
-    pub(crate) word: &'a dyn Fn(ApiError) -> Response,
-    pub(crate) schema: &'a dyn Fn(u16) -> &'static str,
-    pub(crate) failures: Vec<(&'static str, Vec<Error>)>,
-}
-
-impl ApiSpec {
-    /// LEGACY
-    pub(crate) fn with_rejections(
-        gathered: &OpenApi,
-        wording: ErrorSpec<'_>,
-        rejections: Vec<(&'static str, Vec<Rejection>)>,
-    ) -> Self {
-        let mut base = serde_json::to_value(gathered).unwrap_or_default();
-        let description = base.pointer("/tags/0/description").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let (mut paths, mut schemas) = (take_map(&mut base, "/paths"), take_map(&mut base, "/components/schemas"));
-        let mut failures: std::collections::BTreeMap<_, _> = wording.failures.iter().cloned().collect();
-        let mut rejections: std::collections::BTreeMap<_, _> = rejections.into_iter().collect();
-        for operation in operations(&mut paths) {
-            allow_unknown_form_fields(&operation["requestBody"], &mut schemas);
-            let id = operation["operationId"].as_str().unwrap_or_default().to_owned();
-            let general = general_errors(operation, &schemas, wording.word);
-            let rejected = rejections.remove(id.as_str()).unwrap_or_default().into_iter().map(ApiError::Rejection);
-            let failed = failures.remove(id.as_str()).unwrap_or_default().into_iter().map(ApiError::Failure);
-            add_error_responses(operation, general, rejected.chain(failed).collect(), wording.word, wording.schema);
-        }
-        Self { paths, schemas, description }
-    }
-
-    /// LEGACY
-    pub(crate) fn legacy(gathered: &OpenApi, wording: ErrorSpec<'_>) -> Self {
-        Self::with_rejections(gathered, wording, Vec::new())
-    }
-
-    /// LEGACY
-    pub(crate) fn and(mut self, other: Self) -> Self {
-        for (path, item) in other.paths {
-            merge(&mut self.paths, path, item);
-        }
-        self.schemas.extend(other.schemas);
-        self
-    }
-}
-// END LEGACY
 
 fn take_map(value: &mut Value, pointer: &str) -> Map<String, Value> {
     match value.pointer_mut(pointer).map(Value::take) {
@@ -283,7 +238,7 @@ fn add_error_responses(
     general: Vec<ApiError>,
     specific: Vec<ApiError>,
     render: &dyn Fn(ApiError) -> Response,
-    schema: &dyn Fn(u16) -> &'static str,
+    schema: fn(u16) -> &'static str,
 ) {
     let Some(responses) = operation["responses"].as_object_mut() else { return };
     let documented: Vec<String> = responses.keys().cloned().collect();
@@ -323,7 +278,7 @@ fn content_of(response: &mut Value) -> Option<&mut Value> {
     response["content"].as_object_mut()?.values_mut().next()
 }
 
-fn response_docs(response: &Response, schema: &dyn Fn(u16) -> &'static str) -> Value {
+fn response_docs(response: &Response, schema: fn(u16) -> &'static str) -> Value {
     let is_specific = |name: &&http::HeaderName| **name != CONTENT_TYPE && **name != CACHE_CONTROL;
     let headers: Map<String, Value> = response.headers().keys().filter(is_specific).map(header_docs).collect();
     let mut entry = json!({"description": response.status().canonical_reason().unwrap_or("Failed")});

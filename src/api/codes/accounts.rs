@@ -8,13 +8,16 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{request_context, require_non_empty, string_or_empty};
+use super::{missing_field, request_context, require_non_empty, string_or_empty};
 use crate::api::codes::error::CodesError;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{RATE_LIMITED, WEAK_PASSWORD};
 use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up;
 use crate::auth::context::Context;
-use crate::auth::identity::{Email, UsernameError};
+use crate::auth::error::InputError;
+use crate::auth::identity::{Email, EmailError, UsernameError};
 use crate::auth::passwords::Password;
 use crate::auth::tokens::caller::User;
 use crate::http::{Request, Response};
@@ -60,7 +63,7 @@ pub(super) struct SignedUp<'a> {
     request_body = SignUp,
     responses((status = 200, description = "The account was created.", body = SignedUp<'_>)),
 )]
-pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let SignUp { email, user_name, password } = request.json().await?;
     let password = Password::new(password);
     require_non_empty("email", &email)?;
@@ -76,6 +79,25 @@ pub(super) async fn sign_up(ctx: Context, mut request: Request) -> Result<Respon
     let user = sign_up::sign_up(&ctx, new_user, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &SignedUp { user_id: user.id, user_name: display_name(&user) }))
 }
+
+pub(super) const SIGN_UP: Endpoint = endpoint! {
+    handler: sign_up,
+    state: super::in_band,
+    respond: super::respond,
+    metric_label: "codes.sign-up",
+    errors: [
+        missing_field("password"),
+        missing_field("user_name"),
+        Error::InvalidInput(InputError::Email(EmailError::Domain)),
+        Error::InvalidInput(InputError::Username(UsernameError::TooLong)),
+        Error::InvalidInput(InputError::Username(UsernameError::Character)),
+        WEAK_PASSWORD,
+        Error::EmailTaken,
+        Error::RegistrationClosed,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 fn check_user_name(user_name: &str) -> Result<(), Error> {
     if user_name.chars().count() > MAX_NAME_LENGTH {

@@ -4,8 +4,10 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{request_context, require_non_empty, string_or_empty};
+use super::{missing_field, request_context, require_non_empty, string_or_empty};
+use crate::api::RATE_LIMITED;
 use crate::api::codes::error::{CodesError, ErrorCode};
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::accounts::verify_email_code;
 use crate::auth::context::Context;
@@ -48,12 +50,20 @@ pub(super) struct VerifyEmailRequest {
     responses((status = 200, description = "The mail was sent.", body = ErrorCode<'_>,
         example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+async fn send_code(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let SendCodeRequest { user_id } = request.json().await?;
     let user = parse_user_id(&user_id)?;
     verify_email_code::send_code(&ctx, user, request_context(&ctx, &request)).await?;
     Ok(success())
 }
+
+pub(super) const SEND_CODE: Endpoint = endpoint! {
+    handler: send_code,
+    state: super::in_band,
+    respond: super::respond,
+    metric_label: "codes.send-code",
+    errors: [missing_field("user_id"), Error::NotFound, Error::MailNotSent, RATE_LIMITED],
+};
 
 /// Verify an e-mail address with a code.
 ///
@@ -66,12 +76,20 @@ pub(super) async fn send_code(ctx: Context, mut request: Request) -> Result<Resp
     responses((status = 200, description = "The address is verified.", body = ErrorCode<'_>,
         example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn verify_email(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+async fn verify_email(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let VerifyEmailRequest { user_id, code } = request.json().await?;
     let user = parse_user_id(&user_id)?;
     verify_email_code::verify_email_with_code(&ctx, user, &code, request_context(&ctx, &request)).await?;
     Ok(success())
 }
+
+pub(super) const VERIFY_EMAIL: Endpoint = endpoint! {
+    handler: verify_email,
+    state: super::in_band,
+    respond: super::respond,
+    metric_label: "codes.verify-mail",
+    errors: [missing_field("user_id"), Error::NotFound, Error::InvalidCode, RATE_LIMITED],
+};
 
 /// A malformed id belongs to no user, so it is `NotFound`.
 fn parse_user_id(user_id: &str) -> Result<UserId, CodesError> {

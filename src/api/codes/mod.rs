@@ -24,61 +24,76 @@ mod mail;
 mod otp;
 mod sign_in;
 
-use std::time::Duration;
-
 use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
-use utoipa::openapi::{OneOfBuilder, Ref, RefOr};
 
-use super::openapi::{ApiSpec, ErrorSpec};
-use crate::auth::Error;
+use super::endpoint::EndpointGroup;
+use super::openapi::ApiSpec;
 use crate::auth::context::Context;
-use crate::auth::error::{InputError, MfaError};
-use crate::auth::identity::{EmailError, UsernameError};
-use crate::auth::passwords::PolicyViolation;
 use crate::auth::request_context::RequestContext;
-use crate::config::Codes;
-use crate::http::{FieldError, ParamLocation, Rejection, Request, Response, RouteGroup, Routes};
+use crate::config::Config;
+use crate::http::{FieldError, ParamLocation, Rejection, Request, Response, Routes};
 
 use error::{CodesError, ErrorCode, render};
 
 /// Name of the dialect in sessions and in logs.
 pub const NAME: &str = "codes";
 
-/// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<Context>, settings: &Codes) {
-    let in_band = settings.in_band;
-    let under = routes.group(&settings.dialect.prefix, move |_, rejection: Rejection| render(rejection, in_band));
-    Calls { under, in_band }
-        .post("/signup", "codes.sign-up", accounts::sign_up)
-        .post("/signin", "codes.sign-in", sign_in::sign_in)
-        .post("/signin/otp", "codes.sign-in-otp", sign_in::sign_in_with_otp)
-        .post("/refresh", "codes.refresh", sign_in::refresh_access_token)
-        .post("/create/otp", "codes.create-otp", otp::create)
-        .post("/delete/otp", "codes.delete-otp", otp::delete)
-        .post("/mail/verify/send", "codes.send-code", mail::send_code)
-        .post("/mail/verify", "codes.verify-mail", mail::verify_email);
+const GROUPS: [EndpointGroup; 1] = [EndpointGroup {
+    scope: "",
+    renderer: |error, config| render(error, in_band(config)),
+    error_schema: |_| "ErrorCode",
+    endpoints: &[
+        accounts::SIGN_UP,
+        sign_in::SIGN_IN,
+        sign_in::SIGN_IN_WITH_OTP,
+        sign_in::REFRESH,
+        otp::CREATE,
+        otp::DELETE,
+        mail::SEND_CODE,
+        mail::VERIFY_EMAIL,
+    ],
+}];
+
+/// Adds the routes.
+pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
+    GROUPS.iter().for_each(|group| group.add_routes(routes, &config.api.codes.dialect.prefix, config));
 }
 
-/// Adds routes whose errors are rendered according to `in_band`.
-struct Calls<'r> {
-    under: RouteGroup<'r, Context>,
-    in_band: bool,
-}
+/// The description for the OpenAPI document.
+pub(super) fn spec(config: &Config) -> ApiSpec {
+    #[derive(OpenApi)]
+    #[openapi(
+        tags((name = "codes", description = "Accounts, sign-in, TOTP and e-mail verification. Errors are a code in \
+            the body; `0` is success.")),
+        components(schemas(ErrorCode<'_>)),
+    )]
+    struct Base;
 
-impl Calls<'_> {
-    fn post<H, F>(self, path: &str, name: &'static str, handler: H) -> Self
-    where
-        H: Fn(Context, Request) -> F + Send + Sync + 'static,
-        F: Future<Output = Result<Response, CodesError>> + 'static,
-    {
-        let in_band = self.in_band;
-        let under = self.under.post(path, name, move |ctx, request| {
-            let answering = handler(ctx, request);
-            async move { answering.await.unwrap_or_else(|error| render(error, in_band)) }
-        });
-        Self { under, in_band }
+    let mut spec = ApiSpec::new(&Base::openapi(), &GROUPS, config);
+    if in_band(config) {
+        spec.operations_mut().for_each(allow_error_with_200);
     }
+    spec
+}
+
+/// Documents that a 200 response may be an error, as with `status = "in-band"`.
+fn allow_error_with_200(operation: &mut Value) {
+    let content = operation.pointer_mut("/responses/200/content").and_then(Value::as_object_mut);
+    for schema in content.into_iter().flat_map(Map::values_mut).filter_map(|media_type| media_type.get_mut("schema")) {
+        *schema = json!({"oneOf": [schema.take(), {"$ref": "#/components/schemas/ErrorCode"}]});
+    }
+}
+
+/// True if application errors have status 200 (`status = "in-band"`).
+fn in_band(config: &Config) -> bool {
+    config.api.codes.in_band
+}
+
+/// Renders the result of a handler.
+fn respond(result: Result<Response, CodesError>, in_band: bool) -> Response {
+    result.unwrap_or_else(|error| render(error, in_band))
 }
 
 /// Deserializes a string field; missing or null is the empty string.
@@ -97,116 +112,4 @@ fn request_context<'a>(ctx: &'a Context, request: &'a Request) -> RequestContext
 
 fn missing_field(name: &'static str) -> Rejection {
     Rejection::field(FieldError::missing(ParamLocation::Body, name))
-}
-
-/// The OpenAPI part of this dialect.
-pub(super) fn chapter(settings: &Codes) -> ApiSpec {
-    #[derive(OpenApi)]
-    #[openapi(
-        tags((name = "codes", description = "Accounts, sign-in, TOTP and e-mail verification. Errors are a code in \
-            the body; `0` is success.")),
-        components(schemas(ErrorCode<'_>)),
-        paths(
-            accounts::sign_up,
-            sign_in::sign_in,
-            sign_in::sign_in_with_otp,
-            sign_in::refresh_access_token,
-            otp::create,
-            otp::delete,
-            mail::send_code,
-            mail::verify_email,
-        )
-    )]
-    struct Calls;
-
-    let in_band = settings.in_band;
-    let too_many = || Error::RateLimited { retry_after: Duration::from_secs(30) };
-    let mut gathered = Calls::openapi();
-    if in_band {
-        allow_error_with_200(&mut gathered);
-    }
-    ApiSpec::with_rejections(
-        &gathered,
-        ErrorSpec {
-            word: &|error| render(error, in_band),
-            schema: &|_| "ErrorCode",
-            failures: vec![
-                (
-                    "codes_sign_up",
-                    vec![
-                        Error::InvalidInput(InputError::Email(EmailError::Domain)),
-                        Error::InvalidInput(InputError::Username(UsernameError::TooLong)),
-                        Error::InvalidInput(InputError::Username(UsernameError::Character)),
-                        Error::InvalidInput(InputError::Password(PolicyViolation::Common)),
-                        Error::EmailTaken,
-                        Error::RegistrationClosed,
-                        too_many(),
-                        Error::Overloaded,
-                    ],
-                ),
-                (
-                    "codes_sign_in",
-                    vec![
-                        Error::InvalidInput(InputError::Email(EmailError::Domain)),
-                        Error::InvalidCredentials,
-                        Error::AccountDisabled,
-                        Error::EmailNotVerified,
-                        too_many(),
-                        Error::Overloaded,
-                    ],
-                ),
-                (
-                    "codes_sign_in_otp",
-                    vec![
-                        Error::InvalidInput(InputError::Email(EmailError::Domain)),
-                        Error::InvalidCredentials,
-                        Error::Mfa(MfaError::NotEnabled),
-                        Error::InvalidMfaCode,
-                        Error::AccountDisabled,
-                        Error::EmailNotVerified,
-                        too_many(),
-                        Error::Overloaded,
-                    ],
-                ),
-                ("codes_refresh", vec![Error::InvalidRefreshToken]),
-                (
-                    "codes_create_otp",
-                    vec![
-                        Error::NotFound,
-                        Error::Mfa(MfaError::AlreadyEnabled),
-                        Error::AccountDisabled,
-                        too_many(),
-                        Error::Overloaded,
-                    ],
-                ),
-                (
-                    "codes_delete_otp",
-                    vec![Error::NotFound, Error::Mfa(MfaError::AlreadyDisabled), Error::AccountDisabled, too_many()],
-                ),
-                ("codes_send_code", vec![Error::NotFound, Error::MailNotSent, too_many()]),
-                ("codes_verify_mail", vec![Error::NotFound, Error::InvalidCode, too_many()]),
-            ],
-        },
-        vec![
-            ("codes_sign_up", vec![missing_field("password"), missing_field("user_name")]),
-            ("codes_refresh", vec![missing_field("refresh_token")]),
-            ("codes_send_code", vec![missing_field("user_id")]),
-            ("codes_verify_mail", vec![missing_field("user_id")]),
-        ],
-    )
-}
-
-/// Documents that a 200 response may be an error, as with `status = "in-band"`.
-fn allow_error_with_200(document: &mut utoipa::openapi::OpenApi) {
-    for item in document.paths.paths.values_mut() {
-        let responses = item.post.as_mut().map(|operation| &mut operation.responses.responses);
-        let Some(RefOr::T(response)) = responses.and_then(|all| all.get_mut("200")) else { continue };
-        for content in response.content.values_mut() {
-            let RefOr::T(content) = content else { continue };
-            if let Some(schema) = content.schema.take() {
-                let either = OneOfBuilder::new().item(schema).item(Ref::from_schema_name("ErrorCode"));
-                content.schema = Some(either.into());
-            }
-        }
-    }
 }

@@ -5,9 +5,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::request_context;
+use crate::api::RATE_LIMITED;
 use crate::api::codes::error::{CodesError, ErrorCode};
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::error::MfaError;
 use crate::auth::mfa::{disable, enable_without_confirmation};
 use crate::auth::tokens::caller;
 use crate::auth::tokens::caller::{User, is_deleted};
@@ -46,13 +49,27 @@ async fn authenticate_session_user(ctx: &Context, request: &Request) -> Result<U
     security(("access_token" = [])),
     responses((status = 200, description = "TOTP is enabled.", body = Created)),
 )]
-pub(super) async fn create(ctx: Context, request: Request) -> Result<Response, CodesError> {
+async fn create(ctx: Context, request: Request) -> Result<Response, CodesError> {
     let user = authenticate_session_user(&ctx, &request).await?;
     let backup_codes = ctx.node.config.api.codes.backup_codes;
     let request_ctx = request_context(&ctx, &request);
     let (otp_key, backup_codes) = enable_without_confirmation(&ctx, &user, backup_codes, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &Created { otp_key, backup_codes }).no_store())
 }
+
+pub(super) const CREATE: Endpoint = endpoint! {
+    handler: create,
+    state: super::in_band,
+    respond: super::respond,
+    metric_label: "codes.create-otp",
+    errors: [
+        Error::NotFound,
+        Error::Mfa(MfaError::AlreadyEnabled),
+        Error::AccountDisabled,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 /// Disable TOTP.
 ///
@@ -65,9 +82,22 @@ pub(super) async fn create(ctx: Context, request: Request) -> Result<Response, C
     responses((status = 200, description = "TOTP is disabled.", body = ErrorCode<'_>,
         example = json!({"error_code": "0"}))),
 )]
-pub(super) async fn delete(ctx: Context, request: Request) -> Result<Response, CodesError> {
+async fn delete(ctx: Context, request: Request) -> Result<Response, CodesError> {
     let user = authenticate_session_user(&ctx, &request).await?;
     let request_ctx = request_context(&ctx, &request);
     disable(&ctx, &user, None, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &ErrorCode { error_code: "0" }))
 }
+
+pub(super) const DELETE: Endpoint = endpoint! {
+    handler: delete,
+    state: super::in_band,
+    respond: super::respond,
+    metric_label: "codes.delete-otp",
+    errors: [
+        Error::NotFound,
+        Error::Mfa(MfaError::AlreadyDisabled),
+        Error::AccountDisabled,
+        RATE_LIMITED,
+    ],
+};

@@ -5,11 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::accounts::display_name;
-use super::{request_context, require_non_empty, string_or_empty};
+use super::{missing_field, request_context, require_non_empty, string_or_empty};
+use crate::api::RATE_LIMITED;
 use crate::api::codes::error::{CodesError, ErrorCode};
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::error::MfaError;
+use crate::auth::error::{InputError, MfaError};
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
 use crate::auth::request_context::RequestContext;
@@ -97,12 +99,27 @@ pub(super) struct Refreshed<'a> {
         )),
     ))),
 )]
-pub(super) async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let SignInRequest { email, password } = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
     let user = check_credentials(&ctx, &email, password, request_ctx).await?;
     open_session_and_respond(&ctx, &user, None, request_ctx).await
 }
+
+pub(super) const SIGN_IN: Endpoint = endpoint! {
+    handler: sign_in,
+    state: super::in_band,
+    respond: super::respond,
+    metric_label: "codes.sign-in",
+    errors: [
+        Error::InvalidInput(InputError::Email(EmailError::Domain)),
+        Error::InvalidCredentials,
+        Error::AccountDisabled,
+        Error::EmailNotVerified,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 /// Body of a 200 response of `signin`.
 #[derive(Serialize, ToSchema)]
@@ -126,7 +143,7 @@ pub(super) enum SignInResponse<'a> {
     request_body = SignInOtpRequest,
     responses((status = 200, description = "Signed in.", body = SignedIn<'_>)),
 )]
-pub(super) async fn sign_in_with_otp(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+async fn sign_in_with_otp(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let SignInOtpRequest { email, password, otp_code } = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
     let user = check_credentials(&ctx, &email, password, request_ctx).await?;
@@ -135,6 +152,23 @@ pub(super) async fn sign_in_with_otp(ctx: Context, mut request: Request) -> Resu
     }
     open_session_and_respond(&ctx, &user, Some(&otp_code), request_ctx).await
 }
+
+pub(super) const SIGN_IN_WITH_OTP: Endpoint = endpoint! {
+    handler: sign_in_with_otp,
+    state: super::in_band,
+    respond: super::respond,
+    metric_label: "codes.sign-in-otp",
+    errors: [
+        Error::InvalidInput(InputError::Email(EmailError::Domain)),
+        Error::InvalidCredentials,
+        Error::Mfa(MfaError::NotEnabled),
+        Error::InvalidMfaCode,
+        Error::AccountDisabled,
+        Error::EmailNotVerified,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 /// Checks address and password. Usernames are not accepted: this dialect signs in by address only. An empty address
 /// counts as malformed and an empty password as wrong, because the document has no other codes for these calls.
@@ -157,7 +191,11 @@ async fn open_session_and_respond(
     request_ctx: RequestContext<'_>,
 ) -> Result<Response, CodesError> {
     let tokens = open_session(ctx, user, otp_code, request_ctx).await?;
-    let body = SignedIn { user_name: display_name(user), access_token: &tokens.access, refresh_token: &tokens.refresh };
+    let body = SignedIn {
+        user_name: display_name(user),
+        access_token: &tokens.access_token,
+        refresh_token: &tokens.refresh_token,
+    };
     Ok(Response::json(StatusCode::OK, &body).no_store())
 }
 
@@ -171,10 +209,18 @@ async fn open_session_and_respond(
     request_body = RefreshRequest,
     responses((status = 200, description = "The new access token.", body = Refreshed<'_>)),
 )]
-pub(super) async fn refresh_access_token(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
+async fn refresh_access_token(ctx: Context, mut request: Request) -> Result<Response, CodesError> {
     let RefreshRequest { refresh_token } = request.json().await?;
     require_non_empty("refresh_token", &refresh_token)?;
     let request_ctx = request_context(&ctx, &request);
     let tokens = refresh(&ctx, &refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
-    Ok(Response::json(StatusCode::OK, &Refreshed { access_token: &tokens.access }).no_store())
+    Ok(Response::json(StatusCode::OK, &Refreshed { access_token: &tokens.access_token }).no_store())
 }
+
+pub(super) const REFRESH: Endpoint = endpoint! {
+    handler: refresh_access_token,
+    state: super::in_band,
+    respond: super::respond,
+    metric_label: "codes.refresh",
+    errors: [missing_field("refresh_token"), Error::InvalidRefreshToken],
+};

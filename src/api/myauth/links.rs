@@ -10,15 +10,13 @@ use super::wire::{
     web_token_response,
 };
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::fastapi;
 use crate::api::myauth::error::{Call, MyauthError};
-use crate::api::{RATE_LIMITED, WEAK_PASSWORD};
+use crate::api::{RATE_LIMITED, WEAK_PASSWORD, fastapi};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
-use crate::auth::passwords::request_reset;
 use crate::auth::passwords::reset::reset_password;
-use crate::auth::passwords::{Password, Policy};
+use crate::auth::passwords::{Password, Policy, request_reset};
 use crate::auth::sign_in::magic_link;
 use crate::http::{ParamLocation, Request, Response};
 

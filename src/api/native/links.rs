@@ -7,14 +7,14 @@ use utoipa::ToSchema;
 use super::sessions::{Tokens, tokens};
 use super::{NAME, Problem};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::{RATE_LIMITED, request_context};
+use crate::api::{RATE_LIMITED, WEAK_PASSWORD, request_context};
 use crate::auth::Error;
 use crate::auth::accounts::verify_email;
 use crate::auth::accounts::verify_email::Verification;
 use crate::auth::context::Context;
-use crate::auth::error::{InputError, LinkKind};
+use crate::auth::error::LinkKind;
 use crate::auth::passwords::reset::reset_password;
-use crate::auth::passwords::{Password, Policy, PolicyViolation};
+use crate::auth::passwords::{Password, Policy};
 use crate::auth::sign_in::magic_link::redeem_with_code;
 use crate::http::{Request, Response};
 
@@ -104,7 +104,7 @@ pub(super) const RESET_PASSWORD: Endpoint = endpoint! {
     handler: reset,
     metric_label: "native.reset",
     errors: [
-        Error::InvalidInput(InputError::Password(PolicyViolation::Common)),
+        WEAK_PASSWORD,
         Error::InvalidLink(LinkKind::PasswordReset),
         RATE_LIMITED,
         Error::Overloaded,

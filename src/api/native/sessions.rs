@@ -134,11 +134,11 @@ pub(super) const OPEN_SESSION: Endpoint = endpoint! {
 
 pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {
     Tokens {
-        access_token: &pair.access,
+        access_token: &pair.access_token,
         token_type: "Bearer",
-        expires_in: pair.access_lives.as_secs(),
-        refresh_token: &pair.refresh,
-        refresh_expires_in: pair.refresh_until.since(now).as_millis().div_ceil(1000) as u64,
+        expires_in: pair.access_expires_in.as_secs(),
+        refresh_token: &pair.refresh_token,
+        refresh_expires_in: pair.refresh_expires_at.since(now).as_millis().div_ceil(1000) as u64,
         session_id: pair.session.id,
         user_id: pair.session.user,
     }

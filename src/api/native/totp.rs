@@ -8,12 +8,11 @@ use utoipa::ToSchema;
 use super::{NAME, Problem, qr};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
-use crate::auth::Error;
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
-use crate::auth::mfa;
 use crate::auth::passwords::Password;
+use crate::auth::{Error, mfa};
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response, json};
 
 /// A second factor that is not yet enabled.

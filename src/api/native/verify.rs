@@ -18,8 +18,9 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::native::schemas::{Active, Inactive, VerifyBatchResult};
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::tokens::verify::VerifiedApiKey;
-use crate::auth::tokens::verify::{Credential, Requirements, TokenError, VerifyError, verify, verify_batch};
+use crate::auth::tokens::verify::{
+    Credential, Requirements, TokenError, VerifiedApiKey, VerifyError, verify, verify_batch,
+};
 use crate::http::{FieldError, FieldErrorKind, HeaderTemplate, ParamLocation, Rejection, Request, Response, json};
 
 /// The largest batch, and the largest body of one: two kilobytes per token.

@@ -6,10 +6,9 @@ use utoipa::ToSchema;
 
 use super::error::{Detail, UcontactError, body_field_error};
 use super::request_context;
-use crate::api::RATE_LIMITED;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::{EmailStr, both, password_error};
-use crate::api::{pages, wire_text};
+use crate::api::{RATE_LIMITED, pages, wire_text};
 use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up::sign_up;

@@ -46,7 +46,8 @@ pub(super) struct Tokens<'a> {
 
 impl Tokens<'_> {
     fn response(pair: &TokenPair) -> Response {
-        let tokens = Tokens { access_token: &pair.access_token, refresh_token: &pair.refresh_token, token_type: "bearer" };
+        let tokens =
+            Tokens { access_token: &pair.access_token, refresh_token: &pair.refresh_token, token_type: "bearer" };
         Response::json(StatusCode::OK, &tokens).no_store()
     }
 }

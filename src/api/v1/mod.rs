@@ -12,115 +12,63 @@ mod sessions;
 mod sign_up;
 mod tokens;
 
-use std::time::Duration;
-
 use utoipa::OpenApi;
 
-use super::openapi::{ApiSpec, ErrorSpec};
+use super::endpoint::EndpointGroup;
+use super::openapi::ApiSpec;
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::error::{InputError, LinkKind};
-use crate::auth::identity::{EmailError, UsernameError};
+use crate::auth::error::InputError;
 use crate::auth::passwords::PolicyViolation;
 use crate::auth::request_context::{ExtraClaims, RequestContext};
-use crate::auth::tokens::verify::{TokenError as TokenFault, VerifyError};
-use crate::config::Dialect;
-use crate::http::{IntoResponse, Rejection, Request, Routes};
+use crate::auth::tokens::verify::{TokenError, VerifyError};
+use crate::config::Config;
+use crate::http::{IntoResponse, Request, Routes};
 
 use error::{ErrorBody, V1Error};
 
 /// Name of the dialect in sessions and in logs.
 pub const NAME: &str = "v1";
 
-/// Adds its routes.
-pub(super) fn routes(routes: &mut Routes<Context>, settings: &Dialect) {
-    routes
-        .group(&settings.prefix, |_, rejection: Rejection| V1Error::from(rejection).into_response())
-        .post("/register", "v1.register", sign_up::register)
-        .get("/verify", "v1.confirm", sign_up::confirm_email)
-        .post("/login", "v1.login", sessions::login)
-        .post("/refresh", "v1.refresh", sessions::refresh)
-        .post("/logout", "v1.logout", sessions::logout)
-        .post("/authorized/logout", "v1.logout", sessions::authorized_logout)
-        .post("/verify", "v1.verify", tokens::verify)
-        .post("/verify-token", "v1.verify", tokens::verify_token)
-        .get("/authorized/me", "v1.me", tokens::me)
-        .post("/password-reset", "v1.password-reset", passwords::request_reset)
-        .post("/password-reset-confirm", "v1.password-reset-confirm", passwords::reset);
+/// Errors of several endpoints.
+const EXPIRED: Error = Error::InvalidToken(VerifyError::Token(TokenError::Expired));
+const TOO_SHORT: Error = Error::InvalidInput(InputError::Password(PolicyViolation::TooShort { min: 6 }));
+
+const GROUPS: [EndpointGroup; 1] = [EndpointGroup {
+    scope: "",
+    renderer: |error, _| V1Error::from(error).into_response(),
+    error_schema: |_| "Error",
+    endpoints: &[
+        sign_up::REGISTER,
+        sign_up::CONFIRM_EMAIL,
+        sessions::LOGIN,
+        sessions::REFRESH,
+        sessions::LOGOUT,
+        sessions::AUTHORIZED_LOGOUT,
+        tokens::VERIFY,
+        tokens::VERIFY_TOKEN,
+        tokens::ME,
+        passwords::REQUEST_RESET,
+        passwords::RESET,
+    ],
+}];
+
+/// Adds the routes.
+pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
+    GROUPS.iter().for_each(|group| group.add_routes(routes, &config.api.v1.prefix, config));
 }
 
-/// The OpenAPI part of this dialect.
-pub(crate) fn chapter() -> ApiSpec {
+/// The description for the OpenAPI document.
+pub(super) fn spec(config: &Config) -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "v1", description = "`/api/v1`: sign-up, sign-in, token verification and password reset. \
             Refresh tokens are not rotated.")),
         components(schemas(ErrorBody<'_>)),
-        paths(
-            sign_up::register,
-            sign_up::confirm_email,
-            sessions::login,
-            sessions::refresh,
-            sessions::logout,
-            sessions::authorized_logout,
-            tokens::verify,
-            tokens::verify_token,
-            tokens::me,
-            passwords::request_reset,
-            passwords::reset,
-        )
     )]
-    struct V1;
+    struct Base;
 
-    let too_many = || Error::RateLimited { retry_after: Duration::from_secs(30) };
-    let expired = || Error::InvalidToken(VerifyError::Token(TokenFault::Expired));
-    let weak = || Error::InvalidInput(InputError::Password(PolicyViolation::TooShort { min: 6 }));
-    ApiSpec::legacy(
-        &V1::openapi(),
-        ErrorSpec {
-            word: &|error| V1Error::from(error).into_response(),
-            schema: &|_| "Error",
-            failures: vec![
-                (
-                    "v1_register",
-                    vec![
-                        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
-                        Error::InvalidInput(InputError::Username(UsernameError::Empty)),
-                        weak(),
-                        Error::RegistrationClosed,
-                        Error::EmailTaken,
-                        Error::UsernameTaken,
-                        too_many(),
-                        Error::Overloaded,
-                    ],
-                ),
-                ("v1_confirm", vec![Error::InvalidLink(LinkKind::EmailVerification)]),
-                (
-                    "v1_login",
-                    vec![
-                        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
-                        Error::InvalidCredentials,
-                        Error::MfaRequired,
-                        Error::InvalidMfaCode,
-                        Error::AccountDisabled,
-                        Error::EmailNotVerified,
-                        too_many(),
-                        Error::Overloaded,
-                    ],
-                ),
-                ("v1_refresh", vec![Error::InvalidRefreshToken]),
-                ("v1_logout", vec![too_many()]),
-                ("v1_authorized_logout", vec![too_many()]),
-                ("v1_verify", vec![expired()]),
-                ("v1_verify_token", vec![expired()]),
-                ("v1_password_reset", vec![too_many()]),
-                (
-                    "v1_password_reset_confirm",
-                    vec![weak(), Error::InvalidLink(LinkKind::PasswordReset), too_many(), Error::Overloaded],
-                ),
-            ],
-        },
-    )
+    ApiSpec::new(&Base::openapi(), &GROUPS, config)
 }
 
 /// Adds the claims `uid` and `token_type` to the access tokens that the request obtains.

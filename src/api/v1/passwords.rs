@@ -4,8 +4,12 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::sign_up::{LinkQuery, Message};
-use super::{V1Error, request_context};
+use super::{TOO_SHORT, V1Error, request_context};
+use crate::api::RATE_LIMITED;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::auth::error::LinkKind;
 use crate::auth::passwords::request_reset::request_password_reset_by_link;
 use crate::auth::passwords::reset::reset_password;
 use crate::auth::passwords::{Password, Policy};
@@ -34,11 +38,17 @@ pub(super) struct ResetRequest {
         example = json!({"message": "password reset requested"}),
     )),
 )]
-pub(super) async fn request_reset(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
+async fn request_reset(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let body: ResetRequest = request.json().await?;
     request_password_reset_by_link(&ctx, &body.email, &body.username, request_context(&ctx, &request)).await?;
     Ok(Message::response("password reset requested"))
 }
+
+pub(super) const REQUEST_RESET: Endpoint = endpoint! {
+    handler: request_reset,
+    metric_label: "v1.password-reset",
+    errors: [RATE_LIMITED],
+};
 
 /// The new password and its repetition.
 #[derive(Deserialize, ToSchema)]
@@ -69,7 +79,7 @@ pub(super) struct NewPassword {
         example = json!({"message": "password reset successful"}),
     )),
 )]
-pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
+async fn reset(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let link: LinkQuery = request.query()?.deserialize()?;
     let body: NewPassword = request.json().await?;
     if body.new_password.reveal() != body.new_password_confirm.reveal() {
@@ -80,3 +90,14 @@ pub(super) async fn reset(ctx: Context, mut request: Request) -> Result<Response
     reset_password(&ctx, &link.token, None, &body.new_password, policy, request_ctx).await?;
     Ok(Message::response("password reset successful"))
 }
+
+pub(super) const RESET: Endpoint = endpoint! {
+    handler: reset,
+    metric_label: "v1.password-reset-confirm",
+    errors: [
+        TOO_SHORT,
+        Error::InvalidLink(LinkKind::PasswordReset),
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};

@@ -7,8 +7,12 @@ use utoipa::ToSchema;
 use super::sign_up::Message;
 use super::tokens::verify_bearer;
 use super::{V1Error, request_context};
+use crate::api::RATE_LIMITED;
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::identity::Email;
+use crate::auth::error::InputError;
+use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
 use crate::auth::sessions::refresh::RotationPolicy;
@@ -52,7 +56,7 @@ pub(super) struct LoggedIn<'a> {
     request_body = LoginRequest,
     responses((status = 200, description = "Signed in.", body = LoggedIn<'_>)),
 )]
-pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
+async fn login(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let body: LoginRequest = request.json().await?;
     // This dialect signs in by address only: a username is an invalid field, not an unknown account.
     let email = Email::parse(&body.email)?;
@@ -61,13 +65,28 @@ pub(super) async fn login(ctx: Context, mut request: Request) -> Result<Response
     // `opened_at` may be later than now: sessions are stamped later than the last global sign-out, by any node's clock.
     let opened_at = tokens.session.opened_at.min(ctx.now());
     let logged_in = LoggedIn {
-        access_token: &tokens.access,
-        expires_in: tokens.access_lives.as_secs(),
-        refresh_expires_in: tokens.refresh_until.since(opened_at).as_secs(),
-        refresh_token: &tokens.refresh,
+        access_token: &tokens.access_token,
+        expires_in: tokens.access_expires_in.as_secs(),
+        refresh_expires_in: tokens.refresh_expires_at.since(opened_at).as_secs(),
+        refresh_token: &tokens.refresh_token,
     };
     Ok(Response::json(StatusCode::OK, &logged_in).no_store())
 }
+
+pub(super) const LOGIN: Endpoint = endpoint! {
+    handler: login,
+    metric_label: "v1.login",
+    errors: [
+        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
+        Error::InvalidCredentials,
+        Error::MfaRequired,
+        Error::InvalidMfaCode,
+        Error::AccountDisabled,
+        Error::EmailNotVerified,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 /// The refresh token.
 #[derive(Deserialize, ToSchema)]
@@ -98,13 +117,19 @@ pub(super) struct Refreshed<'a> {
     request_body = RefreshRequest,
     responses((status = 200, description = "The new access token.", body = Refreshed<'_>)),
 )]
-pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
+async fn refresh(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let body: RefreshRequest = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
     let tokens = refresh::refresh(&ctx, &body.refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
-    let refreshed = Refreshed { access_token: &tokens.access, expires_in: tokens.access_lives.as_secs() };
+    let refreshed = Refreshed { access_token: &tokens.access_token, expires_in: tokens.access_expires_in.as_secs() };
     Ok(Response::json(StatusCode::OK, &refreshed).no_store())
 }
+
+pub(super) const REFRESH: Endpoint = endpoint! {
+    handler: refresh,
+    metric_label: "v1.refresh",
+    errors: [Error::InvalidRefreshToken],
+};
 
 /// Sign out.
 ///
@@ -117,7 +142,7 @@ pub(super) async fn refresh(ctx: Context, mut request: Request) -> Result<Respon
     responses((status = 200, description = "Signed out.", body = Message,
         example = json!({"message": "logout successful"}))),
 )]
-pub(super) async fn logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
+async fn logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
     let (token, verified) = verify_bearer(&ctx, &request)?;
     match (verified.user, verified.session) {
         (Some(user), Some(session)) => end_session_of(&ctx, user, session).await?,
@@ -126,6 +151,12 @@ pub(super) async fn logout(ctx: Context, request: Request) -> Result<Response, V
     }
     Ok(Message::response("logout successful"))
 }
+
+pub(super) const LOGOUT: Endpoint = endpoint! {
+    handler: logout,
+    metric_label: "v1.logout",
+    errors: [RATE_LIMITED],
+};
 
 /// Sign out (alias).
 ///
@@ -138,6 +169,12 @@ pub(super) async fn logout(ctx: Context, request: Request) -> Result<Response, V
     responses((status = 200, description = "Signed out.", body = Message,
         example = json!({"message": "logout successful"}))),
 )]
-pub(super) async fn authorized_logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
+async fn authorized_logout(ctx: Context, request: Request) -> Result<Response, V1Error> {
     logout(ctx, request).await
 }
+
+pub(super) const AUTHORIZED_LOGOUT: Endpoint = endpoint! {
+    handler: authorized_logout,
+    metric_label: "v1.logout",
+    errors: [RATE_LIMITED],
+};

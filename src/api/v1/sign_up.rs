@@ -4,12 +4,16 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{V1Error, request_context};
-use crate::api::pages;
+use super::{TOO_SHORT, V1Error, request_context};
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::api::{RATE_LIMITED, pages};
+use crate::auth::Error;
 use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up::sign_up;
 use crate::auth::accounts::verify_email;
 use crate::auth::context::Context;
+use crate::auth::error::{InputError, LinkKind};
+use crate::auth::identity::{EmailError, UsernameError};
 use crate::auth::passwords::Password;
 use crate::http::{Request, Response};
 
@@ -65,7 +69,7 @@ impl Message {
     responses((status = 201, description = "The account was created.", body = Message,
         example = json!({"message": "registered"}))),
 )]
-pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
+async fn register(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let query: RegisterQuery = request.query()?.deserialize()?;
     let body: Register = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
@@ -85,6 +89,21 @@ pub(super) async fn register(ctx: Context, mut request: Request) -> Result<Respo
     }
     Ok(Response::json(StatusCode::CREATED, &Message { message: "registered" }))
 }
+
+pub(super) const REGISTER: Endpoint = endpoint! {
+    handler: register,
+    metric_label: "v1.register",
+    errors: [
+        Error::InvalidInput(InputError::Email(EmailError::NoAt)),
+        Error::InvalidInput(InputError::Username(UsernameError::Empty)),
+        TOO_SHORT,
+        Error::RegistrationClosed,
+        Error::EmailTaken,
+        Error::UsernameTaken,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
+};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -111,7 +130,7 @@ pub(super) struct LinkQuery {
         ),
     )),
 )]
-pub(super) async fn confirm_email(ctx: Context, request: Request) -> Result<Response, V1Error> {
+async fn confirm_email(ctx: Context, request: Request) -> Result<Response, V1Error> {
     if pages::wants_html(&ctx, &request) {
         return Ok(pages::confirm(&ctx));
     }
@@ -119,3 +138,9 @@ pub(super) async fn confirm_email(ctx: Context, request: Request) -> Result<Resp
     verify_email::verify_email(&ctx, &link.token).await?;
     Ok(Message::response("email verified successfully").no_store())
 }
+
+pub(super) const CONFIRM_EMAIL: Endpoint = endpoint! {
+    handler: confirm_email,
+    metric_label: "v1.confirm",
+    errors: [Error::InvalidLink(LinkKind::EmailVerification)],
+};

@@ -7,7 +7,8 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::V1Error;
+use super::{EXPIRED, V1Error};
+use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::sessions::claims::session_email;
@@ -96,10 +97,15 @@ fn user_claims(verified: &VerifiedToken) -> Result<Claims<'_>, Error> {
     security(("access_token" = [])),
     responses((status = 200, description = "The claims.", body = MeResponse<'_>)),
 )]
-pub(super) async fn me(ctx: Context, request: Request) -> Result<Response, V1Error> {
+async fn me(ctx: Context, request: Request) -> Result<Response, V1Error> {
     let (_, verified) = verify_bearer(&ctx, &request)?;
     Ok(Response::json(StatusCode::OK, &MeResponse { claims: user_claims(&verified)? }).no_store())
 }
+
+pub(super) const ME: Endpoint = endpoint! {
+    handler: me,
+    metric_label: "v1.me",
+};
 
 /// Verify a token.
 ///
@@ -111,7 +117,7 @@ pub(super) async fn me(ctx: Context, request: Request) -> Result<Response, V1Err
     request_body = VerifyRequest,
     responses((status = 200, description = "The token is valid.", body = VerifyResponse<'_>)),
 )]
-pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
+async fn verify(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let body: VerifyRequest = request.json().await?;
     let introspection = introspect(&ctx, &body.token).await?;
     let email;
@@ -131,6 +137,12 @@ pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Respons
     Ok(Response::json(StatusCode::OK, &VerifyResponse { token }).no_store())
 }
 
+pub(super) const VERIFY: Endpoint = endpoint! {
+    handler: verify,
+    metric_label: "v1.verify",
+    errors: [EXPIRED],
+};
+
 /// Verify a token (alias).
 ///
 /// Same as `/verify`.
@@ -141,6 +153,12 @@ pub(super) async fn verify(ctx: Context, mut request: Request) -> Result<Respons
     request_body = VerifyRequest,
     responses((status = 200, description = "The token is valid.", body = VerifyResponse<'_>)),
 )]
-pub(super) async fn verify_token(ctx: Context, request: Request) -> Result<Response, V1Error> {
+async fn verify_token(ctx: Context, request: Request) -> Result<Response, V1Error> {
     verify(ctx, request).await
 }
+
+pub(super) const VERIFY_TOKEN: Endpoint = endpoint! {
+    handler: verify_token,
+    metric_label: "v1.verify",
+    errors: [EXPIRED],
+};

@@ -15,14 +15,13 @@ use super::verify::key_claims;
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::native::schemas::{ClientTokenRequest, Introspection, TokenRequest, TokenResponse};
 use crate::api::{FORBIDDEN, RATE_LIMITED, api_key_or_empty, request_context};
-use crate::auth::Error;
-use crate::auth::api_keys;
 use crate::auth::context::Context;
 use crate::auth::sessions::refresh::{RotationPolicy, refresh};
 use crate::auth::tokens::caller::authenticate;
 use crate::auth::tokens::client_credentials::issue_for_api_key;
 use crate::auth::tokens::verify::Credential;
 use crate::auth::tokens::{introspect, revoke};
+use crate::auth::{Error, api_keys};
 use crate::http::{FormFields, Request, Response};
 
 pub(super) use error::{OauthError, OauthErrorBody};
