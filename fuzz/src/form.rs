@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use http::StatusCode;
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
-use signet::http::{Answer, Pairs, Rejection, Request, Response, Router, Routes};
+use signet::http::{FormFields, IntoResponse, Rejection, Request, Response, Router, Routes};
 
 use super::wire;
 
@@ -25,7 +25,7 @@ struct Fields {
 thread_local! {
     static ROUTER: Router<()> = {
         let mut routes = Routes::new();
-        routes.under("", |(), _| Response::empty(StatusCode::NOT_FOUND)).post("/", "form", async |(), mut request: Request| {
+        routes.group("", |(), _| Response::empty(StatusCode::NOT_FOUND)).post("/", "form", async |(), mut request: Request| {
             let form = request.form().await;
             READ.set(Some(form.map(|pairs| written(&pairs))));
             Done
@@ -37,15 +37,15 @@ thread_local! {
 
 struct Done;
 
-impl Answer for Done {
-    fn answer(self) -> Response {
+impl IntoResponse for Done {
+    fn into_response(self) -> Response {
         Response::empty(StatusCode::OK)
     }
 }
 
-fn written(pairs: &Pairs) -> Vec<(String, String)> {
-    let _ = pairs.read::<Fields>();
-    if let Some(name) = pairs.repeated() {
+fn written(pairs: &FormFields) -> Vec<(String, String)> {
+    let _ = pairs.deserialize::<Fields>();
+    if let Some(name) = pairs.repeated_name() {
         assert!(pairs.iter().filter(|(known, _)| *known == name).count() > 1);
     }
     pairs.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()

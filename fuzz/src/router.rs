@@ -15,7 +15,7 @@ thread_local! {
     static TABLE: (Router<()>, Table) = {
         let listing = signet::api::router(&Config::default()).unwrap().listing().to_vec();
         let mut routes = Routes::new();
-        let mut under = routes.under("", |(), rejection| Response::text(StatusCode::NOT_FOUND, rejection.to_string()));
+        let mut under = routes.group("", |(), rejection| Response::text(StatusCode::NOT_FOUND, rejection.to_string()));
         for (method, path) in &listing {
             let (route, names) = (format!("{method} {path}"), names(path));
             under = under.on(method.clone(), path, "a route", move |(), request: Request| {
@@ -64,7 +64,8 @@ fn names(path: &str) -> Vec<String> {
 
 /// What a plain reading of the table says: of those that fit, the route that is literal for longest.
 fn expected(table: &Table, method: &Method, path: &str) -> Option<String> {
-    let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
+    let sent = path;
+    let path = if sent.len() > 1 { sent.strip_suffix('/').unwrap_or(sent) } else { sent };
     let given: Vec<&str> = path.split('/').collect();
     let fits = |route: &&(Method, String)| {
         let known: Vec<&str> = route.1.split('/').collect();
@@ -77,6 +78,13 @@ fn expected(table: &Table, method: &Method, path: &str) -> Option<String> {
     let as_get = *method == Method::HEAD && !methods.contains(&method);
     let method = if as_get { &Method::GET } else { method };
     if !methods.contains(&method) {
+        return None;
+    }
+    // With a trailing slash, a route of the same method with a parameter at the end gets an empty one: 404.
+    let has_parameter = |(other, path): &(Method, String)| {
+        other == method && path.rsplit_once('/').is_some_and(|(parent, last)| parent == best && last.starts_with('{'))
+    };
+    if path.len() < sent.len() && table.iter().any(has_parameter) {
         return None;
     }
     let parts = best.split('/').zip(given).filter(|(known, _)| known.starts_with('{'));
