@@ -87,7 +87,7 @@ fn invalid_address_has_the_reason_of_pydantic() {
         ("a@b", "The part after the @-sign is not valid. It should have a period."),
         ("a..b@c.example", "An email address cannot have two periods in a row."),
     ] {
-        assert_eq!(error_entries(&with("email", &json!(text)))[0]["ctx"]["reason"], reason, "{text}");
+        assert_eq!(error_entries(&body_with("email", &json!(text)))[0]["ctx"]["reason"], reason, "{text}");
     }
 }
 
