@@ -8,7 +8,7 @@ use crate::auth;
 use crate::auth::error::InputError;
 use crate::auth::signing_keys::KeyringError;
 use crate::config::ConfigErrors;
-use crate::node::build::StartError;
+use crate::node::error::StartError;
 use crate::node::serve::ServeError;
 use crate::store;
 

@@ -12,7 +12,7 @@ use super::arguments::Keys;
 use super::output::{Columns, Output, or_dash};
 use super::propagation::wait_for_nodes;
 use crate::auth::context::Context;
-use crate::auth::revocation::retention::key_lifetimes;
+use crate::auth::retention::key_lifetimes;
 use crate::auth::signing_keys::{KeyringError, import, revoke, rotate};
 use crate::clock::Timestamp;
 use crate::token::keyring::pem;

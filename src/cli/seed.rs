@@ -228,15 +228,15 @@ async fn create_session(ctx: &Context, user: &User) -> Result<SeededSession, Cli
         rate_limit_ip: localhost,
         user_agent: Some("signet seed"),
         language: None,
-        extra_claims: ExtraClaims::Nothing,
+        extra_claims: ExtraClaims::None,
     };
     let now = ctx.now();
     let pair = open_session(ctx, user, None, request_ctx).await?;
     Ok(SeededSession {
         id: pair.session.id,
-        access: Zeroizing::new(pair.access),
-        access_expires_at: now + pair.access_lives,
-        refresh: Zeroizing::new(pair.refresh),
+        access: Zeroizing::new(pair.access_token),
+        access_expires_at: now + pair.access_expires_in,
+        refresh: Zeroizing::new(pair.refresh_token),
     })
 }
 

@@ -8,58 +8,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::context::{Context, Node};
-use crate::auth::passwords;
 use crate::auth::passwords::{Hasher, Policy};
-use crate::auth::revocation::retention::{Retention, key_lifetimes};
+use crate::auth::retention::{Retention, key_lifetimes};
 use crate::auth::revocation::set::RevocationSet;
-use crate::auth::signing_keys::{KeyringError, KeyringStore};
+use crate::auth::signing_keys::KeyringStore;
 use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
 use crate::auth::tokens::verify::cache::VerifyCache;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::mail::{self, Mailer};
+use crate::mail::Mailer;
 use crate::rng::Rng;
-use crate::store::ephemeral::redis;
-use crate::store::sqlite;
 use crate::telemetry::{Metrics, Readiness};
 use crate::token::access::Issuer;
-use crate::token::keyring::{Keyring, UnusableKey};
-use crate::token::secret::{KeyDerivationError, Secrets};
+use crate::token::keyring::Keyring;
+use crate::token::secret::Secrets;
 
-use super::secret_file::{self, SecretFileError};
+use super::error::StartError;
+use super::secret_file;
 use super::stores::Stores;
-
-/// Why a node could not be built.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// A store does not answer, or holds data that Signet did not write.
-    #[error(transparent)]
-    Store(#[from] crate::store::Error),
-    /// Redis does not accept the settings.
-    #[error(transparent)]
-    Redis(#[from] redis::ConnectError),
-    /// The embedded file cannot be opened.
-    #[error(transparent)]
-    Embedded(#[from] sqlite::OpenError),
-    /// The secret file cannot be read or created.
-    #[error(transparent)]
-    SecretFile(#[from] SecretFileError),
-    /// No keys can be derived from the secret.
-    #[error(transparent)]
-    Secret(#[from] KeyDerivationError),
-    /// The keyring cannot be opened or created.
-    #[error(transparent)]
-    Keyring(#[from] KeyringError),
-    /// A key in the keyring is invalid.
-    #[error(transparent)]
-    Key(#[from] UnusableKey),
-    /// The threads that hash passwords cannot be started.
-    #[error(transparent)]
-    Hasher(#[from] passwords::StartError),
-    /// Mail cannot be set up.
-    #[error(transparent)]
-    Mail(#[from] mail::MailerError),
-}
 
 /// How long a command waits for a store, at least. The timeouts in the settings are for clients, which can retry; a
 /// command must not stop halfway through a million users because a store was busy for a moment.

@@ -10,10 +10,11 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::build::{StartError, node_name_prefix};
+use super::build::node_name_prefix;
+use super::error::StartError;
 use super::secret_file;
 use super::stores::Stores;
-use crate::auth::revocation::retention::key_lifetimes;
+use crate::auth::retention::key_lifetimes;
 use crate::auth::signing_keys::KeyringStore;
 use crate::config::Config;
 use crate::mail::{self, outbox_dir};

@@ -11,7 +11,7 @@ use crate::auth::revocation::feed::{catch_up, follow, remove_expired};
 use crate::auth::revocation::propagation::report_position;
 use crate::auth::signing_keys;
 use crate::auth::signing_keys::advance;
-use crate::node::build::StartError;
+use crate::node::error::StartError;
 use crate::store::Error;
 use crate::store::ephemeral::Cursor;
 use crate::telemetry::Condition;

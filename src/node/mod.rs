@@ -7,6 +7,7 @@
 mod banner;
 pub mod build;
 pub mod check;
+pub mod error;
 pub mod maintenance;
 mod management;
 mod observer;

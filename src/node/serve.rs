@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::banner::announce;
-use super::build::{self, StartError};
+use super::build;
+use super::error::StartError;
 use super::maintenance::{self, load_revocations, watch_readiness};
 use super::management::{self, ManagementContext};
 use super::observer::RequestObserver;
@@ -82,7 +83,7 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeE
 
     // Build the node. It answers nothing before it has read all revocations.
     let router = Arc::new(api::router(&config)?);
-    let stores = Arc::new(Stores::open(&config, &clock).await.map_err(StartError::from)?);
+    let stores = Arc::new(Stores::open(&config, &clock).await?);
     let ctx = build::build_context(config, clock, &stores, router.metric_labels()).await?;
     let cursor = load_revocations(&ctx).await?;
 

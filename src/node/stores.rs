@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::node::build::StartError;
+use crate::node::error::StartError;
 use crate::store::accounts::postgres::{self, Postgres};
 use crate::store::accounts::sqlite::SqliteAccounts;
 use crate::store::ephemeral::redis::{OutageLog, Redis};

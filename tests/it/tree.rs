@@ -11,13 +11,13 @@ use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// Modules that every other module may import, and which import only each other.
-const GROUND: &[&str] = &["clock", "config", "id", "rng", "telemetry"];
+const GROUND: &[&str] = &["clock", "config", "encoding", "id", "rng", "telemetry"];
 
 /// For each module the modules it may import besides the ground. Every permission is in use.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("api", &["auth", "http"]),
     ("auth", &["mail", "store", "token"]),
-    ("cli", &["api", "auth", "mail", "node", "store", "token"]),
+    ("cli", &["api", "auth", "node", "store", "token"]),
     ("http", &[]),
     ("mail", &[]),
     ("node", &["api", "auth", "http", "mail", "server", "store", "token"]),

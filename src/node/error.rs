@@ -1,0 +1,42 @@
+//! Why a node could not be built.
+
+use super::secret_file::SecretFileError;
+use crate::auth::passwords;
+use crate::auth::signing_keys::KeyringError;
+use crate::mail;
+use crate::store::ephemeral::redis;
+use crate::store::sqlite;
+use crate::token::keyring::UnusableKey;
+use crate::token::secret::KeyDerivationError;
+
+/// Why a node could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A store does not answer, or holds data that Signet did not write.
+    #[error(transparent)]
+    Store(#[from] crate::store::Error),
+    /// Redis does not accept the settings.
+    #[error(transparent)]
+    Redis(#[from] redis::ConnectError),
+    /// The embedded file cannot be opened.
+    #[error(transparent)]
+    Embedded(#[from] sqlite::OpenError),
+    /// The secret file cannot be read or created.
+    #[error(transparent)]
+    SecretFile(#[from] SecretFileError),
+    /// No keys can be derived from the secret.
+    #[error(transparent)]
+    Secret(#[from] KeyDerivationError),
+    /// The keyring cannot be opened or created.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// A key in the keyring is invalid.
+    #[error(transparent)]
+    Key(#[from] UnusableKey),
+    /// The threads that hash passwords cannot be started.
+    #[error(transparent)]
+    Hasher(#[from] passwords::StartError),
+    /// Mail cannot be set up.
+    #[error(transparent)]
+    Mail(#[from] mail::MailerError),
+}
