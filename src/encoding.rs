@@ -4,12 +4,12 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// Crockford's base 32 in lower case: no character is mistaken for another, a double click selects the whole text, and each
-/// character holds five bits.
+/// Crockford's base 32 in lower case: no character is mistaken for another, a double click selects the whole text, and
+/// each character holds five bits.
 const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// The first `bytes` bytes of the SHA-256 of `data` as base64url without padding: an identifier derived from content, such as
-/// an `ETag` or a `kid`.
+/// The first `bytes` bytes of the SHA-256 of `data` as base64url without padding: an identifier derived from content,
+/// such as an `ETag` or a `kid`.
 pub fn short_sha256(data: &[u8], bytes: usize) -> String {
     let digest = digest(&SHA256, data);
     URL_SAFE_NO_PAD.encode(digest.as_ref().get(..bytes).unwrap_or(digest.as_ref()))

@@ -1,7 +1,7 @@
 //! Ids of users, sessions, projects, API keys and tokens.
 //!
-//! Every id is a UUID of version 7 (RFC 9562), so that ids sort by age, indexes stay dense, and an id contains its creation time.
-//! Knows nothing of where ids are stored.
+//! Every id is a UUID of version 7 (RFC 9562), so that ids sort by age, indexes stay dense, and an id contains its
+//! creation time. Knows nothing of where ids are stored.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! Randomness, passed in like the clock. Knows nothing of what it is used for.
 //!
-//! Nothing else may draw randomness from the machine. It comes from the kernel: AWS-LC's own generator gathers jitter for 50 ms
-//! before its first byte, which was more than half of an embedded server's start-up time.
+//! Nothing else may draw randomness from the machine. It comes from the kernel: AWS-LC's own generator gathers jitter
+//! for 50 ms before its first byte, which was more than half of an embedded server's start-up time.
 
 use std::cell::RefCell;
 
@@ -26,9 +26,9 @@ impl Rng {
         bytes
     }
 
-    /// `N` random bytes for values that must be unique but are not secret. Drawn in batches, because a refresh generates an id, and a
-    /// system call costs more than everything else in it. Bytes of a batch that are not used yet stay in memory, where a secret's
-    /// must not.
+    /// `N` random bytes for values that must be unique but are not secret. Drawn in batches, because a refresh
+    /// generates an id, and a system call costs more than everything else in it. Bytes of a batch that are not used yet
+    /// stay in memory, where a secret's must not.
     pub fn distinct<const N: usize>(&self) -> [u8; N] {
         thread_local! {
             static BATCH: RefCell<([u8; BATCH_SIZE], usize)> = const { RefCell::new(([0; BATCH_SIZE], BATCH_SIZE)) };

@@ -1,5 +1,5 @@
-//! Creates and verifies action tokens with the node's keys and clock. The format is in [`crate::token::action`]. The claims belong to
-//! the operation that creates the token, and so does the rule whether it may be used more than once.
+//! Creates and verifies action tokens with the node's keys and clock. The format is in [`crate::token::action`]. The
+//! claims belong to the operation that creates the token, and so does the rule whether it may be used more than once.
 
 use std::time::Duration;
 

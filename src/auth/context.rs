@@ -1,11 +1,12 @@
-//! The state that every operation is given: a [`Context`] per worker, and the [`Node`] that all workers of a process share.
+//! The state that every operation is given: a [`Context`] per worker, and the [`Node`] that all workers of a process
+//! share.
 //!
 //! Holds state and does nothing with it. Knows nothing of HTTP, nor of which stores are in use.
 
 use std::sync::Arc;
 
 use crate::auth::passwords::{Hasher, Policy};
-use crate::auth::revocation::retention::Retention;
+use crate::auth::retention::Retention;
 use crate::auth::revocation::set::RevocationSet;
 use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
 use crate::auth::tokens::verify::cache::VerifyCache;
@@ -21,7 +22,8 @@ use crate::token::secret::Secrets;
 
 /// One worker's handle: the shared node, and store handles whose connections live on the worker's own runtime.
 ///
-/// Every request clones it. A clone raises a single reference count, which no other worker uses, so cores do not contend for it.
+/// Every request clones it. A clone raises a single reference count, which no other worker uses, so cores do not
+/// contend for it.
 #[derive(Clone)]
 pub struct Context(Arc<Inner>);
 
@@ -91,12 +93,14 @@ impl Context {
 }
 
 impl Node {
-    /// The timestamp for a session or token issued now, which no applied global sign-out covers: see [`Retention::issue_time`].
+    /// The timestamp for a session or token issued now, which no applied global sign-out covers: see
+    /// [`Retention::issue_time`].
     pub fn issue_time(&self, now: Timestamp) -> Timestamp {
         self.retention.issue_time(now, self.revocations.global_not_before())
     }
 
-    /// Whether this node is stale, so that it may have missed revocations, and is configured to refuse credentials then.
+    /// Whether this node is stale, so that it may have missed revocations, and is configured to refuse credentials
+    /// then.
     pub fn must_refuse_as_stale(&self) -> bool {
         let settings = &self.config.revocation;
         settings.when_stale == WhenStale::Refuse

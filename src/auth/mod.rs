@@ -1,22 +1,24 @@
 //! The operations of the token server, in folders by subject. Knows nothing of HTTP, and not which stores are in use.
 //!
-//! | folder | what it holds |
+//! | folder | contents |
 //! |---|---|
-//! | [`sign_in`] | every way to sign in: password, mailed code, magic link; the checks before a session is opened |
-//! | [`sessions`] | refreshing, listing and ending sessions; their tokens and claims |
-//! | [`tokens`] | verifying credentials, introspection, client credentials, revoking one token, action tokens |
-//! | [`revocation`] | revocations in memory, the stream that carries them between nodes, durable revocations, retention |
-//! | [`accounts`] | creating, changing and deleting users; verifying addresses; projects, billing, permissions |
-//! | [`identity`] | e-mail addresses and usernames in canonical form |
+//! | [`sign_in`] | every way to sign in: password, mailed code, magic link; opening a session |
+//! | [`sessions`] | issuing tokens, refreshing, listing and ending sessions |
+//! | [`tokens`] | verifying credentials, the caller of a request, introspection, client credentials, revoking a token |
+//! | [`revocation`] | revocations in memory, the feed that carries them between nodes, durable revocations |
+//! | [`accounts`] | creating, changing and deleting users; projects, billing, permissions |
 //! | [`passwords`] | policy, hashing, password resets, re-authentication |
 //! | [`mfa`] | the second factor: enrollment, TOTP, recovery codes |
-//! | [`api_keys`] | creating, recognising and deactivating API keys |
+//! | [`api_keys`] | creating, listing and deactivating API keys |
 //! | [`signing_keys`] | maintenance of the keyring |
 //!
-//! [`Context`] is the state that every operation is given, [`request_context`] what a request says about its client. [`error`]
-//! lists every way in which an operation fails. [`one_time`] stores mailed codes and device secrets, [`rate_limit`] applies the
-//! limits of [`crate::config::LimitedAction`].
-//! The hot paths are [`tokens::verify`] and [`sessions::refresh`].
+//! [`Context`] is the state that every operation is given, and [`request_context`] describes the client of a request.
+//! [`error`] lists every way in which an operation fails. [`retention`] computes with clock skew: how long revocations
+//! and keys are kept. The other files are shared steps of the operations: [`identity`], [`one_time`], [`rate_limit`],
+//! `action_token`, `mailing`, `run_to_completion`, `timing`.
+//!
+//! The hot paths are [`tokens::verify`] and [`sessions::refresh`]. Imports between the folders form no circle, and no
+//! file that [`context`] imports imports it back.
 
 pub mod accounts;
 mod action_token;
@@ -30,6 +32,7 @@ pub mod one_time;
 pub mod passwords;
 pub mod rate_limit;
 pub mod request_context;
+pub mod retention;
 pub mod revocation;
 mod run_to_completion;
 pub mod sessions;

@@ -1,7 +1,7 @@
 //! Time: a [`Timestamp`], and a [`Clock`] that is passed in.
 //!
-//! Nothing else may read the machine's time of day (`clippy.toml` forbids it), so that a test can run at any time without sleeping.
-//! Knows nothing of what expires.
+//! Nothing else may read the machine's time of day (`clippy.toml` forbids it), so that a test can run at any time
+//! without sleeping. Knows nothing of what expires.
 
 pub mod request_budget;
 
@@ -14,9 +14,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// The largest clock difference tolerated: two clocks may differ by this much, or one may be set back by it, and revocations still hold.
-/// Far more than the leeway for checking tokens: users notice a token that is refused too early, but nobody notices a
-/// revocation that fails. [`crate::auth::revocation::retention`] contains the arithmetic.
+/// The largest clock difference tolerated: two clocks may differ by this much, or one may be set back by it, and
+/// revocations still hold. Far more than the leeway for checking tokens: users notice a token that is refused too
+/// early, but nobody notices a revocation that fails. `auth::retention` computes with it.
 pub const MAX_CLOCK_SKEW: Duration = Duration::from_secs(120);
 
 /// A point in time: milliseconds since 1970, UTC.

@@ -1,8 +1,8 @@
-//! The time budget of one piece of work, such as a request: the time it waits for dependencies is added up, so that three calls do not wait
-//! three times as long as one.
+//! The time budget of one piece of work, such as a request: the time it waits for dependencies is added up, so that
+//! three calls do not wait three times as long as one.
 //!
-//! Each call states the budget for the whole piece of work. Work without a shared budget, such as maintenance, has the full time for
-//! each call.
+//! Each call states the budget for the whole piece of work. Work without a shared budget, such as maintenance, has the
+//! full time for each call.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};

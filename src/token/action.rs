@@ -1,8 +1,9 @@
-//! One-purpose tokens: the step before a second factor, a magic link, a confirmation, a reset.
+//! Action tokens: signed tokens for one action, such as a magic link, a password reset, the confirmation of an address,
+//! or the step before a second factor.
 //!
-//! Each purpose has a `typ` of its own and is read only under that `typ` (RFC 8725, 3.11), so none is ever an access token, and
-//! none is good for another purpose. They are rare, so `jsonwebtoken` makes and checks them. Being read is not being
-//! used up: what may be used once is a claim in the store beside its token.
+//! Each kind has its own `typ` and is accepted only under that `typ` (RFC 8725, 3.11), so none is accepted as an access
+//! token or as another kind. They are rare, so `jsonwebtoken` signs and verifies them. Verifying a token does not use
+//! it up: for single use, a claim is stored beside the token.
 
 use std::sync::Arc;
 
@@ -15,21 +16,21 @@ use crate::clock::Timestamp;
 use crate::config;
 use crate::id::TokenId;
 
-/// What a token is for.
+/// The action that a token allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActionKind {
-    /// The password was right, the second factor is due.
+    /// Completing a sign-in with a second factor, after the first one.
     SecondFactor,
-    /// The mailed half of a magic link.
+    /// Signing in by a magic link.
     MagicLink,
-    /// The confirmation of an address.
+    /// Confirming an address.
     ConfirmEmail,
-    /// The mailed half of a password reset.
+    /// Setting a new password.
     ResetPassword,
 }
 
 impl ActionKind {
-    /// Every purpose there is.
+    /// Every kind.
     pub const ALL: [Self; 4] = [Self::SecondFactor, Self::MagicLink, Self::ConfirmEmail, Self::ResetPassword];
 
     fn typ(self) -> &'static str {
@@ -42,99 +43,101 @@ impl ActionKind {
     }
 }
 
-/// The token is not one for this purpose, or its time is over.
+/// Why an action token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ActionTokenError {
-    /// Not a token of ours for this purpose.
-    #[error("not a token for this purpose")]
+    /// Not a token of ours, or of another kind.
+    #[error("not a token for this action")]
     Invalid,
-    /// It was one.
+    /// The token has expired.
     #[error("expired")]
     Expired,
 }
 
-/// The token could not be made; no input explains it.
+/// The token could not be signed, which no input causes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the token could not be made")]
+#[error("the token could not be signed")]
 pub struct SigningError;
 
-/// What is read from a token: its name, by which a claim may be kept beside it, and what it was made to say.
+/// A verified action token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionToken<T> {
-    /// `jti`.
+    /// `jti`, under which a claim may be stored beside the token.
     pub id: TokenId,
-    /// What it was made to say.
+    /// The claims of the action.
     pub claims: T,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Claims<T> {
+struct Payload<T> {
     iss: String,
     aud: String,
     iat: i64,
     exp: i64,
     jti: TokenId,
-    /// Of a second factor that is due: by this a published API's clients know that they hold no access token.
+    /// Set for the step before a second factor: the clients of a published API tell it from an access token by this
+    /// claim.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     totp: bool,
-    says: T,
+    #[serde(rename = "says")]
+    claims: T,
 }
 
-/// Makes a token that says `says` and is good for one purpose until `until`.
+/// Signs a token of this kind that expires at `expires_at`.
 pub fn mint<T: Serialize>(
-    purpose: ActionKind,
-    token: TokenId,
-    says: T,
-    (now, until): (Timestamp, Timestamp),
+    kind: ActionKind,
+    id: TokenId,
+    claims: T,
+    (now, expires_at): (Timestamp, Timestamp),
     settings: &config::Tokens,
     key: &LoadedKey,
 ) -> Result<String, SigningError> {
     let mut header = Header::new(Algorithm::EdDSA);
-    header.typ = Some(purpose.typ().to_owned());
+    header.typ = Some(kind.typ().to_owned());
     header.kid = Some(key.kid.to_string());
-    let (iss, aud) = (settings.issuer.clone(), settings.audience.clone());
-    let claims = Claims {
-        iss,
-        aud,
+    let payload = Payload {
+        iss: settings.issuer.clone(),
+        aud: settings.audience.clone(),
         iat: now.secs(),
-        exp: until.secs(),
-        jti: token,
-        totp: purpose == ActionKind::SecondFactor,
-        says,
+        exp: expires_at.secs(),
+        jti: id,
+        totp: kind == ActionKind::SecondFactor,
+        claims,
     };
-    jsonwebtoken::encode(&header, &claims, &key.jwt_encoding_key).map_err(|_| SigningError)
+    jsonwebtoken::encode(&header, &payload, &key.jwt_encoding_key).map_err(|_| SigningError)
 }
 
-/// Reads a token made for this purpose.
-pub fn read<T: DeserializeOwned>(
-    purpose: ActionKind,
+/// Verifies a token of this kind.
+pub fn verify<T: DeserializeOwned>(
+    kind: ActionKind,
     token: &str,
     now: Timestamp,
     settings: &config::Tokens,
     keys: &Keys,
 ) -> Result<ActionToken<T>, ActionTokenError> {
-    let key = named_key(purpose, token, keys).filter(|key| !key.revoked).ok_or(ActionTokenError::Invalid)?;
+    let key = key_for(kind, token, keys).filter(|key| !key.revoked).ok_or(ActionTokenError::Invalid)?;
     let mut validation = Validation::new(Algorithm::EdDSA);
-    // The time is the clock's that is handed down, not the library's.
+    // Checked below, by the clock that is passed in and not the library's.
     validation.validate_exp = false;
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
     validation.set_issuer(&[&settings.issuer]);
     validation.set_audience(&[&settings.audience]);
-    let claims = jsonwebtoken::decode::<Claims<T>>(token, &key.jwt_decoding_key, &validation)
+    let payload = jsonwebtoken::decode::<Payload<T>>(token, &key.jwt_decoding_key, &validation)
         .map_err(|_| ActionTokenError::Invalid)?
         .claims;
-    if Timestamp::from_secs(claims.exp) <= now {
+    if Timestamp::from_secs(payload.exp) <= now {
         return Err(ActionTokenError::Expired);
     }
-    Ok(ActionToken { id: claims.jti, claims: claims.says })
+    Ok(ActionToken { id: payload.jti, claims: payload.claims })
 }
 
-fn named_key(purpose: ActionKind, token: &str, keys: &Keys) -> Option<Arc<LoadedKey>> {
+/// The key named in the token's header, if the header is of this kind.
+fn key_for(kind: ActionKind, token: &str, keys: &Keys) -> Option<Arc<LoadedKey>> {
     if token.len() > super::access::MAX_LENGTH {
         return None;
     }
     let header = token.split('.').next()?;
-    let kid = super::access::header::kid_for_type(header, |typ| typ == purpose.typ()).ok()?;
+    let kid = super::access::header::kid_for_type(header, |typ| typ == kind.typ()).ok()?;
     keys.by_kid(&kid).cloned()
 }
 
@@ -149,44 +152,47 @@ mod tests {
     use crate::token::access::tests::{NOW, issuer, keyring, settings, token};
 
     #[test]
-    fn a_token_is_good_for_its_purpose_alone() {
+    fn token_is_accepted_only_as_its_own_kind() {
         let (keyring, rng) = (keyring(), Rng::system());
         let keys = keyring.keys();
         let key = keys.signer(NOW).unwrap();
         let until = NOW + std::time::Duration::from_secs(60);
-        for made_for in ActionKind::ALL {
+        for signed_as in ActionKind::ALL {
             let jti = TokenId::new(NOW, &rng);
-            let text = mint(made_for, jti, "hello".to_owned(), (NOW, until), &settings(), key).unwrap();
-            for read_for in ActionKind::ALL {
-                let answer = read::<String>(read_for, &text, NOW, &settings(), &keys);
+            let text = mint(signed_as, jti, "hello".to_owned(), (NOW, until), &settings(), key).unwrap();
+            for verified_as in ActionKind::ALL {
+                let result = verify::<String>(verified_as, &text, NOW, &settings(), &keys);
                 let expected = ActionToken { id: jti, claims: "hello".to_owned() };
-                assert_eq!(answer, if made_for == read_for { Ok(expected) } else { Err(ActionTokenError::Invalid) });
+                assert_eq!(
+                    result,
+                    if signed_as == verified_as { Ok(expected) } else { Err(ActionTokenError::Invalid) }
+                );
             }
             assert!(issuer().check(&text, &keys, NOW).is_err());
-            assert_eq!(read::<String>(made_for, &text, until, &settings(), &keys), Err(ActionTokenError::Expired));
+            assert_eq!(verify::<String>(signed_as, &text, until, &settings(), &keys), Err(ActionTokenError::Expired));
         }
     }
 
     #[test]
-    fn a_header_is_read_as_strictly_as_that_of_an_access_token() {
+    fn header_is_checked_as_strictly_as_an_access_token() {
         let (keyring, rng) = (keyring(), Rng::system());
         let keys = keyring.keys();
         let key = keys.signer(NOW).unwrap();
-        let (purpose, until) = (ActionKind::MagicLink, NOW + std::time::Duration::from_secs(60));
-        let text = mint(purpose, TokenId::new(NOW, &rng), (), (NOW, until), &settings(), key).unwrap();
+        let (kind, until) = (ActionKind::MagicLink, NOW + std::time::Duration::from_secs(60));
+        let text = mint(kind, TokenId::new(NOW, &rng), (), (NOW, until), &settings(), key).unwrap();
         let mut parts = text.split('.');
         let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap()).unwrap();
         let payload = parts.next().unwrap();
-        let read_with = |name: &str, value: Value| {
+        let verify_with = |name: &str, value: Value| {
             let mut header = header.clone();
             header[name] = value;
             let message = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(header.to_string()));
             let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).as_ref());
-            read::<()>(purpose, &format!("{message}.{signature}"), NOW, &settings(), &keys)
+            verify::<()>(kind, &format!("{message}.{signature}"), NOW, &settings(), &keys)
         };
-        assert!(read_with("x", json!("what means nothing to us")).is_ok());
+        assert!(verify_with("x", json!("an unknown member")).is_ok());
         for (name, value) in [
-            // RFC 7797, 6: not without being in `crit`, which is refused for itself.
+            // RFC 7797, 6: only allowed together with `crit`, which is refused in itself.
             ("b64", json!(false)),
             ("b64", json!(true)),
             ("zip", json!("DEF")),
@@ -200,19 +206,19 @@ mod tests {
             ("alg", json!("HS256")),
             ("typ", json!("at+jwt")),
         ] {
-            assert_eq!(read_with(name, value), Err(ActionTokenError::Invalid), "{name}");
+            assert_eq!(verify_with(name, value), Err(ActionTokenError::Invalid), "{name}");
         }
         for name in ["b64", "zip", "crit", "jku", "jwk", "x5u", "x5c"] {
-            assert_eq!(read_with(name, Value::Null), Err(ActionTokenError::Invalid), "{name} as null");
+            assert_eq!(verify_with(name, Value::Null), Err(ActionTokenError::Invalid), "{name} as null");
         }
     }
 
     #[test]
-    fn an_access_token_is_good_for_no_purpose() {
+    fn access_token_is_not_an_action_token() {
         let keyring = keyring();
-        for purpose in ActionKind::ALL {
-            let answer = read::<serde_json::Value>(purpose, &token(&keyring), NOW, &settings(), &keyring.keys());
-            assert_eq!(answer, Err(ActionTokenError::Invalid));
+        for kind in ActionKind::ALL {
+            let result = verify::<serde_json::Value>(kind, &token(&keyring), NOW, &settings(), &keyring.keys());
+            assert_eq!(result, Err(ActionTokenError::Invalid));
         }
     }
 }

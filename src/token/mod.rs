@@ -1,9 +1,10 @@
-//! Formats of everything that is signed, sealed or MACed: keys, access tokens, refresh tokens, action tokens, API keys, the JWKS.
+//! Formats of everything that is signed, sealed or MACed: keys, access tokens, refresh tokens, action tokens, API keys,
+//! the JWKS.
 //!
-//! Reading order: [`secret`] (the secrets that seal and MAC), [`signature`] (checking a signature), [`keyring`] (the signing keys and their
-//! lifecycle), [`access`] (the hot path: issuing and checking a JWT), [`refresh`] (a token that authenticates itself), [`action`] (tokens for
-//! one action), [`api_key`], [`jwks`].
-//! All of it is computation: no store, no clock but the `now` that is passed in, nothing that awaits.
+//! Reading order: [`secret`] (the secrets that seal and MAC), [`signature`] (checking a signature), [`keyring`] (the
+//! signing keys and their lifecycle), [`access`] (the hot path: issuing and checking a JWT), [`refresh`] (a token that
+//! authenticates itself), [`action`] (tokens for one action), [`api_key`], [`jwks`]. All of it is computation: no
+//! store, no clock but the `now` that is passed in, nothing that awaits.
 
 pub mod access;
 pub mod action;

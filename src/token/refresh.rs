@@ -1,7 +1,8 @@
 //! The refresh token: `base64url(version | user | session | counter | MAC)`, which authenticates itself.
 //!
-//! So garbage costs no round trip, and the store holds a counter and never a token: a dump of the store contains no credential. The
-//! token of a counter is always the same, which makes a repeated refresh harmless. Knows nothing of the session's state.
+//! So garbage costs no round trip, and the store holds a counter and never a token: a dump of the store contains no
+//! credential. The token of a counter is always the same, which makes a repeated refresh harmless. Knows nothing of the
+//! session's state.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,7 +1,8 @@
 //! The fleet's secrets and the keys derived from them: one for sealing, one for the MAC of refresh tokens.
 //!
-//! Secrets are a list so that they can be rotated without signing anyone out: the first one seals, all of them open. Each use has
-//! its own key, derived by HKDF (RFC 5869), so that one use cannot be abused to attack another. Knows nothing of what is sealed.
+//! Secrets are a list so that they can be rotated without signing anyone out: the first one seals, all of them open.
+//! Each use has its own key, derived by HKDF (RFC 5869), so that one use cannot be abused to attack another. Knows
+//! nothing of what is sealed.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
@@ -65,8 +66,8 @@ impl Secrets {
         if derived.is_empty() { Err(KeyDerivationError) } else { Ok(Self { derived }) }
     }
 
-    /// Seals `plain` for one use, which opening must name again. The nonce is random: records such as keyrings are sealed so rarely that
-    /// the same 96 bits will not occur twice (NIST SP 800-38D, 8.3).
+    /// Seals `plain` for one use, which opening must name again. The nonce is random: records such as keyrings are
+    /// sealed so rarely that the same 96 bits will not occur twice (NIST SP 800-38D, 8.3).
     pub fn seal(&self, usage: &str, plain: &[u8], rng: &Rng) -> Result<Vec<u8>, KeyDerivationError> {
         let key = self.derived.first().ok_or(KeyDerivationError)?;
         let mut text = plain.to_vec();

@@ -1,7 +1,7 @@
 //! API keys as their owners manage them: each belongs to a project of the caller's own.
 //!
-//! Only a user session creates and deactivates keys. With an API key, a caller can only list the keys of that key's project: a
-//! stolen key must not create others that outlive it or may do more.
+//! Only a user session creates and deactivates keys. With an API key, a caller can only list the keys of that key's
+//! project: a stolen key must not create others that outlive it or may do more.
 
 use std::time::Duration;
 
@@ -48,8 +48,8 @@ pub async fn list_own(
     Ok(ctx.accounts.api_keys(project, skip, limit).await?)
 }
 
-/// Creates a key; only this call returns the whole key. Rate-limited, because the row stays and every node keeps the key's
-/// revocation.
+/// Creates a key; only this call returns the whole key. Rate-limited, because the row stays and every node keeps the
+/// key's revocation.
 pub async fn create_own(
     ctx: &Context,
     caller: &Caller,

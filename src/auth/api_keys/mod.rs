@@ -1,5 +1,5 @@
-//! API keys: creating, listing and deactivating them. [`crate::auth::tokens::verify`] verifies them, and [`crate::token::api_key`] is
-//! their format.
+//! API keys: creating, listing and deactivating them. [`crate::auth::tokens::verify`] verifies them, and
+//! [`crate::token::api_key`] is their format.
 
 mod manage;
 
@@ -34,7 +34,8 @@ pub struct CreateApiKey {
 /// Creates an API key. Only this call returns the whole key.
 pub async fn create(ctx: &Context, new_key: CreateApiKey) -> Result<(ApiKey, NewApiKey), Error> {
     let now = ctx.now();
-    // A prefix has 60 random bits, so a refusal means that the owner has just been deleted; the second try rules out chance.
+    // A prefix has 60 random bits, so a refusal means that the owner has just been deleted; the second try rules out
+    // chance.
     for _ in 0..2 {
         let key = NewApiKey::generate(&ctx.node.rng);
         let row = ApiKey {
@@ -58,9 +59,9 @@ pub async fn create(ctx: &Context, new_key: CreateApiKey) -> Result<(ApiKey, New
     Err(Error::NotFound)
 }
 
-/// Deactivates a project's key: each node refuses it, and tokens issued from it, as soon as it applies the revocation. If the
-/// revocation cannot be published, this node still refuses the key, and the others do within a minute, because the row says so.
-/// Idempotent.
+/// Deactivates a project's key: each node refuses it, and tokens issued from it, as soon as it applies the revocation.
+/// If the revocation cannot be published, this node still refuses the key, and the others do within a minute, because
+/// the row says so. Idempotent.
 pub async fn deactivate(ctx: &Context, project: ProjectId, key: ApiKeyId) -> Result<ApiKey, Error> {
     let ctx = ctx.clone();
     run_to_completion(async move {

@@ -1,7 +1,8 @@
 //! Creating and checking password hashes: Argon2id with the configured parameters, and the imported formats.
 //!
-//! The time must not reveal whether a user exists, so checking a password without a stored hash does the same work as checking it
-//! against a fresh one. Knows nothing of users and stores nothing: storing an upgraded hash is the caller's task.
+//! The time must not reveal whether a user exists, so checking a password without a stored hash does the same work as
+//! checking it against a fresh one. Knows nothing of users and stores nothing: storing an upgraded hash is the caller's
+//! task.
 
 use std::sync::Arc;
 
@@ -33,8 +34,8 @@ pub struct QueueSlot<'a> {
 pub enum Verdict {
     /// The password matches.
     Correct {
-        /// A new hash of the password, if the stored one has another format or other parameters than today's. The caller replaces
-        /// the checked hash with it.
+        /// A new hash of the password, if the stored one has another format or other parameters than today's. The
+        /// caller replaces the checked hash with it.
         upgrade: Option<PasswordHash>,
     },
     /// The password does not match, or there is no hash.
@@ -72,8 +73,9 @@ impl Hasher {
         Ok(Self { pool, cost, dummy: Arc::new(StoredHash::Argon2(dummy)), rng })
     }
 
-    /// Reserves a slot in the queue before the stored hash is known. If the queue is full, the request is rejected before the user
-    /// is looked up: the response time reveals nothing of the user, and the stores are spared the lookup.
+    /// Reserves a slot in the queue before the stored hash is known. If the queue is full, the request is rejected
+    /// before the user is looked up: the response time reveals nothing of the user, and the stores are spared the
+    /// lookup.
     pub fn reserve_slot(&self) -> Result<QueueSlot<'_>, Busy> {
         Ok(QueueSlot { hasher: self, slot: self.pool.reserve_slot()? })
     }
@@ -165,8 +167,8 @@ impl QueueSlot<'_> {
     }
 }
 
-/// Imported hashes are parsed before they are stored, so another program wrote this row. It is logged here, in the caller's span,
-/// because the response is the same as for a wrong password.
+/// Imported hashes are parsed before they are stored, so another program wrote this row. It is logged here, in the
+/// caller's span, because the response is the same as for a wrong password.
 fn log_invalid_hash(error: InvalidHash) {
     tracing::error!(%error, "stored password hash cannot be checked: its user cannot sign in with a password");
 }

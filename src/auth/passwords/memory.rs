@@ -1,12 +1,12 @@
-//! A thread's memory for Argon2, retained from one hash to the next: allocating and freeing 19 MiB for each would cost page faults that
-//! are a considerable part of the hash itself.
+//! A thread's memory for Argon2, retained from one hash to the next: allocating and freeing 19 MiB for each would cost
+//! page faults that are a considerable part of the hash itself.
 //!
-//! It is allocated in huge pages if the system provides them. Argon2 reads its blocks in random order, and the TLB covers too few small
-//! pages: with huge ones a hash takes a twentieth less time, and the first hash in new memory, with ten page faults instead of five
-//! thousand, a fifth less (docs/performance.md).
+//! It is allocated in huge pages if the system provides them. Argon2 reads its blocks in random order, and the TLB
+//! covers too few small pages: with huge ones a hash takes a twentieth less time, and the first hash in new memory,
+//! with ten page faults instead of five thousand, a fifth less (docs/performance.md).
 //!
-//! It is not wiped in between. The next hash overwrites it, and an attacker who can read it can also read the passwords in requests.
-//! Knows nothing of passwords.
+//! It is not wiped in between. The next hash overwrites it, and an attacker who can read it can also read the passwords
+//! in requests. Knows nothing of passwords.
 
 use argon2::Block;
 use memmap2::MmapMut;
@@ -35,10 +35,7 @@ impl Memory {
         if self.blocks < count {
             // Released first: growing must neither hold old and new blocks at the same time nor copy them.
             self.release();
-            #[allow(
-                clippy::expect_used,
-                reason = "the pool catches the panic and fails the job with Busy"
-            )]
+            #[allow(clippy::expect_used, reason = "the pool catches the panic and fails the job with Busy")]
             let map = map(count * Block::SIZE).expect("the system has memory for Argon2");
             (self.map, self.blocks) = (Some(map), count);
         }
@@ -75,7 +72,8 @@ fn map(bytes: usize) -> std::io::Result<MmapMut> {
     let map = MmapMut::map_anon(bytes + HUGE_PAGE)?;
     #[cfg(target_os = "linux")]
     {
-        // Whole huge pages only, so that no more memory is used than requested. Without huge pages the call fails, and small pages are used.
+        // Whole huge pages only, so that no more memory is used than requested. Without huge pages the call fails, and
+        // small pages are used.
         let (begin, whole) = (map.as_ptr().align_offset(HUGE_PAGE), bytes / HUGE_PAGE * HUGE_PAGE);
         if whole > 0
             && let Err(error) = map.advise_range(memmap2::Advice::HugePage, begin, whole)
@@ -86,13 +84,14 @@ fn map(bytes: usize) -> std::io::Result<MmapMut> {
     Ok(map)
 }
 
-/// The bytes as blocks. The only unsafe code in Signet: Argon2 requires its own block type, and there is no safe way to it from
-/// mapped memory.
+/// The bytes as blocks. The only unsafe code in Signet: Argon2 requires its own block type, and there is no safe way to
+/// it from mapped memory.
 #[allow(unsafe_code, reason = "see SAFETY")]
 fn as_blocks(bytes: &mut [u8]) -> &mut [Block] {
     const { assert!(size_of::<Block>() == Block::SIZE && !std::mem::needs_drop::<Block>()) };
-    // SAFETY: `align_to_mut` takes care of alignment, length and borrowing. It requires that any bytes are a valid block and any block is
-    // valid bytes. A block is 128 integers (`u64`) and has exactly their size, so it contains nothing else, not even padding.
+    // SAFETY: `align_to_mut` takes care of alignment, length and borrowing. It requires that any bytes are a valid
+    // block and any block is valid bytes. A block is 128 integers (`u64`) and has exactly their size, so it contains
+    // nothing else, not even padding.
     unsafe { bytes.align_to_mut().1 }
 }
 

@@ -1,8 +1,9 @@
-//! Passwords: the policy for new ones ([`Policy`]), hashing ([`Hasher`]), hashes of other systems ([`import_hash`]), password resets
-//! and re-authentication.
+//! Passwords: the policy for new ones ([`Policy`]), hashing ([`Hasher`]), hashes of other systems ([`import_hash`]),
+//! password resets and re-authentication.
 //!
-//! Hashing is slow on purpose, so it has threads of its own. A rush of sign-ins fills their queue, further sign-ins are rejected with
-//! a request to retry, and nothing else slows down. Policy and hashing know nothing of users, requests or stores.
+//! Hashing is slow on purpose, so it has threads of its own. A rush of sign-ins fills their queue, further sign-ins are
+//! rejected with a request to retry, and nothing else slows down. Policy and hashing know nothing of users, requests or
+//! stores.
 
 mod formats;
 mod hasher;
@@ -27,7 +28,8 @@ use memory::Memory;
 
 /// A password as typed. Wiped when dropped; its Debug form does not show it.
 ///
-/// It is used byte for byte. Normalisation (NFC, NFKC) would lock out users imported from a system that does not normalise.
+/// It is used byte for byte. Normalisation (NFC, NFKC) would lock out users imported from a system that does not
+/// normalise.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 

@@ -1,14 +1,14 @@
 //! The policy for new passwords: a minimum and maximum length, and none of the most common passwords.
 //!
-//! There are no rules about digits and capitals, because they make passwords worse (NIST SP 800-63B, 5.1.1.2). Knows nothing of
-//! hashes.
+//! There are no rules about digits and capitals, because they make passwords worse (NIST SP 800-63B, 5.1.1.2). Knows
+//! nothing of hashes.
 
 use super::Password;
 use crate::config;
 
-/// The 10,000 most common passwords (SecLists, `10-million-password-list-top-10000`, MIT: see `common.LICENSE`): in lower case, without
-/// duplicates, sorted by bytes, one per line. It is searched in the program's image, so it costs neither memory nor time at the
-/// start.
+/// The 10,000 most common passwords (SecLists, `10-million-password-list-top-10000`, MIT: see `common.LICENSE`): in
+/// lower case, without duplicates, sorted by bytes, one per line. It is searched in the program's image, so it costs
+/// neither memory nor time at the start.
 static COMMON: &str = include_str!("common.txt");
 
 /// The requirements for a new password. They do not apply to a password that is checked against a stored hash.
@@ -31,7 +31,8 @@ pub enum PolicyViolation {
         /// The minimum.
         min: usize,
     },
-    /// Too many characters. The password is refused rather than truncated: a truncated one is weaker than its owner believes.
+    /// Too many characters. The password is refused rather than truncated: a truncated one is weaker than its owner
+    /// believes.
     #[error("the password has more than {max} characters")]
     TooLong {
         /// The maximum.

@@ -1,4 +1,5 @@
-//! Re-authentication: a sensitive change needs the user's current password, so that a stolen access token is not enough for it.
+//! Re-authentication: a sensitive change needs the user's current password, so that a stolen access token is not enough
+//! for it.
 
 use crate::auth::context::Context;
 use crate::auth::passwords::{Password, QueueSlot, Verdict};
@@ -6,8 +7,8 @@ use crate::auth::request_context::RequestContext;
 use crate::auth::{Error, rate_limit};
 use crate::store::accounts::{PasswordHash, User};
 
-/// Requires the current password of a user who has one. An attempt counts like a sign-in, so that a stolen token does not allow
-/// faster guessing.
+/// Requires the current password of a user who has one. An attempt counts like a sign-in, so that a stolen token does
+/// not allow faster guessing.
 pub(in crate::auth) async fn reauthenticate(
     ctx: &Context,
     user: &User,

@@ -1,8 +1,9 @@
-//! Requesting a password reset: mails a link, and in dialects that use one, returns a device secret that the reset needs as well.
+//! Requesting a password reset: mails a link, and in dialects that use one, returns a device secret that the reset
+//! needs as well.
 //!
-//! The response does not reveal whether an account exists: for known and unknown addresses the same is read, signed, stored and
-//! returned. Only the mail differs; it is queued without waiting, and [`crate::auth::timing`] hides what remains.
-//! [`crate::auth::passwords::reset`] redeems the link.
+//! The response does not reveal whether an account exists: for known and unknown addresses the same is read, signed,
+//! stored and returned. Only the mail differs; it is queued without waiting, and [`crate::auth::timing`] hides what
+//! remains. [`crate::auth::passwords::reset`] redeems the link.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +31,8 @@ pub(in crate::auth) struct ResetClaims {
     pub(in crate::auth) needs_device_secret: bool,
 }
 
-/// The stored secret of a link that needs no device secret: its token is proof enough, and the claim only ensures single use.
+/// The stored secret of a link that needs no device secret: its token is proof enough, and the claim only ensures
+/// single use.
 pub(in crate::auth) const NO_DEVICE_SECRET: &str = "";
 
 /// Mails a link if an enabled user has the address. Returns the device secret in any case.

@@ -1,7 +1,8 @@
 //! Setting a new password with a mailed link, and with the device secret if the link needs one.
 //!
-//! The new password is checked against the policy and hashed before the link is used up, so that neither a weak password nor a full
-//! queue costs the user the link. A reader of the mail owns the address, so the reset also verifies it.
+//! The new password is checked against the policy and hashed before the link is used up, so that neither a weak
+//! password nor a full queue costs the user the link. A reader of the mail owns the address, so the reset also verifies
+//! it.
 
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
@@ -37,7 +38,8 @@ pub async fn reset_password(
     if user.disabled || user.sessions_valid_after.millis() != token.claims.sessions_valid_after {
         return Err(INVALID_LINK);
     }
-    // The key contains the address: if the user has another one by now, a link that was mailed to the old one is not found.
+    // The key contains the address: if the user has another one by now, a link that was mailed to the old one is not
+    // found.
     let (subject, id) = (subject_of(&user.email), token.id.to_string());
     let device_secret = device_secret.unwrap_or(NO_DEVICE_SECRET).to_owned();
     let key = SecretKey { kind: SecretKind::PasswordReset, subject: &subject, id: &id };
@@ -52,7 +54,8 @@ pub async fn reset_password(
             Changed::Changed(user) => *user,
             Changed::EmailTaken | Changed::NotFound => return Err(INVALID_LINK),
         };
-        // To the address that the link was mailed to: the user may have changed it since the row was read, to one that is not verified.
+        // To the address that the link was mailed to: the user may have changed it since the row was read, to one that
+        // is not verified.
         mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, language.as_deref());
         let verified = ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await;
         sign_out_durably(&ctx, user.id, changed_user.sessions_valid_after).await?;

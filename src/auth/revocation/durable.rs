@@ -1,19 +1,20 @@
-//! Durable revocations: those that must outlive the ephemeral store. Users who were disabled, deleted or got another password, and
-//! API keys that were deactivated.
+//! Durable revocations: those that must outlive the ephemeral store. Users who were disabled, deleted or got another
+//! password, and API keys that were deactivated.
 //!
-//! Such a revocation is written to the row first, then to the ephemeral store: to the sessions, or for a key only to the feed. That
-//! store may refuse the second write, or lose it in a failover, and the sessions are back; the row is not lost with them. So each node
-//! reads these revocations from the rows: at its start all that can matter, and from then on the new ones. They are applied in
-//! memory, so that a refresh is refused without a further round trip.
+//! Such a revocation is written to the row first, then to the ephemeral store: to the sessions, or for a key only to
+//! the feed. That store may refuse the second write, or lose it in a failover, and the sessions are back; the row is
+//! not lost with them. So each node reads these revocations from the rows: at its start all that can matter, and from
+//! then on the new ones. They are applied in memory, so that a refresh is refused without a further round trip.
 //!
-//! A session is revoked if it was opened at the moment of its user's revocation or before. A session opened afterwards carries a later
-//! timestamp than the row's, and than every revocation that its node has applied, whatever the node's clock says: neither refuses
-//! a new sign-in. The reverse case is a session opened just before the revocation by a node whose clock is ahead. The ephemeral
-//! store knows it, and ends it by id or puts its opening time into the revocation. If that store has lost the end, the row alone
-//! cannot tell such a session from one opened later, so clocks must be kept in step.
+//! A session is revoked if it was opened at the moment of its user's revocation or before. A session opened afterwards
+//! carries a later timestamp than the row's, and than every revocation that its node has applied, whatever the node's
+//! clock says: neither refuses a new sign-in. The reverse case is a session opened just before the revocation by a node
+//! whose clock is ahead. The ephemeral store knows it, and ends it by id or puts its opening time into the revocation.
+//! If that store has lost the end, the row alone cannot tell such a session from one opened later, so clocks must be
+//! kept in step.
 
 use crate::auth::context::Context;
-use crate::auth::revocation::retention::DURABLE_OVERLAP;
+use crate::auth::retention::DURABLE_OVERLAP;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, UserId};
 use crate::store;
@@ -33,8 +34,8 @@ pub(in crate::auth) fn api_key_revocation(ctx: &Context, key: ApiKeyId, deactiva
     Revocation { target: Target::ApiKey(key), expires_at: deactivated_at + ctx.node.retention.revocation_ttl() }
 }
 
-/// Reads and applies the durable revocations since the last reading; the first time, all that are still kept. A node must not answer
-/// requests before the first reading.
+/// Reads and applies the durable revocations since the last reading; the first time, all that are still kept. A node
+/// must not answer requests before the first reading.
 pub async fn reapply(ctx: &Context) -> Result<(), store::Error> {
     let (revocations, accounts, retention) = (&ctx.node.revocations, &ctx.accounts, &ctx.node.retention);
     let now = ctx.now();
@@ -72,8 +73,8 @@ async fn for_each_since<Id: Copy>(
     }
 }
 
-/// The same as [`reapply`], while requests are served. After a failure, the revocations in memory stay, and the next reading begins
-/// where this one did.
+/// The same as [`reapply`], while requests are served. After a failure, the revocations in memory stay, and the next
+/// reading begins where this one did.
 pub async fn reapply_after_failover(ctx: &Context) {
     let result = reapply(ctx).await;
     let failed = result.is_err();

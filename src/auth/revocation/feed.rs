@@ -1,7 +1,7 @@
 //! Follows the feed of revocations that other nodes publish, each from where it stopped. One task per process.
 //!
-//! It also notices that the ephemeral store was emptied (`global_not_before` has risen) and that the keyring has changed. The node
-//! knows how long it has not reached the feed:
+//! It also notices that the ephemeral store was emptied (`global_not_before` has risen) and that the keyring has
+//! changed. The node knows how long it has not reached the feed:
 //! [`RevocationSet::staleness`](crate::auth::revocation::set::RevocationSet::staleness).
 
 use std::time::Duration;
@@ -13,7 +13,8 @@ use crate::auth::signing_keys;
 use crate::store;
 use crate::store::ephemeral::{Cursor, Target};
 
-/// How long one call waits for new entries. `global_not_before` is read after each, so an emptied store is noticed within this time.
+/// How long one call waits for new entries. `global_not_before` is read after each, so an emptied store is noticed
+/// within this time.
 const WAIT: Duration = Duration::from_secs(1);
 
 /// The pause before the next try, when the store does not answer.
@@ -44,8 +45,8 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
         let report_due = reports.due_in(&applied, ctx.node.clock.monotonic());
         match poll(ctx, &cursor, report_due).await {
             Ok((next, changed)) => {
-                // Another server may have replaced the one that was away and have lost revocations. One try: the next reading is
-                // within a minute, and the feed must not wait for the other store.
+                // Another server may have replaced the one that was away and have lost revocations. One try: the next
+                // reading is within a minute, and the feed must not wait for the other store.
                 if interrupted || changed {
                     durable::reapply_after_failover(ctx).await;
                 }

@@ -1,10 +1,9 @@
-//! Revocations: every node keeps them in memory ([`set`]), a stream carries them between nodes ([`feed`]), and rows that outlive the
-//! ephemeral store restore them after a failover ([`durable`]).
+//! Revocations: every node keeps them in memory ([`set`]), a stream carries them between nodes ([`feed`]), and rows
+//! that outlive the ephemeral store restore them after a failover ([`durable`]).
 //!
 //! | file | what it does |
 //! |---|---|
 //! | [`set`] | the revocations in memory, against which every credential is checked |
-//! | [`retention`] | clock skew, and how long revocations and keys are kept |
 //! | [`publish`] | publishes one revocation to all nodes |
 //! | [`sessions`] | ends sessions in the store and applies their revocations |
 //! | [`feed`] | follows what other nodes publish |
@@ -15,6 +14,5 @@ pub mod durable;
 pub mod feed;
 pub mod propagation;
 pub(in crate::auth) mod publish;
-pub mod retention;
 pub(in crate::auth) mod sessions;
 pub mod set;

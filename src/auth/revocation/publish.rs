@@ -5,8 +5,8 @@ use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::store::ephemeral::{Revocation, Target};
 
-/// Revokes `target`: when this returns, the revocation is stored and this node applies it. Idempotent: a target that is revoked for
-/// good already is not written again, so that repeating the call adds no entry.
+/// Revokes `target`: when this returns, the revocation is stored and this node applies it. Idempotent: a target that is
+/// revoked for good already is not written again, so that repeating the call adds no entry.
 pub(in crate::auth) async fn publish_revocation(
     ctx: &Context,
     target: Target,

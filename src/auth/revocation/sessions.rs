@@ -1,7 +1,8 @@
 //! Ends sessions in the ephemeral store and applies their revocations to this node.
 //!
-//! When a function here returns, no refresh of these sessions succeeds and the revocation of their access tokens is stored. This
-//! node refuses them from then on, and other nodes as soon as they apply the revocation. Knows nothing of who may end which session.
+//! When a function here returns, no refresh of these sessions succeeds and the revocation of their access tokens is
+//! stored. This node refuses them from then on, and other nodes as soon as they apply the revocation. Knows nothing of
+//! who may end which session.
 
 use crate::auth::Error;
 use crate::auth::context::Context;
@@ -12,9 +13,9 @@ use crate::store::ephemeral::{SignOutScope, Target};
 
 /// Ends the user's sessions in `scope` and returns how many there were.
 ///
-/// `valid_after`: the row's `sessions_valid_after`, if the row has changed. `min_before`: a revocation of all sessions covers
-/// sessions opened before this moment at least. By this node's clock alone it might not: another node's clock may be ahead, or this
-/// one was set back, and the sessions carry a later timestamp.
+/// `valid_after`: the row's `sessions_valid_after`, if the row has changed. `min_before`: a revocation of all sessions
+/// covers sessions opened before this moment at least. By this node's clock alone it might not: another node's clock
+/// may be ahead, or this one was set back, and the sessions carry a later timestamp.
 pub(in crate::auth) async fn end_sessions(
     ctx: &Context,
     user: UserId,
@@ -44,12 +45,12 @@ pub(in crate::auth) async fn end_sessions(
     Ok(ended.count)
 }
 
-/// Checks whether an ended session is in the store, because a failover lost its end, and if so ends it again, for the nodes that do
-/// not know. The caller refuses its token whether that succeeds or not.
+/// Checks whether an ended session is in the store, because a failover lost its end, and if so ends it again, for the
+/// nodes that do not know. The caller refuses its token whether that succeeds or not.
 ///
-/// `false` if the session is not there: it ended during the caller's refresh. Such a refresh is answered as if it had come first. None
-/// of its tokens is accepted any more, and of several clients that refresh at the same moment, the first one succeeds even if the others
-/// were taken for thieves meanwhile.
+/// `false` if the session is not there: it ended during the caller's refresh. Such a refresh is answered as if it had
+/// come first. None of its tokens is accepted any more, and of several clients that refresh at the same moment, the
+/// first one succeeds even if the others were taken for thieves meanwhile.
 pub(in crate::auth) async fn end_revived_session(
     ctx: &Context,
     user: UserId,

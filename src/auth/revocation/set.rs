@@ -1,13 +1,13 @@
 //! The revocations that this node has applied, in memory, so that checking a credential costs no round trip.
 //!
-//! Filled by [`super::feed`], by [`super::durable`] and, for what this node revokes itself, by the operation, so that its own caller
-//! sees the effect immediately. Entries that no token can match any more are removed. Ids are UUIDs, so one map holds tokens, sessions,
-//! users and API keys without a clash. Knows nothing of where revocations are stored.
+//! Filled by [`super::feed`], by [`super::durable`] and, for what this node revokes itself, by the operation, so that
+//! its own caller sees the effect immediately. Entries that no token can match any more are removed. Ids are UUIDs, so
+//! one map holds tokens, sessions, users and API keys without a clash. Knows nothing of where revocations are stored.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::retention::{first_api_key_read_after, first_session_after, judged_without_session};
+use crate::auth::retention::{first_api_key_read_after, first_session_after, judged_without_session};
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, UserId};
 use crate::store::ephemeral::{Revocation, Target};
@@ -54,8 +54,8 @@ fn key_and_limit(target: &Target) -> Option<([u8; 16], Timestamp)> {
 impl RevocationSet {
     /// Checks whether the token is revoked, by its own id, its session, its API key, its user or globally.
     pub fn is_revoked(&self, token: &VerifiedToken) -> bool {
-        // By the session's age: a refresh on a node that had not applied the revocation yet, or whose clock is ahead, issues a token
-        // that is younger than the revocation of its session.
+        // By the session's age: a refresh on a node that had not applied the revocation yet, or whose clock is ahead,
+        // issues a token that is younger than the revocation of its session.
         let began = token.session.and_then(|session| session.created_at()).unwrap_or(token.issued_at);
         if began < self.global_not_before() {
             return true;
@@ -80,8 +80,8 @@ impl RevocationSet {
                 && (self.covers(user.as_bytes(), opened_at) || self.covers(session.as_bytes(), opened_at))
     }
 
-    /// Checks whether an API key that was read at `read_at` must be read again. So it must if it was read before `global_not_before`:
-    /// revocations that it escaped may be lost, and a token issued from it would be refused.
+    /// Checks whether an API key that was read at `read_at` must be read again. So it must if it was read before
+    /// `global_not_before`: revocations that it escaped may be lost, and a token issued from it would be refused.
     pub fn is_api_key_revoked(&self, key: ApiKeyId, user: UserId, read_at: Timestamp) -> bool {
         read_at < self.global_not_before()
             || self.count.load(Ordering::Acquire) != 0
@@ -147,8 +147,8 @@ impl RevocationSet {
         self.update_count();
     }
 
-    /// Repeats until the count did not change meanwhile: a count of 0 that was taken just before another thread applied a revocation,
-    /// and stored just after, would hide that revocation.
+    /// Repeats until the count did not change meanwhile: a count of 0 that was taken just before another thread applied
+    /// a revocation, and stored just after, would hide that revocation.
     fn update_count(&self) {
         loop {
             let count = self.entries.len();
@@ -169,7 +169,8 @@ impl RevocationSet {
         Timestamp::from_millis(self.global_not_before.load(Ordering::Relaxed))
     }
 
-    /// Records that the feed was read. `now` is monotonic: setting the wall clock back must not make this node look fresh.
+    /// Records that the feed was read. `now` is monotonic: setting the wall clock back must not make this node look
+    /// fresh.
     pub fn mark_fresh(&self, now: Duration) {
         self.fresh_at.store(now.as_millis() as u64, Ordering::Relaxed);
     }

@@ -41,8 +41,8 @@ pub(super) async fn write_if_changed(store: &KeyringStore<'_>, ring: &Ring) -> R
     }
 }
 
-/// Writes to a new file and renames it. Several writers (tasks, the server, the command line) may write at the same time, so each has its
-/// own `unique`.
+/// Writes to a new file and renames it. Several writers (tasks, the server, the command line) may write at the same
+/// time, so each has its own `unique`.
 fn replace(path: &Path, bytes: &[u8], unique: u32) -> std::io::Result<()> {
     let folder = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;

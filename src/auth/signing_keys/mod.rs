@@ -1,8 +1,8 @@
 //! Maintenance of the keyring: one sealed record in the store, changed by compare-and-set, mirrored to `data_dir`.
 //!
-//! Any node may do the maintenance. The store lets one node win, and the others install what it wrote. Of two versions of the ring the
-//! higher one wins. If a store was emptied or restored from an older state, the first node that notices writes the ring back, or the
-//! next node that starts does so from its mirror. Knows nothing of what keys sign.
+//! Any node may do the maintenance. The store lets one node win, and the others install what it wrote. Of two versions
+//! of the ring the higher one wins. If a store was emptied or restored from an older state, the first node that notices
+//! writes the ring back, or the next node that starts does so from its mirror. Knows nothing of what keys sign.
 
 mod mirror;
 
@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::auth::context::Context;
-use crate::auth::revocation::retention::key_lifetimes;
+use crate::auth::retention::key_lifetimes;
 use crate::clock::Timestamp;
 use crate::rng::Rng;
 use crate::store::ephemeral::{SealedKeyring, SwapResult};
@@ -94,13 +94,14 @@ pub struct KeyringStore<'a> {
 
 /// Whether the node is starting or running. Two decisions depend on it.
 ///
-/// *Whether the record is sealed again.* A starting node does that if the record is not sealed with the first secret, so that the old
-/// secret can be removed from the settings one day. A running node does not: in the middle of a change of the settings, two nodes would
-/// re-seal each other's record forever.
+/// *Whether the record is sealed again.* A starting node does that if the record is not sealed with the first secret,
+/// so that the old secret can be removed from the settings one day. A running node does not: in the middle of a change
+/// of the settings, two nodes would re-seal each other's record forever.
 ///
-/// *Which ring wins if the node holds another one than the store.* A starting node holds its mirror, which may belong to another fleet, or
-/// to a change that failed before it was stored: it wins if it is a later version of the store's ring, which then has been rolled
-/// back. A running node holds a ring that was in the store once: it wins as long as the store has no newer one.
+/// *Which ring wins if the node holds another one than the store.* A starting node holds its mirror, which may belong
+/// to another fleet, or to a change that failed before it was stored: it wins if it is a later version of the store's
+/// ring, which then has been rolled back. A running node holds a ring that was in the store once: it wins as long as
+/// the store has no newer one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Starting,
@@ -110,7 +111,8 @@ enum Phase {
 impl KeyringStore<'_> {
     /// Loads the fleet's ring when a node starts: from the store, otherwise from the mirror, otherwise a new one.
     pub async fn load_or_create(&self, now: Timestamp) -> Result<Ring, KeyringError> {
-        // A store that was rolled back must not roll back the fleet. A mirror that cannot be opened does not matter here.
+        // A store that was rolled back must not roll back the fleet. A mirror that cannot be opened does not matter
+        // here.
         let mirrored = mirror::read(self).await.ok().flatten();
         self.change(mirrored.as_ref(), now, Phase::Starting, |ring| {
             ring.advance(now, &self.lifetimes, self.rng);
@@ -128,7 +130,8 @@ impl KeyringStore<'_> {
         }
     }
 
-    /// Changes the ring and stores it, trying again if another node was faster. `held` is the ring in this node's memory.
+    /// Changes the ring and stores it, trying again if another node was faster. `held` is the ring in this node's
+    /// memory.
     async fn change<T>(
         &self,
         held: Option<&Ring>,

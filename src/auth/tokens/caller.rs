@@ -31,8 +31,8 @@ pub async fn authenticate(ctx: &Context, credential: Option<&str>) -> Result<Cal
     Ok(Caller { user, session, credential })
 }
 
-/// Authenticates the caller and reads the user's current row. A token that was revoked because its user was disabled fails with
-/// [`Error::AccountDisabled`], because signing in again would not help.
+/// Authenticates the caller and reads the user's current row. A token that was revoked because its user was disabled
+/// fails with [`Error::AccountDisabled`], because signing in again would not help.
 pub async fn authenticate_user(ctx: &Context, credential: Option<&str>) -> Result<(Caller, User), Error> {
     let caller = match authenticate(ctx, credential).await {
         Err(Error::InvalidToken(VerifyError::Revoked)) if is_disabled(ctx, credential).await? => {
@@ -44,8 +44,8 @@ pub async fn authenticate_user(ctx: &Context, credential: Option<&str>) -> Resul
     if user.disabled { Err(Error::AccountDisabled) } else { Ok((caller, user)) }
 }
 
-/// The error for a refused refresh token: [`Error::AccountDisabled`] if its user is disabled, which ended all sessions, and `error`
-/// otherwise.
+/// The error for a refused refresh token: [`Error::AccountDisabled`] if its user is disabled, which ended all sessions,
+/// and `error` otherwise.
 pub async fn refresh_error(ctx: &Context, refresh: &str, error: Error) -> Error {
     let refresh = match error {
         Error::InvalidRefreshToken => RefreshToken::parse(refresh, &ctx.node.secrets),
@@ -67,8 +67,8 @@ async fn is_disabled(ctx: &Context, token: Option<&str>) -> Result<bool, Error> 
     Ok(matches!(load_owner(ctx, token).await?, Some(Some(user)) if user.disabled))
 }
 
-/// Loads the user of a token that is authentic and not expired, even if it is revoked. `None` for any other token, `Some(None)` if the
-/// user does not exist.
+/// Loads the user of a token that is authentic and not expired, even if it is revoked. `None` for any other token,
+/// `Some(None)` if the user does not exist.
 async fn load_owner(ctx: &Context, token: Option<&str>) -> Result<Option<Option<User>>, Error> {
     let node = &ctx.node;
     let checked = token.and_then(|token| node.issuer.check(token, &node.keyring.keys(), ctx.now()).ok());
@@ -92,8 +92,8 @@ impl Caller {
         }
     }
 
-    /// Requires a scope of an API key, or of a token issued from one. A user session has no scopes, and so none of the rights that only a
-    /// scope gives.
+    /// Requires a scope of an API key, or of a token issued from one. A user session has no scopes, and so none of the
+    /// rights that only a scope gives.
     pub fn require_scope(&self, scope: &str) -> Result<(), Error> {
         let requirements = Requirements { audience: None, scope: Some(scope) };
         self.credential.check_requirements(requirements).map_err(|_| Error::Forbidden(Denial::MissingPermission))

@@ -1,7 +1,8 @@
 //! Exchanging an API key for a short-lived access token that any service verifies from the JWKS (RFC 6749, 4.4).
 //!
-//! Deactivating the key, or disabling its owner, revokes the issued tokens. That includes a token issued by a node that has not applied
-//! the revocation yet: the timestamp in the token's id is the time at which that node read the rows of key and owner.
+//! Deactivating the key, or disabling its owner, revokes the issued tokens. That includes a token issued by a node that
+//! has not applied the revocation yet: the timestamp in the token's id is the time at which that node read the rows of
+//! key and owner.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Operations on credentials that a client presents: verifying, introspecting, exchanging and revoking them. The formats are in
-//! [`crate::token`].
+//! Operations on credentials that a client presents: verifying, introspecting, exchanging and revoking them. The
+//! formats are in [`crate::token`].
 
 pub mod caller;
 pub mod client_credentials;

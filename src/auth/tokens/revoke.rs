@@ -3,8 +3,8 @@
 use super::verify::verify_access_token;
 use crate::auth::context::Context;
 use crate::auth::error::VerifyError;
-use crate::auth::revocation::publish::publish_revocation;
 use crate::auth::request_context::RequestContext;
+use crate::auth::revocation::publish::publish_revocation;
 use crate::auth::sessions::refresh::{RotationPolicy, refresh};
 use crate::auth::sessions::sign_out::sign_out;
 use crate::auth::{Error, rate_limit};
@@ -28,22 +28,22 @@ pub async fn revoke(ctx: &Context, token: &str) -> Result<(), Error> {
         (None, Some(session)) => Target::Session(session),
         (None, None) => return Ok(()),
     };
-    // Every node keeps each revoked token in memory, and a client can obtain any number of tokens, so revoking them is limited per
-    // account. A token that is revoked already does not get here.
+    // Every node keeps each revoked token in memory, and a client can obtain any number of tokens, so revoking them is
+    // limited per account. A token that is revoked already does not get here.
     rate_limit::check_revocation(ctx, &verified.subject).await?;
     publish_revocation(ctx, target, verified.expires_at + ctx.node.issuer.leeway()).await
 }
 
-/// Ends the session of a refresh token, whether the token is current or rotated. `false` if it is no refresh token of ours: then nothing
-/// happens.
+/// Ends the session of a refresh token, whether the token is current or rotated. `false` if it is no refresh token of
+/// ours: then nothing happens.
 pub async fn sign_out_token(ctx: &Context, token: &str) -> Result<bool, Error> {
     let Some(refresh) = RefreshToken::parse(token, &ctx.node.secrets) else { return Ok(false) };
     end_session_of(ctx, refresh.user, refresh.session).await?;
     Ok(true)
 }
 
-/// Ends a session that an authentic token of ours names, even if the store does not know it: if a failover has lost its record, its
-/// access tokens are still valid, so the revocation is published nevertheless. Idempotent.
+/// Ends a session that an authentic token of ours names, even if the store does not know it: if a failover has lost its
+/// record, its access tokens are still valid, so the revocation is published nevertheless. Idempotent.
 pub async fn end_session_of(ctx: &Context, user: UserId, session: SessionId) -> Result<(), Error> {
     let ended = sign_out(ctx, user, SignOutScope::One(session)).await?;
     let now = ctx.now();
@@ -54,7 +54,8 @@ pub async fn end_session_of(ctx: &Context, user: UserId, session: SessionId) -> 
     Ok(())
 }
 
-/// Ends the session of a current refresh token. A rotated token ends its session too, as everywhere, but the call fails.
+/// Ends the session of a current refresh token. A rotated token ends its session too, as everywhere, but the call
+/// fails.
 pub async fn revoke_refresh_token(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let pair = refresh(ctx, token, None, RotationPolicy::Keep, request_ctx).await?;
     sign_out(ctx, pair.session.user, SignOutScope::One(pair.session.id)).await?;

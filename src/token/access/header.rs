@@ -1,8 +1,8 @@
-//! Headers that are not, byte for byte, one that we write: another order of members, an imported key's habits; and those of tokens
-//! of one purpose.
+//! Parses the headers of action tokens, and those of access tokens that do not equal one of ours byte for byte, for
+//! example because another issuer with an imported key orders the members differently.
 //!
-//! Only what decides is read, and everything by which a token could bring its own key or its own rules is refused
-//! (RFC 8725, 3.1 and 3.10). Knows nothing of the keyring.
+//! Every member by which a token could bring its own key or its own rules is refused (RFC 8725, 3.1 and 3.10). Knows
+//! nothing of the keyring.
 
 use std::borrow::Cow;
 
@@ -36,7 +36,7 @@ struct Header<'a> {
     zip: Forbidden,
 }
 
-/// A member that must not be there, not even as null.
+/// A member that must be absent; `null` is refused too.
 #[derive(Default)]
 struct Forbidden(bool);
 
@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for Forbidden {
     }
 }
 
-/// The `kid` of a header's segment, if the header is one of an access token.
+/// The `kid` of a header segment, if it is the header of an access token.
 pub(super) fn kid(segment: &str) -> Result<String, TokenError> {
     // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
     kid_for_type(segment, |typ| {
@@ -57,18 +57,18 @@ pub(super) fn kid(segment: &str) -> Result<String, TokenError> {
     })
 }
 
-/// The `kid` of a header's segment, if the header is one of a token whose type will do.
-pub(in crate::token) fn kid_for_type(segment: &str, will_do: impl FnOnce(&str) -> bool) -> Result<String, TokenError> {
+/// The `kid` of a header segment, if `accepts` returns true for its `typ`.
+pub(in crate::token) fn kid_for_type(segment: &str, accepts: impl FnOnce(&str) -> bool) -> Result<String, TokenError> {
     let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenError::Malformed)?;
     let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)?;
-    let brought = [header.crit, header.b64, header.jku, header.jwk, header.x5u, header.x5c, header.zip];
-    if brought.iter().any(|member| member.0) {
+    let forbidden = [header.crit, header.b64, header.jku, header.jwk, header.x5u, header.x5c, header.zip];
+    if forbidden.iter().any(|member| member.0) {
         return Err(TokenError::Malformed);
     }
     if header.alg != "EdDSA" && header.alg != "Ed25519" {
         return Err(TokenError::WrongType);
     }
-    if !will_do(header.typ.as_deref().unwrap_or_default()) {
+    if !accepts(header.typ.as_deref().unwrap_or_default()) {
         return Err(TokenError::WrongType);
     }
     header.kid.map(Cow::into_owned).ok_or(TokenError::UnknownKey)

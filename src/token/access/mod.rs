@@ -1,8 +1,11 @@
-//! Access tokens: JWTs by RFC 9068 and 8725, minted and checked by hand because every request pays for it.
+//! Access tokens: JWTs by RFC 9068 and 8725, minted and checked by hand, because every request pays for it.
 //!
-//! `jsonwebtoken` is the reference: the tests hold that what is minted here it accepts, and that of mangled tokens
-//! nothing is accepted here which it refuses. Knows nothing of sessions or revocations: a token that is good here may
-//! still have been revoked.
+//! The hot path. Budget of minting: one signature, three allocations. Of checking: one signature and the parsing of
+//! header and payload; the header of a token of ours is compared, not parsed.
+//!
+//! `jsonwebtoken` is the reference: the tests check that it accepts every token minted here, and that no mangled token
+//! which it refuses is accepted here. Knows nothing of sessions or revocations: a token that is valid here may be
+//! revoked.
 
 pub(super) mod header;
 mod payload;
@@ -18,27 +21,27 @@ use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 
-/// Longer texts are no token of ours, and are not looked at.
+/// Longer texts are not tokens of ours and are refused unparsed.
 pub const MAX_LENGTH: usize = 8 * 1024;
 
-/// What every token of this service says, and what is demanded of each.
+/// Issues and checks the tokens of this service.
 #[derive(Debug)]
 pub struct Issuer {
     issuer: String,
     audience: String,
     leeway: Duration,
-    /// The payload's beginning, which no token changes.
+    /// The beginning of the payload, which is the same in every token.
     opening: String,
 }
 
-/// A token to be made.
+/// The contents of a token to mint.
 #[derive(Clone, Copy, Debug)]
 pub struct NewAccessToken<'a> {
     /// `sub`.
     pub user: UserId,
     /// `sid`.
     pub session: Option<SessionId>,
-    /// `client_id`: the API key that stands behind the token.
+    /// `client_id`: the API key from which the token is issued.
     pub api_key: Option<ApiKeyId>,
     /// `jti`.
     pub token_id: TokenId,
@@ -46,26 +49,26 @@ pub struct NewAccessToken<'a> {
     pub issued_at: Timestamp,
     /// `exp`.
     pub expires_at: Timestamp,
-    /// Further claims, by [`serialize_extra_claims`].
+    /// More claims, from [`serialize_extra_claims`].
     pub extra_claims: &'a str,
 }
 
-/// A token whose signature and claims are good.
+/// A token with a valid signature and valid claims.
 #[derive(Clone)]
 pub struct VerifiedToken {
-    /// The payload, as it was signed.
+    /// The payload as signed.
     pub claims: Box<str>,
     /// `sub`.
     pub subject: Box<str>,
-    /// `sub`, where it is one of our ids.
+    /// `sub`, if it is an id of ours.
     pub user: Option<UserId>,
     /// `sid`.
     pub session: Option<SessionId>,
     /// `jti`.
     pub token_id: Option<TokenId>,
-    /// `client_id`, where it is one of our API keys.
+    /// `client_id`, if it is the id of an API key.
     pub api_key: Option<ApiKeyId>,
-    /// When it was made, to the millisecond where its `jti` tells.
+    /// The time of issue: from the `jti`, to the millisecond, or from `iat`.
     pub issued_at: Timestamp,
     /// `nbf`.
     pub not_before: Option<Timestamp>,
@@ -77,43 +80,43 @@ pub struct VerifiedToken {
     pub email: Option<Box<str>>,
     /// `scope`, separated by spaces.
     pub scope: Box<str>,
-    /// What signed it.
+    /// The key that signed it.
     pub key: Arc<LoadedKey>,
 }
 
-/// Why a token is not good.
+/// Why a token is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// Not a signed JWT in compact form, or one with members that are not looked at.
+    /// Not a signed JWT in compact form, or one with a forbidden header member.
     #[error("malformed")]
     Malformed,
-    /// A JWT of some other kind or algorithm.
+    /// A JWT of another type or algorithm.
     #[error("wrong type of token")]
     WrongType,
-    /// Signed by a key that is not in the ring.
+    /// No key in the ring has its `kid`.
     #[error("unknown key")]
     UnknownKey,
-    /// Signed by a key that was revoked.
+    /// Its key was revoked.
     #[error("revoked key")]
     RevokedKey,
-    /// The signature is not that of the key it names.
+    /// The signature does not match the key that it names.
     #[error("bad signature")]
     BadSignature,
-    /// Its time is over.
+    /// It has expired.
     #[error("expired")]
     Expired,
-    /// Its time has not come.
+    /// It is not valid yet.
     #[error("not yet valid")]
     NotYetValid,
-    /// Somebody else's.
+    /// Issued by another issuer.
     #[error("wrong issuer")]
     WrongIssuer,
-    /// Meant for somebody else.
+    /// Issued for another audience.
     #[error("wrong audience")]
     WrongAudience,
 }
 
-/// Members to follow those that every token has, from anything that serialises to a JSON object.
+/// Serialises a JSON object as members to append to those that every token has: `,"name":value…`, or an empty text.
 pub fn serialize_extra_claims(claims: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     let object = serde_json::to_string(claims)?;
     let members = object.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();
@@ -121,7 +124,7 @@ pub fn serialize_extra_claims(claims: &impl serde::Serialize) -> Result<String, 
 }
 
 impl Issuer {
-    /// The issuer that the settings describe.
+    /// The issuer with these settings.
     pub fn new(settings: &config::Tokens) -> Self {
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         Self {
@@ -132,21 +135,21 @@ impl Issuer {
         }
     }
 
-    /// Makes a token: one signature, three allocations.
-    pub fn mint(&self, mint: &NewAccessToken<'_>, key: &LoadedKey) -> String {
+    /// Mints a token: one signature, three allocations.
+    pub fn mint(&self, new: &NewAccessToken<'_>, key: &LoadedKey) -> String {
         use std::fmt::Write;
-        let mut payload = String::with_capacity(self.opening.len() + mint.extra_claims.len() + 256);
+        let mut payload = String::with_capacity(self.opening.len() + new.extra_claims.len() + 256);
         payload.push_str(&self.opening);
         // Writing to a String cannot fail.
-        let _ = write!(payload, r#","sub":"{}""#, mint.user);
-        if let Some(session) = mint.session {
+        let _ = write!(payload, r#","sub":"{}""#, new.user);
+        if let Some(session) = new.session {
             let _ = write!(payload, r#","sid":"{session}""#);
         }
-        if let Some(api_key) = mint.api_key {
+        if let Some(api_key) = new.api_key {
             let _ = write!(payload, r#","client_id":"{api_key}""#);
         }
-        let (iat, exp) = (mint.issued_at.secs(), mint.expires_at.secs());
-        let _ = write!(payload, r#","iat":{iat},"exp":{exp},"jti":"{}"{}}}"#, mint.token_id, mint.extra_claims);
+        let (iat, exp) = (new.issued_at.secs(), new.expires_at.secs());
+        let _ = write!(payload, r#","iat":{iat},"exp":{exp},"jti":"{}"{}}}"#, new.token_id, new.extra_claims);
 
         let mut token = String::with_capacity(key.header.len() + payload.len() * 4 / 3 + 4 + 1 + 86);
         token.push_str(&key.header);
@@ -157,8 +160,8 @@ impl Issuer {
         token
     }
 
-    /// Checks a token: its form, key, signature and claims, in that order, so that nothing in it is believed before its
-    /// signature is.
+    /// Checks a token: its form, key, signature and claims, in this order, so that no claim is used before the
+    /// signature is verified.
     pub fn check(&self, token: &str, keys: &Keys, now: Timestamp) -> Result<VerifiedToken, TokenError> {
         let (key, message, payload, signature) = split(token, keys)?;
         if key.revoked {
@@ -177,7 +180,7 @@ impl Issuer {
         Ok(verified)
     }
 
-    /// By how much clocks may differ.
+    /// The tolerated clock difference for `exp` and `nbf`.
     pub fn leeway(&self) -> Duration {
         self.leeway
     }
@@ -185,7 +188,7 @@ impl Issuer {
 
 type Parts<'k, 't> = (&'k Arc<LoadedKey>, &'t str, &'t str, [u8; 64]);
 
-/// The token's parts: its key, what is signed, the payload's segment and the signature.
+/// The parts of a token: its key, the signed text, the payload's segment and the signature.
 fn split<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenError> {
     if token.len() > MAX_LENGTH {
         return Err(TokenError::Malformed);
@@ -196,7 +199,8 @@ fn split<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenE
         return Err(TokenError::Malformed);
     }
     let (header, payload) = (&token[..=first], &token[first + 1..last]);
-    // 86 characters hold 64 bytes and four bits over, which the decoder demands to be zero: one text a signature.
+    // 86 characters hold 64 bytes and four spare bits. The decoder requires them to be zero, so a signature has only
+    // one text.
     let mut signature = [0; 64];
     let segment = &token[last + 1..];
     if segment.len() != 86 || !matches!(URL_SAFE_NO_PAD.decode_slice(segment, &mut signature), Ok(64)) {
@@ -210,7 +214,7 @@ fn split<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenE
 }
 
 impl VerifiedToken {
-    /// Whether the token is good at this time, to be asked again for a token that was found good before.
+    /// Checks the validity period. Must be checked again each time a cached token is used.
     pub fn check_time(&self, now: Timestamp, leeway: Duration) -> Result<(), TokenError> {
         if self.expires_at + leeway <= now {
             Err(TokenError::Expired)
@@ -221,12 +225,12 @@ impl VerifiedToken {
         }
     }
 
-    /// Whether the token is meant for `audience`.
+    /// Whether the token is issued for `audience`.
     pub fn is_for(&self, audience: &str) -> bool {
-        self.audience.iter().any(|meant| **meant == *audience)
+        self.audience.iter().any(|own| **own == *audience)
     }
 
-    /// Whether the token's scopes contain each of `scopes`, which are separated by spaces.
+    /// Whether the token has each of `scopes`, which are separated by spaces.
     pub fn allows(&self, scopes: &str) -> bool {
         scopes.split_ascii_whitespace().all(|scope| self.scope.split(' ').any(|has| has == scope))
     }

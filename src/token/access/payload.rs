@@ -1,4 +1,5 @@
-//! The payload of a token whose signature is good. Reads what the rest of the program asks for, and keeps the whole.
+//! Parses the payload of a token with a valid signature: extracts the claims that the program uses, and keeps the whole
+//! text.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 use crate::token::keyring::LoadedKey;
 
-/// Dates are whole seconds: we write no others, and a float, a string or a null is not a date of ours.
+/// Timestamps are whole seconds. We write no others, so floats, strings and null are refused.
 #[derive(Deserialize)]
 struct Payload<'a> {
     #[serde(borrow)]
@@ -20,9 +21,9 @@ struct Payload<'a> {
     #[serde(borrow)]
     aud: Audience<'a>,
     exp: i64,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "deserialize_present")]
     iat: Option<i64>,
-    #[serde(default, deserialize_with = "there")]
+    #[serde(default, deserialize_with = "deserialize_present")]
     nbf: Option<i64>,
     #[serde(borrow)]
     sid: Option<Cow<'a, str>>,
@@ -43,8 +44,8 @@ enum Audience<'a> {
     Many(#[serde(borrow)] Vec<Cow<'a, str>>),
 }
 
-/// A member may be missing, but not null.
-fn there<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+/// Parses a member that may be absent, but not null.
+fn deserialize_present<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
     i64::deserialize(from).map(Some)
 }
 

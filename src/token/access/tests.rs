@@ -1,4 +1,4 @@
-//! What is minted and checked here, held against `jsonwebtoken`.
+//! Compares minting and checking with `jsonwebtoken`.
 
 use std::collections::HashSet;
 
@@ -33,7 +33,7 @@ pub(crate) fn keyring() -> Keyring {
 
 pub(crate) fn token(keyring: &Keyring) -> String {
     let rng = Rng::system();
-    let mint = NewAccessToken {
+    let new = NewAccessToken {
         user: UserId::new(NOW, &rng),
         session: Some(SessionId::new(NOW, &rng)),
         api_key: None,
@@ -42,10 +42,10 @@ pub(crate) fn token(keyring: &Keyring) -> String {
         expires_at: NOW + Duration::from_secs(900),
         extra_claims: r#","email":"a@example.org","scope":"read write""#,
     };
-    issuer().mint(&mint, keyring.keys().signer(NOW).unwrap())
+    issuer().mint(&new, keyring.keys().signer(NOW).unwrap())
 }
 
-/// What the reference says, with the same rules and the same time.
+/// The result of the reference, with the same rules and the same time.
 fn reference(token: &str, key: &LoadedKey) -> Option<Value> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     if header.kid.as_deref() != Some(&*key.kid) {
@@ -71,7 +71,7 @@ fn claims() -> Value {
 }
 
 #[test]
-fn the_reference_accepts_what_is_minted_and_reads_the_same() {
+fn reference_accepts_minted_tokens() {
     let keyring = keyring();
     let keys = keyring.keys();
     let token = token(&keyring);
@@ -85,7 +85,7 @@ fn the_reference_accepts_what_is_minted_and_reads_the_same() {
 }
 
 #[test]
-fn what_the_reference_makes_is_accepted() {
+fn tokens_of_the_reference_are_accepted() {
     let keyring = keyring();
     let keys = keyring.keys();
     let key = keys.signer(NOW).unwrap();
@@ -99,7 +99,7 @@ fn what_the_reference_makes_is_accepted() {
 }
 
 #[test]
-fn both_names_of_the_algorithm_are_accepted_whichever_is_written() {
+fn both_names_of_the_algorithm_are_accepted() {
     let ring = Ring::generate(NOW, &Rng::system());
     let written = Keyring::new(&ring, config::Algorithm::Ed25519).unwrap();
     let read = Keyring::new(&ring, config::Algorithm::EdDsa).unwrap();
@@ -135,7 +135,7 @@ fn no_mangled_token_is_accepted() {
 }
 
 #[test]
-fn headers_that_bring_their_own_rules_are_refused() {
+fn headers_with_their_own_keys_or_rules_are_refused() {
     let keyring = keyring();
     let keys = keyring.keys();
     let key = keys.signer(NOW).unwrap();
@@ -174,7 +174,7 @@ fn headers_that_bring_their_own_rules_are_refused() {
 }
 
 #[test]
-fn claims_decide_only_when_they_are_what_they_must_be() {
+fn claims_of_the_wrong_type_or_value_are_refused() {
     let keyring = keyring();
     let keys = keyring.keys();
     let key = keys.signer(NOW).unwrap();
@@ -212,7 +212,7 @@ fn claims_decide_only_when_they_are_what_they_must_be() {
 }
 
 #[test]
-fn only_keys_of_the_ring_count_and_revoked_ones_do_not() {
+fn unknown_and_revoked_keys_are_refused() {
     let (mine, other) = (keyring(), keyring());
     assert_eq!(issuer().check(&token(&other), &mine.keys(), NOW).map(|_| ()), Err(TokenError::UnknownKey));
     let rng = Rng::system();
@@ -229,7 +229,7 @@ fn only_keys_of_the_ring_count_and_revoked_ones_do_not() {
 }
 
 #[test]
-fn the_jwks_is_read_by_the_reference() {
+fn reference_parses_the_jwks() {
     let keyring = keyring();
     let keys = keyring.keys();
     let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&keys.jwks().body).unwrap();

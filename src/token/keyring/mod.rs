@@ -1,8 +1,8 @@
-//! The keyring: which keys sign and verify now, and how that changes with time.
+//! The keyring: the keys that sign and verify at a given time.
 //!
-//! [`ring::Ring`] is the record that a fleet shares: keys and moments, changed by compare-and-set. [`Keyring`] is what a
-//! node works with: the ring expanded once into signers, verifiers, header segments and the JWKS, replaced whole when the
-//! ring changes, read without a lock. Knows nothing of where the ring is kept.
+//! [`ring::Ring`] is the record that a fleet shares: keys and timestamps, changed by compare-and-set. [`Keyring`] is a
+//! node's form of it: the ring expanded once into signers, verifiers, header segments and the JWKS. It is replaced as a
+//! whole when the ring changes, and read without a lock. Knows nothing of where the ring is stored.
 
 pub mod pem;
 pub mod ring;
@@ -19,30 +19,31 @@ use crate::clock::Timestamp;
 use crate::config::Algorithm;
 use ring::{Key, Ring};
 
-/// A node's view of the ring, replaced whole when the ring changes.
+/// The keys that this node uses, replaced as a whole when the ring changes.
 pub struct Keyring {
     current: ArcSwap<Keys>,
     algorithm: Algorithm,
 }
 
-/// The keys of one edition of the ring, ready for use.
+/// The loaded keys of one version of the ring.
 pub struct Keys {
     ring: Ring,
-    each: Vec<Arc<LoadedKey>>,
+    loaded: Vec<Arc<LoadedKey>>,
     jwks: Arc<super::jwks::Jwks>,
 }
 
-/// A key, ready for use.
+/// A key, expanded for use.
 pub struct LoadedKey {
-    /// Its name: the `kid` of what it signs.
+    /// The `kid`.
     pub kid: Box<str>,
-    /// From when it signs.
+    /// When it begins to sign.
     pub signs_from: Timestamp,
-    /// Whether somebody said that nothing it signed is to be believed.
+    /// Whether it was revoked: nothing that it signed is accepted.
     pub revoked: bool,
-    /// The header segment of its access tokens, with the dot: written, and recognised without reading.
+    /// The header segment of its access tokens, with the dot: written to new tokens, and recognised in others without
+    /// parsing.
     pub(super) header: Box<str>,
-    /// The same under the algorithm's other name.
+    /// The same with the algorithm's other name.
     pub(super) other_header: Box<str>,
     signer: Ed25519KeyPair,
     verifier: Verifier,
@@ -50,30 +51,30 @@ pub struct LoadedKey {
     pub(super) jwt_decoding_key: jsonwebtoken::DecodingKey,
 }
 
-/// A key cannot be used: AWS-LC or dalek refused it.
+/// A key that AWS-LC or dalek refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("key {kid} is not a usable Ed25519 key")]
 pub struct UnusableKey {
-    /// Which.
+    /// Its `kid`.
     pub kid: String,
 }
 
 impl Keyring {
-    /// A node's view of `ring`, signing under that name of the algorithm.
+    /// Loads `ring`. New tokens carry this name of the algorithm.
     pub fn new(ring: &Ring, algorithm: Algorithm) -> Result<Self, UnusableKey> {
         Ok(Self { current: ArcSwap::from_pointee(Keys::new(ring, algorithm)?), algorithm })
     }
 
-    /// The keys in force. Cheap; to be asked anew for each token.
+    /// The current keys. Cheap; must be called again for each token.
     pub fn keys(&self) -> Guard<Arc<Keys>> {
         self.current.load()
     }
 
-    /// Takes another edition of the ring. Which one is to be believed is decided where the ring is kept; an older one than
-    /// this node has comes from a task that was overtaken, and would bring back what was revoked since.
+    /// Installs another version of the ring. The caller decides which version is right. An older version than the
+    /// installed one comes from a task that was overtaken, and is ignored: it would undo revocations.
     pub fn install(&self, ring: &Ring) -> Result<(), UnusableKey> {
-        let held = self.keys();
-        if ring.version >= held.ring.version && *ring != held.ring {
+        let installed = self.keys();
+        if ring.version >= installed.ring.version && *ring != installed.ring {
             self.current.store(Arc::new(Keys::new(ring, self.algorithm)?));
         }
         Ok(())
@@ -82,33 +83,33 @@ impl Keyring {
 
 impl Keys {
     fn new(ring: &Ring, algorithm: Algorithm) -> Result<Self, UnusableKey> {
-        let each =
+        let loaded =
             ring.keys.iter().map(|key| LoadedKey::new(key, algorithm).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
         let jwks = Arc::new(super::jwks::Jwks::new(&ring.keys, algorithm));
-        Ok(Self { ring: ring.clone(), each, jwks })
+        Ok(Self { ring: ring.clone(), loaded, jwks })
     }
 
-    /// The ring itself.
+    /// The ring.
     pub fn ring(&self) -> &Ring {
         &self.ring
     }
 
-    /// The key that signs now, as [`Ring::signer`] has it.
+    /// The key that signs now: see [`Ring::signer`].
     pub fn signer(&self, now: Timestamp) -> Option<&Arc<LoadedKey>> {
         self.ring.signer(now).and_then(|key| self.by_kid(&key.kid))
     }
 
-    /// The key of exactly that name.
+    /// The key with exactly this `kid`.
     pub fn by_kid(&self, kid: &str) -> Option<&Arc<LoadedKey>> {
-        self.each.iter().find(|key| *key.kid == *kid)
+        self.loaded.iter().find(|key| *key.kid == *kid)
     }
 
     /// The key whose access tokens begin with `header`, a segment with its dot.
     pub(super) fn by_header(&self, header: &str) -> Option<&Arc<LoadedKey>> {
-        self.each.iter().find(|key| *key.header == *header || *key.other_header == *header)
+        self.loaded.iter().find(|key| *key.header == *header || *key.other_header == *header)
     }
 
-    /// The public keys, as they are published.
+    /// The public keys in their published form.
     pub fn jwks(&self) -> &Arc<super::jwks::Jwks> {
         &self.jwks
     }
@@ -138,19 +139,19 @@ impl LoadedKey {
         })
     }
 
-    /// Signs by AWS-LC, the faster of the two at it (`benches/tokens.rs`).
+    /// Signs with AWS-LC, which is faster at it than dalek (`benches/tokens.rs`).
     pub(super) fn sign(&self, message: &[u8]) -> aws_lc_rs::signature::Signature {
         self.signer.sign(message)
     }
 
-    /// Verifies strictly, from the key's own table.
+    /// Verifies strictly, with the key's own table.
     pub(super) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         self.verifier.verify(message, signature)
     }
 }
 
 impl Algorithm {
-    /// As it stands in a header's `alg`.
+    /// The name in the header's `alg`.
     pub fn name(self) -> &'static str {
         match self {
             Self::EdDsa => "EdDSA",
@@ -174,7 +175,7 @@ mod tests {
     use crate::rng::Rng;
 
     #[test]
-    fn an_older_edition_does_not_come_back() {
+    fn older_version_is_not_installed() {
         let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
         let old = Ring::generate(now, &rng);
         let mut new = Ring { version: 2, ..old.clone() };
@@ -184,17 +185,17 @@ mod tests {
         assert_eq!(keyring.keys().ring(), &new);
     }
 
-    /// RFC 8037, A.1, A.2, A.4 and A.5: the key, what is published of it, and what it signs, byte for byte.
+    /// RFC 8037, A.1, A.2, A.4 and A.5: the key, its published form, and a signature, byte for byte.
     #[test]
-    fn the_example_of_the_rfc() {
+    fn example_of_rfc_8037_holds() {
         const MESSAGE: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
         const SIGNATURE: &str =
             "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
         let mut seed = [0; 32];
         URL_SAFE_NO_PAD.decode_slice("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", &mut seed).unwrap();
-        let lives = ring::KeyLifetimes { sign: Duration::ZERO, announce: Duration::ZERO, retain: Duration::ZERO };
+        let lifetimes = ring::KeyLifetimes { sign: Duration::ZERO, announce: Duration::ZERO, retain: Duration::ZERO };
         let mut ring = Ring::default();
-        ring.import(seed.into(), Timestamp::from_secs(1), &lives).unwrap();
+        ring.import(seed.into(), Timestamp::from_secs(1), &lifetimes).unwrap();
         let keyring = Keyring::new(&ring, Algorithm::EdDsa).unwrap();
         let keys = keyring.keys();
         let published = std::str::from_utf8(&keys.jwks().body).unwrap();

@@ -1,8 +1,8 @@
 //! The record that a fleet shares: the keys, and the timestamps that determine the state of each.
 //!
-//! A key is announced, then signs, then only verifies, then is gone. The state is not stored: it follows from the timestamps in the
-//! ring and the current time, so every node switches keys at the same instant without communication. A change is made on a copy,
-//! which [`crate::auth::signing_keys`] stores by compare-and-set. Knows no store and no secret but the seeds.
+//! A key is announced, then signs, then only verifies, then is gone. The state is not stored: it follows from the
+//! timestamps in the ring and the current time, so every node switches keys at the same instant without communication.
+//! Changes are made on a copy, which the caller stores by compare-and-set. Knows no store and no secret but the seeds.
 
 use std::time::Duration;
 
@@ -19,8 +19,8 @@ use crate::rng::Rng;
 /// All keys, in one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ring {
-    /// Increases with each change. Part of the record, so that it continues from its last value when the ring is written back to an
-    /// emptied store.
+    /// Increases with each change. Part of the record, so that it continues from its last value when the ring is
+    /// written back to an emptied store.
     pub version: u64,
     /// The keys, in the order in which they were added.
     pub keys: Vec<Key>,
@@ -65,7 +65,8 @@ pub struct KeyLifetimes {
     pub sign: Duration,
     /// How long a key is announced before it signs.
     pub announce: Duration,
-    /// How long a key verifies after it has stopped signing: the longest lifetime of anything that it signs, and the leeway.
+    /// How long a key verifies after it has stopped signing: the longest lifetime of anything that it signs, and the
+    /// leeway.
     pub retain: Duration,
 }
 
@@ -105,8 +106,8 @@ impl Ring {
         Self { version: 1, keys: vec![Key::new(rng.bytes().into(), now, now)] }
     }
 
-    /// The key that signs now. If none has begun, the first one to begin: a node whose clock is ahead of this one's has just generated
-    /// the ring, and generating another key would not help.
+    /// The key that signs now. If none has begun, the first one to begin: a node whose clock is ahead of this one's has
+    /// just generated the ring, and generating another key would not help.
     pub fn signer(&self, now: Timestamp) -> Option<&Key> {
         self.last_started(now).or_else(|| self.usable().min_by_key(|key| key.signs_from))
     }
@@ -154,8 +155,8 @@ impl Ring {
             .min()
     }
 
-    /// Makes the changes that are due: removes keys that are gone, announces the next key in time, and generates one if none can
-    /// sign. Returns whether anything changed.
+    /// Makes the changes that are due: removes keys that are gone, announces the next key in time, and generates one if
+    /// none can sign. Returns whether anything changed.
     pub fn advance(&mut self, now: Timestamp, lifetimes: &KeyLifetimes, rng: &Rng) -> bool {
         let gone = self.keys.iter().map(|key| self.state(key, now, lifetimes) == KeyState::Gone).collect::<Vec<_>>();
         let mut gone = gone.iter();
@@ -180,7 +181,8 @@ impl Ring {
         self.keys.iter().find(|key| key.revoked_at.is_none() && key.signs_from > now)
     }
 
-    /// Announces a new key, or returns the one that is announced already. It signs after it has been announced long enough.
+    /// Announces a new key, or returns the one that is announced already. It signs after it has been announced long
+    /// enough.
     pub fn rotate(&mut self, now: Timestamp, lifetimes: &KeyLifetimes, rng: &Rng) -> Key {
         if let Some(announced) = self.announced(now) {
             return announced.clone();
@@ -191,7 +193,12 @@ impl Ring {
     }
 
     /// Adds an imported key, which signs after it has been announced long enough.
-    pub fn import(&mut self, seed: Zeroizing<[u8; 32]>, now: Timestamp, lifetimes: &KeyLifetimes) -> Result<Key, RingError> {
+    pub fn import(
+        &mut self,
+        seed: Zeroizing<[u8; 32]>,
+        now: Timestamp,
+        lifetimes: &KeyLifetimes,
+    ) -> Result<Key, RingError> {
         let key = Key::new(seed, now, now + lifetimes.announce);
         if self.keys.iter().any(|other| other.kid == key.kid) {
             return Err(RingError::KnownKey);
@@ -200,8 +207,8 @@ impl Ring {
         Ok(key)
     }
 
-    /// Revokes a key: nothing that it signed is accepted any more. If no other key can sign, a new one does so immediately; services that
-    /// cache the JWKS fetch it when they see its `kid`.
+    /// Revokes a key: nothing that it signed is accepted any more. If no other key can sign, a new one does so
+    /// immediately; services that cache the JWKS fetch it when they see its `kid`.
     pub fn revoke(&mut self, kid: &str, now: Timestamp, rng: &Rng) -> Result<(), RingError> {
         let key = self.keys.iter_mut().find(|key| key.kid == kid).ok_or(RingError::UnknownKey)?;
         key.revoked_at.get_or_insert(now);
@@ -221,24 +228,25 @@ impl Ring {
         }
     }
 
-    /// The record, to be sealed.
+    /// Serialises the ring into the record that is sealed.
     pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, InvalidRecord> {
-        let written = RingRecord { edition: self.version, keys: self.keys.iter().map(KeyRecord::from).collect() };
-        serde_json::to_vec(&written).map(Zeroizing::new).map_err(|_| InvalidRecord)
+        let record = RingRecord { version: self.version, keys: self.keys.iter().map(KeyRecord::from).collect() };
+        serde_json::to_vec(&record).map(Zeroizing::new).map_err(|_| InvalidRecord)
     }
 
-    /// The ring in a record.
+    /// Parses a record.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidRecord> {
-        let written: RingRecord = serde_json::from_slice(bytes).map_err(|_| InvalidRecord)?;
-        let keys = written.keys.into_iter().map(Key::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { version: written.edition, keys })
+        let record: RingRecord = serde_json::from_slice(bytes).map_err(|_| InvalidRecord)?;
+        let keys = record.keys.into_iter().map(Key::try_from).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { version: record.version, keys })
     }
 }
 
 /// The serialised ring.
 #[derive(Serialize, Deserialize)]
 struct RingRecord {
-    edition: u64,
+    #[serde(rename = "edition")]
+    version: u64,
     keys: Vec<KeyRecord>,
 }
 
@@ -265,15 +273,15 @@ impl From<&Key> for KeyRecord {
 
 impl TryFrom<KeyRecord> for Key {
     type Error = InvalidRecord;
-    fn try_from(written: KeyRecord) -> Result<Self, InvalidRecord> {
+    fn try_from(record: KeyRecord) -> Result<Self, InvalidRecord> {
         let mut seed = Zeroizing::new([0; 32]);
-        let read = URL_SAFE_NO_PAD.decode_slice(written.seed.as_bytes(), &mut *seed).map_err(|_| InvalidRecord)?;
-        if read != seed.len() {
+        let length = URL_SAFE_NO_PAD.decode_slice(record.seed.as_bytes(), &mut *seed).map_err(|_| InvalidRecord)?;
+        if length != seed.len() {
             return Err(InvalidRecord);
         }
-        let moment = Timestamp::from_millis;
-        let mut key = Self::new(seed, moment(written.announced_at), moment(written.signs_from));
-        key.revoked_at = written.revoked_at.map(moment);
+        let timestamp = Timestamp::from_millis;
+        let mut key = Self::new(seed, timestamp(record.announced_at), timestamp(record.signs_from));
+        key.revoked_at = record.revoked_at.map(timestamp);
         Ok(key)
     }
 }

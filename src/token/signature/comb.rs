@@ -1,25 +1,27 @@
-//! Multiples of one point, from which any other is a sum.
+//! A table of multiples of one point, from which every other multiple is a sum.
 //!
-//! A scalar is written in digits of seven bits with a sign, and for each place the table has every digit's
-//! multiple, so that a multiplication is one addition a place and no doubling. Not for secrets: where it looks depends on the scalar.
+//! A scalar is written in signed digits of seven bits. For each digit position the table has the multiple of every
+//! digit, so that a multiplication is one addition per position and no doubling. Not for secrets: the memory accesses
+//! depend on the scalar.
 
 use curve25519_dalek::edwards::EdwardsPoint;
 use curve25519_dalek::scalar::Scalar;
 
-/// Bits a digit. A signature costs 19.4 µs with 4, 16.8 with 5, 14.8 with 6, 13.7 with 7, 12.9 with 8, 12.4 with 9, while a
-/// table grows from 80 KiB (4) over 215 (6), 370 (7) and 640 (8) to 1,160 (9). Where other work has had the cache it is some
-/// 15 to 18 µs with any from 6 to 9. Seven leaves room for a ring of four keys beside everything else.
+/// Bits per digit. A signature costs 19.4 µs with 4, 16.8 with 5, 14.8 with 6, 13.7 with 7, 12.9 with 8, 12.4 with 9,
+/// while the table grows from 80 KiB (4) to 215 (6), 370 (7), 640 (8) and 1,160 (9). If other work has used the cache
+/// meanwhile, it is 15 to 18 µs with any width from 6 to 9. Width 7 leaves cache for a ring of four keys beside
+/// everything else.
 const WIDTH: usize = 7;
 
-/// Digits of a scalar, which has 253 bits.
+/// Number of digits of a scalar, which has 253 bits.
 const PLACES: usize = 37;
 
-/// Digits lie between one more than −`HALF` and `HALF`.
+/// Digits are greater than −`HALF` and at most `HALF`.
 const HALF: usize = 1 << (WIDTH - 1);
 
 /// The multiples of a point.
 pub(super) struct Comb {
-    /// For each place, the multiples by 1 to [`HALF`] of the point times two to the place.
+    /// For each position, the multiples by 1 to [`HALF`] of the point times 2^([`WIDTH`] × position).
     multiples: Box<[EdwardsPoint]>,
 }
 
@@ -39,8 +41,8 @@ impl Comb {
         Self { multiples: multiples.into() }
     }
 
-    /// `sum` and `scalar` times the point, the scalar taken as a whole number, so that it also holds for a point whose
-    /// order is not prime.
+    /// `sum` plus `scalar` times the point. The scalar is used as an integer, so the result is also right for a point
+    /// whose order is not prime.
     pub(super) fn add_multiple(&self, mut sum: EdwardsPoint, scalar: &Scalar) -> EdwardsPoint {
         for (place, digit) in self.multiples.chunks_exact(HALF).zip(digits(scalar)) {
             let size = usize::from(digit.unsigned_abs());
@@ -54,7 +56,7 @@ impl Comb {
     }
 }
 
-/// The scalar's digits, the least first.
+/// The digits of the scalar, least significant first.
 fn digits(scalar: &Scalar) -> [i8; PLACES] {
     let mut words = [0; 5];
     for (word, bytes) in words.iter_mut().zip(scalar.as_bytes().as_chunks().0) {
@@ -64,7 +66,7 @@ fn digits(scalar: &Scalar) -> [i8; PLACES] {
     std::array::from_fn(|place| {
         let (word, bit) = (place * WIDTH / 64, place * WIDTH % 64);
         let both = u128::from(words[word]) | u128::from(words[word + 1]) << 64;
-        // At most 128, so it is no larger than what is kept of it; and so is the digit, once the carry is taken.
+        // At most 128, so it fits into the type; and so does the digit after the carry is subtracted.
         let digit = (both >> bit) as u8 % (1 << WIDTH) + carry;
         carry = u8::from(usize::from(digit) > HALF);
         digit.wrapping_sub(carry << WIDTH) as i8
@@ -86,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn digits_are_small_and_make_up_the_scalar() {
+    fn digits_are_small_and_sum_up_to_the_scalar() {
         for scalar in hard_scalars() {
             let digits = digits(&scalar);
             let back = digits.iter().rev().fold(Scalar::ZERO, |sum, digit| {
@@ -95,13 +97,13 @@ mod tests {
             });
             assert_eq!(back, scalar);
             assert!(digits.iter().all(|digit| usize::from(digit.unsigned_abs()) <= HALF), "{digits:?}");
-            // No more than the whole number itself, or a point of mixed order would tell.
+            // Exactly the integer itself: otherwise the result would be wrong for a point of mixed order.
             assert!((0..=2).contains(&digits[PLACES - 1]));
         }
     }
 
     #[test]
-    fn multiples_are_those_of_the_library_whatever_the_order_of_the_point() {
+    fn multiples_equal_those_of_the_library() {
         for point in [ED25519_BASEPOINT_POINT, ED25519_BASEPOINT_POINT + EIGHT_TORSION[1]] {
             let comb = Comb::new(&point);
             for scalar in hard_scalars().step_by(7) {

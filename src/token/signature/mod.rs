@@ -1,23 +1,23 @@
-//! Checking Ed25519 signatures of keys that stay: each key is expanded once, and every signature is cheaper for it.
+//! Verifying Ed25519 signatures of long-lived keys: each key is expanded once, which makes every verification cheaper.
 //!
-//! A signature (R, s) of a message M by the key A holds if R is the encoding of sB − kA, where k = SHA-512(R ‖ A ‖ M). What
-//! costs is the two multiplications, and a general verifier must begin them anew each time: 256 doublings, and a table of
-//! multiples of a key it has never seen. The keys of a ring live for weeks, so their multiples are kept
-//! (`comb`), as B's are, and 74 additions are left.
+//! A signature (R, s) of a message M by the key A is valid if R is the encoding of sB − kA, where k = SHA-512(R ‖ A ‖
+//! M). The cost is in the two multiplications. A general verifier starts them from nothing each time: 256 doublings,
+//! and a table of multiples of a key that it has never seen. The keys of a ring live for weeks, so tables of their
+//! multiples and of B's are kept (`comb`), and 74 additions remain.
 //!
-//! What is accepted is exactly what `ed25519-dalek`'s `verify_strict` accepts, which the tests hold: s below the group's order, R in
-//! its one canonical form, neither R nor A of a small order, and no multiplication by the cofactor. R itself is never
-//! decoded: bytes that equal the encoding of a point are the encoding of that point. All of it is public, so nothing
-//! here takes care to be equally long for all keys and messages; signing is not done here.
+//! Exactly those signatures are accepted that `ed25519-dalek`'s `verify_strict` accepts, which the tests check: s below
+//! the group's order, R in its canonical form, neither R nor A of small order, and no multiplication by the cofactor. R
+//! itself is never decoded: bytes that equal the encoding of a point are the encoding of that point. All inputs are
+//! public, so nothing here runs in constant time; signing is not done here.
 //!
-//! # Why signatures are not checked many at a time
-//! The known way is one equation for many signatures with random weights. In one run on one core, a signature: dalek's
-//! `verify_strict` 33.6 µs, AWS-LC 30.2, this check 13.3; the equation for 2 signatures 21.9, for 8 11.4, for 64 8.9, for
-//! 256 8.3. So it loses for few and gains a third for many that wait at the same moment; and it costs randomness, a search for the culprit
-//! whenever one fails, which anybody can bring about, and the exactness of what is accepted: it must multiply by the
-//! cofactor, or be wrong about mixed orders by chance. Sharing the inversion in which an encoding ends is exact and
-//! would take 2.4 of the 13.3 µs off from 8 signatures on, but what is checked would have to be taken apart for it.
-//! The simpler thing is the better thing.
+//! # Why signatures are not verified in batches
+//! The known method is one equation with random weights for many signatures. Time per signature, in one run on one
+//! core: dalek's `verify_strict` 33.6 µs, AWS-LC 30.2, this check 13.3; the equation for 2 signatures 21.9, for 8 11.4,
+//! for 64 8.9, for 256 8.3. So it loses for few signatures and gains a third for many that arrive at the same moment.
+//! It also costs randomness, a search for the invalid signature whenever one fails, which any client can cause, and
+//! exactness: it must multiply by the cofactor, or be wrong about mixed orders by chance. Sharing the inversion at the
+//! end of an encoding is exact and would save 2.4 of the 13.3 µs from 8 signatures on, but would split the check into
+//! phases. The simpler code is preferred.
 
 mod comb;
 
@@ -31,14 +31,14 @@ use curve25519_dalek::traits::Identity;
 
 use comb::Comb;
 
-/// A public key, expanded to check many signatures.
+/// A public key, expanded to verify many signatures.
 pub struct Verifier {
     public: [u8; 32],
-    /// Of −A, so that what is left to do is adding.
+    /// Multiples of −A, so that only additions remain.
     minus_key: Comb,
 }
 
-/// What all keys share.
+/// Tables that all keys share.
 struct Curve {
     base: Comb,
     small_order: [CompressedEdwardsY; 8],
@@ -50,15 +50,15 @@ static CURVE: LazyLock<Curve> = LazyLock::new(|| Curve {
 });
 
 impl Verifier {
-    /// Expands a key, which takes less than a millisecond and 370 KiB. None if it is no point of the curve, or one of a small
-    /// order, whose signatures anybody can make.
+    /// Expands a key, which takes less than a millisecond and 370 KiB. `None` if it is not a point of the curve, or a
+    /// point of small order, whose signatures anyone can forge.
     pub fn new(public: &[u8; 32]) -> Option<Self> {
         let point = CompressedEdwardsY(*public).decompress().filter(|point| !point.is_small_order())?;
         LazyLock::force(&CURVE);
         Some(Self { public: *public, minus_key: Comb::new(&-point) })
     }
 
-    /// Whether `signature` is this key's of `message`.
+    /// Whether `signature` is a valid signature of `message` by this key.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let (mut commitment, mut s) = ([0; 32], [0; 32]);
         commitment.copy_from_slice(&signature[..32]);

@@ -1,4 +1,4 @@
-//! What is accepted is what `ed25519-dalek`'s `verify_strict` accepts, for good, mangled and malicious signatures alike.
+//! Compares the verifier with `ed25519-dalek`'s `verify_strict`, for valid, mangled and malicious signatures.
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
 
@@ -24,7 +24,7 @@ impl Dice {
     }
 }
 
-/// One key, checked by both.
+/// One key in both verifiers.
 struct Both {
     ours: Verifier,
     theirs: VerifyingKey,
@@ -38,7 +38,7 @@ impl Both {
         Self { ours, theirs, good: 0, bad: 0 }
     }
 
-    /// The verdict on which both agree.
+    /// The result, on which both must agree.
     fn verdict(&mut self, message: &[u8], signature: &[u8; 64]) -> bool {
         let ours = self.ours.verify(message, signature);
         let theirs = self.theirs.verify_strict(message, &Signature::from_bytes(signature)).is_ok();
@@ -55,7 +55,7 @@ fn whole(commitment: &CompressedEdwardsY, s: &[u8; 32]) -> [u8; 64] {
     signature
 }
 
-/// `s` and the group's order together: the same number to whoever forgets to look.
+/// `s` plus the group's order: the same scalar to a verifier that does not check the range.
 fn beyond_the_order(s: &Scalar) -> [u8; 32] {
     let mut carry = 0;
     let order_less_one = (-Scalar::ONE).to_bytes();
@@ -70,7 +70,7 @@ fn beyond_the_order(s: &Scalar) -> [u8; 32] {
 }
 
 #[test]
-fn whatever_is_signed_and_mangled_finds_the_verdict_of_the_reference() {
+fn signed_and_mangled_messages_agree_with_the_reference() {
     let mut dice = Dice(0);
     let mut seed = [0; 32];
     for _ in 0..4 {
@@ -99,10 +99,10 @@ fn whatever_is_signed_and_mangled_finds_the_verdict_of_the_reference() {
     }
 }
 
-/// Signatures by a key, or a commitment, with a part of small order: made by whoever holds the key, so that the equation holds
-/// with the cofactor only, or without it too.
+/// Signatures by a key, or with a commitment, that has a part of small order. The holder of the key chooses them so
+/// that the equation holds only with the cofactor, or also without it.
 #[test]
-fn parts_of_small_order_find_the_verdict_of_the_reference() {
+fn parts_of_small_order_agree_with_the_reference() {
     let mut dice = Dice(1 << 32);
     let (mut good, mut bad) = (0, 0);
     for torsion_of_key in EIGHT_TORSION {
@@ -124,14 +124,15 @@ fn parts_of_small_order_find_the_verdict_of_the_reference() {
         good += both.good;
         bad += both.bad;
     }
-    // Without the cofactor, one in eight of those that are made well: what is left of the key's part must be what is in R.
+    // Without the cofactor one in eight of the well-formed ones is valid: the remainder of the key's part must equal
+    // that of R.
     assert!(good > 200 && bad > 10_000, "{good} good, {bad} bad");
 }
 
-/// Every encoding of a small y that is not the canonical one, with both signs, and the canonical ones beside them; as R, with an s
-/// for which the equation would hold.
+/// Every non-canonical encoding of a small y, with both signs, and the canonical ones, as R, with an s for which the
+/// equation would hold.
 #[test]
-fn encodings_that_are_not_canonical_find_the_verdict_of_the_reference() {
+fn non_canonical_encodings_agree_with_the_reference() {
     let mut dice = Dice(1 << 33);
     let secret = dice.scalar();
     let mut both = Both::new(&EdwardsPoint::mul_base(&secret).compress().0);
@@ -161,7 +162,7 @@ fn encodings_that_are_not_canonical_find_the_verdict_of_the_reference() {
 }
 
 #[test]
-fn no_key_is_expanded_that_the_reference_believes_in_nothing_of() {
+fn keys_of_small_order_are_refused() {
     assert!(CURVE.small_order.iter().all(|point| Verifier::new(&point.0).is_none()));
     let mut dice = Dice(1 << 34);
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Argon2 (RFC 9106) in PHC strings: the form in which passwords are stored here, and which others store too.
+//! Argon2 (RFC 9106) in PHC strings: the format of our own hashes, which other systems use as well.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,16 +7,18 @@ use ::argon2::{Algorithm, Argon2, Params, Version};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 
-use super::{InvalidHash, MAX_MEMORY, MAX_WRITTEN, constant_time_eq, decode_base64, decode_output, number, split_fields, value};
+use super::{
+    InvalidHash, MAX_MEMORY, MAX_WRITTEN, constant_time_eq, decode_base64, decode_output, number, split_fields, value,
+};
 use crate::auth::passwords::{Memory, Password};
 use crate::store::accounts::PasswordHash;
 
-/// How many bytes of salt our own hashes have (RFC 9106, 3.1: 16 are recommended).
+/// Bytes of salt in our own hashes (RFC 9106, 3.1 recommends 16).
 const SALT: usize = 16;
-/// How many bytes our own hashes have (RFC 9106, 4: 256 bits).
+/// Bytes of output in our own hashes (RFC 9106, 4: 256 bits).
 const OUTPUT: usize = 32;
 
-/// What hashing takes.
+/// The cost parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::auth::passwords) struct Argon2Cost {
     pub(in crate::auth::passwords) memory_kib: u32,
@@ -25,7 +27,7 @@ pub(in crate::auth::passwords) struct Argon2Cost {
 }
 
 impl Argon2Cost {
-    /// Whether Argon2 takes these (RFC 9106, 3.1), and if not, what is wrong.
+    /// Checks that Argon2 allows these parameters (RFC 9106, 3.1).
     pub(in crate::auth::passwords) fn check(self) -> Result<Params, &'static str> {
         // The limit comes before `Params::new`, which multiplies the lanes by eight in 32 bits.
         if self.lanes == 0 || self.lanes > 255 {
@@ -37,8 +39,7 @@ impl Argon2Cost {
         }
     }
 
-    /// How long a hash may take on a machine of which nothing is known: a microsecond for each KiB that is written, which
-    /// few are slower than.
+    /// Estimates the time of a hash on an unknown machine: a microsecond for each KiB written. Few machines are slower.
     pub(in crate::auth::passwords) fn estimate(self) -> Duration {
         Duration::from_micros(u64::from(self.memory_kib) * u64::from(self.passes))
     }
@@ -55,26 +56,27 @@ pub(in crate::auth::passwords) struct Argon2Hash {
 }
 
 impl Argon2Hash {
-    /// Hashes a password as it is done today.
+    /// Hashes a password with a new salt.
     pub(in crate::auth::passwords) fn create(
         password: &Password,
         cost: Argon2Cost,
         salt: [u8; SALT],
         memory: &mut Memory,
     ) -> PasswordHash {
-        let mut made = Self::dummy(cost, salt, [0; OUTPUT]);
+        let mut new = Self::dummy(cost, salt, [0; OUTPUT]);
         #[allow(clippy::expect_used, reason = "`cost` was checked at the start; the lengths are constants")]
-        let hash = made.compute(password, memory).expect("Argon2 takes its parameters");
-        made.hash = hash;
-        PasswordHash(made.text())
+        let hash = new.compute(password, memory).expect("valid Argon2 parameters");
+        new.hash = hash;
+        PasswordHash(new.to_phc_string())
     }
 
-    /// A hash as it is made today that no password has: what a sign-in of nobody is checked against.
+    /// A hash of the same form that no password matches. A sign-in of an unknown user is checked against it.
     pub(in crate::auth::passwords) fn dummy(cost: Argon2Cost, salt: [u8; SALT], hash: [u8; OUTPUT]) -> Self {
         Self { variant: Algorithm::Argon2id, version: Version::V0x13, cost, salt: salt.to_vec(), hash: hash.to_vec() }
     }
 
-    /// Reads what follows `$argon2id$`: `v=19$m=65536,t=3,p=4$salt$hash`. Hashes without `v` are of version 16 (1.0).
+    /// Parses the text after `$argon2id$`: `v=19$m=65536,t=3,p=4$salt$hash`. Hashes without `v` are of version 16
+    /// (1.0).
     pub(super) fn parse(variant: &str, rest: &str) -> Result<Self, InvalidHash> {
         let variant = Algorithm::new(variant).map_err(|_| InvalidHash::UnknownFormat)?;
         let (version, rest) = match rest.strip_prefix("v=") {
@@ -87,7 +89,7 @@ impl Argon2Hash {
             _ => return Err(InvalidHash::Malformed("no such version of Argon2")),
         };
         let [costs, salt, hash] = split_fields(rest)?;
-        // `keyid` and `data` would follow; a hash that has them was made with a key that is not here.
+        // `keyid` and `data` could follow; a hash with them was created with a secret key that is not available here.
         let mut costs = costs.split(',');
         let memory_kib = number(value(costs.next(), "m")?)?;
         let passes = number(value(costs.next(), "t")?)?;
@@ -111,12 +113,12 @@ impl Argon2Hash {
         Ok(Self { variant, version, cost, salt, hash: decode_output(hash)? })
     }
 
-    /// Whether this is what is made today with that cost.
+    /// Whether a new hash with this cost would have the same parameters and lengths.
     pub(super) fn has_cost(&self, cost: Argon2Cost) -> bool {
         self.shape() == Self::dummy(cost, [0; SALT], [0; OUTPUT]).shape()
     }
 
-    /// Everything that decides how much work it is to check this.
+    /// Everything that determines the work of checking this hash.
     pub(in crate::auth::passwords) fn shape(&self) -> impl PartialEq + std::fmt::Debug + use<> {
         (self.variant, self.version, self.cost, self.salt.len(), self.hash.len())
     }
@@ -138,10 +140,10 @@ impl Argon2Hash {
         Ok(hash)
     }
 
-    fn text(&self) -> String {
+    fn to_phc_string(&self) -> String {
         let Argon2Cost { memory_kib, passes, lanes } = self.cost;
         let mut text = format!("${}$v={}$", self.variant.as_str(), self.version as u32);
-        // Writing to a String does not fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "m={memory_kib},t={passes},p={lanes}$");
         STANDARD_NO_PAD.encode_string(&self.salt, &mut text);
         text.push('$');

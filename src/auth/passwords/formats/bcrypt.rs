@@ -1,7 +1,6 @@
-//! bcrypt in the modular crypt format, and Django's way round its 72 bytes.
+//! bcrypt in the modular crypt format, and Django's pre-hashed variant, which avoids its limit of 72 bytes.
 
 use ::bcrypt::Version;
-use aws_lc_rs::digest;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{GeneralPurpose, general_purpose::NO_PAD};
@@ -9,11 +8,12 @@ use zeroize::Zeroizing;
 
 use super::{InvalidHash, constant_time_eq};
 use crate::auth::passwords::Password;
+use crate::encoding::{hex, sha256};
 
-/// bcrypt's own Base64: another order of the alphabet, no padding, and not every program leaves the bits zero that mean
-/// nothing in the last character of a salt.
+/// bcrypt's own base64: another alphabet, no padding, and some programs set the spare bits in the last character of a
+/// salt.
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::BCRYPT, NO_PAD.with_decode_allow_trailing_bits(true));
-/// The algorithm knows no fewer rounds than 2^4.
+/// The algorithm requires at least 2^4 rounds.
 const MIN_COST: u32 = 4;
 /// 2^15 rounds take about two seconds.
 const MAX_COST: u32 = 15;
@@ -27,8 +27,9 @@ pub(in crate::auth::passwords) struct BcryptHash {
 }
 
 impl BcryptHash {
-    /// Reads what follows `$2b$`: `12$`, 22 characters of salt, 31 of hash. `2a`, `2b` and `2y` are one algorithm, named
-    /// anew each time somebody had fixed a fault in one program; `2x` marks hashes made with such a fault, and is refused.
+    /// Parses the text after `$2b$`: `12$`, 22 characters of salt, 31 of hash. `2a`, `2b` and `2y` are the same
+    /// algorithm; a new name was introduced each time that an implementation was fixed. `2x` marks hashes of a faulty
+    /// implementation and is refused.
     pub(super) fn parse(rest: &str) -> Result<Self, InvalidHash> {
         let rest = rest.as_bytes();
         let &[tens, ones, b'$', ref digits @ ..] = rest else {
@@ -55,21 +56,21 @@ impl BcryptHash {
         Ok(Self { cost, salt, hash, of_sha256: false })
     }
 
-    /// The same, made of the hexadecimal SHA-256 of the password (Django's `bcrypt_sha256`).
+    /// The same hash, of the hexadecimal SHA-256 of the password (Django's `bcrypt_sha256`).
     pub(super) fn of_sha256(self) -> Self {
         Self { of_sha256: true, ..self }
     }
 
-    /// bcrypt sees the first 72 bytes, as where the hash was made: a longer password whose end is wrong is right. The
-    /// upgrade after it ends that.
+    /// bcrypt uses only the first 72 bytes, as in the system that created the hash: a longer password with a wrong end
+    /// matches. The upgrade after the first sign-in fixes that.
     ///
-    /// Where the hash was made a NUL ended the password, or was refused. It is refused here: otherwise what stands behind it
-    /// would not count.
+    /// In the system that created the hash, a NUL ended the password or was refused. It is refused here: otherwise the
+    /// text after it would be ignored.
     pub(super) fn matches(&self, password: &Password) -> bool {
         let password = password.reveal().as_bytes();
         let digest;
         let password = if self.of_sha256 {
-            digest = Zeroizing::new(hex(digest::digest(&digest::SHA256, password).as_ref()));
+            digest = Zeroizing::new(hex(&sha256(password)));
             digest.as_bytes()
         } else {
             password
@@ -82,10 +83,4 @@ impl BcryptHash {
         });
         computed && !password.contains(&0)
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }

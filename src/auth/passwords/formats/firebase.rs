@@ -1,7 +1,7 @@
-//! Firebase's way with scrypt: what is stored is the project's signer key, encrypted with a key derived from the password.
+//! Firebase's variant of scrypt: the hash is the project's signer key, encrypted with a key derived from the password.
 //!
-//! An export has, for the whole project, `mem_cost`, `rounds`, `base64_salt_separator` and `base64_signer_key`, and for each
-//! user `salt` and `passwordHash`. They go into one line, all of them as they stand in the export:
+//! An export contains, for the whole project, `mem_cost`, `rounds`, `base64_salt_separator` and `base64_signer_key`,
+//! and for each user `salt` and `passwordHash`. They are written into one line, unchanged:
 //! `$fbscrypt$v=1,n=<mem_cost>,r=<rounds>,p=1,ss=<salt separator>,sk=<signer key>$<salt>$<passwordHash>`.
 
 use ::scrypt::Params;
@@ -13,17 +13,17 @@ use super::scrypt::check_cost;
 use super::{InvalidHash, constant_time_eq, decode_base64, decode_output, number, split_fields, value};
 use crate::auth::passwords::Password;
 
-/// A stored hash of Firebase.
+/// A stored Firebase hash.
 pub(in crate::auth::passwords) struct FirebaseHash {
     params: Params,
-    /// The user's salt and the project's separator after it.
+    /// The user's salt followed by the project's separator.
     salt: Vec<u8>,
     signer_key: Vec<u8>,
     hash: Vec<u8>,
 }
 
 impl FirebaseHash {
-    /// Reads what follows `$fbscrypt$`.
+    /// Parses the text after `$fbscrypt$`.
     pub(super) fn parse(rest: &str) -> Result<Self, InvalidHash> {
         let [project, salt, hash] = split_fields(rest)?;
         let mut project = project.split(',');
@@ -46,7 +46,7 @@ impl FirebaseHash {
         Ok(Self { params: check_cost(log_n, r, p)?, salt, signer_key, hash })
     }
 
-    /// The counter starts at zero and is not part of the hash: each user's key encrypts this one text only.
+    /// The counter starts at zero and is not part of the hash: each user's key encrypts only this one text.
     pub(super) fn matches(&self, password: &Password) -> bool {
         let mut key = Zeroizing::new([0; 32]);
         let derived = ::scrypt::scrypt(password.reveal().as_bytes(), &self.salt, &self.params, &mut *key);

@@ -1,6 +1,6 @@
-//! The stored forms of a password that are understood: our own, and those of the systems that users come from.
+//! The formats of stored password hashes: our own, and those of systems from which users are imported.
 //!
-//! | form | from |
+//! | format | from |
 //! |---|---|
 //! | `$argon2id$v=19$m=…,t=…,p=…$salt$hash`, `$argon2i$…`, `$argon2d$…` | PHC; ours is the first |
 //! | `argon2$argon2id$…` | Django |
@@ -8,12 +8,12 @@
 //! | `bcrypt$$2b$…`, `bcrypt_sha256$$2b$…` | Django |
 //! | `$scrypt$ln=…,r=…,p=…$salt$hash` | PHC, passlib |
 //! | `scrypt$n$salt$r$p$hash` | Django |
-//! | `$fbscrypt$v=1,n=…,r=…,p=1,ss=…,sk=…$salt$hash` | Firebase, as an export's five values are commonly put into one line |
+//! | `$fbscrypt$v=1,n=…,r=…,p=1,ss=…,sk=…$salt$hash` | Firebase, the five values of an export in one line |
 //! | `$pbkdf2-sha256$i=…$salt$hash`, `$pbkdf2-sha256$…$salt$hash` | PHC, passlib |
 //! | `pbkdf2_sha256$…$salt$hash` | Django |
 //!
-//! Each is checked to be check_cost when it is read: what a hash says about its own cost comes from outside, and a made-up
-//! one must not keep a thread for minutes or take the machine's memory. Knows nothing of threads or users.
+//! Parsing checks that a hash is affordable: its cost parameters come from outside, and a forged hash must not occupy a
+//! thread for minutes or exhaust the memory. Knows nothing of threads or users.
 
 mod argon2;
 mod bcrypt;
@@ -34,16 +34,16 @@ use self::scrypt::ScryptHash;
 use super::{Memory, Password};
 use crate::store::accounts::PasswordHash;
 
-/// The most memory that checking one hash may take: libsodium's "moderate", twice what OWASP has for scrypt.
+/// Maximum memory for checking one hash: libsodium's "moderate", twice OWASP's recommendation for scrypt.
 const MAX_MEMORY: u64 = 256 << 20;
-/// The most memory that checking one hash may write to, over all passes: around a second.
+/// Maximum number of bytes that checking one hash may write, over all passes: about a second.
 const MAX_WRITTEN: u64 = 1 << 30;
-/// Fewer bytes of a hash than this can be hit by guessing (the PHC string format recommends no fewer).
+/// Minimum length of a hash: a shorter one can be matched by guessing (the PHC string format recommends no less).
 const MIN_OUTPUT: usize = 12;
-/// More bytes of a hash, or of a salt, than any of the systems makes.
+/// Maximum length of a hash or salt: more than any of the systems generates.
 const MAX_FIELD: usize = 256;
 
-/// A password's stored form, read and found affordable.
+/// A stored hash, parsed and affordable.
 pub(super) enum StoredHash {
     /// Argon2, in any of its variants.
     Argon2(Argon2Hash),
@@ -51,37 +51,37 @@ pub(super) enum StoredHash {
     Bcrypt(BcryptHash),
     /// scrypt.
     Scrypt(ScryptHash),
-    /// Firebase's own way with scrypt.
+    /// Firebase's variant of scrypt.
     Firebase(FirebaseHash),
     /// PBKDF2 with HMAC-SHA-256.
     Pbkdf2(Pbkdf2Hash),
 }
 
-/// Why a stored form cannot be used.
+/// Why a stored hash cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidHash {
-    /// It begins like none of the forms that are understood.
+    /// The hash is in no known format.
     #[error("the password hash has no known format")]
     UnknownFormat,
-    /// It begins like one of them, and does not go on like it.
+    /// The hash has a known prefix but violates the format.
     #[error("the password hash is malformed: {0}")]
     Malformed(&'static str),
-    /// Checking it would take too much memory or time.
+    /// Checking the hash would take too much memory or time.
     #[error("the password hash is too expensive to check: {0}")]
     TooExpensive(&'static str),
 }
 
-/// Takes over a hash that another system made, if it can be checked here.
-pub fn import(text: &str) -> Result<PasswordHash, InvalidHash> {
+/// Accepts a hash of another system if it can be checked here.
+pub fn import_hash(text: &str) -> Result<PasswordHash, InvalidHash> {
     StoredHash::parse(text).map(|_| PasswordHash(text.to_owned()))
 }
 
 impl StoredHash {
-    /// Reads a stored form.
+    /// Parses a stored hash.
     pub(super) fn parse(text: &str) -> Result<Self, InvalidHash> {
         let (scheme, rest) = match text.strip_prefix('$') {
             Some(modular) => modular.split_once('$').ok_or(InvalidHash::UnknownFormat)?,
-            // Django puts its own name of the algorithm before what may be a whole modular hash.
+            // Django prefixes its own name of the algorithm to what may be a complete modular hash.
             None => return Self::parse_django(text),
         };
         match scheme {
@@ -112,7 +112,7 @@ impl StoredHash {
         }
     }
 
-    /// Whether this was made of the password. Slow on purpose.
+    /// Whether the password matches. Slow on purpose.
     pub(super) fn matches(&self, password: &Password, memory: &mut Memory) -> bool {
         match self {
             Self::Argon2(hash) => hash.matches(password, memory),
@@ -123,13 +123,13 @@ impl StoredHash {
         }
     }
 
-    /// Whether this is what would be made today.
+    /// Whether a new hash with this cost would have the same format and parameters.
     pub(super) fn has_cost(&self, cost: Argon2Cost) -> bool {
         matches!(self, Self::Argon2(hash) if hash.has_cost(cost))
     }
 }
 
-/// Base64 as the forms write it: with padding or without, and always canonical otherwise.
+/// Base64 as the formats use it: padding is optional, and everything else must be canonical.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -145,10 +145,10 @@ fn decode_output(text: &str) -> Result<Vec<u8>, InvalidHash> {
     if bytes.len() < MIN_OUTPUT { Err(InvalidHash::Malformed("the hash is too short")) } else { Ok(bytes) }
 }
 
-/// A decimal number as everybody writes it: digits, no sign, no zero before another digit.
+/// Parses a decimal number: digits only, no sign, no leading zero.
 fn number(text: &str) -> Result<u32, InvalidHash> {
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    text.parse().ok().filter(|_| plain).ok_or(InvalidHash::Malformed("not a number"))
+    let is_canonical = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| is_canonical).ok_or(InvalidHash::Malformed("not a number"))
 }
 
 /// The value of `name=value`.
@@ -156,17 +156,17 @@ fn value<'a>(text: Option<&'a str>, name: &'static str) -> Result<&'a str, Inval
     text.and_then(|text| text.strip_prefix(name)?.strip_prefix('=')).ok_or(InvalidHash::Malformed(name))
 }
 
-/// The parts between dollar signs, if they are exactly so many.
+/// Splits at dollar signs into exactly `N` fields.
 fn split_fields<const N: usize>(text: &str) -> Result<[&str; N], InvalidHash> {
-    let mut parts = text.split('$');
+    let mut fields = text.split('$');
     let mut found = [""; N];
-    for part in &mut found {
-        *part = parts.next().ok_or(InvalidHash::Malformed("a field is missing"))?;
+    for field in &mut found {
+        *field = fields.next().ok_or(InvalidHash::Malformed("a field is missing"))?;
     }
-    if parts.next().is_some() { Err(InvalidHash::Malformed("a field too many")) } else { Ok(found) }
+    if fields.next().is_some() { Err(InvalidHash::Malformed("a field too many")) } else { Ok(found) }
 }
 
-/// Whether two hashes are the same, in a time that does not tell how much of them is.
+/// Compares two hashes in constant time.
 fn constant_time_eq(ours: &[u8], theirs: &[u8]) -> bool {
     ours.ct_eq(theirs).into()
 }

@@ -1,4 +1,4 @@
-//! PBKDF2 (RFC 8018, 5.2) with HMAC-SHA-256 as PHC strings, passlib and Django write it.
+//! PBKDF2 (RFC 8018, 5.2) with HMAC-SHA-256, in the formats of PHC strings, passlib and Django.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use aws_lc_rs::pbkdf2::{self, PBKDF2_HMAC_SHA256};
 use super::{InvalidHash, MAX_FIELD, decode_base64, decode_output, number, split_fields, value};
 use crate::auth::passwords::Password;
 
-/// Django's 1,200,000 of 2025, and room for what it adds in some years: one or two seconds.
+/// Django's 1,200,000 of 2025, and a margin for its increases of some years: one or two seconds.
 const MAX_ROUNDS: u32 = 5_000_000;
 
 /// A stored PBKDF2 hash.
@@ -18,8 +18,8 @@ pub(in crate::auth::passwords) struct Pbkdf2Hash {
 }
 
 impl Pbkdf2Hash {
-    /// Reads what follows `$pbkdf2-sha256$`: `i=600000$salt$hash`, perhaps with `,l=` and the length of the hash after the
-    /// rounds; or passlib's `29000$salt$hash`, whose Base64 has `.` for `+`.
+    /// Parses the text after `$pbkdf2-sha256$`: `i=600000$salt$hash`, optionally with `,l=` and the length of the hash
+    /// after the rounds; or passlib's `29000$salt$hash`, whose base64 has `.` instead of `+`.
     pub(super) fn parse(rest: &str) -> Result<Self, InvalidHash> {
         let [costs, salt, hash] = split_fields(rest)?;
         if !costs.starts_with("i=") {
@@ -40,7 +40,7 @@ impl Pbkdf2Hash {
         Self::new(rounds, decode_base64(salt)?, hash)
     }
 
-    /// Reads what follows Django's `pbkdf2_sha256$`: `1000000$salt$hash`, the salt as text.
+    /// Parses the text after Django's `pbkdf2_sha256$`: `1000000$salt$hash`, with the salt as text.
     pub(super) fn parse_django(rest: &str) -> Result<Self, InvalidHash> {
         let [rounds, salt, hash] = split_fields(rest)?;
         Self::new(number(rounds)?, salt.as_bytes().to_vec(), decode_output(hash)?)
@@ -48,7 +48,7 @@ impl Pbkdf2Hash {
 
     fn new(rounds: u32, salt: Vec<u8>, hash: Vec<u8>) -> Result<Self, InvalidHash> {
         let rounds = NonZeroU32::new(rounds).ok_or(InvalidHash::Malformed("no rounds"))?;
-        // Each 32 bytes of output cost all the rounds again (RFC 8018, 5.2).
+        // Every 32 bytes of output cost all rounds again (RFC 8018, 5.2).
         let blocks = hash.len().div_ceil(32) as u64;
         if u64::from(rounds.get()) * blocks > MAX_ROUNDS.into() {
             return Err(InvalidHash::TooExpensive("the rounds of PBKDF2"));
@@ -59,7 +59,7 @@ impl Pbkdf2Hash {
         Ok(Self { rounds, salt, hash })
     }
 
-    /// The comparison inside is in constant time.
+    /// Compares in constant time.
     pub(super) fn matches(&self, password: &Password) -> bool {
         let password = password.reveal().as_bytes();
         pbkdf2::verify(PBKDF2_HMAC_SHA256, self.rounds, &self.salt, password, &self.hash).is_ok()

@@ -1,8 +1,11 @@
-//! scrypt (RFC 7914) as PHC strings and Django write it.
+//! scrypt (RFC 7914), in the formats of PHC strings and Django.
 
 use ::scrypt::Params;
 
-use super::{InvalidHash, MAX_FIELD, MAX_MEMORY, MAX_WRITTEN, constant_time_eq, decode_base64, decode_output, number, split_fields, value};
+use super::{
+    InvalidHash, MAX_FIELD, MAX_MEMORY, MAX_WRITTEN, constant_time_eq, decode_base64, decode_output, number,
+    split_fields, value,
+};
 use crate::auth::passwords::Password;
 
 /// A stored scrypt hash.
@@ -13,7 +16,7 @@ pub(in crate::auth::passwords) struct ScryptHash {
 }
 
 impl ScryptHash {
-    /// Reads what follows `$scrypt$`: `ln=16,r=8,p=1$salt$hash`.
+    /// Parses the text after `$scrypt$`: `ln=16,r=8,p=1$salt$hash`.
     pub(super) fn parse(rest: &str) -> Result<Self, InvalidHash> {
         let [costs, salt, hash] = split_fields(rest)?;
         let mut costs = costs.split(',');
@@ -26,7 +29,7 @@ impl ScryptHash {
         Ok(Self { params: check_cost(log_n, r, p)?, salt: decode_base64(salt)?, hash: decode_output(hash)? })
     }
 
-    /// Reads what follows Django's `scrypt$`: `16384$salt$8$5$hash`, the salt as text.
+    /// Parses the text after Django's `scrypt$`: `16384$salt$8$5$hash`, with the salt as text.
     pub(super) fn parse_django(rest: &str) -> Result<Self, InvalidHash> {
         let [n, salt, r, p, hash] = split_fields(rest)?;
         let n = number(n)?;
@@ -47,8 +50,8 @@ impl ScryptHash {
     }
 }
 
-/// The parameters, if they are sound and what they ask for is not too much. `Params::new` multiplies in 32 bits, so the
-/// limits come first.
+/// Checks that the parameters are valid and affordable. The limits come first, because `Params::new` multiplies in 32
+/// bits.
 pub(super) fn check_cost(log_n: u32, r: u32, p: u32) -> Result<Params, InvalidHash> {
     if log_n == 0 || r == 0 || p == 0 {
         return Err(InvalidHash::Malformed("a cost of nothing"));

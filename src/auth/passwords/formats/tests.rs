@@ -1,11 +1,11 @@
-//! Vectors: published ones, and ones made by the programs whose hashes people have (passlib 1.7, Django 5.2,
-//! argon2-cffi 25, bcrypt 5, Python's hashlib).
+//! Test vectors: published ones, and ones created with the programs from which users are imported (passlib 1.7, Django
+//! 5.2, argon2-cffi 25, bcrypt 5, Python's hashlib).
 
 use super::*;
 use crate::rng::Rng;
 
 #[rustfmt::skip]
-/// Of `correct horse`.
+/// Hashes of `correct horse`.
 const OF_CORRECT_HORSE: &[&str] = &[
     "$pbkdf2-sha256$1000$/19Laa0VgrDW2huj1BoDIA$MIzFNyAWRZkQ6FdWYI3ooER7W.GZZWzq3y9DW71OHMw", // passlib pbkdf2
     "$scrypt$ln=4,r=8,p=2$YyxFSKmVMgZA6N2bkxKC8A$HGhQMbyCDkd8wT3SFqqGXKBrj3ncqoOmN1b8l+IKFL8", // passlib scrypt
@@ -24,7 +24,7 @@ const OF_CORRECT_HORSE: &[&str] = &[
 ];
 
 #[rustfmt::skip]
-/// Of `пароль 🦀 №7`.
+/// Hashes of `пароль 🦀 №7`.
 const OF_RUSSIAN: &[&str] = &[
     "$pbkdf2-sha256$1000$sVbq3TtnbE1pTekdQ6i11g$Qfs4Bw5QDc1xD.vYzQT357YuQTny8fGRnIojROGDJLs", // passlib pbkdf2
     "$scrypt$ln=4,r=8,p=2$1VrL+Z9zjnGOcY5xLkUIwQ$1BPfFzMLtqEPUrqO5so4qfKjLgiN3YaXE7Xio2ECzgI", // passlib scrypt
@@ -42,7 +42,7 @@ const OF_RUSSIAN: &[&str] = &[
     "$pbkdf2-sha256$i=1000,l=32$c29tZXNhbHRzb21lc2FsdA$TN9DHww6GVxeMSL/KPFRGCE8YfKi6MOHFYs1M4DPrcA", // Python's hashlib
 ];
 
-/// From the documents of those who made the formats.
+/// From the documentation of the formats.
 #[rustfmt::skip]
 const PUBLISHED: &[(&str, &str)] = &[
     // The tests of the Argon2 reference implementation.
@@ -63,12 +63,12 @@ fn matches(password: &str, text: &str) -> bool {
     stored.matches(&Password::new(password.to_owned()), &mut Memory::default())
 }
 
-fn refusal(text: &str) -> InvalidHash {
+fn parse_error(text: &str) -> InvalidHash {
     StoredHash::parse(text).err().unwrap_or_else(|| panic!("{text} is read"))
 }
 
 #[test]
-fn what_others_made_is_right_for_its_password_and_for_no_other() {
+fn hash_of_another_system_matches_only_its_password() {
     let ours = OF_CORRECT_HORSE.iter().map(|text| ("correct horse", *text));
     let russian = OF_RUSSIAN.iter().map(|text| ("пароль 🦀 №7", *text));
     for (password, text) in ours.chain(russian).chain(PUBLISHED.iter().copied()) {
@@ -79,7 +79,7 @@ fn what_others_made_is_right_for_its_password_and_for_no_other() {
 }
 
 #[test]
-fn bcrypt_sees_72_bytes_and_no_nul() {
+fn bcrypt_uses_72_bytes_and_refuses_nul() {
     let long = "$2b$04$ecyLhiq8z/7UM6PMJacsuuLOvrIr.Ujl4G/3swOoGw08UH/nrKLG6";
     assert!(matches(&"x".repeat(72), long) && matches(&format!("{}y", "x".repeat(72)), long));
     assert!(!matches(&"x".repeat(71), long));
@@ -89,21 +89,21 @@ fn bcrypt_sees_72_bytes_and_no_nul() {
     assert!(matches("abc", abc) && !matches("abc\0", abc) && !matches("abc\0d", abc));
     let empty = "$2b$04$Qd1NQKKRJBO5kztKR72fIu0jiGrZJPNikt.9NwGY1i3Q7mw425/CG";
     assert!(matches("", empty) && !matches("\0", empty));
-    // The last character of the salt has four bits that mean nothing, and not every program leaves them zero.
+    // The last character of the salt has four spare bits, which some programs set.
     assert!(matches("U*U", "$2a$05$CCCCCCCCCCCCCCCCCCCCCCE5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"));
 }
 
 #[test]
-fn any_other_text_is_refused() {
+fn unknown_and_malformed_hashes_are_refused() {
     use InvalidHash::*;
     for text in
         ["", "$", "$$", "plain", "md5$salt$0123", "$1$salt$hash", "$2x$05$CCCC", "$6$salt$hash", "$argon2$", "sha1$$"]
     {
-        assert_eq!(refusal(text), UnknownFormat, "{text}");
+        assert_eq!(parse_error(text), UnknownFormat, "{text}");
     }
     let hash = "c29tZXNhbHRzb21lc2FsdA";
     for text in [
-        // Whatever is cut off, doubled or misspelt.
+        // Truncated, duplicated or misspelt.
         "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ".to_owned(),
         format!("$argon2id$v=18$m=64,t=2,p=1$c29tZXNhbHQ${hash}"),
         format!("$argon2id$v=19$m=64,t=2$c29tZXNhbHQ${hash}"),
@@ -115,7 +115,7 @@ fn any_other_text_is_refused() {
         format!("$argon2id$v=19$m=7,t=2,p=1$c29tZXNhbHQ${hash}"),
         format!("$argon2id$v=19$m=64,t=0,p=1$c29tZXNhbHQ${hash}"),
         format!("$argon2id$v=19$m=64,t=2,p=0$c29tZXNhbHQ${hash}"),
-        // Eight times that is 0 in 32 bits.
+        // Multiplied by eight, this is 0 in 32 bits.
         format!("$argon2id$v=19$m=64,t=2,p=536870912$c29tZXNhbHQ${hash}"),
         format!("$argon2id$v=19$m=64,t=2,p=1$c2FsdA${hash}"),
         "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$c2hvcnQ".to_owned(),
@@ -144,12 +144,12 @@ fn any_other_text_is_refused() {
         format!("$pbkdf2-sha256$-1$c29tZXNhbHQ${hash}"),
         format!("pbkdf2_sha256$$salt${hash}"),
     ] {
-        assert!(matches!(refusal(&text), Malformed(_)), "{text}");
+        assert!(matches!(parse_error(&text), Malformed(_)), "{text}");
     }
 }
 
 #[test]
-fn what_would_cost_too_much_is_refused_before_it_costs_anything() {
+fn too_expensive_hash_is_refused_when_parsed() {
     let hash = "c29tZXNhbHRzb21lc2FsdA";
     for text in [
         format!("$argon2id$v=19$m=262145,t=1,p=1$c29tZXNhbHQ${hash}"),
@@ -166,12 +166,12 @@ fn what_would_cost_too_much_is_refused_before_it_costs_anything() {
         format!("$pbkdf2-sha256$i=5000001$c29tZXNhbHQ${hash}"),
         format!("pbkdf2_sha256$2500001$salt${}", "A".repeat(44)),
     ] {
-        assert!(matches!(refusal(&text), InvalidHash::TooExpensive(_)), "{text}");
+        assert!(matches!(parse_error(&text), InvalidHash::TooExpensive(_)), "{text}");
     }
 }
 
 #[test]
-fn what_common_programs_make_by_default_is_affordable() {
+fn defaults_of_common_programs_are_affordable() {
     let hash = "A".repeat(43);
     for text in [
         format!("$argon2id$v=19$m=262144,t=3,p=1$c29tZXNhbHQ${hash}"), // libsodium, moderate
@@ -185,11 +185,11 @@ fn what_common_programs_make_by_default_is_affordable() {
 }
 
 #[test]
-fn memory_is_kept_up_to_a_bound_and_given_back_beyond_it() {
+fn memory_is_retained_up_to_a_limit() {
     let rng = Rng::system();
     let password = Password::new("correct horse".to_owned());
     let mut memory = Memory::retaining(64);
-    assert_eq!(memory.kib(), 0, "none is taken before it is needed");
+    assert_eq!(memory.kib(), 0, "none is allocated before it is needed");
     let hash = |kib, memory: &mut Memory| {
         let cost = Argon2Cost { memory_kib: kib, passes: 1, lanes: 1 };
         let hash = Argon2Hash::create(&password, cost, rng.bytes(), memory);
@@ -200,7 +200,7 @@ fn memory_is_kept_up_to_a_bound_and_given_back_beyond_it() {
     };
     assert_eq!(hash(32, &mut memory), (32, 32));
     assert_eq!(hash(64, &mut memory), (64, 64));
-    assert_eq!(hash(32, &mut memory), (64, 64), "a smaller one uses what is there");
-    assert_eq!(hash(256, &mut memory), (256, 0), "an imported one goes beyond, for itself alone");
+    assert_eq!(hash(32, &mut memory), (64, 64), "a smaller hash uses the retained memory");
+    assert_eq!(hash(256, &mut memory), (256, 0), "memory beyond the limit is released");
     assert_eq!(hash(64, &mut memory), (64, 64));
 }

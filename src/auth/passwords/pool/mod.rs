@@ -1,9 +1,9 @@
 //! The threads that hash, and the queue in front of them.
 //!
-//! On any machine, a hash costs tens of milliseconds of one core and tens of megabytes. So three numbers are limited: the jobs that run
-//! at the same time (and with them the memory), the jobs that wait, and how long they wait. A job whose expected wait is too long is
-//! rejected immediately, not when its deadline has passed: making a client wait for a refusal helps nobody. A job whose caller has
-//! gone costs nothing. Knows nothing of what a job does.
+//! On any machine, a hash costs tens of milliseconds of one core and tens of megabytes. So three numbers are limited:
+//! the jobs that run at the same time (and with them the memory), the jobs that wait, and how long they wait. A job
+//! whose expected wait is too long is rejected immediately, not when its deadline has passed: making a client wait for
+//! a refusal helps nobody. A job whose caller has gone costs nothing. Knows nothing of what a job does.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -61,8 +61,9 @@ struct State {
     load: Hashing,
 }
 
-/// How long a thread without work keeps its memory. Longer than the pauses of a server with occasional sign-ins, because the first
-/// hash in new memory takes two fifths longer (28 ms instead of 20). No longer, because an idle server should be small.
+/// How long a thread without work keeps its memory. Longer than the pauses of a server with occasional sign-ins,
+/// because the first hash in new memory takes two fifths longer (28 ms instead of 20). No longer, because an idle
+/// server should be small.
 const RELEASE_AFTER: Duration = Duration::from_secs(2);
 
 struct Waiting {
@@ -228,8 +229,8 @@ impl Shared {
 }
 
 impl State {
-    /// Whether one more job is expected to start within half of the deadline. The other half is a reserve for work that slows down
-    /// meanwhile, as the threads do when they give way to the workers: an accepted job should be done.
+    /// Whether one more job is expected to start within half of the deadline. The other half is a reserve for work that
+    /// slows down meanwhile, as the threads do when they give way to the workers: an accepted job should be done.
     fn can_accept(&self, limits: Limits) -> bool {
         let ahead = self.waiting.len() + self.reserved;
         let expected_wait = self.estimate.as_secs_f64() * ahead as f64 / limits.threads as f64;
@@ -264,16 +265,16 @@ impl Hashing {
     }
 }
 
-/// Gives the threads that serve requests priority where there is more work than cores. A sign-in can wait 50 ms longer; `/verify` is
-/// answered in microseconds, and every lost time slice delays it.
+/// Gives the threads that serve requests priority where there is more work than cores. A sign-in can wait 50 ms longer;
+/// `/verify` is answered in microseconds, and every lost time slice delays it.
 ///
-/// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at nice 0 and 0.5 ms at
-/// nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as without load. If verifications want the
-/// whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10, a seventieth at nice 19 and half of that with
-/// `SCHED_IDLE`: with the last two, no sign-in would be done before its deadline.
+/// Measured on one core under a storm of sign-ins (Linux 6.18): one verification in ten took longer than 1.7 ms at nice
+/// 0 and 0.5 ms at nice 5. At nice 10, at nice 19 and with `SCHED_IDLE` it was 0.2 to 0.3 ms, the same as without load.
+/// If verifications want the whole core, hashing keeps a quarter of it at nice 5, a tenth at nice 10, a seventieth at
+/// nice 19 and half of that with `SCHED_IDLE`: with the last two, no sign-in would be done before its deadline.
 ///
-/// On Linux a priority belongs to a thread (setpriority(2), "C library/kernel differences"). Elsewhere it would slow down the
-/// whole process, so it is left alone. Lowering it needs no privilege, and a failure affects only latency.
+/// On Linux a priority belongs to a thread (setpriority(2), "C library/kernel differences"). Elsewhere it would slow
+/// down the whole process, so it is left alone. Lowering it needs no privilege, and a failure affects only latency.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(10);

@@ -1,9 +1,9 @@
 //! Verifying API keys.
 //!
-//! A key is found by its visible prefix and compared by its SHA-256 in constant time; 160 random bits need no slow hash. A verified key
-//! is cached for a minute. Each hit checks expiry and revocations again, so the deactivation of a key or of its owner takes effect
-//! as soon as this node applies the revocation. When keys were last used is recorded in memory and written in batches, never by
-//! the request itself.
+//! A key is found by its visible prefix and compared by its SHA-256 in constant time; 160 random bits need no slow
+//! hash. A verified key is cached for a minute. Each hit checks expiry and revocations again, so the deactivation of a
+//! key or of its owner takes effect as soon as this node applies the revocation. When keys were last used is recorded
+//! in memory and written in batches, never by the request itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -38,8 +38,9 @@ pub(super) async fn verify_api_keys(
     let prefixes: Vec<_> = missing.filter_map(|((key, _), _)| api_key::prefix(key)).collect();
     if !prefixes.is_empty() {
         let mut rows = ctx.accounts.api_keys_by_prefix(&prefixes).await?;
-        // The rows of an owner whose sessions were revoked a moment ago may have been read before that. The second reading is
-        // later than the revocation, so that the revocation does not cover it, by whatever clock it was made.
+        // The rows of an owner whose sessions were revoked a moment ago may have been read before that. The second
+        // reading is later than the revocation, so that the revocation does not cover it, by whatever clock it was
+        // made.
         let read_after = |owner: &User| node.revocations.first_api_key_read_after(owner.id);
         let recent = rows.iter().map(|(_, owner)| (owner.id, read_after(owner))).filter(|(_, after)| *after > now);
         let recent: HashMap<_, _> = recent.collect();

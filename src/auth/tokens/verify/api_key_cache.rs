@@ -1,5 +1,5 @@
-//! API keys that were verified before, and when each was last used. Knows nothing of revocations: a hit is checked again by
-//! [`super::api_key`].
+//! API keys that were verified before, and when each was last used. Knows nothing of revocations: a hit is checked
+//! again by [`super::api_key`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use moka::sync::Cache;
 
-use crate::auth::revocation::retention::API_KEY_CACHE_TTL;
+use crate::auth::retention::API_KEY_CACHE_TTL;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 
@@ -33,7 +33,8 @@ pub struct VerifiedApiKey {
     pub created_at: Timestamp,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
-    /// When the rows of the key and its owner were read, and later than the owner's last revocation that was known then.
+    /// When the rows of the key and its owner were read, and later than the owner's last revocation that was known
+    /// then.
     pub(in crate::auth) read_at: Timestamp,
 }
 

@@ -1,12 +1,12 @@
-//! Caches of verified access tokens and of tokens with a bad signature, shared by all workers. Knows nothing of whether a cached token
-//! is still valid: a hit is checked again by the caller.
+//! Caches of verified access tokens and of tokens with a bad signature, shared by all workers. Knows nothing of whether
+//! a cached token is still valid: a hit is checked again by the caller.
 //!
-//! A hit costs one lock that is nearly always free, one lookup by eight bytes and one comparison of texts. A token is looked up by
-//! the last bytes of its signature, which are as good as random, mixed with secret numbers. Only valid tokens are inserted, so an attacker
-//! cannot fill a slot with texts of their choice.
+//! A hit costs one lock that is nearly always free, one lookup by eight bytes and one comparison of texts. A token is
+//! looked up by the last bytes of its signature, which are as good as random, mixed with secret numbers. Only valid
+//! tokens are inserted, so an attacker cannot fill a slot with texts of their choice.
 //!
-//! Eviction is by CLOCK (second chance): an entry that was not used since the hand last passed goes first, and an expired one before all
-//! others.
+//! Eviction is by CLOCK (second chance): an entry that was not used since the hand last passed goes first, and an
+//! expired one before all others.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -70,8 +70,7 @@ impl TokenCache {
     pub(super) fn new(capacity: u64, rng: &Rng) -> Self {
         let capacity = usize::try_from(capacity).unwrap_or(usize::MAX);
         let shards = if capacity < SHARDS * MIN_SHARD_CAPACITY { 1 } else { SHARDS };
-        let shard =
-            || Shard { capacity: capacity / shards, slots: HashMap::default(), entries: Vec::new(), hand: 0 };
+        let shard = || Shard { capacity: capacity / shards, slots: HashMap::default(), entries: Vec::new(), hand: 0 };
         Self {
             secret: [u64::from_le_bytes(rng.bytes()), u64::from_le_bytes(rng.bytes())],
             shards: (0..shards).map(|_| RwLock::new(shard())).collect(),
@@ -86,7 +85,8 @@ impl TokenCache {
         if *entry.token != *token {
             return None;
         }
-        // Written once per round of the hand and not at each hit, so that cores which read the same entry can share its cache line.
+        // Written once per round of the hand and not at each hit, so that cores which read the same entry can share its
+        // cache line.
         if !entry.used.load(Ordering::Relaxed) {
             entry.used.store(true, Ordering::Relaxed);
         }

@@ -1,10 +1,10 @@
 //! Verifying a credential: an access token from the keys alone, or an API key.
 //!
-//! The hot path. Budget of an access token in the cache: one lookup in the cache, one in the keys, one load of `global_not_before` and,
-//! while anything is revoked, up to four lookups in memory; no allocation, no lock across an await, no round trip. Of a token that is
-//! not in the cache: one Ed25519 verification and the parsing of its claims besides. A valid token is cached whole, by its exact text.
-//! Each hit checks its time, its key and its revocation again, so the cache never accepts a token that the full check would
-//! refuse.
+//! The hot path. Budget of an access token in the cache: one lookup in the cache, one in the keys, one load of
+//! `global_not_before` and, while anything is revoked, up to four lookups in memory; no allocation, no lock across an
+//! await, no round trip. Of a token that is not in the cache: one Ed25519 verification and the parsing of its claims
+//! besides. A valid token is cached whole, by its exact text. Each hit checks its time, its key and its revocation
+//! again, so the cache never accepts a token that the full check would refuse.
 
 pub mod api_key;
 pub mod api_key_cache;
@@ -25,8 +25,8 @@ pub use api_key_cache::VerifiedApiKey;
 
 use api_key::verify_api_keys;
 
-/// Longer tokens are not cached: an attacker chooses the size of forged ones, and tokens issued from an API key are as large as the
-/// scopes that its owner gave it. Ours are usually shorter.
+/// Longer tokens are not cached: an attacker chooses the size of forged ones, and tokens issued from an API key are as
+/// large as the scopes that its owner gave it. Ours are usually shorter.
 const MAX_CACHED_LENGTH: usize = 2048;
 
 /// A valid credential.
@@ -79,7 +79,8 @@ pub fn verify_access_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedTok
                 verified
             }
             Err(error) => {
-                // Only a bad signature stays bad whatever becomes of the keyring and the time, and it is expensive to detect.
+                // Only a bad signature stays bad whatever becomes of the keyring and the time, and it is expensive to
+                // detect.
                 if error == TokenError::BadSignature && token.len() <= MAX_CACHED_LENGTH {
                     node.verify_cache.negative.insert(token.into(), ());
                 }
@@ -87,8 +88,8 @@ pub fn verify_access_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedTok
             }
         },
     };
-    // Revocations are kept for as long as tokens live by the current settings. A token that was issued under settings with a longer
-    // lifetime must not outlast its revocation.
+    // Revocations are kept for as long as tokens live by the current settings. A token that was issued under settings
+    // with a longer lifetime must not outlast its revocation.
     if verified.issued_at + node.retention.revocation_ttl() <= now {
         return Err(TokenError::Expired.into());
     }
@@ -109,7 +110,8 @@ pub async fn verify(ctx: &Context, credential: &str, requirements: Requirements<
     Ok(verified)
 }
 
-/// Verifies credentials of either kind and checks the requirements of each. API keys that are not in the cache cost one query together.
+/// Verifies credentials of either kind and checks the requirements of each. API keys that are not in the cache cost one
+/// query together.
 ///
 /// # Errors
 /// [`Error::Stale`] for the whole batch where [`verify`] would return it for one of the credentials.

@@ -1,9 +1,9 @@
-//! Clock skew and retention: how far the clocks of two nodes may differ, and how long revocations and signing keys are kept
-//! because of it. All of that arithmetic is here.
+//! Clock skew and retention: how far the clocks of two nodes may differ, and how long revocations and signing keys are
+//! kept because of it. All of that arithmetic is here.
 //!
-//! One clock-skew limit serves every calculation: the larger of [`MAX_CLOCK_SKEW`] and `tokens.leeway`. A token is issued by one node,
-//! revoked by another and checked by a third, so a revocation is kept for two skews beyond the lifetime of what it revokes.
-//! Knows nothing of stores or requests.
+//! One clock-skew limit serves every calculation: the larger of [`MAX_CLOCK_SKEW`] and `tokens.leeway`. A token is
+//! issued by one node, revoked by another and checked by a third, so a revocation is kept for two skews beyond the
+//! lifetime of what it revokes. Knows nothing of stores or requests.
 
 use std::time::Duration;
 
@@ -14,9 +14,9 @@ use crate::token::keyring::ring::KeyLifetimes;
 /// How long a node uses an API key from its cache before it reads the row again.
 pub const API_KEY_CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// How far each reading of durable revocations overlaps with the one before it: a node's clock may be a minute behind, and a row that
-/// a transaction wrote is not visible before it commits. Applying a row twice changes nothing.
-pub(super) const DURABLE_OVERLAP: Duration = Duration::from_secs(120);
+/// How far each reading of durable revocations overlaps with the one before it: a node's clock may be a minute behind,
+/// and a row that a transaction wrote is not visible before it commits. Applying a row twice changes nothing.
+pub(in crate::auth) const DURABLE_OVERLAP: Duration = Duration::from_secs(120);
 
 /// The smallest difference between two moments.
 pub(in crate::auth) const MILLISECOND: Duration = Duration::from_millis(1);
@@ -41,27 +41,30 @@ impl Retention {
         }
     }
 
-    /// How long a revocation is kept: the lifetime of the longest-lived access token that a node may still issue from an API key in
-    /// its cache, by the clocks of three nodes (the token's issuer, the one that revokes, and the one that drops the revocation).
+    /// How long a revocation is kept: the lifetime of the longest-lived access token that a node may still issue from
+    /// an API key in its cache, by the clocks of three nodes (the token's issuer, the one that revokes, and the one
+    /// that drops the revocation).
     pub fn revocation_ttl(&self) -> Duration {
         self.revocation_ttl
     }
 
-    /// How long the durable revocation of a user's sessions is kept. If the ephemeral store lost it, one of these sessions could be
-    /// refreshed until its absolute end, and its last access token could be valid, by the clocks of two nodes.
+    /// How long the durable revocation of a user's sessions is kept. If the ephemeral store lost it, one of these
+    /// sessions could be refreshed until its absolute end, and its last access token could be valid, by the clocks of
+    /// two nodes.
     pub fn durable_revocation_ttl(&self) -> Duration {
         self.durable_revocation_ttl
     }
 
-    /// How far `global_not_before` may be ahead of this node's clock: another node sets it beyond the time of every clock that is
-    /// behind by at most the clock skew.
+    /// How far `global_not_before` may be ahead of this node's clock: another node sets it beyond the time of every
+    /// clock that is behind by at most the clock skew.
     pub fn max_not_before_lead(&self) -> Duration {
         self.max_not_before_lead
     }
 
-    /// The timestamp for a session or token issued now. Usually `now`. It is `global_not_before` if that is ahead of this clock by
-    /// no more than [`max_not_before_lead`](Self::max_not_before_lead): another node's clock is ahead, or this clock was set back
-    /// after the global sign-out. With a timestamp before `global_not_before`, the new session or token would be revoked already.
+    /// The timestamp for a session or token issued now. Usually `now`. It is `global_not_before` if that is ahead of
+    /// this clock by no more than [`max_not_before_lead`](Self::max_not_before_lead): another node's clock is ahead, or
+    /// this clock was set back after the global sign-out. With a timestamp before `global_not_before`, the new session
+    /// or token would be revoked already.
     pub fn issue_time(&self, now: Timestamp, global_not_before: Timestamp) -> Timestamp {
         if global_not_before.since(now) <= self.max_not_before_lead { now.max(global_not_before) } else { now }
     }
@@ -81,26 +84,27 @@ pub fn key_lifetimes(config: &Config) -> KeyLifetimes {
     KeyLifetimes { sign: keys.rotate_every, announce: keys.announce, retain }
 }
 
-/// The new `global_not_before` of a global sign-out. It also covers tokens that were issued a moment ago by a node whose clock is
-/// ahead. Tokens issued after the previous global sign-out carry `current` as their timestamp, so the new value exceeds it.
+/// The new `global_not_before` of a global sign-out. It also covers tokens that were issued a moment ago by a node
+/// whose clock is ahead. Tokens issued after the previous global sign-out carry `current` as their timestamp, so the
+/// new value exceeds it.
 pub(in crate::auth) fn next_global_not_before(now: Timestamp, current: Timestamp) -> Timestamp {
     (now + MAX_CLOCK_SKEW).max(current + MILLISECOND)
 }
 
 /// The earliest timestamp of a new session that a revocation up to and including `before` does not cover.
-pub(super) fn first_session_after(before: Timestamp) -> Timestamp {
+pub(in crate::auth) fn first_session_after(before: Timestamp) -> Timestamp {
     before + MILLISECOND
 }
 
-/// The timestamp by which a user's revocation judges a credential without a session. The revocation covers sessions up to the newest
-/// one, by whichever clock it was opened, but knows nothing of API keys: their clock may be ahead.
-pub(super) fn judged_without_session(issued_at: Timestamp) -> Timestamp {
+/// The timestamp by which a user's revocation judges a credential without a session. The revocation covers sessions up
+/// to the newest one, by whichever clock it was opened, but knows nothing of API keys: their clock may be ahead.
+pub(in crate::auth) fn judged_without_session(issued_at: Timestamp) -> Timestamp {
     issued_at - MAX_CLOCK_SKEW
 }
 
 /// The timestamp at which an API key is read so that a user's revocation does not cover it: the inverse of
 /// [`judged_without_session`].
-pub(super) fn first_api_key_read_after(first_session: Timestamp) -> Timestamp {
+pub(in crate::auth) fn first_api_key_read_after(first_session: Timestamp) -> Timestamp {
     first_session + MAX_CLOCK_SKEW
 }
 
