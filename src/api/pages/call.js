@@ -1,11 +1,11 @@
-// Trying a call: its parameters, body and credential in a form, its answer below. Credentials are held by this page alone and are
-// gone with it.
+// A form to call an operation: parameters, body and credential, with the response below. Credentials stay in this page and are
+// lost when it closes.
 
 import { copyButton, element } from './element.js';
 import { resolve, sample, typeWords } from './schema.js';
 
-/** What the visitor calls with, by kind of credential. */
-const held = { bearer: '', key: '' };
+/** The credentials that the user entered, by kind. */
+const stored = { bearer: '', key: '' };
 
 const pretty = (text, mediaType) => {
   if (!/json/.test(mediaType)) return text;
@@ -19,25 +19,25 @@ const pretty = (text, mediaType) => {
 /** The two fields for credentials at the head of the page. */
 export function credentials() {
   const field = (kind, label, hint) => {
-    const id = `held-${kind}`;
+    const id = `stored-${kind}`;
     const input = element('input', { id, type: 'password', autocomplete: 'off', spellcheck: 'false', placeholder: hint,
-      oninput: (event) => { held[kind] = event.target.value.trim(); } });
+      oninput: (event) => { stored[kind] = event.target.value.trim(); } });
     return element('div', { class: 'pair' }, element('label', { for: id }, label), input);
   };
   return element('section', { class: 'credentials', 'aria-labelledby': 'credentials' },
-    element('h2', { id: 'credentials' }, 'Credentials for trying calls'),
+    element('h2', { id: 'credentials' }, 'Credentials'),
     element('div', { class: 'row' }, field('bearer', 'Bearer token', 'eyJ…'), field('key', 'API key', 'sk_…')),
-    element('p', { class: 'small' }, 'They stay in this page and go nowhere but with the calls you send; closing it forgets them.'));
+    element('p', { class: 'small' }, 'Used only for the requests that you send from this page. They are not stored.'));
 }
 
-/** How each scheme of the document travels. */
-function carried(scheme, definition, secret) {
+/** The header field that carries a credential of this scheme. */
+function credentialHeader(scheme, definition, secret) {
   if (definition.type === 'apiKey') return [definition.name, secret];
   if (definition.scheme === 'basic') return ['authorization', `Basic ${btoa(`key:${secret}`)}`];
   return ['authorization', `Bearer ${secret}`];
 }
 
-/** The form that tries an operation. */
+/** The form that calls an operation. */
 export function tryIt(document, method, path, operation) {
   const id = operation.operationId;
   const schemes = document.components?.securitySchemes ?? {};
@@ -68,26 +68,26 @@ export function tryIt(document, method, path, operation) {
       else if (text !== '' && parameter.in === 'header') headers[parameter.name] = text;
     }
     if (query.size) target += `?${query}`;
-    const carrying = credential?.carrying();
-    if (carrying) headers[carrying[0]] = carrying[1];
+    const header = credential?.header();
+    if (header) headers[header[0]] = header[1];
     const content = body?.content();
     if (content?.mediaType) headers['content-type'] = content.mediaType;
     const began = performance.now();
     try {
-      const answer = await fetch(target, { method: method.toUpperCase(), headers, body: content?.data, credentials: 'omit', cache: 'no-store' });
-      const text = await answer.text();
-      show(answer, text, Math.round(performance.now() - began));
+      const response = await fetch(target, { method: method.toUpperCase(), headers, body: content?.data, credentials: 'omit', cache: 'no-store' });
+      const text = await response.text();
+      show(response, text, Math.round(performance.now() - began));
     } catch (error) {
-      result.replaceChildren(element('p', { class: 'note bad' }, `No answer: ${error.message}.`));
+      result.replaceChildren(element('p', { class: 'note bad' }, `No response: ${error.message}.`));
     }
   }
 
-  function show(answer, text, took) {
-    const mediaType = answer.headers.get('content-type') ?? '';
-    const mood = answer.ok ? 'good' : 'bad';
-    const names = [...answer.headers].filter(([name]) => !['date', 'connection'].includes(name));
+  function show(response, text, took) {
+    const mediaType = response.headers.get('content-type') ?? '';
+    const mood = response.ok ? 'good' : 'bad';
+    const names = [...response.headers].filter(([name]) => !['date', 'connection'].includes(name));
     result.replaceChildren(
-      element('p', { class: 'status' }, element('span', { class: `code ${mood}` }, `${answer.status}`), ` ${answer.statusText} · ${took} ms`),
+      element('p', { class: 'status' }, element('span', { class: `code ${mood}` }, `${response.status}`), ` ${response.statusText} · ${took} ms`),
       element('details', {}, element('summary', {}, 'Header fields'), element('pre', { tabindex: '0' }, names.map(([name, value]) => `${name}: ${value}`).join('\n'))),
       text ? block(pretty(text, mediaType)) : element('p', { class: 'small' }, 'No body.'));
   }
@@ -119,15 +119,15 @@ function credentialInput(id, operation, schemes) {
   const optional = (operation.security ?? []).some((requirement) => !Object.keys(requirement).length);
   const select = element('select', { id: `${id}-scheme` },
     optional ? element('option', { value: '' }, 'none') : null, names.map((name) => element('option', { value: name }, name.replaceAll('_', ' '))));
-  const input = element('input', { id: `${id}-secret`, type: 'password', autocomplete: 'off', spellcheck: 'false', 'aria-label': 'Credential', placeholder: 'as at the head of the page' });
-  const fallback = (name) => (schemes[name].type === 'apiKey' || schemes[name].scheme === 'basic' ? held.key : held.bearer);
+  const input = element('input', { id: `${id}-secret`, type: 'password', autocomplete: 'off', spellcheck: 'false', 'aria-label': 'Credential', placeholder: 'default: from the top of the page' });
+  const fallback = (name) => (schemes[name].type === 'apiKey' || schemes[name].scheme === 'basic' ? stored.key : stored.bearer);
   const whole = element('div', { class: 'pair' }, element('label', { for: select.id }, 'Credential'), element('div', { class: 'row' }, select, input));
   return {
     element: whole,
-    carrying() {
+    header() {
       if (!select.value) return null;
       const secret = input.value.trim() || fallback(select.value);
-      return secret ? carried(select.value, schemes[select.value], secret) : null;
+      return secret ? credentialHeader(select.value, schemes[select.value], secret) : null;
     },
   };
 }
@@ -141,7 +141,7 @@ function bodyInput(id, contents) {
     const given = media.example ?? Object.values(media.examples ?? {})[0]?.value ?? sample(media.schema ?? {});
     area.value = JSON.stringify(given, null, 2);
     area.rows = Math.min(18, area.value.split('\n').length + 1);
-    hint.textContent = /json/.test(mediaType) ? '' : 'Written as JSON here, and sent as a form.';
+    hint.textContent = /json/.test(mediaType) ? '' : 'Enter JSON; it is sent as a form.';
   };
   select.addEventListener('change', fill);
   fill();
@@ -156,7 +156,7 @@ function bodyInput(id, contents) {
       if (mediaType.startsWith('multipart/')) {
         const form = new FormData();
         pairs.forEach(([name, value]) => form.append(name, value));
-        // The browser names the boundary.
+        // The browser sets the media type, because it chooses the boundary.
         return { mediaType: null, data: form };
       }
       return { mediaType, data: new URLSearchParams(pairs).toString() };

@@ -1,5 +1,5 @@
-// The reference: the OpenAPI document of this very server, dialect by dialect. Each operation has an address of its own (#its
-// id), is found by the search, and is drawn when it is opened.
+// The API reference: the OpenAPI document of this server, grouped by dialect. Each operation has an anchor (its operation id),
+// can be searched for, and is rendered when it is opened.
 
 import { element } from './element.js';
 import { block, credentials, tryIt } from './call.js';
@@ -20,7 +20,7 @@ async function start() {
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     draw(await answer.json());
   } catch (error) {
-    content.replaceChildren(element('p', { class: 'note bad' }, `The document could not be read: ${error.message}.`));
+    content.replaceChildren(element('p', { class: 'note bad' }, `Cannot load the OpenAPI document: ${error.message}.`));
   }
 }
 
@@ -28,7 +28,7 @@ function draw(api) {
   within(api);
   const groups = grouped(api);
   content.replaceChildren(intro(api), credentials(), ...groups.map((group) => section(api, group)),
-    element('p', { class: 'nothing', hidden: true, role: 'status' }, 'No operation has these words.'));
+    element('p', { class: 'nothing', hidden: true, role: 'status' }, 'No matching operations.'));
   nav.replaceChildren(...groups.map(contents));
   search.addEventListener('input', () => filter(groups, search.value));
   document.addEventListener('keydown', keys);
@@ -43,7 +43,7 @@ function fold(closed) {
   nav.classList.toggle('open', !closed);
 }
 
-/** The operations under their dialects, in the order in which those are listed. One that two share is drawn with the first. */
+/** The operations by dialect, in the order of the tags. An operation that two dialects share belongs to the first. */
 function grouped(api) {
   const all = Object.entries(api.paths).flatMap(([path, item]) =>
     METHODS.filter((method) => item[method]).map((method) => ({ path, method, operation: item[method] })));
@@ -63,8 +63,8 @@ function intro(api) {
     element('p', { class: 'lead' }, api.info.summary ?? ''),
     prose(api.info.description),
     element('dl', {},
-      element('dt', {}, 'Address'), element('dd', {}, element('code', {}, api.servers?.[0]?.url ?? location.origin)),
-      element('dt', {}, 'Document'), element('dd', {}, element('a', { href: `${base}/openapi.json` }, 'openapi.json'), ` (OpenAPI ${api.openapi})`)));
+      element('dt', {}, 'Base URL'), element('dd', {}, element('code', {}, api.servers?.[0]?.url ?? location.origin)),
+      element('dt', {}, 'OpenAPI document'), element('dd', {}, element('a', { href: `${base}/openapi.json` }, 'openapi.json'), ` (OpenAPI ${api.openapi})`)));
 }
 
 function contents(group) {
@@ -79,7 +79,7 @@ function contents(group) {
 
 const short = (method) => (method === 'delete' ? 'del' : method);
 
-/** A path that may break after its slashes. */
+/** A path with line-break opportunities after its slashes. */
 function breakable(path) {
   return path.split(/(?<=\/)/).flatMap((piece) => [piece, element('wbr')]);
 }
@@ -101,7 +101,7 @@ function card(api, each) {
     if (!each.element.open) return;
     if (!each.drawn) each.element.append(drawn(api, each));
     each.drawn = true;
-    // A link to what is open, without another entry in the history.
+    // The address links to the open operation, without a new history entry.
     if (location.hash !== `#${each.id}`) history.replaceState(null, '', `#${each.id}`);
     mark(each.id);
   });
@@ -117,21 +117,21 @@ function drawn(api, { method, path, operation }) {
     parameters.length ? [element('h3', {}, 'Parameters'), element('ul', { class: 'fields' }, parameters.map((each) =>
       fieldLine(each.name, each.schema ?? {}, each.required, `${where(each.in)} ${each.description ?? ''}`.trim())))] : null,
     operation.requestBody ? requestBody(operation.requestBody) : null,
-    element('h3', {}, 'Answers'), Object.entries(operation.responses).map(([status, response]) => answer(status, resolve(response).schema)),
+    element('h3', {}, 'Responses'), Object.entries(operation.responses).map(([status, response]) => answer(status, resolve(response).schema)),
     element('h3', {}, 'Try it'), tryIt(api, method, path, operation));
 }
 
-const where = (place) => ({ path: 'In the path.', query: 'In the query.', header: 'A header field.' })[place] ?? '';
+const where = (place) => ({ path: 'Path parameter.', query: 'Query parameter.', header: 'Header field.' })[place] ?? '';
 
 function security(api, operation) {
   const requirements = operation.security ?? [];
-  if (!requirements.length) return element('p', { class: 'needs' }, 'Needs no credential.');
+  if (!requirements.length) return element('p', { class: 'needs' }, 'No authentication.');
   const one = (requirement) => {
     const names = Object.keys(requirement);
-    if (!names.length) return ['nothing'];
+    if (!names.length) return ['no authentication'];
     return names.map((name) => element('span', { class: 'chip', title: api.components.securitySchemes[name]?.description ?? '' }, name.replaceAll('_', ' ')));
   };
-  return element('p', { class: 'needs' }, 'Needs ', requirements.flatMap((requirement, at) => [at ? ' or ' : '', ...one(requirement)]));
+  return element('p', { class: 'needs' }, 'Authentication: ', requirements.flatMap((requirement, at) => [at ? ' or ' : '', ...one(requirement)]));
 }
 
 function requestBody(body) {
@@ -156,7 +156,7 @@ function answerInner(response) {
   const headers = Object.entries(response.headers ?? {});
   const contents = Object.entries(response.content ?? {});
   return element('div', { class: 'inner' },
-    headers.length ? element('ul', { class: 'fields' }, headers.map(([name, header]) => fieldLine(name, header.schema ?? {}, false, header.description ?? 'A header field.'))) : null,
+    headers.length ? element('ul', { class: 'fields' }, headers.map(([name, header]) => fieldLine(name, header.schema ?? {}, false, header.description ?? 'Header field.'))) : null,
     contents.map(([mediaType, media]) => {
       const given = Object.values(media.examples ?? {});
       const shown = given.length ? given : [{ value: media.example ?? sample(media.schema ?? {}) }];
@@ -166,7 +166,7 @@ function answerInner(response) {
     !headers.length && !contents.length ? element('p', { class: 'small' }, 'No body.') : null);
 }
 
-/** Shows what has every word, and the dialects that have any of it. */
+/** Shows the operations that contain every word, and the dialects that have such operations. */
 function filter(groups, text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
   let any = false;
@@ -198,7 +198,7 @@ function keys(event) {
   }
 }
 
-/** Opens what the address names. */
+/** Opens the operation or section that the address names. */
 function go(groups) {
   const id = decodeURIComponent(location.hash.slice(1));
   const found = groups.flatMap((group) => group.operations).find((each) => each.id === id);

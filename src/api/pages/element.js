@@ -1,6 +1,6 @@
-// Elements without markup in strings: what a page shows is never read as HTML.
+// Creates elements without markup in strings, so that no content is ever parsed as HTML.
 
-/** An element with attributes, listeners (`onclick`) and children; what is null or false is left out. */
+/** Creates an element with attributes, listeners (`onclick`) and children. Null and false are left out. */
 export function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -12,7 +12,7 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** A button that copies what `text` gives. */
+/** A button that copies the result of `text`. */
 export function copyButton(text, words = { copy: 'Copy', copied: 'Copied' }) {
   const button = element('button', { type: 'button', class: 'copy' }, words.copy);
   button.addEventListener('click', async () => {
@@ -20,7 +20,7 @@ export function copyButton(text, words = { copy: 'Copy', copied: 'Copied' }) {
       await navigator.clipboard.writeText(text());
       button.textContent = words.copied;
     } catch {
-      // No clipboard without HTTPS: the text is there to be selected.
+      // Without HTTPS there is no clipboard access; the user can select the text.
       return;
     }
     setTimeout(() => { button.textContent = words.copy; }, 1500);

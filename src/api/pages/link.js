@@ -1,44 +1,44 @@
-// Where mailed links land that have no front end of their own. Opening one does nothing: mail scanners open them too. What a
-// link is for is done by the button, with a POST.
+// The landing page of mailed links that have no front end of their own. Opening a link does not redeem it, because mail scanners
+// open links too; the button redeems it with a POST.
 
 import { copyButton, element } from './element.js';
 
 const ENGLISH = {
   magicTitle: 'Sign in',
-  magicLead: 'Press the button to sign in with this link. It works once.',
+  magicLead: 'Select the button to sign in. This link works once.',
   magicButton: 'Sign in',
   claim: 'Claim',
-  claimHelp: 'Where you asked for this link, a claim was kept. Paste it here.',
-  totp: 'Code of your authenticator app',
-  totpHelp: 'Or one of your recovery codes.',
+  claimHelp: 'Paste the claim that you received when you requested this link.',
+  totp: 'Code from your authenticator app',
+  totpHelp: 'You can also use a recovery code.',
   signedIn: 'You are signed in',
-  signedInLead: 'There is no application here to hand these tokens to. Copy what you need, then close this page.',
+  signedInLead: 'Copy the tokens that your application needs, then close this page.',
   access: 'Access token',
   refresh: 'Refresh token',
   resetTitle: 'Choose a new password',
-  resetLead: 'All your sessions will be ended; you then sign in with the new password.',
-  resetButton: 'Set the password',
+  resetLead: 'This signs you out on all devices. Then sign in with the new password.',
+  resetButton: 'Change password',
   password: 'New password',
-  again: 'The same once more',
-  unequal: 'The two are not the same.',
-  reset: 'Your password is changed',
-  resetDone: 'All sessions were ended. Sign in with the new password.',
-  confirmTitle: 'Confirm your address',
-  confirmLead: 'Press the button to confirm that this e-mail address is yours.',
+  again: 'Confirm new password',
+  unequal: 'The passwords do not match.',
+  reset: 'Password changed',
+  resetDone: 'You were signed out on all devices. Sign in with the new password.',
+  confirmTitle: 'Confirm your email address',
+  confirmLead: 'Select the button to confirm that this email address is yours.',
   confirmButton: 'Confirm',
-  confirmed: 'Your address is confirmed',
+  confirmed: 'Email address confirmed',
   confirmedLead: 'You can close this page.',
-  already: 'Your address was confirmed before',
-  incomplete: 'The link is incomplete',
-  incompleteLead: 'Open it from the mail once more, or ask for a new one.',
-  over: 'This link is no longer good. It may have been used, or its time is over: ask for a new one.',
-  wrongHalf: 'That did not work. The claim does not fit this link, or the link was used or is too old.',
-  wrongCode: 'That code is not right.',
-  needCode: 'Your account has a second factor: give its code as well.',
-  weak: 'That password will not do. Choose a longer one that is not among the common ones.',
-  faulty: 'That cannot be used as it stands.',
-  tooMany: 'Too many tries. Wait a while, then try again.',
-  down: 'The service does not answer just now. Try again in a moment.',
+  already: 'Email address already confirmed',
+  incomplete: 'This link is incomplete',
+  incompleteLead: 'Open the link in the email again, or request a new one.',
+  over: 'This link is invalid, expired or already used. Request a new one.',
+  wrongClaim: 'The claim does not match this link, or the link is expired or already used.',
+  wrongCode: 'Wrong code.',
+  needCode: 'Two-factor authentication is on. Enter your code.',
+  weak: 'This password is too short or too common. Choose another one.',
+  invalid: 'This input is invalid.',
+  tooMany: 'Too many attempts. Try again later.',
+  down: 'The service is unavailable. Try again in a moment.',
   copy: 'Copy',
   copied: 'Copied',
 };
@@ -72,11 +72,11 @@ const CHINESE = {
   incomplete: '連結不完整',
   incompleteLead: '請從郵件中再開啟一次，或要求新的連結。',
   over: '這個連結已失效：可能已使用過或已過期，請要求新的連結。',
-  wrongHalf: '沒有成功：憑據與連結不符，或連結已使用過、已過期。',
+  wrongClaim: '沒有成功：憑據與連結不符，或連結已使用過、已過期。',
   wrongCode: '代碼不正確。',
   needCode: '您的帳號啟用了第二重驗證，請一併輸入代碼。',
   weak: '這個密碼不能使用。請選擇較長且不常見的密碼。',
-  faulty: '這樣的內容無法使用。',
+  invalid: '這樣的內容無法使用。',
   tooMany: '嘗試次數過多，請稍後再試。',
   down: '服務目前沒有回應，請稍後再試。',
   copy: '複製',
@@ -92,21 +92,21 @@ const main = document.getElementById('main');
 const link = takeLink();
 document.title = `${words[`${page}Title`]} · Signet`;
 if (link.token) ({ magic, reset, confirm })[page]();
-else over('bad', '!', words.incomplete, element('p', {}, words.incompleteLead));
+else showResult('bad', '!', words.incomplete, element('p', {}, words.incompleteLead));
 
-/** The token and, of a magic link, the other half; both out of the address bar and the history at once. */
+/** Takes the token, and the claim of a magic link, and removes both from the address bar and the history. */
 function takeLink() {
   const here = new URL(location.href);
   history.replaceState(null, '', `${base}/links/${page}`);
   const last = here.pathname.replace(/\/$/, '').split('/').pop();
-  // Some links carry their token as the last part of the path; a token is three parts with dots between.
+  // Some links have the token as the last path segment. A token is three parts separated by dots.
   const token = here.searchParams.get('token') ?? (last.split('.').length === 3 ? last : '');
   const claim = new URLSearchParams(here.hash.slice(1)).get('claim');
-  return { token, claim: claim ?? (page === 'magic' ? kept() : null) };
+  return { token, claim: claim ?? (page === 'magic' ? storedClaim() : null) };
 }
 
-/** What the device that asked has kept. */
-function kept() {
+/** The claim that the requesting device stored. */
+function storedClaim() {
   try {
     return localStorage.getItem('signet.claim');
   } catch {
@@ -119,28 +119,28 @@ function magic() {
   const code = field('totp', words.totp, { autocomplete: 'one-time-code', inputmode: 'text' }, words.totpHelp);
   claim.show(!link.claim);
   code.show(false);
-  const form = ask(words.magicTitle, words.magicLead, words.magicButton, [claim, code], async () => {
+  const form = showForm(words.magicTitle, words.magicLead, words.magicButton, [claim, code], async () => {
     const body = { token: link.token, claim: claim.value() || link.claim || '' };
     if (code.shown()) body.totp_code = code.value();
-    const answer = await post('magic', body);
-    if (answer.ok) {
+    const response = await post('magic', body);
+    if (response.ok) {
       try {
         localStorage.removeItem('signet.claim');
-      } catch { /* A browser that keeps nothing has nothing to remove. */ }
-      const tokens = [[words.access, answer.body.access_token], [words.refresh, answer.body.refresh_token]];
-      const shown = tokens.filter(([, token]) => token).map(([name, token], at) => copied(`token-${at}`, name, token));
-      return over('good', '✓', words.signedIn, element('p', {}, words.signedInLead), shown);
+      } catch { /* Without storage there is nothing to remove. */ }
+      const tokens = [[words.access, response.body.access_token], [words.refresh, response.body.refresh_token]];
+      const shown = tokens.filter(([, token]) => token).map(([name, token], at) => copyField(`token-${at}`, name, token));
+      return showResult('good', '✓', words.signedIn, element('p', {}, words.signedInLead), shown);
     }
-    if (answer.body.type === 'totp-required') {
+    if (response.body.type === 'mfa_required') {
       const first = !code.shown();
       code.show(true);
       code.focus();
-      return first ? form.tell(words.needCode) : form.say(words.wrongCode);
+      return first ? form.showNote(words.needCode) : form.showError(words.wrongCode);
     }
-    if (code.shown() && /totp|code/.test(answer.body.type ?? '')) return form.say(words.wrongCode);
-    // The half that was found here does not fit: let another be given.
-    if (answer.status === 401 || answer.status === 400) claim.show(true);
-    return form.say(worded(answer, words.wrongHalf));
+    if (response.body.type === 'invalid_mfa_code') return form.showError(words.wrongCode);
+    // The stored claim does not match: let the user enter another one.
+    if (response.status === 401 || response.status === 400) claim.show(true);
+    return form.showError(errorMessage(response, words.wrongClaim));
   });
 }
 
@@ -148,36 +148,36 @@ function reset() {
   const password = field('password', words.password, { type: 'password', autocomplete: 'new-password' });
   const again = field('again', words.again, { type: 'password', autocomplete: 'new-password' });
   const claim = field('claim', words.claim, { class: 'mono', autocomplete: 'off' }, words.claimHelp);
-  claim.show(saysHalf(link.token) && !link.claim);
-  const form = ask(words.resetTitle, words.resetLead, words.resetButton, [password, again, claim], async () => {
+  claim.show(needsClaim(link.token) && !link.claim);
+  const form = showForm(words.resetTitle, words.resetLead, words.resetButton, [password, again, claim], async () => {
     if (password.value() !== again.value()) {
       again.focus();
-      return form.say(words.unequal);
+      return form.showError(words.unequal);
     }
     const body = { token: link.token, new_password: password.value() };
-    if (saysHalf(link.token)) body.claim = claim.value() || link.claim || '';
-    const answer = await post('reset', body);
-    if (answer.ok) return over('good', '✓', words.reset, element('p', {}, words.resetDone));
-    if (answer.body.type === 'weak-password') {
+    if (needsClaim(link.token)) body.claim = claim.value() || link.claim || '';
+    const response = await post('reset', body);
+    if (response.ok) return showResult('good', '✓', words.reset, element('p', {}, words.resetDone));
+    if (response.body.type === 'weak_password') {
       password.focus();
-      return form.say(words.weak);
+      return form.showError(words.weak);
     }
-    if (saysHalf(link.token) && answer.status < 429) claim.show(true);
-    return form.say(worded(answer, saysHalf(link.token) ? words.wrongHalf : words.over));
+    if (needsClaim(link.token) && response.status < 429) claim.show(true);
+    return form.showError(errorMessage(response, needsClaim(link.token) ? words.wrongClaim : words.over));
   });
 }
 
 function confirm() {
-  const form = ask(words.confirmTitle, words.confirmLead, words.confirmButton, [], async () => {
-    const answer = await post('confirm', { token: link.token });
-    if (!answer.ok) return form.say(worded(answer, words.over));
-    const title = answer.body.status === 'already_confirmed' ? words.already : words.confirmed;
-    return over('good', '✓', title, element('p', {}, words.confirmedLead));
+  const form = showForm(words.confirmTitle, words.confirmLead, words.confirmButton, [], async () => {
+    const response = await post('confirm', { token: link.token });
+    if (!response.ok) return form.showError(errorMessage(response, words.over));
+    const title = response.body.status === 'already_confirmed' ? words.already : words.confirmed;
+    return showResult('good', '✓', title, element('p', {}, words.confirmedLead));
   });
 }
 
-/** Whether a reset needs the other half too: its payload says so. Only to show the field or not; the server decides. */
-function saysHalf(token) {
+/** True if the payload of a reset token requires the claim. Only decides if the field is shown; the server checks. */
+function needsClaim(token) {
   try {
     const payload = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
     return JSON.parse(atob(payload)).says?.half === true;
@@ -186,9 +186,9 @@ function saysHalf(token) {
   }
 }
 
-async function post(what, body) {
+async function post(action, body) {
   try {
-    const answer = await fetch(`${base}/links/${what}`, {
+    const response = await fetch(`${base}/links/${action}`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', accept: 'application/json' },
       body: JSON.stringify(body),
@@ -197,20 +197,20 @@ async function post(what, body) {
       redirect: 'error',
       referrerPolicy: 'no-referrer',
     });
-    return { ok: answer.ok, status: answer.status, body: (await answer.json().catch(() => null)) ?? {} };
+    return { ok: response.ok, status: response.status, body: (await response.json().catch(() => null)) ?? {} };
   } catch {
     return { ok: false, status: 503, body: {} };
   }
 }
 
-function worded(answer, otherwise) {
-  if (answer.status === 429) return words.tooMany;
-  if (answer.status >= 500 || answer.status === 408) return words.down;
-  return answer.body.type === 'fields' ? words.faulty : otherwise;
+function errorMessage(response, otherwise) {
+  if (response.status === 429) return words.tooMany;
+  if (response.status >= 500 || response.status === 408) return words.down;
+  return response.body.type === 'invalid_fields' ? words.invalid : otherwise;
 }
 
-/** The one form of a page. While it is being sent its button cannot be pressed again. */
-function ask(title, lead, label, fields, send) {
+/** Shows the form of the page. Its button is disabled while the form is being sent. */
+function showForm(title, lead, label, fields, send) {
   const note = element('p', { class: 'note bad', role: 'alert', hidden: true });
   const button = element('button', { type: 'submit' }, label);
   const form = element('form', { novalidate: true }, fields.map((each) => each.element), note, button);
@@ -224,12 +224,12 @@ function ask(title, lead, label, fields, send) {
     button.disabled = false;
   });
   main.replaceChildren(element('h1', {}, title), element('p', {}, lead), form);
-  const shown = (mood) => (text) => {
-    note.className = mood;
+  const showMessage = (className) => (text) => {
+    note.className = className;
     note.textContent = text;
     note.hidden = false;
   };
-  return { say: shown('note bad'), tell: shown('note') };
+  return { showError: showMessage('note bad'), showNote: showMessage('note') };
 }
 
 function field(id, label, attributes, help) {
@@ -248,14 +248,14 @@ function field(id, label, attributes, help) {
   };
 }
 
-function copied(id, label, text) {
+function copyField(id, label, text) {
   const input = element('input', { id, class: 'mono', readonly: true, value: text, onfocus: (event) => event.target.select() });
   return element('div', { class: 'copied' }, element('label', { for: id }, label),
     element('div', { class: 'row' }, input, copyButton(() => text, words)));
 }
 
-/** The end of it: what became of the link. */
-function over(mood, mark, title, ...rest) {
+/** Shows the result. */
+function showResult(mood, mark, title, ...rest) {
   const heading = element('h1', { tabindex: '-1' }, title);
   main.replaceChildren(element('div', { class: `mark ${mood}`, 'aria-hidden': 'true' }, mark), heading, ...rest.flat());
   heading.focus();

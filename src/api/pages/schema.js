@@ -1,15 +1,15 @@
-// Schemas as people read them: a list of fields with types, bounds and words; and a value made from a schema where no example is given.
+// Renders schemas as lists of fields with types, limits and descriptions, and makes example values for schemas without examples.
 
 import { element } from './element.js';
 
 let root = {};
 
-/** The document in which references are looked up. */
+/** Sets the document in which references are resolved. */
 export function within(document) {
   root = document;
 }
 
-/** What a reference stands for, and by which name. */
+/** Resolves a reference to its schema and name. */
 export function resolve(schema) {
   if (!schema?.$ref) return { schema: schema ?? {}, name: null };
   const found = schema.$ref.slice(2).split('/').reduce((value, key) => value?.[key.replaceAll('~1', '/').replaceAll('~0', '~')], root);
@@ -17,7 +17,7 @@ export function resolve(schema) {
   return { schema: { ...found, ...(schema.description ? { description: schema.description } : {}) }, name };
 }
 
-/** Words with `code`, **strong** and paragraphs, as elements. */
+/** Renders paragraphs with `code` and **strong**. */
 export function prose(text, name = 'p') {
   if (!text) return [];
   return text.split(/\n{2,}/).map((paragraph) => element(name, {}, inline(paragraph.replaceAll('\n', ' '))));
@@ -34,7 +34,7 @@ export function inline(text) {
 const variants = (schema) => schema.oneOf ?? schema.anyOf;
 const isNull = (schema) => schema?.type === 'null';
 
-/** The type in a few words. */
+/** A short name of the type. */
 export function typeWords(given) {
   const { schema, name } = resolve(given);
   if (schema.enum?.length === 1) return JSON.stringify(schema.enum[0]);
@@ -51,14 +51,14 @@ export function typeWords(given) {
 }
 
 function bounds(schema) {
-  const said = [];
-  if (schema.enum?.length > 1) said.push(`one of ${schema.enum.filter((value) => value !== null).map((value) => JSON.stringify(value)).join(', ')}`);
-  if (schema.minLength !== undefined || schema.maxLength !== undefined) said.push(range(schema.minLength, schema.maxLength, 'characters'));
-  if (schema.minItems !== undefined || schema.maxItems !== undefined) said.push(range(schema.minItems, schema.maxItems, 'items'));
-  if (schema.minimum !== undefined || schema.maximum !== undefined) said.push(range(schema.minimum, schema.maximum, ''));
-  if (schema.pattern) said.push(`matches ${schema.pattern}`);
-  if (schema.default !== undefined) said.push(`${JSON.stringify(schema.default)} if left out`);
-  return said.map((words) => element('span', { class: 'bound' }, words));
+  const parts = [];
+  if (schema.enum?.length > 1) parts.push(`one of ${schema.enum.filter((value) => value !== null).map((value) => JSON.stringify(value)).join(', ')}`);
+  if (schema.minLength !== undefined || schema.maxLength !== undefined) parts.push(range(schema.minLength, schema.maxLength, 'characters'));
+  if (schema.minItems !== undefined || schema.maxItems !== undefined) parts.push(range(schema.minItems, schema.maxItems, 'items'));
+  if (schema.minimum !== undefined || schema.maximum !== undefined) parts.push(range(schema.minimum, schema.maximum, ''));
+  if (schema.pattern) parts.push(`matches ${schema.pattern}`);
+  if (schema.default !== undefined) parts.push(`${JSON.stringify(schema.default)} by default`);
+  return parts.map((words) => element('span', { class: 'bound' }, words));
 }
 
 function range(least, most, unit) {
@@ -80,7 +80,7 @@ export function fieldLine(name, given, required, description, depth = 0, seen = 
     depth < 6 ? inside(given, depth + 1, seen) : null);
 }
 
-/** What is inside a field's value, folded. */
+/** The fields of an object value, collapsed. */
 function inside(given, depth, seen) {
   const { schema, name } = resolve(given);
   if (name && seen.includes(name)) return null;
@@ -89,7 +89,7 @@ function inside(given, depth, seen) {
   const named = variants(schema)?.filter((each) => !isNull(each)) ?? [];
   if (named.length === 1) return inside(named[0], depth, known);
   if (!schema.properties && !named.length) return null;
-  return element('details', { class: 'inside' }, element('summary', {}, 'What is in it'), fields(given, depth, known));
+  return element('details', { class: 'inside' }, element('summary', {}, 'Fields'), fields(given, depth, known));
 }
 
 /** A schema as a list of fields; required ones first. */
@@ -121,7 +121,7 @@ export function fields(given, depth = 0, seen = []) {
   return element('div', { class: 'schema' }, parts);
 }
 
-/** An example of a schema: its own, or one put together from its parts. */
+/** An example for a schema: its own, or one built from its parts. */
 export function sample(given, depth = 0) {
   const { schema } = resolve(given);
   if (schema.examples?.length) return schema.examples[0];
