@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use super::{Client, PASSWORD, TestFleet, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -31,6 +33,17 @@ async fn a_node_that_hears_nothing_says_so_and_answers_or_refuses_as_it_is_set()
     }
     assert_eq!(answering.verify(&pair.access).await.status, 200);
     assert_eq!(refusing.verify(&pair.access).await.status, 503);
+
+    // One valid token makes the whole batch 503, as it would `/verify`; an invalid one alone does not.
+    let batch = async |node: &Client, tokens: &[&str]| {
+        node.send(node.post("/verify/batch").json(&json!({"tokens": tokens}))).await.expect("the node is up")
+    };
+    let refused = batch(&refusing, &["garbage", &pair.access]).await;
+    assert_eq!((refused.status, refused.retry_after, &refused.body["type"]), (503, Some(1), &json!("stale")));
+    let invalid = batch(&refusing, &["garbage"]).await;
+    assert_eq!((invalid.status, &invalid.body["results"][0]["reason"]), (200, &json!("malformed")));
+    let answered = batch(&answering, &["garbage", &pair.access]).await;
+    assert_eq!((answered.status, &answered.body["results"][1]["active"]), (200, &json!(true)));
 
     // Redis comes back empty: what was good before is good no more, and what is made now is.
     fleet.redis.restart();
