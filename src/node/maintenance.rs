@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::auth::context::Context;
 use crate::auth::mfa::reseal_secrets;
 use crate::auth::revocation::durable::{reapply, reapply_after_failover};
@@ -11,6 +10,7 @@ use crate::auth::revocation::feed::{catch_up, follow, remove_expired};
 use crate::auth::revocation::propagation::report_position;
 use crate::auth::signing_keys;
 use crate::auth::signing_keys::advance;
+use crate::auth::tokens::verify::flush_api_key_usage;
 use crate::node::error::StartError;
 use crate::store::Error;
 use crate::store::ephemeral::Cursor;
@@ -84,13 +84,13 @@ pub async fn watch_readiness(ctx: &Context) {
     .await;
 }
 
-/// Checks every condition except draining. Returns the warnings of the ephemeral store. `was_out`: it was unavailable at the
-/// previous check.
+/// Checks every condition except draining. Returns the warnings of the ephemeral store. `was_out`: it was unavailable
+/// at the previous check.
 async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<String>, Error> {
     let node = &ctx.node;
     let (accounts, ephemeral) = tokio::join!(ctx.accounts.check(), ctx.ephemeral.check());
-    // A store that logs its own outage is one log line, not one for each condition that it affects. Revocations are stale for
-    // a moment longer than the outage.
+    // A store that logs its own outage is one log line, not one for each condition that it affects. Revocations are
+    // stale for a moment longer than the outage.
     let outage_is_logged = ephemeral.as_ref().is_err_and(|error| error.is_logged());
     let set = |condition, problem: Option<String>| match (condition, problem) {
         (condition, None) => node.readiness.ready(condition),

@@ -1,8 +1,8 @@
 //! The suites that every implementation of a store role passes: [`accounts`] and [`ephemeral`].
 //!
-//! A suite knows only its role's trait. It consists of cases, each an `async fn` that gets an empty store, and of one list
-//! of them, from which a macro makes a test of every case for every implementation. A case that is missing from the list
-//! is dead code, which the compiler reports.
+//! A suite knows only its role's trait. It consists of cases, each an `async fn` that gets an empty store, and of one
+//! list of them, from which a macro makes a test of every case for every implementation. A case that is missing from
+//! the list is dead code, which the compiler reports.
 
 pub(crate) mod accounts;
 mod ephemeral;

@@ -7,7 +7,8 @@ use crate::clock::Timestamp;
 /// A secret that can be redeemed once: a mailed code, the two halves of a device's secret, a reset token.
 #[derive(Clone)]
 pub struct Claim {
-    /// The subject whose attempts are counted together: a user id, or a digest of an address. Redis uses it as hash tag.
+    /// The subject whose attempts are counted together: a user id, or a digest of an address. Redis uses it as hash
+    /// tag.
     pub subject: String,
     /// The purpose that the claim is for. A claim of another purpose is not found.
     pub purpose: &'static str,

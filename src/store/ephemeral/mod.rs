@@ -1,9 +1,10 @@
 //! The role of what expires: sessions, claims, rate limits, revocations, and the sealed keyring that a fleet shares.
 //!
-//! Every method that depends on the time takes `now` from its caller. What has expired by `now` is not found, whatever the
-//! store's own clock says; a store's own TTLs only clean up. Losing the store revives nothing, because a missing record is
-//! invalid and [`Ephemeral::global_not_before`] increases. A store that loses only its last moments may contain sessions
-//! again that were ended in them. Callers therefore read durable revocations from the other role and refuse those sessions.
+//! Every method that depends on the time takes `now` from its caller. What has expired by `now` is not found, whatever
+//! the store's own clock says; a store's own TTLs only clean up. Losing the store revives nothing, because a missing
+//! record is invalid and [`Ephemeral::global_not_before`] increases. A store that loses only its last moments may
+//! contain sessions again that were ended in them. Callers therefore read durable revocations from the other role and
+//! refuse those sessions.
 
 mod claim;
 pub mod redis;
@@ -17,9 +18,7 @@ use async_trait::async_trait;
 
 pub use self::claim::{Claim, RedeemRequest, Redemption};
 pub use self::revocation::{Cursor, NodeReport, Revocation, Target};
-pub use self::session::{
-    Ended, Opened, RotateRequest, Rotation, Session, SessionSnapshot, SignOutScope,
-};
+pub use self::session::{Ended, Opened, RotateRequest, Rotation, Session, SessionSnapshot, SignOutScope};
 
 use super::Result;
 use crate::clock::Timestamp;
@@ -69,13 +68,13 @@ pub enum SwapResult {
 pub trait Ephemeral: Send + Sync + 'static {
     /// Opens a session at `session.used_at` and ends the user's oldest sessions beyond `max_sessions`, in one step.
     ///
-    /// Opens nothing if [`Ephemeral::end_sessions`] was called for the user with a greater `valid_after`. The caller passes
-    /// the user row's value that it read with the credentials, so no sign-in that is under way during a password change
-    /// survives the change. Both values come from one column of one row, so no two clocks are compared. The mark of
-    /// `end_sessions` is kept for ten minutes, longer than a sign-in can take.
+    /// Opens nothing if [`Ephemeral::end_sessions`] was called for the user with a greater `valid_after`. The caller
+    /// passes the user row's value that it read with the credentials, so no sign-in that is under way during a password
+    /// change survives the change. Both values come from one column of one row, so no two clocks are compared. The mark
+    /// of `end_sessions` is kept for ten minutes, longer than a sign-in can take.
     ///
-    /// Expired sessions leave the user's index and do not count. The new session always stays, whatever the clocks say. The
-    /// sessions beyond the maximum end as with [`Ephemeral::end_sessions`], with revocations that expire at
+    /// Expired sessions leave the user's index and do not count. The new session always stays, whatever the clocks say.
+    /// The sessions beyond the maximum end as with [`Ephemeral::end_sessions`], with revocations that expire at
     /// `revocation_expires_at`. If those cannot be published, the call fails, and the next call that finds too many
     /// sessions publishes them.
     async fn open_session(
@@ -91,14 +90,14 @@ pub trait Ephemeral: Send + Sync + 'static {
     ///
     /// The token's counter decides:
     /// - Equal to the session's: `Rotated`. With `rotate` the counter increases by one and the idle time starts again.
-    /// - One behind, at most `grace` after the increase, and `grace` is not zero: `Replayed`. A clock that all callers share
-    ///   (the store's own, if callers have several) may have been set back since by at most
+    /// - One behind, at most `grace` after the increase, and `grace` is not zero: `Replayed`. A clock that all callers
+    ///   share (the store's own, if callers have several) may have been set back since by at most
     ///   [`MAX_CLOCK_SKEW`](crate::clock::MAX_CLOCK_SKEW).
-    /// - Ahead: the store has lost an acknowledged rotation in a failover. The token's MAC proves that it was issued, so it
-    ///   is current: as in the first case, counting from the token's counter.
-    /// - Otherwise: `Reused`. The session is ended for good, *and* its revocation is published before this returns, or even
-    ///   if the caller stops waiting. If publishing fails, the call fails, and the next attempt with any token of the session
-    ///   is `Reused` again.
+    /// - Ahead: the store has lost an acknowledged rotation in a failover. The token's MAC proves that it was issued,
+    ///   so it is current: as in the first case, counting from the token's counter.
+    /// - Otherwise: `Reused`. The session is ended for good, *and* its revocation is published before this returns, or
+    ///   even if the caller stops waiting. If publishing fails, the call fails, and the next attempt with any token of
+    ///   the session is `Reused` again.
     ///
     /// `NotFound` if the session has expired, was ended, or was opened before `not_before`.
     async fn rotate_refresh_token(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation>;
@@ -109,19 +108,19 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Returns a user's open sessions, newest first. Others leave the index.
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>>;
 
-    /// Replaces the profile of all open sessions of a user in one step, and returns their number. Nothing else of a session
-    /// changes: none is revived or extended. Every later refresh of these sessions gets the new profile.
+    /// Replaces the profile of all open sessions of a user in one step, and returns their number. Nothing else of a
+    /// session changes: none is revived or extended. Every later refresh of these sessions gets the new profile.
     ///
-    /// Access tokens issued before keep the old claims until they expire, which is minutes. A sign-in under way that read the
-    /// user row before it changed can still open a session with the old profile; preventing that would take one more read
-    /// of the row in each sign-in.
+    /// Access tokens issued before keep the old claims until they expire, which is minutes. A sign-in under way that
+    /// read the user row before it changed can still open a session with the old profile; preventing that would take
+    /// one more read of the row in each sign-in.
     async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64>;
 
     /// Ends sessions of `user`; another user's session in `scope` is ignored. When this returns, no refresh of them can
     /// succeed, their revocations are published until `revocation_expires_at`, and they have left the index.
     ///
-    /// There is one revocation per session, or one of the user for `All`. The latter covers tokens up to `now` or the latest
-    /// time at which one of the sessions was opened or used, if that is later.
+    /// There is one revocation per session, or one of the user for `All`. The latter covers tokens up to `now` or the
+    /// latest time at which one of the sessions was opened or used, if that is later.
     ///
     /// With `valid_after`, sign-ins that read an earlier value from the user row can no longer open a session.
     async fn end_sessions(
@@ -136,30 +135,32 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Publishes a revocation. When this returns, every later [`Ephemeral::follow`] from an earlier cursor returns it.
     async fn revoke(&self, revocation: &Revocation, now: Timestamp) -> Result<()>;
 
-    /// Returns the revocations after `cursor`, oldest first and each once, at most a thousand, and the cursor after them. If
-    /// there are none, waits up to `max_wait` for one. Callers do not affect each other.
+    /// Returns the revocations after `cursor`, oldest first and each once, at most a thousand, and the cursor after
+    /// them. If there are none, waits up to `max_wait` for one. Callers do not affect each other.
     ///
     /// A store that finds that it has lost entries before `cursor` returns [`Target::GlobalNotBefore`] and
-    /// [`Target::Keyring`], because both values may be lost too, and then continues with its oldest entry. Only in that case
-    /// are entries returned twice.
+    /// [`Target::Keyring`], because both values may be lost too, and then continues with its oldest entry. Only in that
+    /// case are entries returned twice.
     async fn follow(&self, cursor: &Cursor, max_wait: Duration) -> Result<(Vec<Revocation>, Cursor)>;
 
     /// Deletes revocations published before `before`, all of whose tokens have expired. Followers miss nothing newer.
     async fn forget_revocations(&self, before: Timestamp) -> Result<()>;
 
-    /// Returns the time before which all tokens and sessions are invalid. An empty store sets it to `now`, so that losing the
-    /// store revives nothing that was revoked in it. Concurrent callers get the same value.
+    /// Returns the time before which all tokens and sessions are invalid. An empty store sets it to `now`, so that
+    /// losing the store revives nothing that was revoked in it. Concurrent callers get the same value.
     async fn global_not_before(&self, now: Timestamp) -> Result<Timestamp>;
 
-    /// Raises [`Ephemeral::global_not_before`] to `now`, never lowers it, and publishes [`Target::GlobalNotBefore`]. This
-    /// signs everyone out: [`Ephemeral::rotate_refresh_token`] refuses older sessions once its caller passes the new value.
+    /// Raises [`Ephemeral::global_not_before`] to `now`, never lowers it, and publishes [`Target::GlobalNotBefore`].
+    /// This signs everyone out: [`Ephemeral::rotate_refresh_token`] refuses older sessions once its caller passes the
+    /// new value.
     async fn raise_global_not_before(&self, now: Timestamp) -> Result<()>;
 
     /// The position of the newest revocation; [`Cursor::start`] or an equivalent if none is stored.
     async fn newest_revocation(&self) -> Result<Cursor>;
 
-    /// Reports that the process `node` runs and has applied every revocation up to `applied`. The report lapses when the
-    /// process is gone: 5 s after the last report where the store cannot know earlier, so a node repeats it every second.
+    /// Reports that the process `node` runs and has applied every revocation up to `applied`. The report lapses when
+    /// the process is gone: 5 s after the last report where the store cannot know earlier, so a node repeats it every
+    /// second.
     async fn report_node(&self, node: &str, applied: &Cursor) -> Result<()>;
 
     /// Removes the report of `node`.
@@ -171,10 +172,10 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Stores a claim and replaces one of the same subject, purpose and id.
     async fn store_claim(&self, claim: &Claim, now: Timestamp) -> Result<()>;
 
-    /// Attempts to redeem a claim. The attempt is counted before anything is compared. Of any number of concurrent callers
-    /// that consume it with the correct digest, exactly one gets `Redeemed`. Of any number of wrong attempts, at most
-    /// `attempts` are compared. A correct one does not count against the day or, if it does not consume the claim, against
-    /// the claim.
+    /// Attempts to redeem a claim. The attempt is counted before anything is compared. Of any number of concurrent
+    /// callers that consume it with the correct digest, exactly one gets `Redeemed`. Of any number of wrong attempts,
+    /// at most `attempts` are compared. A correct one does not count against the day or, if it does not consume the
+    /// claim, against the claim.
     async fn redeem(&self, request: RedeemRequest<'_>, now: Timestamp) -> Result<Redemption>;
 
     /// Returns a claim's payload without an attempt; `None` if it does not exist, was consumed, has expired or has no
@@ -184,9 +185,9 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Deletes a claim if it exists. Its wrong attempts still count against the day.
     async fn delete_claim(&self, subject: &str, purpose: &str, id: &str) -> Result<()>;
 
-    /// Counts an attempt of a subject at a secret that is compared elsewhere (a TOTP code), before it is compared, together
-    /// with the wrong attempts at claims. Of any number of concurrent callers at most `daily_attempts` are `Allowed` in a
-    /// day, until some are refunded.
+    /// Counts an attempt of a subject at a secret that is compared elsewhere (a TOTP code), before it is compared,
+    /// together with the wrong attempts at claims. Of any number of concurrent callers at most `daily_attempts` are
+    /// `Allowed` in a day, until some are refunded.
     async fn count_attempt(&self, subject: &str, daily_attempts: u32, now: Timestamp) -> Result<Allowance>;
 
     /// Refunds one counted attempt, because it was correct. The count never goes below zero.
@@ -198,11 +199,11 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Returns the sealed keyring, if there is one.
     async fn keyring(&self) -> Result<Option<SealedKeyring>>;
 
-    /// Replaces the keyring if its version is `expected` (0: there is none), and then publishes [`Target::Keyring`]. Of any
-    /// number of concurrent callers with one `expected`, exactly one gets `Swapped`.
+    /// Replaces the keyring if its version is `expected` (0: there is none), and then publishes [`Target::Keyring`]. Of
+    /// any number of concurrent callers with one `expected`, exactly one gets `Swapped`.
     async fn swap_keyring(&self, expected: u64, bytes: &[u8], now: Timestamp) -> Result<SwapResult>;
 
-    /// Checks that the store answers and can be written to. Returns warnings for the operator, such as a disk that is nearly
-    /// full.
+    /// Checks that the store answers and can be written to. Returns warnings for the operator, such as a disk that is
+    /// nearly full.
     async fn check(&self) -> Result<Vec<String>>;
 }

@@ -15,8 +15,8 @@ pub struct Session {
     pub user: UserId,
     /// The number of rotations. The current refresh token carries this number.
     pub counter: u64,
-    /// When the session was opened. Always later than the `sessions_valid_after` that the sign-in read, even if the clock
-    /// says otherwise.
+    /// When the session was opened. Always later than the `sessions_valid_after` that the sign-in read, even if the
+    /// clock says otherwise.
     pub opened_at: Timestamp,
     /// When the session was last refreshed, rotating or not; initially `opened_at`.
     pub used_at: Timestamp,
@@ -93,7 +93,8 @@ pub struct RotateRequest {
     /// How long after a rotation the previous token still gets the same successor. Zero disables this, even within the
     /// same millisecond.
     pub grace: Duration,
-    /// Sessions opened earlier are not found; see [`Ephemeral::global_not_before`](super::Ephemeral::global_not_before).
+    /// Sessions opened earlier are not found; see
+    /// [`Ephemeral::global_not_before`](super::Ephemeral::global_not_before).
     pub not_before: Timestamp,
     /// The expiry of the revocation that is published if this is reuse.
     pub revocation_expires_at: Timestamp,

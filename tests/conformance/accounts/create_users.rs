@@ -243,8 +243,8 @@ pub(super) async fn unusual_text_is_read_back_unchanged(store: Arc<dyn Accounts>
     }
 }
 
-/// Postgres cannot store a NUL in a text. With every engine, a text with a NUL is not found when it is searched for, and an
-/// error when it is to be stored.
+/// Postgres cannot store a NUL in a text. With every engine, a text with a NUL is not found when it is searched for,
+/// and an error when it is to be stored.
 pub(super) async fn text_with_a_nul_is_refused(store: Arc<dyn Accounts>) {
     for by in [Find::Email("ada\0@example.org"), Find::UsernameKey("a\0")] {
         assert_eq!(store.user(by).await.unwrap(), None);

@@ -112,8 +112,8 @@ pub(super) async fn one_of_many_concurrent_disables_wins(store: Arc<dyn Accounts
     }
 }
 
-/// A transaction that waited for a row sees it as it was before the wait, unless it reads again. Even so, no code may outlive
-/// its factor.
+/// A transaction that waited for a row sees it as it was before the wait, unless it reads again. Even so, no code may
+/// outlive its factor.
 pub(super) async fn concurrent_enable_and_disable_never_mix_codes(store: Arc<dyn Accounts>) {
     for round in 0..ROUNDS * 4 {
         let ada = create_with_totp(&*store, &format!("ada{round}"), 0, &codes(99, 3)).await;

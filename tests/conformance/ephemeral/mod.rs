@@ -1,5 +1,5 @@
-//! The cases of the [`Ephemeral`] role. Each starts with an empty store, moves time only through `now`, and observes the
-//! store only through the trait.
+//! The cases of the [`Ephemeral`] role. Each starts with an empty store, moves time only through `now`, and observes
+//! the store only through the trait.
 
 mod attempts;
 mod claims;
@@ -177,8 +177,8 @@ mod sqlite {
     test_every_case!(empty_store);
 }
 
-/// Forming a cluster takes seconds, so all cases share one. Each uses a key prefix of its own and therefore starts with an
-/// empty store, which also shows that prefixes separate stores. A failing case does not stop the others.
+/// Forming a cluster takes seconds, so all cases share one. Each uses a key prefix of its own and therefore starts with
+/// an empty store, which also shows that prefixes separate stores. A failing case does not stop the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn redis_cluster_passes_every_case() {
     let cluster = crate::support::redis::Cluster::start();

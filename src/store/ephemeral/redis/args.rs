@@ -1,5 +1,5 @@
-//! Encodes the arguments of a command into one buffer, so that the number of allocations does not grow with the number of
-//! arguments. Knows nothing of what they mean.
+//! Encodes the arguments of a command into one buffer, so that the number of allocations does not grow with the number
+//! of arguments. Knows nothing of what they mean.
 
 use bytes::{BufMut, BytesMut};
 use fred::types::Value;

@@ -1,11 +1,11 @@
-//! Connections: a [`Connection`] is one of the driver's clients with the task that drives it, a [`PersistentConnection`]
-//! replaces it whenever it ends. Knows nothing of what is sent.
+//! Connections: a [`Connection`] is one of the driver's clients with the task that drives it, a
+//! [`PersistentConnection`] replaces it whenever it ends. Knows nothing of what is sent.
 //!
 //! The driver could reconnect by itself, but then it sends again what was in flight, and sends late what was queued
 //! meanwhile. Both are wrong here. A command whose reply was lost may have redeemed a code, and must not be repeated
 //! behind the caller's back. A caller gets an error within its time-out, so its command must not run after that. So a
-//! client gets no reconnection policy: when its connection breaks, everything in flight fails immediately, the client is
-//! discarded, and until the next one is connected every call fails without being queued.
+//! client gets no reconnection policy: when its connection breaks, everything in flight fails immediately, the client
+//! is discarded, and until the next one is connected every call fails without being queued.
 //!
 //! A connection replies in order, so behind a command without a timely reply everything else is late too, and the
 //! connection is closed. This is how a server that is frozen, or vanished without closing its connections, is told from

@@ -1,11 +1,11 @@
 //! The names of the keys, and what they contain. Knows no driver.
 //!
-//! All keys of a user (or of another subject of claims) have the hash tag `{user id}`, and all keys of the fleet the tag
-//! `{fleet}`, so that each script stays in one slot of a Redis Cluster.
+//! All keys of a user (or of another subject of claims) have the hash tag `{user id}`, and all keys of the fleet the
+//! tag `{fleet}`, so that each script stays in one slot of a Redis Cluster.
 //!
 //! | key | type | content |
 //! |---|---|---|
-//! | `{user}:s:<session>` | hash | a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (milliseconds), `d`ialect, `a`ddress, a`g`ent, `p`rofile; `k`ept until; `l`ast replay; `s`erver time of the rotation; `x`: ended (`ended`, `reused`), its revocation not yet published |
+//! | `{user}:s:<session>` | hash | a session, see below |
 //! | `{user}:i` | sorted set | the index: session ids, scored by the time until which they are kept |
 //! | `{user}:v` | hash | the sign-in mark: `v`alid after, kept `u`ntil |
 //! | `{subject}:c:<purpose>:<id>` | hash | a claim: `d`igest, `p`ayload, a`t`tempts left, `e`xpiry |
@@ -14,11 +14,15 @@
 //! | `{fleet}:ring` | hash | the sealed keyring: `v`ersion, `b`ytes |
 //! | `{fleet}:floor` | string | the global `not_before` |
 //! | `{fleet}:revocations` | stream | `t`arget, kept `u`ntil; ids are milliseconds by the publishers' clocks |
-//! | `{fleet}:nodes` | hash | the running nodes: by name, the time of the last report by this server's clock, and the position applied |
+//! | `{fleet}:nodes` | hash | the running nodes: by name, server time of the report and position applied |
 //! | `{fleet}:born` | string | the stream's epoch: the server's time when the stream was created |
 //!
-//! Every key has a TTL except those of the fleet other than `nodes`: if the keyring, the global `not_before` or the stream
-//! expired, everyone would be signed out. They are few and small, and `forget_revocations` trims the stream.
+//! The fields of a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (times in milliseconds), `d`ialect,
+//! `a`ddress, a`g`ent, `p`rofile; `k`ept until; `l`ast replay; `s`erver time of the rotation; `x`: the session is over
+//! (`ended`, `reused`), but its revocation is not yet published.
+//!
+//! Every key has a TTL except those of the fleet other than `nodes`: if the keyring, the global `not_before` or the
+//! stream expired, everyone would be signed out. They are few and small, and `forget_revocations` trims the stream.
 
 use std::fmt::Write;
 

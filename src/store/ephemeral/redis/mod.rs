@@ -1,27 +1,28 @@
-//! [`Ephemeral`] in Redis: standalone, behind Sentinel, or a Cluster. Knows nothing of tokens or of a profile's content.
+//! [`Ephemeral`] in Redis: standalone, behind Sentinel, or a Cluster. Knows nothing of tokens or of a profile's
+//! content.
 //!
-//! Each method is one script in one slot, one round trip. Ending sessions, reuse, and opening one session too many take a
-//! second one, because revocations are in the fleet's slot, and a third to delete what was ended. All calls share one
+//! Each method is one script in one slot, one round trip. Ending sessions, reuse, and opening one session too many take
+//! a second one, because revocations are in the fleet's slot, and a third to delete what was ended. All calls share one
 //! pipelined connection.
 //!
 //! **Failover.** Replication is asynchronous and WAIT is not used: it would cost another round trip on each refresh and
 //! still guarantee nothing. A server that dies may lose the last moments of acknowledged writes:
-//! - A lost rotation is healed by [`rotate_refresh_token`](Ephemeral::rotate_refresh_token), which accepts a token *ahead*
-//!   of the store.
+//! - A lost rotation is healed by [`rotate_refresh_token`](Ephemeral::rotate_refresh_token), which accepts a token
+//!   *ahead* of the store.
 //! - A lost session must be opened again. Its access tokens are valid until they expire or one of them signs out.
-//! - A session that was ended exists again in Redis. Those that must not come back (of a user who was disabled, was deleted
-//!   or has another password, and what an API key that was deactivated authorized) are known from the store of accounts,
-//!   which each node reads at its start, each minute and whenever Redis was away: see
-//!   [`durable`](crate::auth::revocation::durable). A session that its owner signed out is refused by all nodes that had
-//!   read its revocation for as long as they remember it, and must be ended again after that.
+//! - A session that was ended exists again in Redis. Those that must not come back (of a user who was disabled, was
+//!   deleted or has another password, and what an API key that was deactivated authorized) are known from the store of
+//!   accounts, which each node reads at its start, each minute and whenever Redis was away: see
+//!   [`durable`](crate::auth::revocation::durable). A session that its owner signed out is refused by all nodes that
+//!   had read its revocation for as long as they remember it, and must be ended again after that.
 //! - A profile that was replaced is the old one again, until the next change or sign-in.
 //!
-//! Until a Cluster has promoted a replica of a dead master, all of it is unavailable instead of one slot in three, because
-//! the driver connects to a whole cluster or not at all.
+//! Until a Cluster has promoted a replica of a dead master, all of it is unavailable instead of one slot in three,
+//! because the driver connects to a whole cluster or not at all.
 //!
 //! **Frozen, full or gone.** Every call ends within the time-out, or immediately if there is no connection. A call that
-//! cannot be done is [`Unavailable`](crate::store::Error::Unavailable) and is never half done: the first write of a script
-//! is the one that a full memory refuses.
+//! cannot be done is [`Unavailable`](crate::store::Error::Unavailable) and is never half done: the first write of a
+//! script is the one that a full memory refuses.
 
 mod args;
 mod connection;

@@ -1,7 +1,8 @@
 //! Publishes the reuse of a refresh token even if the caller stops waiting for the reply.
 //!
-//! By then the script has marked the session as reused, and a dropped request does not run the publishing that must follow.
-//! So a task of its own reads the mark once more. Other calls pay nothing for this: no command and no allocation.
+//! By then the script has marked the session as reused, and a dropped request does not run the publishing that must
+//! follow. So a task of its own reads the mark once more. Other calls pay nothing for this: no command and no
+//! allocation.
 
 use tokio::runtime::Handle;
 
@@ -49,8 +50,8 @@ impl Drop for ReuseGuard<'_> {
 }
 
 impl Redis {
-    /// Publishes the reuse if the session is marked. Uses the connection on which the token was presented, so that the mark
-    /// is read after the script has run.
+    /// Publishes the reuse if the session is marked. Uses the connection on which the token was presented, so that the
+    /// mark is read after the script has run.
     async fn publish_marked_reuse(&self, request: RotateRequest, now: Timestamp) -> Result<()> {
         let RotateRequest { user, session, .. } = request;
         let mark = ReplyReader::of(self.fields(&self.keys.session(user, session), &["x"]).await?)?.value()?;

@@ -1,9 +1,10 @@
-//! The scripts and how they are run: by a single EVALSHA, unless the server does not know the script or replies that the
-//! command is late. Knows nothing of what they do.
+//! The scripts and how they are run: by a single EVALSHA, unless the server does not know the script or replies that
+//! the command is late. Knows nothing of what they do.
 //!
-//! Only this module decides what is retried: only a command that the server reports as *not* executed, by NOSCRIPT or LATE.
-//! A command whose reply was lost may have been executed and is not retried. The caller gets [`Error::Unavailable`] and its
-//! own client retries, which is safe for a rotation (because of the grace) and costs a code or a permit otherwise.
+//! Only this module decides what is retried: only a command that the server reports as *not* executed, by NOSCRIPT or
+//! LATE. A command whose reply was lost may have been executed and is not retried. The caller gets
+//! [`Error::Unavailable`] and its own client retries, which is safe for a rotation (because of the grace) and costs a
+//! code or a permit otherwise.
 
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
@@ -24,8 +25,8 @@ use crate::store::{Error, Result};
 /// The name of this store in errors.
 const STORE: &str = "Redis";
 
-/// A script is its own file, preceded by those whose functions it calls and no others, because Redis creates every function
-/// again at every call.
+/// A script is its own file, preceded by those whose functions it calls and no others, because Redis creates every
+/// function again at every call.
 macro_rules! scripts {
     ($($name:ident $operation:ident $($file:literal)+;)+) => {
         $(pub(super) static $name: MeasuredScript = MeasuredScript {
@@ -124,8 +125,8 @@ impl Runner {
             let head: [&dyn RedisArg; 2] = [&&**code, &(keys.len() as u64)];
             let times: [&dyn RedisArg; 2] = [&connection.deadline(self.timeout), &now];
             let encoded = encode(head.iter().chain(keys).chain(&times).chain(args).copied());
-            // Not the driver's own `evalsha`: it is not implemented for a client with options, and ignores the options, the
-            // time-out among them.
+            // Not the driver's own `evalsha`: it is not implemented for a client with options, and ignores the options,
+            // the time-out among them.
             let slot = encoded.get(head.len()).and_then(Value::as_bytes).unwrap_or_default();
             let command = CustomCommand::new_static(command, slot, false);
             let client = self.client(&connection, self.timeout.saturating_sub(started_at.elapsed()));

@@ -56,7 +56,8 @@ impl Redis {
         Ok(Opened::Opened { ended })
     }
 
-    /// Presents a refresh token, for a caller that waits for the result; see [`ReuseGuard`](super::reuse_guard::ReuseGuard).
+    /// Presents a refresh token, for a caller that waits for the result; see
+    /// [`ReuseGuard`](super::reuse_guard::ReuseGuard).
     pub(super) async fn rotate(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
         let RotateRequest { user, session, counter, grace, not_before, .. } = request;
         let (record, index) = (self.keys.session(user, session), self.keys.index(user));
@@ -128,7 +129,8 @@ impl Redis {
         Ok(())
     }
 
-    /// Deletes sessions whose revocations are published. A failure is harmless, because they are marked as ended and expire.
+    /// Deletes sessions whose revocations are published. A failure is harmless, because they are marked as ended and
+    /// expire.
     async fn delete_sessions(&self, user: UserId, ids: &[SessionId], now: Timestamp) {
         let ids: Vec<&dyn RedisArg> = ids.iter().map(|id| id as _).collect();
         let (index, prefix) = (self.keys.index(user), self.keys.session_prefix(user));

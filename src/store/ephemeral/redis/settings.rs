@@ -44,7 +44,8 @@ impl Settings {
         let (scheme, rest) = url.split_once("://").ok_or_else(|| {
             ConnectError::Address("it must begin with `redis://`, `redis-sentinel://` or `redis-cluster://`".into())
         })?;
-        // The driver can load the system's authorities itself, but fails if it cannot parse one of them, and accepts no others.
+        // The driver can load the system's authorities itself, but fails if it cannot parse one of them, and accepts no
+        // others.
         let (plain, tls) = match scheme.strip_prefix("rediss") {
             Some(kind) => (format!("redis{kind}"), true),
             None => (scheme.to_owned(), false),
@@ -70,8 +71,8 @@ impl Settings {
             // No caller waits for a connection, but a frozen server must be tried again soon after it resumes.
             connection_timeout: self.timeout * 2,
             internal_command_timeout: self.timeout * 2,
-            // Counts the first attempt and each redirection. A command whose connection broke is not sent again, because the
-            // client has no reconnection policy.
+            // Counts the first attempt and each redirection. A command whose connection broke is not sent again,
+            // because the client has no reconnection policy.
             max_command_attempts: 4,
             max_redirections: 3,
             // Far more commands than can be answered within any sensible time-out; beyond it they fail immediately.

@@ -33,8 +33,8 @@ fn check_server(server: &Server, info: &str) -> Vec<String> {
     match setting("maxmemory_policy") {
         Some("noeviction") => {}
         Some(policy) => warnings.push(format!(
-            "Redis at {server} has maxmemory-policy {policy} and would evict sessions and revocations when memory is full; \
-             set maxmemory-policy noeviction"
+            "Redis at {server} has maxmemory-policy {policy} and would evict sessions and revocations when memory \
+             is full; set maxmemory-policy noeviction"
         )),
         None => warnings.push(format!("Redis at {server} does not report its maxmemory-policy; it must be noeviction")),
     }

@@ -1,5 +1,6 @@
-//! SQL of rate limits by the generic cell rate algorithm (ITU-T I.371). A row stores the time at which its bucket will be
-//! full again, so taking a permit is one read and one write at any rate, and a row whose time has passed can be deleted.
+//! SQL of rate limits by the generic cell rate algorithm (ITU-T I.371). A row stores the time at which its bucket will
+//! be full again, so taking a permit is one read and one write at any rate, and a row whose time has passed can be
+//! deleted.
 
 use std::time::Duration;
 

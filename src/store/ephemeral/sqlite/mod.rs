@@ -217,7 +217,8 @@ impl Ephemeral for SqliteEphemeral {
 
     async fn count_attempt(&self, subject: &str, daily_attempts: u32, now: Timestamp) -> Result<Allowance> {
         let subject = subject.to_owned();
-        self.write(Operation::CountAttempt, now, move |tx| claims::count_attempt(tx, &subject, daily_attempts, now)).await
+        let count = move |tx: &Connection| claims::count_attempt(tx, &subject, daily_attempts, now);
+        self.write(Operation::CountAttempt, now, count).await
     }
 
     async fn refund_attempt(&self, subject: &str, now: Timestamp) -> Result<()> {

@@ -1,8 +1,8 @@
 //! The running nodes on one embedded file, as files in the folder `nodes` beside it, one per process.
 //!
-//! A node keeps its file locked, so the kernel tells whether the process is alive: a file that can be locked is left over
-//! from a process that died, and is removed. Nothing here must survive a crash, so nothing is written to the database or
-//! synchronised to disk.
+//! A node keeps its file locked, so the kernel tells whether the process is alive: a file that can be locked is left
+//! over from a process that died, and is removed. Nothing here must survive a crash, so nothing is written to the
+//! database or synchronised to disk.
 
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};

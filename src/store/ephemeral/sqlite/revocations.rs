@@ -51,8 +51,8 @@ fn row(row: &Row<'_>) -> rusqlite::Result<(i64, Revocation)> {
     Ok((row.get(0)?, Revocation { target, expires_at: row.get(4)? }))
 }
 
-/// Reads the revocations after a position, and the position after them. One writer commits at a time, so a lower position
-/// never appears after a higher one was read.
+/// Reads the revocations after a position, and the position after them. One writer commits at a time, so a lower
+/// position never appears after a higher one was read.
 pub(super) fn read_after(tx: &Connection, position: i64) -> rusqlite::Result<(Vec<Revocation>, i64)> {
     let mut last = position;
     let revocations = tx

@@ -156,7 +156,8 @@ pub(super) fn rotate(tx: &Connection, request: RotateRequest, now: Timestamp) ->
         }
         return Ok(Rotation::Rotated(snapshot));
     }
-    // A rotation in the future happened before the clock was set back. The grace must not last until that time has come.
+    // A rotation in the future happened before the clock was set back. The grace must not last until that time has
+    // come.
     let within_grace = now.since(rotated_at) <= request.grace && rotated_at.since(now) <= MAX_CLOCK_SKEW;
     let is_replay = !request.grace.is_zero() && within_grace && request.counter + 1 == snapshot.counter;
     if is_replay {
