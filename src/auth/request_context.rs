@@ -27,7 +27,7 @@ pub struct RequestContext<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtraClaims {
     /// None.
-    Nothing,
+    None,
     /// `uid` and `token_type`, which clients of `v1` read.
     UidAndType,
 }

@@ -98,7 +98,7 @@ mod at_the_door {
             rate_limit_ip: address,
             user_agent: None,
             language: None,
-            extra_claims: ExtraClaims::Nothing,
+            extra_claims: ExtraClaims::None,
         }
     }
 

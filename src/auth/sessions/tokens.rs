@@ -16,13 +16,13 @@ use crate::token::refresh::RefreshToken;
 #[derive(Clone)]
 pub struct TokenPair {
     /// The access token.
-    pub access: String,
+    pub access_token: String,
     /// Lifetime of the access token.
-    pub access_lives: Duration,
+    pub access_expires_in: Duration,
     /// The refresh token.
-    pub refresh: String,
+    pub refresh_token: String,
     /// Expiry of the refresh token if it is not used before.
-    pub refresh_until: Timestamp,
+    pub refresh_expires_at: Timestamp,
     /// The session of both.
     pub session: SessionSnapshot,
 }
@@ -40,7 +40,7 @@ pub(in crate::auth) fn issue_tokens(
     // An access token must not outlive its session.
     let expires_at = (now + request_ctx.dialect_config.access).min(session.expires_at);
     let claims = match request_ctx.extra_claims {
-        ExtraClaims::Nothing => Cow::Borrowed(session.profile.as_str()),
+        ExtraClaims::None => Cow::Borrowed(session.profile.as_str()),
         ExtraClaims::UidAndType => {
             Cow::Owned(format!(r#"{},"uid":"{}","token_type":"access""#, session.profile, session.user))
         }
@@ -56,10 +56,10 @@ pub(in crate::auth) fn issue_tokens(
     };
     let refresh_token = RefreshToken { user: session.user, session: session.id, counter: session.counter };
     Ok(TokenPair {
-        access: node.issuer.mint(&access_token, key),
-        access_lives: expires_at.since(now),
-        refresh: refresh_token.mint(&node.secrets),
-        refresh_until: session.expires_at,
+        access_token: node.issuer.mint(&access_token, key),
+        access_expires_in: expires_at.since(now),
+        refresh_token: refresh_token.mint(&node.secrets),
+        refresh_expires_at: session.expires_at,
         session,
     })
 }
