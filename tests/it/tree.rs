@@ -10,7 +10,7 @@ use std::path::Path;
 use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
-/// Modules that every other module may import, and which import only each other.
+/// Modules that every other module may import. They import only each other, except as listed in [`ALLOWED`].
 const GROUND: &[&str] = &["clock", "config", "encoding", "id", "rng", "telemetry"];
 
 /// For each module the modules it may import besides the ground. Every permission is in use.
@@ -23,7 +23,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("node", &["api", "auth", "http", "mail", "server", "store", "token"]),
     ("server", &["http"]),
     ("store", &[]),
-    ("token", &["store"]),
+    // The metrics implement the observer that the drivers report to.
+    ("telemetry", &["store"]),
+    ("token", &[]),
 ];
 
 /// Crates that only some modules may name.
