@@ -278,7 +278,7 @@ fn both_servers_are_checked() {
     told(&plan, "ephemeral", &["redis.url", "refused", "is the server running"]);
     // What needs no Redis goes on without one; what does says so.
     let said = refused(&plan, &["users", "list"], 1);
-    assert!(said.contains("redis") && said.contains("signet check"), "{said}");
+    assert!(said.contains("Redis") && said.contains("signet check"), "{said}");
     let server = plan.try_start();
     assert_eq!(server.ended().code(), Some(1));
     assert!(server.log().contains("Redis is unavailable") && secrets.iter().all(|it| !server.log().contains(it)));

@@ -85,7 +85,7 @@ async fn a_store_that_is_gone_is_named_and_comes_back() {
     assert_eq!(about.len(), 1, "{about:?}");
     assert_eq!((&about[0]["level"], &about[0]["status"]), (&"ERROR".into(), &503.into()));
     assert_eq!((&about[0]["route"], &about[0]["client"]), (&"native.token".into(), &"127.0.0.1".into()));
-    assert!(about[0]["cause"].as_str().unwrap().contains("redis"), "{about:?}");
+    assert!(about[0]["cause"].as_str().unwrap().contains("Redis"), "{about:?}");
 
     // It comes back empty: what it held is not believed any more, and all goes on without a restart.
     redis.restart();

@@ -5,6 +5,7 @@ mod connecting;
 mod failing;
 mod failover;
 mod keys;
+mod outage;
 
 use std::time::{Duration, Instant};
 

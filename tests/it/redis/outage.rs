@@ -1,0 +1,42 @@
+//! The log of a node that loses Redis.
+
+use serde_json::Value;
+
+use crate::support::redis::Server;
+use crate::support::server::TestServer;
+use crate::support::signet::Plan;
+use crate::support::{postgres, until};
+
+/// Level and message of every line at info or above.
+fn lines(server: &TestServer) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().expect("text").to_owned();
+    let parse = |line: &str| serde_json::from_str::<Value>(line).expect("a line is JSON");
+    server.signet.log().lines().map(parse).map(|line| (text(&line["level"]), text(&line["message"]))).collect()
+}
+
+/// Waits until exactly these conditions do not hold.
+async fn wait_for_not_ready(server: &TestServer, conditions: &[&str]) {
+    until(&format!("not ready: {conditions:?}"), async || {
+        let body = server.ops("/readyz").await.json();
+        let not_ready = body["not_ready"].as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
+        not_ready.unwrap_or_default() == conditions
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn lost_redis_is_one_log_line_and_its_return_another() {
+    let (mut redis, postgres) = (Server::options().durable().start(), postgres::Server::start());
+    let server = TestServer::beside(Plan::on(&redis, &postgres).set("SIGNET_REVOCATION__STALE_AFTER", "1s"));
+    wait_for_not_ready(&server, &[]).await;
+    let before = lines(&server).len();
+    redis.kill();
+    wait_for_not_ready(&server, &["revocations", "store.ephemeral"]).await;
+    redis.restart();
+    wait_for_not_ready(&server, &[]).await;
+    server.signet.wait_for_log("Redis available again");
+
+    let new = lines(&server).split_off(before);
+    let expected = [("WARN", "Redis unavailable; reconnecting"), ("INFO", "Redis available again")];
+    assert_eq!(new.iter().map(|(level, message)| (level.as_str(), message.as_str())).collect::<Vec<_>>(), expected);
+}
