@@ -108,13 +108,13 @@ async fn a_schema_that_is_newer_or_changed_is_refused() {
     let newer = "INSERT INTO signet_migrations (number, name, checksum) VALUES (3, 'to come', '')";
     client.batch_execute(newer).await.unwrap();
     let refusal = corrupt(migrate(&settings).await);
-    assert!(refusal.contains("step 3 (to come)") && refusal.contains("newer signet"), "{refusal}");
+    assert!(refusal.contains("migration 3 (to come)") && refusal.contains("newer signet"), "{refusal}");
     store.check().await.expect("a node that runs already is the old half of a rolling upgrade");
 
     let changed = "DELETE FROM signet_migrations WHERE number = 3; UPDATE signet_migrations SET checksum = 'another'";
     client.batch_execute(changed).await.unwrap();
     for refusal in [corrupt(migrate(&settings).await), corrupt(store.check().await)] {
-        assert!(refusal.contains("step 1 (accounts)"), "{refusal}");
+        assert!(refusal.contains("migration 1 (accounts)"), "{refusal}");
     }
 }
 
@@ -125,7 +125,7 @@ async fn a_step_that_fails_leaves_nothing_behind() {
     // What comes last in the first step is there already.
     client.batch_execute("CREATE TABLE api_keys ()").await.unwrap();
     let refusal = unavailable(migrate(&server.settings()).await);
-    assert!(refusal.contains("step 1 (accounts)") && refusal.contains("api_keys"), "{refusal}");
+    assert!(refusal.contains("migration 1 (accounts)") && refusal.contains("api_keys"), "{refusal}");
     client.batch_execute("DROP TABLE api_keys").await.unwrap();
     assert_eq!(migrate(&server.settings()).await.unwrap().len(), 2);
 }

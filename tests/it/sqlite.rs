@@ -359,12 +359,12 @@ fn a_start_that_is_refused_says_why() {
     let error = refusal(&newer);
     assert!(matches!(error, OpenError::Schema { .. }));
     let text = error.to_string();
-    assert!(text.contains("newer/signet.db") && text.contains("a newer signet has been here"), "{text}");
+    assert!(text.contains("newer/signet.db") && text.contains("run the newer signet"), "{text}");
 
     file.execute("DELETE FROM signet_migrations WHERE number = 4", []).unwrap();
     file.execute("UPDATE signet_migrations SET checksum = '' WHERE number = 1", []).unwrap();
     let text = refusal(&newer).to_string();
-    assert!(text.contains("step 1 (accounts)"), "{text}");
+    assert!(text.contains("migration 1 (accounts)"), "{text}");
 }
 
 const ANOTHER_AGE: &str = "INSERT INTO signet_migrations VALUES (4, 'of another age', '', 0)";

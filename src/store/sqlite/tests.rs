@@ -65,7 +65,7 @@ async fn run_as_group<T: Send + 'static, F>(engine: &Arc<Engine>, calls: Vec<F>)
 where
     F: Future<Output = T> + Send + 'static,
 {
-    let writer = held(engine).await;
+    let writer = block_writer(engine).await;
     let before = engine.waiting();
     let expected = before + calls.len();
     let calls: Vec<_> = calls.into_iter().map(tokio::spawn).collect();
