@@ -1,6 +1,6 @@
-//! Calls, each written once. [`endpoint!`] stands under a handler and adds to its `#[utoipa::path]` documentation what the
-//! document cannot say: the metric label and the possible errors. Each dialect lists its endpoints once, in groups; the
-//! router and the OpenAPI document are both built from that list.
+//! Calls, each written once. [`endpoint!`] stands under a handler and adds to its `#[utoipa::path]` documentation what
+//! the document cannot say: the metric label and the possible errors. Each dialect lists its endpoints once, in
+//! groups; the router and the OpenAPI document are both built from that list.
 //!
 //! Knows none of the dialects.
 
@@ -72,7 +72,7 @@ impl EndpointGroup {
 /// ```
 ///
 /// - `sync_handler` in place of `handler`: a function of `&Context` and `&Request` that does not wait.
-/// - `state: |config| …` after it: made once per route table; the handler gets a reference to it as its last argument.
+/// - `state: |config| …` after it: made once per route table; the handler gets a reference to it as last argument.
 /// - `docs: path::to::handler`: the `#[utoipa::path]` stands on another function, which several dialects share.
 /// - `respond: function`: makes the response of the handler's result and the state.
 macro_rules! endpoint {

@@ -1,24 +1,26 @@
 //! The dialects. Each translates between its wire format and the operations in `auth`, and does nothing else.
 //!
-//! A handler reads its wire type, calls one operation and renders the result. Each dialect has one function that turns errors
-//! into responses; it is an exhaustive match, so a new error does not compile until every dialect renders it.
+//! A handler reads its wire type, calls one operation and renders the result. Each dialect has one function that turns
+//! errors into responses; it is an exhaustive match, so a new error does not compile until every dialect renders it.
 //!
 //! # Adding a call
 //! [`native`] is the model. Router and OpenAPI document are built from the same list, so neither can miss a call:
-//! - Wire types derive `Serialize` or `Deserialize` **and** `utoipa::ToSchema`. Limits that are enforced are documented there
-//!   (`#[schema(max_length = 16)]`), ids as `#[schema(value_type = uuid::Uuid)]`, times as `value_type = String, format =
-//!   DateTime`, with a realistic example (`#[schema(examples(json!({…})))]`). Types that are read or written without serde have
-//!   a counterpart for the document alone (`native/schemas.rs`).
-//! - The handler's `#[utoipa::path(…)]` has the method, the path below the dialect's prefix, a unique `operation_id`, the
-//!   parameters and body, `security` (`access_token`, `api_key`, `client`, `refresh_token`, `mailed_token`, `totp_token`) and the
-//!   success responses. The first line of the doc comment is the summary, the rest the description.
-//! - [`endpoint!`](endpoint::endpoint) under the handler adds the metric label and the possible errors. The renderer is called
-//!   with each error, so that status, header fields and example in the document are those that clients get. Errors that any
-//!   call may have (body, credentials, time) are added without being listed. A status in `responses(…)` is left as it is.
+//! - Wire types derive `Serialize` or `Deserialize` **and** `utoipa::ToSchema`. Limits that are enforced are
+//!   documented there (`#[schema(max_length = 16)]`), ids as `#[schema(value_type = uuid::Uuid)]`, times as
+//!   `value_type = String, format = DateTime`, with a realistic example (`#[schema(examples(json!({…})))]`). Types
+//!   that are read or written without serde have a counterpart for the document alone (`native/schemas.rs`).
+//! - The handler's `#[utoipa::path(…)]` has the method, the path below the dialect's prefix, a unique `operation_id`,
+//!   the parameters and body, `security` (`access_token`, `api_key`, `client`, `refresh_token`, `mailed_token`,
+//!   `totp_token`) and the success responses. The first line of the doc comment is the summary, the rest the
+//!   description.
+//! - [`endpoint!`](endpoint::endpoint) under the handler adds the metric label and the possible errors. The renderer
+//!   is called with each error, so that status, header fields and example in the document are those that clients get.
+//!   Errors that any call may have (body, credentials, time) are added without being listed. A status in
+//!   `responses(…)` is left as it is.
 //! - The dialect's `mod.rs` lists the endpoint in a group.
 //!
-//! utoipa does not find types that only a parameter mentions: list them in `components(schemas(…))`. Schema names in the document
-//! are `dialect.Name`, so a name must be unique only within its dialect.
+//! utoipa does not find types that only a parameter mentions: list them in `components(schemas(…))`. Schema names in
+//! the document are `dialect.Name`, so a name must be unique only within its dialect.
 
 pub mod codes;
 mod endpoint;
@@ -141,8 +143,8 @@ fn credential(request: &Request) -> Option<&str> {
     request.bearer().or_else(|| request.header("x-api-key").map(api_key_or_empty))
 }
 
-/// The content of a field for API keys; empty if it is an access token. Access tokens are refused there because proxies and
-/// logs that hide bearer tokens do not look for them in other fields.
+/// The content of a field for API keys; empty if it is an access token. Access tokens are refused there because
+/// proxies and logs that hide bearer tokens do not look for them in other fields.
 fn api_key_or_empty(text: &str) -> &str {
     if has_api_key_prefix(text) { text } else { "" }
 }

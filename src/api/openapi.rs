@@ -1,4 +1,5 @@
-//! The OpenAPI document: one [`ApiSpec`] per dialect, assembled once from the dialects that are enabled. Knows none of them.
+//! The OpenAPI document: one [`ApiSpec`] per dialect, assembled once from the dialects that are enabled. Knows none of
+//! them.
 //!
 //! Parameters and bodies come from the wire types. Error responses come from the dialect's own error renderer, which is
 //! called with each possible error: status, header fields and example are those that a client gets.
@@ -76,7 +77,8 @@ impl Document {
                 "version": env!("CARGO_PKG_VERSION"),
                 "summary": "Sign-in, and tokens that any service can verify.",
                 "description": "Five published APIs and one of its own, served side by side over the same accounts: \
-                    sign up with one, sign in with another. Each accepts the access tokens and refresh tokens of all others.",
+                    sign up with one, sign in with another. Each accepts the access tokens and refresh tokens of all \
+                    others.",
                 "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
             },
             "servers": [{"url": public_url}],
@@ -99,8 +101,8 @@ impl Document {
         }))
     }
 
-    /// Adds a dialect under its tag. Schema names get the dialect as their prefix, because two dialects may use one name for
-    /// different types. An operation that two dialects share is described by the first and has both tags.
+    /// Adds a dialect under its tag. Schema names get the dialect as their prefix, because two dialects may use one
+    /// name for different types. An operation that two dialects share is described by the first and has both tags.
     pub(crate) fn add(&mut self, name: &str, prefix: &str, spec: ApiSpec) {
         if let Some(tags) = self.0["tags"].as_array_mut() {
             tags.push(json!({"name": name, "description": spec.description}));
@@ -129,8 +131,8 @@ impl Document {
     }
 }
 
-/// The 4xx statuses that a request may get although it conforms to its schema. Fuzzers such as Schemathesis cannot derive
-/// them from the document.
+/// The 4xx statuses that a request may get although it conforms to its schema. Fuzzers such as Schemathesis cannot
+/// derive them from the document.
 const REFUSED: &str = "x-refused-with";
 
 const METHODS: [&str; 5] = ["get", "put", "post", "delete", "patch"];
@@ -201,8 +203,8 @@ fn general_errors(
         let kind = FieldErrorKind::Invalid("is not UTF-8".to_owned());
         rejected(Rejection::field(FieldError::new(ParamLocation::Query, name(parameter), kind)));
     }
-    // Header fields that are required, or that must have a format. A malformed path parameter is 404, except in dialects
-    // that answer invalid fields with a status of their own: these check the path as well.
+    // Header fields that are required, or that must have a format. A malformed path parameter is 404, except in
+    // dialects that answer invalid fields with a status of their own: these check the path as well.
     let invalid_field = render(Rejection::field(FieldError::missing(ParamLocation::Path, "id")).into());
     let checks_paths = invalid_field.status() != http::StatusCode::BAD_REQUEST;
     let is_checked = |parameter: &&Value| match parameter["in"].as_str() {

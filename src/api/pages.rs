@@ -1,7 +1,8 @@
-//! The HTML pages: the API reference at `/docs`, and the landing pages of mailed links that have no front end of their own.
+//! The HTML pages: the API reference at `/docs`, and the landing pages of mailed links that have no front end of their
+//! own.
 //!
-//! Everything comes from the binary: the pages load nothing from other hosts, and the policy below forbids it. A GET of a link
-//! does not redeem it, because mail scanners open links; the page redeems it with a POST. Knows no dialect.
+//! Everything comes from the binary: the pages load nothing from other hosts, and the policy below forbids it. A GET
+//! of a link does not redeem it, because mail scanners open links; the page redeems it with a POST. Knows no dialect.
 
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, Method, StatusCode};
@@ -41,8 +42,8 @@ pub(super) fn add_routes(group: RouteGroup<'_, Context>) {
 
 /// Show the page of a magic link
 ///
-/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the user presses
-/// the button.
+/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the
+/// user presses the button.
 #[utoipa::path(
     get,
     path = "/links/magic",
@@ -60,8 +61,8 @@ pub(super) const MAGIC_LINK_PAGE: Endpoint = endpoint! {
 
 /// Show the page of a password reset link
 ///
-/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the user presses
-/// the button.
+/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the
+/// user presses the button.
 #[utoipa::path(
     get,
     path = "/links/reset",
@@ -79,8 +80,8 @@ pub(super) const RESET_PAGE: Endpoint = endpoint! {
 
 /// Show the page of an email confirmation link
 ///
-/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the user presses
-/// the button.
+/// Opening the link does not use it up. The page takes the token from `?token=` and redeems it with a POST when the
+/// user presses the button.
 #[utoipa::path(
     get,
     path = "/links/confirm",
@@ -96,8 +97,8 @@ pub(super) const CONFIRM_PAGE: Endpoint = endpoint! {
     metric_label: "pages.link",
 };
 
-/// True if the client of a link that is a call of a dialect should get a page: a browser, a scanner that looks like one, or
-/// HEAD, which must not change anything. Other programs get the response of the call.
+/// True if the client of a link that is a call of a dialect should get a page: a browser, a scanner that looks like
+/// one, or HEAD, which must not change anything. Other programs get the response of the call.
 ///
 /// Without the native dialect there are no pages, and every client gets the response of the call.
 pub fn wants_html(ctx: &Context, request: &Request) -> bool {
@@ -105,7 +106,8 @@ pub fn wants_html(ctx: &Context, request: &Request) -> bool {
     ctx.node.config.api.native.enabled && (request.method() == Method::HEAD || prefers_html(accept))
 }
 
-/// The page that confirms an address with a POST. It takes the token from `?token=`, or from the last segment of the path.
+/// The page that confirms an address with a POST. It takes the token from `?token=`, or from the last segment of the
+/// path.
 pub fn confirm(ctx: &Context) -> Response {
     link_page(ctx, "confirm").header(VARY, HeaderValue::from_static("accept"))
 }
@@ -132,7 +134,8 @@ fn with_policy(response: Response) -> Response {
         .header(REFERRER_POLICY, HeaderValue::from_static("no-referrer"))
 }
 
-/// True if `Accept` (RFC 9110, 12.5.1) names HTML with more weight than JSON. `*/*` alone does not count: programs send it.
+/// True if `Accept` (RFC 9110, 12.5.1) names HTML with more weight than JSON. `*/*` alone does not count: programs
+/// send it.
 fn prefers_html(accept: &str) -> bool {
     let weight = |media_type: &str| {
         let ranges = accept.split(',').filter_map(|range| {

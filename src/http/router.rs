@@ -1,11 +1,11 @@
 //! From a request to its response: finds the route, runs the handler within bounds of time and panic, and adds the
 //! header fields that all responses have.
 //!
-//! Errors outside a handler (unknown paths, wrong methods, panics, time-outs) are rendered by the function of the longest
-//! prefix that matches. A request without a host gets a bare 400, because no dialect can be chosen for it.
+//! Errors outside a handler (unknown paths, wrong methods, panics, time-outs) are rendered by the function of the
+//! longest prefix that matches. A request without a valid host gets a bare 400, like an unreadable head.
 //!
-//! Paths are split at `/` as sent and only then decoded: `%2f` is never a separator, `//` is never `/`. One trailing slash
-//! is optional.
+//! Paths are split at `/` as sent and only then decoded: `%2f` is never a separator, `//` is never `/`. One trailing
+//! slash is optional.
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,7 +44,8 @@ pub struct Exchange {
     pub route: usize,
     /// The response.
     pub response: Response,
-    /// The HTTP/1 connection cannot carry another request: part of this body is still to come, or the request named no host.
+    /// The HTTP/1 connection cannot carry another request: part of this body is still to come, or the request named no
+    /// host.
     pub last: bool,
 }
 
@@ -105,8 +106,8 @@ impl<C: 'static> Router<C> {
         Begun { route, outcome, rest, bounds, http1, head, grant, last: false }
     }
 
-    /// Waits for the response, in the context that was given to [`begin`](Self::begin). Never panics, even if the handler
-    /// does, and always returns within the request time-out.
+    /// Waits for the response, in the context that was given to [`begin`](Self::begin). Never panics, even if the
+    /// handler does, and always returns within the request time-out.
     pub async fn finish(&self, begun: Begun, context: &C, id: &RequestId) -> Exchange {
         let mut response = match begun.outcome {
             Outcome::Done(response) => response,
@@ -116,7 +117,8 @@ impl<C: 'static> Router<C> {
             },
         };
         if begun.head {
-            // RFC 9110, 9.3.2: the fields that GET would have sent, including `Content-Length`. hyper does not add it for HTTP/2.
+            // RFC 9110, 9.3.2: the fields that GET would have sent, including `Content-Length`. hyper does not add it
+            // for HTTP/2.
             let length = HeaderValue::from(response.content().len());
             response = response.header(CONTENT_LENGTH, length).body("");
         }
@@ -126,8 +128,8 @@ impl<C: 'static> Router<C> {
         response.set_request_id(id);
         // `Connection: close` tells the client before it sends another request; a reset afterwards would be too late.
         // Boxed, because nearly all bodies are read: this keeps the future of every request small.
-        let last =
-            begun.last || begun.http1 && !begun.rest.is_complete() && !Box::pin(begun.rest.discard(&begun.bounds)).await;
+        let rest = &begun.rest;
+        let last = begun.last || begun.http1 && !rest.is_complete() && !Box::pin(rest.discard(&begun.bounds)).await;
         Exchange { route: begun.route, response, last }
     }
 
@@ -139,7 +141,8 @@ impl<C: 'static> Router<C> {
         let (routes, is_head) = (&matched.value.routes, method == Method::HEAD);
         let with = |method: &Method| routes.iter().find(|route| route.method == method);
         let route = with(method).or_else(|| if is_head { with(&Method::GET) } else { None });
-        // `/sessions/` is `/sessions/{id}` with an empty id. `DELETE /sessions` must not answer it: it ends all sessions.
+        // `/sessions/` is `/sessions/{id}` with an empty id. `DELETE /sessions` must not answer it: it ends all
+        // sessions.
         let takes_parameter = |other: &Method| other == method || is_head && *other == Method::GET;
         if path.len() < sent.len()
             && route.is_none_or(|route| !route.trailing_slash)
@@ -169,8 +172,8 @@ impl<C: 'static> Router<C> {
 /// A request whose handler was called; [`Router::finish`] takes it.
 ///
 /// [`Router::begin`] is separate because futures are moved several times before they are pinned, and the request itself
-/// must not be part of that. Holds nothing shared between workers: reference counts that several cores change with every
-/// request make the cores wait for each other.
+/// must not be part of that. Holds nothing shared between workers: reference counts that several cores change with
+/// every request make the cores wait for each other.
 pub struct Begun {
     route: usize,
     outcome: Outcome,

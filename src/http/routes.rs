@@ -105,8 +105,8 @@ impl<C: 'static> Routes<C> {
         self
     }
 
-    /// Starts a group of routes under `prefix` (empty: all paths). `renderer` turns errors of these routes, and of requests
-    /// under `prefix` that match no route, into responses.
+    /// Starts a group of routes under `prefix` (empty: all paths). `renderer` turns errors of these routes, and of
+    /// requests under `prefix` that match no route, into responses.
     pub fn group<R>(&mut self, prefix: &str, renderer: R) -> RouteGroup<'_, C>
     where
         R: Fn(&C, Rejection) -> Response + Send + Sync + 'static,

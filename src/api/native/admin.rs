@@ -46,7 +46,8 @@ pub(super) const SIGN_OUT_USER: Endpoint = endpoint! {
 
 /// Sign everyone out
 ///
-/// Ends the sessions of all users, including the caller's. For superusers, and for their API keys with the scope `admin`.
+/// Ends the sessions of all users, including the caller's. For superusers, and for their API keys with the scope
+/// `admin`.
 #[utoipa::path(
     post,
     path = "/admin/sign-out-everyone",

@@ -1,6 +1,6 @@
 //! Signet's own dialect: signing keys, verification, the OAuth endpoints, sessions, the second factor, projects and
-//! administration. Success responses have the shapes of the RFCs; errors are RFC 9457 problem documents, and under `/oauth`
-//! RFC 6749 errors.
+//! administration. Success responses have the shapes of the RFCs; errors are RFC 9457 problem documents, and under
+//! `/oauth` RFC 6749 errors.
 
 mod admin;
 mod billing;
@@ -85,7 +85,7 @@ pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
 pub(super) fn spec(config: &Config) -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
-        tags((name = "native", description = "Signet's own API: signing keys, verification, OAuth endpoints and sessions.")),
+        tags((name = "native", description = "Signet's own API: keys, verification, OAuth endpoints, sessions.")),
         components(schemas(ProblemDocument<'_>, OauthErrorBody<'_>, schemas::SessionToKeep, totp::QrFormat)),
     )]
     struct Base;

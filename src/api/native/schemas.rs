@@ -1,5 +1,5 @@
-//! Wire types for the OpenAPI document alone: forms, which are read field by field, and responses of the hot path, which are
-//! written without serde. No code constructs them.
+//! Wire types for the OpenAPI document alone: forms, which are read field by field, and responses of the hot path,
+//! which are written without serde. No code constructs them.
 
 #![allow(dead_code, reason = "only the OpenAPI document uses these types")]
 

@@ -213,8 +213,8 @@ pub(super) const END_SESSION: Endpoint = endpoint! {
 
 /// End all sessions, or all other sessions
 ///
-/// Ends the caller's sessions and their access tokens, on every node within a second. `except=current` keeps the session of
-/// this request.
+/// Ends the caller's sessions and their access tokens, on every node within a second. `except=current` keeps the
+/// session of this request.
 #[utoipa::path(
     delete,
     path = "/sessions",

@@ -68,7 +68,8 @@ pub(super) struct VerifyBatch<'a> {
     request_body = Verify<'_>,
     responses(
         (status = 200, description = "The credential is valid.", body = Active),
-        (status = 401, description = "The credential is invalid.", body = Inactive, headers(("www-authenticate" = String))),
+        (status = 401, description = "The credential is invalid.", body = Inactive,
+            headers(("www-authenticate" = String))),
     ),
 )]
 async fn verify_one(ctx: Context, mut request: Request) -> Result<Response, Problem> {
@@ -128,15 +129,17 @@ pub(super) const VERIFY_BATCH: Endpoint = endpoint! {
 
 /// Verify the credential of a proxied request
 ///
-/// For nginx `auth_request`, Traefik ForwardAuth and Envoy ext_authz: takes the credential as the client sent it, and returns
-/// the user in header fields. Requirements are in the query, which the configuration of the proxy sets. HEAD works too.
+/// For nginx `auth_request`, Traefik ForwardAuth and Envoy ext_authz: takes the credential as the client sent it, and
+/// returns the user in header fields. Requirements are in the query, which the configuration of the proxy sets. HEAD
+/// works too.
 #[utoipa::path(
     get,
     path = "/verify",
     operation_id = "native_verify_for_proxy",
     params(
         ("aud" = Option<String>, Query, description = "The audience that the token must have."),
-        ("scope" = Option<String>, Query, description = "Scopes, separated by spaces, all of which the credential must have."),
+        ("scope" = Option<String>, Query,
+            description = "Scopes, separated by spaces, all of which the credential must have."),
     ),
     security(("access_token" = []), ("api_key" = [])),
     responses(

@@ -28,9 +28,9 @@ pub(super) use error::{OauthError, OauthErrorBody};
 
 /// Exchange a refresh token or an API key for tokens
 ///
-/// `refresh_token` rotates the token: the response has its successor. `client_credentials` issues a short-lived access token,
-/// which services can verify locally, to an API key; the key is the client secret, in the form, by Basic authentication or in
-/// `x-api-key`.
+/// `refresh_token` rotates the token: the response has its successor. `client_credentials` issues a short-lived access
+/// token, which services can verify locally, to an API key; the key is the client secret, in the form, by Basic
+/// authentication or in `x-api-key`.
 #[utoipa::path(
     post,
     path = "/oauth/token",
@@ -121,8 +121,8 @@ pub(super) const INTROSPECT: Endpoint = endpoint! {
 
 /// Revoke a token
 ///
-/// Takes an access token, or a refresh token, whose session then ends (RFC 7009). Unknown tokens count as revoked. For API keys
-/// with the scope `revoke`.
+/// Takes an access token, or a refresh token, whose session then ends (RFC 7009). Unknown tokens count as revoked. For
+/// API keys with the scope `revoke`.
 #[utoipa::path(
     post,
     path = "/oauth/revoke",
@@ -176,7 +176,8 @@ fn client_key(request: &Request, form: &FormFields) -> Option<String> {
     key.map(|key| api_key_or_empty(&key).to_owned()).or_else(|| request.bearer().map(str::to_owned))
 }
 
-/// The password of Basic authentication (RFC 6749, 2.3.1). Form-decoding is not needed: it changes no character of an API key.
+/// The password of Basic authentication (RFC 6749, 2.3.1). Form-decoding is not needed: it changes no character of an
+/// API key.
 fn basic_password(request: &Request) -> Option<String> {
     let (scheme, value) = request.header(AUTHORIZATION)?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
