@@ -16,7 +16,7 @@ use signet::clock::Timestamp;
 use signet::config::Config;
 use signet::token::access::Issuer;
 use signet::token::action;
-use signet::token::action::Purpose;
+use signet::token::action::ActionKind;
 use signet::token::keyring::Keyring;
 use signet::token::keyring::ring::{Key, Ring};
 
@@ -45,7 +45,7 @@ static HOUSE: LazyLock<House> = LazyLock::new(|| {
         revoked_at: None,
     };
     let config = Config::default();
-    let keyring = Keyring::new(&Ring { edition: 1, keys: vec![only] }, config.tokens.algorithm).unwrap();
+    let keyring = Keyring::new(&Ring { version: 1, keys: vec![only] }, config.tokens.algorithm).unwrap();
     let issuer = Issuer::new(&config.tokens);
     House { issuer, config, keyring, key, reference: DecodingKey::from_ed_der(&public) }
 });
@@ -79,8 +79,8 @@ impl House {
     fn accepts(&self, token: &str) -> bool {
         let keys = self.keyring.keys();
         let access = self.issuer.check(token, &keys, NOW).is_ok();
-        let read = |for_it: &&Purpose| action::read::<Value>(**for_it, token, NOW, &self.config.tokens, &keys).is_ok();
-        let purposes = Purpose::ALL.iter().filter(read).count();
+        let accepts = |kind: &&ActionKind| action::verify::<Value>(**kind, token, NOW, &self.config.tokens, &keys).is_ok();
+        let purposes = ActionKind::ALL.iter().filter(accepts).count();
         assert!(usize::from(access) + purposes <= 1, "a token is good for one thing");
         access || purposes > 0
     }

@@ -51,7 +51,7 @@ pub struct Node {
     pub secrets: Secrets,
     /// The signing keys.
     pub keyring: Keyring,
-    /// How long revocations are kept, for these settings.
+    /// Retention times of revocations, for these settings.
     pub retention: Retention,
     /// Issues and checks access tokens.
     pub issuer: Issuer,
@@ -69,7 +69,7 @@ pub struct Node {
     pub mailer: Mailer,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Whether a load balancer should send requests to this node.
+    /// Conditions under which a load balancer may send requests to this node.
     pub readiness: Readiness,
 }
 
@@ -99,8 +99,8 @@ impl Node {
         self.retention.issue_time(now, self.revocations.global_not_before())
     }
 
-    /// Whether this node is stale, so that it may have missed revocations, and is configured to refuse credentials
-    /// then.
+    /// Returns true if this node is stale, so that it may have missed revocations, and is configured to refuse
+    /// credentials then.
     pub fn must_refuse_as_stale(&self) -> bool {
         let settings = &self.config.revocation;
         settings.when_stale == WhenStale::Refuse

@@ -11,10 +11,10 @@ use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::config::Config;
 use crate::token::keyring::ring::KeyLifetimes;
 
-/// How long a node uses an API key from its cache before it reads the row again.
+/// Time after which a node reads the row of a cached API key again.
 pub const API_KEY_CACHE_TTL: Duration = Duration::from_secs(60);
 
-/// How far each reading of durable revocations overlaps with the one before it: a node's clock may be a minute behind,
+/// Overlap of each reading of durable revocations with the one before it: a node's clock may be a minute behind,
 /// and a row that a transaction wrote is not visible before it commits. Applying a row twice changes nothing.
 pub(in crate::auth) const DURABLE_OVERLAP: Duration = Duration::from_secs(120);
 
@@ -41,21 +41,21 @@ impl Retention {
         }
     }
 
-    /// How long a revocation is kept: the lifetime of the longest-lived access token that a node may still issue from
+    /// Retention time of a revocation: the lifetime of the longest-lived access token that a node may still issue from
     /// an API key in its cache, by the clocks of three nodes (the token's issuer, the one that revokes, and the one
     /// that drops the revocation).
     pub fn revocation_ttl(&self) -> Duration {
         self.revocation_ttl
     }
 
-    /// How long the durable revocation of a user's sessions is kept. If the ephemeral store lost it, one of these
+    /// Retention time of the durable revocation of a user's sessions. If the ephemeral store lost it, one of these
     /// sessions could be refreshed until its absolute end, and its last access token could be valid, by the clocks of
     /// two nodes.
     pub fn durable_revocation_ttl(&self) -> Duration {
         self.durable_revocation_ttl
     }
 
-    /// How far `global_not_before` may be ahead of this node's clock: another node sets it beyond the time of every
+    /// Largest lead of `global_not_before` over this node's clock: another node sets it beyond the time of every
     /// clock that is behind by at most the clock skew.
     pub fn max_not_before_lead(&self) -> Duration {
         self.max_not_before_lead
@@ -70,13 +70,14 @@ impl Retention {
     }
 }
 
-/// How long an access token can be accepted after it was issued: the longest lifetime of any dialect, and the leeway.
+/// Longest time for which an access token is accepted after it was issued: the longest lifetime of any dialect, and the
+/// leeway.
 pub fn max_access_lifetime(config: &Config) -> Duration {
     let longest = config.api.all().map(|(_, dialect)| dialect.access).into_iter().max();
     longest.unwrap_or_default() + config.tokens.leeway
 }
 
-/// How long signing keys live. A key verifies for as long as anything that it signed may be presented.
+/// Lifetimes of signing keys. A key verifies for as long as anything that it signed may be presented.
 pub fn key_lifetimes(config: &Config) -> KeyLifetimes {
     let (keys, mailed) = (&config.keys, &config.mailed);
     let longest_link = mailed.magic.max(mailed.reset).max(mailed.confirm);

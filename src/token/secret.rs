@@ -82,7 +82,7 @@ impl Secrets {
         Ok(sealed)
     }
 
-    /// Whether a record was sealed with the first secret, so that opening it does not need the others.
+    /// Returns true if a record was sealed with the first secret, so that opening it does not need the others.
     pub fn is_sealed_by_first(&self, sealed: &[u8]) -> bool {
         self.derived.first().is_some_and(|key| sealed.get(1..5) == Some(&key.name[..]))
     }
@@ -114,7 +114,7 @@ impl Secrets {
         self.derived.first().map_or([0; MAC], |key| truncate(&hmac::sign(&key.mac, message)))
     }
 
-    /// Whether `mac` is the MAC of `message` under any of the secrets, in constant time.
+    /// Returns true if `mac` is the MAC of `message` under any of the secrets, in constant time.
     pub fn verify_mac(&self, message: &[u8], mac: &[u8; MAC]) -> bool {
         self.derived.iter().any(|key| {
             let expected = truncate(&hmac::sign(&key.mac, message));

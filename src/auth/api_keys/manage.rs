@@ -26,7 +26,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub struct ApiKeyRequest {
     /// A name for people.
     pub name: String,
-    /// What the key may be used for.
+    /// The scopes.
     pub scopes: Vec<String>,
     /// After how many days the key expires.
     pub expires_in_days: Option<u32>,

@@ -25,7 +25,7 @@ pub struct CreateApiKey {
     pub project: ProjectId,
     /// A name for people.
     pub name: String,
-    /// What it may be used for.
+    /// The scopes.
     pub scopes: Vec<String>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,

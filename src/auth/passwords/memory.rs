@@ -56,7 +56,7 @@ impl Memory {
         *self = Self::retaining(self.retained_kib);
     }
 
-    /// Whether memory is allocated.
+    /// Returns true if memory is allocated.
     pub(super) fn is_held(&self) -> bool {
         self.map.is_some()
     }

@@ -18,7 +18,7 @@ pub struct Policy {
     pub min_length: usize,
     /// Maximum number of characters.
     pub max_length: usize,
-    /// Whether the most common passwords are refused.
+    /// Refuses the most common passwords.
     pub refuse_common: bool,
 }
 
@@ -74,7 +74,7 @@ impl Policy {
     }
 }
 
-/// Whether a password is on the list, ignoring case: guessing programs try `Password1` right after `password1`.
+/// Returns true if a password is on the list, ignoring case: guessing programs try `Password1` right after `password1`.
 fn is_common(password: &str) -> bool {
     let lowercase = Password::new(password.to_ascii_lowercase());
     let lowercase = lowercase.reveal().as_bytes();

@@ -26,7 +26,7 @@ pub(in crate::auth) struct ResetClaims {
     /// The row's `sessions_valid_after` at the time of the request: a later change of the password voids the link.
     #[serde(rename = "valid_after")]
     pub(in crate::auth) sessions_valid_after: i64,
-    /// Whether the device secret is needed too. The landing page reads it.
+    /// True if the device secret is needed too. The landing page reads it.
     #[serde(rename = "half")]
     pub(in crate::auth) needs_device_secret: bool,
 }

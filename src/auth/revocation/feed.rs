@@ -13,7 +13,7 @@ use crate::auth::signing_keys;
 use crate::store;
 use crate::store::ephemeral::{Cursor, Target};
 
-/// How long one call waits for new entries. `global_not_before` is read after each, so an emptied store is noticed
+/// Longest wait of one call for new entries. `global_not_before` is read after each, so an emptied store is noticed
 /// within this time.
 const WAIT: Duration = Duration::from_secs(1);
 

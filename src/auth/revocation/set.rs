@@ -103,7 +103,7 @@ impl RevocationSet {
         }
     }
 
-    /// Records that the user's row has this `sessions_valid_after`, before the ephemeral store is told.
+    /// Records that the user's row has this `sessions_valid_after`, before the ephemeral store has ended the sessions.
     pub fn expect_durable(&self, user: UserId, valid_after: Timestamp) {
         self.pending_durable.pin().update_or_insert(user, |known| valid_after.max(*known), valid_after);
     }

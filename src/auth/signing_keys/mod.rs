@@ -74,7 +74,7 @@ impl KeyringError {
 /// The usage that the record is sealed for.
 const USAGE: &str = "keyring";
 
-/// How often a change is tried again if another node was faster. Changes are minutes apart.
+/// Maximum number of attempts at a change, if other nodes were faster. Changes are minutes apart.
 const MAX_ATTEMPTS: usize = 20;
 
 /// Reads and changes the record. Needs no [`Context`], which is built from the ring.
@@ -88,11 +88,11 @@ pub struct KeyringStore<'a> {
     pub data_dir: &'a Path,
     /// Randomness for new keys.
     pub rng: &'a Rng,
-    /// How long keys live.
+    /// Lifetimes of the keys.
     pub lifetimes: KeyLifetimes,
 }
 
-/// Whether the node is starting or running. Two decisions depend on it.
+/// The phase of the node, on which two decisions depend.
 ///
 /// *Whether the record is sealed again.* A starting node does that if the record is not sealed with the first secret,
 /// so that the old secret can be removed from the settings one day. A running node does not: in the middle of a change
@@ -224,7 +224,7 @@ async fn change<T>(
     Ok(result)
 }
 
-/// Installs the ring that the fleet has stored, restores it if the store lost it, and makes the changes that are due.
+/// Installs the ring that the fleet has stored, restores it if the store lost it, and makes scheduled changes.
 pub async fn advance(ctx: &Context) -> Result<(), KeyringError> {
     let now = ctx.now();
     change(ctx, |ring, lifetimes| {
@@ -253,5 +253,5 @@ pub async fn import(ctx: &Context, text: &str) -> Result<Key, KeyringError> {
     change(ctx, |ring, lifetimes| Ok(ring.import(seed.clone(), now, lifetimes)?)).await
 }
 
-/// How often a node advances the keyring without being notified of a change.
+/// Interval at which a node advances the keyring without being notified of a change.
 pub const INTERVAL: Duration = Duration::from_secs(30);

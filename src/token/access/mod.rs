@@ -225,12 +225,12 @@ impl VerifiedToken {
         }
     }
 
-    /// Whether the token is issued for `audience`.
+    /// Returns true if the token is issued for `audience`.
     pub fn is_for(&self, audience: &str) -> bool {
         self.audience.iter().any(|own| **own == *audience)
     }
 
-    /// Whether the token has each of `scopes`, which are separated by spaces.
+    /// Returns true if the token has each of `scopes`, which are separated by spaces.
     pub fn allows(&self, scopes: &str) -> bool {
         scopes.split_ascii_whitespace().all(|scope| self.scope.split(' ').any(|has| has == scope))
     }

@@ -38,7 +38,7 @@ pub struct LoadedKey {
     pub kid: Box<str>,
     /// When it begins to sign.
     pub signs_from: Timestamp,
-    /// Whether it was revoked: nothing that it signed is accepted.
+    /// True if it was revoked: nothing that it signed is accepted.
     pub revoked: bool,
     /// The header segment of its access tokens, with the dot: written to new tokens, and recognised in others without
     /// parsing.

@@ -58,15 +58,15 @@ pub enum KeyState {
     Gone,
 }
 
-/// How long keys live.
+/// Lifetimes of keys.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyLifetimes {
-    /// How long a key signs.
+    /// Time for which a key signs.
     pub sign: Duration,
-    /// How long a key is announced before it signs.
+    /// Time for which a key is announced before it signs.
     pub announce: Duration,
-    /// How long a key verifies after it has stopped signing: the longest lifetime of anything that it signs, and the
-    /// leeway.
+    /// Time for which a key verifies after it has stopped signing: the longest lifetime of anything that it signs, and
+    /// the leeway.
     pub retain: Duration,
 }
 
@@ -121,7 +121,7 @@ impl Ring {
         self.keys.iter().filter(|key| key.revoked_at.is_none())
     }
 
-    /// Whether the two appear to be versions of the same fleet's ring.
+    /// Returns true if the two appear to be versions of the same fleet's ring.
     pub fn shares_a_key_with(&self, other: &Self) -> bool {
         self.keys.iter().any(|key| other.keys.iter().any(|other| other.kid == key.kid))
     }
@@ -155,7 +155,7 @@ impl Ring {
             .min()
     }
 
-    /// Makes the changes that are due: removes keys that are gone, announces the next key in time, and generates one if
+    /// Makes scheduled changes: removes keys that are gone, announces the next key in time, and generates one if
     /// none can sign. Returns whether anything changed.
     pub fn advance(&mut self, now: Timestamp, lifetimes: &KeyLifetimes, rng: &Rng) -> bool {
         let gone = self.keys.iter().map(|key| self.state(key, now, lifetimes) == KeyState::Gone).collect::<Vec<_>>();

@@ -58,7 +58,7 @@ impl Verifier {
         Some(Self { public: *public, minus_key: Comb::new(&-point) })
     }
 
-    /// Whether `signature` is a valid signature of `message` by this key.
+    /// Returns true if `signature` is a valid signature of `message` by this key.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let (mut commitment, mut s) = ([0; 32], [0; 32]);
         commitment.copy_from_slice(&signature[..32]);

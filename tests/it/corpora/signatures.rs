@@ -15,7 +15,7 @@ fn bytes(hex: &Value) -> Vec<u8> {
 fn verifies(key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let key = key.try_into().ok().and_then(|key| Verifier::new(&key));
     let signature = signature.try_into().ok();
-    key.zip(signature).is_some_and(|(key, signature)| key.verifies(message, &signature))
+    key.zip(signature).is_some_and(|(key, signature)| key.verify(message, &signature))
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Argon2Hash {
         Ok(Self { variant, version, cost, salt, hash: decode_output(hash)? })
     }
 
-    /// Whether a new hash with this cost would have the same parameters and lengths.
+    /// Returns true if a new hash with this cost would have the same parameters and lengths.
     pub(super) fn has_cost(&self, cost: Argon2Cost) -> bool {
         self.shape() == Self::dummy(cost, [0; SALT], [0; OUTPUT]).shape()
     }

@@ -112,7 +112,7 @@ impl StoredHash {
         }
     }
 
-    /// Whether the password matches. Slow on purpose.
+    /// Returns true if the password matches. Slow on purpose.
     pub(super) fn matches(&self, password: &Password, memory: &mut Memory) -> bool {
         match self {
             Self::Argon2(hash) => hash.matches(password, memory),
@@ -123,7 +123,7 @@ impl StoredHash {
         }
     }
 
-    /// Whether a new hash with this cost would have the same format and parameters.
+    /// Returns true if a new hash with this cost would have the same format and parameters.
     pub(super) fn has_cost(&self, cost: Argon2Cost) -> bool {
         matches!(self, Self::Argon2(hash) if hash.has_cost(cost))
     }

@@ -3,7 +3,7 @@
 //! On any machine, a hash costs tens of milliseconds of one core and tens of megabytes. So three numbers are limited:
 //! the jobs that run at the same time (and with them the memory), the jobs that wait, and how long they wait. A job
 //! whose expected wait is too long is rejected immediately, not when its deadline has passed: making a client wait for
-//! a refusal helps nobody. A job whose caller has gone costs nothing. Knows nothing of what a job does.
+//! a refusal helps nobody. An abandoned job costs nothing. Knows nothing of what a job does.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,9 +34,9 @@ pub(super) struct Limits {
     pub(super) threads: usize,
     /// Number of jobs that may wait.
     pub(super) queue: usize,
-    /// How long a job may wait.
+    /// Longest time that a job waits.
     pub(super) deadline: Duration,
-    /// How long one hash takes, until the first has been measured.
+    /// Expected time of one hash, until the first has been measured.
     pub(super) initial_estimate: Duration,
     /// KiB of memory that a thread retains between jobs.
     pub(super) retained_kib: usize,
@@ -55,15 +55,15 @@ struct State {
     waiting: VecDeque<Waiting>,
     /// Number of reserved slots whose job is not in the queue yet.
     reserved: usize,
-    /// How long one hash takes: a moving average.
+    /// Expected time of one hash: a moving average.
     estimate: Duration,
     closed: bool,
     load: Hashing,
 }
 
-/// How long a thread without work keeps its memory. Longer than the pauses of a server with occasional sign-ins,
-/// because the first hash in new memory takes two fifths longer (28 ms instead of 20). No longer, because an idle
-/// server should be small.
+/// Time after which a thread without work releases its memory. Longer than the pauses of a server with occasional
+/// sign-ins, because the first hash in new memory takes two fifths longer (28 ms instead of 20). No longer, because an
+/// idle server should be small.
 const RELEASE_AFTER: Duration = Duration::from_secs(2);
 
 struct Waiting {
@@ -229,8 +229,9 @@ impl Shared {
 }
 
 impl State {
-    /// Whether one more job is expected to start within half of the deadline. The other half is a reserve for work that
-    /// slows down meanwhile, as the threads do when they give way to the workers: an accepted job should be done.
+    /// Returns true if one more job is expected to start within half of the deadline. The other half is a reserve for
+    /// work that slows down meanwhile, as the threads do when they give way to the workers: an accepted job should be
+    /// done.
     fn can_accept(&self, limits: Limits) -> bool {
         let ahead = self.waiting.len() + self.reserved;
         let expected_wait = self.estimate.as_secs_f64() * ahead as f64 / limits.threads as f64;
@@ -251,7 +252,7 @@ impl State {
 }
 
 impl Hashing {
-    /// Whether a job is still worth running; counts it if it is not.
+    /// Returns true if a job is still worth running; counts it if it is not.
     fn is_wanted(&mut self, job: &dyn Job, waited: Duration, deadline: Duration) -> bool {
         if job.is_abandoned() {
             self.abandoned += 1;

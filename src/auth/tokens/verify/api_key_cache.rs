@@ -11,7 +11,7 @@ use crate::auth::retention::API_KEY_CACHE_TTL;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 
-/// How many keys are cached. One that a client made up is never inserted.
+/// Maximum number of cached keys. A key that does not exist is never inserted.
 const CAPACITY: u64 = 100_000;
 
 /// A valid API key and its owner.
@@ -27,7 +27,7 @@ pub struct VerifiedApiKey {
     pub email: String,
     /// The project it belongs to.
     pub project: ProjectId,
-    /// What it may be used for.
+    /// Its scopes.
     pub scopes: Vec<String>,
     /// When it was created.
     pub created_at: Timestamp,

@@ -38,7 +38,7 @@ pub enum Credential {
     ApiKey(Arc<VerifiedApiKey>),
 }
 
-/// What a caller requires of a credential besides being valid.
+/// Requirements of a caller for a credential, besides being valid.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Requirements<'a> {
     /// An audience that the token must be issued for.
