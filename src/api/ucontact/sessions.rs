@@ -45,10 +45,10 @@ pub(super) struct Tokens<'a> {
 }
 
 impl Tokens<'_> {
-    fn response(pair: &TokenPair) -> Response {
-        let tokens =
-            Tokens { access_token: &pair.access_token, refresh_token: &pair.refresh_token, token_type: "bearer" };
-        Response::json(StatusCode::OK, &tokens).no_store()
+    fn response(tokens: &TokenPair) -> Response {
+        let body =
+            Tokens { access_token: &tokens.access_token, refresh_token: &tokens.refresh_token, token_type: "bearer" };
+        Response::json(StatusCode::OK, &body).no_store()
     }
 }
 
@@ -67,8 +67,8 @@ async fn login(ctx: Context, mut request: Request) -> Result<Response, UcontactE
     let form: LoginRequest = request.form().await?.deserialize()?;
     let totp_code = form.totp_code.as_deref();
     let request_ctx = request_context(&ctx, &request);
-    let pair = sign_in(&ctx, &form.username, &form.password, totp_code, request_ctx).await?;
-    Ok(Tokens::response(&pair))
+    let tokens = sign_in(&ctx, &form.username, &form.password, totp_code, request_ctx).await?;
+    Ok(Tokens::response(&tokens))
 }
 
 pub(super) const LOGIN: Endpoint = endpoint! {
@@ -105,8 +105,8 @@ pub(super) struct RefreshRequest {
 async fn refresh(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let body: RefreshRequest = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
-    let pair = refresh::refresh(&ctx, &body.refresh_token, None, RotationPolicy::Rotate, request_ctx).await?;
-    Ok(Tokens::response(&pair))
+    let tokens = refresh::refresh(&ctx, &body.refresh_token, None, RotationPolicy::Rotate, request_ctx).await?;
+    Ok(Tokens::response(&tokens))
 }
 
 pub(super) const REFRESH: Endpoint = endpoint! {

@@ -100,8 +100,8 @@ envelopes! {
     TokenEnvelope, SuccessResponse_TokenResponse_, TokenResponse<'static>;
 }
 
-fn token_response(pair: &TokenPair) -> Response {
-    let (access_token, refresh_token) = (pair.access_token.as_str(), pair.refresh_token.as_str());
+fn token_response(tokens: &TokenPair) -> Response {
+    let (access_token, refresh_token) = (tokens.access_token.as_str(), tokens.refresh_token.as_str());
     success(StatusCode::OK, TokenResponse { access_token, refresh_token, token_type: "bearer" })
 }
 
@@ -142,8 +142,8 @@ pub(super) const SEND_CODE: Endpoint = endpoint! {
 async fn verify_code(ctx: Context, mut request: Request) -> Result<Response, UnturnedError> {
     let body: VerifyCodeRequest = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
-    let pair = sign_in_with_code(&ctx, &body.email.0, &body.code, body.totp_code.as_deref(), request_ctx).await?;
-    Ok(token_response(&pair))
+    let tokens = sign_in_with_code(&ctx, &body.email.0, &body.code, body.totp_code.as_deref(), request_ctx).await?;
+    Ok(token_response(&tokens))
 }
 
 pub(super) const VERIFY_CODE: Endpoint = endpoint! {
@@ -173,8 +173,8 @@ async fn refresh_token(ctx: Context, mut request: Request) -> Result<Response, U
     let body: RefreshTokenRequest = request.json().await?;
     let owner = UserId::parse(&body.user_uuid).ok_or(Error::InvalidRefreshToken)?;
     let request_ctx = request_context(&ctx, &request);
-    let pair = refresh(&ctx, &body.refresh_token, Some(owner), RotationPolicy::Rotate, request_ctx).await?;
-    Ok(token_response(&pair))
+    let tokens = refresh(&ctx, &body.refresh_token, Some(owner), RotationPolicy::Rotate, request_ctx).await?;
+    Ok(token_response(&tokens))
 }
 
 pub(super) const REFRESH_TOKEN: Endpoint = endpoint! {
