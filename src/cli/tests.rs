@@ -64,7 +64,7 @@ impl TestCli {
 
     /// Does something with the accounts store.
     fn with_accounts<T>(&self, work: impl AsyncFnOnce(&dyn Accounts) -> T) -> T {
-        let clock = crate::clock::Clock::machine();
+        let clock = crate::clock::Clock::system();
         let result = block_on(async {
             let stores = Stores::open(&self.config, &clock).await.unwrap();
             Ok(work(&*stores.accounts().unwrap()).await)
@@ -167,7 +167,7 @@ fn an_import_says_that_second_factors_are_lost() {
     let (old, new) = (TestCli::new(), TestCli::new());
     old.printed("signet users create --email a@example.com");
     let (id, secret) = (old.users()[0].id, SealedTotp(b"sealed".to_vec()));
-    let now = crate::clock::Clock::machine().now();
+    let now = crate::clock::Clock::system().now();
     assert!(old.with_accounts(async |accounts| accounts.enable_totp(id, &secret, 1, &[], now).await.unwrap()));
     assert_eq!(old.json("signet --json users show a@example.com")["second_factor"], true);
     let file = new.file(&old.printed("signet users export --with-hashes"));

@@ -12,7 +12,7 @@ mod propagation;
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer};
 use crate::support::signet::{Plan, SECRET};
-use crate::support::{fed, postgres, redis};
+use crate::support::{run_with_stdin, postgres, redis};
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).expect("it writes text")
@@ -40,7 +40,7 @@ fn users_are_made_and_looked_at() {
     let plan = Plan::embedded();
     let more =
         ["--username", "Zoë", "--full-name", "Zoë E.", "--verified", "--superuser", "--role", "a", "--role", "b"];
-    let zoe = plan.user(" ZOE@Example.org ", PASSWORD, &more);
+    let zoe = plan.create_user(" ZOE@Example.org ", PASSWORD, &more);
     assert_eq!((&zoe["email"], &zoe["username"]), (&"zoe@example.org".into(), &"Zoë".into()));
     assert_eq!((&zoe["roles"], &zoe["full_name"]), (&json!(["a", "b"]), &"Zoë E.".into()));
     for truth in ["verified", "superuser", "has_password"] {
@@ -71,7 +71,7 @@ fn users_are_made_and_looked_at() {
 #[test]
 fn users_that_cannot_be_made_say_why() {
     let plan = Plan::embedded();
-    plan.user("a@example.org", PASSWORD, &["--username", "a-name"]);
+    plan.create_user("a@example.org", PASSWORD, &["--username", "a-name"]);
     let create = |more: &[&str], password: &str| {
         let output = plan.run(&[&["users", "create", "--password-stdin"], more].concat(), password);
         (output.status.code().unwrap(), text(&output.stderr))
@@ -99,7 +99,7 @@ async fn users_move_from_one_signet_to_another() {
     let one = Plan::embedded();
     for at in 0..3 {
         let (email, name) = (format!("user-{at}@example.org"), format!("user-{at}"));
-        one.user(&email, PASSWORD, &["--username", &name, "--role", "editor", "--verified"]);
+        one.create_user(&email, PASSWORD, &["--username", &name, "--role", "editor", "--verified"]);
     }
     one.json(&["users", "disable", "user-2"], "");
     let plain = done(&one, &["users", "export"], "");
@@ -164,7 +164,7 @@ async fn keys_change_under_a_running_server() {
         let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(header).unwrap();
         serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
     };
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let old = server.sign_in(&person).await;
     let keys = plan.json(&["keys", "list"], "");
     assert_eq!((states(&keys), &keys[0]["kid"]), (vec!["signing".to_owned()], &kid(&old.access).into()));
@@ -202,7 +202,7 @@ async fn keys_change_under_a_running_server() {
 
     let revoked = plan.json(&["keys", "revoke", &kid(&old.access)], "");
     assert_eq!(revoked["state"], "revoked");
-    crate::support::until("its tokens are refused", async || server.reason(&old.access).await == "revoked_key").await;
+    crate::support::until("its tokens are refused", async || server.rejection_reason(&old.access).await == "revoked_key").await;
     server.verify(&newest.access).await.is(200);
     for words in [["keys", "revoke", "nothing"], ["keys", "export", "nothing"]] {
         assert!(refused(plan, &words, 1).contains("signet keys list"));
@@ -212,7 +212,7 @@ async fn keys_change_under_a_running_server() {
 #[test]
 fn api_keys_are_made_listed_and_ended() {
     let plan = Plan::embedded();
-    plan.user("a@example.org", PASSWORD, &[]);
+    plan.create_user("a@example.org", PASSWORD, &[]);
     let words = ["api-keys", "create", "--user", "a@example.org", "--name", "gateway", "--scope", "introspect"];
     let made = plan.json(&[&words[..], &["--expires-in-days", "30"]].concat(), "");
     let full = made["full_key"].as_str().unwrap();
@@ -340,7 +340,7 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
     }
     // A second server on the same port, too.
     let first = Plan::embedded().start();
-    let address = first.at("").strip_prefix("http://").unwrap().to_owned();
+    let address = first.url_of("").strip_prefix("http://").unwrap().to_owned();
     let second = Plan::embedded().set("SIGNET_SERVER__LISTEN", &address).try_start();
     assert_eq!(second.ended().code(), Some(1));
     assert!(second.log().contains(&format!("cannot listen on {address}")), "{}", second.log());
@@ -349,7 +349,7 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
 #[tokio::test]
 async fn flags_set_anything() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__AUDIENCE", "from the environment"));
-    let tokens = server.sign_in(&server.person(&[])).await;
+    let tokens = server.sign_in(&server.create_user(&[])).await;
     assert_eq!(server.verify(&tokens.access).await.json()["claims"]["aud"], "from the environment");
     server.get("/verify?aud=from+the+environment").bearer_auth(&tokens.access).send_checked().await.is(200);
     let said = text(&server.plan().run(&["--set", "limits.enabled=true", "--json", "check"], "").stdout);
@@ -366,7 +366,7 @@ fn help_and_completions() {
     }
     let mut bash = std::process::Command::new("bash");
     bash.args(["-c", "set -eu; source /dev/stdin; complete -p signet"]);
-    let said = fed(bash, &done(&plan, &["completions", "bash"], ""));
+    let said = run_with_stdin(bash, &done(&plan, &["completions", "bash"], ""));
     assert!(said.status.success() && text(&said.stdout).contains("_signet"), "{}", text(&said.stderr));
     assert!(done(&plan, &["--help"], "").contains("users"));
     assert_eq!(done(&plan, &["--version"], ""), format!("signet {}\n", env!("CARGO_PKG_VERSION")));

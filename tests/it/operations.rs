@@ -16,7 +16,7 @@ use crate::support::{postgres, redis, until};
 
 /// What `/readyz` says is not ready.
 async fn not_ready(server: &TestServer) -> Vec<String> {
-    let answer = server.ops("/readyz").await;
+    let answer = server.get_management("/readyz").await;
     let body = answer.json();
     assert_eq!(answer.header("cache-control"), "no-store");
     match answer.status {
@@ -34,7 +34,7 @@ async fn not_ready(server: &TestServer) -> Vec<String> {
 
 async fn is_ready_but_for(server: &TestServer, parts: &[&str]) {
     until(&format!("not ready: {parts:?}"), async || {
-        server.ops("/healthz").await.is(200);
+        server.get_management("/healthz").await.is(200);
         not_ready(server).await == parts
     })
     .await;
@@ -52,11 +52,11 @@ async fn is_unavailable(answer: impl Future<Output = crate::support::server::Htt
 #[tokio::test]
 async fn a_store_that_is_gone_is_named_and_comes_back() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let server = TestServer::beside(Plan::on(&redis, &postgres));
-    let person = server.person(&[]);
+    let server = TestServer::start(Plan::on(&redis, &postgres));
+    let person = server.create_user(&[]);
     let tokens = server.sign_in(&person).await;
     is_ready_but_for(&server, &[]).await;
-    assert_eq!(server.ops("/healthz").await.json(), json!({"status": "alive"}));
+    assert_eq!(server.get_management("/healthz").await.json(), json!({"status": "alive"}));
 
     postgres.kill_immediate();
     is_ready_but_for(&server, &["store.accounts"]).await;
@@ -90,7 +90,7 @@ async fn a_store_that_is_gone_is_named_and_comes_back() {
     // It comes back empty: what it held is not believed any more, and all goes on without a restart.
     redis.restart();
     is_ready_but_for(&server, &[]).await;
-    until("the loss is noticed", async || server.reason(&tokens.access).await == "revoked").await;
+    until("the loss is noticed", async || server.rejection_reason(&tokens.access).await == "revoked").await;
     server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
     let anew = server.sign_in(&person).await;
     server.verify(&anew.access).await.is(200);
@@ -99,7 +99,7 @@ async fn a_store_that_is_gone_is_named_and_comes_back() {
 
 /// Samples by name and labels, each family described once and before its samples.
 async fn metrics(server: &TestServer) -> HashMap<String, f64> {
-    let page = server.ops("/metrics").await;
+    let page = server.get_management("/metrics").await;
     assert_eq!(page.is(200).header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
     let mut kinds = HashMap::new();
     let mut samples = HashMap::new();
@@ -131,7 +131,7 @@ mod counting {
     over_both_stores!(|plan| plan; what_was_done_is_counted);
 
     async fn what_was_done_is_counted(server: &TestServer) {
-        let person = server.person(&[]);
+        let person = server.create_user(&[]);
         let before = metrics(server).await;
         let tokens = server.sign_in(&person).await;
         server.try_sign_in(&person.email, "not the password").await.is(401);
@@ -195,7 +195,7 @@ mod the_log {
     async fn holds_no_secret_at_its_most_talkative(server: &TestServer) {
         let mut secrets =
             vec![PASSWORD.to_owned(), SECRET.to_owned(), "correct horse".to_owned(), "hunter2".to_owned()];
-        let person = server.person(&["--superuser"]);
+        let person = server.create_user(&["--superuser"]);
         let hash = "$2b$04$YXpCTVM8S5jhlTAxQ1xjGO/kXsjEvD9qN6QuhxHmQO2770JfbyI6.";
         let imported = json!({"email": "imported@example.org", "password_hash": hash}).to_string();
         server.plan().json(&["users", "import", "-"], &imported);
@@ -299,14 +299,14 @@ mod stopping {
     const CLIENTS: usize = 8;
 
     async fn loses_no_request(server: &TestServer) {
-        let person = server.person(&[]);
+        let person = server.create_user(&[]);
         let tokens = server.sign_in(&person).await;
         let (answered, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let clients = (0..CLIENTS).map(|at| {
             let (answered, told) = (answered.clone(), told.clone());
             // Every other one makes a connection a request.
             let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(at % 2).build().unwrap();
-            let request = http.post(server.signet.at("/verify")).json(&json!({"token": tokens.access}));
+            let request = http.post(server.signet.url_of("/verify")).json(&json!({"token": tokens.access}));
             tokio::spawn(async move {
                 loop {
                     let again = request.try_clone().unwrap();
@@ -323,7 +323,7 @@ mod stopping {
             })
         });
         let clients = clients.collect::<Vec<_>>();
-        let slow = tokio::spawn(server.signing_in(&person.email, PASSWORD).send_checked());
+        let slow = tokio::spawn(server.sign_in_request(&person.email, PASSWORD).send_checked());
         until("a hash is under way and there is load", async || {
             let running = metrics(server).await["signet_hash_queue_running"];
             running == 1.0 && answered.load(Ordering::Relaxed) > 10 * CLIENTS
@@ -343,7 +343,7 @@ mod stopping {
         // What was acknowledged is there.
         let again = server.plan().start();
         let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
-        let answer = reqwest::Client::new().post(again.at("/oauth/token")).form(&refresh).send().await.unwrap();
+        let answer = reqwest::Client::new().post(again.url_of("/oauth/token")).form(&refresh).send().await.unwrap();
         assert_eq!(answer.status(), 200);
     }
 }

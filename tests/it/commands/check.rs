@@ -81,7 +81,7 @@ fn check_fails_with_another_secret_than_the_fleets() {
     plan.json(&["keys", "list"], "");
     assert_eq!(finding(&plan, "secret"), ("ok".to_owned(), "SIGNET_SECRET opens the keyring".to_owned()));
     // On another machine, which has no mirror of the keyring.
-    let (result, detail) = finding(&plan.another().set("SIGNET_SECRET", OTHER_SECRET), "secret");
+    let (result, detail) = finding(&plan.another_node().set("SIGNET_SECRET", OTHER_SECRET), "secret");
     assert!(result == "failed" && detail.contains("keyring does not open"), "{detail}");
     let rotated = plan.set("SIGNET_SECRET", &format!("{OTHER_SECRET},{SECRET}"));
     assert_eq!(finding(&rotated, "secret").0, "ok");
@@ -121,7 +121,7 @@ fn finding_with_read_only(folder: &Path, plan: &Plan, part: &str) -> (String, St
     }
     command.args(["--", env!("CARGO_BIN_EXE_signet"), "--json", "check"]).env_clear().current_dir(plan.dir());
     command.env("SIGNET_SERVER__LISTEN", "127.0.0.1:0").env("SIGNET_SERVER__MANAGEMENT", "off");
-    let output = fed(command, "");
+    let output = run_with_stdin(command, "");
     fs::set_permissions(folder, Permissions::from_mode(0o755)).unwrap();
     find(&output, part)
 }

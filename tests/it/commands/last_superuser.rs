@@ -7,8 +7,8 @@ const ROOT: &str = "root@example.org";
 
 fn with_one_superuser() -> Plan {
     let plan = Plan::embedded();
-    plan.user(ROOT, PASSWORD, &["--superuser"]);
-    plan.user("person@example.org", PASSWORD, &[]);
+    plan.create_user(ROOT, PASSWORD, &["--superuser"]);
+    plan.create_user("person@example.org", PASSWORD, &[]);
     plan
 }
 
@@ -33,7 +33,7 @@ fn with_yes_the_command_goes_on() {
 #[test]
 fn another_superuser_makes_the_question_unnecessary() {
     let plan = with_one_superuser();
-    plan.user("other@example.org", PASSWORD, &["--superuser"]);
+    plan.create_user("other@example.org", PASSWORD, &["--superuser"]);
     plan.json(&["users", "disable", ROOT], "");
     assert!(refused(&plan, &["users", "delete", "other@example.org"], 1).contains("last superuser"));
     plan.json(&["users", "delete", "person@example.org"], "");

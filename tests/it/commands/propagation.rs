@@ -12,7 +12,7 @@ const ROUNDS: usize = 10;
 
 async fn disabled_users_are_refused_at_once(server: &TestServer) {
     for _ in 0..ROUNDS {
-        let person = server.person(&[]);
+        let person = server.create_user(&[]);
         let (key, _) = server.api_key(&person, &[]);
         let tokens = server.sign_in(&person).await;
         for credential in [&tokens.access, &key] {
@@ -36,7 +36,7 @@ async fn disabled_users_are_refused_at_once_redis_and_postgres() {
 }
 
 async fn deactivated_keys_are_refused_at_once(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     for _ in 0..ROUNDS {
         let (key, prefix) = server.api_key(&person, &[]);
         server.verify(&key).await.is(200);
@@ -56,11 +56,11 @@ async fn deactivated_keys_are_refused_at_once_redis_and_postgres() {
 }
 
 async fn tokens_of_a_revoked_key_are_refused_at_once(server: &TestServer) {
-    let tokens = server.sign_in(&server.person(&[])).await;
+    let tokens = server.sign_in(&server.create_user(&[])).await;
     server.verify(&tokens.access).await.is(200);
     let kid = server.plan().json(&["keys", "list"], "")[0]["kid"].as_str().unwrap().to_owned();
     done(server.plan(), &["keys", "revoke", &kid], "");
-    assert_eq!(server.reason(&tokens.access).await, "revoked_key");
+    assert_eq!(server.rejection_reason(&tokens.access).await, "revoked_key");
 }
 
 #[tokio::test]
@@ -77,9 +77,9 @@ async fn tokens_of_a_revoked_key_are_refused_at_once_redis_and_postgres() {
 async fn every_node_of_a_fleet_is_waited_for() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
     let plan = Plan::on(&redis, &postgres);
-    let nodes = [TestServer::beside(plan.clone()), TestServer::beside(plan.another())];
+    let nodes = [TestServer::start(plan.clone()), TestServer::start(plan.another_node())];
     for _ in 0..ROUNDS {
-        let person = nodes[0].person(&[]);
+        let person = nodes[0].create_user(&[]);
         let tokens = nodes[0].sign_in(&person).await;
         for node in &nodes {
             node.verify(&tokens.access).await.is(200);
@@ -94,7 +94,7 @@ async fn every_node_of_a_fleet_is_waited_for() {
 #[tokio::test]
 async fn a_frozen_server_is_named_in_a_warning() {
     let server = TestServer::embedded(|plan| plan);
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let pid = Pid::from_raw(server.signet.pid() as i32).unwrap();
     kill_process(pid, Signal::STOP).unwrap();
     let start = Instant::now();
@@ -110,7 +110,7 @@ async fn a_frozen_server_is_named_in_a_warning() {
 #[tokio::test]
 async fn a_killed_server_is_not_waited_for() {
     let mut server = TestServer::embedded(|plan| plan);
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     server.signet.kill();
     done(server.plan(), &["users", "disable", &person.email], "");
 }
@@ -118,7 +118,7 @@ async fn a_killed_server_is_not_waited_for() {
 #[tokio::test]
 async fn a_stopped_server_is_not_waited_for() {
     let server = TestServer::on_servers(|plan| plan);
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     server.signet.terminate();
     server.signet.ended();
     done(server.plan(), &["users", "disable", &person.email], "");

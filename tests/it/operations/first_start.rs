@@ -34,7 +34,7 @@ async fn the_log_names_the_embedded_store() {
     let server = TestServer::embedded(|plan| plan);
     let line = log_line(&server);
     assert_eq!((&line["stores"], &line["version"]), (&"sqlite".into(), &env!("CARGO_PKG_VERSION").into()));
-    assert_eq!(line["url"], server.signet.at(""));
+    assert_eq!(line["url"], server.signet.url_of(""));
     assert_eq!(line.get("embedded"), None);
 }
 

@@ -34,7 +34,7 @@ fn only_line_of(server: &TestServer, message: &str, user: &str) -> Value {
 }
 
 async fn failed_sign_in_is_logged_once(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     server.try_sign_in(&person.email, "wrong password of a test").await.is(401);
     let line = only_line_of(server, "sign-in failed", &person.id);
     assert_eq!((&line["reason"], &line["dialect"]), (&"wrong password".into(), &"native".into()));
@@ -49,7 +49,7 @@ async fn failed_sign_in_is_logged_once(server: &TestServer) {
 }
 
 async fn reused_refresh_token_is_logged_once(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let first = server.sign_in(&person).await;
     let second = server.refresh(&first.refresh).await.is(200).tokens();
     server.refresh(&second.refresh).await.is(200);
@@ -60,7 +60,7 @@ async fn reused_refresh_token_is_logged_once(server: &TestServer) {
 }
 
 async fn signing_everyone_out_is_logged_once(server: &TestServer) {
-    let root = server.person(&["--superuser"]);
+    let root = server.create_user(&["--superuser"]);
     let session = server.sign_in(&root).await;
     server.post("/admin/sign-out-everyone").bearer_auth(&session.access).send_checked().await.is(204);
     let mut lines = lines_about(server, "everyone signed out");
@@ -70,8 +70,8 @@ async fn signing_everyone_out_is_logged_once(server: &TestServer) {
 }
 
 async fn disabling_and_enabling_are_logged_once(server: &TestServer) {
-    let root = server.person(&["--superuser"]);
-    let person = server.person(&[]);
+    let root = server.create_user(&["--superuser"]);
+    let person = server.create_user(&[]);
     let session = server.sign_in(&root).await;
     let toggle = async || {
         let body = serde_json::json!({"user_email": person.email});
