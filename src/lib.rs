@@ -2,21 +2,24 @@
 //! short-lived state in Redis and durable state in Postgres, or both in one embedded SQLite file.
 //!
 //! # The map
-//! | module | what it is for |
-//! |---|---|
-//! | [`cli`] | the command line: one file per noun, which calls operations directly |
-//! | [`config`] | settings as written (file, environment, flags), and settings as checked; the only reader of the environment |
-//! | [`node`] | one process: builds it from the settings ([`node::build`]), runs the server ([`node::serve`]), maintenance, the management endpoint, `signet check` |
-//! | [`server`] | listeners, one worker thread per core, TLS, time-outs, drain |
-//! | [`http`] | HTTP without any knowledge of auth: router, request, response |
-//! | [`api`] | one folder per dialect: wire types, routes with their documentation, and the response to each error |
-//! | [`auth`] | **the operations**, in folders by subject: [`auth::sign_in`], [`auth::sessions`], [`auth::tokens`], [`auth::revocation`], [`auth::accounts`], [`auth::passwords`], [`auth::mfa`], [`auth::api_keys`], [`auth::signing_keys`]; each is given an [`auth::context::Context`] |
-//! | [`token`] | formats: access, refresh and action tokens, the keyring, the JWKS |
-//! | [`store`] | the two roles as traits, [`store::Accounts`] (Postgres or SQLite) and [`store::Ephemeral`] (Redis or SQLite) |
-//! | [`mail`] | messages, the queue, and the transports: a mail server, or files in an outbox |
-//! | [`telemetry`] | metrics, health, logs |
-//! | [`id`], [`clock`], [`rng`] | ids, time and randomness, passed in so that tests control them |
-//! | [`encoding`] | digests and random bytes as text |
+//! - [`cli`]: the command line, one file per noun, which calls operations directly.
+//! - [`config`]: settings as written (file, environment, flags), and settings as checked. The only reader of the
+//!   environment.
+//! - [`node`]: one process. [`node::build`] builds it from the settings, [`node::serve`] runs the server, and
+//!   [`node::check`] tests a configuration. Maintenance and the management endpoint are here too.
+//! - [`server`]: listeners, one worker thread per core, TLS, time-outs, drain.
+//! - [`http`]: HTTP without any knowledge of auth: router, request, response.
+//! - [`api`]: one folder per dialect: wire types, routes with their documentation, and the response to each error.
+//! - [`auth`]: **the operations**, in folders by subject: [`auth::sign_in`], [`auth::sessions`], [`auth::tokens`],
+//!   [`auth::revocation`], [`auth::accounts`], [`auth::passwords`], [`auth::mfa`], [`auth::api_keys`],
+//!   [`auth::signing_keys`]. Each operation is given an [`auth::context::Context`].
+//! - [`token`]: formats: access, refresh and action tokens, the keyring, the JWKS.
+//! - [`store`]: the two roles as traits, [`store::Accounts`] (Postgres or SQLite) for what lasts and
+//!   [`store::Ephemeral`] (Redis or SQLite) for what expires.
+//! - [`mail`]: messages, the queue, and the transports: a mail server, or files in an outbox.
+//! - [`telemetry`]: metrics, health, logs, traces.
+//! - [`encoding`]: base64, base32 and other encodings, each once.
+//! - [`id`], [`clock`], [`rng`]: ids, time and randomness, passed in so that tests control them.
 //!
 //! Imports run one way: `main -> cli -> node -> {server, api} -> auth -> {token, store, mail}`. `http` knows no auth,
 //! and `auth` names no HTTP library and no database driver. A test of the source tree checks this.

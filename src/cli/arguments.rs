@@ -65,8 +65,8 @@ pub enum Command {
     Seed(Seed),
     /// Update the schemas of the stores. `serve` does so as well; use this to do it beforehand.
     Migrate,
-    /// Test the settings, the secret, every store, the ports and mail, and say what is wrong and what to do. Changes and
-    /// creates nothing.
+    /// Test the settings, the secret, every store, the ports and mail, and say what is wrong and what to do. Changes
+    /// nothing.
     Check,
     /// Print a shell completion script.
     #[command(after_help = "Example:\n  signet completions bash > /etc/bash_completion.d/signet")]
@@ -119,8 +119,8 @@ pub enum Users {
         #[arg(long)]
         yes: bool,
     },
-    /// Create users from a JSON Lines file, as `export` writes it. Users whose address, username or id is taken are left
-    /// out, so the import can be repeated.
+    /// Create users from a JSON Lines file, as `export` writes it. Users whose address, username or id is taken are
+    /// left out, so the import can be repeated.
     #[command(after_help = "One JSON object per line; only email is required:
   {\"email\":\"a@example.com\",\"username\":\"a\",\"full_name\":\"A. Example\",\"password_hash\":\"$2b$12$…\",
    \"verified\":true,\"disabled\":false,\"superuser\":false,\"roles\":[\"editor\"],\"created_at\":\"2024-01-31T12:00:00Z\"}

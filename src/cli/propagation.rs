@@ -5,9 +5,9 @@ use super::output::Output;
 use crate::auth::context::Context;
 use crate::auth::revocation::propagation::{CONFIRMATION_TIMEOUT, wait_until_applied};
 
-/// Waits until every running node has applied all revocations and keyring changes that are published by now. Nodes that
-/// have not confirmed within [`CONFIRMATION_TIMEOUT`] are named in a warning; the command succeeds nevertheless, because
-/// the change is stored and such a node applies it as soon as it reads revocations again.
+/// Waits until every running node has applied all revocations and keyring changes that are published by now. Nodes
+/// that have not confirmed within [`CONFIRMATION_TIMEOUT`] are named in a warning. The command succeeds nevertheless,
+/// because the change is stored and such a node applies it as soon as it reads revocations again.
 pub(super) async fn wait_for_nodes(ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
     let late = wait_until_applied(ctx).await?;
     if late.is_empty() {

@@ -17,7 +17,8 @@ pub(super) fn read_password() -> Result<Zeroizing<String>, CliError> {
     if stdin.is_terminal() { prompt_password(stdin) } else { read_password_line(&mut stdin.lock()) }
 }
 
-/// Reads one line without its end: `echo`, `printf` and a file all work. More than one line is a mistake, not a password.
+/// Reads one line without its end: `echo`, `printf` and a file all work. More than one line is a mistake, not a
+/// password.
 fn read_password_line(input: &mut dyn BufRead) -> Result<Zeroizing<String>, CliError> {
     let mut text = Zeroizing::new(String::new());
     input.take(MAX_PASSWORD_BYTES).read_to_string(&mut text).map_err(CliError::io("reading the password"))?;

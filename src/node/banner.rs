@@ -1,5 +1,5 @@
-//! The announcement that the server listens: one line on stdout for scripts, a log line, and on a terminal a banner that
-//! tells a newcomer the addresses, where mail goes and how to create the first user.
+//! The announcement that the server listens: one line on stdout for scripts, and a log line or, on a terminal, a
+//! banner with the addresses, the destination of mail and the command that creates the first user.
 
 use std::io::{IsTerminal, Write};
 
@@ -7,7 +7,8 @@ use super::stores::store_names;
 use crate::config::Config;
 use crate::mail::outbox_dir;
 
-/// Prints `listening on <url>` alone on stdout. Before it, prints the banner if stderr is a terminal, or logs the start.
+/// Prints `listening on <url>` alone on stdout. Before it, prints the banner if stderr is a terminal, or logs the
+/// start.
 pub(super) fn announce(config: &Config, url: &str) -> std::io::Result<()> {
     let mut stderr = std::io::stderr();
     if stderr.is_terminal() {

@@ -1,5 +1,5 @@
-//! `signet check`: tests a configuration part by part, and says what is wrong and what to do. Creates and changes nothing:
-//! no folder, no database, no secret, no migration.
+//! `signet check`: tests a configuration part by part, and says what is wrong and what to do. Creates and changes
+//! nothing: no folder, no database, no secret, no migration.
 //!
 //! The settings themselves have passed before this begins. It can run beside a server with the same settings: addresses
 //! that this server listens on are not reported as taken.
@@ -152,8 +152,8 @@ async fn check_store(
     }
 }
 
-/// Checks that the secret opens the fleet's keyring, or its mirror if the store has none. `store` is the ephemeral store,
-/// if it can be used.
+/// Checks that the secret opens the fleet's keyring, or its mirror if the store has none. `store` is the ephemeral
+/// store, if it can be used.
 async fn check_secret(config: &Config, store: Option<&dyn Ephemeral>) -> Finding {
     let (secrets, source) = match &config.secrets {
         Some(secrets) => (Ok(Some(secrets.clone())), "SIGNET_SECRET".to_owned()),

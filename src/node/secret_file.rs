@@ -26,8 +26,8 @@ pub enum SecretFileError {
     },
     /// It holds something other than a secret.
     #[error(
-        "{path} does not hold a secret (base64 of 32 bytes); restore it from a backup, or move the whole folder away to \
-         start with an empty store"
+        "{path} does not hold a secret (base64 of 32 bytes); restore it from a backup, or move the whole folder away \
+         to start with an empty store"
     )]
     Content {
         /// Its path.

@@ -168,8 +168,8 @@ async fn listen_for_management(ctx: &Context, logs: Arc<Logs>) -> Result<Option<
 struct Unobserved;
 impl Observer for Unobserved {}
 
-/// Starts a listener on a blocking thread: it waits for its workers, and this runtime must go on meanwhile. `setting` is
-/// the setting that holds the address.
+/// Starts a listener on a blocking thread: it waits for its workers, and this runtime must go on meanwhile. `setting`
+/// is the setting that holds the address.
 async fn start_listener<E: std::fmt::Debug + std::fmt::Display + Send + 'static>(
     setting: &'static str,
     start: impl FnOnce() -> Result<RunningServer, server::ServerStartError<E>> + Send + 'static,

@@ -1,4 +1,4 @@
-//! The command line as an operator types it: by itself, and beside a running server.
+//! The command line, by itself and beside a running server.
 
 use std::net::TcpListener;
 use std::process::Output;
@@ -12,13 +12,13 @@ mod propagation;
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer};
 use crate::support::signet::{Plan, SECRET};
-use crate::support::{run_with_stdin, postgres, redis};
+use crate::support::{postgres, redis, run_with_stdin};
 
 fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("it writes text")
+    String::from_utf8(bytes.to_vec()).expect("the output is text")
 }
 
-/// What it says when it does not do what was asked: the exit code, and everything that was printed.
+/// Runs a command that must fail with this exit code, and returns everything that it printed.
 #[track_caller]
 fn refused(plan: &Plan, words: &[&str], code: i32) -> String {
     let Output { status, stdout, stderr } = plan.run(words, "");
@@ -27,6 +27,7 @@ fn refused(plan: &Plan, words: &[&str], code: i32) -> String {
     printed
 }
 
+/// Runs a command that must succeed without a warning, and returns what it printed on stdout.
 #[track_caller]
 fn done(plan: &Plan, words: &[&str], input: &str) -> String {
     let output = plan.run(words, input);
@@ -36,20 +37,20 @@ fn done(plan: &Plan, words: &[&str], input: &str) -> String {
 }
 
 #[test]
-fn users_are_made_and_looked_at() {
+fn users_are_created_shown_changed_and_deleted() {
     let plan = Plan::embedded();
     let more =
         ["--username", "Zoë", "--full-name", "Zoë E.", "--verified", "--superuser", "--role", "a", "--role", "b"];
     let zoe = plan.create_user(" ZOE@Example.org ", PASSWORD, &more);
     assert_eq!((&zoe["email"], &zoe["username"]), (&"zoe@example.org".into(), &"Zoë".into()));
     assert_eq!((&zoe["roles"], &zoe["full_name"]), (&json!(["a", "b"]), &"Zoë E.".into()));
-    for truth in ["verified", "superuser", "has_password"] {
-        assert_eq!(zoe[truth], true, "{truth}");
+    for field in ["verified", "superuser", "has_password"] {
+        assert_eq!(zoe[field], true, "{field}");
     }
     let bare = plan.json(&["users", "create", "--email", "bare@example.org"], "");
     assert_eq!((&bare["has_password"], &bare["disabled"]), (&false.into(), &false.into()));
-    for who in [zoe["id"].as_str().unwrap(), "zoe@EXAMPLE.org", "zoë", "ZOË"] {
-        assert_eq!(plan.json(&["users", "show", who], ""), zoe, "{who}");
+    for name in [zoe["id"].as_str().unwrap(), "zoe@EXAMPLE.org", "zoë", "ZOË"] {
+        assert_eq!(plan.json(&["users", "show", name], ""), zoe, "{name}");
     }
     assert_eq!(plan.json(&["users", "list"], ""), json!([zoe, bare]));
     assert_eq!(plan.json(&["users", "list", "--limit", "1"], ""), json!([zoe]));
@@ -63,13 +64,13 @@ fn users_are_made_and_looked_at() {
     assert_eq!(plan.json(&["users", "delete", "zoë", "--yes"], "")["id"], zoe["id"]);
     assert_eq!(plan.json(&["users", "list"], ""), json!([bare]));
     for command in ["show", "disable", "enable", "delete"] {
-        let said = refused(&plan, &["users", command, "zoë"], 1);
-        assert!(said.contains("no user \"zoë\"") && said.contains("signet users list"), "{said}");
+        let printed = refused(&plan, &["users", command, "zoë"], 1);
+        assert!(printed.contains("no user \"zoë\"") && printed.contains("signet users list"), "{printed}");
     }
 }
 
 #[test]
-fn users_that_cannot_be_made_say_why() {
+fn a_user_that_cannot_be_created_is_explained() {
     let plan = Plan::embedded();
     plan.create_user("a@example.org", PASSWORD, &["--username", "a-name"]);
     let create = |more: &[&str], password: &str| {
@@ -87,15 +88,15 @@ fn users_that_cannot_be_made_say_why() {
         (&["--email", "b@example.org"], "two lines\nof password", 2, "on one line"),
         (&[], PASSWORD, 2, "--email"),
     ] {
-        let (had, said) = create(more, password);
-        assert!(had == code && said.contains(why), "{more:?}, {password:?}: {had}: {said}");
-        assert!(password.is_empty() || !said.contains(password), "{said}");
+        let (exit_code, printed) = create(more, password);
+        assert!(exit_code == code && printed.contains(why), "{more:?}, {password:?}: {exit_code}: {printed}");
+        assert!(password.is_empty() || !printed.contains(password), "{printed}");
     }
     assert_eq!(plan.json(&["users", "list"], "").as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]
-async fn users_move_from_one_signet_to_another() {
+async fn users_move_to_another_signet_with_ids_and_passwords() {
     let one = Plan::embedded();
     for at in 0..3 {
         let (email, name) = (format!("user-{at}@example.org"), format!("user-{at}"));
@@ -118,14 +119,14 @@ async fn users_move_from_one_signet_to_another() {
     assert_eq!(claims["sub"], one.json(&["users", "show", "user-0"], "")["id"]);
     other.try_sign_in("user-2@example.org", PASSWORD).await.is_problem(403, "disabled");
 
-    // Again: nobody is added, nobody changed.
+    // A second import adds and changes nobody.
     let again = other.plan().json(&import, "");
     assert_eq!((&again["imported"], again["left_out"].as_array().unwrap().len()), (&0.into(), 3));
     assert!(again["left_out"].as_array().unwrap().iter().all(|line| line["faulty"] == false));
     assert_eq!(done(other.plan(), &["users", "export", "--with-hashes"], ""), exported);
     other.verify(&tokens.access).await.is(200);
 
-    // A line that will not do spoils no other.
+    // An invalid line does not affect the others.
     let lines = [
         json!({"email": "new@example.org"}).to_string(),
         json!({"email": "user-0@EXAMPLE.org"}).to_string(),
@@ -137,20 +138,20 @@ async fn users_move_from_one_signet_to_another() {
     ];
     let output = other.plan().run(&["--json", "users", "import", "-"], &lines.join("\n"));
     assert_eq!(output.status.code(), Some(1));
-    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(told["imported"], 2);
-    let left = |faulty: bool| {
-        let lines = told["left_out"].as_array().unwrap().iter().filter(|line| line["faulty"] == faulty);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["imported"], 2);
+    let skipped = |faulty: bool| {
+        let lines = report["left_out"].as_array().unwrap().iter().filter(|line| line["faulty"] == faulty);
         lines.map(|line| line["line"].as_u64().unwrap()).collect::<Vec<_>>()
     };
-    assert_eq!((left(false), left(true)), (vec![2], vec![3, 4, 5]));
-    assert!(!text(&output.stdout).contains("hunter2"), "a hash is not repeated");
+    assert_eq!((skipped(false), skipped(true)), (vec![2], vec![3, 4, 5]));
+    assert!(!text(&output.stdout).contains("hunter2"), "the output must not repeat a hash");
     let newer = other.plan().json(&["users", "show", "newer@example.org"], "");
     assert_eq!(newer["created_at"], "2001-02-03T04:05:06Z");
 }
 
 #[tokio::test]
-async fn keys_change_under_a_running_server() {
+async fn signing_keys_change_beside_a_running_server() {
     let server =
         TestServer::embedded(|plan| plan.set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s"));
     let plan = server.plan();
@@ -171,7 +172,7 @@ async fn keys_change_under_a_running_server() {
 
     let next = plan.json(&["keys", "rotate"], "");
     assert_eq!(next["state"], "announced");
-    assert_eq!(plan.json(&["keys", "rotate"], "")["kid"], next["kid"], "one is enough");
+    assert_eq!(plan.json(&["keys", "rotate"], "")["kid"], next["kid"], "the announced key is not replaced");
     assert_eq!(states(&plan.json(&["keys", "list"], "")), ["signing", "announced"]);
     let mut newest = old.clone();
     crate::support::until("the next key signs", async || {
@@ -183,7 +184,7 @@ async fn keys_change_under_a_running_server() {
     .await;
     assert_eq!(states(&plan.json(&["keys", "list"], "")), ["signing", "verify-only"]);
 
-    // A key goes out and comes in elsewhere under the same name.
+    // An exported key has the same id where it is imported.
     let pem = done(plan, &["keys", "export", &kid(&old.access)], "");
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"));
     let elsewhere = Plan::embedded();
@@ -202,7 +203,10 @@ async fn keys_change_under_a_running_server() {
 
     let revoked = plan.json(&["keys", "revoke", &kid(&old.access)], "");
     assert_eq!(revoked["state"], "revoked");
-    crate::support::until("its tokens are refused", async || server.rejection_reason(&old.access).await == "revoked_key").await;
+    crate::support::until("its tokens are refused", async || {
+        server.rejection_reason(&old.access).await == "revoked_key"
+    })
+    .await;
     server.verify(&newest.access).await.is(200);
     for words in [["keys", "revoke", "nothing"], ["keys", "export", "nothing"]] {
         assert!(refused(plan, &words, 1).contains("signet keys list"));
@@ -210,7 +214,7 @@ async fn keys_change_under_a_running_server() {
 }
 
 #[test]
-fn api_keys_are_made_listed_and_ended() {
+fn api_keys_are_created_listed_and_deactivated() {
     let plan = Plan::embedded();
     plan.create_user("a@example.org", PASSWORD, &[]);
     let words = ["api-keys", "create", "--user", "a@example.org", "--name", "gateway", "--scope", "introspect"];
@@ -235,7 +239,7 @@ fn api_keys_are_made_listed_and_ended() {
 }
 
 #[test]
-fn schemas_are_brought_up_to_date_once() {
+fn migrations_are_applied_once() {
     let plan = Plan::embedded();
     let applied = plan.json(&["migrate"], "");
     assert!(!applied.as_array().unwrap().is_empty());
@@ -244,10 +248,10 @@ fn schemas_are_brought_up_to_date_once() {
 }
 
 #[test]
-fn both_servers_are_checked() {
+fn check_names_the_store_that_cannot_be_used() {
     let (mut redis, postgres) = (redis::Server::options().password("sesame-redis").start(), postgres::Server::start());
     let plan = Plan::on(&redis, &postgres).set("SIGNET_LIMITS__ENABLED", "true");
-    // To look is not to bring up to date.
+    // `check` does not migrate.
     assert!(refused(&plan, &["check"], 1).contains("signet migrate"));
     let applied = plan.json(&["migrate"], "");
     assert!(applied.as_array().unwrap().iter().any(|migration| migration["store"] == "postgres"));
@@ -255,37 +259,39 @@ fn both_servers_are_checked() {
         let findings = findings.as_array().unwrap().iter();
         findings.map(|it| format!("{} {}", it["part"], it["result"]).replace('"', "")).collect::<Vec<_>>()
     };
-    let good = plan.json(&["check"], "");
-    assert!(["settings ok", "accounts ok", "ephemeral ok"].iter().all(|it| results(&good).contains(&(*it).to_owned())));
-    assert!(!results(&good).iter().any(|it| it.contains("failed")), "{good}");
+    let findings = plan.json(&["check"], "");
+    assert!(
+        ["settings ok", "accounts ok", "ephemeral ok"].iter().all(|it| results(&findings).contains(&(*it).to_owned()))
+    );
+    assert!(!results(&findings).iter().any(|it| it.contains("failed")), "{findings}");
 
     let secrets = [postgres::PASSWORD, "hunter2", "sesame-redis", "wrong-password", SECRET];
-    let told = |plan: &Plan, part: &str, names: &[&str]| {
+    let assert_failed = |plan: &Plan, part: &str, names: &[&str]| {
         for words in [&["check"][..], &["--json", "check"], &["--set", "log.filter=trace", "check"]] {
-            let said = refused(plan, words, 1);
-            assert!(names.iter().all(|name| said.contains(name)), "{names:?}: {said}");
-            assert!(secrets.iter().all(|secret| !said.contains(secret)), "{said}");
+            let printed = refused(plan, words, 1);
+            assert!(names.iter().all(|name| printed.contains(name)), "{names:?}: {printed}");
+            assert!(secrets.iter().all(|secret| !printed.contains(secret)), "{printed}");
         }
         let findings: Value = serde_json::from_slice(&plan.run(&["--json", "check"], "").stdout).unwrap();
         let failed = results(&findings).into_iter().filter(|it| it.contains("failed")).collect::<Vec<_>>();
         assert_eq!(failed, [format!("{part} failed")], "{findings}");
     };
     let wrong = postgres.url().replacen("hunter2", "wrong-password-", 1);
-    told(&plan.clone().set("DATABASE_URL", &wrong), "accounts", &["postgres.url", "password", "127.0.0.1"]);
+    assert_failed(&plan.clone().set("DATABASE_URL", &wrong), "accounts", &["postgres.url", "password", "127.0.0.1"]);
     let wrong = format!("redis://:wrong-password@127.0.0.1:{}", redis.port());
-    told(&plan.clone().set("REDIS_URL", &wrong), "ephemeral", &["redis.url", "WRONGPASS", "127.0.0.1"]);
+    assert_failed(&plan.clone().set("REDIS_URL", &wrong), "ephemeral", &["redis.url", "WRONGPASS", "127.0.0.1"]);
     redis.kill();
-    told(&plan, "ephemeral", &["redis.url", "refused", "is the server running"]);
-    // What needs no Redis goes on without one; what does says so.
-    let said = refused(&plan, &["users", "list"], 1);
-    assert!(said.contains("Redis") && said.contains("signet check"), "{said}");
+    assert_failed(&plan, "ephemeral", &["redis.url", "refused", "is the server running"]);
+    // Other commands say that Redis is missing, and so does a start.
+    let printed = refused(&plan, &["users", "list"], 1);
+    assert!(printed.contains("Redis") && printed.contains("signet check"), "{printed}");
     let server = plan.try_start();
-    assert_eq!(server.ended().code(), Some(1));
+    assert_eq!(server.wait_for_exit().code(), Some(1));
     assert!(server.log().contains("Redis is unavailable") && secrets.iter().all(|it| !server.log().contains(it)));
 }
 
 #[test]
-fn settings_that_will_not_do_refuse_to_start() {
+fn invalid_settings_refuse_to_start_and_are_named() {
     let plan = Plan::embedded();
     for (name, value, names) in [
         ("SIGNET_SERVER__WORKERS", "none", &["server.workers", "SIGNET_SERVER__WORKERS", "none", "1 to 1024"][..]),
@@ -299,33 +305,33 @@ fn settings_that_will_not_do_refuse_to_start() {
     ] {
         let plan = plan.clone().set(name, value);
         for words in [&[][..], &["serve"], &["check"], &["users", "list"], &["--json", "keys", "list"]] {
-            let said = refused(&plan, words, 2);
-            assert!(names.iter().all(|name| said.contains(name)), "{name}: {said}");
-            assert!(!said.contains("hunter2"), "{said}");
+            let printed = refused(&plan, words, 2);
+            assert!(names.iter().all(|name| printed.contains(name)), "{name}: {printed}");
+            assert!(!printed.contains("hunter2"), "{printed}");
         }
     }
-    assert!(!plan.dir().join("data").exists(), "nothing was begun");
-    // Several at once are all told.
-    let said = refused(&plan.clone().set("SIGNET_A", "1").set("SIGNET_B", "1"), &["check"], 2);
-    assert!(said.contains("SIGNET_A") && said.contains("SIGNET_B"));
-    // Flags are stronger than the environment, the environment stronger than the file.
+    assert!(!plan.dir().join("data").exists(), "nothing was created");
+    // All invalid settings are reported together.
+    let printed = refused(&plan.clone().set("SIGNET_A", "1").set("SIGNET_B", "1"), &["check"], 2);
+    assert!(printed.contains("SIGNET_A") && printed.contains("SIGNET_B"));
+    // Flags override the environment, which overrides the file.
     std::fs::write(plan.dir().join("config.toml"), "[server]\nworkers = 0\n[tokens]\naudience = \"\"\n").unwrap();
-    let said = refused(&plan, &["check"], 2);
-    assert!(said.contains("config.toml, line 4") && !said.contains("server.workers"), "{said}");
-    let said = refused(&plan, &["--set", "server.workers=x", "--set", "tokens.audience=a", "check"], 2);
-    assert!(said.contains("server.workers (--set)") && !said.contains("tokens.audience"), "{said}");
+    let printed = refused(&plan, &["check"], 2);
+    assert!(printed.contains("config.toml, line 4") && !printed.contains("server.workers"), "{printed}");
+    let printed = refused(&plan, &["--set", "server.workers=x", "--set", "tokens.audience=a", "check"], 2);
+    assert!(printed.contains("server.workers (--set)") && !printed.contains("tokens.audience"), "{printed}");
     done(&plan, &["--set", "tokens.audience=a", "check"], "");
-    let said = refused(&plan, &["--set", "nonsense", "check"], 2);
-    assert!(said.contains("a key, `=` and a value"), "{said}");
-    // No setting is such a number, so nobody can tell whether it was meant for a secret one.
+    let printed = refused(&plan, &["--set", "nonsense", "check"], 2);
+    assert!(printed.contains("a key, `=` and a value"), "{printed}");
+    // No setting is such a number, so it could be a misplaced secret.
     std::fs::write(plan.dir().join("config.toml"), "[tokens]\naudience = 7.25\n").unwrap();
-    let said = refused(&plan, &["check"], 2);
-    assert!(said.contains("it may be secret") && !said.contains("7.25"), "{said}");
+    let printed = refused(&plan, &["check"], 2);
+    assert!(printed.contains("it may be secret") && !printed.contains("7.25"), "{printed}");
     assert!(refused(&plan, &["--config", "missing.toml", "check"], 2).contains("missing.toml"));
 }
 
 #[test]
-fn a_port_that_is_taken_is_named_with_its_setting() {
+fn a_taken_port_is_named_with_its_setting() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let free = ["server.listen=127.0.0.1:0", "server.management=off"];
@@ -333,43 +339,43 @@ fn a_port_that_is_taken_is_named_with_its_setting() {
         let wanted = format!("{setting}={address}");
         let words = free.into_iter().filter(|it| !it.starts_with(setting)).chain([&*wanted]);
         let words = words.flat_map(|it| ["--set", it]).chain(["serve"]).collect::<Vec<_>>();
-        let said = refused(&Plan::embedded(), &words, 1);
-        assert!(said.contains(&format!("cannot listen on {address}")) && said.contains(setting), "{said}");
+        let printed = refused(&Plan::embedded(), &words, 1);
+        assert!(printed.contains(&format!("cannot listen on {address}")) && printed.contains(setting), "{printed}");
         let other = if setting == "server.listen" { "server.management" } else { "server.listen" };
-        assert!(!said.contains(other), "{said}");
+        assert!(!printed.contains(other), "{printed}");
     }
-    // A second server on the same port, too.
+    // The same holds for a second server on the same port.
     let first = Plan::embedded().start();
     let address = first.url_of("").strip_prefix("http://").unwrap().to_owned();
     let second = Plan::embedded().set("SIGNET_SERVER__LISTEN", &address).try_start();
-    assert_eq!(second.ended().code(), Some(1));
+    assert_eq!(second.wait_for_exit().code(), Some(1));
     assert!(second.log().contains(&format!("cannot listen on {address}")), "{}", second.log());
 }
 
 #[tokio::test]
-async fn flags_set_anything() {
+async fn flags_and_environment_change_settings() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__AUDIENCE", "from the environment"));
     let tokens = server.sign_in(&server.create_user(&[])).await;
     assert_eq!(server.verify(&tokens.access).await.json()["claims"]["aud"], "from the environment");
     server.get("/verify?aud=from+the+environment").bearer_auth(&tokens.access).send_checked().await.is(200);
-    let said = text(&server.plan().run(&["--set", "limits.enabled=true", "--json", "check"], "").stdout);
-    assert!(!said.contains("limits.enabled"), "{said}");
-    let said = text(&server.plan().run(&["--json", "check"], "").stdout);
-    assert!(said.contains("limits.enabled is false"), "{said}");
+    let printed = text(&server.plan().run(&["--set", "limits.enabled=true", "--json", "check"], "").stdout);
+    assert!(!printed.contains("limits.enabled"), "{printed}");
+    let printed = text(&server.plan().run(&["--json", "check"], "").stdout);
+    assert!(printed.contains("limits.enabled is false"), "{printed}");
 }
 
 #[test]
-fn help_and_completions() {
+fn help_version_and_completions_open_no_store() {
     let plan = Plan::embedded();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         assert!(done(&plan, &["completions", shell], "").contains("api-keys"), "{shell}");
     }
     let mut bash = std::process::Command::new("bash");
     bash.args(["-c", "set -eu; source /dev/stdin; complete -p signet"]);
-    let said = run_with_stdin(bash, &done(&plan, &["completions", "bash"], ""));
-    assert!(said.status.success() && text(&said.stdout).contains("_signet"), "{}", text(&said.stderr));
+    let printed = run_with_stdin(bash, &done(&plan, &["completions", "bash"], ""));
+    assert!(printed.status.success() && text(&printed.stdout).contains("_signet"), "{}", text(&printed.stderr));
     assert!(done(&plan, &["--help"], "").contains("users"));
     assert_eq!(done(&plan, &["--version"], ""), format!("signet {}\n", env!("CARGO_PKG_VERSION")));
     assert!(refused(&plan, &["user", "list"], 2).contains("users"));
-    assert!(!plan.dir().join("data").exists(), "none of this opens a store");
+    assert!(!plan.dir().join("data").exists(), "none of these opens a store");
 }

@@ -1,4 +1,4 @@
-//! What an operator sees of a running server: health, metrics, the log, and how it stops.
+//! Operating a running server: health, metrics, the log, and stopping.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores
 use crate::support::signet::{Plan, SECRET};
 use crate::support::{postgres, redis, until};
 
-/// What `/readyz` says is not ready.
+/// The conditions that `/readyz` names as not ready.
 async fn not_ready(server: &TestServer) -> Vec<String> {
     let answer = server.get_management("/readyz").await;
     let body = answer.json();
@@ -32,7 +32,7 @@ async fn not_ready(server: &TestServer) -> Vec<String> {
     }
 }
 
-async fn is_ready_but_for(server: &TestServer, parts: &[&str]) {
+async fn wait_until_ready_except(server: &TestServer, parts: &[&str]) {
     until(&format!("not ready: {parts:?}"), async || {
         server.get_management("/healthz").await.is(200);
         not_ready(server).await == parts
@@ -40,7 +40,7 @@ async fn is_ready_but_for(server: &TestServer, parts: &[&str]) {
     .await;
 }
 
-/// A call that needs a store that is gone says so soon, and when to come again.
+/// A call that needs an unavailable store answers 503 within 2 s. Returns its request id.
 async fn is_unavailable(answer: impl Future<Output = crate::support::server::HttpResponse>) -> String {
     let began = Instant::now();
     let answer = answer.await;
@@ -50,34 +50,34 @@ async fn is_unavailable(answer: impl Future<Output = crate::support::server::Htt
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_named_and_comes_back() {
+async fn a_lost_store_is_named_and_recovers_without_a_restart() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
     let server = TestServer::start(Plan::on(&redis, &postgres));
     let person = server.create_user(&[]);
     let tokens = server.sign_in(&person).await;
-    is_ready_but_for(&server, &[]).await;
+    wait_until_ready_except(&server, &[]).await;
     assert_eq!(server.get_management("/healthz").await.json(), json!({"status": "alive"}));
 
     postgres.kill_immediate();
-    is_ready_but_for(&server, &["store.accounts"]).await;
+    wait_until_ready_except(&server, &["store.accounts"]).await;
     let id = is_unavailable(server.try_sign_in(&person.email, PASSWORD)).await;
     server.signet.wait_for_log(&id);
     // Neither verification nor a refresh needs Postgres.
     server.verify(&tokens.access).await.is(200);
     let tokens = server.refresh(&tokens.refresh).await.is(200).tokens();
     postgres.restart();
-    is_ready_but_for(&server, &[]).await;
+    wait_until_ready_except(&server, &[]).await;
     server.sign_in(&person).await;
 
     redis.kill();
-    is_ready_but_for(&server, &["store.ephemeral"]).await;
+    wait_until_ready_except(&server, &["store.ephemeral"]).await;
     let id = is_unavailable(server.refresh(&tokens.refresh)).await;
     is_unavailable(server.try_sign_in(&person.email, PASSWORD)).await;
     is_unavailable(server.delete("/sessions").bearer_auth(&tokens.access).send_checked()).await;
     server.verify(&tokens.access).await.is(200);
     server.get("/.well-known/jwks.json").send_checked().await.is(200);
 
-    // A failure is one line, with the name that the client was told.
+    // A failed request is one log line, with the request id of the response.
     server.signet.wait_for_log(&id);
     let log = server.signet.log();
     let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("a line is JSON"));
@@ -87,9 +87,9 @@ async fn a_store_that_is_gone_is_named_and_comes_back() {
     assert_eq!((&about[0]["route"], &about[0]["client"]), (&"native.token".into(), &"127.0.0.1".into()));
     assert!(about[0]["cause"].as_str().unwrap().contains("Redis"), "{about:?}");
 
-    // It comes back empty: what it held is not believed any more, and all goes on without a restart.
+    // It comes back empty: earlier tokens are refused, and everything works again without a restart.
     redis.restart();
-    is_ready_but_for(&server, &[]).await;
+    wait_until_ready_except(&server, &[]).await;
     until("the loss is noticed", async || server.rejection_reason(&tokens.access).await == "revoked").await;
     server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
     let anew = server.sign_in(&person).await;
@@ -128,9 +128,9 @@ async fn metrics(server: &TestServer) -> HashMap<String, f64> {
 mod counting {
     use super::*;
 
-    over_both_stores!(|plan| plan; what_was_done_is_counted);
+    over_both_stores!(|plan| plan; requests_and_store_calls_are_counted);
 
-    async fn what_was_done_is_counted(server: &TestServer) {
+    async fn requests_and_store_calls_are_counted(server: &TestServer) {
         let person = server.create_user(&[]);
         let before = metrics(server).await;
         let tokens = server.sign_in(&person).await;
@@ -179,7 +179,7 @@ mod counting {
             let requests = samples.iter().filter(|(name, _)| name.starts_with("signet_http_requests_total"));
             requests.map(|(_, count)| count).sum::<f64>()
         };
-        assert_eq!(total(&after) - total(&before), 11.0, "nothing else was asked");
+        assert_eq!(total(&after) - total(&before), 11.0, "no other request was sent");
     }
 }
 
@@ -190,9 +190,9 @@ mod the_log {
         plan.set("SIGNET_LOG__FILTER", "trace").set("SIGNET_SECRET", SECRET)
     }
 
-    over_both_stores!(plan; holds_no_secret_at_its_most_talkative);
+    over_both_stores!(plan; trace_log_holds_no_secret);
 
-    async fn holds_no_secret_at_its_most_talkative(server: &TestServer) {
+    async fn trace_log_holds_no_secret(server: &TestServer) {
         let mut secrets =
             vec![PASSWORD.to_owned(), SECRET.to_owned(), "correct horse".to_owned(), "hunter2".to_owned()];
         let person = server.create_user(&["--superuser"]);
@@ -240,7 +240,7 @@ mod the_log {
         server.plan().json(&["users", "disable", "imported@example.org"], "");
         let anew = server.sign_in(&person).await;
         server.post("/admin/sign-out-everyone").bearer_auth(&anew.access).send_checked().await.is(204);
-        // The last thing that is logged.
+        // The last request to be logged.
         let last = server.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
         server.signet.wait_for_log(last.is(404).header("x-request-id"));
 
@@ -248,7 +248,7 @@ mod the_log {
         secrets.extend([key[prefix.len()..].to_owned(), made["access_token"].as_str().unwrap().to_owned()]);
         secrets.push(pem.lines().nth(1).unwrap()[20..].to_owned());
         secrets.extend(["$argon2id$".to_owned(), hash.to_owned(), hash[7..].to_owned()]);
-        // A token is as good as its signature: neither is there.
+        // A signature completes a token: neither may be in the log.
         let tails = secrets.iter().filter_map(|it| it.rsplit_once('.').map(|(_, tail)| tail.to_owned()));
         let tails = tails.filter(|tail| tail.len() > 40).collect::<Vec<_>>();
         secrets.extend(tails);
@@ -264,11 +264,11 @@ mod the_log {
             let bytes = format!("{:?}", PASSWORD.as_bytes());
             assert!(!line.contains(&bytes), "{line}");
         }
-        assert!(levels["DEBUG"] >= 5, "it was not talkative: {levels:?}");
+        assert!(levels["DEBUG"] >= 5, "the log was not detailed: {levels:?}");
     }
 
     #[tokio::test]
-    async fn tells_what_is_risky_at_the_start() {
+    async fn risky_settings_are_warned_of_at_the_start() {
         let server = TestServer::embedded(|plan| plan);
         server.signet.wait_for_log("limits.enabled is false");
         let log = server.signet.log();
@@ -277,7 +277,7 @@ mod the_log {
     }
 
     #[tokio::test]
-    async fn can_be_read_by_people() {
+    async fn pretty_format_is_not_json() {
         let server = TestServer::embedded(|plan| plan.set("SIGNET_LOG__FORMAT", "pretty"));
         server.signet.wait_for_log(" INFO ");
         assert!(!server.signet.log().contains("\"level\""), "{}", server.signet.log());
@@ -288,23 +288,23 @@ mod stopping {
     use super::*;
 
     fn plan(plan: Plan) -> Plan {
-        // A hash that takes long enough to be under way when it is told to stop.
+        // A hash that takes long enough to be under way when the signal arrives.
         plan.set("SIGNET_PASSWORDS__MEMORY_KIB", "65536")
             .set("SIGNET_PASSWORDS__PASSES", "8")
             .set("SIGNET_SERVER__WORKERS", "2")
     }
 
-    over_both_stores!(plan; loses_no_request);
+    over_both_stores!(plan; shutdown_loses_no_request);
 
     const CLIENTS: usize = 8;
 
-    async fn loses_no_request(server: &TestServer) {
+    async fn shutdown_loses_no_request(server: &TestServer) {
         let person = server.create_user(&[]);
         let tokens = server.sign_in(&person).await;
-        let (answered, told) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (answered, signalled) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let clients = (0..CLIENTS).map(|at| {
-            let (answered, told) = (answered.clone(), told.clone());
-            // Every other one makes a connection a request.
+            let (answered, signalled) = (answered.clone(), signalled.clone());
+            // Every other client opens a connection per request.
             let http = reqwest::Client::builder().no_proxy().pool_max_idle_per_host(at % 2).build().unwrap();
             let request = http.post(server.signet.url_of("/verify")).json(&json!({"token": tokens.access}));
             tokio::spawn(async move {
@@ -313,10 +313,10 @@ mod stopping {
                     match again.send().await {
                         Ok(answer) => {
                             assert_eq!(answer.status(), 200);
-                            assert!(answer.bytes().await.is_ok(), "half an answer");
+                            assert!(answer.bytes().await.is_ok(), "the response is incomplete");
                             answered.fetch_add(1, Ordering::Relaxed);
                         }
-                        Err(error) if error.is_connect() && told.load(Ordering::SeqCst) => return,
+                        Err(error) if error.is_connect() && signalled.load(Ordering::SeqCst) => return,
                         Err(error) => panic!("a request was lost: {error:?}"),
                     }
                 }
@@ -324,23 +324,23 @@ mod stopping {
         });
         let clients = clients.collect::<Vec<_>>();
         let slow = tokio::spawn(server.sign_in_request(&person.email, PASSWORD).send_checked());
-        until("a hash is under way and there is load", async || {
+        until("a hash is running and there is load", async || {
             let running = metrics(server).await["signet_hash_queue_running"];
             running == 1.0 && answered.load(Ordering::Relaxed) > 10 * CLIENTS
         })
         .await;
-        told.store(true, Ordering::SeqCst);
+        signalled.store(true, Ordering::SeqCst);
         server.signet.terminate();
         server.signet.wait_for_log("stopping");
         server.signet.terminate();
-        assert_eq!(slow.await.unwrap().status, 201, "what was under way is finished");
+        assert_eq!(slow.await.unwrap().status, 201, "a request in flight is finished");
         for client in clients {
             client.await.unwrap();
         }
-        assert_eq!(server.signet.ended().code(), Some(0), "{}", server.signet.log());
+        assert_eq!(server.signet.wait_for_exit().code(), Some(0), "{}", server.signet.log());
         let log = server.signet.log();
         assert!(log.contains("\"stopped\"") && !log.contains("cut off"), "{log}");
-        // What was acknowledged is there.
+        // Acknowledged changes are stored.
         let again = server.plan().start();
         let refresh = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
         let answer = reqwest::Client::new().post(again.url_of("/oauth/token")).form(&refresh).send().await.unwrap();

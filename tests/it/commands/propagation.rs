@@ -120,6 +120,6 @@ async fn a_stopped_server_is_not_waited_for() {
     let server = TestServer::on_servers(|plan| plan);
     let person = server.create_user(&[]);
     server.signet.terminate();
-    server.signet.ended();
+    server.signet.wait_for_exit();
     done(server.plan(), &["users", "disable", &person.email], "");
 }
