@@ -16,9 +16,8 @@ use sharded_counter::{HISTOGRAM, Histogram, ShardedCounter};
 
 use super::Page;
 use super::health::Readiness;
-use super::metered::CALLS;
 use crate::clock::Timestamp;
-use crate::store;
+use crate::store::{self, Observer, Operation};
 
 /// The statuses that the server gives, each counted by itself; the last cell of a route counts any other.
 const STATUSES: [u16; 26] = [
@@ -135,10 +134,24 @@ pub struct Metrics {
     started: Timestamp,
 }
 
+impl Observer for Metrics {
+    fn observe(&self, operation: Operation, error: Option<&store::Error>, elapsed: Option<Duration>) {
+        let first = self.operation(operation);
+        match error {
+            Some(store::Error::Unavailable { .. }) => self.bank.add(first, 1),
+            Some(store::Error::Corrupt { .. }) => self.bank.add(first + 1, 1),
+            None => {}
+        }
+        if let Some(elapsed) = elapsed {
+            Histogram(first + 2).observe(&self.bank, elapsed);
+        }
+    }
+}
+
 impl Metrics {
     /// All nought. Requests are counted by the place of their route in `routes`.
     pub fn new<S: AsRef<str>>(routes: &[S], started: Timestamp) -> Self {
-        let cells = Cell::Count as usize + routes.len() * ROUTE + CALLS.len() * CALL;
+        let cells = Cell::Count as usize + routes.len() * ROUTE + Operation::ALL.len() * CALL;
         Self {
             bank: ShardedCounter::new(cells),
             routes: routes.iter().map(|route| route.as_ref().into()).collect(),
@@ -199,20 +212,6 @@ impl Metrics {
         self.bank.add(Cell::MailEnds as usize + end as usize, 1);
     }
 
-    /// A store was called: the place of the call in [`CALLS`], what became of it, and how long it took. Waiting for
-    /// revocations is meant to take long, and is not timed.
-    pub(super) fn stored(&self, call: usize, failure: Option<&store::Error>, took: Option<Duration>) {
-        let first = self.call(call);
-        match failure {
-            Some(store::Error::Unavailable { .. }) => self.bank.add(first, 1),
-            Some(store::Error::Corrupt { .. }) => self.bank.add(first + 1, 1),
-            None => {}
-        }
-        if let Some(took) = took {
-            Histogram(first + 2).observe(&self.bank, took);
-        }
-    }
-
     /// `/metrics`.
     pub fn page(&self, gathered: &Snapshot, readiness: &Readiness, now: Timestamp) -> Page {
         let mut page = Exposition::default();
@@ -264,16 +263,17 @@ impl Metrics {
 
     fn add_stores(&self, page: &mut Exposition) {
         let mut failed = page.counter("signet_store_errors_total", "Store calls that failed.");
-        for (number, (store, operation)) in CALLS.iter().enumerate() {
+        for &operation in Operation::ALL {
             for (place, kind) in ["unavailable", "corrupt"].into_iter().enumerate() {
-                let labels = [("store", *store), ("operation", operation), ("kind", kind)];
-                failed.labelled(&labels, self.bank.sum(self.call(number) + place));
+                let labels = [("store", operation.role()), ("operation", operation.name()), ("kind", kind)];
+                failed.labelled(&labels, self.bank.sum(self.operation(operation) + place));
             }
         }
         let mut took = page.histogram("signet_store_duration_seconds", "How long store calls took.");
-        for (number, (store, operation)) in CALLS.iter().enumerate() {
-            let histogram = Histogram(self.call(number) + 2);
-            took.buckets(&[("store", store), ("operation", operation)], histogram.read(&self.bank));
+        for &operation in Operation::ALL {
+            let histogram = Histogram(self.operation(operation) + 2);
+            let labels = [("store", operation.role()), ("operation", operation.name())];
+            took.buckets(&labels, histogram.read(&self.bank));
         }
     }
 
@@ -311,8 +311,8 @@ impl Metrics {
         Cell::Count as usize + route * ROUTE
     }
 
-    fn call(&self, call: usize) -> usize {
-        Cell::Count as usize + self.routes.len() * ROUTE + call * CALL
+    fn operation(&self, operation: Operation) -> usize {
+        Cell::Count as usize + self.routes.len() * ROUTE + operation as usize * CALL
     }
 
     fn count(&self, cell: Cell) {

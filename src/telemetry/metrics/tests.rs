@@ -134,8 +134,7 @@ fn every_status_has_its_own_cell() {
 fn store_calls_are_counted_by_their_names() {
     let metrics = Arc::new(Metrics::new::<&str>(&[], Timestamp::default()));
     let broken = store::Error::Corrupt { store: "redis", detail: String::new() };
-    let place = CALLS.iter().position(|call| *call == ("ephemeral", "present")).unwrap();
-    metrics.stored(place, Some(&broken), Some(Duration::from_millis(1)));
+    metrics.observe(Operation::RotateRefreshToken, Some(&broken), Some(Duration::from_millis(1)));
     let samples = read(&page(&metrics, &Snapshot::default()));
     let labels = "store=\"ephemeral\",operation=\"present\"";
     assert_eq!(samples[&format!("signet_store_errors_total{{{labels},kind=\"corrupt\"}}")], 1.0);
