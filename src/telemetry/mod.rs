@@ -3,11 +3,9 @@
 
 pub mod health;
 pub mod logs;
-pub mod metered;
 pub mod metrics;
 
 pub use health::{Condition, Readiness};
-pub use metered::Metered;
 pub use metrics::Metrics;
 
 /// A page for the management listener, free of HTTP types.
