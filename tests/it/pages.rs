@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::support::server::{HttpResponse, SendRequest, TestServer};
-use crate::support::{fed, tool};
+use crate::support::{run_with_stdin, tool};
 
 const PAGES: [&str; 4] = ["/docs", "/links/magic", "/links/reset", "/links/confirm"];
 
@@ -30,10 +30,10 @@ fn named<'a>(text: &'a str, words: &[&str]) -> Vec<&'a str> {
 #[tokio::test]
 async fn a_page_and_all_it_is_made_of_come_from_here() {
     for prefix in ["", "/id/v2"] {
-        let desk = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__PREFIX", &format!("{prefix}/")));
+        let server = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__PREFIX", &format!("{prefix}/")));
         let mut files = BTreeSet::new();
         for page in PAGES {
-            let answer = desk.get(&format!("{prefix}{page}")).send_checked().await;
+            let answer = server.get(&format!("{prefix}{page}")).send_checked().await;
             is_guarded(&answer);
             assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
             assert_eq!(answer.header("cache-control"), "no-store");
@@ -83,7 +83,7 @@ async fn a_link_that_is_opened_leaves_no_trace_of_its_token() {
         }
     }
     server.signet.terminate();
-    server.signet.ended();
+    server.signet.wait_for_exit();
     let log = server.signet.log();
     assert!(log.contains("stopped") && !log.contains(token), "{log}");
 }
@@ -146,7 +146,7 @@ async fn a_token_leaves_the_address_bar_at_once() {
             let mut node = Command::new(tool("bin/node"));
             node.current_dir(folder.path()).arg("browser.js");
             let asked = serde_json::json!({"here": here, "page": page}).to_string();
-            let output = tokio::task::spawn_blocking(move || fed(node, &asked)).await.unwrap();
+            let output = tokio::task::spawn_blocking(move || run_with_stdin(node, &asked)).await.unwrap();
             assert!(output.status.success(), "{here}: {}", String::from_utf8_lossy(&output.stderr));
             let did: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
             let whats = did.iter().map(|it| it["what"].as_str().unwrap()).collect::<Vec<_>>();

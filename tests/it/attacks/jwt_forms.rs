@@ -124,7 +124,7 @@ async fn claims_are_of_their_type_or_nothing() {
     forge.believes_none(&forged).await;
     // The same, written as they should be, are good: it was not something else that was refused.
     let same = sign_text(&forge.key, &header, &text);
-    forge.desk.verify(&same).await.is(200);
+    forge.server.verify(&same).await.is(200);
 }
 
 /// RFC 7515, 7.2: neither in a text nor as JSON in JSON.
@@ -154,7 +154,7 @@ async fn no_other_serialisation() {
             // A list with a good token in it is a batch.
             if (path, &body["tokens"]) != ("/verify/batch", &json!([forge.good])) && body["token"] != json!(forge.good)
             {
-                let answer = forge.desk.post(path).json(&body).send_checked().await;
+                let answer = forge.server.post(path).json(&body).send_checked().await;
                 assert!((400..500).contains(&answer.status), "{path} {body}: {answer:?}");
             }
         }
@@ -229,7 +229,7 @@ async fn a_token_has_one_spelling() {
         let mut tokens = some.to_vec();
         tokens.push(json!(good));
         let answer =
-            forge.desk.post("/verify/batch").json(&json!({"tokens": tokens})).send_checked().await.is(200).json();
+            forge.server.post("/verify/batch").json(&json!({"tokens": tokens})).send_checked().await.is(200).json();
         let active: Vec<&Value> =
             answer["results"].as_array().unwrap().iter().map(|result| &result["active"]).collect();
         for (token, active) in some.iter().zip(&active) {

@@ -1,7 +1,7 @@
-//! A small disk of one's own, to be filled to the brim: a tmpfs that nobody else sees, gone with the test however that ends.
+//! A small private disk to fill: a tmpfs in a mount namespace of its own, which goes away with the test.
 //!
-//! A child holds it, in a mount namespace that only those are in who were started to live on the disk. Nothing is ever unmounted: a
-//! namespace goes with the last who is in it.
+//! A child process script the namespace; only processes started on the disk are in it. Nothing is unmounted explicitly: the
+//! namespace ends with its last process.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const BALLAST: &str = "ballast";
 
-/// A disk, which is there as long as this is.
+/// A disk. It exists as long as this value.
 #[derive(Debug)]
 pub(crate) struct Disk {
     folder: TempDir,
@@ -21,54 +21,54 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// An empty one.
-    pub(crate) fn of(mebibytes: u32) -> Arc<Self> {
+    /// An empty disk of this size.
+    pub(crate) fn with_mebibytes(mebibytes: u32) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("signet-disk-").tempdir().expect("a temporary folder");
-        // It ends with its input, which this process holds open.
-        let holds = format!("mount -t tmpfs -o size={mebibytes}m,mode=755 disk \"$0\" && echo mounted && read -r _");
+        // The child exits when its stdin, which this process script open, is closed.
+        let script = format!("mount -t tmpfs -o size={mebibytes}m,mode=755 disk \"$0\" && echo mounted && read -r _");
         let mut holder = Command::new("unshare");
-        holder.args(["--mount", "sh", "-c", &holds]).arg(folder.path());
+        holder.args(["--mount", "sh", "-c", &script]).arg(folder.path());
         holder.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut holder = holder.spawn().expect("`unshare` runs: apt-get install util-linux");
         let mut line = String::new();
-        let said = holder.stdout.take().expect("it is piped");
-        BufReader::new(said).read_line(&mut line).expect("it writes text");
+        let stdout = holder.stdout.take().expect("it is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("stdout is text");
         if line.trim() != "mounted" {
-            let mut why = String::new();
-            let _ = holder.stderr.take().expect("it is piped").read_to_string(&mut why);
+            let mut stderr = String::new();
+            let _ = holder.stderr.take().expect("it is piped").read_to_string(&mut stderr);
             panic!(
-                "a disk cannot be mounted: the tests of a full disk need CAP_SYS_ADMIN. Run them as root, and in a \
-                 container of one that was started with it (docker run --privileged): {why}"
+                "cannot mount a tmpfs: the tests of a full disk need CAP_SYS_ADMIN. Run them as root, and in a \
+                 container that was started with it (docker run --privileged): {stderr}"
             );
         }
         Arc::new(Self { folder, holder })
     }
 
-    /// Where it is for those who live on it.
+    /// The path of the disk for processes that were started on it.
     pub(crate) fn inside(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Where it is for everybody else.
+    /// The path of the disk for all other processes.
     pub(crate) fn outside(&self) -> PathBuf {
         let root = format!("/proc/{}/root", self.holder.id());
-        Path::new(&root).join(self.inside().strip_prefix("/").expect("it is an absolute path"))
+        Path::new(&root).join(self.inside().strip_prefix("/").expect("the path is absolute"))
     }
 
-    /// Takes all the room that is left.
+    /// Fills the disk with a ballast file.
     pub(crate) fn fill(&self) {
         let file = OpenOptions::new().create(true).append(true).open(self.outside().join(BALLAST));
-        let mut file = file.expect("the ballast can be opened");
+        let mut file = file.expect("the ballast file opens");
         while file.write_all(&[0; 4096]).is_ok() {}
     }
 
-    /// Gives back what was taken.
-    pub(crate) fn make_room(&self) {
-        std::fs::remove_file(self.outside().join(BALLAST)).expect("it was filled");
+    /// Deletes the ballast file.
+    pub(crate) fn remove_ballast(&self) {
+        std::fs::remove_file(self.outside().join(BALLAST)).expect("the ballast file exists");
     }
 }
 
-/// Begins a command by `setpriv`: where the disk is, if its data is to be on one.
+/// A command that runs `setpriv`, in the disk's mount namespace if there is a disk.
 pub(crate) fn setpriv(disk: Option<&Disk>) -> Command {
     let Some(disk) = disk else { return Command::new("setpriv") };
     let mut command = Command::new("nsenter");

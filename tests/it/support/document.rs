@@ -1,5 +1,5 @@
-//! The operations as `/openapi.json` tells them: what there is to be attacked, so that no route can be forgotten, and requests to
-//! each that are good but for what a test changes.
+//! The operations in `/openapi.json`, so that no attack forgets a route, and requests to each that are valid except for
+//! what a test changes.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Map, Value, json};
@@ -11,14 +11,14 @@ use super::server::{PASSWORD, SendRequest, TestServer};
 pub(crate) struct Operation {
     pub(crate) method: Method,
     pub(crate) path: String,
-    /// The names of the security schemes of which one is due; none: it is for everybody.
+    /// The names of the security schemes, of which a request needs one. Empty if the operation is public.
     pub(crate) schemes: Vec<String>,
     pub(crate) body: Body,
     /// Query parameters.
     pub(crate) query: Vec<String>,
 }
 
-/// What a body is made of: the names of its fields.
+/// The format of a body and the names of its fields.
 #[derive(Clone, Debug)]
 pub(crate) enum Body {
     None,
@@ -26,22 +26,22 @@ pub(crate) enum Body {
     Form(Vec<String>),
 }
 
-/// Every operation that the server tells of.
+/// All documented operations of the server.
 pub(crate) async fn operations(server: &TestServer) -> Vec<Operation> {
     let document = server.get("/openapi.json").send_checked().await.is(200).json();
     let paths = document["paths"].as_object().unwrap();
     let each = paths.iter().flat_map(|(path, item)| item.as_object().unwrap().iter().map(move |it| (path, it)));
-    each.map(|(path, (method, told))| operation(&document, path, method, told)).collect()
+    each.map(|(path, (method, item))| operation(&document, path, method, item)).collect()
 }
 
-fn operation(document: &Value, path: &str, method: &str, told: &Value) -> Operation {
+fn operation(document: &Value, path: &str, method: &str, item: &Value) -> Operation {
     let items = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let due: Vec<_> = items(&told["security"]).iter().map(|due| due.as_object().unwrap().clone()).collect();
-    let nothing_will_do = due.iter().all(|due| !due.is_empty());
-    let schemes = due.iter().filter(|_| nothing_will_do).flat_map(|due| due.keys().cloned()).collect();
-    let query = items(&told["parameters"]).into_iter().filter(|parameter| parameter["in"] == "query");
-    let content = &told["requestBody"]["content"];
-    let fields = |media_type: &str| content.get(media_type).map(|told| fields(document, &told["schema"]));
+    let security: Vec<_> = items(&item["security"]).iter().map(|one| one.as_object().unwrap().clone()).collect();
+    let is_required = security.iter().all(|one| !one.is_empty());
+    let schemes = security.iter().filter(|_| is_required).flat_map(|one| one.keys().cloned()).collect();
+    let query = items(&item["parameters"]).into_iter().filter(|parameter| parameter["in"] == "query");
+    let content = &item["requestBody"]["content"];
+    let fields = |media_type: &str| content.get(media_type).map(|content| fields(document, &content["schema"]));
     let body = match (fields("application/json"), fields("application/x-www-form-urlencoded")) {
         (Some(fields), _) => Body::Json(fields),
         (None, Some(fields)) => Body::Form(fields),
@@ -68,12 +68,12 @@ fn fields(document: &Value, schema: &Value) -> Vec<String> {
 }
 
 impl Operation {
-    /// For messages.
+    /// Method and path, for messages.
     pub(crate) fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }
 
-    /// The fields of its body.
+    /// The names of the body's fields.
     pub(crate) fn fields(&self) -> &[String] {
         match &self.body {
             Body::None => &[],
@@ -81,7 +81,7 @@ impl Operation {
         }
     }
 
-    /// The path with something in place of its parameters.
+    /// The path with its parameters filled in.
     pub(crate) fn path_with(&self, fill: &dyn Fn(&str) -> Value) -> String {
         let segment = |part: &str| match part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
             Some(name) => text(&fill(name)),
@@ -90,7 +90,7 @@ impl Operation {
         self.path.split('/').map(segment).collect::<Vec<_>>().join("/")
     }
 
-    /// A request with every field filled.
+    /// A request with every field filled in.
     pub(crate) fn request(&self, server: &TestServer, fill: &dyn Fn(&str) -> Value) -> RequestBuilder {
         let request = server.request(self.method.clone(), &self.path_with(fill));
         match &self.body {
@@ -107,13 +107,13 @@ impl Operation {
     }
 }
 
-/// A value as paths, queries and forms write it.
+/// A value as it is written in paths, queries and forms.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// What a field of this name takes anywhere, without meaning anybody.
-pub(crate) fn plausible(name: &str) -> Value {
+/// A value of the right format for a field of this name, which refers to no existing object.
+pub(crate) fn plausible_value(name: &str) -> Value {
     match name {
         "email" | "user_email" => json!("nobody@example.org"),
         "username" | "user_name" => json!("nobody"),

@@ -7,7 +7,7 @@ use signet::config::{Durability, Embedded};
 use signet::store::sqlite::Engine;
 use tempfile::TempDir;
 
-/// An open file and the folder that it is in. What the machine loses with its power is not tested, so nothing waits for it.
+/// An open database and its folder. Writes are not synced: no test here cuts the power.
 pub(crate) fn engine() -> (Arc<Engine>, TempDir) {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let settings = Embedded { durability: Durability::Process, ..Embedded::default() };

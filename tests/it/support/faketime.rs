@@ -1,15 +1,15 @@
-//! The library that shows a program another time of day (libfaketime).
+//! libfaketime, which gives a process another time of day.
 
 use std::path::PathBuf;
 
-/// Where it is.
+/// The path of the library.
 ///
 /// # Panics
-/// If it is nowhere.
+/// If the library is not installed.
 pub(crate) fn library() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
-    let places =
-        folders.chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64"), PathBuf::from("/usr/local/lib")]);
-    let mut libraries = places.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
+    let subfolders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    let folders =
+        subfolders.chain([PathBuf::from("/usr/lib"), PathBuf::from("/usr/lib64"), PathBuf::from("/usr/local/lib")]);
+    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
     libraries.find(|library| library.is_file()).expect("no libfaketimeMT.so.1: apt-get install libfaketime")
 }

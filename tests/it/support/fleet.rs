@@ -1,5 +1,4 @@
-//! Nodes without a program around them, for tests of the operations themselves: over one pair of stores, by a clock that is moved by
-//! hand.
+//! In-process nodes over one pair of stores and a manual clock, for tests that call the operations directly.
 
 use std::time::Duration;
 
@@ -14,10 +13,10 @@ use zeroize::Zeroizing;
 use super::totp::code_at;
 use super::{postgres, redis};
 
-/// The beginning of a step of thirty seconds.
+/// The beginning of a TOTP step of 30 seconds.
 const START: Timestamp = Timestamp::from_secs(1_763_130_330);
 
-/// The stores of a fleet, and a clock that all its nodes go by.
+/// The stores of a fleet, and the clock of all its nodes.
 pub(crate) struct TestFleet {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
@@ -27,7 +26,7 @@ pub(crate) struct TestFleet {
 }
 
 impl TestFleet {
-    pub(crate) async fn over(servers: Option<(redis::Server, postgres::Server)>) -> Self {
+    pub(crate) async fn new(servers: Option<(redis::Server, postgres::Server)>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
         if let Some((redis, postgres)) = &servers {
@@ -40,23 +39,23 @@ impl TestFleet {
         config.secrets = Some(vec![Secret(Zeroizing::new([1; 32]))]);
         (config.passwords.memory_kib, config.passwords.passes) = (64, 1);
         config.limits.enabled = false;
-        let clock = Clock::by_hand(START);
+        let clock = Clock::manual(START);
         let stores = Stores::open(&config, &clock).await.unwrap();
         Self { config, clock, stores, servers, _data: data }
     }
 
-    /// A node with the usual settings.
+    /// A node with the default settings.
     pub(crate) async fn node(&self) -> Context {
         self.node_with(|_| {}).await
     }
 
-    /// A node with settings of its own.
+    /// A node with changed settings.
     pub(crate) async fn node_with(&self, change: impl FnOnce(&mut Config)) -> Context {
-        self.node_by(self.clock.clone(), change).await
+        self.node_with_clock(self.clock.clone(), change).await
     }
 
-    /// A node that goes by another clock.
-    pub(crate) async fn node_by(&self, clock: Clock, change: impl FnOnce(&mut Config)) -> Context {
+    /// A node with another clock.
+    pub(crate) async fn node_with_clock(&self, clock: Clock, change: impl FnOnce(&mut Config)) -> Context {
         let mut config = self.config.clone();
         change(&mut config);
         let ctx = build::build_context(config, clock, &self.stores, &[]).await.unwrap();
@@ -64,12 +63,12 @@ impl TestFleet {
         ctx
     }
 
-    /// The Redis of one that is over servers.
+    /// The Redis of a fleet over servers.
     pub(crate) fn redis(&self) -> &redis::Server {
-        &self.servers.as_ref().expect("it is over servers").0
+        &self.servers.as_ref().expect("the fleet is over servers").0
     }
 
-    /// What an app with this key shows so many steps from now.
+    /// The TOTP code of a key a number of steps from now.
     pub(crate) fn code(&self, key: &str, steps: i64) -> String {
         code_at(key, self.clock.now().secs() + 30 * steps)
     }
@@ -79,24 +78,26 @@ impl TestFleet {
 macro_rules! over_both_stores_in_process {
     ($($case:ident),+ $(,)?) => {
         mod embedded {
+            #[allow(unused_imports, reason = "the plan may need names of the file")]
             use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
-                    let fleet = $crate::support::fleet::TestFleet::over(None).await;
+                    let fleet = $crate::support::fleet::TestFleet::new(None).await;
                     Box::pin(super::$case(&fleet)).await;
                 }
             )+
         }
 
         mod redis_and_postgres {
+            #[allow(unused_imports, reason = "the plan may need names of the file")]
             use super::*;
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     use $crate::support::{postgres, redis};
                     let servers = Some((redis::Server::start(), postgres::Server::start()));
-                    let fleet = $crate::support::fleet::TestFleet::over(servers).await;
+                    let fleet = $crate::support::fleet::TestFleet::new(servers).await;
                     Box::pin(super::$case(&fleet)).await;
                 }
             )+

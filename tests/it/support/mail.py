@@ -1,9 +1,9 @@
-"""A mail server, and a reader of mails, for tests.
+"""An SMTP server and a parser of mails, for tests.
 
-serve: a real server (aiosmtpd). Each mail that it took is a line of JSON on stdout. What comes before the @ of an address says how
-it is treated: `later` is put off once, `never` is refused for good, `hang` never gets an answer, any other is taken. With
---refuse all are told that.
-read: the mail on stdin as Python reads it, as JSON.
+serve: a real server (aiosmtpd). It prints each accepted mail as a line of JSON. The local part of an address selects how it
+is treated: `later` is put off once, `never` is refused permanently, `hang` never gets a reply, all others are accepted. With
+--refuse, every recipient gets that reply.
+read: parses the mail on stdin and prints it as JSON.
 """
 
 import argparse
@@ -38,7 +38,7 @@ def read(content):
     }
 
 
-def say(line):
+def report(line):
     print(json.dumps(line), flush=True)
 
 
@@ -52,19 +52,19 @@ class Handler:
             return self.refusal
         local = address.split("@")[0]
         if local == "hang":
-            say({"hung": address})
+            report({"hung": address})
             await asyncio.Event().wait()
         if local == "never":
-            return f"550 5.1.1 <{address}>: nobody of that name"
+            return f"550 5.1.1 <{address}>: no such user"
         if local == "later" and address not in self.put_off:
             self.put_off.add(address)
-            say({"put_off": address})
+            report({"put_off": address})
             return "451 4.7.1 come back later"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 ok"
 
     async def handle_DATA(self, server, session, envelope):
-        say({
+        report({
             "from": envelope.mail_from,
             "to": envelope.rcpt_tos,
             "tls": server.transport.get_extra_info("sslcontext") is not None,
@@ -74,68 +74,68 @@ class Handler:
             "utf8": envelope.smtp_utf8,
             "mail": read(envelope.content),
         })
-        return "250 2.0.0 taken"
+        return "250 2.0.0 ok"
 
 
-async def serve(wanted):
+async def serve(options):
     context = None
-    if wanted.certificate:
+    if options.certificate:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(wanted.certificate, wanted.key)
-    starttls = None if wanted.tls_first else context
-    handler = Handler(wanted.refuse)
+        context.load_cert_chain(options.certificate, options.key)
+    starttls = None if options.tls_first else context
+    handler = Handler(options.refuse)
 
     def authenticate(server, session, envelope, mechanism, data):
-        good = (data.login, data.password) == (wanted.user.encode(), wanted.password.encode())
-        return AuthResult(success=good, handled=good, auth_data=data)
+        correct = (data.login, data.password) == (options.user.encode(), options.password.encode())
+        return AuthResult(success=correct, handled=correct, auth_data=data)
 
     def session():
         return SMTP(
             handler,
             hostname="mail.test",
-            enable_SMTPUTF8=not wanted.no_utf8,
+            enable_SMTPUTF8=not options.no_utf8,
             tls_context=starttls,
             require_starttls=starttls is not None,
-            authenticator=authenticate if wanted.user else None,
-            auth_required=bool(wanted.user),
+            authenticator=authenticate if options.user else None,
+            auth_required=bool(options.user),
             auth_require_tls=False,
         )
 
     loop = asyncio.get_running_loop()
     listener = await loop.create_server(
-        session, "127.0.0.1", wanted.port, ssl=context if wanted.tls_first else None
+        session, "127.0.0.1", options.port, ssl=context if options.tls_first else None
     )
-    say({"listening": listener.sockets[0].getsockname()[1]})
+    report({"listening": listener.sockets[0].getsockname()[1]})
     await echo()
 
 
 async def echo():
-    """Says what it is told, after all that it has said before: then who listens knows that he has heard all of it."""
-    loop, told = asyncio.get_running_loop(), asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
-    while line := await told.readline():
-        say({"told": int(line)})
+    """Echoes each number from stdin. All earlier reports come before the echo, so the reader then has all of them."""
+    loop, stdin = asyncio.get_running_loop(), asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
+    while line := await stdin.readline():
+        report({"echo": int(line)})
 
 
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("what", choices=["serve", "read"])
-    options.add_argument("--port", type=int, default=0)
-    options.add_argument("--certificate")
-    options.add_argument("--key")
-    options.add_argument("--tls-first", action="store_true")
-    options.add_argument("--user", default="")
-    options.add_argument("--password", default="")
-    options.add_argument("--refuse")
-    options.add_argument("--no-utf8", action="store_true")
-    wanted = options.parse_args()
-    # That it is told to take passwords in the clear, for one.
+    parser = argparse.ArgumentParser()
+    parser.add_argument("command", choices=["serve", "read"])
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--certificate")
+    parser.add_argument("--key")
+    parser.add_argument("--tls-first", action="store_true")
+    parser.add_argument("--user", default="")
+    parser.add_argument("--password", default="")
+    parser.add_argument("--refuse")
+    parser.add_argument("--no-utf8", action="store_true")
+    options = parser.parse_args()
+    # For example, that passwords are accepted in plain text.
     warnings.simplefilter("ignore")
     logging.disable()
-    if wanted.what == "read":
-        say(read(sys.stdin.buffer.read()))
+    if options.command == "read":
+        report(read(sys.stdin.buffer.read()))
     else:
-        asyncio.run(serve(wanted))
+        asyncio.run(serve(options))
 
 
 main()

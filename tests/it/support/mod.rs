@@ -1,4 +1,4 @@
-//! Starters of the processes that tests need. Each dies with the test that started it.
+//! Helpers that start the processes that tests need. Each process dies with the test that started it.
 
 pub(crate) mod client;
 pub(crate) mod disk;
@@ -11,6 +11,7 @@ pub(crate) mod nginx;
 pub(crate) mod outbox;
 pub(crate) mod postgres;
 pub(crate) mod redis;
+pub(crate) mod response;
 pub(crate) mod server;
 pub(crate) mod signet;
 pub(crate) mod smtp;
@@ -25,47 +26,65 @@ use std::time::{Duration, Instant};
 /// Waits until `condition` holds.
 ///
 /// # Panics
-/// If it does not within `patience`.
+/// If it does not hold within `timeout`.
 #[track_caller]
-pub(crate) fn wait_until(what: &str, patience: Duration, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, timeout: Duration, mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {
-        assert!(began.elapsed() < patience, "{what}: not within {patience:?}");
+        assert!(began.elapsed() < timeout, "{what}: not within {timeout:?}");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// Waits until what has to be asked for holds.
+/// Waits until an asynchronous condition holds.
 ///
 /// # Panics
-/// If it does not within ten seconds.
-pub(crate) async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let began = Instant::now();
-    while !condition().await {
-        assert!(began.elapsed() < Duration::from_secs(10), "{what}: not within ten seconds");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+/// If it does not hold within ten seconds.
+pub(crate) async fn until(what: &str, condition: impl AsyncFnMut() -> bool) {
+    poll_until(what, Duration::from_secs(10), Duration::from_millis(10), condition).await;
 }
 
-/// A whole number on a page of metrics.
+/// Waits until an asynchronous condition holds, polling every 2 ms; returns how long that took.
+///
+/// # Panics
+/// If it does not hold within `timeout`.
+pub(crate) async fn until_within(what: &str, timeout: Duration, condition: impl AsyncFnMut() -> bool) -> Duration {
+    poll_until(what, timeout, Duration::from_millis(2), condition).await
+}
+
+async fn poll_until(
+    what: &str,
+    timeout: Duration,
+    interval: Duration,
+    mut condition: impl AsyncFnMut() -> bool,
+) -> Duration {
+    let began = Instant::now();
+    while !condition().await {
+        assert!(began.elapsed() < timeout, "{what}: not within {timeout:?}");
+        tokio::time::sleep(interval).await;
+    }
+    began.elapsed()
+}
+
+/// The value of a series on a page of metrics, which must be a whole number.
 ///
 /// # Panics
 /// If there is no such series.
-pub(crate) fn figure(page: &str, series: &str) -> u64 {
+pub(crate) fn metric(page: &str, series: &str) -> u64 {
     let line = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("no {series}")).parse().expect("a whole number")
 }
 
-/// Runs a command to its end on this input.
-pub(crate) fn fed(mut command: Command, input: &str) -> Output {
+/// Runs a command to its end with this input on stdin.
+pub(crate) fn run_with_stdin(mut command: Command, input: &str) -> Output {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
-    // One that refuses its settings ends without having read.
-    let _ = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
-    child.wait_with_output().expect("it ends")
+    // A program that rejects its settings exits without reading stdin.
+    let _ = child.stdin.take().expect("stdin is piped").write_all(input.as_bytes());
+    child.wait_with_output().expect("the command ends")
 }
 
-/// A tool that `./test` installs beside the tests' own temporary folder.
+/// The path of a tool that `./test` installs in the target folder.
 pub(crate) fn tool(path: &str) -> PathBuf {
     let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder").join("tools");
     let tool = tools.join(path);

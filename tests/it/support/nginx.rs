@@ -1,4 +1,4 @@
-//! A real nginx in front of a folder of static pages, which asks Signet who may see them.
+//! A real nginx in front of static pages that authorizes each request with Signet.
 
 use std::fs;
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::{signet::free_port, wait_until};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A running nginx. Dropping it kills it.
+/// A running nginx. Dropping it kills the process.
 pub(crate) struct Nginx {
     child: Child,
     port: u16,
@@ -17,21 +17,22 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one that serves `page` at `/` to whom `verify` (an address, its query demanding what is due) lets in.
+    /// Starts an nginx that serves `page` at `/` to clients that `verify` accepts (a URL; its query states the requirements).
     pub(crate) fn guarding(page: &str, verify: &str) -> Self {
         for _ in 0..20 {
             let dir = tempfile::tempdir().expect("a temporary folder");
             let port = free_port();
-            fs::create_dir(dir.path().join("pages")).expect("it is ours");
-            fs::write(dir.path().join("pages/index.html"), page).expect("it is ours");
-            open_to_everybody(dir.path());
-            fs::write(dir.path().join("nginx.conf"), settings(dir.path(), port, verify)).expect("it is ours");
+            fs::create_dir(dir.path().join("pages")).expect("the folder is writable");
+            fs::write(dir.path().join("pages/index.html"), page).expect("the folder is writable");
+            make_world_accessible(dir.path());
+            fs::write(dir.path().join("nginx.conf"), settings(dir.path(), port, verify))
+                .expect("the folder is writable");
             let mut command = Command::new("setpriv");
             command.args(["--pdeathsig", "KILL", "--", "nginx", "-p"]).arg(dir.path());
             command.args(["-e", "error.log", "-c", "nginx.conf"]).stdout(Stdio::null()).stderr(Stdio::null());
             let child = command.spawn().expect("setpriv starts nginx: apt-get install util-linux nginx");
             let mut nginx = Self { child, port, dir };
-            if nginx.listening() {
+            if nginx.wait_until_listening() {
                 return nginx;
             }
             let log = nginx.log();
@@ -40,21 +41,21 @@ impl Nginx {
         panic!("no port is free");
     }
 
-    fn listening(&mut self) -> bool {
-        let mut ended = false;
-        wait_until("nginx listens", PATIENCE, || {
-            ended = self.child.try_wait().is_ok_and(|status| status.is_some());
-            ended || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    fn wait_until_listening(&mut self) -> bool {
+        let mut exited = false;
+        wait_until("nginx listens", TIMEOUT, || {
+            exited = self.child.try_wait().is_ok_and(|status| status.is_some());
+            exited || std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok()
         });
-        !ended
+        !exited
     }
 
-    /// The address of a path.
-    pub(crate) fn at(&self, path: &str) -> String {
+    /// The URL of a path.
+    pub(crate) fn url_of(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
-    /// What it complains of.
+    /// The error log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("error.log")).unwrap_or_default()
     }
@@ -67,7 +68,7 @@ impl Drop for Nginx {
     }
 }
 
-/// One process, so that killing it kills all of it.
+/// The configuration. A single process, so that killing it leaves no workers behind.
 fn settings(dir: &Path, port: u16, verify: &str) -> String {
     let dir = dir.display();
     format!(
@@ -98,8 +99,8 @@ fn settings(dir: &Path, port: u16, verify: &str) -> String {
     )
 }
 
-/// nginx started by root reads as another user.
-fn open_to_everybody(dir: &Path) {
+/// Makes the folder accessible to everyone: an nginx started by root reads files as another user.
+fn make_world_accessible(dir: &Path) {
     use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("it is ours");
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o777)).expect("the folder is writable");
 }

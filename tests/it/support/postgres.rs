@@ -1,7 +1,8 @@
-//! A Postgres of one's own: started on a free port in a temporary folder, ended with the test however that ends.
+//! A private Postgres, started on a free port in a temporary folder, which ends with the test.
 //!
-//! `initdb` takes seconds, so it is run once for all tests and copied. Postgres refuses to run as root: where the tests do,
-//! it runs as `postgres` or `nobody`. The system's temporary folder is used, since that user may not reach another.
+//! `initdb` takes seconds, so it runs once for all tests and its result is copied. Postgres refuses to run as root: if the
+//! tests run as root, it runs as `postgres` or `nobody`. That user may be unable to reach other folders, so the data is in
+//! the system's temporary folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,21 +17,21 @@ use tempfile::TempDir;
 
 use super::disk::{self, Disk};
 
-/// With characters that a URL must escape.
+/// Contains characters that must be escaped in a URL.
 pub(crate) const PASSWORD: &str = "hunter2/@?:&";
 const ESCAPED: &str = "hunter2%2F%40%3F%3A%26";
 
-/// In what time a server must have started or ended, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time for a server to start or end on a machine that is busy with other tests.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a server is to be different from the ordinary one.
+/// Settings of a server.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Unusual {
+pub(crate) struct Options {
     /// Whether commits are synced to the disk.
     pub(crate) durable: bool,
-    /// Certificate chain and key, PEM: then nobody gets in without TLS.
+    /// Certificate chain and key as PEM. With them the server requires TLS.
     pub(crate) tls: Option<(String, String)>,
-    /// A disk for its data, its log of writes too. What it says goes elsewhere.
+    /// A disk for the data, including the WAL. The log file is not on it.
     pub(crate) disk: Option<Arc<Disk>>,
 }
 
@@ -38,28 +39,28 @@ pub(crate) struct Unusual {
 pub(crate) struct Server {
     folder: TempDir,
     port: u16,
-    unusual: Unusual,
+    options: Options,
     postmaster: Option<Child>,
-    /// While it is frozen: what ends its processes should this one end first. They could not see that by themselves.
-    watch: Option<Child>,
+    /// While the server is frozen: kills its processes if this process ends first. Stopped processes cannot notice that.
+    watchdog: Option<Child>,
 }
 
 impl Server {
-    /// One whose commits survive the end of its processes, but not of the machine.
+    /// A server whose commits survive the end of its processes, but not of the machine.
     pub(crate) fn start() -> Self {
-        Self::unusual(Unusual::default())
+        Self::start_with(Options::default())
     }
 
-    pub(crate) fn unusual(unusual: Unusual) -> Self {
+    pub(crate) fn start_with(options: Options) -> Self {
         let folder = tempfile::Builder::new().prefix("signet-postgres-").tempdir().expect("a temporary folder");
-        let mut server = Self { folder, port: 0, unusual, postmaster: None, watch: None };
+        let mut server = Self { folder, port: 0, options, postmaster: None, watchdog: None };
         run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         server.write_tls();
         if let Some(user) = &*USER {
             let owner = format!("{}:{}", user.id, user.group);
             run(Command::new("chown").args(["-R", &owner]).arg(server.folder.path()).arg(server.data()));
         }
-        // Between finding a port free and taking it another may take it: then the next one.
+        // Another process may take the port between the check and the bind: then try the next port.
         for _ in 0..20 {
             server.port = free_port();
             match server.launch() {
@@ -71,52 +72,52 @@ impl Server {
         panic!("no port is free");
     }
 
-    /// Where it is, for its owner.
+    /// The URL for the owner of the database.
     pub(crate) fn url(&self) -> String {
         format!("postgres://signet:{ESCAPED}@127.0.0.1:{}/postgres", self.port)
     }
 
-    /// Where its files are.
+    /// The folder with the server's files.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Settings for it, with a time-out that only a frozen server reaches.
+    /// Settings for this server, with a time-out that only a frozen server reaches.
     pub(crate) fn settings(&self) -> config::Postgres {
         config::Postgres { url: SecretUrl(self.url()), connections: 8, timeout: Duration::from_secs(20), ca: None }
     }
 
-    /// A connection past the store, to look at what it did or to stand in its way.
+    /// A connection beside the store's, to inspect or to lock rows.
     pub(crate) async fn client(&self) -> tokio_postgres::Client {
         let (client, connection) =
-            tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.expect("Postgres lets its owner in");
+            tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.expect("the owner can connect");
         tokio::spawn(connection);
         client
     }
 
-    /// Ends it without a farewell to anybody, as `pg_ctl stop -m immediate` does: what was not written is lost.
+    /// Ends the server like `pg_ctl stop -m immediate`: unwritten data is lost.
     pub(crate) fn kill_immediate(&mut self) {
-        let mut postmaster = self.postmaster.take().expect("it runs");
+        let mut postmaster = self.postmaster.take().expect("the server is running");
         signal(pid(&postmaster), Signal::QUIT);
-        postmaster.wait().expect("its end is awaited");
+        postmaster.wait().expect("the server ends");
     }
 
-    /// Starts it again after [`Server::kill_immediate`], at the same address.
+    /// Starts the server again after [`Server::kill_immediate`], at the same address.
     pub(crate) fn restart(&mut self) {
-        assert!(self.postmaster.is_none(), "it still runs");
+        assert!(self.postmaster.is_none(), "the server is running");
         if let Err(log) = self.launch() {
             panic!("Postgres did not start again:\n{log}");
         }
     }
 
-    /// What it has said since it was started.
+    /// The log since the last start.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
 
-    /// Starts it again if it has ended by itself, and says whether it had: as whoever looks after it does.
-    pub(crate) fn look_after(&mut self) -> bool {
-        let ended = self.postmaster.as_mut().is_none_or(|it| it.try_wait().expect("its state is known").is_some());
+    /// Starts the server again if it has ended by itself, as a supervisor does. True if it had.
+    pub(crate) fn restart_if_ended(&mut self) -> bool {
+        let ended = self.postmaster.as_mut().is_none_or(|it| it.try_wait().expect("its status is known").is_some());
         if ended {
             self.postmaster = None;
             self.restart();
@@ -124,34 +125,34 @@ impl Server {
         ended
     }
 
-    /// Stops every process of it where it stands: connections stay open, and nothing answers.
+    /// Stops all processes of the server: connections stay open and nothing responds.
     pub(crate) fn freeze(&mut self) {
-        let postmaster = pid(self.postmaster.as_ref().expect("it runs"));
-        // The postmaster first: then no process is born that would not be found.
+        let postmaster = pid(self.postmaster.as_ref().expect("the server is running"));
+        // The postmaster first, so that it cannot start a process that is missed.
         signal(postmaster, Signal::STOP);
         let mut pids = children(postmaster);
         pids.push(postmaster);
-        let ends_them = pids.iter().fold("read -r _; kill -KILL".to_owned(), |line, pid| format!("{line} {pid}"));
-        let watch = Command::new("sh").args(["-c", &ends_them]).stdin(Stdio::piped()).spawn();
-        self.watch = Some(watch.expect("`sh` runs"));
+        let script = pids.iter().fold("read -r _; kill -KILL".to_owned(), |line, pid| format!("{line} {pid}"));
+        let watchdog = Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn();
+        self.watchdog = Some(watchdog.expect("`sh` runs"));
         pids.into_iter().for_each(|pid| signal(pid, Signal::STOP));
     }
 
-    /// Lets it go on.
+    /// Resumes the server.
     pub(crate) fn thaw(&mut self) {
-        let postmaster = pid(self.postmaster.as_ref().expect("it runs"));
-        let mut watch = self.watch.take().expect("it is frozen");
-        watch.kill().and_then(|()| watch.wait()).expect("the watch ends");
+        let postmaster = pid(self.postmaster.as_ref().expect("the server is running"));
+        let mut watchdog = self.watchdog.take().expect("the server is frozen");
+        watchdog.kill().and_then(|()| watchdog.wait()).expect("the watchdog ends");
         children(postmaster).into_iter().for_each(|pid| signal(pid, Signal::CONT));
         signal(postmaster, Signal::CONT);
     }
 
     fn data(&self) -> PathBuf {
-        self.unusual.disk.as_ref().map_or_else(|| self.folder().to_owned(), |disk| disk.outside()).join("data")
+        self.options.disk.as_ref().map_or_else(|| self.folder().to_owned(), |disk| disk.outside()).join("data")
     }
 
     fn write_tls(&self) {
-        let Some((chain, key)) = &self.unusual.tls else { return };
+        let Some((chain, key)) = &self.options.tls else { return };
         fs::write(self.data().join("server.crt"), chain).expect("the certificate is written");
         let file = self.data().join("server.key");
         fs::write(&file, key).expect("the key is written");
@@ -159,12 +160,12 @@ impl Server {
         fs::write(self.data().join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 scram-sha-256\n").expect("written");
     }
 
-    /// Starts it on its port, or gives what it says.
+    /// Starts the server on its port; returns its log on failure.
     fn launch(&mut self) -> Result<(), String> {
         let log = self.folder.path().join("log");
         let out = File::create(&log).expect("the log can be written");
-        let disk = self.unusual.disk.as_deref();
-        let mut command = as_its_user(&program("postgres"), disk);
+        let disk = self.options.disk.as_deref();
+        let mut command = as_postgres_user(&program("postgres"), disk);
         command
             .arg("-D")
             .arg(disk.map_or_else(|| self.folder(), Disk::inside).join("data"))
@@ -178,19 +179,19 @@ impl Server {
             "unix_socket_directories=".to_owned(),
             "max_connections=60".to_owned(),
             "shared_buffers=16MB".to_owned(),
-            // Segments in the data folder: the system's own would outlive a server that was killed.
+            // Shared memory segments in the data folder: those of the system would outlive a killed server.
             "dynamic_shared_memory_type=mmap".to_owned(),
-            format!("fsync={}", on(self.unusual.durable)),
-            format!("full_page_writes={}", on(self.unusual.durable)),
-            format!("ssl={}", on(self.unusual.tls.is_some())),
+            format!("fsync={}", on(self.options.durable)),
+            format!("full_page_writes={}", on(self.options.durable)),
+            format!("ssl={}", on(self.options.tls.is_some())),
         ] {
             command.arg("-c").arg(setting);
         }
-        // A pid file that an earlier life left would say that this one is ready.
+        // A pid file of an earlier run would report this one as ready.
         let pid_file = self.data().join("postmaster.pid");
         let _ = fs::remove_file(&pid_file);
         let mut postmaster = spawn(command);
-        let begun = Instant::now();
+        let began = Instant::now();
         loop {
             if fs::read_to_string(&pid_file)
                 .is_ok_and(|text| text.lines().nth(7).is_some_and(|line| line.trim() == "ready"))
@@ -198,11 +199,11 @@ impl Server {
                 self.postmaster = Some(postmaster);
                 return Ok(());
             }
-            if postmaster.try_wait().expect("its state is known").is_some() {
+            if postmaster.try_wait().expect("its status is known").is_some() {
                 return Err(fs::read_to_string(&log).unwrap_or_default());
             }
             assert!(
-                begun.elapsed() < PATIENCE,
+                began.elapsed() < TIMEOUT,
                 "Postgres is not ready: {}",
                 fs::read_to_string(&log).unwrap_or_default()
             );
@@ -214,21 +215,21 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if let Some(mut postmaster) = self.postmaster.take() {
-            // At once, yet not by SIGKILL: the system's own segment of shared memory, by which a postmaster knows that it is the only
-            // one, would outlive it, and of those a system has 4,096.
+            // SIGQUIT ends it immediately. SIGKILL would leave behind the System V shared memory segment by which a
+            // postmaster checks that it is the only one, and a system has only 4,096 of those.
             let parent = pid(&postmaster);
             children(parent).into_iter().for_each(|pid| signal(pid, Signal::CONT));
             signal(parent, Signal::CONT);
             signal(parent, Signal::QUIT);
             let _ = postmaster.wait();
         }
-        if let Some(mut watch) = self.watch.take() {
-            let _ = watch.kill().and_then(|()| watch.wait());
+        if let Some(mut watchdog) = self.watchdog.take() {
+            let _ = watchdog.kill().and_then(|()| watchdog.wait());
         }
     }
 }
 
-/// As whom Postgres runs where the tests run as root.
+/// The user that Postgres runs as if the tests run as root.
 struct User {
     id: String,
     group: String,
@@ -247,8 +248,8 @@ static USER: LazyLock<Option<User>> = LazyLock::new(|| {
     })
 });
 
-/// The program, as a user that Postgres accepts, ended when this process ends without having done so itself.
-fn as_its_user(program: &Path, disk: Option<&Disk>) -> Command {
+/// The program, run as a user that Postgres accepts, and killed by the kernel if this process ends first.
+fn as_postgres_user(program: &Path, disk: Option<&Disk>) -> Command {
     let mut command = disk::setpriv(disk);
     command.args(["--pdeathsig", "QUIT"]);
     if let Some(user) = &*USER {
@@ -258,25 +259,25 @@ fn as_its_user(program: &Path, disk: Option<&Disk>) -> Command {
     command
 }
 
-/// Starts a child from a thread that lives as long as this process: a child's `pdeathsig` is sent when the *thread* that
-/// started it ends.
+/// Starts a child from a thread that lives as long as this process, because a child's `pdeathsig` is sent when the *thread*
+/// that started it ends.
 fn spawn(command: Command) -> Child {
-    type Order = (Command, mpsc::Sender<std::io::Result<Child>>);
-    static PARENT: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
-        let (order, orders) = mpsc::channel::<Order>();
+    type SpawnRequest = (Command, mpsc::Sender<std::io::Result<Child>>);
+    static PARENT: LazyLock<mpsc::Sender<SpawnRequest>> = LazyLock::new(|| {
+        let (requests, incoming) = mpsc::channel::<SpawnRequest>();
         std::thread::spawn(move || {
-            for (mut command, answer) in orders {
-                let _ = answer.send(command.spawn());
+            for (mut command, reply) in incoming {
+                let _ = reply.send(command.spawn());
             }
         });
-        order
+        requests
     });
-    let (answer, child) = mpsc::channel();
-    PARENT.send((command, answer)).expect("the parent lives");
-    child.recv().expect("the parent answers").expect("`setpriv` runs: apt-get install util-linux")
+    let (reply, child) = mpsc::channel();
+    PARENT.send((command, reply)).expect("the parent thread runs");
+    child.recv().expect("the parent thread replies").expect("`setpriv` runs: apt-get install util-linux")
 }
 
-/// Where the programs are: on the path, or where Debian keeps them, the newest version first.
+/// The path of a program: from PATH, or the newest version where Debian installs them.
 fn program(name: &str) -> PathBuf {
     if Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success()) {
         return name.into();
@@ -291,34 +292,34 @@ fn program(name: &str) -> PathBuf {
     versions.sort_by_key(|program| {
         program.components().rev().nth(2).and_then(|version| version.as_os_str().to_str()?.parse::<u32>().ok())
     });
-    versions.pop().unwrap_or_else(|| panic!("there is no `{name}`: apt-get install postgresql"))
+    versions.pop().unwrap_or_else(|| panic!("`{name}` is not installed: apt-get install postgresql"))
 }
 
-/// A data folder fresh from `initdb`, made by the first test that needs one.
+/// A data folder fresh from `initdb`, created by the first test that needs it.
 fn template() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
     let version = Command::new(program("postgres")).arg("--version").output().expect("`postgres` runs").stdout;
     let version: String = String::from_utf8_lossy(&version).chars().filter(|c| c.is_ascii_alphanumeric()).collect();
     let owner = USER.as_ref().map_or("self", |user| &user.id);
     let template = folder.join(format!("postgres-{version}-{owner}"));
-    let lock = File::create(folder.join("postgres.lock")).expect("the lock can be made");
-    lock.lock().expect("the lock can be had");
+    let lock = File::create(folder.join("postgres.lock")).expect("the lock file can be created");
+    lock.lock().expect("the lock can be taken");
     if !template.exists() {
-        let making = tempfile::tempdir().expect("a temporary folder");
-        let password = making.path().join("password");
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let password = scratch.path().join("password");
         fs::write(&password, PASSWORD).expect("the password is written");
         if let Some(user) = &*USER {
-            run(Command::new("chown").arg("-R").arg(format!("{}:{}", user.id, user.group)).arg(making.path()));
+            run(Command::new("chown").arg("-R").arg(format!("{}:{}", user.id, user.group)).arg(scratch.path()));
         }
-        let mut initdb = as_its_user(&program("initdb"), None);
+        let mut initdb = as_postgres_user(&program("initdb"), None);
         initdb.args(["--username=signet", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         initdb.args(["--no-instructions", "--wal-segsize=1"]);
-        run(initdb.arg("--pwfile").arg(&password).arg("-D").arg(making.path().join("data")));
-        // Under its name only when it is whole.
-        let half = template.with_extension("half");
-        let _ = fs::remove_dir_all(&half);
-        run(Command::new("cp").arg("-a").arg(making.path().join("data")).arg(&half));
-        fs::rename(&half, &template).expect("the template gets its name");
+        run(initdb.arg("--pwfile").arg(&password).arg("-D").arg(scratch.path().join("data")));
+        // Renamed when it is complete.
+        let partial = template.with_extension("partial");
+        let _ = fs::remove_dir_all(&partial);
+        run(Command::new("cp").arg("-a").arg(scratch.path().join("data")).arg(&partial));
+        fs::rename(&partial, &template).expect("the template gets its name");
     }
     template
 }
@@ -328,13 +329,12 @@ fn run(command: &mut Command) {
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// A port that nobody listens on, below those that the system gives to whoever asks for any: so none that another test is
-/// given, also while a server is down between two lives.
+/// A free port below the ephemeral range, so that the system gives it to nobody else while a server restarts.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let own = std::process::id().wrapping_mul(7919) as u16;
+    let offset = std::process::id().wrapping_mul(7919) as u16;
     loop {
-        let port = 12_000 + own.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = 12_000 + offset.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
@@ -345,7 +345,7 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(child.id() as i32).expect("a pid is not zero")
 }
 
-/// Sends a signal; whoever is to get it may have ended in between.
+/// Sends a signal. The process may have ended meanwhile.
 fn signal(to: Pid, signal: Signal) {
     let _ = kill_process(to, signal);
 }
@@ -355,11 +355,11 @@ fn children(parent: Pid) -> Vec<Pid> {
     processes
         .filter_map(|entry| {
             let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            // After the name, which stands in parentheses and may hold anything: the state, then the parent.
+            // After the name, which is in parentheses and may contain anything: the state, then the parent.
             let (head, tail) = stat.rsplit_once(')')?;
-            let its_parent = tail.split_whitespace().nth(1)?.parse().ok()?;
-            let own = head.split_whitespace().next()?.parse().ok()?;
-            (Pid::from_raw(its_parent) == Some(parent)).then(|| Pid::from_raw(own)).flatten()
+            let parent_pid = tail.split_whitespace().nth(1)?.parse().ok()?;
+            let pid = head.split_whitespace().next()?.parse().ok()?;
+            (Pid::from_raw(parent_pid) == Some(parent)).then(|| Pid::from_raw(pid)).flatten()
         })
         .collect()
 }

@@ -1,4 +1,4 @@
-//! Real Redis servers: one, a six-process Cluster, a master with its replica and three Sentinels.
+//! Real Redis servers: a single one, a Cluster of six processes, and a master with a replica and three Sentinels.
 //!
 //! Start them from the test itself, not from a task: the kernel kills them when the thread that started them ends.
 
@@ -16,15 +16,15 @@ use tempfile::TempDir;
 
 use super::wait_until;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 const INSTALL: &str = "apt-get install redis-server redis-sentinel";
 
-/// What a server is started with.
+/// Settings of a server.
 #[derive(Clone, Default)]
 pub(crate) struct Options {
     password: Option<String>,
     tls: bool,
-    more: Vec<String>,
+    extra: Vec<String>,
 }
 
 impl Options {
@@ -33,33 +33,33 @@ impl Options {
         self
     }
 
-    /// TLS only, with a certificate for 127.0.0.1 and localhost by an authority of its own: [`Server::ca`].
+    /// TLS only, with a certificate for 127.0.0.1 and localhost from a private CA: [`Server::ca`].
     pub(crate) fn tls(mut self) -> Self {
         self.tls = true;
         self
     }
 
-    /// Every write is on the disk before it is answered, so that nothing is lost by [`Server::kill`].
+    /// Every write is on disk before its reply, so that [`Server::kill`] loses nothing.
     pub(crate) fn durable(self) -> Self {
         self.set("appendonly", "yes").set("appendfsync", "always")
     }
 
-    /// Any other line of redis.conf.
+    /// Sets a directive of redis.conf.
     pub(crate) fn set(mut self, name: &str, value: &str) -> Self {
-        self.more.extend([format!("--{name}"), value.into()]);
+        self.extra.extend([format!("--{name}"), value.into()]);
         self
     }
 
     pub(crate) fn start(self) -> Server {
         let dir = TempDir::new().expect("a temporary folder");
         if self.tls {
-            certify(dir.path());
+            write_certificates(dir.path());
         }
         for _ in 0..50 {
             let mut server =
-                Server { port: port(), options: self.clone(), child: None, dir: dir.path().into(), kept: None };
+                Server { port: port(), options: self.clone(), child: None, dir: dir.path().into(), owned_dir: None };
             if server.try_start() {
-                server.kept = Some(dir);
+                server.owned_dir = Some(dir);
                 return server;
             }
         }
@@ -73,7 +73,7 @@ pub(crate) struct Server {
     options: Options,
     child: Option<Child>,
     dir: PathBuf,
-    kept: Option<TempDir>,
+    owned_dir: Option<TempDir>,
 }
 
 impl Server {
@@ -90,12 +90,12 @@ impl Server {
         self.port
     }
 
-    /// Where its files are.
+    /// The folder with the server's files.
     pub(crate) fn folder(&self) -> &Path {
         &self.dir
     }
 
-    /// The authority that signed the certificate of a server with TLS.
+    /// The CA certificate of a server with TLS.
     pub(crate) fn ca(&self) -> PathBuf {
         self.dir.join("ca.pem")
     }
@@ -106,7 +106,7 @@ impl Server {
         format!("{scheme}://{password}127.0.0.1:{}", self.port)
     }
 
-    /// Settings for it: half a second's time-out.
+    /// Settings for this server, with a time-out of half a second.
     pub(crate) fn config(&self) -> config::Redis {
         config::Redis { ca: self.options.tls.then(|| self.ca()), ..config(&self.url()) }
     }
@@ -114,33 +114,34 @@ impl Server {
     /// `kill -9`.
     pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
-            child.kill().expect("it can be killed");
-            child.wait().expect("it is ours");
+            child.kill().expect("the process can be killed");
+            child.wait().expect("it is a child of this process");
         }
     }
 
-    /// Starts it again after [`Self::kill`], on the same port with the same files.
+    /// Starts the server again after [`Self::kill`], on the same port with the same files.
     pub(crate) fn restart(&mut self) {
-        wait_until("the old port is free and the server up", PATIENCE, || self.try_start());
+        wait_until("the old port is free and the server up", TIMEOUT, || self.try_start());
     }
 
-    /// Stops it without a word to anybody: its connections stay open and nothing is answered.
+    /// Stops the process: its connections stay open and nothing responds.
     pub(crate) fn freeze(&self) {
         self.signal(Signal::STOP);
     }
 
-    /// Lets it go on.
+    /// Resumes the process.
     pub(crate) fn thaw(&self) {
         self.signal(Signal::CONT);
     }
 
-    /// What redis-cli prints.
-    pub(crate) fn cli(&self, words: &[&str]) -> String {
-        let out = self.cli_command(words).output().unwrap_or_else(|_| panic!("no redis-cli: {INSTALL}"));
+    /// The output of redis-cli.
+    pub(crate) fn cli(&self, arguments: &[&str]) -> String {
+        let out =
+            self.cli_command(arguments).output().unwrap_or_else(|_| panic!("redis-cli is not installed: {INSTALL}"));
         String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
     }
 
-    fn cli_command(&self, words: &[&str]) -> Command {
+    fn cli_command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("redis-cli");
         command.args(["-h", "127.0.0.1", "-p", &self.port.to_string()]);
         if self.options.tls {
@@ -149,7 +150,7 @@ impl Server {
         if let Some(password) = &self.options.password {
             command.env("REDISCLI_AUTH", password);
         }
-        command.args(words).stderr(Stdio::null());
+        command.args(arguments).stderr(Stdio::null());
         command
     }
 
@@ -157,20 +158,20 @@ impl Server {
         let port = self.port.to_string();
         let file = |name: &str| self.dir.join(name).to_string_lossy().into_owned();
         let (plain, tls) = if self.options.tls { ("0", port.as_str()) } else { (port.as_str(), "0") };
-        let mut words: Vec<String> = ["--bind", "127.0.0.1", "--port", plain, "--save", ""].map(Into::into).into();
-        words.extend(["--dir".into(), self.dir.to_string_lossy().into_owned(), "--logfile".into(), file("log")]);
+        let mut arguments: Vec<String> = ["--bind", "127.0.0.1", "--port", plain, "--save", ""].map(Into::into).into();
+        arguments.extend(["--dir".into(), self.dir.to_string_lossy().into_owned(), "--logfile".into(), file("log")]);
         if self.options.tls {
-            words.extend(["--tls-port".into(), tls.into(), "--tls-auth-clients".into(), "no".into()]);
-            words.extend(["--tls-cert-file".into(), file("cert.pem"), "--tls-key-file".into(), file("key.pem")]);
-            words.extend(["--tls-ca-cert-file".into(), file("ca.pem")]);
+            arguments.extend(["--tls-port".into(), tls.into(), "--tls-auth-clients".into(), "no".into()]);
+            arguments.extend(["--tls-cert-file".into(), file("cert.pem"), "--tls-key-file".into(), file("key.pem")]);
+            arguments.extend(["--tls-ca-cert-file".into(), file("ca.pem")]);
         }
         if let Some(password) = &self.options.password {
-            words.extend(["--requirepass".into(), password.clone()]);
+            arguments.extend(["--requirepass".into(), password.clone()]);
         }
-        words.extend(self.options.more.iter().cloned());
-        self.child = Some(spawn("redis-server", &words));
+        arguments.extend(self.options.extra.iter().cloned());
+        self.child = Some(spawn("redis-server", &arguments));
         let mut up = false;
-        wait_until("redis-server answers or ends", PATIENCE, || {
+        wait_until("redis-server responds or exits", TIMEOUT, || {
             up = self.cli(&["PING"]) == "PONG";
             let ended = self.child.as_mut().is_none_or(|child| child.try_wait().is_ok_and(|status| status.is_some()));
             up || ended
@@ -179,8 +180,8 @@ impl Server {
     }
 
     fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("it runs");
-        kill_process(Pid::from_child(child), signal).expect("it can be signalled");
+        let child = self.child.as_ref().expect("the server is running");
+        kill_process(Pid::from_child(child), signal).expect("the process can be signalled");
     }
 }
 
@@ -204,14 +205,14 @@ impl Cluster {
             .set("repl-diskless-sync-delay", "0");
         let nodes: Vec<_> = (0..6).map(|_| options.clone().start()).collect();
         let addresses: Vec<_> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
-        let mut words: Vec<_> = ["--cluster", "create"].into();
-        words.extend(addresses.iter().map(String::as_str));
-        words.extend(["--cluster-replicas", "1", "--cluster-yes"]);
-        let made = nodes[0].cli(&words);
-        assert!(made.contains("All 16384 slots covered"), "{made}");
+        let mut arguments: Vec<_> = ["--cluster", "create"].into();
+        arguments.extend(addresses.iter().map(String::as_str));
+        arguments.extend(["--cluster-replicas", "1", "--cluster-yes"]);
+        let output = nodes[0].cli(&arguments);
+        assert!(output.contains("All 16384 slots covered"), "{output}");
 
         let cluster = Self { nodes };
-        wait_until("every node knows the cluster and every replica its master", PATIENCE, || {
+        wait_until("every node knows the cluster and every replica its master", TIMEOUT, || {
             cluster.nodes.iter().all(|node| {
                 let replication = node.cli(&["INFO", "replication"]);
                 let in_touch = replication.contains("role:master") && replication.contains("connected_slaves:1")
@@ -224,7 +225,7 @@ impl Cluster {
         cluster
     }
 
-    /// All nodes are named in it.
+    /// The URL, which names all nodes.
     pub(crate) fn url(&self) -> String {
         let others: Vec<_> = self.nodes[1..].iter().map(|node| format!("node=127.0.0.1:{}", node.port)).collect();
         format!("redis-cluster://127.0.0.1:{}?{}", self.nodes[0].port, others.join("&"))
@@ -234,20 +235,20 @@ impl Cluster {
         config(&self.url())
     }
 
-    /// Which node serves a key, asked of one that is up.
+    /// The index of the node that serves a key.
     pub(crate) fn owner_of(&self, key: &str) -> usize {
         self.try_owner_of(key).expect("the key is served by one of the nodes")
     }
 
     fn try_owner_of(&self, key: &str) -> Option<usize> {
-        // What redis-cli -c prints when it is sent elsewhere cannot be told from an answer, so the nodes are asked in turn.
+        // The redirections that redis-cli -c prints cannot be told from a reply, so this queries each node in turn.
         self.nodes.iter().position(|node| {
             let running = node.child.is_some();
             running && node.cli(&["ROLE"]).starts_with("master") && !node.cli(&["TYPE", key]).contains("MOVED")
         })
     }
 
-    /// The keys that match, of all nodes.
+    /// The keys of all nodes that match.
     pub(crate) fn keys(&self, pattern: &str) -> Vec<String> {
         let masters = self.nodes.iter().filter(|node| node.cli(&["ROLE"]).starts_with("master"));
         let found =
@@ -255,15 +256,18 @@ impl Cluster {
         found.filter(|key| !key.is_empty()).collect()
     }
 
-    /// Moves the slot of a key to the next master, as `redis-cli --cluster reshard` does, and says how many keys went along.
+    /// Moves the slot of a key to the next master, as `redis-cli --cluster reshard` does; returns the number of moved keys.
     pub(crate) fn move_slot_of(&self, key: &str) -> usize {
         let masters: Vec<_> = self.nodes.iter().filter(|node| node.cli(&["ROLE"]).starts_with("master")).collect();
-        let at = masters.iter().position(|node| !node.cli(&["TYPE", key]).contains("MOVED")).expect("it is served");
+        let at = masters
+            .iter()
+            .position(|node| !node.cli(&["TYPE", key]).contains("MOVED"))
+            .expect("a master serves the key");
         let (from, to) = (masters[at], masters[(at + 1) % masters.len()]);
         let slot = from.cli(&["CLUSTER", "KEYSLOT", key]);
         let [from_id, to_id] = [from, to].map(|node| node.cli(&["CLUSTER", "MYID"]));
-        let set = |node: &Server, words: &[&str]| {
-            assert_eq!(node.cli(&[&["CLUSTER", "SETSLOT", &slot], words].concat()), "OK");
+        let set = |node: &Server, arguments: &[&str]| {
+            assert_eq!(node.cli(&[&["CLUSTER", "SETSLOT", &slot], arguments].concat()), "OK");
         };
         set(to, &["IMPORTING", &from_id]);
         set(from, &["MIGRATING", &to_id]);
@@ -273,7 +277,7 @@ impl Cluster {
             if keys.is_empty() {
                 break;
             }
-            // One at a time, so that for a while a person's keys are here and there. It may have expired meanwhile.
+            // One key at a time, so that for a while a user's keys are on both nodes. A key may have expired meanwhile.
             from.cli(&["MIGRATE", "127.0.0.1", &port, &keys, "0", "5000"]);
             moved += 1;
         }
@@ -282,12 +286,12 @@ impl Cluster {
         moved
     }
 
-    /// Kills the node that serves a key and waits until its replica serves it; tells how long that took.
+    /// Kills the node that serves a key and waits until its replica serves it; returns how long that took.
     pub(crate) fn fail_over(&mut self, key: &str) -> Duration {
         let dead = self.owner_of(key);
         self.nodes[dead].kill();
         let began = std::time::Instant::now();
-        wait_until("the replica was promoted", PATIENCE, || {
+        wait_until("the replica was promoted", TIMEOUT, || {
             self.try_owner_of(key)
                 .is_some_and(|owner| self.nodes[owner].cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok"))
         });
@@ -309,13 +313,13 @@ impl Sentinel {
             .set("replicaof", &format!("127.0.0.1 {}", master.port))
             .set("repl-diskless-sync-delay", "0")
             .start();
-        wait_until("the replica is in touch", PATIENCE, || {
+        wait_until("the replica is in touch", TIMEOUT, || {
             replica.cli(&["INFO", "replication"]).contains("master_link_status:up")
         });
         let dir = TempDir::new().expect("a temporary folder");
         let sentinels: Vec<_> = (0..3).map(|_| sentinel(dir.path(), master.port)).collect();
         let it = Self { servers: vec![master, replica], sentinels, _dir: dir };
-        wait_until("the Sentinels know each other and the replica", PATIENCE, || {
+        wait_until("the Sentinels know each other and the replica", TIMEOUT, || {
             it.sentinels.iter().all(|(port, _)| {
                 let known = sentinel_cli(*port, &["SENTINEL", "MASTER", "main"]);
                 let value = |name: &str| known.lines().skip_while(|line| *line != name).nth(1).map(str::to_owned);
@@ -335,10 +339,10 @@ impl Sentinel {
         config(&self.url())
     }
 
-    /// Waits until the Sentinels name the replica as the master, and it agrees.
+    /// Waits until the Sentinels name the replica as master and it is one.
     pub(crate) fn wait_for_promotion(&self) {
         let replica = &self.servers[1];
-        wait_until("the replica was promoted", PATIENCE, || {
+        wait_until("the replica was promoted", TIMEOUT, || {
             let agreed = self.sentinels.iter().all(|(port, _)| {
                 let named = sentinel_cli(*port, &["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]);
                 named.ends_with(&replica.port.to_string())
@@ -366,10 +370,10 @@ fn sentinel(dir: &Path, master: u16) -> (u16, Child) {
              sentinel down-after-milliseconds main 500\nsentinel failover-timeout main 3000\n",
             dir.display()
         );
-        fs::write(&file, settings).expect("the folder is ours");
+        fs::write(&file, settings).expect("the folder is writable");
         let mut child = spawn("redis-sentinel", &[file]);
         let mut up = false;
-        wait_until("redis-sentinel answers or ends", PATIENCE, || {
+        wait_until("redis-sentinel responds or exits", TIMEOUT, || {
             up = sentinel_cli(port, &["PING"]) == "PONG";
             up || child.try_wait().is_ok_and(|status| status.is_some())
         });
@@ -380,10 +384,10 @@ fn sentinel(dir: &Path, master: u16) -> (u16, Child) {
     panic!("redis-sentinel does not start")
 }
 
-fn sentinel_cli(port: u16, words: &[&str]) -> String {
+fn sentinel_cli(port: u16, arguments: &[&str]) -> String {
     let mut command = Command::new("redis-cli");
-    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(words).stderr(Stdio::null());
-    let out = command.output().unwrap_or_else(|_| panic!("no redis-cli: {INSTALL}"));
+    command.args(["-h", "127.0.0.1", "-p", &port.to_string()]).args(arguments).stderr(Stdio::null());
+    let out = command.output().unwrap_or_else(|_| panic!("redis-cli is not installed: {INSTALL}"));
     String::from_utf8_lossy(&out.stdout).trim_end().to_owned()
 }
 
@@ -396,12 +400,12 @@ fn config(url: &str) -> config::Redis {
     }
 }
 
-fn spawn(program: &str, words: &[impl AsRef<OsStr>]) -> Child {
+fn spawn(program: &str, arguments: &[impl AsRef<OsStr>]) -> Child {
     let found = Command::new(program).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    assert!(found.is_ok(), "no {program}: {INSTALL}");
+    assert!(found.is_ok(), "{program} is not installed: {INSTALL}");
     Command::new("setpriv")
         .args(["--pdeathsig", "KILL", program])
-        .args(words)
+        .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -409,8 +413,8 @@ fn spawn(program: &str, words: &[impl AsRef<OsStr>]) -> Child {
         .expect("setpriv is part of util-linux")
 }
 
-/// A port that was free a moment ago, below those that the system gives to connections: so a server can come back on
-/// it. Ten thousand above it is the cluster's bus.
+/// A free port below the ephemeral range, so that a server can restart on it. The port ten thousand above it, which the
+/// cluster bus uses, is free as well.
 fn port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
@@ -423,20 +427,20 @@ fn port() -> u16 {
     }
 }
 
-/// Makes an authority and a certificate of its own for 127.0.0.1 and localhost: `ca.pem`, `cert.pem`, `key.pem`.
-pub(crate) fn certify(dir: &Path) {
+/// Creates a CA and a certificate for 127.0.0.1 and localhost: `ca.pem`, `cert.pem`, `key.pem`.
+pub(crate) fn write_certificates(dir: &Path) {
     use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
     let authority_key = KeyPair::generate().expect("a key");
     let mut authority = CertificateParams::new([]).expect("no names");
-    // Of another name than what it signs, or OpenSSL takes that for self-signed.
-    authority.distinguished_name.push(DnType::CommonName, "an authority");
+    // With another name than the certificate's, or OpenSSL takes that for self-signed.
+    authority.distinguished_name.push(DnType::CommonName, "a test CA");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let written = authority.self_signed(&authority_key).expect("an authority");
+    let written = authority.self_signed(&authority_key).expect("a test CA");
     let key = KeyPair::generate().expect("a key");
     let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
     let issuer = Issuer::new(authority, authority_key);
     let certificate = CertificateParams::new(names).expect("names").signed_by(&key, &issuer).expect("a certificate");
     for (file, text) in [("ca.pem", written.pem()), ("cert.pem", certificate.pem()), ("key.pem", key.serialize_pem())] {
-        fs::write(dir.join(file), text).expect("the folder is ours");
+        fs::write(dir.join(file), text).expect("the folder is writable");
     }
 }

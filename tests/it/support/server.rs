@@ -1,16 +1,17 @@
-//! A running Signet and what a client of it needs: requests, answers that can be looked at, people who sign in.
+//! A running Signet, a client of it, and users who sign in.
 //!
-//! What must hold of every answer is looked at here, so that no test can forget it.
+//! `send_checked` asserts what must hold of every response, so that no test can forget it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use reqwest::{Method, RequestBuilder};
-use serde_json::{Value, json};
 
+use super::client::Client;
+pub(crate) use super::response::{HttpResponse, TokenPair};
 use super::signet::{Plan, Signet};
-use super::{figure, postgres, redis};
+use super::{metric, postgres, redis};
 
-/// Everybody's password.
+/// The password of every test user.
 pub(crate) const PASSWORD: &str = "a quiet harbour at dusk";
 
 /// Makes two tests of each case: over the embedded default, and over Redis and Postgres. Each test has a server of its own,
@@ -18,6 +19,7 @@ pub(crate) const PASSWORD: &str = "a quiet harbour at dusk";
 macro_rules! over_both_stores {
     ($plan:expr; $($case:ident),+ $(,)?) => {
         mod embedded {
+            #[allow(unused_imports, reason = "the plan may need names of the file")]
             use super::*;
             $(
                 #[tokio::test]
@@ -29,11 +31,12 @@ macro_rules! over_both_stores {
         }
 
         mod redis_and_postgres {
+            #[allow(unused_imports, reason = "the plan may need names of the file")]
             use super::*;
             $(
                 #[tokio::test]
                 async fn $case() {
-                    let server = $crate::support::server::TestServer::on_servers($plan);
+                    let server = $crate::support::server::TestServer::redis_and_postgres($plan);
                     Box::pin(super::$case(&server)).await;
                 }
             )+
@@ -46,101 +49,95 @@ pub(crate) use over_both_stores;
 pub(crate) struct TestServer {
     pub(crate) signet: Signet,
     stores: Option<(redis::Server, postgres::Server)>,
-    http: reqwest::Client,
-    made: AtomicUsize,
+    client: Client,
+    users_created: AtomicUsize,
 }
 
-/// Somebody with the usual password.
-pub(crate) struct Person {
+/// A user with the password [`PASSWORD`].
+pub(crate) struct TestUser {
     pub(crate) id: String,
     pub(crate) email: String,
     pub(crate) username: String,
 }
 
-/// What a sign-in or a refresh gave.
-#[derive(Clone, Debug)]
-pub(crate) struct Tokens {
-    pub(crate) access: String,
-    pub(crate) refresh: String,
-    pub(crate) session: String,
-}
-
-/// An answer.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct HttpResponse {
-    pub(crate) status: u16,
-    pub(crate) headers: reqwest::header::HeaderMap,
-    pub(crate) text: String,
-}
-
 impl TestServer {
-    /// On the embedded default.
+    /// A server on the embedded default.
     pub(crate) fn embedded(change: impl Fn(Plan) -> Plan) -> Self {
-        Self::over(change(Plan::embedded()), None)
+        Self::with_stores(change(Plan::embedded()), None)
     }
 
-    /// On a Redis and a Postgres of its own.
-    pub(crate) fn on_servers(change: impl Fn(Plan) -> Plan) -> Self {
+    /// A server on a Redis and a Postgres of its own.
+    pub(crate) fn redis_and_postgres(change: impl Fn(Plan) -> Plan) -> Self {
         let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
         let plan = change(Plan::on(&redis, &postgres));
-        Self::over(plan, Some((redis, postgres)))
+        Self::with_stores(plan, Some((redis, postgres)))
     }
 
-    /// On stores that the test looks after itself.
-    pub(crate) fn beside(plan: Plan) -> Self {
-        Self::over(plan, None)
+    /// A server whose stores, if it needs any, the test owns.
+    pub(crate) fn start(plan: Plan) -> Self {
+        Self::with_stores(plan, None)
     }
 
-    fn over(plan: Plan, stores: Option<(redis::Server, postgres::Server)>) -> Self {
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-        Self { signet: plan.start(), stores, http, made: AtomicUsize::new(0) }
+    fn with_stores(plan: Plan, stores: Option<(redis::Server, postgres::Server)>) -> Self {
+        let signet = plan.start();
+        let client = unlimited_client(&signet);
+        Self { signet, stores, client, users_created: AtomicUsize::new(0) }
     }
 
-    /// The command line beside the server.
+    /// Replaces the process, which has ended, by another one of the same plan.
+    pub(crate) fn restart(&mut self) {
+        self.signet = self.plan().clone().start();
+        self.client = unlimited_client(&self.signet);
+    }
+
+    /// The plan of the server, which also runs the command line beside it.
     pub(crate) fn plan(&self) -> &Plan {
         self.signet.plan()
     }
 
-    /// Changes rows behind Signet's back, for what no command does.
+    /// Changes rows directly in the database, where no command can.
     pub(crate) async fn sql(&self, statement: &str) {
         match &self.stores {
-            Some((_, postgres)) => postgres.client().await.batch_execute(statement).await.expect("Postgres does it"),
+            Some((_, postgres)) => {
+                postgres.client().await.batch_execute(statement).await.expect("Postgres executes it")
+            }
             None => {
-                let file = rusqlite::Connection::open(self.signet.data().join("signet.db")).expect("the file is there");
-                file.busy_timeout(std::time::Duration::from_secs(10)).expect("it can wait");
-                file.execute_batch(statement).expect("SQLite does it");
+                let path = self.signet.data_dir().join("signet.db");
+                let database = rusqlite::Connection::open(path).expect("the file exists");
+                database.busy_timeout(std::time::Duration::from_secs(10)).expect("the time-out can be set");
+                database.execute_batch(statement).expect("SQLite executes it");
             }
         }
     }
 
-    /// A user that nobody else uses, with what else the command line is to say of it.
-    pub(crate) fn person(&self, more: &[&str]) -> Person {
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
+    /// Creates a user for this test alone, with these additional arguments of `signet users create`.
+    pub(crate) fn create_user(&self, arguments: &[&str]) -> TestUser {
+        let number = self.users_created.fetch_add(1, Ordering::Relaxed);
         let (email, username) = (format!("person-{number}@example.org"), format!("person-{number}"));
-        let more = [&["--username", &username], more].concat();
-        let made = self.plan().user(&email, PASSWORD, &more);
-        Person { id: made["id"].as_str().expect("a user has an id").to_owned(), email, username }
+        let arguments = [&["--username", &username], arguments].concat();
+        let created = self.plan().create_user(&email, PASSWORD, &arguments);
+        TestUser { id: created["id"].as_str().expect("a user has an id").to_owned(), email, username }
     }
 
-    /// An API key of somebody's: the whole key, and its visible beginning.
-    pub(crate) fn api_key(&self, owner: &Person, scopes: &[&str]) -> (String, String) {
-        let mut words = vec!["api-keys", "create", "--user", &owner.email, "--name", "a key"];
-        scopes.iter().for_each(|scope| words.extend(["--scope", scope]));
-        let made = self.plan().json(&words, "");
-        let text = |field: &str| made[field].as_str().expect("a new key is shown").to_owned();
+    /// Creates an API key of `owner`; returns the whole key and its prefix.
+    pub(crate) fn api_key(&self, owner: &TestUser, scopes: &[&str]) -> (String, String) {
+        let mut arguments = vec!["api-keys", "create", "--user", &owner.email, "--name", "a key"];
+        scopes.iter().for_each(|scope| arguments.extend(["--scope", scope]));
+        let created = self.plan().json(&arguments, "");
+        let text = |field: &str| created[field].as_str().expect("a new key is shown").to_owned();
         (text("full_key"), text("prefix"))
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, self.signet.at(path))
+        self.client.http.request(method, format!("{}{path}", self.client.base))
     }
 
     pub(crate) fn get(&self, path: &str) -> RequestBuilder {
-        self.request(Method::GET, path)
+        self.client.get(path)
     }
 
     pub(crate) fn post(&self, path: &str) -> RequestBuilder {
-        self.request(Method::POST, path)
+        self.client.post(path)
     }
 
     pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
@@ -152,156 +149,80 @@ impl TestServer {
         self.post(path).form(fields).send_checked().await
     }
 
-    /// Tries to sign in by address.
+    /// Tries to sign in by e-mail address.
     pub(crate) async fn try_sign_in(&self, email: &str, password: &str) -> HttpResponse {
-        self.signing_in(email, password).send_checked().await
+        self.sign_in_request(email, password).send_checked().await
     }
 
-    /// The request for it.
-    pub(crate) fn signing_in(&self, email: &str, password: &str) -> RequestBuilder {
-        self.post("/sessions").json(&json!({"email": email, "password": password}))
+    pub(crate) fn sign_in_request(&self, email: &str, password: &str) -> RequestBuilder {
+        self.client.sign_in_request(email, password)
     }
 
-    /// Signs in.
+    /// Signs in, in a millisecond of its own.
     ///
-    /// In a millisecond of its own: what ends a user's tokens ends those of the same millisecond, which no sign-in at the usual
-    /// cost of a hash falls into, but one as cheap as here does.
-    pub(crate) async fn sign_in(&self, person: &Person) -> Tokens {
-        let clock = signet::clock::Clock::machine();
+    /// A revocation of all of a user's tokens includes those issued in the same millisecond. With the usual hashing cost no
+    /// sign-in falls into that millisecond; with the cheap hashing of the tests one does.
+    pub(crate) async fn sign_in(&self, user: &TestUser) -> TokenPair {
+        let clock = signet::clock::Clock::system();
         let before = clock.now();
         while clock.now() <= before {
             tokio::task::yield_now().await;
         }
-        self.try_sign_in(&person.email, PASSWORD).await.is(201).tokens()
+        self.try_sign_in(&user.email, PASSWORD).await.is(201).tokens()
     }
 
     /// Tries to exchange a refresh token.
     pub(crate) async fn refresh(&self, token: &str) -> HttpResponse {
-        self.form("/oauth/token", &[("grant_type", "refresh_token"), ("refresh_token", token)]).await
+        self.client.refresh_request(token).send_checked().await
     }
 
-    /// Asks what a token is worth.
+    /// Verifies a token by `/verify`.
     pub(crate) async fn verify(&self, token: &str) -> HttpResponse {
-        self.post("/verify").json(&json!({"token": token})).send_checked().await
+        self.client.verify_request(token).send_checked().await
     }
 
-    /// Why a token is not good; empty if it is.
-    pub(crate) async fn reason(&self, token: &str) -> String {
-        let answer = self.verify(token).await;
-        let body = answer.json();
-        assert_eq!(body["active"], answer.status == 200, "{answer:?}");
+    /// The reason for which `/verify` rejects a token; empty if it is valid.
+    pub(crate) async fn rejection_reason(&self, token: &str) -> String {
+        let response = self.verify(token).await;
+        let body = response.json();
+        assert_eq!(body["active"], response.status == 200, "{response:?}");
         body["reason"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// A page for operators.
-    pub(crate) async fn ops(&self, path: &str) -> HttpResponse {
-        let answer = self.http.get(self.signet.ops(path)).send().await.expect("it answers");
-        HttpResponse::read(answer).await
+    /// A page of the management endpoint.
+    pub(crate) async fn get_management(&self, path: &str) -> HttpResponse {
+        let request = self.client.http.get(format!("{}{path}", self.client.management));
+        self.client.execute(request).await.expect("the management endpoint responds")
     }
 
-    /// A whole number among the metrics.
-    pub(crate) async fn figure(&self, series: &str) -> u64 {
-        figure(&self.ops("/metrics").await.text, series)
+    /// The value of a metric, which must be a whole number.
+    pub(crate) async fn metric(&self, series: &str) -> u64 {
+        metric(&self.get_management("/metrics").await.text, series)
     }
 }
 
-/// A token with one character of its last part changed.
-pub(crate) fn tampered(token: &str) -> String {
+/// A client without a time-out: some tests keep requests waiting.
+fn unlimited_client(signet: &Signet) -> Client {
+    Client::with(signet, reqwest::Client::builder())
+}
+
+/// A token with one character of its last segment changed.
+pub(crate) fn tamper_signature(token: &str) -> String {
     let at = token.len() - 20;
     let other = if &token[at..=at] == "A" { "B" } else { "A" };
     format!("{}{other}{}", &token[..at], &token[at + 1..])
 }
 
-/// Sends a request.
+/// Sends a request and asserts what must hold of every response.
 pub(crate) trait SendRequest {
-    /// Sends it, and looks at what must hold of every answer.
     async fn send_checked(self) -> HttpResponse;
 }
 
 impl SendRequest for RequestBuilder {
     async fn send_checked(self) -> HttpResponse {
-        let answer = HttpResponse::read(self.send().await.expect("it answers")).await;
-        answer.looks_as_it_must();
-        answer
-    }
-}
-
-impl HttpResponse {
-    async fn read(answer: reqwest::Response) -> Self {
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Self { status, headers, text: answer.text().await.expect("its body is text") }
-    }
-
-    fn looks_as_it_must(&self) {
-        assert!(!self.header("x-request-id").is_empty(), "{self:?}");
-        assert_eq!(self.status == 401, !self.header("www-authenticate").is_empty(), "{self:?}");
-        if matches!(self.status, 429 | 503) {
-            assert!(self.header("retry-after").parse::<u64>().is_ok_and(|seconds| seconds > 0), "{self:?}");
-        }
-        assert!(self.status != 405 || !self.header("allow").is_empty(), "{self:?}");
-        if self.header("content-type") == "application/problem+json" && !self.text.is_empty() {
-            let problem = self.json();
-            assert_eq!(problem["status"], self.status, "{self:?}");
-            assert!(problem["type"].is_string() && problem["title"].is_string(), "{self:?}");
-        }
-        for telling in ["\"access_token\":", "\"refresh_token\":", "\"claims\":"] {
-            // What has an ETag is for everybody: the document shows examples of tokens.
-            let public = !self.header("etag").is_empty();
-            let careful = public || self.header("cache-control") == "no-store";
-            assert!(!self.text.contains(telling) || careful, "{self:?}");
-        }
-    }
-
-    /// A header field's value, empty if it is not there.
-    pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().expect("it is text"))
-    }
-
-    /// Demands a status.
-    #[track_caller]
-    pub(crate) fn is(&self, status: u16) -> &Self {
-        assert_eq!(self.status, status, "{self:?}");
-        self
-    }
-
-    /// Demands a problem document.
-    #[track_caller]
-    pub(crate) fn is_problem(&self, status: u16, kind: &str) -> &Self {
-        self.is(status);
-        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
-        assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
-        assert_eq!(self.json()["type"], kind, "{self:?}");
-        self
-    }
-
-    /// Demands an error as RFC 6749, 5.2 words it.
-    #[track_caller]
-    pub(crate) fn is_oauth_error(&self, status: u16, code: &str) -> &Self {
-        self.is(status);
-        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
-        assert_eq!(self.header("cache-control"), "no-store", "{self:?}");
-        assert_eq!(self.json()["error"], code, "{self:?}");
-        self
-    }
-
-    /// Its body.
-    #[track_caller]
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// The tokens in it.
-    #[track_caller]
-    pub(crate) fn tokens(&self) -> Tokens {
-        let body = self.json();
-        let text = |field: &str| body[field].as_str().unwrap_or_else(|| panic!("no {field}: {body}")).to_owned();
-        Tokens { access: text("access_token"), refresh: text("refresh_token"), session: text("session_id") }
-    }
-
-    /// The same without what differs between any two answers.
-    pub(crate) fn without_names(mut self) -> Self {
-        self.headers.remove("date");
-        self.headers.remove("x-request-id");
-        self
+        let response = self.send().await.expect("the server responds");
+        let response = HttpResponse::read(response).await.expect("the body is text");
+        response.check_invariants();
+        response
     }
 }
