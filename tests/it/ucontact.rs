@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores, tampered};
+use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores, tamper_signature};
 use crate::support::signet::Plan;
 use crate::support::{outbox, totp};
 
@@ -51,7 +51,7 @@ async fn confirm(server: &TestServer, token: &str) -> HttpResponse {
 /// An account with a confirmed address.
 async fn member(server: &TestServer, name: &str) {
     register(server, name).await.is(201);
-    let token = outbox::next(server, &format!("{name}@example.com"), 0).await.token();
+    let token = outbox::wait_for_mail(server, &format!("{name}@example.com"), 0).await.token();
     confirm(server, &token).await.is(200);
 }
 
@@ -119,7 +119,7 @@ async fn an_account_is_made(server: &TestServer) {
     let next = call(server, "/api/auth/register", wish("Jane Doe", "jane@example.com")).await.is(201).json();
     assert!(next["id"].as_i64().unwrap() > id, "{next}");
     assert_eq!(next["username"], "Jane Doe");
-    let link = outbox::next(server, "john@example.com", 0).await.link();
+    let link = outbox::wait_for_mail(server, "john@example.com", 0).await.link();
     let expected = "https://id.example.org/api/auth/confirmed_email/";
     assert!(link.starts_with(expected), "{link}");
 }
@@ -167,7 +167,7 @@ async fn an_address_and_a_name_are_somebodys_once(server: &TestServer) {
         let body = json!({"username": username, "email": email, "password": PASSWORD});
         call(server, "/api/auth/register", body).await.tells(409, detail);
     }
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     assert_eq!(outbox::mails(server, "another@example.com").len(), 0);
 }
 
@@ -209,8 +209,8 @@ async fn a_wrong_password_and_an_unknown_name_are_one_answer(server: &TestServer
     assert_eq!(wrong.tells(401, "User or password is incorrect").header("www-authenticate"), "Bearer");
     for unknown in ["nobody", "nobody@example.com", "", "@", "\u{0}"] {
         assert_eq!(
-            login(server, unknown, PASSWORD).await.without_names(),
-            wrong.clone().without_names(),
+            login(server, unknown, PASSWORD).await.without_per_response_headers(),
+            wrong.clone().without_per_response_headers(),
             "{unknown:?}"
         );
     }
@@ -227,7 +227,7 @@ async fn an_unconfirmed_address_may_not_sign_in(server: &TestServer) {
     }
     // Elsewhere it may, as the settings there say.
     server.try_sign_in("hasty@example.com", PASSWORD).await.is(201);
-    let token = outbox::next(server, "hasty@example.com", 0).await.token();
+    let token = outbox::wait_for_mail(server, "hasty@example.com", 0).await.token();
     confirm(server, &token).await.is(200);
     login(server, "hasty", PASSWORD).await.is(200);
 }
@@ -235,7 +235,7 @@ async fn an_unconfirmed_address_may_not_sign_in(server: &TestServer) {
 async fn a_second_factor_is_asked_for(server: &TestServer) {
     member(server, "careful").await;
     let (access, _) = signed_in(server, "careful").await;
-    let (key, codes) = totp::turn_on(server, &access, PASSWORD).await;
+    let (key, codes) = totp::enable_totp(server, &access, PASSWORD).await;
     let with = async |code: &str| {
         let fields = [("username", "careful"), ("password", PASSWORD), ("totp_code", code)];
         server.form("/api/auth/login", &fields).await
@@ -263,7 +263,7 @@ async fn refresh_tokens_are_rotated(server: &TestServer) {
     assert_eq!(pair(&refresh(server, &first).await.is(200).json()).1, second);
     refresh(server, &second).await.is(200);
 
-    for bad in ["", "garbage", &access, &tampered(&second)] {
+    for bad in ["", "garbage", &access, &tamper_signature(&second)] {
         let refused = refresh(server, bad).await;
         refused.tells(401, "Invalid or expired refresh token");
         assert!(refused.header("www-authenticate").contains(r#"error="invalid_token""#), "{refused:?}");
@@ -281,12 +281,12 @@ async fn a_rotated_refresh_token_that_comes_back_ends_the_session(server: &TestS
     for token in [&first, &third] {
         refresh(server, token).await.tells(401, "Invalid or expired refresh token");
     }
-    assert_eq!(server.reason(&access).await, "revoked");
+    assert_eq!(server.rejection_reason(&access).await, "revoked");
 }
 
 async fn a_link_confirms_an_address_once_and_says_so_again(server: &TestServer) {
     register(server, "confirming").await.is(201);
-    let token = outbox::next(server, "confirming@example.com", 0).await.token();
+    let token = outbox::wait_for_mail(server, "confirming@example.com", 0).await.token();
     let all = join_all((0..8).map(|_| confirm(server, &token))).await;
     let said = |message: &str| all.iter().filter(|answer| answer.is(200).json() == json!({"message": message})).count();
     assert_eq!(said("Email verified successfully"), 1);
@@ -304,8 +304,8 @@ async fn what_confirms_nothing_is_refused(server: &TestServer) {
     member(server, "nosy").await;
     let (access, refresh_token) = signed_in(server, "nosy").await;
     register(server, "gone").await.is(201);
-    let token = outbox::next(server, "gone@example.com", 0).await.token();
-    for bad in ["garbage", "%20", &access, &refresh_token, &tampered(&token)] {
+    let token = outbox::wait_for_mail(server, "gone@example.com", 0).await.token();
+    for bad in ["garbage", "%20", &access, &refresh_token, &tamper_signature(&token)] {
         confirm(server, bad).await.tells(422, "Invalid email verification token");
     }
     server.plan().json(&["users", "delete", "gone@example.com"], "");
@@ -317,7 +317,7 @@ async fn what_confirms_nothing_is_refused(server: &TestServer) {
 
 async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(server: &TestServer) {
     register(server, "browsing").await.is(201);
-    let token = outbox::next(server, "browsing@example.com", 0).await.token();
+    let token = outbox::wait_for_mail(server, "browsing@example.com", 0).await.token();
     let path = format!("/api/auth/confirmed_email/{token}");
     let page = server.get(&path).header("accept", "text/html,application/xhtml+xml,*/*;q=0.8").send_checked().await;
     assert_eq!(page.is(200).header("content-type"), "text/html; charset=utf-8");
@@ -330,7 +330,7 @@ async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(server: &TestServe
 }
 
 async fn a_session_of_another_dialect_goes_on_here(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let there = server.sign_in(&person).await;
     let (access, moved) = pair(&refresh(server, &there.refresh).await.is(200).json());
     assert_ne!(moved, there.refresh);
@@ -357,18 +357,18 @@ async fn its_prefix_lifetimes_and_rules_are_settings() {
     });
     let wish = json!({"username": "a", "email": "a@example.com", "password": "123456"});
     assert_eq!(call(&server, "/contacts/register", wish.clone()).await.is(201).json()["is_verified"], false);
-    let link = outbox::next(&server, "a@example.com", 0).await.link();
+    let link = outbox::wait_for_mail(&server, "a@example.com", 0).await.link();
     assert!(link.starts_with("https://id.example.org/contacts/confirmed_email/"), "{link}");
     let signed = server.form("/contacts/login", &[("username", "a"), ("password", "123456")]).await;
     let claims = server.verify(&pair(&signed.is(200).json()).0).await.is(200).json()["claims"].clone();
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 300);
-    call(&server, "/api/auth/register", wish).await.is_problem(404, "not-found");
+    call(&server, "/api/auth/register", wish).await.is_problem(404, "path_not_found");
 }
 
 #[tokio::test]
 async fn it_can_be_switched_off() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_API__UCONTACT__ENABLED", "false"));
-    register(&server, "nobody").await.is_problem(404, "not-found");
+    register(&server, "nobody").await.is_problem(404, "path_not_found");
 }
 
 #[tokio::test]
@@ -389,7 +389,7 @@ async fn registration_can_be_closed_and_too_many_tries_are_refused() {
             .set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "3 per 5m")
     });
     register(&server, "late").await.tells(403, "Registration is closed");
-    let person = server.person(&["--verified"]);
+    let person = server.create_user(&["--verified"]);
     let limited = async |name: &str| {
         for _ in 0..3 {
             login(&server, name, "securepassword124").await.tells(401, "User or password is incorrect");

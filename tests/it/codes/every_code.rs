@@ -41,7 +41,7 @@ async fn documented_on_the_embedded_default() {
 #[tokio::test]
 async fn documented_on_redis_and_postgres() {
     let mail = Server::start();
-    each(&TestServer::on_servers(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
+    each(&TestServer::redis_and_postgres(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
 }
 
 #[tokio::test]
@@ -53,7 +53,7 @@ async fn in_band_on_the_embedded_default() {
 #[tokio::test]
 async fn in_band_on_redis_and_postgres() {
     let mail = Server::start();
-    each(&TestServer::on_servers(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
+    each(&TestServer::redis_and_postgres(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
 }
 
 async fn each(server: &TestServer, in_band: bool) {

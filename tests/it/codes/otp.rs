@@ -30,7 +30,7 @@ async fn it_is_on_at_once_and_every_way_in_asks_for_it(server: &TestServer) {
     let due = try_sign_in(server, &member.email, PASSWORD).await;
     assert_eq!(due.tells(200, "150").header("cache-control"), "no-store");
     try_sign_in(server, &member.email, "not the password").await.tells(401, "128");
-    server.try_sign_in(&member.email, PASSWORD).await.is_problem(401, "totp-required");
+    server.try_sign_in(&member.email, PASSWORD).await.is_problem(401, "mfa_required");
     // What was there before it goes on.
     call(server, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.is(200);
 
@@ -59,7 +59,7 @@ async fn a_code_is_good_once(server: &TestServer) {
         let body = json!({"email": member.email, "password": PASSWORD, "totp_code": code});
         server.post("/sessions").json(&body).send_checked().await
     };
-    native(&first).await.is_problem(401, "wrong-second-factor");
+    native(&first).await.is_problem(401, "invalid_mfa_code");
     let in_groups = format!("{} {}", &second[..3], &second[3..]);
     native(&in_groups).await.is(201);
     try_otp(server, &member, &second).await.tells(401, "152");
@@ -87,10 +87,10 @@ async fn it_is_told_to_its_owner(server: &TestServer) {
     let member = member(server, "dora").await;
     let access = sign_in(server, &member).await.access;
     let (key, backup) = create_otp(server, &access).await;
-    let on = outbox::next(server, &member.email, 0).await;
-    assert!(!on.whole.contains(&key) && !backup.iter().any(|code| on.whole.contains(code)), "{}", on.whole);
+    let on = outbox::wait_for_mail(server, &member.email, 0).await;
+    assert!(!on.source.contains(&key) && !backup.iter().any(|code| on.source.contains(code)), "{}", on.source);
     with_token(server, "/auth/delete/otp", &access).await.tells(200, "0");
-    let off = outbox::next(server, &member.email, 1).await;
+    let off = outbox::wait_for_mail(server, &member.email, 1).await;
     assert_ne!(on.header("subject"), off.header("subject"));
 }
 
@@ -117,7 +117,7 @@ async fn it_is_on_once_and_off_once(server: &TestServer) {
 }
 
 async fn only_a_person_turns_it_on_or_off(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let (key, _) = server.api_key(&person, &[]);
     let refresh = server.sign_in(&person).await.refresh;
     for path in ["/auth/create/otp", "/auth/delete/otp"] {

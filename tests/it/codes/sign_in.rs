@@ -27,15 +27,23 @@ async fn who_has_the_password_gets_tokens(server: &TestServer) {
 
 async fn nothing_tells_a_known_address_from_an_unknown_one(server: &TestServer) {
     let member = member(server, "known").await;
-    let wrong = try_sign_in(server, &member.email, "not the password").await.without_names();
+    let wrong = try_sign_in(server, &member.email, "not the password").await.without_per_response_headers();
     wrong.tells(401, "128");
     for (email, password) in [("nobody@example.org", PASSWORD), ("nobody@example.org", ""), (&*member.email, "")] {
-        assert_eq!(try_sign_in(server, email, password).await.without_names(), wrong, "{email} {password:?}");
+        assert_eq!(
+            try_sign_in(server, email, password).await.without_per_response_headers(),
+            wrong,
+            "{email} {password:?}"
+        );
         let body = json!({"email": email, "password": password, "otp_code": "123456"});
-        assert_eq!(call(server, "/auth/signin/otp", body).await.without_names(), wrong, "{email} {password:?}");
+        assert_eq!(
+            call(server, "/auth/signin/otp", body).await.without_per_response_headers(),
+            wrong,
+            "{email} {password:?}"
+        );
     }
     // A username is none here, whoever has it.
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     for no_address in [&*person.username, "", "a@b", "@", "a b@example.org"] {
         try_sign_in(server, no_address, PASSWORD).await.tells(400, "124");
         let body = json!({"email": no_address, "password": PASSWORD, "otp_code": "123456"});
@@ -46,10 +54,10 @@ async fn nothing_tells_a_known_address_from_an_unknown_one(server: &TestServer) 
 
 async fn who_comes_from_another_dialect_has_a_name_too(server: &TestServer) {
     use crate::support::server::PASSWORD;
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let signed = try_sign_in(server, &person.email, PASSWORD).await.is(200).json();
     assert_eq!(signed["user_name"], person.username);
-    server.plan().user("no-name@example.org", PASSWORD, &[]);
+    server.plan().create_user("no-name@example.org", PASSWORD, &[]);
     assert_eq!(try_sign_in(server, "no-name@example.org", PASSWORD).await.is(200).json()["user_name"], "no-name");
 }
 
@@ -93,7 +101,7 @@ async fn a_refresh_gives_an_access_token_and_nothing_moves(server: &TestServer) 
 }
 
 async fn a_refresh_token_of_another_dialect_is_not_rotated_here(server: &TestServer) {
-    let native = server.sign_in(&server.person(&[])).await;
+    let native = server.sign_in(&server.create_user(&[])).await;
     let refreshed = call(server, "/auth/refresh", json!({"refresh_token": native.refresh})).await.is(200).json();
     server.verify(&text(&refreshed, "access_token")).await.is(200);
     let next = server.refresh(&native.refresh).await.is(200).tokens();

@@ -74,10 +74,10 @@ async fn where_registration_is_closed_or_addresses_must_be_confirmed() {
     {
         let body = json!({"email": "ann@example.org", "user_name": "ann", "password": PASSWORD});
         call(&server, "/auth/signup", body.clone()).await.tells(status, "REGISTRATION_CLOSED");
-        server.plan().user("ann@example.org", PASSWORD, &[]);
+        server.plan().create_user("ann@example.org", PASSWORD, &[]);
         try_sign_in(&server, "ann@example.org", PASSWORD).await.tells(status, "EMAIL_NOT_VERIFIED");
         try_sign_in(&server, "ann@example.org", "not the password").await.is(if status == 200 { 200 } else { 401 });
-        server.plan().user("eve@example.org", PASSWORD, &["--verified"]);
+        server.plan().create_user("eve@example.org", PASSWORD, &["--verified"]);
         try_sign_in(&server, "eve@example.org", PASSWORD).await.is(200).signed();
     }
 }
@@ -144,11 +144,11 @@ mod limits {
 #[tokio::test]
 async fn a_store_that_is_gone_is_told_of_with_a_time_to_come_again() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let server = TestServer::beside(in_band(Plan::on(&redis, &postgres)));
+    let server = TestServer::start(in_band(Plan::on(&redis, &postgres)));
     let ann = member(&server, "ann").await;
     let signed = sign_in(&server, &ann).await;
     postgres.kill_immediate();
-    until("Postgres is missed", async || server.ops("/readyz").await.status == 503).await;
+    until("Postgres is missed", async || server.get_management("/readyz").await.status == 503).await;
     let body = json!({"email": "bob@example.org", "user_name": "bob", "password": PASSWORD});
     call(&server, "/auth/signup", body).await.tells(503, "SERVICE_UNAVAILABLE");
     try_sign_in(&server, &ann.email, PASSWORD).await.tells(503, "SERVICE_UNAVAILABLE");

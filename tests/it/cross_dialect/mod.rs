@@ -39,7 +39,7 @@ async fn tokens_of_one_are_good_in_every_other(server: &TestServer) {
         for path in ["/sessions", "/auth/users/me", "/api/v1/authorized/me"] {
             server.get(path).bearer_auth(&access).send_checked().await.is(200);
         }
-        assert_eq!(server.reason(&access).await, "", "{way:?}");
+        assert_eq!(server.rejection_reason(&access).await, "", "{way:?}");
         server.post("/api/v1/verify").json(&json!({"token": access})).send_checked().await.is(200);
         server.post("/api/v1/verify").json(&json!({"token": refresh})).send_checked().await.is(200);
 
@@ -47,7 +47,7 @@ async fn tokens_of_one_are_good_in_every_other(server: &TestServer) {
         let mut refresh = refresh;
         for dialect in ["v1", "codes", "native", "unturned", "myauth", "ucontact", "v1", "codes"] {
             let body = refreshed(server, dialect, &refresh, &access).await;
-            assert_eq!(server.reason(text(&body, "access_token")).await, "", "{way:?}, {dialect}");
+            assert_eq!(server.rejection_reason(text(&body, "access_token")).await, "", "{way:?}, {dialect}");
             if let Some(successor) = body["refresh_token"].as_str() {
                 assert_ne!(successor, refresh, "{dialect}");
                 refresh = successor.to_owned();
@@ -82,23 +82,24 @@ async fn a_reset_in_one_ends_the_sessions_of_all(server: &TestServer) {
         for way in Way::ALL {
             inside.push((way, way.enter(server, &email, None).await.let_in()));
         }
-        outbox::settled(server).await;
+        outbox::wait_until_queue_is_empty(server).await;
         let before = outbox::mails(server, &email).len();
         if dialect == "myauth" {
             let claim = server.post(&format!("/auth/login/recover/{email}")).send_checked().await.is(200).json();
-            let token = outbox::next(server, &email, before).await.token();
+            let token = outbox::wait_for_mail(server, &email, before).await.token();
             let body = json!({"new_password": OTHER_PASSWORD, "claim": text(&claim, "claim")});
             server.post("/auth/login/reset").bearer_auth(token).json(&body).send_checked().await.is(200);
         } else {
             let body = json!({"email": email, "username": email.split('@').next()});
             server.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
-            let token = outbox::next(server, &email, before).await.token();
+            let token = outbox::wait_for_mail(server, &email, before).await.token();
             let body = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
             let path = format!("/api/v1/password-reset-confirm?token={token}");
             server.post(&path).json(&body).send_checked().await.is(200);
         }
         for (way, Inside { access, refresh }) in inside {
-            until(&format!("{way:?}'s token is refused"), async || server.reason(&access).await == "revoked").await;
+            until(&format!("{way:?}'s token is refused"), async || server.rejection_reason(&access).await == "revoked")
+                .await;
             server.refresh(&refresh).await.is_oauth_error(400, "invalid_grant");
         }
         for way in Way::ALL.into_iter().filter(|way| way.by_password()) {
@@ -151,7 +152,7 @@ async fn a_disabled_user_gets_in_nowhere(server: &TestServer) {
 /// Somebody whose address is confirmed, with a username.
 async fn someone(server: &TestServer, name: &str) -> String {
     let email = format!("{name}@example.org");
-    server.plan().user(&email, PASSWORD, &["--username", name, "--verified"]);
+    server.plan().create_user(&email, PASSWORD, &["--username", name, "--verified"]);
     email
 }
 

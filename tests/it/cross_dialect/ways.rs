@@ -59,10 +59,10 @@ impl SignUp {
 /// Confirms an address by a mailed code.
 async fn confirm(server: &TestServer, email: &str) {
     let id = server.plan().json(&["users", "show", email], "")["id"].as_str().unwrap().to_owned();
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     let before = outbox::mails(server, email).len();
     server.post("/auth/mail/verify/send").json(&json!({"user_id": id})).send_checked().await.is(200);
-    let code = outbox::next(server, email, before).await.code();
+    let code = outbox::wait_for_mail(server, email, before).await.code();
     server.post("/auth/mail/verify").json(&json!({"user_id": id, "code": code})).send_checked().await.is(200);
 }
 
@@ -126,10 +126,10 @@ impl Way {
                 server.post("/sessions").json(&body).send_checked().await
             }
             Self::UnturnedCode => {
-                outbox::settled(server).await;
+                outbox::wait_until_queue_is_empty(server).await;
                 let before = outbox::mails(server, email).len();
                 server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
-                let code = outbox::next(server, email, before).await.code();
+                let code = outbox::wait_for_mail(server, email, before).await.code();
                 let body = with(json!({"email": email, "code": code}), "totp_code");
                 server.post("/auth/verification/verify-code").json(&body).send_checked().await
             }
@@ -169,11 +169,11 @@ impl Way {
 }
 
 async fn magic(server: &TestServer, email: &str) -> (String, String) {
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     let before = outbox::mails(server, email).len();
     let answer = server.post(&format!("/auth/login/magic/{email}")).send_checked().await;
     let claim = answer.is(200).json()["claim"].as_str().unwrap().to_owned();
-    (outbox::next(server, email, before).await.token(), claim)
+    (outbox::wait_for_mail(server, email, before).await.token(), claim)
 }
 
 /// Where `myauth` asks for the second factor, it has given a token for that step alone.
@@ -204,7 +204,7 @@ impl Tried {
         let Self { way, answer } = self;
         let body = answer.json();
         match way {
-            Way::Native | Way::LandingMagic => drop(answer.is_problem(401, "totp-required")),
+            Way::Native | Way::LandingMagic => drop(answer.is_problem(401, "mfa_required")),
             Way::UnturnedCode => assert_eq!((answer.status, &body["error"]["code"]), (401, &"totp_required".into())),
             Way::MyauthPassword | Way::MyauthMagic => {
                 assert_eq!((answer.status, &body["refresh_token"]), (200, &Value::Null), "{self:?}");

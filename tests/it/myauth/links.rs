@@ -5,7 +5,7 @@ use reqwest::Method;
 
 use super::{address, by, claim, claim_of, entered, faults, magic, me, member, of, post, refused, reset, sign_up};
 use super::{recover, signed_in, tokens};
-use crate::support::outbox::{mails, next};
+use crate::support::outbox::{mails, wait_for_mail};
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(
@@ -28,9 +28,9 @@ async fn both_halves_sign_in_once(server: &TestServer) {
     let zoe = member(server).await;
     assert_eq!(me(server, &zoe.access).await["email_validated"], false);
     let half = magic(server, &zoe.email.to_uppercase()).await;
-    let mail = next(server, &zoe.email, 0).await;
+    let mail = wait_for_mail(server, &zoe.email, 0).await;
     assert!(mail.link().contains("/links/magic?token="), "{}", mail.link());
-    assert!(!mail.whole.contains(&half));
+    assert!(!mail.source.contains(&half));
     let answer = claim(server, &mail.token(), &half).await;
     let again = entered(server, &zoe.email, &answer).await;
     assert_eq!(again.id, zoe.id);
@@ -42,7 +42,7 @@ async fn both_halves_sign_in_once(server: &TestServer) {
 async fn who_comes_back_with_both_halves_has_an_account(server: &TestServer) {
     let email = address();
     let half = magic(server, &email).await;
-    let token = next(server, &email, 0).await.token();
+    let token = wait_for_mail(server, &email, 0).await.token();
     let users = server.plan().run(&["users", "show", &email], "");
     assert!(!users.status.success(), "nobody's address makes an account");
     let zoe = entered(server, &email, &claim(server, &token, &half).await).await;
@@ -52,14 +52,14 @@ async fn who_comes_back_with_both_halves_has_an_account(server: &TestServer) {
     }
     // Again, for who has no password.
     let half = magic(server, &email).await;
-    let token = next(server, &email, 1).await.token();
+    let token = wait_for_mail(server, &email, 1).await.token();
     assert_eq!(entered(server, &email, &claim(server, &token, &half).await).await.id, zoe.id);
 }
 
 async fn somebody_may_sign_up_meanwhile(server: &TestServer) {
     let email = address();
     let half = magic(server, &email).await;
-    let token = next(server, &email, 0).await.token();
+    let token = wait_for_mail(server, &email, 0).await.token();
     let id = sign_up(server, &email).await.is(200).json()["id"].clone();
     assert_eq!(entered(server, &email, &claim(server, &token, &half).await).await.id, id);
 }
@@ -67,14 +67,14 @@ async fn somebody_may_sign_up_meanwhile(server: &TestServer) {
 async fn a_wrong_half_is_one_of_five_tries(server: &TestServer) {
     let zoe = member(server).await;
     let half = magic(server, &zoe.email).await;
-    let token = next(server, &zoe.email, 0).await.token();
+    let token = wait_for_mail(server, &zoe.email, 0).await.token();
     for wrong in 0..4 {
         refused(&claim(server, &token, &format!("wrong-{wrong}")).await, 400, INVALID);
     }
     tokens(&claim(server, &token, &half).await);
 
     let half = magic(server, &zoe.email).await;
-    let token = next(server, &zoe.email, 1).await.token();
+    let token = wait_for_mail(server, &zoe.email, 1).await.token();
     for wrong in 0..5 {
         refused(&claim(server, &token, &format!("wrong-{wrong}")).await, 400, INVALID);
     }
@@ -84,9 +84,9 @@ async fn a_wrong_half_is_one_of_five_tries(server: &TestServer) {
 async fn halves_of_different_links_do_not_fit(server: &TestServer) {
     let (zoe, max) = (member(server).await, member(server).await);
     let first = magic(server, &zoe.email).await;
-    let first_token = next(server, &zoe.email, 0).await.token();
+    let first_token = wait_for_mail(server, &zoe.email, 0).await.token();
     let second = magic(server, &zoe.email).await;
-    let second_token = next(server, &zoe.email, 1).await.token();
+    let second_token = wait_for_mail(server, &zoe.email, 1).await.token();
     let others = magic(server, &max.email).await;
     for (token, half) in [
         (&first_token, &second),
@@ -111,7 +111,7 @@ async fn halves_of_different_links_do_not_fit(server: &TestServer) {
 async fn one_of_many_at_once_gets_in(server: &TestServer) {
     for email in [member(server).await.email, address()] {
         let half = magic(server, &email).await;
-        let token = next(server, &email, 0).await.token();
+        let token = wait_for_mail(server, &email, 0).await.token();
         let answers = join_all((0..16).map(|_| claim(server, &token, &half))).await;
         let (inside, outside): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
         assert_eq!(inside.len(), 1, "{answers:?}");
@@ -123,7 +123,7 @@ async fn scanners_use_nothing_up(server: &TestServer) {
     let email = address();
     let half = magic(server, &email).await;
     let reset_half = recover(server, &email).await;
-    let mail = next(server, &email, 0).await;
+    let mail = wait_for_mail(server, &email, 0).await;
     let path = mail.link().split_once("/links/").map(|(_, path)| format!("/links/{path}")).unwrap();
     for method in [Method::GET, Method::HEAD, Method::GET] {
         server.request(method, &path).header("accept", "text/html").send_checked().await.is(200);
@@ -141,9 +141,9 @@ async fn scanners_use_nothing_up(server: &TestServer) {
 async fn a_link_from_before_a_change_of_password_is_no_good(server: &TestServer) {
     let zoe = member(server).await;
     let half = magic(server, &zoe.email).await;
-    let token = next(server, &zoe.email, 0).await.token();
+    let token = wait_for_mail(server, &zoe.email, 0).await.token();
     let reset_half = recover(server, &zoe.email).await;
-    let reset_token = next(server, &zoe.email, 1).await.token();
+    let reset_token = wait_for_mail(server, &zoe.email, 1).await.token();
     reset(server, &reset_token, &reset_half, super::OTHER).await.is(200);
     refused(&claim(server, &token, &half).await, 400, INVALID);
     signed_in(server, &zoe.email, super::OTHER).await;
@@ -152,7 +152,7 @@ async fn a_link_from_before_a_change_of_password_is_no_good(server: &TestServer)
 async fn who_is_disabled_gets_no_mail_and_the_same_answer(server: &TestServer) {
     let (zoe, max) = (member(server).await, member(server).await);
     let half = magic(server, &max.email).await;
-    let token = next(server, &max.email, 0).await.token();
+    let token = wait_for_mail(server, &max.email, 0).await.token();
     for who in [&zoe, &max] {
         server.plan().json(&["users", "disable", &who.email], "");
     }
@@ -162,7 +162,7 @@ async fn who_is_disabled_gets_no_mail_and_the_same_answer(server: &TestServer) {
     // Mails go out in their turn: what was posted before this one would be there.
     let other = address();
     magic(server, &other).await;
-    next(server, &other, 0).await;
+    wait_for_mail(server, &other, 0).await;
     assert!(mails(server, &zoe.email).is_empty());
 }
 
@@ -188,7 +188,7 @@ mod a_closed_registration {
         let unknown = address();
         magic(server, &unknown).await;
         let half = magic(server, &zoe.email).await;
-        tokens(&claim(server, &next(server, &zoe.email, 0).await.token(), &half).await);
+        tokens(&claim(server, &wait_for_mail(server, &zoe.email, 0).await.token(), &half).await);
         assert!(mails(server, &unknown).is_empty());
     }
 }

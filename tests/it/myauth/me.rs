@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Member, OTHER, address, by, done, faults, made, me, member, of, refused, sign_in, sign_up, signed_in};
-use crate::support::outbox::{mails, next};
+use crate::support::outbox::{mails, wait_for_mail};
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(
@@ -80,9 +80,9 @@ async fn an_address_is_changed_and_confirmed(server: &TestServer) {
     let user = update(server, &zoe, json!({"email": new.to_uppercase(), "original": PASSWORD})).await.is(200).json();
     assert_eq!((user["email"].as_str(), user["email_validated"].as_bool()), (Some(&*new), Some(false)));
     assert_eq!(me(server, &zoe.access).await["email"], new, "the one who asked stays signed in");
-    let told = next(server, &zoe.email, 0).await;
-    assert!(!told.whole.contains(&new), "shown in part only: {}", told.whole);
-    let link = next(server, &new, 0).await;
+    let told = wait_for_mail(server, &zoe.email, 0).await;
+    assert!(!told.source.contains(&new), "shown in part only: {}", told.source);
+    let link = wait_for_mail(server, &new, 0).await;
     assert!(link.link().contains("/links/confirm?token="), "{}", link.link());
     server.post("/links/confirm").json(&json!({"token": link.token()})).send_checked().await.is(200);
     assert_eq!(me(server, &zoe.access).await["email_validated"], true);
@@ -133,7 +133,7 @@ async fn a_password_ends_every_session(server: &TestServer) {
     assert_eq!(faults(&weak), of(&[("body.password", "value_error")]));
     update(server, &zoe, json!({"password": OTHER, "original": PASSWORD})).await.is(200);
     for access in [&zoe.access, &other.access, &native.access] {
-        assert_eq!(server.reason(access).await, "revoked");
+        assert_eq!(server.rejection_reason(access).await, "revoked");
     }
     for refresh in [&zoe.refresh, &other.refresh, &native.refresh] {
         let answer = by(server, Method::POST, "/auth/login/refresh", refresh).send_checked().await;
@@ -141,21 +141,21 @@ async fn a_password_ends_every_session(server: &TestServer) {
     }
     refused(&sign_in(server, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
     signed_in(server, &zoe.email, OTHER).await;
-    let notice = next(server, &zoe.email, 0).await;
-    assert!(notice.header("subject").to_lowercase().contains("password"), "{}", notice.whole);
+    let notice = wait_for_mail(server, &zoe.email, 0).await;
+    assert!(notice.header("subject").to_lowercase().contains("password"), "{}", notice.source);
 }
 
 async fn who_has_no_password_may_set_one(server: &TestServer) {
     let email = address();
     let half = super::magic(server, &email).await;
-    let answer = super::claim(server, &next(server, &email, 0).await.token(), &half).await;
+    let answer = super::claim(server, &wait_for_mail(server, &email, 0).await.token(), &half).await;
     let zoe = super::entered(server, &email, &answer).await;
     let new = address();
     let user = update(server, &zoe, json!({"password": OTHER, "email": new})).await.is(200).json();
     assert_eq!((user["password"].as_bool(), user["email"].as_str()), (Some(true), Some(&*new)));
     signed_in(server, &new, OTHER).await;
     // A thief would change both at once: the old address hears of both.
-    next(server, &email, 2).await;
+    wait_for_mail(server, &email, 2).await;
 }
 
 async fn it_is_deleted(server: &TestServer) {

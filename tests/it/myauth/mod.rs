@@ -52,7 +52,7 @@ async fn sign_up(server: &TestServer, email: &str) -> HttpResponse {
 
 /// Signs in by the form, in a millisecond of its own: what ends a user's tokens ends those of the same millisecond.
 async fn sign_in(server: &TestServer, email: &str, password: &str) -> HttpResponse {
-    let clock = signet::clock::Clock::machine();
+    let clock = signet::clock::Clock::system();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;
@@ -70,7 +70,7 @@ async fn member(server: &TestServer) -> Member {
 /// A user that the command line makes, signed in.
 async fn made(server: &TestServer, more: &[&str]) -> Member {
     let email = address();
-    server.plan().user(&email, PASSWORD, more);
+    server.plan().create_user(&email, PASSWORD, more);
     signed_in(server, &email, PASSWORD).await
 }
 

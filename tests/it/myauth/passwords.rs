@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{address, by, done, faults, me, member, of, post, refused, sign_in, sign_up, signed_in, tokens};
-use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores, tampered};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores, tamper_signature};
 
 over_both_stores!(
     |plan| plan;
@@ -84,8 +84,8 @@ async fn a_form_signs_in_and_nothing_tells_who_is_there(server: &TestServer) {
     let unknown = sign_in(server, &address(), PASSWORD).await;
     let out = sign_in(server, &disabled.email, PASSWORD).await;
     refused(&wrong, 400, NO_SIGN_IN);
-    assert_eq!(unknown.without_names(), wrong.clone().without_names());
-    assert_eq!(out.without_names(), wrong.without_names());
+    assert_eq!(unknown.without_per_response_headers(), wrong.clone().without_per_response_headers());
+    assert_eq!(out.without_per_response_headers(), wrong.without_per_response_headers());
     refused(&sign_in(server, "no address", PASSWORD).await, 400, NO_SIGN_IN);
 }
 
@@ -149,11 +149,11 @@ async fn a_refresh_token_is_replaced(server: &TestServer) {
         let answer = by(server, Method::POST, "/auth/login/refresh", stolen).send_checked().await;
         refused(&answer, 401, "Could not validate credentials");
     }
-    assert_eq!(server.reason(&access).await, "revoked");
+    assert_eq!(server.rejection_reason(&access).await, "revoked");
     for path in ["/auth/login/refresh", "/auth/login/revoke"] {
         refused(&server.post(path).send_checked().await, 401, "Not authenticated");
         let other = member(server).await;
-        for bad in ["garbage", &other.access, &tampered(&other.refresh)] {
+        for bad in ["garbage", &other.access, &tamper_signature(&other.refresh)] {
             refused(&by(server, Method::POST, path, bad).send_checked().await, 401, "Could not validate credentials");
         }
     }
@@ -171,7 +171,7 @@ async fn a_session_is_revoked(server: &TestServer) {
             "Could not validate credentials",
         );
     }
-    assert_eq!(server.reason(&zoe.access).await, "revoked");
+    assert_eq!(server.rejection_reason(&zoe.access).await, "revoked");
     assert_eq!(me(server, &other.access).await["id"], zoe.id, "the other session goes on");
 }
 
@@ -182,7 +182,8 @@ async fn who_is_disabled_is_told_so(server: &TestServer) {
         refused(&by(server, Method::POST, path, &zoe.refresh).send_checked().await, 400, "Inactive user");
     }
     // The command line is another process: the server hears of it, but not at once.
-    crate::support::until("the token is refused", async || server.reason(&zoe.access).await == "revoked").await;
+    crate::support::until("the token is refused", async || server.rejection_reason(&zoe.access).await == "revoked")
+        .await;
     refused(&by(server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
     let update = by(server, Method::PUT, "/auth/users/me", &zoe.access).json(&json!({"full_name": "x"}));
     refused(&update.send_checked().await, 400, "Inactive user");

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{OTHER, address, by, claim, magic, member, recover, refused, reset, sign_in, signed_in, step, tokens};
-use crate::support::outbox::next;
+use crate::support::outbox::wait_for_mail;
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::totp::code;
 
@@ -17,11 +17,11 @@ async fn each_token_has_one_place(server: &TestServer) {
     let new = address();
     let change = json!({"email": new, "original": PASSWORD});
     by(server, Method::PUT, "/auth/users/me", &who.access).json(&change).send_checked().await.is(200);
-    let confirming = next(server, &new, 0).await.token();
+    let confirming = wait_for_mail(server, &new, 0).await.token();
     let magic_half = magic(server, &new).await;
-    let magic_token = next(server, &new, 1).await.token();
+    let magic_token = wait_for_mail(server, &new, 1).await.token();
     let reset_half = recover(server, &new).await;
-    let reset_token = next(server, &new, 2).await.token();
+    let reset_token = wait_for_mail(server, &new, 2).await.token();
     let session = signed_in(server, &new, PASSWORD).await;
     let drawn = by(server, Method::POST, "/auth/login/new-totp", &who.access).send_checked().await.is(200).json();
     let key = drawn["key"].as_str().unwrap().to_owned();

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Member, by, claim, done, faults, magic, me, member, of, post, refused, sign_in, step, tokens};
-use crate::support::outbox::next;
+use crate::support::outbox::wait_for_mail;
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::totp::{code, wrong_code};
 
@@ -74,8 +74,8 @@ async fn it_is_asked_for_turned_on_and_due(server: &TestServer) {
         let letters = code.chars().filter(char::is_ascii_alphanumeric).count();
         assert!(letters * 5 >= 112, "{letters} letters of five bits each");
     }
-    let notice = next(server, &who.email, 0).await;
-    assert!(!notice.whole.contains(&key) && codes.iter().all(|code| !notice.whole.contains(code)));
+    let notice = wait_for_mail(server, &who.email, 0).await;
+    assert!(!notice.source.contains(&key) && codes.iter().all(|code| !notice.source.contains(code)));
 
     let token = step(&sign_in(server, &who.email, PASSWORD).await);
     assert_eq!(payload(&token)["totp"], true);
@@ -166,12 +166,12 @@ async fn one_of_many_at_once_takes_the_second_step(server: &TestServer) {
 async fn a_magic_link_does_not_go_round_it(server: &TestServer) {
     let (who, key, _) = guarded(server).await;
     let half = magic(server, &who.email).await;
-    let token = next(server, &who.email, 1).await.token();
+    let token = wait_for_mail(server, &who.email, 1).await.token();
     let due = step(&claim(server, &token, &half).await);
     refused(&claim(server, &token, &half).await, 400, "Login failed; invalid claim.");
     tokens(&second(server, &due, &code(&key, 1)).await);
     let due = server.try_sign_in(&who.email, PASSWORD).await;
-    due.is_problem(401, "totp-required");
+    due.is_problem(401, "mfa_required");
 }
 
 async fn it_is_turned_off_with_the_password(server: &TestServer) {
@@ -190,7 +190,7 @@ async fn it_is_turned_off_with_the_password(server: &TestServer) {
     done(&off(json!({"original": PASSWORD})).await, OFF);
     assert_eq!(me(server, &who.access).await["totp"], false);
     tokens(&sign_in(server, &who.email, PASSWORD).await);
-    next(server, &who.email, 1).await;
+    wait_for_mail(server, &who.email, 1).await;
     // Off already is off.
     done(&off(json!({"original": PASSWORD})).await, OFF);
     // Turned on anew, neither a code nor a recovery code of the old one is good.
@@ -210,7 +210,7 @@ async fn the_token_of_the_second_step_is_for_nothing_else(server: &TestServer) {
         401,
         "Could not validate credentials",
     );
-    assert_ne!(server.reason(&token).await, "");
+    assert_ne!(server.rejection_reason(&token).await, "");
     for not_one in [&who.access, &who.refresh, "garbage"] {
         refused(&second(server, not_one, &codes[0]).await, 401, "Could not validate credentials");
     }

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{Member, OTHER, address, by, done, faults, made, me, member, of, post, refused, sign_in, signed_in};
-use crate::support::outbox::{mails, next};
+use crate::support::outbox::{mails, wait_for_mail};
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(
@@ -166,8 +166,8 @@ async fn one_is_changed(server: &TestServer) {
     let moved = json!({"email": new, "email_validated": true});
     let user = change(server, &admin, &zoe.id, moved).await.is(200).json();
     assert_eq!((user["email"].as_str(), user["email_validated"].as_bool()), (Some(&*new), Some(false)));
-    next(server, &zoe.email, 0).await;
-    assert!(next(server, &new, 0).await.link().contains("/links/confirm?token="));
+    wait_for_mail(server, &zoe.email, 0).await;
+    assert!(wait_for_mail(server, &new, 0).await.link().contains("/links/confirm?token="));
     let taken = change(server, &admin, &zoe.id, json!({"email": admin.email})).await;
     refused(&taken, 409, "This username is not available.");
     let same = change(server, &admin, &zoe.id, json!({"email": new, "email_validated": true})).await.is(200).json();
@@ -190,12 +190,12 @@ async fn what_a_change_ends(server: &TestServer) {
     {
         let zoe = made(server, &["--role", "editor"]).await;
         change(server, &admin, &zoe.id, body.clone()).await.is(200);
-        assert_eq!(server.reason(&zoe.access).await, "revoked", "{body}");
+        assert_eq!(server.rejection_reason(&zoe.access).await, "revoked", "{body}");
         let refresh = by(server, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await;
         assert_ne!(refresh.status, 200, "{body}");
         if body.get("password").is_some() {
             signed_in(server, &zoe.email, OTHER).await;
-            next(server, &zoe.email, 0).await;
+            wait_for_mail(server, &zoe.email, 0).await;
         }
     }
 }
@@ -219,7 +219,7 @@ async fn only_superusers_touch_superusers(server: &TestServer) {
     assert_eq!(made["is_superuser"], true);
     let unmade = change(server, &root, &other.id, json!({"is_superuser": false})).await.is(200).json();
     assert_eq!(unmade["is_superuser"], false);
-    assert_eq!(server.reason(&other.access).await, "revoked", "its tokens said that it may do everything");
+    assert_eq!(server.rejection_reason(&other.access).await, "revoked", "its tokens said that it may do everything");
 }
 
 async fn the_row_counts_and_not_the_token(server: &TestServer) {
@@ -237,11 +237,11 @@ async fn one_is_let_in_and_out(server: &TestServer) {
     let toggle =
         async |email: &str| post(server, "/auth/users/toggle-state", &admin.access, json!({"user_email": email})).await;
     done(&toggle(&zoe.email.to_uppercase()).await, "User state toggled successfully.");
-    assert_eq!(server.reason(&zoe.access).await, "revoked");
+    assert_eq!(server.rejection_reason(&zoe.access).await, "revoked");
     refused(&by(server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 400, "Inactive user");
     refused(&sign_in(server, &zoe.email, PASSWORD).await, 400, "Login failed; incorrect email or password.");
     done(&toggle(&zoe.email).await, "User state toggled successfully.");
-    assert_eq!(server.reason(&zoe.access).await, "revoked", "what was ended stays so");
+    assert_eq!(server.rejection_reason(&zoe.access).await, "revoked", "what was ended stays so");
     signed_in(server, &zoe.email, PASSWORD).await;
     refused(&toggle(&address()).await, 400, "Invalid request.");
     assert_eq!(faults(&toggle("nobody").await), of(&[("body.user_email", "value_error")]));

@@ -80,7 +80,7 @@ async fn a_body_that_cannot_be_read(server: &TestServer) {
 #[tokio::test]
 async fn a_store_that_is_gone_is_told() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
-    let server = TestServer::beside(Plan::on(&redis, &postgres));
+    let server = TestServer::start(Plan::on(&redis, &postgres));
     let zoe = member(&server).await;
     postgres.kill_immediate();
     let calls = async || {
@@ -134,7 +134,7 @@ async fn it_asks_for_a_confirmed_address_where_it_is_set_so() {
     refused(&answer, 400, "Login failed; the email address is not confirmed.");
     // A link proves it.
     let half = super::magic(&server, &email).await;
-    let token = crate::support::outbox::next(&server, &email, 0).await.token();
+    let token = crate::support::outbox::wait_for_mail(&server, &email, 0).await.token();
     tokens(&super::claim(&server, &token, &half).await);
     signed_in(&server, &email, "1234").await;
 }

@@ -17,20 +17,20 @@ fn shown(server: &TestServer, email: &str) -> Value {
 }
 
 async fn nothing_tells_who_has_an_account(server: &TestServer) {
-    let known = server.person(&[]);
-    let disabled = server.person(&[]);
+    let known = server.create_user(&[]);
+    let disabled = server.create_user(&[]);
     server.plan().json(&["users", "disable", &disabled.email], "");
     let mut answers = Vec::new();
     for email in [&known.email, "nobody-yet@example.org", &disabled.email] {
         let answer = send(server, email).await;
         assert_eq!(answer.is(202).data()["expires_in"], 600);
         assert_eq!(answer.data().as_object().unwrap().len(), 2);
-        answers.push(answer.without_names());
+        answers.push(answer.without_per_response_headers());
     }
     assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-    let code = outbox::next(server, &known.email, 0).await.code();
+    let code = outbox::wait_for_mail(server, &known.email, 0).await.code();
     assert!(code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()), "{code}");
-    outbox::next(server, "nobody-yet@example.org", 0).await.code();
+    outbox::wait_for_mail(server, "nobody-yet@example.org", 0).await.code();
     // Neither does trying one.
     for email in [&known.email, "nobody-yet@example.org", &disabled.email, "never-asked@example.org"] {
         verify(server, email, "x").await.fails(401, "invalid_code");
@@ -45,14 +45,14 @@ async fn the_first_code_makes_an_account(server: &TestServer) {
     assert_eq!(claims["email_verified"], true);
     let user = shown(server, "brand.new@example.org");
     assert_eq!((&user["verified"], &user["username"]), (&json!(true), &Value::Null), "{user}");
-    server.try_sign_in("brand.new@example.org", PASSWORD).await.is_problem(401, "wrong-password");
+    server.try_sign_in("brand.new@example.org", PASSWORD).await.is_problem(401, "invalid_credentials");
     // Again: the same account.
     let (again, _) = signed_in(server, "BRAND.new@example.org").await;
     assert_eq!(server.verify(&again).await.json()["claims"]["sub"], claims["sub"]);
 }
 
 async fn an_account_of_another_dialect_is_the_same(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let (access, refresh) = signed_in(server, &person.email).await;
     let claims = server.verify(&access).await.is(200).json()["claims"].clone();
     assert_eq!((&claims["sub"], &claims["preferred_username"]), (&json!(person.id), &json!(person.username)));
@@ -64,7 +64,7 @@ async fn an_account_of_another_dialect_is_the_same(server: &TestServer) {
 }
 
 async fn a_code_proves_the_address(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     assert_eq!(shown(server, &person.email)["verified"], false);
     let (access, _) = signed_in(server, &person.email).await;
     assert_eq!(server.verify(&access).await.json()["claims"]["email_verified"], true);
@@ -108,7 +108,7 @@ async fn five_wrong_tries_use_a_code_up(server: &TestServer) {
 async fn a_code_is_of_no_use_at_another_address(server: &TestServer) {
     let code = code_for(server, "mine@example.org").await;
     send(server, "yours@example.org").await.is(202);
-    let theirs = outbox::next(server, "yours@example.org", 0).await.code();
+    let theirs = outbox::wait_for_mail(server, "yours@example.org", 0).await.code();
     if theirs != code {
         verify(server, "yours@example.org", &code).await.fails(401, "invalid_code");
     }
@@ -133,7 +133,7 @@ async fn of_many_at_once_one_gets_in(server: &TestServer) {
 }
 
 async fn who_is_disabled_is_told_with_the_right_code_alone(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let code = code_for(server, &person.email).await;
     server.plan().json(&["users", "disable", &person.email], "");
     verify(server, &person.email, &wrong(&code)).await.fails(401, "invalid_code");
@@ -148,12 +148,12 @@ async fn who_is_disabled_is_told_with_the_right_code_alone(server: &TestServer) 
 #[tokio::test]
 async fn where_registration_is_closed_only_who_has_an_account_gets_a_mail() {
     let server = TestServer::embedded(|plan| plan.set("USERS_OPEN_REGISTRATION", "false"));
-    let known = server.person(&[]);
+    let known = server.create_user(&[]);
     let unknown = send(&server, "stranger@example.org").await;
     let same = send(&server, &known.email).await;
-    assert_eq!(unknown.is(202).clone().without_names(), same.clone().without_names());
+    assert_eq!(unknown.is(202).clone().without_per_response_headers(), same.clone().without_per_response_headers());
     // Mails go out one after another, so the other's would be there by now.
-    let code = outbox::next(&server, &known.email, 0).await.code();
+    let code = outbox::wait_for_mail(&server, &known.email, 0).await.code();
     assert!(outbox::mails(&server, "stranger@example.org").is_empty());
     for guess in ["000000", "123456"] {
         let answer = call(&server, VERIFY, &json!({"email": "stranger@example.org", "code": guess})).await;
@@ -168,7 +168,7 @@ async fn a_code_of_before_registration_closed_makes_no_account() {
     let code = code_for(&server, "late@example.org").await;
     let plan = server.plan().clone().set("USERS_OPEN_REGISTRATION", "false");
     server.signet.terminate();
-    server.signet.ended();
-    let server = TestServer::beside(plan);
+    server.signet.wait_for_exit();
+    let server = TestServer::start(plan);
     verify(&server, "late@example.org", &code).await.fails(403, "registration_closed");
 }

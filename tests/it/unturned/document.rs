@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{KEYS, NOBODY, REFRESH, REVOKE, SEND, VERIFY, code_for, member, text};
 use crate::support::server::{SendRequest, TestServer, over_both_stores};
-use crate::support::{fed, tool};
+use crate::support::{run_with_stdin, tool};
 
 /// The document as it was published.
 const PUBLISHED: &str = include_str!("published.md");
@@ -144,7 +144,7 @@ async fn what_is_said_is_what_the_document_says(server: &TestServer) {
     judge.args(["-c", JUDGE]);
     let also = json!([{"name": "UserRead", "schema": user_read(), "value": me}]);
     let given = json!({"document": PUBLISHED, "exchanges": heard.all, "also": also});
-    let output = fed(judge, &given.to_string());
+    let output = run_with_stdin(judge, &given.to_string());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&said["faults"], &said["unseen"]), (&json!([]), &json!([])));

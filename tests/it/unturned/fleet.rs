@@ -12,7 +12,7 @@ use crate::support::{postgres, redis, until};
 async fn what_one_node_is_told_the_other_knows() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
     let plan = Plan::on(&redis, &postgres);
-    let (one, other) = (TestServer::beside(plan.clone()), TestServer::beside(plan.another()));
+    let (one, other) = (TestServer::start(plan.clone()), TestServer::start(plan.another_node()));
     // A code that one mailed is good at the other, and then no more at either.
     let code = code_for(&one, "fleet@example.org").await;
     verify(&other, "fleet@example.org", &code).await.is(200).pair();
@@ -26,7 +26,7 @@ async fn what_one_node_is_told_the_other_knows() {
     other.verify(&whole).await.is(200);
     let end = keys(&one, Method::DELETE, &format!("{KEYS}{}", text(&made, "id")), &member.project);
     end.bearer_auth(&member.access).send_checked().await.is(200).data();
-    until("the other node refuses the key", async || other.reason(&whole).await == "unknown_api_key").await;
+    until("the other node refuses the key", async || other.rejection_reason(&whole).await == "unknown_api_key").await;
     let listing = keys(&other, Method::GET, KEYS, &member.project).header("x-api-key", &whole);
     listing.send_checked().await.fails(401, "invalid_token");
 }

@@ -106,8 +106,11 @@ async fn a_deactivated_one_is_over(server: &TestServer) {
     let data = answer.is(200).data();
     let moment = text(&data, "deactivated_at");
     assert_eq!(data, json!({"id": id, "is_active": false, "deactivated_at": moment}));
-    assert_eq!(server.reason(&whole).await, "unknown_api_key");
-    assert_eq!(end(server, &member, &id).await.is(200).clone().without_names(), answer.without_names());
+    assert_eq!(server.rejection_reason(&whole).await, "unknown_api_key");
+    assert_eq!(
+        end(server, &member, &id).await.is(200).clone().without_per_response_headers(),
+        answer.without_per_response_headers()
+    );
     assert_eq!(end(server, &member, &format!("{id}/")).await.is(200).data(), data);
     let items = list(server, &member, "").await.data()["items"].clone();
     let active: Vec<_> = items.as_array().unwrap().iter().map(|item| (&item["id"], &item["is_active"])).collect();
@@ -176,7 +179,7 @@ async fn keys_make_no_keys(server: &TestServer) {
 
 async fn what_reaches_further_is_for_superusers_to_give(server: &TestServer) {
     let plain = member(server, "plain").await;
-    let root = server.person(&["--superuser"]);
+    let root = server.create_user(&["--superuser"]);
     let (access, refresh) = super::signed_in(server, &root.email).await;
     let projects = server.get("/projects").bearer_auth(&access).send_checked().await.json();
     let project = text(&projects["projects"][0], "id");

@@ -37,7 +37,7 @@ async fn one_person_is_sent_so_many_mails() {
     let server = TestServer::embedded(|plan| {
         plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__MAIL_ACCOUNT", "3 per 10m")
     });
-    let known = server.person(&[]);
+    let known = server.create_user(&[]);
     for email in [known.email.as_str(), "unknown@example.org"] {
         for spelling in [email.to_owned(), email.to_uppercase(), format!(" {email}")] {
             send(&server, &spelling).await.is(202);
@@ -45,7 +45,7 @@ async fn one_person_is_sent_so_many_mails() {
         send(&server, email).await.fails(429, "too_many_requests");
     }
     send(&server, "another@example.org").await.is(202);
-    outbox::next(&server, "another@example.org", 0).await;
+    outbox::wait_for_mail(&server, "another@example.org", 0).await;
     assert_eq!(outbox::mails(&server, &known.email).len(), 3);
 }
 

@@ -46,7 +46,7 @@ async fn it_shows_the_account_to_both_kinds_of_client(server: &TestServer) {
     }
     assert_eq!(body, expected);
     // With a password and roles.
-    let person = server.person(&["--role", "editor", "--role", "author", "--superuser"]);
+    let person = server.create_user(&["--role", "editor", "--role", "author", "--superuser"]);
     let access = server.sign_in(&person).await.access;
     let body = server.get(ME).bearer_auth(&access).send_checked().await.is(200).json();
     assert_eq!((&body["role"], &body["roles"]), (&json!("editor"), &json!(["editor", "author"])));
@@ -72,7 +72,7 @@ async fn a_key_shows_its_owner(server: &TestServer) {
 
 async fn billing_and_projects_are_as_they_are_now(server: &TestServer) {
     let member = member(server, "billed").await;
-    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     let change = json!({"token_balance": 1000, "tokens_used": 7, "subscription_tier": "pro"});
     let path = format!("/admin/users/{}/billing", member.id);
     server.request(reqwest::Method::PATCH, &path).bearer_auth(&root).json(&change).send_checked().await.is(200);

@@ -47,7 +47,7 @@ async fn code_for(server: &TestServer, email: &str) -> String {
     let address = email.trim().to_lowercase();
     let before = outbox::mails(server, &address).len();
     send(server, email).await.is(202);
-    outbox::next(server, &address, before).await.code()
+    outbox::wait_for_mail(server, &address, before).await.code()
 }
 
 async fn verify(server: &TestServer, email: &str, code: &str) -> HttpResponse {
@@ -82,7 +82,7 @@ fn keys(server: &TestServer, method: Method, path: &str, project: &str) -> reqwe
 
 /// Makes an API key and gives what was told of it. In a millisecond of its own: of those of the same none is the newest.
 async fn key(server: &TestServer, member: &Member, body: &Value) -> Value {
-    let clock = signet::clock::Clock::machine();
+    let clock = signet::clock::Clock::system();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;

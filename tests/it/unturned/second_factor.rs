@@ -16,7 +16,7 @@ async fn turned_on(server: &TestServer, member: &Member) -> (String, Vec<String>
     let body = json!({"code": totp::code(&key, 0)});
     let on = server.request(reqwest::Method::PUT, "/totp").bearer_auth(&member.access).json(&body).send_checked().await;
     let codes = on.is(200).json()["recovery_codes"].as_array().unwrap().clone();
-    outbox::next(server, &member.email, before).await;
+    outbox::wait_for_mail(server, &member.email, before).await;
     (key, codes.iter().map(|code| code.as_str().unwrap().to_owned()).collect())
 }
 

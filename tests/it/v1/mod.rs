@@ -55,7 +55,7 @@ async fn try_sign_in(server: &TestServer, email: &str, password: &str) -> HttpRe
 
 /// In a millisecond of its own, as [`TestServer::sign_in`].
 async fn sign_in(server: &TestServer, member: &Member) -> Signed {
-    let clock = signet::clock::Clock::machine();
+    let clock = signet::clock::Clock::system();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;
@@ -77,7 +77,7 @@ async fn me(server: &TestServer, token: &str) -> HttpResponse {
 
 /// The token of the link that was mailed after `before` others.
 async fn mailed(server: &TestServer, email: &str, before: usize) -> String {
-    outbox::next(server, email, before).await.token()
+    outbox::wait_for_mail(server, email, before).await.token()
 }
 
 /// What an access token says, which anybody may read.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::support::outbox::mails;
-use crate::support::server::{over_both_stores, tampered};
+use crate::support::server::{over_both_stores, tamper_signature};
 
 const NEW: &str = "654321";
 
@@ -39,13 +39,13 @@ async fn a_new_password_is_set_and_every_session_ended(server: &TestServer) {
     let elsewhere = server.try_sign_in(&member.email, PASSWORD).await.is(201).tokens();
 
     ask(server, " FORGETFUL@example.com", "Forgetful").await.says(200, "password reset requested");
-    let mail = outbox::next(server, &member.email, 0).await;
+    let mail = outbox::wait_for_mail(server, &member.email, 0).await;
     assert!(mail.link().starts_with("https://app.example.org/reset?token="), "{}", mail.link());
     confirm(server, &mail.token(), NEW, NEW).await.says(200, "password reset successful");
 
     for access in [&one.access, &other.access, &elsewhere.access] {
         me(server, access).await.tells(401, "invalid token");
-        assert_eq!(server.reason(access).await, "revoked");
+        assert_eq!(server.rejection_reason(access).await, "revoked");
     }
     for token in [&one.refresh, &other.refresh, &elsewhere.refresh] {
         refresh(server, token).await.tells(401, "invalid refresh token");
@@ -56,12 +56,12 @@ async fn a_new_password_is_set_and_every_session_ended(server: &TestServer) {
     assert_eq!(server.plan().json(&["users", "show", &member.email], "")["verified"], true);
     confirm(server, &mail.token(), NEW, NEW).await.tells(400, "invalid or expired token");
     // And its owner is told.
-    outbox::next(server, &member.email, 1).await;
+    outbox::wait_for_mail(server, &member.email, 1).await;
 }
 
 async fn only_address_and_name_that_belong_together_bring_a_mail(server: &TestServer) {
     let (known, _) = (member(server, "known").await, member(server, "marker").await);
-    let expected = ask(server, &known.email, &known.username).await.without_names();
+    let expected = ask(server, &known.email, &known.username).await.without_per_response_headers();
     for (email, username) in [
         (known.email.as_str(), "marker"),
         (known.email.as_str(), ""),
@@ -69,9 +69,9 @@ async fn only_address_and_name_that_belong_together_bring_a_mail(server: &TestSe
         ("nobody@example.com", "nobody"),
         ("no address", "known"),
     ] {
-        assert_eq!(ask(server, email, username).await.without_names(), expected, "{email} {username}");
+        assert_eq!(ask(server, email, username).await.without_per_response_headers(), expected, "{email} {username}");
     }
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     assert_eq!(mails(server, &known.email).len(), 1);
     assert_eq!(mails(server, "nobody@example.com").len(), 0);
     for body in [json!({"email": known.email}), json!({"username": "known"}), json!({})] {
@@ -101,7 +101,7 @@ async fn what_is_no_link_sets_nothing(server: &TestServer) {
     register(server, "?sendEmail=true", "confirming").await.is(201);
     let confirming = mailed(server, "confirming@example.com", 0).await;
     let token = link(server, &member, 0).await;
-    for bad in ["", "garbage", &signed.access, &signed.refresh, &confirming, &tampered(&token)] {
+    for bad in ["", "garbage", &signed.access, &signed.refresh, &confirming, &tamper_signature(&token)] {
         confirm(server, bad, NEW, NEW).await.tells(400, "invalid or expired token");
     }
     let missing = json!({"new_password": NEW, "new_password_confirm": NEW});
@@ -135,13 +135,13 @@ async fn the_landing_page_redeems_the_same_link_by_stricter_rules(server: &TestS
     let member = member(server, "landing").await;
     let token = link(server, &member, 0).await;
     let reset = async |body: Value| call(server, "/links/reset", body).await;
-    reset(json!({"token": token, "new_password": NEW})).await.is_problem(400, "weak-password");
+    reset(json!({"token": token, "new_password": NEW})).await.is_problem(400, "weak_password");
     let new = "a quiet harbour at dusk";
     // A link of one half has no other.
     let halves = json!({"token": token, "new_password": new, "claim": "x"});
-    reset(halves).await.is_problem(400, "reset-not-in-force");
+    reset(halves).await.is_problem(400, "invalid_link");
     assert_eq!(reset(json!({"token": token, "new_password": new})).await.is(204).text, "");
-    reset(json!({"token": token, "new_password": new})).await.is_problem(400, "reset-not-in-force");
-    reset(json!({"token": token})).await.is_problem(400, "fields");
+    reset(json!({"token": token, "new_password": new})).await.is_problem(400, "invalid_link");
+    reset(json!({"token": token})).await.is_problem(400, "invalid_fields");
     try_sign_in(server, &member.email, new).await.is(200);
 }

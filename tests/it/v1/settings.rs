@@ -30,19 +30,19 @@ async fn its_prefix_lifetimes_and_password_rules_are_settings() {
         call(&server, "/v2/register", wish(weak)).await.tells(400, "invalid password");
     }
     call(&server, "/v2/register", wish("a quiet harbour")).await.is(201);
-    let link = outbox::next(&server, "a@example.com", 0).await.link();
+    let link = outbox::wait_for_mail(&server, "a@example.com", 0).await.link();
     assert!(link.starts_with("https://id.example.org/v2/verify?token="), "{link}");
     let login = json!({"email": "a@example.com", "password": "a quiet harbour"});
     let signed = call(&server, "/v2/login", login.clone()).await.is(200).json();
     assert_eq!((&signed["expires_in"], &signed["refresh_expires_in"]), (&300.into(), &3600.into()));
     server.get("/v2/authorized/me").bearer_auth(text(&signed, "access_token")).send_checked().await.is(200);
-    call(&server, "/api/v1/login", login).await.is_problem(404, "not-found");
+    call(&server, "/api/v1/login", login).await.is_problem(404, "path_not_found");
 }
 
 #[tokio::test]
 async fn it_can_be_switched_off() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_API__V1__ENABLED", "false"));
-    register(&server, "", "nobody").await.is_problem(404, "not-found");
+    register(&server, "", "nobody").await.is_problem(404, "path_not_found");
 }
 
 #[tokio::test]

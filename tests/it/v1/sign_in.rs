@@ -35,7 +35,7 @@ async fn a_wrong_password_and_an_unknown_address_are_one_answer(server: &TestSer
     let wrong = try_sign_in(server, &member.email, "1234567").await;
     wrong.tells(401, "invalid email or password");
     let unknown = try_sign_in(server, "nobody@example.com", PASSWORD).await;
-    assert_eq!(wrong.without_names(), unknown.without_names());
+    assert_eq!(wrong.without_per_response_headers(), unknown.without_per_response_headers());
     // It is an address that signs in here, and no name.
     try_sign_in(server, &member.username, PASSWORD).await.tells(400, "invalid email");
     for body in [json!({"email": member.email}), json!({"password": PASSWORD}), json!({})] {
@@ -58,7 +58,7 @@ async fn an_unconfirmed_address_may_sign_in(server: &TestServer) {
 async fn a_second_factor_is_asked_for(server: &TestServer) {
     let member = member(server, "careful").await;
     let signed = sign_in(server, &member).await;
-    let (key, codes) = totp::turn_on(server, &signed.access, PASSWORD).await;
+    let (key, codes) = totp::enable_totp(server, &signed.access, PASSWORD).await;
     let with = async |code: &str| {
         let body = json!({"email": member.email, "password": PASSWORD, "totp_code": code});
         call(server, "/api/v1/login", body).await
@@ -115,7 +115,7 @@ async fn signing_out_ends_the_session_and_the_token_at_once(server: &TestServer)
         for access in [&signed.access, &text(&later, "access_token")] {
             me(server, access).await.tells(401, "invalid token");
             verify(server, access).await.tells(401, "invalid token");
-            assert_eq!(server.reason(access).await, "revoked");
+            assert_eq!(server.rejection_reason(access).await, "revoked");
         }
         refresh(server, &signed.refresh).await.tells(401, "invalid refresh token");
         verify(server, &signed.refresh).await.tells(401, "invalid token");

@@ -24,7 +24,7 @@ async fn an_account_is_made_and_its_address_confirmed(server: &TestServer) {
     let shown = server.plan().json(&["users", "show", "new@example.com"], "");
     assert_eq!((&shown["username"], &shown["verified"]), (&"hijack".into(), &false.into()));
 
-    let mail = outbox::next(server, "new@example.com", 0).await;
+    let mail = outbox::wait_for_mail(server, "new@example.com", 0).await;
     let expected = format!("{PUBLIC_URL}/api/v1/verify?token=");
     assert!(mail.link().starts_with(&expected), "{} and not {expected}", mail.link());
     let confirm = format!("/api/v1/verify?token={}", mail.token());
@@ -38,7 +38,7 @@ async fn an_account_is_made_and_its_address_confirmed(server: &TestServer) {
 async fn no_mail_goes_out_that_is_not_wanted(server: &TestServer) {
     register(server, "?sendEmail=false", "quiet").await.says(201, "registered");
     register(server, "?sendEmail=true", "loud").await.says(201, "registered");
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     assert_eq!((mails(server, "quiet@example.com").len(), mails(server, "loud@example.com").len()), (0, 1));
     register(server, "?sendEmail=maybe", "unsure").await.tells(400, "invalid request");
     register(server, "?sendEmail=", "unsure").await.tells(400, "invalid request");
@@ -136,8 +136,8 @@ async fn a_browser_gets_a_page_and_nothing_is_confirmed_by_it(server: &TestServe
     assert_eq!(done.is(200).json(), json!({"status": "confirmed"}));
     assert_eq!(verified(), true);
     assert_eq!(call(server, "/links/confirm", confirm).await.is(200).json(), json!({"status": "already_confirmed"}));
-    call(server, "/links/confirm", json!({"token": "x"})).await.is_problem(400, "confirmation-not-in-force");
-    call(server, "/links/confirm", json!({})).await.is_problem(400, "fields");
+    call(server, "/links/confirm", json!({"token": "x"})).await.is_problem(400, "invalid_link");
+    call(server, "/links/confirm", json!({})).await.is_problem(400, "invalid_fields");
 }
 
 async fn a_link_followed_many_times_at_once_confirms_once(server: &TestServer) {

@@ -39,7 +39,7 @@ async fn a_token_of_either_kind_is_verified(server: &TestServer) {
 
 async fn what_is_no_token_is_not(server: &TestServer) {
     let signed = sign_in(server, &member(server, "tampering").await).await;
-    let tampered = crate::support::server::tampered(&signed.access);
+    let tampered = crate::support::server::tamper_signature(&signed.access);
     for bad in ["", "garbage", &tampered, &format!("{}A", signed.refresh)] {
         let refused = verify(server, bad).await;
         refused.tells(401, "invalid token");
@@ -64,7 +64,7 @@ async fn the_caller_is_told_who_it_is(server: &TestServer) {
     assert_eq!(answer.is(200).json(), expected);
     let missing = server.get("/api/v1/authorized/me").send_checked().await;
     assert_eq!(missing.tells(401, "missing token").header("www-authenticate"), "Bearer");
-    for bad in ["garbage", &signed.refresh, &crate::support::server::tampered(&signed.access)] {
+    for bad in ["garbage", &signed.refresh, &crate::support::server::tamper_signature(&signed.access)] {
         let refused = me(server, bad).await;
         refused.tells(401, "invalid token");
         assert!(refused.header("www-authenticate").contains(r#"error="invalid_token""#), "{refused:?}");
@@ -72,7 +72,7 @@ async fn the_caller_is_told_who_it_is(server: &TestServer) {
 }
 
 async fn an_api_key_is_nobody_here(server: &TestServer) {
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let (key, _) = server.api_key(&person, &["read"]);
     let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
     let made = text(&server.form("/oauth/token", &grant).await.is(200).json(), "access_token");
@@ -84,13 +84,13 @@ async fn an_api_key_is_nobody_here(server: &TestServer) {
     server.verify(&key).await.is(200);
     // A token that was made from a key is in no session: signing out ends it alone.
     server.post("/api/v1/logout").bearer_auth(&made).send_checked().await.says(200, "logout successful");
-    assert_eq!(server.reason(&made).await, "revoked");
+    assert_eq!(server.rejection_reason(&made).await, "revoked");
     server.verify(&key).await.is(200);
 }
 
 async fn a_session_of_another_dialect_goes_on_here_and_the_other_way_round(server: &TestServer) {
     // Opened there, refreshed here: the token says what clients of this dialect read, and the refresh token stays.
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let there = server.sign_in(&person).await;
     assert_eq!(payload(&there.access)["token_type"], Value::Null);
     assert_eq!(me(server, &there.access).await.is(200).json()["claims"]["uid"], person.id);
