@@ -1,141 +1,141 @@
-//! The drain: no request lost, no connection reset, and an end.
+//! Draining: no request is lost, no connection is reset, and it ends.
 
 use super::*;
 use std::io::ErrorKind;
 
 #[tokio::test]
-async fn a_request_in_flight_is_answered_and_told_to_close() {
-    let served = serve(settings());
-    let mut stream = served.connect().await;
+async fn request_in_flight_completes_with_connection_close() {
+    let server = serve(settings());
+    let mut stream = server.connect().await;
     stream.write_all(b"GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let two = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-    let asked = tokio::spawn(two.get(served.url("/gate")).send());
-    until("both wait", || served.waiting.load(Ordering::SeqCst) == 2).await;
-    let (address, gate) = (served.address, served.gate.clone());
-    let drained = tokio::spawn(served.drain());
-    let begun = Instant::now();
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let http2_response = tokio::spawn(http2.get(server.url("/gate")).send());
+    until("both requests wait", || server.waiting.load(Ordering::SeqCst) == 2).await;
+    let (address, gate) = (server.address, server.gate.clone());
+    let drained = tokio::spawn(server.drain());
+    let began = Instant::now();
     while TcpStream::connect(address).await.is_ok() {
-        assert!(begun.elapsed() < PATIENCE, "still accepting");
+        assert!(began.elapsed() < TIMEOUT, "still accepting");
     }
     gate.send_replace(true);
-    let said = to_the_end(&mut stream).await;
-    assert!(said.contains("\r\nconnection: close\r\n") && said.ends_with("through"), "{said}");
-    assert_eq!(asked.await.unwrap().unwrap().text().await.unwrap(), "through");
+    let response = read_to_close(&mut stream).await;
+    assert!(response.contains("\r\nconnection: close\r\n") && response.ends_with("through"), "{response}");
+    assert_eq!(http2_response.await.unwrap().unwrap().text().await.unwrap(), "through");
     assert_eq!(drained.await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn idle_connections_do_not_hold_it_up() {
-    let served = serve(settings());
-    let mut used = served.connect().await;
+async fn idle_connections_do_not_delay_the_drain() {
+    let server = serve(settings());
+    let mut used = server.connect().await;
     used.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    one_answer(&mut used).await.unwrap();
-    let mut fresh = served.connect().await;
-    let two = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-    assert_eq!(two.get(served.url("/hello")).send().await.unwrap().status(), 200);
-    let begun = Instant::now();
-    let drained = tokio::spawn(served.drain());
-    assert_eq!(to_the_end(&mut used).await, "");
-    assert_eq!(to_the_end(&mut fresh).await, "");
+    read_response(&mut used).await.unwrap();
+    let mut fresh = server.connect().await;
+    let http2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    assert_eq!(http2.get(server.url("/hello")).send().await.unwrap().status(), 200);
+    let began = Instant::now();
+    let drained = tokio::spawn(server.drain());
+    assert_eq!(read_to_close(&mut used).await, "");
+    assert_eq!(read_to_close(&mut fresh).await, "");
     drop((used, fresh));
     assert_eq!(drained.await.unwrap(), 0);
-    assert!(begun.elapsed() < PATIENCE / 4, "{:?}", begun.elapsed());
+    assert!(began.elapsed() < TIMEOUT / 4, "{:?}", began.elapsed());
 }
 
 #[tokio::test]
-async fn a_question_put_as_it_stops_is_answered() {
-    let served = serve(settings());
-    let mut stream = served.connect().await;
+async fn request_sent_during_the_stop_completes() {
+    let server = serve(settings());
+    let mut stream = server.connect().await;
     stream.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    one_answer(&mut stream).await.unwrap();
-    let stopper = served.running.as_ref().unwrap().stopper();
-    stopper.stop();
+    read_response(&mut stream).await.unwrap();
+    let stop_handle = server.running.as_ref().unwrap().stop_handle();
+    stop_handle.stop();
     stream.write_all(b"GET /items/late HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    let said = to_the_end(&mut stream).await;
-    assert!(said.ends_with("late") && said.contains("\r\nconnection: close\r\n"), "{said}");
-    assert_eq!(served.drain().await, 0);
+    let response = read_to_close(&mut stream).await;
+    assert!(response.ends_with("late") && response.contains("\r\nconnection: close\r\n"), "{response}");
+    assert_eq!(server.drain().await, 0);
 }
 
 #[tokio::test]
-async fn what_does_not_finish_in_time_is_cut_and_counted() {
-    let served = serve(config::Server { drain_timeout: Duration::from_millis(200), ..settings() });
-    let mut stream = served.connect().await;
+async fn unfinished_requests_are_cut_off_and_counted() {
+    let server = serve(config::Server { drain_timeout: Duration::from_millis(200), ..settings() });
+    let mut stream = server.connect().await;
     stream.write_all(b"GET /gate HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-    until("it waits", || served.waiting.load(Ordering::SeqCst) == 1).await;
-    assert_eq!(served.drain().await, 1);
-    let mut said = Vec::new();
-    let _ = stream.read_to_end(&mut said).await;
-    assert_eq!(said, b"");
+    until("the request waits", || server.waiting.load(Ordering::SeqCst) == 1).await;
+    assert_eq!(server.drain().await, 1);
+    let mut response = Vec::new();
+    let _ = stream.read_to_end(&mut response).await;
+    assert_eq!(response, b"");
 }
 
-/// What one client saw until the port was closed.
+/// The results of one client until the port was closed.
 #[derive(Default, Debug)]
 struct Tally {
-    answered: usize,
-    /// A kept connection was closed, cleanly and before a byte of the answer, as it was used again.
+    completed: usize,
+    /// The server closed a idle-alive connection cleanly, before the first byte of the response, while it was being reused.
     closed: usize,
-    wrong: Vec<ErrorKind>,
+    errors: Vec<ErrorKind>,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn under_load_no_connection_is_reset_and_no_request_lost() {
-    for keep in [true, false] {
-        let served = serve(settings());
-        let address = served.address;
-        let clients: Vec<_> = (0..64).map(|_| tokio::spawn(client(address, keep))).collect();
-        let log = served.log.clone();
-        let many = || log.answered.lock().unwrap().len() > 2000;
-        until("the load is on", many).await;
-        assert_eq!(served.drain().await, 0);
+async fn drain_under_load_loses_no_request() {
+    for keep_alive in [true, false] {
+        let server = serve(settings());
+        let address = server.address;
+        let clients: Vec<_> = (0..64).map(|_| tokio::spawn(client(address, keep_alive))).collect();
+        let log = server.log.clone();
+        let enough = || log.completed.lock().unwrap().len() > 2000;
+        until("2000 requests are done", enough).await;
+        assert_eq!(server.drain().await, 0);
         let mut total = Tally::default();
         for client in clients {
             let tally = client.await.unwrap();
-            total.answered += tally.answered;
+            total.completed += tally.completed;
             total.closed += tally.closed;
-            total.wrong.extend(tally.wrong);
+            total.errors.extend(tally.errors);
         }
-        assert!(total.wrong.is_empty(), "{total:?}");
-        // All that was answered arrived.
-        assert_eq!(total.answered, log.answered.lock().unwrap().len());
-        // The moment that idle clients get is far longer than these take from one answer to the next question.
+        assert!(total.errors.is_empty(), "{total:?}");
+        // Every response arrived.
+        assert_eq!(total.completed, log.completed.lock().unwrap().len());
+        // Idle connections stay open for far longer than these clients take between two requests.
         assert_eq!(total.closed, 0);
     }
 }
 
-/// Asks and asks until nobody listens any more.
-async fn client(address: SocketAddr, keep: bool) -> Tally {
+/// Sends requests until the port is closed.
+async fn client(address: SocketAddr, keep_alive: bool) -> Tally {
     let mut tally = Tally::default();
-    let mut kept: Option<TcpStream> = None;
-    let ask: &[u8] = if keep {
+    let mut idle: Option<TcpStream> = None;
+    let request: &[u8] = if keep_alive {
         b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n"
     } else {
         b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
     };
     loop {
-        let reused = kept.is_some();
-        let mut stream = match kept.take() {
+        let reused = idle.is_some();
+        let mut stream = match idle.take() {
             Some(stream) => stream,
             None => match TcpStream::connect(address).await {
                 Ok(stream) => stream,
                 Err(error) => {
                     if error.kind() != ErrorKind::ConnectionRefused {
-                        tally.wrong.push(error.kind());
+                        tally.errors.push(error.kind());
                     }
                     return tally;
                 }
             },
         };
-        let asked = stream.write_all(ask).await;
-        match one_answer(&mut stream).await {
-            Ok(answer) => {
-                tally.answered += 1;
-                asked.unwrap();
-                if !answer.contains("\r\nconnection: close\r\n") {
-                    kept = Some(stream);
+        let written = stream.write_all(request).await;
+        match read_response(&mut stream).await {
+            Ok(response) => {
+                tally.completed += 1;
+                written.unwrap();
+                if !response.contains("\r\nconnection: close\r\n") {
+                    idle = Some(stream);
                 }
             }
             Err(error) if reused && error.kind() == ErrorKind::UnexpectedEof => tally.closed += 1,
-            Err(error) => tally.wrong.push(error.kind()),
+            Err(error) => tally.errors.push(error.kind()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! TLS: both versions by ALPN, and a certificate that is changed while it serves.
+//! TLS: both versions of HTTP by ALPN, and a certificate that changes while the server runs.
 
 use super::*;
 use std::path::Path;
@@ -21,7 +21,7 @@ fn files(folder: &Path) -> Tls {
     Tls { certificate: folder.join("chain.pem"), key: folder.join("key.pem") }
 }
 
-/// Connects, trusting only that certificate.
+/// Connects and trusts only this certificate.
 async fn connect(
     at: SocketAddr,
     trusted: &CertificateDer<'static>,
@@ -38,22 +38,22 @@ async fn connect(
 }
 
 #[tokio::test]
-async fn both_versions_are_spoken_over_tls() {
+async fn http1_and_http2_work_over_tls() {
     let folder = tempfile::tempdir().unwrap();
     let files = files(folder.path());
     let certificate = write(&files);
-    let served = serve(config::Server { tls: Some(files), ..settings() });
-    assert!(served.running.as_ref().unwrap().url().starts_with("https://"));
-    let mut one = connect(served.address, &certificate, "http/1.1").await.unwrap();
-    assert_eq!(one.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
-    one.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-    let mut said = String::new();
-    one.read_to_string(&mut said).await.unwrap();
-    assert!(said.starts_with("HTTP/1.1 200") && said.ends_with("\"hello\""), "{said}");
-    let two = connect(served.address, &certificate, "h2").await.unwrap();
-    assert_eq!(two.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let server = serve(config::Server { tls: Some(files), ..settings() });
+    assert!(server.running.as_ref().unwrap().url().starts_with("https://"));
+    let mut http1 = connect(server.address, &certificate, "http/1.1").await.unwrap();
+    assert_eq!(http1.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
+    http1.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut response = String::new();
+    http1.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200") && response.ends_with("\"hello\""), "{response}");
+    let http2 = connect(server.address, &certificate, "h2").await.unwrap();
+    assert_eq!(http2.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let executor = hyper_util::rt::TokioExecutor::new();
-    let io = hyper_util::rt::TokioIo::new(two);
+    let io = hyper_util::rt::TokioIo::new(http2);
     let (mut send, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
     tokio::spawn(connection);
     let request =
@@ -62,45 +62,45 @@ async fn both_versions_are_spoken_over_tls() {
 }
 
 #[tokio::test]
-async fn a_changed_certificate_is_taken_over() {
+async fn changed_certificate_is_reloaded() {
     let folder = tempfile::tempdir().unwrap();
     let files = files(folder.path());
     let first = write(&files);
-    let served = serve(config::Server { tls: Some(files.clone()), ..settings() });
-    let mut kept = connect(served.address, &first, "http/1.1").await.unwrap();
+    let server = serve(config::Server { tls: Some(files.clone()), ..settings() });
+    let mut existing = connect(server.address, &first, "http/1.1").await.unwrap();
     let second = write(&files);
-    let begun = Instant::now();
-    while connect(served.address, &second, "http/1.1").await.is_err() {
-        assert!(begun.elapsed() < PATIENCE, "the new certificate is not used");
+    let began = Instant::now();
+    while connect(server.address, &second, "http/1.1").await.is_err() {
+        assert!(began.elapsed() < TIMEOUT, "the new certificate is not used");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(connect(served.address, &first, "http/1.1").await.is_err());
-    // What was connected before stays connected.
-    kept.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
-    let mut said = String::new();
-    kept.read_to_string(&mut said).await.unwrap();
-    assert!(said.ends_with("\"hello\""), "{said}");
+    assert!(connect(server.address, &first, "http/1.1").await.is_err());
+    // A connection from before the change stays open.
+    existing.write_all(b"GET /hello HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut response = String::new();
+    existing.read_to_string(&mut response).await.unwrap();
+    assert!(response.ends_with("\"hello\""), "{response}");
 }
 
 #[tokio::test]
-async fn a_certificate_that_cannot_be_used_starts_nothing() {
+async fn unusable_certificate_fails_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let files = files(folder.path());
     let start = || {
         let settings = config::Server { tls: Some(files.clone()), ..settings() };
         let router = Arc::new(routes(&settings).build().unwrap());
         let make = async |worker| {
-            Ok::<_, Infallible>(TestServer { worker, gate: watch::channel(false).1, waiting: Arc::default() })
+            Ok::<_, Infallible>(WorkerContext { worker, gate: watch::channel(false).1, waiting: Arc::default() })
         };
         server::start(&settings, router, Arc::new(Log::default()), &Rng::system(), make).unwrap_err().to_string()
     };
-    assert!(start().contains("chain.pem cannot be read"));
+    assert!(start().contains(&format!("cannot read {}: ", files.certificate.display())));
     write(&files);
     std::fs::write(&files.key, "").unwrap();
-    assert!(start().contains("key.pem holds no private key in PEM"));
-    // A key that is not the certificate's.
+    assert!(start().contains("key.pem contains no private key in PEM format"));
+    // A key of another certificate.
     let other = Tls { certificate: folder.path().join("other.pem"), ..files.clone() };
     write(&files);
     write(&other);
-    assert!(start().contains("cannot be used"));
+    assert!(start().contains("cannot use the certificate"));
 }
