@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::*;
 use crate::support::signet::Plan;
-use crate::support::{figure, totp};
+use crate::support::{metric, totp};
 
 fn plan(plan: Plan) -> Plan {
     plan.set("SIGNET_MAILED__DAILY_TRIES", "10")
@@ -19,7 +19,7 @@ async fn after_ten_wrong_ones_the_right_one_fails_embedded() {
 
 #[tokio::test]
 async fn after_ten_wrong_ones_the_right_one_fails_on_redis_and_postgres() {
-    after_ten_wrong_ones_the_right_one_fails(TestServer::on_servers(plan)).await;
+    after_ten_wrong_ones_the_right_one_fails(TestServer::redis_and_postgres(plan)).await;
 }
 
 /// Where a password is handed in beside the code.
@@ -28,9 +28,9 @@ const BY_PASSWORD: [&str; 4] = ["/sessions", "/auth/signin/otp", "/api/v1/login"
 /// How many hashes were made; an answer comes before its hash is counted, so none may be under way.
 async fn hashes(server: &TestServer) -> u64 {
     loop {
-        let page = server.ops("/metrics").await.text;
-        if figure(&page, "signet_hash_queue_waiting") + figure(&page, "signet_hash_queue_running") == 0 {
-            return figure(&page, "signet_hashes_total");
+        let page = server.get_management("/metrics").await.text;
+        if metric(&page, "signet_hash_queue_waiting") + metric(&page, "signet_hash_queue_running") == 0 {
+            return metric(&page, "signet_hashes_total");
         }
     }
 }
@@ -71,13 +71,13 @@ async fn after_ten_wrong_ones_the_right_one_fails(mut server: TestServer) {
         }
         if !restarted {
             server.signet.kill();
-            server.signet = server.plan().clone().start();
+            server.restart();
         }
     }
 }
 
 async fn targets(server: &TestServer) -> Vec<Target> {
-    let people = [server.person(&["--verified"]), server.person(&["--verified"]), server.person(&["--verified"])];
+    let people = [server.create_user(&["--verified"]), server.create_user(&["--verified"]), server.create_user(&["--verified"])];
     let [coded, unconfirmed, linked] = &people;
     let code = mailed_code(server, &coded.email).await;
     let guess =
@@ -107,13 +107,13 @@ async fn targets(server: &TestServer) -> Vec<Target> {
 
     // A step of an app, a recovery code, and a backup code of the `codes` dialect: at the doors of every dialect.
     for what in ["a step", "a recovery code", "a backup code"] {
-        let person = server.person(&["--verified"]);
+        let person = server.create_user(&["--verified"]);
         let access = server.sign_in(&person).await.access;
         let (key, right) = if what == "a backup code" {
             let made = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
             (text(&made, "otp_key"), Some(made["backup_codes"][0].as_str().expect("it is text").to_owned()))
         } else {
-            let (key, codes) = totp::turn_on(server, &access, PASSWORD).await;
+            let (key, codes) = totp::enable_totp(server, &access, PASSWORD).await;
             (key, (what != "a step").then(|| codes[0].clone()))
         };
         let wrong =
@@ -162,7 +162,7 @@ mod limited {
     over_both_stores!(plan; who_is_limited_costs_no_hash);
 
     async fn who_is_limited_costs_no_hash(server: &TestServer) {
-        let guessed = server.person(&["--verified"]);
+        let guessed = server.create_user(&["--verified"]);
         let from = async |request_ctx: &Door, address: &str| {
             request_ctx(server).header("x-forwarded-for", address).send_checked().await
         };
@@ -202,7 +202,7 @@ mod limited {
             from(&posting("/auth/login/signup", "", email), "198.51.100.3").await.is(400);
         }
         // Backup codes are six digits and so few that they are hashed like passwords.
-        let guarded = server.person(&["--verified"]);
+        let guarded = server.create_user(&["--verified"]);
         let access = server.sign_in(&guarded).await.access;
         let made = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
         let step = first_step(server, &guarded).await;

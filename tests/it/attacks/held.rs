@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::support::client::until;
+use crate::support::client::until_within;
 use crate::support::server::{SendRequest, TestServer};
 
 /// Bytes of a batch that is nearly as large as batches may be.
@@ -40,7 +40,7 @@ fn nearly_all() -> Body {
 }
 
 fn batch(server: &TestServer, client: &Client, body: Body) -> RequestBuilder {
-    client.post(server.signet.at("/verify/batch")).header("content-type", "application/json").body(body)
+    client.post(server.signet.url_of("/verify/batch")).header("content-type", "application/json").body(body)
 }
 
 /// A lawful batch of nearly the largest size.
@@ -93,7 +93,7 @@ async fn bodies_that_never_end_have_so_much_room_and_no_more() {
         let before = memory(&server).await;
         let crowd = Crowd::come(&server, &client);
         let mut most = 0;
-        until(&format!("{name}: those for whom there is no room are told"), PATIENCE, async || {
+        until_within(&format!("{name}: those for whom there is no room are told"), PATIENCE, async || {
             most = memory(&server).await.saturating_sub(before).max(most);
             assert!(most < GROWN, "{name}: {most} bytes more");
             crowd.answered()[0] == MANY - FIT
@@ -102,16 +102,16 @@ async fn bodies_that_never_end_have_so_much_room_and_no_more() {
         assert_eq!(crowd.answered(), [MANY - FIT, 0], "{name}");
         println!("{name}: {most} bytes more for {MANY} bodies of {NEARLY}");
         // Whoever comes now with as much is told as well.
-        batch(&server, &other, large()).send_checked().await.is_problem(503, "crowded");
+        batch(&server, &other, large()).send_checked().await.is_problem(503, "overloaded");
         // All others are answered, those too whose bodies come in pieces.
         server.get("/verify").send_checked().await.is(401);
         let pieces = format!(r#"{{"tokens":["{}"]}}"#, "x".repeat(60_000));
         batch(&server, &other, pieces.into()).send_checked().await.is(200);
-        server.sign_in(&server.person(&[])).await;
+        server.sign_in(&server.create_user(&[])).await;
 
         drop(crowd);
         drop(client);
-        until(&format!("{name}: there is room again"), PATIENCE, async || is_served(&server, &other).await).await;
+        until_within(&format!("{name}: there is room again"), PATIENCE, async || is_served(&server, &other).await).await;
     }
 }
 
@@ -130,7 +130,7 @@ async fn bodies_that_come_too_late_give_their_room_back() {
 #[tokio::test]
 async fn what_is_only_promised_takes_no_room() {
     let server = TestServer::embedded(|plan| plan);
-    let address = server.signet.at("").trim_start_matches("http://").to_owned();
+    let address = server.signet.url_of("").trim_start_matches("http://").to_owned();
     let mut promising = Vec::new();
     for _ in 0..MANY {
         let mut stream = TcpStream::connect(&address).await.unwrap();
@@ -144,7 +144,7 @@ async fn what_is_only_promised_takes_no_room() {
 #[tokio::test]
 async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
     let server = TestServer::embedded(|plan| plan);
-    let tokens = server.sign_in(&server.person(&[])).await;
+    let tokens = server.sign_in(&server.create_user(&[])).await;
     let (body, other) = (json!({"tokens": vec![tokens.access; 1024]}).to_string(), Client::new());
     let length = batch(&server, &other, body.clone().into()).send_checked().await.is(200).text.len();
     let before = memory(&server).await;
@@ -168,19 +168,19 @@ async fn answers_that_nobody_takes_have_so_much_room_and_no_more() {
     assert!(grown < GROWN, "{grown} bytes more");
     server.get("/verify").send_checked().await.is(401);
     drop(taken);
-    until("there is room again", PATIENCE, async || is_served(&server, &other).await).await;
+    until_within("there is room again", PATIENCE, async || is_served(&server, &other).await).await;
 }
 
 /// An owner may give a key more scopes than there is room for in what is remembered of a token.
 #[tokio::test]
 async fn tokens_larger_than_ours_usually_are_are_not_remembered() {
     let server = TestServer::embedded(|plan| plan);
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let scopes: Vec<_> = (0..50).map(|number| format!("{number:0>90}")).collect();
     let (key, _) = server.api_key(&person, &scopes.iter().map(String::as_str).collect::<Vec<_>>());
     let form = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
     let made = server.form("/oauth/token", &form).await.is(200).json();
-    let hits = async || server.figure("signet_verify_cache_lookups_total{result=\"hit\"}").await;
+    let hits = async || server.metric("signet_verify_cache_lookups_total{result=\"hit\"}").await;
     for (token, remembered) in [(made["access_token"].as_str().unwrap(), 0), (&server.sign_in(&person).await.access, 1)]
     {
         let before = hits().await;
@@ -192,6 +192,6 @@ async fn tokens_larger_than_ours_usually_are_are_not_remembered() {
 
 /// What the process holds.
 async fn memory(server: &TestServer) -> u64 {
-    let figure = server.figure("process_resident_memory_bytes");
+    let figure = server.metric("process_resident_memory_bytes");
     tokio::time::timeout(PATIENCE, figure).await.expect("it answers")
 }

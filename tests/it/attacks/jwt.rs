@@ -9,7 +9,7 @@ use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
 
-use crate::support::forge::{read, sign, sign_text, signing_key, unsigned, with};
+use crate::support::forge::{decode, sign, sign_text, signing_key, unsigned, with};
 use crate::support::server::{SendRequest, TestServer};
 
 /// Everything an attacker may know, and the signing key besides.
@@ -28,9 +28,9 @@ pub(super) struct Forge {
 impl Forge {
     pub(super) async fn open() -> Self {
         let server = TestServer::embedded(|plan| plan);
-        let good = server.sign_in(&server.person(&["--superuser"])).await.access;
+        let good = server.sign_in(&server.create_user(&["--superuser"])).await.access;
         let (key, kid) = signing_key(&server);
-        let (header, claims) = read(&good);
+        let (header, claims) = decode(&good);
         Self { server, good, header, claims, key, kid, other: SigningKey::from_bytes(&[7; 32]) }
     }
 
@@ -332,19 +332,19 @@ fn a_ring_with_a_key_that_is_none_is_not_taken_in() {
     use signet::rng::Rng;
     use signet::token::keyring::Keyring;
     use signet::token::keyring::ring::Ring;
-    let now = Clock::machine().now();
-    let good = Ring::first(now, &Rng::system());
+    let now = Clock::system().now();
+    let good = Ring::generate(now, &Rng::system());
     let keyring = Keyring::new(&good, Algorithm::EdDsa).unwrap();
     let small_order = |byte: u8| [&[byte], &[0; 31][..]].concat().try_into().unwrap();
     let not_canonical = [&[0xee], &[0xff; 30][..], &[0x7f]].concat().try_into().unwrap();
     let others = SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
     for public in [small_order(0), small_order(1), not_canonical, [0xff; 32], others] {
-        let mut bad = Ring::first(now, &Rng::system());
+        let mut bad = Ring::generate(now, &Rng::system());
         bad.keys[0].public = public;
-        bad.edition = good.edition + 1;
+        bad.version = good.version + 1;
         assert!(Keyring::new(&bad, Algorithm::EdDsa).is_err(), "{public:02x?}");
         bad.keys.insert(0, good.keys[0].clone());
-        assert!(keyring.adopt(&bad).is_err(), "{public:02x?}");
+        assert!(keyring.install(&bad).is_err(), "{public:02x?}");
         assert_eq!(*keyring.keys().ring(), good, "{public:02x?}");
     }
 }

@@ -6,10 +6,10 @@
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::document::{Body, Operation, operations, plausible};
-use crate::support::outbox::next;
-use crate::support::server::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, Tokens, over_both_stores};
-use crate::support::totp::{code, turn_on};
+use crate::support::document::{Body, Operation, operations, plausible_value};
+use crate::support::outbox::wait_for_mail;
+use crate::support::server::{HttpResponse, PASSWORD, TestUser, SendRequest, TestServer, TokenPair, over_both_stores};
+use crate::support::totp::{code, enable_totp};
 
 over_both_stores!(|plan| plan; each_token_has_its_places);
 
@@ -61,7 +61,7 @@ struct Purse {
 
 /// Somebody who may do everything, and what is theirs.
 struct Owner {
-    person: Person,
+    person: TestUser,
     access: String,
     refresh: String,
     session: String,
@@ -69,13 +69,13 @@ struct Owner {
     key: String,
     key_id: String,
     /// Somebody else, whom they may do everything to.
-    other: Person,
+    other: TestUser,
 }
 
 impl Owner {
     async fn new(server: &TestServer) -> Self {
-        let (person, other) = (server.person(&["--verified", "--superuser"]), server.person(&[]));
-        let Tokens { access, refresh, session } = server.sign_in(&person).await;
+        let (person, other) = (server.create_user(&["--verified", "--superuser"]), server.create_user(&[]));
+        let TokenPair { access, refresh, session } = server.sign_in(&person).await;
         let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         let project = text(&projects["projects"][0], "id");
         let made = server.post("/auth/api-keys/").header("x-project-id", &project).bearer_auth(&access);
@@ -180,7 +180,7 @@ fn request(server: &TestServer, operation: &Operation, place: Place, token: &str
         ("email", "/auth/users/create") => json!(format!("made-by-{}", owner.person.email)),
         ("key_id", _) => json!(owner.key_id),
         ("client_secret", _) => json!(owner.key),
-        (name, _) => plausible(name),
+        (name, _) => plausible_value(name),
     };
     // What authenticates the caller of a token endpoint is in the place that is tried, and nowhere else.
     let mut operation = operation.clone();
@@ -230,7 +230,7 @@ async fn refusal(server: &TestServer, operation: &Operation, place: Place, owner
 
 /// What is said to a key, and to what was made from one, where a person is due: it is known, and may not do this.
 const FOR_PEOPLE: [&str; 3] = [
-    r#"{"type":"not-permitted","title":"You may not do this.","status":403}"#,
+    r#"{"type":"forbidden","title":"You do not have permission to do this.","status":403}"#,
     r#"{"success":false,"data":{},"error":{"code":"forbidden","message":"You may not do this."}}"#,
     r#"{"detail":"The user does not have the required permissions."}"#,
 ];
@@ -287,7 +287,7 @@ async fn being_let_in_shows(server: &TestServer, purse: &Purse) {
                 // RFC 7009, 2.2.1: no key is revoked there.
                 if revokes && kind != Kind::ApiKey {
                     assert_ne!(
-                        server.reason(&if kind == Kind::Refresh { owner.access.clone() } else { token }).await,
+                        server.rejection_reason(&if kind == Kind::Refresh { owner.access.clone() } else { token }).await,
                         "",
                         "{told}"
                     );
@@ -309,11 +309,11 @@ fn text(value: &Value, field: &str) -> String {
 async fn purse(server: &TestServer) -> Purse {
     let mut tokens = Vec::new();
     let mut add = |kind, of, text: String| tokens.push(Token { kind, of, text });
-    let who = server.person(&["--verified", "--superuser"]);
+    let who = server.create_user(&["--verified", "--superuser"]);
     let email = who.email.as_str();
     let by_password = json!({"email": email, "password": PASSWORD});
     server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
-    let code_mailed = next(server, email, 0).await.code();
+    let code_mailed = wait_for_mail(server, email, 0).await.code();
     let by_code = json!({"email": email, "code": code_mailed});
     let unturned = server.post("/auth/verification/verify-code").json(&by_code).send_checked().await.is(200).json();
     let form = [("username", email), ("password", PASSWORD)];
@@ -334,7 +334,7 @@ async fn purse(server: &TestServer) -> Purse {
     add(Kind::ApiKey, "native", owner.key.clone());
 
     // Confirmations: of a change, and of two sign-ups.
-    let changing = server.person(&[]);
+    let changing = server.create_user(&[]);
     let session = server.sign_in(&changing).await;
     let change = json!({"email": "changed@example.org", "original": PASSWORD});
     server
@@ -344,27 +344,27 @@ async fn purse(server: &TestServer) -> Purse {
         .send_checked()
         .await
         .is(200);
-    add(Kind::Confirm, "myauth", next(server, "changed@example.org", 0).await.token());
+    add(Kind::Confirm, "myauth", wait_for_mail(server, "changed@example.org", 0).await.token());
     for (of, path, name) in [("ucontact", "/api/auth/register", "new-one"), ("v1", "/api/v1/register", "new-two")] {
         let email = format!("{name}@example.org");
         let body = json!({"email": email, "username": name, "password": PASSWORD});
         server.post(path).json(&body).send_checked().await.is(201);
-        add(Kind::Confirm, of, next(server, &email, 0).await.token());
+        add(Kind::Confirm, of, wait_for_mail(server, &email, 0).await.token());
     }
 
-    let magic = server.person(&[]).email;
+    let magic = server.create_user(&[]).email;
     let half = server.post(&format!("/auth/login/magic/{magic}")).send_checked().await.is(200).json();
-    add(Kind::Magic, "myauth", next(server, &magic, 0).await.token());
-    let forgetful = server.person(&[]).email;
+    add(Kind::Magic, "myauth", wait_for_mail(server, &magic, 0).await.token());
+    let forgetful = server.create_user(&[]).email;
     let other_half = server.post(&format!("/auth/login/recover/{forgetful}")).send_checked().await.is(200).json();
-    add(Kind::Reset, "myauth", next(server, &forgetful, 0).await.token());
-    let absent = server.person(&["--verified"]);
+    add(Kind::Reset, "myauth", wait_for_mail(server, &forgetful, 0).await.token());
+    let absent = server.create_user(&["--verified"]);
     let named = json!({"email": absent.email, "username": absent.username});
     server.post("/api/v1/password-reset").json(&named).send_checked().await.is(200);
-    add(Kind::WholeReset, "v1", next(server, &absent.email, 0).await.token());
+    add(Kind::WholeReset, "v1", wait_for_mail(server, &absent.email, 0).await.token());
 
-    let second = server.person(&[]);
-    let (totp, _) = turn_on(server, &server.sign_in(&second).await.access, PASSWORD).await;
+    let second = server.create_user(&[]);
+    let (totp, _) = enable_totp(server, &server.sign_in(&second).await.access, PASSWORD).await;
     let form = [("username", second.email.as_str()), ("password", PASSWORD)];
     add(Kind::Step, "myauth", text(&server.form("/auth/login/oauth", &form).await.is(200).json(), "access_token"));
     let (magic_half, reset_half) = (text(&half, "claim"), text(&other_half, "claim"));

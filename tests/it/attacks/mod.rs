@@ -17,7 +17,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 
 use crate::support::outbox;
-use crate::support::server::{HttpResponse, PASSWORD, Person, SendRequest, TestServer, Tokens};
+use crate::support::server::{HttpResponse, PASSWORD, TestUser, SendRequest, TestServer, TokenPair};
 
 const OTHER_PASSWORD: &str = "another harbour at dawn";
 
@@ -46,8 +46,8 @@ fn posting(path: &str, bearer: &str, body: Value) -> Door {
 }
 
 /// Every way in by password, `myauth`'s apart from its second step, with this second factor if it is asked for.
-fn by_password(person: &Person, code: &str) -> Vec<Door> {
-    let Person { email, username, .. } = person;
+fn by_password(person: &TestUser, code: &str) -> Vec<Door> {
+    let TestUser { email, username, .. } = person;
     let body = json!({"email": email, "password": PASSWORD, "totp_code": code, "otp_code": code});
     let form = [("username", username.clone()), ("password", PASSWORD.to_owned()), ("totp_code", code.to_owned())];
     vec![
@@ -62,7 +62,7 @@ fn by_password(person: &Person, code: &str) -> Vec<Door> {
 const REFRESHING: [&str; 6] = ["native", "myauth", "unturned", "ucontact", "codes", "v1"];
 
 /// Exchanges a refresh token, in the words of a dialect.
-fn refreshing(dialect: &str, person: &Person, refresh: &str) -> Door {
+fn refreshing(dialect: &str, person: &TestUser, refresh: &str) -> Door {
     let body = json!({"refresh_token": refresh, "user_uuid": person.id});
     match dialect {
         "native" => {
@@ -79,7 +79,7 @@ fn refreshing(dialect: &str, person: &Person, refresh: &str) -> Door {
 
 /// How many mails somebody has, none being on its way: a notice of what was changed before is not to be taken for the next link.
 async fn mails_so_far(server: &TestServer, email: &str) -> usize {
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     outbox::mails(server, email).len()
 }
 
@@ -87,14 +87,14 @@ async fn mails_so_far(server: &TestServer, email: &str) -> usize {
 async fn mailed_code(server: &TestServer, email: &str) -> String {
     let before = mails_so_far(server, email).await;
     server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
-    outbox::next(server, email, before).await.code()
+    outbox::wait_for_mail(server, email, before).await.code()
 }
 
 /// Has a code mailed that confirms an address.
-async fn confirming_code(server: &TestServer, person: &Person) -> String {
+async fn confirming_code(server: &TestServer, person: &TestUser) -> String {
     let before = mails_so_far(server, &person.email).await;
     server.post("/auth/mail/verify/send").json(&json!({"user_id": person.id})).send_checked().await.is(200);
-    outbox::next(server, &person.email, before).await.code()
+    outbox::wait_for_mail(server, &person.email, before).await.code()
 }
 
 /// Has a link mailed, by `magic` or `recover`: its token, and the device's half.
@@ -102,19 +102,19 @@ async fn link(server: &TestServer, what: &str, email: &str) -> (String, String) 
     let before = mails_so_far(server, email).await;
     let answer = server.post(&format!("/auth/login/{what}/{email}")).send_checked().await;
     let claim = text(&answer.is(200).json(), "claim");
-    (outbox::next(server, email, before).await.token(), claim)
+    (outbox::wait_for_mail(server, email, before).await.token(), claim)
 }
 
 /// Has a link to a new password mailed that is whole without a device's half.
-async fn whole_link(server: &TestServer, person: &Person) -> String {
+async fn whole_link(server: &TestServer, person: &TestUser) -> String {
     let before = mails_so_far(server, &person.email).await;
     let body = json!({"email": person.email, "username": person.username});
     server.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
-    outbox::next(server, &person.email, before).await.token()
+    outbox::wait_for_mail(server, &person.email, before).await.token()
 }
 
 /// Signs in as far as `myauth`'s first of two steps goes: the token for the second.
-async fn first_step(server: &TestServer, person: &Person) -> String {
+async fn first_step(server: &TestServer, person: &TestUser) -> String {
     let form = [("username", person.email.as_str()), ("password", PASSWORD)];
     let answer = server.form("/auth/login/oauth", &form).await.is(200).json();
     assert!(answer["refresh_token"].is_null(), "a second factor is due: {answer}");

@@ -6,7 +6,7 @@ use reqwest::header::HeaderValue;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::support::document::{Body, operations, plausible};
+use crate::support::document::{Body, operations, plausible_value};
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan; texts_that_no_store_takes);
@@ -45,7 +45,7 @@ async fn texts_that_no_store_takes(server: &TestServer) {
     .map(str::to_owned);
     let long = ["é".repeat(20_000), "[".repeat(30_000), "9".repeat(30_000), " ".repeat(30_000)];
     for call in operations(server).await {
-        let who = server.person(&["--superuser", "--verified"]);
+        let who = server.create_user(&["--superuser", "--verified"]);
         let access = server.sign_in(&who).await.access;
         for field in call.fields() {
             for text in texts.iter().chain(&long) {
@@ -53,7 +53,7 @@ async fn texts_that_no_store_takes(server: &TestServer) {
                     name if name == field && ["roles", "scopes", "tokens"].contains(&name) => json!([text]),
                     name if name == field => json!(text),
                     "user_email" | "email" => json!(format!("x{}", who.email)),
-                    name => plausible(name),
+                    name => plausible_value(name),
                 };
                 let answer = call.request(server, &fill).bearer_auth(&access).send_checked().await;
                 assert!(answer.status < 500, "{} {field}={text:.60?}: {answer:?}", call.name());
@@ -64,7 +64,7 @@ async fn texts_that_no_store_takes(server: &TestServer) {
                     [r#""\ud800""#, r#""\udc00\ud800""#, r#""\uD83D""#, r#""a","email":null"#, "1e999", "-0", "1E+400"]
                 {
                     let body = format!("{{\"{field}\":{value}}}");
-                    let request = server.request(call.method.clone(), &call.path_with(&plausible));
+                    let request = server.request(call.method.clone(), &call.path_with(&plausible_value));
                     let request = request.bearer_auth(&access).header("content-type", "application/json").body(body);
                     let answer = request.send_checked().await;
                     assert!(answer.status < 500, "{} {field}={value}: {answer:?}", call.name());
@@ -97,7 +97,7 @@ async fn texts_that_no_store_takes(server: &TestServer) {
 
 /// Credentials of every kind, alone and beside one another, on every call.
 async fn credentials_that_are_none(server: &TestServer) {
-    let good = server.sign_in(&server.person(&[])).await.access;
+    let good = server.sign_in(&server.create_user(&[])).await.access;
     let long = "A".repeat(6 * 1024);
     let dots = format!("Bearer {}", ".".repeat(4000));
     let fields: Vec<Vec<u8>> = [
@@ -157,7 +157,7 @@ async fn credentials_that_are_none(server: &TestServer) {
     // A call that is for everybody answers everybody; what it says to nobody is what it says to these.
     asked.retain(|call| !call.schemes.is_empty());
     for call in asked {
-        let request = |call: &crate::support::document::Operation| call.request(server, &plausible);
+        let request = |call: &crate::support::document::Operation| call.request(server, &plausible_value);
         let holds = |what: &[u8], answer: &HttpResponse| {
             assert!(
                 (400..500).contains(&answer.status),
@@ -202,7 +202,7 @@ async fn credentials_that_are_none(server: &TestServer) {
 const FORMS: [&str; 5] = ["/api/auth/login", "/auth/login/oauth", "/oauth/token", "/oauth/introspect", "/oauth/revoke"];
 
 async fn forms_that_are_none(server: &TestServer) {
-    let who = server.person(&["--verified"]);
+    let who = server.create_user(&["--verified"]);
     let encoded = |text: &str| text.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>();
     let long = "a".repeat(30_000);
     for path in FORMS {
@@ -266,7 +266,7 @@ async fn forms_that_are_none(server: &TestServer) {
 }
 
 async fn multipart_that_is_none(server: &TestServer) {
-    let who = server.person(&["--verified"]);
+    let who = server.create_user(&["--verified"]);
     let field =
         |name: &str, value: &str| format!("--B\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
     let (user, password) = (field("username", &who.username), field("password", PASSWORD));
@@ -338,11 +338,11 @@ async fn multipart_that_is_none(server: &TestServer) {
 
 /// A path has one spelling: no other leads where it leads.
 async fn paths_that_are_nobodys(server: &TestServer) {
-    let superuser = server.sign_in(&server.person(&["--superuser"])).await.access;
-    let address = server.signet.at("").trim_start_matches("http://").to_owned();
+    let superuser = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let address = server.signet.url_of("").trim_start_matches("http://").to_owned();
     let mut tried = 0;
     for call in operations(server).await {
-        let path = call.path_with(&plausible);
+        let path = call.path_with(&plausible_value);
         let path = path.trim_end_matches('/');
         let inner = path.trim_start_matches('/');
         let (first, rest) = inner.split_once('/').unwrap_or((inner, ""));

@@ -27,8 +27,8 @@ macro_rules! cases {
 
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn two_nodes_on_redis_and_postgres() {
-            let first = TestServer::on_servers(plan);
-            let second = TestServer::beside(first.plan().another());
+            let first = TestServer::redis_and_postgres(plan);
+            let second = TestServer::start(first.plan().another_node());
             let nodes = [first, second];
             $(Box::pin($case(&nodes)).await;)+
         }
@@ -70,16 +70,16 @@ fn one_of(what: &str, answers: Vec<HttpResponse>) -> HttpResponse {
 }
 
 async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[TestServer]) {
-    let person = nodes[0].person(&["--verified"]);
+    let person = nodes[0].create_user(&["--verified"]);
     let rotating = ["native", "myauth", "unturned", "ucontact"];
     for doors in rotating.iter().map(std::slice::from_ref).chain([&rotating[..]]) {
-        let Tokens { access, refresh, .. } = nodes[0].sign_in(&person).await;
+        let TokenPair { access, refresh, .. } = nodes[0].sign_in(&person).await;
         let asked: Vec<_> = doors.iter().map(|request_ctx| refreshing(request_ctx, &person, &refresh)).collect();
         let (fresh, successor) = pair(&one_of(&format!("{doors:?}"), at_once(nodes, 50, &asked).await));
         // The others came with a token that was replaced: for all that the server knows, a thief's. So it is over for whoever won.
         for node in nodes {
             for token in [&fresh, &access] {
-                until("the session is over", async || node.reason(token).await == "revoked").await;
+                until("the session is over", async || node.rejection_reason(token).await == "revoked").await;
             }
             for token in [&successor, &refresh] {
                 node.refresh(token).await.is_oauth_error(400, "invalid_grant");
@@ -88,7 +88,7 @@ async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[TestServer]) {
     }
     // Where tokens stay as they are, all of them are good.
     for dialect in ["codes", "v1"] {
-        let Tokens { access, refresh, .. } = nodes[0].sign_in(&person).await;
+        let TokenPair { access, refresh, .. } = nodes[0].sign_in(&person).await;
         let answers = at_once(nodes, 50, &[refreshing(dialect, &person, &refresh)]).await;
         assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
         nodes[0].verify(&access).await.is(200);
@@ -100,29 +100,29 @@ async fn of_twenty_redemptions_one_succeeds(nodes: &[TestServer]) {
     let server = &nodes[0];
     let race = async |what: &str, doors: &[Door]| one_of(what, at_once(nodes, 20, doors).await);
 
-    for email in ["nobody-yet@example.org", &server.person(&[]).email] {
+    for email in ["nobody-yet@example.org", &server.create_user(&[]).email] {
         let body = json!({"email": email, "code": mailed_code(server, email).await});
         race("a mailed code", &[posting("/auth/verification/verify-code", "", body)]).await;
     }
 
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let body = json!({"user_id": person.id, "code": confirming_code(server, &person).await});
     race("a confirming code", &[posting("/auth/mail/verify", "", body)]).await;
 
-    for email in ["nobody-knows@example.org", &server.person(&[]).email] {
+    for email in ["nobody-knows@example.org", &server.create_user(&[]).email] {
         let (token, claim) = link(server, "magic", email).await;
         let body = json!({"token": token, "claim": claim});
         let doors = [posting("/auth/login/claim", &token, body.clone()), posting("/links/magic", "", body)];
         race("a magic link", &doors).await;
     }
 
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let (token, claim) = link(server, "recover", &person.email).await;
     let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
     let doors = [posting("/auth/login/reset", &token, body.clone()), posting("/links/reset", "", body)];
     race("a reset", &doors).await;
 
-    let person = server.person(&[]);
+    let person = server.create_user(&[]);
     let token = whole_link(server, &person).await;
     let path = format!("/api/v1/password-reset-confirm?token={token}");
     let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
@@ -131,10 +131,10 @@ async fn of_twenty_redemptions_one_succeeds(nodes: &[TestServer]) {
 
     let body = json!({"email": "unconfirmed@example.org", "username": "unconfirmed", "password": PASSWORD});
     server.post("/api/v1/register").json(&body).send_checked().await.is(201);
-    let token = outbox::next(server, "unconfirmed@example.org", 0).await.token();
+    let token = outbox::wait_for_mail(server, "unconfirmed@example.org", 0).await.token();
     race("a confirmation", &[posting("/links/confirm", "", json!({"token": token}))]).await;
 
-    let person = server.person(&["--verified"]);
+    let person = server.create_user(&["--verified"]);
     let access = server.sign_in(&person).await.access;
     let begun = server.post("/totp").bearer_auth(&access).send_checked().await.is(201).json();
     let key = text(&begun, "key");
@@ -151,7 +151,7 @@ async fn of_twenty_redemptions_one_succeeds(nodes: &[TestServer]) {
     let body = json!({"claim": recovery[1]});
     race("a second step", &[posting("/auth/login/totp", &step, body)]).await;
 
-    let person = server.person(&["--verified"]);
+    let person = server.create_user(&["--verified"]);
     let access = server.sign_in(&person).await.access;
     let made = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
     race("a backup code", &by_password(&person, made["backup_codes"][0].as_str().unwrap())).await;
@@ -159,8 +159,8 @@ async fn of_twenty_redemptions_one_succeeds(nodes: &[TestServer]) {
 
 /// By signing up, by being made, and by changing one's own address to it.
 async fn of_twenty_claims_of_an_address_one_succeeds(nodes: &[TestServer]) {
-    let (one, other) = (nodes[0].person(&[]), nodes[0].person(&[]));
-    let root = nodes[0].sign_in(&nodes[0].person(&["--superuser"])).await.access;
+    let (one, other) = (nodes[0].create_user(&[]), nodes[0].create_user(&[]));
+    let root = nodes[0].sign_in(&nodes[0].create_user(&["--superuser"])).await.access;
     let movers = [nodes[0].sign_in(&one).await.access, nodes[0].sign_in(&other).await.access];
     for round in 0..4 {
         let email = format!("wanted-{round}@example.org");
@@ -206,8 +206,8 @@ async fn of_twenty_claims_of_a_name_one_succeeds(nodes: &[TestServer]) {
 /// Whatever a chain of refreshes had been given by then, and whatever it was just being given, is worth nothing.
 async fn who_signs_out_while_refreshing_is_out(nodes: &[TestServer]) {
     let (here, there) = (&nodes[0], &nodes[nodes.len() - 1]);
-    let person = here.person(&[]);
-    let (service, _) = here.api_key(&here.person(&[]), &["revoke"]);
+    let person = here.create_user(&[]);
+    let (service, _) = here.api_key(&here.create_user(&[]), &["revoke"]);
     for round in 0..16 {
         let first = here.sign_in(&person).await;
         let mut seen = vec![first.access.clone()];
@@ -248,7 +248,7 @@ async fn who_signs_out_while_refreshing_is_out(nodes: &[TestServer]) {
         end.is_oauth_error(400, "invalid_grant");
         for node in nodes {
             for token in &seen {
-                until("the token is refused", async || node.reason(token).await == "revoked").await;
+                until("the token is refused", async || node.rejection_reason(token).await == "revoked").await;
             }
             node.refresh(&latest).await.is_oauth_error(400, "invalid_grant");
         }

@@ -75,7 +75,7 @@ fn base32(text: &str) -> Vec<u8> {
 
 /// One of everything, right and wrong.
 async fn use_everything(server: &TestServer, used: &mut Used) {
-    let (who, other) = (server.person(&["--verified"]), server.person(&["--verified"]));
+    let (who, other) = (server.create_user(&["--verified"]), server.create_user(&["--verified"]));
     used.add("the password", PASSWORD);
     used.add("another password", OTHER_PASSWORD);
     used.add("a wrong password", WRONG);
@@ -86,14 +86,14 @@ async fn use_everything(server: &TestServer, used: &mut Used) {
     used.ask(server.post("/auth/signin").json(&signing_in)).await;
     used.ask(server.post("/auth/login/oauth").form(&[("username", who.email.as_str()), ("password", PASSWORD)])).await;
     for dialect in REFRESHING {
-        let session = used.ask(server.signing_in(&who.email, PASSWORD)).await;
+        let session = used.ask(server.sign_in_request(&who.email, PASSWORD)).await;
         used.ask(refreshing(dialect, &who, &text(&session, "refresh_token"))(server)).await;
-        let tampered = crate::support::server::tampered(&text(&session, "access_token"));
+        let tampered = crate::support::server::tamper_signature(&text(&session, "access_token"));
         used.add("access_token", &tampered);
         server.get("/sessions").bearer_auth(&tampered).send_checked().await.is(401);
     }
 
-    let access = text(&used.ask(server.signing_in(&who.email, PASSWORD)).await, "access_token");
+    let access = text(&used.ask(server.sign_in_request(&who.email, PASSWORD)).await, "access_token");
     for email in [who.email.as_str(), "by-code@example.org"] {
         let code = mailed_code(server, email).await;
         used.add("a mailed code", &code);
@@ -119,7 +119,7 @@ async fn use_everything(server: &TestServer, used: &mut Used) {
     used.ask(server.post(&format!("/api/v1/password-reset-confirm?token={token}")).json(&new)).await;
     let body = json!({"email": "confirming@example.org", "username": "confirming", "password": PASSWORD});
     server.post("/api/v1/register").json(&body).send_checked().await.is(201);
-    let token = outbox::next(server, "confirming@example.org", 0).await.token();
+    let token = outbox::wait_for_mail(server, "confirming@example.org", 0).await.token();
     used.add("a confirmation", &token);
     used.ask(server.get(&format!("/api/v1/verify?token={token}"))).await;
     used.ask(server.post("/links/confirm").json(&json!({"token": token}))).await;
@@ -135,7 +135,7 @@ async fn use_everything(server: &TestServer, used: &mut Used) {
     let made = server.post("/auth/api-keys/").header("x-project-id", text(&projects["projects"][0], "id"));
     used.ask(made.bearer_auth(&access).json(&json!({"name": "a key"}))).await;
     for path in ["/oauth/introspect", "/oauth/revoke"] {
-        let spent = text(&used.ask(server.signing_in(&who.email, PASSWORD)).await, "refresh_token");
+        let spent = text(&used.ask(server.sign_in_request(&who.email, PASSWORD)).await, "refresh_token");
         server.form(path, &[("client_secret", &key), ("token", &spent)]).await.is(200);
     }
     server.plan().json(&["api-keys", "deactivate", &prefix], "");
@@ -143,14 +143,14 @@ async fn use_everything(server: &TestServer, used: &mut Used) {
     let mut second = Vec::new();
     let made = used.ask(server.post("/auth/create/otp").bearer_auth(&access)).await;
     second.push((
-        Person { id: who.id.clone(), email: who.email.clone(), username: who.username.clone() },
+        TestUser { id: who.id.clone(), email: who.email.clone(), username: who.username.clone() },
         text(&made, "otp_key"),
         made["backup_codes"][0].clone(),
         0,
     ));
-    let guarded = server.person(&["--verified"]);
-    let begun = text(&used.ask(server.signing_in(&guarded.email, PASSWORD)).await, "access_token");
-    let (key, codes) = totp::turn_on(server, &begun, PASSWORD).await;
+    let guarded = server.create_user(&["--verified"]);
+    let begun = text(&used.ask(server.sign_in_request(&guarded.email, PASSWORD)).await, "access_token");
+    let (key, codes) = totp::enable_totp(server, &begun, PASSWORD).await;
     used.add("key", &key);
     codes.iter().for_each(|code| used.add("a recovery code", code));
     second.push((guarded, key, json!(codes[0]), 1));
@@ -196,7 +196,7 @@ async fn use_everything(server: &TestServer, used: &mut Used) {
 
 /// Waits until all that was done is in the log.
 async fn finished(server: &TestServer) {
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     let last = server.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
     server.signet.wait_for_log(last.is(404).header("x-request-id"));
 }
@@ -211,9 +211,9 @@ impl Places {
         let log = server.signet.log();
         assert!(log.lines().count() > 5 && log.contains("DEBUG"), "it was not talkative: {log}");
         places.0.push(("the log".into(), log.into_bytes()));
-        places.0.push(("the metrics".into(), server.ops("/metrics").await.text.into_bytes()));
-        places.0.push(("readiness".into(), server.ops("/readyz").await.text.into_bytes()));
-        places.files(&server.signet.data(), &["outbox", "secret"]);
+        places.0.push(("the metrics".into(), server.get_management("/metrics").await.text.into_bytes()));
+        places.0.push(("readiness".into(), server.get_management("/readyz").await.text.into_bytes()));
+        places.files(&server.signet.data_dir(), &["outbox", "secret"]);
         places
     }
 
@@ -339,19 +339,19 @@ fn talkative(plan: Plan, format: &str) -> Plan {
 async fn nothing_tells_them_embedded() {
     let server = TestServer::embedded(|plan| talkative(plan, "pretty"));
     let mut used = Used::default();
-    let secret = std::fs::read_to_string(server.signet.data().join("secret")).expect("it was made");
+    let secret = std::fs::read_to_string(server.signet.data_dir().join("secret")).expect("it was made");
     used.add("the secret", secret.trim());
     used.0.push(("the secret".into(), STANDARD.decode(secret.trim()).expect("base64")));
     use_everything(&server, &mut used).await;
     let mut places = Places::of(&server).await;
     assert!(places.0.iter().any(|(place, bytes)| place.ends_with("signet.db-wal") && bytes.len() > 10_000));
-    let rows = values(&server.signet.data().join("signet.db"));
+    let rows = values(&server.signet.data_dir().join("signet.db"));
     let tables = rows.iter().filter_map(|(place, _)| place.split_once('.')).map(|(table, _)| table);
     let tables = tables.collect::<std::collections::BTreeSet<_>>();
     assert!(["users", "claims", "sessions", "api_keys"].iter().all(|table| tables.contains(table)), "{tables:?}");
     places.0.extend(rows);
     places.hold_none_of(&used);
-    nobody_else_reads(&server.signet.data());
+    nobody_else_reads(&server.signet.data_dir());
     they_would_be_seen(&server, &used);
 }
 
@@ -360,7 +360,7 @@ fn they_would_be_seen(server: &TestServer, used: &Used) {
     let of = |what: &str| used.0.iter().find(|(it, _)| it == what).expect("it was used").1.clone();
     let (half, code) = (of("a device's half"), of("a mailed code"));
     let hex = code.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let file = server.signet.data().join("careless.db");
+    let file = server.signet.data_dir().join("careless.db");
     let careless = rusqlite::Connection::open(&file).expect("it is made");
     careless.execute_batch("CREATE TABLE codes (a TEXT, b TEXT, c TEXT)").expect("it is made");
     let row = ("a", String::from_utf8(code.clone()).expect("it is text"), "b");
@@ -385,9 +385,9 @@ fn they_would_be_seen(server: &TestServer, used: &Used) {
 fn nothing_tells_them_on_redis_and_postgres() {
     let redis = redis::Server::options().password(OF_REDIS).durable().set("rdbcompression", "no").start();
     let (postgres, sink) = (postgres::Server::start(), smtp::Server::options().account("signet", OF_MAIL).start());
-    let server = TestServer::beside(talkative(Plan::on(&redis, &postgres), "json"));
+    let server = TestServer::start(talkative(Plan::on(&redis, &postgres), "json"));
     let mailing =
-        TestServer::beside(server.plan().another().set("SMTP_URL", &sink.url()).set("SIGNET_LOG__FORMAT", "pretty"));
+        TestServer::start(server.plan().another_node().set("SMTP_URL", &sink.url()).set("SIGNET_LOG__FORMAT", "pretty"));
     let mut used = Used::default();
     for (what, secret) in [
         ("Redis' password", OF_REDIS),
@@ -403,8 +403,8 @@ fn nothing_tells_them_on_redis_and_postgres() {
         use_everything(&server, &mut used).await;
         let body = json!({"email": "sunk@example.org"});
         mailing.post("/auth/verification/send-code").json(&body).send_checked().await.is(202);
-        until("the mail is taken", async || sink.taken().len() == 1).await;
-        let letter = smtp::Letter(sink.taken()[0]["mail"].clone());
+        until("the mail is taken", async || sink.accepted().len() == 1).await;
+        let letter = smtp::ParsedMail(sink.accepted()[0]["mail"].clone());
         let code = letter.text().lines().find(|line| line.len() == 6 && line.parse::<u32>().is_ok()).expect("a code");
         used.add("a mailed code", code);
         let body = json!({"email": "sunk@example.org", "code": code});
@@ -433,14 +433,14 @@ fn nothing_tells_them_on_redis_and_postgres() {
         let dumped = Command::new("pg_dump").arg(postgres.url()).output().expect("pg_dump is beside Postgres");
         assert!(dumped.status.success() && dumped.stdout.len() > 5000, "{}", String::from_utf8_lossy(&dumped.stderr));
         Places(vec![("the dump of Postgres".into(), dumped.stdout)]).hold_none_of(&used);
-        nobody_else_reads(&server.signet.data());
+        nobody_else_reads(&server.signet.data_dir());
     }));
 }
 
 /// Whatever carries a secret, as a careless line of a log would show it.
 #[test]
 fn no_debug_form_tells_them() {
-    use signet::auth::api_keys::NewKey;
+    use signet::token::api_key::NewApiKey;
     use signet::auth::passwords::Password;
     use signet::clock::Clock;
     use signet::config::{Config, Redis, Secret, SecretUrl};
@@ -456,9 +456,9 @@ fn no_debug_form_tells_them() {
     config.mail.smtp_url = Some(url());
     let secret = || Secret(zeroize::Zeroizing::new(*b"hunter2-hunter2-hunter2-hunter2-"));
     config.secrets = Some(vec![secret()]);
-    let mut ring = Ring::first(Clock::machine().now(), &Rng::system());
+    let mut ring = Ring::generate(Clock::system().now(), &Rng::system());
     *ring.keys[0].seed = *b"hunter2-hunter2-hunter2-hunter2-";
-    let new = NewKey::draw(&Rng::system());
+    let new = NewApiKey::generate(&Rng::system());
     let shown = format!("{new:?} {new:#?}");
     assert!(shown.contains(new.prefix()) && !shown.contains(&new.reveal()[new.prefix().len()..]), "{shown}");
     for shown in [

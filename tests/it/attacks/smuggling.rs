@@ -26,7 +26,7 @@ impl Line {
             let short = ["SIGNET_SERVER__HEADER_TIMEOUT", "SIGNET_SERVER__BODY_TIMEOUT", "SIGNET_SERVER__IDLE_TIMEOUT"];
             short.into_iter().fold(plan, |plan, name| plan.set(name, "1s"))
         });
-        let address = server.signet.at("").trim_start_matches("http://").to_owned();
+        let address = server.signet.url_of("").trim_start_matches("http://").to_owned();
         Self { server, address }
     }
 
@@ -178,7 +178,7 @@ async fn chunks_that_are_none() {
         assert_eq!(said.matches("x-request-id: second").count(), 1, "{size}");
     }
     // A trailer is no header field (RFC 9110, 6.5.1): least of all one that says who asks.
-    let good = line.server.sign_in(&line.server.person(&[])).await.access;
+    let good = line.server.sign_in(&line.server.create_user(&[])).await.access;
     for field in [format!("authorization: Bearer {good}"), format!("x-api-key: {good}"), "content-length: 5".to_owned()]
     {
         let ask =

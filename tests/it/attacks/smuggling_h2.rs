@@ -196,7 +196,7 @@ struct Client {
 
 impl Client {
     async fn connect(server: &TestServer, bytes: &[u8]) -> Self {
-        let stream = TcpStream::connect(server.signet.at("").trim_start_matches("http://")).await.unwrap();
+        let stream = TcpStream::connect(server.signet.url_of("").trim_start_matches("http://")).await.unwrap();
         let (from, to) = stream.into_split();
         let settings = frame(SETTINGS, 0, 0, &[]);
         let left = [PREFACE, &settings, bytes, &frame(PING, 0, 0, LAST)].concat();
@@ -239,7 +239,7 @@ impl Client {
 async fn a_flood_is_its_own_connections_affair() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__IDLE_TIMEOUT", "2s"));
     server.get("/verify").send_checked().await.is(401);
-    let before = server.figure(MEMORY).await;
+    let before = server.metric(MEMORY).await;
     for Flood { name, bytes, end, reads } in floods() {
         let mut client = Client::connect(&server, &bytes).await;
         let all = client.left.len();
@@ -275,7 +275,7 @@ fn is_heard(said: &[u8]) -> bool {
 
 /// One client does not make it grow.
 async fn bounded(server: &TestServer, name: &str, before: u64) {
-    let grown = server.figure(MEMORY).await.saturating_sub(before);
+    let grown = server.metric(MEMORY).await.saturating_sub(before);
     assert!(grown < 64 << 20, "{name}: {grown} bytes more");
 }
 
@@ -294,7 +294,7 @@ async fn what_is_lawful_is_answered() {
 
 /// The kinds and streams of the frames that come back until the server closes.
 async fn frames(server: &TestServer, bytes: &[u8]) -> Vec<(u8, u32)> {
-    let stream = TcpStream::connect(server.signet.at("").trim_start_matches("http://")).await.unwrap();
+    let stream = TcpStream::connect(server.signet.url_of("").trim_start_matches("http://")).await.unwrap();
     let (mut from, mut to) = stream.into_split();
     let mut said = Vec::new();
     let talk = async { tokio::join!(to.write_all(bytes), from.read_to_end(&mut said)) };

@@ -13,7 +13,7 @@ use super::figures::{millis, part};
 use super::traffic::{Heard, Traffic};
 use super::vitals::descriptors;
 use super::{ALL, Fleet, PATIENCE, long, short_or_long};
-use crate::support::client::until;
+use crate::support::client::until_within;
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
@@ -150,7 +150,7 @@ async fn more_than_descriptors() {
     let name = "more clients than descriptors";
     let most = short_or_long(512, 4096);
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
-    let plan = Plan::on(&redis, &postgres).set("SIGNET_SERVER__WORKERS", "2").descriptors(most);
+    let plan = Plan::on(&redis, &postgres).set("SIGNET_SERVER__WORKERS", "2").max_open_files(most);
     let fleet = Fleet::of(&[plan]);
     let traffic = fleet.at_work().await;
     let is_full = async || descriptors(fleet.nodes[0].pid()) + 128 >= most as usize;
@@ -166,7 +166,7 @@ async fn no_descriptor_to_accept_with() {
     let traffic = fleet.at_work().await;
     let limit = Rlimit { current: Some(u64::from(most)), maximum: Some(u64::from(most)) };
     prlimit(Pid::from_raw(fleet.nodes[0].pid() as i32), Resource::Nofile, limit).expect("it is ours");
-    let fails = async || fleet.nodes[0].log().contains("none can be accepted");
+    let fails = async || fleet.nodes[0].log().contains("cannot accept connections");
     crowded("no descriptor to accept with", &fleet, traffic, most, fails, Duration::from_secs(2)).await;
 }
 
@@ -184,7 +184,7 @@ async fn crowded(
     let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch)).await;
     let to = address(fleet);
     let crowd = Crowd::come(&to, many).await;
-    until("all room is taken", PATIENCE, is_full).await;
+    until_within("all room is taken", PATIENCE, is_full).await;
     let (meanwhile, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch)).await;
     let goodput = Goodput { before, meanwhile };
     let (inside, held) = (crowd.answered(), descriptors(fleet.nodes[0].pid()));

@@ -33,7 +33,7 @@ const ON_SERVERS: Sides = (
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn embedded() {
-    let disk = Disk::of(32);
+    let disk = Disk::with_mebibytes(32);
     let plan = Plan::embedded().on_disk(&disk);
     // Mails go elsewhere: they would come when there is room, and who waits for one does nothing else.
     std::fs::create_dir(plan.dir().join("outbox")).unwrap();
@@ -45,8 +45,8 @@ async fn embedded() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_postgres() {
-    let (redis, disk) = (redis::Server::start(), Disk::of(96));
-    let postgres = postgres::Server::unusual(postgres::Unusual { disk: Some(disk.clone()), ..Default::default() });
+    let (redis, disk) = (redis::Server::start(), Disk::with_mebibytes(96));
+    let postgres = postgres::Server::start_with(postgres::Options { disk: Some(disk.clone()), ..Default::default() });
     let fleet = Fleet::two(&Plan::on(&redis, &postgres));
     // Not that all is calm meanwhile: a Postgres that fails again and again has its part of the machine.
     full("disk full, Postgres", &disk, fleet, ON_SERVERS, None).await;
@@ -55,9 +55,9 @@ async fn of_postgres() {
 /// Without room for its log of writes Postgres ends all its connections and starts anew, for which there is no room either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_postgres_which_gives_up() {
-    let (redis, disk) = (redis::Server::start(), Disk::of(96));
-    let unusual = postgres::Unusual { disk: Some(disk.clone()), ..Default::default() };
-    let mut postgres = postgres::Server::unusual(unusual);
+    let (redis, disk) = (redis::Server::start(), Disk::with_mebibytes(96));
+    let unusual = postgres::Options { disk: Some(disk.clone()), ..Default::default() };
+    let mut postgres = postgres::Server::start_with(unusual);
     let fleet = Fleet::two(&Plan::on(&redis, &postgres));
     let mut comers = Comers::new(fleet.places[0].client.clone());
     let traffic = fleet.at_work().await;
@@ -76,13 +76,13 @@ async fn of_postgres_which_gives_up() {
     traffic.until_good(&[Call::Verify, Call::Jwks, Call::Refresh], 3, PATIENCE).await;
     let panics = postgres.log().matches("PANIC").count();
     assert!(panics > 0, "{}", postgres.log());
-    disk.make_room();
+    disk.remove_ballast();
     let mut ended = false;
     let works = async || {
-        ended |= postgres.look_after();
+        ended |= postgres.restart_if_ended();
         tokio_postgres::connect(&postgres.url(), tokio_postgres::NoTls).await.is_ok()
     };
-    until("Postgres is back", PATIENCE * 2, works).await;
+    until_within("Postgres is back", PATIENCE * 2, works).await;
     let over = Instant::now();
     println!(
         "Postgres gave up {panics} times, and {}",
@@ -100,19 +100,19 @@ async fn of_postgres_which_gives_up() {
 /// Too small for the log of writes alone, which is begun anew in the room that it has.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn filled_by_the_log_itself() {
-    let plan = Plan::embedded().on_disk(&Disk::of(2));
-    plan.user(ROOT, PASSWORD, &[]);
+    let plan = Plan::embedded().on_disk(&Disk::with_mebibytes(2));
+    plan.create_user(ROOT, PASSWORD, &[]);
     let node = plan.start();
-    let client = Client::of(&node);
+    let client = Client::new(&node);
     let mut pair = client.sign_in(ROOT).await;
     let began = Instant::now();
     for _ in 0..3 {
         for full in [true, false] {
             // Until it is, or is no longer.
             loop {
-                let answer = client.present(&pair.refresh).await;
+                let answer = client.refresh_response(&pair.refresh).await;
                 if answer.status == 200 {
-                    pair = answer.pair(200);
+                    pair = answer.is(200).tokens();
                 }
                 if (answer.status == 503) == full {
                     break;
@@ -126,22 +126,22 @@ async fn filled_by_the_log_itself() {
 /// Nobody writes: it finds out by itself. Once ended it says why it does not start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_whose_disk_is_full_is_not_ready() {
-    let disk = Disk::of(32);
+    let disk = Disk::with_mebibytes(32);
     let plan = Plan::embedded().on_disk(&disk);
-    plan.user(ROOT, PASSWORD, &[]);
+    plan.create_user(ROOT, PASSWORD, &[]);
     let node = plan.start();
-    let client = Client::of(&node);
+    let client = Client::new(&node);
     let pair = client.sign_in(ROOT).await;
     disk.fill();
-    until("it is not ready", PATIENCE, async || client.not_ready().await == ["store.ephemeral"]).await;
+    until_within("it is not ready", PATIENCE, async || client.failing_conditions().await == ["store.ephemeral"]).await;
     assert_eq!(client.verify(&pair.access).await.status, 200);
-    disk.make_room();
-    until("it is ready", PATIENCE, async || client.not_ready().await.is_empty()).await;
+    disk.remove_ballast();
+    until_within("it is ready", PATIENCE, async || client.failing_conditions().await.is_empty()).await;
     let pair = client.refresh(&pair).await;
 
     // The log is gone and cannot be made; then it is left behind and can be read, and nothing can be added to it.
     node.terminate();
-    assert!(node.ended().success());
+    assert!(node.wait_for_exit().success());
     let (mut node, pair) = refused_until_there_is_room(&plan, &disk, &pair, "since its disk is full: make room").await;
     node.kill();
     refused_until_there_is_room(&plan, &disk, &pair, "disk is full").await;
@@ -150,15 +150,15 @@ async fn a_node_whose_disk_is_full_is_not_ready() {
 async fn refused_until_there_is_room(plan: &Plan, disk: &Disk, pair: &TokenPair, why: &str) -> (Signet, TokenPair) {
     disk.fill();
     let node = plan.try_start();
-    assert!(!node.ended().success());
+    assert!(!node.wait_for_exit().success());
     assert!(node.log().contains(why), "{}", node.log());
-    disk.make_room();
+    disk.remove_ballast();
     let node = plan.start();
-    let pair = Client::of(&node).refresh(pair).await;
+    let pair = Client::new(&node).refresh(pair).await;
     (node, pair)
 }
 
-/// The disk is full, again and again, under load. `not_ready`: what the nodes say of it.
+/// The disk is full, again and again, under load. `failing_conditions`: what the nodes say of it.
 async fn full(
     name: &'static str,
     disk: &Disk,
@@ -181,7 +181,7 @@ async fn full(
             None => fleet.is_ready().await,
         }
         traffic.until_good(unaffected, 3, PATIENCE).await;
-        disk.make_room();
+        disk.remove_ballast();
         over = Instant::now();
         traffic.until_good(&ALL, 3, PATIENCE * 4).await;
         fleet.is_ready().await;
@@ -210,11 +210,11 @@ impl Comers {
     async fn sign_up(&mut self, email: &str, password: &str) -> u16 {
         let asked = Instant::now();
         let request = self.client.post("/auth/login/signup").json(&json!({"email": email, "password": password}));
-        let answer = self.client.ask(request).await.expect("the node lives");
+        let answer = self.client.execute(request).await.expect("the node lives");
         let status = answer.status;
         self.heard.push(Heard { call: Call::SignUp, asked, took: asked.elapsed(), status });
         assert!(matches!(status, 200 | 503), "{email}: {answer:?}");
-        assert!(status == 200 || answer.retry_after.is_some_and(|after| after > 0), "{email}: {answer:?}");
+        assert!(status == 200 || answer.retry_after().is_some_and(|after| after > 0), "{email}: {answer:?}");
         status
     }
 
@@ -245,14 +245,14 @@ impl Comers {
         }
         let other = format!("{PASSWORD} of today");
         for email in std::mem::take(&mut self.turned_away) {
-            let before = self.client.ask(self.client.signing_in(&email, PASSWORD)).await.expect("the node lives");
+            let before = self.client.execute(self.client.sign_in_request(&email, PASSWORD)).await.expect("the node lives");
             if !sure && before.status == 201 {
                 continue;
             }
             assert_eq!(before.status, 401, "{email}: somebody was made after all");
             assert_eq!(self.sign_up(&email, &other).await, 200, "{email}");
-            let after = self.client.ask(self.client.signing_in(&email, &other)).await.expect("the node lives");
-            self.client.sign_out(&after.pair(201)).await;
+            let after = self.client.execute(self.client.sign_in_request(&email, &other)).await.expect("the node lives");
+            self.client.sign_out(&after.is(201).tokens()).await;
         }
         let away = self.heard.iter().filter(|heard| heard.status == 503).count();
         println!("held: {} signed up on a full disk, {away} were turned away and signed up later", self.made.len());

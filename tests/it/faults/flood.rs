@@ -7,7 +7,7 @@ use serde_json::json;
 use super::figures::{millis, part};
 use super::vitals::Vitals;
 use super::*;
-use crate::support::client::Answer;
+use crate::support::client::HttpResponse;
 
 /// How many times what can be hashed.
 const TIMES: f64 = 20.0;
@@ -31,7 +31,7 @@ async fn of_sign_ins() {
     let plan = Plan::embedded().set("SIGNET_PASSWORDS__THREADS", "1").set("SIGNET_PASSWORDS__PASSES", "2");
     let plan = plan.set("SIGNET_PASSWORDS__MEMORY_KIB", &HASH_KIB.to_string());
     let fleet = Fleet::of(std::slice::from_ref(&plan));
-    plan.user(FLOODED, PASSWORD, &[]);
+    plan.create_user(FLOODED, PASSWORD, &[]);
     let client = &fleet.places[0].client;
     let pair = client.sign_in(ROOT).await;
     let (times, began) = (short_or_long(5, 20), Instant::now());
@@ -62,12 +62,12 @@ async fn of_sign_ins() {
         }
     };
     let back = over.elapsed();
-    client.sign_out(&tried.pair(201)).await;
+    client.sign_out(&tried.is(201).tokens()).await;
 
-    let answers: Vec<(Answer, Duration)> = join_all(asked).await.into_iter().map(|it| it.expect("it asks")).collect();
+    let answers: Vec<(HttpResponse, Duration)> = join_all(asked).await.into_iter().map(|it| it.expect("it asks")).collect();
     let (let_in, away): (Vec<_>, Vec<_>) = answers.iter().partition(|(answer, _)| answer.status == 201);
     for (answer, _) in &away {
-        assert!(matches!(answer.status, 429 | 503) && answer.retry_after.is_some_and(|after| after > 0), "{answer:?}");
+        assert!(matches!(answer.status, 429 | 503) && answer.retry_after().is_some_and(|after| after > 0), "{answer:?}");
         assert!(!answer.body.to_string().contains("_token"), "{answer:?}");
     }
     let times: Vec<_> = away.iter().map(|(_, took)| *took).collect();
@@ -86,7 +86,7 @@ async fn of_sign_ins() {
     assert!(most < (HASH_KIB << 10) as f64 + ALLOWANCE, "it takes memory: {line}");
 }
 
-async fn timed(client: Client) -> (Answer, Duration) {
+async fn timed(client: Client) -> (HttpResponse, Duration) {
     let asked = Instant::now();
-    (client.ask(client.signing_in(FLOODED, PASSWORD)).await.expect("the node lives"), asked.elapsed())
+    (client.execute(client.sign_in_request(FLOODED, PASSWORD)).await.expect("the node lives"), asked.elapsed())
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::figures::{Row, millis, part};
 use super::{ALL, Call, Fleet, PATIENCE, goes_on, short_or_long};
-use crate::support::client::{PASSWORD, kid, until};
+use crate::support::client::{PASSWORD, kid, until_within};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
@@ -19,7 +19,7 @@ async fn rotated_and_revoked() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
     let plan = Plan::on(&redis, &postgres).set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s");
     let fleet = Fleet::two(&plan);
-    plan.user(ANN, PASSWORD, &[]);
+    plan.create_user(ANN, PASSWORD, &[]);
     let traffic = fleet.at_work().await;
     let (began, mut felt) = (Instant::now(), Vec::new());
     let rounds = short_or_long(1, 10);
@@ -41,7 +41,7 @@ async fn rotated_and_revoked() {
                 pair = client.refresh(&pair).await;
                 kid(&pair.access) == new
             };
-            until("the new key signs", PATIENCE, signs).await;
+            until_within("the new key signs", PATIENCE, signs).await;
             client.sign_out(&pair).await;
         }
         traffic.until_good(&[Call::Verify, Call::Refresh], 6, PATIENCE).await;
@@ -50,10 +50,10 @@ async fn rotated_and_revoked() {
         plan.json(&["keys", "revoke", &old], "");
         let revoked = Instant::now();
         for client in fleet.clients() {
-            let refused = async || client.verify(&remembered.access).await.reason() == Some("revoked_key");
-            until("what is remembered is refused", PATIENCE, refused).await;
+            let refused = async || client.verify(&remembered.access).await.rejection_reason() == Some("revoked_key");
+            until_within("what is remembered is refused", PATIENCE, refused).await;
             felt.push(revoked.elapsed());
-            assert_eq!(client.verify(&unseen.access).await.reason(), Some("revoked_key"));
+            assert_eq!(client.verify(&unseen.access).await.rejection_reason(), Some("revoked_key"));
             assert_eq!(client.kids().await, [new.as_str()]);
         }
         traffic.tell_revoked(&old, Some(Instant::now()));

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::support::client::{Client, TokenPair, kid, until};
+use crate::support::client::{Client, TokenPair, kid, until_within};
 
 /// In what time what one node was told must be felt by all; four times over, since the machine may be busy with other tests.
 pub(super) const FELT: Duration = Duration::from_secs(4);
@@ -216,28 +216,28 @@ impl Person {
         let sure = self.open.iter().filter(|held| !held.may_be_over && !self.behind.contains(&held.pair.access));
         let mut good: Vec<_> = sure.map(|held| held.pair.access.clone()).collect();
         good.extend(self.keys.iter().map(|key| key.whole.clone()));
-        let verdicts = node.verdicts(&good).await;
+        let verdicts = node.rejection_reasons(&good).await;
         assert!(verdicts.iter().all(Option::is_none), "{email}: what is in force is refused: {verdicts:?}");
         let mut bad: Vec<_> = self.ended[ended..].iter().map(|pair| pair.access.clone()).collect();
         bad.extend(self.ended_keys[keys..].iter().map(|key| key.whole.clone()));
-        let over = async || node.verdicts(&bad).await.iter().all(Option::is_some);
-        until(&format!("{email}: what is over is refused"), FELT, over).await;
+        let over = async || node.rejection_reasons(&bad).await.iter().all(Option::is_some);
+        until_within(&format!("{email}: what is over is refused"), FELT, over).await;
 
         let by_key = |verdict: &Option<String>| verdict.as_deref() == Some("revoked_key");
-        let verdicts = node.verdicts(&self.behind).await;
+        let verdicts = node.rejection_reasons(&self.behind).await;
         assert!(verdicts.iter().all(by_key), "{email}: of keys that were revoked: {verdicts:?}");
 
         for held in self.open.iter_mut().filter(|held| !held.may_be_over) {
             held.audit(node, email).await;
         }
         for pair in &self.ended[ended..] {
-            assert_eq!(node.present(&pair.refresh).await.status, 400, "{email}: a session that was ended is back");
+            assert_eq!(node.refresh_response(&pair.refresh).await.status, 400, "{email}: a session that was ended is back");
         }
         self.audit_passwords(node).await;
         for digits in &self.used[used..] {
             let code = json!({"email": email, "code": digits});
             let request = node.post("/auth/verification/verify-code").json(&code);
-            let answer = node.ask(request).await.expect("the node lives");
+            let answer = node.execute(request).await.expect("the node lives");
             assert_eq!(answer.status, 401, "{email}: a used code is good again");
         }
         self.seen = [self.ended.len(), self.used.len(), self.ended_keys.len()];
@@ -247,17 +247,17 @@ impl Person {
     async fn audit_passwords(&self, node: &Client) {
         let mut good = 0;
         for password in &self.passwords {
-            let answer = node.ask(node.signing_in(&self.email, password)).await.expect("the node lives");
+            let answer = node.execute(node.sign_in_request(&self.email, password)).await.expect("the node lives");
             if answer.status == 201 {
                 good += 1;
-                node.sign_out(&answer.pair(201)).await;
+                node.sign_out(&answer.is(201).tokens()).await;
             } else {
                 assert_eq!(answer.status, 401, "{}: {answer:?}", self.email);
             }
         }
         assert_eq!(good, 1, "{}: of the passwords that it may be, one is good", self.email);
         if let Some(former) = &self.former {
-            let answer = node.ask(node.signing_in(&self.email, former)).await.expect("the node lives");
+            let answer = node.execute(node.sign_in_request(&self.email, former)).await.expect("the node lives");
             assert_eq!(answer.status, 401, "{}: a former password is good", self.email);
         }
     }
@@ -274,12 +274,12 @@ impl Held {
         if let Some((before, told)) = self.before.as_ref().filter(|_| !self.doubtful)
             && told.elapsed() < GRACE / 2
         {
-            let again = node.present(before).await.pair(200);
+            let again = node.refresh_response(before).await.is(200).tokens();
             assert_eq!(again.refresh, old, "{email}: the retry got another successor");
         }
-        let next = node.present(&old).await.pair(200);
+        let next = node.refresh_response(&old).await.is(200).tokens();
         if self.doubtful {
-            let again = node.present(&old).await.pair(200);
+            let again = node.refresh_response(&old).await.is(200).tokens();
             assert_eq!(again.refresh, next.refresh, "{email}: there are two successors");
         }
         (self.pair, self.before, self.doubtful) = (next, Some((old, Instant::now())), false);

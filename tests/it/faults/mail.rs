@@ -11,8 +11,8 @@ use serde_json::json;
 use super::figures::{millis, part};
 use super::traffic::PACE;
 use super::*;
-use crate::support::figure;
-use crate::support::smtp::{Letter, Server};
+use crate::support::metric;
+use crate::support::smtp::{ParsedMail, Server};
 
 /// In what time the mail server must answer.
 const TIMEOUT: &str = "2s";
@@ -44,7 +44,7 @@ impl House {
         let room = short_or_long(40, 1000);
         let plan = Plan::embedded().set("SMTP_URL", &server.url()).set("SIGNET_MAIL__QUEUE", &room.to_string());
         let node = plan.set("SIGNET_MAIL__TIMEOUT", TIMEOUT).set("USERS_OPEN_REGISTRATION", "true").start();
-        let client = Client::of(&node);
+        let client = Client::new(&node);
         Self { server, node, client, room, asked: AtomicUsize::new(0) }
     }
 
@@ -75,7 +75,7 @@ impl House {
             self.client.post(&format!("/auth/login/magic/{address}"))
         };
         let began = Instant::now();
-        let mut answer = self.client.ask(request).await.expect("the node lives");
+        let mut answer = self.client.execute(request).await.expect("the node lives");
         let took = began.elapsed();
         if let Some(claim) = answer.body.get_mut("claim") {
             *claim = claim.as_str().expect("a claim is text").len().into();
@@ -84,8 +84,8 @@ impl House {
     }
 
     async fn count(&self, series: &str) -> usize {
-        let page = self.client.http.get(self.node.ops("/metrics")).send().await.expect("the node lives");
-        figure(&page.text().await.expect("it is text"), series) as usize
+        let page = self.client.http.get(self.node.management_url("/metrics")).send().await.expect("the node lives");
+        metric(&page.text().await.expect("it is text"), series) as usize
     }
 
     async fn ended(&self, end: &str) -> usize {
@@ -95,12 +95,12 @@ impl House {
     /// Waits until no mail waits any more, and says how long that took.
     async fn done(&self) -> Duration {
         // A mail may pause for a minute between two tries.
-        until("no mail waits", PATIENCE * 4, async || self.count("signet_mail_queue").await == 0).await
+        until_within("no mail waits", PATIENCE * 4, async || self.count("signet_mail_queue").await == 0).await
     }
 
     /// To whom mails were delivered, each as often as they were.
     fn delivered(&self) -> Vec<String> {
-        let taken = self.server.taken();
+        let taken = self.server.accepted();
         let mut to: Vec<_> = taken.iter().map(|mail| mail["to"][0].as_str().expect("an address").to_owned()).collect();
         to.sort();
         to
@@ -133,7 +133,7 @@ async fn a_fault(name: &str, keeps: bool, befalls: impl FnOnce(&mut Server) -> I
     assert!(most <= house.room, "{name}: {most} mails wait");
     let tried = async || house.count("signet_mail_failed_tries_total").await;
     if keeps {
-        until("it was tried", PATIENCE, async || tried().await > 0).await;
+        until_within("it was tried", PATIENCE, async || tried().await > 0).await;
     }
     let tried = tried().await;
     let sent = house.ended("sent").await;
@@ -163,13 +163,13 @@ async fn a_fault(name: &str, keeps: bool, befalls: impl FnOnce(&mut Server) -> I
     }
     // What was mailed late is as good.
     if let Some(late) = kept.iter().find(|asker| asker.wants_a_code) {
-        let mails = house.server.taken();
+        let mails = house.server.accepted();
         let mail = mails.iter().find(|mail| mail["to"][0] == late.address.as_str()).expect("it was delivered");
-        let letter = Letter(mail["mail"].clone());
+        let letter = ParsedMail(mail["mail"].clone());
         let code = letter.text().lines().find(|line| line.len() == 6 && line.bytes().all(|it| it.is_ascii_digit()));
         let body = json!({"email": late.address, "code": code.expect("it has a code")});
         let request = house.client.post("/auth/verification/verify-code").json(&body);
-        assert_eq!(house.client.ask(request).await.expect("the node lives").status, 200);
+        assert_eq!(house.client.execute(request).await.expect("the node lives").status, 200);
     }
 
     let answers = |of: &[Asker]| of.iter().map(|asker| asker.answer.clone()).collect::<BTreeSet<_>>();

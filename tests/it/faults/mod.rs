@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 use self::figures::Row;
 use self::ledger::{GRACE, Ledger, Look};
 use self::traffic::{CLIENTS, Call, Habits, Heard, Outbox, PACE, Place, ROOT, Traffic};
-use crate::support::client::{Client, PASSWORD, until};
+use crate::support::client::{Client, PASSWORD, until_within};
 use crate::support::signet::{Plan, Signet};
 
 /// How long anything may take that is not measured, on a machine that is busy with other tests.
@@ -88,7 +88,7 @@ struct Fleet {
 impl Fleet {
     /// Two nodes, each with a folder of its own.
     fn two(plan: &Plan) -> Self {
-        Self::of(&[plan.clone(), plan.another()])
+        Self::of(&[plan.clone(), plan.another_node()])
     }
 
     /// A node a plan.
@@ -99,8 +99,8 @@ impl Fleet {
     /// A node a plan, with no settings but the plan's.
     fn exactly(plans: &[Plan]) -> Self {
         let nodes: Vec<_> = plans.iter().map(Plan::start).collect();
-        plans[0].user(ROOT, PASSWORD, &["--superuser"]);
-        let place = |node: &Signet| Place { client: Client::of(node), outbox: Outbox::of(node.data()) };
+        plans[0].create_user(ROOT, PASSWORD, &["--superuser"]);
+        let place = |node: &Signet| Place { client: Client::new(node), outbox: Outbox::of(node.data_dir()) };
         let places = nodes.iter().map(place).collect();
         Self { nodes, places }
     }
@@ -135,21 +135,21 @@ impl Fleet {
     fn again(self) -> Self {
         let outboxes = self.places.into_iter().map(|place| place.outbox);
         let nodes: Vec<_> = self.nodes.iter().map(|node| node.plan().start()).collect();
-        let places = nodes.iter().zip(outboxes).map(|(node, outbox)| Place { client: Client::of(node), outbox });
+        let places = nodes.iter().zip(outboxes).map(|(node, outbox)| Place { client: Client::new(node), outbox });
         Self { places: places.collect(), nodes }
     }
 
     /// Waits until `/readyz` of each node names this.
     async fn says_is_not_ready(&self, what: &str) {
         for place in &self.places {
-            let says_so = async || place.client.not_ready().await.iter().any(|named| named == what);
-            until(&format!("{what} is not ready"), PATIENCE, says_so).await;
+            let says_so = async || place.client.failing_conditions().await.iter().any(|named| named == what);
+            until_within(&format!("{what} is not ready"), PATIENCE, says_so).await;
         }
     }
 
     async fn is_ready(&self) {
         for place in &self.places {
-            until("it is ready", PATIENCE, async || place.client.not_ready().await.is_empty()).await;
+            until_within("it is ready", PATIENCE, async || place.client.failing_conditions().await.is_empty()).await;
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::figures::millis;
 use super::*;
-use crate::support::client::{TokenPair, kid, until};
+use crate::support::client::{TokenPair, kid, until_within};
 use crate::support::postgres;
 use crate::support::redis::{Cluster, Sentinel, Server};
 
@@ -123,10 +123,10 @@ async fn restarted() {
 /// Handing in a code that was mailed to somebody.
 async fn a_code(place: &Place) -> reqwest::RequestBuilder {
     let body = json!({"email": ROOT});
-    let asked = place.client.ask(place.client.post("/auth/verification/send-code").json(&body)).await;
+    let asked = place.client.execute(place.client.post("/auth/verification/send-code").json(&body)).await;
     assert_eq!(asked.expect("the node lives").status, 202);
     let mut code = None;
-    until("the code has come", PATIENCE, async || {
+    until_within("the code has come", PATIENCE, async || {
         code = place.outbox.code(ROOT);
         code.is_some()
     })
@@ -144,15 +144,15 @@ async fn a_loss(name: &'static str, mut fleet: TestFleet, loses: impl FnOnce(&mu
     let began = Instant::now();
     loses(&mut fleet.redis);
     let over = Instant::now();
-    let answer = client.ask(code).await.expect("the node lives");
+    let answer = client.execute(code).await.expect("the node lives");
     assert!(matches!(answer.status, 401 | 503), "a code of which nothing is known is good: {answer:?}");
     for place in &fleet.fleet.places {
-        let refused = async || place.client.verify(&bystander.access).await.reason() == Some("revoked");
-        until("tokens from before are refused", PATIENCE, refused).await;
+        let refused = async || place.client.verify(&bystander.access).await.rejection_reason() == Some("revoked");
+        until_within("tokens from before are refused", PATIENCE, refused).await;
     }
     let refused = over.elapsed();
     let restored = async || fleet.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
-    until("the keyring is in Redis again", PATIENCE, restored).await;
+    until_within("the keyring is in Redis again", PATIENCE, restored).await;
     let settled = Instant::now();
     let restored = settled - over;
     println!(
@@ -163,7 +163,7 @@ async fn a_loss(name: &'static str, mut fleet: TestFleet, loses: impl FnOnce(&mu
     traffic.until_good(&ALL, 3, PATIENCE * 4).await;
     for place in &fleet.fleet.places {
         assert_eq!(place.client.kids().await, [key.as_str()], "the keys are others");
-        assert_eq!(place.client.present(&bystander.refresh).await.status, 400);
+        assert_eq!(place.client.refresh_response(&bystander.refresh).await.status, 400);
     }
     let look = |ledger: &mut Ledger| {
         ledger.holds_no_surprise();

@@ -34,7 +34,7 @@ async fn many_deaths(name: &str, plan: &Plan) {
         let traffic = Traffic::start(&fleet.places, ledger);
         // A user made by the command line beside it, while it is under load.
         let email = format!("beside{death}@example.org");
-        plan.user(&email, PASSWORD, &[]);
+        plan.create_user(&email, PASSWORD, &[]);
         // Not always at the same point of everybody's day.
         let enough = 60 + death * 13 % 50;
         let has_done = |heard: &[super::Heard]| heard.iter().filter(|heard| heard.is_good()).count() >= enough;

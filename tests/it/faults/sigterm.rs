@@ -31,7 +31,7 @@ async fn stops_in_order(name: &str, plan: &Plan) {
         traffic.until_good(&ALL, 4, PATIENCE * 4).await;
         let told = Instant::now();
         fleet.nodes[0].terminate();
-        let status = fleet.nodes[0].ended();
+        let status = fleet.nodes[0].wait_for_exit();
         ends.push(told.elapsed());
         assert!(status.success(), "{status:?}: {}", fleet.nodes[0].log());
         // Nobody is sent home: each goes when nobody listens any more.

@@ -51,7 +51,7 @@ fn forgetful(plan: &Plan) -> Plan {
 async fn of_mixed_load() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
     let plan = forgetful(&Plan::on(&redis, &postgres));
-    let fleet = Fleet::exactly(&[plan.clone(), plan.another()]);
+    let fleet = Fleet::exactly(&[plan.clone(), plan.another_node()]);
     let alone = Fleet::exactly(&[forgetful(&Plan::embedded())]);
     tokio::join!(
         soak("soak, two nodes on Redis and Postgres", &fleet, Some(&redis)),

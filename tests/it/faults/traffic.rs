@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::ledger::{Ledger, Page};
 use super::visitor::Visitor;
-use crate::support::client::{Client, kid, until};
+use crate::support::client::{Client, kid, until_within};
 use crate::support::outbox::Mail;
 
 pub(super) const CLIENTS: usize = 6;
@@ -104,7 +104,7 @@ impl Outbox {
         for file in
             files.iter().map(std::fs::DirEntry::path).filter(|file| file.extension().is_some_and(|it| it == "eml"))
         {
-            let mail = Mail { whole: std::fs::read_to_string(&file).expect("it is whole") };
+            let mail = Mail { source: std::fs::read_to_string(&file).expect("it is whole") };
             std::fs::remove_file(file).expect("it is there");
             if mail.header("subject").contains("code") {
                 codes.insert(mail.header("to").trim_matches(['<', '>']).to_owned(), mail.code());
@@ -233,7 +233,7 @@ impl Traffic {
     /// given that very port, and talk to itself.
     pub(super) async fn all_have_gone(&self) {
         let all = async || self.clients.iter().all(JoinHandle::is_finished);
-        until("all have gone", Duration::from_secs(60), all).await;
+        until_within("all have gone", Duration::from_secs(60), all).await;
     }
 
     /// Sends everybody home, and takes what they have written.

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::ledger::{Code, Held, Page, Person, Refusal};
 use super::traffic::{Call, Habits, Outbox, Place, ROOT, Shared};
-use crate::support::client::{Answer, Client, PASSWORD, TokenPair, sid, text};
+use crate::support::client::{HttpResponse, Client, PASSWORD, TokenPair, sid, text};
 
 /// With so many sessions, a person opens no more by password.
 const ENOUGH: usize = 4;
@@ -72,15 +72,15 @@ impl Visitor {
         self.page
     }
 
-    async fn ask(&mut self, call: Call, request: RequestBuilder) -> Result<Answer, Gone> {
+    async fn ask(&mut self, call: Call, request: RequestBuilder) -> Result<HttpResponse, Gone> {
         let asked = Instant::now();
-        match self.client.ask(request).await {
+        match self.client.execute(request).await {
             Ok(answer) => {
                 self.shared.hear(call, asked, answer.status);
                 self.turned_away = answer.status == 503;
                 let body = answer.body.to_string();
                 let telling = !(200..300).contains(&answer.status) && body.contains("_token\":\"");
-                let endless = matches!(answer.status, 429 | 503) && answer.retry_after.unwrap_or(0) == 0;
+                let endless = matches!(answer.status, 429 | 503) && answer.retry_after().unwrap_or(0) == 0;
                 let broken = answer.status >= 500 && answer.status != 503;
                 if telling || endless || broken {
                     self.surprise(call, &answer);
@@ -97,12 +97,12 @@ impl Visitor {
         }
     }
 
-    fn surprise(&mut self, call: Call, answer: &Answer) {
+    fn surprise(&mut self, call: Call, answer: &HttpResponse) {
         self.page.surprises.push(format!("{call:?}: {answer:?}"));
     }
 
     /// What is neither a success nor 503 is a surprise.
-    fn expect(&mut self, call: Call, answer: &Answer, good: u16) -> bool {
+    fn expect(&mut self, call: Call, answer: &HttpResponse, good: u16) -> bool {
         if answer.status != good && answer.status != 503 {
             self.surprise(call, answer);
         }
@@ -202,21 +202,21 @@ impl Visitor {
             return Ok(());
         }
         let (email, password, opened) = (person.email.clone(), person.passwords[0].clone(), Instant::now());
-        let answer = self.ask(Call::SignIn, self.client.signing_in(&email, &password)).await?;
+        let answer = self.ask(Call::SignIn, self.client.sign_in_request(&email, &password)).await?;
         let passwords = &mut self.person(who).passwords;
         if answer.status == 401 && passwords.len() > 1 {
             passwords.rotate_left(1);
             return Ok(());
         }
         if self.expect(Call::SignIn, &answer, 201) {
-            self.person(who).open.push(Held::new(answer.pair(201), opened));
+            self.person(who).open.push(Held::new(answer.is(201).tokens(), opened));
         }
         Ok(())
     }
 
     async fn verify(&mut self, who: usize, at: usize) -> Result<(), Gone> {
         let access = self.session(who, at).access;
-        let answer = self.ask(Call::Verify, self.client.verifying(&access)).await?;
+        let answer = self.ask(Call::Verify, self.client.verify_request(&access)).await?;
         match answer.status {
             401 => self.refused(who, at, format!("{answer:?}")),
             _ => _ = self.expect(Call::Verify, &answer, 200),
@@ -227,9 +227,9 @@ impl Visitor {
     /// On the very node that ended it, at once; on the others the audit asks.
     async fn verify_ended(&mut self, who: usize) -> Result<(), Gone> {
         let Some(access) = self.person(who).ended.last().map(|pair| pair.access.clone()) else { return Ok(()) };
-        let answer = self.ask(Call::VerifyEnded, self.client.verifying(&access)).await?;
-        let by_key = self.shared.revoked(&access).is_some() && answer.reason() == Some("revoked_key");
-        if answer.reason() != Some("revoked") && !by_key {
+        let answer = self.ask(Call::VerifyEnded, self.client.verify_request(&access)).await?;
+        let by_key = self.shared.revoked(&access).is_some() && answer.rejection_reason() == Some("revoked_key");
+        if answer.rejection_reason() != Some("revoked") && !by_key {
             self.surprise(Call::VerifyEnded, &answer);
         }
         Ok(())
@@ -239,11 +239,11 @@ impl Visitor {
     async fn leave_behind(&mut self, who: usize, at: usize) -> Result<(), Gone> {
         let (access, asked) = (self.session(who, at).access, Instant::now());
         let by_all = self.shared.revoked(&access).flatten();
-        let answer = self.ask(Call::VerifyRevoked, self.client.verifying(&access)).await?;
+        let answer = self.ask(Call::VerifyRevoked, self.client.verify_request(&access)).await?;
         if by_all.is_none_or(|since| asked < since) && answer.status == 200 {
             return Ok(());
         }
-        if answer.reason() != Some("revoked_key") {
+        if answer.rejection_reason() != Some("revoked_key") {
             self.surprise(Call::VerifyRevoked, &answer);
         }
         self.person(who).behind.push(access);
@@ -254,13 +254,13 @@ impl Visitor {
         let old = self.session(who, at).refresh;
         // Until there is an answer, nothing is known.
         self.person(who).open[at].doubtful = true;
-        let answer = self.ask(Call::Refresh, self.client.refreshing(&old)).await?;
+        let answer = self.ask(Call::Refresh, self.client.refresh_request(&old)).await?;
         match answer.status {
             400 => self.refused(who, at, format!("{answer:?}")),
             _ => {
                 if self.expect(Call::Refresh, &answer, 200) {
                     let held = &mut self.person(who).open[at];
-                    (held.pair, held.before, held.doubtful) = (answer.pair(200), Some((old, Instant::now())), false);
+                    (held.pair, held.before, held.doubtful) = (answer.is(200).tokens(), Some((old, Instant::now())), false);
                 }
             }
         }
@@ -270,7 +270,7 @@ impl Visitor {
     async fn sign_out(&mut self, who: usize, at: usize) -> Result<(), Gone> {
         // Without an answer nothing is known of it.
         let held = self.person(who).open.swap_remove(at);
-        let answer = self.ask(Call::SignOut, self.client.signing_out(&held.pair)).await?;
+        let answer = self.ask(Call::SignOut, self.client.sign_out_request(&held.pair)).await?;
         match answer.status {
             401 if self.shared.revoked(&held.pair.access).is_some() => self.person(who).open.push(held),
             // Its token is known to be over, or its session is.
@@ -362,9 +362,9 @@ impl Visitor {
 
     async fn administer(&mut self) -> Result<(), Gone> {
         let Some(access) = self.root.clone() else {
-            let answer = self.ask(Call::SignIn, self.client.signing_in(ROOT, PASSWORD)).await?;
+            let answer = self.ask(Call::SignIn, self.client.sign_in_request(ROOT, PASSWORD)).await?;
             if self.expect(Call::SignIn, &answer, 201) {
-                self.root = Some(answer.pair(201).access);
+                self.root = Some(answer.is(201).tokens().access);
             }
             return Ok(());
         };

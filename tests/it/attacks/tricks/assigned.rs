@@ -59,7 +59,7 @@ fn members(victim: &Somebody) -> Value {
 
 /// Two people do the same, one of them with more in it: neither row nor answer tells them apart.
 async fn what_a_call_does_not_have_is_not_taken(server: &TestServer) {
-    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     let victim = Somebody::new(server, &[]).await;
     let before = server.plan().json(&["users", "show", &victim.person.email], "");
     for call in Call::all(server).await.into_iter().filter(|call| !call.body.is_empty()) {

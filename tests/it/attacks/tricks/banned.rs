@@ -29,8 +29,8 @@ fn lasting(name: &str, request_ctx: Door) -> Way {
 
 /// Somebody without a second factor, and somebody with one; both by every route that issues something.
 struct People {
-    plain: Person,
-    guarded: Person,
+    plain: TestUser,
+    guarded: TestUser,
     /// Of the second factor; each is good once.
     codes: Vec<String>,
 }
@@ -38,12 +38,12 @@ struct People {
 impl People {
     async fn new(server: &TestServer, more: &[&str]) -> Self {
         let more = [&["--verified"], more].concat();
-        let (plain, guarded) = (server.person(&more), server.person(&more));
-        let (_, codes) = totp::turn_on(server, &server.sign_in(&guarded).await.access, PASSWORD).await;
+        let (plain, guarded) = (server.create_user(&more), server.create_user(&more));
+        let (_, codes) = totp::enable_totp(server, &server.sign_in(&guarded).await.access, PASSWORD).await;
         Self { plain, guarded, codes }
     }
 
-    fn both(&self) -> [&Person; 2] {
+    fn both(&self) -> [&TestUser; 2] {
         [&self.plain, &self.guarded]
     }
 
@@ -54,7 +54,7 @@ impl People {
         ways
     }
 
-    async fn of_the_plain(server: &TestServer, person: &Person) -> Vec<Way> {
+    async fn of_the_plain(server: &TestServer, person: &TestUser) -> Vec<Way> {
         let password = json!({"email": person.email, "password": PASSWORD});
         let form = [("username", person.email.clone()), ("password", PASSWORD.to_owned())];
         let (name, by_name) = (form.clone(), form);
@@ -81,8 +81,8 @@ impl People {
         ways
     }
 
-    async fn of_the_guarded(server: &TestServer, person: &Person, codes: &[String]) -> Vec<Way> {
-        let Person { email, .. } = person;
+    async fn of_the_guarded(server: &TestServer, person: &TestUser, codes: &[String]) -> Vec<Way> {
+        let TestUser { email, .. } = person;
         let mut codes = codes.iter();
         let mut code = || codes.next().expect("there are enough").clone();
         let mut ways = Vec::new();
@@ -101,7 +101,7 @@ impl People {
 }
 
 /// Every route that sets a password by a link.
-async fn resetting(server: &TestServer, person: &Person) -> Vec<Way> {
+async fn resetting(server: &TestServer, person: &TestUser) -> Vec<Way> {
     let mut ways = Vec::new();
     for path in ["/auth/login/reset", "/links/reset"] {
         let (token, claim) = link(server, "recover", &person.email).await;
@@ -188,7 +188,7 @@ async fn who_is_disabled_or_deleted_is_issued_nothing(server: &TestServer) {
             assert!((400..500).contains(&answer.status), "after it, {name}: {answer:?}");
             assert!(!answer.text.contains("access_token"), "after it, {name}: {answer:?}");
         }
-        assert_eq!(server.reason(&from_a_key).await, "revoked");
+        assert_eq!(server.rejection_reason(&from_a_key).await, "revoked");
         // What is for good is as good as it was, the codes of the second factor too: no refusal has used one up.
         for Way { name, request_ctx, .. } in ways.iter().filter(|way| way.lasting) {
             assert!(issued(&request_ctx(server).send_checked().await).is_some(), "after it, {name}");
@@ -209,7 +209,7 @@ async fn what_was_mailed_before_there_was_an_account_opens_none_that_was_locked_
         }
         let body = json!({"email": email, "code": code});
         ways.push(way("a mailed code", posting("/auth/verification/verify-code", "", body)));
-        server.plan().user(&email, PASSWORD, &[]);
+        server.plan().create_user(&email, PASSWORD, &[]);
         for change in ["disable", "enable"].into_iter().filter(|_| locked_out) {
             server.plan().json(&["users", change, &email], "");
         }
@@ -223,7 +223,7 @@ async fn what_was_mailed_before_there_was_an_account_opens_none_that_was_locked_
 
 /// Tokens that are issued afterwards say no more than the row does, and those from before are over.
 async fn who_is_demoted_is_issued_no_right(server: &TestServer) {
-    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     for (more, less) in
         [(&["--superuser"][..], json!({"is_superuser": false})), (&["--role", "admin"][..], json!({"roles": []}))]
     {
@@ -236,7 +236,7 @@ async fn who_is_demoted_is_issued_no_right(server: &TestServer) {
         for person in people.both() {
             posting(&format!("/auth/users/{}", person.id), &root, less.clone())(server).send_checked().await.is(200);
         }
-        assert_eq!(server.reason(&before.access).await, "revoked");
+        assert_eq!(server.rejection_reason(&before.access).await, "revoked");
         // By all that was issued before; and by all that is issued now.
         for Way { name, request_ctx, lasting } in ways {
             let answer = request_ctx(server).send_checked().await;

@@ -9,7 +9,7 @@ over_both_stores!(|plan| plan.set("SIGNET_SERVER__CORS_ORIGINS", "https://app.ex
 const OURS: &str = "https://app.example.com";
 
 async fn no_other_origin_reads_anything(server: &TestServer) {
-    let access = server.sign_in(&server.person(&[])).await.access;
+    let access = server.sign_in(&server.create_user(&[])).await.access;
     let strangers = [
         "null",
         "*",
@@ -95,7 +95,7 @@ async fn nobody_is_sent_elsewhere(server: &TestServer) {
         }
     }
     // What is done is done as ever: signing in and out, links, confirmations, recoveries, as a form's sender would have them go on.
-    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     let (mut done, mut left_undone) = (0, Vec::new());
     for call in Call::all(server).await.into_iter().filter(|it| it.method != Method::GET) {
         // It would end what the others are done with.

@@ -6,7 +6,7 @@ use crate::support::server::over_both_stores;
 over_both_stores!(|plan| plan; what_is_anothers_is_not_there_or_forbidden);
 
 async fn what_is_anothers_is_not_there_or_forbidden(server: &TestServer) {
-    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     let zoe = Somebody::new(server, &[]).await;
     let thief = Somebody::new(server, &[]).await;
     let (of_thief, _) = server.api_key(&thief.person, &["introspect", "revoke"]);

@@ -10,9 +10,9 @@ over_both_stores!(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000");
 /// What a link that is not in force is told, where it is handed in.
 const REFUSALS: [(&str, &str); 4] = [
     ("/auth/login/reset", r#"{"detail":"Password update failed; invalid claim."}"#),
-    ("/links/reset", r#"{"type":"reset-not-in-force","title":"This link is wrong, used or expired.","status":400}"#),
+    ("/links/reset", r#"{"type":"invalid_link","title":"The link is invalid, used or expired.","status":400}"#),
     ("/auth/login/claim", r#"{"detail":"Login failed; invalid claim."}"#),
-    ("/links/magic", r#"{"type":"magic-not-in-force","title":"This link is wrong, used or expired.","status":400}"#),
+    ("/links/magic", r#"{"type":"invalid_link","title":"The link is invalid, used or expired.","status":400}"#),
 ];
 
 async fn hand_in(server: &TestServer, path: &str, token: &str, claim: Option<&str>) -> HttpResponse {
@@ -28,7 +28,7 @@ async fn is_refused(server: &TestServer, path: &str, token: &str, claim: Option<
 
 async fn a_password_is_set_by_both_halves_of_one_reset(server: &TestServer) {
     for path in ["/auth/login/reset", "/links/reset"] {
-        let (one, other) = (server.person(&["--verified"]), server.person(&["--verified"]));
+        let (one, other) = (server.create_user(&["--verified"]), server.create_user(&["--verified"]));
         let (mailed, half) = link(server, "recover", &one.email).await;
         let (mailed_to_other, half_of_other) = link(server, "recover", &other.email).await;
         let (magic, half_of_magic) = link(server, "magic", &one.email).await;
@@ -67,7 +67,7 @@ async fn a_password_is_set_by_both_halves_of_one_reset(server: &TestServer) {
 
 async fn a_session_is_opened_by_both_halves_of_one_link(server: &TestServer) {
     for path in ["/auth/login/claim", "/links/magic"] {
-        let (one, other) = (server.person(&["--verified"]), server.person(&["--verified"]));
+        let (one, other) = (server.create_user(&["--verified"]), server.create_user(&["--verified"]));
         let (mailed, half) = link(server, "magic", &one.email).await;
         let (mailed_to_other, half_of_other) = link(server, "magic", &other.email).await;
         let (reset, half_of_reset) = link(server, "recover", &one.email).await;

@@ -7,9 +7,9 @@ use crate::support::server::over_both_stores;
 over_both_stores!(|plan| plan; the_token_of_the_second_step_opens_no_other_door);
 
 async fn the_token_of_the_second_step_opens_no_other_door(server: &TestServer) {
-    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     let guarded = Somebody::new(server, &["--superuser"]).await;
-    let (_, codes) = totp::turn_on(server, &guarded.access, PASSWORD).await;
+    let (_, codes) = totp::enable_totp(server, &guarded.access, PASSWORD).await;
     let step = first_step(server, &guarded.person).await;
     let before = server.plan().json(&["users", "show", &guarded.person.email], "");
 
@@ -37,7 +37,7 @@ async fn the_token_of_the_second_step_opens_no_other_door(server: &TestServer) {
     assert!(tried >= 30, "{tried}");
     // As what is asked about, or exchanged.
     assert_eq!(server.verify(&step).await.is(401).json()["active"], false);
-    let (service, _) = server.api_key(&server.person(&[]), &["introspect", "revoke"]);
+    let (service, _) = server.api_key(&server.create_user(&[]), &["introspect", "revoke"]);
     let form = [("client_secret", service.as_str()), ("token", &step)];
     assert_eq!(server.form("/oauth/introspect", &form).await.is(200).json(), json!({"active": false}));
     for path in ["/api/v1/verify", "/api/v1/verify-token"] {

@@ -67,7 +67,7 @@ impl Call {
 
 /// Somebody new, and what they hold.
 struct Somebody {
-    person: Person,
+    person: TestUser,
     access: String,
     refresh: String,
     session: String,
@@ -76,8 +76,8 @@ struct Somebody {
 
 impl Somebody {
     async fn new(server: &TestServer, more: &[&str]) -> Self {
-        let person = server.person(more);
-        let Tokens { access, refresh, session } = server.sign_in(&person).await;
+        let person = server.create_user(more);
+        let TokenPair { access, refresh, session } = server.sign_in(&person).await;
         let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         Self { person, access, refresh, session, project: text(&projects["projects"][0], "id") }
     }
@@ -138,14 +138,14 @@ async fn wish(server: &TestServer, call: &Call, root: &str) -> Wish {
     let more: &[&str] = if name == "POST /api/auth/login" { &["--verified"] } else { &[] };
     let who = Somebody::new(server, more).await;
     let Somebody { access, refresh, session, .. } = &who;
-    let Person { id, email, username } = &who.person;
+    let TestUser { id, email, username } = &who.person;
     let new = email.replace("person", "newcomer");
     let newcomer = username.replace("person", "newcomer");
     let mut path = call.path.replace("{id}", id).replace("{user_id}", id);
     let mut about = email.clone();
     let mut bearer = if call.lets_in.iter().any(|way| way == "access_token") { access.clone() } else { String::new() };
     let by = |bearer: &mut String, token: String| *bearer = token;
-    let with_a_factor = async || Box::pin(totp::turn_on(server, access, PASSWORD)).await.1.swap_remove(0);
+    let with_a_factor = async || Box::pin(totp::enable_totp(server, access, PASSWORD)).await.1.swap_remove(0);
     let body = match name.as_str() {
         "PATCH /admin/users/{id}/billing" => json!({"tokens_used": 0}),
         "POST /api/auth/login" | "POST /auth/login/oauth" => json!({"username": email, "password": PASSWORD}),
@@ -185,7 +185,7 @@ async fn wish(server: &TestServer, call: &Call, root: &str) -> Wish {
         "POST /links/confirm" => {
             let body = json!({"email": new, "username": newcomer, "password": PASSWORD});
             server.post("/api/v1/register").json(&body).send_checked().await.is(201);
-            json!({"token": outbox::next(server, &new, 0).await.token()})
+            json!({"token": outbox::wait_for_mail(server, &new, 0).await.token()})
         }
         "DELETE /auth/login/totp" | "DELETE /totp" => {
             with_a_factor().await;

@@ -55,7 +55,7 @@ async fn spellings_share_a_counter_and_neighbours_do_not(server: &TestServer) {
 
 /// An address that could be taken for somebody's gets no mail that opens that account, whatever is asked for by it.
 async fn what_looks_like_an_address_is_not_it(server: &TestServer) {
-    server.plan().user("mike.kiss@example.org", PASSWORD, &["--verified", "--username", "mike.kiss"]);
+    server.plan().create_user("mike.kiss@example.org", PASSWORD, &["--verified", "--username", "mike.kiss"]);
     let id = server.plan().json(&["users", "show", "mike.kiss@example.org"], "")["id"].clone();
     let mut opened = BTreeSet::new();
     let (cyrillic, dotless) = ("mik\u{435}.kiss@example.org", "m\u{131}ke.kiss@example.org");
@@ -91,7 +91,7 @@ async fn what_looks_like_an_address_is_not_it(server: &TestServer) {
         let made = server.post("/auth/login/signup").json(&taken).send_checked().await;
         let before = mails_so_far(server, "").await;
         let asked = server.post("/auth/verification/send-code").json(&json!({"email": like})).send_checked().await;
-        outbox::settled(server).await;
+        outbox::wait_until_queue_is_empty(server).await;
         for mail in outbox::mails(server, "").iter().skip(before) {
             opened.extend(handed_in(server, mail, &id).await);
         }
@@ -104,15 +104,15 @@ async fn what_looks_like_an_address_is_not_it(server: &TestServer) {
         }
     }
     // Every mail went to the one form of the address that was asked for, and those to others open nothing of Mike's.
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     for mail in outbox::mails(server, "") {
-        assert!(!mail.whole.contains("eve@evil.example"), "{mail:?}");
+        assert!(!mail.source.contains("eve@evil.example"), "{mail:?}");
         let to = mail.header("to").to_owned();
         assert!(
             !to.contains("mike.kiss@example.org") || to.trim_matches(['<', '>']) == "mike.kiss@example.org",
             "{to}"
         );
-        if mail.whole.contains("token=") && !to.contains("mike.kiss@example.org") {
+        if mail.source.contains("token=") && !to.contains("mike.kiss@example.org") {
             let path = format!("/api/v1/password-reset-confirm?token={}", mail.token());
             let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
             server.post(&path).json(&new).send_checked().await.is(400);
@@ -143,7 +143,7 @@ async fn handed_in(server: &TestServer, mail: &outbox::Mail, mikes: &Value) -> O
 /// Names that are one by compatibility are one name; what shows as nothing is in none; what is only alike is somebody else's.
 async fn what_looks_like_a_name_is_not_it(server: &TestServer) {
     let body = |number: usize, name: &str| json!({"email": format!("namesake-{number}@example.org"), "password": OTHER_PASSWORD, "username": name});
-    server.plan().user("owner@example.org", PASSWORD, &["--username", "Administrator", "--verified"]);
+    server.plan().create_user("owner@example.org", PASSWORD, &["--username", "Administrator", "--verified"]);
     let id = server.plan().json(&["users", "show", "owner@example.org"], "")["id"].clone();
     let (refused, others) = (
         [
@@ -185,7 +185,7 @@ async fn what_looks_like_a_name_is_not_it(server: &TestServer) {
 /// Codes and links were mailed; then the account moves to another address. Whoever reads the old mailbox has nothing of it.
 async fn what_was_mailed_to_an_address_does_not_follow_it_to_another(server: &TestServer) {
     let who = Somebody::new(server, &["--verified"]).await;
-    let Person { id, email, .. } = &who.person;
+    let TestUser { id, email, .. } = &who.person;
     let code = mailed_code(server, email).await;
     let confirming = confirming_code(server, &who.person).await;
     let (magic, claim) = link(server, "magic", email).await;
@@ -270,13 +270,13 @@ async fn said(server: &TestServer, sink: &smtp::Server) {
             .is(200);
         server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
     }
-    outbox::settled(server).await;
-    let taken = sink.taken();
+    outbox::wait_until_queue_is_empty(server).await;
+    let taken = sink.accepted();
     assert!(taken.len() >= 2 * tricks.len(), "{taken:?}");
     for letter in taken {
         assert!(!letter.to_string().contains("evil.example"), "{letter}");
         assert_eq!(letter["to"].as_array().map(Vec::len), Some(1), "{letter}");
-        let read = smtp::Letter(letter["mail"].clone());
+        let read = smtp::ParsedMail(letter["mail"].clone());
         assert_eq!(read.header("to").trim_matches(['<', '>']), letter["to"][0].as_str().unwrap());
         for header in ["bcc", "cc"] {
             assert!(read.headers(header).is_empty(), "{letter}");

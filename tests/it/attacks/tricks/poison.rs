@@ -45,7 +45,7 @@ async fn no_header_finds_its_way_into_a_link(server: &TestServer) {
         assert!(!format!("{other:?}").contains("evil"), "{path}: {other:?}");
     }
     // Whatever mails something, asked by somebody whose every header lies.
-    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     let (mut asked, mut to) = (0, Vec::new());
     for call in Call::all(server).await.into_iter().filter(|call| call.method != Method::GET) {
         let mut wish = wish(server, &call, &root).await;
@@ -69,17 +69,17 @@ async fn no_header_finds_its_way_into_a_link(server: &TestServer) {
         asked += usize::from(answer.status < 300);
     }
     assert!(asked >= 45, "{asked}");
-    outbox::settled(server).await;
+    outbox::wait_until_queue_is_empty(server).await;
     let mails: Vec<_> = to.iter().flat_map(|to| outbox::mails(server, to)).collect();
     let links =
         mails.iter().flat_map(outbox::Mail::lines).filter(|line| line.starts_with("http") && !line.contains(' '));
     let links = links.collect::<Vec<_>>();
     assert!(links.len() >= 8, "{links:?}");
     assert!(links.iter().all(|link| link.starts_with(&format!("{PUBLIC}/"))), "{links:?}");
-    assert!(mails.iter().all(|mail| !mail.whole.contains("evil") && !mail.whole.contains("198.51.100.66")));
+    assert!(mails.iter().all(|mail| !mail.source.contains("evil") && !mail.source.contains("198.51.100.66")));
     // Nor does a session say that it was opened from there.
-    let person = server.person(&[]);
-    let access = poisoned(server.signing_in(&person.email, PASSWORD)).send_checked().await.is(201).tokens().access;
+    let person = server.create_user(&[]);
+    let access = poisoned(server.sign_in_request(&person.email, PASSWORD)).send_checked().await.is(201).tokens().access;
     let listed = server.get("/sessions").bearer_auth(&access).send_checked().await.json();
     assert_eq!(listed["sessions"][0]["address"], "127.0.0.1");
 }
@@ -112,7 +112,7 @@ mod limits {
             let address = format!("192.0.2.{number}");
             let value = if *name == "forwarded" { format!("for={address}") } else { address };
             let nobody = format!("nobody-{number}@example.org");
-            server.signing_in(&nobody, "no").header(*name, value).send_checked().await.status
+            server.sign_in_request(&nobody, "no").header(*name, value).send_checked().await.status
         });
         let statuses = futures_util::future::join_all(answers).await;
         assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 6, "{statuses:?}");

@@ -9,7 +9,7 @@ over_both_stores!(|plan| plan; what_is_too_large_is_refused_and_never_a_fault_of
 const MUCH: usize = 50_000;
 
 async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(server: &TestServer) {
-    let root = server.sign_in(&server.person(&["--superuser"])).await.access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
     let (mut tried, mut taken) = (0, Vec::new());
     for call in Call::all(server).await {
         let wish = wish(server, &call, &root).await;
@@ -80,7 +80,7 @@ async fn what_is_too_large_is_refused_and_never_a_fault_of_ours(server: &TestSer
     }
     assert!(taken.is_empty(), "{taken:#?}");
     assert!(tried > 200, "{tried}");
-    server.ops("/healthz").await.is(200);
+    server.get_management("/healthz").await.is(200);
 }
 
 /// What may be of any length: it is read and not looked at, or looked for and not found.

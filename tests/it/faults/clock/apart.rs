@@ -1,6 +1,6 @@
 //! Two nodes, one of which is on time: whoever acts, both are to feel it.
 
-use signet::auth::context::max_access_lifetime;
+use signet::auth::retention::max_access_lifetime;
 
 use super::*;
 
@@ -45,14 +45,14 @@ async fn tokens_are_judged_by_the_leeway(pair: Pair) {
     let leeway = pair.on_time.node.config.tokens.leeway;
     for (maker, judge) in pair.each_way() {
         let made = signed_in(maker, &user).await;
-        let verified = verify_access_token(judge, &made.access).unwrap();
+        let verified = verify_access_token(judge, &made.access_token).unwrap();
         // By the judge's clock and none other, to the millisecond.
         let left = (verified.expires_at + leeway).since(judge.now());
         let (judge_clock, before) = (&judge.node.clock, judge.now());
         judge_clock.advance(left - MILLI);
-        assert_eq!(reason(judge, &made.access), None);
+        assert_eq!(reason(judge, &made.access_token), None);
         judge_clock.advance(MILLI);
-        assert_eq!(reason(judge, &made.access), Some(VerifyError::Token(Flaw::Expired)));
+        assert_eq!(reason(judge, &made.access_token), Some(VerifyError::Token(Flaw::Expired)));
         judge_clock.set_back(judge.now().since(before));
     }
     held("tokens of a node whose clock is off", &pair.is(), &json!({"leeway_ms": leeway.as_millis() as u64}));
@@ -73,7 +73,7 @@ async fn no_step_is_good_twice(pair: Pair) {
         .await
         {
             Ok(_) => true,
-            Err(Error::WrongSecondFactor) => false,
+            Err(Error::InvalidMfaCode) => false,
             Err(other) => panic!("{other:?}"),
         };
         let at = first.now();
@@ -123,9 +123,9 @@ async fn nothing_mailed_is_good_for_longer(pair: Pair) {
     let asked = Instant::now();
     let code = code(&pair.on_time, "expired@example.org").await;
     let lasts = pair.on_time.node.config.mailed.code;
-    let subject = signet::auth::sign_in::one_time::subject(&code.0);
+    let subject = signet::auth::one_time::subject(&code.0);
     let gone = async || {
-        let held = pair.off.ephemeral.claim(&subject, "sign-in-code", "", pair.on_time.now()).await.unwrap();
+        let held = pair.off.ephemeral.peek_claim(&subject, "sign-in-code", "", pair.on_time.now()).await.unwrap();
         held.is_none()
     };
     until("it is gone", gone).await;
@@ -156,18 +156,18 @@ async fn sessions_end_for_both(pair: Pair) {
             }
             pair.hear().await;
             for ctx in [opens, ends] {
-                assert_eq!(reason(ctx, &old.access), Some(VerifyError::Revoked), "{how} {number}");
-                assert!(matches!(refreshed(ctx, &old.refresh).await, Err(Error::RefreshNotInForce)));
+                assert_eq!(reason(ctx, &old.access_token), Some(VerifyError::Revoked), "{how} {number}");
+                assert!(matches!(refreshed(ctx, &old.refresh_token).await, Err(Error::InvalidRefreshToken)));
             }
             // Who signs in anew, at whichever node, is in, and stays in.
             for ctx in [opens, ends] {
                 let new = signed_in(ctx, &user).await;
                 for judge in [opens, ends] {
-                    assert_eq!(reason(judge, &new.access), None, "{how} {number}: a new sign-in is refused");
+                    assert_eq!(reason(judge, &new.access_token), None, "{how} {number}: a new sign-in is refused");
                 }
-                let next = refreshed(opens, &new.refresh).await.unwrap();
-                assert_eq!(reason(ends, &next.access), None);
-                refreshed(ends, &next.refresh).await.unwrap();
+                let next = refreshed(opens, &new.refresh_token).await.unwrap();
+                assert_eq!(reason(ends, &next.access_token), None);
+                refreshed(ends, &next.refresh_token).await.unwrap();
             }
             ended += 1;
         }
@@ -185,7 +185,7 @@ async fn what_has_no_session_ends_for_both(pair: Pair) {
         pair.hear().await;
         for ctx in [makes, ends] {
             assert_eq!(reason(ctx, &token), Some(VerifyError::Revoked), "{number}");
-            assert!(api_keys::known(ctx, &key).await.is_err(), "{number}: the key of who is disabled is good");
+            assert!(verify_api_key(ctx, &key).await.is_err(), "{number}: the key of who is disabled is good");
             assert!(exchanged(ctx, &key).await.is_err());
         }
         // Enabled again, the key is good again, and what is made of it.
@@ -196,7 +196,7 @@ async fn what_has_no_session_ends_for_both(pair: Pair) {
             for judge in [makes, ends] {
                 assert_eq!(reason(judge, &token), None, "{number}");
             }
-            assert!(api_keys::known(ctx, &key).await.is_ok());
+            assert!(verify_api_key(ctx, &key).await.is_ok());
         }
         assert_eq!(reason(makes, &token), Some(VerifyError::Revoked), "what was made before stays revoked");
     }
@@ -209,22 +209,22 @@ async fn everyone_is_signed_out(pair: Pair) {
         let old = signed_in(opens, &user).await;
         let (key, token) = key_and_token(opens, &user).await;
         pair.pass(MILLI);
-        sign_out_everyone(ends).await.unwrap();
+        sign_out_everyone(ends, None).await.unwrap();
         pair.hear().await;
         for ctx in [opens, ends] {
-            for token in [&old.access, &token] {
+            for token in [&old.access_token, &token] {
                 assert_eq!(reason(ctx, token), Some(VerifyError::Revoked), "{number}");
             }
-            assert!(matches!(refreshed(ctx, &old.refresh).await, Err(Error::RefreshNotInForce)));
+            assert!(matches!(refreshed(ctx, &old.refresh_token).await, Err(Error::InvalidRefreshToken)));
         }
         for ctx in [opens, ends] {
             let new = signed_in(ctx, &user).await;
             let token = exchanged(ctx, &key).await.unwrap();
             for judge in [opens, ends] {
-                assert_eq!(reason(judge, &new.access), None, "{number}");
+                assert_eq!(reason(judge, &new.access_token), None, "{number}");
                 assert_eq!(reason(judge, &token), None, "{number}");
             }
-            refreshed(opens, &new.refresh).await.unwrap();
+            refreshed(opens, &new.refresh_token).await.unwrap();
         }
     }
     held("everyone is signed out", &pair.is(), &json!({"alive": 0}));
@@ -236,7 +236,7 @@ async fn an_ending_is_remembered_as_long_as_what_it_ended(pair: Pair) {
         let user = someone(opens, &format!("remembered-{number}")).await;
         let old = signed_in(opens, &user).await;
         sign_out(ends, user.id, SignOutScope::All).await.unwrap();
-        revoked.push(old.access);
+        revoked.push(old.access_token);
     }
     pair.hear().await;
     let (lives, leeway) = (pair.on_time.node.config.api.native.access, pair.on_time.node.config.tokens.leeway);
@@ -262,7 +262,7 @@ async fn a_session_lasts_by_the_clock_of_who_is_asked(pair: Pair) {
         assert!(ctx.ephemeral.session(user.id, id, ctx.now()).await.unwrap().is_some());
         clock.advance(MILLI);
         assert!(ctx.ephemeral.session(user.id, id, ctx.now()).await.unwrap().is_none());
-        assert!(matches!(refreshed(ctx, &opened.refresh).await, Err(Error::RefreshNotInForce)));
+        assert!(matches!(refreshed(ctx, &opened.refresh_token).await, Err(Error::InvalidRefreshToken)));
         clock.set_back(ctx.now().since(before));
     }
     held("sessions", &pair.is(), &json!({"beyond_the_clock_of_who_is_asked_ms": 0}));
@@ -271,27 +271,27 @@ async fn a_session_lasts_by_the_clock_of_who_is_asked(pair: Pair) {
 async fn the_grace_is_no_longer(pair: Pair) {
     let user = someone(&pair.on_time, "grace").await;
     let first = signed_in(&pair.on_time, &user).await;
-    let next = refreshed(&pair.on_time, &first.refresh).await.unwrap();
+    let next = refreshed(&pair.on_time, &first.refresh_token).await.unwrap();
     let session = next.session.id;
     if pair.way == Way::Behind {
         // Nobody's clock moves but that of Redis.
-        let over = async || match refreshed(&pair.off, &first.refresh).await {
+        let over = async || match refreshed(&pair.off, &first.refresh_token).await {
             Ok(again) => {
-                assert_eq!(again.refresh, next.refresh);
+                assert_eq!(again.refresh_token, next.refresh_token);
                 false
             }
-            Err(Error::RefreshReused) => true,
+            Err(Error::RefreshTokenReused) => true,
             Err(other) => panic!("{other:?}"),
         };
         until("the grace is over", over).await;
     } else {
         // Ninety seconds have passed by its clock, and that ends the session rather than letting a thief in.
-        assert!(matches!(refreshed(&pair.off, &first.refresh).await, Err(Error::RefreshReused)));
+        assert!(matches!(refreshed(&pair.off, &first.refresh_token).await, Err(Error::RefreshTokenReused)));
     }
     pair.hear().await;
     for ctx in [&pair.on_time, &pair.off] {
-        assert!(matches!(refreshed(ctx, &next.refresh).await, Err(Error::RefreshNotInForce)));
-        assert_eq!(reason(ctx, &next.access), Some(VerifyError::Revoked));
+        assert!(matches!(refreshed(ctx, &next.refresh_token).await, Err(Error::InvalidRefreshToken)));
+        assert_eq!(reason(ctx, &next.access_token), Some(VerifyError::Revoked));
         assert!(ctx.ephemeral.session(user.id, session, ctx.now()).await.unwrap().is_none());
     }
     held("the grace of a refresh token", &pair.is(), &json!({"beyond_the_grace": 0}));

@@ -14,19 +14,23 @@ use serde_json::json;
 use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::disable::set_disabled;
-use signet::auth::accounts::identity::Email;
+use signet::auth::identity::Email;
 use signet::auth::accounts::projects;
 use signet::auth::api_keys;
 use signet::auth::context::Context;
-use signet::auth::mfa::{LoginStep, enable_without_confirmation};
+use signet::auth::error::LinkKind;
+use signet::auth::sign_in::login_step::LoginStep;
+use signet::auth::mfa::enable_without_confirmation;
 use signet::auth::passwords::Password;
 use signet::auth::revocation::feed::{catch_up, remove_expired};
-use signet::auth::sessions::open::{ExtraClaims, RequestContext, TokenPair as Tokens, open_session};
+use signet::auth::request_context::{ExtraClaims, RequestContext};
+use signet::auth::sessions::tokens::TokenPair as Tokens;
+use signet::auth::sign_in::open_session::open_session;
 use signet::auth::sessions::refresh::{RotationPolicy, refresh};
 use signet::auth::sessions::sign_out::{SignOutScope, sign_out, sign_out_everyone, sign_out_user_as_admin};
 use signet::auth::sign_in::{magic_link, mailed_code};
 use signet::auth::tokens::client_credentials::issue_for_api_key;
-use signet::auth::tokens::verify::{TokenError as Flaw, VerifyError, verify_access_token};
+use signet::auth::tokens::verify::{TokenError as Flaw, VerifyError, verify_access_token, verify_api_key};
 use signet::clock::{Clock, Timestamp};
 use signet::config::Config;
 use signet::store::accounts::{Find, User};
@@ -59,15 +63,15 @@ struct Pair {
 
 fn off_by(clock: &Clock, way: Way) -> Clock {
     let now = clock.now();
-    Clock::by_hand(if way == Way::Ahead { now + OFF } else { now - OFF })
+    Clock::manual(if way == Way::Ahead { now + OFF } else { now - OFF })
 }
 
 impl Pair {
     async fn new(way: Way, change: impl Fn(&mut Config)) -> Self {
-        let fleet = TestFleet::over(Some((redis::Server::start(), postgres::Server::start()))).await;
+        let fleet = TestFleet::new(Some((redis::Server::start(), postgres::Server::start()))).await;
         let off_clock = off_by(&fleet.clock, way);
         let on_time = fleet.node_with(&change).await;
-        let off = fleet.node_by(off_clock.clone(), &change).await;
+        let off = fleet.node_with_clock(off_clock.clone(), &change).await;
         Self { fleet, on_time, off, off_clock, way }
     }
 
@@ -103,7 +107,7 @@ fn request_ctx(ctx: &Context) -> RequestContext<'_> {
         rate_limit_ip: address,
         user_agent: None,
         language: None,
-        extra_claims: ExtraClaims::Nothing,
+        extra_claims: ExtraClaims::None,
     }
 }
 
@@ -156,16 +160,16 @@ async fn link(ctx: &Context, to: &str) -> (String, String) {
 async fn code_is_good(ctx: &Context, (email, digits): &(Email, String)) -> bool {
     match mailed_code::sign_in_with_code(ctx, email, digits, None, request_ctx(ctx)).await {
         Ok(_) => true,
-        Err(Error::CodeNotInForce) => false,
+        Err(Error::InvalidCode) => false,
         Err(other) => panic!("{other:?}"),
     }
 }
 
 async fn link_is_good(ctx: &Context, (token, half): &(String, String)) -> bool {
     match magic_link::redeem(ctx, token, half, request_ctx(ctx)).await {
-        Ok(LoginStep::In(_)) => true,
-        Ok(LoginStep::Due(_)) => panic!("there is no second factor"),
-        Err(Error::MagicNotInForce) => false,
+        Ok(LoginStep::Complete(_)) => true,
+        Ok(LoginStep::MfaRequired(_)) => panic!("there is no second factor"),
+        Err(Error::InvalidLink(LinkKind::MagicLink)) => false,
         Err(other) => panic!("{other:?}"),
     }
 }

@@ -19,7 +19,7 @@ async fn is_wrong_and_set_back_under_load() {
         fs::rename(clock.with_extension("new"), &clock).unwrap();
     };
     set(-90);
-    let fleet = Fleet::of(&[plan.clone(), plan.another().by_clock(&clock)]);
+    let fleet = Fleet::of(&[plan.clone(), plan.another_node().with_clock_offset(&clock)]);
     let traffic = fleet.at_work().await;
     for _ in 0..short_or_long(1, 5) {
         for off in OFF_BY {

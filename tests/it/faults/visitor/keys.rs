@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Gone, Visitor};
 use crate::faults::ledger::Key;
 use crate::faults::traffic::Call;
-use crate::support::client::{Answer, text};
+use crate::support::client::{HttpResponse, text};
 
 impl Visitor {
     pub(super) async fn make_key(&mut self, who: usize, at: usize) -> Result<(), Gone> {
@@ -29,7 +29,7 @@ impl Visitor {
 
     pub(super) async fn use_key(&mut self, who: usize) -> Result<(), Gone> {
         let Some(key) = self.person(who).keys.last().cloned() else { return Ok(()) };
-        let answer = self.ask(Call::UseKey, self.client.verifying(&key.whole)).await?;
+        let answer = self.ask(Call::UseKey, self.client.verify_request(&key.whole)).await?;
         self.expect(Call::UseKey, &answer, 200);
         Ok(())
     }
@@ -53,7 +53,7 @@ impl Visitor {
     }
 
     /// What a call by a session's token came to, where that may be refused.
-    fn unmade(&mut self, who: usize, at: usize, call: Call, answer: &Answer, good: u16) -> Result<(), Gone> {
+    fn unmade(&mut self, who: usize, at: usize, call: Call, answer: &HttpResponse, good: u16) -> Result<(), Gone> {
         match answer.status {
             401 => self.refused(who, at, format!("{answer:?}")),
             _ => _ = self.expect(call, answer, good),

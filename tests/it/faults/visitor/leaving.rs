@@ -29,7 +29,7 @@ impl Visitor {
         let tokens = person.open.iter().map(|held| held.pair.access.clone());
         for token in tokens.chain(person.keys.iter().map(|key| key.whole.clone())) {
             // What one node was told, another hears in time.
-            while self.ask(Call::AfterLeaving, self.other.verifying(&token)).await?.status == 200 {
+            while self.ask(Call::AfterLeaving, self.other.verify_request(&token)).await?.status == 200 {
                 if began.elapsed() > FELT {
                     self.page.surprises.push(format!("{} has left, and a token is good", person.email));
                     break;
@@ -38,10 +38,10 @@ impl Visitor {
             }
         }
         for pair in person.open.iter().map(|held| &held.pair).chain(&person.ended) {
-            self.is_refused(self.other.refreshing(&pair.refresh), 400).await?;
+            self.is_refused(self.other.refresh_request(&pair.refresh), 400).await?;
         }
         for password in &person.passwords {
-            self.is_refused(self.other.signing_in(&person.email, password), 401).await?;
+            self.is_refused(self.other.sign_in_request(&person.email, password), 401).await?;
         }
         for digits in &person.used {
             let code = json!({"email": person.email, "code": digits});
