@@ -1,10 +1,9 @@
-//! Several nodes of one fleet. Everything here goes in and out by the doors that operators and clients have: the program, its settings,
-//! HTTP. What becomes of them when parts fail under load is in `faults`.
+//! Several nodes of one fleet, tested from outside: the program, its settings and HTTP. Failures under load are tested in `faults`.
 
 mod cluster;
-mod ended;
 mod keys;
 mod redis_empty;
+mod redis_failover;
 mod revocation;
 mod secrets;
 mod stale;
@@ -12,34 +11,34 @@ mod start;
 
 use std::time::Duration;
 
-use crate::support::client::{Client, PASSWORD, TokenPair, kid, print_figures, text, until};
+use crate::support::client::{Client, PASSWORD, TokenPair, kid, print_timings, text, until_within};
 use crate::support::signet::{Plan, Signet};
 use crate::support::{postgres, redis};
 
-/// Within this much, what one node was told must be felt by all.
+/// The time within which every node must apply a change made on one of them.
 const SOON: Duration = Duration::from_secs(1);
 
-/// One Redis and one Postgres, and how to start nodes on them.
-struct TestFleet {
+/// One Redis and one Postgres, and the plan of nodes on them.
+struct Fleet {
     redis: redis::Server,
     postgres: postgres::Server,
     plan: Plan,
 }
 
-impl TestFleet {
+impl Fleet {
     fn new() -> Self {
         let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
         let plan = Plan::on(&redis, &postgres);
         Self { redis, postgres, plan }
     }
 
-    /// Two nodes, each with a folder of its own.
-    fn two(&self) -> [Signet; 2] {
-        [self.plan.start(), self.plan.another().start()]
+    /// Starts two nodes, each with a folder of its own.
+    fn start_two(&self) -> [Signet; 2] {
+        [self.plan.start(), self.plan.another_node().start()]
     }
 }
 
-/// Waits until a token is refused.
-async fn refused(at: &Client, token: &str) -> Duration {
-    until("the token is refused", SOON, async || at.verify(token).await.status == 401).await
+/// Waits until a node refuses a token.
+async fn wait_until_refused(node: &Client, token: &str) -> Duration {
+    until_within("the token is refused", SOON, async || node.verify(token).await.status == 401).await
 }

@@ -1,0 +1,175 @@
+//! Redis fails over to a replica that missed a revocation: the session is back in Redis but is refused, because the user's row records
+//! when sessions were ended.
+
+use serde_json::Value;
+use signet::clock::Clock;
+use signet::id::UserId;
+use signet::store::Accounts;
+use signet::store::accounts::postgres::Postgres;
+use signet::store::accounts::{Changed, Changes};
+
+use super::{Client, Fleet, PASSWORD, SOON, TokenPair, text, until_within, wait_until_refused};
+use crate::support::redis::Server;
+
+/// Copies the present content of Redis, like a replica that receives nothing from now on.
+const SNAPSHOT: &str = "for _, key in ipairs(redis.call('KEYS', 'signet:*')) do
+    redis.call('COPY', key, 'copy:' .. key)
+end";
+
+/// Replaces the content by the copy in one step, so that no node sees an intermediate state.
+const RESTORE_SNAPSHOT: &str = "for _, key in ipairs(redis.call('KEYS', 'signet:*')) do
+    redis.call('DEL', key)
+end
+for _, key in ipairs(redis.call('KEYS', 'copy:*')) do
+    redis.call('COPY', key, string.sub(key, 6))
+end";
+
+const ANN: &str = "ann@example.org";
+const BOB: &str = "bob@example.org";
+
+fn run(redis: &Server, script: &str) {
+    assert_eq!(redis.cli(&["EVAL", script, "0"]), "");
+}
+
+/// Creates a user with four sessions; returns the user's id and the tokens.
+async fn create_sessions(fleet: &Fleet, node: &Client) -> (String, Vec<TokenPair>) {
+    let user = text(&fleet.plan.create_user(ANN, PASSWORD, &[])["id"]);
+    let mut pairs = Vec::new();
+    for _ in 0..4 {
+        pairs.push(node.sign_in(ANN).await);
+    }
+    (user, pairs)
+}
+
+fn session_exists(redis: &Server, user: &str, pair: &TokenPair) -> bool {
+    redis.cli(&["EXISTS", &format!("signet:{{{user}}}:s:{}", pair.session)]) == "1"
+}
+
+/// Asserts that the token is refused, and that the node ends the session that it finds in Redis once more.
+async fn assert_ended(node: &Client, redis: &Server, user: &str, pair: &TokenPair) {
+    assert!(session_exists(redis, user, pair), "the session is back in Redis");
+    assert_eq!(node.verify(&pair.access).await.rejection_reason(), Some("revoked"));
+    let answer = node.refresh_response(&pair.refresh).await;
+    assert_eq!((answer.status, text(&answer.body["error"])), (400, "invalid_grant".to_owned()));
+    assert!(!session_exists(redis, user, pair), "the session is deleted");
+    assert_eq!(node.refresh_response(&pair.refresh).await.status, 400);
+}
+
+async fn list_sessions(node: &Client, pair: &TokenPair) -> Vec<Value> {
+    let request = node.http.get(format!("{}/sessions", node.base)).bearer_auth(&pair.access);
+    let answer = node.send(request).await.expect("the node lives");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.body["sessions"].as_array().unwrap().clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn session_restored_by_a_failover_is_refused() {
+    let fleet = Fleet::new();
+    let mut nodes = fleet.start_two();
+    let [a, b] = nodes.each_ref().map(Client::new);
+    let redis = &fleet.redis;
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    fleet.plan.create_user(BOB, PASSWORD, &[]);
+    let bystander = a.sign_in(BOB).await;
+    run(redis, SNAPSHOT);
+
+    // Enabled again, so that only the revocation refuses the old sessions.
+    fleet.plan.json(&["users", "disable", ANN], "");
+    fleet.plan.json(&["users", "enable", ANN], "");
+    wait_until_refused(&a, &pairs[0].access).await;
+    wait_until_refused(&b, &pairs[0].access).await;
+    run(redis, RESTORE_SNAPSHOT);
+    assert_ended(&a, redis, &user, &pairs[0]).await;
+    assert_ended(&b, redis, &user, &pairs[1]).await;
+
+    // Once more, with nodes that know only the content of Redis and Postgres.
+    run(redis, RESTORE_SNAPSHOT);
+    nodes[0].kill();
+    let nodes = [fleet.plan.start(), fleet.plan.another_node().start()];
+    let [restarted, third] = nodes.each_ref().map(Client::new);
+    assert_ended(&restarted, redis, &user, &pairs[0]).await;
+    assert_ended(&third, redis, &user, &pairs[2]).await;
+
+    // New sessions and other users are unaffected.
+    let fresh = third.sign_in(ANN).await;
+    assert!(session_exists(redis, &user, &pairs[3]));
+    for node in [&restarted, &b, &third] {
+        assert_eq!(node.verify(&fresh.access).await.status, 200);
+        let sessions = list_sessions(node, &fresh).await;
+        assert!(matches!(&sessions[..], [one] if one["id"] == *fresh.session), "{sessions:?}");
+        assert_eq!(node.verify(&bystander.access).await.status, 200);
+    }
+    let fresh = b.refresh(&restarted.refresh(&fresh).await).await;
+    assert_eq!(third.verify(&fresh.access).await.status, 200);
+    restarted.refresh(&bystander).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restored_session_of_a_deleted_user_is_refused() {
+    let fleet = Fleet::new();
+    let mut node = fleet.plan.start();
+    let a = Client::new(&node);
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    fleet.plan.create_user(BOB, PASSWORD, &[]);
+    let bystander = a.sign_in(BOB).await;
+    run(&fleet.redis, SNAPSHOT);
+
+    fleet.plan.json(&["users", "delete", ANN], "");
+    wait_until_refused(&a, &pairs[0].access).await;
+    run(&fleet.redis, RESTORE_SNAPSHOT);
+    assert_ended(&a, &fleet.redis, &user, &pairs[0]).await;
+
+    node.kill();
+    let node = fleet.plan.start();
+    let a = Client::new(&node);
+    assert_ended(&a, &fleet.redis, &user, &pairs[1]).await;
+    assert_eq!(a.verify(&bystander.access).await.status, 200);
+    a.refresh(&bystander).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restored_session_ended_by_an_admin_is_refused() {
+    let fleet = Fleet::new();
+    let nodes = fleet.start_two();
+    let [a, b] = nodes.each_ref().map(Client::new);
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    fleet.plan.create_user("root@example.org", PASSWORD, &["--superuser"]);
+    let root = a.sign_in("root@example.org").await;
+    run(&fleet.redis, SNAPSHOT);
+
+    let request = a.post(&format!("/admin/users/{user}/sign-out")).bearer_auth(&root.access);
+    let answer = a.send(request).await.expect("the node lives");
+    assert_eq!((answer.status, &answer.body["ended"]), (200, &pairs.len().into()));
+    wait_until_refused(&b, &pairs[0].access).await;
+    run(&fleet.redis, RESTORE_SNAPSHOT);
+    assert_ended(&a, &fleet.redis, &user, &pairs[0]).await;
+    assert_ended(&b, &fleet.redis, &user, &pairs[1]).await;
+    a.refresh(&a.sign_in(ANN).await).await;
+}
+
+/// Redis is killed, the user is disabled before any node learns of it, and Redis comes back without the revocation.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_learn_of_a_missed_revocation_from_the_row() {
+    let mut fleet = Fleet::new();
+    let nodes = fleet.start_two();
+    let [a, b] = nodes.each_ref().map(Client::new);
+    let (user, pairs) = create_sessions(&fleet, &a).await;
+    assert_eq!(fleet.redis.cli(&["SAVE"]), "OK");
+    fleet.redis.kill();
+    let rows = Postgres::new(&fleet.postgres.settings(), 1).unwrap();
+    let id = UserId::parse(&user).unwrap();
+    let disabled = Changes { disabled: Some(true), ..Changes::default() };
+    let changed = rows.change_user(id, &disabled, Clock::system().now()).await.unwrap();
+    assert!(matches!(changed, Changed::Changed(_)), "the user exists");
+    for node in [&a, &b] {
+        assert_eq!(node.verify(&pairs[0].access).await.status, 200, "no node knows of it yet");
+    }
+
+    fleet.redis.restart();
+    for (node, pair) in [(&a, &pairs[0]), (&b, &pairs[1])] {
+        let is_revoked = async || node.verify(&pair.access).await.rejection_reason() == Some("revoked");
+        until_within("the revocation is known", SOON * 3, is_revoked).await;
+        until_within("the node has Redis again", SOON * 3, async || node.failing_conditions().await.is_empty()).await;
+        assert_ended(node, &fleet.redis, &user, pair).await;
+    }
+}
