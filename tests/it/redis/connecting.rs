@@ -1,4 +1,4 @@
-//! Addresses, passwords, TLS, and what a check says.
+//! Connecting: URLs, passwords, TLS, and the warnings of a check.
 
 use std::path::PathBuf;
 
@@ -9,12 +9,12 @@ use super::*;
 use crate::support::redis::Server;
 use crate::support::wait_until;
 
-async fn refused(config: &config::Redis) -> ConnectError {
+async fn connect_error(config: &config::Redis) -> ConnectError {
     Redis::connect(config).await.err().expect("it is refused")
 }
 
 #[tokio::test]
-async fn tls_and_password_are_honoured() {
+async fn tls_and_password_work() {
     let server = Server::options().tls().password("pa:ss%2Fword").start();
     let url = format!("rediss://:pa%3Ass%252Fword@localhost:{}/0", server.port());
     let config = config::Redis { url: SecretUrl(url), ..server.config() };
@@ -26,25 +26,25 @@ async fn tls_and_password_are_honoured() {
         []
     );
 
-    let distrusted = refused(&config::Redis { ca: None, ..config.clone() }).await;
-    assert!(matches!(distrusted, ConnectError::Unavailable(_) | ConnectError::Authorities(_)), "{distrusted}");
-    let missing = refused(&config::Redis { ca: Some(PathBuf::from("/nowhere.pem")), ..config }).await;
-    assert!(matches!(&missing, ConnectError::Authorities(why) if why.contains("/nowhere.pem")), "{missing}");
+    let untrusted = connect_error(&config::Redis { ca: None, ..config.clone() }).await;
+    assert!(matches!(untrusted, ConnectError::Unavailable(_) | ConnectError::Authorities(_)), "{untrusted}");
+    let missing = connect_error(&config::Redis { ca: Some(PathBuf::from("/nowhere.pem")), ..config }).await;
+    assert!(matches!(&missing, ConnectError::Authorities(reason) if reason.contains("/nowhere.pem")), "{missing}");
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_without_being_shown() {
+async fn wrong_password_is_reported_but_not_shown() {
     let server = Server::options().password("right-secret").start();
-    let at = |user: &str| SecretUrl(format!("redis://{user}127.0.0.1:{}", server.port()));
+    let url_of = |user: &str| SecretUrl(format!("redis://{user}127.0.0.1:{}", server.port()));
     for user in ["", ":wrong-secret@", "nobody:wrong-secret@"] {
-        let error = refused(&config::Redis { url: at(user), ..server.config() }).await;
+        let error = connect_error(&config::Redis { url: url_of(user), ..server.config() }).await;
         assert!(matches!(error, ConnectError::Credentials(_)), "{error}");
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
     }
 }
 
 #[tokio::test]
-async fn a_bad_address_names_what_is_wrong_and_nobodys_password() {
+async fn bad_url_is_reported_without_its_password() {
     let server = Server::start();
     for url in [
         "127.0.0.1:6379",
@@ -54,30 +54,30 @@ async fn a_bad_address_names_what_is_wrong_and_nobodys_password() {
         "redis-sentinel://:secret@h",
         "rediss+x://:secret@h",
     ] {
-        let error = refused(&config::Redis { url: SecretUrl(url.into()), ..server.config() }).await;
+        let error = connect_error(&config::Redis { url: SecretUrl(url.into()), ..server.config() }).await;
         assert!(matches!(error, ConnectError::Address(_)), "{url}: {error}");
         assert!(!format!("{error} {error:?}").contains("secret"), "{error:?}");
     }
     let mut server = server;
     server.kill();
     let began = Instant::now();
-    let error = refused(&server.config()).await;
+    let error = connect_error(&server.config()).await;
     assert!(matches!(error, ConnectError::Unavailable(Error::Unavailable { .. })), "{error}");
     assert!(began.elapsed() < Duration::from_secs(1));
 }
 
 #[tokio::test]
-async fn a_check_warns_of_settings_that_lose_sessions() {
-    let lossy = Server::options().set("maxmemory-policy", "allkeys-lru").start();
-    let warnings = Redis::connect(&lossy.config()).await.unwrap().check().await.unwrap();
+async fn check_warns_of_settings_that_lose_sessions() {
+    let unsafe_server = Server::options().set("maxmemory-policy", "allkeys-lru").start();
+    let warnings = Redis::connect(&unsafe_server.config()).await.unwrap().check().await.unwrap();
     assert_eq!(warnings.len(), 2, "{warnings:?}");
     assert!(warnings[0].contains("allkeys-lru") && warnings[1].contains("appendonly"), "{warnings:?}");
 
-    let sound = Server::options().durable().start();
-    let store = Redis::connect(&sound.config()).await.unwrap();
+    let safe_server = Server::options().durable().start();
+    let store = Redis::connect(&safe_server.config()).await.unwrap();
     assert_eq!(store.check().await.unwrap(), Vec::<String>::new());
 
-    sound.cli(&["REPLICAOF", "127.0.0.1", &lossy.port().to_string()]);
+    safe_server.cli(&["REPLICAOF", "127.0.0.1", &unsafe_server.port().to_string()]);
     let (error, _) = until_available(Duration::from_secs(5), async || match store.check().await {
         Err(error) if error.to_string().contains("READONLY") => Ok(error),
         other => other.map(|warnings| panic!("{warnings:?}")),
@@ -92,14 +92,14 @@ async fn a_check_warns_of_settings_that_lose_sessions() {
     })
     .await;
     assert_unavailable(&error);
-    sound.cli(&["REPLICAOF", "NO", "ONE"]);
+    safe_server.cli(&["REPLICAOF", "NO", "ONE"]);
     until_available(Duration::from_secs(5), async || store.open_session(&session(1), START, 100, START).await).await;
 }
 
 #[tokio::test]
-async fn a_dropped_store_leaves_no_connection() {
+async fn dropped_store_closes_its_connections() {
     let server = Server::start();
-    let others = || server.cli(&["CLIENT", "LIST"]).lines().count() - 1;
+    let open_connections = || server.cli(&["CLIENT", "LIST"]).lines().count() - 1;
     let store = std::sync::Arc::new(Redis::connect(&server.config()).await.unwrap());
     open(&store, &session(1)).await;
     let following = tokio::spawn({
@@ -110,11 +110,11 @@ async fn a_dropped_store_leaves_no_connection() {
     following.abort();
     until(|| !server.cli(&["CLIENT", "LIST"]).contains("cmd=xread")).await;
     drop(store);
-    until(|| others() == 0).await;
-    wait_until("nobody comes back", Duration::from_secs(1), || others() == 0);
+    until(|| open_connections() == 0).await;
+    wait_until("no connection is reopened", Duration::from_secs(1), || open_connections() == 0);
 }
 
-/// Lets the runtime, which is this thread's own, go on between the looks.
+/// Waits without blocking the single-threaded runtime.
 async fn until(mut condition: impl FnMut() -> bool) {
     let began = Instant::now();
     while !condition() {

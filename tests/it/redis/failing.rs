@@ -8,7 +8,7 @@ use crate::support::redis::Server;
 const SOON: Duration = Duration::from_secs(2);
 
 #[tokio::test]
-async fn a_frozen_redis_is_told_in_time_and_back_by_itself() {
+async fn frozen_redis_is_unavailable_in_time_and_recovers() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     for number in 0..100 {
@@ -16,39 +16,40 @@ async fn a_frozen_redis_is_told_in_time_and_back_by_itself() {
     }
     server.freeze();
     let began = Instant::now();
-    let answers =
-        futures_util::future::join_all((0..100).map(|number| store.rotate_refresh_token(presented(number, 0), START)))
-            .await;
-    assert!(began.elapsed() < Duration::from_millis(700), "told after {:?}", began.elapsed());
+    let answers = futures_util::future::join_all(
+        (0..100).map(|number| store.rotate_refresh_token(rotate_request(number, 0), START)),
+    )
+    .await;
+    assert!(began.elapsed() < Duration::from_millis(700), "failed after {:?}", began.elapsed());
     answers.iter().for_each(|answer| assert_unavailable(answer.as_ref().unwrap_err()));
 
-    // Whoever comes later does not even wait. This goes on until the callers above are long gone.
+    // Later calls fail immediately. This continues until long after the calls above have been given up.
     while began.elapsed() < Duration::from_millis(1500) {
-        let asked = Instant::now();
-        assert_unavailable(&store.rotate_refresh_token(presented(0, 0), START).await.unwrap_err());
-        assert!(asked.elapsed() < Duration::from_millis(100), "queued for {:?}", asked.elapsed());
+        let began_call = Instant::now();
+        assert_unavailable(&store.rotate_refresh_token(rotate_request(0, 0), START).await.unwrap_err());
+        assert!(began_call.elapsed() < Duration::from_millis(100), "queued for {:?}", began_call.elapsed());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     server.thaw();
     let (_, took) = until_available(SOON, async || store.session(user(0), session(0).id, START).await).await;
-    println!("back {took:?} after the thaw");
+    println!("available {took:?} after the thaw");
     for number in 0..100 {
-        assert_eq!(counter(&store, number).await, Some(0), "a command came to be done after its caller had gone");
+        assert_eq!(counter(&store, number).await, Some(0), "a command was executed after its caller had given up");
     }
     rotate(&store, 0, 0).await;
 }
 
 #[tokio::test]
-async fn a_frozen_redis_holds_up_no_follower_for_ever() {
+async fn follower_of_a_frozen_redis_times_out() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let revocation = Revocation { target: Target::Session(session(1).id), expires_at: START + HOUR };
     store.revoke(&revocation, START).await.unwrap();
-    let (_, place) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
-    let patience = Duration::from_millis(300);
-    assert_eq!(store.follow(&place, patience).await.unwrap().0, []);
+    let (_, cursor) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    let timeout = Duration::from_millis(300);
+    assert_eq!(store.follow(&cursor, timeout).await.unwrap().0, []);
 
-    let following = store.follow(&place, patience);
+    let following = store.follow(&cursor, timeout);
     let freezing = async {
         while !server.cli(&["CLIENT", "LIST"]).contains("flags=b") {
             tokio::task::yield_now().await;
@@ -58,39 +59,39 @@ async fn a_frozen_redis_holds_up_no_follower_for_ever() {
     };
     let (answer, frozen) = tokio::join!(following, freezing);
     assert_unavailable(&answer.unwrap_err());
-    assert!(frozen.elapsed() < Duration::from_millis(1000), "held up {:?}", frozen.elapsed());
-    assert_unavailable(&store.follow(&place, patience).await.unwrap_err());
+    assert!(frozen.elapsed() < Duration::from_millis(1000), "blocked for {:?}", frozen.elapsed());
+    assert_unavailable(&store.follow(&cursor, timeout).await.unwrap_err());
     server.thaw();
     until_available(SOON, async || store.revoke(&revocation, START).await).await;
-    assert_eq!(store.follow(&place, patience).await.unwrap().0[0], revocation);
+    assert_eq!(store.follow(&cursor, timeout).await.unwrap().0[0], revocation);
 }
 
 #[tokio::test]
-async fn a_killed_redis_is_back_by_itself() {
+async fn store_recovers_after_a_kill() {
     let mut server = Server::options().durable().start();
     let store = Redis::connect(&server.config()).await.unwrap();
     open(&store, &session(1)).await;
     rotate(&store, 1, 0).await;
-    let (_, place) = store.follow(&Cursor::start(), Duration::from_millis(10)).await.unwrap();
+    let (_, cursor) = store.follow(&Cursor::start(), Duration::from_millis(10)).await.unwrap();
     for _ in 0..3 {
         server.kill();
         for _ in 0..10 {
-            let asked = Instant::now();
-            assert_unavailable(&store.rotate_refresh_token(presented(1, 0), START).await.unwrap_err());
-            assert!(asked.elapsed() < Duration::from_millis(200), "told after {:?}", asked.elapsed());
+            let began_call = Instant::now();
+            assert_unavailable(&store.rotate_refresh_token(rotate_request(1, 0), START).await.unwrap_err());
+            assert!(began_call.elapsed() < Duration::from_millis(200), "failed after {:?}", began_call.elapsed());
         }
         server.restart();
         let (answer, took) =
-            until_available(SOON, async || store.rotate_refresh_token(presented(1, 0), START).await).await;
-        println!("back {took:?} after it was up");
+            until_available(SOON, async || store.rotate_refresh_token(rotate_request(1, 0), START).await).await;
+        println!("available {took:?} after the restart");
         assert!(matches!(answer, Rotation::Replayed(session) if session.counter == 1));
-        store.follow(&place, Duration::from_millis(10)).await.unwrap();
+        store.follow(&cursor, Duration::from_millis(10)).await.unwrap();
     }
     rotate(&store, 1, 1).await;
 }
 
 #[tokio::test]
-async fn a_full_redis_refuses_and_breaks_nothing() {
+async fn full_redis_refuses_and_breaks_nothing() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let claim = Claim {
@@ -114,7 +115,7 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
         consume: true,
     };
     let errors = [
-        store.rotate_refresh_token(presented(1, 0), START).await.map(drop).unwrap_err(),
+        store.rotate_refresh_token(rotate_request(1, 0), START).await.map(drop).unwrap_err(),
         store.open_session(&session(2), START, 1, START).await.map(drop).unwrap_err(),
         store.redeem(redeem([1; 32]), START).await.map(drop).unwrap_err(),
         store.redeem(redeem([2; 32]), START).await.map(drop).unwrap_err(),
@@ -127,7 +128,7 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
         assert_unavailable(&error);
         assert!(error.to_string().contains("OOM"), "{error}");
     }
-    assert_eq!(counter(&store, 1).await, Some(0), "reading goes on");
+    assert_eq!(counter(&store, 1).await, Some(0), "reads still work");
 
     server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
     rotate(&store, 1, 0).await;
@@ -136,7 +137,7 @@ async fn a_full_redis_refuses_and_breaks_nothing() {
 }
 
 #[tokio::test]
-async fn what_could_not_be_published_is_published_by_the_next_try() {
+async fn unpublished_revocation_is_published_on_retry() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     for number in 1..=3 {
@@ -147,26 +148,26 @@ async fn what_could_not_be_published_is_published_by_the_next_try() {
     }
     let one = SignOutScope::One(session(2).id);
     let end = async |which, number| store.end_sessions(user(number), which, None, START + HOUR, START).await;
-    // Something that nobody here has written stands where the stream should be.
+    // A value of another type is where the stream should be.
     server.cli(&["SET", "signet:{fleet}:revocations", "odd"]);
-    let reused = async || store.rotate_refresh_token(presented(1, 0), START).await;
+    let reused = async || store.rotate_refresh_token(rotate_request(1, 0), START).await;
     for _ in 0..2 {
         let errors = [reused().await.map(drop), end(one, 2).await.map(drop), end(SignOutScope::All, 3).await.map(drop)];
         for error in errors {
             assert!(matches!(error, Err(Error::Corrupt { .. })), "{error:?}");
         }
     }
-    // None of them can be refreshed meanwhile, whichever of its tokens is tried.
+    // Meanwhile none of the sessions can be refreshed, with any of its tokens.
     for number in 1..=3 {
         assert_eq!(counter(&store, number).await, None);
     }
-    assert!(store.rotate_refresh_token(presented(1, 2), START).await.is_err());
+    assert!(store.rotate_refresh_token(rotate_request(1, 2), START).await.is_err());
     for number in 2..=3 {
-        assert_eq!(store.rotate_refresh_token(presented(number, 0), START).await.unwrap(), Rotation::NotFound);
+        assert_eq!(store.rotate_refresh_token(rotate_request(number, 0), START).await.unwrap(), Rotation::NotFound);
     }
 
     server.cli(&["DEL", "signet:{fleet}:revocations"]);
-    assert_eq!(store.rotate_refresh_token(presented(1, 2), START).await.unwrap(), Rotation::Reused);
+    assert_eq!(store.rotate_refresh_token(rotate_request(1, 2), START).await.unwrap(), Rotation::Reused);
     assert_eq!(end(one, 2).await.unwrap().count, 1);
     assert_eq!(end(SignOutScope::All, 3).await.unwrap().count, 1);
     let (seen, _) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
@@ -178,34 +179,38 @@ async fn what_could_not_be_published_is_published_by_the_next_try() {
 }
 
 #[tokio::test]
-async fn a_session_is_opened_only_where_the_end_of_another_was_published() {
+async fn session_opens_only_after_publishing_an_eviction() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
-    let of_one = |number: u128| Session { user: user(1), ..session(number) };
-    let opening = async |number| store.open_session(&of_one(number), START, 1, START + HOUR).await;
-    open(&store, &of_one(1)).await;
+    let session_of_user_1 = |number: u128| Session { user: user(1), ..session(number) };
+    let opening = async |number| store.open_session(&session_of_user_1(number), START, 1, START + HOUR).await;
+    open(&store, &session_of_user_1(1)).await;
     server.cli(&["SET", "signet:{fleet}:revocations", "odd"]);
     for number in 2..4 {
         assert!(matches!(opening(number).await, Err(Error::Corrupt { .. })));
-        assert_eq!(store.sessions(user(1), START).await.unwrap(), [], "the one is over, the other was not opened");
+        assert_eq!(
+            store.sessions(user(1), START).await.unwrap(),
+            [],
+            "the old session is ended, the new one is not opened"
+        );
     }
     server.cli(&["DEL", "signet:{fleet}:revocations"]);
     let ended = vec![Revocation { target: Target::Session(session(1).id), expires_at: START + HOUR }];
     assert_eq!(opening(4).await.unwrap(), Opened::Opened { ended: ended.clone() });
     assert_eq!(store.follow(&Cursor::start(), Duration::ZERO).await.unwrap().0, ended);
-    assert_eq!(store.sessions(user(1), START).await.unwrap(), [of_one(4)]);
+    assert_eq!(store.sessions(user(1), START).await.unwrap(), [session_of_user_1(4)]);
     assert_eq!(server.cli(&["KEYS", "*:s:*"]).lines().count(), 1);
 }
 
 #[tokio::test]
-async fn an_ending_reaches_tokens_made_by_a_clock_that_is_ahead() {
+async fn revocation_covers_tokens_from_a_clock_ahead() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let ahead = Duration::from_secs(3);
     open(&store, &session(1)).await;
-    store.rotate_refresh_token(presented(1, 0), START + ahead).await.unwrap();
-    // The second presentation gets the same successor, and new access tokens, later still.
-    let again = store.rotate_refresh_token(presented(1, 0), START + ahead * 2).await.unwrap();
+    store.rotate_refresh_token(rotate_request(1, 0), START + ahead).await.unwrap();
+    // The replay returns the same successor and even later access tokens.
+    let again = store.rotate_refresh_token(rotate_request(1, 0), START + ahead * 2).await.unwrap();
     assert!(matches!(again, Rotation::Replayed(_)), "{again:?}");
     store.end_sessions(user(1), SignOutScope::All, None, START + HOUR, START).await.unwrap();
     let (seen, _) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
@@ -213,44 +218,44 @@ async fn an_ending_reaches_tokens_made_by_a_clock_that_is_ahead() {
 }
 
 #[tokio::test]
-async fn an_emptied_redis_revives_nothing() {
+async fn emptied_redis_restores_nothing() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     assert_eq!(store.global_not_before(START).await.unwrap(), START);
     store.swap_keyring(0, b"sealed", START).await.unwrap();
     open(&store, &session(1)).await;
-    let (_, place) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    let (_, cursor) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
 
-    // While a follower waits, too.
-    let (waited, ()) = tokio::join!(store.follow(&place, Duration::from_millis(500)), async {
+    // Also while a follower waits.
+    let (waited, ()) = tokio::join!(store.follow(&cursor, Duration::from_millis(500)), async {
         while !server.cli(&["CLIENT", "LIST"]).contains("flags=b") {
             tokio::task::yield_now().await;
         }
         server.cli(&["FLUSHALL"]);
     });
     let (seen, same) = waited.unwrap();
-    assert_eq!((seen, &same), (vec![], &place));
+    assert_eq!((seen, &same), (vec![], &cursor));
 
-    assert_eq!(store.rotate_refresh_token(presented(1, 0), START).await.unwrap(), Rotation::NotFound);
+    assert_eq!(store.rotate_refresh_token(rotate_request(1, 0), START).await.unwrap(), Rotation::NotFound);
     assert_eq!(store.sessions(user(1), START).await.unwrap(), []);
     assert!(store.keyring().await.unwrap().is_none());
     let targets = |seen: Vec<Revocation>| seen.into_iter().map(|seen| seen.target).collect::<Vec<_>>();
-    let (seen, nowhere) = store.follow(&place, Duration::from_millis(500)).await.unwrap();
-    assert_eq!(targets(seen), [Target::GlobalNotBefore, Target::Keyring], "both are to be read again");
-    assert_eq!(nowhere, Cursor::start());
+    let (seen, restarted) = store.follow(&cursor, Duration::from_millis(500)).await.unwrap();
+    assert_eq!(targets(seen), [Target::GlobalNotBefore, Target::Keyring], "both must be read again");
+    assert_eq!(restarted, Cursor::start());
 
-    assert_eq!(store.global_not_before(START + HOUR).await.unwrap(), START + HOUR, "the floor has risen");
+    assert_eq!(store.global_not_before(START + HOUR).await.unwrap(), START + HOUR, "global_not_before has risen");
     store.revoke(&Revocation { target: Target::Session(session(1).id), expires_at: START }, START).await.unwrap();
     let fresh = [Target::GlobalNotBefore, Target::Session(session(1).id)];
-    let (seen, _) = store.follow(&nowhere, Duration::from_millis(500)).await.unwrap();
+    let (seen, _) = store.follow(&restarted, Duration::from_millis(500)).await.unwrap();
     assert_eq!(targets(seen), fresh);
-    // A follower that slept through it all is told as well.
-    let (seen, _) = store.follow(&place, Duration::from_millis(500)).await.unwrap();
+    // A follower that missed all of this learns of it as well.
+    let (seen, _) = store.follow(&cursor, Duration::from_millis(500)).await.unwrap();
     assert_eq!(targets(seen), [&[Target::GlobalNotBefore, Target::Keyring], fresh.as_slice()].concat());
 }
 
 #[tokio::test]
-async fn forgotten_scripts_are_brought_along() {
+async fn flushed_scripts_are_loaded_again() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     open(&store, &session(1)).await;

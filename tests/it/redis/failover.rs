@@ -1,4 +1,4 @@
-//! A master that dies in the middle of a load, in a Cluster and behind Sentinel.
+//! A master that dies under load, in a Cluster and behind Sentinel.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,11 +11,11 @@ use crate::support::wait_until;
 
 const SESSIONS: u128 = 60;
 
-/// Clients that refresh without end, each its own session, as a client does: on an error again with the same token.
+/// Clients that refresh continuously, each its own session; after an error they retry with the same token.
 struct Load {
     done: Arc<AtomicBool>,
-    /// How often each has been answered.
-    answered: Arc<Vec<AtomicU64>>,
+    /// The number of successful refreshes of each session.
+    refreshed: Arc<Vec<AtomicU64>>,
     clients: Vec<tokio::task::JoinHandle<()>>,
     began: Instant,
 }
@@ -26,18 +26,18 @@ impl Load {
             open(store, &session(number)).await;
         }
         let done = Arc::new(AtomicBool::new(false));
-        let answered: Arc<Vec<_>> = Arc::new((0..SESSIONS).map(|_| AtomicU64::new(0)).collect());
+        let refreshed: Arc<Vec<_>> = Arc::new((0..SESSIONS).map(|_| AtomicU64::new(0)).collect());
         let began = Instant::now();
         let clients = (0..SESSIONS).map(|number| {
-            let (store, done, answered) = (store.clone(), done.clone(), answered.clone());
+            let (store, done, refreshed) = (store.clone(), done.clone(), refreshed.clone());
             tokio::spawn(async move {
                 let mut counter = 0;
                 while !done.load(Ordering::Relaxed) {
-                    match store.rotate_refresh_token(presented(number, counter), START + began.elapsed()).await {
+                    match store.rotate_refresh_token(rotate_request(number, counter), START + began.elapsed()).await {
                         Ok(Rotation::Rotated(session) | Rotation::Replayed(session)) => {
                             assert!(session.counter > counter, "a rotation was undone");
                             counter = session.counter;
-                            answered[number as usize].fetch_add(1, Ordering::Relaxed);
+                            refreshed[number as usize].fetch_add(1, Ordering::Relaxed);
                         }
                         Ok(other) => panic!("session {number}, token {counter}: {other:?}"),
                         Err(error) => assert_unavailable(&error),
@@ -47,8 +47,8 @@ impl Load {
             })
         });
         let clients = clients.collect();
-        let load = Self { done, answered, clients, began };
-        load.all_answered(Duration::from_secs(10)).await;
+        let load = Self { done, refreshed, clients, began };
+        load.wait_for_all_refreshed(Duration::from_secs(10)).await;
         load
     }
 
@@ -56,20 +56,20 @@ impl Load {
         START + self.began.elapsed()
     }
 
-    /// Waits until each session was refreshed once more; tells how long that took.
-    async fn all_answered(&self, patience: Duration) -> Duration {
-        let count = |answered: &AtomicU64| answered.load(Ordering::Relaxed);
-        let before: Vec<_> = self.answered.iter().map(count).collect();
+    /// Waits until each session was refreshed once more; returns how long that took.
+    async fn wait_for_all_refreshed(&self, timeout: Duration) -> Duration {
+        let count = |refreshed: &AtomicU64| refreshed.load(Ordering::Relaxed);
+        let before: Vec<_> = self.refreshed.iter().map(count).collect();
         let began = Instant::now();
-        while self.answered.iter().map(count).zip(&before).any(|(now, before)| now <= *before) {
-            assert!(began.elapsed() < patience, "not all are refreshed within {patience:?}");
+        while self.refreshed.iter().map(count).zip(&before).any(|(now, before)| now <= *before) {
+            assert!(began.elapsed() < timeout, "not all are refreshed within {timeout:?}");
             assert!(self.clients.iter().all(|client| !client.is_finished()));
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         began.elapsed()
     }
 
-    async fn end(self) {
+    async fn stop(self) {
         self.done.store(true, Ordering::Relaxed);
         for client in self.clients {
             client.await.unwrap();
@@ -78,7 +78,7 @@ impl Load {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cluster_fails_over_in_the_middle_of_a_load() {
+async fn cluster_failover_under_load() {
     let mut cluster = Cluster::start();
     let store = Arc::new(Redis::connect(&cluster.config()).await.unwrap());
     for number in SESSIONS..SESSIONS * 2 {
@@ -89,46 +89,58 @@ async fn a_cluster_fails_over_in_the_middle_of_a_load() {
         );
     }
     let load = Load::start(&store).await;
-    let (seen, place) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    let (seen, cursor) = store.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
     assert_eq!(seen.len(), SESSIONS as usize);
-    // Replication is asynchronous: what is to outlive its master must have reached the replica.
+    // Replication is asynchronous: data that must survive the master has to reach the replica first.
     wait_until("the replicas have caught up", Duration::from_secs(5), || {
-        cluster.nodes.iter().all(|node| node.cli(&["WAIT", "1", "1000"]).parse::<u32>().map_or(true, |got| got == 1))
+        cluster
+            .nodes
+            .iter()
+            .all(|node| node.cli(&["WAIT", "1", "1000"]).parse::<u32>().map_or(true, |acknowledged| acknowledged == 1))
     });
 
-    // The worst one: revocations are published there.
+    // The worst case: the node with the stream of revocations.
     let promoted = cluster.fail_over("signet:{fleet}:revocations");
-    let recovered = load.all_answered(Duration::from_secs(5)).await;
+    let recovered = load.wait_for_all_refreshed(Duration::from_secs(5)).await;
     println!("promoted {promoted:?} after the kill, all sessions refreshed {recovered:?} after that");
 
     for number in SESSIONS..SESSIONS * 2 {
-        assert_eq!(store.rotate_refresh_token(presented(number, 0), load.now()).await.unwrap(), Rotation::NotFound);
+        assert_eq!(
+            store.rotate_refresh_token(rotate_request(number, 0), load.now()).await.unwrap(),
+            Rotation::NotFound
+        );
     }
     let revocation = Revocation { target: Target::Session(session(0).id), expires_at: START + HOUR };
     store.revoke(&revocation, load.now()).await.unwrap();
-    let (seen, _) = store.follow(&place, Duration::from_secs(1)).await.unwrap();
+    let (seen, _) = store.follow(&cursor, Duration::from_secs(1)).await.unwrap();
     assert_eq!(seen.last(), Some(&revocation));
-    load.end().await;
+    load.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sentinel_promotes_the_replica_of_a_killed_master() {
+async fn sentinel_failover_after_a_kill_under_load() {
     let mut sentinel = Sentinel::start();
     let store = Arc::new(Redis::connect(&sentinel.config()).await.unwrap());
     let load = Load::start(&store).await;
     sentinel.servers[0].kill();
     sentinel.wait_for_promotion();
-    println!("all sessions refreshed {:?} after the promotion", load.all_answered(Duration::from_secs(5)).await);
-    load.end().await;
+    println!(
+        "all sessions refreshed {:?} after the promotion",
+        load.wait_for_all_refreshed(Duration::from_secs(5)).await
+    );
+    load.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sentinel_promotes_the_replica_of_a_frozen_master() {
+async fn sentinel_failover_after_a_freeze_under_load() {
     let sentinel = Sentinel::start();
     let store = Arc::new(Redis::connect(&sentinel.config()).await.unwrap());
     let load = Load::start(&store).await;
     sentinel.servers[0].freeze();
     sentinel.wait_for_promotion();
-    println!("all sessions refreshed {:?} after the promotion", load.all_answered(Duration::from_secs(5)).await);
-    load.end().await;
+    println!(
+        "all sessions refreshed {:?} after the promotion",
+        load.wait_for_all_refreshed(Duration::from_secs(5)).await
+    );
+    load.stop().await;
 }

@@ -1,5 +1,4 @@
-//! What is true of Redis alone: its keys, and what becomes of a node when Redis is refused, frozen, full, flushed or
-//! failed over.
+//! The Redis store: its keys, and its behaviour when Redis refuses, freezes, is full, is flushed or fails over.
 
 mod connecting;
 mod failing;
@@ -23,7 +22,7 @@ fn user(number: u128) -> UserId {
     UserId(Uuid::from_u128(0xa11ce << 64 | number))
 }
 
-/// That user's one session.
+/// The session of the user with the same number.
 fn session(number: u128) -> Session {
     Session {
         id: SessionId(Uuid::from_u128(0x5e55 << 64 | number)),
@@ -41,7 +40,7 @@ fn session(number: u128) -> Session {
     }
 }
 
-fn presented(number: u128, counter: u64) -> RotateRequest {
+fn rotate_request(number: u128, counter: u64) -> RotateRequest {
     RotateRequest {
         user: user(number),
         session: session(number).id,
@@ -58,17 +57,17 @@ async fn open(store: &Redis, session: &Session) {
     assert_eq!(opened, Opened::Opened { ended: vec![] });
 }
 
-/// How long an answer takes to be one again: until then it must be `Unavailable`, and in time.
-async fn until_available<T>(patience: Duration, mut call: impl AsyncFnMut() -> Result<T>) -> (T, Duration) {
+/// Calls until the store works again; asserts that every call before that fails as `Unavailable`, and in time.
+async fn until_available<T>(timeout: Duration, mut call: impl AsyncFnMut() -> Result<T>) -> (T, Duration) {
     let began = Instant::now();
     loop {
-        let asked = Instant::now();
+        let began_call = Instant::now();
         match call().await {
-            Ok(answer) => return (answer, began.elapsed()),
+            Ok(result) => return (result, began.elapsed()),
             Err(error) => assert_unavailable(&error),
         }
-        assert!(asked.elapsed() < Duration::from_millis(700), "an error took {:?}", asked.elapsed());
-        assert!(began.elapsed() < patience, "not within {patience:?}");
+        assert!(began_call.elapsed() < Duration::from_millis(700), "an error took {:?}", began_call.elapsed());
+        assert!(began.elapsed() < timeout, "not within {timeout:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -79,11 +78,11 @@ fn assert_unavailable(error: &Error) {
 }
 
 async fn counter(store: &Redis, number: u128) -> Option<u64> {
-    let found = store.session(user(number), session(number).id, START).await.unwrap();
-    found.map(|session| session.counter)
+    let session = store.session(user(number), session(number).id, START).await.unwrap();
+    session.map(|session| session.counter)
 }
 
 async fn rotate(store: &Redis, number: u128, counter: u64) {
-    let answer = store.rotate_refresh_token(presented(number, counter), START).await.unwrap();
-    assert!(matches!(answer, Rotation::Rotated(_)), "{answer:?}");
+    let rotation = store.rotate_refresh_token(rotate_request(number, counter), START).await.unwrap();
+    assert!(matches!(rotation, Rotation::Rotated(_)), "{rotation:?}");
 }

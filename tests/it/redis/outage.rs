@@ -17,7 +17,7 @@ fn lines(server: &TestServer) -> Vec<(String, String)> {
 /// Waits until exactly these conditions do not hold.
 async fn wait_for_not_ready(server: &TestServer, conditions: &[&str]) {
     until(&format!("not ready: {conditions:?}"), async || {
-        let body = server.ops("/readyz").await.json();
+        let body = server.get_management("/readyz").await.json();
         let not_ready = body["not_ready"].as_object().map(|map| map.keys().cloned().collect::<Vec<_>>());
         not_ready.unwrap_or_default() == conditions
     })
@@ -27,7 +27,7 @@ async fn wait_for_not_ready(server: &TestServer, conditions: &[&str]) {
 #[tokio::test]
 async fn lost_redis_is_one_log_line_and_its_return_another() {
     let (mut redis, postgres) = (Server::options().durable().start(), postgres::Server::start());
-    let server = TestServer::beside(Plan::on(&redis, &postgres).set("SIGNET_REVOCATION__STALE_AFTER", "1s"));
+    let server = TestServer::start(Plan::on(&redis, &postgres).set("SIGNET_REVOCATION__STALE_AFTER", "1s"));
     wait_for_not_ready(&server, &[]).await;
     let before = lines(&server).len();
     redis.kill();
