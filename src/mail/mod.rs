@@ -26,7 +26,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config;
 use crate::rng::Rng;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::MailEnd;
+use crate::telemetry::metrics::Counter;
 use outbox::Outbox;
 use queue::{MailWorker, QueuedMail, Transport};
 use smtp::Smtp;
@@ -163,7 +163,7 @@ impl Mailer {
         let _ = tokio::time::timeout(max_wait, pending.wait_for(|pending| *pending == 0)).await;
         let left = *self.pending.borrow();
         for _ in 0..left {
-            self.metrics.mail_ended(MailEnd::Left);
+            self.metrics.count(Counter::MailsLeft);
         }
         left
     }
@@ -184,10 +184,10 @@ impl Mailer {
             (!admitted).then_some(DeliveryError::QueueFull)
         };
         if let Some(refused) = refused {
-            self.metrics.mail_ended(MailEnd::Dropped);
+            self.metrics.count(Counter::MailsDropped);
             return Err(refused);
         }
-        self.metrics.mail_queued();
+        self.metrics.count(Counter::MailQueue);
         // The mail thread ends only after this sender is dropped.
         self.queue_sender.send(QueuedMail { mail, reply }).map_err(|_| DeliveryError::ShuttingDown)
     }

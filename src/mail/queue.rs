@@ -16,7 +16,7 @@ use super::{DeliveryError, Mail};
 use crate::clock::Clock;
 use crate::rng::Rng;
 use crate::telemetry::Metrics;
-use crate::telemetry::metrics::MailEnd;
+use crate::telemetry::metrics::Counter;
 
 /// Mails in transmission at the same time. This many must hang before another mail is delayed.
 const MAX_CONCURRENT: usize = 8;
@@ -85,23 +85,23 @@ struct FailedAttempt {
 }
 
 /// The final failure of a mail.
-struct Undelivered(MailEnd, DeliveryError, Option<String>);
+struct Undelivered(Counter, DeliveryError, Option<String>);
 
 /// Delivers a mail and reports the result.
 async fn handle(delivery: Arc<Delivery>, mut queued: QueuedMail) {
     let done = delivery.deliver(&mut queued).await;
     let MailWorker { metrics, pending, .. } = &delivery.worker;
     let (end, answer) = match done {
-        Ok(()) => (MailEnd::Sent, Ok(())),
+        Ok(()) => (Counter::MailsSent, Ok(())),
         Err(Undelivered(end, answer, why)) => {
             let domain = queued.mail.to.rsplit_once('@').map_or("", |(_, domain)| domain);
             let (letter, why) = (queued.mail.letter.kind().name, why.unwrap_or_else(|| answer.to_string()));
-            tracing::warn!(letter, domain, end = end.name(), why, "mail not sent");
+            tracing::warn!(letter, domain, end = end.label(), why, "mail not sent");
             (end, Err(answer))
         }
     };
-    metrics.mail_unqueued();
-    metrics.mail_ended(end);
+    metrics.decrement(Counter::MailQueue);
+    metrics.count(end);
     if let Some(reply) = queued.reply {
         let _ = reply.send(answer);
     }
@@ -128,12 +128,12 @@ impl Delivery {
                 None => return Ok(()),
                 Some(failed) => failed,
             };
-            metrics.mail_tried_in_vain();
+            metrics.count(Counter::MailRetries);
             self.record_failure(reason);
             let wait = with_jitter(pause, rng);
             // A mail that would have expired by then is given up now.
             if clock.now() + wait > queued.mail.until {
-                return Err(Undelivered(MailEnd::Expired, DeliveryError::TimedOut, None));
+                return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, None));
             }
             pause = (pause * 2).min(MAX_PAUSE);
             let drain_started = async {
@@ -163,17 +163,17 @@ impl Delivery {
         let _way = self.permits.acquire().await;
         let now = clock.now();
         if now > queued.mail.until {
-            return Err(Undelivered(MailEnd::Expired, DeliveryError::TimedOut, None));
+            return Err(Undelivered(Counter::MailsExpired, DeliveryError::TimedOut, None));
         }
         // The caller was told that the mail was not sent, so it must not be sent.
         if queued.reply.as_ref().is_some_and(oneshot::Sender::is_closed) {
             return Err(Undelivered(
-                MailEnd::Withdrawn,
+                Counter::MailsWithdrawn,
                 DeliveryError::TimedOut,
                 Some("the caller stopped waiting".to_owned()),
             ));
         }
-        let refused = |why: String| Err(Undelivered(MailEnd::Refused, DeliveryError::Refused, Some(why)));
+        let refused = |why: String| Err(Undelivered(Counter::MailsRefused, DeliveryError::Refused, Some(why)));
         let Ok(mail) = compose(&queued.mail, sender, templates, seed, now) else {
             return refused("the address or a value is not valid in a mail".to_owned());
         };

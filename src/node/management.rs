@@ -42,7 +42,7 @@ fn metrics(ctx: &ManagementContext) -> Page {
     let snapshot = Snapshot {
         hashing: node.hasher.load(),
         revocations: node.revocations.len() as u64,
-        revocations_heard: Some(now - node.revocations.staleness(node.clock.monotonic())),
+        revocations_fresh_at: Some(now - node.revocations.staleness(node.clock.monotonic())),
         signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
         log_lines_lost: ctx.logs.lost(),
     };

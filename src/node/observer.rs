@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::server::{CompletedRequest, Observer};
 use crate::telemetry::Metrics;
+use crate::telemetry::metrics::Counter;
 
 /// Counts requests and connections, and logs failed requests.
 pub(super) struct RequestObserver(pub(super) Arc<Metrics>);
@@ -11,7 +12,7 @@ pub(super) struct RequestObserver(pub(super) Arc<Metrics>);
 impl Observer for RequestObserver {
     fn request_completed(&self, answered: &CompletedRequest<'_>) {
         let status = answered.response.status().as_u16();
-        self.0.answered(answered.route, status, answered.elapsed);
+        self.0.request_completed(answered.route, status, answered.elapsed);
         // A client's mistakes are logged at debug only, because anyone can make them as often as they like.
         if status >= 500 {
             let cause = answered.response.cause().map(tracing::field::display);
@@ -25,14 +26,15 @@ impl Observer for RequestObserver {
     }
 
     fn connection_opened(&self, _worker: usize) {
-        self.0.connection_opened();
+        self.0.count(Counter::Connections);
+        self.0.count(Counter::OpenConnections);
     }
 
     fn connection_closed(&self, _worker: usize) {
-        self.0.connection_closed();
+        self.0.decrement(Counter::OpenConnections);
     }
 
     fn accept_failed(&self, _worker: usize) {
-        self.0.connection_refused();
+        self.0.count(Counter::ConnectionsRefused);
     }
 }

@@ -107,7 +107,7 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeE
 
     // Drain: no new connections, requests in flight finish, and revocations are applied until the last one has.
     tracing::info!("stopping: no new connections, finishing requests in flight");
-    ctx.node.readiness.not_ready(Condition::Draining, "shutting down");
+    ctx.node.readiness.not_ready(Condition::Accepting, "shutting down");
     let drain_until = Instant::now() + ctx.node.config.server.drain_timeout;
     let drained = tokio::task::spawn_blocking(move || server.drain());
     let cut_off = tokio::select! {

@@ -1,7 +1,7 @@
-//! Whether this node lives (`/healthz`) and whether it should be sent requests (`/readyz`).
+//! Liveness (`/healthz`) and readiness (`/readyz`) of this node.
 //!
-//! A node lives as long as it answers: a restart mends no Redis, so nothing that others do wrong may make it look dead.
-//! It is ready when no condition says otherwise. Knows nothing of how a condition is found out.
+//! A node is alive as long as it answers: restarting it repairs no Redis, so a failing dependency must not make it look dead. It is ready
+//! when every condition holds. Knows nothing of how conditions are checked.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,45 +9,45 @@ use serde_json::{Map, Value, json};
 
 use super::Page;
 
-/// What must hold for a node to be sent requests.
+/// A condition for receiving requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// The store of what lasts answers.
+    /// The account store answers.
     Accounts,
-    /// The store of what expires answers.
+    /// The ephemeral store answers.
     Ephemeral,
-    /// There is a key to sign with.
+    /// There is a signing key.
     Keyring,
-    /// Revocations arrive.
+    /// The revocation stream answers.
     Revocations,
-    /// The node was not told to stop.
-    Draining,
+    /// The node is not shutting down.
+    Accepting,
 }
 
 impl Condition {
     /// Every condition, in the order in which `/readyz` names them.
-    pub const ALL: [Self; 5] = [Self::Accounts, Self::Ephemeral, Self::Keyring, Self::Revocations, Self::Draining];
+    pub const ALL: [Self; 5] = [Self::Accounts, Self::Ephemeral, Self::Keyring, Self::Revocations, Self::Accepting];
 
-    /// As `/readyz` and the metrics name it.
+    /// The name in `/readyz` and the metrics.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accounts => "store.accounts",
             Self::Ephemeral => "store.ephemeral",
             Self::Keyring => "keyring",
             Self::Revocations => "revocations",
-            Self::Draining => "draining",
+            Self::Accepting => "accepting",
         }
     }
 }
 
 /// The reason of a condition that was never checked.
-const NOT_CHECKED_YET: &str = "not known yet";
+const NOT_CHECKED_YET: &str = "not checked yet";
 
-/// The conditions as they stand. A new node is not draining, and nothing else of it is known to be ready.
+/// The current conditions. A new node is accepting; its other conditions are not checked yet.
 #[derive(Debug)]
 pub struct Readiness(Mutex<[Option<Problem>; Condition::ALL.len()]>);
 
-/// Why a condition does not hold.
+/// The reason why a condition does not hold.
 #[derive(Clone, Debug)]
 struct Problem {
     reason: String,
@@ -58,38 +58,38 @@ struct Problem {
 impl Default for Readiness {
     fn default() -> Self {
         let not_checked = Problem { reason: NOT_CHECKED_YET.to_owned(), is_logged: false };
-        let unknown = |condition| (condition != Condition::Draining).then(|| not_checked.clone());
+        let unknown = |condition| (condition != Condition::Accepting).then(|| not_checked.clone());
         Self(Mutex::new(Condition::ALL.map(unknown)))
     }
 }
 
 impl Readiness {
-    /// The condition holds.
+    /// Records that the condition holds.
     pub fn ready(&self, condition: Condition) {
         self.set(condition, None, true);
     }
 
-    /// The condition does not hold, and why: for operators, so it names no secret.
+    /// Records that the condition does not hold. Operators see the reason, so it must not contain a secret.
     pub fn not_ready(&self, condition: Condition, reason: impl Into<String>) {
         self.set(condition, Some(reason.into()), true);
     }
 
-    /// As [`Readiness::not_ready`], for the consequence of an outage that is logged already: logs nothing.
+    /// Like [`Readiness::not_ready`], for the consequence of an outage that is already logged: logs nothing.
     pub fn not_ready_by_logged_outage(&self, condition: Condition, reason: impl Into<String>) {
         self.set(condition, Some(reason.into()), false);
     }
 
-    /// Whether every condition holds.
+    /// Returns whether every condition holds.
     pub fn is_ready(&self) -> bool {
         self.reasons().iter().all(Option::is_none)
     }
 
-    /// Each condition, and why it does not hold if it does not.
+    /// Each condition, with the reason if it does not hold.
     pub fn conditions(&self) -> impl Iterator<Item = (Condition, Option<String>)> {
         Condition::ALL.into_iter().zip(self.reasons())
     }
 
-    /// `/readyz`: 200, or 503 naming what is not ready.
+    /// Renders `/readyz`: 200, or 503 with the conditions that do not hold.
     pub fn readyz(&self) -> Page {
         let not_ready: Map<String, Value> = self
             .conditions()
@@ -108,7 +108,7 @@ impl Readiness {
         problems.each_ref().map(|problem| problem.as_ref().map(|problem| problem.reason.clone()))
     }
 
-    /// Logs a change, and only a change: a store that is down for an hour is one line, not one a second.
+    /// Logs changes only: a store that is down for an hour is one line, not one per second.
     fn set(&self, condition: Condition, reason: Option<String>, log: bool) {
         let mut problems = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = &mut problems[condition as usize];
@@ -121,14 +121,14 @@ impl Readiness {
         match reason {
             Some(reason) if log && was_silent => tracing::warn!(condition = condition.name(), %reason, "not ready"),
             None if was_logged => tracing::info!(condition = condition.name(), "ready"),
-            // At the start every condition becomes ready, and the log says that the server listens instead.
+            // At start every condition becomes ready; the log says that the server listens instead.
             None if !is_new => tracing::debug!(condition = condition.name(), "ready"),
             Some(_) | None => {}
         }
     }
 }
 
-/// `/healthz`: 200 as long as the process can say so.
+/// Renders `/healthz`: 200 as long as the process answers.
 pub fn healthz() -> Page {
     Page { status: 200, content_type: "application/json", body: json!({"status": "alive"}).to_string() }
 }
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_node_is_ready_once_nothing_says_otherwise() {
+    fn node_is_ready_when_every_condition_holds() {
         let readiness = Readiness::default();
         assert_eq!(readiness.readyz().status, 503);
         for condition in Condition::ALL {
@@ -148,7 +148,7 @@ mod tests {
         assert!(readiness.is_ready());
 
         readiness.not_ready(Condition::Ephemeral, "redis is unavailable: timed out");
-        readiness.not_ready(Condition::Draining, "told to stop");
+        readiness.not_ready(Condition::Accepting, "shutting down");
         let page = readiness.readyz();
         assert_eq!((page.status, page.content_type), (503, "application/json"));
         let body: Value = serde_json::from_str(&page.body).unwrap();
@@ -156,7 +156,7 @@ mod tests {
             body,
             json!({
                 "status": "not ready",
-                "not_ready": {"store.ephemeral": "redis is unavailable: timed out", "draining": "told to stop"},
+                "not_ready": {"store.ephemeral": "redis is unavailable: timed out", "accepting": "shutting down"},
             })
         );
     }

@@ -1,5 +1,5 @@
-//! What operators see: [`metrics`], [`health`] and [`logs`]. Says how the rooms are doing; decides nothing for them.
-//! Knows nothing of HTTP types, of tokens, or of what a request means.
+//! Observability: [`metrics`], [`health`] and [`logs`]. Reports the state of other modules and decides nothing for them. Knows nothing
+//! of HTTP types, tokens, or the meaning of a request.
 
 pub mod health;
 pub mod logs;
@@ -8,7 +8,7 @@ pub mod metrics;
 pub use health::{Condition, Readiness};
 pub use metrics::Metrics;
 
-/// A page for the management listener, free of HTTP types.
+/// A response of the management listener, without HTTP types.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
     /// The status code.

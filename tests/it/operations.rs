@@ -171,10 +171,10 @@ mod counting {
         assert_eq!(after["signet_revocations"], 1.0);
         assert!((0.0..5.0).contains(&after["signet_revocation_lag_seconds"]));
         assert!((0.0..600.0).contains(&after["signet_signing_key_age_seconds"]));
-        for condition in ["store.accounts", "store.ephemeral", "keyring", "revocations", "draining"] {
+        for condition in ["store.accounts", "store.ephemeral", "keyring", "revocations", "accepting"] {
             assert_eq!(after[&format!("signet_ready{{condition=\"{condition}\"}}")], 1.0);
         }
-        assert!(after["signet_connections"] >= 1.0 && after["process_resident_memory_bytes"] > 1e6);
+        assert!(after["signet_open_connections"] >= 1.0 && after["process_resident_memory_bytes"] > 1e6);
         let total = |samples: &HashMap<String, f64>| {
             let requests = samples.iter().filter(|(name, _)| name.starts_with("signet_http_requests_total"));
             requests.map(|(_, count)| count).sum::<f64>()

@@ -183,7 +183,7 @@ mod tests {
     fn logged(format: LogFormat, terminal: bool) -> String {
         let (queue, waiting) = sync_channel(8);
         let lines = Lines { queue, lost: Arc::default() };
-        let clock = Clock::by_hand(Timestamp::from_millis(1_763_130_320_050));
+        let clock = Clock::manual(Timestamp::from_millis(1_763_130_320_050));
         let subscriber = subscriber(vec![layer(format, terminal, clock, lines.clone())], "info").unwrap();
         tracing::subscriber::with_default(subscriber, || {
             let _request = tracing::info_span!("request", request_id = "abc").entered();

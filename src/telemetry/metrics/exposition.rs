@@ -1,4 +1,4 @@
-//! The text format in which Prometheus reads metrics. Knows nothing of what they mean.
+//! Renders metrics in the Prometheus text format. Knows nothing of what they mean.
 
 use std::fmt::{Display, Write};
 
@@ -6,35 +6,54 @@ use std::fmt::{Display, Write};
 #[derive(Default)]
 pub(super) struct Exposition(String);
 
-/// A metric's name, which all its samples share.
+/// The samples of one metric name.
 pub(super) struct Family<'a> {
     page: &'a mut Exposition,
     name: &'static str,
 }
 
+/// The type of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
 impl Exposition {
-    /// Something that only rises.
+    /// Begins a counter, which only increases.
     pub(super) fn counter(&mut self, name: &'static str, help: &str) -> Family<'_> {
-        self.family(name, "counter", help)
+        self.family(name, Kind::Counter, help)
     }
 
-    /// Something that rises and falls.
+    /// Begins a gauge.
     pub(super) fn gauge(&mut self, name: &'static str, help: &str) -> Family<'_> {
-        self.family(name, "gauge", help)
+        self.family(name, Kind::Gauge, help)
     }
 
-    /// Spans of time, by how long they were.
+    /// Begins a histogram.
     pub(super) fn histogram(&mut self, name: &'static str, help: &str) -> Family<'_> {
-        self.family(name, "histogram", help)
+        self.family(name, Kind::Histogram, help)
     }
 
-    /// The page.
+    /// Returns the page.
     pub(super) fn finish(self) -> String {
         self.0
     }
 
-    fn family(&mut self, name: &'static str, kind: &str, help: &str) -> Family<'_> {
+    /// Begins a metric of any type.
+    pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
         self.put(format_args!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        Family { page: self, name }
+    }
+
+    /// Continues the metric that was begun last.
+    pub(super) fn same_family(&mut self, name: &'static str) -> Family<'_> {
         Family { page: self, name }
     }
 
@@ -45,17 +64,17 @@ impl Exposition {
 }
 
 impl Family<'_> {
-    /// The one sample of a metric without labels.
+    /// Adds the sample of a metric without labels.
     pub(super) fn value(&mut self, value: impl Display) {
         self.sample("", &[], value);
     }
 
-    /// A sample with labels.
+    /// Adds a sample with labels.
     pub(super) fn labelled(&mut self, labels: &[(&str, &str)], value: impl Display) {
         self.sample("", labels, value);
     }
 
-    /// A whole histogram: buckets, sum and count.
+    /// Adds a histogram: buckets, sum and count.
     pub(super) fn buckets(&mut self, labels: &[(&str, &str)], (buckets, sum): (Vec<(f64, u64)>, f64)) {
         for (bound, count) in &buckets {
             let bound = if bound.is_finite() { bound.to_string() } else { "+Inf".to_owned() };
@@ -67,9 +86,9 @@ impl Family<'_> {
 
     fn sample(&mut self, suffix: &str, labels: &[(&str, &str)], value: impl Display) {
         self.page.put(format_args!("{}{suffix}", self.name));
-        for (place, (label, text)) in labels.iter().enumerate() {
+        for (index, (label, text)) in labels.iter().enumerate() {
             let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
-            self.page.put(format_args!("{}{label}=\"{text}\"", if place == 0 { '{' } else { ',' }));
+            self.page.put(format_args!("{}{label}=\"{text}\"", if index == 0 { '{' } else { ',' }));
         }
         self.page.put(format_args!("{} {value}\n", if labels.is_empty() { "" } else { "}" }));
     }

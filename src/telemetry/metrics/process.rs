@@ -1,4 +1,4 @@
-//! What the operating system says of this process. Where there is no `/proc`, these metrics are absent.
+//! Metrics of the process as the operating system reports them. They are absent where there is no `/proc`.
 
 use std::fs;
 
@@ -7,32 +7,32 @@ use rustix::process::{Resource, getrlimit};
 
 use super::exposition::Exposition;
 
-/// Adds the metrics by the names that every Prometheus client uses.
+/// Adds the metrics with the names that all Prometheus clients use.
 pub(super) fn add_to(page: &mut Exposition) {
     if let Some(seconds) = cpu_seconds() {
-        page.counter("process_cpu_seconds_total", "Processor time used, in user and system mode.").value(seconds);
+        page.counter("process_cpu_seconds_total", "User and system CPU time.").value(seconds);
     }
     if let Ok(status) = fs::read_to_string("/proc/self/status") {
         if let Some(kib) = number_after(&status, "VmRSS:") {
-            page.gauge("process_resident_memory_bytes", "Memory in RAM.").value(kib * 1024);
+            page.gauge("process_resident_memory_bytes", "Resident memory.").value(kib * 1024);
         }
         if let Some(kib) = number_after(&status, "VmSize:") {
-            page.gauge("process_virtual_memory_bytes", "Address space.").value(kib * 1024);
+            page.gauge("process_virtual_memory_bytes", "Virtual memory.").value(kib * 1024);
         }
         if let Some(threads) = number_after(&status, "Threads:") {
             page.gauge("process_threads", "Threads.").value(threads);
         }
     }
     if let Ok(open) = fs::read_dir("/proc/self/fd") {
-        // One of them is the directory being read.
+        // One of them is the directory that is being read.
         page.gauge("process_open_fds", "Open file descriptors.").value(open.count().saturating_sub(1));
     }
-    if let Some(most) = getrlimit(Resource::Nofile).current {
-        page.gauge("process_max_fds", "How many file descriptors may be open.").value(most);
+    if let Some(max) = getrlimit(Resource::Nofile).current {
+        page.gauge("process_max_fds", "Maximum number of open file descriptors.").value(max);
     }
 }
 
-/// Fields 14 and 15 of `proc_pid_stat(5)`, counted after the command's name, which may hold spaces and brackets.
+/// Fields 14 and 15 of `proc_pid_stat(5)`, counted after the command's name, which may contain spaces and brackets.
 fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     let mut fields = stat.rsplit_once(") ")?.1.split(' ').skip(11);

@@ -1,15 +1,15 @@
-//! Counters that every thread of the process raises at every request: a row of cells for each few threads, so that no two
-//! cores fight for a cache line, added up only when somebody looks. Raising one costs an uncontended atomic
-//! addition; no lock, no look-up, no allocation. Knows nothing of what is counted.
+//! Counters that every thread increments at every request. Threads are spread over several rows of cells, so that cores do not contend
+//! for cache lines; rows are summed when the page is read. An increment is one uncontended atomic addition: no lock, no look-up, no
+//! allocation. Knows nothing of what is counted.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// See above.
+/// Counters in rows, one row for a few threads each.
 pub(super) struct ShardedCounter(Box<[Box<[AtomicU64]>]>);
 
-/// More rows than this would cost memory and scrapes more than they save.
-const MOST_ROWS: usize = 64;
+/// Upper bound of rows: more would cost memory and slow down scrapes.
+const MAX_ROWS: usize = 64;
 
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
@@ -18,14 +18,14 @@ thread_local! {
 }
 
 impl ShardedCounter {
-    /// A bank of that many cells, all nought.
+    /// Creates that many cells, all zero.
     pub(super) fn new(cells: usize) -> Self {
-        let rows = std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(MOST_ROWS);
+        let rows = std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(MAX_ROWS);
         let row = || (0..cells).map(|_| AtomicU64::new(0)).collect();
         Self((0..rows).map(|_| row()).collect())
     }
 
-    /// Raises a cell.
+    /// Adds to a cell.
     pub(super) fn add(&self, cell: usize, by: u64) {
         let thread = THREAD.with(|thread| *thread);
         // The number of rows is a power of two.
@@ -35,52 +35,51 @@ impl ShardedCounter {
         }
     }
 
-    /// Lowers a cell. One row may fall below nought and another stand above: the sum is right, modulo 2^64.
-    pub(super) fn take(&self, cell: usize) {
+    /// Subtracts one. A single row may wrap around, but the sum is right modulo 2^64.
+    pub(super) fn subtract(&self, cell: usize) {
         self.add(cell, u64::MAX);
     }
 
-    /// What a cell holds over all rows.
+    /// Returns a cell's sum over all rows.
     pub(super) fn sum(&self, cell: usize) -> u64 {
         self.0.iter().map(|row| row[cell].load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }
 }
 
-/// The upper bounds of a histogram's buckets, in microseconds: from what a cached verification takes to the longest that
-/// anyone waits.
+/// Upper bounds of histogram buckets in microseconds, from a cached verification to the longest time-out.
 pub(super) const BOUNDS: [u64; 17] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,
 ];
 
-/// How many cells a histogram takes: its buckets, the one above the last bound, and the sum in nanoseconds.
+/// Cells of a histogram: its buckets, the one above the last bound, and the sum in nanoseconds.
 pub(super) const HISTOGRAM: usize = BOUNDS.len() + 2;
 
-/// A histogram in a bank.
+/// A histogram, by the index of its first cell.
 #[derive(Clone, Copy)]
 pub(super) struct Histogram(pub(super) usize);
 
 impl Histogram {
-    /// Counts one span.
-    pub(super) fn observe(self, bank: &ShardedCounter, span: Duration) {
-        let nanos = span.as_nanos() as u64;
+    /// Records a duration.
+    pub(super) fn observe(self, cells: &ShardedCounter, duration: Duration) {
+        let nanos = duration.as_nanos() as u64;
         let bucket = BOUNDS.iter().take_while(|bound| nanos > **bound * 1_000).count();
-        bank.add(self.0 + bucket, 1);
-        bank.add(self.0 + HISTOGRAM - 1, nanos);
+        cells.add(self.0 + bucket, 1);
+        cells.add(self.0 + HISTOGRAM - 1, nanos);
     }
 
-    /// Each bound in seconds with how many spans were at most so long, the last being infinite; and the sum in seconds.
-    pub(super) fn read(self, bank: &ShardedCounter) -> (Vec<(f64, u64)>, f64) {
-        let mut so_far = 0;
+    /// Returns cumulative counts by upper bound in seconds, the last being infinite, and the sum in seconds.
+    pub(super) fn read(self, cells: &ShardedCounter) -> (Vec<(f64, u64)>, f64) {
+        let mut cumulative = 0;
         let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e6).chain([f64::INFINITY]);
         let buckets = bounds
             .enumerate()
             .map(|(bucket, bound)| {
-                so_far += bank.sum(self.0 + bucket);
-                (bound, so_far)
+                cumulative += cells.sum(self.0 + bucket);
+                (bound, cumulative)
             })
             .collect();
-        (buckets, bank.sum(self.0 + HISTOGRAM - 1) as f64 / 1e9)
+        (buckets, cells.sum(self.0 + HISTOGRAM - 1) as f64 / 1e9)
     }
 }
 
@@ -89,13 +88,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_span_is_counted_in_the_first_bucket_that_holds_it() {
-        let bank = ShardedCounter::new(HISTOGRAM);
+    fn duration_is_counted_in_first_bucket_that_fits() {
+        let cells = ShardedCounter::new(HISTOGRAM);
         let histogram = Histogram(0);
         for micros in [0, 50, 51, 10_000_000, 10_000_001] {
-            histogram.observe(&bank, Duration::from_micros(micros));
+            histogram.observe(&cells, Duration::from_micros(micros));
         }
-        let (buckets, sum) = histogram.read(&bank);
+        let (buckets, sum) = histogram.read(&cells);
         assert_eq!(buckets[0], (0.000_05, 2));
         assert_eq!(buckets[1], (0.000_1, 3));
         assert_eq!(buckets[16], (10.0, 4));
@@ -104,16 +103,16 @@ mod tests {
     }
 
     #[test]
-    fn what_one_thread_raises_another_can_lower() {
-        let bank = ShardedCounter::new(1);
+    fn one_thread_can_decrement_what_another_incremented() {
+        let cells = ShardedCounter::new(1);
         std::thread::scope(|scope| {
             for _ in 0..8 {
-                scope.spawn(|| (0..1_000).for_each(|_| bank.add(0, 1)));
+                scope.spawn(|| (0..1_000).for_each(|_| cells.add(0, 1)));
             }
         });
         std::thread::scope(|scope| {
-            scope.spawn(|| (0..7_999).for_each(|_| bank.take(0)));
+            scope.spawn(|| (0..7_999).for_each(|_| cells.subtract(0)));
         });
-        assert_eq!(bank.sum(0), 1);
+        assert_eq!(cells.sum(0), 1);
     }
 }

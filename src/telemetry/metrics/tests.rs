@@ -1,20 +1,21 @@
-//! The page is read as strictly as Prometheus reads it, and says what happened.
+//! Parses the page as strictly as Prometheus does, and checks its values.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::health::{Condition, Readiness};
 use super::*;
 
-fn page(metrics: &Metrics, gathered: &Snapshot) -> String {
-    metrics.page(gathered, &Readiness::default(), Timestamp::from_secs(100)).body
+fn page(metrics: &Metrics, snapshot: &Snapshot) -> String {
+    metrics.page(snapshot, &Readiness::default(), Timestamp::from_secs(100)).body
 }
 
-/// A page read by the rules of the text format: every sample after its family's HELP and TYPE, families whole and
-/// once, names and labels well formed, no sample twice, histograms cumulative and ending in +Inf = count.
+/// Parses a page by the rules of the text format: each family is declared once and complete, names and labels are well formed, no
+/// sample repeats, and histograms are cumulative and end with +Inf = count. No family may be called like another without its
+/// `_total`, which OpenMetrics forbids.
 fn read(page: &str) -> BTreeMap<String, f64> {
     assert!(page.ends_with('\n'));
-    let (mut samples, mut kinds) = (BTreeMap::new(), BTreeMap::new());
+    let (mut samples, mut kinds, mut bases) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     let mut family = String::new();
     for line in page.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
@@ -25,6 +26,8 @@ fn read(page: &str) -> BTreeMap<String, f64> {
             let (name, kind) = kind.split_once(' ').unwrap();
             assert_eq!(name, family);
             assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
+            let base = name.strip_suffix("_total").unwrap_or(name);
+            assert!(bases.insert(base.to_owned()), "{base} collides under OpenMetrics");
         } else {
             let (series, value) = line.rsplit_once(' ').unwrap();
             let name = series.split('{').next().unwrap();
@@ -63,28 +66,29 @@ fn read(page: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn the_page_is_what_prometheus_reads_and_says_what_happened() {
+fn page_is_valid_and_shows_the_counts() {
     let metrics = Metrics::new(&["unrouted", "native.verify", "odd\"\\\nname"], Timestamp::from_secs(90));
-    metrics.answered(1, 200, Duration::from_micros(40));
-    metrics.answered(1, 200, Duration::from_millis(3));
-    metrics.answered(1, 418, Duration::from_millis(3));
-    metrics.answered(2, 503, Duration::from_secs(20));
-    metrics.connection_opened();
-    metrics.connection_closed();
-    metrics.looked_up(Lookup::Hit);
-    metrics.mail_queued();
-    metrics.mail_queued();
-    metrics.mail_unqueued();
-    metrics.mail_ended(MailEnd::Sent);
-    metrics.mail_ended(MailEnd::Left);
-    metrics.mail_tried_in_vain();
-    let gathered = Snapshot {
-        revocations_heard: Some(Timestamp::from_secs(98)),
+    metrics.request_completed(1, 200, Duration::from_micros(40));
+    metrics.request_completed(1, 200, Duration::from_millis(3));
+    metrics.request_completed(1, 418, Duration::from_millis(3));
+    metrics.request_completed(2, 503, Duration::from_secs(20));
+    metrics.count(Counter::Connections);
+    metrics.count(Counter::OpenConnections);
+    metrics.decrement(Counter::OpenConnections);
+    metrics.count(Counter::VerifyHit);
+    metrics.count(Counter::MailQueue);
+    metrics.count(Counter::MailQueue);
+    metrics.decrement(Counter::MailQueue);
+    metrics.count(Counter::MailsSent);
+    metrics.count(Counter::MailsLeft);
+    metrics.count(Counter::MailRetries);
+    let snapshot = Snapshot {
+        revocations_fresh_at: Some(Timestamp::from_secs(98)),
         signing_since: Some(Timestamp::from_secs(40)),
         hashing: Hashing { waiting: 7, ..Hashing::default() },
         ..Snapshot::default()
     };
-    let samples = read(&page(&metrics, &gathered));
+    let samples = read(&page(&metrics, &snapshot));
 
     let expected = [
         ("signet_http_requests_total{route=\"native.verify\",status=\"200\"}", 2.0),
@@ -92,7 +96,7 @@ fn the_page_is_what_prometheus_reads_and_says_what_happened() {
         ("signet_http_requests_total{route=\"odd\\\"\\\\\\nname\",status=\"503\"}", 1.0),
         ("signet_http_request_duration_seconds_bucket{route=\"native.verify\",le=\"0.00005\"}", 1.0),
         ("signet_http_request_duration_seconds_bucket{route=\"native.verify\",le=\"0.005\"}", 3.0),
-        ("signet_connections", 0.0),
+        ("signet_open_connections", 0.0),
         ("signet_connections_total", 1.0),
         ("signet_verify_cache_lookups_total{result=\"hit\"}", 1.0),
         ("signet_revocation_lag_seconds", 2.0),
@@ -104,7 +108,7 @@ fn the_page_is_what_prometheus_reads_and_says_what_happened() {
         ("signet_mails_total{end=\"expired\"}", 0.0),
         ("signet_mails_total{end=\"left\"}", 1.0),
         ("signet_ready{condition=\"keyring\"}", 0.0),
-        ("signet_ready{condition=\"draining\"}", 1.0),
+        ("signet_ready{condition=\"accepting\"}", 1.0),
         ("process_start_time_seconds", 90.0),
     ];
     for (series, value) in expected {
@@ -122,7 +126,7 @@ fn every_status_has_its_own_cell() {
     assert!(STATUSES.is_sorted());
     let metrics = Metrics::new(&["only"], Timestamp::default());
     for status in STATUSES {
-        metrics.answered(0, status, Duration::ZERO);
+        metrics.request_completed(0, status, Duration::ZERO);
     }
     let samples = read(&page(&metrics, &Snapshot::default()));
     for status in STATUSES {
@@ -131,7 +135,7 @@ fn every_status_has_its_own_cell() {
 }
 
 #[test]
-fn store_calls_are_counted_by_their_names() {
+fn store_operations_are_counted_by_name() {
     let metrics = Arc::new(Metrics::new::<&str>(&[], Timestamp::default()));
     let broken = store::Error::Corrupt { store: "redis", detail: String::new() };
     metrics.observe(Operation::RotateRefreshToken, Some(&broken), Some(Duration::from_millis(1)));

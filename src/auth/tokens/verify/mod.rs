@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::telemetry::metrics::Lookup;
+use crate::telemetry::metrics::Counter;
 use crate::token::api_key::has_api_key_prefix;
 
 pub use crate::auth::error::VerifyError;
@@ -57,7 +57,7 @@ pub fn verify_access_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedTok
     let keys = node.keyring.keys();
     let verified = match node.verify_cache.tokens.get(token) {
         Some(verified) => {
-            node.metrics.looked_up(Lookup::Hit);
+            node.metrics.count(Counter::VerifyHit);
             verified.check_time(now, node.issuer.leeway())?;
             match keys.by_kid(&verified.key.kid) {
                 None => return Err(TokenError::UnknownKey.into()),
@@ -66,12 +66,12 @@ pub fn verify_access_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedTok
             }
         }
         None if node.verify_cache.negative.contains_key(token) => {
-            node.metrics.looked_up(Lookup::KnownBad);
+            node.metrics.count(Counter::VerifyKnownBad);
             return Err(TokenError::BadSignature.into());
         }
         None => match node.issuer.check(token, &keys, now) {
             Ok(verified) => {
-                node.metrics.looked_up(Lookup::Miss);
+                node.metrics.count(Counter::VerifyMiss);
                 let verified = Arc::new(verified);
                 if token.len() <= MAX_CACHED_LENGTH {
                     node.verify_cache.tokens.insert(token, &verified, now);

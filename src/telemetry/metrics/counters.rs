@@ -1,0 +1,68 @@
+//! The plain counters and gauges, one line each: cell, kind, name, labels and help text. To add one, add a line here and call
+//! [`Metrics::count`](super::Metrics::count). Knows nothing of what they mean.
+
+use super::exposition::{Exposition, Kind};
+use super::sharded_counter::ShardedCounter;
+
+/// How a cell is published.
+struct Series {
+    kind: Kind,
+    name: &'static str,
+    labels: &'static [(&'static str, &'static str)],
+    help: &'static str,
+}
+
+macro_rules! counters {
+    ($($cell:ident: $kind:ident $name:literal $([$label:literal = $value:literal])?, $help:literal;)+) => {
+        /// A counter or gauge with a cell of its own.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Counter {
+            $(#[doc = $help] $cell,)+
+        }
+
+        const SERIES: &[Series] = &[
+            $(Series { kind: Kind::$kind, name: $name, labels: &[$(($label, $value))?], help: $help },)+
+        ];
+    };
+}
+
+// Series of one name stand together: they share one HELP and one TYPE.
+counters! {
+    OpenConnections: Gauge "signet_open_connections", "Open connections.";
+    Connections: Counter "signet_connections_total", "Accepted connections.";
+    ConnectionsRefused: Counter "signet_connections_refused_total", "Refused connections.";
+    VerifyHit: Counter "signet_verify_cache_lookups_total" ["result" = "hit"], "Token look-ups in the verification cache.";
+    VerifyKnownBad: Counter "signet_verify_cache_lookups_total" ["result" = "known_bad"], "Token look-ups in the verification cache.";
+    VerifyMiss: Counter "signet_verify_cache_lookups_total" ["result" = "miss"], "Token look-ups in the verification cache.";
+    MailQueue: Gauge "signet_mail_queue", "Mails waiting to be sent or retried.";
+    MailRetries: Counter "signet_mail_failed_tries_total", "Failed tries to send a mail that are retried.";
+    MailsSent: Counter "signet_mails_total" ["end" = "sent"], "Mails by outcome.";
+    MailsRefused: Counter "signet_mails_total" ["end" = "refused"], "Mails by outcome.";
+    MailsExpired: Counter "signet_mails_total" ["end" = "expired"], "Mails by outcome.";
+    MailsWithdrawn: Counter "signet_mails_total" ["end" = "withdrawn"], "Mails by outcome.";
+    MailsDropped: Counter "signet_mails_total" ["end" = "dropped"], "Mails by outcome.";
+    MailsLeft: Counter "signet_mails_total" ["end" = "left"], "Mails by outcome.";
+}
+
+impl Counter {
+    /// Number of cells.
+    pub(super) const COUNT: usize = SERIES.len();
+
+    /// The value of its label, for logs; empty if it has none.
+    pub fn label(self) -> &'static str {
+        SERIES[self as usize].labels.first().map_or("", |(_, value)| value)
+    }
+}
+
+/// Adds every counter to the page.
+pub(super) fn add_to(page: &mut Exposition, cells: &ShardedCounter) {
+    let mut previous = "";
+    for (cell, series) in SERIES.iter().enumerate() {
+        let mut family = match series.name == previous {
+            true => page.same_family(series.name),
+            false => page.family(series.name, series.kind, series.help),
+        };
+        family.labelled(series.labels, cells.sum(cell));
+        previous = series.name;
+    }
+}
