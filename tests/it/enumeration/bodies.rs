@@ -1,81 +1,81 @@
-//! That no kind of person is answered otherwise than nobody is, whether anybody may sign up or not, and that what differs is the mail
-//! alone.
+//! Responses for every kind of account equal those for an unknown address, with open and with closed registration. Only
+//! the mails differ.
 
-use super::calls::{ASKING, GUESSING, SIGN_INS, SIGN_INS_OTHERWISE};
+use super::calls::{CODE_GUESSES, MAIL_REQUESTS, OTHER_SIGN_INS, SIGN_INS};
 use super::*;
 use crate::support::server::over_both_stores;
 use crate::support::{outbox, until};
 
-mod where_anybody_may_sign_up {
+mod open_registration {
     use super::*;
 
-    over_both_stores!(plan; every_kind_of_person_is_answered_as_nobody_is, a_recovery_is_mailed_to_people_alone);
+    over_both_stores!(plan; every_kind_of_account_looks_unknown, password_resets_are_mailed_only_to_accounts);
 }
 
-mod where_nobody_may_sign_up {
+mod closed_registration {
     use super::*;
 
-    over_both_stores!(closed; every_kind_of_person_is_answered_as_nobody_is, a_recovery_is_mailed_to_people_alone,
-        so_is_everything_else);
+    over_both_stores!(closed; every_kind_of_account_looks_unknown, password_resets_are_mailed_only_to_accounts,
+        codes_and_links_are_mailed_only_to_accounts);
 }
 
-async fn every_kind_of_person_is_answered_as_nobody_is(server: &TestServer) {
+async fn every_kind_of_account_looks_unknown(server: &TestServer) {
     let kinds = [
-        ("plain", server.person(&[])),
-        ("confirmed", server.person(&["--verified"])),
-        ("superuser", server.person(&["--superuser"])),
+        ("plain", server.create_user(&[])),
+        ("verified", server.create_user(&["--verified"])),
+        ("superuser", server.create_user(&["--superuser"])),
         ("disabled", disabled(server)),
         ("without a password", without_a_password(server).await),
         ("with a second factor", with_a_second_factor(server).await),
     ];
-    for (kind, person) in kinds {
-        for call in SIGN_INS.iter().chain(SIGN_INS_OTHERWISE).chain(ASKING).chain(GUESSING) {
-            let seen = watch(server, call, std::slice::from_ref(&person), &strangers(), 8).await;
-            assert_eq!(seen.forms.len(), 1, "{kind}, {}: {:#?}", call.name, seen.forms);
+    for (kind, user) in kinds {
+        for call in SIGN_INS.iter().chain(OTHER_SIGN_INS).chain(MAIL_REQUESTS).chain(CODE_GUESSES) {
+            let samples = sample(server, call, std::slice::from_ref(&user), &unknown_users(), 8).await;
+            assert_eq!(samples.forms.len(), 1, "{kind}, {}: {:#?}", call.name, samples.forms);
         }
     }
 }
 
-fn disabled(server: &TestServer) -> Person {
-    let person = server.person(&[]);
-    server.plan().json(&["users", "disable", &person.email], "");
-    person
+fn disabled(server: &TestServer) -> TestUser {
+    let user = server.create_user(&[]);
+    server.plan().json(&["users", "disable", &user.email], "");
+    user
 }
 
-async fn without_a_password(server: &TestServer) -> Person {
-    let person = server.person(&[]);
-    server.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", person.email)).await;
-    person
+async fn without_a_password(server: &TestServer) -> TestUser {
+    let user = server.create_user(&[]);
+    server.sql(&format!("UPDATE users SET password_hash = NULL WHERE email = '{}'", user.email)).await;
+    user
 }
 
-async fn with_a_second_factor(server: &TestServer) -> Person {
-    let person = server.person(&[]);
-    let tokens = server.sign_in(&person).await;
+async fn with_a_second_factor(server: &TestServer) -> TestUser {
+    let user = server.create_user(&[]);
+    let tokens = server.sign_in(&user).await;
     server.post("/auth/create/otp").bearer_auth(&tokens.access).send_checked().await.is(200);
-    person
+    user
 }
 
-/// Otherwise all of this would prove nothing.
-async fn a_recovery_is_mailed_to_people_alone(server: &TestServer) {
-    mails_only_people(server, &["myauth: a recovery", "v1: a reset"]).await;
+/// If no mails were sent at all, the other tests would prove nothing.
+async fn password_resets_are_mailed_only_to_accounts(server: &TestServer) {
+    assert_only_accounts_get_mail(server, &["myauth: password reset", "v1: password reset"]).await;
 }
 
-async fn so_is_everything_else(server: &TestServer) {
-    mails_only_people(server, &["unturned: a code", "myauth: a magic link"]).await;
+async fn codes_and_links_are_mailed_only_to_accounts(server: &TestServer) {
+    assert_only_accounts_get_mail(server, &["unturned: code", "myauth: magic link"]).await;
 }
 
-async fn mails_only_people(server: &TestServer, calls: &[&str]) {
-    let stranger = &strangers()[CAST - 1];
-    for call in ASKING.iter().filter(|call| calls.contains(&call.name)) {
-        let person = server.person(&[]);
-        (call.ask)(server, stranger).send_checked().await;
-        (call.ask)(server, &person).send_checked().await;
-        // Which is sent after what was asked for before it.
-        outbox::next(server, &person.email, 0).await;
-        until("nothing waits to be sent", async || {
-            server.ops("/metrics").await.text.contains("\nsignet_mail_queue 0\n")
+async fn assert_only_accounts_get_mail(server: &TestServer, calls: &[&str]) {
+    let unknown_user = &unknown_users()[GROUP_SIZE - 1];
+    for call in MAIL_REQUESTS.iter().filter(|call| calls.contains(&call.name)) {
+        let user = server.create_user(&[]);
+        (call.request)(server, unknown_user).send_checked().await;
+        (call.request)(server, &user).send_checked().await;
+        // The queue keeps the order: a mail to the unknown address would have been sent before.
+        outbox::wait_for_mail(server, &user.email, 0).await;
+        until("the mail queue is empty", async || {
+            server.get_management("/metrics").await.text.contains("\nsignet_mail_queue 0\n")
         })
         .await;
-        assert_eq!(outbox::mails(server, &stranger.email).len(), 0, "{}", call.name);
+        assert_eq!(outbox::mails(server, &unknown_user.email).len(), 0, "{}", call.name);
     }
 }

@@ -1,107 +1,115 @@
-//! That an answer neither waits for the mail nor tells what becomes of it: the mail server may be there, be gone, say nothing or say no.
+//! Responses neither wait for the mail nor reveal its fate: the mail server may be up, down, silent or refuse.
 
 use std::net::TcpListener;
 
 use serde_json::json;
 
-use super::calls::ASKING;
+use super::calls::MAIL_REQUESTS;
 use super::*;
 use crate::support::{smtp, until};
 
-fn by_way_of(url: &str) -> impl Fn(Plan) -> Plan {
-    move |it| plan(it).set("SMTP_URL", url)
+fn with_smtp_url(url: &str) -> impl Fn(Plan) -> Plan {
+    move |base| plan(base).set("SMTP_URL", url)
 }
 
-/// A person for each call, and nobody.
-fn asking(server: &TestServer) -> Vec<Person> {
-    (0..ASKING.len()).map(|_| server.person(&[])).collect()
+/// Creates a user for each call.
+fn create_users(server: &TestServer) -> Vec<TestUser> {
+    (0..MAIL_REQUESTS.len()).map(|_| server.create_user(&[])).collect()
 }
 
-/// Every call once, for a person of its own and for nobody: what the answers say.
-async fn asked(server: &TestServer, people: &[Person]) -> Vec<String> {
+/// Sends every call once for its own user and once for an unknown address; returns the forms of the responses.
+async fn send_all(server: &TestServer, users: &[TestUser]) -> Vec<String> {
     let mut forms = Vec::new();
-    for (call, person) in ASKING.iter().zip(people) {
-        for who in [person, &strangers()[0]] {
-            forms.push(form((call.ask)(server, who).send_checked().await));
+    for (call, known) in MAIL_REQUESTS.iter().zip(users) {
+        for user in [known, &unknown_users()[0]] {
+            forms.push(form((call.request)(server, user).send_checked().await));
         }
     }
     forms
 }
 
 async fn count(server: &TestServer, series: &str) -> usize {
-    server.figure(series).await as usize
+    server.metric(series).await as usize
 }
 
-async fn ended(server: &TestServer, end: &str) -> usize {
+async fn count_mails(server: &TestServer, end: &str) -> usize {
     count(server, &format!("signet_mails_total{{end=\"{end}\"}}")).await
 }
 
-/// How the answers look where every mail is taken at once, and how many mails come of them.
-async fn usually() -> (Vec<String>, usize) {
-    let server = smtp::Server::start();
-    let server = TestServer::embedded(by_way_of(&server.url()));
-    let forms = asked(&server, &asking(&server)).await;
-    until("all are sent", async || count(&server, "signet_mail_queue").await == 0).await;
-    let sent = ended(&server, "sent").await;
-    assert_eq!(server.taken().len(), sent);
-    // People get one of each, but for the reset that names another; nobody gets what anybody may sign up with.
-    assert_eq!(sent, ASKING.len() - 1 + 2);
+/// The forms of the responses, and the number of mails, with a mail server that accepts every mail at once.
+async fn baseline() -> (Vec<String>, usize) {
+    let smtp_server = smtp::Server::start();
+    let server = TestServer::embedded(with_smtp_url(&smtp_server.url()));
+    let forms = send_all(&server, &create_users(&server)).await;
+    until("all mails are sent", async || count(&server, "signet_mail_queue").await == 0).await;
+    let sent = count_mails(&server, "sent").await;
+    assert_eq!(smtp_server.accepted().len(), sent);
+    // Each user gets one mail, except for the reset that names another account. The unknown address gets two: those that can
+    // sign up.
+    assert_eq!(sent, MAIL_REQUESTS.len() - 1 + 2);
     (forms, sent)
 }
 
 #[tokio::test]
-async fn a_mail_server_that_says_nothing_is_not_waited_for() {
-    let (usual, mails) = usually().await;
-    // The kernel takes the connections.
+async fn silent_mail_server_delays_no_response() {
+    let (expected, mails) = baseline().await;
+    // The kernel accepts the connections.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let server = TestServer::embedded(by_way_of(&format!("smtp://{}?tls=none", silent.local_addr().unwrap())));
-    assert_eq!(asked(&server, &asking(&server)).await, usual);
+    let server = TestServer::embedded(with_smtp_url(&format!("smtp://{}?tls=none", silent.local_addr().unwrap())));
+    assert_eq!(send_all(&server, &create_users(&server)).await, expected);
     assert_eq!(count(&server, "signet_mail_queue").await, mails);
-    assert_eq!((ended(&server, "sent").await, count(&server, "signet_mail_failed_tries_total").await), (0, 0));
+    assert_eq!((count_mails(&server, "sent").await, count(&server, "signet_mail_failed_tries_total").await), (0, 0));
 }
 
 #[tokio::test]
-async fn a_mail_server_that_is_gone_gets_everything_when_it_is_back() {
-    let (usual, mails) = usually().await;
-    let mut server = smtp::Server::start();
-    let server = TestServer::embedded(by_way_of(&server.url()));
-    server.kill();
-    let people = asking(&server);
-    assert_eq!(asked(&server, &people).await, usual);
-    until("each was tried", async || count(&server, "signet_mail_failed_tries_total").await >= mails).await;
-    assert_eq!((count(&server, "signet_mail_queue").await, ended(&server, "sent").await), (mails, 0));
+async fn mail_server_that_was_down_gets_all_mails_later() {
+    let (expected, mails) = baseline().await;
+    let mut smtp_server = smtp::Server::start();
+    let server = TestServer::embedded(with_smtp_url(&smtp_server.url()));
+    smtp_server.kill();
+    let users = create_users(&server);
+    assert_eq!(send_all(&server, &users).await, expected);
+    until("each mail was tried", async || count(&server, "signet_mail_failed_tries_total").await >= mails).await;
+    assert_eq!((count(&server, "signet_mail_queue").await, count_mails(&server, "sent").await), (mails, 0));
 
-    server.restart();
-    until("all are sent", async || ended(&server, "sent").await == mails).await;
-    assert_eq!((count(&server, "signet_mail_queue").await, server.taken().len()), (0, mails));
-    // What was mailed late is as good.
-    let email = &people[0].email;
-    let taken = server.taken().into_iter().find(|mail| mail["to"][0] == email.as_str()).unwrap();
-    let letter = smtp::Letter(taken["mail"].clone());
-    let code = letter.text().lines().find(|line| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit()));
+    smtp_server.restart();
+    until("all mails are sent", async || count_mails(&server, "sent").await == mails).await;
+    assert_eq!((count(&server, "signet_mail_queue").await, smtp_server.accepted().len()), (0, mails));
+    // The code in a late mail is still valid.
+    let email = &users[0].email;
+    let taken = smtp_server.accepted().into_iter().find(|mail| mail["to"][0] == email.as_str()).unwrap();
+    let mail = smtp::ParsedMail(taken["mail"].clone());
+    let code = mail.text().lines().find(|line| line.len() == 6 && line.bytes().all(|byte| byte.is_ascii_digit()));
     let body = json!({"email": email, "code": code.unwrap()});
     server.post("/auth/verification/verify-code").json(&body).send_checked().await.is(200);
 }
 
 #[tokio::test]
-async fn a_mail_that_is_refused_or_dropped_is_not_told_of() {
-    let (usual, mails) = usually().await;
-    let server = smtp::Server::start();
-    let server = TestServer::embedded(by_way_of(&server.url()));
+async fn refused_mail_does_not_show_in_the_response() {
+    let (expected, _) = baseline().await;
+    let smtp_server = smtp::Server::start();
+    let server = TestServer::embedded(with_smtp_url(&smtp_server.url()));
     // The server has no such mailbox.
-    let people = (0..ASKING.len()).map(|number| {
+    let users = (0..MAIL_REQUESTS.len()).map(|number| {
         let (email, username) = (format!("never@{number}.example.org"), format!("never-{number}"));
-        server.plan().user(&email, crate::support::server::PASSWORD, &["--username", &username]);
-        Person { id: String::new(), email, username }
+        server.plan().create_user(&email, crate::support::server::PASSWORD, &["--username", &username]);
+        TestUser { id: String::new(), email, username }
     });
-    let people = people.collect::<Vec<_>>();
-    assert_eq!(asked(&server, &people).await, usual);
-    until("all are done with", async || count(&server, "signet_mail_queue").await == 0).await;
-    assert_eq!((ended(&server, "refused").await, ended(&server, "sent").await), (ASKING.len() - 1, 2));
+    let users = users.collect::<Vec<_>>();
+    assert_eq!(send_all(&server, &users).await, expected);
+    until("all mails are done", async || count(&server, "signet_mail_queue").await == 0).await;
+    assert_eq!(
+        (count_mails(&server, "refused").await, count_mails(&server, "sent").await),
+        (MAIL_REQUESTS.len() - 1, 2)
+    );
+}
 
+#[tokio::test]
+async fn dropped_mail_does_not_show_in_the_response() {
+    let (expected, mails) = baseline().await;
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("smtp://{}?tls=none", silent.local_addr().unwrap());
-    let server = TestServer::embedded(|it| by_way_of(&url)(it).set("SIGNET_MAIL__QUEUE", "1"));
-    assert_eq!(asked(&server, &asking(&server)).await, usual);
-    assert_eq!((count(&server, "signet_mail_queue").await, ended(&server, "dropped").await), (1, mails - 1));
+    let server = TestServer::embedded(|base| with_smtp_url(&url)(base).set("SIGNET_MAIL__QUEUE", "1"));
+    assert_eq!(send_all(&server, &create_users(&server)).await, expected);
+    assert_eq!((count(&server, "signet_mail_queue").await, count_mails(&server, "dropped").await), (1, mails - 1));
 }

@@ -1,20 +1,22 @@
-//! Each call with the limit that it takes from. A limit that one call has used up is used up for all the others: those of every
-//! dialect, from the same address or about the same account, and for nobody else.
+//! Each call with the limit that applies to it. A limit that one call has exhausted is exhausted for the calls of every
+//! dialect, from the same address or about the same account, and for no others.
 
-use super::calls::{Call, FACTORS, FACTORS_OFF, GUESSES, MAILS, MAILS_TO_PEOPLE, ORIGINALS, SIGN_INS, SIGN_UPS};
+use super::calls::{
+    Call, GUESSES, MAILS, MAILS_TO_ACCOUNTS, REAUTHENTICATIONS, SIGN_INS, SIGN_UPS, TOTP_CODES, TOTP_DISABLING,
+};
 use super::*;
 use crate::support::outbox;
 use crate::support::server::over_both_stores;
 use crate::support::signet::Plan;
 
-/// How many are allowed, of those limits that a test is about.
+/// The burst of the limits that a test is about.
 const BURST: usize = 6;
 
-/// These limits alone are ever met.
-fn only(plan: Plan, met: &[&str]) -> Plan {
+/// A plan in which only the limits in `low` are ever reached.
+fn only(plan: Plan, low: &[&str]) -> Plan {
     let all = ["SIGN_IN_ADDRESS", "SIGN_IN_ACCOUNT", "SIGN_UP_ADDRESS", "MAIL_ADDRESS", "MAIL_ACCOUNT", "CODE_ADDRESS"];
     let plan = all.iter().chain(&["CODE_ACCOUNT"]).fold(plan, |plan, limit| {
-        let rate = if met.contains(limit) { format!("{BURST} per 1h") } else { "1000000 per 1s".to_owned() };
+        let rate = if low.contains(limit) { format!("{BURST} per 1h") } else { "1000000 per 1s".to_owned() };
         plan.set(&format!("SIGNET_LIMITS__{limit}"), &rate)
     });
     plan.set("SIGNET_LIMITS__ENABLED", "true")
@@ -22,168 +24,181 @@ fn only(plan: Plan, met: &[&str]) -> Plan {
         .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
 }
 
-mod sign_ins_from_an_address {
+mod sign_ins_by_address {
     use super::*;
 
-    over_both_stores!(|plan| only(plan, &["SIGN_IN_ADDRESS"]); are_counted_together);
+    over_both_stores!(|plan| only(plan, &["SIGN_IN_ADDRESS"]); calls_share_the_limit);
 
-    async fn are_counted_together(server: &TestServer) {
-        let who = Who::plain(server).await;
-        from_one_address(server, 1, &[SIGN_INS, ORIGINALS], &[], &who).await;
+    async fn calls_share_the_limit(server: &TestServer) {
+        let target = Target::plain(server).await;
+        assert_shared_by_address(server, 1, &[SIGN_INS, REAUTHENTICATIONS], &[], &target).await;
     }
 }
 
-mod everything_else_from_an_address {
+mod other_calls_by_address {
     use super::*;
 
     over_both_stores!(|plan| only(plan, &["SIGN_UP_ADDRESS", "MAIL_ADDRESS", "CODE_ADDRESS"]);
-        sign_ups_are_counted_together, mails_are_counted_together, guesses_are_counted_together,
-        the_first_use_of_an_address_is_a_sign_up);
+        sign_ups_share_the_limit, mails_share_the_limit, guesses_share_the_limit,
+        first_sign_in_by_mail_counts_as_sign_up);
 
-    async fn sign_ups_are_counted_together(server: &TestServer) {
-        let who = Who::plain(server).await;
-        from_one_address(server, 2, &[SIGN_UPS], &[], &who).await;
+    async fn sign_ups_share_the_limit(server: &TestServer) {
+        let target = Target::plain(server).await;
+        assert_shared_by_address(server, 2, &[SIGN_UPS], &[], &target).await;
     }
 
-    async fn mails_are_counted_together(server: &TestServer) {
-        let who = Who::plain(server).await;
-        from_one_address(server, 3, &[MAILS, MAILS_TO_PEOPLE], &[], &who).await;
+    async fn mails_share_the_limit(server: &TestServer) {
+        let target = Target::plain(server).await;
+        assert_shared_by_address(server, 3, &[MAILS, MAILS_TO_ACCOUNTS], &[], &target).await;
     }
 
-    async fn guesses_are_counted_together(server: &TestServer) {
-        let who = Who::plain(server).await.with_a_factor(server).await;
-        from_one_address(server, 4, &[GUESSES, FACTORS], FACTORS_OFF, &who).await;
+    async fn guesses_share_the_limit(server: &TestServer) {
+        let target = Target::plain(server).await.with_totp(server).await;
+        assert_shared_by_address(server, 4, &[GUESSES, TOTP_CODES], TOTP_DISABLING, &target).await;
     }
 
-    /// A mailed code and a magic link make an account where there is none. Told only to who has the code.
-    async fn the_first_use_of_an_address_is_a_sign_up(server: &TestServer) {
-        let (address, somebody) = ("198.51.100.1", Who::plain(server).await);
+    /// A mailed code and a magic link create an account if there is none. The limit shows only to a client with the right code.
+    async fn first_sign_in_by_mail_counts_as_sign_up(server: &TestServer) {
+        let (address, existing) = ("198.51.100.1", Target::plain(server).await);
         for _ in 0..BURST {
-            from(address, (SIGN_UPS[0].ask)(server, &somebody)).await.is(400);
+            send_from(address, (SIGN_UPS[0].request)(server, &existing)).await.is(400);
         }
-        let newcomer = Who::nobody("newcomer");
-        from("192.0.2.1", (MAILS[0].ask)(server, &newcomer)).await.is(202);
-        let code = outbox::next(server, &newcomer.email, 0).await.code();
+        let newcomer = Target::unknown("newcomer");
+        send_from("192.0.2.1", (MAILS[0].request)(server, &newcomer)).await.is(202);
+        let code = outbox::wait_for_mail(server, &newcomer.email, 0).await.code();
         let body = json!({"email": newcomer.email, "code": code});
-        let enter = || server.post("/auth/verification/verify-code").json(&body);
-        Dialect::Unturned.tells_of_too_many(&from(address, enter()).await);
+        let redeem_code = || server.post("/auth/verification/verify-code").json(&body);
+        Dialect::Unturned.assert_rate_limited(&send_from(address, redeem_code()).await);
 
-        let claim = text(&from("192.0.2.1", (MAILS[1].ask)(server, &newcomer)).await.is(200).json(), "claim");
-        let token = outbox::next(server, &newcomer.email, 1).await.token();
-        let by_link = || server.post("/auth/login/claim").bearer_auth(&token).json(&json!({"claim": claim}));
-        Dialect::Myauth.tells_of_too_many(&from(address, by_link()).await);
-        // Neither is used up by that, and whoever has an account by now makes none.
-        from("192.0.2.1", enter()).await.is(200);
-        from(address, by_link()).await.is(200);
+        let claim = text(&send_from("192.0.2.1", (MAILS[1].request)(server, &newcomer)).await.is(200).json(), "claim");
+        let token = outbox::wait_for_mail(server, &newcomer.email, 1).await.token();
+        let redeem_link = || server.post("/auth/login/claim").bearer_auth(&token).json(&json!({"claim": claim}));
+        Dialect::Myauth.assert_rate_limited(&send_from(address, redeem_link()).await);
+        // The refusal has used up neither code nor link, and the second sign-in finds the new account.
+        send_from("192.0.2.1", redeem_code()).await.is(200);
+        send_from(address, redeem_link()).await.is(200);
     }
 }
 
-/// Each of `calls` is asked from a network of its own until that has used up its share: then that network's share is used up
-/// for all of them, and for those `besides`, which would change something before.
-async fn from_one_address(server: &TestServer, test: usize, calls: &[&[Call]], besides: &[Call], who: &Who) {
+/// Sends each of `calls` from its own network until the limit is exhausted: then it is exhausted for all calls from that
+/// network, and for `more_calls`, which would change something if they were sent earlier.
+async fn assert_shared_by_address(
+    server: &TestServer,
+    test: usize,
+    calls: &[&[Call]],
+    more_calls: &[Call],
+    target: &Target,
+) {
     for (number, call) in calls.iter().copied().flatten().enumerate() {
         let within = |host: usize| format!("2001:db8:{test}:{number}::{host:x}");
         for host in 0..BURST {
-            let answer = from(&within(host), (call.ask)(server, who)).await;
-            assert!(matches!(answer.status, 200..=202 | 400 | 401 | 409), "{}, {host}: {answer:?}", call.name);
+            let response = send_from(&within(host), (call.request)(server, target)).await;
+            assert!(matches!(response.status, 200..=202 | 400 | 401 | 409), "{}, {host}: {response:?}", call.name);
         }
-        for other in calls.iter().copied().flatten().chain(besides) {
-            other.dialect.tells_of_too_many(&from(&within(0xffff), (other.ask)(server, who)).await);
+        for other in calls.iter().copied().flatten().chain(more_calls) {
+            other.dialect.assert_rate_limited(&send_from(&within(0xffff), (other.request)(server, target)).await);
         }
-        let elsewhere = from(&format!("2001:db8:{test}:ff{number:02x}::1"), (call.ask)(server, who)).await;
-        assert_ne!(elsewhere.status, 429, "{}: {elsewhere:?}", call.name);
+        let other_network =
+            send_from(&format!("2001:db8:{test}:ff{number:02x}::1"), (call.request)(server, target)).await;
+        assert_ne!(other_network.status, 429, "{}: {other_network:?}", call.name);
     }
 }
 
-mod sign_ins_to_an_account {
+mod sign_ins_by_account {
     use super::*;
 
-    over_both_stores!(|plan| only(plan, &["SIGN_IN_ACCOUNT"]); are_counted_together, even_where_there_is_none);
+    over_both_stores!(|plan| only(plan, &["SIGN_IN_ACCOUNT"]); calls_share_the_limit, unknown_account_is_limited_too);
 
-    async fn are_counted_together(server: &TestServer) {
-        let other = server.person(&[]);
-        for (number, call) in SIGN_INS.iter().chain(ORIGINALS).enumerate() {
-            let who = who(server, "sign-in", number).await;
-            about_one_account(server, call, &[SIGN_INS, ORIGINALS], &who).await;
-            // The right password, too.
-            let right = from("192.0.2.1", server.signing_in(&who.email, PASSWORD)).await;
-            Dialect::Native.tells_of_too_many(&right);
+    async fn calls_share_the_limit(server: &TestServer) {
+        let other = server.create_user(&[]);
+        for (number, call) in SIGN_INS.iter().chain(REAUTHENTICATIONS).enumerate() {
+            let target = new_target(server, "sign-in", number).await;
+            assert_shared_by_account(server, call, &[SIGN_INS, REAUTHENTICATIONS], &target).await;
+            // The right password is refused, too.
+            let right = send_from("192.0.2.1", server.sign_in_request(&target.email, PASSWORD)).await;
+            Dialect::Native.assert_rate_limited(&right);
         }
         server.sign_in(&other).await;
     }
 
-    async fn even_where_there_is_none(server: &TestServer) {
-        let by_address = |call: &&Call| call.name != "by name";
-        for (number, call) in SIGN_INS.iter().filter(by_address).enumerate() {
-            let nobody = Who::nobody(&format!("nobody-{number}"));
-            used_up(server, call, std::slice::from_ref(&nobody)).await;
-            for other in SIGN_INS.iter().filter(by_address) {
-                other.dialect.tells_of_too_many(&from("192.0.2.1", (other.ask)(server, &nobody)).await);
+    async fn unknown_account_is_limited_too(server: &TestServer) {
+        let by_email = |call: &&Call| call.name != "by username";
+        for (number, call) in SIGN_INS.iter().filter(by_email).enumerate() {
+            let unknown = Target::unknown(&format!("nobody-{number}"));
+            exhaust(server, call, std::slice::from_ref(&unknown)).await;
+            for other in SIGN_INS.iter().filter(by_email) {
+                other.dialect.assert_rate_limited(&send_from("192.0.2.1", (other.request)(server, &unknown)).await);
             }
         }
     }
 }
 
-mod everything_else_about_an_account {
+mod other_calls_by_account {
     use super::*;
 
     over_both_stores!(|plan| only(plan, &["MAIL_ACCOUNT", "CODE_ACCOUNT"]);
-        mails_are_counted_together, even_where_there_is_none, second_factors_are_counted_together);
+        mails_share_the_limit, unknown_account_is_limited_too, totp_codes_share_the_limit);
 
-    async fn mails_are_counted_together(server: &TestServer) {
-        for (number, call) in MAILS.iter().chain(MAILS_TO_PEOPLE).enumerate() {
-            about_one_account(server, call, &[MAILS, MAILS_TO_PEOPLE], &who(server, "mail", number).await).await;
+    async fn mails_share_the_limit(server: &TestServer) {
+        for (number, call) in MAILS.iter().chain(MAILS_TO_ACCOUNTS).enumerate() {
+            assert_shared_by_account(
+                server,
+                call,
+                &[MAILS, MAILS_TO_ACCOUNTS],
+                &new_target(server, "mail", number).await,
+            )
+            .await;
         }
     }
 
-    async fn even_where_there_is_none(server: &TestServer) {
+    async fn unknown_account_is_limited_too(server: &TestServer) {
         for (number, call) in MAILS.iter().enumerate() {
-            let nobody = Who::nobody(&format!("nobody-{number}"));
-            used_up(server, call, std::slice::from_ref(&nobody)).await;
+            let unknown = Target::unknown(&format!("nobody-{number}"));
+            exhaust(server, call, std::slice::from_ref(&unknown)).await;
             for other in MAILS {
-                other.dialect.tells_of_too_many(&from("192.0.2.1", (other.ask)(server, &nobody)).await);
+                other.dialect.assert_rate_limited(&send_from("192.0.2.1", (other.request)(server, &unknown)).await);
             }
         }
     }
 
-    async fn second_factors_are_counted_together(server: &TestServer) {
-        for (number, call) in FACTORS.iter().enumerate() {
-            let who = who(server, "factor", number).await.with_a_factor(server).await;
-            about_one_account(server, call, &[FACTORS, FACTORS_OFF], &who).await;
-            // The right code, too.
-            let body = json!({"email": who.email, "password": PASSWORD, "totp_code": totp::code(&who.key, 1)});
-            Dialect::Native.tells_of_too_many(&from("192.0.2.1", server.post("/sessions").json(&body)).await);
+    async fn totp_codes_share_the_limit(server: &TestServer) {
+        for (number, call) in TOTP_CODES.iter().enumerate() {
+            let target = new_target(server, "factor", number).await.with_totp(server).await;
+            assert_shared_by_account(server, call, &[TOTP_CODES, TOTP_DISABLING], &target).await;
+            // The right code is refused, too.
+            let body = json!({"email": target.email, "password": PASSWORD, "totp_code": totp::code(&target.key, 1)});
+            Dialect::Native.assert_rate_limited(&send_from("192.0.2.1", server.post("/sessions").json(&body)).await);
         }
     }
 }
 
-/// Somebody whose address can be written in many ways.
-async fn who(server: &TestServer, test: &str, number: usize) -> Who {
-    Who::at(server, &format!("{test}-{number}@bücher.example"), &format!("{test}-{number}")).await
+/// A user whose address has several spellings.
+async fn new_target(server: &TestServer, test: &str, number: usize) -> Target {
+    Target::with_login(server, &format!("{test}-{number}@bücher.example"), &format!("{test}-{number}")).await
 }
 
-/// One call is asked, each time from another address and in another spelling, until the account's share is used up: then it is for all
-/// calls, in all spellings.
-async fn about_one_account(server: &TestServer, call: &Call, calls: &[&[Call]], who: &Who) {
-    let spellings = who.spellings();
-    used_up(server, call, &spellings).await;
+/// Sends one call, each time from another address and in another spelling, until the account's limit is exhausted: then it
+/// is exhausted for all calls and all spellings.
+async fn assert_shared_by_account(server: &TestServer, call: &Call, calls: &[&[Call]], target: &Target) {
+    let spellings = target.spellings();
+    exhaust(server, call, &spellings).await;
     for other in calls.iter().copied().flatten() {
-        for spelled in &spellings {
-            other.dialect.tells_of_too_many(&from("192.0.2.1", (other.ask)(server, spelled)).await);
+        for spelling in &spellings {
+            other.dialect.assert_rate_limited(&send_from("192.0.2.1", (other.request)(server, spelling)).await);
         }
     }
 }
 
-/// Asks until there is no more, which is soon: what had to be done before was counted too.
-async fn used_up(server: &TestServer, call: &Call, spellings: &[Who]) {
+/// Sends the call until the limit is exhausted, after at most a burst: the preparation of the target counts as well.
+async fn exhaust(server: &TestServer, call: &Call, spellings: &[Target]) {
     for number in 0..=BURST {
-        let spelled = &spellings[number % spellings.len()];
-        let answer = from(&format!("192.0.2.{}", 100 + number), (call.ask)(server, spelled)).await;
-        if answer.status == 429 {
-            assert!(number > 0, "{}: at once", call.name);
-            return call.dialect.tells_of_too_many(&answer);
+        let spelling = &spellings[number % spellings.len()];
+        let response = send_from(&format!("192.0.2.{}", 100 + number), (call.request)(server, spelling)).await;
+        if response.status == 429 {
+            assert!(number > 0, "{}: limited at the first attempt", call.name);
+            return call.dialect.assert_rate_limited(&response);
         }
-        assert!(matches!(answer.status, 200..=202 | 400 | 401 | 409), "{}, {spelled:?}: {answer:?}", call.name);
+        assert!(matches!(response.status, 200..=202 | 400 | 401 | 409), "{}, {spelling:?}: {response:?}", call.name);
     }
-    panic!("{}: no end to it", call.name);
+    panic!("{}: not limited", call.name);
 }

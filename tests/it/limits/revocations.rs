@@ -1,4 +1,5 @@
-//! Access tokens that are revoked one by one: every node remembers each of them, and whoever has an API key has as many as they ask for.
+//! Limits of the revocation of single access tokens: every node must remember each one, and the owner of an API key can
+//! obtain any number of tokens.
 
 use signet::auth::Error;
 use signet::auth::accounts::create;
@@ -9,7 +10,7 @@ use signet::auth::context::Context;
 use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::revoke::revoke;
 use signet::auth::tokens::verify::verify_access_token;
-use signet::config::Rate;
+use signet::config::{LimitedAction, Rate};
 use signet::id::{ApiKeyId, ProjectId};
 use signet::store::ephemeral::Cursor;
 
@@ -20,7 +21,7 @@ use crate::support::server::over_both_stores;
 const BURST: u32 = 5;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Somebody with an API key.
+/// A user with an API key.
 struct Owner {
     project: ProjectId,
     id: ApiKeyId,
@@ -28,13 +29,13 @@ struct Owner {
 }
 
 impl Owner {
-    async fn of(ctx: &Context, name: &str) -> Self {
-        let wanted = create::CreateUser { email: format!("{name}@example.org"), ..Default::default() };
-        let user = create_user(ctx, wanted, ctx.node.password_policy).await.unwrap();
+    async fn create(ctx: &Context, name: &str) -> Self {
+        let new_user = create::CreateUser { email: format!("{name}@example.org"), ..Default::default() };
+        let user = create_user(ctx, new_user, ctx.node.password_policy).await.unwrap();
         let project = ctx.accounts.projects(user.id).await.unwrap()[0].0;
         let scopes = vec!["read".to_owned()];
-        let wanted = CreateApiKey { user: user.id, project, name: name.to_owned(), scopes, expires_at: None };
-        let (row, key) = api_keys::create(ctx, wanted).await.unwrap();
+        let new_key = CreateApiKey { user: user.id, project, name: name.to_owned(), scopes, expires_at: None };
+        let (row, key) = api_keys::create(ctx, new_key).await.unwrap();
         Self { project, id: row.id, key: key.reveal().to_owned() }
     }
 
@@ -43,90 +44,101 @@ impl Owner {
     }
 }
 
-/// How many revocations there are to be followed.
-async fn published(ctx: &Context) -> usize {
-    let (mut count, mut place) = (0, Cursor::start());
+/// The number of published revocations.
+async fn count_published(ctx: &Context) -> usize {
+    let (mut count, mut cursor) = (0, Cursor::start());
     loop {
-        let (heard, next) = ctx.ephemeral.follow(&place, Duration::ZERO).await.unwrap();
-        if heard.is_empty() {
+        let (revocations, next) = ctx.ephemeral.follow(&cursor, Duration::ZERO).await.unwrap();
+        if revocations.is_empty() {
             return count;
         }
-        (count, place) = (count + heard.len(), next);
+        (count, cursor) = (count + revocations.len(), next);
     }
 }
 
-mod of_one_account {
+mod by_account {
     use super::*;
 
-    over_both_stores_in_process!(are_limited, again_cost_nothing, a_key_ends_once);
+    over_both_stores_in_process!(
+        revocations_are_limited,
+        repeated_revocation_costs_nothing,
+        repeated_deactivation_is_published_once,
+        unaware_node_publishes_a_deactivation_again
+    );
 
     async fn limited(fleet: &TestFleet) -> Context {
         let change = |config: &mut signet::config::Config| {
             config.limits.enabled = true;
-            config.limits.revoke_account = Rate { burst: BURST, per: HOUR };
+            config.limits[LimitedAction::RevokeAccount] = Rate { burst: BURST, per: HOUR };
         };
         fleet.node_with(change).await
     }
 
-    async fn are_limited(fleet: &TestFleet) {
+    async fn revocations_are_limited(fleet: &TestFleet) {
         let ctx = limited(fleet).await;
-        let (one, other) = (Owner::of(&ctx, "limited-one").await, Owner::of(&ctx, "limited-other").await);
-        let before = published(&ctx).await;
+        let (one, other) = (Owner::create(&ctx, "limited-one").await, Owner::create(&ctx, "limited-other").await);
+        let before = count_published(&ctx).await;
         let mut refused = 0;
         for number in 0..20 {
             let token = one.token(&ctx).await;
             match revoke(&ctx, &token).await {
                 Ok(()) => assert!(verify_access_token(&ctx, &token).is_err(), "{number}"),
-                Err(Error::TooMany { retry_after }) => {
+                Err(Error::RateLimited { retry_after }) => {
                     assert!(retry_after <= HOUR / BURST, "{retry_after:?}");
-                    assert!(verify_access_token(&ctx, &token).is_ok(), "what is refused is not done");
+                    assert!(verify_access_token(&ctx, &token).is_ok(), "a refused revocation has no effect");
                     refused += 1;
                 }
-                Err(failure) => panic!("{number}: {failure}"),
+                Err(error) => panic!("{number}: {error}"),
             }
         }
         assert_eq!(refused, 20 - BURST);
-        assert_eq!(published(&ctx).await - before, BURST as usize);
+        assert_eq!(count_published(&ctx).await - before, BURST as usize);
         revoke(&ctx, &other.token(&ctx).await).await.unwrap();
         fleet.clock.advance(HOUR / BURST);
         revoke(&ctx, &one.token(&ctx).await).await.unwrap();
     }
 
-    async fn again_cost_nothing(fleet: &TestFleet) {
+    async fn repeated_revocation_costs_nothing(fleet: &TestFleet) {
         let ctx = limited(fleet).await;
-        let owner = Owner::of(&ctx, "again").await;
+        let owner = Owner::create(&ctx, "again").await;
         let token = owner.token(&ctx).await;
         revoke(&ctx, &token).await.unwrap();
-        let before = published(&ctx).await;
+        let before = count_published(&ctx).await;
         for _ in 0..3 * BURST {
             revoke(&ctx, &token).await.unwrap();
         }
-        assert_eq!(published(&ctx).await, before);
+        assert_eq!(count_published(&ctx).await, before);
         for _ in 1..BURST {
             revoke(&ctx, &owner.token(&ctx).await).await.unwrap();
         }
     }
 
-    /// Nor does a key that is deactivated again and again.
-    async fn a_key_ends_once(fleet: &TestFleet) {
+    async fn repeated_deactivation_is_published_once(fleet: &TestFleet) {
         let ctx = limited(fleet).await;
-        let owner = Owner::of(&ctx, "key").await;
+        let owner = Owner::create(&ctx, "key").await;
         let token = owner.token(&ctx).await;
-        let before = published(&ctx).await;
+        let before = count_published(&ctx).await;
         for _ in 0..10 {
             deactivate(&ctx, owner.project, owner.id).await.unwrap();
         }
-        assert_eq!(published(&ctx).await - before, 1);
+        assert_eq!(count_published(&ctx).await - before, 1);
         assert!(verify_access_token(&ctx, &token).is_err());
-        // A node that has not heard of it publishes it: this one may have come no further than the row.
+    }
+
+    /// The node that changed the row may have failed before it published the revocation.
+    async fn unaware_node_publishes_a_deactivation_again(fleet: &TestFleet) {
+        let ctx = limited(fleet).await;
+        let owner = Owner::create(&ctx, "unaware").await;
+        let before = count_published(&ctx).await;
+        deactivate(&ctx, owner.project, owner.id).await.unwrap();
         let other = fleet.node().await;
         other.node.revocations.remove_expired(other.now() + HOUR * 24);
         deactivate(&other, owner.project, owner.id).await.unwrap();
-        assert_eq!(published(&ctx).await - before, 2);
+        assert_eq!(count_published(&ctx).await - before, 2);
     }
 }
 
-mod is_told {
+mod over_http {
     use super::*;
 
     over_both_stores!(
@@ -134,17 +146,17 @@ mod is_told {
             .set("SIGNET_LIMITS__ENABLED", "true")
             .set("SIGNET_LIMITS__REVOKE_ACCOUNT", "2 per 1h")
             .set("SIGNET_LIMITS__API_KEY_ACCOUNT", "3 per 1h");
-        in_the_words_of_each_dialect, who_makes_and_ends_keys_without_end,
+        revocation_limit_is_reported_by_each_dialect, key_creation_is_limited,
     );
 
-    async fn in_the_words_of_each_dialect(server: &TestServer) {
-        let (person, friend) = (server.person(&[]), server.person(&[]));
-        let (key, _) = server.api_key(&person, &["revoke"]);
-        let (friends, _) = server.api_key(&friend, &["read"]);
+    async fn revocation_limit_is_reported_by_each_dialect(server: &TestServer) {
+        let (user, other) = (server.create_user(&[]), server.create_user(&[]));
+        let (key, _) = server.api_key(&user, &["revoke"]);
+        let (other_key, _) = server.api_key(&other, &["read"]);
         let token = async |key: &str| {
             let form = [("grant_type", "client_credentials"), ("client_secret", key)];
-            let answer = server.form("/oauth/token", &form).await;
-            answer.is(200).json()["access_token"].as_str().unwrap().to_owned()
+            let response = server.form("/oauth/token", &form).await;
+            response.is(200).json()["access_token"].as_str().unwrap().to_owned()
         };
         let revoke =
             async |token: &str| server.form("/oauth/revoke", &[("client_secret", &key), ("token", token)]).await;
@@ -155,36 +167,36 @@ mod is_told {
         let more = token(&key).await;
         revoke(&more).await.is_oauth_error(429, "temporarily_unavailable");
         for path in ["/api/v1/logout", "/api/v1/authorized/logout"] {
-            Dialect::V1.tells_of_too_many(&logout(path, &more).await);
+            Dialect::V1.assert_rate_limited(&logout(path, &more).await);
         }
         server.verify(&more).await.is(200);
-        // Somebody else's, and what ends sessions.
-        revoke(&token(&friends).await).await.is(200);
-        let tokens = server.sign_in(&person).await;
+        // Tokens of other accounts can still be revoked, and so can sessions.
+        revoke(&token(&other_key).await).await.is(200);
+        let tokens = server.sign_in(&user).await;
         revoke(&tokens.refresh).await.is(200);
-        assert_eq!(server.reason(&tokens.access).await, "revoked");
+        assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
     }
 
-    /// Each key that ends is remembered too, and its row is kept for good.
-    async fn who_makes_and_ends_keys_without_end(server: &TestServer) {
-        let (one, other) = (maker(server).await, maker(server).await);
+    /// Every deactivated key must be remembered too, and its row is never deleted.
+    async fn key_creation_is_limited(server: &TestServer) {
+        let (one, other) = (create_project_owner(server).await, create_project_owner(server).await);
         let keys = "/auth/api-keys/";
-        let make = async |(access, project): &(String, String)| {
+        let create = async |(access, project): &(String, String)| {
             let request = server.post(keys).bearer_auth(access).header("x-project-id", project);
             request.json(&json!({"name": "a key"})).send_checked().await
         };
         for _ in 0..3 {
-            let made = make(&one).await.is(201).json();
-            let path = format!("{keys}{}", made["data"]["id"].as_str().unwrap());
+            let created = create(&one).await.is(201).json();
+            let path = format!("{keys}{}", created["data"]["id"].as_str().unwrap());
             server.delete(&path).bearer_auth(&one.0).header("x-project-id", &one.1).send_checked().await.is(200);
         }
-        Dialect::Unturned.tells_of_too_many(&make(&one).await);
-        make(&other).await.is(201);
+        Dialect::Unturned.assert_rate_limited(&create(&one).await);
+        create(&other).await.is(201);
     }
 
-    /// Somebody's token and project.
-    async fn maker(server: &TestServer) -> (String, String) {
-        let access = server.sign_in(&server.person(&[])).await.access;
+    /// Creates a user; returns its access token and its project.
+    async fn create_project_owner(server: &TestServer) -> (String, String) {
+        let access = server.sign_in(&server.create_user(&[])).await.access;
         let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         let project = projects["projects"][0]["id"].as_str().unwrap().to_owned();
         (access, project)

@@ -1,4 +1,4 @@
-//! The mail room, as those who mail see it and as those see it who get the mails.
+//! Mail: rendering, delivery to an SMTP server or the outbox, retries and shutdown.
 
 mod checking;
 mod failing;
@@ -19,16 +19,16 @@ use signet::telemetry::metrics::Snapshot;
 use signet::telemetry::{Metrics, Readiness};
 use tempfile::TempDir;
 
-use crate::support::{figure, smtp, until};
+use crate::support::{metric, smtp, until};
 
-/// A Saturday: 2026-11-21 04:00 UTC.
+/// 2026-11-21 04:00 UTC, a Saturday.
 const NOW: Timestamp = Timestamp::from_secs(1_795_233_600);
 const TEN_MINUTES: Duration = Duration::from_secs(600);
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A mail room, at a clock that stands still.
-struct Room {
-    mailer: Mailer,
+/// A mail worker with a manual clock.
+struct TestMailer {
+    handle: Mailer,
     clock: Clock,
     metrics: Arc<Metrics>,
     dir: TempDir,
@@ -38,7 +38,7 @@ fn settings() -> config::Mail {
     Config::default().mail
 }
 
-fn through(server: &smtp::Server) -> config::Mail {
+fn via(server: &smtp::Server) -> config::Mail {
     config::Mail { smtp_url: Some(SecretUrl(server.url())), ..settings() }
 }
 
@@ -46,29 +46,31 @@ fn try_open(settings: &config::Mail, dir: &Path, clock: &Clock, metrics: &Arc<Me
     Mailer::start(settings, dir, clock.clone(), metrics.clone(), Rng::system())
 }
 
-impl Room {
+impl TestMailer {
     fn open(settings: &config::Mail) -> Self {
         let (dir, clock) = (TempDir::new().unwrap(), Clock::manual(NOW));
         let metrics = Arc::new(Metrics::new::<&str>(&[], NOW));
-        let mailer = try_open(settings, dir.path(), &clock, &metrics).unwrap();
-        Self { mailer, clock, metrics, dir }
+        let handle = try_open(settings, dir.path(), &clock, &metrics).unwrap();
+        Self { handle, clock, metrics, dir }
     }
 
     /// The value of a metric.
     fn count(&self, series: &str) -> u64 {
         let page = self.metrics.page(&Snapshot::default(), &Readiness::default(), NOW).body;
-        figure(&page, series)
+        metric(&page, series)
     }
 
-    fn ended(&self, end: &str) -> u64 {
+    /// The number of mails that ended in this way.
+    fn count_mails(&self, end: &str) -> u64 {
         self.count(&format!("signet_mails_total{{end=\"{end}\"}}"))
     }
 
-    async fn until_ended(&self, end: &str, many: u64) {
-        until(&format!("{many} {end}"), async || self.ended(end) == many).await;
+    /// Waits until this number of mails has ended in this way.
+    async fn wait_for(&self, end: &str, count: u64) {
+        until(&format!("{count} {end}"), async || self.count_mails(end) == count).await;
     }
 
-    /// The files of the outbox in the order of their names.
+    /// The files in the outbox, sorted by name.
     fn outbox(&self) -> Vec<PathBuf> {
         let folder = std::fs::read_dir(self.dir.path().join("outbox")).unwrap();
         let mut files = folder.map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
@@ -76,12 +78,12 @@ impl Room {
         files
     }
 
-    /// Puts a letter into the outbox and reads it there.
-    async fn written(&self, letter: Letter, language: Language) -> smtp::Letter {
-        let before = self.ended("sent");
-        self.mailer.enqueue(Mail { language, ..mail("ada@example.org", letter) });
-        self.until_ended("sent", before + 1).await;
-        smtp::Letter::read(&std::fs::read(self.outbox().pop().unwrap()).unwrap())
+    /// Sends a letter to the outbox and parses the file.
+    async fn deliver(&self, letter: Letter, language: Language) -> smtp::ParsedMail {
+        let before = self.count_mails("sent");
+        self.handle.enqueue(Mail { language, ..mail("ada@example.org", letter) });
+        self.wait_for("sent", before + 1).await;
+        smtp::ParsedMail::parse(&std::fs::read(self.outbox().pop().unwrap()).unwrap())
     }
 }
 

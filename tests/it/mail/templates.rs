@@ -1,10 +1,10 @@
-//! An operator's own letters.
+//! Mail templates of an operator.
 
 use signet::config;
 
 use super::*;
 
-fn folder(files: &[(&str, &str)]) -> TempDir {
+fn template_dir(files: &[(&str, &str)]) -> TempDir {
     let dir = TempDir::new().unwrap();
     for (name, text) in files {
         let path = dir.path().join(name);
@@ -14,7 +14,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     dir
 }
 
-fn with(folder: &TempDir) -> config::Mail {
+fn with_templates(folder: &TempDir) -> config::Mail {
     config::Mail { templates: Some(folder.path().to_owned()), ..settings() }
 }
 
@@ -23,24 +23,24 @@ fn link(link: &str) -> Letter {
 }
 
 #[tokio::test]
-async fn one_file_is_enough_to_change_a_letter_of_a_built_in_language() {
-    let own = folder(&[("en/sign-in-code.subject", "{{service}}: your code\n"), (".DS_Store", "")]);
-    let settings = config::Mail { service_name: "Äpfel & Birnen".to_owned(), ..with(&own) };
-    let read = Room::open(&settings).written(code("").letter, Language::default()).await;
+async fn single_file_of_a_letter_can_be_replaced() {
+    let own = template_dir(&[("en/sign-in-code.subject", "{{service}}: your code\n"), (".DS_Store", "")]);
+    let settings = config::Mail { service_name: "Äpfel & Birnen".to_owned(), ..with_templates(&own) };
+    let read = TestMailer::open(&settings).deliver(code("").letter, Language::default()).await;
     assert_eq!(read.header("subject"), "Äpfel & Birnen: your code");
-    assert!(read.text().contains("sign in to Äpfel & Birnen as ada@example.org"), "the rest is as it was");
+    assert!(read.text().contains("sign in to Äpfel & Birnen as ada@example.org"), "the text is the built-in one");
 }
 
 #[tokio::test]
-async fn a_language_can_be_added_and_lacks_what_it_lacks_in_english() {
-    let own = folder(&[
+async fn added_language_falls_back_to_english() {
+    let own = template_dir(&[
         ("de/magic-link.subject", "Anmelden bei {{service}}"),
         ("de/magic-link.txt", "Hallo {{email}}, {{minutes}} Minuten, bis {{until}}:\n\n{{link}}\n"),
         ("de/magic-link.html", "<p><a href=\"{{link}}\">Anmelden</a></p>"),
     ]);
-    let room = Room::open(&with(&own));
-    let german = room.mailer.language(Some("de-AT, en;q=0.5"));
-    let read = room.written(link("https://x/?a=1&b=\"<c>'"), german).await;
+    let mailer = TestMailer::open(&with_templates(&own));
+    let german = mailer.handle.language(Some("de-AT, en;q=0.5"));
+    let read = mailer.deliver(link("https://x/?a=1&b=\"<c>'"), german).await;
     assert_eq!(read.header("subject"), "Anmelden bei Signet");
     let lines = read.text().lines().collect::<Vec<_>>();
     assert_eq!(lines, ["Hallo ada@example.org, 10 Minuten, bis 2026-11-21 04:10 UTC:", "", "https://x/?a=1&b=\"<c>'"]);
@@ -50,37 +50,37 @@ async fn a_language_can_be_added_and_lacks_what_it_lacks_in_english() {
         read.html()
     );
     assert!(read.html().contains("lang=\"de\""));
-    assert!(room.written(Letter::PasswordChanged, german).await.text().starts_with("Hello,"));
-    assert_eq!(room.mailer.language(Some("fr")), Language::default());
+    assert!(mailer.deliver(Letter::PasswordChanged, german).await.text().starts_with("Hello,"));
+    assert_eq!(mailer.handle.language(Some("fr")), Language::default());
 }
 
 #[tokio::test]
-async fn the_page_around_can_be_changed_and_a_letter_can_bring_its_own() {
-    let own = folder(&[
+async fn layout_can_be_replaced_globally_or_per_letter() {
+    let own = template_dir(&[
         ("layout.html", "<html lang=\"{{language}}\"><title>{{subject}}</title>{{body}}<i>{{service}}</i></html>"),
         ("zh-tw/second-factor-on.html", "<!DOCTYPE html><p>{{email}}</p>"),
     ]);
-    let room = Room::open(&config::Mail { service_name: "<b>".to_owned(), ..with(&own) });
-    let html = room.written(Letter::PasswordChanged, Language::default()).await.html().to_owned();
+    let mailer = TestMailer::open(&config::Mail { service_name: "<b>".to_owned(), ..with_templates(&own) });
+    let html = mailer.deliver(Letter::PasswordChanged, Language::default()).await.html().to_owned();
     assert!(html.starts_with("<html lang=\"en\"><title>Your &lt;b&gt; password was changed</title><p>"), "{html}");
     assert!(html.trim_end().ends_with("<i>&lt;b&gt;</i></html>"), "{html}");
-    let chinese = room.mailer.language(Some("zh"));
-    let html = room.written(Letter::SecondFactorOn, chinese).await.html().to_owned();
+    let chinese = mailer.handle.language(Some("zh"));
+    let html = mailer.deliver(Letter::SecondFactorOn, chinese).await.html().to_owned();
     assert_eq!(html.trim_end(), "<!DOCTYPE html><p>ada@example.org</p>");
 }
 
 #[tokio::test]
-async fn what_is_put_into_a_template_is_not_read_as_one() {
-    let room = Room::open(&config::Mail { service_name: "{{code}}".to_owned(), ..settings() });
-    let read = room.written(code("").letter, Language::default()).await;
+async fn values_are_not_parsed_as_templates() {
+    let mailer = TestMailer::open(&config::Mail { service_name: "{{code}}".to_owned(), ..settings() });
+    let read = mailer.deliver(code("").letter, Language::default()).await;
     assert_eq!(read.header("subject"), "Your {{code}} sign-in code");
     assert!(read.text().contains("sign in to {{code}} as") && read.html().contains("<p style"), "{}", read.text());
 }
 
 #[test]
-fn letters_that_cannot_be_used_keep_the_server_from_starting() {
+fn invalid_templates_prevent_the_start() {
     let code_text = "Hello\n\n{{code}}\n";
-    for (files, told) in [
+    for (files, expected) in [
         (&[("en/sign-in-code.txt", "{{code}}\n{{cod}}")][..], "en/sign-in-code.txt has {{cod}}"),
         (
             &[("en/sign-in-code.txt", "{{code}}\n{{link}}")],
@@ -99,10 +99,10 @@ fn letters_that_cannot_be_used_keep_the_server_from_starting() {
         (&[("de/sign-in-code.txt", code_text)], "de/sign-in-code.subject is missing"),
         (&[("layout.html", "{{code}}")], "layout.html has {{code}}"),
     ] {
-        let own = folder(files);
+        let own = template_dir(files);
         let metrics = Arc::new(Metrics::new::<&str>(&[], NOW));
-        let opened = try_open(&with(&own), own.path(), &Clock::manual(NOW), &metrics);
-        let said = opened.err().expect(told).to_string();
-        assert!(said.starts_with("mail.templates: ") && said.contains(told), "{told}: {said}");
+        let opened = try_open(&with_templates(&own), own.path(), &Clock::manual(NOW), &metrics);
+        let message = opened.err().expect(expected).to_string();
+        assert!(message.starts_with("mail.templates: ") && message.contains(expected), "{expected}: {message}");
     }
 }

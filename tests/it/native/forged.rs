@@ -1,18 +1,18 @@
-//! Tokens that are nearly good: signed by the right key with wrong claims, or by a wrong one with right claims.
+//! Almost valid tokens: wrong claims signed by the right key, and right claims signed by a wrong key.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::SigningKey;
 use serde_json::json;
 
-use crate::support::forge::{read, sign, signing_key, with};
-use crate::support::server::{SendRequest, TestServer, over_both_stores, tampered};
+use crate::support::forge::{decode, sign, signing_key, with};
+use crate::support::server::{SendRequest, TestServer, over_both_stores, tamper_signature};
 
-over_both_stores!(|plan| plan; claims_are_checked, headers_are_checked, signatures_are_checked, a_key_that_was_revoked);
+over_both_stores!(|plan| plan; claims_are_checked, headers_are_checked, signatures_are_checked, tokens_of_a_revoked_key_are_refused);
 
 async fn claims_are_checked(server: &TestServer) {
     let (key, _) = signing_key(server);
-    let (header, claims) = read(&server.sign_in(&server.person(&[])).await.access);
+    let (header, claims) = decode(&server.sign_in(&server.create_user(&[])).await.access);
     let now = claims["iat"].as_i64().unwrap();
     for (changes, reason) in [
         (json!({}), ""),
@@ -31,18 +31,18 @@ async fn claims_are_checked(server: &TestServer) {
         (json!({"aud": null}), "malformed"),
     ] {
         let token = sign(&key, &header, &with(claims.clone(), &changes));
-        // Twice: the second time from memory.
-        assert_eq!(server.reason(&token).await, reason, "{changes}");
-        assert_eq!(server.reason(&token).await, reason, "{changes}");
+        // Twice: the second time from the cache.
+        assert_eq!(server.rejection_reason(&token).await, reason, "{changes}");
+        assert_eq!(server.rejection_reason(&token).await, reason, "{changes}");
         if !reason.is_empty() {
-            server.get("/sessions").bearer_auth(&token).send_checked().await.is_problem(401, "bad-credentials");
+            server.get("/sessions").bearer_auth(&token).send_checked().await.is_problem(401, "invalid_token");
         }
     }
 }
 
 async fn headers_are_checked(server: &TestServer) {
     let (key, _) = signing_key(server);
-    let (header, claims) = read(&server.sign_in(&server.person(&[])).await.access);
+    let (header, claims) = decode(&server.sign_in(&server.create_user(&[])).await.access);
     for (changes, reason) in [
         (json!({"alg": "Ed25519"}), ""),
         (json!({"typ": "application/at+JWT"}), ""),
@@ -59,20 +59,20 @@ async fn headers_are_checked(server: &TestServer) {
         (json!({"b64": false}), "malformed"),
     ] {
         let token = sign(&key, &with(header.clone(), &changes), &claims);
-        assert_eq!(server.reason(&token).await, reason, "{changes}");
+        assert_eq!(server.rejection_reason(&token).await, reason, "{changes}");
     }
 }
 
 async fn signatures_are_checked(server: &TestServer) {
-    let token = server.sign_in(&server.person(&[])).await.access;
-    let (header, claims) = read(&token);
+    let token = server.sign_in(&server.create_user(&[])).await.access;
+    let (header, claims) = decode(&token);
     let other = SigningKey::from_bytes(&[7; 32]);
     let parts = token.split('.').collect::<Vec<_>>();
-    let exchanged = URL_SAFE_NO_PAD.encode(with(claims.clone(), &json!({"superuser": true})).to_string());
+    let changed_claims = URL_SAFE_NO_PAD.encode(with(claims.clone(), &json!({"superuser": true})).to_string());
     for (forged, reason) in [
         (sign(&other, &header, &claims), "bad_signature"),
-        (tampered(&token), "bad_signature"),
-        (format!("{}.{exchanged}.{}", parts[0], parts[2]), "bad_signature"),
+        (tamper_signature(&token), "bad_signature"),
+        (format!("{}.{changed_claims}.{}", parts[0], parts[2]), "bad_signature"),
         (format!("{}.{}.", parts[0], parts[1]), "malformed"),
         (format!("{}.{}", parts[0], parts[1]), "malformed"),
         (format!("{token}="), "malformed"),
@@ -80,25 +80,26 @@ async fn signatures_are_checked(server: &TestServer) {
         (format!(" {token}"), "malformed"),
         (format!("{}.{}.{}", parts[0], parts[1], &parts[2][..85]), "malformed"),
     ] {
-        assert_eq!(server.reason(&forged).await, reason, "{forged}");
-        assert_eq!(server.reason(&forged).await, reason, "{forged}");
+        assert_eq!(server.rejection_reason(&forged).await, reason, "{forged}");
+        assert_eq!(server.rejection_reason(&forged).await, reason, "{forged}");
     }
     server.verify(&token).await.is(200);
 }
 
-/// The last: every token that was signed before ends.
-async fn a_key_that_was_revoked(server: &TestServer) {
-    let person = server.person(&[]);
-    let tokens = server.sign_in(&person).await;
+async fn tokens_of_a_revoked_key_are_refused(server: &TestServer) {
+    let user = server.create_user(&[]);
+    let tokens = server.sign_in(&user).await;
     server.verify(&tokens.access).await.is(200);
     let (_, kid) = signing_key(server);
     server.plan().json(&["keys", "revoke", &kid], "");
-    crate::support::until("its tokens are refused", async || server.reason(&tokens.access).await == "revoked_key")
-        .await;
+    crate::support::until("tokens of the revoked key are refused", async || {
+        server.rejection_reason(&tokens.access).await == "revoked_key"
+    })
+    .await;
     let jwks = server.get("/.well-known/jwks.json").send_checked().await.is(200).json();
     assert!(jwks["keys"].as_array().unwrap().iter().all(|key| key["kid"] != kid));
-    // Sessions are not the key's affair.
+    // Sessions do not depend on the key.
     let next = server.refresh(&tokens.refresh).await.is(200).tokens();
     server.verify(&next.access).await.is(200);
-    assert_ne!(read(&next.access).0["kid"], kid);
+    assert_ne!(decode(&next.access).0["kid"], kid);
 }

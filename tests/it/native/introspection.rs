@@ -2,73 +2,83 @@
 
 use serde_json::{Value, json};
 
-use crate::support::server::{SendRequest, TestServer, over_both_stores, tampered};
+use crate::support::server::{SendRequest, TestServer, over_both_stores, tamper_signature};
 
 over_both_stores!(|plan| plan;
-    every_kind_of_token_is_looked_at, what_is_not_good_is_inactive, a_session_ends_by_its_refresh_token,
-    an_access_token_ends_alone, callers_need_the_scope);
+    every_kind_of_token_is_introspected, invalid_tokens_are_inactive, api_key_is_not_revoked_as_a_token,
+    rotated_refresh_token_is_inactive, revoking_a_refresh_token_ends_its_session,
+    revoking_an_access_token_keeps_its_session, callers_need_the_scope);
 
-/// A caller that may do both.
+/// The API key of a caller that may introspect and revoke.
 fn caller(server: &TestServer) -> String {
-    server.api_key(&server.person(&[]), &["introspect", "revoke"]).0
+    server.api_key(&server.create_user(&[]), &["introspect", "revoke"]).0
 }
 
 async fn introspect(server: &TestServer, key: &str, token: &str) -> Value {
-    let answer = server.form("/oauth/introspect", &[("client_secret", key), ("token", token)]).await;
-    assert_eq!(answer.is(200).header("cache-control"), "no-store");
-    answer.json()
+    let response = server.form("/oauth/introspect", &[("client_secret", key), ("token", token)]).await;
+    assert_eq!(response.is(200).header("cache-control"), "no-store");
+    response.json()
 }
 
 async fn revoke(server: &TestServer, key: &str, token: &str) {
-    let answer = server.form("/oauth/revoke", &[("client_secret", key), ("token", token)]).await;
-    assert_eq!(answer.is(200).text, "");
+    let response = server.form("/oauth/revoke", &[("client_secret", key), ("token", token)]).await;
+    assert_eq!(response.is(200).text, "");
 }
 
-async fn every_kind_of_token_is_looked_at(server: &TestServer) {
+async fn every_kind_of_token_is_introspected(server: &TestServer) {
     let key = caller(server);
-    let person = server.person(&[]);
-    let tokens = server.sign_in(&person).await;
+    let user = server.create_user(&[]);
+    let tokens = server.sign_in(&user).await;
     let access = introspect(server, &key, &tokens.access).await;
     assert_eq!((&access["active"], &access["token_type"]), (&true.into(), &"Bearer".into()));
-    assert_eq!((&access["sub"], &access["sid"]), (&person.id.as_str().into(), &tokens.session.as_str().into()));
+    assert_eq!((&access["sub"], &access["sid"]), (&user.id.as_str().into(), &tokens.session.as_str().into()));
     assert!(access["exp"].is_i64() && access["iat"].is_i64() && access["iss"].is_string());
     let refresh = introspect(server, &key, &tokens.refresh).await;
     assert_eq!((&refresh["active"], &refresh["token_type"]), (&true.into(), &"refresh_token".into()));
     assert_eq!((&refresh["sub"], &refresh["sid"]), (&access["sub"], &access["sid"]));
-    let (other, _) = server.api_key(&person, &["read"]);
-    let shown = introspect(server, &key, &other).await;
-    assert_eq!((&shown["active"], &shown["token_type"]), (&true.into(), &"api_key".into()));
-    assert_eq!((&shown["sub"], &shown["scope"]), (&access["sub"], &"read".into()));
-    // A hint is a hint (RFC 7662, 2.1).
+    let (other, _) = server.api_key(&user, &["read"]);
+    let api_key = introspect(server, &key, &other).await;
+    assert_eq!((&api_key["active"], &api_key["token_type"]), (&true.into(), &"api_key".into()));
+    assert_eq!((&api_key["sub"], &api_key["scope"]), (&access["sub"], &"read".into()));
+    // A wrong `token_type_hint` changes nothing (RFC 7662, 2.1).
     let hinted = [("client_secret", key.as_str()), ("token", &tokens.access), ("token_type_hint", "refresh_token")];
     assert_eq!(server.form("/oauth/introspect", &hinted).await.json()["active"], true);
-    // Looking uses nothing up.
+    // Introspection does not use the refresh token up.
     server.refresh(&tokens.refresh).await.is(200);
 }
 
-async fn what_is_not_good_is_inactive(server: &TestServer) {
+async fn invalid_tokens_are_inactive(server: &TestServer) {
     let key = caller(server);
-    let tokens = server.sign_in(&server.person(&[])).await;
-    let (access, refresh) = (tampered(&tokens.access), tampered(&tokens.refresh));
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    let (access, refresh) = (tamper_signature(&tokens.access), tamper_signature(&tokens.refresh));
     for bad in ["", "x", "a.b.c", &access, &refresh, "sk_000000000000_00000000000000000000000000000000_000000"] {
         assert_eq!(introspect(server, &key, bad).await, json!({"active": false}), "{bad}");
         revoke(server, &key, bad).await;
     }
-    // What is deactivated and not revoked must not be taken for revoked.
+}
+
+/// A caller must not believe that an API key, which can only be deactivated, was revoked.
+async fn api_key_is_not_revoked_as_a_token(server: &TestServer) {
+    let key = caller(server);
     let form = [("client_secret", key.as_str()), ("token", key.as_str())];
     server.form("/oauth/revoke", &form).await.is_oauth_error(400, "unsupported_token_type");
+}
+
+async fn rotated_refresh_token_is_inactive(server: &TestServer) {
+    let key = caller(server);
+    let tokens = server.sign_in(&server.create_user(&[])).await;
     let successor = server.refresh(&tokens.refresh).await.tokens();
     assert_eq!(introspect(server, &key, &successor.refresh).await["active"], true);
     assert_eq!(introspect(server, &key, &tokens.refresh).await["active"], false, "it was rotated");
 }
 
-async fn a_session_ends_by_its_refresh_token(server: &TestServer) {
+async fn revoking_a_refresh_token_ends_its_session(server: &TestServer) {
     let key = caller(server);
-    let person = server.person(&[]);
-    let (tokens, other) = (server.sign_in(&person).await, server.sign_in(&person).await);
+    let user = server.create_user(&[]);
+    let (tokens, other) = (server.sign_in(&user).await, server.sign_in(&user).await);
     server.verify(&tokens.access).await.is(200);
     revoke(server, &key, &tokens.refresh).await;
-    assert_eq!(server.reason(&tokens.access).await, "revoked");
+    assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
     server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
     assert_eq!(introspect(server, &key, &tokens.refresh).await, json!({"active": false}));
     assert_eq!(introspect(server, &key, &tokens.access).await, json!({"active": false}));
@@ -77,35 +87,35 @@ async fn a_session_ends_by_its_refresh_token(server: &TestServer) {
     server.refresh(&other.refresh).await.is(200);
 }
 
-async fn an_access_token_ends_alone(server: &TestServer) {
+async fn revoking_an_access_token_keeps_its_session(server: &TestServer) {
     let key = caller(server);
-    let tokens = server.sign_in(&server.person(&[])).await;
+    let tokens = server.sign_in(&server.create_user(&[])).await;
     server.verify(&tokens.access).await.is(200);
     revoke(server, &key, &tokens.access).await;
-    assert_eq!(server.reason(&tokens.access).await, "revoked");
+    assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
     let successor = server.refresh(&tokens.refresh).await.tokens();
     server.verify(&successor.access).await.is(200);
-    assert_eq!(server.reason(&tokens.access).await, "revoked");
+    assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
 }
 
 async fn callers_need_the_scope(server: &TestServer) {
-    let person = server.person(&["--superuser"]);
-    let tokens = server.sign_in(&person).await;
+    let user = server.create_user(&["--superuser"]);
+    let tokens = server.sign_in(&user).await;
     let token = ("token", tokens.access.as_str());
     for (path, scope, other) in
         [("/oauth/introspect", "introspect", "revoke"), ("/oauth/revoke", "revoke", "introspect")]
     {
         server.form(path, &[token]).await.is_oauth_error(401, "invalid_client");
         server.form(path, &[token, ("client_secret", "x")]).await.is_oauth_error(401, "invalid_client");
-        let (wrong, _) = server.api_key(&person, &[other, "admin"]);
+        let (wrong, _) = server.api_key(&user, &[other, "admin"]);
         server.form(path, &[token, ("client_secret", &wrong)]).await.is_oauth_error(403, "unauthorized_client");
-        let answer = server.post(path).bearer_auth(&tokens.access).form(&[token]).send_checked().await;
-        answer.is_oauth_error(403, "unauthorized_client");
-        let (right, _) = server.api_key(&person, &[scope]);
+        let response = server.post(path).bearer_auth(&tokens.access).form(&[token]).send_checked().await;
+        response.is_oauth_error(403, "unauthorized_client");
+        let (right, _) = server.api_key(&user, &[scope]);
         server.form(path, &[("client_secret", &right)]).await.is_oauth_error(400, "invalid_request");
         server.form(path, &[("client_secret", &right), token, token]).await.is_oauth_error(400, "invalid_request");
         server.post(path).json(&json!({"token": "x"})).send_checked().await.is_oauth_error(415, "invalid_request");
-        // A token made from such a key is as good as the key.
+        // A token issued for such a key has the same rights.
         let grant = [("grant_type", "client_credentials"), ("client_secret", right.as_str())];
         let made = server.form("/oauth/token", &grant).await.is(200).json();
         let bearer = made["access_token"].as_str().unwrap();

@@ -1,4 +1,4 @@
-//! How often a sign-in may be tried, and what happens when there is more to hash than can be hashed.
+//! Rate limits of sign-ins, and load shedding when the hashing queue is full.
 
 use std::time::{Duration, Instant};
 
@@ -15,75 +15,83 @@ fn plan(plan: Plan) -> Plan {
         .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
 }
 
-over_both_stores!(plan; an_account_has_one_counter, an_address_has_one_counter);
+over_both_stores!(plan; all_spellings_of_an_account_share_a_limit, unknown_accounts_are_limited_like_known_ones,
+    an_ipv6_network_shares_a_limit);
 
-/// A sign-in through the proxy, for a client at `address`.
+/// Tries to sign in through the trusted proxy, as a client at `address`.
 async fn sign_in(server: &TestServer, address: &str, name: &str, password: &str) -> HttpResponse {
     let field = if name.contains('@') { "email" } else { "username" };
     let request = server.post("/sessions").json(&json!({field: name, "password": password}));
     request.header("x-forwarded-for", address).send_checked().await
 }
 
-fn is_limited(answer: &HttpResponse) {
-    answer.is_problem(429, "too-many");
-    let seconds: u64 = answer.header("retry-after").parse().unwrap();
-    assert!((1..=3600).contains(&seconds), "{answer:?}");
+#[track_caller]
+fn assert_rate_limited(response: &HttpResponse) {
+    response.is_problem(429, "rate_limited");
+    let seconds: u64 = response.header("retry-after").parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{response:?}");
 }
 
-async fn an_account_has_one_counter(server: &TestServer) {
-    let (person, other) = (server.person(&[]), server.person(&[]));
-    let (local, domain) = person.email.split_once('@').unwrap();
+async fn all_spellings_of_an_account_share_a_limit(server: &TestServer) {
+    let (user, other) = (server.create_user(&[]), server.create_user(&[]));
+    let (local, domain) = user.email.split_once('@').unwrap();
     let spellings = [
-        person.email.clone(),
-        person.email.to_uppercase(),
-        format!("  {}\t", person.email),
+        user.email.clone(),
+        user.email.to_uppercase(),
+        format!("  {}\t", user.email),
         format!("{}@{}", local.to_uppercase(), domain),
     ];
     for (at, spelling) in spellings.iter().enumerate() {
-        sign_in(server, &format!("192.0.2.{at}"), spelling, "not the password").await.is_problem(401, "wrong-password");
+        sign_in(server, &format!("192.0.2.{at}"), spelling, "not the password")
+            .await
+            .is_problem(401, "invalid_credentials");
     }
-    // The right password, from yet another address, and for the fifth time.
+    // The fifth attempt is limited although it has the right password and comes from yet another address.
     for spelling in &spellings {
-        is_limited(&sign_in(server, "192.0.2.99", spelling, PASSWORD).await);
+        assert_rate_limited(&sign_in(server, "192.0.2.99", spelling, PASSWORD).await);
     }
-    // And by the other name of the same account, which was not tried before.
-    is_limited(&sign_in(server, "192.0.2.98", &person.username, PASSWORD).await);
+    // The username of the same account shares the limit.
+    assert_rate_limited(&sign_in(server, "192.0.2.98", &user.username, PASSWORD).await);
     sign_in(server, "192.0.2.99", &other.email, PASSWORD).await.is(201);
-    // Somebody who is not there is counted as everybody is.
-    for _ in 0..4 {
-        sign_in(server, "192.0.2.50", "nobody@example.org", "x").await.is_problem(401, "wrong-password");
-    }
-    is_limited(&sign_in(server, "192.0.2.51", "nobody@example.org", "x").await);
 }
 
-async fn an_address_has_one_counter(server: &TestServer) {
-    let people = (0..4).map(|_| server.person(&[])).collect::<Vec<_>>();
-    // An IPv6 client has a whole /64 to choose from.
+async fn unknown_accounts_are_limited_like_known_ones(server: &TestServer) {
+    for _ in 0..4 {
+        sign_in(server, "192.0.2.50", "nobody@example.org", "x").await.is_problem(401, "invalid_credentials");
+    }
+    assert_rate_limited(&sign_in(server, "192.0.2.51", "nobody@example.org", "x").await);
+}
+
+async fn an_ipv6_network_shares_a_limit(server: &TestServer) {
+    let users = (0..4).map(|_| server.create_user(&[])).collect::<Vec<_>>();
+    // One limit for the whole /64, because an IPv6 client can use any address in it.
     for at in 0..12 {
         let address = format!("2001:db8:1:2::{at:x}");
-        sign_in(server, &address, &people[at % 4].email, "not the password").await.is_problem(401, "wrong-password");
+        sign_in(server, &address, &users[at % 4].email, "not the password")
+            .await
+            .is_problem(401, "invalid_credentials");
     }
-    let fresh = server.person(&[]);
+    let fresh = server.create_user(&[]);
     for name in [fresh.email.as_str(), "nobody-else@example.org", "no name at all"] {
-        is_limited(&sign_in(server, "2001:db8:1:2:ffff::1", name, PASSWORD).await);
+        assert_rate_limited(&sign_in(server, "2001:db8:1:2:ffff::1", name, PASSWORD).await);
     }
     sign_in(server, "2001:db8:1:3::1", &fresh.email, PASSWORD).await.is(201);
-    // Only the last hop is the proxy's own word.
-    is_limited(&sign_in(server, "198.51.100.1, 2001:db8:1:2::1", &fresh.email, PASSWORD).await);
+    // Only the last hop was written by the proxy.
+    assert_rate_limited(&sign_in(server, "198.51.100.1, 2001:db8:1:2::1", &fresh.email, PASSWORD).await);
 }
 
-/// Without a proxy that is believed, the header is the client's own invention.
+/// Without a trusted proxy, the client could write anything into the header.
 #[tokio::test]
-async fn a_client_does_not_choose_its_address() {
-    let server = TestServer::embedded(|it| plan(it).set("SIGNET_SERVER__TRUSTED_PROXIES", "192.0.2.1"));
+async fn untrusted_forwarded_header_is_ignored() {
+    let server = TestServer::embedded(|base| plan(base).set("SIGNET_SERVER__TRUSTED_PROXIES", "192.0.2.1"));
     for at in 0..12 {
         let (address, name) = (format!("198.51.100.{at}"), format!("nobody-{at}@example.org"));
-        sign_in(&server, &address, &name, "x").await.is_problem(401, "wrong-password");
+        sign_in(&server, &address, &name, "x").await.is_problem(401, "invalid_credentials");
     }
-    is_limited(&sign_in(&server, "203.0.113.1", "somebody@example.org", "x").await);
+    assert_rate_limited(&sign_in(&server, "203.0.113.1", "somebody@example.org", "x").await);
 }
 
-mod a_full_queue {
+mod full_hashing_queue {
     use super::*;
 
     fn plan(plan: Plan) -> Plan {
@@ -94,46 +102,46 @@ mod a_full_queue {
             .set("SIGNET_PASSWORDS__PASSES", "8")
     }
 
-    over_both_stores!(plan; sheds_sign_ins_and_nothing_else);
+    over_both_stores!(plan; only_sign_ins_are_shed);
 
-    async fn sheds_sign_ins_and_nothing_else(server: &TestServer) {
-        let person = server.person(&[]);
-        let tokens = server.sign_in(&person).await;
-        let idle = async || server.figure("signet_hash_queue_running").await == 0;
-        let running = async || server.figure("signet_hash_queue_running").await == 1;
-        let waiting = async || server.figure("signet_hash_queue_waiting").await == 1;
+    async fn only_sign_ins_are_shed(server: &TestServer) {
+        let user = server.create_user(&[]);
+        let tokens = server.sign_in(&user).await;
+        let idle = async || server.metric("signet_hash_queue_running").await == 0;
+        let running = async || server.metric("signet_hash_queue_running").await == 1;
+        let waiting = async || server.metric("signet_hash_queue_waiting").await == 1;
         let (mut rounds, mut shedding, mut refreshed) = (0, Duration::ZERO, tokens.clone());
-        // How many come while one waits is the machine's affair: until enough have come, another is let wait.
+        // The number of requests sent while one sign-in waits depends on the machine: repeat until there were enough.
         for _ in 0..10 {
-            // A hash is answered a moment before it is counted as done.
-            until("the one before is over", idle).await;
-            let first = tokio::spawn(server.signing_in(&person.email, PASSWORD).send_checked());
-            until("one is hashed", running).await;
-            let second = tokio::spawn(server.signing_in("nobody@example.org", "x").send_checked());
-            until("one waits", waiting).await;
-            // Whoever comes now is sent away at once, known or not, and everything else goes on.
+            // The response to a hash is sent a moment before the metric is updated.
+            until("no sign-in is being hashed", idle).await;
+            let first = tokio::spawn(server.sign_in_request(&user.email, PASSWORD).send_checked());
+            until("one sign-in is being hashed", running).await;
+            let second = tokio::spawn(server.sign_in_request("nobody@example.org", "x").send_checked());
+            until("one sign-in waits", waiting).await;
+            // Further sign-ins are rejected at once, for known and unknown users; everything else works.
             while waiting().await {
-                let began = Instant::now();
-                let name = if rounds % 2 == 0 { person.email.as_str() } else { "nobody@example.org" };
-                let answer = server.try_sign_in(name, PASSWORD).await;
-                let took = began.elapsed();
+                let start = Instant::now();
+                let name = if rounds % 2 == 0 { user.email.as_str() } else { "nobody@example.org" };
+                let response = server.try_sign_in(name, PASSWORD).await;
+                let elapsed = start.elapsed();
                 server.verify(&tokens.access).await.is(200);
                 refreshed = server.refresh(&refreshed.refresh).await.is(200).tokens();
                 server.verify(&refreshed.access).await.is(200);
                 if waiting().await {
-                    answer.is_problem(503, "busy");
-                    (rounds, shedding) = (rounds + 1, shedding + took);
+                    response.is_problem(503, "overloaded");
+                    (rounds, shedding) = (rounds + 1, shedding + elapsed);
                 }
             }
             first.await.unwrap().is(201);
-            second.await.unwrap().is_problem(401, "wrong-password");
+            second.await.unwrap().is_problem(401, "invalid_credentials");
             if rounds > 1 {
                 break;
             }
         }
         let each = shedding / rounds.max(1);
         assert!(rounds > 1 && each < Duration::from_secs(1), "{rounds} rounds, each {each:?}");
-        assert!(server.figure("signet_hashes_shed_total{reason=\"queue_full\"}").await > 0);
-        server.sign_in(&person).await;
+        assert!(server.metric("signet_hashes_shed_total{reason=\"queue_full\"}").await > 0);
+        server.sign_in(&user).await;
     }
 }

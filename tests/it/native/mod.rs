@@ -1,4 +1,4 @@
-//! The `native` dialect as its clients meet it: every call over the embedded default, and again over Redis and Postgres.
+//! The `native` dialect over HTTP: every call on the embedded store, and again on Redis and Postgres.
 
 mod admin;
 mod billing;
