@@ -1,4 +1,4 @@
-//! The pages that people read: what they point to is there.
+//! The documentation: everything that it links to exists.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ fn pages() -> Vec<PathBuf> {
     ["", "docs", "loadtest"].into_iter().flat_map(in_folder).collect()
 }
 
-/// Where a page's links and pictures lead, as they are written: `](here)`.
+/// The targets of the links and images of a page: `](target)`.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices("](").filter_map(|(at, opening)| {
         let rest = &text[at + opening.len()..];
@@ -19,58 +19,58 @@ fn targets(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The name under which a heading can be linked to, as the usual hosts make it.
+/// The anchor of a heading, as GitHub and other hosts derive it.
 fn anchor(heading: &str) -> String {
-    let kept = heading
+    let slug = heading
         .trim()
         .to_lowercase()
         .chars()
         .filter(|char| char.is_alphanumeric() || " -_".contains(*char))
         .collect::<String>();
-    kept.replace(' ', "-")
+    slug.replace(' ', "-")
 }
 
-/// What stands in backticks and has the form of a test's name or a room's: `fleet/keys`.
+/// Texts in backticks that have the form of the path of a test or a module: `fleet/keys`.
 fn names(text: &str) -> impl Iterator<Item = &str> {
     let plain = |name: &&str| name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'/'));
     text.split('`').skip(1).step_by(2).filter(|name| name.contains('/') && !name.starts_with('/')).filter(plain)
 }
 
 #[test]
-fn every_test_that_security_names_is_there() {
+fn tests_named_in_security_md_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(root.join("docs/security.md")).unwrap();
-    let is_there = |name: &str| {
+    let exists = |name: &str| {
         ["", "src", "tests/it"].iter().any(|folder| {
             let path = root.join(folder).join(name);
             path.exists() || path.with_extension("rs").exists()
         })
     };
-    assert!(names(&text).count() > 40, "the names were not read");
-    assert_eq!(names(&text).filter(|name| !is_there(name)).collect::<Vec<_>>(), [""; 0]);
+    assert!(names(&text).count() > 40, "too few names were found");
+    assert_eq!(names(&text).filter(|name| !exists(name)).collect::<Vec<_>>(), [""; 0]);
 }
 
 #[test]
-fn every_link_of_every_page_leads_somewhere() {
+fn links_in_the_documentation_resolve() {
     let mut dead = Vec::new();
-    let mut seen = 0;
+    let mut link_count = 0;
     for page in pages() {
         let text = std::fs::read_to_string(&page).unwrap();
         for target in targets(&text).filter(|target| !target.contains("://")) {
-            seen += 1;
+            link_count += 1;
             let (file, fragment) = target.split_once('#').unwrap_or((target, ""));
             let file = if file.is_empty() { page.clone() } else { page.with_file_name(file) };
-            let leads = file.exists()
+            let resolves = file.exists()
                 && (fragment.is_empty()
                     || std::fs::read_to_string(&file)
                         .unwrap()
                         .lines()
                         .any(|line| line.starts_with('#') && anchor(line.trim_start_matches('#')) == fragment));
-            if !leads {
+            if !resolves {
                 dead.push(format!("{}: {target}", page.display()));
             }
         }
     }
-    assert!(seen > 20, "the pages have but {seen} links: they were not read");
+    assert!(link_count > 20, "only {link_count} links were found");
     assert!(dead.is_empty(), "{dead:#?}");
 }

@@ -1,4 +1,4 @@
-//! Until when links that were mailed are good, by the operations themselves: a clock that is moved by hand, from v1's door.
+//! Lifetime and scope of mailed links, tested by calling the operations with a manual clock and the settings of v1.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -8,12 +8,13 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::verify_email;
-use signet::auth::accounts::verify_email::Confirmed;
+use signet::auth::accounts::verify_email::Verification;
 use signet::auth::context::Context;
-use signet::auth::passwords::request_reset::recover_by_link;
+use signet::auth::error::LinkKind;
+use signet::auth::passwords::request_reset::request_password_reset_by_link;
 use signet::auth::passwords::reset::reset_password;
 use signet::auth::passwords::{Password, Policy};
-use signet::auth::sessions::open::{ExtraClaims, RequestContext};
+use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::store::accounts::User;
 
 use crate::support::fleet::{TestFleet, over_both_stores_in_process};
@@ -23,50 +24,50 @@ use crate::support::until;
 const SECOND: Duration = Duration::from_secs(1);
 
 over_both_stores_in_process!(
-    a_confirmation_is_good_again_until_its_time_is_over,
-    a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none,
-    a_reset_is_good_once_until_its_time_is_over,
+    verification_link_is_repeatable_until_it_expires,
+    verification_link_is_bound_to_an_unnamed_address,
+    reset_link_works_once_until_it_expires,
 );
 
 fn request_ctx(ctx: &Context) -> RequestContext<'_> {
     let here = std::net::IpAddr::from([127, 0, 0, 1]);
-    let (lives, says) = (&ctx.node.config.api.v1, ExtraClaims::UidAndType);
+    let (dialect_config, extra_claims) = (&ctx.node.config.api.v1, ExtraClaims::UidAndType);
     RequestContext {
         dialect: "v1",
-        dialect_config: lives,
+        dialect_config,
         client_ip: here,
         rate_limit_ip: here,
         user_agent: None,
         language: None,
-        extra_claims: says,
+        extra_claims,
     }
 }
 
 async fn user(ctx: &Context, name: &str) -> User {
     let (email, username) = (format!("{name}@example.org"), Some(name.to_owned()));
-    let wanted = CreateUser { email, username, ..CreateUser::default() };
-    create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
+    let new_user = CreateUser { email, username, ..CreateUser::default() };
+    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
 }
 
-/// The token of a link that confirms `address` as the user's.
-fn confirmation(ctx: &Context, user: &User, address: &str) -> String {
+/// The token of a link that verifies `address` for the user.
+fn verification_token(ctx: &Context, user: &User, address: &str) -> String {
     let token = RefCell::new(String::new());
-    let link = |made: &str| {
-        made.clone_into(&mut token.borrow_mut());
-        format!("https://id.example.org/{made}")
+    let link = |link_token: &str| {
+        link_token.clone_into(&mut token.borrow_mut());
+        format!("https://id.example.org/{link_token}")
     };
     verify_email::send_link(ctx, user, address, link, None).unwrap();
     token.into_inner()
 }
 
-/// The token of the only mail to an address.
-async fn mailed(fleet: &TestFleet, to: &str) -> String {
+/// Waits for the only mail to an address; returns its token.
+async fn wait_for_mailed_token(fleet: &TestFleet, to: &str) -> String {
     let mut token = String::new();
     until("the link is mailed", async || {
         let files = std::fs::read_dir(fleet.config.data_dir.join("outbox")).into_iter().flatten();
         let paths = files.map(|file| file.unwrap().path());
-        let letters = paths.filter(|path| path.extension().is_some_and(|kind| kind == "eml"));
-        let mut mails = letters.map(|path| Mail { whole: std::fs::read_to_string(path).unwrap() });
+        let mail_files = paths.filter(|path| path.extension().is_some_and(|kind| kind == "eml"));
+        let mut mails = mail_files.map(|path| Mail { source: std::fs::read_to_string(path).unwrap() });
         token = mails.find(|mail| mail.header("to").contains(to)).map(|mail| mail.token()).unwrap_or_default();
         !token.is_empty()
     })
@@ -75,40 +76,40 @@ async fn mailed(fleet: &TestFleet, to: &str) -> String {
 }
 
 async fn reset(ctx: &Context, token: &str) -> Result<(), Error> {
-    let policy = Policy::of(request_ctx(ctx).dialect_config, &ctx.node.config.passwords);
+    let policy = Policy::for_dialect(request_ctx(ctx).dialect_config, &ctx.node.config.passwords);
     reset_password(ctx, token, None, &Password::new("654321".to_owned()), policy, request_ctx(ctx)).await
 }
 
-async fn a_confirmation_is_good_again_until_its_time_is_over(fleet: &TestFleet) {
+async fn verification_link_is_repeatable_until_it_expires(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     let user = user(&ctx, "again").await;
-    let token = confirmation(&ctx, &user, &user.email);
-    assert_eq!(verify_email::verify_email(&ctx, &token).await.unwrap(), Confirmed::Now);
+    let token = verification_token(&ctx, &user, &user.email);
+    assert_eq!(verify_email::verify_email(&ctx, &token).await.unwrap(), Verification::Verified);
     fleet.clock.advance(fleet.config.mailed.confirm - SECOND);
-    assert_eq!(verify_email::verify_email(&ctx, &token).await.unwrap(), Confirmed::Already);
+    assert_eq!(verify_email::verify_email(&ctx, &token).await.unwrap(), Verification::AlreadyVerified);
     fleet.clock.advance(SECOND);
-    let over = verify_email::verify_email(&ctx, &token).await;
-    assert!(matches!(over, Err(Error::ConfirmationNotInForce)), "{over:?}");
+    let expired = verify_email::verify_email(&ctx, &token).await;
+    assert!(matches!(expired, Err(Error::InvalidLink(LinkKind::EmailVerification))), "{expired:?}");
 }
 
-async fn a_confirmation_is_good_for_the_address_that_it_went_to_and_names_none(fleet: &TestFleet) {
+async fn verification_link_is_bound_to_an_unnamed_address(fleet: &TestFleet) {
     let ctx = fleet.node().await;
-    let token = confirmation(&ctx, &user(&ctx, "moved").await, "before@example.org");
+    let token = verification_token(&ctx, &user(&ctx, "moved").await, "before@example.org");
     let refused = verify_email::verify_email(&ctx, &token).await;
-    assert!(matches!(refused, Err(Error::ConfirmationNotInForce)), "{refused:?}");
+    assert!(matches!(refused, Err(Error::InvalidLink(LinkKind::EmailVerification))), "{refused:?}");
     let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
     let payload = String::from_utf8(payload).unwrap();
     assert!(!payload.contains("before"), "{payload}");
 }
 
-async fn a_reset_is_good_once_until_its_time_is_over(fleet: &TestFleet) {
+async fn reset_link_works_once_until_it_expires(fleet: &TestFleet) {
     let ctx = fleet.node().await;
-    for (name, late) in [("in-time", Duration::ZERO), ("late", SECOND)] {
+    for (name, delay) in [("in-time", Duration::ZERO), ("late", SECOND)] {
         let user = user(&ctx, name).await;
-        recover_by_link(&ctx, &user.email, name, request_ctx(&ctx)).await.unwrap();
-        let token = mailed(fleet, &user.email).await;
-        fleet.clock.advance(fleet.config.mailed.reset - SECOND + late);
-        assert_eq!(reset(&ctx, &token).await.is_ok(), late.is_zero(), "{name}");
-        assert!(matches!(reset(&ctx, &token).await, Err(Error::ResetNotInForce)), "{name}");
+        request_password_reset_by_link(&ctx, &user.email, name, request_ctx(&ctx)).await.unwrap();
+        let token = wait_for_mailed_token(fleet, &user.email).await;
+        fleet.clock.advance(fleet.config.mailed.reset - SECOND + delay);
+        assert_eq!(reset(&ctx, &token).await.is_ok(), delay.is_zero(), "{name}");
+        assert!(matches!(reset(&ctx, &token).await, Err(Error::InvalidLink(LinkKind::PasswordReset))), "{name}");
     }
 }

@@ -1,99 +1,83 @@
-//! Signing out of a session of which the store has lost the record, as a failover may have it: whoever is told that it is over can
-//! rely on it, and whoever asks again makes nothing grow.
+//! Signing out of a session whose record the store has lost, for example in a failover: an acknowledged sign-out holds, and
+//! repeating it adds no further revocation.
 
 use serde_json::json;
 
-use crate::support::server::{SendRequest, TestServer, Tokens};
-use crate::support::signet::Plan;
-use crate::support::{postgres, redis};
+use crate::support::server::{SendRequest, TestServer, TokenPair, over_both_stores};
 
-/// A Signet, and the Redis behind it if there is one.
-struct Place {
-    server: TestServer,
-    servers: Option<(redis::Server, postgres::Server)>,
+over_both_stores!(
+    |plan| plan;
+    sign_out_of_a_lost_session_holds,
+    revoking_the_refresh_token_of_a_lost_session_holds,
+    id_of_a_lost_session_proves_nothing,
+);
+
+/// Deletes all sessions from the store.
+async fn lose_sessions(server: &TestServer) {
+    let Some(redis) = server.redis() else { return server.sql("DELETE FROM sessions").await };
+    let keys = redis.cli(&["KEYS", "signet:{*}:[si]*"]);
+    let deleted = redis.cli(&[&["DEL"], &keys.lines().collect::<Vec<_>>()[..]].concat());
+    assert_eq!(deleted, keys.lines().count().to_string());
+    assert!(keys.contains(":s:"), "{keys}");
 }
 
-impl Place {
-    fn new(servers: Option<(redis::Server, postgres::Server)>) -> Self {
-        let plan = servers.as_ref().map_or_else(Plan::embedded, |(redis, postgres)| Plan::on(redis, postgres));
-        Self { server: TestServer::beside(plan), servers }
+/// The number of published revocations.
+fn published_count(server: &TestServer) -> i64 {
+    if let Some(redis) = server.redis() {
+        return redis.cli(&["XLEN", "signet:{fleet}:revocations"]).parse().unwrap();
     }
-
-    /// Lets the store have lost all sessions.
-    async fn lose_sessions(&self) {
-        let Some((redis, _)) = &self.servers else { return self.server.sql("DELETE FROM sessions").await };
-        let keys = redis.cli(&["KEYS", "signet:{*}:[si]*"]);
-        let gone = redis.cli(&[&["DEL"], &keys.lines().collect::<Vec<_>>()[..]].concat());
-        assert_eq!(gone, keys.lines().count().to_string());
-        assert!(keys.contains(":s:"), "{keys}");
-    }
-
-    /// How many revocations every node hears of.
-    fn published(&self) -> i64 {
-        if let Some((redis, _)) = &self.servers {
-            return redis.cli(&["XLEN", "signet:{fleet}:revocations"]).parse().unwrap();
-        }
-        let file = rusqlite::Connection::open(self.server.signet.data().join("signet.db")).unwrap();
-        file.query_row("SELECT count(*) FROM revocations", [], |row| row.get(0)).unwrap()
-    }
-
-    /// Somebody signed in, of whose session nothing is kept any more.
-    async fn lost(&self) -> Tokens {
-        let tokens = self.server.sign_in(&self.server.person(&[])).await;
-        self.lose_sessions().await;
-        self.server.verify(&tokens.access).await.is(200);
-        tokens
-    }
-
-    async fn is_over(&self, tokens: &Tokens) {
-        assert_eq!(self.server.reason(&tokens.access).await, "revoked");
-        self.server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
-    }
+    let database = rusqlite::Connection::open(server.signet.data_dir().join("signet.db")).unwrap();
+    database.query_row("SELECT count(*) FROM revocations", [], |row| row.get(0)).unwrap()
 }
 
-async fn who_is_told_that_it_is_over_can_rely_on_it(place: Place) {
-    let server = &place.server;
-    let bystander = server.sign_in(&server.person(&[])).await;
-    let service = server.api_key(&server.person(&[]), &["revoke"]).0;
+/// Signs a new user in and deletes the session's record.
+async fn lost_session(server: &TestServer) -> TokenPair {
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    lose_sessions(server).await;
+    server.verify(&tokens.access).await.is(200);
+    tokens
+}
 
-    let tokens = place.lost().await;
+async fn assert_ended(server: &TestServer, tokens: &TokenPair) {
+    assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");
+    server.refresh(&tokens.refresh).await.is_oauth_error(400, "invalid_grant");
+}
+
+async fn sign_out_of_a_lost_session_holds(server: &TestServer) {
+    let tokens = lost_session(server).await;
     let logout = async || server.post("/api/v1/logout").bearer_auth(&tokens.access).send_checked().await;
-    let before = place.published();
+    let before = published_count(server);
     assert_eq!(logout().await.is(200).json(), json!({"message": "logout successful"}));
-    place.is_over(&tokens).await;
+    assert_ended(server, &tokens).await;
     logout().await.is(401);
-    assert_eq!(place.published(), before + 1);
+    assert_eq!(published_count(server), before + 1);
+}
 
-    for way in ["/auth/verification/revoke-token", "/oauth/revoke"] {
-        let tokens = place.lost().await;
-        let before = place.published();
+async fn revoking_the_refresh_token_of_a_lost_session_holds(server: &TestServer) {
+    let service = server.api_key(&server.create_user(&[]), &["revoke"]).0;
+    for path in ["/auth/verification/revoke-token", "/oauth/revoke"] {
+        let tokens = lost_session(server).await;
+        let before = published_count(server);
         for _ in 0..3 {
-            let asked = match way {
-                "/oauth/revoke" => server.post(way).header("x-api-key", &service).form(&[("token", &tokens.refresh)]),
-                _ => server.post(way).json(&json!({"refresh_token": tokens.refresh})),
+            let request = match path {
+                "/oauth/revoke" => server.post(path).header("x-api-key", &service).form(&[("token", &tokens.refresh)]),
+                _ => server.post(path).json(&json!({"refresh_token": tokens.refresh})),
             };
-            asked.send_checked().await.is(200);
-            place.is_over(&tokens).await;
+            request.send_checked().await.is(200);
+            assert_ended(server, &tokens).await;
         }
-        assert_eq!(place.published(), before + 1, "{way}");
+        assert_eq!(published_count(server), before + 1, "{path}");
     }
+}
 
-    // An id that somebody names is nobody's word for it.
-    let tokens = server.sign_in(&server.person(&[])).await;
-    let before = place.published();
+/// Naming the id of another user's session does not end it.
+async fn id_of_a_lost_session_proves_nothing(server: &TestServer) {
+    let bystander = server.sign_in(&server.create_user(&[])).await;
+    lose_sessions(server).await;
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    let before = published_count(server);
     let foreign = format!("/sessions/{}", bystander.session);
-    server.delete(&foreign).bearer_auth(&tokens.access).send_checked().await.is_problem(404, "absent");
-    assert_eq!(place.published(), before);
+    server.delete(&foreign).bearer_auth(&tokens.access).send_checked().await.is_problem(404, "not_found");
+    assert_eq!(published_count(server), before);
     server.verify(&bystander.access).await.is(200);
-}
-
-#[tokio::test]
-async fn embedded() {
-    who_is_told_that_it_is_over_can_rely_on_it(Place::new(None)).await;
-}
-
-#[tokio::test]
-async fn redis_and_postgres() {
-    who_is_told_that_it_is_over_can_rely_on_it(Place::new(Some((redis::Server::start(), postgres::Server::start()))))
-        .await;
 }

@@ -1,12 +1,11 @@
-//! The tests that look at Signet from outside: one program, so that it is linked once; a file a subject.
+//! Integration tests, one file per subject. They form a single binary, so that it is linked once.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "all of it is tests")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "this crate contains tests only")]
 
 mod attacks;
-mod auth;
+mod cancellation;
 mod codes;
 mod commands;
-mod confirm_code;
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod corpora;
@@ -15,7 +14,6 @@ mod docs;
 mod enumeration;
 mod faults;
 mod fleet;
-mod half_done;
 mod limits;
 mod links;
 mod loadtest;
@@ -32,11 +30,13 @@ mod redis;
 mod schemathesis;
 mod second_factor;
 mod server;
+mod sign_in_flood;
 mod sqlite;
-mod storm;
+mod stale_node;
 mod support;
 mod tree;
 mod ucontact;
 mod unturned;
 mod v1;
 mod verifiers;
+mod verify_email_code;

@@ -1,4 +1,4 @@
-//! The OpenAPI document: valid, true to the routes, and each example true to its schema.
+//! The OpenAPI document is valid and complete, and each example matches its schema.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -7,27 +7,27 @@ use serde_json::Value;
 use signet::config::Config;
 
 use crate::support::server::{SendRequest, TestServer, over_both_stores};
-use crate::support::{fed, tool};
+use crate::support::{run_with_stdin, tool};
 
-/// What is served without being an operation of the document: the page that shows it, and what the pages are made of.
+/// Paths that are served but are no operations of the document: the pages and their files.
 const PAGES: &[&str] = &["/docs", "/pages/"];
 
-/// The document is a valid one of OpenAPI 3.1; each example is what its schema says.
-const JUDGE: &str = r##"
+/// Validates the document against OpenAPI 3.1 and each example against its schema.
+const VALIDATE: &str = r##"
 import json, sys
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from jsonschema import Draft202012Validator
 document = json.load(sys.stdin)
-faults = [f"{list(error.path)}: {error.message}" for error in OpenAPIV31SpecValidator(document).iter_errors()]
-judged = 0
+errors = [f"{list(error.path)}: {error.message}" for error in OpenAPIV31SpecValidator(document).iter_errors()]
+checked = 0
 
-def judge(schema, examples, where):
-    global judged
-    # References are looked up in the document, so the schema is judged as part of it.
+def check(schema, examples, where):
+    global checked
+    # References are resolved in the document, so the schema is validated as part of it.
     validator = Draft202012Validator({**document, "allOf": [schema]}, format_checker=Draft202012Validator.FORMAT_CHECKER)
     for example in examples:
-        judged += 1
-        faults.extend(f"{where}: {error.message}" for error in validator.iter_errors(example))
+        checked += 1
+        errors.extend(f"{where}: {error.message}" for error in validator.iter_errors(example))
 
 def walk(value, where):
     if isinstance(value, list):
@@ -37,23 +37,23 @@ def walk(value, where):
         examples = value.get("examples")
         if isinstance(value.get("schema"), dict):
             given = [example["value"] for example in (examples or {}).values()]
-            judge(value["schema"], given + ([value["example"]] if "example" in value else []), where)
+            check(value["schema"], given + ([value["example"]] if "example" in value else []), where)
         elif isinstance(examples, list):
-            judge(value, examples, where)
+            check(value, examples, where)
         for name, item in value.items():
             if name not in ("examples", "example"):
                 walk(item, f"{where}/{name}")
 
 walk(document["paths"], "paths")
 walk(document["components"], "components")
-print(json.dumps({"faults": faults, "judged": judged}))
+print(json.dumps({"errors": errors, "checked": checked}))
 "##;
 
 fn config() -> Config {
     Config::default()
 }
 
-/// Each operation, after its method and path.
+/// All operations, each with its method and path.
 pub(crate) fn operations(document: &Value) -> Vec<(String, &Value)> {
     let items = document["paths"].as_object().unwrap();
     let each = items.iter().flat_map(|(path, item)| {
@@ -66,7 +66,7 @@ pub(crate) fn operations(document: &Value) -> Vec<(String, &Value)> {
 }
 
 #[test]
-fn what_is_served_is_documented_and_the_other_way_round() {
+fn routes_and_documented_operations_are_the_same() {
     let router = signet::api::router(&config()).unwrap();
     let served: BTreeSet<String> = router.listing().iter().map(|(method, path)| format!("{method} {path}")).collect();
     let document = signet::api::document(&config());
@@ -74,25 +74,25 @@ fn what_is_served_is_documented_and_the_other_way_round() {
     let page = |route: &str| PAGES.iter().any(|page| route.starts_with(&format!("GET {page}")));
     let missing = served.difference(&documented).filter(|route| !page(route)).collect::<Vec<_>>();
     assert!(missing.is_empty(), "served and not documented: {missing:#?}");
-    let too_many = documented.difference(&served).collect::<Vec<_>>();
-    assert!(too_many.is_empty(), "documented and not served: {too_many:#?}");
+    let not_served = documented.difference(&served).collect::<Vec<_>>();
+    assert!(not_served.is_empty(), "documented and not served: {not_served:#?}");
 }
 
 #[test]
-fn each_operation_says_what_a_reader_must_know() {
+fn operations_have_id_summary_tags_and_statuses() {
     let document = signet::api::document(&config());
     let tags: Vec<&Value> = document["tags"].as_array().unwrap().iter().collect();
     assert!(tags.iter().all(|tag| !tag["description"].as_str().unwrap().is_empty()), "{tags:?}");
     let mut ids = BTreeSet::new();
     for (route, operation) in operations(&document) {
         let id = operation["operationId"].as_str().unwrap();
-        assert!(ids.insert(id), "{id} is there twice");
+        assert!(ids.insert(id), "{id} occurs twice");
         assert!(operation["summary"].as_str().is_some_and(|text| !text.is_empty()), "{route} has no summary");
         let known = |tag: &Value| tags.iter().any(|known| known["name"] == *tag);
         assert!(operation["tags"].as_array().unwrap().iter().all(known), "{route}: {}", operation["tags"]);
         let statuses = operation["responses"].as_object().unwrap();
         assert!(statuses.keys().any(|status| status.starts_with('2') || status.starts_with('3')), "{route}");
-        assert!(!statuses.contains_key("default"), "{route}: each status has a meaning");
+        assert!(!statuses.contains_key("default"), "{route}: every status must be documented by itself");
         if operation.get("requestBody").is_some() {
             assert!(["413", "415"].iter().all(|status| statuses.contains_key(*status)), "{route}");
         }
@@ -105,18 +105,18 @@ fn each_operation_says_what_a_reader_must_know() {
 }
 
 #[test]
-fn the_document_is_valid_and_its_examples_are_true() {
-    let mut judge = Command::new(tool("venv/bin/python"));
-    judge.args(["-c", JUDGE]);
-    let output = fed(judge, &signet::api::document(&config()).to_string());
+fn document_and_examples_are_valid() {
+    let mut validator = Command::new(tool("venv/bin/python"));
+    validator.args(["-c", VALIDATE]);
+    let output = run_with_stdin(validator, &signet::api::document(&config()).to_string());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(said["faults"], serde_json::json!([]));
-    assert!(said["judged"].as_u64().unwrap() > 50, "{said}");
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["errors"], serde_json::json!([]));
+    assert!(result["checked"].as_u64().unwrap() > 50, "{result}");
 }
 
 #[test]
-fn a_dialect_that_is_switched_off_is_not_in_it() {
+fn disabled_dialect_is_not_documented() {
     let mut config = config();
     "/id".clone_into(&mut config.api.native.prefix);
     let document = signet::api::document(&config);
@@ -126,9 +126,9 @@ fn a_dialect_that_is_switched_off_is_not_in_it() {
     assert!(!document["tags"].as_array().unwrap().iter().any(|tag| tag["name"] == "native"), "{document}");
 }
 
-over_both_stores!(|plan| plan; it_is_served_and_can_be_kept);
+over_both_stores!(|plan| plan; document_is_served_with_an_etag);
 
-async fn it_is_served_and_can_be_kept(server: &TestServer) {
+async fn document_is_served_with_an_etag(server: &TestServer) {
     let answer = server.get("/openapi.json").send_checked().await;
     assert_eq!(answer.is(200).header("content-type"), "application/json");
     assert_eq!(answer.header("cache-control"), "public, no-cache");

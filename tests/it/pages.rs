@@ -1,4 +1,4 @@
-//! The pages: from the binary alone, under a strict policy, and harmless to be opened.
+//! The pages: served by the binary alone, with a strict Content-Security-Policy, and safe to open.
 
 use std::collections::BTreeSet;
 use std::process::Command;
@@ -20,66 +20,65 @@ fn is_guarded(answer: &HttpResponse) {
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
 }
 
-/// What a page or a script names in quotes after one of these words.
-fn named<'a>(text: &'a str, words: &[&str]) -> Vec<&'a str> {
-    let after = |word: &&str| text.match_indices(*word).map(|(at, word)| &text[at + word.len()..]).collect::<Vec<_>>();
+/// The quoted texts after any of these prefixes in a page or a script.
+fn quoted_after<'a>(text: &'a str, prefixes: &[&str]) -> Vec<&'a str> {
+    let rests =
+        |prefix: &&str| text.match_indices(*prefix).map(|(at, prefix)| &text[at + prefix.len()..]).collect::<Vec<_>>();
     let quoted = |rest: &'a str| rest.split(['"', '\'']).next().unwrap_or_default();
-    words.iter().flat_map(after).map(quoted).collect()
+    prefixes.iter().flat_map(rests).map(quoted).collect()
 }
 
 #[tokio::test]
-async fn a_page_and_all_it_is_made_of_come_from_here() {
+async fn pages_load_only_files_of_this_server() {
     for prefix in ["", "/id/v2"] {
         let server = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__PREFIX", &format!("{prefix}/")));
         let mut files = BTreeSet::new();
         for page in PAGES {
             let answer = server.get(&format!("{prefix}{page}")).send_checked().await;
-            is_guarded(&answer);
+            assert_security_headers(&answer);
             assert_eq!(answer.header("content-type"), "text/html; charset=utf-8");
             assert_eq!(answer.header("cache-control"), "no-store");
-            for place in named(&answer.text, &["src=\"", "href=\""]).into_iter().filter(|place| !place.starts_with('#'))
+            for path in
+                quoted_after(&answer.text, &["src=\"", "href=\""]).into_iter().filter(|path| !path.starts_with('#'))
             {
-                assert!(place.starts_with(&format!("{prefix}/")), "{page} names {place}");
-                files.insert(place.to_owned());
+                assert!(path.starts_with(&format!("{prefix}/")), "{page} refers to {path}");
+                files.insert(path.to_owned());
             }
-            assert!(
-                !answer.text.contains("<style") && !answer.text.contains("style="),
-                "{page}: nothing stands inline"
-            );
+            assert!(!answer.text.contains("<style") && !answer.text.contains("style="), "{page} has inline styles");
         }
-        let mut seen = BTreeSet::new();
+        let mut checked = BTreeSet::new();
         while let Some(file) = files.pop_first() {
             let answer = server.get(&file).send_checked().await;
             if file.ends_with("/openapi.json") {
                 continue;
             }
-            is_guarded(&answer);
+            assert_security_headers(&answer);
             let kind = if file.ends_with(".css") { "text/css" } else { "text/javascript" };
             assert_eq!(answer.header("content-type"), format!("{kind}; charset=utf-8"), "{file}");
-            assert!(!answer.text.contains("://") && !answer.text.contains("url("), "{file} names another place");
+            assert!(!answer.text.contains("://") && !answer.text.contains("url("), "{file} refers to another host");
             let again = server.get(&file).header("if-none-match", answer.header("etag")).send_checked().await;
             assert_eq!((again.is(304).text.as_str(), again.header("content-security-policy")), ("", POLICY));
-            for import in named(&answer.text, &["from './"]) {
-                let place = format!("{prefix}/pages/{import}");
-                if !seen.contains(&place) {
-                    files.insert(place);
+            for import in quoted_after(&answer.text, &["from './"]) {
+                let path = format!("{prefix}/pages/{import}");
+                if !checked.contains(&path) {
+                    files.insert(path);
                 }
             }
-            seen.insert(file);
+            checked.insert(file);
         }
-        assert_eq!(seen.len(), 7, "{seen:?}");
+        assert_eq!(checked.len(), 7, "{checked:?}");
     }
 }
 
 #[tokio::test]
-async fn a_link_that_is_opened_leaves_no_trace_of_its_token() {
+async fn opening_a_link_leaves_no_trace_of_its_token() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_LOG__FILTER", "trace"));
     let token = "eyJhbGciOiJFZERTQSJ9.c2F5cw.c2lnbmF0dXJl";
     for page in ["/links/magic", "/links/reset", "/links/confirm"] {
         for method in [Method::GET, Method::HEAD] {
             let answer = server.request(method, &format!("{page}?token={token}")).send_checked().await;
-            is_guarded(&answer);
-            assert!(!answer.text.contains(token), "the page takes it from the address: {answer:?}");
+            assert_security_headers(&answer);
+            assert!(!answer.text.contains(token), "the page contains the token: {answer:?}");
         }
     }
     server.signet.terminate();
@@ -88,49 +87,49 @@ async fn a_link_that_is_opened_leaves_no_trace_of_its_token() {
     assert!(log.contains("stopped") && !log.contains(token), "{log}");
 }
 
-/// As much of a browser as the page of a link has use for. It writes down what is done to the address, to the history and to the
-/// network; then the one button is pressed.
+/// The parts of a browser that the page of a link uses. Records what is done to the address, the history and the network,
+/// then presses the only button.
 const BROWSER: &str = r"
 import { readFileSync } from 'node:fs';
 const { here, page } = JSON.parse(readFileSync(0, 'utf8'));
-const did = [], forms = [];
+const events = [], forms = [];
 class Element {
   constructor(name) { this.name = name; this.value = 'a quiet harbour'; if (name === 'form') forms.push(this); }
   setAttribute() {}
   append() {}
   replaceChildren() {}
   focus() {}
-  addEventListener(what, then) { this['on' + what] = then; }
+  addEventListener(type, listener) { this['on' + type] = listener; }
 }
-const at = new URL(here);
-const told = (what) => did.push({ ...what, at: at.href });
-const place = new Proxy(at, { get: (at, name) => (typeof at[name] === 'function' ? at[name].bind(at) : at[name]) });
+const url = new URL(here);
+const record = (event) => events.push({ ...event, url: url.href });
+const bound = (url, name) => (typeof url[name] === 'function' ? url[name].bind(url) : url[name]);
 const define = (name, value) => Object.defineProperty(globalThis, name, { value, configurable: true });
-define('location', place);
+define('location', new Proxy(url, { get: bound }));
 define('document', {
   body: { dataset: { page, base: '' } }, documentElement: {}, referrer: '',
   createElement: (name) => new Element(name), getElementById: () => new Element('main'),
 });
 define('history', {
-  replaceState: (_, __, to) => { at.href = new URL(to, at).href; told({ what: 'replaced' }); },
-  pushState: () => told({ what: 'pushed' }),
+  replaceState: (_, __, to) => { url.href = new URL(to, url).href; record({ event: 'replaced' }); },
+  pushState: () => record({ event: 'pushed' }),
 });
 define('navigator', { languages: ['en'] });
-define('localStorage', { getItem: () => 'half', removeItem: () => {}, setItem: () => told({ what: 'kept' }) });
-define('fetch', async (to, how) => {
-  told({ what: 'fetched', to, ...how });
+define('localStorage', { getItem: () => 'half', removeItem: () => {}, setItem: () => record({ event: 'stored' }) });
+define('fetch', async (to, options) => {
+  record({ event: 'fetched', to, ...options });
   return { ok: true, status: 200, json: async () => ({}) };
 });
 await import('./link.js');
-told({ what: 'loaded' });
+record({ event: 'loaded' });
 for (const form of forms) await form.onsubmit({ preventDefault() {} });
-console.log(JSON.stringify(did));
+console.log(JSON.stringify(events));
 ";
 
-/// Opened by whichever form of link there is: before anything else the token is out of the address bar and of the history; it goes out
-/// in a body, once, when the button is pressed.
+/// Opens every form of link. Before anything else the token is removed from the address bar and the history; it is sent in a
+/// body, once, when the button is pressed.
 #[tokio::test]
-async fn a_token_leaves_the_address_bar_at_once() {
+async fn link_page_removes_the_token_from_the_address_bar() {
     let server = TestServer::embedded(|plan| plan);
     let folder = tempfile::tempdir().unwrap();
     for file in ["link.js", "element.js"] {
@@ -145,15 +144,15 @@ async fn a_token_leaves_the_address_bar_at_once() {
             let here = format!("https://id.example.org/links/{page}{rest}");
             let mut node = Command::new(tool("bin/node"));
             node.current_dir(folder.path()).arg("browser.js");
-            let asked = serde_json::json!({"here": here, "page": page}).to_string();
-            let output = tokio::task::spawn_blocking(move || run_with_stdin(node, &asked)).await.unwrap();
+            let input = serde_json::json!({"here": here, "page": page}).to_string();
+            let output = tokio::task::spawn_blocking(move || run_with_stdin(node, &input)).await.unwrap();
             assert!(output.status.success(), "{here}: {}", String::from_utf8_lossy(&output.stderr));
-            let did: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
-            let whats = did.iter().map(|it| it["what"].as_str().unwrap()).collect::<Vec<_>>();
-            assert_eq!(whats, ["replaced", "loaded", "fetched"], "{here}: {did:?}");
+            let events: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+            let names = events.iter().map(|event| event["event"].as_str().unwrap()).collect::<Vec<_>>();
+            assert_eq!(names, ["replaced", "loaded", "fetched"], "{here}: {events:?}");
             let clean = format!("https://id.example.org/links/{page}");
-            assert!(did.iter().all(|it| it["at"] == clean.as_str()), "{here}: {did:?}");
-            let fetched = &did[2];
+            assert!(events.iter().all(|event| event["url"] == clean.as_str()), "{here}: {events:?}");
+            let fetched = &events[2];
             assert_eq!((&fetched["to"], &fetched["method"]), (&format!("/links/{page}").into(), &"POST".into()));
             assert_eq!(fetched["referrerPolicy"], "no-referrer", "{here}");
             let sent: Value = serde_json::from_str(fetched["body"].as_str().unwrap()).unwrap();
@@ -163,7 +162,7 @@ async fn a_token_leaves_the_address_bar_at_once() {
 }
 
 #[tokio::test]
-async fn pages_go_with_the_dialect_whose_calls_they_make() {
+async fn disabled_native_dialect_serves_no_pages() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_API__NATIVE__ENABLED", "false"));
     for page in PAGES {
         assert_eq!(server.get(page).send_checked().await.status, 404, "{page}");

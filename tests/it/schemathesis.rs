@@ -1,44 +1,46 @@
-//! The document held against a running server, by schemathesis: no answer that is not documented, none that breaks its schema,
-//! no 5xx, no bad data let in, no good data refused.
+//! Compares a running server with its OpenAPI document by schemathesis: no undocumented response, no response that violates its schema,
+//! no 5xx, no invalid data accepted, no valid data rejected.
 //!
-//! In a short form; `SIGNET_EXAMPLES=500 ./test schemathesis` tries that many of each call, in a run that takes an hour.
+//! `SIGNET_EXAMPLES=500 ./test schemathesis` tries 500 examples of each operation instead of a few; that takes an hour.
 
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::server::{PASSWORD, Person, SendRequest, TestServer, over_both_stores};
-use crate::support::{fed, tool};
+use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, over_both_stores};
+use crate::support::{run_with_stdin, tool};
 
-/// What changes the account that asks, so that it could ask no more, by `operationId`: each is tried by an account of its own.
-const SPOILING: &[&str] = &["codes_create_otp", "myauth_update_user", "myauth_toggle_state"];
+/// Ids of operations after which the calling account can make no further calls: each is tested with an account of its own.
+const DISRUPTIVE: &[&str] = &["codes_create_otp", "myauth_update_user", "myauth_toggle_state"];
 
 const SETTINGS: &str = include_str!("../schemathesis.toml");
 
-#[allow(clippy::disallowed_methods, reason = "how long it may take is the caller's to say")]
+#[allow(clippy::disallowed_methods, reason = "the caller decides how long the test may take")]
 fn examples() -> String {
     std::env::var("SIGNET_EXAMPLES").unwrap_or_else(|_| "8".to_owned())
 }
 
-over_both_stores!(|plan| plan; the_document_holds);
+over_both_stores!(|plan| plan; server_conforms_to_its_document);
 
-async fn the_document_holds(server: &TestServer) {
+async fn server_conforms_to_its_document(server: &TestServer) {
     let documented = server.get("/openapi.json").send_checked().await.json();
-    let spoiling = SPOILING.iter().filter(|id| documented.to_string().contains(&format!("\"operationId\":\"{id}\"")));
-    let spoiling: Vec<&str> = spoiling.copied().collect();
-    let others = spoiling.iter().flat_map(|id| ["--exclude-operation-id", id]).collect::<Vec<_>>();
-    // All but the one by which it gets the document.
+    let disruptive =
+        DISRUPTIVE.iter().filter(|id| documented.to_string().contains(&format!("\"operationId\":\"{id}\"")));
+    let disruptive: Vec<&str> = disruptive.copied().collect();
+    let others = disruptive.iter().flat_map(|id| ["--exclude-operation-id", id]).collect::<Vec<_>>();
+    // All operations except the one that returns the document.
     let all = crate::openapi::operations(&documented).len() - 1;
-    let mut runs = vec![(others, all - spoiling.len())];
-    runs.extend(spoiling.iter().map(|id| (vec!["--include-operation-id", id], 1)));
-    for (words, operations) in runs {
-        let said = run(server, &refusals(&documented), &words).await;
-        assert!(said.contains(&format!("Tested: {operations}\n")), "{words:?}: {said}");
+    let mut runs = vec![(others, all - disruptive.len())];
+    runs.extend(disruptive.iter().map(|id| (vec!["--include-operation-id", id], 1)));
+    for (arguments, operations) in runs {
+        let output = run(server, &expected_statuses(&documented), &arguments).await;
+        assert!(output.contains(&format!("Tested: {operations}\n")), "{arguments:?}: {output}");
     }
 }
 
-/// With which statuses each operation may refuse a request that fits its schema: as settings, but for those that have their own.
-fn refusals(document: &Value) -> String {
+/// Settings with the statuses with which each operation may reject a request that matches its schema, except for operations that
+/// have their own.
+fn expected_statuses(document: &Value) -> String {
     let own = |id: &str| {
         let mut blocks = SETTINGS.split("[[operations]]").filter(|block| block.contains("positive_data_acceptance"));
         blocks.any(|block| block.contains(&format!("\"{id}\"")))
@@ -54,15 +56,15 @@ fn refusals(document: &Value) -> String {
     each.collect()
 }
 
-/// What schemathesis says.
-async fn run(server: &TestServer, refusals: &str, words: &[&str]) -> String {
-    // Not what the document's examples have, of which one changes it.
+/// Runs schemathesis; returns its output.
+async fn run(server: &TestServer, expected_statuses: &str, arguments: &[&str]) -> String {
+    // Not the password of the document's examples, one of which changes it.
     let caller_password = "no harbour, and no dusk either";
-    let other = server.person(&["--verified"]);
+    let other = server.create_user(&["--verified"]);
     let email = format!("caller-beside-{}", other.email);
-    let made = server.plan().user(&email, caller_password, &["--superuser", "--verified"]);
-    let id = made["id"].as_str().expect("a user has an id").to_owned();
-    let caller = Person { id, email, username: String::new() };
+    let created = server.plan().create_user(&email, caller_password, &["--superuser", "--verified"]);
+    let id = created["id"].as_str().expect("a user has an id").to_owned();
+    let caller = TestUser { id, email, username: String::new() };
     let (key, _) = server.api_key(&caller, &["admin", "introspect", "revoke"]);
     let tokens = server.sign_in(&other).await;
     let settings = server.plan().dir().join("schemathesis.toml");
@@ -76,19 +78,20 @@ async fn run(server: &TestServer, refusals: &str, words: &[&str]) -> String {
         ("{access_token}", &tokens.access),
         ("{refresh_token}", &tokens.refresh),
     ];
-    let filled = values.iter().fold(format!("{SETTINGS}{refusals}"), |text, (name, value)| text.replace(name, value));
-    std::fs::write(&settings, filled).expect("the folder is the test's own");
+    let filled =
+        values.iter().fold(format!("{SETTINGS}{expected_statuses}"), |text, (name, value)| text.replace(name, value));
+    std::fs::write(&settings, filled).expect("the folder is writable");
     let mut command = Command::new(tool("venv/bin/python"));
     command.args(["-m", "schemathesis.cli", "--config-file"]).arg(settings);
-    // All checks are on unless the settings take one off; named here, they would be on whatever the settings say.
-    command.args(["run", &server.signet.at("/openapi.json"), "--url", &server.signet.at("/")]);
-    command.args(["--seed", "1", "--max-examples", &examples(), "--continue-on-failure"]).args(words);
-    // The secrets in it are of this test alone, and say what was sent.
+    // All checks are enabled unless the settings disable one. Naming them here would override the settings.
+    command.args(["run", &server.signet.url_of("/openapi.json"), "--url", &server.signet.url_of("/")]);
+    command.args(["--seed", "1", "--max-examples", &examples(), "--continue-on-failure"]).args(arguments);
+    // The secrets in the output belong to this test, and they show what was sent.
     command.args(["--no-color", "--output-sanitize", "false"]);
-    // It leaves what it has learnt in the folder it is in.
+    // schemathesis stores its cache in the working directory.
     command.current_dir(server.plan().dir());
-    let output = tokio::task::spawn_blocking(move || fed(command, "")).await.expect("it ends");
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{words:?}: {said}");
-    said
+    let output = tokio::task::spawn_blocking(move || run_with_stdin(command, "")).await.expect("schemathesis ends");
+    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{arguments:?}: {text}");
+    text
 }

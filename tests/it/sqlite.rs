@@ -1,5 +1,5 @@
-//! The embedded store as other processes and the system see it: what survives `kill -9`, many processes on one file, who
-//! may read it, and what is refused at the start.
+//! The embedded store from outside: durability under `kill -9`, many processes on one file, file permissions, and refused
+//! starts.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -36,7 +36,7 @@ fn open(dir: &Path) -> Arc<Stores> {
     Arc::new(Stores { accounts, ephemeral })
 }
 
-fn somebody(name: &str) -> NewUser {
+fn new_user(name: &str) -> NewUser {
     let rng = Rng::system();
     let (id, project) = (UserId::new(NOW, &rng), ProjectId::new(NOW, &rng));
     NewUser { verified: true, ..NewUser::new(id, format!("{name}@example.org"), project, NOW) }
@@ -59,7 +59,7 @@ fn session_of(user: UserId) -> Session {
     }
 }
 
-fn presented(session: &Session, counter: u64) -> RotateRequest {
+fn rotate_request(session: &Session, counter: u64) -> RotateRequest {
     RotateRequest {
         user: session.user,
         session: session.id,
@@ -71,112 +71,115 @@ fn presented(session: &Session, counter: u64) -> RotateRequest {
     }
 }
 
-/// Another process on the same file: this very binary, told by its standard input what to do. Ends with its handle.
-struct Other {
+/// Another process on the same file: this test binary, which reads its commands from stdin. Killed when dropped.
+struct ChildProcess {
     process: Child,
-    orders: ChildStdin,
-    answers: Lines<BufReader<ChildStdout>>,
+    commands: ChildStdin,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
-impl Other {
-    fn start(dir: &Path, order: &str) -> Self {
+impl ChildProcess {
+    fn start(dir: &Path, command: &str) -> Self {
         let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "sqlite::the_other_process", "--ignored", "--nocapture"])
+            .args(["--exact", "sqlite::child_process", "--ignored", "--nocapture"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut orders = process.stdin.take().unwrap();
-        writeln!(orders, "{}\n{order}", dir.display()).unwrap();
-        let answers = BufReader::new(process.stdout.take().unwrap()).lines();
-        Self { process, orders, answers }
+        let mut commands = process.stdin.take().unwrap();
+        writeln!(commands, "{}\n{command}", dir.display()).unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap()).lines();
+        Self { process, commands, output }
     }
 
-    /// What it says next, without what the test harness says around it.
-    fn answer(&mut self) -> Option<String> {
-        self.answers.by_ref().map(Result::unwrap).find_map(|line| line.strip_prefix("> ").map(str::to_owned))
+    /// The next line that it printed, without the output of the test harness.
+    fn next_line(&mut self) -> Option<String> {
+        self.output.by_ref().map(Result::unwrap).find_map(|line| line.strip_prefix("> ").map(str::to_owned))
     }
 
-    fn go(&mut self) {
-        writeln!(self.orders, "go").unwrap();
+    fn proceed(&mut self) {
+        writeln!(self.commands, "proceed").unwrap();
     }
 
-    /// Whether it ended well by itself.
-    fn ended_well(mut self) -> bool {
-        while self.answer().is_some() {}
+    /// Waits for the process to exit. True if it succeeded.
+    fn wait_for_success(mut self) -> bool {
+        while self.next_line().is_some() {}
         self.process.wait().unwrap().success()
     }
 }
 
-impl Drop for Other {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // SIGKILL; an error means that it has ended already.
+        // SIGKILL; an error means that it has exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-fn say(what: &str) {
-    writeln!(std::io::stdout().lock(), "> {what}").unwrap();
+fn print_line(text: &str) {
+    writeln!(std::io::stdout().lock(), "> {text}").unwrap();
 }
 
-fn order() -> String {
+fn read_command() -> String {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).unwrap();
     line.trim_end().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the process that the other tests start; by itself it has no orders"]
-async fn the_other_process() {
-    let dir = order();
-    assert!(!dir.is_empty(), "this is started by the other tests");
+#[ignore = "started by the other tests as a child process"]
+async fn child_process() {
+    let dir = read_command();
+    assert!(!dir.is_empty(), "this test is started by the other tests");
     let dir = Path::new(&dir);
-    match order().split(' ').collect::<Vec<_>>()[..] {
+    match read_command().split(' ').collect::<Vec<_>>()[..] {
         ["write-until-killed", round] => write_until_killed(&open(dir), round).await,
         ["start-and-make-users", count, name] => {
-            say("ready");
-            assert_eq!(order(), "go");
+            print_line("ready");
+            assert_eq!(read_command(), "proceed");
             let stores = open(dir);
-            for which in 0..count.parse::<u32>().unwrap() {
-                let made = stores.accounts.create_user(&somebody(&format!("{name}-{which}"))).await.unwrap();
-                assert!(matches!(made, Created::Created(_)));
+            for index in 0..count.parse::<u32>().unwrap() {
+                let created = stores.accounts.create_user(&new_user(&format!("{name}-{index}"))).await.unwrap();
+                assert!(matches!(created, Created::Created(_)));
             }
         }
         ["revoke"] => {
             let stores = open(dir);
-            say("ready");
-            assert_eq!(order(), "go");
+            print_line("ready");
+            assert_eq!(read_command(), "proceed");
             let target = Target::Token(TokenId(uuid::Uuid::from_u128(7)));
             stores.ephemeral.revoke(&Revocation { target, expires_at: NOW + DAY }, NOW).await.unwrap();
         }
-        ref unknown => panic!("no such order: {unknown:?}"),
+        ref unknown => panic!("no such command: {unknown:?}"),
     }
 }
 
-/// Thirty-two callers at once, each saying what it was promised as soon as it was.
+/// Thirty-two concurrent callers; each prints every write as soon as it is acknowledged.
 async fn write_until_killed(stores: &Arc<Stores>, round: &str) {
     let callers: Vec<_> = (0..32)
         .map(|caller| {
             let (stores, round) = (Arc::clone(stores), round.to_owned());
             tokio::spawn(async move {
-                // More than any test waits for: a process that nobody kills ends.
+                // More than any test waits for, so that the process ends even if it is not killed.
                 for turn in 0..10_000 {
-                    let user = somebody(&format!("{round}-{caller}-{turn}"));
+                    let user = new_user(&format!("{round}-{caller}-{turn}"));
                     assert!(matches!(stores.accounts.create_user(&user).await.unwrap(), Created::Created(_)));
-                    say(&format!("user {}", user.email));
+                    print_line(&format!("user {}", user.email));
                     let session = session_of(user.id);
                     let opened = stores.ephemeral.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
                     assert_eq!(opened, Opened::Opened { ended: vec![] });
                     for counter in 0..3 {
-                        let rotation =
-                            stores.ephemeral.rotate_refresh_token(presented(&session, counter), NOW).await.unwrap();
+                        let rotation = stores
+                            .ephemeral
+                            .rotate_refresh_token(rotate_request(&session, counter), NOW)
+                            .await
+                            .unwrap();
                         assert!(matches!(rotation, Rotation::Rotated(_)));
-                        say(&format!("session {} {} {}", user.id, session.id, counter + 1));
+                        print_line(&format!("session {} {} {}", user.id, session.id, counter + 1));
                     }
                     let target = Target::Session(session.id);
                     stores.ephemeral.revoke(&Revocation { target, expires_at: NOW + DAY }, NOW).await.unwrap();
-                    say(&format!("revoked {}", session.id));
+                    print_line(&format!("revoked {}", session.id));
                 }
             })
         })
@@ -187,32 +190,32 @@ async fn write_until_killed(stores: &Arc<Stores>, round: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
+async fn acknowledged_writes_survive_kill_9() {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged = Vec::new();
     for round in 0..8 {
-        let mut other = Other::start(dir.path(), &format!("write-until-killed {round}"));
-        // Each time at another point: in the middle of the first group, of a checkpoint, of the thousandth write.
+        let mut other = ChildProcess::start(dir.path(), &format!("write-until-killed {round}"));
+        // Each time at another point: during the first group commit, a checkpoint, the thousandth write.
         for _ in 0..(37 << round) {
-            acknowledged.push(other.answer().expect("it writes until it is killed"));
+            acknowledged.push(other.next_line().expect("it writes until it is killed"));
         }
         other.process.kill().unwrap();
-        // What it said between the last line that was read and its end was promised as well.
-        while let Some(line) = other.answer() {
+        // Lines printed between the last line read and the kill were acknowledged as well.
+        while let Some(line) = other.next_line() {
             acknowledged.push(line);
         }
     }
 
     let stores = open(dir.path());
     let mut revoked = Vec::new();
-    let mut place = Cursor::start();
+    let mut cursor = Cursor::start();
     loop {
-        let (found, next) = stores.ephemeral.follow(&place, Duration::ZERO).await.unwrap();
-        if found.is_empty() {
+        let (revocations, next) = stores.ephemeral.follow(&cursor, Duration::ZERO).await.unwrap();
+        if revocations.is_empty() {
             break;
         }
-        revoked.extend(found.into_iter().map(|revocation| revocation.target));
-        place = next;
+        revoked.extend(revocations.into_iter().map(|revocation| revocation.target));
+        cursor = next;
     }
     let id = |text: &str| SessionId::parse(text).unwrap();
     let mut counters = std::collections::HashMap::new();
@@ -220,35 +223,35 @@ async fn nothing_that_was_acknowledged_is_lost_by_kill_9() {
         match line.split(' ').collect::<Vec<_>>()[..] {
             ["user", email] => {
                 let user = stores.accounts.user(Find::Email(email)).await.unwrap().expect(line);
-                assert_eq!(stores.accounts.projects(user.id).await.unwrap().len(), 1, "{line}: half made");
+                assert_eq!(stores.accounts.projects(user.id).await.unwrap().len(), 1, "{line}: created in part");
             }
             ["session", user, session, counter] => {
                 let counter: u64 = counter.parse().unwrap();
                 counters.insert((UserId::parse(user).unwrap(), id(session)), counter);
             }
             ["revoked", session] => assert!(revoked.contains(&Target::Session(id(session))), "{line}"),
-            _ => panic!("not of this test: {line}"),
+            _ => panic!("unknown line: {line}"),
         }
     }
     for ((user, session), counter) in counters {
-        let found = stores.ephemeral.session(user, session, NOW).await.unwrap().expect("the session is there");
-        assert!(found.counter >= counter, "{session}: {} where {counter} was acknowledged", found.counter);
+        let stored = stores.ephemeral.session(user, session, NOW).await.unwrap().expect("the session exists");
+        assert!(stored.counter >= counter, "{session}: {} where {counter} was acknowledged", stored.counter);
     }
     assert!(acknowledged.len() > 37 * 255);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_processes_start_at_once_on_an_empty_folder_and_write() {
+async fn ten_processes_start_on_an_empty_folder() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("not/yet/there");
-    let order = |which: usize| format!("start-and-make-users 20 user-{which}");
-    let mut others: Vec<_> = (0..10).map(|which| Other::start(&folder, &order(which))).collect();
+    let command = |index: usize| format!("start-and-make-users 20 user-{index}");
+    let mut others: Vec<_> = (0..10).map(|index| ChildProcess::start(&folder, &command(index))).collect();
     for other in &mut others {
-        assert_eq!(other.answer().as_deref(), Some("ready"));
+        assert_eq!(other.next_line().as_deref(), Some("ready"));
     }
-    others.iter_mut().for_each(Other::go);
+    others.iter_mut().for_each(ChildProcess::proceed);
     for other in others {
-        assert!(other.ended_well());
+        assert!(other.wait_for_success());
     }
     let users = open(&folder).accounts.users(0, 1000).await.unwrap();
     let numbers: Vec<_> = users.iter().map(|user| user.number).collect();
@@ -257,54 +260,54 @@ async fn ten_processes_start_at_once_on_an_empty_folder_and_write() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_process_gets_its_turn_beside_a_busy_one() {
+async fn other_process_can_write_beside_a_busy_one() {
     let dir = tempfile::tempdir().unwrap();
     let stores = open(dir.path());
-    let mut other = Other::start(dir.path(), "start-and-make-users 20 beside");
-    assert_eq!(other.answer().as_deref(), Some("ready"));
+    let mut other = ChildProcess::start(dir.path(), "start-and-make-users 20 beside");
+    assert_eq!(other.next_line().as_deref(), Some("ready"));
     let done = Arc::new(AtomicBool::new(false));
-    // Enough callers that the writer always finds somebody waiting.
+    // Enough callers that the writer always has waiting calls.
     let callers: Vec<_> = (0..256)
-        .map(|which| {
+        .map(|index| {
             let (stores, done) = (Arc::clone(&stores), Arc::clone(&done));
             tokio::spawn(async move {
-                let session = session_of(somebody(&which.to_string()).id);
+                let session = session_of(new_user(&index.to_string()).id);
                 stores.ephemeral.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
                 let mut counter = 0;
                 while !done.load(Ordering::Relaxed) {
                     let rotation =
-                        stores.ephemeral.rotate_refresh_token(presented(&session, counter), NOW).await.unwrap();
+                        stores.ephemeral.rotate_refresh_token(rotate_request(&session, counter), NOW).await.unwrap();
                     assert!(matches!(rotation, Rotation::Rotated(_)));
                     counter += 1;
                 }
             })
         })
         .collect();
-    other.go();
-    let ended_well = tokio::task::spawn_blocking(move || other.ended_well()).await.unwrap();
+    other.proceed();
+    let wait_for_success = tokio::task::spawn_blocking(move || other.wait_for_success()).await.unwrap();
     done.store(true, Ordering::Relaxed);
     for caller in callers {
         caller.await.unwrap();
     }
-    assert!(ended_well);
+    assert!(wait_for_success);
     assert_eq!(stores.accounts.users(0, 100).await.unwrap().len(), 20);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_follower_hears_what_another_process_revokes() {
+async fn follower_sees_revocations_of_another_process() {
     let dir = tempfile::tempdir().unwrap();
     let stores = open(dir.path());
-    let mut other = Other::start(dir.path(), "revoke");
-    assert_eq!(other.answer().as_deref(), Some("ready"));
+    let mut other = ChildProcess::start(dir.path(), "revoke");
+    assert_eq!(other.next_line().as_deref(), Some("ready"));
     let follower = tokio::spawn({
         let stores = Arc::clone(&stores);
         async move { stores.ephemeral.follow(&Cursor::start(), Duration::from_secs(30)).await.unwrap() }
     });
-    other.go();
-    let (heard, _) = follower.await.unwrap();
+    other.proceed();
+    let (revocations, _) = follower.await.unwrap();
     let target = Target::Token(TokenId(uuid::Uuid::from_u128(7)));
-    assert_eq!(heard, [Revocation { target, expires_at: NOW + DAY }]);
-    assert!(other.ended_well());
+    assert_eq!(revocations, [Revocation { target, expires_at: NOW + DAY }]);
+    assert!(other.wait_for_success());
 }
 
 fn mode(path: &Path) -> u32 {
@@ -312,36 +315,36 @@ fn mode(path: &Path) -> u32 {
 }
 
 #[tokio::test]
-async fn nobody_else_can_read_the_file() {
+async fn files_are_readable_by_the_owner_only() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("data");
     let stores = open(&folder);
-    stores.accounts.create_user(&somebody("ada")).await.unwrap();
+    stores.accounts.create_user(&new_user("ada")).await.unwrap();
     assert_eq!(mode(&folder), 0o700);
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(files.len(), 3, "the file, its log and its index: {files:?}");
+    assert_eq!(files.len(), 3, "the database, the WAL and its index: {files:?}");
     for file in &files {
         assert_eq!(mode(file), 0o600, "{}", file.display());
     }
     drop(stores);
 
-    // A copy that was restored carelessly is closed again.
+    // Permissions of a carelessly restored copy are restricted again.
     fs::set_permissions(folder.join("signet.db"), Permissions::from_mode(0o644)).unwrap();
     let stores = open(&folder);
     assert_eq!(mode(&folder.join("signet.db")), 0o600);
     assert!(stores.accounts.user(Find::Email("ada@example.org")).await.unwrap().is_some());
 }
 
-fn refusal(dir: &Path) -> OpenError {
-    Engine::open(dir, &EMBEDDED, NOW).expect_err("this can't be opened")
+fn open_error(dir: &Path) -> OpenError {
+    Engine::open(dir, &EMBEDDED, NOW).expect_err("the open fails")
 }
 
 #[test]
-fn a_start_that_is_refused_says_why() {
+fn refused_start_states_the_reason() {
     let dir = tempfile::tempdir().unwrap();
-    let in_the_way = dir.path().join("in-the-way");
-    fs::write(&in_the_way, "").unwrap();
-    let error = refusal(&in_the_way.join("data"));
+    let blocking_file = dir.path().join("in-the-way");
+    fs::write(&blocking_file, "").unwrap();
+    let error = open_error(&blocking_file.join("data"));
     assert!(matches!(error, OpenError::Folder { .. }));
     let text = error.to_string();
     assert!(text.contains("in-the-way/data") && text.contains("SIGNET_DATA_DIR"), "{text}");
@@ -349,34 +352,34 @@ fn a_start_that_is_refused_says_why() {
     let foreign = dir.path().join("foreign");
     fs::create_dir(&foreign).unwrap();
     fs::write(foreign.join("signet.db"), "this is no database, however long it is").unwrap();
-    assert!(matches!(refusal(&foreign), OpenError::Unreadable { .. }));
+    assert!(matches!(open_error(&foreign), OpenError::Unreadable { .. }));
 
     let newer = dir.path().join("newer");
     let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().iter().map(|step| step.name).collect();
     assert_eq!(applied, ["accounts", "ephemeral", "endings"]);
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();
-    file.execute(ANOTHER_AGE, []).unwrap();
-    let error = refusal(&newer);
+    file.execute(UNKNOWN_MIGRATION, []).unwrap();
+    let error = open_error(&newer);
     assert!(matches!(error, OpenError::Schema { .. }));
     let text = error.to_string();
     assert!(text.contains("newer/signet.db") && text.contains("run the newer signet"), "{text}");
 
     file.execute("DELETE FROM signet_migrations WHERE number = 4", []).unwrap();
     file.execute("UPDATE signet_migrations SET checksum = '' WHERE number = 1", []).unwrap();
-    let text = refusal(&newer).to_string();
+    let text = open_error(&newer).to_string();
     assert!(text.contains("migration 1 (accounts)"), "{text}");
 }
 
-const ANOTHER_AGE: &str = "INSERT INTO signet_migrations VALUES (4, 'of another age', '', 0)";
+const UNKNOWN_MIGRATION: &str = "INSERT INTO signet_migrations VALUES (4, 'of another age', '', 0)";
 
 #[tokio::test]
-async fn a_running_server_bears_a_newer_schema_and_none_with_a_step_gone() {
+async fn running_server_accepts_newer_but_not_older_schema() {
     let dir = tempfile::tempdir().unwrap();
     let stores = open(dir.path());
     stores.accounts.check().await.unwrap();
     stores.ephemeral.check().await.unwrap();
     let file = rusqlite::Connection::open(dir.path().join("signet.db")).unwrap();
-    file.execute(ANOTHER_AGE, []).unwrap();
+    file.execute(UNKNOWN_MIGRATION, []).unwrap();
     stores.accounts.check().await.unwrap();
     stores.ephemeral.check().await.unwrap();
     file.execute("DELETE FROM signet_migrations WHERE number > 1", []).unwrap();

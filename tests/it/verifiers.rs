@@ -1,4 +1,4 @@
-//! Tokens verified by what other people verify tokens with: PyJWT and jose, each from the JWKS of a running server.
+//! Tokens verified by common libraries, PyJWT and jose, with the JWKS of a running server.
 //!
 //! `./test` installs both beside the tests' own temporary folder.
 
@@ -6,18 +6,18 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::server::{SendRequest, TestServer, Tokens, tampered};
+use crate::support::server::{SendRequest, TestServer, TokenPair, tamper_signature};
 use crate::support::tool;
 
-/// A line a token: its claims, or by which error it was refused.
+/// Prints one line per token: its claims or the error.
 const PYJWT: &str = r#"
 import json, sys, jwt
-asked = json.load(sys.stdin)
-keys = jwt.PyJWKClient(asked["jwks"])
-for token in asked["tokens"]:
+request = json.load(sys.stdin)
+keys = jwt.PyJWKClient(request["jwks"])
+for token in request["tokens"]:
     try:
         key = keys.get_signing_key_from_jwt(token).key
-        claims = jwt.decode(token, key, algorithms=["EdDSA"], audience=asked["aud"], issuer=asked["iss"],
+        claims = jwt.decode(token, key, algorithms=["EdDSA"], audience=request["aud"], issuer=request["iss"],
                             options={"require": ["exp", "iat", "sub", "jti"]})
         print(json.dumps({"claims": claims}))
     except jwt.PyJWTError as error:
@@ -27,13 +27,13 @@ for token in asked["tokens"]:
 const JOSE: &str = r#"
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 let text = '';
-for await (const piece of process.stdin) text += piece;
-const asked = JSON.parse(text);
-const keys = createRemoteJWKSet(new URL(asked.jwks));
-for (const token of asked.tokens) {
+for await (const chunk of process.stdin) text += chunk;
+const request = JSON.parse(text);
+const keys = createRemoteJWKSet(new URL(request.jwks));
+for (const token of request.tokens) {
   try {
     const { payload } = await jwtVerify(token, keys, {
-      issuer: asked.iss, audience: asked.aud, typ: 'at+jwt', requiredClaims: ['exp', 'iat', 'sub', 'jti'],
+      issuer: request.iss, audience: request.aud, typ: 'at+jwt', requiredClaims: ['exp', 'iat', 'sub', 'jti'],
     });
     console.log(JSON.stringify({ claims: payload }));
   } catch (error) {
@@ -50,54 +50,55 @@ fn pyjwt() -> Command {
 
 fn jose() -> Command {
     let mut command = Command::new(tool("bin/node"));
-    // Modules are looked for from the folder that a script on the command line is taken to be in.
+    // A script on the command line resolves modules from the working directory.
     let home = tool("node_modules/jose").join("../..");
     command.current_dir(home).args(["--input-type=module", "--eval", JOSE]);
     command
 }
 
-/// What a verifier makes of the tokens.
-async fn verified(verifier: Command, asked: Value) -> Vec<Value> {
-    let output = tokio::task::spawn_blocking(move || crate::support::fed(verifier, &asked.to_string()));
-    let output = output.await.expect("it ends");
+/// The output of a verifier for these tokens.
+async fn run_verifier(verifier: Command, request: Value) -> Vec<Value> {
+    let output = tokio::task::spawn_blocking(move || crate::support::run_with_stdin(verifier, &request.to_string()));
+    let output = output.await.expect("the verifier ends");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{errors}");
-    let lines = String::from_utf8(output.stdout).expect("it writes text");
+    let lines = String::from_utf8(output.stdout).expect("the output is text");
     lines.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }
 
-struct Signed {
+struct SignedTokens {
     server: TestServer,
-    tokens: Tokens,
+    tokens: TokenPair,
     claims: Value,
 }
 
-impl Signed {
-    async fn in_with(algorithm: &str) -> Self {
+impl SignedTokens {
+    async fn issue(algorithm: &str) -> Self {
         let server = TestServer::embedded(|plan| plan.set("SIGNET_TOKENS__ALGORITHM", algorithm));
-        let tokens = server.sign_in(&server.person(&["--role", "editor"])).await;
+        let tokens = server.sign_in(&server.create_user(&["--role", "editor"])).await;
         let claims = server.verify(&tokens.access).await.is(200).json()["claims"].clone();
         Self { server, tokens, claims }
     }
 
-    fn asked(&self, aud: &str, iss: &str, tokens: &[&str]) -> Value {
-        json!({"jwks": self.server.signet.at("/.well-known/jwks.json"), "aud": aud, "iss": iss, "tokens": tokens})
+    fn request(&self, aud: &str, iss: &str, tokens: &[&str]) -> Value {
+        json!({"jwks": self.server.signet.url_of("/.well-known/jwks.json"), "aud": aud, "iss": iss, "tokens": tokens})
     }
 
-    /// Refused for what is wrong with each, and for nothing else; `wrong` is what the verifier calls a bad signature, audience and issuer.
-    async fn hold(&self, verifier: fn() -> Command, wrong: [&str; 3]) {
-        let (iss, good) = ("http://127.0.0.1:0", self.tokens.access.as_str());
-        let bad = tampered(good);
-        let answers = verified(verifier(), self.asked("signet", iss, &[good, &bad, good])).await;
-        assert_eq!(answers, [json!({"claims": self.claims}), json!({"error": wrong[0]}), answers[0].clone()]);
-        let answers = verified(verifier(), self.asked("other", iss, &[good])).await;
-        assert_eq!(answers, [json!({"error": wrong[1]})]);
-        let answers = verified(verifier(), self.asked("signet", "http://127.0.0.1:1", &[good])).await;
-        assert_eq!(answers, [json!({"error": wrong[2]})]);
+    /// Asserts that valid tokens are accepted and that invalid ones are rejected for the right reason. `errors` are the
+    /// verifier's names of a bad signature, audience and issuer.
+    async fn assert_verifies(&self, verifier: fn() -> Command, errors: [&str; 3]) {
+        let (iss, valid) = ("http://127.0.0.1:0", self.tokens.access.as_str());
+        let tampered = tamper_signature(valid);
+        let answers = run_verifier(verifier(), self.request("signet", iss, &[valid, &tampered, valid])).await;
+        assert_eq!(answers, [json!({"claims": self.claims}), json!({"error": errors[0]}), answers[0].clone()]);
+        let answers = run_verifier(verifier(), self.request("other", iss, &[valid])).await;
+        assert_eq!(answers, [json!({"error": errors[1]})]);
+        let answers = run_verifier(verifier(), self.request("signet", "http://127.0.0.1:1", &[valid])).await;
+        assert_eq!(answers, [json!({"error": errors[2]})]);
     }
 
-    /// The next key is found before it signs anything.
-    async fn hold_after_rotation(&self, verifier: fn() -> Command) {
+    /// Asserts that verifiers find the next key before it signs anything.
+    async fn assert_verifies_after_rotation(&self, verifier: fn() -> Command) {
         self.server.plan().json(&["keys", "rotate"], "");
         crate::support::until("the next key is in the JWKS", async || {
             let jwks = self.server.get("/.well-known/jwks.json").send_checked().await.json();
@@ -105,25 +106,25 @@ impl Signed {
         })
         .await;
         let next = self.server.refresh(&self.tokens.refresh).await.is(200).tokens();
-        let asked = self.asked("signet", "http://127.0.0.1:0", &[&self.tokens.access, &next.access]);
-        let answers = verified(verifier(), asked).await;
+        let request = self.request("signet", "http://127.0.0.1:0", &[&self.tokens.access, &next.access]);
+        let answers = run_verifier(verifier(), request).await;
         assert!(answers.iter().all(|answer| answer["claims"]["sub"] == self.claims["sub"]), "{answers:?}");
     }
 }
 
 #[tokio::test]
-async fn pyjwt_verifies_what_we_sign() {
-    let signed = Signed::in_with("EdDSA").await;
-    signed.hold(pyjwt, ["InvalidSignatureError", "InvalidAudienceError", "InvalidIssuerError"]).await;
-    signed.hold_after_rotation(pyjwt).await;
+async fn pyjwt_verifies_our_tokens() {
+    let signed = SignedTokens::issue("EdDSA").await;
+    signed.assert_verifies(pyjwt, ["InvalidSignatureError", "InvalidAudienceError", "InvalidIssuerError"]).await;
+    signed.assert_verifies_after_rotation(pyjwt).await;
 }
 
 #[tokio::test]
-async fn jose_verifies_what_we_sign() {
-    let wrong = ["ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "ERR_JWT_CLAIM_VALIDATION_FAILED"];
+async fn jose_verifies_our_tokens() {
+    let errors = ["ERR_JWS_SIGNATURE_VERIFICATION_FAILED", "ERR_JWT_CLAIM_VALIDATION_FAILED"];
     for algorithm in ["EdDSA", "Ed25519"] {
-        let signed = Signed::in_with(algorithm).await;
-        signed.hold(jose, [wrong[0], wrong[1], wrong[1]]).await;
-        signed.hold_after_rotation(jose).await;
+        let signed = SignedTokens::issue(algorithm).await;
+        signed.assert_verifies(jose, [errors[0], errors[1], errors[1]]).await;
+        signed.assert_verifies_after_rotation(jose).await;
     }
 }

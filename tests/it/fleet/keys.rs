@@ -21,8 +21,8 @@ struct Service {
 }
 
 impl Service {
-    fn report_error(&self, what: String) {
-        self.errors.lock().unwrap().push(what);
+    fn report_error(&self, error: String) {
+        self.errors.lock().unwrap().push(error);
     }
 
     /// Checks a token that was issued just now.
@@ -113,8 +113,8 @@ async fn rotation_under_load_refuses_no_token() {
         }
         // Wait until every token of the previous key has expired; the next rotation then removes that key.
         began = Instant::now();
-        let is_done = async || began.elapsed() > ACCESS + MAX_AGE;
-        until_within("the tokens of the previous key have expired", ACCESS * 3, is_done).await;
+        let have_expired = async || began.elapsed() > ACCESS + MAX_AGE;
+        until_within("the tokens of the previous key have expired", ACCESS * 3, have_expired).await;
     }
     assert!(began.elapsed() > ACCESS);
     for client in &clients {
@@ -126,7 +126,7 @@ async fn rotation_under_load_refuses_no_token() {
     }
     fetching.await.unwrap();
     let errors = std::mem::take(&mut *service.errors.lock().unwrap());
-    assert!(errors.is_empty(), "{} faults, first: {:?}", errors.len(), &errors[..errors.len().min(5)]);
+    assert!(errors.is_empty(), "{} errors, first: {:?}", errors.len(), &errors[..errors.len().min(5)]);
     let tokens = service.tokens.load(Ordering::Relaxed);
     assert!(tokens > 100, "only {tokens} tokens were issued");
 }

@@ -146,7 +146,7 @@ async fn refresh_during_sign_out_everyone_is_revoked_too() {
             seen.extend(client.await.unwrap());
         }
         for node in [&a, &b] {
-            let all_are_refused = async || node.rejection_reasons(&seen).await.iter().all_are_refused(Option::is_some);
+            let all_are_refused = async || node.rejection_reasons(&seen).await.iter().all(Option::is_some);
             until_within("every token from before is refused", SOON, all_are_refused).await;
         }
     }

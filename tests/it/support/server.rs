@@ -90,6 +90,11 @@ impl TestServer {
         self.client = unlimited_client(&self.signet);
     }
 
+    /// The Redis of a server on Redis and Postgres.
+    pub(crate) fn redis(&self) -> Option<&redis::Server> {
+        self.stores.as_ref().map(|(redis, _)| redis)
+    }
+
     /// The plan of the server, which also runs the command line beside it.
     pub(crate) fn plan(&self) -> &Plan {
         self.signet.plan()

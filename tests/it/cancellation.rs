@@ -1,0 +1,334 @@
+//! Operations whose client disconnects midway, and concurrent operations: each is carried out completely or not at all.
+//!
+//! A disconnect is simulated at every await point: the operation's future is polled once, twice, and so on, then dropped.
+
+mod failing_redis;
+
+use std::net::IpAddr;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use signet::auth::Error;
+use signet::auth::accounts::create::{CreateUser, create_user};
+use signet::auth::accounts::update::{UpdateSelf, UpdateUser, update_self, update_user};
+use signet::auth::accounts::verify_email_code;
+use signet::auth::api_keys;
+use signet::auth::api_keys::{ApiKey, NewApiKey};
+use signet::auth::context::Context;
+use signet::auth::identity::Email;
+use signet::auth::mfa::enable_without_confirmation;
+use signet::auth::passwords::request_reset::request_password_reset;
+use signet::auth::passwords::reset::reset_password;
+use signet::auth::passwords::{Password, Policy};
+use signet::auth::request_context::{ExtraClaims, RequestContext};
+use signet::auth::sessions::claims::session_claims;
+use signet::auth::sessions::list::list_sessions;
+use signet::auth::sessions::refresh::{RotationPolicy, refresh};
+use signet::auth::sign_in::open_session::open_session;
+use signet::id::UserId;
+use signet::store::accounts::{Changes, Find, User};
+use signet::store::ephemeral::{Cursor, Target};
+
+use crate::support::fleet::{TestFleet, over_both_stores_in_process};
+use crate::support::outbox::Mail;
+use crate::support::until;
+
+over_both_stores_in_process!(
+    disconnect_revokes_rights_with_sessions_or_neither,
+    disconnect_leaves_claims_equal_to_the_row,
+    disconnect_deactivates_key_with_tokens_or_neither,
+    disconnect_on_reuse_ends_session_with_its_tokens,
+    disconnect_verifies_or_leaves_the_code_valid,
+    concurrent_changes_leave_claims_equal_to_the_row,
+    reset_does_not_verify_a_changed_address,
+    overload_rejects_before_the_first_of_many_hashes,
+);
+
+fn request_ctx(ctx: &Context) -> RequestContext<'_> {
+    let address = IpAddr::from([192, 0, 2, 1]);
+    let dialect_config = &ctx.node.config.api.native;
+    RequestContext {
+        dialect: "native",
+        dialect_config,
+        client_ip: address,
+        rate_limit_ip: address,
+        user_agent: None,
+        language: None,
+        extra_claims: ExtraClaims::None,
+    }
+}
+
+async fn user(ctx: &Context, name: &str) -> User {
+    let password = Some(Password::new("a quiet harbour at dusk".to_owned()));
+    let change =
+        CreateUser { email: format!("{name}@example.org"), password, superuser: true, ..CreateUser::default() };
+    create_user(ctx, change, ctx.node.password_policy).await.unwrap()
+}
+
+async fn row(ctx: &Context, user: UserId) -> User {
+    ctx.accounts.user(Find::Id(user)).await.unwrap().unwrap()
+}
+
+/// Polls a future at most `times` times, each time it is woken; `None` if it is still pending.
+async fn poll_times<F: Future>(mut future: Pin<&mut F>, times: usize) -> Option<F::Output> {
+    let mut left = times;
+    std::future::poll_fn(|to| match left {
+        0 => Poll::Ready(None),
+        _ => {
+            left -= 1;
+            future.as_mut().poll(to).map(Some)
+        }
+    })
+    .await
+}
+
+async fn disconnect_revokes_rights_with_sessions_or_neither(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let by = user(&ctx, "by").await;
+    for polls in 1.. {
+        let user = user(&ctx, &format!("hangs-up-{polls}")).await;
+        open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
+        let change = UpdateUser { superuser: Some(false), ..UpdateUser::default() };
+        let outcome = poll_times(pin!(update_user(&ctx, &by, user.id, change, request_ctx(&ctx))), polls).await;
+        // The embedded store writes in order: writes requested before the disconnect precede this one.
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
+        until("both or neither", async || {
+            row(&ctx, user.id).await.superuser != list_sessions(&ctx, user.id).await.unwrap().is_empty()
+        })
+        .await;
+        if outcome.is_some() {
+            assert!(!row(&ctx, user.id).await.superuser);
+            break;
+        }
+    }
+}
+
+/// True if the claims stored in every open session of the user equal the row.
+async fn claims_match_row(ctx: &Context, user: UserId) -> bool {
+    let claims = session_claims(&row(ctx, user).await).unwrap();
+    list_sessions(ctx, user).await.unwrap().iter().all(|session| session.profile == claims)
+}
+
+fn change_email(address: String) -> UpdateUser {
+    UpdateUser { email: Some(Email::parse(&address).unwrap()), ..UpdateUser::default() }
+}
+
+async fn disconnect_leaves_claims_equal_to_the_row(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let by = user(&ctx, "registrar").await;
+    for polls in 1.. {
+        let user = user(&ctx, &format!("moves-{polls}")).await;
+        open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
+        let change = change_email(format!("moved-{polls}@example.org"));
+        let outcome = poll_times(pin!(update_user(&ctx, &by, user.id, change, request_ctx(&ctx))), polls).await;
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
+        until("both or neither", async || claims_match_row(&ctx, user.id).await).await;
+        if outcome.is_some() {
+            assert_eq!(row(&ctx, user.id).await.email, format!("moved-{polls}@example.org"));
+            break;
+        }
+    }
+}
+
+/// Creates an API key in the user's personal project.
+async fn create_key(ctx: &Context, user: &User) -> (ApiKey, NewApiKey) {
+    let (project, _) = ctx.accounts.projects(user.id).await.unwrap()[0];
+    let (name, scopes) = ("a key".to_owned(), Vec::new());
+    api_keys::create(ctx, api_keys::CreateApiKey { user: user.id, project, name, scopes, expires_at: None })
+        .await
+        .unwrap()
+}
+
+/// True if the revocation is in the stream that every node follows.
+async fn is_published(ctx: &Context, target: &Target) -> bool {
+    let (revocations, _) = ctx.ephemeral.follow(&Cursor::start(), Duration::ZERO).await.unwrap();
+    assert!(revocations.len() < 1000, "the stream fits into one read");
+    revocations.iter().any(|revocation| revocation.target == *target)
+}
+
+async fn disconnect_deactivates_key_with_tokens_or_neither(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let user = user(&ctx, "holder").await;
+    let mut keys = Vec::new();
+    loop {
+        let (key, new) = create_key(&ctx, &user).await;
+        let deactivation = api_keys::deactivate(&ctx, key.project, key.id);
+        let outcome = poll_times(pin!(deactivation), keys.len() + 1).await;
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
+        keys.push((key, new));
+        if let Some(outcome) = outcome {
+            assert!(outcome.unwrap().deactivated_at.is_some());
+            break;
+        }
+    }
+    // Checked after the last round: Postgres may execute a statement of another connection late.
+    for (key, new) in &keys {
+        until("both or neither", async || {
+            let row = ctx.accounts.api_key(new.prefix()).await.unwrap().unwrap().0;
+            row.deactivated_at.is_some() == is_published(&ctx, &Target::ApiKey(key.id)).await
+        })
+        .await;
+    }
+}
+
+async fn disconnect_on_reuse_ends_session_with_its_tokens(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let user = user(&ctx, "robbed").await;
+    let is_open = async |session| list_sessions(&ctx, user.id).await.unwrap().iter().any(|open| open.id == session);
+    for polls in 1.. {
+        let stolen = open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
+        let session = Target::Session(stolen.session.id);
+        let second =
+            refresh(&ctx, &stolen.refresh_token, None, RotationPolicy::Rotate, request_ctx(&ctx)).await.unwrap();
+        // An interrupted refresh with a valid token has no effect except that the token may be replaced.
+        let rotating = refresh(&ctx, &second.refresh_token, None, RotationPolicy::Rotate, request_ctx(&ctx));
+        let _ = poll_times(pin!(rotating), polls).await;
+        let third =
+            refresh(&ctx, &second.refresh_token, None, RotationPolicy::Rotate, request_ctx(&ctx)).await.unwrap();
+        assert!(is_open(third.session.id).await && !is_published(&ctx, &session).await);
+
+        let outcome = poll_times(
+            pin!(refresh(&ctx, &stolen.refresh_token, None, RotationPolicy::Rotate, request_ctx(&ctx))),
+            polls,
+        )
+        .await;
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
+        until("both or neither", async || is_open(third.session.id).await != is_published(&ctx, &session).await).await;
+        if let Some(outcome) = outcome {
+            assert!(matches!(outcome, Err(Error::RefreshTokenReused)));
+            assert!(is_published(&ctx, &session).await);
+            break;
+        }
+    }
+}
+
+async fn disconnect_verifies_or_leaves_the_code_valid(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    for polls in 1.. {
+        let change = CreateUser { email: format!("unproved-{polls}@example.org"), ..CreateUser::default() };
+        let user = create_user(&ctx, change, ctx.node.password_policy).await.unwrap();
+        verify_email_code::send_code(&ctx, user.id, request_ctx(&ctx)).await.unwrap();
+        let code = newest_mail(&ctx, &user.email).unwrap().code();
+        let confirm = || verify_email_code::verify_email_with_code(&ctx, user.id, &code, request_ctx(&ctx));
+        let outcome = poll_times(pin!(confirm()), polls).await;
+        until("the address is verified or can be", async || {
+            confirm().await.is_ok() || row(&ctx, user.id).await.verified
+        })
+        .await;
+        if let Some(outcome) = outcome {
+            outcome.unwrap();
+            break;
+        }
+    }
+}
+
+async fn concurrent_changes_leave_claims_equal_to_the_row(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let (by, user) = (user(&ctx, "many").await, user(&ctx, "wanderer").await);
+    for _ in 0..3 {
+        open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
+    }
+    for round in 0..5 {
+        let changes = (0..20).map(|number| {
+            let change = change_email(format!("wanders-{round}-{number}@example.org"));
+            update_user(&ctx, &by, user.id, change, request_ctx(&ctx))
+        });
+        assert!(futures_util::future::join_all(changes).await.iter().all(Result::is_ok));
+        assert!(claims_match_row(&ctx, user.id).await);
+        assert_eq!(list_sessions(&ctx, user.id).await.unwrap().len(), 3);
+    }
+}
+
+async fn reset_does_not_verify_a_changed_address(fleet: &TestFleet) {
+    // Expensive hashing, so that the address can change while the hash is computed.
+    let ctx = fleet.node_with(|config| (config.passwords.memory_kib, config.passwords.passes) = (65_536, 16)).await;
+    let user = user(&ctx, "mover").await;
+    let device_secret = request_password_reset(&ctx, &user.email, request_ctx(&ctx)).await.unwrap();
+    let mut mail = None;
+    until("the link arrives", async || {
+        mail = newest_mail(&ctx, &user.email);
+        mail.is_some()
+    })
+    .await;
+    let token = mail.unwrap().token();
+
+    let new = Password::new("a louder harbour at dawn".to_owned());
+    let policy = Policy { min_length: 8, max_length: 128, refuse_common: true };
+    let hashing = || ctx.node.hasher.load().running + ctx.node.hasher.load().waiting > 0;
+    until("the hash of the account's own password is done", async || !hashing()).await;
+    let reset = reset_password(&ctx, &token, Some(&device_secret), &new, policy, request_ctx(&ctx));
+    // Changes the address while the new password is being hashed.
+    let change_address = async {
+        until("hashing has begun", async || hashing()).await;
+        let changes = Changes { email: Some("not-mine@example.org".to_owned()), ..Changes::default() };
+        ctx.accounts.change_user(user.id, &changes, ctx.now()).await.unwrap();
+        assert!(hashing(), "hashing is still running");
+    };
+    let (answer, ()): (Result<(), Error>, ()) = tokio::join!(reset, change_address);
+    let now = row(&ctx, user.id).await;
+    assert_eq!((answer.is_ok(), now.email.as_str(), now.verified), (true, "not-mine@example.org", false));
+}
+
+fn newest_mail(ctx: &Context, to: &str) -> Option<Mail> {
+    let mut files = std::fs::read_dir(ctx.node.config.data_dir.join("outbox"))
+        .ok()?
+        .map(|file| file.unwrap().path())
+        .filter(|file| file.extension().is_some_and(|kind| kind == "eml"))
+        .collect::<Vec<_>>();
+    files.sort();
+    let mails = files.iter().rev().map(|file| Mail { source: std::fs::read_to_string(file).unwrap() });
+    mails.into_iter().find(|mail| mail.header("to").contains(to))
+}
+
+/// With a queue of one hash, many operations are rejected and retried. They must be rejected before their first hash, not after some
+/// of their hashes are computed.
+async fn overload_rejects_before_the_first_of_many_hashes(fleet: &TestFleet) {
+    let ctx = fleet.node_with(|config| {
+        (config.passwords.threads, config.passwords.queue) = (1, 1);
+        (config.passwords.memory_kib, config.passwords.deadline) = (4096, Duration::from_secs(60));
+    });
+    let (ctx, other) = (&ctx.await, fleet.node().await);
+    let mut users = Vec::new();
+    for number in 0..6 {
+        users.push(user(&other, &format!("hashed-{number}")).await);
+    }
+    let user_count = users.len() as u64;
+    let load = || ctx.node.hasher.load();
+    // An operation returns before its hash is counted.
+    let all_counted = || until("all are counted", async || load().running + load().waiting == 0);
+
+    let before = load();
+    join_all(
+        users.iter().map(|user| retry_while_overloaded(|| enable_without_confirmation(ctx, user, 5, request_ctx(ctx)))),
+    )
+    .await;
+    assert!(load().shed_full > before.shed_full, "no operation was rejected");
+    all_counted().await;
+    assert_eq!(load().done - before.done, 5 * user_count, "hashes were computed for rejected operations");
+
+    let before = load();
+    let password = |text: &str| Some(Password::new(text.to_owned()));
+    let update = || UpdateSelf {
+        password: password("another harbour at dawn"),
+        current_password: password("a quiet harbour at dusk"),
+        ..UpdateSelf::default()
+    };
+    join_all(users.iter().map(|user| retry_while_overloaded(|| update_self(ctx, user, update(), request_ctx(ctx)))))
+        .await;
+    assert!(load().shed_full > before.shed_full, "no operation was rejected");
+    all_counted().await;
+    assert_eq!(load().done - before.done, 2 * user_count, "a password was checked for a rejected change");
+}
+
+async fn retry_while_overloaded<T>(mut operation: impl AsyncFnMut() -> Result<T, Error>) -> T {
+    loop {
+        match operation().await {
+            Ok(result) => return result,
+            Err(Error::Overloaded) => tokio::task::yield_now().await,
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+}
