@@ -22,19 +22,21 @@ use super::limits::RequestLimits;
 use super::rejection::Rejection;
 use super::request::{Request, decode_segment};
 use super::response::Response;
-use super::routes::{ErrorRenderer, Handler, PathEntry, ResponseFuture, Route};
+use super::routes::{
+    ErrorRenderer, Handler, PathEntry, ResponseFuture, Route, RouteTableError, Routes, allow, methods_with_parameter,
+};
 use crate::clock::request_budget;
 use crate::http::request_id::RequestId;
 
 /// The complete table of routes.
 pub struct Router<C> {
-    pub(super) paths: matchit::Router<PathEntry<C>>,
-    pub(super) metric_labels: Vec<&'static str>,
-    pub(super) listing: Vec<(Method, String)>,
-    pub(super) renderers: Vec<(String, ErrorRenderer<C>)>,
+    paths: matchit::Router<PathEntry<C>>,
+    metric_labels: Vec<&'static str>,
+    listing: Vec<(Method, String)>,
+    renderers: Vec<(String, ErrorRenderer<C>)>,
     /// By [`Route::number`].
-    pub(super) route_renderers: Vec<ErrorRenderer<C>>,
-    pub(super) cors: Cors,
+    route_renderers: Vec<ErrorRenderer<C>>,
+    cors: Cors,
 }
 
 /// A response and the route that produced it.
@@ -47,6 +49,33 @@ pub struct Exchange {
     /// The HTTP/1 connection cannot carry another request: part of this body is still to come, or the request named no
     /// host.
     pub last: bool,
+}
+
+impl<C: 'static> Routes<C> {
+    /// Completes the table.
+    ///
+    /// # Errors
+    /// [`RouteTableError`] if two routes have the same method and path, or a path is invalid.
+    pub fn build(self) -> Result<Router<C>, RouteTableError> {
+        if let Some(route) = self.duplicate {
+            return Err(RouteTableError::Duplicate { route });
+        }
+        let with_parameter = methods_with_parameter(&self.paths);
+        let (mut paths, mut listing, mut route_renderers) = (matchit::Router::new(), Vec::new(), Vec::new());
+        for (path, mut entry) in self.paths {
+            entry.allow = allow(&entry.routes);
+            entry.methods_with_parameter = with_parameter.get(&path).cloned().unwrap_or_default();
+            for route in &mut entry.routes {
+                route.number = route_renderers.len();
+                route_renderers.push(route.renderer.clone());
+            }
+            listing.extend(entry.routes.iter().map(|route| (route.method.clone(), path.clone())));
+            let inserted = paths.insert(path.clone(), entry);
+            inserted.map_err(|error| RouteTableError::InvalidPath { path, detail: error.to_string() })?;
+        }
+        let (metric_labels, renderers, cors) = (self.metric_labels, self.renderers, self.cors);
+        Ok(Router { paths, metric_labels, listing, renderers, route_renderers, cors })
+    }
 }
 
 impl<C: 'static> Router<C> {

@@ -13,7 +13,6 @@ use super::cors::Cors;
 use super::rejection::Rejection;
 use super::request::Request;
 use super::response::{IntoResponse, Response};
-use super::router::Router;
 
 pub(super) type ResponseFuture = Pin<Box<dyn Future<Output = Response>>>;
 type AsyncHandler<C> = Box<dyn Fn(C, Request) -> ResponseFuture + Send + Sync>;
@@ -23,20 +22,20 @@ pub(super) type ErrorRenderer<C> = Arc<dyn Fn(&C, Rejection) -> Response + Send 
 /// The metric label of requests that match no route.
 pub const UNROUTED: &str = "unrouted";
 
-/// A route table under construction; [`build`](Routes::build) turns it into a [`Router`].
+/// A route table under construction; `build`, in `router.rs`, turns it into a `Router`.
 pub struct Routes<C> {
-    paths: BTreeMap<String, PathEntry<C>>,
-    metric_labels: Vec<&'static str>,
+    pub(super) paths: BTreeMap<String, PathEntry<C>>,
+    pub(super) metric_labels: Vec<&'static str>,
     /// By prefix: longest first, equal prefixes in the order in which they were added.
-    renderers: Vec<(String, ErrorRenderer<C>)>,
-    cors: Cors,
+    pub(super) renderers: Vec<(String, ErrorRenderer<C>)>,
+    pub(super) cors: Cors,
     /// The first route that was registered twice.
-    duplicate: Option<String>,
+    pub(super) duplicate: Option<String>,
 }
 
 pub(super) struct PathEntry<C> {
     pub(super) routes: Vec<Route<C>>,
-    /// The value of `Allow`; set by [`Routes::build`].
+    /// The value of `Allow`; set by `build`.
     pub(super) allow: HeaderValue,
     /// The methods of the routes that have a parameter where this path ends: a request for one of those with an empty
     /// parameter must not be mistaken for this path with a trailing slash.
@@ -52,14 +51,14 @@ pub(super) enum Handler<C> {
 
 pub(super) struct Route<C> {
     pub(super) method: Method,
-    /// Index into [`Router::metric_labels`].
+    /// Index into the metric labels.
     pub(super) label: usize,
     pub(super) handler: Handler<C>,
-    /// Index into `Router::route_renderers`; set by [`Routes::build`].
+    /// Index into the renderers of the routes; set by `build`.
     pub(super) number: usize,
     /// The path was registered with a trailing slash.
     pub(super) trailing_slash: bool,
-    renderer: ErrorRenderer<C>,
+    pub(super) renderer: ErrorRenderer<C>,
 }
 
 /// An invalid route table.
@@ -126,35 +125,10 @@ impl<C: 'static> Routes<C> {
         self.renderers.insert(at, (scope, renderer.clone()));
         RouteGroup { routes: self, prefix, renderer }
     }
-
-    /// Completes the table.
-    ///
-    /// # Errors
-    /// [`RouteTableError`] if two routes have the same method and path, or a path is invalid.
-    pub fn build(self) -> Result<Router<C>, RouteTableError> {
-        if let Some(route) = self.duplicate {
-            return Err(RouteTableError::Duplicate { route });
-        }
-        let with_parameter = methods_with_parameter(&self.paths);
-        let (mut paths, mut listing, mut route_renderers) = (matchit::Router::new(), Vec::new(), Vec::new());
-        for (path, mut entry) in self.paths {
-            entry.allow = allow(&entry.routes);
-            entry.methods_with_parameter = with_parameter.get(&path).cloned().unwrap_or_default();
-            for route in &mut entry.routes {
-                route.number = route_renderers.len();
-                route_renderers.push(route.renderer.clone());
-            }
-            listing.extend(entry.routes.iter().map(|route| (route.method.clone(), path.clone())));
-            let inserted = paths.insert(path.clone(), entry);
-            inserted.map_err(|error| RouteTableError::InvalidPath { path, detail: error.to_string() })?;
-        }
-        let (metric_labels, renderers, cors) = (self.metric_labels, self.renderers, self.cors);
-        Ok(Router { paths, metric_labels, listing, renderers, route_renderers, cors })
-    }
 }
 
 /// The methods of the routes whose last segment is a parameter, by the path without that segment.
-fn methods_with_parameter<C>(paths: &BTreeMap<String, PathEntry<C>>) -> BTreeMap<String, Vec<Method>> {
+pub(super) fn methods_with_parameter<C>(paths: &BTreeMap<String, PathEntry<C>>) -> BTreeMap<String, Vec<Method>> {
     let mut methods: BTreeMap<String, Vec<Method>> = BTreeMap::new();
     for (path, entry) in paths {
         if let Some((parent, last)) = path.rsplit_once('/')
@@ -167,7 +141,7 @@ fn methods_with_parameter<C>(paths: &BTreeMap<String, PathEntry<C>>) -> BTreeMap
     methods
 }
 
-fn allow<C>(routes: &[Route<C>]) -> HeaderValue {
+pub(super) fn allow<C>(routes: &[Route<C>]) -> HeaderValue {
     let mut methods: Vec<&str> = routes.iter().map(|route| route.method.as_str()).chain(["OPTIONS"]).collect();
     if methods.contains(&"GET") {
         methods.push("HEAD");

@@ -86,7 +86,7 @@ pub(super) fn spec(config: &Config) -> ApiSpec {
     #[derive(OpenApi)]
     #[openapi(
         tags((name = "native", description = "Signet's own API: keys, verification, OAuth endpoints, sessions.")),
-        components(schemas(ProblemDocument<'_>, OauthErrorBody<'_>, schemas::SessionToKeep, totp::QrFormat)),
+        components(schemas(ProblemDocument<'_>, OauthErrorBody<'_>, sessions::SessionToKeep, totp::QrFormat)),
     )]
     struct Base;
 

@@ -137,13 +137,6 @@ pub(super) struct VerifyBatchResult {
     results: Vec<VerifyResult>,
 }
 
-/// The session to keep.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-pub(super) enum SessionToKeep {
-    Current,
-}
-
 /// The grant type.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]

@@ -6,7 +6,6 @@ use utoipa::ToSchema;
 
 use super::{NAME, Problem};
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::native::schemas::SessionToKeep;
 use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
 use crate::auth::Error;
 use crate::auth::context::Context;
@@ -103,6 +102,14 @@ struct Session<'a> {
 #[schema(examples(json!({"ended": 2})))]
 pub(super) struct EndedSessions {
     pub(super) ended: u64,
+}
+
+/// The session to keep.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(dead_code, reason = "only the OpenAPI document uses it")]
+pub(super) enum SessionToKeep {
+    Current,
 }
 
 /// Sign in with a password
