@@ -1,6 +1,7 @@
 //! Operations whose client disconnects midway, and concurrent operations: each is carried out completely or not at all.
 //!
-//! A disconnect is simulated at every await point: the operation's future is polled once, twice, and so on, then dropped.
+//! A disconnect is simulated at every await point: the operation's future is polled once, twice, and so on, then
+//! dropped.
 
 mod failing_redis;
 
@@ -283,8 +284,8 @@ fn newest_mail(ctx: &Context, to: &str) -> Option<Mail> {
     mails.into_iter().find(|mail| mail.header("to").contains(to))
 }
 
-/// With a queue of one hash, many operations are rejected and retried. They must be rejected before their first hash, not after some
-/// of their hashes are computed.
+/// With a queue of one hash, many operations are rejected and retried. They must be rejected before their first hash,
+/// not after some of their hashes are computed.
 async fn overload_rejects_before_the_first_of_many_hashes(fleet: &TestFleet) {
     let ctx = fleet.node_with(|config| {
         (config.passwords.threads, config.passwords.queue) = (1, 1);

@@ -1,5 +1,5 @@
-//! Signing out of a session whose record the store has lost, for example in a failover: an acknowledged sign-out holds, and
-//! repeating it adds no further revocation.
+//! Signing out of a session whose record the store has lost, for example in a failover: an acknowledged sign-out holds,
+//! and repeating it adds no further revocation.
 
 use serde_json::json;
 

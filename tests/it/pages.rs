@@ -14,7 +14,7 @@ const PAGES: [&str; 4] = ["/docs", "/links/magic", "/links/reset", "/links/confi
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
-fn is_guarded(answer: &HttpResponse) {
+fn assert_security_headers(answer: &HttpResponse) {
     assert_eq!(answer.is(200).header("content-security-policy"), POLICY);
     assert_eq!(answer.header("x-content-type-options"), "nosniff");
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
@@ -87,8 +87,8 @@ async fn opening_a_link_leaves_no_trace_of_its_token() {
     assert!(log.contains("stopped") && !log.contains(token), "{log}");
 }
 
-/// The parts of a browser that the page of a link uses. Records what is done to the address, the history and the network,
-/// then presses the only button.
+/// The parts of a browser that the page of a link uses. Records what is done to the address, the history and the
+/// network, then presses the only button.
 const BROWSER: &str = r"
 import { readFileSync } from 'node:fs';
 const { here, page } = JSON.parse(readFileSync(0, 'utf8'));
@@ -126,8 +126,8 @@ for (const form of forms) await form.onsubmit({ preventDefault() {} });
 console.log(JSON.stringify(events));
 ";
 
-/// Opens every form of link. Before anything else the token is removed from the address bar and the history; it is sent in a
-/// body, once, when the button is pressed.
+/// Opens every form of link. Before anything else the token is removed from the address bar and the history; it is sent
+/// in a body, once, when the button is pressed.
 #[tokio::test]
 async fn link_page_removes_the_token_from_the_address_bar() {
     let server = TestServer::embedded(|plan| plan);

@@ -156,7 +156,8 @@ async fn acknowledged_writes_survive_a_kill() {
                         }
                         Err(Error::Unavailable { .. }) => {
                             refusal_count += 1;
-                            // A server that is down refuses immediately; a real caller would wait before its next call as well.
+                            // A server that is down refuses immediately; a real caller would wait before its next call
+                            // as well.
                             tokio::time::sleep(Duration::from_millis(5)).await;
                         }
                         other => panic!("{other:?}"),
@@ -302,7 +303,8 @@ async fn timed_out_statement_is_cancelled_on_the_server() {
     assert_eq!(Created::Created(Box::new(current)), created, "the cancelled statement had no effect");
 }
 
-/// A user with the same address is inserted by an uncommitted transaction: it is invisible, and the unique index makes the call wait.
+/// A user with the same address is inserted by an uncommitted transaction: it is invisible, and the unique index makes
+/// the call wait.
 #[tokio::test(flavor = "multi_thread")]
 async fn create_waits_for_a_conflicting_transaction() {
     let (server, settings) = start_migrated().await;

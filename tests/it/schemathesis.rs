@@ -1,5 +1,5 @@
-//! Compares a running server with its OpenAPI document by schemathesis: no undocumented response, no response that violates its schema,
-//! no 5xx, no invalid data accepted, no valid data rejected.
+//! Compares a running server with its OpenAPI document by schemathesis: no undocumented response, no response that
+//! violates its schema, no 5xx, no invalid data accepted, no valid data rejected.
 //!
 //! `SIGNET_EXAMPLES=500 ./test schemathesis` tries 500 examples of each operation instead of a few; that takes an hour.
 
@@ -10,7 +10,8 @@ use serde_json::Value;
 use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, over_both_stores};
 use crate::support::{run_with_stdin, tool};
 
-/// Ids of operations after which the calling account can make no further calls: each is tested with an account of its own.
+/// Ids of operations after which the calling account can make no further calls: each is tested with an account of its
+/// own.
 const DISRUPTIVE: &[&str] = &["codes_create_otp", "myauth_update_user", "myauth_toggle_state"];
 
 const SETTINGS: &str = include_str!("../schemathesis.toml");
@@ -38,8 +39,8 @@ async fn server_conforms_to_its_document(server: &TestServer) {
     }
 }
 
-/// Settings with the statuses with which each operation may reject a request that matches its schema, except for operations that
-/// have their own.
+/// Settings with the statuses with which each operation may reject a request that matches its schema, except for
+/// operations that have their own.
 fn expected_statuses(document: &Value) -> String {
     let own = |id: &str| {
         let mut blocks = SETTINGS.split("[[operations]]").filter(|block| block.contains("positive_data_acceptance"));

@@ -149,7 +149,8 @@ async fn daily_cap_counts_wrong_codes_before_comparing(fleet: &TestFleet) {
         |excluded: &[&String]| (0..).map(|n| format!("{n:06}")).find(|code| !excluded.contains(&code)).unwrap();
     let right_codes = [-1, 0, 1].map(|steps| fleet.code(&key, steps));
     let wrong = code_other_than(&right_codes.iter().chain(&backup).collect::<Vec<_>>());
-    // Attempts at mailed codes, which anyone who knows the address can make, do not lock the owner out of the second factor.
+    // Attempts at mailed codes, which anyone who knows the address can make, do not lock the owner out of the second
+    // factor.
     for _ in 0..2 {
         signet::auth::accounts::verify_email_code::send_code(&ctx, user.id, request_ctx(&ctx, 1)).await.unwrap();
         for _ in 0..5 {

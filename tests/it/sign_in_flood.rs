@@ -1,5 +1,5 @@
-//! More concurrent sign-ins than can be hashed: accepted ones succeed, the others are rejected immediately, `/verify` keeps working, and
-//! the memory is released afterwards.
+//! More concurrent sign-ins than can be hashed: accepted ones succeed, the others are rejected immediately, `/verify`
+//! keeps working, and the memory is released afterwards.
 
 use std::net::IpAddr;
 use std::pin::pin;
@@ -25,7 +25,8 @@ const QUEUE: usize = 8;
 /// Twenty times as many sign-ins as can be accepted at once.
 const FLOOD: usize = 20 * (QUEUE + 1);
 
-/// The memory of a hash: slow enough for the whole flood to arrive before much of it is done, and large enough to be measured.
+/// The memory of a hash: slow enough for the whole flood to arrive before much of it is done, and large enough to be
+/// measured.
 const HASH_KIB: u64 = 40 << 10;
 
 /// The memory that a flood may take besides: connections, requests, responses, sessions.

@@ -1,5 +1,5 @@
-//! The embedded store from outside: durability under `kill -9`, many processes on one file, file permissions, and refused
-//! starts.
+//! The embedded store from outside: durability under `kill -9`, many processes on one file, file permissions, and
+//! refused starts.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Lines, Write};

@@ -1,5 +1,5 @@
-//! Operations on a node that has not yet learned of changes made elsewhere: one embedded node with a manual clock, and changes made
-//! directly in its stores.
+//! Operations on a node that has not yet learned of changes made elsewhere: one embedded node with a manual clock, and
+//! changes made directly in its stores.
 
 use std::time::Duration;
 

@@ -112,7 +112,7 @@ async fn code_is_bound_to_its_address(fleet: &TestFleet) {
 
 async fn open_sessions_get_the_verified_claim(fleet: &TestFleet) {
     let ctx = fleet.node().await;
-    let user = user(&ctx, "told").await;
+    let user = user(&ctx, "open-sessions").await;
     for _ in 0..2 {
         open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
     }

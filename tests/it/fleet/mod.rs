@@ -1,4 +1,5 @@
-//! Several nodes of one fleet, tested from outside: the program, its settings and HTTP. Failures under load are tested in `faults`.
+//! Several nodes of one fleet, tested from outside: the program, its settings and HTTP. Failures under load are tested
+//! in `faults`.
 
 mod cluster;
 mod keys;

@@ -1,5 +1,5 @@
-//! Redis is emptied or replaced under a running fleet: every earlier token is refused, the signing keys survive, and everyone can
-//! sign in again.
+//! Redis is emptied or replaced under a running fleet: every earlier token is refused, the signing keys survive, and
+//! everyone can sign in again.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! Redis fails over to a replica that missed a revocation: the session is back in Redis but is refused, because the user's row records
-//! when sessions were ended.
+//! Redis fails over to a replica that missed a revocation: the session is back in Redis but is refused, because the
+//! user's row records when sessions were ended.
 
 use serde_json::Value;
 use signet::clock::Clock;

@@ -22,8 +22,8 @@ async fn node_with_another_secret_refuses_to_start() {
     assert_eq!(Client::new(&other).kids().await, kids);
 }
 
-/// The procedure in `config.toml`: first every node accepts the new secret, then every node seals with it, then the old secret is
-/// removed. One node is restarted at a time while the other serves.
+/// The procedure in `config.toml`: first every node accepts the new secret, then every node seals with it, then the old
+/// secret is removed. One node is restarted at a time while the other serves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn secret_rotation_signs_nobody_out() {
     let fleet = Fleet::new();

@@ -28,7 +28,8 @@ async fn ten_nodes_starting_at_once_share_one_keyring() {
     }
 }
 
-/// The data folder of a node may hold the keyring of another fleet with the same secret, with an equal or a newer version.
+/// The data folder of a node may hold the keyring of another fleet with the same secret, with an equal or a newer
+/// version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_with_a_foreign_keyring_adopts_the_fleets() {
     let fleet = Fleet::new();

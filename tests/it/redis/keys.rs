@@ -54,8 +54,8 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
             }
         }
     }
-    // User keys: session, index, revocation mark, claim, daily counter. Fleet keys: keyring, global_not_before, stream and its
-    // epoch. Others: the rate limit, the key that the check writes, and the reports of the nodes.
+    // User keys: session, index, revocation mark, claim, daily counter. Fleet keys: keyring, global_not_before, stream
+    // and its epoch. Others: the rate limit, the key that the check writes, and the reports of the nodes.
     assert_eq!((user_keys, fleet_keys, other_keys), (5, 4, 3), "{keys}");
 }
 
@@ -136,7 +136,8 @@ async fn set_profile_keeps_lifetimes_and_creates_no_record() {
     }
     let key = |number: u128| format!("signet:{{{}}}:s:{}", user(1), session(number).id);
     let index = format!("signet:{{{}}}:i", user(1));
-    // One session is deleted although the index lists it, and two are ended but their revocations are not yet published.
+    // One session is deleted although the index lists it, and two are ended but their revocations are not yet
+    // published.
     server.cli(&["DEL", &key(2)]);
     server.cli(&["HSET", &key(3), "x", "ended"]);
     server.cli(&["HSET", &key(4), "x", "reused"]);

@@ -76,8 +76,8 @@ async fn taken_port_fails_the_start() {
     assert!(error.to_string().contains("another process listens there"), "{error}");
 }
 
-/// Pins hyper's treatment of requests that two parsers could parse differently: either the request is rejected, or it gets
-/// one response and the connection is closed, so that no second request can hide in the first.
+/// Pins hyper's treatment of requests that two parsers could parse differently: either the request is rejected, or it
+/// gets one response and the connection is closed, so that no second request can hide in the first.
 #[tokio::test]
 async fn request_smuggling_is_prevented() {
     let server = serve(settings());

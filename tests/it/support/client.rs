@@ -1,5 +1,5 @@
-//! A client of one running node, over kept-alive connections. It sends requests and returns responses; it asserts nothing
-//! about them except where a method says so.
+//! A client of one running node, over kept-alive connections. It sends requests and returns responses; it asserts
+//! nothing about them except where a method says so.
 
 use std::time::Duration;
 

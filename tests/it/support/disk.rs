@@ -1,7 +1,7 @@
 //! A small private disk to fill: a tmpfs in a mount namespace of its own, which goes away with the test.
 //!
-//! A child process script the namespace; only processes started on the disk are in it. Nothing is unmounted explicitly: the
-//! namespace ends with its last process.
+//! A child process script the namespace; only processes started on the disk are in it. Nothing is unmounted explicitly:
+//! the namespace ends with its last process.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -17,7 +17,8 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts an nginx that serves `page` at `/` to clients that `verify` accepts (a URL; its query states the requirements).
+    /// Starts an nginx that serves `page` at `/` to clients that `verify` accepts (a URL; its query states the
+    /// requirements).
     pub(crate) fn guarding(page: &str, verify: &str) -> Self {
         for _ in 0..20 {
             let dir = tempfile::tempdir().expect("a temporary folder");

@@ -1,8 +1,8 @@
 //! A private Postgres, started on a free port in a temporary folder, which ends with the test.
 //!
-//! `initdb` takes seconds, so it runs once for all tests and its result is copied. Postgres refuses to run as root: if the
-//! tests run as root, it runs as `postgres` or `nobody`. That user may be unable to reach other folders, so the data is in
-//! the system's temporary folder.
+//! `initdb` takes seconds, so it runs once for all tests and its result is copied. Postgres refuses to run as root: if
+//! the tests run as root, it runs as `postgres` or `nobody`. That user may be unable to reach other folders, so the
+//! data is in the system's temporary folder.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -41,7 +41,8 @@ pub(crate) struct Server {
     port: u16,
     options: Options,
     postmaster: Option<Child>,
-    /// While the server is frozen: kills its processes if this process ends first. Stopped processes cannot notice that.
+    /// While the server is frozen: kills its processes if this process ends first. Stopped processes cannot notice
+    /// that.
     watchdog: Option<Child>,
 }
 
@@ -259,8 +260,8 @@ fn as_postgres_user(program: &Path, disk: Option<&Disk>) -> Command {
     command
 }
 
-/// Starts a child from a thread that lives as long as this process, because a child's `pdeathsig` is sent when the *thread*
-/// that started it ends.
+/// Starts a child from a thread that lives as long as this process, because a child's `pdeathsig` is sent when the
+/// *thread* that started it ends.
 fn spawn(command: Command) -> Child {
     type SpawnRequest = (Command, mpsc::Sender<std::io::Result<Child>>);
     static PARENT: LazyLock<mpsc::Sender<SpawnRequest>> = LazyLock::new(|| {

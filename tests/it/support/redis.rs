@@ -256,7 +256,8 @@ impl Cluster {
         found.filter(|key| !key.is_empty()).collect()
     }
 
-    /// Moves the slot of a key to the next master, as `redis-cli --cluster reshard` does; returns the number of moved keys.
+    /// Moves the slot of a key to the next master, as `redis-cli --cluster reshard` does; returns the number of moved
+    /// keys.
     pub(crate) fn move_slot_of(&self, key: &str) -> usize {
         let masters: Vec<_> = self.nodes.iter().filter(|node| node.cli(&["ROLE"]).starts_with("master")).collect();
         let at = masters

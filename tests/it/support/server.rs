@@ -14,8 +14,8 @@ use super::{metric, postgres, redis};
 /// The password of every test user.
 pub(crate) const PASSWORD: &str = "a quiet harbour at dusk";
 
-/// Makes two tests of each case: over the embedded default, and over Redis and Postgres. Each test has a server of its own,
-/// so that a case can be run alone, and the failure of one hides no other.
+/// Makes two tests of each case: over the embedded default, and over Redis and Postgres. Each test has a server of its
+/// own, so that a case can be run alone, and the failure of one hides no other.
 macro_rules! over_both_stores {
     ($plan:expr; $($case:ident),+ $(,)?) => {
         mod embedded {
@@ -165,8 +165,8 @@ impl TestServer {
 
     /// Signs in, in a millisecond of its own.
     ///
-    /// A revocation of all of a user's tokens includes those issued in the same millisecond. With the usual hashing cost no
-    /// sign-in falls into that millisecond; with the cheap hashing of the tests one does.
+    /// A revocation of all of a user's tokens includes those issued in the same millisecond. With the usual hashing
+    /// cost no sign-in falls into that millisecond; with the cheap hashing of the tests one does.
     pub(crate) async fn sign_in(&self, user: &TestUser) -> TokenPair {
         let clock = signet::clock::Clock::system();
         let before = clock.now();

@@ -30,8 +30,8 @@ pub(crate) fn wrong_code_at(key: &str, secs: i64) -> String {
     (0..).map(|number| format!("{number:06}")).find(|code| !right.contains(code)).expect("there are more than 21 codes")
 }
 
-/// Enables TOTP for the user with this access token and password; returns the key and the recovery codes. This uses up the
-/// current code.
+/// Enables TOTP for the user with this access token and password; returns the key and the recovery codes. This uses up
+/// the current code.
 pub(crate) async fn enable_totp(server: &TestServer, access: &str, password: &str) -> (String, Vec<String>) {
     let enrollment = server.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
     let key = enrollment["key"].as_str().expect("the response has a key").to_owned();
