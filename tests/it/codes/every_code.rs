@@ -1,4 +1,5 @@
-//! Every code of the document, provoked, with the statuses of its service and with the setting that has them all in the body.
+//! Every code of the document is provoked, once with its HTTP status and once with the setting that reports errors in
+//! the body with status 200.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +9,7 @@ use super::*;
 use crate::support::smtp::Server;
 use crate::support::totp::wrong_code;
 
-/// The document's codes and the statuses that its service gives them.
+/// The codes of the document and their HTTP statuses.
 const DOCUMENTED: [(&str, u16); 20] = [
     ("0", 200),
     ("124", 400),
@@ -33,31 +34,32 @@ const DOCUMENTED: [(&str, u16); 20] = [
 ];
 
 #[tokio::test]
-async fn documented_on_the_embedded_default() {
+async fn http_statuses_on_the_embedded_default() {
     let mail = Server::start();
-    each(&TestServer::embedded(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
+    assert_every_code(&TestServer::embedded(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
 }
 
 #[tokio::test]
-async fn documented_on_redis_and_postgres() {
+async fn http_statuses_on_redis_and_postgres() {
     let mail = Server::start();
-    each(&TestServer::redis_and_postgres(|plan| documented(plan).set("SMTP_URL", &mail.url())), false).await;
+    assert_every_code(&TestServer::redis_and_postgres(|plan| documented(plan).set("SMTP_URL", &mail.url())), false)
+        .await;
 }
 
 #[tokio::test]
-async fn in_band_on_the_embedded_default() {
+async fn in_band_codes_on_the_embedded_default() {
     let mail = Server::start();
-    each(&TestServer::embedded(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
+    assert_every_code(&TestServer::embedded(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
 }
 
 #[tokio::test]
-async fn in_band_on_redis_and_postgres() {
+async fn in_band_codes_on_redis_and_postgres() {
     let mail = Server::start();
-    each(&TestServer::redis_and_postgres(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
+    assert_every_code(&TestServer::redis_and_postgres(|plan| in_band(plan).set("SMTP_URL", &mail.url())), true).await;
 }
 
-async fn each(server: &TestServer, in_band: bool) {
-    let told = provoked(server).await;
+async fn assert_every_code(server: &TestServer, in_band: bool) {
+    let responses = provoke_every_code(server).await;
     let mut expected = DOCUMENTED.to_vec();
     expected.extend([
         ("NOTIFY_GRPC_FAILED", 502),
@@ -65,22 +67,24 @@ async fn each(server: &TestServer, in_band: bool) {
         ("USER_NAME_INVALID", 400),
         ("USER_DISABLED", 403),
     ]);
-    for (code, answer) in &told {
-        let Some((_, status)) = expected.iter().find(|(known, _)| known == code) else { panic!("{code} is not known") };
-        answer.tells(if in_band { 200 } else { *status }, code);
+    for (code, response) in &responses {
+        let Some((_, status)) = expected.iter().find(|(known, _)| known == code) else {
+            panic!("{code} is not expected")
+        };
+        response.has_code(if in_band { 200 } else { *status }, code);
     }
-    let provoked: BTreeSet<&str> = told.iter().map(|(code, _)| *code).collect();
+    let seen: BTreeSet<&str> = responses.iter().map(|(code, _)| *code).collect();
     let all: BTreeSet<&str> = expected.iter().map(|(code, _)| *code).collect();
-    assert_eq!(provoked, all);
-    // What no handler has looked at keeps its status.
+    assert_eq!(seen, all);
+    // A request that reaches no handler keeps its HTTP status, whatever the setting.
     let bytes = |text: &'static str| server.post("/auth/signup").header("content-type", "application/json").body(text);
-    server.post("/auth/nothing").send_checked().await.tells(404, "NOT_FOUND");
-    server.get("/auth/signup").send_checked().await.tells(405, "METHOD_NOT_ALLOWED");
-    bytes("{").send_checked().await.tells(400, "BODY_UNREADABLE");
-    bytes("{}").header("content-type", "text/plain").send_checked().await.tells(415, "MEDIA_TYPE_NOT_SUPPORTED");
+    server.post("/auth/nothing").send_checked().await.has_code(404, "NOT_FOUND");
+    server.get("/auth/signup").send_checked().await.has_code(405, "METHOD_NOT_ALLOWED");
+    bytes("{").send_checked().await.has_code(400, "BODY_UNREADABLE");
+    bytes("{}").header("content-type", "text/plain").send_checked().await.has_code(415, "MEDIA_TYPE_NOT_SUPPORTED");
 }
 
-async fn provoked(server: &TestServer) -> Vec<(&'static str, HttpResponse)> {
+async fn provoke_every_code(server: &TestServer) -> Vec<(&'static str, HttpResponse)> {
     let signup = async |email: &str, user_name: &str, password: &str| {
         call(server, "/auth/signup", json!({"email": email, "user_name": user_name, "password": password})).await
     };
@@ -89,15 +93,14 @@ async fn provoked(server: &TestServer) -> Vec<(&'static str, HttpResponse)> {
         call(server, "/auth/mail/verify", json!({"user_id": user_id, "code": code})).await
     };
     let refresh = async |token: &str| call(server, "/auth/refresh", json!({"refresh_token": token})).await;
-    let nobody = "85f22dda-efc2-459d-b518-640400a69e8d";
 
-    let (ann, never) = (member(server, "ann").await, member(server, "never").await);
-    let (gone, disabled) = (member(server, "gone").await, member(server, "disabled").await);
-    let signed = sign_in(server, &ann).await;
-    let vanished = sign_in(server, &gone).await;
-    server.plan().json(&["users", "delete", &gone.email], "");
+    let (ann, unmailable) = (member(server, "ann").await, member(server, "never").await);
+    let (deleted, disabled) = (member(server, "gone").await, member(server, "disabled").await);
+    let tokens = sign_in(server, &ann).await;
+    let deleted_tokens = sign_in(server, &deleted).await;
+    server.plan().json(&["users", "delete", &deleted.email], "");
     server.plan().json(&["users", "disable", &disabled.email], "");
-    let mut told = vec![
+    let mut responses = vec![
         ("124", signup("no address", "ann", PASSWORD).await),
         ("129", signup("", "ann", PASSWORD).await),
         ("130", signup("bob@example.org", "bob", "").await),
@@ -112,25 +115,25 @@ async fn provoked(server: &TestServer) -> Vec<(&'static str, HttpResponse)> {
         ("151", try_otp(server, &ann, "123456").await),
         ("132", refresh("rFT4nq9J...").await),
         ("137", refresh("").await),
-        ("142", send(nobody).await),
+        ("142", send(UNKNOWN_USER).await),
         ("142", send("no id").await),
         ("157", send("").await),
         ("0", send(&ann.id).await),
-        ("NOTIFY_GRPC_FAILED", send(&never.id).await),
-        ("142", verify(nobody, "123456").await),
+        ("NOTIFY_GRPC_FAILED", send(&unmailable.id).await),
+        ("142", verify(UNKNOWN_USER, "123456").await),
         ("157", verify("", "123456").await),
         ("156", verify(&ann.id, "").await),
     ];
     for path in ["/auth/create/otp", "/auth/delete/otp"] {
-        told.push(("127", server.post(path).send_checked().await));
-        told.push(("126", with_token(server, path, "eyJhbGciOiJIUzI1NiJ9...").await));
-        told.push(("142", with_token(server, path, &vanished.access).await));
+        responses.push(("127", server.post(path).send_checked().await));
+        responses.push(("126", with_token(server, path, "eyJhbGciOiJIUzI1NiJ9...").await));
+        responses.push(("142", with_token(server, path, &deleted_tokens.access).await));
     }
-    told.push(("154", with_token(server, "/auth/delete/otp", &signed.access).await));
-    let (key, _) = create_otp(server, &signed.access).await;
-    told.push(("153", with_token(server, "/auth/create/otp", &signed.access).await));
-    told.push(("150", try_sign_in(server, &ann.email, PASSWORD).await));
-    told.push(("152", try_otp(server, &ann, &wrong_code(&key)).await));
-    told.push(("0", with_token(server, "/auth/delete/otp", &signed.access).await));
-    told
+    responses.push(("154", with_token(server, "/auth/delete/otp", &tokens.access).await));
+    let (key, _) = create_otp(server, &tokens.access).await;
+    responses.push(("153", with_token(server, "/auth/create/otp", &tokens.access).await));
+    responses.push(("150", try_sign_in(server, &ann.email, PASSWORD).await));
+    responses.push(("152", try_otp(server, &ann, &wrong_code(&key)).await));
+    responses.push(("0", with_token(server, "/auth/delete/otp", &tokens.access).await));
+    responses
 }

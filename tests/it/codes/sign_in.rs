@@ -5,30 +5,31 @@ use serde_json::json;
 use super::*;
 use crate::support::server::over_both_stores;
 
-over_both_stores!(documented;
-    who_has_the_password_gets_tokens,
-    nothing_tells_a_known_address_from_an_unknown_one,
-    who_comes_from_another_dialect_has_a_name_too,
-    a_disabled_user_is_told_so_with_the_right_password,
-    a_refresh_token_of_another_dialect_is_not_rotated_here,
-    what_is_no_refresh_token_is_told,
+over_both_stores!(
+    documented;
+    password_signs_in,
+    failed_sign_ins_do_not_reveal_accounts,
+    user_of_another_dialect_has_a_user_name,
+    disabled_account_is_reported_with_the_right_password,
+    refresh_here_does_not_rotate_foreign_tokens,
+    invalid_refresh_tokens_are_refused,
 );
 
-async fn who_has_the_password_gets_tokens(server: &TestServer) {
+async fn password_signs_in(server: &TestServer) {
     let member = member(server, "ann").await;
-    let answer = try_sign_in(server, "ANN@example.org", PASSWORD).await;
-    assert_eq!(answer.is(200).header("cache-control"), "no-store");
-    let body = answer.json();
+    let response = try_sign_in(server, "ANN@example.org", PASSWORD).await;
+    assert_eq!(response.is(200).header("cache-control"), "no-store");
+    let body = response.json();
     assert_eq!((&body["user_name"], body.as_object().unwrap().len()), (&"ann".into(), 3), "{body}");
-    let claims = server.verify(&answer.signed().access).await.is(200).json()["claims"].clone();
+    let claims = server.verify(&response.issued_tokens().access).await.is(200).json()["claims"].clone();
     assert_eq!((&claims["sub"], &claims["email"]), (&member.id.into(), &member.email.into()));
     assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 15 * 60);
 }
 
-async fn nothing_tells_a_known_address_from_an_unknown_one(server: &TestServer) {
+async fn failed_sign_ins_do_not_reveal_accounts(server: &TestServer) {
     let member = member(server, "known").await;
     let wrong = try_sign_in(server, &member.email, "not the password").await.without_per_response_headers();
-    wrong.tells(401, "128");
+    wrong.has_code(401, "128");
     for (email, password) in [("nobody@example.org", PASSWORD), ("nobody@example.org", ""), (&*member.email, "")] {
         assert_eq!(
             try_sign_in(server, email, password).await.without_per_response_headers(),
@@ -42,87 +43,87 @@ async fn nothing_tells_a_known_address_from_an_unknown_one(server: &TestServer) 
             "{email} {password:?}"
         );
     }
-    // A username is none here, whoever has it.
-    let person = server.create_user(&[]);
-    for no_address in [&*person.username, "", "a@b", "@", "a b@example.org"] {
-        try_sign_in(server, no_address, PASSWORD).await.tells(400, "124");
-        let body = json!({"email": no_address, "password": PASSWORD, "otp_code": "123456"});
-        call(server, "/auth/signin/otp", body).await.tells(400, "124");
+    // A username is not accepted as an address, even if it exists.
+    let user = server.create_user(&[]);
+    for invalid in [&*user.username, "", "a@b", "@", "a b@example.org"] {
+        try_sign_in(server, invalid, PASSWORD).await.has_code(400, "124");
+        let body = json!({"email": invalid, "password": PASSWORD, "otp_code": "123456"});
+        call(server, "/auth/signin/otp", body).await.has_code(400, "124");
     }
-    call(server, "/auth/signin", json!({"email": member.email})).await.tells(401, "128");
+    call(server, "/auth/signin", json!({"email": member.email})).await.has_code(401, "128");
 }
 
-async fn who_comes_from_another_dialect_has_a_name_too(server: &TestServer) {
+async fn user_of_another_dialect_has_a_user_name(server: &TestServer) {
     use crate::support::server::PASSWORD;
-    let person = server.create_user(&[]);
-    let signed = try_sign_in(server, &person.email, PASSWORD).await.is(200).json();
-    assert_eq!(signed["user_name"], person.username);
+    let user = server.create_user(&[]);
+    let signed_in = try_sign_in(server, &user.email, PASSWORD).await.is(200).json();
+    assert_eq!(signed_in["user_name"], user.username);
     server.plan().create_user("no-name@example.org", PASSWORD, &[]);
     assert_eq!(try_sign_in(server, "no-name@example.org", PASSWORD).await.is(200).json()["user_name"], "no-name");
 }
 
-async fn a_disabled_user_is_told_so_with_the_right_password(server: &TestServer) {
+async fn disabled_account_is_reported_with_the_right_password(server: &TestServer) {
     let member = member(server, "disabled").await;
-    let signed = sign_in(server, &member).await;
+    let tokens = sign_in(server, &member).await;
     server.plan().json(&["users", "disable", &member.email], "");
-    try_sign_in(server, &member.email, PASSWORD).await.tells(403, "USER_DISABLED");
-    try_sign_in(server, &member.email, "not the password").await.tells(401, "128");
-    with_token(server, "/auth/create/otp", &signed.access).await.tells(403, "USER_DISABLED");
-    call(server, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.tells(409, "132");
+    try_sign_in(server, &member.email, PASSWORD).await.has_code(403, "USER_DISABLED");
+    try_sign_in(server, &member.email, "not the password").await.has_code(401, "128");
+    with_token(server, "/auth/create/otp", &tokens.access).await.has_code(403, "USER_DISABLED");
+    call(server, "/auth/refresh", json!({"refresh_token": tokens.refresh})).await.has_code(409, "132");
 }
 
-/// Sessions that a refresh would prolong, and no grace for a refresh token that was rotated.
-mod kept {
+/// A session that a refresh would extend if this dialect did, and no grace period after a rotation.
+mod without_rotation {
     use super::*;
 
     fn plan(plan: Plan) -> Plan {
         documented(plan).set("SIGNET_API__CODES__IDLE", "1d").set("SIGNET_TOKENS__GRACE", "0s")
     }
 
-    over_both_stores!(plan; a_refresh_gives_an_access_token_and_nothing_moves);
+    over_both_stores!(plan; refresh_changes_neither_token_nor_session);
 }
 
-async fn a_refresh_gives_an_access_token_and_nothing_moves(server: &TestServer) {
+async fn refresh_changes_neither_token_nor_session(server: &TestServer) {
     let member = member(server, "bob").await;
-    let signed = sign_in(server, &member).await;
+    let tokens = sign_in(server, &member).await;
     let sessions = async || {
-        let listed = server.get("/sessions").bearer_auth(&signed.access).send_checked().await.is(200).json();
+        let listed = server.get("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200).json();
         (listed["sessions"][0]["expires_at"].clone(), listed["sessions"].as_array().unwrap().len())
     };
     let before = sessions().await;
     for _ in 0..3 {
-        let answer = call(server, "/auth/refresh", json!({"refresh_token": signed.refresh})).await;
-        assert_eq!(answer.is(200).header("cache-control"), "no-store");
-        let body = answer.json();
+        let response = call(server, "/auth/refresh", json!({"refresh_token": tokens.refresh})).await;
+        assert_eq!(response.is(200).header("cache-control"), "no-store");
+        let body = response.json();
         assert_eq!(body.as_object().unwrap().len(), 1, "{body}");
         server.verify(&text(&body, "access_token")).await.is(200);
     }
     assert_eq!(sessions().await, before, "its lifetime is not extended");
 }
 
-async fn a_refresh_token_of_another_dialect_is_not_rotated_here(server: &TestServer) {
+async fn refresh_here_does_not_rotate_foreign_tokens(server: &TestServer) {
     let native = server.sign_in(&server.create_user(&[])).await;
     let refreshed = call(server, "/auth/refresh", json!({"refresh_token": native.refresh})).await.is(200).json();
     server.verify(&text(&refreshed, "access_token")).await.is(200);
     let next = server.refresh(&native.refresh).await.is(200).tokens();
-    assert_ne!(next.refresh, native.refresh, "there it is");
+    assert_ne!(next.refresh, native.refresh, "the native dialect rotates");
     call(server, "/auth/refresh", json!({"refresh_token": next.refresh})).await.is(200);
-    // And one of here is good there, where it is rotated.
-    let mine = sign_in(server, &member(server, "eve").await).await;
-    let next = server.refresh(&mine.refresh).await.is(200).tokens();
+    // The native dialect accepts and rotates a refresh token of this dialect.
+    let codes_tokens = sign_in(server, &member(server, "eve").await).await;
+    let next = server.refresh(&codes_tokens.refresh).await.is(200).tokens();
     call(server, "/auth/refresh", json!({"refresh_token": next.refresh})).await.is(200);
 }
 
-async fn what_is_no_refresh_token_is_told(server: &TestServer) {
+async fn invalid_refresh_tokens_are_refused(server: &TestServer) {
     for body in [json!({}), json!({"refresh_token": ""}), json!({"refresh_token": " "}), json!({"refresh_token": null})]
     {
-        call(server, "/auth/refresh", body).await.tells(400, "137");
+        call(server, "/auth/refresh", body).await.has_code(400, "137");
     }
     let member = member(server, "cleo").await;
-    let signed = sign_in(server, &member).await;
-    for bad in ["rFT4nq9J...", &signed.access, &format!("{}x", signed.refresh)] {
-        call(server, "/auth/refresh", json!({"refresh_token": bad})).await.tells(409, "132");
+    let tokens = sign_in(server, &member).await;
+    for bad in ["rFT4nq9J...", &tokens.access, &format!("{}x", tokens.refresh)] {
+        call(server, "/auth/refresh", json!({"refresh_token": bad})).await.has_code(409, "132");
     }
-    server.delete("/sessions").bearer_auth(&signed.access).send_checked().await.is(200);
-    call(server, "/auth/refresh", json!({"refresh_token": signed.refresh})).await.tells(409, "132");
+    server.delete("/sessions").bearer_auth(&tokens.access).send_checked().await.is(200);
+    call(server, "/auth/refresh", json!({"refresh_token": tokens.refresh})).await.has_code(409, "132");
 }

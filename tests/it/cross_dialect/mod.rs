@@ -1,53 +1,58 @@
-//! One account, five published APIs and our own: what one of them does counts in all.
+//! One account in all dialects: accounts, tokens, resets and second factors of one dialect apply in every other.
 
-mod ways;
+mod sign_in;
 
 use serde_json::{Value, json};
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::{outbox, totp, until};
-use ways::{Inside, SignUp, Way};
+use sign_in::{SignIn, SignUp, Tokens};
 
-over_both_stores!(|plan| plan.set("SIGNET_API__CODES__BACKUP_CODES", "20").set("SIGNET_MAILED__DAILY_TRIES", "1000");
-    who_signs_up_in_one_signs_in_in_every_other, tokens_of_one_are_good_in_every_other,
-    a_reset_in_one_ends_the_sessions_of_all, a_second_factor_of_one_is_demanded_by_all,
-    no_way_in_goes_round_the_second_factor, a_disabled_user_gets_in_nowhere);
+over_both_stores!(
+    |plan| plan.set("SIGNET_API__CODES__BACKUP_CODES", "20").set("SIGNET_MAILED__DAILY_TRIES", "1000");
+    account_of_one_dialect_signs_in_through_every_other,
+    tokens_of_one_dialect_are_valid_in_every_other,
+    reset_in_one_dialect_ends_the_sessions_of_all,
+    second_factor_of_one_dialect_is_required_by_all,
+    no_sign_in_bypasses_the_second_factor,
+    disabled_user_cannot_sign_in_anywhere,
+);
 
 const OTHER_PASSWORD: &str = "another harbour at dawn";
 
-async fn who_signs_up_in_one_signs_in_in_every_other(server: &TestServer) {
-    for made in SignUp::ALL {
-        let email = format!("made-by-{}@example.org", format!("{made:?}").to_lowercase());
-        made.make(server, &email).await;
-        for way in Way::ALL {
-            // A username, only two of them give.
-            let named = matches!(made, SignUp::Ucontact | SignUp::V1);
-            if (way.by_password() && !made.with_password()) || (way == Way::Ucontact && !named) {
-                let tried = way.enter(server, &email, None).await;
-                assert!(matches!(tried.answer.status, 400 | 401), "{made:?}, {tried:?}");
+async fn account_of_one_dialect_signs_in_through_every_other(server: &TestServer) {
+    for sign_up in SignUp::ALL {
+        let email = format!("created-by-{}@example.org", format!("{sign_up:?}").to_lowercase());
+        sign_up.create(server, &email).await;
+        for sign_in in SignIn::ALL {
+            // Only two dialects give the account a username.
+            let named = matches!(sign_up, SignUp::Ucontact | SignUp::V1);
+            if (sign_in.uses_password() && !sign_up.has_password()) || (sign_in == SignIn::Ucontact && !named) {
+                let attempt = sign_in.attempt(server, &email, None).await;
+                assert!(matches!(attempt.response.status, 400 | 401), "{sign_up:?}, {attempt:?}");
             } else {
-                way.enter(server, &email, None).await.let_in();
+                sign_in.attempt(server, &email, None).await.tokens();
             }
         }
     }
 }
 
-async fn tokens_of_one_are_good_in_every_other(server: &TestServer) {
-    let email = someone(server, "of-one").await;
-    for way in Way::ALL {
-        let Inside { access, refresh } = way.enter(server, &email, None).await.let_in();
+async fn tokens_of_one_dialect_are_valid_in_every_other(server: &TestServer) {
+    let email = verified_user(server, "of-one").await;
+    for sign_in in SignIn::ALL {
+        let Tokens { access, refresh } = sign_in.attempt(server, &email, None).await.tokens();
         for path in ["/sessions", "/auth/users/me", "/api/v1/authorized/me"] {
             server.get(path).bearer_auth(&access).send_checked().await.is(200);
         }
-        assert_eq!(server.rejection_reason(&access).await, "", "{way:?}");
+        assert_eq!(server.rejection_reason(&access).await, "", "{sign_in:?}");
         server.post("/api/v1/verify").json(&json!({"token": access})).send_checked().await.is(200);
         server.post("/api/v1/verify").json(&json!({"token": refresh})).send_checked().await.is(200);
 
-        // Where a dialect rotates, its answer carries the successor; where it does not, the token stays.
+        // Where a dialect rotates, its response carries the successor; where it does not, the token stays.
         let mut refresh = refresh;
         for dialect in ["v1", "codes", "native", "unturned", "myauth", "ucontact", "v1", "codes"] {
-            let body = refreshed(server, dialect, &refresh, &access).await;
-            assert_eq!(server.rejection_reason(text(&body, "access_token")).await, "", "{way:?}, {dialect}");
+            let body = refresh_by(server, dialect, &refresh, &access).await;
+            assert_eq!(server.rejection_reason(text(&body, "access_token")).await, "", "{sign_in:?}, {dialect}");
             if let Some(successor) = body["refresh_token"].as_str() {
                 assert_ne!(successor, refresh, "{dialect}");
                 refresh = successor.to_owned();
@@ -56,10 +61,10 @@ async fn tokens_of_one_are_good_in_every_other(server: &TestServer) {
     }
 }
 
-/// Refreshes by a dialect's own call.
-async fn refreshed(server: &TestServer, dialect: &str, refresh: &str, access: &str) -> Value {
+/// Refreshes by the call of this dialect.
+async fn refresh_by(server: &TestServer, dialect: &str, refresh: &str, access: &str) -> Value {
     let body = json!({"refresh_token": refresh});
-    let answer = match dialect {
+    let response = match dialect {
         "native" => server.refresh(refresh).await,
         "unturned" => {
             let me = server.get("/auth/users/me").bearer_auth(access).send_checked().await.json();
@@ -71,16 +76,16 @@ async fn refreshed(server: &TestServer, dialect: &str, refresh: &str, access: &s
         "ucontact" => server.post("/api/auth/refresh-token").json(&body).send_checked().await,
         _ => server.post("/api/v1/refresh").json(&body).send_checked().await,
     };
-    let body = answer.is(200).json();
+    let body = response.is(200).json();
     if dialect == "unturned" { body["data"].clone() } else { body }
 }
 
-async fn a_reset_in_one_ends_the_sessions_of_all(server: &TestServer) {
+async fn reset_in_one_dialect_ends_the_sessions_of_all(server: &TestServer) {
     for dialect in ["myauth", "v1"] {
-        let email = someone(server, &format!("reset-in-{dialect}")).await;
-        let mut inside = Vec::new();
-        for way in Way::ALL {
-            inside.push((way, way.enter(server, &email, None).await.let_in()));
+        let email = verified_user(server, &format!("reset-in-{dialect}")).await;
+        let mut opened = Vec::new();
+        for sign_in in SignIn::ALL {
+            opened.push((sign_in, sign_in.attempt(server, &email, None).await.tokens()));
         }
         outbox::wait_until_queue_is_empty(server).await;
         let before = outbox::mails(server, &email).len();
@@ -97,83 +102,91 @@ async fn a_reset_in_one_ends_the_sessions_of_all(server: &TestServer) {
             let path = format!("/api/v1/password-reset-confirm?token={token}");
             server.post(&path).json(&body).send_checked().await.is(200);
         }
-        for (way, Inside { access, refresh }) in inside {
-            until(&format!("{way:?}'s token is refused"), async || server.rejection_reason(&access).await == "revoked")
-                .await;
+        for (sign_in, Tokens { access, refresh }) in opened {
+            until(&format!("the token of {sign_in:?} is revoked"), async || {
+                server.rejection_reason(&access).await == "revoked"
+            })
+            .await;
             server.refresh(&refresh).await.is_oauth_error(400, "invalid_grant");
         }
-        for way in Way::ALL.into_iter().filter(|way| way.by_password()) {
-            let tried = way.enter(server, &email, None).await;
-            assert!(matches!(tried.answer.status, 400 | 401), "the old password: {tried:?}");
+        for sign_in in SignIn::ALL.into_iter().filter(|sign_in| sign_in.uses_password()) {
+            let attempt = sign_in.attempt(server, &email, None).await;
+            assert!(matches!(attempt.response.status, 400 | 401), "the old password: {attempt:?}");
         }
         server.try_sign_in(&email, OTHER_PASSWORD).await.is(201);
     }
 }
 
-async fn a_second_factor_of_one_is_demanded_by_all(server: &TestServer) {
+async fn second_factor_of_one_dialect_is_required_by_all(server: &TestServer) {
     for dialect in ["codes", "myauth", "native"] {
-        let email = someone(server, &format!("factor-of-{dialect}")).await;
-        turn_on(server, dialect, &email).await;
-        for way in Way::ALL {
-            way.enter(server, &email, None).await.is_due();
+        let email = verified_user(server, &format!("factor-of-{dialect}")).await;
+        enable_totp(server, dialect, &email).await;
+        for sign_in in SignIn::ALL {
+            sign_in.attempt(server, &email, None).await.requires_mfa();
         }
     }
 }
 
-/// The table: each way in, with the second factor missing, empty, wrong, that of somebody else, and right.
-async fn no_way_in_goes_round_the_second_factor(server: &TestServer) {
-    let (email, other) = (someone(server, "guarded").await, someone(server, "somebody-else").await);
-    let mut codes = turn_on(server, "codes", &email).await;
-    let of_another = turn_on(server, "codes", &other).await.pop().unwrap();
-    for way in Way::ALL {
-        way.enter(server, &email, None).await.is_due();
-        for wrong in ["", "x", of_another.as_str()] {
-            let tried = way.enter(server, &email, Some(wrong)).await;
-            assert!(matches!(tried.answer.status, 400 | 401), "{wrong:?}: {tried:?}");
-            assert!(!tried.answer.text.contains("access_token"), "{wrong:?}: {tried:?}");
+/// Tries each sign-in with the second factor missing, empty, wrong, of another user, right, and used before.
+async fn no_sign_in_bypasses_the_second_factor(server: &TestServer) {
+    let (email, other) = (verified_user(server, "guarded").await, verified_user(server, "somebody-else").await);
+    let mut codes = enable_totp(server, "codes", &email).await;
+    let code_of_other = enable_totp(server, "codes", &other).await.pop().unwrap();
+    for sign_in in SignIn::ALL {
+        sign_in.attempt(server, &email, None).await.requires_mfa();
+        for wrong in ["", "x", code_of_other.as_str()] {
+            let attempt = sign_in.attempt(server, &email, Some(wrong)).await;
+            assert!(matches!(attempt.response.status, 400 | 401), "{wrong:?}: {attempt:?}");
+            assert!(!attempt.response.text.contains("access_token"), "{wrong:?}: {attempt:?}");
         }
         let right = codes.pop().unwrap();
-        way.enter(server, &email, Some(&right)).await.let_in();
-        let again = way.enter(server, &email, Some(&right)).await;
-        assert!(matches!(again.answer.status, 400 | 401), "a code is good once: {again:?}");
+        sign_in.attempt(server, &email, Some(&right)).await.tokens();
+        let again = sign_in.attempt(server, &email, Some(&right)).await;
+        assert!(matches!(again.response.status, 400 | 401), "a code is valid once: {again:?}");
     }
 }
 
-async fn a_disabled_user_gets_in_nowhere(server: &TestServer) {
-    let email = someone(server, "disabled").await;
+async fn disabled_user_cannot_sign_in_anywhere(server: &TestServer) {
+    let email = verified_user(server, "disabled").await;
     server.plan().json(&["users", "disable", &email], "");
-    for way in Way::ALL.into_iter().filter(|way| way.by_password()) {
-        let tried = way.enter(server, &email, None).await;
-        assert!((400..404).contains(&tried.answer.status), "{tried:?}");
-        assert!(!tried.answer.text.contains("access_token"), "{tried:?}");
+    for sign_in in SignIn::ALL.into_iter().filter(|sign_in| sign_in.uses_password()) {
+        let attempt = sign_in.attempt(server, &email, None).await;
+        assert!((400..404).contains(&attempt.response.status), "{attempt:?}");
+        assert!(!attempt.response.text.contains("access_token"), "{attempt:?}");
     }
 }
 
-/// Somebody whose address is confirmed, with a username.
-async fn someone(server: &TestServer, name: &str) -> String {
+/// Creates a user with a verified address and a username; returns the address.
+async fn verified_user(server: &TestServer, name: &str) -> String {
     let email = format!("{name}@example.org");
     server.plan().create_user(&email, PASSWORD, &["--username", name, "--verified"]);
     email
 }
 
-/// Turns the second factor on by a dialect's own calls; gives backup codes.
-async fn turn_on(server: &TestServer, dialect: &str, email: &str) -> Vec<String> {
-    let Inside { access, .. } = Way::Native.enter(server, email, None).await.let_in();
-    let (begin, put, password) = match dialect {
+/// Enables the second factor by the calls of a dialect; returns the backup codes.
+async fn enable_totp(server: &TestServer, dialect: &str, email: &str) -> Vec<String> {
+    let Tokens { access, .. } = SignIn::Native.attempt(server, email, None).await.tokens();
+    let (enroll, enable, password) = match dialect {
         "codes" => {
-            let made = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
-            return texts(&made["backup_codes"]);
+            let body = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
+            return texts(&body["backup_codes"]);
         }
         "myauth" => ("/auth/login/new-totp", "/auth/login/totp", "password"),
         _ => ("/totp", "/totp", "password"),
     };
-    let begun = server.post(begin).bearer_auth(&access).send_checked().await.json();
-    let code = totp::code(text(&begun, "key"), 0);
+    let enrollment = server.post(enroll).bearer_auth(&access).send_checked().await.json();
+    let code = totp::code(text(&enrollment, "key"), 0);
     let field = if dialect == "myauth" { "claim" } else { "code" };
-    let body = json!({field: code, "uri": begun["uri"], password: PASSWORD});
-    let on =
-        server.request(reqwest::Method::PUT, put).bearer_auth(&access).json(&body).send_checked().await.is(200).json();
-    texts(&on["recovery_codes"])
+    let body = json!({field: code, "uri": enrollment["uri"], password: PASSWORD});
+    let enabled = server
+        .request(reqwest::Method::PUT, enable)
+        .bearer_auth(&access)
+        .json(&body)
+        .send_checked()
+        .await
+        .is(200)
+        .json();
+    texts(&enabled["recovery_codes"])
 }
 
 fn text<'v>(body: &'v Value, field: &str) -> &'v str {

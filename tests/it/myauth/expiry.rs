@@ -1,4 +1,5 @@
-//! The operations behind the calls, with the clock in hand: what is over when, and what is left as it was.
+//! The operations behind the calls, run with a manual clock: when links, tokens and enrollments expire, and which
+//! failures leave a link unused.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use signet::auth::passwords::request_reset::{request_password_reset, request_pas
 use signet::auth::passwords::reset::reset_password;
 use signet::auth::passwords::{Password, Policy};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
-use signet::auth::sign_in::login_step::LoginStep;
+use signet::auth::sign_in::login_step::{LoginStep, complete_login};
 use signet::auth::sign_in::magic_link;
 use signet::auth::sign_in::magic_link::{redeem, redeem_with_code};
 use signet::auth::sign_in::password::start_sign_in;
@@ -24,7 +25,7 @@ use signet::node::build;
 use signet::node::stores::Stores;
 use signet::store::accounts::Find;
 
-use super::OTHER;
+use super::OTHER_PASSWORD;
 use crate::support::outbox::Mail;
 use crate::support::server::PASSWORD;
 use crate::support::totp::{code_at, wrong_code_at};
@@ -41,20 +42,20 @@ struct Node {
     data: tempfile::TempDir,
 }
 
-/// A node with one user, whose password is everybody's.
+/// A node with one user, whose password is [`PASSWORD`].
 async fn node() -> Node {
-    let node = empty(|_| {}).await;
-    let wanted = create::CreateUser {
+    let node = node_with(|_| {}).await;
+    let new_user = create::CreateUser {
         email: EMAIL.to_owned(),
         username: Some("Ada".to_owned()),
         password: Some(password(PASSWORD)),
         ..Default::default()
     };
-    create::create_user(&node.ctx, wanted, node.ctx.node.password_policy).await.unwrap();
+    create::create_user(&node.ctx, new_user, node.ctx.node.password_policy).await.unwrap();
     node
 }
 
-async fn empty(change: impl FnOnce(&mut Config)) -> Node {
+async fn node_with(change: impl FnOnce(&mut Config)) -> Node {
     let data = tempfile::tempdir().unwrap();
     let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
     (config.passwords.memory_kib, config.passwords.passes, config.limits.enabled) = (64, 1, false);
@@ -72,16 +73,14 @@ fn password(text: &str) -> Password {
 impl Node {
     fn request_ctx(&self) -> RequestContext<'_> {
         let address = std::net::Ipv4Addr::LOCALHOST.into();
-        let lives = &self.ctx.node.config.api.myauth;
-        let says = ExtraClaims::None;
         RequestContext {
             dialect: "myauth",
-            dialect_config: lives,
+            dialect_config: &self.ctx.node.config.api.myauth,
             client_ip: address,
             rate_limit_ip: address,
             user_agent: None,
             language: None,
-            extra_claims: says,
+            extra_claims: ExtraClaims::None,
         }
     }
 
@@ -102,23 +101,23 @@ impl Node {
         files.iter().map(|file| read(file)).collect()
     }
 
-    /// The token of the mail after the first `before`.
+    /// Waits for the mail that follows the first `before` mails; returns its token.
     async fn token(&self, before: usize) -> String {
-        until("the mail is there", async || self.mails().len() > before).await;
+        until("the mail arrives", async || self.mails().len() > before).await;
         self.mails()[before].token()
     }
 
-    async fn magic(&self, before: usize) -> (String, String) {
-        let half = magic_link::request_link(&self.ctx, EMAIL, self.request_ctx()).await.unwrap();
-        (self.token(before).await, half)
+    async fn request_magic_link(&self, before: usize) -> (String, String) {
+        let secret = magic_link::request_link(&self.ctx, EMAIL, self.request_ctx()).await.unwrap();
+        (self.token(before).await, secret)
     }
 
-    async fn reset(&self, token: &str, half: Option<&str>) -> Result<(), Error> {
-        reset_password(&self.ctx, token, half, &password(OTHER), self.policy(), self.request_ctx()).await
+    async fn reset(&self, token: &str, secret: Option<&str>) -> Result<(), Error> {
+        reset_password(&self.ctx, token, secret, &password(OTHER_PASSWORD), self.policy(), self.request_ctx()).await
     }
 
-    /// Turns the user's second factor on; its secret.
-    async fn guard(&self) -> String {
+    /// Enables TOTP for the user; returns the key.
+    async fn enable_totp(&self) -> String {
         let key = mfa::start_enrollment(&self.ctx, &self.user().await).await.unwrap().key;
         let code = code_at(&key, self.clock.now().secs());
         enable(&self.ctx, &self.user().await, Some(&password(PASSWORD)), &code, self.request_ctx()).await.unwrap();
@@ -127,51 +126,49 @@ impl Node {
 }
 
 #[tokio::test]
-async fn a_magic_link_is_over_after_its_time() {
+async fn magic_link_expires_after_15_minutes() {
     let node = node().await;
-    let (token, half) = node.magic(0).await;
-    let (late_token, late_half) = node.magic(1).await;
+    let (token, secret) = node.request_magic_link(0).await;
+    let (late_token, late_secret) = node.request_magic_link(1).await;
     node.clock.advance(15 * MINUTE - Duration::from_secs(1));
-    assert!(matches!(redeem(&node.ctx, &token, &half, node.request_ctx()).await, Ok(LoginStep::Complete(_))));
+    assert!(matches!(redeem(&node.ctx, &token, &secret, node.request_ctx()).await, Ok(LoginStep::Complete(_))));
     node.clock.advance(Duration::from_secs(1));
-    let late = redeem(&node.ctx, &late_token, &late_half, node.request_ctx()).await;
+    let late = redeem(&node.ctx, &late_token, &late_secret, node.request_ctx()).await;
     assert!(matches!(late, Err(Error::InvalidLink(LinkKind::MagicLink))));
 }
 
 #[tokio::test]
-async fn a_reset_is_over_after_its_time() {
+async fn reset_link_expires_after_one_hour() {
     let node = node().await;
-    let half = request_password_reset(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
+    let secret = request_password_reset(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
     let token = node.token(0).await;
     node.clock.advance(60 * MINUTE);
-    assert!(matches!(node.reset(&token, Some(&half)).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
-    let half = request_password_reset(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
+    assert!(matches!(node.reset(&token, Some(&secret)).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
+    let secret = request_password_reset(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
     let token = node.token(1).await;
     node.clock.advance(60 * MINUTE - Duration::from_secs(1));
-    node.reset(&token, Some(&half)).await.unwrap();
+    node.reset(&token, Some(&secret)).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_second_step_is_taken_within_five_minutes() {
+async fn mfa_token_expires_after_5_minutes() {
     let node = node().await;
-    let key = node.guard().await;
-    let due = async || match start_sign_in(&node.ctx, EMAIL, &password(PASSWORD), node.request_ctx()).await {
+    let key = node.enable_totp().await;
+    let start_login = async || match start_sign_in(&node.ctx, EMAIL, &password(PASSWORD), node.request_ctx()).await {
         Ok(LoginStep::MfaRequired(token)) => token,
-        _ => panic!("no second step"),
+        _ => panic!("no MFA token"),
     };
-    let late = due().await;
+    let late = start_login().await;
     node.clock.advance(5 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
-    let answer = signet::auth::sign_in::login_step::complete_login(&node.ctx, &late, &code, node.request_ctx()).await;
-    assert!(matches!(answer, Err(Error::InvalidToken(_))));
-    let token = due().await;
-    assert!(
-        signet::auth::sign_in::login_step::complete_login(&node.ctx, &token, &code, node.request_ctx()).await.is_ok()
-    );
+    let response = complete_login(&node.ctx, &late, &code, node.request_ctx()).await;
+    assert!(matches!(response, Err(Error::InvalidToken(_))));
+    let token = start_login().await;
+    assert!(complete_login(&node.ctx, &token, &code, node.request_ctx()).await.is_ok());
 }
 
 #[tokio::test]
-async fn a_secret_is_pending_for_ten_minutes() {
+async fn totp_enrollment_expires_after_10_minutes() {
     let node = node().await;
     let user = node.user().await;
     let key = mfa::start_enrollment(&node.ctx, &user).await.unwrap().key;
@@ -186,42 +183,42 @@ async fn a_secret_is_pending_for_ten_minutes() {
 }
 
 #[tokio::test]
-async fn in_one_step_a_second_factor_that_is_due_or_wrong_uses_nothing_up() {
+async fn missing_or_wrong_totp_code_does_not_consume_the_link() {
     let node = node().await;
-    let key = node.guard().await;
-    until("the notice is there", async || node.mails().len() == 1).await;
-    let (token, half) = node.magic(1).await;
+    let key = node.enable_totp().await;
+    until("the notice arrives", async || node.mails().len() == 1).await;
+    let (token, secret) = node.request_magic_link(1).await;
     node.clock.advance(MINUTE);
     let now = node.clock.now().secs();
-    let at_once = async |half: &str, second: Option<&str>| {
-        redeem_with_code(&node.ctx, &token, half, second, node.request_ctx()).await.map(|pair| pair.session.user)
+    let redeem_in_one_step = async |secret: &str, second: Option<&str>| {
+        redeem_with_code(&node.ctx, &token, secret, second, node.request_ctx()).await.map(|tokens| tokens.session.user)
     };
     let (right, wrong) = (code_at(&key, now), wrong_code_at(&key, now));
-    // Whoever has not both halves is not asked for a code: it would tell that there is one.
-    assert!(matches!(at_once("wrong", None).await, Err(Error::InvalidLink(LinkKind::MagicLink))));
-    assert!(matches!(at_once("wrong", Some(&right)).await, Err(Error::InvalidLink(LinkKind::MagicLink))));
+    // A wrong device secret is reported before the TOTP code, so that it does not reveal whether TOTP is enabled.
+    assert!(matches!(redeem_in_one_step("wrong", None).await, Err(Error::InvalidLink(LinkKind::MagicLink))));
+    assert!(matches!(redeem_in_one_step("wrong", Some(&right)).await, Err(Error::InvalidLink(LinkKind::MagicLink))));
     for _ in 0..7 {
-        assert!(matches!(at_once(&half, None).await, Err(Error::MfaRequired)));
-        assert!(matches!(at_once(&half, Some(&wrong)).await, Err(Error::InvalidMfaCode)));
+        assert!(matches!(redeem_in_one_step(&secret, None).await, Err(Error::MfaRequired)));
+        assert!(matches!(redeem_in_one_step(&secret, Some(&wrong)).await, Err(Error::InvalidMfaCode)));
     }
-    assert!(!node.user().await.verified, "not before they are used up");
-    assert_eq!(at_once(&half, Some(&right)).await.unwrap(), node.user().await.id);
+    assert!(!node.user().await.verified, "the link is not redeemed yet");
+    assert_eq!(redeem_in_one_step(&secret, Some(&right)).await.unwrap(), node.user().await.id);
     assert!(node.user().await.verified);
-    assert!(matches!(at_once(&half, Some(&right)).await, Err(Error::InvalidLink(LinkKind::MagicLink))));
+    assert!(matches!(redeem_in_one_step(&secret, Some(&right)).await, Err(Error::InvalidLink(LinkKind::MagicLink))));
 }
 
 #[tokio::test]
-async fn in_one_step_a_new_address_has_an_account() {
-    let node = empty(|_| {}).await;
-    let (token, half) = node.magic(0).await;
+async fn one_step_redemption_creates_an_account() {
+    let node = node_with(|_| {}).await;
+    let (token, secret) = node.request_magic_link(0).await;
     assert_eq!(node.ctx.accounts.user(Find::Email(EMAIL)).await.unwrap(), None);
-    let pair = redeem_with_code(&node.ctx, &token, &half, None, node.request_ctx()).await.unwrap();
+    let tokens = redeem_with_code(&node.ctx, &token, &secret, None, node.request_ctx()).await.unwrap();
     let user = node.user().await;
-    assert_eq!((pair.session.user, user.verified, user.password_hash), (user.id, true, None));
+    assert_eq!((tokens.session.user, user.verified, user.password_hash), (user.id, true, None));
 }
 
 #[tokio::test]
-async fn a_link_without_a_half_is_for_who_knows_address_and_name() {
+async fn link_without_device_secret_needs_address_and_username() {
     let node = node().await;
     for (email, name) in
         [(EMAIL, "bob"), ("bob@example.org", "ada"), (EMAIL, ""), ("no address", "ada"), (EMAIL, "a b")]
@@ -230,29 +227,29 @@ async fn a_link_without_a_half_is_for_who_knows_address_and_name() {
     }
     request_password_reset_by_link(&node.ctx, " Ada@Example.org", "ADA", node.request_ctx()).await.unwrap();
     let token = node.token(0).await;
-    // Each kind in its own way: the half of one is not the lack of one.
+    // A link issued with a device secret needs it, and a link issued without one accepts none.
     assert!(matches!(node.reset(&token, Some("")).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
-    let half = request_password_reset(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
-    let halved = node.token(1).await;
-    assert!(matches!(node.reset(&halved, None).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
-    assert!(matches!(node.reset(&token, Some(&half)).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
-    assert_eq!(node.mails().len(), 2, "one a kind, and none to who did not know both");
+    let secret = request_password_reset(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
+    let token_with_secret = node.token(1).await;
+    assert!(matches!(node.reset(&token_with_secret, None).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
+    assert!(matches!(node.reset(&token, Some(&secret)).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
+    assert_eq!(node.mails().len(), 2, "one mail per kind, and none for a mismatch");
     node.reset(&token, None).await.unwrap();
     assert!(matches!(node.reset(&token, None).await, Err(Error::InvalidLink(LinkKind::PasswordReset))));
     assert!(
-        matches!(node.reset(&halved, Some(&half)).await, Err(Error::InvalidLink(LinkKind::PasswordReset))),
-        "the other link is older"
+        matches!(node.reset(&token_with_secret, Some(&secret)).await, Err(Error::InvalidLink(LinkKind::PasswordReset))),
+        "the link was issued before the password was changed"
     );
 }
 
 #[tokio::test]
-async fn a_full_queue_of_hashes_uses_no_link_up() {
-    let node = empty(|config| config.passwords.deadline = Duration::ZERO).await;
-    let (token, half) = node.magic(0).await;
-    redeem_with_code(&node.ctx, &token, &half, None, node.request_ctx()).await.unwrap();
-    let half = request_password_reset(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
+async fn full_hashing_queue_does_not_consume_the_reset_link() {
+    let node = node_with(|config| config.passwords.deadline = Duration::ZERO).await;
+    let (token, secret) = node.request_magic_link(0).await;
+    redeem_with_code(&node.ctx, &token, &secret, None, node.request_ctx()).await.unwrap();
+    let secret = request_password_reset(&node.ctx, EMAIL, node.request_ctx()).await.unwrap();
     let token = node.token(1).await;
     for _ in 0..8 {
-        assert!(matches!(node.reset(&token, Some(&half)).await, Err(Error::Overloaded)));
+        assert!(matches!(node.reset(&token, Some(&secret)).await, Err(Error::Overloaded)));
     }
 }

@@ -1,9 +1,9 @@
-//! How often something may be asked for or tried: one person, one counter, whichever the call, known or not.
+//! Rate limits: the calls share the counters of an account and of a client address, and unknown accounts count alike.
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{OTHER, address, by, made, refused};
+use super::{OTHER_PASSWORD, assert_error, member_with, new_address, request_as};
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 
@@ -19,82 +19,85 @@ fn plan(plan: Plan) -> Plan {
 
 over_both_stores!(
     plan;
-    a_person_is_mailed_so_often,
-    an_address_asks_for_so_many_mails,
-    halves_are_tried_so_often,
-    accounts_are_made_so_often,
-    the_present_password_is_tried_so_often,
+    mails_per_account_are_limited,
+    mails_per_client_address_are_limited,
+    link_redemptions_per_client_address_are_limited,
+    sign_ups_per_client_address_are_limited,
+    current_password_attempts_are_limited,
 );
 
-/// A call through the proxy, for a client at `address`.
-async fn from(server: &TestServer, address: &str, path: &str, bearer: &str, body: Value) -> HttpResponse {
-    by(server, Method::POST, path, bearer).header("x-forwarded-for", address).json(&body).send_checked().await
+/// Sends a request that a trusted proxy forwards for the client at `address`.
+async fn post_from(server: &TestServer, address: &str, path: &str, bearer: &str, body: Value) -> HttpResponse {
+    request_as(server, Method::POST, path, bearer).header("x-forwarded-for", address).json(&body).send_checked().await
 }
 
-fn is_limited(answer: &HttpResponse) {
-    refused(answer, 429, "Too Many Requests");
-    let seconds: u64 = answer.header("retry-after").parse().unwrap();
-    assert!((1..=3600).contains(&seconds), "{answer:?}");
+fn assert_limited(response: &HttpResponse) {
+    assert_error(response, 429, "Too Many Requests");
+    let seconds: u64 = response.header("retry-after").parse().unwrap();
+    assert!((1..=3600).contains(&seconds), "{response:?}");
 }
 
-async fn a_person_is_mailed_so_often(server: &TestServer) {
-    let (known, unknown) = (made(server, &[]).await.email, address());
+async fn mails_per_account_are_limited(server: &TestServer) {
+    let (known, unknown) = (member_with(server, &[]).await.email, new_address());
     for (network, email) in [(1, &known), (2, &unknown)] {
-        let ask = async |at: usize, way: &str, email: &str| {
-            let path = format!("/auth/login/{way}/{email}");
-            from(server, &format!("192.0.{network}.{at}"), &path, "none", json!({})).await
+        let send = async |host: usize, call: &str, email: &str| {
+            let path = format!("/auth/login/{call}/{email}");
+            post_from(server, &format!("192.0.{network}.{host}"), &path, "none", json!({})).await
         };
-        ask(0, "magic", email).await.is(200);
-        ask(1, "recover", &email.to_uppercase()).await.is(200);
-        ask(2, "magic", &format!("%20{email}")).await.is(200);
-        is_limited(&ask(3, "magic", email).await);
-        is_limited(&ask(4, "recover", email).await);
+        send(0, "magic", email).await.is(200);
+        send(1, "recover", &email.to_uppercase()).await.is(200);
+        send(2, "magic", &format!("%20{email}")).await.is(200);
+        assert_limited(&send(3, "magic", email).await);
+        assert_limited(&send(4, "recover", email).await);
     }
 }
 
-async fn an_address_asks_for_so_many_mails(server: &TestServer) {
-    let known = made(server, &[]).await.email;
-    let ask = async |email: &str| {
-        from(server, "198.51.100.1", &format!("/auth/login/recover/{email}"), "none", json!({})).await
+async fn mails_per_client_address_are_limited(server: &TestServer) {
+    let known = member_with(server, &[]).await.email;
+    let send = async |email: &str| {
+        post_from(server, "198.51.100.1", &format!("/auth/login/recover/{email}"), "none", json!({})).await
     };
     for _ in 0..7 {
-        ask(&address()).await.is(200);
+        send(&new_address()).await.is(200);
     }
-    ask("no address").await.is(200);
-    is_limited(&ask(&known).await);
-    is_limited(&ask(&address()).await);
+    send("no address").await.is(200);
+    assert_limited(&send(&known).await);
+    assert_limited(&send(&new_address()).await);
 }
 
-async fn halves_are_tried_so_often(server: &TestServer) {
-    let body = json!({"claim": "x", "new_password": OTHER});
+async fn link_redemptions_per_client_address_are_limited(server: &TestServer) {
+    let body = json!({"claim": "x", "new_password": OTHER_PASSWORD});
     for path in ["claim", "reset", "claim", "reset"] {
-        from(server, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await.is(400);
+        post_from(server, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await.is(400);
     }
     for path in ["claim", "reset"] {
-        is_limited(&from(server, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await);
+        assert_limited(
+            &post_from(server, "198.51.100.2", &format!("/auth/login/{path}"), "garbage", body.clone()).await,
+        );
     }
 }
 
-async fn accounts_are_made_so_often(server: &TestServer) {
-    let up = async |email: String| {
-        from(server, "198.51.100.3", "/auth/login/signup", "none", json!({"email": email, "password": PASSWORD})).await
+async fn sign_ups_per_client_address_are_limited(server: &TestServer) {
+    let try_sign_up = async |email: String| {
+        post_from(server, "198.51.100.3", "/auth/login/signup", "none", json!({"email": email, "password": PASSWORD}))
+            .await
     };
-    let first = address();
-    up(first.clone()).await.is(200);
-    up(first.clone()).await.is(400);
-    is_limited(&up(first).await);
-    is_limited(&up(address()).await);
+    let first = new_address();
+    try_sign_up(first.clone()).await.is(200);
+    try_sign_up(first.clone()).await.is(400);
+    assert_limited(&try_sign_up(first).await);
+    assert_limited(&try_sign_up(new_address()).await);
 }
 
-async fn the_present_password_is_tried_so_often(server: &TestServer) {
-    // Signing in was the first try.
-    let zoe = made(server, &[]).await;
+async fn current_password_attempts_are_limited(server: &TestServer) {
+    // The sign-in was the first attempt.
+    let zoe = member_with(server, &[]).await;
     let change = async |original: &str| {
-        let body = json!({"password": OTHER, "original": original});
-        by(server, Method::PUT, "/auth/users/me", &zoe.access).json(&body).send_checked().await
+        let body = json!({"password": OTHER_PASSWORD, "original": original});
+        request_as(server, Method::PUT, "/auth/users/me", &zoe.access).json(&body).send_checked().await
     };
     for _ in 0..4 {
-        refused(&change("not the password").await, 400, "Unable to authenticate this update.");
+        assert_error(&change("not the password").await, 400, "Unable to authenticate this update.");
     }
-    is_limited(&change(PASSWORD).await);
+    assert_limited(&change(PASSWORD).await);
 }

@@ -1,28 +1,28 @@
-//! What nobody serves or can read, the store that is gone, and the dialect alone under another prefix.
+//! Errors outside the calls (unknown paths, unreadable bodies, unavailable stores), and the dialect's settings.
 
 use reqwest::Method;
 use serde_json::json;
 
-use super::{address, by, faults, me, member, of, refused, signed_in, tokens};
+use super::{assert_error, expected, field_errors, me, member, new_address, request_as, sign_in, tokens};
 use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
 over_both_stores!(
     |plan| plan;
-    what_is_nobodys_is_not_found,
-    another_method_is_told_which_there_are,
-    a_slash_at_the_end_makes_no_difference,
-    a_body_that_cannot_be_read,
+    unknown_paths_are_not_found,
+    other_methods_get_405_with_allow,
+    trailing_slash_is_ignored,
+    unreadable_bodies_are_refused,
 );
 
-async fn what_is_nobodys_is_not_found(server: &TestServer) {
+async fn unknown_paths_are_not_found(server: &TestServer) {
     for path in ["/auth/login", "/auth/login/nothing", "/auth/users/a/b", "/auth/login/magic"] {
-        refused(&server.get(path).send_checked().await, 404, "Not Found");
+        assert_error(&server.get(path).send_checked().await, 404, "Not Found");
     }
 }
 
-async fn another_method_is_told_which_there_are(server: &TestServer) {
+async fn other_methods_get_405_with_allow(server: &TestServer) {
     for (path, allow) in [
         ("/auth/login/oauth", "OPTIONS, POST"),
         ("/auth/login/totp", "DELETE, OPTIONS, POST, PUT"),
@@ -32,25 +32,25 @@ async fn another_method_is_told_which_there_are(server: &TestServer) {
         ("/auth/users/me", "DELETE, GET, HEAD, OPTIONS, PUT"),
         ("/auth/users/019a8b1c-0000-7abc-9def-0123456789ab", "DELETE, GET, HEAD, OPTIONS, POST"),
     ] {
-        let answer = server.request(Method::PATCH, path).send_checked().await;
-        refused(&answer, 405, "Method Not Allowed");
-        assert_eq!(answer.header("allow"), allow, "{path}");
+        let response = server.request(Method::PATCH, path).send_checked().await;
+        assert_error(&response, 405, "Method Not Allowed");
+        assert_eq!(response.header("allow"), allow, "{path}");
         assert_eq!(server.request(Method::OPTIONS, path).send_checked().await.is(204).header("allow"), allow, "{path}");
     }
 }
 
-async fn a_slash_at_the_end_makes_no_difference(server: &TestServer) {
+async fn trailing_slash_is_ignored(server: &TestServer) {
     let zoe = member(server).await;
-    let with = by(server, Method::GET, "/auth/users/me/", &zoe.access).send_checked().await.is(200).json();
+    let with = request_as(server, Method::GET, "/auth/users/me/", &zoe.access).send_checked().await.is(200).json();
     assert_eq!(with, me(server, &zoe.access).await);
-    let head = by(server, Method::HEAD, "/auth/users/me", &zoe.access).send_checked().await;
+    let head = request_as(server, Method::HEAD, "/auth/users/me", &zoe.access).send_checked().await;
     assert_eq!(head.is(200).text, "");
     tokens(&server.form("/auth/login/oauth/", &[("username", &zoe.email), ("password", PASSWORD)]).await);
 }
 
-async fn a_body_that_cannot_be_read(server: &TestServer) {
+async fn unreadable_bodies_are_refused(server: &TestServer) {
     let zoe = member(server).await;
-    let admin = super::made(server, &["--superuser"]).await;
+    let admin = super::member_with(server, &["--superuser"]).await;
     let user = format!("/auth/users/{}", zoe.id);
     for (method, path, bearer) in [
         (Method::POST, "/auth/login/signup", ""),
@@ -64,21 +64,25 @@ async fn a_body_that_cannot_be_read(server: &TestServer) {
         (Method::POST, "/auth/users/toggle-state", &admin.access),
         (Method::POST, &user, &admin.access),
     ] {
-        let ask = async |kind: &str, body: String| {
-            by(server, method.clone(), path, bearer).header("content-type", kind).body(body).send_checked().await
+        let send = async |kind: &str, body: String| {
+            request_as(server, method.clone(), path, bearer)
+                .header("content-type", kind)
+                .body(body)
+                .send_checked()
+                .await
         };
-        let (at, kind) = faults(&ask("application/json", "{\"email\": x}".to_owned()).await).remove(0);
-        assert_eq!((at.starts_with("body."), kind.as_str()), (true, "json_invalid"), "{path}");
-        let list = faults(&ask("application/json", "[]".to_owned()).await);
-        assert_eq!(list, of(&[("body", "model_attributes_type")]), "{path}");
-        refused(&ask("text/plain", "{}".to_owned()).await, 415, "Unsupported Media Type");
+        let (loc, kind) = field_errors(&send("application/json", "{\"email\": x}".to_owned()).await).remove(0);
+        assert_eq!((loc.starts_with("body."), kind.as_str()), (true, "json_invalid"), "{path}");
+        let list = field_errors(&send("application/json", "[]".to_owned()).await);
+        assert_eq!(list, expected(&[("body", "model_attributes_type")]), "{path}");
+        assert_error(&send("text/plain", "{}".to_owned()).await, 415, "Unsupported Media Type");
         let large = format!("{{\"email\":\"{}\"}}", "x".repeat(70_000));
-        refused(&ask("application/json", large).await, 413, "Content Too Large");
+        assert_error(&send("application/json", large).await, 413, "Content Too Large");
     }
 }
 
 #[tokio::test]
-async fn a_store_that_is_gone_is_told() {
+async fn unavailable_store_is_a_503() {
     let (mut redis, mut postgres) = (redis::Server::start(), postgres::Server::start());
     let server = TestServer::start(Plan::on(&redis, &postgres));
     let zoe = member(&server).await;
@@ -86,55 +90,60 @@ async fn a_store_that_is_gone_is_told() {
     let calls = async || {
         for path in ["/auth/login/oauth", "/auth/login/magic/a@example.org", "/auth/login/recover/a@example.org"] {
             let fields = [("username", zoe.email.as_str()), ("password", PASSWORD)];
-            refused(&server.form(path, &fields).await, 503, "Service Unavailable");
+            assert_error(&server.form(path, &fields).await, 503, "Service Unavailable");
         }
     };
     calls().await;
-    refused(&by(&server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await, 503, "Service Unavailable");
-    // A refresh asks Redis alone.
-    let (_, refresh) = tokens(&by(&server, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
+    assert_error(
+        &request_as(&server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await,
+        503,
+        "Service Unavailable",
+    );
+    // A refresh needs Redis only.
+    let (_, refresh) =
+        tokens(&request_as(&server, Method::POST, "/auth/login/refresh", &zoe.refresh).send_checked().await);
     redis.kill();
     calls().await;
-    refused(
-        &by(&server, Method::POST, "/auth/login/refresh", &refresh).send_checked().await,
+    assert_error(
+        &request_as(&server, Method::POST, "/auth/login/refresh", &refresh).send_checked().await,
         503,
         "Service Unavailable",
     );
 }
 
 #[tokio::test]
-async fn it_stands_alone_under_another_prefix() {
+async fn dialect_works_alone_under_another_prefix() {
     let server = TestServer::embedded(|plan| {
         let others = ["NATIVE", "UNTURNED", "CODES", "UCONTACT", "V1"];
         let alone = others.iter().fold(plan, |plan, name| plan.set(&format!("SIGNET_API__{name}__ENABLED"), "false"));
         alone.set("SIGNET_API__MYAUTH__PREFIX", "/accounts/v1").set("SIGNET_API__MYAUTH__ACCESS", "1m")
     });
-    let email = address();
+    let email = new_address();
     let body = json!({"email": email, "password": PASSWORD});
     server.post("/accounts/v1/login/signup").json(&body).send_checked().await.is(200);
     let fields = [("username", email.as_str()), ("password", PASSWORD)];
     let (access, _) = tokens(&server.form("/accounts/v1/login/oauth", &fields).await);
-    let user = by(&server, Method::GET, "/accounts/v1/users/me", &access).send_checked().await.is(200).json();
+    let user = request_as(&server, Method::GET, "/accounts/v1/users/me", &access).send_checked().await.is(200).json();
     assert_eq!(user["email"], email.as_str());
-    refused(&server.get("/accounts/v1/users/a/b").send_checked().await, 404, "Not Found");
+    assert_error(&server.get("/accounts/v1/users/a/b").send_checked().await, 404, "Not Found");
     server.post("/auth/login/signup").json(&body).send_checked().await.is(404);
 }
 
 #[tokio::test]
-async fn it_asks_for_a_confirmed_address_where_it_is_set_so() {
+async fn verified_only_setting_requires_a_verified_address() {
     let server = TestServer::embedded(|plan| {
         plan.set("SIGNET_API__MYAUTH__VERIFIED_ONLY", "true")
             .set("SIGNET_API__MYAUTH__MIN_PASSWORD_LENGTH", "4")
             .set("SIGNET_API__MYAUTH__REFUSE_COMMON_PASSWORDS", "false")
     });
-    let email = address();
+    let email = new_address();
     let body = json!({"email": email, "password": "1234"});
     server.post("/auth/login/signup").json(&body).send_checked().await.is(200);
-    let answer = super::sign_in(&server, &email, "1234").await;
-    refused(&answer, 400, "Login failed; the email address is not confirmed.");
-    // A link proves it.
-    let half = super::magic(&server, &email).await;
+    let response = super::try_sign_in(&server, &email, "1234").await;
+    assert_error(&response, 400, "Login failed; the email address is not confirmed.");
+    // A magic link proves the address.
+    let secret = super::request_magic_link(&server, &email).await;
     let token = crate::support::outbox::wait_for_mail(&server, &email, 0).await.token();
-    tokens(&super::claim(&server, &token, &half).await);
-    signed_in(&server, &email, "1234").await;
+    tokens(&super::redeem_magic_link(&server, &token, &secret).await);
+    sign_in(&server, &email, "1234").await;
 }

@@ -1,5 +1,5 @@
-//! The `unturned` dialect as its clients meet it, read along its document: every call and every code, over the embedded default and
-//! again over Redis and Postgres.
+//! The `unturned` dialect, tested as its clients use it, in the order of its document: every call and every code, over
+//! the embedded default and over Redis and Postgres.
 
 mod codes;
 mod document;
@@ -23,9 +23,10 @@ const REFRESH: &str = "/auth/verification/refresh-token";
 const REVOKE: &str = "/auth/verification/revoke-token";
 const KEYS: &str = "/auth/api-keys/";
 
-const NOBODY: &str = "00000000-0000-7000-8000-000000000000";
+/// The id of nothing.
+const UNKNOWN_ID: &str = "00000000-0000-7000-8000-000000000000";
 
-/// Somebody who has signed in here.
+/// A user with a session of this dialect.
 struct Member {
     id: String,
     email: String,
@@ -42,7 +43,7 @@ async fn send(server: &TestServer, email: &str) -> HttpResponse {
     call(server, SEND, &json!({"email": email})).await
 }
 
-/// Asks for a code and reads the mail, which goes to the address in its one form.
+/// Requests a code and reads it from the mail, which goes to the canonical address.
 async fn code_for(server: &TestServer, email: &str) -> String {
     let address = email.trim().to_lowercase();
     let before = outbox::mails(server, &address).len();
@@ -55,41 +56,45 @@ async fn verify(server: &TestServer, email: &str, code: &str) -> HttpResponse {
 }
 
 /// Six digits that are not the code.
-fn wrong(code: &str) -> String {
+fn wrong_code(code: &str) -> String {
     format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
 }
 
-/// Signs in with a code that is mailed.
-async fn signed_in(server: &TestServer, email: &str) -> (String, String) {
+/// Signs in with a mailed code; returns the access and refresh token.
+async fn sign_in(server: &TestServer, email: &str) -> (String, String) {
     let code = code_for(server, email).await;
-    verify(server, email, &code).await.is(200).pair()
+    verify(server, email, &code).await.is(200).token_pair()
 }
 
-/// Somebody new.
+/// Creates a user by a sign-in.
 async fn member(server: &TestServer, name: &str) -> Member {
     let email = format!("{name}@example.org");
-    let (access, refresh) = signed_in(server, &email).await;
+    let (access, refresh) = sign_in(server, &email).await;
     let id = text(&server.verify(&access).await.is(200).json()["claims"], "sub");
     let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
     let project = text(&projects["projects"][0], "id");
     Member { id, email, project, access, refresh }
 }
 
-/// A call of `/api-keys` in a project.
-fn keys(server: &TestServer, method: Method, path: &str, project: &str) -> reqwest::RequestBuilder {
+/// A request of `/api-keys` in a project.
+fn keys_request(server: &TestServer, method: Method, path: &str, project: &str) -> reqwest::RequestBuilder {
     server.request(method, path).header("x-project-id", project)
 }
 
-/// Makes an API key and gives what was told of it. In a millisecond of its own: of those of the same none is the newest.
-async fn key(server: &TestServer, member: &Member, body: &Value) -> Value {
+/// Creates an API key and returns the response's data. Each key gets a millisecond of its own, because keys created in
+/// the same millisecond have no order.
+async fn create_key(server: &TestServer, member: &Member, body: &Value) -> Value {
     let clock = signet::clock::Clock::system();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;
     }
-    let made =
-        keys(server, Method::POST, KEYS, &member.project).bearer_auth(&member.access).json(body).send_checked().await;
-    made.is(201).data()
+    let created = keys_request(server, Method::POST, KEYS, &member.project)
+        .bearer_auth(&member.access)
+        .json(body)
+        .send_checked()
+        .await;
+    created.is(201).data()
 }
 
 #[track_caller]
@@ -97,18 +102,18 @@ fn text(body: &Value, field: &str) -> String {
     body[field].as_str().unwrap_or_else(|| panic!("no {field}: {body}")).to_owned()
 }
 
-trait Enveloped {
-    /// What went well.
+trait UnturnedResponse {
+    /// The `data` of a success, whose envelope is asserted.
     fn data(&self) -> Value;
-    /// The tokens in it.
-    fn pair(&self) -> (String, String);
-    /// Demands a failure in the envelope.
-    fn fails(&self, status: u16, code: &str) -> &Self;
-    /// Demands a 422 of these faults: where, and of which type.
-    fn faults(&self, expected: &[(&[&str], &str)]);
+    /// The access and refresh token in `data`.
+    fn token_pair(&self) -> (String, String);
+    /// Asserts an error in the envelope.
+    fn is_error(&self, status: u16, code: &str) -> &Self;
+    /// Asserts a 422 with these field errors, in order: location and type of each.
+    fn has_field_errors(&self, expected: &[(&[&str], &str)]);
 }
 
-impl Enveloped for HttpResponse {
+impl UnturnedResponse for HttpResponse {
     #[track_caller]
     fn data(&self) -> Value {
         let body = self.json();
@@ -118,7 +123,7 @@ impl Enveloped for HttpResponse {
     }
 
     #[track_caller]
-    fn pair(&self) -> (String, String) {
+    fn token_pair(&self) -> (String, String) {
         let data = self.data();
         let (access, refresh) = (text(&data, "access_token"), text(&data, "refresh_token"));
         assert_eq!(data, json!({"access_token": access, "refresh_token": refresh, "token_type": "bearer"}));
@@ -126,7 +131,7 @@ impl Enveloped for HttpResponse {
     }
 
     #[track_caller]
-    fn fails(&self, status: u16, code: &str) -> &Self {
+    fn is_error(&self, status: u16, code: &str) -> &Self {
         let body = self.json();
         assert_eq!((self.status, body["error"]["code"].as_str()), (status, Some(code)), "{self:?}");
         let message = text(&body["error"], "message");
@@ -136,13 +141,13 @@ impl Enveloped for HttpResponse {
     }
 
     #[track_caller]
-    fn faults(&self, expected: &[(&[&str], &str)]) {
+    fn has_field_errors(&self, expected: &[(&[&str], &str)]) {
         self.is(422);
         let body = self.json();
         let entries = body["detail"].as_array().unwrap_or_else(|| panic!("{body}"));
-        let named: Vec<_> = entries.iter().map(|entry| (entry["loc"].clone(), text(entry, "type"))).collect();
+        let found: Vec<_> = entries.iter().map(|entry| (entry["loc"].clone(), text(entry, "type"))).collect();
         let expected: Vec<_> = expected.iter().map(|(loc, kind)| (json!(loc), (*kind).to_owned())).collect();
-        assert_eq!(named, expected, "{body}");
+        assert_eq!(found, expected, "{body}");
         assert!(entries.iter().all(|entry| entry["msg"].is_string() && entry.get("input").is_none()), "{body}");
     }
 }

@@ -1,5 +1,5 @@
-//! The `v1` dialect as its clients meet it, read along its document: every call over the embedded default, and again over Redis
-//! and Postgres.
+//! The `v1` dialect, tested as its clients use it, in the order of its document: every call over the embedded default
+//! and over Redis and Postgres.
 
 mod passwords;
 mod settings;
@@ -13,24 +13,24 @@ use crate::support::outbox;
 use crate::support::server::{HttpResponse, SendRequest, TestServer};
 use crate::support::signet::Plan;
 
-/// Where the outside finds the service that the tests run, as its settings say.
+/// The public URL in the settings of the tests.
 const PUBLIC_URL: &str = "https://id.example.org";
 
 fn published(plan: Plan) -> Plan {
     plan.set("SIGNET_SERVER__PUBLIC_URL", PUBLIC_URL).set("RESET_PASSWORD_URL", "https://app.example.org/reset")
 }
 
-/// What the document registers with.
+/// The password in the document's examples.
 const PASSWORD: &str = "123456";
 
-/// Somebody with an account made here.
+/// A user who signed up through this dialect.
 struct Member {
     email: String,
     username: String,
 }
 
-/// What a sign-in gives here.
-struct Signed {
+/// The tokens of a sign-in through this dialect.
+struct Tokens {
     access: String,
     refresh: String,
 }
@@ -53,14 +53,14 @@ async fn try_sign_in(server: &TestServer, email: &str, password: &str) -> HttpRe
     call(server, "/api/v1/login", json!({"email": email, "password": password})).await
 }
 
-/// In a millisecond of its own, as [`TestServer::sign_in`].
-async fn sign_in(server: &TestServer, member: &Member) -> Signed {
+/// Signs in, in a millisecond of its own, as [`TestServer::sign_in`] does.
+async fn sign_in(server: &TestServer, member: &Member) -> Tokens {
     let clock = signet::clock::Clock::system();
     let before = clock.now();
     while clock.now() <= before {
         tokio::task::yield_now().await;
     }
-    try_sign_in(server, &member.email, PASSWORD).await.is(200).signed()
+    try_sign_in(server, &member.email, PASSWORD).await.is(200).issued_tokens()
 }
 
 async fn refresh(server: &TestServer, token: &str) -> HttpResponse {
@@ -75,12 +75,12 @@ async fn me(server: &TestServer, token: &str) -> HttpResponse {
     server.get("/api/v1/authorized/me").bearer_auth(token).send_checked().await
 }
 
-/// The token of the link that was mailed after `before` others.
-async fn mailed(server: &TestServer, email: &str, before: usize) -> String {
+/// Waits for the mail that follows the first `before` mails; returns the token of its link.
+async fn mailed_token(server: &TestServer, email: &str, before: usize) -> String {
     outbox::wait_for_mail(server, email, before).await.token()
 }
 
-/// What an access token says, which anybody may read.
+/// The payload of an access token.
 fn payload(token: &str) -> Value {
     use base64::Engine;
     let part = token.split('.').nth(1).unwrap();
@@ -92,32 +92,32 @@ fn text(body: &Value, field: &str) -> String {
     body[field].as_str().unwrap_or_else(|| panic!("no {field}: {body}")).to_owned()
 }
 
-trait Told {
-    /// Demands an error.
-    fn tells(&self, status: u16, error: &str) -> &Self;
-    /// Demands a message and nothing else in the body.
-    fn says(&self, status: u16, message: &str) -> &Self;
-    /// The tokens in it.
-    fn signed(&self) -> Signed;
+trait V1Response {
+    /// Asserts the status and the error.
+    fn is_error(&self, status: u16, error: &str) -> &Self;
+    /// Asserts the status and a body that is this message only.
+    fn is_message(&self, status: u16, message: &str) -> &Self;
+    /// The tokens in the body.
+    fn issued_tokens(&self) -> Tokens;
 }
 
-impl Told for HttpResponse {
+impl V1Response for HttpResponse {
     #[track_caller]
-    fn tells(&self, status: u16, error: &str) -> &Self {
+    fn is_error(&self, status: u16, error: &str) -> &Self {
         assert_eq!((self.status, &self.json()["error"]), (status, &error.into()), "{self:?}");
         assert_eq!(self.header("content-type"), "application/json", "{self:?}");
         self
     }
 
     #[track_caller]
-    fn says(&self, status: u16, message: &str) -> &Self {
+    fn is_message(&self, status: u16, message: &str) -> &Self {
         assert_eq!((self.status, self.json()), (status, json!({"message": message})), "{self:?}");
         self
     }
 
     #[track_caller]
-    fn signed(&self) -> Signed {
+    fn issued_tokens(&self) -> Tokens {
         let body = self.json();
-        Signed { access: text(&body, "access_token"), refresh: text(&body, "refresh_token") }
+        Tokens { access: text(&body, "access_token"), refresh: text(&body, "refresh_token") }
     }
 }

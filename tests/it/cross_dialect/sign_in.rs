@@ -1,11 +1,11 @@
-//! Every way to get an account, and every way in, by the calls that clients of each dialect make.
+//! Every sign-up and every sign-in, by the calls that the clients of each dialect make.
 
 use serde_json::{Value, json};
 
 use crate::support::outbox;
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer};
 
-/// The ways to make an account.
+/// The calls that create an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignUp {
     UnturnedCode,
@@ -21,16 +21,16 @@ impl SignUp {
         [Self::UnturnedCode, Self::Myauth, Self::MyauthMagic, Self::Codes, Self::Ucontact, Self::V1];
 
     /// Whether the account has a password from the start.
-    pub(super) fn with_password(self) -> bool {
+    pub(super) fn has_password(self) -> bool {
         !matches!(self, Self::UnturnedCode | Self::MyauthMagic)
     }
 
-    /// Makes an account, and confirms its address where that is another step.
-    pub(super) async fn make(self, server: &TestServer, email: &str) {
+    /// Creates an account, and verifies its address if that is a separate step.
+    pub(super) async fn create(self, server: &TestServer, email: &str) {
         let username = email.split('@').next().unwrap();
         match self {
-            Self::UnturnedCode => drop(Way::UnturnedCode.enter(server, email, None).await.let_in()),
-            Self::MyauthMagic => drop(Way::MyauthMagic.enter(server, email, None).await.let_in()),
+            Self::UnturnedCode => drop(SignIn::UnturnedCode.attempt(server, email, None).await.tokens()),
+            Self::MyauthMagic => drop(SignIn::MyauthMagic.attempt(server, email, None).await.tokens()),
             Self::Myauth => {
                 let body = json!({"email": email, "password": PASSWORD, "full_name": "Somebody"});
                 server.post("/auth/login/signup").json(&body).send_checked().await.is(200);
@@ -49,15 +49,15 @@ impl SignUp {
                 server.post("/api/v1/register?sendEmail=false").json(&body).send_checked().await.is(201);
             }
         }
-        if self.with_password() {
+        if self.has_password() {
             server.plan().json(&["users", "show", email], "");
-            confirm(server, email).await;
+            verify_email(server, email).await;
         }
     }
 }
 
-/// Confirms an address by a mailed code.
-async fn confirm(server: &TestServer, email: &str) {
+/// Verifies an address by a mailed code.
+async fn verify_email(server: &TestServer, email: &str) {
     let id = server.plan().json(&["users", "show", email], "")["id"].as_str().unwrap().to_owned();
     outbox::wait_until_queue_is_empty(server).await;
     let before = outbox::mails(server, email).len();
@@ -66,9 +66,9 @@ async fn confirm(server: &TestServer, email: &str) {
     server.post("/auth/mail/verify").json(&json!({"user_id": id, "code": code})).send_checked().await.is(200);
 }
 
-/// The ways in.
+/// The calls that sign in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum SignIn {
     Native,
     UnturnedCode,
     MyauthPassword,
@@ -80,21 +80,21 @@ pub(super) enum Way {
     V1,
 }
 
-/// What became of trying one.
+/// The result of one sign-in.
 #[derive(Debug)]
-pub(super) struct Tried {
-    pub(super) way: Way,
-    pub(super) answer: HttpResponse,
+pub(super) struct Attempt {
+    pub(super) sign_in: SignIn,
+    pub(super) response: HttpResponse,
 }
 
-/// The tokens that a way in gave.
+/// The tokens that a sign-in returned.
 #[derive(Clone, Debug)]
-pub(super) struct Inside {
+pub(super) struct Tokens {
     pub(super) access: String,
     pub(super) refresh: String,
 }
 
-impl Way {
+impl SignIn {
     pub(super) const ALL: [Self; 9] = [
         Self::Native,
         Self::UnturnedCode,
@@ -107,12 +107,12 @@ impl Way {
         Self::V1,
     ];
 
-    pub(super) fn by_password(self) -> bool {
+    pub(super) fn uses_password(self) -> bool {
         !matches!(self, Self::UnturnedCode | Self::MyauthMagic | Self::LandingMagic)
     }
 
-    /// Goes it as far as it leads: with everything but the second factor, and with that if there is one.
-    pub(super) async fn enter(self, server: &TestServer, email: &str, second: Option<&str>) -> Tried {
+    /// Signs in as far as possible: with all that is needed except the second factor, and with that if it is given.
+    pub(super) async fn attempt(self, server: &TestServer, email: &str, second: Option<&str>) -> Attempt {
         let username = email.split('@').next().unwrap();
         let with = |mut body: Value, field: &str| {
             if let Some(code) = second {
@@ -120,7 +120,7 @@ impl Way {
             }
             body
         };
-        let answer = match self {
+        let response = match self {
             Self::Native => {
                 let body = with(json!({"email": email, "password": PASSWORD}), "totp_code");
                 server.post("/sessions").json(&body).send_checked().await
@@ -135,16 +135,16 @@ impl Way {
             }
             Self::MyauthPassword => {
                 let form = [("username", email), ("password", PASSWORD)];
-                let answer = server.form("/auth/login/oauth", &form).await;
-                second_step(server, answer, second).await
+                let response = server.form("/auth/login/oauth", &form).await;
+                complete_login(server, response, second).await
             }
             Self::MyauthMagic => {
-                let (token, claim) = magic(server, email).await;
-                let ask = server.post("/auth/login/claim").bearer_auth(token).json(&json!({"claim": claim}));
-                second_step(server, ask.send_checked().await, second).await
+                let (token, claim) = request_magic_link(server, email).await;
+                let request = server.post("/auth/login/claim").bearer_auth(token).json(&json!({"claim": claim}));
+                complete_login(server, request.send_checked().await, second).await
             }
             Self::LandingMagic => {
-                let (token, claim) = magic(server, email).await;
+                let (token, claim) = request_magic_link(server, email).await;
                 let body = with(json!({"token": token, "claim": claim}), "totp_code");
                 server.post("/links/magic").json(&body).send_checked().await
             }
@@ -164,59 +164,61 @@ impl Way {
                 server.post("/api/v1/login").json(&body).send_checked().await
             }
         };
-        Tried { way: self, answer }
+        Attempt { sign_in: self, response }
     }
 }
 
-async fn magic(server: &TestServer, email: &str) -> (String, String) {
+async fn request_magic_link(server: &TestServer, email: &str) -> (String, String) {
     outbox::wait_until_queue_is_empty(server).await;
     let before = outbox::mails(server, email).len();
-    let answer = server.post(&format!("/auth/login/magic/{email}")).send_checked().await;
-    let claim = answer.is(200).json()["claim"].as_str().unwrap().to_owned();
+    let response = server.post(&format!("/auth/login/magic/{email}")).send_checked().await;
+    let claim = response.is(200).json()["claim"].as_str().unwrap().to_owned();
     (outbox::wait_for_mail(server, email, before).await.token(), claim)
 }
 
-/// Where `myauth` asks for the second factor, it has given a token for that step alone.
-async fn second_step(server: &TestServer, answer: HttpResponse, second: Option<&str>) -> HttpResponse {
+/// Completes a sign-in of `myauth`, whose first step returned an MFA token if TOTP is enabled.
+async fn complete_login(server: &TestServer, response: HttpResponse, second: Option<&str>) -> HttpResponse {
     match second {
-        Some(code) if answer.status == 200 => {
-            let step = answer.json()["access_token"].as_str().unwrap().to_owned();
-            server.post("/auth/login/totp").bearer_auth(step).json(&json!({"claim": code})).send_checked().await
+        Some(code) if response.status == 200 => {
+            let mfa_token = response.json()["access_token"].as_str().unwrap().to_owned();
+            server.post("/auth/login/totp").bearer_auth(mfa_token).json(&json!({"claim": code})).send_checked().await
         }
-        _ => answer,
+        _ => response,
     }
 }
 
-impl Tried {
-    /// Demands that it led inside.
+impl Attempt {
+    /// Asserts that the sign-in is complete; returns its tokens.
     #[track_caller]
-    pub(super) fn let_in(&self) -> Inside {
-        assert!(matches!(self.answer.status, 200 | 201), "{self:?}");
-        let body = self.answer.json();
-        let body = if self.way == Way::UnturnedCode { &body["data"] } else { &body };
+    pub(super) fn tokens(&self) -> Tokens {
+        assert!(matches!(self.response.status, 200 | 201), "{self:?}");
+        let body = self.response.json();
+        let body = if self.sign_in == SignIn::UnturnedCode { &body["data"] } else { &body };
         let text = |field: &str| body[field].as_str().unwrap_or_else(|| panic!("no {field}: {self:?}")).to_owned();
-        Inside { access: text("access_token"), refresh: text("refresh_token") }
+        Tokens { access: text("access_token"), refresh: text("refresh_token") }
     }
 
-    /// Demands that it stopped at the second factor, in the words of its dialect.
+    /// Asserts that the response asks for the second factor, in the form of its dialect.
     #[track_caller]
-    pub(super) fn is_due(&self) {
-        let Self { way, answer } = self;
-        let body = answer.json();
-        match way {
-            Way::Native | Way::LandingMagic => drop(answer.is_problem(401, "mfa_required")),
-            Way::UnturnedCode => assert_eq!((answer.status, &body["error"]["code"]), (401, &"totp_required".into())),
-            Way::MyauthPassword | Way::MyauthMagic => {
-                assert_eq!((answer.status, &body["refresh_token"]), (200, &Value::Null), "{self:?}");
+    pub(super) fn requires_mfa(&self) {
+        let Self { sign_in, response } = self;
+        let body = response.json();
+        match sign_in {
+            SignIn::Native | SignIn::LandingMagic => drop(response.is_problem(401, "mfa_required")),
+            SignIn::UnturnedCode => {
+                assert_eq!((response.status, &body["error"]["code"]), (401, &"totp_required".into()))
             }
-            Way::Codes => assert_eq!((answer.status, &body), (200, &json!({"error_code": "150"}))),
-            Way::Ucontact | Way::UcontactByEmail => {
-                assert_eq!((answer.status, &body["detail"]), (401, &"totp_required".into()));
+            SignIn::MyauthPassword | SignIn::MyauthMagic => {
+                assert_eq!((response.status, &body["refresh_token"]), (200, &Value::Null), "{self:?}");
             }
-            Way::V1 => assert_eq!(answer.status, 401),
+            SignIn::Codes => assert_eq!((response.status, &body), (200, &json!({"error_code": "150"}))),
+            SignIn::Ucontact | SignIn::UcontactByEmail => {
+                assert_eq!((response.status, &body["detail"]), (401, &"totp_required".into()));
+            }
+            SignIn::V1 => assert_eq!(response.status, 401),
         }
-        let telling = !matches!(way, Way::MyauthPassword | Way::MyauthMagic);
-        assert!(!(telling && answer.text.contains("access_token")), "{self:?}");
-        assert!(!answer.text.contains("\"refresh_token\":\""), "{self:?}");
+        let token_free = !matches!(sign_in, SignIn::MyauthPassword | SignIn::MyauthMagic);
+        assert!(!(token_free && response.text.contains("access_token")), "{self:?}");
+        assert!(!response.text.contains("\"refresh_token\":\""), "{self:?}");
     }
 }
