@@ -1,29 +1,30 @@
-//! Texts that are nearly a token: claims of other types, other serialisations, cut, lengthened and respelt at every byte.
+//! Near misses of a token: claims of other types, other serialisations, and tokens that are cut, extended or
+//! re-encoded.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::jwt::Forge;
+use super::jwt::Forger;
 use crate::support::forge::{sign, sign_text, with};
 use crate::support::server::SendRequest;
 
-fn named(what: impl std::fmt::Display, token: String) -> (String, String) {
+fn labelled(what: impl std::fmt::Display, token: String) -> (String, String) {
     (what.to_string(), token)
 }
 
-/// Signed by the right key: what a signer that is not Signet, or a bug of its own, might write.
+/// Signed by the right key: claims that another signer, or a bug in Signet, might write.
 #[tokio::test]
-async fn claims_are_of_their_type_or_nothing() {
-    let forge = Forge::open().await;
-    let header = forge.header.to_string();
-    let now = forge.claims["iat"].as_i64().unwrap();
+async fn claims_of_a_wrong_type_are_refused() {
+    let forger = Forger::start().await;
+    let header = forger.header.to_string();
+    let now = forger.claims["iat"].as_i64().unwrap();
     let late = now + 600;
     let mut forged = Vec::new();
-    // JSON that `serde_json::Value` cannot hold is written as text.
-    let mut written = |claim: &str, text: &str| {
-        let changed = with(forge.claims.clone(), &json!({claim: "HERE"})).to_string().replace("\"HERE\"", text);
-        forged.push(named(format!("{claim}: {text}"), sign_text(&forge.key, &header, &changed)));
+    // As text, because `serde_json::Value` cannot hold some of these.
+    let mut add = |claim: &str, text: &str| {
+        let changed = with(forger.claims.clone(), &json!({claim: "HERE"})).to_string().replace("\"HERE\"", text);
+        forged.push(labelled(format!("{claim}: {text}"), sign_text(&forger.key, &header, &changed)));
     };
     for date in ["exp", "nbf", "iat"] {
         for text in [
@@ -48,14 +49,14 @@ async fn claims_are_of_their_type_or_nothing() {
             &format!("0{late}"),
             &format!("+{late}"),
         ] {
-            written(date, text);
+            add(date, text);
         }
     }
     for text in ["-1", "0", "-9223372036854775808", &(now - 600).to_string()] {
-        written("exp", text);
+        add("exp", text);
     }
     for text in [&late.to_string(), "9223372036854775807"] {
-        written("nbf", text);
+        add("nbf", text);
     }
     for text in [
         "null",
@@ -75,9 +76,9 @@ async fn claims_are_of_their_type_or_nothing() {
         "{\"signet\":1}",
         "\"*\"",
     ] {
-        written("aud", text);
+        add("aud", text);
     }
-    let iss = forge.claims["iss"].as_str().unwrap();
+    let iss = forger.claims["iss"].as_str().unwrap();
     for text in [
         "null",
         "7",
@@ -89,17 +90,17 @@ async fn claims_are_of_their_type_or_nothing() {
         &json!(format!("{iss}#")).to_string(),
         &json!(&iss[..iss.len() - 1]).to_string(),
     ] {
-        written("iss", text);
+        add("iss", text);
     }
     for text in ["null", "7", "[]", "{}"] {
-        written("sub", text);
+        add("sub", text);
     }
-    for claims in ["", "null", "7", "\"\"", "[]", "{}", "{", "\u{feff}{}", &format!("[{}]", forge.claims)] {
-        forged.push(named(claims, sign_text(&forge.key, &header, claims)));
+    for claims in ["", "null", "7", "\"\"", "[]", "{}", "{", "\u{feff}{}", &format!("[{}]", forger.claims)] {
+        forged.push(labelled(claims, sign_text(&forger.key, &header, claims)));
     }
-    let text = forge.claims.to_string();
+    let text = forger.claims.to_string();
     for claims in [format!("{text}{text}"), format!("{text}\0"), format!("{text},"), text.replace('"', "'")] {
-        forged.push(named(&claims, sign_text(&forge.key, &header, &claims)));
+        forged.push(labelled(&claims, sign_text(&forger.key, &header, &claims)));
     }
     for typ in [
         "JWT",
@@ -119,30 +120,31 @@ async fn claims_are_of_their_type_or_nothing() {
         "signet-reset-password+jwt",
         "",
     ] {
-        forged.push(named(typ, sign(&forge.key, &with(forge.header.clone(), &json!({"typ": typ})), &forge.claims)));
+        forged
+            .push(labelled(typ, sign(&forger.key, &with(forger.header.clone(), &json!({"typ": typ})), &forger.claims)));
     }
-    forge.believes_none(&forged).await;
-    // The same, written as they should be, are good: it was not something else that was refused.
-    let same = sign_text(&forge.key, &header, &text);
-    forge.server.verify(&same).await.is(200);
+    forger.assert_all_refused(&forged).await;
+    // The unchanged claims are valid when signed the same way, so nothing else caused the refusals.
+    let same = sign_text(&forger.key, &header, &text);
+    forger.server.verify(&same).await.is(200);
 }
 
-/// RFC 7515, 7.2: neither in a text nor as JSON in JSON.
+/// RFC 7515, 7.2: neither as text nor as JSON within JSON.
 #[tokio::test]
-async fn no_other_serialisation() {
-    let forge = Forge::open().await;
-    let parts: Vec<&str> = forge.good.split('.').collect();
+async fn json_serialisations_are_refused() {
+    let forger = Forger::start().await;
+    let parts: Vec<&str> = forger.valid.split('.').collect();
     let signature = json!({"protected": parts[0], "signature": parts[2]});
     let forms = [
         json!({"payload": parts[1], "protected": parts[0], "signature": parts[2]}),
-        json!({"payload": parts[1], "header": forge.header, "signature": parts[2]}),
+        json!({"payload": parts[1], "header": forger.header, "signature": parts[2]}),
         json!({"payload": parts[1], "signatures": [signature]}),
         json!({"payload": parts[1], "signatures": [{"protected": parts[0], "signature": ""}, signature]}),
-        json!([forge.good]),
-        json!({"token": forge.good}),
+        json!([forger.valid]),
+        json!({"token": forger.valid}),
     ];
-    let forged: Vec<_> = forms.iter().map(|form| named("as text", form.to_string())).collect();
-    forge.believes_none(&forged).await;
+    let forged: Vec<_> = forms.iter().map(|form| labelled("as text", form.to_string())).collect();
+    forger.assert_all_refused(&forged).await;
     for form in &forms {
         for (path, body) in [
             ("/verify", json!({"token": form})),
@@ -151,46 +153,47 @@ async fn no_other_serialisation() {
             ("/verify", form.clone()),
             ("/api/v1/verify", json!({"token": form})),
         ] {
-            // A list with a good token in it is a batch.
-            if (path, &body["tokens"]) != ("/verify/batch", &json!([forge.good])) && body["token"] != json!(forge.good)
+            // A list that contains a valid token is a batch.
+            if (path, &body["tokens"]) != ("/verify/batch", &json!([forger.valid]))
+                && body["token"] != json!(forger.valid)
             {
-                let answer = forge.server.post(path).json(&body).send_checked().await;
-                assert!((400..500).contains(&answer.status), "{path} {body}: {answer:?}");
+                let response = forger.server.post(path).json(&body).send_checked().await;
+                assert!((400..500).contains(&response.status), "{path} {body}: {response:?}");
             }
         }
     }
-    let chained = ["~", ",", "\n", " ", "&", ";", "\0"].map(|between| format!("{0}{between}{0}", forge.good));
-    let nested = sign(&forge.key, &with(forge.header.clone(), &json!({"cty": "JWT"})), &json!(forge.good));
+    let chained = ["~", ",", "\n", " ", "&", ";", "\0"].map(|between| format!("{0}{between}{0}", forger.valid));
+    let nested = sign(&forger.key, &with(forger.header.clone(), &json!({"cty": "JWT"})), &json!(forger.valid));
     let jwe = format!("{}.{}.{}.{}.{}", parts[0], "", "AA", parts[1], parts[2]);
-    let mut forged: Vec<_> = chained.into_iter().map(|token| named("chained", token)).collect();
-    forged.extend([named("nested", nested), named("five parts", jwe)]);
-    forge.believes_none(&forged).await;
+    let mut forged: Vec<_> = chained.into_iter().map(|token| labelled("chained", token)).collect();
+    forged.extend([labelled("nested", nested), labelled("five parts", jwe)]);
+    forger.assert_all_refused(&forged).await;
 }
 
 #[tokio::test]
-async fn a_token_has_one_spelling() {
-    let forge = Forge::open().await;
-    let good = &forge.good;
+async fn token_has_exactly_one_encoding() {
+    let forger = Forger::start().await;
+    let valid = &forger.valid;
     let mut forged = Vec::new();
-    for at in 0..good.len() {
-        forged.push(named("cut", good[..at].to_owned()));
-        forged.push(named("cut from the front", good[good.len() - at..].to_owned()));
-        forged.push(named("one less", format!("{}{}", &good[..at], &good[at + 1..])));
-        for more in ["A", ".", "=", "\n"] {
-            forged.push(named("one more", format!("{}{more}{}", &good[..at], &good[at..])));
+    for at in 0..valid.len() {
+        forged.push(labelled("cut", valid[..at].to_owned()));
+        forged.push(labelled("cut at the front", valid[valid.len() - at..].to_owned()));
+        forged.push(labelled("one byte removed", format!("{}{}", &valid[..at], &valid[at + 1..])));
+        for extra in ["A", ".", "=", "\n"] {
+            forged.push(labelled("one byte added", format!("{}{extra}{}", &valid[..at], &valid[at..])));
         }
-        let other = good.as_bytes()[at] ^ if good.as_bytes()[at] == b'.' { 0 } else { 1 };
-        forged.push(named("another", format!("{}{}{}", &good[..at], char::from(other), &good[at + 1..])));
+        let other = valid.as_bytes()[at] ^ if valid.as_bytes()[at] == b'.' { 0 } else { 1 };
+        forged.push(labelled("one byte changed", format!("{}{}{}", &valid[..at], char::from(other), &valid[at + 1..])));
     }
-    for more in
+    for extra in
         ["=", "==", ".", "A", "AAAA", " ", "\n", "\r\n", "\t", "\0", "%00", "%20", "\u{a0}", "\u{feff}", ";", "#"]
     {
-        forged.push(named("more behind", format!("{good}{more}")));
-        forged.push(named("more before", format!("{more}{good}")));
+        forged.push(labelled("suffix", format!("{valid}{extra}")));
+        forged.push(labelled("prefix", format!("{extra}{valid}")));
     }
-    let parts: Vec<&str> = good.split('.').collect();
+    let parts: Vec<&str> = valid.split('.').collect();
     for (at, part) in parts.iter().enumerate() {
-        let respelt = |other: String| {
+        let with_part = |other: String| {
             let mut all = parts.clone();
             all[at] = &other;
             all.join(".")
@@ -200,9 +203,9 @@ async fn a_token_has_one_spelling() {
         for other in
             [padded, part.replace('-', "+").replace('_', "/"), percent, format!(" {part}"), format!("{part}\n")]
         {
-            forged.push(named("respelt", respelt(other)));
+            forged.push(labelled("re-encoded", with_part(other)));
         }
-        // The bits over of the last character: RFC 4648, 3.5.
+        // The unused bits of the last character: RFC 4648, 3.5.
         let bytes = URL_SAFE_NO_PAD.decode(part).unwrap();
         let alphabet = (b'A'..=b'Z').chain(b'a'..=b'z').chain(b'0'..=b'9').chain(*b"-_");
         let lax = base64::engine::GeneralPurpose::new(
@@ -214,29 +217,29 @@ async fn a_token_has_one_spelling() {
         for last in alphabet.map(char::from) {
             let other = format!("{}{last}", &part[..part.len() - 1]);
             if lax.decode(&other).unwrap() == bytes {
-                forged.push(named("bits over", respelt(other)));
+                forged.push(labelled("unused bits", with_part(other)));
             }
         }
     }
-    forged.push(named("all of it encoded", URL_SAFE_NO_PAD.encode(good)));
-    forged.push(named("long", format!("{good}{}", "A".repeat(20_000))));
-    forged.push(named("dots", ".".repeat(5000)));
-    forged.retain(|(_, token)| token != good);
+    forged.push(labelled("encoded twice", URL_SAFE_NO_PAD.encode(valid)));
+    forged.push(labelled("long", format!("{valid}{}", "A".repeat(20_000))));
+    forged.push(labelled("dots", ".".repeat(5000)));
+    forged.retain(|(_, token)| token != valid);
     assert!(forged.len() > 3000, "{}", forged.len());
     let values: Vec<Value> = forged.iter().map(|(_, token)| json!(token)).collect();
-    // The bearer's sake is served by a few of each kind: what is before and behind, and what is respelt.
-    for some in values.chunks(60) {
-        let mut tokens = some.to_vec();
-        tokens.push(json!(good));
-        let answer =
-            forge.server.post("/verify/batch").json(&json!({"tokens": tokens})).send_checked().await.is(200).json();
+    // All tokens in batches; as bearers only the last 200, which include every kind: prefixes, suffixes, re-encodings.
+    for chunk in values.chunks(60) {
+        let mut tokens = chunk.to_vec();
+        tokens.push(json!(valid));
+        let response =
+            forger.server.post("/verify/batch").json(&json!({"tokens": tokens})).send_checked().await.is(200).json();
         let active: Vec<&Value> =
-            answer["results"].as_array().unwrap().iter().map(|result| &result["active"]).collect();
-        for (token, active) in some.iter().zip(&active) {
+            response["results"].as_array().unwrap().iter().map(|result| &result["active"]).collect();
+        for (token, active) in chunk.iter().zip(&active) {
             assert_eq!(**active, false, "{token}");
         }
-        assert_eq!(active[some.len()], true);
+        assert_eq!(active[chunk.len()], true);
     }
     let few: Vec<_> = forged.iter().rev().take(200).cloned().collect();
-    forge.believes_none(&few).await;
+    forger.assert_all_refused(&few).await;
 }

@@ -1,339 +1,369 @@
-//! Every token in every place where another is due: the places are those of `/openapi.json`, the tokens those of every dialect.
+//! Every kind of token in every position that takes another kind. The positions are those of `/openapi.json`, the
+//! tokens those of every dialect.
 //!
-//! Refused everywhere in the very words in which what is no token is refused, and not used up by it: in the end each is good in its
-//! own place, and says something else there. The ids that calls are about are somebody's, so that one that was let in would show.
+//! A token in a wrong position gets exactly the response of an invalid token and is not used up: at the end each token
+//! is still valid in its own position, where the response is another. The ids in the requests belong to a user, so that
+//! an accepted token would show.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::support::document::{Body, Operation, operations, plausible_value};
 use crate::support::outbox::wait_for_mail;
-use crate::support::server::{HttpResponse, PASSWORD, TestUser, SendRequest, TestServer, TokenPair, over_both_stores};
+use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, TestUser, TokenPair, over_both_stores};
 use crate::support::totp::{code, enable_totp};
 
-over_both_stores!(|plan| plan; each_token_has_its_places);
+over_both_stores!(|plan| plan; tokens_are_refused_in_wrong_positions);
 
-/// What a token is good for.
+/// The purpose of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+enum TokenKind {
     Access,
-    /// An access token that stands for an API key.
+    /// An access token that was issued for an API key.
     Client,
     Refresh,
     ApiKey,
+    /// The token for the second step of a `myauth` sign-in.
     Step,
     Magic,
     Confirm,
-    /// The mailed half of a reset; the other half was answered.
+    /// The mailed token of a reset that also needs the device secret.
     Reset,
-    /// A reset that needs no other half.
+    /// A reset without a device secret.
     WholeReset,
 }
 
-/// Where a request carries it.
+/// The position of a token in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum TokenPosition {
     Bearer,
     ApiKey,
     Basic,
     Field(&'static str),
-    /// One of a list.
+    /// An element of a list.
     Item(&'static str),
     Query,
     Path,
 }
 
 struct Token {
-    kind: Kind,
-    /// Of which dialect.
-    of: &'static str,
+    kind: TokenKind,
+    dialect: &'static str,
     text: String,
 }
 
-/// All tokens there are, and what goes with them.
-struct Purse {
+/// A token of every kind and dialect, and the secrets that belong to them.
+struct TokenSet {
     tokens: Vec<Token>,
     owner: Owner,
     totp: String,
-    magic_half: String,
-    reset_half: String,
+    magic_device_secret: String,
+    reset_device_secret: String,
 }
 
-/// Somebody who may do everything, and what is theirs.
+/// A superuser, and the tokens and ids that belong to it.
 struct Owner {
-    person: TestUser,
+    user: TestUser,
     access: String,
     refresh: String,
     session: String,
     project: String,
     key: String,
     key_id: String,
-    /// Somebody else, whom they may do everything to.
-    other: TestUser,
+    /// Another user, whom the superuser can manage.
+    other_user: TestUser,
 }
 
 impl Owner {
     async fn new(server: &TestServer) -> Self {
-        let (person, other) = (server.create_user(&["--verified", "--superuser"]), server.create_user(&[]));
-        let TokenPair { access, refresh, session } = server.sign_in(&person).await;
+        let (user, other_user) = (server.create_user(&["--verified", "--superuser"]), server.create_user(&[]));
+        let TokenPair { access, refresh, session } = server.sign_in(&user).await;
         let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
         let project = text(&projects["projects"][0], "id");
-        let made = server.post("/auth/api-keys/").header("x-project-id", &project).bearer_auth(&access);
+        let created = server.post("/auth/api-keys/").header("x-project-id", &project).bearer_auth(&access);
         let scopes = ["introspect", "revoke", "admin", "billing:write"];
-        let made = made.json(&json!({"name": "a key", "scopes": scopes})).send_checked().await.is(201).json();
-        let (key, key_id) = (text(&made["data"], "full_key"), text(&made["data"], "id"));
-        Self { person, access, refresh, session, project, key, key_id, other }
+        let created = created.json(&json!({"name": "a key", "scopes": scopes})).send_checked().await.is(201).json();
+        let (key, key_id) = (text(&created["data"], "full_key"), text(&created["data"], "id"));
+        Self { user, access, refresh, session, project, key, key_id, other_user }
     }
 
-    /// The key, exchanged.
-    async fn client(&self, server: &TestServer) -> String {
+    /// Exchanges the API key for an access token.
+    async fn client_token(&self, server: &TestServer) -> String {
         let exchange = [("grant_type", "client_credentials"), ("client_secret", self.key.as_str())];
         text(&server.form("/oauth/token", &exchange).await.is(200).json(), "access_token")
     }
 }
 
-fn places(operation: &Operation) -> Vec<Place> {
-    let mut places = Vec::new();
+fn positions(operation: &Operation) -> Vec<TokenPosition> {
+    let mut positions = Vec::new();
     if !operation.schemes.is_empty() {
-        places.extend([Place::Bearer, Place::ApiKey]);
+        positions.extend([TokenPosition::Bearer, TokenPosition::ApiKey]);
     }
-    let named = |name: &&'static str| operation.fields().iter().any(|field| field == name);
-    // What a client is known by: also where it may do without.
-    if named(&"client_secret") && operation.path.starts_with("/oauth/") {
-        places.extend([Place::Basic, Place::Field("client_secret")]);
-        places.extend(operation.schemes.is_empty().then_some(Place::ApiKey));
+    let has_field = |name: &&'static str| operation.fields().iter().any(|field| field == name);
+    // Client authentication, also where it is optional.
+    if has_field(&"client_secret") && operation.path.starts_with("/oauth/") {
+        positions.extend([TokenPosition::Basic, TokenPosition::Field("client_secret")]);
+        positions.extend(operation.schemes.is_empty().then_some(TokenPosition::ApiKey));
     }
-    places.extend(["token", "refresh_token"].iter().filter(|name| named(name)).map(|name| Place::Field(name)));
-    places.extend(named(&"tokens").then_some(Place::Item("tokens")));
+    positions.extend(
+        ["token", "refresh_token"].iter().filter(|name| has_field(name)).map(|name| TokenPosition::Field(name)),
+    );
+    positions.extend(has_field(&"tokens").then_some(TokenPosition::Item("tokens")));
     if operation.query.iter().any(|name| name == "token") {
-        places.push(Place::Query);
+        positions.push(TokenPosition::Query);
     }
     if operation.path.contains("{token}") {
-        places.push(Place::Path);
+        positions.push(TokenPosition::Path);
     }
-    places
+    positions
 }
 
-/// What is good there.
-fn due(operation: &Operation, place: Place) -> Vec<Kind> {
+/// The kinds of token that are valid in a position.
+fn accepted_kinds(operation: &Operation, position: TokenPosition) -> Vec<TokenKind> {
     let scheme = |name: &str| operation.schemes.iter().any(|scheme| scheme == name);
     let mut kinds = Vec::new();
-    match (place, operation.path.as_str()) {
-        (Place::Bearer, path) => {
+    match (position, operation.path.as_str()) {
+        (TokenPosition::Bearer, path) => {
             if scheme("access_token") {
-                kinds.push(Kind::Access);
+                kinds.push(TokenKind::Access);
             }
-            // Whatever a token is of, it may be put an end to.
-            kinds.extend(path.ends_with("/logout").then_some(Kind::Client));
+            // A token of any kind may be revoked.
+            kinds.extend(path.ends_with("/logout").then_some(TokenKind::Client));
             if scheme("api_key") {
-                // What is made from a key may what the key may, and no more.
-                kinds.extend([Kind::ApiKey, Kind::Client]);
+                // A token issued for a key has the rights of the key and no others.
+                kinds.extend([TokenKind::ApiKey, TokenKind::Client]);
             }
             if scheme("refresh_token") {
-                kinds.push(Kind::Refresh);
+                kinds.push(TokenKind::Refresh);
             }
             if scheme("totp_token") {
-                kinds.push(Kind::Step);
+                kinds.push(TokenKind::Step);
             }
             if scheme("mailed_token") {
-                kinds.push(if path == "/auth/login/claim" { Kind::Magic } else { Kind::Reset });
+                kinds.push(if path == "/auth/login/claim" { TokenKind::Magic } else { TokenKind::Reset });
             }
         }
-        (Place::ApiKey, path) if scheme("api_key") || path == "/oauth/token" => kinds.push(Kind::ApiKey),
-        (Place::ApiKey, _) => {}
-        (Place::Basic | Place::Field("client_secret"), _) => kinds.push(Kind::ApiKey),
-        (Place::Field("refresh_token"), _) => kinds.push(Kind::Refresh),
-        (Place::Field(_), "/verify") | (Place::Item(_), "/verify/batch") => {
-            kinds.extend([Kind::Access, Kind::Client, Kind::ApiKey])
+        (TokenPosition::ApiKey, path) if scheme("api_key") || path == "/oauth/token" => kinds.push(TokenKind::ApiKey),
+        (TokenPosition::ApiKey, _) => {}
+        (TokenPosition::Basic | TokenPosition::Field("client_secret"), _) => kinds.push(TokenKind::ApiKey),
+        (TokenPosition::Field("refresh_token"), _) => kinds.push(TokenKind::Refresh),
+        (TokenPosition::Field(_), "/verify") | (TokenPosition::Item(_), "/verify/batch") => {
+            kinds.extend([TokenKind::Access, TokenKind::Client, TokenKind::ApiKey])
         }
-        (Place::Field(_), "/api/v1/verify" | "/api/v1/verify-token") => {
-            kinds.extend([Kind::Access, Kind::Refresh]);
+        (TokenPosition::Field(_), "/api/v1/verify" | "/api/v1/verify-token") => {
+            kinds.extend([TokenKind::Access, TokenKind::Refresh]);
         }
-        (Place::Field(_), "/oauth/introspect" | "/oauth/revoke") => {
-            kinds.extend([Kind::Access, Kind::Client, Kind::Refresh, Kind::ApiKey]);
+        (TokenPosition::Field(_), "/oauth/introspect" | "/oauth/revoke") => {
+            kinds.extend([TokenKind::Access, TokenKind::Client, TokenKind::Refresh, TokenKind::ApiKey]);
         }
-        (Place::Field(_), "/links/confirm") => kinds.push(Kind::Confirm),
-        (Place::Field(_), "/links/magic") => kinds.push(Kind::Magic),
-        (Place::Field(_), "/links/reset") => kinds.extend([Kind::Reset, Kind::WholeReset]),
-        (Place::Query, "/api/v1/verify") | (Place::Path, "/api/auth/confirmed_email/{token}") => {
-            kinds.push(Kind::Confirm)
+        (TokenPosition::Field(_), "/links/confirm") => kinds.push(TokenKind::Confirm),
+        (TokenPosition::Field(_), "/links/magic") => kinds.push(TokenKind::Magic),
+        (TokenPosition::Field(_), "/links/reset") => kinds.extend([TokenKind::Reset, TokenKind::WholeReset]),
+        (TokenPosition::Query, "/api/v1/verify") | (TokenPosition::Path, "/api/auth/confirmed_email/{token}") => {
+            kinds.push(TokenKind::Confirm)
         }
-        (Place::Query, "/api/v1/password-reset-confirm") => kinds.push(Kind::WholeReset),
-        (place, path) => panic!("{path}: which tokens are good in {place:?}?"),
+        (TokenPosition::Query, "/api/v1/password-reset-confirm") => kinds.push(TokenKind::WholeReset),
+        (position, path) => panic!("{path}: add the tokens that are valid in {position:?} to this match"),
     }
     kinds
 }
 
-/// A request that is good but for the token in that place.
-fn request(server: &TestServer, operation: &Operation, place: Place, token: &str, owner: &Owner) -> RequestBuilder {
-    let is_client = matches!(place, Place::Bearer | Place::ApiKey | Place::Basic | Place::Field("client_secret"));
+/// A request that is valid except for the token in that position.
+fn request(
+    server: &TestServer,
+    operation: &Operation,
+    position: TokenPosition,
+    token: &str,
+    owner: &Owner,
+) -> RequestBuilder {
+    let is_client = matches!(
+        position,
+        TokenPosition::Bearer | TokenPosition::ApiKey | TokenPosition::Basic | TokenPosition::Field("client_secret")
+    );
     let fill = |name: &str| match (name, operation.path.as_str()) {
-        (name, _) if place == Place::Field(name_of(name)) => json!(token),
-        (name, _) if place == Place::Item(name_of(name)) => json!([token]),
-        ("token", _) if place == Place::Path => json!(token),
+        (name, _) if position == TokenPosition::Field(token_field(name)) => json!(token),
+        (name, _) if position == TokenPosition::Item(token_field(name)) => json!([token]),
+        ("token", _) if position == TokenPosition::Path => json!(token),
         ("token", "/oauth/introspect" | "/oauth/revoke") => json!(owner.access),
         ("grant_type", "/oauth/token") if is_client => json!("client_credentials"),
-        ("user_uuid", _) => json!(owner.person.id),
+        ("user_uuid", _) => json!(owner.user.id),
         ("id", "/sessions/{id}") => json!(owner.session),
-        ("id" | "user_id", _) => json!(owner.other.id),
-        ("user_email", _) => json!(owner.other.email),
-        ("email", "/auth/users/create") => json!(format!("made-by-{}", owner.person.email)),
+        ("id" | "user_id", _) => json!(owner.other_user.id),
+        ("user_email", _) => json!(owner.other_user.email),
+        ("email", "/auth/users/create") => json!(format!("made-by-{}", owner.user.email)),
         ("key_id", _) => json!(owner.key_id),
         ("client_secret", _) => json!(owner.key),
         (name, _) => plausible_value(name),
     };
-    // What authenticates the caller of a token endpoint is in the place that is tried, and nowhere else.
+    // The caller of a token endpoint authenticates only in the position under test.
     let mut operation = operation.clone();
-    if let (Body::Form(fields), Place::Bearer | Place::ApiKey | Place::Basic) = (&mut operation.body, place) {
+    if let (Body::Form(fields), TokenPosition::Bearer | TokenPosition::ApiKey | TokenPosition::Basic) =
+        (&mut operation.body, position)
+    {
         fields.retain(|name| name != "client_secret");
     }
     if let (Body::Form(fields), "/oauth/token") = (&mut operation.body, operation.path.as_str()) {
         fields.retain(|name| name != "scope" && (name == "grant_type" || is_client != (name == "refresh_token")));
     }
-    if place == Place::Query {
+    if position == TokenPosition::Query {
         operation.path += &format!("?token={token}");
     }
     let request = operation.request(server, &fill).header("x-project-id", &owner.project);
-    match place {
-        Place::Bearer => request.bearer_auth(token),
-        Place::ApiKey => request.header("x-api-key", token),
-        Place::Basic => request.basic_auth("client", Some(token)),
-        Place::Query | Place::Field(_) | Place::Item(_) | Place::Path => request,
+    match position {
+        TokenPosition::Bearer => request.bearer_auth(token),
+        TokenPosition::ApiKey => request.header("x-api-key", token),
+        TokenPosition::Basic => request.basic_auth("client", Some(token)),
+        TokenPosition::Query | TokenPosition::Field(_) | TokenPosition::Item(_) | TokenPosition::Path => request,
     }
 }
 
-/// The name of a field in which a token may stand.
-fn name_of(name: &str) -> &'static str {
+/// The same name if the field may contain a token, otherwise `none`.
+fn token_field(name: &str) -> &'static str {
     ["token", "refresh_token", "client_secret", "tokens"].into_iter().find(|it| *it == name).unwrap_or("none")
 }
 
-/// What is said of what is no token at all. Nobody is let in by that.
-async fn refusal(server: &TestServer, operation: &Operation, place: Place, owner: &Owner) -> (u16, String) {
-    let answer = request(server, operation, place, "no.to.ken", owner).send_checked().await;
-    let due = match (place, operation.path.as_str()) {
-        (Place::Bearer, "/auth/login/claim" | "/auth/login/reset") => 400,
-        // `codes` has numbers of its own, of what is not there and of what is not good.
-        (Place::ApiKey, "/auth/create/otp" | "/auth/delete/otp") => 400,
-        (Place::Field(_), "/auth/refresh") => 409,
-        (Place::Field(_), "/links/confirm" | "/links/magic" | "/links/reset") => 400,
-        (Place::Field("refresh_token"), "/oauth/token") => 400,
-        (Place::Path, "/api/auth/confirmed_email/{token}") => 422,
-        (Place::Query, "/api/v1/password-reset-confirm") => 400,
-        // These say the same whatever they are handed (RFC 7009, 2.2; RFC 7662, 2.2); and some answers are of many.
-        (Place::Field("refresh_token"), "/auth/verification/revoke-token") => 200,
-        (Place::Field("token"), "/oauth/revoke" | "/oauth/introspect") | (Place::Item(_), "/verify/batch") => 200,
+/// The response to an invalid token, which must be a refusal.
+async fn refusal_of_invalid_token(
+    server: &TestServer,
+    operation: &Operation,
+    position: TokenPosition,
+    owner: &Owner,
+) -> (u16, String) {
+    let response = request(server, operation, position, "no.to.ken", owner).send_checked().await;
+    let expected = match (position, operation.path.as_str()) {
+        (TokenPosition::Bearer, "/auth/login/claim" | "/auth/login/reset") => 400,
+        // `codes` uses its own statuses for missing and invalid credentials.
+        (TokenPosition::ApiKey, "/auth/create/otp" | "/auth/delete/otp") => 400,
+        (TokenPosition::Field(_), "/auth/refresh") => 409,
+        (TokenPosition::Field(_), "/links/confirm" | "/links/magic" | "/links/reset") => 400,
+        (TokenPosition::Field("refresh_token"), "/oauth/token") => 400,
+        (TokenPosition::Path, "/api/auth/confirmed_email/{token}") => 422,
+        (TokenPosition::Query, "/api/v1/password-reset-confirm") => 400,
+        // These return the same for every token (RFC 7009, 2.2; RFC 7662, 2.2), and a batch has a result for each.
+        (TokenPosition::Field("refresh_token"), "/auth/verification/revoke-token") => 200,
+        (TokenPosition::Field("token"), "/oauth/revoke" | "/oauth/introspect")
+        | (TokenPosition::Item(_), "/verify/batch") => 200,
         _ => 401,
     };
-    assert_eq!(answer.status, due, "{place:?} of {}: {answer:?}", operation.name());
-    (answer.status, answer.text)
+    assert_eq!(response.status, expected, "{position:?} of {}: {response:?}", operation.name());
+    (response.status, response.text)
 }
 
-/// What is said to a key, and to what was made from one, where a person is due: it is known, and may not do this.
-const FOR_PEOPLE: [&str; 3] = [
+/// The responses to a valid API key, or a token issued for one, where a user's token is required: 403.
+const KEY_FORBIDDEN: [&str; 3] = [
     r#"{"type":"forbidden","title":"You do not have permission to do this.","status":403}"#,
     r#"{"success":false,"data":{},"error":{"code":"forbidden","message":"You may not do this."}}"#,
     r#"{"detail":"The user does not have the required permissions."}"#,
 ];
 
-async fn each_token_has_its_places(server: &TestServer) {
-    let purse = purse(server).await;
-    let mut tried = 0;
-    let mut faults = Vec::new();
+async fn tokens_are_refused_in_wrong_positions(server: &TestServer) {
+    let token_set = token_set(server).await;
+    let mut attempts = 0;
+    let mut failures = Vec::new();
     for operation in operations(server).await {
-        for place in places(&operation) {
-            let due = due(&operation, place);
-            let refusal = refusal(server, &operation, place, &purse.owner).await;
-            for token in purse.tokens.iter().filter(|token| !due.contains(&token.kind)) {
-                let answer = request(server, &operation, place, &token.text, &purse.owner).send_checked().await;
-                tried += 1;
-                // What is asked about is told what is wrong with it, whatever that is.
-                let same = (answer.status, answer.text.replace("wrong_type", "malformed")) == refusal;
-                let of_a_key = matches!(token.kind, Kind::ApiKey | Kind::Client) && place == Place::Bearer;
-                let not_for_keys = answer.status == 403 && of_a_key && FOR_PEOPLE.contains(&answer.text.as_str());
-                if !same && !not_for_keys {
-                    let (kind, of, HttpResponse { status, text, .. }) = (token.kind, token.of, answer);
-                    faults.push(format!("{kind:?} of {of} in {place:?} of {}: {status} {text}", operation.name()));
+        for position in positions(&operation) {
+            let accepted_kinds = accepted_kinds(&operation, position);
+            let refusal = refusal_of_invalid_token(server, &operation, position, &token_set.owner).await;
+            for token in token_set.tokens.iter().filter(|token| !accepted_kinds.contains(&token.kind)) {
+                let response =
+                    request(server, &operation, position, &token.text, &token_set.owner).send_checked().await;
+                attempts += 1;
+                // Calls that verify a token report why it is invalid, and the reason may differ.
+                let refused = (response.status, response.text.replace("wrong_type", "malformed")) == refusal;
+                let from_api_key =
+                    matches!(token.kind, TokenKind::ApiKey | TokenKind::Client) && position == TokenPosition::Bearer;
+                let forbidden_for_keys =
+                    response.status == 403 && from_api_key && KEY_FORBIDDEN.contains(&response.text.as_str());
+                if !refused && !forbidden_for_keys {
+                    let (kind, dialect, HttpResponse { status, text, .. }) = (token.kind, token.dialect, response);
+                    failures.push(format!(
+                        "{kind:?} of {dialect} in {position:?} of {}: {status} {text}",
+                        operation.name()
+                    ));
                 }
             }
         }
     }
-    assert!(faults.is_empty(), "{faults:#?}");
-    assert!(tried > 1000, "{tried}");
-    each_is_good_in_its_own(server, &purse).await;
-    being_let_in_shows(server, &purse).await;
+    assert!(failures.is_empty(), "{failures:#?}");
+    assert!(attempts > 1000, "{attempts}");
+    each_token_is_valid_in_its_own_position(server, &token_set).await;
+    accepted_tokens_get_another_response(server, &token_set).await;
 }
 
-/// Where a token is due it is not answered as one is that is not: had one been let in, it would have been seen.
-async fn being_let_in_shows(server: &TestServer, purse: &Purse) {
-    let mut tried = 0;
+/// An accepted token gets another response than an invalid one, so the test would notice if one were accepted.
+async fn accepted_tokens_get_another_response(server: &TestServer, token_set: &TokenSet) {
+    let mut attempts = 0;
     for operation in operations(server).await {
-        for place in places(&operation) {
-            let refusal = refusal(server, &operation, place, &purse.owner).await;
-            for kind in due(&operation, place) {
-                // A call may end what it is made with, or everything.
+        for position in positions(&operation) {
+            let refusal = refusal_of_invalid_token(server, &operation, position, &token_set.owner).await;
+            for kind in accepted_kinds(&operation, position) {
+                // A call may revoke its own token, or all tokens.
                 let owner = Owner::new(server).await;
                 let token = match kind {
-                    Kind::Access => owner.access.clone(),
-                    Kind::Client => owner.client(server).await,
-                    Kind::Refresh => owner.refresh.clone(),
-                    Kind::ApiKey => owner.key.clone(),
-                    // Links were used in their places; they are good once.
+                    TokenKind::Access => owner.access.clone(),
+                    TokenKind::Client => owner.client_token(server).await,
+                    TokenKind::Refresh => owner.refresh.clone(),
+                    TokenKind::ApiKey => owner.key.clone(),
+                    // Links work once and were used in their own positions.
                     _ => continue,
                 };
-                let answer = request(server, &operation, place, &token, &owner).send_checked().await;
-                let told = format!("{kind:?} in {place:?} of {}: {answer:?}", operation.name());
-                // What is revoked and what never was are answered the same: that it was revoked is to be seen.
+                let response = request(server, &operation, position, &token, &owner).send_checked().await;
+                let context = format!("{kind:?} in {position:?} of {}: {response:?}", operation.name());
+                // Revocation returns 200 for every token (RFC 7009): check that the token is revoked.
                 let revokes = refusal.0 == 200 && operation.path.contains("revoke");
-                // RFC 7009, 2.2.1: no key is revoked there.
-                if revokes && kind != Kind::ApiKey {
+                // RFC 7009, 2.2.1: API keys are not revoked by these calls.
+                if revokes && kind != TokenKind::ApiKey {
                     assert_ne!(
-                        server.rejection_reason(&if kind == Kind::Refresh { owner.access.clone() } else { token }).await,
+                        server
+                            .rejection_reason(&if kind == TokenKind::Refresh { owner.access.clone() } else { token })
+                            .await,
                         "",
-                        "{told}"
+                        "{context}"
                     );
                 } else {
-                    assert_ne!((answer.status, answer.text), refusal, "{told}");
-                    assert!(!FOR_PEOPLE.iter().any(|text| told.contains(text)), "{told}");
+                    assert_ne!((response.status, response.text), refusal, "{context}");
+                    assert!(!KEY_FORBIDDEN.iter().any(|text| context.contains(text)), "{context}");
                 }
-                tried += 1;
+                attempts += 1;
             }
         }
     }
-    assert!(tried > 50, "{tried}");
+    assert!(attempts > 50, "{attempts}");
 }
 
 fn text(value: &Value, field: &str) -> String {
     value[field].as_str().unwrap_or_else(|| panic!("no {field}: {value}")).to_owned()
 }
 
-async fn purse(server: &TestServer) -> Purse {
+async fn token_set(server: &TestServer) -> TokenSet {
     let mut tokens = Vec::new();
-    let mut add = |kind, of, text: String| tokens.push(Token { kind, of, text });
-    let who = server.create_user(&["--verified", "--superuser"]);
-    let email = who.email.as_str();
-    let by_password = json!({"email": email, "password": PASSWORD});
+    let mut add = |kind, dialect, text: String| tokens.push(Token { kind, dialect, text });
+    let user = server.create_user(&["--verified", "--superuser"]);
+    let email = user.email.as_str();
+    let password_sign_in = json!({"email": email, "password": PASSWORD});
     server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
-    let code_mailed = wait_for_mail(server, email, 0).await.code();
-    let by_code = json!({"email": email, "code": code_mailed});
-    let unturned = server.post("/auth/verification/verify-code").json(&by_code).send_checked().await.is(200).json();
+    let mailed_code = wait_for_mail(server, email, 0).await.code();
+    let code_sign_in = json!({"email": email, "code": mailed_code});
+    let unturned =
+        server.post("/auth/verification/verify-code").json(&code_sign_in).send_checked().await.is(200).json();
     let form = [("username", email), ("password", PASSWORD)];
-    for (of, answer) in [
-        ("native", server.post("/sessions").json(&by_password).send_checked().await.is(201).json()),
+    for (dialect, response) in [
+        ("native", server.post("/sessions").json(&password_sign_in).send_checked().await.is(201).json()),
         ("unturned", unturned["data"].clone()),
         ("myauth", server.form("/auth/login/oauth", &form).await.is(200).json()),
-        ("codes", server.post("/auth/signin").json(&by_password).send_checked().await.is(200).json()),
+        ("codes", server.post("/auth/signin").json(&password_sign_in).send_checked().await.is(200).json()),
         ("ucontact", server.form("/api/auth/login", &form).await.is(200).json()),
-        ("v1", server.post("/api/v1/login").json(&by_password).send_checked().await.is(200).json()),
+        ("v1", server.post("/api/v1/login").json(&password_sign_in).send_checked().await.is(200).json()),
     ] {
-        add(Kind::Access, of, text(&answer, "access_token"));
-        add(Kind::Refresh, of, text(&answer, "refresh_token"));
+        add(TokenKind::Access, dialect, text(&response, "access_token"));
+        add(TokenKind::Refresh, dialect, text(&response, "refresh_token"));
     }
-    // Of somebody who may do everything, with a key that may.
+    // Of a superuser, with an API key that has every scope.
     let owner = Owner::new(server).await;
-    add(Kind::Client, "native", owner.client(server).await);
-    add(Kind::ApiKey, "native", owner.key.clone());
+    add(TokenKind::Client, "native", owner.client_token(server).await);
+    add(TokenKind::ApiKey, "native", owner.key.clone());
 
-    // Confirmations: of a change, and of two sign-ups.
+    // Confirmations: of an address change, and of two sign-ups.
     let changing = server.create_user(&[]);
     let session = server.sign_in(&changing).await;
     let change = json!({"email": "changed@example.org", "original": PASSWORD});
@@ -344,54 +374,64 @@ async fn purse(server: &TestServer) -> Purse {
         .send_checked()
         .await
         .is(200);
-    add(Kind::Confirm, "myauth", wait_for_mail(server, "changed@example.org", 0).await.token());
-    for (of, path, name) in [("ucontact", "/api/auth/register", "new-one"), ("v1", "/api/v1/register", "new-two")] {
+    add(TokenKind::Confirm, "myauth", wait_for_mail(server, "changed@example.org", 0).await.token());
+    for (dialect, path, name) in [("ucontact", "/api/auth/register", "new-one"), ("v1", "/api/v1/register", "new-two")]
+    {
         let email = format!("{name}@example.org");
         let body = json!({"email": email, "username": name, "password": PASSWORD});
         server.post(path).json(&body).send_checked().await.is(201);
-        add(Kind::Confirm, of, wait_for_mail(server, &email, 0).await.token());
+        add(TokenKind::Confirm, dialect, wait_for_mail(server, &email, 0).await.token());
     }
 
     let magic = server.create_user(&[]).email;
-    let half = server.post(&format!("/auth/login/magic/{magic}")).send_checked().await.is(200).json();
-    add(Kind::Magic, "myauth", wait_for_mail(server, &magic, 0).await.token());
+    let device_secret = server.post(&format!("/auth/login/magic/{magic}")).send_checked().await.is(200).json();
+    add(TokenKind::Magic, "myauth", wait_for_mail(server, &magic, 0).await.token());
     let forgetful = server.create_user(&[]).email;
-    let other_half = server.post(&format!("/auth/login/recover/{forgetful}")).send_checked().await.is(200).json();
-    add(Kind::Reset, "myauth", wait_for_mail(server, &forgetful, 0).await.token());
-    let absent = server.create_user(&["--verified"]);
-    let named = json!({"email": absent.email, "username": absent.username});
-    server.post("/api/v1/password-reset").json(&named).send_checked().await.is(200);
-    add(Kind::WholeReset, "v1", wait_for_mail(server, &absent.email, 0).await.token());
+    let reset_device_secret =
+        server.post(&format!("/auth/login/recover/{forgetful}")).send_checked().await.is(200).json();
+    add(TokenKind::Reset, "myauth", wait_for_mail(server, &forgetful, 0).await.token());
+    let forgetful_v1 = server.create_user(&["--verified"]);
+    let reset_request = json!({"email": forgetful_v1.email, "username": forgetful_v1.username});
+    server.post("/api/v1/password-reset").json(&reset_request).send_checked().await.is(200);
+    add(TokenKind::WholeReset, "v1", wait_for_mail(server, &forgetful_v1.email, 0).await.token());
 
     let second = server.create_user(&[]);
     let (totp, _) = enable_totp(server, &server.sign_in(&second).await.access, PASSWORD).await;
     let form = [("username", second.email.as_str()), ("password", PASSWORD)];
-    add(Kind::Step, "myauth", text(&server.form("/auth/login/oauth", &form).await.is(200).json(), "access_token"));
-    let (magic_half, reset_half) = (text(&half, "claim"), text(&other_half, "claim"));
-    Purse { tokens, owner, totp, magic_half, reset_half }
+    add(TokenKind::Step, "myauth", text(&server.form("/auth/login/oauth", &form).await.is(200).json(), "access_token"));
+    let (magic_device_secret, reset_device_secret) =
+        (text(&device_secret, "claim"), text(&reset_device_secret, "claim"));
+    TokenSet { tokens, owner, totp, magic_device_secret, reset_device_secret }
 }
 
-async fn each_is_good_in_its_own(server: &TestServer, purse: &Purse) {
-    for Token { kind, of, text } in &purse.tokens {
+async fn each_token_is_valid_in_its_own_position(server: &TestServer, token_set: &TokenSet) {
+    for Token { kind, dialect, text } in &token_set.tokens {
         let by = |path: &str, body: Value| server.post(path).bearer_auth(text).json(&body);
-        let answer = match kind {
-            Kind::Access | Kind::Client | Kind::ApiKey => server.get("/verify").bearer_auth(text).send_checked().await,
-            Kind::Refresh => server.refresh(text).await,
-            Kind::Step => by("/auth/login/totp", json!({"claim": code(&purse.totp, 1)})).send_checked().await,
-            Kind::Magic => by("/auth/login/claim", json!({"claim": purse.magic_half})).send_checked().await,
-            Kind::Confirm => server.get(&format!("/api/auth/confirmed_email/{text}")).send_checked().await,
-            Kind::Reset => {
-                by("/auth/login/reset", json!({"claim": purse.reset_half, "new_password": "another quiet harbour"}))
-                    .send_checked()
-                    .await
+        let response = match kind {
+            TokenKind::Access | TokenKind::Client | TokenKind::ApiKey => {
+                server.get("/verify").bearer_auth(text).send_checked().await
             }
-            Kind::WholeReset => {
+            TokenKind::Refresh => server.refresh(text).await,
+            TokenKind::Step => by("/auth/login/totp", json!({"claim": code(&token_set.totp, 1)})).send_checked().await,
+            TokenKind::Magic => {
+                by("/auth/login/claim", json!({"claim": token_set.magic_device_secret})).send_checked().await
+            }
+            TokenKind::Confirm => server.get(&format!("/api/auth/confirmed_email/{text}")).send_checked().await,
+            TokenKind::Reset => {
+                by(
+                    "/auth/login/reset",
+                    json!({"claim": token_set.reset_device_secret, "new_password": "another quiet harbour"}),
+                )
+                .send_checked()
+                .await
+            }
+            TokenKind::WholeReset => {
                 let body =
                     json!({"new_password": "another quiet harbour", "new_password_confirm": "another quiet harbour"});
                 let request = server.post(&format!("/api/v1/password-reset-confirm?token={text}"));
                 request.json(&body).send_checked().await
             }
         };
-        assert_eq!(answer.status, 200, "{kind:?} of {of}: {answer:?}");
+        assert_eq!(response.status, 200, "{kind:?} of {dialect}: {response:?}");
     }
 }

@@ -1,5 +1,6 @@
-//! The targets of `fuzz/`, driven for some seconds by seeded mutations of their seeds: so that what libFuzzer once found stays found,
-//! and a target that no longer builds or holds is noticed by `./test`. Which bytes lead to new code it does not see.
+//! Runs the targets of `fuzz/` for some seconds on mutations of their seeds, always the same ones. `./test` thereby
+//! notices a regression of a bug that libFuzzer once found, and a target that no longer builds. The mutations are not
+//! guided by coverage.
 
 #[path = "../../../fuzz/src/lib.rs"]
 mod targets;
@@ -7,19 +8,19 @@ mod targets;
 use std::path::Path;
 
 /// SplitMix64 (Steele, Lea and Flood, 2014): the same mutations in every run.
-struct Dice(u64);
+struct Random(u64);
 
-impl Dice {
-    fn roll(&mut self, below: usize) -> usize {
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % below.max(1) as u64) as usize
+        ((mixed ^ (mixed >> 31)) % limit.max(1) as u64) as usize
     }
 }
 
-/// What parsers stumble over.
-const PIECES: &[&[u8]] = &[
+/// Fragments that often break parsers.
+const FRAGMENTS: &[&[u8]] = &[
     b"\0",
     b"\xff",
     b"\r\n",
@@ -65,42 +66,42 @@ const PIECES: &[&[u8]] = &[
     b"a",
 ];
 
-fn mutated(seeds: &[Vec<u8>], dice: &mut Dice) -> Vec<u8> {
-    let mut bytes = seeds[dice.roll(seeds.len())].clone();
-    for _ in 0..=dice.roll(4) {
-        let at = dice.roll(bytes.len() + 1);
-        match dice.roll(7) {
-            0 if at < bytes.len() => bytes[at] ^= 1 << dice.roll(8),
-            1 if at < bytes.len() => bytes[at] = dice.roll(256) as u8,
-            2 => drop(bytes.drain(at..(at + dice.roll(8)).min(bytes.len()))),
+fn mutate(seeds: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
+    let mut bytes = seeds[random.below(seeds.len())].clone();
+    for _ in 0..=random.below(4) {
+        let at = random.below(bytes.len() + 1);
+        match random.below(7) {
+            0 if at < bytes.len() => bytes[at] ^= 1 << random.below(8),
+            1 if at < bytes.len() => bytes[at] = random.below(256) as u8,
+            2 => drop(bytes.drain(at..(at + random.below(8)).min(bytes.len()))),
             3 => bytes.truncate(at),
             4 => {
-                let again = bytes[at..(at + dice.roll(32)).min(bytes.len())].to_vec();
-                bytes.splice(at..at, again);
+                let repeated = bytes[at..(at + random.below(32)).min(bytes.len())].to_vec();
+                bytes.splice(at..at, repeated);
             }
             5 => {
-                let other = &seeds[dice.roll(seeds.len())];
-                let from = dice.roll(other.len() + 1);
-                bytes.splice(at..at, other[from..(from + dice.roll(64)).min(other.len())].iter().copied());
+                let other = &seeds[random.below(seeds.len())];
+                let from = random.below(other.len() + 1);
+                bytes.splice(at..at, other[from..(from + random.below(64)).min(other.len())].iter().copied());
             }
-            _ => drop(bytes.splice(at..at, PIECES[dice.roll(PIECES.len())].iter().copied())),
+            _ => drop(bytes.splice(at..at, FRAGMENTS[random.below(FRAGMENTS.len())].iter().copied())),
         }
     }
     bytes
 }
 
-fn tried(target: &str, run: fn(&[u8]), times: usize) {
+fn run_with_mutations(target: &str, run: fn(&[u8]), times: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
     let mut files: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path()).collect();
     files.sort();
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| std::fs::read(file).unwrap()).collect();
     assert!(seeds.len() > 2, "{target} has seeds");
     seeds.iter().for_each(|seed| run(seed));
-    let mut dice = Dice(target.len() as u64);
+    let mut random = Random(target.len() as u64);
     for _ in 0..times {
-        let bytes = mutated(&seeds, &mut dice);
-        let held = std::panic::catch_unwind(|| run(&bytes)).is_ok();
-        assert!(held, "{target} breaks on {:?}", String::from_utf8_lossy(&bytes));
+        let bytes = mutate(&seeds, &mut random);
+        let passed = std::panic::catch_unwind(|| run(&bytes)).is_ok();
+        assert!(passed, "{target} panics on {:?}", String::from_utf8_lossy(&bytes));
     }
 }
 
@@ -108,19 +109,19 @@ macro_rules! targets {
     ($($target:ident: $times:expr),+ $(,)?) => {
         $(#[test]
         fn $target() {
-            tried(stringify!($target), targets::$target::run, $times);
+            run_with_mutations(stringify!($target), targets::$target::run, $times);
         })+
 
-        /// Whoever adds a target to `fuzz/` adds it here.
+        /// A new target of `fuzz/` must be added to the list below.
         #[test]
-        fn every_target_is_tried() {
+        fn every_target_is_listed() {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/targets");
-            let there = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-            let there: std::collections::BTreeSet<String> = there.collect();
-            assert_eq!(there, [$(concat!(stringify!($target), ".rs")),+].map(str::to_owned).into());
+            let actual = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+            let actual: std::collections::BTreeSet<String> = actual.collect();
+            assert_eq!(actual, [$(concat!(stringify!($target), ".rs")),+].map(str::to_owned).into());
         }
     };
 }
 
-// A token costs several signatures; the others are a matter of microseconds.
+// A run of `token` computes several signatures; the other targets take microseconds.
 targets! { token: 3000, refresh: 20_000, form: 20_000, multipart: 20_000, json: 20_000, email: 20_000, router: 20_000, config: 5000 }

@@ -1,4 +1,5 @@
-//! Many at once, where one may have it: what is redeemed, claimed or ended, at two nodes of one fleet and by whatever door.
+//! Concurrent requests of which only one may succeed: redeeming, claiming and revoking, on two nodes of one fleet and
+//! by every operation that does the same.
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -16,69 +17,86 @@ fn plan(plan: Plan) -> Plan {
         .set("SIGNET_API__CODES__BACKUP_CODES", "10")
 }
 
-/// Runs each case against one embedded node, and against two on Redis and Postgres.
-macro_rules! cases {
+/// Makes two tests of each case: on one embedded node, and on two nodes with Redis and Postgres.
+macro_rules! on_one_node_and_on_two {
     ($($case:ident),+ $(,)?) => {
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn embedded() {
-            let nodes = [TestServer::embedded(plan)];
-            $(Box::pin($case(&nodes)).await;)+
+        mod embedded {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let nodes = [TestServer::embedded(plan)];
+                    Box::pin(super::$case(&nodes)).await;
+                }
+            )+
         }
 
-        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-        async fn two_nodes_on_redis_and_postgres() {
-            let first = TestServer::redis_and_postgres(plan);
-            let second = TestServer::start(first.plan().another_node());
-            let nodes = [first, second];
-            $(Box::pin($case(&nodes)).await;)+
+        mod two_nodes_on_redis_and_postgres {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $case() {
+                    let first = TestServer::redis_and_postgres(plan);
+                    let second = TestServer::start(first.plan().another_node());
+                    Box::pin(super::$case(&[first, second])).await;
+                }
+            )+
         }
     };
 }
 
-cases!(
-    of_fifty_refreshes_without_grace_one_succeeds,
-    of_twenty_redemptions_one_succeeds,
-    of_twenty_claims_of_an_address_one_succeeds,
-    of_twenty_claims_of_a_name_one_succeeds,
-    who_signs_out_while_refreshing_is_out
+on_one_node_and_on_two!(
+    one_of_fifty_refreshes_without_grace_succeeds,
+    one_of_twenty_redemptions_of_a_sign_in_code_succeeds,
+    one_of_twenty_redemptions_of_a_verification_code_succeeds,
+    one_of_twenty_redemptions_of_a_magic_link_succeeds,
+    one_of_twenty_redemptions_of_a_reset_succeeds,
+    one_of_twenty_redemptions_of_a_confirmation_succeeds,
+    one_of_twenty_uses_of_a_second_factor_succeeds,
+    one_of_twenty_uses_of_a_backup_code_succeeds,
+    one_of_twenty_claims_of_an_address_succeeds,
+    one_of_twenty_claims_of_a_username_succeeds,
+    sign_out_during_refreshes_ends_the_session
 );
 
-/// Asks at all nodes at once, by turns at each of the doors.
-async fn at_once(nodes: &[TestServer], many: usize, doors: &[Door]) -> Vec<HttpResponse> {
-    let ask = |number: usize| doors[number / nodes.len() % doors.len()](&nodes[number % nodes.len()]).send_checked();
-    join_all((0..many).map(ask)).await
+/// Sends `count` requests concurrently to all nodes, and by each operation in turn.
+async fn send_concurrently(nodes: &[TestServer], count: usize, requests: &[BuildRequest]) -> Vec<HttpResponse> {
+    let send =
+        |number: usize| requests[number / nodes.len() % requests.len()](&nodes[number % nodes.len()]).send_checked();
+    join_all((0..count).map(send)).await
 }
 
-/// The answers that are a success; all others must be refusals, without a token.
+/// The successful responses; all others must be refusals without a token.
 #[track_caller]
-fn won(what: &str, answers: Vec<HttpResponse>) -> Vec<HttpResponse> {
-    // Who comes with a link that confirms an address is told whether it was by this.
-    let success = |answer: &HttpResponse| answer.status < 300 && !answer.text.contains("\"already");
-    let (won, lost) = answers.into_iter().partition::<Vec<_>, _>(success);
-    for answer in lost {
-        assert!(answer.status < 500 && !answer.text.contains("access_token"), "{what}: {answer:?}");
+fn successes(what: &str, responses: Vec<HttpResponse>) -> Vec<HttpResponse> {
+    // A confirmation link reports whether this request or an earlier one confirmed the address.
+    let success = |response: &HttpResponse| response.status < 300 && !response.text.contains("\"already");
+    let (successes, failures) = responses.into_iter().partition::<Vec<_>, _>(success);
+    for response in failures {
+        assert!(response.status < 500 && !response.text.contains("access_token"), "{what}: {response:?}");
     }
-    won
+    successes
 }
 
-/// The one that is.
+/// The only success.
 #[track_caller]
-fn one_of(what: &str, answers: Vec<HttpResponse>) -> HttpResponse {
-    let mut won = won(what, answers);
-    assert_eq!(won.len(), 1, "{what}: {won:?}");
-    won.swap_remove(0)
+fn assert_one_success(what: &str, responses: Vec<HttpResponse>) -> HttpResponse {
+    let mut successes = successes(what, responses);
+    assert_eq!(successes.len(), 1, "{what}: {successes:?}");
+    successes.swap_remove(0)
 }
 
-async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[TestServer]) {
-    let person = nodes[0].create_user(&["--verified"]);
+async fn one_of_fifty_refreshes_without_grace_succeeds(nodes: &[TestServer]) {
+    let user = nodes[0].create_user(&["--verified"]);
     let rotating = ["native", "myauth", "unturned", "ucontact"];
-    for doors in rotating.iter().map(std::slice::from_ref).chain([&rotating[..]]) {
-        let TokenPair { access, refresh, .. } = nodes[0].sign_in(&person).await;
-        let asked: Vec<_> = doors.iter().map(|request_ctx| refreshing(request_ctx, &person, &refresh)).collect();
-        let (fresh, successor) = pair(&one_of(&format!("{doors:?}"), at_once(nodes, 50, &asked).await));
-        // The others came with a token that was replaced: for all that the server knows, a thief's. So it is over for whoever won.
+    for dialects in rotating.iter().map(std::slice::from_ref).chain([&rotating[..]]) {
+        let TokenPair { access, refresh, .. } = nodes[0].sign_in(&user).await;
+        let requests: Vec<_> = dialects.iter().map(|dialect| refresh_request(dialect, &user, &refresh)).collect();
+        let responses = send_concurrently(nodes, 50, &requests).await;
+        let (new_access, successor) = token_pair(&assert_one_success(&format!("{dialects:?}"), responses));
+        // The other requests presented a rotated token, which counts as stolen. So the session ends for all.
         for node in nodes {
-            for token in [&fresh, &access] {
+            for token in [&new_access, &access] {
                 until("the session is over", async || node.rejection_reason(token).await == "revoked").await;
             }
             for token in [&successor, &refresh] {
@@ -86,168 +104,207 @@ async fn of_fifty_refreshes_without_grace_one_succeeds(nodes: &[TestServer]) {
             }
         }
     }
-    // Where tokens stay as they are, all of them are good.
+    // Dialects that keep their refresh tokens accept all requests.
     for dialect in ["codes", "v1"] {
-        let TokenPair { access, refresh, .. } = nodes[0].sign_in(&person).await;
-        let answers = at_once(nodes, 50, &[refreshing(dialect, &person, &refresh)]).await;
-        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+        let TokenPair { access, refresh, .. } = nodes[0].sign_in(&user).await;
+        let responses = send_concurrently(nodes, 50, &[refresh_request(dialect, &user, &refresh)]).await;
+        assert!(responses.iter().all(|response| response.status == 200), "{responses:?}");
         nodes[0].verify(&access).await.is(200);
         nodes[0].refresh(&refresh).await.is(200);
     }
 }
 
-async fn of_twenty_redemptions_one_succeeds(nodes: &[TestServer]) {
+/// Sends twenty requests with the same secret, of which one must succeed.
+async fn assert_one_redemption(nodes: &[TestServer], what: &str, requests: &[BuildRequest]) -> HttpResponse {
+    assert_one_success(what, send_concurrently(nodes, 20, requests).await)
+}
+
+async fn one_of_twenty_redemptions_of_a_sign_in_code_succeeds(nodes: &[TestServer]) {
     let server = &nodes[0];
-    let race = async |what: &str, doors: &[Door]| one_of(what, at_once(nodes, 20, doors).await);
-
     for email in ["nobody-yet@example.org", &server.create_user(&[]).email] {
-        let body = json!({"email": email, "code": mailed_code(server, email).await});
-        race("a mailed code", &[posting("/auth/verification/verify-code", "", body)]).await;
+        let body = json!({"email": email, "code": mail_sign_in_code(server, email).await});
+        assert_one_redemption(nodes, "a sign-in code", &[post_json("/auth/verification/verify-code", "", body)]).await;
     }
+}
 
-    let person = server.create_user(&[]);
-    let body = json!({"user_id": person.id, "code": confirming_code(server, &person).await});
-    race("a confirming code", &[posting("/auth/mail/verify", "", body)]).await;
+async fn one_of_twenty_redemptions_of_a_verification_code_succeeds(nodes: &[TestServer]) {
+    let server = &nodes[0];
+    let user = server.create_user(&[]);
+    let body = json!({"user_id": user.id, "code": mail_verification_code(server, &user).await});
+    assert_one_redemption(nodes, "a verification code", &[post_json("/auth/mail/verify", "", body)]).await;
+}
 
+async fn one_of_twenty_redemptions_of_a_magic_link_succeeds(nodes: &[TestServer]) {
+    let server = &nodes[0];
     for email in ["nobody-knows@example.org", &server.create_user(&[]).email] {
-        let (token, claim) = link(server, "magic", email).await;
+        let (token, claim) = mail_link(server, "magic", email).await;
         let body = json!({"token": token, "claim": claim});
-        let doors = [posting("/auth/login/claim", &token, body.clone()), posting("/links/magic", "", body)];
-        race("a magic link", &doors).await;
+        let requests = [post_json("/auth/login/claim", &token, body.clone()), post_json("/links/magic", "", body)];
+        assert_one_redemption(nodes, "a magic link", &requests).await;
     }
+}
 
-    let person = server.create_user(&[]);
-    let (token, claim) = link(server, "recover", &person.email).await;
+async fn one_of_twenty_redemptions_of_a_reset_succeeds(nodes: &[TestServer]) {
+    let server = &nodes[0];
+    let user = server.create_user(&[]);
+    let (token, claim) = mail_link(server, "recover", &user.email).await;
     let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
-    let doors = [posting("/auth/login/reset", &token, body.clone()), posting("/links/reset", "", body)];
-    race("a reset", &doors).await;
+    let requests = [post_json("/auth/login/reset", &token, body.clone()), post_json("/links/reset", "", body)];
+    assert_one_redemption(nodes, "a reset", &requests).await;
 
-    let person = server.create_user(&[]);
-    let token = whole_link(server, &person).await;
+    let user = server.create_user(&[]);
+    let token = mail_reset_link(server, &user).await;
     let path = format!("/api/v1/password-reset-confirm?token={token}");
     let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
     let body = json!({"token": token, "new_password": OTHER_PASSWORD});
-    race("a whole link", &[posting(&path, "", new), posting("/links/reset", "", body)]).await;
+    assert_one_redemption(
+        nodes,
+        "a reset without device secret",
+        &[post_json(&path, "", new), post_json("/links/reset", "", body)],
+    )
+    .await;
+}
 
+async fn one_of_twenty_redemptions_of_a_confirmation_succeeds(nodes: &[TestServer]) {
+    let server = &nodes[0];
     let body = json!({"email": "unconfirmed@example.org", "username": "unconfirmed", "password": PASSWORD});
     server.post("/api/v1/register").json(&body).send_checked().await.is(201);
     let token = outbox::wait_for_mail(server, "unconfirmed@example.org", 0).await.token();
-    race("a confirmation", &[posting("/links/confirm", "", json!({"token": token}))]).await;
+    assert_one_redemption(nodes, "a confirmation", &[post_json("/links/confirm", "", json!({"token": token}))]).await;
+}
 
-    let person = server.create_user(&["--verified"]);
-    let access = server.sign_in(&person).await.access;
-    let begun = server.post("/totp").bearer_auth(&access).send_checked().await.is(201).json();
-    let key = text(&begun, "key");
+async fn one_of_twenty_uses_of_a_second_factor_succeeds(nodes: &[TestServer]) {
+    let server = &nodes[0];
+    let user = server.create_user(&["--verified"]);
+    let access = server.sign_in(&user).await.access;
+    let enrollment = server.post("/totp").bearer_auth(&access).send_checked().await.is(201).json();
+    let key = text(&enrollment, "key");
     let code = totp::code(&key, 0);
-    let turning_on = move |path: &'static str, field: &'static str| -> Door {
+    let enable_totp = move |path: &'static str, field: &'static str| -> BuildRequest {
         let (access, body) = (access.clone(), json!({field: code, "uri": "", "password": PASSWORD}));
         Box::new(move |server| server.request(Method::PUT, path).bearer_auth(&access).json(&body))
     };
-    let on = race("what turns it on", &[turning_on("/totp", "code"), turning_on("/auth/login/totp", "claim")]).await;
+    let on = assert_one_redemption(
+        nodes,
+        "enabling TOTP",
+        &[enable_totp("/totp", "code"), enable_totp("/auth/login/totp", "claim")],
+    )
+    .await;
     let recovery = on.json()["recovery_codes"].clone();
-    race("a step of an app", &by_password(&person, &totp::code(&key, 1))).await;
-    race("a recovery code", &by_password(&person, recovery[0].as_str().unwrap())).await;
-    let step = first_step(server, &person).await;
+    assert_one_redemption(nodes, "a time step", &password_sign_ins(&user, &totp::code(&key, 1))).await;
+    assert_one_redemption(nodes, "a recovery code", &password_sign_ins(&user, recovery[0].as_str().unwrap())).await;
+    let step = start_two_step_sign_in(server, &user).await;
     let body = json!({"claim": recovery[1]});
-    race("a second step", &[posting("/auth/login/totp", &step, body)]).await;
-
-    let person = server.create_user(&["--verified"]);
-    let access = server.sign_in(&person).await.access;
-    let made = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
-    race("a backup code", &by_password(&person, made["backup_codes"][0].as_str().unwrap())).await;
+    assert_one_redemption(nodes, "a second step", &[post_json("/auth/login/totp", &step, body)]).await;
 }
 
-/// By signing up, by being made, and by changing one's own address to it.
-async fn of_twenty_claims_of_an_address_one_succeeds(nodes: &[TestServer]) {
+async fn one_of_twenty_uses_of_a_backup_code_succeeds(nodes: &[TestServer]) {
+    let server = &nodes[0];
+    let user = server.create_user(&["--verified"]);
+    let access = server.sign_in(&user).await.access;
+    let created = server.post("/auth/create/otp").bearer_auth(&access).send_checked().await.is(200).json();
+    assert_one_redemption(
+        nodes,
+        "a backup code",
+        &password_sign_ins(&user, created["backup_codes"][0].as_str().unwrap()),
+    )
+    .await;
+}
+
+/// By sign-up, by an administrator who creates a user, and by a user who changes the own address.
+async fn one_of_twenty_claims_of_an_address_succeeds(nodes: &[TestServer]) {
     let (one, other) = (nodes[0].create_user(&[]), nodes[0].create_user(&[]));
-    let root = nodes[0].sign_in(&nodes[0].create_user(&["--superuser"])).await.access;
-    let movers = [nodes[0].sign_in(&one).await.access, nodes[0].sign_in(&other).await.access];
+    let admin = nodes[0].sign_in(&nodes[0].create_user(&["--superuser"])).await.access;
+    let mover_tokens = [nodes[0].sign_in(&one).await.access, nodes[0].sign_in(&other).await.access];
     for round in 0..4 {
         let email = format!("wanted-{round}@example.org");
         let (upper, name) = (email.to_uppercase(), format!("wanted-{round}"));
-        let mut doors = vec![
-            posting("/auth/login/signup", "", json!({"email": email, "password": PASSWORD})),
-            posting("/auth/signup", "", json!({"email": upper, "password": PASSWORD, "user_name": "somebody"})),
-            posting("/api/auth/register", "", json!({"email": email, "password": PASSWORD, "username": name})),
-            posting("/api/v1/register", "", json!({"email": upper, "password": PASSWORD, "username": name + "-too"})),
-            posting("/auth/users/create", &root, json!({"email": email, "password": PASSWORD})),
+        let mut requests = vec![
+            post_json("/auth/login/signup", "", json!({"email": email, "password": PASSWORD})),
+            post_json("/auth/signup", "", json!({"email": upper, "password": PASSWORD, "user_name": "somebody"})),
+            post_json("/api/auth/register", "", json!({"email": email, "password": PASSWORD, "username": name})),
+            post_json("/api/v1/register", "", json!({"email": upper, "password": PASSWORD, "username": name + "-too"})),
+            post_json("/auth/users/create", &admin, json!({"email": email, "password": PASSWORD})),
         ];
         let changed = json!({"email": email, "original": PASSWORD});
-        doors.extend(movers.clone().map(|access| -> Door {
+        requests.extend(mover_tokens.clone().map(|access| -> BuildRequest {
             let changed = changed.clone();
             Box::new(move |server| server.request(Method::PUT, "/auth/users/me").bearer_auth(&access).json(&changed))
         }));
-        // Whoever asks for what he has already been given is told that he has it.
-        let answers = at_once(nodes, 20, &doors).await;
-        let holder = nodes[0].plan().json(&["users", "show", &email], "");
-        let moved = [&one, &other].into_iter().any(|person| holder["id"] == person.id.as_str());
+        // A user who repeats the change to the address that it already has gets 200 again.
+        let responses = send_concurrently(nodes, 20, &requests).await;
+        let owner = nodes[0].plan().json(&["users", "show", &email], "");
+        let moved = [&one, &other].into_iter().any(|user| owner["id"] == user.id.as_str());
         if moved {
-            let mover = |answer: &&HttpResponse| answer.status == 200;
-            let won: Vec<_> = answers.iter().filter(mover).collect();
-            assert!(!won.is_empty() && won.iter().all(|answer| answer.json()["id"] == holder["id"]), "{answers:?}");
-            assert!(answers.iter().all(|answer| matches!(answer.status, 200 | 400 | 409 | 422)), "{answers:?}");
+            let mover = |response: &&HttpResponse| response.status == 200;
+            let successes: Vec<_> = responses.iter().filter(mover).collect();
+            assert!(
+                !successes.is_empty() && successes.iter().all(|response| response.json()["id"] == owner["id"]),
+                "{responses:?}"
+            );
+            assert!(responses.iter().all(|response| matches!(response.status, 200 | 400 | 409 | 422)), "{responses:?}");
         } else {
-            one_of("an address", answers);
+            assert_one_success("an address", responses);
         }
     }
 }
 
-async fn of_twenty_claims_of_a_name_one_succeeds(nodes: &[TestServer]) {
-    let sign_ups = (0..20).map(|number| -> Door {
+async fn one_of_twenty_claims_of_a_username_succeeds(nodes: &[TestServer]) {
+    let sign_ups = (0..20).map(|number| -> BuildRequest {
         let name = ["Claimed", "claimed", "ＣＬＡＩＭＥＤ", " claimed "][number % 4];
         let body = json!({"email": format!("namesake-{number}@example.org"), "password": PASSWORD, "username": name});
         Box::new(move |server| server.post(["/api/v1/register", "/api/auth/register"][number % 2]).json(&body))
     });
     let sign_ups = sign_ups.collect::<Vec<_>>();
-    let ask = |number: usize| sign_ups[number](&nodes[number % nodes.len()]).send_checked();
-    one_of("a name", join_all((0..20).map(ask)).await);
+    let send = |number: usize| sign_ups[number](&nodes[number % nodes.len()]).send_checked();
+    assert_one_success("a username", join_all((0..20).map(send)).await);
 }
 
-/// Whatever a chain of refreshes had been given by then, and whatever it was just being given, is worth nothing.
-async fn who_signs_out_while_refreshing_is_out(nodes: &[TestServer]) {
-    let (here, there) = (&nodes[0], &nodes[nodes.len() - 1]);
-    let person = here.create_user(&[]);
-    let (service, _) = here.api_key(&here.create_user(&[]), &["revoke"]);
+/// All tokens of a chain of refreshes are revoked, also those that were issued during the sign-out.
+async fn sign_out_during_refreshes_ends_the_session(nodes: &[TestServer]) {
+    let (first_node, last_node) = (&nodes[0], &nodes[nodes.len() - 1]);
+    let user = first_node.create_user(&[]);
+    let (service, _) = first_node.api_key(&first_node.create_user(&[]), &["revoke"]);
     for round in 0..16 {
-        let first = here.sign_in(&person).await;
-        let mut seen = vec![first.access.clone()];
+        let first = first_node.sign_in(&user).await;
+        let mut issued = vec![first.access.clone()];
         let mut latest = first.refresh.clone();
         for _ in 0..round % 3 {
-            let next = there.refresh(&latest).await.is(200).tokens();
-            seen.push(next.access);
+            let next = last_node.refresh(&latest).await.is(200).tokens();
+            issued.push(next.access);
             latest = next.refresh;
         }
-        let (access, refresh) = (seen.last().unwrap().clone(), latest.clone());
+        let (access, refresh) = (issued.last().unwrap().clone(), latest.clone());
         let revoked = json!({"refresh_token": refresh});
-        let out = match round % 8 {
-            0 => here.delete(&format!("/sessions/{}", first.session)).bearer_auth(&access),
-            1 => here.delete("/sessions").bearer_auth(&access),
-            2 => here.post("/oauth/revoke").header("x-api-key", &service).form(&[("token", &refresh)]),
-            3 => here.post("/auth/verification/revoke-token").json(&revoked),
-            4 => here.post("/auth/login/revoke").bearer_auth(&refresh),
-            5 => here.post("/api/v1/logout").bearer_auth(&access),
-            6 => here.post("/api/v1/authorized/logout").bearer_auth(&access),
-            // Elsewhere: whoever is signed out everywhere.
-            _ => here.delete("/sessions").bearer_auth(here.sign_in(&person).await.access),
+        let sign_out = match round % 8 {
+            0 => first_node.delete(&format!("/sessions/{}", first.session)).bearer_auth(&access),
+            1 => first_node.delete("/sessions").bearer_auth(&access),
+            2 => first_node.post("/oauth/revoke").header("x-api-key", &service).form(&[("token", &refresh)]),
+            3 => first_node.post("/auth/verification/revoke-token").json(&revoked),
+            4 => first_node.post("/auth/login/revoke").bearer_auth(&refresh),
+            5 => first_node.post("/api/v1/logout").bearer_auth(&access),
+            6 => first_node.post("/api/v1/authorized/logout").bearer_auth(&access),
+            // All sessions of the user, from another session.
+            _ => first_node.delete("/sessions").bearer_auth(first_node.sign_in(&user).await.access),
         };
         let chain = async {
             loop {
-                let answer = there.refresh(&latest).await;
-                if answer.status != 200 {
-                    break answer;
+                let response = last_node.refresh(&latest).await;
+                if response.status != 200 {
+                    break response;
                 }
-                let next = answer.tokens();
-                seen.push(next.access);
+                let next = response.tokens();
+                issued.push(next.access);
                 latest = next.refresh;
             }
         };
-        let (out, end) = tokio::join!(out.send_checked(), chain);
-        // A refresh token may have been replaced on its way here, and then it is over because it came.
-        let replaced = matches!(round % 8, 3 | 4) && out.status == 401;
-        assert!(matches!(out.status, 200 | 204) || replaced, "{round}: {out:?}");
+        let (sign_out, end) = tokio::join!(sign_out.send_checked(), chain);
+        // The refresh token may have been rotated meanwhile; then presenting it ends the session as well.
+        let replaced = matches!(round % 8, 3 | 4) && sign_out.status == 401;
+        assert!(matches!(sign_out.status, 200 | 204) || replaced, "{round}: {sign_out:?}");
         end.is_oauth_error(400, "invalid_grant");
         for node in nodes {
-            for token in &seen {
+            for token in &issued {
                 until("the token is refused", async || node.rejection_reason(token).await == "revoked").await;
             }
             node.refresh(&latest).await.is_oauth_error(400, "invalid_grant");

@@ -1,10 +1,10 @@
-//! Secrets: a run uses one of every kind, by every dialect, at the most talkative log there is. Then all that outlives it is searched
-//! for each of them, as it is, in hexadecimal, in base64 and percent-encoded: logs, metrics, every file of Redis, Postgres and the
-//! data folder.
+//! Leaks of secrets: a run uses one secret of every kind, in every dialect, at the most verbose log level. Then all
+//! output and storage is searched for each secret, as it is, in hexadecimal, in base64 and percent-encoded: logs,
+//! metrics, every file of Redis, Postgres and the data folder.
 //!
-//! What may be there is what was made of them and does not lead back: password hashes, keyed digests of codes and tokens, the parts
-//! of a refresh token but its MAC, sealed keys and seeds, the visible beginning of an API key. Mails in the outbox, and the
-//! file of the secret that was made, are what they are for; nobody else can read them.
+//! Derived values that cannot be reversed may be there: password hashes, keyed digests of codes and tokens, the parts
+//! of a refresh token except its MAC, sealed keys and seeds, the visible prefix of an API key. Mails in the outbox and
+//! the generated secret file necessarily contain secrets; only their owner can read them.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,18 +17,18 @@ use super::*;
 use crate::support::signet::{Plan, SECRET};
 use crate::support::{postgres, redis, smtp, totp, until};
 
-const OF_REDIS: &str = "the-password-of-redis-is-this";
-const OF_MAIL: &str = "the-password-of-the-mail-server";
-const WRONG: &str = "nearly a quiet harbour at dusk";
+const REDIS_PASSWORD: &str = "the-password-of-redis-is-this";
+const MAIL_PASSWORD: &str = "the-password-of-the-mail-server";
+const WRONG_PASSWORD: &str = "nearly a quiet harbour at dusk";
 
-/// Every secret that was used, with what it is.
+/// Every secret that was used, and its description.
 #[derive(Default)]
-struct Used(Vec<(String, Vec<u8>)>);
+struct UsedSecrets(Vec<(String, Vec<u8>)>);
 
-impl Used {
+impl UsedSecrets {
     fn add(&mut self, what: &str, secret: &str) {
         self.0.push((what.to_owned(), secret.as_bytes().to_vec()));
-        // A token is as good as what proves it, a key as what comes after its visible beginning.
+        // The MAC alone is secret too, as is the part of a key after its visible prefix.
         match what {
             "refresh_token" => self.0.push(("its MAC".into(), secret.as_bytes()[secret.len() - 20..].to_vec())),
             "full_key" => self.0.push(("its hidden part".into(), secret.as_bytes()[16..].to_vec())),
@@ -40,32 +40,32 @@ impl Used {
         }
     }
 
-    /// What an answer tells that is secret.
-    fn told(&mut self, body: &Value) {
+    /// Adds the secrets in a response.
+    fn add_from_response(&mut self, body: &Value) {
         const SECRET: [&str; 8] =
             ["access_token", "refresh_token", "claim", "full_key", "key", "otp_key", "recovery_codes", "backup_codes"];
         for (name, value) in body.as_object().into_iter().flatten() {
             match value {
                 Value::String(secret) if SECRET.contains(&name.as_str()) => self.add(name, secret),
-                Value::Array(all) if SECRET.contains(&name.as_str()) => {
-                    all.iter().for_each(|one| self.add(name, one.as_str().expect("a code is text")));
+                Value::Array(codes) if SECRET.contains(&name.as_str()) => {
+                    codes.iter().for_each(|one| self.add(name, one.as_str().expect("a code is text")));
                 }
-                inner => self.told(inner),
+                inner => self.add_from_response(inner),
             }
         }
     }
 
-    /// Asks, keeps what is told, and demands a success.
-    async fn ask(&mut self, request: RequestBuilder) -> Value {
-        let answer = request.send_checked().await;
-        assert!(answer.status < 300, "{answer:?}");
-        let body = serde_json::from_str(&answer.text).unwrap_or_default();
-        self.told(&body);
+    /// Sends a request that must succeed, and adds the secrets in its response.
+    async fn send(&mut self, request: RequestBuilder) -> Value {
+        let response = request.send_checked().await;
+        assert!(response.status < 300, "{response:?}");
+        let body = serde_json::from_str(&response.text).unwrap_or_default();
+        self.add_from_response(&body);
         body
     }
 }
 
-/// RFC 4648, 6.
+/// Decodes base32 (RFC 4648, 6).
 fn base32(text: &str) -> Vec<u8> {
     let value = |letter: u8| b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".iter().position(|it| *it == letter).expect("base 32");
     let bits =
@@ -73,104 +73,108 @@ fn base32(text: &str) -> Vec<u8> {
     bits.chunks_exact(8).map(|bits| bits.iter().fold(0, |byte, bit| (byte << 1) | *bit as u8)).collect()
 }
 
-/// One of everything, right and wrong.
-async fn use_everything(server: &TestServer, used: &mut Used) {
-    let (who, other) = (server.create_user(&["--verified"]), server.create_user(&["--verified"]));
-    used.add("the password", PASSWORD);
-    used.add("another password", OTHER_PASSWORD);
-    used.add("a wrong password", WRONG);
-    let signing_in = json!({"email": who.email, "password": PASSWORD});
-    for request_ctx in by_password(&who, "").into_iter().skip(2).chain([posting("/sessions", "", signing_in.clone())]) {
-        used.ask(request_ctx(server)).await;
+/// Uses every kind of secret, correctly and incorrectly.
+async fn use_everything(server: &TestServer, secrets: &mut UsedSecrets) {
+    let (user, other_user) = (server.create_user(&["--verified"]), server.create_user(&["--verified"]));
+    secrets.add("the password", PASSWORD);
+    secrets.add("another password", OTHER_PASSWORD);
+    secrets.add("a wrong password", WRONG_PASSWORD);
+    let credentials = json!({"email": user.email, "password": PASSWORD});
+    for build_request in
+        password_sign_ins(&user, "").into_iter().skip(2).chain([post_json("/sessions", "", credentials.clone())])
+    {
+        secrets.send(build_request(server)).await;
     }
-    used.ask(server.post("/auth/signin").json(&signing_in)).await;
-    used.ask(server.post("/auth/login/oauth").form(&[("username", who.email.as_str()), ("password", PASSWORD)])).await;
-    for dialect in REFRESHING {
-        let session = used.ask(server.sign_in_request(&who.email, PASSWORD)).await;
-        used.ask(refreshing(dialect, &who, &text(&session, "refresh_token"))(server)).await;
+    secrets.send(server.post("/auth/signin").json(&credentials)).await;
+    secrets
+        .send(server.post("/auth/login/oauth").form(&[("username", user.email.as_str()), ("password", PASSWORD)]))
+        .await;
+    for dialect in REFRESHING_DIALECTS {
+        let session = secrets.send(server.sign_in_request(&user.email, PASSWORD)).await;
+        secrets.send(refresh_request(dialect, &user, &text(&session, "refresh_token"))(server)).await;
         let tampered = crate::support::server::tamper_signature(&text(&session, "access_token"));
-        used.add("access_token", &tampered);
+        secrets.add("access_token", &tampered);
         server.get("/sessions").bearer_auth(&tampered).send_checked().await.is(401);
     }
 
-    let access = text(&used.ask(server.sign_in_request(&who.email, PASSWORD)).await, "access_token");
-    for email in [who.email.as_str(), "by-code@example.org"] {
-        let code = mailed_code(server, email).await;
-        used.add("a mailed code", &code);
-        used.ask(server.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code}))).await;
+    let access = text(&secrets.send(server.sign_in_request(&user.email, PASSWORD)).await, "access_token");
+    for email in [user.email.as_str(), "by-code@example.org"] {
+        let code = mail_sign_in_code(server, email).await;
+        secrets.add("a sign-in code", &code);
+        secrets.send(server.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code}))).await;
     }
-    // One that nobody hands in, so that it is still kept in the end.
-    used.add("a mailed code", &mailed_code(server, "never@example.org").await);
-    let code = confirming_code(server, &who).await;
-    used.add("a confirming code", &code);
-    used.ask(server.post("/auth/mail/verify").json(&json!({"user_id": who.id, "code": code}))).await;
+    // One code is never redeemed, so that it is still stored at the end.
+    secrets.add("a sign-in code", &mail_sign_in_code(server, "never@example.org").await);
+    let code = mail_verification_code(server, &user).await;
+    secrets.add("a verification code", &code);
+    secrets.send(server.post("/auth/mail/verify").json(&json!({"user_id": user.id, "code": code}))).await;
     for path in ["/auth/login/claim", "/links/magic", "/auth/login/reset", "/links/reset"] {
         let (token, claim) =
-            link(server, if path.ends_with("reset") { "recover" } else { "magic" }, &other.email).await;
-        used.add("a link's token", &token);
-        used.add("a device's half", &claim);
+            mail_link(server, if path.ends_with("reset") { "recover" } else { "magic" }, &other_user.email).await;
+        secrets.add("the token of a link", &token);
+        secrets.add("a device secret", &claim);
         let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
-        used.ask(posting(path, &token, body.clone())(server)).await;
-        posting(path, &token, body)(server).send_checked().await.is(400);
+        secrets.send(post_json(path, &token, body.clone())(server)).await;
+        post_json(path, &token, body)(server).send_checked().await.is(400);
     }
-    let token = whole_link(server, &other).await;
-    used.add("a link's token", &token);
+    let token = mail_reset_link(server, &other_user).await;
+    secrets.add("the token of a link", &token);
     let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-    used.ask(server.post(&format!("/api/v1/password-reset-confirm?token={token}")).json(&new)).await;
+    secrets.send(server.post(&format!("/api/v1/password-reset-confirm?token={token}")).json(&new)).await;
     let body = json!({"email": "confirming@example.org", "username": "confirming", "password": PASSWORD});
     server.post("/api/v1/register").json(&body).send_checked().await.is(201);
     let token = outbox::wait_for_mail(server, "confirming@example.org", 0).await.token();
-    used.add("a confirmation", &token);
-    used.ask(server.get(&format!("/api/v1/verify?token={token}"))).await;
-    used.ask(server.post("/links/confirm").json(&json!({"token": token}))).await;
+    secrets.add("a confirmation", &token);
+    secrets.send(server.get(&format!("/api/v1/verify?token={token}"))).await;
+    secrets.send(server.post("/links/confirm").json(&json!({"token": token}))).await;
     server.get(&format!("/api/auth/confirmed_email/{token}")).send_checked().await.is(200);
 
-    let (key, prefix) = server.api_key(&who, &["introspect", "revoke"]);
-    used.add("full_key", &key);
+    let (key, prefix) = server.api_key(&user, &["introspect", "revoke"]);
+    secrets.add("full_key", &key);
     server.get("/verify").header("x-api-key", &key).send_checked().await.is(200);
     server.get("/auth/users/me").bearer_auth(&key).send_checked().await.is(200);
     let basic = server.post("/oauth/token").basic_auth("client", Some(&key));
-    used.ask(basic.form(&[("grant_type", "client_credentials")])).await;
+    secrets.send(basic.form(&[("grant_type", "client_credentials")])).await;
     let projects = server.get("/projects").bearer_auth(&access).send_checked().await.json();
-    let made = server.post("/auth/api-keys/").header("x-project-id", text(&projects["projects"][0], "id"));
-    used.ask(made.bearer_auth(&access).json(&json!({"name": "a key"}))).await;
+    let created = server.post("/auth/api-keys/").header("x-project-id", text(&projects["projects"][0], "id"));
+    secrets.send(created.bearer_auth(&access).json(&json!({"name": "a key"}))).await;
     for path in ["/oauth/introspect", "/oauth/revoke"] {
-        let spent = text(&used.ask(server.sign_in_request(&who.email, PASSWORD)).await, "refresh_token");
-        server.form(path, &[("client_secret", &key), ("token", &spent)]).await.is(200);
+        let refresh = text(&secrets.send(server.sign_in_request(&user.email, PASSWORD)).await, "refresh_token");
+        server.form(path, &[("client_secret", &key), ("token", &refresh)]).await.is(200);
     }
     server.plan().json(&["api-keys", "deactivate", &prefix], "");
 
-    let mut second = Vec::new();
-    let made = used.ask(server.post("/auth/create/otp").bearer_auth(&access)).await;
-    second.push((
-        TestUser { id: who.id.clone(), email: who.email.clone(), username: who.username.clone() },
-        text(&made, "otp_key"),
-        made["backup_codes"][0].clone(),
+    let mut mfa_users = Vec::new();
+    let created = secrets.send(server.post("/auth/create/otp").bearer_auth(&access)).await;
+    mfa_users.push((
+        TestUser { id: user.id.clone(), email: user.email.clone(), username: user.username.clone() },
+        text(&created, "otp_key"),
+        created["backup_codes"][0].clone(),
         0,
     ));
-    let guarded = server.create_user(&["--verified"]);
-    let begun = text(&used.ask(server.sign_in_request(&guarded.email, PASSWORD)).await, "access_token");
-    let (key, codes) = totp::enable_totp(server, &begun, PASSWORD).await;
-    used.add("key", &key);
-    codes.iter().for_each(|code| used.add("a recovery code", code));
-    second.push((guarded, key, json!(codes[0]), 1));
-    for (person, key, code, steps) in second {
-        let shown = totp::code(&key, steps);
-        used.add("a step of an app", &shown);
-        let step = first_step(server, &person).await;
-        used.add("the second step's token", &step);
-        used.ask(server.post("/auth/login/totp").bearer_auth(&step).json(&json!({"claim": shown}))).await;
-        let body = json!({"email": person.email, "password": PASSWORD, "totp_code": code, "otp_code": code});
-        used.ask(server.post("/auth/signin/otp").json(&body)).await;
+    let mfa_user = server.create_user(&["--verified"]);
+    let access_token = text(&secrets.send(server.sign_in_request(&mfa_user.email, PASSWORD)).await, "access_token");
+    let (key, codes) = totp::enable_totp(server, &access_token, PASSWORD).await;
+    secrets.add("key", &key);
+    codes.iter().for_each(|code| secrets.add("a recovery code", code));
+    mfa_users.push((mfa_user, key, json!(codes[0]), 1));
+    for (user, key, code, steps) in mfa_users {
+        let code_shown = totp::code(&key, steps);
+        secrets.add("a time step", &code_shown);
+        let step = start_two_step_sign_in(server, &user).await;
+        secrets.add("the token of the second step", &step);
+        secrets.send(server.post("/auth/login/totp").bearer_auth(&step).json(&json!({"claim": code_shown}))).await;
+        let body = json!({"email": user.email, "password": PASSWORD, "totp_code": code, "otp_code": code});
+        secrets.send(server.post("/auth/signin/otp").json(&body)).await;
         server.post("/sessions").json(&body).send_checked().await.is(401);
     }
 
-    // What does not come as it should is told of in a failure, and a failure is logged.
-    for request_ctx in by_password(&other, WRONG) {
-        assert!(request_ctx(server).send_checked().await.status < 500);
+    // Malformed requests are reported in an error, and errors are logged.
+    for build_request in password_sign_ins(&other_user, WRONG_PASSWORD) {
+        assert!(build_request(server).send_checked().await.status < 500);
     }
     for path in ["/sessions", "/api/v1/login", "/auth/signin", "/auth/login/signup", "/api/auth/register"] {
-        server.try_sign_in(&who.email, WRONG).await;
+        server.try_sign_in(&user.email, WRONG_PASSWORD).await;
         for (kind, body) in [
             ("application/json", format!("{{\"email\":\"a@example.org\",\"password\":\"{PASSWORD}")),
             (
@@ -180,9 +184,9 @@ async fn use_everything(server: &TestServer, used: &mut Used) {
             ("application/x-www-form-urlencoded", format!("password={PASSWORD}&%%%{key}=1", key = "\u{1f98a}")),
             ("text/plain", PASSWORD.to_owned()),
         ] {
-            let answer =
+            let response =
                 server.post(path).header("content-type", kind).bearer_auth(&access).body(body).send_checked().await;
-            assert!((400..500).contains(&answer.status) && !answer.text.contains(PASSWORD), "{path}: {answer:?}");
+            assert!((400..500).contains(&response.status) && !response.text.contains(PASSWORD), "{path}: {response:?}");
         }
     }
     server.get(&format!("/nothing/{token}?token={token}")).bearer_auth(&token).send_checked().await.is(404);
@@ -190,93 +194,94 @@ async fn use_everything(server: &TestServer, used: &mut Used) {
     let kid = text(&server.plan().json(&["keys", "list"], "")[0], "kid");
     let pem = text(&server.plan().json(&["keys", "export", &kid], ""), "pem");
     let der = STANDARD.decode(pem.lines().filter(|line| !line.starts_with('-')).collect::<String>()).expect("PEM");
-    used.0.push(("the signing key".into(), der[16..48].to_vec()));
-    finished(server).await;
+    secrets.0.push(("the signing key".into(), der[16..48].to_vec()));
+    wait_until_logged(server).await;
 }
 
-/// Waits until all that was done is in the log.
-async fn finished(server: &TestServer) {
+/// Waits until everything before is in the log.
+async fn wait_until_logged(server: &TestServer) {
     outbox::wait_until_queue_is_empty(server).await;
-    let last = server.get("/nothing").header("x-request-id", "the-last-of-all").send_checked().await;
+    let last = server.get("/nothing").header("x-request-id", "the-last-request").send_checked().await;
     server.signet.wait_for_log(last.is(404).header("x-request-id"));
 }
 
-/// Where secrets could be, and what is there.
+/// Everything that is searched: names and contents.
 #[derive(Default)]
-struct Places(Vec<(String, Vec<u8>)>);
+struct SearchedFiles(Vec<(String, Vec<u8>)>);
 
-impl Places {
+impl SearchedFiles {
     async fn of(server: &TestServer) -> Self {
-        let mut places = Self::default();
+        let mut searched = Self::default();
         let log = server.signet.log();
-        assert!(log.lines().count() > 5 && log.contains("DEBUG"), "it was not talkative: {log}");
-        places.0.push(("the log".into(), log.into_bytes()));
-        places.0.push(("the metrics".into(), server.get_management("/metrics").await.text.into_bytes()));
-        places.0.push(("readiness".into(), server.get_management("/readyz").await.text.into_bytes()));
-        places.files(&server.signet.data_dir(), &["outbox", "secret"]);
-        places
+        assert!(log.lines().count() > 5 && log.contains("DEBUG"), "the log is not verbose: {log}");
+        searched.0.push(("the log".into(), log.into_bytes()));
+        searched.0.push(("the metrics".into(), server.get_management("/metrics").await.text.into_bytes()));
+        searched.0.push(("readiness".into(), server.get_management("/readyz").await.text.into_bytes()));
+        searched.files(&server.signet.data_dir(), &["outbox", "secret"]);
+        searched
     }
 
-    /// Every file in a folder but these.
-    fn files(&mut self, folder: &Path, but: &[&str]) {
+    /// Adds every file in a folder, except those with these names.
+    fn files(&mut self, folder: &Path, excluded: &[&str]) {
         for entry in std::fs::read_dir(folder).expect("it is a folder") {
             let entry = entry.expect("it is readable");
             let (path, name) = (entry.path(), entry.file_name());
             let kind = entry.file_type().expect("it is readable");
-            if kind.is_dir() && !but.iter().any(|it| name == *it) {
-                self.files(&path, but);
-            } else if kind.is_file() && !but.iter().any(|it| name == *it) {
+            if kind.is_dir() && !excluded.iter().any(|it| name == *it) {
+                self.files(&path, excluded);
+            } else if kind.is_file() && !excluded.iter().any(|it| name == *it) {
                 let bytes = std::fs::read(&path).expect("it is readable");
                 self.0.push((path.to_string_lossy().into_owned(), bytes));
             }
         }
     }
 
-    fn hold_none_of(&self, used: &Used) {
+    fn assert_contain_none_of(&self, secrets: &UsedSecrets) {
         let mut forms: HashMap<[u8; 6], Vec<(&str, Vec<u8>)>> = HashMap::new();
         for (what, form) in
-            used.0.iter().flat_map(|(what, secret)| written(secret).into_iter().map(move |it| (what, it)))
+            secrets.0.iter().flat_map(|(what, secret)| encodings(secret).into_iter().map(move |form| (what, form)))
         {
-            let begins = form[..6].try_into().expect("it is six");
-            forms.entry(begins).or_default().push((what, form));
+            let prefix = form[..6].try_into().expect("it is six");
+            forms.entry(prefix).or_default().push((what, form));
         }
-        // Two bytes first: a map is asked for what may be there alone.
-        let mut may = vec![false; 1 << 16];
-        forms.keys().for_each(|begins| may[usize::from(begins[0]) << 8 | usize::from(begins[1])] = true);
-        for (place, bytes) in &self.0 {
+        // Check two bytes first, because a look-up in the map for every byte would be slow.
+        let mut possible = vec![false; 1 << 16];
+        forms.keys().for_each(|prefix| possible[usize::from(prefix[0]) << 8 | usize::from(prefix[1])] = true);
+        for (name, bytes) in &self.0 {
             for at in 0..bytes.len().saturating_sub(5) {
-                if !may[usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])] {
+                if !possible[usize::from(bytes[at]) << 8 | usize::from(bytes[at + 1])] {
                     continue;
                 }
-                let begins: [u8; 6] = bytes[at..at + 6].try_into().expect("it is six");
-                for (what, form) in forms.get(&begins).into_iter().flatten() {
-                    let there = bytes[at..].starts_with(form);
-                    // Six digits are part of many numbers, and of any file that is large enough.
-                    let alone =
+                let prefix: [u8; 6] = bytes[at..at + 6].try_into().expect("it is six");
+                for (what, form) in forms.get(&prefix).into_iter().flatten() {
+                    let matches = bytes[at..].starts_with(form);
+                    // Six digits occur in many numbers, and in any file that is large enough.
+                    let stands_alone =
                         |near: Option<&u8>| near.is_none_or(|byte| !byte.is_ascii_alphanumeric() && *byte != b'.');
-                    let code = form.len() == CODE;
-                    let alone =
-                        alone(at.checked_sub(1).and_then(|at| bytes.get(at))) && alone(bytes.get(at + form.len()));
+                    let code = form.len() == CODE_LENGTH;
+                    let stands_alone = stands_alone(at.checked_sub(1).and_then(|at| bytes.get(at)))
+                        && stands_alone(bytes.get(at + form.len()));
                     let around = String::from_utf8_lossy(&bytes[at.saturating_sub(100)..(at + 100).min(bytes.len())]);
-                    assert!(!there || (code && !alone), "{what} is in {place}: {around}");
+                    assert!(!matches || (code && !stands_alone), "{name} contains {what}: {around}");
                 }
             }
         }
     }
 }
 
-/// How long a mailed code is. As it is there is too little in it to be told from chance; as others write it there is enough.
-const CODE: usize = 6;
+/// The length of a mailed code. Its six digits may occur by chance; its encodings are long enough not to.
+const CODE_LENGTH: usize = 6;
 
-/// Each value of each row of a SQLite file: in its records one value touches the next, so that a code would not stand alone.
-fn values(file: &Path) -> Vec<(String, Vec<u8>)> {
+/// Every value of every row of a SQLite file. In the file itself adjacent values touch, so that a code would not stand
+/// alone.
+fn sqlite_values(file: &Path) -> Vec<(String, Vec<u8>)> {
     use rusqlite::types::ValueRef;
     let open = rusqlite::Connection::open(file).expect("the file is there");
     open.busy_timeout(std::time::Duration::from_secs(10)).expect("it can wait");
     let tables = "SELECT name FROM sqlite_schema WHERE type = 'table'";
     let mut tables = open.prepare(tables).expect("it has a schema");
     let tables = tables.query_map([], |row| row.get::<_, String>(0)).expect("it reads");
-    let mut values = Vec::new();
+    let mut sqlite_values = Vec::new();
     for table in tables.map(|name| name.expect("it is text")) {
         let mut rows = open.prepare(&format!("SELECT * FROM \"{table}\"")).expect("it reads");
         let columns = rows.column_names().map(str::to_owned).collect::<Vec<_>>();
@@ -288,15 +293,15 @@ fn values(file: &Path) -> Vec<(String, Vec<u8>)> {
                     ValueRef::Integer(number) => number.to_string().into_bytes(),
                     ValueRef::Null | ValueRef::Real(_) => continue,
                 };
-                values.push((format!("{table}.{column}"), value));
+                sqlite_values.push((format!("{table}.{column}"), value));
             }
         }
     }
-    values
+    sqlite_values
 }
 
-/// A secret as it is, and as others write it.
-fn written(secret: &[u8]) -> Vec<Vec<u8>> {
+/// A secret in plain and in every encoding.
+fn encodings(secret: &[u8]) -> Vec<Vec<u8>> {
     let mut forms = vec![secret.to_vec()];
     let hex = secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let percent = |byte: &u8| match byte {
@@ -306,7 +311,7 @@ fn written(secret: &[u8]) -> Vec<Vec<u8>> {
     forms.extend([hex.to_uppercase().into_bytes(), hex.into_bytes(), format!("{secret:?}").into_bytes()]);
     forms.push(secret.iter().map(percent).collect::<String>().into_bytes());
     forms.dedup();
-    // Wherever it begins in what was encoded: the letters that depend on nothing but it.
+    // For every alignment, the base64 characters that depend on the secret alone.
     for shift in 0..3 {
         let bytes = [&[0; 2][..shift], secret].concat();
         for text in [STANDARD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
@@ -316,141 +321,146 @@ fn written(secret: &[u8]) -> Vec<Vec<u8>> {
     forms
 }
 
-/// Files are their owner's alone, and so are folders.
-fn nobody_else_reads(folder: &Path) {
+/// Asserts that only the owner can access the files and folders.
+fn assert_private(folder: &Path) {
     use std::os::unix::fs::PermissionsExt;
     let mode = |path: &Path| std::fs::metadata(path).expect("it is there").permissions().mode() & 0o7777;
     assert_eq!(mode(folder), 0o700, "{folder:?}");
     for entry in std::fs::read_dir(folder).expect("it is a folder") {
         let path = entry.expect("it is readable").path();
         if path.is_dir() {
-            nobody_else_reads(&path);
+            assert_private(&path);
         } else {
             assert_eq!(mode(&path), 0o600, "{path:?}");
         }
     }
 }
 
-fn talkative(plan: Plan, format: &str) -> Plan {
+fn trace_logging(plan: Plan, format: &str) -> Plan {
     plan.set("SIGNET_LOG__FILTER", "trace").set("SIGNET_LOG__FORMAT", format).set("SIGNET_MAILED__DAILY_TRIES", "1000")
 }
 
 #[tokio::test]
-async fn nothing_tells_them_embedded() {
-    let server = TestServer::embedded(|plan| talkative(plan, "pretty"));
-    let mut used = Used::default();
-    let secret = std::fs::read_to_string(server.signet.data_dir().join("secret")).expect("it was made");
-    used.add("the secret", secret.trim());
-    used.0.push(("the secret".into(), STANDARD.decode(secret.trim()).expect("base64")));
-    use_everything(&server, &mut used).await;
-    let mut places = Places::of(&server).await;
-    assert!(places.0.iter().any(|(place, bytes)| place.ends_with("signet.db-wal") && bytes.len() > 10_000));
-    let rows = values(&server.signet.data_dir().join("signet.db"));
-    let tables = rows.iter().filter_map(|(place, _)| place.split_once('.')).map(|(table, _)| table);
+async fn no_secret_leaks_embedded() {
+    let server = TestServer::embedded(|plan| trace_logging(plan, "pretty"));
+    let mut secrets = UsedSecrets::default();
+    let secret = std::fs::read_to_string(server.signet.data_dir().join("secret")).expect("the server has generated it");
+    secrets.add("the secret", secret.trim());
+    secrets.0.push(("the secret".into(), STANDARD.decode(secret.trim()).expect("base64")));
+    use_everything(&server, &mut secrets).await;
+    let mut searched = SearchedFiles::of(&server).await;
+    assert!(searched.0.iter().any(|(name, bytes)| name.ends_with("signet.db-wal") && bytes.len() > 10_000));
+    let rows = sqlite_values(&server.signet.data_dir().join("signet.db"));
+    let tables = rows.iter().filter_map(|(name, _)| name.split_once('.')).map(|(table, _)| table);
     let tables = tables.collect::<std::collections::BTreeSet<_>>();
     assert!(["users", "claims", "sessions", "api_keys"].iter().all(|table| tables.contains(table)), "{tables:?}");
-    places.0.extend(rows);
-    places.hold_none_of(&used);
-    nobody_else_reads(&server.signet.data_dir());
-    they_would_be_seen(&server, &used);
+    searched.0.extend(rows);
+    searched.assert_contain_none_of(&secrets);
+    assert_private(&server.signet.data_dir());
+    assert_detects_secrets(&server, &secrets);
 }
 
-/// In a log, in a column of bytes as Postgres dumps it, and in a row of SQLite between two that touch it.
-fn they_would_be_seen(server: &TestServer, used: &Used) {
-    let of = |what: &str| used.0.iter().find(|(it, _)| it == what).expect("it was used").1.clone();
-    let (half, code) = (of("a device's half"), of("a mailed code"));
+/// Asserts that the search would find a secret: in a log, in a bytea column as Postgres dumps it, and in a SQLite row
+/// between two adjacent values.
+fn assert_detects_secrets(server: &TestServer, secrets: &UsedSecrets) {
+    let of = |what: &str| secrets.0.iter().find(|(name, _)| name == what).expect("it was used").1.clone();
+    let (device_secret, code) = (of("a device secret"), of("a sign-in code"));
     let hex = code.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let file = server.signet.data_dir().join("careless.db");
-    let careless = rusqlite::Connection::open(&file).expect("it is made");
-    careless.execute_batch("CREATE TABLE codes (a TEXT, b TEXT, c TEXT)").expect("it is made");
+    let file = server.signet.data_dir().join("leaky.db");
+    let database = rusqlite::Connection::open(&file).expect("it is made");
+    database.execute_batch("CREATE TABLE codes (a TEXT, b TEXT, c TEXT)").expect("it is made");
     let row = ("a", String::from_utf8(code.clone()).expect("it is text"), "b");
-    careless.execute("INSERT INTO codes VALUES (?1, ?2, ?3)", row).expect("it is kept");
-    for (place, bytes) in [
-        ("a log", format!("{{\"token\":\"{}\"}}", STANDARD.encode(half)).into_bytes()),
+    database.execute("INSERT INTO codes VALUES (?1, ?2, ?3)", row).expect("it is kept");
+    for (name, bytes) in [
+        ("a log", format!("{{\"token\":\"{}\"}}", STANDARD.encode(device_secret)).into_bytes()),
         ("a log", [b"code=", &code[..], b","].concat()),
         ("a log", STANDARD.encode(&code).into_bytes()),
         ("a log", format!("{code:?}").into_bytes()),
         ("a dump", format!("1\t\\x{hex}\tt").into_bytes()),
     ] {
-        let places = Places(vec![(place.into(), bytes)]);
-        assert!(std::panic::catch_unwind(|| places.hold_none_of(used)).is_err(), "{:?}", places.0);
+        let searched = SearchedFiles(vec![(name.into(), bytes)]);
+        assert!(std::panic::catch_unwind(|| searched.assert_contain_none_of(secrets)).is_err(), "{:?}", searched.0);
     }
     let raw = std::fs::read(&file).expect("it is readable");
-    assert!(raw.windows(8).any(|bytes| bytes == [b"a", &code[..], b"b"].concat()), "they touch");
-    let places = Places(values(&file));
-    assert!(std::panic::catch_unwind(|| places.hold_none_of(used)).is_err(), "{:?}", places.0);
+    assert!(raw.windows(8).any(|bytes| bytes == [b"a", &code[..], b"b"].concat()), "adjacent values touch");
+    let searched = SearchedFiles(sqlite_values(&file));
+    assert!(std::panic::catch_unwind(|| searched.assert_contain_none_of(secrets)).is_err(), "{:?}", searched.0);
 }
 
 #[test]
-fn nothing_tells_them_on_redis_and_postgres() {
-    let redis = redis::Server::options().password(OF_REDIS).durable().set("rdbcompression", "no").start();
-    let (postgres, sink) = (postgres::Server::start(), smtp::Server::options().account("signet", OF_MAIL).start());
-    let server = TestServer::start(talkative(Plan::on(&redis, &postgres), "json"));
-    let mailing =
-        TestServer::start(server.plan().another_node().set("SMTP_URL", &sink.url()).set("SIGNET_LOG__FORMAT", "pretty"));
-    let mut used = Used::default();
+fn no_secret_leaks_on_redis_and_postgres() {
+    let redis = redis::Server::options().password(REDIS_PASSWORD).durable().set("rdbcompression", "no").start();
+    let (postgres, smtp_server) =
+        (postgres::Server::start(), smtp::Server::options().account("signet", MAIL_PASSWORD).start());
+    let server = TestServer::start(trace_logging(Plan::on(&redis, &postgres), "json"));
+    let mailing_server = TestServer::start(
+        server.plan().another_node().set("SMTP_URL", &smtp_server.url()).set("SIGNET_LOG__FORMAT", "pretty"),
+    );
+    let mut secrets = UsedSecrets::default();
     for (what, secret) in [
-        ("Redis' password", OF_REDIS),
-        ("the mail server's password", OF_MAIL),
+        ("the password of Redis", REDIS_PASSWORD),
+        ("the mail server's password", MAIL_PASSWORD),
         ("the secret", SECRET),
-        ("Postgres' password", postgres::PASSWORD),
+        ("the password of Postgres", postgres::PASSWORD),
     ] {
-        used.add(what, secret);
+        secrets.add(what, secret);
     }
-    used.0.push(("the secret".into(), STANDARD.decode(SECRET).expect("base64")));
+    secrets.0.push(("the secret".into(), STANDARD.decode(SECRET).expect("base64")));
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     runtime.block_on(Box::pin(async {
-        use_everything(&server, &mut used).await;
-        let body = json!({"email": "sunk@example.org"});
-        mailing.post("/auth/verification/send-code").json(&body).send_checked().await.is(202);
-        until("the mail is taken", async || sink.accepted().len() == 1).await;
-        let letter = smtp::ParsedMail(sink.accepted()[0]["mail"].clone());
-        let code = letter.text().lines().find(|line| line.len() == 6 && line.parse::<u32>().is_ok()).expect("a code");
-        used.add("a mailed code", code);
-        let body = json!({"email": "sunk@example.org", "code": code});
-        used.ask(mailing.post("/auth/verification/verify-code").json(&body)).await;
+        use_everything(&server, &mut secrets).await;
+        let body = json!({"email": "smtp@example.org"});
+        mailing_server.post("/auth/verification/send-code").json(&body).send_checked().await.is(202);
+        until("the mail is accepted", async || smtp_server.accepted().len() == 1).await;
+        let mail = smtp::ParsedMail(smtp_server.accepted()[0]["mail"].clone());
+        let code = mail.text().lines().find(|line| line.len() == 6 && line.parse::<u32>().is_ok()).expect("a code");
+        secrets.add("a sign-in code", code);
+        let body = json!({"email": "smtp@example.org", "code": code});
+        secrets.send(mailing_server.post("/auth/verification/verify-code").json(&body)).await;
         for _ in 0..20 {
-            mailing.verify(WRONG).await.is(401);
+            mailing_server.verify(WRONG_PASSWORD).await.is(401);
         }
-        finished(&mailing).await;
+        wait_until_logged(&mailing_server).await;
 
-        let mut places = Places::of(&server).await;
-        places.0.extend(Places::of(&mailing).await.0);
-        // Its append-only file has every write since the start, also of what is gone; a dump has what is there.
+        let mut searched = SearchedFiles::of(&server).await;
+        searched.0.extend(SearchedFiles::of(&mailing_server).await.0);
+        // The append-only file contains every write since the start, also of deleted data; a dump contains current
+        // data.
         assert_eq!(redis.cli(&["SAVE"]), "OK");
-        let before = places.0.len();
-        places.files(redis.folder(), &[]);
-        assert!(places.0[before..].iter().any(|(place, bytes)| place.ends_with(".aof") && bytes.len() > 10_000));
-        assert!(places.0[before..].iter().any(|(place, _)| place.ends_with("dump.rdb")));
-        places.hold_none_of(&used);
+        let before = searched.0.len();
+        searched.files(redis.folder(), &[]);
+        assert!(searched.0[before..].iter().any(|(name, bytes)| name.ends_with(".aof") && bytes.len() > 10_000));
+        assert!(searched.0[before..].iter().any(|(name, _)| name.ends_with("dump.rdb")));
+        searched.assert_contain_none_of(&secrets);
 
-        // Pages and the log of writes, in which six digits are found by chance, but nothing longer; and rows, where nothing is.
-        let long = Used(used.0.iter().filter(|(_, secret)| secret.len() > 12).cloned().collect());
+        // Postgres' pages and its write-ahead log contain six digits by chance, so only longer secrets are searched
+        // there. The rows of the dump must contain none at all.
+        let long = UsedSecrets(secrets.0.iter().filter(|(_, secret)| secret.len() > 12).cloned().collect());
         postgres.client().await.batch_execute("CHECKPOINT").await.expect("it writes its pages");
-        let mut pages = Places::default();
+        let mut pages = SearchedFiles::default();
         pages.files(postgres.folder(), &[]);
-        pages.hold_none_of(&long);
-        let dumped = Command::new("pg_dump").arg(postgres.url()).output().expect("pg_dump is beside Postgres");
+        pages.assert_contain_none_of(&long);
+        let dumped = Command::new("pg_dump").arg(postgres.url()).output().expect("pg_dump is installed with Postgres");
         assert!(dumped.status.success() && dumped.stdout.len() > 5000, "{}", String::from_utf8_lossy(&dumped.stderr));
-        Places(vec![("the dump of Postgres".into(), dumped.stdout)]).hold_none_of(&used);
-        nobody_else_reads(&server.signet.data_dir());
+        SearchedFiles(vec![("the dump of Postgres".into(), dumped.stdout)]).assert_contain_none_of(&secrets);
+        assert_private(&server.signet.data_dir());
     }));
 }
 
-/// Whatever carries a secret, as a careless line of a log would show it.
+/// The Debug output of every type that contains a secret, as a careless log line would show it.
 #[test]
-fn no_debug_form_tells_them() {
-    use signet::token::api_key::NewApiKey;
+fn debug_output_contains_no_secret() {
     use signet::auth::passwords::Password;
     use signet::clock::Clock;
     use signet::config::{Config, Redis, Secret, SecretUrl};
     use signet::mail::Letter;
     use signet::rng::Rng;
     use signet::store::accounts::{PasswordHash, SealedTotp};
+    use signet::token::api_key::NewApiKey;
     use signet::token::keyring::ring::Ring;
     use signet::token::secret::Secrets;
-    let told = || "hunter2-hunter2".to_owned();
-    let url = || SecretUrl(format!("redis://user:{}@127.0.0.1:6379/0?password={}", told(), told()));
+    let secret_text = || "hunter2-hunter2".to_owned();
+    let url = || SecretUrl(format!("redis://user:{}@127.0.0.1:6379/0?password={}", secret_text(), secret_text()));
     let redis = Redis { url: url(), prefix: String::new(), timeout: std::time::Duration::ZERO, ca: None };
     let mut config = Config { redis: Some(redis), ..Config::default() };
     config.mail.smtp_url = Some(url());
@@ -459,25 +469,25 @@ fn no_debug_form_tells_them() {
     let mut ring = Ring::generate(Clock::system().now(), &Rng::system());
     *ring.keys[0].seed = *b"hunter2-hunter2-hunter2-hunter2-";
     let new = NewApiKey::generate(&Rng::system());
-    let shown = format!("{new:?} {new:#?}");
-    assert!(shown.contains(new.prefix()) && !shown.contains(&new.reveal()[new.prefix().len()..]), "{shown}");
-    for shown in [
+    let output = format!("{new:?} {new:#?}");
+    assert!(output.contains(new.prefix()) && !output.contains(&new.reveal()[new.prefix().len()..]), "{output}");
+    for output in [
         format!("{config:?} {config:#?}"),
         format!("{:?} {:?}", url(), url().shown()),
-        format!("{:?}", Password::new(told())),
-        format!("{:?}", PasswordHash(told())),
-        format!("{:?}", SealedTotp(told().into_bytes())),
+        format!("{:?}", Password::new(secret_text())),
+        format!("{:?}", PasswordHash(secret_text())),
+        format!("{:?}", SealedTotp(secret_text().into_bytes())),
         format!("{ring:?} {ring:#?} {:?}", ring.keys[0]),
         format!("{:?} {:?}", secret(), Secrets::new(&[secret()]).expect("it derives")),
-        format!("{:?}", Letter::SignInCode { code: told() }),
-        format!("{:?}", Letter::ConfirmCode { code: told() }),
-        format!("{:?}", Letter::EmailChanged { new: told() }),
-        format!("{:?}", Letter::MagicLink { link: told() }),
-        format!("{:?}", Letter::ResetPassword { link: told() }),
-        format!("{:?}", Letter::ConfirmEmail { link: told() }),
+        format!("{:?}", Letter::SignInCode { code: secret_text() }),
+        format!("{:?}", Letter::ConfirmCode { code: secret_text() }),
+        format!("{:?}", Letter::EmailChanged { new: secret_text() }),
+        format!("{:?}", Letter::MagicLink { link: secret_text() }),
+        format!("{:?}", Letter::ResetPassword { link: secret_text() }),
+        format!("{:?}", Letter::ConfirmEmail { link: secret_text() }),
     ] {
         let bytes = format!("{:?}", b"hunter2");
-        let plain = shown.contains("hunter2") || shown.contains(bytes.trim_matches(['[', ']']));
-        assert!(!plain, "{shown}");
+        let plain = output.contains("hunter2") || output.contains(bytes.trim_matches(['[', ']']));
+        assert!(!plain, "{output}");
     }
 }

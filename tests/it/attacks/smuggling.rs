@@ -1,7 +1,7 @@
-//! Requests that two parsers could cut in two ways (RFC 9112, 11.2), byte for byte, to a running server: what hides in a request
-//! is never answered, and what is lawful is answered in its order.
+//! Request smuggling (RFC 9112, 11.2): requests that two parsers could split in two ways, byte for byte. The server
+//! never answers a request that is hidden in another one, and answers valid requests in order.
 //!
-//! What is hidden asks for an answer under the name `hidden`, which would be echoed.
+//! The hidden request has the request id `hidden`, which a response would echo.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use tokio::net::TcpStream;
 use crate::support::server::{SendRequest, TestServer};
 
 const HIDDEN: &str = "GET /verify HTTP/1.1\r\nhost: x\r\nx-request-id: hidden\r\nconnection: close\r\n\r\n";
-/// Thirteen bytes, or `d`.
+/// Thirteen bytes, `d` in hexadecimal.
 const BODY: &str = r#"{"token":"x"}"#;
 
-struct Line {
+struct RawServer {
     server: TestServer,
     address: String,
 }
 
-impl Line {
-    /// A server that waits for nothing that does not come.
-    fn open() -> Self {
+impl RawServer {
+    /// A server with time-outs of one second.
+    fn start() -> Self {
         let server = TestServer::embedded(|plan| {
             let short = ["SIGNET_SERVER__HEADER_TIMEOUT", "SIGNET_SERVER__BODY_TIMEOUT", "SIGNET_SERVER__IDLE_TIMEOUT"];
             short.into_iter().fold(plan, |plan, name| plan.set(name, "1s"))
@@ -30,29 +30,29 @@ impl Line {
         Self { server, address }
     }
 
-    /// Sends bytes and reads until the server closes: the statuses of its answers, and all that it said.
-    async fn say(&self, bytes: impl AsRef<[u8]>) -> (String, String) {
+    /// Sends bytes and reads until the server closes; returns the statuses of the responses, and everything received.
+    async fn send(&self, bytes: impl AsRef<[u8]>) -> (String, String) {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         stream.write_all(bytes.as_ref()).await.unwrap();
-        let mut said = Vec::new();
-        let reading = stream.read_to_end(&mut said);
-        // A reset after its last answer ends it as well.
+        let mut received = Vec::new();
+        let reading = stream.read_to_end(&mut received);
+        // A reset after the last response also ends the connection.
         let _ = tokio::time::timeout(Duration::from_secs(20), reading).await.expect("the server closes");
-        let said = String::from_utf8_lossy(&said).into_owned();
-        let statuses = said.split("HTTP/1.").skip(1).map(|answer| answer[2..5].to_owned()).collect::<Vec<_>>();
-        (statuses.join(" "), said)
+        let received = String::from_utf8_lossy(&received).into_owned();
+        let statuses = received.split("HTTP/1.").skip(1).map(|response| response[2..5].to_owned()).collect::<Vec<_>>();
+        (statuses.join(" "), received)
     }
 
-    /// Each request: which answers it gets, none of them to what hides in it.
-    async fn hold(&self, cases: &[(String, Vec<u8>, &str)]) {
-        let mut faults = Vec::new();
+    /// Asserts the statuses that each request gets, and that the hidden request gets none.
+    async fn check(&self, cases: &[(String, Vec<u8>, &str)]) {
+        let mut failures = Vec::new();
         for (what, request, expected) in cases {
-            let (statuses, said) = self.say(request).await;
-            if statuses != *expected || said.contains("hidden") {
-                faults.push(format!("{what}: {statuses} instead of {expected}: {said}"));
+            let (statuses, received) = self.send(request).await;
+            if statuses != *expected || received.contains("hidden") {
+                failures.push(format!("{what}: {statuses} instead of {expected}: {received}"));
             }
         }
-        assert!(faults.is_empty(), "{faults:#?}");
+        assert!(failures.is_empty(), "{failures:#?}");
         self.server.get("/verify").send_checked().await.is(401);
     }
 }
@@ -71,12 +71,12 @@ fn post(head: &str, body: &str) -> String {
 }
 
 #[tokio::test]
-async fn lengths_and_chunks() {
-    let line = Line::open();
+async fn ambiguous_body_lengths_are_refused() {
+    let server = RawServer::start();
     let chunked = format!("d\r\n{BODY}\r\n0\r\n\r\n{HIDDEN}");
     let whole = format!("content-length: {}", chunked.len());
     let mut cases = Vec::new();
-    // Chunked beside a length: chunks count, and the connection ends with the answer.
+    // With both, the chunked encoding counts, and the connection closes after the response.
     for (coding, expected) in [
         ("transfer-encoding: chunked", "401"),
         ("Transfer-Encoding: Chunked", "401"),
@@ -144,12 +144,12 @@ async fn lengths_and_chunks() {
             "400",
         ));
     }
-    line.hold(&cases).await;
+    server.check(&cases).await;
 }
 
 #[tokio::test]
-async fn chunks_that_are_none() {
-    let line = Line::open();
+async fn malformed_chunks_are_refused() {
+    let server = RawServer::start();
     let mut cases = Vec::new();
     let with = |body: &str| post("transfer-encoding: chunked", body);
     for size in
@@ -166,31 +166,36 @@ async fn chunks_that_are_none() {
     ] {
         cases.push(case(what, with(&body), "400"));
     }
-    // The largest number that there is, of which nothing more comes.
-    cases.push(case("an endless chunk", with(&format!("ffffffffffffffff\r\n{BODY}\r\n0\r\n\r\n{HIDDEN}")), "408"));
-    line.hold(&cases).await;
+    // The largest chunk size; the data never arrives.
+    cases.push(case(
+        "a chunk of maximal size",
+        with(&format!("ffffffffffffffff\r\n{BODY}\r\n0\r\n\r\n{HIDDEN}")),
+        "408",
+    ));
+    server.check(&cases).await;
 
-    // What is lawful, and what follows it, in order and apart.
+    // Valid requests, and the requests after them, are answered in order and separately.
     let second = "GET /openapi.json HTTP/1.1\r\nhost: x\r\nx-request-id: second\r\nconnection: close\r\n\r\n";
     for size in ["d", "D", "0d", "000000d", "d;a", "d;a=b", "d;a=\"b\""] {
-        let (statuses, said) = line.say(with(&format!("{size}\r\n{BODY}\r\n0\r\n\r\n{second}"))).await;
-        assert_eq!(statuses, "401 200", "{size}: {said}");
-        assert_eq!(said.matches("x-request-id: second").count(), 1, "{size}");
+        let (statuses, received) = server.send(with(&format!("{size}\r\n{BODY}\r\n0\r\n\r\n{second}"))).await;
+        assert_eq!(statuses, "401 200", "{size}: {received}");
+        assert_eq!(received.matches("x-request-id: second").count(), 1, "{size}");
     }
-    // A trailer is no header field (RFC 9110, 6.5.1): least of all one that says who asks.
-    let good = line.server.sign_in(&line.server.create_user(&[])).await.access;
-    for field in [format!("authorization: Bearer {good}"), format!("x-api-key: {good}"), "content-length: 5".to_owned()]
+    // A trailer is not a header field (RFC 9110, 6.5.1) and cannot authenticate the request.
+    let token = server.server.sign_in(&server.server.create_user(&[])).await.access;
+    for field in
+        [format!("authorization: Bearer {token}"), format!("x-api-key: {token}"), "content-length: 5".to_owned()]
     {
-        let ask =
+        let request =
             format!("DELETE /sessions HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n{field}\r\n\r\n");
-        assert_eq!(line.say(ask).await.0, "401", "{field}");
+        assert_eq!(server.send(request).await.0, "401", "{field}");
     }
-    line.server.verify(&good).await.is(200);
+    server.server.verify(&token).await.is(200);
 }
 
 #[tokio::test]
-async fn heads_that_are_none() {
-    let line = Line::open();
+async fn malformed_heads_are_refused() {
+    let server = RawServer::start();
     let with = |head: &str| format!("{head}\r\nhost: x\r\nconnection: close\r\n\r\n{HIDDEN}");
     let field =
         |field: &str| format!("GET /verify HTTP/1.1\r\nhost: x\r\n{field}\r\nconnection: close\r\n\r\n{HIDDEN}");
@@ -243,30 +248,32 @@ async fn heads_that_are_none() {
     ] {
         cases.push(case(format!("{text:?}"), field(text), expected));
     }
-    // HTTP/2 does not begin in the middle.
-    let late = "GET /verify HTTP/1.1\r\nhost: x\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-    cases.push(case("a preface too late", late, "401"));
-    line.hold(&cases).await;
+    // HTTP/2 cannot start in the middle of a connection.
+    let late_preface = "GET /verify HTTP/1.1\r\nhost: x\r\n\r\nPRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    cases.push(case("a late HTTP/2 preface", late_preface, "401"));
+    server.check(&cases).await;
 
-    // A single LF ends a line, as RFC 9112, 2.2 lets it: so it also ends the request, and what follows is another.
-    let (statuses, said) = line.say(format!("GET /verify HTTP/1.1\nhost: x\nx-request-id: first\n\n{HIDDEN}")).await;
-    assert_eq!((statuses.as_str(), said.matches("x-request-id: first").count()), ("401 401", 1), "{said}");
-    // Whatever host a request names, what is said of this service is what its settings say.
+    // A single LF ends a line, as RFC 9112, 2.2 allows. It therefore also ends the head, and the next request is
+    // separate.
+    let (statuses, received) =
+        server.send(format!("GET /verify HTTP/1.1\nhost: x\nx-request-id: first\n\n{HIDDEN}")).await;
+    assert_eq!((statuses.as_str(), received.matches("x-request-id: first").count()), ("401 401", 1), "{received}");
+    // The metadata comes from the settings, whatever host a request names.
     for host in ["host: evil.example\r\n", "host: x\r\nx-forwarded-host: evil.example\r\n"] {
         for target in ["", "http://evil.example"] {
-            let ask = format!(
+            let request = format!(
                 "GET {target}/.well-known/openid-configuration HTTP/1.1\r\n{host}forwarded: host=evil.example\r\nconnection: close\r\n\r\n"
             );
-            let (statuses, said) = line.say(ask).await;
-            assert!(statuses == "200" && !said.contains("evil"), "{said}");
+            let (statuses, received) = server.send(request).await;
+            assert!(statuses == "200" && !received.contains("evil"), "{received}");
         }
     }
 }
 
-/// RFC 9112, 3.2: who names no host, or two, or none that could be one, is told so, and nothing that follows is read.
+/// RFC 9112, 3.2: no `Host`, two, or an invalid one gets 400, and nothing after the request is read.
 #[tokio::test]
-async fn hosts_that_are_none() {
-    let line = Line::open();
+async fn missing_or_invalid_hosts_are_refused() {
+    let server = RawServer::start();
     let with = |version: &str, hosts: &str| format!("GET /verify HTTP/{version}\r\n{hosts}\r\n{HIDDEN}");
     let mut cases = Vec::new();
     for (hosts, expected) in [
@@ -288,18 +295,18 @@ async fn hosts_that_are_none() {
         ("host: [::1\r\n", "400"),
         ("host: \u{e9}\r\n", "400"),
     ] {
-        let answers = line.say(with("1.1", hosts)).await;
+        let (statuses, received) = server.send(with("1.1", hosts)).await;
         if expected == "400" {
             cases.push(case(format!("{hosts:?}"), with("1.1", hosts), expected));
-            assert!(answers.1.to_lowercase().contains("connection: close"), "{hosts:?}: {}", answers.1);
+            assert!(received.to_lowercase().contains("connection: close"), "{hosts:?}: {received}");
         } else {
-            assert_eq!(answers.0, expected, "{hosts:?}: {}", answers.1);
+            assert_eq!(statuses, expected, "{hosts:?}: {received}");
         }
     }
-    // The target names it, and that changes nothing.
+    // A host in the target does not replace the field.
     let absolute = format!("GET http://x/verify HTTP/1.1\r\n\r\n{HIDDEN}");
     cases.push(case("a target with a host", absolute, "400"));
-    // HTTP/1.0 demands no host. Who names one there names one (RFC 9112, 3.2: any request with more than one line).
+    // HTTP/1.0 requires no `Host`, but at most one is allowed (RFC 9112, 3.2: any request with more than one line).
     for (hosts, expected) in [
         ("", "401"),
         ("host: x\r\n", "401"),
@@ -309,33 +316,33 @@ async fn hosts_that_are_none() {
     ] {
         cases.push(case(format!("HTTP/1.0, {hosts:?}"), with("1.0", hosts), expected));
     }
-    line.hold(&cases).await;
+    server.check(&cases).await;
 }
 
-/// An answer that comes before its request's end is the connection's last.
+/// A response that is sent before the request has ended is the last one on its connection.
 #[tokio::test]
-async fn bodies_that_nobody_waited_for() {
-    let line = Line::open();
+async fn unread_bodies_are_not_parsed_as_requests() {
+    let server = RawServer::start();
     let padded = |size: usize| format!("{}{HIDDEN}", "x".repeat(size - HIDDEN.len()));
     let mut cases = Vec::new();
     for (what, head, size, expected) in [
         ("a body too large", "content-length: 200000", 200_000, "413"),
-        ("one that says so alone", "content-length: 99999999", 1000, "413"),
-        ("more than was said", "content-length: 99999", 1000, "413"),
+        ("a length too large", "content-length: 99999999", 1000, "413"),
+        ("a body shorter than its length", "content-length: 99999", 1000, "413"),
     ] {
         cases.push(case(what, post(head, &padded(size)), expected));
     }
-    let lost = |body: &str| format!("POST /nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 99999\r\n\r\n{body}");
-    cases.push(case("a path that is nobody's", lost(&padded(5000)), "404"));
+    let unknown = |body: &str| format!("POST /nothing HTTP/1.1\r\nhost: x\r\ncontent-length: 99999\r\n\r\n{body}");
+    cases.push(case("an unknown path", unknown(&padded(5000)), "404"));
     let expects = format!(
         "POST /nothing HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n{HIDDEN}",
         HIDDEN.len() + 1
     );
-    cases.push(case("a body that was to be asked for", expects, "100 404"));
+    cases.push(case("a body after 100-continue", expects, "100 404"));
     let unread = format!(
         "GET /verify HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{HIDDEN}",
         HIDDEN.len()
     );
     cases.push(case("a body that GET does not read", unread, "401"));
-    line.hold(&cases).await;
+    server.check(&cases).await;
 }

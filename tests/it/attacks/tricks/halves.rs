@@ -1,89 +1,93 @@
-//! Links of two halves: the one that was mailed, and the one that stays with the device. No half goes with another's, nor with
-//! its own of another errand.
+//! Links that need the mailed token and the device secret. A token works only with the device secret of the same
+//! request, not with that of another user or of another purpose.
 
 use super::*;
 use crate::support::server::over_both_stores;
 
 over_both_stores!(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000");
-    a_password_is_set_by_both_halves_of_one_reset, a_session_is_opened_by_both_halves_of_one_link);
+    reset_needs_token_and_its_own_device_secret, magic_link_needs_token_and_its_own_device_secret);
 
-/// What a link that is not in force is told, where it is handed in.
-const REFUSALS: [(&str, &str); 4] = [
+/// The response to an invalid link, for each call that redeems one.
+const REFUSED: [(&str, &str); 4] = [
     ("/auth/login/reset", r#"{"detail":"Password update failed; invalid claim."}"#),
     ("/links/reset", r#"{"type":"invalid_link","title":"The link is invalid, used or expired.","status":400}"#),
     ("/auth/login/claim", r#"{"detail":"Login failed; invalid claim."}"#),
     ("/links/magic", r#"{"type":"invalid_link","title":"The link is invalid, used or expired.","status":400}"#),
 ];
 
-async fn hand_in(server: &TestServer, path: &str, token: &str, claim: Option<&str>) -> HttpResponse {
-    let body = json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD});
-    posting(path, token, body)(server).send_checked().await
+async fn redeem(server: &TestServer, path: &str, token: &str, device_secret: Option<&str>) -> HttpResponse {
+    let body = json!({"token": token, "claim": device_secret, "new_password": OTHER_PASSWORD});
+    post_json(path, token, body)(server).send_checked().await
 }
 
-async fn is_refused(server: &TestServer, path: &str, token: &str, claim: Option<&str>) {
-    let answer = hand_in(server, path, token, claim).await;
-    let (_, due) = REFUSALS.iter().find(|(at, _)| *at == path).expect("it is one of them");
-    assert_eq!((answer.is(400).text.as_str(), path), (*due, path));
+async fn assert_refused(server: &TestServer, path: &str, token: &str, device_secret: Option<&str>) {
+    let response = redeem(server, path, token, device_secret).await;
+    let (_, expected) = REFUSED.iter().find(|(call, _)| *call == path).expect("it is one of them");
+    assert_eq!((response.is(400).text.as_str(), path), (*expected, path));
 }
 
-async fn a_password_is_set_by_both_halves_of_one_reset(server: &TestServer) {
+async fn reset_needs_token_and_its_own_device_secret(server: &TestServer) {
     for path in ["/auth/login/reset", "/links/reset"] {
         let (one, other) = (server.create_user(&["--verified"]), server.create_user(&["--verified"]));
-        let (mailed, half) = link(server, "recover", &one.email).await;
-        let (mailed_to_other, half_of_other) = link(server, "recover", &other.email).await;
-        let (magic, half_of_magic) = link(server, "magic", &one.email).await;
-        let whole = whole_link(server, &one).await;
-        for (token, claim) in [
-            (&mailed, &half_of_other),
-            (&mailed_to_other, &half),
-            (&mailed, &half_of_magic),
-            (&magic, &half),
-            (&magic, &half_of_magic),
-            (&whole, &half),
-            (&half, &mailed),
+        let (token_of_one, device_secret) = mail_link(server, "recover", &one.email).await;
+        let (token_of_other, other_device_secret) = mail_link(server, "recover", &other.email).await;
+        let (magic, magic_device_secret) = mail_link(server, "magic", &one.email).await;
+        let complete_token = mail_reset_link(server, &one).await;
+        for (token, device_secret) in [
+            (&token_of_one, &other_device_secret),
+            (&token_of_other, &device_secret),
+            (&token_of_one, &magic_device_secret),
+            (&magic, &device_secret),
+            (&magic, &magic_device_secret),
+            (&complete_token, &device_secret),
+            (&device_secret, &token_of_one),
         ] {
-            is_refused(server, path, token, Some(claim)).await;
+            assert_refused(server, path, token, Some(device_secret)).await;
         }
-        // One's own alone is none, and what must be whole is not made whole by another's.
+        // The token without its device secret does not work, and a reset that must be complete in itself is not.
         if path == "/links/reset" {
-            is_refused(server, path, &mailed, None).await;
+            assert_refused(server, path, &token_of_one, None).await;
         }
-        let alone = format!("/api/v1/password-reset-confirm?token={mailed}");
+        let without_secret = format!("/api/v1/password-reset-confirm?token={token_of_one}");
         let new = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-        server.post(&alone).json(&new).send_checked().await.is(400);
-        for person in [&one, &other] {
-            server.try_sign_in(&person.email, OTHER_PASSWORD).await.is(401);
-            server.sign_in(person).await;
+        server.post(&without_secret).json(&new).send_checked().await.is(400);
+        for user in [&one, &other] {
+            server.try_sign_in(&user.email, OTHER_PASSWORD).await.is(401);
+            server.sign_in(user).await;
         }
-        // It was theirs all along.
-        for (token, claim, person) in [(&mailed, &half, &one), (&mailed_to_other, &half_of_other, &other)] {
-            let answer = hand_in(server, path, token, Some(claim)).await;
-            assert!(matches!(answer.status, 200 | 204), "{answer:?}");
-            server.try_sign_in(&person.email, PASSWORD).await.is(401);
-            server.try_sign_in(&person.email, OTHER_PASSWORD).await.is(201);
+        // The right combinations still work.
+        for (token, device_secret, user) in
+            [(&token_of_one, &device_secret, &one), (&token_of_other, &other_device_secret, &other)]
+        {
+            let response = redeem(server, path, token, Some(device_secret)).await;
+            assert!(matches!(response.status, 200 | 204), "{response:?}");
+            server.try_sign_in(&user.email, PASSWORD).await.is(401);
+            server.try_sign_in(&user.email, OTHER_PASSWORD).await.is(201);
         }
     }
 }
 
-async fn a_session_is_opened_by_both_halves_of_one_link(server: &TestServer) {
+async fn magic_link_needs_token_and_its_own_device_secret(server: &TestServer) {
     for path in ["/auth/login/claim", "/links/magic"] {
         let (one, other) = (server.create_user(&["--verified"]), server.create_user(&["--verified"]));
-        let (mailed, half) = link(server, "magic", &one.email).await;
-        let (mailed_to_other, half_of_other) = link(server, "magic", &other.email).await;
-        let (reset, half_of_reset) = link(server, "recover", &one.email).await;
-        for (token, claim) in [
-            (&mailed, &half_of_other),
-            (&mailed_to_other, &half),
-            (&mailed, &half_of_reset),
-            (&reset, &half),
-            (&reset, &half_of_reset),
-            (&half, &mailed),
+        let (token_of_one, device_secret) = mail_link(server, "magic", &one.email).await;
+        let (token_of_other, other_device_secret) = mail_link(server, "magic", &other.email).await;
+        let (reset, reset_device_secret) = mail_link(server, "recover", &one.email).await;
+        for (token, device_secret) in [
+            (&token_of_one, &other_device_secret),
+            (&token_of_other, &device_secret),
+            (&token_of_one, &reset_device_secret),
+            (&reset, &device_secret),
+            (&reset, &reset_device_secret),
+            (&device_secret, &token_of_one),
         ] {
-            is_refused(server, path, token, Some(claim)).await;
+            assert_refused(server, path, token, Some(device_secret)).await;
         }
-        for (token, claim, person) in [(&mailed, &half, &one), (&mailed_to_other, &half_of_other, &other)] {
-            let access = text(&hand_in(server, path, token, Some(claim)).await.json(), "access_token");
-            assert_eq!(server.verify(&access).await.is(200).json()["claims"]["sub"], person.id, "{path}");
+        for (token, device_secret, user) in
+            [(&token_of_one, &device_secret, &one), (&token_of_other, &other_device_secret, &other)]
+        {
+            let access = text(&redeem(server, path, token, Some(device_secret)).await.json(), "access_token");
+            assert_eq!(server.verify(&access).await.is(200).json()["claims"]["sub"], user.id, "{path}");
         }
     }
 }

@@ -1,41 +1,46 @@
-//! What `myauth` gives between the password and the second factor is good for that one step: every call of the document is asked with
-//! it, wherever a token can stand.
+//! The token that `myauth` issues between the password and the second factor is valid only for that step. The test
+//! sends it to every call of the document, in every position.
 
 use super::*;
 use crate::support::server::over_both_stores;
 
-over_both_stores!(|plan| plan; the_token_of_the_second_step_opens_no_other_door);
+over_both_stores!(|plan| plan; second_step_token_is_accepted_only_for_its_step);
 
-async fn the_token_of_the_second_step_opens_no_other_door(server: &TestServer) {
-    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
-    let guarded = Somebody::new(server, &["--superuser"]).await;
-    let (_, codes) = totp::enable_totp(server, &guarded.access, PASSWORD).await;
-    let step = first_step(server, &guarded.person).await;
-    let before = server.plan().json(&["users", "show", &guarded.person.email], "");
+async fn second_step_token_is_accepted_only_for_its_step(server: &TestServer) {
+    let admin = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let mfa_user = SignedInUser::new(server, &["--superuser"]).await;
+    let (_, codes) = totp::enable_totp(server, &mfa_user.access, PASSWORD).await;
+    let step = start_two_step_sign_in(server, &mfa_user.user).await;
+    let before = server.plan().json(&["users", "show", &mfa_user.user.email], "");
 
-    let mut tried = 0;
-    for call in Call::all(server).await {
-        let mut wish = wish(server, &call, &root).await;
-        // As the credential. Where there may be none, it is as good as none.
-        let asked_for = !call.lets_in.is_empty() && !call.lets_in.contains(&String::new());
-        if asked_for && !call.lets_in.contains(&"totp_token".into()) {
-            wish.bearer.clone_from(&step);
-            if let Some(body) = wish.body.as_object_mut() {
+    let mut attempts = 0;
+    for call in ApiCall::all(server).await {
+        let mut request = valid_request(server, &call, &admin).await;
+        // As the credential, where authentication is required: calls with optional authentication ignore it.
+        let authentication_required =
+            !call.security_schemes.is_empty() && !call.security_schemes.contains(&String::new());
+        if authentication_required && !call.security_schemes.contains(&"totp_token".into()) {
+            request.bearer.clone_from(&step);
+            if let Some(body) = request.body.as_object_mut() {
                 body.remove("client_secret");
             }
-            let answers = [
-                wish.request(server).send_checked().await,
-                Wish { bearer: String::new(), ..wish }.request(server).header("x-api-key", &step).send_checked().await,
+            let responses = [
+                request.build(server).send_checked().await,
+                ValidRequest { bearer: String::new(), ..request }
+                    .build(server)
+                    .header("x-api-key", &step)
+                    .send_checked()
+                    .await,
             ];
-            for answer in answers {
-                // `codes` says 400 of a token that is none, and so do links.
-                assert!(matches!(answer.status, 400 | 401), "{}: {answer:?}", call.name());
+            for response in responses {
+                // `codes` and the links return 400 for an invalid token.
+                assert!(matches!(response.status, 400 | 401), "{}: {response:?}", call.name());
             }
-            tried += 1;
+            attempts += 1;
         }
     }
-    assert!(tried >= 30, "{tried}");
-    // As what is asked about, or exchanged.
+    assert!(attempts >= 30, "{attempts}");
+    // As the token that is verified or exchanged.
     assert_eq!(server.verify(&step).await.is(401).json()["active"], false);
     let (service, _) = server.api_key(&server.create_user(&[]), &["introspect", "revoke"]);
     let form = [("client_secret", service.as_str()), ("token", &step)];
@@ -43,9 +48,9 @@ async fn the_token_of_the_second_step_opens_no_other_door(server: &TestServer) {
     for path in ["/api/v1/verify", "/api/v1/verify-token"] {
         server.post(path).json(&json!({"token": step})).send_checked().await.is(401);
     }
-    for dialect in REFRESHING {
-        let answer = refreshing(dialect, &guarded.person, &step)(server).send_checked().await;
-        assert!((400..500).contains(&answer.status), "{dialect}: {answer:?}");
+    for dialect in REFRESHING_DIALECTS {
+        let response = refresh_request(dialect, &mfa_user.user, &step)(server).send_checked().await;
+        assert!((400..500).contains(&response.status), "{dialect}: {response:?}");
     }
     for (path, body) in [
         ("/links/magic", json!({"token": step, "claim": codes[0]})),
@@ -54,8 +59,8 @@ async fn the_token_of_the_second_step_opens_no_other_door(server: &TestServer) {
     ] {
         server.post(path).json(&body).send_checked().await.is(400);
     }
-    // Nothing has happened, and it is still good for its step.
-    assert_eq!(server.plan().json(&["users", "show", &guarded.person.email], ""), before);
-    server.verify(&guarded.access).await.is(200);
-    posting("/auth/login/totp", &step, json!({"claim": codes[0]}))(server).send_checked().await.is(200);
+    // Nothing has changed, and the token is still valid for its step.
+    assert_eq!(server.plan().json(&["users", "show", &mfa_user.user.email], ""), before);
+    server.verify(&mfa_user.access).await.is(200);
+    post_json("/auth/login/totp", &step, json!({"claim": codes[0]}))(server).send_checked().await.is(200);
 }

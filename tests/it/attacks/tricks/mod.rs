@@ -1,5 +1,5 @@
-//! What people try who have no right to it, after what has worked elsewhere. The calls are those of the document that is served: a
-//! new one is tried as soon as it is there, and the tests say if they do not know how.
+//! Well-known attacks by clients without rights. The calls come from the OpenAPI document that the server returns: a
+//! new call is attacked automatically, and the tests fail if they have no valid request for it.
 
 mod assigned;
 mod banned;
@@ -17,46 +17,47 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::support::totp;
 
-/// A call of the document.
+/// An operation of the OpenAPI document.
 #[derive(Clone, Debug)]
-struct Call {
+struct ApiCall {
     method: Method,
     path: String,
-    /// The names of what lets in, if anything is asked for.
-    lets_in: Vec<String>,
-    /// The members of its body, with their schemas.
+    /// The names of its security schemes; empty if it needs no authentication, an empty name if authentication is
+    /// optional.
+    security_schemes: Vec<String>,
+    /// The fields of its body, with their schemas.
     body: Map<String, Value>,
     form: bool,
-    /// Whether it is made within a project.
-    project: bool,
+    /// True if it takes the `x-project-id` header.
+    in_project: bool,
 }
 
-impl Call {
-    /// All that are served, in the document's order.
+impl ApiCall {
+    /// All operations, in the order of the document.
     async fn all(server: &TestServer) -> Vec<Self> {
         let document = server.get("/openapi.json").send_checked().await.is(200).json();
         let mut calls = Vec::new();
         for (path, methods) in document["paths"].as_object().expect("it has paths") {
-            for (method, said) in methods.as_object().expect("a path has methods") {
-                let bodies = said["requestBody"]["content"].as_object().cloned().unwrap_or_default();
-                let (kind, schema) =
-                    bodies.iter().next().map_or(("", &Value::Null), |(kind, it)| (kind, &it["schema"]));
+            for (method, operation) in methods.as_object().expect("a path has methods") {
+                let bodies = operation["requestBody"]["content"].as_object().cloned().unwrap_or_default();
+                let (media_type, schema) =
+                    bodies.iter().next().map_or(("", &Value::Null), |(media_type, it)| (media_type, &it["schema"]));
                 let name = schema["$ref"].as_str().or(schema["oneOf"][0]["$ref"].as_str()).unwrap_or_default();
                 let body = document.pointer(name.trim_start_matches('#')).map_or(&Value::Null, |it| &it["properties"]);
-                assert_eq!(kind.is_empty(), !body.is_object() || name.is_empty(), "{method} {path}: {schema}");
-                let ways = said["security"].as_array().into_iter().flatten().filter_map(Value::as_object);
-                let headers = said["parameters"].as_array().into_iter().flatten();
+                assert_eq!(media_type.is_empty(), !body.is_object() || name.is_empty(), "{method} {path}: {schema}");
+                let ways = operation["security"].as_array().into_iter().flatten().filter_map(Value::as_object);
+                let headers = operation["parameters"].as_array().into_iter().flatten();
                 calls.push(Self {
                     method: method.to_uppercase().parse().expect("it is a method"),
                     path: path.clone(),
-                    lets_in: ways.map(|way| way.keys().next().cloned().unwrap_or_default()).collect(),
+                    security_schemes: ways.map(|way| way.keys().next().cloned().unwrap_or_default()).collect(),
                     body: if name.is_empty() { Map::new() } else { body.as_object().cloned().unwrap_or_default() },
-                    form: kind.contains("form"),
-                    project: headers.into_iter().any(|it| it["name"] == "x-project-id"),
+                    form: media_type.contains("form"),
+                    in_project: headers.into_iter().any(|it| it["name"] == "x-project-id"),
                 });
             }
         }
-        assert!(calls.len() > 70, "the document was not understood: {calls:?}");
+        assert!(calls.len() > 70, "too few operations: {calls:?}");
         calls
     }
 
@@ -65,57 +66,57 @@ impl Call {
     }
 }
 
-/// Somebody new, and what they hold.
-struct Somebody {
-    person: TestUser,
+/// A new user, and the tokens and ids of its session.
+struct SignedInUser {
+    user: TestUser,
     access: String,
     refresh: String,
     session: String,
     project: String,
 }
 
-impl Somebody {
-    async fn new(server: &TestServer, more: &[&str]) -> Self {
-        let person = server.create_user(more);
-        let TokenPair { access, refresh, session } = server.sign_in(&person).await;
+impl SignedInUser {
+    async fn new(server: &TestServer, arguments: &[&str]) -> Self {
+        let user = server.create_user(arguments);
+        let TokenPair { access, refresh, session } = server.sign_in(&user).await;
         let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
-        Self { person, access, refresh, session, project: text(&projects["projects"][0], "id") }
+        Self { user, access, refresh, session, project: text(&projects["projects"][0], "id") }
     }
 }
 
-/// Its body, where it has one.
-fn json_of(answer: &HttpResponse) -> Value {
-    serde_json::from_str(&answer.text).unwrap_or_default()
+/// The body of a response; null if it is not JSON.
+fn json_body(response: &HttpResponse) -> Value {
+    serde_json::from_str(&response.text).unwrap_or_default()
 }
 
-/// The row, without what differs between any two people and any two moments.
-fn standing(server: &TestServer, email: &str) -> Value {
+/// The row of a user, without the fields that differ between any two users or moments.
+fn comparable_row(server: &TestServer, email: &str) -> Value {
     let mut row = server.plan().json(&["users", "show", email], "");
-    for own in ["id", "number", "email", "username", "created_at", "updated_at"] {
-        row.as_object_mut().expect("a row is an object").remove(own);
+    for field in ["id", "number", "email", "username", "created_at", "updated_at"] {
+        row.as_object_mut().expect("a row is an object").remove(field);
     }
     row
 }
 
-/// A call as it is taken.
+/// A request that its operation accepts.
 #[derive(Clone)]
-struct Wish {
-    call: Call,
+struct ValidRequest {
+    call: ApiCall,
     path: String,
     bearer: String,
     project: String,
     body: Value,
-    /// Whose row it is about.
-    about: String,
+    /// The address of the user whose row it concerns.
+    email_of_row: String,
 }
 
-impl Wish {
-    fn request(&self, server: &TestServer) -> RequestBuilder {
+impl ValidRequest {
+    fn build(&self, server: &TestServer) -> RequestBuilder {
         let mut request = server.request(self.call.method.clone(), &self.path);
         if !self.bearer.is_empty() {
             request = request.bearer_auth(&self.bearer);
         }
-        if self.call.project {
+        if self.call.in_project {
             request = request.header("x-project-id", &self.project);
         }
         match &self.body {
@@ -126,26 +127,27 @@ impl Wish {
     }
 }
 
-/// As a form has them.
+/// The fields of a form body.
 fn fields(body: &Value) -> Vec<(String, String)> {
-    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    body.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), plain(value))).collect()
+    let as_text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    body.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), as_text(value))).collect()
 }
 
-/// A wish that is granted, by somebody new.
-async fn wish(server: &TestServer, call: &Call, root: &str) -> Wish {
+/// Makes a request that the operation accepts, by a new user.
+async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> ValidRequest {
     let name = call.name();
-    let more: &[&str] = if name == "POST /api/auth/login" { &["--verified"] } else { &[] };
-    let who = Somebody::new(server, more).await;
-    let Somebody { access, refresh, session, .. } = &who;
-    let TestUser { id, email, username } = &who.person;
-    let new = email.replace("person", "newcomer");
-    let newcomer = username.replace("person", "newcomer");
+    let arguments: &[&str] = if name == "POST /api/auth/login" { &["--verified"] } else { &[] };
+    let user = SignedInUser::new(server, arguments).await;
+    let SignedInUser { access, refresh, session, .. } = &user;
+    let TestUser { id, email, username } = &user.user;
+    let new_email = email.replace("person", "newcomer");
+    let new_username = username.replace("person", "newcomer");
     let mut path = call.path.replace("{id}", id).replace("{user_id}", id);
-    let mut about = email.clone();
-    let mut bearer = if call.lets_in.iter().any(|way| way == "access_token") { access.clone() } else { String::new() };
-    let by = |bearer: &mut String, token: String| *bearer = token;
-    let with_a_factor = async || Box::pin(totp::enable_totp(server, access, PASSWORD)).await.1.swap_remove(0);
+    let mut email_of_row = email.clone();
+    let mut bearer =
+        if call.security_schemes.iter().any(|way| way == "access_token") { access.clone() } else { String::new() };
+    let set_bearer = |bearer: &mut String, token: String| *bearer = token;
+    let enable_mfa = async || Box::pin(totp::enable_totp(server, access, PASSWORD)).await.1.swap_remove(0);
     let body = match name.as_str() {
         "PATCH /admin/users/{id}/billing" => json!({"tokens_used": 0}),
         "POST /api/auth/login" | "POST /auth/login/oauth" => json!({"username": email, "password": PASSWORD}),
@@ -155,17 +157,17 @@ async fn wish(server: &TestServer, call: &Call, root: &str) -> Wish {
         | "POST /auth/verification/revoke-token" => json!({"refresh_token": refresh}),
         "POST /auth/verification/refresh-token" => json!({"refresh_token": refresh, "user_uuid": id}),
         "POST /api/auth/register" | "POST /api/v1/register" => {
-            json!({"email": new, "username": newcomer, "password": PASSWORD})
+            json!({"email": new_email, "username": new_username, "password": PASSWORD})
         }
-        "POST /auth/login/signup" | "POST /auth/users/create" => json!({"email": new, "password": PASSWORD}),
-        "POST /auth/signup" => json!({"email": new, "password": PASSWORD, "user_name": "somebody"}),
+        "POST /auth/login/signup" | "POST /auth/users/create" => json!({"email": new_email, "password": PASSWORD}),
+        "POST /auth/signup" => json!({"email": new_email, "password": PASSWORD, "user_name": "somebody"}),
         "POST /api/v1/login" | "POST /auth/signin" | "POST /sessions" => json!({"email": email, "password": PASSWORD}),
         "POST /auth/signin/otp" => {
-            json!({"email": email, "password": PASSWORD, "otp_code": with_a_factor().await})
+            json!({"email": email, "password": PASSWORD, "otp_code": enable_mfa().await})
         }
         "POST /api/v1/password-reset" => json!({"email": email, "username": username}),
         "POST /api/v1/password-reset-confirm" => {
-            path = format!("{path}?token={}", whole_link(server, &who.person).await);
+            path = format!("{path}?token={}", mail_reset_link(server, &user.user).await);
             json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD})
         }
         "POST /api/v1/verify" | "POST /api/v1/verify-token" | "POST /verify" => json!({"token": access}),
@@ -173,66 +175,68 @@ async fn wish(server: &TestServer, call: &Call, root: &str) -> Wish {
         "POST /auth/api-keys/" => json!({"name": "a key"}),
         "POST /projects" => json!({"name": "Weather"}),
         "POST /auth/login/claim" | "POST /links/magic" => {
-            let (token, claim) = link(server, "magic", email).await;
-            by(&mut bearer, if call.body.contains_key("token") { String::new() } else { token.clone() });
+            let (token, claim) = mail_link(server, "magic", email).await;
+            set_bearer(&mut bearer, if call.body.contains_key("token") { String::new() } else { token.clone() });
             json!({"token": token, "claim": claim})
         }
         "POST /auth/login/reset" | "POST /links/reset" => {
-            let (token, claim) = link(server, "recover", email).await;
-            by(&mut bearer, if call.body.contains_key("token") { String::new() } else { token.clone() });
+            let (token, claim) = mail_link(server, "recover", email).await;
+            set_bearer(&mut bearer, if call.body.contains_key("token") { String::new() } else { token.clone() });
             json!({"token": token, "claim": claim, "new_password": OTHER_PASSWORD})
         }
         "POST /links/confirm" => {
-            let body = json!({"email": new, "username": newcomer, "password": PASSWORD});
+            let body = json!({"email": new_email, "username": new_username, "password": PASSWORD});
             server.post("/api/v1/register").json(&body).send_checked().await.is(201);
-            json!({"token": outbox::wait_for_mail(server, &new, 0).await.token()})
+            json!({"token": outbox::wait_for_mail(server, &new_email, 0).await.token()})
         }
         "DELETE /auth/login/totp" | "DELETE /totp" => {
-            with_a_factor().await;
+            enable_mfa().await;
             json!({"original": PASSWORD, "password": PASSWORD})
         }
         "POST /auth/login/totp" => {
-            let code = with_a_factor().await;
-            by(&mut bearer, first_step(server, &who.person).await);
+            let code = enable_mfa().await;
+            set_bearer(&mut bearer, start_two_step_sign_in(server, &user.user).await);
             json!({"claim": code})
         }
         "PUT /auth/login/totp" | "PUT /totp" => {
-            let begun = server.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
-            let code = totp::code(&text(&begun, "key"), 0);
+            let enrollment = server.post("/totp").bearer_auth(access).send_checked().await.is(201).json();
+            let code = totp::code(&text(&enrollment, "key"), 0);
             json!({"claim": code, "code": code, "uri": "", "password": PASSWORD})
         }
         "POST /auth/mail/verify/send" => json!({"user_id": id}),
-        "POST /auth/mail/verify" => json!({"user_id": id, "code": confirming_code(server, &who.person).await}),
+        "POST /auth/mail/verify" => json!({"user_id": id, "code": mail_verification_code(server, &user.user).await}),
         "PUT /auth/users/me" => json!({"full_name": "Somebody"}),
         "POST /auth/users/{user_id}" => json!({"full_name": "Somebody"}),
         "POST /auth/users/toggle-state" => json!({"user_email": email}),
         "POST /auth/verification/send-code" => json!({"email": email}),
-        "POST /auth/verification/verify-code" => json!({"email": email, "code": mailed_code(server, email).await}),
+        "POST /auth/verification/verify-code" => {
+            json!({"email": email, "code": mail_sign_in_code(server, email).await})
+        }
         "POST /oauth/introspect" | "POST /oauth/revoke" => {
-            let (key, _) = server.api_key(&who.person, &["introspect", "revoke"]);
-            by(&mut bearer, String::new());
+            let (key, _) = server.api_key(&user.user, &["introspect", "revoke"]);
+            set_bearer(&mut bearer, String::new());
             json!({"token": access, "client_secret": key})
         }
         "POST /oauth/token" => json!({"grant_type": "refresh_token", "refresh_token": refresh}),
         other => {
-            assert!(call.body.is_empty(), "{other} has a body: say which is granted");
+            assert!(call.body.is_empty(), "{other} has a body: add a valid one to this match");
             Value::Null
         }
     };
     if name.contains("/admin/") || name.contains("/auth/users/{") || name.ends_with("create") || name.ends_with("state")
     {
-        bearer = root.to_owned();
+        bearer = admin.to_owned();
     }
-    if body["email"] == new.as_str() || name == "POST /links/confirm" {
-        about = new;
+    if body["email"] == new_email.as_str() || name == "POST /links/confirm" {
+        email_of_row = new_email;
     }
     if name == "DELETE /sessions/{id}" {
         path = format!("/sessions/{session}");
     }
-    // What the document does not have there was to be shared between two dialects.
+    // Some bodies above have fields of several dialects: keep those of this operation.
     let mut body = body;
     if let Some(members) = body.as_object_mut() {
         members.retain(|member, _| call.body.contains_key(member));
     }
-    Wish { call: call.clone(), path, bearer, project: who.project.clone(), body, about }
+    ValidRequest { call: call.clone(), path, bearer, project: user.project.clone(), body, email_of_row }
 }

@@ -1,5 +1,5 @@
-//! What a request says of where it came through is believed of nobody: neither links in mails, nor metadata, nor tokens, nor limits
-//! know a name that a client made up.
+//! Forged proxy headers: without a trusted proxy they influence neither links in mails, metadata and tokens, nor rate
+//! limits.
 
 use super::*;
 use crate::support::server::over_both_stores;
@@ -7,10 +7,10 @@ use crate::support::signet::Plan;
 
 const PUBLIC: &str = "https://id.example.org";
 
-over_both_stores!(|plan| plan.set("SIGNET_SERVER__PUBLIC_URL", PUBLIC); no_header_finds_its_way_into_a_link);
+over_both_stores!(|plan| plan.set("SIGNET_SERVER__PUBLIC_URL", PUBLIC); headers_do_not_influence_links_or_metadata);
 
-/// What proxies say, each in the name of somebody who would like to be one.
-const SAID: [(&str, &str); 14] = [
+/// The headers that proxies set, forged by a client.
+const FORGED_HEADERS: [(&str, &str); 14] = [
     ("host", "evil.example"),
     ("x-forwarded-host", "evil.example"),
     ("x-forwarded-server", "evil.example"),
@@ -27,11 +27,11 @@ const SAID: [(&str, &str); 14] = [
     ("origin", "https://evil.example"),
 ];
 
-fn poisoned(request: RequestBuilder) -> RequestBuilder {
-    SAID.iter().fold(request, |request, (name, value)| request.header(*name, *value))
+fn with_forged_headers(request: RequestBuilder) -> RequestBuilder {
+    FORGED_HEADERS.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
-async fn no_header_finds_its_way_into_a_link(server: &TestServer) {
+async fn headers_do_not_influence_links_or_metadata(server: &TestServer) {
     for path in [
         "/.well-known/oauth-authorization-server",
         "/.well-known/openid-configuration",
@@ -40,46 +40,50 @@ async fn no_header_finds_its_way_into_a_link(server: &TestServer) {
         "/docs",
         "/links/magic",
     ] {
-        let (plain, other) = (server.get(path).send_checked().await, poisoned(server.get(path)).send_checked().await);
+        let (plain, other) =
+            (server.get(path).send_checked().await, with_forged_headers(server.get(path)).send_checked().await);
         assert_eq!((plain.is(200).status, &plain.text), (other.status, &other.text), "{path}");
         assert!(!format!("{other:?}").contains("evil"), "{path}: {other:?}");
     }
-    // Whatever mails something, asked by somebody whose every header lies.
-    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
-    let (mut asked, mut to) = (0, Vec::new());
-    for call in Call::all(server).await.into_iter().filter(|call| call.method != Method::GET) {
-        let mut wish = wish(server, &call, &root).await;
-        let new = wish.about.replace("person", "moved");
+    // Every call that sends mail, with all headers forged.
+    let admin = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    let (mut successful, mut recipients) = (0, Vec::new());
+    for call in ApiCall::all(server).await.into_iter().filter(|call| call.method != Method::GET) {
+        let mut request = valid_request(server, &call, &admin).await;
+        let new_email = request.email_of_row.replace("person", "moved");
         match call.path.as_str() {
             "/auth/login/magic/{email}" | "/auth/login/recover/{email}" => {
-                wish.path = wish.path.replace("{email}", &wish.about);
+                request.path = request.path.replace("{email}", &request.email_of_row);
             }
-            "/auth/users/me" if call.method == Method::PUT => wish.body = json!({"email": new, "original": PASSWORD}),
+            "/auth/users/me" if call.method == Method::PUT => {
+                request.body = json!({"email": new_email, "original": PASSWORD})
+            }
             path if path.contains('{') || path.contains("everyone") => continue,
             _ => {}
         }
-        let answer = poisoned(wish.request(server)).send_checked().await;
-        assert!(answer.status < 500, "{}: {answer:?}", call.name());
-        assert!(!answer.text.contains("evil"), "{}: {answer:?}", call.name());
-        if let Some(token) = json_of(&answer)["access_token"].as_str() {
+        let response = with_forged_headers(request.build(server)).send_checked().await;
+        assert!(response.status < 500, "{}: {response:?}", call.name());
+        assert!(!response.text.contains("evil"), "{}: {response:?}", call.name());
+        if let Some(token) = json_body(&response)["access_token"].as_str() {
             let claims = server.verify(token).await.json()["claims"].clone();
             assert!(claims.is_null() || claims["iss"] == PUBLIC, "{}: {claims}", call.name());
         }
-        to.extend([wish.about, new]);
-        asked += usize::from(answer.status < 300);
+        recipients.extend([request.email_of_row, new_email]);
+        successful += usize::from(response.status < 300);
     }
-    assert!(asked >= 45, "{asked}");
+    assert!(successful >= 45, "{successful}");
     outbox::wait_until_queue_is_empty(server).await;
-    let mails: Vec<_> = to.iter().flat_map(|to| outbox::mails(server, to)).collect();
+    let mails: Vec<_> = recipients.iter().flat_map(|recipient| outbox::mails(server, recipient)).collect();
     let links =
         mails.iter().flat_map(outbox::Mail::lines).filter(|line| line.starts_with("http") && !line.contains(' '));
     let links = links.collect::<Vec<_>>();
     assert!(links.len() >= 8, "{links:?}");
     assert!(links.iter().all(|link| link.starts_with(&format!("{PUBLIC}/"))), "{links:?}");
     assert!(mails.iter().all(|mail| !mail.source.contains("evil") && !mail.source.contains("198.51.100.66")));
-    // Nor does a session say that it was opened from there.
-    let person = server.create_user(&[]);
-    let access = poisoned(server.sign_in_request(&person.email, PASSWORD)).send_checked().await.is(201).tokens().access;
+    // The session does not list the forged address.
+    let user = server.create_user(&[]);
+    let access =
+        with_forged_headers(server.sign_in_request(&user.email, PASSWORD)).send_checked().await.is(201).tokens().access;
     let listed = server.get("/sessions").bearer_auth(&access).send_checked().await.json();
     assert_eq!(listed["sessions"][0]["address"], "127.0.0.1");
 }
@@ -91,9 +95,9 @@ mod limits {
         plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__SIGN_IN_ADDRESS", "6 per 1h")
     }
 
-    over_both_stores!(plan; nobody_chooses_the_address_that_is_counted);
+    over_both_stores!(plan; client_cannot_choose_its_rate_limit_address);
 
-    async fn nobody_chooses_the_address_that_is_counted(server: &TestServer) {
+    async fn client_cannot_choose_its_rate_limit_address(server: &TestServer) {
         let names = [
             "x-forwarded-for",
             "forwarded",
@@ -108,13 +112,13 @@ mod limits {
             "client-ip",
             "via",
         ];
-        let answers = names.iter().enumerate().map(async |(number, name)| {
+        let responses = names.iter().enumerate().map(async |(number, name)| {
             let address = format!("192.0.2.{number}");
             let value = if *name == "forwarded" { format!("for={address}") } else { address };
-            let nobody = format!("nobody-{number}@example.org");
-            server.sign_in_request(&nobody, "no").header(*name, value).send_checked().await.status
+            let unknown_email = format!("nobody-{number}@example.org");
+            server.sign_in_request(&unknown_email, "no").header(*name, value).send_checked().await.status
         });
-        let statuses = futures_util::future::join_all(answers).await;
+        let statuses = futures_util::future::join_all(responses).await;
         assert_eq!(statuses.iter().filter(|status| **status == 401).count(), 6, "{statuses:?}");
         assert_eq!(statuses.iter().filter(|status| **status == 429).count(), names.len() - 6, "{statuses:?}");
     }
