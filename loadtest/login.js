@@ -1,21 +1,22 @@
-// Signing in with a password. The hash decides: Argon2 takes milliseconds of a core and megabytes for each, by [passwords].
+// Signs in with a password. The cost is that of the Argon2 hash: milliseconds of a core and megabytes per sign-in, as
+// set in the section [passwords].
 
-import { anyUser, password } from './lib/dataset.js';
+import { randomUser, password } from './lib/dataset.js';
 import { signIn } from './lib/operations.js';
-import { reachable } from './lib/ready.js';
-import { scenario, wanted } from './lib/shapes.js';
+import { checkReachable } from './lib/ready.js';
+import { scenario, readLoad } from './lib/shapes.js';
 import { options as optionsOf, summary, thresholds } from './lib/verdict.js';
 
-const load = wanted(20, '1m');
+const load = readLoad(20, '1m');
 const limits = { 'sign-in': 1500 };
 
 export const options = optionsOf({ login: scenario(load, 'enter', 1, 3) }, thresholds(limits, load));
 export const handleSummary = summary('login', limits, load);
 
 export function setup() {
-  reachable();
+  checkReachable();
 }
 
 export function enter() {
-  signIn(anyUser(), password());
+  signIn(randomUser(), password());
 }

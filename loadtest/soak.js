@@ -1,21 +1,22 @@
-// The same day for hours, low and steady, and what changes in that time. Everything is tagged with the phase of the run it falls into.
+// The mix of mixed.js for hours at a low, steady rate, to find what changes over time. Every sample has the tag
+// `phase`.
 //
-// k6 cannot hold one phase's percentiles against another's. So one virtual user does nothing but watch: it does a little of
-// everything every few seconds, remembers how long that took early on, and in the late phase adds how many times as long it takes
-// now to the trend `drift`. With MANAGEMENT=http://host:8001 it reads the server's memory and open files from /metrics as well,
-// into `growth`.
+// k6 cannot compare the percentiles of two phases. So one virtual user only watches: every few seconds it sends one
+// request of each kind and remembers the durations of the early phase. In the late phase it adds the ratio of the
+// current duration to the early median to the trend `drift`. With MANAGEMENT=http://host:8001 it also reads the
+// server's memory and open files from /metrics and adds their ratios to `growth`.
 
 import { check } from 'k6';
 import exec from 'k6/execution';
 import http from 'k6/http';
 import { Counter, Trend } from 'k6/metrics';
-import { askForCode, day, renewOwn, useAnyKey, verifyOwn, visitOnce } from './lib/day.js';
-import { peopled, reachable, sessionsUnspent, tokensTaken } from './lib/ready.js';
+import { requestCode, day, refreshOwnSession, useRandomKey, verifyOwnToken, signInAndOut } from './lib/day.js';
+import { checkUsersAndKeys, checkReachable, checkSessionsUnused, checkTokensAccepted } from './lib/ready.js';
 import { number, text } from './lib/settings.js';
-import { scenario, virtualUsers, wanted } from './lib/shapes.js';
+import { scenario, virtualUsers, readLoad } from './lib/shapes.js';
 import { limit, options as optionsOf, summary, thresholds } from './lib/verdict.js';
 
-// Until the caches are filled and the pools are open, nothing can be held against what comes later.
+// The warm phase is not compared: caches fill and pools open.
 const PHASES = [['warm', 0.1], ['early', 0.3], ['middle', 0.75], ['late', 1]];
 const WATCHED = ['sign-in', 'refresh', 'verify', 'key'];
 const GAUGES = { memory: 'process_resident_memory_bytes', files: 'process_open_fds' };
@@ -25,99 +26,99 @@ const drift = new Trend('drift');
 const growth = new Trend('growth');
 const compared = new Counter('compared');
 
-const load = wanted(20, '4h', ['steady']);
-if (load.length < 600) throw new Error(`DURATION is ${load.length} s: a soak lasts 10m at least, or there is too little in a phase to be held against another`);
+const load = readLoad(20, '4h', ['steady']);
+if (load.length < 600) throw new Error(`DURATION is ${load.length} s: a soak test needs at least 10m, otherwise a phase has too few samples to compare`);
 const { scenarios, limits } = day(load);
 scenarios.watch = { ...scenario({ ...load, rate: 0.2 }, 'watch', 1, 0), preAllocatedVUs: 1, maxVUs: 1 };
 const vus = virtualUsers(scenarios);
 
-const all = thresholds(limits, load);
+const allThresholds = thresholds(limits, load);
 for (const operation of Object.keys(limits)) {
   for (const phase of ['early', 'late']) {
     const tags = `{operation:${operation},phase:${phase}}`;
-    all[`http_reqs${tags}`] = ['count>0'];
-    all[`http_req_duration${tags}`] = [limit(operation, limits[operation])];
-    all[`http_req_failed${tags}`] = [`rate<=${number('ERRORS', 0.001)}`];
-    all[`checks${tags}`] = [`rate>=${1 - number('ERRORS', 0.001)}`];
+    allThresholds[`http_reqs${tags}`] = ['count>0'];
+    allThresholds[`http_req_duration${tags}`] = [limit(operation, limits[operation])];
+    allThresholds[`http_req_failed${tags}`] = [`rate<=${number('ERRORS', 0.001)}`];
+    allThresholds[`checks${tags}`] = [`rate>=${1 - number('ERRORS', 0.001)}`];
   }
 }
 for (const operation of WATCHED) {
-  all[`drift{operation:${operation}}`] = [`med<${number('DRIFT', 1.5)}`];
-  all[`compared{of:${operation}}`] = ['count>0'];
+  allThresholds[`drift{operation:${operation}}`] = [`med<${number('DRIFT', 1.5)}`];
+  allThresholds[`compared{of:${operation}}`] = ['count>0'];
 }
 for (const gauge of MANAGEMENT ? Object.keys(GAUGES) : []) {
-  all['checks{operation:metrics}'] = ['rate>=0.99'];
-  all[`growth{of:${gauge}}`] = [`med<${number('GROWTH', 1.25)}`];
-  all[`compared{of:${gauge}}`] = ['count>0'];
+  allThresholds['checks{operation:metrics}'] = ['rate>=0.99'];
+  allThresholds[`growth{of:${gauge}}`] = [`med<${number('GROWTH', 1.25)}`];
+  allThresholds[`compared{of:${gauge}}`] = ['count>0'];
 }
 
-export const options = optionsOf(scenarios, all);
+export const options = optionsOf(scenarios, allThresholds);
 export const handleSummary = summary('soak', limits, load, ['early', 'late']);
 
 export function setup() {
-  reachable();
-  peopled();
-  tokensTaken();
-  sessionsUnspent(vus);
-  if (MANAGEMENT && !measured()) throw new Error(`no metrics of a process at MANAGEMENT=${MANAGEMENT}`);
+  checkReachable();
+  checkUsersAndKeys();
+  checkTokensAccepted();
+  checkSessionsUnused(vus);
+  if (MANAGEMENT && !readProcessMetrics()) throw new Error(`no process metrics at MANAGEMENT=${MANAGEMENT}`);
 }
 
-/** Tags what follows with the phase, and says which it is. */
-function phase() {
+/** Tags the following samples with the current phase and returns it. */
+function tagPhase() {
   const [name] = PHASES.find(([, until]) => exec.scenario.progress < until) || PHASES[PHASES.length - 1];
   exec.vu.metrics.tags.phase = name;
   return name;
 }
 
-/** What the server says of its own process; nothing where that cannot be had. */
-function measured() {
+/** The server's memory and open files; undefined if /metrics is not available. */
+function readProcessMetrics() {
   const { status, body } = http.get(`${MANAGEMENT}/metrics`, { tags: { operation: 'metrics', name: 'GET /metrics' }, timeout: '10s' });
   const lines = status === 200 ? body.split('\n') : [];
   const values = {};
   for (const [gauge, metric] of Object.entries(GAUGES)) {
-    const line = lines.find((one) => one.startsWith(`${metric} `));
+    const line = lines.find((line) => line.startsWith(`${metric} `));
     if (!line) return undefined;
     values[gauge] = Number(line.slice(metric.length));
   }
   return values;
 }
 
-const median = (values) => values.slice().sort((one, other) => one - other)[Math.floor(values.length / 2)];
+const median = (values) => values.slice().sort((a, b) => a - b)[Math.floor(values.length / 2)];
 
-// How it was early on, for each thing that is watched.
+// The values of the early phase, by operation or gauge.
 const early = {};
 
-function compare(now, what, value, trend, tags) {
-  if (now === 'early') (early[what] = early[what] || []).push(value);
-  else if (now === 'late' && early[what]) {
-    trend.add(value / median(early[what]), tags);
-    compared.add(1, { of: what });
+function compare(phase, name, value, trend, tags) {
+  if (phase === 'early') (early[name] = early[name] || []).push(value);
+  else if (phase === 'late' && early[name]) {
+    trend.add(value / median(early[name]), tags);
+    compared.add(1, { of: name });
   }
 }
 
 export function watch() {
-  const now = phase();
-  const responses = [visitOnce(), renewOwn(vus), verifyOwn(vus), useAnyKey()];
-  WATCHED.forEach((operation, at) => {
-    const response = responses[at];
-    if (response && response.status !== 0) compare(now, operation, response.timings.duration, drift, { operation });
+  const phase = tagPhase();
+  const responses = [signInAndOut(), refreshOwnSession(vus), verifyOwnToken(vus), useRandomKey()];
+  WATCHED.forEach((operation, index) => {
+    const response = responses[index];
+    if (response && response.status !== 0) compare(phase, operation, response.timings.duration, drift, { operation });
   });
   if (MANAGEMENT) {
-    const values = measured();
-    check(values, { 'metrics: of the process': Boolean }, { operation: 'metrics' });
-    for (const [gauge, value] of Object.entries(values || {})) compare(now, gauge, value, growth, { of: gauge });
+    const values = readProcessMetrics();
+    check(values, { 'metrics: process metrics': Boolean }, { operation: 'metrics' });
+    for (const [gauge, value] of Object.entries(values || {})) compare(phase, gauge, value, growth, { of: gauge });
   }
 }
 
 function inPhase(activity) {
   return () => {
-    phase();
+    tagPhase();
     activity(vus);
   };
 }
 
-export const visit = inPhase(visitOnce);
-export const renew = inPhase(renewOwn);
-export const present = inPhase(verifyOwn);
-export const code = inPhase(askForCode);
-export const key = inPhase(useAnyKey);
+export const visit = inPhase(signInAndOut);
+export const renew = inPhase(refreshOwnSession);
+export const present = inPhase(verifyOwnToken);
+export const code = inPhase(requestCode);
+export const key = inPhase(useRandomKey);

@@ -1,12 +1,12 @@
-// A day in the life of a service that many use: what mixed.js and soak.js do, each activity a scenario of its own.
+// The mix of requests of mixed.js and soak.js; each activity is a scenario.
 
 import { check } from 'k6';
-import { any, anyUser, forget, keys, next, password } from './dataset.js';
+import { dropSession, keys, nextSession, password, randomItem, randomUser } from './dataset.js';
 import { exchangeKey, refresh, sendCode, signIn, signOut, useKey, verify } from './operations.js';
 import { number } from './settings.js';
 import { scenario } from './shapes.js';
 
-/** In how many milliseconds 99 of 100 must be answered. */
+/** The limit of the 99th percentile in milliseconds, by operation. */
 export const LIMITS = {
   'sign-in': 1500,
   'sign-out': 100,
@@ -17,7 +17,10 @@ export const LIMITS = {
   'key-exchange': 100,
 };
 
-/** Each activity's name for its weight, its function, how many seconds it may take, and what it asks for. */
+/**
+ * Weight variable, default weight, exported function, expected seconds per iteration, and operations of each
+ * activity.
+ */
 const ACTIVITIES = [
   ['SIGN_INS', 4, 'visit', 2, ['sign-in', 'verify', 'sign-out']],
   ['REFRESHES', 20, 'renew', 0.5, ['refresh']],
@@ -26,40 +29,40 @@ const ACTIVITIES = [
   ['KEYS', 8, 'key', 0.5, ['key', 'key-exchange']],
 ];
 
-/** The scenarios, and the limits of what they ask for. A weight of nothing leaves an activity out. */
+/** The scenarios and the limits of their operations. An activity with weight 0 is left out. */
 export function day(load) {
-  const weighed = ACTIVITIES.map(([name, weight, ...rest]) => [number(name, weight), ...rest]).filter(([weight]) => weight > 0);
-  const all = weighed.reduce((sum, [weight]) => sum + weight, 0);
-  if (all === 0) throw new Error('every weight is zero: there is nothing to do');
+  const activities = ACTIVITIES.map(([name, weight, ...rest]) => [number(name, weight), ...rest]).filter(([weight]) => weight > 0);
+  const totalWeight = activities.reduce((sum, [weight]) => sum + weight, 0);
+  if (totalWeight === 0) throw new Error('all weights are zero: set at least one');
   const scenarios = {};
   const limits = {};
-  for (const [weight, exec, patience, operations] of weighed) {
-    scenarios[exec] = scenario(load, exec, weight / all, patience);
+  for (const [weight, exec, duration, operations] of activities) {
+    scenarios[exec] = scenario(load, exec, weight / totalWeight, duration);
     for (const operation of operations) limits[operation] = LIMITS[operation];
   }
   return { scenarios, limits };
 }
 
-/** Refreshes a session of this virtual user's; one that is over is not tried again. */
-export function renewOwn(vus) {
-  const session = next(vus);
+/** Refreshes one of this virtual user's sessions. A session that has ended is not tried again. */
+export function refreshOwnSession(vus) {
+  const session = nextSession(vus);
   if (!check(session, { 'refresh: a session is left': Boolean }, { operation: 'refresh' })) return undefined;
-  const { response, over } = refresh(session);
-  if (over) forget(session);
+  const { response, ended } = refresh(session);
+  if (ended) dropSession(session);
   return response;
 }
 
-/** Verifies an access token of this virtual user's, as fresh as clients keep them. */
-export function verifyOwn(vus) {
-  const session = next(vus);
+/** Verifies one of this virtual user's access tokens, and refreshes it before it expires, as clients do. */
+export function verifyOwnToken(vus) {
+  const session = nextSession(vus);
   if (!check(session, { 'verify: a session is left': Boolean }, { operation: 'verify' })) return undefined;
-  if (session.until < Date.now() + 30000 && refresh(session).over) forget(session);
+  if (session.until < Date.now() + 30000 && refresh(session).ended) dropSession(session);
   return verify(session.access);
 }
 
-/** Somebody signs in, is recognised, and signs out. Without that, everybody's sessions would pile up over a long run. */
-export function visitOnce() {
-  const { response, session } = signIn(anyUser(), password());
+/** Signs in, verifies the token and signs out, so that sessions do not pile up in a long run. */
+export function signInAndOut() {
+  const { response, session } = signIn(randomUser(), password());
   if (session) {
     verify(session.access);
     signOut(session);
@@ -67,12 +70,12 @@ export function visitOnce() {
   return response;
 }
 
-/** A code is asked for. */
-export const askForCode = () => sendCode(anyUser());
+/** Requests a sign-in code. */
+export const requestCode = () => sendCode(randomUser());
 
-/** A service exchanges its key for a token; a gateway asks about a key that it was sent. */
-export function useAnyKey() {
-  const key = any(keys);
+/** Exchanges an API key for a token, as a service does, and verifies the key, as a gateway does. */
+export function useRandomKey() {
+  const key = randomItem(keys);
   exchangeKey(key);
   return useKey(key);
 }

@@ -1,42 +1,41 @@
-// What can be said from outside: `k6 run -e NAME=VALUE`, or the environment. Read here and nowhere else, and refused here where it
-// makes no sense. Knows nothing of requests.
+// The settings: `k6 run -e NAME=VALUE`, or the environment. Read and validated only here. Knows nothing of requests.
 
-/** A text, or what holds without one. An empty one is none. */
-export function text(name, otherwise) {
-  const given = __ENV[name];
-  return given === undefined || given === '' ? otherwise : given;
+/** A text. An empty value counts as not set. */
+export function text(name, fallback) {
+  const value = __ENV[name];
+  return value === undefined || value === '' ? fallback : value;
 }
 
-/** One of some words. */
+/** One of several words; the first is the default. */
 export function oneOf(name, words) {
-  const given = text(name, words[0]);
-  if (!words.includes(given)) throw new Error(`${name}=${given}: must be one of ${words.join(', ')}`);
-  return given;
+  const value = text(name, words[0]);
+  if (!words.includes(value)) throw new Error(`${name}=${value}: must be one of ${words.join(', ')}`);
+  return value;
 }
 
-/** A number that is not below zero. */
-export function number(name, otherwise) {
-  const given = Number(text(name, otherwise));
-  if (!(given >= 0 && given < Infinity)) throw new Error(`${name}=${__ENV[name]}: must be a number, and not below zero`);
-  return given;
+/** A number, zero or more. */
+export function number(name, fallback) {
+  const value = Number(text(name, fallback));
+  if (!(value >= 0 && value < Infinity)) throw new Error(`${name}=${__ENV[name]}: must be a number, zero or more`);
+  return value;
 }
 
-/** How many there are of something: one at least. */
-export function count(name, otherwise) {
-  const given = number(name, otherwise);
-  if (!Number.isInteger(given) || given < 1) throw new Error(`${name}=${__ENV[name]}: must be a whole number, and at least 1`);
-  return given;
+/** A whole number, one or more. */
+export function count(name, fallback) {
+  const value = number(name, fallback);
+  if (!Number.isInteger(value) || value < 1) throw new Error(`${name}=${__ENV[name]}: must be a whole number, one or more`);
+  return value;
 }
 
-/** A length of time as k6 writes it (90s, 15m, 1h30m), in whole seconds. */
-export function seconds(name, otherwise) {
-  const given = text(name, otherwise);
-  const parts = given.match(/^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/);
+/** A duration in the notation of k6 (90s, 15m, 1h30m), in seconds. */
+export function seconds(name, fallback) {
+  const value = text(name, fallback);
+  const parts = value.match(/^(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?$/);
   const [hours, minutes, rest] = (parts || []).slice(1).map((part) => Number(part || 0));
-  const all = parts ? hours * 3600 + minutes * 60 + rest : 0;
-  if (all < 1) throw new Error(`${name}=${given}: must be a length of time such as 90s, 15m or 1h30m`);
-  return all;
+  const total = parts ? hours * 3600 + minutes * 60 + rest : 0;
+  if (total < 1) throw new Error(`${name}=${value}: must be a duration such as 90s, 15m or 1h30m`);
+  return total;
 }
 
-/** Where Signet is. */
+/** The URL of Signet. */
 export const BASE_URL = text('BASE_URL', 'http://127.0.0.1:8000').replace(/\/+$/, '');

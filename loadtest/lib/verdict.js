@@ -1,30 +1,31 @@
-// What makes a run fail, and how it is told. A threshold that is missed gives k6's exit code 99; the summary says which.
+// Thresholds and summary. A missed threshold makes k6 exit with 99, and the summary names it.
 //
-// Every request and check has the tag `operation`, and each operation has thresholds of its own: an average over a verification
-// and a sign-in, which differ a hundredfold, tells nothing.
+// Every request and check has the tag `operation`, and each operation has its own thresholds: an average over
+// verifications and sign-ins, whose durations differ a hundredfold, would be useless.
 
 import { number, text } from './settings.js';
-import { planned } from './shapes.js';
+import { plannedIterations } from './shapes.js';
 
 /** The trend statistics that summaries show. */
 export const STATISTICS = ['avg', 'min', 'med', 'p(95)', 'p(99)', 'p(99.9)', 'max'];
 
-const NAME = (operation) => `P99_${operation.toUpperCase().replace(/-/g, '_')}`;
+const limitVariable = (operation) => `P99_${operation.toUpperCase().replace(/-/g, '_')}`;
 
-/** In how many milliseconds 99 of 100 must be answered; `P99_VERIFY=20` and its like put another number in place of ours. */
+/** The threshold of the 99th percentile; variables such as `P99_VERIFY=20` override the default. */
 export function limit(operation, milliseconds) {
-  return `p(99)<${number(NAME(operation), milliseconds)}`;
+  return `p(99)<${number(limitVariable(operation), milliseconds)}`;
 }
 
 /**
- * For each operation with its limit: enough right answers, none too late, and at all. k6 holds that thresholds of a metric without
- * samples are met, but for a counter's: so each is counted, and what never ran fails.
+ * The thresholds of each operation: it was called, with few errors, with passing checks and in time. k6 considers
+ * thresholds without samples as passed, except for counters; so each operation is counted, and one that was never
+ * called fails.
  */
 export function thresholds(limits, load) {
   const errors = number('ERRORS', 0.001);
   const all = {
-    // What could not even be started is as bad as what failed.
-    dropped_iterations: [`count<=${Math.ceil(planned(load) * errors)}`],
+    // An iteration that could not start is as bad as a failed one.
+    dropped_iterations: [`count<=${Math.ceil(plannedIterations(load) * errors)}`],
   };
   for (const [operation, milliseconds] of Object.entries(limits)) {
     const tag = `{operation:${operation}}`;
@@ -36,7 +37,7 @@ export function thresholds(limits, load) {
   return all;
 }
 
-/** The options that all scripts share. */
+/** The k6 options common to all scripts. */
 export function options(scenarios, all) {
   return { scenarios, thresholds: all, summaryTrendStats: STATISTICS, userAgent: 'signet-loadtest' };
 }
@@ -44,16 +45,16 @@ export function options(scenarios, all) {
 const ms = (value) => (value === undefined ? '-' : value >= 100 ? value.toFixed(0) : value.toFixed(2));
 const percent = (value) => (value === undefined ? '-' : `${(value * 100).toFixed(2)} %`);
 
-/** A table: the first column to the left, the others to the right. */
+/** Formats a table: the first column is left-aligned, the others right-aligned. */
 function table(rows) {
   const widths = rows[0].map((_, at) => Math.max(...rows.map((row) => row[at].length)));
   const pad = (cell, at) => (at === 0 ? cell.padEnd(widths[at]) : cell.padStart(widths[at]));
   return rows.map((row) => `  ${row.map(pad).join('  ')}\n`).join('');
 }
 
-/** A line for each operation that has thresholds; `tags` narrows it down, as `,phase:late` does. */
-function figures(metrics, operations, tags = '') {
-  const head = ['operation', 'requests', 'a second', 'median ms', 'p95', 'p99', 'p99.9', 'longest', 'failed', 'right'];
+/** A line for each operation; additional `tags` such as `,phase:late` select samples. */
+function resultTable(metrics, operations, tags = '') {
+  const head = ['operation', 'requests', 'per second', 'median ms', 'p95', 'p99', 'p99.9', 'max', 'failed', 'passed'];
   const line = (operation) => {
     const of = (metric) => (metrics[`${metric}{operation:${operation}${tags}}`] || { values: {} }).values;
     const [reqs, time] = [of('http_reqs'), of('http_req_duration')];
@@ -65,8 +66,8 @@ function figures(metrics, operations, tags = '') {
 }
 
 /**
- * Makes `handleSummary`. `SUMMARY=FILE` writes the figures to a file too. Told to use the newer form of its data (which has no
- * thresholds in it), k6 prints its own summary: the exit code is the same.
+ * Creates `handleSummary`. `SUMMARY=FILE` also writes the results to a file. If k6 is set to its newer summary
+ * format, which has no thresholds, it prints its own summary; the exit code is the same.
  */
 export function summary(script, limits, load, phases = []) {
   return (data) => {
@@ -76,15 +77,15 @@ export function summary(script, limits, load, phases = []) {
     for (const [metric, { thresholds: of = {} }] of Object.entries(data.metrics)) {
       for (const [expression, { ok }] of Object.entries(of)) if (!ok) missed.push(`${metric}: ${expression}`);
     }
-    const took = (data.state.testRunDurationMs / 1000).toFixed(0);
-    let said = `\n${script}: ${load.shape}, ${load.rate} a second at the most, ${took} s\n\n${figures(data.metrics, operations)}`;
-    for (const phase of phases) said += `\n${phase}\n${figures(data.metrics, operations, `,phase:${phase}`)}`;
+    const elapsed = (data.state.testRunDurationMs / 1000).toFixed(0);
+    let report = `\n${script}: ${load.shape}, peak rate ${load.rate} per second, ${elapsed} s\n\n${resultTable(data.metrics, operations)}`;
+    for (const phase of phases) report += `\n${phase}\n${resultTable(data.metrics, operations, `,phase:${phase}`)}`;
     const dropped = data.metrics.dropped_iterations;
-    said += `\niterations that found no virtual user free: ${dropped ? dropped.values.count : 0}\n`;
-    said += missed.length === 0 ? 'PASSED\n' : `FAILED\n${missed.sort().map((one) => `  missed: ${one}\n`).join('')}`;
-    const told = { stdout: said };
+    report += `\ndropped iterations (no free virtual user): ${dropped ? dropped.values.count : 0}\n`;
+    report += missed.length === 0 ? 'PASSED\n' : `FAILED\n${missed.sort().map((name) => `  missed: ${name}\n`).join('')}`;
+    const output = { stdout: report };
     const file = text('SUMMARY');
-    if (file) told[file] = JSON.stringify({ script, load, passed: missed.length === 0, missed, metrics: data.metrics }, null, 2);
-    return told;
+    if (file) output[file] = JSON.stringify({ script, load, passed: missed.length === 0, missed, metrics: data.metrics }, null, 2);
+    return output;
   };
 }

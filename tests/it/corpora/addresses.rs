@@ -1,16 +1,16 @@
-//! Dominic Sayers' e-mail addresses: which of them an account can have here, and that none is more than a client's fault.
+//! Dominic Sayers' e-mail addresses: which of them an account can have, and that none causes a server error.
 //!
-//! The collection says what RFC 5321 and 5322 allow. We take the dot-strings of domain names alone (`auth::identity` says why),
-//! so of what it calls valid we refuse all that is quoted, folded, commented, a literal or a top-level domain.
+//! The collection follows RFC 5321 and 5322. Signet accepts only dot-strings at domain names (`auth::identity` gives the
+//! reason), so it refuses valid addresses with quotes, folding, comments, address literals or top-level domains.
 
 use serde_json::json;
-use signet::auth::accounts::identity::Email;
+use signet::auth::identity::Email;
 
-use super::bytes_of;
+use super::read_corpus;
 use crate::support::server::{PASSWORD, SendRequest, TestServer};
 
-/// Of those that it does not call an error, so many have no account here.
-const REFUSED_THOUGH_VALID: usize = 75;
+/// The number of addresses that the collection does not call an error and that Signet refuses.
+const VALID_BUT_REFUSED: usize = 75;
 
 struct Case {
     id: u32,
@@ -20,21 +20,21 @@ struct Case {
 }
 
 impl Case {
-    /// Why it has no account here though it may be valid.
-    fn is_none_of_ours(&self) -> bool {
-        let marks = |c: char| "\"([".contains(c) || c.is_control() || c.is_whitespace();
-        let bounds = self.diagnosis.ends_with("TOOLONG");
+    /// True if Signet refuses the address although it may be valid.
+    fn is_unsupported(&self) -> bool {
+        let is_unsupported_char = |c: char| "\"([".contains(c) || c.is_control() || c.is_whitespace();
+        let too_long = self.diagnosis.ends_with("TOOLONG");
         let (_, domain) = self.address.rsplit_once('@').unwrap_or_default();
         let top_level = !domain.contains('.') || domain.ends_with(|c: char| c.is_ascii_digit()) || domain.contains('/');
-        self.address.contains(marks) || bounds || top_level
+        self.address.contains(is_unsupported_char) || too_long || top_level
     }
 }
 
 fn cases() -> Vec<Case> {
-    let text = String::from_utf8(bytes_of("email/tests.xml")).unwrap();
+    let text = String::from_utf8(read_corpus("email/tests.xml")).unwrap();
     let inner = |test: &str, name: &str| {
         let from = test.split_once(&format!("<{name}>"))?.1;
-        Some(plain(from.split_once(&format!("</{name}>"))?.0))
+        Some(decode(from.split_once(&format!("</{name}>"))?.0))
     };
     let tests = text.split("<test id=\"").skip(1);
     tests
@@ -47,8 +47,8 @@ fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// The text that XML writes so. Control characters are written as the pictures of them, as the collection says.
-fn plain(xml: &str) -> String {
+/// Decodes XML entities. The collection writes control characters as the Unicode symbols for them.
+fn decode(xml: &str) -> String {
     let mut text = String::new();
     let mut rest = xml;
     while let Some((before, after)) = rest.split_once('&') {
@@ -71,27 +71,27 @@ fn plain(xml: &str) -> String {
 }
 
 #[tokio::test]
-async fn corpora_isemail_addresses() {
+async fn corpora_isemail_addresses_are_classified() {
     let server = TestServer::embedded(|plan| plan);
     let cases = cases();
     assert_eq!(cases.len(), 164);
-    let (mut refused, mut taken) = (0, Vec::new());
+    let (mut refused, mut accepted) = (0, Vec::new());
     for case in &cases {
         let Case { id, address, category, .. } = case;
-        let read = Email::parse(address);
-        match (category.as_str(), &read) {
-            ("ISEMAIL_ERR", Ok(_)) => taken.push(*id),
+        let parsed = Email::parse(address);
+        match (category.as_str(), &parsed) {
+            ("ISEMAIL_ERR", Ok(_)) => accepted.push(*id),
             ("ISEMAIL_ERR", Err(_)) | (_, Ok(_)) => {}
             (_, Err(_)) => {
-                assert!(case.is_none_of_ours(), "{id}: {address:?}");
+                assert!(case.is_unsupported(), "{id}: {address:?}");
                 refused += 1;
             }
         }
-        // The server agrees, and so do the dialects.
+        // The server agrees, and no dialect fails.
         let body = json!({"email": address, "password": PASSWORD});
         let signed_up = server.post("/auth/login/signup").json(&body).send_checked().await;
-        let may = if read.is_ok() { [200, 400] } else { [422, 422] };
-        assert!(may.contains(&signed_up.status), "{id} {address:?}: {signed_up:?}");
+        let expected = if parsed.is_ok() { [200, 400] } else { [422, 422] };
+        assert!(expected.contains(&signed_up.status), "{id} {address:?}: {signed_up:?}");
         for (path, body) in [
             ("/sessions", body.clone()),
             ("/auth/verification/send-code", json!({"email": address})),
@@ -106,6 +106,6 @@ async fn corpora_isemail_addresses() {
         let form = [("username", address.as_str()), ("password", PASSWORD)];
         assert!(server.form("/auth/login/oauth", &form).await.status < 500, "{id} {address:?}");
     }
-    assert_eq!(refused, REFUSED_THOUGH_VALID);
-    assert!(taken.is_empty(), "errors that were taken for addresses: {taken:?}");
+    assert_eq!(refused, VALID_BUT_REFUSED);
+    assert!(accepted.is_empty(), "accepted although invalid: {accepted:?}");
 }

@@ -1,104 +1,105 @@
-//! The JSON Parsing Test Suite (Nicolas Seriot): what must parse does, what must not is a client's fault, and nothing is more.
+//! The JSON Parsing Test Suite (Nicolas Seriot): valid texts are parsed, invalid ones are client errors, and none is a
+//! server error.
 
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
 use signet::http::{Rejection, json};
 
-use super::{bytes_of, place};
-use crate::support::document::{Body, Operation, operations, plausible};
-use crate::support::outbox::next;
-use crate::support::server::{PASSWORD, Person, SendRequest, TestServer};
-use crate::support::totp::turn_on;
+use super::{corpus_path, read_corpus};
+use crate::support::document::{Body, Operation, operations, plausible_value};
+use crate::support::outbox::wait_for_mail;
+use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser};
+use crate::support::totp::enable_totp;
 
-/// Each text, by its file's name, which begins with what must come of it.
+/// Each text by its file name. Names of valid texts begin with `y`, of invalid ones with `n`.
 fn texts() -> BTreeMap<String, Vec<u8>> {
-    let files = std::fs::read_dir(place("json/test_parsing")).unwrap().map(|file| file.unwrap().file_name());
+    let files = std::fs::read_dir(corpus_path("json/test_parsing")).unwrap().map(|file| file.unwrap().file_name());
     let names = files.map(|name| name.into_string().unwrap());
-    names.map(|name| (name.clone(), bytes_of(&format!("json/test_parsing/{name}")))).collect()
+    names.map(|name| (name.clone(), read_corpus(&format!("json/test_parsing/{name}")))).collect()
 }
 
-/// An object with the text in it: bodies are objects, and few of the texts are.
-fn inside(field: &str, text: &[u8]) -> Vec<u8> {
+/// An object with the text as a value, because bodies are objects and few of the texts are.
+fn object_with(field: &str, text: &[u8]) -> Vec<u8> {
     [format!("{{\"{field}\":").as_bytes(), text, b"}"].concat()
 }
 
 #[test]
-fn corpora_json_bodies_are_read_or_not_as_they_must() {
+fn corpora_json_bodies_are_parsed_or_rejected() {
     let texts = texts();
     assert_eq!(texts.len(), 318);
     for (name, text) in &texts {
-        let read = json::read::<BTreeMap<String, IgnoredAny>>(&inside("x", text));
+        let parsed = json::parse::<BTreeMap<String, IgnoredAny>>(&object_with("x", text));
         match name.as_bytes()[0] {
-            b'y' => assert!(read.is_ok(), "{name}"),
-            b'n' => assert!(matches!(read, Err(Rejection::Unreadable { .. })), "{name}"),
+            b'y' => assert!(parsed.is_ok(), "{name}"),
+            b'n' => assert!(matches!(parsed, Err(Rejection::MalformedBody { .. })), "{name}"),
             _ => {}
         }
     }
 }
 
-/// With the rights of a superuser, whose row is new for each call: some end its session or ask for a second factor. Where another token
-/// is due there is a good one of it, so that nothing is refused before it is read.
+/// Sends each text to each call with a body. Each call gets a new superuser, because some calls end its session or enable a
+/// second factor, and a valid token of the right kind, so that no request is refused before its body is parsed.
 #[tokio::test]
-async fn corpora_json_to_every_call() {
+async fn corpora_json_causes_no_server_error() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000"));
     let texts = texts();
-    let (mut tried, mut forms) = (0, 0);
+    let (mut requests, mut form_requests) = (0, 0);
     let calls =
         operations(&server).await.into_iter().filter(|call| ["POST", "PUT", "PATCH"].contains(&call.method.as_str()));
     for call in calls {
-        let person = server.person(&["--superuser"]);
-        let credential = credential(&server, &call, &person).await;
-        let path = call.path_with(&plausible);
+        let user = server.create_user(&["--superuser"]);
+        let credential = credential(&server, &call, &user).await;
+        let path = call.path_with(&plausible_value);
         let field = call.fields().first().map_or("x", String::as_str);
         let send = async |body: Vec<u8>| {
             let request = server.request(call.method.clone(), &path).bearer_auth(&credential).body(body);
             request.header("content-type", "application/json").send_checked().await
         };
-        // It is read, and nobody is turned away before.
+        // The body is parsed, and the request is not refused before.
         if matches!(call.body, Body::Json(_)) {
-            let answer = send(b"[".to_vec()).await;
-            assert!(matches!(answer.status, 400 | 422), "{}: {answer:?}", call.name());
+            let response = send(b"[".to_vec()).await;
+            assert!(matches!(response.status, 400 | 422), "{}: {response:?}", call.name());
         }
         for (name, text) in &texts {
-            for body in [text.clone(), inside("unknown", text), inside(field, text)] {
-                let answer = send(body).await;
-                assert!(answer.status < 500, "{name} to {}: {answer:?}", call.name());
+            for body in [text.clone(), object_with("unknown", text), object_with(field, text)] {
+                let response = send(body).await;
+                assert!(response.status < 500, "{name} to {}: {response:?}", call.name());
                 match &call.body {
                     Body::Json(_) if name.starts_with("n_") => {
-                        assert!(answer.status >= 400, "{name} to {}: {answer:?}", call.name());
+                        assert!(response.status >= 400, "{name} to {}: {response:?}", call.name());
                     }
-                    // A form is not read as what it is not.
+                    // JSON is not accepted where a form is expected.
                     Body::Form(_) => {
-                        assert_eq!(answer.status, 415, "{name} to {}: {answer:?}", call.name());
-                        forms += 1;
+                        assert_eq!(response.status, 415, "{name} to {}: {response:?}", call.name());
+                        form_requests += 1;
                     }
                     Body::Json(_) | Body::None => {}
                 }
-                tried += 1;
+                requests += 1;
             }
         }
     }
-    assert!(tried > 318 * 3 * 40, "{tried}");
-    assert!(forms >= 318 * 3 * 5, "{forms}");
+    assert!(requests > 318 * 3 * 40, "{requests}");
+    assert!(form_requests >= 318 * 3 * 5, "{form_requests}");
 }
 
-/// What is due at a call, good.
-async fn credential(server: &TestServer, call: &Operation, person: &Person) -> String {
-    let tokens = server.sign_in(person).await;
-    let due = |name: &str| call.schemes.iter().any(|scheme| scheme == name);
-    if due("refresh_token") {
+/// A valid token of the kind that a call needs.
+async fn credential(server: &TestServer, call: &Operation, user: &TestUser) -> String {
+    let tokens = server.sign_in(user).await;
+    let needs = |name: &str| call.schemes.iter().any(|scheme| scheme == name);
+    if needs("refresh_token") {
         tokens.refresh
-    } else if due("totp_token") {
-        turn_on(server, &tokens.access, PASSWORD).await;
-        let form = [("username", person.email.as_str()), ("password", PASSWORD)];
-        let answer = server.form("/auth/login/oauth", &form).await.is(200).json();
-        answer["access_token"].as_str().unwrap().to_owned()
-    } else if due("mailed_token") {
-        let what = if call.path == "/auth/login/claim" { "magic" } else { "recover" };
-        server.post(&format!("/auth/login/{what}/{}", person.email)).send_checked().await.is(200);
-        // Turning something on or off is told by mail as well: nothing was, for this person.
-        next(server, &person.email, 0).await.token()
+    } else if needs("totp_token") {
+        enable_totp(server, &tokens.access, PASSWORD).await;
+        let form = [("username", user.email.as_str()), ("password", PASSWORD)];
+        let response = server.form("/auth/login/oauth", &form).await.is(200).json();
+        response["access_token"].as_str().unwrap().to_owned()
+    } else if needs("mailed_token") {
+        let kind = if call.path == "/auth/login/claim" { "magic" } else { "recover" };
+        server.post(&format!("/auth/login/{kind}/{}", user.email)).send_checked().await.is(200);
+        // This user has no other mail: nothing was enabled or disabled.
+        wait_for_mail(server, &user.email, 0).await.token()
     } else {
         tokens.access
     }

@@ -1,4 +1,5 @@
-//! Public collections of hard cases. They are not part of this repository: `./test corpora` says where they are.
+//! Public collections of difficult cases. They are not part of this repository; `./test corpora` needs them in the folder
+//! `SIGNET_CORPORA`.
 
 mod addresses;
 mod json;
@@ -9,22 +10,19 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-#[allow(
-    clippy::disallowed_methods,
-    reason = "where the collections are is the runner's to say, and no setting of Signet"
-)]
-fn place(path: &str) -> PathBuf {
+#[allow(clippy::disallowed_methods, reason = "the location of the collections is not a setting of Signet")]
+fn corpus_path(path: &str) -> PathBuf {
     let folder = std::env::var_os("SIGNET_CORPORA").unwrap_or_else(|| {
         panic!("SIGNET_CORPORA is not set: name the folder of the collections, as in SIGNET_CORPORA=DIR ./test corpora")
     });
     PathBuf::from(folder).join(path)
 }
 
-fn bytes_of(path: &str) -> Vec<u8> {
-    let path = place(path);
-    std::fs::read(&path).unwrap_or_else(|fault| panic!("{}: {fault}", path.display()))
+fn read_corpus(path: &str) -> Vec<u8> {
+    let path = corpus_path(path);
+    std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn collection(path: &str) -> Value {
-    serde_json::from_slice(&bytes_of(path)).unwrap_or_else(|fault| panic!("{path}: {fault}"))
+fn read_json_corpus(path: &str) -> Value {
+    serde_json::from_slice(&read_corpus(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }

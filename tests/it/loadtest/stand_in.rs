@@ -1,17 +1,17 @@
-//! The stand-in for k6 is itself tried: on scripts that k6 would refuse, and on some that are wrong in ways that only a run shows.
+//! Tests of the replacement of k6: with scripts that k6 would reject, and with scripts that fail only when they run.
 
-use super::{Bench, Told, agreed};
+use super::{LoadTest, RunResult, shared_settings};
 use crate::support::server::TestServer;
 
-impl Bench {
-    async fn made_up(&self, text: &str) -> Told {
-        std::fs::write(self.dir.path().join("loadtest/made-up.js"), text).expect("the folder is ours");
+impl LoadTest {
+    async fn run_source(&self, text: &str) -> RunResult {
+        std::fs::write(self.dir.path().join("loadtest/made-up.js"), text).expect("the folder is writable");
         self.run("made-up", &[]).await
     }
 }
 
-/// A script that asks the server for its keys, with more in its options, before its function, and in it.
-fn script(thresholds: &str, before: &str, inside: &str) -> String {
+/// A script with these thresholds, this code in the init context and this code in the scenario's function.
+fn script(thresholds: &str, init: &str, body: &str) -> String {
     format!(
         "import {{ check }} from 'k6';
         import http from 'k6/http';
@@ -21,34 +21,42 @@ fn script(thresholds: &str, before: &str, inside: &str) -> String {
         import {{ sessions }} from './lib/dataset.js';
         import {{ refresh }} from './lib/operations.js';
         import {{ options as optionsOf, summary }} from './lib/verdict.js';
-        {before}
+        {init}
         const pace = {{ executor: 'constant-arrival-rate', exec: 'go', rate: 1, duration: '1s', preAllocatedVUs: 2, maxVUs: 2 }};
         export const options = optionsOf({{ go: pace }}, {{ {thresholds} }});
         export const handleSummary = summary('made-up', {{}}, {{ shape: 'steady', rate: 1 }});
-        export function go() {{ {inside} }}"
+        export function go() {{ {body} }}"
     )
 }
 
-const ASK: &str = "http.get(`${BASE_URL}/.well-known/jwks.json`, { tags: { operation: 'jwks' } });";
+const FETCH_JWKS: &str = "http.get(`${BASE_URL}/.well-known/jwks.json`, { tags: { operation: 'jwks' } });";
 
 #[tokio::test]
-async fn what_k6_refuses_is_refused() {
-    let bench = Bench::beside(TestServer::embedded(agreed));
-    bench.seed();
-    bench.made_up(&script("http_reqs: ['count>0']", "", ASK)).await.exits(0).throws_nothing();
-    for (thresholds, why) in [
+async fn options_that_k6_rejects_are_rejected() {
+    let load_test = LoadTest::new(TestServer::embedded(shared_settings));
+    load_test.seed();
+    load_test
+        .run_source(&script("http_reqs: ['count>0']", "", FETCH_JWKS))
+        .await
+        .assert_exit(0)
+        .assert_nothing_thrown();
+    for (thresholds, reason) in [
         ("http_req_duration: ['p99<10']", "p99<10"),
         ("http_req_duration: ['count>1']", "count>1"),
         ("http_reqs: ['count>one']", "count>one"),
-        ("'http_reqs{operation}': ['count>0']", "tags that cannot be read"),
-        ("nothing: ['count>0']", "a threshold of no metric"),
+        ("'http_reqs{operation}': ['count>0']", "invalid tags"),
+        ("nothing: ['count>0']", "threshold of an unknown metric"),
         ("http_reqs: []", "has no thresholds"),
     ] {
-        let told = bench.made_up(&script(thresholds, "", ASK)).await;
-        assert!(told.exits(104).told["wrong"].to_string().contains(why), "{thresholds}: {}", told.told["wrong"]);
+        let run = load_test.run_source(&script(thresholds, "", FETCH_JWKS)).await;
+        assert!(
+            run.assert_exit(104).result["invalid"].to_string().contains(reason),
+            "{thresholds}: {}",
+            run.result["invalid"]
+        );
     }
-    let good = script("", "", ASK);
-    for (from, to, why) in [
+    let valid = script("", "", FETCH_JWKS);
+    for (from, to, reason) in [
         ("'constant-arrival-rate'", "'constant-rate'", "no such executor"),
         ("rate: 1,", "rate: 1.5,", "rate is 1.5"),
         ("duration: '1s'", "duration: 1", "duration is 1"),
@@ -57,37 +65,48 @@ async fn what_k6_refuses_is_refused() {
         ("maxVUs: 2", "maxVus: 2", "maxVus is 2"),
         ("exec: 'go'", "exec: 'gone'", "gone is not exported"),
     ] {
-        let told = bench.made_up(&good.replace(from, to)).await;
-        assert!(told.exits(104).told["wrong"].to_string().contains(why), "{from}: {}", told.told["wrong"]);
+        let run = load_test.run_source(&valid.replace(from, to)).await;
+        assert!(
+            run.assert_exit(104).result["invalid"].to_string().contains(reason),
+            "{from}: {}",
+            run.result["invalid"]
+        );
     }
-    for before in
-        ["process.exit();", "fetch('http://127.0.0.1/');", "setTimeout(() => {}, 1);", "new URL('http://a');", ASK]
-    {
-        bench.made_up(&script("", before, ASK)).await.exits(107);
+    for init in [
+        "process.exit();",
+        "fetch('http://127.0.0.1/');",
+        "setTimeout(() => {}, 1);",
+        "new URL('http://a');",
+        FETCH_JWKS,
+    ] {
+        load_test.run_source(&script("", init, FETCH_JWKS)).await.assert_exit(107);
     }
 }
 
 #[tokio::test]
-async fn what_only_a_run_shows_is_shown() {
-    let bench = Bench::beside(TestServer::embedded(agreed));
-    bench.seed();
-    for inside in [
+async fn errors_at_run_time_are_reported() {
+    let load_test = LoadTest::new(TestServer::embedded(shared_settings));
+    load_test.seed();
+    for body in [
         "open('/etc/hostname');",
         "new SharedArray('late', () => []);",
         "sessions.map((one) => one);",
         "exec.nothing.at.all;",
     ] {
-        let told = bench.made_up(&script("", "", &format!("{ASK} {inside}"))).await;
-        assert_eq!(told.told["thrown"].as_array().map(Vec::len), Some(6), "{inside}: {}", told.told);
+        let run = load_test.run_source(&script("", "", &format!("{FETCH_JWKS} {body}"))).await;
+        assert_eq!(run.result["thrown"].as_array().map(Vec::len), Some(6), "{body}: {}", run.result);
     }
-    // k6 holds that a rate of nothing and a percentile of nothing have missed no threshold; a count of nothing has.
+    // In k6, a threshold on the rate or percentile of no samples passes; one on their count does not.
     let never = "'http_req_failed{operation:never}': ['rate<0.1'], 'http_req_duration{operation:never}': ['p(99)<1']";
-    bench.made_up(&script(never, "", ASK)).await.exits(0);
-    bench.made_up(&script("'http_reqs{operation:never}': ['count>0']", "", ASK)).await.exits(99);
-    bench.made_up(&script("'http_reqs{operation:jwks}': ['count>0']", "", ASK)).await.exits(0);
-    bench.made_up(&script("checks: ['rate>0.5']", "", "check(1, { one: (it) => it === 2 });")).await.exits(99);
-    // Two virtual users with one session: the second comes with a token that the first has replaced.
+    load_test.run_source(&script(never, "", FETCH_JWKS)).await.assert_exit(0);
+    load_test.run_source(&script("'http_reqs{operation:never}': ['count>0']", "", FETCH_JWKS)).await.assert_exit(99);
+    load_test.run_source(&script("'http_reqs{operation:jwks}': ['count>0']", "", FETCH_JWKS)).await.assert_exit(0);
+    load_test
+        .run_source(&script("checks: ['rate>0.5']", "", "check(1, { one: (it) => it === 2 });"))
+        .await
+        .assert_exit(99);
+    // Two virtual users with one session: the second presents a token that the first has rotated.
     let shared = "const { refresh_token, access_token } = sessions[0]; const mine = { refresh: refresh_token, access: access_token };";
-    let told = bench.made_up(&script("checks: ['rate>=1']", shared, "refresh(mine);")).await;
-    assert_eq!(told.exits(99).throws_nothing().faulted(), ["refresh"]);
+    let run = load_test.run_source(&script("checks: ['rate>=1']", shared, "refresh(mine);")).await;
+    assert_eq!(run.assert_exit(99).assert_nothing_thrown().failed_operations(), ["refresh"]);
 }

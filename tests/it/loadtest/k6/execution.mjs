@@ -1,4 +1,4 @@
-// k6/execution: where this virtual user is.
+// k6/execution: the state of this virtual user and its scenario.
 
 import { demand, state } from './state.mjs';
 

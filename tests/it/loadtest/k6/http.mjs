@@ -1,4 +1,4 @@
-// k6/http: requests that are waited for, and the metrics that come of them.
+// k6/http: blocking requests and their metrics.
 
 import { demand, emit, state } from './state.mjs';
 import { send } from './wire.mjs';
@@ -6,10 +6,10 @@ import { send } from './wire.mjs';
 const PARAMS = ['headers', 'tags', 'timeout', 'redirects', 'responseType', 'responseCallback', 'cookies', 'jar', 'auth', 'compression'];
 const METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS'];
 
-/** As Go writes them: `x-request-id` is X-Request-Id. */
+/** The name of a header field in Go's canonical form: `x-request-id` becomes `X-Request-Id`. */
 const canonical = (name) => name.toLowerCase().replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase());
 
-function encoded(body) {
+function encodeForm(body) {
   return Object.entries(body)
     .map((pair) => pair.map(encodeURIComponent).join('='))
     .join('&');
@@ -17,7 +17,7 @@ function encoded(body) {
 
 function request(method, url, body = null, params = {}) {
   demand(false, 'http');
-  if (!METHODS.includes(method) || typeof url !== 'string') throw new TypeError(`${method} ${url} is no request`);
+  if (!METHODS.includes(method) || typeof url !== 'string') throw new TypeError(`${method} ${url} is not a request`);
   for (const name of Object.keys(params || {})) if (!PARAMS.includes(name)) throw new TypeError(`no such parameter: ${name}`);
   const { headers = {}, tags = {} } = params || {};
   for (const [name, value] of Object.entries(headers)) {
@@ -25,7 +25,7 @@ function request(method, url, body = null, params = {}) {
   }
   const form = body !== null && typeof body === 'object';
   if (body !== null && !form && typeof body !== 'string') throw new TypeError(`a body of ${typeof body}`);
-  const answer = send({
+  const response = send({
     method,
     url,
     headers: {
@@ -33,22 +33,22 @@ function request(method, url, body = null, params = {}) {
       ...(form ? { 'Content-Type': 'application/x-www-form-urlencoded' } : {}),
       ...headers,
     },
-    body: form ? encoded(body) : body,
+    body: form ? encodeForm(body) : body,
   });
-  const failed = answer.status < 200 || answer.status >= 400;
-  const all = { method, url, name: url, ...tags, status: answer.status, expected_response: !failed };
-  emit('http_reqs', 1, all);
-  emit('http_req_duration', answer.took, all);
-  emit('http_req_failed', failed, all);
-  const named = Object.entries(answer.headers).map(([name, value]) => [canonical(name), value]);
+  const failed = response.status < 200 || response.status >= 400;
+  const allTags = { method, url, name: url, ...tags, status: response.status, expected_response: !failed };
+  emit('http_reqs', 1, allTags);
+  emit('http_req_duration', response.duration, allTags);
+  emit('http_req_failed', failed, allTags);
+  const headerEntries = Object.entries(response.headers).map(([name, value]) => [canonical(name), value]);
   return {
-    status: answer.status,
-    // Nothing came: null.
-    body: answer.status === 0 ? null : answer.body,
-    headers: Object.fromEntries(named),
-    error: answer.error,
-    error_code: answer.error ? 1000 : 0,
-    timings: { duration: answer.took },
+    status: response.status,
+    // Without a response, the body is null.
+    body: response.status === 0 ? null : response.body,
+    headers: Object.fromEntries(headerEntries),
+    error: response.error,
+    error_code: response.error ? 1000 : 0,
+    timings: { duration: response.duration },
     url,
   };
 }

@@ -1,14 +1,14 @@
-// k6: checks. What scripts here do not import is not here.
+// k6: `check`, the only function of this module that the scripts import.
 
 import { demand, emit } from './state.mjs';
 
-export function check(value, facts, tags = {}) {
+export function check(value, checks, tags = {}) {
   demand(false, 'check');
-  let right = true;
-  for (const [name, fact] of Object.entries(facts)) {
-    const holds = Boolean(typeof fact === 'function' ? fact(value) : fact);
-    emit('checks', holds, { ...tags, check: name });
-    right = right && holds;
+  let allPass = true;
+  for (const [name, predicate] of Object.entries(checks)) {
+    const passes = Boolean(typeof predicate === 'function' ? predicate(value) : predicate);
+    emit('checks', passes, { ...tags, check: name });
+    allPass = allPass && passes;
   }
-  return right;
+  return allPass;
 }

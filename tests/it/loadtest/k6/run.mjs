@@ -1,70 +1,71 @@
-// Runs a script as `k6 run` would, with a few iterations of a few virtual users in place of the load: says what is wrong with its
-// options, runs `setup`, each scenario's function and `handleSummary`, holds the thresholds against what came of it, and prints all of that.
+// Runs a script as `k6 run` does, with a few iterations of a few virtual users instead of the load: validates the
+// options, runs `setup`, the function of each scenario and `handleSummary`, evaluates the thresholds, and prints all
+// results as JSON.
 //
-//   node run.mjs SCRIPT '{"iterations": 10, "users": 2, "setup": true}' < the environment, as JSON
+// node run.mjs SCRIPT '{"iterations": 10, "users": 2, "setup": true}' < environment.json
 
 import { readFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { faults, summarised } from './rules.mjs';
+import { summarize, validate } from './rules.mjs';
 
 const script = pathToFileURL(process.argv[2]).href;
 const { iterations, users, setup } = JSON.parse(process.argv[3]);
 const env = JSON.parse(readFileSync(0, 'utf8'));
 
-function user(work) {
+function runUser(work) {
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL('./user.mjs', import.meta.url), { workerData: { script, env, ...work } });
-    worker.once('message', (told) => worker.terminate().then(() => resolve(told)));
+    worker.once('message', (result) => worker.terminate().then(() => resolve(result)));
     worker.once('error', reject);
   });
 }
 
-// The exit codes of k6: thresholds missed, options refused, an exception of the script.
-const [MISSED, REFUSED, THROWN] = [99, 104, 107];
+// The exit codes of k6: thresholds missed, invalid options, an exception of the script.
+const [MISSED, INVALID, THROWN] = [99, 104, 107];
 
-function tell(told) {
-  process.stdout.write(JSON.stringify(told));
+function print(result) {
+  process.stdout.write(JSON.stringify(result));
 }
 
-const began = Date.now();
-const loaded = await user({ call: 'init', id: 0 });
-const wrong = loaded.error ? [] : faults(loaded);
-if (loaded.error) tell({ exit: THROWN, error: loaded.error });
-else if (wrong.length > 0) tell({ exit: REFUSED, wrong });
+const start = Date.now();
+const loaded = await runUser({ call: 'init', id: 0 });
+const invalid = loaded.error ? [] : validate(loaded);
+if (loaded.error) print({ exit: THROWN, error: loaded.error });
+else if (invalid.length > 0) print({ exit: INVALID, invalid });
 else {
   const { options, metrics } = loaded;
-  const prepared = setup ? await user({ call: 'setup', id: 0 }) : { samples: [] };
-  if (prepared.error) tell({ exit: THROWN, error: prepared.error });
+  const prepared = setup ? await runUser({ call: 'setup', id: 0 }) : { samples: [] };
+  if (prepared.error) print({ exit: THROWN, error: prepared.error });
   else {
     const data = prepared.result === undefined ? undefined : JSON.parse(JSON.stringify(prepared.result));
     const samples = prepared.samples.slice();
     const thrown = [];
     let id = 0;
     for (const [name, scenario] of Object.entries(options.scenarios)) {
-      const many = Math.min(users, scenario.maxVUs);
-      for (let one = 0; one < many; one += 1) {
+      const count = Math.min(users, scenario.maxVUs);
+      for (let index = 0; index < count; index += 1) {
         id += 1;
-        const work = { call: 'iterate', id, scenario: { ...scenario, name }, iterations, first: one * iterations, total: many * iterations };
-        const did = await user({ ...work, data });
-        if (did.error) thrown.push(did.error);
-        else thrown.push(...did.result);
-        samples.push(...did.samples);
+        const work = { call: 'iterate', id, scenario: { ...scenario, name }, iterations, first: index * iterations, total: count * iterations };
+        const outcome = await runUser({ ...work, data });
+        if (outcome.error) thrown.push(outcome.error);
+        else thrown.push(...outcome.result);
+        samples.push(...outcome.samples);
       }
     }
-    const seconds = (Date.now() - began) / 1000;
-    const figures = summarised({ options, metrics, samples, seconds });
+    const seconds = (Date.now() - start) / 1000;
+    const results = summarize({ options, metrics, samples, seconds });
     const state = { isStdOutTTY: false, isStdErrTTY: false, testRunDurationMs: seconds * 1000 };
-    const shown = await user({ call: 'handleSummary', id: 0, data: { metrics: figures, options: {}, state, root_group: {} } });
-    const newer = await user({ call: 'handleSummary', id: 0, data: { config: {}, metadata: {}, results: {}, version: '1.0.0' } });
-    const missed = Object.values(figures).some(({ thresholds }) => Object.values(thresholds || {}).some(({ ok }) => !ok));
+    const summary = await runUser({ call: 'handleSummary', id: 0, data: { metrics: results, options: {}, state, root_group: {} } });
+    const newer = await runUser({ call: 'handleSummary', id: 0, data: { config: {}, metadata: {}, results: {}, version: '1.0.0' } });
+    const missed = Object.values(results).some(({ thresholds }) => Object.values(thresholds || {}).some(({ ok }) => !ok));
     const checks = {};
     for (const { metric, value, tags } of samples) {
       if (metric !== 'checks') continue;
-      checks[tags.check] ||= { right: 0, wrong: 0 };
-      checks[tags.check][value ? 'right' : 'wrong'] += 1;
+      checks[tags.check] ||= { passed: 0, failed: 0 };
+      checks[tags.check][value ? 'passed' : 'failed'] += 1;
     }
-    const asked = [...new Set(samples.filter(({ metric }) => metric === 'http_reqs').map(({ tags }) => `${tags.operation} ${tags.name}`))];
-    tell({ exit: missed ? MISSED : 0, options, thrown, checks, asked, summary: shown.result, error: shown.error, newer: newer.result ?? null });
+    const requests = [...new Set(samples.filter(({ metric }) => metric === 'http_reqs').map(({ tags }) => `${tags.operation} ${tags.name}`))];
+    print({ exit: missed ? MISSED : 0, options, thrown, checks, requests, summary: summary.result, error: summary.error, newer: newer.result ?? null });
   }
 }

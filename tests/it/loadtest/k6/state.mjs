@@ -1,8 +1,8 @@
-// What one virtual user of our stand-in for k6 has: the modules that scripts import share it. It stands in for the documented
-// behaviour of k6's own modules, as strictly as that is documented, so that a script that passes here says only what k6 understands.
+// The state of one virtual user, shared by the modules that replace those of k6. They implement the documented
+// behaviour of k6 as strictly as it is documented, so that a script that passes here uses only what k6 understands.
 
 export const state = {
-  // Whether the script is being loaded: then files may be read, and nothing may be asked.
+  // True in the init context: files can be read, and no request can be sent.
   loading: true,
   options: {},
   metrics: new Map(),
@@ -22,17 +22,17 @@ export const BUILT_IN = {
   iterations: 'counter',
 };
 
-/** Adds a value to a metric. Every tag is a text. */
+/** Adds a sample to a metric. Tags become strings. */
 export function emit(metric, value, tags = {}) {
-  const all = { scenario: state.scenario.name, ...state.tags, ...tags };
-  for (const [name, tag] of Object.entries(all)) {
+  const allTags = { scenario: state.scenario.name, ...state.tags, ...tags };
+  for (const [name, tag] of Object.entries(allTags)) {
     if (!['string', 'number', 'boolean'].includes(typeof tag)) throw new TypeError(`tag ${name} is ${tag}`);
-    all[name] = String(tag);
+    allTags[name] = String(tag);
   }
-  state.samples.push({ metric, value: Number(value), tags: all });
+  state.samples.push({ metric, value: Number(value), tags: allTags });
 }
 
-/** Refuses what is only possible while a script runs, or only while it is loaded. */
-export function demand(loading, what) {
-  if (state.loading !== loading) throw new Error(`${what}: ${loading ? 'only' : 'not'} in the init context`);
+/** Throws unless the script is being loaded, or running, as required. */
+export function demand(loading, name) {
+  if (state.loading !== loading) throw new Error(`${name}: ${loading ? 'only' : 'not'} in the init context`);
 }

@@ -1,4 +1,4 @@
-// One virtual user: a copy of the script of its own, in a thread of its own, without anything that k6's runtime does not have.
+// One virtual user: its own copy of the script in its own thread, without globals that k6 does not have.
 
 import { readFileSync } from 'node:fs';
 import { performance as clock } from 'node:perf_hooks';
@@ -8,12 +8,12 @@ import './wire.mjs';
 
 const { script, call, id, scenario, first, iterations, total, data, env } = workerData;
 
-const began = Date.now();
+const start = Date.now();
 globalThis.__ENV = env;
 globalThis.__VU = id;
 globalThis.open = (file) => {
   if (!state.loading) throw new Error('open: only in the init context');
-  // Nothing but the scheme is taken away: a path in which something stands for a space is not that of a folder with a space.
+  // Only the scheme is removed: percent-encoded characters in the path are not decoded.
   return readFileSync(file.replace(/^file:\/\//, ''), 'utf8');
 };
 for (const name of [
@@ -28,12 +28,12 @@ function run(module) {
   if (call === 'handleSummary') return module.handleSummary(data);
   state.vu.id = id;
   if (call === 'setup') return module.setup ? module.setup() : undefined;
-  Object.assign(state.scenario, { name: scenario.name, executor: scenario.executor, start: began });
+  Object.assign(state.scenario, { name: scenario.name, executor: scenario.executor, start });
   const thrown = [];
-  for (let turn = 0; turn < iterations; turn += 1) {
-    state.vu.iteration = turn;
-    state.scenario.iteration = first + turn;
-    state.scenario.progress = (first + turn + 0.5) / total;
+  for (let index = 0; index < iterations; index += 1) {
+    state.vu.iteration = index;
+    state.scenario.iteration = first + index;
+    state.scenario.progress = (first + index + 0.5) / total;
     const before = clock.now();
     try {
       module[scenario.exec](data);
@@ -46,15 +46,15 @@ function run(module) {
   return thrown;
 }
 
-const told = {};
+const result = {};
 try {
   const module = await import(script);
   state.loading = false;
   state.options = module.options;
-  told.options = JSON.parse(JSON.stringify(module.options));
-  told.exported = Object.keys(module).filter((name) => typeof module[name] === 'function');
-  told.result = run(module);
+  result.options = JSON.parse(JSON.stringify(module.options));
+  result.exported = Object.keys(module).filter((name) => typeof module[name] === 'function');
+  result.result = run(module);
 } catch (error) {
-  told.error = error.stack;
+  result.error = error.stack;
 }
-parentPort.postMessage({ ...told, samples: state.samples, metrics: Object.fromEntries(state.metrics) });
+parentPort.postMessage({ ...result, samples: state.samples, metrics: Object.fromEntries(state.metrics) });

@@ -1,16 +1,16 @@
-// Requests that block: a thread of its own sends them, and the script's thread sleeps until it is answered.
+// Blocking requests: another thread sends them, and the script's thread sleeps until the response is there.
 
 import { request } from 'node:http';
 import { performance } from 'node:perf_hooks';
 import { URL } from 'node:url';
 import { isMainThread, MessageChannel, receiveMessageOnPort, Worker, workerData } from 'node:worker_threads';
 
-let ask;
+let sendBlocking;
 
-/** Sends a request, and gives status, header fields, body, and how many milliseconds it took; status 0 if nobody answered. */
-export function send(what) {
-  ask ||= start();
-  return ask(what);
+/** Sends a request; returns status, header fields, body and duration in milliseconds. Status 0: no response. */
+export function send(params) {
+  sendBlocking ||= start();
+  return sendBlocking(params);
 }
 
 function start() {
@@ -19,37 +19,37 @@ function start() {
   const worker = new Worker(new URL(import.meta.url), { workerData: { wire: port2, done }, transferList: [port2] });
   worker.unref();
   port1.unref();
-  return (what) => {
+  return (params) => {
     Atomics.store(done, 0, 0);
-    port1.postMessage(what);
+    port1.postMessage(params);
     Atomics.wait(done, 0, 0);
     return receiveMessageOnPort(port1).message;
   };
 }
 
-function sent({ method, url, headers, body }) {
-  const began = performance.now();
+function perform({ method, url, headers, body }) {
+  const start = performance.now();
   return new Promise((resolve) => {
-    const failed = (error) => resolve({ status: 0, headers: {}, body: '', error: String(error), took: performance.now() - began });
-    const asked = request(url, { method, headers, timeout: 10000 }, (answer) => {
+    const failed = (error) => resolve({ status: 0, headers: {}, body: '', error: String(error), duration: performance.now() - start });
+    const clientRequest = request(url, { method, headers, timeout: 10000 }, (response) => {
       let text = '';
-      answer.setEncoding('utf8');
-      answer.on('data', (piece) => (text += piece));
-      answer.on('error', failed);
-      answer.on('end', () =>
-        resolve({ status: answer.statusCode, headers: answer.headers, body: text, error: '', took: performance.now() - began }),
+      response.setEncoding('utf8');
+      response.on('data', (chunk) => (text += chunk));
+      response.on('error', failed);
+      response.on('end', () =>
+        resolve({ status: response.statusCode, headers: response.headers, body: text, error: '', duration: performance.now() - start }),
       );
     });
-    asked.on('error', failed);
-    asked.on('timeout', () => asked.destroy(new Error('timeout')));
-    asked.end(body ?? undefined);
+    clientRequest.on('error', failed);
+    clientRequest.on('timeout', () => clientRequest.destroy(new Error('timeout')));
+    clientRequest.end(body ?? undefined);
   });
 }
 
 if (!isMainThread && workerData?.wire) {
   const { wire, done } = workerData;
-  wire.on('message', async (what) => {
-    wire.postMessage(await sent(what));
+  wire.on('message', async (params) => {
+    wire.postMessage(await perform(params));
     Atomics.store(done, 0, 1);
     Atomics.notify(done, 0);
   });
