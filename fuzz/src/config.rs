@@ -1,8 +1,8 @@
-//! The file of settings: it is taken or refused in words, and no fault repeats a secret that stands in it.
+//! The configuration file: it is accepted or rejected with messages, and no output repeats a secret.
 
 use signet::config::Config;
 
-/// What a seed puts where a secret belongs.
+/// The secret in the seeds.
 const SECRET: &str = "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3I";
 
 pub fn run(bytes: &[u8]) {
@@ -10,11 +10,11 @@ pub fn run(bytes: &[u8]) {
     match Config::from_toml(text) {
         Ok(config) => {
             assert!(config.server.workers > 0);
-            assert!(!format!("{config:?}").contains(SECRET), "the settings show a secret");
+            assert!(!format!("{config:?}").contains(SECRET), "the Debug output contains the secret");
         }
-        Err(faults) => {
-            let told: Vec<String> = faults.0.iter().map(ToString::to_string).collect();
-            assert!(!told.is_empty() && told.iter().all(|fault| !fault.is_empty()));
+        Err(errors) => {
+            let messages: Vec<String> = errors.0.iter().map(ToString::to_string).collect();
+            assert!(!messages.is_empty() && messages.iter().all(|message| !message.is_empty()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Forms: what is read and written again is read the same.
+//! Forms: parsing, encoding and parsing again gives the same fields.
 
 use std::cell::RefCell;
 
@@ -9,12 +9,12 @@ use signet::http::{FormFields, IntoResponse, Rejection, Request, Response, Route
 
 use super::wire;
 
-/// The fields of a form, or why there are none.
-pub(super) type Read = Result<Vec<(String, String)>, Rejection>;
+/// The fields of a form, or the rejection.
+pub(super) type ParsedForm = Result<Vec<(String, String)>, Rejection>;
 
-/// Fields as the dialects have them.
+/// Fields of the kinds that the dialects have.
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "it is only read into")]
+#[allow(dead_code, reason = "it is only a target of deserialization")]
 struct Fields {
     username: String,
     password: Option<String>,
@@ -27,23 +27,24 @@ thread_local! {
         let mut routes = Routes::new();
         routes.group("", |(), _| Response::empty(StatusCode::NOT_FOUND)).post("/", "form", async |(), mut request: Request| {
             let form = request.form().await;
-            READ.set(Some(form.map(|pairs| written(&pairs))));
-            Done
+            PARSED.set(Some(form.map(|fields| to_pairs(&fields))));
+            Ok200
         });
         routes.build().unwrap()
     };
-    static READ: RefCell<Option<Read>> = const { RefCell::new(None) };
+    static PARSED: RefCell<Option<ParsedForm>> = const { RefCell::new(None) };
 }
 
-struct Done;
+/// An empty 200 response.
+struct Ok200;
 
-impl IntoResponse for Done {
+impl IntoResponse for Ok200 {
     fn into_response(self) -> Response {
         Response::empty(StatusCode::OK)
     }
 }
 
-fn written(pairs: &FormFields) -> Vec<(String, String)> {
+fn to_pairs(pairs: &FormFields) -> Vec<(String, String)> {
     let _ = pairs.deserialize::<Fields>();
     if let Some(name) = pairs.repeated_name() {
         assert!(pairs.iter().filter(|(known, _)| *known == name).count() > 1);
@@ -51,19 +52,20 @@ fn written(pairs: &FormFields) -> Vec<(String, String)> {
     pairs.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// What a handler reads from a body of this type; `None` if the request did not get so far.
-pub(super) fn read(content_type: &[u8], body: &[u8]) -> Option<Read> {
+/// Sends a body of this media type through the router; returns what the handler parsed, or `None` if it did not run.
+pub(super) fn parse(content_type: &[u8], body: &[u8]) -> Option<ParsedForm> {
     let head = [b"POST / HTTP/1.1\r\nhost: x\r\ncontent-type: ", content_type].concat();
     let request = [&head, format!("\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes(), body].concat();
-    READ.set(None);
-    ROUTER.with(|router| wire::ask(router, &request));
-    READ.take()
+    PARSED.set(None);
+    ROUTER.with(|router| wire::send(router, &request));
+    PARSED.take()
 }
 
 pub fn run(bytes: &[u8]) {
     const URLENCODED: &[u8] = b"application/x-www-form-urlencoded";
-    let Ok(pairs) = read(URLENCODED, bytes).expect("a body in bounds gets to its handler") else { return };
+    let Ok(pairs) = parse(URLENCODED, bytes).expect("a body within the limits reaches the handler") else { return };
     let encode = |text: &str| percent_encode(text.as_bytes(), NON_ALPHANUMERIC).to_string();
-    let again: Vec<String> = pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-    assert_eq!(read(URLENCODED, again.join("&").as_bytes()), Some(Ok(pairs)));
+    let encoded: Vec<String> =
+        pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
+    assert_eq!(parse(URLENCODED, encoded.join("&").as_bytes()), Some(Ok(pairs)));
 }

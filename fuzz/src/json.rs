@@ -1,4 +1,4 @@
-//! JSON bodies: read or refused in words, every fault with a place that is there or missing, whatever the body says.
+//! JSON bodies: parsed, or rejected with the position or the fields that are wrong.
 
 use std::borrow::Cow;
 use std::num::NonZeroU8;
@@ -8,9 +8,9 @@ use serde::de::IgnoredAny;
 use serde_json::Value;
 use signet::http::{Rejection, json};
 
-/// One of each kind of field that the dialects have.
+/// One field of each kind that the dialects have.
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "it is only read into")]
+#[allow(dead_code, reason = "it is only a target of deserialization")]
 struct Body<'b> {
     #[serde(borrow)]
     email: Cow<'b, str>,
@@ -20,14 +20,14 @@ struct Body<'b> {
     verified: bool,
     balance: Option<i64>,
     share: Option<f64>,
-    #[serde(default, deserialize_with = "json::given")]
+    #[serde(default, deserialize_with = "json::double_option")]
     name: Option<Option<String>>,
     scopes: Option<Vec<String>>,
     inner: Option<Box<Inner>>,
 }
 
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "it is only read into")]
+#[allow(dead_code, reason = "it is only a target of deserialization")]
 struct Inner {
     kind: Kind,
     more: Option<Box<Inner>>,
@@ -41,22 +41,22 @@ enum Kind {
 }
 
 pub fn run(bytes: &[u8]) {
-    match json::read::<Body<'_>>(bytes) {
-        // What nobody asks for is only passed over: half of a surrogate pair, say, has no text and is no fault there.
+    match json::parse::<Body<'_>>(bytes) {
+        // Unknown fields are skipped without being decoded: an unpaired surrogate, for example, is accepted there.
         Ok(_) => {
-            assert!(serde_json::from_slice::<IgnoredAny>(bytes).is_ok(), "what is read is JSON");
-            assert!(bytes.trim_ascii_start().starts_with(b"{"), "what is read is an object");
+            assert!(serde_json::from_slice::<IgnoredAny>(bytes).is_ok(), "an accepted body is JSON");
+            assert!(bytes.trim_ascii_start().starts_with(b"{"), "an accepted body is an object");
         }
-        Err(Rejection::Unreadable { at, .. }) => {
-            assert!(serde_json::from_slice::<Value>(bytes).is_err(), "what can be read is not unreadable");
-            assert!(at <= bytes.len(), "a place in the body");
+        Err(Rejection::MalformedBody { at, .. }) => {
+            assert!(serde_json::from_slice::<Value>(bytes).is_err(), "a malformed body is not JSON");
+            assert!(at <= bytes.len(), "the position is in the body");
         }
-        Err(Rejection::Fields(faults)) => {
-            assert!(!faults.is_empty() && faults.len() <= 32, "{faults:?}");
-            let each: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            let once: std::collections::BTreeSet<&String> = each.iter().collect();
-            assert_eq!(once.len(), each.len(), "each fault once: {each:?}");
+        Err(Rejection::InvalidFields(errors)) => {
+            assert!(!errors.is_empty() && errors.len() <= 32, "{errors:?}");
+            let messages: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            let distinct: std::collections::BTreeSet<&String> = messages.iter().collect();
+            assert_eq!(distinct.len(), messages.len(), "each error once: {messages:?}");
         }
-        Err(other) => panic!("no such fault of a body: {other}"),
+        Err(other) => panic!("unexpected rejection of a body: {other}"),
     }
 }

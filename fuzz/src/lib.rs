@@ -1,10 +1,10 @@
-//! What is tried with bytes of anybody's making: one plain function a parser, which panics when a promise is broken.
+//! The fuzz targets: one plain function per parser, which panics if a property is violated.
 //!
-//! Two drive them: libFuzzer (`fuzz/run`), which sees which bytes lead to new code, and a short run of seeded mutations in the
-//! tests (`tests/it/attacks/parsers_mutated.rs`), which includes these files and so must find all they name.
+//! They are run by libFuzzer (`fuzz/run`), guided by coverage, and by a short run of seeded mutations in the tests
+//! (`tests/it/attacks/parsers_mutated.rs`). The tests include these files, so all dependencies must be available there.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a broken promise is told")]
-#![allow(unreachable_pub, reason = "the tests make it a module of theirs")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic reports a violated property")]
+#![allow(unreachable_pub, reason = "the tests include this file as a module")]
 
 pub mod config;
 pub mod email;

@@ -1,15 +1,15 @@
-//! Multipart forms: what is read and written again as RFC 7578 has it is read the same.
+//! Multipart forms: parsing, encoding by RFC 7578 and parsing again gives the same fields.
 //!
-//! The first line is the media type's parameters, the rest the body.
+//! The first line of the input is the parameters of the media type, the rest is the body.
 
-use super::form::read;
+use super::form::parse;
 
-const BOUNDARY: &str = "a boundary that no mutation comes upon 0123456789";
+const BOUNDARY: &str = "a boundary that no mutation produces 0123456789";
 
 pub fn run(bytes: &[u8]) {
-    let cut = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
-    let (parameters, body) = (&bytes[..cut], bytes.get(cut + 1..).unwrap_or_default());
-    let Some(Ok(pairs)) = read(&[b"multipart/form-data;", parameters].concat(), body) else { return };
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (parameters, body) = (&bytes[..end], bytes.get(end + 1..).unwrap_or_default());
+    let Some(Ok(pairs)) = parse(&[b"multipart/form-data;", parameters].concat(), body) else { return };
     assert!(pairs.len() <= 256, "{}", pairs.len());
     if pairs.iter().any(|(name, value)| name.contains(['\r', '\n', '%', '\\']) || value.contains(BOUNDARY)) {
         return;
@@ -18,7 +18,7 @@ pub fn run(bytes: &[u8]) {
         let name = name.replace('"', "%22");
         format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
     };
-    let again = format!("{}--{BOUNDARY}--", pairs.iter().map(part).collect::<String>());
+    let encoded = format!("{}--{BOUNDARY}--", pairs.iter().map(part).collect::<String>());
     let media_type = format!("multipart/form-data; boundary=\"{BOUNDARY}\"");
-    assert_eq!(read(media_type.as_bytes(), again.as_bytes()), Some(Ok(pairs)));
+    assert_eq!(parse(media_type.as_bytes(), encoded.as_bytes()), Some(Ok(pairs)));
 }

@@ -1,13 +1,14 @@
-//! Refresh tokens: what is read is what was handed out, and has one spelling.
+//! Refresh tokens: a token that is accepted was issued in exactly this spelling.
 //!
-//! 41 bytes are the inside of a token, to which the right MAC is put; anything else is a text.
+//! An input of 41 bytes is the body of a token, to which the right MAC is appended; any other input is the text of a
+//! token.
 
 use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use signet::config::Secret;
-use signet::token::refresh::Refresh;
+use signet::token::refresh::RefreshToken;
 use signet::token::secret::Secrets;
 use zeroize::Zeroizing;
 
@@ -18,14 +19,14 @@ const BODY: usize = 1 + 16 + 16 + 8;
 
 pub fn run(bytes: &[u8]) {
     if bytes.len() == BODY {
-        let whole = [bytes, &SECRETS.mac(bytes)].concat();
-        let token = URL_SAFE_NO_PAD.encode(whole);
-        let read = Refresh::read(&token, &SECRETS);
-        assert_eq!(read.is_some(), bytes[0] == 1, "every token of the version that is handed out, and of no other");
-        assert!(read.is_none_or(|read| read.mint(&SECRETS) == token));
+        let bytes_with_mac = [bytes, &SECRETS.mac(bytes)].concat();
+        let token = URL_SAFE_NO_PAD.encode(bytes_with_mac);
+        let parsed = RefreshToken::parse(&token, &SECRETS);
+        assert_eq!(parsed.is_some(), bytes[0] == 1, "a token is accepted exactly if its version is the current one");
+        assert!(parsed.is_none_or(|parsed| parsed.mint(&SECRETS) == token));
     } else if let Ok(text) = std::str::from_utf8(bytes)
-        && let Some(read) = Refresh::read(text, &SECRETS)
+        && let Some(parsed) = RefreshToken::parse(text, &SECRETS)
     {
-        assert_eq!(read.mint(&SECRETS), text, "a token has one spelling");
+        assert_eq!(parsed.mint(&SECRETS), text, "a token has one spelling");
     }
 }

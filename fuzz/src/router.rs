@@ -1,6 +1,6 @@
-//! Paths: each leads to the route that a plain reading of the table leads to, with the same parameters, or nowhere.
+//! Routing: each path leads to the same route and parameters as in a naive implementation of the routing table.
 //!
-//! The bytes are a request line up to its version, so that what hyper makes of them is tried too.
+//! The input is a request line without its version, so that hyper's parsing is tested too.
 
 use http::{Method, StatusCode};
 use percent_encoding::percent_decode_str;
@@ -15,15 +15,15 @@ thread_local! {
     static TABLE: (Router<()>, Table) = {
         let listing = signet::api::router(&Config::default()).unwrap().listing().to_vec();
         let mut routes = Routes::new();
-        let mut under = routes.group("", |(), rejection| Response::text(StatusCode::NOT_FOUND, rejection.to_string()));
+        let mut group = routes.group("", |(), rejection| Response::text(StatusCode::NOT_FOUND, rejection.to_string()));
         for (method, path) in &listing {
             let (route, names) = (format!("{method} {path}"), names(path));
-            under = under.on(method.clone(), path, "a route", move |(), request: Request| {
+            group = group.on(method.clone(), path, "a route", move |(), request: Request| {
                 let params: Vec<&str> = names.iter().map(|name| request.param(name)).collect();
-                std::future::ready(Response::text(StatusCode::OK, said(&route, &params)))
+                std::future::ready(Response::text(StatusCode::OK, describe(&route, &params)))
             });
         }
-        drop(under);
+        drop(group);
         (routes.build().unwrap(), listing)
     };
 }
@@ -31,29 +31,29 @@ thread_local! {
 pub fn run(bytes: &[u8]) {
     let request = [bytes, b" HTTP/1.1\r\nhost: x\r\n\r\n"].concat();
     TABLE.with(|(router, table)| {
-        let all = wire::ask(router, &request);
-        let plain = bytes.strip_prefix(b"GET /").is_some_and(|path| path.iter().all(u8::is_ascii_alphanumeric));
-        assert!(!plain || all.len() == 1, "a plain request is asked");
-        for asked in all {
-            let expected = expected(table, &asked.method, &asked.path);
-            let response = asked.exchange.response;
+        let exchanges = wire::send(router, &request);
+        let is_plain = bytes.strip_prefix(b"GET /").is_some_and(|path| path.iter().all(u8::is_ascii_alphanumeric));
+        assert!(!is_plain || exchanges.len() == 1, "a plain request is parsed");
+        for sent in exchanges {
+            let expected = expected(table, &sent.method, &sent.path);
+            let response = sent.exchange.response;
             if response.status() == StatusCode::BAD_REQUEST {
-                // Of the bytes, a head of their own was made that names no host.
-                assert!(!plain && asked.exchange.last, "{} {}", asked.method, asked.path);
+                // The input contained a complete request head without a host.
+                assert!(!is_plain && sent.exchange.last, "{} {}", sent.method, sent.path);
                 continue;
             }
             match expected {
-                _ if asked.method == Method::HEAD => {
+                _ if sent.method == Method::HEAD => {
                     assert_eq!(response.status() == StatusCode::OK, expected.is_some())
                 }
-                Some(said) => assert_eq!(response.content(), said.as_bytes(), "{} {}", asked.method, asked.path),
-                None => assert_ne!(response.status(), StatusCode::OK, "{} {}", asked.method, asked.path),
+                Some(text) => assert_eq!(response.content(), text.as_bytes(), "{} {}", sent.method, sent.path),
+                None => assert_ne!(response.status(), StatusCode::OK, "{} {}", sent.method, sent.path),
             }
         }
     });
 }
 
-fn said(route: &str, params: &[&str]) -> String {
+fn describe(route: &str, params: &[&str]) -> String {
     format!("{route} {params:?}")
 }
 
@@ -62,18 +62,20 @@ fn names(path: &str) -> Vec<String> {
     path.split('/').filter_map(inner).collect()
 }
 
-/// What a plain reading of the table says: of those that fit, the route that is literal for longest.
+/// The response by a naive reading of the table: of the matching routes, the one with the most leading literal
+/// segments.
 fn expected(table: &Table, method: &Method, path: &str) -> Option<String> {
-    let sent = path;
-    let path = if sent.len() > 1 { sent.strip_suffix('/').unwrap_or(sent) } else { sent };
-    let given: Vec<&str> = path.split('/').collect();
-    let fits = |route: &&(Method, String)| {
-        let known: Vec<&str> = route.1.split('/').collect();
-        let fit = |(known, given): (&&str, &&str)| known == given || (known.starts_with('{') && !given.is_empty());
-        known.len() == given.len() && known.iter().zip(&given).all(fit)
+    let original = path;
+    let path = if original.len() > 1 { original.strip_suffix('/').unwrap_or(original) } else { original };
+    let segments: Vec<&str> = path.split('/').collect();
+    let matches = |route: &&(Method, String)| {
+        let pattern: Vec<&str> = route.1.split('/').collect();
+        let segment_matches =
+            |(known, segment): (&&str, &&str)| known == segment || (known.starts_with('{') && !segment.is_empty());
+        pattern.len() == segments.len() && pattern.iter().zip(&segments).all(segment_matches)
     };
     let literal = |route: &&(Method, String)| route.1.split('/').map(|part| !part.starts_with('{')).collect::<Vec<_>>();
-    let best = table.iter().filter(fits).max_by_key(literal)?.1.clone();
+    let best = table.iter().filter(matches).max_by_key(literal)?.1.clone();
     let methods: Vec<&Method> = table.iter().filter(|(_, path)| *path == best).map(|(method, _)| method).collect();
     let as_get = *method == Method::HEAD && !methods.contains(&method);
     let method = if as_get { &Method::GET } else { method };
@@ -84,11 +86,11 @@ fn expected(table: &Table, method: &Method, path: &str) -> Option<String> {
     let has_parameter = |(other, path): &(Method, String)| {
         other == method && path.rsplit_once('/').is_some_and(|(parent, last)| parent == best && last.starts_with('{'))
     };
-    if path.len() < sent.len() && table.iter().any(has_parameter) {
+    if path.len() < original.len() && table.iter().any(has_parameter) {
         return None;
     }
-    let parts = best.split('/').zip(given).filter(|(known, _)| known.starts_with('{'));
-    let decoded = parts.map(|(_, given)| percent_decode_str(given).decode_utf8().ok());
+    let parts = best.split('/').zip(segments).filter(|(known, _)| known.starts_with('{'));
+    let decoded = parts.map(|(_, segment)| percent_decode_str(segment).decode_utf8().ok());
     let params = decoded.collect::<Option<Vec<_>>>()?;
-    Some(said(&format!("{method} {best}"), &params.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
+    Some(describe(&format!("{method} {best}"), &params.iter().map(AsRef::as_ref).collect::<Vec<_>>()))
 }

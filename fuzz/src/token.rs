@@ -1,8 +1,8 @@
-//! Access tokens and one-purpose tokens: of texts nothing is accepted but what was signed, and of what was signed nothing that
-//! `jsonwebtoken` refuses.
+//! Access tokens and action tokens: only signed tokens are accepted, and none that `jsonwebtoken` refuses.
 //!
-//! Bytes without a NUL are a token. Otherwise they are a header and a payload, and a third part is thrown away: both are signed
-//! by the ring's own key, since no mutation would ever get behind a signature.
+//! An input without a NUL byte is a token. Otherwise it is a header and a payload, separated by NUL, and further
+//! parts are ignored. They are signed with the key of the ring, because no mutation would ever find a valid
+//! signature.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -20,11 +20,12 @@ use signet::token::action::ActionKind;
 use signet::token::keyring::Keyring;
 use signet::token::keyring::ring::{Key, Ring};
 
-/// What the only key of the ring is called; no hash, so that seeds can name it.
+/// The id of the only key in the ring; not a hash, so that seeds can contain it.
 const KID: &str = "k";
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
-struct House {
+/// An issuer, and the reference implementation with the same key.
+struct Verifiers {
     config: Config,
     issuer: Issuer,
     keyring: Keyring,
@@ -32,57 +33,66 @@ struct House {
     reference: DecodingKey,
 }
 
-static HOUSE: LazyLock<House> = LazyLock::new(|| {
+static VERIFIERS: LazyLock<Verifiers> = LazyLock::new(|| {
     let key = SigningKey::from_bytes(&[7; 32]);
     let public = key.verifying_key().to_bytes();
-    let moments = (Timestamp::from_secs(0), Timestamp::from_secs(0));
-    let only = Key {
+    let ring_key = Key {
         kid: KID.to_owned(),
         seed: [7; 32].into(),
         public,
-        announced_at: moments.0,
-        signs_from: moments.1,
+        announced_at: Timestamp::from_secs(0),
+        signs_from: Timestamp::from_secs(0),
         revoked_at: None,
     };
     let config = Config::default();
-    let keyring = Keyring::new(&Ring { version: 1, keys: vec![only] }, config.tokens.algorithm).unwrap();
+    let keyring = Keyring::new(&Ring { version: 1, keys: vec![ring_key] }, config.tokens.algorithm).unwrap();
     let issuer = Issuer::new(&config.tokens);
-    House { issuer, config, keyring, key, reference: DecodingKey::from_ed_der(&public) }
+    Verifiers { issuer, config, keyring, key, reference: DecodingKey::from_ed_der(&public) }
 });
 
 pub fn run(bytes: &[u8]) {
     let mut parts = bytes.split(|byte| *byte == 0);
-    let house = &*HOUSE;
+    let verifiers = &*VERIFIERS;
     match (parts.next(), parts.next()) {
-        (Some(header), Some(payload)) => house.signed(header, payload),
+        (Some(header), Some(payload)) => verifiers.check_signed(header, payload),
         _ => {
             if let Ok(text) = std::str::from_utf8(bytes) {
-                assert!(!house.accepts(text), "nobody signed it");
+                assert!(!verifiers.accepts(text), "an unsigned token is accepted");
             }
         }
     }
 }
 
-impl House {
-    fn signed(&self, header: &[u8], payload: &[u8]) {
+impl Verifiers {
+    fn check_signed(&self, header: &[u8], payload: &[u8]) {
         let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
         let signature = self.key.sign(message.as_bytes()).to_bytes();
         let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
-        assert!(!self.accepts(&token) || self.reference_accepts(&token), "the reference refuses it");
-        // One text a signature, and no signature for another text.
-        let mut other = signature;
-        other[usize::from(header.len() as u8 % 64)] ^= 1;
-        assert!(!self.accepts(&format!("{message}.{}", URL_SAFE_NO_PAD.encode(other))), "a changed signature");
-        assert!(!self.accepts(&format!("{token}A")) && !self.accepts(&format!("{token}=")), "an extended token");
+        assert!(
+            !self.accepts(&token) || self.reference_accepts(&token),
+            "a token that the reference refuses is accepted"
+        );
+        // A signature has one encoding, and a changed one is refused.
+        let mut changed = signature;
+        changed[usize::from(header.len() as u8 % 64)] ^= 1;
+        assert!(
+            !self.accepts(&format!("{message}.{}", URL_SAFE_NO_PAD.encode(changed))),
+            "a changed signature is accepted"
+        );
+        assert!(
+            !self.accepts(&format!("{token}A")) && !self.accepts(&format!("{token}=")),
+            "an extended token is accepted"
+        );
     }
 
     fn accepts(&self, token: &str) -> bool {
         let keys = self.keyring.keys();
         let access = self.issuer.check(token, &keys, NOW).is_ok();
-        let accepts = |kind: &&ActionKind| action::verify::<Value>(**kind, token, NOW, &self.config.tokens, &keys).is_ok();
-        let purposes = ActionKind::ALL.iter().filter(accepts).count();
-        assert!(usize::from(access) + purposes <= 1, "a token is good for one thing");
-        access || purposes > 0
+        let accepts =
+            |kind: &&ActionKind| action::verify::<Value>(**kind, token, NOW, &self.config.tokens, &keys).is_ok();
+        let kinds = ActionKind::ALL.iter().filter(accepts).count();
+        assert!(usize::from(access) + kinds <= 1, "a token has more than one kind");
+        access || kinds > 0
     }
 
     fn reference_accepts(&self, token: &str) -> bool {
@@ -91,7 +101,7 @@ impl House {
         validation.required_spec_claims = ["exp", "iss", "aud"].map(str::to_owned).into_iter().collect::<HashSet<_>>();
         validation.set_issuer(&[&self.config.tokens.issuer]);
         validation.set_audience(&[&self.config.tokens.audience]);
-        // It does not know RFC 9864's name of the same algorithm.
+        // The reference does not know `Ed25519`, the name of the algorithm in RFC 9864.
         let algorithm = jsonwebtoken::decode_header(token);
         algorithm.is_err() || jsonwebtoken::decode::<Value>(token, &self.reference, &validation).is_ok()
     }

@@ -1,3 +1,3 @@
-//! What libFuzzer calls: see `token` of the library.
+//! The libFuzzer entry point of `signet_fuzz::token`.
 #![no_main]
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| signet_fuzz::token::run(bytes));
