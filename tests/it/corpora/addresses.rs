@@ -1,7 +1,7 @@
 //! Dominic Sayers' e-mail addresses: which of them an account can have, and that none causes a server error.
 //!
-//! The collection follows RFC 5321 and 5322. Signet accepts only dot-strings at domain names (`auth::identity` gives the
-//! reason), so it refuses valid addresses with quotes, folding, comments, address literals or top-level domains.
+//! The collection follows RFC 5321 and 5322. Signet accepts only dot-strings at domain names (`auth::identity` gives
+//! the reason), so it refuses valid addresses with quotes, folding, comments, address literals or top-level domains.
 
 use serde_json::json;
 use signet::auth::identity::Email;

@@ -38,8 +38,9 @@ fn corpora_json_bodies_are_parsed_or_rejected() {
     }
 }
 
-/// Sends each text to each call with a body. Each call gets a new superuser, because some calls end its session or enable a
-/// second factor, and a valid token of the right kind, so that no request is refused before its body is parsed.
+/// Sends each text to each call with a body. Each call gets a new superuser, because some calls end its session or
+/// enable a second factor, and a valid token of the right kind, so that no request is refused before its body is
+/// parsed.
 #[tokio::test]
 async fn corpora_json_causes_no_server_error() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000"));

@@ -1,5 +1,5 @@
-//! Public collections of difficult cases. They are not part of this repository; `./test corpora` needs them in the folder
-//! `SIGNET_CORPORA`.
+//! Public collections of difficult cases. They are not part of this repository; `./test corpora` needs them in the
+//! folder `SIGNET_CORPORA`.
 
 mod addresses;
 mod json;

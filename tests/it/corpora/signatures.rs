@@ -1,5 +1,5 @@
-//! Signature verification without tokens: Project Wycheproof, and the cases of "Taming the many EdDSAs" (Chalkias, Garillot,
-//! Nikolaenko, 2020).
+//! Signature verification without tokens: Project Wycheproof, and the cases of "Taming the many EdDSAs" (Chalkias,
+//! Garillot, Nikolaenko, 2020).
 
 use serde_json::Value;
 use signet::token::signature::Verifier;
@@ -40,9 +40,10 @@ fn corpora_wycheproof_ed25519_results_match() {
     assert!(valid > 0 && invalid > 0);
 }
 
-/// The results of a strict verifier for the twelve cases: table 5 of the paper, where `ed25519-dalek strict` accepts the
-/// fewest. Cases 0 to 2 have a key or a commitment of small order, and 6 to 11 are not canonical. 4 and 5 are valid only if
-/// multiplied by the cofactor, which RFC 8032, 5.1.7 allows but does not require. Case 3 mixes orders and is valid without.
+/// The results of a strict verifier for the twelve cases: table 5 of the paper, where `ed25519-dalek strict` accepts
+/// the fewest. Cases 0 to 2 have a key or a commitment of small order, and 6 to 11 are not canonical. 4 and 5 are
+/// valid only if multiplied by the cofactor, which RFC 8032, 5.1.7 allows but does not require. Case 3 mixes orders
+/// and is valid without.
 #[test]
 fn corpora_speccheck_ed25519_is_strict() {
     let collection = read_json_corpus("ed25519-speccheck/cases.json");

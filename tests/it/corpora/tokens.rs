@@ -1,5 +1,5 @@
-//! Project Wycheproof's JSON web signatures, encryptions and keys: none is signed by this server, so all are refused, and
-//! none causes a server error.
+//! Project Wycheproof's JSON web signatures, encryptions and keys: none is signed by this server, so all are refused,
+//! and none causes a server error.
 
 use serde_json::json;
 

@@ -44,8 +44,8 @@ async fn baseline() -> (Vec<String>, usize) {
     until("all mails are sent", async || count(&server, "signet_mail_queue").await == 0).await;
     let sent = count_mails(&server, "sent").await;
     assert_eq!(smtp_server.accepted().len(), sent);
-    // Each user gets one mail, except for the reset that names another account. The unknown address gets two: those that can
-    // sign up.
+    // Each user gets one mail, except for the reset that names another account. The unknown address gets two: those
+    // that can sign up.
     assert_eq!(sent, MAIL_REQUESTS.len() - 1 + 2);
     (forms, sent)
 }

@@ -1,21 +1,24 @@
-//! User enumeration: no call may reveal whether an address has an account, by status, header fields, body or response time.
+//! User enumeration: no call may reveal whether an address has an account, by status, header fields, body or response
+//! time.
 //!
-//! For every call, 200 samples are taken of known and 200 of unknown users, one after the other over kept connections. They
-//! are interleaved in pairs with a random order, so that background load, and work that one request leaves for the next,
-//! affect both kinds alike. Statuses, header fields and bodies must be equal; of the random device secret (`claim`), only the
-//! length and the alphabet. Times are compared by the Mann-Whitney U test (see [`separation`]). Two kinds count as separable
-//! if the result has a chance of less than one in a million, and if of two responses the one of the slower kind is slower with
-//! a probability beyond 0.7. With 200 samples the second condition is the stricter one: it is seven standard deviations from
-//! 0.5, so no false alarm is to be expected in the life of this test.
+//! For every call, 200 samples are taken of known and 200 of unknown users, one after the other over kept
+//! connections. They are interleaved in pairs with a random order, so that background load, and work that one request
+//! leaves for the next, affect both kinds alike. Statuses, header fields and bodies must be equal; of the random
+//! device secret (`claim`), only the length and the alphabet. Times are compared by the Mann-Whitney U test (see
+//! [`separation`]). Two kinds count as separable if the result has a chance of less than one in a million, and if of
+//! two responses the one of the slower kind is slower with a probability beyond 0.7. With 200 samples the second
+//! condition is the stricter one: it is seven standard deviations from 0.5, so no false alarm is to be expected in
+//! the life of this test.
 //!
-//! **Detected**: one hash more or less, which costs at least two steps of the response time here, and anything else that moves
-//! a response to another step (see `auth::timing`; without it, 200 samples told known from unknown users by half a
-//! millisecond, and by a twentieth of one). The control tests prove the first; the tests of [`separation`] show which
-//! differences are detected.
+//! **Detected**: one hash more or less, which costs at least two steps of the response time here, and anything else
+//! that moves a response to another step (see `auth::timing`; without it, 200 samples told known from unknown users
+//! by half a millisecond, and by a twentieth of one). The control tests prove the first; the tests of [`separation`]
+//! show which differences are detected.
 //!
-//! **Not detected**: differences that are a fraction of the variation, which take thousands of requests to find and meet the
-//! rate limits first; effects of sending a mail on concurrent requests of others; and a password hash that was imported or has
-//! other parameters, whose check takes its own time until the user signs in (the control test uses such hashes).
+//! **Not detected**: differences that are a fraction of the variation, which take thousands of requests to find and
+//! meet the rate limits first; effects of sending a mail on concurrent requests of others; and a password hash that
+//! was imported or has other parameters, whose check takes its own time until the user signs in (the control test
+//! uses such hashes).
 
 mod bodies;
 mod calls;
@@ -55,8 +58,8 @@ impl Dice {
     }
 }
 
-/// Hashing is slow enough to move a response to another step on a machine that is twice as fast as this one. The limits are
-/// enabled, because counting is part of the measured time, but they are never reached.
+/// Hashing is slow enough to move a response to another step on a machine that is twice as fast as this one. The
+/// limits are enabled, because counting is part of the measured time, but they are never reached.
 fn plan(plan: Plan) -> Plan {
     let limits = ["SIGN_IN_ACCOUNT", "SIGN_IN_ADDRESS", "MAIL_ACCOUNT", "MAIL_ADDRESS", "CODE_ACCOUNT", "CODE_ADDRESS"];
     let plan = limits.iter().fold(plan, |plan, limit| plan.set(&format!("SIGNET_LIMITS__{limit}"), "1000000 per 1s"));

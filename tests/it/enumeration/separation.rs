@@ -1,9 +1,9 @@
-//! Statistical separation of two samples of times: the Mann-Whitney U test and the size of the effect. Knows nothing of the
-//! origin of the times.
+//! Statistical separation of two samples of times: the Mann-Whitney U test and the size of the effect. Knows nothing
+//! of the origin of the times.
 //!
-//! Ranks are compared, not means: a response that a busy machine delayed by a second has one rank like any other. Given enough
-//! samples, the test alone would find any difference, however small; so a difference counts only if it is also large enough
-//! to be exploited.
+//! Ranks are compared, not means: a response that a busy machine delayed by a second has one rank like any other.
+//! Given enough samples, the test alone would find any difference, however small; so a difference counts only if it
+//! is also large enough to be exploited.
 
 /// |z| is beyond this once in a million times if both samples come from one distribution.
 const Z_LIMIT: f64 = 4.891_638;

@@ -46,8 +46,8 @@ mod rate_limited_sign_in {
     /// The step of `auth::timing` for refusals, in milliseconds.
     const REFUSAL_STEP: f64 = 5.0;
 
-    /// Logins whose limit is exhausted, which happens quickly to an attacker. They are looked up all the same, and can be tried
-    /// without end.
+    /// Logins whose limit is exhausted, which happens quickly to an attacker. They are looked up all the same, and
+    /// can be tried without end.
     async fn known_and_unknown_users_take_the_same_time(server: &TestServer) {
         let known = create_users(server);
         let mut differences = Vec::new();
@@ -57,7 +57,8 @@ mod rate_limited_sign_in {
             let fastest = samples.times.iter().flatten().copied().fold(f64::INFINITY, f64::min);
             println!("{}: {fastest:.2} ms at the fastest", call.name);
             differences.extend(samples.find_difference(call.name));
-            // The difference to hide is small compared to the noise of a busy machine, so the step itself is checked as well.
+            // The difference to hide is small compared to the noise of a busy machine, so the step itself is checked
+            // as well.
             differences.extend(
                 (fastest < REFUSAL_STEP).then(|| format!("{}: faster than the step: {fastest:.2} ms", call.name)),
             );

@@ -28,7 +28,8 @@ mod per_day {
             .set("SIGNET_API__CODES__BACKUP_CODES", "10")
     }
 
-    over_both_stores!(plan; right_codes_are_not_counted, wrong_mailed_codes_share_a_counter, wrong_totp_codes_share_a_counter);
+    over_both_stores!(plan;
+        right_codes_are_not_counted, wrong_mailed_codes_share_a_counter, wrong_totp_codes_share_a_counter);
 }
 
 /// The token of a mailed link, and the device secret that the requesting device got.

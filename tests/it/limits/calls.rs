@@ -37,8 +37,12 @@ fn delete(server: &TestServer, path: &str, target: &Target, body: &serde_json::V
 
 // A wrong password: `limits.sign_in_address`, `limits.sign_in_account`.
 calls! { SIGN_INS:
-    Native, "by e-mail address", |server, target| json(server, "/sessions", &json!({"email": target.email, "password": WRONG}));
-    Native, "by username", |server, target| json(server, "/sessions", &json!({"username": target.username, "password": WRONG}));
+    Native, "by e-mail address", |server, target| {
+        json(server, "/sessions", &json!({"email": target.email, "password": WRONG}))
+    };
+    Native, "by username", |server, target| {
+        json(server, "/sessions", &json!({"username": target.username, "password": WRONG}))
+    };
     Myauth, "form", |server, target| {
         server.post("/auth/login/oauth").form(&[("username", target.email.as_str()), ("password", WRONG)])
     };
@@ -70,8 +74,10 @@ calls! { REAUTHENTICATIONS:
 
 // Sign-up with an address that is taken: `limits.sign_up_address`.
 calls! { SIGN_UPS:
-    Myauth, "signup", |server, target| json(server, "/auth/login/signup", &json!({"email": target.email, "password": OTHER}));
-    Codes, "signup", |server, target| {
+    Myauth, "sign-up", |server, target| {
+        json(server, "/auth/login/signup", &json!({"email": target.email, "password": OTHER}))
+    };
+    Codes, "sign-up", |server, target| {
         json(server, "/auth/signup", &json!({"email": target.email, "password": OTHER, "user_name": "somebody"}))
     };
     Ucontact, "register", |server, target| {
@@ -79,7 +85,8 @@ calls! { SIGN_UPS:
         json(server, "/api/auth/register", &body)
     };
     V1, "register", |server, target| {
-        json(server, "/api/v1/register", &json!({"email": target.email, "password": OTHER, "username": target.username}))
+        let body = json!({"email": target.email, "password": OTHER, "username": target.username});
+        json(server, "/api/v1/register", &body)
     };
 }
 
@@ -129,7 +136,8 @@ calls! { GUESSES:
 // A wrong TOTP code after the right first factor: `limits.code_address` and `limits.code_account`.
 calls! { TOTP_CODES:
     Native, "sign-in", |server, target| {
-        json(server, "/sessions", &json!({"email": target.email, "password": PASSWORD, "totp_code": target.wrong_code()}))
+        let body = json!({"email": target.email, "password": PASSWORD, "totp_code": target.wrong_code()});
+        json(server, "/sessions", &body)
     };
     Myauth, "second step", |server, target| {
         json(server, "/auth/login/totp", &json!({"claim": target.wrong_code()})).bearer_auth(&target.mfa_token)
@@ -139,11 +147,13 @@ calls! { TOTP_CODES:
         json(server, "/auth/signin/otp", &body)
     };
     Ucontact, "sign-in", |server, target| {
-        let form = [("username", target.email.clone()), ("password", PASSWORD.into()), ("totp_code", target.wrong_code())];
+        let totp_code = target.wrong_code();
+        let form = [("username", target.email.clone()), ("password", PASSWORD.into()), ("totp_code", totp_code)];
         server.post("/api/auth/login").form(&form)
     };
     V1, "sign-in", |server, target| {
-        json(server, "/api/v1/login", &json!({"email": target.email, "password": PASSWORD, "totp_code": target.wrong_code()}))
+        let body = json!({"email": target.email, "password": PASSWORD, "totp_code": target.wrong_code()});
+        json(server, "/api/v1/login", &body)
     };
 }
 

@@ -15,8 +15,8 @@ fn default_limits(plan: Plan) -> Plan {
 over_both_stores!(default_limits; family_behind_one_address_is_never_limited,
     password_guessing_is_limited, code_guessing_is_limited, trying_many_logins_is_limited, requesting_mails_is_limited);
 
-/// Within a minute, each of five users mistypes the password three times in different dialects, requests a code twice and
-/// mistypes it, resets the password, enables TOTP and mistypes that as well.
+/// Within a minute, each of five users mistypes the password three times in different dialects, requests a code twice
+/// and mistypes it, resets the password, enables TOTP and mistypes that as well.
 async fn family_behind_one_address_is_never_limited(server: &TestServer) {
     for name in ["ada", "bob", "cleo", "dan", "eve"] {
         let email = format!("{name}@family.example");

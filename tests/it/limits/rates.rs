@@ -57,7 +57,8 @@ mod other_calls_by_address {
         assert_shared_by_address(server, 4, &[GUESSES, TOTP_CODES], TOTP_DISABLING, &target).await;
     }
 
-    /// A mailed code and a magic link create an account if there is none. The limit shows only to a client with the right code.
+    /// A mailed code and a magic link create an account if there is none. The limit shows only to a client with the
+    /// right code.
     async fn first_sign_in_by_mail_counts_as_sign_up(server: &TestServer) {
         let (address, existing) = ("198.51.100.1", Target::plain(server).await);
         for _ in 0..BURST {
@@ -80,8 +81,8 @@ mod other_calls_by_address {
     }
 }
 
-/// Sends each of `calls` from its own network until the limit is exhausted: then it is exhausted for all calls from that
-/// network, and for `more_calls`, which would change something if they were sent earlier.
+/// Sends each of `calls` from its own network until the limit is exhausted: then it is exhausted for all calls from
+/// that network, and for `more_calls`, which would change something if they were sent earlier.
 async fn assert_shared_by_address(
     server: &TestServer,
     test: usize,
@@ -177,8 +178,8 @@ async fn new_target(server: &TestServer, test: &str, number: usize) -> Target {
     Target::with_login(server, &format!("{test}-{number}@bücher.example"), &format!("{test}-{number}")).await
 }
 
-/// Sends one call, each time from another address and in another spelling, until the account's limit is exhausted: then it
-/// is exhausted for all calls and all spellings.
+/// Sends one call, each time from another address and in another spelling, until the account's limit is exhausted:
+/// then it is exhausted for all calls and all spellings.
 async fn assert_shared_by_account(server: &TestServer, call: &Call, calls: &[&[Call]], target: &Target) {
     let spellings = target.spellings();
     exhaust(server, call, &spellings).await;

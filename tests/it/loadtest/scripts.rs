@@ -253,7 +253,8 @@ fn sources() -> Vec<(PathBuf, String)> {
     all
 }
 
-/// k6 has no npm, and test machines have no network: scripts import only k6's modules and each other, and nothing of Node.js.
+/// k6 has no npm, and test machines have no network: scripts import only k6's modules and each other, and nothing of
+/// Node.js.
 #[test]
 fn scripts_import_only_k6_and_each_other() {
     for (path, text) in sources() {

@@ -22,7 +22,9 @@ fn script(thresholds: &str, init: &str, body: &str) -> String {
         import {{ refresh }} from './lib/operations.js';
         import {{ options as optionsOf, summary }} from './lib/verdict.js';
         {init}
-        const pace = {{ executor: 'constant-arrival-rate', exec: 'go', rate: 1, duration: '1s', preAllocatedVUs: 2, maxVUs: 2 }};
+        const pace = {{
+          executor: 'constant-arrival-rate', exec: 'go', rate: 1, duration: '1s', preAllocatedVUs: 2, maxVUs: 2
+        }};
         export const options = optionsOf({{ go: pace }}, {{ {thresholds} }});
         export const handleSummary = summary('made-up', {{}}, {{ shape: 'steady', rate: 1 }});
         export function go() {{ {body} }}"
@@ -106,7 +108,7 @@ async fn errors_at_run_time_are_reported() {
         .await
         .assert_exit(99);
     // Two virtual users with one session: the second presents a token that the first has rotated.
-    let shared = "const { refresh_token, access_token } = sessions[0]; const mine = { refresh: refresh_token, access: access_token };";
-    let run = load_test.run_source(&script("checks: ['rate>=1']", shared, "refresh(mine);")).await;
+    let shared = "const session = { refresh: sessions[0].refresh_token, access: sessions[0].access_token };";
+    let run = load_test.run_source(&script("checks: ['rate>=1']", shared, "refresh(session);")).await;
     assert_eq!(run.assert_exit(99).assert_nothing_thrown().failed_operations(), ["refresh"]);
 }

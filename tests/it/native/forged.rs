@@ -8,7 +8,8 @@ use serde_json::json;
 use crate::support::forge::{decode, sign, signing_key, with};
 use crate::support::server::{SendRequest, TestServer, over_both_stores, tamper_signature};
 
-over_both_stores!(|plan| plan; claims_are_checked, headers_are_checked, signatures_are_checked, tokens_of_a_revoked_key_are_refused);
+over_both_stores!(|plan| plan;
+    claims_are_checked, headers_are_checked, signatures_are_checked, tokens_of_a_revoked_key_are_refused);
 
 async fn claims_are_checked(server: &TestServer) {
     let (key, _) = signing_key(server);

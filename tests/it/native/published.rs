@@ -12,7 +12,8 @@ fn plan(plan: Plan) -> Plan {
     plan.set("SIGNET_SERVER__LISTEN", &format!("127.0.0.1:{}", free_port()))
 }
 
-over_both_stores!(plan; jwks_contains_only_public_keys, jwks_can_be_cached_and_revalidated, rotated_key_changes_the_jwks_etag,
+over_both_stores!(plan;
+    jwks_contains_only_public_keys, jwks_can_be_cached_and_revalidated, rotated_key_changes_the_jwks_etag,
     every_endpoint_in_the_metadata_exists);
 
 async fn jwks_contains_only_public_keys(server: &TestServer) {

@@ -8,9 +8,10 @@ use crate::support::server::{PASSWORD, SendRequest, TestServer, over_both_stores
 
 over_both_stores!(|plan| plan.set("SIGNET_TOKENS__SESSIONS_PER_USER", &MAX_SESSIONS.to_string());
     sign_in_accepts_any_spelling_of_the_login, unknown_login_and_wrong_password_look_alike,
-    disabled_account_is_reported_after_the_password, invalid_requests_are_rejected, calls_without_credentials_are_refused,
-    sessions_are_listed, one_session_ends, all_other_sessions_end, all_sessions_end, empty_session_id_is_not_found,
-    oldest_session_ends_beyond_the_maximum, session_of_another_user_is_not_found, api_key_has_no_sessions);
+    disabled_account_is_reported_after_the_password, invalid_requests_are_rejected,
+    calls_without_credentials_are_refused, sessions_are_listed, one_session_ends, all_other_sessions_end,
+    all_sessions_end, empty_session_id_is_not_found, oldest_session_ends_beyond_the_maximum,
+    session_of_another_user_is_not_found, api_key_has_no_sessions);
 
 /// The maximum number of sessions per user.
 const MAX_SESSIONS: usize = 5;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use crate::support::server::{PASSWORD, SendRequest, TestServer, TestUser, TokenPair, over_both_stores};
 use crate::support::until;
 
-over_both_stores!(|plan| plan; disabled_user_is_signed_out, deleted_user_is_signed_out, enabled_user_gets_no_old_session_back);
+over_both_stores!(|plan| plan;
+    disabled_user_is_signed_out, deleted_user_is_signed_out, enabled_user_gets_no_old_session_back);
 
 /// Signs in twice and verifies both access tokens, so that the server has cached them.
 async fn sign_in_twice(server: &TestServer, user: &TestUser) -> [TokenPair; 2] {
