@@ -126,7 +126,7 @@ impl Mailer {
             closing: closing.subscribe(),
         };
         queue::start(worker, incoming).map_err(MailerError::Thread)?;
-        Ok(Self { queue_sender: queue_sender, pending, closing, capacity: settings.queue, languages, metrics })
+        Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, metrics })
     }
 
     /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the same time with

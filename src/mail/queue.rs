@@ -56,7 +56,7 @@ pub(super) fn start(worker: MailWorker, mut incoming: mpsc::UnboundedReceiver<Qu
         runtime.block_on(async {
             let (ways, back) = (Semaphore::new(MAX_CONCURRENT), watch::Sender::new(()));
             let delivery =
-                Arc::new(Delivery { worker: worker, permits: ways, last_failure: Mutex::default(), recovered: back });
+                Arc::new(Delivery { worker, permits: ways, last_failure: Mutex::default(), recovered: back });
             while let Some(queued) = incoming.recv().await {
                 tokio::spawn(handle(delivery.clone(), queued));
             }

@@ -41,7 +41,7 @@ fn metrics(ctx: &ManagementContext) -> Page {
     let now = node.clock.now();
     let snapshot = Snapshot {
         hashing: node.hasher.load(),
-        revocations: node.revocations.len() as u64,
+        revocations: node.revocations.count() as u64,
         revocations_fresh_at: Some(now - node.revocations.staleness(node.clock.monotonic())),
         signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
         log_lines_lost: ctx.logs.lost(),

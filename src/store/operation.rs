@@ -6,6 +6,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+
 use super::{Error, Result};
 
 /// Declares the operations: one per method of a role, in the order in which metrics list them.
@@ -111,20 +113,23 @@ impl Probe {
     }
 
     /// Runs `work` and reports how it ended. Reports nothing if the caller stops waiting.
-    pub(in crate::store) async fn measure<T, E>(
+    // Maps the future instead of awaiting it in an `async fn`, which would store it twice.
+    pub(in crate::store) fn measure<T, E>(
         &self,
         operation: Operation,
         work: impl Future<Output = std::result::Result<T, E>>,
-    ) -> Result<T>
+    ) -> impl Future<Output = Result<T>>
     where
         Error: From<E>,
     {
         let start = Instant::now();
-        let result = work.await.map_err(Error::from);
-        if let Some(observer) = self.0.get() {
-            let elapsed = (operation != Operation::Follow).then(|| start.elapsed());
-            observer.observe(operation, result.as_ref().err(), elapsed);
-        }
-        result
+        work.map(move |result| {
+            let result = result.map_err(Error::from);
+            if let Some(observer) = self.0.get() {
+                let elapsed = (operation != Operation::Follow).then(|| start.elapsed());
+                observer.observe(operation, result.as_ref().err(), elapsed);
+            }
+            result
+        })
     }
 }

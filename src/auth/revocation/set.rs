@@ -196,7 +196,7 @@ impl RevocationSet {
     }
 
     /// The number of revocations.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
     }
 }
@@ -232,7 +232,7 @@ mod tests {
                 started.wait();
                 revocations.apply(&Revocation { target, expires_at: NOW + Duration::from_secs(1) });
             });
-            assert_eq!(revocations.len(), 1);
+            assert_eq!(revocations.count(), 1);
         }
     }
 }

@@ -202,15 +202,15 @@ impl Connections {
     }
 
     /// Measures work that consists of several statements.
-    pub(super) async fn measure<T, E>(
+    pub(super) fn measure<T, E>(
         &self,
         operation: Operation,
         work: impl Future<Output = std::result::Result<T, E>>,
-    ) -> Result<T>
+    ) -> impl Future<Output = Result<T>>
     where
         Error: From<E>,
     {
-        self.probe.measure(operation, work).await
+        self.probe.measure(operation, work)
     }
 
     /// Executes one statement, prepared once per connection, without measuring it.

@@ -87,8 +87,12 @@ impl Runner {
     }
 
     /// Measures work that is more than one script or no script.
-    pub(super) async fn measure<T>(&self, operation: Operation, work: impl Future<Output = Result<T>>) -> Result<T> {
-        self.probe.measure(operation, work).await
+    pub(super) fn measure<T>(
+        &self,
+        operation: Operation,
+        work: impl Future<Output = Result<T>>,
+    ) -> impl Future<Output = Result<T>> {
+        self.probe.measure(operation, work)
     }
 
     /// Runs a script on keys that share a slot and reads its reply. `now` is the caller's, not the server's.
