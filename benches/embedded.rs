@@ -1,10 +1,10 @@
-//! What the embedded store bears: durable refreshes a second by how many callers wait at once, for both durabilities, and
-//! what it costs to read on a reader's thread instead of in place. `cargo bench --bench embedded [FOLDER]`: the folder
-//! decides which disk is measured (by default the system's temporary one).
+//! Measures the embedded store: durable refreshes a second by number of concurrent callers and for both durabilities,
+//! the delay of revocations, and the cost of reading on a reader thread instead of in place.
 //!
-//! Not criterion: what counts is how much many callers get done together, not how long one call takes.
+//! `cargo bench --bench embedded [FOLDER]`: the folder selects the disk (by default the temporary folder of the
+//! system). It does not use criterion, because it measures the throughput of many callers and not the time of one call.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot go on panics")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,24 +23,24 @@ use signet::store::sqlite::Engine;
 use signet::store::{Accounts, Ephemeral};
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
-const SPAN: Duration = Duration::from_secs(3);
+const MEASURED_TIME: Duration = Duration::from_secs(3);
 const DAY: Duration = Duration::from_secs(86_400);
 
 #[tokio::main]
 async fn main() {
-    // `cargo bench` puts `--bench` before what it is given.
-    let folder = std::env::args().skip(1).find(|word| !word.starts_with('-')).map(PathBuf::from);
+    // `cargo bench` adds `--bench` before the arguments.
+    let folder = std::env::args().skip(1).find(|arg| !arg.starts_with('-')).map(PathBuf::from);
     let folder = folder.unwrap_or_else(std::env::temp_dir);
     for durability in [Durability::Power, Durability::Process] {
         for callers in [1, 16, 64, 256] {
             let dir = tempfile::tempdir_in(&folder).unwrap();
             let engine = Engine::open(dir.path(), &Embedded { durability, ..Embedded::default() }, NOW).unwrap();
-            let (done, mut spans) = refreshes(Arc::new(SqliteEphemeral::new(engine)), callers).await;
-            spans.sort_unstable();
-            let at = |share: f64| spans[((spans.len() - 1) as f64 * share) as usize];
+            let (per_second, mut durations) = measure_refreshes(Arc::new(SqliteEphemeral::new(engine)), callers).await;
+            durations.sort_unstable();
+            let at = |fraction: f64| durations[((durations.len() - 1) as f64 * fraction) as usize];
             println!(
                 "{durability:?}: {callers:>3} callers {:>6.0} refreshes/s, median {:>7.2?}, 99 % {:>7.2?}, slowest {:.2?}",
-                done,
+                per_second,
                 at(0.5),
                 at(0.99),
                 at(1.0),
@@ -50,57 +50,60 @@ async fn main() {
     let dir = tempfile::tempdir_in(&folder).unwrap();
     let engine =
         Engine::open(dir.path(), &Embedded { durability: Durability::Process, ..Embedded::default() }, NOW).unwrap();
-    reads(&engine).await;
+    measure_reads(&engine).await;
     let here = Arc::new(SqliteEphemeral::new(Arc::clone(&engine)));
-    revocations("this process", &here, &here).await;
-    // A second engine stands for another process: nothing but the file connects the two.
+    measure_revocations("this process", &here, &here).await;
+    // A second engine represents another process: the two share only the file.
     let there =
         Engine::open(dir.path(), &Embedded { durability: Durability::Process, ..Embedded::default() }, NOW).unwrap();
-    revocations("another process", &here, &Arc::new(SqliteEphemeral::new(there))).await;
+    measure_revocations("another process", &here, &Arc::new(SqliteEphemeral::new(there))).await;
 }
 
-/// How long from the call that revokes until a follower has heard of it.
-async fn revocations(whose: &str, revoking: &SqliteEphemeral, following: &Arc<SqliteEphemeral>) {
-    let mut place = Cursor::start();
-    let mut spans = Vec::new();
-    for which in 0..50 {
-        while let (found, next) = following.follow(&place, Duration::ZERO).await.unwrap()
-            && !found.is_empty()
+/// Measures the time from a call that revokes until a follower receives the revocation.
+async fn measure_revocations(follower_name: &str, publisher: &SqliteEphemeral, subscriber: &Arc<SqliteEphemeral>) {
+    let mut cursor = Cursor::start();
+    let mut durations = Vec::new();
+    for round in 0..50 {
+        while let (revocations, next) = subscriber.follow(&cursor, Duration::ZERO).await.unwrap()
+            && !revocations.is_empty()
         {
-            place = next;
+            cursor = next;
         }
         let follower = tokio::spawn({
-            let (following, place) = (Arc::clone(following), place.clone());
-            async move { following.follow(&place, Duration::from_secs(5)).await.unwrap() }
+            let (subscriber, cursor) = (Arc::clone(subscriber), cursor.clone());
+            async move { subscriber.follow(&cursor, Duration::from_secs(5)).await.unwrap() }
         });
-        // At another point of the follower's round each time.
-        tokio::time::sleep(Duration::from_millis(10 + which)).await;
-        let begun = Instant::now();
-        revoking.revoke(&Revocation { target: Target::Keyring, expires_at: NOW + DAY }, NOW).await.unwrap();
+        // Each time at a different point of the follower's polling interval.
+        tokio::time::sleep(Duration::from_millis(10 + round)).await;
+        let started = Instant::now();
+        publisher.revoke(&Revocation { target: Target::Keyring, expires_at: NOW + DAY }, NOW).await.unwrap();
         assert!(!follower.await.unwrap().0.is_empty());
-        spans.push(begun.elapsed());
+        durations.push(started.elapsed());
     }
-    spans.sort_unstable();
-    println!("a revocation is heard in {whose} after {:.2?} (median), {:.2?} (slowest)", spans[25], spans[49]);
+    durations.sort_unstable();
+    println!(
+        "a revocation reaches {follower_name} after {:.2?} (median), {:.2?} (slowest)",
+        durations[25], durations[49]
+    );
 }
 
-/// Refreshes a second, and how long each took.
-async fn refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Duration>) {
-    let done = Arc::new(AtomicBool::new(false));
-    let begun = Instant::now();
+/// Returns refreshes a second, and the duration of each.
+async fn measure_refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Duration>) {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let started = Instant::now();
     let callers: Vec<_> = (0..callers)
         .map(|_| {
-            let (store, done) = (Arc::clone(&store), Arc::clone(&done));
+            let (store, stopped) = (Arc::clone(&store), Arc::clone(&stopped));
             tokio::spawn(async move {
-                let session = session();
+                let session = new_session();
                 store.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
-                let mut spans = Vec::new();
+                let mut durations = Vec::new();
                 for counter in 0.. {
-                    if done.load(Ordering::Relaxed) {
+                    if stopped.load(Ordering::Relaxed) {
                         break;
                     }
-                    let begun = Instant::now();
-                    let presented = RotateRequest {
+                    let started = Instant::now();
+                    let request = RotateRequest {
                         user: session.user,
                         session: session.id,
                         counter,
@@ -109,23 +112,23 @@ async fn refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64, Vec<Dur
                         not_before: NOW,
                         revocation_expires_at: NOW + DAY,
                     };
-                    assert!(matches!(store.rotate_refresh_token(presented, NOW).await.unwrap(), Rotation::Rotated(_)));
-                    spans.push(begun.elapsed());
+                    assert!(matches!(store.rotate_refresh_token(request, NOW).await.unwrap(), Rotation::Rotated(_)));
+                    durations.push(started.elapsed());
                 }
-                spans
+                durations
             })
         })
         .collect();
-    tokio::time::sleep(SPAN).await;
-    done.store(true, Ordering::Relaxed);
-    let mut spans = Vec::new();
+    tokio::time::sleep(MEASURED_TIME).await;
+    stopped.store(true, Ordering::Relaxed);
+    let mut durations = Vec::new();
     for caller in callers {
-        spans.extend(caller.await.unwrap());
+        durations.extend(caller.await.unwrap());
     }
-    (spans.len() as f64 / begun.elapsed().as_secs_f64(), spans)
+    (durations.len() as f64 / started.elapsed().as_secs_f64(), durations)
 }
 
-fn session() -> Session {
+fn new_session() -> Session {
     let rng = Rng::system();
     Session {
         id: SessionId::new(NOW, &rng),
@@ -139,12 +142,12 @@ fn session() -> Session {
         dialect: "native".to_owned(),
         client_ip: "192.0.2.1".to_owned(),
         user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
-        profile: r#"{"email":"somebody@example.org","scope":"","roles":["user"]}"#.to_owned(),
+        profile: r#"{"email":"someone@example.org","scope":"","roles":["user"]}"#.to_owned(),
     }
 }
 
-/// One caller, one look at a user after the other: through a reader's thread, and in place.
-async fn reads(engine: &Arc<Engine>) {
+/// Measures one caller that reads a user repeatedly: on a reader thread, and in place.
+async fn measure_reads(engine: &Arc<Engine>) {
     const TIMES: u32 = 20_000;
     let accounts = SqliteAccounts::new(Arc::clone(engine));
     let rng = Rng::system();
@@ -152,21 +155,21 @@ async fn reads(engine: &Arc<Engine>) {
     let user = NewUser {
         verified: true,
         roles: vec!["user".to_owned()],
-        ..NewUser::new(id, "somebody@example.org".to_owned(), project, NOW)
+        ..NewUser::new(id, "someone@example.org".to_owned(), project, NOW)
     };
     accounts.create_user(&user).await.unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     for _ in 0..TIMES {
         assert!(accounts.user(Find::Id(user.id)).await.unwrap().is_some());
     }
-    println!("reading a user: {:.1?} through a reader's thread", begun.elapsed() / TIMES);
+    println!("reading a user: {:.1?} on a reader thread", started.elapsed() / TIMES);
 
     let inline = rusqlite::Connection::open(engine.path()).unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     for _ in 0..TIMES {
         let mut statement = inline.prepare_cached("SELECT * FROM users WHERE id = ?1").unwrap();
         let email: String = statement.query_row([user.id.as_bytes().as_slice()], |row| row.get("email")).unwrap();
         assert_eq!(email, user.email);
     }
-    println!("reading a user: {:.1?} in place", begun.elapsed() / TIMES);
+    println!("reading a user: {:.1?} in place", started.elapsed() / TIMES);
 }

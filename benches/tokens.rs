@@ -1,20 +1,21 @@
-//! How long the parts of the hot path take. `cargo bench --bench tokens`.
+//! Measures the time of the parts of the hot path, with criterion: `cargo bench --bench tokens`.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
 
 mod parts;
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use parts::bench::Bench;
 
-struct Timed<'c>(&'c mut Criterion);
+struct CriterionBench<'c>(&'c mut Criterion);
 
-impl parts::Bench for Timed<'_> {
-    fn part(&mut self, name: &str, part: &mut dyn FnMut()) {
-        self.0.bench_function(name, |b| b.iter(&mut *part));
+impl Bench for CriterionBench<'_> {
+    fn part(&mut self, name: &str, run: &mut dyn FnMut()) {
+        self.0.bench_function(name, |b| b.iter(&mut *run));
     }
 }
 
 fn tokens(c: &mut Criterion) {
-    parts::each(&mut Timed(c));
+    parts::run_all(&mut CriterionBench(c));
 }
 
 criterion_group!(benches, tokens);

@@ -1,18 +1,19 @@
-//! What one operation asks of Redis and of the server, one at a time: calls, bytes, processor. Of the server on Redis and on the
-//! embedded store for accounts, so that Postgres is no part of it.
+//! The cost of single operations, one at a time: Redis calls, bytes, CPU time. The server uses Redis, and the embedded
+//! store for accounts, so the figures do not include Postgres.
 
 use serde_json::{Value, json};
 
-use crate::Bench;
+use crate::options::Options;
 use crate::report::Report;
+use crate::support::http::{build_request, post_json, send};
 use crate::support::redis::Redis;
-use crate::support::signet::{Plan, Signet};
-use crate::support::simple::{ask, post_json, request};
+use crate::support::signet::{Signet, SignetSettings};
 
 const PART: &str = "cost";
 
-/// Commands that are not an operation's: the script's own call is its round trip, the others are this bench's and the follower's.
-const NOT_OURS: [&str; 12] = [
+/// Redis commands that are not counted: the call of a script is counted as a round trip, and the others belong to this
+/// bench and to the follower of the revocation stream.
+const EXCLUDED_COMMANDS: [&str; 12] = [
     "evalsha",
     "eval",
     "info",
@@ -27,85 +28,94 @@ const NOT_OURS: [&str; 12] = [
     "config|resetstat",
 ];
 
-pub(crate) fn run(bench: &Bench, report: &mut Report) {
-    let (refreshes, others) = if bench.quick { (100, 10) } else { (2_000, 100) };
-    let redis = Redis::start(&bench.cores.load());
-    let plan = Plan::new(&bench.server, &bench.cores.server()).on_redis(&redis.url());
-    // With limits that nobody meets: counting is a part of what it costs.
-    let plan = plan.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__SIGN_IN_ADDRESS", "100000 per 1h");
-    let plan = plan.set("SIGNET_LIMITS__MAIL_ADDRESS", "100000 per 1h");
-    let signet = plan.start();
-    let file = plan.dir().join("people.json");
-    let (many, place) = (others.to_string(), file.display().to_string());
-    plan.run(&["seed", "--users", &many, "--sessions", "1", "--api-keys", "0", "--out", &place]);
-    let data: Value = serde_json::from_slice(&std::fs::read(file).expect("it was written")).expect("it is JSON");
-    let people: Vec<_> = data["users"].as_array().expect("a list").iter().collect();
+pub(crate) fn run(options: &Options, report: &mut Report) {
+    let (refreshes, others) = if options.quick { (100, 10) } else { (2_000, 100) };
+    let redis = Redis::start(&options.cores.client());
+    let settings = SignetSettings::new(&options.server, &options.cores.server()).on_redis(&redis.url());
+    // Rate limits that are never reached, because counting is part of the cost.
+    let settings =
+        settings.set("SIGNET_LIMITS__ENABLED", "true").set("SIGNET_LIMITS__SIGN_IN_ADDRESS", "100000 per 1h");
+    let settings = settings.set("SIGNET_LIMITS__MAIL_ADDRESS", "100000 per 1h");
+    let signet = settings.start();
+    let file = settings.folder().join("seeded.json");
+    let (count, path) = (others.to_string(), file.display().to_string());
+    settings.run_cli(&["seed", "--users", &count, "--sessions", "1", "--api-keys", "0", "--out", &path]);
+    let data: Value = serde_json::from_slice(&std::fs::read(file).expect("a file of `signet seed`")).expect("JSON");
+    let emails: Vec<_> = data["users"].as_array().expect("a list").iter().collect();
 
     let mut token = data["sessions"][0]["refresh_token"].as_str().expect("a token").to_owned();
-    let scale = Scale { redis: &redis, signet: &signet };
-    scale.weigh(report, "a refresh", refreshes, |_| {
+    let meter = CostMeter { redis: &redis, signet: &signet };
+    meter.measure(report, "a refresh", refreshes, |_| {
         let form = format!("grant_type=refresh_token&refresh_token={token}");
-        let form = request("POST", "/oauth/token", "content-type: application/x-www-form-urlencoded\r\n", &form);
-        let (status, body) = ask(signet.address, &form);
+        let request =
+            build_request("POST", "/oauth/token", "content-type: application/x-www-form-urlencoded\r\n", &form);
+        let (status, body) = send(signet.address, &request);
         assert_eq!(status, 200, "{body}");
-        let answer: Value = serde_json::from_str(&body).expect("it is JSON");
-        token = answer["refresh_token"].as_str().expect("a token").to_owned();
+        let response: Value = serde_json::from_str(&body).expect("JSON");
+        token = response["refresh_token"].as_str().expect("a token").to_owned();
     });
-    scale.weigh(report, "a sign-in", others, |turn| {
-        let body = json!({"email": people[turn], "password": data["password"]}).to_string();
-        assert_eq!(ask(signet.address, &post_json("/sessions", &body)).0, 201);
+    meter.measure(report, "a sign-in", others, |index| {
+        let body = json!({"email": emails[index], "password": data["password"]}).to_string();
+        assert_eq!(send(signet.address, &post_json("/sessions", &body)).0, 201);
     });
-    scale.weigh(report, "sending a code", others, |turn| {
-        let body = json!({"email": people[turn]}).to_string();
-        assert_eq!(ask(signet.address, &post_json("/auth/verification/send-code", &body)).0, 202);
+    meter.measure(report, "sending a code", others, |index| {
+        let body = json!({"email": emails[index]}).to_string();
+        assert_eq!(send(signet.address, &post_json("/auth/verification/send-code", &body)).0, 202);
     });
 }
 
-struct Scale<'a> {
+struct CostMeter<'a> {
     redis: &'a Redis,
     signet: &'a Signet,
 }
 
-impl Scale<'_> {
-    fn weigh(&self, report: &mut Report, what: &str, times: usize, mut once: impl FnMut(usize)) {
+impl CostMeter<'_> {
+    fn measure(&self, report: &mut Report, name: &str, times: usize, mut operation: impl FnMut(usize)) {
         assert_eq!(self.redis.cli(&["CONFIG", "RESETSTAT"]), "OK");
-        let used = || (self.signet.process.cpu().as_secs_f64(), self.redis.process.cpu().as_secs_f64());
-        let (server, redis) = used();
-        (0..times).for_each(&mut once);
-        let each = |used: f64| used / times as f64;
-        let (server, redis) = (each(used().0 - server) * 1e6, each(used().1 - redis) * 1e6);
+        let cpu = || (self.signet.process.cpu_time().as_secs_f64(), self.redis.process.cpu_time().as_secs_f64());
+        let before = cpu();
+        (0..times).for_each(&mut operation);
+        let after = cpu();
+        let each = |total: f64| total / times as f64;
+        let (server, redis) = (each(after.0 - before.0) * 1e6, each(after.1 - before.1) * 1e6);
         let (calls, scripts) = self.calls();
         let stats = self.redis.cli(&["INFO", "stats"]);
-        report.note(PART, format!("{what}: server, with its connection and all threads"), server, "µs", None);
-        report.note(PART, format!("{what}: Redis"), redis, "µs", None);
-        report.note(PART, format!("{what}: scripts, each a round trip"), each(scripts), "", None);
-        report.note(PART, format!("{what}: calls of Redis, by scripts or without"), each(calls), "", None);
-        report.note(PART, format!("{what}: to Redis"), each(number(&stats, "total_net_input_bytes:")), "bytes", None);
-        report.note(
+        report.add(PART, format!("{name}: server, all threads, including the connection"), server, "µs", None);
+        report.add(PART, format!("{name}: Redis"), redis, "µs", None);
+        report.add(PART, format!("{name}: scripts, one round trip each"), each(scripts), "", None);
+        report.add(PART, format!("{name}: Redis calls, inside and outside of scripts"), each(calls), "", None);
+        report.add(
             PART,
-            format!("{what}: from Redis"),
+            format!("{name}: bytes to Redis"),
+            each(number(&stats, "total_net_input_bytes:")),
+            "bytes",
+            None,
+        );
+        report.add(
+            PART,
+            format!("{name}: bytes from Redis"),
             each(number(&stats, "total_net_output_bytes:")),
             "bytes",
             None,
         );
     }
 
-    /// How often anything was called, and how often a script was.
+    /// The number of Redis calls and of script calls.
     fn calls(&self) -> (f64, f64) {
-        let told = self.redis.cli(&["INFO", "commandstats"]);
-        let counted = told.lines().filter_map(|line| {
+        let stats = self.redis.cli(&["INFO", "commandstats"]);
+        let counts = stats.lines().filter_map(|line| {
             let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
             Some((name, rest.split(',').next()?.parse::<f64>().ok()?))
         });
-        let counted: Vec<_> = counted.collect();
-        let sum = |wanted: &dyn Fn(&str) -> bool| {
-            counted.iter().filter(|(name, _)| wanted(name)).map(|(_, calls)| calls).sum::<f64>()
+        let counts: Vec<_> = counts.collect();
+        let sum = |is_counted: &dyn Fn(&str) -> bool| {
+            counts.iter().filter(|(name, _)| is_counted(name)).map(|(_, calls)| calls).sum::<f64>()
         };
-        (sum(&|name| !NOT_OURS.contains(&name)), sum(&|name| name == "evalsha"))
+        (sum(&|name| !EXCLUDED_COMMANDS.contains(&name)), sum(&|name| name == "evalsha"))
     }
 }
 
-fn number(told: &str, name: &str) -> f64 {
-    let line = told.lines().find_map(|line| line.strip_prefix(name)).expect("Redis tells");
+fn number(info: &str, name: &str) -> f64 {
+    let line = info.lines().find_map(|line| line.strip_prefix(name)).expect("a field of INFO");
     line.trim().parse().expect("a number")
 }

@@ -1,62 +1,63 @@
-//! Whether memory grows with what was served: the slope over a million requests, from when the first were served.
+//! Growth of memory with the number of requests: the slope over a million requests, without the first ones.
 
 use serde_json::json;
 
-use crate::Bench;
-use crate::report::{Aim, Report};
-use crate::support::load::{Job, Work, apart};
-use crate::support::signet::Plan;
-use crate::support::simple::post_json;
+use crate::options::Options;
+use crate::report::Report;
+use crate::support::http::post_json;
+use crate::support::load::{Job, Requests, run_in_process};
+use crate::support::signet::SignetSettings;
+use crate::support::target::Target;
 
 const PART: &str = "growth";
 
-/// How many tokens are verified in turn.
+/// The number of tokens, which are verified in turn.
 const TOKENS: usize = 256;
 
-pub(crate) fn run(bench: &Bench, report: &mut Report) {
-    let slice: u64 = if bench.quick { 10_000 } else { 100_000 };
-    let plan = Plan::new(&bench.server, &bench.cores.server());
-    let signet = plan.start();
-    let requests = plan.seed(TOKENS).into_iter();
+pub(crate) fn run(options: &Options, report: &mut Report) {
+    let slice: u64 = if options.quick { 10_000 } else { 100_000 };
+    let settings = SignetSettings::new(&options.server, &options.cores.server());
+    let signet = settings.start();
+    let requests = settings.seed_sessions(TOKENS).into_iter();
     let requests = requests.map(|seeded| post_json("/verify", &json!({"token": seeded.access_token}).to_string()));
     let requests = requests.collect::<Vec<_>>();
-    let marks = (0..10).map(|_| {
+    let readings = (0..10).map(|_| {
         let job = Job {
             addresses: vec![signet.address],
             connections: 64,
-            warm: 0,
+            warmup: 0,
             count: slice,
-            work: Work::Each(requests.clone()),
-            expect: "\"active\":true".to_owned(),
-            watch: Vec::new(),
-            until_cut: false,
+            requests: Requests::Cycle(requests.clone()),
+            expected_text: "\"active\":true".to_owned(),
+            watched_pids: Vec::new(),
+            stop_on_disconnect: false,
         };
-        apart(&job, &bench.cores.load());
+        run_in_process(&job, &options.cores.client());
         signet.process.memory().resident as f64
     });
-    let marks = marks.collect::<Vec<_>>();
-    report.note(PART, "requests", slice as f64 * 10.0, "", None);
-    report.note(PART, "memory after the first tenth", marks[0] / 1e6, "MB", None);
-    report.note(PART, "memory after the last", marks[9] / 1e6, "MB", None);
-    // A page here and there is the allocator's; a byte for each request is a leak.
-    report.note(
+    let readings = readings.collect::<Vec<_>>();
+    report.add(PART, "requests", slice as f64 * 10.0, "", None);
+    report.add(PART, "memory after the first tenth", readings[0] / 1e6, "MB", None);
+    report.add(PART, "memory after the last tenth", readings[9] / 1e6, "MB", None);
+    // The allocator may add a few pages, but one byte for each request is a leak.
+    report.add(
         PART,
         "growth from the second tenth on",
-        slope(&marks[1..]) / slice as f64,
+        slope(&readings[1..]) / slice as f64,
         "bytes/rq",
-        Aim::AtMost(0.5),
+        Target::AtMost(0.5),
     );
 }
 
-/// By how much each is more than the one before, as least squares have it.
-fn slope(marks: &[f64]) -> f64 {
-    let (count, sum) = (marks.len() as f64, marks.iter().sum::<f64>());
+/// The slope of the least-squares line through the readings.
+fn slope(readings: &[f64]) -> f64 {
+    let (count, sum) = (readings.len() as f64, readings.iter().sum::<f64>());
     let (middle, mean) = ((count - 1.0) / 2.0, sum / count);
-    let (mut above, mut below) = (0.0, 0.0);
-    for (place, mark) in marks.iter().enumerate() {
-        let off = place as f64 - middle;
-        above += off * (mark - mean);
-        below += off * off;
+    let (mut numerator, mut denominator) = (0.0, 0.0);
+    for (index, reading) in readings.iter().enumerate() {
+        let offset = index as f64 - middle;
+        numerator += offset * (reading - mean);
+        denominator += offset * offset;
     }
-    above / below
+    numerator / denominator
 }

@@ -1,12 +1,13 @@
-//! The figures, each with its aim where it has one: a table for people, `report.json` for the rest.
+//! The figures with their targets: a table on stdout, and `report.json`.
 
 use std::fs;
 use std::path::Path;
 
 use serde::Serialize;
 
-use crate::Bench;
+use crate::options::Options;
 use crate::support::machine::Machine;
+use crate::support::target::Target;
 
 #[derive(Serialize)]
 pub(crate) struct Report {
@@ -19,58 +20,45 @@ pub(crate) struct Report {
 #[derive(Serialize)]
 struct Figure {
     part: &'static str,
-    what: String,
+    title: String,
     measured: f64,
     unit: &'static str,
-    aim: Option<Aim>,
+    target: Option<Target>,
     met: Option<bool>,
 }
 
-/// What a figure should be.
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Aim {
-    AtLeast(f64),
-    AtMost(f64),
-}
-
 impl Report {
-    pub(crate) fn new(bench: &Bench) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
-            machine: Machine::look(&bench.cores),
-            server: bench.server.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-            quick: bench.quick,
+            machine: Machine::inspect(&options.cores),
+            server: options.server.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            quick: options.quick,
             figures: Vec::new(),
         }
     }
 
-    /// Notes a figure, and says it.
-    pub(crate) fn note(
+    /// Adds a figure and prints it.
+    pub(crate) fn add(
         &mut self,
         part: &'static str,
-        what: impl Into<String>,
+        title: impl Into<String>,
         measured: f64,
         unit: &'static str,
-        aim: impl Into<Option<Aim>>,
+        target: impl Into<Option<Target>>,
     ) {
-        let (what, aim) = (what.into(), aim.into());
-        let met = aim.map(|aim| match aim {
-            Aim::AtLeast(least) => measured >= least,
-            Aim::AtMost(most) => measured <= most,
-        });
-        let (aimed, verdict) = match (aim, met) {
-            (Some(Aim::AtLeast(least)), Some(met)) => (format!("≥ {least}"), if met { "met" } else { "missed" }),
-            (Some(Aim::AtMost(most)), Some(met)) => (format!("≤ {most}"), if met { "met" } else { "missed" }),
-            _ => (String::new(), ""),
-        };
-        println!("{part:<9} {what:<62} {measured:>12.2} {unit:<8} {aimed:<10} {verdict}");
-        self.figures.push(Figure { part, what, measured, unit, aim, met });
+        let (title, target) = (title.into(), target.into());
+        let met = target.map(|target| target.is_met(measured));
+        let target_text = target.map_or_else(String::new, |target| target.to_string());
+        let verdict = met.map_or("", |met| if met { "met" } else { "not met" });
+        println!("{part:<9} {title:<62} {measured:>12.2} {unit:<8} {target_text:<10} {verdict}");
+        self.figures.push(Figure { part, title, measured, unit, target, met });
     }
 
     pub(crate) fn write(&self, folder: &Path) {
-        fs::create_dir_all(folder).expect("the folder can be made");
+        fs::create_dir_all(folder).expect("the folder can be created");
         let file = folder.join("report.json");
-        fs::write(&file, serde_json::to_vec_pretty(self).expect("it serialises")).expect("it can be written");
+        fs::write(&file, serde_json::to_vec_pretty(self).expect("a report serializes"))
+            .expect("the report can be written");
         println!("{}", file.display());
     }
 }

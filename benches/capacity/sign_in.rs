@@ -1,163 +1,167 @@
-//! Sign-ins: how near they come to the hash's own rate, what a storm of twenty times as many does to them and to verifications,
-//! and what is left of it afterwards.
+//! Sign-ins: their rate as a ratio to the rate of the hash alone, the effect of a storm of twenty times as many on them
+//! and on verifications, and the memory that the storm leaves behind.
 
 use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::Bench;
-use crate::apart::Apart;
-use crate::report::{Aim, Report};
-use crate::storm::{Hashing, How, MEMORY_KIB, Storm, Weather};
-use crate::support::histogram::Histogram;
-use crate::support::signet::{Plan, Signet};
-use crate::support::simple::post_json;
+use crate::options::Options;
+use crate::report::Report;
+use crate::storm::{HASH_JOB, HashJob, HashOutcome, MEMORY_KIB, STORM_JOB, SignIns, StormJob, StormOutcome};
+use crate::support::http::{build_request, post_json, send};
+use crate::support::job::JobProcess;
+use crate::support::signet::{Signet, SignetSettings};
+use crate::support::stats::{Histogram, median};
+use crate::support::target::Target;
 
 const PART: &str = "sign_in";
 
-/// How many times what can be hashed a storm is.
-const TIMES: f64 = 20.0;
+/// The rate of a storm as a multiple of the hashing capacity.
+const STORM_FACTOR: f64 = 20.0;
 
-/// Enough that nobody's sessions are too many for one person.
-const PEOPLE: usize = 400;
+/// Enough users that none of them exceeds the limit of sessions.
+const USERS: usize = 400;
 
-/// More than enough that the one hashing thread never waits for the next.
-const FULL_HOUSE: usize = 6;
+/// Enough concurrent sign-ins that the hashing thread never waits for one.
+const SATURATING: usize = 6;
 
-/// Longer than the threads keep their memory.
-const REST: Duration = Duration::from_secs(5);
+/// Longer than idle hashing threads keep their memory.
+const SETTLE: Duration = Duration::from_secs(5);
 
 const MIB: f64 = (1 << 20) as f64;
 
-pub(crate) fn run(bench: &Bench, report: &mut Report) {
-    let (rounds, seconds) = if bench.quick { (3, 3.0) } else { (9, 5.0) };
-    let plan = Plan::new(&bench.server, &bench.cores.server()).set("SIGNET_PASSWORDS__THREADS", "1");
-    // The server first: tokens that were seeded before its first start were refused as revoked.
-    let signet = plan.start();
-    let crowd = Crowd::seeded(&plan);
-    sleep(REST);
+pub(crate) fn run(options: &Options, report: &mut Report) {
+    let (rounds, seconds) = if options.quick { (3, 3.0) } else { (9, 5.0) };
+    let settings = SignetSettings::new(&options.server, &options.cores.server()).set("SIGNET_PASSWORDS__THREADS", "1");
+    // Start the server before seeding: it refuses tokens from before its first start as revoked.
+    let signet = settings.start();
+    let users = Users::seed(&settings);
+    sleep(SETTLE);
     let at_rest = signet.process.memory();
 
-    let (mut full, mut stormy, mut huge, mut verify) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let (mut calm, mut all, mut most) = (Histogram::default(), Weather::default(), 0);
+    let (mut saturated_ratios, mut storm_ratios) = (Vec::new(), Vec::new());
+    let (mut huge_page_ratios, mut verify_ratios) = (Vec::new(), Vec::new());
+    let (mut calm_verify, mut storms, mut peak_memory) = (Histogram::default(), StormOutcome::default(), 0);
     for _ in 0..rounds {
-        let weather = |how| crowd.weather(bench, &signet, seconds, how).end::<Weather>();
-        let quiet = weather(How::Calm);
-        // In turn on the same core: whoever else is on the machine is there for both.
-        let own = [own(bench, seconds / 2.0), {
-            let busy = weather(How::AtOnce(FULL_HOUSE));
-            full.push(busy.let_in.count() as f64 / busy.seconds);
-            own(bench, seconds / 2.0)
-        }];
-        let own = f64::midpoint(own[0], own[1]);
-        huge.push(own_in_huge_pages(bench, seconds / 2.0) / own);
-        *full.last_mut().expect("it was just pushed") /= own;
-        let before = figure(&signet, "signet_hashes_total");
-        let storm = crowd.weather(bench, &signet, seconds, How::Rate(TIMES * own));
+        let drive = |sign_ins| users.start_storm(options, &signet, seconds, sign_ins).wait::<StormOutcome>();
+        let calm = drive(SignIns::None);
+        // In turn on the same core, so that other work on the machine affects both.
+        let hash_before = hash_rate(options, seconds / 2.0);
+        let saturated = drive(SignIns::Concurrent(SATURATING));
+        let hash_after = hash_rate(options, seconds / 2.0);
+        let hash_rate = f64::midpoint(hash_before, hash_after);
+        huge_page_ratios.push(hash_rate_in_huge_pages(options, seconds / 2.0) / hash_rate);
+        saturated_ratios.push(saturated.accepted.count() as f64 / saturated.seconds / hash_rate);
+        let hashes_before = metric(&signet, "signet_hashes_total");
+        let storm = users.start_storm(options, &signet, seconds, SignIns::PerSecond(STORM_FACTOR * hash_rate));
         sleep(Duration::from_secs_f64(seconds * 0.8));
-        most = most.max(signet.process.memory().anonymous);
-        let storm: Weather = storm.end();
-        let hashed = figure(&signet, "signet_hashes_total") - before;
-        assert_eq!(hashed as u64, storm.let_in.count(), "who was let in was hashed, and nobody else");
-        // From the first to the last that was served: those who still waited at its end were too.
-        stormy.push(hashed / storm.seconds / own);
-        verify.push(storm.verify.micros(0.99) / quiet.verify.micros(0.99));
-        calm.add(&quiet.verify);
-        all.add(&storm);
+        peak_memory = peak_memory.max(signet.process.memory().anonymous);
+        let storm: StormOutcome = storm.wait();
+        let hashes = metric(&signet, "signet_hashes_total") - hashes_before;
+        assert_eq!(hashes as u64, storm.accepted.count(), "exactly the accepted sign-ins are hashed");
+        // Over the time until the last response: sign-ins that were queued at the end of the storm are served too.
+        storm_ratios.push(hashes / storm.seconds / hash_rate);
+        verify_ratios.push(storm.verify.percentile_micros(0.99) / calm.verify.percentile_micros(0.99));
+        calm_verify.merge(&calm.verify);
+        storms.merge(&storm);
     }
-    let (full, stormy) = (median(full), median(stormy));
-    // A sign-in is a hash and more. What is beyond noise says that bench and server hash with different builds.
-    assert!(full.max(stormy) < 1.25, "{full:.2} and {stormy:.2} times the hash alone: the bench was built another way");
-    report.note(PART, "sign-ins against the hash alone, never a pause", full, "×", Aim::AtLeast(0.95));
-    report.note(PART, "the same in a storm of 20 times as many", stormy, "×", Aim::AtLeast(0.95));
-    report.note(
-        PART,
-        "the hash alone in huge pages, which the server has, against small ones",
-        median(huge),
-        "×",
-        None,
+    let (saturated, stormy) = (median(saturated_ratios), median(storm_ratios));
+    // A sign-in costs more than a hash. A ratio beyond noise means that bench and server hash with different builds.
+    assert!(
+        saturated.max(stormy) < 1.25,
+        "sign-ins at {saturated:.2} and {stormy:.2} times the rate of the hash alone: bench and server have different builds"
     );
-    report.note(PART, "p99 of /verify in the storm against calm", median(verify), "×", Aim::AtMost(2.0));
-    for share in [0.5, 0.9, 0.99] {
-        let name = format!("p{:.0} of /verify", share * 100.0);
-        report.note(PART, format!("{name}, calm"), calm.micros(share), "µs", None);
-        report.note(PART, format!("{name}, storm"), all.verify.micros(share), "µs", None);
+    let at_least = Target::AtLeast(0.95);
+    report.add(PART, "sign-ins without pauses, against the hash alone", saturated, "×", at_least);
+    report.add(PART, "the same in a storm of 20 times as many", stormy, "×", at_least);
+    let huge_pages = median(huge_page_ratios);
+    report.add(PART, "the hash alone in huge pages, as in the server, against small", huge_pages, "×", None);
+    let verify = median(verify_ratios);
+    report.add(PART, "p99 of /verify in the storm, against without load", verify, "×", Target::AtMost(2.0));
+    for fraction in [0.5, 0.9, 0.99] {
+        let name = format!("p{:.0} of /verify", fraction * 100.0);
+        report.add(PART, format!("{name}, without load"), calm_verify.percentile_micros(fraction), "µs", None);
+        report.add(PART, format!("{name}, storm"), storms.verify.percentile_micros(fraction), "µs", None);
     }
-    let milliseconds = |of: &Histogram, share| of.micros(share) / 1000.0;
-    report.note(PART, "sign-ins in all storms", all.begun as f64, "", None);
-    report.note(PART, "let in", all.let_in.count() as f64, "", None);
-    report.note(PART, "p50 of those let in", milliseconds(&all.let_in, 0.5), "ms", None);
-    report.note(PART, "p99 of those let in", milliseconds(&all.let_in, 0.99), "ms", Aim::AtMost(2000.0));
-    report.note(PART, "p50 of those refused", milliseconds(&all.refused, 0.5), "ms", None);
-    report.note(PART, "p99 of those refused", milliseconds(&all.refused, 0.99), "ms", Aim::AtMost(100.0));
+    let millis = |histogram: &Histogram, fraction| histogram.percentile_micros(fraction) / 1000.0;
+    report.add(PART, "sign-ins in all storms", storms.started as f64, "", None);
+    report.add(PART, "accepted", storms.accepted.count() as f64, "", None);
+    report.add(PART, "p50 of accepted", millis(&storms.accepted, 0.5), "ms", None);
+    report.add(PART, "p99 of accepted", millis(&storms.accepted, 0.99), "ms", Target::AtMost(2000.0));
+    report.add(PART, "p50 of rejected", millis(&storms.rejected, 0.5), "ms", None);
+    report.add(PART, "p99 of rejected", millis(&storms.rejected, 0.99), "ms", Target::AtMost(100.0));
 
     let mebibytes = |bytes: u64| bytes as f64 / MIB;
-    let hash = f64::from(MEMORY_KIB) / 1024.0;
-    sleep(REST);
+    let hash_mib = f64::from(MEMORY_KIB) / 1024.0;
+    sleep(SETTLE);
     let afterwards = signet.process.memory();
-    report.note(PART, "memory at rest", mebibytes(at_rest.resident), "MiB", None);
-    let more = mebibytes(most.saturating_sub(at_rest.anonymous));
-    report.note(PART, "more in the storm, of which 19 are the hash's", more, "MiB", Aim::AtMost(hash + 20.0));
+    report.add(PART, "memory at rest", mebibytes(at_rest.resident), "MiB", None);
+    let more = mebibytes(peak_memory.saturating_sub(at_rest.anonymous));
+    let limit = Target::AtMost(hash_mib + 20.0);
+    report.add(PART, "additional memory in the storm, of which 19 for the hash", more, "MiB", limit);
     let left = mebibytes(afterwards.anonymous.saturating_sub(at_rest.anonymous));
-    report.note(PART, "still there five seconds after the last", left, "MiB", Aim::AtMost(hash / 2.0));
-    let one: Weather = crowd.weather(bench, &signet, 0.1, How::AtOnce(1)).end();
-    assert!(one.refused.count() == 0 && one.let_in.count() > 0, "the next sign-in is as any other");
+    report.add(PART, "additional memory five seconds after the storm", left, "MiB", Target::AtMost(hash_mib / 2.0));
+    let next: StormOutcome = users.start_storm(options, &signet, 0.1, SignIns::Concurrent(1)).wait();
+    assert!(next.rejected.count() == 0 && next.accepted.count() > 0, "sign-ins work as before after the storm");
 }
 
-/// Hashes a second of one thread, and how much of its memory is in huge pages.
-fn hashing(bench: &Bench, seconds: f64, environment: &[(&str, &str)]) -> (f64, f64) {
-    Apart::begin_in("hash", &Hashing { threads: 1, seconds }, &bench.cores.server(), environment).end()
+fn run_hash_job(options: &Options, seconds: f64, env: &[(&str, &str)]) -> HashOutcome {
+    let job = HashJob { threads: 1, seconds };
+    JobProcess::start_with_env(HASH_JOB, &job, &options.cores.server(), env).wait()
 }
 
-/// In memory as the system gives it to whoever does not ask.
-fn own(bench: &Bench, seconds: f64) -> f64 {
-    hashing(bench, seconds, &[]).0
+/// Hashes a second of one thread, in memory with the default page size.
+fn hash_rate(options: &Options, seconds: f64) -> f64 {
+    run_hash_job(options, seconds, &[]).per_second
 }
 
-/// In huge pages, which the server asks for, and here the C library (GNU's) does.
-fn own_in_huge_pages(bench: &Bench, seconds: f64) -> f64 {
-    let (rate, huge) = hashing(bench, seconds, &[("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")]);
-    println!("the hash in huge pages: {rate:.2} a second, {:.0} % of its memory in them", huge * 100.0);
-    rate
+/// Hashes a second of one thread, in huge pages. The server requests them itself; here the C library (GNU) does.
+fn hash_rate_in_huge_pages(options: &Options, seconds: f64) -> f64 {
+    let outcome = run_hash_job(options, seconds, &[("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")]);
+    println!(
+        "the hash in huge pages: {:.2} a second, {:.0} % of its memory is in huge pages",
+        outcome.per_second,
+        outcome.huge_fraction * 100.0
+    );
+    outcome.per_second
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
+fn metric(signet: &Signet, series: &str) -> f64 {
+    let (_, page) = send(signet.management, &build_request("GET", "/metrics", "", ""));
+    let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    value.and_then(|value| value.parse().ok()).expect("a number for this series")
 }
 
-fn figure(signet: &Signet, series: &str) -> f64 {
-    let page =
-        crate::support::simple::ask(signet.management, &crate::support::simple::request("GET", "/metrics", "", ""));
-    let line = page.1.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    line.and_then(|number| number.parse().ok()).expect("there is such a series")
-}
-
-/// Those who sign in, and one who does not and has a token to verify.
-struct Crowd {
+/// Requests of the users who sign in, and of one other user who only verifies a token.
+struct Users {
     sign_ins: Vec<String>,
     verify: String,
 }
 
-impl Crowd {
-    fn seeded(plan: &Plan) -> Self {
-        let file = plan.dir().join("crowd.json");
-        let (many, place) = ((PEOPLE + 1).to_string(), file.display().to_string());
-        plan.run(&["seed", "--users", &many, "--sessions", "1", "--api-keys", "0", "--out", &place]);
-        let data: Value = serde_json::from_slice(&std::fs::read(file).expect("it was written")).expect("it is JSON");
-        // The first has the session.
-        let people = data["users"].as_array().expect("a list").iter().skip(1);
+impl Users {
+    fn seed(settings: &SignetSettings) -> Self {
+        let file = settings.folder().join("users.json");
+        let (count, path) = ((USERS + 1).to_string(), file.display().to_string());
+        settings.run_cli(&["seed", "--users", &count, "--sessions", "1", "--api-keys", "0", "--out", &path]);
+        let data: Value = serde_json::from_slice(&std::fs::read(file).expect("a file of `signet seed`")).expect("JSON");
+        // The first user has the session.
+        let emails = data["users"].as_array().expect("a list").iter().skip(1);
         let body = |email: &Value| json!({"email": email, "password": data["password"]}).to_string();
         Self {
-            sign_ins: people.map(|email| post_json("/sessions", &body(email))).collect(),
+            sign_ins: emails.map(|email| post_json("/sessions", &body(email))).collect(),
             verify: post_json("/verify", &json!({"token": data["sessions"][0]["access_token"]}).to_string()),
         }
     }
 
-    fn weather(&self, bench: &Bench, signet: &Signet, seconds: f64, how: How) -> Apart {
-        let (sign_ins, verify) = (self.sign_ins.clone(), self.verify.clone());
-        let job = Storm { address: signet.address, seconds, sign_ins, verify, how };
-        Apart::begin("storm", &job, &bench.cores.load())
+    fn start_storm(&self, options: &Options, signet: &Signet, seconds: f64, sign_ins: SignIns) -> JobProcess {
+        let job = StormJob {
+            address: signet.address,
+            seconds,
+            requests: self.sign_ins.clone(),
+            verify: self.verify.clone(),
+            sign_ins,
+        };
+        JobProcess::start(STORM_JOB, &job, &options.cores.client())
     }
 }

@@ -1,5 +1,5 @@
-//! Whole requests without a network: bytes into hyper and bytes out, answered by the table of routes, and beside that by hyper alone. The
-//! difference is what routing, header fields, JSON and the operation itself take.
+//! Complete requests without a network: bytes into hyper and bytes out, once with the router of Signet and once with
+//! hyper alone. The difference is the cost of routing, header fields, JSON and the operation itself.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,17 +15,17 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use signet::api;
 use signet::auth::context::Context;
-use signet::http::{Bounds, Intake, Proxies, RequestIds};
+use signet::http::{RequestFactory, RequestIdGenerator, RequestLimits, TrustedProxies};
 use signet::rng::Rng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::runtime::{Builder, LocalOptions, LocalRuntime};
 
-use super::Bench;
+use super::bench::Bench;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// `app` has seen `token`.
-pub(super) fn requests(bench: &mut impl Bench, ctx: &Context, token: &str) {
+/// `token` must be in the cache of `ctx`.
+pub(super) fn run(bench: &mut impl Bench, ctx: &Context, token: &str) {
     let keys = "GET /.well-known/jwks.json HTTP/1.1\r\nhost: localhost\r\n\r\n".to_owned();
     let body = format!(r#"{{"token":"{token}"}}"#);
     let length = body.len();
@@ -33,30 +33,31 @@ pub(super) fn requests(bench: &mut impl Bench, ctx: &Context, token: &str) {
         "POST /verify HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
     );
     for (name, request) in [("request/jwks", keys), ("request/verify seen", verify)] {
-        let mut signet = Line::to_signet(ctx);
-        let answer = signet.ask(&request);
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let mut signet = Connection::to_signet(ctx);
+        let response = signet.send(&request);
+        let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-        let mut alone = Line::to_hyper(body.to_owned());
-        bench.part(&format!("{name}, hyper alone"), &mut || drop(alone.ask(&request)));
-        bench.part(name, &mut || drop(signet.ask(&request)));
+        let mut hyper = Connection::to_hyper(body.to_owned());
+        bench.part(&format!("{name}, hyper alone"), &mut || drop(hyper.send(&request)));
+        bench.part(name, &mut || drop(signet.send(&request)));
     }
 }
 
-/// A connection, and what answers it.
-struct Line {
+/// An in-memory connection, with its server on the same thread.
+struct Connection {
     runtime: LocalRuntime,
     client: DuplexStream,
 }
 
-impl Line {
+impl Connection {
     fn to_signet(ctx: &Context) -> Self {
         let router = Rc::new(api::router(&ctx.node.config).unwrap());
-        let bounds = Bounds { max_body: 65_536, max_held: 32 << 20, body_timeout: PATIENCE, request_timeout: PATIENCE };
-        let intake = Intake::new(bounds, Proxies::default(), RequestIds::new(&Rng::system()));
+        let limits =
+            RequestLimits { max_body: 65_536, max_held: 32 << 20, body_timeout: TIMEOUT, request_timeout: TIMEOUT };
+        let factory = RequestFactory::new(limits, TrustedProxies::default(), RequestIdGenerator::new(&Rng::system()));
         let (ctx, peer) = (ctx.clone(), SocketAddr::from(([127, 0, 0, 1], 1)));
-        Self::to(move |request| {
-            let request = intake.admit(request, peer);
+        Self::new(move |request| {
+            let request = factory.create(request, peer);
             let (id, router, ctx) = (request.id().clone(), router.clone(), ctx.clone());
             let begun = router.begin(&ctx, request);
             async move { Response::from(router.finish(begun, &ctx, &id).await.response) }
@@ -65,18 +66,18 @@ impl Line {
 
     fn to_hyper(body: String) -> Self {
         let body = Bytes::from(body);
-        Self::to(move |request: Request<Incoming>| {
+        Self::new(move |request: Request<Incoming>| {
             let body = body.clone();
             async move {
                 request.into_body().collect().await.unwrap();
-                let mut answer = Response::new(Full::new(body));
-                answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                answer
+                let mut response = Response::new(Full::new(body));
+                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+                response
             }
         })
     }
 
-    fn to<F>(answer: impl Fn(Request<Incoming>) -> F + 'static) -> Self
+    fn new<F>(handler: impl Fn(Request<Incoming>) -> F + 'static) -> Self
     where
         F: Future<Output = Response<Full<Bytes>>> + 'static,
     {
@@ -84,22 +85,22 @@ impl Line {
         let (client, server) = duplex(64 * 1024);
         runtime.spawn_local(async move {
             let service = service_fn(move |request| {
-                let answering = answer(request);
-                async move { Ok::<_, std::convert::Infallible>(answering.await) }
+                let response = handler(request);
+                async move { Ok::<_, std::convert::Infallible>(response.await) }
             });
             let _ = http1::Builder::new().serve_connection(TokioIo::new(server), service).await;
         });
         Self { runtime, client }
     }
 
-    fn ask(&mut self, request: &str) -> String {
+    fn send(&mut self, request: &str) -> String {
         let Self { runtime, client } = self;
         runtime.block_on(async {
             client.write_all(request.as_bytes()).await.unwrap();
-            // The server writes an answer of this size in one piece.
-            let mut answer = Vec::with_capacity(4096);
-            client.read_buf(&mut answer).await.unwrap();
-            String::from_utf8(answer).unwrap()
+            // The server writes a response of this size in one piece.
+            let mut response = Vec::with_capacity(4096);
+            client.read_buf(&mut response).await.unwrap();
+            String::from_utf8(response).unwrap()
         })
     }
 }

@@ -1,14 +1,14 @@
-//! The client: HTTP/1.1 on so many connections, one request in flight on each, the next as soon as the answer is whole.
+//! The client: HTTP/1.1 on a number of connections with one request in flight on each. It sends the next request as
+//! soon as the response is complete.
 //!
-//! So the load is closed: when the server is slow, fewer requests come, and latencies are those of a server that is as busy as
-//! so many clients can make it, not those at a given rate. One thread, one system call to send and one to receive, requests
-//! written beforehand: it must cost less than the server, or it is the client that is measured. Every answer is looked at: one
-//! that is not 200, or lacks the words it should have, ends the run.
+//! This is a closed loop: a slow server receives fewer requests, and latencies are those under full load, not those at
+//! a given rate. The client must be cheaper than the server, or it would measure itself. So it uses one thread, one
+//! system call to send and one to receive, and requests that are built in advance. It checks every response: one that
+//! is not 200, or does not contain the expected text, ends the run.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use memchr::memmem;
@@ -17,166 +17,134 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use serde::{Deserialize, Serialize};
 
-use super::folder;
-use super::histogram::Histogram;
-use super::process::{Process, cpu, pinned};
+use super::job::{self, JobProcess};
+use super::process::cpu_time;
+use super::stats::Histogram;
 
-/// After so long without any answer something hangs.
-const PATIENCE: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
+/// Without any response for this long, the run fails.
+const RESPONSE_TIMEOUT: Timespec = Timespec { tv_sec: 60, tv_nsec: 0 };
 
-/// What to do.
+/// The name of this job for [`JobProcess`].
+pub(crate) const JOB: &str = "load";
+
+/// A number of requests to send.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Job {
-    /// Where to connect to, the connections being dealt out.
+    /// The servers. Connections are distributed over them.
     pub(crate) addresses: Vec<SocketAddr>,
     pub(crate) connections: usize,
-    /// Requests that are sent first and not counted, on the same connections.
-    pub(crate) warm: u64,
+    /// Requests that are sent first, on the same connections, and not counted.
+    pub(crate) warmup: u64,
     pub(crate) count: u64,
-    pub(crate) work: Work,
-    /// What every answer's body must contain.
-    pub(crate) expect: String,
-    /// Processes whose use of processors is told.
-    pub(crate) watch: Vec<u32>,
-    /// The server will be killed: the first broken connection ends the job, and is no failure.
-    pub(crate) until_cut: bool,
+    pub(crate) requests: Requests,
+    /// Text that every response must contain.
+    pub(crate) expected_text: String,
+    /// Processes whose CPU time is measured.
+    pub(crate) watched_pids: Vec<u32>,
+    /// The server will be killed: the first broken connection ends the job successfully.
+    pub(crate) stop_on_disconnect: bool,
 }
 
-/// What to ask for.
+/// The requests of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) enum Work {
-    /// These requests, one after the other and from the beginning again, by whichever connection is free.
-    Each(Vec<String>),
-    /// A request around a refresh token, whose answer brings the next. The tokens are dealt out to the connections, each of which
-    /// uses its own in turn.
-    Rotate { before: String, tokens: Vec<String>, after: String },
+pub(crate) enum Requests {
+    /// These requests in a cycle. Each free connection sends the next one.
+    Cycle(Vec<String>),
+    /// Refreshes: the token between `prefix` and `suffix`, where each response contains the next token. The tokens are
+    /// distributed over the connections, each of which uses its own in turn.
+    Rotate { prefix: String, tokens: Vec<String>, suffix: String },
 }
 
-/// What came of it.
+/// The result of a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Outcome {
     pub(crate) count: u64,
     pub(crate) seconds: f64,
     pub(crate) latency: Histogram,
-    /// Nanoseconds of processor that each of the watched used meanwhile.
-    pub(crate) watched: Vec<u64>,
-    /// The same of the client itself.
-    pub(crate) own: u64,
-    /// Of [`Work::Rotate`], in the order in which the tokens were given.
-    pub(crate) tokens: Vec<Rotated>,
+    /// CPU time of each watched process, in nanoseconds.
+    pub(crate) watched_cpu_nanos: Vec<u64>,
+    /// CPU time of the client, in nanoseconds.
+    pub(crate) client_cpu_nanos: u64,
+    /// For [`Requests::Rotate`], in the order of its tokens.
+    pub(crate) tokens: Vec<RotatedToken>,
 }
 
-/// A refresh token's way.
+/// The state of a refresh token at the end of the job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Rotated {
-    /// The one that was received last.
+pub(crate) struct RotatedToken {
+    /// The token that was received last.
     pub(crate) newest: String,
-    /// The one it was received for, if there was any.
-    pub(crate) before: Option<String>,
-    /// It was sent, and nothing came back.
+    /// The token before it, if there was any.
+    pub(crate) previous: Option<String>,
+    /// `newest` was sent, and no response arrived.
     pub(crate) in_flight: bool,
 }
 
-/// Does the job in a process of its own on these cores: this program again, with the word `load`, which calls [`serve`].
-pub(crate) fn apart(job: &Job, cores: &str) -> Outcome {
-    let mut load = Apart::start(cores);
-    load.send(job);
-    load.outcome()
+/// Runs a job in a separate process on the given cores, and waits for its end.
+pub(crate) fn run_in_process(job: &Job, cores: &str) -> Outcome {
+    JobProcess::start(JOB, job, cores).wait()
 }
 
-/// A job under way in a process of its own.
-pub(crate) struct Apart {
-    process: Process,
-    _folder: tempfile::TempDir,
-}
-
-impl Apart {
-    pub(crate) fn start(cores: &str) -> Self {
-        let folder = folder();
-        let log = folder.path().join("log");
-        let mut command = pinned(cores, std::env::current_exe().expect("it runs"), &log);
-        command.arg("load").stdin(Stdio::piped()).stdout(Stdio::piped());
-        Self { process: Process::start(command, &log), _folder: folder }
-    }
-
-    /// Gives it the job, which it begins at once.
-    pub(crate) fn send(&mut self, job: &Job) {
-        serde_json::to_writer(self.process.stdin(), job).expect("the client reads");
-    }
-
-    /// Waits until it is done.
-    ///
-    /// # Panics
-    /// If anything was not as it should be.
-    pub(crate) fn outcome(mut self) -> Outcome {
-        let mut told = String::new();
-        self.process.stdout().read_to_string(&mut told).expect("the client writes");
-        assert!(self.process.ended_well(), "the client: {}", self.process.said());
-        serde_json::from_str(&told).expect("the client writes JSON")
-    }
-}
-
-/// What `load` does: reads a job, does it, writes what came of it.
+/// Runs in the started process.
 pub(crate) fn serve() {
-    let job: Job = serde_json::from_reader(io::stdin().lock()).expect("a job");
-    let outcome = run(&job).unwrap_or_else(|error| panic!("{error}"));
-    serde_json::to_writer(io::stdout().lock(), &outcome).expect("somebody reads");
+    job::serve(|job: Job| run(&job).unwrap_or_else(|error| panic!("{error}")));
 }
 
-/// Does the job here.
-pub(crate) fn run(job: &Job) -> Result<Outcome, String> {
+fn run(job: &Job) -> Result<Outcome, String> {
     let mut client = Client::connect(job)?;
-    client.drive(job.warm)?;
+    client.drive(job.warmup)?;
     client.latency = Histogram::default();
-    let used = |pid: &u32| cpu(*pid).map(|used| used.as_nanos() as u64).ok_or("a server is gone");
-    let before = job.watch.iter().map(used).collect::<Result<Vec<_>, _>>()?;
-    let (own, began) = (cpu(std::process::id()), Instant::now());
+    let used = |pid: &u32| cpu_time(*pid).map(|used| used.as_nanos() as u64).ok_or("a watched process has exited");
+    let before = job.watched_pids.iter().map(used).collect::<Result<Vec<_>, _>>()?;
+    let (client_before, started) = (cpu_time(std::process::id()), Instant::now());
     client.drive(job.count)?;
-    let seconds = began.elapsed().as_secs_f64();
-    // One that was killed has used nothing that can be known.
-    let watched = job.watch.iter().zip(&before).map(|(pid, before)| used(pid).unwrap_or(*before) - before).collect();
-    let own = cpu(std::process::id()).zip(own).map_or(Duration::ZERO, |(after, before)| after - before);
+    let seconds = started.elapsed().as_secs_f64();
+    // The CPU time of a process that was killed is unknown: report zero.
+    let watched = job.watched_pids.iter().zip(&before);
+    let watched_cpu_nanos = watched.map(|(pid, before)| used(pid).unwrap_or(*before) - before).collect();
+    let client_cpu = cpu_time(std::process::id()).zip(client_before);
+    let client_cpu = client_cpu.map_or(Duration::ZERO, |(after, before)| after - before);
     Ok(Outcome {
         count: client.latency.count(),
         seconds,
-        watched,
-        own: own.as_nanos() as u64,
+        watched_cpu_nanos,
+        client_cpu_nanos: client_cpu.as_nanos() as u64,
         tokens: client.tokens,
         latency: client.latency,
     })
 }
 
-struct Line {
+struct Connection {
     stream: TcpStream,
-    /// What is being sent, and how much of it was.
-    sending: Vec<u8>,
+    /// The current request, of which `sent` bytes were sent.
+    request: Vec<u8>,
     sent: usize,
     received: Vec<u8>,
-    /// How long the answer will be, once its head is there.
+    /// The length of the response, known once its head has arrived.
     length: Option<usize>,
-    began: Instant,
-    /// Which of the tokens is being rotated.
+    started: Instant,
+    /// The index of the token that is being rotated.
     token: usize,
 }
 
 struct Client<'a> {
     job: &'a Job,
-    words: memmem::Finder<'a>,
+    expected: memmem::Finder<'a>,
     epoll: OwnedFd,
-    lines: Vec<Line>,
-    tokens: Vec<Rotated>,
+    connections: Vec<Connection>,
+    tokens: Vec<RotatedToken>,
     next: u64,
     latency: Histogram,
 }
 
-enum Broken {
-    Cut(io::Error),
-    Wrong(String),
+enum ClientError {
+    Disconnected(io::Error),
+    BadResponse(String),
 }
 
-impl From<io::Error> for Broken {
+impl From<io::Error> for ClientError {
     fn from(error: io::Error) -> Self {
-        Self::Cut(error)
+        Self::Disconnected(error)
     }
 }
 
@@ -184,139 +152,148 @@ impl<'a> Client<'a> {
     fn connect(job: &'a Job) -> Result<Self, String> {
         let failed = |error: &dyn std::fmt::Display| format!("connecting to {:?}: {error}", job.addresses);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).map_err(|error| failed(&error))?;
-        let mut lines = Vec::with_capacity(job.connections);
-        for place in 0..job.connections {
+        let mut connections = Vec::with_capacity(job.connections);
+        for index in 0..job.connections {
             let stream =
-                TcpStream::connect(job.addresses[place % job.addresses.len()]).map_err(|error| failed(&error))?;
+                TcpStream::connect(job.addresses[index % job.addresses.len()]).map_err(|error| failed(&error))?;
             stream.set_nodelay(true).and_then(|()| stream.set_nonblocking(true)).map_err(|error| failed(&error))?;
-            let when = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-            epoll::add(&epoll, &stream, EventData::new_u64(place as u64), when).map_err(|error| failed(&error))?;
-            let (sending, received, began) = (Vec::new(), Vec::with_capacity(16 * 1024), Instant::now());
-            lines.push(Line { stream, sending, sent: 0, received, length: None, began, token: place });
+            let events = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
+            epoll::add(&epoll, &stream, EventData::new_u64(index as u64), events).map_err(|error| failed(&error))?;
+            let (request, received, started) = (Vec::new(), Vec::with_capacity(16 * 1024), Instant::now());
+            connections.push(Connection { stream, request, sent: 0, received, length: None, started, token: index });
         }
-        let tokens = match &job.work {
-            Work::Each(requests) if requests.is_empty() => return Err("there is nothing to ask for".to_owned()),
-            Work::Each(_) => Vec::new(),
-            Work::Rotate { tokens, .. } if tokens.len() < job.connections => return Err("too few tokens".to_owned()),
-            Work::Rotate { tokens, .. } => {
-                tokens.iter().map(|token| Rotated { newest: token.clone(), before: None, in_flight: false }).collect()
+        let tokens = match &job.requests {
+            Requests::Cycle(requests) if requests.is_empty() => return Err("no requests".to_owned()),
+            Requests::Cycle(_) => Vec::new(),
+            Requests::Rotate { tokens, .. } if tokens.len() < job.connections => {
+                return Err("fewer tokens than connections".to_owned());
+            }
+            Requests::Rotate { tokens, .. } => {
+                let unused = |token: &String| RotatedToken { newest: token.clone(), previous: None, in_flight: false };
+                tokens.iter().map(unused).collect()
             }
         };
-        let words = memmem::Finder::new(&job.expect);
-        Ok(Self { job, words, epoll, lines, tokens, next: 0, latency: Histogram::default() })
+        let expected = memmem::Finder::new(&job.expected_text);
+        Ok(Self { job, expected, epoll, connections, tokens, next: 0, latency: Histogram::default() })
     }
 
-    /// Sends so many requests, and waits until all are answered.
+    /// Sends `count` requests and waits for all responses.
     fn drive(&mut self, count: u64) -> Result<(), String> {
         let mut left = count;
         let mut waiting = 0_u64;
-        let broken = |broken, until_cut| match broken {
-            Broken::Cut(_) if until_cut => Ok(()),
-            Broken::Cut(error) => Err(format!("a connection broke: {error}")),
-            Broken::Wrong(what) => Err(what),
+        let stop_on_disconnect = self.job.stop_on_disconnect;
+        let stop = |error| match error {
+            ClientError::Disconnected(_) if stop_on_disconnect => Ok(()),
+            ClientError::Disconnected(error) => Err(format!("a connection broke: {error}")),
+            ClientError::BadResponse(message) => Err(message),
         };
-        for place in 0..self.lines.len() {
+        for index in 0..self.connections.len() {
             if left > 0 {
                 left -= 1;
                 waiting += 1;
-                if let Err(error) = self.begin(place, Instant::now()) {
-                    return broken(error, self.job.until_cut);
+                if let Err(error) = self.send_next(index, Instant::now()) {
+                    return stop(error);
                 }
             }
         }
-        let mut events = Vec::with_capacity(self.lines.len());
+        let mut events = Vec::with_capacity(self.connections.len());
         while waiting > 0 {
-            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&PATIENCE)) {
-                Ok(0) => return Err(format!("{waiting} requests were not answered within a minute")),
+            match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&RESPONSE_TIMEOUT)) {
+                Ok(0) => return Err(format!("no response to {waiting} requests within a minute")),
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.to_string()),
             }
             for event in events.drain(..) {
-                let place = event.data.u64() as usize;
-                match self.go_on(place) {
+                let index = event.data.u64() as usize;
+                match self.make_progress(index) {
                     Ok(None) => {}
                     Ok(Some(ended)) if left > 0 => {
                         left -= 1;
-                        if let Err(error) = self.begin(place, ended) {
-                            return broken(error, self.job.until_cut);
+                        if let Err(error) = self.send_next(index, ended) {
+                            return stop(error);
                         }
                     }
                     Ok(Some(_)) => waiting -= 1,
-                    Err(error) => return broken(error, self.job.until_cut),
+                    Err(error) => return stop(error),
                 }
             }
         }
         Ok(())
     }
 
-    fn begin(&mut self, place: usize, now: Instant) -> Result<(), Broken> {
-        let line = &mut self.lines[place];
-        line.sending.clear();
-        match &self.job.work {
-            Work::Each(requests) => {
-                line.sending.extend_from_slice(requests[(self.next % requests.len() as u64) as usize].as_bytes());
+    fn send_next(&mut self, index: usize, now: Instant) -> Result<(), ClientError> {
+        let connection = &mut self.connections[index];
+        connection.request.clear();
+        match &self.job.requests {
+            Requests::Cycle(requests) => {
+                let request = &requests[(self.next % requests.len() as u64) as usize];
+                connection.request.extend_from_slice(request.as_bytes());
                 self.next += 1;
             }
-            Work::Rotate { before, after, .. } => {
-                let token = &mut self.tokens[line.token];
+            Requests::Rotate { prefix, suffix, .. } => {
+                let token = &mut self.tokens[connection.token];
                 token.in_flight = true;
-                for part in [before, &token.newest, after] {
-                    line.sending.extend_from_slice(part.as_bytes());
+                for part in [prefix, &token.newest, suffix] {
+                    connection.request.extend_from_slice(part.as_bytes());
                 }
             }
         }
-        (line.sent, line.length, line.began) = (0, None, now);
-        line.received.clear();
-        line.send()
+        (connection.sent, connection.length, connection.started) = (0, None, now);
+        connection.received.clear();
+        connection.send()
     }
 
-    /// Does what can be done on a connection; gives the time when the answer is whole.
-    fn go_on(&mut self, place: usize) -> Result<Option<Instant>, Broken> {
-        let line = &mut self.lines[place];
-        line.send()?;
+    /// Sends and receives as far as possible without blocking. Returns the time at which the response was complete.
+    fn make_progress(&mut self, index: usize) -> Result<Option<Instant>, ClientError> {
+        let connection = &mut self.connections[index];
+        connection.send()?;
         loop {
-            let have = line.received.len();
-            let room = line.length.map_or(4096, |length| length - have + 1);
-            line.received.resize(have + room, 0);
-            let read = line.stream.read(&mut line.received[have..]);
-            line.received.truncate(have + *read.as_ref().unwrap_or(&0));
+            let len = connection.received.len();
+            let space = connection.length.map_or(4096, |length| length - len + 1);
+            connection.received.resize(len + space, 0);
+            let read = connection.stream.read(&mut connection.received[len..]);
+            connection.received.truncate(len + *read.as_ref().unwrap_or(&0));
             match read {
                 Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
                 Err(error) => return Err(error.into()),
             }
-            if line.length.is_none() {
-                line.length = length(&line.received).map_err(|what| wrong(what, &line.received))?;
+            if connection.length.is_none() {
+                connection.length = response_length(&connection.received)
+                    .map_err(|message| bad_response(message, &connection.received))?;
             }
-            if line.length.is_some_and(|length| line.received.len() >= length) {
+            if connection.length.is_some_and(|length| connection.received.len() >= length) {
                 break;
             }
         }
         let ended = Instant::now();
-        self.latency.note(ended - line.began);
-        if self.words.find(&line.received).is_none() {
-            return Err(wrong(&format!("an answer without `{}`", self.job.expect), &line.received));
+        self.latency.record(ended - connection.started);
+        if self.expected.find(&connection.received).is_none() {
+            return Err(bad_response(
+                &format!("a response without `{}`", self.job.expected_text),
+                &connection.received,
+            ));
         }
-        if matches!(self.job.work, Work::Rotate { .. }) {
-            let successor = refresh_token(&line.received)
-                .ok_or_else(|| wrong("an answer without refresh token", &line.received))?;
-            let token = &mut self.tokens[line.token];
-            token.before = Some(std::mem::replace(&mut token.newest, successor));
+        if matches!(self.job.requests, Requests::Rotate { .. }) {
+            let successor = refresh_token(&connection.received)
+                .ok_or_else(|| bad_response("a response without a refresh token", &connection.received))?;
+            let token = &mut self.tokens[connection.token];
+            token.previous = Some(std::mem::replace(&mut token.newest, successor));
             token.in_flight = false;
-            line.token += self.job.connections;
-            if line.token >= self.tokens.len() {
-                line.token = place;
+            connection.token += self.job.connections;
+            if connection.token >= self.tokens.len() {
+                connection.token = index;
             }
         }
         Ok(Some(ended))
     }
 }
 
-impl Line {
-    fn send(&mut self) -> Result<(), Broken> {
-        while self.sent < self.sending.len() {
-            match self.stream.write(&self.sending[self.sent..]) {
+impl Connection {
+    fn send(&mut self) -> Result<(), ClientError> {
+        while self.sent < self.request.len() {
+            match self.stream.write(&self.request[self.sent..]) {
                 Ok(written) => self.sent += written,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error.into()),
@@ -326,15 +303,15 @@ impl Line {
     }
 }
 
-/// How long an answer is, head and body, as soon as its head is whole.
-fn length(received: &[u8]) -> Result<Option<usize>, &'static str> {
+/// The length of a response, head and body, or `None` if its head is incomplete.
+fn response_length(received: &[u8]) -> Result<Option<usize>, &'static str> {
     let Some(end) = memmem::find(received, b"\r\n\r\n") else { return Ok(None) };
     if received.get(9..12) != Some(b"200") {
-        return Err("an answer that is not 200");
+        return Err("a response that is not 200");
     }
     const NAME: &[u8] = b"\r\ncontent-length: ";
-    let at = memmem::find(&received[..end], NAME).ok_or("an answer without content-length")?;
-    let digits = received[at + NAME.len()..].iter().take_while(|byte| byte.is_ascii_digit());
+    let start = memmem::find(&received[..end], NAME).ok_or("a response without content-length")?;
+    let digits = received[start + NAME.len()..].iter().take_while(|byte| byte.is_ascii_digit());
     let body = digits.fold(0, |number, digit| number * 10 + usize::from(digit - b'0'));
     Ok(Some(end + 4 + body))
 }
@@ -346,6 +323,6 @@ fn refresh_token(received: &[u8]) -> Option<String> {
     String::from_utf8(received[begin..end].to_vec()).ok()
 }
 
-fn wrong(what: &str, received: &[u8]) -> Broken {
-    Broken::Wrong(format!("{what}:\n{}", String::from_utf8_lossy(received)))
+fn bad_response(message: &str, received: &[u8]) -> ClientError {
+    ClientError::BadResponse(format!("{message}:\n{}", String::from_utf8_lossy(received)))
 }

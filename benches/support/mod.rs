@@ -1,18 +1,21 @@
-//! What the benches that start real servers share: cores, processes and what they use, Redis, Signet, a client, the machine.
+//! Shared code of the benches that start real servers: cores, processes and their use of resources, Redis, Signet, a
+//! client, a description of the machine.
 //!
-//! A bench takes it in by `#[path = "../support/mod.rs"] mod support;`. Knows nothing of what is measured, and not the crate:
-//! the servers are programs here.
+//! A bench includes it with `#[path = "../support/mod.rs"] mod support;`. It does not know the benches, and it does not
+//! use the crate `signet`: it runs the servers as programs.
 
 #![allow(dead_code, reason = "not every bench needs all of it")]
 
 pub(crate) mod cores;
-pub(crate) mod histogram;
+pub(crate) mod http;
+pub(crate) mod job;
 pub(crate) mod load;
 pub(crate) mod machine;
 pub(crate) mod process;
 pub(crate) mod redis;
 pub(crate) mod signet;
-pub(crate) mod simple;
+pub(crate) mod stats;
+pub(crate) mod target;
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -20,26 +23,26 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// A folder that ends with the bench. In the target folder: the system's temporary one is memory on some machines, and there
-/// writing durably would cost nothing.
-pub(crate) fn folder() -> TempDir {
-    let place = Path::new(env!("CARGO_TARGET_TMPDIR"));
-    std::fs::create_dir_all(place).expect("the target folder can be written");
-    tempfile::Builder::new().prefix("bench-").tempdir_in(place).expect("a temporary folder")
+/// A temporary folder in the target folder. The temporary folder of the system is in memory on some machines, where
+/// durable writes would cost nothing.
+pub(crate) fn temp_folder() -> TempDir {
+    let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    std::fs::create_dir_all(parent).expect("the target folder is writable");
+    tempfile::Builder::new().prefix("bench-").tempdir_in(parent).expect("a temporary folder")
 }
 
 /// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it is bound").port()
+    listener.local_addr().expect("the port of a bound socket").port()
 }
 
-/// Waits until no other bench of this kind runs on this machine, whosever tree it is of: two of them on the same two cores would
-/// measure each other. The place is given up when the file is dropped.
-pub(crate) fn alone() -> Option<File> {
-    let place = std::env::temp_dir().join("signet-bench.lock");
-    // Another user's file cannot be opened, and is no reason to measure nothing.
-    let file = File::options().create(true).append(true).open(place).ok()?;
+/// Waits until no other bench with this lock runs on this machine, because two benches on the same cores would disturb
+/// each other. Dropping the file releases the lock.
+pub(crate) fn lock_machine() -> Option<File> {
+    let path = std::env::temp_dir().join("signet-bench.lock");
+    // If the file belongs to another user, measure without the lock.
+    let file = File::options().create(true).append(true).open(path).ok()?;
     file.lock().ok()?;
     Some(file)
 }

@@ -1,7 +1,7 @@
-//! A child on cores of its own, what it has used of them, and the memory it holds.
+//! Child processes: pinned to cores, killed with the bench, with their use of CPU and memory.
 //!
-//! It dies with the bench, however that ends (`setpriv --pdeathsig`), and is ended by its id when dropped. Start it from a thread
-//! that lives as long as it shall: the kernel goes by the thread that started it, not by the process.
+//! A child is killed when it is dropped, and by the kernel (`setpriv --pdeathsig`) when the thread that started it
+//! ends. Start it from a thread that lives long enough.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// In what time a server must be up, on a machine that is busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit for starting a server, even on a busy machine.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A command that will run on `cores` (as `taskset -c` has them) and die with this thread. What it says besides its answers goes
+/// A command that runs on `cores` (in the format of `taskset -c`) and is killed when this thread ends. Its stderr goes
 /// to `log`.
-pub(crate) fn pinned(cores: &str, program: impl AsRef<OsStr>, log: &Path) -> Command {
+pub(crate) fn pinned_command(cores: &str, program: impl AsRef<OsStr>, log: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", cores, "setpriv", "--pdeathsig", "KILL", "--"]).arg(program);
-    let log = File::options().create(true).append(true).open(log).expect("the log can be written");
+    let log = File::options().create(true).append(true).open(log).expect("the log file is writable");
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     command
 }
@@ -30,7 +30,7 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(mut command: Command, log: &Path) -> Self {
-        let child = command.spawn().expect("taskset and setpriv run: apt-get install util-linux");
+        let child = command.spawn().expect("cannot run taskset or setpriv: apt-get install util-linux");
         Self { child, log: log.to_owned() }
     }
 
@@ -39,60 +39,63 @@ impl Process {
     }
 
     pub(crate) fn stdin(&mut self) -> ChildStdin {
-        self.child.stdin.take().expect("it is piped, and asked for once")
+        self.child.stdin.take().expect("a pipe that was not taken before")
     }
 
     pub(crate) fn stdout(&mut self) -> ChildStdout {
-        self.child.stdout.take().expect("it is piped, and asked for once")
+        self.child.stdout.take().expect("a pipe that was not taken before")
     }
 
-    /// Waits until `ready` gives something.
+    /// Waits until `ready` returns a value.
     ///
     /// # Panics
-    /// If the child ends before, or it takes too long; with what the child said.
-    pub(crate) fn until<T>(&mut self, what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-        let began = Instant::now();
+    /// If the child exits first, or on a time-out. The message contains its log.
+    pub(crate) fn wait_until<T>(&mut self, name: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+        let started = Instant::now();
         loop {
-            if let Some(thing) = ready() {
-                return thing;
+            if let Some(value) = ready() {
+                return value;
             }
-            if let Some(status) = self.child.try_wait().expect("it is ours") {
-                panic!("{what}: it ended, {status}:\n{}", self.said());
+            if let Some(status) = self.child.try_wait().expect("a child of this process") {
+                panic!("{name} exited early ({status}):\n{}", self.log_text());
             }
-            assert!(began.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}:\n{}", self.said());
+            assert!(
+                started.elapsed() < START_TIMEOUT,
+                "{name} was not ready within {START_TIMEOUT:?}:\n{}",
+                self.log_text()
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// What it has written to its log.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn log_text(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Puts each of the threads whose names begin so on a core of its own, where there are enough. By itself the kernel brings
-    /// threads together with who wakes them.
-    pub(crate) fn spread(&self, name: &str, cores: &str) {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("it runs").flatten();
-        let named = |thread: &fs::DirEntry| {
-            fs::read_to_string(thread.path().join("comm")).is_ok_and(|own| own.starts_with(name))
+    /// Pins each thread whose name starts with `prefix` to its own core, as far as there are enough cores. Otherwise
+    /// the kernel moves threads to the core of the thread that wakes them.
+    pub(crate) fn pin_threads(&self, prefix: &str, cores: &str) {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).expect("the process runs").flatten();
+        let matches = |thread: &fs::DirEntry| {
+            fs::read_to_string(thread.path().join("comm")).is_ok_and(|name| name.starts_with(prefix))
         };
         let id = |thread: fs::DirEntry| thread.file_name().to_str().and_then(|id| id.parse::<u32>().ok());
-        let mut ids: Vec<_> = threads.filter(named).filter_map(id).collect();
+        let mut ids: Vec<_> = threads.filter(matches).filter_map(id).collect();
         ids.sort_unstable();
-        assert!(!ids.is_empty(), "there is no thread called {name}");
+        assert!(!ids.is_empty(), "no thread has a name that starts with {prefix}");
         for (id, core) in ids.iter().zip(cores.split(',').cycle()) {
-            let done = Command::new("taskset").args(["-c", "-p", core, &id.to_string()]).stdout(Stdio::null()).status();
-            assert!(done.is_ok_and(|status| status.success()), "a thread cannot be put on core {core}");
+            let result =
+                Command::new("taskset").args(["-c", "-p", core, &id.to_string()]).stdout(Stdio::null()).status();
+            assert!(result.is_ok_and(|status| status.success()), "cannot pin a thread to core {core}");
         }
     }
 
-    /// What it has used of processors.
-    pub(crate) fn cpu(&self) -> Duration {
-        cpu(self.pid()).expect("it runs")
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time(self.pid()).expect("the process runs")
     }
 
     pub(crate) fn memory(&self) -> Memory {
-        memory(self.pid()).expect("it runs")
+        memory(self.pid()).expect("the process runs")
     }
 
     /// `kill -9`.
@@ -101,9 +104,9 @@ impl Process {
         let _ = self.child.wait();
     }
 
-    /// Waits for its end, and says whether it was a good one.
-    pub(crate) fn ended_well(&mut self) -> bool {
-        self.child.wait().expect("it is ours").success()
+    /// Waits for the exit of the process. Returns true if it succeeded.
+    pub(crate) fn wait_success(&mut self) -> bool {
+        self.child.wait().expect("a child of this process").success()
     }
 }
 
@@ -113,37 +116,37 @@ impl Drop for Process {
     }
 }
 
-/// What all threads of a process that live now have used of processors, in user and system mode.
+/// The CPU time of all living threads of a process, in user and system mode.
 ///
-/// From `schedstat`, which counts nanoseconds; a kernel without it has `stat`, which counts in hundredths of a second. A running
-/// thread's last tick is missing from it, so it is read when the server has nothing to do.
-pub(crate) fn cpu(pid: u32) -> Option<Duration> {
-    let mut all = 0;
+/// Reads `schedstat`, which counts nanoseconds, or on kernels without it `stat`, which counts hundredths of a second.
+/// `schedstat` lacks the last tick of a running thread, so read it while the server is idle.
+pub(crate) fn cpu_time(pid: u32) -> Option<Duration> {
+    let mut total = 0;
     for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
         match fs::read_to_string(thread.path().join("schedstat")) {
-            Ok(line) => all += line.split_whitespace().next()?.parse::<u64>().ok()?,
-            // A thread that has just ended, or no such file here at all.
+            Ok(line) => total += line.split_whitespace().next()?.parse::<u64>().ok()?,
+            // The thread has just ended.
             Err(_) if Path::new("/proc/self/schedstat").exists() => {}
-            Err(_) => return by_hundredths(pid),
+            Err(_) => return cpu_time_from_stat(pid),
         }
     }
-    Some(Duration::from_nanos(all))
+    Some(Duration::from_nanos(total))
 }
 
-fn by_hundredths(pid: u32) -> Option<Duration> {
+fn cpu_time_from_stat(pid: u32) -> Option<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // After the name, which stands in parentheses and may hold anything, the twelfth and thirteenth are user and system time.
-    let mut after = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-    let mut ticks = || after.next()?.parse::<u64>().ok();
+    // The name is in parentheses and can contain any character. After it, fields 12 and 13 are user and system time.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
     Some(Duration::from_millis((ticks()? + ticks()?) * 10))
 }
 
-/// Bytes that a process has in memory.
+/// The memory of a process, in bytes.
 #[derive(Clone, Copy, Debug, serde::Serialize)]
 pub(crate) struct Memory {
-    /// All of it (`VmRSS`), the program's own pages among them.
+    /// All of it (`VmRSS`), including the pages of the program.
     pub(crate) resident: u64,
-    /// What no file stands behind (`RssAnon`): heap and stacks.
+    /// Not backed by a file (`RssAnon`): heap and stacks.
     pub(crate) anonymous: u64,
 }
 
@@ -156,8 +159,8 @@ pub(crate) fn memory(pid: u32) -> Option<Memory> {
     Some(Memory { resident: bytes("VmRSS")?, anonymous: bytes("RssAnon")? })
 }
 
-/// The program's output, if it runs at all.
-pub(crate) fn output(program: &str, words: &[&str]) -> Option<String> {
-    let output = Command::new(program).args(words).stderr(Stdio::null()).output().ok()?;
+/// The stdout of a program, or `None` if it cannot be started.
+pub(crate) fn output(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).stderr(Stdio::null()).output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

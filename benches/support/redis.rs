@@ -1,9 +1,9 @@
-//! A Redis of one's own, on a free port, without persistence, its files in a temporary folder.
+//! A private Redis: on a free port, without persistence, with its files in a temporary folder.
 
 use tempfile::TempDir;
 
-use super::process::{Process, output, pinned};
-use super::{folder, free_port};
+use super::process::{Process, output, pinned_command};
+use super::{free_port, temp_folder};
 
 /// A running redis-server.
 pub(crate) struct Redis {
@@ -14,20 +14,23 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    /// Starts one on these cores.
+    /// Starts a server on the given cores.
     pub(crate) fn start(cores: &str) -> Self {
-        let version = output("redis-server", &["--version"]).expect("no redis-server: apt-get install redis-server");
+        let version = output("redis-server", &["--version"])
+            .expect("redis-server is not installed: apt-get install redis-server");
         let version =
             version.split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or("unknown").to_owned();
-        let folder = folder();
+        let folder = temp_folder();
         let (log, port) = (folder.path().join("log"), free_port());
-        let mut command = pinned(cores, "redis-server", &log);
+        let mut command = pinned_command(cores, "redis-server", &log);
         command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
         command.arg("--dir").arg(folder.path()).arg("--logfile").arg(&log);
         let mut process = Process::start(command, &log);
-        let asked = port.to_string();
-        process.until("redis-server", || {
-            (output("redis-cli", &["-p", &asked, "PING"]).expect("no redis-cli: apt-get install redis-tools") == "PONG")
+        let port_text = port.to_string();
+        process.wait_until("redis-server", || {
+            (output("redis-cli", &["-p", &port_text, "PING"])
+                .expect("redis-cli is not installed: apt-get install redis-tools")
+                == "PONG")
                 .then_some(())
         });
         Self { process, port, version, _folder: folder }
@@ -45,8 +48,8 @@ impl Redis {
         &self.version
     }
 
-    /// What redis-cli prints.
-    pub(crate) fn cli(&self, words: &[&str]) -> String {
-        output("redis-cli", &[&["-p", &self.port.to_string()], words].concat()).expect("redis-cli ran before")
+    /// Runs redis-cli and returns its output.
+    pub(crate) fn cli(&self, args: &[&str]) -> String {
+        output("redis-cli", &[&["-p", &self.port.to_string()], args].concat()).expect("redis-cli runs")
     }
 }

@@ -1,7 +1,7 @@
--- The floor's rotation: the least that any rotation of a refresh token asks of Redis, and nothing that Signet does beyond it
--- (no clock, no deadline, no reuse, no grace, no floor). The session is read by one HMGET, compared, and written by one HSET. Signet's
--- present.lua does these two as well, asks for the time, and now and then puts the record's own end further off; what it does
--- more, and what of it travels, is its own cost and held against it.
+-- The rotation of the floor: the minimum that any rotation of a refresh token needs from Redis, without the additions
+-- of Signet (no clock, no deadline, no reuse detection, no grace, no not-before time). One HMGET reads the session, a
+-- comparison checks the counter, and one HSET writes it. rotate_refresh_token.lua makes these two calls as well, reads
+-- the time, and sometimes extends the TTL of the record. All its additional work and bytes count as its own cost.
 -- KEYS: session. ARGV: counter, now.
 local s = redis.call('HMGET', KEYS[1], 'c', 'i', 'e', 'p')
 if s[1] ~= ARGV[1] then

@@ -1,8 +1,7 @@
-//! The floor: the least that an answer can cost with the same hyper, runtime, allocator and driver, and no product code.
+//! The floor: the minimum cost of a response with the same hyper, runtime, allocator and driver, without product code.
 //!
-//! As plain as anybody would write it who had nothing to fear: no time-outs, no bounds, no metrics, no ids of requests, no
-//! revocations. It must never name the crate `signet`. Should the server get an allocator of its own, so must this program
-//! (`main.rs`).
+//! It is the simplest possible server: no time-outs, no bounds, no metrics, no request ids, no revocations. It must not
+//! use the crate `signet`. It must have the same allocator as the server (`main.rs`).
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -30,34 +29,35 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use uuid::Uuid;
 
-/// What a floor does with every request, whatever its path.
+/// What the floor does with every request. It ignores the path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Floor {
-    /// Answers with this.
+    /// Responds with a fixed body.
     Canned { body: String },
-    /// Reads a token from JSON, and answers with what stands beside it here.
+    /// Parses a token from JSON, looks it up, and responds with the body that belongs to it.
     LookUp { known: Vec<(String, String)> },
-    /// Reads a token from JSON, verifies it with this key, and answers with its claims.
+    /// Parses a token from JSON, verifies it with this key, and responds with its claims.
     Verify { key: [u8; 32] },
-    /// The same for each of many.
+    /// The same for a list of tokens.
     Batch { key: [u8; 32] },
-    /// Reads a refresh token from the head, rotates it by one script, and answers with a token signed with this seed.
+    /// Parses a refresh token from the head, rotates it with one script, and responds with a token signed with this
+    /// seed.
     Refresh { redis: u16, seed: [u8; 32], header: String, opening: String, sessions: Vec<Session> },
 }
 
-/// A session that the floor is to know from the beginning.
+/// A session that exists when the floor starts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) token: String,
-    /// Further claims of its access tokens.
+    /// Additional claims of its access tokens.
     pub(crate) profile: String,
 }
 
-type Answer = Response<Full<Bytes>>;
+type FullResponse = Response<Full<Bytes>>;
 
-/// What `floor` does: reads a [`Floor`], and serves it until it is killed.
+/// Runs in the process of the floor: reads a [`Floor`] from stdin and serves it until the process is killed.
 pub(crate) fn serve() {
-    let floor: Floor = serde_json::from_reader(std::io::stdin().lock()).expect("a floor");
+    let floor: Floor = serde_json::from_reader(std::io::stdin().lock()).expect("a description of a floor");
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -68,7 +68,7 @@ pub(crate) fn serve() {
             }
             Floor::LookUp { known } => {
                 let known: HashMap<String, Bytes> =
-                    known.into_iter().map(|(token, answer)| (token, Bytes::from(answer))).collect();
+                    known.into_iter().map(|(token, body)| (token, Bytes::from(body))).collect();
                 let known = Rc::new(known);
                 accept(listener, move |request| look_up(known.clone(), request)).await;
             }
@@ -88,71 +88,71 @@ pub(crate) fn serve() {
     });
 }
 
-async fn accept<F>(listener: TcpListener, answer: impl Fn(Request<Incoming>) -> F + Clone + 'static)
+async fn accept<F>(listener: TcpListener, handler: impl Fn(Request<Incoming>) -> F + Clone + 'static)
 where
-    F: Future<Output = Answer> + 'static,
+    F: Future<Output = FullResponse> + 'static,
 {
-    #[allow(clippy::print_stdout, reason = "it is waited for")]
+    #[allow(clippy::print_stdout, reason = "the parent process waits for this line")]
     {
-        println!("listening on {}", listener.local_addr().expect("it is bound"));
+        println!("listening on {}", listener.local_addr().expect("the address of a bound socket"));
     }
     loop {
         let (stream, _) = listener.accept().await.expect("a connection");
         stream.set_nodelay(true).expect("a connection");
-        let answer = answer.clone();
+        let handler = handler.clone();
         tokio::task::spawn_local(async move {
             let service = service_fn(move |request| {
-                let answering = answer(request);
-                async move { Ok::<_, Infallible>(answering.await) }
+                let response = handler(request);
+                async move { Ok::<_, Infallible>(response.await) }
             });
             let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
         });
     }
 }
 
-fn json(body: Bytes) -> Answer {
-    let mut answer = Response::new(Full::new(body));
-    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    answer
+fn json(body: Bytes) -> FullResponse {
+    let mut response = Response::new(Full::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }
 
-fn refused() -> Answer {
-    let mut answer = Response::new(Full::default());
-    *answer.status_mut() = StatusCode::UNAUTHORIZED;
-    answer
+fn unauthorized() -> FullResponse {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response
 }
 
 #[derive(Deserialize)]
-struct One<'a> {
+struct VerifyBody<'a> {
     token: &'a str,
 }
 
-async fn look_up(known: Rc<HashMap<String, Bytes>>, request: Request<Incoming>) -> Answer {
+async fn look_up(known: Rc<HashMap<String, Bytes>>, request: Request<Incoming>) -> FullResponse {
     let body = request.into_body().collect().await.expect("a body").to_bytes();
-    let asked: One<'_> = serde_json::from_slice(&body).expect("JSON");
-    known.get(asked.token).map_or_else(refused, |answer| json(answer.clone()))
+    let body: VerifyBody<'_> = serde_json::from_slice(&body).expect("JSON");
+    known.get(body.token).map_or_else(unauthorized, |response| json(response.clone()))
 }
 
-async fn verify(key: Rc<VerifyingKey>, request: Request<Incoming>) -> Answer {
+async fn verify(key: Rc<VerifyingKey>, request: Request<Incoming>) -> FullResponse {
     let body = request.into_body().collect().await.expect("a body").to_bytes();
-    let asked: One<'_> = serde_json::from_slice(&body).expect("JSON");
-    let Some(claims) = claims(&key, asked.token) else { return refused() };
+    let body: VerifyBody<'_> = serde_json::from_slice(&body).expect("JSON");
+    let Some(claims) = claims(&key, body.token) else { return unauthorized() };
     json(format!(r#"{{"active":true,"claims":{claims}}}"#).into())
 }
 
 #[derive(Deserialize)]
-struct Many<'a> {
+struct BatchBody<'a> {
     #[serde(borrow)]
     tokens: Vec<&'a str>,
 }
 
-async fn batch(key: Rc<VerifyingKey>, request: Request<Incoming>) -> Answer {
+async fn batch(key: Rc<VerifyingKey>, request: Request<Incoming>) -> FullResponse {
     let body = request.into_body().collect().await.expect("a body").to_bytes();
-    let asked: Many<'_> = serde_json::from_slice(&body).expect("JSON");
+    let body: BatchBody<'_> = serde_json::from_slice(&body).expect("JSON");
     let mut text = r#"{"results":["#.to_owned();
-    for (at, token) in asked.tokens.iter().enumerate() {
-        let comma = if at > 0 { "," } else { "" };
-        let Some(claims) = claims(&key, token) else { return refused() };
+    for (index, token) in body.tokens.iter().enumerate() {
+        let comma = if index > 0 { "," } else { "" };
+        let Some(claims) = claims(&key, token) else { return unauthorized() };
         let _ = write!(text, r#"{comma}{{"active":true,"claims":{claims}}}"#);
     }
     text.push_str("]}");
@@ -160,7 +160,7 @@ async fn batch(key: Rc<VerifyingKey>, request: Request<Incoming>) -> Answer {
 }
 
 #[derive(Deserialize)]
-#[allow(dead_code, reason = "read, as whoever uses claims reads them")]
+#[allow(dead_code, reason = "parsed as by a user of the claims")]
 struct Claims<'a> {
     iss: &'a str,
     sub: &'a str,
@@ -172,18 +172,18 @@ struct Claims<'a> {
     email: Option<&'a str>,
 }
 
-/// The ordinary single verification, and the claims read.
+/// Verifies one token in the ordinary way, and parses its claims.
 fn claims(key: &VerifyingKey, token: &str) -> Option<String> {
     let (message, signature) = token.rsplit_once('.')?;
     let (_, payload) = message.split_once('.')?;
     let signature = Signature::from_slice(&BASE64.decode(signature).ok()?).ok()?;
     key.verify_strict(message.as_bytes(), &signature).ok()?;
     let json = String::from_utf8(BASE64.decode(payload).ok()?).ok()?;
-    let read: Claims<'_> = serde_json::from_str(&json).ok()?;
-    (read.exp > now().as_secs()).then_some(json)
+    let claims: Claims<'_> = serde_json::from_str(&json).ok()?;
+    (claims.exp > now().as_secs()).then_some(json)
 }
 
-#[allow(clippy::disallowed_methods, reason = "the product's clock is product code")]
+#[allow(clippy::disallowed_methods, reason = "the clock of the product is product code")]
 fn now() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970")
 }
@@ -197,7 +197,7 @@ struct Rotation {
 }
 
 #[derive(Serialize)]
-struct Pair<'a> {
+struct TokenPair<'a> {
     access_token: &'a str,
     refresh_token: &'a str,
     token_type: &'a str,
@@ -209,35 +209,35 @@ impl Rotation {
         let connection =
             ConnectionConfig { tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() }, ..Default::default() };
         let client = Client::new(config, None, Some(connection), None);
-        client.init().await.expect("Redis is there");
-        let script = client.script_load(include_str!("floor.lua")).await.expect("it is Lua");
+        client.init().await.expect("a connection to Redis");
+        let script = client.script_load(include_str!("floor.lua")).await.expect("a valid script");
         let key = Ed25519KeyPair::from_seed_unchecked(seed).expect("a seed");
         let month = 30 * 86_400_000_i64;
         let ends = now().as_millis() as i64 + 3 * month;
         for session in sessions {
-            let token = Token::read(&session.token).expect("a refresh token");
+            let token = RefreshToken::parse(&session.token).expect("a refresh token");
             let fields = [
                 ("c", token.counter.to_string()),
                 ("i", month.to_string()),
                 ("e", ends.to_string()),
                 ("p", session.profile.clone()),
             ];
-            let _: i64 = client.hset(token.key(), fields.to_vec()).await.expect("Redis takes it");
+            let _: i64 = client.hset(token.key(), fields.to_vec()).await.expect("Redis stores the session");
         }
         Self { redis: client, script, key, header, opening }
     }
 }
 
-/// The parts of a refresh token: version, user, session, counter, and a MAC that nobody here looks at.
-struct Token {
+/// The parts of a refresh token: version, user, session, counter, and a MAC that the floor does not check.
+struct RefreshToken {
     bytes: Vec<u8>,
     user: Uuid,
     session: Uuid,
     counter: u64,
 }
 
-impl Token {
-    fn read(text: &str) -> Option<Self> {
+impl RefreshToken {
+    fn parse(text: &str) -> Option<Self> {
         let bytes = BASE64.decode(text).ok()?;
         let user = Uuid::from_slice(bytes.get(1..17)?).ok()?;
         let session = Uuid::from_slice(bytes.get(17..33)?).ok()?;
@@ -250,17 +250,17 @@ impl Token {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the product's ids are product code")]
-async fn refresh(rotation: Rc<Rotation>, request: Request<Incoming>) -> Answer {
-    let head = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let Some(mut token) = head.and_then(|value| value.strip_prefix("Bearer ")).and_then(Token::read) else {
-        return refused();
+#[allow(clippy::disallowed_methods, reason = "the ids of the product are product code")]
+async fn refresh(rotation: Rc<Rotation>, request: Request<Incoming>) -> FullResponse {
+    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let Some(mut token) = header.and_then(|value| value.strip_prefix("Bearer ")).and_then(RefreshToken::parse) else {
+        return unauthorized();
     };
     let now = now();
     let args = vec![token.counter.to_string(), now.as_millis().to_string()];
     let rotated =
         rotation.redis.evalsha::<(u64, i64, String), _, _, _>(&rotation.script, vec![token.key()], args).await;
-    let Ok((counter, ends, profile)) = rotated else { return refused() };
+    let Ok((counter, ends, profile)) = rotated else { return unauthorized() };
     let (user, session, jti, opening) = (token.user, token.session, Uuid::now_v7(), &rotation.opening);
     let (iat, exp) = (now.as_secs(), (now.as_secs() as i64 + 1800).min(ends / 1000));
     let payload =
@@ -268,10 +268,10 @@ async fn refresh(rotation: Rc<Rotation>, request: Request<Incoming>) -> Answer {
     let message = format!("{}.{}", rotation.header, BASE64.encode(payload));
     let signature = BASE64.encode(rotation.key.sign(message.as_bytes()));
     token.bytes[33..41].copy_from_slice(&counter.to_be_bytes());
-    let pair = Pair {
+    let pair = TokenPair {
         access_token: &format!("{message}.{signature}"),
         refresh_token: &BASE64.encode(&token.bytes),
         token_type: "bearer",
     };
-    json(serde_json::to_vec(&pair).expect("texts").into())
+    json(serde_json::to_vec(&pair).expect("strings serialize").into())
 }

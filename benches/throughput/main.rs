@@ -1,126 +1,129 @@
-//! What Signet costs beyond what it cannot do without: server and [`floor`] in turn, with the same client, in one run.
+//! Measures the overhead of Signet: drives the server and the [`floor`] in turn, with the same client, in one run.
 //!
-//! `cargo bench --bench throughput` does it all: it starts the release server, Redis, the floor and the client, each apart, and
-//! writes `target/throughput/report.json` and `report.html`. After `--`:
+//! The floor is the cheapest possible server for a request. `cargo bench --bench throughput` starts the server, Redis,
+//! the floor and the client, each in its own process, and writes `target/throughput/report.json` and `report.html`.
+//! Options after `--`:
 //!
-//! - `--quick`: fewer and shorter slices; `--pairs N`, `--seconds S`: so many, so long;
-//! - `--only NAME,NAME`: these paths alone (`--list` names them);
-//! - `--server PATH`: another build of Signet. The floor should be built as that was: `cargo bench --profile …`;
-//! - `--out FOLDER`: where the report goes.
+//! - `--quick`: fewer and shorter slices; `--pairs N`, `--seconds S`: their number and length;
+//! - `--only NAME,NAME`: only these paths (`--list` prints all);
+//! - `--server PATH`: another build of Signet. Build the floor with the same profile: `cargo bench --profile …`;
+//! - `--out FOLDER`: the folder of the report.
 //!
-//! Figures are processor time a request of the server alone, all its threads, against the floor's, so that a busy machine makes
-//! both larger. Rates and latencies are told too, and are worth what the machine is worth that they were taken on.
+//! The figures are the CPU time of all threads of the server for each request, as a ratio to that of the floor. A busy
+//! machine makes both larger. Rates and latencies depend on the machine.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
-mod duel;
+mod comparison;
 mod durability;
 mod floor;
+mod html;
 mod memory;
-mod page;
 mod paths;
 mod report;
+mod setup;
 #[path = "../support/mod.rs"]
 mod support;
 mod tokens;
 
 use std::path::{Path, PathBuf};
 
-use duel::Pace;
-use paths::{Ground, PATHS};
+use comparison::Schedule;
+use paths::PATHS;
 use report::{HEAD, Report};
+use setup::Setup;
 use support::cores::Cores;
 use support::machine::Machine;
 use support::process::output;
 
-/// The server's, for the floor to have the same.
+/// The allocator of the server, so that the floor has the same.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-struct Wanted {
+struct Options {
     server: PathBuf,
     out: PathBuf,
     only: Option<Vec<String>>,
-    pace: Pace,
+    schedule: Schedule,
     quick: bool,
 }
 
 fn main() {
-    let mut words = std::env::args().skip(1).peekable();
-    match words.peek().map(String::as_str) {
-        Some("load") => return support::load::serve(),
+    let mut args = std::env::args().skip(1).peekable();
+    match args.peek().map(String::as_str) {
+        Some(support::load::JOB) => return support::load::serve(),
         Some("floor") => return floor::serve(),
         _ => {}
     }
-    let Some(wanted) = wanted(words) else { return };
-    let cores = Cores::find();
+    let Some(options) = parse_options(args) else { return };
+    let cores = Cores::detect();
     if cores.count() < 2 {
-        println!("There is one core alone: server and client share it, and rates and latencies say little.");
+        println!("Only one core is available. Server and client share it, so rates and latencies mean little.");
     }
-    let _alone = support::alone();
-    let machine = Machine::look(&cores);
-    let Wanted { server, out, only, pace, quick } = wanted;
-    let ground = Ground { server, cores, pace, quick };
+    let _lock = support::lock_machine();
+    let machine = Machine::inspect(&cores);
+    let Options { server, out, only, schedule, quick } = options;
+    let setup = Setup { server, cores, schedule, quick };
     println!("{HEAD}");
     let mut findings = Vec::new();
     for (name, run) in PATHS {
-        if only.as_ref().is_some_and(|only| !only.iter().any(|wanted| wanted == name)) {
+        if only.as_ref().is_some_and(|only| !only.iter().any(|selected| selected == name)) {
             continue;
         }
-        for finding in run(&ground) {
+        for finding in run(&setup) {
             println!("{}", finding.row());
-            finding.sides().iter().for_each(|line| println!("{line}"));
+            finding.side_lines().iter().for_each(|line| println!("{line}"));
             findings.push(finding);
         }
     }
     let redis = output("redis-server", &["--version"]).unwrap_or_default();
-    let other_server = ground.server != Path::new(env!("CARGO_BIN_EXE_signet"));
-    let report = Report { machine, redis, build: built(), other_server, pace, quick, findings };
-    std::fs::create_dir_all(&out).expect("the folder can be made");
-    let json = serde_json::to_string_pretty(&report).expect("it is plain");
+    let other_server = setup.server != Path::new(env!("CARGO_BIN_EXE_signet"));
+    let report = Report { machine, redis, build: build_profile(), other_server, schedule, quick, findings };
+    std::fs::create_dir_all(&out).expect("the folder can be created");
+    let json = serde_json::to_string_pretty(&report).expect("a report serializes");
     std::fs::write(out.join("report.json"), json).expect("the report can be written");
-    std::fs::write(out.join("report.html"), page::page(&report)).expect("the report can be written");
+    std::fs::write(out.join("report.html"), html::render(&report)).expect("the report can be written");
     println!("{}", out.join("report.html").display());
 }
 
-/// The profile of this program, which is that of the server beside it.
-fn built() -> String {
-    let here = std::env::current_exe().expect("it runs");
-    let profile = here.parent().and_then(Path::parent).and_then(Path::file_name).unwrap_or_default();
+/// The profile of this program, which is also that of the server that cargo built with it.
+fn build_profile() -> String {
+    let program = std::env::current_exe().expect("the path of the running bench");
+    let profile = program.parent().and_then(Path::parent).and_then(Path::file_name).unwrap_or_default();
     format!("{}{}", profile.display(), if cfg!(debug_assertions) { ", with debug assertions" } else { "" })
 }
 
-fn wanted(mut words: impl Iterator<Item = String>) -> Option<Wanted> {
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("it is in the target folder");
-    let mut wanted = Wanted {
+fn parse_options(mut args: impl Iterator<Item = String>) -> Option<Options> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("a folder in the target folder");
+    let mut options = Options {
         server: env!("CARGO_BIN_EXE_signet").into(),
         out: target.join("throughput"),
         only: None,
-        pace: Pace { pairs: 21, seconds: 0.5 },
+        schedule: Schedule { pairs: 21, seconds: 0.5 },
         quick: false,
     };
-    while let Some(word) = words.next() {
-        let mut value = || words.next().unwrap_or_else(|| panic!("{word} wants a value"));
-        match word.as_str() {
-            // What `cargo bench` says to every bench.
+    while let Some(option) = args.next() {
+        let mut value = || args.next().unwrap_or_else(|| panic!("{option} needs a value"));
+        match option.as_str() {
+            // `cargo bench` passes this to every bench.
             "--bench" => {}
-            "--quick" => (wanted.pace, wanted.quick) = (Pace { pairs: 5, seconds: 0.4 }, true),
-            "--pairs" => wanted.pace.pairs = value().parse().expect("a number"),
-            "--seconds" => wanted.pace.seconds = value().parse().expect("a number"),
-            "--server" => wanted.server = std::path::absolute(value()).expect("a path"),
-            "--out" => wanted.out = value().into(),
+            "--quick" => (options.schedule, options.quick) = (Schedule { pairs: 5, seconds: 0.4 }, true),
+            "--pairs" => options.schedule.pairs = value().parse().expect("a number"),
+            "--seconds" => options.schedule.seconds = value().parse().expect("a number"),
+            "--server" => options.server = std::path::absolute(value()).expect("a path"),
+            "--out" => options.out = value().into(),
             "--only" => {
                 let names: Vec<_> = value().split(',').map(str::to_owned).collect();
                 let unknown = names.iter().find(|name| PATHS.iter().all(|(known, _)| known != name));
-                assert!(unknown.is_none(), "no such path: {unknown:?}; --list names them");
-                wanted.only = Some(names);
+                assert!(unknown.is_none(), "unknown path: {unknown:?}; --list prints all");
+                options.only = Some(names);
             }
             "--list" => {
                 PATHS.iter().for_each(|(name, _)| println!("{name}"));
                 return None;
             }
-            other => panic!("no such option: {other}; the head of benches/throughput/main.rs tells them"),
+            other => panic!("unknown option: {other}; see the top of benches/throughput/main.rs"),
         }
     }
-    Some(wanted)
+    Some(options)
 }

@@ -1,47 +1,48 @@
-//! Memory: of a Signet as it comes when nobody asks it anything, and whether it grows over a million requests.
+//! Memory of an idle Signet with default settings, and its growth over a million requests.
 
-use crate::paths::Ground;
-use crate::report::{Aim, Finding};
-use crate::support::load::{self, Job, Work};
-use crate::support::simple;
+use crate::report::Finding;
+use crate::setup::Setup;
+use crate::support::http;
+use crate::support::load::{self, Job, Requests};
+use crate::support::target::Target;
 
 const MB: f64 = 1e6;
 
-/// Sessions whose tokens are asked for: all of them are in the cache after the first round, which is not growth.
+/// Sessions whose tokens are verified. All are in the cache after the first cycle, so the cache does not grow later.
 const SESSIONS: usize = 1024;
 
-pub(crate) fn memory(ground: &Ground) -> Vec<Finding> {
-    // With as many workers as it takes by itself.
-    let idle = ground.plan().without("SIGNET_SERVER__WORKERS").on(&ground.cores.two()).start();
+pub(crate) fn memory(setup: &Setup) -> Vec<Finding> {
+    // With the default number of workers.
+    let idle = setup.settings().unset("SIGNET_SERVER__WORKERS").on_cores(&setup.cores.server_pair()).start();
     let resident = idle.process.memory().resident as f64 / MB;
     drop(idle);
-    let first = Finding::plain("memory_idle", "memory, idle, MB", Aim::AtMost(20.0), resident);
+    let idle = Finding::single("memory_idle", "memory, idle, MB", Target::AtMost(20.0), resident);
 
-    let plan = ground.plan();
-    let signet = plan.start();
-    let sessions = plan.seed(SESSIONS);
+    let settings = setup.settings();
+    let signet = settings.start();
+    let sessions = settings.seed_sessions(SESSIONS);
     let requests: Vec<_> = sessions
         .iter()
-        .map(|session| simple::post_json("/verify", &format!(r#"{{"token":"{}"}}"#, session.access_token)))
+        .map(|session| http::post_json("/verify", &format!(r#"{{"token":"{}"}}"#, session.access_token)))
         .collect();
-    // A tenth first, after which all that is kept is there. In a hurry, a tenth of it all.
-    let all = if ground.quick { 100_000 } else { 1_000_000 };
-    let after = |count: u64| {
+    // The first tenth fills all caches. A quick run sends a tenth of the requests.
+    let total = if setup.quick { 100_000 } else { 1_000_000 };
+    let memory_after = |count: u64| {
         let job = Job {
             addresses: vec![signet.address],
             connections: 64,
-            warm: 0,
+            warmup: 0,
             count,
-            work: Work::Each(requests.clone()),
-            expect: r#"{"active":true"#.to_owned(),
-            watch: vec![signet.process.pid()],
-            until_cut: false,
+            requests: Requests::Cycle(requests.clone()),
+            expected_text: r#"{"active":true"#.to_owned(),
+            watched_pids: vec![signet.process.pid()],
+            stop_on_disconnect: false,
         };
-        load::apart(&job, &ground.cores.load());
+        load::run_in_process(&job, &setup.cores.client());
         signet.process.memory().resident as f64 / MB
     };
-    let tenth = after(all / 10);
-    let growth = after(all - all / 10) - tenth;
-    let what = format!("memory, growth from {} to {all} requests, MB", all / 10);
-    vec![first, Finding::plain("memory_growth", &what, Aim::AtMost(1.0), growth)]
+    let first_tenth = memory_after(total / 10);
+    let growth = memory_after(total - total / 10) - first_tenth;
+    let title = format!("memory, growth from {} to {total} requests, MB", total / 10);
+    vec![idle, Finding::single("memory_growth", &title, Target::AtMost(1.0), growth)]
 }

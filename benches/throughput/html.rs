@@ -1,17 +1,17 @@
-//! The report as a page: one file that fetches nothing, readable in light and in dark.
+//! The report as HTML: one file without external resources, with a light and a dark theme.
 //!
-//! Ratios are drawn as bars up to their aims, latencies as dots on a scale of powers of ten.
+//! Shows ratios as bars with their targets, and latencies as dots on a logarithmic scale.
 
 use std::fmt::Write;
 
-use crate::duel::Record;
-use crate::report::{Aim, Finding, Report};
+use crate::comparison::SideResult;
+use crate::report::{Finding, Report};
 
 const STYLE: &str = "
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #667080; --paper: #fbfbf9; --line: #d9dbd6; --ours: #2f6db3;
-  --theirs: #a9b0b8; --good: #2b7a4b; --bad: #b3402f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --soft: #98a2ad; --paper: #15181b; --line: #33383e; --ours: #6aa5e3;
-  --theirs: #5d666f; --good: #62b985; --bad: #e2806f; } }
+:root { color-scheme: light dark; --ink: #1b1f24; --soft: #667080; --paper: #fbfbf9; --line: #d9dbd6; --first: #2f6db3;
+  --second: #a9b0b8; --good: #2b7a4b; --bad: #b3402f; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --soft: #98a2ad; --paper: #15181b; --line: #33383e; --first: #6aa5e3;
+  --second: #5d666f; --good: #62b985; --bad: #e2806f; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem; margin: 2rem auto;
   padding: 0 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.1rem; margin-top: 2.2rem; } p, figcaption { color: var(--soft); }
@@ -21,31 +21,31 @@ th:first-child, td:first-child { text-align: left; white-space: normal; } th { c
 .good { color: var(--good); } .bad { color: var(--bad); } figure { margin: 1rem 0; } svg { width: 100%; height: auto; }
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); } svg .soft { fill: var(--soft); }";
 
-/// The whole page.
-pub(crate) fn page(report: &Report) -> String {
+/// Renders the report.
+pub(crate) fn render(report: &Report) -> String {
     let machine = &report.machine;
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\
          <title>Signet: throughput</title><style>{STYLE}</style><h1>Signet: throughput</h1>\
          <p>{} · {} · {} cores · Linux {} · {} · commit {} · profile {}{} · {} pairs of slices of {} s · load before: {}</p>",
-        escaped(&machine.date),
-        escaped(&machine.processor),
+        escape(&machine.date),
+        escape(&machine.processor),
         machine.cores,
-        escaped(&machine.kernel),
-        escaped(&machine.rustc),
-        escaped(&machine.commit),
-        escaped(&report.build),
-        if report.other_server { " (the server: another build)" } else { "" },
-        report.pace.pairs,
-        report.pace.seconds,
+        escape(&machine.kernel),
+        escape(&machine.rustc),
+        escape(&machine.commit),
+        escape(&report.build),
+        if report.other_server { " (the server is another build)" } else { "" },
+        report.schedule.pairs,
+        report.schedule.seconds,
         machine.load_before,
     );
     page.push_str(
-        "<p>Server and floor are driven in turn by the same client. A ratio is the median over the pairs of slices; a request's cost is \
-         processor time of the server alone. Latencies are those of so many connections that never pause, on a server that is as \
-         busy as they can make it.</p>",
+        "<p>The same client drives the server and the floor in turn. A ratio is the median over the pairs of slices. The cost of a \
+         request is the CPU time of the server alone. Latencies are from connections that never pause, so the server is under full \
+         load.</p>",
     );
-    aims(&mut page, &report.findings);
+    targets(&mut page, &report.findings);
     bars(&mut page, &report.findings);
     latencies(&mut page, &report.findings);
     figures(&mut page, &report.findings);
@@ -53,27 +53,25 @@ pub(crate) fn page(report: &Report) -> String {
     page
 }
 
-fn aims(page: &mut String, findings: &[Finding]) {
-    page.push_str("<h2>Aims</h2><div class=\"wide\"><table><tr><th>path<th>aim<th>measured<th>middle half<th>");
+fn targets(page: &mut String, findings: &[Finding]) {
+    page.push_str("<h2>Targets</h2><div class=\"wide\"><table><tr><th>path<th>target<th>measured<th>middle half<th>");
     for finding in findings {
-        let between = finding.between.map_or_else(String::new, |[low, high]| format!("{low:.2} – {high:.2}"));
+        let middle_half = finding.middle_half.map_or_else(String::new, |[low, high]| format!("{low:.2} – {high:.2}"));
         let (class, met) = if finding.met { ("good", "met") } else { ("bad", "not met") };
-        let (what, aim, measured) = (escaped(&finding.what), finding.aim.text(), finding.measured);
-        let _ = write!(page, "<tr><td>{what}<td>{aim}<td>{measured:.3}<td>{between}<td class=\"{class}\">{met}");
+        let (title, target, measured) = (escape(&finding.title), finding.target, finding.measured);
+        let _ =
+            write!(page, "<tr><td>{title}<td>{target:.2}<td>{measured:.3}<td>{middle_half}<td class=\"{class}\">{met}");
     }
     page.push_str("</table></div>");
 }
 
-/// Ratios as bars, each with a stroke where its aim is.
+/// Ratios as bars, each with a line at its target.
 fn bars(page: &mut String, findings: &[Finding]) {
     const LEFT: f64 = 260.0;
     const WIDTH: f64 = 500.0;
     const STEP: f64 = 34.0;
-    let ratios: Vec<_> = findings.iter().filter(|finding| finding.verdict.is_some()).collect();
-    let limit = |aim| match aim {
-        Aim::AtMost(limit) | Aim::AtLeast(limit) => limit,
-    };
-    let most = ratios.iter().map(|finding| finding.measured.max(limit(finding.aim))).fold(1.0, f64::max) * 1.1;
+    let ratios: Vec<_> = findings.iter().filter(|finding| finding.comparison.is_some()).collect();
+    let most = ratios.iter().map(|finding| finding.measured.max(finding.target.limit())).fold(1.0, f64::max) * 1.1;
     let x = |value: f64| LEFT + value / most * WIDTH;
     let height = STEP * ratios.len() as f64 + 20.0;
     let _ = write!(page, "<h2>Ratios</h2><figure><svg viewBox=\"0 0 860 {height:.0}\" role=\"img\">");
@@ -81,39 +79,40 @@ fn bars(page: &mut String, findings: &[Finding]) {
     let _ = write!(page, "<line x1=\"{one:.1}\" x2=\"{one:.1}\" y1=\"0\" y2=\"{height:.0}\" stroke=\"var(--line)\"/>");
     for (row, finding) in ratios.iter().enumerate() {
         let top = row as f64 * STEP + 8.0;
-        let (measured, aim) = (x(finding.measured), x(limit(finding.aim)));
+        let (measured, target) = (x(finding.measured), x(finding.target.limit()));
         let colour = if finding.met { "--good" } else { "--bad" };
         let _ = write!(
             page,
             "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
              <rect x=\"{LEFT}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"20\" rx=\"2\" fill=\"var({colour})\" opacity=\"0.75\"/>\
-             <line x1=\"{aim:.1}\" x2=\"{aim:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" stroke=\"var(--ink)\" stroke-width=\"2\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\">{:.2} <tspan class=\"soft\">(aim {})</tspan></text>",
+             <line x1=\"{target:.1}\" x2=\"{target:.1}\" y1=\"{:.1}\" y2=\"{:.1}\" stroke=\"var(--ink)\" stroke-width=\"2\"/>\
+             <text x=\"{:.1}\" y=\"{:.1}\">{:.2} <tspan class=\"soft\">(target {:.2})</tspan></text>",
             LEFT - 10.0,
             top + 14.0,
-            escaped(&finding.name),
+            escape(&finding.name),
             measured - LEFT,
             top - 3.0,
             top + 23.0,
-            measured.max(aim) + 8.0,
+            measured.max(target) + 8.0,
             top + 14.0,
             finding.measured,
-            finding.aim.text(),
+            finding.target,
         );
     }
     page.push_str(
-        "</svg><figcaption>The stroke is the aim; the thin line is 1, what it is held against.</figcaption></figure>",
+        "</svg><figcaption>The thick line is the target. The thin line is 1, the cost of the other side.</figcaption></figure>",
     );
 }
 
-/// Median, 99 % and 99.9 % of both sides, on a scale of powers of ten from 10 µs to 1 s.
+/// Median, 99 % and 99.9 % of both sides, on a logarithmic scale from 10 µs to 1 s.
 fn latencies(page: &mut String, findings: &[Finding]) {
     const LEFT: f64 = 260.0;
     const WIDTH: f64 = 560.0;
     const STEP: f64 = 20.0;
     let x = |micros: f64| LEFT + ((micros.max(10.0).log10() - 1.0) / 5.0).min(1.0) * WIDTH;
-    let verdicts: Vec<_> = findings.iter().filter_map(|finding| Some((finding, finding.verdict.as_ref()?))).collect();
-    let height = verdicts.len() as f64 * (2.0 * STEP + 10.0) + 30.0;
+    let comparisons: Vec<_> =
+        findings.iter().filter_map(|finding| Some((finding, finding.comparison.as_ref()?))).collect();
+    let height = comparisons.len() as f64 * (2.0 * STEP + 10.0) + 30.0;
     let _ = write!(page, "<h2>Latency under full load</h2><figure><svg viewBox=\"0 0 860 {height:.0}\" role=\"img\">");
     for (power, name) in ["10 µs", "100 µs", "1 ms", "10 ms", "100 ms", "1 s"].iter().enumerate() {
         let at = LEFT + power as f64 / 5.0 * WIDTH;
@@ -125,21 +124,21 @@ fn latencies(page: &mut String, findings: &[Finding]) {
         );
     }
     let mut top = 8.0;
-    for (finding, verdict) in verdicts {
-        let [ours, theirs] = &verdict.sides;
-        let names = [format!("{} · {}", finding.name, ours.name), theirs.name.clone()];
-        for ((record, colour), name) in verdict.sides.iter().zip(["--ours", "--theirs"]).zip(names) {
+    for (finding, comparison) in comparisons {
+        let [first, second] = &comparison.sides;
+        let names = [format!("{} · {}", finding.name, first.name), second.name.clone()];
+        for ((side, colour), name) in comparison.sides.iter().zip(["--first", "--second"]).zip(names) {
             let middle = top + STEP / 2.0;
-            let (from, to) = (x(record.p50), x(record.p999));
+            let (from, to) = (x(side.p50), x(side.p999));
             let _ = write!(
                 page,
                 "<text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>\
                  <line x1=\"{from:.1}\" x2=\"{to:.1}\" y1=\"{middle:.1}\" y2=\"{middle:.1}\" stroke=\"var({colour})\" stroke-width=\"2\"/>",
                 LEFT - 10.0,
                 middle + 4.0,
-                escaped(&name),
+                escape(&name),
             );
-            for (micros, radius) in [(record.p50, 5.0), (record.p99, 4.0), (record.p999, 3.0)] {
+            for (micros, radius) in [(side.p50, 5.0), (side.p99, 4.0), (side.p999, 3.0)] {
                 let _ = write!(
                     page,
                     "<circle cx=\"{:.1}\" cy=\"{middle:.1}\" r=\"{radius}\" fill=\"var({colour})\"><title>{micros:.0} µs</title></circle>",
@@ -158,27 +157,27 @@ fn figures(page: &mut String, findings: &[Finding]) {
         "<h2>Figures</h2><div class=\"wide\"><table><tr><th>path<th>connections<th>requests/s<th>CPU µs<th>p50 µs<th>p99 µs<th>p99.9 µs\
          <th>core used<th>client µs<th>Redis µs",
     );
-    let row = |page: &mut String, name: &str, connections: usize, record: &Record| {
-        let beside = record.beside_cpu.map_or_else(String::new, |cpu| format!("{cpu:.1}"));
+    let row = |page: &mut String, name: &str, connections: usize, side: &SideResult| {
+        let redis = side.redis_cpu.map_or_else(String::new, |cpu| format!("{cpu:.1}"));
         let _ = write!(
             page,
-            "<tr><td>{}<td>{connections}<td>{:.0}<td>{:.2}<td>{:.0}<td>{:.0}<td>{:.0}<td>{:.0} %<td>{:.1}<td>{beside}",
-            escaped(&format!("{name} · {}", record.name)),
-            record.per_second,
-            record.cpu,
-            record.p50,
-            record.p99,
-            record.p999,
-            record.busy * 100.0,
-            record.client_cpu,
+            "<tr><td>{}<td>{connections}<td>{:.0}<td>{:.2}<td>{:.0}<td>{:.0}<td>{:.0}<td>{:.0} %<td>{:.1}<td>{redis}",
+            escape(&format!("{name} · {}", side.name)),
+            side.per_second,
+            side.cpu,
+            side.p50,
+            side.p99,
+            side.p999,
+            side.busy * 100.0,
+            side.client_cpu,
         );
     };
-    for (finding, verdict) in findings.iter().filter_map(|finding| Some((finding, finding.verdict.as_ref()?))) {
-        verdict.sides.iter().for_each(|record| row(page, &finding.name, verdict.connections, record));
+    for (finding, comparison) in findings.iter().filter_map(|finding| Some((finding, finding.comparison.as_ref()?))) {
+        comparison.sides.iter().for_each(|side| row(page, &finding.name, comparison.connections, side));
     }
     page.push_str("</table></div>");
 }
 
-fn escaped(text: &str) -> String {
+fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

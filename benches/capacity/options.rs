@@ -1,0 +1,11 @@
+//! The options of the run, which all parts share.
+
+use std::path::PathBuf;
+
+use crate::support::cores::Cores;
+
+pub(crate) struct Options {
+    pub(crate) server: PathBuf,
+    pub(crate) cores: Cores,
+    pub(crate) quick: bool,
+}

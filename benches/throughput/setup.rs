@@ -1,0 +1,103 @@
+//! The setup that all paths share: the server, the floor in its own process, and the requests that several paths use.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use tempfile::TempDir;
+
+use crate::comparison::{Comparison, Schedule, Side, Workload, compare};
+use crate::floor::Floor;
+use crate::support::cores::Cores;
+use crate::support::http;
+use crate::support::process::{Process, pinned_command};
+use crate::support::signet::{SeededSession, Signet, SignetSettings};
+use crate::support::temp_folder;
+
+/// Sessions of each path: too many for the L1 cache of the processor.
+pub(crate) const SESSIONS: usize = 1024;
+
+/// Text that every response to [`refresh_request`] contains.
+pub(crate) const ROTATED: &str = r#"","token_type":"bearer"}"#;
+
+/// The options of the run.
+pub(crate) struct Setup {
+    pub(crate) server: PathBuf,
+    pub(crate) cores: Cores,
+    pub(crate) schedule: Schedule,
+    pub(crate) quick: bool,
+}
+
+impl Setup {
+    pub(crate) fn settings(&self) -> SignetSettings {
+        SignetSettings::new(&self.server, &self.cores.server())
+    }
+
+    /// Starts an embedded Signet and seeds sessions.
+    pub(crate) fn start_seeded(&self) -> (SignetSettings, Signet, Vec<SeededSession>) {
+        let settings = self.settings();
+        let signet = settings.start();
+        let sessions = settings.seed_sessions(SESSIONS);
+        (settings, signet, sessions)
+    }
+
+    pub(crate) fn side<'a>(&self, name: &'a str, signet: &Signet) -> Side<'a> {
+        Side {
+            name,
+            addresses: vec![signet.address],
+            pids: vec![signet.process.pid()],
+            client_cores: self.cores.client(),
+        }
+    }
+
+    /// Compares a server with the floor. `floor_name` describes the work of the floor.
+    pub(crate) fn compare_with_floor(
+        &self,
+        signet: &Signet,
+        floor: &Floor,
+        floor_name: &str,
+        mut workload: Workload<'_>,
+    ) -> Comparison {
+        let floor = FloorServer::start(floor, &self.cores);
+        let floor = Side {
+            name: floor_name,
+            addresses: vec![floor.address],
+            pids: vec![floor.process.pid()],
+            client_cores: self.cores.client(),
+        };
+        compare(self.schedule, [&self.side("signet", signet), &floor], &mut workload)
+    }
+}
+
+/// The floor in its own process: this program with the argument `floor`.
+struct FloorServer {
+    process: Process,
+    address: SocketAddr,
+    _folder: TempDir,
+}
+
+impl FloorServer {
+    fn start(floor: &Floor, cores: &Cores) -> Self {
+        let folder = temp_folder();
+        let log = folder.path().join("log");
+        let program = std::env::current_exe().expect("the path of the running bench");
+        let mut command = pinned_command(&cores.server(), program, &log);
+        command.arg("floor").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = Process::start(command, &log);
+        serde_json::to_writer(process.stdin(), floor).expect("the floor reads its description");
+        let mut line = String::new();
+        BufReader::new(process.stdout()).read_line(&mut line).expect("the floor writes text");
+        let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("the floor did not start: {}", process.log_text()));
+        Self { process, address, _folder: folder }
+    }
+}
+
+/// A refresh in the dialect `myauth`, whose responses contain only tokens: the texts before and after the refresh
+/// token.
+pub(crate) fn refresh_request() -> (String, String) {
+    let request = http::build_request("POST", "/auth/login/refresh", "authorization: Bearer TOKEN\r\n", "");
+    let (prefix, suffix) = request.split_once("TOKEN").expect("the placeholder");
+    (prefix.to_owned(), suffix.to_owned())
+}
