@@ -1,7 +1,9 @@
 //! Measures the capacity of a node: a storm of sign-ins, idle connections, cached tokens, sessions, growth of memory,
 //! and the cost of single operations.
 //!
-//!     cargo bench --bench capacity -- [--quick] [--only sign_in,idle,cached,sessions,growth,cost] [--server PATH] [--out DIR]
+//!     cargo bench --bench capacity -- [--quick] [--only PART,PART] [--server PATH] [--out DIR]
+//!
+//! The parts are `sign_in`, `idle`, `cached`, `sessions`, `growth` and `cost`.
 //!
 //! Rates are ratios to the hash alone on the same cores, measured in turn in the same run. Memory is in bytes for each
 //! object, which other work on the machine does not affect. `--quick` uses smaller numbers; `--server` measures another

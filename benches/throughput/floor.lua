@@ -5,7 +5,7 @@
 -- KEYS: session. ARGV: counter, now.
 local s = redis.call('HMGET', KEYS[1], 'c', 'i', 'e', 'p')
 if s[1] ~= ARGV[1] then
-  return redis.error_reply('NOTINFORCE')
+  return redis.error_reply('NOTCURRENT')
 end
 local now = tonumber(ARGV[2])
 local counter = tonumber(s[1]) + 1
