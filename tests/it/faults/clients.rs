@@ -1,5 +1,5 @@
-//! Clients by the thousand that are slow, or idle, or more than there are descriptors for: the others are served as before, and all are
-//! as soon as there is room.
+//! Thousands of slow or idle clients, or more clients than file descriptors: other clients are served as before, and
+//! all clients are served as soon as descriptors are free.
 
 use std::time::{Duration, Instant};
 
@@ -8,210 +8,216 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use serde_json::json;
 use tokio::net::TcpStream;
 
-use super::crowd::{Crowd, Slow, ask, keep, make_room};
-use super::figures::{millis, part};
-use super::traffic::{Heard, Traffic};
-use super::vitals::descriptors;
-use super::{ALL, Fleet, PATIENCE, long, short_or_long};
+use super::crowd::{Crowd, SlowClient, open_idle_connections, raise_open_file_limit, send_request};
+use super::process_stats::open_files;
+use super::report::{as_millis, percentile};
+use super::traffic::{Outcome, Traffic};
+use super::{ALL_CALLS, ServerFleet, TIMEOUT, long, short_or_long};
 use crate::support::client::until_within;
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
-/// What part of what was answered before must be answered meanwhile.
-const GOODPUT: f64 = 0.9;
+/// The part of the successful responses per second that must be maintained during the fault.
+const MIN_GOODPUT: f64 = 0.9;
 
-/// In what time everybody must be served again. Five times over in the short form.
-const BACK: Duration = Duration::from_secs(1);
+/// The time within which all clients must be served again; five times that in the short form.
+const MAX_RECOVERY: Duration = Duration::from_secs(1);
 
-/// How many come anew as the crowd leaves.
+/// The number of clients that connect when the crowd disconnects.
 const NEWCOMERS: usize = 20;
 
-/// Good answers a second, of clients who ask as fast before as meanwhile.
+/// Successful responses per second, with the same load before and during the fault.
 struct Goodput {
     before: f64,
-    meanwhile: f64,
+    during: f64,
 }
 
 impl Goodput {
-    /// So many good answers a second are had while this lasts.
+    /// The successful responses per second while the future runs.
     async fn rate<T>(traffic: &Traffic, during: impl Future<Output = T>) -> (f64, T) {
         let began = Instant::now();
         let value = during.await;
         let ended = Instant::now();
-        let heard = traffic.since(began);
-        let good = heard.iter().filter(|heard| heard.asked < ended && heard.is_good()).count();
-        (good as f64 / (ended - began).as_secs_f64(), value)
+        let outcomes = traffic.since(began);
+        let succeeded = outcomes.iter().filter(|outcome| outcome.sent_at < ended && outcome.succeeded()).count();
+        (succeeded as f64 / (ended - began).as_secs_f64(), value)
     }
 
-    /// Where the machine is shared, other programs set the pace.
-    fn is_kept(&self, name: &str) {
-        let Self { before, meanwhile } = self;
-        assert!(!long() || *meanwhile >= GOODPUT * before, "{name}: {meanwhile} answers a second, {before} before");
+    /// Only in the long form: in the short form other programs use the machine.
+    fn assert_maintained(&self, name: &str) {
+        let Self { before, during } = self;
+        assert!(!long() || *during >= MIN_GOODPUT * before, "{name}: {during} responses per second, {before} before");
     }
 
     fn line(&self, mut line: serde_json::Value) -> serde_json::Value {
         let tenth = |rate: f64| (rate * 10.0).round() / 10.0;
-        line["good_per_s_before"] = tenth(self.before).into();
-        line["good_per_s_meanwhile"] = tenth(self.meanwhile).into();
-        line["kept_percent"] = tenth(100.0 * self.meanwhile / self.before).into();
+        line["succeeded_per_s_before"] = tenth(self.before).into();
+        line["succeeded_per_s_during"] = tenth(self.during).into();
+        line["maintained_percent"] = tenth(100.0 * self.during / self.before).into();
         line
     }
 }
 
-/// For how long goodput is counted.
-fn stretch() -> Duration {
+/// The span over which responses are counted.
+fn measured_span() -> Duration {
     short_or_long(Duration::from_secs(2), Duration::from_secs(20))
 }
 
-fn address(fleet: &Fleet) -> String {
-    fleet.places[0].client.base.trim_start_matches("http://").to_owned()
+fn address(fleet: &ServerFleet) -> String {
+    fleet.endpoints[0].client.base.trim_start_matches("http://").to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_heads() {
-    slow("slow heads", &[Slow::Silent, Slow::StoppingHead, Slow::DrippingHead, Slow::DrippingHead]).await;
+async fn slow_heads_do_not_affect_other_clients() {
+    slow(
+        "slow heads",
+        &[SlowClient::Silent, SlowClient::StoppingHead, SlowClient::DrippingHead, SlowClient::DrippingHead],
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_bodies() {
-    slow("slow bodies", &[Slow::DrippingBody, Slow::DrippingChunks]).await;
+async fn slow_bodies_do_not_affect_other_clients() {
+    slow("slow bodies", &[SlowClient::DrippingBody, SlowClient::DrippingChunks]).await;
 }
 
-/// Each comes once more as soon as it was closed.
-async fn slow(name: &str, ways: &[Slow]) {
-    let (many, given) = short_or_long((200, Duration::from_secs(1)), (2000, Duration::from_secs(10)));
-    make_room(many);
+/// Each client connects once more after the server has closed its connection.
+async fn slow(name: &str, kinds: &[SlowClient]) {
+    let (count, timeout) = short_or_long((200, Duration::from_secs(1)), (2000, Duration::from_secs(10)));
+    raise_open_file_limit(count);
     let mut plan = Plan::embedded();
     if !long() {
         plan = plan.set("SIGNET_SERVER__HEADER_TIMEOUT", "1s").set("SIGNET_SERVER__BODY_TIMEOUT", "1s");
     }
-    let fleet = Fleet::of(&[plan]);
-    let traffic = fleet.at_work().await;
-    let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch())).await;
+    let fleet = ServerFleet::start(&[plan]);
+    let traffic = fleet.start_traffic().await;
+    let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(measured_span())).await;
 
-    let (to, between) = (address(&fleet), given / 10);
+    let (address_of_node, pause) = (address(&fleet), timeout / 10);
     let one = |number: usize| {
-        let (way, to) = (ways[number % ways.len()], to.clone());
+        let (kind, address_of_node) = (kinds[number % kinds.len()], address_of_node.clone());
         tokio::spawn(async move {
-            let mut closed = Vec::new();
+            let mut times = Vec::new();
             for _ in 0..2 {
-                closed.push(way.dawdle(to.clone(), between, PATIENCE * 4).await);
+                times.push(kind.run(address_of_node.clone(), pause, TIMEOUT * 4).await);
             }
-            closed
+            times
         })
     };
-    let (meanwhile, closed) = Goodput::rate(&traffic, join_all((0..many).map(one))).await;
-    let closed: Vec<_> = closed.into_iter().flat_map(Result::unwrap).collect();
-    let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
+    let (during, times) = Goodput::rate(&traffic, join_all((0..count).map(one))).await;
+    let times: Vec<_> = times.into_iter().flat_map(Result::unwrap).collect();
+    let outcomes = fleet.stop_and_audit(traffic, |ledger| ledger.assert_undisturbed()).await;
 
-    let (goodput, worst) = (Goodput { before, meanwhile }, part(100, closed.clone()));
-    let [soonest, median] = [0, 50].map(|part_of| millis(part(part_of, closed.clone())));
+    let (goodput, max) = (Goodput { before, during }, percentile(100, times.clone()));
+    let [min, median] = [0, 50].map(|percent| as_millis(percentile(percent, times.clone())));
     let line = json!({
-        "row": name, "at_once": many, "closed": closed.len(), "closed_soonest_ms": soonest,
-        "closed_median_ms": median, "closed_worst_ms": millis(worst),
+        "row": name, "concurrent": count, "closed": times.len(), "closed_min_ms": min,
+        "closed_median_ms": median, "closed_max_ms": as_millis(max),
     });
     println!("fault {}", goodput.line(line));
-    // Not before their time; and not long after it, which on a busy machine is as long as it takes to get round to it.
-    assert!(part(0, closed) >= given.mul_f64(0.9), "a slow client was closed after {soonest} ms");
-    assert!(worst <= short_or_long(given * 5, given + BACK), "a slow client was there for {worst:?}");
-    nothing_was_lost(name, &heard);
-    goodput.is_kept(name);
+    // Not before the time-out, and soon after it; how soon depends on the machine.
+    assert!(percentile(0, times) >= timeout.mul_f64(0.9), "a slow client was closed after {min} ms");
+    assert!(max <= short_or_long(timeout * 5, timeout + MAX_RECOVERY), "a slow client was closed only after {max:?}");
+    assert_all_served(name, &outcomes);
+    goodput.assert_maintained(name);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn idle() {
+async fn idle_clients_do_not_affect_other_clients() {
     let name = "idle clients";
-    let many = short_or_long(1000, 10_000);
-    make_room(many);
-    let fleet = Fleet::of(&[Plan::embedded()]);
-    let traffic = fleet.at_work().await;
-    let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch())).await;
+    let count = short_or_long(1000, 10_000);
+    raise_open_file_limit(count);
+    let fleet = ServerFleet::start(&[Plan::embedded()]);
+    let traffic = fleet.start_traffic().await;
+    let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(measured_span())).await;
     let began = Instant::now();
-    let mut idle = keep(&address(&fleet), many).await;
-    let came = began.elapsed();
-    let held = descriptors(fleet.nodes[0].pid());
-    let (meanwhile, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch())).await;
-    let goodput = Goodput { before, meanwhile };
-    // Idle is not forgotten.
+    let mut idle = open_idle_connections(&address(&fleet), count).await;
+    let connected_in = began.elapsed();
+    let held = open_files(fleet.nodes[0].pid());
+    let (during, ()) = Goodput::rate(&traffic, tokio::time::sleep(measured_span())).await;
+    let goodput = Goodput { before, during };
+    // Idle connections still work.
     for some in idle.chunks_mut(50) {
-        join_all(some.iter_mut().map(async |stream| ask(stream).await.expect("it is kept"))).await;
+        join_all(some.iter_mut().map(async |stream| send_request(stream).await.expect("the connection is open"))).await;
     }
-    let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    let line = json!({"row": name, "idle": many, "came_in_ms": millis(came), "descriptors": held});
+    let outcomes = fleet.stop_and_audit(traffic, |ledger| ledger.assert_undisturbed()).await;
+    let line = json!({"row": name, "idle": count, "connected_in_ms": as_millis(connected_in), "descriptors": held});
     println!("fault {}", goodput.line(line));
-    assert!(held >= many, "{held} descriptors for {many} connections");
-    nothing_was_lost(name, &heard);
-    goodput.is_kept(name);
+    assert!(held >= count, "{held} descriptors for {count} connections");
+    assert_all_served(name, &outcomes);
+    goodput.assert_maintained(name);
 }
 
-/// The limit with which it is started: it takes in as many as there are descriptors for, beside its own.
+/// With a limit of descriptors from the start: the server accepts as many connections as the limit allows beside its
+/// own files.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn more_than_descriptors() {
+async fn clients_beyond_the_descriptor_limit_wait() {
     let name = "more clients than descriptors";
-    let most = short_or_long(512, 4096);
+    let limit = short_or_long(512, 4096);
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
-    let plan = Plan::on(&redis, &postgres).set("SIGNET_SERVER__WORKERS", "2").max_open_files(most);
-    let fleet = Fleet::of(&[plan]);
-    let traffic = fleet.at_work().await;
-    let is_full = async || descriptors(fleet.nodes[0].pid()) + 128 >= most as usize;
-    crowded(name, &fleet, traffic, most, is_full, stretch()).await.is_kept(name);
+    let plan = Plan::on(&redis, &postgres).set("SIGNET_SERVER__WORKERS", "2").max_open_files(limit);
+    let fleet = ServerFleet::start(&[plan]);
+    let traffic = fleet.start_traffic().await;
+    let full = async || open_files(fleet.nodes[0].pid()) + 128 >= limit as usize;
+    run_crowd(name, &fleet, traffic, limit, full, measured_span()).await.assert_maintained(name);
 }
 
-/// A limit that is lowered beneath it: accepting itself fails, again and again. No mail can be written then, and who waits for a code
-/// waits, so that there is no pace to hold it to.
+/// The limit is lowered while the server runs, so `accept` itself fails again and again. No mail can be written then,
+/// and clients wait for their codes, so the rate is not checked.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_descriptor_to_accept_with() {
-    let most = short_or_long(256, 4096);
-    let fleet = Fleet::of(&[Plan::embedded().set("SIGNET_SERVER__WORKERS", "2")]);
-    let traffic = fleet.at_work().await;
-    let limit = Rlimit { current: Some(u64::from(most)), maximum: Some(u64::from(most)) };
-    prlimit(Pid::from_raw(fleet.nodes[0].pid() as i32), Resource::Nofile, limit).expect("it is ours");
+async fn clients_wait_while_accept_fails() {
+    let limit = short_or_long(256, 4096);
+    let fleet = ServerFleet::start(&[Plan::embedded().set("SIGNET_SERVER__WORKERS", "2")]);
+    let traffic = fleet.start_traffic().await;
+    let lowered = Rlimit { current: Some(u64::from(limit)), maximum: Some(u64::from(limit)) };
+    let pid = Pid::from_raw(fleet.nodes[0].pid() as i32);
+    prlimit(pid, Resource::Nofile, lowered).expect("the process belongs to this user");
     let fails = async || fleet.nodes[0].log().contains("cannot accept connections");
-    crowded("no descriptor to accept with", &fleet, traffic, most, fails, Duration::from_secs(2)).await;
+    run_crowd("no descriptor to accept with", &fleet, traffic, limit, fails, Duration::from_secs(2)).await;
 }
 
-/// Half as many again come as there are descriptors.
-async fn crowded(
+/// Connects one and a half times as many clients as there are descriptors.
+async fn run_crowd(
     name: &str,
-    fleet: &Fleet,
+    fleet: &ServerFleet,
     traffic: Traffic,
-    most: u32,
-    is_full: impl AsyncFn() -> bool,
-    stretch: Duration,
+    limit: u32,
+    full: impl AsyncFn() -> bool,
+    measured_span: Duration,
 ) -> Goodput {
-    let many = most as usize * 3 / 2;
-    make_room(many);
-    let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch)).await;
-    let to = address(fleet);
-    let crowd = Crowd::come(&to, many).await;
-    until_within("all room is taken", PATIENCE, is_full).await;
-    let (meanwhile, ()) = Goodput::rate(&traffic, tokio::time::sleep(stretch)).await;
-    let goodput = Goodput { before, meanwhile };
-    let (inside, held) = (crowd.answered(), descriptors(fleet.nodes[0].pid()));
+    let count = limit as usize * 3 / 2;
+    raise_open_file_limit(count);
+    let (before, ()) = Goodput::rate(&traffic, tokio::time::sleep(measured_span)).await;
+    let address_of_node = address(fleet);
+    let crowd = Crowd::connect(&address_of_node, count).await;
+    until_within("all descriptors are in use", TIMEOUT, full).await;
+    let (during, ()) = Goodput::rate(&traffic, tokio::time::sleep(measured_span)).await;
+    let goodput = Goodput { before, during };
+    let (served, held) = (crowd.served(), open_files(fleet.nodes[0].pid()));
 
-    let newcomer = async |_| {
+    let connect_and_send = async |_| {
         let began = Instant::now();
-        let mut stream = TcpStream::connect(&to).await.expect("it listens");
-        ask(&mut stream).await.expect("it is answered");
+        let mut stream = TcpStream::connect(&address_of_node).await.expect("the server listens");
+        send_request(&mut stream).await.expect("the server responds");
         began.elapsed()
     };
-    let (waited, newcomers) = tokio::join!(crowd.leaves(), join_all((0..NEWCOMERS).map(newcomer)));
-    let back = waited.max(part(100, newcomers));
-    traffic.until_good(&ALL, 2, PATIENCE * 4).await;
-    let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
+    let (waited, newcomers) = tokio::join!(crowd.disconnect(), join_all((0..NEWCOMERS).map(connect_and_send)));
+    let recovery = waited.max(percentile(100, newcomers));
+    traffic.wait_for_success(&ALL_CALLS, 2, TIMEOUT * 4).await;
+    let outcomes = fleet.stop_and_audit(traffic, |ledger| ledger.assert_undisturbed()).await;
     let line = json!({
-        "row": name, "descriptors": most, "held": held, "came": many, "answered_meanwhile": inside,
-        "back_ms": millis(back),
+        "row": name, "descriptors": limit, "held": held, "clients": count, "served_during": served,
+        "recovery_ms": as_millis(recovery),
     });
     println!("fault {}", goodput.line(line));
-    assert!(inside < many && held <= most as usize, "there was room for all");
-    assert!(back <= short_or_long(BACK * 5, BACK), "{name}: it takes {back:?} to be back");
-    nothing_was_lost(name, &heard);
+    assert!(served < count && held <= limit as usize, "there were descriptors for all clients");
+    assert!(recovery <= short_or_long(MAX_RECOVERY * 5, MAX_RECOVERY), "{name}: recovery takes {recovery:?}");
+    assert_all_served(name, &outcomes);
     goodput
 }
 
-/// Those who were there before are answered, and none of it with a failure.
-fn nothing_was_lost(name: &str, heard: &[Heard]) {
-    let odd = heard.iter().find(|heard| !(200..500).contains(&heard.status));
-    assert!(odd.is_none(), "{name}: {odd:?}");
+/// Asserts that the load was always served without a failure.
+fn assert_all_served(name: &str, outcomes: &[Outcome]) {
+    let failed = outcomes.iter().find(|outcome| !(200..500).contains(&outcome.status));
+    assert!(failed.is_none(), "{name}: {failed:?}");
 }

@@ -1,4 +1,4 @@
-//! Many connections that mean no good, or nothing at all. Knows nothing of what they do to others.
+//! Large numbers of slow, idle or waiting connections. This module does not check their effect on other clients.
 
 use std::io;
 use std::sync::Arc;
@@ -13,40 +13,39 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// What the test itself takes beside its connections.
-const OWN: u64 = 512;
+/// The descriptors of the test itself, beside its connections.
+const OWN_FILES: u64 = 512;
 
-/// How many connect at once.
-const AT_ONCE: usize = 64;
+/// The number of concurrent connection attempts.
+const CONCURRENCY: usize = 64;
 
-/// Lets this process have so many connections.
+/// Raises this process's limit of open files for so many connections.
 ///
-/// # Panics
-/// If the system does not.
-pub(super) fn make_room(connections: usize) {
+/// # Panics If the hard limit is too low.
+pub(super) fn raise_open_file_limit(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = (connections as u64 + OWN).max(limit.current.unwrap_or(u64::MAX));
-    let enough = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
-    enough.unwrap_or_else(|_| panic!("{wanted} files must be allowed to be open: raise `ulimit -Hn`"));
+    let wanted = (connections as u64 + OWN_FILES).max(limit.current.unwrap_or(u64::MAX));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
+    raised.unwrap_or_else(|_| panic!("{wanted} files must be allowed to be open: raise `ulimit -Hn`"));
 }
 
-/// How one keeps a server waiting.
+/// How a slow client keeps the server waiting.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Slow {
-    /// Says nothing.
+pub(super) enum SlowClient {
+    /// Sends nothing.
     Silent,
     /// Stops in the middle of its head.
     StoppingHead,
-    /// Sends a head without an end, a byte at a time.
+    /// Sends an endless head, one byte at a time.
     DrippingHead,
-    /// Sends the body that it has announced a byte at a time.
+    /// Sends a body of known length, one byte at a time.
     DrippingBody,
-    /// Sends a body whose length it has not told a chunk of one byte at a time.
+    /// Sends a chunked body, one byte at a time.
     DrippingChunks,
 }
 
-impl Slow {
-    fn beginning(self) -> &'static str {
+impl SlowClient {
+    fn head(self) -> &'static str {
         match self {
             Self::Silent => "",
             Self::StoppingHead => "POST /verify HTTP/1.1\r\nhost: a",
@@ -60,7 +59,7 @@ impl Slow {
         }
     }
 
-    fn byte(self) -> &'static [u8] {
+    fn drip(self) -> &'static [u8] {
         match self {
             Self::Silent | Self::StoppingHead => b"",
             Self::DrippingHead | Self::DrippingBody => b"x",
@@ -68,90 +67,93 @@ impl Slow {
         }
     }
 
-    /// Keeps the server waiting, and tells for how long it did.
-    pub(super) async fn dawdle(self, to: String, between: Duration, patience: Duration) -> Duration {
-        let mut stream = TcpStream::connect(to).await.expect("the server listens");
+    /// Connects and keeps the server waiting; returns the time until the server closes the connection.
+    pub(super) async fn run(self, address: String, pause: Duration, timeout: Duration) -> Duration {
+        let mut stream = TcpStream::connect(address).await.expect("the server listens");
         let began = Instant::now();
-        let mut closed = stream.write_all(self.beginning().as_bytes()).await.is_err();
-        let (mut drops, mut read) = (tokio::time::interval(between), [0; 512]);
+        let mut closed = stream.write_all(self.head().as_bytes()).await.is_err();
+        let (mut ticks, mut read) = (tokio::time::interval(pause), [0; 512]);
         while !closed {
-            assert!(began.elapsed() < patience, "{self:?} is not closed within {patience:?}");
+            assert!(began.elapsed() < timeout, "{self:?} is not closed within {timeout:?}");
             closed = tokio::select! {
                 read = stream.read(&mut read) => !matches!(read, Ok(1..)),
-                _ = drops.tick() => stream.write_all(self.byte()).await.is_err(),
+                _ = ticks.tick() => stream.write_all(self.drip()).await.is_err(),
             };
         }
         began.elapsed()
     }
 }
 
-/// Puts one question, and reads all of the answer.
-pub(super) async fn ask(stream: &mut TcpStream) -> io::Result<()> {
+/// Sends one request and reads the whole response.
+pub(super) async fn send_request(stream: &mut TcpStream) -> io::Result<()> {
     stream.write_all(b"GET /.well-known/jwks.json HTTP/1.1\r\nhost: a\r\n\r\n").await?;
-    let mut answer = String::new();
+    let mut response = String::new();
     loop {
-        if let Some((head, body)) = answer.split_once("\r\n\r\n") {
+        if let Some((head, body)) = response.split_once("\r\n\r\n") {
             assert!(head.starts_with("HTTP/1.1 200"), "{head}");
             let length =
                 head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
-            if body.len() >= length.expect("it tells its length") {
+            if body.len() >= length.expect("the response has a length") {
                 return Ok(());
             }
         }
-        let mut piece = [0; 2048];
-        let read = stream.read(&mut piece).await?;
+        let mut chunk = [0; 2048];
+        let read = stream.read(&mut chunk).await?;
         if read == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        answer.push_str(&String::from_utf8_lossy(&piece[..read]));
+        response.push_str(&String::from_utf8_lossy(&chunk[..read]));
     }
 }
 
-/// Connections that have asked once, and are kept.
-pub(super) async fn keep(to: &str, many: usize) -> Vec<TcpStream> {
+/// Opens connections, sends one request on each, and keeps them open.
+pub(super) async fn open_idle_connections(address: &str, count: usize) -> Vec<TcpStream> {
     let one = async |_| {
-        let mut stream = TcpStream::connect(to).await.expect("the server listens");
-        ask(&mut stream).await.expect("it is answered");
+        let mut stream = TcpStream::connect(address).await.expect("the server listens");
+        send_request(&mut stream).await.expect("the server responds");
         stream
     };
-    iter(0..many).map(one).buffer_unordered(AT_ONCE).collect().await
+    iter(0..count).map(one).buffer_unordered(CONCURRENCY).collect().await
 }
 
-/// More than there is room for: each asks once, stays when it was answered until all are to leave, and then goes as soon as it was.
+/// More connections than the server can accept. Each sends one request and stays open after the response until
+/// [`Crowd::disconnect`]; from then on, each closes as soon as it has its response.
 pub(super) struct Crowd {
-    answered: Arc<AtomicUsize>,
-    leave: watch::Sender<bool>,
-    people: Vec<JoinHandle<()>>,
+    served: Arc<AtomicUsize>,
+    disconnect: watch::Sender<bool>,
+    clients: Vec<JoinHandle<()>>,
 }
 
 impl Crowd {
-    pub(super) async fn come(to: &str, many: usize) -> Self {
-        let (leave, left) = watch::channel(false);
-        let answered = Arc::new(AtomicUsize::new(0));
-        // The kernel lets them in. More of them at once and it would let some wait for a second, and then for three.
-        let streams = iter(0..many).map(|_| TcpStream::connect(to)).buffer_unordered(AT_ONCE);
+    pub(super) async fn connect(address: &str, count: usize) -> Self {
+        let (disconnect, disconnected) = watch::channel(false);
+        let served = Arc::new(AtomicUsize::new(0));
+        // The kernel accepts the connections. With more at the same time it would drop SYNs, which are retried after
+        // one second and then three.
+        let streams = iter(0..count).map(|_| TcpStream::connect(address)).buffer_unordered(CONCURRENCY);
         let one = |stream: io::Result<TcpStream>| {
-            let (answered, mut left) = (answered.clone(), left.clone());
+            let (served, mut disconnected) = (served.clone(), disconnected.clone());
             tokio::spawn(async move {
                 let mut stream = stream.expect("the server listens");
-                ask(&mut stream).await.expect("it is answered");
-                answered.fetch_add(1, Ordering::Relaxed);
-                left.wait_for(|left| *left).await.expect("it is told");
+                send_request(&mut stream).await.expect("the server responds");
+                served.fetch_add(1, Ordering::Relaxed);
+                disconnected.wait_for(|disconnected| *disconnected).await.expect("the sender exists");
             })
         };
-        let people = streams.map(one).collect().await;
-        Self { answered, leave, people }
+        let clients = streams.map(one).collect().await;
+        Self { served, disconnect, clients }
     }
 
-    pub(super) fn answered(&self) -> usize {
-        self.answered.load(Ordering::Relaxed)
+    pub(super) fn served(&self) -> usize {
+        self.served.load(Ordering::Relaxed)
     }
 
-    /// Those who were answered leave, and the others after them. Tells how long it took until all were answered.
-    pub(super) async fn leaves(self) -> Duration {
+    /// Closes the connections that have their response, and the others when they get theirs; returns the time until all
+    /// did.
+    pub(super) async fn disconnect(self) -> Duration {
         let began = Instant::now();
-        self.leave.send_replace(true);
-        for person in self.people {
+        self.disconnect.send_replace(true);
+        for person in self.clients {
             person.await.unwrap();
         }
         began.elapsed()

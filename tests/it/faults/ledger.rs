@@ -1,8 +1,9 @@
-//! What clients were told, and whether it still holds.
+//! The ledger: every effect that a server acknowledged to a client, and the audit that checks whether it still holds.
 //!
-//! An effect is written down only after its 2xx was read to the end. One whose answer was lost, or was 503, may have come about or
-//! not: it is in doubt, and either will do, but not both and not a third. Each client writes a page of its own about people whom
-//! nobody else touches, so that nothing here depends on who was first. Knows nothing of faults.
+//! An effect is recorded only after its 2xx response was read completely. If the response was lost, or was 503, the
+//! effect is in doubt: both outcomes are accepted, but not both at once and no third one. Each client has its own part
+//! of the ledger, about users that no other client touches, so nothing here depends on the order of requests. This
+//! module does not know about faults.
 
 use std::time::{Duration, Instant};
 
@@ -11,277 +12,287 @@ use serde_json::json;
 
 use crate::support::client::{Client, TokenPair, kid, until_within};
 
-/// In what time what one node was told must be felt by all; four times over, since the machine may be busy with other tests.
-pub(super) const FELT: Duration = Duration::from_secs(4);
+/// The time within which a change on one node must be effective on all: four times the promise, because the machine may be
+/// busy with other tests.
+pub(super) const MAX_PROPAGATION: Duration = Duration::from_secs(4);
 
-/// For how long the audit holds a token's successor to be the only one. The servers under load have as long a grace.
+/// The grace period of rotated refresh tokens, for servers under load and for the audit.
 pub(super) const GRACE: Duration = Duration::from_secs(300);
 
 /// An open session.
-pub(super) struct Held {
-    pub(super) pair: TokenPair,
-    /// What `pair` was handed out for, and when.
-    pub(super) before: Option<(String, Instant)>,
-    /// `pair` was presented, and what came of it was not told.
-    pub(super) doubtful: bool,
-    /// It was to be ended, and what came of that was not told.
-    pub(super) may_be_over: bool,
-    /// When it was asked for.
-    pub(super) opened: Instant,
+pub(super) struct OpenSession {
+    pub(super) tokens: TokenPair,
+    /// The refresh token that was exchanged for `tokens`, and when.
+    pub(super) previous: Option<(String, Instant)>,
+    /// The refresh token was presented, and the outcome is unknown.
+    pub(super) rotation_in_doubt: bool,
+    /// The session was to be ended, and the outcome is unknown.
+    pub(super) end_in_doubt: bool,
+    /// When the sign-in was sent.
+    pub(super) opened_at: Instant,
 }
 
 /// A code that was mailed.
-pub(super) struct Code {
+pub(super) struct MailedCode {
     pub(super) digits: String,
-    pub(super) asked: Instant,
-    /// It was handed in, and what came of it was not told.
-    pub(super) doubtful: bool,
+    pub(super) requested_at: Instant,
+    /// It was redeemed, and the outcome is unknown.
+    pub(super) in_doubt: bool,
 }
 
-/// An API key: its name and all of it.
 #[derive(Clone)]
-pub(super) struct Key {
+pub(super) struct ApiKey {
     pub(super) id: String,
-    pub(super) whole: String,
+    pub(super) secret: String,
 }
 
-/// Somebody, as one client knows them.
-pub(super) struct Person {
+/// A user, as one client knows it.
+pub(super) struct LedgerUser {
     pub(super) email: String,
-    /// The password, or where a change of it is in doubt, the one before and the one after.
+    /// The password; while a change is in doubt, the one before and the one after.
     pub(super) passwords: Vec<String>,
-    /// The one that was acknowledged to be no longer it.
-    pub(super) former: Option<String>,
+    /// The password before an acknowledged change.
+    pub(super) old_password: Option<String>,
     pub(super) project: Option<String>,
-    pub(super) open: Vec<Held>,
-    pub(super) ended: Vec<TokenPair>,
-    /// Tokens of keys that were revoked.
-    pub(super) behind: Vec<String>,
-    pub(super) code: Option<Code>,
-    pub(super) used: Vec<String>,
-    pub(super) keys: Vec<Key>,
-    pub(super) ended_keys: Vec<Key>,
-    /// Whether anything was asked about them since the last audit, and how much of what is over it has seen.
-    pub(super) touched: bool,
-    seen: [usize; 3],
+    pub(super) sessions: Vec<OpenSession>,
+    pub(super) ended_sessions: Vec<TokenPair>,
+    /// Access tokens signed by revoked keys.
+    pub(super) tokens_of_revoked_keys: Vec<String>,
+    pub(super) code: Option<MailedCode>,
+    pub(super) used_codes: Vec<String>,
+    pub(super) api_keys: Vec<ApiKey>,
+    pub(super) deactivated_keys: Vec<ApiKey>,
+    /// True if a request concerned the user since the last audit.
+    pub(super) changed: bool,
+    /// How many ended sessions, used codes and deactivated keys the last audit has checked.
+    audited: [usize; 3],
 }
 
-/// A session or a code that was in force as far as its client knew, and was refused.
+/// A session or a code that was refused although it was valid as far as its client knew.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) opened: Instant,
-    pub(super) how: String,
+    pub(super) opened_at: Instant,
+    pub(super) response: String,
 }
 
-/// What one client was told.
+/// What the servers acknowledged to one client.
 #[derive(Default)]
-pub(super) struct Page {
+pub(super) struct ClientLedger {
     pub(super) name: String,
-    pub(super) people: Vec<Person>,
-    pub(super) made: usize,
-    /// How far the client has come in its day.
-    pub(super) turn: usize,
-    pub(super) refused: Vec<Refusal>,
-    /// What must never be told, whatever has failed.
-    pub(super) surprises: Vec<String>,
-    /// Why the client went home before it was told to.
-    pub(super) gone: Option<String>,
+    pub(super) users: Vec<LedgerUser>,
+    pub(super) users_created: usize,
+    /// The number of steps that the client has taken.
+    pub(super) step: usize,
+    pub(super) refusals: Vec<Refusal>,
+    /// Responses that are wrong, whatever has failed.
+    pub(super) violations: Vec<String>,
+    /// Why the client stopped before the end of the test.
+    pub(super) stop_reason: Option<String>,
 }
 
-/// What all clients were told.
+/// What the servers acknowledged to all clients.
 #[derive(Default)]
 pub(super) struct Ledger {
-    pub(super) pages: Vec<Page>,
-    /// The keys that were revoked.
-    pub(super) revoked: Vec<String>,
+    pub(super) clients: Vec<ClientLedger>,
+    /// The ids of revoked signing keys.
+    pub(super) revoked_keys: Vec<String>,
 }
 
-/// How much of the ledger is looked at.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Look {
-    /// What was touched since the last time.
-    Lately,
+pub(super) enum AuditScope {
+    /// What has changed since the last audit.
+    Changed,
     All,
 }
 
-impl Person {
+impl LedgerUser {
     pub(super) fn new(email: String, password: String) -> Self {
         Self {
             email,
             passwords: vec![password],
-            former: None,
+            old_password: None,
             project: None,
-            open: Vec::new(),
-            ended: Vec::new(),
-            behind: Vec::new(),
+            sessions: Vec::new(),
+            ended_sessions: Vec::new(),
+            tokens_of_revoked_keys: Vec::new(),
             code: None,
-            used: Vec::new(),
-            keys: Vec::new(),
-            ended_keys: Vec::new(),
-            touched: true,
-            seen: [0; 3],
+            used_codes: Vec::new(),
+            api_keys: Vec::new(),
+            deactivated_keys: Vec::new(),
+            changed: true,
+            audited: [0; 3],
         }
     }
 }
 
 impl Ledger {
     pub(super) fn new(clients: usize) -> Self {
-        let page = |number| Page { name: format!("client{number}"), turn: number * 3, ..Page::default() };
-        Self { pages: (0..clients).map(page).collect(), revoked: Vec::new() }
+        let client =
+            |number| ClientLedger { name: format!("client{number}"), step: number * 3, ..ClientLedger::default() };
+        Self { clients: (0..clients).map(client).collect(), revoked_keys: Vec::new() }
     }
 
-    /// How many people, open sessions, ended sessions, used codes and ended keys it knows.
-    pub(super) fn extent(&self) -> [usize; 5] {
-        let mut sum = [0; 5];
-        for person in self.pages.iter().flat_map(|page| &page.people) {
-            let each = [1, person.open.len(), person.ended.len(), person.used.len(), person.ended_keys.len()];
-            sum.iter_mut().zip(each).for_each(|(sum, each)| *sum += each);
+    /// The numbers of users, open sessions, ended sessions, used codes and deactivated API keys.
+    pub(super) fn counts(&self) -> [usize; 5] {
+        let mut sums = [0; 5];
+        for user in self.clients.iter().flat_map(|client| &client.users) {
+            let counts =
+                [1, user.sessions.len(), user.ended_sessions.len(), user.used_codes.len(), user.deactivated_keys.len()];
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         }
-        sum
+        sums
     }
 
-    /// Nobody was told what must never be told; nobody was refused what was in order, and nobody went home early.
+    /// Asserts that no client got a wrong response, was refused a valid credential, or stopped early.
     #[track_caller]
-    pub(super) fn is_undisturbed(&self) {
-        self.holds_no_surprise();
-        for page in &self.pages {
-            assert!(page.gone.is_none(), "{}: {:?}", page.name, page.gone);
+    pub(super) fn assert_undisturbed(&self) {
+        self.assert_no_violations();
+        for client in &self.clients {
+            assert!(client.stop_reason.is_none(), "{} stopped early: {:?}", client.name, client.stop_reason);
         }
-        self.holds_no_refusal();
-    }
-
-    #[track_caller]
-    pub(super) fn holds_no_refusal(&self) {
-        for page in &self.pages {
-            let first = page.refused.first().map(|refusal| &refusal.how);
-            assert!(first.is_none(), "{}: {} refused, first {first:?}", page.name, page.refused.len());
-        }
+        self.assert_no_refusals();
     }
 
     #[track_caller]
-    pub(super) fn holds_no_surprise(&self) {
-        for page in &self.pages {
-            let surprises = &page.surprises;
-            assert!(surprises.is_empty(), "{}: {}, first {:?}", page.name, surprises.len(), &surprises[..1]);
+    pub(super) fn assert_no_refusals(&self) {
+        for client in &self.clients {
+            let first = client.refusals.first().map(|refusal| &refusal.response);
+            assert!(first.is_none(), "{}: {} refused, the first: {first:?}", client.name, client.refusals.len());
         }
     }
 
-    /// What expires was lost at some time between these two moments: what was opened before is over, what was opened between may
-    /// be over.
-    pub(super) fn forget_what_expires(&mut self, lost: Instant, settled: Instant) {
-        for person in self.pages.iter_mut().flat_map(|page| &mut page.people) {
-            person.touched = true;
-            for held in std::mem::take(&mut person.open) {
-                if held.opened < lost {
-                    person.ended.push(held.pair);
-                } else if held.opened > settled {
-                    person.open.push(held);
+    #[track_caller]
+    pub(super) fn assert_no_violations(&self) {
+        for ClientLedger { name, violations, .. } in &self.clients {
+            assert!(
+                violations.is_empty(),
+                "{name}: {} violations, the first: {:?}",
+                violations.len(),
+                &violations[..1]
+            );
+        }
+    }
+
+    /// Accounts for the loss of the ephemeral store at some time between `lost` and `settled`: sessions and codes from
+    /// before are void, those from in between may be.
+    pub(super) fn expire_lost_records(&mut self, lost: Instant, settled: Instant) {
+        for user in self.clients.iter_mut().flat_map(|client| &mut client.users) {
+            user.changed = true;
+            for session in std::mem::take(&mut user.sessions) {
+                if session.opened_at < lost {
+                    user.ended_sessions.push(session.tokens);
+                } else if session.opened_at > settled {
+                    user.sessions.push(session);
                 }
             }
-            if let Some(code) = person.code.take() {
-                if code.asked < lost {
-                    person.used.push(code.digits);
-                } else if code.asked > settled {
-                    person.code = Some(code);
+            if let Some(code) = user.code.take() {
+                if code.requested_at < lost {
+                    user.used_codes.push(code.digits);
+                } else if code.requested_at > settled {
+                    user.code = Some(code);
                 }
             }
         }
     }
 
-    /// Asks the servers for all that was acknowledged, each page of another one than its client did.
-    pub(super) async fn audit(&mut self, nodes: &[Client], look: Look) {
-        let revoked = &self.revoked;
-        let audit = async |(number, page): (usize, &mut Page)| {
+    /// Checks everything acknowledged against the servers, for each client on another node than it used.
+    pub(super) async fn audit(&mut self, nodes: &[Client], scope: AuditScope) {
+        let revoked_keys = &self.revoked_keys;
+        let audit = async |(number, client): (usize, &mut ClientLedger)| {
             let node = &nodes[(number + 1) % nodes.len()];
-            for person in page.people.iter_mut().filter(|person| look == Look::All || person.touched) {
-                person.leave_behind(revoked);
-                person.audit(node, look).await;
+            for user in client.users.iter_mut().filter(|user| scope == AuditScope::All || user.changed) {
+                user.collect_tokens_of_revoked_keys(revoked_keys);
+                user.audit(node, scope).await;
             }
         };
-        join_all(self.pages.iter_mut().enumerate().map(audit)).await;
+        join_all(self.clients.iter_mut().enumerate().map(audit)).await;
     }
 }
 
-impl Person {
-    /// Of sessions that were not asked for since: their tokens are over, and they are not.
-    fn leave_behind(&mut self, revoked: &[String]) {
-        let tokens = self.open.iter().map(|held| &held.pair.access).filter(|token| revoked.contains(&kid(token)));
-        self.behind.extend(tokens.cloned());
+impl LedgerUser {
+    /// Records the access tokens of revoked keys: the tokens are void, their sessions are not.
+    fn collect_tokens_of_revoked_keys(&mut self, revoked_keys: &[String]) {
+        let tokens = self.sessions.iter().map(|session| &session.tokens.access);
+        self.tokens_of_revoked_keys.extend(tokens.filter(|token| revoked_keys.contains(&kid(token))).cloned());
     }
 
-    async fn audit(&mut self, node: &Client, look: Look) {
-        let [ended, used, keys] = if look == Look::All { [0; 3] } else { self.seen };
+    async fn audit(&mut self, node: &Client, scope: AuditScope) {
+        let [ended, used, deactivated] = if scope == AuditScope::All { [0; 3] } else { self.audited };
         let email = self.email.as_str();
 
-        let sure = self.open.iter().filter(|held| !held.may_be_over && !self.behind.contains(&held.pair.access));
-        let mut good: Vec<_> = sure.map(|held| held.pair.access.clone()).collect();
-        good.extend(self.keys.iter().map(|key| key.whole.clone()));
-        let verdicts = node.rejection_reasons(&good).await;
-        assert!(verdicts.iter().all(Option::is_none), "{email}: what is in force is refused: {verdicts:?}");
-        let mut bad: Vec<_> = self.ended[ended..].iter().map(|pair| pair.access.clone()).collect();
-        bad.extend(self.ended_keys[keys..].iter().map(|key| key.whole.clone()));
-        let over = async || node.rejection_reasons(&bad).await.iter().all(Option::is_some);
-        until_within(&format!("{email}: what is over is refused"), FELT, over).await;
+        let certain = self.sessions.iter().filter(|session| !session.end_in_doubt);
+        let certain = certain.map(|session| &session.tokens.access);
+        let mut valid: Vec<_> = certain.filter(|token| !self.tokens_of_revoked_keys.contains(token)).cloned().collect();
+        valid.extend(self.api_keys.iter().map(|key| key.secret.clone()));
+        let reasons = node.rejection_reasons(&valid).await;
+        assert!(reasons.iter().all(Option::is_none), "{email}: a valid token is refused: {reasons:?}");
+        let mut void: Vec<_> = self.ended_sessions[ended..].iter().map(|tokens| tokens.access.clone()).collect();
+        void.extend(self.deactivated_keys[deactivated..].iter().map(|key| key.secret.clone()));
+        let all_refused = async || node.rejection_reasons(&void).await.iter().all(Option::is_some);
+        until_within(&format!("{email}: ended sessions and keys are refused"), MAX_PROPAGATION, all_refused).await;
 
-        let by_key = |verdict: &Option<String>| verdict.as_deref() == Some("revoked_key");
-        let verdicts = node.rejection_reasons(&self.behind).await;
-        assert!(verdicts.iter().all(by_key), "{email}: of keys that were revoked: {verdicts:?}");
+        let by_key = |reason: &Option<String>| reason.as_deref() == Some("revoked_key");
+        let reasons = node.rejection_reasons(&self.tokens_of_revoked_keys).await;
+        assert!(reasons.iter().all(by_key), "{email}: tokens of revoked keys: {reasons:?}");
 
-        for held in self.open.iter_mut().filter(|held| !held.may_be_over) {
-            held.audit(node, email).await;
+        for session in self.sessions.iter_mut().filter(|session| !session.end_in_doubt) {
+            session.audit(node, email).await;
         }
-        for pair in &self.ended[ended..] {
-            assert_eq!(node.refresh_response(&pair.refresh).await.status, 400, "{email}: a session that was ended is back");
+        for tokens in &self.ended_sessions[ended..] {
+            let response = node.refresh_response(&tokens.refresh).await;
+            assert_eq!(response.status, 400, "{email}: an ended session can be refreshed");
         }
         self.audit_passwords(node).await;
-        for digits in &self.used[used..] {
+        for digits in &self.used_codes[used..] {
             let code = json!({"email": email, "code": digits});
             let request = node.post("/auth/verification/verify-code").json(&code);
-            let answer = node.execute(request).await.expect("the node lives");
-            assert_eq!(answer.status, 401, "{email}: a used code is good again");
+            let response = node.execute(request).await.expect("the node is up");
+            assert_eq!(response.status, 401, "{email}: a used code is accepted again");
         }
-        self.seen = [self.ended.len(), self.used.len(), self.ended_keys.len()];
-        self.touched = false;
+        self.audited = [self.ended_sessions.len(), self.used_codes.len(), self.deactivated_keys.len()];
+        self.changed = false;
     }
 
     async fn audit_passwords(&self, node: &Client) {
-        let mut good = 0;
+        let mut accepted = 0;
         for password in &self.passwords {
-            let answer = node.execute(node.sign_in_request(&self.email, password)).await.expect("the node lives");
-            if answer.status == 201 {
-                good += 1;
-                node.sign_out(&answer.is(201).tokens()).await;
+            let response = node.execute(node.sign_in_request(&self.email, password)).await.expect("the node is up");
+            if response.status == 201 {
+                accepted += 1;
+                node.sign_out(&response.is(201).tokens()).await;
             } else {
-                assert_eq!(answer.status, 401, "{}: {answer:?}", self.email);
+                assert_eq!(response.status, 401, "{}: {response:?}", self.email);
             }
         }
-        assert_eq!(good, 1, "{}: of the passwords that it may be, one is good", self.email);
-        if let Some(former) = &self.former {
-            let answer = node.execute(node.sign_in_request(&self.email, former)).await.expect("the node lives");
-            assert_eq!(answer.status, 401, "{}: a former password is good", self.email);
+        assert_eq!(accepted, 1, "{}: exactly one of the possible passwords is valid", self.email);
+        if let Some(old_password) = &self.old_password {
+            let request = node.sign_in_request(&self.email, old_password);
+            let response = node.execute(request).await.expect("the node is up");
+            assert_eq!(response.status, 401, "{}: an old password is accepted", self.email);
         }
     }
 }
 
-impl Held {
-    pub(super) fn new(pair: TokenPair, opened: Instant) -> Self {
-        Self { pair, before: None, doubtful: false, may_be_over: false, opened }
+impl OpenSession {
+    pub(super) fn new(tokens: TokenPair, opened_at: Instant) -> Self {
+        Self { tokens, previous: None, rotation_in_doubt: false, end_in_doubt: false, opened_at }
     }
 
-    /// Some clients go on with what they were given, others had not read it yet and try again: that gives the same.
+    /// Refreshes, and retries the refresh before, as a client that lost the response: the retry gets the same
+    /// successor.
     async fn audit(&mut self, node: &Client, email: &str) {
-        let old = self.pair.refresh.clone();
-        if let Some((before, told)) = self.before.as_ref().filter(|_| !self.doubtful)
-            && told.elapsed() < GRACE / 2
+        let old = self.tokens.refresh.clone();
+        if let Some((previous, exchanged_at)) = self.previous.as_ref().filter(|_| !self.rotation_in_doubt)
+            && exchanged_at.elapsed() < GRACE / 2
         {
-            let again = node.refresh_response(before).await.is(200).tokens();
-            assert_eq!(again.refresh, old, "{email}: the retry got another successor");
+            let retry = node.refresh_response(previous).await.is(200).tokens();
+            assert_eq!(retry.refresh, old, "{email}: the retry got another successor");
         }
         let next = node.refresh_response(&old).await.is(200).tokens();
-        if self.doubtful {
-            let again = node.refresh_response(&old).await.is(200).tokens();
-            assert_eq!(again.refresh, next.refresh, "{email}: there are two successors");
+        if self.rotation_in_doubt {
+            let retry = node.refresh_response(&old).await.is(200).tokens();
+            assert_eq!(retry.refresh, next.refresh, "{email}: there are two successors");
         }
-        (self.pair, self.before, self.doubtful) = (next, Some((old, Instant::now())), false);
+        (self.tokens, self.previous, self.rotation_in_doubt) = (next, Some((old, Instant::now())), false);
     }
 }

@@ -1,5 +1,6 @@
-//! The mail server is gone, says nothing, or refuses: who asks for a code or a link is answered as before and as soon, no more mails
-//! wait than may, and those that wait are delivered when it is back. What it refuses for good (RFC 5321, 4.2.1: 5yz) is not tried again.
+//! The mail server is unreachable, silent, or refuses mail: requests for codes and links get the same responses in the
+//! same time, the queue stays within its capacity, and queued mails are delivered when the server works again. A
+//! permanent refusal (RFC 5321, 4.2.1: 5yz) is not retried.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -8,226 +9,237 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use super::figures::{millis, part};
-use super::traffic::PACE;
+use super::report::{as_millis, percentile};
+use super::traffic::PAUSE;
 use super::*;
 use crate::support::metric;
 use crate::support::smtp::{ParsedMail, Server};
 
-/// In what time the mail server must answer.
-const TIMEOUT: &str = "2s";
+/// The time-out for each reply of the mail server.
+const SMTP_TIMEOUT: &str = "2s";
 
-/// A node, its mail server, and how many have asked for a mail.
-struct House {
+/// A node, its mail server, and the number of requested mails.
+struct MailSetup {
     server: Server,
     node: Signet,
     client: Client,
-    room: usize,
-    asked: AtomicUsize,
+    queue_capacity: usize,
+    requested: AtomicUsize,
 }
 
-/// Somebody who asked for a mail.
-struct Asker {
+/// A request for a mail, and its response.
+struct MailRequest {
     address: String,
-    wants_a_code: bool,
-    took: Duration,
-    answer: String,
+    is_code: bool,
+    duration: Duration,
+    response: String,
 }
 
-/// What is in the way of the mail server, where something is.
-type InTheWay = Option<TcpListener>;
+/// A listener that takes the place of the mail server, if there is one.
+type Blocker = Option<TcpListener>;
 
-impl House {
+impl MailSetup {
     fn new() -> Self {
         let server = Server::start();
-        // Fewer than ask meanwhile.
-        let room = short_or_long(40, 1000);
-        let plan = Plan::embedded().set("SMTP_URL", &server.url()).set("SIGNET_MAIL__QUEUE", &room.to_string());
-        let node = plan.set("SIGNET_MAIL__TIMEOUT", TIMEOUT).set("USERS_OPEN_REGISTRATION", "true").start();
+        // Smaller than the number of mails requested during the fault.
+        let queue_capacity = short_or_long(40, 1000);
+        let plan =
+            Plan::embedded().set("SMTP_URL", &server.url()).set("SIGNET_MAIL__QUEUE", &queue_capacity.to_string());
+        let node = plan.set("SIGNET_MAIL__TIMEOUT", SMTP_TIMEOUT).set("USERS_OPEN_REGISTRATION", "true").start();
         let client = Client::new(&node);
-        Self { server, node, client, room, asked: AtomicUsize::new(0) }
+        Self { server, node, client, queue_capacity, requested: AtomicUsize::new(0) }
     }
 
-    /// As many as that ask, each for an address of its own: half of them for a code, the others for a link.
-    async fn asked_by(&self, many: usize) -> Vec<Asker> {
-        let end = self.asked.load(Ordering::Relaxed) + many;
+    /// Requests so many mails, each to its own address: half of them codes, the others links.
+    async fn request_mails(&self, count: usize) -> Vec<MailRequest> {
+        let end = self.requested.load(Ordering::Relaxed) + count;
         let client = async || {
-            let mut askers = Vec::new();
+            let mut requests = Vec::new();
             loop {
-                let number = self.asked.fetch_add(1, Ordering::Relaxed);
+                let number = self.requested.fetch_add(1, Ordering::Relaxed);
                 if number >= end {
-                    return askers;
+                    return requests;
                 }
-                askers.push(self.asks(number).await);
-                tokio::time::sleep(PACE).await;
+                requests.push(self.request_mail(number).await);
+                tokio::time::sleep(PAUSE).await;
             }
         };
-        let askers = join_all((0..CLIENTS).map(|_| client())).await.into_iter().flatten().collect();
-        self.asked.store(end, Ordering::Relaxed);
-        askers
+        let requests = join_all((0..CLIENTS).map(|_| client())).await.into_iter().flatten().collect();
+        self.requested.store(end, Ordering::Relaxed);
+        requests
     }
 
-    async fn asks(&self, number: usize) -> Asker {
-        let (address, wants_a_code) = (format!("asker-{number:06}@example.org"), number.is_multiple_of(2));
-        let request = if wants_a_code {
+    async fn request_mail(&self, number: usize) -> MailRequest {
+        let (address, is_code) = (format!("recipient-{number:06}@example.org"), number.is_multiple_of(2));
+        let request = if is_code {
             self.client.post("/auth/verification/send-code").json(&json!({"email": address}))
         } else {
             self.client.post(&format!("/auth/login/magic/{address}"))
         };
         let began = Instant::now();
-        let mut answer = self.client.execute(request).await.expect("the node lives");
-        let took = began.elapsed();
-        if let Some(claim) = answer.body.get_mut("claim") {
+        let mut response = self.client.execute(request).await.expect("the node is up");
+        let duration = began.elapsed();
+        if let Some(claim) = response.body.get_mut("claim") {
             *claim = claim.as_str().expect("a claim is text").len().into();
         }
-        Asker { address, wants_a_code, took, answer: format!("{} {}", answer.status, answer.body) }
+        MailRequest { address, is_code, duration, response: format!("{} {}", response.status, response.body) }
     }
 
-    async fn count(&self, series: &str) -> usize {
-        let page = self.client.http.get(self.node.management_url("/metrics")).send().await.expect("the node lives");
+    async fn metric(&self, series: &str) -> usize {
+        let page = self.client.http.get(self.node.management_url("/metrics")).send().await.expect("the node is up");
         metric(&page.text().await.expect("it is text"), series) as usize
     }
 
-    async fn ended(&self, end: &str) -> usize {
-        self.count(&format!("signet_mails_total{{end=\"{end}\"}}")).await
+    /// The number of mails with this end: `sent`, `dropped` or `refused`.
+    async fn mails(&self, end: &str) -> usize {
+        self.metric(&format!("signet_mails_total{{end=\"{end}\"}}")).await
     }
 
-    /// Waits until no mail waits any more, and says how long that took.
-    async fn done(&self) -> Duration {
-        // A mail may pause for a minute between two tries.
-        until_within("no mail waits", PATIENCE * 4, async || self.count("signet_mail_queue").await == 0).await
+    /// Waits until the queue is empty; returns how long that took.
+    async fn wait_until_sent(&self) -> Duration {
+        // There may be a minute between two attempts.
+        until_within("the queue is empty", TIMEOUT * 4, async || self.metric("signet_mail_queue").await == 0).await
     }
 
-    /// To whom mails were delivered, each as often as they were.
+    /// The recipients of all delivered mails.
     fn delivered(&self) -> Vec<String> {
-        let taken = self.server.accepted();
-        let mut to: Vec<_> = taken.iter().map(|mail| mail["to"][0].as_str().expect("an address").to_owned()).collect();
+        let accepted = self.server.accepted();
+        let mut to: Vec<_> =
+            accepted.iter().map(|mail| mail["to"][0].as_str().expect("an address").to_owned()).collect();
         to.sort();
         to
     }
 }
 
-/// Something befalls the mail server and passes. `keeps`: what is mailed meanwhile waits until then.
-async fn a_fault(name: &str, keeps: bool, befalls: impl FnOnce(&mut Server) -> InTheWay) {
-    let mut house = House::new();
-    let before = house.asked_by(short_or_long(40, 600)).await;
-    house.done().await;
-    assert_eq!(house.delivered().len(), before.len());
+/// Requests mails before, during and after a fault. `is_queued`: mails requested during the fault wait for its end.
+async fn run_fault(name: &str, is_queued: bool, inject: impl FnOnce(&mut Server) -> Blocker) {
+    let mut setup = MailSetup::new();
+    let before = setup.request_mails(short_or_long(40, 600)).await;
+    setup.wait_until_sent().await;
+    assert_eq!(setup.delivered().len(), before.len());
 
-    let in_the_way = befalls(&mut house.server);
-    let many = short_or_long(120, 5000);
-    let (meanwhile, most) = {
-        let mut most = 0;
+    let blocker = inject(&mut setup.server);
+    let count = short_or_long(120, 5000);
+    let (during, max_queued) = {
+        let mut max_queued = 0;
         let watch = async {
             loop {
-                most = house.count("signet_mail_queue").await.max(most);
-                tokio::time::sleep(PACE * 5).await;
+                max_queued = setup.metric("signet_mail_queue").await.max(max_queued);
+                tokio::time::sleep(PAUSE * 5).await;
             }
         };
-        let asked = tokio::select! {
-            asked = house.asked_by(many) => asked,
-            () = watch => unreachable!("it watches for ever"),
+        let requested = tokio::select! {
+            requested = setup.request_mails(count) => requested,
+            () = watch => unreachable!("the loop is endless"),
         };
-        (asked, most.max(house.count("signet_mail_queue").await))
+        (requested, max_queued.max(setup.metric("signet_mail_queue").await))
     };
-    assert!(most <= house.room, "{name}: {most} mails wait");
-    let tried = async || house.count("signet_mail_failed_tries_total").await;
-    if keeps {
-        until_within("it was tried", PATIENCE, async || tried().await > 0).await;
+    assert!(max_queued <= setup.queue_capacity, "{name}: {max_queued} mails in the queue");
+    let failed_attempts = async || setup.metric("signet_mail_failed_tries_total").await;
+    if is_queued {
+        until_within("an attempt has failed", TIMEOUT, async || failed_attempts().await > 0).await;
     }
-    let tried = tried().await;
-    let sent = house.ended("sent").await;
-    assert_eq!(sent, before.len(), "{name}: it is not in the way");
+    let failed_attempts = failed_attempts().await;
+    let sent = setup.mails("sent").await;
+    assert_eq!(sent, before.len(), "{name}: mails are sent during the fault");
 
-    drop(in_the_way);
-    house.server.accept();
-    let over = Instant::now();
-    house.done().await;
-    let delivered_in = over.elapsed();
-    let after = house.asked_by(short_or_long(20, 200)).await;
-    house.done().await;
-    let [dropped, refused] = [house.ended("dropped").await, house.ended("refused").await];
+    drop(blocker);
+    setup.server.accept();
+    let ended = Instant::now();
+    setup.wait_until_sent().await;
+    let delivered_in = ended.elapsed();
+    let after = setup.request_mails(short_or_long(20, 200)).await;
+    setup.wait_until_sent().await;
+    let [dropped, refused] = [setup.mails("dropped").await, setup.mails("refused").await];
 
-    let delivered = house.delivered();
-    let once: BTreeSet<_> = delivered.iter().collect();
-    assert_eq!(once.len(), delivered.len(), "{name}: a mail came twice");
-    let has = |asker: &&Asker| once.contains(&asker.address);
-    assert_eq!(after.iter().filter(has).count(), after.len(), "{name}: what is asked for now is delivered");
-    let kept = meanwhile.iter().filter(has).collect::<Vec<_>>();
-    if keeps {
-        // Who asked first has a place, and there are no others.
-        assert_eq!((most, dropped, refused), (house.room, many - house.room, 0), "{name}");
-        assert_eq!(kept.len(), house.room, "{name}: what waited is delivered");
+    let delivered = setup.delivered();
+    let recipients: BTreeSet<_> = delivered.iter().collect();
+    assert_eq!(recipients.len(), delivered.len(), "{name}: a mail was delivered twice");
+    let was_delivered = |request: &&MailRequest| recipients.contains(&request.address);
+    assert_eq!(
+        after.iter().filter(was_delivered).count(),
+        after.len(),
+        "{name}: a mail requested after the fault is missing"
+    );
+    let delivered_after = during.iter().filter(was_delivered).collect::<Vec<_>>();
+    if is_queued {
+        // The first requests fill the queue; the others are dropped.
+        assert_eq!((max_queued, dropped, refused), (setup.queue_capacity, count - setup.queue_capacity, 0), "{name}");
+        assert_eq!(delivered_after.len(), setup.queue_capacity, "{name}: a queued mail is missing");
     } else {
-        assert_eq!((kept.len(), dropped + refused), (0, many), "{name}: it was refused for good");
+        assert_eq!((delivered_after.len(), dropped + refused), (0, count), "{name}: a refused mail was delivered");
     }
-    // What was mailed late is as good.
-    if let Some(late) = kept.iter().find(|asker| asker.wants_a_code) {
-        let mails = house.server.accepted();
-        let mail = mails.iter().find(|mail| mail["to"][0] == late.address.as_str()).expect("it was delivered");
-        let letter = ParsedMail(mail["mail"].clone());
-        let code = letter.text().lines().find(|line| line.len() == 6 && line.bytes().all(|it| it.is_ascii_digit()));
-        let body = json!({"email": late.address, "code": code.expect("it has a code")});
-        let request = house.client.post("/auth/verification/verify-code").json(&body);
-        assert_eq!(house.client.execute(request).await.expect("the node lives").status, 200);
+    // A code that was delivered late is valid.
+    if let Some(late_request) = delivered_after.iter().find(|request| request.is_code) {
+        let mails = setup.server.accepted();
+        let mail = mails.iter().find(|mail| mail["to"][0] == late_request.address.as_str()).expect("it was delivered");
+        let parsed = ParsedMail(mail["mail"].clone());
+        let code = parsed.text().lines().find(|line| line.len() == 6 && line.bytes().all(|it| it.is_ascii_digit()));
+        let body = json!({"email": late_request.address, "code": code.expect("it has a code")});
+        let request = setup.client.post("/auth/verification/verify-code").json(&body);
+        assert_eq!(setup.client.execute(request).await.expect("the node is up").status, 200);
     }
 
-    let answers = |of: &[Asker]| of.iter().map(|asker| asker.answer.clone()).collect::<BTreeSet<_>>();
-    assert_eq!(answers(&meanwhile), answers(&before), "{name}: it is told what becomes of a mail");
-    let times = |of: &[Asker], hundredth| part(hundredth, of.iter().map(|asker| asker.took).collect());
-    let [calm, slow] = [&before, &meanwhile].map(|of| times(of, 99));
+    let responses = |of: &[MailRequest]| of.iter().map(|request| request.response.clone()).collect::<BTreeSet<_>>();
+    assert_eq!(responses(&during), responses(&before), "{name}: a response reveals the fault");
+    let percentile_of =
+        |of: &[MailRequest], percent| percentile(percent, of.iter().map(|request| request.duration).collect());
+    let [p99_before, p99_during] = [&before, &during].map(|of| percentile_of(of, 99));
     let line = json!({
         "row": name,
-        "asked_meanwhile": many,
-        "answered_median_calm_ms": millis(times(&before, 50)),
-        "answered_median_meanwhile_ms": millis(times(&meanwhile, 50)),
-        "answered_p99_calm_ms": millis(calm),
-        "answered_p99_meanwhile_ms": millis(slow),
-        "waiting_most": most,
-        "may_wait": house.room,
+        "requested_during": count,
+        "response_median_before_ms": as_millis(percentile_of(&before, 50)),
+        "response_median_during_ms": as_millis(percentile_of(&during, 50)),
+        "response_p99_before_ms": as_millis(p99_before),
+        "response_p99_during_ms": as_millis(p99_during),
+        "queued_max": max_queued,
+        "queue_capacity": setup.queue_capacity,
         "dropped": dropped,
         "refused": refused,
-        "tried_in_vain": tried,
-        "delivered_when_back": kept.len(),
-        "all_delivered_after_ms": millis(delivered_in),
+        "failed_attempts": failed_attempts,
+        "delivered_after": delivered_after.len(),
+        "all_delivered_after_ms": as_millis(delivered_in),
     });
     println!("fault {line}");
-    assert!(!long() || slow <= calm * 2, "{name}: answers wait for mails: {slow:?}, {calm:?} before");
+    assert!(
+        !long() || p99_during <= p99_before * 2,
+        "{name}: responses are slow: {p99_during:?}, {p99_before:?} before"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn gone() {
-    let gone = |server: &mut Server| {
+async fn unreachable_mail_server_delays_mail_only() {
+    let kill = |server: &mut Server| {
         server.kill();
         None
     };
-    a_fault("mail server gone", true, gone).await;
+    run_fault("mail server gone", true, kill).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn silent() {
-    // The kernel accepts, and nobody answers.
-    let silent = |server: &mut Server| {
+async fn silent_mail_server_delays_mail_only() {
+    // The kernel accepts the connection, and no process replies.
+    let silence = |server: &mut Server| {
         server.kill();
         Some(TcpListener::bind(server.address()).expect("its port is free"))
     };
-    a_fault("mail server silent", true, silent).await;
+    run_fault("mail server silent", true, silence).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn puts_off() {
-    let puts_off = |server: &mut Server| {
+async fn temporary_refusals_delay_mail_only() {
+    let refuse_temporarily = |server: &mut Server| {
         server.refuse("451 4.3.2 not now");
         None
     };
-    a_fault("mail server puts off (451)", true, puts_off).await;
+    run_fault("mail server refuses temporarily (451)", true, refuse_temporarily).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn refuses() {
-    let refuses = |server: &mut Server| {
+async fn permanent_refusals_are_not_retried() {
+    let refuse_permanently = |server: &mut Server| {
         server.refuse("554 5.7.1 never");
         None
     };
-    a_fault("mail server refuses (554)", false, refuses).await;
+    run_fault("mail server refuses permanently (554)", false, refuse_permanently).await;
 }

@@ -1,207 +1,216 @@
-//! What is promised when parts fail, held under load: every effect that a client was told of is in a ledger, and the servers are held
-//! to it afterwards.
+//! Fault injection under load: every effect that a server acknowledged is recorded in a ledger, and an audit checks
+//! after the fault that all of it still holds.
 //!
-//! One file a row of the matrix; each prints a line of figures, `fault {"row":…}`. In `./test` the faults last as long as it takes to see what
-//! becomes of them, and times are held to nothing that a busy machine would miss. `SIGNET_FAULTS=long ./test faults` is the matrix as
-//! promised: longer, more often, and to the millisecond. With `SIGNET_BIN=target/release/signet` that program is held to it, and not
-//! the one that was built with the tests.
+//! One file per kind of fault; each test prints a line of figures, `fault {"row":…}`. In `./test`, a fault lasts only
+//! until its effects have been seen, and time limits are wide enough for a busy machine. `SIGNET_FAULTS=long ./test
+//! faults` checks what docs/security.md promises: longer faults, more of them, and exact time limits.
+//! `SIGNET_BIN=target/release/signet` tests that program instead of the one built with the tests.
 
 mod clients;
 mod clock;
 mod crowd;
 mod disk;
-mod figures;
 mod flood;
 mod keys;
 mod ledger;
 mod mail;
 mod postgres;
+mod process_stats;
 mod redis;
 mod relay;
+mod report;
 mod rotation;
 mod sigkill;
 mod sigterm;
+mod simulated_client;
 mod soak;
 mod traffic;
-mod visitor;
-mod vitals;
 
 use std::time::{Duration, Instant};
 
-use self::figures::Row;
-use self::ledger::{GRACE, Ledger, Look};
-use self::traffic::{CLIENTS, Call, Habits, Heard, Outbox, PACE, Place, ROOT, Traffic};
+use self::ledger::{AuditScope, GRACE, Ledger};
+use self::report::Report;
+use self::traffic::{CLIENTS, Call, Endpoint, LoadProfile, Outbox, Outcome, PAUSE, ROOT, Traffic};
 use crate::support::client::{Client, PASSWORD, until_within};
 use crate::support::signet::{Plan, Signet};
 
-/// How long anything may take that is not measured, on a machine that is busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time-out of everything that is not measured, on a machine that is busy with other tests.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// In what time who needs what is gone must have been told so.
-const TOLD: Duration = Duration::from_millis(500);
+/// The time within which a request that needs a failed store must get 503.
+const MAX_503_DELAY: Duration = Duration::from_millis(500);
 
-/// What goes to one store or the other, or to both, and is asked for again and again while it is gone. Not signing out: of sessions whose
-/// end is in doubt nobody asks twice, and soon there are few others.
-const REDIS: [Call; 3] = [Call::Refresh, Call::AskCode, Call::SignIn];
-const POSTGRES: [Call; 3] = [Call::SignIn, Call::Admin, Call::MakeKey];
-/// What goes to neither.
-const MEMORY: [Call; 3] = [Call::Verify, Call::VerifyEnded, Call::Jwks];
-const ALL: [Call; 11] = [
+/// Calls that need Redis, and calls that need Postgres (some need both). Clients repeat them while the store is down.
+/// Sign-out is missing, because a client does not repeat it for a session whose end is in doubt, and soon has few other
+/// sessions.
+const REDIS_CALLS: [Call; 3] = [Call::Refresh, Call::RequestCode, Call::SignIn];
+const POSTGRES_CALLS: [Call; 3] = [Call::SignIn, Call::Admin, Call::CreateKey];
+/// Calls that need no store.
+const MEMORY_CALLS: [Call; 3] = [Call::Verify, Call::VerifyEnded, Call::Jwks];
+const ALL_CALLS: [Call; 11] = [
     Call::Jwks,
     Call::Verify,
     Call::Refresh,
     Call::SignIn,
     Call::SignOut,
-    Call::AskCode,
+    Call::RequestCode,
     Call::UseCode,
-    Call::MakeKey,
+    Call::CreateKey,
     Call::UseKey,
-    Call::EndKey,
+    Call::DeactivateKey,
     Call::Admin,
 ];
 
-/// Whether the matrix is to be held as promised.
-#[allow(clippy::disallowed_methods, reason = "how long it may take is the caller's to say")]
+/// True for the long form with exact time limits.
+#[allow(clippy::disallowed_methods, reason = "the caller chooses the form by an environment variable")]
 fn long() -> bool {
-    std::env::var("SIGNET_FAULTS").is_ok_and(|how| how == "long")
+    std::env::var("SIGNET_FAULTS").is_ok_and(|form| form == "long")
 }
 
-/// One or the other, as [`long`] says.
+/// The first value in the short form, the second in the long form.
 fn short_or_long<T>(short: T, long: T) -> T {
     if self::long() { long } else { short }
 }
 
-/// A plan for being held to the ledger: tokens of the ledger outlive the test, and so does the grace of those in doubt.
-fn lasting(plan: Plan) -> Plan {
+/// A plan for a test with a ledger: access tokens and the grace period outlast the test.
+fn with_long_lifetimes(plan: Plan) -> Plan {
     let plan = plan.set("SIGNET_TOKENS__GRACE", &format!("{}s", GRACE.as_secs()));
     let plan = plan.set("SIGNET_API__NATIVE__ACCESS", "12h").set("SIGNET_API__UNTURNED__ACCESS", "12h");
     // The audit tries each used code again.
     plan.set("SIGNET_MAILED__DAILY_TRIES", "1000")
 }
 
-/// Running nodes, and who goes to them.
-struct Fleet {
+/// Running nodes, and how clients reach them.
+struct ServerFleet {
     nodes: Vec<Signet>,
-    places: Vec<Place>,
+    endpoints: Vec<Endpoint>,
 }
 
-impl Fleet {
-    /// Two nodes, each with a folder of its own.
-    fn two(plan: &Plan) -> Self {
-        Self::of(&[plan.clone(), plan.another_node()])
+impl ServerFleet {
+    /// Starts two nodes, each with its own data folder.
+    fn two_nodes(plan: &Plan) -> Self {
+        Self::start(&[plan.clone(), plan.another_node()])
     }
 
-    /// A node a plan.
-    fn of(plans: &[Plan]) -> Self {
-        Self::exactly(&plans.iter().cloned().map(lasting).collect::<Vec<_>>())
+    /// Starts a node for each plan, with long lifetimes.
+    fn start(plans: &[Plan]) -> Self {
+        Self::start_unchanged(&plans.iter().cloned().map(with_long_lifetimes).collect::<Vec<_>>())
     }
 
-    /// A node a plan, with no settings but the plan's.
-    fn exactly(plans: &[Plan]) -> Self {
+    /// Starts a node for each plan, with exactly its settings.
+    fn start_unchanged(plans: &[Plan]) -> Self {
         let nodes: Vec<_> = plans.iter().map(Plan::start).collect();
         plans[0].create_user(ROOT, PASSWORD, &["--superuser"]);
-        let place = |node: &Signet| Place { client: Client::new(node), outbox: Outbox::of(node.data_dir()) };
-        let places = nodes.iter().map(place).collect();
-        Self { nodes, places }
+        let endpoint = |node: &Signet| Endpoint { client: Client::new(node), outbox: Outbox::of(node.data_dir()) };
+        let endpoints = nodes.iter().map(endpoint).collect();
+        Self { nodes, endpoints }
     }
 
     fn clients(&self) -> Vec<Client> {
-        self.places.iter().map(|place| place.client.clone()).collect()
+        self.endpoints.iter().map(|endpoint| endpoint.client.clone()).collect()
     }
 
-    /// Clients at work, each of whose calls has been answered some times; in the long form at about half of what the nodes bear, and
-    /// what they heard before they had settled down is forgotten.
-    async fn at_work(&self) -> Traffic {
+    /// Starts the load and waits until every call has succeeded several times. In the long form, the rate is about half
+    /// of what the nodes can sustain, and outcomes from before it is steady are discarded.
+    async fn start_traffic(&self) -> Traffic {
         if !long() {
-            let traffic = Traffic::start(&self.places, Ledger::new(CLIENTS));
-            traffic.until_good(&ALL, 4, PATIENCE * 4).await;
+            let traffic = Traffic::start(&self.endpoints, Ledger::new(CLIENTS));
+            traffic.wait_for_success(&ALL_CALLS, 4, TIMEOUT * 4).await;
             return traffic;
         }
-        let at_peak = Habits { pace: Duration::ZERO, ..Habits::default() };
-        let traffic = Traffic::with(at_peak, &self.places, Ledger::new(CLIENTS));
-        traffic.until_good(&ALL, 10, PATIENCE * 4).await;
-        let peak = rate(&traffic).await;
+        let at_peak = LoadProfile { pause: Duration::ZERO, ..LoadProfile::default() };
+        let traffic = Traffic::with(at_peak, &self.endpoints, Ledger::new(CLIENTS));
+        traffic.wait_for_success(&ALL_CALLS, 10, TIMEOUT * 4).await;
+        let peak = request_rate(&traffic).await;
         let (ledger, _) = traffic.stop().await;
-        // Clients who wait as long as an answer takes at the peak ask half as often.
-        let pace = Duration::from_secs_f64(CLIENTS as f64 / peak);
-        let traffic = Traffic::with(Habits { pace, ..Habits::default() }, &self.places, ledger);
-        traffic.until_good(&ALL, 10, PATIENCE * 4).await;
-        traffic.take();
-        println!("load: {:.0} a second, at the peak {peak:.0}", rate(&traffic).await);
+        // A pause as long as the response time at the peak halves the rate.
+        let pause = Duration::from_secs_f64(CLIENTS as f64 / peak);
+        let profile = LoadProfile { pause, ..LoadProfile::default() };
+        let traffic = Traffic::with(profile, &self.endpoints, ledger);
+        traffic.wait_for_success(&ALL_CALLS, 10, TIMEOUT * 4).await;
+        traffic.take_outcomes();
+        println!("load: {:.0} requests per second, at the peak {peak:.0}", request_rate(&traffic).await);
         traffic
     }
 
-    /// The same nodes again, which have ended.
-    fn again(self) -> Self {
-        let outboxes = self.places.into_iter().map(|place| place.outbox);
+    /// Starts the same nodes again after they have exited.
+    fn restart(self) -> Self {
+        let outboxes = self.endpoints.into_iter().map(|endpoint| endpoint.outbox);
         let nodes: Vec<_> = self.nodes.iter().map(|node| node.plan().start()).collect();
-        let places = nodes.iter().zip(outboxes).map(|(node, outbox)| Place { client: Client::new(node), outbox });
-        Self { places: places.collect(), nodes }
+        let endpoints = nodes.iter().zip(outboxes);
+        let endpoints = endpoints.map(|(node, outbox)| Endpoint { client: Client::new(node), outbox });
+        Self { endpoints: endpoints.collect(), nodes }
     }
 
-    /// Waits until `/readyz` of each node names this.
-    async fn says_is_not_ready(&self, what: &str) {
-        for place in &self.places {
-            let says_so = async || place.client.failing_conditions().await.iter().any(|named| named == what);
-            until_within(&format!("{what} is not ready"), PATIENCE, says_so).await;
+    /// Waits until `/readyz` of every node reports this condition as failing.
+    async fn wait_until_not_ready(&self, condition: &str) {
+        for Endpoint { client, .. } in &self.endpoints {
+            let reported = async || client.failing_conditions().await.iter().any(|name| name == condition);
+            until_within(&format!("{condition} is not ready"), TIMEOUT, reported).await;
         }
     }
 
-    async fn is_ready(&self) {
-        for place in &self.places {
-            until_within("it is ready", PATIENCE, async || place.client.failing_conditions().await.is_empty()).await;
+    async fn wait_until_ready(&self) {
+        for Endpoint { client, .. } in &self.endpoints {
+            let ready = async || client.failing_conditions().await.is_empty();
+            until_within("the node is ready", TIMEOUT, ready).await;
         }
     }
 
-    /// Sends all home, and holds the nodes to all that they have said.
-    async fn held_to(&self, traffic: Traffic, look: impl FnOnce(&mut Ledger)) -> Vec<Heard> {
-        let (mut ledger, heard) = traffic.stop().await;
-        look(&mut ledger);
-        ledger.audit(&self.clients(), Look::All).await;
-        let [people, open, ended, used, keys] = ledger.extent();
-        println!("held: {people} people, {open} open sessions, {ended} ended, {used} used codes, {keys} ended keys");
-        heard
+    /// Stops the clients, lets the test check the ledger, and audits all of it.
+    async fn stop_and_audit(&self, traffic: Traffic, check: impl FnOnce(&mut Ledger)) -> Vec<Outcome> {
+        let (mut ledger, outcomes) = traffic.stop().await;
+        check(&mut ledger);
+        ledger.audit(&self.clients(), AuditScope::All).await;
+        let [users, open, ended, used, keys] = ledger.counts();
+        println!(
+            "audited: {users} users, {open} open sessions, {ended} ended sessions, {used} used codes, \
+             {keys} deactivated keys"
+        );
+        outcomes
     }
 }
 
-/// What does not need what is gone is answered as ever: never 503, and never not at all. Whether a refusal is in order, the ledger
-/// knows.
-fn goes_on(what: &[Call], heard: &[Heard]) {
-    let odd = heard.iter().find(|heard| what.contains(&heard.call) && !(200..500).contains(&heard.status));
-    assert!(odd.is_none(), "{odd:?}");
+/// Asserts that these calls never got a 5xx or no response. The ledger checks refusals.
+fn assert_unaffected(calls: &[Call], outcomes: &[Outcome]) {
+    let affected = |outcome: &&Outcome| calls.contains(&outcome.call) && !(200..500).contains(&outcome.status);
+    let first = outcomes.iter().find(affected);
+    assert!(first.is_none(), "{first:?}");
 }
 
-/// How much is asked in a second.
-async fn rate(traffic: &Traffic) -> f64 {
+/// Requests per second.
+async fn request_rate(traffic: &Traffic) -> f64 {
     let began = Instant::now();
-    traffic.until_good(&ALL, 40, PATIENCE * 4).await.len() as f64 / began.elapsed().as_secs_f64()
+    let outcomes = traffic.wait_for_success(&ALL_CALLS, 40, TIMEOUT * 4).await;
+    outcomes.len() as f64 / began.elapsed().as_secs_f64()
 }
 
-/// A fault's three moments.
+/// A fault that is over.
 struct Fault {
     name: &'static str,
-    /// When it began, and when what had failed was there again.
     began: Instant,
-    over: Instant,
-    /// In what time all must be as before.
-    back: Duration,
-    /// What needs no part of what failed, and yet more than memory.
-    beside: &'static [Call],
+    /// When the failed store was available again.
+    ended: Instant,
+    /// The time within which all calls must work as before.
+    max_recovery: Duration,
+    /// Calls that need only the store that has not failed.
+    other_store_calls: &'static [Call],
 }
 
 impl Fault {
-    /// Prints its line, and holds it to the promised times: those who needed what was gone to half a second, in the short form the
-    /// median of them, since the machine is shared.
-    fn row(&self, heard: &[Heard]) -> Row {
-        let row = Row::of(self.name, heard, (self.began, self.over), self.beside);
-        row.print();
-        assert!(row.lost == 0, "{}: an answer was lost: {row:?}", self.name);
-        assert!(row.told_median <= short_or_long(TOLD * 2, TOLD), "{}: it takes long to be told: {row:?}", self.name);
-        assert!(!long() || row.told_worst <= TOLD, "{}: somebody waits long to be told: {row:?}", self.name);
-        let back = short_or_long(self.back * 5, self.back);
-        assert!(row.back <= back, "{}: it takes long to be back: {row:?}", self.name);
-        let whole = row.whole.unwrap_or_else(|| panic!("{}: something was not asked for again: {row:?}", self.name));
-        assert!(!long() || whole <= self.back, "{}: not all is back: {row:?}", self.name);
-        row
+    /// Prints the figures and asserts the time limits. In the short form, the median of the 503 responses must be
+    /// within the limit instead of the maximum, because the machine is shared.
+    fn report(&self, outcomes: &[Outcome]) -> Report {
+        let Self { name, began, ended, max_recovery, other_store_calls } = *self;
+        let report = Report::new(name, outcomes, (began, ended), other_store_calls);
+        report.print();
+        assert!(report.lost == 0, "{name}: a response was lost: {report:?}");
+        let max_median = short_or_long(MAX_503_DELAY * 2, MAX_503_DELAY);
+        assert!(report.unavailable_median <= max_median, "{name}: the median 503 is slow: {report:?}");
+        assert!(!long() || report.unavailable_max <= MAX_503_DELAY, "{name}: a 503 is slow: {report:?}");
+        assert!(report.recovery <= short_or_long(max_recovery * 5, max_recovery), "{name}: slow recovery: {report:?}");
+        let full = report.full_recovery.unwrap_or_else(|| panic!("{name}: a call was not repeated: {report:?}"));
+        assert!(!long() || full <= max_recovery, "{name}: not all calls have recovered: {report:?}");
+        report
     }
 }

@@ -1,85 +1,86 @@
-//! Postgres is killed or frozen, or all connections are taken: who is signed in feels nothing, who wants to sign in is told to come back
-//! soon, and every row that was acknowledged is there.
+//! Postgres is killed or frozen, or all connections are in use: signed-in users are not affected, sign-ins get 503, and
+//! every acknowledged row survives.
 
 use super::*;
 use crate::support::postgres::Server;
 use crate::support::redis;
 
-const BACK: Duration = Duration::from_secs(3);
+const MAX_RECOVERY: Duration = Duration::from_secs(3);
 
-/// What goes on without it.
+/// Calls that do not need Postgres.
 const UNAFFECTED: [Call; 5] = [Call::Verify, Call::VerifyEnded, Call::Jwks, Call::Refresh, Call::SignOut];
 
-struct TestFleet {
+struct Setup {
     _redis: redis::Server,
     postgres: Server,
-    fleet: Fleet,
+    fleet: ServerFleet,
 }
 
-impl TestFleet {
+impl Setup {
     fn new() -> Self {
         let (redis, postgres) = (redis::Server::start(), Server::start());
-        // Fewer connections than clients, so that they can be exhausted.
-        let fleet = Fleet::two(&Plan::on(&redis, &postgres).set("SIGNET_POSTGRES__CONNECTIONS", "2"));
+        // Fewer connections than clients, so that clients can exhaust them.
+        let fleet = ServerFleet::two_nodes(&Plan::on(&redis, &postgres).set("SIGNET_POSTGRES__CONNECTIONS", "2"));
         Self { _redis: redis, postgres, fleet }
     }
 }
 
-/// Something befalls Postgres, and passes.
-async fn a_fault(
+/// Runs the load while a fault is injected and repaired.
+async fn run_fault(
     name: &'static str,
-    befalls: impl AsyncFnOnce(&mut TestFleet),
-    passes: impl AsyncFnOnce(&mut TestFleet),
-) -> Row {
-    let mut fleet = TestFleet::new();
-    let traffic = fleet.fleet.at_work().await;
+    inject: impl AsyncFnOnce(&mut Setup),
+    repair: impl AsyncFnOnce(&mut Setup),
+) -> Report {
+    let mut setup = Setup::new();
+    let traffic = setup.fleet.start_traffic().await;
     let began = Instant::now();
-    befalls(&mut fleet).await;
-    traffic.until_told(began, &POSTGRES, short_or_long(3, 30)).await;
-    traffic.until_good(&[Call::Verify, Call::Jwks, Call::Refresh], 3, PATIENCE).await;
-    passes(&mut fleet).await;
-    let over = Instant::now();
-    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    fleet.fleet.is_ready().await;
-    let heard = fleet.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&UNAFFECTED, &heard);
-    let row = Fault { name, began, over, back: BACK, beside: &UNAFFECTED[3..] }.row(&heard);
-    row.is_calm().is_calm_beside();
-    row
+    inject(&mut setup).await;
+    traffic.wait_for_503(began, &POSTGRES_CALLS, short_or_long(3, 30)).await;
+    traffic.wait_for_success(&[Call::Verify, Call::Jwks, Call::Refresh], 3, TIMEOUT).await;
+    repair(&mut setup).await;
+    let ended = Instant::now();
+    traffic.wait_for_success(&ALL_CALLS, 3, TIMEOUT * 4).await;
+    setup.fleet.wait_until_ready().await;
+    let outcomes = setup.fleet.stop_and_audit(traffic, |ledger| ledger.assert_undisturbed()).await;
+    assert_unaffected(&UNAFFECTED, &outcomes);
+    let report =
+        Fault { name, began, ended, max_recovery: MAX_RECOVERY, other_store_calls: &UNAFFECTED[3..] }.report(&outcomes);
+    report.assert_memory_calls_are_fast().assert_other_store_calls_are_fast();
+    report
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed() {
-    let killed = async |fleet: &mut TestFleet| {
-        fleet.postgres.kill_immediate();
-        fleet.fleet.says_is_not_ready("store.accounts").await;
+async fn nothing_is_lost_when_postgres_is_killed() {
+    let kill = async |setup: &mut Setup| {
+        setup.postgres.kill_immediate();
+        setup.fleet.wait_until_not_ready("store.accounts").await;
     };
-    a_fault("Postgres killed", killed, async |fleet| fleet.postgres.restart()).await;
+    run_fault("Postgres killed", kill, async |setup| setup.postgres.restart()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frozen() {
-    let frozen = short_or_long(Duration::from_secs(3), Duration::from_secs(30));
-    let freezes = async |fleet: &mut TestFleet| {
-        fleet.postgres.freeze();
-        fleet.fleet.says_is_not_ready("store.accounts").await;
-        tokio::time::sleep(frozen).await;
+async fn nothing_is_lost_when_postgres_is_frozen() {
+    let span = short_or_long(Duration::from_secs(3), Duration::from_secs(30));
+    let freeze = async |setup: &mut Setup| {
+        setup.postgres.freeze();
+        setup.fleet.wait_until_not_ready("store.accounts").await;
+        tokio::time::sleep(span).await;
     };
-    a_fault("Postgres frozen", freezes, async |fleet| fleet.postgres.thaw()).await;
+    run_fault("Postgres frozen", freeze, async |setup| setup.postgres.thaw()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exhausted() {
-    let in_the_way = std::sync::Mutex::new(None);
-    let taken = async |fleet: &mut TestFleet| {
-        let client = fleet.postgres.client().await;
-        // Whoever reads or writes a user keeps a connection and waits.
+async fn nothing_is_lost_when_connections_are_exhausted() {
+    let lock_holder = std::sync::Mutex::new(None);
+    let exhaust = async |setup: &mut Setup| {
+        let client = setup.postgres.client().await;
+        // Every query on users keeps a connection and waits.
         client.batch_execute("BEGIN; LOCK TABLE users IN ACCESS EXCLUSIVE MODE").await.unwrap();
-        *in_the_way.lock().unwrap() = Some(client);
-        fleet.fleet.nodes.iter().for_each(|node| node.wait_for_log("no connection within"));
+        *lock_holder.lock().unwrap() = Some(client);
+        setup.fleet.nodes.iter().for_each(|node| node.wait_for_log("no connection within"));
     };
-    let given_back = async |_: &mut TestFleet| drop(in_the_way.lock().unwrap().take());
-    let row = a_fault("Postgres exhausted", taken, given_back).await;
-    // Nobody, not even who asks twice, as making a key does.
-    assert!(row.told_worst <= short_or_long(TOLD * 2, TOLD), "it takes long to be told: {row:?}");
+    let release = async |_: &mut Setup| drop(lock_holder.lock().unwrap().take());
+    let report = run_fault("Postgres exhausted", exhaust, release).await;
+    // Also calls with two queries, such as creating a key.
+    assert!(report.unavailable_max <= short_or_long(MAX_503_DELAY * 2, MAX_503_DELAY), "a 503 is slow: {report:?}");
 }

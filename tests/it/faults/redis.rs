@@ -1,236 +1,272 @@
-//! Redis is killed, frozen, started again, emptied, refuses to write, or is somebody else: verifying goes on, what needs it is told to
-//! come back soon, and nothing that was used or ended is good again.
+//! Redis is killed, frozen, restarted, emptied, read-only, or replaced by a replica: verification continues, calls that
+//! need Redis get 503, and used codes and ended sessions stay invalid.
 
 use std::time::Instant;
 
 use serde_json::json;
 
-use super::figures::millis;
+use super::report::as_millis;
 use super::*;
 use crate::support::client::{TokenPair, kid, until_within};
 use crate::support::postgres;
 use crate::support::redis::{Cluster, Sentinel, Server};
 
-const BACK: Duration = Duration::from_secs(2);
-/// Nothing is waited for: a node hears of the loss with its next look at what was revoked.
-const AT_ONCE: Duration = Duration::from_secs(1);
-const BACK_ELSEWHERE: Duration = Duration::from_secs(5);
+const MAX_RECOVERY: Duration = Duration::from_secs(2);
+/// The time to restore the keyring: a node notices the loss when it next reads the revocations.
+const MAX_RESTORE: Duration = Duration::from_secs(1);
+const MAX_SLOW_RECOVERY: Duration = Duration::from_secs(5);
 
-/// What goes to Postgres alone.
-const BESIDE: [Call; 1] = [Call::Admin];
+/// Calls that need only Postgres.
+const POSTGRES_ONLY_CALLS: [Call; 1] = [Call::Admin];
 
-/// A fleet, and what it stands on.
-struct TestFleet {
+/// A fleet and its stores.
+struct Setup {
     redis: Server,
     _postgres: postgres::Server,
-    fleet: Fleet,
+    fleet: ServerFleet,
 }
 
-impl TestFleet {
+impl Setup {
     fn with(redis: Server) -> Self {
         let postgres = postgres::Server::start();
-        let fleet = Fleet::two(&Plan::on(&redis, &postgres));
+        let fleet = ServerFleet::two_nodes(&Plan::on(&redis, &postgres));
         Self { redis, _postgres: postgres, fleet }
     }
 }
 
-/// Something befalls Redis, which loses nothing by it, and passes. As `befalls` returns, it must not work, and as `passes` returns, it must.
-async fn a_fault(
+/// Runs the load while a fault without data loss is injected and repaired. When `inject` returns, Redis must fail; when
+/// `repair` returns, it must work.
+async fn run_fault(
     name: &'static str,
-    back: Duration,
-    mut fleet: TestFleet,
-    befalls: impl FnOnce(&mut Server),
-    passes: impl FnOnce(&mut Server),
+    max_recovery: Duration,
+    mut setup: Setup,
+    inject: impl FnOnce(&mut Server),
+    repair: impl FnOnce(&mut Server),
 ) {
-    let traffic = fleet.fleet.at_work().await;
+    let traffic = setup.fleet.start_traffic().await;
     let began = Instant::now();
-    befalls(&mut fleet.redis);
-    traffic.until_told(began, &REDIS, 3).await;
-    traffic.until_told(began, &[Call::Refresh], short_or_long(3, 100)).await;
-    fleet.fleet.says_is_not_ready("store.ephemeral").await;
-    traffic.until_good(&[Call::Verify, Call::Jwks], 3, PATIENCE).await;
-    passes(&mut fleet.redis);
-    let over = Instant::now();
-    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    fleet.fleet.is_ready().await;
-    let heard = fleet.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&MEMORY, &heard);
-    Fault { name, began, over, back, beside: &BESIDE }.row(&heard).is_calm().is_calm_beside();
+    inject(&mut setup.redis);
+    traffic.wait_for_503(began, &REDIS_CALLS, 3).await;
+    traffic.wait_for_503(began, &[Call::Refresh], short_or_long(3, 100)).await;
+    setup.fleet.wait_until_not_ready("store.ephemeral").await;
+    traffic.wait_for_success(&[Call::Verify, Call::Jwks], 3, TIMEOUT).await;
+    repair(&mut setup.redis);
+    let ended = Instant::now();
+    traffic.wait_for_success(&ALL_CALLS, 3, TIMEOUT * 4).await;
+    setup.fleet.wait_until_ready().await;
+    let outcomes = setup.fleet.stop_and_audit(traffic, |ledger| ledger.assert_undisturbed()).await;
+    assert_unaffected(&MEMORY_CALLS, &outcomes);
+    Fault { name, began, ended, max_recovery, other_store_calls: &POSTGRES_ONLY_CALLS }
+        .report(&outcomes)
+        .assert_memory_calls_are_fast()
+        .assert_other_store_calls_are_fast();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed() {
-    let fleet = TestFleet::with(Server::options().durable().start());
-    a_fault("Redis killed", BACK, fleet, Server::kill, Server::restart).await;
+async fn nothing_is_lost_when_redis_is_killed() {
+    let setup = Setup::with(Server::options().durable().start());
+    run_fault("Redis killed", MAX_RECOVERY, setup, Server::kill, Server::restart).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn frozen() {
-    let frozen = short_or_long(Duration::from_secs(3), Duration::from_secs(30));
-    let freezes = |redis: &mut Server| {
+async fn nothing_is_lost_when_redis_is_frozen() {
+    let span = short_or_long(Duration::from_secs(3), Duration::from_secs(30));
+    let freeze = |redis: &mut Server| {
         redis.freeze();
-        std::thread::sleep(frozen);
+        std::thread::sleep(span);
     };
-    let fleet = TestFleet::with(Server::start());
-    a_fault("Redis frozen", BACK, fleet, freezes, |redis| redis.thaw()).await;
+    let setup = Setup::with(Server::start());
+    run_fault("Redis frozen", MAX_RECOVERY, setup, freeze, |redis| redis.thaw()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn out_of_memory() {
-    let full = |redis: &mut Server| assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
-    let room = |redis: &mut Server| assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
-    a_fault("Redis out of memory", BACK_ELSEWHERE, TestFleet::with(Server::start()), full, room).await;
+async fn nothing_is_lost_when_redis_is_out_of_memory() {
+    let exhaust = |redis: &mut Server| assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "1"]), "OK");
+    let release = |redis: &mut Server| assert_eq!(redis.cli(&["CONFIG", "SET", "maxmemory", "0"]), "OK");
+    run_fault("Redis out of memory", MAX_SLOW_RECOVERY, Setup::with(Server::start()), exhaust, release).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_of_nobody() {
-    // Of a master that does not answer: what it has, it keeps.
-    let read_only = |redis: &mut Server| assert_eq!(redis.cli(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
-    let master = |redis: &mut Server| assert_eq!(redis.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
-    a_fault("Redis read-only", BACK_ELSEWHERE, TestFleet::with(Server::start()), read_only, master).await;
+async fn nothing_is_lost_when_redis_is_read_only() {
+    // A replica of a master that does not respond keeps its data.
+    let make_replica = |redis: &mut Server| assert_eq!(redis.cli(&["REPLICAOF", "127.0.0.1", "1"]), "OK");
+    let make_master = |redis: &mut Server| assert_eq!(redis.cli(&["REPLICAOF", "NO", "ONE"]), "OK");
+    run_fault("Redis read-only", MAX_SLOW_RECOVERY, Setup::with(Server::start()), make_replica, make_master).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_the_replicas_it_must_have() {
-    let set = |redis: &mut Server, least: &str| {
-        assert_eq!(redis.cli(&["CONFIG", "SET", "min-replicas-to-write", least]), "OK");
+async fn nothing_is_lost_when_redis_lacks_replicas() {
+    let set_minimum = |redis: &mut Server, minimum: &str| {
+        assert_eq!(redis.cli(&["CONFIG", "SET", "min-replicas-to-write", minimum]), "OK");
     };
-    let fleet = TestFleet::with(Server::start());
-    a_fault("Redis short of replicas", BACK_ELSEWHERE, fleet, |redis| set(redis, "1"), |redis| set(redis, "0")).await;
+    let setup = Setup::with(Server::start());
+    run_fault(
+        "Redis short of replicas",
+        MAX_SLOW_RECOVERY,
+        setup,
+        |redis| set_minimum(redis, "1"),
+        |redis| set_minimum(redis, "0"),
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn restarted() {
-    let mut fleet = TestFleet::with(Server::options().durable().start());
-    let traffic = fleet.fleet.at_work().await;
+async fn nothing_is_lost_when_redis_restarts() {
+    let mut setup = Setup::with(Server::options().durable().start());
+    let traffic = setup.fleet.start_traffic().await;
     let began = Instant::now();
     for _ in 0..short_or_long(2, 10) {
-        // It ends in order, and takes nobody in until it is there again.
-        fleet.redis.cli(&["SHUTDOWN", "NOSAVE"]);
-        fleet.redis.restart();
-        traffic.until_good(&[Call::Refresh, Call::SignIn, Call::AskCode], 2, PATIENCE).await;
+        // Redis shuts down cleanly and accepts no connections until it has restarted.
+        setup.redis.cli(&["SHUTDOWN", "NOSAVE"]);
+        setup.redis.restart();
+        traffic.wait_for_success(&[Call::Refresh, Call::SignIn, Call::RequestCode], 2, TIMEOUT).await;
     }
-    fleet.redis.cli(&["SHUTDOWN", "NOSAVE"]);
-    fleet.redis.restart();
-    let over = Instant::now();
-    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    let heard = fleet.fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&MEMORY, &heard);
-    // Not that Postgres is as quick meanwhile: each start of a Redis has its part of the machine.
-    Fault { name: "Redis restarted", began, over, back: BACK, beside: &BESIDE }.row(&heard).is_calm();
+    setup.redis.cli(&["SHUTDOWN", "NOSAVE"]);
+    setup.redis.restart();
+    let ended = Instant::now();
+    traffic.wait_for_success(&ALL_CALLS, 3, TIMEOUT * 4).await;
+    let outcomes = setup.fleet.stop_and_audit(traffic, |ledger| ledger.assert_undisturbed()).await;
+    assert_unaffected(&MEMORY_CALLS, &outcomes);
+    // The times of Postgres are not checked: each start of Redis uses a part of the machine.
+    Fault {
+        name: "Redis restarted",
+        began,
+        ended,
+        max_recovery: MAX_RECOVERY,
+        other_store_calls: &POSTGRES_ONLY_CALLS,
+    }
+    .report(&outcomes)
+    .assert_memory_calls_are_fast();
 }
 
-/// Handing in a code that was mailed to somebody.
-async fn a_code(place: &Place) -> reqwest::RequestBuilder {
+/// Requests a code; returns a request that redeems it.
+async fn request_code(endpoint: &Endpoint) -> reqwest::RequestBuilder {
     let body = json!({"email": ROOT});
-    let asked = place.client.execute(place.client.post("/auth/verification/send-code").json(&body)).await;
-    assert_eq!(asked.expect("the node lives").status, 202);
+    let response = endpoint.client.execute(endpoint.client.post("/auth/verification/send-code").json(&body)).await;
+    assert_eq!(response.expect("the node is up").status, 202);
     let mut code = None;
-    until_within("the code has come", PATIENCE, async || {
-        code = place.outbox.code(ROOT);
+    until_within("the code was mailed", TIMEOUT, async || {
+        code = endpoint.outbox.code(ROOT);
         code.is_some()
     })
     .await;
-    place.client.post("/auth/verification/verify-code").json(&json!({"email": ROOT, "code": code}))
+    endpoint.client.post("/auth/verification/verify-code").json(&json!({"email": ROOT, "code": code}))
 }
 
-/// Redis loses all that it had, and works.
-async fn a_loss(name: &'static str, mut fleet: TestFleet, loses: impl FnOnce(&mut Server)) {
-    let client = fleet.fleet.places[0].client.clone();
-    let traffic = fleet.fleet.at_work().await;
-    let bystander: TokenPair = client.sign_in(ROOT).await;
-    let code = a_code(&fleet.fleet.places[0]).await;
-    let key = kid(&bystander.access);
+/// Runs the load while Redis loses all data and continues to work.
+async fn run_data_loss(name: &'static str, mut setup: Setup, lose_data: impl FnOnce(&mut Server)) {
+    let client = setup.fleet.endpoints[0].client.clone();
+    let traffic = setup.fleet.start_traffic().await;
+    let tokens_before: TokenPair = client.sign_in(ROOT).await;
+    let code_request = request_code(&setup.fleet.endpoints[0]).await;
+    let kid_before = kid(&tokens_before.access);
     let began = Instant::now();
-    loses(&mut fleet.redis);
-    let over = Instant::now();
-    let answer = client.execute(code).await.expect("the node lives");
-    assert!(matches!(answer.status, 401 | 503), "a code of which nothing is known is good: {answer:?}");
-    for place in &fleet.fleet.places {
-        let refused = async || place.client.verify(&bystander.access).await.rejection_reason() == Some("revoked");
-        until_within("tokens from before are refused", PATIENCE, refused).await;
+    lose_data(&mut setup.redis);
+    let ended = Instant::now();
+    let response = client.execute(code_request).await.expect("the node is up");
+    assert!(matches!(response.status, 401 | 503), "a lost code is accepted: {response:?}");
+    for endpoint in &setup.fleet.endpoints {
+        let refused =
+            async || endpoint.client.verify(&tokens_before.access).await.rejection_reason() == Some("revoked");
+        until_within("tokens from before are refused", TIMEOUT, refused).await;
     }
-    let refused = over.elapsed();
-    let restored = async || fleet.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
-    until_within("the keyring is in Redis again", PATIENCE, restored).await;
+    let refused = ended.elapsed();
+    let restored = async || setup.redis.cli(&["EXISTS", "signet:{fleet}:ring"]) == "1";
+    until_within("the keyring is in Redis again", TIMEOUT, restored).await;
     let settled = Instant::now();
-    let restored = settled - over;
+    let restored = settled - ended;
     println!(
         "fault {}",
-        json!({"row": name, "tokens_refused_ms": millis(refused), "ring_restored_ms": millis(restored)})
+        json!({"row": name, "tokens_refused_ms": as_millis(refused), "ring_restored_ms": as_millis(restored)})
     );
-    assert!(!long() || restored <= AT_ONCE, "{name}: not at once: {refused:?}, {restored:?}");
-    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    for place in &fleet.fleet.places {
-        assert_eq!(place.client.kids().await, [key.as_str()], "the keys are others");
-        assert_eq!(place.client.refresh_response(&bystander.refresh).await.status, 400);
+    assert!(!long() || restored <= MAX_RESTORE, "{name}: the keyring is restored slowly: {refused:?}, {restored:?}");
+    traffic.wait_for_success(&ALL_CALLS, 3, TIMEOUT * 4).await;
+    for endpoint in &setup.fleet.endpoints {
+        assert_eq!(endpoint.client.kids().await, [kid_before.as_str()], "the signing keys have changed");
+        assert_eq!(endpoint.client.refresh_response(&tokens_before.refresh).await.status, 400);
     }
-    let look = |ledger: &mut Ledger| {
-        ledger.holds_no_surprise();
-        let refused = ledger.pages.iter().flat_map(|page| &page.refused);
-        let (old, new): (Vec<_>, Vec<_>) = refused.partition(|refusal| refusal.opened < settled);
-        assert!(!old.is_empty() && new.is_empty(), "{} refused, of what is new: {new:?}", old.len());
-        ledger.forget_what_expires(began, settled);
+    let check = |ledger: &mut Ledger| {
+        ledger.assert_no_violations();
+        let refused = ledger.clients.iter().flat_map(|client| &client.refusals);
+        let (old, new): (Vec<_>, Vec<_>) = refused.partition(|refusal| refusal.opened_at < settled);
+        assert!(!old.is_empty() && new.is_empty(), "{} refused, of these issued after the loss: {new:?}", old.len());
+        ledger.expire_lost_records(began, settled);
     };
-    let heard = fleet.fleet.held_to(traffic, look).await;
-    goes_on(&MEMORY, &heard);
-    Fault { name, began, over, back: BACK, beside: &BESIDE }.row(&heard);
+    let outcomes = setup.fleet.stop_and_audit(traffic, check).await;
+    assert_unaffected(&MEMORY_CALLS, &outcomes);
+    Fault { name, began, ended, max_recovery: MAX_RECOVERY, other_store_calls: &POSTGRES_ONLY_CALLS }.report(&outcomes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn emptied() {
-    let emptied = |redis: &mut Server| assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
-    a_loss("Redis emptied", TestFleet::with(Server::start()), emptied).await;
+async fn emptied_redis_voids_sessions_but_keeps_keys() {
+    let empty = |redis: &mut Server| assert_eq!(redis.cli(&["FLUSHALL"]), "OK");
+    run_data_loss("Redis emptied", Setup::with(Server::start()), empty).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn back_without_data() {
-    let replaced = |redis: &mut Server| {
+async fn replaced_redis_voids_sessions_but_keeps_keys() {
+    let replace = |redis: &mut Server| {
         redis.kill();
         redis.restart();
     };
-    a_loss("Redis back without data", TestFleet::with(Server::start()), replaced).await;
+    run_data_loss("Redis back without data", Setup::with(Server::start()), replace).await;
 }
 
-/// Replication is asynchronous: what was opened at the very end may be lost, and nothing else.
-fn lost_at_the_end(ledger: &mut Ledger, end: Instant) {
-    ledger.holds_no_surprise();
-    let refused = ledger.pages.iter().flat_map(|page| &page.refused);
-    let odd: Vec<_> = refused.filter(|it| it.opened + Duration::from_secs(1) < end || it.opened > end).collect();
-    assert!(odd.is_empty(), "{odd:?}");
+/// Replication is asynchronous: sessions and codes of the last second before the fault may be lost, and no others.
+fn assert_only_last_second_lost(ledger: &mut Ledger, fault_began: Instant) {
+    ledger.assert_no_violations();
+    let refused = ledger.clients.iter().flat_map(|client| &client.refusals);
+    let unexpected: Vec<_> = refused
+        .filter(|it| it.opened_at + Duration::from_secs(1) < fault_began || it.opened_at > fault_began)
+        .collect();
+    assert!(unexpected.is_empty(), "{unexpected:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_is_promoted() {
+async fn promotion_loses_only_the_last_second() {
     let (mut sentinel, postgres) = (Sentinel::start(), postgres::Server::start());
-    let fleet = Fleet::two(&Plan::at(&sentinel.url(), &postgres));
-    let traffic = fleet.at_work().await;
+    let fleet = ServerFleet::two_nodes(&Plan::at(&sentinel.url(), &postgres));
+    let traffic = fleet.start_traffic().await;
     let began = Instant::now();
     sentinel.servers[0].kill();
-    traffic.until_told(began, &[Call::Refresh], 3).await;
+    traffic.wait_for_503(began, &[Call::Refresh], 3).await;
     sentinel.wait_for_promotion();
-    let over = Instant::now();
-    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    let heard = fleet.held_to(traffic, |ledger| lost_at_the_end(ledger, began)).await;
-    goes_on(&MEMORY, &heard);
-    Fault { name: "Redis replica promoted", began, over, back: BACK_ELSEWHERE, beside: &BESIDE }.row(&heard);
+    let ended = Instant::now();
+    traffic.wait_for_success(&ALL_CALLS, 3, TIMEOUT * 4).await;
+    let outcomes = fleet.stop_and_audit(traffic, |ledger| assert_only_last_second_lost(ledger, began)).await;
+    assert_unaffected(&MEMORY_CALLS, &outcomes);
+    Fault {
+        name: "Redis replica promoted",
+        began,
+        ended,
+        max_recovery: MAX_SLOW_RECOVERY,
+        other_store_calls: &POSTGRES_ONLY_CALLS,
+    }
+    .report(&outcomes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slots_move() {
+async fn nothing_is_lost_when_cluster_slots_move() {
     let (cluster, postgres) = (Cluster::start(), postgres::Server::start());
-    let fleet = Fleet::two(&Plan::at(&cluster.url(), &postgres));
-    let traffic = fleet.at_work().await;
+    let fleet = ServerFleet::two_nodes(&Plan::at(&cluster.url(), &postgres));
+    let traffic = fleet.start_traffic().await;
     let began = Instant::now();
-    // What all share, and what some people have.
+    // The slot of the keyring, and those of some users' sessions.
     let mut moved = vec![cluster.move_slot_of("signet:{fleet}:ring")];
     for key in cluster.keys("signet:*:s:*").iter().take(short_or_long(6, 60)) {
         moved.push(cluster.move_slot_of(key));
     }
-    let over = Instant::now();
-    assert!(moved.iter().sum::<usize>() > moved.len(), "hardly any key was moved: {moved:?}");
-    traffic.until_good(&ALL, 3, PATIENCE * 4).await;
-    let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&MEMORY, &heard);
-    Fault { name: "Redis Cluster slots moved", began, over, back: BACK_ELSEWHERE, beside: &BESIDE }.row(&heard);
+    let ended = Instant::now();
+    assert!(moved.iter().sum::<usize>() > moved.len(), "too few keys were moved: {moved:?}");
+    traffic.wait_for_success(&ALL_CALLS, 3, TIMEOUT * 4).await;
+    let outcomes = fleet.stop_and_audit(traffic, |ledger| ledger.assert_undisturbed()).await;
+    assert_unaffected(&MEMORY_CALLS, &outcomes);
+    Fault {
+        name: "Redis Cluster slots moved",
+        began,
+        ended,
+        max_recovery: MAX_SLOW_RECOVERY,
+        other_store_calls: &POSTGRES_ONLY_CALLS,
+    }
+    .report(&outcomes);
 }

@@ -1,4 +1,4 @@
-//! What stands between two that talk: it passes on what they say, until it is told to keep an answer back.
+//! A TCP relay that can withhold the response to a certain request.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,69 +16,74 @@ pub(super) struct Relay {
 }
 
 struct Shared {
-    /// After these words, nothing more is said back to who said them.
-    words: Mutex<Option<Vec<u8>>>,
-    /// Whether something was kept back.
-    kept: watch::Sender<bool>,
+    /// After a request with this part, its connection gets no more responses.
+    request_part: Mutex<Option<Vec<u8>>>,
+    /// True if a response was withheld.
+    withheld: watch::Sender<bool>,
 }
 
 impl Relay {
     pub(super) async fn to(address: String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let shared = Arc::new(Shared { words: Mutex::default(), kept: watch::Sender::new(false) });
+        let shared = Arc::new(Shared { request_part: Mutex::default(), withheld: watch::Sender::new(false) });
         let relay = Self { port, shared: shared.clone() };
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let Ok(far) = TcpStream::connect(&address).await else { continue };
-                let ((near_says, to_near), (far_says, to_far)) = (near.into_split(), far.into_split());
-                let said = Arc::new(AtomicBool::new(false));
-                tokio::spawn(there(near_says, to_far, shared.clone(), said.clone()));
-                tokio::spawn(back(far_says, to_near, shared.clone(), said));
+                let ((from_near, to_near), (from_far, to_far)) = (near.into_split(), far.into_split());
+                let seen = Arc::new(AtomicBool::new(false));
+                tokio::spawn(forward_requests(from_near, to_far, shared.clone(), seen.clone()));
+                tokio::spawn(forward_responses(from_far, to_near, shared.clone(), seen));
             }
         });
         relay
     }
 
-    /// From now on, whoever says these words is told nothing more; the words are passed on.
-    pub(super) fn keep_back_after(&self, words: &str) {
-        *self.shared.words.lock().unwrap() = Some(words.as_bytes().to_vec());
+    /// From now on, a connection that sends this gets no more responses; the request itself is forwarded.
+    pub(super) fn withhold_responses_after(&self, request_part: &str) {
+        *self.shared.request_part.lock().unwrap() = Some(request_part.as_bytes().to_vec());
     }
 
-    /// Waits until something was said back.
-    pub(super) async fn has_kept_back(&self) {
-        let mut kept = self.shared.kept.subscribe();
-        let came = kept.wait_for(|kept| *kept);
-        tokio::time::timeout(Duration::from_secs(30), came).await.expect("it comes").unwrap();
+    /// Waits until a response was withheld.
+    pub(super) async fn wait_until_withheld(&self) {
+        let mut withheld = self.shared.withheld.subscribe();
+        let withheld_something = withheld.wait_for(|withheld| *withheld);
+        tokio::time::timeout(Duration::from_secs(30), withheld_something).await.expect("the response arrives").unwrap();
     }
 
-    /// Whoever comes now is passed through.
-    pub(super) fn open(&self) {
-        *self.shared.words.lock().unwrap() = None;
-        self.shared.kept.send_replace(false);
+    /// Forwards everything on new connections.
+    pub(super) fn stop_withholding(&self) {
+        *self.shared.request_part.lock().unwrap() = None;
+        self.shared.withheld.send_replace(false);
     }
 }
 
-async fn there(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: Arc<Shared>, said: Arc<AtomicBool>) {
-    let mut piece = vec![0; 65_536];
-    while let Ok(read @ 1..) = from.read(&mut piece).await {
-        let words = shared.words.lock().unwrap().clone();
-        if words.is_some_and(|words| piece[..read].windows(words.len()).any(|some| some == words)) {
-            // Before they are passed on: no answer can be quicker.
-            said.store(true, Ordering::SeqCst);
+async fn forward_requests(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: Arc<Shared>, seen: Arc<AtomicBool>) {
+    let mut chunk = vec![0; 65_536];
+    while let Ok(read @ 1..) = from.read(&mut chunk).await {
+        let request_part = shared.request_part.lock().unwrap().clone();
+        if request_part.is_some_and(|part| chunk[..read].windows(part.len()).any(|window| window == part)) {
+            // Before the request is forwarded, so that no response can arrive earlier.
+            seen.store(true, Ordering::SeqCst);
         }
-        if to.write_all(&piece[..read]).await.is_err() {
+        if to.write_all(&chunk[..read]).await.is_err() {
             return;
         }
     }
 }
 
-async fn back(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, shared: Arc<Shared>, said: Arc<AtomicBool>) {
-    let mut piece = vec![0; 65_536];
-    while let Ok(read @ 1..) = from.read(&mut piece).await {
-        if said.load(Ordering::SeqCst) {
-            shared.kept.send_replace(true);
-        } else if to.write_all(&piece[..read]).await.is_err() {
+async fn forward_responses(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    shared: Arc<Shared>,
+    seen: Arc<AtomicBool>,
+) {
+    let mut chunk = vec![0; 65_536];
+    while let Ok(read @ 1..) = from.read(&mut chunk).await {
+        if seen.load(Ordering::SeqCst) {
+            shared.withheld.send_replace(true);
+        } else if to.write_all(&chunk[..read]).await.is_err() {
             return;
         }
     }

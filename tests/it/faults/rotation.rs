@@ -1,84 +1,96 @@
-//! Killed between rotation and reply: the client asks again and gets the same successor, from whichever node; there are never two.
+//! A node is killed between the rotation of a refresh token and its response: the client retries and gets the same
+//! successor from any node. There are never two successors.
 
-use super::{PATIENCE, lasting};
+use super::{TIMEOUT, with_long_lifetimes};
 use crate::faults::relay::Relay;
 use crate::support::client::{Client, PASSWORD, TokenPair, until_within};
 use crate::support::signet::{Plan, Signet};
 use crate::support::{postgres, redis};
 
-const ANN: &str = "ann@example.org";
+const USER: &str = "ann@example.org";
 
-/// Kills the node as soon as the answer to this rotation stands at the relay, where it stays.
-async fn killed_at_its_answer(node: &mut Signet, by: &Client, relay: &Relay, words: &str, old: &TokenPair) {
-    relay.keep_back_after(words);
-    let asking = tokio::spawn({
-        let (by, old) = (by.clone(), old.refresh.clone());
-        async move { by.try_refresh(&old).await }
+/// Kills the node as soon as the response to this rotation has reached the relay, which withholds it.
+async fn kill_before_response(
+    node: &mut Signet,
+    client: &Client,
+    relay: &Relay,
+    request_part: &str,
+    tokens: &TokenPair,
+) {
+    relay.withhold_responses_after(request_part);
+    let refresh = tokio::spawn({
+        let (client, tokens) = (client.clone(), tokens.refresh.clone());
+        async move { client.try_refresh(&tokens).await }
     });
-    relay.has_kept_back().await;
+    relay.wait_until_withheld().await;
     node.kill();
-    // A node that waits for Redis in vain gives up after its time-out, and may have come to say so.
-    let told = asking.await.unwrap();
-    assert!(told.as_ref().is_none_or(|answer| answer.status == 503), "{told:?}");
-    relay.open();
+    // A node that waits for Redis responds with 503 after its time-out, which may be before it is killed.
+    let response = refresh.await.unwrap();
+    assert!(response.as_ref().is_none_or(|response| response.status == 503), "{response:?}");
+    relay.stop_withholding();
 }
 
-/// Whoever asks again, however often and wherever, gets one successor; with that it goes on, and what came before is over.
-async fn one_successor(nodes: &[Client], old: &TokenPair) {
-    let first = nodes[0].refresh(old).await;
+/// Asserts that every retry on every node gets the same successor, which can be refreshed, and that the old token is
+/// then reuse.
+async fn assert_one_successor(nodes: &[Client], tokens: &TokenPair) {
+    let first = nodes[0].refresh(tokens).await;
     for node in nodes {
-        let again = node.refresh(old).await;
-        assert_eq!(again.refresh, first.refresh, "there are two successors");
-        assert_eq!(node.verify(&again.access).await.status, 200);
+        let retry = node.refresh(tokens).await;
+        assert_eq!(retry.refresh, first.refresh, "there are two successors");
+        assert_eq!(node.verify(&retry.access).await.status, 200);
     }
     let second = nodes[0].refresh(&first).await;
     assert_ne!(second.refresh, first.refresh);
-    // Two behind is nobody whose reply was lost.
-    assert_eq!(nodes[0].refresh_response(&old.refresh).await.status, 400);
+    // A token from two rotations ago is not a retry of a lost response, but reuse.
+    assert_eq!(nodes[0].refresh_response(&tokens.refresh).await.status, 400);
     for node in nodes {
-        assert_eq!(node.refresh_response(&second.refresh).await.status, 400, "a session whose token was reused is live");
+        assert_eq!(
+            node.refresh_response(&second.refresh).await.status,
+            400,
+            "a session whose token was reused is open"
+        );
         assert_eq!(node.refresh_response(&first.refresh).await.status, 400);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn between_redis_and_the_node() {
+async fn kill_between_redis_and_node_leaves_one_successor() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
     let relay = Relay::to(format!("127.0.0.1:{}", redis.port())).await;
-    let direct = lasting(Plan::on(&redis, &postgres));
+    let direct = with_long_lifetimes(Plan::on(&redis, &postgres));
     let relayed = direct.another_node().set("REDIS_URL", &format!("redis://127.0.0.1:{}", relay.port));
-    direct.create_user(ANN, PASSWORD, &[]);
+    direct.create_user(USER, PASSWORD, &[]);
     let other = direct.start();
     let other = Client::new(&other);
     for _ in 0..5 {
         let mut node = relayed.start();
         let client = Client::new(&node);
-        // Not the first rotation: that one would be asked for a second time, since Redis does not know the script yet.
-        let old = client.refresh(&client.sign_in(ANN).await).await;
-        let session = redis.cli(&["KEYS", &format!("*:s:{}", old.session)]);
-        let counter = || redis.cli(&["HGET", &session, "c"]);
-        assert_eq!(counter(), "1", "{session}");
-        killed_at_its_answer(&mut node, &client, &relay, &old.session, &old).await;
-        // What was kept back may have been the answer to what was asked before it on the same line.
-        until_within("it is rotated", PATIENCE, async || counter() == "2").await;
-        let again = relayed.start();
-        one_successor(&[other.clone(), Client::new(&again)], &old).await;
+        // Not the first rotation, which would be sent twice, because Redis does not know the script yet.
+        let tokens = client.refresh(&client.sign_in(USER).await).await;
+        let session = redis.cli(&["KEYS", &format!("*:s:{}", tokens.session)]);
+        let rotation_count = || redis.cli(&["HGET", &session, "c"]);
+        assert_eq!(rotation_count(), "1", "{session}");
+        kill_before_response(&mut node, &client, &relay, &tokens.session, &tokens).await;
+        // The withheld response may belong to an earlier command on the same connection.
+        until_within("the token is rotated", TIMEOUT, async || rotation_count() == "2").await;
+        let restarted = relayed.start();
+        assert_one_successor(&[other.clone(), Client::new(&restarted)], &tokens).await;
         assert_eq!(redis.cli(&["EXISTS", &session]), "0");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn between_the_node_and_its_client() {
-    let plan = lasting(Plan::embedded());
-    plan.create_user(ANN, PASSWORD, &[]);
+async fn kill_between_node_and_client_leaves_one_successor() {
+    let plan = with_long_lifetimes(Plan::embedded());
+    plan.create_user(USER, PASSWORD, &[]);
     for _ in 0..5 {
         let mut node = plan.start();
         let direct = Client::new(&node);
         let relay = Relay::to(direct.base.trim_start_matches("http://").to_owned()).await;
-        let old = direct.sign_in(ANN).await;
+        let tokens = direct.sign_in(USER).await;
         let relayed = Client { base: format!("http://127.0.0.1:{}", relay.port), ..direct };
-        killed_at_its_answer(&mut node, &relayed, &relay, &old.refresh, &old).await;
-        let again = plan.start();
-        one_successor(&[Client::new(&again)], &old).await;
+        kill_before_response(&mut node, &relayed, &relay, &tokens.refresh, &tokens).await;
+        let restarted = plan.start();
+        assert_one_successor(&[Client::new(&restarted)], &tokens).await;
     }
 }

@@ -1,44 +1,46 @@
-//! Half an hour of everything that people do: no 5xx, no answer lost, and neither memory nor descriptors nor keys grow.
+//! Half an hour of mixed load: no 5xx, no lost response, and no growth of memory, open files or Redis keys.
 //!
-//! In the short form it may be the machine that is busy: then a store may be out of time, and what needed it is told 503. In the long
-//! form nobody may be.
+//! In the short form the machine may be busy: a store may then time out, and a call that needs it get 503. In the long
+//! form none may.
 //!
-//! What grows by right is given an end that comes within the first half. Revocations are remembered for as long as a token may live,
-//! the endings of all of a person's sessions for as long as a session may: here minutes, and in Redis ten. Tokens that were verified are
-//! remembered until there are so many: here a thousand. And people leave as others come, so that no store has more rows at the end. What
-//! grows after that is a leak.
+//! Legitimate growth ends within the first half. Revocations are stored for the lifetime of an access token, and the
+//! end of all sessions of a user for the lifetime of a session: here minutes, and in Redis ten. The verify cache holds
+//! up to a thousand tokens here. Users are deleted as others are created, so that no store has more rows at the end.
+//! Any growth after that is a leak.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::ledger::{Ledger, Look};
-use super::traffic::{CLIENTS, Call, Habits, Heard, Traffic};
-use super::vitals::{Vitals, most_descriptors, resident, slope};
-use super::{Fleet, lasting, long, short_or_long};
+use super::ledger::{AuditScope, Ledger};
+use super::process_stats::{ProcessStats, growth_per_second, max_open_files, mean_memory};
+use super::traffic::{CLIENTS, Call, LoadProfile, Outcome, Traffic};
+use super::{ServerFleet, long, short_or_long, with_long_lifetimes};
 use crate::support::signet::Plan;
 use crate::support::{postgres, redis};
 
 const SHORT: Duration = Duration::from_secs(20);
 const LONG: Duration = Duration::from_secs(30 * 60);
 
-/// How often it is looked at what they take.
-const LOOKS: Duration = Duration::from_secs(1);
+/// The interval at which memory and open files are sampled.
+const SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Some two hundred answers a second from each of the two kinds.
-const PACE: Duration = Duration::from_millis(25);
+/// About two hundred responses per second from each of the two fleets.
+const SOAK_PAUSE: Duration = Duration::from_millis(25);
 
-/// How many people a client knows at once.
-const COMPANY: usize = 3;
+/// The number of users of each client.
+const MAX_USERS: usize = 3;
 
-/// By what part of itself memory may seem to grow over the later half. In the short form the later half is still the beginning.
-const GROWTH: f64 = 0.02;
-const GROWTH_AT_FIRST: f64 = 0.1;
+/// The growth of memory over the second half that is tolerated, as a part of the mean. In the short form the second
+/// half is still part of the start-up.
+const MAX_GROWTH: f64 = 0.02;
+const MAX_GROWTH_SHORT: f64 = 0.1;
 
-/// What is remembered for minutes only.
-fn forgetful(plan: &Plan) -> Plan {
-    let mut plan = lasting(plan.clone()).set("SIGNET_VERIFY__CACHE", "1000").set("SIGNET_MAILED__CODE", "2m");
+/// A plan in which everything is stored for minutes only.
+fn with_short_lifetimes(plan: &Plan) -> Plan {
+    let mut plan =
+        with_long_lifetimes(plan.clone()).set("SIGNET_VERIFY__CACHE", "1000").set("SIGNET_MAILED__CODE", "2m");
     for dialect in ["NATIVE", "UNTURNED", "MYAUTH", "CODES", "UCONTACT", "V1"] {
         for (what, span) in [("ACCESS", "2m"), ("IDLE", "5m"), ("ABSOLUTE", "5m")] {
             plan = plan.set(&format!("SIGNET_API__{dialect}__{what}"), span);
@@ -48,130 +50,134 @@ fn forgetful(plan: &Plan) -> Plan {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_mixed_load() {
+async fn mixed_load_does_not_leak() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
-    let plan = forgetful(&Plan::on(&redis, &postgres));
-    let fleet = Fleet::exactly(&[plan.clone(), plan.another_node()]);
-    let alone = Fleet::exactly(&[forgetful(&Plan::embedded())]);
+    let plan = with_short_lifetimes(&Plan::on(&redis, &postgres));
+    let fleet = ServerFleet::start_unchanged(&[plan.clone(), plan.another_node()]);
+    let embedded = ServerFleet::start_unchanged(&[with_short_lifetimes(&Plan::embedded())]);
     tokio::join!(
-        soak("soak, two nodes on Redis and Postgres", &fleet, Some(&redis)),
-        soak("soak, embedded", &alone, None)
+        run_soak("soak, two nodes on Redis and Postgres", &fleet, Some(&redis)),
+        run_soak("soak, embedded", &embedded, None)
     );
 }
 
-/// What was heard, in numbers that do not grow with it.
+/// The outcomes, in counters that do not grow with their number.
 #[derive(Default)]
 struct Tally {
-    answers: BTreeMap<(Call, u16), usize>,
-    /// How many took so many tenths of a millisecond.
-    took: BTreeMap<u128, usize>,
-    /// The 5xx, and the answers that never came.
-    failures: Vec<Heard>,
+    responses: BTreeMap<(Call, u16), usize>,
+    /// The number of responses for each time in tenths of a millisecond.
+    times: BTreeMap<u128, usize>,
+    /// 5xx responses, and requests without a response.
+    failures: Vec<Outcome>,
 }
 
 impl Tally {
-    fn add(&mut self, heard: &[Heard]) {
-        for heard in heard {
-            if heard.status == 0 || heard.status >= 500 {
-                self.failures.push(*heard);
+    fn add(&mut self, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            if outcome.status == 0 || outcome.status >= 500 {
+                self.failures.push(*outcome);
             }
-            *self.answers.entry((heard.call, heard.status)).or_default() += 1;
-            *self.took.entry(heard.took.as_micros() / 100).or_default() += 1;
+            *self.responses.entry((outcome.call, outcome.status)).or_default() += 1;
+            *self.times.entry(outcome.duration.as_micros() / 100).or_default() += 1;
         }
     }
 
-    fn count(&self, which: impl Fn(u16) -> bool) -> usize {
-        self.answers.iter().filter(|((_, status), _)| which(*status)).map(|(_, count)| count).sum()
+    fn count(&self, status_matches: impl Fn(u16) -> bool) -> usize {
+        self.responses.iter().filter(|((_, status), _)| status_matches(*status)).map(|(_, count)| count).sum()
     }
 
-    /// The milliseconds that so many of a thousand kept to.
-    fn within(&self, thousandth: usize) -> f64 {
+    /// The time in milliseconds within which so many of a thousand responses arrived.
+    fn percentile_ms(&self, thousandth: usize) -> f64 {
         let (all, mut sum) = (self.count(|_| true), 0);
-        let kept = self.took.iter().find(|(_, count)| {
+        let within = self.times.iter().find(|(_, count)| {
             sum += **count;
             sum * 1000 >= all * thousandth
         });
-        kept.map_or(0.0, |(tenths, _)| *tenths as f64 / 10.0)
+        within.map_or(0.0, |(tenths, _)| *tenths as f64 / 10.0)
     }
 }
 
-async fn soak(name: &str, fleet: &Fleet, redis: Option<&redis::Server>) {
-    let habits = Habits { pace: PACE, company: Some(COMPANY) };
-    let traffic = Traffic::with(habits, &fleet.places, Ledger::new(CLIENTS));
-    let mut vitals: Vec<_> = fleet.nodes.iter().map(|node| Vitals::of(node.pid())).collect();
+async fn run_soak(name: &str, fleet: &ServerFleet, redis: Option<&redis::Server>) {
+    let profile = LoadProfile { pause: SOAK_PAUSE, max_users: Some(MAX_USERS) };
+    let traffic = Traffic::with(profile, &fleet.endpoints, Ledger::new(CLIENTS));
+    let mut stats: Vec<_> = fleet.nodes.iter().map(|node| ProcessStats::of(node.pid())).collect();
     let (mut tally, mut keys) = (Tally::default(), Vec::new());
-    let (began, length) = (Instant::now(), short_or_long(SHORT, LONG));
-    let mut looks = tokio::time::interval(LOOKS);
-    while began.elapsed() < length && traffic.is_whole() {
-        looks.tick().await;
-        tally.add(&traffic.take());
-        vitals.iter_mut().for_each(|vitals| vitals.look(began.elapsed().as_secs_f64()));
+    let (began, span) = (Instant::now(), short_or_long(SHORT, LONG));
+    let mut ticks = tokio::time::interval(SAMPLE_INTERVAL);
+    while began.elapsed() < span && traffic.all_running() {
+        ticks.tick().await;
+        tally.add(&traffic.take_outcomes());
+        stats.iter_mut().for_each(|stats| stats.sample(began.elapsed().as_secs_f64()));
         keys.extend(redis.map(|redis| redis.cli(&["DBSIZE"]).parse::<usize>().expect("a number")));
-        if long() && vitals[0].marks.len() % 60 == 0 {
-            let taken = vitals.iter().map(|vitals| &vitals.marks[vitals.marks.len() - 1]).collect::<Vec<_>>();
-            println!("{name}: {taken:?}, keys {:?}, answers {}", keys.last(), tally.count(|_| true));
+        if long() && stats[0].samples.len() % 60 == 0 {
+            let usage = stats.iter().map(|stats| &stats.samples[stats.samples.len() - 1]).collect::<Vec<_>>();
+            println!("{name}: {usage:?}, {:?} keys, {} responses", keys.last(), tally.count(|_| true));
         }
     }
-    let (mut ledger, heard) = traffic.stop().await;
-    tally.add(&heard);
-    let made: usize = ledger.pages.iter().map(|page| page.made).sum();
+    let (mut ledger, outcomes) = traffic.stop().await;
+    tally.add(&outcomes);
+    let created: usize = ledger.clients.iter().map(|client| client.users_created).sum();
     let (early, late) = keys.split_at(keys.len() / 2);
     let line = json!({
         "row": name,
         "minutes": (began.elapsed().as_secs_f64() / 6.0).round() / 10.0,
-        "answered": tally.count(|status| status != 0),
-        "told_5xx": tally.count(|status| status >= 500),
-        "of_these_out_of_time": tally.failures.iter().filter(|heard| is_out_of_time(heard)).count(),
+        "responses": tally.count(|status| status != 0),
+        "server_errors": tally.count(|status| status >= 500),
+        "of_these_store_timeouts": tally.failures.iter().filter(|outcome| is_store_timeout(outcome)).count(),
         "lost": tally.count(|status| status == 0),
-        "p50_ms": tally.within(500),
-        "p99_ms": tally.within(990),
-        "worst_ms": tally.within(1000),
-        "people": made,
-        "left": tally.answers.get(&(Call::Leave, 200)),
-        "nodes": vitals.iter().map(growth).collect::<Vec<_>>(),
-        "redis_keys_early_most": early.iter().max(),
-        "redis_keys_late_most": late.iter().max(),
+        "p50_ms": tally.percentile_ms(500),
+        "p99_ms": tally.percentile_ms(990),
+        "max_ms": tally.percentile_ms(1000),
+        "users": created,
+        "deleted": tally.responses.get(&(Call::DeleteAccount, 200)),
+        "nodes": stats.iter().map(growth).collect::<Vec<_>>(),
+        "redis_keys_first_half_max": early.iter().max(),
+        "redis_keys_second_half_max": late.iter().max(),
     });
-    println!("fault {line}\n  {:?}", tally.answers);
+    println!("fault {line}\n  {:?}", tally.responses);
 
-    ledger.is_undisturbed();
-    let failure = tally.failures.iter().find(|heard| long() || !is_out_of_time(heard));
+    ledger.assert_undisturbed();
+    let failure = tally.failures.iter().find(|outcome| long() || !is_store_timeout(outcome));
     assert!(failure.is_none(), "{failure:?}: {line}");
-    assert!(tally.answers.get(&(Call::Leave, 200)).is_some_and(|left| *left >= 5), "nobody left: {line}");
-    for vitals in &vitals {
-        let (grown, is) = (slope(vitals.late()) * seconds(vitals), resident(vitals.late()));
-        assert!(grown <= is * short_or_long(GROWTH_AT_FIRST, GROWTH), "memory grows: {line}");
-        // Connections to a store come and go.
-        let [before, after] = [vitals.early(), vitals.late()].map(most_descriptors);
-        assert!(after <= before + 16, "descriptors grow: {line}");
+    assert!(
+        tally.responses.get(&(Call::DeleteAccount, 200)).is_some_and(|deleted| *deleted >= 5),
+        "too few users were deleted: {line}"
+    );
+    for stats in &stats {
+        let (growth, mean) =
+            (growth_per_second(stats.second_half()) * second_half_seconds(stats), mean_memory(stats.second_half()));
+        assert!(growth <= mean * short_or_long(MAX_GROWTH_SHORT, MAX_GROWTH), "memory grows: {line}");
+        // The number of store connections varies.
+        let [before, after] = [stats.first_half(), stats.second_half()].map(max_open_files);
+        assert!(after <= before + 16, "open files grow: {line}");
     }
     if let (Some(before), Some(after)) = (early.iter().max(), late.iter().max()) {
         assert!(!long() || *after <= before + before / 5, "keys grow: {line}");
     }
-    ledger.audit(&fleet.clients(), Look::All).await;
+    ledger.audit(&fleet.clients(), AuditScope::All).await;
 }
 
-/// Told 503 as somebody is for whom a store did not answer in its 400 ms.
-fn is_out_of_time(heard: &Heard) -> bool {
-    heard.status == 503 && heard.took >= Duration::from_millis(400)
+/// True for a 503 because a store did not respond within its time-out of 400 ms.
+fn is_store_timeout(outcome: &Outcome) -> bool {
+    outcome.status == 503 && outcome.duration >= Duration::from_millis(400)
 }
 
-/// For how long the later half lasted.
-fn seconds(vitals: &Vitals) -> f64 {
-    let late = vitals.late();
+/// The length of the second half.
+fn second_half_seconds(stats: &ProcessStats) -> f64 {
+    let late = stats.second_half();
     late[late.len() - 1].at - late[0].at
 }
 
-fn growth(vitals: &Vitals) -> Value {
-    let (slope, is) = (slope(vitals.late()), resident(vitals.late()));
-    let mb = |bytes: f64| (bytes / 1e4).round() / 100.0;
+fn growth(stats: &ProcessStats) -> Value {
+    let (growth, mean) = (growth_per_second(stats.second_half()), mean_memory(stats.second_half()));
+    let megabytes = |bytes: f64| (bytes / 1e4).round() / 100.0;
     json!({
-        "first_mb": mb(vitals.marks[0].resident),
-        "half_mb": mb(vitals.late()[0].resident),
-        "last_mb": mb(vitals.marks[vitals.marks.len() - 1].resident),
-        "slope_bytes_per_s": slope.round(),
-        "grown_percent_of_itself": (slope * seconds(vitals) / is * 1000.0).round() / 10.0,
-        "descriptors_early_most": most_descriptors(vitals.early()),
-        "descriptors_late_most": most_descriptors(vitals.late()),
+        "first_mb": megabytes(stats.samples[0].memory),
+        "middle_mb": megabytes(stats.second_half()[0].memory),
+        "last_mb": megabytes(stats.samples[stats.samples.len() - 1].memory),
+        "growth_bytes_per_s": growth.round(),
+        "growth_percent": (growth * second_half_seconds(stats) / mean * 1000.0).round() / 10.0,
+        "open_files_first_half_max": max_open_files(stats.first_half()),
+        "open_files_second_half_max": max_open_files(stats.second_half()),
     })
 }

@@ -1,8 +1,8 @@
-//! Many visitors at work, and how fast they are answered.
+//! The load: simulated clients, and how fast they are served.
 //!
-//! Each waits for its answer and then a little longer. The pace is fixed, so that two runs can be compared: six clients with 10 ms
-//! between an answer and the next question, unless a row has other [`Habits`]. What they were told goes into the ledger, and how fast
-//! into a list. Knows nothing of what fails.
+//! Each client waits for its response and then a little longer. The rate is fixed, so that two runs can be compared:
+//! six clients, with 10 ms between a response and the next request, unless a test has another [`LoadProfile`].
+//! Acknowledged effects go into the ledger, outcomes and times into a list. This module does not know about faults.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -12,100 +12,98 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::ledger::{Ledger, Page};
-use super::visitor::Visitor;
+use super::ledger::{ClientLedger, Ledger};
+use super::simulated_client::SimulatedClient;
 use crate::support::client::{Client, kid, until_within};
 use crate::support::outbox::Mail;
 
 pub(super) const CLIENTS: usize = 6;
 
-/// How long they wait between an answer and the next question.
-pub(super) const PACE: Duration = Duration::from_millis(10);
+/// The default pause between a response and the next request.
+pub(super) const PAUSE: Duration = Duration::from_millis(10);
 
-/// How clients go about it.
 #[derive(Clone, Copy)]
-pub(super) struct Habits {
-    /// How long a client waits between an answer and its next question.
-    pub(super) pace: Duration,
-    /// How many people a client knows before, for each who comes, the one known longest leaves; without it nobody ever does.
-    pub(super) company: Option<usize>,
+pub(super) struct LoadProfile {
+    /// The pause between a response and the next request.
+    pub(super) pause: Duration,
+    /// The number of users per client beyond which the oldest is deleted when one is added; none: no user is deleted.
+    pub(super) max_users: Option<usize>,
 }
 
-impl Default for Habits {
+impl Default for LoadProfile {
     fn default() -> Self {
-        Self { pace: PACE, company: None }
+        Self { pause: PAUSE, max_users: None }
     }
 }
 
-/// Her who may see everybody.
+/// The superuser.
 pub(super) const ROOT: &str = "root@example.org";
 
-/// What a client asks for.
+/// The calls of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Call {
     Jwks,
     Verify,
-    /// A token of a session that was ended: good if it is refused.
+    /// Verifies a token of an ended session; succeeds if it is refused.
     VerifyEnded,
-    /// A token of a key that was revoked: the same.
-    VerifyRevoked,
+    /// Verifies a token of a revoked key; succeeds if it is refused.
+    VerifyRevokedKey,
     Refresh,
     SignIn,
     SignOut,
-    AskCode,
+    RequestCode,
     UseCode,
     SignUp,
-    Leave,
-    /// Of somebody who has left: good if it is refused.
-    AfterLeaving,
-    NewPassword,
-    MakeKey,
+    DeleteAccount,
+    /// Uses a credential of a deleted account; succeeds if it is refused.
+    UseDeletedAccount,
+    ChangePassword,
+    CreateKey,
     UseKey,
-    EndKey,
+    DeactivateKey,
     Admin,
 }
 
-/// An answer, or that there was none.
+/// The outcome of one request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Heard {
+pub(super) struct Outcome {
     pub(super) call: Call,
-    pub(super) asked: Instant,
-    pub(super) took: Duration,
-    /// 0: it was asked, and nothing came back.
+    pub(super) sent_at: Instant,
+    pub(super) duration: Duration,
+    /// 0: the request was sent, and there was no response.
     pub(super) status: u16,
 }
 
-impl Heard {
-    pub(super) fn is_good(&self) -> bool {
+impl Outcome {
+    pub(super) fn succeeded(&self) -> bool {
         match self.call {
-            Call::VerifyEnded | Call::VerifyRevoked => self.status == 401,
-            Call::AfterLeaving => matches!(self.status, 400 | 401),
+            Call::VerifyEnded | Call::VerifyRevokedKey => self.status == 401,
+            Call::UseDeletedAccount => matches!(self.status, 400 | 401),
             _ => (200..300).contains(&self.status),
         }
     }
 }
 
-/// The codes in a node's outbox. Who reads a mail takes it out.
+/// The codes in a node's outbox. Reading a mail removes it.
 pub(super) struct Outbox {
     folder: PathBuf,
     codes: Mutex<HashMap<String, String>>,
 }
 
 impl Outbox {
-    pub(super) fn of(data: PathBuf) -> Arc<Self> {
-        Arc::new(Self { folder: data.join("outbox"), codes: Mutex::default() })
+    pub(super) fn of(data_dir: PathBuf) -> Arc<Self> {
+        Arc::new(Self { folder: data_dir.join("outbox"), codes: Mutex::default() })
     }
 
-    /// The newest code that was mailed there.
+    /// Takes the newest code that was mailed to an address.
     pub(super) fn code(&self, to: &str) -> Option<String> {
-        let mut codes = self.codes.lock().expect("nobody panics with it");
+        let mut codes = self.codes.lock().expect("no thread panics while it holds the lock");
         let mut files: Vec<_> = std::fs::read_dir(&self.folder).into_iter().flatten().flatten().collect();
         files.sort_by_key(std::fs::DirEntry::file_name);
-        for file in
-            files.iter().map(std::fs::DirEntry::path).filter(|file| file.extension().is_some_and(|it| it == "eml"))
-        {
-            let mail = Mail { source: std::fs::read_to_string(&file).expect("it is whole") };
-            std::fs::remove_file(file).expect("it is there");
+        let paths = files.iter().map(std::fs::DirEntry::path);
+        for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "eml")) {
+            let mail = Mail { source: std::fs::read_to_string(&path).expect("the mail is complete") };
+            std::fs::remove_file(path).expect("the file exists");
             if mail.header("subject").contains("code") {
                 codes.insert(mail.header("to").trim_matches(['<', '>']).to_owned(), mail.code());
             }
@@ -114,144 +112,159 @@ impl Outbox {
     }
 }
 
-/// Where clients go: a node, and where its mails are.
+/// A client of one node, and the node's outbox.
 #[derive(Clone)]
-pub(super) struct Place {
+pub(super) struct Endpoint {
     pub(super) client: Client,
     pub(super) outbox: Arc<Outbox>,
 }
 
-/// What visitors and those who sent them tell each other.
+/// State shared by the simulated clients and the test.
 #[derive(Default)]
 pub(super) struct Shared {
-    over: AtomicBool,
-    heard: Mutex<Vec<Heard>>,
-    /// Keys that are being revoked, and since when all nodes know it.
-    revoked: Mutex<HashMap<String, Option<Instant>>>,
+    stopped: AtomicBool,
+    outcomes: Mutex<Vec<Outcome>>,
+    /// Signing keys that are being revoked, and since when every node knows.
+    revoked_keys: Mutex<HashMap<String, Option<Instant>>>,
 }
 
 impl Shared {
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Relaxed)
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Whether the key that signed a token is being revoked: nothing, or since when all nodes know it, if they do.
-    pub(super) fn revoked(&self, token: &str) -> Option<Option<Instant>> {
-        self.revoked.lock().expect("nobody panics with it").get(&kid(token)).copied()
+    /// None if the key of a token is not being revoked; otherwise the time since when every node knows, if all do.
+    pub(super) fn key_revocation(&self, token: &str) -> Option<Option<Instant>> {
+        self.revoked_keys.lock().expect("no thread panics while it holds the lock").get(&kid(token)).copied()
     }
 
-    pub(super) fn hear(&self, call: Call, asked: Instant, status: u16) {
-        let heard = Heard { call, asked, took: asked.elapsed(), status };
-        self.heard.lock().expect("nobody panics with it").push(heard);
+    pub(super) fn record(&self, call: Call, sent_at: Instant, status: u16) {
+        let outcome = Outcome { call, sent_at, duration: sent_at.elapsed(), status };
+        self.outcomes.lock().expect("no thread panics while it holds the lock").push(outcome);
     }
 }
 
-/// Clients at work.
+/// Running simulated clients.
 pub(super) struct Traffic {
     shared: Arc<Shared>,
-    clients: Vec<JoinHandle<Page>>,
+    clients: Vec<JoinHandle<ClientLedger>>,
 }
 
 impl Traffic {
-    /// One client a page.
-    pub(super) fn start(places: &[Place], ledger: Ledger) -> Self {
-        Self::with(Habits::default(), places, ledger)
+    /// Starts one client for each client of the ledger.
+    pub(super) fn start(endpoints: &[Endpoint], ledger: Ledger) -> Self {
+        Self::with(LoadProfile::default(), endpoints, ledger)
     }
 
-    /// One client a page, with these habits.
-    pub(super) fn with(habits: Habits, places: &[Place], ledger: Ledger) -> Self {
+    /// The same, with this profile.
+    pub(super) fn with(profile: LoadProfile, endpoints: &[Endpoint], ledger: Ledger) -> Self {
         let shared = Arc::new(Shared::default());
-        let client = |(number, page): (usize, Page)| {
-            let place = |number: usize| places[number % places.len()].clone();
-            let (place, other) = (place(number), place(number + 1).client);
-            // Connections of its own.
+        let client = |(number, client_ledger): (usize, ClientLedger)| {
+            let endpoint = |number: usize| endpoints[number % endpoints.len()].clone();
+            let (endpoint, other) = (endpoint(number), endpoint(number + 1).client);
+            // Its own connections.
             let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
-            let place = Place { client: Client { http, ..place.client }, ..place };
-            let page = Page { gone: None, ..page };
-            tokio::spawn(Visitor::new(place, other, habits, page, shared.clone()).live())
+            let endpoint = Endpoint { client: Client { http, ..endpoint.client }, ..endpoint };
+            let client_ledger = ClientLedger { stop_reason: None, ..client_ledger };
+            tokio::spawn(SimulatedClient::new(endpoint, other, profile, client_ledger, shared.clone()).run())
         };
-        let clients = ledger.pages.into_iter().enumerate().map(client).collect();
+        let clients = ledger.clients.into_iter().enumerate().map(client).collect();
         Self { shared, clients }
     }
 
-    /// A key is being revoked, or all nodes know that it was.
-    pub(super) fn tell_revoked(&self, kid: &str, by_all: Option<Instant>) {
-        self.shared.revoked.lock().expect("nobody panics with it").insert(kid.to_owned(), by_all);
+    /// Tells the clients that a signing key is being revoked, or since when every node knows that it is.
+    pub(super) fn mark_key_revoked(&self, kid: &str, known_since: Option<Instant>) {
+        let mut revoked_keys = self.shared.revoked_keys.lock().expect("no thread panics while it holds the lock");
+        revoked_keys.insert(kid.to_owned(), known_since);
     }
 
-    /// What was asked since.
-    pub(super) fn since(&self, moment: Instant) -> Vec<Heard> {
-        let heard = self.shared.heard.lock().expect("nobody panics with it");
-        heard.iter().filter(|heard| heard.asked >= moment).copied().collect()
+    /// The outcomes of requests sent since then.
+    pub(super) fn since(&self, moment: Instant) -> Vec<Outcome> {
+        let outcomes = self.shared.outcomes.lock().expect("no thread panics while it holds the lock");
+        outcomes.iter().filter(|outcome| outcome.sent_at >= moment).copied().collect()
     }
 
-    /// What was asked since it was taken last: for who keeps figures, and not each answer.
-    pub(super) fn take(&self) -> Vec<Heard> {
-        std::mem::take(&mut *self.shared.heard.lock().expect("nobody panics with it"))
+    /// Takes the outcomes recorded since the last call, so that memory stays bounded.
+    pub(super) fn take_outcomes(&self) -> Vec<Outcome> {
+        std::mem::take(&mut *self.shared.outcomes.lock().expect("no thread panics while it holds the lock"))
     }
 
-    /// Whether everybody is still at it.
-    pub(super) fn is_whole(&self) -> bool {
+    /// True if no client has stopped.
+    pub(super) fn all_running(&self) -> bool {
         !self.clients.iter().any(JoinHandle::is_finished)
     }
 
-    /// Waits until what was asked from now on will do.
-    pub(super) async fn until(&self, what: &str, patience: Duration, will_do: impl Fn(&[Heard]) -> bool) -> Vec<Heard> {
+    /// Waits until the outcomes of requests sent from now on fulfil the condition.
+    pub(super) async fn wait_for(
+        &self,
+        what: &str,
+        timeout: Duration,
+        condition: impl Fn(&[Outcome]) -> bool,
+    ) -> Vec<Outcome> {
         let began = Instant::now();
         loop {
-            let heard = self.since(began);
-            if will_do(&heard) {
-                return heard;
+            let outcomes = self.since(began);
+            if condition(&outcomes) {
+                return outcomes;
             }
-            let gone = self.clients.iter().all(JoinHandle::is_finished);
-            assert!(began.elapsed() < patience && !gone, "{what}: not within {patience:?}; {}", summary(&heard));
+            let all_stopped = self.clients.iter().all(JoinHandle::is_finished);
+            let waiting = began.elapsed() < timeout && !all_stopped;
+            assert!(waiting, "{what}: not within {timeout:?}; {}", summary(&outcomes));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Waits until each of these was answered with success so many times from now on.
-    pub(super) async fn until_good(&self, calls: &[Call], times: usize, patience: Duration) -> Vec<Heard> {
-        let good = |heard: &[Heard], call| heard.iter().filter(|heard| heard.call == call && heard.is_good()).count();
-        self.until("all is answered", patience, |heard| calls.iter().all(|call| good(heard, *call) >= times)).await
+    /// Waits until each of these calls has succeeded so many times from now on.
+    pub(super) async fn wait_for_success(&self, calls: &[Call], times: usize, timeout: Duration) -> Vec<Outcome> {
+        let count = |outcomes: &[Outcome], call| {
+            outcomes.iter().filter(|outcome| outcome.call == call && outcome.succeeded()).count()
+        };
+        let condition = |outcomes: &[Outcome]| calls.iter().all(|call| count(outcomes, *call) >= times);
+        self.wait_for("all calls succeed", timeout, condition).await
     }
 
-    /// Waits until each of these was answered 503 so many times since then.
-    pub(super) async fn until_told(&self, since: Instant, calls: &[Call], times: usize) {
-        let told = |heard: &[Heard], call| heard.iter().filter(|it| it.call == call && it.status == 503).count();
+    /// Waits until each of these calls has got 503 so many times since then.
+    pub(super) async fn wait_for_503(&self, since: Instant, calls: &[Call], times: usize) {
+        let count = |outcomes: &[Outcome], call| {
+            outcomes.iter().filter(|outcome| outcome.call == call && outcome.status == 503).count()
+        };
         let began = Instant::now();
         loop {
-            let heard = self.since(since);
-            if calls.iter().all(|call| told(&heard, *call) >= times) {
+            let outcomes = self.since(since);
+            if calls.iter().all(|call| count(&outcomes, *call) >= times) {
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(60), "not all were told 503: {}", summary(&heard));
+            let waiting = began.elapsed() < Duration::from_secs(60);
+            assert!(waiting, "not all calls get 503: {}", summary(&outcomes));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Waits until nobody finds anybody to ask. Longer than a client waits for an answer: who connects to a port that is free may be
-    /// given that very port, and talk to itself.
-    pub(super) async fn all_have_gone(&self) {
-        let all = async || self.clients.iter().all(JoinHandle::is_finished);
-        until_within("all have gone", Duration::from_secs(60), all).await;
+    /// Waits until every client has stopped because no node accepts connections. This allows more time than the
+    /// time-out of a client, because a client that connects to a free local port may be assigned the same port and
+    /// connect to itself.
+    pub(super) async fn wait_until_all_stopped(&self) {
+        let all_stopped = async || self.clients.iter().all(JoinHandle::is_finished);
+        until_within("all clients have stopped", Duration::from_secs(60), all_stopped).await;
     }
 
-    /// Sends everybody home, and takes what they have written.
-    pub(super) async fn stop(self) -> (Ledger, Vec<Heard>) {
-        self.shared.over.store(true, Ordering::Relaxed);
-        let revoked = self.shared.revoked.lock().expect("nobody panics with it").keys().cloned().collect();
-        let mut ledger = Ledger { revoked, ..Ledger::default() };
+    /// Stops all clients; returns their ledger and the outcomes.
+    pub(super) async fn stop(self) -> (Ledger, Vec<Outcome>) {
+        self.shared.stopped.store(true, Ordering::Relaxed);
+        let mut ledger = Ledger::default();
         for client in self.clients {
-            ledger.pages.push(client.await.unwrap());
+            ledger.clients.push(client.await.unwrap());
         }
-        let heard = std::mem::take(&mut *self.shared.heard.lock().expect("nobody panics with it"));
-        (ledger, heard)
+        let revoked_keys = self.shared.revoked_keys.lock().expect("no thread panics while it holds the lock");
+        ledger.revoked_keys.extend(revoked_keys.keys().cloned());
+        let mut outcomes = self.shared.outcomes.lock().expect("no thread panics while it holds the lock");
+        (ledger, std::mem::take(&mut *outcomes))
     }
 }
 
-/// How often each call had which answer.
-pub(super) fn summary(heard: &[Heard]) -> String {
+/// The number of each status for each call.
+pub(super) fn summary(outcomes: &[Outcome]) -> String {
     let mut counts = std::collections::BTreeMap::<(Call, u16), usize>::new();
-    heard.iter().for_each(|heard| *counts.entry((heard.call, heard.status)).or_default() += 1);
+    outcomes.iter().for_each(|outcome| *counts.entry((outcome.call, outcome.status)).or_default() += 1);
     counts.iter().map(|((call, status), count)| format!("{call:?} {status}: {count}")).collect::<Vec<_>>().join(", ")
 }

@@ -1,17 +1,17 @@
-//! Two nodes, one of which is on time: whoever acts, both are to feel it.
+//! Two nodes, one with a skewed clock: whichever node acts, both must apply it.
 
 use signet::auth::retention::max_access_lifetime;
 
 use super::*;
 
-/// Holds both ways what is to hold.
+/// Makes two tests of each case: with the skewed clock ahead and behind.
 macro_rules! ahead_and_behind {
     ($($case:ident $(with $change:expr)?;)+) => {
         mod ahead {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                super::$case(Pair::new(Way::Ahead, ahead_and_behind!(@ $($change)?)).await).await;
+                super::$case(TwoNodes::new(Direction::Ahead, ahead_and_behind!(@ $($change)?)).await).await;
             })+
         }
 
@@ -19,7 +19,7 @@ macro_rules! ahead_and_behind {
             use super::*;
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                super::$case(Pair::new(Way::Behind, ahead_and_behind!(@ $($change)?)).await).await;
+                super::$case(TwoNodes::new(Direction::Behind, ahead_and_behind!(@ $($change)?)).await).await;
             })+
         }
     };
@@ -28,43 +28,47 @@ macro_rules! ahead_and_behind {
 }
 
 ahead_and_behind! {
-    tokens_are_judged_by_the_leeway;
-    no_step_is_good_twice;
-    nothing_mailed_is_good_twice;
-    nothing_mailed_is_good_for_longer with |config| config.mailed.code = Duration::from_secs(1);
-    sessions_end_for_both;
-    what_has_no_session_ends_for_both;
-    everyone_is_signed_out;
-    an_ending_is_remembered_as_long_as_what_it_ended with |config| config.api.native.access = max_access_lifetime(config);
-    a_session_lasts_by_the_clock_of_who_is_asked;
-    the_grace_is_no_longer with |config| config.tokens.grace = Duration::from_secs(1);
+    tokens_are_accepted_within_the_leeway;
+    no_time_step_works_twice;
+    no_mailed_secret_works_twice;
+    no_mailed_secret_outlives_its_lifetime with |config| config.mailed.code = Duration::from_secs(1);
+    sessions_end_on_both_nodes;
+    tokens_of_api_keys_are_revoked_on_both_nodes;
+    everyone_is_signed_out_on_both_nodes;
+    revocations_outlast_the_tokens_they_revoke with |config| config.api.native.access = max_access_lifetime(config);
+    session_expires_by_the_clock_of_each_node;
+    grace_is_not_extended with |config| config.tokens.grace = Duration::from_secs(1);
 }
 
-async fn tokens_are_judged_by_the_leeway(pair: Pair) {
-    let user = someone(&pair.on_time, "leeway").await;
-    let leeway = pair.on_time.node.config.tokens.leeway;
-    for (maker, judge) in pair.each_way() {
-        let made = signed_in(maker, &user).await;
-        let verified = verify_access_token(judge, &made.access_token).unwrap();
-        // By the judge's clock and none other, to the millisecond.
-        let left = (verified.expires_at + leeway).since(judge.now());
-        let (judge_clock, before) = (&judge.node.clock, judge.now());
-        judge_clock.advance(left - MILLI);
-        assert_eq!(reason(judge, &made.access_token), None);
-        judge_clock.advance(MILLI);
-        assert_eq!(reason(judge, &made.access_token), Some(VerifyError::Token(Flaw::Expired)));
-        judge_clock.set_back(judge.now().since(before));
+async fn tokens_are_accepted_within_the_leeway(nodes: TwoNodes) {
+    let user = create_test_user(&nodes.on_time, "leeway").await;
+    let leeway = nodes.on_time.node.config.tokens.leeway;
+    for (issuing_node, verifying_node) in nodes.both_orders() {
+        let issued = sign_in(issuing_node, &user).await;
+        let verified = verify_access_token(verifying_node, &issued.access_token).unwrap();
+        // By the clock of the verifying node alone, to the millisecond.
+        let left = (verified.expires_at + leeway).since(verifying_node.now());
+        let (verifier_clock, before) = (&verifying_node.node.clock, verifying_node.now());
+        verifier_clock.advance(left - MILLISECOND);
+        assert_eq!(rejection(verifying_node, &issued.access_token), None);
+        verifier_clock.advance(MILLISECOND);
+        assert_eq!(rejection(verifying_node, &issued.access_token), Some(VerifyError::Token(TokenError::Expired)));
+        verifier_clock.set_back(verifying_node.now().since(before));
     }
-    held("tokens of a node whose clock is off", &pair.is(), &json!({"leeway_ms": leeway.as_millis() as u64}));
+    print_result(
+        "tokens of a node with a skewed clock",
+        &nodes.direction_name(),
+        &json!({"leeway_ms": leeway.as_millis() as u64}),
+    );
 }
 
-async fn no_step_is_good_twice(pair: Pair) {
+async fn no_time_step_works_twice(nodes: TwoNodes) {
     let mut used = 0;
-    for (number, (first, second)) in pair.each_way().into_iter().enumerate() {
-        let user = someone(first, &format!("step-{number}")).await;
+    for (number, (first, second)) in nodes.both_orders().into_iter().enumerate() {
+        let user = create_test_user(first, &format!("step-{number}")).await;
         let (key, _) = enable_without_confirmation(first, &user, 3, request_ctx(first)).await.unwrap();
-        let user = row(first, &user).await;
-        let enters = async |ctx: &Context, at: Timestamp| match open_session(
+        let user = stored_user(first, &user).await;
+        let sign_in_with_step = async |ctx: &Context, at: Timestamp| match open_session(
             ctx,
             &user,
             Some(&code_at(&key, at.secs())),
@@ -77,222 +81,228 @@ async fn no_step_is_good_twice(pair: Pair) {
             Err(other) => panic!("{other:?}"),
         };
         let at = first.now();
-        assert!(enters(first, at).await);
-        assert!(!enters(first, at).await, "once on the node that took it");
-        assert!(!enters(second, at).await, "nor on another");
-        // The other's clock comes to where that step is.
-        let (clock, apart) = (&second.node.clock, second.now());
-        if apart < at {
-            clock.advance(at.since(apart))
+        assert!(sign_in_with_step(first, at).await);
+        assert!(!sign_in_with_step(first, at).await, "a used time step is accepted by the same node");
+        assert!(!sign_in_with_step(second, at).await, "a used time step is accepted by the other node");
+        // Set the clock of the other node to the same time step.
+        let (clock, skewed_time) = (&second.node.clock, second.now());
+        if skewed_time < at {
+            clock.advance(at.since(skewed_time))
         } else {
-            clock.set_back(apart.since(at))
+            clock.set_back(skewed_time.since(at))
         }
-        assert!(!enters(second, at).await, "nor when its clock is set right");
-        // Set back, and the same moment comes again.
-        first.node.clock.set_back(OFF);
-        assert!(!enters(first, at).await);
-        first.node.clock.advance(OFF);
-        assert!(!enters(first, at).await, "nor when it comes again");
+        assert!(!sign_in_with_step(second, at).await, "a used time step is accepted after the clock was corrected");
+        // Set the clock back, and let the same moment come again.
+        first.node.clock.set_back(SKEW);
+        assert!(!sign_in_with_step(first, at).await);
+        first.node.clock.advance(SKEW);
+        assert!(!sign_in_with_step(first, at).await, "a used time step is accepted when the same moment comes again");
         let next = at + Duration::from_secs(30);
-        assert!(enters(second, next).await, "the next one is");
-        assert!(!enters(first, next).await);
+        assert!(sign_in_with_step(second, next).await, "the next time step is refused");
+        assert!(!sign_in_with_step(first, next).await);
         used += 2;
-        if apart < at { clock.set_back(at.since(apart)) } else { clock.advance(apart.since(at)) }
+        if skewed_time < at { clock.set_back(at.since(skewed_time)) } else { clock.advance(skewed_time.since(at)) }
     }
-    held("a step of the second factor", &pair.is(), &json!({"used": used, "used_twice": 0}));
+    print_result("time steps of the second factor", &nodes.direction_name(), &json!({"used": used, "used_twice": 0}));
 }
 
-async fn nothing_mailed_is_good_twice(pair: Pair) {
-    for (number, (first, second)) in pair.each_way().into_iter().enumerate() {
-        let code = code(first, &format!("code-{number}@example.org")).await;
-        let link = link(first, &format!("link-{number}@example.org")).await;
-        // Mailed by the one, used at the other, whatever its clock says.
-        assert!(code_is_good(second, &code).await && link_is_good(second, &link).await);
+async fn no_mailed_secret_works_twice(nodes: TwoNodes) {
+    for (number, (first, second)) in nodes.both_orders().into_iter().enumerate() {
+        let code = mail_code(first, &format!("code-{number}@example.org")).await;
+        let link = mail_link(first, &format!("link-{number}@example.org")).await;
+        // Mailed by one node, redeemed at the other, whatever its clock.
+        assert!(redeem_code(second, &code).await && redeem_link(second, &link).await);
         for ctx in [first, second] {
-            assert!(!code_is_good(ctx, &code).await && !link_is_good(ctx, &link).await);
-            ctx.node.clock.set_back(OFF);
-            assert!(!code_is_good(ctx, &code).await && !link_is_good(ctx, &link).await);
-            ctx.node.clock.advance(OFF);
+            assert!(!redeem_code(ctx, &code).await && !redeem_link(ctx, &link).await);
+            ctx.node.clock.set_back(SKEW);
+            assert!(!redeem_code(ctx, &code).await && !redeem_link(ctx, &link).await);
+            ctx.node.clock.advance(SKEW);
         }
     }
-    held("mailed codes and links", &pair.is(), &json!({"used": 4, "used_twice": 0}));
+    print_result("mailed codes and links", &nodes.direction_name(), &json!({"used": 4, "used_twice": 0}));
 }
 
-/// No clock of a node moves, and none need: Redis lets go of what it keeps when it has kept it as long as it was told.
-async fn nothing_mailed_is_good_for_longer(pair: Pair) {
-    let asked = Instant::now();
-    let code = code(&pair.on_time, "expired@example.org").await;
-    let lasts = pair.on_time.node.config.mailed.code;
+/// The clocks of the nodes do not move: Redis expires its keys by its own clock.
+async fn no_mailed_secret_outlives_its_lifetime(nodes: TwoNodes) {
+    let requested_at = Instant::now();
+    let code = mail_code(&nodes.on_time, "expired@example.org").await;
+    let lifetime = nodes.on_time.node.config.mailed.code;
     let subject = signet::auth::one_time::subject(&code.0);
-    let gone = async || {
-        let held = pair.off.ephemeral.peek_claim(&subject, "sign-in-code", "", pair.on_time.now()).await.unwrap();
-        held.is_none()
+    let expired = async || {
+        let now = nodes.on_time.now();
+        let claim = nodes.skewed.ephemeral.peek_claim(&subject, "sign-in-code", "", now).await.unwrap();
+        claim.is_none()
     };
-    until("it is gone", gone).await;
-    assert!(asked.elapsed() >= lasts, "it was gone too early");
-    for ctx in [&pair.on_time, &pair.off] {
-        assert!(!code_is_good(ctx, &code).await);
-        ctx.node.clock.set_back(OFF);
-        assert!(!code_is_good(ctx, &code).await);
+    until("the code has expired", expired).await;
+    assert!(requested_at.elapsed() >= lifetime, "the code expired too early");
+    for ctx in [&nodes.on_time, &nodes.skewed] {
+        assert!(!redeem_code(ctx, &code).await);
+        ctx.node.clock.set_back(SKEW);
+        assert!(!redeem_code(ctx, &code).await);
     }
-    held("a mailed code that is over", &pair.is(), &json!({"good_again": 0}));
+    print_result("an expired code", &nodes.direction_name(), &json!({"accepted": 0}));
 }
 
-async fn sessions_end_for_both(pair: Pair) {
+async fn sessions_end_on_both_nodes(nodes: TwoNodes) {
     let mut ended = 0;
-    for (number, (opens, ends)) in pair.each_way().into_iter().enumerate() {
-        for how in ["own", "admin", "disabled"] {
-            let user = someone(opens, &format!("{how}-{number}")).await;
-            let old = signed_in(opens, &user).await;
-            // A moment ago: by the clock of who ends it, a minute and a half from now or past.
-            pair.pass(MILLI);
-            match how {
-                "own" => assert_eq!(sign_out(ends, user.id, SignOutScope::All).await.unwrap(), 1),
-                "admin" => assert_eq!(sign_out_user_as_admin(ends, user.id).await.unwrap(), 1),
+    for (number, (opening_node, ending_node)) in nodes.both_orders().into_iter().enumerate() {
+        for kind in ["own", "admin", "disabled"] {
+            let user = create_test_user(opening_node, &format!("{kind}-{number}")).await;
+            let old = sign_in(opening_node, &user).await;
+            // The session was opened a millisecond ago, or by the clock of the ending node 90 s ago or in the future.
+            nodes.advance(MILLISECOND);
+            match kind {
+                "own" => assert_eq!(sign_out(ending_node, user.id, SignOutScope::All).await.unwrap(), 1),
+                "admin" => assert_eq!(sign_out_user_as_admin(ending_node, user.id).await.unwrap(), 1),
                 _ => {
-                    set_disabled(ends, user.id, true).await.unwrap();
-                    set_disabled(ends, user.id, false).await.unwrap();
+                    set_disabled(ending_node, user.id, true).await.unwrap();
+                    set_disabled(ending_node, user.id, false).await.unwrap();
                 }
             }
-            pair.hear().await;
-            for ctx in [opens, ends] {
-                assert_eq!(reason(ctx, &old.access_token), Some(VerifyError::Revoked), "{how} {number}");
-                assert!(matches!(refreshed(ctx, &old.refresh_token).await, Err(Error::InvalidRefreshToken)));
+            nodes.catch_up_both().await;
+            for ctx in [opening_node, ending_node] {
+                assert_eq!(rejection(ctx, &old.access_token), Some(VerifyError::Revoked), "{kind} {number}");
+                assert!(matches!(rotate(ctx, &old.refresh_token).await, Err(Error::InvalidRefreshToken)));
             }
-            // Who signs in anew, at whichever node, is in, and stays in.
-            for ctx in [opens, ends] {
-                let new = signed_in(ctx, &user).await;
-                for judge in [opens, ends] {
-                    assert_eq!(reason(judge, &new.access_token), None, "{how} {number}: a new sign-in is refused");
+            // A new sign-in at either node works and stays valid.
+            for ctx in [opening_node, ending_node] {
+                let new = sign_in(ctx, &user).await;
+                for verifying_node in [opening_node, ending_node] {
+                    assert_eq!(
+                        rejection(verifying_node, &new.access_token),
+                        None,
+                        "{kind} {number}: a new sign-in is refused"
+                    );
                 }
-                let next = refreshed(opens, &new.refresh_token).await.unwrap();
-                assert_eq!(reason(ends, &next.access_token), None);
-                refreshed(ends, &next.refresh_token).await.unwrap();
+                let next = rotate(opening_node, &new.refresh_token).await.unwrap();
+                assert_eq!(rejection(ending_node, &next.access_token), None);
+                rotate(ending_node, &next.refresh_token).await.unwrap();
             }
             ended += 1;
         }
     }
-    held("sessions ended by either node", &pair.is(), &json!({"ended": ended, "alive": 0}));
+    print_result("sessions ended by either node", &nodes.direction_name(), &json!({"ended": ended, "still_valid": 0}));
 }
 
-async fn what_has_no_session_ends_for_both(pair: Pair) {
-    for (number, (makes, ends)) in pair.each_way().into_iter().enumerate() {
-        let user = someone(makes, &format!("key-{number}")).await;
-        let (key, token) = key_and_token(makes, &user).await;
-        assert_eq!(reason(ends, &token), None);
-        pair.pass(MILLI);
-        set_disabled(ends, user.id, true).await.unwrap();
-        pair.hear().await;
-        for ctx in [makes, ends] {
-            assert_eq!(reason(ctx, &token), Some(VerifyError::Revoked), "{number}");
-            assert!(verify_api_key(ctx, &key).await.is_err(), "{number}: the key of who is disabled is good");
-            assert!(exchanged(ctx, &key).await.is_err());
+async fn tokens_of_api_keys_are_revoked_on_both_nodes(nodes: TwoNodes) {
+    for (number, (creating_node, ending_node)) in nodes.both_orders().into_iter().enumerate() {
+        let user = create_test_user(creating_node, &format!("key-{number}")).await;
+        let (key, token) = create_key_and_token(creating_node, &user).await;
+        assert_eq!(rejection(ending_node, &token), None);
+        nodes.advance(MILLISECOND);
+        set_disabled(ending_node, user.id, true).await.unwrap();
+        nodes.catch_up_both().await;
+        for ctx in [creating_node, ending_node] {
+            assert_eq!(rejection(ctx, &token), Some(VerifyError::Revoked), "{number}");
+            assert!(verify_api_key(ctx, &key).await.is_err(), "{number}: the key of a disabled user is accepted");
+            assert!(exchange_key(ctx, &key).await.is_err());
         }
-        // Enabled again, the key is good again, and what is made of it.
-        set_disabled(ends, user.id, false).await.unwrap();
-        pair.hear().await;
-        for ctx in [makes, ends] {
-            let token = exchanged(ctx, &key).await.unwrap();
-            for judge in [makes, ends] {
-                assert_eq!(reason(judge, &token), None, "{number}");
+        // When the user is enabled again, the key works again, and tokens issued for it are valid.
+        set_disabled(ending_node, user.id, false).await.unwrap();
+        nodes.catch_up_both().await;
+        for ctx in [creating_node, ending_node] {
+            let token = exchange_key(ctx, &key).await.unwrap();
+            for verifying_node in [creating_node, ending_node] {
+                assert_eq!(rejection(verifying_node, &token), None, "{number}");
             }
             assert!(verify_api_key(ctx, &key).await.is_ok());
         }
-        assert_eq!(reason(makes, &token), Some(VerifyError::Revoked), "what was made before stays revoked");
+        assert_eq!(rejection(creating_node, &token), Some(VerifyError::Revoked), "a token from before is valid again");
     }
-    held("tokens of API keys", &pair.is(), &json!({"ended": 2, "alive": 0}));
+    print_result("tokens of API keys", &nodes.direction_name(), &json!({"ended": 2, "still_valid": 0}));
 }
 
-async fn everyone_is_signed_out(pair: Pair) {
-    for (number, (opens, ends)) in pair.each_way().into_iter().enumerate() {
-        let user = someone(opens, &format!("everyone-{number}")).await;
-        let old = signed_in(opens, &user).await;
-        let (key, token) = key_and_token(opens, &user).await;
-        pair.pass(MILLI);
-        sign_out_everyone(ends, None).await.unwrap();
-        pair.hear().await;
-        for ctx in [opens, ends] {
+async fn everyone_is_signed_out_on_both_nodes(nodes: TwoNodes) {
+    for (number, (opening_node, ending_node)) in nodes.both_orders().into_iter().enumerate() {
+        let user = create_test_user(opening_node, &format!("everyone-{number}")).await;
+        let old = sign_in(opening_node, &user).await;
+        let (key, token) = create_key_and_token(opening_node, &user).await;
+        nodes.advance(MILLISECOND);
+        sign_out_everyone(ending_node, None).await.unwrap();
+        nodes.catch_up_both().await;
+        for ctx in [opening_node, ending_node] {
             for token in [&old.access_token, &token] {
-                assert_eq!(reason(ctx, token), Some(VerifyError::Revoked), "{number}");
+                assert_eq!(rejection(ctx, token), Some(VerifyError::Revoked), "{number}");
             }
-            assert!(matches!(refreshed(ctx, &old.refresh_token).await, Err(Error::InvalidRefreshToken)));
+            assert!(matches!(rotate(ctx, &old.refresh_token).await, Err(Error::InvalidRefreshToken)));
         }
-        for ctx in [opens, ends] {
-            let new = signed_in(ctx, &user).await;
-            let token = exchanged(ctx, &key).await.unwrap();
-            for judge in [opens, ends] {
-                assert_eq!(reason(judge, &new.access_token), None, "{number}");
-                assert_eq!(reason(judge, &token), None, "{number}");
+        for ctx in [opening_node, ending_node] {
+            let new = sign_in(ctx, &user).await;
+            let token = exchange_key(ctx, &key).await.unwrap();
+            for verifying_node in [opening_node, ending_node] {
+                assert_eq!(rejection(verifying_node, &new.access_token), None, "{number}");
+                assert_eq!(rejection(verifying_node, &token), None, "{number}");
             }
-            refreshed(opens, &new.refresh_token).await.unwrap();
+            rotate(opening_node, &new.refresh_token).await.unwrap();
         }
     }
-    held("everyone is signed out", &pair.is(), &json!({"alive": 0}));
+    print_result("everyone is signed out", &nodes.direction_name(), &json!({"still_valid": 0}));
 }
 
-async fn an_ending_is_remembered_as_long_as_what_it_ended(pair: Pair) {
+async fn revocations_outlast_the_tokens_they_revoke(nodes: TwoNodes) {
     let mut revoked = Vec::new();
-    for (number, (opens, ends)) in pair.each_way().into_iter().enumerate() {
-        let user = someone(opens, &format!("remembered-{number}")).await;
-        let old = signed_in(opens, &user).await;
-        sign_out(ends, user.id, SignOutScope::All).await.unwrap();
+    for (number, (opening_node, ending_node)) in nodes.both_orders().into_iter().enumerate() {
+        let user = create_test_user(opening_node, &format!("revoked-{number}")).await;
+        let old = sign_in(opening_node, &user).await;
+        sign_out(ending_node, user.id, SignOutScope::All).await.unwrap();
         revoked.push(old.access_token);
     }
-    pair.hear().await;
-    let (lives, leeway) = (pair.on_time.node.config.api.native.access, pair.on_time.node.config.tokens.leeway);
-    // Until the last of them has expired by every clock.
-    for _ in 0..((lives + leeway + OFF).as_secs() / 5) {
-        pair.pass(Duration::from_secs(5));
-        for ctx in [&pair.on_time, &pair.off] {
+    nodes.catch_up_both().await;
+    let (access_lifetime, leeway) =
+        (nodes.on_time.node.config.api.native.access, nodes.on_time.node.config.tokens.leeway);
+    // Until the last token has expired by every clock.
+    for _ in 0..((access_lifetime + leeway + SKEW).as_secs() / 5) {
+        nodes.advance(Duration::from_secs(5));
+        for ctx in [&nodes.on_time, &nodes.skewed] {
             remove_expired(ctx).await;
-            let good = revoked.iter().filter(|token| reason(ctx, token).is_none()).count();
-            assert_eq!(good, 0, "it is forgotten that it was ended");
+            let valid = revoked.iter().filter(|token| rejection(ctx, token).is_none()).count();
+            assert_eq!(valid, 0, "a revocation was removed before its token expired");
         }
     }
-    held("endings are remembered", &pair.is(), &json!({"alive": 0}));
+    print_result("revocations outlast their tokens", &nodes.direction_name(), &json!({"still_valid": 0}));
 }
 
-async fn a_session_lasts_by_the_clock_of_who_is_asked(pair: Pair) {
-    let user = someone(&pair.on_time, "lasting").await;
-    let opened = signed_in(&pair.on_time, &user).await;
-    let (id, ends) = (opened.session.id, opened.session.expires_at);
-    for ctx in [&pair.on_time, &pair.off] {
+async fn session_expires_by_the_clock_of_each_node(nodes: TwoNodes) {
+    let user = create_test_user(&nodes.on_time, "lasting").await;
+    let opened = sign_in(&nodes.on_time, &user).await;
+    let (id, expires_at) = (opened.session.id, opened.session.expires_at);
+    for ctx in [&nodes.on_time, &nodes.skewed] {
         let (clock, before) = (&ctx.node.clock, ctx.now());
-        clock.advance(ends.since(before) - MILLI);
+        clock.advance(expires_at.since(before) - MILLISECOND);
         assert!(ctx.ephemeral.session(user.id, id, ctx.now()).await.unwrap().is_some());
-        clock.advance(MILLI);
+        clock.advance(MILLISECOND);
         assert!(ctx.ephemeral.session(user.id, id, ctx.now()).await.unwrap().is_none());
-        assert!(matches!(refreshed(ctx, &opened.refresh_token).await, Err(Error::InvalidRefreshToken)));
+        assert!(matches!(rotate(ctx, &opened.refresh_token).await, Err(Error::InvalidRefreshToken)));
         clock.set_back(ctx.now().since(before));
     }
-    held("sessions", &pair.is(), &json!({"beyond_the_clock_of_who_is_asked_ms": 0}));
+    print_result("sessions", &nodes.direction_name(), &json!({"beyond_the_expiry_ms": 0}));
 }
 
-async fn the_grace_is_no_longer(pair: Pair) {
-    let user = someone(&pair.on_time, "grace").await;
-    let first = signed_in(&pair.on_time, &user).await;
-    let next = refreshed(&pair.on_time, &first.refresh_token).await.unwrap();
+async fn grace_is_not_extended(nodes: TwoNodes) {
+    let user = create_test_user(&nodes.on_time, "grace").await;
+    let first = sign_in(&nodes.on_time, &user).await;
+    let next = rotate(&nodes.on_time, &first.refresh_token).await.unwrap();
     let session = next.session.id;
-    if pair.way == Way::Behind {
-        // Nobody's clock moves but that of Redis.
-        let over = async || match refreshed(&pair.off, &first.refresh_token).await {
-            Ok(again) => {
-                assert_eq!(again.refresh_token, next.refresh_token);
+    if nodes.direction == Direction::Behind {
+        // Only the clock of Redis moves.
+        let grace_is_over = async || match rotate(&nodes.skewed, &first.refresh_token).await {
+            Ok(retry) => {
+                assert_eq!(retry.refresh_token, next.refresh_token);
                 false
             }
             Err(Error::RefreshTokenReused) => true,
             Err(other) => panic!("{other:?}"),
         };
-        until("the grace is over", over).await;
+        until("the grace is over", grace_is_over).await;
     } else {
-        // Ninety seconds have passed by its clock, and that ends the session rather than letting a thief in.
-        assert!(matches!(refreshed(&pair.off, &first.refresh_token).await, Err(Error::RefreshTokenReused)));
+        // By the clock of this node 90 seconds have passed: the session ends, because the token may be stolen.
+        assert!(matches!(rotate(&nodes.skewed, &first.refresh_token).await, Err(Error::RefreshTokenReused)));
     }
-    pair.hear().await;
-    for ctx in [&pair.on_time, &pair.off] {
-        assert!(matches!(refreshed(ctx, &next.refresh_token).await, Err(Error::InvalidRefreshToken)));
-        assert_eq!(reason(ctx, &next.access_token), Some(VerifyError::Revoked));
+    nodes.catch_up_both().await;
+    for ctx in [&nodes.on_time, &nodes.skewed] {
+        assert!(matches!(rotate(ctx, &next.refresh_token).await, Err(Error::InvalidRefreshToken)));
+        assert_eq!(rejection(ctx, &next.access_token), Some(VerifyError::Revoked));
         assert!(ctx.ephemeral.session(user.id, session, ctx.now()).await.unwrap().is_none());
     }
-    held("the grace of a refresh token", &pair.is(), &json!({"beyond_the_grace": 0}));
+    print_result("the grace of a refresh token", &nodes.direction_name(), &json!({"beyond_the_grace": 0}));
 }

@@ -1,8 +1,8 @@
-//! A clock is a minute and a half off, or is set back: tokens are judged by the leeway and by nothing more, no code and no step is good
-//! twice, and what one node ends is over for all.
+//! Clock skew: a clock is 90 seconds off, or is set back. Tokens are accepted within the leeway and no longer, no code
+//! and no time step works twice, and a revocation by one node is effective on all.
 //!
-//! What each rule says is tried on nodes without a program around them, each with a clock by hand, over one Redis and one Postgres; of the
-//! embedded default there is one node, whose clock is set back. [`program`] holds real nodes under load to the ledger meanwhile.
+//! Each rule is tested on nodes within the test process, each with a manual clock, with one Redis and one Postgres; the
+//! embedded default has one node, whose clock is set back. [`program`] tests real nodes under load against the ledger.
 
 mod apart;
 mod program;
@@ -14,23 +14,23 @@ use serde_json::json;
 use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::disable::set_disabled;
-use signet::auth::identity::Email;
 use signet::auth::accounts::projects;
 use signet::auth::api_keys;
 use signet::auth::context::Context;
 use signet::auth::error::LinkKind;
-use signet::auth::sign_in::login_step::LoginStep;
+use signet::auth::identity::Email;
 use signet::auth::mfa::enable_without_confirmation;
 use signet::auth::passwords::Password;
-use signet::auth::revocation::feed::{catch_up, remove_expired};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
-use signet::auth::sessions::tokens::TokenPair as Tokens;
-use signet::auth::sign_in::open_session::open_session;
+use signet::auth::revocation::feed::{catch_up, remove_expired};
 use signet::auth::sessions::refresh::{RotationPolicy, refresh};
 use signet::auth::sessions::sign_out::{SignOutScope, sign_out, sign_out_everyone, sign_out_user_as_admin};
+use signet::auth::sessions::tokens::TokenPair;
+use signet::auth::sign_in::login_step::LoginStep;
+use signet::auth::sign_in::open_session::open_session;
 use signet::auth::sign_in::{magic_link, mailed_code};
 use signet::auth::tokens::client_credentials::issue_for_api_key;
-use signet::auth::tokens::verify::{TokenError as Flaw, VerifyError, verify_access_token, verify_api_key};
+use signet::auth::tokens::verify::{TokenError, VerifyError, verify_access_token, verify_api_key};
 use signet::clock::{Clock, Timestamp};
 use signet::config::Config;
 use signet::store::accounts::{Find, User};
@@ -41,68 +41,68 @@ use crate::support::outbox::{Mail, mails_in};
 use crate::support::totp::code_at;
 use crate::support::{postgres, redis, until};
 
-/// How far a clock is off.
-const OFF: Duration = Duration::from_secs(90);
-const MILLI: Duration = Duration::from_millis(1);
+/// The difference of the skewed clock.
+const SKEW: Duration = Duration::from_secs(90);
+const MILLISECOND: Duration = Duration::from_millis(1);
 
-/// Which way.
+/// The direction of the skew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum Direction {
     Ahead,
     Behind,
 }
 
-/// Two nodes, one of which is on time.
-struct Pair {
+/// Two nodes, one of which has a skewed clock.
+struct TwoNodes {
     fleet: TestFleet,
     on_time: Context,
-    off: Context,
-    off_clock: Clock,
-    way: Way,
+    skewed: Context,
+    skewed_clock: Clock,
+    direction: Direction,
 }
 
-fn off_by(clock: &Clock, way: Way) -> Clock {
+fn skewed_clock_of(clock: &Clock, direction: Direction) -> Clock {
     let now = clock.now();
-    Clock::manual(if way == Way::Ahead { now + OFF } else { now - OFF })
+    Clock::manual(if direction == Direction::Ahead { now + SKEW } else { now - SKEW })
 }
 
-impl Pair {
-    async fn new(way: Way, change: impl Fn(&mut Config)) -> Self {
+impl TwoNodes {
+    async fn new(direction: Direction, change: impl Fn(&mut Config)) -> Self {
         let fleet = TestFleet::new(Some((redis::Server::start(), postgres::Server::start()))).await;
-        let off_clock = off_by(&fleet.clock, way);
+        let skewed_clock = skewed_clock_of(&fleet.clock, direction);
         let on_time = fleet.node_with(&change).await;
-        let off = fleet.node_with_clock(off_clock.clone(), &change).await;
-        Self { fleet, on_time, off, off_clock, way }
+        let skewed = fleet.node_with_clock(skewed_clock.clone(), &change).await;
+        Self { fleet, on_time, skewed, skewed_clock, direction }
     }
 
-    /// Either acts, and the other is to feel it.
-    fn each_way(&self) -> [(&Context, &Context); 2] {
-        [(&self.on_time, &self.off), (&self.off, &self.on_time)]
+    /// The two nodes in both orders.
+    fn both_orders(&self) -> [(&Context, &Context); 2] {
+        [(&self.on_time, &self.skewed), (&self.skewed, &self.on_time)]
     }
 
-    fn pass(&self, span: Duration) {
+    fn advance(&self, span: Duration) {
         self.fleet.clock.advance(span);
-        self.off_clock.advance(span);
+        self.skewed_clock.advance(span);
     }
 
-    /// Both hear what there is to hear.
-    async fn hear(&self) {
-        for ctx in [&self.on_time, &self.off] {
+    /// Both nodes read all revocations.
+    async fn catch_up_both(&self) {
+        for ctx in [&self.on_time, &self.skewed] {
             catch_up(ctx).await.unwrap();
         }
     }
 
-    fn is(&self) -> String {
-        format!("{:?}", self.way)
+    fn direction_name(&self) -> String {
+        format!("{:?}", self.direction)
     }
 }
 
 fn request_ctx(ctx: &Context) -> RequestContext<'_> {
     let address = IpAddr::from([192, 0, 2, 1]);
-    let lives = &ctx.node.config.api.native;
+    let native_config = &ctx.node.config.api.native;
     RequestContext {
         dialect: "native",
-        dialect_config: lives,
+        dialect_config: native_config,
         client_ip: address,
         rate_limit_ip: address,
         user_agent: None,
@@ -111,32 +111,33 @@ fn request_ctx(ctx: &Context) -> RequestContext<'_> {
     }
 }
 
-async fn someone(ctx: &Context, name: &str) -> User {
+async fn create_test_user(ctx: &Context, name: &str) -> User {
     let password = Some(Password::new(PASSWORD.to_owned()));
-    let wanted = CreateUser { email: format!("{name}@example.org"), password, verified: true, ..CreateUser::default() };
-    create_user(ctx, wanted, ctx.node.password_policy).await.unwrap()
+    let new_user =
+        CreateUser { email: format!("{name}@example.org"), password, verified: true, ..CreateUser::default() };
+    create_user(ctx, new_user, ctx.node.password_policy).await.unwrap()
 }
 
-async fn row(ctx: &Context, user: &User) -> User {
+async fn stored_user(ctx: &Context, user: &User) -> User {
     ctx.accounts.user(Find::Id(user.id)).await.unwrap().unwrap()
 }
 
-async fn signed_in(ctx: &Context, user: &User) -> Tokens {
-    open_session(ctx, &row(ctx, user).await, None, request_ctx(ctx)).await.unwrap()
+async fn sign_in(ctx: &Context, user: &User) -> TokenPair {
+    open_session(ctx, &stored_user(ctx, user).await, None, request_ctx(ctx)).await.unwrap()
 }
 
-async fn refreshed(ctx: &Context, token: &str) -> Result<Tokens, Error> {
+async fn rotate(ctx: &Context, token: &str) -> Result<TokenPair, Error> {
     refresh(ctx, token, None, RotationPolicy::Rotate, request_ctx(ctx)).await
 }
 
-fn reason(ctx: &Context, token: &str) -> Option<VerifyError> {
+fn rejection(ctx: &Context, token: &str) -> Option<VerifyError> {
     verify_access_token(ctx, token).err()
 }
 
-/// A mail to this address, as soon as it is there.
-async fn mailed(ctx: &Context, to: &str) -> Mail {
+/// Waits for a mail to this address.
+async fn wait_for_mail(ctx: &Context, to: &str) -> Mail {
     let mut found = None;
-    until(&format!("a mail comes to {to}"), async || {
+    until(&format!("a mail to {to} is sent"), async || {
         found = mails_in(&ctx.node.config.data_dir, to).pop();
         found.is_some()
     })
@@ -144,20 +145,20 @@ async fn mailed(ctx: &Context, to: &str) -> Mail {
     found.unwrap()
 }
 
-/// Asks for a code, and gives it.
-async fn code(ctx: &Context, to: &str) -> (Email, String) {
+/// Requests a sign-in code; returns the address and the code.
+async fn mail_code(ctx: &Context, to: &str) -> (Email, String) {
     let email = Email::parse(to).unwrap();
     mailed_code::send_code(ctx, &email, request_ctx(ctx)).await.unwrap();
-    (email, mailed(ctx, to).await.code())
+    (email, wait_for_mail(ctx, to).await.code())
 }
 
-/// Asks for a link, and gives its two halves.
-async fn link(ctx: &Context, to: &str) -> (String, String) {
-    let half = magic_link::request_link(ctx, to, request_ctx(ctx)).await.unwrap();
-    (mailed(ctx, to).await.token(), half)
+/// Requests a magic link; returns its token and its device secret.
+async fn mail_link(ctx: &Context, to: &str) -> (String, String) {
+    let device_secret = magic_link::request_link(ctx, to, request_ctx(ctx)).await.unwrap();
+    (wait_for_mail(ctx, to).await.token(), device_secret)
 }
 
-async fn code_is_good(ctx: &Context, (email, digits): &(Email, String)) -> bool {
+async fn redeem_code(ctx: &Context, (email, digits): &(Email, String)) -> bool {
     match mailed_code::sign_in_with_code(ctx, email, digits, None, request_ctx(ctx)).await {
         Ok(_) => true,
         Err(Error::InvalidCode) => false,
@@ -165,8 +166,8 @@ async fn code_is_good(ctx: &Context, (email, digits): &(Email, String)) -> bool 
     }
 }
 
-async fn link_is_good(ctx: &Context, (token, half): &(String, String)) -> bool {
-    match magic_link::redeem(ctx, token, half, request_ctx(ctx)).await {
+async fn redeem_link(ctx: &Context, (token, device_secret): &(String, String)) -> bool {
+    match magic_link::redeem(ctx, token, device_secret, request_ctx(ctx)).await {
         Ok(LoginStep::Complete(_)) => true,
         Ok(LoginStep::MfaRequired(_)) => panic!("there is no second factor"),
         Err(Error::InvalidLink(LinkKind::MagicLink)) => false,
@@ -174,21 +175,22 @@ async fn link_is_good(ctx: &Context, (token, half): &(String, String)) -> bool {
     }
 }
 
-/// A key of the user's, and a token that was made of it.
-async fn key_and_token(ctx: &Context, user: &User) -> (String, String) {
+/// Creates an API key; returns it and an access token issued for it.
+async fn create_key_and_token(ctx: &Context, user: &User) -> (String, String) {
     let project = projects::list_projects(ctx, user.id).await.unwrap()[0].id;
-    let wanted =
+    let new_key =
         api_keys::CreateApiKey { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
-    let (_, key) = api_keys::create(ctx, wanted).await.unwrap();
-    let token = exchanged(ctx, key.reveal()).await.unwrap();
+    let (_, key) = api_keys::create(ctx, new_key).await.unwrap();
+    let token = exchange_key(ctx, key.reveal()).await.unwrap();
     (key.reveal().to_owned(), token)
 }
 
-async fn exchanged(ctx: &Context, key: &str) -> Result<String, Error> {
-    let lives = ctx.node.config.api.native.access;
-    issue_for_api_key(ctx, key, None, lives).await.map(|exchanged| exchanged.access)
+async fn exchange_key(ctx: &Context, key: &str) -> Result<String, Error> {
+    let lifetime = ctx.node.config.api.native.access;
+    issue_for_api_key(ctx, key, None, lifetime).await.map(|issued| issued.access)
 }
 
-fn held(row: &str, way: &str, figures: &serde_json::Value) {
-    println!("fault {}", json!({"row": row, "clock": way, "off_ms": OFF.as_millis() as u64, "held": figures}));
+fn print_result(row: &str, direction: &str, result: &serde_json::Value) {
+    let skew = SKEW.as_millis() as u64;
+    println!("fault {}", json!({"row": row, "clock": direction, "skew_ms": skew, "result": result}));
 }

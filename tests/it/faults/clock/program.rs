@@ -1,34 +1,34 @@
-//! Real nodes under load, the clock of one of which is wrong, is put right and is set back: nobody notices, and all that was
-//! acknowledged holds.
+//! Real nodes under load; the clock of one node is wrong, corrected and set back. No call fails, and everything
+//! acknowledged still holds.
 
 use std::fs;
 
 use super::*;
 
-/// How far off it is, one after the other, in seconds.
-const OFF_BY: [i32; 6] = [90, 0, -90, 90, -90, 0];
+/// The offsets of the clock, one after the other, in seconds.
+const OFFSETS: [i32; 6] = [90, 0, -90, 90, -90, 0];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn is_wrong_and_set_back_under_load() {
+async fn clock_skew_under_load_is_not_noticed() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
     let plan = Plan::on(&redis, &postgres);
     let clock = plan.dir().join("clock");
-    let set = |seconds: i32| {
-        // In one step: half of a number would be another.
+    let set_offset = |seconds: i32| {
+        // Atomically, because a partially written number would be another offset.
         fs::write(clock.with_extension("new"), format!("{seconds:+}")).unwrap();
         fs::rename(clock.with_extension("new"), &clock).unwrap();
     };
-    set(-90);
-    let fleet = Fleet::of(&[plan.clone(), plan.another_node().with_clock_offset(&clock)]);
-    let traffic = fleet.at_work().await;
+    set_offset(-90);
+    let fleet = ServerFleet::start(&[plan.clone(), plan.another_node().with_clock_offset(&clock)]);
+    let traffic = fleet.start_traffic().await;
     for _ in 0..short_or_long(1, 5) {
-        for off in OFF_BY {
-            set(off);
-            traffic.until_good(&ALL, short_or_long(2, 10), PATIENCE * 4).await;
+        for offset in OFFSETS {
+            set_offset(offset);
+            traffic.wait_for_success(&ALL_CALLS, short_or_long(2, 10), TIMEOUT * 4).await;
         }
     }
-    let heard = fleet.held_to(traffic, |ledger| ledger.is_undisturbed()).await;
-    goes_on(&ALL, &heard);
-    let line = json!({"row": "clock 90 s off, set back, under load", "answered": heard.len()});
+    let outcomes = fleet.stop_and_audit(traffic, |ledger| ledger.assert_undisturbed()).await;
+    assert_unaffected(&ALL_CALLS, &outcomes);
+    let line = json!({"row": "clock 90 s off, set back, under load", "responses": outcomes.len()});
     println!("fault {line}");
 }
