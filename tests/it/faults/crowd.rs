@@ -21,12 +21,13 @@ const CONCURRENCY: usize = 64;
 
 /// Raises this process's limit of open files for so many connections.
 ///
-/// # Panics If the hard limit is too low.
+/// # Panics
+/// If the hard limit is too low.
 pub(super) fn raise_open_file_limit(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = (connections as u64 + OWN_FILES).max(limit.current.unwrap_or(u64::MAX));
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum: limit.maximum });
-    raised.unwrap_or_else(|_| panic!("{wanted} files must be allowed to be open: raise `ulimit -Hn`"));
+    let needed = (connections as u64 + OWN_FILES).max(limit.current.unwrap_or(u64::MAX));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum: limit.maximum });
+    raised.unwrap_or_else(|_| panic!("{needed} files must be allowed to be open: raise `ulimit -Hn`"));
 }
 
 /// How a slow client keeps the server waiting.
@@ -153,8 +154,8 @@ impl Crowd {
     pub(super) async fn disconnect(self) -> Duration {
         let began = Instant::now();
         self.disconnect.send_replace(true);
-        for person in self.clients {
-            person.await.unwrap();
+        for client in self.clients {
+            client.await.unwrap();
         }
         began.elapsed()
     }

@@ -75,13 +75,14 @@ async fn excess_sign_ins_are_refused_quickly() {
         );
         assert!(!response.body.to_string().contains("_token"), "{response:?}");
     }
-    let rounds: Vec<_> = refused.iter().map(|(_, duration)| *duration).collect();
-    let (median, p99) = (percentile(50, rounds.clone()), percentile(99, rounds));
+    let times: Vec<_> = refused.iter().map(|(_, duration)| *duration).collect();
+    let (median, p99) = (percentile(50, times.clone()), percentile(99, times));
     let before = stats.samples[0].memory;
     let growth = stats.samples.iter().map(|sample| sample.memory).fold(0.0, f64::max) - before;
     let line = json!({
         "row": "sign-in flood", "capacity": capacity, "sent": responses.len(), "accepted": accepted.len(),
-        "refused": refused.len(), "refused_median_ms": as_millis(median), "refused_p99_ms": as_millis(p99), "verify_p99_ms": as_millis(percentile(99, verify_times)),
+        "refused": refused.len(), "refused_median_ms": as_millis(median), "refused_p99_ms": as_millis(p99),
+        "verify_p99_ms": as_millis(percentile(99, verify_times)),
         "recovery_ms": as_millis(recovery), "memory_mib": growth / f64::from(1 << 20),
     });
     println!("fault {line}");

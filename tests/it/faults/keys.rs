@@ -75,8 +75,9 @@ async fn keys_are_rotated_and_revoked_under_load() {
     assert!(refused > 0, "no client had a token of a revoked key: {report:?}");
     let max = percentile(100, propagation.clone());
     let line = serde_json::json!({
-        "row": "keys revoked", "rotated": rounds, "revoked": rounds, "propagation_median_ms": as_millis(percentile(50, propagation)),
-        "propagation_max_ms": as_millis(max), "refused_of_revoked_keys": refused, "succeeded": report.succeeded, "lost": report.lost,
+        "row": "keys revoked", "rotated": rounds, "revoked": rounds,
+        "propagation_median_ms": as_millis(percentile(50, propagation)), "propagation_max_ms": as_millis(max),
+        "refused_of_revoked_keys": refused, "succeeded": report.succeeded, "lost": report.lost,
     });
     println!("fault {line}");
     assert!(report.unavailable == 0 && report.lost == 0, "a request failed: {report:?}");

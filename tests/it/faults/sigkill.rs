@@ -62,7 +62,8 @@ async fn kill_repeatedly(name: &str, plan: &Plan) {
     let [users, open, ended, used, keys] = ledger.counts();
     let line = serde_json::json!({
         "row": name, "kills": kills, "acknowledged": acknowledged, "lost": lost, "start_median_ms": as_millis(median),
-        "start_max_ms": as_millis(max), "users": users, "open": open, "ended": ended, "used_codes": used, "deactivated_keys": keys,
+        "start_max_ms": as_millis(max), "users": users, "open": open, "ended": ended,
+        "used_codes": used, "deactivated_keys": keys,
     });
     println!("fault {line}");
     assert!(open > 10 && ended > 5 && used > 0, "too few effects to check: {line}");

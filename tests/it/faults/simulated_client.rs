@@ -1,18 +1,19 @@
 //! A simulated client: it signs up, signs in, refreshes, signs out, uses codes and creates keys, one request after the
 //! other, and records the acknowledged effects. It reports only responses that are wrong whatever has failed.
 
+mod credentials;
 mod deletion;
 mod keys;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reqwest::RequestBuilder;
 use serde_json::json;
 
-use super::ledger::{ClientLedger, LedgerUser, MailedCode, OpenSession, Refusal};
+use super::ledger::{ClientLedger, LedgerUser, OpenSession, Refusal};
 use super::traffic::{Call, Endpoint, LoadProfile, Outbox, ROOT, Shared};
-use crate::support::client::{Client, HttpResponse, PASSWORD, TokenPair, sid, text};
+use crate::support::client::{Client, HttpResponse, PASSWORD, TokenPair};
 
 /// The number of sessions from which on a user opens no more by password.
 const MAX_SESSIONS: usize = 4;
@@ -307,90 +308,6 @@ impl SimulatedClient {
                     self.user(user).ended_sessions.push(session.tokens);
                 }
             }
-        }
-        Ok(())
-    }
-
-    async fn request_code(&mut self, user: usize) -> Result {
-        if self.user(user).code.is_some() {
-            return Ok(());
-        }
-        let (email, requested_at) = (self.user(user).email.clone(), Instant::now());
-        // Discard a code that was requested before and arrived late.
-        self.outbox.code(&email);
-        let request = self.client.post("/auth/verification/send-code").json(&json!({"email": email}));
-        let response = self.send(Call::RequestCode, request).await?;
-        if !self.expect(Call::RequestCode, &response, 202) {
-            return Ok(());
-        }
-        while requested_at.elapsed() < Duration::from_secs(10) {
-            if let Some(digits) = self.outbox.code(&email) {
-                self.user(user).code = Some(MailedCode { digits, requested_at, in_doubt: false });
-                return Ok(());
-            }
-            if self.shared.is_stopped() {
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        self.ledger.violations.push(format!("no code was mailed to {email}"));
-        Ok(())
-    }
-
-    async fn use_code(&mut self, user: usize) -> Result {
-        let Some(code) = self.user(user).code.take() else { return Ok(()) };
-        let MailedCode { digits, requested_at, in_doubt } = code;
-        let (email, opened_at) = (self.user(user).email.clone(), Instant::now());
-        let body = json!({"email": email, "code": digits});
-        let request = self.client.post("/auth/verification/verify-code").json(&body);
-        let response = self.send(Call::UseCode, request).await?;
-        match response.status {
-            401 if in_doubt => self.user(user).used_codes.push(digits),
-            401 => {
-                let refusal = Refusal { opened_at: requested_at, response: format!("{response:?}") };
-                self.ledger.refusals.push(refusal);
-            }
-            503 => self.user(user).code = Some(MailedCode { digits, requested_at, in_doubt: true }),
-            _ => {
-                if self.expect(Call::UseCode, &response, 200) {
-                    let [access, refresh] =
-                        ["access_token", "refresh_token"].map(|name| text(&response.body["data"][name]));
-                    let tokens = TokenPair { session: sid(&access), access, refresh };
-                    self.user(user).used_codes.push(digits);
-                    self.user(user).sessions.push(OpenSession::new(tokens, opened_at));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn change_password(&mut self, user: usize) -> Result {
-        let step = self.ledger.step;
-        let ledger_user = self.user(user);
-        let [old] = ledger_user.passwords.as_slice() else { return Ok(()) };
-        let (old, new) = (old.clone(), format!("{PASSWORD} {step}"));
-        let Some(access) = ledger_user.sessions.first().map(|session| session.tokens.access.clone()) else {
-            return Ok(());
-        };
-        // The change ends all sessions. Until there is a response, the outcome is unknown.
-        let in_doubt: Vec<_> = ledger_user.sessions.iter().map(|session| session.end_in_doubt).collect();
-        ledger_user.sessions.iter_mut().for_each(|session| session.end_in_doubt = true);
-        ledger_user.passwords = vec![old.clone(), new.clone()];
-        let body = json!({"original": old, "password": new});
-        let request = self.client.http.put(format!("{}/auth/users/me", self.client.base));
-        let response = self.send(Call::ChangePassword, request.bearer_auth(access).json(&body)).await?;
-        let ledger_user = self.user(user);
-        if response.status == 401 {
-            ledger_user.passwords = vec![old];
-            let sessions = ledger_user.sessions.iter_mut().zip(in_doubt);
-            sessions.for_each(|(session, in_doubt)| session.end_in_doubt = in_doubt);
-            self.session_refused(user, 0, &response);
-        } else if response.status == 200 {
-            (ledger_user.passwords, ledger_user.old_password) = (vec![new], Some(old));
-            let sessions = std::mem::take(&mut ledger_user.sessions);
-            ledger_user.ended_sessions.extend(sessions.into_iter().map(|session| session.tokens));
-        } else {
-            self.expect(Call::ChangePassword, &response, 200);
         }
         Ok(())
     }

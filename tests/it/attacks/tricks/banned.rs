@@ -129,7 +129,7 @@ fn returns_access_token(document: &Value, schema: &Value) -> bool {
         || alternatives.into_iter().any(|schema| returns_access_token(document, schema))
 }
 
-/// The calls of this file are all issuing calls of the OpenAPI document.
+/// The requests of this file cover every call of the OpenAPI document that issues an access token.
 async fn every_issuing_call_is_tested(server: &TestServer) {
     let document = server.get("/openapi.json").send_checked().await.is(200).json();
     let mut documented = BTreeSet::new();

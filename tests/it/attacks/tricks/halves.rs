@@ -44,7 +44,7 @@ async fn reset_needs_token_and_its_own_device_secret(server: &TestServer) {
         ] {
             assert_refused(server, path, token, Some(device_secret)).await;
         }
-        // The token without its device secret does not work, and a reset that must be complete in itself is not.
+        // The mailed token alone does not work, neither here nor for a call that takes no device secret.
         if path == "/links/reset" {
             assert_refused(server, path, &token_of_one, None).await;
         }
