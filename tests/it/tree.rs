@@ -1,8 +1,8 @@
-//! Checks the structure of the sources: which module may import which, that imports form no circle, where drivers and unsafe
-//! code may be named, and how a file looks.
+//! Checks the structure of the sources: which module may import which, that imports form no circle, where drivers and
+//! unsafe code may be named, and how a file looks.
 //!
-//! The sources are parsed with `syn`, so a name in a comment or a string is not a name. The rules are tested on made-up files
-//! that break each of them.
+//! The sources are parsed with `syn`, so a name in a comment or a string is not a name. The rules are tested on made-up
+//! files that break each of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -246,7 +246,8 @@ fn check(sources: &[Source]) -> Vec<String> {
         }
         let Some(top) = source.module.as_ref().and_then(|module| module.first()) else { continue };
         for (crates, modules) in RESTRICTED_CRATES {
-            for name in crates.iter().filter(|name| source.crates.contains(**name) && !modules.contains(&top.as_str())) {
+            for name in crates.iter().filter(|name| source.crates.contains(**name) && !modules.contains(&top.as_str()))
+            {
                 problems.push(format!("{path}: `{top}` must not name the crate `{name}`"));
             }
         }
@@ -255,7 +256,8 @@ fn check(sources: &[Source]) -> Vec<String> {
         let allowed = ALLOWED.iter().find(|(name, _)| *name == from).map(|(_, targets)| *targets);
         let is_ground = GROUND.contains(&from.as_str());
         if allowed.is_none() && !is_ground {
-            problems.push(format!("`{from}` is not in the table of modules: say in tests/it/tree.rs what it may import"));
+            problems
+                .push(format!("`{from}` is not in the table of modules: say in tests/it/tree.rs what it may import"));
         } else if !(GROUND.contains(&to.as_str()) || allowed.is_some_and(|targets| targets.contains(&to.as_str()))) {
             problems.push(format!("`{from}` must not import `{to}`"));
         }
@@ -410,7 +412,10 @@ fn a_circle_of_files_or_folders_is_reported() {
 fn files_that_follow_the_rules_pass() {
     for file in [
         ("src/auth/mod.rs", "// use crate::api;\n/* crate::http fred:: */ use crate::store;"),
-        ("src/auth/mod.rs", "const A: &str = \"crate::api \\\" fred::x\"; const B: &str = r#\"crate::http\" fred::x\"#;"),
+        (
+            "src/auth/mod.rs",
+            "const A: &str = \"crate::api \\\" fred::x\"; const B: &str = r#\"crate::http\" fred::x\"#;",
+        ),
         ("src/auth/mod.rs", "pub(in crate::auth) fn f() {} pub(crate) struct S; use super::store;"),
         ("src/auth/mod.rs", "mod hyper_text; struct S { hyper: bool } fn f(s: S) { s.fred; store::fred::x() }"),
         ("src/store/ephemeral/mod.rs", "use fred::prelude::*; use crate::{id::{UserId, SessionId}, config::Redis};"),

@@ -13,8 +13,8 @@ use uuid::Uuid;
 
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::revocation::durable::user_revocation;
 use crate::auth::retention::next_global_not_before;
+use crate::auth::revocation::durable::user_revocation;
 use crate::auth::revocation::sessions::end_sessions;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::clock::Timestamp;

@@ -160,10 +160,11 @@ impl Connections {
         // Fast: checks whether the connection is closed, without a round trip.
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_config(endpoint.config, endpoint.tls, recycling);
-        let pool = Pool::builder(manager)
-            .max_size(max_connections)
-            .build()
-            .map_err(|error| Error::Unavailable { store: STORE, detail: error.to_string(), is_logged: false })?;
+        let pool = Pool::builder(manager).max_size(max_connections).build().map_err(|error| Error::Unavailable {
+            store: STORE,
+            detail: error.to_string(),
+            is_logged: false,
+        })?;
         Ok(Self { pool, timeout: settings.timeout, probe: Probe::default() })
     }
 
