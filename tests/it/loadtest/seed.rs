@@ -113,7 +113,7 @@ fn invalid_arguments_create_no_user() {
     assert_refused(&[], 2, "--out");
     assert_refused(&["--remove", "--users", "3"], 2, "cannot be used with");
     assert_refused(&["--users", "0", "--out", "data.json"], 2, "--users");
-    assert_refused(&["--users", "2", "--sessions", "5", "--out", "data.json"], 2, "2 is the most for each");
+    assert_refused(&["--users", "2", "--sessions", "5", "--out", "data.json"], 2, "the limit is 2 each");
     assert_refused(&["--out", "nowhere/data.json"], 1, "nowhere/data.json");
     assert_eq!(plan.json(&["users", "list"], ""), json!([]));
     plan.json(&["seed", "--users", "2", "--sessions", "4", "--out", "data.json"], "");

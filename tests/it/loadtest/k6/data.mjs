@@ -7,7 +7,7 @@ export class SharedArray {
     demand(true, 'new SharedArray');
     const items = make();
     if (typeof name !== 'string' || !Array.isArray(items)) throw new TypeError('SharedArray needs a name and an array');
-    const texts = items.map((item) => JSON.stringify(one));
+    const texts = items.map((item) => JSON.stringify(item));
     return new Proxy(this, {
       get: (_, key) => {
         if (key === 'length') return texts.length;
