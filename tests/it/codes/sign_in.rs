@@ -72,7 +72,7 @@ async fn disabled_account_is_reported_with_the_right_password(server: &TestServe
     call(server, "/auth/refresh", json!({"refresh_token": tokens.refresh})).await.has_code(409, "132");
 }
 
-/// A session that a refresh would extend if this dialect did, and no grace period after a rotation.
+/// An idle lifetime that a refresh would extend if this dialect did, and no grace period after a rotation.
 mod without_rotation {
     use super::*;
 

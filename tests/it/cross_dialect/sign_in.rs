@@ -20,7 +20,7 @@ impl SignUp {
     pub(super) const ALL: [Self; 6] =
         [Self::UnturnedCode, Self::Myauth, Self::MyauthMagic, Self::Codes, Self::Ucontact, Self::V1];
 
-    /// Whether the account has a password from the start.
+    /// True if the sign-up sets a password.
     pub(super) fn has_password(self) -> bool {
         !matches!(self, Self::UnturnedCode | Self::MyauthMagic)
     }

@@ -25,7 +25,7 @@ async fn wrong_codes_per_day_are_limited(server: &TestServer) {
         let wait = response.is_error(429, "too_many_requests").header("retry-after").parse::<u64>().unwrap();
         assert!(wait > 60 * 60, "Retry-After lasts until the day is over: {wait}");
     }
-    // Right codes do not count, and other accounts are unaffected.
+    // Correct codes do not count, and other accounts are unaffected.
     for _ in 0..8 {
         let code = code_for(server, "right@example.org").await;
         verify(server, "right@example.org", &code).await.is(200);

@@ -87,7 +87,7 @@ async fn mail_needs_matching_address_and_username(server: &TestServer) {
 async fn rejected_password_does_not_consume_the_link(server: &TestServer) {
     let member = member(server, "clumsy").await;
     let token = reset_token(server, &member, 0).await;
-    // More tries than a link allows wrong ones: these do not count as wrong.
+    // Six tries, one more than the wrong ones that a link allows: a rejected password is not a wrong try.
     for _ in 0..6 {
         confirm(server, &token, NEW_PASSWORD, "654322").await.is_error(400, "password not confirm");
         confirm(server, &token, "12345", "12345").await.is_error(400, "invalid password");
