@@ -24,8 +24,7 @@ struct TestCli {
 impl TestCli {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::default();
-        config.data_dir = dir.path().join("data");
+        let mut config = Config { data_dir: dir.path().join("data"), ..Config::default() };
         config.server.listen = ([127, 0, 0, 1], 0).into();
         config.server.management = None;
         Self { dir, config }
