@@ -50,7 +50,7 @@ pub(super) async fn attempts_and_wrong_claims_share_the_day(store: Store) {
             purpose: "code",
             id: "",
             digest,
-            daily_attempts: daily_attempts,
+            daily_attempts,
             consume: true,
         };
         store.redeem(redeem, START)

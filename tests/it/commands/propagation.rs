@@ -32,7 +32,7 @@ async fn disabled_users_are_refused_at_once_embedded() {
 
 #[tokio::test]
 async fn disabled_users_are_refused_at_once_redis_and_postgres() {
-    disabled_users_are_refused_at_once(&TestServer::on_servers(|plan| plan)).await;
+    disabled_users_are_refused_at_once(&TestServer::redis_and_postgres(|plan| plan)).await;
 }
 
 async fn deactivated_keys_are_refused_at_once(server: &TestServer) {
@@ -52,7 +52,7 @@ async fn deactivated_keys_are_refused_at_once_embedded() {
 
 #[tokio::test]
 async fn deactivated_keys_are_refused_at_once_redis_and_postgres() {
-    deactivated_keys_are_refused_at_once(&TestServer::on_servers(|plan| plan)).await;
+    deactivated_keys_are_refused_at_once(&TestServer::redis_and_postgres(|plan| plan)).await;
 }
 
 async fn tokens_of_a_revoked_key_are_refused_at_once(server: &TestServer) {
@@ -70,7 +70,7 @@ async fn tokens_of_a_revoked_key_are_refused_at_once_embedded() {
 
 #[tokio::test]
 async fn tokens_of_a_revoked_key_are_refused_at_once_redis_and_postgres() {
-    tokens_of_a_revoked_key_are_refused_at_once(&TestServer::on_servers(|plan| plan)).await;
+    tokens_of_a_revoked_key_are_refused_at_once(&TestServer::redis_and_postgres(|plan| plan)).await;
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_killed_server_is_not_waited_for() {
 
 #[tokio::test]
 async fn a_stopped_server_is_not_waited_for() {
-    let server = TestServer::on_servers(|plan| plan);
+    let server = TestServer::redis_and_postgres(|plan| plan);
     let person = server.create_user(&[]);
     server.signet.terminate();
     server.signet.wait_for_exit();

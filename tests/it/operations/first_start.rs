@@ -5,7 +5,9 @@ use crate::support::terminal::Terminal;
 
 #[test]
 fn the_banner_on_a_terminal_comes_before_everything_else() {
-    let mut command = Plan::embedded().set("SIGNET_LIMITS__ENABLED", "true").command();
+    // Dropping the plan removes the folder that the program runs in.
+    let plan = Plan::embedded().set("SIGNET_LIMITS__ENABLED", "true");
+    let mut command = plan.command();
     command.env("SIGNET_SERVER__LISTEN", "127.0.0.1:0").env("SIGNET_SERVER__MANAGEMENT", "off");
     let terminal = Terminal::start(command, true);
     terminal.wait_for("listening on http://127.0.0.1:");
@@ -40,6 +42,6 @@ async fn the_log_names_the_embedded_store() {
 
 #[tokio::test]
 async fn the_log_names_redis_and_postgres() {
-    let server = TestServer::on_servers(|plan| plan);
+    let server = TestServer::redis_and_postgres(|plan| plan);
     assert_eq!(log_line(&server)["stores"], "redis, postgres");
 }
