@@ -1,4 +1,4 @@
-//! The OpenAPI document: one [`ApiSpec`] per dialect, assembled once from the dialects that are enabled. Knows none of
+//! The OpenAPI document: one `ApiSpec` per dialect, assembled once from the dialects that are enabled. Knows none of
 //! them.
 //!
 //! Parameters and bodies come from the wire types. Error responses come from the dialect's own error renderer, which is

@@ -62,7 +62,7 @@ pub async fn check_attempt(ctx: &Context, request_ctx: RequestContext<'_>) -> Re
     check_address(ctx, LimitedAction::CodeAddress, request_ctx).await
 }
 
-/// Counts one attempt at a user's second factor. `subject`: from [`crate::auth::one_time::mfa_subject`].
+/// Counts one attempt at a user's second factor. `subject`: from `crate::auth::one_time::mfa_subject`.
 pub async fn check_mfa(
     ctx: &Context,
     user: &User,

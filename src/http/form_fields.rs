@@ -57,7 +57,7 @@ impl FormFields {
     /// is repeated, the last value counts.
     ///
     /// # Errors
-    /// [`Rejection::Fields`] with every field error that was found.
+    /// [`Rejection::InvalidFields`] with every field error that was found.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
         json::parse_text_fields(self.iter(), self.location.unwrap_or(ParamLocation::Body))
     }

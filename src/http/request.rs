@@ -140,7 +140,7 @@ impl Request {
     /// The query, decoded.
     ///
     /// # Errors
-    /// [`Rejection::Fields`] if it is not UTF-8 once decoded.
+    /// [`Rejection::InvalidFields`] if it is not UTF-8 once decoded.
     pub fn query(&self) -> Result<FormFields, Rejection> {
         let query = self.0.head.uri.query().unwrap_or_default();
         FormFields::parse_urlencoded(query.as_bytes(), ParamLocation::Query).map_err(|_| {
@@ -157,7 +157,7 @@ impl Request {
     /// The raw body, whatever its media type. A second call returns an empty body.
     ///
     /// # Errors
-    /// [`Rejection::TooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Crowded`], [`Rejection::Unreadable`].
+    /// [`Rejection::BodyTooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Overloaded`], [`Rejection::MalformedBody`].
     pub async fn bytes(&mut self) -> Result<Bytes, Rejection> {
         self.0.body.read(self.0.max_body, &self.0.limits).await
     }
@@ -166,7 +166,7 @@ impl Request {
     /// read it.
     ///
     /// # Errors
-    /// [`Rejection::Crowded`].
+    /// [`Rejection::Overloaded`].
     pub fn reserve_response(&self, text: String) -> Result<Bytes, Rejection> {
         body_budget::reserve_response(text, self.0.limits.max_body, self.0.limits.max_held)
     }
@@ -187,7 +187,7 @@ impl Request {
     /// The body, parsed as JSON into a `T`. Unknown fields are ignored; if a field is repeated, the last value counts.
     ///
     /// # Errors
-    /// [`Rejection::Fields`] with every field error that was found, and those of [`Request::json_bytes`].
+    /// [`Rejection::InvalidFields`] with every field error that was found, and those of [`Request::json_bytes`].
     pub async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Rejection> {
         json::parse(&self.json_bytes().await?)
     }

@@ -2,7 +2,7 @@
 //!
 //! Each attempt is counted before anything is compared, recovery codes in the same counter as TOTP codes. A time step
 //! is consumed by the first code that proves it, and a recovery code by its first use. The secret is sealed in the
-//! user's row. [`crate::auth::sign_in::open_session`] calls [`verify_code`] for every session it opens.
+//! user's row. [`crate::auth::sign_in::open_session`] calls `verify_code` for every session it opens.
 
 mod enrollment;
 mod recovery;

@@ -2,7 +2,7 @@
 //! needs as well.
 //!
 //! The response does not reveal whether an account exists: for known and unknown addresses the same is read, signed,
-//! stored and returned. Only the mail differs; it is queued without waiting, and [`crate::auth::timing`] hides what
+//! stored and returned. Only the mail differs; it is queued without waiting, and `crate::auth::timing` hides what
 //! remains. [`crate::auth::passwords::reset`] redeems the link.
 
 use serde::{Deserialize, Serialize};

@@ -4,8 +4,8 @@
 //! | file | what it does |
 //! |---|---|
 //! | [`set`] | the revocations in memory, against which every credential is checked |
-//! | [`publish`] | publishes one revocation to all nodes |
-//! | [`sessions`] | ends sessions in the store and applies their revocations |
+//! | `publish` | publishes one revocation to all nodes |
+//! | `sessions` | ends sessions in the store and applies their revocations |
 //! | [`feed`] | follows what other nodes publish |
 //! | [`durable`] | re-applies the revocations that are columns of a row |
 //! | [`propagation`] | lets a command wait until every node has applied a revocation |

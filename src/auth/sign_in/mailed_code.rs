@@ -2,7 +2,7 @@
 //! username.
 //!
 //! Requesting a code does not reveal whether an account exists: a code is generated and stored for every address, and
-//! only the mail differs, which the response does not wait for (see [`crate::auth::timing`]). Signing in reveals
+//! only the mail differs, which the response does not wait for (see `crate::auth::timing`). Signing in reveals
 //! whether an account exists only with the right code.
 //!
 //! A code does not open an account whose sign-ins were revoked after the code was requested: by a new password, by
