@@ -45,14 +45,7 @@ pub(super) async fn attempts_and_wrong_claims_share_the_day(store: Store) {
         expires_at: START + HOUR,
     };
     let redeem = |digest, daily_attempts| {
-        let redeem = RedeemRequest {
-            subject: SUBJECT,
-            purpose: "code",
-            id: "",
-            digest,
-            daily_attempts,
-            consume: true,
-        };
+        let redeem = RedeemRequest { subject: SUBJECT, purpose: "code", id: "", digest, daily_attempts, consume: true };
         store.redeem(redeem, START)
     };
     store.store_claim(&code, START).await.unwrap();
