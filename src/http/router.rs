@@ -171,10 +171,10 @@ impl<C: 'static> Router<C> {
         let with = |method: &Method| routes.iter().find(|route| route.method == method);
         let route = with(method).or_else(|| if is_head { with(&Method::GET) } else { None });
         // `/sessions/` is `/sessions/{id}` with an empty id. `DELETE /sessions` must not answer it: it ends all
-        // sessions.
+        // sessions. A path that is registered with the slash is a path of its own, with 405 for its other methods.
         let takes_parameter = |other: &Method| other == method || is_head && *other == Method::GET;
         if path.len() < sent.len()
-            && route.is_none_or(|route| !route.trailing_slash)
+            && !routes.iter().any(|route| route.trailing_slash)
             && matched.value.methods_with_parameter.iter().any(takes_parameter)
         {
             return Found::Nothing;
@@ -300,7 +300,8 @@ mod tests {
             .delete("/sessions/{id}", "end_one", ok)
             .delete("/sessions/{id}/codes", "end_codes", ok)
             .get("/users/", "users", ok)
-            .get("/users/{id}", "user", ok);
+            .get("/users/{id}", "user", ok)
+            .post("/users/{id}", "change", ok);
         let router = routes.build().unwrap();
         let find = |method: Method, path: &str| match router.find(&method, path) {
             Found::Route(route, _) => router.metric_labels()[route.label],
@@ -325,6 +326,7 @@ mod tests {
             (Method::GET, "/users/", "users"),
             (Method::HEAD, "/users/", "users"),
             (Method::GET, "/users", "users"),
+            (Method::POST, "/users/", "405"),
             (Method::GET, "/users/1", "user"),
         ] {
             assert_eq!(find(method.clone(), path), expected, "{method} {path}");

@@ -1,7 +1,7 @@
-//! The log: one line a failure, where it is handled, to stderr; pretty on a terminal, JSON otherwise.
+//! The log, to stderr: pretty on a terminal, JSON otherwise. Each failure is logged once, where it is handled.
 //!
-//! Lines are written by a thread of their own, so that a terminal or a pipe that stands still costs lines, not requests.
-//! Knows nothing of what is logged.
+//! A thread of its own writes the lines, so that a blocked terminal or pipe loses lines and does not delay requests. Knows
+//! nothing of what is logged.
 
 #[cfg(feature = "otlp")]
 mod traces;
@@ -24,21 +24,21 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use crate::clock::Clock;
 use crate::config::{Log, LogFormat};
 
-/// How many lines may wait for the thread that writes them.
+/// Maximum number of lines that wait to be written.
 const QUEUE: usize = 8_192;
 
 type Boxed = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// Why there is no log.
+/// The log cannot be started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The thread that writes lines could not be started.
+    /// The writing thread cannot be started.
     #[error("the log's thread cannot be started: {0}")]
     Thread(#[from] io::Error),
-    /// `log.filter` is not one.
-    #[error("log.filter cannot be used: {0}")]
+    /// `log.filter` is invalid.
+    #[error("log.filter is invalid: {0}")]
     Filter(#[from] ParseError),
-    /// Somebody else logs in this process already.
+    /// The process has a log already.
     #[error("the log was started twice")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
     /// Traces cannot be sent.
@@ -47,7 +47,7 @@ pub enum StartError {
     Traces(#[from] opentelemetry_otlp::ExporterBuildError),
 }
 
-/// The running log. Dropping it writes what still waits; what is logged after that is written at once.
+/// The running log. Dropping it writes the waiting lines; later lines are written immediately.
 pub struct Logs {
     lines: Lines,
     thread: Option<JoinHandle<()>>,
@@ -76,7 +76,7 @@ impl Logs {
         })
     }
 
-    /// How many lines were lost because nobody took them fast enough.
+    /// Number of lines lost because they could not be written fast enough.
     pub fn lost(&self) -> u64 {
         self.lines.lost.load(Ordering::Relaxed)
     }
@@ -88,7 +88,7 @@ impl Drop for Logs {
         if let Some(traces) = self.traces.take() {
             traces.flush();
         }
-        // The subscriber keeps its end of the queue for as long as the process lives: only a word ends the thread.
+        // The subscriber holds its end of the queue until the process exits, so only a message ends the thread.
         if self.lines.queue.send(Message::Stop).is_ok()
             && let Some(thread) = self.thread.take()
         {
@@ -97,11 +97,15 @@ impl Drop for Logs {
     }
 }
 
-/// Drivers that are asked to tell everything tell what they carry: tokio_postgres every parameter, password hashes among them,
-/// h2 every header field. Below info only our own rooms are heard, whatever the filter says.
-fn tells_no_secret(event: &Metadata<'_>) -> bool {
-    let ours = event.target().split("::").next() == Some(env!("CARGO_CRATE_NAME"));
-    ours || *event.level() <= Level::INFO
+/// Limits what libraries log, whatever the filter says. Below info their lines may contain secrets: tokio_postgres logs every
+/// parameter, password hashes among them, and h2 every header field. fred logs each step of a reconnection as a warning,
+/// while the store logs a lost Redis in one line.
+fn is_loggable(event: &Metadata<'_>) -> bool {
+    match event.target().split("::").next() {
+        Some(name) if name == env!("CARGO_CRATE_NAME") => true,
+        Some("fred") => *event.level() <= Level::ERROR,
+        _ => *event.level() <= Level::INFO,
+    }
 }
 
 enum Message {
@@ -109,7 +113,7 @@ enum Message {
     Stop,
 }
 
-/// Where the subscriber writes: each call is one whole line.
+/// The subscriber's writer: each call is one complete line.
 #[derive(Clone)]
 struct Lines {
     queue: SyncSender<Message>,
@@ -140,16 +144,16 @@ impl<'a> MakeWriter<'a> for Lines {
     }
 }
 
-/// A log that cannot be written has nowhere to be complained about.
+/// Ignores write errors: there is nowhere to report them.
 fn write(waiting: &Receiver<Message>, to: &mut dyn Write) {
     while let Ok(Message::Line(line)) = waiting.recv() {
         let _ = to.write_all(&line);
     }
 }
 
-/// The filter stands around the layers: within a list of them, one that takes everything would speak for all.
+/// The filters enclose the layers: inside a list of layers, one without a filter would enable every event.
 fn subscriber(layers: Vec<Boxed>, filter: &str) -> Result<impl Subscriber + Send + Sync, ParseError> {
-    Ok(tracing_subscriber::registry().with(layers).with(EnvFilter::try_new(filter)?).with(filter_fn(tells_no_secret)))
+    Ok(tracing_subscriber::registry().with(layers).with(EnvFilter::try_new(filter)?).with(filter_fn(is_loggable)))
 }
 
 fn layer<W>(format: LogFormat, terminal: bool, clock: Clock, to: W) -> Boxed
@@ -157,7 +161,7 @@ where
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
     let layer = fmt::layer().with_timer(Time(clock)).with_writer(to);
-    // With colours on a terminal they are left to the library, which knows NO_COLOR.
+    // The library decides on colours, because it knows NO_COLOR.
     match (format, terminal) {
         (LogFormat::Json, _) | (LogFormat::Auto, false) => {
             layer.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
@@ -197,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_json_holds_the_time_in_utc_and_the_request() {
+    fn json_line_has_utc_time_and_request() {
         let line: serde_json::Value = serde_json::from_str(&logged(LogFormat::Auto, false)).unwrap();
         assert_eq!(line["timestamp"], "2025-11-14T14:25:20.05Z");
         assert_eq!(
@@ -208,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_for_people_is_coloured_only_on_a_terminal() {
+    fn pretty_line_is_coloured_only_on_a_terminal() {
         let plain = logged(LogFormat::Pretty, false);
         assert!(!plain.contains("not worth a line"), "{plain}");
         assert!(plain.starts_with("2025-11-14T14:25:20.05Z  WARN request{request_id=\"abc\"}: "), "{plain}");
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_nobody_takes_are_counted_and_hold_nobody_up() {
+    fn lost_lines_are_counted_and_do_not_block() {
         let (queue, _waiting) = sync_channel(1);
         let mut lines = Lines { queue, lost: Arc::default() };
         for _ in 0..3 {

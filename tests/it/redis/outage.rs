@@ -29,6 +29,8 @@ async fn lost_redis_is_one_log_line_and_its_return_another() {
     let (mut redis, postgres) = (Server::options().durable().start(), postgres::Server::start());
     let server = TestServer::start(Plan::on(&redis, &postgres).set("SIGNET_REVOCATION__STALE_AFTER", "1s"));
     wait_for_not_ready(&server, &[]).await;
+    // The last line of a start.
+    server.signet.wait_for_log("\"listening\"");
     let before = lines(&server).len();
     redis.kill();
     wait_for_not_ready(&server, &["revocations", "store.ephemeral"]).await;
