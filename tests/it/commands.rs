@@ -117,7 +117,7 @@ async fn users_move_to_another_signet_with_ids_and_passwords() {
     let tokens = other.try_sign_in("user-0@example.org", PASSWORD).await.is(201).tokens();
     let claims = other.verify(&tokens.access).await.json()["claims"].clone();
     assert_eq!(claims["sub"], one.json(&["users", "show", "user-0"], "")["id"]);
-    other.try_sign_in("user-2@example.org", PASSWORD).await.is_problem(403, "disabled");
+    other.try_sign_in("user-2@example.org", PASSWORD).await.is_problem(403, "account_disabled");
 
     // A second import adds and changes nobody.
     let again = other.plan().json(&import, "");
