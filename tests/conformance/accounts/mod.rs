@@ -144,13 +144,13 @@ mod postgres {
     use signet::store::accounts::postgres::{Postgres, migrate};
 
     use super::*;
-    use crate::support::postgres::Server;
+    use crate::support::postgres::Database;
 
-    async fn empty_store() -> (Arc<dyn Accounts>, Server) {
-        let server = Server::start();
-        let settings = server.settings();
+    async fn empty_store() -> (Arc<dyn Accounts>, Database) {
+        let database = Database::create();
+        let settings = database.settings();
         migrate(&settings).await.expect("an empty database can be migrated");
-        (Arc::new(Postgres::new(&settings, 8).expect("the settings are valid")), server)
+        (Arc::new(Postgres::new(&settings, 8).expect("the settings are valid")), database)
     }
 
     test_every_case!(empty_store);

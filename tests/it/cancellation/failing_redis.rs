@@ -10,7 +10,7 @@ use crate::support::{postgres, redis};
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn fleet_on_servers() -> TestFleet {
-    TestFleet::new(Some((redis::Server::start(), postgres::Server::start()))).await
+    TestFleet::new(Some((redis::Server::start(), postgres::Database::create()))).await
 }
 
 /// Runs an operation while Redis refuses writes.

@@ -99,7 +99,7 @@ async fn magic_link_verifies_the_address_in_other_sessions(server: &TestServer) 
 
 #[tokio::test]
 async fn address_is_verified_although_redis_is_down() {
-    let (mut redis, postgres) = (redis::Server::options().durable().start(), postgres::Server::start());
+    let (mut redis, postgres) = (redis::Server::options().durable().start(), postgres::Database::create());
     let server = TestServer::start(Plan::on(&redis, &postgres));
     let user = server.create_user(&["--verified"]);
     let mut tokens = server.sign_in(&user).await;

@@ -26,7 +26,7 @@ async fn wait_for_not_ready(server: &TestServer, conditions: &[&str]) {
 
 #[tokio::test]
 async fn lost_redis_is_one_log_line_and_its_return_another() {
-    let (mut redis, postgres) = (Server::options().durable().start(), postgres::Server::start());
+    let (mut redis, postgres) = (Server::options().durable().start(), postgres::Database::create());
     let server = TestServer::start(Plan::on(&redis, &postgres).set("SIGNET_REVOCATION__STALE_AFTER", "1s"));
     wait_for_not_ready(&server, &[]).await;
     // The last line of a start.

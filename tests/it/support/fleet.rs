@@ -10,8 +10,9 @@ use signet::node::build;
 use signet::node::stores::Stores;
 use zeroize::Zeroizing;
 
+use super::postgres::Database;
+use super::redis;
 use super::totp::code_at;
-use super::{postgres, redis};
 
 /// The beginning of a TOTP step of 30 seconds.
 const START: Timestamp = Timestamp::from_secs(1_763_130_330);
@@ -21,12 +22,12 @@ pub(crate) struct TestFleet {
     pub(crate) config: Config,
     pub(crate) clock: Clock,
     stores: Stores,
-    servers: Option<(redis::Server, postgres::Server)>,
+    servers: Option<(redis::Server, Database)>,
     _data: tempfile::TempDir,
 }
 
 impl TestFleet {
-    pub(crate) async fn new(servers: Option<(redis::Server, postgres::Server)>) -> Self {
+    pub(crate) async fn new(servers: Option<(redis::Server, Database)>) -> Self {
         let data = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: data.path().to_owned(), ..Config::default() };
         if let Some((redis, postgres)) = &servers {
@@ -96,7 +97,7 @@ macro_rules! over_both_stores_in_process {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $case() {
                     use $crate::support::{postgres, redis};
-                    let servers = Some((redis::Server::start(), postgres::Server::start()));
+                    let servers = Some((redis::Server::start(), postgres::Database::create()));
                     let fleet = $crate::support::fleet::TestFleet::new(servers).await;
                     Box::pin(super::$case(&fleet)).await;
                 }

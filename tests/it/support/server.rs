@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use reqwest::{Method, RequestBuilder};
 
 use super::client::Client;
+use super::postgres::Database;
 pub(crate) use super::response::{HttpResponse, TokenPair};
 use super::signet::{Plan, Signet};
-use super::{metric, postgres, redis};
+use super::{metric, redis};
 
 /// The password of every test user.
 pub(crate) const PASSWORD: &str = "a quiet harbour at dusk";
@@ -48,7 +49,7 @@ pub(crate) use over_both_stores;
 /// A running Signet, its stores, and a client.
 pub(crate) struct TestServer {
     pub(crate) signet: Signet,
-    stores: Option<(redis::Server, postgres::Server)>,
+    stores: Option<(redis::Server, Database)>,
     client: Client,
     users_created: AtomicUsize,
 }
@@ -66,9 +67,9 @@ impl TestServer {
         Self::with_stores(change(Plan::embedded()), None)
     }
 
-    /// A server on a Redis and a Postgres of its own.
+    /// A server on a Redis and a Postgres database of its own.
     pub(crate) fn redis_and_postgres(change: impl Fn(Plan) -> Plan) -> Self {
-        let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
+        let (redis, postgres) = (redis::Server::start(), Database::create());
         let plan = change(Plan::on(&redis, &postgres));
         Self::with_stores(plan, Some((redis, postgres)))
     }
@@ -78,7 +79,7 @@ impl TestServer {
         Self::with_stores(plan, None)
     }
 
-    fn with_stores(plan: Plan, stores: Option<(redis::Server, postgres::Server)>) -> Self {
+    fn with_stores(plan: Plan, stores: Option<(redis::Server, Database)>) -> Self {
         let signet = plan.start();
         let client = unlimited_client(&signet);
         Self { signet, stores, client, users_created: AtomicUsize::new(0) }

@@ -11,8 +11,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::disk::{self, Disk};
+use super::postgres::Database;
 pub(crate) use super::postgres::free_port;
-use super::{faketime, postgres, redis, run_with_stdin, wait_until};
+use super::{faketime, redis, run_with_stdin, wait_until};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -40,12 +41,12 @@ impl Plan {
     }
 
     /// A plan on Redis and Postgres, with a folder of its own.
-    pub(crate) fn on(redis: &redis::Server, postgres: &postgres::Server) -> Self {
+    pub(crate) fn on(redis: &redis::Server, postgres: &Database) -> Self {
         Self::at(&redis.url(), postgres)
     }
 
     /// The same with a Redis URL, which may be that of a Cluster or of Sentinels.
-    pub(crate) fn at(redis: &str, postgres: &postgres::Server) -> Self {
+    pub(crate) fn at(redis: &str, postgres: &Database) -> Self {
         Self::embedded().set("REDIS_URL", redis).set("DATABASE_URL", &postgres.url()).set("SIGNET_SECRET", SECRET)
     }
 

@@ -68,7 +68,7 @@ fn skewed_clock_of(clock: &Clock, direction: Direction) -> Clock {
 
 impl TwoNodes {
     async fn new(direction: Direction, change: impl Fn(&mut Config)) -> Self {
-        let fleet = TestFleet::new(Some((redis::Server::start(), postgres::Server::start()))).await;
+        let fleet = TestFleet::new(Some((redis::Server::start(), postgres::Database::create()))).await;
         let skewed_clock = skewed_clock_of(&fleet.clock, direction);
         let on_time = fleet.node_with(&change).await;
         let skewed = fleet.node_with_clock(skewed_clock.clone(), &change).await;

@@ -87,7 +87,7 @@ async fn setting_the_embedded_clock_back_extends_no_grace() {
 /// extended either.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn setting_the_clock_of_redis_back_extends_no_grace() {
-    let fleet = TestFleet::new(Some((redis::Server::start(), postgres::Server::start()))).await;
+    let fleet = TestFleet::new(Some((redis::Server::start(), postgres::Database::create()))).await;
     // Long enough that a slow test does not exceed it.
     let node = fleet.node_with(|config| config.tokens.grace = Duration::from_secs(60)).await;
     let user = create_test_user(&node, "grace").await;

@@ -1,10 +1,15 @@
-//! A private Postgres, started on a free port in a temporary folder, which ends with the test.
+//! Postgres for tests: a database on a server that the tests of a run share, or a private server to stop and restart.
+//!
+//! Servers are started on free ports in temporary folders. A private one ends with its test.
 //!
 //! `initdb` takes seconds, so it runs once for all tests and its result is copied. Postgres refuses to run as root: if
 //! the tests run as root, it runs as `postgres` or `nobody`. That user may be unable to reach other folders, so the
 //! data is in the system's temporary folder.
 
+mod database;
+
 use std::fs::{self, File};
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -12,9 +17,9 @@ use std::sync::{Arc, LazyLock, mpsc};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
-use signet::config::{self, SecretUrl};
 use tempfile::TempDir;
 
+pub(crate) use self::database::Database;
 use super::disk::{self, Disk};
 
 /// Contains characters that must be escaped in a URL.
@@ -33,12 +38,14 @@ pub(crate) struct Options {
     pub(crate) tls: Option<(String, String)>,
     /// A disk for the data, including the WAL. The log file is not on it.
     pub(crate) disk: Option<Arc<Disk>>,
+    /// The process with which the server ends, if that is not this one.
+    pub(crate) run: Option<u32>,
 }
 
-/// A running server.
+/// A running server, which this test may stop. It derefs to its default database.
 pub(crate) struct Server {
     folder: TempDir,
-    port: u16,
+    database: Database,
     options: Options,
     postmaster: Option<Child>,
     /// While the server is frozen: kills its processes if this process ends first. Stopped processes cannot notice
@@ -54,7 +61,7 @@ impl Server {
 
     pub(crate) fn start_with(options: Options) -> Self {
         let folder = tempfile::Builder::new().prefix("signet-postgres-").tempdir().expect("a temporary folder");
-        let mut server = Self { folder, port: 0, options, postmaster: None, watchdog: None };
+        let mut server = Self { folder, database: Database::of_server(0), options, postmaster: None, watchdog: None };
         run(Command::new("cp").arg("-a").arg(template()).arg(server.data()));
         server.write_tls();
         if let Some(user) = &*USER {
@@ -63,7 +70,7 @@ impl Server {
         }
         // Another process may take the port between the check and the bind: then try the next port.
         for _ in 0..20 {
-            server.port = free_port();
+            server.database = Database::of_server(free_port());
             match server.launch() {
                 Ok(()) => return server,
                 Err(log) if log.contains("Address already in use") => {}
@@ -73,27 +80,9 @@ impl Server {
         panic!("no port is free");
     }
 
-    /// The URL for the owner of the database.
-    pub(crate) fn url(&self) -> String {
-        format!("postgres://signet:{ESCAPED}@127.0.0.1:{}/postgres", self.port)
-    }
-
     /// The folder with the server's files.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
-    }
-
-    /// Settings for this server, with a time-out that only a frozen server reaches.
-    pub(crate) fn settings(&self) -> config::Postgres {
-        config::Postgres { url: SecretUrl(self.url()), connections: 8, timeout: Duration::from_secs(20), ca: None }
-    }
-
-    /// A connection beside the store's, to inspect or to lock rows.
-    pub(crate) async fn client(&self) -> tokio_postgres::Client {
-        let (client, connection) =
-            tokio_postgres::connect(&self.url(), tokio_postgres::NoTls).await.expect("the owner can connect");
-        tokio::spawn(connection);
-        client
     }
 
     /// Ends the server like `pg_ctl stop -m immediate`: unwritten data is lost.
@@ -167,18 +156,13 @@ impl Server {
         let out = File::create(&log).expect("the log can be written");
         let disk = self.options.disk.as_deref();
         let mut command = as_postgres_user(&program("postgres"), disk);
-        command
-            .arg("-D")
-            .arg(disk.map_or_else(|| self.folder(), Disk::inside).join("data"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(out);
+        command.arg("-D").arg(disk.map_or_else(|| self.folder(), Disk::inside).join("data"));
         let on = |yes| if yes { "on" } else { "off" };
         for setting in [
             "listen_addresses=127.0.0.1".to_owned(),
-            format!("port={}", self.port),
+            format!("port={}", self.database.port()),
             "unix_socket_directories=".to_owned(),
-            "max_connections=60".to_owned(),
+            format!("max_connections={}", if self.options.run.is_some() { 400 } else { 60 }),
             "shared_buffers=16MB".to_owned(),
             // Shared memory segments in the data folder: those of the system would outlive a killed server.
             "dynamic_shared_memory_type=mmap".to_owned(),
@@ -188,6 +172,10 @@ impl Server {
         ] {
             command.arg("-c").arg(setting);
         }
+        if let Some(run) = self.options.run {
+            command = end_with(run, &command, self.folder());
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(out);
         // A pid file of an earlier run would report this one as ready.
         let pid_file = self.data().join("postmaster.pid");
         let _ = fs::remove_file(&pid_file);
@@ -210,6 +198,14 @@ impl Server {
             );
             std::thread::sleep(Duration::from_millis(5));
         }
+    }
+}
+
+impl Deref for Server {
+    type Target = Database;
+
+    fn deref(&self) -> &Database {
+        &self.database
     }
 }
 
@@ -257,6 +253,21 @@ fn as_postgres_user(program: &Path, disk: Option<&Disk>) -> Command {
         command.args(["--reuid", &user.id, "--regid", &user.group, "--clear-groups"]);
     }
     command.arg("--").arg(program);
+    command
+}
+
+/// The same server under a shell that ends it, and then deletes its folder, when the process `run` has ended.
+fn end_with(run: u32, server: &Command, folder: &Path) -> Command {
+    const SCRIPT: &str = r#"
+run="$1" folder="$2"; shift 2
+"$@" & server=$!
+{ tail --pid="$run" -f /dev/null; kill -QUIT "$server"; } & watcher=$!
+wait "$server"; kill "$watcher"; rm -rf "$folder"
+"#;
+    // A session of its own: signals to the group of a test are not for the server that all tests share.
+    let mut command = Command::new("setsid");
+    command.args(["sh", "-c", SCRIPT, "sh", &run.to_string()]).arg(folder);
+    command.arg(server.get_program()).args(server.get_args());
     command
 }
 

@@ -1,0 +1,115 @@
+//! An empty database of its own for each test, on one Postgres server that all tests of a run share.
+//!
+//! A server of its own costs a test about half a second of processor time; a database costs a tenth of that. The first
+//! test that needs the shared server starts it. A shell ends it and deletes its folder when the run is over, because a
+//! test process of nextest ends long before its run.
+
+use std::fs::{self, File};
+use std::os::unix::process::parent_id;
+use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use signet::config::{self, SecretUrl};
+use tokio_postgres::{Client, NoTls, connect};
+
+use super::{ESCAPED, Options, Server};
+
+/// A database. One of the shared server is dropped with this value.
+pub(crate) struct Database {
+    port: u16,
+    name: String,
+    is_shared: bool,
+}
+
+impl Database {
+    /// An empty database on the shared server.
+    pub(crate) fn create() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        // Process ids are unique while processes run, and a process drops its databases before it ends.
+        let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let database = Self { port: shared_server(), name, is_shared: true };
+        // An earlier process with the same id may have been killed before it dropped its database.
+        let name = &database.name;
+        database.administer(&[format!("DROP DATABASE IF EXISTS {name}"), format!("CREATE DATABASE {name}")]);
+        database
+    }
+
+    /// The default database of a server that the test started.
+    pub(super) fn of_server(port: u16) -> Self {
+        Self { port, name: "postgres".to_owned(), is_shared: false }
+    }
+
+    /// The URL for the owner of the database.
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://signet:{ESCAPED}@127.0.0.1:{}/{}", self.port, self.name)
+    }
+
+    /// Settings for this database, with a time-out that only a frozen server reaches.
+    pub(crate) fn settings(&self) -> config::Postgres {
+        config::Postgres { url: SecretUrl(self.url()), connections: 8, timeout: Duration::from_secs(20), ca: None }
+    }
+
+    /// A connection beside the store's, to inspect or to lock rows.
+    pub(crate) async fn client(&self) -> Client {
+        let (client, connection) = connect(&self.url(), NoTls).await.expect("the owner can connect");
+        tokio::spawn(connection);
+        client
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Executes statements in the default database, each by itself. The thread is new because the caller's may belong to
+    /// a runtime.
+    fn administer(&self, statements: &[String]) {
+        let url = Self::of_server(self.port).url();
+        let work = async {
+            let (client, connection) = connect(&url, NoTls).await.expect("the owner can connect");
+            let connection = tokio::spawn(connection);
+            for statement in statements {
+                client.batch_execute(statement).await.expect("Postgres executes it");
+            }
+            drop(client);
+            connection.await.expect("no panic").expect("the connection ends");
+        };
+        let run = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(work);
+        };
+        std::thread::scope(|scope| scope.spawn(run).join()).expect("Postgres executes it");
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.is_shared {
+            self.administer(&[format!("DROP DATABASE {} WITH (FORCE)", self.name)]);
+        }
+    }
+}
+
+/// The port of the server that the tests of this run share; starts it if no test has.
+#[allow(clippy::disallowed_methods, reason = "nextest tells its run in the environment")]
+fn shared_server() -> u16 {
+    // Each test of nextest is a process whose parent lives as long as the run. With `cargo test` this process is the run.
+    let run = if std::env::var_os("NEXTEST").is_some() { parent_id() } else { std::process::id() };
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let lock = File::create(folder.join("postgres-shared.lock")).expect("the lock file can be created");
+    lock.lock().expect("the lock can be taken");
+    let record = folder.join("postgres-shared");
+    let known = fs::read_to_string(&record).unwrap_or_default();
+    if let Some((owner, port)) = known.split_once(' ')
+        && owner == run.to_string()
+        && std::net::TcpStream::connect(format!("127.0.0.1:{port}")).is_ok()
+    {
+        return port.parse().expect("the record is complete");
+    }
+    let server = Server::start_with(Options { run: Some(run), ..Options::default() });
+    let port = server.port();
+    // The server outlives this process.
+    std::mem::forget(server);
+    fs::write(&record, format!("{run} {port}")).expect("the record is written");
+    port
+}
