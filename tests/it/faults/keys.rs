@@ -17,7 +17,10 @@ const MAX_PROPAGATION: Duration = Duration::from_secs(1);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_are_rotated_and_revoked_under_load() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
-    let plan = Plan::on(&redis, &postgres).set("SIGNET_KEYS__ANNOUNCE", "2s").set("SIGNET_KEYS__JWKS_MAX_AGE", "1s");
+    let plan = Plan::on(&redis, &postgres)
+        .with_patient_stores()
+        .set("SIGNET_KEYS__ANNOUNCE", "2s")
+        .set("SIGNET_KEYS__JWKS_MAX_AGE", "1s");
     let fleet = ServerFleet::two_nodes(&plan);
     plan.create_user(USER, PASSWORD, &[]);
     let traffic = fleet.start_traffic().await;

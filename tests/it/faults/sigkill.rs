@@ -22,7 +22,7 @@ async fn no_acknowledged_write_is_lost_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_acknowledged_write_is_lost_on_redis_and_postgres() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
-    kill_repeatedly("SIGKILL, on Redis and Postgres", &Plan::on(&redis, &postgres)).await;
+    kill_repeatedly("SIGKILL, on Redis and Postgres", &Plan::on(&redis, &postgres).with_patient_stores()).await;
 }
 
 async fn kill_repeatedly(name: &str, plan: &Plan) {

@@ -20,7 +20,7 @@ async fn requests_finish_on_sigterm_embedded() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_finish_on_sigterm_on_redis_and_postgres() {
     let (redis, postgres) = (redis::Server::start(), postgres::Server::start());
-    stop_repeatedly("SIGTERM, on Redis and Postgres", &Plan::on(&redis, &postgres)).await;
+    stop_repeatedly("SIGTERM, on Redis and Postgres", &Plan::on(&redis, &postgres).with_patient_stores()).await;
 }
 
 async fn stop_repeatedly(name: &str, plan: &Plan) {

@@ -70,10 +70,7 @@ impl TestServer {
     /// A server on a Redis and a Postgres database of its own.
     pub(crate) fn redis_and_postgres(change: impl Fn(Plan) -> Plan) -> Self {
         let (redis, postgres) = (redis::Server::start(), Database::create());
-        // On a machine that is busy with other tests a store responds late. Time-outs are for the tests of faults.
-        let patient = ["SIGNET_REDIS__TIMEOUT", "SIGNET_POSTGRES__TIMEOUT"];
-        let plan = patient.into_iter().fold(Plan::on(&redis, &postgres), |plan, name| plan.set(name, "5s"));
-        let plan = change(plan);
+        let plan = change(Plan::on(&redis, &postgres).with_patient_stores());
         Self::with_stores(plan, Some((redis, postgres)))
     }
 

@@ -50,6 +50,12 @@ impl Plan {
         Self::embedded().set("REDIS_URL", redis).set("DATABASE_URL", &postgres.url()).set("SIGNET_SECRET", SECRET)
     }
 
+    /// Waits longer for stores, for tests in which none fails: on a machine that is busy with other tests, stores respond
+    /// late.
+    pub(crate) fn with_patient_stores(self) -> Self {
+        self.set("SIGNET_REDIS__TIMEOUT", "5s").set("SIGNET_POSTGRES__TIMEOUT", "5s")
+    }
+
     /// A plan for another node of the same fleet: the same settings, another folder.
     pub(crate) fn another_node(&self) -> Self {
         Self { dir: Self::embedded().dir, ..self.clone() }
