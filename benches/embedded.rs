@@ -135,6 +135,7 @@ fn new_session() -> Session {
         user: UserId::new(NOW, &rng),
         counter: 0,
         opened_at: NOW,
+        auth_time: NOW,
         used_at: NOW,
         rotated_at: NOW,
         idle_timeout: DAY,

@@ -84,6 +84,7 @@ fn tokens(bench: &mut impl Bench) {
             user,
             session: Some(session),
             api_key: None,
+            auth_time: Some(NOW),
             token_id,
             issued_at: NOW,
             expires_at: NOW + Duration::from_secs(900),

@@ -242,6 +242,8 @@ pub struct Tokens {
     pub grace: Duration,
     /// Maximum number of sessions per user; a further one ends the oldest.
     pub sessions_per_user: u32,
+    /// How long after signing in a user may make sensitive changes without the password.
+    pub recent_sign_in: Duration,
 }
 
 /// The two names of the same algorithm (RFC 8037, RFC 9864).

@@ -208,6 +208,7 @@ fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {
         leeway: from.read("leeway", DurationRange(ms(0), minutes(5)), seconds(5)),
         grace: from.read("grace", DurationRange(ms(0), minutes(5)), seconds(10)),
         sessions_per_user: from.read("sessions_per_user", Integer(1, 10_000), 100) as u32,
+        recent_sign_in: from.read("recent_sign_in", DurationRange(seconds(1), days(1)), minutes(10)),
     }
 }
 

@@ -38,6 +38,7 @@ pub(super) const SQLITE: &[Migration] = migrations! { "sqlite":
     1 "accounts" "0001_accounts.sql";
     2 "ephemeral" "0002_ephemeral.sql";
     3 "endings" "0003_endings.sql";
+    4 "auth_time" "0004_auth_time.sql";
 };
 
 impl Migration {

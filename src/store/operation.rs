@@ -45,6 +45,7 @@ operations! {
         UpgradeHash "rehash",
         ChangeUser "change_user",
         VerifyEmail "confirm_email",
+        ProveEmail "prove_email",
         EndSignIns "end_sign_ins",
         DeleteUser "delete_user",
         EndedSince "ended_since",

@@ -48,6 +48,7 @@ fn session_of(user: UserId) -> Session {
         user,
         counter: 0,
         opened_at: NOW,
+        auth_time: NOW,
         used_at: NOW,
         rotated_at: NOW,
         idle_timeout: DAY,

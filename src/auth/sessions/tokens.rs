@@ -49,6 +49,7 @@ pub(in crate::auth) fn issue_tokens(
         user: session.user,
         session: Some(session.id),
         api_key: None,
+        auth_time: Some(session.auth_time),
         token_id: TokenId::new(node.issue_time(now), &node.rng),
         issued_at: now,
         expires_at,

@@ -118,6 +118,7 @@ fn new_session(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> R
         user: user.id,
         counter: 0,
         opened_at,
+        auth_time: now,
         used_at: now,
         rotated_at: now,
         idle_timeout: request_ctx.dialect_config.idle,

@@ -55,6 +55,7 @@ pub async fn issue_for_api_key(
         user: api_key.user,
         session: None,
         api_key: Some(api_key.id),
+        auth_time: None,
         token_id: TokenId::new(api_key.read_at, &ctx.node.rng),
         issued_at: now,
         expires_at,

@@ -52,6 +52,33 @@ pub enum EmailVerified {
     NotFound,
 }
 
+/// The outcome of [`Accounts::prove_email`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EmailProved {
+    /// The address is verified now, and nothing that was set before is left.
+    First {
+        /// The row after the change.
+        user: Box<User>,
+        /// What was removed.
+        removed: RemovedCredentials,
+    },
+    /// It was verified before. The row, with the new password if one was given.
+    AlreadyVerified(Box<User>),
+    /// There is no such user, or the user has another address now.
+    NotFound,
+}
+
+/// The credentials that the first proof of an address removed from the account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RemovedCredentials {
+    /// Whether there was a password.
+    pub password: bool,
+    /// Whether there was a second factor. Its recovery codes are removed with it.
+    pub second_factor: bool,
+    /// The number of API keys that were active.
+    pub api_keys: u64,
+}
+
 /// A recovery code of a second factor. The store does not parse the hash.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecoveryCode {
@@ -164,6 +191,19 @@ pub trait Accounts: Send + Sync + 'static {
     /// Marks `email` as verified if it still is the user's address. Of any number of concurrent callers exactly one
     /// gets `Verified`.
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified>;
+
+    /// Verifies `email`, if it still is the user's address, for someone who has proved to read its mail, and sets
+    /// `new_password` if one is given. If the address was not verified, whoever set the credentials of the account may be
+    /// somebody else: the same step removes the earlier password, the second factor and its recovery codes, deactivates
+    /// all of the user's API keys and raises [`User::sessions_valid_after`]. If it was verified, only a new password
+    /// changes anything, as in [`Accounts::change_user`]. Of any number of concurrent callers exactly one gets `First`.
+    async fn prove_email(
+        &self,
+        user: UserId,
+        email: &str,
+        new_password: Option<&PasswordHash>,
+        now: Timestamp,
+    ) -> Result<EmailProved>;
 
     /// Raises [`User::sessions_valid_after`] alone. Returns the row after that; `None` if there is no such user.
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>>;

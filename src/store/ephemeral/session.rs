@@ -18,6 +18,9 @@ pub struct Session {
     /// When the session was opened. Always later than the `sessions_valid_after` that the sign-in read, even if the
     /// clock says otherwise.
     pub opened_at: Timestamp,
+    /// When the user authenticated: the `auth_time` of every token issued in the session. No refresh changes it. For a
+    /// session that an older build opened, `opened_at`.
+    pub auth_time: Timestamp,
     /// When the session was last refreshed, rotating or not; initially `opened_at`.
     pub used_at: Timestamp,
     /// When the counter last increased; initially `opened_at`.
@@ -49,6 +52,7 @@ impl Session {
             user: self.user,
             counter: self.counter,
             opened_at: self.opened_at,
+            auth_time: self.auth_time,
             expires_at: self.expires_at(),
             profile: self.profile.clone(),
         }
@@ -63,6 +67,7 @@ pub struct SessionSnapshot {
     pub user: UserId,
     pub counter: u64,
     pub opened_at: Timestamp,
+    pub auth_time: Timestamp,
     pub expires_at: Timestamp,
     pub profile: String,
 }

@@ -43,6 +43,8 @@ pub struct NewAccessToken<'a> {
     pub session: Option<SessionId>,
     /// `client_id`: the API key from which the token is issued.
     pub api_key: Option<ApiKeyId>,
+    /// `auth_time`: when the user of the session authenticated.
+    pub auth_time: Option<Timestamp>,
     /// `jti`.
     pub token_id: TokenId,
     /// `iat`.
@@ -68,6 +70,9 @@ pub struct VerifiedToken {
     pub token_id: Option<TokenId>,
     /// `client_id`, if it is the id of an API key.
     pub api_key: Option<ApiKeyId>,
+    /// `auth_time`: when the user authenticated. If the token has none, because an older build issued it, the time at
+    /// which its session was opened.
+    pub auth_time: Option<Timestamp>,
     /// The time of issue: from the `jti`, to the millisecond, or from `iat`.
     pub issued_at: Timestamp,
     /// `nbf`.
@@ -148,6 +153,9 @@ impl Issuer {
         if let Some(api_key) = new.api_key {
             let _ = write!(payload, r#","client_id":"{api_key}""#);
         }
+        if let Some(auth_time) = new.auth_time {
+            let _ = write!(payload, r#","auth_time":{}"#, auth_time.secs());
+        }
         let (iat, exp) = (new.issued_at.secs(), new.expires_at.secs());
         let _ = write!(payload, r#","iat":{iat},"exp":{exp},"jti":"{}"{}}}"#, new.token_id, new.extra_claims);
 
@@ -199,6 +207,12 @@ fn split<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenE
         return Err(TokenError::Malformed);
     }
     let (header, payload) = (&token[..=first], &token[first + 1..last]);
+    let key = match keys.by_header(header) {
+        Some(key) => key,
+        // The header is parsed before the length of the signature is checked, so that an action token, whose MAC is
+        // shorter, is refused as a token of another type.
+        None => keys.by_kid(&header::kid(&header[..first])?).ok_or(TokenError::UnknownKey)?,
+    };
     // 86 characters hold 64 bytes and four spare bits. The decoder requires them to be zero, so a signature has only
     // one text.
     let mut signature = [0; 64];
@@ -206,10 +220,6 @@ fn split<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenE
     if segment.len() != 86 || !matches!(URL_SAFE_NO_PAD.decode_slice(segment, &mut signature), Ok(64)) {
         return Err(TokenError::Malformed);
     }
-    let key = match keys.by_header(header) {
-        Some(key) => key,
-        None => keys.by_kid(&header::kid(&header[..first])?).ok_or(TokenError::UnknownKey)?,
-    };
     Ok((key, &token[..last], payload, signature))
 }
 

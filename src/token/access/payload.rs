@@ -25,6 +25,8 @@ struct Payload<'a> {
     iat: Option<i64>,
     #[serde(default, deserialize_with = "deserialize_present")]
     nbf: Option<i64>,
+    #[serde(default, deserialize_with = "deserialize_present")]
+    auth_time: Option<i64>,
     #[serde(borrow)]
     sid: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -61,10 +63,13 @@ pub(super) fn parse(json: String, issuer: &str, key: Arc<LoadedKey>) -> Result<V
     let token = payload.jti.as_deref().and_then(TokenId::parse);
     let issued_at =
         token.and_then(|token| token.created_at()).or(payload.iat.map(Timestamp::from_secs)).unwrap_or_default();
+    let session = payload.sid.as_deref().and_then(SessionId::parse);
+    let auth_time = payload.auth_time.map(Timestamp::from_secs);
     Ok(VerifiedToken {
         subject: payload.sub.as_ref().into(),
         user: UserId::parse(&payload.sub),
-        session: payload.sid.as_deref().and_then(SessionId::parse),
+        session,
+        auth_time: auth_time.or_else(|| session.and_then(|session| session.created_at())),
         token_id: token,
         api_key: payload.client_id.as_deref().and_then(ApiKeyId::parse),
         issued_at,

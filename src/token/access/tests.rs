@@ -2,13 +2,15 @@
 
 use std::collections::HashSet;
 
-use jsonwebtoken::{Algorithm, Header, Validation};
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePrivateKey;
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::rng::Rng;
 use crate::token::keyring::Keyring;
-use crate::token::keyring::ring::Ring;
+use crate::token::keyring::ring::{Key, Ring};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
@@ -20,6 +22,7 @@ pub(crate) fn settings() -> config::Tokens {
         leeway: Duration::from_secs(5),
         grace: Duration::from_secs(10),
         sessions_per_user: 100,
+        recent_sign_in: Duration::from_secs(600),
     }
 }
 
@@ -37,6 +40,7 @@ pub(crate) fn token(keyring: &Keyring) -> String {
         user: UserId::new(NOW, &rng),
         session: Some(SessionId::new(NOW, &rng)),
         api_key: None,
+        auth_time: Some(NOW - Duration::from_secs(60)),
         token_id: TokenId::new(NOW, &rng),
         issued_at: NOW,
         expires_at: NOW + Duration::from_secs(900),
@@ -46,9 +50,9 @@ pub(crate) fn token(keyring: &Keyring) -> String {
 }
 
 /// The result of the reference, with the same rules and the same time.
-fn reference(token: &str, key: &LoadedKey) -> Option<Value> {
+fn reference(token: &str, key: &Key) -> Option<Value> {
     let header = jsonwebtoken::decode_header(token).ok()?;
-    if header.kid.as_deref() != Some(&*key.kid) {
+    if header.kid.as_ref() != Some(&key.kid) {
         return None;
     }
     let mut validation = Validation::new(Algorithm::EdDSA);
@@ -56,7 +60,8 @@ fn reference(token: &str, key: &LoadedKey) -> Option<Value> {
     validation.required_spec_claims = HashSet::from(["exp".to_owned(), "iss".to_owned(), "aud".to_owned()]);
     validation.set_issuer(&["https://id.example.org"]);
     validation.set_audience(&["signet"]);
-    let claims = jsonwebtoken::decode::<Value>(token, &key.jwt_decoding_key, &validation).ok()?.claims;
+    let key = DecodingKey::from_ed_der(&key.public);
+    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).ok()?.claims;
     (claims["exp"].as_i64()? + 5 > NOW.secs()).then_some(claims)
 }
 
@@ -76,7 +81,7 @@ fn reference_accepts_minted_tokens() {
     let keys = keyring.keys();
     let token = token(&keyring);
     let verified = issuer().check(&token, &keys, NOW).unwrap();
-    let read = reference(&token, keys.signer(NOW).unwrap()).unwrap();
+    let read = reference(&token, &keys.ring().keys[0]).unwrap();
     assert_eq!(serde_json::from_str::<Value>(&verified.claims).unwrap(), read);
     let header = jsonwebtoken::decode_header(&token).unwrap();
     assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::EdDSA, Some("at+jwt")));
@@ -88,12 +93,14 @@ fn reference_accepts_minted_tokens() {
 fn tokens_of_the_reference_are_accepted() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = keys.signer(NOW).unwrap();
+    let key = &keys.ring().keys[0];
+    let pkcs8 = SigningKey::from_bytes(&key.seed).to_pkcs8_der().unwrap();
+    let encoding_key = EncodingKey::from_ed_der(pkcs8.as_bytes());
     for typ in ["at+jwt", "AT+JWT", "application/at+jwt"] {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(typ.to_owned());
-        header.kid = Some(key.kid.to_string());
-        let token = jsonwebtoken::encode(&header, &claims(), &key.jwt_encoding_key).unwrap();
+        header.kid = Some(key.kid.clone());
+        let token = jsonwebtoken::encode(&header, &claims(), &encoding_key).unwrap();
         assert_eq!(issuer().check(&token, &keys, NOW).map(|token| token.subject), Ok("someone".into()));
     }
 }
@@ -110,7 +117,7 @@ fn both_names_of_the_algorithm_are_accepted() {
 fn no_mangled_token_is_accepted() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = keys.signer(NOW).unwrap();
+    let key = &keys.ring().keys[0];
     let token = token(&keyring);
     let mut mangled = Vec::new();
     for at in 0..token.len() {
@@ -237,6 +244,6 @@ fn reference_parses_the_jwks() {
     let mut validation = Validation::new(Algorithm::EdDSA);
     validation.validate_exp = false;
     validation.set_audience(&["signet"]);
-    let key = jsonwebtoken::DecodingKey::from_jwk(jwk).unwrap();
+    let key = DecodingKey::from_jwk(jwk).unwrap();
     assert!(jsonwebtoken::decode::<Value>(token(&keyring), &key, &validation).is_ok());
 }

@@ -219,6 +219,7 @@ fn session(number: u128) -> Session {
         user: user(1),
         counter: 0,
         opened_at: START,
+        auth_time: START,
         used_at: START,
         rotated_at: START,
         idle_timeout: HOUR,
@@ -232,7 +233,7 @@ fn session(number: u128) -> Session {
 
 /// [`session`], opened and last used at another time.
 fn opened_at(number: u128, at: Timestamp) -> Session {
-    Session { opened_at: at, used_at: at, rotated_at: at, ends_at: at + DAY, ..session(number) }
+    Session { opened_at: at, auth_time: at, used_at: at, rotated_at: at, ends_at: at + DAY, ..session(number) }
 }
 
 /// The maximum number of sessions, for cases that do not test it.

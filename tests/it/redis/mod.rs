@@ -29,6 +29,7 @@ fn session(number: u128) -> Session {
         user: user(number),
         counter: 0,
         opened_at: START,
+        auth_time: START,
         used_at: START,
         rotated_at: START,
         idle_timeout: HOUR,

@@ -190,6 +190,7 @@ mod tests {
                 user,
                 session: None,
                 api_key: None,
+                auth_time: None,
                 token_id: TokenId::new(NOW, &rng),
                 issued_at: NOW,
                 expires_at: NOW + lifetime(at),

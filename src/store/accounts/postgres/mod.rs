@@ -27,8 +27,8 @@ use self::connections::{Connections, QueryResult};
 pub use self::schema::migrate;
 use self::statements::Statement;
 use super::{
-    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailVerified, Find, NewUser, PasswordHash,
-    RecoveryCode, SealedTotp, User, page_start,
+    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewUser,
+    PasswordHash, RecoveryCode, SealedTotp, User, page_start,
 };
 use crate::clock::Timestamp;
 use crate::config;
@@ -138,6 +138,20 @@ impl Accounts for Postgres {
             return Ok(EmailVerified::NotFound);
         }
         self.connections.query(&statements::VERIFY_EMAIL, &[&user, &email, &now], rows::email_verified).await
+    }
+
+    async fn prove_email(
+        &self,
+        user: UserId,
+        email: &str,
+        new_password: Option<&PasswordHash>,
+        now: Timestamp,
+    ) -> Result<EmailProved> {
+        if email.contains('\0') {
+            return Ok(EmailProved::NotFound);
+        }
+        let values: [&(dyn ToSql + Sync); 4] = [&user, &email, &new_password, &now];
+        self.connections.query(&statements::PROVE_EMAIL, &values, rows::email_proved).await
     }
 
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>> {

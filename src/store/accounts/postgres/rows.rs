@@ -76,6 +76,22 @@ pub(super) fn email_verified(rows: &[Row]) -> QueryResult<EmailVerified> {
     })
 }
 
+/// The result of a proof: the row before and after it.
+pub(super) fn email_proved(rows: &[Row]) -> QueryResult<EmailProved> {
+    let Some(row) = rows.first() else { return Ok(EmailProved::NotFound) };
+    let user = Box::new(user(row)?);
+    Ok(if read(row, "was_verified")? {
+        EmailProved::AlreadyVerified(user)
+    } else {
+        let removed = RemovedCredentials {
+            password: read(row, "had_password")?,
+            second_factor: read(row, "had_totp")?,
+            api_keys: read::<i64>(row, "api_keys")?.unsigned_abs(),
+        };
+        EmailProved::First { user, removed }
+    })
+}
+
 pub(super) fn recovery_codes(rows: &[Row]) -> QueryResult<Vec<RecoveryCode>> {
     rows.iter().map(|row| Ok(RecoveryCode { id: read(row, "id")?, hash: read(row, "hash")? })).collect()
 }

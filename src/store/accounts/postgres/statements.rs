@@ -110,6 +110,36 @@ pub(super) const VERIFY_EMAIL: Statement = Statement::new(
     SELECT verified FROM found",
 );
 
+/// The lock makes the second of two callers see the row as the first left it.
+pub(super) const PROVE_EMAIL: Statement = Statement::new(
+    Operation::ProveEmail,
+    concat!(
+        "WITH found AS (
+        SELECT id, verified, password_hash, totp FROM users WHERE id = $1 AND email = $2 FOR NO KEY UPDATE
+    ), deactivated AS (
+        UPDATE api_keys k SET deactivated_at = $4, updated_at = $4 FROM found
+        WHERE k.user_id = found.id AND NOT found.verified AND k.deactivated_at IS NULL
+        RETURNING k.id
+    ), proved AS (
+        UPDATE users u SET verified = true,
+            password_hash = COALESCE($3::text, CASE WHEN found.verified THEN u.password_hash END),
+            totp = CASE WHEN found.verified THEN u.totp END,
+            totp_step = CASE WHEN found.verified THEN u.totp_step END,
+            recovery_codes = CASE WHEN found.verified THEN u.recovery_codes END,
+            sessions_valid_after = CASE WHEN found.verified AND $3::text IS NULL
+                THEN u.sessions_valid_after ELSE GREATEST(u.sessions_valid_after + 1, $4) END,
+            updated_at = CASE WHEN found.verified AND $3::text IS NULL THEN u.updated_at ELSE $4::bigint END
+        FROM found WHERE u.id = found.id
+        RETURNING u.*
+    )
+    SELECT ",
+        user_select_list!("u"),
+        ", found.verified AS was_verified, found.password_hash IS NOT NULL AS had_password,
+        found.totp IS NOT NULL AS had_totp, (SELECT count(*) FROM deactivated) AS api_keys
+     FROM found JOIN proved u ON u.id = found.id"
+    ),
+);
+
 pub(super) const END_SIGN_INS: Statement = Statement::new(
     Operation::EndSignIns,
     concat!(

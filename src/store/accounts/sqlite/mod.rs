@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailVerified, Find, NewUser, PasswordHash,
-    RecoveryCode, SealedTotp, User, page_start,
+    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewUser,
+    PasswordHash, RecoveryCode, SealedTotp, User, page_start,
 };
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
@@ -98,6 +98,18 @@ impl Accounts for SqliteAccounts {
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified> {
         let email = email.to_owned();
         self.engine.write(Operation::VerifyEmail, move |tx| users::verify_email(tx, user, &email, now)).await
+    }
+
+    async fn prove_email(
+        &self,
+        user: UserId,
+        email: &str,
+        new_password: Option<&PasswordHash>,
+        now: Timestamp,
+    ) -> Result<EmailProved> {
+        let (email, hash) = (email.to_owned(), new_password.cloned());
+        let prove = move |tx: &rusqlite::Connection| users::prove_email(tx, user, &email, hash.as_ref(), now);
+        self.engine.write(Operation::ProveEmail, prove).await
     }
 
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>> {

@@ -39,13 +39,15 @@ impl ReplyReader {
         self.number().map(Timestamp::from_millis)
     }
 
-    /// Reads the ten fields of a session, in the order in which every script returns them.
+    /// Reads the eleven fields of a session, in the order in which every script returns them. Sessions that an older
+    /// build opened have no `t`.
     pub(super) fn session(&mut self, user: UserId, id: SessionId) -> Result<Session> {
-        Ok(Session {
+        let mut session = Session {
             id,
             user,
             counter: self.number()?.unsigned_abs(),
             opened_at: self.timestamp()?,
+            auth_time: Timestamp::default(),
             used_at: self.timestamp()?,
             rotated_at: self.timestamp()?,
             idle_timeout: std::time::Duration::from_millis(self.number()?.unsigned_abs()),
@@ -54,7 +56,12 @@ impl ReplyReader {
             client_ip: self.text()?,
             user_agent: self.text()?,
             profile: self.text()?,
-        })
+        };
+        session.auth_time = match self.value()? {
+            Value::Null => session.opened_at,
+            auth_time => Timestamp::from_millis(number(&auth_time)?),
+        };
+        Ok(session)
     }
 
     /// Reads a snapshot as `rotate_refresh_token.lua` returns it.
@@ -66,6 +73,7 @@ impl ReplyReader {
             opened_at: self.timestamp()?,
             expires_at: self.timestamp()?,
             profile: self.text()?,
+            auth_time: self.timestamp()?,
         })
     }
 }

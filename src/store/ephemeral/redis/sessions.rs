@@ -11,7 +11,7 @@ use crate::store::Result;
 use crate::store::ephemeral::{Ended, Opened, Revocation, RotateRequest, Rotation, Session, SignOutScope, Target};
 
 /// The fields of a session in the order in which [`ReplyReader::session`] reads them, and then `x`.
-pub(super) const SESSION_FIELDS: [&str; 11] = ["c", "o", "u", "r", "i", "e", "d", "a", "g", "p", "x"];
+pub(super) const SESSION_FIELDS: [&str; 12] = ["c", "o", "u", "r", "i", "e", "d", "a", "g", "p", "t", "x"];
 
 impl Redis {
     /// Opens a session and ends those beyond the maximum.
@@ -25,7 +25,7 @@ impl Redis {
         let Session { id, user, used_at: now, .. } = *session;
         let (record, index) = (self.keys.session(user, id), self.keys.index(user));
         let (mark, prefix) = (self.keys.sign_in_mark(user), self.keys.session_prefix(user));
-        let args: [&dyn RedisArg; 13] = [
+        let args: [&dyn RedisArg; 14] = [
             &valid_after,
             &id,
             &session.counter,
@@ -38,6 +38,7 @@ impl Redis {
             &session.client_ip,
             &session.user_agent,
             &session.profile,
+            &session.auth_time,
             &max_sessions,
         ];
         let keys: [&dyn RedisArg; 4] = [&record, &index, &mark, &prefix];
@@ -144,7 +145,7 @@ impl Redis {
 pub(super) fn read_session(reply: Value, user: UserId, id: SessionId) -> Result<Option<Session>> {
     match reply {
         Value::Array(fields)
-            if fields.len() == SESSION_FIELDS.len() && !fields[0].is_null() && fields[10].is_null() =>
+            if fields.len() == SESSION_FIELDS.len() && !fields[0].is_null() && fields[11].is_null() =>
         {
             ReplyReader::of(Value::Array(fields))?.session(user, id).map(Some)
         }

@@ -19,16 +19,19 @@ const MARK_TTL: Duration = Duration::from_secs(600);
 /// The columns of a session, in the order in which [`row`] reads them.
 macro_rules! columns {
     () => {
-        "id, user_id, counter, opened_at, used_at, rotated_at, idle, ends_at, dialect, address, agent, profile"
+        "id, user_id, counter, opened_at, used_at, rotated_at, idle, ends_at, dialect, address, agent, profile, \
+         auth_time"
     };
 }
 
 fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
+    let opened_at = row.get(3)?;
     Ok(Session {
         id: row.get(0)?,
         user: row.get(1)?,
         counter: row.get::<_, BitsU64>(2)?.0,
-        opened_at: row.get(3)?,
+        opened_at,
+        auth_time: row.get::<_, Option<_>>(12)?.unwrap_or(opened_at),
         used_at: row.get(4)?,
         rotated_at: row.get(5)?,
         idle_timeout: row.get::<_, Millis>(6)?.0,
@@ -58,7 +61,7 @@ pub(super) fn open(
     tx.prepare_cached(concat!(
         "INSERT INTO sessions (",
         columns!(),
-        ", sweep_on) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)"
+        ", sweep_on) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
     ))?
     .execute(params![
         session.id,
@@ -73,6 +76,7 @@ pub(super) fn open(
         session.client_ip,
         session.user_agent,
         session.profile,
+        session.auth_time,
         day_after(session.expires_at()),
     ])?;
     let ended: Vec<SessionId> = tx
@@ -114,17 +118,19 @@ struct RefreshRow {
 impl RefreshRow {
     fn find(tx: &Connection, user: UserId, session: SessionId) -> rusqlite::Result<Option<Self>> {
         tx.prepare_cached(
-            "SELECT rowid, counter, opened_at, rotated_at, idle, ends_at, profile FROM sessions
+            "SELECT rowid, counter, opened_at, rotated_at, idle, ends_at, profile, auth_time FROM sessions
              WHERE id = ?1 AND user_id = ?2",
         )?
         .query_row(params![session, user], |row| {
             let (rotated_at, idle_timeout, ends_at): (Timestamp, _, Timestamp) =
                 (row.get(3)?, row.get::<_, Millis>(4)?.0, row.get(5)?);
+            let opened_at = row.get(2)?;
             let snapshot = SessionSnapshot {
                 id: session,
                 user,
                 counter: row.get::<_, BitsU64>(1)?.0,
-                opened_at: row.get(2)?,
+                opened_at,
+                auth_time: row.get::<_, Option<_>>(7)?.unwrap_or(opened_at),
                 expires_at: ends_at.min(rotated_at + idle_timeout),
                 profile: row.get(6)?,
             };

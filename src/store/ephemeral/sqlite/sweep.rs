@@ -140,6 +140,7 @@ mod tests {
             user,
             counter: 0,
             opened_at: now,
+            auth_time: now,
             used_at: now,
             rotated_at: now,
             idle_timeout: SPAN,

@@ -1,5 +1,5 @@
 -- KEYS: session, index, sign-in mark, prefix of session keys. ARGV: deadline, now, valid_after, session id, the
--- session's fields from `c` to `p`, maximum number of sessions. Returns 1 if the session was opened and 0 if not, and
+-- session's fields from `c` to `t`, maximum number of sessions. Returns 1 if the session was opened and 0 if not, and
 -- then the ids of sessions that were ended for it. Those are marked as in end_sessions.lua, for the same reason.
 local mark = redis.call('HMGET', KEYS[3], 'v', 'u')
 if mark[1] and tonumber(mark[2]) > now and tonumber(mark[1]) > tonumber(ARGV[3]) then
@@ -8,11 +8,12 @@ end
 local c, o, u, r, i, e = ARGV[5], ARGV[6], ARGV[7], ARGV[8], ARGV[9], ARGV[10]
 local expires_at = math.min(tonumber(e), tonumber(r) + tonumber(i))
 redis.call('HSET', KEYS[1], 'c', c, 'o', o, 'u', u, 'r', r, 'i', i, 'e', e,
-  'k', string.format('%.0f', expires_at), 'd', ARGV[11], 'a', ARGV[12], 'g', ARGV[13], 'p', ARGV[14])
+  'k', string.format('%.0f', expires_at), 'd', ARGV[11], 'a', ARGV[12], 'g', ARGV[13], 'p', ARGV[14],
+  't', ARGV[15])
 set_ttl(KEYS[1], expires_at)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 
-local reply, max_sessions = {1}, math.max(tonumber(ARGV[15]), 1)
+local reply, max_sessions = {1}, math.max(tonumber(ARGV[16]), 1)
 if redis.call('ZCARD', KEYS[2]) >= max_sessions then
   local others = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do

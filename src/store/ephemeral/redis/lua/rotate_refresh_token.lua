@@ -1,8 +1,8 @@
 -- KEYS: session, index. ARGV: deadline, now, counter, the next counter (empty: do not rotate), grace, not_before.
 -- Returns absent, reused, repeated or rotated, the last two with the session's snapshot: counter, opened_at,
--- expires_at, profile. This is the hot path, and a script's call of Redis costs more than all of the Lua here: one call
+-- expires_at, profile, auth_time (opened_at for a session that an older build opened). This is the hot path, and a script's call of Redis costs more than all of the Lua here: one call
 -- reads and one writes.
-local s = redis.call('HMGET', KEYS[1], 'c', 'o', 'r', 'i', 'e', 'k', 'p', 'x', 's')
+local s = redis.call('HMGET', KEYS[1], 'c', 'o', 'r', 'i', 'e', 'k', 'p', 'x', 's', 't')
 if not s[1] then
   return {'absent'}
 end
@@ -26,13 +26,13 @@ if counter + 1 == c and grace > 0 and now - r <= grace and since <= grace and si
   -- Tokens are issued once more, maybe with a clock that is ahead. Ending all sessions must revoke these too, so their
   -- time is recorded.
   redis.call('HSET', KEYS[1], 'l', ARGV[2])
-  return {'repeated', s[1], s[2], expires_at, s[7]}
+  return {'repeated', s[1], s[2], expires_at, s[7], s[10] or s[2]}
 elseif counter < c then
   redis.call('HSET', KEYS[1], 'x', 'reused')
   return {'reused'}
 elseif ARGV[4] == '' then
   redis.call('HSET', KEYS[1], 'c', ARGV[3], 'u', ARGV[2])
-  return {'rotated', ARGV[3], s[2], expires_at, s[7]}
+  return {'rotated', ARGV[3], s[2], expires_at, s[7], s[10] or s[2]}
 end
 expires_at = math.min(e, now + i)
 local rotated = string.format('%.0f', server_now)
@@ -45,4 +45,4 @@ else
   redis.call('ZADD', KEYS[2], kept, string.sub(KEYS[1], -36))
   set_index_ttl(KEYS[2])
 end
-return {'rotated', ARGV[4], s[2], expires_at, s[7]}
+return {'rotated', ARGV[4], s[2], expires_at, s[7], s[10] or s[2]}
