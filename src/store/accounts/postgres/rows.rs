@@ -10,7 +10,8 @@ use super::connections::{QueryError, QueryResult};
 use crate::clock::Timestamp;
 use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{
-    ApiKey, Billed, Billing, Changed, Created, EmailVerified, NewUser, RecoveryCode, SealedTotp, User,
+    ApiKey, Billed, Billing, Changed, Created, EmailProved, EmailVerified, NewUser, RecoveryCode, RemovedCredentials,
+    SealedTotp, User,
 };
 
 /// The result of creating a user; `None` if a concurrent caller was faster, so that the statement must be repeated.

@@ -110,16 +110,18 @@ pub(super) const VERIFY_EMAIL: Statement = Statement::new(
     SELECT verified FROM found",
 );
 
-/// The lock makes the second of two callers see the row as the first left it.
+/// The lock makes the second of two callers see the row as the first left it. Locks the keys in the order of their ids,
+/// as [`TOUCH_API_KEYS`] does.
 pub(super) const PROVE_EMAIL: Statement = Statement::new(
     Operation::ProveEmail,
     concat!(
         "WITH found AS (
         SELECT id, verified, password_hash, totp FROM users WHERE id = $1 AND email = $2 FOR NO KEY UPDATE
+    ), active AS (
+        SELECT k.id FROM api_keys k JOIN found ON k.user_id = found.id
+        WHERE NOT found.verified AND k.deactivated_at IS NULL ORDER BY k.id FOR NO KEY UPDATE OF k
     ), deactivated AS (
-        UPDATE api_keys k SET deactivated_at = $4, updated_at = $4 FROM found
-        WHERE k.user_id = found.id AND NOT found.verified AND k.deactivated_at IS NULL
-        RETURNING k.id
+        UPDATE api_keys k SET deactivated_at = $4, updated_at = $4 FROM active WHERE k.id = active.id RETURNING k.id
     ), proved AS (
         UPDATE users u SET verified = true,
             password_hash = COALESCE($3::text, CASE WHEN found.verified THEN u.password_hash END),
