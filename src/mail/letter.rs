@@ -17,23 +17,26 @@ pub(super) enum Placement {
 pub(super) struct Kind {
     /// The stem of its template files.
     pub(super) name: &'static str,
-    /// The placeholder that only this kind has.
-    pub(super) value: Option<(&'static str, Placement)>,
+    /// The placeholders that only this kind has.
+    pub(super) values: &'static [(&'static str, Placement)],
 }
 
 /// Subject, text and HTML of a letter.
 pub(super) type Sources = [&'static str; 3];
 
 macro_rules! letters {
-    ($($(#[$doc:meta])* $variant:ident $({ $(#[$value_doc:meta])* $value:ident: $placement:ident })? => $name:literal,)+) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident $({ $($(#[$value_doc:meta])* $value:ident: $placement:ident),+ })? => $name:literal,
+    )+) => {
         /// The content of a mail.
         #[derive(Clone, PartialEq, Eq)]
         pub enum Letter {
-            $($(#[$doc])* $variant $({ $(#[$value_doc])* $value: String })?,)+
+            $($(#[$doc])* $variant $({ $($(#[$value_doc])* $value: String),+ })?,)+
         }
 
         /// Every kind of letter.
-        pub(super) const KINDS: &[Kind] = &[$(letters!(@kind $name $(, $value, $placement)?)),+];
+        pub(super) const KINDS: &[Kind] = &[$(letters!(@kind $name $(, $($value, $placement),+)?)),+];
 
         /// The built-in languages with a template set for each of [`KINDS`]. English is first: it replaces what other
         /// languages lack.
@@ -46,24 +49,21 @@ macro_rules! letters {
             /// The kind, which names the templates.
             pub(super) fn kind(&self) -> Kind {
                 match self {
-                    $(Self::$variant { .. } => letters!(@kind $name $(, $value, $placement)?),)+
+                    $(Self::$variant { .. } => letters!(@kind $name $(, $($value, $placement),+)?),)+
                 }
             }
 
-            /// The value that only this letter has, with its placeholder.
-            pub(super) fn value(&self) -> Option<(&'static str, &str)> {
+            /// The values that only this letter has, each with its placeholder.
+            pub(super) fn values(&self) -> Vec<(&'static str, &str)> {
                 match self {
-                    $(Self::$variant $({ $value })? => letters!(@pair $($value)?),)+
+                    $(Self::$variant $({ $($value),+ })? => vec![$($((stringify!($value), $value.as_str())),+)?],)+
                 }
             }
         }
     };
-    (@kind $name:literal) => { Kind { name: $name, value: None } };
-    (@kind $name:literal, $value:ident, $placement:ident) => {
-        Kind { name: $name, value: Some((stringify!($value), Placement::$placement)) }
+    (@kind $name:literal $(, $value:ident, $placement:ident)*) => {
+        Kind { name: $name, values: &[$((stringify!($value), Placement::$placement)),*] }
     };
-    (@pair) => { None };
-    (@pair $value:ident) => { Some((stringify!($value), $value.as_str())) };
     (@sources $language:literal, $name:literal) => {
         [
             include_str!(concat!("letters/", $language, "/", $name, ".subject")),
@@ -110,6 +110,15 @@ letters! {
     SecondFactorOn => "second-factor-on",
     /// Notice that the second factor was turned off.
     SecondFactorOff => "second-factor-off",
+    /// Notice that the address was proved for the first time, and what was removed because somebody else may have set it.
+    CredentialsRemoved {
+        /// The number of passwords: 0 or 1.
+        passwords: Inline,
+        /// The number of second factors: 0 or 1.
+        second_factors: Inline,
+        /// The number of API keys.
+        api_keys: Inline
+    } => "credentials-removed",
 }
 
 /// Shows the kind only: codes and links are credentials, and addresses are private.

@@ -41,20 +41,20 @@ pub(super) fn compose(
     now: Timestamp,
 ) -> Result<EncodedMail, InvalidMail> {
     // Checked in all values, not only in headers: no legitimate value contains a line break.
-    let value = mail.letter.value();
-    if mail.to.contains(char::is_control) || value.is_some_and(|(_, value)| value.contains(char::is_control)) {
+    let own = mail.letter.values();
+    if mail.to.contains(char::is_control) || own.iter().any(|(_, value)| value.contains(char::is_control)) {
         return Err(InvalidMail);
     }
     let to: Address = mail.to.parse().map_err(|_| InvalidMail)?;
     let left = mail.until.since(now);
     let (minutes, until) = (left.as_secs().div_ceil(60).max(1).to_string(), format_minute(mail.until));
-    let shown = match &mail.letter {
-        Letter::EmailChanged { new } => mask(new),
-        _ => value.map(|(_, value)| value.to_owned()).unwrap_or_default(),
+    let masked = match &mail.letter {
+        Letter::EmailChanged { new } => Some(mask(new)),
+        _ => None,
     };
     let mut values =
         vec![("service", sender.service.as_str()), ("email", &mail.to), ("minutes", &minutes), ("until", &until)];
-    values.extend(value.map(|(name, _)| (name, shown.as_str())));
+    values.extend(own.into_iter().map(|(name, value)| (name, masked.as_deref().unwrap_or(value))));
     let RenderedLetter { subject, text, html } = templates.render(mail.letter.kind(), mail.language, &values);
 
     let id: String = seed.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::language::Language;
 use super::letter::{BUILT_IN, KINDS, Kind, Placement};
 
-/// Placeholders of every letter, besides the one of its kind.
+/// Placeholders of every letter, besides those of its kind.
 const EVERYWHERE: [&str; 4] = ["service", "email", "minutes", "until"];
 
 /// Placeholders of the page around a letter's HTML.
@@ -155,7 +155,7 @@ fn check_letter(
     english: Option<&[Template; 3]>,
     folder: &Path,
 ) -> Result<[Template; 3], TemplateError> {
-    let names = EVERYWHERE.iter().copied().chain(kind.value.map(|(name, _)| name)).collect::<Vec<_>>();
+    let names = EVERYWHERE.iter().copied().chain(kind.values.iter().map(|(name, _)| *name)).collect::<Vec<_>>();
     let [subject, text, html] = match (sources, english) {
         (None, Some(english)) => return Ok(english.clone()),
         (sources, _) => {
@@ -173,7 +173,7 @@ fn check_letter(
     if line.is_empty() || line.contains(char::is_control) {
         return invalid(&subject.0, "must be one line".to_owned());
     }
-    if let Some((name, Placement::OwnLine)) = kind.value {
+    for (name, _) in kind.values.iter().filter(|(_, placement)| *placement == Placement::OwnLine) {
         let alone = format!("{{{{{name}}}}}");
         if !text.1.lines().any(|line| line.trim_end() == alone) {
             return invalid(&text.0, format!("must have {alone} alone on a line"));
