@@ -1,8 +1,9 @@
-//! Access tokens and action tokens: only signed tokens are accepted, and none that `jsonwebtoken` refuses.
+//! Access tokens and action tokens: only signed tokens are accepted, each only with its own kind of key, and none that
+//! `jsonwebtoken` refuses.
 //!
 //! An input without a NUL byte is a token. Otherwise it is a header and a payload, separated by NUL, and further
-//! parts are ignored. They are signed with the key of the ring, because no mutation would ever find a valid
-//! signature.
+//! parts are ignored. They are signed with each key, because no mutation would ever find a valid signature: with the
+//! key of the ring, with the key of action tokens, and with the public key as the secret of an HMAC.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
@@ -10,27 +11,44 @@ use std::sync::LazyLock;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
-use jsonwebtoken::{Algorithm, DecodingKey, Validation};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use serde_json::Value;
 use signet::clock::Timestamp;
-use signet::config::Config;
+use signet::config::{Config, Secret};
+use signet::id::TokenId;
+use signet::rng::Rng;
 use signet::token::access::Issuer;
 use signet::token::action;
 use signet::token::action::ActionKind;
 use signet::token::keyring::Keyring;
 use signet::token::keyring::ring::{Key, Ring};
+use signet::token::secret::Secrets;
 
 /// The id of the only key in the ring; not a hash, so that seeds can contain it.
 const KID: &str = "k";
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
-/// An issuer, and the reference implementation with the same key.
+/// The key of action tokens for a secret of 32 sevens: HKDF-SHA-256 with the salt `signet`.
+const ACTION_KEY: [u8; 32] = [
+    183, 58, 133, 94, 228, 236, 52, 16, 205, 109, 199, 181, 212, 30, 23, 91, 42, 56, 212, 251, 146, 204, 148, 160, 113,
+    176, 170, 170, 229, 1, 105, 142,
+];
+
+/// An issuer, and the reference implementation with the same keys.
 struct Verifiers {
     config: Config,
     issuer: Issuer,
     keyring: Keyring,
+    secrets: Secrets,
     key: SigningKey,
     reference: DecodingKey,
+}
+
+/// The kinds of tokens that are accepted.
+#[derive(Debug, PartialEq, Eq)]
+enum Accepted {
+    Access,
+    Action,
 }
 
 static VERIFIERS: LazyLock<Verifiers> = LazyLock::new(|| {
@@ -47,7 +65,13 @@ static VERIFIERS: LazyLock<Verifiers> = LazyLock::new(|| {
     let config = Config::default();
     let keyring = Keyring::new(&Ring { version: 1, keys: vec![ring_key] }, config.tokens.algorithm).unwrap();
     let issuer = Issuer::new(&config.tokens);
-    Verifiers { issuer, config, keyring, key, reference: DecodingKey::from_ed_der(&public) }
+    let secrets = Secrets::new(&[Secret([7; 32].into())]).unwrap();
+    let verifiers = Verifiers { issuer, config, keyring, secrets, key, reference: DecodingKey::from_ed_der(&public) };
+    let (id, until, tokens) =
+        (TokenId::new(NOW, &Rng::system()), Timestamp::from_secs(NOW.secs() + 1), &verifiers.config.tokens);
+    let minted = action::mint(ActionKind::MagicLink, id, (), (NOW, until), tokens, &verifiers.secrets).unwrap();
+    assert!(verifiers.reference_accepts_action(&minted), "the reference has another key");
+    verifiers
 });
 
 pub fn run(bytes: &[u8]) {
@@ -57,7 +81,7 @@ pub fn run(bytes: &[u8]) {
         (Some(header), Some(payload)) => verifiers.check_signed(header, payload),
         _ => {
             if let Ok(text) = std::str::from_utf8(bytes) {
-                assert!(!verifiers.accepts(text), "an unsigned token is accepted");
+                assert_eq!(verifiers.accepts(text), None, "an unsigned token is accepted");
             }
         }
     }
@@ -67,42 +91,81 @@ impl Verifiers {
     fn check_signed(&self, header: &[u8], payload: &[u8]) {
         let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
         let signature = self.key.sign(message.as_bytes()).to_bytes();
-        let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
-        assert!(
-            !self.accepts(&token) || self.reference_accepts(&token),
-            "a token that the reference refuses is accepted"
-        );
-        // A signature has one encoding, and a changed one is refused.
-        let mut changed = signature;
-        changed[usize::from(header.len() as u8 % 64)] ^= 1;
-        assert!(
-            !self.accepts(&format!("{message}.{}", URL_SAFE_NO_PAD.encode(changed))),
-            "a changed signature is accepted"
-        );
-        assert!(
-            !self.accepts(&format!("{token}A")) && !self.accepts(&format!("{token}=")),
-            "an extended token is accepted"
-        );
+        match self.check_signature(&message, &signature) {
+            Some(Accepted::Access) => {
+                let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+                assert!(
+                    self.reference_accepts_access(&token),
+                    "an access token that the reference refuses is accepted"
+                );
+            }
+            accepted => assert_eq!(accepted, None, "a key of the ring signs an action token"),
+        }
+        let mac = hmac(&message, &ACTION_KEY);
+        match self.check_signature(&message, &mac) {
+            Some(Accepted::Action) => {
+                let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(mac));
+                assert!(
+                    self.reference_accepts_action(&token),
+                    "an action token that the reference refuses is accepted"
+                );
+            }
+            accepted => assert_eq!(accepted, None, "the key of action tokens signs an access token"),
+        }
+        let mac = hmac(&message, self.key.verifying_key().as_bytes());
+        assert_eq!(self.check_signature(&message, &mac), None, "a public key signs a token");
     }
 
-    fn accepts(&self, token: &str) -> bool {
+    /// The kind of the token with this signature. The signature has one encoding, and a changed one is refused.
+    fn check_signature(&self, message: &str, signature: &[u8]) -> Option<Accepted> {
+        let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature));
+        let mut changed = signature.to_vec();
+        changed[message.len() % signature.len()] ^= 1;
+        let changed = format!("{message}.{}", URL_SAFE_NO_PAD.encode(changed));
+        assert_eq!(self.accepts(&changed), None, "a changed signature is accepted");
+        for more in ["A", "="] {
+            assert_eq!(self.accepts(&format!("{token}{more}")), None, "an extended token is accepted");
+        }
+        self.accepts(&token)
+    }
+
+    fn accepts(&self, token: &str) -> Option<Accepted> {
         let keys = self.keyring.keys();
         let access = self.issuer.check(token, &keys, NOW).is_ok();
-        let accepts =
-            |kind: &&ActionKind| action::verify::<Value>(**kind, token, NOW, &self.config.tokens, &keys).is_ok();
+        let accepts = |kind: &&ActionKind| {
+            action::verify::<Value>(**kind, token, NOW, &self.config.tokens, &self.secrets).is_ok()
+        };
         let kinds = ActionKind::ALL.iter().filter(accepts).count();
         assert!(usize::from(access) + kinds <= 1, "a token has more than one kind");
-        access || kinds > 0
+        if access { Some(Accepted::Access) } else { (kinds > 0).then_some(Accepted::Action) }
     }
 
-    fn reference_accepts(&self, token: &str) -> bool {
-        let mut validation = Validation::new(Algorithm::EdDSA);
-        validation.validate_exp = false;
-        validation.required_spec_claims = ["exp", "iss", "aud"].map(str::to_owned).into_iter().collect::<HashSet<_>>();
-        validation.set_issuer(&[&self.config.tokens.issuer]);
-        validation.set_audience(&[&self.config.tokens.audience]);
+    fn reference_accepts_access(&self, token: &str) -> bool {
+        let tokens = &self.config.tokens;
         // The reference does not know `Ed25519`, the name of the algorithm in RFC 9864.
-        let algorithm = jsonwebtoken::decode_header(token);
-        algorithm.is_err() || jsonwebtoken::decode::<Value>(token, &self.reference, &validation).is_ok()
+        jsonwebtoken::decode_header(token).is_err()
+            || reference_accepts(token, &self.reference, Algorithm::EdDSA, &tokens.issuer, &tokens.audience)
     }
+
+    fn reference_accepts_action(&self, token: &str) -> bool {
+        let key = DecodingKey::from_secret(&ACTION_KEY);
+        let [issuer, audience] =
+            [&self.config.tokens.issuer, &self.config.tokens.audience].map(|name| format!("signet-action:{name}"));
+        reference_accepts(token, &key, Algorithm::HS256, &issuer, &audience)
+    }
+}
+
+fn reference_accepts(token: &str, key: &DecodingKey, algorithm: Algorithm, issuer: &str, audience: &str) -> bool {
+    let mut validation = Validation::new(algorithm);
+    validation.validate_exp = false;
+    validation.required_spec_claims = ["exp", "iss", "aud"].map(str::to_owned).into_iter().collect::<HashSet<_>>();
+    validation.set_issuer(&[issuer]);
+    validation.set_audience(&[audience]);
+    jsonwebtoken::decode::<Value>(token, key, &validation).is_ok()
+}
+
+fn hmac(message: &str, secret: &[u8]) -> Vec<u8> {
+    let key = EncodingKey::from_secret(secret);
+    let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key, Algorithm::HS256).unwrap();
+    URL_SAFE_NO_PAD.decode(signature).unwrap()
 }

@@ -1,5 +1,6 @@
-//! Creates and verifies action tokens with the node's keys and clock. The format is in [`crate::token::action`]. The
-//! claims belong to the operation that creates the token, and so does the rule whether it may be used more than once.
+//! Creates and verifies action tokens with the fleet's secret and the node's clock. The format is in
+//! [`crate::token::action`]. The claims belong to the operation that creates the token, and so does the rule whether it
+//! may be used more than once.
 
 use std::time::Duration;
 
@@ -32,9 +33,7 @@ pub(in crate::auth) fn create(
 ) -> Result<NewActionToken, Error> {
     let now = ctx.now();
     let (id, expires_at) = (TokenId::new(now, &ctx.node.rng), now + lifetime);
-    let keys = ctx.node.keyring.keys();
-    let key = keys.signer(now).ok_or(Error::Internal("no signing key"))?;
-    let text = action::mint(kind, id, claims, (now, expires_at), &ctx.node.config.tokens, key)
+    let text = action::mint(kind, id, claims, (now, expires_at), &ctx.node.config.tokens, &ctx.node.secrets)
         .map_err(|_| Error::Internal("action token cannot be signed"))?;
     Ok(NewActionToken { id, text, expires_at })
 }
@@ -45,5 +44,5 @@ pub(in crate::auth) fn verify<T: DeserializeOwned>(
     kind: ActionKind,
     token: &str,
 ) -> Option<ActionToken<T>> {
-    action::verify(kind, token, ctx.now(), &ctx.node.config.tokens, &ctx.node.keyring.keys()).ok()
+    action::verify(kind, token, ctx.now(), &ctx.node.config.tokens, &ctx.node.secrets).ok()
 }

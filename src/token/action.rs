@@ -1,17 +1,19 @@
 //! Action tokens: signed tokens for one action, such as a magic link, a password reset, the confirmation of an address,
 //! or the step before a second factor.
 //!
-//! Each kind has its own `typ` and is accepted only under that `typ` (RFC 8725, 3.11), so none is accepted as an access
-//! token or as another kind. They are rare, so `jsonwebtoken` signs and verifies them. Verifying a token does not use
-//! it up: for single use, a claim is stored beside the token.
-
-use std::sync::Arc;
+//! They are for Signet alone. Services verify access tokens with the JWKS, and most JWT libraries do not check `typ`. So
+//! no key of the JWKS may sign anything but access tokens. Action tokens are signed (HS256) with a key derived from the
+//! fleet's secret, which no service has, and name no `kid`. Their `iss` and `aud` differ from those of access tokens,
+//! and they have no `sub`. They are JWTs because clients of a published API read the claim `totp` in them.
+//!
+//! Each kind has its own `typ` and is accepted only under that `typ` (RFC 8725, 3.11). They are rare, so `jsonwebtoken`
+//! signs and verifies them. Verifying a token does not use it up: for single use, a claim is stored beside the token.
 
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::keyring::{Keys, LoadedKey};
+use super::secret::Secrets;
 use crate::clock::Timestamp;
 use crate::config;
 use crate::id::TokenId;
@@ -79,9 +81,13 @@ struct Payload<T> {
     /// claim.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     totp: bool,
-    #[serde(rename = "says")]
+    #[serde(rename = "action")]
     claims: T,
 }
+
+/// Put before the issuer and the audience of access tokens, so that action tokens have neither, whatever the settings
+/// say.
+const PREFIX: &str = "signet-action:";
 
 /// Signs a token of this kind that expires at `expires_at`.
 pub fn mint<T: Serialize>(
@@ -90,40 +96,42 @@ pub fn mint<T: Serialize>(
     claims: T,
     (now, expires_at): (Timestamp, Timestamp),
     settings: &config::Tokens,
-    key: &LoadedKey,
+    secrets: &Secrets,
 ) -> Result<String, SigningError> {
-    let mut header = Header::new(Algorithm::EdDSA);
+    let mut header = Header::new(Algorithm::HS256);
     header.typ = Some(kind.typ().to_owned());
-    header.kid = Some(key.kid.to_string());
     let payload = Payload {
-        iss: settings.issuer.clone(),
-        aud: settings.audience.clone(),
+        iss: format!("{PREFIX}{}", settings.issuer),
+        aud: format!("{PREFIX}{}", settings.audience),
         iat: now.secs(),
         exp: expires_at.secs(),
         jti: id,
         totp: kind == ActionKind::SecondFactor,
         claims,
     };
-    jsonwebtoken::encode(&header, &payload, &key.jwt_encoding_key).map_err(|_| SigningError)
+    let key = secrets.jwt_encoding_key().ok_or(SigningError)?;
+    jsonwebtoken::encode(&header, &payload, key).map_err(|_| SigningError)
 }
 
-/// Verifies a token of this kind.
+/// Verifies a token of this kind, signed with any of the secrets.
 pub fn verify<T: DeserializeOwned>(
     kind: ActionKind,
     token: &str,
     now: Timestamp,
     settings: &config::Tokens,
-    keys: &Keys,
+    secrets: &Secrets,
 ) -> Result<ActionToken<T>, ActionTokenError> {
-    let key = key_for(kind, token, keys).filter(|key| !key.revoked).ok_or(ActionTokenError::Invalid)?;
-    let mut validation = Validation::new(Algorithm::EdDSA);
+    check_header(kind, token)?;
+    let mut validation = Validation::new(Algorithm::HS256);
     // Checked below, by the clock that is passed in and not the library's.
     validation.validate_exp = false;
     validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-    validation.set_issuer(&[&settings.issuer]);
-    validation.set_audience(&[&settings.audience]);
-    let payload = jsonwebtoken::decode::<Payload<T>>(token, &key.jwt_decoding_key, &validation)
-        .map_err(|_| ActionTokenError::Invalid)?
+    validation.set_issuer(&[format!("{PREFIX}{}", settings.issuer)]);
+    validation.set_audience(&[format!("{PREFIX}{}", settings.audience)]);
+    let payload = secrets
+        .jwt_decoding_keys()
+        .find_map(|key| jsonwebtoken::decode::<Payload<T>>(token, key, &validation).ok())
+        .ok_or(ActionTokenError::Invalid)?
         .claims;
     if Timestamp::from_secs(payload.exp) <= now {
         return Err(ActionTokenError::Expired);
@@ -131,64 +139,185 @@ pub fn verify<T: DeserializeOwned>(
     Ok(ActionToken { id: payload.jti, claims: payload.claims })
 }
 
-/// The key named in the token's header, if the header is of this kind.
-fn key_for(kind: ActionKind, token: &str, keys: &Keys) -> Option<Arc<LoadedKey>> {
+/// Checks the header more strictly than the library does.
+fn check_header(kind: ActionKind, token: &str) -> Result<(), ActionTokenError> {
     if token.len() > super::access::MAX_LENGTH {
-        return None;
+        return Err(ActionTokenError::Invalid);
     }
-    let header = token.split('.').next()?;
-    let kid = super::access::header::kid_for_type(header, |typ| typ == kind.typ()).ok()?;
-    keys.by_kid(&kid).cloned()
+    let header = token.split('.').next().unwrap_or_default();
+    super::access::header::check_action(header, kind.typ()).map_err(|_| ActionTokenError::Invalid)
 }
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::hmac;
     use base64::Engine;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use jsonwebtoken::{DecodingKey, EncodingKey};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::config::Secret;
     use crate::rng::Rng;
+    use crate::token::access::TokenError;
     use crate::token::access::tests::{NOW, issuer, keyring, settings, token};
+
+    const UNTIL: Timestamp = Timestamp::from_secs(NOW.secs() + 60);
+
+    fn secrets(each: &[u8]) -> Secrets {
+        let each = each.iter().map(|byte| Secret(zeroize::Zeroizing::new([*byte; 32]))).collect::<Vec<_>>();
+        Secrets::new(&each).unwrap()
+    }
+
+    fn minted(kind: ActionKind, secrets: &Secrets) -> String {
+        mint(kind, TokenId::new(NOW, &Rng::system()), "hello", (NOW, UNTIL), &settings(), secrets).unwrap()
+    }
+
+    fn verified(kind: ActionKind, token: &str, secrets: &Secrets) -> Result<String, ActionTokenError> {
+        verify::<String>(kind, token, NOW, &settings(), secrets).map(|token| token.claims)
+    }
+
+    fn parts(token: &str) -> (Value, Value) {
+        let part = |text: &str| serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).unwrap()).unwrap();
+        let parts = token.split('.').collect::<Vec<_>>();
+        (part(parts[0]), part(parts[1]))
+    }
+
+    /// A token with this header and payload, and this function's signature.
+    fn signed(header: &Value, payload: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+        let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
+        let message = format!("{}.{}", encode(header), encode(payload));
+        format!("{message}.{}", URL_SAFE_NO_PAD.encode(sign(message.as_bytes())))
+    }
+
+    /// A token with this header and payload, signed with the right key.
+    fn signed_by(secrets: &Secrets, header: &Value, payload: &Value) -> String {
+        signed(header, payload, |message| {
+            let key = secrets.jwt_encoding_key().unwrap();
+            let signature = jsonwebtoken::crypto::sign(message, key, Algorithm::HS256).unwrap();
+            URL_SAFE_NO_PAD.decode(signature).unwrap()
+        })
+    }
 
     #[test]
     fn token_is_accepted_only_as_its_own_kind() {
-        let (keyring, rng) = (keyring(), Rng::system());
-        let keys = keyring.keys();
-        let key = keys.signer(NOW).unwrap();
-        let until = NOW + std::time::Duration::from_secs(60);
+        let (keyring, secrets) = (keyring(), secrets(&[1]));
         for signed_as in ActionKind::ALL {
-            let jti = TokenId::new(NOW, &rng);
-            let text = mint(signed_as, jti, "hello".to_owned(), (NOW, until), &settings(), key).unwrap();
+            let text = minted(signed_as, &secrets);
             for verified_as in ActionKind::ALL {
-                let result = verify::<String>(verified_as, &text, NOW, &settings(), &keys);
-                let expected = ActionToken { id: jti, claims: "hello".to_owned() };
-                assert_eq!(
-                    result,
-                    if signed_as == verified_as { Ok(expected) } else { Err(ActionTokenError::Invalid) }
-                );
+                let expected =
+                    if signed_as == verified_as { Ok("hello".to_owned()) } else { Err(ActionTokenError::Invalid) };
+                assert_eq!(verified(verified_as, &text, &secrets), expected);
             }
-            assert!(issuer().check(&text, &keys, NOW).is_err());
-            assert_eq!(verify::<String>(signed_as, &text, until, &settings(), &keys), Err(ActionTokenError::Expired));
+            let refused = issuer().check(&text, &keyring.keys(), NOW).map(|_| ());
+            assert_eq!(refused, Err(TokenError::WrongType));
+            let late = verify::<String>(signed_as, &text, UNTIL, &settings(), &secrets);
+            assert_eq!(late, Err(ActionTokenError::Expired));
+        }
+    }
+
+    #[test]
+    fn every_secret_of_the_list_verifies_a_token() {
+        let kind = ActionKind::ResetPassword;
+        let old = minted(kind, &secrets(&[1]));
+        assert_eq!(verified(kind, &old, &secrets(&[2, 1])), Ok("hello".to_owned()));
+        assert_eq!(verified(kind, &minted(kind, &secrets(&[1, 2])), &secrets(&[1])), Ok("hello".to_owned()));
+        assert_eq!(verified(kind, &old, &secrets(&[2])), Err(ActionTokenError::Invalid));
+    }
+
+    #[test]
+    fn token_shares_nothing_that_verifiers_check() {
+        for kind in ActionKind::ALL {
+            let (header, payload) = parts(&minted(kind, &secrets(&[1])));
+            assert_eq!(header, json!({"alg": "HS256", "typ": kind.typ()}));
+            assert_eq!(payload["iss"], "signet-action:https://id.example.org");
+            assert_eq!(payload["aud"], "signet-action:signet");
+            assert_eq!(payload["totp"], if kind == ActionKind::SecondFactor { json!(true) } else { Value::Null });
+            let names = payload.as_object().unwrap().keys().filter(|name| *name != "totp").collect::<Vec<_>>();
+            assert_eq!(names, ["action", "aud", "exp", "iat", "iss", "jti"]);
+        }
+    }
+
+    #[test]
+    fn keys_of_access_tokens_sign_no_action_token() {
+        let (keyring, secrets) = (keyring(), secrets(&[1]));
+        let keys = keyring.keys();
+        let (key, published) = (keys.signer(NOW).unwrap(), keys.ring().keys[0].public);
+        for kind in ActionKind::ALL {
+            let (header, payload) = parts(&minted(kind, &secrets));
+            for alg in ["EdDSA", "Ed25519", "HS256"] {
+                // Versions before 1.0 signed with a key of the ring, and with the issuer and audience of access tokens.
+                let mut header = header.clone();
+                (header["alg"], header["kid"]) = (alg.into(), (*key.kid).into());
+                for changes in [json!({}), json!({"iss": "https://id.example.org", "aud": "signet"})] {
+                    let mut payload = payload.clone();
+                    payload.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+                    let token = signed(&header, &payload, |message| key.sign(message).as_ref().to_vec());
+                    assert_eq!(verified(kind, &token, &secrets), Err(ActionTokenError::Invalid), "{header}");
+                }
+                // The public key as the secret of an HMAC.
+                for secret in [&published[..], URL_SAFE_NO_PAD.encode(published).as_bytes(), &keys.jwks().body, b""] {
+                    let mac = |message: &[u8]| {
+                        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message).as_ref().to_vec()
+                    };
+                    let token = signed(&header, &payload, mac);
+                    assert_eq!(verified(kind, &token, &secrets), Err(ActionTokenError::Invalid), "{header}");
+                }
+            }
+        }
+    }
+
+    /// Each use of the secret has its own key.
+    #[test]
+    fn other_keys_of_the_secret_sign_no_action_token() {
+        let (kind, secrets) = (ActionKind::MagicLink, secrets(&[1]));
+        let (header, payload) = parts(&minted(kind, &secrets));
+        let by_secret = |message: &[u8]| {
+            let signature =
+                jsonwebtoken::crypto::sign(message, &EncodingKey::from_secret(&[1; 32]), Algorithm::HS256).unwrap();
+            URL_SAFE_NO_PAD.decode(signature).unwrap()
+        };
+        let by_mac = |message: &[u8]| secrets.mac(message).to_vec();
+        for token in [signed(&header, &payload, by_secret), signed(&header, &payload, by_mac)] {
+            assert_eq!(verified(kind, &token, &secrets), Err(ActionTokenError::Invalid));
+        }
+        let decoding = DecodingKey::from_secret(&[1; 32]);
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.validate_aud = false;
+        assert!(jsonwebtoken::decode::<Value>(minted(kind, &secrets), &decoding, &validation).is_err());
+    }
+
+    #[test]
+    fn issuer_and_audience_are_checked() {
+        let (kind, secrets) = (ActionKind::MagicLink, secrets(&[1]));
+        let (header, payload) = parts(&minted(kind, &secrets));
+        let with = |name: &str, value: Value| {
+            let mut payload = payload.clone();
+            payload[name] = value;
+            verified(kind, &signed_by(&secrets, &header, &payload), &secrets)
+        };
+        assert_eq!(with("more", json!(1)), Ok("hello".to_owned()));
+        for (name, values) in [
+            ("iss", ["https://id.example.org", "signet-action:https://id.example.com", "signet-action:"]),
+            ("aud", ["signet", "signet-action:other", "signet-action:"]),
+        ] {
+            for value in values {
+                assert_eq!(with(name, json!(value)), Err(ActionTokenError::Invalid), "{name} {value}");
+            }
+        }
+        for name in ["iss", "aud", "exp", "iat", "jti", "action"] {
+            assert_eq!(with(name, Value::Null), Err(ActionTokenError::Invalid), "{name}");
         }
     }
 
     #[test]
     fn header_is_checked_as_strictly_as_an_access_token() {
-        let (keyring, rng) = (keyring(), Rng::system());
-        let keys = keyring.keys();
-        let key = keys.signer(NOW).unwrap();
-        let (kind, until) = (ActionKind::MagicLink, NOW + std::time::Duration::from_secs(60));
-        let text = mint(kind, TokenId::new(NOW, &rng), (), (NOW, until), &settings(), key).unwrap();
-        let mut parts = text.split('.');
-        let header: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next().unwrap()).unwrap()).unwrap();
-        let payload = parts.next().unwrap();
+        let (kind, secrets) = (ActionKind::MagicLink, secrets(&[1]));
+        let (header, payload) = parts(&minted(kind, &secrets));
         let verify_with = |name: &str, value: Value| {
             let mut header = header.clone();
             header[name] = value;
-            let message = format!("{}.{payload}", URL_SAFE_NO_PAD.encode(header.to_string()));
-            let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).as_ref());
-            verify::<()>(kind, &format!("{message}.{signature}"), NOW, &settings(), &keys)
+            verified(kind, &signed_by(&secrets, &header, &payload), &secrets)
         };
         assert!(verify_with("x", json!("an unknown member")).is_ok());
         for (name, value) in [
@@ -203,12 +332,15 @@ mod tests {
             ("x5u", json!("https://example.org/x5u")),
             ("x5c", json!([])),
             ("alg", json!("none")),
-            ("alg", json!("HS256")),
+            ("alg", json!("EdDSA")),
+            ("alg", json!("HS512")),
+            ("alg", json!("hs256")),
             ("typ", json!("at+jwt")),
+            ("typ", json!("JWT")),
         ] {
             assert_eq!(verify_with(name, value), Err(ActionTokenError::Invalid), "{name}");
         }
-        for name in ["b64", "zip", "crit", "jku", "jwk", "x5u", "x5c"] {
+        for name in ["alg", "typ", "b64", "zip", "crit", "jku", "jwk", "x5u", "x5c"] {
             assert_eq!(verify_with(name, Value::Null), Err(ActionTokenError::Invalid), "{name} as null");
         }
     }
@@ -217,7 +349,7 @@ mod tests {
     fn access_token_is_not_an_action_token() {
         let keyring = keyring();
         for kind in ActionKind::ALL {
-            let result = verify::<serde_json::Value>(kind, &token(&keyring), NOW, &settings(), &keyring.keys());
+            let result = verify::<Value>(kind, &token(&keyring), NOW, &settings(), &secrets(&[1]));
             assert_eq!(result, Err(ActionTokenError::Invalid));
         }
     }

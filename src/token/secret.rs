@@ -1,4 +1,5 @@
-//! The fleet's secrets and the keys derived from them: one for sealing, one for the MAC of refresh tokens.
+//! The fleet's secrets and the keys derived from them: one for sealing, one for the MAC of refresh tokens, one for
+//! signing action tokens.
 //!
 //! Secrets are a list so that they can be rotated without signing anyone out: the first one seals, all of them open.
 //! Each use has its own key, derived by HKDF (RFC 5869), so that one use cannot be abused to attack another. Knows
@@ -7,12 +8,13 @@
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Salt};
 use aws_lc_rs::hmac;
+use jsonwebtoken::{DecodingKey, EncodingKey};
 
 use crate::config::Secret;
 use crate::encoding::hex;
 use crate::rng::Rng;
 
-/// Seals and opens records, and authenticates refresh tokens.
+/// Seals and opens records, and authenticates refresh tokens and action tokens.
 #[derive(Debug)]
 pub struct Secrets {
     derived: Vec<DerivedKeys>,
@@ -23,6 +25,9 @@ struct DerivedKeys {
     name: [u8; 4],
     seal: LessSafeKey,
     mac: hmac::Key,
+    /// The same HS256 key twice, in the forms that `jsonwebtoken` signs and verifies with.
+    jwt_encoding: EncodingKey,
+    jwt_decoding: DecodingKey,
 }
 
 impl std::fmt::Debug for DerivedKeys {
@@ -121,6 +126,16 @@ impl Secrets {
             bool::from(subtle::ConstantTimeEq::ct_eq(&expected[..], &mac[..]))
         })
     }
+
+    /// The HS256 key that signs action tokens, derived from the first secret.
+    pub(super) fn jwt_encoding_key(&self) -> Option<&EncodingKey> {
+        self.derived.first().map(|key| &key.jwt_encoding)
+    }
+
+    /// The HS256 keys that verify action tokens, one per secret.
+    pub(super) fn jwt_decoding_keys(&self) -> impl Iterator<Item = &DecodingKey> {
+        self.derived.iter().map(|key| &key.jwt_decoding)
+    }
 }
 
 impl DerivedKeys {
@@ -129,13 +144,18 @@ impl DerivedKeys {
         let mut name = [0; 4];
         let mut seal = zeroize::Zeroizing::new([0; 32]);
         let mut mac = zeroize::Zeroizing::new([0; 32]);
+        // As long as the hash, the least that HS256 allows (RFC 7518, 3.2).
+        let mut jwt = zeroize::Zeroizing::new([0; 32]);
         fill(&root, b"name", &mut name)?;
         fill(&root, b"seal aes-256-gcm", &mut *seal)?;
         fill(&root, b"refresh hmac-sha256", &mut *mac)?;
+        fill(&root, b"action jwt hs256", &mut *jwt)?;
         Ok(Self {
             name,
             seal: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, &*seal).map_err(|_| KeyDerivationError)?),
             mac: hmac::Key::new(hmac::HMAC_SHA256, &*mac),
+            jwt_encoding: EncodingKey::from_secret(&*jwt),
+            jwt_decoding: DecodingKey::from_secret(&*jwt),
         })
     }
 }

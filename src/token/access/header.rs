@@ -49,27 +49,32 @@ impl<'de> Deserialize<'de> for Forbidden {
 
 /// The `kid` of a header segment, if it is the header of an access token.
 pub(super) fn kid(segment: &str) -> Result<String, TokenError> {
-    // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
-    kid_for_type(segment, |typ| {
+    let accepts = |header: &Header<'_>| {
+        let typ = header.typ.as_deref().unwrap_or_default();
+        // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
         let typ =
             typ.get(..12).filter(|prefix| prefix.eq_ignore_ascii_case("application/")).map_or(typ, |_| &typ[12..]);
-        typ.eq_ignore_ascii_case("at+jwt")
-    })
+        (header.alg == "EdDSA" || header.alg == "Ed25519") && typ.eq_ignore_ascii_case("at+jwt")
+    };
+    check(segment, accepts, |header| header.kid.map(Cow::into_owned).ok_or(TokenError::UnknownKey))
 }
 
-/// The `kid` of a header segment, if `accepts` returns true for its `typ`.
-pub(in crate::token) fn kid_for_type(segment: &str, accepts: impl FnOnce(&str) -> bool) -> Result<String, TokenError> {
+/// Checks that a header segment is that of an action token with this `typ`.
+pub(in crate::token) fn check_action(segment: &str, typ: &str) -> Result<(), TokenError> {
+    check(segment, |header| header.alg == "HS256" && header.typ.as_deref() == Some(typ), |_| Ok(()))
+}
+
+/// Parses a header segment, refuses forbidden members, and reads the header if `accepts` returns true for it.
+fn check<T>(
+    segment: &str,
+    accepts: impl FnOnce(&Header<'_>) -> bool,
+    read: impl FnOnce(Header<'_>) -> Result<T, TokenError>,
+) -> Result<T, TokenError> {
     let json = URL_SAFE_NO_PAD.decode(segment).map_err(|_| TokenError::Malformed)?;
     let header: Header<'_> = serde_json::from_slice(&json).map_err(|_| TokenError::Malformed)?;
-    let forbidden = [header.crit, header.b64, header.jku, header.jwk, header.x5u, header.x5c, header.zip];
+    let forbidden = [&header.crit, &header.b64, &header.jku, &header.jwk, &header.x5u, &header.x5c, &header.zip];
     if forbidden.iter().any(|member| member.0) {
         return Err(TokenError::Malformed);
     }
-    if header.alg != "EdDSA" && header.alg != "Ed25519" {
-        return Err(TokenError::WrongType);
-    }
-    if !accepts(header.typ.as_deref().unwrap_or_default()) {
-        return Err(TokenError::WrongType);
-    }
-    header.kid.map(Cow::into_owned).ok_or(TokenError::UnknownKey)
+    if accepts(&header) { read(header) } else { Err(TokenError::WrongType) }
 }

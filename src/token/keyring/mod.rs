@@ -47,8 +47,6 @@ pub struct LoadedKey {
     pub(super) other_header: Box<str>,
     signer: Ed25519KeyPair,
     verifier: Verifier,
-    pub(super) jwt_encoding_key: jsonwebtoken::EncodingKey,
-    pub(super) jwt_decoding_key: jsonwebtoken::DecodingKey,
 }
 
 /// A key that AWS-LC or dalek refuses.
@@ -120,7 +118,6 @@ impl LoadedKey {
         let unusable = || UnusableKey { kid: key.kid.clone() };
         let signer =
             Ed25519KeyPair::from_seed_and_public_key(key.seed.as_slice(), &key.public).map_err(|_| unusable())?;
-        let pkcs8 = signer.to_pkcs8v1().map_err(|_| unusable())?;
         let verifier = Verifier::new(&key.public).ok_or_else(unusable)?;
         let other = match algorithm {
             Algorithm::EdDsa => Algorithm::Ed25519,
@@ -132,8 +129,6 @@ impl LoadedKey {
             revoked: key.revoked_at.is_some(),
             header: header_segment(algorithm, &key.kid),
             other_header: header_segment(other, &key.kid),
-            jwt_encoding_key: jsonwebtoken::EncodingKey::from_ed_der(pkcs8.as_ref()),
-            jwt_decoding_key: jsonwebtoken::DecodingKey::from_ed_der(&key.public),
             signer,
             verifier,
         })
