@@ -18,13 +18,14 @@ use signet::rng::Rng;
 use signet::store::accounts::sqlite::SqliteAccounts;
 use signet::store::accounts::{Find, NewUser};
 use signet::store::ephemeral::sqlite::SqliteEphemeral;
-use signet::store::ephemeral::{Cursor, Revocation, RotateRequest, Rotation, Session, Target};
+use signet::store::ephemeral::{Cursor, Revocation, RotateRequest, Rotation, Session, SessionConditions, Target};
 use signet::store::sqlite::Engine;
 use signet::store::{Accounts, Ephemeral};
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 const MEASURED_TIME: Duration = Duration::from_secs(3);
 const DAY: Duration = Duration::from_secs(86_400);
+const NETWORK: &str = "192.0.2.1";
 
 #[tokio::main]
 async fn main() {
@@ -96,7 +97,7 @@ async fn measure_refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64,
             let (store, stopped) = (Arc::clone(&store), Arc::clone(&stopped));
             tokio::spawn(async move {
                 let session = new_session();
-                store.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
+                store.open_session(&session, NETWORK, NOW, 100, NOW + DAY).await.unwrap();
                 let mut durations = Vec::new();
                 for counter in 0.. {
                     if stopped.load(Ordering::Relaxed) {
@@ -111,6 +112,7 @@ async fn measure_refreshes(store: Arc<SqliteEphemeral>, callers: usize) -> (f64,
                         grace: Duration::ZERO,
                         not_before: NOW,
                         revocation_expires_at: NOW + DAY,
+                        conditions: SessionConditions::default(),
                     };
                     assert!(matches!(store.rotate_refresh_token(request, NOW).await.unwrap(), Rotation::Rotated(_)));
                     durations.push(started.elapsed());

@@ -39,6 +39,7 @@ pub(super) const SQLITE: &[Migration] = migrations! { "sqlite":
     2 "ephemeral" "0002_ephemeral.sql";
     3 "endings" "0003_endings.sql";
     4 "auth_time" "0004_auth_time.sql";
+    5 "known_networks" "0005_known_networks.sql";
 };
 
 impl Migration {

@@ -17,13 +17,16 @@ use signet::rng::Rng;
 use signet::store::accounts::sqlite::SqliteAccounts;
 use signet::store::accounts::{Created, Find, NewUser};
 use signet::store::ephemeral::sqlite::SqliteEphemeral;
-use signet::store::ephemeral::{Cursor, Opened, Revocation, RotateRequest, Rotation, Session, Target};
+use signet::store::ephemeral::{
+    Cursor, Opened, Revocation, RotateRequest, Rotation, Session, SessionConditions, Target,
+};
 use signet::store::sqlite::{Engine, OpenError, migrate};
 use signet::store::{Accounts, Ephemeral};
 
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 const EMBEDDED: Embedded = Embedded { durability: Durability::Process, timeout: Duration::from_secs(2) };
 const DAY: Duration = Duration::from_secs(86_400);
+const NETWORK: &str = "192.0.2.1";
 
 struct Stores {
     accounts: SqliteAccounts,
@@ -69,6 +72,7 @@ fn rotate_request(session: &Session, counter: u64) -> RotateRequest {
         grace: Duration::ZERO,
         not_before: NOW,
         revocation_expires_at: NOW + DAY,
+        conditions: SessionConditions::default(),
     }
 }
 
@@ -167,7 +171,7 @@ async fn write_until_killed(stores: &Arc<Stores>, round: &str) {
                     assert!(matches!(stores.accounts.create_user(&user).await.unwrap(), Created::Created(_)));
                     print_line(&format!("user {}", user.email));
                     let session = session_of(user.id);
-                    let opened = stores.ephemeral.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
+                    let opened = stores.ephemeral.open_session(&session, NETWORK, NOW, 100, NOW + DAY).await.unwrap();
                     assert_eq!(opened, Opened::Opened { ended: vec![] });
                     for counter in 0..3 {
                         let rotation = stores
@@ -273,7 +277,7 @@ async fn other_process_can_write_beside_a_busy_one() {
             let (stores, done) = (Arc::clone(&stores), Arc::clone(&done));
             tokio::spawn(async move {
                 let session = session_of(new_user(&index.to_string()).id);
-                stores.ephemeral.open_session(&session, NOW, 100, NOW + DAY).await.unwrap();
+                stores.ephemeral.open_session(&session, NETWORK, NOW, 100, NOW + DAY).await.unwrap();
                 let mut counter = 0;
                 while !done.load(Ordering::Relaxed) {
                     let rotation =

@@ -80,12 +80,12 @@ impl AuthorizedLogin<'_> {
             return Err(superseded(user, request_ctx));
         }
         let session = new_session(ctx, user, request_ctx)?;
-        let valid_after = user.sessions_valid_after;
+        let (valid_after, network) = (user.sessions_valid_after, request_ctx.rate_limit_ip.to_string());
         let expires_at = session.used_at + ctx.node.retention.revocation_ttl();
         let (ephemeral, max_sessions) = (ctx.ephemeral.clone(), ctx.node.config.tokens.sessions_per_user);
         // To completion, because the store may have to end other sessions.
         let opening = run_to_completion(async move {
-            let opened = ephemeral.open_session(&session, valid_after, max_sessions, expires_at).await?;
+            let opened = ephemeral.open_session(&session, &network, valid_after, max_sessions, expires_at).await?;
             Ok((opened, session))
         });
         let (opened, session) = opening.await?;

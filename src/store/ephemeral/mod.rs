@@ -7,6 +7,7 @@
 //! refuse those sessions.
 
 mod claim;
+mod permit;
 pub mod redis;
 mod revocation;
 mod session;
@@ -17,33 +18,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 pub use self::claim::{Claim, RedeemRequest, Redemption};
+pub use self::permit::{
+    Allowance, KNOWN_NETWORK_TTL, Limit, MAX_KNOWN_NETWORKS, NetworkPermit, RequesterAllowance, RequesterPermit,
+};
 pub use self::revocation::{Cursor, NodeReport, Revocation, Target};
-pub use self::session::{Ended, Opened, RotateRequest, Rotation, Session, SessionSnapshot, SignOutScope};
+pub use self::session::{
+    Ended, Opened, OpenedIn, RequiredClaim, RotateRequest, Rotation, Session, SessionConditions, SessionSnapshot,
+    SignOutScope,
+};
 
 use super::Result;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
-
-/// A rate limit: a burst, refilled evenly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limit {
-    /// The number of permits that can be taken at one moment.
-    pub burst: u32,
-    /// The time in which that many permits are refilled.
-    pub per: Duration,
-}
-
-/// The decision of a limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Allowance {
-    /// The caller may go on.
-    Allowed,
-    /// The limit is exceeded.
-    Limited {
-        /// The time until one more is allowed.
-        retry_after: Duration,
-    },
-}
 
 /// The sealed keyring.
 #[derive(Clone, PartialEq, Eq)]
@@ -77,9 +63,12 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// The sessions beyond the maximum end as with [`Ephemeral::end_sessions`], with revocations that expire at
     /// `revocation_expires_at`. If those cannot be published, the call fails, and the next call that finds too many
     /// sessions publishes them.
+    ///
+    /// A session that is opened makes `network`, the client's, a known one: see [`Ephemeral::take_network_permit`].
     async fn open_session(
         &self,
         session: &Session,
+        network: &str,
         valid_after: Timestamp,
         max_sessions: u32,
         revocation_expires_at: Timestamp,
@@ -99,7 +88,9 @@ pub trait Ephemeral: Send + Sync + 'static {
     ///   even if the caller stops waiting. If publishing fails, the call fails, and the next attempt with any token of
     ///   the session is `Reused` again.
     ///
-    /// `NotFound` if the session has expired, was ended, or was opened before `not_before`.
+    /// `NotFound` if the session has expired, was ended, or was opened before `not_before`. If it does not fulfil the
+    /// conditions of the request, the first three cases change nothing, and the result is `NotFound` or `ClaimMissing`;
+    /// the last case is `Reused` nevertheless.
     async fn rotate_refresh_token(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation>;
 
     /// Returns a session that is open.
@@ -122,7 +113,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// There is one revocation per session, or one of the user for `All`. The latter covers tokens up to `now` or the
     /// latest time at which one of the sessions was opened or used, if that is later.
     ///
-    /// With `valid_after`, sign-ins that read an earlier value from the user row can no longer open a session.
+    /// With `valid_after`, sign-ins that read an earlier value from the user row can no longer open a session, and the
+    /// user has no known networks any more.
     async fn end_sessions(
         &self,
         user: UserId,
@@ -195,6 +187,19 @@ pub trait Ephemeral: Send + Sync + 'static {
 
     /// Takes one permit of `limit` for `key`. Concurrent callers share one burst; a refused call costs nothing.
     async fn take_permit(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance>;
+
+    /// Takes one permit of a requester and one that all requesters share, in one step. A refusal by the requester's
+    /// limit costs nothing; one by the total costs the requester's permit.
+    async fn take_requester_permit(&self, permit: RequesterPermit<'_>, now: Timestamp) -> Result<RequesterAllowance>;
+
+    /// Makes a network a known one of the user, as [`Ephemeral::open_session`] does.
+    async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> Result<()>;
+
+    /// Takes one permit from the budget that a network has of its own, if it is a known one of the user: if it was
+    /// remembered less than [`KNOWN_NETWORK_TTL`] ago and is among the [`MAX_KNOWN_NETWORKS`] that were remembered last.
+    /// Returns false if it is not known or its budget is exhausted. Other networks share nothing of the budget, so
+    /// nobody else can exhaust it.
+    async fn take_network_permit(&self, permit: NetworkPermit<'_>, now: Timestamp) -> Result<bool>;
 
     /// Returns the sealed keyring, if there is one.
     async fn keyring(&self) -> Result<Option<SealedKeyring>>;

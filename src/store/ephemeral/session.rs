@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::revocation::Revocation;
 use crate::clock::Timestamp;
+use crate::config::Api;
 use crate::id::{SessionId, UserId};
 
 /// A session: one sign-in and its present state.
@@ -103,6 +104,61 @@ pub struct RotateRequest {
     pub not_before: Timestamp,
     /// The expiry of the revocation that is published if this is reuse.
     pub revocation_expires_at: Timestamp,
+    /// What the session must fulfil for the token to be exchanged.
+    pub conditions: SessionConditions,
+}
+
+/// What a session must fulfil, apart from being open, for its refresh token to be exchanged. They do not affect the
+/// detection of reuse. By default there are none.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SessionConditions {
+    /// Where it must have been opened; a session opened elsewhere is `NotFound`.
+    pub opened_in: OpenedIn,
+    /// Text that its profile must contain; without it the result is `ClaimMissing`.
+    pub claim: Option<RequiredClaim>,
+}
+
+/// Text that the profile of certain sessions must contain.
+#[derive(Clone, Copy, Debug)]
+pub struct RequiredClaim {
+    /// The text.
+    pub text: &'static str,
+    /// The sessions that need it.
+    pub of: OpenedIn,
+}
+
+/// A set of dialects in which a session may have been opened. An array, so that a [`RotateRequest`] can be copied.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum OpenedIn {
+    /// Any dialect.
+    #[default]
+    Any,
+    /// One of these.
+    OneOf([Option<&'static str>; Api::DIALECTS]),
+}
+
+impl OpenedIn {
+    /// Returns true if the set contains `dialect`.
+    pub fn contains(&self, dialect: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::OneOf(names) => names.contains(&Some(dialect)),
+        }
+    }
+}
+
+impl SessionConditions {
+    /// The result for a session that does not fulfil them.
+    pub(super) fn violation(&self, dialect: &str, profile: &str) -> Option<Rotation> {
+        let claim_missing = |claim: RequiredClaim| claim.of.contains(dialect) && !profile.contains(claim.text);
+        if !self.opened_in.contains(dialect) {
+            Some(Rotation::NotFound)
+        } else if self.claim.is_some_and(claim_missing) {
+            Some(Rotation::ClaimMissing)
+        } else {
+            None
+        }
+    }
 }
 
 /// The result of presenting a refresh token.
@@ -114,7 +170,9 @@ pub enum Rotation {
     Replayed(SessionSnapshot),
     /// An older token was presented: the session is ended and its access tokens are revoked.
     Reused,
-    /// The session does not exist, has expired or was ended.
+    /// The session's profile lacks the required claim. Nothing has changed: the token is as valid as before.
+    ClaimMissing,
+    /// The session does not exist, has expired, was ended, or was opened in a dialect that is not accepted.
     NotFound,
 }
 

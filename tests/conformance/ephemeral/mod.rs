@@ -5,6 +5,7 @@ mod attempts;
 mod claims;
 mod end_sessions;
 mod fleet;
+mod known_networks;
 mod profiles;
 mod rate_limits;
 mod revocations;
@@ -19,7 +20,9 @@ use signet::clock::Timestamp;
 use signet::id::{SessionId, UserId};
 use signet::store::Ephemeral;
 use signet::store::ephemeral::redis::Redis;
-use signet::store::ephemeral::{Cursor, Opened, Revocation, RotateRequest, Rotation, Session, SessionSnapshot, Target};
+use signet::store::ephemeral::{
+    Cursor, Opened, Revocation, RotateRequest, Rotation, Session, SessionConditions, SessionSnapshot, Target,
+};
 use uuid::Uuid;
 
 use super::run_concurrently;
@@ -138,6 +141,21 @@ suite! {
         idle_key_accumulates_one_burst_at_most
         concurrent_callers_share_one_burst
         keys_are_limited_separately
+        requester_and_total_are_limited_together
+        requester_over_its_limit_takes_nothing_from_the_total
+        requesters_over_the_total_do_not_grow_it
+        concurrent_requesters_share_one_total
+    }
+    known_networks {
+        sign_in_makes_a_network_known
+        remembered_network_is_known
+        network_budgets_are_separate
+        unknown_network_costs_and_gets_nothing
+        concurrent_callers_share_one_network_budget
+        network_is_forgotten_after_its_ttl
+        only_the_last_networks_are_known
+        new_credentials_forget_all_networks
+        superseded_sign_in_makes_no_network_known
     }
     fleet {
         keyring_swap_needs_the_current_version
@@ -236,12 +254,15 @@ fn opened_at(number: u128, at: Timestamp) -> Session {
     Session { opened_at: at, auth_time: at, used_at: at, rotated_at: at, ends_at: at + DAY, ..session(number) }
 }
 
+/// The client's network, for cases that do not test it.
+const NETWORK: &str = "2001:db8::";
+
 /// The maximum number of sessions, for cases that do not test it.
 const MAX_SESSIONS: u32 = 1000;
 
 /// Opens a session for a sign-in that read `valid_after` from the user row.
 async fn open_by(store: &Store, session: &Session, valid_after: Timestamp) -> Opened {
-    store.open_session(session, valid_after, MAX_SESSIONS, START + DAY).await.unwrap()
+    store.open_session(session, NETWORK, valid_after, MAX_SESSIONS, START + DAY).await.unwrap()
 }
 
 async fn open(store: &Store, session: &Session) {
@@ -260,6 +281,7 @@ fn rotate_request(session: &Session, counter: u64) -> RotateRequest {
         grace: GRACE,
         not_before: Timestamp::default(),
         revocation_expires_at: START + DAY + DAY,
+        conditions: SessionConditions::default(),
     }
 }
 

@@ -9,7 +9,7 @@ const UNTIL: Timestamp = Timestamp::from_secs(2_000_010_000);
 
 /// Opens a session with a maximum, and returns the revocations of those that it ended.
 async fn open_within(store: &Store, session: &Session, max_sessions: u32) -> Vec<Revocation> {
-    match store.open_session(session, Timestamp::default(), max_sessions, UNTIL).await.unwrap() {
+    match store.open_session(session, NETWORK, Timestamp::default(), max_sessions, UNTIL).await.unwrap() {
         Opened::Opened { ended } => ended,
         Opened::Superseded => panic!("no valid_after was set"),
     }
@@ -103,7 +103,7 @@ pub(super) async fn superseded_sign_in_ends_no_session(store: Store) {
     for number in 1..3 {
         assert_eq!(open_by(&store, &nth(number), changed).await, OPENED);
     }
-    let refused = store.open_session(&nth(3), read, 1, UNTIL).await.unwrap();
+    let refused = store.open_session(&nth(3), NETWORK, read, 1, UNTIL).await.unwrap();
     assert_eq!(refused, Opened::Superseded);
     assert_eq!(open_ids(&store, START + MINUTE).await, [2, 1].map(session_id));
     assert_eq!(read_all(&store, &cursor).await.0, []);

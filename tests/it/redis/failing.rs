@@ -116,7 +116,7 @@ async fn full_redis_refuses_and_breaks_nothing() {
     };
     let errors = [
         store.rotate_refresh_token(rotate_request(1, 0), START).await.map(drop).unwrap_err(),
-        store.open_session(&session(2), START, 1, START).await.map(drop).unwrap_err(),
+        store.open_session(&session(2), NETWORK, START, 1, START).await.map(drop).unwrap_err(),
         store.redeem(redeem([1; 32]), START).await.map(drop).unwrap_err(),
         store.redeem(redeem([2; 32]), START).await.map(drop).unwrap_err(),
         store.store_claim(&claim, START).await.unwrap_err(),
@@ -183,7 +183,7 @@ async fn session_opens_only_after_publishing_an_eviction() {
     let server = Server::start();
     let store = Redis::connect(&server.config()).await.unwrap();
     let session_of_user_1 = |number: u128| Session { user: user(1), ..session(number) };
-    let opening = async |number| store.open_session(&session_of_user_1(number), START, 1, START + HOUR).await;
+    let opening = async |number| store.open_session(&session_of_user_1(number), NETWORK, START, 1, START + HOUR).await;
     open(&store, &session_of_user_1(1)).await;
     server.cli(&["SET", "signet:{fleet}:revocations", "odd"]);
     for number in 2..4 {

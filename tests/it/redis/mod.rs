@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use signet::clock::Timestamp;
 use signet::id::{SessionId, UserId};
 use signet::store::ephemeral::redis::Redis;
-use signet::store::ephemeral::{Opened, RotateRequest, Rotation, Session};
+use signet::store::ephemeral::{Opened, RotateRequest, Rotation, Session, SessionConditions};
 use signet::store::{Ephemeral, Error, Result};
 use uuid::Uuid;
 
 const START: Timestamp = Timestamp::from_secs(2_000_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
+/// The client's network, for tests that are not about it.
+const NETWORK: &str = "192.0.2.1";
 
 fn user(number: u128) -> UserId {
     UserId(Uuid::from_u128(0xa11ce << 64 | number))
@@ -50,11 +52,12 @@ fn rotate_request(number: u128, counter: u64) -> RotateRequest {
         grace: Duration::from_secs(10),
         not_before: Timestamp::default(),
         revocation_expires_at: START + HOUR,
+        conditions: SessionConditions::default(),
     }
 }
 
 async fn open(store: &Redis, session: &Session) {
-    let opened = store.open_session(session, Timestamp::default(), 100, session.ends_at).await.unwrap();
+    let opened = store.open_session(session, NETWORK, Timestamp::default(), 100, session.ends_at).await.unwrap();
     assert_eq!(opened, Opened::Opened { ended: vec![] });
 }
 

@@ -6,6 +6,7 @@ use fred::types::Value;
 
 use crate::clock::Timestamp;
 use crate::id::SessionId;
+use crate::store::ephemeral::OpenedIn;
 
 /// A value that can be an argument of a command.
 pub(super) trait RedisArg: Sync {
@@ -65,6 +66,22 @@ impl RedisArg for SessionId {
     fn write(&self, to: &mut BytesMut) {
         let mut text = uuid::Uuid::encode_buffer();
         to.extend_from_slice(self.0.as_hyphenated().encode_lower(&mut text).as_bytes());
+    }
+}
+
+/// `*`, or the names, each between two commas.
+impl RedisArg for OpenedIn {
+    fn write(&self, to: &mut BytesMut) {
+        match self {
+            Self::Any => to.put_u8(b'*'),
+            Self::OneOf(names) => {
+                to.put_u8(b',');
+                for name in names.iter().flatten() {
+                    name.write(to);
+                    to.put_u8(b',');
+                }
+            }
+        }
     }
 }
 

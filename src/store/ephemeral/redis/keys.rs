@@ -11,6 +11,9 @@
 //! | `{subject}:c:<purpose>:<id>` | hash | a claim: `d`igest, `p`ayload, a`t`tempts left, `e`xpiry |
 //! | `{subject}:d` | hash | the wrong attempts of a day: `n`umber, counted `u`ntil |
 //! | `{key}:l` | string | a rate limit: when its bucket is full again, in microseconds |
+//! | `{key}:l:<requester>` | string | the limit of one requester, as above |
+//! | `{user}:n` | sorted set | the networks that the user signed in from, scored by the time of the last sign-in |
+//! | `{user}:l:<name>:<network>` | string | the limit of one of these networks, as above |
 //! | `{fleet}:ring` | hash | the sealed keyring: `v`ersion, `b`ytes |
 //! | `{fleet}:floor` | string | the global `not_before` |
 //! | `{fleet}:revocations` | stream | `t`arget, kept `u`ntil; ids are milliseconds by the publishers' clocks |
@@ -81,6 +84,18 @@ impl Keys {
 
     pub(super) fn limit(&self, key: &str) -> String {
         format!("{}{{{}}}:l", self.prefix, escaped(key))
+    }
+
+    pub(super) fn requester_limit(&self, key: &str, requester: &str) -> String {
+        format!("{}{{{}}}:l:{}", self.prefix, escaped(key), escaped(requester))
+    }
+
+    pub(super) fn networks(&self, user: UserId) -> String {
+        self.user_key(user, ":n")
+    }
+
+    pub(super) fn network_limit(&self, user: UserId, name: &str, network: &str) -> String {
+        format!("{}{}:{}", self.user_key(user, ":l:"), escaped(name), escaped(network))
     }
 
     /// A key of the fleet.

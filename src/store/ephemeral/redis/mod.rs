@@ -27,6 +27,7 @@
 mod args;
 mod connection;
 mod keys;
+mod limits;
 mod outage_log;
 mod reply;
 mod reuse_guard;
@@ -51,6 +52,7 @@ pub use self::settings::ConnectError;
 use self::args::RedisArg;
 use self::connection::PersistentConnection;
 use self::keys::Keys;
+use self::limits::read_allowance;
 use self::reply::ReplyReader;
 use self::reuse_guard::ReuseGuard;
 use self::revocations::Follower;
@@ -58,8 +60,9 @@ use self::scripts::Runner;
 use self::sessions::{SESSION_FIELDS, read_list, read_session};
 use self::settings::Settings;
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NodeReport, Opened, RedeemRequest, Redemption, Revocation,
-    RotateRequest, Rotation, SealedKeyring, Session, SignOutScope, SwapResult,
+    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NetworkPermit, NodeReport, Opened, RedeemRequest, Redemption,
+    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SignOutScope,
+    SwapResult,
 };
 use crate::clock::Timestamp;
 use crate::config;
@@ -126,14 +129,6 @@ impl Redis {
     }
 }
 
-/// Reads the time to wait that a limit's script returns.
-fn read_allowance(wait: Value) -> Result<Allowance> {
-    Ok(match reply::number(&wait)? {
-        0 => Allowance::Allowed,
-        wait => Allowance::Limited { retry_after: Duration::from_millis(wait.unsigned_abs()) },
-    })
-}
-
 /// Reads a reply that carries no information.
 fn ignore(_: Value) -> Result<()> {
     Ok(())
@@ -144,11 +139,12 @@ impl Ephemeral for Redis {
     async fn open_session(
         &self,
         session: &Session,
+        network: &str,
         valid_after: Timestamp,
         max_sessions: u32,
         revocation_expires_at: Timestamp,
     ) -> Result<Opened> {
-        self.open(session, valid_after, max_sessions, revocation_expires_at).await
+        self.open(session, network, valid_after, max_sessions, revocation_expires_at).await
     }
 
     async fn rotate_refresh_token(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
@@ -290,13 +286,19 @@ impl Ephemeral for Redis {
     }
 
     async fn take_permit(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance> {
-        let Limit { burst, per } = limit;
-        if burst == 0 {
-            return Ok(Allowance::Limited { retry_after: per });
-        }
-        let interval = i64::try_from(per.as_micros() / u128::from(burst)).unwrap_or(i64::MAX).max(1);
-        let args: [&dyn RedisArg; 2] = [&interval, &burst];
-        self.runner.run(&scripts::TAKE_PERMIT, &[&self.keys.limit(key)], now, &args, read_allowance).await
+        self.take(key, limit, now).await
+    }
+
+    async fn take_requester_permit(&self, permit: RequesterPermit<'_>, now: Timestamp) -> Result<RequesterAllowance> {
+        self.take_of_requester(permit, now).await
+    }
+
+    async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> Result<()> {
+        self.remember(user, network, now).await
+    }
+
+    async fn take_network_permit(&self, permit: NetworkPermit<'_>, now: Timestamp) -> Result<bool> {
+        self.take_of_network(permit, now).await
     }
 
     async fn keyring(&self) -> Result<Option<SealedKeyring>> {

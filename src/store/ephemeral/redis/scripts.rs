@@ -45,7 +45,7 @@ pub(super) struct MeasuredScript {
 }
 
 scripts! {
-    OPEN_SESSION OpenSession "lua/expiry.lua" "lua/open_session.lua";
+    OPEN_SESSION OpenSession "lua/expiry.lua" "lua/known_networks.lua" "lua/open_session.lua";
     ROTATE_REFRESH_TOKEN RotateRefreshToken "lua/expiry.lua" "lua/rotate_refresh_token.lua";
     LIST_SESSIONS Sessions "lua/list_sessions.lua";
     SET_PROFILE SetProfile "lua/set_profile.lua";
@@ -65,7 +65,10 @@ scripts! {
     DELETE_CLAIM DeleteClaim "lua/delete_claim.lua";
     COUNT_ATTEMPT CountAttempt "lua/expiry.lua" "lua/daily_attempts.lua" "lua/count_attempt.lua";
     REFUND_ATTEMPT ForgiveAttempt "lua/expiry.lua" "lua/daily_attempts.lua" "lua/refund_attempt.lua";
-    TAKE_PERMIT Take "lua/expiry.lua" "lua/take_permit.lua";
+    TAKE_PERMIT Take "lua/expiry.lua" "lua/permit.lua" "lua/take_permit.lua";
+    TAKE_REQUESTER_PERMIT TakeRequesterPermit "lua/expiry.lua" "lua/permit.lua" "lua/take_requester_permit.lua";
+    REMEMBER_NETWORK RememberNetwork "lua/known_networks.lua" "lua/remember_network.lua";
+    TAKE_NETWORK_PERMIT TakeNetworkPermit "lua/expiry.lua" "lua/permit.lua" "lua/take_network_permit.lua";
     SWAP_KEYRING SwapKeyring "lua/revocation_stream.lua" "lua/swap_keyring.lua";
 }
 

@@ -8,7 +8,10 @@ use super::{Redis, scripts};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::store::Result;
-use crate::store::ephemeral::{Ended, Opened, Revocation, RotateRequest, Rotation, Session, SignOutScope, Target};
+use crate::store::ephemeral::{
+    Ended, KNOWN_NETWORK_TTL, MAX_KNOWN_NETWORKS, Opened, Revocation, RotateRequest, Rotation, Session, SignOutScope,
+    Target,
+};
 
 /// The fields of a session in the order in which [`ReplyReader::session`] reads them, and then `x`.
 pub(super) const SESSION_FIELDS: [&str; 12] = ["c", "o", "u", "r", "i", "e", "d", "a", "g", "p", "t", "x"];
@@ -18,6 +21,7 @@ impl Redis {
     pub(super) async fn open(
         &self,
         session: &Session,
+        network: &str,
         valid_after: Timestamp,
         max_sessions: u32,
         revocation_expires_at: Timestamp,
@@ -25,7 +29,8 @@ impl Redis {
         let Session { id, user, used_at: now, .. } = *session;
         let (record, index) = (self.keys.session(user, id), self.keys.index(user));
         let (mark, prefix) = (self.keys.sign_in_mark(user), self.keys.session_prefix(user));
-        let args: [&dyn RedisArg; 14] = [
+        let networks = self.keys.networks(user);
+        let args: [&dyn RedisArg; 17] = [
             &valid_after,
             &id,
             &session.counter,
@@ -40,8 +45,11 @@ impl Redis {
             &session.profile,
             &session.auth_time,
             &max_sessions,
+            &network,
+            &KNOWN_NETWORK_TTL,
+            &MAX_KNOWN_NETWORKS,
         ];
-        let keys: [&dyn RedisArg; 4] = [&record, &index, &mark, &prefix];
+        let keys: [&dyn RedisArg; 5] = [&record, &index, &mark, &prefix, &networks];
         let read = |reply| {
             let mut reply = ReplyReader::of(reply)?;
             if reply.number()? == 0 { Ok(None) } else { read_ended(reply, revocation_expires_at).map(Some) }
@@ -60,16 +68,19 @@ impl Redis {
     /// Presents a refresh token, for a caller that waits for the result; see
     /// [`ReuseGuard`](super::reuse_guard::ReuseGuard).
     pub(super) async fn rotate(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation> {
-        let RotateRequest { user, session, counter, grace, not_before, .. } = request;
+        let RotateRequest { user, session, counter, grace, not_before, conditions, .. } = request;
         let (record, index) = (self.keys.session(user, session), self.keys.index(user));
         let next_counter = request.rotate.then(|| counter.saturating_add(1));
-        let args: [&dyn RedisArg; 4] = [&counter, &next_counter, &grace, &not_before];
+        let (claim_of, claim) = (conditions.claim.map(|claim| claim.of), conditions.claim.map(|claim| claim.text));
+        let args: [&dyn RedisArg; 7] =
+            [&counter, &next_counter, &grace, &not_before, &conditions.opened_in, &claim_of, &claim];
         let read = |reply| {
             let mut reply = ReplyReader::of(reply)?;
             Ok(match reply.value()?.as_str().as_deref().unwrap_or_default() {
                 "rotated" => Rotation::Rotated(reply.snapshot(user, session)?),
                 "repeated" => Rotation::Replayed(reply.snapshot(user, session)?),
                 "reused" => Rotation::Reused,
+                "unclaimed" => Rotation::ClaimMissing,
                 _ => Rotation::NotFound,
             })
         };
@@ -95,8 +106,8 @@ impl Redis {
             SignOutScope::All => ("all", None),
         };
         let (index, prefix) = (self.keys.index(user), self.keys.session_prefix(user));
-        let mark = self.keys.sign_in_mark(user);
-        let keys: [&dyn RedisArg; 3] = [&index, &prefix, &mark];
+        let (mark, networks) = (self.keys.sign_in_mark(user), self.keys.networks(user));
+        let keys: [&dyn RedisArg; 4] = [&index, &prefix, &mark, &networks];
         let args: [&dyn RedisArg; 3] = [&scope_name, &id, &valid_after];
         let read = |reply| {
             let mut reply = ReplyReader::of(reply)?;

@@ -1,14 +1,17 @@
 //! SQL of rate limits by the generic cell rate algorithm (ITU-T I.371). A row stores the time at which its bucket will
 //! be full again, so taking a permit is one read and one write at any rate, and a row whose time has passed can be
-//! deleted.
+//! deleted. Beside them, the networks that a user signed in from.
 
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::super::{Allowance, Limit};
+use super::super::{
+    Allowance, KNOWN_NETWORK_TTL, Limit, MAX_KNOWN_NETWORKS, NetworkPermit, RequesterAllowance, RequesterPermit,
+};
 use super::sweep::hour_after;
 use crate::clock::Timestamp;
+use crate::id::UserId;
 
 pub(super) fn take_permit(tx: &Connection, key: &str, limit: Limit, now: Timestamp) -> rusqlite::Result<Allowance> {
     if limit.burst == 0 {
@@ -39,4 +42,74 @@ pub(super) fn take_permit(tx: &Connection, key: &str, limit: Limit, now: Timesta
         }
     }
     Ok(Allowance::Allowed)
+}
+
+/// An owned [`RequesterPermit`], which can be sent to the writer's thread. No other limit has its keys, because they
+/// contain a line break.
+pub(super) struct OwnedRequesterPermit {
+    own: String,
+    by_requester: Limit,
+    shared: String,
+    total: Limit,
+}
+
+impl From<RequesterPermit<'_>> for OwnedRequesterPermit {
+    fn from(RequesterPermit { key, requester, by_requester, total }: RequesterPermit<'_>) -> Self {
+        Self { own: format!("{key}\n{requester}"), by_requester, shared: key.to_owned(), total }
+    }
+}
+
+pub(super) fn take_requester_permit(
+    tx: &Connection,
+    permit: &OwnedRequesterPermit,
+    now: Timestamp,
+) -> rusqlite::Result<RequesterAllowance> {
+    if let Allowance::Limited { retry_after } = take_permit(tx, &permit.own, permit.by_requester, now)? {
+        return Ok(RequesterAllowance::Limited { retry_after });
+    }
+    Ok(match take_permit(tx, &permit.shared, permit.total, now)? {
+        Allowance::Allowed => RequesterAllowance::Allowed,
+        Allowance::Limited { retry_after } => RequesterAllowance::TotalLimited { retry_after },
+    })
+}
+
+pub(super) fn remember_network(tx: &Connection, user: UserId, network: &str, now: Timestamp) -> rusqlite::Result<()> {
+    tx.prepare_cached("INSERT OR REPLACE INTO known_networks (user_id, network, expires_at) VALUES (?1, ?2, ?3)")?
+        .execute(params![user, network, now + KNOWN_NETWORK_TTL])?;
+    tx.prepare_cached(
+        "DELETE FROM known_networks WHERE user_id = ?1 AND network IN
+             (SELECT network FROM known_networks WHERE user_id = ?1
+              ORDER BY expires_at DESC, network DESC LIMIT -1 OFFSET ?2)",
+    )?
+    .execute(params![user, MAX_KNOWN_NETWORKS])
+    .map(drop)
+}
+
+pub(super) fn forget_networks(tx: &Connection, user: UserId) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM known_networks WHERE user_id = ?1")?.execute([user]).map(drop)
+}
+
+/// An owned [`NetworkPermit`], which can be sent to the writer's thread.
+pub(super) struct OwnedNetworkPermit {
+    user: UserId,
+    network: String,
+    key: String,
+    limit: Limit,
+}
+
+impl From<NetworkPermit<'_>> for OwnedNetworkPermit {
+    fn from(NetworkPermit { user, network, name, limit }: NetworkPermit<'_>) -> Self {
+        Self { user, network: network.to_owned(), key: format!("{user}\n{name}\n{network}"), limit }
+    }
+}
+
+pub(super) fn take_network_permit(
+    tx: &Connection,
+    permit: &OwnedNetworkPermit,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
+    let is_known = tx
+        .prepare_cached("SELECT 1 FROM known_networks WHERE user_id = ?1 AND network = ?2 AND expires_at > ?3")?
+        .exists(params![permit.user, permit.network, now])?;
+    Ok(is_known && take_permit(tx, &permit.key, permit.limit, now)? == Allowance::Allowed)
 }

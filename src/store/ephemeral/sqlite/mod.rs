@@ -20,8 +20,9 @@ use tokio::time::Instant;
 
 use self::nodes::NodeFiles;
 use super::{
-    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NodeReport, Opened, RedeemRequest, Redemption, Revocation,
-    RotateRequest, Rotation, SealedKeyring, Session, SignOutScope, SwapResult,
+    Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NetworkPermit, NodeReport, Opened, RedeemRequest, Redemption,
+    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SignOutScope,
+    SwapResult,
 };
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -83,13 +84,15 @@ impl Ephemeral for SqliteEphemeral {
     async fn open_session(
         &self,
         session: &Session,
+        network: &str,
         valid_after: Timestamp,
         max_sessions: u32,
         revocation_expires_at: Timestamp,
     ) -> Result<Opened> {
-        let (session, now) = (session.clone(), session.used_at);
-        let open =
-            move |tx: &Connection| sessions::open(tx, &session, valid_after, max_sessions, revocation_expires_at);
+        let (session, network, now) = (session.clone(), network.to_owned(), session.used_at);
+        let open = move |tx: &Connection| {
+            sessions::open(tx, &session, &network, valid_after, max_sessions, revocation_expires_at)
+        };
         let opened = self.write(Operation::OpenSession, now, open).await?;
         if matches!(&opened, Opened::Opened { ended } if !ended.is_empty()) {
             self.published.send_replace(());
@@ -229,6 +232,24 @@ impl Ephemeral for SqliteEphemeral {
     async fn take_permit(&self, key: &str, limit: Limit, now: Timestamp) -> Result<Allowance> {
         let key = key.to_owned();
         self.write(Operation::Take, now, move |tx| limits::take_permit(tx, &key, limit, now)).await
+    }
+
+    async fn take_requester_permit(&self, permit: RequesterPermit<'_>, now: Timestamp) -> Result<RequesterAllowance> {
+        let permit = limits::OwnedRequesterPermit::from(permit);
+        let take = move |tx: &Connection| limits::take_requester_permit(tx, &permit, now);
+        self.write(Operation::TakeRequesterPermit, now, take).await
+    }
+
+    async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> Result<()> {
+        let network = network.to_owned();
+        let remember = move |tx: &Connection| limits::remember_network(tx, user, &network, now);
+        self.write(Operation::RememberNetwork, now, remember).await
+    }
+
+    async fn take_network_permit(&self, permit: NetworkPermit<'_>, now: Timestamp) -> Result<bool> {
+        let permit = limits::OwnedNetworkPermit::from(permit);
+        let take = move |tx: &Connection| limits::take_network_permit(tx, &permit, now);
+        self.write(Operation::TakeNetworkPermit, now, take).await
     }
 
     async fn keyring(&self) -> Result<Option<SealedKeyring>> {

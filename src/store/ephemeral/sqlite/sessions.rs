@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::super::{
     Ended, Opened, Revocation, RotateRequest, Rotation, Session, SessionSnapshot, SignOutScope, Target,
 };
-use super::revocations;
 use super::sweep::day_after;
+use super::{limits, revocations};
 use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
 use crate::id::{SessionId, UserId};
 use crate::store::sqlite::{BitsU64, Millis};
@@ -46,6 +46,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
 pub(super) fn open(
     tx: &Connection,
     session: &Session,
+    network: &str,
     valid_after: Timestamp,
     max_sessions: u32,
     revocation_expires_at: Timestamp,
@@ -57,6 +58,7 @@ pub(super) fn open(
     if superseded {
         return Ok(Opened::Superseded);
     }
+    limits::remember_network(tx, session.user, network, now)?;
     delete_expired(tx, session.user, now)?;
     tx.prepare_cached(concat!(
         "INSERT INTO sessions (",
@@ -112,13 +114,15 @@ struct RefreshRow {
     rotated_at: Timestamp,
     idle_timeout: Duration,
     ends_at: Timestamp,
+    dialect: String,
     snapshot: SessionSnapshot,
 }
 
 impl RefreshRow {
     fn find(tx: &Connection, user: UserId, session: SessionId) -> rusqlite::Result<Option<Self>> {
         tx.prepare_cached(
-            "SELECT rowid, counter, opened_at, rotated_at, idle, ends_at, profile, auth_time FROM sessions
+            "SELECT rowid, counter, opened_at, rotated_at, idle, ends_at, profile, auth_time, dialect
+             FROM sessions
              WHERE id = ?1 AND user_id = ?2",
         )?
         .query_row(params![session, user], |row| {
@@ -134,7 +138,7 @@ impl RefreshRow {
                 expires_at: ends_at.min(rotated_at + idle_timeout),
                 profile: row.get(6)?,
             };
-            Ok(Self { rowid: row.get(0)?, rotated_at, idle_timeout, ends_at, snapshot })
+            Ok(Self { rowid: row.get(0)?, rotated_at, idle_timeout, ends_at, dialect: row.get(8)?, snapshot })
         })
         .optional()
     }
@@ -143,10 +147,15 @@ impl RefreshRow {
 pub(super) fn rotate(tx: &Connection, request: RotateRequest, now: Timestamp) -> rusqlite::Result<Rotation> {
     let found = RefreshRow::find(tx, request.user, request.session)?;
     let is_open = |row: &RefreshRow| row.snapshot.expires_at > now && row.snapshot.opened_at >= request.not_before;
-    let Some(RefreshRow { rowid, mut rotated_at, idle_timeout, ends_at, mut snapshot }) = found.filter(is_open) else {
+    let Some(row) = found.filter(is_open) else {
         return Ok(Rotation::NotFound);
     };
+    let violation = request.conditions.violation(&row.dialect, &row.snapshot.profile);
+    let RefreshRow { rowid, mut rotated_at, idle_timeout, ends_at, mut snapshot, .. } = row;
     if request.counter >= snapshot.counter {
+        if let Some(violation) = violation {
+            return Ok(violation);
+        }
         let day_before = day_after(snapshot.expires_at);
         snapshot.counter = request.counter;
         if request.rotate {
@@ -167,7 +176,7 @@ pub(super) fn rotate(tx: &Connection, request: RotateRequest, now: Timestamp) ->
     let within_grace = now.since(rotated_at) <= request.grace && rotated_at.since(now) <= MAX_CLOCK_SKEW;
     let is_replay = !request.grace.is_zero() && within_grace && request.counter + 1 == snapshot.counter;
     if is_replay {
-        return Ok(Rotation::Replayed(snapshot));
+        return Ok(violation.unwrap_or(Rotation::Replayed(snapshot)));
     }
     tx.prepare_cached("DELETE FROM sessions WHERE rowid = ?1")?.execute([rowid])?;
     let reused = Revocation { target: Target::Session(snapshot.id), expires_at: request.revocation_expires_at };
@@ -221,6 +230,8 @@ pub(super) fn end(
 ) -> rusqlite::Result<Ended> {
     if let Some(valid_after) = valid_after {
         set_mark(tx, user, valid_after, now)?;
+        // Whoever signed in from them may have known the old password.
+        limits::forget_networks(tx, user)?;
     }
     delete_expired(tx, user, now)?;
     let (one, others) = match scope {

@@ -63,7 +63,7 @@ enum SweepBy {
 }
 
 /// The statement that sweeps each table, by an index.
-const STATEMENTS: [(SweepBy, &str); 5] = [
+const STATEMENTS: [(SweepBy, &str); 6] = [
     (
         SweepBy::Day,
         "DELETE FROM sessions WHERE rowid IN
@@ -88,6 +88,11 @@ const STATEMENTS: [(SweepBy, &str); 5] = [
         SweepBy::Millisecond,
         "DELETE FROM claims WHERE (subject, purpose, id) IN
              (SELECT subject, purpose, id FROM claims WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
+    ),
+    (
+        SweepBy::Millisecond,
+        "DELETE FROM known_networks WHERE (user_id, network) IN
+             (SELECT user_id, network FROM known_networks WHERE expires_at <= ?1 ORDER BY expires_at LIMIT ?2)",
     ),
 ];
 
@@ -116,7 +121,7 @@ mod tests {
     use crate::rng::Rng;
     use crate::store::Ephemeral;
     use crate::store::Operation;
-    use crate::store::ephemeral::{Claim, Limit, RedeemRequest, Session, SignOutScope};
+    use crate::store::ephemeral::{Claim, KNOWN_NETWORK_TTL, Limit, RedeemRequest, Session, SignOutScope};
     use crate::store::sqlite::Engine;
 
     const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
@@ -150,7 +155,7 @@ mod tests {
             user_agent: String::new(),
             profile: String::new(),
         };
-        store.open_session(&session, now, 100, now).await.unwrap();
+        store.open_session(&session, "192.0.2.1", now, 100, now).await.unwrap();
         let limit = Limit { burst: 2, per: SPAN };
         store.take_permit(&user.to_string(), limit, now).await.unwrap();
         store_claim(store, &user.to_string(), now).await;
@@ -179,7 +184,7 @@ mod tests {
         store.store_claim(&claim, now).await.unwrap();
     }
 
-    async fn rows(engine: &Engine) -> [i64; 5] {
+    async fn rows(engine: &Engine) -> [i64; 6] {
         engine
             .write(Operation::CheckEphemeral, |tx| {
                 let count = |table| tx.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0));
@@ -189,6 +194,7 @@ mod tests {
                     count("sign_in_marks")?,
                     count("wrong_tries")?,
                     count("claims")?,
+                    count("known_networks")?,
                 ])
             })
             .await
@@ -199,10 +205,10 @@ mod tests {
     async fn expired_rows_leave_every_table_and_live_rows_stay() {
         let (engine, store, _dir) = store();
         fill(&store, NOW).await;
-        let later = NOW + Duration::from_secs(3 * 86_400);
+        let later = NOW + KNOWN_NETWORK_TTL + Duration::from_secs(3 * 86_400);
         fill(&store, later).await;
         // The first write of `later` scheduled the sweep of the rows of NOW; this read comes after it.
-        assert_eq!(rows(&engine).await, [1, 1, 1, 1, 1]);
+        assert_eq!(rows(&engine).await, [1, 1, 1, 1, 1, 1]);
     }
 
     #[tokio::test]

@@ -1,4 +1,5 @@
--- KEYS: index, prefix of session keys, sign-in mark. ARGV: deadline, now, scope, session id, valid_after. Marks the
+-- KEYS: index, prefix of session keys, sign-in mark, networks. ARGV: deadline, now, scope, session id, valid_after.
+-- With valid_after, forgets the networks: whoever signed in from them may have known the old password. Marks the
 -- sessions as ended but keeps their records. delete_sessions.lua deletes them only after their revocations are
 -- published, so that a caller whose publishing failed finds them again. Returns the latest time at which any of them
 -- was opened or had tokens issued, and then their ids.
@@ -6,6 +7,7 @@ if ARGV[5] ~= '' then
   local valid_after = tonumber(redis.call('HGET', KEYS[3], 'v') or ARGV[5])
   redis.call('HSET', KEYS[3], 'v', string.format('%.0f', math.max(valid_after, tonumber(ARGV[5]))), 'u', now + 600000)
   set_ttl(KEYS[3], now + 600000)
+  redis.call('DEL', KEYS[4])
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 local ids = {ARGV[4]}

@@ -1,5 +1,5 @@
--- KEYS: session, index, sign-in mark, prefix of session keys. ARGV: deadline, now, valid_after, session id, the
--- session's fields from `c` to `t`, maximum number of sessions. Returns 1 if the session was opened and 0 if not, and
+-- KEYS: session, index, sign-in mark, prefix of session keys, networks. ARGV: deadline, now, valid_after, session id, the
+-- session's fields from `c` to `t`, maximum number of sessions, network, its ttl, maximum number of networks. Returns 1 if the session was opened and 0 if not, and
 -- then the ids of sessions that were ended for it. Those are marked as in end_sessions.lua, for the same reason.
 local mark = redis.call('HMGET', KEYS[3], 'v', 'u')
 if mark[1] and tonumber(mark[2]) > now and tonumber(mark[1]) > tonumber(ARGV[3]) then
@@ -36,4 +36,5 @@ if redis.call('ZCARD', KEYS[2]) >= max_sessions then
 end
 redis.call('ZADD', KEYS[2], expires_at, ARGV[4])
 set_index_ttl(KEYS[2])
+remember(KEYS[5], ARGV[17], ARGV[18], ARGV[19])
 return reply
