@@ -23,8 +23,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub use error::{ConfigError, ConfigErrors, Source};
-pub use limits::{LimitedAction, Limits, Rate};
-pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, SecondFactor};
+pub use limits::{LimitedAction, Limits, OnFailure, Rate};
+pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor};
 
 /// All settings, checked.
 #[derive(Clone, Debug)]
@@ -119,7 +119,8 @@ pub struct Server {
     pub max_connections: usize,
     /// Maximum size of a request body.
     pub max_body: usize,
-    /// Budget of a worker for larger bodies and responses, and, separately, for smaller bodies that arrive in pieces.
+    /// Budget of a worker for larger bodies and responses; one of the same size for smaller bodies that arrive in pieces,
+    /// and one for everything else that connections make it hold.
     pub max_held: usize,
     /// Time limit for a request's head.
     pub header_timeout: Duration,
@@ -127,6 +128,8 @@ pub struct Server {
     pub body_timeout: Duration,
     /// Time limit for the response.
     pub request_timeout: Duration,
+    /// Time in which a client must take something of what is sent to it.
+    pub write_timeout: Duration,
     /// How long an idle connection stays open.
     pub idle_timeout: Duration,
     /// How long requests in flight may take to finish on shutdown.

@@ -87,8 +87,11 @@ pub struct Codes {
 }
 
 impl Api {
+    /// How many there are.
+    pub const DIALECTS: usize = 6;
+
     /// Every dialect with its name, enabled or not: tokens that a disabled one issued may still be valid.
-    pub fn all(&self) -> [(&'static str, &Dialect); 6] {
+    pub fn all(&self) -> [(&'static str, &Dialect); Self::DIALECTS] {
         let Self { native, unturned, myauth, codes, ucontact, v1 } = self;
         [
             ("native", native),
@@ -114,10 +117,22 @@ pub struct Dialect {
     pub idle: Duration,
     /// Maximum lifetime of its sessions.
     pub absolute: Duration,
-    /// Whether only users with a confirmed address can sign in.
+    /// Whether only users with a confirmed address can sign in, and refresh the tokens of its sessions.
     pub verified_only: bool,
     /// Minimum length of a password that is set through it.
     pub min_password_length: usize,
     /// Whether the most common passwords are refused.
     pub refuse_common_passwords: bool,
+    /// What a refresh does with the refresh token. Not a setting: the dialect's document specifies it.
+    pub rotation: RotationPolicy,
+}
+
+/// Whether a refresh replaces the refresh token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RotationPolicy {
+    /// A successor replaces it.
+    Rotate,
+    /// It stays valid, with its expiry unchanged. Only tokens of sessions that were opened in a dialect with this policy
+    /// are accepted: otherwise a thief could use a token of another dialect without being detected by its reuse.
+    Keep,
 }

@@ -54,7 +54,7 @@ async fn sign_out_of_a_lost_session_holds(server: &TestServer) {
 }
 
 async fn revoking_the_refresh_token_of_a_lost_session_holds(server: &TestServer) {
-    let service = server.api_key(&server.create_user(&[]), &["revoke"]).0;
+    let service = server.api_key(&server.create_user(&["--superuser"]), &["revoke"]).0;
     for path in ["/auth/verification/revoke-token", "/oauth/revoke"] {
         let tokens = lost_session(server).await;
         let before = published_count(server);

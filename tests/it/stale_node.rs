@@ -15,13 +15,13 @@ use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::revocation::durable::reapply;
 use signet::auth::revocation::feed::catch_up;
 use signet::auth::sessions::list::list_sessions;
-use signet::auth::sessions::refresh::{RotationPolicy, refresh};
+use signet::auth::sessions::refresh::refresh;
 use signet::auth::sessions::sign_out::sign_out;
 use signet::auth::sessions::tokens::TokenPair;
 use signet::auth::sign_in::mailed_code;
 use signet::auth::sign_in::open_session::open_session;
 use signet::auth::tokens::client_credentials::issue_for_api_key;
-use signet::auth::tokens::introspect::{Introspection, introspect};
+use signet::auth::tokens::introspect::{Introspection, introspect_in_dialect};
 use signet::auth::tokens::revoke::revoke;
 use signet::auth::tokens::verify::{Requirements, VerifyError, flush_api_key_usage, verify, verify_access_token};
 use signet::clock::{Clock, Timestamp};
@@ -158,13 +158,15 @@ fn request_ctx(dialect_config: &signet::config::Dialect) -> RequestContext<'_> {
 
 async fn try_refresh(node: &Node, tokens: &TokenPair) -> Result<TokenPair, Error> {
     let dialect_config = node.ctx.node.config.api.native.clone();
-    refresh(&node.ctx, &tokens.refresh_token, None, RotationPolicy::Rotate, request_ctx(&dialect_config)).await
+    refresh(&node.ctx, &tokens.refresh_token, None, request_ctx(&dialect_config)).await
 }
 
 /// Asserts that a session is refused that the row records as ended but that the store still has, as after a failover.
 async fn assert_ended(node: &Node, tokens: &TokenPair) {
     assert_eq!(verify_access_token(&node.ctx, &tokens.access_token).err(), Some(VerifyError::Revoked));
-    assert!(matches!(introspect(&node.ctx, &tokens.refresh_token).await.unwrap(), Introspection::Inactive));
+    let dialect_config = node.ctx.node.config.api.native.clone();
+    let introspection = introspect_in_dialect(&node.ctx, &tokens.refresh_token, request_ctx(&dialect_config)).await;
+    assert!(matches!(introspection.unwrap(), Introspection::Inactive));
     assert!(
         list_sessions(&node.ctx, node.user.id).await.unwrap().iter().all(|session| session.id != tokens.session.id)
     );

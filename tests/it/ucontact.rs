@@ -194,9 +194,11 @@ async fn sign_in_form_may_be_urlencoded_or_multipart(server: &TestServer) {
     let (access, refresh) = token_pair(&multipart(body).send_checked().await.is(200).json());
 
     // The lifetimes of the document: 15 minutes and 7 days.
+    let service = server.api_key(&server.create_user(&["--superuser"]), &["introspect"]).0;
     let lifetime = async |token: &str| {
-        let body = call(server, "/api/v1/verify", json!({"token": token})).await.is(200).json();
-        body["token"]["exp"].as_i64().unwrap() - body["token"]["iat"].as_i64().unwrap()
+        let form = [("token", token), ("token_type_hint", "refresh_token"), ("client_secret", &service)];
+        let body = server.form("/oauth/introspect", &form).await.is(200).json();
+        body["exp"].as_i64().unwrap() - body["iat"].as_i64().unwrap()
     };
     assert_eq!((lifetime(&access).await, lifetime(&refresh).await), (15 * 60, 7 * 24 * 60 * 60));
 
@@ -337,7 +339,7 @@ async fn browser_get_shows_a_page_and_verifies_nothing(server: &TestServer) {
 }
 
 async fn session_of_another_dialect_continues_here(server: &TestServer) {
-    let user = server.create_user(&[]);
+    let user = server.create_user(&["--verified"]);
     let native = server.sign_in(&user).await;
     let (access, next) = token_pair(&refresh(server, &native.refresh).await.is(200).json());
     assert_ne!(next, native.refresh);

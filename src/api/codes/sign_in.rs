@@ -15,7 +15,7 @@ use crate::auth::error::{InputError, MfaError};
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
 use crate::auth::request_context::RequestContext;
-use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::sessions::refresh::refresh;
 use crate::auth::sign_in::open_session::open_session;
 use crate::auth::sign_in::password::check_password;
 use crate::auth::tokens::caller::User;
@@ -201,7 +201,8 @@ async fn open_session_and_respond(
 
 /// Refresh the access token.
 ///
-/// The refresh token is not rotated and keeps its expiry.
+/// The refresh token is not rotated and keeps its expiry. Accepts only tokens of sessions that were opened by an API that
+/// does not rotate refresh tokens.
 #[utoipa::path(
     post,
     path = "/refresh",
@@ -213,7 +214,7 @@ async fn refresh_access_token(ctx: Context, mut request: Request) -> Result<Resp
     let RefreshRequest { refresh_token } = request.json().await?;
     require_non_empty("refresh_token", &refresh_token)?;
     let request_ctx = request_context(&ctx, &request);
-    let tokens = refresh(&ctx, &refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
+    let tokens = refresh(&ctx, &refresh_token, None, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &Refreshed { access_token: &tokens.access_token }).no_store())
 }
 
@@ -222,5 +223,5 @@ pub(super) const REFRESH: Endpoint = endpoint! {
     state: super::in_band,
     respond: super::respond,
     metric_label: "codes.refresh",
-    errors: [missing_field("refresh_token"), Error::InvalidRefreshToken],
+    errors: [missing_field("refresh_token"), Error::InvalidRefreshToken, Error::EmailNotVerified],
 };

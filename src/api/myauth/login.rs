@@ -18,7 +18,7 @@ use crate::auth::accounts::create::CreateUser;
 use crate::auth::accounts::sign_up;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
-use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::sessions::refresh::refresh;
 use crate::auth::sign_in::password::start_sign_in;
 use crate::auth::tokens::caller::refresh_error;
 use crate::auth::tokens::revoke::revoke_refresh_token;
@@ -144,7 +144,7 @@ fn credentials(form: &FormFields) -> Result<(&str, Password), Rejection> {
 async fn refresh_tokens(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let token = require_bearer(&request)?;
     let request_ctx = request_context(&ctx, &request);
-    match refresh(&ctx, token, None, RotationPolicy::Rotate, request_ctx).await {
+    match refresh(&ctx, token, None, request_ctx).await {
         Ok(tokens) => Ok(token_pair_response(&tokens)),
         Err(error) => Err(refresh_error(&ctx, token, error).await.into()),
     }
@@ -153,7 +153,7 @@ async fn refresh_tokens(ctx: Context, request: Request) -> Result<Response, Myau
 pub(super) const REFRESH: Endpoint = endpoint! {
     handler: refresh_tokens,
     metric_label: "myauth.refresh",
-    errors: [Error::AccountDisabled],
+    errors: [Error::AccountDisabled, Error::EmailNotVerified],
 };
 
 /// Revoke a refresh token.

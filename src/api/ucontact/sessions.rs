@@ -12,7 +12,6 @@ use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
-use crate::auth::sessions::refresh::RotationPolicy;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::sign_in::password::sign_in;
 use crate::http::{Request, Response};
@@ -105,12 +104,12 @@ pub(super) struct RefreshRequest {
 async fn refresh(ctx: Context, mut request: Request) -> Result<Response, UcontactError> {
     let body: RefreshRequest = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
-    let tokens = refresh::refresh(&ctx, &body.refresh_token, None, RotationPolicy::Rotate, request_ctx).await?;
+    let tokens = refresh::refresh(&ctx, &body.refresh_token, None, request_ctx).await?;
     Ok(Tokens::response(&tokens))
 }
 
 pub(super) const REFRESH: Endpoint = endpoint! {
     handler: refresh,
     metric_label: "ucontact.refresh",
-    errors: [Error::InvalidRefreshToken],
+    errors: [Error::InvalidRefreshToken, Error::EmailNotVerified],
 };

@@ -15,7 +15,6 @@ use crate::auth::error::InputError;
 use crate::auth::identity::{Email, EmailError};
 use crate::auth::passwords::Password;
 use crate::auth::sessions::refresh;
-use crate::auth::sessions::refresh::RotationPolicy;
 use crate::auth::sign_in::password::sign_in;
 use crate::auth::tokens::revoke::{end_session_of, revoke};
 use crate::http::{Request, Response};
@@ -109,7 +108,8 @@ pub(super) struct Refreshed<'a> {
 
 /// Refresh the access token.
 ///
-/// The refresh token is not rotated and keeps its expiry.
+/// The refresh token is not rotated and keeps its expiry. Accepts only tokens of sessions that were opened by an API that
+/// does not rotate refresh tokens.
 #[utoipa::path(
     post,
     path = "/refresh",
@@ -120,7 +120,7 @@ pub(super) struct Refreshed<'a> {
 async fn refresh(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let body: RefreshRequest = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
-    let tokens = refresh::refresh(&ctx, &body.refresh_token, None, RotationPolicy::Keep, request_ctx).await?;
+    let tokens = refresh::refresh(&ctx, &body.refresh_token, None, request_ctx).await?;
     let refreshed = Refreshed { access_token: &tokens.access_token, expires_in: tokens.access_expires_in.as_secs() };
     Ok(Response::json(StatusCode::OK, &refreshed).no_store())
 }
@@ -128,7 +128,7 @@ async fn refresh(ctx: Context, mut request: Request) -> Result<Response, V1Error
 pub(super) const REFRESH: Endpoint = endpoint! {
     handler: refresh,
     metric_label: "v1.refresh",
-    errors: [Error::InvalidRefreshToken],
+    errors: [Error::InvalidRefreshToken, Error::EmailNotVerified],
 };
 
 /// Sign out.

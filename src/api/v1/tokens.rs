@@ -7,12 +7,12 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{EXPIRED, V1Error};
+use super::{EXPIRED, V1Error, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::sessions::claims::session_email;
-use crate::auth::tokens::introspect::{Introspection, introspect};
+use crate::auth::tokens::introspect::{Introspection, introspect_in_dialect};
 use crate::auth::tokens::verify::{Credential, TokenError, VerifiedToken, VerifyError, verify_access_token};
 use crate::http::{Request, Response};
 use crate::id::UserId;
@@ -109,7 +109,8 @@ pub(super) const ME: Endpoint = endpoint! {
 
 /// Verify a token.
 ///
-/// Takes an access token or a refresh token and returns its claims. A refresh token is not used up.
+/// Takes an access token or a refresh token and returns its claims. A refresh token is not used up. As in `/refresh`, it
+/// must be of a session that was opened by an API that does not rotate refresh tokens.
 #[utoipa::path(
     post,
     path = "/verify",
@@ -119,7 +120,7 @@ pub(super) const ME: Endpoint = endpoint! {
 )]
 async fn verify(ctx: Context, mut request: Request) -> Result<Response, V1Error> {
     let body: VerifyRequest = request.json().await?;
-    let introspection = introspect(&ctx, &body.token).await?;
+    let introspection = introspect_in_dialect(&ctx, &body.token, request_context(&ctx, &request)).await?;
     let email;
     let token = match &introspection {
         Introspection::Credential(Credential::Token(verified)) => {

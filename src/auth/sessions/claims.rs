@@ -30,6 +30,10 @@ struct UserClaims<'a> {
     superuser: bool,
 }
 
+/// The part of a session's claims that says that the address is verified. No other claim can contain it, because JSON
+/// escapes quotes in strings.
+pub(super) const EMAIL_VERIFIED: &str = r#""email_verified":true"#;
+
 /// Serializes the claims of a user, in the form in which sessions store them.
 pub fn session_claims(user: &User) -> Result<String, Error> {
     let claims = UserClaims {

@@ -9,34 +9,66 @@ use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::request_context::RequestContext;
 use crate::auth::revocation::sessions::end_revived_session;
+use crate::auth::sessions::claims::EMAIL_VERIFIED;
 use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
+use crate::config::{Api, Dialect, RotationPolicy};
 use crate::id::UserId;
-use crate::store::ephemeral::{Revocation, RotateRequest, Rotation, Target};
+use crate::store::ephemeral::{
+    OpenedIn, RequiredClaim, Revocation, RotateRequest, Rotation, SessionConditions, SessionSnapshot, Target,
+};
 use crate::token::refresh::RefreshToken;
 
-/// Whether a refresh replaces the refresh token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RotationPolicy {
-    /// A successor replaces it.
-    Rotate,
-    /// It stays valid, with its expiry unchanged.
-    Keep,
-}
-
-/// Exchanges `token`. With `owner`, the token of another user is invalid.
+/// Exchanges `token` by the rules of the dialect. With `owner`, the token of another user is invalid.
 pub async fn refresh(
     ctx: &Context,
     token: &str,
     owner: Option<UserId>,
-    policy: RotationPolicy,
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
-    let node = &ctx.node;
-    let token = RefreshToken::parse(token, &node.secrets).ok_or(Error::InvalidRefreshToken)?;
+    let token = RefreshToken::parse(token, &ctx.node.secrets).ok_or(Error::InvalidRefreshToken)?;
     if owner.is_some_and(|owner| owner != token.user) {
         return Err(Error::InvalidRefreshToken);
     }
-    let now = ctx.now();
+    let dialect = request_ctx.dialect_config;
+    let conditions = conditions(&ctx.node.config.api, dialect);
+    let session = present(ctx, token, dialect.rotation, conditions, request_ctx).await?;
+    issue_tokens(ctx, session, request_ctx, ctx.now())
+}
+
+/// The conditions on sessions whose tokens are refreshed in `dialect`. An address must be verified if this dialect or
+/// the one that opened the session requires it: refreshing elsewhere is no way around a setting.
+fn conditions(api: &Api, dialect: &Dialect) -> SessionConditions {
+    let opened_in = |matches: fn(&Dialect) -> bool| {
+        OpenedIn::OneOf(api.all().map(|(name, dialect)| matches(dialect).then_some(name)))
+    };
+    let verified_only = if dialect.verified_only { OpenedIn::Any } else { opened_in(|other| other.verified_only) };
+    SessionConditions {
+        opened_in: match dialect.rotation {
+            RotationPolicy::Rotate => OpenedIn::Any,
+            RotationPolicy::Keep => opened_in(keeps),
+        },
+        claim: Some(RequiredClaim { text: EMAIL_VERIFIED, of: verified_only }),
+    }
+}
+
+fn keeps(dialect: &Dialect) -> bool {
+    dialect.rotation == RotationPolicy::Keep
+}
+
+/// Returns true if refresh tokens of a session that was opened in the dialect `opened_in` are accepted in `dialect`.
+pub(in crate::auth) fn is_accepted(api: &Api, dialect: &Dialect, opened_in: &str) -> bool {
+    conditions(api, dialect).opened_in.contains(opened_in)
+}
+
+/// Presents a refresh token to the store and returns its session, if the token is current.
+pub(in crate::auth) async fn present(
+    ctx: &Context,
+    token: RefreshToken,
+    policy: RotationPolicy,
+    conditions: SessionConditions,
+    request_ctx: RequestContext<'_>,
+) -> Result<SessionSnapshot, Error> {
+    let (node, now) = (&ctx.node, ctx.now());
     let request = RotateRequest {
         user: token.user,
         session: token.session,
@@ -45,6 +77,7 @@ pub async fn refresh(
         grace: node.config.tokens.grace,
         not_before: node.revocations.global_not_before(),
         revocation_expires_at: now + node.retention.revocation_ttl(),
+        conditions,
     };
     match ctx.ephemeral.rotate_refresh_token(request, now).await? {
         Rotation::Rotated(session) | Rotation::Replayed(session) => {
@@ -52,7 +85,7 @@ pub async fn refresh(
             if ended && end_revived_session(ctx, session.user, session.id).await? {
                 return Err(Error::InvalidRefreshToken);
             }
-            issue_tokens(ctx, session, request_ctx, now)
+            Ok(session)
         }
         Rotation::Reused => {
             let (user, session) = (token.user, token.session);
@@ -62,6 +95,7 @@ pub async fn refresh(
             node.revocations.apply(&Revocation { target, expires_at: request.revocation_expires_at });
             Err(Error::RefreshTokenReused)
         }
+        Rotation::ClaimMissing => Err(Error::EmailNotVerified),
         Rotation::NotFound => Err(Error::InvalidRefreshToken),
     }
 }

@@ -1,16 +1,34 @@
 //! Revoking a token of either kind (RFC 7009). A token that is not ours or no longer valid counts as revoked already.
 
+use super::caller::Caller;
 use super::verify::verify_access_token;
 use crate::auth::context::Context;
-use crate::auth::error::VerifyError;
+use crate::auth::error::{Denial, VerifyError};
 use crate::auth::request_context::RequestContext;
 use crate::auth::revocation::publish::publish_revocation;
-use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::sessions::refresh::present;
 use crate::auth::sessions::sign_out::sign_out;
 use crate::auth::{Error, rate_limit};
+use crate::config::RotationPolicy;
 use crate::id::{SessionId, UserId};
-use crate::store::ephemeral::{SignOutScope, Target};
+use crate::store::ephemeral::{SessionConditions, SignOutScope, Target};
 use crate::token::refresh::RefreshToken;
+
+/// Revokes `token` for a client. Fails if the token is valid and the client may not manage it (RFC 7009, 2.1).
+pub async fn revoke_for_client(ctx: &Context, client: &Caller, token: &str) -> Result<(), Error> {
+    let owner = match RefreshToken::parse(token, &ctx.node.secrets) {
+        Some(refresh) => Some(refresh.user),
+        None => match verify_access_token(ctx, token) {
+            Ok(verified) => verified.user,
+            Err(VerifyError::Stale) => return Err(Error::Stale),
+            Err(_) => return Ok(()),
+        },
+    };
+    if !client.may_manage_tokens_of(ctx, owner).await? {
+        return Err(Error::Forbidden(Denial::MissingPermission));
+    }
+    revoke(ctx, token).await
+}
 
 /// Revokes `token`: the session of a refresh token, or a single access token.
 pub async fn revoke(ctx: &Context, token: &str) -> Result<(), Error> {
@@ -57,7 +75,8 @@ pub async fn end_session_of(ctx: &Context, user: UserId, session: SessionId) -> 
 /// Ends the session of a current refresh token. A rotated token ends its session too, as everywhere, but the call
 /// fails.
 pub async fn revoke_refresh_token(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    let pair = refresh(ctx, token, None, RotationPolicy::Keep, request_ctx).await?;
-    sign_out(ctx, pair.session.user, SignOutScope::One(pair.session.id)).await?;
+    let token = RefreshToken::parse(token, &ctx.node.secrets).ok_or(Error::InvalidRefreshToken)?;
+    let session = present(ctx, token, RotationPolicy::Keep, SessionConditions::default(), request_ctx).await?;
+    sign_out(ctx, session.user, SignOutScope::One(session.id)).await?;
     Ok(())
 }

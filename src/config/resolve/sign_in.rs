@@ -1,7 +1,7 @@
 //! The settings of how people sign in, as the rest of them: each once, with its kind, its bounds and its built-in value.
 
 use super::super::reader::{Reader, Section};
-use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, SecondFactor};
+use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, RotationPolicy, SecondFactor};
 use super::{days, minutes, ms, seconds};
 use crate::config::values::{Bool, Cores, DurationRange, Integer, LinkAddress, OneOf, Prefix, RateSpec, Text};
 
@@ -57,13 +57,17 @@ pub(super) fn api(from: &mut Reader, passwords: &Passwords) -> Api {
         verified_only: false,
         min_password_length: passwords.min_length,
         refuse_common_passwords: true,
+        rotation: RotationPolicy::Rotate,
     };
     let shorter = passwords.min_length.min(6);
     Api {
         native: dialect(&mut from.section("api.native"), usual("", minutes(15), days(30), days(90))),
         unturned: dialect(&mut from.section("api.unturned"), usual("/auth", minutes(15), days(30), days(90))),
         myauth: dialect(&mut from.section("api.myauth"), usual("/auth", minutes(30), days(30), days(90))),
-        codes: codes(&mut from.section("api.codes"), usual("/auth", minutes(15), days(30), days(30))),
+        codes: codes(
+            &mut from.section("api.codes"),
+            Dialect { rotation: RotationPolicy::Keep, ..usual("/auth", minutes(15), days(30), days(30)) },
+        ),
         ucontact: dialect(
             &mut from.section("api.ucontact"),
             Dialect { verified_only: true, ..usual("/api/auth", minutes(15), days(7), days(90)) },
@@ -73,6 +77,7 @@ pub(super) fn api(from: &mut Reader, passwords: &Passwords) -> Api {
             Dialect {
                 min_password_length: shorter,
                 refuse_common_passwords: false,
+                rotation: RotationPolicy::Keep,
                 ..usual("/api/v1", minutes(60), days(3), days(3))
             },
         ),
@@ -99,5 +104,6 @@ fn dialect(from: &mut Section<'_>, usual: Dialect) -> Dialect {
         verified_only: from.read("verified_only", Bool, usual.verified_only),
         min_password_length: from.read("min_password_length", Integer(1, 128), shortest) as usize,
         refuse_common_passwords: from.read("refuse_common_passwords", Bool, usual.refuse_common_passwords),
+        rotation: usual.rotation,
     }
 }

@@ -65,6 +65,9 @@ suite! {
         reuse_ends_the_session_and_is_published
         token_ahead_of_the_store_is_accepted
         refresh_without_rotation_keeps_counter_and_lifetime
+        session_of_a_dialect_that_is_not_accepted_is_not_found
+        session_without_the_required_claim_is_left_unchanged
+        reuse_is_detected_whatever_the_conditions
         session_expires_after_the_idle_timeout
         session_expires_at_its_absolute_expiry
         session_opened_before_not_before_is_not_found

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use signet::store::ephemeral::{OpenedIn, RequiredClaim};
+
 use super::*;
 
 pub(super) async fn opened_session_is_read_back_unchanged(store: Store) {
@@ -170,6 +172,76 @@ pub(super) async fn refresh_without_rotation_keeps_counter_and_lifetime(store: S
         Rotation::NotFound,
         "its idle time was not extended"
     );
+}
+
+/// A set of one or two dialects.
+fn opened_in(first: &'static str, second: Option<&'static str>) -> OpenedIn {
+    OpenedIn::OneOf([Some(first), second, None, None, None, None])
+}
+
+fn with_conditions(request: RotateRequest, opened_in: OpenedIn, claim: Option<RequiredClaim>) -> RotateRequest {
+    RotateRequest { conditions: SessionConditions { opened_in, claim }, ..request }
+}
+
+pub(super) async fn session_of_a_dialect_that_is_not_accepted_is_not_found(store: Store) {
+    let opened = session(1);
+    open(&store, &opened).await;
+    let now = START + SECOND;
+    for rotate in [true, false] {
+        let request = RotateRequest { rotate, ..rotate_request(&opened, 0) };
+        for other in [opened_in("nativ", None), opened_in("native2", Some("ative")), OpenedIn::OneOf([None; 6])] {
+            let result = store.rotate_refresh_token(with_conditions(request, other, None), now).await.unwrap();
+            assert_eq!(result, Rotation::NotFound, "{other:?}");
+        }
+    }
+    assert_eq!(store.session(opened.user, opened.id, now).await.unwrap(), Some(opened.clone()), "nothing has changed");
+    for accepted in [opened_in("v1", Some("native")), opened_in("native", None), OpenedIn::Any] {
+        let request = RotateRequest { rotate: false, ..rotate_request(&opened, 0) };
+        expect_rotated(store.rotate_refresh_token(with_conditions(request, accepted, None), now).await.unwrap());
+    }
+    expect_rotated(store.rotate_refresh_token(rotate_request(&opened, 0), now).await.unwrap());
+    // Within the grace, too.
+    let replay = with_conditions(rotate_request(&opened, 0), opened_in("v1", None), None);
+    assert_eq!(store.rotate_refresh_token(replay, now).await.unwrap(), Rotation::NotFound);
+    assert!(matches!(
+        store.rotate_refresh_token(rotate_request(&opened, 0), now).await.unwrap(),
+        Rotation::Replayed(_)
+    ));
+}
+
+pub(super) async fn session_without_the_required_claim_is_left_unchanged(store: Store) {
+    let opened = Session { profile: r#","name":"%a.*[x]","verified":false"#.into(), ..session(1) };
+    open(&store, &opened).await;
+    let now = START + SECOND;
+    let claim = |text, of| Some(RequiredClaim { text, of });
+    let request = |claim| with_conditions(rotate_request(&opened, 0), OpenedIn::Any, claim);
+    for (of, text) in [(OpenedIn::Any, r#""verified":true"#), (opened_in("native", None), "%a.*[y]")] {
+        let result = store.rotate_refresh_token(request(claim(text, of)), now).await.unwrap();
+        assert_eq!(result, Rotation::ClaimMissing, "{text}");
+    }
+    assert_eq!(store.session(opened.user, opened.id, now).await.unwrap(), Some(opened.clone()), "nothing has changed");
+    assert_eq!(targets(&store).await, []);
+    let elsewhere = claim(r#""verified":true"#, opened_in("v1", Some("codes")));
+    expect_rotated(store.rotate_refresh_token(request(elsewhere), now).await.unwrap());
+    // A replay within the grace needs the claim as well.
+    let missing = claim(r#""verified":true"#, OpenedIn::Any);
+    assert_eq!(store.rotate_refresh_token(request(missing), now).await.unwrap(), Rotation::ClaimMissing);
+    let present = claim("%a.*[x]", OpenedIn::Any);
+    assert!(matches!(store.rotate_refresh_token(request(present), now).await.unwrap(), Rotation::Replayed(_)));
+}
+
+pub(super) async fn reuse_is_detected_whatever_the_conditions(store: Store) {
+    let claim = Some(RequiredClaim { text: "nothing like it", of: OpenedIn::Any });
+    for (number, opened_in, claim) in [(1, OpenedIn::OneOf([None; 6]), None), (2, OpenedIn::Any, claim)] {
+        let opened = session(number);
+        open(&store, &opened).await;
+        for counter in 0..2 {
+            expect_rotated(store.rotate_refresh_token(rotate_request(&opened, counter), START).await.unwrap());
+        }
+        let old = with_conditions(rotate_request(&opened, 0), opened_in, claim);
+        assert_eq!(store.rotate_refresh_token(old, START).await.unwrap(), Rotation::Reused);
+        assert!(targets(&store).await.contains(&Target::Session(opened.id)));
+    }
 }
 
 pub(super) async fn session_expires_after_the_idle_timeout(store: Store) {

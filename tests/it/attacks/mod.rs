@@ -77,6 +77,21 @@ fn refresh_request(dialect: &str, user: &TestUser, refresh: &str) -> BuildReques
     }
 }
 
+/// Opens a session whose refresh token the dialect accepts; returns the access and the refresh token.
+async fn sign_in_for_refresh(server: &TestServer, dialect: &str, user: &TestUser) -> (String, String) {
+    match dialect {
+        "codes" | "v1" => {
+            let body = json!({"email": user.email, "password": PASSWORD});
+            let tokens = server.post("/api/v1/login").json(&body).send_checked().await.is(200).json();
+            (text(&tokens, "access_token"), text(&tokens, "refresh_token"))
+        }
+        _ => {
+            let tokens = server.sign_in(user).await;
+            (tokens.access, tokens.refresh)
+        }
+    }
+}
+
 /// Counts the mails to an address once the queue is empty, so that an earlier notice is not taken for the next link.
 async fn count_mails(server: &TestServer, email: &str) -> usize {
     outbox::wait_until_queue_is_empty(server).await;

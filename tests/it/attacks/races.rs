@@ -106,7 +106,7 @@ async fn one_of_fifty_refreshes_without_grace_succeeds(nodes: &[TestServer]) {
     }
     // Dialects that keep their refresh tokens accept all requests.
     for dialect in ["codes", "v1"] {
-        let TokenPair { access, refresh, .. } = nodes[0].sign_in(&user).await;
+        let (access, refresh) = sign_in_for_refresh(&nodes[0], dialect, &user).await;
         let responses = send_concurrently(nodes, 50, &[refresh_request(dialect, &user, &refresh)]).await;
         assert!(responses.iter().all(|response| response.status == 200), "{responses:?}");
         nodes[0].verify(&access).await.is(200);
@@ -264,7 +264,7 @@ async fn one_of_twenty_claims_of_a_username_succeeds(nodes: &[TestServer]) {
 async fn sign_out_during_refreshes_ends_the_session(nodes: &[TestServer]) {
     let (first_node, last_node) = (&nodes[0], &nodes[nodes.len() - 1]);
     let user = first_node.create_user(&[]);
-    let (service, _) = first_node.api_key(&first_node.create_user(&[]), &["revoke"]);
+    let (service, _) = first_node.api_key(&first_node.create_user(&["--superuser"]), &["revoke"]);
     for round in 0..16 {
         let first = first_node.sign_in(&user).await;
         let mut issued = vec![first.access.clone()];

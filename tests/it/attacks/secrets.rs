@@ -90,7 +90,11 @@ async fn use_everything(server: &TestServer, secrets: &mut UsedSecrets) {
         .send(server.post("/auth/login/oauth").form(&[("username", user.email.as_str()), ("password", PASSWORD)]))
         .await;
     for dialect in REFRESHING_DIALECTS {
-        let session = secrets.send(server.sign_in_request(&user.email, PASSWORD)).await;
+        let sign_in = match dialect {
+            "codes" | "v1" => server.post("/api/v1/login").json(&credentials),
+            _ => server.sign_in_request(&user.email, PASSWORD),
+        };
+        let session = secrets.send(sign_in).await;
         secrets.send(refresh_request(dialect, &user, &text(&session, "refresh_token"))(server)).await;
         let tampered = crate::support::server::tamper_signature(&text(&session, "access_token"));
         secrets.add("access_token", &tampered);

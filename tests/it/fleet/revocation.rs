@@ -40,6 +40,7 @@ async fn every_kind_of_revocation_reaches_the_other_node() {
     let plan = &fleet.plan;
     plan.create_user("ann@example.org", PASSWORD, &[]);
     plan.create_user("bob@example.org", PASSWORD, &[]);
+    plan.create_user("service@example.org", PASSWORD, &["--superuser"]);
     plan.create_user("root@example.org", PASSWORD, &["--superuser"]);
     let bystander = a.sign_in("bob@example.org").await;
 
@@ -53,7 +54,7 @@ async fn every_kind_of_revocation_reaches_the_other_node() {
 
     // One access token, revoked by a service (RFC 7009): its session stays open.
     let service = full_key_and_prefix(
-        &plan.json(&["api-keys", "create", "--user", "bob@example.org", "--name", "s", "--scope", "revoke"], ""),
+        &plan.json(&["api-keys", "create", "--user", "service@example.org", "--name", "s", "--scope", "revoke"], ""),
     );
     let pair = a.sign_in("ann@example.org").await;
     assert_eq!(b.verify(&pair.access).await.status, 200);

@@ -150,7 +150,7 @@ mod over_http {
     );
 
     async fn revocation_limit_is_reported_by_each_dialect(server: &TestServer) {
-        let (user, other) = (server.create_user(&[]), server.create_user(&[]));
+        let (user, other) = (server.create_user(&["--superuser"]), server.create_user(&[]));
         let (key, _) = server.api_key(&user, &["revoke"]);
         let (other_key, _) = server.api_key(&other, &["read"]);
         let token = async |key: &str| {

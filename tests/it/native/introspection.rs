@@ -7,11 +7,12 @@ use crate::support::server::{SendRequest, TestServer, over_both_stores, tamper_s
 over_both_stores!(|plan| plan;
     every_kind_of_token_is_introspected, invalid_tokens_are_inactive, api_key_is_not_revoked_as_a_token,
     rotated_refresh_token_is_inactive, revoking_a_refresh_token_ends_its_session,
-    revoking_an_access_token_keeps_its_session, callers_need_the_scope);
+    revoking_an_access_token_keeps_its_session, callers_need_the_scope, client_reaches_only_tokens_of_its_owner,
+    demoted_owner_reaches_only_their_own_tokens);
 
-/// The API key of a caller that may introspect and revoke.
+/// The API key of a service that may introspect and revoke the tokens of all users.
 fn caller(server: &TestServer) -> String {
-    server.api_key(&server.create_user(&[]), &["introspect", "revoke"]).0
+    server.api_key(&server.create_user(&["--superuser"]), &["introspect", "revoke"]).0
 }
 
 async fn introspect(server: &TestServer, key: &str, token: &str) -> Value {
@@ -123,4 +124,61 @@ async fn callers_need_the_scope(server: &TestServer) {
         server.post(path).header("x-api-key", &right).form(&[("token", "x")]).send_checked().await.is(200);
         server.post(path).basic_auth("gateway", Some(&right)).form(&[("token", "x")]).send_checked().await.is(200);
     }
+}
+
+/// Anyone can create an API key with these scopes.
+async fn client_reaches_only_tokens_of_its_owner(server: &TestServer) {
+    let (user, victim) = (server.create_user(&[]), server.create_user(&[]));
+    let (key, _) = server.api_key(&user, &["introspect", "revoke"]);
+    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
+    let made = server.form("/oauth/token", &grant).await.is(200).json();
+    let client_token = made["access_token"].as_str().unwrap();
+
+    let tokens = server.sign_in(&victim).await;
+    let (victim_key, _) = server.api_key(&victim, &["read"]);
+    let grant = [("grant_type", "client_credentials"), ("client_secret", victim_key.as_str())];
+    let made = server.form("/oauth/token", &grant).await.is(200).json();
+    let victim_token = made["access_token"].as_str().unwrap();
+    for token in [tokens.access.as_str(), &tokens.refresh, &victim_key, victim_token] {
+        for client in [key.as_str(), client_token] {
+            let form = [("token", token)];
+            let response = server.post("/oauth/introspect").bearer_auth(client).form(&form).send_checked().await;
+            assert_eq!(response.is(200).json(), json!({"active": false}));
+            if token != victim_key {
+                let response = server.post("/oauth/revoke").bearer_auth(client).form(&form).send_checked().await;
+                response.is_oauth_error(403, "unauthorized_client");
+            }
+        }
+    }
+    for token in [tokens.access.as_str(), &victim_key, victim_token] {
+        server.verify(token).await.is(200);
+    }
+    let rotated = server.refresh(&tokens.refresh).await.is(200).tokens();
+    // The response to a token that was rotated is the same as to the current one.
+    for token in [&tokens.refresh, &rotated.refresh] {
+        assert_eq!(introspect(server, &key, token).await, json!({"active": false}));
+        let form = [("client_secret", key.as_str()), ("token", token)];
+        server.form("/oauth/revoke", &form).await.is_oauth_error(403, "unauthorized_client");
+    }
+
+    let own = server.sign_in(&user).await;
+    for token in [own.access.as_str(), &own.refresh, &key, client_token] {
+        assert_eq!(introspect(server, &key, token).await["active"], true);
+    }
+    revoke(server, &key, client_token).await;
+    revoke(server, &key, &own.refresh).await;
+    assert_eq!(server.rejection_reason(&own.access).await, "revoked");
+}
+
+async fn demoted_owner_reaches_only_their_own_tokens(server: &TestServer) {
+    let (root, superuser) = (server.create_user(&["--superuser"]), server.create_user(&["--superuser"]));
+    let (key, _) = server.api_key(&superuser, &["introspect", "revoke"]);
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    assert_eq!(introspect(server, &key, &tokens.refresh).await["active"], true);
+    let demote = server.post(&format!("/auth/users/{}", superuser.id)).bearer_auth(server.sign_in(&root).await.access);
+    demote.json(&json!({"is_superuser": false})).send_checked().await.is(200);
+    assert_eq!(introspect(server, &key, &tokens.refresh).await, json!({"active": false}));
+    let form = [("client_secret", key.as_str()), ("token", &tokens.refresh)];
+    server.form("/oauth/revoke", &form).await.is_oauth_error(403, "unauthorized_client");
+    server.refresh(&tokens.refresh).await.is(200);
 }

@@ -9,7 +9,7 @@ use signet::token::api_key::NewApiKey;
 
 over_both_stores!(|plan| plan;
     valid_token_returns_its_claims, malformed_tokens_are_rejected, audience_and_scope_are_checked,
-    proxy_gets_the_user_in_headers, api_keys_are_verified, batch_results_keep_the_order_of_the_tokens,
+    proxy_gets_the_user_in_headers, proxy_gets_only_a_verified_address, api_keys_are_verified, batch_results_keep_the_order_of_the_tokens,
     batch_checks_audience_and_scope, batch_size_is_limited, invalid_bodies_are_rejected);
 
 async fn valid_token_returns_its_claims(server: &TestServer) {
@@ -82,7 +82,7 @@ async fn proxy_gets_the_user_in_headers(server: &TestServer) {
     for method in [Method::GET, Method::HEAD] {
         let response = server.request(method.clone(), "/verify").bearer_auth(&tokens.access).send_checked().await;
         assert_eq!(response.is(200).header("x-auth-subject"), user.id);
-        assert_eq!(response.header("x-auth-email"), user.email);
+        assert_eq!(response.header("x-auth-email"), "", "the address is not verified");
         assert_eq!(
             (response.header("x-auth-scopes"), response.header("x-auth-session")),
             ("", tokens.session.as_str())
@@ -100,6 +100,34 @@ async fn proxy_gets_the_user_in_headers(server: &TestServer) {
         server.request(method, "/verify").basic_auth("somebody", Some("something")).send_checked().await.is(401);
     }
     server.get("/verify").send_checked().await.is_problem(401, "missing_credentials");
+}
+
+/// Anyone can sign up with the address of somebody else.
+async fn proxy_gets_only_a_verified_address(server: &TestServer) {
+    let header = async |credential: &str| {
+        let response = server.get("/verify").bearer_auth(credential).send_checked().await;
+        response
+            .is(200)
+            .headers
+            .get("x-auth-email")
+            .expect("it replaces a field of the client")
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    for (arguments, verified) in [(&[][..], false), (&["--verified"], true)] {
+        let user = server.create_user(arguments);
+        let expected = if verified { user.email.as_str() } else { "" };
+        assert_eq!(header(&server.sign_in(&user).await.access).await, expected);
+        let (key, _) = server.api_key(&user, &["read"]);
+        assert_eq!(header(&key).await, expected);
+        // From the cache, too.
+        assert_eq!(header(&key).await, expected);
+        assert_eq!(server.verify(&key).await.json()["claims"]["email_verified"], verified);
+        let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
+        let made = server.form("/oauth/token", &grant).await.is(200).json();
+        assert_eq!(header(made["access_token"].as_str().unwrap()).await, "", "it has no address");
+    }
 }
 
 async fn api_keys_are_verified(server: &TestServer) {

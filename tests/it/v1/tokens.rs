@@ -11,7 +11,9 @@ over_both_stores!(
     invalid_tokens_are_refused,
     caller_sees_its_claims,
     api_keys_are_refused,
-    sessions_continue_across_dialects,
+    sessions_of_rotating_dialects_are_not_refreshed_here,
+    reuse_of_a_foreign_token_here_ends_its_session,
+    session_continues_in_other_dialects,
 );
 
 async fn access_and_refresh_tokens_are_verified(server: &TestServer) {
@@ -89,20 +91,38 @@ async fn api_keys_are_refused(server: &TestServer) {
     server.verify(&key).await.is(200);
 }
 
-async fn sessions_continue_across_dialects(server: &TestServer) {
-    // Opened in native, refreshed here: the access token has the claims of this dialect, and the refresh token is kept.
+/// A thief could otherwise use the token of a dialect that rotates without being detected, or learn here whether it is
+/// still current, and so whether presenting it would end the session.
+async fn sessions_of_rotating_dialects_are_not_refreshed_here(server: &TestServer) {
     let user = server.create_user(&[]);
     let native = server.sign_in(&user).await;
     assert_eq!(payload(&native.access)["token_type"], Value::Null);
     assert_eq!(me(server, &native.access).await.is(200).json()["claims"]["uid"], user.id);
-    let access = text(&refresh(server, &native.refresh).await.is(200).json(), "access_token");
-    assert_eq!(
-        (&payload(&access)["uid"], &payload(&access)["token_type"]),
-        (&user.id.as_str().into(), &"access".into())
-    );
-    server.verify(&access).await.is(200);
-    assert_eq!(verify(server, &native.refresh).await.is(200).json()["token"]["uid"], user.id);
+    let refused = async |token: &str| {
+        let verified = verify(server, token).await;
+        verified.is_error(401, "invalid token");
+        refresh(server, token).await.is_error(401, "invalid refresh token");
+        verified.without_per_response_headers()
+    };
+    let of_current = refused(&native.refresh).await;
+    let next = server.refresh(&native.refresh).await.is(200).tokens();
+    assert_eq!(refused(&native.refresh).await, of_current, "a rotated token");
+    assert_eq!(refused(&next.refresh).await, of_current, "its successor");
+    server.refresh(&next.refresh).await.is(200);
+}
 
+async fn reuse_of_a_foreign_token_here_ends_its_session(server: &TestServer) {
+    let first = server.sign_in(&server.create_user(&[])).await;
+    let second = server.refresh(&first.refresh).await.is(200).tokens();
+    let third = server.refresh(&second.refresh).await.is(200).tokens();
+    verify(server, &first.refresh).await.is_error(401, "invalid token");
+    server.verify(&third.access).await.is(200);
+    refresh(server, &first.refresh).await.is_error(401, "invalid refresh token");
+    assert_eq!(server.rejection_reason(&third.access).await, "revoked");
+    server.refresh(&third.refresh).await.is_oauth_error(400, "invalid_grant");
+}
+
+async fn session_continues_in_other_dialects(server: &TestServer) {
     // Opened here, refreshed in native: the refresh token is rotated, and the access token has the claims of native.
     // This dialect accepts it.
     let v1_tokens = sign_in(server, &member(server, "moving").await).await;
@@ -112,5 +132,12 @@ async fn sessions_continue_across_dialects(server: &TestServer) {
     assert_eq!(me(server, &moved.access).await.is(200).json()["claims"]["email"], "moving@example.com");
     let response = verify(server, &moved.refresh).await.is(200).json();
     assert_eq!(response["token"]["token_type"], "refresh");
-    refresh(server, &moved.refresh).await.is(200);
+    let access = text(&refresh(server, &moved.refresh).await.is(200).json(), "access_token");
+    assert_eq!(payload(&access)["token_type"], "access");
+    server.verify(&access).await.is(200);
+    // A session opened in `codes`, which does not rotate either.
+    let body = json!({"email": "moving@example.com", "password": PASSWORD});
+    let codes = call(server, "/auth/signin", body).await.is(200).json();
+    verify(server, &text(&codes, "refresh_token")).await.is(200);
+    refresh(server, &text(&codes, "refresh_token")).await.is(200);
 }

@@ -87,17 +87,18 @@ fn render_error(error: Error) -> Response {
         Error::InvalidRefreshToken | Error::RefreshTokenReused | Error::InvalidCredentials | Error::AccountDisabled => {
             respond(400, "invalid_grant", "the refresh token is invalid, expired or revoked")
         }
+        Error::EmailNotVerified => respond(400, "invalid_grant", "the user must confirm the email address first"),
         Error::Forbidden(Denial::MissingPermission) => {
-            respond(403, "unauthorized_client", "the API key does not have the scope for this")
+            respond(403, "unauthorized_client", "the API key does not have the right for this")
         }
         Error::NotFound
         | Error::MfaRequired
         | Error::InvalidMfaCode
         | Error::Mfa(_)
-        | Error::EmailNotVerified
         | Error::InvalidCode
         | Error::InvalidLink(_)
         | Error::WrongCurrentPassword
+        | Error::RecentSignInRequired
         | Error::RegistrationClosed
         | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf)
         | Error::BalanceOutOfRange

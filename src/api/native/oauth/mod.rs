@@ -13,11 +13,13 @@ use serde_json::{Value, json};
 use super::NAME;
 use super::verify::key_claims;
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::native::schemas::{ClientTokenRequest, Introspection, TokenRequest, TokenResponse};
+use crate::api::native::schemas::{
+    Introspection, IntrospectionRequest, RevocationRequest, TokenRequest, TokenResponse,
+};
 use crate::api::{FORBIDDEN, RATE_LIMITED, api_key_or_empty, request_context};
 use crate::auth::context::Context;
-use crate::auth::sessions::refresh::{RotationPolicy, refresh};
-use crate::auth::tokens::caller::authenticate;
+use crate::auth::sessions::refresh::refresh;
+use crate::auth::tokens::caller::{Caller, authenticate};
 use crate::auth::tokens::client_credentials::issue_for_api_key;
 use crate::auth::tokens::verify::Credential;
 use crate::auth::tokens::{introspect, revoke};
@@ -46,7 +48,7 @@ async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthErro
         Some("refresh_token") => {
             let token = form.get("refresh_token").ok_or(OauthError::MissingParameter("refresh_token"))?;
             let request_ctx = request_context(NAME, settings, &request);
-            let pair = refresh(&ctx, token, None, RotationPolicy::Rotate, request_ctx).await?;
+            let pair = refresh(&ctx, token, None, request_ctx).await?;
             Response::json(StatusCode::OK, &super::sessions::tokens(&pair, ctx.now()))
         }
         Some("client_credentials") => {
@@ -69,26 +71,34 @@ async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthErro
 pub(super) const TOKEN: Endpoint = endpoint! {
     handler: token,
     metric_label: "native.token",
-    errors: [Error::InvalidRefreshToken, Error::MissingCredentials],
+    errors: [Error::InvalidRefreshToken, Error::EmailNotVerified, Error::MissingCredentials],
 };
 
 /// Introspect a token
 ///
-/// Takes an access token, a refresh token or an API key (RFC 7662). For API keys with the scope `introspect`.
+/// Takes an access token or an API key, or, with `token_type_hint=refresh_token`, a refresh token too (RFC 7662).
+/// Without this hint refresh tokens are inactive, because resource servers accept any active token as an access token.
+/// For API keys with the scope `introspect`. Tokens of other users are inactive to a client, unless its API key belongs
+/// to a superuser.
 #[utoipa::path(
     post,
     path = "/oauth/introspect",
     operation_id = "native_introspect",
-    request_body(content = ClientTokenRequest, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = IntrospectionRequest, content_type = "application/x-www-form-urlencoded"),
     security(("client" = []), ("api_key" = []), ("access_token" = [])),
     responses((status = 200, description = "The state and the claims of the token.", body = Introspection)),
 )]
 async fn introspect_token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = read_form(&mut request).await?;
-    authenticate_client(&ctx, &request, &form, "introspect").await?;
+    let client = authenticate_client(&ctx, &request, &form, "introspect").await?;
     let token = form.get("token").ok_or(OauthError::MissingParameter("token"))?;
-    let body = match introspect::introspect(&ctx, token).await? {
+    let body = match introspect::introspect_for_client(&ctx, &client, token).await? {
         introspect::Introspection::Inactive => json!({"active": false}),
+        // A resource server asks about whatever its client presents as an access token, and accepts it if it is active.
+        // Some, such as mod_auth_openidc, do not look at `token_type`.
+        introspect::Introspection::Refresh(_) if form.get("token_type_hint") != Some("refresh_token") => {
+            json!({"active": false})
+        }
         introspect::Introspection::Credential(Credential::Token(token)) => {
             let mut claims: Value = serde_json::from_str(&token.claims).unwrap_or_else(|_| json!({}));
             claims["active"] = true.into();
@@ -122,23 +132,23 @@ pub(super) const INTROSPECT: Endpoint = endpoint! {
 /// Revoke a token
 ///
 /// Takes an access token, or a refresh token, whose session then ends (RFC 7009). Unknown tokens count as revoked. For
-/// API keys with the scope `revoke`.
+/// API keys with the scope `revoke`. Tokens of other users are refused, unless the API key belongs to a superuser.
 #[utoipa::path(
     post,
     path = "/oauth/revoke",
     operation_id = "native_revoke",
-    request_body(content = ClientTokenRequest, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = RevocationRequest, content_type = "application/x-www-form-urlencoded"),
     security(("client" = []), ("api_key" = []), ("access_token" = [])),
     responses((status = 200, description = "The token is revoked, or was invalid.")),
 )]
 async fn revoke_token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = read_form(&mut request).await?;
-    authenticate_client(&ctx, &request, &form, "revoke").await?;
+    let client = authenticate_client(&ctx, &request, &form, "revoke").await?;
     let token = form.get("token").ok_or(OauthError::MissingParameter("token"))?;
     if api_keys::is_well_formed(token) {
         return Err(OauthError::UnsupportedTokenType);
     }
-    revoke::revoke(&ctx, token).await?;
+    revoke::revoke_for_client(&ctx, &client, token).await?;
     Ok(Response::empty(StatusCode::OK).no_store())
 }
 
@@ -162,10 +172,11 @@ async fn authenticate_client(
     request: &Request,
     form: &FormFields,
     scope: &str,
-) -> Result<(), OauthError> {
+) -> Result<Caller, OauthError> {
     let key = client_key(request, form).ok_or(Error::MissingCredentials)?;
-    authenticate(ctx, Some(&key)).await?.require_scope(scope)?;
-    Ok(())
+    let caller = authenticate(ctx, Some(&key)).await?;
+    caller.require_scope(scope)?;
+    Ok(caller)
 }
 
 /// The client's API key: the Basic password, `client_secret`, `x-api-key` or the bearer token.

@@ -67,7 +67,7 @@ impl TestUsers {
             reusable("myauth", Box::new(move |server| server.post("/auth/login/oauth").form(&by_name))),
         ];
         for dialect in REFRESHING_DIALECTS {
-            let refresh = server.sign_in(user).await.refresh;
+            let (_, refresh) = sign_in_for_refresh(server, dialect, user).await;
             requests.push(single_use(&format!("refresh, {dialect}"), refresh_request(dialect, user, &refresh)));
         }
         for path in ["/links/magic", "/auth/login/claim"] {

@@ -42,7 +42,7 @@ async fn second_step_token_is_accepted_only_for_its_step(server: &TestServer) {
     assert!(attempts >= 30, "{attempts}");
     // As the token that is verified or exchanged.
     assert_eq!(server.verify(&step).await.is(401).json()["active"], false);
-    let (service, _) = server.api_key(&server.create_user(&[]), &["introspect", "revoke"]);
+    let (service, _) = server.api_key(&server.create_user(&["--superuser"]), &["introspect", "revoke"]);
     let form = [("client_secret", service.as_str()), ("token", &step)];
     assert_eq!(server.form("/oauth/introspect", &form).await.is(200).json(), json!({"active": false}));
     for path in ["/api/v1/verify", "/api/v1/verify-token"] {
