@@ -1,20 +1,30 @@
 //! Finds every field error of a value that cannot be deserialized into its type.
 //!
-//! Serde stops at the first error. So the value is deserialized repeatedly, each time with placeholders at the errors
-//! that are already known: a placeholder satisfies any type, so the next pass reaches the next error. A value
-//! deserialized with a placeholder is discarded. Types that validate their input (an email address, a number from 1)
-//! may refuse a placeholder of the right type, so several placeholder variants are tried. Knows nothing of bodies.
+//! Serde stops at the first error. So a value of the wrong type is noted and replaced by a placeholder, which satisfies
+//! any type, and the reading goes on. An error that a type reports itself (an address without `@`) and a missing field
+//! end the reading: then the value is read again, with placeholders at the errors that are already known, so that the
+//! next pass reaches the next error. What was read with a placeholder is discarded. Types that validate their input (an
+//! email address, a number from 1) may refuse a placeholder of the right type, so several placeholder variants are
+//! tried. Knows nothing of bodies.
 
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
 use serde::de::{self, Deserialize, DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::json_bounds::MAX_VALUES;
 use super::rejection::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, PathSegment, Rejection};
 
-/// Each error costs one pass, so no more than these are reported.
+/// No more errors than these are reported: nobody reads more, and some cost a pass each.
 const MAX_ERRORS: usize = 32;
+
+/// After so many values, counted over all passes, the value is not read again, and the errors found so far are
+/// reported: a wide value with many errors costs no more than a few passes. A value of twenty fields is read more than
+/// a thousand times before that.
+const MAX_VISITS: usize = 8 * MAX_VALUES;
 
 /// The text of a placeholder, by variant.
 const PLACEHOLDER_TEXTS: [&str; 4] = ["", "someone@example.org", "00000000-0000-0000-0000-000000000000", "1"];
@@ -34,14 +44,13 @@ pub(super) fn deserialize<'de, T: Deserialize<'de>>(
     location: ParamLocation,
     encoding: Encoding,
 ) -> Result<T, Rejection> {
-    let mut errors: Vec<KnownError> = Vec::new();
-    let rejection =
-        |errors: Vec<KnownError>| Rejection::InvalidFields(errors.into_iter().map(|known| known.error).collect());
+    let found = Found { errors: RefCell::default(), visits: Cell::new(0), location, encoding };
     loop {
-        let node = Node { value: Some(value), path: Vec::new(), variant: 0, errors: &errors, encoding };
-        let Stop { path, kind, .. } = match T::deserialize(node) {
+        let result = T::deserialize(Node::new(&found, None, Some(value), 0));
+        let mut errors = found.errors.borrow_mut();
+        let Stop { path, kind, .. } = match result {
             Ok(value) if errors.is_empty() => return Ok(value),
-            Ok(_) => return Err(rejection(errors)),
+            Ok(_) => return Err(rejection(&mut errors)),
             Err(stop) => stop,
         };
         let path = path.unwrap_or_default();
@@ -51,15 +60,71 @@ pub(super) fn deserialize<'de, T: Deserialize<'de>>(
                 errors.push(KnownError { error: FieldError { location, path, kind }, variant: 0 })
             }
             // No placeholder is accepted there, so errors behind it stay unknown.
-            _ => return Err(rejection(errors)),
+            _ => return Err(rejection(&mut errors)),
+        }
+        if found.visits.get() > MAX_VISITS {
+            return Err(rejection(&mut errors));
         }
     }
+}
+
+fn rejection(errors: &mut Vec<KnownError>) -> Rejection {
+    Rejection::InvalidFields(errors.drain(..).map(|known| known.error).collect())
+}
+
+/// What all passes over one value share.
+struct Found {
+    errors: RefCell<Vec<KnownError>>,
+    visits: Cell<usize>,
+    location: ParamLocation,
+    encoding: Encoding,
 }
 
 /// An error that was found, and the variant of the placeholder at its path.
 struct KnownError {
     error: FieldError,
     variant: usize,
+}
+
+/// The path to a value: a segment and the path to its parent. On the stack, because nearly all paths are only compared.
+#[derive(Clone, Copy)]
+struct Path<'p> {
+    parent: Option<&'p Path<'p>>,
+    segment: Segment<'p>,
+}
+
+#[derive(Clone, Copy)]
+enum Segment<'p> {
+    Field(&'p str),
+    Index(usize),
+}
+
+/// From the value outwards.
+fn segments<'p>(path: Option<&'p Path<'p>>) -> impl Iterator<Item = Segment<'p>> {
+    std::iter::successors(path, |path| path.parent).map(|path| path.segment)
+}
+
+fn is_same(known: &[PathSegment], path: Option<&Path<'_>>) -> bool {
+    let (mut known, mut path) = (known.iter().rev(), segments(path));
+    loop {
+        match (known.next(), path.next()) {
+            (None, None) => return true,
+            (Some(PathSegment::Index(one)), Some(Segment::Index(other))) if *one == other => {}
+            (Some(PathSegment::Field(one)), Some(Segment::Field(other))) if one == other => {}
+            _ => return false,
+        }
+    }
+}
+
+fn to_owned(path: Option<&Path<'_>>) -> Vec<PathSegment> {
+    let mut owned: Vec<_> = segments(path)
+        .map(|segment| match segment {
+            Segment::Field(name) => PathSegment::Field(name.to_owned()),
+            Segment::Index(index) => PathSegment::Index(index),
+        })
+        .collect();
+    owned.reverse();
+    owned
 }
 
 /// Where deserialization stopped, and why.
@@ -76,10 +141,12 @@ impl Stop {
     }
 
     /// Sets the path unless an inner value has set it.
-    fn at(mut self, path: &[PathSegment]) -> Self {
+    fn at(mut self, path: Option<&Path<'_>>) -> Self {
         if self.path.is_none() {
             let missing = self.missing.map(|name| PathSegment::Field(name.to_owned()));
-            self.path = Some(path.iter().cloned().chain(missing).collect());
+            let mut path = to_owned(path);
+            path.extend(missing);
+            self.path = Some(path);
         }
         self
     }
@@ -129,36 +196,46 @@ impl de::Error for Stop {
 }
 
 /// A value to deserialize, and its path. `None` is a placeholder.
-struct Node<'n> {
+struct Node<'n, 'p> {
     value: Option<&'n Value>,
-    path: Vec<PathSegment>,
+    path: Option<&'p Path<'p>>,
     variant: usize,
-    errors: &'n [KnownError],
-    encoding: Encoding,
+    found: &'n Found,
 }
 
-impl<'n> Node<'n> {
-    fn child(&self, segment: PathSegment, value: Option<&'n Value>) -> Self {
-        let path: Vec<PathSegment> = self.path.iter().cloned().chain([segment]).collect();
-        let known = self.errors.iter().find(|known| known.error.path == path);
-        let variant = known.map_or(self.variant, |known| known.variant);
+impl<'n, 'p> Node<'n, 'p> {
+    /// A placeholder takes the place of a value with a known error. `variant` is that of the parent.
+    fn new(found: &'n Found, path: Option<&'p Path<'p>>, value: Option<&'n Value>, variant: usize) -> Self {
+        found.visits.set(found.visits.get() + 1);
+        let errors = found.errors.borrow();
+        let known = errors.iter().find(|known| is_same(&known.error.path, path));
+        let variant = known.map_or(variant, |known| known.variant);
         let value = value.filter(|_| known.is_none());
-        Self { value, path, variant, errors: self.errors, encoding: self.encoding }
+        Self { value, path, variant, found }
     }
 
     /// Deserializes the value. An error that the type reports afterwards, from its own validation, also belongs to this
     /// path.
     fn deserialize_with<'de, T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Stop> {
-        let path = self.path.clone();
-        seed.deserialize(self).map_err(|stop| stop.at(&path))
+        let path = self.path;
+        seed.deserialize(self).map_err(|stop| stop.at(path))
     }
 
     fn text(&self) -> Option<&'n str> {
-        self.value.filter(|_| self.encoding == Encoding::Text).and_then(Value::as_str)
+        self.value.filter(|_| self.found.encoding == Encoding::Text).and_then(Value::as_str)
     }
 
-    fn wrong_type<T>(&self, expected: ExpectedType) -> Result<T, Stop> {
-        Err(Stop::new(FieldErrorKind::WrongType(expected)).at(&self.path))
+    /// Notes that the value has the wrong type, and puts a placeholder in its place.
+    fn refuse(self, expected: ExpectedType) -> Result<Self, Stop> {
+        let kind = FieldErrorKind::WrongType(expected);
+        let mut errors = self.found.errors.borrow_mut();
+        if errors.len() == MAX_ERRORS {
+            return Err(Stop::new(kind).at(self.path));
+        }
+        let error = FieldError { location: self.found.location, path: to_owned(self.path), kind };
+        errors.push(KnownError { error, variant: 0 });
+        drop(errors);
+        Ok(Self { value: None, ..self })
     }
 
     fn integer<'de, V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -174,8 +251,8 @@ impl<'n> Node<'n> {
                 (_, Ok(number)) => visitor.visit_i64(number),
                 _ => Err(Stop::new(FieldErrorKind::Invalid("is out of range".into()))),
             }
-            .map_err(|stop: Stop| stop.at(&self.path)),
-            None => self.wrong_type(ExpectedType::Integer),
+            .map_err(|stop: Stop| stop.at(self.path)),
+            None => self.refuse(ExpectedType::Integer)?.integer(visitor),
         }
     }
 
@@ -186,8 +263,8 @@ impl<'n> Node<'n> {
             (Some(value), None) => value.as_f64(),
         };
         match number {
-            Some(number) => visitor.visit_f64(number).map_err(|stop: Stop| stop.at(&self.path)),
-            None => self.wrong_type(ExpectedType::Number),
+            Some(number) => visitor.visit_f64(number).map_err(|stop: Stop| stop.at(self.path)),
+            None => self.refuse(ExpectedType::Number)?.number(visitor),
         }
     }
 
@@ -195,10 +272,10 @@ impl<'n> Node<'n> {
         let object = match self.value {
             Some(Value::Object(object)) => Some(object),
             None => None,
-            Some(_) => return self.wrong_type(ExpectedType::Object),
+            Some(_) => return self.refuse(ExpectedType::Object)?.object(names, visitor),
         };
         let entries = Entries::new(&self, object, names);
-        visitor.visit_map(entries).map_err(|stop| stop.at(&self.path))
+        visitor.visit_map(entries).map_err(|stop| stop.at(self.path))
     }
 }
 
@@ -210,14 +287,14 @@ macro_rules! forward {
     };
 }
 
-impl<'de> de::Deserializer<'de> for Node<'_> {
+impl<'de> de::Deserializer<'de> for Node<'_, '_> {
     type Error = Stop;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         match self.value {
             None if self.variant == 1 => self.integer(visitor),
             None if self.variant > 1 => self.deserialize_str(visitor),
-            None | Some(Value::Null) => visitor.visit_unit().map_err(|stop: Stop| stop.at(&self.path)),
+            None | Some(Value::Null) => visitor.visit_unit().map_err(|stop: Stop| stop.at(self.path)),
             Some(Value::Bool(_)) => self.deserialize_bool(visitor),
             Some(Value::Number(number)) if number.is_f64() => self.number(visitor),
             Some(Value::Number(_)) => self.integer(visitor),
@@ -235,15 +312,15 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
             (Some(value), _) => value.as_bool(),
         };
         match boolean {
-            Some(boolean) => visitor.visit_bool(boolean).map_err(|stop: Stop| stop.at(&self.path)),
-            None => self.wrong_type(ExpectedType::Boolean),
+            Some(boolean) => visitor.visit_bool(boolean).map_err(|stop: Stop| stop.at(self.path)),
+            None => self.refuse(ExpectedType::Boolean)?.deserialize_bool(visitor),
         }
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         match self.value.map_or(Some(PLACEHOLDER_TEXTS[self.variant]), Value::as_str) {
-            Some(text) => visitor.visit_str(text).map_err(|stop: Stop| stop.at(&self.path)),
-            None => self.wrong_type(ExpectedType::Text),
+            Some(text) => visitor.visit_str(text).map_err(|stop: Stop| stop.at(self.path)),
+            None => self.refuse(ExpectedType::Text)?.deserialize_str(visitor),
         }
     }
 
@@ -269,17 +346,17 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Stop> {
-        let path = self.path.clone();
-        visitor.visit_newtype_struct(self).map_err(|stop| stop.at(&path))
+        let path = self.path;
+        visitor.visit_newtype_struct(self).map_err(|stop| stop.at(path))
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
         let items = match self.value {
             Some(Value::Array(items)) => items.as_slice(),
             None => &[],
-            Some(_) => return self.wrong_type(ExpectedType::List),
+            Some(_) => return self.refuse(ExpectedType::List)?.deserialize_seq(visitor),
         };
-        visitor.visit_seq(Items { node: &self, items, next: 0 }).map_err(|stop| stop.at(&self.path))
+        visitor.visit_seq(Items { node: &self, items, next: 0 }).map_err(|stop| stop.at(self.path))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Stop> {
@@ -305,17 +382,17 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        _: &'static str,
+        name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Stop> {
         let variant = match self.value {
             Some(Value::String(variant)) => variant,
             None => variants.first().copied().unwrap_or_default(),
-            Some(_) => return self.wrong_type(ExpectedType::Text),
+            Some(_) => return self.refuse(ExpectedType::Text)?.deserialize_enum(name, variants, visitor),
         };
         let variant: StrDeserializer<'_, Stop> = variant.into_deserializer();
-        visitor.visit_enum(variant).map_err(|stop| stop.at(&self.path))
+        visitor.visit_enum(variant).map_err(|stop| stop.at(self.path))
     }
 
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
@@ -324,7 +401,7 @@ impl<'de> de::Deserializer<'de> for Node<'_> {
 }
 
 struct Items<'n, 'p> {
-    node: &'p Node<'n>,
+    node: &'p Node<'n, 'p>,
     items: &'n [Value],
     next: usize,
 }
@@ -334,34 +411,45 @@ impl<'de> SeqAccess<'de> for Items<'_, '_> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Stop> {
         let Some(item) = self.items.get(self.next) else { return Ok(None) };
-        let node = self.node.child(PathSegment::Index(self.next), Some(item));
+        let path = Path { parent: self.node.path, segment: Segment::Index(self.next) };
         self.next += 1;
-        node.deserialize_with(seed).map(Some)
+        Node::new(self.node.found, Some(&path), Some(item), self.node.variant).deserialize_with(seed).map(Some)
     }
 }
 
+type Entry<'n> = (Cow<'n, str>, Option<&'n Value>);
+
 /// The fields of an object, followed by placeholders for the fields known to be missing.
 struct Entries<'n, 'p> {
-    node: &'p Node<'n>,
-    entries: std::vec::IntoIter<(&'n str, Option<&'n Value>)>,
-    value: Option<(&'n str, Option<&'n Value>)>,
+    node: &'p Node<'n, 'p>,
+    present: Option<serde_json::map::Iter<'n>>,
+    placeholders: std::vec::IntoIter<Cow<'n, str>>,
+    value: Option<Entry<'n>>,
 }
 
 impl<'n, 'p> Entries<'n, 'p> {
-    fn new(node: &'p Node<'n>, object: Option<&'n Map<String, Value>>, names: &'static [&'static str]) -> Self {
-        let mut entries: Vec<_> = match object {
-            Some(object) => object.iter().map(|(name, value)| (name.as_str(), Some(value))).collect(),
-            None => names.iter().map(|name| (*name, None)).collect(),
+    fn new(node: &'p Node<'n, 'p>, object: Option<&'n Map<String, Value>>, names: &'static [&'static str]) -> Self {
+        let mut placeholders: Vec<Cow<'n, str>> = match object {
+            Some(_) => Vec::new(),
+            None => names.iter().map(|name| Cow::Borrowed(*name)).collect(),
         };
-        for known in node.errors {
+        for known in node.found.errors.borrow().iter() {
             if let Some((PathSegment::Field(name), parent)) = known.error.path.split_last()
-                && parent == node.path
-                && !entries.iter().any(|(present, _)| present == name)
+                && is_same(parent, node.path)
+                && !object.is_some_and(|object| object.contains_key(name))
+                && !placeholders.iter().any(|placeholder| placeholder == name)
             {
-                entries.push((name, None));
+                placeholders.push(Cow::Owned(name.clone()));
             }
         }
-        Self { node, entries: entries.into_iter(), value: None }
+        let present = object.map(Map::iter);
+        Self { node, present, placeholders: placeholders.into_iter(), value: None }
+    }
+
+    fn next(&mut self) -> Option<Entry<'n>> {
+        let present = self.present.as_mut().and_then(Iterator::next);
+        let present = present.map(|(name, value)| (Cow::Borrowed(name.as_str()), Some(value)));
+        present.or_else(|| self.placeholders.next().map(|name| (name, None)))
     }
 }
 
@@ -369,15 +457,16 @@ impl<'de> MapAccess<'de> for Entries<'_, '_> {
     type Error = Stop;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Stop> {
-        self.value = self.entries.next();
-        let Some((name, _)) = self.value else { return Ok(None) };
-        seed.deserialize(IntoDeserializer::<Stop>::into_deserializer(name)).map(Some)
+        self.value = self.next();
+        let Some((name, _)) = &self.value else { return Ok(None) };
+        seed.deserialize(IntoDeserializer::<Stop>::into_deserializer(name.as_ref())).map(Some)
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Stop> {
         let Some((name, value)) = self.value.take() else {
             return Err(Stop::new(FieldErrorKind::Missing));
         };
-        self.node.child(PathSegment::Field(name.to_owned()), value).deserialize_with(seed)
+        let path = Path { parent: self.node.path, segment: Segment::Field(&name) };
+        Node::new(self.node.found, Some(&path), value, self.node.variant).deserialize_with(seed)
     }
 }

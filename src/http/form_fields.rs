@@ -1,10 +1,25 @@
 //! The fields of a query string or a form: names and values, in order. Knows nothing of what they mean.
 
+use std::collections::HashSet;
+
 use percent_encoding::percent_decode;
 use serde::de::DeserializeOwned;
 
 use super::json;
-use super::rejection::{ParamLocation, Rejection};
+use super::rejection::{FieldError, FieldErrorKind, ParamLocation, Rejection};
+
+/// The most fields of one query or form. The largest form that an API documents has eight; clients add a few of their
+/// own. Without a bound, 64 KiB hold 32,000 fields with two allocations each.
+pub(super) const MAX_FIELDS: usize = 64;
+
+/// Why fields cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum InvalidFields {
+    /// A name or a value is not UTF-8 after decoding.
+    NotUtf8,
+    /// There are more than [`MAX_FIELDS`].
+    TooMany,
+}
 
 /// Names and values in the order in which they were sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,17 +31,23 @@ pub struct FormFields {
 impl FormFields {
     /// Parses `application/x-www-form-urlencoded`, the format of queries too, by WHATWG URL, 5.1, with one exception:
     /// text that is not UTF-8 after decoding is refused instead of replaced, so that no two passwords become the same.
-    pub(super) fn parse_urlencoded(bytes: &[u8], location: ParamLocation) -> Result<Self, Rejection> {
+    ///
+    /// Stops at the first field beyond [`MAX_FIELDS`], without having decoded more.
+    pub(super) fn parse_urlencoded(bytes: &[u8], location: ParamLocation) -> Result<Self, InvalidFields> {
         let decode = |piece: &[u8]| {
             let with_spaces: Vec<u8> = piece.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
             let decoded = percent_decode(&with_spaces).decode_utf8().map(|text| text.into_owned());
-            decoded.map_err(|_| Rejection::malformed("a form field is not UTF-8", 0))
+            decoded.map_err(|_| InvalidFields::NotUtf8)
         };
-        let fields = bytes.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()).map(|piece| {
+        let mut fields = Vec::new();
+        for piece in bytes.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()) {
+            if fields.len() == MAX_FIELDS {
+                return Err(InvalidFields::TooMany);
+            }
             let equals = memchr::memchr(b'=', piece).unwrap_or(piece.len());
-            Ok((decode(&piece[..equals])?, decode(piece.get(equals + 1..).unwrap_or_default())?))
-        });
-        Ok(Self { location: Some(location), fields: fields.collect::<Result<_, _>>()? })
+            fields.push((decode(&piece[..equals])?, decode(piece.get(equals + 1..).unwrap_or_default())?));
+        }
+        Ok(Self { location: Some(location), fields })
     }
 
     pub(super) fn from_multipart(fields: Vec<(String, String)>) -> Self {
@@ -40,12 +61,8 @@ impl FormFields {
 
     /// A name that occurs more than once, which RFC 6749, 3.1 forbids in OAuth requests.
     pub fn repeated_name(&self) -> Option<&str> {
-        let is_repeated = |index: usize, name: &str| self.fields[..index].iter().any(|(earlier, _)| earlier == name);
-        self.fields
-            .iter()
-            .enumerate()
-            .find(|(index, (name, _))| is_repeated(*index, name))
-            .map(|(_, (name, _))| name.as_str())
+        let mut seen = HashSet::with_capacity(self.fields.len());
+        self.fields.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
     }
 
     /// All names and values.
@@ -60,6 +77,26 @@ impl FormFields {
     /// [`Rejection::InvalidFields`] with every field error that was found.
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
         json::parse_text_fields(self.iter(), self.location.unwrap_or(ParamLocation::Body))
+    }
+}
+
+impl InvalidFields {
+    /// The rejection of a body.
+    pub(super) fn in_body(self) -> Rejection {
+        match self {
+            Self::NotUtf8 => Rejection::malformed("a form field is not UTF-8", 0),
+            Self::TooMany => Rejection::malformed(format!("the form has more than {MAX_FIELDS} fields"), 0),
+        }
+    }
+
+    /// The rejection of a query.
+    pub(super) fn in_query(self) -> Rejection {
+        let reason = match self {
+            Self::NotUtf8 => "is not UTF-8".to_owned(),
+            Self::TooMany => format!("has more than {MAX_FIELDS} parameters"),
+        };
+        let kind = FieldErrorKind::Invalid(reason);
+        Rejection::field(FieldError { location: ParamLocation::Query, path: Vec::new(), kind })
     }
 }
 
@@ -91,10 +128,19 @@ mod tests {
 
     #[test]
     fn fields_that_are_not_utf_8_are_refused() {
-        assert!(matches!(
-            FormFields::parse_urlencoded(b"a=%ff", ParamLocation::Body),
-            Err(Rejection::MalformedBody { .. })
-        ));
+        let invalid = FormFields::parse_urlencoded(b"a=%ff", ParamLocation::Body).unwrap_err();
+        assert!(matches!(invalid.in_body(), Rejection::MalformedBody { .. }));
+        assert!(matches!(invalid.in_query(), Rejection::InvalidFields(_)));
+    }
+
+    #[test]
+    fn a_form_with_too_many_fields_is_refused() {
+        let names = |count: usize| (0..count).map(|name| format!("{name}=&")).collect::<String>();
+        assert_eq!(parse(&names(MAX_FIELDS)).len(), MAX_FIELDS);
+        // What follows is not decoded, or this would be the other error.
+        let more = names(MAX_FIELDS) + "x=&y=%ff";
+        assert_eq!(FormFields::parse_urlencoded(more.as_bytes(), ParamLocation::Body), Err(InvalidFields::TooMany));
+        assert_eq!(parse(&"&".repeat(60_000)), [], "empty pieces are no fields");
     }
 
     #[test]

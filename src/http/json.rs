@@ -3,10 +3,14 @@
 //! A valid body is parsed once, directly into its type. Only if that fails, `field_errors` reads it again to find every
 //! error; that costs more, so it is bounded. Knows nothing of what the fields mean.
 
-use serde::de::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::Value;
 
 use super::field_errors::{self, Encoding};
+use super::json_bounds;
 use super::rejection::{ExpectedType, FieldError, FieldErrorKind, ParamLocation, Rejection};
 
 /// A `Content-Type` is JSON: `application/json`, or any type with the suffix `+json` (RFC 6839, 3.1).
@@ -16,6 +20,8 @@ pub fn is_json_media_type(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
         || (essence.contains('/') && suffix().eq_ignore_ascii_case("+json"))
 }
+
+pub use super::json_bounds::{BoundedList, bounded_list};
 
 /// The media type of a `Content-Type` without its parameters.
 pub(super) fn media_type_essence(content_type: &str) -> &str {
@@ -27,10 +33,12 @@ pub(super) fn media_type_essence(content_type: &str) -> &str {
 /// To borrow from the body, use `Cow<str>`: a `&str` cannot hold an escaped string.
 ///
 /// # Errors
-/// [`Rejection::MalformedBody`] if it is not JSON in UTF-8, [`Rejection::InvalidFields`] if it is not a `T`.
+/// [`Rejection::MalformedBody`] if it is not JSON in UTF-8, is too deep or has too many values,
+/// [`Rejection::InvalidFields`] if it is not a `T`.
 pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> {
     let text = std::str::from_utf8(body)
         .map_err(|error| Rejection::malformed("the body is not UTF-8", error.valid_up_to()))?;
+    json_bounds::check(body)?;
     // serde would read a list into a struct by position, so only an object is accepted.
     let is_object = text.bytes().find(|byte| !byte.is_ascii_whitespace()) == Some(b'{');
     // serde_json reports an enum that is not a string as a syntax error, so the kind of error is known only after
@@ -45,6 +53,39 @@ pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> 
         Ok(value @ Value::Object(_)) => field_errors::deserialize(&value, ParamLocation::Body, Encoding::Json),
         Ok(_) => Err(whole_body(FieldErrorKind::WrongType(ExpectedType::Object))),
         Err(error) => Err(syntax_error(&error, text)),
+    }
+}
+
+/// A string that borrows from the body unless it has escapes, within lists too: serde borrows a `Cow<str>` only where it
+/// is a field itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl AsRef<str> for Text<'_> {
+    fn as_ref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Cow<'de, str>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+        }
+        from.deserialize_str(TextVisitor).map(Self)
     }
 }
 
@@ -81,7 +122,6 @@ fn syntax_error(error: &serde_json::Error, text: &str) -> Rejection {
 mod tests {
     use super::*;
     use crate::http::PathSegment;
-    use std::borrow::Cow;
 
     #[derive(Debug, PartialEq, serde::Deserialize)]
     struct SignIn<'b> {
@@ -107,6 +147,25 @@ mod tests {
         let read: SignIn<'_> = parse(body).unwrap();
         assert!(matches!(read.email, Cow::Borrowed("a@b.example")));
         assert_eq!((read.tries, read.remember, read.totp_code), (3, false, None));
+    }
+
+    #[test]
+    fn a_text_in_a_list_is_not_copied_unless_it_has_escapes() {
+        #[derive(serde::Deserialize)]
+        struct Batch<'b> {
+            #[serde(borrow)]
+            tokens: BoundedList<Text<'b>, 2>,
+        }
+        let read: Batch<'_> = parse(br#"{"tokens":["a","b\n"]}"#).unwrap();
+        assert!(matches!(&read.tokens.0[..], [Text(Cow::Borrowed("a")), Text(Cow::Owned(b))] if b == "b\n"));
+        for (body, expected) in [
+            (r#"{"tokens":["a","b","c"]}"#, "body.tokens has more than 2 items"),
+            (r#"{"tokens":["a",1]}"#, "body.tokens[1] must be a string"),
+            (r#"{"tokens":"a"}"#, "body.tokens must be a list"),
+        ] {
+            let Err(Rejection::InvalidFields(errors)) = parse::<Batch<'_>>(body.as_bytes()) else { panic!("{body}") };
+            assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+        }
     }
 
     #[test]

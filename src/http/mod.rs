@@ -16,6 +16,7 @@ mod field_errors;
 pub mod form_fields;
 mod host;
 pub mod json;
+mod json_bounds;
 mod limits;
 mod multipart;
 pub mod rejection;
@@ -25,6 +26,7 @@ pub mod response;
 pub mod router;
 pub mod routes;
 
+pub use body_budget::{BufferedBytes, buffered_bytes, connection_counter};
 pub use cached_response::CachedResponse;
 pub use client_ip::TrustedProxies;
 pub use form_fields::FormFields;

@@ -4,13 +4,14 @@
 
 use memchr::memmem;
 
-use super::form_fields::FormFields;
+use super::form_fields::{FormFields, InvalidFields, MAX_FIELDS};
 use super::rejection::Rejection;
 
 /// Maximum length (RFC 2046, 5.1.1).
 const MAX_BOUNDARY_LENGTH: usize = 70;
-/// Limits the work for bodies that consist of boundaries.
-const MAX_PARTS: usize = 256;
+/// The most bytes of one part's header block. Clients send `Content-Disposition` and `Content-Type`, and the name of a
+/// field is short.
+const MAX_PART_HEAD: usize = 4 * 1024;
 
 /// The `boundary` parameter of a `Content-Type`.
 pub(super) fn boundary(content_type: &str) -> Option<String> {
@@ -29,7 +30,8 @@ pub(super) fn parse(body: &[u8], boundary: &str) -> Result<FormFields, Rejection
         Some(_) => delimiter.len() - 2,
         None => finder.find(body).ok_or_else(|| malformed("no boundary", 0))? + delimiter.len(),
     };
-    for _ in 0..=MAX_PARTS {
+    // Files are skipped, but they count: a body that consists of boundaries has thousands of parts.
+    for _ in 0..=MAX_FIELDS {
         let rest = &body[at..];
         if rest.starts_with(b"--") {
             return Ok(FormFields::from_multipart(fields));
@@ -42,7 +44,9 @@ pub(super) fn parse(body: &[u8], boundary: &str) -> Result<FormFields, Rejection
         let (head, content) = match part.strip_prefix(b"\r\n") {
             Some(content) => (&b""[..], content),
             None => {
-                let end = memmem::find(part, b"\r\n\r\n").ok_or_else(|| malformed("a part without content", begin))?;
+                let longest = &part[..part.len().min(MAX_PART_HEAD + 4)];
+                let end = memmem::find(longest, b"\r\n\r\n");
+                let end = end.ok_or_else(|| malformed("a part without content, or with a long head", begin))?;
                 (&part[..end], &part[end + 4..])
             }
         };
@@ -58,7 +62,7 @@ pub(super) fn parse(body: &[u8], boundary: &str) -> Result<FormFields, Rejection
         }
         at = end + delimiter.len();
     }
-    Err(malformed("too many parts", at))
+    Err(InvalidFields::TooMany.in_body())
 }
 
 /// The field name of a part with these header fields; `None` for a file.
@@ -123,6 +127,10 @@ fn unquote(quoted: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
+    fn parse_result(body: &str) -> Result<FormFields, Rejection> {
+        parse(body.as_bytes(), "XX")
+    }
+
     fn parse_fields(body: &str) -> Vec<(String, String)> {
         let fields = parse(body.as_bytes(), "XX").unwrap();
         fields.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
@@ -165,8 +173,14 @@ mod tests {
         ] {
             assert!(matches!(parse(body.as_bytes(), "XX"), Err(Rejection::MalformedBody { .. })), "{body:?}");
         }
-        let many = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(MAX_PARTS + 1) + "--XX--";
-        assert!(matches!(parse(many.as_bytes(), "XX"), Err(Rejection::MalformedBody { .. })));
+        let many = "--XX\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(MAX_FIELDS + 1) + "--XX--";
+        assert_eq!(parse(many.as_bytes(), "XX"), Err(InvalidFields::TooMany.in_body()));
+        let head = |padding: usize| {
+            let padding = "x".repeat(padding);
+            parse_result(&format!("--XX\r\nContent-Disposition: form-data; name=a; x={padding}\r\n\r\nv\r\n--XX--"))
+        };
+        assert!(head(MAX_PART_HEAD - 100).is_ok());
+        assert!(matches!(head(MAX_PART_HEAD), Err(Rejection::MalformedBody { .. })));
     }
 
     #[test]

@@ -11,12 +11,12 @@ use serde::de::DeserializeOwned;
 
 use super::body::BodyHandle;
 use super::client_ip::{self, TrustedProxies};
-use super::form_fields::FormFields;
+use super::form_fields::{FormFields, InvalidFields};
 use super::host::HostValidator;
 use super::limits::RequestLimits;
-use super::rejection::{FieldError, FieldErrorKind, ParamLocation, Rejection};
+use super::rejection::{ParamLocation, Rejection};
 use super::request_id::{RequestId, RequestIdGenerator};
-use super::{body_budget, json, multipart};
+use super::{json, multipart};
 
 /// Turns hyper's requests into requests for handlers; one per worker.
 pub struct RequestFactory {
@@ -140,13 +140,10 @@ impl Request {
     /// The query, decoded.
     ///
     /// # Errors
-    /// [`Rejection::InvalidFields`] if it is not UTF-8 once decoded.
+    /// [`Rejection::InvalidFields`] if it is not UTF-8 once decoded, or has more parameters than a form may have fields.
     pub fn query(&self) -> Result<FormFields, Rejection> {
         let query = self.0.head.uri.query().unwrap_or_default();
-        FormFields::parse_urlencoded(query.as_bytes(), ParamLocation::Query).map_err(|_| {
-            let kind = FieldErrorKind::Invalid("is not UTF-8".into());
-            Rejection::field(FieldError { location: ParamLocation::Query, path: Vec::new(), kind })
-        })
+        FormFields::parse_urlencoded(query.as_bytes(), ParamLocation::Query).map_err(InvalidFields::in_query)
     }
 
     /// Raises the body limit of this request, for calls that document a larger one.
@@ -160,15 +157,6 @@ impl Request {
     /// [`Rejection::BodyTooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Overloaded`], [`Rejection::MalformedBody`].
     pub async fn bytes(&mut self) -> Result<Bytes, Rejection> {
         self.0.body.read(self.0.max_body, &self.0.limits).await
-    }
-
-    /// A response body that may be larger than bodies usually are: it counts against the budget until the client has
-    /// read it.
-    ///
-    /// # Errors
-    /// [`Rejection::Overloaded`].
-    pub fn reserve_response(&self, text: String) -> Result<Bytes, Rejection> {
-        body_budget::reserve_response(text, self.0.limits.max_body, self.0.limits.max_held)
     }
 
     /// The body of a request with a JSON media type, for handlers that borrow from it with [`json::parse`].
@@ -204,7 +192,7 @@ impl Request {
         };
         let essence = json::media_type_essence(&media_type);
         if essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-            FormFields::parse_urlencoded(&self.bytes().await?, ParamLocation::Body)
+            FormFields::parse_urlencoded(&self.bytes().await?, ParamLocation::Body).map_err(InvalidFields::in_body)
         } else if essence.eq_ignore_ascii_case("multipart/form-data") {
             let boundary = multipart::boundary(&media_type).ok_or(Rejection::UnsupportedMediaType)?;
             multipart::parse(&self.bytes().await?, &boundary)

@@ -1,0 +1,144 @@
+//! Bounds of a JSON text, applied in one pass before anything is made of it, and of the lists in it, applied while they
+//! are read.
+//!
+//! A text of 64 KiB can hold 32,000 values, and parsed into a map each takes a hundred times its two bytes. So a text
+//! with more values than any call needs is refused unparsed. Knows nothing of what the fields mean.
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+
+use super::rejection::Rejection;
+
+/// The most values of one text, those within lists and objects included. A full batch of credentials has 1,024 and a
+/// few; everything else has less than a hundred.
+pub(super) const MAX_VALUES: usize = 4 * 1024;
+
+/// The deepest nesting of lists and objects. Documented bodies have two levels; clients add fields of their own, which
+/// are ignored.
+const MAX_DEPTH: usize = 32;
+
+/// Checks a text against the bounds without parsing it: only strings are told from the rest. A text that is no JSON may
+/// pass.
+pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
+    let (mut at, mut depth, mut values) = (0, 0_usize, 1);
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => at += string_length(&text[at + 1..]),
+            b'[' | b'{' => (depth, values) = (depth + 1, values + 1),
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            // A value begins after each comma, and one more in each list and object that is not empty.
+            b',' => values += 1,
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            return Err(Rejection::malformed(format!("nested deeper than {MAX_DEPTH} levels"), at));
+        }
+        if values > MAX_VALUES {
+            return Err(Rejection::malformed(format!("more than {MAX_VALUES} values"), at));
+        }
+        at += 1;
+    }
+    Ok(())
+}
+
+/// The length of a string whose opening quote was read, with its closing quote.
+fn string_length(text: &[u8]) -> usize {
+    // Most strings have no escapes, and are skipped by the fastest search. One with many is read byte by byte, because
+    // a search for each escape would cost more.
+    let mut at = memchr::memchr2(b'"', b'\\', text).unwrap_or(text.len());
+    while let Some(byte) = text.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+/// Reads a list of at most `max` items. Items beyond are counted and not kept: the inner error is how many there are.
+///
+/// # Errors
+/// Those of the items.
+pub fn bounded_list<'de, T, D>(from: D, max: usize) -> Result<Result<Vec<T>, usize>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct List<T>(usize, PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for List<T> {
+        type Value = Result<Vec<T>, usize>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a sequence")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut from: A) -> Result<Self::Value, A::Error> {
+            let mut items = Vec::new();
+            while items.len() < self.0 {
+                match from.next_element()? {
+                    Some(item) => items.push(item),
+                    None => return Ok(Ok(items)),
+                }
+            }
+            let mut length = items.len();
+            while from.next_element::<IgnoredAny>()?.is_some() {
+                length += 1;
+            }
+            Ok(if length > self.0 { Err(length) } else { Ok(items) })
+        }
+    }
+    from.deserialize_seq(List(max, PhantomData))
+}
+
+/// A list of at most `MAX` items.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoundedList<T, const MAX: usize>(pub Vec<T>);
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for BoundedList<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        bounded_list(from, MAX)?.map(Self).map_err(|_| D::Error::custom(format!("has more than {MAX} items")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_and_depth_are_bounded() {
+        let list = |items: usize| format!("[{}1]", "1,".repeat(items - 1));
+        // The list is a value too, and an item before the first comma is not counted apart from it.
+        assert_eq!(check(list(MAX_VALUES - 1).as_bytes()), Ok(()));
+        assert!(matches!(check(list(MAX_VALUES).as_bytes()), Err(Rejection::MalformedBody { .. })));
+        assert!(check("[{}".repeat(MAX_VALUES).as_bytes()).is_err());
+        let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
+        assert_eq!(check(nested(MAX_DEPTH).as_bytes()), Ok(()));
+        assert!(check(nested(MAX_DEPTH + 1).as_bytes()).is_err());
+        assert_eq!(check(format!("[{}]", [nested(2); 3].join(",")).as_bytes()), Ok(()), "depth is not a sum");
+    }
+
+    #[test]
+    fn strings_do_not_count() {
+        for string in [r#"",,,[[[[{{""#, r#""\\""#, r#""\",[{""#, r#""\\\"[""#, r#""é\u0022,,""#, r#"",,"#, r#""\"#] {
+            let text = format!("[{string}");
+            assert_eq!(string_length(&text.as_bytes()[2..]), text.len() - 2, "{string}");
+        }
+        let long = format!("[\"{}\", \"{}\"]", ",[".repeat(MAX_VALUES), r"\\,".repeat(MAX_VALUES));
+        assert_eq!(check(long.as_bytes()), Ok(()));
+    }
+
+    #[test]
+    fn lists_are_bounded_while_they_are_read() {
+        let read = |text: &str| serde_json::from_str::<BoundedList<u8, 2>>(text).map(|list| list.0);
+        assert_eq!(read("[]").unwrap(), []);
+        assert_eq!(read("[1,2]").unwrap(), [1, 2]);
+        assert!(read("[1,2,3]").unwrap_err().to_string().starts_with("has more than 2 items"));
+        // What is beyond is not read as an item.
+        let count = |text: &str| bounded_list::<u8, _>(&mut serde_json::Deserializer::from_str(text), 2).unwrap();
+        assert_eq!(count("[1,2,{},[]]"), Err(4));
+        assert!(read("7").unwrap_err().to_string().contains("a sequence"));
+    }
+}
