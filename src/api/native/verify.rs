@@ -15,17 +15,22 @@ use super::Problem;
 use super::problem::ProblemDocument;
 use crate::api::INVALID_TOKEN;
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::native::schemas::{Active, Inactive, VerifyBatchResult};
+use crate::api::native::schemas::{Active, Inactive, RequiredSubject, VerifyBatchResult};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::tokens::verify::{
-    Credential, Requirements, TokenError, VerifiedApiKey, VerifyError, verify, verify_batch,
+    Credential, RequiredScopes, Requirements, ScopesError, Subject, TokenError, VerifiedApiKey, VerifyError, verify,
+    verify_batch,
 };
-use crate::http::{FieldError, FieldErrorKind, HeaderTemplate, ParamLocation, Rejection, Request, Response, json};
+use crate::http::json::{self, BoundedList, Text};
+use crate::http::{FieldError, FieldErrorKind, HeaderTemplate, ParamLocation, Rejection, Request, Response};
 
 /// The largest batch, and the largest body of one: two kilobytes per token.
 const MAX_BATCH: usize = 1024;
 const MAX_BATCH_BODY: usize = MAX_BATCH * 2 * 1024;
+
+/// So many results are rendered without a yield: 64 of the largest have half a megabyte.
+const YIELD_AFTER: usize = 64;
 
 /// A credential to verify, and optional requirements.
 #[derive(Deserialize, ToSchema)]
@@ -37,9 +42,14 @@ pub(super) struct Verify<'a> {
     /// The audience that the token must have.
     #[serde(borrow)]
     aud: Option<Cow<'a, str>>,
-    /// Scopes, separated by spaces, all of which the credential must have.
+    /// At most 64 scopes, separated by spaces, all of which the credential must have.
     #[serde(borrow)]
+    #[schema(max_length = 8192)]
     scope: Option<Cow<'a, str>>,
+    /// Whom the credential must have been issued to.
+    #[serde(borrow)]
+    #[schema(value_type = Option<RequiredSubject>, inline)]
+    subject: Option<Cow<'a, str>>,
 }
 
 /// Credentials to verify, and optional requirements that apply to each.
@@ -48,14 +58,19 @@ pub(super) struct Verify<'a> {
 pub(super) struct VerifyBatch<'a> {
     /// JWTs and API keys.
     #[serde(borrow)]
-    #[schema(max_items = 1024)]
-    tokens: Vec<Cow<'a, str>>,
+    #[schema(value_type = Vec<String>, max_items = 1024)]
+    tokens: BoundedList<Text<'a>, MAX_BATCH>,
     /// The audience that each token must have.
     #[serde(borrow)]
     aud: Option<Cow<'a, str>>,
-    /// Scopes, separated by spaces, all of which each credential must have.
+    /// At most 64 scopes, separated by spaces, all of which each credential must have.
     #[serde(borrow)]
+    #[schema(max_length = 8192)]
     scope: Option<Cow<'a, str>>,
+    /// Whom each credential must have been issued to.
+    #[serde(borrow)]
+    #[schema(value_type = Option<RequiredSubject>, inline)]
+    subject: Option<Cow<'a, str>>,
 }
 
 /// Verify a token or API key
@@ -75,7 +90,9 @@ pub(super) struct VerifyBatch<'a> {
 async fn verify_one(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let body: Verify<'_> = json::parse(&bytes)?;
-    let requirements = Requirements { audience: body.aud.as_deref(), scope: body.scope.as_deref() };
+    let subject = required_subject(ParamLocation::Body, body.subject.as_deref())?;
+    let scopes = required_scopes(ParamLocation::Body, body.scope.as_deref())?;
+    let requirements = Requirements { audience: body.aud.as_deref(), scopes: scopes.as_ref(), subject };
     let (status, text) = match check(&ctx, &body.token, requirements).await? {
         Ok(credential) => (StatusCode::OK, active(&credential)),
         Err(reason) => (StatusCode::UNAUTHORIZED, inactive(reason)),
@@ -101,24 +118,35 @@ async fn verify_many(ctx: Context, mut request: Request) -> Result<Response, Pro
     request.raise_body_limit(MAX_BATCH_BODY);
     let bytes = request.json_bytes().await?;
     let body: VerifyBatch<'_> = json::parse(&bytes)?;
-    if body.tokens.len() > MAX_BATCH {
-        let kind = FieldErrorKind::Invalid(format!("has more than {MAX_BATCH} tokens"));
-        return Err(Rejection::field(FieldError::new(ParamLocation::Body, "tokens", kind)).into());
+    let subject = required_subject(ParamLocation::Body, body.subject.as_deref())?;
+    let scopes = required_scopes(ParamLocation::Body, body.scope.as_deref())?;
+    let requirements = Requirements { audience: body.aud.as_deref(), scopes: scopes.as_ref(), subject };
+    let results = verify_batch(&ctx, &body.tokens.0, requirements).await?;
+    // Yields to other requests of this worker: the claims of a thousand credentials take megabytes.
+    let mut rendered = Vec::with_capacity(results.distinct().len());
+    for (at, result) in results.distinct().iter().enumerate() {
+        if at % YIELD_AFTER == YIELD_AFTER - 1 {
+            tokio::task::yield_now().await;
+        }
+        rendered.push(match result {
+            Ok(credential) => active(credential),
+            Err(reason) => inactive(*reason),
+        });
     }
-    let requirements = Requirements { audience: body.aud.as_deref(), scope: body.scope.as_deref() };
-    let mut text = String::with_capacity(64 + body.tokens.len() * 512);
+    let length: usize = results.order().iter().map(|at| rendered[*at].len() + 1).sum();
+    let mut text = String::with_capacity(length + 16);
     text.push_str(r#"{"results":["#);
-    for (at, result) in verify_batch(&ctx, &body.tokens, requirements).await?.into_iter().enumerate() {
+    for (at, result) in results.order().iter().enumerate() {
+        if at % YIELD_AFTER == YIELD_AFTER - 1 {
+            tokio::task::yield_now().await;
+        }
         if at > 0 {
             text.push(',');
         }
-        match result {
-            Ok(credential) => text.push_str(&active(&credential)),
-            Err(reason) => text.push_str(&inactive(reason)),
-        }
+        text.push_str(&rendered[*result]);
     }
     text.push_str("]}");
-    Ok(respond(StatusCode::OK, request.reserve_response(text)?))
+    Ok(respond(StatusCode::OK, text))
 }
 
 pub(super) const VERIFY_BATCH: Endpoint = endpoint! {
@@ -139,15 +167,19 @@ pub(super) const VERIFY_BATCH: Endpoint = endpoint! {
     params(
         ("aud" = Option<String>, Query, description = "The audience that the token must have."),
         ("scope" = Option<String>, Query,
-            description = "Scopes, separated by spaces, all of which the credential must have."),
+            description = "At most 64 scopes, separated by spaces, all of which the credential must have."),
+        ("subject" = inline(Option<RequiredSubject>), Query,
+            description = "Whom the credential must have been issued to."),
     ),
     security(("access_token" = []), ("api_key" = [])),
     responses(
         (status = 200, description = "The credential is valid.", body = Active, headers(
-            ("x-auth-subject" = String, description = "The user's id."),
-            ("x-auth-email" = String, description = "The user's email address."),
+            ("x-auth-subject" = String, description = "The user's id; for API keys and tokens issued to them, the id of \
+                the key's owner. Ask for `subject=user` where only users may get in."),
+            ("x-auth-email" = String, description = "The user's email address, if it is verified; otherwise empty."),
             ("x-auth-scopes" = String, description = "The scopes of the credential, separated by spaces."),
-            ("x-auth-session" = String, description = "The session of the token, if it has one."),
+            ("x-auth-session" = String, description = "The session of the token. Empty for API keys and tokens issued to \
+                them."),
         )),
         (status = 401, description = "The credential is missing or invalid.",
             content((Inactive = "application/json"), (ProblemDocument<'_> = "application/problem+json")),
@@ -156,7 +188,9 @@ pub(super) const VERIFY_BATCH: Endpoint = endpoint! {
 )]
 async fn verify_for_proxy(ctx: Context, request: Request) -> Result<Response, Problem> {
     let query = request.query()?;
-    let requirements = Requirements { audience: query.get("aud"), scope: query.get("scope") };
+    let subject = required_subject(ParamLocation::Query, query.get("subject"))?;
+    let scopes = required_scopes(ParamLocation::Query, query.get("scope"))?;
+    let requirements = Requirements { audience: query.get("aud"), scopes: scopes.as_ref(), subject };
     let Some(credential) = crate::api::credential(&request) else {
         return Err(Error::MissingCredentials.into());
     };
@@ -169,13 +203,13 @@ async fn verify_for_proxy(ctx: Context, request: Request) -> Result<Response, Pr
     Ok(match &credential {
         Credential::Token(token) => response
             .header_text(name("x-auth-subject"), &token.subject)
-            .header_text(name("x-auth-email"), token.email.as_deref().unwrap_or_default())
-            .header_text(name("x-auth-scopes"), &token.scope)
+            .header_text(name("x-auth-email"), token.verified_email().unwrap_or_default())
+            .header_text(name("x-auth-scopes"), token.scopes.as_str())
             .header_text(name("x-auth-session"), &token.session.map(|id| id.to_string()).unwrap_or_default()),
         Credential::ApiKey(key) => response
             .header_text(name("x-auth-subject"), &key.user.to_string())
-            .header_text(name("x-auth-email"), &key.email)
-            .header_text(name("x-auth-scopes"), &key.scopes.join(" "))
+            .header_text(name("x-auth-email"), if key.email_verified { &key.email } else { "" })
+            .header_text(name("x-auth-scopes"), key.scopes.as_str())
             .header_text(name("x-auth-session"), ""),
     })
 }
@@ -185,6 +219,27 @@ pub(super) const VERIFY_FOR_PROXY: Endpoint = endpoint! {
     metric_label: "native.verify-proxy",
     errors: [Error::Stale],
 };
+
+/// A value that is not known is refused, so that a proxy with a misspelt requirement lets nobody in.
+fn required_subject(location: ParamLocation, subject: Option<&str>) -> Result<Option<Subject>, Rejection> {
+    match subject {
+        None => Ok(None),
+        Some("user") => Ok(Some(Subject::User)),
+        Some("client") => Ok(Some(Subject::Client)),
+        Some(_) => {
+            let kind = FieldErrorKind::Invalid("must be user or client".to_owned());
+            Err(Rejection::field(FieldError::new(location, "subject", kind)))
+        }
+    }
+}
+
+/// The scopes that a request demands.
+fn required_scopes(location: ParamLocation, scope: Option<&str>) -> Result<Option<RequiredScopes<'_>>, Rejection> {
+    let invalid = |error: ScopesError| {
+        Rejection::field(FieldError::new(location, "scope", FieldErrorKind::Invalid(error.to_string())))
+    };
+    scope.map(RequiredScopes::parse).transpose().map_err(invalid)
+}
 
 async fn check(
     ctx: &Context,
@@ -221,9 +276,10 @@ pub(super) fn key_claims(key: &VerifiedApiKey) -> Value {
     let mut claims = json!({
         "sub": key.user,
         "email": key.email,
+        "email_verified": key.email_verified,
         "client_id": key.id,
         "project": key.project,
-        "scope": key.scopes.join(" "),
+        "scope": key.scopes.as_str(),
         "token_type": "api_key",
         "iat": key.created_at.secs(),
     });
@@ -244,6 +300,7 @@ fn inactive(reason: VerifyError) -> String {
         VerifyError::Token(TokenError::NotYetValid) => "not_yet_valid",
         VerifyError::Token(TokenError::WrongIssuer) => "wrong_issuer",
         VerifyError::Token(TokenError::WrongAudience) | VerifyError::OtherAudience => "wrong_audience",
+        VerifyError::OtherSubject => "wrong_subject",
         VerifyError::Revoked => "revoked",
         VerifyError::InsufficientScope => "insufficient_scope",
         VerifyError::UnknownKey => "unknown_api_key",

@@ -4,6 +4,8 @@ use super::verify::{Credential, Requirements, verify};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
+use crate::auth::reserved_scopes::ADMIN;
+use crate::clock::Timestamp;
 use crate::id::{ProjectId, SessionId, UserId};
 use crate::store::accounts::Find;
 use crate::token::refresh::RefreshToken;
@@ -95,14 +97,38 @@ impl Caller {
     /// Requires a scope of an API key, or of a token issued from one. A user session has no scopes, and so none of the
     /// rights that only a scope gives.
     pub fn require_scope(&self, scope: &str) -> Result<(), Error> {
-        let requirements = Requirements { audience: None, scope: Some(scope) };
-        self.credential.check_requirements(requirements).map_err(|_| Error::Forbidden(Denial::MissingPermission))
+        let has_scope = self.credential.scopes().contains(scope);
+        has_scope.then_some(()).ok_or(Error::Forbidden(Denial::MissingPermission))
+    }
+
+    /// When the user authenticated. `None` without a session: an API key, or a token issued from one, does not show that
+    /// its owner is there.
+    pub fn auth_time(&self) -> Option<Timestamp> {
+        match &self.credential {
+            Credential::Token(token) if self.session.is_some() => token.auth_time,
+            Credential::Token(_) | Credential::ApiKey(_) => None,
+        }
+    }
+
+    /// Whether the caller may introspect and revoke tokens of `user`: their own, and everyone's if the caller's current
+    /// row is a superuser's. Anyone can create an API key with the scopes for these calls, so the scopes do not decide.
+    pub async fn may_manage_tokens_of(&self, ctx: &Context, user: Option<UserId>) -> Result<bool, Error> {
+        if user == Some(self.user) {
+            return Ok(true);
+        }
+        let own = ctx.accounts.user(Find::Id(self.user)).await?;
+        Ok(own.is_some_and(|own| own.superuser && !own.disabled))
     }
 
     /// Requires a superuser by the current row, not by the token's claims. An API key also needs the scope `admin`.
     pub async fn require_superuser(&self, ctx: &Context) -> Result<User, Error> {
-        if self.session.is_none() {
-            self.require_scope("admin")?;
+        self.require_superuser_with(ctx, &[ADMIN]).await
+    }
+
+    /// Requires a superuser by the current row. An API key, or a token issued from one, also needs one of `scopes`.
+    pub async fn require_superuser_with(&self, ctx: &Context, scopes: &[&str]) -> Result<User, Error> {
+        if self.session.is_none() && scopes.iter().all(|scope| self.require_scope(scope).is_err()) {
+            return Err(Error::Forbidden(Denial::MissingPermission));
         }
         let user = ctx.accounts.user(Find::Id(self.user)).await?;
         user.filter(|user| user.superuser && !user.disabled).ok_or(Error::Forbidden(Denial::MissingPermission))

@@ -3,6 +3,8 @@
 //! Deactivating the key, or disabling its owner, revokes the issued tokens. That includes a token issued by a node that
 //! has not applied the revocation yet: the timestamp in the token's id is the time at which that node read the rows of
 //! key and owner.
+//!
+//! A reserved scope is granted only if the owner's row, read for this grant, still allows it.
 
 use std::time::Duration;
 
@@ -12,8 +14,11 @@ use super::verify::api_key::verify_api_key;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::VerifyError;
+use crate::auth::reserved_scopes::is_reserved;
 use crate::id::TokenId;
+use crate::store::accounts::Find;
 use crate::token::access::{NewAccessToken, serialize_extra_claims};
+use crate::token::scopes::RequiredScopes;
 
 /// A token issued from an API key. Has no Debug form, because it is a secret.
 #[derive(Clone)]
@@ -41,10 +46,19 @@ pub async fn issue_for_api_key(
 ) -> Result<IssuedAccessToken, Error> {
     let api_key = verify_api_key(ctx, key).await?;
     let scope = match scope {
-        Some(requested) if !api_key.allows(requested) => return Err(VerifyError::InsufficientScope.into()),
-        Some(requested) => requested.split_ascii_whitespace().collect::<Vec<_>>().join(" "),
-        None => api_key.scopes.join(" "),
+        Some(requested) => {
+            // Too many are more than any key has.
+            let requested = RequiredScopes::parse(requested).ok().filter(|scopes| api_key.scopes.contains_all(scopes));
+            requested.ok_or(VerifyError::InsufficientScope)?.join()
+        }
+        None => api_key.scopes.as_str().to_owned(),
     };
+    if scope.split(' ').any(is_reserved) {
+        let owner = ctx.accounts.user(Find::Id(api_key.user)).await?;
+        if !owner.is_some_and(|owner| owner.superuser && !owner.disabled) {
+            return Err(VerifyError::InsufficientScope.into());
+        }
+    }
     let claims = serialize_extra_claims(&ScopeClaim { scope: &scope })
         .map_err(|_| Error::Internal("scopes cannot be serialised"))?;
     let now = ctx.now();

@@ -17,6 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::keyring::{Keys, LoadedKey};
+use super::scopes::ScopeSet;
 use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
@@ -83,8 +84,10 @@ pub struct VerifiedToken {
     pub audience: Box<[Box<str>]>,
     /// `email`.
     pub email: Option<Box<str>>,
-    /// `scope`, separated by spaces.
-    pub scope: Box<str>,
+    /// `email_verified`; false if it is absent.
+    pub email_verified: bool,
+    /// `scope`.
+    pub scopes: ScopeSet,
     /// The key that signed it.
     pub key: Arc<LoadedKey>,
 }
@@ -224,6 +227,11 @@ fn split<'k, 't>(token: &'t str, keys: &'k Keys) -> Result<Parts<'k, 't>, TokenE
 }
 
 impl VerifiedToken {
+    /// `email`, if the token says that the address is verified.
+    pub fn verified_email(&self) -> Option<&str> {
+        self.email.as_deref().filter(|_| self.email_verified)
+    }
+
     /// Checks the validity period. Must be checked again each time a cached token is used.
     pub fn check_time(&self, now: Timestamp, leeway: Duration) -> Result<(), TokenError> {
         if self.expires_at + leeway <= now {
@@ -238,11 +246,6 @@ impl VerifiedToken {
     /// Returns true if the token is issued for `audience`.
     pub fn is_for(&self, audience: &str) -> bool {
         self.audience.iter().any(|own| **own == *audience)
-    }
-
-    /// Returns true if the token has each of `scopes`, which are separated by spaces.
-    pub fn allows(&self, scopes: &str) -> bool {
-        scopes.split_ascii_whitespace().all(|scope| self.scope.split(' ').any(|has| has == scope))
     }
 }
 

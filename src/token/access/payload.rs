@@ -10,6 +10,7 @@ use super::{TokenError, VerifiedToken};
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 use crate::token::keyring::LoadedKey;
+use crate::token::scopes::ScopeSet;
 
 /// Timestamps are whole seconds. We write no others, so floats, strings and null are refused.
 #[derive(Deserialize)]
@@ -35,6 +36,7 @@ struct Payload<'a> {
     client_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     email: Option<Cow<'a, str>>,
+    email_verified: Option<bool>,
     #[serde(borrow)]
     scope: Option<Cow<'a, str>>,
 }
@@ -77,7 +79,8 @@ pub(super) fn parse(json: String, issuer: &str, key: Arc<LoadedKey>) -> Result<V
         expires_at: Timestamp::from_secs(payload.exp),
         audience,
         email: payload.email.as_deref().map(Box::from),
-        scope: payload.scope.as_deref().unwrap_or_default().into(),
+        email_verified: payload.email_verified == Some(true),
+        scopes: ScopeSet::parse(payload.scope.as_deref().unwrap_or_default()),
         key,
         claims: json.into(),
     })

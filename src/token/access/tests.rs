@@ -85,7 +85,9 @@ fn reference_accepts_minted_tokens() {
     assert_eq!(serde_json::from_str::<Value>(&verified.claims).unwrap(), read);
     let header = jsonwebtoken::decode_header(&token).unwrap();
     assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::EdDSA, Some("at+jwt")));
-    assert!(verified.allows("write read") && !verified.allows("admin"));
+    assert!(
+        verified.scopes.contains("write") && verified.scopes.contains("read") && !verified.scopes.contains("admin")
+    );
     assert_eq!(verified.issued_at, NOW);
 }
 

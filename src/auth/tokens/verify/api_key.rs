@@ -2,7 +2,8 @@
 //!
 //! A key is found by its visible prefix and compared by its SHA-256 in constant time; 160 random bits need no slow
 //! hash. A verified key is cached for a minute. Each hit checks expiry and revocations again, so the deactivation of a
-//! key or of its owner takes effect as soon as this node applies the revocation. When keys were last used is recorded
+//! key or of its owner takes effect as soon as this node applies the revocation. So does the loss of the owner's rights,
+//! with which the key loses its reserved scopes: it revokes what the owner had, so the rows are read again. When keys were last used is recorded
 //! in memory and written in batches, never by the request itself.
 
 use std::collections::HashMap;
@@ -14,9 +15,15 @@ use super::api_key_cache::VerifiedApiKey;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::VerifyError;
+use crate::auth::reserved_scopes::is_reserved;
 use crate::clock::Timestamp;
 use crate::store::accounts::{ApiKey, User};
+use crate::telemetry::metrics::Counter;
 use crate::token::api_key;
+use crate::token::scopes::ScopeSet;
+
+/// A query for no more keys than these needs no permit: a batch may take its time, a request may not.
+const FEW_KEYS: usize = 16;
 
 /// Verifies `key`. Costs a query unless the key is in the cache.
 pub async fn verify_api_key(ctx: &Context, key: &str) -> Result<Arc<VerifiedApiKey>, Error> {
@@ -24,40 +31,32 @@ pub async fn verify_api_key(ctx: &Context, key: &str) -> Result<Arc<VerifiedApiK
     Ok(verified.unwrap_or(Err(VerifyError::UnknownKey))?)
 }
 
-/// Verifies `keys` and returns the results in their order. Costs one query for all that are not in the cache.
+/// Verifies `keys`, each of which occurs once, and returns the results in their order. Costs one query for all that are
+/// not in the cache, and none for keys that were looked up a moment ago and do not exist.
 pub(super) async fn verify_api_keys(
     ctx: &Context,
     keys: &[&str],
 ) -> Result<Vec<Result<Arc<VerifiedApiKey>, VerifyError>>, Error> {
     let node = &ctx.node;
     let now = ctx.now();
-    let digests: Vec<_> = keys.iter().map(|key| api_key::is_well_formed(key).then(|| api_key::digest(key))).collect();
-    let mut found: Vec<_> = digests.iter().map(|digest| digest.as_ref().and_then(|it| cached(ctx, it))).collect();
-    let each = || keys.iter().zip(&digests);
-    let missing = each().zip(&found).filter(|((_, digest), key)| digest.is_some() && key.is_none());
-    let prefixes: Vec<_> = missing.filter_map(|((key, _), _)| api_key::prefix(key)).collect();
-    if !prefixes.is_empty() {
-        let mut rows = ctx.accounts.api_keys_by_prefix(&prefixes).await?;
-        // The rows of an owner whose sessions were revoked a moment ago may have been read before that. The second
-        // reading is later than the revocation, so that the revocation does not cover it, by whatever clock it was
-        // made.
-        let read_after = |owner: &User| node.revocations.first_api_key_read_after(owner.id);
-        let recent = rows.iter().map(|(_, owner)| (owner.id, read_after(owner))).filter(|(_, after)| *after > now);
-        let recent: HashMap<_, _> = recent.collect();
-        if !recent.is_empty() {
-            rows = ctx.accounts.api_keys_by_prefix(&prefixes).await?;
-        }
-        let by_prefix: HashMap<_, _> = rows.iter().map(|row| (row.0.prefix.as_str(), row)).collect();
-        for ((key, digest), found) in each().zip(&mut found) {
-            let row = api_key::prefix(key).and_then(|prefix| by_prefix.get(prefix));
-            if let (None, Some(digest), Some((row, owner))) = (&found, digest, row) {
-                let read_at = recent.get(&owner.id).copied().unwrap_or_default().max(node.issue_time(now));
-                *found = check_row(row, owner, digest, read_at).map(Arc::new);
-                if let Some(key) = found {
-                    node.api_key_cache.insert(*digest, key.clone());
-                }
+    let (mut found, mut missing) = (Vec::with_capacity(keys.len()), Vec::new());
+    for (at, key) in keys.iter().enumerate() {
+        yield_after(at).await;
+        let digest = api_key::is_well_formed(key).then(|| api_key::digest(key));
+        let known = digest.and_then(|digest| cached(ctx, &digest));
+        match digest {
+            Some(_) if known.is_some() => node.metrics.count(Counter::ApiKeyHit),
+            Some(digest) if node.api_key_cache.is_unknown(&digest) => node.metrics.count(Counter::ApiKeyKnownBad),
+            Some(digest) => {
+                node.metrics.count(Counter::ApiKeyMiss);
+                missing.extend(api_key::prefix(key).map(|prefix| MissingKey { at, prefix, digest }));
             }
+            None => {}
         }
+        found.push(known);
+    }
+    if !missing.is_empty() {
+        read_keys(ctx, &missing, &mut found, now).await?;
     }
     let result = |key: Option<Arc<VerifiedApiKey>>| {
         let key = key.ok_or(VerifyError::UnknownKey)?;
@@ -68,6 +67,62 @@ pub(super) async fn verify_api_keys(
         Ok(key)
     };
     Ok(found.into_iter().map(result).collect())
+}
+
+/// Yields to other requests of this worker after so many keys: each takes three hashes and two look-ups.
+async fn yield_after(at: usize) {
+    if at % 64 == 63 {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A well-formed key that is in no cache.
+struct MissingKey<'k> {
+    /// Its position among the keys to verify.
+    at: usize,
+    prefix: &'k str,
+    digest: [u8; 32],
+}
+
+/// Reads the rows of keys in one query, and writes the valid keys to their positions in `found`.
+async fn read_keys(
+    ctx: &Context,
+    keys: &[MissingKey<'_>],
+    found: &mut [Option<Arc<VerifiedApiKey>>],
+    now: Timestamp,
+) -> Result<(), Error> {
+    let node = &ctx.node;
+    let _permit = match keys.len() {
+        ..=FEW_KEYS => None,
+        _ => node.api_key_cache.many_keys_queries.acquire().await.ok(),
+    };
+    let mut prefixes: Vec<&str> = keys.iter().map(|key| key.prefix).collect();
+    prefixes.sort_unstable();
+    prefixes.dedup();
+    let mut rows = ctx.accounts.api_keys_by_prefix(&prefixes).await?;
+    // The rows of an owner whose sessions were revoked a moment ago may have been read before that. The second reading
+    // is later than the revocation, so that the revocation does not cover it, by whatever clock it was made.
+    let read_after = |owner: &User| node.revocations.first_api_key_read_after(owner.id);
+    let recent = rows.iter().map(|(_, owner)| (owner.id, read_after(owner))).filter(|(_, after)| *after > now);
+    let recent: HashMap<_, _> = recent.collect();
+    if !recent.is_empty() {
+        rows = ctx.accounts.api_keys_by_prefix(&prefixes).await?;
+    }
+    let by_prefix: HashMap<_, _> = rows.iter().map(|row| (row.0.prefix.as_str(), row)).collect();
+    for (count, key) in keys.iter().enumerate() {
+        yield_after(count).await;
+        match by_prefix.get(key.prefix) {
+            Some((row, owner)) if row.digest[..].ct_eq(&key.digest[..]).into() => {
+                let read_at = recent.get(&owner.id).copied().unwrap_or_default().max(node.issue_time(now));
+                if let Some(verified) = check_row(row, owner, read_at).map(Arc::new) {
+                    node.api_key_cache.insert(key.digest, verified.clone());
+                    found[key.at] = Some(verified);
+                }
+            }
+            _ => node.api_key_cache.insert_unknown(key.digest),
+        }
+    }
+    Ok(())
 }
 
 /// Writes when keys were last used. Called every minute, and at shutdown.
@@ -92,15 +147,15 @@ fn cached(ctx: &Context, digest: &[u8; 32]) -> Option<Arc<VerifiedApiKey>> {
     usable.then_some(key)
 }
 
-fn check_row(row: &ApiKey, owner: &User, digest: &[u8; 32], read_at: Timestamp) -> Option<VerifiedApiKey> {
-    let matches = bool::from(row.digest[..].ct_eq(&digest[..]));
-    (matches && row.deactivated_at.is_none() && !owner.disabled).then(|| VerifiedApiKey {
+fn check_row(row: &ApiKey, owner: &User, read_at: Timestamp) -> Option<VerifiedApiKey> {
+    (row.deactivated_at.is_none() && !owner.disabled).then(|| VerifiedApiKey {
         id: row.id,
         prefix: row.prefix.clone(),
         user: owner.id,
         email: owner.email.clone(),
+        email_verified: owner.verified,
         project: row.project,
-        scopes: row.scopes.clone(),
+        scopes: ScopeSet::from_list(row.scopes.iter().filter(|scope| owner.superuser || !is_reserved(scope))),
         created_at: row.created_at,
         expires_at: row.expires_at,
         read_at,

@@ -1,21 +1,35 @@
-//! API keys that were verified before, and when each was last used. Knows nothing of revocations: a hit is checked
+//! API keys that were verified before, keys that do not exist, and when each key was last used. Knows nothing of revocations: a hit is checked
 //! again by [`super::api_key`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use moka::sync::Cache;
+use tokio::sync::Semaphore;
 
 use crate::auth::retention::API_KEY_CACHE_TTL;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::token::scopes::ScopeSet;
 
 /// Maximum number of cached keys. A key that does not exist is never inserted.
 const CAPACITY: u64 = 100_000;
 
+/// Maximum number of remembered keys that do not exist: 64 full batches, some 10 MB.
+const UNKNOWN_CAPACITY: u64 = 64 * 1024;
+
+/// For so long a key that does not exist is not looked up again. A key that is created in the meantime is another one,
+/// because 220 of its bits are drawn when it is created: nobody can have presented it before. Short nevertheless, so
+/// that a key whose row comes back with a backup works soon.
+const UNKNOWN_TTL: Duration = Duration::from_secs(10);
+
+/// So many queries for many keys run at once. More would take the connections that everyone else needs.
+const MANY_KEYS_QUERIES: usize = 2;
+
 /// A valid API key and its owner.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct VerifiedApiKey {
     /// The key's id.
     pub id: ApiKeyId,
@@ -25,10 +39,12 @@ pub struct VerifiedApiKey {
     pub user: UserId,
     /// The owner's address.
     pub email: String,
+    /// Whether the address is verified.
+    pub email_verified: bool,
     /// The project it belongs to.
     pub project: ProjectId,
-    /// Its scopes.
-    pub scopes: Vec<String>,
+    /// Its scopes, without reserved ones that the owner may not grant.
+    pub scopes: ScopeSet,
     /// When it was created.
     pub created_at: Timestamp,
     /// When it expires.
@@ -38,16 +54,12 @@ pub struct VerifiedApiKey {
     pub(in crate::auth) read_at: Timestamp,
 }
 
-impl VerifiedApiKey {
-    /// Checks that the key has each of `scopes`, which are separated by spaces.
-    pub fn allows(&self, scopes: &str) -> bool {
-        scopes.split_ascii_whitespace().all(|scope| self.scopes.iter().any(|has| has == scope))
-    }
-}
-
-/// Verified API keys by digest, and uses that are not written yet.
+/// Verified API keys by digest, digests of keys that do not exist, and uses that are not written yet.
 pub struct ApiKeyCache {
     by_digest: Cache<[u8; 32], Arc<VerifiedApiKey>>,
+    unknown: Cache<[u8; 32], ()>,
+    /// A permit for each query for many keys.
+    pub(super) many_keys_queries: Semaphore,
     last_used: Mutex<HashMap<ApiKeyId, Timestamp>>,
     /// Set while `last_used` has entries.
     any_used: AtomicBool,
@@ -57,6 +69,8 @@ impl Default for ApiKeyCache {
     fn default() -> Self {
         Self {
             by_digest: Cache::builder().max_capacity(CAPACITY).time_to_live(API_KEY_CACHE_TTL).build(),
+            unknown: Cache::builder().max_capacity(UNKNOWN_CAPACITY).time_to_live(UNKNOWN_TTL).build(),
+            many_keys_queries: Semaphore::new(MANY_KEYS_QUERIES),
             last_used: Mutex::default(),
             any_used: AtomicBool::default(),
         }
@@ -74,6 +88,17 @@ impl ApiKeyCache {
 
     pub(super) fn remove(&self, digest: &[u8; 32]) {
         self.by_digest.invalidate(digest);
+    }
+
+    /// Returns true if no key has this digest, as of a moment ago.
+    pub(super) fn is_unknown(&self, digest: &[u8; 32]) -> bool {
+        self.unknown.contains_key(digest)
+    }
+
+    /// Remembers that no key has this digest. Not for the key of a disabled owner, which works again as soon as the
+    /// owner is enabled.
+    pub(super) fn insert_unknown(&self, digest: [u8; 32]) {
+        self.unknown.insert(digest, ());
     }
 
     /// Records a use, in memory.

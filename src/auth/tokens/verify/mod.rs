@@ -10,16 +10,18 @@ pub mod api_key;
 pub mod api_key_cache;
 pub mod cache;
 
-use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::telemetry::metrics::Counter;
 use crate::token::api_key::has_api_key_prefix;
+use crate::token::scopes::ScopeSet;
 
 pub use crate::auth::error::VerifyError;
 pub use crate::token::access::{TokenError, VerifiedToken};
+pub use crate::token::scopes::{RequiredScopes, ScopesError};
 pub use api_key::{flush_api_key_usage, verify_api_key};
 pub use api_key_cache::VerifiedApiKey;
 
@@ -43,8 +45,19 @@ pub enum Credential {
 pub struct Requirements<'a> {
     /// An audience that the token must be issued for.
     pub audience: Option<&'a str>,
-    /// Scopes, separated by spaces, all of which it must have.
-    pub scope: Option<&'a str>,
+    /// Scopes, all of which it must have.
+    pub scopes: Option<&'a RequiredScopes<'a>>,
+    /// Whom it must have been issued to.
+    pub subject: Option<Subject>,
+}
+
+/// Whom a credential was issued to. Its `sub` does not tell: that of an API key is the id of its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A user who signed in: the token belongs to a session.
+    User,
+    /// A program: the credential is an API key, or a token issued from one.
+    Client,
 }
 
 /// Verifies an access token.
@@ -110,21 +123,55 @@ pub async fn verify(ctx: &Context, credential: &str, requirements: Requirements<
     Ok(verified)
 }
 
-/// Verifies credentials of either kind and checks the requirements of each. API keys that are not in the cache cost one
-/// query together.
+/// The results of a batch. A credential that occurs in it more than once has one result.
+pub struct BatchResults {
+    distinct: Vec<Result<Credential, VerifyError>>,
+    order: Vec<usize>,
+}
+
+impl BatchResults {
+    /// The results of the different credentials.
+    pub fn distinct(&self) -> &[Result<Credential, VerifyError>] {
+        &self.distinct
+    }
+
+    /// For each credential of the batch the position of its result in [`distinct`](Self::distinct).
+    pub fn order(&self) -> &[usize] {
+        &self.order
+    }
+
+    /// The results in the order of the batch.
+    pub fn iter(&self) -> impl Iterator<Item = &Result<Credential, VerifyError>> {
+        self.order.iter().map(|at| &self.distinct[*at])
+    }
+}
+
+/// Verifies credentials of either kind and checks the requirements of each. Each different credential is verified once,
+/// and API keys that are not in the cache cost one query together. Yields to other requests of this worker: a signature
+/// takes 13 µs, and there can be a thousand.
 ///
 /// # Errors
 /// [`Error::Stale`] for the whole batch where [`verify`] would return it for one of the credentials.
 pub async fn verify_batch(
     ctx: &Context,
-    credentials: &[Cow<'_, str>],
+    credentials: &[impl AsRef<str>],
     requirements: Requirements<'_>,
-) -> Result<Vec<Result<Credential, VerifyError>>, Error> {
-    let api_keys: Vec<&str> = credentials.iter().map(|text| &**text).filter(|text| has_api_key_prefix(text)).collect();
+) -> Result<BatchResults, Error> {
+    let (mut positions, mut order) = (HashMap::with_capacity(credentials.len()), Vec::with_capacity(credentials.len()));
+    let mut different = Vec::new();
+    for (at, credential) in credentials.iter().map(AsRef::as_ref).enumerate() {
+        if at % 64 == 63 {
+            tokio::task::yield_now().await;
+        }
+        order.push(*positions.entry(credential).or_insert_with(|| {
+            different.push(credential);
+            different.len() - 1
+        }));
+    }
+    let api_keys: Vec<&str> = different.iter().copied().filter(|text| has_api_key_prefix(text)).collect();
     let mut api_keys = verify_api_keys(ctx, &api_keys).await?.into_iter();
-    let mut results = Vec::with_capacity(credentials.len());
-    for (at, credential) in credentials.iter().enumerate() {
-        // Yields to other requests of this worker: a signature takes 13 µs, and there can be a thousand.
+    let mut distinct = Vec::with_capacity(different.len());
+    for (at, credential) in different.into_iter().enumerate() {
         if at % 16 == 15 {
             tokio::task::yield_now().await;
         }
@@ -137,26 +184,46 @@ pub async fn verify_batch(
         if let Err(VerifyError::Stale) = result {
             return Err(Error::Stale);
         }
-        results.push(result);
+        distinct.push(result);
     }
-    Ok(results)
+    Ok(BatchResults { distinct, order })
 }
 
 impl Credential {
+    /// Whom it was issued to. `None` for a token without a session and an API key: no token of ours, but that of another
+    /// issuer whose key was imported.
+    fn subject(&self) -> Option<Subject> {
+        match self {
+            Self::Token(token) if token.api_key.is_some() => Some(Subject::Client),
+            Self::Token(token) => token.session.map(|_| Subject::User),
+            Self::ApiKey(_) => Some(Subject::Client),
+        }
+    }
+
+    /// The scopes that it has.
+    pub fn scopes(&self) -> &ScopeSet {
+        match self {
+            Self::Token(token) => &token.scopes,
+            Self::ApiKey(key) => &key.scopes,
+        }
+    }
+
     /// Checks the requirements.
     pub fn check_requirements(&self, requirements: Requirements<'_>) -> Result<(), VerifyError> {
         let (audience, scope) = match self {
             Self::Token(token) => (
                 requirements.audience.is_none_or(|audience| token.is_for(audience)),
-                requirements.scope.is_none_or(|scopes| token.allows(scopes)),
+                requirements.scopes.is_none_or(|required| token.scopes.contains_all(required)),
             ),
             // API keys are not issued for an audience.
-            Self::ApiKey(key) => (true, requirements.scope.is_none_or(|scopes| key.allows(scopes))),
+            Self::ApiKey(key) => (true, requirements.scopes.is_none_or(|required| key.scopes.contains_all(required))),
         };
-        match (audience, scope) {
-            (false, _) => Err(VerifyError::OtherAudience),
-            (_, false) => Err(VerifyError::InsufficientScope),
-            (true, true) => Ok(()),
+        let subject = requirements.subject.is_none_or(|subject| self.subject() == Some(subject));
+        match (audience, subject, scope) {
+            (false, _, _) => Err(VerifyError::OtherAudience),
+            (_, false, _) => Err(VerifyError::OtherSubject),
+            (_, _, false) => Err(VerifyError::InsufficientScope),
+            (true, true, true) => Ok(()),
         }
     }
 }
