@@ -10,15 +10,21 @@
 //! mailed just before may have to be requested again.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use tokio::time::Instant;
 
-use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
+use crate::auth::request_context::Client;
+use crate::auth::timing::delay_limited;
+use crate::auth::{Error, rate_limit};
 use crate::clock::Timestamp;
 use crate::encoding::{sha256, short_sha256};
+use crate::id::UserId;
+use crate::store::accounts::Find;
 use crate::store::ephemeral::{Claim, RedeemRequest, Redemption};
 
 /// Wrong attempts that one code or link allows.
@@ -48,6 +54,14 @@ impl SecretKind {
             Self::MagicLink => "magic",
             Self::PasswordReset => "reset",
             Self::TotpEnrollment => "pending-factor",
+        }
+    }
+
+    /// The name of the counter that the attempts at this kind use, for budgets of networks.
+    fn counter(self) -> &'static str {
+        match self {
+            Self::SignInCode | Self::EmailCode | Self::TotpEnrollment => "code",
+            Self::MagicLink | Self::PasswordReset => "link",
         }
     }
 
@@ -132,13 +146,38 @@ pub(in crate::auth) async fn store(
     Ok(ctx.ephemeral.store_claim(&claim, ctx.now()).await?)
 }
 
+/// Who owns the address that a secret was mailed to.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::auth) enum Owner<'a> {
+    /// This user.
+    User(UserId),
+    /// The user who has this canonical address, if there is one. Looked up only if the attempts of the day are used up,
+    /// so that an attempt takes the same time whether there is one or not.
+    Address(&'a str),
+}
+
+impl Owner<'_> {
+    async fn find(self, ctx: &Context) -> Result<Option<UserId>, Error> {
+        match self {
+            Self::User(user) => Ok(Some(user)),
+            Self::Address(email) => Ok(ctx.accounts.user(Find::Email(email)).await?.map(|user| user.id)),
+        }
+    }
+}
+
 /// Counts an attempt and compares the secret. Returns the payload if it is right, and deletes it if `consume` is set.
+///
+/// Once the attempts of the day are used up, only those from a network that the owner signed in from are compared, and
+/// only a right one shows: see [`rate_limit`].
 pub(in crate::auth) async fn redeem(
     ctx: &Context,
     key: SecretKey<'_>,
     secret: &str,
     consume: bool,
+    owner: Owner<'_>,
+    client: Client,
 ) -> Result<Option<Vec<u8>>, Error> {
+    let start = Instant::now();
     let subject = key.kind.attempts_subject(key.subject);
     let request = RedeemRequest {
         subject: &subject,
@@ -148,12 +187,34 @@ pub(in crate::auth) async fn redeem(
         daily_attempts: ctx.node.config.mailed.daily_tries,
         consume,
     };
+    let retry_after = match ctx.ephemeral.redeem(request, ctx.now()).await? {
+        Redemption::Redeemed(payload) => return Ok(Some(payload)),
+        Redemption::Wrong { .. } | Redemption::NotFound => return Ok(None),
+        Redemption::Capped { retry_after } => retry_after,
+    };
+    let redeemed = redeem_from_known_network(ctx, key.kind, request, retry_after, owner, client).await;
+    if redeemed.is_err() {
+        delay_limited(start).await;
+    }
+    redeemed.map(Some)
+}
+
+async fn redeem_from_known_network(
+    ctx: &Context,
+    kind: SecretKind,
+    request: RedeemRequest<'_>,
+    retry_after: Duration,
+    owner: Owner<'_>,
+    client: Client,
+) -> Result<Vec<u8>, Error> {
+    let owner = owner.find(ctx).await?;
+    let permit = rate_limit::check_day(ctx, owner, kind.counter(), retry_after, client).await?;
+    // The budget of the network bounds these attempts. Each secret still allows only five wrong ones.
+    let request = RedeemRequest { daily_attempts: u32::MAX, ..request };
     match ctx.ephemeral.redeem(request, ctx.now()).await? {
-        Redemption::Redeemed(payload) => Ok(Some(payload)),
-        Redemption::Wrong { .. } | Redemption::NotFound => Ok(None),
-        Redemption::Capped { retry_after } => {
-            tracing::info!(limit = "mailed.daily_tries", purpose = key.kind.name(), "rate limit exceeded");
-            Err(Error::RateLimited { retry_after })
+        Redemption::Redeemed(payload) => Ok(payload),
+        Redemption::Wrong { .. } | Redemption::NotFound | Redemption::Capped { .. } => {
+            Err(permit.refusal(Error::RateLimited { retry_after }))
         }
     }
 }

@@ -1,24 +1,140 @@
 //! Applies the rate limits of [`LimitedAction`]. An account has one counter, whatever the dialect, the spelling of the
 //! address, or whether it is named by address or username.
 //!
-//! Limits fail closed. Without the store no session can be opened anyway, and without counters an attacker could tell a
-//! right password (503) from a wrong one (401) as often as they like.
+//! **Nobody can lock an owner out.** Whoever knows a login can exhaust the counters of its account. A network from which
+//! the owner signed in has budgets of its own, which nobody else can exhaust. They are used only when the counter that
+//! all share is exhausted: an attempt is then compared, and only a right one shows. A wrong one is answered as from any
+//! other network, so that the answer does not tell whether the account exists or the network is known. Mails are limited
+//! by requester, which shows, and in total, which does not: a request over the total is answered as if the mail was
+//! sent.
+//!
+//! **A store that fails.** Limits that protect secrets and costs fail closed: otherwise an attacker could guess without
+//! limit, or tell a right password (503) from a wrong one (401) as often as they like. The others fail open and are
+//! counted: see [`OnFailure`].
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::Error;
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
-use crate::auth::request_context::RequestContext;
-use crate::config::LimitedAction;
+use crate::auth::request_context::{Client, RequestContext};
+use crate::config::{LimitedAction, OnFailure, Rate};
 use crate::encoding::short_sha256;
 use crate::id::UserId;
 use crate::store::accounts::User;
-use crate::store::ephemeral::{Allowance, Limit};
+use crate::store::ephemeral::{Allowance, Limit, NetworkPermit, RequesterAllowance, RequesterPermit};
+use crate::telemetry::metrics::Counter;
+
+/// The period of `mailed.daily_tries`.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// True while the store fails, so that limits that fail open are logged once for each outage and not for each request.
+static IS_SKIPPING: AtomicBool = AtomicBool::new(false);
 
 /// Who exhausted a limit, for the log line.
 #[derive(Clone, Copy, Default)]
 struct Origin<'a> {
     user: Option<UserId>,
     request_ctx: Option<RequestContext<'a>>,
+}
+
+/// Permission to compare one attempt at a secret of an account.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub enum AttemptPermit {
+    /// From the counter that all clients share.
+    Shared,
+    /// That counter is exhausted. From the budget of a network that the user signed in from.
+    KnownNetwork {
+        /// The time until the counter that all share allows one more, as other networks are told.
+        retry_after: Duration,
+    },
+}
+
+impl AttemptPermit {
+    /// The answer to an attempt that turned out to be wrong. From a known network it is the one that other networks
+    /// get.
+    pub fn refusal(self, wrong: Error) -> Error {
+        match self {
+            Self::Shared => wrong,
+            Self::KnownNetwork { retry_after } => Error::RateLimited { retry_after },
+        }
+    }
+}
+
+/// What a mail is for. Each kind has its own budgets, so that requesting one keeps no other from its owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailKind {
+    /// A code that signs in.
+    SignInCode,
+    /// A magic link.
+    MagicLink,
+    /// A link that resets the password.
+    PasswordReset,
+    /// A code that verifies an address.
+    EmailCode,
+    /// A link that verifies an address.
+    EmailLink,
+}
+
+impl MailKind {
+    /// The name in the keys of the store.
+    fn name(self) -> &'static str {
+        match self {
+            Self::SignInCode => "code",
+            Self::MagicLink => "magic",
+            Self::PasswordReset => "reset",
+            Self::EmailCode => "confirm-code",
+            Self::EmailLink => "confirm",
+        }
+    }
+}
+
+/// The decision about one mail of a requester that is within its own limits.
+#[derive(Clone, Copy, Debug)]
+#[must_use]
+pub struct MailPermit {
+    kind: MailKind,
+    /// The time until the total allows one more, if it is exceeded.
+    total_exceeded: Option<Duration>,
+}
+
+impl MailPermit {
+    /// Whether the mail may be sent: if the total is exceeded, only for a network that `owner`, who has the address,
+    /// signed in from. The answer to the request must not depend on it.
+    pub async fn may_send(
+        self,
+        ctx: &Context,
+        owner: Option<UserId>,
+        request_ctx: RequestContext<'_>,
+    ) -> Result<bool, Error> {
+        let Some(retry_after) = self.total_exceeded else { return Ok(true) };
+        let action = LimitedAction::MailTotal;
+        if let Some(owner) = owner {
+            let name = format!("{}:{}", action.key(), self.kind.name());
+            if take_of_network(ctx, owner, &name, ctx.node.config.limits[action], request_ctx.client()).await? {
+                return Ok(true);
+            }
+        }
+        log_exceeded(action, retry_after, Origin { user: owner, request_ctx: Some(request_ctx) });
+        Ok(false)
+    }
+
+    /// Refuses the request if the mail may not be sent: for callers who may know that.
+    pub async fn require(
+        self,
+        ctx: &Context,
+        owner: Option<UserId>,
+        request_ctx: RequestContext<'_>,
+    ) -> Result<(), Error> {
+        match self.total_exceeded {
+            Some(retry_after) if !self.may_send(ctx, owner, request_ctx).await? => {
+                Err(Error::RateLimited { retry_after })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Counts one sign-in from the client. Call it before [`check_account`], so that a client that has exhausted its own
@@ -33,15 +149,24 @@ pub async fn check_account(
     user: Option<UserId>,
     login: Option<&Login>,
     request_ctx: RequestContext<'_>,
-) -> Result<(), Error> {
+) -> Result<AttemptPermit, Error> {
     let subject = match (user, login) {
         (Some(user), _) => user.to_string(),
         // A digest, because an address is personal data.
         (None, Some(login)) => short_sha256(login.key().as_bytes(), 16),
-        (None, None) => return Ok(()),
+        (None, None) => return Ok(AttemptPermit::Shared),
     };
-    let origin = Origin { user, request_ctx: Some(request_ctx) };
-    check(ctx, LimitedAction::SignInAccount, &subject, origin).await
+    check_attempt_at(ctx, LimitedAction::SignInAccount, &subject, user, request_ctx).await
+}
+
+/// Counts one attempt at the current password of a user who is signed in. It has a counter of its own, which strangers
+/// cannot exhaust because they have no token.
+pub async fn check_reauthentication(
+    ctx: &Context,
+    user: UserId,
+    request_ctx: RequestContext<'_>,
+) -> Result<AttemptPermit, Error> {
+    check_attempt_at(ctx, LimitedAction::ReauthenticationAccount, &user.to_string(), Some(user), request_ctx).await
 }
 
 /// Counts one sign-up from the client.
@@ -51,10 +176,59 @@ pub async fn check_sign_up(ctx: &Context, request_ctx: RequestContext<'_>) -> Re
 
 /// Counts one mail, against the client that requests it and the person it goes to. `subject`: from
 /// [`crate::auth::one_time::subject`], whether an account has the address or not.
-pub async fn check_mail(ctx: &Context, subject: &str, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+pub async fn check_mail(
+    ctx: &Context,
+    kind: MailKind,
+    subject: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<MailPermit, Error> {
     check_address(ctx, LimitedAction::MailAddress, request_ctx).await?;
-    let origin = Origin { request_ctx: Some(request_ctx), ..Origin::default() };
-    check(ctx, LimitedAction::MailAccount, subject, origin).await
+    check_mail_to(ctx, kind, subject, request_ctx).await
+}
+
+/// Counts the mail of a sign-up, which is limited by [`check_sign_up`], against the person it goes to: otherwise a client
+/// that creates and deletes the account of an address could send it any number. Returns whether to send it. If the
+/// store is unavailable, it is sent, because no account can be deleted then.
+pub async fn check_sign_up_mail(ctx: &Context, subject: &str, request_ctx: RequestContext<'_>) -> bool {
+    let checked = async {
+        let permit = check_mail_to(ctx, MailKind::EmailLink, subject, request_ctx).await?;
+        permit.may_send(ctx, None, request_ctx).await
+    };
+    match checked.await {
+        Ok(may_send) => may_send,
+        Err(Error::Unavailable(_)) => {
+            skip(ctx, LimitedAction::MailAccount);
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+async fn check_mail_to(
+    ctx: &Context,
+    kind: MailKind,
+    subject: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<MailPermit, Error> {
+    let limits = &ctx.node.config.limits;
+    if !limits.enabled {
+        return Ok(MailPermit { kind, total_exceeded: None });
+    }
+    let action = LimitedAction::MailAccount;
+    let permit = RequesterPermit {
+        key: &format!("{}:{}:{subject}", action.key(), kind.name()),
+        requester: &request_ctx.rate_limit_ip.to_string(),
+        by_requester: limit(limits[action]),
+        total: limit(limits[LimitedAction::MailTotal]),
+    };
+    match ctx.ephemeral.take_requester_permit(permit, ctx.now()).await? {
+        RequesterAllowance::Allowed => Ok(MailPermit { kind, total_exceeded: None }),
+        RequesterAllowance::TotalLimited { retry_after } => Ok(MailPermit { kind, total_exceeded: Some(retry_after) }),
+        RequesterAllowance::Limited { retry_after } => {
+            log_exceeded(action, retry_after, Origin { request_ctx: Some(request_ctx), ..Origin::default() });
+            Err(Error::RateLimited { retry_after })
+        }
+    }
 }
 
 /// Counts one attempt of the client at a code, a link or a second factor.
@@ -68,10 +242,39 @@ pub async fn check_mfa(
     user: &User,
     subject: &str,
     request_ctx: RequestContext<'_>,
-) -> Result<(), Error> {
+) -> Result<AttemptPermit, Error> {
     check_attempt(ctx, request_ctx).await?;
-    let origin = Origin { user: Some(user.id), request_ctx: Some(request_ctx) };
-    check(ctx, LimitedAction::CodeAccount, subject, origin).await
+    check_attempt_at(ctx, LimitedAction::CodeAccount, subject, Some(user.id), request_ctx).await
+}
+
+/// Decides on an attempt after the attempts of a subject's day are used up. `counter`: which of the user's counters.
+/// Applies also if rates are not limited, because the attempts of a day are not a rate.
+pub(in crate::auth) async fn check_day(
+    ctx: &Context,
+    user: Option<UserId>,
+    counter: &str,
+    retry_after: Duration,
+    client: Client,
+) -> Result<AttemptPermit, Error> {
+    let rate = Rate { burst: ctx.node.config.mailed.daily_tries, per: DAY };
+    if let Some(user) = user
+        && take_of_network(ctx, user, &format!("tries:{counter}"), rate, client).await?
+    {
+        return Ok(AttemptPermit::KnownNetwork { retry_after });
+    }
+    let (limit, user) = ("mailed.daily_tries", user.map(tracing::field::display));
+    let Client { dialect, client_ip, .. } = client;
+    tracing::info!(limit, counter, user, %client_ip, dialect, "rate limit exceeded");
+    Err(Error::RateLimited { retry_after })
+}
+
+/// Makes the client's network a known one of the user, who has just proved to be the owner without signing in. A failure
+/// is logged: the next sign-in makes the network known.
+pub(in crate::auth) async fn remember_network(ctx: &Context, user: UserId, client: Client) {
+    let network = client.rate_limit_ip.to_string();
+    if let Err(error) = ctx.ephemeral.remember_network(user, &network, ctx.now()).await {
+        tracing::warn!(%user, %error, "cannot remember the network of a user");
+    }
 }
 
 /// Counts one access token that is revoked singly. `subject`: the token's `sub`.
@@ -85,26 +288,93 @@ pub async fn check_api_key_creation(ctx: &Context, user: UserId) -> Result<(), E
     check(ctx, LimitedAction::ApiKeyAccount, &user.to_string(), origin).await
 }
 
+/// Counts one enrollment of a second factor that a user begins.
+pub async fn check_enrollment(ctx: &Context, user: UserId) -> Result<(), Error> {
+    let origin = Origin { user: Some(user), request_ctx: None };
+    check(ctx, LimitedAction::TotpAccount, &user.to_string(), origin).await
+}
+
 async fn check_address(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let origin = Origin { request_ctx: Some(request_ctx), ..Origin::default() };
     check(ctx, action, &request_ctx.rate_limit_ip.to_string(), origin).await
 }
 
-async fn check(ctx: &Context, action: LimitedAction, subject: &str, origin: Origin<'_>) -> Result<(), Error> {
-    let limits = &ctx.node.config.limits;
-    if !limits.enabled {
-        return Ok(());
+/// Takes from the counter that all clients share and, if it is exhausted, from the budget of a network that `user`
+/// signed in from.
+async fn check_attempt_at(
+    ctx: &Context,
+    action: LimitedAction,
+    subject: &str,
+    user: Option<UserId>,
+    request_ctx: RequestContext<'_>,
+) -> Result<AttemptPermit, Error> {
+    let Some(retry_after) = take(ctx, action, subject).await? else { return Ok(AttemptPermit::Shared) };
+    if let Some(user) = user
+        && take_of_network(ctx, user, action.key(), ctx.node.config.limits[action], request_ctx.client()).await?
+    {
+        return Ok(AttemptPermit::KnownNetwork { retry_after });
     }
-    let (key, rate) = (format!("{}:{subject}", action.key()), limits[action]);
-    match ctx.ephemeral.take_permit(&key, Limit { burst: rate.burst, per: rate.per }, ctx.now()).await? {
-        Allowance::Allowed => Ok(()),
-        Allowance::Limited { retry_after } => {
-            let user = origin.user.map(tracing::field::display);
-            let client_ip = origin.request_ctx.map(|request_ctx| tracing::field::display(request_ctx.client_ip));
-            let dialect = origin.request_ctx.map(|request_ctx| request_ctx.dialect);
-            let (limit, reason, retry_after_ms) = (action.setting(), action.message(), retry_after.as_millis());
-            tracing::info!(limit, reason, user, client_ip, dialect, retry_after_ms, "rate limit exceeded");
+    log_exceeded(action, retry_after, Origin { user, request_ctx: Some(request_ctx) });
+    Err(Error::RateLimited { retry_after })
+}
+
+async fn take_of_network(ctx: &Context, user: UserId, name: &str, rate: Rate, client: Client) -> Result<bool, Error> {
+    let network = client.rate_limit_ip.to_string();
+    let permit = NetworkPermit { user, network: &network, name, limit: limit(rate) };
+    Ok(ctx.ephemeral.take_network_permit(permit, ctx.now()).await?)
+}
+
+async fn check(ctx: &Context, action: LimitedAction, subject: &str, origin: Origin<'_>) -> Result<(), Error> {
+    match take(ctx, action, subject).await? {
+        None => Ok(()),
+        Some(retry_after) => {
+            log_exceeded(action, retry_after, origin);
             Err(Error::RateLimited { retry_after })
         }
     }
+}
+
+/// Takes one permit. Returns the time until the next one if there is none.
+async fn take(ctx: &Context, action: LimitedAction, subject: &str) -> Result<Option<Duration>, Error> {
+    let limits = &ctx.node.config.limits;
+    if !limits.enabled {
+        return Ok(None);
+    }
+    let key = format!("{}:{subject}", action.key());
+    match ctx.ephemeral.take_permit(&key, limit(limits[action]), ctx.now()).await {
+        Ok(allowance) => {
+            IS_SKIPPING.store(false, Ordering::Relaxed);
+            Ok(match allowance {
+                Allowance::Allowed => None,
+                Allowance::Limited { retry_after } => Some(retry_after),
+            })
+        }
+        Err(error) => match action.on_failure() {
+            OnFailure::Refuse => Err(error.into()),
+            OnFailure::Skip => {
+                skip(ctx, action);
+                Ok(None)
+            }
+        },
+    }
+}
+
+/// Counts a limit that is not applied because the store fails, and logs the first of an outage.
+fn skip(ctx: &Context, action: LimitedAction) {
+    ctx.node.metrics.count(Counter::RateLimitsSkipped);
+    if !IS_SKIPPING.swap(true, Ordering::Relaxed) {
+        tracing::warn!(limit = action.setting(), "the store is unavailable; limits that protect no secret are skipped");
+    }
+}
+
+fn limit(Rate { burst, per }: Rate) -> Limit {
+    Limit { burst, per }
+}
+
+fn log_exceeded(action: LimitedAction, retry_after: Duration, origin: Origin<'_>) {
+    let user = origin.user.map(tracing::field::display);
+    let client_ip = origin.request_ctx.map(|request_ctx| tracing::field::display(request_ctx.client_ip));
+    let dialect = origin.request_ctx.map(|request_ctx| request_ctx.dialect);
+    let (limit, reason, retry_after_ms) = (action.setting(), action.message(), retry_after.as_millis());
+    tracing::info!(limit, reason, user, client_ip, dialect, retry_after_ms, "rate limit exceeded");
 }

@@ -23,6 +23,26 @@ pub struct RequestContext<'a> {
     pub extra_claims: ExtraClaims,
 }
 
+/// Where a request comes from: what rate limits and log lines need of a [`RequestContext`]. Without a lifetime, so that
+/// work that outlives a client that disconnects can keep it.
+#[derive(Clone, Copy, Debug)]
+pub struct Client {
+    /// See [`RequestContext::dialect`].
+    pub dialect: &'static str,
+    /// See [`RequestContext::client_ip`].
+    pub client_ip: IpAddr,
+    /// See [`RequestContext::rate_limit_ip`].
+    pub rate_limit_ip: IpAddr,
+}
+
+impl RequestContext<'_> {
+    /// Where the request comes from.
+    pub fn client(&self) -> Client {
+        let Self { dialect, client_ip, rate_limit_ip, .. } = *self;
+        Client { dialect, client_ip, rate_limit_ip }
+    }
+}
+
 /// Claims that a dialect adds to those that every access token carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExtraClaims {

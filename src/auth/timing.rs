@@ -12,8 +12,13 @@ use tokio::time::{Instant, sleep};
 /// For requests of mails: longer than they take, unless a store is slow.
 const MAIL_STEP: Duration = Duration::from_millis(25);
 
-/// For refused passwords and exhausted limits: a fraction of the time of a hash, and many times the difference to hide.
+/// For refused passwords: a fraction of the time of a hash, and many times the difference to hide.
 const REFUSAL_STEP: Duration = Duration::from_millis(5);
+
+/// For attempts that a counter of the account refuses: longer than a hash and its usual wait. From a network that the
+/// owner signed in from they are compared all the same (`crate::auth::rate_limit`), and a wrong one must not show that
+/// by its time.
+const LIMITED_STEP: Duration = Duration::from_millis(100);
 
 /// Runs an operation that mails something, and returns its result at the next step.
 pub(in crate::auth) async fn respond_on_step<T>(operation: impl Future<Output = T>) -> T {
@@ -26,6 +31,11 @@ pub(in crate::auth) async fn respond_on_step<T>(operation: impl Future<Output = 
 /// Waits for the next step before a sign-in that began at `start` is refused.
 pub(in crate::auth) async fn delay_refusal(start: Instant) {
     sleep_to_step(start, REFUSAL_STEP).await;
+}
+
+/// Waits for the next step before an attempt that began at `start` is refused because a counter is exhausted.
+pub(in crate::auth) async fn delay_limited(start: Instant) {
+    sleep_to_step(start, LIMITED_STEP).await;
 }
 
 async fn sleep_to_step(start: Instant, step: Duration) {

@@ -1,5 +1,5 @@
-//! Rate limits: each is one row of the table below, with its setting, its built-in rate, its key in the store and its
-//! message.
+//! Rate limits: each is one row of the table below, with its setting, its built-in rate, its key in the store, what
+//! happens if the store fails, and its message.
 //!
 //! To add one, add a row here and a line to `config.toml`, and call `auth::rate_limit` in the operation.
 
@@ -21,9 +21,20 @@ impl Rate {
     }
 }
 
+/// What happens to an action if the store that counts it is unavailable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is refused: the limit protects a secret from guessing, or the cost of hashes and mails.
+    Refuse,
+    /// It is allowed, and `signet_rate_limits_skipped_total` increases: the limit only bounds what one client or account
+    /// uses of the service.
+    Skip,
+}
+
 macro_rules! limited_actions {
     ($(
-        $action:ident: $setting:literal, $burst:literal per $minutes:literal minutes, $key:literal, $message:literal;
+        $action:ident: $setting:literal, $burst:literal per $minutes:literal minutes, $key:literal, $on_failure:ident,
+        $message:literal;
     )*) => {
         /// What a rate limit counts.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +61,11 @@ macro_rules! limited_actions {
                 match self { $(Self::$action => $key,)* }
             }
 
+            /// What happens if the store that counts is unavailable.
+            pub const fn on_failure(self) -> OnFailure {
+                match self { $(Self::$action => OnFailure::$on_failure,)* }
+            }
+
             /// What is limited, for people.
             pub const fn message(self) -> &'static str {
                 match self { $(Self::$action => $message,)* }
@@ -59,15 +75,23 @@ macro_rules! limited_actions {
 }
 
 limited_actions! {
-    SignInAccount: "sign_in_account", 10 per 5 minutes, "sign-in:account", "sign-ins to one account";
-    SignInAddress: "sign_in_address", 100 per 5 minutes, "sign-in:address", "sign-ins from one address";
-    SignUpAddress: "sign_up_address", 100 per 60 minutes, "sign-up:address", "sign-ups from one address";
-    MailAccount: "mail_account", 5 per 10 minutes, "mail:account", "mails to one person";
-    MailAddress: "mail_address", 100 per 60 minutes, "mail:address", "mails requested from one address";
-    CodeAccount: "code_account", 10 per 10 minutes, "code:account", "attempts at one person's second factor";
-    CodeAddress: "code_address", 100 per 5 minutes, "code:address", "attempts at codes and links from one address";
-    RevokeAccount: "revoke_account", 300 per 5 minutes, "revoke:account", "access tokens of one account revoked singly";
-    ApiKeyAccount: "api_key_account", 100 per 60 minutes, "api-key:account", "API keys created by one account";
+    SignInAccount: "sign_in_account", 10 per 5 minutes, "sign-in:account", Refuse, "sign-ins to one account";
+    SignInAddress: "sign_in_address", 100 per 5 minutes, "sign-in:address", Refuse, "sign-ins from one address";
+    ReauthenticationAccount: "reauthentication_account", 10 per 5 minutes, "reauthentication:account", Refuse,
+        "attempts at the current password of one account";
+    SignUpAddress: "sign_up_address", 100 per 60 minutes, "sign-up:address", Skip, "sign-ups from one address";
+    MailAccount: "mail_account", 5 per 10 minutes, "mail:account", Refuse,
+        "mails of one kind to one person, requested from one address";
+    MailTotal: "mail_total", 20 per 1440 minutes, "mail:total", Refuse, "mails of one kind to one person";
+    MailAddress: "mail_address", 100 per 60 minutes, "mail:address", Refuse, "mails requested from one address";
+    CodeAccount: "code_account", 10 per 10 minutes, "code:account", Refuse, "attempts at one person's second factor";
+    CodeAddress: "code_address", 100 per 5 minutes, "code:address", Refuse,
+        "attempts at codes and links from one address";
+    TotpAccount: "totp_account", 20 per 60 minutes, "totp:account", Skip,
+        "enrollments of a second factor begun by one account";
+    RevokeAccount: "revoke_account", 300 per 5 minutes, "revoke:account", Skip,
+        "access tokens of one account revoked singly";
+    ApiKeyAccount: "api_key_account", 100 per 60 minutes, "api-key:account", Skip, "API keys created by one account";
 }
 
 /// The rates in force.

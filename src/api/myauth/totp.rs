@@ -14,7 +14,7 @@ use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
 use crate::auth::mfa::{self, start_enrollment};
-use crate::auth::passwords::Password;
+use crate::auth::passwords::{IdentityProof, Password};
 use crate::auth::sign_in::login_step::complete_login;
 use crate::http::{Request, Response, json};
 
@@ -50,7 +50,7 @@ async fn enroll(ctx: Context, request: Request) -> Result<Response, MyauthError>
 pub(super) const ENROLL: Endpoint = endpoint! {
     handler: enroll,
     metric_label: "myauth.new-totp",
-    errors: [Error::AccountDisabled, FORBIDDEN, Error::NotFound],
+    errors: [Error::AccountDisabled, FORBIDDEN, Error::NotFound, RATE_LIMITED],
 };
 
 /// A code of the pending secret.
@@ -66,9 +66,17 @@ pub(super) struct EnableTotp {
     /// The URI of the pending secret. Ignored: only the pending secret counts.
     #[serde(rename = "uri")]
     _uri: String,
-    /// The current password, if the user has one.
+    /// The current password, if the user has one. Without a password, the token must be of a recent sign-in.
     #[schema(value_type = Option<String>, format = Password)]
     password: Option<Password>,
+}
+
+/// The document has one answer for every failure to authenticate the change, a sign-in that is too old included.
+fn documented(failure: MfaError) -> impl FnOnce(Error) -> Error {
+    move |error| match error {
+        Error::RecentSignInRequired => Error::Mfa(failure),
+        other => other,
+    }
 }
 
 /// Confirmation that TOTP is enabled.
@@ -93,10 +101,12 @@ pub(super) struct Enabled {
     responses((status = 200, description = "TOTP is enabled.", body = Enabled)),
 )]
 async fn enable(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
     let body: EnableTotp = request.json().await?;
     let request_ctx = request_context(&ctx, &request);
-    let recovery_codes = mfa::enable(&ctx, &user, body.password.as_ref(), &body.claim, request_ctx).await?;
+    let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
+    let enabled = mfa::enable(&ctx, &user, proof, &body.claim, request_ctx).await;
+    let recovery_codes = enabled.map_err(documented(MfaError::EnableFailed))?;
     let msg = "TOTP enabled. Do not lose your recovery code.";
     Ok(Response::json(StatusCode::OK, &Enabled { msg, recovery_codes }).no_store())
 }
@@ -135,7 +145,7 @@ pub(super) const SIGN_IN: Endpoint = endpoint! {
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(examples(json!({"original": "a quiet harbour at dusk"})))]
 pub(super) struct DisableTotp {
-    /// The current password, if the user has one.
+    /// The current password, if the user has one. Without a password, the token must be of a recent sign-in.
     #[schema(value_type = Option<String>, format = Password)]
     original: Option<Password>,
 }
@@ -153,17 +163,18 @@ pub(super) struct DisableTotp {
         example = json!({"msg": "TOTP disabled. You can re-enable it at any time."}))),
 )]
 async fn disable(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
     let body = request.json_bytes().await?;
     // The body is optional, so it may also be null.
     let is_absent = body.is_empty() || body.trim_ascii() == b"null";
     let body: DisableTotp = if is_absent { DisableTotp::default() } else { json::parse(&body)? };
     let request_ctx = request_context(&ctx, &request);
-    match mfa::disable(&ctx, &user, Some(body.original.as_ref()), request_ctx).await {
+    let proof = IdentityProof { password: body.original.as_ref(), auth_time: caller.auth_time() };
+    match mfa::disable(&ctx, &user, Some(proof), request_ctx).await {
         Ok(()) | Err(Error::Mfa(MfaError::AlreadyDisabled)) => {
             Ok(message_response("TOTP disabled. You can re-enable it at any time."))
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(documented(MfaError::DisableFailed)(error).into()),
     }
 }
 

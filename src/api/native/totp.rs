@@ -11,7 +11,7 @@ use crate::api::{FORBIDDEN, RATE_LIMITED, request_context};
 use crate::auth::accounts::permissions::require_user;
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
-use crate::auth::passwords::Password;
+use crate::auth::passwords::{IdentityProof, Password};
 use crate::auth::{Error, mfa};
 use crate::http::{FieldError, FieldErrorKind, ParamLocation, Rejection, Request, Response, json};
 
@@ -86,7 +86,7 @@ async fn start_enrollment(ctx: Context, request: Request) -> Result<Response, Pr
 pub(super) const START_ENROLLMENT: Endpoint = endpoint! {
     handler: start_enrollment,
     metric_label: "native.begin-totp",
-    errors: [FORBIDDEN, Error::AccountDisabled],
+    errors: [FORBIDDEN, Error::AccountDisabled, RATE_LIMITED],
 };
 
 /// Get the QR code of the second factor being enrolled
@@ -154,6 +154,7 @@ fn preferred_format(accept: &str) -> QrFormat {
 /// Enable the second factor
 ///
 /// Takes the first code of the enrolled second factor. From then on every sign-in, through any API, requires a code.
+/// Users without a password must have signed in recently.
 #[utoipa::path(
     put,
     path = "/totp",
@@ -164,9 +165,10 @@ fn preferred_format(accept: &str) -> QrFormat {
 )]
 async fn enable(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: EnableTotp = request.json().await?;
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    let recovery_codes = mfa::enable(&ctx, &user, body.password.as_ref(), &body.code, request_ctx).await?;
+    let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
+    let recovery_codes = mfa::enable(&ctx, &user, proof, &body.code, request_ctx).await?;
     Ok(Response::json(StatusCode::OK, &RecoveryCodes { recovery_codes }).no_store())
 }
 
@@ -176,6 +178,7 @@ pub(super) const ENABLE: Endpoint = endpoint! {
     errors: [
         FORBIDDEN,
         Error::AccountDisabled,
+        Error::RecentSignInRequired,
         Error::Mfa(MfaError::EnableFailed),
         Error::Mfa(MfaError::AlreadyEnabled),
         RATE_LIMITED,
@@ -185,7 +188,7 @@ pub(super) const ENABLE: Endpoint = endpoint! {
 
 /// Disable the second factor
 ///
-/// Its recovery codes stop working. Users without a password need not send a body.
+/// Its recovery codes stop working. Users without a password need not send a body, but must have signed in recently.
 #[utoipa::path(
     delete,
     path = "/totp",
@@ -197,9 +200,10 @@ pub(super) const ENABLE: Endpoint = endpoint! {
 async fn disable(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let bytes = request.json_bytes().await?;
     let body = if bytes.is_empty() { DisableTotp::default() } else { json::parse(&bytes)? };
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
     let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
-    mfa::disable(&ctx, &user, Some(body.password.as_ref()), request_ctx).await?;
+    let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
+    mfa::disable(&ctx, &user, Some(proof), request_ctx).await?;
     Ok(Response::empty(StatusCode::NO_CONTENT))
 }
 
@@ -209,6 +213,7 @@ pub(super) const DISABLE: Endpoint = endpoint! {
     errors: [
         FORBIDDEN,
         Error::AccountDisabled,
+        Error::RecentSignInRequired,
         Error::Mfa(MfaError::DisableFailed),
         Error::Mfa(MfaError::AlreadyDisabled),
         RATE_LIMITED,

@@ -85,7 +85,7 @@ async fn register(ctx: Context, mut request: Request) -> Result<Response, Uconta
     let link = |token: &str| {
         format!("{}{}/confirmed_email/{token}", config.server.public_url, request_ctx.dialect_config.prefix)
     };
-    verify_email::send_link(&ctx, &user, &user.email, link, request_ctx.language)?;
+    verify_email::send_sign_up_link(&ctx, &user, link, request_ctx).await?;
     let account = Account {
         id: user.number,
         username: user.username.as_deref().unwrap_or_default(),

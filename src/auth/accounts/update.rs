@@ -7,20 +7,26 @@
 //! A new password ends all of the user's sessions everywhere, the caller's included: they end by the row's
 //! `sessions_valid_after`, which must outlive the ephemeral store and has no exceptions, and the caller can sign in
 //! with the password just chosen. Losing a permission ends them too, because tokens state the permissions. Sessions
-//! survive every other change, and their tokens carry the new claims from the next refresh on.
+//! survive every other change, and their tokens carry the new claims from the next refresh on. API keys with reserved
+//! scopes end with the password, and with the right to grant them.
 
 use super::disable::log_disabled;
 use crate::auth::accounts::permissions::{can_create_superusers, can_manage};
 use crate::auth::accounts::verify_email;
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
-use crate::auth::passwords::reauthenticate::{reauthenticate, reauthenticate_and_hash};
-use crate::auth::passwords::{Password, Policy};
+use crate::auth::passwords::reauthenticate::{
+    reauthenticate, reauthenticate_and_hash, require_password_or_recent_sign_in,
+};
+use crate::auth::passwords::{IdentityProof, Password, Policy};
+use crate::auth::rate_limit::MailKind;
 use crate::auth::request_context::RequestContext;
+use crate::auth::reserved_scopes::RESERVED_SCOPES;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::refresh_session_claims;
 use crate::auth::sessions::sign_out::sign_out_durably;
 use crate::auth::{Error, mailing, one_time, rate_limit};
+use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Changed, Changes, Find, PasswordHash, User};
@@ -36,6 +42,9 @@ pub struct UpdateSelf {
     pub password: Option<Password>,
     /// The current password. Changing the address or the password requires it if the user has one.
     pub current_password: Option<Password>,
+    /// When the user authenticated. Changing the address or the password requires a recent sign-in if the user has no
+    /// password.
+    pub auth_time: Option<Timestamp>,
 }
 
 /// What an administrator may change. `None` leaves a field unchanged.
@@ -55,6 +64,11 @@ pub struct UpdateUser {
     pub superuser: Option<bool>,
     /// The roles.
     pub roles: Option<Vec<String>>,
+    /// The administrator's current password. Administrators who change their own address or password give it, or have
+    /// signed in recently.
+    pub current_password: Option<Password>,
+    /// When the administrator authenticated.
+    pub auth_time: Option<Timestamp>,
 }
 
 /// Changes the caller's own account.
@@ -75,20 +89,28 @@ pub async fn update_self(
     if changed.email.is_none() && changed.password.is_none() && changed.full_name.is_none() {
         return Ok(user.clone());
     }
-    let current_password = update.current_password.as_ref();
+    let proof = IdentityProof { password: update.current_password.as_ref(), auth_time: update.auth_time };
     let hash = match &changed.password {
-        Some(new) => Some(reauthenticate_and_hash(ctx, user, current_password, new, request_ctx).await?),
+        Some(new) => Some(reauthenticate_and_hash(ctx, user, proof, new, request_ctx).await?),
         None => {
             if changed.email.is_some() {
-                reauthenticate(ctx, user, current_password, request_ctx).await?;
+                reauthenticate(ctx, user, proof, request_ctx).await?;
             }
             None
         }
     };
-    apply(ctx, user, changed, hash, request_ctx).await
+    let has_new_password = hash.is_some();
+    let changed = apply(ctx, user, changed, hash, request_ctx).await?;
+    if has_new_password {
+        // It has voided the networks that were known. The owner must not be locked out of the next sign-in by attempts
+        // of others.
+        rate_limit::remember_network(ctx, user.id, request_ctx.client()).await;
+    }
+    Ok(changed)
 }
 
-/// Changes the user `id` on behalf of the administrator `by`.
+/// Changes the user `id` on behalf of the administrator `by`. Administrators who change their own address or password
+/// must show that they are the user, as in [`update_self`]: the right to manage users is no way around it.
 pub async fn update_user(
     ctx: &Context,
     by: &User,
@@ -106,6 +128,10 @@ pub async fn update_user(
     let email = update.email.filter(|email| email.as_str() != user.email);
     let verified = update.verified.filter(|_| email.is_none());
     let disabled = update.disabled.filter(|disabled| *disabled != user.disabled);
+    if by.id == user.id && (email.is_some() || update.password.is_some()) {
+        let proof = IdentityProof { password: update.current_password.as_ref(), auth_time: update.auth_time };
+        require_password_or_recent_sign_in(ctx, &user, proof, request_ctx).await?;
+    }
     let hash = match &update.password {
         Some(new) => Some(ctx.node.hasher.hash(new).await?),
         None => None,
@@ -131,10 +157,12 @@ async fn apply(
     request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
     if let Some(email) = &update.email {
-        rate_limit::check_mail(ctx, &one_time::subject(email), request_ctx).await?;
+        let permit = rate_limit::check_mail(ctx, MailKind::EmailLink, &one_time::subject(email), request_ctx).await?;
+        permit.require(ctx, None, request_ctx).await?;
     }
     let changes = Changes {
         ends_sign_ins: loses_permission(user, &update),
+        ends_api_keys_with: ended_scopes(&update),
         full_name: update.full_name,
         email: update.email.map(|email| email.as_str().to_owned()),
         verified: update.verified,
@@ -183,6 +211,12 @@ fn notify(ctx: &Context, before: &User, after: &User, changes: &Changes, languag
 /// have changed since.
 fn changes_claims(changes: &Changes) -> bool {
     changes.email.is_some() || changes.verified.is_some() || changes.superuser.is_some() || changes.roles.is_some()
+}
+
+/// The scopes whose API keys end with `update`: a new password ends what a thief may have created, and a user who is no
+/// superuser any more may not grant reserved scopes.
+fn ended_scopes(update: &UpdateUser) -> &'static [&'static str] {
+    if update.password.is_some() || update.superuser == Some(false) { RESERVED_SCOPES } else { &[] }
 }
 
 /// Whether `update` takes a permission from the user. Decided before the change, so that both are one step: if the

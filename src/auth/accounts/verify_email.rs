@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::one_time::subject_of;
+use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::refresh_session_claims;
-use crate::auth::{Error, action_token, mailing};
+use crate::auth::{Error, action_token, mailing, rate_limit};
 use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{EmailVerified, Find, User};
@@ -36,7 +37,7 @@ pub enum Verification {
 }
 
 /// Mails `address`, in canonical form, a link that verifies it as the user's. `link` builds the link from a token. The
-/// caller has counted the mail already: a sign-up against the limit of sign-ups, everything else against that of mails.
+/// caller has counted the mail already.
 pub fn send_link(
     ctx: &Context,
     user: &User,
@@ -48,6 +49,20 @@ pub fn send_link(
     let token = action_token::create(ctx, ActionKind::ConfirmEmail, claims, ctx.node.config.mailed.confirm)?;
     let letter = Letter::ConfirmEmail { link: link(&token.text) };
     mailing::queue_mail(ctx, address, letter, token.expires_at, language);
+    Ok(())
+}
+
+/// Mails the link of a sign-up, unless the address has been sent too many: the account exists all the same, and its owner
+/// can verify the address by signing in with a mailed code or link, or by resetting the password.
+pub async fn send_sign_up_link(
+    ctx: &Context,
+    user: &User,
+    link: impl FnOnce(&str) -> String,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    if rate_limit::check_sign_up_mail(ctx, &subject_of(&user.email), request_ctx).await {
+        send_link(ctx, user, &user.email, link, request_ctx.language)?;
+    }
     Ok(())
 }
 

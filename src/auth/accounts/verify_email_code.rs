@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use crate::auth::context::Context;
-use crate::auth::one_time::{self, SecretKey, SecretKind, subject_of};
+use crate::auth::one_time::{self, Owner, SecretKey, SecretKind, subject_of};
+use crate::auth::rate_limit::MailKind;
 use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::claims::refresh_session_claims;
@@ -22,8 +23,10 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 pub async fn send_code(ctx: &Context, user: UserId, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let found = ctx.accounts.user(Find::Id(user)).await?;
     let subject = found.as_ref().map_or_else(|| subject_of(&user.to_string()), |user| subject_of(&user.email));
-    rate_limit::check_mail(ctx, &subject, request_ctx).await?;
+    let permit = rate_limit::check_mail(ctx, MailKind::EmailCode, &subject, request_ctx).await?;
     let user = found.ok_or(Error::NotFound)?;
+    // The answer says whether the mail was sent, so it also says why not.
+    permit.require(ctx, Some(user.id), request_ctx).await?;
     let (code, expires_at) = (one_time::generate_code(ctx), ctx.now() + ctx.node.config.mailed.code);
     one_time::store(ctx, key(&subject, &user.id.to_string()), &code, Vec::new(), expires_at).await?;
     // Half the request time-out, so that the answer comes before the one for a request that timed out.
@@ -42,10 +45,11 @@ pub async fn verify_email_with_code(
 ) -> Result<(), Error> {
     rate_limit::check_attempt(ctx, request_ctx).await?;
     let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
-    let (ctx, code) = (ctx.clone(), code.trim().to_owned());
+    let (ctx, code, client) = (ctx.clone(), code.trim().to_owned(), request_ctx.client());
     run_to_completion(async move {
         let (subject, id) = (subject_of(&user.email), user.id.to_string());
-        one_time::redeem(&ctx, key(&subject, &id), &code, true).await?.ok_or(Error::InvalidCode)?;
+        let owner = Owner::User(user.id);
+        one_time::redeem(&ctx, key(&subject, &id), &code, true, owner, client).await?.ok_or(Error::InvalidCode)?;
         match ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await? {
             EmailVerified::Verified | EmailVerified::AlreadyVerified => refresh_session_claims(&ctx, user.id).await,
             EmailVerified::NotFound => return Err(Error::InvalidCode),

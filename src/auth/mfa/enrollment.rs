@@ -2,21 +2,23 @@
 //!
 //! Enabling takes two steps: the first generates a secret that is pending for ten minutes, the second confirms it with
 //! a code. Only the stored pending secret counts, never one in the request. A published API enables it in one step
-//! instead. The owner is notified by mail of every change.
+//! instead. The owner is notified by mail of every change, also if the
+//! client disconnects: a thief must not be able to suppress the notice.
 
 use std::time::Duration;
 
-use super::{count_attempt, recovery, refund_attempt};
+use super::{count_attempt, recovery};
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
 use crate::auth::mfa::totp_secret::TotpSecret;
 use crate::auth::one_time::{self, SecretKey, SecretKind, mfa_subject, subject_of};
-use crate::auth::passwords::Password;
+use crate::auth::passwords::IdentityProof;
 use crate::auth::passwords::reauthenticate::reauthenticate;
 use crate::auth::request_context::RequestContext;
+use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::{Error, mailing, rate_limit};
 use crate::mail::Letter;
-use crate::store::accounts::{SealedTotp, User};
+use crate::store::accounts::{RecoveryCode, SealedTotp, User};
 
 /// Lifetime of an enrollment that is not confirmed.
 const PENDING_LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -31,6 +33,7 @@ pub struct TotpEnrollment {
 
 /// Generates a pending secret, in place of an earlier one. Enables nothing.
 pub async fn start_enrollment(ctx: &Context, user: &User) -> Result<TotpEnrollment, Error> {
+    rate_limit::check_enrollment(ctx, user.id).await?;
     let secret = TotpSecret::generate(ctx, &user.email)?;
     let sealed = secret.seal(ctx, user.id)?;
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
@@ -53,16 +56,16 @@ async fn pending_secret(ctx: &Context, user: &User) -> Result<Option<TotpSecret>
     sealed.map(|sealed| TotpSecret::open(ctx, user.id, &SealedTotp(sealed))).transpose()
 }
 
-/// Enables the pending secret, if `code` is a code of it and `password` the user's password (if there is one). Returns
-/// the recovery codes.
+/// Enables the pending secret, if `code` is a code of it and `proof` has the user's password, or a recent sign-in if
+/// there is no password. Returns the recovery codes.
 pub async fn enable(
     ctx: &Context,
     user: &User,
-    password: Option<&Password>,
+    proof: IdentityProof<'_>,
     code: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<Vec<String>, Error> {
-    reauthenticate(ctx, user, password, request_ctx)
+    reauthenticate(ctx, user, proof, request_ctx)
         .await
         .map_err(replace_wrong_password(Error::Mfa(MfaError::EnableFailed)))?;
     if user.totp.is_some() {
@@ -71,17 +74,33 @@ pub async fn enable(
     let secret = pending_secret(ctx, user).await?.ok_or(Error::Mfa(MfaError::EnableFailed))?;
     let step = check_enrollment_code(ctx, user, &secret, code, request_ctx).await?;
     let (codes, hashes) = recovery::generate(ctx, ctx.node.config.second_factor.recovery_codes);
-    if !ctx.accounts.enable_totp(user.id, &secret.seal(ctx, user.id)?, step, &hashes, ctx.now()).await? {
-        return Err(Error::Mfa(MfaError::AlreadyEnabled));
-    }
+    enable_and_notify(ctx, user, secret.seal(ctx, user.id)?, step, hashes, request_ctx).await?;
     let (subject, id) = (subject_of(&user.email), user.id.to_string());
     if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::TotpEnrollment.name(), &id).await {
         // It is enabled, and the response must deliver the recovery codes. The pending secret expires within ten
         // minutes.
         tracing::warn!(user = %user.id, %error, "cannot delete the pending secret of a second factor that was enabled");
     }
-    mailing::queue_notice(ctx, user, Letter::SecondFactorOn, request_ctx.language);
     Ok(codes)
+}
+
+async fn enable_and_notify(
+    ctx: &Context,
+    user: &User,
+    secret: SealedTotp,
+    step: i64,
+    recovery: Vec<RecoveryCode>,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    let (ctx, user, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
+    run_to_completion(async move {
+        if !ctx.accounts.enable_totp(user.id, &secret, step, &recovery, ctx.now()).await? {
+            return Err(Error::Mfa(MfaError::AlreadyEnabled));
+        }
+        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, language.as_deref());
+        Ok(())
+    })
+    .await
 }
 
 async fn check_enrollment_code(
@@ -91,9 +110,11 @@ async fn check_enrollment_code(
     code: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<i64, Error> {
-    count_attempt(ctx, user, request_ctx).await?;
-    let step = secret.step_of(code, ctx.now()).ok_or(Error::Mfa(MfaError::EnableFailed))?;
-    refund_attempt(ctx, user).await?;
+    let attempt = count_attempt(ctx, user, request_ctx).await?;
+    let Some(step) = secret.step_of(code, ctx.now()) else {
+        return Err(attempt.refusal(Error::Mfa(MfaError::EnableFailed)));
+    };
+    attempt.refund(ctx, user).await?;
     Ok(step)
 }
 
@@ -108,39 +129,39 @@ pub async fn enable_without_confirmation(
         return Err(Error::Mfa(MfaError::AlreadyEnabled));
     }
     // Enabling and disabling cost hashes and mails, so they count as attempts at the second factor.
-    rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
+    let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
     let secret = TotpSecret::generate(ctx, &user.email)?;
     let (codes, hashes) = recovery::generate_six_digit(ctx, count).await?;
     // Step 0: no code has been used yet.
-    if !ctx.accounts.enable_totp(user.id, &secret.seal(ctx, user.id)?, 0, &hashes, ctx.now()).await? {
-        return Err(Error::Mfa(MfaError::AlreadyEnabled));
-    }
-    mailing::queue_notice(ctx, user, Letter::SecondFactorOn, request_ctx.language);
+    enable_and_notify(ctx, user, secret.seal(ctx, user.id)?, 0, hashes, request_ctx).await?;
     Ok((secret.key(), codes))
 }
 
-/// Disables the second factor. `password` is `None` if the dialect does not require the password, and otherwise the one
-/// that the request contains, if any.
+/// Disables the second factor. `proof` is `None` if the document of the dialect gives the call nothing but a token.
 pub async fn disable(
     ctx: &Context,
     user: &User,
-    password: Option<Option<&Password>>,
+    proof: Option<IdentityProof<'_>>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    if let Some(password) = password {
-        reauthenticate(ctx, user, password, request_ctx)
+    if let Some(proof) = proof {
+        reauthenticate(ctx, user, proof, request_ctx)
             .await
             .map_err(replace_wrong_password(Error::Mfa(MfaError::DisableFailed)))?;
     }
     if user.totp.is_none() {
         return Err(Error::Mfa(MfaError::AlreadyDisabled));
     }
-    rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
-    if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
-        return Err(Error::Mfa(MfaError::AlreadyDisabled));
-    }
-    mailing::queue_notice(ctx, user, Letter::SecondFactorOff, request_ctx.language);
-    Ok(())
+    let _counted = rate_limit::check_mfa(ctx, user, &mfa_subject(&user.email), request_ctx).await?;
+    let (ctx, user, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
+    run_to_completion(async move {
+        if !ctx.accounts.disable_totp(user.id, ctx.now()).await? {
+            return Err(Error::Mfa(MfaError::AlreadyDisabled));
+        }
+        mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, language.as_deref());
+        Ok(())
+    })
+    .await
 }
 
 /// Replaces [`Error::WrongCurrentPassword`], so that a wrong password and a wrong code give the same answer.

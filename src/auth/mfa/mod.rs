@@ -8,10 +8,14 @@ mod enrollment;
 mod recovery;
 mod totp_secret;
 
+use tokio::time::Instant;
+
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
 use crate::auth::one_time::mfa_subject;
+use crate::auth::rate_limit::AttemptPermit;
 use crate::auth::request_context::RequestContext;
+use crate::auth::timing::delay_limited;
 use crate::auth::{Error, rate_limit};
 use crate::store::accounts::User;
 use crate::store::ephemeral::Allowance;
@@ -30,8 +34,22 @@ pub(super) async fn verify_code(
     code: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
+    let start = Instant::now();
+    let verified = count_and_compare(ctx, user, code, request_ctx).await;
+    if matches!(verified, Err(Error::RateLimited { .. })) {
+        delay_limited(start).await;
+    }
+    verified
+}
+
+async fn count_and_compare(
+    ctx: &Context,
+    user: &User,
+    code: &str,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
     let sealed = user.totp.as_ref().ok_or(Error::Mfa(MfaError::NotEnabled))?;
-    count_attempt(ctx, user, request_ctx).await?;
+    let attempt = count_attempt(ctx, user, request_ctx).await?;
     let secret = TotpSecret::open(ctx, user.id, sealed)?;
     let is_totp_code = match secret.step_of(code, ctx.now()) {
         Some(step) => ctx.accounts.spend_totp_step(user.id, step).await?,
@@ -39,26 +57,43 @@ pub(super) async fn verify_code(
     };
     // A recovery code of six digits may happen to be the TOTP code of a step that is consumed already.
     let verified = is_totp_code || recovery::consume(ctx, user.id, code).await?;
-    if verified { refund_attempt(ctx, user).await } else { Err(Error::InvalidMfaCode) }
+    if verified { attempt.refund(ctx, user).await } else { Err(attempt.refusal(Error::InvalidMfaCode)) }
+}
+
+/// A counted attempt, which may be compared.
+#[must_use]
+struct Attempt {
+    permit: AttemptPermit,
+    /// Whether it counts against the attempts of the day that all clients share.
+    counts_against_the_day: bool,
 }
 
 /// Counts an attempt against the rate limits and the user's attempts of the day. Call it before comparing.
-async fn count_attempt(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+async fn count_attempt(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<Attempt, Error> {
     let subject = mfa_subject(&user.email);
-    rate_limit::check_mfa(ctx, user, &subject, request_ctx).await?;
+    let permit = rate_limit::check_mfa(ctx, user, &subject, request_ctx).await?;
     match ctx.ephemeral.count_attempt(&subject, ctx.node.config.mailed.daily_tries, ctx.now()).await? {
-        Allowance::Allowed => Ok(()),
+        Allowance::Allowed => Ok(Attempt { permit, counts_against_the_day: true }),
         Allowance::Limited { retry_after } => {
-            let (user, client_ip, dialect) = (user.id, request_ctx.client_ip, request_ctx.dialect);
-            tracing::info!(limit = "mailed.daily_tries", %user, %client_ip, dialect, "rate limit exceeded");
-            Err(Error::RateLimited { retry_after })
+            let permit = rate_limit::check_day(ctx, Some(user.id), "factor", retry_after, request_ctx.client()).await?;
+            Ok(Attempt { permit, counts_against_the_day: false })
         }
     }
 }
 
-/// Takes a successful attempt off the user's attempts of the day.
-async fn refund_attempt(ctx: &Context, user: &User) -> Result<(), Error> {
-    Ok(ctx.ephemeral.refund_attempt(&mfa_subject(&user.email), ctx.now()).await?)
+impl Attempt {
+    /// The answer to an attempt that turned out to be wrong.
+    fn refusal(&self, wrong: Error) -> Error {
+        self.permit.refusal(wrong)
+    }
+
+    /// Takes a successful attempt off the user's attempts of the day.
+    async fn refund(self, ctx: &Context, user: &User) -> Result<(), Error> {
+        if self.counts_against_the_day {
+            ctx.ephemeral.refund_attempt(&mfa_subject(&user.email), ctx.now()).await?;
+        }
+        Ok(())
+    }
 }
 
 /// Seals again, with the first of the configured secrets, every TOTP secret that is sealed with another, so that an old

@@ -1,25 +1,39 @@
-//! Re-authentication: a sensitive change needs the user's current password, so that a stolen access token is not enough
-//! for it.
+//! Re-authentication: a sensitive change needs the user's current password, or a recent sign-in where the user has none,
+//! so that a stolen access token is not enough for it.
+//!
+//! `tokens.recent_sign_in` says what is recent. A thief of a token that was issued at a sign-in has no longer than that.
+//! A thief of a refresh token has no more: refreshing does not change the `auth_time`.
 
 use crate::auth::context::Context;
 use crate::auth::passwords::{Password, QueueSlot, Verdict};
+use crate::auth::rate_limit::AttemptPermit;
 use crate::auth::request_context::RequestContext;
 use crate::auth::{Error, rate_limit};
+use crate::clock::Timestamp;
 use crate::store::accounts::{PasswordHash, User};
 
-/// Requires the current password of a user who has one. An attempt counts like a sign-in, so that a stolen token does
-/// not allow faster guessing.
+/// What shows that the caller is the user, besides an access token.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct IdentityProof<'a> {
+    /// The current password, if the request contains one.
+    pub password: Option<&'a Password>,
+    /// When the user authenticated, as the access token says.
+    pub auth_time: Option<Timestamp>,
+}
+
+/// Requires the current password of a user who has one, and a recent sign-in of another. Attempts have a
+/// counter of their own: strangers cannot exhaust it, and a stolen token does not allow faster guessing than a login.
 pub(in crate::auth) async fn reauthenticate(
     ctx: &Context,
     user: &User,
-    password: Option<&Password>,
+    proof: IdentityProof<'_>,
     request_ctx: RequestContext<'_>,
 ) -> Result<(), Error> {
-    let Some(stored) = &user.password_hash else { return Ok(()) };
-    let (password, slot) = reserve_attempt(ctx, user, password, request_ctx).await?;
+    let Some(stored) = &user.password_hash else { return require_recent_sign_in(ctx, user, proof, request_ctx) };
+    let Attempt { password, slot, permit } = reserve_attempt(ctx, user, proof.password, request_ctx).await?;
     match slot.verify(password, Some(stored)).await? {
         Verdict::Correct { .. } => Ok(()),
-        Verdict::Wrong => Err(wrong_password(user, request_ctx)),
+        Verdict::Wrong => Err(wrong_password(user, permit, request_ctx)),
     }
 }
 
@@ -27,13 +41,51 @@ pub(in crate::auth) async fn reauthenticate(
 pub(in crate::auth) async fn reauthenticate_and_hash(
     ctx: &Context,
     user: &User,
-    password: Option<&Password>,
+    proof: IdentityProof<'_>,
     new: &Password,
     request_ctx: RequestContext<'_>,
 ) -> Result<PasswordHash, Error> {
-    let Some(stored) = &user.password_hash else { return Ok(ctx.node.hasher.hash(new).await?) };
-    let (password, slot) = reserve_attempt(ctx, user, password, request_ctx).await?;
-    slot.verify_and_hash(password, stored, new).await?.ok_or_else(|| wrong_password(user, request_ctx))
+    let Some(stored) = &user.password_hash else {
+        require_recent_sign_in(ctx, user, proof, request_ctx)?;
+        return Ok(ctx.node.hasher.hash(new).await?);
+    };
+    let Attempt { password, slot, permit } = reserve_attempt(ctx, user, proof.password, request_ctx).await?;
+    slot.verify_and_hash(password, stored, new).await?.ok_or_else(|| wrong_password(user, permit, request_ctx))
+}
+
+/// Requires the current password if the request contains one, and a recent sign-in otherwise: for calls whose documents
+/// have no field for the password.
+pub(in crate::auth) async fn require_password_or_recent_sign_in(
+    ctx: &Context,
+    user: &User,
+    proof: IdentityProof<'_>,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    match proof.password {
+        Some(_) => reauthenticate(ctx, user, proof, request_ctx).await,
+        None => require_recent_sign_in(ctx, user, proof, request_ctx),
+    }
+}
+
+fn require_recent_sign_in(
+    ctx: &Context,
+    user: &User,
+    proof: IdentityProof<'_>,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
+    let max_age = ctx.node.config.tokens.recent_sign_in;
+    if proof.auth_time.is_some_and(|auth_time| ctx.now().since(auth_time) <= max_age) {
+        return Ok(());
+    }
+    log_failure(user, "no recent sign-in", request_ctx);
+    Err(Error::RecentSignInRequired)
+}
+
+/// An attempt that is counted and may be compared.
+struct Attempt<'a, 'p> {
+    password: &'p Password,
+    slot: QueueSlot<'a>,
+    permit: AttemptPermit,
 }
 
 async fn reserve_attempt<'a, 'p>(
@@ -41,16 +93,20 @@ async fn reserve_attempt<'a, 'p>(
     user: &User,
     password: Option<&'p Password>,
     request_ctx: RequestContext<'_>,
-) -> Result<(&'p Password, QueueSlot<'a>), Error> {
+) -> Result<Attempt<'a, 'p>, Error> {
     let password = password.ok_or(Error::WrongCurrentPassword)?;
     rate_limit::check_client(ctx, request_ctx).await?;
     let slot = ctx.node.hasher.reserve_slot()?;
-    rate_limit::check_account(ctx, Some(user.id), None, request_ctx).await?;
-    Ok((password, slot))
+    let permit = rate_limit::check_reauthentication(ctx, user.id, request_ctx).await?;
+    Ok(Attempt { password, slot, permit })
 }
 
-fn wrong_password(user: &User, request_ctx: RequestContext<'_>) -> Error {
+fn wrong_password(user: &User, permit: AttemptPermit, request_ctx: RequestContext<'_>) -> Error {
+    log_failure(user, "wrong password", request_ctx);
+    permit.refusal(Error::WrongCurrentPassword)
+}
+
+fn log_failure(user: &User, reason: &'static str, request_ctx: RequestContext<'_>) {
     let (user, client_ip, dialect) = (user.id, request_ctx.client_ip, request_ctx.dialect);
-    tracing::info!(%user, %client_ip, dialect, reason = "wrong password", "re-authentication failed");
-    Error::WrongCurrentPassword
+    tracing::info!(%user, %client_ip, dialect, reason, "re-authentication failed");
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::context::Context;
 use crate::auth::identity::{Email, Username};
 use crate::auth::one_time::{SecretKey, SecretKind, subject_of};
+use crate::auth::rate_limit::MailKind;
 use crate::auth::request_context::RequestContext;
 use crate::auth::timing::respond_on_step;
 use crate::auth::{Error, action_token, mailing, one_time, rate_limit};
@@ -72,11 +73,14 @@ async fn send_link(
     // A text that is not an address belongs to no user, and is counted as it is written.
     let address = Email::parse(email).ok();
     let subject = subject_of(address.as_ref().map_or(email, Email::as_str));
-    rate_limit::check_mail(ctx, &subject, request_ctx).await?;
+    let permit = rate_limit::check_mail(ctx, MailKind::PasswordReset, &subject, request_ctx).await?;
     let user = match &address {
         Some(address) => ctx.accounts.user(Find::Email(address.as_str())).await?,
         None => None,
     };
+    if !permit.may_send(ctx, user.as_ref().map(|user| user.id), request_ctx).await? {
+        return Ok(());
+    }
     let claims = ResetClaims {
         user: user.as_ref().map_or_else(|| UserId::new(ctx.now(), &ctx.node.rng), |user| user.id),
         sessions_valid_after: user.as_ref().map_or(ctx.now(), |user| user.sessions_valid_after).millis(),

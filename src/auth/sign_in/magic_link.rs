@@ -17,7 +17,8 @@ use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::context::Context;
 use crate::auth::error::LinkKind;
 use crate::auth::identity::Email;
-use crate::auth::one_time::{self, SecretKey, SecretKind, subject, subject_of};
+use crate::auth::one_time::{self, Owner, SecretKey, SecretKind, subject, subject_of};
+use crate::auth::rate_limit::MailKind;
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::timing::respond_on_step;
@@ -48,8 +49,11 @@ pub async fn request_link(ctx: &Context, email: &str, request_ctx: RequestContex
 
 async fn create_and_send(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<String, Error> {
     let subject = subject(email);
-    rate_limit::check_mail(ctx, &subject, request_ctx).await?;
+    let permit = rate_limit::check_mail(ctx, MailKind::MagicLink, &subject, request_ctx).await?;
     let user = ctx.accounts.user(Find::Email(email.as_str())).await?;
+    if !permit.may_send(ctx, user.as_ref().map(|user| user.id), request_ctx).await? {
+        return Ok(one_time::generate_device_secret(ctx));
+    }
     let may_sign_in = user.as_ref().map_or(ctx.node.config.accounts.open_registration, |user| !user.disabled);
     let claims = match &user {
         Some(user) => LinkClaims::User { user: user.id, valid_after: user.sessions_valid_after.millis() },
@@ -81,7 +85,9 @@ pub async fn redeem(
     start_login(ctx, &user, request_ctx).await
 }
 
-/// The same in one request. If the code of the second factor is missing or wrong, the link is not consumed.
+/// The same in one request. If the code of the second factor is missing or wrong, the link is not consumed. The first
+/// sign-in to an account whose address was not verified needs no second factor: it removes the one that somebody else may
+/// have set (`crate::auth::email_proof`).
 pub async fn redeem_with_code(
     ctx: &Context,
     token: &str,
@@ -90,18 +96,15 @@ pub async fn redeem_with_code(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     let link = Link::parse(ctx, token, request_ctx).await?;
-    link.check(ctx, device_secret).await?;
-    let Some(user) = &link.user else {
+    if let Some(user) = link.user.as_ref().filter(|user| user.verified) {
+        link.check(ctx, device_secret).await?;
+        let login = authorize_login(ctx, user, mfa_code, request_ctx).await?;
         link.consume(ctx, device_secret).await?;
-        let user = link.owner(ctx).await?;
-        return authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await;
-    };
-    // The link proves the address, which the row records only once the link is consumed.
-    let user = User { verified: true, ..user.clone() };
-    let login = authorize_login(ctx, &user, mfa_code, request_ctx).await?;
+        return login.open(ctx, request_ctx).await;
+    }
     link.consume(ctx, device_secret).await?;
-    link.owner(ctx).await?;
-    login.open(ctx, request_ctx).await
+    let user = link.owner(ctx).await?;
+    authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await
 }
 
 /// A valid mailed token, and the user whom it signs in together with the device secret.
@@ -157,7 +160,8 @@ impl<'a> Link<'a> {
         let (subject, id) = (subject_of(&self.address), self.id.to_string());
         let key = SecretKey { kind: SecretKind::MagicLink, subject: &subject, id: &id };
         let user = self.user.as_ref().map(|user| user.id);
-        match one_time::redeem(ctx, key, device_secret, consume).await? {
+        let owner = user.map_or(Owner::Address(&self.address), Owner::User);
+        match one_time::redeem(ctx, key, device_secret, consume, owner, self.request_ctx.client()).await? {
             Some(_) => Ok(()),
             None => Err(refuse(self.request_ctx, user, "wrong device secret, or magic link used before")),
         }
@@ -165,7 +169,8 @@ impl<'a> Link<'a> {
 
     /// The owner of the address, verified; created if there is none. Call it only after the link was consumed.
     async fn owner(&self, ctx: &Context) -> Result<User, Error> {
-        find_or_create_owner(ctx, &self.address, self.user.clone(), self.request_ctx).await
+        let owner = find_or_create_owner(ctx, &self.address, self.user.clone(), self.request_ctx).await?;
+        owner.ok_or_else(|| refuse(self.request_ctx, self.user.as_ref().map(|user| user.id), REVOKED))
     }
 }
 

@@ -11,16 +11,18 @@
 use std::time::Duration;
 
 use super::log_failed_sign_in;
-use super::open_session::authorize_login;
+use super::open_session::{authorize_login, check_login_allowed};
 use crate::auth::accounts::address_owner::find_or_create_owner;
 use crate::auth::accounts::credential_epoch::CredentialEpoch;
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
-use crate::auth::one_time::{self, SecretKey, SecretKind};
+use crate::auth::one_time::{self, Owner, SecretKey, SecretKind};
+use crate::auth::rate_limit::MailKind;
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::timing::respond_on_step;
 use crate::auth::{Error, mailing, rate_limit};
+use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
 
@@ -32,8 +34,12 @@ pub async fn send_code(ctx: &Context, email: &Email, request_ctx: RequestContext
 
 async fn create_and_send(ctx: &Context, email: &Email, request_ctx: RequestContext<'_>) -> Result<Duration, Error> {
     let subject = one_time::subject(email);
-    rate_limit::check_mail(ctx, &subject, request_ctx).await?;
+    let permit = rate_limit::check_mail(ctx, MailKind::SignInCode, &subject, request_ctx).await?;
     let user = ctx.accounts.user(Find::Email(email.as_str())).await?;
+    if !permit.may_send(ctx, user.as_ref().map(|user| user.id), request_ctx).await? {
+        // Without a new code: it would replace one that the owner may have been mailed.
+        return Ok(ctx.node.config.mailed.code);
+    }
     let epoch = CredentialEpoch::for_user(user.as_ref());
     let may_sign_in = user.map_or(ctx.node.config.accounts.open_registration, |user| !user.disabled);
     let (code, lifetime) = (one_time::generate_code(ctx), ctx.node.config.mailed.code);
@@ -47,7 +53,8 @@ async fn create_and_send(ctx: &Context, email: &Email, request_ctx: RequestConte
 }
 
 /// Consumes a code and opens a session. If the code of the second factor is missing or wrong, the mailed code is not
-/// consumed.
+/// consumed. The first sign-in to an account whose address was not verified needs no second factor: it removes the one
+/// that somebody else may have set (`crate::auth::email_proof`).
 pub async fn sign_in_with_code(
     ctx: &Context,
     email: &Email,
@@ -56,28 +63,39 @@ pub async fn sign_in_with_code(
     request_ctx: RequestContext<'_>,
 ) -> Result<TokenPair, Error> {
     rate_limit::check_attempt(ctx, request_ctx).await?;
-    let code = MailedCode { subject: one_time::subject(email), code: code.trim(), request_ctx };
+    let code = MailedCode {
+        subject: one_time::subject(email),
+        code: code.trim(),
+        owner: Owner::Address(email.as_str()),
+        request_ctx,
+    };
     let epoch = code.check(ctx).await?;
     let Some(user) = ctx.accounts.user(Find::Email(email.as_str())).await? else {
         if !ctx.node.config.accounts.open_registration {
             return Err(Error::RegistrationClosed);
         }
         rate_limit::check_sign_up(ctx, request_ctx).await?;
-        code.consume(ctx).await?;
-        let user = find_or_create_owner(ctx, email.as_str(), None, request_ctx).await?;
+        let user = code.consume_for_owner(ctx, email, None).await?;
         return authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await;
     };
     // A disabled user is told so below, and not that the code is invalid.
     if !user.disabled && !epoch.is_current(&user) {
-        log_failed_sign_in(request_ctx, Some(user.id), "code issued before credentials changed");
-        return Err(Error::InvalidCode);
+        return Err(revoked(Some(user.id), request_ctx));
+    }
+    if user.verified {
+        let login = authorize_login(ctx, &user, mfa_code, request_ctx).await?;
+        code.consume(ctx).await?;
+        return login.open(ctx, request_ctx).await;
     }
     // The code proves the address, which the row records only once the code is consumed.
-    let verified_user = User { verified: true, ..user.clone() };
-    let login = authorize_login(ctx, &verified_user, mfa_code, request_ctx).await?;
-    code.consume(ctx).await?;
-    find_or_create_owner(ctx, email.as_str(), Some(user), request_ctx).await?;
-    login.open(ctx, request_ctx).await
+    check_login_allowed(&User { verified: true, ..user.clone() }, request_ctx)?;
+    let user = code.consume_for_owner(ctx, email, Some(user)).await?;
+    authorize_login(ctx, &user, mfa_code, request_ctx).await?.open(ctx, request_ctx).await
+}
+
+fn revoked(user: Option<UserId>, request_ctx: RequestContext<'_>) -> Error {
+    log_failed_sign_in(request_ctx, user, "code issued before credentials changed");
+    Error::InvalidCode
 }
 
 fn key(subject: &str) -> SecretKey<'_> {
@@ -88,6 +106,7 @@ fn key(subject: &str) -> SecretKey<'_> {
 struct MailedCode<'a> {
     subject: String,
     code: &'a str,
+    owner: Owner<'a>,
     request_ctx: RequestContext<'a>,
 }
 
@@ -102,8 +121,18 @@ impl MailedCode<'_> {
         self.redeem(ctx, true).await
     }
 
+    /// Consumes the code and returns the owner of the address, verified.
+    async fn consume_for_owner(&self, ctx: &Context, email: &Email, known: Option<User>) -> Result<User, Error> {
+        self.consume(ctx).await?;
+        let id = known.as_ref().map(|user| user.id);
+        let owner = find_or_create_owner(ctx, email.as_str(), known, self.request_ctx).await?;
+        owner.ok_or_else(|| revoked(id, self.request_ctx))
+    }
+
     async fn redeem(&self, ctx: &Context, consume: bool) -> Result<CredentialEpoch, Error> {
-        let payload = one_time::redeem(ctx, key(&self.subject), self.code, consume).await?;
+        let payload =
+            one_time::redeem(ctx, key(&self.subject), self.code, consume, self.owner, self.request_ctx.client())
+                .await?;
         payload.and_then(|payload| CredentialEpoch::from_bytes(&payload)).ok_or_else(|| {
             log_failed_sign_in(self.request_ctx, None, "wrong, used or expired code");
             Error::InvalidCode

@@ -3,6 +3,9 @@
 //! A known login cannot be told from an unknown one: both count against the same limits, cost one hash of the same
 //! parameters, and fail with the same answer in the same time. Only the right password reveals that an account is
 //! disabled.
+//!
+//! A sign-in takes three round trips to the store: the limit of the client, that of the account, and the session. Once
+//! the account's counter is exhausted, a fourth asks whether the client's network is a known one of the account.
 
 use tokio::time::Instant;
 
@@ -14,7 +17,7 @@ use crate::auth::identity::Login;
 use crate::auth::passwords::{Password, QueueSlot, Verdict};
 use crate::auth::request_context::RequestContext;
 use crate::auth::sessions::tokens::TokenPair;
-use crate::auth::timing::delay_refusal;
+use crate::auth::timing::{delay_limited, delay_refusal};
 use crate::auth::{Error, rate_limit};
 use crate::store::accounts::{Find, User};
 
@@ -60,10 +63,11 @@ pub async fn check_password(
         None => None,
     };
     let checked = count_and_compare(ctx, user, login.as_ref(), password, slot, request_ctx).await;
-    // For every reason, an exhausted limit of the account included: the duration of the look-up is part of every
-    // answer.
-    if checked.is_err() {
-        delay_refusal(start).await;
+    // For every reason: the duration of the look-up is part of every answer.
+    match &checked {
+        Ok(_) => {}
+        Err(Error::RateLimited { .. }) => delay_limited(start).await,
+        Err(_) => delay_refusal(start).await,
     }
     checked
 }
@@ -77,7 +81,7 @@ async fn count_and_compare(
     slot: QueueSlot<'_>,
     request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
-    rate_limit::check_account(ctx, user.as_ref().map(|user| user.id), login, request_ctx).await?;
+    let permit = rate_limit::check_account(ctx, user.as_ref().map(|user| user.id), login, request_ctx).await?;
     let stored = user.as_ref().and_then(|user| user.password_hash.as_ref());
     match (slot.verify(password, stored).await?, user) {
         (Verdict::Correct { upgrade }, Some(user)) => {
@@ -91,11 +95,11 @@ async fn count_and_compare(
         }
         (Verdict::Correct { .. }, None) | (Verdict::Wrong, None) => {
             log_failed_sign_in(request_ctx, None, "unknown account");
-            Err(Error::InvalidCredentials)
+            Err(permit.refusal(Error::InvalidCredentials))
         }
         (Verdict::Wrong, Some(user)) => {
             log_failed_sign_in(request_ctx, Some(user.id), "wrong password");
-            Err(Error::InvalidCredentials)
+            Err(permit.refusal(Error::InvalidCredentials))
         }
     }
 }
