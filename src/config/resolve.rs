@@ -128,6 +128,7 @@ fn server(from: &mut Reader) -> Server {
         header_timeout: server.read("header_timeout", DurationRange(ms(100), minutes(5)), seconds(10)),
         body_timeout: server.read("body_timeout", DurationRange(ms(100), minutes(5)), seconds(10)),
         request_timeout: server.read("request_timeout", DurationRange(ms(100), minutes(5)), seconds(30)),
+        write_timeout: server.read("write_timeout", DurationRange(ms(100), minutes(5)), seconds(10)),
         idle_timeout: server.read("idle_timeout", DurationRange(seconds(1), days(1)), seconds(75)),
         drain_timeout: server.read("drain_timeout", DurationRange(ms(0), minutes(10)), seconds(10)),
         trusted_proxies: server.read_list("trusted_proxies", Range).unwrap_or_default(),

@@ -6,9 +6,12 @@
 //! send megabytes do not block clients that send little. A body that arrives whole with its head, which is nearly every
 //! body, is not counted. Only bytes that have arrived count, never a declared length, or a client that sends nothing
 //! could reserve the whole budget.
+//!
+//! The server counts everything else that a connection makes it hold (request heads, streams, responses of the usual
+//! size) in a third budget of the same size: [`connection_counter`].
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use bytes::{Bytes, BytesMut};
 
@@ -23,15 +26,58 @@ pub(super) enum SizeClass {
     Large,
 }
 
+/// A worker's budgets in use.
+#[derive(Debug, Default)]
+struct Counters {
+    /// By [`SizeClass`].
+    bodies: [AtomicUsize; 2],
+    connections: Arc<AtomicUsize>,
+}
+
+/// The counters of every worker, for the metrics.
+static WORKERS: Mutex<Vec<Weak<Counters>>> = Mutex::new(Vec::new());
+
 thread_local! {
-    /// Bytes reserved in each budget of this worker, which is a thread. Atomic because another thread may drop a body.
-    static RESERVED: [Arc<AtomicUsize>; 2] = std::array::from_fn(|_| Arc::default());
+    /// The counters of this worker, which is a thread. Atomic because another thread may drop a body.
+    static COUNTERS: Arc<Counters> = {
+        let counters = Arc::<Counters>::default();
+        let mut workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+        workers.retain(|worker| worker.strong_count() > 0);
+        workers.push(Arc::downgrade(&counters));
+        counters
+    };
+}
+
+/// Bytes that this process buffers for its clients, over all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BufferedBytes {
+    /// Request bodies of the usual size that have arrived in part.
+    pub bodies: usize,
+    /// Larger request bodies, and responses of that size that are not written yet.
+    pub large_bodies: usize,
+    /// Request heads, HTTP/2 streams, and responses of the usual size that are not written yet.
+    pub connections: usize,
+}
+
+/// Adds up the counters of every worker.
+pub fn buffered_bytes() -> BufferedBytes {
+    let workers = WORKERS.lock().unwrap_or_else(PoisonError::into_inner);
+    workers.iter().filter_map(Weak::upgrade).fold(BufferedBytes::default(), |sum, worker| BufferedBytes {
+        bodies: sum.bodies + worker.bodies[SizeClass::Regular as usize].load(Ordering::Relaxed),
+        large_bodies: sum.large_bodies + worker.bodies[SizeClass::Large as usize].load(Ordering::Relaxed),
+        connections: sum.connections + worker.connections.load(Ordering::Relaxed),
+    })
+}
+
+/// The counter of the bytes that the connections of this thread's worker hold.
+pub fn connection_counter() -> Arc<AtomicUsize> {
+    COUNTERS.with(|counters| counters.connections.clone())
 }
 
 /// Bytes reserved in a budget; released on drop.
 #[derive(Debug, Default)]
 pub(super) struct Reservation {
-    budget: Option<(SizeClass, Arc<AtomicUsize>)>,
+    budget: Option<(SizeClass, Arc<Counters>)>,
     bytes: usize,
 }
 
@@ -39,10 +85,10 @@ impl Reservation {
     /// Raises the reservation to `bytes` in total, in the budget of `class`, which has `capacity` bytes.
     pub(super) fn reserve(&mut self, class: SizeClass, bytes: usize, capacity: usize) -> Result<(), Rejection> {
         if self.budget.as_ref().is_none_or(|(current, _)| *current != class) {
-            *self =
-                Self { budget: Some((class, RESERVED.with(|reserved| reserved[class as usize].clone()))), bytes: 0 };
+            *self = Self { budget: Some((class, COUNTERS.with(Arc::clone))), bytes: 0 };
         }
-        let Some((_, reserved)) = &self.budget else { return Ok(()) };
+        let Some((_, counters)) = &self.budget else { return Ok(()) };
+        let reserved = &counters.bodies[class as usize];
         let more = bytes.saturating_sub(self.bytes);
         // Only this thread adds, so the check and the addition need not be one operation.
         if reserved.load(Ordering::Relaxed) + more > capacity {
@@ -64,8 +110,8 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if let Some((_, reserved)) = &self.budget {
-            reserved.fetch_sub(self.bytes, Ordering::Relaxed);
+        if let Some((class, counters)) = &self.budget {
+            counters.bodies[*class as usize].fetch_sub(self.bytes, Ordering::Relaxed);
         }
     }
 }
@@ -81,21 +127,24 @@ impl<T: AsRef<[u8]>> AsRef<[u8]> for Reserved<T> {
     }
 }
 
-/// Returns a response body. If it is larger than `max_regular`, it stays counted until it is written to the client.
-pub(super) fn reserve_response(mut body: String, max_regular: usize, capacity: usize) -> Result<Bytes, Rejection> {
-    // Unused capacity would be held as well, without being counted.
-    body.shrink_to_fit();
-    if body.len() <= max_regular {
-        return Ok(body.into());
+/// Returns a response body of more than the usual size, counted until it is written to the client.
+///
+/// A body with other references, such as a document that is built once, is returned as it is: dropping it frees nothing.
+pub(super) fn reserve_response(body: Bytes, capacity: usize) -> Result<Bytes, Rejection> {
+    if !body.is_unique() {
+        return Ok(body);
     }
     let mut reservation = Reservation::default();
     reservation.reserve(SizeClass::Large, body.len(), capacity)?;
-    Ok(Bytes::from_owner(Reserved { bytes: body, _reservation: reservation }))
+    // Unused capacity would be held as well, without being counted.
+    let mut bytes = Vec::from(body);
+    bytes.shrink_to_fit();
+    Ok(Bytes::from_owner(Reserved { bytes, _reservation: reservation }))
 }
 
 #[cfg(test)]
 pub(super) fn reserved() -> [usize; 2] {
-    RESERVED.with(|reserved| [0, 1].map(|class: usize| reserved[class].load(Ordering::Relaxed)))
+    COUNTERS.with(|counters| counters.bodies.each_ref().map(|bytes| bytes.load(Ordering::Relaxed)))
 }
 
 #[cfg(test)]
@@ -117,6 +166,16 @@ mod tests {
         assert_eq!(other.reserve(SizeClass::Large, 10, 10), Ok(()));
         drop(other);
         assert_eq!(reserved(), [0, 0]);
+    }
+
+    #[test]
+    fn metrics_see_the_budgets_of_every_worker() {
+        let mut reservation = Reservation::default();
+        reservation.reserve(SizeClass::Regular, 3, 10).unwrap();
+        connection_counter().store(5, Ordering::Relaxed);
+        let elsewhere = std::thread::spawn(buffered_bytes).join().unwrap();
+        // Other tests of this process may hold bytes too.
+        assert!(elsewhere.bodies >= 3 && elsewhere.connections >= 5, "{elsewhere:?}");
     }
 
     #[test]
@@ -144,11 +203,16 @@ mod tests {
         std::thread::spawn(move || drop(part)).join().unwrap();
         assert_eq!(reserved(), [0, 0]);
 
-        let response = reserve_response("an answer".to_owned(), 8, 10).unwrap();
+        let response = reserve_response(Bytes::from("an answer".to_owned()), 10).unwrap();
         assert_eq!((&response[..], reserved()), (&b"an answer"[..], [0, 9]));
-        assert_eq!(reserve_response("another".to_owned(), 6, 10), Err(Rejection::Overloaded));
-        let small = reserve_response("small".to_owned(), 6, 10).unwrap();
+        assert_eq!(reserve_response(Bytes::from("another".to_owned()), 10), Err(Rejection::Overloaded));
         drop(response);
-        assert_eq!((&small[..], reserved()), (&b"small"[..], [0, 0]));
+        assert_eq!(reserved(), [0, 0]);
+        // Each of many clients that reads a document built once holds a reference to it and no copy.
+        let document = Bytes::from("a document".to_owned());
+        for body in [document.clone(), Bytes::from_static(b"a static document")] {
+            assert_eq!(reserve_response(body.clone(), 5), Ok(body));
+        }
+        assert_eq!(reserved(), [0, 0]);
     }
 }

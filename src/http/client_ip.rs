@@ -42,7 +42,8 @@ impl TrustedProxies {
         client_ip
     }
 
-    fn is_trusted(&self, address: IpAddr) -> bool {
+    /// Whether the address is a trusted proxy's.
+    pub fn is_trusted(&self, address: IpAddr) -> bool {
         self.0.iter().any(|network| contains(network, address))
     }
 }

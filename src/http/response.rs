@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use http_body_util::Full;
 use serde::Serialize;
 
 use super::request_id::{RequestId, X_REQUEST_ID};
@@ -156,16 +155,21 @@ impl Response {
         &self.0.body
     }
 
+    /// Removes the body.
+    pub(super) fn take_content(&mut self) -> Bytes {
+        std::mem::take(&mut self.0.body)
+    }
+
     /// The cause of an error.
     pub fn cause(&self) -> Option<&dyn fmt::Display> {
         self.0.cause.as_deref()
     }
 }
 
-impl From<Response> for http::Response<Full<Bytes>> {
+impl From<Response> for http::Response<Bytes> {
     fn from(response: Response) -> Self {
         let Inner { status, headers, body, cause: _ } = *response.0;
-        let mut http_response = http::Response::new(Full::new(body));
+        let mut http_response = http::Response::new(body);
         *http_response.status_mut() = status;
         *http_response.headers_mut() = headers;
         http_response

@@ -17,6 +17,7 @@ use http::header::{ALLOW, CONTENT_LENGTH};
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::body::BodyHandle;
+use super::body_budget;
 use super::cors::{Cors, CorsHeaders};
 use super::limits::RequestLimits;
 use super::rejection::Rejection;
@@ -140,10 +141,13 @@ impl<C: 'static> Router<C> {
     pub async fn finish(&self, begun: Begun, context: &C, id: &RequestId) -> Exchange {
         let mut response = match begun.outcome {
             Outcome::Done(response) => response,
-            Outcome::Running { future, number } => match run(future, begun.bounds.request_timeout).await {
-                Ok(response) => response,
-                Err(rejection) => render(self.route_renderers.get(number), context, rejection),
-            },
+            Outcome::Running { future, number } => {
+                let response = run(future, begun.bounds.request_timeout).await;
+                match response.and_then(|response| count_large_body(response, &begun.bounds)) {
+                    Ok(response) => response,
+                    Err(rejection) => render(self.route_renderers.get(number), context, rejection),
+                }
+            }
         };
         if begun.head {
             // RFC 9110, 9.3.2: the fields that GET would have sent, including `Content-Length`. hyper does not add it
@@ -233,6 +237,15 @@ async fn run(mut future: ResponseFuture, after: Duration) -> Result<Response, Re
         Poll::Pending => Box::pin(tokio::time::timeout(after, caught)).await,
     };
     result.map_err(|_| Rejection::Timeout { after })?.ok_or(Rejection::Internal)
+}
+
+/// Counts a body of more than the usual size against the memory budget until it is written.
+fn count_large_body(mut response: Response, limits: &RequestLimits) -> Result<Response, Rejection> {
+    if response.content().len() <= limits.max_body {
+        return Ok(response);
+    }
+    let body = body_budget::reserve_response(response.take_content(), limits.max_held)?;
+    Ok(response.body(body))
 }
 
 impl<C> fmt::Debug for Router<C> {

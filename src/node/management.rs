@@ -2,15 +2,14 @@
 
 use std::sync::Arc;
 
-use http::{HeaderValue, StatusCode};
+use ::http::{HeaderValue, StatusCode};
 
 use crate::auth::context::Node;
-use crate::http::RouteTableError;
-use crate::http::{Rejection, Request, Response, Router, Routes};
+use crate::http::{self, Rejection, Request, Response, RouteTableError, Router, Routes};
 use crate::telemetry::Page;
 use crate::telemetry::health::healthz;
 use crate::telemetry::logs::Logs;
-use crate::telemetry::metrics::Snapshot;
+use crate::telemetry::metrics::{BufferedBytes, Snapshot};
 
 /// The state that the pages show.
 #[derive(Clone)]
@@ -39,12 +38,18 @@ fn to_response(page: Page) -> Response {
 fn metrics(ctx: &ManagementContext) -> Page {
     let node = &ctx.node;
     let now = node.clock.now();
+    let buffered = http::buffered_bytes();
     let snapshot = Snapshot {
         hashing: node.hasher.load(),
         revocations: node.revocations.count() as u64,
         revocations_fresh_at: Some(now - node.revocations.staleness(node.clock.monotonic())),
         signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
         log_lines_lost: ctx.logs.lost(),
+        buffered: BufferedBytes {
+            bodies: buffered.bodies,
+            large_bodies: buffered.large_bodies,
+            connections: buffered.connections,
+        },
     };
     node.metrics.page(&snapshot, &node.readiness, now)
 }

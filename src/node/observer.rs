@@ -1,18 +1,30 @@
 //! Records each request: counters always, a log line if it failed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::server::{CompletedRequest, Observer};
-use crate::telemetry::Metrics;
+use crate::auth::context::Node;
+use crate::server::{CompletedRequest, CutOffReason, Observer};
 use crate::telemetry::metrics::Counter;
+use crate::telemetry::{Condition, Metrics};
 
-/// Counts requests and connections, and logs failed requests.
-pub(super) struct RequestObserver(pub(super) Arc<Metrics>);
+/// Counts requests and connections, logs failed requests, and keeps the readiness for connections.
+pub(super) struct RequestObserver {
+    /// The node's metrics, one pointer nearer.
+    metrics: Arc<Metrics>,
+    node: Arc<Node>,
+}
+
+impl RequestObserver {
+    pub(super) fn new(node: &Arc<Node>) -> Self {
+        Self { metrics: node.metrics.clone(), node: node.clone() }
+    }
+}
 
 impl Observer for RequestObserver {
     fn request_completed(&self, answered: &CompletedRequest<'_>) {
         let status = answered.response.status().as_u16();
-        self.0.request_completed(answered.route, status, answered.elapsed);
+        self.metrics.request_completed(answered.route, status, answered.elapsed);
         // A client's mistakes are logged at debug only, because anyone can make them as often as they like.
         if status >= 500 {
             let cause = answered.response.cause().map(tracing::field::display);
@@ -26,15 +38,40 @@ impl Observer for RequestObserver {
     }
 
     fn connection_opened(&self, _worker: usize) {
-        self.0.count(Counter::Connections);
-        self.0.count(Counter::OpenConnections);
+        self.metrics.count(Counter::Connections);
+        self.metrics.count(Counter::OpenConnections);
     }
 
     fn connection_closed(&self, _worker: usize) {
-        self.0.decrement(Counter::OpenConnections);
+        self.metrics.decrement(Counter::OpenConnections);
+    }
+
+    fn connection_cut_off(&self, _worker: usize, reason: CutOffReason) {
+        self.metrics.count(match reason {
+            CutOffReason::NetworkShare => Counter::CutOffByShare,
+            CutOffReason::HeldBytes => Counter::CutOffByHeldBytes,
+            CutOffReason::WriteTimeout => Counter::CutOffByWriteTimeout,
+        });
+    }
+
+    fn stream_timed_out(&self, _worker: usize) {
+        self.metrics.count(Counter::StreamsTimedOut);
+    }
+
+    fn worker_stalled(&self, _worker: usize, stall: Duration) {
+        self.metrics.worker_stalled(stall);
+    }
+
+    fn connections_exhausted(&self) {
+        let reason = "as many connections are open as server.max_connections allows, so new ones wait";
+        self.node.readiness.not_ready(Condition::Connections, reason);
+    }
+
+    fn connections_available(&self) {
+        self.node.readiness.ready(Condition::Connections);
     }
 
     fn accept_failed(&self, _worker: usize) {
-        self.0.count(Counter::ConnectionsRefused);
+        self.metrics.count(Counter::ConnectionsRefused);
     }
 }

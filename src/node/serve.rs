@@ -137,7 +137,7 @@ async fn listen(
     router: Arc<Router<Context>>,
 ) -> Result<RunningServer, ServeError> {
     let (node, stores) = (ctx.node.clone(), stores.clone());
-    let observer: Arc<dyn Observer> = Arc::new(RequestObserver(node.metrics.clone()));
+    let observer: Arc<dyn Observer> = Arc::new(RequestObserver::new(&node));
     start_listener("server.listen", move || {
         let settings = node.config.server.clone();
         let rng = node.rng.clone();

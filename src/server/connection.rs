@@ -10,6 +10,7 @@
 //! one more request, which is answered with `Connection: close`: a request that is already on its way is not lost.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -18,72 +19,87 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderValue, Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::observer::CompletedRequest;
+use super::observer::{CompletedRequest, CutOffReason};
 use super::socket::Socket;
 use super::state::{Phase, WorkerState};
 use super::timeouts::{DriveOutcome, LINGER, aborted, drain_grace_over, drive, hibernate};
+use super::untaken::ResponseBody;
 use super::wire::{ConnectionActivity, InFlightRequest, ReturnedStream, Version, Wire};
 
 /// Serves one connection until it ends.
-pub(super) async fn serve<C: Clone + 'static>(worker: &Rc<WorkerState<C>>, stream: TcpStream, peer: SocketAddr) {
-    let accepted = Instant::now();
+pub(super) async fn serve<C: Clone + 'static>(
+    worker: &Rc<WorkerState<C>>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    activity: &Rc<ConnectionActivity>,
+) {
     let stream = Socket::new(stream, &worker.socket_buffer);
     match &worker.tls {
-        None => serve_http(worker, stream, peer, accepted).await,
+        None => serve_http(worker, stream, peer, activity).await,
         Some(tls) => {
             // Boxed because it is several kilobytes that a plain connection does not need; the same holds for the next
             // future.
-            let handshake = Box::pin(tls.acceptor().accept(stream));
-            let handshake = tokio::time::timeout(worker.header_timeout, handshake);
+            let mut handshake = Box::pin(tls.acceptor().accept(stream));
+            let measured = poll_fn(|cx| worker.tasks.measure(|| handshake.as_mut().poll(cx)));
+            let handshake = tokio::time::timeout(worker.header_timeout, measured);
             let result = tokio::select! { result = handshake => result, () = drain_grace_over(worker) => return };
             if let Ok(Ok(stream)) = result {
-                Box::pin(serve_http(worker, stream, peer, accepted)).await;
+                Box::pin(serve_http(worker, stream, peer, activity)).await;
             }
         }
     }
 }
 
-async fn serve_http<C, S>(worker: &Rc<WorkerState<C>>, mut stream: S, peer: SocketAddr, accepted: Instant)
-where
+async fn serve_http<C, S>(
+    worker: &Rc<WorkerState<C>>,
+    mut stream: S,
+    peer: SocketAddr,
+    activity: &Rc<ConnectionActivity>,
+) where
     C: Clone + 'static,
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let deadline = (accepted + worker.header_timeout).into();
+    let deadline = (activity.idle_since() + worker.header_timeout).into();
     let detected = tokio::select! {
         biased;
         detected = tokio::time::timeout_at(deadline, Wire::detect_version(&mut stream)) => detected,
         () = drain_grace_over(worker) => return linger(worker, stream).await,
     };
     let Ok(Ok((version, bytes))) = detected else { return };
-    let activity = Rc::new(ConnectionActivity::new(version, accepted));
+    activity.set_version(version);
     let returned = ReturnedStream::default();
     let mut wire = TokioIo::new(Wire::new(stream, bytes, activity.clone(), returned.clone()));
     let mut service = {
         let (worker, activity) = (worker.clone(), activity.clone());
-        service_fn(move |request| respond(worker.clone(), request, peer, version, activity.begin_request()))
+        service_fn(move |request| {
+            let head_size = if version == Version::Http2 { head_size(&request) } else { 0 };
+            respond(worker.clone(), request, peer, version, activity.begin_request(head_size))
+        })
     };
     let outcome = loop {
         if version == Version::Http2 {
             let mut connection = Box::pin(worker.protocols.http2.serve_connection(wire, service));
-            break drive(worker, &activity, version, connection.as_mut()).await;
+            break drive(worker, activity, version, connection.as_mut()).await;
         }
         let mut connection = Box::new(worker.protocols.http1.serve_connection(wire, service));
-        match drive(worker, &activity, version, Pin::new(&mut *connection)).await {
+        match drive(worker, activity, version, Pin::new(&mut *connection)).await {
             DriveOutcome::Hibernate => worker.observer.connection_hibernated(worker.index),
             outcome => break outcome,
         }
         let parts = connection.into_parts();
         (wire, service) = (parts.io, parts.service);
         wire.inner_mut().unread(parts.read_buf);
-        hibernate(worker, &activity, wire.inner_mut()).await;
+        hibernate(worker, activity, wire.inner_mut()).await;
     };
+    if outcome == DriveOutcome::WriteTimedOut {
+        worker.observer.connection_cut_off(worker.index, CutOffReason::WriteTimeout);
+    }
     if let (DriveOutcome::Finished, Some(stream)) = (outcome, returned.take()) {
         linger(worker, stream).await;
     }
@@ -99,8 +115,9 @@ fn respond<C: Clone + 'static>(
     peer: SocketAddr,
     version: Version,
     in_flight: InFlightRequest,
-) -> impl Future<Output = Result<Response<Full<Bytes>>, Infallible>> {
-    let started = Instant::now();
+) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> {
+    // Over HTTP/1.1 the poll that completes a head begins with reading it. Over HTTP/2 it may complete many.
+    let started = if version == Version::Http1 { worker.tasks.poll_began() } else { Instant::now() };
     let request = worker.request_factory.create(request, peer);
     let (id, method, client_ip) = (request.id().clone(), request.method().clone(), request.client_ip());
     let begun = worker.router.begin(&worker.context, request);
@@ -115,6 +132,7 @@ fn respond<C: Clone + 'static>(
             exchange.await
         };
         let ended = Instant::now();
+        worker.tasks.measured_until(ended);
         worker.observer.request_completed(&CompletedRequest {
             worker: worker.index,
             route: exchange.route,
@@ -125,13 +143,23 @@ fn respond<C: Clone + 'static>(
             response: &exchange.response,
             elapsed: ended - started,
         });
-        let mut response = Response::from(exchange.response);
+        let (mut head, body) = Response::<Bytes>::from(exchange.response).into_parts();
         if version == Version::Http1 && (exchange.last || worker.phase() != Phase::Serving) {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        in_flight.end(ended);
-        Ok(response)
+        let (body, untaken) = in_flight.end(ended, body, worker.max_body);
+        if let Some(untaken) = untaken {
+            worker.tasks.response_begins(untaken);
+        }
+        Ok(Response::from_parts(head, body))
     }
+}
+
+/// The size of a request head as HTTP/2 counts it (RFC 9113, 6.5.2).
+fn head_size(request: &Request<Incoming>) -> usize {
+    const FIELD_OVERHEAD: usize = 32;
+    let fields = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
+    fields.sum::<usize>() + request.uri().path().len() + request.uri().query().map_or(0, str::len)
 }
 
 /// Closes our direction and reads until the client has closed its own.

@@ -6,18 +6,23 @@
 //! `Send`. Knows nothing of what is served: the context is generic.
 //!
 //! Reading order: [`start`] here, `worker` (accept and drain), `connection` (from the handshake to the close),
-//! `timeouts`, `state` (shared by a worker's connections), `wire` and `socket` (bytes), `bind`, `tls`.
+//! `timeouts`, `state` (shared by a worker's connections), `registry` and `connection_limit` (what is closed when memory or
+//! connections run short), `tasks` (stalls), `untaken` (responses over HTTP/2), `wire` and `socket` (bytes), `bind`, `tls`.
 
 mod bind;
 mod connection;
+mod connection_limit;
 mod descriptors;
 mod error;
 mod observer;
 mod protocols;
+mod registry;
 mod socket;
 mod state;
+mod tasks;
 mod timeouts;
 mod tls;
+mod untaken;
 mod wire;
 mod worker;
 
@@ -26,12 +31,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 pub use bind::BindError;
 pub use error::ServerStartError;
-pub use observer::{CompletedRequest, Observer};
+pub use observer::{CompletedRequest, CutOffReason, Observer};
 pub use tls::TlsError;
+
+use connection_limit::ConnectionLimit;
 
 use crate::config;
 use crate::http::Router;
@@ -77,7 +84,8 @@ where
     let listeners = bind::listen(settings.listen, settings.workers.max(1))?;
     let address = listeners[0].local_addr().map_err(|error| BindError::new(settings.listen, &error))?;
     let tls = settings.tls.as_ref().map(tls::Certificates::load).transpose()?.map(Arc::new);
-    let permits = Arc::new(Semaphore::new(descriptors::permitted_connections(settings.max_connections)));
+    let max_connections = descriptors::permitted_connections(settings.max_connections);
+    let limit = Arc::new(ConnectionLimit::new(max_connections, observer.clone()));
     let (stop_sender, stop) = watch::channel(false);
     let make_context = Arc::new(make_context);
     let (started, starting) = std::sync::mpsc::channel();
@@ -91,7 +99,7 @@ where
             observer: observer.clone(),
             rng: rng.clone(),
             tls: tls.clone(),
-            connection_permits: permits.clone(),
+            connection_limit: limit.clone(),
             stop: stop.clone(),
         };
         let (make_context, started) = (make_context.clone(), started.clone());

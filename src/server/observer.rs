@@ -18,8 +18,29 @@ pub trait Observer: Send + Sync + 'static {
     fn connection_hibernated(&self, _worker: usize) {}
     /// A connection was closed.
     fn connection_closed(&self, _worker: usize) {}
+    /// A connection is being closed for another reason than its client's wish, its idle time or the end of the server.
+    fn connection_cut_off(&self, _worker: usize, _reason: CutOffReason) {}
+    /// An HTTP/2 stream was reset because its client took nothing of the response in time.
+    fn stream_timed_out(&self, _worker: usize) {}
+    /// A task kept the worker's thread for longer than a millisecond.
+    fn worker_stalled(&self, _worker: usize, _stall: Duration) {}
+    /// New connections wait because the limit of connections is reached.
+    fn connections_exhausted(&self) {}
+    /// Connections are accepted again.
+    fn connections_available(&self) {}
     /// A connection could not be accepted, for lack of file descriptors or memory.
     fn accept_failed(&self, _worker: usize) {}
+}
+
+/// Why a connection is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CutOffReason {
+    /// Connections run short, and this one was idle for longest among those of the network that has most.
+    NetworkShare,
+    /// The worker holds as many bytes as it may, and this connection made it hold most.
+    HeldBytes,
+    /// Its client took nothing of what was sent to it in time.
+    WriteTimeout,
 }
 
 /// A request whose response is ready. Leaves out the path, which can contain tokens; the metric label names the route.
@@ -39,6 +60,6 @@ pub struct CompletedRequest<'a> {
     pub client_ip: IpAddr,
     /// The response, including its cause.
     pub response: &'a Response,
-    /// Time from the end of the request's head to the response.
+    /// Time from the end of the request's head to the response. Over HTTP/1.1 it includes reading the head.
     pub elapsed: Duration,
 }

@@ -8,13 +8,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio::sync::Notify;
 
+use super::connection_limit::ConnectionPermit;
 use super::observer::Observer;
 use super::protocols::Protocols;
+use super::registry::ConnectionRegistry;
 use super::socket::SharedBuffer;
+use super::tasks::TaskContext;
 use super::tls::Certificates;
-use crate::http::{RequestFactory, Router};
+use super::wire::ConnectionActivity;
+use crate::http::{RequestFactory, Router, TrustedProxies};
 
 /// A worker's phase; it only moves forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,9 +38,14 @@ pub(super) struct WorkerState<C> {
     pub(super) router: Arc<Router<C>>,
     pub(super) observer: Arc<dyn Observer>,
     pub(super) request_factory: RequestFactory,
+    pub(super) proxies: TrustedProxies,
+    pub(super) tasks: Rc<TaskContext>,
+    pub(super) registry: ConnectionRegistry,
     pub(super) protocols: Protocols,
     pub(super) socket_buffer: SharedBuffer,
     pub(super) tls: Option<Arc<Certificates>>,
+    /// Largest body of the usual size.
+    pub(super) max_body: usize,
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
     pub(super) hibernate_after: Duration,
@@ -96,20 +105,26 @@ impl Lifecycle {
 /// One open connection in the worker's count; released on drop, so also when the connection's task panics.
 pub(super) struct ConnectionSlot<C> {
     worker: Rc<WorkerState<C>>,
-    _permit: Option<OwnedSemaphorePermit>,
+    activity: Rc<ConnectionActivity>,
+    _permit: Option<ConnectionPermit>,
 }
 
 impl<C> ConnectionSlot<C> {
-    pub(super) fn new(worker: Rc<WorkerState<C>>, permit: Option<OwnedSemaphorePermit>) -> Self {
+    pub(super) fn new(
+        worker: Rc<WorkerState<C>>,
+        activity: Rc<ConnectionActivity>,
+        permit: Option<ConnectionPermit>,
+    ) -> Self {
         let open = &worker.lifecycle.open_connections;
         open.set(open.get() + 1);
         worker.observer.connection_opened(worker.index);
-        Self { worker, _permit: permit }
+        Self { worker, activity, _permit: permit }
     }
 }
 
 impl<C> Drop for ConnectionSlot<C> {
     fn drop(&mut self) {
+        self.worker.registry.remove(self.activity.entry());
         let lifecycle = &self.worker.lifecycle;
         lifecycle.open_connections.set(lifecycle.open_connections.get() - 1);
         lifecycle.connection_closed.notify_waiters();

@@ -1,4 +1,4 @@
-//! Time-outs of a connection: request head, idle time, hibernation, drain.
+//! Time-outs of a connection: request head, idle time, writes, hibernation, drain.
 //!
 //! One timer per request would cost more than routing the request. So each connection has one timer, set to the
 //! earliest deadline that could apply, and the deadlines are computed again when it fires: a connection in use moves
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use hyper_util::server::graceful::GracefulConnection;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::observer::CutOffReason;
 use super::state::{Phase, WorkerState};
 use super::wire::{ConnectionActivity, Version, Wire};
 
@@ -28,6 +29,8 @@ pub(super) enum DriveOutcome {
     Finished,
     /// A deadline passed, or the worker aborts its connections.
     TimedOut,
+    /// The client took nothing of what was sent to it in time.
+    WriteTimedOut,
     /// The connection is open but idle, and nothing is left to send: HTTP's buffers can be dropped until the next byte.
     Hibernate,
 }
@@ -50,9 +53,14 @@ where
     let mut timer = pin!(tokio::time::sleep_until((activity.idle_since() + worker.hibernate_after).into()));
     let mut close_by: Option<Instant> = None;
     poll_fn(|cx| {
-        loop {
-            if connection.as_mut().poll(cx).is_ready() {
+        'polled: loop {
+            if worker.tasks.measure(|| connection.as_mut().poll(cx)).is_ready() {
                 return Poll::Ready(DriveOutcome::Finished);
+            }
+            if let Some(bytes) = activity.changed_bytes() {
+                for _ in 0..worker.registry.set_held(activity.entry(), bytes) {
+                    worker.observer.connection_cut_off(worker.index, CutOffReason::HeldBytes);
+                }
             }
             // One poll is enough to be woken: the connection always runs in the same task.
             if !phase_watched || worker.phase() != phase {
@@ -71,14 +79,17 @@ where
                     continue;
                 }
             }
-            if activity.is_busy() {
+            let write_timeout = worker.tasks.write_timeout();
+            let write_deadline = activity.write_deadline(write_timeout);
+            if activity.is_busy() && write_deadline.is_none() {
                 return Poll::Pending;
             }
             let idle_deadline = activity.idle_since() + worker.idle_timeout;
-            let deadline = match (close_by, activity.head_since()) {
-                (Some(close_by), _) => close_by,
-                (None, Some(since)) => since + worker.header_timeout,
-                (None, None) => match phase {
+            let deadline = match (close_by, activity.head_since(), write_deadline) {
+                (_, _, Some(write_deadline)) if activity.is_busy() => write_deadline,
+                (Some(close_by), _, _) => close_by,
+                (None, Some(since), _) => since + worker.header_timeout,
+                (None, None, _) => match phase {
                     Phase::Draining(since) if version == Version::Http1 => idle_deadline.min(since + DRAIN_GRACE),
                     // For clients that do not react to GOAWAY.
                     Phase::Draining(since) => idle_deadline.min(since + LINGER),
@@ -88,6 +99,7 @@ where
                     Phase::Serving | Phase::Aborted => idle_deadline,
                 },
             };
+            let deadline = write_deadline.map_or(deadline, |write_deadline| deadline.min(write_deadline));
             if deadline < timer.deadline().into_std() {
                 timer.as_mut().reset(deadline.into());
                 timer_armed = false;
@@ -101,6 +113,12 @@ where
                 if now < deadline {
                     timer.as_mut().reset(deadline.into());
                     continue;
+                }
+                if activity.write_is_late(now, write_timeout) {
+                    return Poll::Ready(DriveOutcome::WriteTimedOut);
+                }
+                if write_deadline == Some(deadline) {
+                    continue 'polled;
                 }
                 if close_by.is_some() || activity.head_since().is_some() {
                     return Poll::Ready(DriveOutcome::TimedOut);

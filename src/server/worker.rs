@@ -12,17 +12,23 @@ use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 
+use super::connection_limit::{ConnectionLimit, ConnectionPermit};
 use super::error::ServerStartError;
-use super::observer::Observer;
+use super::observer::{CutOffReason, Observer};
 use super::protocols::Protocols;
+use super::registry::ConnectionRegistry;
 use super::socket::SharedBuffer;
 use super::state::{ConnectionSlot, Lifecycle, Phase, WorkerState};
+use super::tasks::TaskContext;
 use super::tls::Certificates;
+use super::wire::ConnectionActivity;
 use super::{bind, connection};
 use crate::config;
-use crate::http::{RequestFactory, RequestIdGenerator, RequestLimits, Router, TrustedProxies};
+use crate::http::{
+    RequestFactory, RequestIdGenerator, RequestLimits, Router, TrustedProxies, client_ip, connection_counter,
+};
 use crate::rng::Rng;
 
 /// Pause after `accept` fails for lack of file descriptors or memory. Waiting connections stay in the kernel's queue;
@@ -48,7 +54,7 @@ pub(super) struct WorkerConfig<C> {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) rng: Rng,
     pub(super) tls: Option<Arc<Certificates>>,
-    pub(super) connection_permits: Arc<Semaphore>,
+    pub(super) connection_limit: Arc<ConnectionLimit>,
     pub(super) stop: watch::Receiver<bool>,
 }
 
@@ -93,15 +99,20 @@ where
             request_timeout: settings.request_timeout,
         };
         let proxies = TrustedProxies::new(settings.trusted_proxies.clone());
+        let tasks = Rc::new(TaskContext::new(config.index, config.observer.clone(), settings.write_timeout));
         let worker = Rc::new(WorkerState {
             index: config.index,
             context,
             router: config.router,
             observer: config.observer,
-            request_factory: RequestFactory::new(limits, proxies, RequestIdGenerator::new(&config.rng)),
-            protocols: Protocols::new(settings.max_body),
+            request_factory: RequestFactory::new(limits, proxies.clone(), RequestIdGenerator::new(&config.rng)),
+            proxies,
+            protocols: Protocols::new(settings.max_body, &tasks),
+            tasks,
+            registry: ConnectionRegistry::new(settings.max_held, connection_counter()),
             socket_buffer: SharedBuffer::new(),
             tls: config.tls,
+            max_body: settings.max_body,
             header_timeout: settings.header_timeout,
             idle_timeout: settings.idle_timeout,
             hibernate_after: HIBERNATE_AFTER.min(settings.idle_timeout / 32),
@@ -117,7 +128,7 @@ where
             biased;
             // An error means that every stop handle was dropped: stop as well.
             _ = stop.wait_for(|stop| *stop) => {}
-            () = accept(&worker, &listener, &config.connection_permits, &mut waiting) => {}
+            () = accept(&worker, &listener, &config.connection_limit, &mut waiting) => {}
         }
         if let Some((stream, peer)) = waiting {
             spawn_connection(&worker, stream, peer, None);
@@ -131,7 +142,7 @@ where
 async fn accept<C: Clone + 'static>(
     worker: &Rc<WorkerState<C>>,
     listener: &TcpListener,
-    permits: &Arc<Semaphore>,
+    limit: &Arc<ConnectionLimit>,
     waiting: &mut Option<(TcpStream, SocketAddr)>,
 ) {
     let mut exhausted = false;
@@ -150,8 +161,12 @@ async fn accept<C: Clone + 'static>(
             Err(_) => continue,
         };
         exhausted = false;
+        let closing = limit.is_short() && worker.registry.close_longest_idle();
+        if closing {
+            worker.observer.connection_cut_off(worker.index, CutOffReason::NetworkShare);
+        }
         // With all permits in use, this connection waits for one, and later ones wait in the kernel's queue.
-        let Ok(permit) = permits.clone().acquire_owned().await else { return };
+        let permit = limit.acquire(closing).await;
         if let Some((stream, peer)) = waiting.take() {
             spawn_connection(worker, stream, peer, Some(permit));
         }
@@ -169,13 +184,22 @@ fn spawn_connection<C: Clone + 'static>(
     worker: &Rc<WorkerState<C>>,
     stream: TcpStream,
     peer: SocketAddr,
-    permit: Option<OwnedSemaphorePermit>,
+    permit: Option<ConnectionPermit>,
 ) {
-    let (worker, slot) = (worker.clone(), ConnectionSlot::new(worker.clone(), permit));
-    tokio::task::spawn_local(async move {
-        connection::serve(&worker, stream, peer).await;
-        drop(slot);
-    });
+    let activity = Rc::new(ConnectionActivity::new(Instant::now()));
+    let slot = ConnectionSlot::new(worker.clone(), activity.clone(), permit);
+    let task = {
+        let (worker, activity) = (worker.clone(), activity.clone());
+        tokio::task::spawn_local(async move {
+            connection::serve(&worker, stream, peer, &activity).await;
+            drop(slot);
+        })
+    };
+    // The task runs on this thread, so not before its connection has an entry. What a proxy forwards comes from many
+    // networks, so its connections are nobody's share.
+    let peer = peer.ip().to_canonical();
+    let network = (!worker.proxies.is_trusted(peer)).then(|| client_ip::rate_limit_ip(peer));
+    activity.set_entry(worker.registry.insert(network, task.abort_handle(), &activity));
 }
 
 /// Accepts the connections that are already established, waits until all connections end, and aborts those that exceed

@@ -20,13 +20,16 @@ pub enum Condition {
     Keyring,
     /// The revocation stream answers.
     Revocations,
+    /// New connections need not wait for others to close.
+    Connections,
     /// The node is not shutting down.
     Accepting,
 }
 
 impl Condition {
     /// Every condition, in the order in which `/readyz` names them.
-    pub const ALL: [Self; 5] = [Self::Accounts, Self::Ephemeral, Self::Keyring, Self::Revocations, Self::Accepting];
+    pub const ALL: [Self; 6] =
+        [Self::Accounts, Self::Ephemeral, Self::Keyring, Self::Revocations, Self::Connections, Self::Accepting];
 
     /// The name in `/readyz` and the metrics.
     pub const fn name(self) -> &'static str {
@@ -35,6 +38,7 @@ impl Condition {
             Self::Ephemeral => "store.ephemeral",
             Self::Keyring => "keyring",
             Self::Revocations => "revocations",
+            Self::Connections => "connections",
             Self::Accepting => "accepting",
         }
     }
@@ -43,7 +47,7 @@ impl Condition {
 /// The reason of a condition that was never checked.
 const NOT_CHECKED_YET: &str = "not checked yet";
 
-/// The current conditions. A new node is accepting; its other conditions are not checked yet.
+/// The current conditions. A new node accepts connections; its other conditions are not checked yet.
 #[derive(Debug)]
 pub struct Readiness(Mutex<[Option<Problem>; Condition::ALL.len()]>);
 
@@ -58,7 +62,9 @@ struct Problem {
 impl Default for Readiness {
     fn default() -> Self {
         let not_checked = Problem { reason: NOT_CHECKED_YET.to_owned(), is_logged: false };
-        let unknown = |condition| (condition != Condition::Accepting).then(|| not_checked.clone());
+        let unknown = |condition| {
+            (!matches!(condition, Condition::Connections | Condition::Accepting)).then(|| not_checked.clone())
+        };
         Self(Mutex::new(Condition::ALL.map(unknown)))
     }
 }

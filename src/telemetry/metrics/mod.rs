@@ -33,6 +33,17 @@ const ROUTE_CELLS: usize = STATUSES.len() + 1 + HISTOGRAM;
 /// Cells of a store operation: `unavailable` errors, `corrupt` errors, and the histogram of its durations.
 const OPERATION_CELLS: usize = 2 + HISTOGRAM;
 
+/// Bytes buffered for clients, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BufferedBytes {
+    /// Request bodies of the usual size that have arrived in part.
+    pub bodies: usize,
+    /// Larger request bodies, and responses of that size that are not written yet.
+    pub large_bodies: usize,
+    /// Everything else that connections hold.
+    pub connections: usize,
+}
+
 /// Figures that other modules keep, at the moment the page is made.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
@@ -46,6 +57,8 @@ pub struct Snapshot {
     pub signing_since: Option<Timestamp>,
     /// Number of lost log lines.
     pub log_lines_lost: u64,
+    /// Bytes buffered for clients.
+    pub buffered: BufferedBytes,
 }
 
 /// State of password hashing. `waiting` and `running` are current; the others count since start.
@@ -93,7 +106,7 @@ impl Observer for Metrics {
 impl Metrics {
     /// Creates the metrics, all zero. Requests are counted by the index of their route in `routes`.
     pub fn new<S: AsRef<str>>(routes: &[S], started: Timestamp) -> Self {
-        let cells = Counter::COUNT + routes.len() * ROUTE_CELLS + Operation::ALL.len() * OPERATION_CELLS;
+        let cells = Counter::COUNT + routes.len() * ROUTE_CELLS + Operation::ALL.len() * OPERATION_CELLS + HISTOGRAM;
         Self {
             cells: ShardedCounter::new(cells),
             routes: routes.iter().map(|route| route.as_ref().into()).collect(),
@@ -107,6 +120,11 @@ impl Metrics {
         let status_cell = STATUSES.binary_search(&status).unwrap_or(STATUSES.len());
         self.cells.add(first + status_cell, 1);
         Histogram(first + STATUSES.len() + 1).observe(&self.cells, elapsed);
+    }
+
+    /// Records that a task kept a worker's thread for that long.
+    pub fn worker_stalled(&self, stall: Duration) {
+        self.stalls().observe(&self.cells, stall);
     }
 
     /// Increments a counter or gauge.
@@ -128,6 +146,12 @@ impl Metrics {
         self.add_verification(&mut page, snapshot, now);
         add_hashing(&mut page, &snapshot.hashing);
         counters::add_to(&mut page, &self.cells);
+        page.histogram("signet_worker_stall_seconds", "Time for which one task kept a worker's thread, from 1 ms.")
+            .buckets(&[], self.stalls().read(&self.cells));
+        let mut buffered = page.gauge("signet_buffered_bytes", "Bytes buffered for clients.");
+        buffered.labelled(&[("kind", "bodies")], snapshot.buffered.bodies);
+        buffered.labelled(&[("kind", "large_bodies")], snapshot.buffered.large_bodies);
+        buffered.labelled(&[("kind", "connections")], snapshot.buffered.connections);
         let mut ready = page.gauge("signet_ready", "Whether a condition for receiving requests holds.");
         for (condition, reason) in readiness.conditions() {
             ready.labelled(&[("condition", condition.name())], u8::from(reason.is_none()));
@@ -199,6 +223,10 @@ impl Metrics {
 
     fn operation(&self, operation: Operation) -> usize {
         Counter::COUNT + self.routes.len() * ROUTE_CELLS + operation as usize * OPERATION_CELLS
+    }
+
+    fn stalls(&self) -> Histogram {
+        Histogram(Counter::COUNT + self.routes.len() * ROUTE_CELLS + Operation::ALL.len() * OPERATION_CELLS)
     }
 }
 

@@ -84,6 +84,7 @@ fn settings() -> config::Server {
         header_timeout: TIMEOUT,
         body_timeout: TIMEOUT,
         request_timeout: TIMEOUT,
+        write_timeout: TIMEOUT,
         idle_timeout: TIMEOUT,
         drain_timeout: TIMEOUT,
         trusted_proxies: Vec::new(),
