@@ -15,7 +15,7 @@
 //! [`Context`] is the state that every operation is given, and [`request_context`] describes the client of a request.
 //! [`error`] lists every way in which an operation fails. [`retention`] computes with clock skew: how long revocations
 //! and keys are kept. The other files are shared steps of the operations: [`identity`], [`one_time`], [`rate_limit`],
-//! `action_token`, `mailing`, `run_to_completion`, `timing`.
+//! [`reserved_scopes`], `action_token`, `email_proof`, `mailing`, `run_to_completion`, `timing`.
 //!
 //! The hot paths are [`tokens::verify`] and [`sessions::refresh`]. Imports between the folders form no circle, and no
 //! file that [`context`] imports imports it back.
@@ -24,6 +24,7 @@ pub mod accounts;
 mod action_token;
 pub mod api_keys;
 pub mod context;
+mod email_proof;
 pub mod error;
 pub mod identity;
 mod mailing;
@@ -32,6 +33,7 @@ pub mod one_time;
 pub mod passwords;
 pub mod rate_limit;
 pub mod request_context;
+pub mod reserved_scopes;
 pub mod retention;
 pub mod revocation;
 mod run_to_completion;

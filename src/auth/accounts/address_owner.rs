@@ -6,44 +6,42 @@
 use crate::auth::Error;
 use crate::auth::accounts::create::{CreateUser, create_user};
 use crate::auth::context::Context;
+use crate::auth::email_proof::{EmailProof, Proved};
 use crate::auth::passwords::Policy;
 use crate::auth::request_context::RequestContext;
-use crate::auth::run_to_completion::run_to_completion;
-use crate::auth::sessions::claims::refresh_session_claims;
 use crate::store::accounts::{Find, User};
 
 /// The user with this canonical address, verified. `known` is the row as it was read before; without one, creates the
-/// account.
+/// account. `None` if the code or link is void by now, because the user was deleted, has another address, or had all
+/// sign-ins revoked since the row was read.
 pub(in crate::auth) async fn find_or_create_owner(
     ctx: &Context,
     address: &str,
     known: Option<User>,
     request_ctx: RequestContext<'_>,
-) -> Result<User, Error> {
+) -> Result<Option<User>, Error> {
     if let Some(user) = known {
-        return verified(ctx, user).await;
+        return prove(ctx, user, request_ctx).await;
     }
     let new_user = CreateUser { email: address.to_owned(), verified: true, ..CreateUser::default() };
     match create_user(ctx, new_user, Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords)).await
     {
         // Someone signed up with the address meanwhile. The client has proved to read its mail all the same.
-        Err(Error::EmailTaken) => {
-            let user = ctx.accounts.user(Find::Email(address)).await?;
-            verified(ctx, user.ok_or(Error::NotFound)?).await
-        }
-        created => created,
+        Err(Error::EmailTaken) => match ctx.accounts.user(Find::Email(address)).await? {
+            Some(user) => prove(ctx, user, request_ctx).await,
+            None => Ok(None),
+        },
+        created => created.map(Some),
     }
 }
 
-async fn verified(ctx: &Context, user: User) -> Result<User, Error> {
+async fn prove(ctx: &Context, user: User, request_ctx: RequestContext<'_>) -> Result<Option<User>, Error> {
     if user.verified {
-        return Ok(user);
+        return Ok(Some(user));
     }
-    let ctx = ctx.clone();
-    run_to_completion(async move {
-        ctx.accounts.verify_email(user.id, &user.email, ctx.now()).await?;
-        refresh_session_claims(&ctx, user.id).await;
-        Ok(User { verified: true, ..user })
-    })
-    .await
+    let proved = EmailProof::new(&user, request_ctx).apply(ctx, None).await?;
+    // Another proof may have come first. Like every revocation of the sign-ins, it voids the codes and links issued
+    // before.
+    let is_current = |proved: &Proved| proved.is_first || proved.user.sessions_valid_after == user.sessions_valid_after;
+    Ok(proved.filter(is_current).map(|proved| proved.user))
 }

@@ -52,6 +52,15 @@ pub enum EmailVerified {
     NotFound,
 }
 
+/// A password to set together with the proof of an address.
+#[derive(Clone, Debug)]
+pub struct NewPassword {
+    /// See [`User::password_hash`].
+    pub hash: PasswordHash,
+    /// See [`Changes::ends_api_keys_with`].
+    pub ends_api_keys_with: &'static [&'static str],
+}
+
 /// The outcome of [`Accounts::prove_email`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EmailProved {
@@ -185,7 +194,9 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Applies all changes or none, in one step. Of any number of concurrent callers that want one address, to change
     /// or to create a user, exactly one gets it. If [`Changes::end_sign_ins`] holds (a password is given or the user is
-    /// disabled, even again), raises [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later.
+    /// disabled, even again), raises [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later. Deactivates the user's API
+    /// keys that [`Changes::ends_api_keys_with`] names, including those that [`Accounts::create_api_key`] creates at the
+    /// same time for the row as it was before.
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed>;
 
     /// Marks `email` as verified if it still is the user's address. Of any number of concurrent callers exactly one
@@ -195,13 +206,14 @@ pub trait Accounts: Send + Sync + 'static {
     /// Verifies `email`, if it still is the user's address, for someone who has proved to read its mail, and sets
     /// `new_password` if one is given. If the address was not verified, whoever set the credentials of the account may be
     /// somebody else: the same step removes the earlier password, the second factor and its recovery codes, deactivates
-    /// all of the user's API keys and raises [`User::sessions_valid_after`]. If it was verified, only a new password
-    /// changes anything, as in [`Accounts::change_user`]. Of any number of concurrent callers exactly one gets `First`.
+    /// all of the user's API keys, as [`Accounts::change_user`] does those with some scopes, and raises
+    /// [`User::sessions_valid_after`]. If it was verified, only a new password changes anything, also as in
+    /// [`Accounts::change_user`]. Of any number of concurrent callers exactly one gets `First`.
     async fn prove_email(
         &self,
         user: UserId,
         email: &str,
-        new_password: Option<&PasswordHash>,
+        new_password: Option<&NewPassword>,
         now: Timestamp,
     ) -> Result<EmailProved>;
 
@@ -266,7 +278,9 @@ pub trait Accounts: Send + Sync + 'static {
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>>;
 
     /// Creates an API key; `false` if its prefix is taken (draw another one) or its user or project does not exist.
-    async fn create_api_key(&self, key: &ApiKey) -> Result<bool>;
+    /// `false` also if `owner_valid_after` is given and the owner's [`User::sessions_valid_after`] differs: what allowed
+    /// the caller to create the key may have ended since.
+    async fn create_api_key(&self, key: &ApiKey, owner_valid_after: Option<Timestamp>) -> Result<bool>;
 
     /// Finds the API keys that have one of these prefixes, each once and with its owner's row, in any order.
     async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Result<Vec<(ApiKey, User)>>;

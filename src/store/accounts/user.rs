@@ -193,6 +193,8 @@ pub struct Changes {
     pub roles: Option<Vec<String>>,
     /// Ends all sign-ins whatever else changes, because a permission that tokens state is lost.
     pub ends_sign_ins: bool,
+    /// Deactivates the user's API keys that have one of these scopes.
+    pub ends_api_keys_with: &'static [&'static str],
 }
 
 impl Changes {

@@ -5,6 +5,7 @@ mod billing;
 mod create_users;
 mod details;
 mod durable_revocations;
+mod proof;
 mod sign_ins;
 mod totp;
 
@@ -84,6 +85,16 @@ suite! {
         former_email_is_not_verified
         verifying_the_old_email_never_verifies_the_new
         users_are_paged_by_offset
+    }
+    proof {
+        first_proof_removes_earlier_credentials
+        first_proof_of_an_account_without_credentials_verifies_it
+        proof_of_a_verified_address_changes_nothing
+        password_of_a_proof_stays
+        password_of_a_later_proof_ends_sign_ins
+        one_of_many_proofs_is_the_first
+        former_email_is_not_proved
+        no_api_key_survives_the_first_proof
     }
     totp {
         totp_is_read_back_as_enabled

@@ -259,8 +259,17 @@ impl Connections {
         deadline: Instant,
         work: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
     ) -> QueryResult<T> {
+        self.finish(deadline, async { Ok(work.await?) }).await
+    }
+
+    /// Waits for work of several statements until the deadline.
+    pub(super) async fn finish<T>(
+        &self,
+        deadline: Instant,
+        work: impl Future<Output = QueryResult<T>>,
+    ) -> QueryResult<T> {
         match timeout_at(deadline, work).await {
-            Ok(result) => Ok(result?),
+            Ok(result) => result,
             Err(_) => Err(QueryError::Timeout(format!("no response within {:?}", self.timeout))),
         }
     }

@@ -8,7 +8,9 @@
 
 mod columns;
 mod connections;
+mod end_api_keys;
 mod import;
+mod proof;
 mod rows;
 mod schema;
 mod statements;
@@ -24,11 +26,12 @@ use uuid::Uuid;
 
 use self::columns::{new_user_as, new_user_columns};
 use self::connections::{Connections, QueryResult};
+use self::end_api_keys::change_and_end_api_keys;
 pub use self::schema::migrate;
 use self::statements::Statement;
 use super::{
-    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewUser,
-    PasswordHash, RecoveryCode, SealedTotp, User, page_start,
+    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewPassword,
+    NewUser, PasswordHash, RecoveryCode, SealedTotp, User, page_start,
 };
 use crate::clock::Timestamp;
 use crate::config;
@@ -130,7 +133,18 @@ impl Accounts for Postgres {
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(Changed::EmailTaken),
             rows => rows::changed(&rows?),
         };
-        self.connections.query_result(&statements::CHANGE_USER, &values, read).await
+        let scopes = changes.ends_api_keys_with;
+        if scopes.is_empty() {
+            return self.connections.query_result(&statements::CHANGE_USER, &values, read).await;
+        }
+        let end: [&(dyn ToSql + Sync); 3] = [&user, &scopes, &now];
+        let read = |rows| {
+            let changed = read(rows)?;
+            let is_changed = matches!(changed, Changed::Changed(_));
+            QueryResult::Ok((changed, is_changed))
+        };
+        let change = change_and_end_api_keys(&self.connections, (&statements::CHANGE_USER, &values), &end, read);
+        self.connections.measure(Operation::ChangeUser, change).await
     }
 
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified> {
@@ -144,14 +158,14 @@ impl Accounts for Postgres {
         &self,
         user: UserId,
         email: &str,
-        new_password: Option<&PasswordHash>,
+        new_password: Option<&NewPassword>,
         now: Timestamp,
     ) -> Result<EmailProved> {
         if email.contains('\0') {
             return Ok(EmailProved::NotFound);
         }
-        let values: [&(dyn ToSql + Sync); 4] = [&user, &email, &new_password, &now];
-        self.connections.query(&statements::PROVE_EMAIL, &values, rows::email_proved).await
+        let prove = proof::prove_email(&self.connections, user, email, new_password, now);
+        self.connections.measure(Operation::ProveEmail, prove).await
     }
 
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>> {
@@ -229,8 +243,8 @@ impl Accounts for Postgres {
         self.connections.query(&statements::PROJECTS, &[&user], rows::projects).await
     }
 
-    async fn create_api_key(&self, key: &ApiKey) -> Result<bool> {
-        let values: [&(dyn ToSql + Sync); 12] = [
+    async fn create_api_key(&self, key: &ApiKey, owner_valid_after: Option<Timestamp>) -> Result<bool> {
+        let values: [&(dyn ToSql + Sync); 13] = [
             &key.id,
             &key.project,
             &key.user,
@@ -243,6 +257,7 @@ impl Accounts for Postgres {
             &key.deactivated_at,
             &key.created_at,
             &key.updated_at,
+            &owner_valid_after,
         ];
         self.insert_owned(&statements::CREATE_API_KEY, &values).await
     }

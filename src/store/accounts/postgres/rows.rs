@@ -77,7 +77,7 @@ pub(super) fn email_verified(rows: &[Row]) -> QueryResult<EmailVerified> {
     })
 }
 
-/// The result of a proof: the row before and after it.
+/// The result of a proof, without the API keys that it ends.
 pub(super) fn email_proved(rows: &[Row]) -> QueryResult<EmailProved> {
     let Some(row) = rows.first() else { return Ok(EmailProved::NotFound) };
     let user = Box::new(user(row)?);
@@ -87,7 +87,7 @@ pub(super) fn email_proved(rows: &[Row]) -> QueryResult<EmailProved> {
         let removed = RemovedCredentials {
             password: read(row, "had_password")?,
             second_factor: read(row, "had_totp")?,
-            api_keys: read::<i64>(row, "api_keys")?.unsigned_abs(),
+            api_keys: 0,
         };
         EmailProved::First { user, removed }
     })

@@ -110,36 +110,39 @@ pub(super) const VERIFY_EMAIL: Statement = Statement::new(
     SELECT verified FROM found",
 );
 
-/// The lock makes the second of two callers see the row as the first left it. Locks the keys in the order of their ids,
-/// as [`TOUCH_API_KEYS`] does.
+/// The lock makes the second of two callers see the row as the first left it.
 pub(super) const PROVE_EMAIL: Statement = Statement::new(
     Operation::ProveEmail,
     concat!(
         "WITH found AS (
         SELECT id, verified, password_hash, totp FROM users WHERE id = $1 AND email = $2 FOR NO KEY UPDATE
-    ), active AS (
-        SELECT k.id FROM api_keys k JOIN found ON k.user_id = found.id
-        WHERE NOT found.verified AND k.deactivated_at IS NULL ORDER BY k.id FOR NO KEY UPDATE OF k
-    ), deactivated AS (
-        UPDATE api_keys k SET deactivated_at = $4, updated_at = $4 FROM active WHERE k.id = active.id RETURNING k.id
     ), proved AS (
         UPDATE users u SET verified = true,
             password_hash = COALESCE($3::text, CASE WHEN found.verified THEN u.password_hash END),
             totp = CASE WHEN found.verified THEN u.totp END,
             totp_step = CASE WHEN found.verified THEN u.totp_step END,
             recovery_codes = CASE WHEN found.verified THEN u.recovery_codes END,
-            sessions_valid_after = CASE WHEN found.verified AND $3::text IS NULL
+            sessions_valid_after = CASE WHEN found.verified AND $3 IS NULL
                 THEN u.sessions_valid_after ELSE GREATEST(u.sessions_valid_after + 1, $4) END,
-            updated_at = CASE WHEN found.verified AND $3::text IS NULL THEN u.updated_at ELSE $4::bigint END
+            updated_at = CASE WHEN found.verified AND $3 IS NULL THEN u.updated_at ELSE $4::bigint END
         FROM found WHERE u.id = found.id
         RETURNING u.*
     )
     SELECT ",
         user_select_list!("u"),
         ", found.verified AS was_verified, found.password_hash IS NOT NULL AS had_password,
-        found.totp IS NOT NULL AS had_totp, (SELECT count(*) FROM deactivated) AS api_keys
+        found.totp IS NOT NULL AS had_totp
      FROM found JOIN proved u ON u.id = found.id"
     ),
+);
+
+/// Deactivates all API keys of a user, as [`END_API_KEYS`] those with some scopes.
+pub(super) const END_ALL_API_KEYS: Statement = Statement::new(
+    Operation::ProveEmail,
+    "WITH active AS (
+        SELECT id FROM api_keys WHERE user_id = $1 AND deactivated_at IS NULL ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE api_keys k SET deactivated_at = $2::bigint, updated_at = $2 FROM active WHERE k.id = active.id",
 );
 
 pub(super) const END_SIGN_INS: Statement = Statement::new(
@@ -254,12 +257,35 @@ pub(super) const PROJECTS: Statement = Statement::new(
     "SELECT id, name FROM projects WHERE user_id = $1 ORDER BY personal DESC, created_at, id",
 );
 
+/// Locks the project before the user, as [`DELETE_USER`] does. The lock on the user makes a change of it wait, and then
+/// see this key ([`END_API_KEYS`]), or makes this statement wait, and then see `sessions_valid_after` as changed.
 pub(super) const CREATE_API_KEY: Statement = Statement::new(
     Operation::CreateApiKey,
-    "INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, last_used_at, expires_at,
-                           deactivated_at, created_at, updated_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-     ON CONFLICT (prefix) DO NOTHING RETURNING true",
+    "WITH project AS (
+        SELECT id FROM projects WHERE id = $2::uuid FOR KEY SHARE
+    ), owner AS (
+        SELECT id FROM users
+        WHERE id = $3::uuid AND sessions_valid_after = COALESCE($13::bigint, sessions_valid_after)
+            AND (SELECT count(*) FROM project) >= 0
+        FOR SHARE
+    )
+    INSERT INTO api_keys (id, project_id, user_id, prefix, digest, name, scopes, last_used_at, expires_at,
+                          deactivated_at, created_at, updated_at)
+    SELECT $1::uuid, $2, owner.id, $4::text, $5::bytea, $6::text, $7::text[], $8::bigint, $9::bigint, $10::bigint,
+           $11::bigint, $12::bigint
+    FROM owner
+    ON CONFLICT (prefix) DO NOTHING RETURNING true",
+);
+
+/// Runs in the transaction of a change to the user, after it, so that it sees the keys of everyone who held the user's
+/// row before. Locks the keys in the order of their ids, as [`TOUCH_API_KEYS`] does.
+pub(super) const END_API_KEYS: Statement = Statement::new(
+    Operation::ChangeUser,
+    "WITH active AS (
+        SELECT id FROM api_keys WHERE user_id = $1 AND deactivated_at IS NULL AND scopes && $2::text[]
+        ORDER BY id FOR NO KEY UPDATE
+    )
+    UPDATE api_keys k SET deactivated_at = $3::bigint, updated_at = $3 FROM active WHERE k.id = active.id",
 );
 
 pub(super) const API_KEYS_BY_PREFIX: Statement = Statement::new(

@@ -8,7 +8,7 @@ use super::super::{ApiKey, User, select_list, user_columns, user_select_list};
 use super::columns::{insert, read};
 use super::users;
 use crate::clock::Timestamp;
-use crate::id::{ApiKeyId, ProjectId};
+use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::sqlite::{BitsU64, JsonList, refuse_nul};
 
 /// The select list of an API key, as a literal.
@@ -38,10 +38,14 @@ fn read_row(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
     })
 }
 
-pub(super) fn create(tx: &Connection, key: &ApiKey) -> rusqlite::Result<bool> {
+pub(super) fn create(tx: &Connection, key: &ApiKey, owner_valid_after: Option<Timestamp>) -> rusqlite::Result<bool> {
     refuse_nul(key.scopes.iter().chain([&key.prefix, &key.name]).map(String::as_str))?;
     if users::exists(tx, "SELECT 1 FROM api_keys WHERE prefix = ?1", [&key.prefix])?
-        || !users::exists(tx, "SELECT 1 FROM users WHERE id = ?1", [key.user])?
+        || !users::exists(
+            tx,
+            "SELECT 1 FROM users WHERE id = ?1 AND sessions_valid_after = coalesce(?2, sessions_valid_after)",
+            params![key.user, owner_valid_after],
+        )?
         || !users::exists(tx, "SELECT 1 FROM projects WHERE id = ?1", [key.project])?
     {
         return Ok(false);
@@ -66,6 +70,22 @@ pub(super) fn create(tx: &Connection, key: &ApiKey) -> rusqlite::Result<bool> {
         execute()
     )?;
     Ok(true)
+}
+
+/// Deactivates the keys of a user that have one of these scopes.
+pub(super) fn end_with_scopes(tx: &Connection, user: UserId, scopes: &[&str], now: Timestamp) -> rusqlite::Result<()> {
+    if scopes.is_empty() {
+        return Ok(());
+    }
+    let scopes = JsonList(scopes.iter().map(|&scope| scope.to_owned()).collect());
+    tx.prepare_cached(
+        "UPDATE api_keys SET deactivated_at = ?3, updated_at = ?3
+         WHERE user_id = ?1 AND deactivated_at IS NULL AND EXISTS (
+             SELECT 1 FROM json_each(api_keys.scopes) AS own JOIN json_each(?2) AS ended ON own.value = ended.value
+         )",
+    )?
+    .execute(params![user, scopes, now])
+    .map(drop)
 }
 
 pub(super) fn find(tx: &Connection, prefixes: &BTreeSet<String>) -> rusqlite::Result<Vec<(ApiKey, User)>> {
@@ -131,6 +151,15 @@ pub(super) fn deactivated_since(
     )?
     .query_map(params![since, after, limit], |row| Ok((row.get("id")?, row.get("deactivated_at")?)))?
     .collect()
+}
+
+/// Deactivates all keys of a user; returns how many were active.
+pub(super) fn end_all(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<u64> {
+    tx.prepare_cached(
+        "UPDATE api_keys SET deactivated_at = ?2, updated_at = ?2 WHERE user_id = ?1 AND deactivated_at IS NULL",
+    )?
+    .execute(params![user, now])
+    .map(|ended| ended as u64)
 }
 
 pub(super) fn touch(tx: &Connection, used: &[(ApiKeyId, Timestamp)]) -> rusqlite::Result<()> {

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod columns;
+mod proof;
 mod totp;
 mod users;
 
@@ -13,8 +14,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewUser,
-    PasswordHash, RecoveryCode, SealedTotp, User, page_start,
+    Accounts, ApiKey, Billed, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, Find, NewPassword,
+    NewUser, PasswordHash, RecoveryCode, SealedTotp, User, page_start,
 };
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
@@ -92,7 +93,14 @@ impl Accounts for SqliteAccounts {
 
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
         let changes = changes.clone();
-        self.engine.write(Operation::ChangeUser, move |tx| users::change(tx, user, &changes, now)).await
+        let change = move |tx: &rusqlite::Connection| {
+            let changed = users::change(tx, user, &changes, now)?;
+            if let Changed::Changed(_) = changed {
+                api_keys::end_with_scopes(tx, user, changes.ends_api_keys_with, now)?;
+            }
+            Ok(changed)
+        };
+        self.engine.write(Operation::ChangeUser, change).await
     }
 
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified> {
@@ -104,11 +112,11 @@ impl Accounts for SqliteAccounts {
         &self,
         user: UserId,
         email: &str,
-        new_password: Option<&PasswordHash>,
+        new_password: Option<&NewPassword>,
         now: Timestamp,
     ) -> Result<EmailProved> {
-        let (email, hash) = (email.to_owned(), new_password.cloned());
-        let prove = move |tx: &rusqlite::Connection| users::prove_email(tx, user, &email, hash.as_ref(), now);
+        let (email, new_password) = (email.to_owned(), new_password.cloned());
+        let prove = move |tx: &rusqlite::Connection| proof::prove_email(tx, user, &email, new_password.as_ref(), now);
         self.engine.write(Operation::ProveEmail, prove).await
     }
 
@@ -183,9 +191,9 @@ impl Accounts for SqliteAccounts {
         self.engine.read(Operation::Projects, move |tx| users::projects(tx, user)).await
     }
 
-    async fn create_api_key(&self, key: &ApiKey) -> Result<bool> {
+    async fn create_api_key(&self, key: &ApiKey, owner_valid_after: Option<Timestamp>) -> Result<bool> {
         let key = key.clone();
-        self.engine.write(Operation::CreateApiKey, move |tx| api_keys::create(tx, &key)).await
+        self.engine.write(Operation::CreateApiKey, move |tx| api_keys::create(tx, &key, owner_valid_after)).await
     }
 
     async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Result<Vec<(ApiKey, User)>> {

@@ -3,8 +3,8 @@
 use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 
 use super::super::{
-    Billed, Billing, BillingChange, Changed, Changes, Created, EmailProved, EmailVerified, NewUser, PasswordHash,
-    RemovedCredentials, User, read_user, select_list, user_columns, user_select_list,
+    Billed, Billing, BillingChange, Changed, Changes, Created, EmailVerified, NewUser, PasswordHash, User, read_user,
+    select_list, user_columns, user_select_list,
 };
 use super::UserLookup;
 use super::columns::{insert, read};
@@ -107,6 +107,7 @@ macro_rules! raise_valid_after {
         )
     };
 }
+pub(super) use raise_valid_after;
 
 pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Timestamp) -> rusqlite::Result<Changed> {
     let full_name = changes.full_name.as_ref().and_then(Option::as_ref);
@@ -162,48 +163,6 @@ pub(super) fn verify_email(
             EmailVerified::Verified
         }
     })
-}
-
-pub(super) fn prove_email(
-    tx: &Connection,
-    user: UserId,
-    email: &str,
-    new_password: Option<&PasswordHash>,
-    now: Timestamp,
-) -> rusqlite::Result<EmailProved> {
-    refuse_nul(new_password.map(|hash| hash.0.as_str()))?;
-    let Some(before) = find(tx, &UserLookup::Id(user))?.filter(|user| user.email == email) else {
-        return Ok(EmailProved::NotFound);
-    };
-    if before.verified {
-        let changes = Changes { password_hash: new_password.cloned(), ..Changes::default() };
-        let after = match new_password {
-            None => Some(Box::new(before)),
-            Some(_) => match change(tx, user, &changes, now)? {
-                Changed::Changed(after) => Some(after),
-                Changed::EmailTaken | Changed::NotFound => None,
-            },
-        };
-        return Ok(after.map_or(EmailProved::NotFound, EmailProved::AlreadyVerified));
-    }
-    let api_keys = tx
-        .prepare_cached(
-            "UPDATE api_keys SET deactivated_at = ?2, updated_at = ?2 WHERE user_id = ?1 AND deactivated_at IS NULL",
-        )?
-        .execute(params![user, now])?;
-    let sql = concat!(
-        "UPDATE users SET verified = 1, password_hash = ?3, totp = NULL, totp_step = NULL, recovery_codes = NULL, ",
-        raise_valid_after!("true"),
-        " WHERE id = ?1 RETURNING ",
-        user_select_list!("users")
-    );
-    let removed = RemovedCredentials {
-        password: before.password_hash.is_some(),
-        second_factor: before.totp.is_some(),
-        api_keys: api_keys as u64,
-    };
-    let after = find_one(tx, sql, params![user, now, new_password])?;
-    Ok(after.map_or(EmailProved::NotFound, |user| EmailProved::First { user: Box::new(user), removed }))
 }
 
 pub(super) fn change_billing(
@@ -308,6 +267,6 @@ pub(super) fn exists(tx: &Connection, sql: &str, params: impl Params) -> rusqlit
     tx.prepare_cached(sql)?.exists(params)
 }
 
-fn find_one(tx: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<User>> {
+pub(super) fn find_one(tx: &Connection, sql: &str, params: impl Params) -> rusqlite::Result<Option<User>> {
     tx.prepare_cached(sql)?.query_row(params, read_row).optional()
 }

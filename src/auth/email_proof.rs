@@ -1,0 +1,115 @@
+//! The proof of an address: its mail was read, by a mailed code, a magic link or a password reset.
+//!
+//! An address belongs to whoever reads its mail. Anyone can sign up with the address of somebody else, set a password,
+//! a second factor and API keys, and wait until the owner of the address starts to use the account. So the first proof
+//! on an account whose address was not verified removes all of that and ends all sessions, in one step of the store.
+//! The owner is told by mail. An account that was verified before keeps everything.
+//!
+//! The links and codes that only confirm an address ([`crate::auth::accounts::verify_email`],
+//! [`crate::auth::accounts::verify_email_code`]) are no such proof. They complete the sign-up that they were mailed for,
+//! so they keep its password.
+
+use std::net::IpAddr;
+
+use crate::auth::context::Context;
+use crate::auth::one_time::{SecretKind, subject_of};
+use crate::auth::request_context::RequestContext;
+use crate::auth::reserved_scopes::RESERVED_SCOPES;
+use crate::auth::run_to_completion::run_to_completion;
+use crate::auth::sessions::sign_out::sign_out_durably;
+use crate::auth::{Error, mailing};
+use crate::mail::Letter;
+use crate::store::accounts::{EmailProved, NewPassword, PasswordHash, RemovedCredentials, User};
+
+/// An address that was proved, and what the log and the mail need of the request. Owns its values, because the step
+/// outlives a client that disconnects.
+pub(super) struct EmailProof {
+    user: User,
+    dialect: &'static str,
+    client_ip: IpAddr,
+    language: Option<String>,
+}
+
+/// The result of a proof.
+pub(super) struct Proved {
+    /// The row after the proof.
+    pub(super) user: User,
+    /// True if the address was not verified before: the credentials set until then are gone.
+    pub(super) is_first: bool,
+}
+
+impl EmailProof {
+    /// `user`: the row with the address, as it was when the code or link was checked.
+    pub(super) fn new(user: &User, request_ctx: RequestContext<'_>) -> Self {
+        Self {
+            user: user.clone(),
+            dialect: request_ctx.dialect,
+            client_ip: request_ctx.client_ip,
+            language: request_ctx.language.map(str::to_owned),
+        }
+    }
+
+    /// Verifies the address, and sets a new password if one is given. Call it only once the code or link is consumed.
+    /// `None` if the user was deleted or has another address by now: then nothing has changed.
+    pub(super) async fn apply(
+        self,
+        ctx: &Context,
+        new_password: Option<PasswordHash>,
+    ) -> Result<Option<Proved>, Error> {
+        let ctx = ctx.clone();
+        let new_password = new_password.map(|hash| NewPassword { hash, ends_api_keys_with: RESERVED_SCOPES });
+        run_to_completion(async move {
+            let Self { user: before, language, .. } = &self;
+            let proving = ctx.accounts.prove_email(before.id, &before.email, new_password.as_ref(), ctx.now());
+            let (user, removed) = match proving.await? {
+                EmailProved::First { user, removed } => (*user, Some(removed)),
+                EmailProved::AlreadyVerified(user) => (*user, None),
+                EmailProved::NotFound => return Ok(None),
+            };
+            // Before the sessions end, so that the notices do not depend on the ephemeral store.
+            if new_password.is_some() {
+                mailing::queue_notice(&ctx, &user, Letter::PasswordChanged, language.as_deref());
+            }
+            if let Some(removed) = removed {
+                self.report_removal(&ctx, removed, new_password.is_some());
+            }
+            if removed.is_some() || new_password.is_some() {
+                sign_out_durably(&ctx, user.id, user.sessions_valid_after).await?;
+            }
+            if removed.is_some() {
+                delete_enrollment(&ctx, &user).await;
+            }
+            Ok(Some(Proved { user, is_first: removed.is_some() }))
+        })
+        .await
+    }
+
+    /// Logs what was removed, and tells the owner. A replaced password alone is reported by the notice about the new
+    /// one.
+    fn report_removal(&self, ctx: &Context, removed: RemovedCredentials, replaces_password: bool) {
+        let Self { user, dialect, client_ip, language } = self;
+        let RemovedCredentials { password, second_factor, api_keys } = removed;
+        tracing::info!(
+            user = %user.id, %client_ip, dialect, password, second_factor, api_keys,
+            "address proved for the first time; earlier credentials removed"
+        );
+        if (password && !replaces_password) || second_factor || api_keys > 0 {
+            let count = |is_removed: bool| u8::from(is_removed).to_string();
+            let letter = Letter::CredentialsRemoved {
+                passwords: count(password),
+                second_factors: count(second_factor),
+                api_keys: api_keys.to_string(),
+            };
+            mailing::queue_notice(ctx, user, letter, language.as_deref());
+        }
+    }
+}
+
+/// Deletes the secret of a second factor that was not confirmed yet. Somebody else may know it, and the owner could
+/// confirm it by mistake.
+async fn delete_enrollment(ctx: &Context, user: &User) {
+    let (subject, id) = (subject_of(&user.email), user.id.to_string());
+    if let Err(error) = ctx.ephemeral.delete_claim(&subject, SecretKind::TotpEnrollment.name(), &id).await {
+        tracing::warn!(user = %user.id, %error, "cannot delete the pending secret of a second factor");
+    }
+}

@@ -1,0 +1,61 @@
+//! The proof of an address, and what it removes.
+
+use rusqlite::{Connection, params};
+
+use super::super::{
+    Changed, Changes, EmailProved, NewPassword, RemovedCredentials, User, select_list, user_columns, user_select_list,
+};
+use super::users::raise_valid_after;
+use super::{UserLookup, api_keys, users};
+use crate::clock::Timestamp;
+use crate::id::UserId;
+use crate::store::sqlite::refuse_nul;
+
+pub(super) fn prove_email(
+    tx: &Connection,
+    user: UserId,
+    email: &str,
+    new_password: Option<&NewPassword>,
+    now: Timestamp,
+) -> rusqlite::Result<EmailProved> {
+    let Some(before) = users::find(tx, &UserLookup::Id(user))?.filter(|user| user.email == email) else {
+        return Ok(EmailProved::NotFound);
+    };
+    match (before.verified, new_password) {
+        (true, None) => Ok(EmailProved::AlreadyVerified(Box::new(before))),
+        (true, Some(new)) => {
+            let changes = Changes { password_hash: Some(new.hash.clone()), ..Changes::default() };
+            let Changed::Changed(after) = users::change(tx, user, &changes, now)? else {
+                return Ok(EmailProved::NotFound);
+            };
+            api_keys::end_with_scopes(tx, user, new.ends_api_keys_with, now)?;
+            Ok(EmailProved::AlreadyVerified(after))
+        }
+        (false, new) => prove_first(tx, before, new, now),
+    }
+}
+
+fn prove_first(
+    tx: &Connection,
+    before: User,
+    new_password: Option<&NewPassword>,
+    now: Timestamp,
+) -> rusqlite::Result<EmailProved> {
+    let hash = new_password.map(|new| &new.hash);
+    refuse_nul(hash.map(|hash| hash.0.as_str()))?;
+    let sql = concat!(
+        "UPDATE users SET verified = 1, password_hash = ?3, totp = NULL, totp_step = NULL, recovery_codes = NULL, ",
+        raise_valid_after!("true"),
+        " WHERE id = ?1 RETURNING ",
+        user_select_list!("users")
+    );
+    let Some(after) = users::find_one(tx, sql, params![before.id, now, hash])? else {
+        return Ok(EmailProved::NotFound);
+    };
+    let removed = RemovedCredentials {
+        password: before.password_hash.is_some(),
+        second_factor: before.totp.is_some(),
+        api_keys: api_keys::end_all(tx, before.id, now)?,
+    };
+    Ok(EmailProved::First { user: Box::new(after), removed })
+}
