@@ -138,6 +138,9 @@ fn status_code(status: u16) -> StatusCode {
 /// The challenge for an invalid token (RFC 6750, 3).
 const INVALID_TOKEN: &str = r#"Bearer error="invalid_token""#;
 
+/// The challenge for a token whose user signed in too long ago (RFC 9470, 3).
+const RECENT_SIGN_IN: &str = r#"Bearer error="insufficient_user_authentication", error_description="sign in again""#;
+
 /// The credential of a call that accepts both kinds: the bearer token, or the API key in `x-api-key`.
 fn credential(request: &Request) -> Option<&str> {
     request.bearer().or_else(|| request.header("x-api-key").map(api_key_or_empty))

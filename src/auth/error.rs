@@ -44,6 +44,9 @@ pub enum Error {
     /// The change needs the current password, and it is wrong or missing.
     #[error("the current password is wrong or missing")]
     WrongCurrentPassword,
+    /// The change needs a recent sign-in, and the session's is older than `tokens.recent_sign_in`.
+    #[error("a recent sign-in is required")]
+    RecentSignInRequired,
     /// The refresh token is malformed, expired or of a session that has ended.
     #[error("the refresh token is malformed, expired or revoked")]
     InvalidRefreshToken,
@@ -168,6 +171,9 @@ pub enum VerifyError {
     /// The token is valid, but not issued for the required audience.
     #[error("not for this audience")]
     OtherAudience,
+    /// The credential is valid, but of a user where one of a client is required, or the other way round.
+    #[error("not issued to the required kind of subject")]
+    OtherSubject,
     /// The credential is valid, but lacks a required scope.
     #[error("insufficient scope")]
     InsufficientScope,

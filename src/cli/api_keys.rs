@@ -12,6 +12,7 @@ use super::users::find;
 use crate::auth;
 use crate::auth::api_keys::{ApiKey, CreateApiKey, create, deactivate};
 use crate::auth::context::Context;
+use crate::auth::reserved_scopes::is_reserved;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, ProjectId, UserId};
 use crate::store::accounts::User;
@@ -27,10 +28,15 @@ pub(super) async fn run(command: ApiKeys, ctx: &Context, output: &mut Output<'_>
             let user = find(ctx, &user).await?;
             let project = projects(ctx, &user, project).await?.first().copied().ok_or_else(no_project)?;
             let expires_at = expires_in_days.map(|days| ctx.now() + DAY * days);
-            let new_key = CreateApiKey { user: user.id, project, name, scopes, expires_at };
+            let powerless = if user.superuser { None } else { scopes.iter().find(|scope| is_reserved(scope)).cloned() };
+            let owner_valid_after = user.sessions_valid_after;
+            let new_key = CreateApiKey { user: user.id, project, name, scopes, expires_at, owner_valid_after };
             let (row, full_key) = create(ctx, new_key).await?;
             let row = ApiKeyRow { full_key: Some(full_key.reveal().to_owned()), ..ApiKeyRow::from(&row) };
             output.one(&row, COLUMNS_WITH_KEY)?;
+            if let Some(scope) = powerless {
+                output.note(&format!("the scope {scope} allows nothing while its owner is not a superuser"))?;
+            }
             output.note("store the key now: it is shown this once")
         }
         ApiKeys::List { user, project } => {

@@ -249,6 +249,7 @@ async fn create_api_key(ctx: &Context, user: &User) -> Result<Zeroizing<String>,
         name: "load test".to_owned(),
         scopes: Vec::new(),
         expires_at: Some(ctx.now() + DAY * API_KEY_DAYS),
+        owner_valid_after: user.sessions_valid_after,
     };
     let (_, key) = create(ctx, new_key).await?;
     Ok(Zeroizing::new(key.reveal().to_owned()))

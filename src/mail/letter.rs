@@ -110,6 +110,13 @@ letters! {
     SecondFactorOn => "second-factor-on",
     /// Notice that the second factor was turned off.
     SecondFactorOff => "second-factor-off",
+    /// Notice that an API key was created.
+    ApiKeyCreated {
+        /// The visible beginning of the key. Not its name: whoever created the key chose that.
+        prefix: Inline
+    } => "api-key-created",
+    /// Notice that the account was deleted.
+    AccountDeleted => "account-deleted",
     /// Notice that the address was proved for the first time, and what was removed because somebody else may have set it.
     CredentialsRemoved {
         /// The number of passwords: 0 or 1.

@@ -138,9 +138,19 @@ async fn disconnect_leaves_claims_equal_to_the_row(fleet: &TestFleet) {
 async fn create_key(ctx: &Context, user: &User) -> (ApiKey, NewApiKey) {
     let (project, _) = ctx.accounts.projects(user.id).await.unwrap()[0];
     let (name, scopes) = ("a key".to_owned(), Vec::new());
-    api_keys::create(ctx, api_keys::CreateApiKey { user: user.id, project, name, scopes, expires_at: None })
-        .await
-        .unwrap()
+    api_keys::create(
+        ctx,
+        api_keys::CreateApiKey {
+            user: user.id,
+            project,
+            name,
+            scopes,
+            expires_at: None,
+            owner_valid_after: user.sessions_valid_after,
+        },
+    )
+    .await
+    .unwrap()
 }
 
 /// True if the revocation is in the stream that every node follows.

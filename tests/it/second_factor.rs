@@ -12,7 +12,7 @@ use signet::auth::context::Context;
 use signet::auth::error::MfaError;
 use signet::auth::mfa;
 use signet::auth::mfa::{TotpEnrollment, enrollment_uri, reseal_secrets, start_enrollment};
-use signet::auth::passwords::Password;
+use signet::auth::passwords::{IdentityProof, Password};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sessions::list::list_sessions;
 use signet::auth::sessions::tokens::TokenPair;
@@ -271,12 +271,17 @@ async fn totp_secrets_are_resealed_with_the_new_secret(fleet: &TestFleet) {
     sign_in(&fleet.node().await, &reload(&ctx, &user).await, &fleet.code(&key, 1)).await.unwrap();
 }
 
+fn with_password(password: &Password) -> IdentityProof<'_> {
+    IdentityProof { password: Some(password), auth_time: None }
+}
+
 async fn only_the_latest_enrollment_can_be_confirmed(fleet: &TestFleet) {
     let ctx = fleet.node().await;
     let user = user(&ctx, "pending").await;
     let password = Password::new(PASSWORD.to_owned());
     let enable = async |password: Option<&Password>, code: &str| {
-        mfa::enable(&ctx, &user, password, code, request_ctx(&ctx, 1)).await
+        let proof = IdentityProof { password, auth_time: None };
+        mfa::enable(&ctx, &user, proof, code, request_ctx(&ctx, 1)).await
     };
     let assert_refused =
         |answer: Result<Vec<String>, Error>| assert!(matches!(answer, Err(Error::Mfa(MfaError::EnableFailed))));
@@ -298,13 +303,14 @@ async fn only_the_latest_enrollment_can_be_confirmed(fleet: &TestFleet) {
     assert_wrong_code(sign_in(&ctx, &row, &fleet.code(&key, 0)).await);
     sign_in(&ctx, &row, &fleet.code(&key, 1)).await.unwrap();
     start_enrollment(&ctx, &row).await.unwrap();
-    let again = mfa::enable(&ctx, &row, Some(&password), "123456", request_ctx(&ctx, 1)).await;
+    let (proof, no_proof) = (with_password(&password), IdentityProof::default());
+    let again = mfa::enable(&ctx, &row, proof, "123456", request_ctx(&ctx, 1)).await;
     assert!(matches!(again, Err(Error::Mfa(MfaError::AlreadyEnabled))));
-    let off = mfa::disable(&ctx, &row, Some(None), request_ctx(&ctx, 1)).await;
+    let off = mfa::disable(&ctx, &row, Some(no_proof), request_ctx(&ctx, 1)).await;
     assert!(matches!(off, Err(Error::Mfa(MfaError::DisableFailed))));
-    mfa::disable(&ctx, &row, Some(Some(&password)), request_ctx(&ctx, 1)).await.unwrap();
+    mfa::disable(&ctx, &row, Some(proof), request_ctx(&ctx, 1)).await.unwrap();
     let row = reload(&ctx, &user).await;
-    let off = mfa::disable(&ctx, &row, Some(Some(&password)), request_ctx(&ctx, 1)).await;
+    let off = mfa::disable(&ctx, &row, Some(proof), request_ctx(&ctx, 1)).await;
     assert!(matches!(off, Err(Error::Mfa(MfaError::AlreadyDisabled))));
     assert!(ctx.accounts.recovery_codes(user.id).await.unwrap().is_empty());
 }
@@ -325,7 +331,7 @@ async fn recovery_codes_work_once_in_any_spelling(fleet: &TestFleet) {
     let TotpEnrollment { key, .. } = start_enrollment(&ctx, &user).await.unwrap();
     let password = Password::new(PASSWORD.to_owned());
     let code = fleet.code(&key, 0);
-    let codes = mfa::enable(&ctx, &user, Some(&password), &code, request_ctx(&ctx, 1)).await.unwrap();
+    let codes = mfa::enable(&ctx, &user, with_password(&password), &code, request_ctx(&ctx, 1)).await.unwrap();
     let row = reload(&ctx, &user).await;
     // 24 letters of five bits each.
     assert!(codes.iter().all(|code| code.len() == 24 + 5 && code.split('-').count() == 6), "{codes:?}");

@@ -58,8 +58,14 @@ async fn node() -> Node {
     let user = create_user(&ctx, new_user, ctx.node.password_policy).await.unwrap();
     let project = ctx.accounts.projects(user.id).await.unwrap()[0].0;
     let name = "a key".to_owned();
-    let new_key =
-        api_keys::CreateApiKey { user: user.id, project, name, scopes: vec!["read".to_owned()], expires_at: None };
+    let new_key = api_keys::CreateApiKey {
+        user: user.id,
+        project,
+        name,
+        scopes: vec!["read".to_owned()],
+        expires_at: None,
+        owner_valid_after: user.sessions_valid_after,
+    };
     let key = api_keys::create(&ctx, new_key).await.unwrap().1;
     Node { ctx, clock, user, key, data }
 }

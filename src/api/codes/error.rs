@@ -133,6 +133,7 @@ fn error_reply(error: &Error) -> ErrorReply {
         | Error::Mfa(MfaError::EnableFailed | MfaError::DisableFailed)
         | Error::InvalidLink(LinkKind::MagicLink | LinkKind::PasswordReset | LinkKind::EmailVerification)
         | Error::WrongCurrentPassword
+        | Error::RecentSignInRequired
         | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf)
         | Error::BalanceOutOfRange => Application(400, "REQUEST_REFUSED"),
     }

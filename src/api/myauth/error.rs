@@ -1,7 +1,7 @@
 //! Errors as `{"detail": …}`: the only place where this dialect maps errors to a status and a text.
 
 use crate::api::fastapi::{detail, invalid_fields, password_error, render_rejection};
-use crate::api::{ApiError, INVALID_TOKEN, SOON, wire_text};
+use crate::api::{ApiError, INVALID_TOKEN, RECENT_SIGN_IN, SOON, wire_text};
 use crate::auth::Error;
 use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
 use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Response};
@@ -74,6 +74,8 @@ fn render(error: Error, call: Call) -> Response {
         Error::InvalidLink(LinkKind::PasswordReset) => detail(400, "Password update failed; invalid claim."),
         Error::InvalidLink(LinkKind::EmailVerification) => detail(400, "Confirmation failed; invalid claim."),
         Error::WrongCurrentPassword => detail(400, "Unable to authenticate this update."),
+        // Clients of this dialect answer a 401 by signing in again, which is what is needed.
+        Error::RecentSignInRequired => detail(401, "Could not validate credentials").challenge(RECENT_SIGN_IN),
         Error::RegistrationClosed => detail(400, "Registration is closed."),
         Error::Forbidden(Denial::CannotDeleteSelf) => detail(403, "Super users are not allowed to delete themselves"),
         Error::Forbidden(Denial::MissingPermission | Denial::OtherProject) => {

@@ -50,7 +50,8 @@ pub(super) struct UpdateMe {
 /// Update the current user.
 ///
 /// A changed address is unverified until the link mailed to it is followed; the old address is notified. A changed
-/// password ends all sessions, including this one.
+/// password ends all sessions, including this one. An account without a password gets another address, or a password,
+/// only with a token of a recent sign-in.
 #[utoipa::path(
     put,
     path = "/users/me",
@@ -60,13 +61,14 @@ pub(super) struct UpdateMe {
     responses((status = 200, description = "The updated user.", body = UserRead)),
 )]
 async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
-    let (_, user) = require_user(&ctx, request.bearer()).await?;
+    let (caller, user) = require_user(&ctx, request.bearer()).await?;
     let body: UpdateMe = read_with_new_password(&ctx, &mut request, "password").await?;
     let changes = UpdateSelf {
         full_name: body.full_name.map(|name| name.0),
         email: body.email.map(|email| email.0),
         password: body.password,
         current_password: body.original,
+        auth_time: caller.auth_time(),
     };
     let request_ctx = request_context(&ctx, &request);
     Ok(user_response(&update_self(&ctx, &user, changes, request_ctx).await?))
@@ -77,6 +79,7 @@ pub(super) const UPDATE: Endpoint = endpoint! {
     metric_label: "myauth.update-me",
     errors: [
         Error::WrongCurrentPassword,
+        Error::RecentSignInRequired,
         Error::AccountDisabled,
         FORBIDDEN,
         Error::EmailTaken,
@@ -87,6 +90,8 @@ pub(super) const UPDATE: Endpoint = endpoint! {
 };
 
 /// Delete the current user.
+///
+/// The user is notified by mail.
 #[utoipa::path(
     delete,
     path = "/users/me",
@@ -97,7 +102,7 @@ pub(super) const UPDATE: Endpoint = endpoint! {
 )]
 async fn delete(ctx: Context, request: Request) -> Result<Response, MyauthError> {
     let (_, user) = require_user(&ctx, request.bearer()).await?;
-    delete_self(&ctx, &user).await?;
+    delete_self(&ctx, &user, request_context(&ctx, &request)).await?;
     Ok(message_response("User deleted successfully"))
 }
 

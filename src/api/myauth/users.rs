@@ -103,7 +103,7 @@ pub(super) struct ToggleState {
         example = json!({"msg": "User state toggled successfully."}))),
 )]
 async fn toggle_state(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
-    let by = require_admin(&ctx, request.bearer()).await?;
+    let (_, by) = require_admin(&ctx, request.bearer()).await?;
     let body: ToggleState = request.json().await?;
     toggle_disabled(&ctx, &by, &body.user_email.0).await.map_err(MyauthError::in_call(Call::Toggle))?;
     Ok(message_response("User state toggled successfully."))
@@ -150,7 +150,7 @@ pub(super) struct UserCreate {
     responses((status = 200, description = "The new user.", body = UserRead)),
 )]
 async fn create(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
-    let by = require_admin(&ctx, request.bearer()).await?;
+    let (_, by) = require_admin(&ctx, request.bearer()).await?;
     let body: UserCreate = read_with_new_password(&ctx, &mut request, "password").await?;
     let new_user = CreateUser {
         email: body.email.0.as_str().to_owned(),
@@ -204,12 +204,16 @@ pub(super) struct UserUpdate {
     is_superuser: Option<LaxBool>,
     #[schema(value_type = Option<String>, format = Password, min_length = 8, max_length = 128)]
     password: Option<Password>,
+    /// The caller's current password, for callers who change their own address or password.
+    #[schema(value_type = Option<String>, format = Password)]
+    original: Option<Password>,
 }
 
 /// Update a user.
 ///
 /// Only superusers may change superusers. A changed address is unverified until the link mailed to it is followed; the
 /// old address is notified. Changing the password, disabling the user or removing a role ends the user's sessions.
+/// Callers who change their own address or password send `original`, or a token of a recent sign-in.
 #[utoipa::path(
     post,
     path = "/users/{user_id}",
@@ -220,7 +224,7 @@ pub(super) struct UserUpdate {
     responses((status = 200, description = "The updated user.", body = UserRead)),
 )]
 async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
-    let by = require_admin(&ctx, request.bearer()).await?;
+    let (caller, by) = require_admin(&ctx, request.bearer()).await?;
     let (id, body): (UserId, UserUpdate) =
         both(user_id(&request), read_with_new_password(&ctx, &mut request, "password").await)?;
     let user = find_user(&ctx, id).await?;
@@ -232,6 +236,8 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthEr
         disabled: as_bool(body.is_active).map(|active| !active),
         superuser: as_bool(body.is_superuser),
         roles: resolve_roles(role(&user.roles), body.role, body.roles),
+        current_password: body.original,
+        auth_time: caller.auth_time(),
     };
     let request_ctx = request_context(&ctx, &request);
     Ok(user_response(&update_user(&ctx, &by, id, changes, request_ctx).await?))
@@ -244,6 +250,8 @@ pub(super) const UPDATE: Endpoint = endpoint! {
         Error::AccountDisabled,
         FORBIDDEN,
         Error::NotFound,
+        Error::WrongCurrentPassword,
+        Error::RecentSignInRequired,
         Error::EmailTaken,
         WEAK_PASSWORD,
         RATE_LIMITED,
@@ -252,6 +260,8 @@ pub(super) const UPDATE: Endpoint = endpoint! {
 };
 
 /// Delete a user.
+///
+/// The user is notified by mail.
 #[utoipa::path(
     delete,
     path = "/users/{user_id}",
@@ -262,8 +272,8 @@ pub(super) const UPDATE: Endpoint = endpoint! {
         example = json!({"msg": "User deleted successfully."}))),
 )]
 async fn delete(ctx: Context, request: Request) -> Result<Response, MyauthError> {
-    let by = require_admin(&ctx, request.bearer()).await?;
-    delete_user_as_admin(&ctx, &by, user_id(&request)?).await?;
+    let (_, by) = require_admin(&ctx, request.bearer()).await?;
+    delete_user_as_admin(&ctx, &by, user_id(&request)?, request_context(&ctx, &request)).await?;
     Ok(message_response("User deleted successfully."))
 }
 

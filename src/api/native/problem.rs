@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{ApiError, INVALID_TOKEN, SOON, status_code};
+use crate::api::{ApiError, INVALID_TOKEN, RECENT_SIGN_IN, SOON, status_code};
 use crate::auth::Error;
 use crate::auth::error::{Denial, InputError, MfaError};
 use crate::http::{IntoResponse, Rejection, Response};
@@ -132,6 +132,10 @@ fn render_error(error: Error) -> Response {
         Error::InvalidLink(_) => problem(400, "invalid_link", "The link is invalid, used or expired.", cause),
         Error::WrongCurrentPassword => {
             problem(400, "invalid_current_password", "Your current password is wrong or missing.", cause)
+        }
+        Error::RecentSignInRequired => {
+            let title = "You signed in too long ago for this. Sign in again.";
+            problem(401, "insufficient_user_authentication", title, cause).challenge(RECENT_SIGN_IN)
         }
         Error::RegistrationClosed => problem(403, "registration_closed", "Registration is closed.", cause),
         Error::Forbidden(Denial::MissingPermission) => {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::fastapi::{detail, invalid_fields, password_error, render_rejection};
-use crate::api::{ApiError, INVALID_TOKEN, SOON, wire_text};
+use crate::api::{ApiError, INVALID_TOKEN, RECENT_SIGN_IN, SOON, wire_text};
 use crate::auth::Error;
 use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
 use crate::http::{FieldError, FieldErrorKind, IntoResponse, ParamLocation, Response};
@@ -39,6 +39,7 @@ fn render(error: &Error) -> Response {
     let response = match error {
         Error::MissingCredentials => detail(401, "Not authenticated").challenge("Bearer"),
         Error::InvalidToken(_) => detail(401, "Could not validate credentials").challenge(INVALID_TOKEN),
+        Error::RecentSignInRequired => detail(401, "Could not validate credentials").challenge(RECENT_SIGN_IN),
         Error::InvalidRefreshToken | Error::RefreshTokenReused => {
             detail(401, "Invalid or expired refresh token").challenge(INVALID_TOKEN)
         }

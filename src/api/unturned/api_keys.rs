@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{Array, ArrayBuilder, ObjectBuilder, SchemaType, Type};
 use utoipa::{IntoParams, ToSchema};
 
-use super::UnturnedError;
 use super::envelope::{envelopes, success};
+use super::{UnturnedError, request_context};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::{BoundedString, LaxInteger, both, uuid};
 use crate::api::{FORBIDDEN, RATE_LIMITED};
@@ -15,6 +15,7 @@ use crate::auth::Error;
 use crate::auth::api_keys::{ApiKey, ApiKeyRequest, NewApiKey, create_own, deactivate_own, list_own};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
+use crate::auth::passwords::{IdentityProof, Password};
 use crate::auth::tokens::caller::authenticate;
 use crate::clock::Timestamp;
 use crate::http::{ParamLocation, Rejection, Request, Response};
@@ -56,6 +57,9 @@ pub(super) struct CreateApiKeyRequest {
     /// List of scopes (optional). A key without scopes has all permissions of its owner.
     #[schema(schema_with = scopes_schema, required = false)]
     scopes: Option<Scopes>,
+    /// The password, in place of a recent sign-in (optional).
+    #[schema(value_type = Option<String>, format = Password)]
+    password: Option<Password>,
 }
 
 fn scopes_schema() -> Array {
@@ -224,8 +228,9 @@ pub(super) const LIST: Endpoint = endpoint! {
 
 /// Create a new API key.
 ///
-/// The response contains the complete key; it is not shown again. Requires a user session. Only superusers may grant
-/// the scopes `admin` and `billing:write`.
+/// The response contains the complete key; it is not shown again. Requires a user session. The owner is notified by
+/// mail. Only superusers may grant the scopes `admin` and `billing:write`, with a token of a recent sign-in or with the
+/// password.
 #[utoipa::path(
     post,
     path = "/api-keys/",
@@ -244,14 +249,22 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, Unturned
         scopes: body.scopes.map(|scopes| scopes.0).unwrap_or_default(),
         expires_in_days: body.expires_in_days.and_then(|days| u32::try_from(days.0).ok()),
     };
-    let (key, full_key) = create_own(&ctx, &caller, project, key_request).await?;
+    let proof = IdentityProof { password: body.password.as_ref(), auth_time: caller.auth_time() };
+    let request_ctx = request_context(&ctx, &request);
+    let (key, full_key) = create_own(&ctx, &caller, project, key_request, proof, request_ctx).await?;
     Ok(success(StatusCode::CREATED, ApiKeyResponse::new(key, Some(&full_key), ctx.now())))
 }
 
 pub(super) const CREATE: Endpoint = endpoint! {
     handler: create,
     metric_label: "unturned.make-api-key",
-    errors: [FORBIDDEN, Error::Forbidden(Denial::OtherProject), RATE_LIMITED],
+    errors: [
+        FORBIDDEN,
+        Error::Forbidden(Denial::OtherProject),
+        Error::WrongCurrentPassword,
+        Error::RecentSignInRequired,
+        RATE_LIMITED,
+    ],
 };
 
 /// Deactivate an API key.

@@ -3,7 +3,7 @@
 
 use super::envelope::failure;
 use crate::api::fastapi::{invalid_fields, malformed_json};
-use crate::api::{ApiError, INVALID_TOKEN, SOON};
+use crate::api::{ApiError, INVALID_TOKEN, RECENT_SIGN_IN, SOON};
 use crate::auth::Error;
 use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
 use crate::http::{IntoResponse, Rejection, Response};
@@ -89,6 +89,10 @@ fn render(error: Error) -> Response {
             failure(400, "invalid_link", "This link is wrong, used or expired.")
         }
         Error::WrongCurrentPassword => failure(400, "wrong_password", "Your present password is wrong or missing."),
+        Error::RecentSignInRequired => {
+            failure(401, "insufficient_user_authentication", "You signed in too long ago for this. Sign in again.")
+                .challenge(RECENT_SIGN_IN)
+        }
         Error::RegistrationClosed => failure(403, "registration_closed", "Registration is closed."),
         Error::Forbidden(Denial::OtherProject) => failure(403, "project_forbidden", "That project is not yours."),
         Error::Forbidden(Denial::CannotDeleteSelf) => {

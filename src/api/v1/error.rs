@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{ApiError, INVALID_TOKEN, SOON, status_code, wire_text};
+use crate::api::{ApiError, INVALID_TOKEN, RECENT_SIGN_IN, SOON, status_code, wire_text};
 use crate::auth::Error;
 use crate::auth::error::{Denial, InputError, LinkKind, MfaError};
 use crate::http::{IntoResponse, Rejection, Response};
@@ -75,6 +75,7 @@ fn render(error: &Error) -> Response {
         Error::InvalidToken(_) | Error::InvalidLink(LinkKind::EmailVerification) | Error::NotFound => {
             error_response(401, "invalid token").challenge(INVALID_TOKEN)
         }
+        Error::RecentSignInRequired => error_response(401, "invalid token").challenge(RECENT_SIGN_IN),
         Error::InvalidRefreshToken | Error::RefreshTokenReused => {
             error_response(401, "invalid refresh token").challenge(INVALID_TOKEN)
         }

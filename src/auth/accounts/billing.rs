@@ -2,6 +2,7 @@
 //! lose nothing. Users cannot change their own.
 
 use crate::auth::context::Context;
+use crate::auth::reserved_scopes::{ADMIN, BILLING};
 use crate::auth::tokens::caller::Caller;
 use crate::auth::{Error, User};
 use crate::id::UserId;
@@ -9,20 +10,15 @@ use crate::store::accounts::Billed;
 
 pub use crate::store::accounts::BillingChange;
 
-/// The scope with which an API key may change any user's billing. Only a superuser may create such a key.
-pub const SCOPE: &str = "billing:write";
-
 /// Adds to a user's balance and usage: all of the change, or nothing if a sum would become negative. Requires a
-/// superuser, or an API key with [`SCOPE`], whoever owns it.
+/// superuser, or an API key with the scope `billing:write` or `admin` whose owner is one.
 pub async fn change_billing(
     ctx: &Context,
     caller: &Caller,
     user: UserId,
     change: &BillingChange,
 ) -> Result<User, Error> {
-    if caller.require_scope(SCOPE).is_err() {
-        caller.require_superuser(ctx).await?;
-    }
+    caller.require_superuser_with(ctx, &[BILLING, ADMIN]).await?;
     match ctx.accounts.change_billing(user, change, ctx.now()).await? {
         Billed::Billed(user) => Ok(*user),
         Billed::OutOfRange => Err(Error::BalanceOutOfRange),

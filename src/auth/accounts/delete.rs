@@ -5,9 +5,12 @@ use crate::auth::accounts::disable::change_disabled;
 use crate::auth::accounts::permissions::can_manage;
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
+use crate::auth::mailing;
+use crate::auth::request_context::RequestContext;
 use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::sessions::sign_out::sign_out_durably;
 use crate::id::UserId;
+use crate::mail::Letter;
 use crate::store::accounts::{Find, User};
 
 /// Deletes a user. Disables it first, so that a sign-in or an API key that reads the row meanwhile finds it disabled,
@@ -29,14 +32,37 @@ pub async fn delete_user(ctx: &Context, user: UserId) -> Result<(), Error> {
     .await
 }
 
-/// Deletes the caller's own account.
-pub async fn delete_self(ctx: &Context, user: &User) -> Result<(), Error> {
-    if user.superuser { Err(Error::Forbidden(Denial::CannotDeleteSelf)) } else { delete_user(ctx, user.id).await }
+/// Deletes the caller's own account. A published API lets an access token suffice, so the owner is notified.
+pub async fn delete_self(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    if user.superuser {
+        return Err(Error::Forbidden(Denial::CannotDeleteSelf));
+    }
+    delete_and_notify(ctx, user, request_ctx).await
 }
 
-/// Deletes the user `id` on behalf of the administrator `by`.
-pub async fn delete_user_as_admin(ctx: &Context, by: &User, id: UserId) -> Result<(), Error> {
+/// To completion, so that a thief cannot suppress the notice by disconnecting.
+async fn delete_and_notify(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    let (ctx, user, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
+    run_to_completion(async move {
+        delete_user(&ctx, user.id).await?;
+        mailing::queue_notice(&ctx, &user, Letter::AccountDeleted, language.as_deref());
+        Ok(())
+    })
+    .await
+}
+
+/// Deletes the user `id` on behalf of the administrator `by`, and notifies the user.
+pub async fn delete_user_as_admin(
+    ctx: &Context,
+    by: &User,
+    id: UserId,
+    request_ctx: RequestContext<'_>,
+) -> Result<(), Error> {
     let user = ctx.accounts.user(Find::Id(id)).await?.ok_or(Error::NotFound)?;
     can_manage(by, &user)?;
-    if user.id == by.id { delete_self(ctx, by).await } else { delete_user(ctx, user.id).await }
+    if user.id == by.id {
+        delete_self(ctx, by, request_ctx).await
+    } else {
+        delete_and_notify(ctx, &user, request_ctx).await
+    }
 }

@@ -17,10 +17,10 @@ pub async fn require_user(ctx: &Context, token: Option<&str>) -> Result<(Caller,
 }
 
 /// Authenticates a user who may manage other users: an administrator or a superuser.
-pub async fn require_admin(ctx: &Context, token: Option<&str>) -> Result<User, Error> {
-    let (_, user) = require_user(ctx, token).await?;
+pub async fn require_admin(ctx: &Context, token: Option<&str>) -> Result<(Caller, User), Error> {
+    let (caller, user) = require_user(ctx, token).await?;
     let is_admin = user.superuser || user.roles.iter().any(|role| role == ADMIN);
-    if is_admin { Ok(user) } else { Err(Error::Forbidden(Denial::MissingPermission)) }
+    if is_admin { Ok((caller, user)) } else { Err(Error::Forbidden(Denial::MissingPermission)) }
 }
 
 /// Checks that the administrator `by` may manage `other`: only superusers may manage superusers.

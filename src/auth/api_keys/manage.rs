@@ -2,22 +2,27 @@
 //!
 //! Only a user session creates and deactivates keys. With an API key, a caller can only list the keys of that key's
 //! project: a stolen key must not create others that outlive it or may do more.
+//!
+//! A key outlives the access token that created it, so the owner is told of each by mail. A key with a reserved scope
+//! allows more than the token, so it also needs the password or a recent sign-in.
 
 use std::time::Duration;
 
 use super::{CreateApiKey, create, deactivate};
-use crate::auth::accounts::billing;
 use crate::auth::accounts::projects::require_project_owner;
 use crate::auth::context::Context;
-use crate::auth::error::Denial;
+use crate::auth::error::{Denial, VerifyError};
+use crate::auth::passwords::IdentityProof;
+use crate::auth::passwords::reauthenticate::require_password_or_recent_sign_in;
+use crate::auth::request_context::RequestContext;
+use crate::auth::reserved_scopes::is_reserved;
+use crate::auth::run_to_completion::run_to_completion;
 use crate::auth::tokens::caller::Caller;
-use crate::auth::{Error, rate_limit};
+use crate::auth::{Error, mailing, rate_limit};
 use crate::id::{ApiKeyId, ProjectId};
-use crate::store::accounts::ApiKey;
+use crate::mail::Letter;
+use crate::store::accounts::{ApiKey, Find, User};
 use crate::token::api_key::NewApiKey;
-
-/// Scopes that allow more than their owner's session does. Only superusers may create keys with them.
-const RESERVED_SCOPES: [&str; 2] = ["admin", billing::SCOPE];
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -55,10 +60,16 @@ pub async fn create_own(
     caller: &Caller,
     project: ProjectId,
     request: ApiKeyRequest,
+    proof: IdentityProof<'_>,
+    request_ctx: RequestContext<'_>,
 ) -> Result<(ApiKey, NewApiKey), Error> {
     require_owner(ctx, caller, project).await?;
-    if request.scopes.iter().any(|scope| RESERVED_SCOPES.contains(&scope.as_str())) {
-        caller.require_superuser(ctx).await?;
+    let owner = current_user(ctx, caller).await?;
+    if request.scopes.iter().any(|scope| is_reserved(scope)) {
+        if !owner.superuser {
+            return Err(Error::Forbidden(Denial::MissingPermission));
+        }
+        require_password_or_recent_sign_in(ctx, &owner, proof, request_ctx).await?;
     }
     rate_limit::check_api_key_creation(ctx, caller.user).await?;
     let new_key = CreateApiKey {
@@ -67,8 +78,24 @@ pub async fn create_own(
         name: request.name,
         scopes: request.scopes,
         expires_at: request.expires_in_days.map(|days| ctx.now() + DAY * days),
+        owner_valid_after: owner.sessions_valid_after,
     };
-    create(ctx, new_key).await
+    let (ctx, language) = (ctx.clone(), request_ctx.language.map(str::to_owned));
+    // To completion, so that a thief cannot suppress the notice by disconnecting.
+    run_to_completion(async move {
+        let (key, full_key) = create(&ctx, new_key).await?;
+        mailing::queue_notice(&ctx, &owner, Letter::ApiKeyCreated { prefix: key.prefix.clone() }, language.as_deref());
+        Ok((key, full_key))
+    })
+    .await
+}
+
+/// The caller's row, if nothing has ended the caller's session since it was opened. This node may not know of that yet.
+async fn current_user(ctx: &Context, caller: &Caller) -> Result<User, Error> {
+    let opened_at = caller.require_session()?.created_at().unwrap_or_default();
+    let user = ctx.accounts.user(Find::Id(caller.user)).await?;
+    let is_current = |user: &User| !user.disabled && user.sessions_valid_after < opened_at;
+    Ok(user.filter(is_current).ok_or(VerifyError::Revoked)?)
 }
 
 /// Deactivates a key. Idempotent.

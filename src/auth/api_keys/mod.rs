@@ -29,13 +29,15 @@ pub struct CreateApiKey {
     pub scopes: Vec<String>,
     /// When it expires.
     pub expires_at: Option<Timestamp>,
+    /// The owner's `sessions_valid_after` when the scopes were allowed. If it has risen by now, no key is created.
+    pub owner_valid_after: Timestamp,
 }
 
 /// Creates an API key. Only this call returns the whole key.
 pub async fn create(ctx: &Context, new_key: CreateApiKey) -> Result<(ApiKey, NewApiKey), Error> {
     let now = ctx.now();
-    // A prefix has 60 random bits, so a refusal means that the owner has just been deleted; the second try rules out
-    // chance.
+    // A prefix has 60 random bits, so a refusal means that the owner has just been deleted or signed out everywhere; the
+    // second try rules out chance.
     for _ in 0..2 {
         let key = NewApiKey::generate(&ctx.node.rng);
         let row = ApiKey {
@@ -52,7 +54,7 @@ pub async fn create(ctx: &Context, new_key: CreateApiKey) -> Result<(ApiKey, New
             created_at: now,
             updated_at: now,
         };
-        if ctx.accounts.create_api_key(&row).await? {
+        if ctx.accounts.create_api_key(&row, Some(new_key.owner_valid_after)).await? {
             return Ok((row, key));
         }
     }

@@ -23,6 +23,7 @@ pub use formats::{InvalidHash, import_hash};
 pub use hasher::{Hasher, QueueSlot, StartError, Verdict};
 pub use policy::{Policy, PolicyViolation};
 pub use pool::Busy;
+pub use reauthenticate::IdentityProof;
 
 use memory::Memory;
 

@@ -20,7 +20,7 @@ pub(super) async fn api_key_is_read_back_as_created(store: Arc<dyn Accounts>) {
     };
     let bare = ApiKey { scopes: Vec::new(), expires_at: None, name: String::new(), ..key(&ada, "sk_bare", at(1)) };
     for given in [&full, &bare] {
-        assert!(store.create_api_key(given).await.unwrap());
+        assert!(store.create_api_key(given, None).await.unwrap());
         assert_eq!(store.api_key(&given.prefix).await.unwrap(), Some((given.clone(), owner.clone())));
     }
     assert_eq!(store.api_keys(ada.project, 0, 10).await.unwrap(), (vec![full, bare], 2));
@@ -35,7 +35,7 @@ pub(super) async fn api_key_comes_with_its_current_owner(store: Arc<dyn Accounts
     create(&*store, &eve).await;
     // A key of Ada in Eve's project acts as Ada.
     let key = key(&NewUser { project: eve.project, ..ada.clone() }, "sk_1", START);
-    assert!(store.create_api_key(&key).await.unwrap());
+    assert!(store.create_api_key(&key, None).await.unwrap());
     let disabled = set_disabled(&*store, ada.id, true, at(10)).await;
     assert!(disabled.disabled);
     assert_eq!(store.api_key("sk_1").await.unwrap(), Some((key, disabled)));
@@ -48,7 +48,7 @@ pub(super) async fn many_api_keys_are_found_in_one_call(store: Arc<dyn Accounts>
     for number in 0..100 {
         let owner = number % 2;
         let key = key([&ada, &eve][owner], &format!("sk_{number:03}"), at(number as i64));
-        assert!(store.create_api_key(&key).await.unwrap());
+        assert!(store.create_api_key(&key, None).await.unwrap());
         expected.push((key, owners[owner].clone()));
     }
     assert_eq!(store.api_keys_by_prefix(&[]).await.unwrap(), []);
@@ -68,7 +68,7 @@ pub(super) async fn prefix_has_one_api_key(store: Arc<dyn Accounts>) {
     let results = run_concurrently(50, |number| {
         let store = store.clone();
         let key = key(if number % 2 == 0 { &ada } else { &eve }, "sk_1", at(number as i64));
-        async move { store.create_api_key(&key).await.unwrap().then_some(key) }
+        async move { store.create_api_key(&key, None).await.unwrap().then_some(key) }
     })
     .await;
     let stored: Vec<_> = results.into_iter().flatten().collect();
@@ -79,8 +79,11 @@ pub(super) async fn prefix_has_one_api_key(store: Arc<dyn Accounts>) {
     assert_eq!(of_ada.1 + of_eve.1, 1);
 
     let after = ApiKey { deactivated_at: Some(at(1)), ..key(&ada, "sk_2", START) };
-    assert!(store.create_api_key(&after).await.unwrap());
-    assert!(!store.create_api_key(&key(&ada, "sk_2", START)).await.unwrap(), "a deactivated key keeps its prefix");
+    assert!(store.create_api_key(&after, None).await.unwrap());
+    assert!(
+        !store.create_api_key(&key(&ada, "sk_2", START), None).await.unwrap(),
+        "a deactivated key keeps its prefix"
+    );
 }
 
 pub(super) async fn api_key_needs_its_user_and_project(store: Arc<dyn Accounts>) {
@@ -92,11 +95,11 @@ pub(super) async fn api_key_needs_its_user_and_project(store: Arc<dyn Accounts>)
         NewUser { project: unknown_project(), ..ada.clone() },
         NewUser { id: unknown_user(), project: unknown_project(), ..ada.clone() },
     ] {
-        assert!(!store.create_api_key(&key(&refused, "sk_1", START)).await.unwrap());
+        assert!(!store.create_api_key(&key(&refused, "sk_1", START), None).await.unwrap());
         assert_eq!(store.api_key("sk_1").await.unwrap(), None);
     }
     assert!(store.delete_user(eve.id, at(1), START).await.unwrap());
-    assert!(!store.create_api_key(&key(&eve, "sk_1", START)).await.unwrap());
+    assert!(!store.create_api_key(&key(&eve, "sk_1", START), None).await.unwrap());
 
     // During the deletion of the user: a key that was created is deleted with it, and no caller gets an error.
     run_concurrently(50, |number| {
@@ -105,7 +108,7 @@ pub(super) async fn api_key_needs_its_user_and_project(store: Arc<dyn Accounts>)
             if number == 25 {
                 assert!(store.delete_user(ada.id, at(1), START).await.unwrap());
             } else {
-                store.create_api_key(&key(&ada, &format!("sk_{number}"), START)).await.unwrap();
+                store.create_api_key(&key(&ada, &format!("sk_{number}"), START), None).await.unwrap();
             }
         }
     })
@@ -117,13 +120,13 @@ pub(super) async fn api_keys_are_listed_newest_first_in_pages(store: Arc<dyn Acc
     let (ada, eve) = (new_user("ada"), new_user("eve"));
     create(&*store, &ada).await;
     create(&*store, &eve).await;
-    assert!(store.create_api_key(&key(&eve, "sk_eve", at(3))).await.unwrap());
+    assert!(store.create_api_key(&key(&eve, "sk_eve", at(3)), None).await.unwrap());
     let mut newest_first = Vec::new();
     // Created in an order that is not that of their timestamps.
     for millis in [3, 1, 7, 5, 2, 6, 4] {
         let mut stored = key(&ada, &format!("sk_{millis}"), at(millis));
         stored.deactivated_at = (millis == 4).then(|| at(100));
-        assert!(store.create_api_key(&stored).await.unwrap());
+        assert!(store.create_api_key(&stored, None).await.unwrap());
         newest_first.push(stored);
     }
     newest_first.sort_by_key(|key| std::cmp::Reverse(key.created_at));
@@ -143,7 +146,7 @@ pub(super) async fn api_keys_of_one_moment_are_each_listed_once(store: Arc<dyn A
     let ada = new_user("ada");
     create(&*store, &ada).await;
     for number in 0..20 {
-        assert!(store.create_api_key(&key(&ada, &format!("sk_{number}"), START)).await.unwrap());
+        assert!(store.create_api_key(&key(&ada, &format!("sk_{number}"), START), None).await.unwrap());
     }
     let mut seen = HashSet::new();
     for page in 0..7 {
@@ -158,7 +161,7 @@ pub(super) async fn api_key_is_deactivated_once(store: Arc<dyn Accounts>) {
     let ada = new_user("ada");
     let owner = create(&*store, &ada).await;
     let given = key(&ada, "sk_1", START);
-    assert!(store.create_api_key(&given).await.unwrap());
+    assert!(store.create_api_key(&given, None).await.unwrap());
     let deactivated = ApiKey { deactivated_at: Some(at(10)), updated_at: at(10), ..given.clone() };
     for millis in [10, 20, 5] {
         let result = store.deactivate_api_key(ada.project, given.id, at(millis)).await.unwrap();
@@ -168,7 +171,7 @@ pub(super) async fn api_key_is_deactivated_once(store: Arc<dyn Accounts>) {
     assert_eq!(store.api_keys(ada.project, 0, 10).await.unwrap(), (vec![deactivated], 1));
 
     let raced = key(&ada, "sk_2", START);
-    assert!(store.create_api_key(&raced).await.unwrap());
+    assert!(store.create_api_key(&raced, None).await.unwrap());
     let results = run_concurrently(50, |number| {
         let (store, project, id) = (store.clone(), ada.project, raced.id);
         async move { store.deactivate_api_key(project, id, at(number as i64)).await.unwrap().unwrap() }
@@ -182,7 +185,7 @@ pub(super) async fn api_key_is_deactivated_only_by_its_project(store: Arc<dyn Ac
     let owner = create(&*store, &ada).await;
     create(&*store, &eve).await;
     let given = key(&ada, "sk_1", START);
-    assert!(store.create_api_key(&given).await.unwrap());
+    assert!(store.create_api_key(&given, None).await.unwrap());
     assert_eq!(store.deactivate_api_key(eve.project, given.id, at(1)).await.unwrap(), None);
     assert_eq!(store.deactivate_api_key(unknown_project(), given.id, at(1)).await.unwrap(), None);
     let unknown = ApiKeyId(unknown_user().0);
@@ -198,7 +201,7 @@ pub(super) async fn deactivated_api_keys_are_listed_in_pages(store: Arc<dyn Acco
     for number in 0..23 {
         let owner = if number % 2 == 0 { &ada } else { &eve };
         let key = key(owner, &format!("sk_{number}"), START);
-        assert!(store.create_api_key(&key).await.unwrap());
+        assert!(store.create_api_key(&key, None).await.unwrap());
         // Of four keys, three are deactivated at one moment and one stays active.
         if number % 4 != 3 {
             let moment = at(i64::from(number / 4));
@@ -239,7 +242,7 @@ pub(super) async fn last_use_never_goes_back(store: Arc<dyn Accounts>) {
     let owner = create(&*store, &ada).await;
     let (first, second, third) = (key(&ada, "sk_1", START), key(&ada, "sk_2", START), key(&ada, "sk_3", START));
     for key in [&first, &second, &third] {
-        assert!(store.create_api_key(key).await.unwrap());
+        assert!(store.create_api_key(key, None).await.unwrap());
     }
     let last_used = async |key: &ApiKey| store.api_key(&key.prefix).await.unwrap().unwrap().0.last_used_at;
 
@@ -265,7 +268,7 @@ pub(super) async fn concurrent_uses_are_recorded_without_deadlock(store: Arc<dyn
     let mut ids = Vec::new();
     for number in 0..20 {
         let key = key(&ada, &format!("sk_{number}"), START);
-        assert!(store.create_api_key(&key).await.unwrap());
+        assert!(store.create_api_key(&key, None).await.unwrap());
         ids.push(key.id);
     }
     // Each node records the same keys in its own order. The transactions must not deadlock.

@@ -146,7 +146,7 @@ pub(super) async fn projects_are_listed_after_the_personal_one(store: Arc<dyn Ac
     let expected = [named(ada.project, "Personal"), named(old, "'; -- \u{1F600}"), named(new, "Personal")];
     assert_eq!(store.projects(ada.id).await.unwrap(), expected);
     assert_eq!(store.projects(eve.id).await.unwrap(), [named(eve.project, "Personal")]);
-    assert!(store.create_api_key(&key(&NewUser { project: new, ..ada.clone() }, "sk_1", START)).await.unwrap());
+    assert!(store.create_api_key(&key(&NewUser { project: new, ..ada.clone() }, "sk_1", START), None).await.unwrap());
 
     assert!(!store.create_project(unknown_user(), unknown_project(), "nobody's", at(1)).await.unwrap());
     assert!(matches!(store.create_project(ada.id, unknown_project(), "\0", at(1)).await, Err(Error::Corrupt { .. })));
@@ -160,7 +160,7 @@ pub(super) async fn deleting_a_user_deletes_its_projects(store: Arc<dyn Accounts
     let second = project(1);
     assert!(store.create_project(ada.id, second, "second", at(1)).await.unwrap());
     let key = key(&NewUser { project: second, ..ada.clone() }, "sk_1", START);
-    assert!(store.create_api_key(&key).await.unwrap());
+    assert!(store.create_api_key(&key, None).await.unwrap());
     assert!(store.delete_user(ada.id, at(2), START).await.unwrap());
     assert_eq!(store.projects(ada.id).await.unwrap(), []);
     assert_eq!(store.api_key("sk_1").await.unwrap(), None);

@@ -100,7 +100,7 @@ pub(super) async fn refused_user_leaves_nothing_behind(store: Arc<dyn Accounts>)
         assert!(!matches!(store.create_user(&refused).await.unwrap(), Created::Created(_)));
         assert_eq!(store.user(Find::Id(refused.id)).await.unwrap(), None);
         assert_eq!(store.projects(refused.id).await.unwrap(), Vec::new());
-        assert!(!store.create_api_key(&key(&NewUser { id: ada.id, ..refused }, "sk_1", START)).await.unwrap());
+        assert!(!store.create_api_key(&key(&NewUser { id: ada.id, ..refused }, "sk_1", START), None).await.unwrap());
     }
     assert_eq!(store.users(0, 10).await.unwrap(), [ada]);
     create(&*store, &new_user("eve")).await;
@@ -231,7 +231,7 @@ pub(super) async fn unusual_text_is_read_back_unchanged(store: Arc<dyn Accounts>
         let mut odd_key = key(&given, &format!("sk_{number}"), START);
         odd_key.name = text.to_owned();
         odd_key.scopes = given.roles;
-        assert!(store.create_api_key(&odd_key).await.unwrap());
+        assert!(store.create_api_key(&odd_key, None).await.unwrap());
         assert_eq!(store.api_key(&odd_key.prefix).await.unwrap(), Some((odd_key, user)));
         assert_eq!(store.api_key(text).await.unwrap(), None);
         assert_eq!(store.user(Find::Email(text)).await.unwrap(), None);
@@ -258,7 +258,7 @@ pub(super) async fn text_with_a_nul_is_refused(store: Arc<dyn Accounts>) {
     create(&*store, &ada).await;
     let mut refused = key(&ada, "sk_1", START);
     refused.name = "\0".to_owned();
-    assert!(matches!(store.create_api_key(&refused).await, Err(Error::Corrupt { .. })));
+    assert!(matches!(store.create_api_key(&refused, None).await, Err(Error::Corrupt { .. })));
     assert_eq!(store.api_key("sk_1").await.unwrap(), None);
 }
 
@@ -277,7 +277,7 @@ pub(super) async fn timestamps_keep_milliseconds(store: Arc<dyn Accounts>) {
         dated.expires_at = Some(moment);
         dated.last_used_at = Some(moment);
         dated.deactivated_at = Some(moment);
-        assert!(store.create_api_key(&dated).await.unwrap());
+        assert!(store.create_api_key(&dated, None).await.unwrap());
         assert_eq!(store.api_key(&dated.prefix).await.unwrap().unwrap().0, dated);
     }
 }

@@ -134,12 +134,22 @@ pub(super) async fn deleting_a_user_deletes_everything_it_owns(store: Arc<dyn Ac
     create(&*store, &ada).await;
     let eve_row = create(&*store, &eve).await;
     let kept = key(&eve, "sk_kept", START);
-    assert!(store.create_api_key(&kept).await.unwrap());
+    assert!(store.create_api_key(&kept, None).await.unwrap());
     // Ada's keys in her own project and in Eve's are deleted with Ada …
-    assert!(store.create_api_key(&key(&ada, "sk_1", START)).await.unwrap());
-    assert!(store.create_api_key(&key(&NewUser { project: eve.project, ..ada.clone() }, "sk_2", START)).await.unwrap());
+    assert!(store.create_api_key(&key(&ada, "sk_1", START), None).await.unwrap());
+    assert!(
+        store
+            .create_api_key(&key(&NewUser { project: eve.project, ..ada.clone() }, "sk_2", START), None)
+            .await
+            .unwrap()
+    );
     // … and Eve's key in Ada's project is deleted with the project.
-    assert!(store.create_api_key(&key(&NewUser { project: ada.project, ..eve.clone() }, "sk_3", START)).await.unwrap());
+    assert!(
+        store
+            .create_api_key(&key(&NewUser { project: ada.project, ..eve.clone() }, "sk_3", START), None)
+            .await
+            .unwrap()
+    );
 
     assert!(store.delete_user(ada.id, at(1), START).await.unwrap());
     for by in [Find::Id(ada.id), Find::Email(&ada.email), Find::UsernameKey("ada")] {

@@ -44,7 +44,7 @@ pub(super) async fn totp_is_read_back_as_enabled(store: Arc<dyn Accounts>) {
 
         // Every way to read the user returns the secret.
         let key = key(&given, &format!("sk_{number}"), START);
-        assert!(store.create_api_key(&key).await.unwrap());
+        assert!(store.create_api_key(&key, None).await.unwrap());
         assert_eq!(store.api_key(&key.prefix).await.unwrap(), Some((key, expected.clone())));
         assert_eq!(store.user(Find::Email(&expected.email)).await.unwrap().as_ref(), Some(&expected));
         assert_eq!(store.users(expected.number - 1, 1).await.unwrap(), [expected]);

@@ -34,7 +34,14 @@ impl Owner {
         let user = create_user(ctx, new_user, ctx.node.password_policy).await.unwrap();
         let project = ctx.accounts.projects(user.id).await.unwrap()[0].0;
         let scopes = vec!["read".to_owned()];
-        let new_key = CreateApiKey { user: user.id, project, name: name.to_owned(), scopes, expires_at: None };
+        let new_key = CreateApiKey {
+            user: user.id,
+            project,
+            name: name.to_owned(),
+            scopes,
+            expires_at: None,
+            owner_valid_after: user.sessions_valid_after,
+        };
         let (row, key) = api_keys::create(ctx, new_key).await.unwrap();
         Self { project, id: row.id, key: key.reveal().to_owned() }
     }

@@ -178,8 +178,14 @@ async fn redeem_link(ctx: &Context, (token, device_secret): &(String, String)) -
 /// Creates an API key; returns it and an access token issued for it.
 async fn create_key_and_token(ctx: &Context, user: &User) -> (String, String) {
     let project = projects::list_projects(ctx, user.id).await.unwrap()[0].id;
-    let new_key =
-        api_keys::CreateApiKey { user: user.id, project, name: "a key".into(), scopes: vec![], expires_at: None };
+    let new_key = api_keys::CreateApiKey {
+        user: user.id,
+        project,
+        name: "a key".into(),
+        scopes: vec![],
+        expires_at: None,
+        owner_valid_after: user.sessions_valid_after,
+    };
     let (_, key) = api_keys::create(ctx, new_key).await.unwrap();
     let token = exchange_key(ctx, key.reveal()).await.unwrap();
     (key.reveal().to_owned(), token)
