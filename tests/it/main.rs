@@ -9,6 +9,7 @@ mod commands;
 #[path = "../conformance/mod.rs"]
 mod conformance;
 mod corpora;
+mod cost;
 mod cross_dialect;
 mod docs;
 mod enumeration;

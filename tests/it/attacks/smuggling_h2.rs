@@ -10,9 +10,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
+use crate::support::http2::{
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, PRIORITY, PUSH, RESET, SETTINGS, WINDOW,
+    frame,
+};
 use crate::support::server::{SendRequest, TestServer};
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Twice the time of the slowest flood on a busy machine.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// A server that reads nothing for this long waits until the client reads its responses.
@@ -21,25 +24,6 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(2);
 const MEMORY: &str = "process_resident_memory_bytes";
 /// The payload of the last ping, which no flood contains: its response shows that the server has processed everything.
 const LAST_PING: &[u8; 8] = b"the last";
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RESET: u8 = 3;
-const SETTINGS: u8 = 4;
-const PUSH: u8 = 5;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
-}
 
 /// GET or POST of a path by HPACK's static table; the literal is not indexed.
 fn block(method: u8, path: &str) -> Vec<u8> {

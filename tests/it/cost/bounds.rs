@@ -1,0 +1,67 @@
+//! What a request may cost. The bounds hold for a release build; an unoptimized program on any machine gets more time
+//! by the same factor by which it is slower at a linear loop.
+
+use std::time::Duration;
+
+use super::meter::thread_time;
+
+/// The size of a request at the usual limit of a body, and at that of `/verify/batch`.
+pub(super) const SMALL: usize = 64 << 10;
+pub(super) const LARGE: usize = 2 << 20;
+
+/// CPU time of a request of at most [`SMALL`], and of any other. A linear parser takes about a millisecond.
+const MAX_SMALL: Duration = Duration::from_millis(25);
+const MAX_LARGE: Duration = Duration::from_millis(100);
+/// Growth of memory by one request.
+const MAX_MEMORY: u64 = 40_000_000;
+
+/// The time of [`reference_loop`] in a release build on the machine for which the bounds were stated: an AMD EPYC of
+/// 2.6 GHz. Without optimization it takes about five times as long.
+const REFERENCE: Duration = Duration::from_micros(410);
+
+/// The bounds of the program under test.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    /// How many times slower than the release build the program is.
+    pub(super) slowdown: f64,
+}
+
+impl Bounds {
+    /// The release terms if the caller names a program, which then is a release build. Otherwise the program was built
+    /// in the same way as this test, so it is as much slower as the loop below.
+    #[allow(clippy::disallowed_methods, reason = "the caller selects another program by SIGNET_BIN")]
+    pub(super) fn of_program() -> Self {
+        if std::env::var_os("SIGNET_BIN").is_some() {
+            return Self { slowdown: 1.0 };
+        }
+        let form: String = (0..3000).map(|number| format!("Name{number}=Value+{number}&")).collect();
+        let time = |()| {
+            let before = thread_time();
+            std::hint::black_box(reference_loop(std::hint::black_box(&form)));
+            thread_time() - before
+        };
+        let fastest = [(); 30].map(time).into_iter().min().unwrap_or_default();
+        Self { slowdown: (fastest.as_secs_f64() / REFERENCE.as_secs_f64()).max(1.0) }
+    }
+
+    /// The CPU time that a request of this size may take.
+    pub(super) fn time(self, size: usize) -> Duration {
+        let max = if size <= SMALL { MAX_SMALL } else { MAX_LARGE };
+        max.mul_f64(self.slowdown)
+    }
+
+    pub(super) fn memory(self) -> u64 {
+        MAX_MEMORY
+    }
+}
+
+/// Code like the server's own: reads a form byte by byte into strings.
+fn reference_loop(form: &str) -> usize {
+    let decode = |piece: &str| {
+        let bytes = piece.bytes().map(|byte| if byte == b'+' { b' ' } else { byte.to_ascii_lowercase() });
+        String::from_utf8(bytes.collect()).unwrap_or_default()
+    };
+    let pairs = form.split('&').filter_map(|piece| piece.split_once('='));
+    let fields: Vec<(String, String)> = pairs.map(|(name, value)| (decode(name), decode(value))).collect();
+    fields.iter().map(|(name, value)| name.len() + value.len()).sum()
+}
