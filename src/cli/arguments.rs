@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::auth::api_keys::is_scope;
+
 /// Signet, a token server: signs people in and issues JWTs that any service verifies from a JWKS.
 #[derive(Debug, Parser)]
 #[command(
@@ -108,6 +110,20 @@ pub enum Users {
     },
     /// Let a disabled user sign in again.
     Enable(UserName),
+    /// Turn off the second factor of a user who has lost it and has no recovery code. The user is told by mail.
+    ///
+    /// Make sure first that the request comes from the owner: after this, the password alone opens the account. Open
+    /// sessions stay, except with --sign-out.
+    #[command(after_help = "Example:\n  signet users reset-mfa a@example.com --sign-out")]
+    ResetMfa {
+        /// The user.
+        #[command(flatten)]
+        name: UserName,
+        /// End all sessions of the user as well, in case the lost device is signed in. Returns when every running server
+        /// refuses their tokens; see `signet --help`.
+        #[arg(long)]
+        sign_out: bool,
+    },
     /// Delete a user with all projects, API keys and sessions.
     ///
     /// Returns when every running server refuses the user's tokens and API keys; see `signet --help`.
@@ -224,7 +240,7 @@ pub enum ApiKeys {
         #[arg(long)]
         name: String,
         /// A scope. Repeatable. Without scopes the key may do what any signed-in user may do.
-        #[arg(long = "scope", value_name = "SCOPE")]
+        #[arg(long = "scope", value_name = "SCOPE", value_parser = parse_scope)]
         scopes: Vec<String>,
         /// Days until it expires. Default: never.
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
@@ -276,4 +292,9 @@ pub struct Seed {
     /// Delete every seeded user and all their data.
     #[arg(long, conflicts_with_all = ["users", "sessions", "api_keys", "out", "among_others"])]
     pub remove: bool,
+}
+
+/// Without this check, a scope with a space in it would be one that nobody can demand.
+fn parse_scope(text: &str) -> Result<String, &'static str> {
+    is_scope(text).then(|| text.to_owned()).ok_or("a scope has no spaces, quotes or backslashes; repeat the option")
 }

@@ -6,6 +6,7 @@
 
 mod enrollment;
 mod recovery;
+mod reset;
 mod totp_secret;
 
 use tokio::time::Instant;
@@ -22,6 +23,7 @@ use crate::store::ephemeral::Allowance;
 
 pub use enrollment::{TotpEnrollment, disable, enable, enable_without_confirmation, enrollment_uri, start_enrollment};
 
+pub use reset::reset_as_operator;
 use totp_secret::TotpSecret;
 
 /// Secrets that [`reseal_secrets`] reads per query.

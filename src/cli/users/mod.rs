@@ -1,7 +1,9 @@
-//! `signet users`: create, list, show, disable, enable, delete; `transfer` imports and exports.
+//! `signet users`: create, list, show, disable, enable, reset-mfa, delete; `transfer` imports and exports.
 
 mod record;
 mod transfer;
+
+use std::time::Duration;
 
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -17,12 +19,17 @@ use crate::auth::accounts::delete::delete_user;
 use crate::auth::accounts::disable;
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
+use crate::auth::mfa::reset_as_operator;
 use crate::auth::passwords::Password;
+use crate::auth::sessions::sign_out::sign_out_user_as_admin;
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
 
 pub(super) use record::{UserRecord, validate_record};
+
+/// How long a command waits for its mail to be sent: longer than a slow mail server takes, once.
+const MAIL_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Users per statement when reading or creating many.
 const PAGE: u32 = 500;
@@ -46,6 +53,7 @@ pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) 
             let user = find(ctx, &name.user).await?;
             set_disabled(ctx, output, &name, user.id, false).await
         }
+        Users::ResetMfa { name, sign_out } => reset_mfa(ctx, output, &name, sign_out).await,
         Users::Delete { name, yes } => {
             let user = find(ctx, &name.user).await?;
             confirm_unless_superuser_remains(ctx, &user, "delete", yes).await?;
@@ -110,6 +118,25 @@ async fn set_disabled(
         Err(auth::Error::NotFound) => Err(not_found(&name.user)),
         Err(error) => Err(error.into()),
     }
+}
+
+async fn reset_mfa(ctx: &Context, output: &mut Output<'_>, name: &UserName, sign_out: bool) -> Result<(), CliError> {
+    let (user, was_on) = match reset_as_operator(ctx, find(ctx, &name.user).await?.id).await {
+        Ok(result) => result,
+        Err(auth::Error::NotFound) => return Err(not_found(&name.user)),
+        Err(error) => return Err(error.into()),
+    };
+    if sign_out {
+        sign_out_user_as_admin(ctx, user.id).await?;
+    }
+    output.one(&UserRow::from(&user), COLUMNS)?;
+    if !was_on {
+        output.note("the second factor was off already")?;
+    }
+    if ctx.node.mailer.drain(MAIL_TIMEOUT).await > 0 {
+        output.warn("the mail that tells the user could not be sent")?;
+    }
+    if sign_out { wait_for_nodes(ctx, output).await } else { Ok(()) }
 }
 
 /// Asks before an action that leaves no superuser who can sign in. Without a terminal to ask on, refuses unless `--yes`

@@ -1,0 +1,27 @@
+//! Turning a user's second factor off for an operator, because the user has lost it and every recovery code.
+//!
+//! Whoever asks an operator for this may be somebody else: the owner is told by mail, and the log has a line. Sessions
+//! stay open, because they were opened with the second factor; the operator can end them too.
+
+use crate::auth::context::Context;
+use crate::auth::run_to_completion::run_to_completion;
+use crate::auth::{Error, mailing};
+use crate::id::UserId;
+use crate::mail::Letter;
+use crate::store::accounts::{Find, User};
+
+/// Turns the second factor off and deletes the recovery codes. Returns the user, and whether it was on before. The mail
+/// to the owner is queued; a process that ends must drain the queue first.
+pub async fn reset_as_operator(ctx: &Context, user: UserId) -> Result<(User, bool), Error> {
+    let ctx = ctx.clone();
+    run_to_completion(async move {
+        let was_on = ctx.accounts.disable_totp(user, ctx.now()).await?;
+        let user = ctx.accounts.user(Find::Id(user)).await?.ok_or(Error::NotFound)?;
+        if was_on {
+            tracing::info!(user = %user.id, "second factor turned off by an operator");
+            mailing::queue_notice(&ctx, &user, Letter::SecondFactorOff, None);
+        }
+        Ok((user, was_on))
+    })
+    .await
+}
