@@ -240,6 +240,7 @@ pub(super) fn password_error(field: &str, violation: PolicyViolation) -> FieldEr
     let reason = match violation {
         PolicyViolation::TooShort { min } => at_least(min),
         PolicyViolation::TooLong { max } => at_most(max),
+        PolicyViolation::Blank => "the password is blank".to_owned(),
         PolicyViolation::Common => "the password is one of the most common ones".to_owned(),
     };
     FieldError::new(ParamLocation::Body, field, FieldErrorKind::Invalid(reason))

@@ -28,6 +28,7 @@ pub(super) fn password(violation: PolicyViolation) -> String {
     match violation {
         PolicyViolation::TooShort { min } => format!("the password has fewer than {min} characters"),
         PolicyViolation::TooLong { max } => format!("the password has more than {max} characters"),
+        PolicyViolation::Blank => "the password is blank".to_owned(),
         PolicyViolation::Common => "the password is one of the most common ones".to_owned(),
     }
 }

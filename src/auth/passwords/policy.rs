@@ -1,4 +1,4 @@
-//! The policy for new passwords: a minimum and maximum length, and none of the most common passwords.
+//! The policy for new passwords: a minimum and maximum length, something visible, and none of the most common passwords.
 //!
 //! There are no rules about digits and capitals, because they make passwords worse (NIST SP 800-63B, 5.1.1.2). Knows
 //! nothing of hashes.
@@ -38,6 +38,9 @@ pub enum PolicyViolation {
         /// The maximum.
         max: usize,
     },
+    /// Only spaces and characters that nobody sees.
+    #[error("the password is blank")]
+    Blank,
     /// One of the most common passwords.
     #[error("the password is one of the most common ones")]
     Common,
@@ -66,12 +69,43 @@ impl Policy {
             Err(PolicyViolation::TooShort { min: self.min_length })
         } else if length > self.max_length {
             Err(PolicyViolation::TooLong { max: self.max_length })
+        } else if password.reveal().chars().all(is_invisible) {
+            Err(PolicyViolation::Blank)
         } else if self.refuse_common && is_common(password.reveal()) {
             Err(PolicyViolation::Common)
         } else {
             Ok(())
         }
     }
+}
+
+/// Returns true for white space, control characters and the characters that Unicode says to display as nothing
+/// (Default_Ignorable_Code_Point), and for the blank Braille pattern. Such characters are allowed in a password, but a
+/// password of nothing else is guessed by its length.
+fn is_invisible(char: char) -> bool {
+    char.is_whitespace()
+        || char.is_control()
+        || matches!(
+            char,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{2800}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fff8}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+        )
 }
 
 /// Returns true if a password is on the list, ignoring case: guessing programs try `Password1` right after `password1`.
@@ -127,6 +161,20 @@ mod tests {
         assert_eq!(check("🦀🦀🦀🦀🦀🦀🦀"), Err(PolicyViolation::TooShort { min: 8 }));
         assert_eq!(check(&"ж".repeat(128)), Ok(()));
         assert_eq!(check(&"ж".repeat(129)), Err(PolicyViolation::TooLong { max: 128 }));
+    }
+
+    #[test]
+    fn blank_passwords_are_refused_whatever_is_configured() {
+        let lax = Policy { min_length: 6, refuse_common: false, ..POLICY };
+        for blank in
+            [" ", "\t", "\u{a0}", "\u{3000}", "\u{200b}", "\u{feff}", "\u{3164}", "\u{0}", "\u{e0041}", "\u{2800}"]
+        {
+            let password = Password::new(blank.repeat(8));
+            assert_eq!(lax.check(&password), Err(PolicyViolation::Blank), "{blank:?}");
+            assert_eq!(check(&format!("{}x", blank.repeat(8))), Ok(()), "{blank:?} and a letter");
+        }
+        assert_eq!(check(" \u{200b}\t \u{feff}\u{3000}  "), Err(PolicyViolation::Blank));
+        assert_eq!(check("       "), Err(PolicyViolation::TooShort { min: 8 }));
     }
 
     #[test]
