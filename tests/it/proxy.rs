@@ -9,7 +9,8 @@ use crate::support::until;
 
 const PAGE: &str = "<!doctype html><title>Inside</title>";
 
-over_both_stores!(|plan| plan; valid_credentials_pass_the_proxy, scope_in_the_verify_url_is_required);
+over_both_stores!(|plan| plan; valid_credentials_pass_the_proxy, scope_in_the_verify_url_is_required,
+    subject_in_the_verify_url_is_required);
 
 async fn valid_credentials_pass_the_proxy(server: &TestServer) {
     let nginx = Nginx::guarding(PAGE, &server.signet.url_of("/verify"));
@@ -53,4 +54,21 @@ async fn scope_in_the_verify_url_is_required(server: &TestServer) {
     assert_eq!(status(&server.api_key(&user, &["write"]).0).await, 401);
     let answer = server.post("/verify").json(&json!({"token": "x"})).send_checked().await;
     assert_eq!(answer.status, 401, "Signet itself still responds");
+}
+
+async fn subject_in_the_verify_url_is_required(server: &TestServer) {
+    let nginx = Nginx::guarding(PAGE, &server.signet.url_of("/verify?subject=user"));
+    let client = Client::builder().no_proxy().build().unwrap();
+    // The client's own query is not that of the call to Signet.
+    let status = async |credential: &str| {
+        let request = client.get(nginx.url_of("/?subject=client")).bearer_auth(credential);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let user = server.create_user(&[]);
+    let (key, _) = server.api_key(&user, &["read"]);
+    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
+    let issued = server.form("/oauth/token", &grant).await.is(200).json();
+    assert_eq!(status(&server.sign_in(&user).await.access).await, 200);
+    assert_eq!(status(&key).await, 401);
+    assert_eq!(status(issued["access_token"].as_str().unwrap()).await, 401);
 }

@@ -72,15 +72,15 @@ pub(super) struct Claims {
     /// The issuer; absent for API keys.
     #[schema(required = false)]
     iss: String,
-    /// The user's id.
+    /// The user's id; for API keys and tokens issued to them, the id of the key's owner.
     sub: String,
     /// The token's id; absent for API keys.
     #[schema(required = false)]
     jti: String,
-    /// The session of the token.
+    /// The session of the token. Every token of a user who signed in has one, and no other credential has.
     #[schema(required = false)]
     sid: String,
-    /// The id of the API key, for API keys and tokens issued to them.
+    /// The id of the API key, for API keys and tokens issued to them. Tells them from the tokens of users who signed in.
     #[schema(required = false)]
     client_id: String,
     /// The time of issue, in seconds since 1970.
@@ -117,9 +117,19 @@ enum InvalidReason {
     NotYetValid,
     WrongIssuer,
     WrongAudience,
+    WrongSubject,
     Revoked,
     InsufficientScope,
     UnknownApiKey,
+}
+
+/// Whom a credential must have been issued to: `user` for a user who signed in, `client` for an API key or a token that
+/// was issued from one.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+pub(super) enum RequiredSubject {
+    User,
+    Client,
 }
 
 /// The result for one credential.
@@ -162,10 +172,31 @@ pub(super) struct TokenRequest {
     client_secret: String,
 }
 
-/// The token to introspect or revoke, and the client's API key.
+/// The kind of the token to introspect.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum TokenTypeHint {
+    AccessToken,
+    RefreshToken,
+}
+
+/// The token to introspect, and the client's API key.
+#[derive(ToSchema)]
+#[schema(examples(json!({"token": "eyJhbGciOiJFZERTQSJ9…", "client_secret": "sk_Zx81cW0pQr7L_mB5…"})))]
+pub(super) struct IntrospectionRequest {
+    token: String,
+    /// `refresh_token` to introspect a refresh token, which is inactive otherwise.
+    #[schema(required = false, inline)]
+    token_type_hint: TokenTypeHint,
+    /// The API key, unless a header field has it.
+    #[schema(required = false)]
+    client_secret: String,
+}
+
+/// The token to revoke, and the client's API key.
 #[derive(ToSchema)]
 #[schema(examples(json!({"token": "AQGaLgDLJ3K0nV3", "client_secret": "sk_Zx81cW0pQr7L_mB5…"})))]
-pub(super) struct ClientTokenRequest {
+pub(super) struct RevocationRequest {
     token: String,
     /// The API key, unless a header field has it.
     #[schema(required = false)]

@@ -43,7 +43,15 @@ pub async fn authenticate_user(ctx: &Context, credential: Option<&str>) -> Resul
         result => result?,
     };
     let user = ctx.accounts.user(Find::Id(caller.user)).await?.ok_or(Error::NotFound)?;
-    if user.disabled { Err(Error::AccountDisabled) } else { Ok((caller, user)) }
+    // The row has the end of the user's sign-ins before this node has its revocation.
+    let opened_at = caller.session.and_then(|session| session.created_at());
+    if user.disabled {
+        Err(Error::AccountDisabled)
+    } else if opened_at.is_some_and(|opened_at| opened_at <= user.sessions_valid_after) {
+        Err(VerifyError::Revoked.into())
+    } else {
+        Ok((caller, user))
+    }
 }
 
 /// The error for a refused refresh token: [`Error::AccountDisabled`] if its user is disabled, which ended all sessions,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::server::{SendRequest, TestServer, over_both_stores, tamper_signature};
 
 over_both_stores!(|plan| plan;
-    every_kind_of_token_is_introspected, invalid_tokens_are_inactive, api_key_is_not_revoked_as_a_token,
+    every_kind_of_token_is_introspected, refresh_token_is_active_only_if_asked_for, invalid_tokens_are_inactive, api_key_is_not_revoked_as_a_token,
     rotated_refresh_token_is_inactive, revoking_a_refresh_token_ends_its_session,
     revoking_an_access_token_keeps_its_session, callers_need_the_scope, client_reaches_only_tokens_of_its_owner,
     demoted_owner_reaches_only_their_own_tokens);
@@ -16,7 +16,13 @@ fn caller(server: &TestServer) -> String {
 }
 
 async fn introspect(server: &TestServer, key: &str, token: &str) -> Value {
-    let response = server.form("/oauth/introspect", &[("client_secret", key), ("token", token)]).await;
+    introspect_with_hint(server, key, token, "refresh_token").await
+}
+
+async fn introspect_with_hint(server: &TestServer, key: &str, token: &str, hint: &str) -> Value {
+    let fields = [("client_secret", key), ("token", token), ("token_type_hint", hint)];
+    let fields = if hint.is_empty() { &fields[..2] } else { &fields };
+    let response = server.form("/oauth/introspect", fields).await;
     assert_eq!(response.is(200).header("cache-control"), "no-store");
     response.json()
 }
@@ -41,11 +47,25 @@ async fn every_kind_of_token_is_introspected(server: &TestServer) {
     let api_key = introspect(server, &key, &other).await;
     assert_eq!((&api_key["active"], &api_key["token_type"]), (&true.into(), &"api_key".into()));
     assert_eq!((&api_key["sub"], &api_key["scope"]), (&access["sub"], &"read".into()));
-    // A wrong `token_type_hint` changes nothing (RFC 7662, 2.1).
-    let hinted = [("client_secret", key.as_str()), ("token", &tokens.access), ("token_type_hint", "refresh_token")];
-    assert_eq!(server.form("/oauth/introspect", &hinted).await.json()["active"], true);
+    // A wrong `token_type_hint` changes nothing for them (RFC 7662, 2.1).
+    for (token, expected) in [(&tokens.access, &access), (&other, &api_key)] {
+        for hint in ["", "access_token", "refresh_token", "unknown"] {
+            assert_eq!(introspect_with_hint(server, &key, token, hint).await, *expected, "{hint}");
+        }
+    }
     // Introspection does not use the refresh token up.
     server.refresh(&tokens.refresh).await.is(200);
+}
+
+/// A resource server introspects whatever its client presents as an access token, and some look only at `active`.
+async fn refresh_token_is_active_only_if_asked_for(server: &TestServer) {
+    let key = caller(server);
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    for hint in ["", "access_token", "REFRESH_TOKEN", "refresh_token ", "unknown"] {
+        let response = introspect_with_hint(server, &key, &tokens.refresh, hint).await;
+        assert_eq!(response, json!({"active": false}), "{hint}");
+    }
+    assert_eq!(introspect_with_hint(server, &key, &tokens.refresh, "refresh_token").await["active"], true);
 }
 
 async fn invalid_tokens_are_inactive(server: &TestServer) {

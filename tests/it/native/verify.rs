@@ -10,7 +10,7 @@ use signet::token::api_key::NewApiKey;
 over_both_stores!(|plan| plan;
     valid_token_returns_its_claims, malformed_tokens_are_rejected, audience_and_scope_are_checked,
     proxy_gets_the_user_in_headers, proxy_gets_only_a_verified_address, api_keys_are_verified, batch_results_keep_the_order_of_the_tokens,
-    batch_checks_audience_and_scope, batch_size_is_limited, invalid_bodies_are_rejected);
+    batch_checks_audience_and_scope, subject_is_checked, unknown_subject_is_refused, batch_size_is_limited, invalid_bodies_are_rejected);
 
 async fn valid_token_returns_its_claims(server: &TestServer) {
     let user = server.create_user(&["--verified", "--role", "editor"]);
@@ -182,6 +182,63 @@ async fn batch_checks_audience_and_scope(server: &TestServer) {
     let body = batch(&json!({"tokens": [token, key, "x"], "aud": "other"})).await.is(200).json();
     assert_eq!(active(&body), [false, true, false], "an API key has no audience");
     assert_eq!(batch(&json!({"tokens": []})).await.is(200).json(), json!({"results": []}));
+}
+
+/// `sub` is a user id for a user who signed in and for a program with that user's API key.
+async fn subject_is_checked(server: &TestServer) {
+    let user = server.create_user(&[]);
+    let session = server.sign_in(&user).await.access;
+    let (key, _) = server.api_key(&user, &["read"]);
+    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
+    let issued = server.form("/oauth/token", &grant).await.is(200).json()["access_token"].as_str().unwrap().to_owned();
+    for (credential, is_user) in [(&session, true), (&key, false), (&issued, false)] {
+        for (subject, accepted) in [(json!("user"), is_user), (json!("client"), !is_user), (Value::Null, true)] {
+            let body = json!({"token": credential, "subject": subject});
+            let response = server.post("/verify").json(&body).send_checked().await;
+            let (status, reason) = if accepted { (200, Value::Null) } else { (401, "wrong_subject".into()) };
+            assert_eq!(response.is(status).json()["reason"], reason, "{body}");
+            if accepted {
+                assert_eq!(response.json()["claims"]["sub"], user.id);
+            }
+            let body = json!({"tokens": [credential, "x"], "subject": subject});
+            let batch = server.post("/verify/batch").json(&body).send_checked().await.is(200).json();
+            assert_eq!(batch["results"][0], response.json());
+            let query = subject.as_str().map_or_else(String::new, |subject| format!("?subject={subject}"));
+            for method in [Method::GET, Method::HEAD] {
+                let request = server.request(method, &format!("/verify{query}")).bearer_auth(credential);
+                let response = request.send_checked().await;
+                let expected = if accepted { user.id.as_str() } else { "" };
+                assert_eq!(response.is(status).header("x-auth-subject"), expected);
+                assert_eq!(!response.header("x-auth-session").is_empty(), accepted && is_user);
+            }
+        }
+    }
+    // Beside other requirements.
+    let verify = async |body: Value| server.post("/verify").json(&body).send_checked().await;
+    verify(json!({"token": key, "subject": "client", "scope": "read"})).await.is(200);
+    for (body, reason) in [
+        (json!({"token": key, "subject": "client", "scope": "admin"}), "insufficient_scope"),
+        (json!({"token": session, "subject": "user", "aud": "other"}), "wrong_audience"),
+        (json!({"token": "x", "subject": "user"}), "malformed"),
+    ] {
+        assert_eq!(verify(body).await.is(401).json()["reason"], reason);
+    }
+}
+
+/// A misspelt requirement lets nobody in.
+async fn unknown_subject_is_refused(server: &TestServer) {
+    let token = server.sign_in(&server.create_user(&[])).await.access;
+    for subject in ["", "users", "User", "user ", "user,client", "person"] {
+        let body = json!({"token": token, "tokens": [token], "subject": subject});
+        for path in ["/verify", "/verify/batch"] {
+            server.post(path).json(&body).send_checked().await.is_problem(400, "invalid_fields");
+        }
+        let query = [("subject", subject)];
+        let response = server.get("/verify").query(&query).bearer_auth(&token).send_checked().await;
+        response.is_problem(400, "invalid_fields");
+    }
+    let body = json!({"token": token, "subject": ["user"]});
+    server.post("/verify").json(&body).send_checked().await.is_problem(400, "invalid_fields");
 }
 
 async fn batch_size_is_limited(server: &TestServer) {

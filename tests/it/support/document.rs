@@ -129,7 +129,9 @@ pub(crate) fn plausible_value(name: &str) -> Value {
         "expires_in_days" => json!(30),
         "token_balance" | "tokens_used" => json!(0),
         "subscription_tier" => json!("free"),
-        "grant_type" => json!("refresh_token"),
+        "grant_type" | "token_type_hint" => json!("refresh_token"),
+        // No requirement: any would refuse either the credentials of users or those of clients.
+        "subject" => Value::Null,
         "uri" => json!("otpauth://totp/x"),
         _ => json!("x"),
     }
