@@ -2,6 +2,9 @@
 //!
 //! `./test` installs both beside the tests' own temporary folder.
 
+mod every_token;
+mod readme;
+
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -43,16 +46,24 @@ for (const token of request.tokens) {
 "#;
 
 fn pyjwt() -> Command {
-    let mut command = Command::new(tool("venv/bin/python"));
-    command.args(["-c", PYJWT]);
-    command
+    python(PYJWT)
 }
 
 fn jose() -> Command {
+    node(JOSE)
+}
+
+fn python(script: &str) -> Command {
+    let mut command = Command::new(tool("venv/bin/python"));
+    command.args(["-c", script]);
+    command
+}
+
+fn node(script: &str) -> Command {
     let mut command = Command::new(tool("bin/node"));
     // A script on the command line resolves modules from the working directory.
     let home = tool("node_modules/jose").join("../..");
-    command.current_dir(home).args(["--input-type=module", "--eval", JOSE]);
+    command.current_dir(home).args(["--input-type=module", "--eval", script]);
     command
 }
 

@@ -5,33 +5,14 @@
 //! is still valid in its own position, where the response is another. The ids in the requests belong to a user, so that
 //! an accepted token would show.
 
-use reqwest::{Method, RequestBuilder};
-use serde_json::{Value, json};
+use reqwest::RequestBuilder;
+use serde_json::json;
 
 use crate::support::document::{Body, Operation, operations, plausible_value};
-use crate::support::outbox::wait_for_mail;
-use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, TestUser, TokenPair, over_both_stores};
-use crate::support::totp::{code, enable_totp};
+use crate::support::every_token::{Owner, TokenKind, TokenSet};
+use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores};
 
 over_both_stores!(|plan| plan; tokens_are_refused_in_wrong_positions);
-
-/// The purpose of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TokenKind {
-    Access,
-    /// An access token that was issued for an API key.
-    Client,
-    Refresh,
-    ApiKey,
-    /// The token for the second step of a `myauth` sign-in.
-    Step,
-    Magic,
-    Confirm,
-    /// The mailed token of a reset that also needs the device secret.
-    Reset,
-    /// A reset without a device secret.
-    WholeReset,
-}
 
 /// The position of a token in a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,54 +25,6 @@ enum TokenPosition {
     Item(&'static str),
     Query,
     Path,
-}
-
-struct Token {
-    kind: TokenKind,
-    dialect: &'static str,
-    text: String,
-}
-
-/// A token of every kind and dialect, and the secrets that belong to them.
-struct TokenSet {
-    tokens: Vec<Token>,
-    owner: Owner,
-    totp: String,
-    magic_device_secret: String,
-    reset_device_secret: String,
-}
-
-/// A superuser, and the tokens and ids that belong to it.
-struct Owner {
-    user: TestUser,
-    access: String,
-    refresh: String,
-    session: String,
-    project: String,
-    key: String,
-    key_id: String,
-    /// Another user, whom the superuser can manage.
-    other_user: TestUser,
-}
-
-impl Owner {
-    async fn new(server: &TestServer) -> Self {
-        let (user, other_user) = (server.create_user(&["--verified", "--superuser"]), server.create_user(&[]));
-        let TokenPair { access, refresh, session } = server.sign_in(&user).await;
-        let projects = server.get("/projects").bearer_auth(&access).send_checked().await.is(200).json();
-        let project = text(&projects["projects"][0], "id");
-        let created = server.post("/auth/api-keys/").header("x-project-id", &project).bearer_auth(&access);
-        let scopes = ["introspect", "revoke", "admin", "billing:write"];
-        let created = created.json(&json!({"name": "a key", "scopes": scopes})).send_checked().await.is(201).json();
-        let (key, key_id) = (text(&created["data"], "full_key"), text(&created["data"], "id"));
-        Self { user, access, refresh, session, project, key, key_id, other_user }
-    }
-
-    /// Exchanges the API key for an access token.
-    async fn client_token(&self, server: &TestServer) -> String {
-        let exchange = [("grant_type", "client_credentials"), ("client_secret", self.key.as_str())];
-        text(&server.form("/oauth/token", &exchange).await.is(200).json(), "access_token")
-    }
 }
 
 fn positions(operation: &Operation) -> Vec<TokenPosition> {
@@ -257,7 +190,7 @@ const KEY_FORBIDDEN: [&str; 3] = [
 ];
 
 async fn tokens_are_refused_in_wrong_positions(server: &TestServer) {
-    let token_set = token_set(server).await;
+    let token_set = TokenSet::make(server).await;
     let mut attempts = 0;
     let mut failures = Vec::new();
     for operation in operations(server).await {
@@ -331,107 +264,9 @@ async fn accepted_tokens_get_another_response(server: &TestServer, token_set: &T
     assert!(attempts > 50, "{attempts}");
 }
 
-fn text(value: &Value, field: &str) -> String {
-    value[field].as_str().unwrap_or_else(|| panic!("no {field}: {value}")).to_owned()
-}
-
-async fn token_set(server: &TestServer) -> TokenSet {
-    let mut tokens = Vec::new();
-    let mut add = |kind, dialect, text: String| tokens.push(Token { kind, dialect, text });
-    let user = server.create_user(&["--verified", "--superuser"]);
-    let email = user.email.as_str();
-    let password_sign_in = json!({"email": email, "password": PASSWORD});
-    server.post("/auth/verification/send-code").json(&json!({"email": email})).send_checked().await.is(202);
-    let mailed_code = wait_for_mail(server, email, 0).await.code();
-    let code_sign_in = json!({"email": email, "code": mailed_code});
-    let unturned =
-        server.post("/auth/verification/verify-code").json(&code_sign_in).send_checked().await.is(200).json();
-    let form = [("username", email), ("password", PASSWORD)];
-    for (dialect, response) in [
-        ("native", server.post("/sessions").json(&password_sign_in).send_checked().await.is(201).json()),
-        ("unturned", unturned["data"].clone()),
-        ("myauth", server.form("/auth/login/oauth", &form).await.is(200).json()),
-        ("codes", server.post("/auth/signin").json(&password_sign_in).send_checked().await.is(200).json()),
-        ("ucontact", server.form("/api/auth/login", &form).await.is(200).json()),
-        ("v1", server.post("/api/v1/login").json(&password_sign_in).send_checked().await.is(200).json()),
-    ] {
-        add(TokenKind::Access, dialect, text(&response, "access_token"));
-        add(TokenKind::Refresh, dialect, text(&response, "refresh_token"));
-    }
-    // Of a superuser, with an API key that has every scope.
-    let owner = Owner::new(server).await;
-    add(TokenKind::Client, "native", owner.client_token(server).await);
-    add(TokenKind::ApiKey, "native", owner.key.clone());
-
-    // Confirmations: of an address change, and of two sign-ups.
-    let changing = server.create_user(&[]);
-    let session = server.sign_in(&changing).await;
-    let change = json!({"email": "changed@example.org", "original": PASSWORD});
-    server
-        .request(Method::PUT, "/auth/users/me")
-        .bearer_auth(&session.access)
-        .json(&change)
-        .send_checked()
-        .await
-        .is(200);
-    add(TokenKind::Confirm, "myauth", wait_for_mail(server, "changed@example.org", 0).await.token());
-    for (dialect, path, name) in [("ucontact", "/api/auth/register", "new-one"), ("v1", "/api/v1/register", "new-two")]
-    {
-        let email = format!("{name}@example.org");
-        let body = json!({"email": email, "username": name, "password": PASSWORD});
-        server.post(path).json(&body).send_checked().await.is(201);
-        add(TokenKind::Confirm, dialect, wait_for_mail(server, &email, 0).await.token());
-    }
-
-    let magic = server.create_user(&[]).email;
-    let device_secret = server.post(&format!("/auth/login/magic/{magic}")).send_checked().await.is(200).json();
-    add(TokenKind::Magic, "myauth", wait_for_mail(server, &magic, 0).await.token());
-    let forgetful = server.create_user(&[]).email;
-    let reset_device_secret =
-        server.post(&format!("/auth/login/recover/{forgetful}")).send_checked().await.is(200).json();
-    add(TokenKind::Reset, "myauth", wait_for_mail(server, &forgetful, 0).await.token());
-    let forgetful_v1 = server.create_user(&["--verified"]);
-    let reset_request = json!({"email": forgetful_v1.email, "username": forgetful_v1.username});
-    server.post("/api/v1/password-reset").json(&reset_request).send_checked().await.is(200);
-    add(TokenKind::WholeReset, "v1", wait_for_mail(server, &forgetful_v1.email, 0).await.token());
-
-    let second = server.create_user(&[]);
-    let (totp, _) = enable_totp(server, &server.sign_in(&second).await.access, PASSWORD).await;
-    let form = [("username", second.email.as_str()), ("password", PASSWORD)];
-    add(TokenKind::Step, "myauth", text(&server.form("/auth/login/oauth", &form).await.is(200).json(), "access_token"));
-    let (magic_device_secret, reset_device_secret) =
-        (text(&device_secret, "claim"), text(&reset_device_secret, "claim"));
-    TokenSet { tokens, owner, totp, magic_device_secret, reset_device_secret }
-}
-
 async fn each_token_is_valid_in_its_own_position(server: &TestServer, token_set: &TokenSet) {
-    for Token { kind, dialect, text } in &token_set.tokens {
-        let by = |path: &str, body: Value| server.post(path).bearer_auth(text).json(&body);
-        let response = match kind {
-            TokenKind::Access | TokenKind::Client | TokenKind::ApiKey => {
-                server.get("/verify").bearer_auth(text).send_checked().await
-            }
-            TokenKind::Refresh => server.refresh(text).await,
-            TokenKind::Step => by("/auth/login/totp", json!({"claim": code(&token_set.totp, 1)})).send_checked().await,
-            TokenKind::Magic => {
-                by("/auth/login/claim", json!({"claim": token_set.magic_device_secret})).send_checked().await
-            }
-            TokenKind::Confirm => server.get(&format!("/api/auth/confirmed_email/{text}")).send_checked().await,
-            TokenKind::Reset => {
-                by(
-                    "/auth/login/reset",
-                    json!({"claim": token_set.reset_device_secret, "new_password": "another quiet harbour"}),
-                )
-                .send_checked()
-                .await
-            }
-            TokenKind::WholeReset => {
-                let body =
-                    json!({"new_password": "another quiet harbour", "new_password_confirm": "another quiet harbour"});
-                let request = server.post(&format!("/api/v1/password-reset-confirm?token={text}"));
-                request.json(&body).send_checked().await
-            }
-        };
-        assert_eq!(response.status, 200, "{kind:?} of {dialect}: {response:?}");
+    for token in &token_set.tokens {
+        let response = token_set.redeem(server, token.kind, &token.text).await;
+        assert_eq!(response.status, 200, "{:?} of {}: {response:?}", token.kind, token.dialect);
     }
 }
