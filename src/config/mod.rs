@@ -228,6 +228,8 @@ pub struct Mail {
     pub queue: usize,
     /// Directory of letters that override the built-in ones.
     pub templates: Option<PathBuf>,
+    /// How long mails in the outbox are kept.
+    pub outbox_keep: Duration,
 }
 
 /// Token claims and session limits.

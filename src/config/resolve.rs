@@ -197,6 +197,7 @@ fn mail(from: &mut Section<'_>) -> Mail {
         service_name: from.read("service_name", Text, "Signet".to_owned()),
         queue: from.read("queue", Integer(1, 1_000_000), 1_000) as usize,
         templates: from.read_option("templates", FilePath),
+        outbox_keep: from.read("outbox_keep", DurationRange(minutes(1), days(3650)), days(7)),
     }
 }
 
@@ -305,6 +306,13 @@ fn check_rules(config: &Config, from: &mut Reader) {
             let rule = format!("must not be more than passwords.max_length ({})", passwords.max_length);
             from.conflict(&format!("api.{name}.min_password_length"), rule);
         }
+    }
+    let api = &config.api;
+    if !config.mailed.confirm_by_get && !api.native.enabled && (api.ucontact.enabled || api.v1.enabled) {
+        from.conflict(
+            "mailed.confirm_by_get",
+            "must be true without api.native.enabled: the page that confirms an address, and its call, are native",
+        );
     }
     if config.log.otlp_endpoint.is_some() && !cfg!(feature = "otlp") {
         from.conflict("log.otlp_endpoint", "requires a build with `--features otlp`");

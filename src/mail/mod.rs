@@ -211,6 +211,11 @@ pub fn outbox_dir(data_dir: &Path) -> PathBuf {
     data_dir.join(outbox::NAME)
 }
 
+/// Removes the mails in the outbox that were written more than `keep` ago, and returns how many there were. Blocks.
+pub fn remove_old_mails(data_dir: &Path, keep: Duration, now: Timestamp) -> std::io::Result<u64> {
+    outbox::remove_older(&outbox_dir(data_dir), keep, now)
+}
+
 fn sender(settings: &config::Mail) -> Result<message::Sender, MailerError> {
     let from = settings.from.parse().map_err(|_| MailerError::From)?;
     Ok(message::Sender { from, service: settings.service_name.clone() })

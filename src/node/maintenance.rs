@@ -11,6 +11,7 @@ use crate::auth::revocation::propagation::report_position;
 use crate::auth::signing_keys;
 use crate::auth::signing_keys::advance;
 use crate::auth::tokens::verify::flush_api_key_usage;
+use crate::mail::remove_old_mails;
 use crate::node::error::StartError;
 use crate::store::Error;
 use crate::store::ephemeral::Cursor;
@@ -18,6 +19,9 @@ use crate::telemetry::Condition;
 
 /// How often expired revocations are removed and the last use of API keys is written.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// How often old mails are removed from the outbox, after the first time at the start.
+const OUTBOX_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// How often durable revocations are read again, in case a failover of the ephemeral store has undone them.
 const REAPPLY_INTERVAL: Duration = Duration::from_secs(60);
@@ -55,7 +59,23 @@ pub async fn run(ctx: &Context, cursor: Cursor) {
         flush_api_key_usage(ctx).await;
     });
     let durable_revocations = every(REAPPLY_INTERVAL, || reapply_after_failover(ctx));
-    tokio::join!(follow(ctx, cursor), keyring, cleanup, durable_revocations, reseal(ctx));
+    tokio::join!(follow(ctx, cursor), keyring, cleanup, durable_revocations, reseal(ctx), clean_outbox(ctx));
+}
+
+/// Removes mails that have been in the outbox for too long. Also with a mail server, because the outbox may hold mails
+/// from before.
+async fn clean_outbox(ctx: &Context) {
+    loop {
+        let (config, now) = (&ctx.node.config, ctx.now());
+        let (data_dir, keep) = (config.data_dir.clone(), config.mail.outbox_keep);
+        match tokio::task::spawn_blocking(move || remove_old_mails(&data_dir, keep, now)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(count)) => tracing::info!(count, "old mails removed from the outbox"),
+            Ok(Err(error)) => tracing::warn!(%error, "cannot remove old mails from the outbox"),
+            Err(error) => tracing::warn!(%error, "removing old mails from the outbox was interrupted"),
+        }
+        tokio::time::sleep(OUTBOX_INTERVAL).await;
+    }
 }
 
 /// Re-seals TOTP secrets with the first secret, so that the others can be removed from the settings. Once per start,
