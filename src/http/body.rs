@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
@@ -20,6 +20,10 @@ use super::rejection::Rejection;
 /// is slow.
 const DISCARD_TIMEOUT: Duration = Duration::from_millis(50);
 
+/// Bodies of at most this size that arrive whole are not counted against the budget: nearly every body is one, and as
+/// many as there can be connections fit into memory.
+const UNCOUNTED: usize = 4 * 1024;
+
 /// A request's body in its present state. The handler's request shares it with the router, which has to know after the
 /// response whether the connection can carry another request.
 #[derive(Clone)]
@@ -29,8 +33,8 @@ pub(super) struct BodyHandle(Option<Rc<Cell<State>>>);
 enum State {
     /// Not read yet.
     Unread(Incoming),
-    /// Read to its end.
-    Complete,
+    /// Read to its end. Its bytes, and what the handler made of them, stay counted until the response is ready.
+    Complete { _reservation: Reservation },
     /// Read in part: how much is still to come is unknown.
     #[default]
     Partial,
@@ -50,7 +54,7 @@ impl BodyHandle {
     pub(super) fn is_complete(&self) -> bool {
         let Some(state) = &self.0 else { return true };
         let current = state.take();
-        let is_complete = matches!(current, State::Complete);
+        let is_complete = matches!(current, State::Complete { .. });
         state.set(current);
         is_complete
     }
@@ -60,8 +64,8 @@ impl BodyHandle {
         let Some(state) = &self.0 else { return Ok(Bytes::new()) };
         match state.take() {
             State::Unread(body) => {
-                let bytes = read_body(body, limit, limits).await?;
-                state.set(State::Complete);
+                let (bytes, reservation) = read_body(body, limit, limits).await?;
+                state.set(State::Complete { _reservation: reservation });
                 Ok(bytes)
             }
             other => {
@@ -74,7 +78,7 @@ impl BodyHandle {
     /// Discards an unread body if it is short and has arrived. Returns whether the body is off the wire.
     pub(super) async fn discard(&self, limits: &RequestLimits) -> bool {
         match self.0.as_ref().map(|state| state.take()) {
-            None | Some(State::Complete) => true,
+            None | Some(State::Complete { .. }) => true,
             Some(State::Unread(body)) => {
                 let limits = RequestLimits { body_timeout: DISCARD_TIMEOUT, ..*limits };
                 read_body(body, limits.max_body, &limits).await.is_ok()
@@ -84,9 +88,9 @@ impl BodyHandle {
     }
 }
 
-/// Reads a body of at most `limit` bytes that arrives in time. A body that arrives in pieces is counted against the
-/// budget.
-async fn read_body<B>(mut body: B, limit: usize, limits: &RequestLimits) -> Result<Bytes, Rejection>
+/// Reads a body of at most `limit` bytes that arrives in time. It is counted against the budget if it arrives in pieces
+/// or is larger than [`UNCOUNTED`].
+async fn read_body<B>(mut body: B, limit: usize, limits: &RequestLimits) -> Result<(Bytes, Reservation), Rejection>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -95,13 +99,17 @@ where
         return Err(Rejection::BodyTooLarge { limit });
     }
     let mut arrival = pin!(async {
-        let Some(first) = next_data(&mut body).await? else { return Ok(Bytes::new()) };
+        let Some(first) = next_data(&mut body).await? else { return Ok((Bytes::new(), Reservation::default())) };
         if first.len() > limit {
             return Err(Rejection::BodyTooLarge { limit });
         }
         // Nearly every body is one frame, which is then not copied.
         if body.is_end_stream() {
-            return Ok(first);
+            let mut reservation = Reservation::default();
+            if first.len() > UNCOUNTED {
+                reservation.reserve(size_class(first.len(), limits), first.len(), limits.max_held)?;
+            }
+            return Ok((first, reservation));
         }
         // Boxed, because few bodies need this future and all would carry its size.
         Box::pin(join_frames(first, &mut body, limit, limits)).await
@@ -115,31 +123,42 @@ where
     }
 }
 
-/// Joins the frames of a body, and counts their bytes against the budget until the body is complete.
-async fn join_frames<B>(first: Bytes, body: &mut B, limit: usize, limits: &RequestLimits) -> Result<Bytes, Rejection>
+/// Joins the frames of a body, and counts their memory against the budget.
+async fn join_frames<B>(
+    first: Bytes,
+    body: &mut B,
+    limit: usize,
+    limits: &RequestLimits,
+) -> Result<(Bytes, Reservation), Rejection>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     let mut reservation = Reservation::default();
-    let mut reserve = |bytes: usize| {
-        let class = if bytes > limits.max_body { SizeClass::Large } else { SizeClass::Regular };
-        reservation.reserve(class, bytes, limits.max_held)
-    };
+    let mut reserve = |bytes: usize| reservation.reserve(size_class(bytes, limits), bytes, limits.max_held);
     reserve(first.len())?;
-    let Some(second) = next_data(body).await? else { return Ok(first) };
-    let mut whole = BytesMut::with_capacity((first.len() + second.len()).min(limit));
+    let Some(second) = next_data(body).await? else { return Ok((first, reservation)) };
+    let mut whole = Vec::with_capacity((first.len() + second.len()).min(limit));
     whole.extend_from_slice(&first);
     drop(first);
     let mut more = Some(second);
     while let Some(piece) = more {
-        if whole.len() + piece.len() > limit {
+        let length = whole.len() + piece.len();
+        if length > limit {
             return Err(Rejection::BodyTooLarge { limit });
         }
-        reserve(whole.len() + piece.len())?;
+        if length > whole.capacity() {
+            // Doubled, so that the bytes are not copied for each piece, but never beyond the limit.
+            whole.reserve_exact((2 * whole.capacity()).clamp(length, limit) - whole.len());
+        }
+        reserve(whole.capacity())?;
         whole.extend_from_slice(&piece);
         more = next_data(body).await?;
     }
-    Ok(reservation.attach(whole))
+    Ok((whole.into(), reservation))
+}
+
+fn size_class(bytes: usize, limits: &RequestLimits) -> SizeClass {
+    if bytes > limits.max_body { SizeClass::Large } else { SizeClass::Regular }
 }
 
 async fn next_data<B>(body: &mut B) -> Result<Option<Bytes>, Rejection>
@@ -171,6 +190,14 @@ mod tests {
     const LIMITS: RequestLimits =
         RequestLimits { max_body: 3, max_held: 6, body_timeout: TIMEOUT, request_timeout: TIMEOUT };
 
+    /// Reads a body and releases what was counted for it.
+    async fn read_bytes<B>(body: B, limit: usize, limits: &RequestLimits) -> Result<Bytes, Rejection>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        read_body(body, limit, limits).await.map(|(bytes, _)| bytes)
+    }
+
     fn pieces(pieces: &[&'static str]) -> impl Body<Data = Bytes, Error = std::io::Error> + Unpin + use<> {
         let frames: Vec<_> = pieces.iter().map(|piece| Ok(Frame::data(Bytes::from_static(piece.as_bytes())))).collect();
         StreamBody::new(futures_util::stream::iter(frames))
@@ -178,27 +205,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_is_read_whole_up_to_its_limit() {
-        assert_eq!(read_body(Full::new(Bytes::from("abc")), 3, &LIMITS).await.unwrap(), "abc");
-        assert_eq!(read_body(Full::new(Bytes::new()), 3, &LIMITS).await.unwrap(), "");
-        assert_eq!(read_body(pieces(&["a", "", "b", "c"]), 3, &LIMITS).await.unwrap(), "abc");
+        assert_eq!(read_bytes(Full::new(Bytes::from("abc")), 3, &LIMITS).await.unwrap(), "abc");
+        assert_eq!(read_bytes(Full::new(Bytes::new()), 3, &LIMITS).await.unwrap(), "");
+        assert_eq!(read_bytes(pieces(&["a", "", "b", "c"]), 3, &LIMITS).await.unwrap(), "abc");
         let too_large = Err(Rejection::BodyTooLarge { limit: 3 });
-        assert_eq!(read_body(Full::new(Bytes::from("abcd")), 3, &LIMITS).await, too_large);
-        assert_eq!(read_body(pieces(&["abcd"]), 3, &LIMITS).await, too_large);
-        assert_eq!(read_body(pieces(&["ab", "cd"]), 3, &LIMITS).await, too_large);
+        assert_eq!(read_bytes(Full::new(Bytes::from("abcd")), 3, &LIMITS).await, too_large);
+        assert_eq!(read_bytes(pieces(&["abcd"]), 3, &LIMITS).await, too_large);
+        assert_eq!(read_bytes(pieces(&["ab", "cd"]), 3, &LIMITS).await, too_large);
     }
 
     #[tokio::test]
     async fn a_body_that_ends_early_is_malformed() {
         let frames = [Ok(Frame::data(Bytes::from("a"))), Err(std::io::Error::other("gone"))];
         let broken = StreamBody::new(futures_util::stream::iter(frames));
-        assert!(matches!(read_body(broken, 3, &LIMITS).await, Err(Rejection::MalformedBody { .. })));
+        assert!(matches!(read_bytes(broken, 3, &LIMITS).await, Err(Rejection::MalformedBody { .. })));
     }
 
     #[tokio::test]
     async fn a_body_that_does_not_arrive_times_out() {
         let never = StreamBody::new(futures_util::stream::pending::<Result<Frame<Bytes>, std::io::Error>>());
         assert_eq!(
-            read_body(never, 3, &RequestLimits { body_timeout: Duration::from_millis(1), ..LIMITS }).await,
+            read_bytes(never, 3, &RequestLimits { body_timeout: Duration::from_millis(1), ..LIMITS }).await,
             Err(Rejection::BodyTimeout)
         );
     }
@@ -224,12 +251,15 @@ mod tests {
         assert_eq!(counted(&["ab", "c"]).await, ([3, 0], [0, 0]));
         assert_eq!(counted(&["ab", "cd"]).await, ([0, 4], [0, 0]));
         let soon = RequestLimits { body_timeout: Duration::from_millis(1), ..LIMITS };
-        assert_eq!(read_body(stalling(&["ab", "cd"]), 9, &soon).await, Err(Rejection::BodyTimeout));
+        assert_eq!(read_bytes(stalling(&["ab", "cd"]), 9, &soon).await, Err(Rejection::BodyTimeout));
         assert_eq!(reserved(), [0, 0]);
         let frames = [Ok(Frame::data(Bytes::from("abcd"))), Err(std::io::Error::other("gone"))];
         let broken = StreamBody::new(futures_util::stream::iter(frames));
-        assert!(matches!(read_body(broken, 9, &LIMITS).await, Err(Rejection::MalformedBody { .. })));
-        assert_eq!(read_body(pieces(&["abcd", "efghij"]), 9, &LIMITS).await, Err(Rejection::BodyTooLarge { limit: 9 }));
+        assert!(matches!(read_bytes(broken, 9, &LIMITS).await, Err(Rejection::MalformedBody { .. })));
+        assert_eq!(
+            read_bytes(pieces(&["abcd", "efghij"]), 9, &LIMITS).await,
+            Err(Rejection::BodyTooLarge { limit: 9 })
+        );
         assert_eq!(reserved(), [0, 0]);
     }
 
@@ -237,20 +267,46 @@ mod tests {
     async fn large_bodies_do_not_use_the_budget_of_regular_ones() {
         let mut waiting = Box::pin(read_body(stalling(&["ab", "cd"]), 9, &LIMITS));
         assert!(futures_util::poll!(&mut waiting).is_pending());
-        assert_eq!(read_body(pieces(&["ab", "cd"]), 9, &LIMITS).await, Err(Rejection::Overloaded));
-        assert_eq!(read_body(stalling(&["abcd"]), 9, &LIMITS).await, Err(Rejection::Overloaded));
-        assert_eq!(read_body(pieces(&["ab", "c"]), 3, &LIMITS).await.unwrap(), "abc");
+        assert_eq!(read_bytes(pieces(&["ab", "cd"]), 9, &LIMITS).await, Err(Rejection::Overloaded));
+        assert_eq!(read_bytes(stalling(&["abcd"]), 9, &LIMITS).await, Err(Rejection::Overloaded));
+        assert_eq!(read_bytes(pieces(&["ab", "c"]), 3, &LIMITS).await.unwrap(), "abc");
         // A body in one frame needs no budget.
-        assert_eq!(read_body(Full::new(Bytes::from("abcdefghi")), 9, &LIMITS).await.unwrap(), "abcdefghi");
+        assert_eq!(read_bytes(Full::new(Bytes::from("abcdefghi")), 9, &LIMITS).await.unwrap(), "abcdefghi");
         let mut regular = [(); 2].map(|()| Box::pin(read_body(stalling(&["abc"]), 3, &LIMITS)));
         for reading in &mut regular {
             assert!(futures_util::poll!(reading).is_pending());
         }
-        assert_eq!(read_body(pieces(&["a", "b"]), 3, &LIMITS).await, Err(Rejection::Overloaded));
+        assert_eq!(read_bytes(pieces(&["a", "b"]), 3, &LIMITS).await, Err(Rejection::Overloaded));
         drop((waiting, regular));
-        let large = read_body(pieces(&["ab", "cd"]), 9, &LIMITS).await.unwrap();
+        let (large, reservation) = read_body(pieces(&["ab", "cd"]), 9, &LIMITS).await.unwrap();
         assert_eq!((&large[..], reserved()), (&b"abcd"[..], [0, 4]));
         drop(large);
+        assert_eq!(reserved(), [0, 4], "what the handler made of it is still there");
+        drop(reservation);
         assert_eq!(reserved(), [0, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_more_than_a_few_kilobytes_is_counted_even_if_it_arrives_whole() {
+        let limits = RequestLimits { max_body: 2 * UNCOUNTED, max_held: 3 * UNCOUNTED, ..LIMITS };
+        let read = async |length: usize| read_body(Full::new(Bytes::from(vec![b'a'; length])), length, &limits).await;
+        let (_, small) = read(UNCOUNTED).await.unwrap();
+        assert_eq!(reserved(), [0, 0]);
+        let (_, regular) = read(UNCOUNTED + 1).await.unwrap();
+        assert_eq!(reserved(), [UNCOUNTED + 1, 0]);
+        assert!(matches!(read(2 * UNCOUNTED).await, Err(Rejection::Overloaded)));
+        let (_, large) = read(2 * UNCOUNTED + 1).await.unwrap();
+        assert_eq!(reserved(), [UNCOUNTED + 1, 2 * UNCOUNTED + 1]);
+        drop((small, regular, large));
+        assert_eq!(reserved(), [0, 0]);
+    }
+
+    #[tokio::test]
+    async fn memory_of_a_body_in_pieces_stays_within_its_limit() {
+        let limits = RequestLimits { max_body: 100, max_held: 100, ..LIMITS };
+        let (whole, reservation) = read_body(pieces(&["a"; 90]), 100, &limits).await.unwrap();
+        assert_eq!(whole.len(), 90);
+        assert!((90..=100).contains(&reserved()[0]), "{:?}", reserved());
+        drop(reservation);
     }
 }

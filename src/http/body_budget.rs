@@ -1,11 +1,14 @@
-//! Memory budget of one worker for buffered bodies: requests that have arrived in part, and large responses that the
-//! client has not read yet.
+//! Memory budget of one worker for buffered bodies: requests that have arrived in part or are being handled, and large
+//! responses that the client has not read yet.
 //!
 //! Each body is bounded, but a client opens as many requests as it likes. So bodies larger than the usual limit are
-//! counted per worker, and smaller bodies that arrive in pieces have a separate budget of the same size: clients that
-//! send megabytes do not block clients that send little. A body that arrives whole with its head, which is nearly every
+//! counted per worker, and smaller bodies have a separate budget of the same size: clients that send megabytes do not
+//! block clients that send little. A body of a few kilobytes that arrives whole with its head, which is nearly every
 //! body, is not counted. Only bytes that have arrived count, never a declared length, or a client that sends nothing
 //! could reserve the whole budget.
+//!
+//! A request's body counts until the response is ready. That covers what is parsed from it, which is at most a small
+//! multiple of it: the parsers bound the number of fields and values.
 //!
 //! The server counts everything else that a connection makes it hold (request heads, streams, responses of the usual
 //! size) in a third budget of the same size: [`connection_counter`].
@@ -13,7 +16,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::rejection::Rejection;
 
@@ -98,14 +101,6 @@ impl Reservation {
         self.bytes += more;
         Ok(())
     }
-
-    /// Returns a complete body. A large one stays counted until its last reference is dropped.
-    pub(super) fn attach(self, whole: BytesMut) -> Bytes {
-        match self.budget {
-            Some((SizeClass::Large, _)) => Bytes::from_owner(Reserved { bytes: whole, _reservation: self }),
-            _ => whole.freeze(),
-        }
-    }
 }
 
 impl Drop for Reservation {
@@ -116,14 +111,14 @@ impl Drop for Reservation {
     }
 }
 
-struct Reserved<T> {
-    bytes: T,
+struct Reserved {
+    bytes: Vec<u8>,
     _reservation: Reservation,
 }
 
-impl<T: AsRef<[u8]>> AsRef<[u8]> for Reserved<T> {
+impl AsRef<[u8]> for Reserved {
     fn as_ref(&self) -> &[u8] {
-        self.bytes.as_ref()
+        &self.bytes
     }
 }
 
@@ -192,21 +187,15 @@ mod tests {
     }
 
     #[test]
-    fn large_bodies_are_counted_until_the_last_reference_drops() {
-        let mut reservation = Reservation::default();
-        reservation.reserve(SizeClass::Large, 4, 10).unwrap();
-        let body = reservation.attach(BytesMut::from(&b"body"[..]));
-        let part = body.slice(1..2);
-        drop(body);
-        assert_eq!(reserved(), [0, 4]);
-        // On any thread.
-        std::thread::spawn(move || drop(part)).join().unwrap();
-        assert_eq!(reserved(), [0, 0]);
-
+    fn large_responses_are_counted_until_the_last_reference_drops() {
         let response = reserve_response(Bytes::from("an answer".to_owned()), 10).unwrap();
         assert_eq!((&response[..], reserved()), (&b"an answer"[..], [0, 9]));
         assert_eq!(reserve_response(Bytes::from("another".to_owned()), 10), Err(Rejection::Overloaded));
+        let part = response.slice(1..2);
         drop(response);
+        assert_eq!(reserved(), [0, 9]);
+        // On any thread.
+        std::thread::spawn(move || drop(part)).join().unwrap();
         assert_eq!(reserved(), [0, 0]);
         // Each of many clients that reads a document built once holds a reference to it and no copy.
         let document = Bytes::from("a document".to_owned());

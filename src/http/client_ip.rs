@@ -11,6 +11,10 @@ use crate::config::Network;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// The most hops read from the right. A request passes a few proxies; a client that can name a trusted network could
+/// otherwise have thousands of addresses parsed for each request.
+const MAX_HOPS: usize = 32;
+
 /// Networks whose `X-Forwarded-For` is trusted.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<Network>);
@@ -29,7 +33,7 @@ impl TrustedProxies {
         }
         let hops =
             headers.get_all(X_FORWARDED_FOR).iter().rev().flat_map(|line| line.as_bytes().rsplit(|&byte| byte == b','));
-        for hop in hops {
+        for hop in hops.take(MAX_HOPS) {
             match std::str::from_utf8(hop).ok().and_then(parse_address) {
                 Some(address) => client_ip = address,
                 // A trusted proxy writes a valid address, so the hop that forwarded this value is the client.
@@ -96,6 +100,7 @@ mod tests {
 
     #[test]
     fn client_is_the_last_untrusted_hop() {
+        let through = |hops: usize| format!("198.51.100.1{}", ",10.7.7.7".repeat(hops));
         for (peer, lines, expected) in [
             // The peer is not trusted.
             ("203.0.113.1:1", &["198.51.100.1"][..], "203.0.113.1"),
@@ -108,6 +113,9 @@ mod tests {
             ("10.1.2.3:1", &["1.1.1.1, 198.51.100.1, 10.9.9.9"], "198.51.100.1"),
             ("10.1.2.3:1", &["1.1.1.1", "198.51.100.1 ,10.9.9.9"], "198.51.100.1"),
             ("10.1.2.3:1", &["198.51.100.1", "10.9.9.9", "10.9.9.8"], "198.51.100.1"),
+            // The hops beyond the bound are not read.
+            ("10.1.2.3:1", &[&through(MAX_HOPS - 1)], "198.51.100.1"),
+            ("10.1.2.3:1", &[&through(MAX_HOPS)], "10.7.7.7"),
             // All hops are trusted: the first one is the client.
             ("10.1.2.3:1", &["10.4.4.4, 10.9.9.9"], "10.4.4.4"),
             // An invalid value: the hop that forwarded it is the client.

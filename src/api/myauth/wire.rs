@@ -11,7 +11,8 @@ use crate::auth::passwords::{Password, Policy};
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::sign_in::login_step::LoginStep;
 use crate::auth::{Error, User};
-use crate::http::{Rejection, Request, Response, json};
+use crate::http::json::{self, bounded_list};
+use crate::http::{Rejection, Request, Response};
 
 /// Maximum number of roles of a user. Access tokens list all of them.
 const MAX_ROLES: usize = 32;
@@ -75,10 +76,8 @@ pub(super) struct Roles(pub(super) Vec<String>);
 
 impl<'de> Deserialize<'de> for Roles {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let names = Vec::<Role>::deserialize(from)?;
-        if names.len() > MAX_ROLES {
-            return Err(de::Error::custom(format!("there are more than {MAX_ROLES} roles")));
-        }
+        let names: Vec<Role> = bounded_list(from, MAX_ROLES)?
+            .map_err(|_| de::Error::custom(format!("there are more than {MAX_ROLES} roles")))?;
         let mut roles = Vec::new();
         for BoundedString(role) in names {
             if role != PLAIN_ROLE && !roles.contains(&role) {

@@ -12,12 +12,13 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::{BoundedString, LaxInteger, both, uuid};
 use crate::api::{FORBIDDEN, RATE_LIMITED};
 use crate::auth::Error;
-use crate::auth::api_keys::{ApiKey, ApiKeyRequest, NewApiKey, create_own, deactivate_own, list_own};
+use crate::auth::api_keys::{ApiKey, ApiKeyRequest, NewApiKey, create_own, deactivate_own, is_scope, list_own};
 use crate::auth::context::Context;
 use crate::auth::error::Denial;
 use crate::auth::passwords::{IdentityProof, Password};
 use crate::auth::tokens::caller::authenticate;
 use crate::clock::Timestamp;
+use crate::http::json::bounded_list;
 use crate::http::{ParamLocation, Rejection, Request, Response};
 use crate::id::{ApiKeyId, ProjectId};
 
@@ -73,23 +74,20 @@ struct Scopes(Vec<String>);
 
 impl<'de> Deserialize<'de> for Scopes {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let scopes = Vec::<Scope>::deserialize(from)?;
-        if scopes.len() > MAX_SCOPES {
-            let message = format!("List should have at most {MAX_SCOPES} items after validation, not {}", scopes.len());
-            return Err(de::Error::custom(message));
-        }
+        let scopes: Vec<Scope> = bounded_list(from, MAX_SCOPES)?.map_err(|length| {
+            de::Error::custom(format!("List should have at most {MAX_SCOPES} items after validation, not {length}"))
+        })?;
         Ok(Self(scopes.into_iter().map(|scope| scope.0).collect()))
     }
 }
 
-/// A scope as defined in RFC 6749, 3.3. A space would split it in two, because scopes are sent separated by spaces.
+/// A scope as defined in RFC 6749, 3.3.
 struct Scope(String);
 
 impl<'de> Deserialize<'de> for Scope {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let BoundedString(scope) = BoundedString::<1, 100>::deserialize(from)?;
-        let is_valid = scope.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\');
-        is_valid
+        is_scope(&scope)
             .then_some(Self(scope))
             .ok_or_else(|| de::Error::custom(r"String should match pattern '^[\x21\x23-\x5B\x5D-\x7E]+$'"))
     }

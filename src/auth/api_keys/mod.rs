@@ -14,6 +14,7 @@ use crate::store::ephemeral::Target;
 
 pub use crate::store::accounts::ApiKey;
 pub use crate::token::api_key::{NewApiKey, has_api_key_prefix, is_well_formed};
+pub use crate::token::scopes::is_scope;
 pub use manage::{ApiKeyRequest, create_own, deactivate_own, list_own};
 
 /// The input to [`create`].

@@ -27,10 +27,18 @@ pub enum UsernameError {
 
 const MAX: usize = 64;
 
+/// The longest text that is normalised, in bytes. Normalising joins at most four characters of at most four bytes to
+/// one, so a longer text has more than [`MAX`] characters afterwards. A body of combining marks takes milliseconds.
+const MAX_UNPARSED: usize = MAX * 4 * 4;
+
 impl Username {
     /// Parses a username.
     pub fn parse(text: &str) -> Result<Self, UsernameError> {
-        let display = text.trim().nfc().collect::<String>();
+        let text = text.trim();
+        if text.len() > MAX_UNPARSED {
+            return Err(UsernameError::TooLong);
+        }
+        let display = text.nfc().collect::<String>();
         if display.is_empty() {
             return Err(UsernameError::Empty);
         }
@@ -68,6 +76,15 @@ mod tests {
         assert_eq!(key("Ｊohn"), key("john"));
         assert_eq!(key("Jos\u{e9}"), key("JOSE\u{301}"));
         assert_eq!(Username::parse(" JohnDoe ").unwrap().as_str(), "JohnDoe");
+    }
+
+    #[test]
+    fn long_texts_are_refused_before_they_are_normalised() {
+        let name = |character: &str, count: usize| Username::parse(&character.repeat(count)).map(|name| name.display);
+        // Each group of four characters is one after normalising.
+        assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX), Ok("\u{1f82}".repeat(MAX)));
+        assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX + 1), Err(UsernameError::TooLong));
+        assert_eq!(name("\u{301}", 30_000), Err(UsernameError::TooLong));
     }
 
     #[test]
