@@ -14,12 +14,14 @@ use futures_util::future::join_all;
 
 use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
+use signet::auth::accounts::delete::delete_user_as_admin;
 use signet::auth::accounts::update::{UpdateSelf, UpdateUser, update_self, update_user};
 use signet::auth::accounts::verify_email_code;
 use signet::auth::api_keys;
 use signet::auth::api_keys::{ApiKey, NewApiKey};
 use signet::auth::context::Context;
 use signet::auth::identity::Email;
+use signet::auth::mfa;
 use signet::auth::mfa::enable_without_confirmation;
 use signet::auth::passwords::request_reset::request_password_reset;
 use signet::auth::passwords::reset::reset_password;
@@ -34,13 +36,15 @@ use signet::store::accounts::{Changes, Find, User};
 use signet::store::ephemeral::{Cursor, Target};
 
 use crate::support::fleet::{TestFleet, over_both_stores_in_process};
-use crate::support::outbox::Mail;
+use crate::support::outbox::{Mail, mails_in};
 use crate::support::until;
 
 over_both_stores_in_process!(
     disconnect_revokes_rights_with_sessions_or_neither,
     disconnect_leaves_claims_equal_to_the_row,
     disconnect_deactivates_key_with_tokens_or_neither,
+    disconnect_deletes_a_user_with_a_notice_or_neither,
+    disconnect_disables_a_factor_with_a_notice_or_neither,
     disconnect_on_reuse_ends_session_with_its_tokens,
     disconnect_verifies_or_leaves_the_code_valid,
     concurrent_changes_leave_claims_equal_to_the_row,
@@ -129,6 +133,47 @@ async fn disconnect_leaves_claims_equal_to_the_row(fleet: &TestFleet) {
         until("both or neither", async || claims_match_row(&ctx, user.id).await).await;
         if outcome.is_some() {
             assert_eq!(row(&ctx, user.id).await.email, format!("moved-{polls}@example.org"));
+            break;
+        }
+    }
+}
+
+/// A thief who disconnects at once must not keep the notice from the owner.
+async fn disconnect_deletes_a_user_with_a_notice_or_neither(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    let by = user(&ctx, "remover").await;
+    for polls in 1.. {
+        let user = user(&ctx, &format!("removed-{polls}")).await;
+        let outcome = poll_times(pin!(delete_user_as_admin(&ctx, &by, user.id, request_ctx(&ctx))), polls).await;
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
+        until("both or neither", async || {
+            let is_deleted = ctx.accounts.user(Find::Id(user.id)).await.unwrap().is_none();
+            is_deleted == (mails_in(&ctx.node.config.data_dir, &user.email).len() == 1)
+        })
+        .await;
+        if outcome.is_some() {
+            assert!(ctx.accounts.user(Find::Id(user.id)).await.unwrap().is_none());
+            break;
+        }
+    }
+}
+
+async fn disconnect_disables_a_factor_with_a_notice_or_neither(fleet: &TestFleet) {
+    let ctx = fleet.node().await;
+    for polls in 1.. {
+        let user = user(&ctx, &format!("factor-{polls}")).await;
+        enable_without_confirmation(&ctx, &user, 1, request_ctx(&ctx)).await.unwrap();
+        let enabled = row(&ctx, user.id).await;
+        let outcome = poll_times(pin!(mfa::disable(&ctx, &enabled, None, request_ctx(&ctx))), polls).await;
+        ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
+        until("both or neither", async || {
+            // The first mail reports that it was enabled.
+            let mails = mails_in(&ctx.node.config.data_dir, &user.email).len();
+            mails > 0 && row(&ctx, user.id).await.totp.is_none() == (mails == 2)
+        })
+        .await;
+        if outcome.is_some() {
+            assert!(row(&ctx, user.id).await.totp.is_none());
             break;
         }
     }

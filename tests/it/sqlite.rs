@@ -391,3 +391,18 @@ async fn running_server_accepts_newer_but_not_older_schema() {
     assert!(matches!(stores.accounts.check().await, Err(signet::store::Error::Corrupt { .. })));
     assert!(matches!(stores.ephemeral.check().await, Err(signet::store::Error::Corrupt { .. })));
 }
+
+#[tokio::test]
+async fn session_of_an_older_build_authenticated_when_it_was_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let stores = open(dir.path());
+    let opened = Session { auth_time: NOW - DAY, ..session_of(UserId::new(NOW, &Rng::system())) };
+    stores.ephemeral.open_session(&opened, NETWORK, NOW, 10, NOW).await.unwrap();
+    let file = rusqlite::Connection::open(dir.path().join("signet.db")).unwrap();
+    assert_eq!(file.execute("UPDATE sessions SET auth_time = NULL", []).unwrap(), 1);
+    let expected = Session { auth_time: NOW, ..opened };
+    assert_eq!(stores.ephemeral.session(expected.user, expected.id, NOW).await.unwrap(), Some(expected.clone()));
+    let rotated = stores.ephemeral.rotate_refresh_token(rotate_request(&expected, 0), NOW).await.unwrap();
+    let Rotation::Rotated(snapshot) = rotated else { panic!("{rotated:?}") };
+    assert_eq!(snapshot.auth_time, NOW);
+}

@@ -14,6 +14,7 @@ use super::disable::log_disabled;
 use crate::auth::accounts::permissions::{can_create_superusers, can_manage};
 use crate::auth::accounts::verify_email;
 use crate::auth::context::Context;
+use crate::auth::error::VerifyError;
 use crate::auth::identity::Email;
 use crate::auth::passwords::reauthenticate::{
     reauthenticate, reauthenticate_and_hash, require_password_or_recent_sign_in,
@@ -100,7 +101,7 @@ pub async fn update_self(
         }
     };
     let has_new_password = hash.is_some();
-    let changed = apply(ctx, user, changed, hash, request_ctx).await?;
+    let changed = apply(ctx, user, changed, hash, Some(user.sessions_valid_after), request_ctx).await?;
     if has_new_password {
         // It has voided the networks that were known. The owner must not be locked out of the next sign-in by attempts
         // of others.
@@ -136,7 +137,9 @@ pub async fn update_user(
         Some(new) => Some(ctx.node.hasher.hash(new).await?),
         None => None,
     };
-    apply(ctx, &user, UpdateUser { email, verified, disabled, superuser, ..update }, hash, request_ctx).await
+    let update = UpdateUser { email, verified, disabled, superuser, ..update };
+    let own_session = (by.id == user.id).then_some(by.sessions_valid_after);
+    apply(ctx, &user, update, hash, own_session, request_ctx).await
 }
 
 fn check_policy(ctx: &Context, password: Option<&Password>, request_ctx: RequestContext<'_>) -> Result<(), Error> {
@@ -149,11 +152,14 @@ fn check_policy(ctx: &Context, password: Option<&Password>, request_ctx: Request
 }
 
 /// Changes the row, after every check that can fail for lack of time. `password_hash` is the hash of `update.password`.
+/// `own_session`: the `sessions_valid_after` of users who change themselves, as their token was checked against it. If
+/// something has ended their sessions since, such as the first proof of the address by its owner, nothing changes.
 async fn apply(
     ctx: &Context,
     user: &User,
     update: UpdateUser,
     password_hash: Option<PasswordHash>,
+    own_session: Option<Timestamp>,
     request_ctx: RequestContext<'_>,
 ) -> Result<User, Error> {
     if let Some(email) = &update.email {
@@ -163,6 +169,7 @@ async fn apply(
     let changes = Changes {
         ends_sign_ins: loses_permission(user, &update),
         ends_api_keys_with: ended_scopes(&update),
+        only_if_valid_after: own_session,
         full_name: update.full_name,
         email: update.email.map(|email| email.as_str().to_owned()),
         verified: update.verified,
@@ -176,6 +183,7 @@ async fn apply(
         let after = match ctx.accounts.change_user(before.id, &changes, ctx.now()).await? {
             Changed::Changed(after) => *after,
             Changed::EmailTaken => return Err(Error::EmailTaken),
+            Changed::NotFound if own_session.is_some() => return Err(VerifyError::Revoked.into()),
             Changed::NotFound => return Err(Error::NotFound),
         };
         if let Some(disabled) = changes.disabled {

@@ -94,7 +94,8 @@ async fn enable_and_notify(
 ) -> Result<(), Error> {
     let (ctx, user, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
     run_to_completion(async move {
-        if !ctx.accounts.enable_totp(user.id, &secret, step, &recovery, ctx.now()).await? {
+        let valid_after = Some(user.sessions_valid_after);
+        if !ctx.accounts.enable_totp(user.id, &secret, step, &recovery, valid_after, ctx.now()).await? {
             return Err(Error::Mfa(MfaError::AlreadyEnabled));
         }
         mailing::queue_notice(&ctx, &user, Letter::SecondFactorOn, language.as_deref());

@@ -94,7 +94,8 @@ suite! {
         password_of_a_later_proof_ends_sign_ins
         one_of_many_proofs_is_the_first
         former_email_is_not_proved
-        no_api_key_survives_the_first_proof
+        no_credential_survives_the_first_proof
+        session_that_has_ended_sets_no_credentials
     }
     totp {
         totp_is_read_back_as_enabled
@@ -140,6 +141,9 @@ suite! {
         many_api_keys_are_found_in_one_call
         prefix_has_one_api_key
         api_key_needs_its_user_and_project
+        api_key_needs_its_owner_unchanged
+        change_ends_api_keys_with_its_scopes
+        no_concurrent_api_key_survives_the_change
         api_keys_are_listed_newest_first_in_pages
         api_keys_of_one_moment_are_each_listed_once
         api_key_is_deactivated_once

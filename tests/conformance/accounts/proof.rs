@@ -9,7 +9,7 @@ use signet::id::ProjectId;
 use signet::rng::Rng;
 use signet::store::Accounts;
 use signet::store::accounts::{
-    ApiKey, Changes, EmailProved, NewPassword, NewUser, RecoveryCode, RemovedCredentials, SealedTotp, User,
+    ApiKey, Changed, Changes, EmailProved, NewPassword, NewUser, RecoveryCode, RemovedCredentials, SealedTotp, User,
 };
 
 const NOTHING: RemovedCredentials = RemovedCredentials { password: false, second_factor: false, api_keys: 0 };
@@ -23,7 +23,7 @@ async fn create_with_everything(store: &dyn Accounts, name: &str, verified: bool
     let given = NewUser { verified, ..new_user(name) };
     let user = create(store, &given).await;
     let recovery = [RecoveryCode { id: Uuid::from_u128(1), hash: hash("recovery") }];
-    assert!(store.enable_totp(user.id, &SealedTotp(vec![1]), 1, &recovery, at(1)).await.unwrap());
+    assert!(store.enable_totp(user.id, &SealedTotp(vec![1]), 1, &recovery, None, at(1)).await.unwrap());
     let plain = ApiKey { scopes: Vec::new(), ..key(&given, &format!("sk_{name}_plain"), START) };
     let keys = [key(&given, &format!("sk_{name}"), START), plain];
     for key in &keys {
@@ -155,24 +155,58 @@ pub(super) async fn former_email_is_not_proved(store: Arc<dyn Accounts>) {
     assert!(is_active(&*store, &keys[0]).await && is_active(&*store, &keys[1]).await);
 }
 
-/// Keys that are being created while the address is proved are deactivated too, or are not created.
-pub(super) async fn no_api_key_survives_the_first_proof(store: Arc<dyn Accounts>) {
+/// Credentials that are being set while the address is proved are removed too, or are not set.
+pub(super) async fn no_credential_survives_the_first_proof(store: Arc<dyn Accounts>) {
     for round in 0..ROUNDS {
         let given = NewUser { verified: false, ..new_user(&format!("ada{round}")) };
         let ada = create(&*store, &given).await;
-        let keys: Vec<_> = (0..MANY).map(|number| key(&given, &format!("sk_{round}_{number}"), START)).collect();
         run_concurrently(MANY, |number| {
-            let (store, ada, key) = (store.clone(), ada.clone(), keys[number].clone());
+            let (store, ada) = (store.clone(), ada.clone());
+            let key = key(&given, &format!("sk_{round}_{number}"), START);
             async move {
-                if number == MANY / 2 {
-                    store.prove_email(ada.id, &ada.email, None, at(10)).await.unwrap();
-                } else {
-                    store.create_api_key(&key, Some(ada.sessions_valid_after)).await.unwrap();
+                // The sign-ins that the session of each caller needs.
+                let valid_after = Some(ada.sessions_valid_after);
+                match number % 3 {
+                    _ if number == MANY / 2 => drop(store.prove_email(ada.id, &ada.email, None, at(10)).await.unwrap()),
+                    0 => drop(store.create_api_key(&key, valid_after).await.unwrap()),
+                    1 => {
+                        let secret = SealedTotp(vec![1]);
+                        store.enable_totp(ada.id, &secret, 1, &[], valid_after, at(1)).await.unwrap();
+                    }
+                    _ => {
+                        let (full_name, only_if_valid_after) = (Some(Some(number.to_string())), valid_after);
+                        let changes = Changes { full_name, only_if_valid_after, ..Changes::default() };
+                        store.change_user(ada.id, &changes, at(1)).await.unwrap();
+                    }
                 }
             }
         })
         .await;
+        let user = row(&*store, ada.id).await;
+        assert_eq!((user.verified, &user.password_hash, &user.totp), (true, &None, &None));
         let (found, _) = store.api_keys(given.project, 0, MANY as u32).await.unwrap();
         assert!(found.iter().all(|key| key.deactivated_at == Some(at(10))), "{found:?}");
     }
+}
+
+pub(super) async fn session_that_has_ended_sets_no_credentials(store: Arc<dyn Accounts>) {
+    let given = NewUser { verified: false, ..new_user("ada") };
+    let ada = create(&*store, &given).await;
+    store.prove_email(ada.id, &ada.email, None, at(10)).await.unwrap();
+    let after = row(&*store, ada.id).await;
+    let (before, now) = (Some(ada.sessions_valid_after), Some(after.sessions_valid_after));
+    let change = |only_if_valid_after| Changes {
+        password_hash: Some(hash("of the thief")),
+        only_if_valid_after,
+        ..Changes::default()
+    };
+    let secret = SealedTotp(vec![1]);
+    assert_eq!(store.change_user(ada.id, &change(before), at(11)).await.unwrap(), Changed::NotFound);
+    assert!(!store.enable_totp(ada.id, &secret, 1, &[], before, at(11)).await.unwrap());
+    assert!(!store.create_api_key(&key(&given, "sk_before", START), before).await.unwrap());
+    assert_eq!(row(&*store, ada.id).await, after);
+
+    assert!(store.create_api_key(&key(&given, "sk_now", START), now).await.unwrap());
+    assert!(store.enable_totp(ada.id, &secret, 1, &[], now, at(12)).await.unwrap());
+    changed(&*store, ada.id, &change(now), at(12)).await;
 }

@@ -23,7 +23,7 @@ fn codes(series: usize, count: usize) -> Vec<RecoveryCode> {
 
 async fn create_with_totp(store: &dyn Accounts, name: &str, step: i64, recovery: &[RecoveryCode]) -> User {
     let user = create(store, &new_user(name)).await;
-    assert!(store.enable_totp(user.id, &sealed(name), step, recovery, at(1)).await.unwrap());
+    assert!(store.enable_totp(user.id, &sealed(name), step, recovery, None, at(1)).await.unwrap());
     row(store, user.id).await
 }
 
@@ -36,7 +36,7 @@ pub(super) async fn totp_is_read_back_as_enabled(store: Arc<dyn Accounts>) {
         let mut kept = codes(number, 10);
         kept[3].hash.0 = "'; -- \" \\u0041 \u{1F600}\t{}".to_owned();
         let shuffled: Vec<_> = kept.iter().rev().cloned().collect();
-        assert!(store.enable_totp(ada.id, &secret, 7, &shuffled, at(10)).await.unwrap());
+        assert!(store.enable_totp(ada.id, &secret, 7, &shuffled, None, at(10)).await.unwrap());
         let expected = User { totp: Some(secret), updated_at: at(10), ..ada };
         assert_eq!(row(&*store, expected.id).await, expected, "no session ends");
         assert_eq!(store.recovery_codes(expected.id).await.unwrap(), kept);
@@ -51,7 +51,7 @@ pub(super) async fn totp_is_read_back_as_enabled(store: Arc<dyn Accounts>) {
     }
     assert_eq!(row(&*store, eve.id).await, eve);
     assert_eq!(store.recovery_codes(eve.id).await.unwrap(), []);
-    assert!(store.enable_totp(eve.id, &sealed("eve"), 0, &[], at(1)).await.unwrap(), "recovery codes are optional");
+    assert!(store.enable_totp(eve.id, &sealed("eve"), 0, &[], None, at(1)).await.unwrap(), "recovery codes are optional");
     assert_eq!(store.recovery_codes(eve.id).await.unwrap(), []);
 }
 
@@ -61,7 +61,7 @@ pub(super) async fn one_of_many_concurrent_enables_wins(store: Arc<dyn Accounts>
         let results = run_concurrently(MANY, |number| {
             let store = store.clone();
             let secret = sealed(&number.to_string());
-            async move { store.enable_totp(ada.id, &secret, number as i64, &codes(number, 3), at(1)).await.unwrap() }
+            async move { store.enable_totp(ada.id, &secret, number as i64, &codes(number, 3), None, at(1)).await.unwrap() }
         })
         .await;
         assert_eq!(count(&results), 1);
@@ -75,7 +75,7 @@ pub(super) async fn one_of_many_concurrent_enables_wins(store: Arc<dyn Accounts>
         assert!(!store.spend_totp_step(ada.id, winner as i64).await.unwrap(), "and so is the step");
         assert!(store.spend_totp_step(ada.id, winner as i64 + 1).await.unwrap());
     }
-    assert!(!store.enable_totp(unknown_user(), &sealed("x"), 0, &codes(0, 3), at(1)).await.unwrap());
+    assert!(!store.enable_totp(unknown_user(), &sealed("x"), 0, &codes(0, 3), None, at(1)).await.unwrap());
     assert_eq!(store.recovery_codes(unknown_user()).await.unwrap(), []);
 }
 
@@ -93,7 +93,7 @@ pub(super) async fn disabling_totp_deletes_steps_and_codes(store: Arc<dyn Accoun
     assert_eq!(row(&*store, expected.id).await, expected, "disabling again changes nothing");
 
     // Enabled again, it is a new factor: the old codes and steps stay deleted.
-    assert!(store.enable_totp(expected.id, &sealed("new"), 50, &codes(3, 2), at(30)).await.unwrap());
+    assert!(store.enable_totp(expected.id, &sealed("new"), 50, &codes(3, 2), None, at(30)).await.unwrap());
     assert_eq!(store.recovery_codes(expected.id).await.unwrap(), codes(3, 2));
     assert!(store.spend_totp_step(expected.id, 51).await.unwrap());
     assert_eq!(row(&*store, eve.id).await, eve);
@@ -124,7 +124,7 @@ pub(super) async fn concurrent_enable_and_disable_never_mix_codes(store: Arc<dyn
                     store.disable_totp(ada.id, at(10)).await.unwrap()
                 } else {
                     let secret = sealed(&number.to_string());
-                    store.enable_totp(ada.id, &secret, 0, &codes(number, 3), at(10)).await.unwrap()
+                    store.enable_totp(ada.id, &secret, 0, &codes(number, 3), None, at(10)).await.unwrap()
                 }
             }
         })
@@ -233,7 +233,7 @@ pub(super) async fn one_of_many_uses_each_recovery_code(store: Arc<dyn Accounts>
 pub(super) async fn deleting_a_user_deletes_its_totp(store: Arc<dyn Accounts>) {
     let given = new_user("ada");
     create(&*store, &given).await;
-    assert!(store.enable_totp(given.id, &sealed("ada"), 0, &codes(1, 3), at(1)).await.unwrap());
+    assert!(store.enable_totp(given.id, &sealed("ada"), 0, &codes(1, 3), None, at(1)).await.unwrap());
     let eve = create_with_totp(&*store, "eve", 0, &codes(2, 3)).await;
     assert!(store.delete_user(given.id, at(2), START).await.unwrap());
     for again in [false, true] {
@@ -309,7 +309,7 @@ pub(super) async fn recovery_hash_with_a_nul_is_refused(store: Arc<dyn Accounts>
     let ada = create(&*store, &NewUser { password_hash: None, ..new_user("ada") }).await;
     let mut refused = codes(1, 3);
     refused[2].hash = hash("\0");
-    let result = store.enable_totp(ada.id, &sealed("ada"), 0, &refused, at(1)).await;
+    let result = store.enable_totp(ada.id, &sealed("ada"), 0, &refused, None, at(1)).await;
     assert!(matches!(result, Err(Error::Corrupt { .. })));
     assert_eq!(row(&*store, ada.id).await, ada);
     assert_eq!(store.recovery_codes(ada.id).await.unwrap(), []);

@@ -240,7 +240,7 @@ fn session(number: u128) -> Session {
         user: user(1),
         counter: 0,
         opened_at: START,
-        auth_time: START,
+        auth_time: START - Duration::from_secs(60),
         used_at: START,
         rotated_at: START,
         idle_timeout: HOUR,

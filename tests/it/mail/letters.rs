@@ -7,7 +7,7 @@ use super::*;
 const LINK: &str = "https://id.example.com/reset?token=eyJhbGciOiJFZERTQSJ9.eyJhIjoiYiJ9-_~.sig&a=%20b";
 
 /// Every letter, with the code or link that must be alone on a line.
-fn all_letters() -> [(Letter, Option<&'static str>); 9] {
+fn all_letters() -> [(Letter, Option<&'static str>); 11] {
     let (code, link) = (|| "031415".to_owned(), || LINK.to_owned());
     [
         (Letter::SignInCode { code: code() }, Some("031415")),
@@ -19,6 +19,8 @@ fn all_letters() -> [(Letter, Option<&'static str>); 9] {
         (Letter::PasswordChanged, None),
         (Letter::SecondFactorOn, None),
         (Letter::SecondFactorOff, None),
+        (Letter::ApiKeyCreated { prefix: "sk_4k8wq0zj2m7n".to_owned() }, None),
+        (Letter::AccountDeleted, None),
     ]
 }
 
@@ -62,7 +64,7 @@ async fn every_letter_is_complete_in_every_language() {
         let mail = std::fs::read_to_string(file).unwrap();
         mail.lines().find(|line| line.starts_with("Message-ID")).unwrap().to_owned()
     });
-    assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 18);
+    assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 22);
 }
 
 #[tokio::test]

@@ -72,12 +72,13 @@ async fn billing_needs_superuser_or_scope(server: &TestServer) {
     server.request(Method::PATCH, &path).json(&change).send_checked().await.is_problem(401, "missing_credentials");
     let access = server.sign_in(&user).await.access;
     bill(server, &access, &user.id, &change).await.is_problem(403, "forbidden");
-    // API keys need the scope `billing:write`, whoever owns them. A superuser's key may have `admin` instead.
+    // API keys need a superuser as owner, and the scope `billing:write` or `admin`.
     for (owner, scopes, status) in [
         (&user, &[][..], 403),
         (&user, &["read", "admin"][..], 403),
-        (&user, &["billing:write"][..], 200),
+        (&user, &["billing:write"][..], 403),
         (&root, &[][..], 403),
+        (&root, &["billing:write"][..], 200),
         (&root, &["admin"][..], 200),
     ] {
         let (key, _) = server.api_key(owner, scopes);

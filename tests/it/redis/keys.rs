@@ -254,3 +254,19 @@ async fn follower_notices_a_stream_that_lost_entries() {
     let again = [1, 2, 5].map(|number| revoked(number).target);
     assert_eq!(targets(seen), [&[Target::GlobalNotBefore, Target::Keyring], again.as_slice()].concat());
 }
+
+#[tokio::test]
+async fn session_of_an_older_build_authenticated_when_it_was_opened() {
+    let server = Server::start();
+    let store = Redis::connect(&server.config()).await.unwrap();
+    let opened = Session { auth_time: START - HOUR, ..session(1) };
+    open(&store, &opened).await;
+    let key = format!("signet:{{{}}}:s:{}", opened.user, opened.id);
+    assert_eq!(server.cli(&["HDEL", &key, "t"]), "1");
+    let expected = Session { auth_time: opened.opened_at, ..opened };
+    assert_eq!(store.session(expected.user, expected.id, START).await.unwrap(), Some(expected.clone()));
+    assert_eq!(store.sessions(expected.user, START).await.unwrap(), std::slice::from_ref(&expected));
+    let rotated = store.rotate_refresh_token(rotate_request(1, 0), START).await.unwrap();
+    let Rotation::Rotated(snapshot) = rotated else { panic!("{rotated:?}") };
+    assert_eq!(snapshot.auth_time, START);
+}
