@@ -97,13 +97,17 @@ pub(super) const CONFIRM_PAGE: Endpoint = endpoint! {
     metric_label: "pages.link",
 };
 
-/// True if the client of a link that is a call of a dialect should get a page: a browser, a scanner that looks like
-/// one, or HEAD, which must not change anything. Other programs get the response of the call.
+/// True if the client of a confirmation link that is a call of a dialect should get the page: a browser, a scanner that
+/// looks like one, or HEAD, which must not change anything. Other programs get the response of the call, which confirms
+/// the address, unless `mailed.confirm_by_get` is false: then every client gets the page.
 ///
-/// Without the native dialect there are no pages, and every client gets the response of the call.
-pub fn wants_html(ctx: &Context, request: &Request) -> bool {
+/// Without the native dialect there are no pages, and every client gets the response of the call. The settings allow
+/// that only if `mailed.confirm_by_get` is true.
+pub fn shows_page(ctx: &Context, request: &Request) -> bool {
+    let config = &ctx.node.config;
     let accept = request.header(ACCEPT).unwrap_or_default();
-    ctx.node.config.api.native.enabled && (request.method() == Method::HEAD || prefers_html(accept))
+    !config.mailed.confirm_by_get
+        || config.api.native.enabled && (request.method() == Method::HEAD || prefers_html(accept))
 }
 
 /// The page that confirms an address with a POST. It takes the token from `?token=`, or from the last segment of the

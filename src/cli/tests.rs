@@ -167,7 +167,7 @@ fn an_import_says_that_second_factors_are_lost() {
     old.printed("signet users create --email a@example.com");
     let (id, secret) = (old.users()[0].id, SealedTotp(b"sealed".to_vec()));
     let now = crate::clock::Clock::system().now();
-    assert!(old.with_accounts(async |accounts| accounts.enable_totp(id, &secret, 1, &[], now).await.unwrap()));
+    assert!(old.with_accounts(async |accounts| accounts.enable_totp(id, &secret, 1, &[], None, now).await.unwrap()));
     assert_eq!(old.json("signet --json users show a@example.com")["second_factor"], true);
     let file = new.file(&old.printed("signet users export --with-hashes"));
     let report = new.json(&format!("signet --json users import {file}"));

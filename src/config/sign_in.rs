@@ -21,6 +21,8 @@ pub struct Passwords {
     pub min_length: usize,
     /// Maximum number of characters.
     pub max_length: usize,
+    /// The response time of a refused sign-in is a multiple of this.
+    pub refusal_step: Duration,
 }
 
 /// Account creation.
@@ -41,6 +43,9 @@ pub struct Mailed {
     pub reset: Duration,
     /// Lifetime of a link that confirms an address.
     pub confirm: Duration,
+    /// Whether opening a link of `ucontact` or `v1` that confirms an address confirms it, as their documents say. If
+    /// not, the link shows a page whose button does.
+    pub confirm_by_get: bool,
     /// Wrong tries per person and day for mailed codes; links and second factors have the same allowance each.
     pub daily_tries: u32,
     /// Target of sign-in links.

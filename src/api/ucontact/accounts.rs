@@ -145,7 +145,7 @@ pub(super) struct Message {
 /// Verify an e-mail address with a link.
 ///
 /// Idempotent until the link expires. A browser that follows the link gets a page instead, whose button verifies the
-/// address.
+/// address. If the setting `mailed.confirm_by_get` is false, every client gets the page.
 #[utoipa::path(
     get,
     path = "/confirmed_email/{token}",
@@ -173,7 +173,7 @@ pub(super) struct Message {
     ),
 )]
 async fn confirm_email(ctx: Context, request: Request) -> Result<Response, UcontactError> {
-    if pages::wants_html(&ctx, &request) {
+    if pages::shows_page(&ctx, &request) {
         return Ok(pages::confirm(&ctx));
     }
     let message = match verify_email::verify_email(&ctx, request.param("token")).await? {

@@ -115,7 +115,7 @@ pub(super) struct LinkQuery {
 /// Verify an e-mail address with a link.
 ///
 /// Idempotent until the link expires. A browser that follows the link gets a page instead, whose button verifies the
-/// address.
+/// address. If the setting `mailed.confirm_by_get` is false, every client gets the page.
 #[utoipa::path(
     get,
     path = "/verify",
@@ -131,7 +131,7 @@ pub(super) struct LinkQuery {
     )),
 )]
 async fn confirm_email(ctx: Context, request: Request) -> Result<Response, V1Error> {
-    if pages::wants_html(&ctx, &request) {
+    if pages::shows_page(&ctx, &request) {
         return Ok(pages::confirm(&ctx));
     }
     let link: LinkQuery = request.query()?.deserialize()?;

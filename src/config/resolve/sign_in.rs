@@ -15,6 +15,7 @@ pub(super) fn passwords(from: &mut Section<'_>) -> Passwords {
         deadline: from.read("deadline", DurationRange(ms(10), minutes(1)), seconds(2)),
         min_length: from.read("min_length", Integer(1, 128), 8) as usize,
         max_length: from.read("max_length", Integer(1, 4_096), 128) as usize,
+        refusal_step: from.read("refusal_step", DurationRange(ms(5), seconds(5)), ms(5)),
     }
 }
 
@@ -29,6 +30,7 @@ pub(super) fn mailed(from: &mut Section<'_>, pages: &str) -> Mailed {
         magic: from.read("magic", DurationRange(seconds(1), days(1)), minutes(15)),
         reset: from.read("reset", DurationRange(seconds(1), days(7)), minutes(60)),
         confirm: from.read("confirm", DurationRange(seconds(1), days(30)), days(1)),
+        confirm_by_get: from.read("confirm_by_get", Bool, true),
         daily_tries: from.read("daily_tries", Integer(5, 1_000), 20) as u32,
         magic_url: from.read("magic_url", LinkAddress, format!("{pages}/links/magic")),
         reset_url: from.read("reset_url", LinkAddress, format!("{pages}/links/reset")),

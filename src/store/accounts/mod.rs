@@ -37,7 +37,7 @@ pub enum Changed {
     Changed(Box<User>),
     /// Another user has that e-mail address; nothing was changed.
     EmailTaken,
-    /// There is no such user.
+    /// There is no such user, or its sign-ins have ended since [`Changes::only_if_valid_after`].
     NotFound,
 }
 
@@ -192,7 +192,7 @@ pub trait Accounts: Send + Sync + 'static {
     /// never undoes a concurrent password change. Ends no session.
     async fn upgrade_hash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool>;
 
-    /// Applies all changes or none, in one step. Of any number of concurrent callers that want one address, to change
+    /// Applies all changes or none, in one step; none to a user whom [`Changes::only_if_valid_after`] excludes. Of any number of concurrent callers that want one address, to change
     /// or to create a user, exactly one gets it. If [`Changes::end_sign_ins`] holds (a password is given or the user is
     /// disabled, even again), raises [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later. Deactivates the user's API
     /// keys that [`Changes::ends_api_keys_with`] names, including those that [`Accounts::create_api_key`] creates at the
@@ -236,13 +236,16 @@ pub trait Accounts: Send + Sync + 'static {
     ) -> Result<Vec<(UserId, Timestamp)>>;
 
     /// Turns the second factor on, replaces all recovery codes, and marks `step` as used. Of any number of concurrent
-    /// callers exactly one gets `true`; `false` if it is on already or the user does not exist.
+    /// callers exactly one gets `true`; `false` if it is on already or the user does not exist, and also if
+    /// `owner_valid_after` is given and the user's [`User::sessions_valid_after`] differs: the session that asks for it may
+    /// have ended since.
     async fn enable_totp(
         &self,
         user: UserId,
         secret: &SealedTotp,
         step: i64,
         recovery: &[RecoveryCode],
+        owner_valid_after: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<bool>;
 

@@ -1,5 +1,6 @@
 //! One account in all dialects: accounts, tokens, resets and second factors of one dialect apply in every other.
 
+mod first_proof;
 mod sign_in;
 
 use serde_json::{Value, json};

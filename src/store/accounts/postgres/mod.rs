@@ -116,7 +116,7 @@ impl Accounts for Postgres {
     }
 
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
-        let values: [&(dyn ToSql + Sync); 11] = [
+        let values: [&(dyn ToSql + Sync); 12] = [
             &user,
             &changes.full_name.is_some(),
             &changes.full_name.as_ref().and_then(Option::as_ref),
@@ -128,6 +128,7 @@ impl Accounts for Postgres {
             &changes.roles,
             &now,
             &changes.end_sign_ins(),
+            &changes.only_if_valid_after,
         ];
         let read = |rows: QueryResult<Vec<_>>| match rows {
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(Changed::EmailTaken),
@@ -193,10 +194,11 @@ impl Accounts for Postgres {
         secret: &SealedTotp,
         step: i64,
         recovery: &[RecoveryCode],
+        owner_valid_after: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<bool> {
         let (ids, hashes): (Vec<_>, Vec<_>) = recovery.iter().map(|code| (code.id, code.hash.0.as_str())).unzip();
-        self.execute(&statements::ENABLE_TOTP, &[&user, secret, &step, &ids, &hashes, &now]).await
+        self.execute(&statements::ENABLE_TOTP, &[&user, secret, &step, &ids, &hashes, &now, &owner_valid_after]).await
     }
 
     async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool> {

@@ -91,6 +91,7 @@ pub(super) const CHANGE_USER: Statement = Statement::new(
                 THEN GREATEST(u.sessions_valid_after + 1, $10) ELSE u.sessions_valid_after END,
             updated_at = $10::bigint
         WHERE u.id = $1::uuid AND NOT EXISTS (SELECT FROM taken)
+            AND u.sessions_valid_after = COALESCE($12::bigint, u.sessions_valid_after)
         RETURNING u.*
     )
     SELECT ",
@@ -191,7 +192,8 @@ pub(super) const ENABLE_TOTP: Statement = Statement::new(
     Operation::EnableTotp,
     "UPDATE users SET totp = $2, totp_step = $3,
         recovery_codes = jsonb_object($4::uuid[]::text[], $5::text[]), updated_at = $6
-     WHERE id = $1 AND totp IS NULL RETURNING true",
+     WHERE id = $1 AND totp IS NULL AND sessions_valid_after = COALESCE($7::bigint, sessions_valid_after)
+     RETURNING true",
 );
 
 pub(super) const DISABLE_TOTP: Statement = Statement::new(

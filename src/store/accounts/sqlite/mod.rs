@@ -144,10 +144,14 @@ impl Accounts for SqliteAccounts {
         secret: &SealedTotp,
         step: i64,
         recovery: &[RecoveryCode],
+        owner_valid_after: Option<Timestamp>,
         now: Timestamp,
     ) -> Result<bool> {
         let (secret, recovery) = (secret.clone(), recovery.to_vec());
-        self.engine.write(Operation::EnableTotp, move |tx| totp::enable(tx, user, &secret, step, &recovery, now)).await
+        let enable = move |tx: &rusqlite::Connection| {
+            totp::enable(tx, user, &secret, step, &recovery, owner_valid_after, now)
+        };
+        self.engine.write(Operation::EnableTotp, enable).await
     }
 
     async fn disable_totp(&self, user: UserId, now: Timestamp) -> Result<bool> {

@@ -16,6 +16,7 @@ pub(super) fn enable(
     secret: &SealedTotp,
     step: i64,
     recovery: &[RecoveryCode],
+    owner_valid_after: Option<Timestamp>,
     now: Timestamp,
 ) -> rusqlite::Result<bool> {
     refuse_nul(recovery.iter().map(|code| code.hash.0.as_str()))?;
@@ -24,8 +25,8 @@ pub(super) fn enable(
     execute(
         tx,
         "UPDATE users SET totp = ?2, totp_step = ?3, recovery_codes = ?4, updated_at = ?5
-         WHERE id = ?1 AND totp IS NULL",
-        params![user, secret, step, codes, now],
+         WHERE id = ?1 AND totp IS NULL AND sessions_valid_after = coalesce(?6, sessions_valid_after)",
+        params![user, secret, step, codes, now, owner_valid_after],
     )
 }
 

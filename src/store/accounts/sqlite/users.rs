@@ -125,7 +125,7 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
              password_hash = coalesce(?7, password_hash), disabled = coalesce(?8, disabled),
              superuser = coalesce(?9, superuser), roles = coalesce(?10, roles), ",
         raise_valid_after!("?11"),
-        " WHERE id = ?1 RETURNING ",
+        " WHERE id = ?1 AND sessions_valid_after = coalesce(?12, sessions_valid_after) RETURNING ",
         user_select_list!("users")
     );
     let values = params![
@@ -140,6 +140,7 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         changes.superuser,
         changes.roles.clone().map(JsonList),
         changes.end_sign_ins(),
+        changes.only_if_valid_after,
     ];
     Ok(find_one(tx, sql, values)?.map_or(Changed::NotFound, |user| Changed::Changed(Box::new(user))))
 }
