@@ -62,7 +62,7 @@ impl From<User> for Billing {
 /// Update a user's billing
 ///
 /// Amounts are added atomically. A change that would make one of them negative is refused as a whole. For superusers,
-/// and for API keys with the scope `billing:write`.
+/// and for their API keys with the scope `billing:write` or `admin`.
 #[utoipa::path(
     patch,
     path = "/admin/users/{id}/billing",

@@ -65,6 +65,7 @@ fn always_false() -> Object {
     "exp": 1_763_131_220,
     "jti": "019a8b1c-2d3e-7f41-8a1b-2c3d4e5f6071",
     "sid": "019a8b1c-2d3e-7f40-8a1b-2c3d4e5f6071",
+    "auth_time": 1_763_130_300,
     "email": "zoe@example.org",
     "email_verified": true,
 })))]
@@ -83,6 +84,9 @@ pub(super) struct Claims {
     /// The id of the API key, for API keys and tokens issued to them. Tells them from the tokens of users who signed in.
     #[schema(required = false)]
     client_id: String,
+    /// When the user signed in, in seconds since 1970; only in tokens of a session.
+    #[schema(required = false)]
+    auth_time: i64,
     /// The time of issue, in seconds since 1970.
     iat: i64,
     /// The time of expiry, in seconds since 1970.
