@@ -207,6 +207,10 @@ fn contradicting_settings_are_refused() {
     expect_one_error("[passwords]\nmemory_kib = 15\nlanes = 2", "passwords.memory_kib");
     expect_one_error("[api.native]\nidle = \"91d\"", "api.native.absolute (built in)");
     expect_one_error("[api.native]\naccess = \"1d\"\nidle = \"1h\"", "api.native.idle");
+    let without_pages = "[mailed]\nconfirm_by_get = false\n[api.native]\nenabled = false";
+    expect_one_error(without_pages, "mailed.confirm_by_get (config.toml, line 2) must be true");
+    let links_unused = "[api.ucontact]\nenabled = false\n[api.v1]\nenabled = false";
+    assert!(load(&format!("{without_pages}\n{links_unused}"), &[], &[]).is_ok());
     #[cfg(not(feature = "otlp"))]
     expect_one_error("[log]\notlp_endpoint = \"http://x\"", "log.otlp_endpoint");
 }

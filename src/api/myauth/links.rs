@@ -45,7 +45,8 @@ pub(super) const REQUEST_MAGIC_LINK: Endpoint = endpoint! {
 
 /// Sign in with a magic link.
 ///
-/// Takes the token of the link as the bearer token and the device secret as `claim`. Works once.
+/// Takes the token of the link as the bearer token and the device secret as `claim`. Works once. If the address of the
+/// account was not verified, the link verifies it and removes what was set before: password, TOTP, API keys and sessions.
 #[utoipa::path(
     post,
     path = "/login/claim",
@@ -101,7 +102,8 @@ pub(super) struct ResetRequest {
 
 /// Reset the password.
 ///
-/// Takes the token of the link as the bearer token and the device secret as `claim`. Ends all sessions of the user.
+/// Takes the token of the link as the bearer token and the device secret as `claim`. Ends all sessions of the user. If
+/// the address of the account was not verified, verifies it and also removes TOTP and API keys.
 #[utoipa::path(
     post,
     path = "/login/reset",

@@ -84,7 +84,8 @@ pub(super) struct ResetPassword {
 /// Reset a password
 ///
 /// Sets a new password with the token of the mailed link, and ends all sessions of the user. The link works once; a
-/// password that is refused does not use it up.
+/// password that is refused does not use it up. If the address of the account was not verified, verifies it and also
+/// removes the second factor and API keys.
 #[utoipa::path(
     post,
     path = "/links/reset",
@@ -128,7 +129,8 @@ pub(super) struct RedeemMagicLink {
 
 /// Sign in with a magic link
 ///
-/// Works once. A missing or wrong code of the second factor does not use the link up.
+/// Works once. A missing or wrong code of the second factor does not use the link up. If the address of the account was
+/// not verified, the link verifies it and removes what was set before: password, second factor, API keys and sessions.
 #[utoipa::path(
     post,
     path = "/links/magic",

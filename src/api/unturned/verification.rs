@@ -11,7 +11,7 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::EmailStr;
 use crate::auth::Error;
 use crate::auth::context::Context;
-use crate::auth::sessions::refresh::{RotationPolicy, refresh};
+use crate::auth::sessions::refresh::refresh;
 use crate::auth::sessions::tokens::TokenPair;
 use crate::auth::sign_in::mailed_code::{self, sign_in_with_code};
 use crate::auth::tokens::revoke::sign_out_token;
@@ -131,7 +131,8 @@ pub(super) const SEND_CODE: Endpoint = endpoint! {
 /// Verify code and get JWT token.
 ///
 /// If registration is open, the first code of an address creates its account. A code works once and is void after five
-/// wrong attempts; a missing or wrong TOTP code does not use it up.
+/// wrong attempts; a missing or wrong TOTP code does not use it up. If the address of the account was not verified, the
+/// code verifies it and removes what was set before: password, TOTP, API keys and sessions.
 #[utoipa::path(
     post,
     path = "/verification/verify-code",
@@ -173,14 +174,14 @@ async fn refresh_token(ctx: Context, mut request: Request) -> Result<Response, U
     let body: RefreshTokenRequest = request.json().await?;
     let owner = UserId::parse(&body.user_uuid).ok_or(Error::InvalidRefreshToken)?;
     let request_ctx = request_context(&ctx, &request);
-    let tokens = refresh(&ctx, &body.refresh_token, Some(owner), RotationPolicy::Rotate, request_ctx).await?;
+    let tokens = refresh(&ctx, &body.refresh_token, Some(owner), request_ctx).await?;
     Ok(token_response(&tokens))
 }
 
 pub(super) const REFRESH_TOKEN: Endpoint = endpoint! {
     handler: refresh_token,
     metric_label: "unturned.refresh",
-    errors: [Error::InvalidRefreshToken],
+    errors: [Error::InvalidRefreshToken, Error::EmailNotVerified],
 };
 
 /// Revoke JWT token.

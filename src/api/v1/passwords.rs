@@ -65,7 +65,8 @@ pub(super) struct NewPassword {
 /// Reset the password.
 ///
 /// Takes the token of the link and ends all sessions of the user. A token works once, but a rejected password (400;
-/// `password not confirm` if the two differ) does not use it up.
+/// `password not confirm` if the two differ) does not use it up. If the address of the account was not verified,
+/// verifies it and also removes the second factor and API keys.
 #[utoipa::path(
     post,
     path = "/password-reset-confirm",

@@ -7,7 +7,7 @@ use super::*;
 const LINK: &str = "https://id.example.com/reset?token=eyJhbGciOiJFZERTQSJ9.eyJhIjoiYiJ9-_~.sig&a=%20b";
 
 /// Every letter, with the code or link that must be alone on a line.
-fn all_letters() -> [(Letter, Option<&'static str>); 11] {
+fn all_letters() -> [(Letter, Option<&'static str>); 12] {
     let (code, link) = (|| "031415".to_owned(), || LINK.to_owned());
     [
         (Letter::SignInCode { code: code() }, Some("031415")),
@@ -19,9 +19,33 @@ fn all_letters() -> [(Letter, Option<&'static str>); 11] {
         (Letter::PasswordChanged, None),
         (Letter::SecondFactorOn, None),
         (Letter::SecondFactorOff, None),
+        (credentials_removed(), None),
         (Letter::ApiKeyCreated { prefix: "sk_4k8wq0zj2m7n".to_owned() }, None),
         (Letter::AccountDeleted, None),
     ]
+}
+
+fn credentials_removed() -> Letter {
+    Letter::CredentialsRemoved {
+        passwords: "1".to_owned(),
+        second_factors: "0".to_owned(),
+        api_keys: "17".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn removed_credentials_are_counted() {
+    let mailer = TestMailer::open(&settings());
+    for (accept, lines) in [
+        ("en", ["Passwords: 1", "Second factors, with their recovery codes: 0", "API keys: 17"]),
+        ("zh-TW", ["密碼：1", "兩步驟驗證（含復原碼）：0", "API 金鑰：17"]),
+    ] {
+        let read = mailer.deliver(credentials_removed(), mailer.handle.language(Some(accept))).await;
+        for line in lines {
+            assert!(read.text().lines().any(|it| it == line), "{accept}: {}", read.text());
+            assert!(read.html().contains(&format!("<li>{line}</li>")), "{accept}: {}", read.html());
+        }
+    }
 }
 
 #[tokio::test]
@@ -64,7 +88,7 @@ async fn every_letter_is_complete_in_every_language() {
         let mail = std::fs::read_to_string(file).unwrap();
         mail.lines().find(|line| line.starts_with("Message-ID")).unwrap().to_owned()
     });
-    assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 22);
+    assert_eq!(ids.collect::<std::collections::BTreeSet<_>>().len(), 24);
 }
 
 #[tokio::test]

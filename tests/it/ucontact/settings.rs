@@ -26,6 +26,22 @@ async fn prefix_lifetimes_and_password_rules_are_settings() {
 }
 
 #[tokio::test]
+async fn confirm_by_get_off_shows_every_client_a_page() {
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_MAILED__CONFIRM_BY_GET", "false"));
+    register(&server, "scanned").await.is(201);
+    let token = outbox::wait_for_mail(&server, "scanned@example.com", 0).await.token();
+    for accept in ["*/*", "application/json", "text/html"] {
+        let request = server.get(&format!("/api/auth/confirmed_email/{token}")).header("accept", accept);
+        let page = request.send_checked().await;
+        assert_eq!(page.is(200).header("content-type"), "text/html; charset=utf-8", "{accept}");
+        assert!(page.header("content-security-policy").starts_with("default-src 'none'"), "{page:?}");
+    }
+    try_sign_in(&server, "scanned", PASSWORD).await.is_error(401, "User is not verified");
+    call(&server, "/links/confirm", json!({"token": token})).await.is(200);
+    try_sign_in(&server, "scanned", PASSWORD).await.is(200);
+}
+
+#[tokio::test]
 async fn dialect_can_be_disabled() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_API__UCONTACT__ENABLED", "false"));
     register(&server, "nobody").await.is_problem(404, "path_not_found");

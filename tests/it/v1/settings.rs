@@ -40,6 +40,23 @@ async fn prefix_lifetimes_and_password_rules_are_settings() {
 }
 
 #[tokio::test]
+async fn confirm_by_get_off_shows_every_client_a_page() {
+    let server = TestServer::embedded(|plan| {
+        plan.set("SIGNET_MAILED__CONFIRM_BY_GET", "false").set("SIGNET_API__V1__VERIFIED_ONLY", "true")
+    });
+    register(&server, "", "scanned").await.is(201);
+    let token = mailed_token(&server, "scanned@example.com", 0).await;
+    for accept in ["*/*", "application/json", "text/html"] {
+        let request = server.get(&format!("/api/v1/verify?token={token}")).header("accept", accept);
+        let page = request.send_checked().await;
+        assert_eq!(page.is(200).header("content-type"), "text/html; charset=utf-8", "{accept}");
+    }
+    try_sign_in(&server, "scanned@example.com", PASSWORD).await.is_error(403, "email not verified");
+    call(&server, "/links/confirm", json!({"token": token})).await.is(200);
+    try_sign_in(&server, "scanned@example.com", PASSWORD).await.is(200);
+}
+
+#[tokio::test]
 async fn dialect_can_be_disabled() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_API__V1__ENABLED", "false"));
     register(&server, "", "nobody").await.is_problem(404, "path_not_found");
