@@ -60,7 +60,7 @@ impl Connection {
             let request = factory.create(request, peer);
             let (id, router, ctx) = (request.id().clone(), router.clone(), ctx.clone());
             let begun = router.begin(&ctx, request);
-            async move { Response::from(router.finish(begun, &ctx, &id).await.response) }
+            async move { Response::<Bytes>::from(router.finish(begun, &ctx, &id).await.response).map(Full::new) }
         })
     }
 

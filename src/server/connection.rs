@@ -27,18 +27,14 @@ use tokio::net::TcpStream;
 
 use super::observer::{CompletedRequest, CutOffReason};
 use super::socket::Socket;
-use super::state::{Phase, WorkerState};
+use super::state::{ConnectionSlot, Phase, WorkerState};
 use super::timeouts::{DriveOutcome, LINGER, aborted, drain_grace_over, drive, hibernate};
 use super::untaken::ResponseBody;
 use super::wire::{ConnectionActivity, InFlightRequest, ReturnedStream, Version, Wire};
 
 /// Serves one connection until it ends.
-pub(super) async fn serve<C: Clone + 'static>(
-    worker: &Rc<WorkerState<C>>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    activity: &Rc<ConnectionActivity>,
-) {
+pub(super) async fn serve<C: Clone + 'static>(slot: &ConnectionSlot<C>, stream: TcpStream, peer: SocketAddr) {
+    let (worker, activity) = (slot.worker(), slot.activity());
     let stream = Socket::new(stream, &worker.socket_buffer);
     match &worker.tls {
         None => serve_http(worker, stream, peer, activity).await,

@@ -120,6 +120,14 @@ impl<C> ConnectionSlot<C> {
         worker.observer.connection_opened(worker.index);
         Self { worker, activity, _permit: permit }
     }
+
+    pub(super) fn worker(&self) -> &Rc<WorkerState<C>> {
+        &self.worker
+    }
+
+    pub(super) fn activity(&self) -> &Rc<ConnectionActivity> {
+        &self.activity
+    }
 }
 
 impl<C> Drop for ConnectionSlot<C> {

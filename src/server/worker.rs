@@ -188,13 +188,7 @@ fn spawn_connection<C: Clone + 'static>(
 ) {
     let activity = Rc::new(ConnectionActivity::new(Instant::now()));
     let slot = ConnectionSlot::new(worker.clone(), activity.clone(), permit);
-    let task = {
-        let (worker, activity) = (worker.clone(), activity.clone());
-        tokio::task::spawn_local(async move {
-            connection::serve(&worker, stream, peer, &activity).await;
-            drop(slot);
-        })
-    };
+    let task = tokio::task::spawn_local(async move { connection::serve(&slot, stream, peer).await });
     // The task runs on this thread, so not before its connection has an entry. What a proxy forwards comes from many
     // networks, so its connections are nobody's share.
     let peer = peer.ip().to_canonical();

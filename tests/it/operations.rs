@@ -171,7 +171,7 @@ mod counting {
         assert_eq!(after["signet_revocations"], 1.0);
         assert!((0.0..5.0).contains(&after["signet_revocation_lag_seconds"]));
         assert!((0.0..600.0).contains(&after["signet_signing_key_age_seconds"]));
-        for condition in ["store.accounts", "store.ephemeral", "keyring", "revocations", "accepting"] {
+        for condition in ["store.accounts", "store.ephemeral", "keyring", "revocations", "connections", "accepting"] {
             assert_eq!(after[&format!("signet_ready{{condition=\"{condition}\"}}")], 1.0);
         }
         assert!(after["signet_open_connections"] >= 1.0 && after["process_resident_memory_bytes"] > 1e6);

@@ -82,10 +82,13 @@ fn page_is_valid_and_shows_the_counts() {
     metrics.count(Counter::MailsSent);
     metrics.count(Counter::MailsLeft);
     metrics.count(Counter::MailRetries);
+    metrics.count(Counter::CutOffByShare);
+    metrics.worker_stalled(Duration::from_millis(3));
     let snapshot = Snapshot {
         revocations_fresh_at: Some(Timestamp::from_secs(98)),
         signing_since: Some(Timestamp::from_secs(40)),
         hashing: Hashing { waiting: 7, ..Hashing::default() },
+        buffered: BufferedBytes { bodies: 1, large_bodies: 2, connections: 3 },
         ..Snapshot::default()
     };
     let samples = read(&page(&metrics, &snapshot));
@@ -107,7 +110,16 @@ fn page_is_valid_and_shows_the_counts() {
         ("signet_mails_total{end=\"sent\"}", 1.0),
         ("signet_mails_total{end=\"expired\"}", 0.0),
         ("signet_mails_total{end=\"left\"}", 1.0),
+        ("signet_connections_cut_off_total{reason=\"network_share\"}", 1.0),
+        ("signet_connections_cut_off_total{reason=\"write_timeout\"}", 0.0),
+        ("signet_worker_stall_seconds_bucket{le=\"0.0025\"}", 0.0),
+        ("signet_worker_stall_seconds_bucket{le=\"0.005\"}", 1.0),
+        ("signet_worker_stall_seconds_sum", 0.003),
+        ("signet_buffered_bytes{kind=\"bodies\"}", 1.0),
+        ("signet_buffered_bytes{kind=\"large_bodies\"}", 2.0),
+        ("signet_buffered_bytes{kind=\"connections\"}", 3.0),
         ("signet_ready{condition=\"keyring\"}", 0.0),
+        ("signet_ready{condition=\"connections\"}", 1.0),
         ("signet_ready{condition=\"accepting\"}", 1.0),
         ("process_start_time_seconds", 90.0),
     ];

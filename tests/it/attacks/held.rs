@@ -144,18 +144,18 @@ async fn announced_length_reserves_no_memory() {
 
 #[tokio::test]
 async fn memory_for_unread_responses_is_bounded() {
-    let server = TestServer::embedded(|plan| plan);
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__WRITE_TIMEOUT", "2m"));
     let tokens = server.sign_in(&server.create_user(&[])).await;
     let (body, other) = (json!({"tokens": vec![tokens.access; 1024]}).to_string(), Client::new());
     let length = batch(&server, &other, body.clone().into()).send_checked().await.is(200).text.len();
     let before = memory(&server).await;
     let (mut unread, mut refused) = (Vec::new(), 0);
-    // Over two connections, because one connection allows only that many streams.
-    for _ in 0..2 {
+    // Over several connections, because one connection has only 32 streams.
+    for _ in 0..7 {
         let window = 0xffff;
         let narrow = Client::builder().no_proxy().http2_prior_knowledge().http2_initial_stream_window_size(window);
         let client = narrow.http2_initial_connection_window_size(window).build().unwrap();
-        for _ in 0..100 {
+        for _ in 0..30 {
             let response = batch(&server, &client, body.clone().into()).send().await.unwrap();
             match response.status().as_u16() {
                 200 => unread.push(response),
@@ -171,6 +171,49 @@ async fn memory_for_unread_responses_is_bounded() {
     server.get("/verify").send_checked().await.is(401);
     drop(unread);
     until_within("the budget is free again", TIMEOUT, async || is_served(&server, &other).await).await;
+}
+
+/// The list of an account's API keys is larger than responses usually are, and nobody who reads it need take it.
+#[tokio::test]
+async fn untaken_lists_are_bounded_and_time_out() {
+    let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__WRITE_TIMEOUT", "3s"));
+    let tokens = server.sign_in(&server.create_user(&[])).await;
+    let projects = server.get("/projects").bearer_auth(&tokens.access).send_checked().await.is(200).json();
+    let project = projects["projects"][0]["id"].as_str().unwrap().to_owned();
+    let scopes: Vec<_> = (0..50).map(|number| format!("{number:0>90}")).collect();
+    for number in 0..100 {
+        let created = server.post("/auth/api-keys/").header("x-project-id", &project).bearer_auth(&tokens.access);
+        created.json(&json!({"name": format!("key {number}"), "scopes": scopes})).send_checked().await.is(201);
+    }
+    let list = |client: &Client| {
+        let request = client.get(server.signet.url_of("/auth/api-keys/?limit=100")).header("x-project-id", &project);
+        request.bearer_auth(&tokens.access)
+    };
+    let length = list(&Client::new()).send_checked().await.is(200).text.len();
+    assert!(length > 400_000, "the list has {length} bytes");
+    let before = memory(&server).await;
+    let (mut unread, mut refused) = (Vec::new(), 0);
+    for _ in 0..6 {
+        let narrow = Client::builder().no_proxy().http2_prior_knowledge().http2_initial_stream_window_size(1);
+        let client = narrow.build().unwrap();
+        for _ in 0..30 {
+            let Ok(response) = list(&client).send().await else { continue };
+            match response.status().as_u16() {
+                200 => unread.push(response),
+                503 => refused += 1,
+                status => panic!("{status}"),
+            }
+        }
+    }
+    let growth = memory(&server).await.saturating_sub(before);
+    assert!(refused > 0 && growth < MAX_GROWTH, "{refused} refused: memory grew by {growth} bytes");
+    until_within("what clients do not take is dropped", TIMEOUT, async || {
+        server.metric("signet_buffered_bytes{kind=\"large_bodies\"}").await == 0
+            && server.metric("signet_buffered_bytes{kind=\"connections\"}").await == 0
+    })
+    .await;
+    list(&Client::new()).send_checked().await.is(200);
+    drop(unread);
 }
 
 /// An owner may give a key more scopes than an entry of the verify cache has space for.

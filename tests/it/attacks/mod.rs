@@ -1,12 +1,13 @@
 //! Attacks over HTTP against the running program, on both kinds of stores.
 
+mod connections;
 mod guessing;
 mod held;
 mod jwt;
 mod jwt_forms;
 mod jwt_places;
 mod parsers;
-mod parsers_mutated;
+pub(crate) mod parsers_mutated;
 mod races;
 mod secrets;
 mod smuggling;

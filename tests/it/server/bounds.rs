@@ -121,7 +121,9 @@ async fn unread_body_does_not_corrupt_the_next_request() {
 
 #[tokio::test]
 async fn connections_beyond_the_limit_wait() {
-    let server = serve(config::Server { max_connections: 3, ..settings() });
+    // The connections of a trusted proxy are not closed for others.
+    let network = config::Network { address: Ipv4Addr::LOCALHOST.into(), bits: 32 };
+    let server = serve(config::Server { max_connections: 3, trusted_proxies: vec![network], ..settings() });
     let request = b"GET /hello HTTP/1.1\r\nhost: x\r\n\r\n";
     let mut open = Vec::new();
     for _ in 0..3 {
@@ -134,8 +136,12 @@ async fn connections_beyond_the_limit_wait() {
     waiting.write_all(request).await.unwrap();
     tokio::time::timeout(SHORT, waiting.readable()).await.expect_err("the connection waits");
     assert_eq!(server.open_connections(), 3);
-    drop(open.pop());
+    assert_eq!(*server.log.exhausted.lock().unwrap(), [true]);
+    open.pop();
     read_response(&mut waiting).await.unwrap();
+    drop(open);
+    until("connections are available", || *server.log.exhausted.lock().unwrap() == [true, false]).await;
+    assert!(server.cut_off().is_empty());
 }
 
 /// Runs a server in a child process that runs out of file descriptors.

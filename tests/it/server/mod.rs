@@ -1,4 +1,5 @@
-//! The server over real TCP: HTTP/1.1 and HTTP/2, every limit and time-out, TLS, draining.
+//! The server over real TCP: HTTP/1.1 and HTTP/2, every limit and time-out, TLS, draining, and what it does when
+//! connections or memory run short.
 
 mod bounds;
 mod drain;
@@ -6,6 +7,8 @@ mod hibernation;
 mod protocol;
 mod routing;
 mod secure;
+mod shares;
+mod untaken;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +20,7 @@ use http::StatusCode;
 use signet::config;
 use signet::http::{Rejection, Request, Response, Routes};
 use signet::rng::Rng;
-use signet::server::{self, CompletedRequest, Observer, RunningServer};
+use signet::server::{self, CompletedRequest, CutOffReason, Observer, RunningServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -50,6 +53,11 @@ struct Log {
     opened: AtomicUsize,
     hibernated: AtomicUsize,
     accept_failures: AtomicUsize,
+    cut_off: std::sync::Mutex<Vec<CutOffReason>>,
+    streams_timed_out: AtomicUsize,
+    stalls: std::sync::Mutex<Vec<Duration>>,
+    /// Whether connections are exhausted, each time that it changed.
+    exhausted: std::sync::Mutex<Vec<bool>>,
 }
 
 impl Observer for Log {
@@ -66,6 +74,21 @@ impl Observer for Log {
     }
     fn connection_closed(&self, _: usize) {
         self.open.fetch_sub(1, Ordering::SeqCst);
+    }
+    fn connection_cut_off(&self, _: usize, reason: CutOffReason) {
+        self.cut_off.lock().unwrap().push(reason);
+    }
+    fn stream_timed_out(&self, _: usize) {
+        self.streams_timed_out.fetch_add(1, Ordering::SeqCst);
+    }
+    fn worker_stalled(&self, _: usize, stall: Duration) {
+        self.stalls.lock().unwrap().push(stall);
+    }
+    fn connections_exhausted(&self) {
+        self.exhausted.lock().unwrap().push(true);
+    }
+    fn connections_available(&self) {
+        self.exhausted.lock().unwrap().push(false);
     }
     fn accept_failed(&self, _: usize) {
         self.accept_failures.fetch_add(1, Ordering::SeqCst);
@@ -169,6 +192,13 @@ fn routes(settings: &config::Server) -> Routes<WorkerContext> {
             let _ = context.gate.wait_for(|open| *open).await;
             Response::text(StatusCode::OK, "through")
         })
+        .get("/large/{size}", "large", async |_, request: Request| {
+            Response::text(StatusCode::OK, "x".repeat(request.param("size").parse().unwrap()))
+        })
+        .get("/stall/{millis}", "stall", async |_, request: Request| {
+            std::thread::sleep(Duration::from_millis(request.param("millis").parse().unwrap()));
+            Response::text(StatusCode::OK, "at last")
+        })
         .get("/panic", "panic", async |_, request: Request| -> Response { panic!("{}", request.path()) });
     routes.group("/deep", render("deep")).get("", "deep", async |_, _| Response::text(StatusCode::OK, "deep")).get(
         "/panic",
@@ -205,6 +235,10 @@ impl InProcessServer {
         let mut stream = self.connect().await;
         stream.write_all(bytes.as_ref()).await.unwrap();
         read_to_close(&mut stream).await
+    }
+
+    fn cut_off(&self) -> Vec<CutOffReason> {
+        self.log.cut_off.lock().unwrap().clone()
     }
 
     fn open_connections(&self) -> usize {
