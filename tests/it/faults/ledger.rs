@@ -49,6 +49,9 @@ pub(super) struct ApiKey {
 /// A user, as one client knows it.
 pub(super) struct LedgerUser {
     pub(super) email: String,
+    pub(super) id: String,
+    /// True if an administrator verified the address.
+    pub(super) verified: bool,
     /// The password; while a change is in doubt, the one before and the one after.
     pub(super) passwords: Vec<String>,
     /// The password before an acknowledged change.
@@ -106,9 +109,11 @@ pub(super) enum AuditScope {
 }
 
 impl LedgerUser {
-    pub(super) fn new(email: String, password: String) -> Self {
+    pub(super) fn new(email: String, id: String, password: String) -> Self {
         Self {
             email,
+            id,
+            verified: false,
             passwords: vec![password],
             old_password: None,
             project: None,

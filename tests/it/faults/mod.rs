@@ -100,7 +100,7 @@ impl ServerFleet {
     /// Starts a node for each plan, with exactly its settings.
     fn start_unchanged(plans: &[Plan]) -> Self {
         let nodes: Vec<_> = plans.iter().map(Plan::start).collect();
-        plans[0].create_user(ROOT, PASSWORD, &["--superuser"]);
+        plans[0].create_user(ROOT, PASSWORD, &["--superuser", "--verified"]);
         let endpoint = |node: &Signet| Endpoint { client: Client::new(node), outbox: Outbox::of(node.data_dir()) };
         let endpoints = nodes.iter().map(endpoint).collect();
         Self { nodes, endpoints }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::ledger::{ClientLedger, LedgerUser, OpenSession, Refusal};
 use super::traffic::{Call, Endpoint, LoadProfile, Outbox, ROOT, Shared};
-use crate::support::client::{Client, HttpResponse, PASSWORD, TokenPair};
+use crate::support::client::{Client, HttpResponse, PASSWORD, TokenPair, text};
 
 /// The number of sessions from which on a user opens no more by password.
 const MAX_SESSIONS: usize = 4;
@@ -210,7 +210,8 @@ impl SimulatedClient {
         let body = json!({"email": email, "password": PASSWORD});
         let response = self.send(Call::SignUp, self.client.post("/auth/login/signup").json(&body)).await?;
         if self.expect(Call::SignUp, &response, 200) {
-            self.ledger.users.push(LedgerUser::new(email, PASSWORD.to_owned()));
+            let id = text(&response.body["id"]);
+            self.ledger.users.push(LedgerUser::new(email, id, PASSWORD.to_owned()));
         }
         Ok(())
     }

@@ -59,7 +59,7 @@ async fn wrong_token_or_device_secret_is_refused(server: &TestServer) {
 }
 
 async fn missing_totp_code_does_not_use_up_the_link(server: &TestServer) {
-    let user = server.create_user(&[]);
+    let user = server.create_user(&["--verified"]);
     let (key, _) = totp::enable_totp(server, &server.sign_in(&user).await.access, PASSWORD).await;
     // Enabling the second factor sends a mail of its own.
     outbox::wait_until_queue_is_empty(server).await;

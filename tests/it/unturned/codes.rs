@@ -61,7 +61,7 @@ async fn first_code_creates_an_account(server: &TestServer) {
 }
 
 async fn account_of_another_dialect_is_the_same(server: &TestServer) {
-    let user = server.create_user(&[]);
+    let user = server.create_user(&["--verified"]);
     let (access, refresh) = sign_in(server, &user.email).await;
     let claims = server.verify(&access).await.is(200).json()["claims"].clone();
     assert_eq!((&claims["sub"], &claims["preferred_username"]), (&json!(user.id), &json!(user.username)));
