@@ -11,7 +11,7 @@ use signet::http::{Rejection, json};
 /// One field of each kind that the dialects have.
 #[derive(Deserialize)]
 #[allow(dead_code, reason = "it is only a target of deserialization")]
-struct Body<'b> {
+pub(super) struct Body<'b> {
     #[serde(borrow)]
     email: Cow<'b, str>,
     id: Option<uuid::Uuid>,

@@ -7,6 +7,8 @@
 #![allow(unreachable_pub, reason = "the tests include this file as a module")]
 
 pub mod config;
+pub mod cost;
+pub mod cpu_time;
 pub mod email;
 pub mod form;
 pub mod json;

@@ -13,6 +13,7 @@ use http_body_util::Full;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use signet::config::Network;
 use signet::http::{Exchange, RequestFactory, RequestIdGenerator, RequestLimits, Router, TrustedProxies};
 use signet::rng::Rng;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -23,7 +24,12 @@ const LIMITS: RequestLimits =
 
 thread_local! {
     static RUNTIME: tokio::runtime::Runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    static FACTORY: RequestFactory = RequestFactory::new(LIMITS, TrustedProxies::default(), RequestIdGenerator::new(&Rng::system()));
+    static FACTORY: RequestFactory = RequestFactory::new(LIMITS, proxies(), RequestIdGenerator::new(&Rng::system()));
+}
+
+/// Trusts the peer, so that `X-Forwarded-For` is read.
+fn proxies() -> TrustedProxies {
+    TrustedProxies::new(vec![Network { address: [127, 0, 0, 0].into(), bits: 8 }])
 }
 
 /// A request as hyper parsed it, and its exchange.

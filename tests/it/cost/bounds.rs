@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::meter::thread_time;
+use crate::attacks::parsers_mutated::targets::cpu_time;
 
 /// The size of a request at the usual limit of a body, and at that of `/verify/batch`.
 pub(super) const SMALL: usize = 64 << 10;
@@ -15,10 +15,6 @@ const MAX_LARGE: Duration = Duration::from_millis(100);
 /// Growth of memory by one request.
 const MAX_MEMORY: u64 = 40_000_000;
 
-/// The time of [`reference_loop`] in a release build on the machine for which the bounds were stated: an AMD EPYC of
-/// 2.6 GHz. Without optimization it takes about five times as long.
-const REFERENCE: Duration = Duration::from_micros(410);
-
 /// The bounds of the program under test.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
@@ -28,20 +24,13 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// The release terms if the caller names a program, which then is a release build. Otherwise the program was built
-    /// in the same way as this test, so it is as much slower as the loop below.
+    /// in the same way as this test, so it is as much slower as a linear loop of this test.
     #[allow(clippy::disallowed_methods, reason = "the caller selects another program by SIGNET_BIN")]
     pub(super) fn of_program() -> Self {
         if std::env::var_os("SIGNET_BIN").is_some() {
             return Self { slowdown: 1.0 };
         }
-        let form: String = (0..3000).map(|number| format!("Name{number}=Value+{number}&")).collect();
-        let time = |()| {
-            let before = thread_time();
-            std::hint::black_box(reference_loop(std::hint::black_box(&form)));
-            thread_time() - before
-        };
-        let fastest = [(); 30].map(time).into_iter().min().unwrap_or_default();
-        Self { slowdown: (fastest.as_secs_f64() / REFERENCE.as_secs_f64()).max(1.0) }
+        Self { slowdown: cpu_time::slowdown() }
     }
 
     /// The CPU time that a request of this size may take.
@@ -53,15 +42,4 @@ impl Bounds {
     pub(super) fn memory(self) -> u64 {
         MAX_MEMORY
     }
-}
-
-/// Code like the server's own: reads a form byte by byte into strings.
-fn reference_loop(form: &str) -> usize {
-    let decode = |piece: &str| {
-        let bytes = piece.bytes().map(|byte| if byte == b'+' { b' ' } else { byte.to_ascii_lowercase() });
-        String::from_utf8(bytes.collect()).unwrap_or_default()
-    };
-    let pairs = form.split('&').filter_map(|piece| piece.split_once('='));
-    let fields: Vec<(String, String)> = pairs.map(|(name, value)| (decode(name), decode(value))).collect();
-    fields.iter().map(|(name, value)| name.len() + value.len()).sum()
 }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::attacks::parsers_mutated::targets::cpu_time;
 use crate::support::client::until_within;
 
 /// Threads that hash passwords. They run at a lower priority and have a queue of their own, so the workers do not wait
@@ -47,7 +48,7 @@ impl Meter {
             let Ok(statistics) = fs::read_to_string(thread.join("schedstat")) else { continue };
             let Ok(state) = fs::read_to_string(thread.join("stat")) else { continue };
             if !name.starts_with(HASH_THREADS) {
-                time += nanoseconds(&statistics);
+                time += cpu_time::from_schedstat(&statistics);
                 // The state follows the name, which is in parentheses and may contain anything.
                 is_running |= state.rsplit(") ").next().is_some_and(|rest| rest.starts_with(['R', 'D']));
             }
@@ -77,17 +78,4 @@ impl Meter {
         let kilobytes = value.trim().strip_suffix(" kB").expect("it is in kilobytes");
         kilobytes.parse::<u64>().expect("a number") << 10
     }
-}
-
-/// The time on a CPU, the first number of `schedstat`.
-fn nanoseconds(schedstat: &str) -> Duration {
-    let time = schedstat.split(' ').next().expect("there is a number");
-    Duration::from_nanos(time.parse().expect("nanoseconds"))
-}
-
-/// The CPU time of the calling thread.
-pub(super) fn thread_time() -> Duration {
-    // Yielding adds the time since the last tick to the statistics.
-    std::thread::yield_now();
-    nanoseconds(&fs::read_to_string("/proc/thread-self/schedstat").expect("a Linux kernel with schedstat"))
 }

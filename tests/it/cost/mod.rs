@@ -21,6 +21,7 @@ use self::report::{Cost, Report};
 use self::shapes::Shape;
 use self::subject::Subject;
 use self::target::Target;
+use crate::attacks::parsers_mutated::targets::cpu_time;
 use crate::support::document::{Body, Operation, operations};
 
 /// A family of shapes.
@@ -147,13 +148,8 @@ fn bounds_lie_between_linear_and_quadratic() {
     assert!(bounds.time(SMALL) >= Duration::from_millis(25) && bounds.time(LARGE) == bounds.time(SMALL) * 4);
     let form = target::numbered(SMALL, |number| format!("{number}&"));
     let names: Vec<&str> = form.split('&').collect();
-    let cpu_time = |work: &dyn Fn() -> usize| {
-        let before = meter::thread_time();
-        std::hint::black_box(work());
-        meter::thread_time() - before
-    };
     let linear = || names.iter().map(|name| name.len()).sum();
     let quadratic = || (0..names.len()).filter(|index| names[..*index].contains(&names[*index])).count();
-    assert!(cpu_time(&linear) * 4 < bounds.time(SMALL));
-    assert!(cpu_time(&quadratic) > bounds.time(SMALL));
+    assert!(cpu_time::of(linear) * 4 < bounds.time(SMALL));
+    assert!(cpu_time::of(quadratic) > bounds.time(SMALL));
 }
