@@ -12,9 +12,6 @@ use tokio::time::{Instant, sleep};
 /// For requests of mails: longer than they take, unless a store is slow.
 const MAIL_STEP: Duration = Duration::from_millis(25);
 
-/// For refused passwords: a fraction of the time of a hash, and many times the difference to hide.
-const REFUSAL_STEP: Duration = Duration::from_millis(5);
-
 /// For attempts that a counter of the account refuses: longer than a hash and its usual wait. From a network that the
 /// owner signed in from they are compared all the same (`crate::auth::rate_limit`), and a wrong one must not show that
 /// by its time.
@@ -28,9 +25,11 @@ pub(in crate::auth) async fn respond_on_step<T>(operation: impl Future<Output = 
     result
 }
 
-/// Waits for the next step before a sign-in that began at `start` is refused.
-pub(in crate::auth) async fn delay_refusal(start: Instant) {
-    sleep_to_step(start, REFUSAL_STEP).await;
+/// Waits for the next step before a sign-in that began at `start` is refused. The built-in step of five milliseconds
+/// (`passwords.refusal_step`) is a fraction of the time of a hash, and many times the difference to hide. Hashes that were
+/// imported take a time of their own, for which operators set a longer one.
+pub(in crate::auth) async fn delay_refusal(start: Instant, step: Duration) {
+    sleep_to_step(start, step).await;
 }
 
 /// Waits for the next step before an attempt that began at `start` is refused because a counter is exhausted.

@@ -145,7 +145,8 @@ impl QueueSlot<'_> {
     /// Checks a password against a stored hash. Without one (no such user, or a user without a password) the result is
     /// [`Verdict::Wrong`] after as much work. Dropping the future before the job starts cancels it.
     ///
-    /// An imported hash takes as long as its parameters say, until the first sign-in has replaced it.
+    /// An imported hash takes as long as its parameters say, until the first sign-in has replaced it. The setting
+    /// `passwords.refusal_step` hides that.
     pub async fn verify(self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict, Busy> {
         let parsed = stored.and_then(|hash| StoredHash::parse(&hash.0).map_err(log_invalid_hash).ok());
         let has_hash = parsed.is_some();
@@ -189,6 +190,7 @@ mod tests {
             deadline: Duration::from_secs(60),
             min_length: 8,
             max_length: 128,
+            refusal_step: Duration::from_millis(5),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Signing in with a password.
 //!
 //! A known login cannot be told from an unknown one: both count against the same limits, cost one hash of the same
-//! parameters, and fail with the same answer in the same time. Only the right password reveals that an account is
+//! parameters, and fail with the same answer in the same time: at the next step of `passwords.refusal_step`, which must
+//! be longer than a check of a hash of other parameters (an imported one) to hide it. Only the right password reveals that an account is
 //! disabled.
 //!
 //! A sign-in takes three round trips to the store: the limit of the client, that of the account, and the session. Once
@@ -67,7 +68,7 @@ pub async fn check_password(
     match &checked {
         Ok(_) => {}
         Err(Error::RateLimited { .. }) => delay_limited(start).await,
-        Err(_) => delay_refusal(start).await,
+        Err(_) => delay_refusal(start, ctx.node.config.passwords.refusal_step).await,
     }
     checked
 }

@@ -37,22 +37,50 @@ mod sign_in {
     }
 }
 
+mod imported_hashes {
+    use super::*;
+    use crate::support::server::over_both_stores;
+    use crate::support::signet::Plan;
+
+    over_both_stores!(longer_step; step_hides_hashes_of_other_parameters);
+
+    /// Longer than the slower of the two kinds of hash, as operators are told to set it.
+    fn longer_step(plan: Plan) -> Plan {
+        closed(plan).set("SIGNET_PASSWORDS__REFUSAL_STEP", "200ms")
+    }
+
+    /// The users of the control test `cheaper_hash_is_detected`.
+    async fn step_hides_hashes_of_other_parameters(server: &TestServer) {
+        let cheap = server.plan().clone().set("SIGNET_PASSWORDS__MEMORY_KIB", "64");
+        let one = |number: usize| {
+            let (email, username) = (format!("imported-{number}@example.org"), format!("imported-{number}"));
+            cheap.create_user(&email, PASSWORD, &["--username", &username]);
+            TestUser { id: String::new(), email, username }
+        };
+        let known = (0..GROUP_SIZE).map(one).collect::<Vec<_>>();
+        assert_no_difference(server, &SIGN_INS[..1], &known).await;
+    }
+}
+
 mod rate_limited_sign_in {
     use super::*;
     use crate::support::server::over_both_stores;
 
     over_both_stores!(limited; known_and_unknown_users_take_the_same_time);
 
-    /// The step of `auth::timing` for refusals, in milliseconds.
-    const REFUSAL_STEP: f64 = 5.0;
+    /// The step of `auth::timing` for exhausted limits, in milliseconds.
+    const LIMITED_STEP: f64 = 100.0;
 
     /// Logins whose limit is exhausted, which happens quickly to an attacker. They are looked up all the same, and
     /// can be tried without end.
     async fn known_and_unknown_users_take_the_same_time(server: &TestServer) {
         let known = create_users(server);
         let mut differences = Vec::new();
-        for call in &SIGN_INS[..2] {
-            let samples = sample_after_warm_up(server, call, &known).await;
+        let [one, other, ..] = SIGN_INS else { panic!("there are two calls") };
+        // Concurrently: most of their time is spent waiting.
+        let samples =
+            tokio::join!(sample_after_warm_up(server, one, &known), sample_after_warm_up(server, other, &known));
+        for (call, samples) in [(one, samples.0), (other, samples.1)] {
             assert!(samples.forms.iter().all(|form| form.starts_with("429")), "{}: {:#?}", call.name, samples.forms);
             let fastest = samples.times.iter().flatten().copied().fold(f64::INFINITY, f64::min);
             println!("{}: {fastest:.2} ms at the fastest", call.name);
@@ -60,7 +88,7 @@ mod rate_limited_sign_in {
             // The difference to hide is small compared to the noise of a busy machine, so the step itself is checked
             // as well.
             differences.extend(
-                (fastest < REFUSAL_STEP).then(|| format!("{}: faster than the step: {fastest:.2} ms", call.name)),
+                (fastest < LIMITED_STEP).then(|| format!("{}: faster than the step: {fastest:.2} ms", call.name)),
             );
         }
         assert!(differences.is_empty(), "{differences:#?}");

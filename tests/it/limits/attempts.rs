@@ -6,6 +6,9 @@ use crate::support::outbox;
 use crate::support::server::over_both_stores;
 use crate::support::signet::Plan;
 
+/// A client in a network from which nobody has signed in.
+const STRANGER: &str = "192.0.2.77";
+
 const OTHER_PASSWORD: &str = "another harbour at dawn";
 
 /// The lowest possible setting of wrong attempts per day.
@@ -26,6 +29,7 @@ mod per_day {
         plan.set("SIGNET_LIMITS__ENABLED", "false")
             .set("SIGNET_MAILED__DAILY_TRIES", &DAILY_ATTEMPTS.to_string())
             .set("SIGNET_API__CODES__BACKUP_CODES", "10")
+            .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
     }
 
     over_both_stores!(plan;
@@ -59,11 +63,21 @@ async fn request_link(server: &TestServer, kind: &str, email: &str) -> Link {
 }
 
 async fn redeem_code(server: &TestServer, email: &str, code: &str) -> HttpResponse {
-    server.post("/auth/verification/verify-code").json(&json!({"email": email, "code": code})).send_checked().await
+    server
+        .post("/auth/verification/verify-code")
+        .json(&json!({"email": email, "code": code}))
+        .header("x-forwarded-for", STRANGER)
+        .send_checked()
+        .await
 }
 
 async fn verify_address(server: &TestServer, target: &Target, code: &str) -> HttpResponse {
-    server.post("/auth/mail/verify").json(&json!({"user_id": target.id, "code": code})).send_checked().await
+    server
+        .post("/auth/mail/verify")
+        .json(&json!({"user_id": target.id, "code": code}))
+        .header("x-forwarded-for", STRANGER)
+        .send_checked()
+        .await
 }
 
 async fn redeem_link(server: &TestServer, dialect: Dialect, link: &Link, claim: &str) -> HttpResponse {
@@ -71,6 +85,7 @@ async fn redeem_link(server: &TestServer, dialect: Dialect, link: &Link, claim: 
         Dialect::Myauth => server.post("/auth/login/claim").bearer_auth(&link.token).json(&json!({"claim": claim})),
         _ => server.post("/links/magic").json(&json!({"token": link.token, "claim": claim})),
     }
+    .header("x-forwarded-for", STRANGER)
     .send_checked()
     .await
 }
@@ -81,6 +96,7 @@ async fn reset(server: &TestServer, dialect: Dialect, link: &Link, claim: &str) 
         Dialect::Myauth => server.post("/auth/login/reset").bearer_auth(&link.token).json(&body),
         _ => server.post("/links/reset").json(&body),
     }
+    .header("x-forwarded-for", STRANGER)
     .send_checked()
     .await
 }
@@ -267,12 +283,25 @@ async fn wrong_totp_codes_share_a_counter(server: &TestServer) {
         for second in [totp_code.as_str(), backup] {
             let body = json!({"email": email, "password": PASSWORD, "totp_code": second, "otp_code": second});
             let form = [("username", email.as_str()), ("password", PASSWORD), ("totp_code", second)];
-            Dialect::Native.assert_rate_limited(&server.post("/sessions").json(&body).send_checked().await);
-            Dialect::Codes.assert_rate_limited(&server.post("/auth/signin/otp").json(&body).send_checked().await);
-            Dialect::V1.assert_rate_limited(&server.post("/api/v1/login").json(&body).send_checked().await);
-            Dialect::Ucontact.assert_rate_limited(&server.form("/api/auth/login", &form).await);
+            Dialect::Native.assert_rate_limited(
+                &server.post("/sessions").json(&body).header("x-forwarded-for", STRANGER).send_checked().await,
+            );
+            Dialect::Codes.assert_rate_limited(
+                &server.post("/auth/signin/otp").json(&body).header("x-forwarded-for", STRANGER).send_checked().await,
+            );
+            Dialect::V1.assert_rate_limited(
+                &server.post("/api/v1/login").json(&body).header("x-forwarded-for", STRANGER).send_checked().await,
+            );
+            Dialect::Ucontact.assert_rate_limited(
+                &server.post("/api/auth/login").form(&form).header("x-forwarded-for", STRANGER).send_checked().await,
+            );
             let body = json!({"email": email, "code": code, "totp_code": second});
-            let response = server.post("/auth/verification/verify-code").json(&body).send_checked().await;
+            let response = server
+                .post("/auth/verification/verify-code")
+                .json(&body)
+                .header("x-forwarded-for", STRANGER)
+                .send_checked()
+                .await;
             Dialect::Unturned.assert_rate_limited(&response);
         }
     }
@@ -281,11 +310,14 @@ async fn wrong_totp_codes_share_a_counter(server: &TestServer) {
             .post("/auth/login/totp")
             .bearer_auth(&target.mfa_token)
             .json(&json!({"claim": second}))
+            .header("x-forwarded-for", STRANGER)
             .send_checked()
             .await;
         Dialect::Myauth.assert_rate_limited(&response);
         let body = json!({"token": magic.token, "claim": magic.claim, "totp_code": second});
-        Dialect::Native.assert_rate_limited(&server.post("/links/magic").json(&body).send_checked().await);
+        Dialect::Native.assert_rate_limited(
+            &server.post("/links/magic").json(&body).header("x-forwarded-for", STRANGER).send_checked().await,
+        );
     }
     // A password reset needs no second factor and is not affected.
     reset(server, Dialect::Native, &recovery, &recovery.claim).await.is(204);

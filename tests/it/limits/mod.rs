@@ -5,6 +5,8 @@
 mod attempts;
 mod calls;
 mod defaults;
+mod failing;
+mod lockout;
 mod rates;
 mod revocations;
 

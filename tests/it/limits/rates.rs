@@ -15,7 +15,8 @@ const BURST: usize = 6;
 /// A plan in which only the limits in `low` are ever reached.
 fn only(plan: Plan, low: &[&str]) -> Plan {
     let all = ["SIGN_IN_ADDRESS", "SIGN_IN_ACCOUNT", "SIGN_UP_ADDRESS", "MAIL_ADDRESS", "MAIL_ACCOUNT", "CODE_ADDRESS"];
-    let plan = all.iter().chain(&["CODE_ACCOUNT"]).fold(plan, |plan, limit| {
+    let more = ["REAUTHENTICATION_ACCOUNT", "MAIL_TOTAL", "CODE_ACCOUNT"];
+    let plan = all.iter().chain(&more).fold(plan, |plan, limit| {
         let rate = if low.contains(limit) { format!("{BURST} per 1h") } else { "1000000 per 1s".to_owned() };
         plan.set(&format!("SIGNET_LIMITS__{limit}"), &rate)
     });
@@ -108,18 +109,33 @@ async fn assert_shared_by_address(
 mod sign_ins_by_account {
     use super::*;
 
-    over_both_stores!(|plan| only(plan, &["SIGN_IN_ACCOUNT"]); calls_share_the_limit, unknown_account_is_limited_too);
+    over_both_stores!(|plan| only(plan, &["SIGN_IN_ACCOUNT", "REAUTHENTICATION_ACCOUNT"]);
+        calls_share_the_limit, reauthentications_share_a_limit_of_their_own, unknown_account_is_limited_too);
 
     async fn calls_share_the_limit(server: &TestServer) {
         let other = server.create_user(&[]);
-        for (number, call) in SIGN_INS.iter().chain(REAUTHENTICATIONS).enumerate() {
+        for (number, call) in SIGN_INS.iter().enumerate() {
             let target = new_target(server, "sign-in", number).await;
-            assert_shared_by_account(server, call, &[SIGN_INS, REAUTHENTICATIONS], &target).await;
+            assert_shared_by_account(server, call, &[SIGN_INS], &target).await;
             // The right password is refused, too.
             let right = send_from("192.0.2.1", server.sign_in_request(&target.email, PASSWORD)).await;
             Dialect::Native.assert_rate_limited(&right);
         }
         server.sign_in(&other).await;
+    }
+
+    /// Neither exhausts the other: strangers have no token, and the holder of a token must not lock the login.
+    async fn reauthentications_share_a_limit_of_their_own(server: &TestServer) {
+        for (number, call) in REAUTHENTICATIONS.iter().enumerate() {
+            let target = new_target(server, "token", number).await;
+            assert_shared_by_account(server, call, &[REAUTHENTICATIONS], &target).await;
+            send_from("192.0.2.1", server.sign_in_request(&target.email, PASSWORD)).await.is(201);
+
+            let target = new_target(server, "login", number).await;
+            exhaust(server, &SIGN_INS[0], &target.spellings()).await;
+            let response = send_from("192.0.2.1", (call.request)(server, &target)).await;
+            assert!(matches!(response.status, 400 | 401), "{}: {response:?}", call.name);
+        }
     }
 
     async fn unknown_account_is_limited_too(server: &TestServer) {
@@ -138,27 +154,47 @@ mod other_calls_by_account {
     use super::*;
 
     over_both_stores!(|plan| only(plan, &["MAIL_ACCOUNT", "CODE_ACCOUNT"]);
-        mails_share_the_limit, unknown_account_is_limited_too, totp_codes_share_the_limit);
+        mails_of_one_kind_share_the_limit, unknown_account_is_limited_too, totp_codes_share_the_limit);
 
-    async fn mails_share_the_limit(server: &TestServer) {
-        for (number, call) in MAILS.iter().chain(MAILS_TO_ACCOUNTS).enumerate() {
-            assert_shared_by_account(
-                server,
-                call,
-                &[MAILS, MAILS_TO_ACCOUNTS],
-                &new_target(server, "mail", number).await,
-            )
-            .await;
+    /// The kind of mail that a call sends. Kinds are limited separately.
+    fn kind(call: &Call) -> (&'static str, bool) {
+        (call.name, call.dialect == Dialect::Codes)
+    }
+
+    /// Sends a call from one client until it is limited: then all calls of its kind are, from this client and for this
+    /// person, and nothing else is.
+    async fn assert_limited_by_kind(server: &TestServer, call: &Call, calls: &[&Call], spellings: &[Target]) {
+        for number in 0..BURST {
+            let spelling = &spellings[number % spellings.len()];
+            let response = send_from("192.0.2.1", (call.request)(server, spelling)).await;
+            assert!(matches!(response.status, 200..=202 | 409), "{}, {number}: {response:?}", call.name);
+        }
+        for spelling in spellings {
+            for other in calls.iter().filter(|other| kind(other) == kind(call)) {
+                other.dialect.assert_rate_limited(&send_from("192.0.2.1", (other.request)(server, spelling)).await);
+            }
+            let elsewhere = send_from("192.0.2.2", (call.request)(server, spelling)).await;
+            assert!(matches!(elsewhere.status, 200..=202 | 409), "{}: {elsewhere:?}", call.name);
+        }
+        for other in calls.iter().filter(|other| kind(other) != kind(call)) {
+            let response = send_from("192.0.2.1", (other.request)(server, &spellings[0])).await;
+            assert!(matches!(response.status, 200..=202 | 409), "{}, {}: {response:?}", call.name, other.name);
+        }
+    }
+
+    async fn mails_of_one_kind_share_the_limit(server: &TestServer) {
+        let calls = MAILS.iter().chain(MAILS_TO_ACCOUNTS).collect::<Vec<_>>();
+        for (number, call) in calls.iter().enumerate() {
+            let target = new_target(server, "mail", number).await;
+            assert_limited_by_kind(server, call, &calls, &target.spellings()).await;
         }
     }
 
     async fn unknown_account_is_limited_too(server: &TestServer) {
-        for (number, call) in MAILS.iter().enumerate() {
+        let calls = MAILS.iter().collect::<Vec<_>>();
+        for (number, call) in calls.iter().enumerate() {
             let unknown = Target::unknown(&format!("nobody-{number}"));
-            exhaust(server, call, std::slice::from_ref(&unknown)).await;
-            for other in MAILS {
-                other.dialect.assert_rate_limited(&send_from("192.0.2.1", (other.request)(server, &unknown)).await);
-            }
+            assert_limited_by_kind(server, call, &calls, std::slice::from_ref(&unknown)).await;
         }
     }
 

@@ -11,6 +11,7 @@ fn plan(plan: Plan) -> Plan {
     plan.set("SIGNET_LIMITS__ENABLED", "true")
         .set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "6 per 1h")
         .set("SIGNET_LIMITS__MAIL_ACCOUNT", "1000 per 1s")
+        .set("SIGNET_LIMITS__MAIL_TOTAL", "1000 per 1s")
         .set("SIGNET_LIMITS__SIGN_IN_ADDRESS", "1000000 per 1s")
         .set("SIGNET_LIMITS__MAIL_ADDRESS", "1000000 per 1s")
         .set("SIGNET_LIMITS__CODE_ADDRESS", "1000000 per 1s")
