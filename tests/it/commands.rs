@@ -9,6 +9,7 @@ mod check;
 mod last_superuser;
 mod password;
 mod propagation;
+mod reset_mfa;
 
 use crate::support::server::{PASSWORD, SendRequest, TestServer};
 use crate::support::signet::{Plan, SECRET};

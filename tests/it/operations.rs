@@ -347,3 +347,18 @@ mod stopping {
         assert_eq!(answer.status(), 200);
     }
 }
+
+#[tokio::test]
+async fn old_mails_are_removed_from_the_outbox_at_start() {
+    let plan = Plan::embedded();
+    let outbox = plan.dir().join("data/outbox");
+    std::fs::create_dir_all(&outbox).unwrap();
+    let (old, recent) = ("20200131T120000.000Z-000000-00000000.eml", "29990131T120000.000Z-000000-00000000.eml");
+    for name in [old, recent, "notes.txt"] {
+        std::fs::write(outbox.join(name), "").unwrap();
+    }
+    let server = TestServer::start(plan);
+    until("the old mail is gone", async || !outbox.join(old).exists()).await;
+    assert!(outbox.join(recent).exists() && outbox.join("notes.txt").exists());
+    server.signet.wait_for_log("old mails removed from the outbox");
+}

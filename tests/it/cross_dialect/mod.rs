@@ -3,6 +3,7 @@
 mod first_proof;
 mod sign_in;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
@@ -14,6 +15,7 @@ over_both_stores!(
     account_of_one_dialect_signs_in_through_every_other,
     tokens_of_one_dialect_are_valid_in_every_other,
     unverified_address_is_not_refreshed_where_it_may_not_sign_in,
+    blank_passwords_are_refused_wherever_one_is_set,
     reset_in_one_dialect_ends_the_sessions_of_all,
     second_factor_of_one_dialect_is_required_by_all,
     no_sign_in_bypasses_the_second_factor,
@@ -97,6 +99,44 @@ async fn unverified_address_is_not_refreshed_where_it_may_not_sign_in(server: &T
     }
     set_verified(&id, true).await;
     refresh_by(server, "native", &refresh, &access).await.is(200);
+}
+
+async fn blank_passwords_are_refused_wherever_one_is_set(server: &TestServer) {
+    let email = verified_user(server, "blank").await;
+    let access = SignIn::Native.attempt(server, &email, None).await.tokens().access;
+    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
+    for blank in [" ".repeat(8), "\u{3000}".repeat(12), "\u{200b}\u{feff}\u{2060}\u{ad}".repeat(3)] {
+        let new = json!({"email": "new@example.org", "username": "new", "user_name": "new", "password": blank});
+        for path in ["/auth/login/signup", "/auth/signup", "/api/auth/register", "/api/v1/register"] {
+            let response = server.post(path).json(&new).send_checked().await;
+            assert!(matches!(response.status, 400 | 422), "{path}: {response:?}");
+        }
+        for (method, path, bearer) in
+            [(Method::PUT, "/auth/users/me", &access), (Method::POST, "/auth/users/create", &root)]
+        {
+            let body = json!({"email": "new@example.org", "password": blank, "original": PASSWORD});
+            server.request(method, path).bearer_auth(bearer).json(&body).send_checked().await.is(422);
+        }
+        let reset = mailed_reset(server, &email).await;
+        let body = json!({"new_password": blank, "new_password_confirm": blank});
+        server.post(&format!("/api/v1/password-reset-confirm?token={reset}")).json(&body).send_checked().await.is(400);
+        let body = json!({"token": reset, "password": blank, "new_password": blank});
+        let response = server.post("/links/reset").json(&body).send_checked().await;
+        assert!(matches!(response.status, 400 | 422), "{response:?}");
+        let arguments = ["users", "create", "--email", "new@example.org", "--password-stdin"];
+        assert!(!server.plan().run(&arguments, &format!("{blank}\n")).status.success());
+    }
+    assert!(!server.plan().run(&["users", "show", "new@example.org"], "").status.success(), "nothing was created");
+    server.try_sign_in(&email, PASSWORD).await.is(201);
+}
+
+/// Requests a password reset; returns the token of the mailed link.
+async fn mailed_reset(server: &TestServer, email: &str) -> String {
+    outbox::wait_until_queue_is_empty(server).await;
+    let before = outbox::mails(server, email).len();
+    let body = json!({"email": email, "username": email.split('@').next()});
+    server.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
+    outbox::wait_for_mail(server, email, before).await.token()
 }
 
 /// Refreshes by the call of this dialect.
@@ -215,7 +255,7 @@ async fn enable_totp(server: &TestServer, dialect: &str, email: &str) -> Vec<Str
     let field = if dialect == "myauth" { "claim" } else { "code" };
     let body = json!({field: code, "uri": enrollment["uri"], password: PASSWORD});
     let enabled = server
-        .request(reqwest::Method::PUT, enable)
+        .request(Method::PUT, enable)
         .bearer_auth(&access)
         .json(&body)
         .send_checked()

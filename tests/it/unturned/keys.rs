@@ -18,6 +18,7 @@ over_both_stores!(
     keys_cannot_create_or_deactivate_keys,
     reserved_scopes_are_for_superusers,
     calls_need_valid_credentials,
+    each_call_accepts_only_its_kinds_of_credentials,
 );
 
 async fn list(server: &TestServer, member: &Member, query: &str) -> HttpResponse {
@@ -222,4 +223,30 @@ async fn calls_need_valid_credentials(server: &TestServer) {
     }
     let bad_key = keys_request(server, Method::GET, KEYS, &member.project).header("x-api-key", "sk_x");
     bad_key.send_checked().await.is_error(401, "invalid_token");
+}
+
+/// A session may do everything, an API key may list, and a token that was issued for a key may do nothing.
+async fn each_call_accepts_only_its_kinds_of_credentials(server: &TestServer) {
+    let member = member(server, "kinds").await;
+    let created = create_key(server, &member, &json!({"name": "a key", "scopes": ["read"]})).await;
+    let (id, key) = (text(&created, "id"), text(&created, "full_key"));
+    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
+    let of_key = text(&server.form("/oauth/token", &grant).await.is(200).json(), "access_token");
+    let one = format!("{KEYS}{id}");
+    for (method, path, of_session, of_a_key) in
+        [(Method::GET, KEYS, 200, 200), (Method::POST, KEYS, 201, 403), (Method::DELETE, one.as_str(), 200, 403)]
+    {
+        let request = || {
+            let request = keys_request(server, method.clone(), path, &member.project);
+            request.json(&json!({"name": "another"}))
+        };
+        request().bearer_auth(&of_key).send_checked().await.is_error(403, "forbidden");
+        request().bearer_auth(&member.refresh).send_checked().await.is_error(401, "invalid_token");
+        for token in [&of_key, &member.refresh, &member.access] {
+            let response = request().header("x-api-key", token).send_checked().await;
+            assert_eq!(response.status, 401, "an API key belongs there: {response:?}");
+        }
+        request().bearer_auth(&key).send_checked().await.is(of_a_key);
+        request().bearer_auth(&member.access).send_checked().await.is(of_session);
+    }
 }
