@@ -44,6 +44,9 @@ struct ImportReport {
     /// Imported users who had a second factor in the other system and have none here.
     #[serde(skip_serializing_if = "is_zero")]
     without_second_factor: u64,
+    /// Imported users whose password hash has another format than new ones.
+    #[serde(skip_serializing_if = "is_zero")]
+    other_hash_formats: u64,
 }
 
 fn is_zero(count: &u64) -> bool {
@@ -126,6 +129,8 @@ async fn insert_batch(ctx: &Context, batch: &mut Vec<ValidLine>, report: &mut Im
             Created::Created(created) => {
                 report.imported += 1;
                 report.without_second_factor += u64::from(second_factor);
+                let hash = user.password_hash.as_ref();
+                report.other_hash_formats += u64::from(hash.is_some_and(|hash| !hash.0.starts_with("$argon2id$")));
                 add_billing(ctx, &created, &billing).await?;
                 continue;
             }
@@ -161,6 +166,13 @@ fn print_report(output: &mut Output<'_>, report: &ImportReport) -> Result<(), Cl
     if report.without_second_factor > 0 {
         let count = report.without_second_factor;
         output.note(&format!("{count} imported without their second factor: they must enroll it again"))?;
+    }
+    if report.other_hash_formats > 0 {
+        let count = report.other_hash_formats;
+        output.note(&format!(
+            "{count} with a password hash of another format: until they have signed in, the time of a refused sign-in \
+             tells their accounts from others, unless passwords.refusal_step is longer than a check takes"
+        ))?;
     }
     output.note(&format!("{} imported, {} left out", report.imported, report.left_out.len()))?;
     match report.left_out.iter().filter(|skipped| skipped.faulty).count() {
