@@ -7,7 +7,7 @@ use std::time::Duration;
 pub struct RequestLimits {
     /// Largest body in bytes.
     pub max_body: usize,
-    /// Bytes that one worker buffers of larger bodies, and as many again of smaller bodies that arrive in pieces.
+    /// Bytes that one worker buffers of larger bodies, and as many again of smaller bodies.
     pub max_held: usize,
     /// Time in which a body must have arrived.
     pub body_timeout: Duration,

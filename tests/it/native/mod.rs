@@ -12,6 +12,7 @@ mod profiles;
 mod projects;
 mod published;
 mod refresh;
+mod request_bounds;
 mod sessions;
 mod sign_out;
 mod totp;
