@@ -30,7 +30,7 @@ use signet::auth::passwords::{Password, Policy};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sessions::claims::session_claims;
 use signet::auth::sessions::list::list_sessions;
-use signet::auth::sessions::refresh::{RotationPolicy, refresh};
+use signet::auth::sessions::refresh::refresh;
 use signet::auth::sign_in::open_session::open_session;
 use signet::id::UserId;
 use signet::store::accounts::{Changes, Find, User};
@@ -238,20 +238,14 @@ async fn disconnect_on_reuse_ends_session_with_its_tokens(fleet: &TestFleet) {
     for polls in 1.. {
         let stolen = open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
         let session = Target::Session(stolen.session.id);
-        let second =
-            refresh(&ctx, &stolen.refresh_token, None, RotationPolicy::Rotate, request_ctx(&ctx)).await.unwrap();
+        let second = refresh(&ctx, &stolen.refresh_token, None, request_ctx(&ctx)).await.unwrap();
         // An interrupted refresh with a valid token has no effect except that the token may be replaced.
-        let rotating = refresh(&ctx, &second.refresh_token, None, RotationPolicy::Rotate, request_ctx(&ctx));
+        let rotating = refresh(&ctx, &second.refresh_token, None, request_ctx(&ctx));
         let _ = poll_times(pin!(rotating), polls).await;
-        let third =
-            refresh(&ctx, &second.refresh_token, None, RotationPolicy::Rotate, request_ctx(&ctx)).await.unwrap();
+        let third = refresh(&ctx, &second.refresh_token, None, request_ctx(&ctx)).await.unwrap();
         assert!(is_open(third.session.id).await && !is_published(&ctx, &session).await);
 
-        let outcome = poll_times(
-            pin!(refresh(&ctx, &stolen.refresh_token, None, RotationPolicy::Rotate, request_ctx(&ctx))),
-            polls,
-        )
-        .await;
+        let outcome = poll_times(pin!(refresh(&ctx, &stolen.refresh_token, None, request_ctx(&ctx))), polls).await;
         ctx.accounts.end_sign_ins(UserId(uuid::Uuid::nil()), ctx.now()).await.unwrap();
         until("both or neither", async || is_open(third.session.id).await != is_published(&ctx, &session).await).await;
         if let Some(outcome) = outcome {

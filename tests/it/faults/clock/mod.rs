@@ -23,7 +23,7 @@ use signet::auth::mfa::enable_without_confirmation;
 use signet::auth::passwords::Password;
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::revocation::feed::{catch_up, remove_expired};
-use signet::auth::sessions::refresh::{RotationPolicy, refresh};
+use signet::auth::sessions::refresh::refresh;
 use signet::auth::sessions::sign_out::{SignOutScope, sign_out, sign_out_everyone, sign_out_user_as_admin};
 use signet::auth::sessions::tokens::TokenPair;
 use signet::auth::sign_in::login_step::LoginStep;
@@ -127,7 +127,7 @@ async fn sign_in(ctx: &Context, user: &User) -> TokenPair {
 }
 
 async fn rotate(ctx: &Context, token: &str) -> Result<TokenPair, Error> {
-    refresh(ctx, token, None, RotationPolicy::Rotate, request_ctx(ctx)).await
+    refresh(ctx, token, None, request_ctx(ctx)).await
 }
 
 fn rejection(ctx: &Context, token: &str) -> Option<VerifyError> {
