@@ -148,7 +148,7 @@ fn bounds_lie_between_linear_and_quadratic() {
     assert!(bounds.time(SMALL) >= Duration::from_millis(25) && bounds.time(LARGE) == bounds.time(SMALL) * 4);
     let form = target::numbered(SMALL, |number| format!("{number}&"));
     let names: Vec<&str> = form.split('&').collect();
-    let linear = || names.iter().map(|name| name.len()).sum();
+    let linear = || names.iter().map(|name| name.len()).sum::<usize>();
     let quadratic = || (0..names.len()).filter(|index| names[..*index].contains(&names[*index])).count();
     assert!(cpu_time::of(linear) * 4 < bounds.time(SMALL));
     assert!(cpu_time::of(quadratic) > bounds.time(SMALL));

@@ -56,6 +56,12 @@ fn pairs(known: &[String], size: usize) -> Vec<(String, String)> {
         own("spaces", format!("{first}={}&", filled("+", size - first.len() - 2))),
         own("percent signs", format!("{first}={}&", filled("%", size - first.len() - 2))),
         own("brackets", filled("a[]=a&", size)),
+        // As many as a bound on their number may allow, each as long as the size allows.
+        own("50 long values", {
+            (0..50).map(|number| format!("n{number}={}&", filled("%41", size / 50 - 8))).collect()
+        }),
+        own("50 long names", (0..50).map(|number| format!("{}{number}&", "a".repeat(size / 50 - 8))).collect()),
+        own("50 equal long names", filled(&format!("{}&", "a".repeat(size / 50 - 1)), size)),
         own("wrong at the end", format!("{}a=%ff&", numbered(size - 8, |number| format!("{number}=&")))),
     ]
 }

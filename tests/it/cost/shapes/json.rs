@@ -46,6 +46,19 @@ pub(in crate::cost) fn json_bodies(target: &Target<'_>) -> Vec<Shape> {
             format!("[{valid}{}]", ["[]"; 31].join(","))
         }),
         ("a list without an end", format!("[{}", filled("0,", size - 1))),
+        // As many as a bound on their number may allow, each as long as the size allows.
+        ("1,000 long texts", {
+            let item = format!("\"{}\",", "a".repeat(size / 1000 - 4));
+            format!("[{}\"\"]", item.repeat(1000))
+        }),
+        ("1,000 texts of escapes", {
+            let item = format!("\"{}\",", filled("\\n", size / 1000 - 4));
+            format!("[{}\"\"]", item.repeat(1000))
+        }),
+        ("2,000 small objects", format!("[{}0]", "{\"a\":0},".repeat(size.min(16_000) / 8))),
+        ("nested objects to 30 levels, again and again", {
+            list(&format!("{}0{}", "{\"a\":".repeat(30), "}".repeat(30)))
+        }),
         ("lines", format!("{}0 0", filled("\n", size - 3))),
     ];
     let mut shapes = Vec::new();
