@@ -6,7 +6,7 @@ use super::{MANY, ROUNDS, START, at, changed, create, hash, new_user, row, run_c
 use signet::store::accounts::{Changed, Changes, Created, EmailVerified, Find, NewUser, User};
 use signet::store::{Accounts, Error};
 
-fn to_email(email: &str) -> Changes {
+pub(super) fn to_email(email: &str) -> Changes {
     Changes { email: Some(email.to_owned()), ..Changes::default() }
 }
 
@@ -63,6 +63,8 @@ pub(super) async fn many_fields_change_in_one_step(store: Arc<dyn Accounts>) {
         superuser: Some(true),
         roles: Some(vec![String::new(), "a,b \"{}".to_owned()]),
         ends_sign_ins: false,
+        only_if_valid_after: None,
+        ends_api_keys_with: &[],
     };
     let expected = User {
         full_name: Some("Ada\u{301} '; --".to_owned()),

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{MANY, ROUNDS, START, at, create, hash, key, new_user, row, run_concurrently, to_email, unknown_user};
+use super::details::to_email;
+use super::{MANY, ROUNDS, START, at, changed, create, hash, key, new_user, row, run_concurrently, unknown_user};
 use signet::id::ProjectId;
 use signet::rng::Rng;
 use signet::store::Accounts;

@@ -11,9 +11,10 @@ use signet::auth::context::Context;
 use signet::auth::error::{LinkKind, MfaError};
 use signet::auth::mfa;
 use signet::auth::mfa::enable;
+
 use signet::auth::passwords::request_reset::{request_password_reset, request_password_reset_by_link};
 use signet::auth::passwords::reset::reset_password;
-use signet::auth::passwords::{Password, Policy};
+use signet::auth::passwords::{IdentityProof, Password, Policy};
 use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::sign_in::login_step::{LoginStep, complete_login};
 use signet::auth::sign_in::magic_link;
@@ -120,9 +121,14 @@ impl Node {
     async fn enable_totp(&self) -> String {
         let key = mfa::start_enrollment(&self.ctx, &self.user().await).await.unwrap().key;
         let code = code_at(&key, self.clock.now().secs());
-        enable(&self.ctx, &self.user().await, Some(&password(PASSWORD)), &code, self.request_ctx()).await.unwrap();
+        enable(&self.ctx, &self.user().await, proof(&password(PASSWORD)), &code, self.request_ctx()).await.unwrap();
         key
     }
+}
+
+/// The password as the proof of identity.
+fn proof(password: &Password) -> IdentityProof<'_> {
+    IdentityProof { password: Some(password), auth_time: None }
 }
 
 #[tokio::test]
@@ -174,12 +180,12 @@ async fn totp_enrollment_expires_after_10_minutes() {
     let key = mfa::start_enrollment(&node.ctx, &user).await.unwrap().key;
     node.clock.advance(10 * MINUTE);
     let code = code_at(&key, node.clock.now().secs());
-    let late = enable(&node.ctx, &user, Some(&password(PASSWORD)), &code, node.request_ctx()).await;
+    let late = enable(&node.ctx, &user, proof(&password(PASSWORD)), &code, node.request_ctx()).await;
     assert!(matches!(late, Err(Error::Mfa(MfaError::EnableFailed))));
     let key = mfa::start_enrollment(&node.ctx, &user).await.unwrap().key;
     node.clock.advance(10 * MINUTE - MILLISECOND);
     let code = code_at(&key, node.clock.now().secs());
-    assert!(enable(&node.ctx, &user, Some(&password(PASSWORD)), &code, node.request_ctx()).await.is_ok());
+    assert!(enable(&node.ctx, &user, proof(&password(PASSWORD)), &code, node.request_ctx()).await.is_ok());
 }
 
 #[tokio::test]

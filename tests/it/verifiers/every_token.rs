@@ -97,7 +97,7 @@ async fn only_access_tokens_verify_with_the_published_keys() {
         }
     }
     // The tokens above include every kind that is signed, and access tokens of every dialect.
-    let is_signed = |token: &&str| token.split('.').count() == 3;
+    let is_signed = |token: &&&str| token.split('.').count() == 3;
     let types = texts.iter().filter(is_signed).map(|token| decode(token).0["typ"].to_string());
     assert_eq!(types.collect::<BTreeSet<_>>().len(), 1 + ActionKind::ALL.len());
     let dialects = set.tokens.iter().filter(|token| token.kind.is_access()).map(|token| token.dialect);

@@ -12,7 +12,8 @@ use crate::support::server::TestServer;
 /// The code block of README in this language that verifies tokens.
 fn snippet(language: &str, server: &TestServer) -> String {
     let readme = include_str!("../../../README.md");
-    let blocks = readme.split(&format!("```{language}\n")).skip(1).map(|rest| rest.split("```").next().unwrap());
+    let fence = format!("```{language}\n");
+    let blocks = readme.split(&fence).skip(1).map(|rest| rest.split("```").next().unwrap());
     let found = blocks.filter(|block| block.contains("jwks.json")).collect::<Vec<_>>();
     assert_eq!(found.len(), 1, "README has one verifier in {language}");
     let jwks = server.signet.url_of("/.well-known/jwks.json");
