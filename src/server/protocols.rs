@@ -15,6 +15,11 @@ const MAX_HEAD: usize = 16 * 1024;
 /// a service like this one; proxies open more connections once the streams of one are in use.
 const MAX_STREAMS: u32 = 32;
 
+/// A connection is closed after this many streams that the server reset because of errors of the client
+/// (CVE-2025-8671). A stream beyond [`MAX_STREAMS`] is one of them. Clients open a hundred streams before they know that
+/// limit (nghttp2, Go), which must not cost them the connection.
+const MAX_ERROR_RESETS: usize = 128;
+
 /// The connection builders of both versions.
 pub(super) struct Protocols {
     pub(super) http1: http1::Builder,
@@ -35,9 +40,9 @@ impl Protocols {
             .initial_connection_window_size(window.saturating_mul(4))
             .max_send_buf_size(4 * MAX_HEAD)
             // Closes the connection after this many streams that the client opened and reset before they were accepted
-            // (rapid reset, CVE-2023-44487), or that we reset because of the client's protocol errors (CVE-2025-8671).
+            // (rapid reset, CVE-2023-44487).
             .max_pending_accept_reset_streams(32)
-            .max_local_error_reset_streams(64);
+            .max_local_error_reset_streams(MAX_ERROR_RESETS);
         Self { http1, http2 }
     }
 }

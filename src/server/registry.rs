@@ -5,7 +5,7 @@
 //! To find a connection to close, the entries are scanned. They lie together and are small, so a scan of sixteen
 //! thousand takes some tens of microseconds. Knows nothing of HTTP.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -29,6 +29,8 @@ pub(super) struct ConnectionRegistry {
     max_held: usize,
     /// The sum of what connections hold, for the metrics.
     held: Arc<AtomicUsize>,
+    /// What connections that are being closed still hold: each is freed when its task is polled next.
+    closing: Cell<usize>,
 }
 
 #[derive(Default)]
@@ -58,7 +60,7 @@ struct Networks {
 impl ConnectionRegistry {
     /// Creates a registry whose connections may hold `max_held` bytes together. `held` is their sum.
     pub(super) fn new(max_held: usize, held: Arc<AtomicUsize>) -> Self {
-        Self { connections: RefCell::default(), max_held, held }
+        Self { connections: RefCell::default(), max_held, held, closing: Cell::new(0) }
     }
 
     /// Adds a connection; `network` is `None` for a trusted proxy. Returns the number of its entry.
@@ -80,8 +82,14 @@ impl ConnectionRegistry {
 
     /// Removes a connection that has ended.
     pub(super) fn remove(&self, number: u32) {
-        self.connections.borrow_mut().close(number as usize, &self.held);
-        self.connections.borrow_mut().vacant.push(number);
+        let mut connections = self.connections.borrow_mut();
+        let freed = match connections.entries.get_mut(number as usize) {
+            Some(entry) if entry.connection.is_none() => entry.held as usize,
+            _ => 0,
+        };
+        self.closing.set(self.closing.get() - freed);
+        connections.close(number as usize, &self.held);
+        connections.vacant.push(number);
     }
 
     /// Records how many bytes a connection holds. If all of them hold more than they may, closes those that hold most.
@@ -99,7 +107,15 @@ impl ConnectionRegistry {
         if total <= self.max_held {
             return 0;
         }
-        connections.close_largest(&self.held, self.max_held / 4 * 3)
+        let closed = connections.close_largest(&self.held, self.max_held / 4 * 3);
+        self.closing.set(self.closing.get() + total - self.held.load(Ordering::Relaxed));
+        closed
+    }
+
+    /// Memory is about to be freed, so a connection that may take more yields to the tasks that free it. Otherwise each
+    /// of a thousand connections that were accepted together would take its share before any is freed.
+    pub(super) fn is_freeing(&self) -> bool {
+        self.closing.get() > 0
     }
 
     /// Closes a connection of the network that has most: the longest idle one of a sample, or the one that has waited
@@ -107,9 +123,11 @@ impl ConnectionRegistry {
     pub(super) fn close_longest_idle(&self) -> bool {
         let mut connections = self.connections.borrow_mut();
         let Some(number) = connections.find_longest_idle() else { return false };
+        let before = self.held.load(Ordering::Relaxed);
         if let Some(task) = connections.close(number, &self.held) {
             task.abort();
         }
+        self.closing.set(self.closing.get() + before - self.held.load(Ordering::Relaxed));
         true
     }
 }
@@ -121,7 +139,6 @@ impl Connections {
         let (task, _) = entry.connection.take()?;
         held.store(held.load(Ordering::Relaxed) - entry.held as usize, Ordering::Relaxed);
         let network = std::mem::replace(&mut entry.network, NO_NETWORK);
-        entry.held = 0;
         self.networks.remove(network);
         Some(task)
     }
@@ -155,7 +172,8 @@ impl Connections {
     fn close_largest(&mut self, held: &AtomicUsize, target: usize) -> usize {
         let mut closed = 0;
         while held.load(Ordering::Relaxed) > target {
-            let Some(most) = self.entries.iter().map(|entry| entry.held).max().filter(|most| *most > 0) else { break };
+            let open = self.entries.iter().filter(|entry| entry.connection.is_some());
+            let Some(most) = open.map(|entry| entry.held).max().filter(|most| *most > 0) else { break };
             for number in 0..self.entries.len() {
                 if held.load(Ordering::Relaxed) <= target {
                     break;

@@ -54,6 +54,10 @@ where
     let mut close_by: Option<Instant> = None;
     poll_fn(|cx| {
         'polled: loop {
+            if version == Version::Http2 && worker.registry.is_freeing() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if worker.tasks.measure(|| connection.as_mut().poll(cx)).is_ready() {
                 return Poll::Ready(DriveOutcome::Finished);
             }

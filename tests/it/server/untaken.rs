@@ -205,3 +205,16 @@ async fn a_connection_has_few_streams() {
     assert_eq!((refused.stream, &refused.payload[..]), (65, &[0, 0, 0, 7][..]));
     server.gate.send_replace(true);
 }
+
+/// Clients open a hundred streams before they know the limit (nghttp2, Go). They lose the streams and not the connection.
+#[tokio::test]
+async fn streams_opened_before_the_limit_is_known_are_refused() {
+    let server = serve(settings());
+    let mut client = RawClient::connect(&server, 0).await;
+    client.get("/gate", 0..100).await;
+    for _ in 32..100 {
+        assert_eq!(client.next_of(RESET).await.payload, [0, 0, 0, 7]);
+    }
+    client.is_answered().await;
+    server.gate.send_replace(true);
+}
