@@ -117,7 +117,11 @@ mod tests {
         let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
         assert_eq!(check(nested(MAX_DEPTH).as_bytes()), Ok(()));
         assert!(check(nested(MAX_DEPTH + 1).as_bytes()).is_err());
-        assert_eq!(check(format!("[{}]", [nested(2), nested(2), nested(2)].join(",")).as_bytes()), Ok(()), "depth is not a sum");
+        assert_eq!(
+            check(format!("[{}]", [nested(2), nested(2), nested(2)].join(",")).as_bytes()),
+            Ok(()),
+            "depth is not a sum"
+        );
     }
 
     #[test]
