@@ -1,12 +1,12 @@
 //! Applies the rate limits of [`LimitedAction`]. An account has one counter, whatever the dialect, the spelling of the
 //! address, or whether it is named by address or username.
 //!
-//! **Nobody can lock an owner out.** Whoever knows a login can exhaust the counters of its account. A network from which
-//! the owner signed in has budgets of its own, which nobody else can exhaust. They are used only when the counter that
-//! all share is exhausted: an attempt is then compared, and only a right one shows. A wrong one is answered as from any
-//! other network, so that the answer does not tell whether the account exists or the network is known. Mails are limited
-//! by requester, which shows, and in total, which does not: a request over the total is answered as if the mail was
-//! sent.
+//! **Nobody can lock an owner out.** Whoever knows a login can exhaust the counters of its account. A network from
+//! which the owner signed in has budgets of its own, which nobody else can exhaust. They are used only when the
+//! counter that all share is exhausted: an attempt is then compared, and only a right one shows. A wrong one is
+//! answered as from any other network, so that the answer does not tell whether the account exists or the network is
+//! known. Mails are limited by requester, which shows, and in total, which does not: a request over the total is
+//! answered as if the mail was sent.
 //!
 //! **A store that fails.** Limits that protect secrets and costs fail closed: otherwise an attacker could guess without
 //! limit, or tell a right password (503) from a wrong one (401) as often as they like. The others fail open and are
@@ -186,9 +186,9 @@ pub async fn check_mail(
     check_mail_to(ctx, kind, subject, request_ctx).await
 }
 
-/// Counts the mail of a sign-up, which is limited by [`check_sign_up`], against the person it goes to: otherwise a client
-/// that creates and deletes the account of an address could send it any number. Returns whether to send it. If the
-/// store is unavailable, it is sent, because no account can be deleted then.
+/// Counts the mail of a sign-up, which is limited by [`check_sign_up`], against the person it goes to: otherwise a
+/// client that creates and deletes the account of an address could send it any number. Returns whether to send it. If
+/// the store is unavailable, it is sent, because no account can be deleted then.
 pub async fn check_sign_up_mail(ctx: &Context, subject: &str, request_ctx: RequestContext<'_>) -> bool {
     let checked = async {
         let permit = check_mail_to(ctx, MailKind::EmailLink, subject, request_ctx).await?;
@@ -268,8 +268,8 @@ pub(in crate::auth) async fn check_day(
     Err(Error::RateLimited { retry_after })
 }
 
-/// Makes the client's network a known one of the user, who has just proved to be the owner without signing in. A failure
-/// is logged: the next sign-in makes the network known.
+/// Makes the client's network a known one of the user, who has just proved to be the owner without signing in. A
+/// failure is logged: the next sign-in makes the network known.
 pub(in crate::auth) async fn remember_network(ctx: &Context, user: UserId, client: Client) {
     let network = client.rate_limit_ip.to_string();
     if let Err(error) = ctx.ephemeral.remember_network(user, &network, ctx.now()).await {

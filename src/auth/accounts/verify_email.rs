@@ -52,8 +52,8 @@ pub fn send_link(
     Ok(())
 }
 
-/// Mails the link of a sign-up, unless the address has been sent too many: the account exists all the same, and its owner
-/// can verify the address by signing in with a mailed code or link, or by resetting the password.
+/// Mails the link of a sign-up, unless the address has been sent too many: the account exists all the same, and its
+/// owner can verify the address by signing in with a mailed code or link, or by resetting the password.
 pub async fn send_sign_up_link(
     ctx: &Context,
     user: &User,

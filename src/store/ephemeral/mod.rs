@@ -196,9 +196,9 @@ pub trait Ephemeral: Send + Sync + 'static {
     async fn remember_network(&self, user: UserId, network: &str, now: Timestamp) -> Result<()>;
 
     /// Takes one permit from the budget that a network has of its own, if it is a known one of the user: if it was
-    /// remembered less than [`KNOWN_NETWORK_TTL`] ago and is among the [`MAX_KNOWN_NETWORKS`] that were remembered last.
-    /// Returns false if it is not known or its budget is exhausted. Other networks share nothing of the budget, so
-    /// nobody else can exhaust it.
+    /// remembered less than [`KNOWN_NETWORK_TTL`] ago and is among the [`MAX_KNOWN_NETWORKS`] that were remembered
+    /// last. Returns false if it is not known or its budget is exhausted. Other networks share nothing of the budget,
+    /// so nobody else can exhaust it.
     async fn take_network_permit(&self, permit: NetworkPermit<'_>, now: Timestamp) -> Result<bool>;
 
     /// Returns the sealed keyring, if there is one.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::id::UserId;
 
-/// How long a network is known after a sign-in from it. Longer than the sessions of most clients, so that a person whose
-/// session has expired signs in again from a known network.
+/// How long a network is known after a sign-in from it. Longer than the sessions of most clients, so that a person
+/// whose session has expired signs in again from a known network.
 pub const KNOWN_NETWORK_TTL: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// The number of networks that are known for one user: enough for the places where a person signs in, and few, because

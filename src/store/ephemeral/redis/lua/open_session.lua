@@ -1,6 +1,7 @@
--- KEYS: session, index, sign-in mark, prefix of session keys, networks. ARGV: deadline, now, valid_after, session id, the
--- session's fields from `c` to `t`, maximum number of sessions, network, its ttl, maximum number of networks. Returns 1 if the session was opened and 0 if not, and
--- then the ids of sessions that were ended for it. Those are marked as in end_sessions.lua, for the same reason.
+-- KEYS: session, index, sign-in mark, prefix of session keys, networks. ARGV: deadline, now, valid_after, session id,
+-- the session's fields from `c` to `t`, maximum number of sessions, network, its ttl, maximum number of networks.
+-- Returns 1 if the session was opened and 0 if not, and then the ids of sessions that were ended for it. Those are
+-- marked as in end_sessions.lua, for the same reason.
 local mark = redis.call('HMGET', KEYS[3], 'v', 'u')
 if mark[1] and tonumber(mark[2]) > now and tonumber(mark[1]) > tonumber(ARGV[3]) then
   return {0}
