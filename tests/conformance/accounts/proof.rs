@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::details::to_email;
 use super::{MANY, ROUNDS, START, at, changed, create, hash, key, new_user, row, run_concurrently, unknown_user};
 use signet::id::ProjectId;
 use signet::rng::Rng;

@@ -21,9 +21,13 @@ use crate::support::{outbox, totp, until};
 
 over_both_stores!(
     |plan| plan.set("SIGNET_MAILED__DAILY_TRIES", "1000");
-    sign_in_by_mail_removes_what_was_set_before,
+    mailed_code_removes_what_was_set_before,
+    magic_link_removes_what_was_set_before,
+    magic_link_on_the_page_removes_what_was_set_before,
     reset_leaves_only_the_new_password,
-    confirmation_leaves_everything,
+    confirmation_link_leaves_everything,
+    confirmation_code_leaves_everything,
+    administrator_leaves_everything,
     proof_on_a_verified_account_leaves_everything,
     proof_requested_before_the_sign_up_removes_it,
     address_that_was_changed_is_proved_anew,
@@ -128,26 +132,36 @@ impl Planted {
     }
 }
 
-async fn sign_in_by_mail_removes_what_was_set_before(server: &TestServer) {
-    for sign_up in SIGN_UPS {
-        for sign_in in [SignIn::UnturnedCode, SignIn::MyauthMagic, SignIn::LandingMagic] {
-            let case = format!("{sign_up:?}, {sign_in:?}");
-            let name = format!("{}-{sign_in:?}", sign_up.map_or("Command".to_owned(), |it| format!("{it:?}")));
-            let planted = plant(server, sign_up, &name.to_lowercase()).await;
-            // Without the second factor, which the owner of the address does not have.
-            let own = sign_in.attempt(server, &planted.email, None).await.tokens();
-            planted.assert_removed(server, &case, false).await;
-            assert_eq!(server.rejection_reason(&own.access).await, "", "{case}: the owner stays signed in");
-            server.refresh(&own.refresh).await.is(200);
+async fn mailed_code_removes_what_was_set_before(server: &TestServer) {
+    assert_sign_in_removes(server, SignIn::UnturnedCode).await;
+}
 
-            // What the owner sets from now on stays.
-            let body = json!({"password": PASSWORD});
-            let update = server.request(Method::PUT, "/auth/users/me").bearer_auth(&own.access).json(&body);
-            update.send_checked().await.is(200);
-            sign_in.attempt(server, &planted.email, None).await.tokens();
-            server.try_sign_in(&planted.email, PASSWORD).await.is(201);
-            assert_eq!(planted.letters(server).await.len(), 1, "{case}");
-        }
+async fn magic_link_removes_what_was_set_before(server: &TestServer) {
+    assert_sign_in_removes(server, SignIn::MyauthMagic).await;
+}
+
+async fn magic_link_on_the_page_removes_what_was_set_before(server: &TestServer) {
+    assert_sign_in_removes(server, SignIn::LandingMagic).await;
+}
+
+async fn assert_sign_in_removes(server: &TestServer, sign_in: SignIn) {
+    for sign_up in SIGN_UPS {
+        let case = format!("{sign_up:?}, {sign_in:?}");
+        let name = format!("{}-{sign_in:?}", sign_up.map_or("Command".to_owned(), |it| format!("{it:?}")));
+        let planted = plant(server, sign_up, &name.to_lowercase()).await;
+        // Without the second factor, which the owner of the address does not have.
+        let own = sign_in.attempt(server, &planted.email, None).await.tokens();
+        planted.assert_removed(server, &case, false).await;
+        assert_eq!(server.rejection_reason(&own.access).await, "", "{case}: the owner stays signed in");
+        server.refresh(&own.refresh).await.is(200);
+
+        // What the owner sets from now on stays.
+        let body = json!({"password": PASSWORD});
+        let update = server.request(Method::PUT, "/auth/users/me").bearer_auth(&own.access).json(&body);
+        update.send_checked().await.is(200);
+        sign_in.attempt(server, &planted.email, None).await.tokens();
+        server.try_sign_in(&planted.email, PASSWORD).await.is(201);
+        assert_eq!(planted.letters(server).await.len(), 1, "{case}");
     }
 }
 
@@ -203,7 +217,7 @@ async fn reset_leaves_only_the_new_password(server: &TestServer) {
     }
 }
 
-async fn confirmation_leaves_everything(server: &TestServer) {
+async fn confirmation_link_leaves_everything(server: &TestServer) {
     let link = |mails: Vec<Mail>| mails.into_iter().find(|mail| mail.source.contains("Confirm")).unwrap().token();
     for (sign_up, path) in [(SignUp::Ucontact, "/api/auth/confirmed_email/"), (SignUp::V1, "/api/v1/verify?token=")] {
         let planted = plant(server, Some(sign_up), &format!("by-get-{sign_up:?}").to_lowercase()).await;
@@ -216,12 +230,20 @@ async fn confirmation_leaves_everything(server: &TestServer) {
         server.post("/links/confirm").json(&json!({"token": token})).send_checked().await.is(200);
         planted.assert_kept(server, &format!("{sign_up:?}, page")).await;
     }
+}
+
+async fn confirmation_code_leaves_everything(server: &TestServer) {
     for sign_up in SIGN_UPS {
         let name = sign_up.map_or("Command".to_owned(), |it| format!("{it:?}"));
         let planted = plant(server, sign_up, &format!("by-code-{name}").to_lowercase()).await;
         verify_email(server, &planted.email).await;
         planted.assert_kept(server, &format!("{sign_up:?}, code")).await;
+    }
+}
 
+async fn administrator_leaves_everything(server: &TestServer) {
+    for sign_up in SIGN_UPS {
+        let name = sign_up.map_or("Command".to_owned(), |it| format!("{it:?}"));
         let planted = plant(server, sign_up, &format!("by-admin-{name}").to_lowercase()).await;
         let admin = server.sign_in(&server.create_user(&["--role", "admin"])).await.access;
         let update = server.post(&format!("/auth/users/{}", planted.id)).bearer_auth(admin);
