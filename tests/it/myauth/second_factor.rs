@@ -15,7 +15,7 @@ use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, ov
 use crate::support::totp::{code, wrong_code};
 
 over_both_stores!(
-    |plan| plan;
+    |plan| plan.set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1");
     totp_is_enrolled_enabled_and_then_required,
     only_the_latest_enrollment_can_be_enabled,
     enabling_needs_enrollment_code_and_password,
@@ -252,7 +252,13 @@ async fn wrong_codes_per_day_are_limited(server: &TestServer) {
     for _ in 0..20 {
         assert_error(&complete_login(server, &token, &wrong).await, 400, INVALID_CODE);
     }
+    // From a network in which nobody has signed in, right codes are refused too.
     for refused in [&wrong, &code(&key, 1), &codes[0]] {
-        assert_error(&complete_login(server, &token, refused).await, 429, "Too Many Requests");
+        let request = request_as(server, Method::POST, "/auth/login/totp", &token).json(&json!({"claim": refused}));
+        let response = request.header("x-forwarded-for", "192.0.2.1").send_checked().await;
+        assert_error(&response, 429, "Too Many Requests");
     }
+    // In the network of the owner, a wrong one gets the same answer.
+    assert_error(&complete_login(server, &token, &wrong).await, 429, "Too Many Requests");
+    complete_login(server, &token, &codes[0]).await.is(200);
 }
