@@ -23,7 +23,7 @@ async fn valid_credentials_pass_the_proxy(server: &TestServer) {
         assert_eq!(is_page, result.0 == 200, "{}", nginx.log());
         result
     };
-    let user = server.create_user(&[]);
+    let user = server.create_user(&["--verified"]);
     let tokens = server.sign_in(&user).await;
     let (key, prefix) = server.api_key(&user, &["read"]);
     let accepted = (200, user.id.clone(), user.email.clone());

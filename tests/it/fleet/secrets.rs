@@ -1,7 +1,11 @@
 //! The fleet's secret: a node with another secret, and rotating the secret without signing anyone out.
 
+use serde_json::json;
+
 use super::{Client, Fleet, PASSWORD, TokenPair, kid};
+use crate::support::outbox::mails_in;
 use crate::support::signet::{Plan, SECRET, Signet};
+use crate::support::until;
 
 const NEW: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
 
@@ -49,6 +53,29 @@ async fn secret_rotation_signs_nobody_out() {
     }
     let idle = Client::new(&nodes[1]).refresh(&idle).await;
     assert_eq!(kid(&idle.access), first_key);
+}
+
+/// A mailed link works on every node as long as the secret that signed it is in the list.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn link_works_until_its_secret_is_removed() {
+    let fleet = Fleet::new();
+    let plans = [fleet.plan.clone(), fleet.plan.another_node()];
+    let mut nodes = plans.each_ref().map(Plan::start);
+    let (client, email) = (Client::new(&nodes[0]), "bob@example.org");
+    let body = json!({"email": email, "username": "bob", "password": PASSWORD});
+    client.execute(client.post("/api/auth/register").json(&body)).await.unwrap().is(201);
+    let data = nodes[0].data_dir();
+    until("the link arrives", async || !mails_in(&data, email).is_empty()).await;
+    let link = format!("/api/auth/confirmed_email/{}", mails_in(&data, email)[0].token());
+    let [new_second, new_first] = [format!("{SECRET},{NEW}"), format!("{NEW},{SECRET}")];
+    for (secrets, status) in [(new_second.as_str(), 200), (&new_first, 200), (NEW, 422)] {
+        for index in 0..nodes.len() {
+            nodes[index] = restart_with(&mut nodes[index], &plans[index], secrets);
+        }
+        for client in nodes.each_ref().map(Client::new) {
+            client.execute(client.get(&link)).await.unwrap().is(status);
+        }
+    }
 }
 
 /// Restarts a node with other secrets.

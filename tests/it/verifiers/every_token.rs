@@ -28,7 +28,7 @@ def verifies(token, find_key, algorithms):
     try:
         jwt.decode(token, find_key(), algorithms=algorithms, options=unchecked)
         return True
-    except (jwt.PyJWTError, TypeError):
+    except (jwt.PyJWTError, TypeError, ValueError):
         return False
 for token in request["tokens"]:
     ways = []
