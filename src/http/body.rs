@@ -24,6 +24,11 @@ const DISCARD_TIMEOUT: Duration = Duration::from_millis(50);
 /// many as there can be connections fit into memory.
 const UNCOUNTED: usize = 4 * 1024;
 
+/// The most frames of one body, empty ones included. A chunk or a DATA frame of one byte takes about as long as a
+/// kilobyte of content, so 64 KiB in such frames would cost more than any whole body. Clients send larger ones: 2 MiB in
+/// segments of the smallest usual network (536 bytes) are 3,913 frames.
+const MAX_FRAMES: usize = 4 * 1024;
+
 /// A request's body in its present state. The handler's request shares it with the router, which has to know after the
 /// response whether the connection can carry another request.
 #[derive(Clone)]
@@ -99,7 +104,10 @@ where
         return Err(Rejection::BodyTooLarge { limit });
     }
     let mut arrival = pin!(async {
-        let Some(first) = next_data(&mut body).await? else { return Ok((Bytes::new(), Reservation::default())) };
+        let mut frames = 0;
+        let Some(first) = next_data(&mut body, &mut frames).await? else {
+            return Ok((Bytes::new(), Reservation::default()));
+        };
         if first.len() > limit {
             return Err(Rejection::BodyTooLarge { limit });
         }
@@ -112,7 +120,7 @@ where
             return Ok((first, reservation));
         }
         // Boxed, because few bodies need this future and all would carry its size.
-        Box::pin(join_frames(first, &mut body, limit, limits)).await
+        Box::pin(join_frames(first, &mut body, &mut frames, limit, limits)).await
     });
     // Most bodies arrive with the head and need no timer.
     match poll_fn(|cx| Poll::Ready(arrival.as_mut().poll(cx))).await {
@@ -127,6 +135,7 @@ where
 async fn join_frames<B>(
     first: Bytes,
     body: &mut B,
+    frames: &mut usize,
     limit: usize,
     limits: &RequestLimits,
 ) -> Result<(Bytes, Reservation), Rejection>
@@ -136,7 +145,7 @@ where
     let mut reservation = Reservation::default();
     let mut reserve = |bytes: usize| reservation.reserve(size_class(bytes, limits), bytes, limits.max_held);
     reserve(first.len())?;
-    let Some(second) = next_data(body).await? else { return Ok((first, reservation)) };
+    let Some(second) = next_data(body, frames).await? else { return Ok((first, reservation)) };
     let mut whole = Vec::with_capacity((first.len() + second.len()).min(limit));
     whole.extend_from_slice(&first);
     drop(first);
@@ -152,7 +161,7 @@ where
         }
         reserve(whole.capacity())?;
         whole.extend_from_slice(&piece);
-        more = next_data(body).await?;
+        more = next_data(body, frames).await?;
     }
     Ok((whole.into(), reservation))
 }
@@ -161,11 +170,16 @@ fn size_class(bytes: usize, limits: &RequestLimits) -> SizeClass {
     if bytes > limits.max_body { SizeClass::Large } else { SizeClass::Regular }
 }
 
-async fn next_data<B>(body: &mut B) -> Result<Option<Bytes>, Rejection>
+/// The next frame with data. `frames` counts all that were read.
+async fn next_data<B>(body: &mut B, frames: &mut usize) -> Result<Option<Bytes>, Rejection>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     loop {
+        if *frames > MAX_FRAMES {
+            return Err(Rejection::malformed(format!("the body has more than {MAX_FRAMES} frames"), 0));
+        }
+        *frames += 1;
         match body.frame().await {
             None => return Ok(None),
             Some(Err(_)) => return Err(Rejection::malformed("the body ended early", 0)),
@@ -212,6 +226,17 @@ mod tests {
         assert_eq!(read_bytes(Full::new(Bytes::from("abcd")), 3, &LIMITS).await, too_large);
         assert_eq!(read_bytes(pieces(&["abcd"]), 3, &LIMITS).await, too_large);
         assert_eq!(read_bytes(pieces(&["ab", "cd"]), 3, &LIMITS).await, too_large);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_too_many_frames_is_malformed() {
+        let limits = RequestLimits { max_body: 64 << 10, max_held: 1 << 20, ..LIMITS };
+        for piece in ["a", ""] {
+            let whole = read_body(pieces(&vec![piece; MAX_FRAMES]), 64 << 10, &limits).await;
+            assert_eq!(whole.unwrap().0.len(), piece.len() * MAX_FRAMES);
+            let beyond = read_body(pieces(&vec![piece; MAX_FRAMES + 1]), 64 << 10, &limits).await;
+            assert!(matches!(beyond, Err(Rejection::MalformedBody { .. })), "{piece:?}");
+        }
     }
 
     #[tokio::test]
