@@ -156,8 +156,10 @@ where
             return Err(Rejection::BodyTooLarge { limit });
         }
         if length > whole.capacity() {
-            // Doubled, so that the bytes are not copied for each piece, but never beyond the limit.
-            whole.reserve_exact((2 * whole.capacity()).clamp(length, limit) - whole.len());
+            // Doubled, so that the bytes are not copied for each piece, but never beyond the limit, and a body of the usual
+            // size never beyond that size, so that it needs nothing of the budget for large bodies.
+            let most = if length > limits.max_body { limit } else { limit.min(limits.max_body) };
+            whole.reserve_exact((2 * whole.capacity()).clamp(length, most) - whole.len());
         }
         reserve(whole.capacity())?;
         whole.extend_from_slice(&piece);
@@ -324,6 +326,14 @@ mod tests {
         assert_eq!(reserved(), [UNCOUNTED + 1, 2 * UNCOUNTED + 1]);
         drop((small, regular, large));
         assert_eq!(reserved(), [0, 0]);
+    }
+
+    #[tokio::test]
+    async fn a_body_of_the_usual_size_needs_no_budget_of_large_ones() {
+        let limits = RequestLimits { max_body: 100, max_held: 100, ..LIMITS };
+        let (_, reservation) = read_body(pieces(&["a"; 90]), 1000, &limits).await.unwrap();
+        assert!(matches!(reserved(), [90..=100, 0]), "{:?}", reserved());
+        drop(reservation);
     }
 
     #[tokio::test]
