@@ -227,8 +227,10 @@ pub enum Keys {
 #[derive(Debug, Subcommand)]
 pub enum ApiKeys {
     /// Create a key. It is shown only once.
-    #[command(after_help = "Example, for a service that introspects the tokens of all users, which needs a superuser's key:
-  signet api-keys create --user root@example.com --name gateway --scope introspect")]
+    #[command(
+        after_help = "Example, for a service that introspects the tokens of all users, which needs a superuser's key:
+  signet api-keys create --user root@example.com --name gateway --scope introspect"
+    )]
     Create {
         /// The user it acts for: an e-mail address, a username or an id.
         #[arg(long, value_name = "USER")]

@@ -51,19 +51,25 @@ pub(super) async fn totp_is_read_back_as_enabled(store: Arc<dyn Accounts>) {
     }
     assert_eq!(row(&*store, eve.id).await, eve);
     assert_eq!(store.recovery_codes(eve.id).await.unwrap(), []);
-    assert!(store.enable_totp(eve.id, &sealed("eve"), 0, &[], None, at(1)).await.unwrap(), "recovery codes are optional");
+    assert!(
+        store.enable_totp(eve.id, &sealed("eve"), 0, &[], None, at(1)).await.unwrap(),
+        "recovery codes are optional"
+    );
     assert_eq!(store.recovery_codes(eve.id).await.unwrap(), []);
 }
 
 pub(super) async fn one_of_many_concurrent_enables_wins(store: Arc<dyn Accounts>) {
     for round in 0..ROUNDS {
         let ada = create(&*store, &new_user(&format!("ada{round}"))).await;
-        let results = run_concurrently(MANY, |number| {
-            let store = store.clone();
-            let secret = sealed(&number.to_string());
-            async move { store.enable_totp(ada.id, &secret, number as i64, &codes(number, 3), None, at(1)).await.unwrap() }
-        })
-        .await;
+        let results =
+            run_concurrently(MANY, |number| {
+                let store = store.clone();
+                let secret = sealed(&number.to_string());
+                async move {
+                    store.enable_totp(ada.id, &secret, number as i64, &codes(number, 3), None, at(1)).await.unwrap()
+                }
+            })
+            .await;
         assert_eq!(count(&results), 1);
         let winner = results.iter().position(|result| *result).unwrap();
         assert_eq!(row(&*store, ada.id).await.totp, Some(sealed(&winner.to_string())));

@@ -91,7 +91,7 @@ async fn measure(family: &Family) {
     // Another quarter for each family.
     let offset = family.name.len();
     for (number, operation) in operations(&timed.server).await.iter().enumerate() {
-        if !(long() || (family.concerns)(operation) || (number + offset) % SAMPLE == 0) {
+        if !(long() || (family.concerns)(operation) || (number + offset).is_multiple_of(SAMPLE)) {
             continue;
         }
         for size in sizes(&timed, operation).await {

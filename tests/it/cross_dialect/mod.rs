@@ -254,14 +254,8 @@ async fn enable_totp(server: &TestServer, dialect: &str, email: &str) -> Vec<Str
     let code = totp::code(text(&enrollment, "key"), 0);
     let field = if dialect == "myauth" { "claim" } else { "code" };
     let body = json!({field: code, "uri": enrollment["uri"], password: PASSWORD});
-    let enabled = server
-        .request(Method::PUT, enable)
-        .bearer_auth(&access)
-        .json(&body)
-        .send_checked()
-        .await
-        .is(200)
-        .json();
+    let enabled =
+        server.request(Method::PUT, enable).bearer_auth(&access).json(&body).send_checked().await.is(200).json();
     texts(&enabled["recovery_codes"])
 }
 

@@ -26,11 +26,7 @@ fn all_letters() -> [(Letter, Option<&'static str>); 12] {
 }
 
 fn credentials_removed() -> Letter {
-    Letter::CredentialsRemoved {
-        passwords: "1".to_owned(),
-        second_factors: "0".to_owned(),
-        api_keys: "17".to_owned(),
-    }
+    Letter::CredentialsRemoved { passwords: "1".to_owned(), second_factors: "0".to_owned(), api_keys: "17".to_owned() }
 }
 
 #[tokio::test]

@@ -148,9 +148,8 @@ impl Accounts for SqliteAccounts {
         now: Timestamp,
     ) -> Result<bool> {
         let (secret, recovery) = (secret.clone(), recovery.to_vec());
-        let enable = move |tx: &rusqlite::Connection| {
-            totp::enable(tx, user, &secret, step, &recovery, owner_valid_after, now)
-        };
+        let enable =
+            move |tx: &rusqlite::Connection| totp::enable(tx, user, &secret, step, &recovery, owner_valid_after, now);
         self.engine.write(Operation::EnableTotp, enable).await
     }
 

@@ -26,7 +26,7 @@ pub(in crate::cost) fn http2(target: &Target<'_>) -> Vec<Shape> {
             whole(&[&head[..], &field(LITERAL_INDEXED, "a", ""), &vec![0xbe; size]].concat())
         }),
         ("references to a static field", whole(&[&head[..], &vec![0x90; size]].concat())),
-        ("references to a missing field", whole(&[&head[..], &vec![0xff, 0x80, 0x01].repeat(size / 3)].concat())),
+        ("references to a missing field", whole(&[&head[..], &[0xff, 0x80, 0x01].repeat(size / 3)].concat())),
         ("fields that replace each other", {
             whole(&[&head[..], &field(LITERAL_INDEXED, "a", "").repeat(size / 4)].concat())
         }),
