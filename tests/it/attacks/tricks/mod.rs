@@ -136,7 +136,7 @@ fn fields(body: &Value) -> Vec<(String, String)> {
 /// Makes a request that the operation accepts, by a new user.
 async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> ValidRequest {
     let name = call.name();
-    let arguments: &[&str] = if name == "POST /api/auth/login" { &["--verified"] } else { &[] };
+    let arguments: &[&str] = if name.starts_with("POST /api/auth/") { &["--verified"] } else { &[] };
     let user = SignedInUser::new(server, arguments).await;
     let SignedInUser { access, refresh, session, .. } = &user;
     let TestUser { id, email, username } = &user.user;
@@ -151,10 +151,11 @@ async fn valid_request(server: &TestServer, call: &ApiCall, admin: &str) -> Vali
     let body = match name.as_str() {
         "PATCH /admin/users/{id}/billing" => json!({"tokens_used": 0}),
         "POST /api/auth/login" | "POST /auth/login/oauth" => json!({"username": email, "password": PASSWORD}),
-        "POST /api/auth/refresh-token"
-        | "POST /auth/refresh"
-        | "POST /api/v1/refresh"
-        | "POST /auth/verification/revoke-token" => json!({"refresh_token": refresh}),
+        "POST /api/auth/refresh-token" | "POST /auth/verification/revoke-token" => json!({"refresh_token": refresh}),
+        // These calls do not rotate, so they accept only sessions of dialects that do not.
+        "POST /auth/refresh" | "POST /api/v1/refresh" => {
+            json!({"refresh_token": sign_in_for_refresh(server, "v1", &user.user).await.1})
+        }
         "POST /auth/verification/refresh-token" => json!({"refresh_token": refresh, "user_uuid": id}),
         "POST /api/auth/register" | "POST /api/v1/register" => {
             json!({"email": new_email, "username": new_username, "password": PASSWORD})
