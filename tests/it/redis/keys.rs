@@ -49,6 +49,10 @@ async fn keys_have_hash_tags_and_all_but_the_fleets_expire() {
     for key in keys.lines() {
         let (tag, what) = key.strip_prefix("signet:{").and_then(|rest| rest.split_once("}:")).unwrap();
         let ttl: i64 = server.cli(&["PTTL", key]).parse().unwrap();
+        // This key lives for a second: it may have expired since.
+        if what == "check" && ttl == -2 {
+            continue;
+        }
         match tag {
             "fleet" if !["check", "nodes"].contains(&what) => {
                 fleet_keys += 1;
