@@ -361,7 +361,7 @@ fn refused_start_states_the_reason() {
 
     let newer = dir.path().join("newer");
     let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().iter().map(|step| step.name).collect();
-    assert_eq!(applied, ["accounts", "ephemeral", "endings"]);
+    assert_eq!(applied, ["accounts", "ephemeral", "endings", "auth_time", "known_networks"]);
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();
     file.execute(UNKNOWN_MIGRATION, []).unwrap();
     let error = open_error(&newer);
@@ -369,13 +369,13 @@ fn refused_start_states_the_reason() {
     let text = error.to_string();
     assert!(text.contains("newer/signet.db") && text.contains("run the newer signet"), "{text}");
 
-    file.execute("DELETE FROM signet_migrations WHERE number = 4", []).unwrap();
+    file.execute("DELETE FROM signet_migrations WHERE number = 100", []).unwrap();
     file.execute("UPDATE signet_migrations SET checksum = '' WHERE number = 1", []).unwrap();
     let text = open_error(&newer).to_string();
     assert!(text.contains("migration 1 (accounts)"), "{text}");
 }
 
-const UNKNOWN_MIGRATION: &str = "INSERT INTO signet_migrations VALUES (4, 'of another age', '', 0)";
+const UNKNOWN_MIGRATION: &str = "INSERT INTO signet_migrations VALUES (100, 'of another age', '', 0)";
 
 #[tokio::test]
 async fn running_server_accepts_newer_but_not_older_schema() {

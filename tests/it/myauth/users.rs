@@ -315,5 +315,7 @@ async fn admin_deletes_a_user(server: &TestServer) {
         &request_as(server, Method::DELETE, &path, &admin.access).send_checked().await,
         "User deleted successfully.",
     );
-    assert!(mails(server, &zoe.email).is_empty());
+    let notice = wait_for_mail(server, &zoe.email, 0).await;
+    assert_eq!(notice.header("subject"), "Your Signet account was deleted");
+    assert_eq!(mails(server, &zoe.email).len(), 1);
 }

@@ -141,9 +141,13 @@ async fn verified_only_setting_requires_a_verified_address() {
     server.post("/auth/login/signup").json(&body).send_checked().await.is(200);
     let response = super::try_sign_in(&server, &email, "1234").await;
     assert_error(&response, 400, "Login failed; the email address is not confirmed.");
-    // A magic link proves the address.
+    // A magic link proves the address, and removes the password, which was set before.
     let secret = super::request_magic_link(&server, &email).await;
     let token = crate::support::outbox::wait_for_mail(&server, &email, 0).await.token();
-    tokens(&super::redeem_magic_link(&server, &token, &secret).await);
+    let (access, _) = tokens(&super::redeem_magic_link(&server, &token, &secret).await);
+    let response = super::try_sign_in(&server, &email, "1234").await;
+    assert_error(&response, 400, "Login failed; incorrect email or password.");
+    let body = json!({"password": "1234"});
+    request_as(&server, Method::PUT, "/auth/users/me", &access).json(&body).send_checked().await.is(200);
     sign_in(&server, &email, "1234").await;
 }
