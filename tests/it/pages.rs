@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::process::Command;
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::support::outbox::wait_for_mail;
 use crate::support::server::{HttpResponse, SendRequest, TestServer};
 use crate::support::{run_with_stdin, tool};
 
@@ -115,7 +116,7 @@ define('history', {
   pushState: () => record({ event: 'pushed' }),
 });
 define('navigator', { languages: ['en'] });
-define('localStorage', { getItem: () => 'half', removeItem: () => {}, setItem: () => record({ event: 'stored' }) });
+define('localStorage', { getItem: () => 'a claim', removeItem: () => {}, setItem: () => record({ event: 'stored' }) });
 define('fetch', async (to, options) => {
   record({ event: 'fetched', to, ...options });
   return { ok: true, status: 200, json: async () => ({}) };
@@ -126,28 +127,52 @@ for (const form of forms) await form.onsubmit({ preventDefault() {} });
 console.log(JSON.stringify(events));
 ";
 
+/// The scripts of the page of a link, in a folder of their own, and a browser that opens it.
+struct LinkPage {
+    folder: tempfile::TempDir,
+}
+
+impl LinkPage {
+    async fn load(server: &TestServer) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["link.js", "element.js"] {
+            let text = server.get(&format!("/pages/{file}")).send_checked().await.is(200).text.clone();
+            std::fs::write(folder.path().join(file), text).unwrap();
+        }
+        std::fs::write(folder.path().join("package.json"), r#"{"type":"module"}"#).unwrap();
+        std::fs::write(folder.path().join("browser.js"), BROWSER).unwrap();
+        Self { folder }
+    }
+
+    /// Opens the page at the URL `here`, presses its button, and returns the recorded events.
+    async fn open(&self, page: &str, here: &str) -> Vec<Value> {
+        let mut node = Command::new(tool("bin/node"));
+        node.current_dir(self.folder.path()).arg("browser.js");
+        let input = json!({"here": here, "page": page}).to_string();
+        let output = tokio::task::spawn_blocking(move || run_with_stdin(node, &input)).await.unwrap();
+        assert!(output.status.success(), "{here}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+/// The body that the page sent.
+fn sent_body(events: &[Value]) -> Value {
+    let fetched = events.iter().find(|event| event["event"] == "fetched");
+    let fetched = fetched.unwrap_or_else(|| panic!("nothing was sent: {events:?}"));
+    serde_json::from_str(fetched["body"].as_str().unwrap()).unwrap()
+}
+
 /// Opens every form of link. Before anything else the token is removed from the address bar and the history; it is sent
 /// in a body, once, when the button is pressed.
 #[tokio::test]
 async fn link_page_removes_the_token_from_the_address_bar() {
     let server = TestServer::embedded(|plan| plan);
-    let folder = tempfile::tempdir().unwrap();
-    for file in ["link.js", "element.js"] {
-        let text = server.get(&format!("/pages/{file}")).send_checked().await.is(200).text.clone();
-        std::fs::write(folder.path().join(file), text).unwrap();
-    }
-    std::fs::write(folder.path().join("package.json"), r#"{"type":"module"}"#).unwrap();
-    std::fs::write(folder.path().join("browser.js"), BROWSER).unwrap();
+    let link_page = LinkPage::load(&server).await;
     let token = "eyJhbGciOiJFZERTQSJ9.c2F5cw.c2lnbmF0dXJl";
     for page in ["magic", "reset", "confirm"] {
-        for rest in [format!("?token={token}"), format!("/{token}"), format!("?token={token}#claim=half")] {
+        for rest in [format!("?token={token}"), format!("/{token}"), format!("?token={token}#claim=secret")] {
             let here = format!("https://id.example.org/links/{page}{rest}");
-            let mut node = Command::new(tool("bin/node"));
-            node.current_dir(folder.path()).arg("browser.js");
-            let input = serde_json::json!({"here": here, "page": page}).to_string();
-            let output = tokio::task::spawn_blocking(move || run_with_stdin(node, &input)).await.unwrap();
-            assert!(output.status.success(), "{here}: {}", String::from_utf8_lossy(&output.stderr));
-            let events: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+            let events = link_page.open(page, &here).await;
             let names = events.iter().map(|event| event["event"].as_str().unwrap()).collect::<Vec<_>>();
             assert_eq!(names, ["replaced", "loaded", "fetched"], "{here}: {events:?}");
             let clean = format!("https://id.example.org/links/{page}");
@@ -155,10 +180,36 @@ async fn link_page_removes_the_token_from_the_address_bar() {
             let fetched = &events[2];
             assert_eq!((&fetched["to"], &fetched["method"]), (&format!("/links/{page}").into(), &"POST".into()));
             assert_eq!(fetched["referrerPolicy"], "no-referrer", "{here}");
-            let sent: Value = serde_json::from_str(fetched["body"].as_str().unwrap()).unwrap();
-            assert_eq!(sent["token"], token, "{here}");
+            assert_eq!(sent_body(&events)["token"], token, "{here}");
         }
     }
+}
+
+/// The page reads in the mailed token whether the device secret, its `claim`, is needed, and asks for it only then.
+#[tokio::test]
+async fn reset_page_asks_for_the_device_secret_that_the_token_needs() {
+    let server = TestServer::embedded(|plan| plan);
+    let link_page = LinkPage::load(&server).await;
+    let open = async |token: &str| {
+        sent_body(&link_page.open("reset", &format!("https://id.example.org/links/reset?token={token}")).await)
+    };
+
+    let user = server.create_user(&["--verified"]);
+    let requested = server.post(&format!("/auth/login/recover/{}", user.email)).send_checked().await.is(200).json();
+    let token = wait_for_mail(&server, &user.email, 0).await.token();
+    let mut sent = open(&token).await;
+    assert_eq!((&sent["token"], &sent["claim"]), (&token.as_str().into(), &"a quiet harbour".into()));
+    server.post("/links/reset").json(&sent).send_checked().await.is(400);
+    sent["claim"] = requested["claim"].clone();
+    server.post("/links/reset").json(&sent).send_checked().await.is(204);
+
+    let user = server.create_user(&["--verified"]);
+    let request = json!({"email": user.email, "username": user.username});
+    server.post("/api/v1/password-reset").json(&request).send_checked().await.is(200);
+    let token = wait_for_mail(&server, &user.email, 0).await.token();
+    let sent = open(&token).await;
+    assert_eq!((&sent["token"], sent.get("claim")), (&token.as_str().into(), None));
+    server.post("/links/reset").json(&sent).send_checked().await.is(204);
 }
 
 #[tokio::test]

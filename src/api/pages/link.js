@@ -180,7 +180,7 @@ function confirm() {
 function needsClaim(token) {
   try {
     const payload = token.split('.')[1].replaceAll('-', '+').replaceAll('_', '/');
-    return JSON.parse(atob(payload)).says?.half === true;
+    return JSON.parse(atob(payload)).action?.needs_device_secret === true;
   } catch {
     return false;
   }

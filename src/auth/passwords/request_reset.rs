@@ -28,7 +28,6 @@ pub(in crate::auth) struct ResetClaims {
     #[serde(rename = "valid_after")]
     pub(in crate::auth) sessions_valid_after: i64,
     /// True if the device secret is needed too. The landing page reads it.
-    #[serde(rename = "half")]
     pub(in crate::auth) needs_device_secret: bool,
 }
 
