@@ -29,7 +29,7 @@ use super::observer::{CompletedRequest, CutOffReason};
 use super::socket::Socket;
 use super::state::{ConnectionSlot, Phase, WorkerState};
 use super::timeouts::{DriveOutcome, LINGER, aborted, drain_grace_over, drive, hibernate};
-use super::untaken::ResponseBody;
+use super::unread_responses::ResponseBody;
 use super::wire::{ConnectionActivity, InFlightRequest, ReturnedStream, Version, Wire};
 
 /// Serves one connection until it ends.
@@ -143,9 +143,9 @@ fn respond<C: Clone + 'static>(
         if version == Version::Http1 && (exchange.last || worker.phase() != Phase::Serving) {
             head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let (body, untaken) = in_flight.end(ended, body, worker.max_body);
-        if let Some(untaken) = untaken {
-            worker.tasks.response_begins(untaken);
+        let (body, unread) = in_flight.end(ended, body, worker.max_body);
+        if let Some(unread) = unread {
+            worker.tasks.response_begins(unread);
         }
         Ok(Response::from_parts(head, body))
     }

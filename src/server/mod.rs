@@ -7,7 +7,7 @@
 //!
 //! Reading order: [`start`] here, `worker` (accept and drain), `connection` (from the handshake to the close),
 //! `timeouts`, `state` (shared by a worker's connections), `registry` and `connection_limit` (what is closed when memory or
-//! connections run short), `tasks` (stalls), `untaken` (responses over HTTP/2), `wire` and `socket` (bytes), `bind`, `tls`.
+//! connections run short), `tasks` (stalls), `unread_responses` (responses over HTTP/2), `wire` and `socket` (bytes), `bind`, `tls`.
 
 mod bind;
 mod connection;
@@ -22,7 +22,7 @@ mod state;
 mod tasks;
 mod timeouts;
 mod tls;
-mod untaken;
+mod unread_responses;
 mod wire;
 mod worker;
 

@@ -11,7 +11,7 @@ use super::tasks::{LocalExecutor, TaskContext};
 const MAX_HEAD: usize = 16 * 1024;
 
 /// Streams of one connection that are open at the same time. Each costs a task, a request and a response that the client
-/// may leave untaken, so this bounds what one connection can make the server hold. Browsers open six requests at a time to
+/// may leave unread, so this bounds what one connection can make the server hold. Browsers open six requests at a time to
 /// a service like this one; proxies open more connections once the streams of one are in use.
 const MAX_STREAMS: u32 = 32;
 

@@ -14,7 +14,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use super::observer::Observer;
-use super::untaken::UntakenResponse;
+use super::unread_responses::UnreadResponse;
 
 /// A poll that takes longer is a stall. A cached verification takes microseconds, so a stall delays hundreds of them.
 const STALL: Duration = Duration::from_millis(1);
@@ -27,7 +27,7 @@ pub(super) struct TaskContext {
     /// When the current poll began; `None` once it was measured.
     poll_began: Cell<Option<Instant>>,
     /// The response over HTTP/2 that began in the current poll.
-    response_begun: Cell<Option<Arc<UntakenResponse>>>,
+    response_begun: Cell<Option<Arc<UnreadResponse>>>,
 }
 
 impl TaskContext {
@@ -72,7 +72,7 @@ impl TaskContext {
     }
 
     /// Records that a response over HTTP/2 begins in the current poll.
-    pub(super) fn response_begins(&self, response: Arc<UntakenResponse>) {
+    pub(super) fn response_begins(&self, response: Arc<UnreadResponse>) {
         self.response_begun.set(Some(response));
     }
 }
@@ -91,7 +91,7 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecu
 /// Runs a stream's task. Once it has a response, it must make progress within the write time-out again and again.
 /// Otherwise it is dropped, which resets the stream.
 async fn run_stream<F: Future + Unpin>(tasks: Rc<TaskContext>, mut future: F) {
-    let mut response: Option<Arc<UntakenResponse>> = None;
+    let mut response: Option<Arc<UnreadResponse>> = None;
     let mut pieces = 0;
     loop {
         let waits_for_client = response.is_some();

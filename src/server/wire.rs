@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::untaken::{ResponseBody, STREAM_COST, UntakenResponse, UntakenResponses};
+use super::unread_responses::{ResponseBody, STREAM_COST, UnreadResponse, UnreadResponses};
 
 /// RFC 9113, 3.4.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -60,7 +60,7 @@ pub(super) struct ConnectionActivity {
 /// What only an HTTP/2 connection has. Separate, because most connections speak HTTP/1.1.
 #[derive(Default)]
 struct Http2Activity {
-    untaken: Arc<UntakenResponses>,
+    unread: Arc<UnreadResponses>,
     /// When responses that HTTP/2 holds now are late.
     check_at: Cell<Option<Instant>>,
 }
@@ -135,9 +135,9 @@ impl ConnectionActivity {
 
     /// The bytes that this connection makes its worker hold, if they are not what the last call returned.
     pub(super) fn changed_bytes(&self) -> Option<u32> {
-        let untaken = self.http2.get().map_or(0, |http2| http2.untaken.bytes() as u32);
+        let unread = self.http2.get().map_or(0, |http2| http2.unread.bytes() as u32);
         let own = self.head_bytes.get() + self.in_flight_bytes.get() + self.unflushed_bytes.get();
-        let bytes = own.saturating_add(untaken);
+        let bytes = own.saturating_add(unread);
         (self.reported_bytes.replace(bytes) != bytes).then_some(bytes)
     }
 
@@ -145,12 +145,12 @@ impl ConnectionActivity {
     pub(super) fn write_deadline(&self, timeout: Duration) -> Option<Instant> {
         let blocked = self.write_blocked_since.get().map(|since| since + timeout);
         let Some(http2) = self.http2.get() else { return blocked };
-        if !http2.untaken.any_passed_on() {
+        if !http2.unread.any_passed_on() {
             http2.check_at.set(None);
             return blocked;
         }
         let check_at = http2.check_at.get().unwrap_or_else(|| {
-            http2.untaken.begin_generation();
+            http2.unread.begin_generation();
             Instant::now() + timeout
         });
         http2.check_at.set(Some(check_at));
@@ -166,7 +166,7 @@ impl ConnectionActivity {
             return false;
         };
         http2.check_at.set(None);
-        http2.untaken.previous_generation_is_left()
+        http2.unread.previous_generation_is_left()
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -212,12 +212,12 @@ impl InFlightRequest {
         now: Instant,
         body: Bytes,
         max_body: usize,
-    ) -> (ResponseBody, Option<Arc<UntakenResponse>>) {
+    ) -> (ResponseBody, Option<Arc<UnreadResponse>>) {
         self.ended = Some(now);
         let counted = if body.len() <= max_body && body.is_unique() { body.len() } else { 0 };
         match self.activity.http2.get() {
             Some(http2) if !body.is_empty() => {
-                let (body, response) = ResponseBody::tracked(body, counted, &http2.untaken);
+                let (body, response) = ResponseBody::tracked(body, counted, &http2.unread);
                 (body, Some(response))
             }
             Some(_) => (ResponseBody::whole(body), None),

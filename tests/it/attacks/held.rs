@@ -175,7 +175,7 @@ async fn memory_for_unread_responses_is_bounded() {
 
 /// The list of an account's API keys is larger than responses usually are, and nobody who reads it need take it.
 #[tokio::test]
-async fn untaken_lists_are_bounded_and_time_out() {
+async fn unread_lists_are_bounded_and_time_out() {
     let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__WRITE_TIMEOUT", "3s"));
     let tokens = server.sign_in(&server.create_user(&[])).await;
     let projects = server.get("/projects").bearer_auth(&tokens.access).send_checked().await.is(200).json();

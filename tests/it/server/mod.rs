@@ -8,7 +8,7 @@ mod protocol;
 mod routing;
 mod secure;
 mod shares;
-mod untaken;
+mod unread_responses;
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};

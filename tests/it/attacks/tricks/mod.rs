@@ -4,8 +4,8 @@
 mod assigned;
 mod banned;
 mod browsers;
+mod device_secrets;
 mod foreign;
-mod halves;
 mod interim;
 mod names;
 mod poison;

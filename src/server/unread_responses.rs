@@ -1,4 +1,4 @@
-//! Responses over HTTP/2 that the client has not taken, and the body that HTTP sends.
+//! Responses over HTTP/2 that the client has not read, and the body that HTTP sends.
 //!
 //! A client decides by its flow-control windows when it takes a response, and can leave every window closed. So each
 //! response is counted from its creation until HTTP/2 has written its last byte. Knows nothing of tasks or sockets.
@@ -20,21 +20,21 @@ pub(super) const STREAM_COST: usize = 4 * 1024;
 /// stream has any window at all, so HTTP/2 holds at most this much of a response beyond its window.
 const PIECE: usize = 16 * 1024;
 
-/// The value of [`UntakenResponse::generation`] before the response is passed on whole.
+/// The value of [`UnreadResponse::generation`] before the response is passed on whole.
 const NOT_PASSED_ON: u32 = u32::MAX;
 
-/// The responses of one connection that its client has not taken.
+/// The responses of one connection that its client has not read.
 ///
 /// Atomic because [`Bytes`] requires an owner that may be dropped on any thread.
 #[derive(Debug, Default)]
-pub(super) struct UntakenResponses {
+pub(super) struct UnreadResponses {
     bytes: AtomicUsize,
     generation: AtomicU32,
     /// Responses that were passed on whole to HTTP/2 and are not written: of even and of odd generations.
     passed_on: [AtomicUsize; 2],
 }
 
-impl UntakenResponses {
+impl UnreadResponses {
     pub(super) fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
@@ -57,10 +57,10 @@ impl UntakenResponses {
     }
 }
 
-/// One response that the client has not taken; counted until it is dropped.
+/// One response that the client has not read; counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct UntakenResponse {
-    connection: Arc<UntakenResponses>,
+pub(super) struct UnreadResponse {
+    connection: Arc<UnreadResponses>,
     bytes: usize,
     /// Number of pieces passed on to HTTP/2.
     pieces: AtomicU32,
@@ -68,7 +68,7 @@ pub(super) struct UntakenResponse {
     generation: AtomicU32,
 }
 
-impl UntakenResponse {
+impl UnreadResponse {
     /// Number of pieces passed on so far, to see whether the client takes any.
     pub(super) fn pieces(&self) -> u32 {
         self.pieces.load(Ordering::Relaxed)
@@ -82,7 +82,7 @@ impl UntakenResponse {
     }
 }
 
-impl Drop for UntakenResponse {
+impl Drop for UnreadResponse {
     fn drop(&mut self) {
         self.connection.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         let generation = *self.generation.get_mut();
@@ -95,7 +95,7 @@ impl Drop for UntakenResponse {
 /// The owner of a body's bytes, dropped with the last piece.
 struct Tracked {
     body: Bytes,
-    _response: Arc<UntakenResponse>,
+    _response: Arc<UnreadResponse>,
 }
 
 impl AsRef<[u8]> for Tracked {
@@ -108,7 +108,7 @@ impl AsRef<[u8]> for Tracked {
 pub(super) struct ResponseBody {
     bytes: Bytes,
     /// Set over HTTP/2.
-    response: Option<Arc<UntakenResponse>>,
+    response: Option<Arc<UnreadResponse>>,
 }
 
 impl ResponseBody {
@@ -121,11 +121,11 @@ impl ResponseBody {
     pub(super) fn tracked(
         body: Bytes,
         counted: usize,
-        connection: &Arc<UntakenResponses>,
-    ) -> (Self, Arc<UntakenResponse>) {
+        connection: &Arc<UnreadResponses>,
+    ) -> (Self, Arc<UnreadResponse>) {
         let bytes = STREAM_COST + counted;
         connection.bytes.fetch_add(bytes, Ordering::Relaxed);
-        let response = Arc::new(UntakenResponse {
+        let response = Arc::new(UnreadResponse {
             connection: connection.clone(),
             bytes,
             pieces: AtomicU32::new(0),
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn response_is_counted_until_its_last_piece_is_written() {
-        let connection = Arc::new(UntakenResponses::default());
+        let connection = Arc::new(UnreadResponses::default());
         let whole = Bytes::from(vec![7; PIECE + 1]);
         let (mut body, response) = ResponseBody::tracked(whole.clone(), whole.len(), &connection);
         assert_eq!(connection.bytes(), STREAM_COST + PIECE + 1);
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn response_is_late_after_a_generation_in_which_it_was_not_written() {
-        let connection = Arc::new(UntakenResponses::default());
+        let connection = Arc::new(UnreadResponses::default());
         let (_body, first) = ResponseBody::tracked(Bytes::from_static(b"first"), 0, &connection);
         assert!(!connection.any_passed_on(), "its own task watches it");
         first.pass_on();
