@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use crate::auth::context::Context;
 use crate::auth::identity::Email;
+use crate::auth::rate_limit::DailyCounter;
 use crate::auth::request_context::Client;
 use crate::auth::timing::delay_limited;
 use crate::auth::{Error, rate_limit};
@@ -57,19 +58,19 @@ impl SecretKind {
         }
     }
 
-    /// The name of the counter that the attempts at this kind use, for budgets of networks.
-    fn counter(self) -> &'static str {
+    /// The counter of wrong attempts at this kind.
+    fn counter(self) -> DailyCounter {
         match self {
-            Self::SignInCode | Self::EmailCode | Self::TotpEnrollment => "code",
-            Self::MagicLink | Self::PasswordReset => "link",
+            Self::SignInCode | Self::EmailCode | Self::TotpEnrollment => DailyCounter::Code,
+            Self::MagicLink | Self::PasswordReset => DailyCounter::Link,
         }
     }
 
     /// The subject whose counter the attempts at this kind use.
     fn attempts_subject(self, subject: &str) -> Cow<'_, str> {
-        match self {
-            Self::SignInCode | Self::EmailCode | Self::TotpEnrollment => Cow::Borrowed(subject),
-            Self::MagicLink | Self::PasswordReset => Cow::Owned(format!("{subject}/link")),
+        match self.counter() {
+            DailyCounter::Code => Cow::Borrowed(subject),
+            counter => Cow::Owned(format!("{subject}/{}", counter.name())),
         }
     }
 }
@@ -98,7 +99,7 @@ pub fn subject_of(canonical: &str) -> String {
 
 /// The key for the attempts at a person's second factor.
 pub(in crate::auth) fn mfa_subject(canonical: &str) -> String {
-    format!("{}/factor", subject_of(canonical))
+    format!("{}/{}", subject_of(canonical), DailyCounter::SecondFactor.name())
 }
 
 /// Generates a code of six digits, uniformly distributed.

@@ -63,6 +63,28 @@ impl AttemptPermit {
     }
 }
 
+/// The counters of wrong attempts that a person has, each with its own budget a day. They differ in who can attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::auth) enum DailyCounter {
+    /// Mailed codes: anyone who knows the address.
+    Code,
+    /// Mailed links: a reader of the mail.
+    Link,
+    /// Second factors: someone who knows the password.
+    SecondFactor,
+}
+
+impl DailyCounter {
+    /// The name in the keys of the store and in the log.
+    pub(in crate::auth) fn name(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Link => "link",
+            Self::SecondFactor => "factor",
+        }
+    }
+}
+
 /// What a mail is for. Each kind has its own budgets, so that requesting one keeps no other from its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
@@ -139,8 +161,8 @@ impl MailPermit {
 
 /// Counts one sign-in from the client. Call it before [`check_account`], so that a client that has exhausted its own
 /// limit cannot exhaust those of the accounts it names.
-pub async fn check_client(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    check_address(ctx, LimitedAction::SignInAddress, request_ctx).await
+pub async fn check_sign_in(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+    check_client(ctx, LimitedAction::SignInClient, request_ctx).await
 }
 
 /// Counts one sign-in to an account, or to a login that no account has: the answer must not reveal which.
@@ -171,7 +193,7 @@ pub async fn check_reauthentication(
 
 /// Counts one sign-up from the client.
 pub async fn check_sign_up(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    check_address(ctx, LimitedAction::SignUpAddress, request_ctx).await
+    check_client(ctx, LimitedAction::SignUpClient, request_ctx).await
 }
 
 /// Counts one mail, against the client that requests it and the person it goes to. `subject`: from
@@ -182,7 +204,7 @@ pub async fn check_mail(
     subject: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<MailPermit, Error> {
-    check_address(ctx, LimitedAction::MailAddress, request_ctx).await?;
+    check_client(ctx, LimitedAction::MailClient, request_ctx).await?;
     check_mail_to(ctx, kind, subject, request_ctx).await
 }
 
@@ -233,7 +255,7 @@ async fn check_mail_to(
 
 /// Counts one attempt of the client at a code, a link or a second factor.
 pub async fn check_attempt(ctx: &Context, request_ctx: RequestContext<'_>) -> Result<(), Error> {
-    check_address(ctx, LimitedAction::CodeAddress, request_ctx).await
+    check_client(ctx, LimitedAction::CodeClient, request_ctx).await
 }
 
 /// Counts one attempt at a user's second factor. `subject`: from `crate::auth::one_time::mfa_subject`.
@@ -247,16 +269,17 @@ pub async fn check_mfa(
     check_attempt_at(ctx, LimitedAction::CodeAccount, subject, Some(user.id), request_ctx).await
 }
 
-/// Decides on an attempt after the attempts of a subject's day are used up. `counter`: which of the user's counters.
-/// Applies also if rates are not limited, because the attempts of a day are not a rate.
+/// Decides on an attempt after the attempts of a subject's day are used up. `counter`: the one that is used up. Applies
+/// also if rates are not limited, because the attempts of a day are not a rate.
 pub(in crate::auth) async fn check_day(
     ctx: &Context,
     user: Option<UserId>,
-    counter: &str,
+    counter: DailyCounter,
     retry_after: Duration,
     client: Client,
 ) -> Result<AttemptPermit, Error> {
     let rate = Rate { burst: ctx.node.config.mailed.daily_tries, per: DAY };
+    let counter = counter.name();
     if let Some(user) = user
         && take_of_network(ctx, user, &format!("tries:{counter}"), rate, client).await?
     {
@@ -294,7 +317,7 @@ pub async fn check_enrollment(ctx: &Context, user: UserId) -> Result<(), Error> 
     check(ctx, LimitedAction::TotpAccount, &user.to_string(), origin).await
 }
 
-async fn check_address(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
+async fn check_client(ctx: &Context, action: LimitedAction, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let origin = Origin { request_ctx: Some(request_ctx), ..Origin::default() };
     check(ctx, action, &request_ctx.rate_limit_ip.to_string(), origin).await
 }

@@ -76,17 +76,17 @@ macro_rules! limited_actions {
 
 limited_actions! {
     SignInAccount: "sign_in_account", 10 per 5 minutes, "sign-in:account", Refuse, "sign-ins to one account";
-    SignInAddress: "sign_in_address", 100 per 5 minutes, "sign-in:address", Refuse, "sign-ins from one address";
+    SignInClient: "sign_in_address", 100 per 5 minutes, "sign-in:address", Refuse, "sign-ins from one client network";
     ReauthenticationAccount: "reauthentication_account", 10 per 5 minutes, "reauthentication:account", Refuse,
         "attempts at the current password of one account";
-    SignUpAddress: "sign_up_address", 100 per 60 minutes, "sign-up:address", Skip, "sign-ups from one address";
+    SignUpClient: "sign_up_address", 100 per 60 minutes, "sign-up:address", Skip, "sign-ups from one client network";
     MailAccount: "mail_account", 5 per 10 minutes, "mail:account", Refuse,
-        "mails of one kind to one person, requested from one address";
+        "mails of one kind to one person, requested from one client network";
     MailTotal: "mail_total", 20 per 1440 minutes, "mail:total", Refuse, "mails of one kind to one person";
-    MailAddress: "mail_address", 100 per 60 minutes, "mail:address", Refuse, "mails requested from one address";
+    MailClient: "mail_address", 100 per 60 minutes, "mail:address", Refuse, "mails requested from one client network";
     CodeAccount: "code_account", 10 per 10 minutes, "code:account", Refuse, "attempts at one person's second factor";
-    CodeAddress: "code_address", 100 per 5 minutes, "code:address", Refuse,
-        "attempts at codes and links from one address";
+    CodeClient: "code_address", 100 per 5 minutes, "code:address", Refuse,
+        "attempts at codes and links from one client network";
     TotpAccount: "totp_account", 20 per 60 minutes, "totp:account", Skip,
         "enrollments of a second factor begun by one account";
     RevokeAccount: "revoke_account", 300 per 5 minutes, "revoke:account", Skip,

@@ -202,7 +202,7 @@ async fn attempts_are_limited_by_account_and_by_address(fleet: &TestFleet) {
             config.limits.enabled = true;
             let hour = Duration::from_secs(60 * 60);
             config.limits[LimitedAction::CodeAccount] = Rate { burst: 4, per: hour };
-            config.limits[LimitedAction::CodeAddress] = Rate { burst: 6, per: hour };
+            config.limits[LimitedAction::CodeClient] = Rate { burst: 6, per: hour };
         })
         .await;
     let (one, key, _) = create_user_with_totp(&ctx, "rate-one").await;

@@ -139,7 +139,7 @@ mod admission {
         let ctx = fleet
             .node_with(|config| {
                 config.limits.enabled = true;
-                config.limits[LimitedAction::SignInAddress] = hourly(1);
+                config.limits[LimitedAction::SignInClient] = hourly(1);
                 config.passwords.queue = 1;
             })
             .await;

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use crate::auth::context::Context;
 use crate::auth::error::MfaError;
 use crate::auth::one_time::mfa_subject;
-use crate::auth::rate_limit::AttemptPermit;
+use crate::auth::rate_limit::{AttemptPermit, DailyCounter};
 use crate::auth::request_context::RequestContext;
 use crate::auth::timing::delay_limited;
 use crate::auth::{Error, rate_limit};
@@ -66,8 +66,8 @@ async fn count_and_compare(
 #[must_use]
 struct Attempt {
     permit: AttemptPermit,
-    /// Whether it counts against the attempts of the day that all clients share.
-    counts_against_the_day: bool,
+    /// True if it is one of the attempts of the day that all clients share.
+    uses_daily_attempt: bool,
 }
 
 /// Counts an attempt against the rate limits and the user's attempts of the day. Call it before comparing.
@@ -75,10 +75,17 @@ async fn count_attempt(ctx: &Context, user: &User, request_ctx: RequestContext<'
     let subject = mfa_subject(&user.email);
     let permit = rate_limit::check_mfa(ctx, user, &subject, request_ctx).await?;
     match ctx.ephemeral.count_attempt(&subject, ctx.node.config.mailed.daily_tries, ctx.now()).await? {
-        Allowance::Allowed => Ok(Attempt { permit, counts_against_the_day: true }),
+        Allowance::Allowed => Ok(Attempt { permit, uses_daily_attempt: true }),
         Allowance::Limited { retry_after } => {
-            let permit = rate_limit::check_day(ctx, Some(user.id), "factor", retry_after, request_ctx.client()).await?;
-            Ok(Attempt { permit, counts_against_the_day: false })
+            let permit = rate_limit::check_day(
+                ctx,
+                Some(user.id),
+                DailyCounter::SecondFactor,
+                retry_after,
+                request_ctx.client(),
+            )
+            .await?;
+            Ok(Attempt { permit, uses_daily_attempt: false })
         }
     }
 }
@@ -91,7 +98,7 @@ impl Attempt {
 
     /// Takes a successful attempt off the user's attempts of the day.
     async fn refund(self, ctx: &Context, user: &User) -> Result<(), Error> {
-        if self.counts_against_the_day {
+        if self.uses_daily_attempt {
             ctx.ephemeral.refund_attempt(&mfa_subject(&user.email), ctx.now()).await?;
         }
         Ok(())

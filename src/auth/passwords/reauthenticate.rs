@@ -95,7 +95,7 @@ async fn reserve_attempt<'a, 'p>(
     request_ctx: RequestContext<'_>,
 ) -> Result<Attempt<'a, 'p>, Error> {
     let password = password.ok_or(Error::WrongCurrentPassword)?;
-    rate_limit::check_client(ctx, request_ctx).await?;
+    rate_limit::check_sign_in(ctx, request_ctx).await?;
     let slot = ctx.node.hasher.reserve_slot()?;
     let permit = rate_limit::check_reauthentication(ctx, user.id, request_ctx).await?;
     Ok(Attempt { password, slot, permit })

@@ -54,7 +54,7 @@ pub async fn check_password(
 ) -> Result<User, Error> {
     let start = Instant::now();
     let login = Login::parse(login);
-    rate_limit::check_client(ctx, request_ctx).await?;
+    rate_limit::check_sign_in(ctx, request_ctx).await?;
     // Before the user is looked up and before the account's limit is counted: if the queue is full, the answer reveals
     // nothing about the login, and the attempt does not count against the account.
     let slot = ctx.node.hasher.reserve_slot()?;
