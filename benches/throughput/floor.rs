@@ -50,7 +50,7 @@ pub(crate) enum Floor {
 pub(crate) struct Session {
     pub(crate) token: String,
     /// Additional claims of its access tokens.
-    pub(crate) profile: String,
+    pub(crate) claims: String,
 }
 
 type FullResponse = Response<Full<Bytes>>;
@@ -220,7 +220,7 @@ impl Rotation {
                 ("c", token.counter.to_string()),
                 ("i", month.to_string()),
                 ("e", ends.to_string()),
-                ("p", session.profile.clone()),
+                ("p", session.claims.clone()),
             ];
             let _: i64 = client.hset(token.key(), fields.to_vec()).await.expect("Redis stores the session");
         }
@@ -260,11 +260,11 @@ async fn refresh(rotation: Rc<Rotation>, request: Request<Incoming>) -> FullResp
     let args = vec![token.counter.to_string(), now.as_millis().to_string()];
     let rotated =
         rotation.redis.evalsha::<(u64, i64, String), _, _, _>(&rotation.script, vec![token.key()], args).await;
-    let Ok((counter, ends, profile)) = rotated else { return unauthorized() };
+    let Ok((counter, ends, claims)) = rotated else { return unauthorized() };
     let (user, session, jti, opening) = (token.user, token.session, Uuid::now_v7(), &rotation.opening);
     let (iat, exp) = (now.as_secs(), (now.as_secs() as i64 + 1800).min(ends / 1000));
     let payload =
-        format!(r#"{opening},"sub":"{user}","sid":"{session}","iat":{iat},"exp":{exp},"jti":"{jti}"{profile}}}"#);
+        format!(r#"{opening},"sub":"{user}","sid":"{session}","iat":{iat},"exp":{exp},"jti":"{jti}"{claims}}}"#);
     let message = format!("{}.{}", rotation.header, BASE64.encode(payload));
     let signature = BASE64.encode(rotation.key.sign(message.as_bytes()));
     token.bytes[33..41].copy_from_slice(&counter.to_be_bytes());

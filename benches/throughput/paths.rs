@@ -112,7 +112,7 @@ fn refresh(setup: &Setup) -> Vec<Finding> {
         (opening, payload[after_jti..payload.len() - 1].to_owned())
     };
     let known =
-        sessions.iter().map(|session| Session { token: session.refresh_token.clone(), profile: split(session).1 });
+        sessions.iter().map(|session| Session { token: session.refresh_token.clone(), claims: split(session).1 });
     let floor = Floor::Refresh {
         redis: redis.port(),
         seed: minter.seed,

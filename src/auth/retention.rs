@@ -97,14 +97,15 @@ pub(in crate::auth) fn first_session_after(before: Timestamp) -> Timestamp {
     before + MILLISECOND
 }
 
-/// The timestamp by which a user's revocation judges a credential without a session. The revocation covers sessions up
-/// to the newest one, by whichever clock it was opened, but knows nothing of API keys: their clock may be ahead.
-pub(in crate::auth) fn judged_without_session(issued_at: Timestamp) -> Timestamp {
+/// The time of issue that is compared with a user's revocation, for a credential without a session. The revocation
+/// covers sessions up to the newest one, by whichever clock it was opened, but knows nothing of API keys: their clock
+/// may be ahead.
+pub(in crate::auth) fn comparable_issue_time(issued_at: Timestamp) -> Timestamp {
     issued_at - MAX_CLOCK_SKEW
 }
 
 /// The timestamp at which an API key is read so that a user's revocation does not cover it: the inverse of
-/// [`judged_without_session`].
+/// [`comparable_issue_time`].
 pub(in crate::auth) fn first_api_key_read_after(first_session: Timestamp) -> Timestamp {
     first_session + MAX_CLOCK_SKEW
 }

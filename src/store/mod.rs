@@ -3,8 +3,8 @@
 //!
 //! Each method is one atomic step (a statement, a transaction or a script) and its doc states the guarantee, so a
 //! caller never combines two calls to get one. "Not found", "taken" and "reused" are values; [`Error`] is only for a
-//! store that cannot answer. Drivers' error types end here. Knows nothing of HTTP, of tokens, or of what a profile
-//! contains.
+//! store that cannot answer. Drivers' error types end here. Knows nothing of HTTP, of tokens, or of what the claims
+//! of a session contain.
 
 pub mod accounts;
 pub mod ephemeral;

@@ -59,7 +59,7 @@ fn session_of(user: UserId) -> Session {
         dialect: "native".to_owned(),
         client_ip: "127.0.0.1".to_owned(),
         user_agent: "a test".to_owned(),
-        profile: "{}".to_owned(),
+        claims: "{}".to_owned(),
     }
 }
 

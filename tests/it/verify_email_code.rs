@@ -117,8 +117,8 @@ async fn open_sessions_get_the_verified_claim(fleet: &TestFleet) {
         open_session(&ctx, &user, None, request_ctx(&ctx)).await.unwrap();
     }
     let verified = async |claim: &str| {
-        let profiles = list_sessions(&ctx, user.id).await.unwrap().into_iter().map(|session| session.profile);
-        profiles.filter(|profile| profile.contains(claim)).count()
+        let stored = list_sessions(&ctx, user.id).await.unwrap().into_iter().map(|session| session.claims);
+        stored.filter(|claims| claims.contains(claim)).count()
     };
     assert_eq!(verified(r#""email_verified":false"#).await, 2);
     verify(&ctx, &user, &send_and_read_code(&ctx, &user).await).await.unwrap();

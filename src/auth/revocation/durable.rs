@@ -42,7 +42,7 @@ pub async fn reapply(ctx: &Context) -> Result<(), store::Error> {
     let since = revocations.reapplied_at() - DURABLE_OVERLAP;
     let users = for_each_since(
         since.max(now - retention.durable_revocation_ttl()),
-        async |since, after| accounts.ended_since(since, after, PAGE).await,
+        async |since, after| accounts.revocations_since(since, after, PAGE).await,
         |user, before| revocations.apply(&user_revocation(ctx, user, before)),
     );
     users.await?;

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::auth::retention::{first_api_key_read_after, first_session_after, judged_without_session};
+use crate::auth::retention::{comparable_issue_time, first_api_key_read_after, first_session_after};
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, UserId};
 use crate::store::ephemeral::{Revocation, Target};
@@ -68,7 +68,7 @@ impl RevocationSet {
             token.token_id.as_ref().map(|id| id.as_bytes()),
             token.api_key.as_ref().map(|id| id.as_bytes()),
         ];
-        let by_user = if token.session.is_some() { began } else { judged_without_session(began) };
+        let by_user = if token.session.is_some() { began } else { comparable_issue_time(began) };
         ids.into_iter().flatten().any(|id| self.covers(id, began))
             || token.user.as_ref().is_some_and(|user| self.covers(user.as_bytes(), by_user))
     }
@@ -86,7 +86,7 @@ impl RevocationSet {
         read_at < self.global_not_before()
             || self.count.load(Ordering::Acquire) != 0
                 && (self.covers(key.as_bytes(), read_at)
-                    || self.covers(user.as_bytes(), judged_without_session(read_at)))
+                    || self.covers(user.as_bytes(), comparable_issue_time(read_at)))
     }
 
     /// The earliest opening time of a session of the user that no applied revocation covers.

@@ -52,7 +52,7 @@ pub fn session_email(session: &Session) -> Result<String, Error> {
     struct EmailClaim {
         email: String,
     }
-    let json = format!("{{{}}}", session.profile.trim_start_matches(','));
+    let json = format!("{{{}}}", session.claims.trim_start_matches(','));
     let claims = serde_json::from_str::<EmailClaim>(&json);
     claims.map(|claims| claims.email).map_err(|_| Error::Internal("session claims cannot be parsed"))
 }
@@ -73,7 +73,7 @@ async fn rewrite_claims(ctx: &Context, user: UserId) -> Result<(), Error> {
         if written.as_ref() == Some(&claims) {
             break;
         }
-        ctx.ephemeral.set_profile(user, &claims, ctx.now()).await?;
+        ctx.ephemeral.set_claims(user, &claims, ctx.now()).await?;
         written = Some(claims);
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
 use crate::config::{Api, Dialect, RotationPolicy};
 use crate::id::UserId;
 use crate::store::ephemeral::{
-    OpenedIn, RequiredClaim, Revocation, RotateRequest, Rotation, SessionConditions, SessionSnapshot, Target,
+    OpenedIn, RequiredText, Revocation, RotateRequest, Rotation, SessionConditions, SessionSnapshot, Target,
 };
 use crate::token::refresh::RefreshToken;
 
@@ -31,7 +31,7 @@ pub async fn refresh(
     }
     let dialect = request_ctx.dialect_config;
     let conditions = conditions(&ctx.node.config.api, dialect);
-    let session = present(ctx, token, dialect.rotation, conditions, request_ctx).await?;
+    let session = redeem_refresh_token(ctx, token, dialect.rotation, conditions, request_ctx).await?;
     issue_tokens(ctx, session, request_ctx, ctx.now())
 }
 
@@ -47,7 +47,7 @@ fn conditions(api: &Api, dialect: &Dialect) -> SessionConditions {
             RotationPolicy::Rotate => OpenedIn::Any,
             RotationPolicy::Keep => opened_in(keeps),
         },
-        claim: Some(RequiredClaim { text: EMAIL_VERIFIED, of: verified_only }),
+        required: Some(RequiredText { text: EMAIL_VERIFIED, of: verified_only }),
     }
 }
 
@@ -61,7 +61,7 @@ pub(in crate::auth) fn is_accepted(api: &Api, dialect: &Dialect, opened_in: &str
 }
 
 /// Presents a refresh token to the store and returns its session, if the token is current.
-pub(in crate::auth) async fn present(
+pub(in crate::auth) async fn redeem_refresh_token(
     ctx: &Context,
     token: RefreshToken,
     policy: RotationPolicy,
@@ -95,7 +95,7 @@ pub(in crate::auth) async fn present(
             node.revocations.apply(&Revocation { target, expires_at: request.revocation_expires_at });
             Err(Error::RefreshTokenReused)
         }
-        Rotation::ClaimMissing => Err(Error::EmailNotVerified),
+        Rotation::RequirementUnmet => Err(Error::EmailNotVerified),
         Rotation::NotFound => Err(Error::InvalidRefreshToken),
     }
 }

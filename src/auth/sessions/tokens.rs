@@ -40,9 +40,9 @@ pub(in crate::auth) fn issue_tokens(
     // An access token must not outlive its session.
     let expires_at = (now + request_ctx.dialect_config.access).min(session.expires_at);
     let claims = match request_ctx.extra_claims {
-        ExtraClaims::None => Cow::Borrowed(session.profile.as_str()),
+        ExtraClaims::None => Cow::Borrowed(session.claims.as_str()),
         ExtraClaims::UidAndType => {
-            Cow::Owned(format!(r#"{},"uid":"{}","token_type":"access""#, session.profile, session.user))
+            Cow::Owned(format!(r#"{},"uid":"{}","token_type":"access""#, session.claims, session.user))
         }
     };
     let access_token = NewAccessToken {

@@ -126,6 +126,6 @@ fn new_session(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> R
         dialect: request_ctx.dialect.to_owned(),
         client_ip: request_ctx.client_ip.to_string(),
         user_agent: request_ctx.user_agent.unwrap_or_default().chars().take(MAX_USER_AGENT).collect(),
-        profile: session_claims(user)?,
+        claims: session_claims(user)?,
     })
 }

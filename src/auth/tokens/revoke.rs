@@ -6,7 +6,7 @@ use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
 use crate::auth::request_context::RequestContext;
 use crate::auth::revocation::publish::publish_revocation;
-use crate::auth::sessions::refresh::present;
+use crate::auth::sessions::refresh::redeem_refresh_token;
 use crate::auth::sessions::sign_out::sign_out;
 use crate::auth::{Error, rate_limit};
 use crate::config::RotationPolicy;
@@ -76,7 +76,8 @@ pub async fn end_session_of(ctx: &Context, user: UserId, session: SessionId) -> 
 /// fails.
 pub async fn revoke_refresh_token(ctx: &Context, token: &str, request_ctx: RequestContext<'_>) -> Result<(), Error> {
     let token = RefreshToken::parse(token, &ctx.node.secrets).ok_or(Error::InvalidRefreshToken)?;
-    let session = present(ctx, token, RotationPolicy::Keep, SessionConditions::default(), request_ctx).await?;
+    let session =
+        redeem_refresh_token(ctx, token, RotationPolicy::Keep, SessionConditions::default(), request_ctx).await?;
     sign_out(ctx, session.user, SignOutScope::One(session.id)).await?;
     Ok(())
 }

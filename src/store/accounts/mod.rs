@@ -130,8 +130,8 @@ pub enum Find<'a> {
     UsernameKey(&'a str),
 }
 
-/// The exclusive start of a page of endings, which are sorted by time and id. Without an id, the page starts after the
-/// last id of the preceding millisecond.
+/// The exclusive start of a page of durable revocations, which are sorted by time and id. Without an id, the page
+/// starts after the last id of the preceding millisecond.
 fn page_start<Id: From<Uuid>>(since: Timestamp, after: Option<Id>) -> (Timestamp, Id) {
     match after {
         Some(id) => (since, id),
@@ -221,14 +221,14 @@ pub trait Accounts: Send + Sync + 'static {
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>>;
 
     /// Deletes a user with its projects and keys; returns whether there was one. The same step records the deletion for
-    /// [`Accounts::ended_since`], with the later of `now` and [`User::sessions_valid_after`]. It also removes some
+    /// [`Accounts::revocations_since`], with the later of `now` and [`User::sessions_valid_after`]. It also removes some
     /// records older than `forget`, more than it adds, so that the records do not grow without bound.
     async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool>;
 
     /// Lists whose sign-ins were ended, and when: the users whose [`User::sessions_valid_after`] was ever raised above
     /// [`User::created_at`], with its value, and deleted users. Sorted by time and id. Starts with the time `since`, or
     /// after the id `after` within it; at most `limit`.
-    async fn ended_since(
+    async fn revocations_since(
         &self,
         since: Timestamp,
         after: Option<UserId>,
@@ -301,7 +301,7 @@ pub trait Accounts: Send + Sync + 'static {
     async fn deactivate_api_key(&self, project: ProjectId, key: ApiKeyId, now: Timestamp) -> Result<Option<ApiKey>>;
 
     /// Lists the API keys that were deactivated, and when, except those deleted with their user. Sorted and paged as
-    /// [`Accounts::ended_since`].
+    /// [`Accounts::revocations_since`].
     async fn deactivated_since(
         &self,
         since: Timestamp,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
-/// A secret that can be redeemed once: a mailed code, the two halves of a device's secret, a reset token.
+/// A secret that can be redeemed once: a mailed code, the device secret of a mailed link, a reset token.
 #[derive(Clone)]
 pub struct Claim {
     /// The subject whose attempts are counted together: a user id, or a digest of an address. Redis uses it as hash

@@ -23,7 +23,7 @@ pub use self::permit::{
 };
 pub use self::revocation::{Cursor, NodeReport, Revocation, Target};
 pub use self::session::{
-    Ended, Opened, OpenedIn, RequiredClaim, RotateRequest, Rotation, Session, SessionConditions, SessionSnapshot,
+    Ended, Opened, OpenedIn, RequiredText, RotateRequest, Rotation, Session, SessionConditions, SessionSnapshot,
     SignOutScope,
 };
 
@@ -89,8 +89,8 @@ pub trait Ephemeral: Send + Sync + 'static {
     ///   the session is `Reused` again.
     ///
     /// `NotFound` if the session has expired, was ended, or was opened before `not_before`. If it does not fulfil the
-    /// conditions of the request, the first three cases change nothing, and the result is `NotFound` or `ClaimMissing`;
-    /// the last case is `Reused` nevertheless.
+    /// conditions of the request, the first three cases change nothing, and the result is `NotFound` or
+    /// `RequirementUnmet`; the last case is `Reused` nevertheless.
     async fn rotate_refresh_token(&self, request: RotateRequest, now: Timestamp) -> Result<Rotation>;
 
     /// Returns a session that is open.
@@ -99,13 +99,13 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Returns a user's open sessions, newest first. Others leave the index.
     async fn sessions(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>>;
 
-    /// Replaces the profile of all open sessions of a user in one step, and returns their number. Nothing else of a
-    /// session changes: none is revived or extended. Every later refresh of these sessions gets the new profile.
+    /// Replaces the claims of all open sessions of a user in one step, and returns their number. Nothing else of a
+    /// session changes: none is revived or extended. Every later refresh of these sessions gets the new claims.
     ///
     /// Access tokens issued before keep the old claims until they expire, which is minutes. A sign-in under way that
-    /// read the user row before it changed can still open a session with the old profile; preventing that would take
+    /// read the user row before it changed can still open a session with the old claims; preventing that would take
     /// one more read of the row in each sign-in.
-    async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64>;
+    async fn set_claims(&self, user: UserId, claims: &str, now: Timestamp) -> Result<u64>;
 
     /// Ends sessions of `user`; another user's session in `scope` is ignored. When this returns, no refresh of them can
     /// succeed, their revocations are published until `revocation_expires_at`, and they have left the index.

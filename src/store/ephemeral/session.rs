@@ -37,7 +37,7 @@ pub struct Session {
     /// The user agent that opened the session, truncated.
     pub user_agent: String,
     /// The user claims that tokens of the session carry. Opaque to the store.
-    pub profile: String,
+    pub claims: String,
 }
 
 impl Session {
@@ -55,7 +55,7 @@ impl Session {
             opened_at: self.opened_at,
             auth_time: self.auth_time,
             expires_at: self.expires_at(),
-            profile: self.profile.clone(),
+            claims: self.claims.clone(),
         }
     }
 }
@@ -70,7 +70,7 @@ pub struct SessionSnapshot {
     pub opened_at: Timestamp,
     pub auth_time: Timestamp,
     pub expires_at: Timestamp,
-    pub profile: String,
+    pub claims: String,
 }
 
 /// The result of opening a session.
@@ -114,13 +114,13 @@ pub struct RotateRequest {
 pub struct SessionConditions {
     /// Where it must have been opened; a session opened elsewhere is `NotFound`.
     pub opened_in: OpenedIn,
-    /// Text that its profile must contain; without it the result is `ClaimMissing`.
-    pub claim: Option<RequiredClaim>,
+    /// Text that its stored claims must contain; without it the result is `RequirementUnmet`.
+    pub required: Option<RequiredText>,
 }
 
-/// Text that the profile of certain sessions must contain.
+/// Text that the stored claims of certain sessions must contain.
 #[derive(Clone, Copy, Debug)]
-pub struct RequiredClaim {
+pub struct RequiredText {
     /// The text.
     pub text: &'static str,
     /// The sessions that need it.
@@ -149,12 +149,12 @@ impl OpenedIn {
 
 impl SessionConditions {
     /// The result for a session that does not fulfil them.
-    pub(super) fn violation(&self, dialect: &str, profile: &str) -> Option<Rotation> {
-        let claim_missing = |claim: RequiredClaim| claim.of.contains(dialect) && !profile.contains(claim.text);
+    pub(super) fn violation(&self, dialect: &str, claims: &str) -> Option<Rotation> {
+        let is_unmet = |required: RequiredText| required.of.contains(dialect) && !claims.contains(required.text);
         if !self.opened_in.contains(dialect) {
             Some(Rotation::NotFound)
-        } else if self.claim.is_some_and(claim_missing) {
-            Some(Rotation::ClaimMissing)
+        } else if self.required.is_some_and(is_unmet) {
+            Some(Rotation::RequirementUnmet)
         } else {
             None
         }
@@ -170,8 +170,8 @@ pub enum Rotation {
     Replayed(SessionSnapshot),
     /// An older token was presented: the session is ended and its access tokens are revoked.
     Reused,
-    /// The session's profile lacks the required claim. Nothing has changed: the token is as valid as before.
-    ClaimMissing,
+    /// The session's claims do not contain the required text. Nothing has changed: the token is as valid as before.
+    RequirementUnmet,
     /// The session does not exist, has expired, was ended, or was opened in a dialect that is not accepted.
     NotFound,
 }

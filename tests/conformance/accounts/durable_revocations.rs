@@ -17,14 +17,14 @@ async fn delete(store: &dyn Accounts, user: UserId, now: Timestamp) {
 }
 
 async fn since(store: &dyn Accounts, since: Timestamp) -> Vec<(UserId, Timestamp)> {
-    store.ended_since(since, None, ALL).await.unwrap()
+    store.revocations_since(since, None, ALL).await.unwrap()
 }
 
 /// Lists all ended users in pages of `limit`.
 async fn list_in_pages(store: &dyn Accounts, since: Timestamp, limit: u32) -> Vec<(UserId, Timestamp)> {
     let (mut all, mut from, mut after) = (Vec::new(), since, None);
     loop {
-        let page = store.ended_since(from, after, limit).await.unwrap();
+        let page = store.revocations_since(from, after, limit).await.unwrap();
         assert!(page.len() <= limit as usize);
         match page.last() {
             Some((user, moment)) => (from, after) = (*moment, Some(*user)),
@@ -133,7 +133,7 @@ pub(super) async fn users_ended_at_one_moment_are_listed_in_pages(store: Arc<dyn
     }
     expected.sort();
     assert_eq!(list_in_pages(&*store, at(1), 5).await, expected);
-    let rest = store.ended_since(at(1), Some(expected[4].0), ALL).await.unwrap();
+    let rest = store.revocations_since(at(1), Some(expected[4].0), ALL).await.unwrap();
     assert_eq!(rest, expected[5..]);
 }
 
@@ -160,7 +160,7 @@ pub(super) async fn deletion_is_listed_as_soon_as_it_returns(store: Arc<dyn Acco
         let (store, user) = (store.clone(), deleted[number]);
         async move {
             assert!(store.delete_user(user, at(number as i64), forget).await.unwrap());
-            store.ended_since(LONG_AGO, None, ALL).await.unwrap().contains(&(user, at(number as i64)))
+            store.revocations_since(LONG_AGO, None, ALL).await.unwrap().contains(&(user, at(number as i64)))
         }
     })
     .await;

@@ -68,7 +68,7 @@ pub(super) async fn first_proof_removes_earlier_credentials(store: Arc<dyn Accou
     assert_eq!(store.api_key("sk_ended").await.unwrap().unwrap().0, ended_before, "its time of deactivation stays");
     let ended = store.deactivated_since(at(10), None, 10).await.unwrap();
     assert_eq!(ended.len(), 3, "every node reads them: {ended:?}");
-    assert_eq!(store.ended_since(at(10), None, 10).await.unwrap(), [(ada.id, at(10))]);
+    assert_eq!(store.revocations_since(at(10), None, 10).await.unwrap(), [(ada.id, at(10))]);
 
     assert_eq!(row(&*store, eve.id).await, eve);
     assert!(is_active(&*store, &of_eve[0]).await && is_active(&*store, &of_eve[1]).await);

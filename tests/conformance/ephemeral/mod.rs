@@ -6,9 +6,9 @@ mod claims;
 mod end_sessions;
 mod fleet;
 mod known_networks;
-mod profiles;
 mod rate_limits;
 mod revocations;
+mod session_claims;
 mod session_limit;
 mod sessions;
 
@@ -66,7 +66,7 @@ suite! {
         token_ahead_of_the_store_is_accepted
         refresh_without_rotation_keeps_counter_and_lifetime
         session_of_a_dialect_that_is_not_accepted_is_not_found
-        session_without_the_required_claim_is_left_unchanged
+        session_without_the_required_text_is_left_unchanged
         reuse_is_detected_whatever_the_conditions
         session_expires_after_the_idle_timeout
         session_expires_at_its_absolute_expiry
@@ -74,13 +74,13 @@ suite! {
         session_belongs_to_one_user
         sessions_are_listed_newest_first_until_they_expire
     }
-    profiles {
-        only_the_profile_of_open_sessions_is_replaced
-        replacing_a_profile_extends_no_session
-        ended_sessions_get_no_profile
-        concurrent_profile_changes_leave_one_profile
-        concurrent_rotation_and_profile_change_both_apply
-        concurrent_profile_change_revives_no_ended_session
+    session_claims {
+        only_the_claims_of_open_sessions_are_replaced
+        replacing_claims_extends_no_session
+        ended_sessions_get_no_claims
+        concurrent_claims_changes_leave_one_result
+        concurrent_rotation_and_claims_change_both_apply
+        concurrent_claims_change_revives_no_ended_session
     }
     end_sessions {
         ending_one_session_keeps_the_others
@@ -248,7 +248,7 @@ fn session(number: u128) -> Session {
         dialect: "native".into(),
         client_ip: "2001:db8::7".into(),
         user_agent: "a browser / 1.0".into(),
-        profile: r#"{"email":"ada@example.org","name":"Ada \u00e9"}"#.into(),
+        claims: r#"{"email":"ada@example.org","name":"Ada \u00e9"}"#.into(),
     }
 }
 

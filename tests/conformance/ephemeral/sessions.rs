@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use signet::store::ephemeral::{OpenedIn, RequiredClaim};
+use signet::store::ephemeral::{OpenedIn, RequiredText};
 
 use super::*;
 
@@ -18,7 +18,7 @@ pub(super) async fn opened_session_is_read_back_unchanged(store: Store) {
         dialect: String::new(),
         client_ip: String::new(),
         user_agent: "\"'\\\n\u{1f98a}".repeat(20),
-        profile: String::new(),
+        claims: String::new(),
         counter: 7,
         ..session(2)
     };
@@ -179,8 +179,8 @@ fn opened_in(first: &'static str, second: Option<&'static str>) -> OpenedIn {
     OpenedIn::OneOf([Some(first), second, None, None, None, None])
 }
 
-fn with_conditions(request: RotateRequest, opened_in: OpenedIn, claim: Option<RequiredClaim>) -> RotateRequest {
-    RotateRequest { conditions: SessionConditions { opened_in, claim }, ..request }
+fn with_conditions(request: RotateRequest, opened_in: OpenedIn, required: Option<RequiredText>) -> RotateRequest {
+    RotateRequest { conditions: SessionConditions { opened_in, required }, ..request }
 }
 
 pub(super) async fn session_of_a_dialect_that_is_not_accepted_is_not_found(store: Store) {
@@ -209,36 +209,36 @@ pub(super) async fn session_of_a_dialect_that_is_not_accepted_is_not_found(store
     ));
 }
 
-pub(super) async fn session_without_the_required_claim_is_left_unchanged(store: Store) {
-    let opened = Session { profile: r#","name":"%a.*[x]","verified":false"#.into(), ..session(1) };
+pub(super) async fn session_without_the_required_text_is_left_unchanged(store: Store) {
+    let opened = Session { claims: r#","name":"%a.*[x]","verified":false"#.into(), ..session(1) };
     open(&store, &opened).await;
     let now = START + SECOND;
-    let claim = |text, of| Some(RequiredClaim { text, of });
-    let request = |claim| with_conditions(rotate_request(&opened, 0), OpenedIn::Any, claim);
+    let required = |text, of| Some(RequiredText { text, of });
+    let request = |required| with_conditions(rotate_request(&opened, 0), OpenedIn::Any, required);
     for (of, text) in [(OpenedIn::Any, r#""verified":true"#), (opened_in("native", None), "%a.*[y]")] {
-        let result = store.rotate_refresh_token(request(claim(text, of)), now).await.unwrap();
-        assert_eq!(result, Rotation::ClaimMissing, "{text}");
+        let result = store.rotate_refresh_token(request(required(text, of)), now).await.unwrap();
+        assert_eq!(result, Rotation::RequirementUnmet, "{text}");
     }
     assert_eq!(store.session(opened.user, opened.id, now).await.unwrap(), Some(opened.clone()), "nothing has changed");
     assert_eq!(targets(&store).await, []);
-    let elsewhere = claim(r#""verified":true"#, opened_in("v1", Some("codes")));
+    let elsewhere = required(r#""verified":true"#, opened_in("v1", Some("codes")));
     expect_rotated(store.rotate_refresh_token(request(elsewhere), now).await.unwrap());
-    // A replay within the grace needs the claim as well.
-    let missing = claim(r#""verified":true"#, OpenedIn::Any);
-    assert_eq!(store.rotate_refresh_token(request(missing), now).await.unwrap(), Rotation::ClaimMissing);
-    let present = claim("%a.*[x]", OpenedIn::Any);
+    // A replay within the grace must meet the requirement as well.
+    let missing = required(r#""verified":true"#, OpenedIn::Any);
+    assert_eq!(store.rotate_refresh_token(request(missing), now).await.unwrap(), Rotation::RequirementUnmet);
+    let present = required("%a.*[x]", OpenedIn::Any);
     assert!(matches!(store.rotate_refresh_token(request(present), now).await.unwrap(), Rotation::Replayed(_)));
 }
 
 pub(super) async fn reuse_is_detected_whatever_the_conditions(store: Store) {
-    let claim = Some(RequiredClaim { text: "nothing like it", of: OpenedIn::Any });
-    for (number, opened_in, claim) in [(1, OpenedIn::OneOf([None; 6]), None), (2, OpenedIn::Any, claim)] {
+    let required = Some(RequiredText { text: "nothing like it", of: OpenedIn::Any });
+    for (number, opened_in, required) in [(1, OpenedIn::OneOf([None; 6]), None), (2, OpenedIn::Any, required)] {
         let opened = session(number);
         open(&store, &opened).await;
         for counter in 0..2 {
             expect_rotated(store.rotate_refresh_token(rotate_request(&opened, counter), START).await.unwrap());
         }
-        let old = with_conditions(rotate_request(&opened, 0), opened_in, claim);
+        let old = with_conditions(rotate_request(&opened, 0), opened_in, required);
         assert_eq!(store.rotate_refresh_token(old, START).await.unwrap(), Rotation::Reused);
         assert!(targets(&store).await.contains(&Target::Session(opened.id)));
     }

@@ -157,10 +157,10 @@ async fn set_profile_keeps_lifetimes_and_creates_no_record() {
     let expiries = || [&key(1), &key(3), &key(4), &index].map(|key| server.cli(&["PEXPIRETIME", key]));
     let before = expiries();
     assert!(before.iter().all(|until| until.parse::<i64>().unwrap() > 0), "{before:?}");
-    assert_eq!(store.set_profile(user(1), "new", START).await.unwrap(), 1);
+    assert_eq!(store.set_claims(user(1), "new", START).await.unwrap(), 1);
     assert_eq!(expiries(), before);
-    let profiles = [1, 2, 3, 4].map(|number| server.cli(&["HGET", &key(number), "p"]));
-    assert_eq!(profiles, ["new", "", "{}", "{}"]);
+    let claims = [1, 2, 3, 4].map(|number| server.cli(&["HGET", &key(number), "p"]));
+    assert_eq!(claims, ["new", "", "{}", "{}"]);
     assert_eq!(server.cli(&["EXISTS", &key(2)]), "0");
 }
 
@@ -192,7 +192,7 @@ async fn operations_take_one_round_trip() {
     store.take_network_permit(of_network, START).await.unwrap();
     store.remember_network(user(1), NETWORK, START).await.unwrap();
     store.end_sessions(user(1), SignOutScope::One(session(1).id), None, START, START).await.unwrap();
-    store.set_profile(user(1), "new", START).await.unwrap();
+    store.set_claims(user(1), "new", START).await.unwrap();
 
     let mut before = scripts();
     let mut round_trips = || {
@@ -215,7 +215,7 @@ async fn operations_take_one_round_trip() {
     assert_eq!(round_trips(), 1);
     store.remember_network(user(1), NETWORK, START).await.unwrap();
     assert_eq!(round_trips(), 1);
-    store.set_profile(user(2), "new", START).await.unwrap();
+    store.set_claims(user(2), "new", START).await.unwrap();
     assert_eq!(round_trips(), 1);
     store.end_sessions(user(2), SignOutScope::One(session(2).id), None, START, START).await.unwrap();
     assert_eq!(round_trips(), 3, "end, publish, delete");

@@ -39,7 +39,7 @@ fn session(number: u128) -> Session {
         dialect: "native".into(),
         client_ip: "192.0.2.1".into(),
         user_agent: "agent".into(),
-        profile: "{}".into(),
+        claims: "{}".into(),
     }
 }
 

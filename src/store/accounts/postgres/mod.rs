@@ -177,7 +177,7 @@ impl Accounts for Postgres {
         self.execute(&statements::DELETE_USER, &[&user, &now, &forget]).await
     }
 
-    async fn ended_since(
+    async fn revocations_since(
         &self,
         since: Timestamp,
         after: Option<UserId>,
@@ -185,7 +185,7 @@ impl Accounts for Postgres {
     ) -> Result<Vec<(UserId, Timestamp)>> {
         let (since, after) = page_start(since, after);
         let values: [&(dyn ToSql + Sync); 3] = [&since, &after, &i64::from(limit)];
-        self.connections.query(&statements::ENDED_SINCE, &values, rows::endings).await
+        self.connections.query(&statements::REVOCATIONS_SINCE, &values, rows::durable_revocations).await
     }
 
     async fn enable_totp(
@@ -290,7 +290,7 @@ impl Accounts for Postgres {
     ) -> Result<Vec<(ApiKeyId, Timestamp)>> {
         let (since, after) = page_start(since, after);
         let values: [&(dyn ToSql + Sync); 3] = [&since, &after, &i64::from(limit)];
-        self.connections.query(&statements::DEACTIVATED_SINCE, &values, rows::endings).await
+        self.connections.query(&statements::DEACTIVATED_SINCE, &values, rows::durable_revocations).await
     }
 
     async fn touch_api_keys(&self, used: &[(ApiKeyId, Timestamp)]) -> Result<()> {

@@ -106,8 +106,8 @@ pub(super) fn projects(rows: &[Row]) -> QueryResult<Vec<(ProjectId, String)>> {
     rows.iter().map(|row| Ok((read(row, "id")?, read(row, "name")?))).collect()
 }
 
-/// Ids and times of a page of endings.
-pub(super) fn endings<Id: for<'a> FromSql<'a>>(rows: &[Row]) -> QueryResult<Vec<(Id, Timestamp)>> {
+/// Ids and times of a page of durable revocations.
+pub(super) fn durable_revocations<Id: for<'a> FromSql<'a>>(rows: &[Row]) -> QueryResult<Vec<(Id, Timestamp)>> {
     rows.iter().map(|row| Ok((read(row, "id")?, read(row, "ended_at")?))).collect()
 }
 

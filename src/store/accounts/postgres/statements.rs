@@ -176,9 +176,9 @@ pub(super) const DELETE_USER: Statement = Statement::new(
     SELECT true FROM deleted",
 );
 
-/// Each half uses its own index and reads no more than a page.
-pub(super) const ENDED_SINCE: Statement = Statement::new(
-    Operation::EndedSince,
+/// Each part of the union uses its own index and reads no more than a page.
+pub(super) const REVOCATIONS_SINCE: Statement = Statement::new(
+    Operation::RevocationsSince,
     "SELECT ended.id, ended.ended_at FROM (
         (SELECT id, sessions_valid_after AS ended_at FROM users
          WHERE sessions_valid_after > created_at AND (sessions_valid_after, id) > ($1, $2)

@@ -128,14 +128,14 @@ impl Accounts for SqliteAccounts {
         self.engine.write(Operation::DeleteUser, move |tx| users::delete(tx, user, now, forget)).await
     }
 
-    async fn ended_since(
+    async fn revocations_since(
         &self,
         since: Timestamp,
         after: Option<UserId>,
         limit: u32,
     ) -> Result<Vec<(UserId, Timestamp)>> {
         let start = page_start(since, after);
-        self.engine.read(Operation::EndedSince, move |tx| users::ended_since(tx, start, limit)).await
+        self.engine.read(Operation::RevocationsSince, move |tx| users::revocations_since(tx, start, limit)).await
     }
 
     async fn enable_totp(

@@ -218,8 +218,8 @@ pub(super) fn delete(tx: &Connection, user: UserId, now: Timestamp, forget: Time
     Ok(true)
 }
 
-/// Each half uses its own index and reads no more than a page.
-pub(super) fn ended_since(
+/// Each part of the union uses its own index and reads no more than a page.
+pub(super) fn revocations_since(
     tx: &Connection,
     (since, after): (Timestamp, UserId),
     limit: u32,

@@ -1,5 +1,5 @@
-//! [`Ephemeral`] in Redis: standalone, behind Sentinel, or a Cluster. Knows nothing of tokens or of a profile's
-//! content.
+//! [`Ephemeral`] in Redis: standalone, behind Sentinel, or a Cluster. Knows nothing of tokens, or of what
+//! the claims of a session contain.
 //!
 //! Each method is one script in one slot, one round trip. Ending sessions, reuse, and opening one session too many take
 //! a second one, because revocations are in the fleet's slot, and a third to delete what was ended. All calls share one
@@ -15,7 +15,7 @@
 //!   accounts, which each node reads at its start, each minute and whenever Redis was away: see
 //!   [`durable`](crate::auth::revocation::durable). A session that its owner signed out is refused by all nodes that
 //!   had read its revocation for as long as they remember it, and must be ended again after that.
-//! - A profile that was replaced is the old one again, until the next change or sign-in.
+//! - Replaced claims are the old ones again, until the next change or sign-in.
 //!
 //! Until a Cluster has promoted a replica of a dead master, all of it is unavailable instead of one slot in three,
 //! because the driver connects to a whole cluster or not at all.
@@ -169,10 +169,10 @@ impl Ephemeral for Redis {
         self.runner.run(&scripts::LIST_SESSIONS, &[&index, &prefix], now, &[], read).await
     }
 
-    async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64> {
+    async fn set_claims(&self, user: UserId, claims: &str, now: Timestamp) -> Result<u64> {
         let (index, prefix) = (self.keys.index(user), self.keys.session_prefix(user));
         let read = |reply| reply::number(&reply).map(i64::unsigned_abs);
-        self.runner.run(&scripts::SET_PROFILE, &[&index, &prefix], now, &[&profile], read).await
+        self.runner.run(&scripts::SET_CLAIMS, &[&index, &prefix], now, &[&claims], read).await
     }
 
     async fn end_sessions(

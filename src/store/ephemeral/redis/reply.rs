@@ -55,7 +55,7 @@ impl ReplyReader {
             dialect: self.text()?,
             client_ip: self.text()?,
             user_agent: self.text()?,
-            profile: self.text()?,
+            claims: self.text()?,
         };
         session.auth_time = match self.value()? {
             Value::Null => session.opened_at,
@@ -72,7 +72,7 @@ impl ReplyReader {
             counter: self.number()?.unsigned_abs(),
             opened_at: self.timestamp()?,
             expires_at: self.timestamp()?,
-            profile: self.text()?,
+            claims: self.text()?,
             auth_time: self.timestamp()?,
         })
     }

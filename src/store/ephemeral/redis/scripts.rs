@@ -48,7 +48,7 @@ scripts! {
     OPEN_SESSION OpenSession "lua/expiry.lua" "lua/known_networks.lua" "lua/open_session.lua";
     ROTATE_REFRESH_TOKEN RotateRefreshToken "lua/expiry.lua" "lua/rotate_refresh_token.lua";
     LIST_SESSIONS Sessions "lua/list_sessions.lua";
-    SET_PROFILE SetProfile "lua/set_profile.lua";
+    SET_CLAIMS SetClaims "lua/set_claims.lua";
     END_SESSIONS EndSessions "lua/expiry.lua" "lua/end_sessions.lua";
     DELETE_SESSIONS EndSessions "lua/delete_sessions.lua";
     PUBLISH_REVOCATIONS Revoke "lua/revocation_stream.lua" "lua/publish_revocations.lua";

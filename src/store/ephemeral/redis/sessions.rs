@@ -42,7 +42,7 @@ impl Redis {
             &session.dialect,
             &session.client_ip,
             &session.user_agent,
-            &session.profile,
+            &session.claims,
             &session.auth_time,
             &max_sessions,
             &network,
@@ -71,16 +71,18 @@ impl Redis {
         let RotateRequest { user, session, counter, grace, not_before, conditions, .. } = request;
         let (record, index) = (self.keys.session(user, session), self.keys.index(user));
         let next_counter = request.rotate.then(|| counter.saturating_add(1));
-        let (claim_of, claim) = (conditions.claim.map(|claim| claim.of), conditions.claim.map(|claim| claim.text));
+        let required = conditions.required;
+        let (required_of, required_text) =
+            (required.map(|required| required.of), required.map(|required| required.text));
         let args: [&dyn RedisArg; 7] =
-            [&counter, &next_counter, &grace, &not_before, &conditions.opened_in, &claim_of, &claim];
+            [&counter, &next_counter, &grace, &not_before, &conditions.opened_in, &required_of, &required_text];
         let read = |reply| {
             let mut reply = ReplyReader::of(reply)?;
             Ok(match reply.value()?.as_str().as_deref().unwrap_or_default() {
                 "rotated" => Rotation::Rotated(reply.snapshot(user, session)?),
-                "repeated" => Rotation::Replayed(reply.snapshot(user, session)?),
+                "replayed" => Rotation::Replayed(reply.snapshot(user, session)?),
                 "reused" => Rotation::Reused,
-                "unclaimed" => Rotation::ClaimMissing,
+                "requirement_unmet" => Rotation::RequirementUnmet,
                 _ => Rotation::NotFound,
             })
         };

@@ -123,9 +123,9 @@ impl Ephemeral for SqliteEphemeral {
         Ok(sessions)
     }
 
-    async fn set_profile(&self, user: UserId, profile: &str, now: Timestamp) -> Result<u64> {
-        let profile = profile.to_owned();
-        self.write(Operation::SetProfile, now, move |tx| sessions::set_profile(tx, user, &profile, now)).await
+    async fn set_claims(&self, user: UserId, claims: &str, now: Timestamp) -> Result<u64> {
+        let claims = claims.to_owned();
+        self.write(Operation::SetClaims, now, move |tx| sessions::set_claims(tx, user, &claims, now)).await
     }
 
     async fn end_sessions(

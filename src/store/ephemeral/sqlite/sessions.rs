@@ -39,7 +39,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
         dialect: row.get(8)?,
         client_ip: row.get(9)?,
         user_agent: row.get(10)?,
-        profile: row.get(11)?,
+        claims: row.get(11)?,
     })
 }
 
@@ -77,7 +77,7 @@ pub(super) fn open(
         session.dialect,
         session.client_ip,
         session.user_agent,
-        session.profile,
+        session.claims,
         session.auth_time,
         day_after(session.expires_at()),
     ])?;
@@ -136,7 +136,7 @@ impl RefreshRow {
                 opened_at,
                 auth_time: row.get::<_, Option<_>>(7)?.unwrap_or(opened_at),
                 expires_at: ends_at.min(rotated_at + idle_timeout),
-                profile: row.get(6)?,
+                claims: row.get(6)?,
             };
             Ok(Self { rowid: row.get(0)?, rotated_at, idle_timeout, ends_at, dialect: row.get(8)?, snapshot })
         })
@@ -150,7 +150,7 @@ pub(super) fn rotate(tx: &Connection, request: RotateRequest, now: Timestamp) ->
     let Some(row) = found.filter(is_open) else {
         return Ok(Rotation::NotFound);
     };
-    let violation = request.conditions.violation(&row.dialect, &row.snapshot.profile);
+    let violation = request.conditions.violation(&row.dialect, &row.snapshot.claims);
     let RefreshRow { rowid, mut rotated_at, idle_timeout, ends_at, mut snapshot, .. } = row;
     if request.counter >= snapshot.counter {
         if let Some(violation) = violation {
@@ -214,9 +214,9 @@ pub(super) fn delete_expired(tx: &Connection, user: UserId, now: Timestamp) -> r
         .execute(params![user, now])
 }
 
-pub(super) fn set_profile(tx: &Connection, user: UserId, profile: &str, now: Timestamp) -> rusqlite::Result<u64> {
+pub(super) fn set_claims(tx: &Connection, user: UserId, claims: &str, now: Timestamp) -> rusqlite::Result<u64> {
     tx.prepare_cached("UPDATE sessions SET profile = ?2 WHERE user_id = ?1 AND min(ends_at, rotated_at + idle) > ?3")?
-        .execute(params![user, profile, now])
+        .execute(params![user, claims, now])
         .map(|open| open as u64)
 }
 

@@ -153,7 +153,7 @@ mod tests {
             dialect: String::new(),
             client_ip: String::new(),
             user_agent: String::new(),
-            profile: String::new(),
+            claims: String::new(),
         };
         store.open_session(&session, "192.0.2.1", now, 100, now).await.unwrap();
         let limit = Limit { burst: 2, per: SPAN };

@@ -6,7 +6,7 @@ end
 local claim = redis.call('HMGET', KEYS[1], 'd', 'p', 't', 'e')
 local attempts = tonumber(claim[3] or 0)
 if attempts <= 0 or tonumber(claim[4]) <= now then
-  return {'absent'}
+  return {'not_found'}
 end
 
 -- Counts before comparing, so that a script that full memory cuts short has revealed nothing.

@@ -1,4 +1,4 @@
--- KEYS: index, prefix of session keys. ARGV: deadline, now, profile. Returns the number of open sessions. Writes only
+-- KEYS: index, prefix of session keys. ARGV: deadline, now, claims. Returns the number of open sessions. Writes only
 -- to open sessions: a missing record that HSET created would have no TTL, and an ended one is about to be deleted.
 local open = 0
 for _, id in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do

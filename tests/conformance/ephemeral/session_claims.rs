@@ -1,4 +1,4 @@
-//! Replacing the profile of open sessions.
+//! Replacing the claims of open sessions.
 
 use std::collections::HashSet;
 
@@ -7,15 +7,15 @@ use signet::store::ephemeral::SignOutScope;
 
 const NEW: &str = r#"{"email":"ada@example.com","name":"\"Ada' \u00e9 é"}"#;
 
-async fn set_profile(store: &Store, profile: &str, now: Timestamp) -> u64 {
-    store.set_profile(user(1), profile, now).await.unwrap()
+async fn set_claims(store: &Store, claims: &str, now: Timestamp) -> u64 {
+    store.set_claims(user(1), claims, now).await.unwrap()
 }
 
-fn with_profile(session: Session, profile: &str) -> Session {
-    Session { profile: profile.to_owned(), ..session }
+fn with_claims(session: Session, claims: &str) -> Session {
+    Session { claims: claims.to_owned(), ..session }
 }
 
-pub(super) async fn only_the_profile_of_open_sessions_is_replaced(store: Store) {
+pub(super) async fn only_the_claims_of_open_sessions_are_replaced(store: Store) {
     let bystander = Session { user: user(2), ..session(9) };
     open(&store, &bystander).await;
     for number in 1..=3 {
@@ -27,8 +27,8 @@ pub(super) async fn only_the_profile_of_open_sessions_is_replaced(store: Store) 
     let before = store.sessions(user(1), now).await.unwrap();
 
     let later = now + SECOND;
-    assert_eq!(set_profile(&store, NEW, later).await, 3);
-    let after: Vec<_> = before.into_iter().map(|session| with_profile(session, NEW)).collect();
+    assert_eq!(set_claims(&store, NEW, later).await, 3);
+    let after: Vec<_> = before.into_iter().map(|session| with_claims(session, NEW)).collect();
     assert_eq!(store.sessions(user(1), later).await.unwrap(), after);
     for session in &after {
         assert_eq!(store.session(user(1), session.id, later).await.unwrap().as_ref(), Some(session));
@@ -36,18 +36,18 @@ pub(super) async fn only_the_profile_of_open_sessions_is_replaced(store: Store) 
     assert_eq!(store.sessions(user(2), later).await.unwrap(), [bystander]);
     assert_eq!(targets(&store).await, [], "no revocation is published");
 
-    let (repeated, still) =
+    let (replay, still) =
         (rotate_request(&session(1), 0), RotateRequest { rotate: false, ..rotate_request(&session(2), 0) });
-    assert_eq!(store.rotate_refresh_token(repeated, later).await.unwrap(), Rotation::Replayed(after[2].snapshot()));
+    assert_eq!(store.rotate_refresh_token(replay, later).await.unwrap(), Rotation::Replayed(after[2].snapshot()));
     assert_eq!(expect_rotated(store.rotate_refresh_token(still, later).await.unwrap()), after[1].snapshot());
     let next = Session { counter: 1, used_at: later, rotated_at: later, ..after[0].clone() }.snapshot();
     assert_eq!(expect_rotated(store.rotate_refresh_token(rotate_request(&session(3), 0), later).await.unwrap()), next);
 
-    assert_eq!(set_profile(&store, "", later).await, 3, "a profile may be empty and be replaced again");
-    assert!(store.sessions(user(1), later).await.unwrap().iter().all(|session| session.profile.is_empty()));
+    assert_eq!(set_claims(&store, "", later).await, 3, "claims may be empty and be replaced again");
+    assert!(store.sessions(user(1), later).await.unwrap().iter().all(|session| session.claims.is_empty()));
 }
 
-pub(super) async fn replacing_a_profile_extends_no_session(store: Store) {
+pub(super) async fn replacing_claims_extends_no_session(store: Store) {
     let (idle, ending) = (session(1), Session { idle_timeout: DAY * 7, ..session(2) });
     for session in [&idle, &ending] {
         open(&store, session).await;
@@ -55,20 +55,20 @@ pub(super) async fn replacing_a_profile_extends_no_session(store: Store) {
     let token = |session: &Session| RotateRequest { rotate: false, ..rotate_request(session, 0) };
     for (session, open) in [(idle, 2), (ending, 1)] {
         let end = session.expires_at();
-        assert_eq!(set_profile(&store, NEW, end - MILLISECOND).await, open);
+        assert_eq!(set_claims(&store, NEW, end - MILLISECOND).await, open);
         assert!(matches!(
             store.rotate_refresh_token(token(&session), end - MILLISECOND).await.unwrap(),
             Rotation::Rotated(_)
         ));
         assert_eq!(store.rotate_refresh_token(token(&session), end).await.unwrap(), Rotation::NotFound);
-        assert_eq!(set_profile(&store, NEW, end).await, open - 1);
+        assert_eq!(set_claims(&store, NEW, end).await, open - 1);
         assert_eq!(store.rotate_refresh_token(token(&session), end).await.unwrap(), Rotation::NotFound);
         assert_eq!(store.session(user(1), session.id, end).await.unwrap(), None);
     }
 }
 
-pub(super) async fn ended_sessions_get_no_profile(store: Store) {
-    assert_eq!(set_profile(&store, NEW, START).await, 0, "a user without sessions");
+pub(super) async fn ended_sessions_get_no_claims(store: Store) {
+    assert_eq!(set_claims(&store, NEW, START).await, 0, "a user without sessions");
     assert_eq!(store.sessions(user(1), START).await.unwrap(), []);
     for number in 1..=3 {
         open(&store, &session(number)).await;
@@ -80,8 +80,8 @@ pub(super) async fn ended_sessions_get_no_profile(store: Store) {
     assert_eq!(store.rotate_refresh_token(rotate_request(&session(2), 0), START).await.unwrap(), Rotation::Reused);
     let before = targets(&store).await;
 
-    assert_eq!(set_profile(&store, NEW, START).await, 1);
-    let left = with_profile(session(3), NEW);
+    assert_eq!(set_claims(&store, NEW, START).await, 1);
+    let left = with_claims(session(3), NEW);
     assert_eq!(store.sessions(user(1), START).await.unwrap(), std::slice::from_ref(&left));
     for number in 1..=2 {
         assert_eq!(store.session(user(1), session_id(number), START).await.unwrap(), None);
@@ -91,34 +91,34 @@ pub(super) async fn ended_sessions_get_no_profile(store: Store) {
         }
     }
     store.end_sessions(user(1), SignOutScope::All, None, START + DAY, START).await.unwrap();
-    assert_eq!(set_profile(&store, NEW, START).await, 0);
+    assert_eq!(set_claims(&store, NEW, START).await, 0);
     assert_eq!(store.sessions(user(1), START).await.unwrap(), []);
     assert_eq!(targets(&store).await.len(), before.len() + 1, "only the end of the sessions was published");
 }
 
-pub(super) async fn concurrent_profile_changes_leave_one_profile(store: Store) {
+pub(super) async fn concurrent_claims_changes_leave_one_result(store: Store) {
     for number in 0..8 {
         open(&store, &session(number)).await;
     }
-    let profiles = |sessions: Vec<Session>| {
-        sessions.into_iter().map(|session| session.profile).collect::<HashSet<_>>().into_iter().collect::<Vec<_>>()
+    let all_claims = |sessions: Vec<Session>| {
+        sessions.into_iter().map(|session| session.claims).collect::<HashSet<_>>().into_iter().collect::<Vec<_>>()
     };
     let seen = run_concurrently(40, |number| {
         let store = store.clone();
         async move {
-            assert_eq!(set_profile(&store, &format!("{number}"), START).await, 8);
+            assert_eq!(set_claims(&store, &format!("{number}"), START).await, 8);
             store.sessions(user(1), START).await.unwrap()
         }
     })
     .await;
     for seen in seen {
-        assert_eq!(profiles(seen).len(), 1, "all sessions change in one step");
+        assert_eq!(all_claims(seen).len(), 1, "all sessions change in one step");
     }
-    let left = profiles(store.sessions(user(1), START).await.unwrap());
+    let left = all_claims(store.sessions(user(1), START).await.unwrap());
     assert!(left.len() == 1 && left[0].parse::<u32>().is_ok_and(|number| number < 40), "{left:?}");
 }
 
-pub(super) async fn concurrent_rotation_and_profile_change_both_apply(store: Store) {
+pub(super) async fn concurrent_rotation_and_claims_change_both_apply(store: Store) {
     for number in 0..20 {
         open(&store, &session(number)).await;
     }
@@ -132,8 +132,8 @@ pub(super) async fn concurrent_rotation_and_profile_change_both_apply(store: Sto
                         store.rotate_refresh_token(rotate_request(&session(number as u128), 0), now).await.unwrap(),
                     )
                 }
-                20..30 => _ = set_profile(&store, NEW, now).await,
-                _ => open(&store, &with_profile(opened_at(number as u128, now), NEW)).await,
+                20..30 => _ = set_claims(&store, NEW, now).await,
+                _ => open(&store, &with_claims(opened_at(number as u128, now), NEW)).await,
             }
         }
     })
@@ -142,11 +142,11 @@ pub(super) async fn concurrent_rotation_and_profile_change_both_apply(store: Sto
     assert_eq!(found.len(), 30);
     for session in found {
         let rotations = u64::from(session.opened_at == START);
-        assert_eq!((session.counter, session.rotated_at, session.profile.as_str()), (rotations, now, NEW));
+        assert_eq!((session.counter, session.rotated_at, session.claims.as_str()), (rotations, now, NEW));
     }
 }
 
-pub(super) async fn concurrent_profile_change_revives_no_ended_session(store: Store) {
+pub(super) async fn concurrent_claims_change_revives_no_ended_session(store: Store) {
     for number in 0..20 {
         open(&store, &session(number)).await;
     }
@@ -157,7 +157,7 @@ pub(super) async fn concurrent_profile_change_revives_no_ended_session(store: St
                 let scope = SignOutScope::One(session_id(number as u128));
                 assert_eq!(store.end_sessions(user(1), scope, None, START + DAY, START).await.unwrap().count, 1);
             } else {
-                set_profile(&store, NEW, START).await;
+                set_claims(&store, NEW, START).await;
             }
         }
     })
