@@ -2,7 +2,7 @@
 // each).
 //
 // Tokens are taken from the data set in turn. With a tenth more tokens than verify.cache holds, each request checks a
-// signature; with fewer, each is a cache look-up.
+// signature; with fewer, each is a cache lookup.
 
 import exec from 'k6/execution';
 import { sessions } from './lib/dataset.js';

@@ -7,15 +7,15 @@
 //!   environment.
 //! - [`node`]: one process. [`node::build`] builds it from the settings, [`node::serve`] runs the server, and
 //!   [`node::check`] tests a configuration. Maintenance and the management endpoint are here too.
-//! - [`server`]: listeners, one worker thread per core, TLS, time-outs, drain.
+//! - [`server`]: listeners, one worker thread per core, TLS, timeouts, drain.
 //! - [`http`]: HTTP without any knowledge of auth: router, request, response.
 //! - [`api`]: one folder per dialect: wire types, routes with their documentation, and the response to each error.
 //! - [`auth`]: **the operations**, in folders by subject: [`auth::sign_in`], [`auth::sessions`], [`auth::tokens`],
 //!   [`auth::revocation`], [`auth::accounts`], [`auth::passwords`], [`auth::mfa`], [`auth::api_keys`],
 //!   [`auth::signing_keys`]. Each operation is given an [`auth::context::Context`].
 //! - [`token`]: formats: access, refresh and action tokens, the keyring, the JWKS.
-//! - [`store`]: the two roles as traits, [`store::Accounts`] (Postgres or SQLite) for what lasts and
-//!   [`store::Ephemeral`] (Redis or SQLite) for what expires.
+//! - [`store`]: the two roles as traits, [`store::Accounts`] (Postgres or SQLite) for durable state and
+//!   [`store::Ephemeral`] (Redis or SQLite) for short-lived state.
 //! - [`mail`]: messages, the queue, and the transports: a mail server, or files in an outbox.
 //! - [`telemetry`]: metrics, health, logs, traces.
 //! - [`encoding`]: base64, base32 and other encodings, each once.
@@ -36,8 +36,8 @@
 //! 6. The handler renders the token pair. If the operation failed, the dialect's function from [`auth::Error`] to a
 //!    response renders the error instead.
 //!
-//! Every other node learns of a revocation by following the feed ([`auth::revocation::feed`]), so that verifying a token
-//! ([`auth::tokens::verify`]) is a lookup in memory.
+//! Every other node learns of a revocation by following the feed ([`auth::revocation::feed`]), so that verifying a
+//! token ([`auth::tokens::verify`]) is a lookup in memory.
 
 pub mod api;
 pub mod auth;

@@ -49,7 +49,7 @@ impl Process {
     /// Waits until `ready` returns a value.
     ///
     /// # Panics
-    /// If the child exits first, or on a time-out. The message contains its log.
+    /// If the child exits first, or on a timeout. The message contains its log.
     pub(crate) fn wait_until<T>(&mut self, name: &str, mut ready: impl FnMut() -> Option<T>) -> T {
         let started = Instant::now();
         loop {

@@ -41,7 +41,7 @@ pub(crate) fn render(report: &Report) -> String {
         machine.load_before,
     );
     page.push_str(
-        "<p>The same client drives the server and the floor in turn. A ratio is the median over the pairs of slices. The cost of a \
+        "<p>The same client drives the server and the baseline in turn. A ratio is the median over the pairs of slices. The cost of a \
          request is the CPU time of the server alone. Latencies are from connections that never pause, so the server is under full \
          load.</p>",
     );

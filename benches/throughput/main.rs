@@ -1,16 +1,17 @@
-//! Measures the overhead of Signet: drives the server and the [`floor`] in turn, with the same client, in one run.
+//! Measures the overhead of Signet: drives the server and the baseline ([`floor`]) in turn, with the same client, in
+//! one run.
 //!
-//! The floor is the cheapest possible server for a request. `cargo bench --bench throughput` starts the server, Redis,
-//! the floor and the client, each in its own process, and writes `target/throughput/report.json` and `report.html`.
-//! Options after `--`:
+//! The baseline is the cheapest possible server for a request. `cargo bench --bench throughput` starts the server,
+//! Redis, the baseline and the client, each in its own process, and writes `target/throughput/report.json` and
+//! `report.html`. Options after `--`:
 //!
 //! - `--quick`: fewer and shorter slices; `--pairs N`, `--seconds S`: their number and length;
 //! - `--only NAME,NAME`: only these paths (`--list` prints all);
-//! - `--server PATH`: another build of Signet. Build the floor with the same profile: `cargo bench --profile …`;
+//! - `--server PATH`: another build of Signet. Build the baseline with the same profile: `cargo bench --profile …`;
 //! - `--out FOLDER`: the folder of the report.
 //!
-//! The figures are the CPU time of all threads of the server for each request, as a ratio to that of the floor. A busy
-//! machine makes both larger. Rates and latencies depend on the machine.
+//! The figures are the CPU time of all threads of the server for each request, as a ratio to that of the baseline. A
+//! busy machine makes both larger. Rates and latencies depend on the machine.
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a bench")]
 
@@ -36,7 +37,7 @@ use support::cores::Cores;
 use support::machine::Machine;
 use support::process::output;
 
-/// The allocator of the server, so that the floor has the same.
+/// The allocator of the server, so that the baseline has the same.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

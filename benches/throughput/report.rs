@@ -104,7 +104,7 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     /// The version of Redis.
     pub(crate) redis: String,
-    /// The build profile of the floor, and of the server unless `other_server` is set.
+    /// The build profile of the baseline, and of the server unless `other_server` is set.
     pub(crate) build: String,
     /// The server was given by `--server`, so `build` and the commit may not be those of the server.
     pub(crate) other_server: bool,

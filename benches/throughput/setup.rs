@@ -1,4 +1,5 @@
-//! The setup that all paths share: the server, the floor in its own process, and the requests that several paths use.
+//! The setup that all paths share: the server, the baseline in its own process, and the requests that several paths
+//! use.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -51,7 +52,7 @@ impl Setup {
         }
     }
 
-    /// Compares a server with the floor. `floor_name` describes the work of the floor.
+    /// Compares a server with the baseline. `floor_name` describes the work of the baseline.
     pub(crate) fn compare_with_floor(
         &self,
         signet: &Signet,
@@ -70,7 +71,7 @@ impl Setup {
     }
 }
 
-/// The floor in its own process: this program with the argument `floor`.
+/// The baseline in its own process: this program with the argument `floor`.
 struct FloorServer {
     process: Process,
     address: SocketAddr,
@@ -85,11 +86,11 @@ impl FloorServer {
         let mut command = pinned_command(&cores.server(), program, &log);
         command.arg("floor").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut process = Process::start(command, &log);
-        serde_json::to_writer(process.stdin(), floor).expect("the floor reads its description");
+        serde_json::to_writer(process.stdin(), floor).expect("the baseline reads its description");
         let mut line = String::new();
-        BufReader::new(process.stdout()).read_line(&mut line).expect("the floor writes text");
+        BufReader::new(process.stdout()).read_line(&mut line).expect("the baseline writes text");
         let address = line.trim().strip_prefix("listening on ").and_then(|address| address.parse().ok());
-        let address = address.unwrap_or_else(|| panic!("the floor did not start: {}", process.log_text()));
+        let address = address.unwrap_or_else(|| panic!("the baseline did not start: {}", process.log_text()));
         Self { process, address, _folder: folder }
     }
 }

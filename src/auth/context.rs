@@ -33,7 +33,7 @@ pub struct Inner {
     pub node: Arc<Node>,
     /// The durable store: users, projects, API keys.
     pub accounts: Arc<dyn Accounts>,
-    /// The store of what expires: sessions, codes, limits, revocations.
+    /// The store of short-lived state: sessions, codes, limits, revocations.
     pub ephemeral: Arc<dyn Ephemeral>,
 }
 

@@ -1,13 +1,13 @@
 //! The proof of an address: its mail was read, by a mailed code, a magic link or a password reset.
 //!
-//! An address belongs to whoever reads its mail. Anyone can sign up with the address of somebody else, set a password,
-//! a second factor and API keys, and wait until the owner of the address starts to use the account. So the first proof
-//! on an account whose address was not verified removes all of that and ends all sessions, in one step of the store.
-//! The owner is told by mail. An account that was verified before keeps everything.
+//! An address belongs to the person who reads its mail. Anyone can sign up with the address of somebody else, set a
+//! password, a second factor and API keys, and wait until the owner of the address starts to use the account. So the
+//! first proof on an account whose address was not verified removes all of that and ends all sessions, in one step of
+//! the store. The owner is told by mail. An account that was verified before keeps everything.
 //!
 //! The links and codes that only confirm an address ([`crate::auth::accounts::verify_email`],
-//! [`crate::auth::accounts::verify_email_code`]) are no such proof. They complete the sign-up that they were mailed for,
-//! so they keep its password.
+//! [`crate::auth::accounts::verify_email_code`]) are no such proof. They complete the sign-up that they were mailed
+//! for, so they keep its password.
 
 use std::net::IpAddr;
 

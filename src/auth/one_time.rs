@@ -1,9 +1,9 @@
 //! One-time secrets: mailed codes, the device secrets of mailed links, and pending TOTP enrollments.
 //!
-//! Wrong attempts are counted per person, in one counter for all dialects and all spellings of the address. There are
-//! three counters, by who can attempt: mailed codes are open to anyone who knows the address, links to a reader of the
-//! mail, second factors to someone who knows the password. With a single counter, any stranger could use up the day's
-//! attempts of a user who signs in with password and app, and the links for recovery as well.
+//! Wrong attempts are counted per person, over all dialects and all spellings of the address. Each person has three
+//! counters, one for each group that can make attempts: mailed codes (anyone who knows the address), links (a reader of
+//! the mail), and second factors (someone who knows the password). With a single counter, any stranger could use up the
+//! day's attempts of a user who signs in with password and app, and those of the links for recovery as well.
 //!
 //! The store compares digests, so that its contents are useless to a reader. The plain digest of a six-digit code could
 //! be reversed by trying all codes, so it is keyed with the fleet's secret: while the secret is being replaced, a code
@@ -118,7 +118,8 @@ pub(in crate::auth) fn generate_device_secret(ctx: &Context) -> String {
     URL_SAFE_NO_PAD.encode(ctx.node.rng.bytes::<20>())
 }
 
-/// What the store compares. The fields cannot run into each other: each has a fixed length or contains no separator.
+/// The digest that the store compares. No two combinations of fields give the same input: each has a fixed length or
+/// contains no separator.
 fn digest(ctx: &Context, key: SecretKey<'_>, secret: &str) -> [u8; 32] {
     let text = format!("{}\n{}\n{}\n{secret}", key.kind.name(), key.subject, key.id);
     match key.kind {
@@ -147,7 +148,7 @@ pub(in crate::auth) async fn store(
     Ok(ctx.ephemeral.store_claim(&claim, ctx.now()).await?)
 }
 
-/// Who owns the address that a secret was mailed to.
+/// The owner of the address that a secret was mailed to.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::auth) enum Owner<'a> {
     /// This user.
@@ -168,8 +169,8 @@ impl Owner<'_> {
 
 /// Counts an attempt and compares the secret. Returns the payload if it is right, and deletes it if `consume` is set.
 ///
-/// Once the attempts of the day are used up, only those from a network that the owner signed in from are compared, and
-/// only a right one shows: see [`rate_limit`].
+/// Once the attempts of the day are used up, only those from a network that the owner signed in from are compared. A
+/// right one succeeds; a wrong one gets the 429 that any other network gets: see [`rate_limit`].
 pub(in crate::auth) async fn redeem(
     ctx: &Context,
     key: SecretKey<'_>,

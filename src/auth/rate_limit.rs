@@ -1,12 +1,13 @@
 //! Applies the rate limits of [`LimitedAction`]. An account has one counter, whatever the dialect, the spelling of the
 //! address, or whether it is named by address or username.
 //!
-//! **Nobody can lock an owner out.** Whoever knows a login can exhaust the counters of its account. A network from
-//! which the owner signed in has budgets of its own, which nobody else can exhaust. They are used only when the
-//! counter that all share is exhausted: an attempt is then compared, and only a right one shows. A wrong one is
-//! answered as from any other network, so that the answer does not tell whether the account exists or the network is
-//! known. Mails are limited by requester, which shows, and in total, which does not: a request over the total is
-//! answered as if the mail was sent.
+//! **Nobody can lock an owner out.** Anyone who knows a login can exhaust the counters of its account. A network from
+//! which the owner signed in has separate budgets, which no other network can exhaust. They are used only when the
+//! shared counter is exhausted. The attempt is then compared. A right one succeeds; a wrong one gets the 429 that any
+//! other network gets. So the response reveals neither that the account exists nor that the network is known.
+//!
+//! **Mails** are limited by requester and in total. A requester over its own limit gets 429. Over the total, the
+//! response is that of a mail that was sent.
 //!
 //! **A store that fails.** Limits that protect secrets and costs fail closed: otherwise an attacker could guess without
 //! limit, or tell a right password (503) from a wrong one (401) as often as they like. The others fail open and are
@@ -32,7 +33,7 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// True while the store fails, so that limits that fail open are logged once for each outage and not for each request.
 static IS_SKIPPING: AtomicBool = AtomicBool::new(false);
 
-/// Who exhausted a limit, for the log line.
+/// The account or client that exhausted a limit, for the log line.
 #[derive(Clone, Copy, Default)]
 struct Origin<'a> {
     user: Option<UserId>,
@@ -85,7 +86,7 @@ impl DailyCounter {
     }
 }
 
-/// What a mail is for. Each kind has its own budgets, so that requesting one keeps no other from its owner.
+/// The purpose of a mail. Each kind has separate budgets, so that requests for one kind do not use up those of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailKind {
     /// A code that signs in.

@@ -1,4 +1,4 @@
-//! What one request says about its client: dialect, address, user agent, language.
+//! What one request contains about its client: dialect, address, user agent, language.
 
 use std::net::IpAddr;
 

@@ -119,8 +119,8 @@ pub enum Users {
         /// The user.
         #[command(flatten)]
         name: UserName,
-        /// End all sessions of the user as well, in case the lost device is signed in. Returns when every running server
-        /// refuses their tokens; see `signet --help`.
+        /// End all sessions of the user as well, in case the lost device is signed in. Returns when every running
+        /// server refuses their tokens; see `signet --help`.
         #[arg(long)]
         sign_out: bool,
     },
@@ -200,7 +200,7 @@ pub enum Keys {
     Rotate,
     /// Revoke a stolen key: every server refuses every token it signed when this returns; see `signet --help`.
     Revoke {
-        // One in sixty-four begins with a hyphen.
+        // A key id is base64url, so it can begin with a hyphen.
         /// The key id, as `keys list` prints it.
         #[arg(allow_hyphen_values = true)]
         kid: String,
@@ -216,7 +216,7 @@ pub enum Keys {
     /// Print a private key as PKCS#8 PEM.
     #[command(after_help = "Example:\n  (umask 077; signet keys export KID > key.pem)")]
     Export {
-        // One in sixty-four begins with a hyphen.
+        // A key id is base64url, so it can begin with a hyphen.
         /// The key id, as `keys list` prints it.
         #[arg(allow_hyphen_values = true)]
         kid: String,
@@ -296,7 +296,7 @@ pub struct Seed {
     pub remove: bool,
 }
 
-/// Without this check, a scope with a space in it would be one that nobody can demand.
+/// Refuses invalid scopes. No request can demand a scope with a space, because a space separates two scopes.
 fn parse_scope(text: &str) -> Result<String, &'static str> {
     is_scope(text).then(|| text.to_owned()).ok_or("a scope has no spaces, quotes or backslashes; repeat the option")
 }

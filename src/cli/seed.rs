@@ -1,6 +1,6 @@
 //! `signet seed`: test users with sessions and API keys for load tests, and the file that `loadtest/` reads.
 //!
-//! Seeded users are recognised by their addresses under a domain reserved for tests (RFC 6761), so that no mail for
+//! Seeded users are recognized by their addresses under a domain reserved for tests (RFC 6761), so that no mail for
 //! them reaches anyone and `--remove` can delete them again. All of them share one password and one hash: they
 //! protect nothing, and are created fast.
 

@@ -1,7 +1,7 @@
 //! Time: a [`Timestamp`], and a [`Clock`] that is passed in.
 //!
 //! Nothing else may read the machine's time of day (`clippy.toml` forbids it), so that a test can run at any time
-//! without sleeping. Knows nothing of what expires.
+//! without sleeping. Knows nothing of the things that expire.
 
 pub mod request_budget;
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{Config, Durability, SecretUrl};
 
-/// A request that needs an unreachable store is answered within half a second. The remainder is for reading the request and writing
-/// the response.
+/// A request that needs an unreachable store is answered within half a second. The remainder is for reading the request
+/// and writing the response.
 const MAX_TIMEOUT: Duration = Duration::from_millis(450);
 
 /// Returns whether mails may be sent in clear text over the network.

@@ -8,8 +8,8 @@ pub(super) fn variable(key: &str) -> String {
 }
 
 impl RawConfig {
-    /// Adds the environment of this process. Empty variables count as unset, because a compose file passes unset variables as empty
-    /// ones.
+    /// Adds the environment of this process. Empty variables count as unset, because a compose file passes unset
+    /// variables as empty ones.
     #[allow(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub(super) fn add_environment(&mut self) {
         self.add_variables(
@@ -30,8 +30,8 @@ impl RawConfig {
     }
 }
 
-/// Kubernetes sets `<NAME>_SERVICE_HOST`, `<NAME>_PORT` and similar variables for every service of the namespace. For a service
-/// called `signet` these look like misspelt settings, which would keep the server from starting.
+/// Kubernetes sets `<NAME>_SERVICE_HOST`, `<NAME>_PORT` and similar variables for every service of the namespace. For a
+/// service called `signet` these look like misspelt settings, which would keep the server from starting.
 fn set_by_kubernetes(name: &str) -> bool {
     name == "SIGNET_PORT"
         || name == "SIGNET_SERVICE_HOST"

@@ -1,4 +1,5 @@
-//! Parses the TOML file into raw settings, each with its line. Knows no individual setting; unknown ones are refused later.
+//! Parses the TOML file into raw settings, each with its line. Knows no individual setting; unknown ones are refused
+//! later.
 
 use std::ops::Range;
 use std::path::Path;

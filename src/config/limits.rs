@@ -26,8 +26,8 @@ impl Rate {
 pub enum OnFailure {
     /// It is refused: the limit protects a secret from guessing, or the cost of hashes and mails.
     Refuse,
-    /// It is allowed, and `signet_rate_limits_skipped_total` increases: the limit only bounds what one client or account
-    /// uses of the service.
+    /// It is allowed, and `signet_rate_limits_skipped_total` increases: the limit only bounds what one client or
+    /// account uses of the service.
     Skip,
 }
 

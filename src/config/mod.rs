@@ -1,7 +1,7 @@
 //! The checked settings. `config.toml` documents each for operators.
 //!
-//! Settings are loaded in two steps: the file, the environment and flags are read into raw settings, which are then resolved and
-//! checked together. No other module reads the environment. Imports no other module.
+//! Settings are loaded in two steps: the file, the environment and flags are read into raw settings, which are then
+//! resolved and checked together. No other module reads the environment. Imports no other module.
 
 mod advice;
 mod environment;
@@ -35,9 +35,9 @@ pub struct Config {
     pub secrets: Option<Vec<Secret>>,
     /// Listeners and their bounds.
     pub server: Server,
-    /// Redis, if it holds what expires.
+    /// Redis, if it holds the short-lived state.
     pub redis: Option<Redis>,
-    /// Postgres, if it holds what lasts.
+    /// Postgres, if it holds the durable state.
     pub postgres: Option<Postgres>,
     /// The embedded store, used for each role without a server.
     pub embedded: Embedded,
@@ -82,8 +82,8 @@ impl std::fmt::Debug for Secret {
 pub struct SecretUrl(pub String);
 
 impl SecretUrl {
-    /// The URL for logs: without user, password and query, in which some drivers accept a password too. Only the scheme if an
-    /// unescaped password makes the host ambiguous.
+    /// The URL for logs: without user, password and query, in which some drivers accept a password too. Only the scheme
+    /// if an unescaped password makes the host ambiguous.
     pub fn shown(&self) -> String {
         let Some((scheme, rest)) = self.0.split_once("://") else {
             return "…".to_owned();
@@ -119,8 +119,8 @@ pub struct Server {
     pub max_connections: usize,
     /// Maximum size of a request body.
     pub max_body: usize,
-    /// Budget of a worker for larger bodies and responses; one of the same size for smaller bodies that arrive in pieces,
-    /// and one for everything else that connections make it hold.
+    /// Budget of a worker for larger bodies and responses; one of the same size for smaller bodies that arrive in
+    /// pieces or are larger than 4 KiB, and one for everything else that connections make it hold.
     pub max_held: usize,
     /// Time limit for a request's head.
     pub header_timeout: Duration,
@@ -128,7 +128,7 @@ pub struct Server {
     pub body_timeout: Duration,
     /// Time limit for the response.
     pub request_timeout: Duration,
-    /// Time in which a client must take something of what is sent to it.
+    /// Time in which a client must read at least one byte of a pending response.
     pub write_timeout: Duration,
     /// How long an idle connection stays open.
     pub idle_timeout: Duration,
@@ -196,7 +196,8 @@ pub struct Embedded {
 }
 
 impl Default for Embedded {
-    /// The time limit is longer than that of a server: a local disk that stalls for half a second is usually busy, not broken.
+    /// The time limit is longer than that of a server: a local disk that stalls for half a second is usually busy, not
+    /// broken.
     fn default() -> Self {
         Self { durability: Durability::Power, timeout: Duration::from_secs(2) }
     }
@@ -285,11 +286,11 @@ pub struct Verify {
 pub struct Revocation {
     /// How long a node may go without contact to the revocation stream before it counts as stale.
     pub stale_after: Duration,
-    /// Behaviour of a stale node.
+    /// Behavior of a stale node.
     pub when_stale: WhenStale,
 }
 
-/// Behaviour of a stale node.
+/// Behavior of a stale node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenStale {
     /// Verifies with what it knows.

@@ -1,7 +1,7 @@
 //! Raw settings before they are checked: strings or lists of strings, each with its source.
 //!
-//! The three layers (file, environment, flags) stay separate until a key is read, so that an error can name the source. Knows no
-//! individual setting.
+//! The three layers (file, environment, flags) stay separate until a key is read, so that an error can name the source.
+//! Knows no individual setting.
 
 use std::collections::BTreeMap;
 
@@ -75,8 +75,8 @@ impl RawConfig {
         }
     }
 
-    /// Removes a key from every layer and returns the value with the highest precedence: flags, then the key's own variable, then its
-    /// aliases, then the file.
+    /// Removes a key from every layer and returns the value with the highest precedence: flags, then the key's own
+    /// variable, then its aliases, then the file.
     pub(super) fn take(&mut self, key: &str, variables: &[&str]) -> Option<RawValue> {
         let from_file = self.file.remove(key);
         // All names are removed, so that none is later reported as unknown.

@@ -1,5 +1,5 @@
-//! Reads settings from the raw ones, one key at a time, and collects all errors: an invalid value is replaced by the default, so that
-//! every error is reported in one run. Knows no individual setting.
+//! Reads settings from the raw ones, one key at a time, and collects all errors: an invalid value is replaced by the
+//! default, so that every error is reported in one run. Knows no individual setting.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! Every setting once: its key, type, bounds and default, followed by the rules between settings. `config.toml` documents the same for
-//! operators, and a test compares the two.
+//! Every setting once: its key, type, bounds and default, followed by the rules between settings. `config.toml`
+//! documents the same for operators, and a test compares the two.
 //!
 //! To add a setting, add a line here, a field in the checked settings, and a paragraph in `config.toml`.
 
@@ -44,8 +44,8 @@ const fn days(count: u64) -> Duration {
 }
 
 impl Config {
-    /// The settings from a file, then the process's environment, then `key=value` flags, the later the stronger. Without
-    /// a file, `./config.toml` where there is one.
+    /// Loads the settings from a file, the environment of the process, and `key=value` flags. Flags override the
+    /// environment, and the environment overrides the file. Without `file`, reads `./config.toml` if it exists.
     pub fn load(file: Option<&Path>, flags: &[String]) -> Result<Self, ConfigErrors> {
         let mut raw = RawConfig::default();
         match file {
@@ -65,7 +65,7 @@ impl Config {
         Self::resolve(raw)
     }
 
-    /// Checks what was raw.
+    /// Turns raw settings into typed ones and checks them. Fails with all errors at once.
     pub(super) fn resolve(raw: RawConfig) -> Result<Self, ConfigErrors> {
         let mut reader = Reader::new(raw, ENV_ALIASES);
         let config = read(&mut reader);

@@ -137,7 +137,7 @@ pub struct Dialect {
 pub enum RotationPolicy {
     /// A successor replaces it.
     Rotate,
-    /// It stays valid, with its expiry unchanged. Only tokens of sessions that were opened in a dialect with this policy
-    /// are accepted: otherwise a thief could use a token of another dialect without being detected by its reuse.
+    /// It stays valid, with its expiry unchanged. Only tokens of sessions that were opened in a dialect with this
+    /// policy are accepted: otherwise a thief could use a token of another dialect without being detected by its reuse.
     Keep,
 }

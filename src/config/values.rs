@@ -1,4 +1,5 @@
-//! The types of values that settings have: how each is parsed, and how its allowed values are described. Knows no individual setting.
+//! The types of values that settings have: how each is parsed, and how its allowed values are described. Knows no
+//! individual setting.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -155,7 +156,8 @@ impl ValueType for Text {
     }
 }
 
-/// The prefix of Redis keys. A brace would become the hash tag of a Redis Cluster key, and keys that must share a slot would not.
+/// The prefix of Redis keys. A brace would become the hash tag of a Redis Cluster key, and keys that must share a slot
+/// would not.
 pub(super) struct KeyPrefix;
 impl ValueType for KeyPrefix {
     type Value = String;
@@ -263,7 +265,8 @@ impl ValueType for LinkAddress {
     }
 }
 
-/// The URL of a trace collector. Plain HTTP: the collector runs on the same machine or network and encrypts what it forwards.
+/// The URL of a trace collector. Plain HTTP: the collector runs on the same machine or network and encrypts what it
+/// forwards.
 pub(super) struct Collector;
 impl ValueType for Collector {
     type Value = String;

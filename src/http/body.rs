@@ -25,8 +25,8 @@ const DISCARD_TIMEOUT: Duration = Duration::from_millis(50);
 const UNCOUNTED: usize = 4 * 1024;
 
 /// The most frames of one body, empty ones included. A chunk or a DATA frame of one byte takes about as long as a
-/// kilobyte of content, so 64 KiB in such frames would cost more than any whole body. Clients send larger ones: 2 MiB in
-/// segments of the smallest usual network (536 bytes) are 3,913 frames.
+/// kilobyte of content, so 64 KiB in such frames would cost more than any whole body. Clients send larger ones: 2 MiB
+/// in segments of the smallest usual network (536 bytes) are 3,913 frames.
 const MAX_FRAMES: usize = 4 * 1024;
 
 /// A request's body in its present state. The handler's request shares it with the router, which has to know after the
@@ -156,8 +156,8 @@ where
             return Err(Rejection::BodyTooLarge { limit });
         }
         if length > whole.capacity() {
-            // Doubled, so that the bytes are not copied for each piece, but never beyond the limit, and never beyond the
-            // usual size for a body of that size, which must not need the budget for large bodies.
+            // Doubled, so that the bytes are not copied for each piece, but never beyond the limit, and never beyond
+            // the usual size for a body of that size, which must not need the budget for large bodies.
             let most = if length > limits.max_body { limit } else { limit.min(limits.max_body) };
             whole.reserve_exact((2 * whole.capacity()).clamp(length, most) - whole.len());
         }
@@ -297,7 +297,7 @@ mod tests {
         assert_eq!(read_bytes(pieces(&["ab", "cd"]), 9, &LIMITS).await, Err(Rejection::Overloaded));
         assert_eq!(read_bytes(stalling(&["abcd"]), 9, &LIMITS).await, Err(Rejection::Overloaded));
         assert_eq!(read_bytes(pieces(&["ab", "c"]), 3, &LIMITS).await.unwrap(), "abc");
-        // A body in one frame needs no budget.
+        // A body of up to `UNCOUNTED` bytes in one frame needs no budget.
         assert_eq!(read_bytes(Full::new(Bytes::from("abcdefghi")), 9, &LIMITS).await.unwrap(), "abcdefghi");
         let mut regular = [(); 2].map(|()| Box::pin(read_body(stalling(&["abc"]), 3, &LIMITS)));
         for reading in &mut regular {

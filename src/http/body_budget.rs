@@ -3,7 +3,7 @@
 //!
 //! Each body is bounded, but a client opens as many requests as it likes. So bodies larger than the usual limit are
 //! counted per worker, and smaller bodies have a separate budget of the same size: clients that send megabytes do not
-//! block clients that send little. A body of a few kilobytes that arrives whole with its head, which is nearly every
+//! block clients that send little. A body of up to 4 KiB that arrives whole with its head, which is nearly every
 //! body, is not counted. Only bytes that have arrived count, never a declared length, or a client that sends nothing
 //! could reserve the whole budget.
 //!
@@ -54,7 +54,7 @@ thread_local! {
 /// Bytes that this process buffers for its clients, over all workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferedBytes {
-    /// Request bodies of the usual size that have arrived in part.
+    /// Request bodies of the usual size that arrive in pieces or are larger than 4 KiB.
     pub bodies: usize,
     /// Larger request bodies, and responses of that size that are not written yet.
     pub large_bodies: usize,
@@ -124,7 +124,8 @@ impl AsRef<[u8]> for Reserved {
 
 /// Returns a response body of more than the usual size, counted until it is written to the client.
 ///
-/// A body with other references, such as a document that is built once, is returned as it is: dropping it frees nothing.
+/// A body with other references, such as a document that is built once, is returned as it is: dropping it frees
+/// nothing.
 pub(super) fn reserve_response(body: Bytes, capacity: usize) -> Result<Bytes, Rejection> {
     if !body.is_unique() {
         return Ok(body);

@@ -56,8 +56,8 @@ pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> 
     }
 }
 
-/// A string that borrows from the body unless it has escapes, within lists too: serde borrows a `Cow<str>` only where it
-/// is a field itself.
+/// A string that borrows from the body unless it has escapes, within lists too: serde borrows a `Cow<str>` only where
+/// it is a field itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text<'a>(pub Cow<'a, str>);
 

@@ -1,5 +1,5 @@
-//! Bounds of a JSON text, applied in one pass before anything is made of it, and of the lists in it, applied while they
-//! are read.
+//! Bounds of a JSON text, applied in one pass before it is parsed, and bounds of its lists, applied while they are
+//! parsed.
 //!
 //! A text of 64 KiB can hold 32,000 values, and parsed into a map each takes a hundred times its two bytes. So a text
 //! with more values than any call needs is refused unparsed. Knows nothing of what the fields mean.
@@ -11,15 +11,15 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, SeqAccess, Visitor
 
 use super::rejection::Rejection;
 
-/// The most values of one text, those within lists and objects included. A full batch of credentials has 1,024 and a
-/// few; everything else has less than a hundred.
+/// Maximum number of values in one text, including those within lists and objects. A full batch of credentials has
+/// little more than 1,024; all other bodies have fewer than a hundred.
 pub(super) const MAX_VALUES: usize = 4 * 1024;
 
-/// The deepest nesting of lists and objects. Documented bodies have two levels; clients add fields of their own, which
-/// are ignored.
+/// Maximum nesting of lists and objects. Documented bodies have two levels. Clients may send additional fields, which
+/// are ignored and may be nested deeper.
 const MAX_DEPTH: usize = 32;
 
-/// Checks a text against the bounds without parsing it: only strings are told from the rest. A text that is no JSON may
+/// Checks a text against the bounds without parsing it: it only recognizes strings, to skip them. Invalid JSON may
 /// pass.
 pub(super) fn check(text: &[u8]) -> Result<(), Rejection> {
     let (mut at, mut depth, mut values) = (0, 0_usize, 1);
@@ -140,7 +140,7 @@ mod tests {
         assert!(read("[]").unwrap().is_empty());
         assert_eq!(read("[1,2]").unwrap(), [1, 2]);
         assert!(read("[1,2,3]").unwrap_err().to_string().starts_with("has more than 2 items"));
-        // What is beyond is not read as an item.
+        // Items beyond the bound are not parsed.
         let count = |text: &str| bounded_list::<u8, _>(&mut serde_json::Deserializer::from_str(text), 2).unwrap();
         assert_eq!(count("[1,2,{},[]]"), Err(4));
         assert!(read("7").unwrap_err().to_string().contains("a sequence"));

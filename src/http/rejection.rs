@@ -38,7 +38,7 @@ pub enum Rejection {
     Overloaded,
     /// The response was not ready in time.
     Timeout {
-        /// The time-out that passed.
+        /// The timeout that passed.
         after: Duration,
     },
     /// The handler panicked.

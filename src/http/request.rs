@@ -140,7 +140,8 @@ impl Request {
     /// The query, decoded.
     ///
     /// # Errors
-    /// [`Rejection::InvalidFields`] if it is not UTF-8 once decoded, or has more parameters than a form may have fields.
+    /// [`Rejection::InvalidFields`] if it is not UTF-8 once decoded, or has more parameters than a form may have
+    /// fields.
     pub fn query(&self) -> Result<FormFields, Rejection> {
         let query = self.0.head.uri.query().unwrap_or_default();
         FormFields::parse_urlencoded(query.as_bytes(), ParamLocation::Query).map_err(InvalidFields::in_query)
@@ -154,7 +155,8 @@ impl Request {
     /// The raw body, whatever its media type. A second call returns an empty body.
     ///
     /// # Errors
-    /// [`Rejection::BodyTooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Overloaded`], [`Rejection::MalformedBody`].
+    /// [`Rejection::BodyTooLarge`], [`Rejection::BodyTimeout`], [`Rejection::Overloaded`],
+    /// [`Rejection::MalformedBody`].
     pub async fn bytes(&mut self) -> Result<Bytes, Rejection> {
         self.0.body.read(self.0.max_body, &self.0.limits).await
     }

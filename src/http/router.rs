@@ -1,7 +1,7 @@
 //! From a request to its response: finds the route, runs the handler within bounds of time and panic, and adds the
 //! header fields that all responses have.
 //!
-//! Errors outside a handler (unknown paths, wrong methods, panics, time-outs) are rendered by the function of the
+//! Errors outside a handler (unknown paths, wrong methods, panics, timeouts) are rendered by the function of the
 //! longest prefix that matches. A request without a valid host gets a bare 400, like an unreadable head.
 //!
 //! Paths are split at `/` as sent and only then decoded: `%2f` is never a separator, `//` is never `/`. One trailing
@@ -137,7 +137,7 @@ impl<C: 'static> Router<C> {
     }
 
     /// Waits for the response, in the context that was given to [`begin`](Self::begin). Never panics, even if the
-    /// handler does, and always returns within the request time-out.
+    /// handler does, and always returns within the request timeout.
     pub async fn finish(&self, begun: Begun, context: &C, id: &RequestId) -> Exchange {
         let mut response = match begun.outcome {
             Outcome::Done(response) => response,

@@ -1,8 +1,8 @@
-//! The language of a mail: `Accept-Language` (RFC 9110, 12.5.4) looked up among the available languages (RFC 4647, 3.4). Knows
-//! nothing of templates.
+//! The language of a mail: `Accept-Language` (RFC 9110, 12.5.4) looked up among the available languages (RFC 4647,
+//! 3.4). Knows nothing of templates.
 
-/// A language that mails are written in, English by default: an index into the languages of the [`Mailer`](super::Mailer) that
-/// returned it.
+/// A language that mails are written in, English by default: an index into the languages of the
+/// [`Mailer`](super::Mailer) that returned it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Language(pub(super) usize);
 
@@ -12,8 +12,8 @@ const ALIASES: [(&str, &str); 4] = [("zh", "zh-TW"), ("zh-Hant", "zh-TW"), ("zh-
 /// Ranges read from one header: browsers send a few, and a longer header costs no more than this.
 const MAX_RANGES: usize = 32;
 
-/// Returns the language in `known` with the highest weight by look-up (RFC 4647, 3.4): each range, by falling weight, is shortened
-/// from its end until it names a language. Falls back to the first of `known`.
+/// Returns the language in `known` with the highest weight by lookup (RFC 4647, 3.4): each range, by falling weight, is
+/// shortened from its end until it names a language. Falls back to the first of `known`.
 pub(super) fn look_up(accept_language: Option<&str>, known: &[impl AsRef<str>]) -> Language {
     let position = |tag: &str| known.iter().position(|language| language.as_ref().eq_ignore_ascii_case(tag));
     let find = |tag: &str| {
@@ -37,8 +37,8 @@ pub(super) fn look_up(accept_language: Option<&str>, known: &[impl AsRef<str>]) 
     Language(found.unwrap_or_default())
 }
 
-/// Parses a range and its weight in thousandths. Returns `None` for weight 0, for an invalid range, and for `*`, which look-up
-/// skips.
+/// Parses a range and its weight in thousandths. Returns `None` for weight 0, for an invalid range, and for `*`, which
+/// lookup skips.
 fn parse_range(item: &str) -> Option<(&str, u16)> {
     let mut parts = item.split(';').map(str::trim);
     let range = parts.next()?;

@@ -1,5 +1,5 @@
-//! The letters: one entry each in [`letters!`], from which follow the [`Letter`] variant, the file names of its templates and
-//! the built-in templates. Knows nothing of how a template is filled or a mail is sent.
+//! The letters: one entry each in [`letters!`], from which follow the [`Letter`] variant, the file names of its
+//! templates and the built-in templates. Knows nothing of how a template is filled or a mail is sent.
 
 use std::fmt;
 
@@ -112,12 +112,13 @@ letters! {
     SecondFactorOff => "second-factor-off",
     /// Notice that an API key was created.
     ApiKeyCreated {
-        /// The visible beginning of the key. Not its name: whoever created the key chose that.
+        /// The visible beginning of the key. Not its name, which the creator of the key chose.
         prefix: Inline
     } => "api-key-created",
     /// Notice that the account was deleted.
     AccountDeleted => "account-deleted",
-    /// Notice that the address was proved for the first time, and what was removed because somebody else may have set it.
+    /// Notice that the address was proved for the first time, and what was removed because somebody else may have set
+    /// it.
     CredentialsRemoved {
         /// The number of passwords: 0 or 1.
         passwords: Inline,

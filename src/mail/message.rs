@@ -26,7 +26,8 @@ pub(super) struct EncodedMail {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct InvalidMail;
 
-/// Seed of the message id. It stays the same for all tries, so that a recipient who gets a mail twice can deduplicate it.
+/// Seed of the message id. It stays the same for all tries, so that a recipient who gets a mail twice can deduplicate
+/// it.
 pub(super) type MessageSeed = [u8; 16];
 
 /// Maximum line length without the line break (RFC 5322, 2.1.1).
@@ -78,8 +79,8 @@ pub(super) fn compose(
     Ok(EncodedMail { envelope: message.envelope().clone(), bytes: message.formatted() })
 }
 
-/// Leaves ASCII text with short lines unencoded, so that a mail in the outbox is readable as a file. Otherwise quoted-printable, in
-/// which codes stay readable.
+/// Leaves ASCII text with short lines unencoded, so that a mail in the outbox is readable as a file. Otherwise
+/// quoted-printable, in which codes stay readable.
 fn body(text: String) -> Body {
     let lines = text.lines().map(|line| line.trim_end_matches('\r'));
     let wire = lines.collect::<Vec<_>>().join("\r\n");
@@ -99,7 +100,8 @@ fn format_minute(at: Timestamp) -> String {
     }
 }
 
-/// Masks an address so that its owner recognises it. A reader of the old mailbox may not be entitled to the new address.
+/// Masks an address so that its owner recognizes it. A reader of the old mailbox may not be entitled to the new
+/// address.
 fn mask(address: &str) -> String {
     let (local, domain) = address.rsplit_once('@').unwrap_or((address, ""));
     let first = local.chars().next().map(String::from).unwrap_or_default();

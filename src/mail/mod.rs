@@ -1,7 +1,8 @@
 //! Mail to users: through a mail server, or into files if none is configured.
 //!
-//! Operations put a [`Letter`] into a bounded queue and continue. A thread of its own composes, sends and retries it until the mail
-//! server accepts it or it has expired. Knows nothing of accounts, of how codes are verified, or of HTTP.
+//! Operations put a [`Letter`] into a bounded queue and continue. A thread of its own composes, sends and retries it
+//! until the mail server accepts it or it has expired. Knows nothing of accounts, of how codes are verified, or of
+//! HTTP.
 
 mod language;
 mod letter;
@@ -129,8 +130,8 @@ impl Mailer {
         Ok(Self { queue_sender, pending, closing, capacity: settings.queue, languages, metrics })
     }
 
-    /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the same time with
-    /// and without a mail. Drops the mail if the queue is full.
+    /// Queues a mail and returns immediately: composing and sending happen on another thread, so a response takes the
+    /// same time with and without a mail. Drops the mail if the queue is full.
     pub fn enqueue(&self, mail: Mail) {
         let kind = mail.letter.kind().name;
         if let Err(error) = self.queue(mail, None) {
@@ -138,7 +139,8 @@ impl Mailer {
         }
     }
 
-    /// Queues a mail and waits until the transport accepts it, for at most `max_wait`. For the one call whose contract waits.
+    /// Queues a mail and waits until the transport accepts it, for at most `max_wait`. For the one call whose contract
+    /// waits.
     pub async fn send_and_wait(&self, mail: Mail, max_wait: Duration) -> Result<(), DeliveryError> {
         let (reply, taken) = oneshot::channel();
         self.queue(mail, Some(reply))?;
@@ -155,8 +157,8 @@ impl Mailer {
         language::look_up(accept_language, &self.languages)
     }
 
-    /// Closes the queue and sends what is queued, for at most `max_wait`. Mails that wait for a retry are retried immediately.
-    /// Returns the number of unsent mails.
+    /// Closes the queue and sends what is queued, for at most `max_wait`. Mails that wait for a retry are retried
+    /// immediately. Returns the number of unsent mails.
     pub async fn drain(&self, max_wait: Duration) -> usize {
         self.closing.send_replace(true);
         let mut pending = self.pending.subscribe();
@@ -193,8 +195,8 @@ impl Mailer {
     }
 }
 
-/// Checks that mails could be sent with these settings: reads the letters and connects to the mail server, if one is set. Sends
-/// nothing.
+/// Checks that mails could be sent with these settings: reads the letters and connects to the mail server, if one is
+/// set. Sends nothing.
 pub async fn check(settings: &config::Mail) -> Result<Result<(), MailServerUnavailable>, MailerError> {
     Templates::read(settings.templates.as_deref())?;
     let sender = sender(settings)?;

@@ -1,5 +1,5 @@
-//! Writes mails to files, one each, if no mail server is configured. A file that ends in `.eml` is complete. Knows nothing of the
-//! content of mails.
+//! Writes mails to files, one each, if no mail server is configured. A file that ends in `.eml` is complete. Knows
+//! nothing of the content of mails.
 
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -29,10 +29,11 @@ impl Outbox {
         Self { folder, rng, count: AtomicU64::new(0) }
     }
 
-    /// Writes a mail under a hidden name and renames it, so that it appears complete. Only the owner can read it, because it contains
-    /// codes and links.
+    /// Writes a mail under a hidden name and renames it, so that it appears complete. Only the owner can read it,
+    /// because it contains codes and links.
     pub(super) fn put(&self, mail: &[u8], now: Timestamp) -> std::io::Result<()> {
-        // Created with the first mail, not at start: a server that never mails needs no directory, and a removed one comes back.
+        // Created with the first mail, not at start: a server that never mails needs no directory, and a removed one
+        // comes back.
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         // The random part keeps apart several processes that write to the same directory.
@@ -48,8 +49,8 @@ impl Outbox {
     }
 }
 
-/// Removes the mails in `folder` that were written more than `keep` ago, by their names, and partial files that a killed
-/// process has left. Leaves files with other names alone. Returns how many it removed. Blocks.
+/// Removes the mails in `folder` that were written more than `keep` ago, by their names, and partial files that a
+/// killed process has left. Leaves files with other names alone. Returns how many it removed. Blocks.
 pub(super) fn remove_older(folder: &Path, keep: Duration, now: Timestamp) -> std::io::Result<u64> {
     let oldest = stamp(now - keep);
     let entries = match std::fs::read_dir(folder) {

@@ -1,5 +1,5 @@
-//! The mail thread: sends several mails concurrently and retries each until it is accepted, rejected permanently, or expired. Knows
-//! nothing of the operations that send mail.
+//! The mail thread: sends several mails concurrently and retries each until it is accepted, rejected permanently, or
+//! expired. Knows nothing of the operations that send mail.
 //!
 //! It has a runtime of its own, so that composing mails and waiting for a slow mail server never delay a request.
 
@@ -61,7 +61,7 @@ pub(super) fn start(worker: MailWorker, mut incoming: mpsc::UnboundedReceiver<Qu
                 tokio::spawn(handle(delivery.clone(), queued));
             }
         });
-        // Does not wait for a name look-up that hangs on a blocking thread.
+        // Does not wait for a name lookup that hangs on a blocking thread.
         runtime.shutdown_background();
     };
     std::thread::Builder::new().name("signet-mail".to_owned()).spawn(body).map(drop)
@@ -69,7 +69,7 @@ pub(super) fn start(worker: MailWorker, mut incoming: mpsc::UnboundedReceiver<Qu
 
 struct Delivery {
     worker: MailWorker,
-    /// Fair: first tries and retries are served in queued.
+    /// Fair: first attempts and retries are served in the order in which they were queued.
     permits: Semaphore,
     /// Reason of the last failure, so that an outage is logged once when it begins and once when it ends.
     last_failure: Mutex<Option<String>>,

@@ -1,8 +1,8 @@
-//! Mail through a server (RFC 5321, RFC 6409): the server's URL, connections, and the meaning of its replies. Knows nothing of the
-//! content of a mail.
+//! Mail through a server (RFC 5321, RFC 6409): the server's URL, connections, and the meaning of its replies. Knows
+//! nothing of the content of a mail.
 //!
-//! lettre's own pool is not used: it returns a connection whose use was cancelled half-way, and the next mail would then read the
-//! replies to the previous one's commands. Here a connection is reused only after its mail was accepted.
+//! lettre's own pool is not used: it returns a connection whose use was cancelled half-way, and the next mail would
+//! then read the replies to the previous one's commands. Here a connection is reused only after its mail was accepted.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -222,7 +222,8 @@ impl Smtp {
 }
 
 fn classify(doing: &str, error: &Error) -> SendError {
-    // RFC 5321, 4.2.1: a 5yz reply must not be retried unchanged. Anything else, broken connections included, may succeed later.
+    // RFC 5321, 4.2.1: a 5yz reply must not be retried unchanged. Anything else, broken connections included, may
+    // succeed later.
     let reason = describe(doing, error);
     if error.is_permanent() { SendError::Permanent(reason) } else { SendError::Temporary(reason) }
 }

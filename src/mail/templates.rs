@@ -1,8 +1,9 @@
-//! Letter templates in every language, built in and the operator's own, read and checked once at start. Knows nothing of how mail is
-//! encoded or sent.
+//! Letter templates in every language, built in and the operator's own, read and checked once at start. Knows nothing
+//! of how mail is encoded or sent.
 //!
-//! A template is text with placeholders in double braces and supports substitution only: no condition, no loop, no code. So editing
-//! letters grants no other power, and a template that passed the check cannot fail later. This needs no template engine.
+//! A template is text with placeholders in double braces and supports substitution only: no condition, no loop, no
+//! code. So editing letters grants no other power, and a template that passed the check cannot fail later. This needs
+//! no template engine.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;

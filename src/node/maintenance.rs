@@ -134,7 +134,7 @@ async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<String>, E
     } else if lead > node.retention.max_not_before_lead() {
         // Another node raised it by a wrong clock, or the clock of this node is wrong.
         Some(format!(
-            "every token from before {} is void, which is {} s in the future by this node's clock",
+            "global not_before ({}) is {} s ahead of this node's clock: check the clocks",
             node.revocations.global_not_before(),
             lead.as_secs()
         ))

@@ -1,5 +1,5 @@
-//! Which store plays which role: Redis or the embedded file for what expires, Postgres or the embedded file for what
-//! lasts. The only module that knows which stores are configured.
+//! Selects the store for each role: Redis or the embedded file for short-lived state, Postgres or the embedded file for
+//! durable state. The only module that knows which stores are configured.
 
 use std::sync::Arc;
 

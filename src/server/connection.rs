@@ -1,6 +1,6 @@
 //! Serves one connection: TLS handshake, choice of HTTP version, requests, and a close that loses no response.
 //!
-//! **Time-outs** are in `timeouts`. **Memory.** HTTP's read and write buffers are six of the nine kilobytes that a
+//! **Timeouts** are in `timeouts`. **Memory.** HTTP's read and write buffers are six of the nine kilobytes that a
 //! connection needs. An idle connection releases them: it then consists of a socket and a task, and gets new buffers
 //! with its next byte.
 //!

@@ -41,7 +41,8 @@ impl ConnectionLimit {
                 self.permits.acquire().await
             }
         };
-        // The semaphore is never closed, so there is no error. A permit is two pointers, and this is one.
+        // The semaphore is never closed, so there is no error. `ConnectionPermit` returns the permit when it is
+        // dropped: it is one pointer, and the semaphore's own permit is two.
         if let Ok(permit) = permit {
             permit.forget();
         }

@@ -1,4 +1,4 @@
-//! The server: listeners, one worker per core, limits, time-outs and drain. It brings requests to a [`Router`] and
+//! The server: listeners, one worker per core, limits, timeouts and drain. It brings requests to a [`Router`] and
 //! sends the responses.
 //!
 //! Each worker is a thread with its own runtime, its own listener on the shared port (`SO_REUSEPORT`) and its own
@@ -6,8 +6,9 @@
 //! `Send`. Knows nothing of what is served: the context is generic.
 //!
 //! Reading order: [`start`] here, `worker` (accept and drain), `connection` (from the handshake to the close),
-//! `timeouts`, `state` (shared by a worker's connections), `registry` and `connection_limit` (what is closed when memory or
-//! connections run short), `tasks` (stalls), `unread_responses` (responses over HTTP/2), `wire` and `socket` (bytes), `bind`, `tls`.
+//! `timeouts`, `state` (shared by a worker's connections), `registry` and `connection_limit` (what is closed when
+//! memory or connections run short), `tasks` (stalls), `unread_responses` (responses over HTTP/2), `wire` and `socket`
+//! (bytes), `bind`, `tls`.
 
 mod bind;
 mod connection;
@@ -142,7 +143,7 @@ impl RunningServer {
         self.stop_handle.clone()
     }
 
-    /// Stops the server and waits until every request is answered or the drain time-out passes. Returns the number of
+    /// Stops the server and waits until every request is answered or the drain timeout passes. Returns the number of
     /// connections that had to be aborted. Blocks.
     pub fn drain(mut self) -> usize {
         self.stop_handle.stop();

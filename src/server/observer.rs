@@ -18,9 +18,9 @@ pub trait Observer: Send + Sync + 'static {
     fn connection_hibernated(&self, _worker: usize) {}
     /// A connection was closed.
     fn connection_closed(&self, _worker: usize) {}
-    /// A connection is being closed for another reason than its client's wish, its idle time or the end of the server.
+    /// A connection is being closed, but not because its client closed it, it was idle, or the server stops.
     fn connection_cut_off(&self, _worker: usize, _reason: CutOffReason) {}
-    /// An HTTP/2 stream was reset because its client took nothing of the response in time.
+    /// An HTTP/2 stream was reset because its client read no byte of the response in time.
     fn stream_timed_out(&self, _worker: usize) {}
     /// A task kept the worker's thread for longer than a millisecond.
     fn worker_stalled(&self, _worker: usize, _stall: Duration) {}
@@ -35,11 +35,11 @@ pub trait Observer: Send + Sync + 'static {
 /// Why a connection is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CutOffReason {
-    /// Connections run short, and this one was idle for longest among those of the network that has most.
+    /// Few connections are left, and this one was idle longest among those of the network with the most connections.
     NetworkShare,
-    /// The worker holds as many bytes as it may, and this connection made it hold most.
+    /// The worker's budget for held bytes is used up, and this connection is one of those that hold most.
     HeldBytes,
-    /// Its client took nothing of what was sent to it in time.
+    /// Its client read no byte of a pending response in time.
     WriteTimeout,
 }
 

@@ -10,14 +10,14 @@ use super::tasks::{LocalExecutor, TaskContext};
 /// Larger request heads are answered 431. hyper's limit of 100 header fields applies as well.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// Streams of one connection that are open at the same time. Each costs a task, a request and a response that the client
-/// may leave unread, so this bounds what one connection can make the server hold. Browsers open six requests at a time to
-/// a service like this one; proxies open more connections once the streams of one are in use.
+/// Streams of one connection that are open at the same time. Each costs a task, a request and a response that the
+/// client may leave unread, so this bounds what one connection can make the server hold. Browsers open six requests at
+/// a time to a service like this one; proxies open more connections once the streams of one are in use.
 const MAX_STREAMS: u32 = 32;
 
 /// A connection is closed after this many streams that the server reset because of errors of the client
-/// (CVE-2025-8671). A stream beyond [`MAX_STREAMS`] is one of them. Clients open a hundred streams before they know that
-/// limit (nghttp2, Go), which must not cost them the connection.
+/// (CVE-2025-8671). A stream beyond [`MAX_STREAMS`] is one of them. Clients open a hundred streams before they know
+/// that limit (nghttp2, Go), which must not cost them the connection.
 const MAX_ERROR_RESETS: usize = 128;
 
 /// The connection builders of both versions.

@@ -1,9 +1,9 @@
 //! The open connections of one worker: which client network each belongs to, how many bytes it makes the worker hold,
 //! and how to close it when connections or memory run short.
 //!
-//! A request changes nothing here: only accepting, closing, and a poll that leaves a connection with bytes to hold do.
-//! To find a connection to close, the entries are scanned. They lie together and are small, so a scan of sixteen
-//! thousand takes some tens of microseconds. Knows nothing of HTTP.
+//! A request does not change the registry. It changes when a connection is accepted or closed, and when a poll changes
+//! the number of bytes that a connection holds. To find a connection to close, the entries are scanned. They are small
+//! and contiguous, so a scan of sixteen thousand takes some tens of microseconds. Knows nothing of HTTP.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -16,11 +16,11 @@ use tokio::task::AbortHandle;
 
 use super::wire::ConnectionActivity;
 
-/// Number of connections of which the longest idle one is closed. Their activity lies all over the memory, so looking at
-/// all of sixteen thousand would take a millisecond. The scan goes on where the last one ended.
+/// Number of connections of which the longest idle one is closed. Their activity is scattered in memory, so reading
+/// that of all sixteen thousand would take a millisecond. Each scan begins where the previous one ended.
 const SAMPLE: usize = 64;
 
-/// Marks a connection that no network's share counts: it comes from a trusted proxy, or is being closed.
+/// Marks a connection that counts against no network: it comes from a trusted proxy, or is being closed.
 const NO_NETWORK: u32 = u32::MAX;
 
 /// The open connections of one worker.
@@ -29,7 +29,7 @@ pub(super) struct ConnectionRegistry {
     max_held: usize,
     /// The sum of what connections hold, for the metrics.
     held: Arc<AtomicUsize>,
-    /// What connections that are being closed still hold: each is freed when its task is polled next.
+    /// Bytes that connections still hold while they are being closed. Each is freed when its task is polled next.
     closing: Cell<usize>,
 }
 
@@ -118,8 +118,9 @@ impl ConnectionRegistry {
         self.closing.get() > 0
     }
 
-    /// Closes a connection of the network that has most: the longest idle one of a sample, or the one that has waited
-    /// longest if none is idle. Networks with as many connections count as one. Returns whether there was any.
+    /// Closes a connection of the network with the most connections: the longest idle one of a sample, or, if all are
+    /// busy, the one that has been busy longest. If several networks have the most connections, chooses among the
+    /// connections of all of them. Returns whether there was any.
     pub(super) fn close_longest_idle(&self) -> bool {
         let mut connections = self.connections.borrow_mut();
         let Some(number) = connections.find_longest_idle() else { return false };

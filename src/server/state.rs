@@ -27,7 +27,7 @@ pub(super) enum Phase {
     Serving,
     /// Since this time, each connection closes after its next response, or when no request arrives.
     Draining(Instant),
-    /// The drain time-out has passed: every connection closes immediately.
+    /// The drain timeout has passed: every connection closes immediately.
     Aborted,
 }
 

@@ -1,10 +1,10 @@
-//! The tasks of a worker: measures how long each poll keeps the thread, and resets HTTP/2 streams whose client takes
+//! The tasks of a worker: measures how long each poll keeps the thread, and resets HTTP/2 streams whose client reads
 //! nothing.
 //!
 //! **Stalls.** All connections of a worker wait while one task is polled. So each poll of a connection and of a stream
 //! is measured, and those over [`STALL`] are reported. A request that is answered within one poll, which nearly every
-//! request is, costs no additional clock reading: its poll's beginning is the beginning of the request, and what follows
-//! the response in that poll is a write of bounded size. Knows nothing of HTTP but that a response may begin in a poll.
+//! request is, needs no additional clock reading. The poll begins with the request, and after the response it only
+//! writes a bounded number of bytes. Knows nothing of HTTP but that a response may begin in a poll.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -35,7 +35,7 @@ impl TaskContext {
         Self { worker, observer, write_timeout, poll_began: Cell::new(None), response_begun: Cell::new(None) }
     }
 
-    /// Time in which a client must take something of what is sent to it.
+    /// Time in which a client must read at least one byte of a pending response.
     pub(super) fn write_timeout(&self) -> Duration {
         self.write_timeout
     }
@@ -88,7 +88,7 @@ impl<F: Future<Output: 'static> + 'static> hyper::rt::Executor<F> for LocalExecu
     }
 }
 
-/// Runs a stream's task. Once it has a response, it must make progress within the write time-out again and again.
+/// Runs a stream's task. Once it has a response, it must make progress within the write timeout again and again.
 /// Otherwise it is dropped, which resets the stream.
 async fn run_stream<F: Future + Unpin>(tasks: Rc<TaskContext>, mut future: F) {
     let mut response: Option<Arc<UnreadResponse>> = None;

@@ -1,8 +1,8 @@
-//! Time-outs of a connection: request head, idle time, writes, hibernation, drain.
+//! Timeouts of a connection: request head, idle time, writes, hibernation, drain.
 //!
 //! One timer per request would cost more than routing the request. So each connection has one timer, set to the
-//! earliest deadline that could apply, and the deadlines are computed again when it fires: a connection in use moves
-//! its timer now and then, not at each request. Knows of HTTP only that it runs and when it has nothing to do.
+//! earliest deadline that could apply, and the deadlines are computed again when it fires: a connection in use sets
+//! its timer again only when it fires, not at each request. Knows of HTTP only whether it runs and whether it is idle.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -144,7 +144,7 @@ where
     .await
 }
 
-/// Waits without HTTP's buffers until HTTP is needed again: the client sends bytes, the idle time-out passes, or the
+/// Waits without HTTP's buffers until HTTP is needed again: the client sends bytes, the idle timeout passes, or the
 /// server stops.
 pub(super) async fn hibernate<C, S>(worker: &WorkerState<C>, activity: &ConnectionActivity, wire: &mut Wire<S>)
 where

@@ -46,18 +46,18 @@ pub(super) struct ConnectionActivity {
     read_closed: Cell<bool>,
     /// Since when the client has taken none of the bytes that HTTP is writing.
     write_blocked_since: Cell<Option<Instant>>,
-    /// Bytes of the request head that is arriving; 0 if none has begun. Stays 0 for HTTP/2: its bytes can be frames of any
-    /// kind, so an HTTP/2 connection without a request counts as idle whatever it sends.
+    /// Bytes of the request head that is arriving; 0 if none has begun. Stays 0 for HTTP/2: its bytes can be frames of
+    /// any kind, so an HTTP/2 connection without a request counts as idle whatever it sends.
     head_bytes: Cell<u32>,
     /// Bytes of the requests in flight, without their bodies.
     in_flight_bytes: Cell<u32>,
     /// Bytes of an HTTP/1.1 response that are not flushed.
     unflushed_bytes: Cell<u32>,
-    /// What the registry knows of the bytes held.
+    /// The number of bytes held that was last reported to the registry.
     reported_bytes: Cell<u32>,
 }
 
-/// What only an HTTP/2 connection has. Separate, because most connections speak HTTP/1.1.
+/// Fields that only an HTTP/2 connection needs. Separate, because most connections use HTTP/1.1.
 #[derive(Default)]
 struct Http2Activity {
     unread: Arc<UnreadResponses>,
@@ -104,8 +104,8 @@ impl ConnectionActivity {
         self.entry.get()
     }
 
-    /// Records that a request head is complete. `head_size` is the size of an HTTP/2 head; the bytes of an HTTP/1.1 head
-    /// were counted when they arrived.
+    /// Records that a request head is complete. `head_size` is the size of an HTTP/2 head; the bytes of an HTTP/1.1
+    /// head were counted when they arrived.
     pub(super) fn begin_request(self: &Rc<Self>, head_size: usize) -> InFlightRequest {
         self.in_flight.set(self.in_flight.get() + 1);
         self.head_since.set(None);
@@ -141,7 +141,7 @@ impl ConnectionActivity {
         (self.reported_bytes.replace(bytes) != bytes).then_some(bytes)
     }
 
-    /// When the connection is to be closed unless its client takes something of what is sent to it.
+    /// When the connection is closed unless its client reads at least one byte of a pending response before.
     pub(super) fn write_deadline(&self, timeout: Duration) -> Option<Instant> {
         let blocked = self.write_blocked_since.get().map(|since| since + timeout);
         let Some(http2) = self.http2.get() else { return blocked };

@@ -35,7 +35,7 @@ use crate::rng::Rng;
 /// retrying without a pause would only take CPU time that the open connections need to finish.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// After this time without a request (or 1/32 of the idle time-out if that is shorter) a connection releases its HTTP
+/// After this time without a request (or 1/32 of the idle timeout if that is shorter) a connection releases its HTTP
 /// buffers. They are allocated again for the next request.
 const HIBERNATE_AFTER: Duration = Duration::from_secs(2);
 
@@ -189,8 +189,8 @@ fn spawn_connection<C: Clone + 'static>(
     let activity = Rc::new(ConnectionActivity::new(Instant::now()));
     let slot = ConnectionSlot::new(worker.clone(), activity.clone(), permit);
     let task = tokio::task::spawn_local(async move { connection::serve(&slot, stream, peer).await });
-    // The task runs on this thread, so not before its connection has an entry. What a proxy forwards comes from many
-    // networks, so its connections are nobody's share.
+    // The task runs on this thread, so not before its connection has an entry. A proxy forwards
+    // requests of many networks, so its connections count against none.
     let peer = peer.ip().to_canonical();
     let network = (!worker.proxies.is_trusted(peer)).then(|| client_ip::rate_limit_ip(peer));
     activity.set_entry(worker.registry.insert(network, task.abort_handle(), &activity));

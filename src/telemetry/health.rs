@@ -1,7 +1,7 @@
 //! Liveness (`/healthz`) and readiness (`/readyz`) of this node.
 //!
-//! A node is alive as long as it answers: restarting it repairs no Redis, so a failing dependency must not make it look dead. It is ready
-//! when every condition holds. Knows nothing of how conditions are checked.
+//! A node is alive as long as it answers: restarting it repairs no Redis, so a failing dependency must not make it look
+//! dead. It is ready when every condition holds. Knows nothing of how conditions are checked.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,5 +1,5 @@
-//! Observability: [`metrics`], [`health`] and [`logs`]. Reports the state of other modules and decides nothing for them. Knows nothing
-//! of HTTP types, tokens, or the meaning of a request.
+//! Observability: [`metrics`], [`health`] and [`logs`]. Reports the state of other modules and decides nothing for
+//! them. Knows nothing of HTTP types, tokens, or the meaning of a request.
 
 pub mod health;
 pub mod logs;

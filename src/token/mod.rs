@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`secret`] (the secrets that seal and MAC), [`signature`] (checking a signature), [`keyring`] (the
 //! signing keys and their lifecycle), [`access`] (the hot path: issuing and checking a JWT), [`refresh`] (a token that
-//! authenticates itself), [`action`] (tokens for one action), [`api_key`], [`scopes`], [`jwks`]. All of it is
+//! authenticates itself), [`action`] (action tokens), [`api_key`], [`scopes`], [`jwks`]. All of it is
 //! computation: no store, no clock but the `now` that is passed in, nothing that awaits.
 
 pub mod access;

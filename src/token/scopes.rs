@@ -8,8 +8,8 @@ use std::ops::Range;
 /// The most scopes that one request may demand: more than the 50 that an owner may give an API key.
 pub const MAX_SCOPES: usize = 64;
 
-/// The longest text of the scopes that one request demands, in bytes. Services pass such texts on in a header field, for
-/// which proxies allow no more than 8 KiB.
+/// The longest text of the scopes that one request demands, in bytes. Services pass such texts on in a header field,
+/// for which proxies allow no more than 8 KiB.
 pub const MAX_SCOPE_TEXT: usize = 8 * 1024;
 
 /// Returns true for a scope as RFC 6749, 3.3 defines it. A space would split it in two, because scopes are sent

@@ -201,8 +201,8 @@ async fn open_session_and_respond(
 
 /// Refresh the access token.
 ///
-/// The refresh token is not rotated and keeps its expiry. Accepts only tokens of sessions that were opened by an API that
-/// does not rotate refresh tokens.
+/// The refresh token is not rotated and keeps its expiry. Accepts only tokens of sessions that were opened by an API
+/// that does not rotate refresh tokens.
 #[utoipa::path(
     post,
     path = "/refresh",

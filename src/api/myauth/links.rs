@@ -46,7 +46,8 @@ pub(super) const REQUEST_MAGIC_LINK: Endpoint = endpoint! {
 /// Sign in with a magic link.
 ///
 /// Takes the token of the link as the bearer token and the device secret as `claim`. Works once. If the address of the
-/// account was not verified, the link verifies it and removes what was set before: password, TOTP, API keys and sessions.
+/// account was not verified, the link verifies it and removes what was set before: password, TOTP, API keys and
+/// sessions.
 #[utoipa::path(
     post,
     path = "/login/claim",

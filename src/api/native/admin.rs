@@ -21,8 +21,8 @@ async fn require_superuser(ctx: &Context, request: &Request) -> Result<UserId, E
 
 /// Sign a user out everywhere
 ///
-/// Ends all sessions of the user, on every node within a second. For superusers, and for their API keys with the scope
-/// `admin`.
+/// Ends all sessions of the user, on every node within milliseconds. For superusers, and for their API keys with the
+/// scope `admin`.
 #[utoipa::path(
     post,
     path = "/admin/users/{id}/sign-out",

@@ -113,7 +113,7 @@ fn render_error(error: Error) -> Response {
         }
         Error::Mfa(MfaError::NotEnabled) => problem(400, "mfa_not_enabled", "No second factor is enabled.", cause),
         Error::Mfa(MfaError::EnableFailed) => {
-            let title = "The second factor was not enabled: wrong code or password, or no enrolment is pending.";
+            let title = "The second factor was not enabled: wrong code or password, or no enrollment is pending.";
             problem(400, "mfa_enable_failed", title, cause)
         }
         Error::Mfa(MfaError::DisableFailed) => {

@@ -81,7 +81,8 @@ pub(super) struct Claims {
     /// The session of the token. Every token of a user who signed in has one, and no other credential has.
     #[schema(required = false)]
     sid: String,
-    /// The id of the API key, for API keys and tokens issued to them. Tells them from the tokens of users who signed in.
+    /// The id of the API key, for API keys and tokens issued to them. Tells them from the tokens of users who signed
+    /// in.
     #[schema(required = false)]
     client_id: String,
     /// When the user signed in, in seconds since 1970; only in tokens of a session.

@@ -193,7 +193,7 @@ impl<'a> Session<'a> {
 
 /// End a session
 ///
-/// Ends one of the caller's sessions and its access tokens, on every node within a second.
+/// Ends one of the caller's sessions and its access tokens, on every node within milliseconds.
 #[utoipa::path(
     delete,
     path = "/sessions/{id}",
@@ -220,7 +220,7 @@ pub(super) const END_SESSION: Endpoint = endpoint! {
 
 /// End all sessions, or all other sessions
 ///
-/// Ends the caller's sessions and their access tokens, on every node within a second. `except=current` keeps the
+/// Ends the caller's sessions and their access tokens, on every node within milliseconds. `except=current` keeps the
 /// session of this request.
 #[utoipa::path(
     delete,

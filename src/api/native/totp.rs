@@ -1,4 +1,4 @@
-//! The caller's second factor: enrolment, QR code, enabling and disabling.
+//! The caller's second factor: enrollment, QR code, enabling and disabling.
 
 use http::header::{ACCEPT, VARY};
 use http::{HeaderValue, StatusCode};
@@ -115,7 +115,7 @@ async fn qr_code(ctx: Context, request: Request) -> Result<Response, Problem> {
     };
     let (_, user) = require_user(&ctx, request.bearer()).await?;
     let uri = mfa::enrollment_uri(&ctx, &user).await?;
-    let code = qr::QrImage::encode(&uri).ok_or(Error::Internal("the enrolment URI is too long for a QR code"))?;
+    let code = qr::QrImage::encode(&uri).ok_or(Error::Internal("the enrollment URI is too long for a QR code"))?;
     let response = match format {
         QrFormat::Png => {
             let png = code.to_png().map_err(|_| Error::Internal("the QR code could not be written as a PNG"))?;

@@ -1,6 +1,6 @@
 //! Verification: for services (`POST /verify`), for proxies (`GET` and `HEAD`), and in batches (`/verify/batch`).
 //!
-//! The claims of a token are sent as signed, byte for byte: they are neither parsed nor serialised again.
+//! The claims of a token are sent as signed, byte for byte: they are neither parsed nor serialized again.
 
 use std::borrow::Cow;
 

@@ -267,7 +267,7 @@ pub(super) const CREATE: Endpoint = endpoint! {
 
 /// Deactivate an API key.
 ///
-/// All nodes refuse the key within a second. Idempotent. Requires a user session.
+/// All nodes refuse the key within milliseconds. Idempotent. Requires a user session.
 #[utoipa::path(
     delete,
     path = "/api-keys/{key_id}",

@@ -1,4 +1,4 @@
-//! What a user may do to other users. Decided by the row as it is now, not by the claims of the token.
+//! Rules for managing other users. Decided by the row as it is now, not by the claims of the token.
 
 use crate::auth::Error;
 use crate::auth::context::Context;

@@ -16,7 +16,7 @@ use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{EmailVerified, Find};
 
-/// Longest wait for the mail, if the request time-out allows it.
+/// Longest wait for the mail, if the request timeout allows it.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Mails the user a code that verifies the address, in place of an earlier one, and waits until it is sent.
@@ -29,7 +29,7 @@ pub async fn send_code(ctx: &Context, user: UserId, request_ctx: RequestContext<
     permit.require(ctx, Some(user.id), request_ctx).await?;
     let (code, expires_at) = (one_time::generate_code(ctx), ctx.now() + ctx.node.config.mailed.code);
     one_time::store(ctx, key(&subject, &user.id.to_string()), &code, Vec::new(), expires_at).await?;
-    // Half the request time-out, so that the answer comes before the one for a request that timed out.
+    // Half the request timeout, so that the answer comes before the one for a request that timed out.
     let max_wait = MAX_WAIT.min(ctx.node.config.server.request_timeout / 2);
     let letter = Letter::ConfirmCode { code };
     mailing::send_and_wait(ctx, &user.email, letter, expires_at, request_ctx.language, max_wait).await

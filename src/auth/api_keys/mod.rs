@@ -37,8 +37,8 @@ pub struct CreateApiKey {
 /// Creates an API key. Only this call returns the whole key.
 pub async fn create(ctx: &Context, new_key: CreateApiKey) -> Result<(ApiKey, NewApiKey), Error> {
     let now = ctx.now();
-    // A prefix has 60 random bits, so a refusal means that the owner has just been deleted or signed out everywhere; the
-    // second try rules out chance.
+    // A prefix has 60 random bits, so a refusal means that the owner has just been deleted or signed out everywhere;
+    // the second try rules out chance.
     for _ in 0..2 {
         let key = NewApiKey::generate(&ctx.node.rng);
         let row = ApiKey {

@@ -33,12 +33,12 @@ pub enum EmailError {
     TooLong,
 }
 
-/// The longest text that is parsed, in bytes: a few times the 254 of an address, because normalising shortens some
-/// texts. Normalising takes longer than reading, so it must not be given whole bodies.
+/// The longest text that is parsed, in bytes: a few times the 254 of an address, because normalizing shortens some
+/// texts. Normalizing takes longer than reading, so it must not be given whole bodies.
 const MAX_UNPARSED: usize = 1024;
 
-/// The most characters of a domain, as a domain in ASCII has at most 253 (RFC 1035, 2.3.4). Encoding a label by Punycode
-/// takes time that grows with the square of its length.
+/// The most characters of a domain, as a domain in ASCII has at most 253 (RFC 1035, 2.3.4). Encoding a label by
+/// Punycode takes time that grows with the square of its length.
 const MAX_DOMAIN: usize = 253;
 
 impl Email {

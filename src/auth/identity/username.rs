@@ -27,7 +27,7 @@ pub enum UsernameError {
 
 const MAX: usize = 64;
 
-/// The longest text that is normalised, in bytes. Normalising joins at most four characters of at most four bytes to
+/// The longest text that is normalized, in bytes. Normalizing joins at most four characters of at most four bytes to
 /// one, so a longer text has more than [`MAX`] characters afterwards. A body of combining marks takes milliseconds.
 const MAX_UNPARSED: usize = MAX * 4 * 4;
 
@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn long_texts_are_refused_before_they_are_normalised() {
         let name = |character: &str, count: usize| Username::parse(&character.repeat(count)).map(|name| name.display);
-        // Each group of four characters is one after normalising.
+        // Each group of four characters is one after normalizing.
         assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX), Ok("\u{1f82}".repeat(MAX)));
         assert_eq!(name("\u{3b1}\u{313}\u{300}\u{345}", MAX + 1), Err(UsernameError::TooLong));
         assert_eq!(name("\u{301}", 30_000), Err(UsernameError::TooLong));

@@ -91,7 +91,8 @@ async fn count_attempt(ctx: &Context, user: &User, request_ctx: RequestContext<'
 }
 
 impl Attempt {
-    /// The answer to an attempt that turned out to be wrong.
+    /// The error for a wrong attempt: `wrong`, or the 429 of other networks if only the network's own budget allowed
+    /// it.
     fn refusal(&self, wrong: Error) -> Error {
         self.permit.refusal(wrong)
     }

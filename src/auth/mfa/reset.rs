@@ -1,7 +1,7 @@
 //! Turning a user's second factor off for an operator, because the user has lost it and every recovery code.
 //!
-//! Whoever asks an operator for this may be somebody else: the owner is told by mail, and the log has a line. Sessions
-//! stay open, because they were opened with the second factor; the operator can end them too.
+//! The request to the operator may come from somebody other than the owner, so the owner is told by mail and a line is
+//! logged. Sessions stay open, because they were opened with the second factor; the operator can end them too.
 
 use crate::auth::context::Context;
 use crate::auth::run_to_completion::run_to_completion;

@@ -29,8 +29,8 @@ use memory::Memory;
 
 /// A password as typed. Wiped when dropped; its Debug form does not show it.
 ///
-/// It is used byte for byte. Normalisation (NFC, NFKC) would lock out users imported from a system that does not
-/// normalise.
+/// It is used byte for byte. Normalization (NFC, NFKC) would lock out users imported from a system that does not
+/// normalize.
 #[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 

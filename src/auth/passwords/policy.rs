@@ -1,4 +1,5 @@
-//! The policy for new passwords: a minimum and maximum length, something visible, and none of the most common passwords.
+//! The policy for new passwords: a minimum and maximum length, something visible, and none of the most common
+//! passwords.
 //!
 //! There are no rules about digits and capitals, because they make passwords worse (NIST SP 800-63B, 5.1.1.2). Knows
 //! nothing of hashes.

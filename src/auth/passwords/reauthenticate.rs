@@ -1,8 +1,8 @@
-//! Re-authentication: a sensitive change needs the user's current password, or a recent sign-in where the user has none,
-//! so that a stolen access token is not enough for it.
+//! Re-authentication: a sensitive change needs the user's current password, or a recent sign-in where the user has
+//! none, so that a stolen access token is not enough for it.
 //!
-//! `tokens.recent_sign_in` says what is recent. A thief of a token that was issued at a sign-in has no longer than that.
-//! A thief of a refresh token has no more: refreshing does not change the `auth_time`.
+//! A sign-in is recent for `tokens.recent_sign_in`. A stolen access token suffices for at most that long after the
+//! sign-in. A stolen refresh token suffices no longer, because refreshing does not change the `auth_time`.
 
 use crate::auth::context::Context;
 use crate::auth::passwords::{Password, QueueSlot, Verdict};
@@ -12,7 +12,7 @@ use crate::auth::{Error, rate_limit};
 use crate::clock::Timestamp;
 use crate::store::accounts::{PasswordHash, User};
 
-/// What shows that the caller is the user, besides an access token.
+/// Proof, besides an access token, that the caller is the user.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct IdentityProof<'a> {
     /// The current password, if the request contains one.

@@ -2,9 +2,10 @@
 //! password, and API keys that were deactivated.
 //!
 //! Such a revocation is written to the row first, then to the ephemeral store: to the sessions, or for a key only to
-//! the feed. That store may refuse the second write, or lose it in a failover, and the sessions are back; the row is
-//! not lost with them. So each node reads these revocations from the rows: at its start all that can matter, and from
-//! then on the new ones. They are applied in memory, so that a refresh is refused without a further round trip.
+//! the feed. Redis may refuse the second write, or lose it in a failover. Redis may then contain the sessions again.
+//! The row still has the revocation. So each node reads these revocations from the rows: at its start all that can
+//! matter, and from then on the new ones. They are applied in memory, so that a refresh is refused without a further
+//! round trip.
 //!
 //! A session is revoked if it was opened at the moment of its user's revocation or before. A session opened afterwards
 //! carries a later timestamp than the row's, and than every revocation that its node has applied, whatever the node's

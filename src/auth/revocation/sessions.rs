@@ -48,9 +48,9 @@ pub(in crate::auth) async fn end_sessions(
 /// Checks whether an ended session is in the store, because a failover lost its end, and if so ends it again, for the
 /// nodes that do not know. The caller refuses its token whether that succeeds or not.
 ///
-/// `false` if the session is not there: it ended during the caller's refresh. Such a refresh is answered as if it had
-/// come first. None of its tokens is accepted any more, and of several clients that refresh at the same moment, the
-/// first one succeeds even if the others were taken for thieves meanwhile.
+/// `false` if the session is not in the store: it ended during the caller's refresh. The refresh still succeeds, but
+/// its tokens are already revoked. So of several clients that present one token at the same moment, the first one
+/// succeeds even if the others counted as reuse, which ended the session.
 pub(in crate::auth) async fn end_revived_session(
     ctx: &Context,
     user: UserId,

@@ -1,7 +1,7 @@
 //! Exchanges a refresh token for new tokens.
 //!
 //! This is a hot path. Its budget: one MAC to parse the token, which rejects garbage; one round trip to the store,
-//! which rotates and detects reuse in one step; one look-up in memory; one signature and one MAC. It does not read the
+//! which rotates and detects reuse in one step; one lookup in memory; one signature and one MAC. It does not read the
 //! accounts: whatever revokes a user's sessions ends them in the ephemeral store, and sessions that a failover of that
 //! store may have brought back are known from [`crate::auth::revocation::durable`].
 

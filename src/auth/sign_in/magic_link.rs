@@ -86,8 +86,8 @@ pub async fn redeem(
 }
 
 /// The same in one request. If the code of the second factor is missing or wrong, the link is not consumed. The first
-/// sign-in to an account whose address was not verified needs no second factor: it removes the one that somebody else may
-/// have set (`crate::auth::email_proof`).
+/// sign-in to an account whose address was not verified needs no second factor: it removes the one that somebody else
+/// may have set (`crate::auth::email_proof`).
 pub async fn redeem_with_code(
     ctx: &Context,
     token: &str,

@@ -2,8 +2,8 @@
 //!
 //! A known login cannot be told from an unknown one: both count against the same limits, cost one hash of the same
 //! parameters, and fail with the same answer in the same time: at the next step of `passwords.refusal_step`, which must
-//! be longer than a check of a hash of other parameters (an imported one) to hide it. Only the right password reveals that an account is
-//! disabled.
+//! be longer than a check of a hash of other parameters (an imported one) to hide it. Only the right password reveals
+//! that an account is disabled.
 //!
 //! A sign-in takes three round trips to the store: the limit of the client, that of the account, and the session. Once
 //! the account's counter is exhausted, a fourth asks whether the client's network is a known one of the account.
@@ -64,7 +64,7 @@ pub async fn check_password(
         None => None,
     };
     let checked = count_and_compare(ctx, user, login.as_ref(), password, slot, request_ctx).await;
-    // For every reason: the duration of the look-up is part of every answer.
+    // For every reason: the duration of the lookup is part of every answer.
     match &checked {
         Ok(_) => {}
         Err(Error::RateLimited { .. }) => delay_limited(start).await,
@@ -73,7 +73,7 @@ pub async fn check_password(
     checked
 }
 
-/// Counts the attempt against the account's limit and compares the password. `user` is the result of the look-up.
+/// Counts the attempt against the account's limit and compares the password. `user` is the result of the lookup.
 async fn count_and_compare(
     ctx: &Context,
     user: Option<User>,

@@ -109,8 +109,8 @@ impl Caller {
         has_scope.then_some(()).ok_or(Error::Forbidden(Denial::MissingPermission))
     }
 
-    /// When the user authenticated. `None` without a session: an API key, or a token issued from one, does not show that
-    /// its owner is there.
+    /// When the user authenticated. `None` without a session: an API key, or a token issued from one, does not show
+    /// that its owner is there.
     pub fn auth_time(&self) -> Option<Timestamp> {
         match &self.credential {
             Credential::Token(token) if self.session.is_some() => token.auth_time,

@@ -60,7 +60,7 @@ pub async fn issue_for_api_key(
         }
     }
     let claims = serialize_extra_claims(&ScopeClaim { scope: &scope })
-        .map_err(|_| Error::Internal("scopes cannot be serialised"))?;
+        .map_err(|_| Error::Internal("scopes cannot be serialized"))?;
     let now = ctx.now();
     let expires_at = api_key.expires_at.map_or(now + lifetime, |end| end.min(now + lifetime));
     let keys = ctx.node.keyring.keys();

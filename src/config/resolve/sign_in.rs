@@ -1,4 +1,5 @@
-//! The settings of how people sign in, as the rest of them: each once, with its kind, its bounds and its built-in value.
+//! The settings of how people sign in, as the rest of them: each once, with its kind, its bounds and its built-in
+//! value.
 
 use super::super::reader::{Reader, Section};
 use super::super::{Accounts, Api, Codes, Dialect, Limits, Mailed, Passwords, RotationPolicy, SecondFactor};

@@ -192,10 +192,11 @@ pub trait Accounts: Send + Sync + 'static {
     /// never undoes a concurrent password change. Ends no session.
     async fn upgrade_hash(&self, user: UserId, old: &PasswordHash, new: &PasswordHash) -> Result<bool>;
 
-    /// Applies all changes or none, in one step; none to a user whom [`Changes::only_if_valid_after`] excludes. Of any number of concurrent callers that want one address, to change
-    /// or to create a user, exactly one gets it. If [`Changes::end_sign_ins`] holds (a password is given or the user is
-    /// disabled, even again), raises [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later. Deactivates the user's API
-    /// keys that [`Changes::ends_api_keys_with`] names, including those that [`Accounts::create_api_key`] creates at the
+    /// Applies all changes or none, in one step; none to a user whom [`Changes::only_if_valid_after`] excludes. Of any
+    /// number of concurrent callers that want one address, to change or to create a user, exactly one gets it. If
+    /// [`Changes::end_sign_ins`] holds (a password is given or the user is disabled, even again), raises
+    /// [`User::sessions_valid_after`] to `now`, or by a millisecond if that is later. Deactivates the user's API keys
+    /// that [`Changes::ends_api_keys_with`] names, including those that [`Accounts::create_api_key`] creates at the
     /// same time for the row as it was before.
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed>;
 
@@ -204,9 +205,9 @@ pub trait Accounts: Send + Sync + 'static {
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified>;
 
     /// Verifies `email`, if it still is the user's address, for someone who has proved to read its mail, and sets
-    /// `new_password` if one is given. If the address was not verified, whoever set the credentials of the account may be
-    /// somebody else: the same step removes the earlier password, the second factor and its recovery codes, deactivates
-    /// all of the user's API keys, as [`Accounts::change_user`] does those with some scopes, and raises
+    /// `new_password` if one is given. If the address was not verified, the credentials of the account may have been
+    /// set by somebody else: the same step removes the earlier password, the second factor and its recovery codes,
+    /// deactivates all of the user's API keys, as [`Accounts::change_user`] does those with some scopes, and raises
     /// [`User::sessions_valid_after`]. If it was verified, only a new password changes anything, also as in
     /// [`Accounts::change_user`]. Of any number of concurrent callers exactly one gets `First`.
     async fn prove_email(
@@ -221,8 +222,8 @@ pub trait Accounts: Send + Sync + 'static {
     async fn end_sign_ins(&self, user: UserId, now: Timestamp) -> Result<Option<User>>;
 
     /// Deletes a user with its projects and keys; returns whether there was one. The same step records the deletion for
-    /// [`Accounts::revocations_since`], with the later of `now` and [`User::sessions_valid_after`]. It also removes some
-    /// records older than `forget`, more than it adds, so that the records do not grow without bound.
+    /// [`Accounts::revocations_since`], with the later of `now` and [`User::sessions_valid_after`]. It also removes
+    /// some records older than `forget`, more than it adds, so that the records do not grow without bound.
     async fn delete_user(&self, user: UserId, now: Timestamp, forget: Timestamp) -> Result<bool>;
 
     /// Lists whose sign-ins were ended, and when: the users whose [`User::sessions_valid_after`] was ever raised above
@@ -237,8 +238,8 @@ pub trait Accounts: Send + Sync + 'static {
 
     /// Turns the second factor on, replaces all recovery codes, and marks `step` as used. Of any number of concurrent
     /// callers exactly one gets `true`; `false` if it is on already or the user does not exist, and also if
-    /// `owner_valid_after` is given and the user's [`User::sessions_valid_after`] differs: the session that asks for it may
-    /// have ended since.
+    /// `owner_valid_after` is given and the user's [`User::sessions_valid_after`] differs: the session that asks for it
+    /// may have ended since.
     async fn enable_totp(
         &self,
         user: UserId,
@@ -281,8 +282,8 @@ pub trait Accounts: Send + Sync + 'static {
     async fn projects(&self, user: UserId) -> Result<Vec<(ProjectId, String)>>;
 
     /// Creates an API key; `false` if its prefix is taken (draw another one) or its user or project does not exist.
-    /// `false` also if `owner_valid_after` is given and the owner's [`User::sessions_valid_after`] differs: what allowed
-    /// the caller to create the key may have ended since.
+    /// `false` also if `owner_valid_after` is given and the owner's [`User::sessions_valid_after`] differs: what
+    /// allowed the caller to create the key may have ended since.
     async fn create_api_key(&self, key: &ApiKey, owner_valid_after: Option<Timestamp>) -> Result<bool>;
 
     /// Finds the API keys that have one of these prefixes, each once and with its owner's row, in any order.

@@ -191,8 +191,8 @@ pub struct Changes {
     pub superuser: Option<bool>,
     /// See [`User::roles`].
     pub roles: Option<Vec<String>>,
-    /// Changes nothing if the user's [`User::sessions_valid_after`] differs: the session that asks for the change may have
-    /// ended since the row was read.
+    /// Changes nothing if the user's [`User::sessions_valid_after`] differs: the session that asks for the change may
+    /// have ended since the row was read.
     pub only_if_valid_after: Option<Timestamp>,
     /// Ends all sign-ins whatever else changes, because a permission that tokens state is lost.
     pub ends_sign_ins: bool,

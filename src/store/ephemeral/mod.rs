@@ -1,10 +1,11 @@
-//! The role of what expires: sessions, claims, rate limits, revocations, and the sealed keyring that a fleet shares.
+//! The role of short-lived state: sessions, claims, rate limits, revocations, and the sealed keyring that a fleet
+//! shares.
 //!
-//! Every method that depends on the time takes `now` from its caller. What has expired by `now` is not found, whatever
-//! the store's own clock says; a store's own TTLs only clean up. Losing the store revives nothing, because a missing
-//! record is invalid and [`Ephemeral::global_not_before`] increases. A store that loses only its last moments may
-//! contain sessions again that were ended in them. Callers therefore read durable revocations from the other role and
-//! refuse those sessions.
+//! Every method that depends on the time takes `now` from its caller. A record that has expired by `now` is not found,
+//! whatever the store's own clock says; a store's own TTLs only clean up. Losing the store revives nothing, because a
+//! missing record is invalid and [`Ephemeral::global_not_before`] increases. A store that loses only its last moments
+//! may contain sessions again that were ended in them. Callers therefore read durable revocations from the other role
+//! and refuse those sessions.
 
 mod claim;
 mod permit;
@@ -49,7 +50,7 @@ pub enum SwapResult {
     Conflict,
 }
 
-/// The store of what expires. Every implementation passes `tests/conformance/ephemeral`.
+/// The store of short-lived state. Every implementation passes `tests/conformance/ephemeral`.
 #[async_trait]
 pub trait Ephemeral: Send + Sync + 'static {
     /// Opens a session at `session.used_at` and ends the user's oldest sessions beyond `max_sessions`, in one step.

@@ -14,7 +14,7 @@ use crate::config::Durability;
 
 pub(super) const NAME: &str = "signet.db";
 
-/// How long a writer waits for another process to finish its transaction. Half of a caller's default time-out, so that
+/// How long a writer waits for another process to finish its transaction. Half of a caller's default timeout, so that
 /// the caller's own write still fits when it arrives while the writer waits.
 const BUSY_TIMEOUT: Duration = Duration::from_millis(1000);
 

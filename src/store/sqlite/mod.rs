@@ -2,7 +2,7 @@
 //!
 //! [`Engine`] owns the file and knows neither role. One thread commits the writes of many callers together (`writer`);
 //! a few threads serve reads (`readers`). No caller blocks on the disk itself, nor waits longer than the configured
-//! time-out. Other processes (the command line, another server) may work on the same file. The roles' statements are in
+//! timeout. Other processes (the command line, another server) may work on the same file. The roles' statements are in
 //! `accounts::sqlite` and `ephemeral::sqlite`.
 
 mod file;
@@ -32,7 +32,7 @@ use crate::store::operation::{Observer, Operation, Probe};
 pub(in crate::store) use values::{BitsU64, JsonList, Millis, refuse_nul, unexpected};
 
 /// How many callers may wait for the writer, and as many again for the readers: as many as are served well within the
-/// default time-out. More are refused immediately, since they would wait in vain.
+/// default timeout. More are refused immediately, since they would wait in vain.
 const QUEUE: usize = 4096;
 
 /// Why the file cannot be opened. Each message says what to do.
@@ -142,7 +142,7 @@ impl Engine {
 
         let connection = file::open_writer(&path, embedded.durability).map_err(open_error)?;
         let writer = Some(spawn("store-writer", move || writer::run(&connection, job_receiver))?);
-        // Reads are index look-ups: a few threads keep up with any number of workers.
+        // Reads are index lookups: a few threads keep up with any number of workers.
         let mut readers = Vec::new();
         for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(4) {
             let connection = file::open_reader(&path).map_err(open_error)?;
@@ -181,7 +181,7 @@ impl Engine {
     }
 
     /// Runs `work` in a transaction, isolated from all others: all of it is written or nothing. The result is durable
-    /// when this returns `Ok`. After a time-out it may still be written.
+    /// when this returns `Ok`. After a timeout it may still be written.
     pub(in crate::store) async fn write<T, F>(&self, operation: Operation, work: F) -> store::Result<T>
     where
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,

@@ -1,7 +1,7 @@
 //! The log, to stderr: pretty on a terminal, JSON otherwise. Each failure is logged once, where it is handled.
 //!
-//! A thread of its own writes the lines, so that a blocked terminal or pipe loses lines and does not delay requests. Knows
-//! nothing of what is logged.
+//! A thread of its own writes the lines, so that a blocked terminal or pipe loses lines and does not delay requests.
+//! Knows nothing of what is logged.
 
 #[cfg(feature = "otlp")]
 mod traces;
@@ -97,9 +97,9 @@ impl Drop for Logs {
     }
 }
 
-/// Limits what libraries log, whatever the filter says. Below info their lines may contain secrets: tokio_postgres logs every
-/// parameter, password hashes among them, and h2 every header field. fred logs each step of a reconnection as a warning,
-/// while the store logs a lost Redis in one line.
+/// Limits what libraries log, whatever the filter says. Below info their lines may contain secrets: tokio_postgres logs
+/// every parameter, password hashes among them, and h2 every header field. fred logs each step of a reconnection as a
+/// warning, while the store logs a lost Redis in one line.
 fn is_loggable(event: &Metadata<'_>) -> bool {
     match event.target().split("::").next() {
         Some(env!("CARGO_CRATE_NAME")) => true,

@@ -14,7 +14,8 @@ pub(super) struct Traces(SdkTracerProvider);
 impl Traces {
     /// To the collector at that address.
     pub(super) fn to(endpoint: &str) -> Result<Self, ExporterBuildError> {
-        // The specification of OTLP/HTTP has `v1/traces` added to a base address; set in code, the library leaves it out.
+        // The specification of OTLP/HTTP has `v1/traces` added to a base address; set in code, the library leaves it
+        // out.
         let exporter = SpanExporter::builder().with_http().with_endpoint(format!("{endpoint}/v1/traces")).build()?;
         let resource = Resource::builder().with_service_name("signet").build();
         Ok(Self(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build()))

@@ -1,5 +1,5 @@
-//! The plain counters and gauges, one line each: cell, kind, name, labels and help text. To add one, add a line here and call
-//! [`Metrics::count`](super::Metrics::count). Knows nothing of what they mean.
+//! The plain counters and gauges, one line each: cell, kind, name, labels and help text. To add one, add a line here
+//! and call [`Metrics::count`](super::Metrics::count). Knows nothing of what they mean.
 
 use super::exposition::{Exposition, Kind};
 use super::sharded_counter::ShardedCounter;
@@ -35,12 +35,12 @@ counters! {
     CutOffByHeldBytes: Counter "signet_connections_cut_off_total" ["reason" = "held_bytes"], "Connections cut off, by reason.";
     CutOffByWriteTimeout: Counter "signet_connections_cut_off_total" ["reason" = "write_timeout"], "Connections cut off, by reason.";
     StreamsTimedOut: Counter "signet_http2_streams_timed_out_total", "HTTP/2 streams reset because their client took nothing of the response.";
-    VerifyHit: Counter "signet_verify_cache_lookups_total" ["result" = "hit"], "Token look-ups in the verification cache.";
-    VerifyKnownBad: Counter "signet_verify_cache_lookups_total" ["result" = "known_bad"], "Token look-ups in the verification cache.";
-    VerifyMiss: Counter "signet_verify_cache_lookups_total" ["result" = "miss"], "Token look-ups in the verification cache.";
-    ApiKeyHit: Counter "signet_api_key_cache_lookups_total" ["result" = "hit"], "Look-ups of well-formed API keys in the verification cache.";
-    ApiKeyKnownBad: Counter "signet_api_key_cache_lookups_total" ["result" = "known_bad"], "Look-ups of well-formed API keys in the verification cache.";
-    ApiKeyMiss: Counter "signet_api_key_cache_lookups_total" ["result" = "miss"], "Look-ups of well-formed API keys in the verification cache.";
+    VerifyHit: Counter "signet_verify_cache_lookups_total" ["result" = "hit"], "Token lookups in the verification cache.";
+    VerifyKnownBad: Counter "signet_verify_cache_lookups_total" ["result" = "known_bad"], "Token lookups in the verification cache.";
+    VerifyMiss: Counter "signet_verify_cache_lookups_total" ["result" = "miss"], "Token lookups in the verification cache.";
+    ApiKeyHit: Counter "signet_api_key_cache_lookups_total" ["result" = "hit"], "Lookups of well-formed API keys in the verification cache.";
+    ApiKeyKnownBad: Counter "signet_api_key_cache_lookups_total" ["result" = "known_bad"], "Lookups of well-formed API keys in the verification cache.";
+    ApiKeyMiss: Counter "signet_api_key_cache_lookups_total" ["result" = "miss"], "Lookups of well-formed API keys in the verification cache.";
     RateLimitsSkipped: Counter "signet_rate_limits_skipped_total", "Requests whose rate limit was not applied because the store was unavailable.";
     MailQueue: Gauge "signet_mail_queue", "Mails waiting to be sent or retried.";
     MailRetries: Counter "signet_mail_failed_tries_total", "Failed tries to send a mail that are retried.";

@@ -1,7 +1,8 @@
 //! The metrics and the page that Prometheus reads.
 //!
-//! Routes and store operations are numbered at start, so counting a request is a few additions to cells whose index is computed, not
-//! looked up. Figures that other modules keep themselves are passed in as a [`Snapshot`]. Knows nothing of HTTP types.
+//! Routes and store operations are numbered at start, so counting a request is a few additions to cells whose index is
+//! computed, not looked up. Figures that other modules keep themselves are passed in as a [`Snapshot`]. Knows nothing
+//! of HTTP types.
 
 mod counters;
 mod exposition;
@@ -36,7 +37,7 @@ const OPERATION_CELLS: usize = 2 + HISTOGRAM;
 /// Bytes buffered for clients, by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BufferedBytes {
-    /// Request bodies of the usual size that have arrived in part.
+    /// Request bodies of the usual size that arrive in pieces or are larger than 4 KiB.
     pub bodies: usize,
     /// Larger request bodies, and responses of that size that are not written yet.
     pub large_bodies: usize,

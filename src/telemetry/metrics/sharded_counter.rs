@@ -1,6 +1,6 @@
-//! Counters that every thread increments at every request. Threads are spread over several rows of cells, so that cores do not contend
-//! for cache lines; rows are summed when the page is read. An increment is one uncontended atomic addition: no lock, no look-up, no
-//! allocation. Knows nothing of what is counted.
+//! Counters that every thread increments at every request. Threads are spread over several rows of cells, so that cores
+//! do not contend for cache lines; rows are summed when the page is read. An increment is one uncontended atomic
+//! addition: no lock, no lookup, no allocation. Knows nothing of what is counted.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -46,7 +46,7 @@ impl ShardedCounter {
     }
 }
 
-/// Upper bounds of histogram buckets in microseconds, from a cached verification to the longest time-out.
+/// Upper bounds of histogram buckets in microseconds, from a cached verification (50 µs) to 10 s.
 pub(super) const BOUNDS: [u64; 17] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,

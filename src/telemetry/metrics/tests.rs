@@ -10,9 +10,9 @@ fn page(metrics: &Metrics, snapshot: &Snapshot) -> String {
     metrics.page(snapshot, &Readiness::default(), Timestamp::from_secs(100)).body
 }
 
-/// Parses a page by the rules of the text format: each family is declared once and complete, names and labels are well formed, no
-/// sample repeats, and histograms are cumulative and end with +Inf = count. No family may be called like another without its
-/// `_total`, which OpenMetrics forbids.
+/// Parses a page by the rules of the text format: each family is declared once and complete, names and labels are well
+/// formed, no sample repeats, and histograms are cumulative and end with +Inf = count. No family may be called like
+/// another without its `_total`, which OpenMetrics forbids.
 fn read(page: &str) -> BTreeMap<String, f64> {
     assert!(page.ends_with('\n'));
     let (mut samples, mut kinds, mut bases) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());

@@ -124,7 +124,7 @@ pub enum TokenError {
     WrongAudience,
 }
 
-/// Serialises a JSON object as members to append to those that every token has: `,"name":value…`, or an empty text.
+/// Serializes a JSON object as members to append to those that every token has: `,"name":value…`, or an empty text.
 pub fn serialize_extra_claims(claims: &impl serde::Serialize) -> Result<String, serde_json::Error> {
     let object = serde_json::to_string(claims)?;
     let members = object.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or_default();

@@ -40,7 +40,7 @@ pub struct LoadedKey {
     pub signs_from: Timestamp,
     /// True if it was revoked: nothing that it signed is accepted.
     pub revoked: bool,
-    /// The header segment of its access tokens, with the dot: written to new tokens, and recognised in others without
+    /// The header segment of its access tokens, with the dot: written to new tokens, and recognized in others without
     /// parsing.
     pub(super) header: Box<str>,
     /// The same with the algorithm's other name.

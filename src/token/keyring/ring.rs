@@ -65,8 +65,8 @@ pub struct KeyLifetimes {
     pub sign: Duration,
     /// Time for which a key is announced before it signs.
     pub announce: Duration,
-    /// Time for which a key verifies after it has stopped signing: the longest lifetime of anything that it signs, and
-    /// the leeway.
+    /// Time for which a key verifies after it has stopped signing: the longest lifetime of an access token, the
+    /// leeway, and `jwks_max_age`.
     pub retain: Duration,
 }
 
@@ -228,7 +228,7 @@ impl Ring {
         }
     }
 
-    /// Serialises the ring into the record that is sealed.
+    /// Serializes the ring into the record that is sealed.
     pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, InvalidRecord> {
         let record = RingRecord { version: self.version, keys: self.keys.iter().map(KeyRecord::from).collect() };
         serde_json::to_vec(&record).map(Zeroizing::new).map_err(|_| InvalidRecord)
@@ -242,7 +242,7 @@ impl Ring {
     }
 }
 
-/// The serialised ring.
+/// The serialized ring.
 #[derive(Serialize, Deserialize)]
 struct RingRecord {
     #[serde(rename = "edition")]
@@ -250,7 +250,7 @@ struct RingRecord {
     keys: Vec<KeyRecord>,
 }
 
-/// A serialised key. The public key and the `kid` follow from the seed.
+/// A serialized key. The public key and the `kid` follow from the seed.
 #[derive(Serialize, Deserialize)]
 struct KeyRecord {
     seed: Zeroizing<String>,

@@ -62,7 +62,7 @@ struct State {
 }
 
 /// Time after which a thread without work releases its memory. Longer than the pauses of a server with occasional
-/// sign-ins, because the first hash in new memory takes two fifths longer (28 ms instead of 20). No longer, because an
+/// sign-ins, because the first hash in new memory takes longer (17 to 23 ms instead of 15). No longer, because an
 /// idle server should be small.
 const RELEASE_AFTER: Duration = Duration::from_secs(2);
 

@@ -2,9 +2,9 @@
 //!
 //! A key is found by its visible prefix and compared by its SHA-256 in constant time; 160 random bits need no slow
 //! hash. A verified key is cached for a minute. Each hit checks expiry and revocations again, so the deactivation of a
-//! key or of its owner takes effect as soon as this node applies the revocation. So does the loss of the owner's rights,
-//! with which the key loses its reserved scopes: it revokes what the owner had, so the rows are read again. When keys were last used is recorded
-//! in memory and written in batches, never by the request itself.
+//! key or of its owner takes effect as soon as this node applies the revocation. So does the loss of the owner's
+//! rights, with which the key loses its reserved scopes: it revokes what the owner had, so the rows are read again.
+//! When keys were last used is recorded in memory and written in batches, never by the request itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -69,7 +69,7 @@ pub(super) async fn verify_api_keys(
     Ok(found.into_iter().map(result).collect())
 }
 
-/// Yields to other requests of this worker after so many keys: each takes three hashes and two look-ups.
+/// Yields to other requests of this worker after so many keys: each takes three hashes and two lookups.
 async fn yield_after(at: usize) {
     if at % 64 == 63 {
         tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! API keys that were verified before, keys that do not exist, and when each key was last used. Knows nothing of revocations: a hit is checked
-//! again by [`super::api_key`].
+//! API keys that were verified before, keys that do not exist, and when each key was last used. Knows nothing of
+//! revocations: a hit is checked again by [`super::api_key`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -190,8 +190,8 @@ pub async fn verify_batch(
 }
 
 impl Credential {
-    /// Whom it was issued to. `None` for a token without a session and an API key: no token of ours, but that of another
-    /// issuer whose key was imported.
+    /// Whom it was issued to. `None` for a token without a session and an API key: no token of ours, but that of
+    /// another issuer whose key was imported.
     fn subject(&self) -> Option<Subject> {
         match self {
             Self::Token(token) if token.api_key.is_some() => Some(Subject::Client),

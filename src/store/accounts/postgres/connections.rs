@@ -1,10 +1,10 @@
 //! The connection pool: how connections are opened, acquired, timed and discarded. Knows no statement.
 //!
 //! A call has one deadline over all it does: waiting for a connection, opening it, preparing and executing. So a frozen
-//! server is treated like a dead one. The calls of one request share one budget: if each had the full time-out, a
+//! server is treated like a dead one. The calls of one request share one budget: if each had the full timeout, a
 //! request with two calls could wait twice as long while all connections are in use.
 //!
-//! The outcome on a connection decides whether it returns to the pool. After a time-out, or after any error that is not
+//! The outcome on a connection decides whether it returns to the pool. After a timeout, or after any error that is not
 //! about the values alone, it is closed and the next caller opens another one. So nothing needs a restart: neither
 //! after the server restarted nor after a primary became a replica (whose old connections stay open and refuse every
 //! write).

@@ -14,7 +14,7 @@ use crate::store::accounts::{Created, NewUser};
 /// they are sent, executed and numbered.
 const PIPELINE: usize = 30;
 
-/// The advisory lock that serialises imports: two imports that hold rows the other waits for would deadlock.
+/// The advisory lock that serializes imports: two imports that hold rows the other waits for would deadlock.
 const IMPORT_LOCK: i64 = 0x7369_676e_6574 + 1;
 
 pub(super) async fn import(connections: &Connections, users: &[NewUser]) -> QueryResult<Vec<Created>> {

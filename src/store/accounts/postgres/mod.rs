@@ -1,10 +1,11 @@
-//! The accounts role on Postgres. Each method is one statement, except the import, which is one transaction.
+//! The accounts role on Postgres. Each method is one statement, except the import, `prove_email`, and
+//! `change_user` when it ends API keys, which are one transaction each.
 //!
 //! Each worker has its own [`Postgres`], because connections are driven by the runtime that opened them. Statements run
 //! at READ COMMITTED, which the connections request whatever the database's default is. Guarantees beyond one
 //! statement's snapshot come from unique indexes and row locks, never from looking first.
 //!
-//! After a time-out the statement may have been executed all the same: `Unavailable` means that its outcome is unknown.
+//! After a timeout the statement may have been executed all the same: `Unavailable` means that its outcome is unknown.
 
 mod columns;
 mod connections;

@@ -22,12 +22,12 @@ const MIGRATION_LOCK: i64 = 0x7369_676e_6574;
 /// How long migrating may take, including the wait for another node that migrates.
 const MIGRATION_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The shortest time-out for connecting, since no request waits yet.
+/// The shortest timeout for connecting, since no request waits yet.
 const MIN_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Applies the pending migrations and returns them. Refuses a newer or changed schema without touching it.
 pub async fn migrate(settings: &config::Postgres) -> Result<&'static [Migration]> {
-    // The lock is held by a node that is migrating; the usual lock time-out is for statements that serve requests.
+    // The lock is held by a node that is migrating; the usual lock timeout is for statements that serve requests.
     let patient = config::Postgres { timeout: MIGRATION_TIMEOUT, ..settings.clone() };
     let endpoint = Endpoint::new(&patient, MIGRATION_TIMEOUT)?;
     let late = |what: &str, limit: Duration| QueryError::Timeout(format!("{what} within {limit:?}"));

@@ -23,7 +23,7 @@ use crate::store::Result;
 use crate::store::operation::{Observer, Operation};
 use crate::store::sqlite::Engine;
 
-/// The time that an import may take per user, in addition to the time-out of any call.
+/// The time that an import may take per user, in addition to the timeout of any call.
 const PER_IMPORTED_USER: Duration = Duration::from_millis(1);
 
 /// The accounts store in an [`Engine`]'s file.

@@ -3,7 +3,7 @@
 //!
 //! The driver could reconnect by itself, but then it sends again what was in flight, and sends late what was queued
 //! meanwhile. Both are wrong here. A command whose reply was lost may have redeemed a code, and must not be repeated
-//! behind the caller's back. A caller gets an error within its time-out, so its command must not run after that. So a
+//! behind the caller's back. A caller gets an error within its timeout, so its command must not run after that. So a
 //! client gets no reconnection policy: when its connection breaks, everything in flight fails immediately, the client
 //! is discarded, and until the next one is connected every call fails without being queued.
 //!
@@ -62,7 +62,7 @@ impl Connection {
                 } => ended.unwrap_or(Ok(())).and(Err(Error::new(ErrorKind::IO, "closed immediately"))),
             }
         };
-        // Each step of the driver has its own time-out; this one limits their sum, over all nodes of a cluster.
+        // Each step of the driver has its own timeout; this one limits their sum, over all nodes of a cluster.
         tokio::time::timeout(settings.timeout * 10, connected)
             .await
             .unwrap_or_else(|_| Err(Error::new(ErrorKind::Timeout, "connecting timed out")))?;
@@ -72,8 +72,8 @@ impl Connection {
         }
     }
 
-    /// The time, by the server's clock, after which a command of a caller with this time-out must not run: twice the
-    /// time-out from now, because the clocks were compared over a round trip.
+    /// The time, by the server's clock, after which a command of a caller with this timeout must not run: twice the
+    /// timeout from now, because the clocks were compared over a round trip.
     pub(super) fn deadline(&self, timeout: Duration) -> i64 {
         let elapsed = self.opened_at.elapsed() + timeout * 2;
         self.clock_offset.load(Ordering::Relaxed) + elapsed.as_millis() as i64

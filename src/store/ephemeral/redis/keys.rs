@@ -21,8 +21,9 @@
 //! | `{fleet}:born` | string | the stream's epoch: the server's time when the stream was created |
 //!
 //! The fields of a session: `c`ounter, `o`pened, `u`sed, `r`otated, `i`dle, `e`nds (times in milliseconds), `d`ialect,
-//! `a`ddress, a`g`ent, `p`rofile, `t`ime of authentication (absent if an older build opened it); `k`ept until; `l`ast replay; `s`erver time of the rotation; `x`: the session is over
-//! (`ended`, `reused`), but its revocation is not yet published.
+//! `a`ddress, a`g`ent, `p`rofile, `t`ime of authentication (absent if an older build opened it); `k`ept until; `l`ast
+//! replay; `s`erver time of the rotation; `x`: the session is over (`ended`, `reused`), but its revocation is not yet
+//! published.
 //!
 //! Every key has a TTL except those of the fleet other than `nodes`: if the keyring, the global `not_before` or the
 //! stream expired, everyone would be signed out. They are few and small, and `forget_revocations` trims the stream.

@@ -20,7 +20,7 @@
 //! Until a Cluster has promoted a replica of a dead master, all of it is unavailable instead of one slot in three,
 //! because the driver connects to a whole cluster or not at all.
 //!
-//! **Frozen, full or gone.** Every call ends within the time-out, or immediately if there is no connection. A call that
+//! **Frozen, full or gone.** Every call ends within the timeout, or immediately if there is no connection. A call that
 //! cannot be done is [`Unavailable`](crate::store::Error::Unavailable) and is never half done: the first write of a
 //! script is the one that a full memory refuses.
 

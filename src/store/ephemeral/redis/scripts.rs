@@ -72,7 +72,7 @@ scripts! {
     SWAP_KEYRING SwapKeyring "lua/revocation_stream.lua" "lua/swap_keyring.lua";
 }
 
-/// Runs scripts and plain commands, each within the time-out.
+/// Runs scripts and plain commands, each within the timeout.
 pub(super) struct Runner {
     connection: PersistentConnection,
     timeout: Duration,
@@ -133,7 +133,7 @@ impl Runner {
             let times: [&dyn RedisArg; 2] = [&connection.deadline(self.timeout), &now];
             let encoded = encode(head.iter().chain(keys).chain(&times).chain(args).copied());
             // Not the driver's own `evalsha`: it is not implemented for a client with options, and ignores the options,
-            // the time-out among them.
+            // the timeout among them.
             let slot = encoded.get(head.len()).and_then(Value::as_bytes).unwrap_or_default();
             let command = CustomCommand::new_static(command, slot, false);
             let client = self.client(&connection, self.timeout.saturating_sub(started_at.elapsed()));
@@ -163,7 +163,7 @@ impl Runner {
     }
 }
 
-/// Closes the connection after a time-out, because every later reply on it is late too.
+/// Closes the connection after a timeout, because every later reply on it is late too.
 fn close_if_timed_out(connection: &Connection, error: DriverError) -> Error {
     if *error.kind() == ErrorKind::Timeout {
         connection.close();

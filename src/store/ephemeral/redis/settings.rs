@@ -1,4 +1,4 @@
-//! Translates our settings to the driver's: addresses, TLS, time-outs. Knows nothing of what is stored.
+//! Translates our settings to the driver's: addresses, TLS, timeouts. Knows nothing of what is stored.
 
 use std::path::Path;
 use std::time::Duration;
@@ -75,7 +75,7 @@ impl Settings {
             // because the client has no reconnection policy.
             max_command_attempts: 4,
             max_redirections: 3,
-            // Far more commands than can be answered within any sensible time-out; beyond it they fail immediately.
+            // Far more commands than can be answered within any sensible timeout; beyond it they fail immediately.
             max_command_buffer_len: 20_000,
             tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
             // -READONLY, -LOADING and -CLUSTERDOWN end a connection, and the next one finds the right node.

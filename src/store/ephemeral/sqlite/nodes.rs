@@ -96,7 +96,7 @@ impl NodeFiles {
     }
 }
 
-/// Writes the position twice, so that a reader recognises a write that it saw only half of.
+/// Writes the position twice, so that a reader recognizes a write that it saw only half of.
 fn write(file: &File, applied: i64) -> io::Result<()> {
     file.write_all_at(format!("{applied:020} {applied:020}\n").as_bytes(), 0)
 }

@@ -230,7 +230,7 @@ pub(super) fn end(
 ) -> rusqlite::Result<Ended> {
     if let Some(valid_after) = valid_after {
         set_mark(tx, user, valid_after, now)?;
-        // Whoever signed in from them may have known the old password.
+        // Someone who knew the old password may have signed in from them.
         limits::forget_networks(tx, user)?;
     }
     delete_expired(tx, user, now)?;

@@ -1,5 +1,5 @@
 -- KEYS: index, prefix of session keys, sign-in mark, networks. ARGV: deadline, now, scope, session id, valid_after.
--- With valid_after, forgets the networks: whoever signed in from them may have known the old password. Marks the
+-- With valid_after, forgets the networks: someone who knew the old password may have signed in from them. Marks the
 -- sessions as ended but keeps their records. delete_sessions.lua deletes them only after their revocations are
 -- published, so that a caller whose publishing failed finds them again. Returns the latest time at which any of them
 -- was opened or had tokens issued, and then their ids.

@@ -16,9 +16,9 @@ local function set_index_ttl(key)
   end
 end
 
--- The time until which a session's record and its index entry are kept: its expiry plus an eighth of the idle time-out.
+-- The time until which a session's record and its index entry are kept: its expiry plus an eighth of the idle timeout.
 -- The margin saves writes, because a rotation has to move that time only once its own expiry is past it. With an idle
--- time-out of a week and a rotation each quarter of an hour, fewer than one rotation in eighty does. Expiry itself
+-- timeout of a week and a rotation each quarter of an hour, fewer than one rotation in eighty does. Expiry itself
 -- stays exact.
 local function kept_until(rotated_at, idle_timeout, ends_at)
   return math.min(ends_at, rotated_at + idle_timeout + math.floor(idle_timeout / 8))

@@ -1,6 +1,6 @@
--- KEYS: global not_before, revocations, stream epoch. ARGV: deadline, now. A store without the value is new or has lost
--- everything, so it is set to `now` and published to the followers. From then on the stream exists, which lets its
--- later loss be told from its never having existed.
+-- KEYS: global not_before, revocations, stream epoch. ARGV: deadline, now. If the value is missing, the store
+-- is new or has lost everything: sets it to `now` and publishes it to the followers. The stream exists from then on, so
+-- a later loss of it can be detected.
 local not_before = redis.call('GET', KEYS[1])
 if not_before then
   return not_before
