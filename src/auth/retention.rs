@@ -77,11 +77,11 @@ pub fn max_access_lifetime(config: &Config) -> Duration {
     longest.unwrap_or_default() + config.tokens.leeway
 }
 
-/// Lifetimes of signing keys. A key verifies for as long as anything that it signed may be presented.
+/// Lifetimes of signing keys. A key verifies until the last access token that it signed has expired, and
+/// `keys.jwks_max_age` longer, as a margin. Action tokens are signed with another key and do not count.
 pub fn key_lifetimes(config: &Config) -> KeyLifetimes {
-    let (keys, mailed) = (&config.keys, &config.mailed);
-    let longest_link = mailed.magic.max(mailed.reset).max(mailed.confirm);
-    let retain = max_access_lifetime(config).max(longest_link) + keys.jwks_max_age;
+    let keys = &config.keys;
+    let retain = max_access_lifetime(config) + keys.jwks_max_age;
     KeyLifetimes { sign: keys.rotate_every, announce: keys.announce, retain }
 }
 
@@ -98,8 +98,8 @@ pub(in crate::auth) fn first_session_after(before: Timestamp) -> Timestamp {
 }
 
 /// The time of issue that is compared with a user's revocation, for a credential without a session. The revocation
-/// covers sessions up to the newest one, by whichever clock it was opened, but knows nothing of API keys: their clock
-/// may be ahead.
+/// covers the user's newest session, even if a clock that is ahead opened it, but does not consider API keys. The clock
+/// that stamped an API key may be ahead too, so the clock skew is subtracted.
 pub(in crate::auth) fn comparable_issue_time(issued_at: Timestamp) -> Timestamp {
     issued_at - MAX_CLOCK_SKEW
 }

@@ -55,11 +55,10 @@ fn short_lived(fleet: &Fleet) -> [crate::support::signet::Plan; 2] {
         .set("SIGNET_KEYS__ANNOUNCE", "2s")
         .set("SIGNET_KEYS__JWKS_MAX_AGE", &format!("{}s", MAX_AGE.as_secs()))
         .set("SIGNET_TOKENS__LEEWAY", "0ms");
-    // A key stays published as long as any token that it signed, in any dialect or in a mail, is valid.
+    // A key stays published as long as any access token that it signed, in any dialect, is valid.
     let access = ["NATIVE", "UNTURNED", "MYAUTH", "CODES", "UCONTACT", "V1"].map(|name| format!("API__{name}__ACCESS"));
-    let mailed = ["MAGIC", "RESET", "CONFIRM"].map(|name| format!("MAILED__{name}"));
-    let all = access.iter().chain(&mailed);
-    let plan = all.fold(plan, |plan, key| plan.set(&format!("SIGNET_{key}"), &format!("{}s", ACCESS.as_secs())));
+    let plan =
+        access.iter().fold(plan, |plan, key| plan.set(&format!("SIGNET_{key}"), &format!("{}s", ACCESS.as_secs())));
     [plan.another_node(), plan]
 }
 
