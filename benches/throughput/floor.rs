@@ -1,6 +1,7 @@
-//! The floor: the minimum cost of a response with the same hyper, runtime, allocator and driver, without product code.
+//! The baseline: the minimum cost of a response with the same hyper, runtime, allocator and driver, without product
+//! code.
 //!
-//! It is the simplest possible server: no time-outs, no bounds, no metrics, no request ids, no revocations. It must not
+//! It is the simplest possible server: no timeouts, no bounds, no metrics, no request ids, no revocations. It must not
 //! use the crate `signet`. It must have the same allocator as the server (`main.rs`).
 
 use std::collections::HashMap;
@@ -29,7 +30,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, LocalOptions};
 use uuid::Uuid;
 
-/// What the floor does with every request. It ignores the path.
+/// What the baseline does with every request. It ignores the path.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Floor {
     /// Responds with a fixed body.
@@ -45,7 +46,7 @@ pub(crate) enum Floor {
     Refresh { redis: u16, seed: [u8; 32], header: String, opening: String, sessions: Vec<Session> },
 }
 
-/// A session that exists when the floor starts.
+/// A session that exists when the baseline starts.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Session {
     pub(crate) token: String,
@@ -55,9 +56,9 @@ pub(crate) struct Session {
 
 type FullResponse = Response<Full<Bytes>>;
 
-/// Runs in the process of the floor: reads a [`Floor`] from stdin and serves it until the process is killed.
+/// Runs in the process of the baseline: reads a [`Floor`] from stdin and serves it until the process is killed.
 pub(crate) fn serve() {
-    let floor: Floor = serde_json::from_reader(std::io::stdin().lock()).expect("a description of a floor");
+    let floor: Floor = serde_json::from_reader(std::io::stdin().lock()).expect("a description of a baseline");
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
     runtime.block_on(async {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -228,7 +229,7 @@ impl Rotation {
     }
 }
 
-/// The parts of a refresh token: version, user, session, counter, and a MAC that the floor does not check.
+/// The parts of a refresh token: version, user, session, counter, and a MAC that the baseline does not check.
 struct RefreshToken {
     bytes: Vec<u8>,
     user: Uuid,

@@ -1,4 +1,4 @@
-//! The measured paths: the requests to Signet and the equivalent work of the floor.
+//! The measured paths: the requests to Signet and the equivalent work of the baseline.
 
 use serde_json::json;
 
@@ -64,7 +64,7 @@ fn verify_seen(setup: &Setup) -> Vec<Finding> {
     };
     let known = sessions.iter().map(response).collect();
     let workload = workload(CONNECTIONS, r#"{"active":true,"claims":{"#, RequestSource::Same(requests));
-    let comparison = setup.compare_with_floor(&signet, &Floor::LookUp { known }, "parse + look-up", workload);
+    let comparison = setup.compare_with_floor(&signet, &Floor::LookUp { known }, "parse + lookup", workload);
     vec![Finding::cpu("verify_seen", "/verify, cached token", Target::AtMost(1.20), comparison)]
 }
 
