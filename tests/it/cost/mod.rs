@@ -3,7 +3,7 @@
 //!
 //! One test per family of shapes; each prints its ten dearest requests. `./test cost` drives every operation by every
 //! family and attacks every field, takes the minimum of several repetitions, and judges a release build by the bounds
-//! as they are stated. In `./test`, a family drives all operations that read what it is about and a quarter of the
+//! as they are stated. In `./test`, a family drives all operations that read what it is about and an eighth of the
 //! others, a shape attacks one field of an operation, by turns, and is repeated only if it seems too dear.
 
 mod bounds;
@@ -38,7 +38,7 @@ const REPETITIONS: usize = 5;
 /// A request that takes so many times its bound is not repeated.
 const HOPELESS: u32 = 4;
 /// In the short form, one of so many operations that a family is not about.
-const SAMPLE: usize = 4;
+const SAMPLE: usize = 8;
 
 /// True for the long form.
 #[allow(clippy::disallowed_methods, reason = "the caller chooses the form by an environment variable")]
@@ -88,7 +88,7 @@ async fn measure(family: &Family) {
     let mut timed = Subject::start(|plan| plan).await;
     let mut weighed = Subject::start(|plan| plan.set("_RJEM_MALLOC_CONF", "dirty_decay_ms:0,muzzy_decay_ms:0")).await;
     let mut report = Report::new(family.name, bounds);
-    // Another quarter for each family.
+    // Another eighth for each family.
     let offset = family.name.len();
     for (number, operation) in operations(&timed.server).await.iter().enumerate() {
         if !(long() || (family.concerns)(operation) || (number + offset).is_multiple_of(SAMPLE)) {

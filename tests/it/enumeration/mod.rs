@@ -1,14 +1,13 @@
 //! User enumeration: no call may reveal whether an address has an account, by status, header fields, body or response
 //! time.
 //!
-//! For every call, 200 samples are taken of known and 200 of unknown users, one after the other over kept
+//! For every call, 100 samples are taken of known and 100 of unknown users, one after the other over kept
 //! connections. They are interleaved in pairs with a random order, so that background load, and work that one request
 //! leaves for the next, affect both kinds alike. Statuses, header fields and bodies must be equal; of the random
 //! device secret (`claim`), only the length and the alphabet. Times are compared by the Mann-Whitney U test (see
 //! [`separation`]). Two kinds count as separable if the result has a chance of less than one in a million, and if of
-//! two responses the one of the slower kind is slower with a probability beyond 0.7. With 200 samples the second
-//! condition is the stricter one: it is seven standard deviations from 0.5, so no false alarm is to be expected in
-//! the life of this test.
+//! two responses the one of the slower kind is slower with a probability beyond 0.7. With 100 samples the two
+//! conditions are equally strict: the second is five standard deviations from 0.5.
 //!
 //! **Detected**: one hash more or less, which costs at least two steps of the response time here, and anything else
 //! that moves a response to another step (see `auth::timing`; without it, 200 samples told known from unknown users
@@ -35,7 +34,7 @@ use calls::Call;
 use separation::{Separation, median};
 
 /// The number of samples of each kind.
-const SAMPLE_PAIRS: usize = 200;
+const SAMPLE_PAIRS: usize = 100;
 
 /// The number of known users, and of unknown users, that take turns.
 const GROUP_SIZE: usize = 20;
