@@ -1,17 +1,14 @@
-//! Applies the rate limits of [`LimitedAction`]. An account has one counter, whatever the dialect, the spelling of the
-//! address, or whether it is named by address or username.
+//! Applies the rate limits of [`LimitedAction`]. An account has one counter, in all dialects and by all its names.
 //!
 //! **Nobody can lock an owner out.** Anyone who knows a login can exhaust the counters of its account. A network from
-//! which the owner signed in has separate budgets, which no other network can exhaust. They are used only when the
-//! shared counter is exhausted. The attempt is then compared. A right one succeeds; a wrong one gets the 429 that any
-//! other network gets. So the response reveals neither that the account exists nor that the network is known.
+//! which the owner signed in has budgets of its own, used when the shared counter is exhausted: a right attempt succeeds,
+//! a wrong one gets the 429 of any other network. So the response reveals neither the account nor the known network.
 //!
 //! **Mails** are limited by requester and in total. A requester over its own limit gets 429. Over the total, the
 //! response is that of a mail that was sent.
 //!
-//! **A store that fails.** Limits that protect secrets and costs fail closed: otherwise an attacker could guess without
-//! limit, or tell a right password (503) from a wrong one (401) as often as they like. The others fail open and are
-//! counted: see [`OnFailure`].
+//! **A store that fails.** Limits that protect secrets and costs fail closed. Otherwise an attacker could guess without
+//! limit. The others fail open and are counted: see [`OnFailure`].
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -102,7 +99,6 @@ pub enum MailKind {
 }
 
 impl MailKind {
-    /// The name in the keys of the store.
     fn name(self) -> &'static str {
         match self {
             Self::SignInCode => "code",

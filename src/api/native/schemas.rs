@@ -177,22 +177,14 @@ pub(super) struct TokenRequest {
     client_secret: String,
 }
 
-/// The kind of the token to introspect.
-#[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
-enum TokenTypeHint {
-    AccessToken,
-    RefreshToken,
-}
-
 /// The token to introspect, and the client's API key.
 #[derive(ToSchema)]
 #[schema(examples(json!({"token": "eyJhbGciOiJFZERTQSJ9…", "client_secret": "sk_Zx81cW0pQr7L_mB5…"})))]
 pub(super) struct IntrospectionRequest {
     token: String,
-    /// `refresh_token` to introspect a refresh token, which is inactive otherwise.
-    #[schema(required = false, inline)]
-    token_type_hint: TokenTypeHint,
+    /// `refresh_token` to introspect a refresh token, which is inactive otherwise. Any other hint is ignored.
+    #[schema(required = false)]
+    token_type_hint: String,
     /// The API key, unless a header field has it.
     #[schema(required = false)]
     client_secret: String,
