@@ -2,7 +2,7 @@
 //!
 //! **Nobody can lock an owner out.** Anyone who knows a login can exhaust the counters of its account. A network from
 //! which the owner signed in has budgets of its own, used when the shared counter is exhausted: a right attempt is
-//! accepted, a wrong one gets the 429 of any other network. So the response reveals neither the account nor the network.
+//! accepted, a wrong one gets the 429 of any other network. So the response reveals neither account nor network.
 //!
 //! **Mails** are limited by requester and in total. A requester over its own limit gets 429. Over the total, the
 //! response is that of a mail that was sent.
