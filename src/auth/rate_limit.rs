@@ -120,8 +120,8 @@ pub struct MailPermit {
 }
 
 impl MailPermit {
-    /// Whether the mail may be sent: if the total is exceeded, only for a network that `owner`, who has the address,
-    /// signed in from. The answer to the request must not depend on it.
+    /// True if the mail may be sent. Over the total it may only if `owner`, the user with the address, signed in from
+    /// the requester's network. The response must not depend on the result.
     pub async fn may_send(
         self,
         ctx: &Context,

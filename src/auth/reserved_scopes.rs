@@ -14,7 +14,7 @@ pub(in crate::auth) const BILLING: &str = "billing:write";
 /// All reserved scopes.
 pub(in crate::auth) const RESERVED_SCOPES: &[&str] = &[ADMIN, BILLING];
 
-/// Whether `scope` is reserved.
+/// True if `scope` is reserved.
 pub fn is_reserved(scope: &str) -> bool {
     RESERVED_SCOPES.contains(&scope)
 }

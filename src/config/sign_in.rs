@@ -43,8 +43,8 @@ pub struct Mailed {
     pub reset: Duration,
     /// Lifetime of a link that confirms an address.
     pub confirm: Duration,
-    /// Whether opening a link of `ucontact` or `v1` that confirms an address confirms it, as their documents say. If
-    /// not, the link shows a page whose button does.
+    /// True if GET of a confirmation link of `ucontact` or `v1` confirms the address, as their documents say. If false,
+    /// the link shows a page whose button confirms it.
     pub confirm_by_get: bool,
     /// Wrong tries per person and day for mailed codes; links and second factors have the same allowance each.
     pub daily_tries: u32,
@@ -122,7 +122,7 @@ pub struct Dialect {
     pub idle: Duration,
     /// Maximum lifetime of its sessions.
     pub absolute: Duration,
-    /// Whether only users with a confirmed address can sign in, and refresh the tokens of its sessions.
+    /// True if only users with a confirmed address can sign in and refresh the tokens of its sessions.
     pub verified_only: bool,
     /// Minimum length of a password that is set through it.
     pub min_password_length: usize,

@@ -118,8 +118,9 @@ impl Caller {
         }
     }
 
-    /// Whether the caller may introspect and revoke tokens of `user`: their own, and everyone's if the caller's current
-    /// row is a superuser's. Anyone can create an API key with the scopes for these calls, so the scopes do not decide.
+    /// True if the caller may introspect and revoke the tokens of `user`. Callers may do so for themselves, and
+    /// superusers by their current row for everyone. Anyone can create an API key with the scopes for these calls, so
+    /// the scopes do not decide.
     pub async fn may_manage_tokens_of(&self, ctx: &Context, user: Option<UserId>) -> Result<bool, Error> {
         if user == Some(self.user) {
             return Ok(true);

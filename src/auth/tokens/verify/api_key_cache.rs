@@ -39,7 +39,7 @@ pub struct VerifiedApiKey {
     pub user: UserId,
     /// The owner's address.
     pub email: String,
-    /// Whether the address is verified.
+    /// True if the address is verified.
     pub email_verified: bool,
     /// The project it belongs to.
     pub project: ProjectId,
