@@ -2,9 +2,15 @@
 
 use crate::config::raw::RawConfig;
 
-/// The variable of a key: `SIGNET_SERVER__LISTEN` for `server.listen`.
+/// The variable of a key: `SIGNET_SERVER__LISTEN` for `server.listen`. Between the section and the setting may be the
+/// name of a table, which may contain any character. All but letters and digits become underscores:
+/// `SIGNET_AUDIENCES__HTTPS___API_EXAMPLE_COM__CLAIMS` for `audiences.https://api.example.com.claims`.
 pub(super) fn variable(key: &str) -> String {
-    format!("SIGNET_{}", key.to_uppercase().replace('.', "__"))
+    let (section, rest) = key.split_once('.').unwrap_or(("", key));
+    let (table, setting) = rest.rsplit_once('.').unwrap_or(("", rest));
+    let table = table.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_");
+    let parts: Vec<&str> = [section, &table, setting].into_iter().filter(|part| !part.is_empty()).collect();
+    format!("SIGNET_{}", parts.join("__").to_uppercase())
 }
 
 impl RawConfig {
@@ -22,6 +28,26 @@ impl RawConfig {
     pub(super) fn add_variables(&mut self, variables: impl IntoIterator<Item = (String, String)>) {
         self.environment
             .extend(variables.into_iter().filter(|(name, value)| !value.trim().is_empty() && !set_by_kubernetes(name)));
+    }
+
+    /// The names of the tables below a section that variables name, for tables with these settings. A variable that
+    /// belongs to one of the tables in `known` names no other; the rest name a table in lower case.
+    pub(super) fn tables_in_variables<'n>(
+        &self,
+        section: &str,
+        settings: &[&str],
+        known: impl Iterator<Item = &'n String>,
+    ) -> Vec<String> {
+        let prefix = format!("SIGNET_{}__", section.to_uppercase());
+        let known: Vec<String> = known.map(|name| variable(&format!("{section}.{name}.x"))).collect();
+        let table = |variable: &String| {
+            let rest = variable.strip_prefix(&prefix)?;
+            let end = |setting: &&str| rest.strip_suffix(&format!("__{}", setting.to_uppercase()));
+            settings.iter().find_map(end).filter(|table| !table.is_empty()).map(str::to_owned)
+        };
+        let tables = self.environment.keys().filter_map(table);
+        let is_new = |table: &String| !known.contains(&format!("{prefix}{table}__X"));
+        tables.filter(is_new).map(|table| table.to_lowercase()).collect()
     }
 
     /// `SIGNET_` variables that no setting has read.

@@ -44,6 +44,8 @@ impl RawConfig {
         for (name, value) in table {
             let key = format!("{before}{}", name.get_ref());
             if let DeValue::Table(inner) = value.get_ref() {
+                let parent = before.trim_end_matches('.').to_owned();
+                self.tables.insert((parent, name.get_ref().to_string()), source(name.span()));
                 self.add_table(source, &format!("{key}."), inner);
                 continue;
             }

@@ -4,6 +4,7 @@
 //! resolved and checked together. No other module reads the environment. Imports no other module.
 
 mod advice;
+mod audiences;
 mod environment;
 mod error;
 mod file;
@@ -22,6 +23,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+pub use audiences::{Audience, SigningAlgorithm};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use limits::{LimitedAction, Limits, OnFailure, Rate};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor};
@@ -45,6 +47,8 @@ pub struct Config {
     pub mail: Mail,
     /// Token claims and session limits.
     pub tokens: Tokens,
+    /// Audiences besides `tokens.audience`, sorted by name.
+    pub audiences: Vec<Audience>,
     /// Lifetimes of signing keys.
     pub keys: Keys,
     /// Verification caches.
@@ -240,6 +244,10 @@ pub struct Tokens {
     pub issuer: String,
     /// `aud`.
     pub audience: String,
+    /// `client_id` of tokens of users who signed in; never the form of an API key's id.
+    pub client_id: String,
+    /// Names of the custom claims that tokens carry.
+    pub claims: Vec<String>,
     /// The `alg` header; both names are accepted.
     pub algorithm: Algorithm,
     /// Tolerated clock difference.

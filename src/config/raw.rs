@@ -48,6 +48,8 @@ pub(super) struct RawValue {
 pub(super) struct RawConfig {
     /// Values of the file, by dotted key.
     pub(super) file: BTreeMap<String, RawValue>,
+    /// Tables of the file, by the dotted key of the table that they are in, and by name.
+    pub(super) tables: BTreeMap<(String, String), Source>,
     /// Environment variables, by name.
     pub(super) environment: BTreeMap<String, String>,
     /// Values of `--set`, by dotted key.

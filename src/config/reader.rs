@@ -1,7 +1,7 @@
 //! Reads settings from the raw ones, one key at a time, and collects all errors: an invalid value is replaced by the
 //! default, so that every error is reported in one run. Knows no individual setting.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::environment::variable;
 use crate::config::error::{ConfigError, ConfigErrors, Source};
@@ -34,9 +34,34 @@ impl Reader {
         Section { reader: self, before: String::new() }
     }
 
+    /// The names of the tables below a section, for tables with these settings. Each layer can add some: a table of the
+    /// file may be empty, `--set` and variables name it with one of its settings.
+    pub(super) fn table_names(&mut self, section: &str, settings: &[&str]) -> BTreeSet<String> {
+        let mut names = BTreeSet::new();
+        for ((parent, name), source) in &self.raw.tables {
+            if parent == section {
+                names.insert(name.clone());
+            } else if let Some(outer) = parent.strip_prefix(&format!("{section}.")) {
+                self.errors.push(ConfigError::Unknown {
+                    name: format!("{parent}.{name}"),
+                    source: source.clone(),
+                    suggestion: Some(format!("[{section}.\"{outer}.{name}\"]")),
+                });
+            }
+        }
+        for flag in self.raw.flags.keys() {
+            let table = flag.strip_prefix(&format!("{section}.")).and_then(|rest| rest.rsplit_once('.'));
+            names.extend(table.filter(|(_, setting)| settings.contains(setting)).map(|(name, _)| name.to_owned()));
+        }
+        let in_variables = self.raw.tables_in_variables(section, settings, names.iter());
+        names.extend(in_variables);
+        names
+    }
+
     /// Reports that a value contradicts another.
     pub(super) fn conflict(&mut self, key: &str, rule: impl Into<String>) {
-        let source = self.known.get(key).cloned().unwrap_or(Source::BuiltIn);
+        let table = || self.raw.tables.get(&key.split_once('.').map(|(section, name)| (section.into(), name.into()))?);
+        let source = self.known.get(key).or_else(table).cloned().unwrap_or(Source::BuiltIn);
         self.errors.push(ConfigError::Conflict { key: key.to_owned(), source, rule: rule.into() });
     }
 

@@ -3,6 +3,7 @@
 //!
 //! To add a setting, add a line here, a field in the checked settings, and a paragraph in `config.toml`.
 
+mod audiences;
 mod sign_in;
 
 use std::path::{Path, PathBuf};
@@ -16,8 +17,8 @@ use super::{
 use crate::config::error::ConfigErrors;
 use crate::config::raw::RawConfig;
 use crate::config::values::{
-    Address, Bytes32, Collector, Cores, DurationRange, FilePath, Filter, Integer, Issuer, KeyPrefix, OneOf, OrOff,
-    Origin, Range, Sender, Size, StoreAddress, Text, WebAddress, format_duration,
+    Address, Bytes32, ClientId, Collector, Cores, DurationRange, FilePath, Filter, Integer, Issuer, KeyPrefix, OneOf,
+    OrOff, Origin, Range, Sender, Size, StoreAddress, Text, WebAddress, format_duration,
 };
 
 /// Environment variables with customary names, accepted besides `SIGNET_…`.
@@ -98,6 +99,7 @@ pub(super) fn read(from: &mut Reader) -> Config {
         postgres: postgres(&mut from.section("postgres")),
         embedded: embedded(&mut from.section("embedded")),
         mail: mail(&mut from.section("mail")),
+        audiences: audiences::audiences(from),
         keys: keys(&mut from.section("keys")),
         verify: verify(&mut from.section("verify")),
         revocation: revocation(&mut from.section("revocation")),
@@ -206,6 +208,8 @@ fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {
     Tokens {
         issuer: from.read("issuer", Issuer, public_url.to_owned()),
         audience: from.read("audience", Text, "signet".to_owned()),
+        client_id: from.read("client_id", ClientId, "signet".to_owned()),
+        claims: from.read_list("claims", Text).unwrap_or_default(),
         algorithm: from.read("algorithm", ALGORITHMS, Algorithm::EdDsa),
         leeway: from.read("leeway", DurationRange(ms(0), minutes(5)), seconds(5)),
         grace: from.read("grace", DurationRange(ms(0), minutes(5)), seconds(10)),
@@ -308,6 +312,7 @@ fn check_rules(config: &Config, from: &mut Reader) {
         }
     }
     let api = &config.api;
+    audiences::check_rules(&config.audiences, &config.tokens, api, from);
     if !config.mailed.confirm_by_get && !api.native.enabled && (api.ucontact.enabled || api.v1.enabled) {
         from.conflict(
             "mailed.confirm_by_get",

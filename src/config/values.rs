@@ -156,6 +156,18 @@ impl ValueType for Text {
     }
 }
 
+/// The id of the client that users sign in with. Not a UUID, because tokens with one belong to an API key.
+pub(super) struct ClientId;
+impl ValueType for ClientId {
+    type Value = String;
+    fn allowed(&self) -> String {
+        format!("{}, not a UUID", Text.allowed())
+    }
+    fn parse(&self, text: &str) -> Option<String> {
+        Text.parse(text).filter(|text| uuid::Uuid::try_parse(text).is_err())
+    }
+}
+
 /// The prefix of Redis keys. A brace would become the hash tag of a Redis Cluster key, and keys that must share a slot
 /// would not.
 pub(super) struct KeyPrefix;
