@@ -1,11 +1,14 @@
 //! The arguments of the command line and their help texts. Executes nothing.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use crate::auth::api_keys::is_scope;
+use crate::config;
+use crate::token::custom_claims::CustomClaims;
 
 /// Signet, a token server: signs people in and issues JWTs that any service verifies from a JWKS.
 #[derive(Debug, Parser)]
@@ -97,6 +100,20 @@ pub enum Users {
     },
     /// Show one user.
     Show(UserName),
+    /// Change a user.
+    ///
+    /// Open sessions stay. Their tokens carry the new claims from the next refresh on, if `tokens.claims` lists them.
+    #[command(after_help = "Examples:
+  signet users update a@example.com --claims '{\"plan\":\"pro\",\"seats\":5}'
+  signet users update a@example.com --claims '{}'")]
+    Update {
+        /// The user.
+        #[command(flatten)]
+        name: UserName,
+        /// The custom claims, which replace all earlier ones: a JSON object of at most 1 KiB.
+        #[arg(long, value_name = "JSON")]
+        claims: CustomClaims,
+    },
     /// Disable a user: end all sessions and refuse sign-in and API keys.
     ///
     /// Returns when every running server refuses the user's tokens and API keys; see `signet --help`.
@@ -139,7 +156,8 @@ pub enum Users {
     /// left out, so the import can be repeated.
     #[command(after_help = "One JSON object per line; only email is required:
   {\"email\":\"a@example.com\",\"username\":\"a\",\"full_name\":\"A. Example\",\"password_hash\":\"$2b$12$…\",
-   \"verified\":true,\"disabled\":false,\"superuser\":false,\"roles\":[\"editor\"],\"created_at\":\"2024-01-31T12:00:00Z\"}
+   \"verified\":true,\"disabled\":false,\"superuser\":false,\"roles\":[\"editor\"],\"claims\":{\"plan\":\"pro\"},
+   \"created_at\":\"2024-01-31T12:00:00Z\"}
 password_hash may be Argon2, bcrypt, scrypt or PBKDF2, as a PHC string or in Django's or Firebase's format.
 
 Example:
@@ -182,6 +200,9 @@ pub struct CreateUser {
     /// A role. Repeatable.
     #[arg(long = "role", value_name = "ROLE")]
     pub roles: Vec<String>,
+    /// Custom claims: a JSON object of at most 1 KiB.
+    #[arg(long, value_name = "JSON")]
+    pub claims: Option<CustomClaims>,
 }
 
 /// The name of one user.
@@ -196,24 +217,41 @@ pub struct UserName {
 pub enum Keys {
     /// List the keys and the state of each.
     List,
-    /// Announce the next key. It is in the JWKS for `keys.announce` before it signs; no token is refused.
-    Rotate,
+    /// Replace the signing key with the standby, which is in the JWKS already, and announce another standby.
+    ///
+    /// The standby signs at once if it has been in the JWKS for `keys.announce`, and otherwise as soon as it has been.
+    /// No token is refused. The old key verifies until its last token has expired.
+    #[command(after_help = "Example, with verifiers that keep the JWKS for half a day:
+  signet keys rotate --assume-cache 12h")]
+    Rotate {
+        /// The algorithm of the key.
+        #[arg(long, value_enum, ignore_case = true, default_value_t = KeyAlgorithm::EdDsa)]
+        algorithm: KeyAlgorithm,
+        /// Warn if a verifier that keeps the JWKS for this long, and does not fetch it again when it sees an unknown
+        /// key, would refuse tokens of the new key.
+        #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = parse_duration)]
+        assume_cache: Duration,
+    },
     /// Revoke a stolen key: every server refuses every token it signed when this returns; see `signet --help`.
+    ///
+    /// If it is the signing key, the standby signs at once. Verifiers have it already, so no other token is refused.
+    /// Services that verify on their own accept tokens of the revoked key until they fetch the JWKS again, or follow the
+    /// revocation feed: SECURITY.md says for how long.
     Revoke {
         // A key id is base64url, so it can begin with a hyphen.
         /// The key id, as `keys list` prints it.
         #[arg(allow_hyphen_values = true)]
         kid: String,
     },
-    /// Import an Ed25519 key as the next signing key.
+    /// Import an Ed25519 key, or a P-256 key if an audience has ES256, as the next signing key.
     ///
     /// Tokens it signed elsewhere before this server's store was created are refused as revoked, because this server
     /// cannot know which of them were.
     Import {
-        /// A PKCS#8 PEM file; `-` for stdin.
+        /// A PKCS#8 PEM file, version 1 or 2; `-` for stdin.
         file: PathBuf,
     },
-    /// Print a private key as PKCS#8 PEM.
+    /// Print a private key as PKCS#8 PEM, version 1, which OpenSSL, Python and Node read.
     #[command(after_help = "Example:\n  (umask 077; signet keys export KID > key.pem)")]
     Export {
         // A key id is base64url, so it can begin with a hyphen.
@@ -221,6 +259,17 @@ pub enum Keys {
         #[arg(allow_hyphen_values = true)]
         kid: String,
     },
+}
+
+/// The algorithm of a signing key.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum KeyAlgorithm {
+    /// Ed25519.
+    #[value(name = "EdDSA")]
+    EdDsa,
+    /// P-256, for audiences with ES256.
+    #[value(name = "ES256")]
+    Es256,
 }
 
 /// Commands for API keys.
@@ -294,6 +343,10 @@ pub struct Seed {
     /// Delete every seeded user and all their data.
     #[arg(long, conflicts_with_all = ["users", "sessions", "api_keys", "out", "among_others"])]
     pub remove: bool,
+}
+
+fn parse_duration(text: &str) -> Result<Duration, &'static str> {
+    config::parse_duration(text).ok_or("a duration in ms, s, m, h or d, such as 15m")
 }
 
 /// Refuses invalid scopes. No request can demand a scope with a space, because a space separates two scopes.

@@ -3,15 +3,18 @@
 //!
 //! Reading order: [`secret`] (the secrets that seal and MAC), [`signature`] (checking a signature), [`keyring`] (the
 //! signing keys and their lifecycle), [`access`] (the hot path: issuing and checking a JWT), [`refresh`] (a token that
-//! authenticates itself), [`action`] (action tokens), [`api_key`], [`scopes`], [`jwks`]. All of it is
-//! computation: no store, no clock but the `now` that is passed in, nothing that awaits.
+//! authenticates itself), [`action`] (action tokens), [`api_key`], [`scopes`], [`custom_claims`], [`jwks`],
+//! [`revocation_frame`].
+//! All of it is computation: no store, no clock but the `now` that is passed in, nothing that awaits.
 
 pub mod access;
 pub mod action;
 pub mod api_key;
+pub mod custom_claims;
 pub mod jwks;
 pub mod keyring;
 pub mod refresh;
+pub mod revocation_frame;
 pub mod scopes;
 pub mod secret;
 pub mod signature;

@@ -161,6 +161,7 @@ async fn create(ctx: Context, mut request: Request) -> Result<Response, MyauthEr
         disabled: !as_bool(body.is_active).unwrap_or(true),
         superuser: as_bool(body.is_superuser).unwrap_or(false),
         roles: resolve_roles(PLAIN_ROLE, body.role, body.roles).unwrap_or_default(),
+        ..CreateUser::default()
     };
     let request_ctx = request_context(&ctx, &request);
     let user =
@@ -236,6 +237,7 @@ async fn update(ctx: Context, mut request: Request) -> Result<Response, MyauthEr
         disabled: as_bool(body.is_active).map(|active| !active),
         superuser: as_bool(body.is_superuser),
         roles: resolve_roles(role(&user.roles), body.role, body.roles),
+        custom_claims: None,
         current_password: body.original,
         auth_time: caller.auth_time(),
     };

@@ -10,9 +10,11 @@ mod problem;
 mod projects;
 mod published;
 mod qr;
+mod revocation_feed;
 mod schemas;
 mod sessions;
 mod totp;
+mod users;
 mod verify;
 
 use utoipa::OpenApi;
@@ -40,6 +42,10 @@ const GROUPS: [EndpointGroup; 2] = [
             published::METADATA,
             published::OPENID_CONFIGURATION,
             published::OPENAPI,
+            revocation_feed::HEAD,
+            revocation_feed::SNAPSHOT,
+            revocation_feed::AFTER,
+            revocation_feed::SEGMENT,
             verify::VERIFY,
             verify::VERIFY_FOR_PROXY,
             verify::VERIFY_BATCH,
@@ -60,6 +66,8 @@ const GROUPS: [EndpointGroup; 2] = [
             projects::LIST_PROJECTS,
             projects::CREATE_PROJECT,
             billing::UPDATE_BILLING,
+            users::READ,
+            users::UPDATE,
             admin::SIGN_OUT_USER,
             admin::SIGN_OUT_EVERYONE,
         ],

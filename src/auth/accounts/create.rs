@@ -8,6 +8,7 @@ use crate::auth::passwords::{Password, Policy};
 use crate::auth::request_context::RequestContext;
 use crate::id::{ProjectId, UserId};
 use crate::store::accounts::{Created, NewUser, User};
+use crate::token::custom_claims::CustomClaims;
 
 /// The user to create.
 #[derive(Clone, Debug, Default)]
@@ -28,6 +29,8 @@ pub struct CreateUser {
     pub superuser: bool,
     /// The roles.
     pub roles: Vec<String>,
+    /// The custom claims.
+    pub custom_claims: CustomClaims,
 }
 
 impl CreateUser {
@@ -50,6 +53,7 @@ impl CreateUser {
             disabled: self.disabled,
             superuser: self.superuser,
             roles: self.roles,
+            custom_claims: self.custom_claims.into_stored(),
             project: ProjectId::new(now, &ctx.node.rng),
             created_at: now,
         })

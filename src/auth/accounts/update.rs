@@ -32,6 +32,8 @@ use crate::id::UserId;
 use crate::mail::Letter;
 use crate::store::accounts::{Changed, Changes, Find, PasswordHash, User};
 
+pub use crate::token::custom_claims::CustomClaims;
+
 /// What users may change about themselves. `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default)]
 pub struct UpdateSelf {
@@ -65,6 +67,8 @@ pub struct UpdateUser {
     pub superuser: Option<bool>,
     /// The roles.
     pub roles: Option<Vec<String>>,
+    /// The custom claims, all of them.
+    pub custom_claims: Option<CustomClaims>,
     /// The administrator's current password. Administrators who change their own address or password give it, or have
     /// signed in recently.
     pub current_password: Option<Password>,
@@ -177,6 +181,7 @@ async fn apply(
         disabled: update.disabled,
         superuser: update.superuser,
         roles: update.roles,
+        custom_claims: update.custom_claims.map(CustomClaims::into_stored),
     };
     let (ctx, before, language) = (ctx.clone(), user.clone(), request_ctx.language.map(str::to_owned));
     run_to_completion(async move {
@@ -201,6 +206,24 @@ async fn apply(
     .await
 }
 
+/// Replaces the custom claims of a user on behalf of the operator. Ends no session: they are data, and Signet does not
+/// know which of them permit something.
+pub async fn set_custom_claims(ctx: &Context, user: UserId, claims: CustomClaims) -> Result<User, Error> {
+    let changes = Changes { custom_claims: Some(claims.into_stored()), ..Changes::default() };
+    let ctx = ctx.clone();
+    run_to_completion(async move {
+        match ctx.accounts.change_user(user, &changes, ctx.now()).await? {
+            Changed::Changed(user) => {
+                refresh_session_claims(&ctx, user.id).await;
+                Ok(*user)
+            }
+            Changed::EmailTaken => Err(Error::EmailTaken),
+            Changed::NotFound => Err(Error::NotFound),
+        }
+    })
+    .await
+}
+
 /// Mails the old address what has changed, and the new address a link that verifies it.
 fn notify(ctx: &Context, before: &User, after: &User, changes: &Changes, language: Option<&str>) -> Result<(), Error> {
     if changes.password_hash.is_some() {
@@ -218,7 +241,12 @@ fn notify(ctx: &Context, before: &User, after: &User, changes: &Changes, languag
 /// Whether tokens carry claims about what changes. True even if the row had the same values when it was read: it may
 /// have changed since.
 fn changes_claims(changes: &Changes) -> bool {
-    changes.email.is_some() || changes.verified.is_some() || changes.superuser.is_some() || changes.roles.is_some()
+    changes.full_name.is_some()
+        || changes.email.is_some()
+        || changes.verified.is_some()
+        || changes.superuser.is_some()
+        || changes.roles.is_some()
+        || changes.custom_claims.is_some()
 }
 
 /// The scopes whose API keys end with `update`: a new password ends what a thief may have created, and a user who is no

@@ -1,4 +1,5 @@
-//! The claims about the user that are stored with each session and copied into its access tokens.
+//! The claims about the user that are stored with each session and copied into its access tokens: all of its own, and
+//! of the custom claims those that the audience lists.
 //!
 //! They are written at sign-in, from the user's row. When the row changes, `refresh_session_claims` rewrites them,
 //! and tokens carry the new claims from the next refresh on, so that a token does not name an address that belongs to
@@ -9,14 +10,18 @@
 //! A sign-in that read the row before the change can still open a session with the old claims. Reading the row again
 //! would cost every sign-in another round trip.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Error;
 use crate::auth::context::Context;
+use crate::config::{Audience, Tokens};
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
-use crate::store::ephemeral::Session;
+use crate::store::ephemeral::{Session, SessionClaims, SessionSnapshot};
 use crate::token::access::serialize_extra_claims;
+use crate::token::custom_claims::append_listed;
 
 #[derive(Serialize)]
 struct UserClaims<'a> {
@@ -35,7 +40,7 @@ struct UserClaims<'a> {
 pub(super) const EMAIL_VERIFIED: &str = r#""email_verified":true"#;
 
 /// Serializes the claims of a user, in the form in which sessions store them.
-pub fn session_claims(user: &User) -> Result<String, Error> {
+pub fn session_claims(user: &User) -> Result<SessionClaims, Error> {
     let claims = UserClaims {
         email: &user.email,
         email_verified: user.verified,
@@ -43,7 +48,41 @@ pub fn session_claims(user: &User) -> Result<String, Error> {
         roles: &user.roles,
         superuser: user.superuser,
     };
-    serialize_extra_claims(&claims).map_err(|_| Error::Internal("session claims cannot be serialized"))
+    let claims = serialize_extra_claims(&claims).map_err(|_| Error::Internal("session claims cannot be serialized"))?;
+    Ok(SessionClaims { claims, custom_claims: listed_claims(user)? })
+}
+
+/// The claims of a user that only audiences get which list them, as a JSON object: the full name and the custom claims.
+/// Empty if there are none.
+fn listed_claims(user: &User) -> Result<String, Error> {
+    let custom = user.custom_claims.as_deref().unwrap_or_default();
+    let Some(name) = &user.full_name else { return Ok(custom.to_owned()) };
+    let name =
+        serde_json::to_string(name).map_err(|_| Error::Internal("session claims cannot be serialized"))?;
+    let members = custom.strip_prefix('{').unwrap_or("}");
+    let comma = if members == "}" { "" } else { "," };
+    Ok(format!(r#"{{"name":{name}{comma}{members}"#))
+}
+
+/// The claims about the user in a token for an audience. Costs nothing where no audience and no custom claim is
+/// configured.
+pub(super) fn claims_for<'s>(
+    session: &'s SessionSnapshot,
+    audience: Option<&Audience>,
+    tokens: &Tokens,
+) -> Result<Cow<'s, str>, Error> {
+    let invalid = |_| Error::Internal("session claims cannot be parsed");
+    let (mut claims, listed) = match audience.and_then(|audience| audience.claims.as_ref()) {
+        None => (Cow::Borrowed(session.claims.as_str()), &tokens.claims),
+        Some(listed) => {
+            let mut claims = Cow::Borrowed("");
+            let profile = format!("{{{}}}", session.claims.trim_start_matches(','));
+            append_listed(&profile, listed, &mut claims).map_err(invalid)?;
+            (claims, listed)
+        }
+    };
+    append_listed(&session.custom_claims, listed, &mut claims).map_err(invalid)?;
+    Ok(claims)
 }
 
 /// The address in a session's claims.

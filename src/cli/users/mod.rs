@@ -1,4 +1,4 @@
-//! `signet users`: create, list, show, disable, enable, reset-mfa, delete; `transfer` imports and exports.
+//! `signet users`: create, list, show, update, disable, enable, reset-mfa, delete; `transfer` imports and exports.
 
 mod record;
 mod transfer;
@@ -17,6 +17,7 @@ use crate::auth;
 use crate::auth::accounts::create;
 use crate::auth::accounts::delete::delete_user;
 use crate::auth::accounts::disable;
+use crate::auth::accounts::update::set_custom_claims;
 use crate::auth::context::Context;
 use crate::auth::identity::Login;
 use crate::auth::mfa::reset_as_operator;
@@ -25,6 +26,7 @@ use crate::auth::sessions::sign_out::sign_out_user_as_admin;
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::accounts::{Find, User};
+use crate::token::custom_claims::CustomClaims;
 
 pub(super) use record::{UserRecord, validate_record};
 
@@ -43,6 +45,7 @@ pub(super) async fn run(command: Users, ctx: &Context, output: &mut Output<'_>) 
         }
         Users::List { limit, after } => list(ctx, output, after, limit).await,
         Users::Show(name) => output.one(&UserRow::from(&find(ctx, &name.user).await?), COLUMNS),
+        Users::Update { name, claims } => update(ctx, output, &name, claims).await,
         Users::Disable { name, yes } => {
             let user = find(ctx, &name.user).await?;
             confirm_unless_superuser_remains(ctx, &user, "disable", yes).await?;
@@ -84,6 +87,7 @@ async fn create_user(
         disabled: false,
         superuser: options.superuser,
         roles: options.roles,
+        custom_claims: options.claims.unwrap_or_default(),
     };
     Ok(create::create_user(ctx, new_user, ctx.node.password_policy).await?)
 }
@@ -103,6 +107,15 @@ async fn list(ctx: &Context, output: &mut Output<'_>, after: i64, limit: u32) ->
             output.note(&format!("there may be more: signet users list --limit {limit} --after {}", last.number))
         }
         Some(_) | None => Ok(()),
+    }
+}
+
+async fn update(ctx: &Context, output: &mut Output<'_>, name: &UserName, claims: CustomClaims) -> Result<(), CliError> {
+    let user = find(ctx, &name.user).await?;
+    match set_custom_claims(ctx, user.id, claims).await {
+        Ok(user) => output.one(&UserRow::from(&user), COLUMNS),
+        Err(auth::Error::NotFound) => Err(not_found(&name.user)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -200,6 +213,7 @@ struct UserRow {
     disabled: bool,
     superuser: bool,
     roles: Vec<String>,
+    claims: CustomClaims,
     has_password: bool,
     second_factor: bool,
     token_balance: i64,
@@ -221,6 +235,7 @@ impl From<&User> for UserRow {
             disabled: user.disabled,
             superuser: user.superuser,
             roles: user.roles.clone(),
+            claims: CustomClaims::from_stored(user.custom_claims.as_deref()),
             has_password: user.password_hash.is_some(),
             second_factor: user.totp.is_some(),
             token_balance: user.billing.token_balance,
@@ -242,6 +257,7 @@ const COLUMNS: Columns<UserRow> = &[
     ("disabled", |user| yes(user.disabled)),
     ("superuser", |user| yes(user.superuser)),
     ("roles", |user| if user.roles.is_empty() { "-".to_owned() } else { user.roles.join(",") }),
+    ("claims", |user| if user.claims.is_empty() { "-".to_owned() } else { user.claims.as_str().to_owned() }),
     ("password", |user| yes(user.has_password)),
     ("second factor", |user| yes(user.second_factor)),
     ("balance", |user| user.token_balance.to_string()),

@@ -12,6 +12,7 @@ use crate::auth::context::Context;
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::accounts::{NewUser, PasswordHash, User};
+use crate::token::custom_claims::CustomClaims;
 
 /// One user. Unknown fields are refused, because a misspelt `disabled` must not enable an account.
 #[derive(Clone, Default, Deserialize, Serialize)]
@@ -43,6 +44,9 @@ pub(in crate::cli) struct UserRecord {
     /// Further permissions.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Custom claims.
+    #[serde(default, skip_serializing_if = "CustomClaims::is_empty")]
+    pub claims: CustomClaims,
     /// A second factor was enabled. Its secret is sealed with the exporting fleet's secret and is not exported.
     #[serde(default)]
     pub second_factor: bool,
@@ -73,6 +77,7 @@ impl UserRecord {
             disabled: user.disabled,
             superuser: user.superuser,
             roles: user.roles.clone(),
+            claims: CustomClaims::from_stored(user.custom_claims.as_deref()),
             second_factor: user.totp.is_some(),
             token_balance: user.billing.token_balance,
             tokens_used: user.billing.tokens_used,
@@ -94,6 +99,7 @@ pub(in crate::cli) fn validate_record(ctx: &Context, record: &UserRecord) -> Res
             disabled: record.disabled,
             superuser: record.superuser,
             roles: record.roles.clone(),
+            custom_claims: record.claims.clone(),
         },
         id: record.id,
         password_hash: record.password_hash.clone().map(PasswordHash),

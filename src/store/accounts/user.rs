@@ -26,6 +26,8 @@ pub struct User {
     pub superuser: bool,
     /// The user's roles.
     pub roles: Vec<String>,
+    /// Claims that an administrator gave the user: a JSON object. Opaque to the store.
+    pub custom_claims: Option<String>,
     /// The sealed TOTP secret, if the second factor is on.
     pub totp: Option<SealedTotp>,
     /// Balance and usage.
@@ -46,8 +48,8 @@ macro_rules! user_columns {
     ($macro:ident!($($args:tt)*)) => {
         $macro! { [$($args)*] User
             {
-                id, number, email, username, full_name, password_hash, verified, disabled, superuser, roles, totp,
-                sessions_valid_after, created_at, updated_at,
+                id, number, email, username, full_name, password_hash, verified, disabled, superuser, roles, custom_claims,
+                totp, sessions_valid_after, created_at, updated_at,
             }
             billing: Billing { token_balance, tokens_used, subscription_tier, }
         }
@@ -148,6 +150,8 @@ pub struct NewUser {
     pub superuser: bool,
     /// The user's roles.
     pub roles: Vec<String>,
+    /// See [`User::custom_claims`].
+    pub custom_claims: Option<String>,
     /// The id of the user's personal project, created in the same step.
     pub project: ProjectId,
     /// The creation time; an import keeps the original one.
@@ -168,6 +172,7 @@ impl NewUser {
             disabled: false,
             superuser: false,
             roles: Vec::new(),
+            custom_claims: None,
             project,
             created_at,
         }
@@ -191,6 +196,8 @@ pub struct Changes {
     pub superuser: Option<bool>,
     /// See [`User::roles`].
     pub roles: Option<Vec<String>>,
+    /// See [`User::custom_claims`]; `Some(None)` removes them.
+    pub custom_claims: Option<Option<String>>,
     /// Changes nothing if the user's [`User::sessions_valid_after`] differs: the session that asks for the change may
     /// have ended since the row was read.
     pub only_if_valid_after: Option<Timestamp>,

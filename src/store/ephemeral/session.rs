@@ -38,6 +38,9 @@ pub struct Session {
     pub user_agent: String,
     /// The user claims that tokens of the session carry. Opaque to the store.
     pub claims: String,
+    /// The user's custom claims, from which tokens of some audiences get some; empty if there are none. Opaque to the
+    /// store.
+    pub custom_claims: String,
 }
 
 impl Session {
@@ -56,6 +59,7 @@ impl Session {
             auth_time: self.auth_time,
             expires_at: self.expires_at(),
             claims: self.claims.clone(),
+            custom_claims: self.custom_claims.clone(),
         }
     }
 }
@@ -71,6 +75,16 @@ pub struct SessionSnapshot {
     pub auth_time: Timestamp,
     pub expires_at: Timestamp,
     pub claims: String,
+    pub custom_claims: String,
+}
+
+/// The claims that sessions store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionClaims {
+    /// See [`Session::claims`].
+    pub claims: String,
+    /// See [`Session::custom_claims`].
+    pub custom_claims: String,
 }
 
 /// The result of opening a session.

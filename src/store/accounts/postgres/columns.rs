@@ -17,9 +17,10 @@ macro_rules! new_user_columns {
             disabled "$9::bool" disabled,
             superuser "$10::bool" superuser,
             roles "$11::text[]" roles,
-            sessions_valid_after "$12::bigint" created_at,
-            created_at "$13::bigint" created_at,
-            updated_at "$14::bigint" created_at,
+            custom_claims "$12::text" custom_claims,
+            sessions_valid_after "$13::bigint" created_at,
+            created_at "$14::bigint" created_at,
+            updated_at "$15::bigint" created_at,
         }
     };
 }

@@ -117,7 +117,7 @@ impl Accounts for Postgres {
     }
 
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
-        let values: [&(dyn ToSql + Sync); 12] = [
+        let values: [&(dyn ToSql + Sync); 14] = [
             &user,
             &changes.full_name.is_some(),
             &changes.full_name.as_ref().and_then(Option::as_ref),
@@ -130,6 +130,8 @@ impl Accounts for Postgres {
             &now,
             &changes.end_sign_ins(),
             &changes.only_if_valid_after,
+            &changes.custom_claims.is_some(),
+            &changes.custom_claims.as_ref().and_then(Option::as_ref),
         ];
         let read = |rows: QueryResult<Vec<_>>| match rows {
             Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(Changed::EmailTaken),

@@ -87,6 +87,7 @@ pub(super) const CHANGE_USER: Statement = Statement::new(
             disabled = COALESCE($7::bool, u.disabled),
             superuser = COALESCE($8::bool, u.superuser),
             roles = COALESCE($9::text[], u.roles),
+            custom_claims = CASE WHEN $13::bool THEN $14::text ELSE u.custom_claims END,
             sessions_valid_after = CASE WHEN $11::bool
                 THEN GREATEST(u.sessions_valid_after + 1, $10) ELSE u.sessions_valid_after END,
             updated_at = $10::bigint

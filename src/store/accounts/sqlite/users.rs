@@ -19,7 +19,7 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<User> {
 /// The transaction holds the write lock from its beginning, so an address that is free at the check is free at the
 /// insert.
 pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Created> {
-    let optional = [&user.username, &user.username_key, &user.full_name].into_iter().flatten();
+    let optional = [&user.username, &user.username_key, &user.full_name, &user.custom_claims].into_iter().flatten();
     let hash = user.password_hash.iter().map(|hash| &hash.0);
     refuse_nul(optional.chain(hash).chain(&user.roles).chain([&user.email]).map(String::as_str))?;
     if exists(tx, "SELECT 1 FROM users WHERE email = ?1", [&user.email])? {
@@ -41,6 +41,7 @@ pub(super) fn create(tx: &Connection, user: &NewUser) -> rusqlite::Result<Create
             disabled: user.disabled,
             superuser: user.superuser,
             roles: JsonList(user.roles.clone()),
+            custom_claims: user.custom_claims,
             sessions_valid_after: user.created_at,
             created_at: user.created_at,
             updated_at: user.created_at,
@@ -112,7 +113,8 @@ pub(super) use raise_valid_after;
 pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Timestamp) -> rusqlite::Result<Changed> {
     let full_name = changes.full_name.as_ref().and_then(Option::as_ref);
     let hash = changes.password_hash.as_ref().map(|hash| &hash.0);
-    let optional = [full_name, changes.email.as_ref(), hash].into_iter().flatten();
+    let custom_claims = changes.custom_claims.as_ref().and_then(Option::as_ref);
+    let optional = [full_name, changes.email.as_ref(), hash, custom_claims].into_iter().flatten();
     refuse_nul(optional.chain(changes.roles.iter().flatten()).map(String::as_str))?;
     let exists_already = exists(tx, "SELECT 1 FROM users WHERE id = ?1", [user])?;
     if exists_already && exists(tx, "SELECT 1 FROM users WHERE email = ?2 AND id <> ?1", params![user, changes.email])?
@@ -123,7 +125,8 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         "UPDATE users SET full_name = iif(?3, ?4, full_name), email = coalesce(?5, email),
              verified = coalesce(?6, verified AND email = coalesce(?5, email)),
              password_hash = coalesce(?7, password_hash), disabled = coalesce(?8, disabled),
-             superuser = coalesce(?9, superuser), roles = coalesce(?10, roles), ",
+             superuser = coalesce(?9, superuser), roles = coalesce(?10, roles),
+             custom_claims = iif(?13, ?14, custom_claims), ",
         raise_valid_after!("?11"),
         " WHERE id = ?1 AND sessions_valid_after = coalesce(?12, sessions_valid_after) RETURNING ",
         user_select_list!("users")
@@ -141,6 +144,8 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         changes.roles.clone().map(JsonList),
         changes.end_sign_ins(),
         changes.only_if_valid_after,
+        changes.custom_claims.is_some(),
+        custom_claims,
     ];
     Ok(find_one(tx, sql, values)?.map_or(Changed::NotFound, |user| Changed::Changed(Box::new(user))))
 }

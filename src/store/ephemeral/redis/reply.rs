@@ -39,8 +39,8 @@ impl ReplyReader {
         self.number().map(Timestamp::from_millis)
     }
 
-    /// Reads the eleven fields of a session, in the order in which every script returns them. Sessions that an older
-    /// build opened have no `t`.
+    /// Reads the twelve fields of a session, in the order in which every script returns them. Sessions that an older
+    /// build opened have no `t`, and those of users without custom claims no `m`.
     pub(super) fn session(&mut self, user: UserId, id: SessionId) -> Result<Session> {
         let mut session = Session {
             id,
@@ -56,10 +56,15 @@ impl ReplyReader {
             client_ip: self.text()?,
             user_agent: self.text()?,
             claims: self.text()?,
+            custom_claims: String::new(),
         };
         session.auth_time = match self.value()? {
             Value::Null => session.opened_at,
             auth_time => Timestamp::from_millis(number(&auth_time)?),
+        };
+        session.custom_claims = match self.value()? {
+            Value::Null => String::new(),
+            custom_claims => text(custom_claims)?,
         };
         Ok(session)
     }
@@ -74,6 +79,7 @@ impl ReplyReader {
             expires_at: self.timestamp()?,
             claims: self.text()?,
             auth_time: self.timestamp()?,
+            custom_claims: self.text()?,
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::store::ephemeral::{
 };
 
 /// The fields of a session in the order in which [`ReplyReader::session`] reads them, and then `x`.
-pub(super) const SESSION_FIELDS: [&str; 12] = ["c", "o", "u", "r", "i", "e", "d", "a", "g", "p", "t", "x"];
+pub(super) const SESSION_FIELDS: [&str; 13] = ["c", "o", "u", "r", "i", "e", "d", "a", "g", "p", "t", "m", "x"];
 
 impl Redis {
     /// Opens a session and ends those beyond the maximum.
@@ -30,7 +30,7 @@ impl Redis {
         let (record, index) = (self.keys.session(user, id), self.keys.index(user));
         let (mark, prefix) = (self.keys.sign_in_mark(user), self.keys.session_prefix(user));
         let networks = self.keys.networks(user);
-        let args: [&dyn RedisArg; 17] = [
+        let args: [&dyn RedisArg; 18] = [
             &valid_after,
             &id,
             &session.counter,
@@ -44,6 +44,7 @@ impl Redis {
             &session.user_agent,
             &session.claims,
             &session.auth_time,
+            &session.custom_claims,
             &max_sessions,
             &network,
             &KNOWN_NETWORK_TTL,
@@ -158,7 +159,7 @@ impl Redis {
 pub(super) fn read_session(reply: Value, user: UserId, id: SessionId) -> Result<Option<Session>> {
     match reply {
         Value::Array(fields)
-            if fields.len() == SESSION_FIELDS.len() && !fields[0].is_null() && fields[11].is_null() =>
+            if fields.len() == SESSION_FIELDS.len() && !fields[0].is_null() && fields[12].is_null() =>
         {
             ReplyReader::of(Value::Array(fields))?.session(user, id).map(Some)
         }

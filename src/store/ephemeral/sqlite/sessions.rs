@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::super::{
-    Ended, Opened, Revocation, RotateRequest, Rotation, Session, SessionSnapshot, SignOutScope, Target,
+    Ended, Opened, Revocation, RotateRequest, Rotation, Session, SessionClaims, SessionSnapshot, SignOutScope, Target,
 };
 use super::sweep::day_after;
 use super::{limits, revocations};
@@ -20,7 +20,7 @@ const MARK_TTL: Duration = Duration::from_secs(600);
 macro_rules! columns {
     () => {
         "id, user_id, counter, opened_at, used_at, rotated_at, idle, ends_at, dialect, address, agent, profile, \
-         auth_time"
+         auth_time, custom_claims"
     };
 }
 
@@ -40,6 +40,7 @@ fn row(row: &Row<'_>) -> rusqlite::Result<Session> {
         client_ip: row.get(9)?,
         user_agent: row.get(10)?,
         claims: row.get(11)?,
+        custom_claims: row.get::<_, Option<_>>(13)?.unwrap_or_default(),
     })
 }
 
@@ -63,7 +64,7 @@ pub(super) fn open(
     tx.prepare_cached(concat!(
         "INSERT INTO sessions (",
         columns!(),
-        ", sweep_on) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
+        ", sweep_on) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
     ))?
     .execute(params![
         session.id,
@@ -79,6 +80,7 @@ pub(super) fn open(
         session.user_agent,
         session.claims,
         session.auth_time,
+        stored(&session.custom_claims),
         day_after(session.expires_at()),
     ])?;
     let ended: Vec<SessionId> = tx
@@ -121,7 +123,8 @@ struct RefreshRow {
 impl RefreshRow {
     fn find(tx: &Connection, user: UserId, session: SessionId) -> rusqlite::Result<Option<Self>> {
         tx.prepare_cached(
-            "SELECT rowid, counter, opened_at, rotated_at, idle, ends_at, profile, auth_time, dialect
+            "SELECT rowid, counter, opened_at, rotated_at, idle, ends_at, profile, auth_time, dialect,
+                    custom_claims
              FROM sessions
              WHERE id = ?1 AND user_id = ?2",
         )?
@@ -137,6 +140,7 @@ impl RefreshRow {
                 auth_time: row.get::<_, Option<_>>(7)?.unwrap_or(opened_at),
                 expires_at: ends_at.min(rotated_at + idle_timeout),
                 claims: row.get(6)?,
+                custom_claims: row.get::<_, Option<_>>(9)?.unwrap_or_default(),
             };
             Ok(Self { rowid: row.get(0)?, rotated_at, idle_timeout, ends_at, dialect: row.get(8)?, snapshot })
         })
@@ -214,10 +218,23 @@ pub(super) fn delete_expired(tx: &Connection, user: UserId, now: Timestamp) -> r
         .execute(params![user, now])
 }
 
-pub(super) fn set_claims(tx: &Connection, user: UserId, claims: &str, now: Timestamp) -> rusqlite::Result<u64> {
-    tx.prepare_cached("UPDATE sessions SET profile = ?2 WHERE user_id = ?1 AND min(ends_at, rotated_at + idle) > ?3")?
-        .execute(params![user, claims, now])
-        .map(|open| open as u64)
+pub(super) fn set_claims(
+    tx: &Connection,
+    user: UserId,
+    claims: &SessionClaims,
+    now: Timestamp,
+) -> rusqlite::Result<u64> {
+    tx.prepare_cached(
+        "UPDATE sessions SET profile = ?2, custom_claims = ?3
+         WHERE user_id = ?1 AND min(ends_at, rotated_at + idle) > ?4",
+    )?
+    .execute(params![user, claims.claims, stored(&claims.custom_claims), now])
+    .map(|open| open as u64)
+}
+
+/// How custom claims are stored: no claims are NULL, as in sessions that an older build opened.
+fn stored(custom_claims: &str) -> Option<&str> {
+    (!custom_claims.is_empty()).then_some(custom_claims)
 }
 
 pub(super) fn end(

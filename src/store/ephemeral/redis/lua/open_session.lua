@@ -1,5 +1,5 @@
 -- KEYS: session, index, sign-in mark, prefix of session keys, networks. ARGV: deadline, now, valid_after, session id,
--- the session's fields from `c` to `t`, maximum number of sessions, network, its ttl, maximum number of networks.
+-- the session's fields from `c` to `m`, maximum number of sessions, network, its ttl, maximum number of networks.
 -- Returns 1 if the session was opened and 0 if not, and then the ids of sessions that were ended for it. Those are
 -- marked as in end_sessions.lua, for the same reason.
 local mark = redis.call('HMGET', KEYS[3], 'v', 'u')
@@ -11,10 +11,13 @@ local expires_at = math.min(tonumber(e), tonumber(r) + tonumber(i))
 redis.call('HSET', KEYS[1], 'c', c, 'o', o, 'u', u, 'r', r, 'i', i, 'e', e,
   'k', string.format('%.0f', expires_at), 'd', ARGV[11], 'a', ARGV[12], 'g', ARGV[13], 'p', ARGV[14],
   't', ARGV[15])
+if ARGV[16] ~= '' then
+  redis.call('HSET', KEYS[1], 'm', ARGV[16])
+end
 set_ttl(KEYS[1], expires_at)
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now)
 
-local reply, max_sessions = {1}, math.max(tonumber(ARGV[16]), 1)
+local reply, max_sessions = {1}, math.max(tonumber(ARGV[17]), 1)
 if redis.call('ZCARD', KEYS[2]) >= max_sessions then
   local others = {}
   for _, id in ipairs(redis.call('ZRANGE', KEYS[2], 0, -1)) do
@@ -37,5 +40,5 @@ if redis.call('ZCARD', KEYS[2]) >= max_sessions then
 end
 redis.call('ZADD', KEYS[2], expires_at, ARGV[4])
 set_index_ttl(KEYS[2])
-remember(KEYS[5], ARGV[17], ARGV[18], ARGV[19])
+remember(KEYS[5], ARGV[18], ARGV[19], ARGV[20])
 return reply

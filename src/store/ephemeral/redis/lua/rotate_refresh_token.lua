@@ -1,9 +1,9 @@
 -- KEYS: session, index. ARGV: deadline, now, counter, the next counter (empty: do not rotate), grace, not_before, the
 -- dialects whose sessions are accepted, those whose sessions' claims must contain a text, the text. Dialects are `*` or
 -- `,a,b,`. Returns not_found, reused, requirement_unmet, replayed or rotated, the last two with the session's snapshot:
--- counter, opened_at, expires_at, claims, auth_time (opened_at for a session that an older build opened). This is the
--- hot path, and a script's call of Redis costs more than all of the Lua here: one call reads and one writes.
-local s = redis.call('HMGET', KEYS[1], 'c', 'o', 'r', 'i', 'e', 'k', 'p', 'x', 's', 't', 'd')
+-- counter, opened_at, expires_at, claims, auth_time (opened_at for a session that an older build opened), custom claims
+-- (empty if there are none). This is the hot path, and a script's call of Redis costs more than all of the Lua here: one call reads and one writes.
+local s = redis.call('HMGET', KEYS[1], 'c', 'o', 'r', 'i', 'e', 'k', 'p', 'x', 's', 't', 'd', 'm')
 if not s[1] then
   return {'not_found'}
 end
@@ -37,10 +37,10 @@ elseif is_replay then
   -- Tokens are issued once more, maybe with a clock that is ahead. Ending all sessions must revoke these too, so their
   -- time is recorded.
   redis.call('HSET', KEYS[1], 'l', ARGV[2])
-  return {'replayed', s[1], s[2], expires_at, s[7], s[10] or s[2]}
+  return {'replayed', s[1], s[2], expires_at, s[7], s[10] or s[2], s[12] or ''}
 elseif ARGV[4] == '' then
   redis.call('HSET', KEYS[1], 'c', ARGV[3], 'u', ARGV[2])
-  return {'rotated', ARGV[3], s[2], expires_at, s[7], s[10] or s[2]}
+  return {'rotated', ARGV[3], s[2], expires_at, s[7], s[10] or s[2], s[12] or ''}
 end
 expires_at = math.min(e, now + i)
 local rotated = string.format('%.0f', server_now)
@@ -53,4 +53,4 @@ else
   redis.call('ZADD', KEYS[2], kept, string.sub(KEYS[1], -36))
   set_index_ttl(KEYS[2])
 end
-return {'rotated', ARGV[4], s[2], expires_at, s[7], s[10] or s[2]}
+return {'rotated', ARGV[4], s[2], expires_at, s[7], s[10] or s[2], s[12] or ''}
