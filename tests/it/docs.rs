@@ -8,7 +8,7 @@ fn pages() -> Vec<PathBuf> {
         let files = std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         files.filter(|path| path.extension().is_some_and(|kind| kind == "md")).collect::<Vec<_>>()
     };
-    ["", "docs", "loadtest"].into_iter().flat_map(in_folder).collect()
+    ["", "docs", "docs/verify", "loadtest"].into_iter().flat_map(in_folder).collect()
 }
 
 /// The targets of the links and images of a page: `](target)`.

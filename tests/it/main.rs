@@ -26,7 +26,7 @@ mod openapi;
 mod operations;
 mod pages;
 mod postgres;
-mod proxy;
+mod proxies;
 mod reauthentication;
 mod redis;
 mod reserved_scopes;

@@ -9,7 +9,6 @@ pub(crate) mod faketime;
 pub(crate) mod fleet;
 pub(crate) mod forge;
 pub(crate) mod http2;
-pub(crate) mod nginx;
 pub(crate) mod outbox;
 pub(crate) mod postgres;
 pub(crate) mod redis;

@@ -1,0 +1,312 @@
+//! One test per proxy: what passes, what the service receives, and what happens without Signet.
+
+use std::net::SocketAddr;
+use std::process::Command;
+
+use reqwest::{Client, Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::service::Service;
+use super::{Program, Proxy, SERVICE, SIGNET, tls};
+use crate::support::server::{SendRequest, TestServer, TestUser, tamper_signature};
+use crate::support::{tool, until};
+
+const NGINX: Program = Program {
+    page: "nginx.md",
+    files: &["signet.conf"],
+    package: "nginx",
+    complete: |dir, block| {
+        let dir = dir.display();
+        // A single process, so that killing it leaves no workers behind.
+        format!(
+            "daemon off; master_process off; pid {dir}/pid; events {{ worker_connections 64; }}
+             http {{
+                 access_log off; client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy;
+                 fastcgi_temp_path {dir}/fastcgi; uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
+                 {block}
+             }}"
+        )
+    },
+    command: |dir| {
+        let mut command = Command::new("nginx");
+        command.arg("-p").arg(dir).args(["-e", "error.log", "-c", "signet.conf"]);
+        command
+    },
+};
+
+const CADDY: Program = Program {
+    page: "caddy.md",
+    files: &["Caddyfile"],
+    package: "caddy",
+    complete: |_, block| block.to_owned(),
+    command: |_| {
+        let mut command = Command::new("caddy");
+        command.args(["run", "--config", "Caddyfile", "--adapter", "caddyfile"]);
+        command
+    },
+};
+
+const HAPROXY: Program = Program {
+    page: "haproxy.md",
+    files: &["haproxy.cfg", "signet.lua"],
+    package: "haproxy",
+    complete: |_, block| block.to_owned(),
+    command: |_| {
+        let mut command = Command::new("haproxy");
+        command.args(["-db", "-f", "haproxy.cfg"]);
+        command
+    },
+};
+
+const APACHE: Program = Program {
+    page: "apache.md",
+    files: &["signet.conf"],
+    package: "apache2 libapache2-mod-auth-openidc",
+    complete: |dir, block| {
+        let modules = "mpm_event authn_core authz_core authz_user proxy proxy_http auth_openidc".split(' ');
+        let modules = modules.map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"));
+        let dir = dir.display();
+        format!(
+            "ServerRoot {dir}\nServerName localhost\nPidFile {dir}/pid\nErrorLog {dir}/error.log\n{}\
+             User nobody\nGroup nogroup\nOIDCCABundlePath {dir}/signet.pem\n{block}",
+            modules.collect::<String>()
+        )
+    },
+    command: |dir| {
+        let mut command = Command::new("apache2");
+        command.arg("-f").arg(dir.join("signet.conf")).arg("-DFOREGROUND");
+        command
+    },
+};
+
+const ENVOY_EXT_AUTHZ: Program = Program {
+    page: "envoy.md",
+    files: &["ext_authz.yaml"],
+    package: "no package: ./test installs it",
+    complete: |_, block| block.to_owned(),
+    command: |_| envoy("ext_authz.yaml"),
+};
+
+const ENVOY_JWT_AUTHN: Program =
+    Program { files: &["jwt_authn.yaml"], command: |_| envoy("jwt_authn.yaml"), ..ENVOY_EXT_AUTHZ };
+
+fn envoy(file: &str) -> Command {
+    let mut command = Command::new(tool("venv/bin/envoy"));
+    command.args(["-c", file, "--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"]);
+    command
+}
+
+/// A proxy between a client and a service, and the Signet that it asks.
+struct Setup {
+    server: TestServer,
+    service: Service,
+    proxy: Proxy,
+    client: Client,
+    user: TestUser,
+}
+
+impl Setup {
+    async fn start(program: &Program) -> Self {
+        let server = TestServer::embedded(|plan| plan);
+        let address = address(&server).to_string();
+        let replacements = [("issuer: \"http://127.0.0.1:8000\"", ISSUER), (SIGNET, &address)];
+        Self::with(program, server, &replacements, &[]).await
+    }
+
+    /// Replaces these texts in the page's files, and adds other files.
+    async fn with(
+        program: &Program,
+        server: TestServer,
+        replacements: &[(&str, &str)],
+        other_files: &[(&str, &str)],
+    ) -> Self {
+        let service = Service::start().await;
+        let service_address = service.address.to_string();
+        let proxy = Proxy::start(program, &[replacements, &[(SERVICE, &service_address)]].concat(), other_files);
+        let user = server.create_user(&["--verified"]);
+        Self { server, service, proxy, client: Client::builder().no_proxy().build().unwrap(), user }
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.proxy.url_of(path))
+    }
+
+    async fn status(&self, credential: &str) -> u16 {
+        self.request(Method::GET, "/").bearer_auth(credential).send().await.unwrap().status().as_u16()
+    }
+
+    /// Sends a request whose own `X-Auth-…` headers claim everything; returns what the service received.
+    async fn received(&self, credential: &str) -> Value {
+        let mut request = self.request(Method::POST, "/tail/of/path?scope=mine").bearer_auth(credential).body("a body");
+        for name in HEADERS {
+            request = request.header(name, "forged");
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200, "{}", self.proxy.log());
+        serde_json::from_str(&response.text().await.unwrap()).unwrap()
+    }
+
+    /// Checks what every proxy must do, and returns the access token of a user and what the service received with it.
+    async fn check_common(&self) -> (String, Value) {
+        let tokens = self.server.sign_in(&self.user).await;
+        assert_eq!(self.request(Method::GET, "/").send().await.unwrap().status(), 401, "without credentials");
+        for wrong in [tamper_signature(&tokens.access), tokens.refresh.clone(), "x".to_owned()] {
+            assert_eq!(self.status(&wrong).await, 401, "{wrong}");
+        }
+        assert_eq!(self.service.requests(), 0, "the service is not called");
+        let received = self.received(&tokens.access).await;
+        assert_eq!(received["method"], "POST");
+        assert_eq!(received["path"], "/tail/of/path?scope=mine");
+        assert_eq!(received["body"], "a body");
+        (tokens.access, received)
+    }
+
+    /// Checks that a signed-out user is refused.
+    async fn check_sign_out(&self, access: &str) {
+        self.server.delete("/sessions").bearer_auth(access).send_checked().await.is(200);
+        until("the user is refused", async || self.status(access).await == 401).await;
+    }
+
+    /// Checks that nothing passes while Signet does not run.
+    async fn check_outage(mut self, expected: u16) {
+        let access = self.server.sign_in(&self.user).await.access;
+        let requests = self.service.requests();
+        self.server.signet.kill();
+        assert_eq!(self.status(&access).await, expected, "{}", self.proxy.log());
+        assert_eq!(self.service.requests(), requests, "the service is not called");
+    }
+
+    /// The four headers, if the service must know exactly what Signet says of this user.
+    fn expected_headers(&self, session: &Value) -> Value {
+        json!({
+            "x-auth-subject": [self.user.id], "x-auth-scopes": [""], "x-auth-session": [session],
+            "x-auth-email": [self.user.email],
+        })
+    }
+}
+
+const HEADERS: [&str; 4] = ["x-auth-subject", "x-auth-scopes", "x-auth-session", "x-auth-email"];
+
+/// The issuer of test servers.
+const ISSUER: &str = "issuer: \"http://127.0.0.1:0\"";
+
+fn address(server: &TestServer) -> SocketAddr {
+    server.signet.url_of("").trim_start_matches("http://").parse().unwrap()
+}
+
+/// The `X-Auth-…` headers that the service received. An empty header and none are the same to a service.
+fn auth_headers(received: &Value) -> Value {
+    let all = received["headers"].as_object().unwrap();
+    let mut found = all.iter().filter(|(name, _)| name.starts_with("x-auth-")).collect::<Vec<_>>();
+    found.sort();
+    HEADERS
+        .iter()
+        .map(|name| {
+            let values =
+                found.iter().find(|(found, _)| found == name).map_or(json!([""]), |(_, values)| (*values).clone());
+            ((*name).to_owned(), values)
+        })
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn session_of(access: &str) -> Value {
+    crate::support::forge::decode(access).1["sid"].clone()
+}
+
+#[tokio::test]
+async fn nginx_asks_signet_for_each_request() {
+    let setup = Setup::start(&NGINX).await;
+    let (access, received) = setup.check_common().await;
+    assert_eq!(auth_headers(&received), setup.expected_headers(&session_of(&access)));
+    let key = setup.server.api_key(&setup.user, &["read"]).0;
+    assert_eq!(setup.status(&key).await, 401, "an API key is no user");
+    setup.check_sign_out(&access).await;
+    setup.check_outage(500).await;
+}
+
+#[tokio::test]
+async fn caddy_asks_signet_for_each_request() {
+    let setup = Setup::start(&CADDY).await;
+    let (access, received) = setup.check_common().await;
+    assert_eq!(auth_headers(&received), setup.expected_headers(&session_of(&access)));
+    let key = setup.server.api_key(&setup.user, &["read"]).0;
+    assert_eq!(setup.status(&key).await, 401, "an API key is no user");
+    setup.check_sign_out(&access).await;
+    setup.check_outage(502).await;
+}
+
+#[tokio::test]
+async fn haproxy_asks_signet_for_each_request() {
+    let setup = Setup::start(&HAPROXY).await;
+    let (access, received) = setup.check_common().await;
+    assert_eq!(auth_headers(&received), setup.expected_headers(&session_of(&access)));
+    let key = setup.server.api_key(&setup.user, &["read"]).0;
+    assert_eq!(setup.status(&key).await, 401, "an API key is no user");
+    setup.check_sign_out(&access).await;
+    setup.check_outage(503).await;
+}
+
+#[tokio::test]
+async fn envoy_asks_signet_for_each_request() {
+    let setup = Setup::start(&ENVOY_EXT_AUTHZ).await;
+    let (access, received) = setup.check_common().await;
+    assert_eq!(auth_headers(&received), setup.expected_headers(&session_of(&access)));
+    let key = setup.server.api_key(&setup.user, &["read"]).0;
+    let with_key = setup.request(Method::DELETE, "/things/1").header("x-api-key", &key);
+    assert_eq!(with_key.send().await.unwrap().status(), 200, "{}", setup.proxy.log());
+    setup.check_sign_out(&access).await;
+    setup.check_outage(403).await;
+}
+
+#[tokio::test]
+async fn envoy_verifies_tokens_alone() {
+    let setup = Setup::start(&ENVOY_JWT_AUTHN).await;
+    let (access, received) = setup.check_common().await;
+    let mut expected = setup.expected_headers(&session_of(&access));
+    expected["x-auth-email"] = json!([""]);
+    assert_eq!(auth_headers(&received), expected);
+    let mut setup = setup;
+    setup.server.signet.kill();
+    assert_eq!(setup.status(&access).await, 200, "the keys are in memory: {}", setup.proxy.log());
+}
+
+#[tokio::test]
+async fn apache_introspects_each_token() {
+    let server = TestServer::embedded(|plan| plan);
+    let administrator = server.create_user(&["--superuser"]);
+    let key = server.api_key(&administrator, &["introspect"]).0;
+    let (address, certificate) = tls::in_front_of(address(&server)).await;
+    let url = format!("https://localhost:{}", address.port());
+    let replacements = [("https://id.example.org", url.as_str()), ("the API key", key.as_str())];
+    let setup = Setup::with(&APACHE, server, &replacements, &[("signet.pem", &certificate)]).await;
+    let (access, received) = setup.check_common().await;
+    let headers = &received["headers"];
+    assert_eq!(headers["x-auth-sub"], json!([setup.user.id]));
+    assert_eq!(headers["x-auth-sid"], json!([session_of(&access)]));
+    assert_eq!(headers["x-auth-email"], json!([setup.user.email]));
+    assert!(HEADERS[..3].iter().all(|name| headers[name].is_null()), "forged headers are removed: {headers}");
+    let key = setup.server.api_key(&setup.user, &["read"]).0;
+    let client = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
+    let issued = setup.server.form("/oauth/token", &client).await.is(200).json();
+    assert_eq!(setup.status(issued["access_token"].as_str().unwrap()).await, 401, "a client has no session");
+    setup.check_sign_out(&access).await;
+}
+
+#[tokio::test]
+async fn nginx_page_with_another_requirement() {
+    let server = TestServer::embedded(|plan| plan);
+    let address = address(&server).to_string();
+    let setup = Setup::with(&NGINX, server, &[("?subject=user", "?scope=read"), (SIGNET, &address)], &[]).await;
+    let status = async |key: &str| {
+        // The client's own query is not that of the call to Signet.
+        let request = setup.request(Method::GET, "/?scope=write").header("x-api-key", key);
+        request.send().await.unwrap().status().as_u16()
+    };
+    let (key, prefix) = setup.server.api_key(&setup.user, &["read", "write"]);
+    assert_eq!(status(&key).await, 200);
+    assert_eq!(status(&tamper_signature(&key)).await, 401);
+    assert_eq!(status(&setup.server.api_key(&setup.user, &["write"]).0).await, 401);
+    setup.server.plan().json(&["api-keys", "deactivate", &prefix], "");
+    until("a deactivated key is refused", async || status(&key).await == 401).await;
+}
