@@ -147,9 +147,7 @@ async fn refreshing_keeps_the_auth_time(server: &TestServer) {
     assert!(again["auth_time"].as_i64().unwrap() >= auth_time, "{again}");
     // A client is nobody who could sign in.
     let (key, _) = server.api_key(&user, &[]);
-    let fields = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-    let exchanged = server.form("/oauth/token", &fields).await.is(200).json();
-    let client = claims(server, exchanged["access_token"].as_str().unwrap()).await;
+    let client = claims(server, &server.client_token(&key).await).await;
     assert_eq!(client.get("auth_time"), None, "{client}");
 }
 

@@ -8,6 +8,7 @@
 use reqwest::RequestBuilder;
 use serde_json::json;
 
+use super::sign_in_for_refresh;
 use crate::support::document::{Body, Operation, operations, plausible_value};
 use crate::support::every_token::{Owner, TokenKind, TokenSet};
 use crate::support::server::{HttpResponse, SendRequest, TestServer, over_both_stores};
@@ -241,7 +242,9 @@ async fn accepted_tokens_get_another_response(server: &TestServer, token_set: &T
                 let token = match kind {
                     TokenKind::Access => owner.access.clone(),
                     TokenKind::Client => owner.client_token(server).await,
-                    TokenKind::Refresh if !rotates(&operation) => owner.lasting_refresh_token(server).await,
+                    TokenKind::Refresh if !rotates(&operation) => {
+                        sign_in_for_refresh(server, "v1", &owner.user).await.1
+                    }
                     TokenKind::Refresh => owner.refresh.clone(),
                     TokenKind::ApiKey => owner.key.clone(),
                     // Links work once and were used in their own positions.

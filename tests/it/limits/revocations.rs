@@ -160,25 +160,20 @@ mod over_http {
         let (user, other) = (server.create_user(&["--superuser"]), server.create_user(&[]));
         let (key, _) = server.api_key(&user, &["revoke"]);
         let (other_key, _) = server.api_key(&other, &["read"]);
-        let token = async |key: &str| {
-            let form = [("grant_type", "client_credentials"), ("client_secret", key)];
-            let response = server.form("/oauth/token", &form).await;
-            response.is(200).json()["access_token"].as_str().unwrap().to_owned()
-        };
         let revoke =
             async |token: &str| server.form("/oauth/revoke", &[("client_secret", &key), ("token", token)]).await;
         let logout = async |path: &str, token: &str| server.post(path).bearer_auth(token).send_checked().await;
-        revoke(&token(&key).await).await.is(200);
-        logout("/api/v1/logout", &token(&key).await).await.is(200);
+        revoke(&server.client_token(&key).await).await.is(200);
+        logout("/api/v1/logout", &server.client_token(&key).await).await.is(200);
 
-        let more = token(&key).await;
+        let more = server.client_token(&key).await;
         revoke(&more).await.is_oauth_error(429, "temporarily_unavailable");
         for path in ["/api/v1/logout", "/api/v1/authorized/logout"] {
             Dialect::V1.assert_rate_limited(&logout(path, &more).await);
         }
         server.verify(&more).await.is(200);
         // Tokens of other accounts can still be revoked, and so can sessions.
-        revoke(&token(&other_key).await).await.is(200);
+        revoke(&server.client_token(&other_key).await).await.is(200);
         let tokens = server.sign_in(&user).await;
         revoke(&tokens.refresh).await.is(200);
         assert_eq!(server.rejection_reason(&tokens.access).await, "revoked");

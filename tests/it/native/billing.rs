@@ -84,9 +84,7 @@ async fn billing_needs_superuser_or_scope(server: &TestServer) {
         let (key, _) = server.api_key(owner, scopes);
         let by_key = server.request(Method::PATCH, &path).header("x-api-key", &key).json(&change);
         by_key.send_checked().await.is(status);
-        let fields = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-        let exchanged = server.form("/oauth/token", &fields).await.is(200).json();
-        bill(server, exchanged["access_token"].as_str().unwrap(), &user.id, &change).await.is(status);
+        bill(server, &server.client_token(&key).await, &user.id, &change).await.is(status);
     }
 }
 

@@ -137,9 +137,7 @@ async fn callers_need_the_scope(server: &TestServer) {
         server.form(path, &[("client_secret", &right), token, token]).await.is_oauth_error(400, "invalid_request");
         server.post(path).json(&json!({"token": "x"})).send_checked().await.is_oauth_error(415, "invalid_request");
         // A token issued for such a key has the same rights.
-        let grant = [("grant_type", "client_credentials"), ("client_secret", right.as_str())];
-        let made = server.form("/oauth/token", &grant).await.is(200).json();
-        let bearer = made["access_token"].as_str().unwrap();
+        let bearer = server.client_token(&right).await;
         server.post(path).bearer_auth(bearer).form(&[("token", "x")]).send_checked().await.is(200);
         server.post(path).header("x-api-key", &right).form(&[("token", "x")]).send_checked().await.is(200);
         server.post(path).basic_auth("gateway", Some(&right)).form(&[("token", "x")]).send_checked().await.is(200);
@@ -150,17 +148,13 @@ async fn callers_need_the_scope(server: &TestServer) {
 async fn client_reaches_only_tokens_of_its_owner(server: &TestServer) {
     let (user, victim) = (server.create_user(&[]), server.create_user(&[]));
     let (key, _) = server.api_key(&user, &["introspect", "revoke"]);
-    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-    let made = server.form("/oauth/token", &grant).await.is(200).json();
-    let client_token = made["access_token"].as_str().unwrap();
+    let client_token = server.client_token(&key).await;
 
     let tokens = server.sign_in(&victim).await;
     let (victim_key, _) = server.api_key(&victim, &["read"]);
-    let grant = [("grant_type", "client_credentials"), ("client_secret", victim_key.as_str())];
-    let made = server.form("/oauth/token", &grant).await.is(200).json();
-    let victim_token = made["access_token"].as_str().unwrap();
-    for token in [tokens.access.as_str(), &tokens.refresh, &victim_key, victim_token] {
-        for client in [key.as_str(), client_token] {
+    let victim_token = server.client_token(&victim_key).await;
+    for token in [tokens.access.as_str(), &tokens.refresh, &victim_key, &victim_token] {
+        for client in [&key, &client_token] {
             let form = [("token", token)];
             let response = server.post("/oauth/introspect").bearer_auth(client).form(&form).send_checked().await;
             assert_eq!(response.is(200).json(), json!({"active": false}));
@@ -170,7 +164,7 @@ async fn client_reaches_only_tokens_of_its_owner(server: &TestServer) {
             }
         }
     }
-    for token in [tokens.access.as_str(), &victim_key, victim_token] {
+    for token in [tokens.access.as_str(), &victim_key, &victim_token] {
         server.verify(token).await.is(200);
     }
     let rotated = server.refresh(&tokens.refresh).await.is(200).tokens();
@@ -182,10 +176,10 @@ async fn client_reaches_only_tokens_of_its_owner(server: &TestServer) {
     }
 
     let own = server.sign_in(&user).await;
-    for token in [own.access.as_str(), &own.refresh, &key, client_token] {
+    for token in [own.access.as_str(), &own.refresh, &key, &client_token] {
         assert_eq!(introspect(server, &key, token).await["active"], true);
     }
-    revoke(server, &key, client_token).await;
+    revoke(server, &key, &client_token).await;
     revoke(server, &key, &own.refresh).await;
     assert_eq!(server.rejection_reason(&own.access).await, "revoked");
 }

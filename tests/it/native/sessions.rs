@@ -253,9 +253,8 @@ async fn api_key_has_no_sessions(server: &TestServer) {
     let user = server.create_user(&["--superuser"]);
     let session = server.sign_in(&user).await.session;
     let (key, _) = server.api_key(&user, &["admin"]);
-    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-    let issued = server.form("/oauth/token", &grant).await.is(200).json();
-    for bearer in [key.as_str(), issued["access_token"].as_str().unwrap()] {
+    let issued = server.client_token(&key).await;
+    for bearer in [&key, &issued] {
         server.get("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "forbidden");
         server.delete("/sessions").bearer_auth(bearer).send_checked().await.is_problem(403, "forbidden");
         let path = format!("/sessions/{session}");

@@ -124,9 +124,7 @@ async fn proxy_gets_only_a_verified_address(server: &TestServer) {
         // From the cache, too.
         assert_eq!(header(&key).await, expected);
         assert_eq!(server.verify(&key).await.json()["claims"]["email_verified"], verified);
-        let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-        let made = server.form("/oauth/token", &grant).await.is(200).json();
-        assert_eq!(header(made["access_token"].as_str().unwrap()).await, "", "it has no address");
+        assert_eq!(header(&server.client_token(&key).await).await, "", "it has no address");
     }
 }
 
@@ -189,8 +187,7 @@ async fn subject_is_checked(server: &TestServer) {
     let user = server.create_user(&[]);
     let session = server.sign_in(&user).await.access;
     let (key, _) = server.api_key(&user, &["read"]);
-    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-    let issued = server.form("/oauth/token", &grant).await.is(200).json()["access_token"].as_str().unwrap().to_owned();
+    let issued = server.client_token(&key).await;
     for (credential, is_user) in [(&session, true), (&key, false), (&issued, false)] {
         for (subject, accepted) in [(json!("user"), is_user), (json!("client"), !is_user), (Value::Null, true)] {
             let body = json!({"token": credential, "subject": subject});

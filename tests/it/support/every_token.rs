@@ -78,16 +78,9 @@ impl Owner {
         Self { user, access, refresh, session, project, key, key_id, other_user }
     }
 
-    /// Opens a session in a dialect that does not rotate refresh tokens and returns its refresh token.
-    pub(crate) async fn lasting_refresh_token(&self, server: &TestServer) -> String {
-        let body = json!({"email": self.user.email, "password": PASSWORD});
-        text(&server.post("/api/v1/login").json(&body).send_checked().await.is(200).json(), "refresh_token")
-    }
-
     /// Exchanges the API key for an access token.
     pub(crate) async fn client_token(&self, server: &TestServer) -> String {
-        let exchange = [("grant_type", "client_credentials"), ("client_secret", self.key.as_str())];
-        text(&server.form("/oauth/token", &exchange).await.is(200).json(), "access_token")
+        server.client_token(&self.key).await
     }
 }
 

@@ -134,6 +134,13 @@ impl TestServer {
         (text("full_key"), text("prefix"))
     }
 
+    /// Exchanges an API key for an access token.
+    pub(crate) async fn client_token(&self, key: &str) -> String {
+        let grant = [("grant_type", "client_credentials"), ("client_secret", key)];
+        let body = self.form("/oauth/token", &grant).await.is(200).json();
+        body["access_token"].as_str().unwrap_or_else(|| panic!("no access token: {body}")).to_owned()
+    }
+
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.http.request(method, format!("{}{path}", self.client.base))
     }

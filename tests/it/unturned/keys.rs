@@ -186,8 +186,7 @@ async fn keys_cannot_create_or_deactivate_keys(server: &TestServer) {
         request().bearer_auth(&full_key).send_checked().await.is_error(403, "forbidden");
         request().header("x-api-key", &full_key).send_checked().await.is_error(401, "not_authenticated");
     }
-    let fields = [("grant_type", "client_credentials"), ("client_secret", full_key.as_str())];
-    let token = text(&server.form("/oauth/token", &fields).await.is(200).json(), "access_token");
+    let token = server.client_token(&full_key).await;
     let created = keys_request(server, Method::POST, KEYS, &member.project).bearer_auth(&token).json(&body);
     created.send_checked().await.is_error(403, "forbidden");
     assert_eq!(list(server, &member, "").await.data()["pagination"]["total"], 1);
@@ -230,8 +229,7 @@ async fn each_call_accepts_only_its_kinds_of_credentials(server: &TestServer) {
     let member = member(server, "kinds").await;
     let created = create_key(server, &member, &json!({"name": "a key", "scopes": ["read"]})).await;
     let (id, key) = (text(&created, "id"), text(&created, "full_key"));
-    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-    let of_key = text(&server.form("/oauth/token", &grant).await.is(200).json(), "access_token");
+    let of_key = server.client_token(&key).await;
     let one = format!("{KEYS}{id}");
     for (method, path, of_session, of_a_key) in
         [(Method::GET, KEYS, 200, 200), (Method::POST, KEYS, 201, 403), (Method::DELETE, one.as_str(), 200, 403)]

@@ -77,8 +77,7 @@ async fn caller_sees_its_claims(server: &TestServer) {
 async fn api_keys_are_refused(server: &TestServer) {
     let user = server.create_user(&[]);
     let (key, _) = server.api_key(&user, &["read"]);
-    let grant = [("grant_type", "client_credentials"), ("client_secret", key.as_str())];
-    let token_of_key = text(&server.form("/oauth/token", &grant).await.is(200).json(), "access_token");
+    let token_of_key = server.client_token(&key).await;
     for token in [&key, &token_of_key] {
         verify(server, token).await.is_error(401, "invalid token");
         me(server, token).await.is_error(401, "invalid token");
