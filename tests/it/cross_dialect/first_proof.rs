@@ -70,10 +70,8 @@ async fn equip(server: &TestServer, email: &str) -> Planted {
     let (_, recovery_codes) = totp::enable_totp(server, &tokens.access, PASSWORD).await;
     let owner = TestUser { id: id.clone(), email: email.to_owned(), username: String::new() };
     let (api_key, _) = server.api_key(&owner, &["read"]);
-    let form = [("grant_type", "client_credentials"), ("client_secret", api_key.as_str())];
-    let client_token = server.form("/oauth/token", &form).await.is(200).json();
+    let client_token = server.client_token(&api_key).await;
     assert_eq!(server.rejection_reason(&api_key).await, "", "every node may have the key in its cache");
-    let client_token = text(&client_token, "access_token").to_owned();
     outbox::wait_until_queue_is_empty(server).await;
     let (email, recovery_code) = (email.to_owned(), recovery_codes[0].clone());
     Planted { email, id, tokens, api_key, client_token, recovery_code }
@@ -165,26 +163,25 @@ async fn assert_sign_in_removes(server: &TestServer, sign_in: SignIn) {
     }
 }
 
+/// The call that resets a password.
 #[derive(Clone, Copy, Debug)]
-enum Reset {
+pub(super) enum Reset {
     Myauth,
     Landing,
     V1,
 }
 
 /// Requests a reset and sets [`OTHER_PASSWORD`].
-async fn reset(server: &TestServer, by: Reset, email: &str) {
-    outbox::wait_until_queue_is_empty(server).await;
-    let before = outbox::mails(server, email).len();
+pub(super) async fn reset(server: &TestServer, by: Reset, email: &str) {
     if let Reset::V1 = by {
-        let body = json!({"email": email, "username": email.split('@').next()});
-        server.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
-        let token = outbox::wait_for_mail(server, email, before).await.token();
+        let token = super::mailed_reset(server, email).await;
         let body = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
         let path = format!("/api/v1/password-reset-confirm?token={token}");
         server.post(&path).json(&body).send_checked().await.is(200);
         return;
     }
+    outbox::wait_until_queue_is_empty(server).await;
+    let before = outbox::mails(server, email).len();
     let requested = server.post(&format!("/auth/login/recover/{email}")).send_checked().await.is(200).json();
     let claim = text(&requested, "claim");
     let token = outbox::wait_for_mail(server, email, before).await.token();

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::server::{HttpResponse, PASSWORD, SendRequest, TestServer, over_both_stores};
 use crate::support::{outbox, totp, until};
+use first_proof::Reset;
 use sign_in::{SignIn, SignUp, Tokens};
 
 over_both_stores!(
@@ -157,27 +158,13 @@ async fn refresh_by(server: &TestServer, dialect: &str, refresh: &str, access: &
 }
 
 async fn reset_in_one_dialect_ends_the_sessions_of_all(server: &TestServer) {
-    for dialect in ["myauth", "v1"] {
-        let email = verified_user(server, &format!("reset-in-{dialect}")).await;
+    for by in [Reset::Myauth, Reset::V1] {
+        let email = verified_user(server, &format!("reset-in-{by:?}").to_lowercase()).await;
         let mut opened = Vec::new();
         for sign_in in SignIn::ALL {
             opened.push((sign_in, sign_in.attempt(server, &email, None).await.tokens()));
         }
-        outbox::wait_until_queue_is_empty(server).await;
-        let before = outbox::mails(server, &email).len();
-        if dialect == "myauth" {
-            let claim = server.post(&format!("/auth/login/recover/{email}")).send_checked().await.is(200).json();
-            let token = outbox::wait_for_mail(server, &email, before).await.token();
-            let body = json!({"new_password": OTHER_PASSWORD, "claim": text(&claim, "claim")});
-            server.post("/auth/login/reset").bearer_auth(token).json(&body).send_checked().await.is(200);
-        } else {
-            let body = json!({"email": email, "username": email.split('@').next()});
-            server.post("/api/v1/password-reset").json(&body).send_checked().await.is(200);
-            let token = outbox::wait_for_mail(server, &email, before).await.token();
-            let body = json!({"new_password": OTHER_PASSWORD, "new_password_confirm": OTHER_PASSWORD});
-            let path = format!("/api/v1/password-reset-confirm?token={token}");
-            server.post(&path).json(&body).send_checked().await.is(200);
-        }
+        first_proof::reset(server, by, &email).await;
         for (sign_in, Tokens { access, refresh }) in opened {
             until(&format!("the token of {sign_in:?} is revoked"), async || {
                 server.rejection_reason(&access).await == "revoked"
