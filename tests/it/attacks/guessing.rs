@@ -155,10 +155,8 @@ mod limited {
     use crate::support::server::over_both_stores;
 
     fn plan(plan: Plan) -> Plan {
-        ["SIGN_IN_ACCOUNT", "SIGN_IN_ADDRESS", "SIGN_UP_ADDRESS", "CODE_ADDRESS", "CODE_ACCOUNT"]
-            .iter()
-            .fold(plan, |plan, limit| plan.set(&format!("SIGNET_LIMITS__{limit}"), "6 per 1h"))
-            .set("SIGNET_LIMITS__ENABLED", "true")
+        let limits = ["SIGN_IN_ACCOUNT", "SIGN_IN_ADDRESS", "SIGN_UP_ADDRESS", "CODE_ADDRESS", "CODE_ACCOUNT"];
+        plan.limits(&limits, "6 per 1h")
             .set("SIGNET_API__CODES__BACKUP_CODES", "3")
             .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
     }

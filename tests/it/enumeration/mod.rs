@@ -29,7 +29,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use crate::support::server::{HttpResponse, SendRequest, TestServer, TestUser};
-use crate::support::signet::Plan;
+use crate::support::signet::{CLIENT_LIMITS, NEVER_REACHED, Plan};
 use calls::Call;
 use separation::{Separation, median};
 
@@ -60,12 +60,8 @@ impl Dice {
 /// Hashing is slow enough to move a response to another step on a machine that is twice as fast as this one. The
 /// limits are enabled, because counting is part of the measured time, but they are never reached.
 fn plan(plan: Plan) -> Plan {
-    let limits = ["SIGN_IN_ACCOUNT", "SIGN_IN_ADDRESS", "MAIL_ACCOUNT", "MAIL_ADDRESS", "CODE_ACCOUNT", "CODE_ADDRESS"];
-    let plan = limits
-        .iter()
-        .chain(&["MAIL_TOTAL"])
-        .fold(plan, |plan, limit| plan.set(&format!("SIGNET_LIMITS__{limit}"), "1000000 per 1s"));
-    plan.set("SIGNET_LIMITS__ENABLED", "true")
+    plan.limits(&CLIENT_LIMITS, NEVER_REACHED)
+        .limits(&["SIGN_IN_ACCOUNT", "MAIL_ACCOUNT", "MAIL_TOTAL", "CODE_ACCOUNT"], NEVER_REACHED)
         .set("SIGNET_MAILED__DAILY_TRIES", "1000")
         .set("SIGNET_PASSWORDS__MEMORY_KIB", "24576")
 }
@@ -77,7 +73,7 @@ fn closed(base: Plan) -> Plan {
 
 /// The same with a limit of sign-ins that one attempt exhausts.
 fn limited(base: Plan) -> Plan {
-    closed(base).set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "1 per 1h")
+    closed(base).limits(&["SIGN_IN_ACCOUNT"], "1 per 1h")
 }
 
 /// Users that do not exist, with logins as long as those of existing users.

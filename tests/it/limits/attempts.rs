@@ -63,46 +63,34 @@ async fn request_link(server: &TestServer, kind: &str, email: &str) -> Link {
 }
 
 async fn redeem_code(server: &TestServer, email: &str, code: &str) -> HttpResponse {
-    server
-        .post("/auth/verification/verify-code")
-        .json(&json!({"email": email, "code": code}))
-        .header("x-forwarded-for", STRANGER)
-        .send_checked()
-        .await
+    let body = json!({"email": email, "code": code});
+    send_from(STRANGER, server.post("/auth/verification/verify-code").json(&body)).await
 }
 
 async fn verify_address(server: &TestServer, target: &Target, code: &str) -> HttpResponse {
-    server
-        .post("/auth/mail/verify")
-        .json(&json!({"user_id": target.id, "code": code}))
-        .header("x-forwarded-for", STRANGER)
-        .send_checked()
-        .await
+    let body = json!({"user_id": target.id, "code": code});
+    send_from(STRANGER, server.post("/auth/mail/verify").json(&body)).await
 }
 
 async fn redeem_link(server: &TestServer, dialect: Dialect, link: &Link, claim: &str) -> HttpResponse {
-    match dialect {
+    let request = match dialect {
         Dialect::Myauth => server.post("/auth/login/claim").bearer_auth(&link.token).json(&json!({"claim": claim})),
         _ => server.post("/links/magic").json(&json!({"token": link.token, "claim": claim})),
-    }
-    .header("x-forwarded-for", STRANGER)
-    .send_checked()
-    .await
+    };
+    send_from(STRANGER, request).await
 }
 
 async fn reset(server: &TestServer, dialect: Dialect, link: &Link, claim: &str) -> HttpResponse {
     let body = json!({"token": link.token, "claim": claim, "new_password": OTHER_PASSWORD});
-    match dialect {
+    let request = match dialect {
         Dialect::Myauth => server.post("/auth/login/reset").bearer_auth(&link.token).json(&body),
         _ => server.post("/links/reset").json(&body),
-    }
-    .header("x-forwarded-for", STRANGER)
-    .send_checked()
-    .await
+    };
+    send_from(STRANGER, request).await
 }
 
 /// A different code.
-fn wrong_code(code: &str) -> &'static str {
+pub(super) fn wrong_code(code: &str) -> &'static str {
     if code == "314159" { "271828" } else { "314159" }
 }
 
@@ -283,41 +271,21 @@ async fn wrong_totp_codes_share_a_counter(server: &TestServer) {
         for second in [totp_code.as_str(), backup] {
             let body = json!({"email": email, "password": PASSWORD, "totp_code": second, "otp_code": second});
             let form = [("username", email.as_str()), ("password", PASSWORD), ("totp_code", second)];
-            Dialect::Native.assert_rate_limited(
-                &server.post("/sessions").json(&body).header("x-forwarded-for", STRANGER).send_checked().await,
-            );
-            Dialect::Codes.assert_rate_limited(
-                &server.post("/auth/signin/otp").json(&body).header("x-forwarded-for", STRANGER).send_checked().await,
-            );
-            Dialect::V1.assert_rate_limited(
-                &server.post("/api/v1/login").json(&body).header("x-forwarded-for", STRANGER).send_checked().await,
-            );
-            Dialect::Ucontact.assert_rate_limited(
-                &server.post("/api/auth/login").form(&form).header("x-forwarded-for", STRANGER).send_checked().await,
-            );
+            Dialect::Native.assert_rate_limited(&send_from(STRANGER, server.post("/sessions").json(&body)).await);
+            Dialect::Codes.assert_rate_limited(&send_from(STRANGER, server.post("/auth/signin/otp").json(&body)).await);
+            Dialect::V1.assert_rate_limited(&send_from(STRANGER, server.post("/api/v1/login").json(&body)).await);
+            Dialect::Ucontact
+                .assert_rate_limited(&send_from(STRANGER, server.post("/api/auth/login").form(&form)).await);
             let body = json!({"email": email, "code": code, "totp_code": second});
-            let response = server
-                .post("/auth/verification/verify-code")
-                .json(&body)
-                .header("x-forwarded-for", STRANGER)
-                .send_checked()
-                .await;
-            Dialect::Unturned.assert_rate_limited(&response);
+            let redeem = server.post("/auth/verification/verify-code").json(&body);
+            Dialect::Unturned.assert_rate_limited(&send_from(STRANGER, redeem).await);
         }
     }
     for second in [totp_code.as_str(), backup] {
-        let response = server
-            .post("/auth/login/totp")
-            .bearer_auth(&target.mfa_token)
-            .json(&json!({"claim": second}))
-            .header("x-forwarded-for", STRANGER)
-            .send_checked()
-            .await;
-        Dialect::Myauth.assert_rate_limited(&response);
+        let request = server.post("/auth/login/totp").bearer_auth(&target.mfa_token).json(&json!({"claim": second}));
+        Dialect::Myauth.assert_rate_limited(&send_from(STRANGER, request).await);
         let body = json!({"token": magic.token, "claim": magic.claim, "totp_code": second});
-        Dialect::Native.assert_rate_limited(
-            &server.post("/links/magic").json(&body).header("x-forwarded-for", STRANGER).send_checked().await,
-        );
+        Dialect::Native.assert_rate_limited(&send_from(STRANGER, server.post("/links/magic").json(&body)).await);
     }
     // A password reset needs no second factor and is not affected.
     reset(server, Dialect::Native, &recovery, &recovery.claim).await.is(204);

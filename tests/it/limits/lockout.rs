@@ -1,11 +1,12 @@
 //! Nobody can lock an owner out: a network from which the owner signed in has budgets of its own. Its answers are those
 //! that other networks get, so they reveal neither the account nor the network, and guesses from it are limited too.
 
+use super::attempts::wrong_code;
 use super::calls::{Call, REAUTHENTICATIONS, SIGN_INS};
 use super::*;
 use crate::support::outbox;
 use crate::support::server::over_both_stores;
-use crate::support::signet::Plan;
+use crate::support::signet::{CLIENT_LIMITS, NEVER_REACHED, Plan};
 
 /// The network from which owners sign in.
 const HOME: &str = "198.51.100.7";
@@ -15,15 +16,9 @@ const NEW_PASSWORD: &str = "another harbour at dawn";
 
 /// The default limits, refilled so slowly that nothing is refilled during a test.
 fn plan(plan: Plan) -> Plan {
-    plan.set("SIGNET_LIMITS__ENABLED", "true")
-        .set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "10 per 1d")
-        .set("SIGNET_LIMITS__REAUTHENTICATION_ACCOUNT", "10 per 1d")
-        .set("SIGNET_LIMITS__CODE_ACCOUNT", "10 per 1d")
-        .set("SIGNET_LIMITS__MAIL_ACCOUNT", "5 per 1d")
-        .set("SIGNET_LIMITS__MAIL_ADDRESS", "1000000 per 1s")
-        .set("SIGNET_LIMITS__SIGN_UP_ADDRESS", "1000000 per 1s")
-        .set("SIGNET_LIMITS__SIGN_IN_ADDRESS", "1000000 per 1s")
-        .set("SIGNET_LIMITS__CODE_ADDRESS", "1000000 per 1s")
+    plan.limits(&["SIGN_IN_ACCOUNT", "REAUTHENTICATION_ACCOUNT", "CODE_ACCOUNT"], "10 per 1d")
+        .limits(&["MAIL_ACCOUNT"], "5 per 1d")
+        .limits(&CLIENT_LIMITS, NEVER_REACHED)
         .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
 }
 
@@ -46,7 +41,7 @@ async fn owner(server: &TestServer) -> TestUser {
     user
 }
 
-async fn target(user: &TestUser) -> Target {
+fn target(user: &TestUser) -> Target {
     let TestUser { email, username, .. } = user;
     Target { email: email.clone(), username: username.clone(), ..Target::unknown("nobody") }
 }
@@ -87,7 +82,7 @@ async fn exhaust_sign_ins(server: &TestServer, calls: &[&Call], target: &Target)
 
 async fn wrong_passwords_of_strangers_lock_nobody_out(server: &TestServer) {
     let user = owner(server).await;
-    exhaust_sign_ins(server, &SIGN_INS.iter().collect::<Vec<_>>(), &target(&user).await).await;
+    exhaust_sign_ins(server, &SIGN_INS.iter().collect::<Vec<_>>(), &target(&user)).await;
     for (dialect, request) in right_sign_ins(server, &user) {
         dialect.assert_rate_limited(&send_from(ELSEWHERE, request).await);
     }
@@ -99,7 +94,7 @@ async fn wrong_passwords_of_strangers_lock_nobody_out(server: &TestServer) {
 
 async fn guesser_in_a_known_network_is_stopped_too(server: &TestServer) {
     let user = owner(server).await;
-    let target = target(&user).await;
+    let target = target(&user);
     exhaust_sign_ins(server, &SIGN_INS.iter().collect::<Vec<_>>(), &target).await;
     // The network's own budget is not larger than that of all others together.
     for number in 0..10 {
@@ -113,7 +108,7 @@ async fn guesser_in_a_known_network_is_stopped_too(server: &TestServer) {
 
 /// A guesser in the network of an owner sees the same as with an account that does not exist.
 async fn known_network_is_answered_like_any_other(server: &TestServer) {
-    let known = target(&owner(server).await).await;
+    let known = target(&owner(server).await);
     let unknown = Target::unknown("nobody");
     let calls = sign_ins_by_email();
     for target in [&known, &unknown] {
@@ -226,7 +221,6 @@ async fn wrong_codes_of_strangers_lock_nobody_out(server: &TestServer) {
         let body = json!({"email": user.email, "code": code});
         send_from(address, server.post("/auth/verification/verify-code").json(&body)).await
     };
-    let wrong = |code: &str| if code == "314159" { "271828" } else { "314159" };
     let mut code = String::new();
     for number in 0..40 {
         if number % 5 == 0 && number < 20 {
@@ -235,7 +229,7 @@ async fn wrong_codes_of_strangers_lock_nobody_out(server: &TestServer) {
             MailRequest::Code.send(server, &address, &user.email).await.is(202);
             code = outbox::wait_for_mail(server, &user.email, before).await.code();
         }
-        let response = redeem(&stranger(number), wrong(&code)).await;
+        let response = redeem(&stranger(number), wrong_code(&code)).await;
         match number {
             0..20 => drop(response.is(401)),
             _ => Dialect::Unturned.assert_rate_limited(&response),
@@ -249,7 +243,7 @@ async fn wrong_codes_of_strangers_lock_nobody_out(server: &TestServer) {
     for _ in 0..3 {
         let code = code_at_home(server, &user.email).await;
         for _ in 0..5 {
-            Dialect::Unturned.assert_rate_limited(&redeem(HOME, wrong(&code)).await);
+            Dialect::Unturned.assert_rate_limited(&redeem(HOME, wrong_code(&code)).await);
         }
         Dialect::Unturned.assert_rate_limited(&redeem(HOME, &code).await);
     }
@@ -293,7 +287,7 @@ async fn wrong_totp_codes_lock_nobody_out_at_home(server: &TestServer) {
 async fn strangers_do_not_keep_a_user_from_changing_the_password(server: &TestServer) {
     let user = server.create_user(&["--verified"]);
     let access = send_from(HOME, server.sign_in_request(&user.email, PASSWORD)).await.is(201).tokens().access;
-    let target = Target { access: access.clone(), ..target(&user).await };
+    let target = Target { access: access.clone(), ..target(&user) };
     exhaust_sign_ins(server, &SIGN_INS.iter().collect::<Vec<_>>(), &target).await;
     // A thief of the token has ten tries, from any network; the owner has others at home.
     for number in 0..12 {

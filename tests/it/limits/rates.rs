@@ -7,20 +7,17 @@ use super::calls::{
 use super::*;
 use crate::support::outbox;
 use crate::support::server::over_both_stores;
-use crate::support::signet::Plan;
+use crate::support::signet::{CLIENT_LIMITS, NEVER_REACHED, Plan};
 
 /// The burst of the limits that a test is about.
 const BURST: usize = 6;
 
 /// A plan in which only the limits in `low` are ever reached.
 fn only(plan: Plan, low: &[&str]) -> Plan {
-    let all = ["SIGN_IN_ADDRESS", "SIGN_IN_ACCOUNT", "SIGN_UP_ADDRESS", "MAIL_ADDRESS", "MAIL_ACCOUNT", "CODE_ADDRESS"];
-    let more = ["REAUTHENTICATION_ACCOUNT", "MAIL_TOTAL", "CODE_ACCOUNT"];
-    let plan = all.iter().chain(&more).fold(plan, |plan, limit| {
-        let rate = if low.contains(limit) { format!("{BURST} per 1h") } else { "1000000 per 1s".to_owned() };
-        plan.set(&format!("SIGNET_LIMITS__{limit}"), &rate)
-    });
-    plan.set("SIGNET_LIMITS__ENABLED", "true")
+    let others = ["SIGN_IN_ACCOUNT", "MAIL_ACCOUNT", "MAIL_TOTAL", "CODE_ACCOUNT", "REAUTHENTICATION_ACCOUNT"];
+    plan.limits(&CLIENT_LIMITS, NEVER_REACHED)
+        .limits(&others, NEVER_REACHED)
+        .limits(low, &format!("{BURST} per 1h"))
         .set("SIGNET_MAILED__DAILY_TRIES", "1000")
         .set("SIGNET_SERVER__TRUSTED_PROXIES", "127.0.0.1")
 }

@@ -20,6 +20,12 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// The secret of a fleet, for plans that need one.
 pub(crate) const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
+/// The rate limits that count clients and not accounts, for [`Plan::limits`].
+pub(crate) const CLIENT_LIMITS: [&str; 4] = ["SIGN_IN_ADDRESS", "SIGN_UP_ADDRESS", "MAIL_ADDRESS", "CODE_ADDRESS"];
+
+/// A rate that no test reaches, for [`Plan::limits`].
+pub(crate) const NEVER_REACHED: &str = "1000000 per 1s";
+
 /// How to start a Signet process. Defaults to cheap hashing and one worker.
 #[derive(Clone)]
 pub(crate) struct Plan {
@@ -65,6 +71,12 @@ impl Plan {
         self.settings.retain(|(known, _)| known != name);
         self.settings.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Enables the rate limits and sets those of `names`.
+    pub(crate) fn limits(self, names: &[&str], rate: &str) -> Self {
+        let set = |plan: Self, name: &&str| plan.set(&format!("SIGNET_LIMITS__{name}"), rate);
+        names.iter().fold(self.set("SIGNET_LIMITS__ENABLED", "true"), set)
     }
 
     /// Puts the data on this disk.

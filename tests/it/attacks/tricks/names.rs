@@ -4,18 +4,13 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::support::server::over_both_stores;
-use crate::support::signet::Plan;
+use crate::support::signet::{CLIENT_LIMITS, NEVER_REACHED, Plan};
 use crate::support::smtp;
 
 fn plan(plan: Plan) -> Plan {
-    plan.set("SIGNET_LIMITS__ENABLED", "true")
-        .set("SIGNET_LIMITS__SIGN_IN_ACCOUNT", "6 per 1h")
-        .set("SIGNET_LIMITS__MAIL_ACCOUNT", "1000 per 1s")
-        .set("SIGNET_LIMITS__MAIL_TOTAL", "1000 per 1s")
-        .set("SIGNET_LIMITS__SIGN_IN_ADDRESS", "1000000 per 1s")
-        .set("SIGNET_LIMITS__MAIL_ADDRESS", "1000000 per 1s")
-        .set("SIGNET_LIMITS__CODE_ADDRESS", "1000000 per 1s")
-        .set("SIGNET_LIMITS__SIGN_UP_ADDRESS", "1000000 per 1s")
+    plan.limits(&["SIGN_IN_ACCOUNT"], "6 per 1h")
+        .limits(&["MAIL_ACCOUNT", "MAIL_TOTAL"], NEVER_REACHED)
+        .limits(&CLIENT_LIMITS, NEVER_REACHED)
 }
 
 over_both_stores!(plan; only_spellings_of_one_name_share_a_counter, lookalike_addresses_do_not_open_the_account,
