@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use crate::support::http2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PREFACE, PRIORITY, PUSH, RESET, SETTINGS,
-    WINDOW, frame,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, LAST_PING, PING, PREFACE, PRIORITY, PUSH, RESET,
+    SETTINGS, WINDOW, frame, get, post,
 };
 use crate::support::server::{SendRequest, TestServer};
 
@@ -22,21 +22,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const STALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// The memory of the process.
 const MEMORY: &str = "process_resident_memory_bytes";
-/// The payload of the last ping, which no flood contains: its response shows that the server has processed everything.
-const LAST_PING: &[u8; 8] = b"the last";
-
-/// GET or POST of a path by HPACK's static table; the literal is not indexed.
-fn block(method: u8, path: &str) -> Vec<u8> {
-    [&[method, 0x86, 0x04, path.len() as u8], path.as_bytes(), &[0x01, 0x01, b'x']].concat()
-}
-
-fn get(path: &str) -> Vec<u8> {
-    block(0x82, path)
-}
-
-fn post(path: &str) -> Vec<u8> {
-    block(0x83, path)
-}
 
 /// The stream ids of a client, which are odd.
 fn streams(count: u32) -> impl Iterator<Item = u32> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::http2::{DATA, END_STREAM, HEADERS, PING, RESET};
+use crate::support::http2::{DATA, END_STREAM, HEADERS, LAST_PING, PING, RESET};
 
 /// A server that takes longer hangs.
 const TIMEOUT: Duration = Duration::from_secs(60);
@@ -77,9 +77,6 @@ pub(super) enum Protocol {
     /// It closes the connection, or has answered the request in stream 1 and the ping behind it.
     Http2,
 }
-
-/// The payload of the ping at the end of an HTTP/2 connection.
-pub(super) const LAST_PING: &[u8; 8] = b"the last";
 
 /// Sends these bytes over a connection of their own and reads until the server has processed them. Returns the status
 /// of the response; zero if there is none, or for HTTP/2.

@@ -1,6 +1,7 @@
 //! HTTP/1.1 and HTTP/2 on one port, and attacks on their parsers.
 
 use super::*;
+use crate::support::http2;
 
 #[tokio::test]
 async fn http1_and_http2_share_one_port() {
@@ -168,8 +169,7 @@ async fn flood_of_resets_ends_only_its_connection() {
     let server = serve(settings());
     let mut stream = server.connect().await;
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
-    // GET http://x/hello, all but the path from HPACK's static table.
-    let block = [&[0x82, 0x86, 0x04, 0x06][..], b"/hello", &[0x01, 0x01], b"x"].concat();
+    let block = http2::get("/hello");
     let mut flood = Vec::new();
     for stream in (1..4001_u32).step_by(2) {
         flood.extend([0, 0, block.len() as u8, 0x01, 0x05]);

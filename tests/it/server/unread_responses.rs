@@ -2,7 +2,7 @@
 //! a time limit, and a budget of memory.
 
 use super::*;
-use crate::support::http2::{DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RESET, SETTINGS, frame};
+use crate::support::http2::{self, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, RESET, SETTINGS, frame};
 use signet::http::buffered_bytes;
 
 const SHORT: Duration = Duration::from_millis(150);
@@ -41,7 +41,7 @@ impl RawClient {
 
     /// Requests a path on the streams with these numbers, counted from 0.
     async fn get(&mut self, path: &str, streams: std::ops::Range<u32>) {
-        let block = [&[0x82, 0x86, 0x04, path.len() as u8], path.as_bytes(), &[0x01, 0x01, b'x']].concat();
+        let block = http2::get(path);
         for number in streams {
             self.send(&frame(HEADERS, END_HEADERS | END_STREAM, 2 * number + 1, &block)).await;
         }

@@ -2,9 +2,9 @@
 
 use super::Shape;
 use crate::cost::target::{Target, filled};
-use crate::cost::wire::{LAST_PING, Protocol};
+use crate::cost::wire::Protocol;
 use crate::support::http2::{
-    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, PING, PREFACE, PRIORITY, SETTINGS, WINDOW, frame,
+    CONTINUATION, DATA, END_HEADERS, END_STREAM, HEADERS, LAST_PING, PING, PREFACE, PRIORITY, SETTINGS, WINDOW, frame,
 };
 
 /// The largest frame that the server accepts.
