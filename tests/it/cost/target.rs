@@ -58,24 +58,23 @@ impl Target<'_> {
 
     /// A request that is valid except for this field of the body.
     pub(super) fn with_field(&self, field: &str, value: &Value) -> Message {
-        let values = || {
-            self.fields().iter().map(|name| (name, if name == field { value.clone() } else { plausible_value(name) }))
-        };
+        let value_of = |name: &str| if name == field { value.clone() } else { plausible_value(name) };
         if self.takes_form() {
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let pairs = values().map(|(name, value)| format!("{name}={}", percent_encoded(&text(&value))));
-            self.message().body(URLENCODED, pairs.collect::<Vec<_>>().join("&"))
+            self.message().body(URLENCODED, self.form(value_of))
         } else {
-            let object: Map<String, Value> = values().map(|(name, value)| (name.clone(), value)).collect();
+            let object: Map<String, Value> = self.fields().iter().map(|name| (name.clone(), value_of(name))).collect();
             self.message().body(JSON, Value::Object(object).to_string())
         }
     }
 
     /// A valid form, without a separator at its end.
     pub(super) fn valid_form(&self) -> String {
+        self.form(plausible_value)
+    }
+
+    fn form(&self, value_of: impl Fn(&str) -> Value) -> String {
         let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        let pairs =
-            self.fields().iter().map(|name| format!("{name}={}", percent_encoded(&text(plausible_value(name)))));
+        let pairs = self.fields().iter().map(|name| format!("{name}={}", percent_encoded(&text(value_of(name)))));
         pairs.collect::<Vec<_>>().join("&")
     }
 
