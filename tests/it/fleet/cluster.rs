@@ -3,19 +3,19 @@
 use std::time::Duration;
 
 use super::{Client, PASSWORD, SOON, kid, until_within, wait_until_refused};
-use crate::support::postgres;
+use crate::support::postgres::Database;
 use crate::support::redis::{Cluster, Sentinel};
 use crate::support::signet::Plan;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn session_lifecycle_on_a_redis_cluster() {
-    let (cluster, postgres) = (Cluster::start(), postgres::Server::start());
+    let (cluster, postgres) = (Cluster::start(), Database::create());
     test_session_lifecycle(&Plan::at(&cluster.url(), &postgres)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn session_lifecycle_behind_sentinel() {
-    let (sentinel, postgres) = (Sentinel::start(), postgres::Server::start());
+    let (sentinel, postgres) = (Sentinel::start(), Database::create());
     test_session_lifecycle(&Plan::at(&sentinel.url(), &postgres)).await;
 }
 

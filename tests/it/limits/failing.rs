@@ -1,12 +1,13 @@
 //! Limits while Redis is down: those that protect secrets refuse, the others are skipped and counted.
 
 use super::*;
+use crate::support::postgres::Database;
 use crate::support::signet::Plan;
-use crate::support::{postgres, redis, until};
+use crate::support::{redis, until};
 
 #[tokio::test]
 async fn only_limits_that_protect_no_secret_are_skipped() {
-    let (mut redis, postgres) = (redis::Server::options().durable().start(), postgres::Server::start());
+    let (mut redis, postgres) = (redis::Server::options().durable().start(), Database::create());
     let server = TestServer::start(Plan::on(&redis, &postgres).set("SIGNET_LIMITS__ENABLED", "true"));
     let user = server.create_user(&["--verified"]);
     server.sign_in(&user).await;
