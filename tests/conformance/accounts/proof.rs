@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::details::to_email;
 use super::{MANY, ROUNDS, START, at, changed, create, hash, key, new_user, row, run_concurrently, unknown_user};
 use signet::id::ProjectId;
 use signet::rng::Rng;
@@ -141,8 +142,7 @@ pub(super) async fn one_of_many_proofs_is_the_first(store: Arc<dyn Accounts>) {
 
 pub(super) async fn former_email_is_not_proved(store: Arc<dyn Accounts>) {
     let (_, ada, keys) = create_with_everything(&*store, "ada", false).await;
-    let changes = Changes { email: Some("new@example.org".to_owned()), ..Changes::default() };
-    let moved = changed(&*store, ada.id, &changes, at(2)).await;
+    let moved = changed(&*store, ada.id, &to_email("new@example.org"), at(2)).await;
     for email in ["ada@example.org", "NEW@example.org", "new\0@example.org", ""] {
         for password in [None, Some(&new_password("new"))] {
             let proved = store.prove_email(ada.id, email, password, at(10)).await.unwrap();
