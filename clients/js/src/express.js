@@ -1,0 +1,35 @@
+// Middleware for Express, and for servers of node:http with the same signature.
+
+import { checkRequirements } from './options.js';
+import { problem } from './response.js';
+
+/** @type {typeof import('../types/express.d.ts').requireToken} */
+export function requireToken(verifier, requirements) {
+  checkRequirements(requirements);
+  return async (req, res, next) => {
+    try {
+      const claims = await verifier.verifyAuthorization(req.headers.authorization, requirements);
+      Object.assign(req, { claims });
+    } catch (error) {
+      return refuse(error, res, next);
+    }
+    next();
+  };
+}
+
+/**
+ * @param {unknown} error
+ * @param {import('../types/express.d.ts').OutgoingResponse} res
+ * @param {(error?: unknown) => void} next
+ */
+function refuse(error, res, next) {
+  let response;
+  try {
+    response = problem(error);
+  } catch (unexpected) {
+    return next(unexpected);
+  }
+  res.statusCode = response.status;
+  for (const [name, value] of Object.entries(response.headers)) res.setHeader(name, value);
+  res.end(response.body);
+}

@@ -1,0 +1,292 @@
+// Follows the revocation feed: the snapshot first, then the live feed, or the head and segments through a cache.
+
+import { FeedError } from './errors.js';
+import { MAX_FRAME, readFrame } from './frame.js';
+import { Freshness } from './freshness.js';
+import { readLines, statusError, unref } from './http.js';
+import { Revocations } from './revocations.js';
+
+const MAX_SNAPSHOT = 256 * 1024 * 1024;
+const MAX_RESPONSE = 16 * 1024 * 1024;
+
+// Milliseconds. The server holds a request of the live feed for at most a second.
+const TIMEOUT = 5_000;
+const SNAPSHOT_TIMEOUT = 60_000;
+
+/** Time between two requests for the head. */
+const POLL_INTERVAL = 1_000;
+
+/** Time between two requests of the live feed that bring nothing, should a server or proxy answer at once. */
+const MIN_INTERVAL = 50;
+
+// Pauses after an error.
+const MIN_PAUSE = 100;
+const MAX_PAUSE = 5_000;
+
+/** So many of the positions that were reached are looked for in the list of segments. */
+const REMEMBERED_POSITIONS = 64;
+
+export class Follower {
+  revocations = new Revocations();
+  freshness = new Freshness();
+  #epoch = '';
+  /** @type {string[]} The positions that were reached in this epoch, the current one last. */
+  #reached = [];
+  #needsSnapshot = true;
+  /** Nothing was read since the snapshot. */
+  #isNew = false;
+  #closed = false;
+  /** @type {Set<() => void>} */
+  #sleepers = new Set();
+  #issuer;
+  #mode;
+  #discovery;
+  #keys;
+  #http;
+  #clock;
+  #report;
+
+  /**
+   * @param {object} parts
+   * @param {string} parts.issuer
+   * @param {'live' | 'poll'} parts.mode
+   * @param {import('./discovery.js').Discovery} parts.discovery
+   * @param {import('./keys.js').Keys} parts.keys
+   * @param {import('./http.js').Http} parts.http
+   * @param {import('../types/index.d.ts').Clock} parts.clock
+   * @param {(error: Error) => void} parts.report
+   */
+  constructor(parts) {
+    this.#issuer = parts.issuer;
+    this.#mode = parts.mode;
+    this.#discovery = parts.discovery;
+    this.#keys = parts.keys;
+    this.#http = parts.http;
+    this.#clock = parts.clock;
+    this.#report = parts.report;
+  }
+
+  get epoch() {
+    return this.#epoch;
+  }
+
+  get position() {
+    return this.#reached.at(-1);
+  }
+
+  /** Milliseconds since the state was complete. */
+  get staleness() {
+    return this.freshness.staleness(this.#clock.monotonic());
+  }
+
+  /**
+   * Follows the feed until it is closed.
+   * @param {() => void} attempted  Is called when the first attempt to start has ended, well or not.
+   */
+  async run(attempted) {
+    let pause = MIN_PAUSE;
+    while (!this.#closed) {
+      try {
+        const before = this.position;
+        const began = this.#clock.monotonic();
+        await this.step();
+        pause = MIN_PAUSE;
+        attempted();
+        if (this.#mode === 'poll') await this.#sleep(POLL_INTERVAL);
+        else if (this.position === before && this.#clock.monotonic() - began < MIN_INTERVAL) {
+          await this.#sleep(MIN_INTERVAL);
+        }
+      } catch (error) {
+        attempted();
+        if (this.#closed) return;
+        this.#report(/** @type {Error} */ (error));
+        const asked = error instanceof FeedError ? (error.retryAfter ?? 0) * 1000 : 0;
+        // Followers that lost the server at the same time do not all come back at the same time.
+        await this.#sleep(Math.max(asked, pause * (0.5 + Math.random() / 2)));
+        pause = Math.min(pause * 2, MAX_PAUSE);
+      }
+    }
+  }
+
+  /** One request of the feed, and those that it makes necessary. */
+  async step() {
+    await this.#keys.load();
+    const { feed } = await this.#discovery.get();
+    if (feed === undefined) {
+      this.#discovery.expire();
+      throw new FeedError('feed_off', 'the server has no revocation feed', { retryAfter: MAX_PAUSE / 1000 });
+    }
+    try {
+      if (this.#needsSnapshot) await this.#snapshot(feed);
+      else if (this.#mode === 'live') await this.#after(feed);
+      else await this.#poll(feed);
+    } finally {
+      // Entries are dropped by the earlier of two clocks: one that is ahead must not drop one too soon.
+      this.revocations.sweep(Math.min(this.#clock.now(), this.freshness.time) / 1000);
+    }
+  }
+
+  close() {
+    this.#closed = true;
+    for (const wake of this.#sleepers) wake();
+  }
+
+  /** @param {string} feed */
+  async #snapshot(feed) {
+    const bounds = { limit: MAX_SNAPSHOT, timeout: SNAPSHOT_TIMEOUT };
+    // Past all caches, if this is not the first snapshot: a cached one may be of the epoch that is over.
+    const noCache = this.#epoch !== '';
+    let seen = 0;
+    /** @type {import('./frame.js').Frame | undefined} */
+    let first;
+    let time = Infinity;
+    await this.#frames(`${feed}/snapshot`, { ...bounds, noCache }, async (frame) => {
+      first ??= frame;
+      seen += 1;
+      const isNext = frame.epoch === first.epoch && frame.to === first.to && frame.parts === first.parts;
+      if (!isNext || (frame.part ?? 1) !== seen) {
+        throw new FeedError('invalid_response', 'the parts of a snapshot do not belong together');
+      }
+      time = Math.min(time, frame.time);
+    });
+    if (!first || seen !== (first.parts ?? 1)) throw new FeedError('invalid_response', 'a snapshot is incomplete');
+    this.#epoch = first.epoch;
+    this.#reached = [first.to];
+    this.#needsSnapshot = false;
+    this.#isNew = true;
+    this.freshness.complete(time);
+  }
+
+  /**
+   * What was revoked after the current position.
+   * @param {string} feed
+   */
+  async #after(feed) {
+    let time = -Infinity;
+    const url = `${feed}/${this.#epoch}/after/${this.position}`;
+    await this.#frames(url, { limit: MAX_RESPONSE, timeout: TIMEOUT }, async (frame) => {
+      if (!this.#isOfEpoch(frame)) return;
+      if (frame.from !== this.position) throw new FeedError('gap', 'a frame of the feed leaves a gap');
+      this.#reach(frame.to);
+      time = frame.time;
+    });
+    this.freshness.complete(time);
+  }
+
+  /**
+   * Reads the head, and what it shows to be new.
+   * @param {string} feed
+   */
+  async #poll(feed) {
+    /** @type {import('./frame.js').Frame[]} */
+    const heads = [];
+    await this.#frames(feed, { limit: 4 * MAX_FRAME, timeout: TIMEOUT }, async (frame) => {
+      if (this.#isOfEpoch(frame)) heads.push(frame);
+    });
+    const head = heads[0];
+    if (!head) return;
+    if (!this.#reached.includes(head.to)) await this.#catchUp(feed, head);
+    // If the position is an earlier one, the response of the live feed says how fresh the state is.
+    if (this.#reached.includes(head.to)) this.freshness.complete(head.time);
+  }
+
+  /**
+   * @param {string} feed
+   * @param {import('./frame.js').Frame} head
+   */
+  async #catchUp(feed, head) {
+    const segments = head.segments ?? [];
+    const known = this.#reached.findLast((position) => segments.includes(position));
+    if (known === undefined || segments.at(-1) !== head.to) return this.#after(feed);
+    let position = known;
+    for (const end of segments.slice(segments.lastIndexOf(known) + 1)) {
+      const url = `${feed}/${this.#epoch}/segments/${position}/${end}`;
+      await this.#frames(url, { limit: MAX_RESPONSE, timeout: TIMEOUT }, async (frame) => {
+        const isNext = frame.epoch === this.#epoch && frame.from === position;
+        if (!isNext) throw new FeedError('gap', 'a segment leaves a gap');
+        position = frame.to;
+      });
+      if (this.#needsSnapshot) return;
+      if (position !== end) throw new FeedError('gap', 'a segment is incomplete');
+    }
+    this.#reach(position);
+  }
+
+  /**
+   * Reads the frames of a response, adds their entries, and then calls `use` for each.
+   * @param {string} url
+   * @param {{ limit: number, timeout: number, noCache?: boolean }} options
+   * @param {(frame: import('./frame.js').Frame) => Promise<void>} use
+   */
+  async #frames(url, options, use) {
+    const headers = { accept: 'application/jose', ...(options.noCache ? { 'cache-control': 'no-cache' } : {}) };
+    await this.#http.request(url, { headers, timeout: options.timeout }, async (response) => {
+      if (response.status === 410) {
+        // A snapshot whose position is unknown came from a cache: the next one is not requested at once.
+        const hadSnapshot = this.#needsSnapshot || this.#isNew;
+        this.#needsSnapshot = true;
+        if (hadSnapshot) throw statusError(response, 'the position of the snapshot');
+        return;
+      }
+      if (response.status === 404) {
+        this.#discovery.expire();
+        const details = { retryAfter: MAX_PAUSE / 1000 };
+        throw new FeedError('feed_off', 'the server has turned the revocation feed off', details);
+      }
+      if (response.status !== 200) throw statusError(response, 'the revocation feed');
+      for await (const line of readLines(response, { limit: options.limit, line: MAX_FRAME })) {
+        const receivedAt = this.#clock.monotonic();
+        const frame = await readFrame(line, this.#issuer, (kid) => this.#findKey(kid));
+        if (!this.freshness.isPlausible(frame.time, this.#clock.now())) {
+          throw new FeedError('clock', 'the time of the feed differs by more than 120 seconds from the clock');
+        }
+        this.#isNew = false;
+        this.freshness.received(frame.time, receivedAt);
+        this.revocations.add(frame);
+        // A frame is not held up by a new key set.
+        this.#keys.follow(frame.jwks).catch((error) => this.#closed || this.#report(error));
+        await use(frame);
+      }
+    });
+  }
+
+  /** @param {string} kid */
+  async #findKey(kid) {
+    const key = await this.#keys.find(kid, { ofFrame: true }).catch((cause) => {
+      throw new FeedError('invalid_frame', 'the key of a frame is unknown', { cause });
+    });
+    if (this.revocations.hasId(key.hash)) throw new FeedError('invalid_frame', 'a frame is signed with a revoked key');
+    return key;
+  }
+
+  /**
+   * Returns true if the frame continues the epoch. Otherwise the state is read anew, and all entries are kept.
+   * @param {import('./frame.js').Frame} frame
+   */
+  #isOfEpoch(frame) {
+    if (frame.epoch !== this.#epoch) this.#needsSnapshot = true;
+    return !this.#needsSnapshot;
+  }
+
+  /** @param {string} position */
+  #reach(position) {
+    if (position === this.position) return;
+    this.#reached.push(position);
+    if (this.#reached.length > REMEMBERED_POSITIONS) this.#reached.shift();
+  }
+
+  /** @param {number} milliseconds */
+  async #sleep(milliseconds) {
+    if (this.#closed) return;
+    await new Promise((resolve) => {
+      const wake = () => {
+        clearTimeout(timer);
+        this.#sleepers.delete(wake);
+        resolve(undefined);
+      };
+      const timer = setTimeout(wake, milliseconds);
+      unref(timer);
+      this.#sleepers.add(wake);
+    });
+  }
+}

@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Cache } from '../../src/cache.js';
+import { setUp, verdict } from '../support/verifier.js';
+
+test('the least recently used token is dropped', () => {
+  const cache = new Cache(2);
+  cache.set('a', 1);
+  cache.set('b', 2);
+  assert.equal(cache.get('a'), 1);
+  cache.set('c', 3);
+  assert.deepEqual([cache.get('a'), cache.get('b'), cache.get('c')], [1, undefined, 3]);
+  cache.set('a', 4);
+  assert.deepEqual([cache.size, cache.get('a')], [2, 4]);
+  cache.delete('a');
+  assert.equal(cache.size, 1);
+});
+
+test('long tokens count for their length', () => {
+  const cache = new Cache(10_000);
+  for (let index = 0; index < 2_000; index += 1) cache.set(`${index}`.padEnd(16_384, 'x'), index);
+  assert.equal(cache.size, 1_024);
+  assert.equal(cache.get('1999'.padEnd(16_384, 'x')), 1999);
+});
+
+test('a cached token costs no cryptography', async (t) => {
+  const { signet, verifier } = await setUp(t);
+  const tokens = [await signet.token(), await signet.token({ aud: 'other' })];
+  for (const token of tokens) await verdict(verifier.verify(token));
+  assert.equal(verifier.status().cachedTokens, 1);
+  verifier.close();
+  const offline = await setUp(t, { feed: 'off' });
+  const token = await offline.signet.token();
+  await offline.verifier.verify(token);
+  const methods = ['verify', 'digest', 'importKey'];
+  const calls = methods.map((name) => t.mock.method(crypto.subtle, name));
+  for (let index = 0; index < 10; index += 1) await offline.verifier.verify(token);
+  assert.deepEqual(calls.map((call) => call.mock.callCount()), [0, 0, 0]);
+  await offline.verifier.verify(await offline.signet.token());
+  assert.ok(calls.every((call, index) => methods[index] === 'importKey' || call.mock.callCount() > 0));
+});
+
+test('a cached token expires', async (t) => {
+  const { signet, verifier } = await setUp(t, { feed: 'off' });
+  const token = await signet.token({ exp: Math.floor(Date.now() / 1000) + 60 });
+  assert.equal(await verdict(verifier.verify(token)), 'valid');
+  signet.clock.advance(64_000);
+  assert.equal(await verdict(verifier.verify(token)), 'valid');
+  signet.clock.advance(2_000);
+  assert.equal(await verdict(verifier.verify(token)), 'expired');
+});
+
+test('without a cache tokens are verified each time', async (t) => {
+  const { signet, verifier } = await setUp(t, { feed: 'off', cacheSize: 0 });
+  const token = await signet.token();
+  assert.equal(await verdict(verifier.verify(token)), 'valid');
+  assert.equal(await verdict(verifier.verify(token)), 'valid');
+  assert.equal(verifier.status().cachedTokens, 0);
+});
