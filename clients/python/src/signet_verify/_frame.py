@@ -1,0 +1,135 @@
+"""Frames of the revocation feed: parsing and the checks that need no state. See docs/revocation-feed.md of Signet."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ._jose import Jws, KeySet, Malformed, decode_base64url, parse_jws, parse_object
+from ._revocations import HASH_LENGTH, Revocations, hash_id
+
+#: The largest frame.
+MAX_FRAME: Final = 256 * 1024
+MAX_ENTRIES: Final = 4096
+MAX_SEGMENTS: Final = 10_000
+MAX_PARTS: Final = 100_000
+
+_TYP: Final = "signet-revocations+jws"
+_REVOKED: Final = HASH_LENGTH + 4
+_REVOKED_BEFORE: Final = HASH_LENGTH + 6 + 4
+# Positions become parts of a path, so the two names that a URL gives a meaning to are excluded.
+_POSITION: Final = re.compile(r"(?!\.{1,2}\Z)[A-Za-z0-9._-]{1,64}\Z")
+
+
+class FrameError(Exception):
+    """A frame that is discarded. The message says why."""
+
+
+class UnknownFrameKey(FrameError):
+    """The key set does not have the key of the frame, or not any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A frame with a valid signature."""
+
+    time: int
+    epoch: str
+    origin: str | None
+    """``from``: None in a snapshot."""
+    to: str
+    not_before: int
+    jwks: bytes | None
+    part: int
+    parts: int
+    segments: tuple[str, ...]
+    revoked: bytes = field(repr=False)
+    revoked_before: bytes = field(repr=False)
+
+    def add_to(self, revocations: Revocations) -> None:
+        """Add the entries to the revocations in force."""
+        revocations.raise_not_before(self.not_before)
+        for at in range(0, len(self.revoked), _REVOKED):
+            record = self.revoked[at : at + _REVOKED]
+            revocations.add_id(record[:HASH_LENGTH], int.from_bytes(record[HASH_LENGTH:], "big"))
+        for at in range(0, len(self.revoked_before), _REVOKED_BEFORE):
+            record = self.revoked_before[at : at + _REVOKED_BEFORE]
+            before = int.from_bytes(record[HASH_LENGTH : HASH_LENGTH + 6], "big")
+            revocations.add_sub(record[:HASH_LENGTH], before, int.from_bytes(record[HASH_LENGTH + 6 :], "big"))
+
+
+def open_frame(text: bytes, keys: KeySet, revocations: Revocations, issuer: str) -> Frame:
+    """Verify and parse a frame."""
+    if len(text) > MAX_FRAME:
+        raise FrameError("a frame is too long")
+    try:
+        jws = parse_jws(text)
+        _check_signature(jws, keys, revocations)
+        return _parse(parse_object(jws.payload), issuer)
+    except Malformed as error:
+        raise FrameError(f"a frame is malformed: {error}") from None
+
+
+def _check_signature(jws: Jws, keys: KeySet, revocations: Revocations) -> None:
+    kid = jws.header.get("kid")
+    if jws.header.get("alg") != "EdDSA" or jws.header.get("typ") != _TYP or not isinstance(kid, str):
+        raise FrameError("a frame has another algorithm or type")
+    key = keys.get(kid)
+    if key is None:
+        raise UnknownFrameKey("a frame is signed with an unknown key")
+    if key.algorithm != "EdDSA":
+        raise FrameError("a frame is signed with a key of another algorithm")
+    if revocations.has_id(hash_id(kid)):
+        raise FrameError("a frame is signed with a revoked key")
+    if not key.verifies(jws.message, jws.signature):
+        raise FrameError("the signature of a frame is invalid")
+
+
+def _parse(payload: dict[str, Any], issuer: str) -> Frame:
+    if payload.get("iss") != issuer:
+        raise FrameError("a frame is of another issuer")
+    segments = payload.get("segments", [])
+    if not isinstance(segments, list) or len(segments) > MAX_SEGMENTS:
+        raise Malformed("segments")
+    jwks = payload.get("jwks")
+    frame = Frame(
+        time=_integer(payload, "time"),
+        epoch=_position(payload.get("epoch")),
+        origin=None if payload.get("from") is None else _position(payload["from"]),
+        to=_position(payload.get("to")),
+        not_before=_integer(payload, "not_before", 0),
+        jwks=None if jwks is None else _binary(jwks, HASH_LENGTH),
+        part=_integer(payload, "part", 1),
+        parts=_integer(payload, "parts", 1),
+        segments=tuple(_position(segment) for segment in segments),
+        revoked=_binary(payload.get("revoked", ""), _REVOKED),
+        revoked_before=_binary(payload.get("revoked_before", ""), _REVOKED_BEFORE),
+    )
+    if len(frame.revoked) // _REVOKED + len(frame.revoked_before) // _REVOKED_BEFORE > MAX_ENTRIES:
+        raise Malformed("too many entries")
+    if not 1 <= frame.part <= frame.parts <= MAX_PARTS:
+        raise Malformed("part")
+    return frame
+
+
+def _integer(payload: dict[str, Any], name: str, default: int | None = None) -> int:
+    value = payload.get(name, default)
+    if type(value) is not int or not 0 <= value < 2**53:
+        raise Malformed(name)
+    return value
+
+
+def _position(value: object) -> str:
+    if not isinstance(value, str) or not _POSITION.match(value):
+        raise Malformed("epoch or position")
+    return value
+
+
+def _binary(value: object, record: int) -> bytes:
+    if not isinstance(value, str) or not value.isascii():
+        raise Malformed("entries")
+    decoded = decode_base64url(value.encode("ascii"))
+    if len(decoded) % record:
+        raise Malformed("entries")
+    return decoded

@@ -1,0 +1,149 @@
+"""Checks one access token against the key set, the issuer and the audience. Knows nothing of revocations in force."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final
+
+from ._jose import ALGORITHMS, Key, KeySet, Malformed, parse_jws, parse_object
+from ._revocations import TokenIds, hash_id
+from .claims import Claims
+from .errors import VerifyError
+
+#: Longer texts are refused unparsed.
+MAX_TOKEN: Final = 16 * 1024
+
+_TYPES: Final = ("at+jwt", "application/at+jwt")
+_UUID_V7: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z")
+
+
+class UnknownKey(VerifyError):
+    """The key set does not have the key of the token. A newer key set may have it."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown_key")
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return UnknownKey, ()
+
+
+@dataclass(slots=True)
+class Verified:
+    """A token with a valid signature and valid claims, as the cache keeps it."""
+
+    claims: Claims
+    not_before: int | None
+    key: Key
+    ids: TokenIds
+    revocations_version: int = -1
+    """The version of the revocations that were found not to cover the token."""
+    key_set: KeySet | None = None
+    """The key set that was found to have the key."""
+
+    def check_time(self, now: float, leeway: float) -> None:
+        """Raise ``expired`` or ``not_yet_valid``."""
+        if now >= self.claims.expires_at + leeway:
+            raise VerifyError("expired")
+        if self.not_before is not None and now < self.not_before - leeway:
+            raise VerifyError("not_yet_valid")
+
+
+def verify_token(token: str, keys: KeySet, *, issuer: str, audience: str) -> Verified:
+    """Verify everything about a token that does not change: all but time and revocation."""
+    if not token:
+        raise VerifyError("missing")
+    if len(token) > MAX_TOKEN or not token.isascii():
+        raise VerifyError("malformed")
+    try:
+        jws = parse_jws(token.encode("ascii"))
+        key = _key(jws.header, keys)
+        if not key.verifies(jws.message, jws.signature):
+            raise VerifyError("bad_signature")
+        return _claims(parse_object(jws.payload), key, issuer, audience)
+    except (Malformed, UnicodeEncodeError):
+        # A JSON escape can make text that UTF-8 cannot encode.
+        raise VerifyError("malformed") from None
+
+
+def _key(header: Mapping[str, Any], keys: KeySet) -> Key:
+    alg, typ, kid = header.get("alg"), header.get("typ"), header.get("kid")
+    algorithm = ALGORITHMS.get(alg) if isinstance(alg, str) else None
+    if algorithm is None:
+        raise VerifyError("unsupported_algorithm")
+    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+        raise VerifyError("wrong_type")
+    if not isinstance(kid, str):
+        raise VerifyError("malformed") if kid is not None else VerifyError("unknown_key")
+    key = keys.get(kid)
+    if key is None:
+        raise UnknownKey
+    if key.algorithm != algorithm:
+        raise VerifyError("unsupported_algorithm")
+    return key
+
+
+def _claims(payload: dict[str, Any], key: Key, issuer: str, audience: str) -> Verified:
+    expires_at, not_before = _time(payload, "exp"), _time(payload, "nbf")
+    issued_at, auth_time = _time(payload, "iat"), _time(payload, "auth_time")
+    sub, sid, jti, client_id = (_text(payload, name) for name in ("sub", "sid", "jti", "client_id"))
+    scope, email = _text(payload, "scope"), _text(payload, "email")
+    if expires_at is None or sub is None:
+        raise Malformed("exp and sub are required")
+    if payload.get("iss") != issuer:
+        raise VerifyError("wrong_issuer")
+    listed = payload.get("aud")
+    audiences = tuple(listed) if isinstance(listed, list) else (listed,)
+    if not all(isinstance(one, str) for one in audiences) or audience not in audiences:
+        raise VerifyError("wrong_audience")
+    email_verified = payload.get("email_verified") is True
+    claims = Claims(
+        sub=sub,
+        sid=sid,
+        jti=jti,
+        client_id=client_id,
+        scopes=frozenset(scope.split()) if scope else frozenset(),
+        audience=audiences,
+        email=email if email_verified else None,
+        email_verified=email_verified,
+        issued_at=issued_at,
+        expires_at=expires_at,
+        auth_time=auth_time,
+        raw=MappingProxyType(payload),
+    )
+    ids = tuple(hash_id(text) for text in (sid, jti, client_id, key.kid) if text is not None)
+    return Verified(claims, not_before, key, TokenIds(ids, hash_id(sub), began(claims), has_session=sid is not None))
+
+
+def began(claims: Claims) -> int:
+    """When the session of a token began, or the token if it has none, in milliseconds since 1970."""
+    if claims.sid is not None:
+        # Signet makes sessions of version 7 only. Any other value counts as the oldest.
+        return _uuid_time(claims.sid) or 0
+    time = _uuid_time(claims.jti) if claims.jti is not None else None
+    return time if time is not None else (claims.issued_at or 0) * 1000
+
+
+def _uuid_time(text: str) -> int | None:
+    if not _UUID_V7.match(text):
+        return None
+    return int(text[:8] + text[9:13], 16)
+
+
+def _time(payload: dict[str, Any], name: str) -> int | None:
+    """A time in whole seconds. Signet writes no others."""
+    if name not in payload:
+        return None
+    value = payload[name]
+    if type(value) is not int or not -(2**53) < value < 2**53:
+        raise Malformed(name)
+    return value
+
+
+def _text(payload: dict[str, Any], name: str) -> str | None:
+    value = payload.get(name)
+    if value is not None and not isinstance(value, str):
+        raise Malformed(name)
+    return value

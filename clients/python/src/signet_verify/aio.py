@@ -1,0 +1,227 @@
+"""The verifier for asyncio: FastAPI, Starlette, any ASGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from ._ask import asking, take_batch
+from ._bearer import bearer_token
+from ._effects import Ask, AwaitFeed, Effect, Fetch, LoadKeys, RefetchKeys, RenewKeys, Sleep, drive_async
+from ._follower import MAX_PAUSE, Follower
+from ._io import fetch_async
+from ._state import Health, State, logger
+from .claims import Claims, Subject
+from .errors import VerifyError
+from .options import Clock, FeedMode, Options, SystemClock, WhenStale
+
+
+class _Resources:
+    """What belongs to one event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, client: httpx.AsyncClient | None) -> None:
+        self.loop = loop
+        self.client = client or httpx.AsyncClient()
+        self.keys_lock = asyncio.Lock()
+        self.first_snapshot = asyncio.Event()
+        self.start_until = 0.0
+        self.follower: asyncio.Task[None] | None = None
+        self.waiting: dict[str, asyncio.Future[VerifyError | None]] = {}
+        self.asker: asyncio.Task[None] | None = None
+
+
+class AsyncVerifier:
+    """Verifies access tokens. Make one per process and keep it.
+
+    The first verification discovers the server and starts a task, which follows the revocation feed. Nothing of it is
+    shared with a forked child, which has an event loop, and so a task, of its own.
+    """
+
+    def __init__(
+        self,
+        issuer: str,
+        audience: str,
+        *,
+        leeway: float = 5.0,
+        feed: FeedMode = "live",
+        max_staleness: float = 10.0,
+        when_stale: WhenStale = "refuse",
+        cache_size: int = 10_000,
+        timeout: float = 5.0,
+        start_timeout: float = 5.0,
+        http_client: httpx.AsyncClient | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        options = Options(
+            issuer=issuer,
+            audience=audience,
+            leeway=leeway,
+            feed=feed,
+            max_staleness=max_staleness,
+            when_stale=when_stale,
+            cache_size=cache_size,
+            timeout=timeout,
+            start_timeout=start_timeout,
+            clock=clock or SystemClock(),
+        )
+        self._state = State(options)
+        self._given_client = http_client
+        self._closed = False
+        self._resources: _Resources | None = None
+
+    def __repr__(self) -> str:
+        return f"AsyncVerifier(issuer={self._state.options.issuer!r}, audience={self._state.options.audience!r})"
+
+    async def __aenter__(self) -> AsyncVerifier:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # Verification
+
+    async def verify(self, token: str | None, *, scopes: Iterable[str] = (), subject: Subject | None = None) -> Claims:
+        """Verify an access token, which must have all of these scopes and, if given, be of this kind of subject.
+
+        Raises `VerifyError`. A token that was verified before costs no cryptography, and no call in any case, unless
+        its key is new or the feed is stale and ``when_stale`` is ``ask``.
+        """
+        self._ensure_started()
+        return await drive_async(self._state.verification(token or "", scopes, subject), self._perform)
+
+    async def verify_header(
+        self, authorization: str | None, *, scopes: Iterable[str] = (), subject: Subject | None = None
+    ) -> Claims:
+        """Verify the bearer token of an ``Authorization`` header field."""
+        return await self.verify(bearer_token(authorization), scopes=scopes, subject=subject)
+
+    @property
+    def health(self) -> Health:
+        """The state, for health checks and metrics."""
+        return self._state.health()
+
+    # Life
+
+    async def start(self) -> Health:
+        """Discover the server and wait for the revocations, so that no request has to.
+
+        Returns after `start_timeout` at the latest, even if the server cannot be reached.
+        """
+        self._ensure_started()
+        try:
+            await self._perform(LoadKeys())
+        except VerifyError:
+            return self.health
+        if self._state.follows:
+            await self._perform(AwaitFeed())
+        return self.health
+
+    async def close(self) -> None:
+        """Stop everything."""
+        self._closed = True
+        resources, self._resources = self._resources, None
+        if resources is None or resources.loop is not asyncio.get_running_loop():
+            return
+        for task in (resources.follower, resources.asker):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        if self._given_client is None:
+            await resources.client.aclose()
+
+    def _ensure_started(self) -> _Resources:
+        loop, resources = asyncio.get_running_loop(), self._resources
+        if resources is not None and resources.loop is loop:
+            return resources
+        if self._closed:
+            raise RuntimeError("the verifier is closed")
+        self._resources = resources = _Resources(loop, self._given_client)
+        if self._state.follows:
+            resources.start_until = time.monotonic() + self._state.options.start_timeout
+            resources.follower = loop.create_task(self._follow(resources), name="signet-verify")
+        return resources
+
+    async def _follow(self, resources: _Resources) -> None:
+        async def perform(effect: Effect) -> Any:
+            self._note_snapshot(resources)
+            return await self._perform(effect)
+
+        while True:
+            try:
+                await drive_async(Follower(self._state).run(), perform)
+                return
+            except Exception:
+                # The staleness shows until the follower works again.
+                logger.exception("the follower of the revocation feed failed")
+                await asyncio.sleep(MAX_PAUSE)
+            finally:
+                self._note_snapshot(resources)
+
+    def _note_snapshot(self, resources: _Resources) -> None:
+        if self._state.feed_absent or not self._state.freshness.never_complete:
+            resources.first_snapshot.set()
+
+    # Effects
+
+    async def _perform(self, effect: Effect) -> Any:
+        resources = self._ensure_started()
+        match effect:
+            case Fetch():
+                return await fetch_async(resources.client, effect)
+            case Sleep(seconds):
+                await asyncio.sleep(seconds)
+            case LoadKeys():
+                async with resources.keys_lock:
+                    await drive_async(self._state.loading(), self._perform)
+            case RefetchKeys(version):
+                async with resources.keys_lock:
+                    await drive_async(self._state.refetching(version), self._perform)
+            case RenewKeys():
+                await self._renew_keys(resources)
+            case AwaitFeed():
+                with contextlib.suppress(asyncio.TimeoutError):
+                    remaining = max(0.0, resources.start_until - time.monotonic())
+                    await asyncio.wait_for(resources.first_snapshot.wait(), remaining)
+            case Ask(token):
+                await self._ask(resources, token)
+
+    async def _renew_keys(self, resources: _Resources) -> None:
+        if not resources.keys_lock.locked():
+            async with resources.keys_lock:
+                # The caller sees that the keys are too old.
+                with contextlib.suppress(VerifyError):
+                    await drive_async(self._state.loading(), self._perform)
+
+    async def _ask(self, resources: _Resources, token: str) -> None:
+        future = resources.waiting.get(token)
+        if future is None:
+            future = resources.waiting[token] = resources.loop.create_future()
+        if resources.asker is None or resources.asker.done():
+            # A task of its own: a request that is cancelled takes no answer away from others.
+            resources.asker = resources.loop.create_task(self._ask_about_waiting(resources), name="signet-verify-ask")
+        error = await asyncio.shield(future)
+        if error is not None:
+            # Others raise an error of the same token: each needs its own traceback.
+            raise VerifyError(error.code)
+
+    async def _ask_about_waiting(self, resources: _Resources) -> None:
+        while resources.waiting:
+            batch = take_batch(resources.waiting)
+            futures = [resources.waiting.pop(token) for token in batch]
+            results: list[VerifyError | None] = [VerifyError("unavailable") for _ in batch]
+            try:
+                results = await drive_async(asking(self._state, batch), self._perform)
+            finally:
+                for future, error in zip(futures, results, strict=True):
+                    if not future.done():
+                        future.set_result(error)
