@@ -1,6 +1,7 @@
 // Base64url, hashes and JSON, strict: one value has one text.
 
 import { FeedError } from './errors.js';
+import { sha256 } from './sha256.js';
 
 const BASE64URL = /^[A-Za-z0-9_-]*$/;
 const ALPHABET = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
@@ -24,7 +25,10 @@ export function decodeBinary(text) {
 /** @param {string} text */
 export function decodeBytes(text) {
   const binary = decodeBinary(text);
-  return binary === undefined ? undefined : Uint8Array.from(binary, (char) => char.charCodeAt(0));
+  if (binary === undefined) return undefined;
+  const bytes = new Uint8Array(binary.length);
+  for (let index = 0; index < bytes.length; index += 1) bytes[index] = binary.charCodeAt(index);
+  return bytes;
 }
 
 /**
@@ -72,14 +76,13 @@ export const HASH_BYTES = 12;
  * The truncated SHA-256 of an id, as a string of one character per byte: a compact key of a Map.
  * @param {string} id
  */
-export async function hashId(id) {
+export function hashId(id) {
   return truncatedHash(encoder.encode(id));
 }
 
-/** @param {Uint8Array<ArrayBuffer>} bytes */
-export async function truncatedHash(bytes) {
-  const digest = await crypto.subtle.digest('SHA-256', bytes);
-  return String.fromCharCode(...new Uint8Array(digest, 0, HASH_BYTES));
+/** @param {Uint8Array} bytes */
+export function truncatedHash(bytes) {
+  return String.fromCharCode(...sha256(bytes).subarray(0, HASH_BYTES));
 }
 
 /**

@@ -168,7 +168,7 @@ export class Keys {
       }
       const bytes = await readBytes(response, MAX_BYTES);
       const keys = await readKeys(parseJson(bytes, 'the key set').keys, this.#keys);
-      this.#bodyHash = encodeBinary(await truncatedHash(bytes));
+      this.#bodyHash = encodeBinary(truncatedHash(bytes));
       const cacheControl = response.headers.get('cache-control') ?? '';
       const now = this.#clock.monotonic();
       this.#expiresAt = now + clamp(directive(cacheControl, 'max-age') ?? 0, MIN_LIFETIME, MAX_LIFETIME);
@@ -202,7 +202,7 @@ async function readKeys(jwks, known) {
     const publicJwk = /** @type {import('jose').JWK} */ (y === undefined ? { kty, crv, x } : { kty, crv, x, y });
     try {
       const key = await importJWK(publicJwk, algorithms[0]);
-      keys.set(jwk.kid, { kid: jwk.kid, key, algorithms, hash: await hashId(jwk.kid), material });
+      keys.set(jwk.kid, { kid: jwk.kid, key, algorithms, hash: hashId(jwk.kid), material });
     } catch {
       // A key that this runtime cannot import verifies no token. Others do.
     }

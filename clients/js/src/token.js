@@ -78,7 +78,7 @@ export async function verifyToken(token, parts, key, expected) {
   if (raw.iss !== expected.issuer) throw new VerifyError('wrong_issuer');
   if (!claims.audience.includes(expected.audience)) throw new VerifyError('wrong_audience');
   const notBefore = seconds(raw, 'nbf') ?? -Infinity;
-  return { claims, key, ids: await readIds(claims, key), expiresAt: claims.expiresAt, notBefore };
+  return { claims, key, ids: readIds(claims, key), expiresAt: claims.expiresAt, notBefore };
 }
 
 /**
@@ -147,14 +147,18 @@ function seconds(raw, name) {
 /**
  * @param {import('../types/index.d.ts').Claims} claims
  * @param {import('./keys.js').Key} key
- * @returns {Promise<import('./revocations.js').TokenIds>}
+ * @returns {import('./revocations.js').TokenIds}
  */
-async function readIds(claims, key) {
+function readIds(claims, key) {
   const { sub, sid, jti, clientId } = claims;
   const ids = [sid, jti, clientId].filter((id) => id !== undefined);
-  const [subject = '', ...hashes] = await Promise.all([sub, ...ids].map(hashId));
   const began = (sid && createdAt(sid)) ?? (jti && createdAt(jti)) ?? (claims.issuedAt ?? 0) * 1000;
-  return { began: Number(began), hasSession: sid !== undefined, hashes: [...hashes, key.hash], subject };
+  return {
+    began: Number(began),
+    hasSession: sid !== undefined,
+    hashes: [...ids.map(hashId), key.hash],
+    subject: hashId(sub),
+  };
 }
 
 /**

@@ -22,9 +22,9 @@ export class TestClock {
 }
 
 export const uuidV7 = (time) => {
-  const hex = time.toString(16).padStart(12, '0') + randomBytes(10).toString('hex');
-  const variant = '89ab'[parseInt(hex[16], 16) % 4];
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-7${hex.slice(13, 16)}-${variant}${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+  const random = randomBytes(10).toString('hex');
+  const hex = `${time.toString(16).padStart(12, '0')}7${random.slice(0, 3)}8${random.slice(3, 18)}`;
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
 };
 
 const hash = (text) => createHash('sha256').update(text).digest().subarray(0, 12);
@@ -32,7 +32,7 @@ const jsonResponse = (body, headers = {}, status = 200) =>
   new Response(typeof body === 'string' ? body : JSON.stringify(body), { status, headers });
 
 export async function makeKey(kid, alg = 'EdDSA') {
-  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true, ...(alg === 'EdDSA' ? { crv: 'Ed25519' } : {}) });
+  const { publicKey, privateKey } = await generateKeyPair(alg, { extractable: true });
   return { kid, alg, privateKey, jwk: { ...(await exportJWK(publicKey)), kid, alg, use: 'sig' } };
 }
 
@@ -153,7 +153,7 @@ export class FakeSignet {
         this.frame({ to: this.position, part: index + 1, parts: parts.length }, entries));
       return this.#frames(await Promise.all(frames));
     }
-    const indexOf = (position) => (position === 'p0' ? 0 : this.log.findIndex((entry) => entry.position === position) + 1);
+    const indexOf = (position) => this.log.findIndex((entry) => entry.position === position) + 1;
     const isKnown = first === this.epoch && (from === 'p0' || indexOf(from) > 0);
     if (!isKnown) return jsonResponse({}, {}, 410);
     if (kind === 'segments') {

@@ -33,12 +33,12 @@ test('a cached token costs no cryptography', async (t) => {
   const offline = await setUp(t, { feed: 'off' });
   const token = await offline.signet.token();
   await offline.verifier.verify(token);
-  const methods = ['verify', 'digest', 'importKey'];
-  const calls = methods.map((name) => t.mock.method(crypto.subtle, name));
+  const other = await offline.signet.token();
+  const verify = t.mock.method(crypto.subtle, 'verify');
   for (let index = 0; index < 10; index += 1) await offline.verifier.verify(token);
-  assert.deepEqual(calls.map((call) => call.mock.callCount()), [0, 0, 0]);
-  await offline.verifier.verify(await offline.signet.token());
-  assert.ok(calls.every((call, index) => methods[index] === 'importKey' || call.mock.callCount() > 0));
+  assert.equal(verify.mock.callCount(), 0);
+  await offline.verifier.verify(other);
+  assert.equal(verify.mock.callCount(), 1);
 });
 
 test('a cached token expires', async (t) => {

@@ -91,13 +91,14 @@ test('expired keys stay in use while the server is unreachable', async (t) => {
 test('without keys nothing is verified', async (t) => {
   const { signet, verifier } = await setUp(t, { feed: 'off' });
   const token = await signet.token();
+  const evil = { issuer: 'https://evil.example', jwks_uri: 'https://evil.example/' };
   const answers = [
     unreachable,
     () => new Response('', { status: 500 }),
     () => new Response('no JSON'),
     () => new Response('', { status: 302, headers: { location: 'https://evil.example/' } }),
     () => new Response('x'.repeat(300_000)),
-    (path) => (path.includes('oauth') ? Response.json({ issuer: 'https://evil.example', jwks_uri: 'https://evil.example/' }) : undefined),
+    (path) => (path.includes('oauth') ? Response.json(evil) : undefined),
   ];
   for (const answer of answers) {
     signet.intercept = answer;

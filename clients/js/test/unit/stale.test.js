@@ -78,7 +78,8 @@ test('ask: each token gets its own answer', async (t) => {
   await Promise.all(tokens.map((token) => verifier.verify(token)));
   batches.length = 0;
   const before = signet.intercept;
-  signet.intercept = (path, init) => (path === '/verify/batch' ? answer(JSON.parse(init.body).tokens) : before(path, init));
+  signet.intercept = (path, init) =>
+    path === '/verify/batch' ? answer(JSON.parse(init.body).tokens) : before(path, init);
   const verdicts = await Promise.all(tokens.map((token) => verdict(verifier.verify(token))));
   assert.deepEqual(verdicts, ['valid', 'revoked', 'revoked', 'expired', 'unavailable', 'revoked', 'revoked']);
 });
