@@ -21,6 +21,8 @@
 //! - [`encoding`]: base64, base32 and other encodings, each once.
 //! - [`id`], [`clock`], [`rng`]: ids, time and randomness, passed in so that tests control them.
 //!
+//! Verifying an access token is in a crate of its own, `signet-verify` (`crates/verify`), which other services use too.
+//!
 //! Imports run one way: `main -> cli -> node -> {server, api} -> auth -> {token, store, mail}`. `http` knows no auth,
 //! and `auth` names no HTTP library and no database driver. A test of the source tree checks this.
 //!

@@ -24,7 +24,7 @@ use signet::rng::Rng;
 use signet::token::access::NewAccessToken;
 use signet::token::refresh::RefreshToken;
 use signet::token::secret::Secrets;
-use signet::token::signature::Verifier;
+use signet_verify::ed25519::Verifier;
 
 use self::bench::Bench;
 

@@ -32,7 +32,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const RESTRICTED_CRATES: &[(&[&str], &[&str])] = &[
     (&["fred", "rusqlite", "tokio_postgres", "deadpool_postgres"], &["store"]),
     (&["hyper", "hyper_util"], &["server", "http"]),
+    // The rest of the server uses it through `token`, which adds the private keys and the types of ids.
+    (&["signet_verify"], &["token"]),
 ];
+
+/// The modules of `signet-verify` that may do I/O, and the crates for it. The rest only computes.
+const VERIFY: &str = "crates/verify/src/";
+const IO_MODULES_OF_VERIFY: &[&str] = &[];
+const IO_CRATES: &[&str] = &["axum", "http", "hyper", "hyper_util", "rustls", "tokio", "tower"];
 
 /// Files with unsafe blocks, and how many: docs/security.md gives the reason for each.
 const UNSAFE: &[(&str, usize)] = &[("src/auth/passwords/memory.rs", 1), ("fuzz/targets/cost.rs", 3)];
@@ -76,7 +83,7 @@ fn every_permission_to_import_is_in_use() {
 fn read_sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut files = Vec::new();
-    for folder in ["src", "tests", "benches", "fuzz/src", "fuzz/targets"] {
+    for folder in ["src", "tests", "benches", "crates", "fuzz/src", "fuzz/targets"] {
         collect(root, &root.join(folder), &mut files);
     }
     files.iter().map(|(path, text)| parse(path, text)).collect()
@@ -244,6 +251,13 @@ fn check(sources: &[Source]) -> Vec<String> {
         if source.unsafe_blocks > listed {
             problems.push(format!("{path}: {} unsafe blocks, {listed} are listed", source.unsafe_blocks));
         }
+        if let Some(file) = path.strip_prefix(VERIFY)
+            && !IO_MODULES_OF_VERIFY.iter().any(|module| file.starts_with(module))
+        {
+            for name in IO_CRATES.iter().filter(|name| source.crates.contains(**name)) {
+                problems.push(format!("{path}: must not name the crate `{name}`, because it only computes"));
+            }
+        }
         let Some(top) = source.module.as_ref().and_then(|module| module.first()) else { continue };
         for (crates, modules) in RESTRICTED_CRATES {
             for name in crates.iter().filter(|name| source.crates.contains(**name) && !modules.contains(&top.as_str()))
@@ -379,6 +393,8 @@ fn every_rule_reports_a_file_that_breaks_it() {
         (("src/auth/mod.rs", "use {bytes::Bytes, rusqlite as sql};"), "`auth` must not name the crate `rusqlite`"),
         (("src/auth/mod.rs", "fn f(c: tokio_postgres::Client) {}"), "`auth` must not name the crate `tokio_postgres`"),
         (("src/auth/mod.rs", "use hyper;"), "`auth` must not name the crate `hyper`"),
+        (("src/auth/mod.rs", "use signet_verify::Claims;"), "`auth` must not name the crate `signet_verify`"),
+        (("crates/verify/src/keys.rs", "use tokio::sync::Mutex;"), "must not name the crate `tokio`"),
         (("src/attic/mod.rs", "use crate::api;"), "`attic` is not in the table of modules"),
         (("src/auth/utils/mod.rs", ""), "`utils` does not say what is inside"),
         (("tests/common/mod.rs", ""), "`common` does not say what is inside"),

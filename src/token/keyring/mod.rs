@@ -11,10 +11,10 @@ use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use aws_lc_rs::signature::Ed25519KeyPair;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use signet_verify::header::access_token_header;
+use signet_verify::keys::HasPublicKey;
+use signet_verify::{PublicKey, TokenError, UnverifiedToken};
 
-use super::signature::Verifier;
 use crate::clock::Timestamp;
 use crate::config::Algorithm;
 use ring::{Key, Ring};
@@ -40,13 +40,11 @@ pub struct LoadedKey {
     pub signs_from: Timestamp,
     /// True if it was revoked: nothing that it signed is accepted.
     pub revoked: bool,
-    /// The header segment of its access tokens, with the dot: written to new tokens, and recognized in others without
-    /// parsing.
+    /// The header segment of its access tokens, with the dot.
     pub(super) header: Box<str>,
-    /// The same with the algorithm's other name.
-    pub(super) other_header: Box<str>,
+    /// Verifies what it signed.
+    pub(super) public: PublicKey,
     signer: Ed25519KeyPair,
-    verifier: Verifier,
 }
 
 /// A key that AWS-LC or dalek refuses.
@@ -102,9 +100,9 @@ impl Keys {
         self.loaded.iter().find(|key| *key.kid == *kid)
     }
 
-    /// The key whose access tokens begin with `header`, a segment with its dot.
-    pub(super) fn by_header(&self, header: &str) -> Option<&Arc<LoadedKey>> {
-        self.loaded.iter().find(|key| *key.header == *header || *key.other_header == *header)
+    /// The key that an access token names.
+    pub(super) fn find(&self, token: &UnverifiedToken<'_>) -> Result<&Arc<LoadedKey>, TokenError> {
+        token.find_key(&self.loaded)
     }
 
     /// The public keys in their published form.
@@ -118,19 +116,13 @@ impl LoadedKey {
         let unusable = || UnusableKey { kid: key.kid.clone() };
         let signer =
             Ed25519KeyPair::from_seed_and_public_key(key.seed.as_slice(), &key.public).map_err(|_| unusable())?;
-        let verifier = Verifier::new(&key.public).ok_or_else(unusable)?;
-        let other = match algorithm {
-            Algorithm::EdDsa => Algorithm::Ed25519,
-            Algorithm::Ed25519 => Algorithm::EdDsa,
-        };
         Ok(Self {
             kid: key.kid.clone().into(),
             signs_from: key.signs_from,
             revoked: key.revoked_at.is_some(),
-            header: header_segment(algorithm, &key.kid),
-            other_header: header_segment(other, &key.kid),
+            header: access_token_header(algorithm.name(), &key.kid),
+            public: PublicKey::ed25519(&key.kid, &key.public).ok_or_else(unusable)?,
             signer,
-            verifier,
         })
     }
 
@@ -138,10 +130,11 @@ impl LoadedKey {
     pub(super) fn sign(&self, message: &[u8]) -> aws_lc_rs::signature::Signature {
         self.signer.sign(message)
     }
+}
 
-    /// Verifies strictly, with the key's own table.
-    pub(super) fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
-        self.verifier.verify(message, signature)
+impl HasPublicKey for LoadedKey {
+    fn public_key(&self) -> &PublicKey {
+        &self.public
     }
 }
 
@@ -155,16 +148,12 @@ impl Algorithm {
     }
 }
 
-fn header_segment(algorithm: Algorithm, kid: &str) -> Box<str> {
-    let header = format!(r#"{{"alg":"{}","typ":"at+jwt","kid":"{kid}"}}"#, algorithm.name());
-    let mut segment = URL_SAFE_NO_PAD.encode(header);
-    segment.push('.');
-    segment.into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use base64::Engine;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
     use super::*;
     use crate::rng::Rng;
@@ -199,6 +188,6 @@ mod tests {
         assert_eq!(URL_SAFE_NO_PAD.encode(key.sign(MESSAGE.as_bytes())), SIGNATURE);
         let mut signature = [0; 64];
         URL_SAFE_NO_PAD.decode_slice(SIGNATURE, &mut signature).unwrap();
-        assert!(key.verify(MESSAGE.as_bytes(), &signature));
+        assert!(key.public.verify(MESSAGE.as_bytes(), &signature));
     }
 }

@@ -2,7 +2,7 @@
 //! Garillot, Nikolaenko, 2020).
 
 use serde_json::Value;
-use signet::token::signature::Verifier;
+use signet_verify::ed25519::Verifier;
 
 use super::read_json_corpus;
 
