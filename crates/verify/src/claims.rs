@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::de::{Deserialize, Deserializer, SeqAccess, Visitor};
 
+use crate::error::TokenError;
 use crate::time::UnixTime;
-use crate::token::TokenError;
 
 /// The claims that verifiers use. All texts borrow from the payload unless they contain escapes.
 ///
@@ -134,15 +134,17 @@ pub enum Audience<'a> {
     Many(Vec<Text<'a>>),
 }
 
-impl Audience<'_> {
-    /// The audiences.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
+impl<'a> Audience<'a> {
+    pub(crate) fn texts(&self) -> &[Text<'a>] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
-            Self::Many(many) => many.as_slice(),
+            Self::Many(many) => many,
         }
-        .iter()
-        .map(|text| &**text)
+    }
+
+    /// The audiences.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.texts().iter().map(|text| &**text)
     }
 
     /// Returns true if `audience` is one of them.

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, Deserializer, IgnoredAny};
 
-use crate::token::TokenError;
+use crate::error::TokenError;
 
 /// The media type of access tokens (RFC 9068, 2.1), without `application/`.
 pub const ACCESS_TOKEN_TYPE: &str = "at+jwt";

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::header::access_token_header;
+use crate::id_hash::IdHash;
 use crate::{ed25519, es256};
 
 /// A signature algorithm.
@@ -18,6 +19,9 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// Every algorithm.
+    pub const ALL: [Self; 2] = [Self::EdDsa, Self::Es256];
+
     /// The values of `alg` that mean this algorithm. The first is the usual one.
     pub const fn names(self) -> &'static [&'static str] {
         match self {
@@ -30,6 +34,7 @@ impl Algorithm {
 /// A public key with its `kid`, prepared to verify many signatures.
 pub struct PublicKey {
     kid: Box<str>,
+    id_hash: IdHash,
     algorithm: Algorithm,
     /// The header segments, with the dot, that Signet writes for this key's access tokens: such a header is compared
     /// and not parsed.
@@ -55,12 +60,17 @@ impl PublicKey {
 
     fn new(kid: &str, algorithm: Algorithm, verifier: Verifier) -> Self {
         let headers = algorithm.names().iter().map(|name| access_token_header(name, kid)).collect();
-        Self { kid: kid.into(), algorithm, headers, verifier }
+        Self { kid: kid.into(), id_hash: IdHash::of(kid), algorithm, headers, verifier }
     }
 
     /// The `kid`.
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// The hash of the `kid`, by which the key can be revoked.
+    pub fn id_hash(&self) -> IdHash {
+        self.id_hash
     }
 
     /// The algorithm, which belongs to the key.
@@ -74,6 +84,11 @@ impl PublicKey {
             Verifier::EdDsa(verifier) => verifier.verify(message, signature),
             Verifier::Es256(verifier) => verifier.verify(message, signature),
         }
+    }
+
+    /// Returns true if this is the Ed25519 key with these bytes.
+    pub(crate) fn is_ed25519(&self, public: &[u8; 32]) -> bool {
+        matches!(&self.verifier, Verifier::EdDsa(verifier) if verifier.public() == public)
     }
 
     /// Returns true if `header`, a segment with its dot, is one that Signet writes for this key's access tokens.

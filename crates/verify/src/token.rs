@@ -6,8 +6,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::error::TokenError;
 use crate::header::{ACCESS_TOKEN_TYPE, Header};
-use crate::keys::{HasPublicKey, PublicKey};
+use crate::keys::{Algorithm, HasPublicKey, PublicKey};
 
 /// Longer texts are not tokens of ours and are refused unparsed.
 pub const MAX_LENGTH: usize = 8 * 1024;
@@ -15,38 +16,6 @@ pub const MAX_LENGTH: usize = 8 * 1024;
 /// 86 characters hold 64 bytes and four spare bits. The decoder requires them to be zero, so a signature has only one
 /// text.
 const SIGNATURE_LENGTH: usize = 86;
-
-/// Why a token is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// Not a signed JWT in compact form, or one with a forbidden header member.
-    #[error("malformed")]
-    Malformed,
-    /// A JWT of another type or algorithm.
-    #[error("wrong type of token")]
-    WrongType,
-    /// No key of the set has its `kid`.
-    #[error("unknown key")]
-    UnknownKey,
-    /// Its key was revoked.
-    #[error("revoked key")]
-    RevokedKey,
-    /// The signature does not match the key that it names.
-    #[error("bad signature")]
-    BadSignature,
-    /// It has expired.
-    #[error("expired")]
-    Expired,
-    /// It is not valid yet.
-    #[error("not yet valid")]
-    NotYetValid,
-    /// Issued by another issuer.
-    #[error("wrong issuer")]
-    WrongIssuer,
-    /// Issued for another audience.
-    #[error("wrong audience")]
-    WrongAudience,
-}
 
 /// A token in its parts. Nothing of it is verified.
 #[derive(Clone, Copy)]
@@ -60,11 +29,13 @@ pub struct UnverifiedToken<'t> {
 }
 
 impl<'t> UnverifiedToken<'t> {
-    /// Splits a JWS in compact form.
+    /// Splits a token.
     pub fn parse(token: &'t str) -> Result<Self, TokenError> {
-        if token.len() > MAX_LENGTH {
-            return Err(TokenError::Malformed);
-        }
+        if token.len() > MAX_LENGTH { Err(TokenError::Malformed) } else { Self::split(token) }
+    }
+
+    /// Splits a JWS in compact form.
+    pub(crate) fn split(token: &'t str) -> Result<Self, TokenError> {
         let first = memchr::memchr(b'.', token.as_bytes()).ok_or(TokenError::Malformed)?;
         let last = memchr::memrchr(b'.', token.as_bytes()).ok_or(TokenError::Malformed)?;
         if first == last || memchr::memchr(b'.', &token.as_bytes()[first + 1..last]).is_some() {
@@ -83,18 +54,27 @@ impl<'t> UnverifiedToken<'t> {
         if let Some(key) = keys.iter().find(|key| key.public_key().has_header(self.header)) {
             return Ok(key);
         }
+        let accepts = |alg: &str, key: &PublicKey| key.algorithm().names().contains(&alg);
+        self.find_key_by_header(keys, ACCESS_TOKEN_TYPE, accepts)
+    }
+
+    /// The key that the header names, if it has this `typ` and `accepts` returns true for its `alg` and the key. A
+    /// header with an `alg` of no key is of another type, whatever its `kid`.
+    pub(crate) fn find_key_by_header<'k, K: HasPublicKey>(
+        &self,
+        keys: &'k [K],
+        typ: &str,
+        accepts: impl Fn(&str, &PublicKey) -> bool,
+    ) -> Result<&'k K, TokenError> {
         Header::read(&self.header[..self.header.len() - 1], |header| {
-            let names = [crate::keys::Algorithm::EdDsa, crate::keys::Algorithm::Es256].map(|alg| alg.names());
-            if !names.iter().any(|names| names.contains(&&*header.alg)) || !header.is_of_type(ACCESS_TOKEN_TYPE) {
+            if !Algorithm::ALL.iter().any(|algorithm| algorithm.names().contains(&&*header.alg))
+                || !header.is_of_type(typ)
+            {
                 return Err(TokenError::WrongType);
             }
             let kid = header.kid.as_deref().ok_or(TokenError::UnknownKey)?;
             let key = keys.iter().find(|key| key.public_key().kid() == kid).ok_or(TokenError::UnknownKey)?;
-            if key.public_key().algorithm().names().contains(&&*header.alg) {
-                Ok(key)
-            } else {
-                Err(TokenError::WrongType)
-            }
+            if accepts(&header.alg, key.public_key()) { Ok(key) } else { Err(TokenError::WrongType) }
         })
     }
 

@@ -58,6 +58,11 @@ impl Verifier {
         Some(Self { public: *public, minus_key: Comb::new(&-point) })
     }
 
+    /// The key's 32 bytes.
+    pub fn public(&self) -> &[u8; 32] {
+        &self.public
+    }
+
     /// Returns true if `signature` is a valid signature of `message` by this key.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         let (mut commitment, mut s) = ([0; 32], [0; 32]);

@@ -1,0 +1,294 @@
+//! The revocations that a follower knows, in memory, so that checking a token costs no call.
+//!
+//! Reading takes no lock and allocates nothing. Entries that no token can match any more are removed. Knows nothing of
+//! how revocations arrive.
+
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::claims::Claims;
+use crate::feed::{Frame, Revoked, RevokedBefore};
+use crate::id_hash::IdHash;
+use crate::keys::PublicKey;
+use crate::time::UnixTime;
+
+/// What is subtracted from the time at which a token without a session began, before it is compared with the revocation
+/// of its user: the clock that stamped it may be ahead of the one that stamped the revocation.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(120);
+
+/// The ids of a token by which it can be revoked, hashed once when the token is verified.
+#[derive(Clone, Copy, Debug)]
+pub struct TokenIds {
+    /// `sid`, `jti`, `client_id` and `kid`.
+    ids: [Option<IdHash>; 4],
+    user: IdHash,
+    began: UnixTime,
+    /// `began`, as it is compared with the revocation of the user.
+    began_for_user: UnixTime,
+}
+
+impl TokenIds {
+    /// The ids of a token with these claims, signed by `key`.
+    pub fn new(claims: &Claims<'_>, key: &PublicKey) -> Self {
+        let hash = |id: &Option<crate::claims::Text<'_>>| id.as_deref().map(IdHash::of);
+        let session_began = claims.sid.as_deref().map(|sid| uuid_v7_time(sid));
+        let issued_at = || {
+            let from_id = claims.jti.as_deref().and_then(uuid_v7_time);
+            from_id.or(claims.iat.map(UnixTime::from_secs)).unwrap_or_default()
+        };
+        let began = session_began.flatten().unwrap_or_else(issued_at);
+        Self {
+            ids: [hash(&claims.sid), hash(&claims.jti), hash(&claims.client_id), Some(key.id_hash())],
+            user: IdHash::of(&claims.sub),
+            began,
+            began_for_user: if session_began.is_some() { began } else { began - CLOCK_SKEW },
+        }
+    }
+}
+
+/// The time in a UUID of version 7 (RFC 9562, 5.7); `None` for another text.
+fn uuid_v7_time(text: &str) -> Option<UnixTime> {
+    let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
+    if bytes[8] != b'-' || bytes[13] != b'-' || bytes[14] != b'7' {
+        return None;
+    }
+    let digits = bytes[..8].iter().chain(&bytes[9..13]);
+    let millis = digits
+        .into_iter()
+        .try_fold(0, |millis, digit| char::from(*digit).to_digit(16).map(|digit| millis << 4 | i64::from(digit)))?;
+    Some(UnixTime::from_millis(millis))
+}
+
+/// The revocations in force.
+#[derive(Default)]
+pub struct RevocationSet {
+    revoked: papaya::HashMap<IdHash, UnixTime, BuildHasherDefault<Identity>>,
+    revoked_before: papaya::HashMap<IdHash, Before, BuildHasherDefault<Identity>>,
+    /// Everything that began before this is revoked.
+    not_before: AtomicI64,
+    /// The number of entries of both kinds, so that checking against an empty set costs two loads.
+    count: AtomicUsize,
+}
+
+#[derive(Clone, Copy)]
+struct Before {
+    before: UnixTime,
+    until: UnixTime,
+}
+
+impl RevocationSet {
+    /// Returns true if a token with these ids is revoked.
+    pub fn is_revoked(&self, token: &TokenIds) -> bool {
+        if token.began.millis() < self.not_before.load(Ordering::Relaxed) {
+            return true;
+        }
+        if self.count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let revoked = self.revoked.pin();
+        token.ids.iter().flatten().any(|id| revoked.contains_key(id))
+            || self.revoked_before.pin().get(&token.user).is_some_and(|entry| token.began_for_user <= entry.before)
+    }
+
+    /// Returns true if `key` is revoked.
+    pub fn is_key_revoked(&self, key: &PublicKey) -> bool {
+        self.revoked.pin().contains_key(&key.id_hash())
+    }
+
+    /// Applies the entries of a frame. A frame can be applied twice, and frames of another order do no harm.
+    pub fn apply(&self, frame: &Frame) {
+        let revoked = self.revoked.pin();
+        for Revoked { id, until } in &frame.revoked {
+            revoked.update_or_insert(*id, |known| (*known).max(*until), *until);
+        }
+        let revoked_before = self.revoked_before.pin();
+        for RevokedBefore { user, before, until } in &frame.revoked_before {
+            let merge = |known: &Before| Before { before: known.before.max(*before), until: known.until.max(*until) };
+            revoked_before.update_or_insert(*user, merge, Before { before: *before, until: *until });
+        }
+        self.update_count();
+        self.not_before.fetch_max(frame.not_before.millis(), Ordering::Relaxed);
+    }
+
+    /// Removes entries that no token can match any more.
+    pub fn remove_expired(&self, now: UnixTime) {
+        self.revoked.pin().retain(|_, until| *until > now);
+        self.revoked_before.pin().retain(|_, entry| entry.until > now);
+        self.update_count();
+    }
+
+    /// Repeats until the count did not change meanwhile: a count of 0 that was taken just before another thread applied
+    /// a revocation, and stored just after, would hide that revocation.
+    fn update_count(&self) {
+        loop {
+            let count = self.len();
+            self.count.swap(count, Ordering::AcqRel);
+            if self.len() == count {
+                return;
+            }
+        }
+    }
+
+    /// The number of entries.
+    pub fn len(&self) -> usize {
+        self.revoked.len() + self.revoked_before.len()
+    }
+
+    /// Returns true if there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Everything that began before this is revoked.
+    pub fn not_before(&self) -> UnixTime {
+        UnixTime::from_millis(self.not_before.load(Ordering::Relaxed))
+    }
+}
+
+/// The keys are hashes already: see [`IdHash`].
+#[derive(Default)]
+pub(crate) struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+
+    /// Not used: hashes are written whole.
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::SigningKey;
+    use serde_json::json;
+
+    use super::*;
+
+    const ISSUER: &str = "https://id.example.org";
+    /// Version 7, begun at `BEGAN`.
+    const SID: &str = "019a83b6-1ac0-7000-8000-000000000001";
+    const JTI: &str = "019a83b6-1ea8-7000-8000-000000000002";
+    const BEGAN: i64 = 0x019a_83b6_1ac0;
+
+    fn key() -> PublicKey {
+        PublicKey::ed25519("k1", SigningKey::from_bytes(&[7; 32]).verifying_key().as_bytes()).unwrap()
+    }
+
+    fn ids(more: serde_json::Value) -> TokenIds {
+        let mut claims = json!({"iss": ISSUER, "aud": "a", "sub": "user", "exp": 2, "iat": 1000});
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let json = claims.to_string();
+        TokenIds::new(&Claims::parse(&json, ISSUER).unwrap(), &key())
+    }
+
+    fn frame() -> Frame {
+        Frame {
+            issuer: ISSUER.to_owned(),
+            time: UnixTime::default(),
+            epoch: "e".to_owned(),
+            from: None,
+            to: "1".to_owned(),
+            not_before: UnixTime::default(),
+            jwks: String::new(),
+            revoked: Vec::new(),
+            revoked_before: Vec::new(),
+            segments: None,
+            part: None,
+        }
+    }
+
+    const UNTIL: UnixTime = UnixTime::from_secs(2_000_000_000);
+
+    fn revoked(id: &str) -> Frame {
+        Frame { revoked: vec![Revoked { id: IdHash::of(id), until: UNTIL }], ..frame() }
+    }
+
+    fn revoked_before(before: i64) -> Frame {
+        let entry = RevokedBefore { user: IdHash::of("user"), before: UnixTime::from_millis(before), until: UNTIL };
+        Frame { revoked_before: vec![entry], ..frame() }
+    }
+
+    #[test]
+    fn each_id_of_a_token_revokes_it() {
+        let token = ids(json!({"sid": SID, "jti": JTI, "client_id": "client"}));
+        for id in [SID, JTI, "client", "k1"] {
+            let set = RevocationSet::default();
+            assert!(!set.is_revoked(&token));
+            set.apply(&revoked(id));
+            assert!(set.is_revoked(&token), "{id}");
+        }
+        let set = RevocationSet::default();
+        for other in ["user", "K1", "", &SID[1..]] {
+            set.apply(&revoked(other));
+        }
+        assert!(!set.is_revoked(&token));
+        assert!(!set.is_revoked(&ids(json!({}))), "a token without ids is not revoked by an empty id");
+    }
+
+    #[test]
+    fn token_of_a_session_began_with_the_session() {
+        let token = ids(json!({"sid": SID, "jti": JTI}));
+        for (before, expected) in [(BEGAN - 1, false), (BEGAN, true)] {
+            let set = RevocationSet::default();
+            set.apply(&revoked_before(before));
+            assert_eq!(set.is_revoked(&token), expected);
+        }
+        for (not_before, expected) in [(BEGAN, false), (BEGAN + 1, true)] {
+            let set = RevocationSet::default();
+            set.apply(&Frame { not_before: UnixTime::from_millis(not_before), ..frame() });
+            assert_eq!(set.is_revoked(&token), expected);
+        }
+    }
+
+    #[test]
+    fn token_without_a_session_began_when_it_was_issued() {
+        let skew = CLOCK_SKEW.as_millis() as i64;
+        for (token, began) in [
+            (ids(json!({"jti": JTI})), BEGAN + 1000),
+            (ids(json!({"jti": "other"})), 1_000_000),
+            (ids(json!({"jti": JTI.replace("-7", "-4")})), 1_000_000),
+        ] {
+            for (before, expected) in [(began - skew - 1, false), (began - skew, true)] {
+                let set = RevocationSet::default();
+                set.apply(&revoked_before(before));
+                assert_eq!(set.is_revoked(&token), expected, "{began}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_later_limit_is_kept() {
+        let (set, token) = (RevocationSet::default(), ids(json!({"sid": SID})));
+        set.apply(&revoked_before(BEGAN));
+        set.apply(&revoked_before(BEGAN - 5));
+        assert!(set.is_revoked(&token));
+        set.apply(&Frame { not_before: UnixTime::from_millis(5), ..frame() });
+        set.apply(&frame());
+        assert_eq!(set.not_before(), UnixTime::from_millis(5));
+        let (mut early, late) = (revoked(SID), revoked(SID));
+        early.revoked[0].until = UnixTime::from_secs(1);
+        set.apply(&late);
+        set.apply(&early);
+        set.remove_expired(UnixTime::from_secs(2));
+        assert_eq!(set.len(), 2);
+    }
+
+    #[test]
+    fn expired_entries_are_removed() {
+        let set = RevocationSet::default();
+        set.apply(&revoked(SID));
+        set.apply(&revoked_before(BEGAN));
+        set.remove_expired(UNTIL - Duration::from_millis(1));
+        assert_eq!(set.len(), 2);
+        set.remove_expired(UNTIL);
+        assert!(set.is_empty() && !set.is_revoked(&ids(json!({"sid": SID}))));
+    }
+}
