@@ -108,7 +108,9 @@ impl RevocationSet {
             revoked_before.update_or_insert(*user, merge, Before { before: *before, until: *until });
         }
         self.update_count();
-        self.not_before.fetch_max(frame.not_before.millis(), Ordering::Relaxed);
+        if let Some(not_before) = frame.not_before {
+            self.not_before.fetch_max(not_before.millis(), Ordering::Relaxed);
+        }
     }
 
     /// Removes entries that no token can match any more.
@@ -196,8 +198,8 @@ mod tests {
             epoch: "e".to_owned(),
             from: None,
             to: "1".to_owned(),
-            not_before: UnixTime::default(),
-            jwks: String::new(),
+            not_before: None,
+            jwks: None,
             revoked: Vec::new(),
             revoked_before: Vec::new(),
             segments: None,
@@ -243,7 +245,7 @@ mod tests {
         }
         for (not_before, expected) in [(BEGAN, false), (BEGAN + 1, true)] {
             let set = RevocationSet::default();
-            set.apply(&Frame { not_before: UnixTime::from_millis(not_before), ..frame() });
+            set.apply(&Frame { not_before: Some(UnixTime::from_millis(not_before)), ..frame() });
             assert_eq!(set.is_revoked(&token), expected);
         }
     }
@@ -270,7 +272,7 @@ mod tests {
         set.apply(&revoked_before(BEGAN));
         set.apply(&revoked_before(BEGAN - 5));
         assert!(set.is_revoked(&token));
-        set.apply(&Frame { not_before: UnixTime::from_millis(5), ..frame() });
+        set.apply(&Frame { not_before: Some(UnixTime::from_millis(5)), ..frame() });
         set.apply(&frame());
         assert_eq!(set.not_before(), UnixTime::from_millis(5));
         let (mut early, late) = (revoked(SID), revoked(SID));

@@ -61,6 +61,16 @@ impl ScopeSet {
         &self.text
     }
 
+    /// Returns true if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.sorted.is_empty()
+    }
+
+    /// Each of them, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.sorted.iter().map(|place| &self.text[place.clone()])
+    }
+
     /// Returns true if `scope` is one of them.
     pub fn contains(&self, scope: &str) -> bool {
         self.sorted.binary_search_by(|place| self.text[place.clone()].cmp(scope)).is_ok()
@@ -101,6 +111,16 @@ impl<'a> RequiredScopes<'a> {
             scopes.push(scope);
         }
         Ok(Self(scopes))
+    }
+
+    /// Returns true if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().copied()
     }
 
     /// All of them, separated by spaces.

@@ -52,10 +52,10 @@ pub struct Frame {
     pub from: Option<String>,
     /// The frame has everything up to and including this position.
     pub to: String,
-    /// Everything issued before this is revoked.
-    pub not_before: UnixTime,
-    /// Identifies the current JWKS: see [`jwks_hash`].
-    pub jwks: String,
+    /// Everything issued before this is revoked. `None` in a segment, which never changes.
+    pub not_before: Option<UnixTime>,
+    /// Identifies the current JWKS: see [`jwks_hash`]. `None` in a segment.
+    pub jwks: Option<String>,
     /// Revoked ids.
     pub revoked: Vec<Revoked>,
     /// Users whose older tokens are revoked.
@@ -120,9 +120,10 @@ struct Payload<'a> {
     from: Option<String>,
     #[serde(borrow)]
     to: Cow<'a, str>,
-    not_before: i64,
-    #[serde(borrow)]
-    jwks: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    not_before: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    jwks: Option<String>,
     #[serde(default, skip_serializing_if = "str::is_empty", borrow)]
     revoked: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "str::is_empty", borrow)]
@@ -156,8 +157,8 @@ pub fn encode<S: AsRef<[u8]>>(frame: &Frame, kid: &str, sign: impl FnOnce(&[u8])
         epoch: Cow::Borrowed(&frame.epoch),
         from: frame.from.clone(),
         to: Cow::Borrowed(&frame.to),
-        not_before: frame.not_before.millis(),
-        jwks: Cow::Borrowed(&frame.jwks),
+        not_before: frame.not_before.map(UnixTime::millis),
+        jwks: frame.jwks.clone(),
         revoked: entries::encode(&frame.revoked, Revoked::to_bytes).into(),
         revoked_before: entries::encode(&frame.revoked_before, RevokedBefore::to_bytes).into(),
         segments: frame.segments.clone(),
@@ -221,8 +222,8 @@ impl<'t> UnverifiedFrame<'t> {
             epoch: payload.epoch.into_owned(),
             from: payload.from,
             to: payload.to.into_owned(),
-            not_before: UnixTime::from_millis(payload.not_before),
-            jwks: payload.jwks.into_owned(),
+            not_before: payload.not_before.map(UnixTime::from_millis),
+            jwks: payload.jwks,
             revoked,
             revoked_before,
             segments: payload.segments,
