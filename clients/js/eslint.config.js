@@ -5,7 +5,7 @@ const everywhere = [
   'AbortController', 'DOMException', 'Headers', 'Response', 'TextDecoder', 'TextEncoder', 'URL',
   'atob', 'btoa', 'clearTimeout', 'console', 'crypto', 'fetch', 'performance', 'queueMicrotask', 'setTimeout',
 ];
-const inNode = ['Buffer', 'Request', 'process', 'setImmediate'];
+const inNode = ['Buffer', 'Request', 'URLSearchParams', 'process', 'setImmediate'];
 const readonly = (names) => Object.fromEntries(names.map((name) => [name, 'readonly']));
 
 export default [

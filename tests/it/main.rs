@@ -4,6 +4,7 @@
 
 mod attacks;
 mod cancellation;
+mod clients;
 mod codes;
 mod commands;
 #[path = "../conformance/mod.rs"]
@@ -30,6 +31,7 @@ mod proxies;
 mod reauthentication;
 mod redis;
 mod reserved_scopes;
+mod revocation_feed;
 mod schemathesis;
 mod second_factor;
 mod server;
