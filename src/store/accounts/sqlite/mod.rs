@@ -93,14 +93,7 @@ impl Accounts for SqliteAccounts {
 
     async fn change_user(&self, user: UserId, changes: &Changes, now: Timestamp) -> Result<Changed> {
         let changes = changes.clone();
-        let change = move |tx: &rusqlite::Connection| {
-            let changed = users::change(tx, user, &changes, now)?;
-            if let Changed::Changed(_) = changed {
-                api_keys::end_with_scopes(tx, user, changes.ends_api_keys_with, now)?;
-            }
-            Ok(changed)
-        };
-        self.engine.write(Operation::ChangeUser, change).await
+        self.engine.write(Operation::ChangeUser, move |tx| users::change(tx, user, &changes, now)).await
     }
 
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified> {

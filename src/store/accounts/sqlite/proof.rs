@@ -24,12 +24,15 @@ pub(super) fn prove_email(
     match (before.verified, new_password) {
         (true, None) => Ok(EmailProved::AlreadyVerified(Box::new(before))),
         (true, Some(new)) => {
-            let changes = Changes { password_hash: Some(new.hash.clone()), ..Changes::default() };
-            let Changed::Changed(after) = users::change(tx, user, &changes, now)? else {
-                return Ok(EmailProved::NotFound);
+            let changes = Changes {
+                password_hash: Some(new.hash.clone()),
+                ends_api_keys_with: new.ends_api_keys_with,
+                ..Changes::default()
             };
-            api_keys::end_with_scopes(tx, user, new.ends_api_keys_with, now)?;
-            Ok(EmailProved::AlreadyVerified(after))
+            Ok(match users::change(tx, user, &changes, now)? {
+                Changed::Changed(after) => EmailProved::AlreadyVerified(after),
+                _ => EmailProved::NotFound,
+            })
         }
         (false, new) => prove_first(tx, before, new, now),
     }

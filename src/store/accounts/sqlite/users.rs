@@ -6,8 +6,8 @@ use super::super::{
     Billed, Billing, BillingChange, Changed, Changes, Created, EmailVerified, NewUser, PasswordHash, User, read_user,
     select_list, user_columns, user_select_list,
 };
-use super::UserLookup;
 use super::columns::{insert, read};
+use super::{UserLookup, api_keys};
 use crate::clock::Timestamp;
 use crate::id::{ProjectId, UserId};
 use crate::store::sqlite::{JsonList, refuse_nul};
@@ -147,7 +147,9 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         changes.custom_claims.is_some(),
         custom_claims,
     ];
-    Ok(find_one(tx, sql, values)?.map_or(Changed::NotFound, |user| Changed::Changed(Box::new(user))))
+    let Some(user) = find_one(tx, sql, values)? else { return Ok(Changed::NotFound) };
+    api_keys::end_with_scopes(tx, user.id, changes.ends_api_keys_with, now)?;
+    Ok(Changed::Changed(Box::new(user)))
 }
 
 pub(super) fn verify_email(
