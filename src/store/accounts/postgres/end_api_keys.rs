@@ -9,43 +9,45 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::connections::{Connections, QueryError, QueryResult, release};
-use super::statements::{END_API_KEYS, Statement};
+use super::statements::{CHANGE_USER, END_API_KEYS};
 use crate::clock::request_budget;
+use crate::store::accounts::Changed;
 
-/// Executes `change`. If `read` says that it changed the user, executes [`END_API_KEYS`] with `end`.
-pub(super) async fn change_and_end_api_keys<T>(
+/// Executes [`CHANGE_USER`] with `values`. If `read` says that the user was changed, executes [`END_API_KEYS`] with
+/// `end`.
+pub(super) async fn change_and_end_api_keys(
     connections: &Connections,
-    change: (&Statement, &[&(dyn ToSql + Sync)]),
+    values: &[&(dyn ToSql + Sync)],
     end: &[&(dyn ToSql + Sync)],
-    read: impl FnOnce(QueryResult<Vec<Row>>) -> QueryResult<(T, bool)>,
-) -> QueryResult<T> {
+    read: impl FnOnce(QueryResult<Vec<Row>>) -> QueryResult<Changed>,
+) -> QueryResult<Changed> {
     request_budget::wait(async {
         let deadline = connections.deadline();
         let mut connection = connections.acquire(deadline).await?;
-        let result = change_on(connections, deadline, &mut connection, change, end, read).await;
+        let result = change_on(connections, deadline, &mut connection, values, end, read).await;
         release(connection, result)
     })
     .await
 }
 
-async fn change_on<T>(
+async fn change_on(
     connections: &Connections,
     deadline: Instant,
     connection: &mut Object,
-    (statement, values): (&Statement, &[&(dyn ToSql + Sync)]),
+    values: &[&(dyn ToSql + Sync)],
     end: &[&(dyn ToSql + Sync)],
-    read: impl FnOnce(QueryResult<Vec<Row>>) -> QueryResult<(T, bool)>,
-) -> QueryResult<T> {
+    read: impl FnOnce(QueryResult<Vec<Row>>) -> QueryResult<Changed>,
+) -> QueryResult<Changed> {
     let work = async {
         let transaction = connection.transaction().await?;
-        let statement = transaction.prepare_cached(statement.sql).await?;
-        let (outcome, changed) = read(transaction.query(&statement, values).await.map_err(QueryError::Driver))?;
-        if changed {
+        let statement = transaction.prepare_cached(CHANGE_USER.sql).await?;
+        let changed = read(transaction.query(&statement, values).await.map_err(QueryError::Driver))?;
+        if let Changed::Changed(_) = changed {
             let statement = transaction.prepare_cached(END_API_KEYS.sql).await?;
             transaction.execute(&statement, end).await?;
             transaction.commit().await?;
         }
-        QueryResult::Ok(outcome)
+        QueryResult::Ok(changed)
     };
     connections.finish(deadline, work).await
 }

@@ -72,6 +72,11 @@ impl Postgres {
     }
 }
 
+/// False for a text with a NUL: Postgres rejects it and stores none that it could equal, so it finds no row.
+fn is_storable(text: &str) -> bool {
+    !text.contains('\0')
+}
+
 #[async_trait]
 impl Accounts for Postgres {
     async fn create_user(&self, user: &NewUser) -> Result<Created> {
@@ -95,8 +100,7 @@ impl Accounts for Postgres {
     async fn user(&self, by: Find<'_>) -> Result<Option<User>> {
         let (statement, value): (_, &(dyn ToSql + Sync)) = match &by {
             Find::Id(id) => (&statements::USER_BY_ID, id),
-            // Postgres rejects a text with a NUL, and stores none that it could equal.
-            Find::Email(text) | Find::UsernameKey(text) if text.contains('\0') => return Ok(None),
+            Find::Email(text) | Find::UsernameKey(text) if !is_storable(text) => return Ok(None),
             Find::Email(email) => (&statements::USER_BY_EMAIL, email),
             Find::UsernameKey(key) => (&statements::USER_BY_USERNAME_KEY, key),
         };
@@ -142,17 +146,12 @@ impl Accounts for Postgres {
             return self.connections.query_result(&statements::CHANGE_USER, &values, read).await;
         }
         let end: [&(dyn ToSql + Sync); 3] = [&user, &scopes, &now];
-        let read = |rows| {
-            let changed = read(rows)?;
-            let is_changed = matches!(changed, Changed::Changed(_));
-            QueryResult::Ok((changed, is_changed))
-        };
-        let change = change_and_end_api_keys(&self.connections, (&statements::CHANGE_USER, &values), &end, read);
+        let change = change_and_end_api_keys(&self.connections, &values, &end, read);
         self.connections.measure(Operation::ChangeUser, change).await
     }
 
     async fn verify_email(&self, user: UserId, email: &str, now: Timestamp) -> Result<EmailVerified> {
-        if email.contains('\0') {
+        if !is_storable(email) {
             return Ok(EmailVerified::NotFound);
         }
         self.connections.query(&statements::VERIFY_EMAIL, &[&user, &email, &now], rows::email_verified).await
@@ -165,7 +164,7 @@ impl Accounts for Postgres {
         new_password: Option<&NewPassword>,
         now: Timestamp,
     ) -> Result<EmailProved> {
-        if email.contains('\0') {
+        if !is_storable(email) {
             return Ok(EmailProved::NotFound);
         }
         let prove = proof::prove_email(&self.connections, user, email, new_password, now);
@@ -268,8 +267,7 @@ impl Accounts for Postgres {
     }
 
     async fn api_keys_by_prefix(&self, prefixes: &[&str]) -> Result<Vec<(ApiKey, User)>> {
-        // As for users: Postgres stores no text with a NUL.
-        let prefixes: Vec<_> = prefixes.iter().filter(|prefix| !prefix.contains('\0')).collect();
+        let prefixes: Vec<_> = prefixes.iter().filter(|prefix| is_storable(prefix)).collect();
         if prefixes.is_empty() {
             return Ok(Vec::new());
         }

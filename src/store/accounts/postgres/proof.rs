@@ -7,7 +7,7 @@ use tokio_postgres::types::ToSql;
 
 use super::connections::{Connections, QueryResult, release};
 use super::rows;
-use super::statements::{END_ALL_API_KEYS, END_API_KEYS, PROVE_EMAIL};
+use super::statements::{END_API_KEYS, PROVE_EMAIL};
 use crate::clock::{Timestamp, request_budget};
 use crate::id::UserId;
 use crate::store::accounts::{EmailProved, NewPassword};
@@ -44,8 +44,9 @@ async fn prove_on(
         let mut proved = rows::email_proved(&transaction.query(&statement, &values).await?)?;
         match (&mut proved, new_password) {
             (EmailProved::First { removed, .. }, _) => {
-                let statement = transaction.prepare_cached(END_ALL_API_KEYS.sql).await?;
-                removed.api_keys = transaction.execute(&statement, &[&user, &now]).await?;
+                let statement = transaction.prepare_cached(END_API_KEYS.sql).await?;
+                let all: Option<&[&str]> = None;
+                removed.api_keys = transaction.execute(&statement, &[&user, &all, &now]).await?;
             }
             (EmailProved::AlreadyVerified(_), Some(new)) if !new.ends_api_keys_with.is_empty() => {
                 let statement = transaction.prepare_cached(END_API_KEYS.sql).await?;

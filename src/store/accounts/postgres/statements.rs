@@ -138,15 +138,6 @@ pub(super) const PROVE_EMAIL: Statement = Statement::new(
     ),
 );
 
-/// Deactivates all API keys of a user, as [`END_API_KEYS`] those with some scopes.
-pub(super) const END_ALL_API_KEYS: Statement = Statement::new(
-    Operation::ProveEmail,
-    "WITH active AS (
-        SELECT id FROM api_keys WHERE user_id = $1 AND deactivated_at IS NULL ORDER BY id FOR NO KEY UPDATE
-    )
-    UPDATE api_keys k SET deactivated_at = $2::bigint, updated_at = $2 FROM active WHERE k.id = active.id",
-);
-
 pub(super) const END_SIGN_INS: Statement = Statement::new(
     Operation::EndSignIns,
     concat!(
@@ -281,11 +272,13 @@ pub(super) const CREATE_API_KEY: Statement = Statement::new(
 );
 
 /// Runs in the transaction of a change to the user, after it, so that it sees the keys of everyone who held the user's
-/// row before. Locks the keys in the order of their ids, as [`TOUCH_API_KEYS`] does.
+/// row before. Deactivates the keys that have one of these scopes, or all keys if they are NULL. Locks them in the order
+/// of their ids, as [`TOUCH_API_KEYS`] does.
 pub(super) const END_API_KEYS: Statement = Statement::new(
     Operation::ChangeUser,
     "WITH active AS (
-        SELECT id FROM api_keys WHERE user_id = $1 AND deactivated_at IS NULL AND scopes && $2::text[]
+        SELECT id FROM api_keys
+        WHERE user_id = $1 AND deactivated_at IS NULL AND ($2::text[] IS NULL OR scopes && $2)
         ORDER BY id FOR NO KEY UPDATE
     )
     UPDATE api_keys k SET deactivated_at = $3::bigint, updated_at = $3 FROM active WHERE k.id = active.id",
