@@ -108,8 +108,9 @@ struct Setup {
 impl Setup {
     async fn start(program: &Program) -> Self {
         let server = TestServer::embedded(|plan| plan);
-        let address = address(&server).to_string();
-        let replacements = [("issuer: \"http://127.0.0.1:8000\"", ISSUER), (SIGNET, &address)];
+        let (port, address) = (port_value(address(&server)), address(&server).to_string());
+        let replacements =
+            [("issuer: \"http://127.0.0.1:8000\"", ISSUER), (SIGNET, &address), ("port_value: 8000", &port)];
         Self::with(program, server, &replacements, &[]).await
     }
 
@@ -121,8 +122,9 @@ impl Setup {
         other_files: &[(&str, &str)],
     ) -> Self {
         let service = Service::start().await;
-        let service_address = service.address.to_string();
-        let proxy = Proxy::start(program, &[replacements, &[(SERVICE, &service_address)]].concat(), other_files);
+        let (port, address) = (port_value(service.address), service.address.to_string());
+        let own = [(SERVICE, address.as_str()), ("port_value: 3000", &port)];
+        let proxy = Proxy::start(program, &[replacements, &own].concat(), other_files);
         let user = server.create_user(&["--verified"]);
         Self { server, service, proxy, client: Client::builder().no_proxy().build().unwrap(), user }
     }
@@ -142,8 +144,9 @@ impl Setup {
             request = request.header(name, "forged");
         }
         let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200, "{}", self.proxy.log());
-        serde_json::from_str(&response.text().await.unwrap()).unwrap()
+        let (status, text) = (response.status(), response.text().await.unwrap());
+        assert_eq!(status, 200, "{text} {}", self.proxy.log());
+        serde_json::from_str(&text).unwrap()
     }
 
     /// Checks what every proxy must do, and returns the access token of a user and what the service received with it.
@@ -194,20 +197,15 @@ fn address(server: &TestServer) -> SocketAddr {
     server.signet.url_of("").trim_start_matches("http://").parse().unwrap()
 }
 
+/// The port in the form of Envoy's configuration.
+fn port_value(address: SocketAddr) -> String {
+    format!("port_value: {}", address.port())
+}
+
 /// The `X-Auth-…` headers that the service received. An empty header and none are the same to a service.
 fn auth_headers(received: &Value) -> Value {
-    let all = received["headers"].as_object().unwrap();
-    let mut found = all.iter().filter(|(name, _)| name.starts_with("x-auth-")).collect::<Vec<_>>();
-    found.sort();
-    HEADERS
-        .iter()
-        .map(|name| {
-            let values =
-                found.iter().find(|(found, _)| found == name).map_or(json!([""]), |(_, values)| (*values).clone());
-            ((*name).to_owned(), values)
-        })
-        .collect::<serde_json::Map<_, _>>()
-        .into()
+    let value = |name: &str| received["headers"].get(name).cloned().unwrap_or_else(|| json!([""]));
+    HEADERS.iter().map(|name| ((*name).to_owned(), value(name))).collect::<serde_json::Map<_, _>>().into()
 }
 
 fn session_of(access: &str) -> Value {
