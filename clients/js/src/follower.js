@@ -164,7 +164,12 @@ export class Follower {
   async #after(feed) {
     let time = -Infinity;
     const url = `${feed}/${this.#epoch}/after/${this.position}`;
-    await this.#frames(url, { limit: MAX_RESPONSE, timeout: TIMEOUT }, async (frame) => {
+    const onGone = (/** @type {Response} */ response) => {
+      this.#needsSnapshot = true;
+      // A snapshot whose position is unknown came from a cache: the next one is not requested at once.
+      if (this.#isNew) throw statusError(response, 'the position of the snapshot');
+    };
+    await this.#frames(url, { limit: MAX_RESPONSE, timeout: TIMEOUT, onGone }, async (frame) => {
       if (!this.#isOfEpoch(frame)) return;
       if (frame.from !== this.position) throw new FeedError('gap', 'a frame of the feed leaves a gap');
       this.#reach(frame.to);
@@ -199,14 +204,17 @@ export class Follower {
     const known = this.#reached.findLast((position) => segments.includes(position));
     if (known === undefined || segments.at(-1) !== head.to) return this.#after(feed);
     let position = known;
+    let isGone = false;
+    const onGone = () => void (isGone = true);
     for (const end of segments.slice(segments.lastIndexOf(known) + 1)) {
       const url = `${feed}/${this.#epoch}/segments/${position}/${end}`;
-      await this.#frames(url, { limit: MAX_RESPONSE, timeout: TIMEOUT }, async (frame) => {
+      await this.#frames(url, { limit: MAX_RESPONSE, timeout: TIMEOUT, onGone }, async (frame) => {
         const isNext = frame.epoch === this.#epoch && frame.from === position;
         if (!isNext) throw new FeedError('gap', 'a segment leaves a gap');
         position = frame.to;
       });
-      if (this.#needsSnapshot) return;
+      // The head came from a cache, and the server does not keep these segments any more.
+      if (isGone) return this.#after(feed);
       if (position !== end) throw new FeedError('gap', 'a segment is incomplete');
     }
     this.#reach(position);
@@ -215,19 +223,14 @@ export class Follower {
   /**
    * Reads the frames of a response, adds their entries, and then calls `use` for each.
    * @param {string} url
-   * @param {{ limit: number, timeout: number, noCache?: boolean }} options
+   * @param {{ limit: number, timeout: number, noCache?: boolean, onGone?: (response: Response) => void }} options
+   *   `onGone` is called instead if the server does not keep this epoch or position.
    * @param {(frame: import('./frame.js').Frame) => Promise<void>} use
    */
   async #frames(url, options, use) {
     const headers = { accept: 'application/jose', ...(options.noCache ? { 'cache-control': 'no-cache' } : {}) };
     await this.#http.request(url, { headers, timeout: options.timeout }, async (response) => {
-      if (response.status === 410) {
-        // A snapshot whose position is unknown came from a cache: the next one is not requested at once.
-        const hadSnapshot = this.#needsSnapshot || this.#isNew;
-        this.#needsSnapshot = true;
-        if (hadSnapshot) throw statusError(response, 'the position of the snapshot');
-        return;
-      }
+      if (response.status === 410 && options.onGone) return options.onGone(response);
       if (response.status === 404) {
         this.#discovery.expire();
         const details = { retryAfter: MAX_PAUSE / 1000 };

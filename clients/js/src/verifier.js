@@ -150,7 +150,8 @@ class Verifier {
   }
 
   /**
-   * Reads the feed if the last time is long ago. Only the verification that does so waits, unless the state is stale.
+   * Reads the feed if the last time is long ago. Only the verification that does so waits. Others do too if nothing was
+   * read for longer.
    * @param {Follower} follower
    */
   async #prepareOnDemand(follower) {
@@ -158,7 +159,7 @@ class Verifier {
     const since = now - this.#turnBegan;
     // The runtime may have cancelled the request that began to read: then another one does it.
     if (this.#turn && since < MAX_WAIT) {
-      if (this.#isStale()) await withTimeout(this.#turn);
+      if (follower.staleness > 2 * DEMAND_INTERVAL) await withTimeout(this.#turn);
       return;
     }
     if (since < DEMAND_INTERVAL) return;
