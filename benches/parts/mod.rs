@@ -8,14 +8,18 @@ use std::borrow::Cow;
 use std::hint::black_box;
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, ParsedPublicKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    ParsedPublicKey,
+};
 use ed25519_dalek::{Signer, SigningKey};
 use serde::Deserialize;
 use signet::auth::context::Context;
 use signet::auth::revocation::feed::catch_up;
 use signet::auth::tokens::verify::{Requirements, verify_access_token, verify_batch};
 use signet::clock::{Clock, Timestamp};
-use signet::config::{Config, Secret};
+use signet::config::{Audience, Config, Secret, SigningAlgorithm};
 use signet::http;
 use signet::id::{SessionId, TokenId, UserId};
 use signet::node::build;
@@ -59,6 +63,16 @@ fn signatures(bench: &mut impl Bench) {
     bench.part("verify/aws-lc", &mut || parsed.verify_sig(black_box(&message), &bytes).unwrap());
     let expanded = Verifier::new(strict.as_bytes()).unwrap();
     bench.part("verify/expanded", &mut || assert!(expanded.verify(black_box(&message), &bytes)));
+    let p256 = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let random = SystemRandom::new();
+    bench.part("sign/P-256 aws-lc", &mut || {
+        black_box(p256.sign(&random, black_box(&message)).unwrap());
+    });
+    let p256_signature = p256.sign(&random, &message).unwrap();
+    let p256_public = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, p256.public_key().as_ref()).unwrap();
+    bench.part("verify/P-256 aws-lc", &mut || {
+        p256_public.verify_sig(black_box(&message), p256_signature.as_ref()).unwrap();
+    });
     bench.part("expand", &mut || drop(black_box(Verifier::new(black_box(strict.as_bytes())))));
 }
 
@@ -68,6 +82,13 @@ fn tokens(bench: &mut impl Bench) {
     let node = |cache: u64| {
         let mut config = Config { data_dir: folder.path().to_owned(), ..Config::default() };
         config.verify.cache = cache;
+        config.audiences.push(Audience {
+            name: "es256".to_owned(),
+            lifetime: None,
+            algorithm: SigningAlgorithm::Es256,
+            claims: None,
+            scopes: None,
+        });
         runtime.block_on(async {
             let clock = Clock::manual(NOW);
             let stores = Stores::open(&config, &clock).await.unwrap();
@@ -79,9 +100,10 @@ fn tokens(bench: &mut impl Bench) {
     let (cached_ctx, uncached_ctx) = (node(1000), node(0));
     let rng = Rng::system();
     let (user, session, id) = (UserId::new(NOW, &rng), SessionId::new(NOW, &rng), TokenId::new(NOW, &rng));
-    let mint = |ctx: &Context, token_id: TokenId| {
+    let mint_with = |algorithm: SigningAlgorithm, ctx: &Context, token_id: TokenId| {
         let token = NewAccessToken {
             user,
+            audience: None,
             session: Some(session),
             api_key: None,
             auth_time: Some(NOW),
@@ -90,12 +112,20 @@ fn tokens(bench: &mut impl Bench) {
             expires_at: NOW + Duration::from_secs(900),
             extra_claims: r#","email":"someone@example.org","email_verified":true"#,
         };
-        ctx.node.issuer.mint(&token, ctx.node.keyring.keys().signer(NOW).unwrap())
+        ctx.node.issuer.mint(&token, ctx.node.keyring.keys().signer(algorithm, NOW).unwrap()).unwrap()
     };
+    let mint = |ctx: &Context, token_id: TokenId| mint_with(SigningAlgorithm::EdDsa, ctx, token_id);
     let token = mint(&uncached_ctx, id);
     bench.part("access/mint", &mut || drop(black_box(mint(&uncached_ctx, id))));
+    let es256 = mint_with(SigningAlgorithm::Es256, &uncached_ctx, id);
+    bench.part("access/mint ES256", &mut || {
+        drop(black_box(mint_with(SigningAlgorithm::Es256, &uncached_ctx, id)));
+    });
     let keys = uncached_ctx.node.keyring.keys();
     bench.part("access/check", &mut || drop(uncached_ctx.node.issuer.check(black_box(&token), &keys, NOW).unwrap()));
+    bench.part("access/check ES256", &mut || {
+        drop(uncached_ctx.node.issuer.check(black_box(&es256), &keys, NOW).unwrap());
+    });
     bench.part("access/seen", &mut || drop(verify_access_token(&cached_ctx, black_box(&token)).unwrap()));
     requests::run(bench, &cached_ctx, &token);
     bench.part("access/never-seen", &mut || drop(verify_access_token(&uncached_ctx, black_box(&token)).unwrap()));

@@ -3,29 +3,33 @@
 //!
 //! An input without a NUL byte is a token. Otherwise it is a header and a payload, separated by NUL, and further
 //! parts are ignored. They are signed with each key, because no mutation would ever find a valid signature: with the
-//! key of the ring, with the key of action tokens, and with the public key as the secret of an HMAC.
+//! keys of the ring, with the key of action tokens, and with the public key as the secret of an HMAC.
 
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ed25519_dalek::{Signer, SigningKey};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Validation};
 use serde_json::Value;
 use signet::clock::Timestamp;
-use signet::config::{Config, Secret};
+use signet::config::{Config, Secret, SigningAlgorithm};
 use signet::id::TokenId;
 use signet::rng::Rng;
 use signet::token::access::Issuer;
 use signet::token::action;
 use signet::token::action::ActionKind;
 use signet::token::keyring::Keyring;
-use signet::token::keyring::ring::{Key, Ring};
+use signet::token::keyring::key::{Key, KeyPair, PublicKey};
+use signet::token::keyring::ring::Ring;
 use signet::token::secret::Secrets;
 
-/// The id of the only key in the ring; not a hash, so that seeds can contain it.
+/// The ids of the Ed25519 key and the P-256 key in the ring; not hashes, so that seeds can contain them.
 const KID: &str = "k";
+const P256_KID: &str = "e";
 const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
 /// The key of action tokens for a secret of 32 sevens: HKDF-SHA-256 with the salt `signet`.
@@ -42,6 +46,8 @@ struct Verifiers {
     secrets: Secrets,
     key: SigningKey,
     reference: DecodingKey,
+    p256: EcdsaKeyPair,
+    p256_reference: DecodingKey,
 }
 
 /// The kinds of tokens that are accepted.
@@ -56,17 +62,25 @@ static VERIFIERS: LazyLock<Verifiers> = LazyLock::new(|| {
     let public = key.verifying_key().to_bytes();
     let ring_key = Key {
         kid: KID.to_owned(),
-        seed: [7; 32].into(),
-        public,
+        private: [7; 32].into(),
+        public: PublicKey::Ed25519(public),
         announced_at: Timestamp::from_secs(0),
         signs_from: Timestamp::from_secs(0),
         revoked_at: None,
     };
     let config = Config::default();
-    let keyring = Keyring::new(&Ring { version: 1, keys: vec![ring_key] }, config.tokens.algorithm).unwrap();
+    let pair = KeyPair::from_private(SigningAlgorithm::Es256, [7; 32].into()).unwrap();
+    let mut p256_key = Key::new(pair, ring_key.announced_at, ring_key.signs_from);
+    p256_key.kid = P256_KID.to_owned();
+    let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+    let point = p256_key.public.as_bytes();
+    let p256 = EcdsaKeyPair::from_private_key_and_public_key(algorithm, &[7; 32], point).unwrap();
+    let p256_reference = DecodingKey::from_ec_der(point);
+    let keyring = Keyring::new(&Ring { version: 1, keys: vec![ring_key, p256_key] }, config.tokens.algorithm).unwrap();
     let issuer = Issuer::new(&config.tokens);
     let secrets = Secrets::new(&[Secret([7; 32].into())]).unwrap();
-    let verifiers = Verifiers { issuer, config, keyring, secrets, key, reference: DecodingKey::from_ed_der(&public) };
+    let reference = DecodingKey::from_ed_der(&public);
+    let verifiers = Verifiers { issuer, config, keyring, secrets, key, reference, p256, p256_reference };
     let (id, until, tokens) =
         (TokenId::new(NOW, &Rng::system()), Timestamp::from_secs(NOW.secs() + 1), &verifiers.config.tokens);
     let minted = action::mint(ActionKind::MagicLink, id, (), (NOW, until), tokens, &verifiers.secrets).unwrap();
@@ -100,6 +114,19 @@ impl Verifiers {
                 );
             }
             accepted => assert_eq!(accepted, None, "a key of the ring signs an action token"),
+        }
+        let p256 = self.p256.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+        match self.check_signature(&message, p256.as_ref()) {
+            Some(Accepted::Access) => {
+                let (token, tokens) =
+                    (format!("{message}.{}", URL_SAFE_NO_PAD.encode(p256.as_ref())), &self.config.tokens);
+                let key = &self.p256_reference;
+                assert!(
+                    reference_accepts(&token, key, Algorithm::ES256, &tokens.issuer, &tokens.audience),
+                    "an access token that the reference refuses is accepted"
+                );
+            }
+            accepted => assert_eq!(accepted, None, "a P-256 key of the ring signs an action token"),
         }
         let mac = hmac(&message, &ACTION_KEY);
         match self.check_signature(&message, &mac) {

@@ -7,6 +7,7 @@ use crate::auth::identity::{EmailError, UsernameError};
 use crate::auth::passwords::{Busy, PolicyViolation};
 use crate::store;
 use crate::token::access::TokenError;
+use crate::token::keyring::SigningError;
 
 /// Why an operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -53,6 +54,12 @@ pub enum Error {
     /// The refresh token was rotated before. Its session is revoked.
     #[error("refresh token reused")]
     RefreshTokenReused,
+    /// A token for an audience that does not exist, or that this request cannot have a token for.
+    #[error("unknown audience")]
+    InvalidTarget,
+    /// The token to exchange is refused.
+    #[error("the subject token is refused: {0}")]
+    InvalidSubjectToken(SubjectTokenError),
     /// The caller may not do this.
     #[error("forbidden: {0}")]
     Forbidden(Denial),
@@ -115,6 +122,20 @@ pub enum MfaError {
     /// Disabling a second factor that is disabled.
     #[error("the second factor is off already")]
     AlreadyDisabled,
+}
+
+/// Why a token cannot be exchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubjectTokenError {
+    /// Not an access token of ours, or one that has expired or was revoked.
+    #[error("it is no access token, or has expired or was revoked")]
+    NotAccepted,
+    /// Issued from an API key, which gets tokens for other audiences by itself.
+    #[error("it does not belong to a user who signed in")]
+    NoSession,
+    /// Exchanged too often.
+    #[error("it was exchanged by too many clients, one after the other")]
+    TooManyActors,
 }
 
 /// Purpose of a mailed link.
@@ -200,6 +221,12 @@ impl From<VerifyError> for Error {
             VerifyError::Stale => Self::Stale,
             error => Self::InvalidToken(error),
         }
+    }
+}
+
+impl From<SigningError> for Error {
+    fn from(_: SigningError) -> Self {
+        Self::Internal("signing a token failed")
     }
 }
 

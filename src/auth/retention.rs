@@ -8,8 +8,8 @@
 use std::time::Duration;
 
 use crate::clock::{MAX_CLOCK_SKEW, Timestamp};
-use crate::config::Config;
-use crate::token::keyring::ring::KeyLifetimes;
+use crate::config::{Config, SigningAlgorithm};
+use crate::token::keyring::ring::KeyPolicy;
 
 /// Time after which a node reads the row of a cached API key again.
 pub const API_KEY_CACHE_TTL: Duration = Duration::from_secs(60);
@@ -32,7 +32,7 @@ pub struct Retention {
 impl Retention {
     /// Computes the durations for these settings.
     pub fn new(config: &Config) -> Self {
-        let two_skews = 2 * MAX_CLOCK_SKEW.max(config.tokens.leeway);
+        let two_skews = 2 * clock_skew(config);
         let longest_session = config.api.all().map(|(_, dialect)| dialect.absolute).into_iter().max();
         Self {
             revocation_ttl: API_KEY_CACHE_TTL + max_access_lifetime(config) + two_skews,
@@ -77,12 +77,20 @@ pub fn max_access_lifetime(config: &Config) -> Duration {
     longest.unwrap_or_default() + config.tokens.leeway
 }
 
-/// Lifetimes of signing keys. A key verifies until the last access token that it signed has expired, and
-/// `keys.jwks_max_age` longer, as a margin. Action tokens are signed with another key and do not count.
-pub fn key_lifetimes(config: &Config) -> KeyLifetimes {
+/// Which signing keys there are, and when each begins and ends. A key verifies until the last access token that it signed
+/// has expired by every clock. The token may be stamped two skews ahead of the clock of its node (see
+/// [`Retention::issue_time`]), and the clock of the service that verifies it may be one skew behind. Action tokens are
+/// signed with another key and do not count.
+pub fn key_policy(config: &Config) -> KeyPolicy {
     let keys = &config.keys;
-    let retain = max_access_lifetime(config) + keys.jwks_max_age;
-    KeyLifetimes { sign: keys.rotate_every, announce: keys.announce, retain }
+    let retain = max_access_lifetime(config) + 3 * clock_skew(config);
+    let es256 = config.audiences.iter().any(|audience| audience.algorithm == SigningAlgorithm::Es256);
+    KeyPolicy { sign: keys.rotate_every, announce: keys.announce, retain, es256 }
+}
+
+/// The largest difference between two clocks that every calculation allows for.
+fn clock_skew(config: &Config) -> Duration {
+    MAX_CLOCK_SKEW.max(config.tokens.leeway)
 }
 
 /// The new `global_not_before` of a global sign-out. It also covers tokens that were issued a moment ago by a node
@@ -130,5 +138,15 @@ mod tests {
         assert_eq!(next_global_not_before(NOW, Timestamp::default()), NOW + MAX_CLOCK_SKEW);
         let ahead = NOW + 2 * MAX_CLOCK_SKEW;
         assert_eq!(next_global_not_before(NOW, ahead), ahead + MILLISECOND);
+    }
+    /// `keys.jwks_max_age` has no part in it: it says how long verifiers cache a key, not how long tokens live.
+    #[test]
+    fn key_outlives_tokens_that_are_stamped_ahead() {
+        let mut config = Config::default();
+        config.keys.jwks_max_age = Duration::ZERO;
+        let lead = Retention::new(&config).max_not_before_lead();
+        let policy = key_policy(&config);
+        assert_eq!(policy.retain, max_access_lifetime(&config) + lead + MAX_CLOCK_SKEW);
+        assert!(!policy.es256);
     }
 }

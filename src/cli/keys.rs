@@ -3,18 +3,20 @@
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::CliError;
-use super::arguments::Keys;
+use super::arguments::{KeyAlgorithm, Keys};
 use super::output::{Columns, Output, or_dash};
 use super::propagation::wait_for_nodes;
 use crate::auth::context::Context;
-use crate::auth::retention::key_lifetimes;
+use crate::auth::retention::key_policy;
 use crate::auth::signing_keys::{KeyringError, import, revoke, rotate};
 use crate::clock::Timestamp;
+use crate::config::{SigningAlgorithm, format_duration};
 use crate::token::keyring::pem;
 use crate::token::keyring::ring::{Key, KeyState, Ring, RingError};
 
@@ -22,6 +24,8 @@ use crate::token::keyring::ring::{Key, KeyState, Ring, RingError};
 #[derive(Clone, Debug, Serialize)]
 struct KeyRow {
     kid: String,
+    /// `EdDSA` or `ES256`.
+    algorithm: &'static str,
     /// `announced`, `signing`, `verify-only` or `revoked`.
     state: &'static str,
     /// Since when the JWKS has it.
@@ -34,6 +38,7 @@ struct KeyRow {
 
 const COLUMNS: Columns<KeyRow> = &[
     ("kid", |key| key.kid.clone()),
+    ("algorithm", |key| key.algorithm.to_owned()),
     ("state", |key| key.state.to_owned()),
     ("announced", |key| key.announced_at.to_string()),
     ("signs from", |key| or_dash(key.signs_from)),
@@ -43,9 +48,10 @@ const COLUMNS: Columns<KeyRow> = &[
 pub(super) async fn run(command: Keys, ctx: &Context, output: &mut Output<'_>) -> Result<(), CliError> {
     match command {
         Keys::List => output.rows(&rows(ctx), COLUMNS),
-        Keys::Rotate => {
-            let key = rotate(ctx).await?;
-            print_changed(ctx, &key.kid, output).await
+        Keys::Rotate { algorithm, assume_cache } => {
+            let key = rotate(ctx, algorithm.into()).await?;
+            print_changed(ctx, &key.kid, output).await?;
+            warn_of_short_announcement(&key, assume_cache, output)
         }
         Keys::Revoke { kid } => match revoke(ctx, &kid).await {
             Ok(()) => print_changed(ctx, &kid, output).await,
@@ -68,6 +74,22 @@ pub(super) async fn run(command: Keys, ctx: &Context, output: &mut Output<'_>) -
     }
 }
 
+/// Warns if verifiers that keep the JWKS for `assume_cache` may not have the key when it begins to sign.
+fn warn_of_short_announcement(key: &Key, assume_cache: Duration, output: &mut Output<'_>) -> Result<(), CliError> {
+    let announced = key.signs_from.since(key.announced_at);
+    if announced >= assume_cache {
+        return Ok(());
+    }
+    let seconds = |duration: Duration| format_duration(Duration::from_secs(duration.as_secs()));
+    output.warn(&format!(
+        "{} signs {} after it was added to the JWKS. A verifier that keeps the JWKS for {}, and does not fetch it again \
+         when it sees an unknown key, refuses its tokens until then. A longer keys.announce avoids this",
+        key.kid,
+        seconds(announced),
+        format_duration(assume_cache),
+    ))
+}
+
 /// Prints the key as it is after a change, once the running nodes use the changed keyring.
 async fn print_changed(ctx: &Context, kid: &str, output: &mut Output<'_>) -> Result<(), CliError> {
     let row = rows(ctx).into_iter().find(|row| row.kid == kid).ok_or_else(|| not_found(kid))?;
@@ -75,18 +97,18 @@ async fn print_changed(ctx: &Context, kid: &str, output: &mut Output<'_>) -> Res
     wait_for_nodes(ctx, output).await
 }
 
-/// All keys of the keyring, the signing one first.
+/// All keys of the keyring: those for EdDSA first, and of each algorithm the signing one first.
 fn rows(ctx: &Context) -> Vec<KeyRow> {
     let keys = ctx.node.keyring.keys();
     let ring = keys.ring();
     let mut rows = ring.keys.iter().map(|key| row(ctx, ring, key)).collect::<Vec<_>>();
-    rows.sort_by_key(|row| (row.state != "signing", std::cmp::Reverse(row.announced_at)));
+    rows.sort_by_key(|row| (row.algorithm != "EdDSA", row.state != "signing", std::cmp::Reverse(row.announced_at)));
     rows
 }
 
 fn row(ctx: &Context, ring: &Ring, key: &Key) -> KeyRow {
-    let lifetimes = key_lifetimes(&ctx.node.config);
-    let state = match ring.state(key, ctx.now(), &lifetimes) {
+    let policy = key_policy(&ctx.node.config);
+    let state = match ring.state(key, ctx.now(), &policy) {
         KeyState::Announced => "announced",
         KeyState::Signing => "signing",
         KeyState::VerifyOnly | KeyState::Gone => "verify-only",
@@ -94,10 +116,23 @@ fn row(ctx: &Context, ring: &Ring, key: &Key) -> KeyRow {
     };
     KeyRow {
         kid: key.kid.clone(),
+        algorithm: match key.algorithm() {
+            SigningAlgorithm::EdDsa => "EdDSA",
+            SigningAlgorithm::Es256 => "ES256",
+        },
         state,
         announced_at: key.announced_at,
         signs_from: Some(key.signs_from),
-        verifies_until: ring.verifies_until(key, ctx.now(), &lifetimes),
+        verifies_until: ring.verifies_until(key, ctx.now(), &policy),
+    }
+}
+
+impl From<KeyAlgorithm> for SigningAlgorithm {
+    fn from(algorithm: KeyAlgorithm) -> Self {
+        match algorithm {
+            KeyAlgorithm::EdDsa => Self::EdDsa,
+            KeyAlgorithm::Es256 => Self::Es256,
+        }
     }
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::auth::context::{Context, Node};
 use crate::auth::passwords::{Hasher, Policy};
-use crate::auth::retention::{Retention, key_lifetimes};
+use crate::auth::retention::{Retention, key_policy};
+use crate::auth::revocation::publication::Publication;
 use crate::auth::revocation::set::RevocationSet;
 use crate::auth::signing_keys::KeyringStore;
 use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
@@ -46,16 +47,17 @@ pub async fn build_context(
     let name = node_name(&config, &rng);
     let metrics = Arc::new(Metrics::new(routes, clock.now()));
     let (accounts, ephemeral) = stores.connect(&metrics).await?;
-    let lifetimes = key_lifetimes(&config);
+    let policy = key_policy(&config);
     let keyring_store =
-        KeyringStore { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, lifetimes };
+        KeyringStore { store: &*ephemeral, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, policy };
     let ring = keyring_store.load_or_create(clock.now()).await?;
     let node = Node {
         name,
         keyring: Keyring::new(&ring, config.tokens.algorithm)?,
         retention: Retention::new(&config),
-        issuer: Issuer::new(&config.tokens),
+        issuer: Issuer::new(&config.tokens).with_audiences(&config.audiences),
         revocations: RevocationSet::default(),
+        publication: Publication::new(&config),
         verify_cache: VerifyCache::new(&config.verify, &rng),
         api_key_cache: ApiKeyCache::default(),
         hasher: Hasher::start(&config.passwords, rng.clone())?,

@@ -14,7 +14,7 @@ use super::build::node_name_prefix;
 use super::error::StartError;
 use super::secret_file;
 use super::stores::Stores;
-use crate::auth::retention::key_lifetimes;
+use crate::auth::retention::key_policy;
 use crate::auth::signing_keys::KeyringStore;
 use crate::config::Config;
 use crate::mail::{self, outbox_dir};
@@ -193,8 +193,8 @@ async fn check_secret(config: &Config, store: Option<&dyn Ephemeral>) -> Finding
             Err(error) => Finding::failed("secret", error.to_string()),
         };
     };
-    let lifetimes = key_lifetimes(config);
-    let keyring_store = KeyringStore { store, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, lifetimes };
+    let policy = key_policy(config);
+    let keyring_store = KeyringStore { store, secrets: &secrets, data_dir: &config.data_dir, rng: &rng, policy };
     match keyring_store.check().await {
         Ok(true) => Finding::ok("secret", format!("{source} opens the keyring")),
         Ok(false) => Finding::ok("secret", format!("{source} is valid; there is no keyring yet")),

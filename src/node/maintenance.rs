@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crate::auth::context::Context;
 use crate::auth::mfa::reseal_secrets;
+use crate::auth::retention::key_policy;
 use crate::auth::revocation::durable::{reapply, reapply_after_failover};
 use crate::auth::revocation::feed::{catch_up, follow, remove_expired};
 use crate::auth::revocation::propagation::report_position;
+use crate::auth::revocation::responses;
 use crate::auth::signing_keys;
 use crate::auth::signing_keys::advance;
 use crate::auth::tokens::verify::flush_api_key_usage;
@@ -59,7 +61,15 @@ pub async fn run(ctx: &Context, cursor: Cursor) {
         flush_api_key_usage(ctx).await;
     });
     let durable_revocations = every(REAPPLY_INTERVAL, || reapply_after_failover(ctx));
-    tokio::join!(follow(ctx, cursor), keyring, cleanup, durable_revocations, reseal(ctx), clean_outbox(ctx));
+    tokio::join!(
+        follow(ctx, cursor),
+        responses::run(ctx),
+        keyring,
+        cleanup,
+        durable_revocations,
+        reseal(ctx),
+        clean_outbox(ctx)
+    );
 }
 
 /// Removes mails that have been in the outbox for too long. Also with a mail server, because the outbox may hold mails
@@ -125,7 +135,8 @@ async fn update_readiness(ctx: &Context, was_out: bool) -> Result<Vec<String>, E
     set(Condition::Accounts, accounts.err().map(|error| error.to_string()));
     set(Condition::Ephemeral, ephemeral.as_ref().err().map(|error| error.to_string()));
     let now = ctx.now();
-    let can_sign = node.keyring.keys().signer(now).is_some();
+    let keys = node.keyring.keys();
+    let can_sign = key_policy(&node.config).algorithms().all(|algorithm| keys.signer(algorithm, now).is_some());
     set(Condition::Keyring, (!can_sign).then(|| "no key can sign".to_owned()));
     let staleness = node.revocations.staleness(node.clock.monotonic());
     let lead = node.revocations.global_not_before().since(now);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ::http::{HeaderValue, StatusCode};
 
 use crate::auth::context::Node;
+use crate::config::SigningAlgorithm;
 use crate::http::{self, Rejection, Request, Response, RouteTableError, Router, Routes};
 use crate::telemetry::Page;
 use crate::telemetry::health::healthz;
@@ -43,13 +44,14 @@ fn metrics(ctx: &ManagementContext) -> Page {
         hashing: node.hasher.load(),
         revocations: node.revocations.count() as u64,
         revocations_fresh_at: Some(now - node.revocations.staleness(node.clock.monotonic())),
-        signing_since: node.keyring.keys().signer(now).map(|key| key.signs_from),
+        signing_since: node.keyring.keys().signer(SigningAlgorithm::EdDsa, now).map(|key| key.signs_from),
         log_lines_lost: ctx.logs.lost(),
         buffered: BufferedBytes {
             bodies: buffered.bodies,
             large_bodies: buffered.large_bodies,
             connections: buffered.connections,
         },
+        revocation_feed: node.publication.size(),
     };
     node.metrics.page(&snapshot, &node.readiness, now)
 }

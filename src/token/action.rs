@@ -162,7 +162,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::config::Secret;
+    use crate::config::{Secret, SigningAlgorithm};
     use crate::rng::Rng;
     use crate::token::access::tests::{NOW, issuer, keyring, settings, token};
 
@@ -246,7 +246,7 @@ mod tests {
     fn keys_of_access_tokens_sign_no_action_token() {
         let (keyring, secrets) = (keyring(), secrets(&[1]));
         let keys = keyring.keys();
-        let (key, published) = (keys.signer(NOW).unwrap(), keys.ring().keys[0].public);
+        let (key, published) = (keys.signer(SigningAlgorithm::EdDsa, NOW).unwrap(), keys.ring().keys[0].public);
         for kind in ActionKind::ALL {
             let (header, payload) = parts(&minted(kind, &secrets));
             for alg in ["EdDSA", "Ed25519", "HS256"] {
@@ -256,11 +256,12 @@ mod tests {
                 for changes in [json!({}), json!({"iss": "https://id.example.org", "aud": "signet"})] {
                     let mut payload = payload.clone();
                     payload.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-                    let token = signed(&header, &payload, |message| key.sign(message).as_ref().to_vec());
+                    let token = signed(&header, &payload, |message| key.sign(message).unwrap().as_ref().to_vec());
                     assert_eq!(verified(kind, &token, &secrets), Err(ActionTokenError::Invalid), "{header}");
                 }
                 // The public key as the secret of an HMAC.
-                for secret in [&published[..], URL_SAFE_NO_PAD.encode(published).as_bytes(), &keys.jwks().body, b""] {
+                let encoded = URL_SAFE_NO_PAD.encode(published.as_bytes());
+                for secret in [published.as_bytes(), encoded.as_bytes(), &keys.jwks().body, b""] {
                     let mac = |message: &[u8]| {
                         hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message).as_ref().to_vec()
                     };

@@ -10,14 +10,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::auth::context::Context;
-use crate::auth::retention::key_lifetimes;
+use crate::auth::retention::key_policy;
 use crate::clock::Timestamp;
+use crate::config::SigningAlgorithm;
 use crate::rng::Rng;
 use crate::store::ephemeral::{SealedKeyring, SwapResult};
 use crate::store::{self, Ephemeral};
 use crate::token::keyring::UnusableKey;
 use crate::token::keyring::pem::{self, InvalidPem};
-use crate::token::keyring::ring::{Key, KeyLifetimes, Ring, RingError};
+use crate::token::keyring::ring::{Key, KeyPolicy, Ring, RingError};
 use crate::token::secret::{OpenError, Secrets};
 
 /// Why the keyring cannot be read or changed.
@@ -88,8 +89,8 @@ pub struct KeyringStore<'a> {
     pub data_dir: &'a Path,
     /// Randomness for new keys.
     pub rng: &'a Rng,
-    /// Lifetimes of the keys.
-    pub lifetimes: KeyLifetimes,
+    /// Which keys there are, and when each begins and ends.
+    pub policy: KeyPolicy,
 }
 
 /// The phase of the node, on which two decisions depend.
@@ -115,7 +116,7 @@ impl KeyringStore<'_> {
         // here.
         let mirrored = mirror::read(self).await.ok().flatten();
         self.change(mirrored.as_ref(), now, Phase::Starting, |ring| {
-            ring.advance(now, &self.lifetimes, self.rng);
+            ring.advance(now, &self.policy, self.rng);
             Ok(())
         })
         .await
@@ -147,7 +148,10 @@ impl KeyringStore<'_> {
             let stored = sealed.map(|sealed| self.open(&sealed)).transpose()?;
             let mut ring = self.choose(stored.as_ref(), held, phase, now).await?;
             // A revocation that was acknowledged holds, even if the version of the ring that contained it was lost.
-            stored.iter().chain(held).for_each(|other| ring.apply_revocations_of(other, now, self.rng));
+            stored.iter().chain(held).for_each(|other| {
+                ring.restore_dropped_keys_of(other, now, &self.policy);
+                ring.apply_revocations_of(other, now, &self.policy, self.rng);
+            });
             let result = change(&mut ring)?;
             if stored.as_ref() == Some(&ring) && !reseal {
                 // Nothing was changed here: a full disk must not keep this node from the ring that others have stored.
@@ -207,18 +211,18 @@ fn keyring_store(ctx: &Context) -> KeyringStore<'_> {
         secrets: &ctx.node.secrets,
         data_dir: &ctx.node.config.data_dir,
         rng: &ctx.node.rng,
-        lifetimes: key_lifetimes(&ctx.node.config),
+        policy: key_policy(&ctx.node.config),
     }
 }
 
 /// Changes the fleet's ring and installs the result in this node.
 async fn change<T>(
     ctx: &Context,
-    change: impl Fn(&mut Ring, &KeyLifetimes) -> Result<T, KeyringError>,
+    change: impl Fn(&mut Ring, &KeyPolicy) -> Result<T, KeyringError>,
 ) -> Result<T, KeyringError> {
     let held = ctx.node.keyring.keys().ring().clone();
     let store = keyring_store(ctx);
-    let change = |ring: &mut Ring| change(ring, &store.lifetimes);
+    let change = |ring: &mut Ring| change(ring, &store.policy);
     let (ring, result) = store.change(Some(&held), ctx.now(), Phase::Running, change).await?;
     ctx.node.keyring.install(&ring)?;
     Ok(result)
@@ -227,30 +231,30 @@ async fn change<T>(
 /// Installs the ring that the fleet has stored, restores it if the store lost it, and makes scheduled changes.
 pub async fn advance(ctx: &Context) -> Result<(), KeyringError> {
     let now = ctx.now();
-    change(ctx, |ring, lifetimes| {
-        ring.advance(now, lifetimes, &ctx.node.rng);
+    change(ctx, |ring, policy| {
+        ring.advance(now, policy, &ctx.node.rng);
         Ok(())
     })
     .await
 }
 
-/// Announces a new key, or returns the one that is announced already.
-pub async fn rotate(ctx: &Context) -> Result<Key, KeyringError> {
+/// Lets the next key of this algorithm sign as soon as it has been announced for long enough.
+pub async fn rotate(ctx: &Context, algorithm: SigningAlgorithm) -> Result<Key, KeyringError> {
     let now = ctx.now();
-    change(ctx, |ring, lifetimes| Ok(ring.rotate(now, lifetimes, &ctx.node.rng))).await
+    change(ctx, |ring, policy| Ok(ring.rotate(algorithm, now, policy, &ctx.node.rng)?)).await
 }
 
 /// Revokes a key: no node accepts a token that it signed, cached tokens included.
 pub async fn revoke(ctx: &Context, kid: &str) -> Result<(), KeyringError> {
     let now = ctx.now();
-    change(ctx, |ring, _| Ok(ring.revoke(kid, now, &ctx.node.rng)?)).await
+    change(ctx, |ring, policy| Ok(ring.revoke(kid, now, policy, &ctx.node.rng)?)).await
 }
 
 /// Imports a private key in PEM.
 pub async fn import(ctx: &Context, text: &str) -> Result<Key, KeyringError> {
-    let seed = pem::parse(text)?;
+    let pair = pem::parse(text)?;
     let now = ctx.now();
-    change(ctx, |ring, lifetimes| Ok(ring.import(seed.clone(), now, lifetimes)?)).await
+    change(ctx, |ring, policy| Ok(ring.import(pair.clone(), now, policy)?)).await
 }
 
 /// Interval at which a node advances the keyring without being notified of a change.

@@ -16,7 +16,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use signet_verify::claims::{Claims, Validity};
 use signet_verify::{UnixTime, UnverifiedToken};
 
-use super::keyring::{Keys, LoadedKey};
+use super::keyring::{Keys, LoadedKey, SigningError};
 use super::scopes::ScopeSet;
 use crate::clock::Timestamp;
 use crate::config;
@@ -30,9 +30,15 @@ pub use signet_verify::token::MAX_LENGTH;
 pub struct Issuer {
     issuer: String,
     audience: String,
+    /// The other audiences.
+    other_audiences: Box<[Box<str>]>,
     leeway: Duration,
-    /// The beginning of the payload, which is the same in every token.
+    /// The beginning of the payload, which is the same in every token for `audience`.
     opening: String,
+    /// The beginning of the payload of other tokens, before the audience.
+    other_opening: String,
+    /// `client_id` of tokens that are not issued from an API key, as a member.
+    client: String,
 }
 
 /// The contents of a token to mint.
@@ -40,9 +46,11 @@ pub struct Issuer {
 pub struct NewAccessToken<'a> {
     /// `sub`.
     pub user: UserId,
+    /// `aud`, if it is not that of the settings.
+    pub audience: Option<&'a str>,
     /// `sid`.
     pub session: Option<SessionId>,
-    /// `client_id`: the API key from which the token is issued.
+    /// `client_id`: the API key from which the token is issued. Without one, it is that of the settings.
     pub api_key: Option<ApiKeyId>,
     /// `auth_time`: when the user of the session authenticated.
     pub auth_time: Option<Timestamp>,
@@ -69,7 +77,7 @@ pub struct VerifiedToken {
     pub session: Option<SessionId>,
     /// `jti`.
     pub token_id: Option<TokenId>,
-    /// `client_id`, if it is the id of an API key.
+    /// `client_id`, if it is the id of an API key: that of the settings is none, and an older build gave users none.
     pub api_key: Option<ApiKeyId>,
     /// `auth_time`: when the user authenticated. If the token has none, because an older build issued it, the time at
     /// which its session was opened.
@@ -100,29 +108,41 @@ pub fn serialize_extra_claims(claims: &impl serde::Serialize) -> Result<String, 
 }
 
 impl Issuer {
-    /// The issuer with these settings.
+    /// The issuer with these settings, and no other audience.
     pub fn new(settings: &config::Tokens) -> Self {
-        let quoted = |text: &str| serde_json::Value::from(text).to_string();
         Self {
+            other_audiences: Box::default(),
+            other_opening: format!(r#"{{"iss":{},"aud":"#, quoted(&settings.issuer)),
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             leeway: settings.leeway,
+            client: format!(r#","client_id":{}"#, quoted(&settings.client_id)),
             opening: format!(r#"{{"iss":{},"aud":{}"#, quoted(&settings.issuer), quoted(&settings.audience)),
         }
     }
 
-    /// Mints a token: one signature, three allocations.
-    pub fn mint(&self, new: &NewAccessToken<'_>, key: &LoadedKey) -> String {
+    /// The same issuer with other audiences, whose tokens it accepts too.
+    pub fn with_audiences(mut self, audiences: &[config::Audience]) -> Self {
+        self.other_audiences = audiences.iter().map(|audience| audience.name.as_str().into()).collect();
+        self
+    }
+
+    /// Mints a token: one signature, three allocations, and another one for the name of another audience.
+    pub fn mint(&self, new: &NewAccessToken<'_>, key: &LoadedKey) -> Result<String, SigningError> {
         use std::fmt::Write;
-        let mut payload = String::with_capacity(self.opening.len() + new.extra_claims.len() + 256);
-        payload.push_str(&self.opening);
+        let mut payload = String::with_capacity(self.opening.len() + self.client.len() + new.extra_claims.len() + 256);
+        match new.audience {
+            None => payload.push_str(&self.opening),
+            Some(audience) => payload.extend([self.other_opening.as_str(), &quoted(audience)]),
+        }
         // Writing to a String cannot fail.
         let _ = write!(payload, r#","sub":"{}""#, new.user);
         if let Some(session) = new.session {
             let _ = write!(payload, r#","sid":"{session}""#);
         }
-        if let Some(api_key) = new.api_key {
-            let _ = write!(payload, r#","client_id":"{api_key}""#);
+        match new.api_key {
+            Some(api_key) => _ = write!(payload, r#","client_id":"{api_key}""#),
+            None => payload.push_str(&self.client),
         }
         if let Some(auth_time) = new.auth_time {
             let _ = write!(payload, r#","auth_time":{}"#, auth_time.secs());
@@ -133,10 +153,10 @@ impl Issuer {
         let mut token = String::with_capacity(key.header.len() + payload.len() * 4 / 3 + 4 + 1 + 86);
         token.push_str(&key.header);
         URL_SAFE_NO_PAD.encode_string(&payload, &mut token);
-        let signature = key.sign(token.as_bytes());
+        let signature = key.sign(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature.as_ref(), &mut token);
-        token
+        Ok(token)
     }
 
     /// Checks a token: its form, key, signature and claims, in this order, so that no claim is used before the
@@ -148,7 +168,7 @@ impl Issuer {
             return Err(TokenError::RevokedKey);
         }
         let verified = VerifiedToken::new(token.verify(&key.public)?, &self.issuer, key.clone())?;
-        if !verified.is_for(&self.audience) {
+        if !verified.is_for(&self.audience) && !self.other_audiences.iter().any(|other| verified.is_for(other)) {
             return Err(TokenError::WrongAudience);
         }
         verified.check_time(now, self.leeway)?;
@@ -159,6 +179,10 @@ impl Issuer {
     pub fn leeway(&self) -> Duration {
         self.leeway
     }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
 }
 
 impl VerifiedToken {

@@ -8,9 +8,11 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::SigningAlgorithm;
 use crate::rng::Rng;
 use crate::token::keyring::Keyring;
-use crate::token::keyring::ring::{Key, Ring};
+use crate::token::keyring::key::{Key, PublicKey};
+use crate::token::keyring::ring::{KeyPolicy, Ring};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_763_130_320);
 
@@ -18,6 +20,8 @@ pub(crate) fn settings() -> config::Tokens {
     config::Tokens {
         issuer: "https://id.example.org".to_owned(),
         audience: "signet".to_owned(),
+        client_id: "signet".to_owned(),
+        claims: Vec::new(),
         algorithm: config::Algorithm::EdDsa,
         leeway: Duration::from_secs(5),
         grace: Duration::from_secs(10),
@@ -30,14 +34,27 @@ pub(crate) fn issuer() -> Issuer {
     Issuer::new(&settings())
 }
 
+/// A keyring with keys of both kinds.
 pub(crate) fn keyring() -> Keyring {
-    Keyring::new(&Ring::generate(NOW, &Rng::system()), config::Algorithm::EdDsa).unwrap()
+    let mut ring = Ring::generate(NOW, &Rng::system());
+    ring.advance(NOW, &POLICY, &Rng::system());
+    Keyring::new(&ring, config::Algorithm::EdDsa).unwrap()
 }
 
+const POLICY: KeyPolicy = {
+    let day = Duration::from_secs(86_400);
+    KeyPolicy { sign: day, announce: day, retain: day, es256: true }
+};
+
 pub(crate) fn token(keyring: &Keyring) -> String {
+    token_signed_with(SigningAlgorithm::EdDsa, keyring)
+}
+
+fn token_signed_with(algorithm: SigningAlgorithm, keyring: &Keyring) -> String {
     let rng = Rng::system();
     let new = NewAccessToken {
         user: UserId::new(NOW, &rng),
+        audience: None,
         session: Some(SessionId::new(NOW, &rng)),
         api_key: None,
         auth_time: Some(NOW - Duration::from_secs(60)),
@@ -46,7 +63,7 @@ pub(crate) fn token(keyring: &Keyring) -> String {
         expires_at: NOW + Duration::from_secs(900),
         extra_claims: r#","email":"a@example.org","scope":"read write""#,
     };
-    issuer().mint(&new, keyring.keys().signer(NOW).unwrap())
+    issuer().mint(&new, keyring.keys().signer(algorithm, NOW).unwrap()).unwrap()
 }
 
 /// The result of the reference, with the same rules and the same time.
@@ -55,19 +72,22 @@ fn reference(token: &str, key: &Key) -> Option<Value> {
     if header.kid.as_ref() != Some(&key.kid) {
         return None;
     }
-    let mut validation = Validation::new(Algorithm::EdDSA);
+    let (algorithm, decoding_key) = match &key.public {
+        PublicKey::Ed25519(public) => (Algorithm::EdDSA, DecodingKey::from_ed_der(public)),
+        PublicKey::P256(public) => (Algorithm::ES256, DecodingKey::from_ec_der(public)),
+    };
+    let mut validation = Validation::new(algorithm);
     validation.validate_exp = false;
     validation.required_spec_claims = HashSet::from(["exp".to_owned(), "iss".to_owned(), "aud".to_owned()]);
     validation.set_issuer(&["https://id.example.org"]);
     validation.set_audience(&["signet"]);
-    let key = DecodingKey::from_ed_der(&key.public);
-    let claims = jsonwebtoken::decode::<Value>(token, &key, &validation).ok()?.claims;
+    let claims = jsonwebtoken::decode::<Value>(token, &decoding_key, &validation).ok()?.claims;
     (claims["exp"].as_i64()? + 5 > NOW.secs()).then_some(claims)
 }
 
 fn signed(key: &LoadedKey, header: &Value, payload: &str) -> String {
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(payload));
-    let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).as_ref());
+    let signature = URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).unwrap().as_ref());
     format!("{message}.{signature}")
 }
 
@@ -79,32 +99,108 @@ fn claims() -> Value {
 fn reference_accepts_minted_tokens() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let token = token(&keyring);
-    let verified = issuer().check(&token, &keys, NOW).unwrap();
-    let read = reference(&token, &keys.ring().keys[0]).unwrap();
-    assert_eq!(serde_json::from_str::<Value>(&verified.claims).unwrap(), read);
-    let header = jsonwebtoken::decode_header(&token).unwrap();
-    assert_eq!((header.alg, header.typ.as_deref()), (Algorithm::EdDSA, Some("at+jwt")));
-    assert!(
-        verified.scopes.contains("write") && verified.scopes.contains("read") && !verified.scopes.contains("admin")
-    );
-    assert_eq!(verified.issued_at, NOW);
+    for (algorithm, name) in [(SigningAlgorithm::EdDsa, Algorithm::EdDSA), (SigningAlgorithm::Es256, Algorithm::ES256)]
+    {
+        let token = token_signed_with(algorithm, &keyring);
+        let verified = issuer().check(&token, &keys, NOW).unwrap();
+        let read = reference(&token, keys.ring().signer(algorithm, NOW).unwrap()).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&verified.claims).unwrap(), read);
+        let header = jsonwebtoken::decode_header(&token).unwrap();
+        assert_eq!((header.alg, header.typ.as_deref()), (name, Some("at+jwt")));
+        assert!(
+            verified.scopes.contains("write") && verified.scopes.contains("read") && !verified.scopes.contains("admin")
+        );
+        assert_eq!((verified.issued_at, verified.key.algorithm), (NOW, algorithm));
+    }
+}
+
+/// The algorithm belongs to the key: a token that names the other one is refused, whoever signed it.
+#[test]
+fn token_cannot_choose_another_algorithm() {
+    let keyring = keyring();
+    let keys = keyring.keys();
+    let [ed25519, p256] = [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256].map(|one| keys.signer(one, NOW).unwrap());
+    let check = |token: &str| issuer().check(token, &keys, NOW).map(|_| ());
+    let payload = claims().to_string();
+    for (key, other) in [(ed25519, p256), (p256, ed25519)] {
+        let names: &[&str] = match key.algorithm {
+            SigningAlgorithm::EdDsa => &["EdDSA", "Ed25519"],
+            SigningAlgorithm::Es256 => &["ES256"],
+        };
+        for alg in ["EdDSA", "Ed25519", "ES256", "es256", "ES384", "ES512", "ES256K", "HS256", "RS256", "none"] {
+            // In the order of ours, and in another one, which is parsed.
+            for header in [
+                json!({"alg": alg, "typ": "at+jwt", "kid": *key.kid}).to_string(),
+                format!(r#"{{"kid":"{}","typ":"at+jwt","alg":"{alg}"}}"#, key.kid),
+            ] {
+                let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(&header), URL_SAFE_NO_PAD.encode(&payload));
+                let sign = |signer: &LoadedKey| URL_SAFE_NO_PAD.encode(signer.sign(message.as_bytes()).unwrap());
+                let (own, others) = (format!("{message}.{}", sign(key)), format!("{message}.{}", sign(other)));
+                if names.contains(&alg) {
+                    assert_eq!(check(&own), Ok(()), "{header}");
+                    assert_eq!(check(&others), Err(TokenError::BadSignature), "{header}");
+                } else {
+                    assert_eq!(check(&own), Err(TokenError::WrongType), "{header}");
+                    assert_eq!(check(&others), Err(TokenError::WrongType), "{header}");
+                }
+            }
+        }
+    }
+}
+
+/// A signature is r and s (RFC 7518, 3.4), never DER, nor a public key as the secret of an HMAC.
+#[test]
+fn es256_takes_no_other_form_of_signature() {
+    use aws_lc_rs::hmac;
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair};
+    let keyring = keyring();
+    let keys = keyring.keys();
+    let key = keys.ring().signer(SigningAlgorithm::Es256, NOW).unwrap();
+    let token = token_signed_with(SigningAlgorithm::Es256, &keyring);
+    let (message, signature) = token.rsplit_once('.').unwrap();
+    let (private, public) = (key.private.as_slice(), key.public.as_bytes());
+    let der = EcdsaKeyPair::from_private_key_and_public_key(&ECDSA_P256_SHA256_ASN1_SIGNING, private, public).unwrap();
+    let der = der.sign(&SystemRandom::new(), message.as_bytes()).unwrap();
+    let mut forged = vec![der.as_ref().to_vec(), vec![0; 64], Vec::new()];
+    let jwks = keys.jwks().body.to_vec();
+    for secret in [public, URL_SAFE_NO_PAD.encode(&public[1..33]).as_bytes(), &jwks, b""] {
+        forged.push(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), message.as_bytes()).as_ref().to_vec());
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(signature).unwrap();
+    forged.extend([bytes[..63].to_vec(), [&bytes[..], &[0]].concat(), [&bytes[32..], &bytes[..32]].concat()]);
+    for signature in forged {
+        let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(&signature));
+        assert!(issuer().check(&token, &keys, NOW).is_err(), "{signature:02x?}");
+        assert!(reference(&token, key).is_none(), "the reference accepts {signature:02x?}");
+    }
 }
 
 #[test]
 fn tokens_of_the_reference_are_accepted() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = &keys.ring().keys[0];
-    let pkcs8 = SigningKey::from_bytes(&key.seed).to_pkcs8_der().unwrap();
-    let encoding_key = EncodingKey::from_ed_der(pkcs8.as_bytes());
-    for typ in ["at+jwt", "AT+JWT", "application/at+jwt"] {
-        let mut header = Header::new(Algorithm::EdDSA);
-        header.typ = Some(typ.to_owned());
-        header.kid = Some(key.kid.clone());
-        let token = jsonwebtoken::encode(&header, &claims(), &encoding_key).unwrap();
-        assert_eq!(issuer().check(&token, &keys, NOW).map(|token| token.subject), Ok("someone".into()));
+    let [ed25519, p256] =
+        [SigningAlgorithm::EdDsa, SigningAlgorithm::Es256].map(|one| keys.ring().signer(one, NOW).unwrap());
+    let pkcs8 = SigningKey::from_bytes(&ed25519.private).to_pkcs8_der().unwrap();
+    let pem = crate::token::keyring::pem::write(p256).unwrap();
+    for (key, algorithm, encoding_key) in [
+        (ed25519, Algorithm::EdDSA, EncodingKey::from_ed_der(pkcs8.as_bytes())),
+        (p256, Algorithm::ES256, EncodingKey::from_ec_der(pem_body(&pem).as_slice())),
+    ] {
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt"] {
+            let mut header = Header::new(algorithm);
+            header.typ = Some(typ.to_owned());
+            header.kid = Some(key.kid.clone());
+            let token = jsonwebtoken::encode(&header, &claims(), &encoding_key).unwrap();
+            assert_eq!(issuer().check(&token, &keys, NOW).map(|token| token.subject), Ok("someone".into()));
+        }
     }
+}
+
+fn pem_body(pem: &str) -> Vec<u8> {
+    let text = pem.lines().filter(|line| !line.starts_with('-')).collect::<String>();
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
 }
 
 #[test]
@@ -117,10 +213,15 @@ fn both_names_of_the_algorithm_are_accepted() {
 
 #[test]
 fn no_mangled_token_is_accepted() {
+    assert_no_mangled_token_is_accepted(SigningAlgorithm::EdDsa);
+    assert_no_mangled_token_is_accepted(SigningAlgorithm::Es256);
+}
+
+fn assert_no_mangled_token_is_accepted(algorithm: SigningAlgorithm) {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = &keys.ring().keys[0];
-    let token = token(&keyring);
+    let key = keys.ring().signer(algorithm, NOW).unwrap();
+    let token = token_signed_with(algorithm, &keyring);
     let mut mangled = Vec::new();
     for at in 0..token.len() {
         for byte in [b'A', b'.', b'_', b'=', b' ', token.as_bytes()[at] ^ 1] {
@@ -147,7 +248,7 @@ fn no_mangled_token_is_accepted() {
 fn headers_with_their_own_keys_or_rules_are_refused() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = keys.signer(NOW).unwrap();
+    let key = keys.signer(SigningAlgorithm::EdDsa, NOW).unwrap();
     let kid = &*key.kid;
     let good = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": kid});
     assert!(issuer().check(&signed(key, &good, &claims().to_string()), &keys, NOW).is_ok());
@@ -178,7 +279,7 @@ fn headers_with_their_own_keys_or_rules_are_refused() {
     }
     let twice = format!(r#"{{"alg":"none","alg":"EdDSA","typ":"at+jwt","kid":"{kid}"}}"#);
     let message = format!("{}.{}", URL_SAFE_NO_PAD.encode(twice), URL_SAFE_NO_PAD.encode(claims().to_string()));
-    let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).as_ref()));
+    let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(key.sign(message.as_bytes()).unwrap().as_ref()));
     assert_eq!(issuer().check(&token, &keys, NOW).map(|_| ()), Err(TokenError::Malformed));
 }
 
@@ -186,7 +287,7 @@ fn headers_with_their_own_keys_or_rules_are_refused() {
 fn claims_of_the_wrong_type_or_value_are_refused() {
     let keyring = keyring();
     let keys = keyring.keys();
-    let key = keys.signer(NOW).unwrap();
+    let key = keys.signer(SigningAlgorithm::EdDsa, NOW).unwrap();
     let header = json!({"alg": "EdDSA", "typ": "at+jwt", "kid": *key.kid});
     let check = |payload: &str| issuer().check(&signed(key, &header, payload), &keys, NOW).map(|_| ());
     let with = |member: &str, value: Value| {
@@ -231,7 +332,7 @@ fn unknown_and_revoked_keys_are_refused() {
     assert!(issuer().check(&token, &mine.keys(), NOW).is_ok());
     ring.version += 1;
     let kid = ring.keys[0].kid.clone();
-    ring.revoke(&kid, NOW, &rng).unwrap();
+    ring.revoke(&kid, NOW, &POLICY, &rng).unwrap();
     mine.install(&ring).unwrap();
     assert_eq!(issuer().check(&token, &mine.keys(), NOW).map(|_| ()), Err(TokenError::RevokedKey));
     assert!(!std::str::from_utf8(&mine.keys().jwks().body).unwrap().contains(&kid));
@@ -242,10 +343,13 @@ fn reference_parses_the_jwks() {
     let keyring = keyring();
     let keys = keyring.keys();
     let set: jsonwebtoken::jwk::JwkSet = serde_json::from_slice(&keys.jwks().body).unwrap();
-    let jwk = set.find(&keys.signer(NOW).unwrap().kid).unwrap();
-    let mut validation = Validation::new(Algorithm::EdDSA);
-    validation.validate_exp = false;
-    validation.set_audience(&["signet"]);
-    let key = DecodingKey::from_jwk(jwk).unwrap();
-    assert!(jsonwebtoken::decode::<Value>(token(&keyring), &key, &validation).is_ok());
+    for (algorithm, name) in [(SigningAlgorithm::EdDsa, Algorithm::EdDSA), (SigningAlgorithm::Es256, Algorithm::ES256)]
+    {
+        let jwk = set.find(&keys.signer(algorithm, NOW).unwrap().kid).unwrap();
+        let mut validation = Validation::new(name);
+        validation.validate_exp = false;
+        validation.set_audience(&["signet"]);
+        let key = DecodingKey::from_jwk(jwk).unwrap();
+        assert!(jsonwebtoken::decode::<Value>(token_signed_with(algorithm, &keyring), &key, &validation).is_ok());
+    }
 }

@@ -3,21 +3,28 @@
 //! [`ring::Ring`] is the record that a fleet shares: keys and timestamps, changed by compare-and-set. [`Keyring`] is a
 //! node's form of it: the ring expanded once into signers, verifiers, header segments and the JWKS. It is replaced as a
 //! whole when the ring changes, and read without a lock. Knows nothing of where the ring is stored.
+//!
+//! The algorithm belongs to the key: a key is of one kind ([`key::PublicKey`]), which determines how it is loaded, and so
+//! the only signatures and the only `alg` that it has. A token cannot choose another one.
 
+pub mod key;
 pub mod pem;
+mod record;
 pub mod ring;
 
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
-use aws_lc_rs::signature::Ed25519KeyPair;
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, Signature};
 use signet_verify::header::access_token_header;
 use signet_verify::keys::HasPublicKey;
-use signet_verify::{PublicKey, TokenError, UnverifiedToken};
+use signet_verify::{TokenError, UnverifiedToken};
 
 use crate::clock::Timestamp;
-use crate::config::Algorithm;
-use ring::{Key, Ring};
+use crate::config::{Algorithm, SigningAlgorithm};
+use key::{Key, PublicKey};
+use ring::Ring;
 
 /// The keys that this node uses, replaced as a whole when the ring changes.
 pub struct Keyring {
@@ -36,20 +43,33 @@ pub struct Keys {
 pub struct LoadedKey {
     /// The `kid`.
     pub kid: Box<str>,
+    /// The algorithm of everything that it signs.
+    pub algorithm: SigningAlgorithm,
     /// When it begins to sign.
     pub signs_from: Timestamp,
     /// True if it was revoked: nothing that it signed is accepted.
     pub revoked: bool,
     /// The header segment of its access tokens, with the dot.
     pub(super) header: Box<str>,
-    /// Verifies what it signed.
-    pub(super) public: PublicKey,
-    signer: Ed25519KeyPair,
+    /// Verifies what it signed: Ed25519 strictly, with the key's own table, and P-256 with AWS-LC.
+    pub(super) public: signet_verify::PublicKey,
+    signer: Signer,
 }
+
+/// The private key.
+enum Signer {
+    Ed25519(Ed25519KeyPair),
+    P256(EcdsaKeyPair),
+}
+
+/// AWS-LC could not sign, which no input causes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("signing failed")]
+pub struct SigningError;
 
 /// A key that AWS-LC or dalek refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("key {kid} is not a usable Ed25519 key")]
+#[error("key {kid} is not a usable Ed25519 or P-256 key")]
 pub struct UnusableKey {
     /// Its `kid`.
     pub kid: String,
@@ -90,9 +110,9 @@ impl Keys {
         &self.ring
     }
 
-    /// The key that signs now: see [`Ring::signer`].
-    pub fn signer(&self, now: Timestamp) -> Option<&Arc<LoadedKey>> {
-        self.ring.signer(now).and_then(|key| self.by_kid(&key.kid))
+    /// The key that signs with this algorithm now: see [`Ring::signer`].
+    pub fn signer(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Arc<LoadedKey>> {
+        self.ring.signer(algorithm, now).and_then(|key| self.by_kid(&key.kid))
     }
 
     /// The key with exactly this `kid`.
@@ -113,30 +133,66 @@ impl Keys {
 
 impl LoadedKey {
     fn new(key: &Key, algorithm: Algorithm) -> Result<Self, UnusableKey> {
-        let unusable = || UnusableKey { kid: key.kid.clone() };
-        let signer =
-            Ed25519KeyPair::from_seed_and_public_key(key.seed.as_slice(), &key.public).map_err(|_| unusable())?;
+        let (signer, public) = load(key).ok_or_else(|| UnusableKey { kid: key.kid.clone() })?;
+        let name = match key.algorithm() {
+            SigningAlgorithm::EdDsa => algorithm.name(),
+            SigningAlgorithm::Es256 => ES256,
+        };
         Ok(Self {
             kid: key.kid.clone().into(),
+            algorithm: key.algorithm(),
             signs_from: key.signs_from,
             revoked: key.revoked_at.is_some(),
-            header: access_token_header(algorithm.name(), &key.kid),
-            public: PublicKey::ed25519(&key.kid, &key.public).ok_or_else(unusable)?,
+            header: access_token_header(name, &key.kid),
+            public,
             signer,
         })
     }
 
-    /// Signs with AWS-LC, which is faster at it than dalek (`benches/tokens.rs`).
-    pub(super) fn sign(&self, message: &[u8]) -> aws_lc_rs::signature::Signature {
+    /// Signs with AWS-LC, which is faster at Ed25519 than dalek (`benches/tokens.rs`). A signature has 64 bytes: with
+    /// P-256 the two numbers r and s (RFC 7518, 3.4), not their DER form.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Signature, SigningError> {
         self.signer.sign(message)
     }
 }
 
 impl HasPublicKey for LoadedKey {
-    fn public_key(&self) -> &PublicKey {
+    fn public_key(&self) -> &signet_verify::PublicKey {
         &self.public
     }
 }
+
+/// The signer of a key, and the verifier of its signatures. `None` if one of them refuses the key.
+fn load(key: &Key) -> Option<(Signer, signet_verify::PublicKey)> {
+    let private = key.private.as_slice();
+    match &key.public {
+        PublicKey::Ed25519(public) => {
+            let signer = Ed25519KeyPair::from_seed_and_public_key(private, public).ok()?;
+            Some((Signer::Ed25519(signer), signet_verify::PublicKey::ed25519(&key.kid, public)?))
+        }
+        PublicKey::P256(public) => {
+            let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
+            let signer = Signer::P256(EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, public).ok()?);
+            // The first signature of a process gathers randomness for 50 ms, which no request should wait for.
+            signer.sign(b"").ok()?;
+            let (x, y) = (public[1..33].try_into().ok()?, public[33..].try_into().ok()?);
+            Some((signer, signet_verify::PublicKey::es256(&key.kid, &x, &y)?))
+        }
+    }
+}
+
+impl Signer {
+    fn sign(&self, message: &[u8]) -> Result<Signature, SigningError> {
+        match self {
+            Self::Ed25519(signer) => Ok(signer.sign(message)),
+            // AWS-LC draws the nonce itself, whatever generator it is given.
+            Self::P256(signer) => signer.sign(&SystemRandom::new(), message).map_err(|_| SigningError),
+        }
+    }
+}
+
+/// The name in the header's `alg` of tokens signed with P-256 (RFC 7518, 3.1).
+pub const ES256: &str = "ES256";
 
 impl Algorithm {
     /// The name in the header's `alg`.
@@ -149,45 +205,4 @@ impl Algorithm {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-    use super::*;
-    use crate::rng::Rng;
-
-    #[test]
-    fn older_version_is_not_installed() {
-        let (rng, now) = (Rng::system(), Timestamp::from_secs(1_000_000));
-        let old = Ring::generate(now, &rng);
-        let mut new = Ring { version: 2, ..old.clone() };
-        new.revoke(&old.keys[0].kid, now, &rng).unwrap();
-        let keyring = Keyring::new(&new, Algorithm::EdDsa).unwrap();
-        keyring.install(&old).unwrap();
-        assert_eq!(keyring.keys().ring(), &new);
-    }
-
-    /// RFC 8037, A.1, A.2, A.4 and A.5: the key, its published form, and a signature, byte for byte.
-    #[test]
-    fn example_of_rfc_8037_holds() {
-        const MESSAGE: &str = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-        const SIGNATURE: &str =
-            "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-        let mut seed = [0; 32];
-        URL_SAFE_NO_PAD.decode_slice("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", &mut seed).unwrap();
-        let lifetimes = ring::KeyLifetimes { sign: Duration::ZERO, announce: Duration::ZERO, retain: Duration::ZERO };
-        let mut ring = Ring::default();
-        ring.import(seed.into(), Timestamp::from_secs(1), &lifetimes).unwrap();
-        let keyring = Keyring::new(&ring, Algorithm::EdDsa).unwrap();
-        let keys = keyring.keys();
-        let published = std::str::from_utf8(&keys.jwks().body).unwrap();
-        assert!(published.contains(r#""x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#), "{published}");
-        let key = keys.by_kid(&ring.keys[0].kid).unwrap();
-        assert_eq!(URL_SAFE_NO_PAD.encode(key.sign(MESSAGE.as_bytes())), SIGNATURE);
-        let mut signature = [0; 64];
-        URL_SAFE_NO_PAD.decode_slice(SIGNATURE, &mut signature).unwrap();
-        assert!(key.public.verify(MESSAGE.as_bytes(), &signature));
-    }
-}
+mod tests;

@@ -2,19 +2,30 @@
 //!
 //! A key is announced, then signs, then only verifies, then is gone. The state is not stored: it follows from the
 //! timestamps in the ring and the current time, so every node switches keys at the same instant without communication.
-//! Changes are made on a copy, which the caller stores by compare-and-set. Knows no store and no secret but the seeds.
+//!
+//! For each algorithm in use the ring has a key that signs and a **standby**: a key that is announced already, so that
+//! verifiers have it before it signs. If the signing key is revoked, the standby signs at once, and no valid token is
+//! refused. Keys of one algorithm never replace those of the other.
+//!
+//! Changes are made on a copy, which the caller stores by compare-and-set. Knows no store.
 
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::SigningKey;
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use super::key::{Key, KeyPair, PublicKey};
+pub use super::record::InvalidRecord;
 use crate::clock::Timestamp;
-use crate::encoding::short_sha256;
+use crate::config::SigningAlgorithm;
 use crate::rng::Rng;
+
+/// Time after which P-256 keys that no node replaces count as unused. A node that uses them announces the next one at
+/// its next look at the keyring, which is seconds later.
+const UNUSED_AFTER: Duration = Duration::from_secs(60 * 60);
+
+/// A dropped key that is gone within this time is not restored: clocks differ, and a node whose clock is ahead may have
+/// removed it.
+const RESTORE_MARGIN: Duration = Duration::from_secs(10 * 60);
 
 /// All keys, in one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,25 +33,8 @@ pub struct Ring {
     /// Increases with each change. Part of the record, so that it continues from its last value when the ring is
     /// written back to an emptied store.
     pub version: u64,
-    /// The keys, in the order in which they were added.
+    /// The keys: those for EdDSA, then those for ES256, each in the order in which they were added.
     pub keys: Vec<Key>,
-}
-
-/// An Ed25519 key and its timestamps. Its Debug form does not show the seed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Key {
-    /// The key id: the beginning of the SHA-256 of the public key, so that an imported key has the same id everywhere.
-    pub kid: String,
-    /// The private key.
-    pub seed: Zeroizing<[u8; 32]>,
-    /// The public key.
-    pub public: [u8; 32],
-    /// When it was added to the JWKS.
-    pub announced_at: Timestamp,
-    /// When it begins to sign; it stops when a later key begins.
-    pub signs_from: Timestamp,
-    /// When it was revoked: nothing that it signed is accepted from then on.
-    pub revoked_at: Option<Timestamp>,
 }
 
 /// The state of a key at a point in time.
@@ -58,16 +52,28 @@ pub enum KeyState {
     Gone,
 }
 
-/// Lifetimes of keys.
+/// The settings that determine which keys a ring has, and when each begins and ends.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyLifetimes {
+pub struct KeyPolicy {
     /// Time for which a key signs.
     pub sign: Duration,
     /// Time for which a key is announced before it signs.
     pub announce: Duration,
-    /// Time for which a key verifies after it has stopped signing: the longest lifetime of an access token, the
-    /// leeway, and `jwks_max_age`.
+    /// Time for which a key verifies after it has stopped signing, by any node's clock.
     pub retain: Duration,
+    /// True if an audience has ES256.
+    pub es256: bool,
+}
+
+impl KeyPolicy {
+    /// The algorithms that need a key.
+    pub fn algorithms(&self) -> impl Iterator<Item = SigningAlgorithm> + use<> {
+        [SigningAlgorithm::EdDsa].into_iter().chain(self.es256.then_some(SigningAlgorithm::Es256))
+    }
+
+    fn uses(&self, algorithm: SigningAlgorithm) -> bool {
+        self.algorithms().any(|used| used == algorithm)
+    }
 }
 
 /// Why the ring refuses a change.
@@ -79,46 +85,36 @@ pub enum RingError {
     /// The key is in the ring already.
     #[error("the key is in the ring already")]
     KnownKey,
-}
-
-/// The record cannot be parsed.
-#[derive(Debug, thiserror::Error)]
-#[error("the keyring's record cannot be parsed")]
-pub struct InvalidRecord;
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("kid", &self.kid).field("signs_from", &self.signs_from).finish_non_exhaustive()
-    }
-}
-
-impl Key {
-    fn new(seed: Zeroizing<[u8; 32]>, announced_at: Timestamp, signs_from: Timestamp) -> Self {
-        let public = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
-        let kid = short_sha256(&public, 12);
-        Self { kid, seed, public, announced_at, signs_from, revoked_at: None }
-    }
+    /// A change to P-256 keys, which nothing would sign with.
+    #[error("no audience has the algorithm ES256; add one to [audiences] first")]
+    UnusedAlgorithm,
 }
 
 impl Ring {
     /// A new ring with one key, which signs immediately, because no verifier can have cached a JWKS without it.
+    /// [`advance`](Self::advance) adds the others.
     pub fn generate(now: Timestamp, rng: &Rng) -> Self {
-        Self { version: 1, keys: vec![Key::new(rng.bytes().into(), now, now)] }
+        Self { version: 1, keys: vec![Key::new(KeyPair::generate(SigningAlgorithm::EdDsa, rng), now, now)] }
     }
 
     /// The key that signs now. If none has begun, the first one to begin: a node whose clock is ahead of this one's has
     /// just generated the ring, and generating another key would not help.
-    pub fn signer(&self, now: Timestamp) -> Option<&Key> {
-        self.last_started(now).or_else(|| self.usable().min_by_key(|key| key.signs_from))
+    pub fn signer(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Key> {
+        self.last_started(algorithm, now).or_else(|| self.usable(algorithm).min_by_key(|key| key.signs_from))
     }
 
     /// The key that began to sign last.
-    fn last_started(&self, now: Timestamp) -> Option<&Key> {
-        self.usable().filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from)
+    fn last_started(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Key> {
+        self.usable(algorithm).filter(|key| key.signs_from <= now).max_by_key(|key| key.signs_from)
     }
 
-    fn usable(&self) -> impl Iterator<Item = &Key> {
-        self.keys.iter().filter(|key| key.revoked_at.is_none())
+    /// The key that begins to sign next.
+    fn next(&self, algorithm: SigningAlgorithm, now: Timestamp) -> Option<&Key> {
+        self.usable(algorithm).filter(|key| key.signs_from > now).min_by_key(|key| key.signs_from)
+    }
+
+    fn usable(&self, algorithm: SigningAlgorithm) -> impl Iterator<Item = &Key> {
+        self.keys.iter().filter(move |key| key.algorithm() == algorithm && key.revoked_at.is_none())
     }
 
     /// Returns true if the two appear to be versions of the same fleet's ring.
@@ -127,162 +123,179 @@ impl Ring {
     }
 
     /// The state of `key`.
-    pub fn state(&self, key: &Key, now: Timestamp, lifetimes: &KeyLifetimes) -> KeyState {
+    pub fn state(&self, key: &Key, now: Timestamp, policy: &KeyPolicy) -> KeyState {
         if let Some(revoked_at) = key.revoked_at {
-            return if revoked_at + lifetimes.retain < now { KeyState::Gone } else { KeyState::Revoked };
+            return if revoked_at + policy.retain < now { KeyState::Gone } else { KeyState::Revoked };
         }
         if key.signs_from > now {
             return KeyState::Announced;
         }
-        match self.superseded_at(key, now) {
+        match self.superseded_at(key, now, policy) {
             None => KeyState::Signing,
-            Some(at) if at + lifetimes.retain < now => KeyState::Gone,
+            Some(at) if at + policy.retain < now => KeyState::Gone,
             Some(_) => KeyState::VerifyOnly,
         }
     }
 
     /// Until when anything that `key` signed can be accepted, if that is known already.
-    pub fn verifies_until(&self, key: &Key, now: Timestamp, lifetimes: &KeyLifetimes) -> Option<Timestamp> {
-        key.revoked_at.or_else(|| self.superseded_at(key, now).map(|at| at + lifetimes.retain))
+    pub fn verifies_until(&self, key: &Key, now: Timestamp, policy: &KeyPolicy) -> Option<Timestamp> {
+        key.revoked_at.or_else(|| self.superseded_at(key, now, policy).map(|at| at + policy.retain))
     }
 
-    /// When a later key began to sign.
-    fn superseded_at(&self, key: &Key, now: Timestamp) -> Option<Timestamp> {
-        self.keys
-            .iter()
-            .filter(|other| other.revoked_at.is_none() && other.signs_from > key.signs_from && other.signs_from <= now)
-            .map(|other| other.signs_from)
-            .min()
+    /// When a later key began to sign, or nothing used the algorithm any more.
+    fn superseded_at(&self, key: &Key, now: Timestamp, policy: &KeyPolicy) -> Option<Timestamp> {
+        let later = self.usable(key.algorithm()).filter(|other| other.signs_from > key.signs_from);
+        let began = later.map(|other| other.signs_from).filter(|began| *began <= now).min();
+        // Every node whose settings have an audience with ES256 keeps a standby. If this node has none, and none of
+        // the others has announced the next key either, there is no such audience any more.
+        let is_unused = !policy.uses(key.algorithm()) && self.next(key.algorithm(), now).is_none();
+        began.or_else(|| Some(key.signs_from + UNUSED_AFTER).filter(|at| is_unused && *at <= now))
     }
 
-    /// Makes scheduled changes: removes keys that are gone, announces the next key in time, and generates one if
-    /// none can sign. Returns whether anything changed.
-    pub fn advance(&mut self, now: Timestamp, lifetimes: &KeyLifetimes, rng: &Rng) -> bool {
-        let gone = self.keys.iter().map(|key| self.state(key, now, lifetimes) == KeyState::Gone).collect::<Vec<_>>();
+    /// Makes scheduled changes: removes keys that are gone, and adds the signing key and the standby of each algorithm
+    /// where they are missing. Returns true if anything changed.
+    pub fn advance(&mut self, now: Timestamp, policy: &KeyPolicy, rng: &Rng) -> bool {
+        let gone = self.keys.iter().map(|key| self.state(key, now, policy) == KeyState::Gone).collect::<Vec<_>>();
         let mut gone = gone.iter();
         let before = self.keys.len();
         self.keys.retain(|_| !gone.next().copied().unwrap_or(false));
-        let mut changed = self.keys.len() != before;
-
-        let Some(signer) = self.signer(now) else {
-            self.keys.push(Key::new(rng.bytes().into(), now, now));
-            return true;
-        };
-        let next_begins = signer.signs_from + lifetimes.sign;
-        if next_begins <= now + lifetimes.announce && self.announced(now).is_none() {
-            let signs_from = next_begins.max(now + lifetimes.announce);
-            self.keys.push(Key::new(rng.bytes().into(), now, signs_from));
-            changed = true;
+        let removed = self.keys.len() != before;
+        let mut added = false;
+        for algorithm in policy.algorithms() {
+            added |= self.fill(algorithm, now, policy, rng);
         }
-        changed
+        removed || added
     }
 
-    fn announced(&self, now: Timestamp) -> Option<&Key> {
-        self.keys.iter().find(|key| key.revoked_at.is_none() && key.signs_from > now)
+    /// Adds a signing key if none can sign, and a standby if no key is announced. The standby signs when the signing
+    /// key has signed for long enough, or [`rotate`](Self::rotate) or [`revoke`](Self::revoke) make it sign earlier.
+    fn fill(&mut self, algorithm: SigningAlgorithm, now: Timestamp, policy: &KeyPolicy, rng: &Rng) -> bool {
+        let signer = self.signer(algorithm, now).map(|signer| signer.signs_from);
+        if signer.is_none() {
+            self.add(Key::new(KeyPair::generate(algorithm, rng), now, now));
+        }
+        let signs_since = signer.unwrap_or(now);
+        let due = signs_since + policy.sign;
+        let is_announced = |key: &Key| key.revoked_at.is_none() && key.signs_from > now;
+        let mut announced = self.keys.iter_mut().filter(|key| key.algorithm() == algorithm && is_announced(key));
+        match (announced.next(), announced.next()) {
+            (None, _) => {
+                self.add(Key::new(KeyPair::generate(algorithm, rng), now, due.max(now + policy.announce)));
+                true
+            }
+            // The interval of rotation was shortened since the standby was announced. Never made later, so that nodes
+            // with different settings do not undo each other's changes.
+            (Some(standby), None) if signs_since <= now => {
+                let due = due.max(standby.announced_at + policy.announce).max(now);
+                let is_late = standby.signs_from > due;
+                standby.signs_from = standby.signs_from.min(due);
+                is_late || signer.is_none()
+            }
+            _ => signer.is_none(),
+        }
     }
 
-    /// Announces a new key, or returns the one that is announced already. It signs after it has been announced long
-    /// enough.
-    pub fn rotate(&mut self, now: Timestamp, lifetimes: &KeyLifetimes, rng: &Rng) -> Key {
-        if let Some(announced) = self.announced(now) {
-            return announced.clone();
+    /// Adds a key in its place.
+    fn add(&mut self, key: Key) {
+        let is_ed25519 = |key: &Key| key.algorithm() == SigningAlgorithm::EdDsa;
+        let ed25519_keys = self.keys.iter().filter(|key| is_ed25519(key)).count();
+        let at = if is_ed25519(&key) { ed25519_keys } else { self.keys.len() };
+        self.keys.insert(at, key);
+    }
+
+    /// Lets the next key sign as soon as it has been announced for long enough, and announces another one when it
+    /// signs. A standby usually has been, so that it signs now.
+    pub fn rotate(
+        &mut self,
+        algorithm: SigningAlgorithm,
+        now: Timestamp,
+        policy: &KeyPolicy,
+        rng: &Rng,
+    ) -> Result<Key, RingError> {
+        if !policy.uses(algorithm) {
+            return Err(RingError::UnusedAlgorithm);
         }
-        let key = Key::new(rng.bytes().into(), now, now + lifetimes.announce);
-        self.keys.push(key.clone());
-        key
+        self.fill(algorithm, now, policy, rng);
+        let kid = self.next(algorithm, now).map(|key| key.kid.clone()).ok_or(RingError::UnknownKey)?;
+        let next = self.key_mut(&kid)?;
+        next.signs_from = next.signs_from.min((next.announced_at + policy.announce).max(now));
+        let next = next.clone();
+        self.fill(algorithm, now, policy, rng);
+        Ok(next)
     }
 
     /// Adds an imported key, which signs after it has been announced long enough.
-    pub fn import(
-        &mut self,
-        seed: Zeroizing<[u8; 32]>,
-        now: Timestamp,
-        lifetimes: &KeyLifetimes,
-    ) -> Result<Key, RingError> {
-        let key = Key::new(seed, now, now + lifetimes.announce);
+    pub fn import(&mut self, pair: KeyPair, now: Timestamp, policy: &KeyPolicy) -> Result<Key, RingError> {
+        let key = Key::new(pair, now, now + policy.announce);
+        if !policy.uses(key.algorithm()) {
+            return Err(RingError::UnusedAlgorithm);
+        }
         if self.keys.iter().any(|other| other.kid == key.kid) {
             return Err(RingError::KnownKey);
         }
-        self.keys.push(key.clone());
+        // The standby follows the imported key; it would replace it early otherwise.
+        let follows = |other: &Key| other.algorithm() == key.algorithm() && other.signs_from >= key.signs_from;
+        for other in self.keys.iter_mut().filter(|other| follows(other)) {
+            other.signs_from = other.signs_from.max(key.signs_from + policy.sign);
+        }
+        self.add(key.clone());
         Ok(key)
     }
 
-    /// Revokes a key: nothing that it signed is accepted any more. If no other key can sign, a new one does so
-    /// immediately; services that cache the JWKS fetch it when they see its `kid`.
-    pub fn revoke(&mut self, kid: &str, now: Timestamp, rng: &Rng) -> Result<(), RingError> {
-        let key = self.keys.iter_mut().find(|key| key.kid == kid).ok_or(RingError::UnknownKey)?;
+    /// Revokes a key: nothing that it signed is accepted any more. If no other key is signing, the one that was
+    /// announced first does so immediately: it is the one that most verifiers have. Another standby is announced.
+    pub fn revoke(&mut self, kid: &str, now: Timestamp, policy: &KeyPolicy, rng: &Rng) -> Result<(), RingError> {
+        let key = self.key_mut(kid)?;
         key.revoked_at.get_or_insert(now);
-        if self.last_started(now).is_none() {
-            self.keys.push(Key::new(rng.bytes().into(), now, now));
+        let algorithm = key.algorithm();
+        if self.last_started(algorithm, now).is_none() {
+            let standby = self.usable(algorithm).min_by_key(|key| key.announced_at).map(|key| key.kid.clone());
+            if let Some(standby) = standby {
+                self.key_mut(&standby)?.signs_from = now;
+            }
+        }
+        if policy.uses(algorithm) {
+            self.fill(algorithm, now, policy, rng);
         }
         Ok(())
     }
 
+    fn key_mut(&mut self, kid: &str) -> Result<&mut Key, RingError> {
+        self.keys.iter_mut().find(|key| key.kid == kid).ok_or(RingError::UnknownKey)
+    }
+
     /// Revokes every key that another version of the ring has revoked.
-    pub fn apply_revocations_of(&mut self, other: &Self, now: Timestamp, rng: &Rng) {
+    pub fn apply_revocations_of(&mut self, other: &Self, now: Timestamp, policy: &KeyPolicy, rng: &Rng) {
         for revoked in other.keys.iter().filter(|key| key.revoked_at.is_some()) {
             if self.keys.iter().any(|key| key.kid == revoked.kid && key.revoked_at.is_none()) {
                 // Cannot fail: the key is in the ring.
-                let _ = self.revoke(&revoked.kid, now, rng);
+                let _ = self.revoke(&revoked.kid, now, policy, rng);
+            }
+        }
+    }
+
+    /// Adds the P-256 keys of another version of the same fleet's ring that this one lacks and that are still needed. A
+    /// node of a build without ES256 has dropped them when it changed the ring.
+    pub fn restore_dropped_keys_of(&mut self, other: &Self, now: Timestamp, policy: &KeyPolicy) {
+        if !self.shares_a_key_with(other) {
+            return;
+        }
+        for key in other.keys.iter().filter(|key| key.algorithm() == SigningAlgorithm::Es256) {
+            let is_needed = other.state(key, now + RESTORE_MARGIN, policy) != KeyState::Gone;
+            if is_needed && self.keys.iter().all(|own| own.kid != key.kid) {
+                self.add(key.clone());
             }
         }
     }
 
     /// Serializes the ring into the record that is sealed.
     pub fn to_bytes(&self) -> Result<Zeroizing<Vec<u8>>, InvalidRecord> {
-        let record = RingRecord { version: self.version, keys: self.keys.iter().map(KeyRecord::from).collect() };
-        serde_json::to_vec(&record).map(Zeroizing::new).map_err(|_| InvalidRecord)
+        super::record::write(self.version, &self.keys)
     }
 
     /// Parses a record.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidRecord> {
-        let record: RingRecord = serde_json::from_slice(bytes).map_err(|_| InvalidRecord)?;
-        let keys = record.keys.into_iter().map(Key::try_from).collect::<Result<Vec<_>, _>>()?;
-        Ok(Self { version: record.version, keys })
-    }
-}
-
-/// The serialized ring.
-#[derive(Serialize, Deserialize)]
-struct RingRecord {
-    #[serde(rename = "edition")]
-    version: u64,
-    keys: Vec<KeyRecord>,
-}
-
-/// A serialized key. The public key and the `kid` follow from the seed.
-#[derive(Serialize, Deserialize)]
-struct KeyRecord {
-    seed: Zeroizing<String>,
-    announced_at: i64,
-    signs_from: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    revoked_at: Option<i64>,
-}
-
-impl From<&Key> for KeyRecord {
-    fn from(key: &Key) -> Self {
-        Self {
-            seed: Zeroizing::new(URL_SAFE_NO_PAD.encode(key.seed.as_slice())),
-            announced_at: key.announced_at.millis(),
-            signs_from: key.signs_from.millis(),
-            revoked_at: key.revoked_at.map(Timestamp::millis),
-        }
-    }
-}
-
-impl TryFrom<KeyRecord> for Key {
-    type Error = InvalidRecord;
-    fn try_from(record: KeyRecord) -> Result<Self, InvalidRecord> {
-        let mut seed = Zeroizing::new([0; 32]);
-        let length = URL_SAFE_NO_PAD.decode_slice(record.seed.as_bytes(), &mut *seed).map_err(|_| InvalidRecord)?;
-        if length != seed.len() {
-            return Err(InvalidRecord);
-        }
-        let timestamp = Timestamp::from_millis;
-        let mut key = Self::new(seed, timestamp(record.announced_at), timestamp(record.signs_from));
-        key.revoked_at = record.revoked_at.map(timestamp);
-        Ok(key)
+        super::record::read(bytes).map(|(version, keys)| Self { version, keys })
     }
 }
 

@@ -171,7 +171,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::{Algorithm, Config};
+    use crate::config::{Algorithm, Config, SigningAlgorithm};
     use crate::id::{TokenId, UserId};
     use crate::token::access::{Issuer, NewAccessToken};
     use crate::token::keyring::{Keyring, ring::Ring};
@@ -188,6 +188,7 @@ mod tests {
         let token = |at| {
             let new = NewAccessToken {
                 user,
+                audience: None,
                 session: None,
                 api_key: None,
                 auth_time: None,
@@ -196,7 +197,7 @@ mod tests {
                 expires_at: NOW + lifetime(at),
                 extra_claims: "",
             };
-            let token = issuer.mint(&new, keys.signer(NOW).unwrap());
+            let token = issuer.mint(&new, keys.signer(SigningAlgorithm::EdDsa, NOW).unwrap()).unwrap();
             let verified = Arc::new(issuer.check(&token, &keys, NOW).unwrap());
             (token, verified)
         };
