@@ -28,6 +28,17 @@ impl CachedResponse {
         Self::with_etag(media_type, body, etag.leak(), "public, no-cache")
     }
 
+    /// Lets scripts of every origin read it: see [`Response::for_any_origin`].
+    #[must_use]
+    pub fn for_any_origin(self) -> Self {
+        let marked = |fields, status| {
+            HeaderTemplate::from_response(Response::from_template(fields, status, "").for_any_origin())
+        };
+        let ok_headers = marked(&self.ok_headers, StatusCode::OK);
+        let not_modified_headers = marked(&self.not_modified_headers, StatusCode::NOT_MODIFIED);
+        Self { ok_headers, not_modified_headers, ..self }
+    }
+
     /// Creates a response with the given `ETag` and `Cache-Control`. All three strings are visible ASCII.
     ///
     /// The strings are `'static` (leaked if necessary), so that no response pays for reference counting. They change

@@ -1,4 +1,6 @@
 //! CORS (the Fetch standard, 3.2): scripts of the configured origins may call, and no others. The default is no origin.
+//! Documents that say the same to everyone, such as the public keys, may be read by scripts of any origin: their responses
+//! say so themselves, and their paths are [marked](super::Routes::allow_any_origin).
 //!
 //! These responses carry tokens in bodies and header fields, not in cookies, so `Access-Control-Allow-Credentials` is
 //! never sent. Knows nothing of routes.
@@ -9,6 +11,9 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_METHOD, ORIGIN, VARY,
 };
 use http::{HeaderMap, HeaderValue};
+
+/// The value of `Access-Control-Allow-Origin` that lets scripts of every origin read a response.
+pub(super) const ANY_ORIGIN: HeaderValue = HeaderValue::from_static("*");
 
 /// Origins whose scripts may call.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +29,15 @@ impl Cors {
         Self {
             origins: trimmed.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect(),
             any: origins.iter().any(|origin| origin == "*"),
+        }
+    }
+
+    /// The CORS header fields for a preflight request to a path that every origin may read.
+    pub(super) fn preflight_for_any_origin(headers: &HeaderMap) -> CorsHeaders {
+        CorsHeaders {
+            origin: Some(ANY_ORIGIN),
+            requested_headers: headers.get(ACCESS_CONTROL_REQUEST_HEADERS).cloned(),
+            preflight: headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD),
         }
     }
 
@@ -49,6 +63,10 @@ pub(super) struct CorsHeaders {
 impl CorsHeaders {
     /// Adds the fields that every response has.
     pub(super) fn apply(self, headers: &mut HeaderMap) {
+        // A document for any origin: the response is the same for all of them, so a cache may serve it to each.
+        if headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return;
+        }
         // Also for an origin that is not allowed: a cache must not serve this response to an allowed one.
         headers.append(VARY, HeaderValue::from_static("origin"));
         if let Some(origin) = self.origin {

@@ -5,10 +5,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
 
+use super::cors::ANY_ORIGIN;
 use super::request_id::{RequestId, X_REQUEST_ID};
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -51,6 +52,13 @@ impl Response {
     /// A response without a body.
     pub fn empty(status: StatusCode) -> Self {
         Self(Box::new(Inner { status, ..Inner::default() }))
+    }
+
+    /// Lets scripts of every origin read it (CORS). For documents that are the same for everyone; see
+    /// [`Routes::allow_any_origin`](super::Routes::allow_any_origin).
+    #[must_use]
+    pub fn for_any_origin(self) -> Self {
+        self.header(ACCESS_CONTROL_ALLOW_ORIGIN, ANY_ORIGIN)
     }
 
     /// A response with the header fields of a template.

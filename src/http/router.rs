@@ -24,7 +24,8 @@ use super::rejection::Rejection;
 use super::request::{Request, decode_segment};
 use super::response::Response;
 use super::routes::{
-    ErrorRenderer, Handler, PathEntry, ResponseFuture, Route, RouteTableError, Routes, allow, methods_with_parameter,
+    ErrorRenderer, Handler, PathEntry, ResponseFuture, Route, RouteTableError, Routes, TAIL, allow, has_tail,
+    methods_with_parameter,
 };
 use crate::clock::request_budget;
 use crate::http::request_id::RequestId;
@@ -70,7 +71,8 @@ impl<C: 'static> Routes<C> {
                 route.number = route_renderers.len();
                 route_renderers.push(route.renderer.clone());
             }
-            listing.extend(entry.routes.iter().map(|route| (route.method.clone(), path.clone())));
+            let listed = entry.routes.iter().filter(|_| !has_tail(&path));
+            listing.extend(listed.map(|route| (route.method.clone(), path.clone())));
             let inserted = paths.insert(path.clone(), entry);
             inserted.map_err(|error| RouteTableError::InvalidPath { path, detail: error.to_string() })?;
         }
@@ -85,7 +87,8 @@ impl<C: 'static> Router<C> {
         &self.metric_labels
     }
 
-    /// Every route: its method, and its path without a trailing slash.
+    /// Every route: its method, and its path without a trailing slash. A route for all paths below another is not
+    /// listed.
     pub fn listing(&self) -> &[(Method, String)] {
         &self.listing
     }
@@ -98,7 +101,7 @@ impl<C: 'static> Router<C> {
         let (rest, bounds) = (request.body_handle(), *request.limits());
         let http1 = request.version() < Version::HTTP_2;
         let head = request.method() == Method::HEAD;
-        let grant = self.cors.evaluate(request.headers()).map(Box::new);
+        let mut grant = self.cors.evaluate(request.headers()).map(Box::new);
         if !request.has_valid_host() {
             // Bare and final, as the response to an unreadable head: later bytes may be meant for another host.
             let outcome = Outcome::Done(Response::empty(StatusCode::BAD_REQUEST));
@@ -119,7 +122,10 @@ impl<C: 'static> Router<C> {
                 });
                 (route.label, outcome)
             }
-            Found::Options(methods) => {
+            Found::Options { methods, any_origin } => {
+                if any_origin {
+                    grant = Some(Box::new(Cors::preflight_for_any_origin(request.headers())));
+                }
                 let mut response = Response::empty(StatusCode::NO_CONTENT).header(ALLOW, methods.clone());
                 if let Some(grant) = &grant {
                     grant.apply_preflight(response.headers_mut(), methods);
@@ -168,12 +174,14 @@ impl<C: 'static> Router<C> {
 
     fn find(&self, method: &Method, sent: &str) -> Found<'_, C> {
         let path = if sent.len() > 1 { sent.strip_suffix('/').unwrap_or(sent) } else { sent };
-        let Ok(matched) = self.paths.at(path) else {
+        // A tail may consist of slashes alone.
+        let Ok(matched) = self.paths.at(path).or_else(|_| self.paths.at(sent)) else {
             return Found::Nothing;
         };
         let (routes, is_head) = (&matched.value.routes, method == Method::HEAD);
         let with = |method: &Method| routes.iter().find(|route| route.method == method);
         let route = with(method).or_else(|| if is_head { with(&Method::GET) } else { None });
+        let route = route.or_else(|| routes.iter().find(|route| route.any_method));
         // `/sessions/` is `/sessions/{id}` with an empty id. `DELETE /sessions` must not answer it: it ends all
         // sessions. A path that is registered with the slash is a path of its own, with 405 for its other methods.
         let takes_parameter = |other: &Method| other == method || is_head && *other == Method::GET;
@@ -185,9 +193,16 @@ impl<C: 'static> Router<C> {
         }
         let Some(route) = route else {
             let allow = &matched.value.allow;
-            return if method == Method::OPTIONS { Found::Options(allow) } else { Found::OtherMethods(allow) };
+            return match *method {
+                Method::OPTIONS => Found::Options { methods: allow, any_origin: matched.value.any_origin },
+                _ => Found::OtherMethods(allow),
+            };
         };
-        let decode = |(name, raw): (&str, &str)| decode_segment(raw).map(|value| (name.to_owned(), value));
+        let decode = |(name, raw): (&str, &str)| {
+            // A tail is no segment: decoded, its separators could not be told from the characters.
+            let value = if name == TAIL { Some(raw.to_owned()) } else { decode_segment(raw) };
+            value.map(|value| (name.to_owned(), value))
+        };
         match matched.params.iter().map(decode).collect() {
             Some(params) => Found::Route(route, params),
             None => Found::Nothing,
@@ -257,7 +272,10 @@ impl<C> fmt::Debug for Router<C> {
 enum Found<'r, C> {
     /// With the parameters of the path.
     Route(&'r Route<C>, Vec<(String, String)>),
-    Options(&'r HeaderValue),
+    Options {
+        methods: &'r HeaderValue,
+        any_origin: bool,
+    },
     OtherMethods(&'r HeaderValue),
     Nothing,
 }
@@ -318,7 +336,7 @@ mod tests {
         let router = routes.build().unwrap();
         let find = |method: Method, path: &str| match router.find(&method, path) {
             Found::Route(route, _) => router.metric_labels()[route.label],
-            Found::Options(_) => "options",
+            Found::Options { .. } => "options",
             Found::OtherMethods(_) => "405",
             Found::Nothing => "404",
         };

@@ -37,6 +37,8 @@ pub(super) struct PathEntry<C> {
     pub(super) routes: Vec<Route<C>>,
     /// The value of `Allow`; set by `build`.
     pub(super) allow: HeaderValue,
+    /// Scripts of every origin may read the responses to GET.
+    pub(super) any_origin: bool,
     /// The methods of the routes that have a parameter where this path ends: a request for one of those with an empty
     /// parameter must not be mistaken for this path with a trailing slash.
     pub(super) methods_with_parameter: Vec<Method>,
@@ -51,6 +53,8 @@ pub(super) enum Handler<C> {
 
 pub(super) struct Route<C> {
     pub(super) method: Method,
+    /// Takes every other method too.
+    pub(super) any_method: bool,
     /// Index into the metric labels.
     pub(super) label: usize,
     pub(super) handler: Handler<C>,
@@ -104,6 +108,14 @@ impl<C: 'static> Routes<C> {
         self
     }
 
+    /// Lets scripts of every origin read the document at this path, which has a route. Its responses are made with
+    /// [`Response::for_any_origin`].
+    pub fn allow_any_origin(&mut self, path: &str) {
+        if let Some(entry) = self.paths.get_mut(path) {
+            entry.any_origin = true;
+        }
+    }
+
     /// Starts a group of routes under `prefix` (empty: all paths). `renderer` turns errors of these routes, and of
     /// requests under `prefix` that match no route, into responses.
     pub fn group<R>(&mut self, prefix: &str, renderer: R) -> RouteGroup<'_, C>
@@ -127,10 +139,18 @@ impl<C: 'static> Routes<C> {
     }
 }
 
+/// The name of the parameter that holds the rest of a path.
+pub(super) const TAIL: &str = "tail";
+
+/// The path ends with a parameter that holds any number of segments.
+pub(super) fn has_tail(path: &str) -> bool {
+    path.ends_with("{*tail}")
+}
+
 /// The methods of the routes whose last segment is a parameter, by the path without that segment.
 pub(super) fn methods_with_parameter<C>(paths: &BTreeMap<String, PathEntry<C>>) -> BTreeMap<String, Vec<Method>> {
     let mut methods: BTreeMap<String, Vec<Method>> = BTreeMap::new();
-    for (path, entry) in paths {
+    for (path, entry) in paths.iter().filter(|(path, _)| !has_tail(path)) {
         if let Some((parent, last)) = path.rsplit_once('/')
             && last.starts_with('{')
         {
@@ -233,6 +253,24 @@ impl<C: 'static> RouteGroup<'_, C> {
         self.add(method, path, metric_label, Handler::Async(handler))
     }
 
+    /// Adds a route that takes every method, OPTIONS included, at `path` and at all paths below it. What follows `path`
+    /// and a slash is the parameter `tail`, as sent. `method` is the one by which the route is listed.
+    #[allow(clippy::return_self_not_must_use, reason = "the routes are added whether or not more follow")]
+    pub fn on_all_below<H, F>(mut self, method: Method, path: &str, metric_label: &'static str, handler: H) -> Self
+    where
+        H: Fn(C, Request) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output: IntoResponse> + 'static,
+    {
+        for path in [path.to_owned(), format!("{path}/{{*{TAIL}}}")] {
+            self = self.on(method.clone(), &path, metric_label, handler.clone());
+            let routes = self.routes.paths.get_mut(&format!("{}{path}", self.prefix)).map(|entry| &mut entry.routes);
+            if let Some(route) = routes.and_then(|routes| routes.last_mut()) {
+                route.any_method = true;
+            }
+        }
+        self
+    }
+
     fn add(self, method: Method, path: &str, metric_label: &'static str, handler: Handler<C>) -> Self {
         let path = format!("{}{path}", self.prefix);
         let trailing_slash = path.ends_with('/');
@@ -246,13 +284,14 @@ impl<C: 'static> RouteGroup<'_, C> {
         let entry = entry.or_insert_with(|| PathEntry {
             routes: Vec::new(),
             allow: HeaderValue::from_static(""),
+            any_origin: false,
             methods_with_parameter: Vec::new(),
         });
         if entry.routes.iter().any(|route| route.method == method) {
             self.routes.duplicate.get_or_insert(format!("{method} {path}"));
         }
         let renderer = self.renderer.clone();
-        entry.routes.push(Route { method, label, handler, number: 0, trailing_slash, renderer });
+        entry.routes.push(Route { method, any_method: false, label, handler, number: 0, trailing_slash, renderer });
         self
     }
 }

@@ -19,7 +19,7 @@ mod verify;
 
 use utoipa::OpenApi;
 
-use super::endpoint::EndpointGroup;
+use super::endpoint::{Endpoint, EndpointGroup};
 use super::openapi::ApiSpec;
 use super::pages;
 use crate::auth::context::Context;
@@ -48,6 +48,7 @@ const GROUPS: [EndpointGroup; 2] = [
             revocation_feed::SEGMENT,
             verify::VERIFY,
             verify::VERIFY_FOR_PROXY,
+            verify::VERIFY_ANY_FOR_PROXY,
             verify::VERIFY_BATCH,
             sessions::OPEN_SESSION,
             sessions::LIST_SESSIONS,
@@ -80,11 +81,27 @@ const GROUPS: [EndpointGroup; 2] = [
     },
 ];
 
+/// Documents that are the same for everyone: scripts of every origin may read them.
+const FOR_ANY_ORIGIN: [Endpoint; 8] = [
+    published::JWKS,
+    published::METADATA,
+    published::OPENID_CONFIGURATION,
+    published::OPENAPI,
+    revocation_feed::HEAD,
+    revocation_feed::SNAPSHOT,
+    revocation_feed::AFTER,
+    revocation_feed::SEGMENT,
+];
+
 /// Adds the routes.
 pub(super) fn add_routes(routes: &mut Routes<Context>, config: &Config) {
     let prefix = &config.api.native.prefix;
     for group in &GROUPS {
         group.add_routes(routes, prefix, config);
+    }
+    for endpoint in &FOR_ANY_ORIGIN {
+        let paths = (endpoint.docs)().paths.paths;
+        paths.keys().for_each(|path| routes.allow_any_origin(&format!("{prefix}{path}")));
     }
     pages::add_routes(routes.group(prefix, |_, rejection: Rejection| Problem::from(rejection).into_response()));
 }

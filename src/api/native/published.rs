@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -9,17 +10,21 @@ use http::header::CACHE_CONTROL;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Problem;
+use super::oauth::TOKEN_EXCHANGE;
+use super::{Problem, revocation_feed};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::native::schemas;
 use crate::auth::context::Context;
-use crate::config::Config;
+use crate::config::{Config, Keys, SigningAlgorithm};
 use crate::http::{CachedResponse, Request, Response};
 
 /// Get the public signing keys
 ///
-/// Services verify access tokens with these keys, without calling Signet. The key set may be cached for as long as
-/// `Cache-Control` says, which is shorter than the time between the announcement of a key and its first signature.
+/// Services verify access tokens with these keys, without calling Signet: the `alg` of a token belongs to the key that its
+/// `kid` names. The key set may be cached for as long as `Cache-Control` says, which is shorter than the time between the
+/// announcement of a key and its first signature. There is always a key that does not sign yet, so that the signing key
+/// can be revoked at any time. Keys for ES256 are present while an audience uses them. Scripts of every origin may read
+/// the key set.
 #[utoipa::path(
     get,
     path = "/.well-known/jwks.json",
@@ -46,7 +51,19 @@ pub(super) const JWKS: Endpoint = endpoint! {
 
 /// The value of `Cache-Control`. It is never freed; it is made once per route table.
 fn jwks_cache_control(config: &Config) -> &'static str {
-    format!("public, max-age={}, must-revalidate", config.keys.jwks_max_age.as_secs()).leak()
+    cache_control(config).leak()
+}
+
+/// The longest time for which a cache may serve the JWKS or the metadata while Signet cannot be reached (RFC 5861, 4).
+/// Behind such a cache, tokens of a revoked key are accepted for that much longer, so it is short.
+const MAX_STALE_IF_ERROR: Duration = Duration::from_secs(60 * 60);
+
+/// A copy that is served in place of an error must not lack a key that signs, so it is never older than the time for
+/// which a key is announced.
+fn cache_control(config: &Config) -> String {
+    let Keys { jwks_max_age, announce, .. } = config.keys;
+    let stale_if_error = announce.saturating_sub(jwks_max_age).min(MAX_STALE_IF_ERROR);
+    format!("public, max-age={}, stale-if-error={}", jwks_max_age.as_secs(), stale_if_error.as_secs())
 }
 
 thread_local! {
@@ -61,7 +78,8 @@ fn respond_from_cache(body: &Bytes, etag: &str, cache_control: &'static str, req
             Some(response) if response.matches(etag, cache_control) => response,
             _ => {
                 let (body, etag) = (Bytes::copy_from_slice(body), etag.to_owned().leak());
-                cached.insert(CachedResponse::with_etag("application/json", body, etag, cache_control))
+                let response = CachedResponse::with_etag("application/json", body, etag, cache_control);
+                cached.insert(response.for_any_origin())
             }
         };
         response.respond(request)
@@ -77,12 +95,22 @@ pub(super) struct Metadata {
     token_endpoint_auth_methods_supported: [&'static str; 3],
     introspection_endpoint: String,
     introspection_endpoint_auth_methods_supported: [&'static str; 2],
+    /// Signet's own: verifies a token or an API key; `/batch` below it verifies many.
+    verification_endpoint: String,
+    /// Signet's own: the head of the revocation feed. Absent if the feed is turned off.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    revocation_feed_uri: Option<String>,
     revocation_endpoint: String,
     revocation_endpoint_auth_methods_supported: [&'static str; 2],
-    grant_types_supported: [&'static str; 2],
+    grant_types_supported: [&'static str; 3],
     response_types_supported: [&'static str; 0],
     subject_types_supported: [&'static str; 1],
-    id_token_signing_alg_values_supported: [&'static str; 1],
+    id_token_signing_alg_values_supported: Vec<&'static str>,
+    /// The URLs among the audiences that `resource` can name (RFC 9728, 4). Absent if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    protected_resources: Vec<String>,
 }
 
 /// Get authorization server metadata
@@ -105,15 +133,31 @@ fn metadata(ctx: &Context, _request: &Request) -> Result<Response, Problem> {
         token_endpoint_auth_methods_supported: ["client_secret_basic", "client_secret_post", "none"],
         introspection_endpoint: format!("{base}/oauth/introspect"),
         introspection_endpoint_auth_methods_supported: credentials,
+        verification_endpoint: format!("{base}/verify"),
+        revocation_feed_uri: config.revocation.feed.then(|| format!("{base}{}", revocation_feed::PATH)),
         revocation_endpoint: format!("{base}/oauth/revoke"),
         revocation_endpoint_auth_methods_supported: credentials,
-        grant_types_supported: ["refresh_token", "client_credentials"],
+        grant_types_supported: ["refresh_token", "client_credentials", TOKEN_EXCHANGE],
         response_types_supported: [],
         subject_types_supported: ["public"],
-        id_token_signing_alg_values_supported: [config.tokens.algorithm.name()],
+        id_token_signing_alg_values_supported: signing_algorithms(config),
+        protected_resources: audiences_with_url(config),
     };
-    let max_age = config.keys.jwks_max_age.as_secs();
-    Ok(Response::json(StatusCode::OK, &body).header_text(CACHE_CONTROL, &format!("public, max-age={max_age}")))
+    let response = Response::json(StatusCode::OK, &body).header_text(CACHE_CONTROL, &cache_control(config));
+    Ok(response.for_any_origin())
+}
+
+/// The `alg` of every token that these settings can issue.
+fn signing_algorithms(config: &Config) -> Vec<&'static str> {
+    let has_es256 = config.audiences.iter().any(|audience| audience.algorithm == SigningAlgorithm::Es256);
+    let es256 = has_es256.then_some("ES256");
+    [Some(config.tokens.algorithm.name()), es256].into_iter().flatten().collect()
+}
+
+/// A name that is no URL is known to those who use it, and no resource identifier.
+fn audiences_with_url(config: &Config) -> Vec<String> {
+    let names = config.audiences.iter().map(|audience| &audience.name);
+    names.filter(|name| name.starts_with("https://")).cloned().collect()
 }
 
 pub(super) const METADATA: Endpoint = endpoint! {
@@ -151,7 +195,8 @@ pub(super) const OPENID_CONFIGURATION: Endpoint = endpoint! {
 )]
 fn openapi(ctx: &Context, request: &Request, document: &OnceLock<CachedResponse>) -> Response {
     // Built at the first request, because most servers never get one and would only spend the memory.
-    let build = || CachedResponse::new("application/json", crate::api::document(&ctx.node.config).to_string());
+    let build =
+        || CachedResponse::new("application/json", crate::api::document(&ctx.node.config).to_string()).for_any_origin();
     document.get_or_init(build).respond(request)
 }
 

@@ -12,7 +12,7 @@ pub(super) struct Jwks {
     keys: Vec<Jwk>,
 }
 
-/// A public key (RFC 8037).
+/// A public key: Ed25519 (RFC 8037), or P-256 (RFC 7518, 6.2).
 #[derive(ToSchema)]
 #[schema(examples(json!({
     "kty": "OKP",
@@ -23,20 +23,24 @@ pub(super) struct Jwks {
     "alg": "EdDSA",
 })))]
 struct Jwk {
-    #[schema(pattern = "^OKP$")]
+    #[schema(pattern = "^(OKP|EC)$")]
     kty: String,
-    #[schema(pattern = "^Ed25519$")]
+    #[schema(pattern = "^(Ed25519|P-256)$")]
     crv: String,
-    /// The public key, 32 bytes in base64url.
+    /// The public key of Ed25519, or the first coordinate of that of P-256: 32 bytes in base64url.
     #[schema(pattern = "^[A-Za-z0-9_-]{43}$")]
     x: String,
+    /// The second coordinate, of P-256 only.
+    #[schema(required = false, nullable = false, pattern = "^[A-Za-z0-9_-]{43}$")]
+    y: Option<String>,
     /// The key id, which the header of a token names.
     kid: String,
     #[schema(pattern = "^sig$")]
     r#use: String,
-    /// `EdDSA`, or its newer name `Ed25519` if the settings say so.
-    #[schema(pattern = "^(EdDSA|Ed25519)$")]
-    alg: String,
+    /// The algorithm of the tokens that the key signs. Absent if the settings have tokens name EdDSA `Ed25519`, which
+    /// some libraries do not know: they would refuse the whole key set.
+    #[schema(required = false, nullable = false, pattern = "^(EdDSA|ES256)$")]
+    alg: Option<String>,
 }
 
 /// A valid credential.
@@ -85,6 +89,9 @@ pub(super) struct Claims {
     /// in.
     #[schema(required = false)]
     client_id: String,
+    /// In tokens from a token exchange: the API key that asked for it, as `sub`, and in `act` the one before it.
+    #[schema(required = false, value_type = Object)]
+    act: (),
     /// When the user signed in, in seconds since 1970; only in tokens of a session.
     #[schema(required = false)]
     auth_time: i64,
@@ -154,13 +161,25 @@ pub(super) struct VerifyBatchResult {
 
 /// The grant type.
 #[derive(ToSchema)]
-#[schema(rename_all = "snake_case")]
 enum GrantType {
+    #[schema(rename = "refresh_token")]
     RefreshToken,
+    #[schema(rename = "client_credentials")]
     ClientCredentials,
+    #[schema(rename = "urn:ietf:params:oauth:grant-type:token-exchange")]
+    TokenExchange,
 }
 
-/// A token request (RFC 6749, 6 and 4.4).
+/// A token type of RFC 8693. An access token is a JWT, so both mean the same.
+#[derive(ToSchema)]
+enum TokenType {
+    #[schema(rename = "urn:ietf:params:oauth:token-type:access_token")]
+    AccessToken,
+    #[schema(rename = "urn:ietf:params:oauth:token-type:jwt")]
+    Jwt,
+}
+
+/// A token request (RFC 6749, 6 and 4.4; RFC 8693).
 #[derive(ToSchema)]
 #[schema(examples(json!({"grant_type": "refresh_token", "refresh_token": "AQGaLgDLJ3K0nV3"})))]
 pub(super) struct TokenRequest {
@@ -169,12 +188,30 @@ pub(super) struct TokenRequest {
     /// For `refresh_token`: the refresh token.
     #[schema(required = false)]
     refresh_token: String,
-    /// For `client_credentials`: the requested scopes, separated by spaces. By default all scopes of the API key.
+    /// The name or URL of the audience of the access token. By default `tokens.audience`; in a token exchange that of
+    /// the subject token.
+    #[schema(required = false)]
+    resource: String,
+    /// The requested scopes, separated by spaces. For `client_credentials`, by default all that the API key has and the
+    /// audience allows. In a token exchange, by default those of the subject token that the audience allows; for a
+    /// subject token without `scope`, a client can ask for scopes that its API key has.
     #[schema(required = false)]
     scope: String,
-    /// For `client_credentials`: the API key, unless a header field has it.
+    /// For `client_credentials` and token exchange: the API key, unless a header field has it.
     #[schema(required = false)]
     client_secret: String,
+    /// For token exchange: the access token of a user.
+    #[schema(required = false)]
+    subject_token: String,
+    /// For token exchange: the type of the subject token.
+    #[schema(required = false, inline)]
+    subject_token_type: TokenType,
+    /// For token exchange: the type of the new token.
+    #[schema(required = false, inline)]
+    requested_token_type: TokenType,
+    /// For token exchange: the same as `resource`.
+    #[schema(required = false)]
+    audience: String,
 }
 
 /// The token to introspect, and the client's API key.
@@ -185,6 +222,9 @@ pub(super) struct IntrospectionRequest {
     /// `refresh_token` to introspect a refresh token, which is inactive otherwise. Any other hint is ignored.
     #[schema(required = false)]
     token_type_hint: String,
+    /// The audience that an access token must have to be active.
+    #[schema(required = false)]
+    aud: String,
     /// The API key, unless a header field has it.
     #[schema(required = false)]
     client_secret: String,
@@ -217,12 +257,33 @@ pub(super) struct ClientCredentialsToken {
     scope: String,
 }
 
+/// An access token for another audience (RFC 8693, 2.2.1).
+#[derive(ToSchema)]
+#[schema(examples(json!({
+    "access_token": "eyJhbGciOiJFZERTQSIsInR5cCI6ImF0K2p3dCIsImtpZCI6IjNxN…",
+    "issued_token_type": "urn:ietf:params:oauth:token-type:access_token",
+    "token_type": "Bearer",
+    "expires_in": 300,
+    "scope": "orders:read",
+})))]
+pub(super) struct ExchangedToken {
+    access_token: String,
+    issued_token_type: String,
+    #[schema(pattern = "^Bearer$")]
+    token_type: String,
+    expires_in: u64,
+    /// The scopes of the token, separated by spaces. Absent if the token has no `scope`.
+    #[schema(required = false)]
+    scope: String,
+}
+
 /// The token response, by grant type.
 #[derive(ToSchema)]
 #[serde(untagged)]
 pub(super) enum TokenResponse {
     Tokens(super::sessions::Tokens<'static>),
     ClientCredentials(ClientCredentialsToken),
+    TokenExchange(ExchangedToken),
 }
 
 /// An introspection response (RFC 7662); it has claims if the token is active.
