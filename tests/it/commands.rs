@@ -169,12 +169,11 @@ async fn signing_keys_change_beside_a_running_server() {
     let person = server.create_user(&[]);
     let old = server.sign_in(&person).await;
     let keys = plan.json(&["keys", "list"], "");
-    assert_eq!((states(&keys), &keys[0]["kid"]), (vec!["signing".to_owned()], &kid(&old.access).into()));
+    assert_eq!(states(&keys), ["signing", "announced"]);
+    assert_eq!((&keys[0]["kid"], &keys[0]["algorithm"]), (&kid(&old.access).into(), &"EdDSA".into()));
 
     let next = plan.json(&["keys", "rotate"], "");
-    assert_eq!(next["state"], "announced");
-    assert_eq!(plan.json(&["keys", "rotate"], "")["kid"], next["kid"], "the announced key is not replaced");
-    assert_eq!(states(&plan.json(&["keys", "list"], "")), ["signing", "announced"]);
+    assert_eq!(next["kid"], keys[1]["kid"], "the standby is next");
     let mut newest = old.clone();
     crate::support::until("the next key signs", async || {
         newest = server.refresh(&newest.refresh).await.is(200).tokens();
@@ -183,7 +182,7 @@ async fn signing_keys_change_beside_a_running_server() {
         kid(&newest.access) == next["kid"].as_str().unwrap()
     })
     .await;
-    assert_eq!(states(&plan.json(&["keys", "list"], "")), ["signing", "verify-only"]);
+    assert_eq!(states(&plan.json(&["keys", "list"], "")), ["signing", "announced", "verify-only"]);
 
     // An exported key has the same id where it is imported.
     let pem = done(plan, &["keys", "export", &kid(&old.access)], "");
@@ -195,6 +194,12 @@ async fn signing_keys_change_beside_a_running_server() {
     };
     assert_eq!((&imported["kid"], &imported["state"]), (&kid(&old.access).into(), &"announced".into()));
     assert_eq!(done(&elsewhere, &["keys", "export", &kid(&old.access)], ""), pem);
+    let as_words = |key: &Value| key["state"].as_str().unwrap().to_owned();
+    let listed = elsewhere.json(&["keys", "list"], "");
+    assert_eq!(
+        listed.as_array().unwrap().iter().map(as_words).collect::<Vec<_>>(),
+        ["signing", "announced", "announced"]
+    );
     let again = elsewhere.run(&["keys", "import", "-"], &pem);
     assert_eq!(again.status.code(), Some(1));
     assert!(text(&again.stderr).contains("in the ring already"));

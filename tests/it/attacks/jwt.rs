@@ -334,6 +334,7 @@ fn keyring_with_an_invalid_key_is_refused() {
     use signet::config::Algorithm;
     use signet::rng::Rng;
     use signet::token::keyring::Keyring;
+    use signet::token::keyring::key::PublicKey;
     use signet::token::keyring::ring::Ring;
     let now = Clock::system().now();
     let valid = Ring::generate(now, &Rng::system());
@@ -343,7 +344,7 @@ fn keyring_with_an_invalid_key_is_refused() {
     let others = SigningKey::from_bytes(&[7; 32]).verifying_key().to_bytes();
     for public in [small_order(0), small_order(1), not_canonical, [0xff; 32], others] {
         let mut bad = Ring::generate(now, &Rng::system());
-        bad.keys[0].public = public;
+        bad.keys[0].public = PublicKey::Ed25519(public);
         bad.version = valid.version + 1;
         assert!(Keyring::new(&bad, Algorithm::EdDsa).is_err(), "{public:02x?}");
         bad.keys.insert(0, valid.keys[0].clone());

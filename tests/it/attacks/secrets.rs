@@ -471,7 +471,7 @@ fn debug_output_contains_no_secret() {
     let secret = || Secret(zeroize::Zeroizing::new(*b"hunter2-hunter2-hunter2-hunter2-"));
     config.secrets = Some(vec![secret()]);
     let mut ring = Ring::generate(Clock::system().now(), &Rng::system());
-    *ring.keys[0].seed = *b"hunter2-hunter2-hunter2-hunter2-";
+    *ring.keys[0].private = *b"hunter2-hunter2-hunter2-hunter2-";
     let new = NewApiKey::generate(&Rng::system());
     let output = format!("{new:?} {new:#?}");
     assert!(output.contains(new.prefix()) && !output.contains(&new.reveal()[new.prefix().len()..]), "{output}");

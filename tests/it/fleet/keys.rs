@@ -110,14 +110,15 @@ async fn rotation_under_load_refuses_no_token() {
             };
             until_within("the new key signs", Duration::from_secs(10), new_key_signs).await;
         }
-        // Wait until every token of the previous key has expired; the next rotation then removes that key.
+        // Wait until every token of the previous key has expired.
         began = Instant::now();
         let have_expired = async || began.elapsed() > ACCESS + MAX_AGE;
         until_within("the tokens of the previous key have expired", ACCESS * 3, have_expired).await;
     }
     assert!(began.elapsed() > ACCESS);
+    // The clock of the node that issued a token, or of a service that checks it, may be behind by some minutes.
     for client in &clients {
-        assert!(!client.kids().await.contains(&first), "the first key is still published");
+        assert!(client.kids().await.contains(&first), "the first key is not published any more");
     }
     service.is_done.store(true, Ordering::Relaxed);
     for task in load {
@@ -194,20 +195,25 @@ async fn revoking_a_key_refuses_exactly_its_tokens() {
         assert_eq!(client.verify(&cached.access).await.rejection_reason(), Some("revoked_key"));
         assert_eq!(client.verify(&unseen.access).await.rejection_reason(), Some("revoked_key"));
         assert_eq!(client.verify(&later.access).await.status, 200);
-        assert_eq!(client.kids().await, [second.as_str()]);
+        let kids = client.kids().await;
+        assert_eq!((kids[0].as_str(), kids.len()), (second.as_str(), 2), "the signing key and the standby");
     }
     // The session is not revoked: its refresh returns a token of the other key.
     let cached = clients[1].refresh(&cached).await;
     assert_eq!(a.verify(&cached.access).await.status, 200);
 
-    // Revoking the signing key, the last one, activates a new key immediately.
+    // Revoking the signing key lets the standby sign immediately: services have it already.
+    let known = a.kids().await;
     plan.json(&["keys", "revoke", &second], "");
     for client in &clients {
         wait_until_refused(client, &later.access).await;
     }
     let after = clients[1].refresh(&later).await;
+    assert_eq!(kid(&after.access), known[1]);
     for client in &clients {
         until_within("the new key is known", SOON, async || client.verify(&after.access).await.status == 200).await;
-        assert_eq!(client.kids().await, [kid(&after.access)]);
+        let kids = client.kids().await;
+        assert_eq!((&kids[0], kids.len()), (&known[1], 2), "the signing key and another standby");
+        assert!(!known.contains(&kids[1]));
     }
 }
