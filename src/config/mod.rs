@@ -26,6 +26,7 @@ use zeroize::Zeroizing;
 pub use audiences::{Audience, SigningAlgorithm};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use limits::{LimitedAction, Limits, OnFailure, Rate};
+pub use values::{format_duration, parse_duration};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor};
 
 /// All settings, checked.
@@ -274,7 +275,7 @@ pub enum Algorithm {
 pub struct Keys {
     /// How long a key signs.
     pub rotate_every: Duration,
-    /// How long a key is in the JWKS before it signs; longer than `jwks_max_age`.
+    /// How long a key is in the JWKS before it signs, at least; longer than `jwks_max_age`.
     pub announce: Duration,
     /// How long the JWKS may be cached.
     pub jwks_max_age: Duration,
@@ -296,6 +297,10 @@ pub struct Revocation {
     pub stale_after: Duration,
     /// Behavior of a stale node.
     pub when_stale: WhenStale,
+    /// Whether revocations are published to services that verify tokens themselves.
+    pub feed: bool,
+    /// How long the entries of the published feed are kept for services that have fallen behind.
+    pub feed_history: Duration,
 }
 
 /// Behavior of a stale node.

@@ -17,8 +17,8 @@ use super::{
 use crate::config::error::ConfigErrors;
 use crate::config::raw::RawConfig;
 use crate::config::values::{
-    Address, Bytes32, ClientId, Collector, Cores, DurationRange, FilePath, Filter, Integer, Issuer, KeyPrefix, OneOf,
-    OrOff, Origin, Range, Sender, Size, StoreAddress, Text, WebAddress, format_duration,
+    Address, Bool, Bytes32, ClientId, Collector, Cores, DurationRange, FilePath, Filter, Integer, Issuer, KeyPrefix,
+    OneOf, OrOff, Origin, Range, Sender, Size, StoreAddress, Text, WebAddress, format_duration,
 };
 
 /// Environment variables with customary names, accepted besides `SIGNET_…`.
@@ -221,7 +221,7 @@ fn tokens(from: &mut Section<'_>, public_url: &str) -> Tokens {
 fn keys(from: &mut Section<'_>) -> Keys {
     Keys {
         rotate_every: from.read("rotate_every", DurationRange(minutes(1), days(3650)), days(30)),
-        announce: from.read("announce", DurationRange(seconds(1), days(30)), minutes(15)),
+        announce: from.read("announce", DurationRange(seconds(1), days(30)), days(1)),
         jwks_max_age: from.read("jwks_max_age", DurationRange(ms(0), days(7)), minutes(5)),
     }
 }
@@ -238,6 +238,8 @@ fn revocation(from: &mut Section<'_>) -> Revocation {
     Revocation {
         stale_after: from.read("stale_after", DurationRange(seconds(1), days(1)), seconds(10)),
         when_stale: from.read("when_stale", CHOICES, WhenStale::Answer),
+        feed: from.read("feed", Bool, true),
+        feed_history: from.read("feed_history", DurationRange(minutes(1), minutes(15)), minutes(5)),
     }
 }
 

@@ -78,17 +78,21 @@ impl ValueType for DurationRange {
         )
     }
     fn parse(&self, text: &str) -> Option<Duration> {
-        let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit())?);
-        let millis = UNITS.iter().find(|(name, _)| *name == unit)?.1;
-        let duration = Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(millis)?);
-        (self.0..=self.1).contains(&duration).then_some(duration)
+        parse_duration(text).filter(|duration| (self.0..=self.1).contains(duration))
     }
+}
+
+/// Parses a duration as settings write it.
+pub fn parse_duration(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|letter: char| !letter.is_ascii_digit())?);
+    let millis = UNITS.iter().find(|(name, _)| *name == unit)?.1;
+    Some(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(millis)?))
 }
 
 const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// Formats a duration as settings write it, in the largest unit that divides it.
-pub(super) fn format_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let millis = duration.as_millis() as u64;
     let (name, unit) =
         UNITS.iter().find(|(_, unit)| millis >= *unit && millis.is_multiple_of(*unit)).unwrap_or(&UNITS[4]);
