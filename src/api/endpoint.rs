@@ -72,6 +72,7 @@ impl EndpointGroup {
 /// ```
 ///
 /// - `sync_handler` in place of `handler`: a function of `&Context` and `&Request` that does not wait.
+/// - `handler_of_all_below` in place of `handler`: takes every method, and all paths below its own.
 /// - `state: |config| …` after it: made once per route table; the handler gets a reference to it as last argument.
 /// - `docs: path::to::handler`: the `#[utoipa::path]` stands on another function, which several dialects share.
 /// - `respond: function`: makes the response of the handler's result and the state.
@@ -127,6 +128,16 @@ macro_rules! endpoint {
                 let state = $state(config);
                 group.on_sync(method, path, $label, move |ctx, request| $handler(ctx, request, &state))
             }
+        )
+    };
+    (
+        handler_of_all_below: $handler:ident,
+        metric_label: $label:literal
+        $(, errors: [$($error:expr),* $(,)?])? $(,)?
+    ) => {
+        $crate::api::endpoint::endpoint!(
+            @build [$handler] [$($($error),*)?]
+            |group, method, path, _| group.on_all_below(method, path, $label, $handler)
         )
     };
     (@build [$handler:ident] [$($error:expr),*] $mount:expr) => {

@@ -1,5 +1,6 @@
 //! The fields of a query string or a form: names and values, in order. Knows nothing of what they mean.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use percent_encoding::percent_decode;
@@ -34,11 +35,7 @@ impl FormFields {
     ///
     /// Stops at the first field beyond [`MAX_FIELDS`], without having decoded more.
     pub(super) fn parse_urlencoded(bytes: &[u8], location: ParamLocation) -> Result<Self, InvalidFields> {
-        let decode = |piece: &[u8]| {
-            let with_spaces: Vec<u8> = piece.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-            let decoded = percent_decode(&with_spaces).decode_utf8().map(|text| text.into_owned());
-            decoded.map_err(|_| InvalidFields::NotUtf8)
-        };
+        let decode = |piece: &[u8]| decode(piece).ok_or(InvalidFields::NotUtf8);
         let mut fields = Vec::new();
         for piece in bytes.split(|&byte| byte == b'&').filter(|piece| !piece.is_empty()) {
             if fields.len() == MAX_FIELDS {
@@ -65,6 +62,11 @@ impl FormFields {
         self.fields.iter().map(|(name, _)| name.as_str()).find(|name| !seen.insert(*name))
     }
 
+    /// Decodes one form-encoded value that stands outside of a form; `None` if it is not UTF-8 after that.
+    pub fn decode(value: &str) -> Option<String> {
+        decode(value.as_bytes())
+    }
+
     /// All names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -78,6 +80,12 @@ impl FormFields {
     pub fn deserialize<T: DeserializeOwned>(&self) -> Result<T, Rejection> {
         json::parse_text_fields(self.iter(), self.location.unwrap_or(ParamLocation::Body))
     }
+}
+
+/// Decodes a form-encoded name or value; `None` if it is not UTF-8 after that.
+fn decode(piece: &[u8]) -> Option<String> {
+    let with_spaces: Vec<u8> = piece.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
+    percent_decode(&with_spaces).decode_utf8().ok().map(Cow::into_owned)
 }
 
 impl InvalidFields {

@@ -57,8 +57,7 @@ pub fn session_claims(user: &User) -> Result<SessionClaims, Error> {
 fn listed_claims(user: &User) -> Result<String, Error> {
     let custom = user.custom_claims.as_deref().unwrap_or_default();
     let Some(name) = &user.full_name else { return Ok(custom.to_owned()) };
-    let name =
-        serde_json::to_string(name).map_err(|_| Error::Internal("session claims cannot be serialized"))?;
+    let name = serde_json::to_string(name).map_err(|_| Error::Internal("session claims cannot be serialized"))?;
     let members = custom.strip_prefix('{').unwrap_or("}");
     let comma = if members == "}" { "" } else { "," };
     Ok(format!(r#"{{"name":{name}{comma}{members}"#))

@@ -1,8 +1,9 @@
-//! The OAuth endpoints: token (RFC 6749), introspection (RFC 7662) and revocation (RFC 7009).
+//! The OAuth endpoints: token (RFC 6749; RFC 8693 in [`exchange`]), introspection (RFC 7662) and revocation (RFC 7009).
 //!
 //! Clients are API keys: the key is the client secret, in the form or by Basic authentication, or comes in `x-api-key`.
 
 mod error;
+mod exchange;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -18,21 +19,31 @@ use crate::api::native::schemas::{
 };
 use crate::api::{FORBIDDEN, RATE_LIMITED, api_key_or_empty, request_context};
 use crate::auth::context::Context;
+use crate::auth::error::SubjectTokenError;
 use crate::auth::sessions::refresh::refresh;
 use crate::auth::tokens::caller::{Caller, authenticate};
 use crate::auth::tokens::client_credentials::issue_for_api_key;
-use crate::auth::tokens::verify::Credential;
+use crate::auth::tokens::verify::{Credential, VerifyError};
 use crate::auth::tokens::{introspect, revoke};
 use crate::auth::{Error, api_keys};
 use crate::http::{FormFields, Request, Response};
 
 pub(super) use error::{OauthError, OauthErrorBody};
+pub(super) use exchange::GRANT_TYPE as TOKEN_EXCHANGE;
 
-/// Exchange a refresh token or an API key for tokens
+/// Exchange a refresh token, an API key or an access token for tokens
 ///
 /// `refresh_token` rotates the token: the response has its successor. `client_credentials` issues a short-lived access
 /// token, which services can verify locally, to an API key; the key is the client secret, in the form, by Basic
 /// authentication or in `x-api-key`.
+///
+/// `urn:ietf:params:oauth:grant-type:token-exchange` (RFC 8693) takes the access token of a user and issues one for
+/// another audience, with fewer scopes if the request says so. It lives no longer, belongs to the same session, and names
+/// the client in `act`. The client is an API key with the scope `tokens:exchange`: a superuser's for the tokens of all
+/// users, otherwise only those of the key's owner. There is no exchange for `tokens.audience`.
+///
+/// `resource` (RFC 8707) is the name or URL of the audience of the access token. A refresh with `resource` changes only
+/// this access token.
 #[utoipa::path(
     post,
     path = "/oauth/token",
@@ -43,17 +54,19 @@ pub(super) use error::{OauthError, OauthErrorBody};
 )]
 async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthError> {
     let form = read_form(&mut request).await?;
-    let settings = &ctx.node.config.api.native;
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let resource = exchange::given(&form, "resource");
     let response = match form.get("grant_type") {
         Some("refresh_token") => {
             let token = form.get("refresh_token").ok_or(OauthError::MissingParameter("refresh_token"))?;
-            let request_ctx = request_context(NAME, settings, &request);
+            let request_ctx = request_ctx.with_resource(&ctx.node.config, resource)?;
             let pair = refresh(&ctx, token, None, request_ctx).await?;
             Response::json(StatusCode::OK, &super::sessions::tokens(&pair, ctx.now()))
         }
         Some("client_credentials") => {
             let key = client_key(&request, &form).ok_or(Error::MissingCredentials)?;
-            let token = issue_for_api_key(&ctx, &key, form.get("scope"), settings.access).await?;
+            let request_ctx = request_ctx.with_resource(&ctx.node.config, resource)?;
+            let token = issue_for_api_key(&ctx, &key, form.get("scope"), request_ctx).await?;
             let body = json!({
                 "access_token": token.access,
                 "token_type": "Bearer",
@@ -62,6 +75,7 @@ async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthErro
             });
             Response::json(StatusCode::OK, &body)
         }
+        Some(exchange::GRANT_TYPE) => exchange::respond(&ctx, &request, &form).await?,
         Some(_) => return Err(OauthError::UnsupportedGrantType),
         None => return Err(OauthError::MissingParameter("grant_type")),
     };
@@ -71,13 +85,22 @@ async fn token(ctx: Context, mut request: Request) -> Result<Response, OauthErro
 pub(super) const TOKEN: Endpoint = endpoint! {
     handler: token,
     metric_label: "native.token",
-    errors: [Error::InvalidRefreshToken, Error::EmailNotVerified, Error::MissingCredentials],
+    errors: [
+        Error::InvalidRefreshToken,
+        Error::EmailNotVerified,
+        Error::MissingCredentials,
+        Error::InvalidTarget,
+        Error::InvalidSubjectToken(SubjectTokenError::NotAccepted),
+        Error::InvalidToken(VerifyError::InsufficientScope),
+        FORBIDDEN,
+    ],
 };
 
 /// Introspect a token
 ///
 /// Takes an access token or an API key, or, with `token_type_hint=refresh_token`, a refresh token too (RFC 7662).
 /// Without this hint refresh tokens are inactive, because resource servers accept any active token as an access token.
+/// Tokens of every audience are active; with `aud`, only access tokens for this audience.
 /// For API keys with the scope `introspect`. Tokens of other users are inactive to a client, unless its API key belongs
 /// to a superuser.
 #[utoipa::path(
@@ -92,7 +115,8 @@ async fn introspect_token(ctx: Context, mut request: Request) -> Result<Response
     let form = read_form(&mut request).await?;
     let client = authenticate_client(&ctx, &request, &form, "introspect").await?;
     let token = form.get("token").ok_or(OauthError::MissingParameter("token"))?;
-    let body = match introspect::introspect_for_client(&ctx, &client, token).await? {
+    let audience = form.get("aud");
+    let body = match introspect::introspect_for_client(&ctx, &client, token, audience).await? {
         introspect::Introspection::Inactive => json!({"active": false}),
         // A resource server asks about whatever its client presents as an access token, and accepts it if it is active.
         // Some, such as mod_auth_openidc, do not look at `token_type`.
@@ -162,6 +186,8 @@ pub(super) const REVOKE: Endpoint = endpoint! {
 async fn read_form(request: &mut Request) -> Result<FormFields, OauthError> {
     let form = request.form().await?;
     match form.repeated_name() {
+        // RFC 8707, 2 permits several: then the server may refuse the target.
+        Some("resource" | "audience") => Err(OauthError::SeveralTargets),
         Some(_) => Err(OauthError::RepeatedParameter),
         None => Ok(form),
     }
@@ -187,13 +213,14 @@ fn client_key(request: &Request, form: &FormFields) -> Option<String> {
     key.map(|key| api_key_or_empty(&key).to_owned()).or_else(|| request.bearer().map(str::to_owned))
 }
 
-/// The password of Basic authentication (RFC 6749, 2.3.1). Form-decoding is not needed: it changes no character of an
-/// API key.
+/// The password of Basic authentication (RFC 6749, 2.3.1): id and secret are form-encoded first. Clients that skip this
+/// step, as curl does, send the same: an API key has no character that it changes, and the id says nothing.
 fn basic_password(request: &Request) -> Option<String> {
     let (scheme, value) = request.header(AUTHORIZATION)?.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
     let decoded = String::from_utf8(STANDARD.decode(value.trim()).ok()?).ok()?;
-    decoded.split_once(':').map(|(_, password)| password.to_owned())
+    let (_, password) = decoded.split_once(':')?;
+    FormFields::decode(password)
 }
