@@ -176,7 +176,7 @@ class FakeSignet:
         payload = {name: value for name, value in payload.items() if value is not ... and value != ""}
         header = {"alg": "EdDSA", "typ": "signet-revocations+jws", "kid": self.frame_key}
         # PyJWT, so that frames are what a common library makes.
-        return jwt.encode(payload, self.keys[self.frame_key], algorithm="EdDSA", headers=header)  # type: ignore[arg-type]
+        return jwt.encode(payload, self.keys[self.frame_key], algorithm="EdDSA", headers=header)
 
     def feed(self, path: str) -> tuple[int, bytes]:
         if self.feed_status != 200:

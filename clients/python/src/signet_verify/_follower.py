@@ -215,7 +215,8 @@ class Follower:
                 self._needs_snapshot = True
                 return None
             case 404:
-                raise FetchFailed("the revocation feed is turned off", MAX_PAUSE)
+                # Or, while a fleet is upgraded, the node is of a version without it.
+                raise FetchFailed("the revocation feed is turned off")
             case status:
                 raise FetchFailed(f"the revocation feed has status {status}", _retry_after(response))
 

@@ -174,8 +174,8 @@ def test_a_lost_position_or_another_epoch_means_a_new_snapshot(setup: Setup) -> 
     setup.server.revoke("old")
     setup.server.end_segment()
     setup.catch_up()
-    for change in (lambda: setup.server.new_epoch("e2"), lambda: setup.server.new_epoch("e3")):
-        change()
+    for epoch in ("e2", "e3"):
+        setup.server.new_epoch(epoch)
         setup.server.revoke("new")
         setup.server.end_segment()
         setup.server.clock.advance(1)

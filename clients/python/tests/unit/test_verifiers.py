@@ -23,7 +23,7 @@ class Live:
 
     def __init__(self) -> None:
         self.server = FakeSignet()
-        self.server.clock.advance = lambda _: None  # type: ignore[method-assign]
+        self.server.clock.advance = lambda seconds: None  # type: ignore[method-assign]  # noqa: ARG005
         self.changed = threading.Condition()
         self.batches: list[int] = []
         self.hold_batches = threading.Event()
