@@ -114,7 +114,7 @@ export class Follower {
     const { feed } = await this.#discovery.get();
     if (feed === undefined) {
       this.#discovery.expire();
-      throw new FeedError('feed_off', 'the server has no revocation feed', { retryAfter: MAX_PAUSE / 1000 });
+      throw new FeedError('feed_off', 'the server has no revocation feed');
     }
     try {
       if (this.#needsSnapshot) await this.#snapshot(feed);
@@ -233,8 +233,7 @@ export class Follower {
       if (response.status === 410 && options.onGone) return options.onGone(response);
       if (response.status === 404) {
         this.#discovery.expire();
-        const details = { retryAfter: MAX_PAUSE / 1000 };
-        throw new FeedError('feed_off', 'the server has turned the revocation feed off', details);
+        throw new FeedError('feed_off', 'the server has turned the revocation feed off');
       }
       if (response.status !== 200) throw statusError(response, 'the revocation feed');
       for await (const line of readLines(response, { limit: options.limit, line: MAX_FRAME })) {

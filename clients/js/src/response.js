@@ -2,8 +2,8 @@
 
 import { ERRORS, VerifyError } from './errors.js';
 
-/** Seconds. The feed is back within a second of the server. */
-const RETRY_AFTER = '1';
+/** Seconds. The feed is asked at least this often. */
+const RETRY_AFTER = '5';
 
 /** @type {typeof import('../types/index.d.ts').problem} */
 export function problem(error) {

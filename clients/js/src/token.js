@@ -47,7 +47,8 @@ export function parseToken(token) {
   const members = decodeObject(header);
   if (!members || FORBIDDEN.some((name) => Object.hasOwn(members, name))) throw new VerifyError('malformed');
   const { alg, typ, kid } = members;
-  if (typeof alg !== 'string') throw new VerifyError('malformed');
+  const isText = typeof alg === 'string' && isTextOrAbsent(typ) && isTextOrAbsent(kid);
+  if (!isText) throw new VerifyError('malformed');
   if (alg !== 'EdDSA' && alg !== 'Ed25519' && alg !== 'ES256') throw new VerifyError('unsupported_algorithm');
   // RFC 9068, 4: the type is compared as a media type, with or without `application/`.
   if (typeof typ !== 'string' || !/^(application\/)?at\+jwt$/i.test(typ)) throw new VerifyError('wrong_type');
@@ -55,6 +56,9 @@ export function parseToken(token) {
   if (signature.length !== SIGNATURE || decodeBinary(signature) === undefined) throw new VerifyError('malformed');
   return { alg, kid, payload };
 }
+
+/** @param {unknown} value */
+const isTextOrAbsent = (value) => value === undefined || value === null || typeof value === 'string';
 
 /**
  * Verifies the signature and the claims that do not change with time.
@@ -152,9 +156,10 @@ function seconds(raw, name) {
 function readIds(claims, key) {
   const { sub, sid, jti, clientId } = claims;
   const ids = [sid, jti, clientId].filter((id) => id !== undefined);
-  const began = (sid && createdAt(sid)) ?? (jti && createdAt(jti)) ?? (claims.issuedAt ?? 0) * 1000;
+  // Signet makes sessions of version 7 only. Any other id counts as that of the oldest session.
+  const began = sid === undefined ? createdAt(jti) ?? (claims.issuedAt ?? 0) * 1000 : createdAt(sid) ?? 0;
   return {
-    began: Number(began),
+    began,
     hasSession: sid !== undefined,
     hashes: [...ids.map(hashId), key.hash],
     subject: hashId(sub),
@@ -163,9 +168,9 @@ function readIds(claims, key) {
 
 /**
  * The time in a UUID of version 7, in milliseconds since 1970.
- * @param {string} id
+ * @param {string | undefined} id
  */
-function createdAt(id) {
+function createdAt(id = '') {
   const parts = UUID_V7.exec(id);
   return parts ? Number.parseInt(`${parts[1]}${parts[2]}`, 16) : undefined;
 }

@@ -76,12 +76,13 @@ for (const [name, make] of Object.entries(FRAMEWORKS)) {
       [{}, 401, 'missing', 'Bearer'],
       [{ authorization: 'Basic YTpi' }, 401, 'missing', 'Bearer'],
       [{ authorization: 'Bearer x' }, 401, 'malformed', invalid('The access token is malformed')],
-      [await bearer({ aud: 'other' }), 401, 'wrong_audience', invalid('The access token is for another audience')],
+      [await bearer({ aud: 'other' }), 401, 'wrong_audience',
+        invalid('The access token was issued for another audience')],
       [await bearer({ exp: 5 }), 401, 'expired', invalid('The access token has expired')],
       [await bearer({ ...allowed, sid: undefined }), 401, 'wrong_subject',
-        invalid('The access token belongs to another kind of subject')],
+        invalid('The access token was issued to another kind of subject')],
       [await bearer({ scope: 'read' }), 403, 'insufficient_scope',
-        'Bearer error="insufficient_scope", error_description="The access token lacks a required scope", '
+        'Bearer error="insufficient_scope", error_description="The access token lacks a scope", '
           + 'scope="read write"'],
     ];
     for (const [headers, status, code, challenge] of cases) {
@@ -100,7 +101,7 @@ for (const [name, make] of Object.entries(FRAMEWORKS)) {
     const stale = await request(await bearer(allowed));
     const { type } = await stale.json();
     assert.deepEqual([stale.status, type], [503, 'stale']);
-    assert.deepEqual([stale.headers.get('retry-after'), stale.headers.get('www-authenticate')], ['1', null]);
+    assert.deepEqual([stale.headers.get('retry-after'), stale.headers.get('www-authenticate')], ['5', null]);
   });
 }
 

@@ -59,6 +59,7 @@ test('each way in which a token is refused', async (t) => {
     ['malformed', 'x', 'a.b', `${valid}.`, `${valid}.x`, join('', payload, signature)],
     ['malformed', join(`${header}=`, payload, signature)],
     ['malformed', join(encode('[]'), payload, signature), join(header, payload, 'AAAA')],
+    ['malformed', unsigned({ kid: 1 }), unsigned({ typ: 1 }), unsigned({ alg: 1 }), unsigned({ alg: undefined })],
     ['malformed', twin, valid.padEnd(20_000, 'x')],
     ['malformed', unsigned({ crit: ['exp'] }), unsigned({ jku: 'https://evil.example' }), unsigned({ jwk: key.jwk })],
     ['malformed', unsigned({ x5u: null }), unsigned({ x5c: [] }), unsigned({ b64: true }), unsigned({ zip: 'DEF' })],
