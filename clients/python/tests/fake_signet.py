@@ -86,6 +86,7 @@ class FakeSignet:
         self.cache_control = "public, max-age=300, stale-if-error=600"
         self.metadata_changes: dict[str, Any] = {}
         self.down = False
+        self.segments_gone = False
         self.feed_status = 200
         self.batch_status = 200
         self.intercept: Callable[[str, bytes], bytes] = lambda _, body: body
@@ -199,7 +200,7 @@ class FakeSignet:
                 return 200, self.frame(self.log[start:], end, **{"from": position}).encode() + b"\n"
             case [epoch, "segments", first, last]:
                 start, stop = int(first[1:]), int(last[1:])
-                if epoch != self.epoch or start < self.kept_from:
+                if epoch != self.epoch or start < self.kept_from or self.segments_gone:
                     return 410, b""
                 old = int(self.clock.now() * 1000) - 200_000
                 members: dict[str, Any] = {"from": first, "jwks": ..., "not_before": ..., "time": old}

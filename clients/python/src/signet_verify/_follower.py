@@ -179,18 +179,22 @@ class Follower:
             if not known or head.segments[-1] != head.to:
                 yield from self._after()
                 return
-            yield from self._segments(head.segments[known[-1] :])
-            if self._needs_snapshot:
+            if not (yield from self._segments(head.segments[known[-1] :])):
+                yield from self._after()
                 return
         self._complete(head, received)
         self._snapshots = 0
 
-    def _segments(self, positions: tuple[str, ...]) -> Flow[None]:
-        """Read what was revoked from the first of these positions, which was reached, to the last."""
+    def _segments(self, positions: tuple[str, ...]) -> Flow[bool]:
+        """Read what was revoked from the first of these positions, which was reached, to the last.
+
+        False if the server does not have a segment any more.
+        """
         for origin, to in itertools.pairwise(positions):
             response = yield from self._get(f"/{self._state.epoch}/segments/{origin}/{to}")
             if response is None:
-                return
+                self._needs_snapshot = False
+                return False
             at = origin
             for frame in (yield from self._accept(response)):
                 if frame.epoch == self._state.epoch and frame.origin == at:
@@ -198,6 +202,7 @@ class Follower:
             if at != to:
                 raise FrameError("a segment is incomplete")
             self._reach(to)
+        return True
 
     # Requests and frames
 

@@ -25,6 +25,9 @@ MAX_KEYS: Final = 100
 
 _BASE64URL: Final = re.compile(rb"[A-Za-z0-9_-]*\Z")
 
+# Members by which a token could bring its own key or its own rules (RFC 8725).
+_FORBIDDEN: Final = ("crit", "b64", "jku", "jwk", "x5u", "x5c", "zip")
+
 _VERIFIERS: Final[dict[str, Algorithm]] = {"EdDSA": OKPAlgorithm(), "ES256": ECAlgorithm(ECAlgorithm.SHA256)}
 
 
@@ -88,9 +91,11 @@ class Key:
     public_key: Any = field(repr=False, compare=False)
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
-        """Whether the signature is that of the message."""
+        """Whether the signature is that of the message. Raises `Malformed` if it is none at all."""
         # Both algorithms have signatures of 64 bytes.
-        return len(signature) == 64 and _VERIFIERS[self.algorithm].verify(message, self.public_key, signature)
+        if len(signature) != 64:
+            raise Malformed("signature")
+        return _VERIFIERS[self.algorithm].verify(message, self.public_key, signature)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ def parse_jws(text: bytes) -> Jws:
     if len(parts) != 3:
         raise Malformed("not a compact JWS")
     header = parse_object(decode_base64url(parts[0]))
-    if not header.keys().isdisjoint(("crit", "jku", "jwk", "x5u")):
+    if not header.keys().isdisjoint(_FORBIDDEN):
         raise Malformed("forbidden header member")
     payload, signature = decode_base64url(parts[1]), decode_base64url(parts[2])
     return Jws(header, payload, text[: len(parts[0]) + 1 + len(parts[1])], signature)

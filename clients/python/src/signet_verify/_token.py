@@ -69,14 +69,17 @@ def verify_token(token: str, keys: KeySet, *, issuer: str, audience: str) -> Ver
 
 
 def _key(header: Mapping[str, Any], keys: KeySet) -> Key:
-    alg, typ, kid = header.get("alg"), header.get("typ"), header.get("kid")
-    algorithm = ALGORITHMS.get(alg) if isinstance(alg, str) else None
+    alg, typ, kid = (_text(header, name) for name in ("alg", "typ", "kid"))
+    if alg is None:
+        raise Malformed("alg")
+    algorithm = ALGORITHMS.get(alg)
     if algorithm is None:
         raise VerifyError("unsupported_algorithm")
-    if not isinstance(typ, str) or typ.lower() not in _TYPES:
+    if typ is None or typ.lower() not in _TYPES:
         raise VerifyError("wrong_type")
-    if not isinstance(kid, str):
-        raise VerifyError("malformed") if kid is not None else VerifyError("unknown_key")
+    if kid is None:
+        # No newer key set has it either.
+        raise VerifyError("unknown_key")
     key = keys.get(kid)
     if key is None:
         raise UnknownKey
@@ -90,15 +93,19 @@ def _claims(payload: dict[str, Any], key: Key, issuer: str, audience: str) -> Ve
     issued_at, auth_time = _time(payload, "iat"), _time(payload, "auth_time")
     sub, sid, jti, client_id = (_text(payload, name) for name in ("sub", "sid", "jti", "client_id"))
     scope, email = _text(payload, "scope"), _text(payload, "email")
-    if expires_at is None or sub is None:
-        raise Malformed("exp and sub are required")
-    if payload.get("iss") != issuer:
+    iss, audiences, email_verified = _text(payload, "iss"), _audiences(payload), payload.get("email_verified")
+    if (
+        expires_at is None
+        or sub is None
+        or iss is None
+        or not (email_verified is None or isinstance(email_verified, bool))
+    ):
+        raise Malformed("claims")
+    if iss != issuer:
         raise VerifyError("wrong_issuer")
-    listed = payload.get("aud")
-    audiences = tuple(listed) if isinstance(listed, list) else (listed,)
-    if not all(isinstance(one, str) for one in audiences) or audience not in audiences:
+    if audience not in audiences:
         raise VerifyError("wrong_audience")
-    email_verified = payload.get("email_verified") is True
+    email_verified = email_verified is True
     claims = Claims(
         sub=sub,
         sid=sid,
@@ -120,8 +127,9 @@ def _claims(payload: dict[str, Any], key: Key, issuer: str, audience: str) -> Ve
 def began(claims: Claims) -> int:
     """When the session of a token began, or the token if it has none, in milliseconds since 1970."""
     if claims.sid is not None:
-        # Signet makes sessions of version 7 only. Any other value counts as the oldest.
-        return _uuid_time(claims.sid) or 0
+        time = _uuid_time(claims.sid)
+        if time is not None:
+            return time
     time = _uuid_time(claims.jti) if claims.jti is not None else None
     return time if time is not None else (claims.issued_at or 0) * 1000
 
@@ -142,7 +150,15 @@ def _time(payload: dict[str, Any], name: str) -> int | None:
     return value
 
 
-def _text(payload: dict[str, Any], name: str) -> str | None:
+def _audiences(payload: dict[str, Any]) -> tuple[str, ...]:
+    listed = payload.get("aud")
+    audiences = tuple(listed) if isinstance(listed, list) else (listed,)
+    if not all(isinstance(one, str) for one in audiences):
+        raise Malformed("aud")
+    return audiences
+
+
+def _text(payload: Mapping[str, Any], name: str) -> str | None:
     value = payload.get(name)
     if value is not None and not isinstance(value, str):
         raise Malformed(name)

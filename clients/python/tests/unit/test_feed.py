@@ -153,6 +153,18 @@ def test_polling_asks_the_live_feed_if_its_segments_are_gone() -> None:
     assert setup.server.count("/after/p0") == 1
 
 
+def test_polling_asks_the_live_feed_if_a_segment_is_gone() -> None:
+    setup = Setup(feed="poll")
+    setup.catch_up()
+    setup.server.revoke("a")
+    setup.server.end_segment()
+    setup.server.segments_gone = True
+    setup.server.clock.advance(1)
+    setup.catch_up()
+    assert setup.server.count("/after/p0") == 1
+    assert setup.server.count("/snapshot") == 1
+
+
 def test_polling_pauses_for_a_second() -> None:
     setup = Setup(feed="poll")
     setup.catch_up()

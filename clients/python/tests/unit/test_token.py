@@ -55,7 +55,7 @@ def test_other_forms_of_a_valid_token_are_accepted() -> None:
 
 
 def test_an_unverified_address_is_not_given() -> None:
-    for value in (False, ..., "true"):
+    for value in (False, ..., None):
         claims = verify(server.token(email_verified=value)).claims
         assert (claims.email, claims.email_verified) == (None, False)
 
@@ -88,8 +88,12 @@ def test_an_unverified_address_is_not_given() -> None:
         ("malformed", server.token(sub="\ud800")),
         ("malformed", server.token(sid=[])),
         ("unsupported_algorithm", server.token(header={"alg": "none"})),
-        ("unsupported_algorithm", server.token(header={"alg": ...})),
-        ("unsupported_algorithm", server.token(header={"alg": ["EdDSA"]})),
+        ("malformed", server.token(header={"alg": ...})),
+        ("malformed", server.token(header={"alg": ["EdDSA"]})),
+        ("malformed", server.token(header={"typ": 5})),
+        ("malformed", server.token(header={"zip": "DEF"})),
+        ("malformed", server.token()[:-2]),
+        ("malformed", server.token(email_verified="true")),
         ("unsupported_algorithm", server.token(header={"alg": "ES256"})),
         ("unsupported_algorithm", server.token("second", header={"alg": "EdDSA"})),
         ("wrong_type", server.token(header={"typ": "JWT"})),
@@ -99,13 +103,13 @@ def test_an_unverified_address_is_not_given() -> None:
         ("unknown_key", server.token(header={"kid": ...})),
         ("bad_signature", server.token("second", header={"alg": "EdDSA", "kid": "first"})),
         ("wrong_issuer", server.token(iss="https://evil.example")),
-        ("wrong_issuer", server.token(iss=...)),
-        ("wrong_issuer", server.token(iss=[ISSUER])),
+        ("malformed", server.token(iss=...)),
+        ("malformed", server.token(iss=[ISSUER])),
         ("wrong_audience", server.token(aud="other")),
-        ("wrong_audience", server.token(aud=...)),
-        ("wrong_audience", server.token(aud=["other", 5])),
-        ("wrong_audience", server.token(aud=[AUDIENCE, 5])),
-        ("wrong_audience", server.token(aud={"notes": 1})),
+        ("malformed", server.token(aud=...)),
+        ("wrong_audience", server.token(aud=[])),
+        ("malformed", server.token(aud=[AUDIENCE, 5])),
+        ("malformed", server.token(aud={"notes": 1})),
     ],
 )
 def test_a_bad_token_is_refused(code: str, token: str) -> None:
@@ -183,8 +187,7 @@ def test_a_token_began_with_its_session() -> None:
     assert of(sid=..., jti="1", iat=7) == 7000
     assert of(sid=..., jti=late.replace("-7", "-4"), iat=7) == 7000
     assert of(sid=..., jti=..., iat=...) == 0
-    # A session of another kind counts as the oldest.
-    assert of(sid="1", jti=late) == 0
+    assert of(sid="1", jti=late) == 0x0189FFFFEF01
 
 
 def test_claims_require_scopes_and_a_subject() -> None:
