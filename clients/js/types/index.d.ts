@@ -36,8 +36,8 @@ export interface VerifierOptions {
   /** Tolerated difference of clocks, in seconds. Default 5. */
   leeway?: number | undefined;
   /**
-   * How revocations are learned. `live` (default) keeps one request waiting. `poll` asks every second, which a cache can
-   * answer. `off`: a token is accepted until it expires.
+   * How revocations are learned. `live` (default) keeps one request waiting. `poll` asks every second, which a cache
+   * can answer. `off`: a token is accepted until it expires.
    */
   feed?: 'live' | 'poll' | 'off' | undefined;
   /** The knowledge of revocations is stale if it is older, in seconds. Default 10. */
@@ -115,8 +115,8 @@ export interface Status {
 
 export interface Verifier {
   /**
-   * Starts to read the keys and the feed; the first verification does so too. Resolves when that has been tried, and does
-   * not reject: `status()` and `onError` say how it went.
+   * Starts to read the keys and the feed; the first verification does so too. Resolves when that has been tried, and
+   * does not reject: `status()` and `onError` say how it went.
    */
   start(): Promise<void>;
   /** Verifies a token. Rejects with a `VerifyError`. */
