@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
+import { Ask } from '../../src/ask.js';
 import { AUDIENCE } from '../support/signet.js';
 import { setUp, until, verdict } from '../support/verifier.js';
 
@@ -59,13 +60,19 @@ test('ask: tokens that wait at the same time are sent in one request', async (t)
   assert.equal(batches.length, 1, 'what is refused anyway is not sent');
 });
 
-test('ask: more than 1,024 tokens need two requests', async (t) => {
-  const { signet, verifier, batches } = await stale(t, 'ask', active);
-  const tokens = await Promise.all(Array.from({ length: 1_030 }, () => signet.token()));
-  await Promise.all(tokens.map((token) => verifier.verify(token)));
+test('ask: a request has at most 1,024 tokens and a megabyte', async () => {
+  const batches = [];
+  const discovery = { get: async () => ({ verifyBatch: 'https://id.example.org/verify/batch' }) };
+  const request = async (_url, options, read) => {
+    batches.push(JSON.parse(options.body).tokens.length);
+    return read(active(JSON.parse(options.body).tokens));
+  };
+  const ask = new Ask(discovery, { request }, AUDIENCE);
+  await Promise.all(Array.from({ length: 1_030 }, (_, index) => ask.check(`token-${index}`)));
+  assert.deepEqual(batches, [1_024, 6]);
   batches.length = 0;
-  await Promise.all(tokens.map((token) => verifier.verify(token)));
-  assert.deepEqual(batches.map((batch) => batch.tokens.length), [1_024, 6]);
+  await Promise.all(Array.from({ length: 70 }, (_, index) => ask.check(`${index}`.padEnd(16_384, 'x'))));
+  assert.deepEqual(batches, [64, 6]);
 });
 
 test('ask: each token gets its own answer', async (t) => {
