@@ -201,7 +201,7 @@ export class Follower {
    */
   async #catchUp(feed, head) {
     const segments = head.segments ?? [];
-    const known = this.#reached.findLast((position) => segments.includes(position));
+    const known = segments.findLast((position) => this.#reached.includes(position));
     if (known === undefined || segments.at(-1) !== head.to) return this.#after(feed);
     let position = known;
     let isGone = false;
@@ -216,8 +216,9 @@ export class Follower {
       // The head came from a cache, and the server does not keep these segments any more.
       if (isGone) return this.#after(feed);
       if (position !== end) throw new FeedError('gap', 'a segment is incomplete');
+      // Each end is remembered: the last ones are in the next list too, the newest position may not be.
+      this.#reach(position);
     }
-    this.#reach(position);
   }
 
   /**

@@ -148,18 +148,23 @@ test('segments are read from a position that was reached', async (t) => {
   assert.equal(signet.count('/segments/'), 2);
   assert.equal(signet.count('/segments/p0/p2'), 1);
   assert.equal(signet.count('/segments/p2/p4'), 1);
+  // The newest position is not in the list any more, but one that was passed on the way is.
+  signet.revoke({ ids: ['x'] });
+  signet.segments = ['p0', 'p2', signet.revoke({ ids: ['y'] })];
+  await position('p6');
+  assert.equal(signet.count('/segments/p2/p6'), 1);
   // No position that was reached is in the list any more: the live feed helps.
   signet.revoke({ ids: ['e'] });
-  signet.segments = ['p5', signet.revoke({ ids: ['f'] })];
-  await position('p6');
-  assert.equal(signet.count('/segments/'), 2);
-  assert.equal(signet.count('/after/p4'), 1);
+  signet.segments = ['p7', signet.revoke({ ids: ['f'] })];
+  await position('p8');
+  assert.equal(signet.count('/segments/'), 3);
+  assert.equal(signet.count('/after/p6'), 1);
   // The list is from a cache, and the server keeps the segments no more.
   signet.intercept = (path) => (path.includes('/segments/') ? new Response('', { status: 410 }) : undefined);
   signet.segments.push(signet.revoke({ ids: ['g'] }));
-  await position('p7');
-  assert.equal(signet.count('/after/p6'), 1);
-  assert.equal(verifier.status().revocations, 7);
+  await position('p9');
+  assert.equal(signet.count('/after/p8'), 1);
+  assert.equal(verifier.status().revocations, 9);
   assert.equal(signet.count('/snapshot'), 1);
   assert.deepEqual(errors, []);
 });
