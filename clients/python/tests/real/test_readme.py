@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import socket
@@ -10,7 +11,6 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import httpx
 import pytest
 
 PACKAGE = Path(__file__).parent.parent.parent
+FIRST = "From an empty folder to a protected route"
 WaitUntil = Callable[[Callable[[], Any]], None]
 
 
@@ -43,33 +44,59 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("package")
     run([sys.executable, "-m", "hatchling", "build", "-d", str(folder)], PACKAGE)
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    with tarfile.open(sdist) as source:
+        names = {name.split("/", 1)[1] for name in source.getnames()}
+        assert {"pyproject.toml", "README.md", "LICENSE-MIT", "tests/fake_signet.py"} < names
     with zipfile.ZipFile(wheel) as archive:
         files = {name.split("/", 1)[1] for name in archive.namelist() if name.startswith("signet_verify/")}
-        sources = PACKAGE / "src" / "signet_verify"
-        assert files == {"py.typed"} | {file.name for file in sources.glob("*.py")}
-        others = [name for name in archive.namelist() if not name.startswith("signet_verify")]
-        assert others == []
-    with tarfile.open(sdist) as archive:
-        names = [name.split("/", 1)[1] for name in archive.getnames()]
-        assert {"pyproject.toml", "README.md", "LICENSE-MIT", "tests/fake_signet.py"} < set(names)
-    site = folder / "site"
-    run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-index", "-t", str(site), str(wheel)], folder)
-    return site
+        assert files == {"py.typed"} | {file.name for file in (PACKAGE / "src" / "signet_verify").glob("*.py")}
+        assert all(name.startswith("signet_verify") for name in archive.namelist())
+        # What an installer does with a wheel of Python files.
+        archive.extractall(folder / "site")
+    return folder / "site"
 
 
-@contextmanager
-def service(arguments: list[str], folder: Path, installed: Path, wait_until: WaitUntil) -> Iterator[int]:
-    """Run a service on a free port, until it answers."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", *arguments, "--port", str(port)]
-    environment = os.environ | {"PYTHONPATH": str(installed)}
-    with subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL) as process:
-        try:
-            wait_until(lambda: answers(port))
-            yield port
-        finally:
-            process.terminate()
+@pytest.fixture(scope="module")
+def services(signet: Any, installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, int]]:
+    """The ports of one service for each framework, started at the same time: importing them takes seconds."""
+    ports: dict[str, int] = {}
+    with contextlib.ExitStack() as stack:
+        for title, files, command in applications(signet):
+            folder = tmp_path_factory.mktemp("service")
+            for name, text in files.items():
+                (folder / name).write_text(text)
+            with socket.create_server(("127.0.0.1", 0)) as free:
+                ports[title] = free.getsockname()[1]
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command, "--port", str(ports[title])],
+                cwd=folder,
+                env=os.environ | {"PYTHONPATH": str(installed)},
+                stderr=subprocess.DEVNULL,
+            )
+            stack.enter_context(process)
+            stack.callback(process.terminate)
+        yield ports
+
+
+def applications(signet: Any) -> Iterator[tuple[str, dict[str, str], list[str]]]:
+    """The title, files and command of each service in README."""
+    (app,) = blocks(FIRST, "python", signet)
+    command = blocks(FIRST, "sh", signet)[1].split()
+    assert command[-2:] == ["--port", "9000"]
+    yield FIRST, {"app.py": app}, command[:-2]
+    (app,) = blocks("Flask", "python", signet)
+    yield "Flask", {"app.py": app}, ["flask", "run"]
+    (app,) = blocks("Starlette", "python", signet)
+    yield "Starlette", {"app.py": app}, ["uvicorn", "app:app"]
+    settings, views = blocks("Django", "python", signet)
+    files = {
+        "settings.py": f"SECRET_KEY = 'test'\nALLOWED_HOSTS = ['*']\nROOT_URLCONF = 'urls'\n{settings}",
+        "views.py": views,
+        "urls.py": "from django.urls import path\nimport views\nurlpatterns = [path('me', views.me)]\n",
+        "asgi.py": "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\n"
+        "from django.core.asgi import get_asgi_application\napp = get_asgi_application()\n",
+    }
+    yield "Django", files, ["uvicorn", "--lifespan", "off", "asgi:app"]
 
 
 def answers(port: int) -> bool:
@@ -80,56 +107,29 @@ def answers(port: int) -> bool:
 
 
 def test_from_an_empty_folder_to_a_protected_route(
-    signet: Any, installed: Path, tmp_path: Path, wait_until: WaitUntil
+    signet: Any, services: dict[str, int], tmp_path: Path, wait_until: WaitUntil
 ) -> None:
-    (app,) = blocks("From an empty folder to a protected route", "python", signet)
-    install, start, session = blocks("From an empty folder to a protected route", "sh", signet)
+    install, _, session = blocks(FIRST, "sh", signet)
     assert 'pip install "signet-verify[fastapi]" uvicorn' in install
-    (tmp_path / "app.py").write_text(app)
-    command = start.split()
-    assert command[-2:] == ["--port", "9000"]
-    with service(command[:-2], tmp_path, installed, wait_until) as port:
-        # The service is asked by name, as the reader does, and listens on IPv4 only.
-        script = session.replace("localhost:9000", f"127.0.0.1:{port}").replace("curl -s ", "curl -sw '\\n' ")
-        output = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
-    lines = [line for line in output.splitlines() if line]
+    port = services[FIRST]
+    wait_until(lambda: answers(port))
+    script = session.replace("localhost:9000", f"127.0.0.1:{port}").replace("curl -s ", "curl -sw '\\n' ")
+    output = run(["bash", "-euo", "pipefail", "-c", script], tmp_path)
+    seen = [line for line in output.splitlines() if '"type"' in line or '"user"' in line]
     expected = re.findall(r"# \{\"(?:type\": \")?(\w+)", session)
     assert expected == ["missing", "user", "insufficient_scope", "revoked"]
-    seen = [line for line in lines if '"type"' in line or '"user"' in line]
     assert len(seen) == len(expected), output
     for word, line in zip(expected, seen, strict=True):
         assert f'"{word}"' in line
 
 
-@pytest.mark.parametrize(("title", "command"), [("Flask", ["flask", "run"]), ("Starlette", ["uvicorn", "app:app"])])
-def test_other_frameworks(
-    signet: Any, installed: Path, tmp_path: Path, wait_until: WaitUntil, title: str, command: list[str]
-) -> None:
-    (app,) = blocks(title, "python", signet)
-    (tmp_path / "app.py").write_text(app)
-    with service(command, tmp_path, installed, wait_until) as port:
-        assert_lets_in(signet, port)
+@pytest.mark.parametrize("title", ["Flask", "Starlette", "Django"])
+def test_other_frameworks(signet: Any, services: dict[str, int], wait_until: WaitUntil, title: str) -> None:
+    wait_until(lambda: answers(services[title]))
 
-
-def test_django(signet: Any, installed: Path, tmp_path: Path, wait_until: WaitUntil) -> None:
-    settings, views = blocks("Django", "python", signet)
-    wanted = "SECRET_KEY = 'test'\nDEBUG = False\nALLOWED_HOSTS = ['*']\nROOT_URLCONF = 'urls'\n"
-    (tmp_path / "settings.py").write_text(wanted + settings)
-    (tmp_path / "views.py").write_text(views)
-    (tmp_path / "urls.py").write_text(
-        "from django.urls import path\nimport views\nurlpatterns = [path('me', views.me)]\n"
-    )
-    (tmp_path / "asgi.py").write_text(
-        "import os\nos.environ['DJANGO_SETTINGS_MODULE'] = 'settings'\n"
-        "from django.core.asgi import get_asgi_application\napp = get_asgi_application()\n"
-    )
-    with service(["uvicorn", "--lifespan", "off", "asgi:app"], tmp_path, installed, wait_until) as port:
-        assert_lets_in(signet, port)
-
-
-def assert_lets_in(signet: Any, port: int) -> None:
     def get(token: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{port}/me", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+        fields = {"Authorization": f"Bearer {token}"}
+        return httpx.get(f"http://127.0.0.1:{services[title]}/me", headers=fields, timeout=30)
 
     assert "user" in get(signet.sign_in()).json()
     refused = get(signet.client_token())
