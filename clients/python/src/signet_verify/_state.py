@@ -81,7 +81,9 @@ class State:
 
     def verification(self, token: str, scopes: Iterable[str], subject: Subject | None) -> Flow[Claims]:
         """Verify a token completely."""
-        keys = yield from self._current_keys()
+        keys = self.keys
+        if keys is None or self.clock.monotonic() >= self._keys_expire:
+            keys = yield from self._current_keys(keys)
         entry = self.cache.get(token)
         if entry is not None and not _has_key(entry, keys):
             self.cache.drop(token)
@@ -97,14 +99,8 @@ class State:
         entry.claims.require(scopes=scopes, subject=subject)
         return entry.claims
 
-    def _current_keys(self) -> Flow[KeySet]:
-        keys, now = self.keys, self.clock.monotonic()
-        if keys is None:
-            yield LoadKeys()
-        elif now < self._keys_expire:
-            return keys
-        else:
-            yield RenewKeys()
+    def _current_keys(self, keys: KeySet | None) -> Flow[KeySet]:
+        yield LoadKeys() if keys is None else RenewKeys()
         return self.usable_keys()
 
     def usable_keys(self) -> KeySet:

@@ -46,8 +46,9 @@ class Claims:
         """Raise ``insufficient_scope`` or ``wrong_subject`` unless the token has all scopes and is of this subject."""
         if subject not in (None, "user", "client"):
             raise ValueError("subject must be 'user' or 'client'")
-        required = frozenset((scopes,) if isinstance(scopes, str) else scopes)
-        if not required <= self.scopes:
-            raise VerifyError("insufficient_scope", scopes=required)
+        if scopes:
+            required = frozenset((scopes,) if isinstance(scopes, str) else scopes)
+            if not required <= self.scopes:
+                raise VerifyError("insufficient_scope", scopes=required)
         if subject is not None and (subject == "user") != self.is_user:
             raise VerifyError("wrong_subject")
