@@ -162,5 +162,6 @@ fn request_context<'a>(dialect: &'static str, settings: &'a Dialect, request: &'
         user_agent: request.user_agent(),
         language: request.header("accept-language"),
         extra_claims: ExtraClaims::None,
+        audience: None,
     }
 }

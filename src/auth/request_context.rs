@@ -2,7 +2,8 @@
 
 use std::net::IpAddr;
 
-use crate::config;
+use crate::auth::Error;
+use crate::config::{self, Audience, Config};
 
 /// The client side of a request, as the dialect's handler passes it to an operation.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,8 @@ pub struct RequestContext<'a> {
     pub language: Option<&'a str>,
     /// Claims that the dialect adds to access tokens.
     pub extra_claims: ExtraClaims,
+    /// The audience of the access token; `None`: `tokens.audience`.
+    pub audience: Option<&'a Audience>,
 }
 
 /// Where a request comes from: what rate limits and log lines need of a [`RequestContext`]. Without a lifetime, so that
@@ -35,7 +38,15 @@ pub struct Client {
     pub rate_limit_ip: IpAddr,
 }
 
-impl RequestContext<'_> {
+impl<'a> RequestContext<'a> {
+    /// The same request with the audience that its `resource` names (RFC 8707).
+    pub fn with_resource(self, config: &'a Config, resource: Option<&str>) -> Result<Self, Error> {
+        let find =
+            |name: &str| config.audiences.iter().find(|audience| audience.name == name).ok_or(Error::InvalidTarget);
+        let other = resource.filter(|resource| *resource != config.tokens.audience);
+        Ok(Self { audience: other.map(find).transpose()?, ..self })
+    }
+
     /// Where the request comes from.
     pub fn client(&self) -> Client {
         let Self { dialect, client_ip, rate_limit_ip, .. } = *self;

@@ -229,6 +229,7 @@ async fn create_session(ctx: &Context, user: &User) -> Result<SeededSession, Cli
         user_agent: Some("signet seed"),
         language: None,
         extra_claims: ExtraClaims::None,
+        audience: None,
     };
     let now = ctx.now();
     let pair = open_session(ctx, user, None, request_ctx).await?;

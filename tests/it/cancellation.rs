@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
+use crate::conformance::Follow;
 use signet::auth::Error;
 use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::accounts::delete::delete_user_as_admin;
@@ -64,6 +65,7 @@ fn request_ctx(ctx: &Context) -> RequestContext<'_> {
         user_agent: None,
         language: None,
         extra_claims: ExtraClaims::None,
+        audience: None,
     }
 }
 

@@ -40,6 +40,7 @@ fn request_ctx(ctx: &Context) -> RequestContext<'_> {
         user_agent: None,
         language: None,
         extra_claims,
+        audience: None,
     }
 }
 

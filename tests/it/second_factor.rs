@@ -75,6 +75,7 @@ fn request_ctx(ctx: &Context, address: u8) -> RequestContext<'_> {
         user_agent: None,
         language: None,
         extra_claims: ExtraClaims::None,
+        audience: None,
     }
 }
 

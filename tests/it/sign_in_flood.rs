@@ -103,6 +103,7 @@ mod admission {
             user_agent: None,
             language: None,
             extra_claims: ExtraClaims::None,
+            audience: None,
         }
     }
 

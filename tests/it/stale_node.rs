@@ -159,6 +159,7 @@ fn request_ctx(dialect_config: &signet::config::Dialect) -> RequestContext<'_> {
         user_agent: None,
         language: None,
         extra_claims: ExtraClaims::None,
+        audience: None,
     }
 }
 

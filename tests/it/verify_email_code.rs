@@ -41,6 +41,7 @@ fn request_ctx(ctx: &Context) -> RequestContext<'_> {
         user_agent: None,
         language: None,
         extra_claims: ExtraClaims::None,
+        audience: None,
     }
 }
 

@@ -135,6 +135,8 @@ fn error_reply(error: &Error) -> ErrorReply {
         | Error::WrongCurrentPassword
         | Error::RecentSignInRequired
         | Error::Forbidden(Denial::OtherProject | Denial::CannotDeleteSelf)
+        | Error::InvalidTarget
+        | Error::InvalidSubjectToken(_)
         | Error::BalanceOutOfRange => Application(400, "REQUEST_REFUSED"),
     }
 }

@@ -125,6 +125,8 @@ pub(super) struct RedeemMagicLink {
     claim: String,
     /// The code of the second factor, for users who have one.
     totp_code: Option<String>,
+    /// The name or URL of the audience of the access token; by default `tokens.audience`.
+    resource: Option<String>,
 }
 
 /// Sign in with a magic link
@@ -140,7 +142,8 @@ pub(super) struct RedeemMagicLink {
 )]
 async fn redeem_magic_link(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     let body: RedeemMagicLink = request.json().await?;
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request)
+        .with_resource(&ctx.node.config, body.resource.as_deref())?;
     let pair = redeem_with_code(&ctx, &body.token, &body.claim, body.totp_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
@@ -154,6 +157,7 @@ pub(super) const REDEEM_MAGIC_LINK: Endpoint = endpoint! {
         Error::MfaRequired,
         Error::InvalidMfaCode,
         Error::EmailNotVerified,
+        Error::InvalidTarget,
         RATE_LIMITED,
     ],
 };

@@ -147,6 +147,10 @@ fn render_error(error: Error) -> Response {
         Error::Forbidden(Denial::CannotDeleteSelf) => {
             problem(403, "cannot_delete_self", "Superusers cannot delete themselves.", cause)
         }
+        Error::InvalidTarget => {
+            problem(400, "invalid_target", "No audience has the name or URL that `resource` contains.", cause)
+        }
+        Error::InvalidSubjectToken(_) => problem(400, "invalid_subject_token", "The token cannot be exchanged.", cause),
         Error::BalanceOutOfRange => {
             problem(409, "balance_out_of_range", "The balance would be out of range; nothing was changed.", cause)
         }
@@ -176,6 +180,12 @@ fn render_error(error: Error) -> Response {
         }
         Error::Internal(_) => problem(500, "internal_error", "Internal error.", cause),
     }
+}
+
+/// The response for a position of the revocation feed that is not kept.
+pub(super) fn gone() -> Response {
+    let title = "This position is not kept any more. Read the snapshot.";
+    problem(410, "gone", title, "the position is not kept".to_owned())
 }
 
 fn problem(status: u16, code: &str, title: &str, cause: String) -> Response {

@@ -29,6 +29,8 @@ pub(super) struct SignIn {
     username: Option<String>,
     password: String,
     totp_code: Option<String>,
+    /// The name or URL of the audience of the access token; by default `tokens.audience`.
+    resource: Option<String>,
 }
 
 /// The tokens of a session (RFC 6749, 5.1), and what else a client needs.
@@ -128,7 +130,8 @@ async fn open_session(ctx: Context, mut request: Request) -> Result<Response, Pr
     let Some(login) = body.email.or(body.username) else {
         return Err(Rejection::field(FieldError::missing(ParamLocation::Body, "email")).into());
     };
-    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request);
+    let request_ctx = request_context(NAME, &ctx.node.config.api.native, &request)
+        .with_resource(&ctx.node.config, body.resource.as_deref())?;
     let pair = sign_in(&ctx, &login, &password, body.totp_code.as_deref(), request_ctx).await?;
     Ok(Response::json(StatusCode::CREATED, &tokens(&pair, ctx.now())).no_store())
 }
@@ -136,7 +139,13 @@ async fn open_session(ctx: Context, mut request: Request) -> Result<Response, Pr
 pub(super) const OPEN_SESSION: Endpoint = endpoint! {
     handler: open_session,
     metric_label: "native.sign-in",
-    errors: [Error::InvalidCredentials, Error::AccountDisabled, RATE_LIMITED, Error::Overloaded],
+    errors: [
+        Error::InvalidCredentials,
+        Error::AccountDisabled,
+        Error::InvalidTarget,
+        RATE_LIMITED,
+        Error::Overloaded,
+    ],
 };
 
 pub(super) fn tokens(pair: &TokenPair, now: Timestamp) -> Tokens<'_> {

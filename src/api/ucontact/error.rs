@@ -58,6 +58,7 @@ fn render(error: &Error) -> Response {
         }
         Error::EmailTaken => detail(409, "User with this email already exist"),
         Error::UsernameTaken => detail(409, "User with this username already exists"),
+        Error::InvalidTarget | Error::InvalidSubjectToken(_) => detail(400, "the token cannot be issued"),
         Error::BalanceOutOfRange => detail(409, "the balance would be out of range"),
         Error::Mfa(error @ (MfaError::AlreadyEnabled | MfaError::AlreadyDisabled)) => {
             detail(409, wire_text::mfa(*error))

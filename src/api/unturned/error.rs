@@ -98,6 +98,9 @@ fn render(error: Error) -> Response {
         Error::Forbidden(Denial::CannotDeleteSelf) => {
             failure(403, "superuser_stays", "Superusers cannot delete themselves.")
         }
+        Error::InvalidTarget | Error::InvalidSubjectToken(_) => {
+            failure(400, "invalid_target", "The token cannot be issued.")
+        }
         Error::BalanceOutOfRange => failure(409, "balance_out_of_range", "The balance would be out of range."),
         Error::MailNotSent => failure(503, "mail_unavailable", "The mail could not be sent.").retry_after(SOON),
         Error::InvalidRefreshToken | Error::RefreshTokenReused => {

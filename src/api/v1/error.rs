@@ -112,6 +112,9 @@ fn render(error: &Error) -> Response {
         Error::Mfa(error @ (MfaError::AlreadyEnabled | MfaError::AlreadyDisabled)) => {
             error_with_details(409, "conflict", wire_text::mfa(*error))
         }
+        Error::InvalidTarget | Error::InvalidSubjectToken(_) => {
+            error_with_details(400, "bad request", "the token cannot be issued")
+        }
         Error::BalanceOutOfRange => error_with_details(409, "conflict", "the balance would be out of range"),
         Error::RateLimited { retry_after } => error_response(429, "too many requests").retry_after(*retry_after),
         Error::Overloaded | Error::Stale | Error::Unavailable(_) | Error::MailNotSent => {

@@ -12,8 +12,9 @@ use crate::api::endpoint::{Endpoint, endpoint};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::sessions::claims::session_email;
+use crate::auth::tokens::caller::verify_own_token;
 use crate::auth::tokens::introspect::{Introspection, introspect_in_dialect};
-use crate::auth::tokens::verify::{Credential, TokenError, VerifiedToken, VerifyError, verify_access_token};
+use crate::auth::tokens::verify::{Credential, TokenError, VerifiedToken, VerifyError};
 use crate::http::{Request, Response};
 use crate::id::UserId;
 
@@ -74,7 +75,7 @@ pub(super) struct MeResponse<'a> {
 /// The caller's access token and its verified claims.
 pub(super) fn verify_bearer<'r>(ctx: &Context, request: &'r Request) -> Result<(&'r str, Arc<VerifiedToken>), Error> {
     let token = request.bearer().ok_or(Error::MissingCredentials)?;
-    Ok((token, verify_access_token(ctx, token)?))
+    Ok((token, verify_own_token(ctx, token)?))
 }
 
 /// An access token that was issued for an API key is refused: it belongs to no user session and has no address.

@@ -1,12 +1,13 @@
 //! Issues the access token and the refresh token of a session.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::request_context::{ExtraClaims, RequestContext};
+use crate::auth::sessions::claims::claims_for;
 use crate::clock::Timestamp;
+use crate::config::{Audience, SigningAlgorithm};
 use crate::id::TokenId;
 use crate::store::ephemeral::SessionSnapshot;
 use crate::token::access::NewAccessToken;
@@ -34,19 +35,59 @@ pub(in crate::auth) fn issue_tokens(
     request_ctx: RequestContext<'_>,
     now: Timestamp,
 ) -> Result<TokenPair, Error> {
-    let node = &ctx.node;
-    let keys = node.keyring.keys();
-    let key = keys.signer(now).ok_or(Error::Internal("no signing key is active"))?;
-    // An access token must not outlive its session.
-    let expires_at = (now + request_ctx.dialect_config.access).min(session.expires_at);
-    let claims = match request_ctx.extra_claims {
-        ExtraClaims::None => Cow::Borrowed(session.claims.as_str()),
-        ExtraClaims::UidAndType => {
-            Cow::Owned(format!(r#"{},"uid":"{}","token_type":"access""#, session.claims, session.user))
-        }
+    let more_claims = match request_ctx.extra_claims {
+        ExtraClaims::None => String::new(),
+        ExtraClaims::UidAndType => format!(r#","uid":"{}","token_type":"access""#, session.user),
     };
-    let access_token = NewAccessToken {
+    let access = request_ctx.dialect_config.access;
+    let access_token = AccessToken {
+        session: &session,
+        audience: request_ctx.audience,
+        more_claims: &more_claims,
+        issued_at: now,
+        expires_at: now + request_ctx.audience.map_or(access, |audience| audience.lifetime(access)),
+    };
+    let (access_token, access_expires_in) = mint_access_token(ctx, &access_token)?;
+    let refresh_token = RefreshToken { user: session.user, session: session.id, counter: session.counter };
+    Ok(TokenPair {
+        access_token,
+        access_expires_in,
+        refresh_token: refresh_token.mint(&ctx.node.secrets),
+        refresh_expires_at: session.expires_at,
+        session,
+    })
+}
+
+/// An access token of a session to mint.
+pub(in crate::auth) struct AccessToken<'a> {
+    /// The session.
+    pub(in crate::auth) session: &'a SessionSnapshot,
+    /// The audience; `None`: `tokens.audience`.
+    pub(in crate::auth) audience: Option<&'a Audience>,
+    /// More claims than those of the session, as `serialize_extra_claims` writes them.
+    pub(in crate::auth) more_claims: &'a str,
+    /// `iat`.
+    pub(in crate::auth) issued_at: Timestamp,
+    /// `exp`, unless the session expires before.
+    pub(in crate::auth) expires_at: Timestamp,
+}
+
+/// Mints an access token of a session, and returns its lifetime with it. Costs one signature.
+pub(in crate::auth) fn mint_access_token(ctx: &Context, new: &AccessToken<'_>) -> Result<(String, Duration), Error> {
+    let node = &ctx.node;
+    let &AccessToken { session, audience, more_claims, issued_at: now, expires_at } = new;
+    let keys = node.keyring.keys();
+    let algorithm = audience.map_or(SigningAlgorithm::EdDsa, |audience| audience.algorithm);
+    let key = keys.signer(algorithm, now).ok_or(Error::Internal("no signing key is active"))?;
+    let mut claims = claims_for(session, audience, &node.config.tokens)?;
+    if !more_claims.is_empty() {
+        claims.to_mut().push_str(more_claims);
+    }
+    // An access token must not outlive its session.
+    let expires_at = expires_at.min(session.expires_at);
+    let token = NewAccessToken {
         user: session.user,
+        audience: audience.map(|audience| audience.name.as_str()),
         session: Some(session.id),
         api_key: None,
         auth_time: Some(session.auth_time),
@@ -55,12 +96,5 @@ pub(in crate::auth) fn issue_tokens(
         expires_at,
         extra_claims: &claims,
     };
-    let refresh_token = RefreshToken { user: session.user, session: session.id, counter: session.counter };
-    Ok(TokenPair {
-        access_token: node.issuer.mint(&access_token, key),
-        access_expires_in: expires_at.since(now),
-        refresh_token: refresh_token.mint(&node.secrets),
-        refresh_expires_at: session.expires_at,
-        session,
-    })
+    Ok((node.issuer.mint(&token, key)?, expires_at.since(now)))
 }

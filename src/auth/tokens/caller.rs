@@ -1,12 +1,14 @@
 //! The caller of a request: the user and the rights behind a credential.
 
-use super::verify::{Credential, Requirements, verify};
+use std::sync::Arc;
+
+use super::verify::{Credential, Requirements, VerifiedToken, verify, verify_access_token};
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::{Denial, VerifyError};
 use crate::auth::reserved_scopes::ADMIN;
 use crate::clock::Timestamp;
-use crate::id::{ProjectId, SessionId, UserId};
+use crate::id::{ApiKeyId, ProjectId, SessionId, UserId};
 use crate::store::accounts::Find;
 use crate::token::refresh::RefreshToken;
 
@@ -22,15 +24,23 @@ pub struct Caller {
     credential: Credential,
 }
 
-/// Authenticates the caller by an access token or an API key.
+/// Authenticates the caller by an access token or an API key. An access token must be for `tokens.audience`: with the
+/// tokens that other services receive, they cannot change accounts.
 pub async fn authenticate(ctx: &Context, credential: Option<&str>) -> Result<Caller, Error> {
     let credential = credential.ok_or(Error::MissingCredentials)?;
-    let credential = verify(ctx, credential, Requirements::default()).await?;
+    let requirements = Requirements { audience: Some(&ctx.node.config.tokens.audience), ..Requirements::default() };
+    let credential = verify(ctx, credential, requirements).await?;
     let (user, session) = match &credential {
         Credential::Token(token) => (token.user.ok_or(VerifyError::UnknownKey)?, token.session),
         Credential::ApiKey(key) => (key.user, None),
     };
     Ok(Caller { user, session, credential })
+}
+
+/// Verifies the access token of a caller who needs no other rights: as [`authenticate`].
+pub fn verify_own_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
+    let verified = verify_access_token(ctx, token)?;
+    if verified.is_for(&ctx.node.config.tokens.audience) { Ok(verified) } else { Err(VerifyError::OtherAudience) }
 }
 
 /// Authenticates the caller and reads the user's current row. A token that was revoked because its user was disabled
@@ -82,7 +92,8 @@ async fn is_disabled(ctx: &Context, token: Option<&str>) -> Result<bool, Error> 
 async fn load_owner(ctx: &Context, token: Option<&str>) -> Result<Option<Option<User>>, Error> {
     let node = &ctx.node;
     let checked = token.and_then(|token| node.issuer.check(token, &node.keyring.keys(), ctx.now()).ok());
-    match checked.and_then(|verified| verified.user) {
+    let own = checked.filter(|verified| verified.is_for(&node.config.tokens.audience));
+    match own.and_then(|verified| verified.user) {
         Some(user) => Ok(Some(ctx.accounts.user(Find::Id(user)).await?)),
         None => Ok(None),
     }
@@ -99,6 +110,14 @@ impl Caller {
         match &self.credential {
             Credential::ApiKey(key) => Some(key.project),
             Credential::Token(_) => None,
+        }
+    }
+
+    /// The API key that the caller uses, or from which its token was issued.
+    pub fn api_key(&self) -> Option<ApiKeyId> {
+        match &self.credential {
+            Credential::ApiKey(key) => Some(key.id),
+            Credential::Token(token) => token.api_key,
         }
     }
 

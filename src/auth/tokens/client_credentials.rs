@@ -14,7 +14,9 @@ use super::verify::api_key::verify_api_key;
 use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::auth::error::VerifyError;
+use crate::auth::request_context::RequestContext;
 use crate::auth::reserved_scopes::is_reserved;
+use crate::config::SigningAlgorithm;
 use crate::id::TokenId;
 use crate::store::accounts::Find;
 use crate::token::access::{NewAccessToken, serialize_extra_claims};
@@ -37,21 +39,25 @@ struct ScopeClaim<'a> {
     scope: &'a str,
 }
 
-/// Issues a token from `key` with the requested scopes, or with all that the key has.
+/// Issues a token from `key` with the requested scopes, or with all that the key has and the audience allows.
 pub async fn issue_for_api_key(
     ctx: &Context,
     key: &str,
     scope: Option<&str>,
-    lifetime: Duration,
+    request_ctx: RequestContext<'_>,
 ) -> Result<IssuedAccessToken, Error> {
     let api_key = verify_api_key(ctx, key).await?;
+    let audience = request_ctx.audience;
+    let allowed = |scope: &str| audience.is_none_or(|audience| audience.allows_scope(scope));
     let scope = match scope {
         Some(requested) => {
             // Too many are more than any key has.
             let requested = RequiredScopes::parse(requested).ok().filter(|scopes| api_key.scopes.contains_all(scopes));
+            let requested = requested.filter(|scopes| scopes.iter().all(allowed));
             requested.ok_or(VerifyError::InsufficientScope)?.join()
         }
-        None => api_key.scopes.as_str().to_owned(),
+        None if audience.is_none_or(|audience| audience.scopes.is_none()) => api_key.scopes.as_str().to_owned(),
+        None => api_key.scopes.iter().filter(|scope| allowed(scope)).collect::<Vec<_>>().join(" "),
     };
     if scope.split(' ').any(is_reserved) {
         let owner = ctx.accounts.user(Find::Id(api_key.user)).await?;
@@ -61,12 +67,15 @@ pub async fn issue_for_api_key(
     }
     let claims = serialize_extra_claims(&ScopeClaim { scope: &scope })
         .map_err(|_| Error::Internal("scopes cannot be serialized"))?;
-    let now = ctx.now();
+    let (now, access) = (ctx.now(), request_ctx.dialect_config.access);
+    let lifetime = audience.map_or(access, |audience| audience.lifetime(access));
     let expires_at = api_key.expires_at.map_or(now + lifetime, |end| end.min(now + lifetime));
     let keys = ctx.node.keyring.keys();
-    let signer = keys.signer(now).ok_or(Error::Internal("no signing key"))?;
+    let algorithm = audience.map_or(SigningAlgorithm::EdDsa, |audience| audience.algorithm);
+    let signer = keys.signer(algorithm, now).ok_or(Error::Internal("no signing key"))?;
     let token = NewAccessToken {
         user: api_key.user,
+        audience: audience.map(|audience| audience.name.as_str()),
         session: None,
         api_key: Some(api_key.id),
         auth_time: None,
@@ -75,5 +84,5 @@ pub async fn issue_for_api_key(
         expires_at,
         extra_claims: &claims,
     };
-    Ok(IssuedAccessToken { access: ctx.node.issuer.mint(&token, signer), expires_in: expires_at.since(now), scope })
+    Ok(IssuedAccessToken { access: ctx.node.issuer.mint(&token, signer)?, expires_in: expires_at.since(now), scope })
 }

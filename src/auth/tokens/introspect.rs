@@ -20,14 +20,20 @@ pub enum Introspection {
 }
 
 /// Looks up `token` for a client, without using it. A token that the client may not manage is inactive (RFC 7662, 2.2),
-/// so that a client cannot learn whether a refresh token of somebody else is still current.
-pub async fn introspect_for_client(ctx: &Context, client: &Caller, token: &str) -> Result<Introspection, Error> {
+/// so that a client cannot learn whether a refresh token of somebody else is still current. With `audience`, an access
+/// token for another one is inactive too.
+pub async fn introspect_for_client(
+    ctx: &Context,
+    client: &Caller,
+    token: &str,
+    audience: Option<&str>,
+) -> Result<Introspection, Error> {
     if let Some(refresh) = RefreshToken::parse(token, &ctx.node.secrets)
         && !client.may_manage_tokens_of(ctx, Some(refresh.user)).await?
     {
         return Ok(Introspection::Inactive);
     }
-    let introspection = introspect(ctx, token).await?;
+    let introspection = introspect(ctx, token, audience).await?;
     let owner = match &introspection {
         Introspection::Credential(Credential::Token(token)) => token.user,
         Introspection::Credential(Credential::ApiKey(key)) => Some(key.user),
@@ -44,7 +50,7 @@ pub async fn introspect_in_dialect(
     token: &str,
     request_ctx: RequestContext<'_>,
 ) -> Result<Introspection, Error> {
-    Ok(match introspect(ctx, token).await? {
+    Ok(match introspect(ctx, token, None).await? {
         Introspection::Refresh(session)
             if !is_accepted(&ctx.node.config.api, request_ctx.dialect_config, &session.dialect) =>
         {
@@ -54,7 +60,7 @@ pub async fn introspect_in_dialect(
     })
 }
 
-async fn introspect(ctx: &Context, token: &str) -> Result<Introspection, Error> {
+async fn introspect(ctx: &Context, token: &str, audience: Option<&str>) -> Result<Introspection, Error> {
     if let Some(refresh) = RefreshToken::parse(token, &ctx.node.secrets) {
         let session = ctx.ephemeral.session(refresh.user, refresh.session, ctx.now()).await?;
         let is_ended =
@@ -62,7 +68,7 @@ async fn introspect(ctx: &Context, token: &str) -> Result<Introspection, Error> 
         let active = session.filter(|session| session.counter <= refresh.counter && !is_ended(session));
         return Ok(active.map_or(Introspection::Inactive, |session| Introspection::Refresh(Box::new(session))));
     }
-    match verify(ctx, token, Requirements::default()).await {
+    match verify(ctx, token, Requirements { audience, ..Requirements::default() }).await {
         Ok(credential) => Ok(Introspection::Credential(credential)),
         Err(Error::InvalidToken(_)) => Ok(Introspection::Inactive),
         Err(error) => Err(error),

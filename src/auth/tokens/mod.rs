@@ -3,6 +3,7 @@
 
 pub mod caller;
 pub mod client_credentials;
+pub mod exchange;
 pub mod introspect;
 pub mod revoke;
 pub mod verify;

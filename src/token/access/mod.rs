@@ -37,7 +37,7 @@ pub struct Issuer {
     opening: String,
     /// The beginning of the payload of other tokens, before the audience.
     other_opening: String,
-    /// `client_id` of tokens that are not issued from an API key, as a member.
+    /// `client_id` of tokens that are not issued from an API key, as a member; empty if they have none.
     client: String,
 }
 
@@ -116,7 +116,7 @@ impl Issuer {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             leeway: settings.leeway,
-            client: format!(r#","client_id":{}"#, quoted(&settings.client_id)),
+            client: settings.client_id.as_deref().map(|id| format!(r#","client_id":{}"#, quoted(id))).unwrap_or_default(),
             opening: format!(r#"{{"iss":{},"aud":{}"#, quoted(&settings.issuer), quoted(&settings.audience)),
         }
     }

@@ -20,7 +20,7 @@ pub(crate) fn settings() -> config::Tokens {
     config::Tokens {
         issuer: "https://id.example.org".to_owned(),
         audience: "signet".to_owned(),
-        client_id: "signet".to_owned(),
+        client_id: Some("signet".to_owned()),
         claims: Vec::new(),
         algorithm: config::Algorithm::EdDsa,
         leeway: Duration::from_secs(5),

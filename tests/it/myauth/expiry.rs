@@ -82,6 +82,7 @@ impl Node {
             user_agent: None,
             language: None,
             extra_claims: ExtraClaims::None,
+            audience: None,
         }
     }
 

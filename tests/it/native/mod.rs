@@ -1,6 +1,7 @@
 //! The `native` dialect over HTTP: every call on the embedded store, and again on Redis and Postgres.
 
 mod admin;
+mod audiences;
 mod billing;
 mod clients;
 mod forged;
@@ -15,6 +16,7 @@ mod refresh;
 mod request_bounds;
 mod sessions;
 mod sign_out;
+mod token_exchange;
 mod totp;
 mod verify;
 mod wording;

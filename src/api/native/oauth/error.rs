@@ -16,11 +16,15 @@ pub(crate) enum OauthError {
     Api(ApiError),
     /// A required parameter is missing.
     MissingParameter(&'static str),
+    /// A parameter has a value that is not supported; the rule.
+    InvalidParameter(&'static str, &'static str),
+    /// The request names several audiences. A token here has one.
+    SeveralTargets,
     /// A parameter occurs more than once.
     RepeatedParameter,
     /// API keys cannot be revoked here: their owners deactivate them.
     UnsupportedTokenType,
-    /// Neither `refresh_token` nor `client_credentials`.
+    /// None of the grant types that are supported.
     UnsupportedGrantType,
 }
 
@@ -45,12 +49,14 @@ impl IntoResponse for OauthError {
             Self::Api(ApiError::Rejection(rejection)) => render_rejection(&rejection),
             Self::Api(ApiError::Failure(error)) => render_error(error),
             Self::MissingParameter(parameter) => respond(400, "invalid_request", &format!("{parameter} is missing")),
+            Self::InvalidParameter(parameter, rule) => respond(400, "invalid_request", &format!("{parameter} {rule}")),
+            Self::SeveralTargets => respond(400, "invalid_target", "a token has one audience"),
             Self::RepeatedParameter => respond(400, "invalid_request", "a parameter occurs more than once"),
             Self::UnsupportedTokenType => {
                 respond(400, "unsupported_token_type", "API keys are deactivated, not revoked")
             }
             Self::UnsupportedGrantType => {
-                respond(400, "unsupported_grant_type", "use refresh_token or client_credentials")
+                respond(400, "unsupported_grant_type", "use refresh_token, client_credentials or token-exchange")
             }
         }
     }
@@ -78,7 +84,7 @@ fn render_error(error: Error) -> Response {
     let cause = error.to_string();
     let response = match error {
         Error::InvalidToken(VerifyError::InsufficientScope) => {
-            respond(400, "invalid_scope", "the API key does not have that scope")
+            respond(400, "invalid_scope", "the credentials do not have that scope, or the audience does not allow it")
         }
         Error::MissingCredentials | Error::InvalidToken(_) => {
             respond(401, "invalid_client", "authenticate with an API key as the client secret")
@@ -91,6 +97,9 @@ fn render_error(error: Error) -> Response {
         Error::Forbidden(Denial::MissingPermission) => {
             respond(403, "unauthorized_client", "the API key does not have the right for this")
         }
+        Error::InvalidTarget => respond(400, "invalid_target", "no token for that audience can be issued here"),
+        // RFC 8693, 2.2.2: not `invalid_grant`.
+        Error::InvalidSubjectToken(_) => respond(400, "invalid_request", &cause),
         Error::NotFound
         | Error::MfaRequired
         | Error::InvalidMfaCode
