@@ -1,6 +1,8 @@
 //! Each call with the limit that applies to it. A limit that one call has exhausted is exhausted for the calls of every
 //! dialect, from the same address or about the same account, and for no others.
 
+use futures_util::future::join_all;
+
 use super::calls::{
     Call, GUESSES, MAILS, MAILS_TO_ACCOUNTS, REAUTHENTICATIONS, SIGN_INS, SIGN_UPS, TOTP_CODES, TOTP_DISABLING,
 };
@@ -94,9 +96,8 @@ async fn assert_shared_by_address(
             let response = send_from(&within(host), (call.request)(server, target)).await;
             assert!(matches!(response.status, 200..=202 | 400 | 401 | 409), "{}, {host}: {response:?}", call.name);
         }
-        for other in calls.iter().copied().flatten().chain(more_calls) {
-            other.dialect.assert_rate_limited(&send_from(&within(0xffff), (other.request)(server, target)).await);
-        }
+        let others = calls.iter().copied().flatten().chain(more_calls);
+        assert_all_rate_limited(server, &within(0xffff), others.map(|other| (other, target))).await;
         let other_network =
             send_from(&format!("2001:db8:{test}:ff{number:02x}::1"), (call.request)(server, target)).await;
         assert_ne!(other_network.status, 429, "{}: {other_network:?}", call.name);
@@ -140,9 +141,8 @@ mod sign_ins_by_account {
         for (number, call) in SIGN_INS.iter().filter(by_email).enumerate() {
             let unknown = Target::unknown(&format!("nobody-{number}"));
             exhaust(server, call, std::slice::from_ref(&unknown)).await;
-            for other in SIGN_INS.iter().filter(by_email) {
-                other.dialect.assert_rate_limited(&send_from("192.0.2.1", (other.request)(server, &unknown)).await);
-            }
+            let others = SIGN_INS.iter().filter(by_email).map(|other| (other, &unknown));
+            assert_all_rate_limited(server, "192.0.2.1", others).await;
         }
     }
 }
@@ -216,11 +216,21 @@ async fn new_target(server: &TestServer, test: &str, number: usize) -> Target {
 async fn assert_shared_by_account(server: &TestServer, call: &Call, calls: &[&[Call]], target: &Target) {
     let spellings = target.spellings();
     exhaust(server, call, &spellings).await;
-    for other in calls.iter().copied().flatten() {
-        for spelling in &spellings {
-            other.dialect.assert_rate_limited(&send_from("192.0.2.1", (other.request)(server, spelling)).await);
-        }
-    }
+    let others = calls.iter().copied().flatten();
+    let requests = others.flat_map(|other| spellings.iter().map(move |spelling| (other, spelling)));
+    assert_all_rate_limited(server, "192.0.2.1", requests).await;
+}
+
+/// Asserts that each of these calls is limited. Sends them at the same time, because the responses are delayed.
+async fn assert_all_rate_limited<'a>(
+    server: &TestServer,
+    address: &str,
+    calls: impl Iterator<Item = (&'a Call, &'a Target)>,
+) {
+    let send = async |(call, target): (&Call, &Target)| {
+        call.dialect.assert_rate_limited(&send_from(address, (call.request)(server, target)).await);
+    };
+    join_all(calls.map(send)).await;
 }
 
 /// Sends the call until the limit is exhausted, after at most a burst: the preparation of the target counts as well.
