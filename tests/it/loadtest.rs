@@ -82,7 +82,9 @@ impl LoadTest {
         let mut command = Command::new(tool("bin/node"));
         command.arg(self.dir.path().join("node_modules/k6/run.mjs"));
         command.arg(self.dir.path().join("loadtest").join(format!("{script}.js")));
-        command.arg(json!({"iterations": iterations, "users": 2, "setup": setup}).to_string());
+        // A run without `setup` fails in every iteration: a second virtual user would show no more.
+        let users = if setup { 2 } else { 1 };
+        command.arg(json!({"iterations": iterations, "users": users, "setup": setup}).to_string());
         let output = tokio::task::spawn_blocking(move || run_with_stdin(command, &Value::Object(env).to_string()));
         let output = output.await.expect("the process ends");
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
