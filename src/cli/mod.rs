@@ -29,10 +29,16 @@ use clap::{CommandFactory, Parser};
 pub use arguments::{Arguments, Command};
 pub use error::CliError;
 
-use crate::config::Config;
+use crate::auth::context::Context;
+use crate::clock::Clock;
+use crate::config::{Config, Log};
 use crate::node::build::build_command_context;
 use crate::node::serve::serve;
+use crate::telemetry::logs::Logs;
 use output::Output;
+
+/// What commands log: security events. The command itself reports failures of stores and mails.
+const LOGGED: &str = concat!(env!("CARGO_CRATE_NAME"), "::auth=info");
 
 /// Runs the command line and returns the exit code: 0 success, 1 failure, 2 invalid arguments or settings.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -80,22 +86,22 @@ fn dispatch(
             block_on(check::run(&config, output))
         }
         Command::Users { command } => {
-            let config = load()?;
-            block_on(async { users::run(command, &build_command_context(config).await?, output).await })
+            with_context(load()?, async |ctx: &Context| users::run(command, ctx, output).await)
         }
-        Command::Keys { command } => {
-            let config = load()?;
-            block_on(async { keys::run(command, &build_command_context(config).await?, output).await })
-        }
+        Command::Keys { command } => with_context(load()?, async |ctx: &Context| keys::run(command, ctx, output).await),
         Command::ApiKeys { command } => {
-            let config = load()?;
-            block_on(async { api_keys::run(command, &build_command_context(config).await?, output).await })
+            with_context(load()?, async |ctx: &Context| api_keys::run(command, ctx, output).await)
         }
-        Command::Seed(options) => {
-            let config = load()?;
-            block_on(async { seed::run(options, &build_command_context(config).await?, output).await })
-        }
+        Command::Seed(options) => with_context(load()?, async |ctx: &Context| seed::run(options, ctx, output).await),
     }
+}
+
+/// Runs a command that calls operations. They log to stderr what a server would log of them.
+fn with_context(config: Config, command: impl AsyncFnOnce(&Context) -> Result<(), CliError>) -> Result<(), CliError> {
+    let log = Log { filter: LOGGED.to_owned(), otlp_endpoint: None, ..config.log.clone() };
+    let start_log = || Logs::start(&log, Clock::system()).map_err(io::Error::other);
+    let _logs = start_log().map_err(CliError::io("starting the log"))?;
+    block_on(async { command(&build_command_context(config).await?).await })
 }
 
 /// Runs a command on a single-threaded runtime: a command has no parallel work.

@@ -33,8 +33,16 @@ fn refused(plan: &Plan, words: &[&str], code: i32) -> String {
 fn done(plan: &Plan, words: &[&str], input: &str) -> String {
     let output = plan.run(words, input);
     assert!(output.status.success(), "{words:?}: {}", text(&output.stderr));
-    assert_eq!(text(&output.stderr), "", "{words:?}");
+    events(&output);
     text(&output.stdout)
+}
+
+/// The events that a command logged, which must be all that it wrote to stderr.
+#[track_caller]
+fn events(output: &Output) -> Vec<Value> {
+    let stderr = text(&output.stderr);
+    let event = |line: &str| serde_json::from_str::<Value>(line).ok().filter(|event| event["level"] == "INFO");
+    stderr.lines().map(|line| event(line).unwrap_or_else(|| panic!("no event: {line}"))).collect()
 }
 
 #[test]

@@ -18,7 +18,11 @@ async fn second_factor_is_turned_off_and_the_owner_is_told(server: &TestServer) 
     outbox::wait_until_queue_is_empty(server).await;
     let before = outbox::mails(server, &user.email).len();
 
-    let row = server.plan().json(&["users", "reset-mfa", &user.email], "");
+    let output = server.plan().run(&["--json", "users", "reset-mfa", &user.email], "");
+    let [event] = &events(&output)[..] else { panic!("{output:?}") };
+    assert_eq!(event["message"], "second factor turned off by an operator");
+    assert_eq!((&event["user"], &event["target"]), (&json!(user.id), &json!("signet::auth::mfa::reset")));
+    let row: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&row["id"], &row["second_factor"]), (&json!(user.id), &json!(false)));
     let mails = outbox::mails(server, &user.email);
     assert_eq!(mails.len(), before + 1, "the command waits for the mail");
@@ -46,7 +50,9 @@ async fn sessions_end_only_on_request(server: &TestServer) {
 
 async fn user_without_second_factor_is_left_unchanged(server: &TestServer) {
     let user = server.create_user(&[]);
-    let printed = done(server.plan(), &["users", "reset-mfa", &user.email], "");
+    let output = server.plan().run(&["users", "reset-mfa", &user.email], "");
+    let printed = text(&output.stdout);
+    assert!(events(&output).is_empty(), "{output:?}");
     assert!(printed.contains("the second factor was off already"), "{printed}");
     assert!(outbox::mails(server, &user.email).is_empty());
     assert!(refused(server.plan(), &["users", "reset-mfa", "nobody@example.org"], 1).contains("nobody@example.org"));
