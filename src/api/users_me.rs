@@ -113,6 +113,8 @@ pub(super) struct UserRead {
     hashed_password: bool,
     /// True if TOTP is enabled.
     totp: bool,
+    /// Same as `totp`.
+    totp_secret: bool,
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
     #[schema(value_type = String, format = DateTime)]
@@ -139,6 +141,7 @@ impl UserRead {
             password: has_password,
             hashed_password: has_password,
             totp: user.totp.is_some(),
+            totp_secret: user.totp.is_some(),
             created: user.created_at,
             modified: user.updated_at,
             is_verified: user.verified,

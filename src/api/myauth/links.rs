@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 
 use super::request_context;
 use super::wire::{
-    Msg, Token, WebToken, login_step_response, message_response, read_with_new_password, require_bearer,
-    web_token_response,
+    Msg, Token, WebToken, embedded_body, login_step_response, message_response, parse_with_new_password,
+    require_bearer, web_token_response,
 };
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::myauth::error::{Call, MyauthError};
@@ -116,7 +116,8 @@ pub(super) struct ResetRequest {
 )]
 async fn reset(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     require_bearer(&request)?;
-    let body: ResetRequest = read_with_new_password(&ctx, &mut request, "new_password").await?;
+    let body = embedded_body(&mut request).await?;
+    let body: ResetRequest = parse_with_new_password(&ctx, &body, "new_password")?;
     let request_ctx = request_context(&ctx, &request);
     let policy = Policy::for_dialect(request_ctx.dialect_config, &ctx.node.config.passwords);
     let token = require_bearer(&request)?;

@@ -5,11 +5,11 @@ use utoipa::ToSchema;
 
 use super::request_context;
 use super::wire::{
-    FullName, Msg, Token, login_step_response, message_response, read_with_new_password, require_bearer,
-    token_pair_response, user_response,
+    FullName, Msg, Token, embedded_body, login_step_response, message_response, parse_with_new_password,
+    require_bearer, token_pair_response, user_response,
 };
 use crate::api::endpoint::{Endpoint, endpoint};
-use crate::api::fastapi::EmailStr;
+use crate::api::fastapi::{EmailStr, both};
 use crate::api::myauth::error::{Call, MyauthError};
 use crate::api::users_me::UserRead;
 use crate::api::{RATE_LIMITED, WEAK_PASSWORD};
@@ -22,7 +22,7 @@ use crate::auth::sessions::refresh::refresh;
 use crate::auth::sign_in::password::start_sign_in;
 use crate::auth::tokens::caller::refresh_error;
 use crate::auth::tokens::revoke::revoke_refresh_token;
-use crate::http::{FieldError, FormFields, ParamLocation, Rejection, Request, Response};
+use crate::http::{FieldError, FieldErrorKind, FormFields, ParamLocation, Rejection, Request, Response};
 
 /// The account to create.
 #[derive(Deserialize, ToSchema)]
@@ -49,7 +49,8 @@ pub(super) struct SignUpRequest {
     responses((status = 200, description = "The new user.", body = UserRead)),
 )]
 async fn sign_up(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
-    let body: SignUpRequest = read_with_new_password(&ctx, &mut request, "password").await?;
+    let body = embedded_body(&mut request).await?;
+    let body: SignUpRequest = parse_with_new_password(&ctx, &body, "password")?;
     let new_user = CreateUser {
         email: body.email.0.as_str().to_owned(),
         password: Some(body.password),
@@ -73,12 +74,12 @@ pub(super) const SIGN_UP: Endpoint = endpoint! {
     ],
 };
 
-/// The form of the OAuth 2.0 password grant. Fields other than `username` and `password` are ignored.
+/// The form of the OAuth 2.0 password grant. Fields other than these are ignored.
 #[derive(ToSchema)]
 #[schema(examples(json!({"username": "zoe@example.org", "password": "a quiet harbour at dusk"})))]
 #[allow(dead_code, reason = "for the OpenAPI document only: forms are read field by field")]
 pub(super) struct OauthForm {
-    #[schema(required = false)]
+    #[schema(required = false, pattern = "^password$")]
     grant_type: String,
     /// The e-mail address.
     #[schema(min_length = 1)]
@@ -106,7 +107,7 @@ pub(super) struct OauthForm {
 )]
 async fn sign_in(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let form = request.form().await?;
-    let (username, password) = credentials(&form)?;
+    let ((), (username, password)) = both(check_grant_type(&form), credentials(&form))?;
     let request_ctx = request_context(&ctx, &request);
     let step =
         start_sign_in(&ctx, username, &password, request_ctx).await.map_err(MyauthError::in_call(Call::SignIn))?;
@@ -118,6 +119,17 @@ pub(super) const SIGN_IN: Endpoint = endpoint! {
     metric_label: "myauth.sign-in",
     errors: [Error::InvalidCredentials, RATE_LIMITED, Error::Overloaded],
 };
+
+/// FastAPI's form lets the grant type be absent or empty, and otherwise has one value.
+fn check_grant_type(form: &FormFields) -> Result<(), Rejection> {
+    match form.get("grant_type") {
+        None | Some("" | "password") => Ok(()),
+        Some(_) => {
+            let kind = FieldErrorKind::Invalid("String should match pattern '^password$'".to_owned());
+            Err(Rejection::field(FieldError::new(ParamLocation::Body, "grant_type", kind)))
+        }
+    }
+}
 
 /// Reads username and password. Like FastAPI, treats an empty form field as missing.
 fn credentials(form: &FormFields) -> Result<(&str, Password), Rejection> {

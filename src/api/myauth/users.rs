@@ -5,7 +5,9 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::request_context;
-use super::wire::{FullName, Msg, Role, Roles, message_response, read_with_new_password, resolve_roles, user_response};
+use super::wire::{
+    FullName, Msg, Role, Roles, embedded_body, message_response, read_with_new_password, resolve_roles, user_response,
+};
 use crate::api::endpoint::{Endpoint, endpoint};
 use crate::api::fastapi::{EmailStr, LaxBool, LaxInteger, both, uuid};
 use crate::api::myauth::error::{Call, MyauthError};
@@ -104,7 +106,7 @@ pub(super) struct ToggleState {
 )]
 async fn toggle_state(ctx: Context, mut request: Request) -> Result<Response, MyauthError> {
     let (_, by) = require_admin(&ctx, request.bearer()).await?;
-    let body: ToggleState = request.json().await?;
+    let body: ToggleState = json::parse(&embedded_body(&mut request).await?)?;
     toggle_disabled(&ctx, &by, &body.user_email.0).await.map_err(MyauthError::in_call(Call::Toggle))?;
     Ok(message_response("User state toggled successfully."))
 }

@@ -1,5 +1,6 @@
 //! Wire types and responses that several calls share: tokens, claims, messages, names, roles.
 
+use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer};
 use serde::{Serialize, de::DeserializeOwned};
 use utoipa::ToSchema;
@@ -95,18 +96,33 @@ pub(super) async fn read_with_new_password<T: DeserializeOwned>(
     request: &mut Request,
     field: &'static str,
 ) -> Result<T, Rejection> {
+    parse_with_new_password(ctx, &request.json_bytes().await?, field)
+}
+
+/// The body of a call whose fields FastAPI takes one by one instead of as a model: without a body, or with null, the 422
+/// names every field that is missing.
+pub(super) async fn embedded_body(request: &mut Request) -> Result<Bytes, Rejection> {
+    let body = request.json_bytes().await?;
+    Ok(if matches!(body.trim_ascii(), b"" | b"null") { Bytes::from_static(b"{}") } else { body })
+}
+
+/// As [`read_with_new_password`], for a body that was read before.
+pub(super) fn parse_with_new_password<T: DeserializeOwned>(
+    ctx: &Context,
+    body: &[u8],
+    field: &'static str,
+) -> Result<T, Rejection> {
     #[derive(serde::Deserialize)]
     struct NewPassword {
         #[serde(alias = "new_password")]
         password: Option<Password>,
     }
-    let body = request.json_bytes().await?;
     let config = &ctx.node.config;
     let policy = Policy::for_dialect(&config.api.myauth, &config.passwords);
-    let new_password = json::parse::<NewPassword>(&body).ok().and_then(|body| body.password);
+    let new_password = json::parse::<NewPassword>(body).ok().and_then(|body| body.password);
     let checked = new_password.map_or(Ok(()), |password| policy.check(&password));
     let checked = checked.map_err(|violation| Rejection::field(password_error(field, violation)));
-    both(json::parse(&body), checked).map(|(body, ())| body)
+    both(json::parse(body), checked).map(|(body, ())| body)
 }
 
 /// The token in `Authorization: Bearer …`.

@@ -33,9 +33,18 @@ async fn own_account_is_returned(server: &TestServer) {
     let response = request_as(server, Method::GET, "/auth/users/me", &zoe.access).send_checked().await;
     let user = response.is(200).json();
     assert_eq!(response.header("cache-control"), "no-store");
-    for field in
-        ["id", "email", "full_name", "role", "email_validated", "is_active", "is_superuser", "password", "totp"]
-    {
+    for field in [
+        "id",
+        "email",
+        "full_name",
+        "role",
+        "email_validated",
+        "is_active",
+        "is_superuser",
+        "password",
+        "totp",
+        "totp_secret",
+    ] {
         assert!(user.get(field).is_some(), "{field}: {user}");
     }
     for method in [Method::GET, Method::PUT, Method::DELETE] {

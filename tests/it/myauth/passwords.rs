@@ -31,7 +31,7 @@ async fn sign_up_returns_the_new_user(server: &TestServer) {
     let expected = json!({
         "id": user["id"], "email": email, "full_name": "Zoe 譚", "role": "user", "roles": [],
         "email_validated": false, "is_verified": false, "is_active": true, "is_superuser": false,
-        "password": true, "hashed_password": true, "totp": false,
+        "password": true, "hashed_password": true, "totp": false, "totp_secret": false,
         "created": user["created"], "created_at": user["created"],
         "modified": user["created"], "updated_at": user["created"],
     });
@@ -48,7 +48,10 @@ async fn sign_up_returns_the_new_user(server: &TestServer) {
 async fn all_invalid_fields_are_reported_together(server: &TestServer) {
     let sign_up_errors =
         async |body: Value| field_errors(&server.post("/auth/login/signup").json(&body).send_checked().await);
-    assert_eq!(sign_up_errors(json!({})).await, expected(&[("body.email", "missing"), ("body.password", "missing")]));
+    let missing = expected(&[("body.email", "missing"), ("body.password", "missing")]);
+    assert_eq!(sign_up_errors(json!({})).await, missing);
+    assert_eq!(sign_up_errors(Value::Null).await, missing);
+    assert_eq!(field_errors(&server.post("/auth/login/signup").send_checked().await), missing);
     let all = json!({"email": "nobody", "password": "short", "full_name": "x".repeat(256)});
     assert_eq!(
         sign_up_errors(all).await,
@@ -114,6 +117,18 @@ async fn form_may_be_urlencoded_or_multipart(server: &TestServer) {
     let missing = expected(&[("body.password", "missing"), ("body.username", "missing")]);
     assert_eq!(field_errors(&server.form("/auth/login/oauth", &[]).await), missing);
     assert_eq!(field_errors(&server.form("/auth/login/oauth", &[("username", ""), ("password", "")]).await), missing);
+    let grant = async |kind: &str, more: &[(&str, &str)]| {
+        field_errors(&server.form("/auth/login/oauth", &[&[("grant_type", kind)], more].concat()).await)
+    };
+    let credentials = [("username", zoe.email.as_str()), ("password", PASSWORD)];
+    for kind in ["client_credentials", "Password", "password "] {
+        let mismatch = [("body.grant_type", "string_pattern_mismatch")];
+        assert_eq!(grant(kind, &credentials).await, expected(&mismatch), "{kind}");
+        let all = [&mismatch[..], &[("body.password", "missing"), ("body.username", "missing")]].concat();
+        assert_eq!(grant(kind, &[]).await, expected(&all), "{kind}");
+    }
+    let empty = [&[("grant_type", "")][..], &credentials].concat();
+    tokens(&server.form("/auth/login/oauth", &empty).await);
     let json = server.post("/auth/login/oauth").json(&json!({"username": zoe.email, "password": PASSWORD}));
     assert_error(&json.send_checked().await, 415, "Unsupported Media Type");
 }

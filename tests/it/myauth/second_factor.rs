@@ -72,7 +72,8 @@ async fn totp_is_enrolled_enabled_and_then_required(server: &TestServer) {
     tokens(&try_sign_in(server, &zoe.email, PASSWORD).await);
 
     let (zoe, key, codes) = member_with_totp(server).await;
-    assert_eq!(me(server, &zoe.access).await["totp"], true);
+    let user = me(server, &zoe.access).await;
+    assert_eq!((&user["totp"], &user["totp_secret"]), (&json!(true), &json!(true)));
     assert_eq!(codes.iter().collect::<BTreeSet<_>>().len(), 10);
     for code in &codes {
         let letters = code.chars().filter(char::is_ascii_alphanumeric).count();

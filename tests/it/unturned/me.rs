@@ -43,6 +43,7 @@ async fn response_serves_both_kinds_of_client(server: &TestServer) {
         ("password", json!(false)),
         ("hashed_password", json!(false)),
         ("totp", json!(false)),
+        ("totp_secret", json!(false)),
         ("created", json!(created)),
         ("modified", json!(updated)),
     ] {
