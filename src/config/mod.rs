@@ -245,8 +245,8 @@ pub struct Tokens {
     pub issuer: String,
     /// `aud`.
     pub audience: String,
-    /// `client_id` of tokens of users who signed in; never the form of an API key's id.
-    pub client_id: String,
+    /// `client_id` of tokens of users who signed in, never in the form of an API key's id; `None`: they have none.
+    pub client_id: Option<String>,
     /// Names of the custom claims that tokens carry.
     pub claims: Vec<String>,
     /// The `alg` header; both names are accepted.

@@ -8,6 +8,23 @@ pub(crate) mod accounts;
 mod ephemeral;
 
 use std::future::Future;
+use std::time::Duration;
+
+use signet::store::ephemeral::{Cursor, Revocation};
+use signet::store::{self, Ephemeral};
+
+/// Reads the stream of revocations without positions.
+pub(crate) trait Follow {
+    /// The revocations after `cursor`, and the cursor after them.
+    async fn follow(&self, cursor: &Cursor, max_wait: Duration) -> store::Result<(Vec<Revocation>, Cursor)>;
+}
+
+impl<S: Ephemeral + ?Sized> Follow for S {
+    async fn follow(&self, cursor: &Cursor, max_wait: Duration) -> store::Result<(Vec<Revocation>, Cursor)> {
+        let page = self.read_stream(cursor, max_wait).await?;
+        Ok((page.entries.into_iter().map(|entry| entry.revocation).collect(), page.cursor))
+    }
+}
 
 /// Calls `call` with 0, 1, … `count - 1`, each on a task of its own, and returns the results in that order.
 async fn run_concurrently<T, F>(count: usize, call: impl Fn(usize) -> F) -> Vec<T>

@@ -6,6 +6,7 @@ use std::process::Output;
 use serde_json::{Value, json};
 
 mod check;
+mod custom_claims;
 mod last_superuser;
 mod password;
 mod propagation;
@@ -196,6 +197,14 @@ async fn signing_keys_change_beside_a_running_server() {
     let pem = done(plan, &["keys", "export", &kid(&old.access)], "");
     assert!(pem.starts_with("-----BEGIN PRIVATE KEY-----"));
     let elsewhere = Plan::embedded();
+    let listed = elsewhere.json(&["keys", "list"], "");
+    for (more, warns) in [(&[][..], false), (&["--assume-cache", "1d"], false), (&["--assume-cache", "2d"], true)] {
+        let output = elsewhere.run(&[&["--json", "keys", "rotate"], more].concat(), "");
+        let rotated: Value = serde_json::from_slice(&output.stdout).unwrap();
+        // Not announced for long enough to sign now; rotating again changes nothing.
+        assert_eq!((&rotated["kid"], &rotated["state"]), (&listed[1]["kid"], &"announced".into()));
+        assert_eq!(text(&output.stderr).contains("keys.announce"), warns, "{}", text(&output.stderr));
+    }
     let imported: Value = {
         let words = ["--json", "keys", "import", "-"];
         serde_json::from_slice(&elsewhere.run(&words, &pem).stdout).unwrap()

@@ -37,6 +37,11 @@ pub(super) async fn one_field_changes_alone(store: Arc<dyn Accounts>) {
         ),
         (Changes { roles: Some(Vec::new()), ..none() }, User { roles: Vec::new(), ..ada.clone() }),
         (
+            Changes { custom_claims: Some(Some("{\"a\": 1}".to_owned())), ..none() },
+            User { custom_claims: Some("{\"a\": 1}".to_owned()), ..ada.clone() },
+        ),
+        (Changes { custom_claims: Some(None), ..none() }, User { custom_claims: None, ..ada.clone() }),
+        (
             Changes { roles: Some(Vec::new()), ends_sign_ins: true, ..none() },
             ends(User { roles: Vec::new(), ..ada.clone() }),
         ),
@@ -62,6 +67,7 @@ pub(super) async fn many_fields_change_in_one_step(store: Arc<dyn Accounts>) {
         disabled: Some(true),
         superuser: Some(true),
         roles: Some(vec![String::new(), "a,b \"{}".to_owned()]),
+        custom_claims: Some(None),
         ends_sign_ins: false,
         only_if_valid_after: None,
         ends_api_keys_with: &[],
@@ -74,6 +80,7 @@ pub(super) async fn many_fields_change_in_one_step(store: Arc<dyn Accounts>) {
         disabled: true,
         superuser: true,
         roles: vec![String::new(), "a,b \"{}".to_owned()],
+        custom_claims: None,
         sessions_valid_after: at(10),
         updated_at: at(10),
         ..ada

@@ -207,6 +207,7 @@ pub(crate) fn new_user(name: &str) -> NewUser {
         disabled: false,
         superuser: false,
         roles: vec!["user".to_owned(), "editor".to_owned()],
+        custom_claims: Some(r#"{"team":"\u00e9\u0000"}"#.to_owned()),
         project: ProjectId::new(START, &rng),
         created_at: START,
     }
@@ -225,6 +226,7 @@ fn created_user(given: &NewUser, number: i64) -> User {
         disabled: false,
         superuser: false,
         roles: vec!["user".to_owned(), "editor".to_owned()],
+        custom_claims: Some(r#"{"team":"\u00e9\u0000"}"#.to_owned()),
         totp: None,
         billing: Billing::default(),
         sessions_valid_after: START,

@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::conformance::Follow;
 use signet::clock::Timestamp;
 use signet::id::{SessionId, UserId};
 use signet::store::Ephemeral;
@@ -107,6 +108,8 @@ suite! {
         each_follower_has_its_own_cursor
         all_followers_see_one_order
         follow_returns_at_most_a_thousand
+        positions_increase_and_stay_the_same
+        position_after_forgetting_is_that_of_the_last_entry
         waiting_follower_wakes_on_publish
         follow_returns_after_its_maximum_wait
         forgotten_revocations_are_not_followed
@@ -249,6 +252,7 @@ fn session(number: u128) -> Session {
         client_ip: "2001:db8::7".into(),
         user_agent: "a browser / 1.0".into(),
         claims: r#"{"email":"ada@example.org","name":"Ada \u00e9"}"#.into(),
+        custom_claims: r#"{"team":"\u00e9"}"#.into(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Instant;
 
 use super::*;
+use crate::conformance::Follow;
 use signet::id::{ApiKeyId, TokenId};
 
 /// The time in which a waiting follower must be woken. Nothing else depends on real time.
@@ -203,4 +204,40 @@ pub(super) async fn nodes_report_what_they_have_applied(store: Store) {
     store.forget_revocations(START + HOUR).await.unwrap();
     let nothing = store.newest_revocation().await.unwrap();
     assert_eq!(nodes(&nothing).await, [report("one", true)], "what is forgotten is waited for by nobody");
+}
+
+pub(super) async fn positions_increase_and_stay_the_same(store: Store) {
+    publish(&store, 0..5, START).await;
+    // A clock that is behind.
+    publish(&store, 5..1005, START - HOUR).await;
+    let mut pages = Vec::new();
+    let mut cursor = Cursor::start();
+    loop {
+        let page = store.read_stream(&cursor, Duration::ZERO).await.unwrap();
+        if page.entries.is_empty() {
+            break;
+        }
+        cursor = page.cursor.clone();
+        pages.push(page);
+    }
+    assert_eq!(pages.iter().map(|page| page.has_more).collect::<Vec<_>>(), [true, false]);
+    assert!(pages.iter().all(|page| page.epoch == pages[0].epoch && !page.epoch.is_empty()));
+    assert!(pages.iter().all(|page| Some(page.end) == page.entries.last().and_then(|entry| entry.position)));
+    let entries = pages.into_iter().flat_map(|page| page.entries).collect::<Vec<_>>();
+    assert!(entries.is_sorted_by(|one, other| one.position.is_some() && one.position < other.position));
+
+    let other = store.read_stream(&Cursor::start(), Duration::ZERO).await.unwrap();
+    assert_eq!(other.entries, entries[..1000], "every follower gets the same positions");
+    assert_eq!(other.entries[0].published_at, START);
+}
+
+pub(super) async fn position_after_forgetting_is_that_of_the_last_entry(store: Store) {
+    publish(&store, 0..3, START).await;
+    let before = store.read_stream(&Cursor::start(), Duration::ZERO).await.unwrap();
+    store.forget_revocations(START + HOUR).await.unwrap();
+    let after = store.read_stream(&Cursor::start(), Duration::ZERO).await.unwrap();
+    assert_eq!((after.entries.len(), after.epoch, after.end.major), (0, before.epoch, before.end.major));
+    publish(&store, 3..4, START).await;
+    let next = store.read_stream(&after.cursor, Duration::ZERO).await.unwrap();
+    assert!(next.entries.iter().all(|entry| entry.position > Some(before.end)) && next.entries.len() == 1);
 }

@@ -3,16 +3,18 @@
 use std::collections::HashSet;
 
 use super::*;
-use signet::store::ephemeral::SignOutScope;
+use signet::store::ephemeral::{SessionClaims, SignOutScope};
 
 const NEW: &str = r#"{"email":"ada@example.com","name":"\"Ada' \u00e9 é"}"#;
 
-async fn set_claims(store: &Store, claims: &str, now: Timestamp) -> u64 {
-    store.set_claims(user(1), claims, now).await.unwrap()
+/// Sets both kinds of claims to this text.
+async fn set_claims(store: &Store, text: &str, now: Timestamp) -> u64 {
+    let claims = SessionClaims { claims: text.to_owned(), custom_claims: text.to_owned() };
+    store.set_claims(user(1), &claims, now).await.unwrap()
 }
 
-fn with_claims(session: Session, claims: &str) -> Session {
-    Session { claims: claims.to_owned(), ..session }
+fn with_claims(session: Session, text: &str) -> Session {
+    Session { claims: text.to_owned(), custom_claims: text.to_owned(), ..session }
 }
 
 pub(super) async fn only_the_claims_of_open_sessions_are_replaced(store: Store) {
@@ -44,7 +46,8 @@ pub(super) async fn only_the_claims_of_open_sessions_are_replaced(store: Store) 
     assert_eq!(expect_rotated(store.rotate_refresh_token(rotate_request(&session(3), 0), later).await.unwrap()), next);
 
     assert_eq!(set_claims(&store, "", later).await, 3, "claims may be empty and be replaced again");
-    assert!(store.sessions(user(1), later).await.unwrap().iter().all(|session| session.claims.is_empty()));
+    let is_empty = |session: &Session| session.claims.is_empty() && session.custom_claims.is_empty();
+    assert!(store.sessions(user(1), later).await.unwrap().iter().all(is_empty));
 }
 
 pub(super) async fn replacing_claims_extends_no_session(store: Store) {

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use crate::conformance::Follow;
 use signet::store::ephemeral::{OpenedIn, RequiredText};
 
 use super::*;
@@ -19,6 +20,7 @@ pub(super) async fn opened_session_is_read_back_unchanged(store: Store) {
         client_ip: String::new(),
         user_agent: "\"'\\\n\u{1f98a}".repeat(20),
         claims: String::new(),
+        custom_claims: String::new(),
         counter: 7,
         ..session(2)
     };

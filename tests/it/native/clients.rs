@@ -42,6 +42,10 @@ async fn client_authenticates_in_any_documented_way(server: &TestServer) {
     let form = [GRANT];
     post().basic_auth("any name", Some(&key)).form(&form).send_checked().await.is(200);
     post().basic_auth("", Some(&key)).form(&form).send_checked().await.is(200);
+    // Form-encoded first, as RFC 6749, 2.3.1 says and strict clients do.
+    let encoded: String = key.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    post().basic_auth("a+name%3A%25", Some(&encoded)).form(&form).send_checked().await.is(200);
+    post().basic_auth("a+name", Some(key.replace('_', "%5F"))).form(&form).send_checked().await.is(200);
     post().header("x-api-key", &key).form(&form).send_checked().await.is(200);
     post().bearer_auth(&key).form(&form).send_checked().await.is(200);
     post().form(&[GRANT, ("client_id", "any name"), ("client_secret", &key)]).send_checked().await.is(200);

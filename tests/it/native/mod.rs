@@ -3,7 +3,9 @@
 mod admin;
 mod audiences;
 mod billing;
+mod client_id;
 mod clients;
+mod custom_claims;
 mod forged;
 mod introspection;
 mod limits;
@@ -18,5 +20,7 @@ mod sessions;
 mod sign_out;
 mod token_exchange;
 mod totp;
+mod users;
 mod verify;
+mod verify_proxy;
 mod wording;

@@ -1,7 +1,9 @@
 //! The keys in Redis: names, slots, lifetimes, and the number of round trips per operation.
 
+use crate::conformance::Follow;
 use signet::store::ephemeral::{
-    Claim, Cursor, KNOWN_NETWORK_TTL, Limit, NetworkPermit, RedeemRequest, RequesterPermit, SignOutScope, Target,
+    Claim, Cursor, KNOWN_NETWORK_TTL, Limit, NetworkPermit, RedeemRequest, RequesterPermit, SessionClaims,
+    SignOutScope, Target,
 };
 
 use super::*;
@@ -157,11 +159,22 @@ async fn set_profile_keeps_lifetimes_and_creates_no_record() {
     let expiries = || [&key(1), &key(3), &key(4), &index].map(|key| server.cli(&["PEXPIRETIME", key]));
     let before = expiries();
     assert!(before.iter().all(|until| until.parse::<i64>().unwrap() > 0), "{before:?}");
-    assert_eq!(store.set_claims(user(1), "new", START).await.unwrap(), 1);
+    assert_eq!(store.set_claims(user(1), &new_claims(), START).await.unwrap(), 1);
     assert_eq!(expiries(), before);
     let claims = [1, 2, 3, 4].map(|number| server.cli(&["HGET", &key(number), "p"]));
     assert_eq!(claims, ["new", "", "{}", "{}"]);
+    assert_eq!(server.cli(&["HEXISTS", &key(1), "m"]), "0", "no custom claims take no space");
+    let custom = SessionClaims { custom_claims: r#"{"plan":"pro"}"#.to_owned(), ..new_claims() };
+    assert_eq!(store.set_claims(user(1), &custom, START).await.unwrap(), 1);
+    assert_eq!(server.cli(&["HGET", &key(1), "m"]), custom.custom_claims);
+    assert_eq!((expiries(), server.cli(&["EXISTS", &key(2)])), (before, "0".to_owned()));
+    store.set_claims(user(1), &new_claims(), START).await.unwrap();
+    assert_eq!(server.cli(&["HEXISTS", &key(1), "m"]), "0");
     assert_eq!(server.cli(&["EXISTS", &key(2)]), "0");
+}
+
+fn new_claims() -> SessionClaims {
+    SessionClaims { claims: "new".to_owned(), custom_claims: String::new() }
 }
 
 #[tokio::test]
@@ -192,7 +205,7 @@ async fn operations_take_one_round_trip() {
     store.take_network_permit(of_network, START).await.unwrap();
     store.remember_network(user(1), NETWORK, START).await.unwrap();
     store.end_sessions(user(1), SignOutScope::One(session(1).id), None, START, START).await.unwrap();
-    store.set_claims(user(1), "new", START).await.unwrap();
+    store.set_claims(user(1), &new_claims(), START).await.unwrap();
 
     let mut before = scripts();
     let mut round_trips = || {
@@ -215,7 +228,7 @@ async fn operations_take_one_round_trip() {
     assert_eq!(round_trips(), 1);
     store.remember_network(user(1), NETWORK, START).await.unwrap();
     assert_eq!(round_trips(), 1);
-    store.set_claims(user(2), "new", START).await.unwrap();
+    store.set_claims(user(2), &new_claims(), START).await.unwrap();
     assert_eq!(round_trips(), 1);
     store.end_sessions(user(2), SignOutScope::One(session(2).id), None, START, START).await.unwrap();
     assert_eq!(round_trips(), 3, "end, publish, delete");
