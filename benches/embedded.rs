@@ -65,20 +65,20 @@ async fn measure_revocations(follower_name: &str, publisher: &SqliteEphemeral, s
     let mut cursor = Cursor::start();
     let mut durations = Vec::new();
     for round in 0..50 {
-        while let (revocations, next) = subscriber.follow(&cursor, Duration::ZERO).await.unwrap()
-            && !revocations.is_empty()
+        while let page = subscriber.read_stream(&cursor, Duration::ZERO).await.unwrap()
+            && !page.entries.is_empty()
         {
-            cursor = next;
+            cursor = page.cursor;
         }
         let follower = tokio::spawn({
             let (subscriber, cursor) = (Arc::clone(subscriber), cursor.clone());
-            async move { subscriber.follow(&cursor, Duration::from_secs(5)).await.unwrap() }
+            async move { subscriber.read_stream(&cursor, Duration::from_secs(5)).await.unwrap() }
         });
         // Each time at a different point of the follower's polling interval.
         tokio::time::sleep(Duration::from_millis(10 + round)).await;
         let started = Instant::now();
         publisher.revoke(&Revocation { target: Target::Keyring, expires_at: NOW + DAY }, NOW).await.unwrap();
-        assert!(!follower.await.unwrap().0.is_empty());
+        assert!(!follower.await.unwrap().entries.is_empty());
         durations.push(started.elapsed());
     }
     durations.sort_unstable();

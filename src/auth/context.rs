@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::auth::passwords::{Hasher, Policy};
 use crate::auth::retention::Retention;
+use crate::auth::revocation::publication::Publication;
 use crate::auth::revocation::set::RevocationSet;
 use crate::auth::tokens::verify::api_key_cache::ApiKeyCache;
 use crate::auth::tokens::verify::cache::VerifyCache;
@@ -57,6 +58,8 @@ pub struct Node {
     pub issuer: Issuer,
     /// The revocations that this node has applied.
     pub revocations: RevocationSet,
+    /// What this node publishes of them.
+    pub publication: Publication,
     /// Access tokens that were verified before.
     pub verify_cache: VerifyCache,
     /// API keys that were verified before.

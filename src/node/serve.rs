@@ -108,6 +108,7 @@ async fn run(config: Config, clock: Clock, logs: Arc<Logs>) -> Result<(), ServeE
     // Drain: no new connections, requests in flight finish, and revocations are applied until the last one has.
     tracing::info!("stopping: no new connections, finishing requests in flight");
     ctx.node.readiness.not_ready(Condition::Accepting, "shutting down");
+    ctx.node.publication.close();
     let drain_until = Instant::now() + ctx.node.config.server.drain_timeout;
     let drained = tokio::task::spawn_blocking(move || server.drain());
     let cut_off = tokio::select! {

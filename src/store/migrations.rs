@@ -32,6 +32,7 @@ macro_rules! migrations {
 pub(super) const POSTGRES: &[Migration] = migrations! { "postgres":
     1 "accounts" "0001_accounts.sql";
     2 "endings" "0002_endings.sql";
+    3 "custom_claims" "0003_custom_claims.sql";
 };
 
 pub(super) const SQLITE: &[Migration] = migrations! { "sqlite":
@@ -40,6 +41,8 @@ pub(super) const SQLITE: &[Migration] = migrations! { "sqlite":
     3 "endings" "0003_endings.sql";
     4 "auth_time" "0004_auth_time.sql";
     5 "known_networks" "0005_known_networks.sql";
+    6 "custom_claims" "0006_custom_claims.sql";
+    7 "revocation_epoch" "0007_revocation_epoch.sql";
 };
 
 impl Migration {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use crate::conformance::Follow;
 use signet::clock::Timestamp;
 use signet::config::{Durability, Embedded};
 use signet::id::{ProjectId, SessionId, TokenId, UserId};
@@ -60,6 +61,7 @@ fn session_of(user: UserId) -> Session {
         client_ip: "127.0.0.1".to_owned(),
         user_agent: "a test".to_owned(),
         claims: "{}".to_owned(),
+        custom_claims: String::new(),
     }
 }
 

@@ -14,6 +14,8 @@
 //! If that store has lost the end, the row alone cannot tell such a session from one opened later, so clocks must be
 //! kept in step.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::auth::context::Context;
 use crate::auth::retention::DURABLE_OVERLAP;
 use crate::clock::Timestamp;
@@ -36,25 +38,46 @@ pub(in crate::auth) fn api_key_revocation(ctx: &Context, key: ApiKeyId, deactiva
 }
 
 /// Reads and applies the durable revocations since the last reading; the first time, all that are still kept. A node
-/// must not answer requests before the first reading.
-pub async fn reapply(ctx: &Context) -> Result<(), store::Error> {
+/// must not answer requests before the first reading. Returns those that this node had not applied yet.
+pub async fn reapply(ctx: &Context) -> Result<Vec<Revocation>, store::Error> {
     let (revocations, accounts, retention) = (&ctx.node.revocations, &ctx.accounts, &ctx.node.retention);
     let now = ctx.now();
     let since = revocations.reapplied_at() - DURABLE_OVERLAP;
+    let new = Mutex::new(Vec::new());
+    let apply = |revocation: Revocation| {
+        if revocations.apply(&revocation) {
+            new.lock().unwrap_or_else(PoisonError::into_inner).push(revocation);
+        }
+    };
     let users = for_each_since(
         since.max(now - retention.durable_revocation_ttl()),
         async |since, after| accounts.revocations_since(since, after, PAGE).await,
-        |user, before| revocations.apply(&user_revocation(ctx, user, before)),
+        |user, before| apply(user_revocation(ctx, user, before)),
     );
     users.await?;
     let keys = for_each_since(
         since.max(now - retention.revocation_ttl()),
         async |since, after| accounts.deactivated_since(since, after, PAGE).await,
-        |key, deactivated_at| revocations.apply(&api_key_revocation(ctx, key, deactivated_at)),
+        |key, deactivated_at| apply(api_key_revocation(ctx, key, deactivated_at)),
     );
     keys.await?;
     revocations.mark_reapplied(now);
-    Ok(())
+    Ok(new.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Publishes the durable revocations that the stream did not have. What cannot be published now is kept for the next time.
+async fn publish_again(ctx: &Context) {
+    let (revocations, now) = (&ctx.node.revocations, ctx.now());
+    // Access tokens were issued until now at most.
+    let expires_at = now + ctx.node.retention.revocation_ttl();
+    let mut unpublished = revocations.take_unpublished().into_iter();
+    while let Some(revocation) = unpublished.next() {
+        let published = Revocation { expires_at: revocation.expires_at.min(expires_at), ..revocation.clone() };
+        if let Err(error) = ctx.ephemeral.revoke(&published, now).await {
+            tracing::debug!(%error, "a durable revocation could not be published again");
+            return revocations.add_unpublished([revocation].into_iter().chain(unpublished));
+        }
+    }
 }
 
 /// Calls `apply` for each row of each page. A page begins where the one before it ends.
@@ -76,8 +99,12 @@ async fn for_each_since<Id: Copy>(
 
 /// The same as [`reapply`], while requests are served. After a failure, the revocations in memory stay, and the next
 /// reading begins where this one did.
+///
+/// A revocation that this node learns from a row alone has been lost in the stream, or never reached it. It is published
+/// again, so that services which follow the published feed learn of it too.
 pub async fn reapply_after_failover(ctx: &Context) {
-    let result = reapply(ctx).await;
+    let result = reapply(ctx).await.map(|new| ctx.node.revocations.add_unpublished(new));
+    publish_again(ctx).await;
     let failed = result.is_err();
     match (ctx.node.revocations.set_reapply_failed(failed), result) {
         (false, Err(error)) => tracing::warn!(%error, "durable revocations cannot be read; retrying"),

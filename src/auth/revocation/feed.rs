@@ -14,8 +14,8 @@ use crate::store;
 use crate::store::ephemeral::{Cursor, Target};
 
 /// Longest wait of one call for new entries. `global_not_before` is read after each, so an emptied store is noticed
-/// within this time.
-const WAIT: Duration = Duration::from_secs(1);
+/// within this time. Half of the time between two frames of the published feed, each of which needs a reading.
+const WAIT: Duration = Duration::from_millis(500);
 
 /// The pause before the next try, when the store does not answer.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
@@ -26,13 +26,16 @@ pub async fn catch_up(ctx: &Context) -> Result<Cursor, store::Error> {
     revocations.raise_global_not_before(ctx.ephemeral.global_not_before(ctx.now()).await?);
     let mut cursor = Cursor::start();
     loop {
-        let (entries, next) = ctx.ephemeral.follow(&cursor, Duration::ZERO).await?;
-        cursor = next;
-        if entries.is_empty() {
+        let began = ctx.now();
+        let page = ctx.ephemeral.read_stream(&cursor, Duration::ZERO).await?;
+        page.entries.iter().for_each(|entry| _ = revocations.apply(&entry.revocation));
+        ctx.node.publication.record(&page, began);
+        let is_last = page.entries.is_empty();
+        cursor = page.cursor;
+        if is_last {
             revocations.mark_fresh(ctx.node.clock.monotonic());
             return Ok(cursor);
         }
-        entries.iter().for_each(|revocation| revocations.apply(revocation));
     }
 }
 
@@ -57,7 +60,10 @@ pub async fn follow(ctx: &Context, mut cursor: Cursor) {
                 keyring_changed |= changed;
                 if keyring_changed {
                     match signing_keys::advance(ctx).await {
-                        Ok(()) => keyring_changed = false,
+                        Ok(()) => {
+                            keyring_changed = false;
+                            ctx.node.publication.keyring_changed();
+                        }
                         Err(error) if error.is_logged() => {}
                         Err(error) => tracing::warn!(%error, "changed keyring cannot be read; retrying"),
                     }
@@ -84,14 +90,20 @@ async fn poll(ctx: &Context, cursor: &Cursor, report_due: Duration) -> Result<(C
     let revocations = &ctx.node.revocations;
     // Shorter than the time after which this node counts as stale: an idle feed must not make it stale.
     let wait = WAIT.min(ctx.node.config.revocation.stale_after / 4).min(report_due);
-    let (entries, next) = ctx.ephemeral.follow(cursor, wait).await?;
-    entries.iter().for_each(|revocation| revocations.apply(revocation));
+    let began = ctx.now();
+    let page = ctx.ephemeral.read_stream(cursor, wait).await?;
+    let entries = &page.entries;
+    entries.iter().for_each(|entry| _ = revocations.apply(&entry.revocation));
     let global_not_before = ctx.ephemeral.global_not_before(ctx.now()).await?;
     let emptied = global_not_before > revocations.global_not_before();
     revocations.raise_global_not_before(global_not_before);
     revocations.mark_fresh(ctx.node.clock.monotonic());
     // An emptied store has lost the keyring too: advancing the keyring restores it.
-    Ok((next, emptied || entries.iter().any(|revocation| revocation.target == Target::Keyring)))
+    let keyring_changed = emptied || entries.iter().any(|entry| entry.revocation.target == Target::Keyring);
+    // An entry that is published during the wait ends it. So without one, the stream was complete when the wait ended.
+    let complete_at = if entries.is_empty() { began + wait } else { began };
+    ctx.node.publication.record(&page, complete_at.min(ctx.now()));
+    Ok((page.cursor, keyring_changed))
 }
 
 /// Removes expired revocations, from memory and from the store. Called every minute.

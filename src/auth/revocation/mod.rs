@@ -9,10 +9,14 @@
 //! | [`feed`] | follows what other nodes publish |
 //! | [`durable`] | re-applies the revocations that are columns of a row |
 //! | [`propagation`] | lets a command wait until every node has applied a revocation |
+//! | [`publication`] | what this node publishes to services that verify tokens themselves |
+//! | [`responses`] | signs it |
 
 pub mod durable;
 pub mod feed;
 pub mod propagation;
+pub mod publication;
 pub(in crate::auth) mod publish;
+pub mod responses;
 pub(in crate::auth) mod sessions;
 pub mod set;

@@ -41,7 +41,7 @@ pub(in crate::auth) async fn end_sessions(
     })
     .await?;
     // Only what the store has ended: an id in a request may be of another user's session.
-    ended.revocations.iter().for_each(|revocation| ctx.node.revocations.apply(revocation));
+    ended.revocations.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
     Ok(ended.count)
 }
 

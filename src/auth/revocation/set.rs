@@ -5,6 +5,7 @@
 //! one map holds tokens, sessions, users and API keys without a clash. Knows nothing of where revocations are stored.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::auth::retention::{comparable_issue_time, first_api_key_read_after, first_session_after};
@@ -29,6 +30,8 @@ pub struct RevocationSet {
     reapplied_at: AtomicI64,
     /// Set if the last reading of durable revocations failed.
     reapply_failed: AtomicBool,
+    /// Durable revocations that the stream did not have and that could not be published in it yet.
+    unpublished: Mutex<Vec<Revocation>>,
 }
 
 #[derive(Clone, Copy)]
@@ -129,16 +132,36 @@ impl RevocationSet {
         })
     }
 
-    /// Applies a revocation. Idempotent.
-    pub fn apply(&self, revocation: &Revocation) {
-        let Some((id, before)) = key_and_limit(&revocation.target) else { return };
+    /// Applies a revocation. Idempotent. Returns true if it revokes something that was not revoked before.
+    pub fn apply(&self, revocation: &Revocation) -> bool {
+        let Some((id, before)) = key_and_limit(&revocation.target) else { return false };
         let entry = Entry { before, expires_at: revocation.expires_at };
+        let is_new = self.entries.pin().get(&id).is_none_or(|old| old.before < before);
         let merge = |old: &Entry| Entry {
             before: old.before.max(entry.before),
             expires_at: old.expires_at.max(entry.expires_at),
         };
         self.entries.pin().update_or_insert(id, merge, entry);
         self.update_count();
+        is_new
+    }
+
+    /// Calls `visit` for each revocation, with its id and expiry. The moment is the last one at which what was issued is
+    /// revoked; `None` if that does not matter.
+    pub fn for_each(&self, mut visit: impl FnMut(&[u8; 16], Option<Timestamp>, Timestamp)) {
+        for (id, entry) in &self.entries.pin() {
+            visit(id, Some(entry.before).filter(|before| *before != FOREVER), entry.expires_at);
+        }
+    }
+
+    /// Takes the durable revocations that are still to be published.
+    pub fn take_unpublished(&self) -> Vec<Revocation> {
+        std::mem::take(&mut *self.unpublished.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Remembers durable revocations that are to be published.
+    pub fn add_unpublished(&self, revocations: impl IntoIterator<Item = Revocation>) {
+        self.unpublished.lock().unwrap_or_else(PoisonError::into_inner).extend(revocations);
     }
 
     /// Removes expired entries.

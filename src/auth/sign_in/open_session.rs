@@ -13,7 +13,7 @@ use crate::auth::sessions::tokens::{TokenPair, issue_tokens};
 use crate::auth::{Error, mfa};
 use crate::id::SessionId;
 use crate::store::accounts::User;
-use crate::store::ephemeral::{Opened, Session};
+use crate::store::ephemeral::{Opened, Session, SessionClaims};
 
 /// Characters of the user agent that a session stores.
 const MAX_USER_AGENT: usize = 200;
@@ -91,7 +91,7 @@ impl AuthorizedLogin<'_> {
         let (opened, session) = opening.await?;
         match opened {
             Opened::Opened { ended } => {
-                ended.iter().for_each(|revocation| ctx.node.revocations.apply(revocation));
+                ended.iter().for_each(|revocation| _ = ctx.node.revocations.apply(revocation));
                 issue_tokens(ctx, session.snapshot(), request_ctx, ctx.now())
             }
             Opened::Superseded => Err(superseded(user, request_ctx)),
@@ -112,6 +112,7 @@ fn new_session(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> R
     // session.
     let after_row = user.sessions_valid_after + Duration::from_millis(1);
     let after_revocation = ctx.node.revocations.first_session_after(user.id);
+    let SessionClaims { claims, custom_claims } = session_claims(user)?;
     let opened_at = ctx.node.issue_time(now).max(after_row).max(after_revocation);
     Ok(Session {
         id: SessionId::new(opened_at, &ctx.node.rng),
@@ -126,6 +127,7 @@ fn new_session(ctx: &Context, user: &User, request_ctx: RequestContext<'_>) -> R
         dialect: request_ctx.dialect.to_owned(),
         client_ip: request_ctx.client_ip.to_string(),
         user_agent: request_ctx.user_agent.unwrap_or_default().chars().take(MAX_USER_AGENT).collect(),
-        claims: session_claims(user)?,
+        claims,
+        custom_claims,
     })
 }

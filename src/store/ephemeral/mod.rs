@@ -22,10 +22,10 @@ pub use self::claim::{Claim, RedeemRequest, Redemption};
 pub use self::permit::{
     Allowance, KNOWN_NETWORK_TTL, Limit, MAX_KNOWN_NETWORKS, NetworkPermit, RequesterAllowance, RequesterPermit,
 };
-pub use self::revocation::{Cursor, NodeReport, Revocation, Target};
+pub use self::revocation::{Cursor, NodeReport, Position, Revocation, StreamEntry, StreamPage, Target};
 pub use self::session::{
-    Ended, Opened, OpenedIn, RequiredText, RotateRequest, Rotation, Session, SessionConditions, SessionSnapshot,
-    SignOutScope,
+    Ended, Opened, OpenedIn, RequiredText, RotateRequest, Rotation, Session, SessionClaims, SessionConditions,
+    SessionSnapshot, SignOutScope,
 };
 
 use super::Result;
@@ -106,7 +106,7 @@ pub trait Ephemeral: Send + Sync + 'static {
     /// Access tokens issued before keep the old claims until they expire, which is minutes. A sign-in under way that
     /// read the user row before it changed can still open a session with the old claims; preventing that would take
     /// one more read of the row in each sign-in.
-    async fn set_claims(&self, user: UserId, claims: &str, now: Timestamp) -> Result<u64>;
+    async fn set_claims(&self, user: UserId, claims: &SessionClaims, now: Timestamp) -> Result<u64>;
 
     /// Ends sessions of `user`; another user's session in `scope` is ignored. When this returns, no refresh of them can
     /// succeed, their revocations are published until `revocation_expires_at`, and they have left the index.
@@ -125,16 +125,20 @@ pub trait Ephemeral: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<Ended>;
 
-    /// Publishes a revocation. When this returns, every later [`Ephemeral::follow`] from an earlier cursor returns it.
+    /// Publishes a revocation. When this returns, every later [`Ephemeral::read_stream`] from an earlier cursor returns
+    /// it.
     async fn revoke(&self, revocation: &Revocation, now: Timestamp) -> Result<()>;
 
     /// Returns the revocations after `cursor`, oldest first and each once, at most a thousand, and the cursor after
     /// them. If there are none, waits up to `max_wait` for one. Callers do not affect each other.
     ///
+    /// All callers get the same entries with the same positions between two positions of one epoch, except those that
+    /// [`Ephemeral::forget_revocations`] has deleted meanwhile.
+    ///
     /// A store that finds that it has lost entries before `cursor` returns [`Target::GlobalNotBefore`] and
-    /// [`Target::Keyring`], because both values may be lost too, and then continues with its oldest entry. Only in that
-    /// case are entries returned twice.
-    async fn follow(&self, cursor: &Cursor, max_wait: Duration) -> Result<(Vec<Revocation>, Cursor)>;
+    /// [`Target::Keyring`], because both values may be lost too, and then continues with its oldest entry, in another
+    /// epoch. Only in that case are entries returned twice.
+    async fn read_stream(&self, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage>;
 
     /// Deletes revocations published before `before`, all of whose tokens have expired. Followers miss nothing newer.
     async fn forget_revocations(&self, before: Timestamp) -> Result<()>;

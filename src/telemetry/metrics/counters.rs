@@ -41,6 +41,8 @@ counters! {
     ApiKeyHit: Counter "signet_api_key_cache_lookups_total" ["result" = "hit"], "Lookups of well-formed API keys in the verification cache.";
     ApiKeyKnownBad: Counter "signet_api_key_cache_lookups_total" ["result" = "known_bad"], "Lookups of well-formed API keys in the verification cache.";
     ApiKeyMiss: Counter "signet_api_key_cache_lookups_total" ["result" = "miss"], "Lookups of well-formed API keys in the verification cache.";
+    FeedWaiting: Gauge "signet_revocation_feed_waiting", "Followers of the published revocation feed that wait for the next frame.";
+    FeedFrames: Counter "signet_revocation_feed_frames_total", "Signed frames of the published revocation feed.";
     RateLimitsSkipped: Counter "signet_rate_limits_skipped_total", "Requests whose rate limit was not applied because the store was unavailable.";
     MailQueue: Gauge "signet_mail_queue", "Mails waiting to be sent or retried.";
     MailRetries: Counter "signet_mail_failed_tries_total", "Failed tries to send a mail that are retried.";

@@ -60,6 +60,19 @@ pub struct Snapshot {
     pub log_lines_lost: u64,
     /// Bytes buffered for clients.
     pub buffered: BufferedBytes,
+    /// The published revocation feed.
+    pub revocation_feed: RevocationFeed,
+}
+
+/// What the published revocation feed keeps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RevocationFeed {
+    /// Entries for followers that have fallen behind.
+    pub history: usize,
+    /// Entries of the last snapshot.
+    pub snapshot_entries: usize,
+    /// Bytes of the last snapshot, plain and compressed.
+    pub snapshot_bytes: usize,
 }
 
 /// State of password hashing. `waiting` and `running` are current; the others count since start.
@@ -212,6 +225,13 @@ impl Metrics {
             page.gauge("signet_revocation_lag_seconds", "Time since the revocation stream last answered.")
                 .value(now.since(fresh_at).as_secs_f64());
         }
+        let feed = &snapshot.revocation_feed;
+        page.gauge("signet_revocation_feed_history", "Entries that the published revocation feed keeps.")
+            .value(feed.history);
+        page.gauge("signet_revocation_feed_snapshot_entries", "Entries of the last published snapshot.")
+            .value(feed.snapshot_entries);
+        page.gauge("signet_revocation_feed_snapshot_bytes", "Bytes of the last published snapshot, in both forms.")
+            .value(feed.snapshot_bytes);
         if let Some(since) = snapshot.signing_since {
             page.gauge("signet_signing_key_age_seconds", "Time since the signing key started to sign.")
                 .value(now.since(since).as_secs_f64());

@@ -54,6 +54,45 @@ async fn jwks_can_be_cached_and_revalidated(server: &TestServer) {
     assert_eq!(head.header("content-length"), response.text.len().to_string());
 }
 
+/// Browsers verify tokens too, and the documents are the same for everyone.
+#[tokio::test]
+async fn scripts_of_any_origin_read_the_documents() {
+    let app = "https://app.example";
+    for origins in ["", app] {
+        let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__CORS_ORIGINS", origins));
+        for path in [
+            "/.well-known/jwks.json",
+            "/.well-known/oauth-authorization-server",
+            "/.well-known/openid-configuration",
+            "/.well-known/signet-revocations",
+            "/openapi.json",
+        ] {
+            for origin in [app, "https://another.example"] {
+                let response = server.get(path).header("origin", origin).send_checked().await;
+                assert_eq!(response.is(200).header("access-control-allow-origin"), "*", "{path}");
+                let preflight = server.request(Method::OPTIONS, path).header("origin", origin);
+                let preflight = preflight.header("access-control-request-method", "GET");
+                let preflight =
+                    preflight.header("access-control-request-headers", "if-none-match").send_checked().await;
+                assert_eq!(preflight.is(204).header("access-control-allow-origin"), "*", "{path}");
+                assert_eq!(preflight.header("access-control-allow-methods"), "GET, HEAD, OPTIONS", "{path}");
+                assert_eq!(preflight.header("access-control-allow-headers"), "if-none-match", "{path}");
+            }
+        }
+        let path = "/.well-known/jwks.json";
+        let etag = server.get(path).send_checked().await.header("etag").to_owned();
+        let again = server.get(path).header("if-none-match", etag).header("origin", app).send_checked().await;
+        assert_eq!(again.is(304).header("access-control-allow-origin"), "*");
+        // Every other path is for the configured origins only.
+        for (origin, allowed) in [(app, !origins.is_empty()), ("https://another.example", false)] {
+            let other = server.post("/verify").header("origin", origin).send().await.unwrap();
+            let expected = allowed.then_some(origin);
+            let got = other.headers().get("access-control-allow-origin").map(|value| value.to_str().unwrap());
+            assert_eq!(got, expected, "{origin}");
+        }
+    }
+}
+
 /// A client that revalidates must receive the announced key instead of 304.
 async fn new_key_changes_the_jwks_etag(server: &TestServer) {
     let path = "/.well-known/jwks.json";

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::conformance::Follow;
 use signet::config::{self, SecretUrl};
 use signet::store::ephemeral::redis::ConnectError;
 

@@ -1,5 +1,6 @@
 //! A Redis that is frozen, killed, full or emptied.
 
+use crate::conformance::Follow;
 use signet::store::ephemeral::{Claim, Cursor, Revocation, SignOutScope, Target};
 
 use super::*;
@@ -243,6 +244,7 @@ async fn emptied_redis_restores_nothing() {
     let (seen, restarted) = store.follow(&cursor, Duration::from_millis(500)).await.unwrap();
     assert_eq!(targets(seen), [Target::GlobalNotBefore, Target::Keyring], "both must be read again");
     assert_eq!(restarted, Cursor::start());
+    assert_eq!(store.read_stream(&restarted, Duration::ZERO).await.unwrap().epoch, "", "nothing was published yet");
 
     assert_eq!(store.global_not_before(START + HOUR).await.unwrap(), START + HOUR, "global_not_before has risen");
     store.revoke(&Revocation { target: Target::Session(session(1).id), expires_at: START }, START).await.unwrap();

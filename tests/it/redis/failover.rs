@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::conformance::Follow;
 use signet::store::ephemeral::{Cursor, Revocation, SignOutScope, Target};
 
 use super::*;

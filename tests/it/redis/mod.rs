@@ -40,6 +40,7 @@ fn session(number: u128) -> Session {
         client_ip: "192.0.2.1".into(),
         user_agent: "agent".into(),
         claims: "{}".into(),
+        custom_claims: String::new(),
     }
 }
 

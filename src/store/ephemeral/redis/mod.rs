@@ -61,8 +61,8 @@ use self::sessions::{SESSION_FIELDS, read_list, read_session};
 use self::settings::Settings;
 use super::{
     Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NetworkPermit, NodeReport, Opened, RedeemRequest, Redemption,
-    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SignOutScope,
-    SwapResult,
+    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SessionClaims,
+    SignOutScope, StreamPage, SwapResult,
 };
 use crate::clock::Timestamp;
 use crate::config;
@@ -169,10 +169,11 @@ impl Ephemeral for Redis {
         self.runner.run(&scripts::LIST_SESSIONS, &[&index, &prefix], now, &[], read).await
     }
 
-    async fn set_claims(&self, user: UserId, claims: &str, now: Timestamp) -> Result<u64> {
+    async fn set_claims(&self, user: UserId, claims: &SessionClaims, now: Timestamp) -> Result<u64> {
         let (index, prefix) = (self.keys.index(user), self.keys.session_prefix(user));
         let read = |reply| reply::number(&reply).map(i64::unsigned_abs);
-        self.runner.run(&scripts::SET_CLAIMS, &[&index, &prefix], now, &[&claims], read).await
+        let args: [&dyn RedisArg; 2] = [&claims.claims, &claims.custom_claims];
+        self.runner.run(&scripts::SET_CLAIMS, &[&index, &prefix], now, &args, read).await
     }
 
     async fn end_sessions(
@@ -190,8 +191,8 @@ impl Ephemeral for Redis {
         self.publish(std::slice::from_ref(revocation), now).await
     }
 
-    async fn follow(&self, cursor: &Cursor, max_wait: Duration) -> Result<(Vec<Revocation>, Cursor)> {
-        self.runner.measure(Operation::Follow, self.follower.follow(&self.runner, cursor, max_wait)).await
+    async fn read_stream(&self, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage> {
+        self.runner.measure(Operation::Follow, self.follower.read_stream(&self.runner, cursor, max_wait)).await
     }
 
     async fn forget_revocations(&self, before: Timestamp) -> Result<()> {

@@ -14,7 +14,10 @@ use super::settings::Settings;
 use crate::clock::Timestamp;
 use crate::id::{ApiKeyId, SessionId, TokenId, UserId};
 use crate::store::Result;
-use crate::store::ephemeral::{Cursor, NodeReport, Revocation, Target};
+use crate::store::ephemeral::{Cursor, NodeReport, Position, Revocation, StreamEntry, StreamPage, Target};
+
+/// The number of entries in one reply, also in `read_revocations.lua`.
+const PAGE: usize = 1000;
 
 /// Encodes a target as it is stored in an entry: a kind and its parameters.
 pub(super) fn encode(target: &Target) -> String {
@@ -44,14 +47,14 @@ fn decode(text: &str) -> Option<Target> {
     })
 }
 
-/// A position: an entry in the stream of an epoch, or nothing before the first entry.
-struct Position {
+/// A cursor, parsed: an entry in the stream of an epoch, or nothing before the first entry.
+struct ParsedCursor {
     epoch: String,
     id: String,
 }
 
-impl Position {
-    fn from_cursor(cursor: &Cursor) -> Result<Self> {
+impl ParsedCursor {
+    fn parse(cursor: &Cursor) -> Result<Self> {
         if cursor.0.is_empty() {
             return Ok(Self { epoch: String::new(), id: String::new() });
         }
@@ -64,48 +67,55 @@ impl Position {
     }
 
     /// Reads entries and moves to the last of them.
-    fn advance(&mut self, entries: Value) -> Result<Vec<Revocation>> {
-        let mut revocations = Vec::new();
+    fn advance(&mut self, entries: Value) -> Result<Vec<StreamEntry>> {
+        let mut read = Vec::new();
         for entry in ReplyReader::of(entries)? {
             let mut entry = ReplyReader::of(entry)?;
             self.id = entry.text()?;
+            let position = Position::parse(&self.id).ok_or_else(|| corrupt("expected the id of a stream's entry"))?;
             let mut fields = ReplyReader::of(entry.value()?)?;
             let (_, target, _, expires_at) = (fields.value()?, fields.text()?, fields.value()?, fields.number()?);
             let expires_at = Timestamp::from_millis(expires_at);
+            let published_at = Timestamp::from_millis(i64::try_from(position.major).unwrap_or(i64::MAX));
             // A newer version may publish a kind that this one does not know and that concerns nothing it has issued.
             match decode(&target) {
-                Some(target) => revocations.push(Revocation { target, expires_at }),
+                Some(target) => read.push(StreamEntry {
+                    position: Some(position),
+                    published_at,
+                    revocation: Revocation { target, expires_at },
+                }),
                 None => tracing::warn!(target, "revocation of an unknown kind ignored"),
             }
         }
-        Ok(revocations)
+        Ok(read)
+    }
+
+    /// The page of these entries, which [`advance`](Self::advance) has moved past.
+    fn page(self, entries: Vec<StreamEntry>) -> StreamPage {
+        let has_more = entries.len() >= PAGE;
+        let end = Position::parse(&self.id).unwrap_or_default();
+        StreamPage { entries, cursor: self.to_cursor(), epoch: self.epoch, end, has_more }
     }
 }
 
 /// Reads the reply of `newest_revocation.lua`.
 pub(super) fn read_newest(reply: Value) -> Result<Cursor> {
     let mut reply = ReplyReader::of(reply)?;
-    Ok(Position { epoch: reply.text()?, id: reply.text()? }.to_cursor())
+    Ok(ParsedCursor { epoch: reply.text()?, id: reply.text()? }.to_cursor())
 }
 
 /// Reads the reply of `nodes.lua`. A node that follows an older stream than `newest` is in has applied nothing of it.
 pub(super) fn read_nodes(reply: Value, newest: &Cursor) -> Result<Vec<NodeReport>> {
-    let newest = Position::from_cursor(newest)?;
+    let newest = ParsedCursor::parse(newest)?;
     let mut nodes = Vec::new();
     let mut reply = ReplyReader::of(reply)?;
     while let Some(name) = reply.next() {
-        let (name, applied) = (reply::text(name)?, Position::from_cursor(&Cursor(reply.text()?))?);
+        let (name, applied) = (reply::text(name)?, ParsedCursor::parse(&Cursor(reply.text()?))?);
         let has_applied = newest.id.is_empty()
-            || applied.epoch == newest.epoch && entry_number(&applied.id) >= entry_number(&newest.id);
+            || applied.epoch == newest.epoch && Position::parse(&applied.id) >= Position::parse(&newest.id);
         nodes.push(NodeReport { name, has_applied });
     }
     Ok(nodes)
-}
-
-/// The two parts of an entry's id, which order entries.
-fn entry_number(id: &str) -> Option<(u64, u64)> {
-    let (millis, sequence) = id.split_once('-')?;
-    Some((millis.parse().ok()?, sequence.parse().ok()?))
 }
 
 /// Follows the stream on connections of its own, because a connection that waits cannot be used for anything else.
@@ -121,55 +131,61 @@ impl Follower {
         Self { stream, epoch, settings, idle: Mutex::default() }
     }
 
-    pub(super) async fn follow(
+    pub(super) async fn read_stream(
         &self,
         runner: &Runner,
         cursor: &Cursor,
         max_wait: Duration,
-    ) -> Result<(Vec<Revocation>, Cursor)> {
-        let mut position = Position::from_cursor(cursor)?;
-        let mut revocations = self.read(runner, &mut position).await?;
-        if revocations.is_empty() && !max_wait.is_zero() {
-            let entries = self.wait(&position, max_wait).await?;
-            revocations = if position.epoch.is_empty() {
+    ) -> Result<StreamPage> {
+        let mut cursor = ParsedCursor::parse(cursor)?;
+        let mut entries = self.read(runner, &mut cursor).await?;
+        if entries.is_empty() && !max_wait.is_zero() {
+            let waited = self.wait(&cursor, max_wait).await?;
+            entries = if cursor.epoch.is_empty() {
                 // The stream was created during the wait, so its epoch must still be read.
-                self.read(runner, &mut position).await?
+                self.read(runner, &mut cursor).await?
             } else {
-                position.advance(entries)?
+                cursor.advance(waited)?
             };
         }
-        Ok((revocations, position.to_cursor()))
+        Ok(cursor.page(entries))
     }
 
-    /// Reads the entries after a position.
-    async fn read(&self, runner: &Runner, position: &mut Position) -> Result<Vec<Revocation>> {
+    /// Reads the entries after a cursor.
+    async fn read(&self, runner: &Runner, cursor: &mut ParsedCursor) -> Result<Vec<StreamEntry>> {
         let keys: [&dyn RedisArg; 2] = [&self.stream, &self.epoch];
-        let args: [&dyn RedisArg; 2] = [&position.id, &position.epoch];
+        let args: [&dyn RedisArg; 2] = [&cursor.id, &cursor.epoch];
         let mut reply =
             ReplyReader::of(runner.run_unmeasured(&READ_REVOCATIONS, &keys, Timestamp::default(), &args).await?)?;
         let has_lost_entries = reply.number()? != 0;
-        position.epoch = reply.text()?;
-        let mut revocations = Vec::new();
+        cursor.epoch = reply.text()?;
+        let mut entries = Vec::new();
         if has_lost_entries {
             tracing::warn!("Redis has lost revocations; reading them from the start");
-            position.id = String::new();
-            revocations = [Target::GlobalNotBefore, Target::Keyring]
+            cursor.id = String::new();
+            entries = [Target::GlobalNotBefore, Target::Keyring]
                 .map(|target| Revocation { target, expires_at: Timestamp::default() })
+                .map(|revocation| StreamEntry { position: None, published_at: Timestamp::default(), revocation })
                 .into();
         }
-        revocations.extend(position.advance(reply.value()?)?);
-        Ok(revocations)
+        entries.extend(cursor.advance(reply.value()?)?);
+        let last_id = reply.text()?;
+        if cursor.id.is_empty() {
+            // Every entry was trimmed. The next one comes after the last that was.
+            cursor.id = last_id;
+        }
+        Ok(entries)
     }
 
-    /// Waits for entries after a position.
-    async fn wait(&self, position: &Position, max_wait: Duration) -> Result<Value> {
+    /// Waits for entries after a cursor.
+    async fn wait(&self, cursor: &ParsedCursor, max_wait: Duration) -> Result<Value> {
         let block = i64::try_from(max_wait.as_millis()).unwrap_or(i64::MAX).max(1);
-        let after = if position.id.is_empty() { "0-0" } else { &position.id };
+        let after = if cursor.id.is_empty() { "0-0" } else { &cursor.id };
         let args: [Value; 7] = [
             "BLOCK".into(),
             block.into(),
             "COUNT".into(),
-            1000.into(),
+            (PAGE as i64).into(),
             "STREAMS".into(),
             self.stream.as_str().into(),
             after.into(),

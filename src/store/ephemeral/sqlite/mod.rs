@@ -21,8 +21,8 @@ use tokio::time::Instant;
 use self::nodes::NodeFiles;
 use super::{
     Allowance, Claim, Cursor, Ended, Ephemeral, Limit, NetworkPermit, NodeReport, Opened, RedeemRequest, Redemption,
-    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SignOutScope,
-    SwapResult,
+    RequesterAllowance, RequesterPermit, Revocation, RotateRequest, Rotation, SealedKeyring, Session, SessionClaims,
+    SignOutScope, StreamPage, SwapResult,
 };
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
@@ -123,8 +123,8 @@ impl Ephemeral for SqliteEphemeral {
         Ok(sessions)
     }
 
-    async fn set_claims(&self, user: UserId, claims: &str, now: Timestamp) -> Result<u64> {
-        let claims = claims.to_owned();
+    async fn set_claims(&self, user: UserId, claims: &SessionClaims, now: Timestamp) -> Result<u64> {
+        let claims = claims.clone();
         self.write(Operation::SetClaims, now, move |tx| sessions::set_claims(tx, user, &claims, now)).await
     }
 
@@ -147,17 +147,16 @@ impl Ephemeral for SqliteEphemeral {
         self.publish(Operation::Revoke, now, move |tx| revocations::publish(tx, &revocation, now)).await
     }
 
-    async fn follow(&self, cursor: &Cursor, max_wait: Duration) -> Result<(Vec<Revocation>, Cursor)> {
+    async fn read_stream(&self, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage> {
         let deadline = Instant::now() + max_wait;
         let position = revocations::position(cursor);
         let mut published = self.published.subscribe();
         loop {
             // Marked before the read, so that a revocation published during it ends the wait below.
             published.mark_unchanged();
-            let (revocations, next) =
-                self.engine.read(Operation::Follow, move |tx| revocations::read_after(tx, position)).await?;
-            if !revocations.is_empty() || Instant::now() >= deadline {
-                return Ok((revocations, revocations::cursor(next)));
+            let page = self.engine.read(Operation::Follow, move |tx| revocations::read_after(tx, position)).await?;
+            if !page.entries.is_empty() || Instant::now() >= deadline {
+                return Ok(page);
             }
             let next_poll = deadline.min(Instant::now() + POLL_INTERVAL);
             // However the wait ends, the next step is to read.

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::{Cursor, Revocation, Target};
+use super::super::{Cursor, Position, Revocation, StreamEntry, StreamPage, Target};
 use crate::clock::Timestamp;
 use crate::store::sqlite::unexpected;
 
@@ -36,7 +36,7 @@ pub(super) fn publish(tx: &Connection, revocation: &Revocation, now: Timestamp) 
         .map(drop)
 }
 
-fn row(row: &Row<'_>) -> rusqlite::Result<(i64, Revocation)> {
+fn row(row: &Row<'_>) -> rusqlite::Result<(i64, StreamEntry)> {
     let kind = row.get_ref(1)?.as_str()?;
     let target = match kind {
         "token" => Target::Token(row.get(2)?),
@@ -48,26 +48,49 @@ fn row(row: &Row<'_>) -> rusqlite::Result<(i64, Revocation)> {
         // Written by a newer version on the same file. Ignoring it could accept what is revoked.
         _ => return Err(unexpected("a revocation of a kind that this version does not know").into()),
     };
-    Ok((row.get(0)?, Revocation { target, expires_at: row.get(4)? }))
+    let (place, published_at) = (row.get(0)?, row.get::<_, Timestamp>(5)?);
+    let position = Position { major: unsigned(place), minor: unsigned(published_at.millis()) };
+    let revocation = Revocation { target, expires_at: row.get(4)? };
+    Ok((place, StreamEntry { position: Some(position), published_at, revocation }))
 }
 
-/// Reads the revocations after a position, and the position after them. One writer commits at a time, so a lower
-/// position never appears after a higher one was read.
-pub(super) fn read_after(tx: &Connection, position: i64) -> rusqlite::Result<(Vec<Revocation>, i64)> {
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or_default()
+}
+
+/// Reads the revocations after a position. One writer commits at a time, so a lower position never appears after a
+/// higher one was read.
+pub(super) fn read_after(tx: &Connection, position: i64) -> rusqlite::Result<StreamPage> {
     let mut last = position;
-    let revocations = tx
+    let entries = tx
         .prepare_cached(
-            "SELECT place, kind, id, before, until FROM revocations WHERE place > ?1 ORDER BY place LIMIT ?2",
+            "SELECT place, kind, id, before, until, published_at FROM revocations
+             WHERE place > ?1 ORDER BY place LIMIT ?2",
         )?
         .query_map(params![position, PAGE], row)?
         .map(|row| {
-            row.map(|(position, revocation)| {
-                last = position;
-                revocation
+            row.map(|(place, entry)| {
+                last = place;
+                entry
             })
         })
-        .collect::<rusqlite::Result<_>>()?;
-    Ok((revocations, last))
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    let end = match entries.last().and_then(|entry| entry.position) {
+        Some(end) => end,
+        None => Position { major: unsigned(last_ever(tx)?), minor: 0 },
+    };
+    let epoch = tx.prepare_cached("SELECT epoch FROM revocation_epoch WHERE one = 1")?.query_row([], |row| row.get(0))?;
+    let has_more = entries.len() >= PAGE as usize;
+    Ok(StreamPage { entries, cursor: cursor(last), epoch, end, has_more })
+}
+
+/// The place of the last revocation that was ever published, even if it was deleted since.
+fn last_ever(tx: &Connection) -> rusqlite::Result<i64> {
+    let last = tx
+        .prepare_cached("SELECT seq FROM sqlite_sequence WHERE name = 'revocations'")?
+        .query_row([], |row| row.get(0))
+        .optional()?;
+    Ok(last.unwrap_or(0))
 }
 
 /// The place of the newest revocation; 0 if there is none.

@@ -154,6 +154,7 @@ mod tests {
             client_ip: String::new(),
             user_agent: String::new(),
             claims: String::new(),
+            custom_claims: String::new(),
         };
         store.open_session(&session, "192.0.2.1", now, 100, now).await.unwrap();
         let limit = Limit { burst: 2, per: SPAN };

@@ -1,0 +1,184 @@
+//! The published revocation feed: `docs/revocation-feed.md` is the format. Public, readable from any origin, and cheap:
+//! nothing here reads a store, and what is signed is signed once for all followers.
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, VARY};
+use http::{HeaderValue, StatusCode};
+
+use super::Problem;
+use super::problem::{self, ProblemDocument};
+use crate::api::endpoint::{Endpoint, endpoint};
+use crate::auth::Error;
+use crate::auth::context::Context;
+use crate::auth::revocation::publication::FeedError;
+use crate::auth::revocation::responses;
+use crate::encoding::gzip;
+use crate::http::{IntoResponse, Request, Response};
+
+/// The path of the head, below which the other documents are.
+pub(super) const PATH: &str = "/.well-known/signet-revocations";
+
+/// The largest segment that is compressed for each request: about a millisecond of work. Larger ones are rare, and a cache
+/// in front of Signet can compress them.
+const MAX_COMPRESSED: usize = 64 * 1024;
+
+/// The smallest body that is worth compressing: it does not fit into one packet.
+const MIN_COMPRESSED: usize = 1400;
+
+/// Get the head of the revocation feed
+///
+/// A signed frame with the present position and the segments that lead to it. For services that read the feed through a
+/// cache.
+#[utoipa::path(
+    get,
+    path = "/.well-known/signet-revocations",
+    operation_id = "native_revocation_feed",
+    responses(
+        (status = 200, description = "A frame (compact JWS).", content_type = "application/jose", body = String),
+        (status = 503, description = "This node has lost contact with its store.", body = ProblemDocument<'_>),
+    ),
+)]
+fn head(ctx: &Context, _request: &Request) -> Result<Response, FeedProblem> {
+    Ok(frames(responses::head(ctx)?, "public, max-age=1"))
+}
+
+pub(super) const HEAD: Endpoint = endpoint! {
+    sync_handler: head,
+    metric_label: "native.revocation_feed",
+    errors: [Error::NotFound, Error::Stale],
+};
+
+/// Get all revocations in force
+///
+/// For services that start, or that have fallen too far behind.
+#[utoipa::path(
+    get,
+    path = "/.well-known/signet-revocations/snapshot",
+    operation_id = "native_revocation_snapshot",
+    responses(
+        (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
+            content_type = "application/jose", body = String),
+        (status = 503, description = "This node has lost contact with its store.", body = ProblemDocument<'_>),
+    ),
+)]
+async fn snapshot(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
+    let snapshot = responses::snapshot(&ctx).await?;
+    let compressed = accepts_gzip(&request).then(|| snapshot.gzip.clone());
+    Ok(compressible(snapshot.body.clone(), compressed, "public, max-age=10"))
+}
+
+pub(super) const SNAPSHOT: Endpoint = endpoint! {
+    handler: snapshot,
+    metric_label: "native.revocation_snapshot",
+    errors: [Error::NotFound, Error::Stale],
+};
+
+/// Wait for revocations after a position
+///
+/// The response has what was revoked after the position. If that is nothing, it waits for up to a second, and then has a
+/// frame without entries, which proves that nothing was revoked meanwhile.
+#[utoipa::path(
+    get,
+    path = "/.well-known/signet-revocations/{epoch}/after/{position}",
+    operation_id = "native_revocations_after",
+    params(
+        ("epoch" = String, Path, description = "`epoch` of the last frame."),
+        ("position" = String, Path, description = "`to` of the last frame."),
+    ),
+    responses(
+        (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
+            content_type = "application/jose", body = String),
+        (status = 410, description = "The position is not kept any more: read the snapshot.", body = ProblemDocument<'_>),
+        (status = 503, description = "This node has lost contact with its store.", body = ProblemDocument<'_>),
+    ),
+)]
+async fn after(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
+    let after = responses::after(&ctx, request.param("epoch"), request.param("position"));
+    Ok(frames(after.await?, "no-store"))
+}
+
+pub(super) const AFTER: Endpoint = endpoint! {
+    handler: after,
+    metric_label: "native.revocations_after",
+    errors: [Error::NotFound, Error::Stale],
+};
+
+/// Get a segment of the revocation feed
+///
+/// What was revoked between two positions that the head lists one after the other. Never changes.
+#[utoipa::path(
+    get,
+    path = "/.well-known/signet-revocations/{epoch}/segments/{from}/{to}",
+    operation_id = "native_revocation_segment",
+    params(
+        ("epoch" = String, Path, description = "`epoch` of the head."),
+        ("from" = String, Path, description = "A position in `segments` of the head."),
+        ("to" = String, Path, description = "The next position in `segments`."),
+    ),
+    responses(
+        (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
+            content_type = "application/jose", body = String),
+        (status = 410, description = "The segment is not kept any more: read the snapshot.", body = ProblemDocument<'_>),
+        (status = 503, description = "This node has lost contact with its store.", body = ProblemDocument<'_>),
+    ),
+)]
+async fn segment(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
+    let [epoch, from, to] = ["epoch", "from", "to"].map(|name| request.param(name));
+    let body = responses::segment(&ctx, epoch, from, to).await?;
+    let is_worth_it = (MIN_COMPRESSED..=MAX_COMPRESSED).contains(&body.len()) && accepts_gzip(&request);
+    let compressed = is_worth_it.then(|| gzip(&body).into());
+    Ok(compressible(body, compressed, "public, max-age=86400, immutable"))
+}
+
+pub(super) const SEGMENT: Endpoint = endpoint! {
+    handler: segment,
+    metric_label: "native.revocation_segment",
+    errors: [Error::NotFound, Error::Stale],
+};
+
+/// An error of the feed. Scripts of any origin may read it.
+struct FeedProblem(FeedError);
+
+impl From<FeedError> for FeedProblem {
+    fn from(error: FeedError) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for FeedProblem {
+    fn into_response(self) -> Response {
+        let response = match self.0 {
+            FeedError::Off => Problem::from(Error::NotFound).into_response(),
+            FeedError::Stale => Problem::from(Error::Stale).into_response(),
+            FeedError::Gone => problem::gone(),
+        };
+        response.for_any_origin()
+    }
+}
+
+fn frames(body: Bytes, cache_control: &'static str) -> Response {
+    let response = Response::bytes(StatusCode::OK, HeaderValue::from_static("application/jose"), body);
+    response.header(CACHE_CONTROL, HeaderValue::from_static(cache_control)).for_any_origin()
+}
+
+/// A response that depends on `Accept-Encoding`: compressed if there is a compressed form.
+fn compressible(body: Bytes, compressed: Option<Bytes>, cache_control: &'static str) -> Response {
+    let response = match compressed {
+        Some(compressed) => {
+            frames(compressed, cache_control).header(CONTENT_ENCODING, HeaderValue::from_static("gzip"))
+        }
+        None => frames(body, cache_control),
+    };
+    response.header(VARY, HeaderValue::from_static("accept-encoding"))
+}
+
+/// RFC 9110, 12.5.3: `gzip` or `*` is listed and not with the weight zero.
+fn accepts_gzip(request: &Request) -> bool {
+    let Some(accepted) = request.header(ACCEPT_ENCODING) else { return false };
+    accepted.split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        let is_gzip = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip") || name == "*");
+        let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+        is_gzip && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+    })
+}

@@ -1,0 +1,278 @@
+//! The newest entries of the stream of revocations, as they are published, in their order. Bounded by age and number.
+//! Knows nothing of frames and of followers.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Timestamp;
+use crate::store::ephemeral::{Position, Revocation, StreamPage, Target};
+use crate::token::revocation_frame::{Entry, IdHash};
+
+/// The most entries that are kept, whatever their age: 10 MB, and two minutes at a thousand revocations a second, which is
+/// longer than a follower pauses between two tries.
+const MAX_KEPT: usize = 1 << 17;
+
+/// The most positions in the head, the newest included. A follower that polls every second needs the last few; one that
+/// was away for longer asks for everything after its position. More would make every poll of every follower larger.
+const MAX_ENDS: usize = 16;
+
+/// The entries of one epoch.
+pub(in crate::auth) struct History {
+    epoch: Arc<str>,
+    keep: Duration,
+    /// Everything after this position is here, unless the store had forgotten it, expired, before this node read it.
+    start: Position,
+    end: Position,
+    kept: VecDeque<Kept>,
+    /// The last positions of whole seconds by the clocks of the publishers, without that of the newest second.
+    ends: VecDeque<Position>,
+}
+
+struct Kept {
+    position: Position,
+    published_at: Timestamp,
+    /// `None` for a notice, such as that of a changed keyring.
+    entry: Option<Entry>,
+}
+
+/// Where a position is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::auth) enum Place {
+    /// So many entries are at it or before.
+    At(usize),
+    /// Not reached yet.
+    Ahead,
+    /// Not kept any more, or never was a position.
+    Unknown,
+}
+
+impl History {
+    pub(in crate::auth) fn new(keep: Duration) -> Self {
+        Self {
+            epoch: "".into(),
+            keep,
+            start: Position::default(),
+            end: Position::default(),
+            kept: VecDeque::new(),
+            ends: VecDeque::new(),
+        }
+    }
+
+    /// Appends what was read. Another epoch replaces everything.
+    pub(in crate::auth) fn append(&mut self, page: &StreamPage, now: Timestamp) {
+        if *page.epoch != *self.epoch {
+            *self = Self::new(self.keep);
+            self.epoch = page.epoch.as_str().into();
+        }
+        for entry in &page.entries {
+            // A page that could not be applied is read again.
+            let Some(position) = entry.position.filter(|position| *position > self.end) else { continue };
+            if let Some(last) = self.kept.back().filter(|last| last.published_at.secs() != entry.published_at.secs()) {
+                self.ends.push_back(last.position);
+                if self.ends.len() >= MAX_ENDS {
+                    self.ends.pop_front();
+                }
+            }
+            let (published_at, entry) = (entry.published_at, published_entry(&entry.revocation));
+            self.kept.push_back(Kept { position, published_at, entry });
+            self.end = position;
+        }
+        self.end = self.end.max(page.end);
+        while self
+            .kept
+            .front()
+            .is_some_and(|oldest| self.kept.len() > MAX_KEPT || oldest.published_at + self.keep < now)
+            && let Some(dropped) = self.kept.pop_front()
+        {
+            self.start = dropped.position;
+        }
+        while self.ends.front().is_some_and(|end| *end < self.start) {
+            self.ends.pop_front();
+        }
+    }
+
+    /// The sequence that positions belong to; empty before anything was read.
+    pub(in crate::auth) fn epoch(&self) -> &Arc<str> {
+        &self.epoch
+    }
+
+    /// The newest position.
+    pub(in crate::auth) fn end(&self) -> Position {
+        self.end
+    }
+
+    /// The number of entries.
+    pub(in crate::auth) fn len(&self) -> usize {
+        self.kept.len()
+    }
+
+    /// The positions at which segments end. The last is the newest position.
+    pub(in crate::auth) fn segment_ends(&self) -> impl Iterator<Item = Position> {
+        self.ends.iter().copied().chain([self.end])
+    }
+
+    /// Finds a position.
+    ///
+    /// It must be one that was published. A store that lost entries may have continued with other positions, and a
+    /// follower that had read the lost ones must not take those for later ones. A position before the first entry is
+    /// that of an entry which the store had forgotten already, and so are those between the two.
+    pub(in crate::auth) fn find(&self, position: Position) -> Place {
+        if position == self.end {
+            return Place::At(self.kept.len());
+        }
+        if position > self.end {
+            return Place::Ahead;
+        }
+        match self.kept.binary_search_by_key(&position, |kept| kept.position) {
+            Ok(index) => Place::At(index + 1),
+            Err(0) if position == self.start || self.start == Position::default() => Place::At(0),
+            Err(_) => Place::Unknown,
+        }
+    }
+
+    /// Whether the entries from one index up to another were published in one second: they are one segment or a part
+    /// of one.
+    pub(in crate::auth) fn is_within_a_second(&self, from: usize, to: usize) -> bool {
+        let second = |index: usize| self.kept.get(index).map(|kept| kept.published_at.secs());
+        to > from && second(from) == second(to - 1)
+    }
+
+    /// Takes at most `limit` entries from an index on, but none from the index `to` on. Returns them, the index after
+    /// them, the position of the last, and when that was published.
+    pub(in crate::auth) fn take(&self, from: usize, to: usize, limit: usize) -> Taken {
+        let mut taken =
+            Taken { entries: Vec::new(), next: from, position: self.end, published_at: Timestamp::default() };
+        for kept in self.kept.range(from..to) {
+            if taken.entries.len() == limit {
+                break;
+            }
+            taken.entries.extend(kept.entry);
+            taken.next += 1;
+            (taken.position, taken.published_at) = (kept.position, kept.published_at);
+        }
+        taken
+    }
+}
+
+/// Consecutive entries.
+pub(in crate::auth) struct Taken {
+    pub(in crate::auth) entries: Vec<Entry>,
+    pub(in crate::auth) next: usize,
+    pub(in crate::auth) position: Position,
+    pub(in crate::auth) published_at: Timestamp,
+}
+
+/// The published form of a revocation. Ids are hashed as access tokens contain them.
+fn published_entry(revocation: &Revocation) -> Option<Entry> {
+    let until = revocation.expires_at;
+    Some(match &revocation.target {
+        Target::Token(id) => Entry::Id { id: IdHash::of(&id.to_string()), until },
+        Target::Session(id) => Entry::Id { id: IdHash::of(&id.to_string()), until },
+        Target::ApiKey(id) => Entry::Id { id: IdHash::of(&id.to_string()), until },
+        Target::User { user, before } => Entry::User { user: IdHash::of(&user.to_string()), before: *before, until },
+        Target::Keyring | Target::GlobalNotBefore => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::SessionId;
+    use crate::rng::Rng;
+    use crate::store::ephemeral::{Cursor, StreamEntry};
+
+    const KEEP: Duration = Duration::from_secs(600);
+
+    fn position(major: u64) -> Position {
+        Position { major, minor: 0 }
+    }
+
+    /// A page of sessions revoked at these seconds, each at the position of the same number.
+    fn page(epoch: &str, seconds: impl IntoIterator<Item = u64>) -> StreamPage {
+        let rng = Rng::system();
+        let entries = seconds.into_iter().map(|second| {
+            let published_at = Timestamp::from_secs(second as i64);
+            let target = Target::Session(SessionId::new(published_at, &rng));
+            let revocation = Revocation { target, expires_at: published_at + KEEP };
+            StreamEntry { position: Some(position(second)), published_at, revocation }
+        });
+        let entries = entries.collect::<Vec<_>>();
+        let end = entries.last().and_then(|entry| entry.position).unwrap_or_default();
+        StreamPage { entries, cursor: Cursor::start(), epoch: epoch.to_owned(), end, has_more: false }
+    }
+
+    fn history(seconds: impl IntoIterator<Item = u64>) -> History {
+        let mut history = History::new(KEEP);
+        history.append(&page("one", seconds), Timestamp::from_secs(0));
+        history
+    }
+
+    #[test]
+    fn positions_are_found_exactly() {
+        let history = history([5, 6, 8]);
+        assert_eq!(history.find(position(5)), Place::At(1));
+        assert_eq!(history.find(position(8)), Place::At(3));
+        assert_eq!(history.find(position(9)), Place::Ahead);
+        assert_eq!(history.find(position(7)), Place::Unknown, "between two entries, but never published");
+        assert_eq!(history.find(position(3)), Place::At(0), "forgotten by the store before the first entry");
+    }
+
+    #[test]
+    fn dropped_entries_are_unknown() {
+        let mut history = history([5, 6, 8]);
+        history.append(&page("one", []), Timestamp::from_secs(7 + KEEP.as_secs() as i64));
+        assert_eq!(history.len(), 1);
+        assert_eq!(history.find(position(6)), Place::At(0), "everything after the last dropped one is there");
+        assert_eq!(history.find(position(5)), Place::Unknown);
+        assert_eq!(history.find(position(3)), Place::Unknown);
+        assert_eq!(history.find(position(8)), Place::At(1));
+    }
+
+    #[test]
+    fn number_of_entries_is_bounded() {
+        let mut history = History::new(KEEP);
+        let last = MAX_KEPT as u64 + 10;
+        history.append(&page("one", 1..=last), Timestamp::from_secs(0));
+        assert_eq!(history.len(), MAX_KEPT);
+        assert_eq!(history.find(position(10)), Place::At(0));
+        assert_eq!(history.find(position(9)), Place::Unknown);
+    }
+
+    #[test]
+    fn another_epoch_replaces_the_history() {
+        let mut history = history([5, 6]);
+        history.append(&page("two", [1]), Timestamp::from_secs(0));
+        assert_eq!((&**history.epoch(), history.len(), history.end()), ("two", 1, position(1)));
+    }
+
+    #[test]
+    fn entries_that_are_read_twice_are_kept_once() {
+        let mut history = history([5, 6]);
+        history.append(&page("one", [5, 6, 7]), Timestamp::from_secs(0));
+        assert_eq!((history.len(), history.end()), (3, position(7)));
+    }
+
+    #[test]
+    fn segments_end_with_the_last_entry_of_each_second() {
+        let mut pages = page("one", [5, 6, 7, 8]);
+        // The first three were published in one second.
+        pages.entries.iter_mut().take(3).for_each(|entry| entry.published_at = Timestamp::from_secs(5));
+        let mut history = History::new(KEEP);
+        history.append(&pages, Timestamp::from_secs(0));
+        assert_eq!(history.segment_ends().collect::<Vec<_>>(), [position(7), position(8)]);
+        assert!(history.is_within_a_second(0, 3));
+        assert!(!history.is_within_a_second(0, 4));
+        history.append(&page("one", 9..100), Timestamp::from_secs(0));
+        assert_eq!(history.segment_ends().collect::<Vec<_>>(), (84..100).map(position).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn taking_stops_at_the_limit() {
+        let history = history([5, 6, 8]);
+        let taken = history.take(0, 3, 2);
+        assert_eq!((taken.entries.len(), taken.next, taken.position), (2, 2, position(6)));
+        let rest = history.take(taken.next, 3, 2);
+        assert_eq!((rest.entries.len(), rest.next, rest.position), (1, 3, position(8)));
+    }
+}

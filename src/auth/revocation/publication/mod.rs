@@ -1,0 +1,207 @@
+//! What a node publishes to services that verify tokens themselves: the state behind `docs/revocation-feed.md`.
+//!
+//! The task that follows the stream [records](Publication::record) here what it has read and applied. The history is in
+//! memory, and all nodes of a fleet have the same one, because positions are those of the store. What was signed last is
+//! here too, shared by all followers.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `history` | the newest entries, by position |
+//! | `range` | entries between two positions, divided into frames |
+//! | `snapshot_cache` | the last snapshot |
+//!
+//! Knows nothing of signatures: [`super::responses`] signs.
+
+pub(in crate::auth) mod history;
+pub(in crate::auth) mod range;
+pub mod snapshot_cache;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, Semaphore, watch};
+
+use crate::auth::retention::Retention;
+use crate::clock::{Clock, Timestamp};
+use crate::config::Config;
+use crate::store::ephemeral::{Position, StreamPage};
+use crate::telemetry::metrics::RevocationFeed;
+
+use history::History;
+use range::Range;
+use snapshot_cache::SnapshotCache;
+
+/// The most entries in one response to a follower that has fallen behind: 2 MB, 65 seconds at a thousand revocations a
+/// second. A follower that is further behind reads the snapshot.
+pub(in crate::auth) const MAX_BEHIND: usize = 16 * range::MAX_PER_FRAME;
+
+/// A node that has signed nothing for this long says that it is stale. Three frames are missing then.
+const STALE_AFTER: Duration = Duration::from_secs(3);
+
+/// Why the feed has no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FeedError {
+    /// The feed is turned off.
+    Off,
+    /// This node has lost contact with its store.
+    Stale,
+    /// The epoch or the position is not kept, or never was one.
+    Gone,
+}
+
+/// The last frame, which all followers share.
+#[derive(Clone, Default)]
+pub(in crate::auth) struct Live {
+    pub(in crate::auth) frame: Option<Arc<LiveFrame>>,
+    pub(in crate::auth) is_closing: bool,
+}
+
+/// A signed frame, or several that belong together.
+pub(in crate::auth) struct LiveFrame {
+    pub(in crate::auth) epoch: Arc<str>,
+    pub(in crate::auth) from: Position,
+    pub(in crate::auth) to: Position,
+    pub(in crate::auth) body: Bytes,
+    pub(in crate::auth) time: Timestamp,
+    pub(in crate::auth) not_before: Timestamp,
+    pub(in crate::auth) jwks: Box<str>,
+    /// By the monotonic clock.
+    pub(in crate::auth) signed_at: Duration,
+}
+
+impl LiveFrame {
+    pub(in crate::auth) fn is_fresh(&self, clock: &Clock) -> bool {
+        clock.monotonic().saturating_sub(self.signed_at) < STALE_AFTER
+    }
+}
+
+/// What this node publishes.
+pub struct Publication {
+    enabled: bool,
+    state: Mutex<State>,
+    /// Something was recorded.
+    pub(in crate::auth) recorded: Notify,
+    pub(in crate::auth) live: watch::Sender<Live>,
+    on_demand: Mutex<OnDemand>,
+    /// Held while a large response is assembled, so that followers who return together do not take every thread.
+    pub(in crate::auth) large: Semaphore,
+    pub(in crate::auth) snapshots: SnapshotCache,
+}
+
+/// What was recorded.
+pub(in crate::auth) struct State {
+    pub(in crate::auth) history: History,
+    /// Everything that was published up to this moment is in the history; `None` until that is so.
+    pub(in crate::auth) complete_at: Option<Timestamp>,
+}
+
+/// Responses that are signed when the first follower asks for them, and dropped when the next live frame is signed.
+#[derive(Default)]
+pub(in crate::auth) struct OnDemand {
+    live: Option<Arc<LiveFrame>>,
+    pub(in crate::auth) head: Option<Bytes>,
+    pub(in crate::auth) after: Vec<(Position, Bytes)>,
+}
+
+/// The most different positions whose responses are kept until the next live frame. Followers that keep up are at one of
+/// the last few.
+const MAX_ON_DEMAND: usize = 16;
+
+impl Publication {
+    /// Publishes nothing yet.
+    pub fn new(config: &Config) -> Self {
+        // Not longer than the store keeps every revocation, so that a node that has just started knows as much as others.
+        let keep = config.revocation.feed_history.min(Retention::new(config).revocation_ttl());
+        Self {
+            enabled: config.revocation.feed && config.api.native.enabled,
+            state: Mutex::new(State { history: History::new(keep), complete_at: None }),
+            recorded: Notify::new(),
+            live: watch::Sender::new(Live::default()),
+            on_demand: Mutex::default(),
+            large: Semaphore::new(1),
+            snapshots: SnapshotCache::default(),
+        }
+    }
+
+    /// Records what was read from the stream, after it was applied. `complete_at`: the page has everything that was
+    /// published before this moment, unless there is more.
+    pub fn record(&self, page: &StreamPage, complete_at: Timestamp) {
+        // A stream without an epoch is created in a moment.
+        if !self.enabled || page.epoch.is_empty() {
+            return;
+        }
+        let mut state = self.state();
+        if *page.epoch != **state.history.epoch() {
+            state.complete_at = None;
+        }
+        state.history.append(page, complete_at);
+        if !page.has_more {
+            state.complete_at = state.complete_at.max(Some(complete_at));
+        }
+        drop(state);
+        self.recorded.notify_one();
+    }
+
+    /// Signs a frame soon if the keyring has changed.
+    pub fn keyring_changed(&self) {
+        self.recorded.notify_one();
+    }
+
+    /// Ends all waits at once, and lets nobody wait any more, because the server is stopping.
+    pub fn close(&self) {
+        self.live.send_modify(|live| live.is_closing = true);
+    }
+
+    /// The size of what is kept.
+    pub fn size(&self) -> RevocationFeed {
+        let history = self.state().history.len();
+        let (snapshot_entries, snapshot_bytes) = self.snapshots.size();
+        RevocationFeed { history, snapshot_entries, snapshot_bytes }
+    }
+
+    /// What was recorded.
+    pub(in crate::auth) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last live frame, if this node still signs some.
+    pub(in crate::auth) fn fresh_frame(&self, clock: &Clock) -> Result<Arc<LiveFrame>, FeedError> {
+        if !self.enabled {
+            return Err(FeedError::Off);
+        }
+        self.live.borrow().frame.clone().filter(|frame| frame.is_fresh(clock)).ok_or(FeedError::Stale)
+    }
+
+    /// The responses that belong to this live frame.
+    pub(in crate::auth) fn on_demand(&self, live: &Arc<LiveFrame>) -> MutexGuard<'_, OnDemand> {
+        let mut on_demand = self.on_demand.lock().unwrap_or_else(PoisonError::into_inner);
+        if !on_demand.live.as_ref().is_some_and(|known| Arc::ptr_eq(known, live)) {
+            *on_demand = OnDemand { live: Some(live.clone()), ..OnDemand::default() };
+        }
+        on_demand
+    }
+}
+
+impl OnDemand {
+    /// Keeps the response to followers at this position.
+    pub(in crate::auth) fn keep(&mut self, position: Position, body: &Bytes) {
+        if self.after.len() < MAX_ON_DEMAND {
+            self.after.push((position, body.clone()));
+        }
+    }
+}
+
+impl State {
+    /// The entries from an index of the history to its end.
+    pub(in crate::auth) fn range_to_end(&self, from: Position, index: usize) -> Option<Range> {
+        let end = (self.history.len(), self.history.end());
+        Some(Range::new(&self.history, (index, from), end, self.complete_at?))
+    }
+}
+
+impl std::fmt::Debug for Publication {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publication").field("enabled", &self.enabled).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,86 @@
+//! Keeps the last snapshot. Knows nothing of what is in it.
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::clock::Clock;
+
+/// A snapshot serves all who ask within this time: each revocation is hashed, encoded and compressed for it.
+const MAX_AGE: Duration = Duration::from_secs(10);
+
+/// The most snapshots in memory. Clients that read slowly keep old ones, and must not be able to fill the memory.
+const MAX_GENERATIONS: usize = 4;
+
+/// How old a snapshot becomes if no other can be made because of slow clients. The history covers a longer time.
+const MAX_AGE_IF_HELD: Duration = Duration::from_secs(30);
+
+/// A snapshot.
+pub struct Snapshot {
+    /// Its frames.
+    pub body: Bytes,
+    /// The same, compressed.
+    pub gzip: Bytes,
+    /// The sequence that its position belongs to.
+    pub(in crate::auth) epoch: Arc<str>,
+    /// By the monotonic clock.
+    pub(in crate::auth) built_at: Duration,
+    pub(in crate::auth) entries: usize,
+}
+
+/// Bytes that tell when the last client has read them.
+struct Held(Vec<u8>, #[allow(dead_code, reason = "counts who holds the bytes")] Arc<()>);
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The last snapshot, and who builds the next.
+#[derive(Default)]
+pub(in crate::auth) struct SnapshotCache {
+    /// Held while a snapshot is built.
+    pub(in crate::auth) building: Arc<tokio::sync::Mutex<()>>,
+    latest: Mutex<Option<Arc<Snapshot>>>,
+    generations: Mutex<Vec<Weak<()>>>,
+}
+
+impl SnapshotCache {
+    /// The number of entries and bytes.
+    pub(in crate::auth) fn size(&self) -> (usize, usize) {
+        let latest = self.latest();
+        latest.map_or((0, 0), |snapshot| (snapshot.entries, snapshot.body.len() + snapshot.gzip.len()))
+    }
+
+    fn latest(&self) -> Option<Arc<Snapshot>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last snapshot, if it need not or cannot be replaced.
+    pub(in crate::auth) fn usable(&self, clock: &Clock, epoch: &str) -> Option<Arc<Snapshot>> {
+        let latest = self.latest().filter(|snapshot| *snapshot.epoch == *epoch)?;
+        let age = clock.monotonic().saturating_sub(latest.built_at);
+        (age < MAX_AGE || age < MAX_AGE_IF_HELD && self.is_full()).then_some(latest)
+    }
+
+    /// Whether clients hold as many snapshots as there may be.
+    pub(in crate::auth) fn is_full(&self) -> bool {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        generations.retain(|generation| generation.strong_count() > 0);
+        generations.len() >= MAX_GENERATIONS
+    }
+
+    /// Replaces the last snapshot.
+    pub(in crate::auth) fn replace(&self, snapshot: Arc<Snapshot>) {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = Some(snapshot);
+    }
+
+    /// The bytes of a new snapshot, which count as held until the last client has read them.
+    pub(in crate::auth) fn hold<const N: usize>(&self, forms: [Vec<u8>; N]) -> [Bytes; N] {
+        let generation = Arc::new(());
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&generation));
+        forms.map(|bytes| Bytes::from_owner(Held(bytes, generation.clone())))
+    }
+}

@@ -1,0 +1,163 @@
+//! The live feed: one task signs what is new, and followers wait for it. Knows nothing of snapshots and segments.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::frames::{assemble, encode, jwks_hash};
+use crate::auth::context::Context;
+use crate::auth::revocation::publication::history::Place;
+use crate::auth::revocation::publication::{FeedError, LiveFrame, MAX_BEHIND, Publication};
+use crate::store::ephemeral::Position;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::Counter;
+
+/// The shortest time between two frames. Revocations that come faster share one: a follower needs twenty requests a
+/// second at most, and twenty signatures take less than a thousandth of a core.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+
+/// The time after which a frame is signed although nothing is new. The stream is read every half second, so this comes to
+/// one frame a second.
+const HEARTBEAT: Duration = Duration::from_millis(900);
+
+/// The longest wait of a follower. A frame is signed every second, so a wait that lasts longer is a sign of trouble.
+const MAX_WAIT: Duration = Duration::from_millis(1500);
+
+/// Signs frames. Never returns.
+pub async fn run(ctx: &Context) {
+    let (publication, clock) = (&ctx.node.publication, &ctx.node.clock);
+    let mut previous: Option<Arc<LiveFrame>> = None;
+    loop {
+        publication.recorded.notified().await;
+        if let Some(previous) = &previous {
+            let age = clock.monotonic().saturating_sub(previous.signed_at);
+            if is_news(ctx, previous) {
+                tokio::time::sleep(MIN_INTERVAL.saturating_sub(age)).await;
+            } else if age < HEARTBEAT {
+                continue;
+            }
+        }
+        if let Some(frame) = sign(ctx, previous.as_deref()).map(Arc::new) {
+            publication.live.send_modify(|live| live.frame = Some(frame.clone()));
+            previous = Some(frame);
+        }
+    }
+}
+
+/// Whether there is more to say than in `previous`.
+fn is_news(ctx: &Context, previous: &LiveFrame) -> bool {
+    let node = &ctx.node;
+    let state = node.publication.state();
+    previous.to != state.history.end()
+        || *previous.epoch != **state.history.epoch()
+        || previous.not_before != node.revocations.global_not_before()
+        || *previous.jwks != *jwks_hash(&node.keyring.keys())
+}
+
+/// Signs what came after `previous`. `None` if no key can sign, or nothing was read since.
+fn sign(ctx: &Context, previous: Option<&LiveFrame>) -> Option<LiveFrame> {
+    let node = &ctx.node;
+    // Read before the frame is signed: at worst a change is taken for news twice.
+    let (not_before, jwks) = (node.revocations.global_not_before(), jwks_hash(&node.keyring.keys()).into());
+    let range = {
+        let state = node.publication.state();
+        let history = &state.history;
+        let known = previous.filter(|previous| previous.epoch == *history.epoch()).map(|previous| previous.to);
+        match known.map(|from| (from, history.find(from))) {
+            Some((from, Place::At(index))) => state.range_to_end(from, index),
+            // A new epoch, or more entries at once than are kept: followers of the old ones read the snapshot.
+            _ => state.range_to_end(history.end(), history.len()),
+        }?
+    };
+    if previous.is_some_and(|previous| previous.time >= range.time && previous.to == range.to) {
+        return None;
+    }
+    let body = encode(node, &range, true)?;
+    let (epoch, from, to, time) = (range.epoch, range.from, range.to, range.time);
+    Some(LiveFrame { epoch, from, to, body, time, not_before, jwks, signed_at: node.clock.monotonic() })
+}
+
+/// Counts a follower that waits, until it is dropped.
+struct Waiting<'a>(&'a Metrics);
+
+impl<'a> Waiting<'a> {
+    fn begin(metrics: &'a Metrics) -> Self {
+        metrics.count(Counter::FeedWaiting);
+        Self(metrics)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(Counter::FeedWaiting);
+    }
+}
+
+/// Everything after a position of an epoch. Waits for the next frame if there is nothing yet.
+pub async fn after(ctx: &Context, epoch: &str, position: &str) -> Result<Bytes, FeedError> {
+    let (node, publication) = (&ctx.node, &ctx.node.publication);
+    let position = Position::parse(position);
+    // Not to the end of the request's own timeout, which would be a failure.
+    let wait_until = Instant::now() + MAX_WAIT.min(node.config.server.request_timeout / 2);
+    let mut live = publication.live.subscribe();
+    let mut has_waited = false;
+    loop {
+        live.mark_unchanged();
+        let frame = publication.fresh_frame(&node.clock)?;
+        let Some(position) = position.filter(|_| *frame.epoch == *epoch) else { return Err(FeedError::Gone) };
+        if frame.from == position && frame.to != position || frame.to == position && has_waited {
+            return Ok(frame.body.clone());
+        }
+        if position < frame.to {
+            return catch_up(ctx, &frame, position).await;
+        }
+        if live.borrow().is_closing {
+            // A frame that the follower may know already: it does no harm, and the follower asks another node next.
+            return Ok(frame.body.clone());
+        }
+        let waiting = Waiting::begin(&node.metrics);
+        let changed = tokio::time::timeout_at(wait_until, live.changed()).await;
+        drop(waiting);
+        if changed.is_err() {
+            // Another node may have read further. If this one does not get there, the position is none of this epoch.
+            return if position > frame.to { Err(FeedError::Gone) } else { Ok(frame.body.clone()) };
+        }
+        has_waited = true;
+    }
+}
+
+/// The entries after a position that is older than the last frame's. Signed once per position and live frame.
+async fn catch_up(ctx: &Context, live: &Arc<LiveFrame>, position: Position) -> Result<Bytes, FeedError> {
+    let publication = &ctx.node.publication;
+    let known = |publication: &Publication| {
+        let on_demand = publication.on_demand(live);
+        on_demand.after.iter().find(|(known, _)| *known == position).map(|(_, body)| body.clone())
+    };
+    if let Some(body) = known(publication) {
+        return Ok(body);
+    }
+    let range = |publication: &Publication| {
+        let state = publication.state();
+        match state.history.find(position) {
+            Place::At(index) if state.history.len() - index <= MAX_BEHIND && live.epoch == *state.history.epoch() => {
+                state.range_to_end(position, index).ok_or(FeedError::Stale)
+            }
+            _ => Err(FeedError::Gone),
+        }
+    };
+    let mut range_to_sign = range(publication)?;
+    let mut _permit = None;
+    if !range_to_sign.is_small() {
+        _permit = publication.large.acquire().await.ok();
+        // Another follower may have had it signed meanwhile.
+        if let Some(body) = known(publication) {
+            return Ok(body);
+        }
+        range_to_sign = range(publication)?;
+    }
+    let body = assemble(ctx, range_to_sign, true).await.ok_or(FeedError::Stale)?;
+    publication.on_demand(live).keep(position, &body);
+    Ok(body)
+}

@@ -1,0 +1,69 @@
+//! Signs what this node publishes, as `docs/revocation-feed.md` describes it.
+//!
+//! [`run`] signs a frame of what was recorded at most every 50 ms, and once a second if nothing was revoked, but only
+//! after a successful reading: a frame says that it is complete, and a node without contact to its store cannot know.
+//! Every follower that waits gets the same bytes, so a follower costs no signature.
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `frames` | signs frames |
+//! | `live` | the live feed: signs what is new, and lets followers wait for it |
+//! | `snapshot` | all revocations in force |
+//!
+//! Knows nothing of HTTP.
+
+mod frames;
+mod live;
+mod snapshot;
+
+use bytes::Bytes;
+
+use crate::auth::context::Context;
+use crate::auth::revocation::publication::FeedError;
+use crate::auth::revocation::publication::history::Place;
+use crate::auth::revocation::publication::range::Range;
+use crate::clock::Timestamp;
+use crate::store::ephemeral::Position;
+
+use frames::{assemble, encode_head};
+
+pub use live::{after, run};
+pub use snapshot::snapshot;
+
+/// The head: what a follower that polls reads every second.
+pub fn head(ctx: &Context) -> Result<Bytes, FeedError> {
+    let publication = &ctx.node.publication;
+    let live = publication.fresh_frame(&ctx.node.clock)?;
+    if let Some(head) = publication.on_demand(&live).head.clone() {
+        return Ok(head);
+    }
+    let (range, ends) = {
+        let state = publication.state();
+        let end = (state.history.len(), state.history.end());
+        let range = Range::new(&state.history, end, end, state.complete_at.ok_or(FeedError::Stale)?);
+        (range, state.history.segment_ends().map(|end| end.to_string()).collect())
+    };
+    let head = encode_head(ctx.node.as_ref(), &range, ends).ok_or(FeedError::Stale)?;
+    publication.on_demand(&live).head = Some(head.clone());
+    Ok(head)
+}
+
+/// A segment: the entries after one position up to another, all published in one second. Its frames are the same
+/// whichever node signs them, as long as it signs with the same key.
+pub async fn segment(ctx: &Context, epoch: &str, from: &str, to: &str) -> Result<Bytes, FeedError> {
+    let publication = &ctx.node.publication;
+    publication.fresh_frame(&ctx.node.clock)?;
+    let (Some(from), Some(to)) = (Position::parse(from), Position::parse(to)) else { return Err(FeedError::Gone) };
+    let range = {
+        let state = publication.state();
+        let (Place::At(first), Place::At(end)) = (state.history.find(from), state.history.find(to)) else {
+            return Err(FeedError::Gone);
+        };
+        // Other ranges do not exist: a request must not cost more than one second's revocations.
+        if *epoch != **state.history.epoch() || !state.history.is_within_a_second(first, end) {
+            return Err(FeedError::Gone);
+        }
+        Range::new(&state.history, (first, from), (end, to), Timestamp::default())
+    };
+    assemble(ctx, range, false).await.ok_or(FeedError::Stale)
+}

@@ -1,0 +1,174 @@
+//! The publication of one node with a manual clock: what it signs, and when it refuses to.
+
+use std::time::Duration;
+
+use signet::auth::context::Context;
+use signet::auth::revocation::feed::catch_up;
+use signet::auth::revocation::publication::FeedError;
+use signet::auth::revocation::responses::{after, head, run, segment, snapshot};
+use signet::clock::Timestamp;
+use signet::id::SessionId;
+use signet::store::ephemeral::{Revocation, Target};
+
+use super::*;
+use crate::support::fleet::{TestFleet, over_both_stores_in_process};
+
+over_both_stores_in_process! {
+    stale_node_signs_nothing,
+    drain_ends_a_wait,
+    position_beyond_the_history_is_gone,
+    follower_behind_gets_all_entries_in_frames,
+    revocations_of_two_seconds_are_no_segment,
+}
+
+/// A node that publishes, with its publishing task.
+struct Publisher {
+    ctx: Context,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Publisher {
+    async fn start(fleet: &TestFleet) -> Self {
+        let ctx = fleet.node().await;
+        let task = tokio::spawn({
+            let ctx = ctx.clone();
+            async move { run(&ctx).await }
+        });
+        let publisher = Self { ctx, task };
+        publisher.read().await;
+        publisher
+    }
+
+    /// Reads the stream, and waits until the result is published.
+    async fn read(&self) {
+        catch_up(&self.ctx).await.unwrap();
+        let newest = self.ctx.ephemeral.newest_revocation().await.unwrap().0;
+        let is_published = async || {
+            let Ok(head) = head(&self.ctx) else { return false };
+            let to = text(&payload(&head)["to"]);
+            // The cursors of both stores contain the position or the first part of it.
+            newest.is_empty() || newest == "0" || newest.ends_with(&to) || to.starts_with(&format!("{newest}-"))
+        };
+        crate::support::until("the frame is signed", is_published).await;
+    }
+
+    async fn revoke(&self, count: usize) -> Vec<SessionId> {
+        let now = self.ctx.now();
+        let sessions: Vec<_> = (0..count).map(|_| SessionId::new(now, &self.ctx.node.rng)).collect();
+        for session in &sessions {
+            let revocation =
+                Revocation { target: Target::Session(*session), expires_at: now + Duration::from_secs(900) };
+            self.ctx.ephemeral.revoke(&revocation, now).await.unwrap();
+        }
+        sessions
+    }
+
+    fn position(&self) -> (String, String) {
+        let head = payload(&head(&self.ctx).unwrap());
+        (text(&head["epoch"]), text(&head["to"]))
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+fn payload(frame: &[u8]) -> Value {
+    payloads(std::str::from_utf8(frame).unwrap()).remove(0)
+}
+
+async fn stale_node_signs_nothing(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let ctx = &publisher.ctx;
+    let (epoch, position) = publisher.position();
+    let time = payload(&head(ctx).unwrap())["time"].as_i64().unwrap();
+    assert!(time <= ctx.now().millis());
+    fleet.clock.advance(Duration::from_secs(4));
+    assert_eq!(head(ctx).unwrap_err(), FeedError::Stale);
+    assert_eq!(after(ctx, &epoch, &position).await.unwrap_err(), FeedError::Stale);
+    assert_eq!(segment(ctx, &epoch, &position, &position).await.unwrap_err(), FeedError::Stale);
+    assert_eq!(snapshot(ctx).await.err(), Some(FeedError::Stale));
+    // A change of the keyring gives no reason to sign either: nothing was read.
+    ctx.node.publication.keyring_changed();
+    assert_eq!(head(ctx).unwrap_err(), FeedError::Stale);
+    publisher.read().await;
+    assert!(payload(&head(ctx).unwrap())["time"].as_i64().unwrap() >= time + 4000);
+}
+
+async fn drain_ends_a_wait(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let (epoch, position) = publisher.position();
+    let (ctx, epoch_of_wait, from) = (publisher.ctx.clone(), epoch.clone(), position.clone());
+    let waiting = tokio::spawn(async move { after(&ctx, &epoch_of_wait, &from).await });
+    publisher.ctx.node.publication.close();
+    assert_eq!(text(&payload(&waiting.await.unwrap().unwrap())["to"]), position);
+    // And nobody waits any more.
+    after(&publisher.ctx, &epoch, &position).await.unwrap();
+}
+
+async fn position_beyond_the_history_is_gone(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    publisher.revoke(1).await;
+    publisher.read().await;
+    let (epoch, old) = publisher.position();
+    publisher.revoke(1).await;
+    publisher.read().await;
+    assert!(after(&publisher.ctx, &epoch, &old).await.is_ok());
+    // The history of the default settings is five minutes long.
+    fleet.clock.advance(Duration::from_secs(301));
+    publisher.revoke(1).await;
+    publisher.read().await;
+    let (_, new) = publisher.position();
+    assert_eq!(after(&publisher.ctx, &epoch, &old).await.unwrap_err(), FeedError::Gone);
+    assert_eq!(segment(&publisher.ctx, &epoch, &old, &new).await.unwrap_err(), FeedError::Gone);
+    let frames = payloads(std::str::from_utf8(&snapshot(&publisher.ctx).await.unwrap().body).unwrap());
+    assert_eq!(revoked(&frames[0]).len(), 3, "the snapshot has all that is in force");
+}
+
+async fn follower_behind_gets_all_entries_in_frames(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let (epoch, start) = publisher.position();
+    let mut sessions = publisher.revoke(1).await;
+    publisher.read().await;
+    let (_, first) = publisher.position();
+    sessions.extend(publisher.revoke(1200).await);
+    publisher.read().await;
+    for (from, expected) in [(&start, &sessions[..]), (&first, &sessions[1..])] {
+        let body = after(&publisher.ctx, &epoch, from).await.unwrap();
+        let mut position = from.clone();
+        let mut found = HashSet::new();
+        for frame in payloads(std::str::from_utf8(&body).unwrap()) {
+            assert_eq!(text(&frame["from"]), position);
+            position = text(&frame["to"]);
+            found.extend(revoked(&frame));
+        }
+        assert_eq!(position, publisher.position().1);
+        assert_eq!(found, expected.iter().map(|session| hash(&session.to_string())).collect());
+    }
+}
+
+async fn revocations_of_two_seconds_are_no_segment(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let mut ends = Vec::new();
+    for _ in 0..3 {
+        fleet.clock.advance(Duration::from_secs(1));
+        publisher.revoke(2).await;
+        publisher.read().await;
+        ends.push(publisher.position().1);
+    }
+    let head = payload(&head(&publisher.ctx).unwrap());
+    let listed = head["segments"].as_array().unwrap().iter().map(text).collect::<Vec<_>>();
+    assert!(listed.ends_with(&ends), "{listed:?} ends with {ends:?}");
+    let epoch = text(&head["epoch"]);
+    for (from, to) in [(0, 1), (1, 2)] {
+        let body = segment(&publisher.ctx, &epoch, &ends[from], &ends[to]).await.unwrap();
+        let frame = payload(&body);
+        assert_eq!(revoked(&frame).len(), 2);
+        let time = Timestamp::from_millis(frame["time"].as_i64().unwrap());
+        assert!(time + Duration::from_secs(120) <= publisher.ctx.now(), "it proves nothing about the present");
+    }
+    assert_eq!(segment(&publisher.ctx, &epoch, &ends[0], &ends[2]).await.unwrap_err(), FeedError::Gone);
+    assert_eq!(segment(&publisher.ctx, &epoch, &ends[1], &ends[0]).await.unwrap_err(), FeedError::Gone);
+}
