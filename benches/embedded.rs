@@ -146,6 +146,7 @@ fn new_session() -> Session {
         client_ip: "192.0.2.1".to_owned(),
         user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".to_owned(),
         claims: r#"{"email":"someone@example.org","scope":"","roles":["user"]}"#.to_owned(),
+        custom_claims: String::new(),
     }
 }
 

@@ -117,7 +117,11 @@ async fn disconnect_revokes_rights_with_sessions_or_neither(fleet: &TestFleet) {
 /// True if the claims stored in every open session of the user equal the row.
 async fn claims_match_row(ctx: &Context, user: UserId) -> bool {
     let claims = session_claims(&row(ctx, user).await).unwrap();
-    list_sessions(ctx, user).await.unwrap().iter().all(|session| session.claims == claims)
+    list_sessions(ctx, user)
+        .await
+        .unwrap()
+        .iter()
+        .all(|session| session.claims == claims.claims && session.custom_claims == claims.custom_claims)
 }
 
 fn change_email(address: String) -> UpdateUser {

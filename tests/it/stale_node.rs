@@ -31,6 +31,7 @@ use signet::node::stores::Stores;
 use signet::store::accounts::{Changes, Find, PasswordHash, User};
 use signet::store::ephemeral::SignOutScope;
 
+use crate::support::fleet::native_request;
 use crate::support::outbox::mails_in;
 use crate::support::until;
 
@@ -72,7 +73,7 @@ async fn node() -> Node {
 
 impl Node {
     async fn token(&self) -> String {
-        issue_for_api_key(&self.ctx, self.key.reveal(), None, 900 * SECOND).await.unwrap().access
+        issue_for_api_key(&self.ctx, self.key.reveal(), None, native_request(&self.ctx)).await.unwrap().access
     }
 
     /// Advances the clock and marks the revocations as fresh, without reading them.

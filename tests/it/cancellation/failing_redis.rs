@@ -5,9 +5,8 @@ use signet::auth::tokens::client_credentials::issue_for_api_key;
 use signet::auth::tokens::verify::{VerifyError, verify_access_token};
 
 use super::*;
+use crate::support::fleet::native_request;
 use crate::support::{postgres, redis};
-
-const HOUR: Duration = Duration::from_secs(3600);
 
 async fn fleet_on_servers() -> TestFleet {
     TestFleet::new(Some((redis::Server::start(), postgres::Database::create()))).await
@@ -32,7 +31,7 @@ async fn deactivated_key_is_revoked_though_redis_refuses() {
     let [a, b] = [fleet.node().await, fleet.node().await];
     let user = user(&a, "holder").await;
     let (key, new) = create_key(&a, &user).await;
-    let made = issue_for_api_key(&b, new.reveal(), None, HOUR).await.unwrap().access;
+    let made = issue_for_api_key(&b, new.reveal(), None, native_request(&b)).await.unwrap().access;
     while_redis_refuses_writes(&fleet, api_keys::deactivate(&a, key.project, key.id)).await;
     assert_revoked(&a, &made);
     assert!(verify_access_token(&b, &made).is_ok(), "node b does not know of it yet");
@@ -51,7 +50,7 @@ async fn deactivated_key_is_revoked_though_redis_forgot_it() {
     let mut made = Vec::new();
     for _ in 0..2 {
         let (key, new) = create_key(&a, &user).await;
-        made.push((key, issue_for_api_key(&a, new.reveal(), None, HOUR).await.unwrap().access));
+        made.push((key, issue_for_api_key(&a, new.reveal(), None, native_request(&a)).await.unwrap().access));
     }
     let [(ended, ended_token), (_, other_token)] = &made[..] else { unreachable!("there are two") };
     api_keys::deactivate(&a, ended.project, ended.id).await.unwrap();

@@ -1,6 +1,7 @@
 //! Limits of the revocation of single access tokens: every node must remember each one, and the owner of an API key can
 //! obtain any number of tokens.
 
+use crate::conformance::Follow;
 use signet::auth::Error;
 use signet::auth::accounts::create;
 use signet::auth::accounts::create::create_user;
@@ -15,7 +16,7 @@ use signet::id::{ApiKeyId, ProjectId};
 use signet::store::ephemeral::Cursor;
 
 use super::*;
-use crate::support::fleet::{TestFleet, over_both_stores_in_process};
+use crate::support::fleet::{TestFleet, native_request, over_both_stores_in_process};
 use crate::support::server::over_both_stores;
 
 const BURST: u32 = 5;
@@ -47,7 +48,7 @@ impl Owner {
     }
 
     async fn token(&self, ctx: &Context) -> String {
-        issue_for_api_key(ctx, &self.key, None, HOUR / 4).await.unwrap().access
+        issue_for_api_key(ctx, &self.key, None, native_request(ctx)).await.unwrap().access
     }
 }
 

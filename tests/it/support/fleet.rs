@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use signet::auth::context::Context;
+use signet::auth::request_context::{ExtraClaims, RequestContext};
 use signet::auth::revocation::feed::catch_up;
 use signet::clock::{Clock, Timestamp};
 use signet::config::{self, Config, Secret, SecretUrl};
@@ -16,6 +17,21 @@ use super::totp::code_at;
 
 /// The beginning of a TOTP step of 30 seconds.
 const START: Timestamp = Timestamp::from_secs(1_763_130_330);
+
+/// A request to the native API.
+pub(crate) fn native_request(ctx: &Context) -> RequestContext<'_> {
+    let address = std::net::IpAddr::from([192, 0, 2, 1]);
+    RequestContext {
+        dialect: "native",
+        dialect_config: &ctx.node.config.api.native,
+        client_ip: address,
+        rate_limit_ip: address,
+        user_agent: None,
+        language: None,
+        extra_claims: ExtraClaims::None,
+        audience: None,
+    }
+}
 
 /// The stores of a fleet, and the clock of all its nodes.
 pub(crate) struct TestFleet {

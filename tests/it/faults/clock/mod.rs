@@ -193,8 +193,7 @@ async fn create_key_and_token(ctx: &Context, user: &User) -> (String, String) {
 }
 
 async fn exchange_key(ctx: &Context, key: &str) -> Result<String, Error> {
-    let lifetime = ctx.node.config.api.native.access;
-    issue_for_api_key(ctx, key, None, lifetime).await.map(|issued| issued.access)
+    issue_for_api_key(ctx, key, None, request_ctx(ctx)).await.map(|issued| issued.access)
 }
 
 fn print_result(row: &str, direction: &str, result: &serde_json::Value) {
