@@ -116,7 +116,11 @@ impl Issuer {
             issuer: settings.issuer.clone(),
             audience: settings.audience.clone(),
             leeway: settings.leeway,
-            client: settings.client_id.as_deref().map(|id| format!(r#","client_id":{}"#, quoted(id))).unwrap_or_default(),
+            client: settings
+                .client_id
+                .as_deref()
+                .map(|id| format!(r#","client_id":{}"#, quoted(id)))
+                .unwrap_or_default(),
             opening: format!(r#"{{"iss":{},"aud":{}"#, quoted(&settings.issuer), quoted(&settings.audience)),
         }
     }
