@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::Value;
 
@@ -54,6 +55,22 @@ pub fn parse<'de, T: Deserialize<'de>>(body: &'de [u8]) -> Result<T, Rejection> 
         Ok(_) => Err(whole_body(FieldErrorKind::WrongType(ExpectedType::Object))),
         Err(error) => Err(syntax_error(&error, text)),
     }
+}
+
+/// The worker that received a body parses it if it is not larger, which takes a fraction of a millisecond. A body of
+/// megabytes takes milliseconds, and more if it consists of escapes or is invalid: see [`parse_on_thread`].
+pub const MAX_ON_WORKER: usize = 64 * 1024;
+
+/// Parses a body on another thread, so that the worker serves its other requests meanwhile. `parse` calls [`parse()`]
+/// and makes the result own its parts.
+///
+/// # Errors
+/// Those of `parse`, and [`Rejection::Overloaded`] if the process is ending.
+pub async fn parse_on_thread<T: Send + 'static>(
+    body: Bytes,
+    parse: impl FnOnce(&[u8]) -> Result<T, Rejection> + Send + 'static,
+) -> Result<T, Rejection> {
+    tokio::task::spawn_blocking(move || parse(&body)).await.unwrap_or(Err(Rejection::Overloaded))
 }
 
 /// A string that borrows from the body unless it has escapes, within lists too: serde borrows a `Cow<str>` only where
@@ -166,6 +183,23 @@ mod tests {
             let Err(Rejection::InvalidFields(errors)) = parse::<Batch<'_>>(body.as_bytes()) else { panic!("{body}") };
             assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
         }
+    }
+
+    #[tokio::test]
+    async fn parsing_on_a_thread_does_not_stall_the_worker() {
+        use std::sync::mpsc::sync_channel;
+        // Parsing ends only after the worker has done something else.
+        let (worker_goes_on, wait) = sync_channel(1);
+        let parse_slowly = move |body: &[u8]| {
+            wait.recv().unwrap();
+            parse::<Value>(body)
+        };
+        let mut parsing = Box::pin(parse_on_thread(Bytes::from(r#"{"a":1}"#), parse_slowly));
+        assert!(futures_util::poll!(&mut parsing).is_pending());
+        worker_goes_on.send(()).unwrap();
+        assert_eq!(parsing.await.unwrap()["a"], 1);
+        let result = parse_on_thread(Bytes::from("{"), |body: &[u8]| parse::<Value>(body)).await;
+        assert!(matches!(result, Err(Rejection::MalformedBody { .. })), "{result:?}");
     }
 
     #[test]

@@ -75,6 +75,18 @@ pub(super) struct VerifyBatch<'a> {
     subject: Option<Cow<'a, str>>,
 }
 
+impl VerifyBatch<'_> {
+    fn into_owned(self) -> VerifyBatch<'static> {
+        let owned = |text: Cow<'_, str>| Cow::Owned(text.into_owned());
+        VerifyBatch {
+            tokens: BoundedList(self.tokens.0.into_iter().map(|token| Text(owned(token.0))).collect()),
+            aud: self.aud.map(owned),
+            scope: self.scope.map(owned),
+            subject: self.subject.map(owned),
+        }
+    }
+}
+
 /// Verify a token or API key
 ///
 /// For services that do not verify tokens locally, or need revocations without delay.
@@ -119,7 +131,11 @@ pub(super) const VERIFY: Endpoint = endpoint! {
 async fn verify_many(ctx: Context, mut request: Request) -> Result<Response, Problem> {
     request.raise_body_limit(MAX_BATCH_BODY);
     let bytes = request.json_bytes().await?;
-    let body: VerifyBatch<'_> = json::parse(&bytes)?;
+    let body = if bytes.len() > json::MAX_ON_WORKER {
+        json::parse_on_thread(bytes, |body| json::parse(body).map(VerifyBatch::into_owned)).await?
+    } else {
+        json::parse::<VerifyBatch<'_>>(&bytes)?
+    };
     let subject = required_subject(ParamLocation::Body, body.subject.as_deref())?;
     let scopes = required_scopes(ParamLocation::Body, body.scope.as_deref())?;
     let requirements = Requirements { audience: body.aud.as_deref(), scopes: scopes.as_ref(), subject };

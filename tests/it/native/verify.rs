@@ -10,7 +10,8 @@ use signet::token::api_key::NewApiKey;
 over_both_stores!(|plan| plan;
     valid_token_returns_its_claims, malformed_tokens_are_rejected, audience_and_scope_are_checked,
     proxy_gets_the_user_in_headers, proxy_gets_only_a_verified_address, api_keys_are_verified, batch_results_keep_the_order_of_the_tokens,
-    batch_checks_audience_and_scope, subject_is_checked, unknown_subject_is_refused, batch_size_is_limited, invalid_bodies_are_rejected);
+    batch_checks_audience_and_scope, subject_is_checked, unknown_subject_is_refused, batch_size_is_limited,
+    large_batch_is_answered_like_a_small_one, invalid_bodies_are_rejected);
 
 async fn valid_token_returns_its_claims(server: &TestServer) {
     let user = server.create_user(&["--verified", "--role", "editor"]);
@@ -247,6 +248,24 @@ async fn batch_size_is_limited(server: &TestServer) {
     let response = batch(vec!["x".repeat(1500); 1024]).await;
     assert_eq!(response.is(200).json()["results"].as_array().unwrap().len(), 1024);
     batch(vec!["x".repeat(4000); 1024]).await.is_problem(413, "body_too_large");
+}
+
+/// A large body is parsed on another thread, with the same result.
+async fn large_batch_is_answered_like_a_small_one(server: &TestServer) {
+    let token = server.sign_in(&server.create_user(&[])).await.access;
+    for padding in ["", &"\n".repeat(50_000)] {
+        let tokens = [token.as_str(), padding, &token];
+        let body = json!({"tokens": tokens, "aud": "signet", "subject": "user"});
+        let results = server.post("/verify/batch").json(&body).send_checked().await.is(200).json();
+        let active = results["results"].as_array().unwrap().iter().map(|result| result["active"] == true);
+        assert_eq!(active.collect::<Vec<_>>(), [true, false, true]);
+        let body = json!({"tokens": tokens, "scope": 7});
+        let response = server.post("/verify/batch").json(&body).send_checked().await;
+        assert!(response.is_problem(400, "invalid_fields").text.contains("scope"), "{response:?}");
+        let body = json!({"tokens": tokens}).to_string().replace('}', "");
+        let request = server.post("/verify/batch").header("content-type", "application/json").body(body);
+        request.send_checked().await.is_problem(400, "malformed_body");
+    }
 }
 
 async fn invalid_bodies_are_rejected(server: &TestServer) {
