@@ -6,8 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
-use super::keyring::ES256;
-use super::keyring::key::{Key, PublicKey};
+use super::keyring::key::{ES256, Key, PublicKey};
 use crate::config::Algorithm;
 use crate::encoding::short_sha256;
 

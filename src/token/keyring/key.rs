@@ -15,6 +15,9 @@ use crate::rng::Rng;
 /// Bytes of a public P-256 key: 4, x and y (SEC 1, 2.3.3).
 pub const P256_PUBLIC: usize = 65;
 
+/// The name in the header's `alg` of tokens signed with P-256 (RFC 7518, 3.1).
+pub const ES256: &str = "ES256";
+
 /// A key pair and its timestamps. Its Debug form does not show the private key.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key {

@@ -4,8 +4,8 @@
 //! node's form of it: the ring expanded once into signers, verifiers, header segments and the JWKS. It is replaced as a
 //! whole when the ring changes, and read without a lock. Knows nothing of where the ring is stored.
 //!
-//! The algorithm belongs to the key: a key is of one kind ([`key::PublicKey`]), which determines how it is loaded, and so
-//! the only signatures and the only `alg` that it has. A token cannot choose another one.
+//! The algorithm belongs to the key: a key is of one kind ([`key::PublicKey`]), which determines how it is loaded, and
+//! so the only signatures and the only `alg` that it has. A token cannot choose another one.
 
 pub mod key;
 pub mod pem;
@@ -23,7 +23,7 @@ use signet_verify::{TokenError, UnverifiedToken};
 
 use crate::clock::Timestamp;
 use crate::config::{Algorithm, SigningAlgorithm};
-use key::{Key, PublicKey};
+use key::{ES256, Key, PublicKey};
 use ring::Ring;
 
 /// The keys that this node uses, replaced as a whole when the ring changes.
@@ -190,9 +190,6 @@ impl Signer {
         }
     }
 }
-
-/// The name in the header's `alg` of tokens signed with P-256 (RFC 7518, 3.1).
-pub const ES256: &str = "ES256";
 
 impl Algorithm {
     /// The name in the header's `alg`.

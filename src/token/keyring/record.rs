@@ -1,7 +1,7 @@
 //! The serialized ring, which is sealed and stored.
 //!
-//! Nodes of the previous build read and write it too while a fleet is upgraded. They know only `edition` and `keys`, and
-//! all of `keys` are Ed25519 keys to them. P-256 keys therefore have a member of their own, which they ignore when they
+//! Nodes of the previous build read and write it too while a fleet is upgraded. They know only `edition` and `keys`,
+//! and take all of `keys` for Ed25519 keys. P-256 keys therefore have a member of their own, which they ignore when they
 //! read the record, and leave out when they change it: see
 //! [`Ring::restore_dropped_keys_of`](super::ring::Ring::restore_dropped_keys_of). Without P-256 keys the record is what
 //! the previous build writes, byte for byte.

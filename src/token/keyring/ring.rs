@@ -23,9 +23,9 @@ use crate::rng::Rng;
 /// its next look at the keyring, which is seconds later.
 const UNUSED_AFTER: Duration = Duration::from_secs(60 * 60);
 
-/// A dropped key that is gone within this time is not restored: clocks differ, and a node whose clock is ahead may have
-/// removed it.
-const RESTORE_MARGIN: Duration = Duration::from_secs(10 * 60);
+/// Time for which a revoked key is restored. Every node learns of a revocation within seconds, and no node removes the
+/// key as early as this, whatever its settings: two nodes never restore and remove the same key in turns.
+const RESTORE_REVOKED: Duration = Duration::from_secs(5 * 60);
 
 /// All keys, in one version.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -274,14 +274,19 @@ impl Ring {
         }
     }
 
-    /// Adds the P-256 keys of another version of the same fleet's ring that this one lacks and that are still needed. A
-    /// node of a build without ES256 has dropped them when it changed the ring.
+    /// Adds the P-256 keys of another version of the same fleet's ring that this one lacks: a node of a build without
+    /// ES256 has dropped them when it changed the ring. A key that is still to sign was not removed on purpose. A key
+    /// that was just revoked must stay, so that a node which does not know of the revocation cannot bring it back.
     pub fn restore_dropped_keys_of(&mut self, other: &Self, now: Timestamp, policy: &KeyPolicy) {
         if !self.shares_a_key_with(other) {
             return;
         }
         for key in other.keys.iter().filter(|key| key.algorithm() == SigningAlgorithm::Es256) {
-            let is_needed = other.state(key, now + RESTORE_MARGIN, policy) != KeyState::Gone;
+            let is_needed = match other.state(key, now, policy) {
+                KeyState::Announced | KeyState::Signing => true,
+                KeyState::Revoked => key.revoked_at.is_some_and(|at| now.since(at) < RESTORE_REVOKED),
+                KeyState::VerifyOnly | KeyState::Gone => false,
+            };
             if is_needed && self.keys.iter().all(|own| own.kid != key.kid) {
                 self.add(key.clone());
             }
