@@ -9,7 +9,7 @@
 //! | enters the confirmation code, with the id that the sign-up returned | everything |
 //! | is verified by an administrator | everything |
 
-use futures_util::future::join;
+use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -143,7 +143,7 @@ async fn magic_link_on_the_page_removes_what_was_set_before(server: &TestServer)
 }
 
 async fn assert_sign_in_removes(server: &TestServer, sign_in: SignIn) {
-    for sign_up in SIGN_UPS {
+    let assert_removes = async |sign_up: Option<SignUp>| {
         let case = format!("{sign_up:?}, {sign_in:?}");
         let name = format!("{}-{sign_in:?}", sign_up.map_or("Command".to_owned(), |it| format!("{it:?}")));
         let planted = plant(server, sign_up, &name.to_lowercase()).await;
@@ -160,7 +160,8 @@ async fn assert_sign_in_removes(server: &TestServer, sign_in: SignIn) {
         sign_in.attempt(server, &planted.email, None).await.tokens();
         server.try_sign_in(&planted.email, PASSWORD).await.is(201);
         assert_eq!(planted.letters(server).await.len(), 1, "{case}");
-    }
+    };
+    join_all(SIGN_UPS.map(assert_removes)).await;
 }
 
 /// The call that resets a password.
@@ -195,23 +196,23 @@ pub(super) async fn reset(server: &TestServer, by: Reset, email: &str) {
 }
 
 async fn reset_leaves_only_the_new_password(server: &TestServer) {
-    for sign_up in SIGN_UPS {
-        for by in [Reset::Myauth, Reset::Landing, Reset::V1] {
-            // This reset asks for the username, which not every account has.
-            if matches!((by, sign_up), (Reset::V1, Some(SignUp::Myauth | SignUp::Codes))) {
-                continue;
-            }
-            let case = format!("{sign_up:?}, {by:?}");
-            let name = format!("{}-{by:?}", sign_up.map_or("Command".to_owned(), |it| format!("{it:?}")));
-            let planted = plant(server, sign_up, &name.to_lowercase()).await;
-            reset(server, by, &planted.email).await;
-            planted.assert_removed(server, &case, true).await;
-            server.try_sign_in(&planted.email, OTHER_PASSWORD).await.is(201);
-            // The next proof is not the first.
-            SignIn::UnturnedCode.attempt(server, &planted.email, None).await.tokens();
-            server.try_sign_in(&planted.email, OTHER_PASSWORD).await.is(201);
-        }
-    }
+    let assert_leaves = async |(sign_up, by): (Option<SignUp>, Reset)| {
+        let case = format!("{sign_up:?}, {by:?}");
+        let name = format!("{}-{by:?}", sign_up.map_or("Command".to_owned(), |it| format!("{it:?}")));
+        let planted = plant(server, sign_up, &name.to_lowercase()).await;
+        reset(server, by, &planted.email).await;
+        planted.assert_removed(server, &case, true).await;
+        server.try_sign_in(&planted.email, OTHER_PASSWORD).await.is(201);
+        // The next proof is not the first.
+        SignIn::UnturnedCode.attempt(server, &planted.email, None).await.tokens();
+        server.try_sign_in(&planted.email, OTHER_PASSWORD).await.is(201);
+    };
+    let resets = [Reset::Myauth, Reset::Landing, Reset::V1];
+    let cases = SIGN_UPS.into_iter().flat_map(|sign_up| resets.map(|by| (sign_up, by)));
+    // The last reset asks for the username, which not every account has.
+    let has_username = |sign_up| !matches!(sign_up, Some(SignUp::Myauth | SignUp::Codes));
+    let cases = cases.filter(|(sign_up, by)| !matches!(by, Reset::V1) || has_username(*sign_up));
+    join_all(cases.map(assert_leaves)).await;
 }
 
 async fn confirmation_link_leaves_everything(server: &TestServer) {
@@ -230,23 +231,25 @@ async fn confirmation_link_leaves_everything(server: &TestServer) {
 }
 
 async fn confirmation_code_leaves_everything(server: &TestServer) {
-    for sign_up in SIGN_UPS {
+    let assert_leaves = async |sign_up: Option<SignUp>| {
         let name = sign_up.map_or("Command".to_owned(), |it| format!("{it:?}"));
         let planted = plant(server, sign_up, &format!("by-code-{name}").to_lowercase()).await;
         verify_email(server, &planted.email).await;
         planted.assert_kept(server, &format!("{sign_up:?}, code")).await;
-    }
+    };
+    join_all(SIGN_UPS.map(assert_leaves)).await;
 }
 
 async fn administrator_leaves_everything(server: &TestServer) {
-    for sign_up in SIGN_UPS {
+    let assert_leaves = async |sign_up: Option<SignUp>| {
         let name = sign_up.map_or("Command".to_owned(), |it| format!("{it:?}"));
         let planted = plant(server, sign_up, &format!("by-admin-{name}").to_lowercase()).await;
         let admin = server.sign_in(&server.create_user(&["--role", "admin"])).await.access;
         let update = server.post(&format!("/auth/users/{}", planted.id)).bearer_auth(admin);
         update.json(&json!({"email_validated": true})).send_checked().await.is(200);
         planted.assert_kept(server, &format!("{sign_up:?}, administrator")).await;
-    }
+    };
+    join_all(SIGN_UPS.map(assert_leaves)).await;
 }
 
 async fn proof_on_a_verified_account_leaves_everything(server: &TestServer) {
