@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::every_token::TokenSet;
@@ -14,9 +15,12 @@ over_both_stores!(|plan| plan.set("SIGNET_TOKENS__CLAIMS", LISTED);
     listed_claims_are_in_tokens, claims_change_with_the_next_refresh, unlisted_claims_stay_out,
     names_that_tokens_have_are_reserved);
 
-async fn set(server: &TestServer, user: &str, claims: Value) -> HttpResponse {
-    let root = server.sign_in(&server.create_user(&["--superuser"])).await.access;
-    let request = server.request(reqwest::Method::PATCH, &format!("/admin/users/{user}")).bearer_auth(root);
+async fn root(server: &TestServer) -> String {
+    server.sign_in(&server.create_user(&["--superuser"])).await.access
+}
+
+async fn set(server: &TestServer, root: &str, user: &str, claims: Value) -> HttpResponse {
+    let request = server.request(Method::PATCH, &format!("/admin/users/{user}")).bearer_auth(root);
     request.json(&json!({"claims": claims})).send_checked().await
 }
 
@@ -48,11 +52,11 @@ async fn listed_claims_are_in_tokens(server: &TestServer) {
 }
 
 async fn claims_change_with_the_next_refresh(server: &TestServer) {
-    let user = server.create_user(&[]);
+    let (root, user) = (root(server).await, server.create_user(&[]));
     let mut tokens = server.sign_in(&user).await;
     let first = tokens.access.clone();
     for claims in [json!({"plan": "pro"}), json!({"limits": 1}), json!({"plan": "free"}), Value::Null, json!({})] {
-        let body = set(server, &user.id, claims.clone()).await.is(200).json();
+        let body = set(server, &root, &user.id, claims.clone()).await.is(200).json();
         let expected = if claims.is_null() { json!({}) } else { claims.clone() };
         assert_eq!(body["claims"], expected);
         tokens = server.refresh(&tokens.refresh).await.is(200).tokens();
@@ -63,7 +67,7 @@ async fn claims_change_with_the_next_refresh(server: &TestServer) {
     }
     server.verify(&first).await.is(200);
     // Changes of other fields keep them.
-    set(server, &user.id, json!({"plan": "pro"})).await.is(200);
+    set(server, &root, &user.id, json!({"plan": "pro"})).await.is(200);
     server.plan().json(&["users", "disable", &user.email], "");
     server.plan().json(&["users", "enable", &user.email], "");
     assert_eq!(decode(&server.sign_in(&user).await.access).1["plan"], "pro");
@@ -97,9 +101,9 @@ async fn names_that_tokens_have_are_reserved(server: &TestServer) {
         assert!(names.contains(expected), "{expected}: {names:?}");
     }
     names.extend(["act", "nbf", "azp", "cnf", "may_act", "totp"].map(str::to_owned));
-    let user = server.create_user(&[]);
+    let (root, user) = (root(server).await, server.create_user(&[]));
     for name in names {
-        let response = set(server, &user.id, json!({"plan": "pro", name.as_str(): "x"})).await;
+        let response = set(server, &root, &user.id, json!({"plan": "pro", name.as_str(): "x"})).await;
         response.is_problem(400, "invalid_fields");
         assert!(response.text.contains("reserved"), "{name}: {}", response.text);
     }

@@ -36,7 +36,7 @@ async fn every_method_and_path_is_answered_as_get_verify(server: &TestServer) {
             assert!(names.iter().all(|name| response.headers.contains_key(*name)), "{method} {path}");
             assert_eq!(response.header("cache-control"), "no-store");
             let response = request().header("x-api-key", &key).send_checked().await;
-            assert_eq!(names.map(|name| response.is(200).header(name)), [&user.id, &user.email, "read", ""]);
+            assert_eq!(names.map(|name| response.is(200).header(name)), [user.id.as_str(), &user.email, "read", ""]);
             let response = request().bearer_auth("a.b.c").send_checked().await;
             assert!(response.is(401).header("x-auth-subject").is_empty());
             request().send_checked().await.is(401);
