@@ -105,7 +105,7 @@ fn any_length_allowed(call: &ApiCall, name: &str) -> bool {
         | ("POST /sessions", "username") | ("POST /verify/batch", _)
         // RFC 7009, 2.2: revoking an invalid token succeeds.
         | ("POST /oauth/revoke", "token") | ("POST /auth/verification/revoke-token", "refresh_token")
-        | ("POST /auth/login/oauth", "grant_type" | "scope" | "client_id" | "client_secret")
+        | ("POST /auth/login/oauth", "scope" | "client_id" | "client_secret")
         | ("POST /oauth/token", "client_secret" | "scope")
         | ("POST /sessions", "totp_code") | ("POST /api/v1/login", "totp_code") | ("POST /api/auth/login", "totp_code")
         | ("POST /links/magic", "totp_code") | ("POST /auth/verification/verify-code", "totp_code")
