@@ -33,8 +33,8 @@ export class Follower {
   /** @type {string[]} The positions that were reached in this epoch, the current one last. */
   #reached = [];
   #needsSnapshot = true;
-  /** Nothing was read since the snapshot. */
-  #isNew = false;
+  /** The last request of the live feed was for a position that the server does not keep. */
+  #wasGone = false;
   #closed = false;
   /** @type {Set<() => void>} */
   #sleepers = new Set();
@@ -117,7 +117,7 @@ export class Follower {
       throw new FeedError('feed_off', 'the server has no revocation feed');
     }
     try {
-      if (this.#needsSnapshot) await this.#snapshot(feed);
+      if (this.#needsSnapshot) await this.#start(feed);
       else if (this.#mode === 'live') await this.#after(feed);
       else await this.#poll(feed);
     } finally {
@@ -129,6 +129,17 @@ export class Follower {
   close() {
     this.#closed = true;
     for (const wake of this.#sleepers) wake();
+  }
+
+  /**
+   * Reads the snapshot, which may be some seconds old, and what the head shows to be newer.
+   * @param {string} feed
+   */
+  async #start(feed) {
+    await this.#snapshot(feed);
+    await this.#poll(feed);
+    // The snapshot came from a cache. The next one is not requested at once.
+    if (this.#needsSnapshot) throw new FeedError('gap', 'the feed does not continue the snapshot');
   }
 
   /** @param {string} feed */
@@ -153,7 +164,6 @@ export class Follower {
     this.#epoch = first.epoch;
     this.#reached = [first.to];
     this.#needsSnapshot = false;
-    this.#isNew = true;
     this.freshness.complete(time);
   }
 
@@ -166,12 +176,14 @@ export class Follower {
     const url = `${feed}/${this.#epoch}/after/${this.position}`;
     const onGone = (/** @type {Response} */ response) => {
       this.#needsSnapshot = true;
-      // A snapshot whose position is unknown came from a cache: the next one is not requested at once.
-      if (this.#isNew) throw statusError(response, 'the position of the snapshot');
+      // If that did not help the last time, the next snapshot is not requested at once.
+      if (this.#wasGone) throw statusError(response, 'the position of the snapshot');
+      this.#wasGone = true;
     };
     await this.#frames(url, { limit: MAX_RESPONSE, timeout: TIMEOUT, onGone }, async (frame) => {
       if (!this.#isOfEpoch(frame)) return;
       if (frame.from !== this.position) throw new FeedError('gap', 'a frame of the feed leaves a gap');
+      this.#wasGone = false;
       this.#reach(frame.to);
       time = frame.time;
     });
@@ -243,7 +255,6 @@ export class Follower {
         if (!this.freshness.isPlausible(frame.time, this.#clock.now())) {
           throw new FeedError('clock', 'the time of the feed differs by more than 120 seconds from the clock');
         }
-        this.#isNew = false;
         this.freshness.received(frame.time, receivedAt);
         this.revocations.add(frame);
         // A frame is not held up by a new key set.
