@@ -70,7 +70,7 @@ class RefetchKeys:
 
 @dataclass(frozen=True, slots=True)
 class AwaitFeed:
-    """Wait until the follower has its first snapshot or has had its time."""
+    """Wait until the follower is complete for the first time, or has had its time."""
 
 
 @dataclass(frozen=True, slots=True)

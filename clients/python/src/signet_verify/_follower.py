@@ -100,6 +100,8 @@ class Follower:
             yield from self._snapshot()
             self._snapshots += 1
             self._needs_snapshot = False
+            # A cached snapshot may be ten seconds old. The head is at most one, and comes at once if nothing is new.
+            yield from self._follow_head()
         elif self._state.options.feed == "poll":
             yield from self._poll()
         else:
@@ -128,7 +130,6 @@ class Follower:
             state.reached.clear()
         state.epoch = first.epoch
         self._reach(first.to)
-        self._complete(first)
 
     def _live(self) -> Flow[None]:
         state, began = self._state, self._clock.monotonic()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import jwt
 import pytest
 
 from signet_verify import AsyncVerifier, FeedMode, Verifier, VerifyError, WhenStale
@@ -86,12 +87,14 @@ def test_another_audience_or_issuer_is_refused(signet: Any) -> None:
         assert code(verifier, token) == "unavailable"
 
 
-def test_a_new_signing_key_is_found(signet: Any, wait_until: WaitUntil) -> None:
+def test_a_revoked_signing_key_is_refused_and_the_next_one_accepted(signet: Any, wait_until: WaitUntil) -> None:
     with Verifier(signet.issuer, "signet") as verifier:
-        keys = verifier.health.keys
-        signet.command("keys", "rotate")
-        wait_until(lambda: verifier.health.keys > keys)
+        token = signet.sign_in()
+        assert code(verifier, token) == ""
+        signet.command("keys", "revoke", jwt.get_unverified_header(token)["kid"])
+        wait_until(lambda: code(verifier, token) in ("revoked", "unknown_key"))
         assert code(verifier, signet.sign_in()) == ""
+        wait_until(lambda: verifier.health.ready and verifier.health.error is None)
 
 
 def test_a_silent_server_is_noticed(signet: Any, wait_until: WaitUntil) -> None:

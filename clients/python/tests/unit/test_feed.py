@@ -123,6 +123,17 @@ def test_a_snapshot_has_what_was_revoked_before_the_start(setup: Setup) -> None:
     assert len(setup.state.revocations) == 10
 
 
+def test_a_cached_snapshot_proves_nothing(setup: Setup) -> None:
+    snapshot = setup.server.feed("/snapshot")[1]
+    setup.server.intercept = lambda path, body: snapshot if "snapshot" in path else body
+    setup.server.revoke("new")
+    setup.server.end_segment()
+    setup.follow(lambda: setup.state.position is not None)
+    assert setup.state.staleness() == math.inf
+    setup.follow(lambda: not setup.state.freshness.never_complete)
+    assert setup.state.revocations.has_id(hash_id("new"))
+
+
 def test_polling_reads_segments_and_no_live_feed() -> None:
     setup = Setup(feed="poll")
     setup.catch_up()
