@@ -71,7 +71,7 @@ impl Retention {
 }
 
 /// Longest time for which an access token is accepted after it was issued: the longest lifetime of any dialect, and the
-/// leeway.
+/// leeway. Audiences have no part in it: their lifetimes only shorten that of the dialect (`Audience::lifetime`).
 pub fn max_access_lifetime(config: &Config) -> Duration {
     let longest = config.api.all().map(|(_, dialect)| dialect.access).into_iter().max();
     longest.unwrap_or_default() + config.tokens.leeway
@@ -131,6 +131,17 @@ mod tests {
         assert_eq!(retention.issue_time(NOW, NOW - lead), NOW);
         assert_eq!(retention.issue_time(NOW, NOW + lead), NOW + lead);
         assert_eq!(retention.issue_time(NOW, NOW + lead + MILLISECOND), NOW);
+    }
+
+    #[test]
+    fn tokens_of_every_audience_expire_within_the_longest_lifetime() {
+        let config =
+            Config::from_toml("[api.v1]\naccess = \"2h\"\n[audiences.a]\nlifetime = \"2h\"\n[audiences.b]").unwrap();
+        let longest = max_access_lifetime(&config) - config.tokens.leeway;
+        for (_, dialect) in config.api.all() {
+            assert!(config.audiences.iter().all(|audience| audience.lifetime(dialect.access) <= longest));
+        }
+        assert_eq!(longest, config.audiences[0].lifetime(config.api.v1.access));
     }
 
     #[test]

@@ -85,10 +85,12 @@ pub async fn exchange(
 ) -> Result<ExchangedToken, Error> {
     let api_key = client.api_key().ok_or(Error::Forbidden(Denial::MissingPermission))?;
     client.require_scope(EXCHANGE_SCOPE)?;
+    let now = ctx.now();
     let subject = match verify_access_token(ctx, request.subject_token) {
-        Ok(subject) => subject,
+        // Without the leeway: the new token would have expired already.
+        Ok(subject) if subject.expires_at > now => subject,
         Err(VerifyError::Stale) => return Err(Error::Stale),
-        Err(_) => return Err(Error::InvalidSubjectToken(SubjectTokenError::NotAccepted)),
+        Ok(_) | Err(_) => return Err(Error::InvalidSubjectToken(SubjectTokenError::NotAccepted)),
     };
     let (Some(user), Some(session)) = (subject.user, subject.session.filter(|_| subject.api_key.is_none())) else {
         return Err(Error::InvalidSubjectToken(SubjectTokenError::NoSession));
@@ -99,7 +101,6 @@ pub async fn exchange(
     let audience = target(ctx, &subject, request.resource)?;
     let scope = granted_scopes(client, &subject, audience, request.scope)?;
     let act = previous_actors(&subject)?;
-    let now = ctx.now();
     let session = ctx.ephemeral.session(user, session, now).await?;
     let revocations = &ctx.node.revocations;
     let session = session

@@ -68,7 +68,7 @@ pub(super) fn check_rules(audiences: &[Audience], tokens: &Tokens, api: &Api, fr
         if *name == tokens.audience {
             from.conflict(&key, "has the name of tokens.audience, whose tokens have no settings of their own");
         }
-        if let Some(other) = variables.insert(variable(&key), name) {
+        if let Some(other) = variables.insert(variable(&format!("{key}.lifetime")), name) {
             from.conflict(&key, format!("has the same environment variables as {SECTION}.{other}: rename one of them"));
         }
         // The lifetime would be written down, and no token would have it.
