@@ -32,7 +32,8 @@ async function freePort() {
 
 /** Does what `npm install` does, without a network: the packed files, and the packages that they and the page need. */
 function install(folder) {
-  const pack = ['pack', '--json', '--ignore-scripts', '--pack-destination', folder];
+  const pack = ['pack', '--json', '--offline', '--no-update-notifier', '--ignore-scripts'];
+  pack.push('--pack-destination', folder);
   const [{ filename, files }] = JSON.parse(execFileSync(process.env.SIGNET_NPM, pack, { cwd: root, encoding: 'utf8' }));
   const expected = /^((src|types)\/[\w.]+|package\.json|README\.md|LICENSE-(MIT|APACHE))$/;
   assert.deepEqual(files.map((file) => file.path).filter((path) => !expected.test(path)), []);
