@@ -116,7 +116,7 @@ async fn every_endpoint_in_the_metadata_exists(server: &TestServer) {
     let one = server.get("/.well-known/oauth-authorization-server").send_checked().await;
     let other = server.get("/.well-known/openid-configuration").send_checked().await;
     assert_eq!(one.is(200).json(), other.is(200).json());
-    assert_eq!(one.header("cache-control"), "public, max-age=300");
+    assert_eq!(one.header("cache-control"), "public, max-age=300, stale-if-error=3600");
     let metadata = one.json();
     let base = server.signet.url_of("");
     assert_eq!(metadata["issuer"], base);
@@ -140,5 +140,7 @@ async fn every_endpoint_in_the_metadata_exists(server: &TestServer) {
         }
     }
     assert_eq!(endpoints, 6);
-    assert_eq!(metadata["grant_types_supported"], serde_json::json!(["refresh_token", "client_credentials"]));
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    let grants = serde_json::json!(["refresh_token", "client_credentials", exchange]);
+    assert_eq!(metadata["grant_types_supported"], grants);
 }

@@ -20,7 +20,7 @@ for token in request["tokens"]:
         claims = jwt.decode(token, key, algorithms=request["algorithms"], audience=request["aud"],
                             issuer=request["iss"])
         print(json.dumps({"sub": claims["sub"]}))
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, TypeError) as error:
         print(json.dumps({"error": type(error).__name__}))
 "#;
 
