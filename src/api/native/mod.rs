@@ -16,6 +16,7 @@ mod sessions;
 mod totp;
 mod users;
 mod verify;
+mod verify_proxy;
 
 use utoipa::OpenApi;
 
@@ -48,7 +49,7 @@ const GROUPS: [EndpointGroup; 2] = [
             revocation_feed::SEGMENT,
             verify::VERIFY,
             verify::VERIFY_FOR_PROXY,
-            verify::VERIFY_ANY_FOR_PROXY,
+            verify_proxy::VERIFY_ANY_FOR_PROXY,
             verify::VERIFY_BATCH,
             sessions::OPEN_SESSION,
             sessions::LIST_SESSIONS,

@@ -23,9 +23,7 @@ use crate::auth::tokens::verify::{
     verify_batch,
 };
 use crate::http::json::{self, BoundedList, Text};
-use crate::http::{
-    FieldError, FieldErrorKind, FormFields, HeaderTemplate, ParamLocation, Rejection, Request, Response,
-};
+use crate::http::{FieldError, FieldErrorKind, HeaderTemplate, ParamLocation, Rejection, Request, Response};
 
 /// The largest batch, and the largest body of one: two kilobytes per token.
 const MAX_BATCH: usize = 1024;
@@ -218,81 +216,8 @@ pub(super) const VERIFY_FOR_PROXY: Endpoint = endpoint! {
     errors: [Error::Stale],
 };
 
-/// Verify the credential of any proxied request
-///
-/// For proxies that ask with the method and the path of the client's request, such as Envoy ext_authz with `path_prefix:
-/// /verify/proxy`. Takes every method, and all paths below this one, and answers as `GET /verify` does. A body is
-/// ignored. Requirements are in header fields, which the configuration of the proxy sets. The query states requirements
-/// only where the path is exactly this one: below it, also after one more slash, it is that of the client's request.
-#[utoipa::path(
-    get,
-    path = "/verify/proxy",
-    operation_id = "native_verify_any_request_for_proxy",
-    params(
-        ("x-verify-aud" = Option<String>, Header, description = "The audience that the token must have."),
-        ("x-verify-scope" = Option<String>, Header,
-            description = "At most 64 scopes, separated by spaces, all of which the credential must have."),
-        ("x-verify-subject" = inline(Option<RequiredSubject>), Header,
-            description = "Whom the credential must have been issued to."),
-        ("aud" = Option<String>, Query, description = "The same as the header field; a request has one of both."),
-        ("scope" = Option<String>, Query, description = "The same."),
-        ("subject" = inline(Option<RequiredSubject>), Query, description = "The same."),
-    ),
-    security(("access_token" = []), ("api_key" = [])),
-    responses(
-        (status = 200, description = "The credential is valid.", body = Active, headers(
-            ("x-auth-subject" = String, description = "As for `GET /verify`."),
-            ("x-auth-email" = String, description = "As for `GET /verify`."),
-            ("x-auth-scopes" = String, description = "As for `GET /verify`."),
-            ("x-auth-session" = String, description = "As for `GET /verify`."),
-        )),
-        (status = 401, description = "The credential is missing or invalid.",
-            content((Inactive = "application/json"), (ProblemDocument<'_> = "application/problem+json")),
-            headers(("www-authenticate" = String))),
-    ),
-)]
-async fn verify_any_for_proxy(ctx: Context, request: Request) -> Result<Response, Problem> {
-    let is_below = request.path().ends_with('/') || !request.param("tail").is_empty();
-    let query = if is_below { FormFields::default() } else { request.query()? };
-    let subject = requirement(&request, &query, "subject", "x-verify-subject")?;
-    let subject = required_subject(ParamLocation::Header, subject)?;
-    let scopes = required_scopes(ParamLocation::Header, requirement(&request, &query, "scope", "x-verify-scope")?)?;
-    let requirements = Requirements {
-        audience: requirement(&request, &query, "aud", "x-verify-aud")?,
-        scopes: scopes.as_ref(),
-        subject,
-    };
-    respond_to_proxy(&ctx, &request, requirements).await
-}
-
-pub(super) const VERIFY_ANY_FOR_PROXY: Endpoint = endpoint! {
-    handler_of_all_below: verify_any_for_proxy,
-    metric_label: "native.verify-proxy",
-    errors: [Error::Stale],
-};
-
-/// A requirement in the query or in a header field. One that is stated more than once is refused, because one of them
-/// may be the client's.
-fn requirement<'r>(
-    request: &'r Request,
-    query: &'r FormFields,
-    parameter: &str,
-    header: &'static str,
-) -> Result<Option<&'r str>, Rejection> {
-    let mut values =
-        query.iter().filter(|(name, _)| *name == parameter).map(|(_, value)| Some(value)).collect::<Vec<_>>();
-    values.extend(request.headers().get_all(header).iter().map(|value| value.to_str().ok()));
-    match values[..] {
-        [] => Ok(None),
-        [Some(value)] => Ok(Some(value)),
-        [..] => {
-            let kind = FieldErrorKind::Invalid("must be stated once, as text".to_owned());
-            Err(Rejection::field(FieldError::new(ParamLocation::Header, header, kind)))
-        }
-    }
-}
-
-async fn respond_to_proxy(
+/// The response to a proxy, for the credential of its request.
+pub(super) async fn respond_to_proxy(
     ctx: &Context,
     request: &Request,
     requirements: Requirements<'_>,
@@ -321,7 +246,7 @@ async fn respond_to_proxy(
 }
 
 /// A value that is not known is refused, so that a proxy with a misspelt requirement lets nobody in.
-fn required_subject(location: ParamLocation, subject: Option<&str>) -> Result<Option<Subject>, Rejection> {
+pub(super) fn required_subject(location: ParamLocation, subject: Option<&str>) -> Result<Option<Subject>, Rejection> {
     match subject {
         None => Ok(None),
         Some("user") => Ok(Some(Subject::User)),
@@ -334,7 +259,10 @@ fn required_subject(location: ParamLocation, subject: Option<&str>) -> Result<Op
 }
 
 /// The scopes that a request demands.
-fn required_scopes(location: ParamLocation, scope: Option<&str>) -> Result<Option<RequiredScopes<'_>>, Rejection> {
+pub(super) fn required_scopes(
+    location: ParamLocation,
+    scope: Option<&str>,
+) -> Result<Option<RequiredScopes<'_>>, Rejection> {
     let invalid = |error: ScopesError| {
         Rejection::field(FieldError::new(location, "scope", FieldErrorKind::Invalid(error.to_string())))
     };
@@ -392,7 +320,7 @@ pub(super) fn key_claims(key: &VerifiedApiKey) -> Value {
 fn inactive(reason: VerifyError) -> String {
     let reason = match reason {
         VerifyError::Token(TokenError::Malformed) => "malformed",
-        VerifyError::Token(TokenError::WrongType) => "wrong_type",
+        VerifyError::Token(TokenError::WrongType | TokenError::UnsupportedAlgorithm) => "wrong_type",
         VerifyError::Token(TokenError::UnknownKey) => "unknown_key",
         VerifyError::Token(TokenError::RevokedKey) => "revoked_key",
         VerifyError::Token(TokenError::BadSignature) => "bad_signature",

@@ -63,7 +63,7 @@ async fn name_change_needs_no_password(server: &TestServer) {
     }
     let user = update(server, &zoe, json!({"full_name": "Zoe Tam", "original": "anything"})).await.is(200).json();
     assert_eq!((user["full_name"].as_str(), user["email"].as_str()), (Some("Zoe Tam"), Some(&*zoe.email)));
-    assert_eq!(user.as_object().unwrap().len(), 16, "the fields of UserRead only: {user}");
+    assert_eq!(user.as_object().unwrap().len(), 17, "the fields of UserRead only: {user}");
     assert_eq!(me(server, &zoe.access).await["full_name"], "Zoe Tam");
     // Fields that only an administrator may change are ignored.
     let more = json!({"role": "admin", "roles": ["admin"], "is_superuser": true, "is_active": false,
