@@ -8,7 +8,7 @@ use super::super::{ApiKey, User, select_list, user_columns, user_select_list};
 use super::columns::{insert, read};
 use super::users;
 use crate::clock::Timestamp;
-use crate::id::{ApiKeyId, ProjectId, UserId};
+use crate::id::{ApiKeyId, ProjectId};
 use crate::store::sqlite::{BitsU64, JsonList, refuse_nul};
 
 /// The select list of an API key, as a literal.
@@ -70,22 +70,6 @@ pub(super) fn create(tx: &Connection, key: &ApiKey, owner_valid_after: Option<Ti
         execute()
     )?;
     Ok(true)
-}
-
-/// Deactivates the keys of a user that have one of these scopes.
-pub(super) fn end_with_scopes(tx: &Connection, user: UserId, scopes: &[&str], now: Timestamp) -> rusqlite::Result<()> {
-    if scopes.is_empty() {
-        return Ok(());
-    }
-    let scopes = JsonList(scopes.iter().map(|&scope| scope.to_owned()).collect());
-    tx.prepare_cached(
-        "UPDATE api_keys SET deactivated_at = ?3, updated_at = ?3
-         WHERE user_id = ?1 AND deactivated_at IS NULL AND EXISTS (
-             SELECT 1 FROM json_each(api_keys.scopes) AS own JOIN json_each(?2) AS ended ON own.value = ended.value
-         )",
-    )?
-    .execute(params![user, scopes, now])
-    .map(drop)
 }
 
 pub(super) fn find(tx: &Connection, prefixes: &BTreeSet<String>) -> rusqlite::Result<Vec<(ApiKey, User)>> {
@@ -151,15 +135,6 @@ pub(super) fn deactivated_since(
     )?
     .query_map(params![since, after, limit], |row| Ok((row.get("id")?, row.get("deactivated_at")?)))?
     .collect()
-}
-
-/// Deactivates all keys of a user; returns how many were active.
-pub(super) fn end_all(tx: &Connection, user: UserId, now: Timestamp) -> rusqlite::Result<u64> {
-    tx.prepare_cached(
-        "UPDATE api_keys SET deactivated_at = ?2, updated_at = ?2 WHERE user_id = ?1 AND deactivated_at IS NULL",
-    )?
-    .execute(params![user, now])
-    .map(|ended| ended as u64)
 }
 
 pub(super) fn touch(tx: &Connection, used: &[(ApiKeyId, Timestamp)]) -> rusqlite::Result<()> {

@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod columns;
+mod end_api_keys;
 mod proof;
 mod totp;
 mod users;

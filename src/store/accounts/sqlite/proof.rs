@@ -6,7 +6,7 @@ use super::super::{
     Changed, Changes, EmailProved, NewPassword, RemovedCredentials, User, select_list, user_columns, user_select_list,
 };
 use super::users::raise_valid_after;
-use super::{UserLookup, api_keys, users};
+use super::{UserLookup, end_api_keys, users};
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::store::sqlite::refuse_nul;
@@ -58,7 +58,7 @@ fn prove_first(
     let removed = RemovedCredentials {
         password: before.password_hash.is_some(),
         second_factor: before.totp.is_some(),
-        api_keys: api_keys::end_all(tx, before.id, now)?,
+        api_keys: end_api_keys::all(tx, before.id, now)?,
     };
     Ok(EmailProved::First { user: Box::new(after), removed })
 }

@@ -7,7 +7,7 @@ use super::super::{
     select_list, user_columns, user_select_list,
 };
 use super::columns::{insert, read};
-use super::{UserLookup, api_keys};
+use super::{UserLookup, end_api_keys};
 use crate::clock::Timestamp;
 use crate::id::{ProjectId, UserId};
 use crate::store::sqlite::{JsonList, refuse_nul};
@@ -148,7 +148,7 @@ pub(super) fn change(tx: &Connection, user: UserId, changes: &Changes, now: Time
         custom_claims,
     ];
     let Some(user) = find_one(tx, sql, values)? else { return Ok(Changed::NotFound) };
-    api_keys::end_with_scopes(tx, user.id, changes.ends_api_keys_with, now)?;
+    end_api_keys::with_scopes(tx, user.id, changes.ends_api_keys_with, now)?;
     Ok(Changed::Changed(Box::new(user)))
 }
 
