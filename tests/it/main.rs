@@ -16,6 +16,7 @@ mod docs;
 mod enumeration;
 mod faults;
 mod fleet;
+mod followers;
 mod limits;
 mod links;
 mod loadtest;

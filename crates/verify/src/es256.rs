@@ -19,6 +19,11 @@ impl Verifier {
         ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).ok().map(|key| Self { key })
     }
 
+    /// Returns true if these are the key's coordinates.
+    pub(crate) fn has_coordinates(&self, x: &[u8; 32], y: &[u8; 32]) -> bool {
+        self.key.as_ref().get(1..33) == Some(x) && self.key.as_ref().get(33..65) == Some(y)
+    }
+
     /// Returns true if `signature` is a valid signature of `message` by this key.
     pub fn verify(&self, message: &[u8], signature: &[u8; 64]) -> bool {
         self.key.verify_sig(message, signature).is_ok()

@@ -26,6 +26,9 @@ const NEVER: i64 = i64::MIN;
 pub struct Freshness {
     /// On the follower's monotonic clock, in milliseconds: until when the state is complete.
     complete_until: AtomicI64,
+    /// On the wall clock, in milliseconds: when the last frame arrived that moved `complete_until`. A monotonic clock may
+    /// stand still while the machine sleeps.
+    progress_at: AtomicI64,
     received: Mutex<Received>,
 }
 
@@ -38,7 +41,11 @@ struct Received {
 impl Default for Freshness {
     fn default() -> Self {
         let received = Received { greatest_time: NEVER, offsets: VecDeque::new() };
-        Self { complete_until: AtomicI64::new(NEVER), received: Mutex::new(received) }
+        Self {
+            complete_until: AtomicI64::new(NEVER),
+            progress_at: AtomicI64::new(NEVER),
+            received: Mutex::new(received),
+        }
     }
 }
 
@@ -64,22 +71,30 @@ impl Freshness {
         while received.offsets.front().is_some_and(|(first, _)| first + steps < step) {
             received.offsets.pop_front();
         }
-        received.greatest_time = received.greatest_time.max(time.millis());
+        if time.millis() > received.greatest_time {
+            received.greatest_time = time.millis();
+            self.progress_at.store(wall.millis(), Ordering::Relaxed);
+        }
         let smallest = received.offsets.iter().map(|(_, offset)| *offset).min().unwrap_or(offset);
         self.complete_until.store(received.greatest_time.saturating_add(smallest), Ordering::Release);
         true
     }
 
-    /// The time since the state was complete; `None` if it never was.
-    pub fn staleness(&self, now: Duration) -> Option<Duration> {
+    /// The time since the state was complete, at `now` on the monotonic clock and `wall` on the wall clock; `None` if it
+    /// never was.
+    pub fn staleness(&self, now: Duration, wall: UnixTime) -> Option<Duration> {
         let complete_until = self.complete_until.load(Ordering::Acquire);
-        (complete_until != NEVER)
-            .then(|| Duration::from_millis(millis(now).saturating_sub(complete_until).max(0) as u64))
+        if complete_until == NEVER {
+            return None;
+        }
+        let staleness = Duration::from_millis(millis(now).saturating_sub(complete_until).max(0) as u64);
+        let silence = wall.since(UnixTime::from_millis(self.progress_at.load(Ordering::Relaxed)));
+        Some(staleness.max(silence))
     }
 
     /// Returns true if the state was complete no longer than `limit` ago.
-    pub fn is_fresh(&self, now: Duration, limit: Duration) -> bool {
-        self.staleness(now).is_some_and(|staleness| staleness <= limit)
+    pub fn is_fresh(&self, now: Duration, wall: UnixTime, limit: Duration) -> bool {
+        self.staleness(now, wall).is_some_and(|staleness| staleness <= limit)
     }
 }
 
@@ -93,40 +108,49 @@ mod tests {
         Duration::from_millis(millis)
     }
 
+    /// The staleness when both clocks have run for so long.
+    fn after(freshness: &Freshness, now: u64) -> Option<Duration> {
+        freshness.staleness(ms(now), WALL + ms(now))
+    }
+
+    /// A frame with the time `WALL + time`, received at `now` on both clocks.
+    fn record(freshness: &Freshness, time: u64, now: u64) -> bool {
+        freshness.record(WALL + ms(time), ms(now), WALL + ms(now))
+    }
+
     #[test]
     fn state_is_stale_until_the_first_frame() {
         let freshness = Freshness::default();
-        assert_eq!(freshness.staleness(ms(5)), None);
-        assert!(!freshness.is_fresh(ms(5), Duration::MAX));
-        assert!(freshness.record(WALL, ms(10), WALL));
-        assert_eq!(freshness.staleness(ms(10)), Some(ms(0)));
-        assert_eq!(freshness.staleness(ms(1010)), Some(ms(1000)));
-        assert!(freshness.is_fresh(ms(1010), ms(1000)) && !freshness.is_fresh(ms(1011), ms(1000)));
+        assert_eq!(after(&freshness, 5), None);
+        assert!(!freshness.is_fresh(ms(5), WALL, Duration::MAX));
+        assert!(record(&freshness, 10, 10));
+        assert_eq!(after(&freshness, 10), Some(ms(0)));
+        assert_eq!(after(&freshness, 1010), Some(ms(1000)));
+        assert!(freshness.is_fresh(ms(1010), WALL, ms(1000)) && !freshness.is_fresh(ms(1011), WALL, ms(1000)));
     }
 
     #[test]
     fn replayed_or_delayed_frames_do_not_reduce_the_staleness() {
         let freshness = Freshness::default();
-        freshness.record(WALL, ms(0), WALL);
-        freshness.record(WALL + ms(1000), ms(1000), WALL);
+        record(&freshness, 0, 0);
+        record(&freshness, 1000, 1000);
         for now in [2000, 3000] {
-            freshness.record(WALL, ms(now), WALL);
-            assert_eq!(freshness.staleness(ms(now)), Some(ms(now - 1000)));
+            record(&freshness, 0, now);
+            assert_eq!(after(&freshness, now), Some(ms(now - 1000)));
         }
-        freshness.record(WALL + ms(2000), ms(7000), WALL);
-        assert_eq!(freshness.staleness(ms(7000)), Some(ms(5000)));
+        record(&freshness, 2000, 7000);
+        assert_eq!(after(&freshness, 7000), Some(ms(5000)));
     }
 
     #[test]
     fn first_frame_may_be_old_and_later_ones_correct_it() {
         let freshness = Freshness::default();
         // A snapshot from a cache, eight seconds old.
-        freshness.record(WALL - ms(8000), ms(0), WALL);
-        assert_eq!(freshness.staleness(ms(0)), Some(ms(0)));
-        freshness.record(WALL + ms(100), ms(100), WALL);
-        assert_eq!(freshness.staleness(ms(100)), Some(ms(0)));
-        freshness.record(WALL + ms(100), ms(2100), WALL);
-        assert_eq!(freshness.staleness(ms(2100)), Some(ms(2000)));
+        freshness.record(WALL, ms(0), WALL + ms(8000));
+        assert_eq!(freshness.staleness(ms(0), WALL + ms(8000)), Some(ms(0)));
+        freshness.record(WALL + ms(8100), ms(100), WALL + ms(8100));
+        freshness.record(WALL + ms(8100), ms(2100), WALL + ms(10_100));
+        assert_eq!(freshness.staleness(ms(2100), WALL + ms(10_100)), Some(ms(2000)));
     }
 
     #[test]
@@ -135,19 +159,31 @@ mod tests {
         for time in [WALL - ms(120_001), WALL + ms(120_001)] {
             assert!(!freshness.record(time, ms(0), WALL));
         }
-        assert_eq!(freshness.staleness(ms(0)), None);
+        assert_eq!(after(&freshness, 0), None);
         // A wall clock that is off by 90 seconds is tolerated.
         assert!(freshness.record(WALL - ms(90_000), ms(0), WALL));
+        assert_eq!(after(&freshness, 0), Some(ms(0)));
     }
 
     #[test]
     fn drift_of_the_clocks_is_forgotten_after_an_hour() {
         let freshness = Freshness::default();
-        // The follower's clock gains a millisecond per second.
+        // The follower's monotonic clock gains a millisecond per second.
         for second in 0..10_000 {
-            freshness.record(WALL + Duration::from_secs(second), ms(second * 1001), WALL + Duration::from_secs(second));
+            let wall = WALL + Duration::from_secs(second);
+            freshness.record(wall, ms(second * 1001), wall);
         }
-        let staleness = freshness.staleness(ms(9_999 * 1001)).unwrap();
+        let staleness = freshness.staleness(ms(9_999 * 1001), WALL + Duration::from_secs(9_999)).unwrap();
         assert!(staleness < ms(3_700), "{staleness:?}");
+    }
+
+    #[test]
+    fn sleep_of_the_machine_shows() {
+        let freshness = Freshness::default();
+        record(&freshness, 0, 0);
+        // The monotonic clock stood still.
+        assert_eq!(freshness.staleness(ms(0), WALL + ms(60_000)), Some(ms(60_000)));
+        freshness.record(WALL + ms(60_000), ms(100), WALL + ms(60_100));
+        assert_eq!(freshness.staleness(ms(100), WALL + ms(60_100)), Some(ms(0)));
     }
 }

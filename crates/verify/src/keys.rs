@@ -91,6 +91,11 @@ impl PublicKey {
         matches!(&self.verifier, Verifier::EdDsa(verifier) if verifier.public() == public)
     }
 
+    /// Returns true if this is the P-256 key with these coordinates.
+    pub(crate) fn is_es256(&self, x: &[u8; 32], y: &[u8; 32]) -> bool {
+        matches!(&self.verifier, Verifier::Es256(verifier) if verifier.has_coordinates(x, y))
+    }
+
     /// Returns true if `header`, a segment with its dot, is one that Signet writes for this key's access tokens.
     pub(crate) fn has_header(&self, header: &str) -> bool {
         self.headers.iter().any(|own| **own == *header)

@@ -8,33 +8,44 @@
 //! - [`keys`], [`jwks`]: public keys, and sets of them from a JWKS document.
 //! - [`feed`]: frames of the revocation feed, decoded and encoded.
 //! - [`revocations`]: the revocations in force, and the ids by which a token is revoked.
-//! - [`freshness`]: for how long revocations may have been missed.
+//! - [`position`], [`freshness`]: where a follower is in the feed, and for how long it may have missed revocations.
+//! - [`cache`]: verified tokens, so that verifying a token again costs no signature.
 //! - [`header`]: JOSE headers, read strictly.
 //! - [`ed25519`], [`es256`]: the signature algorithms.
 //! - [`id_hash`], [`time`], [`error`]: hashes of ids, points in time, and why a token is refused.
 //!
-//! All of this is computation: nothing here reads a clock, waits or calls another machine. The server's own `/verify`
-//! runs on it.
+//! All of this is computation: nothing here waits or calls another machine. The server's own `/verify` runs on it.
+//!
+//! # Features
+//! - `follow`: `follow::Verifier`, which finds the keys of an issuer and follows its feed over HTTPS. Most services want
+//!   this.
+//! - `tower`: a layer, and extractors for axum 0.8.
+//! - `metrics`: counters and gauges by the facade `metrics`.
 
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod claims;
 pub mod ed25519;
 pub mod error;
 pub mod es256;
 pub mod feed;
+#[cfg(feature = "follow")]
+pub mod follow;
 pub mod freshness;
 pub mod header;
 pub mod id_hash;
 pub mod jwks;
 pub mod keys;
+pub mod position;
 pub mod revocations;
 pub mod scopes;
 pub mod time;
 pub mod token;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod verified;
 
-pub use claims::Claims;
 pub use error::TokenError;
 pub use jwks::KeySet;
 pub use keys::PublicKey;

@@ -3,13 +3,13 @@
 //! Reading takes no lock and allocates nothing. Entries that no token can match any more are removed. Knows nothing of
 //! how revocations arrive.
 
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::claims::Claims;
 use crate::feed::{Frame, Revoked, RevokedBefore};
-use crate::id_hash::IdHash;
+use crate::id_hash::{IdHash, Identity};
 use crate::keys::PublicKey;
 use crate::time::UnixTime;
 
@@ -91,7 +91,7 @@ impl RevocationSet {
             || self.revoked_before.pin().get(&token.user).is_some_and(|entry| token.began_for_user <= entry.before)
     }
 
-    /// Returns true if `key` is revoked.
+    /// Returns true if `key` is revoked: then it signs nothing that is accepted, neither tokens nor frames.
     pub fn is_key_revoked(&self, key: &PublicKey) -> bool {
         self.revoked.pin().contains_key(&key.id_hash())
     }
@@ -145,25 +145,6 @@ impl RevocationSet {
     /// Everything that began before this is revoked.
     pub fn not_before(&self) -> UnixTime {
         UnixTime::from_millis(self.not_before.load(Ordering::Relaxed))
-    }
-}
-
-/// The keys are hashes already: see [`IdHash`].
-#[derive(Default)]
-pub(crate) struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-
-    /// Not used: hashes are written whole.
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
     }
 }
 

@@ -1,0 +1,113 @@
+//! Why a token is not accepted, and why the feed cannot be followed. Errors contain no token.
+
+use std::time::Duration;
+
+use crate::error::TokenError;
+use crate::feed::FrameError;
+use crate::jwks::JwksError;
+
+/// Why a token is not accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum VerifyError {
+    /// The token itself is refused.
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    /// It was revoked.
+    #[error("revoked")]
+    Revoked,
+    /// Revocations may have been missed, and the policy is to refuse then. The token may be valid.
+    #[error("revocations may be out of date")]
+    Stale,
+    /// The keys are not known yet. The token may be valid.
+    #[error("the keys of the issuer are not known yet")]
+    Unavailable,
+}
+
+impl VerifyError {
+    /// The error's name: the same as in the responses of `/verify` and in the verifiers for other languages.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Token(TokenError::Malformed) => "malformed",
+            Self::Token(TokenError::WrongType) => "wrong_type",
+            Self::Token(TokenError::UnknownKey) => "unknown_key",
+            Self::Token(TokenError::RevokedKey) => "revoked_key",
+            Self::Token(TokenError::BadSignature) => "bad_signature",
+            Self::Token(TokenError::Expired) => "expired",
+            Self::Token(TokenError::NotYetValid) => "not_yet_valid",
+            Self::Token(TokenError::WrongIssuer) => "wrong_issuer",
+            Self::Token(TokenError::WrongAudience) => "wrong_audience",
+            Self::Revoked => "revoked",
+            Self::Stale => "stale",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    /// Returns true if the token may be valid: the client should try again instead of signing in again.
+    pub fn is_temporary(self) -> bool {
+        matches!(self, Self::Stale | Self::Unavailable)
+    }
+}
+
+/// Why a verifier cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// The issuer is not an absolute `https` URL without query and fragment, or an `http` URL of this machine.
+    #[error("the issuer must be an https URL, or an http URL of this machine")]
+    InvalidIssuer,
+    /// No audience was given. Without one, the tokens for every other service would be accepted.
+    #[error("no audience is set")]
+    NoAudience,
+    /// The verifier needs a runtime of tokio.
+    #[error("there is no tokio runtime")]
+    NoRuntime,
+    /// Random bytes are not available.
+    #[error("no random bytes")]
+    NoRandomness,
+    /// TLS cannot be set up.
+    #[error("TLS cannot be set up")]
+    NoTls,
+}
+
+/// Why the metadata, the keys or the feed could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FollowError {
+    /// The request failed.
+    #[error("{url}: {reason}")]
+    Request {
+        /// Where.
+        url: String,
+        /// What happened.
+        reason: String,
+    },
+    /// The response has another status than 200.
+    #[error("{url}: status {status}")]
+    Status {
+        /// Where.
+        url: String,
+        /// The status.
+        status: u16,
+        /// `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// The metadata is not that of the issuer, or lacks a member.
+    #[error("the metadata of the issuer is invalid: {0}")]
+    Metadata(&'static str),
+    /// The issuer does not publish its revocations.
+    #[error("the issuer has no revocation feed")]
+    NoFeed,
+    /// The JWKS is refused.
+    #[error(transparent)]
+    Jwks(#[from] JwksError),
+    /// A frame is refused.
+    #[error("a frame of the feed is refused: {0}")]
+    Frame(#[from] FrameError),
+    /// A frame was signed by a revoked key.
+    #[error("a frame of the feed is signed by a revoked key")]
+    RevokedKey,
+    /// A snapshot lacks a part.
+    #[error("the snapshot of the feed is incomplete")]
+    IncompleteSnapshot,
+    /// The position is not kept any more, or belongs to another sequence: the snapshot is needed.
+    #[error("the position in the feed is not known any more")]
+    Gone,
+}

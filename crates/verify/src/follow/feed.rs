@@ -1,0 +1,235 @@
+//! Following the feed: metadata, keys, snapshot, then the live feed, for as long as the task runs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::backoff::Backoff;
+use super::endpoints::{Endpoints, discover, extended};
+use super::error::FollowError;
+use super::http::{Client, Response};
+use super::key_source::{AFTER_FRAME, KeySource};
+use super::state::State;
+use crate::feed::{Frame, FrameError, MAX_FRAME_LENGTH, UnverifiedFrame};
+use crate::position::{Position, Progress, Snapshot};
+use crate::revocations::CLOCK_SKEW;
+use crate::time::UnixTime;
+
+/// The server answers a request of the live feed after about a second.
+const LIVE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The longest pause within a snapshot.
+const SNAPSHOT_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The longest snapshot: seven million revocations.
+const MAX_SNAPSHOT: usize = 256 * 1024 * 1024;
+
+/// The longest response of the live feed: 400,000 revocations.
+const MAX_LIVE: usize = 16 * 1024 * 1024;
+
+/// After so many failures the metadata are read again: the documents may have moved.
+const FAILURES_BEFORE_DISCOVERY: u32 = 8;
+
+/// The shortest time between two requests of the live feed without a new position.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
+const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Follows the feed of an issuer.
+pub(super) struct Follower {
+    pub(super) client: Client,
+    pub(super) state: Arc<State>,
+    pub(super) keys: Arc<KeySource>,
+    pub(super) metadata_url: Url,
+    endpoints: Option<Endpoints>,
+    position: Option<Position>,
+    cleaned_at: Instant,
+}
+
+impl Follower {
+    pub(super) fn new(client: Client, state: Arc<State>, keys: Arc<KeySource>, metadata_url: Url) -> Self {
+        Self { client, state, keys, metadata_url, endpoints: None, position: None, cleaned_at: Instant::now() }
+    }
+
+    /// Follows as long as the task runs.
+    pub(super) async fn run(mut self) {
+        let mut backoff = Backoff::default();
+        loop {
+            let result = self.step().await;
+            self.clean();
+            #[cfg(feature = "metrics")]
+            self.state.metrics.observe(self.state.staleness(), self.state.revocations.len());
+            let Err(error) = result else {
+                backoff.reset();
+                self.state.recovered();
+                continue;
+            };
+            let mut pause = backoff.next();
+            match &error {
+                FollowError::Gone => self.position = None,
+                FollowError::Status { status: 410, .. } => self.position = None,
+                FollowError::Status { retry_after: Some(after), .. } => pause = pause.max(*after),
+                _ => {}
+            }
+            if backoff.failures() % FAILURES_BEFORE_DISCOVERY == 0 {
+                self.endpoints = None;
+            }
+            self.state.report(error);
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// The next request.
+    async fn step(&mut self) -> Result<(), FollowError> {
+        let Some(endpoints) = self.endpoints.clone() else { return self.discover().await };
+        if self.state.keys.load().keys().is_empty() {
+            self.keys.read(AFTER_FRAME).await?;
+        }
+        let feed = endpoints.feed.ok_or(FollowError::NoFeed)?;
+        match self.position.take() {
+            None => self.read_snapshot(&feed).await,
+            Some(mut position) => {
+                let result = self.read_live(&feed, &mut position).await;
+                self.position = Some(position);
+                result
+            }
+        }
+    }
+
+    async fn discover(&mut self) -> Result<(), FollowError> {
+        let endpoints = discover(&self.client, &self.state.issuer, &self.metadata_url).await?;
+        self.keys.set_url(endpoints.jwks.clone()).await;
+        self.state.batch_url.store(Arc::new(endpoints.verify_batch.clone()));
+        self.endpoints = Some(endpoints);
+        Ok(())
+    }
+
+    async fn read_snapshot(&mut self, feed: &Url) -> Result<(), FollowError> {
+        let url = extended(feed, &["snapshot"]);
+        let response = self.client.get(&url, false, SNAPSHOT_DEADLINE).await?;
+        let mut snapshot = Snapshot::default();
+        let mut lines = Lines::new(response, MAX_SNAPSHOT, SNAPSHOT_DEADLINE);
+        while let Some(line) = lines.next().await? {
+            snapshot.add(&self.apply(&line).await?);
+        }
+        let (position, time) = snapshot.finish().ok_or(FollowError::IncompleteSnapshot)?;
+        self.position = Some(position);
+        self.state.complete(time);
+        self.state.ready.send_replace(true);
+        Ok(())
+    }
+
+    async fn read_live(&mut self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
+        let url = extended(feed, &[&position.epoch, "after", &position.at]);
+        let (began, before) = (Instant::now(), position.clone());
+        let response = self.client.get(&url, false, LIVE_DEADLINE).await?;
+        let mut lines = Lines::new(response, MAX_LIVE, LIVE_DEADLINE);
+        let mut is_complete = false;
+        while let Some(line) = lines.next().await? {
+            let frame = self.apply(&line).await?;
+            match position.advance(&frame) {
+                Progress::Complete => {
+                    is_complete = true;
+                    self.state.complete(frame.time);
+                }
+                Progress::Gap => {}
+                Progress::OtherEpoch => return Err(FollowError::Gone),
+            }
+        }
+        if !is_complete {
+            return Err(lines.response.error("no frame continues at the position"));
+        }
+        if *position == before {
+            // The server has waited before it says that there is nothing. A relay that has not must not be asked in a
+            // tight loop.
+            tokio::time::sleep(SHORTEST_POLL.saturating_sub(began.elapsed())).await;
+        }
+        Ok(())
+    }
+
+    /// Verifies a frame and applies its entries.
+    async fn apply(&self, line: &str) -> Result<Frame, FollowError> {
+        let frame = self.verify(line).await;
+        #[cfg(feature = "metrics")]
+        self.state.metrics.frame(frame.is_ok());
+        let frame = frame?;
+        self.state.revocations.apply(&frame);
+        let is_other = |hash: &String| *hash != self.state.keys.load().hash();
+        if frame.jwks.as_ref().is_some_and(is_other) {
+            self.state.keys_wanted.notify_one();
+        }
+        Ok(frame)
+    }
+
+    async fn verify(&self, line: &str) -> Result<Frame, FollowError> {
+        let unverified = UnverifiedFrame::parse(line)?;
+        let mut keys = self.state.keys.load_full();
+        let is_unknown = matches!(unverified.find_key(keys.keys()), Err(FrameError::UnknownKey));
+        if is_unknown && self.keys.read(AFTER_FRAME).await? {
+            keys = self.state.keys.load_full();
+        }
+        let key = unverified.find_key(keys.keys())?;
+        if self.state.revocations.is_key_revoked(key) {
+            return Err(FollowError::RevokedKey);
+        }
+        Ok(unverified.verify(key, &self.state.issuer)?)
+    }
+
+    /// Removes entries that no token can match any more. This clock may be ahead of that of the server.
+    fn clean(&mut self) {
+        if self.cleaned_at.elapsed() >= CLEANING_INTERVAL {
+            self.cleaned_at = Instant::now();
+            self.state.revocations.remove_expired(UnixTime::now() - CLOCK_SKEW);
+        }
+    }
+}
+
+/// The lines of a response, each a frame, while they arrive.
+struct Lines {
+    response: Response,
+    buffer: Vec<u8>,
+    /// Bytes of the buffer before this one are returned already.
+    begin: usize,
+    left: usize,
+    deadline: Duration,
+    is_at_end: bool,
+}
+
+impl Lines {
+    fn new(response: Response, limit: usize, deadline: Duration) -> Self {
+        Self { response, buffer: Vec::new(), begin: 0, left: limit, deadline, is_at_end: false }
+    }
+
+    /// The next line; `None` at the end. A last line without a line feed is cut off, and is an error.
+    async fn next(&mut self) -> Result<Option<String>, FollowError> {
+        let mut searched = self.begin;
+        loop {
+            if let Some(length) = memchr::memchr(b'\n', &self.buffer[searched..]) {
+                let line = self.buffer[self.begin..searched + length].to_vec();
+                self.begin = searched + length + 1;
+                let line = String::from_utf8(line).map_err(|_| FrameError::Malformed)?;
+                // Frames of a large snapshot take a while together: others may run in between.
+                tokio::task::yield_now().await;
+                return Ok(Some(line));
+            }
+            if self.is_at_end {
+                let is_whole = self.begin == self.buffer.len();
+                return if is_whole { Ok(None) } else { Err(self.response.error("the last frame is cut off")) };
+            }
+            self.buffer.drain(..self.begin);
+            self.begin = 0;
+            searched = self.buffer.len();
+            if searched > MAX_FRAME_LENGTH {
+                return Err(FrameError::TooLong.into());
+            }
+            match self.response.next(self.deadline).await? {
+                None => self.is_at_end = true,
+                Some(data) => {
+                    self.left = self.left.checked_sub(data.len()).ok_or_else(|| self.response.error("too long"))?;
+                    self.buffer.extend_from_slice(&data);
+                }
+            }
+        }
+    }
+}

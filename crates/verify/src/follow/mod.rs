@@ -1,0 +1,210 @@
+//! A verifier that finds the keys of an issuer and follows its revocation feed.
+//!
+//! ```no_run
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! use signet_verify::follow::{StalePolicy, Verifier};
+//!
+//! let verifier = Verifier::builder("https://id.example.org")
+//!     .audience("reports")
+//!     .policy(StalePolicy::Refuse)
+//!     .start()?;
+//! let token = verifier.verify("eyJhbGciOiJFZERTQSJ9…").await?;
+//! println!("{} may {}", token.subject(), token.scopes().as_str());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The tasks behind a verifier read the metadata (RFC 8414), the keys and the feed, and repeat what fails with
+//! increasing, random pauses. A verification reads memory. It waits for the network in two cases only: if a token names
+//! a key that is not known yet, and, with [`StalePolicy::Ask`], while the feed is stale.
+
+mod ask;
+mod backoff;
+mod builder;
+mod endpoints;
+mod error;
+mod feed;
+mod http;
+mod key_source;
+#[cfg(feature = "metrics")]
+mod metrics;
+mod state;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+pub use builder::VerifierBuilder;
+pub use error::{BuildError, FollowError, VerifyError};
+
+use crate::cache::TokenCache;
+use crate::error::TokenError;
+use crate::time::UnixTime;
+use crate::verified::{Expectations, VerifiedToken};
+use ask::Asker;
+use key_source::{AFTER_TOKEN, KeySource};
+use state::State;
+
+/// The longest wait of a verification for keys that are being read.
+const KEYS_DEADLINE: Duration = Duration::from_secs(2);
+
+/// What happens to tokens when revocations may have been missed for longer than the limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StalePolicy {
+    /// Tokens are still accepted from signature, claims and the known revocations.
+    Allow,
+    /// All tokens are refused until the feed is reachable again.
+    #[default]
+    Refuse,
+    /// The server is asked about each token (`POST /verify/batch`); if that fails, the token is refused.
+    Ask,
+}
+
+/// Verifies the tokens of an issuer. Cheap to clone; the tasks behind it end with the last clone.
+#[derive(Clone)]
+pub struct Verifier {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    expectations: Expectations,
+    policy: StalePolicy,
+    max_staleness: Duration,
+    cache: TokenCache<VerifiedToken>,
+    state: Arc<State>,
+    keys: Arc<KeySource>,
+    asker: Asker,
+    _tasks: builder::Tasks,
+}
+
+impl Verifier {
+    /// Begins to build a verifier for the tokens of `issuer`: the URL in their `iss`.
+    pub fn builder(issuer: &str) -> VerifierBuilder {
+        VerifierBuilder::new(issuer)
+    }
+
+    /// Verifies a token. Waits for the network only if the token names an unknown key, or the feed is stale and the
+    /// policy is [`StalePolicy::Ask`].
+    pub async fn verify(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
+        match self.check(token) {
+            Err(VerifyError::Token(TokenError::UnknownKey)) => {
+                let inner = self.inner.clone();
+                // In a task of its own, so that a client that goes away does not end the reading for all others.
+                let reading = tokio::spawn(async move { inner.keys.read(AFTER_TOKEN).await });
+                let result = match tokio::time::timeout(KEYS_DEADLINE, reading).await {
+                    Ok(Ok(Ok(_))) => self.check(token),
+                    Ok(Ok(Err(error))) => {
+                        self.inner.state.report(error);
+                        Err(TokenError::UnknownKey.into())
+                    }
+                    _ => Err(TokenError::UnknownKey.into()),
+                };
+                self.settle(token, result).await
+            }
+            result => self.settle(token, result).await,
+        }
+    }
+
+    /// Verifies a token without waiting. With [`StalePolicy::Ask`] a token is refused as stale while the feed is.
+    pub fn verify_now(&self, token: &str) -> Result<Arc<VerifiedToken>, VerifyError> {
+        let result = match self.check(token) {
+            Ok((_, true)) => Err(VerifyError::Stale),
+            Ok((verified, false)) => Ok(verified),
+            Err(error) => Err(error),
+        };
+        if result.as_ref().err() == Some(&VerifyError::Token(TokenError::UnknownKey)) {
+            self.inner.state.keys_wanted_by_token.store(true, Ordering::Relaxed);
+            self.inner.state.keys_wanted.notify_one();
+        }
+        self.count(&result);
+        result
+    }
+
+    /// Asks the server about a token that is valid but for revocations that may have been missed.
+    async fn settle(
+        &self,
+        token: &str,
+        result: Result<(Arc<VerifiedToken>, bool), VerifyError>,
+    ) -> Result<Arc<VerifiedToken>, VerifyError> {
+        let result = match result {
+            Ok((verified, true)) => self.inner.asker.ask(token).await.map(|()| verified),
+            Ok((verified, false)) => Ok(verified),
+            Err(error) => Err(error),
+        };
+        self.count(&result);
+        result
+    }
+
+    /// Verifies a token from memory. The result's second part is true if the server must be asked too.
+    fn check(&self, token: &str) -> Result<(Arc<VerifiedToken>, bool), VerifyError> {
+        let inner = &*self.inner;
+        let now = UnixTime::now();
+        let keys = inner.state.keys.load();
+        // A key may have been revoked or replaced since the token was cached.
+        let cached = inner.cache.get(token).filter(|verified| keys.contains(verified.key()));
+        let verified = match cached {
+            Some(verified) => {
+                verified.validity().check(now, inner.expectations.leeway)?;
+                verified
+            }
+            None if keys.keys().is_empty() => return Err(VerifyError::Unavailable),
+            None => {
+                let verified = Arc::new(inner.expectations.verify(token, keys.keys(), now)?);
+                inner.cache.insert(token, &verified, now);
+                verified
+            }
+        };
+        if inner.state.revocations.is_revoked(verified.ids()) {
+            return Err(VerifyError::Revoked);
+        }
+        if inner.state.freshness.is_fresh(inner.state.monotonic(), now, inner.max_staleness) {
+            return Ok((verified, false));
+        }
+        match inner.policy {
+            StalePolicy::Allow => Ok((verified, false)),
+            StalePolicy::Refuse => Err(VerifyError::Stale),
+            StalePolicy::Ask => Ok((verified, true)),
+        }
+    }
+
+    /// Waits until the keys and the revocations have been read for the first time. It may never end: use a timeout.
+    pub async fn ready(&self) {
+        let mut ready = self.inner.state.ready.subscribe();
+        // The sender lives as long as this verifier.
+        let _ = ready.wait_for(|ready| *ready).await;
+    }
+
+    /// For how long revocations may have been missed; `None` if the feed has never been read.
+    pub fn staleness(&self) -> Option<Duration> {
+        self.inner.state.staleness()
+    }
+
+    /// The number of revocations in memory.
+    pub fn revocations(&self) -> usize {
+        self.inner.state.revocations.len()
+    }
+
+    /// Why the feed cannot be followed at the moment.
+    pub fn last_error(&self) -> Option<FollowError> {
+        self.inner.state.last_error()
+    }
+
+    /// The issuer.
+    pub fn issuer(&self) -> &str {
+        &self.inner.expectations.issuer
+    }
+
+    #[cfg(feature = "metrics")]
+    fn count<T>(&self, result: &Result<T, VerifyError>) {
+        self.inner.state.metrics.verified(result);
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    fn count<T>(&self, _result: &Result<T, VerifyError>) {}
+}
+
+impl std::fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Verifier").field("expectations", &self.inner.expectations).finish_non_exhaustive()
+    }
+}

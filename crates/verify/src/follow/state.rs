@@ -1,0 +1,98 @@
+//! What a verifier and the tasks behind it share. Reading it takes no lock but that of the cache.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+
+use super::error::FollowError;
+use crate::freshness::Freshness;
+use crate::jwks::KeySet;
+use crate::revocations::RevocationSet;
+use crate::time::UnixTime;
+
+/// The state of a follower.
+pub(super) struct State {
+    pub(super) issuer: Box<str>,
+    pub(super) keys: ArcSwap<KeySet>,
+    pub(super) revocations: RevocationSet,
+    pub(super) freshness: Freshness,
+    /// Asks for the keys to be read again.
+    pub(super) keys_wanted: Notify,
+    /// Set if a token wants them, which anyone can make.
+    pub(super) keys_wanted_by_token: AtomicBool,
+    /// True once the keys and the snapshot have been read.
+    pub(super) ready: watch::Sender<bool>,
+    /// Where `/verify/batch` is, once the metadata has been read.
+    pub(super) batch_url: ArcSwap<Option<url::Url>>,
+    last_error: Mutex<Option<FollowError>>,
+    started: Instant,
+    #[cfg(feature = "metrics")]
+    pub(super) metrics: super::metrics::Metrics,
+}
+
+impl State {
+    pub(super) fn new(issuer: &str) -> Self {
+        Self {
+            issuer: issuer.into(),
+            keys: ArcSwap::default(),
+            revocations: RevocationSet::default(),
+            freshness: Freshness::default(),
+            keys_wanted: Notify::new(),
+            keys_wanted_by_token: AtomicBool::new(false),
+            ready: watch::Sender::new(false),
+            batch_url: ArcSwap::default(),
+            last_error: Mutex::new(None),
+            started: Instant::now(),
+            #[cfg(feature = "metrics")]
+            metrics: super::metrics::Metrics::new(),
+        }
+    }
+
+    /// The monotonic clock.
+    pub(super) fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The time since the state was complete.
+    pub(super) fn staleness(&self) -> Option<Duration> {
+        self.freshness.staleness(self.monotonic(), UnixTime::now())
+    }
+
+    /// Records that a frame with this `time` left the state complete.
+    pub(super) fn complete(&self, time: UnixTime) {
+        if !self.freshness.record(time, self.monotonic(), UnixTime::now()) {
+            tracing::warn!(
+                "a frame of the revocation feed is too far from this clock to prove that nothing is missing"
+            );
+        }
+    }
+
+    /// Reports an error. Logged when it is another one than before, so that an outage does not fill the log.
+    pub(super) fn report(&self, error: FollowError) {
+        #[cfg(feature = "metrics")]
+        self.metrics.failed();
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() == Some(&error) {
+            tracing::debug!(%error, "cannot follow the revocation feed");
+        } else {
+            tracing::warn!(%error, "cannot follow the revocation feed");
+        }
+        *last = Some(error);
+    }
+
+    /// Reports that the feed is followed.
+    pub(super) fn recovered(&self) {
+        let mut last = self.last_error.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.take().is_some() {
+            tracing::info!("the revocation feed is followed again");
+        }
+    }
+
+    /// The last error, if the feed has not been read since.
+    pub(super) fn last_error(&self) -> Option<FollowError> {
+        self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}

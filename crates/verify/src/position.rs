@@ -1,0 +1,143 @@
+//! Where a follower is in the feed, and what a frame does to that.
+//!
+//! A frame is applied to the [`RevocationSet`](crate::revocations::RevocationSet) in any case; here is only whether the
+//! follower's state is complete afterwards. Knows nothing of how frames travel.
+
+use crate::feed::Frame;
+use crate::time::UnixTime;
+
+/// A follower's position in the feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The sequence.
+    pub epoch: String,
+    /// The position in it.
+    pub at: String,
+}
+
+/// What a frame says of a follower's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The state was complete at the `time` of the frame.
+    Complete,
+    /// Something before the frame is missing, or the frame is an old one.
+    Gap,
+    /// The frame is of another sequence: the snapshot is needed.
+    OtherEpoch,
+}
+
+impl Position {
+    /// Moves the position if the frame continues at it.
+    pub fn advance(&mut self, frame: &Frame) -> Progress {
+        if frame.epoch != self.epoch {
+            return Progress::OtherEpoch;
+        }
+        if frame.from.as_deref() == Some(&*self.at) {
+            self.at.clone_from(&frame.to);
+        }
+        // A part of a snapshot is not the whole.
+        if frame.to == self.at && frame.part.is_none() { Progress::Complete } else { Progress::Gap }
+    }
+}
+
+/// The parts of a snapshot, as they arrive.
+#[derive(Debug, Default)]
+pub struct Snapshot {
+    first: Option<(Position, UnixTime, u32)>,
+    next: u32,
+    broken: bool,
+}
+
+impl Snapshot {
+    /// Adds the next part.
+    pub fn add(&mut self, frame: &Frame) {
+        let Some(part) = frame.part else {
+            self.broken = true;
+            return;
+        };
+        let position = Position { epoch: frame.epoch.clone(), at: frame.to.clone() };
+        let this = (position, frame.time, part.of);
+        self.next += 1;
+        self.broken |= part.number != self.next || self.first.as_ref().is_some_and(|first| *first != this);
+        self.first.get_or_insert(this);
+    }
+
+    /// The position of the snapshot, and the time at which it was complete; `None` if a part is missing or is that of
+    /// another snapshot.
+    pub fn finish(self) -> Option<(Position, UnixTime)> {
+        let (position, time, parts) = self.first?;
+        (!self.broken && self.next == parts).then_some((position, time))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::Part;
+
+    fn frame(epoch: &str, from: Option<&str>, to: &str) -> Frame {
+        Frame {
+            issuer: String::new(),
+            time: UnixTime::from_secs(1),
+            epoch: epoch.to_owned(),
+            from: from.map(str::to_owned),
+            to: to.to_owned(),
+            not_before: None,
+            jwks: None,
+            revoked: Vec::new(),
+            revoked_before: Vec::new(),
+            segments: None,
+            part: None,
+        }
+    }
+
+    fn part(number: u32, of: u32, to: &str) -> Frame {
+        Frame { part: Some(Part { number, of }), ..frame("e", None, to) }
+    }
+
+    #[test]
+    fn frame_that_continues_moves_the_position() {
+        let mut position = Position { epoch: "e".to_owned(), at: "5".to_owned() };
+        for (from, to, expected, at) in [
+            ("5", "5", Progress::Complete, "5"),
+            ("5", "7", Progress::Complete, "7"),
+            ("5", "7", Progress::Complete, "7"),
+            ("8", "9", Progress::Gap, "7"),
+            ("5", "6", Progress::Gap, "7"),
+            ("9", "9", Progress::Gap, "7"),
+            ("7", "9", Progress::Complete, "9"),
+        ] {
+            assert_eq!(position.advance(&frame("e", Some(from), to)), expected, "{from} {to}");
+            assert_eq!(position.at, at);
+        }
+        assert_eq!(position.advance(&frame("f", Some("9"), "10")), Progress::OtherEpoch);
+        assert_eq!(position.advance(&part(1, 2, "9")), Progress::Gap);
+        assert_eq!(position, Position { epoch: "e".to_owned(), at: "9".to_owned() });
+    }
+
+    #[test]
+    fn snapshot_needs_all_its_parts() {
+        let finish = |parts: &[Frame]| {
+            let mut snapshot = Snapshot::default();
+            parts.iter().for_each(|part| snapshot.add(part));
+            snapshot.finish().map(|(position, _)| position.at)
+        };
+        assert_eq!(finish(&[part(1, 1, "5")]).as_deref(), Some("5"));
+        assert_eq!(finish(&[part(1, 2, "5"), part(2, 2, "5")]).as_deref(), Some("5"));
+        let later = Frame { time: UnixTime::from_secs(2), ..part(2, 2, "5") };
+        for broken in [
+            &[][..],
+            &[part(1, 2, "5")],
+            &[part(2, 2, "5")],
+            &[part(2, 2, "5"), part(1, 2, "5")],
+            &[part(1, 2, "5"), part(1, 2, "5")],
+            &[part(1, 2, "5"), part(2, 2, "6")],
+            &[part(1, 2, "5"), part(2, 3, "5")],
+            &[part(1, 2, "5"), later],
+            &[frame("e", None, "5")],
+            &[part(1, 1, "5"), part(1, 1, "5")],
+        ] {
+            assert_eq!(finish(broken), None, "{broken:?}");
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! A follower of the feed, with an issuer in this process and with responses that are lost, old, cut off, out of order
+//! or forged.
+
+mod support;
+
+use ed25519_dalek::SigningKey;
+use serde_json::json;
+use signet_verify::TokenError;
+use signet_verify::feed::FrameError;
+use signet_verify::follow::{BuildError, FollowError, StalePolicy, Verifier, VerifyError};
+use support::{FakeIssuer, Fault, until};
+
+fn result(verifier: &Verifier, token: &str) -> Result<(), VerifyError> {
+    verifier.verify_now(token).map(|_| ())
+}
+
+#[tokio::test]
+async fn revoked_session_is_refused() {
+    let issuer = FakeIssuer::start().await;
+    issuer.revoke("ended before");
+    issuer.revoke("ended too");
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    assert_eq!(verifier.revocations(), 2);
+    assert_eq!(result(&verifier, &issuer.token("ended before")), Err(VerifyError::Revoked));
+    assert_eq!(result(&verifier, &issuer.token("ended too")), Err(VerifyError::Revoked));
+    let (mine, other) = (issuer.token("mine"), issuer.token("other"));
+    assert_eq!((result(&verifier, &mine), result(&verifier, &other)), (Ok(()), Ok(())));
+    issuer.revoke("mine");
+    until("the token is refused", || result(&verifier, &mine) == Err(VerifyError::Revoked)).await;
+    assert_eq!(result(&verifier, &other), Ok(()));
+}
+
+#[tokio::test]
+async fn nothing_is_accepted_before_the_first_snapshot() {
+    let issuer = FakeIssuer::start().await;
+    issuer.change(|shared| shared.fault = Fault::Unavailable);
+    let verifier = issuer.verifier().start().unwrap();
+    let token = issuer.token("s");
+    until("the keys are read", || result(&verifier, &token) != Err(VerifyError::Unavailable)).await;
+    assert_eq!(result(&verifier, &token), Err(VerifyError::Stale));
+    assert_eq!(verifier.staleness(), None);
+    issuer.change(|shared| shared.fault = Fault::None);
+    verifier.ready().await;
+    assert_eq!(result(&verifier, &token), Ok(()));
+}
+
+#[tokio::test]
+async fn silence_is_treated_as_the_policy_says() {
+    let issuer = FakeIssuer::start().await;
+    let refusing = issuer.ready(StalePolicy::Refuse).await;
+    let allowing = issuer.ready(StalePolicy::Allow).await;
+    let token = issuer.token("s");
+    assert_eq!((result(&refusing, &token), result(&allowing, &token)), (Ok(()), Ok(())));
+    issuer.change(|shared| shared.fault = Fault::Unavailable);
+    until("the token is refused", || result(&refusing, &token) == Err(VerifyError::Stale)).await;
+    assert_eq!(result(&allowing, &token), Ok(()));
+    assert!(matches!(refusing.last_error(), Some(FollowError::Status { status: 503, .. })));
+    issuer.change(|shared| shared.fault = Fault::None);
+    until("the token is accepted again", || result(&refusing, &token) == Ok(())).await;
+    until("the error is over", || refusing.last_error().is_none()).await;
+}
+
+#[tokio::test]
+async fn stale_follower_asks_the_server() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Ask).await;
+    let (good, revoked) = (issuer.token("good"), issuer.token("revoked"));
+    assert!(verifier.verify(&revoked).await.is_ok(), "the follower is fresh, so it asks nobody");
+    assert_eq!(issuer.shared.lock().unwrap().batches.len(), 0);
+    issuer.change(|shared| (shared.fault, shared.batch) = (Fault::Unavailable, Some(vec![good.clone()])));
+    until("the follower is stale", || result(&verifier, &good) == Err(VerifyError::Stale)).await;
+    assert!(verifier.verify(&good).await.is_ok());
+    assert_eq!(verifier.verify(&revoked).await.map(|_| ()), Err(VerifyError::Revoked));
+    // Many at the same time take few calls, and each different token is sent once.
+    issuer.change(|shared| shared.batches.clear());
+    let many = (0..100).map(|at| {
+        let (verifier, token) = (verifier.clone(), if at % 2 == 0 { good.clone() } else { revoked.clone() });
+        tokio::spawn(async move { verifier.verify(&token).await.is_ok() })
+    });
+    for (at, task) in many.collect::<Vec<_>>().into_iter().enumerate() {
+        assert_eq!(task.await.unwrap(), at % 2 == 0);
+    }
+    let batches = issuer.shared.lock().unwrap().batches.clone();
+    assert!(batches.len() < 50 && batches.iter().all(|size| *size <= 2), "{batches:?}");
+    issuer.change(|shared| shared.batch = None);
+    assert_eq!(verifier.verify(&good).await.map(|_| ()), Err(VerifyError::Stale));
+    let forged = format!("{}A", &good[..good.len() - 1]);
+    assert!(matches!(verifier.verify(&forged).await, Err(VerifyError::Token(_))));
+}
+
+#[tokio::test]
+async fn forged_frames_are_discarded() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let token = issuer.token("mine");
+    issuer.change(|shared| {
+        shared.fault = Fault::OtherSigner;
+        shared.log.push("mine".to_owned());
+    });
+    until("the frame is refused", || verifier.last_error() == Some(FollowError::Frame(FrameError::BadSignature))).await;
+    assert_eq!(verifier.revocations(), 0);
+    until("the follower is stale", || result(&verifier, &token) == Err(VerifyError::Stale)).await;
+    issuer.change(|shared| shared.fault = Fault::None);
+    until("the token is refused", || result(&verifier, &token) == Err(VerifyError::Revoked)).await;
+}
+
+#[tokio::test]
+async fn replayed_frames_do_not_hide_a_revocation() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let token = issuer.token("mine");
+    issuer.revoke("other");
+    until("the revocation is applied", || verifier.revocations() == 1).await;
+    issuer.change(|shared| {
+        shared.fault = Fault::Replay(shared.last.clone());
+        shared.log.push("mine".to_owned());
+    });
+    until("the follower is stale", || result(&verifier, &token) == Err(VerifyError::Stale)).await;
+    issuer.change(|shared| shared.fault = Fault::None);
+    until("the token is refused", || result(&verifier, &token) == Err(VerifyError::Revoked)).await;
+}
+
+#[tokio::test]
+async fn truncated_frames_are_discarded() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let token = issuer.token("mine");
+    issuer.change(|shared| {
+        shared.fault = Fault::Truncate;
+        shared.log.push("mine".to_owned());
+    });
+    until("the follower is stale", || result(&verifier, &token) == Err(VerifyError::Stale)).await;
+    assert_eq!(verifier.revocations(), 0);
+    issuer.change(|shared| shared.fault = Fault::None);
+    until("the token is refused", || result(&verifier, &token) == Err(VerifyError::Revoked)).await;
+}
+
+/// The frames after the lost one are applied, but prove nothing: the follower asks again from where it is.
+#[tokio::test]
+async fn lost_frame_is_read_again() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let token = issuer.token("lost");
+    issuer.change(|shared| {
+        shared.fault = Fault::DropFirst;
+        shared.log.extend(["lost".to_owned(), "later".to_owned()]);
+    });
+    until("the later one is applied", || verifier.revocations() == 1).await;
+    until("the follower is stale", || result(&verifier, &token) == Err(VerifyError::Stale)).await;
+    assert_eq!(result(&verifier, &issuer.token("later")), Err(VerifyError::Revoked));
+    issuer.change(|shared| shared.fault = Fault::None);
+    until("the token is refused", || result(&verifier, &token) == Err(VerifyError::Revoked)).await;
+}
+
+#[tokio::test]
+async fn frames_out_of_order_are_all_applied() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let tokens: Vec<String> = (0..5).map(|at| issuer.token(&format!("s{at}"))).collect();
+    issuer.change(|shared| {
+        shared.fault = Fault::Reverse;
+        shared.log.extend((0..5).map(|at| format!("s{at}")));
+    });
+    until("all are refused", || tokens.iter().all(|token| result(&verifier, token) == Err(VerifyError::Revoked))).await;
+    until("the follower is complete", || result(&verifier, &issuer.token("other")) == Ok(())).await;
+}
+
+#[tokio::test]
+async fn new_epoch_keeps_what_was_revoked() {
+    let issuer = FakeIssuer::start().await;
+    issuer.revoke("before");
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    // The server lost its store.
+    issuer.change(|shared| {
+        shared.epoch = "e2".to_owned();
+        shared.log = vec!["after".to_owned()];
+    });
+    until("the snapshot is applied", || verifier.revocations() == 2).await;
+    for session in ["before", "after"] {
+        assert_eq!(result(&verifier, &issuer.token(session)), Err(VerifyError::Revoked));
+    }
+    issuer.revoke("live");
+    until("the live feed is followed", || verifier.revocations() == 3).await;
+}
+
+#[tokio::test]
+async fn follower_that_fell_behind_takes_the_snapshot() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    issuer.change(|shared| {
+        shared.log = (0..10).map(|at| format!("s{at}")).collect();
+        shared.kept_from = 5;
+    });
+    until("the snapshot is applied", || verifier.revocations() == 10).await;
+    until("the follower is complete", || result(&verifier, &issuer.token("other")) == Ok(())).await;
+}
+
+#[tokio::test]
+async fn new_key_is_read_when_a_token_names_it() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let old = issuer.token("s");
+    assert!(verifier.verify(&old).await.is_ok());
+    issuer.change(|shared| {
+        let retired = (shared.kid.clone(), shared.key.clone());
+        shared.more_keys.push(retired);
+        (shared.kid, shared.key) = ("k2".to_owned(), SigningKey::from_bytes(&[8; 32]));
+    });
+    // The next frame names the new JWKS, and is signed by the new key.
+    let new = issuer.token("s");
+    until("the new key is known", || result(&verifier, &new) == Ok(())).await;
+    assert_eq!(result(&verifier, &old), Ok(()));
+    // A key that is removed from the JWKS is refused, also for tokens in the cache.
+    issuer.change(|shared| shared.more_keys.clear());
+    until("the old key is dropped", || result(&verifier, &old) == Err(TokenError::UnknownKey.into())).await;
+    // Tokens with made-up keys cause no more than a reading every five seconds.
+    let before = issuer.shared.lock().unwrap().requests.iter().filter(|path| *path == "/jwks").count();
+    let odd = issuer.token_of_kid("made-up", json!({}));
+    for _ in 0..50 {
+        assert!(matches!(verifier.verify(&odd).await, Err(VerifyError::Token(TokenError::UnknownKey))));
+    }
+    let after = issuer.shared.lock().unwrap().requests.iter().filter(|path| *path == "/jwks").count();
+    assert!(after <= before + 1, "{before} {after}");
+}
+
+#[tokio::test]
+async fn revoked_key_signs_nothing_any_more() {
+    let issuer = FakeIssuer::start().await;
+    let verifier = issuer.ready(StalePolicy::Refuse).await;
+    let token = issuer.token("s");
+    assert_eq!(result(&verifier, &token), Ok(()));
+    issuer.revoke("k1");
+    until("the token is refused", || result(&verifier, &token) == Err(VerifyError::Revoked)).await;
+    until("frames are refused", || verifier.last_error() == Some(FollowError::RevokedKey)).await;
+}
+
+#[tokio::test]
+async fn wrong_settings_are_refused() {
+    let start = |issuer: &str| Verifier::builder(issuer).audience("api").start().map(|_| ());
+    for issuer in
+        ["http://id.example.org", "id.example.org", "", "https://id.example.org?a", "https://a/#b", "file:///a"]
+    {
+        assert_eq!(start(issuer), Err(BuildError::InvalidIssuer), "{issuer}");
+    }
+    let none = Verifier::builder("https://id.example.org").start().map(|_| ());
+    assert_eq!(none, Err(BuildError::NoAudience));
+    assert!(start("http://localhost:1").is_ok() && start("http://[::1]:1").is_ok());
+}
+
+#[tokio::test]
+async fn metadata_of_another_issuer_are_refused() {
+    let issuer = FakeIssuer::start().await;
+    let other = issuer.url.replace("127.0.0.1", "localhost");
+    let verifier = Verifier::builder(&other).audience("api").start().unwrap();
+    until("the metadata are refused", || {
+        verifier.last_error() == Some(FollowError::Metadata("they are of another issuer"))
+    })
+    .await;
+    assert_eq!(result(&verifier, &issuer.token_with(json!({}))), Err(VerifyError::Unavailable));
+}
