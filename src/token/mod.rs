@@ -17,4 +17,4 @@ pub mod refresh;
 pub mod revocation_frame;
 pub mod secret;
 
-pub use signet_verify::scopes;
+pub use signet_verify::{cache, scopes};

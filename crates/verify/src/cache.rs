@@ -26,7 +26,8 @@ const MIN_SHARD_CAPACITY: usize = 64;
 /// At most so many used entries are spared for one insertion, during which readers wait.
 const MAX_STEPS: usize = 64;
 
-/// Longer tokens are not cached: they would make the memory of the cache unpredictable.
+/// Longer tokens are not cached: tokens issued from an API key are as large as the scopes that its owner gave it, and
+/// would make the memory of the cache unpredictable. Others are usually shorter.
 pub const MAX_CACHED_LENGTH: usize = 2048;
 
 /// Verified tokens by their exact text.
@@ -37,13 +38,18 @@ pub struct TokenCache<T = VerifiedToken> {
 
 /// Something that expires.
 pub trait Expires {
-    /// When it expires.
-    fn expires_at(&self) -> UnixTime;
+    /// A point in time.
+    type Time: Copy;
+
+    /// Returns true if it has expired at `now`.
+    fn has_expired(&self, now: Self::Time) -> bool;
 }
 
 impl Expires for VerifiedToken {
-    fn expires_at(&self) -> UnixTime {
-        self.expires_at()
+    type Time = UnixTime;
+
+    fn has_expired(&self, now: UnixTime) -> bool {
+        self.expires_at() <= now
     }
 }
 
@@ -89,7 +95,7 @@ impl<T: Expires> TokenCache<T> {
     }
 
     /// Inserts a valid token, unless it is longer than [`MAX_CACHED_LENGTH`].
-    pub fn insert(&self, token: &str, verified: &Arc<T>, now: UnixTime) {
+    pub fn insert(&self, token: &str, verified: &Arc<T>, now: T::Time) {
         if token.len() > MAX_CACHED_LENGTH {
             return;
         }
@@ -115,7 +121,7 @@ impl<T: Expires> TokenCache<T> {
 
 impl<T: Expires> Shard<T> {
     /// Inserts an entry and returns the evicted one, to be freed after the lock is released.
-    fn insert(&mut self, entry: Entry<T>, now: UnixTime) -> Option<Entry<T>> {
+    fn insert(&mut self, entry: Entry<T>, now: T::Time) -> Option<Entry<T>> {
         if let Some(&slot) = self.slots.get(&entry.hash) {
             return Some(std::mem::replace(&mut self.entries[slot], entry));
         }
@@ -130,10 +136,10 @@ impl<T: Expires> Shard<T> {
         Some(std::mem::replace(&mut self.entries[slot], entry))
     }
 
-    fn slot_to_evict(&mut self, now: UnixTime) -> Option<usize> {
+    fn slot_to_evict(&mut self, now: T::Time) -> Option<usize> {
         for _ in 0..MAX_STEPS {
             let entry = self.entries.get_mut(self.hand)?;
-            let spared = std::mem::take(entry.used.get_mut()) && entry.verified.expires_at() > now;
+            let spared = std::mem::take(entry.used.get_mut()) && !entry.verified.has_expired(now);
             if !spared {
                 break;
             }
@@ -155,8 +161,10 @@ mod tests {
     struct Until(UnixTime);
 
     impl Expires for Until {
-        fn expires_at(&self) -> UnixTime {
-            self.0
+        type Time = UnixTime;
+
+        fn has_expired(&self, now: UnixTime) -> bool {
+            self.0 <= now
         }
     }
 
@@ -225,5 +233,15 @@ mod tests {
         cache.insert(&tokens[10].0, &tokens[10].1, NOW + std::time::Duration::from_secs(900));
         let gone: Vec<usize> = (0..11).filter(|at| cache.get(&tokens[*at].0).is_none()).collect();
         assert_eq!(gone, [3]);
+    }
+    #[test]
+    fn sharded_cache_holds_nearly_its_capacity() {
+        let capacity = SHARDS * MIN_SHARD_CAPACITY;
+        let cache = cache(capacity);
+        assert_eq!(cache.shards.len(), SHARDS);
+        let tokens = tokens(capacity, |_| 900);
+        tokens.iter().for_each(|(token, verified)| cache.insert(token, verified, NOW));
+        let cached = tokens.iter().filter(|(token, _)| cache.get(token).is_some()).count();
+        assert!(cached > capacity * 85 / 100, "{cached} of {capacity}");
     }
 }

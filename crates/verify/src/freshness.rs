@@ -26,8 +26,8 @@ const NEVER: i64 = i64::MIN;
 pub struct Freshness {
     /// On the follower's monotonic clock, in milliseconds: until when the state is complete.
     complete_until: AtomicI64,
-    /// On the wall clock, in milliseconds: when the last frame arrived that moved `complete_until`. A monotonic clock may
-    /// stand still while the machine sleeps.
+    /// On the wall clock, in milliseconds: when the last frame arrived that moved `complete_until`. A monotonic clock
+    /// may stand still while the machine sleeps.
     progress_at: AtomicI64,
     received: Mutex<Received>,
 }
@@ -80,8 +80,8 @@ impl Freshness {
         true
     }
 
-    /// The time since the state was complete, at `now` on the monotonic clock and `wall` on the wall clock; `None` if it
-    /// never was.
+    /// The time since the state was complete, at `now` on the monotonic clock and `wall` on the wall clock; `None` if
+    /// it never was.
     pub fn staleness(&self, now: Duration, wall: UnixTime) -> Option<Duration> {
         let complete_until = self.complete_until.load(Ordering::Acquire);
         if complete_until == NEVER {

@@ -174,8 +174,10 @@ mod tests {
 
     #[test]
     fn example_of_rfc_7515_is_verified() {
-        let message = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9p\
-                       c19yb290Ijp0cnVlfQ";
+        let message = concat!(
+            "eyJhbGciOiJFUzI1NiJ9.",
+            "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+        );
         let signature = "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q";
         let mut bytes = [0; 64];
         URL_SAFE_NO_PAD.decode_slice(signature, &mut bytes).unwrap();

@@ -17,8 +17,8 @@
 //! All of this is computation: nothing here waits or calls another machine. The server's own `/verify` runs on it.
 //!
 //! # Features
-//! - `follow`: `follow::Verifier`, which finds the keys of an issuer and follows its feed over HTTPS. Most services want
-//!   this.
+//! - `follow`: `follow::Verifier`, which finds the keys of an issuer and follows its feed over HTTPS. Most services
+//!   want this.
 //! - `tower`: a layer, and extractors for axum 0.8.
 //! - `metrics`: counters and gauges by the facade `metrics`.
 
@@ -52,4 +52,4 @@ pub use keys::PublicKey;
 pub use scopes::ScopeSet;
 pub use time::UnixTime;
 pub use token::UnverifiedToken;
-pub use verified::{Expectations, VerifiedToken};
+pub use verified::{Expectations, Subject, VerifiedToken};

@@ -53,6 +53,15 @@ impl Expectations {
     }
 }
 
+/// Whom a token was issued to. Its `sub` does not tell: that of a token of a program is the id of the API key's owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// A user who signed in: the token belongs to a session.
+    User,
+    /// A program: the token was issued from an API key.
+    Client,
+}
+
 /// A token with a valid signature and valid claims.
 pub struct VerifiedToken {
     /// The payload as signed, followed by the texts of claims that contain escapes.
@@ -154,6 +163,11 @@ impl VerifiedToken {
     /// `sub`: the user, or the owner of the API key.
     pub fn subject(&self) -> &str {
         self.subject.of(&self.text)
+    }
+
+    /// Whom the token was issued to.
+    pub fn subject_kind(&self) -> Subject {
+        if self.session_id.is_some() { Subject::User } else { Subject::Client }
     }
 
     /// `sid`: the session. A token that was issued from an API key has none.

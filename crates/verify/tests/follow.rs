@@ -5,9 +5,9 @@ mod support;
 
 use ed25519_dalek::SigningKey;
 use serde_json::json;
-use signet_verify::TokenError;
 use signet_verify::feed::FrameError;
 use signet_verify::follow::{BuildError, FollowError, StalePolicy, Verifier, VerifyError};
+use signet_verify::{Subject, TokenError};
 use support::{FakeIssuer, Fault, until};
 
 fn result(verifier: &Verifier, token: &str) -> Result<(), VerifyError> {
@@ -245,6 +245,46 @@ async fn wrong_settings_are_refused() {
     let none = Verifier::builder("https://id.example.org").start().map(|_| ());
     assert_eq!(none, Err(BuildError::NoAudience));
     assert!(start("http://localhost:1").is_ok() && start("http://[::1]:1").is_ok());
+}
+
+#[tokio::test]
+async fn feed_is_read_through_a_cache() {
+    let issuer = FakeIssuer::start().await;
+    issuer.revoke("s0");
+    let verifier = issuer.verifier().through_cache().start().unwrap();
+    verifier.ready().await;
+    issuer.change(|shared| shared.log.extend((1..6).map(|at| format!("s{at}"))));
+    until("all are applied", || verifier.revocations() == 6).await;
+    issuer.revoke("s6");
+    until("the next one is applied", || verifier.revocations() == 7).await;
+    for at in 0..7 {
+        assert_eq!(result(&verifier, &issuer.token(&format!("s{at}"))), Err(VerifyError::Revoked));
+    }
+    let requests = issuer.shared.lock().unwrap().requests.clone();
+    assert!(requests.iter().any(|path| path.starts_with("/feed/e1/segments/")), "{requests:?}");
+    // Segments that are not kept any more, and another epoch.
+    issuer.change(|shared| {
+        shared.log.extend((7..20).map(|at| format!("s{at}")));
+        shared.kept_from = 15;
+    });
+    until("the snapshot is applied", || verifier.revocations() == 20).await;
+    issuer.change(|shared| (shared.epoch, shared.log, shared.kept_from) = ("e2".to_owned(), vec!["x".to_owned()], 0));
+    until("the other epoch is applied", || verifier.revocations() == 21).await;
+    assert!(result(&verifier, &issuer.token("good")).is_ok());
+}
+
+#[tokio::test]
+async fn users_and_programs_are_told_apart() {
+    let issuer = FakeIssuer::start().await;
+    let (user, program) = (issuer.token("s"), issuer.token_with(json!({"client_id": "a key"})));
+    for (subject, for_user, for_program) in [
+        (Subject::User, Ok(()), Err(VerifyError::WrongSubject)),
+        (Subject::Client, Err(VerifyError::WrongSubject), Ok(())),
+    ] {
+        let verifier = issuer.verifier().subject(subject).start().unwrap();
+        verifier.ready().await;
+        assert_eq!((result(&verifier, &user), result(&verifier, &program)), (for_user, for_program));
+    }
 }
 
 #[tokio::test]

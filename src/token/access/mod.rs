@@ -13,6 +13,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use signet_verify::cache::Expires;
 use signet_verify::claims::{Claims, Validity};
 use signet_verify::{UnixTime, UnverifiedToken};
 
@@ -231,6 +232,14 @@ impl VerifiedToken {
     /// Returns true if the token is issued for `audience`.
     pub fn is_for(&self, audience: &str) -> bool {
         self.audience.iter().any(|own| **own == *audience)
+    }
+}
+
+impl Expires for VerifiedToken {
+    type Time = Timestamp;
+
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at <= now
     }
 }
 

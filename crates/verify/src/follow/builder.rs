@@ -16,7 +16,7 @@ use super::key_source::KeySource;
 use super::state::State;
 use super::{Inner, StalePolicy, Verifier};
 use crate::cache::TokenCache;
-use crate::verified::Expectations;
+use crate::verified::{Expectations, Subject};
 
 /// The number of tokens in the cache, unless another is set: about 20 MB.
 const DEFAULT_CACHE: usize = 10_000;
@@ -29,9 +29,11 @@ const DEFAULT_MAX_STALENESS: Duration = Duration::from_secs(10);
 #[must_use]
 pub struct VerifierBuilder {
     expectations: Expectations,
+    subject: Option<Subject>,
     policy: StalePolicy,
     max_staleness: Duration,
     cache: usize,
+    is_cached: bool,
 }
 
 /// Tasks that end with the last verifier that needs them.
@@ -48,12 +50,19 @@ impl VerifierBuilder {
         let mut expectations = Expectations::new(issuer, "");
         expectations.audiences.clear();
         let (policy, max_staleness) = (StalePolicy::default(), DEFAULT_MAX_STALENESS);
-        Self { expectations, policy, max_staleness, cache: DEFAULT_CACHE }
+        Self { expectations, subject: None, policy, max_staleness, cache: DEFAULT_CACHE, is_cached: false }
     }
 
     /// Accepts tokens for this audience: the name of this service. At least one is needed.
     pub fn audience(mut self, audience: &str) -> Self {
         self.expectations.audiences.push(audience.into());
+        self
+    }
+
+    /// Accepts only tokens that were issued to users who signed in, or only those of programs. By default both are
+    /// accepted: set it to [`Subject::User`] where a program with somebody's API key must not act as that person.
+    pub fn subject(mut self, subject: Subject) -> Self {
+        self.subject = Some(subject);
         self
     }
 
@@ -82,6 +91,13 @@ impl VerifierBuilder {
         self
     }
 
+    /// Reads the feed as documents that a cache in front of the server can answer, once a second, instead of by long
+    /// polls: for many followers behind one cache.
+    pub fn through_cache(mut self) -> Self {
+        self.is_cached = true;
+        self
+    }
+
     /// Starts the verifier on the current tokio runtime, and returns at once: [`Verifier::ready`] waits until it can
     /// verify tokens.
     pub fn start(self) -> Result<Verifier, BuildError> {
@@ -102,7 +118,7 @@ impl VerifierBuilder {
         let client = Client::new()?;
         let state = Arc::new(State::new(issuer));
         let keys = Arc::new(KeySource::new(client.clone(), state.clone()));
-        let follower = Follower::new(client.clone(), state.clone(), keys.clone(), metadata_url(&url));
+        let follower = Follower::new(client.clone(), state.clone(), keys.clone(), metadata_url(&url), self.is_cached);
         let (asker, asking) = Asker::new(client, state.clone());
         let mut tasks = vec![runtime.spawn(follower.run())];
         let key_task = keys.clone();
@@ -112,6 +128,7 @@ impl VerifierBuilder {
         }
         let inner = Inner {
             expectations: self.expectations,
+            subject: self.subject,
             policy: self.policy,
             max_staleness: self.max_staleness,
             cache,

@@ -15,6 +15,9 @@ pub enum VerifyError {
     /// It was revoked.
     #[error("revoked")]
     Revoked,
+    /// It was issued to a user, and only tokens of programs are accepted, or the other way round.
+    #[error("wrong kind of subject")]
+    WrongSubject,
     /// Revocations may have been missed, and the policy is to refuse then. The token may be valid.
     #[error("revocations may be out of date")]
     Stale,
@@ -37,6 +40,7 @@ impl VerifyError {
             Self::Token(TokenError::WrongIssuer) => "wrong_issuer",
             Self::Token(TokenError::WrongAudience) => "wrong_audience",
             Self::Revoked => "revoked",
+            Self::WrongSubject => "wrong_subject",
             Self::Stale => "stale",
             Self::Unavailable => "unavailable",
         }

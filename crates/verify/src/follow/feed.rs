@@ -1,5 +1,6 @@
 //! Following the feed: metadata, keys, snapshot, then the live feed, for as long as the task runs.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,10 +32,16 @@ const MAX_LIVE: usize = 16 * 1024 * 1024;
 /// After so many failures the metadata are read again: the documents may have moved.
 const FAILURES_BEFORE_DISCOVERY: u32 = 8;
 
+/// A cache keeps the head for a second.
+const HEAD_INTERVAL: Duration = Duration::from_secs(1);
+
+/// So many positions are remembered: the head that a cache returns may be older than what was reached.
+const MAX_REACHED: usize = 64;
+
 /// The shortest time between two requests of the live feed without a new position.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
 
-const CLEANING_INTERVAL: Duration = Duration::from_secs(60);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(120);
 
 /// Follows the feed of an issuer.
 pub(super) struct Follower {
@@ -42,14 +49,35 @@ pub(super) struct Follower {
     pub(super) state: Arc<State>,
     pub(super) keys: Arc<KeySource>,
     pub(super) metadata_url: Url,
+    /// True if a cache in front of the server answers: see [`read_head`](Self::read_head).
+    pub(super) is_cached: bool,
     endpoints: Option<Endpoints>,
     position: Option<Position>,
-    cleaned_at: Instant,
+    /// The last positions that were reached, oldest first.
+    reached: VecDeque<String>,
+    maintained_at: Instant,
 }
 
 impl Follower {
-    pub(super) fn new(client: Client, state: Arc<State>, keys: Arc<KeySource>, metadata_url: Url) -> Self {
-        Self { client, state, keys, metadata_url, endpoints: None, position: None, cleaned_at: Instant::now() }
+    pub(super) fn new(
+        client: Client,
+        state: Arc<State>,
+        keys: Arc<KeySource>,
+        metadata_url: Url,
+        is_cached: bool,
+    ) -> Self {
+        let (endpoints, position, reached) = (None, None, VecDeque::new());
+        Self {
+            client,
+            state,
+            keys,
+            metadata_url,
+            is_cached,
+            endpoints,
+            position,
+            reached,
+            maintained_at: Instant::now(),
+        }
     }
 
     /// Follows as long as the task runs.
@@ -57,7 +85,7 @@ impl Follower {
         let mut backoff = Backoff::default();
         loop {
             let result = self.step().await;
-            self.clean();
+            self.maintain();
             #[cfg(feature = "metrics")]
             self.state.metrics.observe(self.state.staleness(), self.state.revocations.len());
             let Err(error) = result else {
@@ -90,7 +118,11 @@ impl Follower {
         match self.position.take() {
             None => self.read_snapshot(&feed).await,
             Some(mut position) => {
-                let result = self.read_live(&feed, &mut position).await;
+                let result = if self.is_cached {
+                    self.read_head(&feed, &mut position).await
+                } else {
+                    self.read_live(&feed, &mut position).await
+                };
                 self.position = Some(position);
                 result
             }
@@ -114,13 +146,14 @@ impl Follower {
             snapshot.add(&self.apply(&line).await?);
         }
         let (position, time) = snapshot.finish().ok_or(FollowError::IncompleteSnapshot)?;
+        self.reached = VecDeque::from([position.at.clone()]);
         self.position = Some(position);
         self.state.complete(time);
         self.state.ready.send_replace(true);
         Ok(())
     }
 
-    async fn read_live(&mut self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
+    async fn read_live(&self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
         let url = extended(feed, &[&position.epoch, "after", &position.at]);
         let (began, before) = (Instant::now(), position.clone());
         let response = self.client.get(&url, false, LIVE_DEADLINE).await?;
@@ -145,6 +178,53 @@ impl Follower {
             // tight loop.
             tokio::time::sleep(SHORTEST_POLL.saturating_sub(began.elapsed())).await;
         }
+        Ok(())
+    }
+
+    /// Reads the head, which a cache may answer for any number of followers, and the segments up to it, which never
+    /// change. The next one after a second.
+    async fn read_head(&mut self, feed: &Url, position: &mut Position) -> Result<(), FollowError> {
+        let began = Instant::now();
+        let mut lines = Lines::new(self.client.get(feed, false, LIVE_DEADLINE).await?, MAX_LIVE, LIVE_DEADLINE);
+        let line = lines.next().await?.ok_or_else(|| lines.response.error("no frame"))?;
+        let head = self.apply(&line).await?;
+        if head.epoch != position.epoch {
+            return Err(FollowError::Gone);
+        }
+        if head.to != position.at {
+            self.read_segments(feed, position, &head).await?;
+            self.reached.push_back(position.at.clone());
+            if self.reached.len() > MAX_REACHED {
+                self.reached.pop_front();
+            }
+        }
+        if head.to == position.at {
+            self.state.complete(head.time);
+        }
+        tokio::time::sleep(HEAD_INTERVAL.saturating_sub(began.elapsed())).await;
+        Ok(())
+    }
+
+    /// Reads what was revoked between a position that was reached and the head.
+    async fn read_segments(&self, feed: &Url, position: &mut Position, head: &Frame) -> Result<(), FollowError> {
+        let segments = head.segments.as_deref().unwrap_or_default();
+        let Some(first) = segments.iter().rposition(|end| self.reached.contains(end)) else {
+            return self.read_live(feed, position).await;
+        };
+        // What is between this position and the follower's is read again, which does no harm.
+        let mut at = Position { epoch: position.epoch.clone(), at: segments[first].clone() };
+        for end in &segments[first + 1..] {
+            let url = extended(feed, &[&at.epoch, "segments", &at.at, end]);
+            let response = self.client.get(&url, false, LIVE_DEADLINE).await?;
+            let mut lines = Lines::new(response, MAX_LIVE, LIVE_DEADLINE);
+            while let Some(line) = lines.next().await? {
+                at.advance(&self.apply(&line).await?);
+            }
+            if at.at != *end {
+                return Err(lines.response.error("the segment does not reach its end"));
+            }
+        }
+        *position = at;
         Ok(())
     }
 
@@ -176,11 +256,14 @@ impl Follower {
         Ok(unverified.verify(key, &self.state.issuer)?)
     }
 
-    /// Removes entries that no token can match any more. This clock may be ahead of that of the server.
-    fn clean(&mut self) {
-        if self.cleaned_at.elapsed() >= CLEANING_INTERVAL {
-            self.cleaned_at = Instant::now();
+    /// Removes entries that no token can match any more, and has the keys read again in case the feed does not say that
+    /// they changed.
+    fn maintain(&mut self) {
+        if self.maintained_at.elapsed() >= MAINTENANCE_INTERVAL {
+            self.maintained_at = Instant::now();
+            // This clock may be ahead of that of the server.
             self.state.revocations.remove_expired(UnixTime::now() - CLOCK_SKEW);
+            self.state.keys_wanted.notify_one();
         }
     }
 }

@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use super::error::VerifyError;
 
 /// The results of verifications that have a counter each.
-const RESULTS: [&str; 13] = [
+const RESULTS: [&str; 14] = [
     "ok",
     "malformed",
     "wrong_type",
@@ -19,6 +19,7 @@ const RESULTS: [&str; 13] = [
     "wrong_issuer",
     "wrong_audience",
     "revoked",
+    "wrong_subject",
     "stale",
     "unavailable",
 ];

@@ -40,7 +40,7 @@ pub use error::{BuildError, FollowError, VerifyError};
 use crate::cache::TokenCache;
 use crate::error::TokenError;
 use crate::time::UnixTime;
-use crate::verified::{Expectations, VerifiedToken};
+use crate::verified::{Expectations, Subject, VerifiedToken};
 use ask::Asker;
 use key_source::{AFTER_TOKEN, KeySource};
 use state::State;
@@ -68,6 +68,7 @@ pub struct Verifier {
 
 struct Inner {
     expectations: Expectations,
+    subject: Option<Subject>,
     policy: StalePolicy,
     max_staleness: Duration,
     cache: TokenCache<VerifiedToken>,
@@ -154,6 +155,9 @@ impl Verifier {
                 verified
             }
         };
+        if inner.subject.is_some_and(|subject| subject != verified.subject_kind()) {
+            return Err(VerifyError::WrongSubject);
+        }
         if inner.state.revocations.is_revoked(verified.ids()) {
             return Err(VerifyError::Revoked);
         }

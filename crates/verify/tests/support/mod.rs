@@ -197,6 +197,18 @@ impl FakeIssuer {
             return (200, self.shared.lock().unwrap().snapshot(url));
         }
         let parts: Vec<&str> = path.split('/').collect();
+        if path == "/feed" {
+            return (200, self.shared.lock().unwrap().head(url));
+        }
+        if let ["", "feed", epoch, "segments", from, to] = parts[..] {
+            let shared = self.shared.lock().unwrap();
+            let (from, to): (usize, usize) = (from.parse().unwrap(), to.parse().unwrap());
+            if shared.epoch != epoch || from < shared.kept_from {
+                return (410, String::new());
+            }
+            let segment = shared.frame(url, Some(from), to, &shared.log[from..to]);
+            return (200, shared.sign(&Frame { not_before: None, jwks: None, ..segment }));
+        }
         let ["", "feed", epoch, "after", position] = parts[..] else { return (404, String::new()) };
         let position: usize = position.parse().unwrap();
         let mut changed = self.changed.subscribe();
@@ -263,6 +275,14 @@ impl Shared {
             self.sign(&Frame { time, part, ..self.frame(issuer, None, self.log.len(), ids) })
         };
         part(1, &self.log[..half]) + &part(2, &self.log[half..])
+    }
+
+    /// Segments end after every second revocation, and at the end.
+    fn head(&self, issuer: &str) -> String {
+        let end = self.log.len();
+        let ends = (self.kept_from..end).filter(|at| at % 2 == 0).chain([end]);
+        let segments = Some(ends.map(|end| end.to_string()).collect());
+        self.sign(&Frame { segments, ..self.frame(issuer, Some(end), end, &[]) })
     }
 
     /// A frame for each revocation after `position`, or one without entries.

@@ -17,6 +17,7 @@ use crate::auth::Error;
 use crate::auth::context::Context;
 use crate::telemetry::metrics::Counter;
 use crate::token::api_key::has_api_key_prefix;
+use crate::token::cache::MAX_CACHED_LENGTH;
 use crate::token::scopes::ScopeSet;
 
 pub use crate::auth::error::VerifyError;
@@ -26,10 +27,6 @@ pub use api_key::{flush_api_key_usage, verify_api_key};
 pub use api_key_cache::VerifiedApiKey;
 
 use api_key::verify_api_keys;
-
-/// Longer tokens are not cached: an attacker chooses the size of forged ones, and tokens issued from an API key are as
-/// large as the scopes that its owner gave it. Ours are usually shorter.
-const MAX_CACHED_LENGTH: usize = 2048;
 
 /// A valid credential.
 #[derive(Clone)]
@@ -86,14 +83,12 @@ pub fn verify_access_token(ctx: &Context, token: &str) -> Result<Arc<VerifiedTok
             Ok(verified) => {
                 node.metrics.count(Counter::VerifyMiss);
                 let verified = Arc::new(verified);
-                if token.len() <= MAX_CACHED_LENGTH {
-                    node.verify_cache.tokens.insert(token, &verified, now);
-                }
+                node.verify_cache.tokens.insert(token, &verified, now);
                 verified
             }
             Err(error) => {
                 // Only a bad signature stays bad whatever becomes of the keyring and the time, and it is expensive to
-                // detect.
+                // detect. An attacker chooses the size of forged tokens.
                 if error == TokenError::BadSignature && token.len() <= MAX_CACHED_LENGTH {
                     node.verify_cache.negative.insert(token.into(), ());
                 }
