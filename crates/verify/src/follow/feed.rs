@@ -158,20 +158,19 @@ impl Follower {
         let (began, before) = (Instant::now(), position.clone());
         let response = self.client.get(&url, false, LIVE_DEADLINE).await?;
         let mut lines = Lines::new(response, MAX_LIVE, LIVE_DEADLINE);
-        let mut is_complete = false;
+        let mut complete_at = None;
         while let Some(line) = lines.next().await? {
             let frame = self.apply(&line).await?;
-            match position.advance(&frame) {
-                Progress::Complete => {
-                    is_complete = true;
-                    self.state.complete(frame.time);
-                }
-                Progress::Gap => {}
+            // Only the last frame of a response says what was revoked up to now.
+            complete_at = match position.advance(&frame) {
+                Progress::Complete => Some(frame.time),
+                Progress::Gap => None,
                 Progress::OtherEpoch => return Err(FollowError::Gone),
-            }
+            };
         }
-        if !is_complete {
-            return Err(lines.response.error("no frame continues at the position"));
+        match complete_at {
+            Some(time) => self.state.complete(time),
+            None => return Err(lines.response.error("the last frame does not continue at the position")),
         }
         if *position == before {
             // The server has waited before it says that there is nothing. A relay that has not must not be asked in a

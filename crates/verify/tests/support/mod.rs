@@ -65,6 +65,9 @@ pub(crate) struct FakeIssuer {
 
 const UNTIL: Duration = Duration::from_secs(3600);
 
+/// All frames of a live response but the last say that they are this much older: they prove nothing.
+const EARLIER: Duration = Duration::from_secs(120);
+
 impl FakeIssuer {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -288,7 +291,12 @@ impl Shared {
     /// A frame for each revocation after `position`, or one without entries.
     fn live(&mut self, issuer: &str, position: usize) -> String {
         let mut frames: Vec<String> = (position..self.log.len())
-            .map(|at| self.sign(&self.frame(issuer, Some(at), at + 1, &self.log[at..=at])))
+            .map(|at| {
+                let frame = self.frame(issuer, Some(at), at + 1, &self.log[at..=at]);
+                let is_last = at + 1 == self.log.len();
+                let earlier = Frame { time: frame.time - EARLIER, not_before: None, jwks: None, ..frame.clone() };
+                self.sign(if is_last { &frame } else { &earlier })
+            })
             .collect();
         if !frames.is_empty() && matches!(self.fault, Fault::None) {
             self.last = frames.concat();
