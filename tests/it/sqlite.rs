@@ -363,7 +363,10 @@ fn refused_start_states_the_reason() {
 
     let newer = dir.path().join("newer");
     let applied: Vec<_> = migrate(&newer, &EMBEDDED, NOW).unwrap().iter().map(|step| step.name).collect();
-    assert_eq!(applied, ["accounts", "ephemeral", "endings", "auth_time", "known_networks"]);
+    assert_eq!(
+        applied,
+        ["accounts", "ephemeral", "endings", "auth_time", "known_networks", "custom_claims", "revocation_epoch"]
+    );
     let file = rusqlite::Connection::open(newer.join("signet.db")).unwrap();
     file.execute(UNKNOWN_MIGRATION, []).unwrap();
     let error = open_error(&newer);
