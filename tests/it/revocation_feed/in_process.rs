@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use signet::auth::accounts::create::{CreateUser, create_user};
 use signet::auth::context::Context;
+use signet::auth::revocation::durable::reapply_after_failover;
 use signet::auth::revocation::feed::catch_up;
 use signet::auth::revocation::publication::FeedError;
 use signet::auth::revocation::responses::{after, head, run, segment, snapshot};
 use signet::clock::Timestamp;
 use signet::id::SessionId;
+use signet::store::accounts::Changes;
 use signet::store::ephemeral::{Revocation, Target};
 
 use super::*;
@@ -19,6 +22,7 @@ over_both_stores_in_process! {
     position_beyond_the_history_is_gone,
     follower_behind_gets_all_entries_in_frames,
     revocations_of_two_seconds_are_no_segment,
+    revocation_known_from_a_row_is_published,
 }
 
 /// A node that publishes, with its publishing task.
@@ -171,4 +175,25 @@ async fn revocations_of_two_seconds_are_no_segment(fleet: &TestFleet) {
     }
     assert_eq!(segment(&publisher.ctx, &epoch, &ends[0], &ends[2]).await.unwrap_err(), FeedError::Gone);
     assert_eq!(segment(&publisher.ctx, &epoch, &ends[1], &ends[0]).await.unwrap_err(), FeedError::Gone);
+}
+
+/// Redis has lost the revocation, or never had it: here, the row is changed and nothing else.
+async fn revocation_known_from_a_row_is_published(fleet: &TestFleet) {
+    let publisher = Publisher::start(fleet).await;
+    let ctx = &publisher.ctx;
+    let new_user = CreateUser { email: "ada@example.org".to_owned(), ..CreateUser::default() };
+    let user = create_user(ctx, new_user, ctx.node.password_policy).await.unwrap();
+    publisher.read().await;
+    let (epoch, before) = publisher.position();
+    let disabled = Changes { disabled: Some(true), ..Changes::default() };
+    ctx.accounts.change_user(user.id, &disabled, ctx.now()).await.unwrap();
+    reapply_after_failover(ctx).await;
+    publisher.read().await;
+    let (_, published) = publisher.position();
+    let frame = payload(&after(ctx, &epoch, &before).await.unwrap());
+    assert_eq!(revoked_users(&frame), HashSet::from([hash(&user.id.to_string())]));
+
+    reapply_after_failover(ctx).await;
+    publisher.read().await;
+    assert_eq!(publisher.position().1, published, "once");
 }
