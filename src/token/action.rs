@@ -214,7 +214,7 @@ mod tests {
                 assert_eq!(verified(verified_as, &text, &secrets), expected);
             }
             let refused = issuer().check(&text, &keyring.keys(), NOW).map(|_| ());
-            assert_eq!(refused, Err(TokenError::WrongType));
+            assert_eq!(refused, Err(TokenError::UnsupportedAlgorithm));
             let late = verify::<String>(signed_as, &text, UNTIL, &settings(), &secrets);
             assert_eq!(late, Err(ActionTokenError::Expired));
         }

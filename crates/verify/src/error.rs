@@ -6,7 +6,10 @@ pub enum TokenError {
     /// Not a signed JWT in compact form, or one with a forbidden header member.
     #[error("malformed")]
     Malformed,
-    /// A JWT of another type or algorithm.
+    /// Its `alg` is unknown, or is not that of the key that it names.
+    #[error("unsupported algorithm")]
+    UnsupportedAlgorithm,
+    /// A JWT of another type.
     #[error("wrong type of token")]
     WrongType,
     /// No key of the set has its `kid`.

@@ -50,7 +50,13 @@ impl TokenIds {
 /// The time in a UUID of version 7 (RFC 9562, 5.7); `None` for another text.
 fn uuid_v7_time(text: &str) -> Option<UnixTime> {
     let bytes: &[u8; 36] = text.as_bytes().try_into().ok()?;
-    if bytes[8] != b'-' || bytes[13] != b'-' || bytes[14] != b'7' {
+    let is_uuid = bytes.iter().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        14 => *byte == b'7',
+        19 => matches!(byte, b'8' | b'9' | b'a' | b'b' | b'A' | b'B'),
+        _ => byte.is_ascii_hexdigit(),
+    });
+    if !is_uuid {
         return None;
     }
     let digits = bytes[..8].iter().chain(&bytes[9..13]);

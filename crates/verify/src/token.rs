@@ -59,7 +59,7 @@ impl<'t> UnverifiedToken<'t> {
     }
 
     /// The key that the header names, if it has this `typ` and `accepts` returns true for its `alg` and the key. A
-    /// header with an `alg` of no key is of another type, whatever its `kid`.
+    /// header with an unknown `alg` is refused for that, whatever its `kid`.
     pub(crate) fn find_key_by_header<'k, K: HasPublicKey>(
         &self,
         keys: &'k [K],
@@ -67,14 +67,15 @@ impl<'t> UnverifiedToken<'t> {
         accepts: impl Fn(&str, &PublicKey) -> bool,
     ) -> Result<&'k K, TokenError> {
         Header::read(&self.header[..self.header.len() - 1], |header| {
-            if !Algorithm::ALL.iter().any(|algorithm| algorithm.names().contains(&&*header.alg))
-                || !header.is_of_type(typ)
-            {
+            if !Algorithm::ALL.iter().any(|algorithm| algorithm.names().contains(&&*header.alg)) {
+                return Err(TokenError::UnsupportedAlgorithm);
+            }
+            if !header.is_of_type(typ) {
                 return Err(TokenError::WrongType);
             }
             let kid = header.kid.as_deref().ok_or(TokenError::UnknownKey)?;
             let key = keys.iter().find(|key| key.public_key().kid() == kid).ok_or(TokenError::UnknownKey)?;
-            if accepts(&header.alg, key.public_key()) { Ok(key) } else { Err(TokenError::WrongType) }
+            if accepts(&header.alg, key.public_key()) { Ok(key) } else { Err(TokenError::UnsupportedAlgorithm) }
         })
     }
 

@@ -140,8 +140,8 @@ fn token_cannot_choose_another_algorithm() {
                     assert_eq!(check(&own), Ok(()), "{header}");
                     assert_eq!(check(&others), Err(TokenError::BadSignature), "{header}");
                 } else {
-                    assert_eq!(check(&own), Err(TokenError::WrongType), "{header}");
-                    assert_eq!(check(&others), Err(TokenError::WrongType), "{header}");
+                    assert_eq!(check(&own), Err(TokenError::UnsupportedAlgorithm), "{header}");
+                    assert_eq!(check(&others), Err(TokenError::UnsupportedAlgorithm), "{header}");
                 }
             }
         }

@@ -101,7 +101,7 @@ pub enum FrameError {
 impl From<TokenError> for FrameError {
     fn from(error: TokenError) -> Self {
         match error {
-            TokenError::WrongType => Self::WrongType,
+            TokenError::WrongType | TokenError::UnsupportedAlgorithm => Self::WrongType,
             TokenError::UnknownKey => Self::UnknownKey,
             TokenError::BadSignature => Self::BadSignature,
             _ => Self::Malformed,
@@ -250,6 +250,8 @@ pub fn jwks_hash(body: &[u8]) -> String {
 
 /// Returns true for a text that can be an epoch or a position. Such a text needs no escaping in a URL.
 pub fn is_position(text: &str) -> bool {
-    (1..=MAX_POSITION_LENGTH).contains(&text.len())
+    // A URL gives these two a meaning.
+    !matches!(text, "." | "..")
+        && (1..=MAX_POSITION_LENGTH).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
 }

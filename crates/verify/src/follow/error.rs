@@ -31,6 +31,7 @@ impl VerifyError {
     pub fn code(self) -> &'static str {
         match self {
             Self::Token(TokenError::Malformed) => "malformed",
+            Self::Token(TokenError::UnsupportedAlgorithm) => "unsupported_algorithm",
             Self::Token(TokenError::WrongType) => "wrong_type",
             Self::Token(TokenError::UnknownKey) => "unknown_key",
             Self::Token(TokenError::RevokedKey) => "revoked_key",

@@ -7,9 +7,10 @@ use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
 use super::error::VerifyError;
 
 /// The results of verifications that have a counter each.
-const RESULTS: [&str; 14] = [
+const RESULTS: [&str; 15] = [
     "ok",
     "malformed",
+    "unsupported_algorithm",
     "wrong_type",
     "unknown_key",
     "revoked_key",
