@@ -8,7 +8,7 @@ use signet_verify::TokenError;
 use signet_verify::follow::{StalePolicy, Verifier, VerifyError};
 
 use crate::support::postgres::free_port;
-use crate::support::server::{TestServer, TokenPair, over_both_stores};
+use crate::support::server::{SendRequest, TestServer, TokenPair, over_both_stores};
 use crate::support::signet::Plan;
 use crate::support::until;
 

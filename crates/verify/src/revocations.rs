@@ -4,8 +4,11 @@
 //! how revocations arrive.
 
 use std::hash::BuildHasherDefault;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+
+use arc_swap::ArcSwap;
 
 use crate::claims::Claims;
 use crate::feed::{Frame, Revoked, RevokedBefore};
@@ -69,12 +72,49 @@ fn uuid_v7_time(text: &str) -> Option<UnixTime> {
 /// The revocations in force.
 #[derive(Default)]
 pub struct RevocationSet {
+    /// Replaced when entries are removed, since a bit can stand for several.
+    filter: ArcSwap<Filter>,
+    /// Held by those who change the entries, so that no bit is lost while the filter is replaced.
+    changing: Mutex<()>,
     revoked: papaya::HashMap<IdHash, UnixTime, BuildHasherDefault<Identity>>,
     revoked_before: papaya::HashMap<IdHash, Before, BuildHasherDefault<Identity>>,
     /// Everything that began before this is revoked.
     not_before: AtomicI64,
     /// The number of entries of both kinds, so that checking against an empty set costs two loads.
     count: AtomicUsize,
+}
+
+/// A bit for each hash: unset for nearly all ids of valid tokens, so that they need no lookup in a map. A lookup of an id
+/// that is not there is dear, because a map that grows is nearly full: with four of them among 100,000 entries, a cached
+/// verification took 4 µs instead of 0.2 µs.
+struct Filter(Box<[AtomicU64]>);
+
+/// The filter has 2^22 bits, 512 KiB: of 100,000 entries one id in 42 needs a lookup for nothing.
+const FILTER_BITS: u32 = 22;
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self((0..(1 << FILTER_BITS) / 64).map(|_| AtomicU64::new(0)).collect())
+    }
+}
+
+impl Filter {
+    /// The word and the bit of a hash, by bytes that the maps do not use.
+    fn place(id: &IdHash) -> (usize, u64) {
+        let [.., a, b, c, d] = id.0;
+        let at = u32::from_le_bytes([a, b, c, d]) >> (u32::BITS - FILTER_BITS);
+        (at as usize / 64, 1 << (at % 64))
+    }
+
+    fn may_contain(&self, id: &IdHash) -> bool {
+        let (word, bit) = Self::place(id);
+        self.0[word].load(Ordering::Acquire) & bit != 0
+    }
+
+    fn insert(&self, id: &IdHash) {
+        let (word, bit) = Self::place(id);
+        self.0[word].fetch_or(bit, Ordering::Release);
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -92,9 +132,11 @@ impl RevocationSet {
         if self.count.load(Ordering::Acquire) == 0 {
             return false;
         }
-        let revoked = self.revoked.pin();
-        token.ids.iter().flatten().any(|id| revoked.contains_key(id))
-            || self.revoked_before.pin().get(&token.user).is_some_and(|entry| token.began_for_user <= entry.before)
+        let filter = self.filter.load();
+        let is_revoked = |id: &IdHash| filter.may_contain(id) && self.revoked.pin().contains_key(id);
+        token.ids.iter().flatten().any(is_revoked)
+            || filter.may_contain(&token.user)
+                && self.revoked_before.pin().get(&token.user).is_some_and(|entry| token.began_for_user <= entry.before)
     }
 
     /// Returns true if `key` is revoked: then it signs nothing that is accepted, neither tokens nor frames.
@@ -104,14 +146,18 @@ impl RevocationSet {
 
     /// Applies the entries of a frame. A frame can be applied twice, and frames of another order do no harm.
     pub fn apply(&self, frame: &Frame) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let filter = self.filter.load();
         let revoked = self.revoked.pin();
         for Revoked { id, until } in &frame.revoked {
             revoked.update_or_insert(*id, |known| (*known).max(*until), *until);
+            filter.insert(id);
         }
         let revoked_before = self.revoked_before.pin();
         for RevokedBefore { user, before, until } in &frame.revoked_before {
             let merge = |known: &Before| Before { before: known.before.max(*before), until: known.until.max(*until) };
             revoked_before.update_or_insert(*user, merge, Before { before: *before, until: *until });
+            filter.insert(user);
         }
         self.update_count();
         if let Some(not_before) = frame.not_before {
@@ -121,8 +167,13 @@ impl RevocationSet {
 
     /// Removes entries that no token can match any more.
     pub fn remove_expired(&self, now: UnixTime) {
-        self.revoked.pin().retain(|_, until| *until > now);
-        self.revoked_before.pin().retain(|_, entry| entry.until > now);
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let (revoked, revoked_before) = (self.revoked.pin(), self.revoked_before.pin());
+        revoked.retain(|_, until| *until > now);
+        revoked_before.retain(|_, entry| entry.until > now);
+        let filter = Filter::default();
+        revoked.keys().chain(revoked_before.keys()).for_each(|id| filter.insert(id));
+        self.filter.store(Arc::new(filter));
         self.update_count();
     }
 
