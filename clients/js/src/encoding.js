@@ -40,10 +40,70 @@ export function decodeObject(text) {
   const bytes = decodeBytes(text);
   if (bytes === undefined) return undefined;
   try {
-    return asObject(JSON.parse(decoder.decode(bytes)));
+    const json = decoder.decode(bytes);
+    const object = asObject(JSON.parse(json));
+    return object && Object.keys(object).length === countMembers(json) ? object : undefined;
   } catch {
     return undefined;
   }
+}
+
+/**
+ * The number of members of an object, of which `JSON.parse` keeps only the last one of a name.
+ * @param {string} json
+ */
+function countMembers(json) {
+  let depth = 0;
+  let count = 0;
+  for (let at = 0; at < json.length; at += 1) {
+    const character = json[at];
+    if (character === '"') at = endOfText(json, at);
+    else if (character === '{' || character === '[') depth += 1;
+    else if (character === '}' || character === ']') depth -= 1;
+    else if (character === ':' && depth === 1) count += 1;
+  }
+  return count;
+}
+
+/**
+ * The place of the quotation mark that ends the text which begins at `at`.
+ * @param {string} json
+ * @param {number} at
+ */
+function endOfText(json, at) {
+  for (;;) {
+    at = json.indexOf('"', at + 1);
+    let begin = at;
+    while (json[begin - 1] === '\\') begin -= 1;
+    if ((at - begin) % 2 === 0) return at;
+  }
+}
+
+// The encodings of points of small order of Ed25519, in hexadecimal, without the sign of x: those of orders 1, 2, 4 and
+// 8, and two that are not reduced.
+const SMALL_ORDER = new Set([
+  `01${'00'.repeat(31)}`,
+  `ec${'ff'.repeat(30)}7f`,
+  '00'.repeat(32),
+  '26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05',
+  'c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a',
+  `ed${'ff'.repeat(30)}7f`,
+  `ee${'ff'.repeat(30)}7f`,
+]);
+
+/**
+ * Returns true if the first 32 bytes are a point of small order: anyone can forge signatures of such a key.
+ * @param {string} text  Base64url.
+ */
+export function hasSmallOrder(text) {
+  const bytes = decodeBytes(text);
+  if (bytes === undefined || bytes.length < 32) return false;
+  let hex = '';
+  for (let index = 0; index < 32; index += 1) {
+    const byte = /** @type {number} */ (bytes[index]) & (index === 31 ? 0x7f : 0xff);
+    hex += byte.toString(16).padStart(2, '0');
+  }
+  return SMALL_ORDER.has(hex);
 }
 
 /**

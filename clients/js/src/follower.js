@@ -32,6 +32,11 @@ export class Follower {
   #epoch = '';
   /** @type {string[]} The positions that were reached in this epoch, the current one last. */
   #reached = [];
+  /**
+   * When each frame was received, on the monotonic clock.
+   * @type {WeakMap<import('./frame.js').Frame, number>}
+   */
+  #receivedAt = new WeakMap();
   #needsSnapshot = true;
   /** The last request of the live feed was for a position that the server does not keep. */
   #wasGone = false;
@@ -150,21 +155,20 @@ export class Follower {
     let seen = 0;
     /** @type {import('./frame.js').Frame | undefined} */
     let first;
-    let time = Infinity;
     await this.#frames(`${feed}/snapshot`, { ...bounds, noCache }, async (frame) => {
       first ??= frame;
       seen += 1;
-      const isNext = frame.epoch === first.epoch && frame.to === first.to && frame.parts === first.parts;
-      if (!isNext || (frame.part ?? 1) !== seen) {
+      const { epoch, to, parts, time } = first;
+      const isSame = frame.epoch === epoch && frame.to === to && frame.parts === parts && frame.time === time;
+      if (!isSame || (frame.part ?? 1) !== seen) {
         throw new FeedError('invalid_response', 'the parts of a snapshot do not belong together');
       }
-      time = Math.min(time, frame.time);
     });
     if (!first || seen !== (first.parts ?? 1)) throw new FeedError('invalid_response', 'a snapshot is incomplete');
     this.#epoch = first.epoch;
     this.#reached = [first.to];
     this.#needsSnapshot = false;
-    this.freshness.complete(time);
+    this.#complete(first);
   }
 
   /**
@@ -172,7 +176,8 @@ export class Follower {
    * @param {string} feed
    */
   async #after(feed) {
-    let time = -Infinity;
+    /** @type {import('./frame.js').Frame | undefined} */
+    let last;
     const url = `${feed}/${this.#epoch}/after/${this.position}`;
     const onGone = (/** @type {Response} */ response) => {
       this.#needsSnapshot = true;
@@ -182,12 +187,12 @@ export class Follower {
     };
     await this.#frames(url, { limit: MAX_RESPONSE, timeout: TIMEOUT, onGone }, async (frame) => {
       if (!this.#isOfEpoch(frame)) return;
-      if (frame.from !== this.position) throw new FeedError('gap', 'a frame of the feed leaves a gap');
+      if (frame.from === this.position) this.#reach(frame.to);
+      if (frame.to !== this.position) throw new FeedError('gap', 'a frame of the feed leaves a gap');
       this.#wasGone = false;
-      this.#reach(frame.to);
-      time = frame.time;
+      last = frame;
     });
-    this.freshness.complete(time);
+    if (last) this.#complete(last);
   }
 
   /**
@@ -204,7 +209,7 @@ export class Follower {
     if (!head) return;
     if (!this.#reached.includes(head.to)) await this.#catchUp(feed, head);
     // If the position is an earlier one, the response of the live feed says how fresh the state is.
-    if (this.#reached.includes(head.to)) this.freshness.complete(head.time);
+    if (this.#reached.includes(head.to)) this.#complete(head);
   }
 
   /**
@@ -252,16 +257,24 @@ export class Follower {
       for await (const line of readLines(response, { limit: options.limit, line: MAX_FRAME })) {
         const receivedAt = this.#clock.monotonic();
         const frame = await readFrame(line, this.#issuer, (kid) => this.#findKey(kid));
-        if (!this.freshness.isPlausible(frame.time, this.#clock.now())) {
-          throw new FeedError('clock', 'the time of the feed differs by more than 120 seconds from the clock');
-        }
-        this.freshness.received(frame.time, receivedAt);
+        this.#receivedAt.set(frame, receivedAt);
         this.revocations.add(frame);
         // A frame is not held up by a new key set.
         this.#keys.follow(frame.jwks).catch((error) => this.#closed || this.#report(error));
         await use(frame);
       }
     });
+  }
+
+  /**
+   * The state is complete up to the time of a frame.
+   * @param {import('./frame.js').Frame} frame
+   */
+  #complete(frame) {
+    const receivedAt = this.#receivedAt.get(frame) ?? this.#clock.monotonic();
+    if (!this.freshness.complete(frame.time, receivedAt, this.#clock.now())) {
+      throw new FeedError('clock', 'the time of the feed differs by more than 120 seconds from the clock');
+    }
   }
 
   /** @param {string} kid */

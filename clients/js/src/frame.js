@@ -5,9 +5,11 @@ import { compactVerify } from 'jose';
 import { decodeBinary, decodeObject } from './encoding.js';
 import { FeedError } from './errors.js';
 import { countEntries, hasWholeIdRecords, hasWholeUserRecords } from './revocations.js';
+import { FORBIDDEN, SIGNATURE } from './token.js';
 
 const TYPE = 'signet-revocations+jws';
-const OPAQUE = /^[A-Za-z0-9\-_.]{1,64}$/;
+// A URL gives the names `.` and `..` a meaning.
+const OPAQUE = /^(?!\.{1,2}$)[A-Za-z0-9\-_.]{1,64}$/;
 const MAX_ENTRIES = 4096;
 
 /** A frame has at most so many bytes. */
@@ -40,8 +42,10 @@ export async function readFrame(text, issuer, findKey) {
   const segments = text.split('.');
   const header = segments.length === 3 ? decodeObject(/** @type {string} */ (segments[0])) : undefined;
   const payload = segments.length === 3 ? decodeObject(/** @type {string} */ (segments[1])) : undefined;
-  if (!header || !payload) throw invalid('is not a compact JWS');
-  const isOurs = header.alg === 'EdDSA' && header.typ === TYPE;
+  const isCanonical = segments[2]?.length === SIGNATURE && decodeBinary(segments[2]) !== undefined;
+  if (!header || !payload || !isCanonical) throw invalid('is not a compact JWS');
+  const isPlain = !FORBIDDEN.some((name) => Object.hasOwn(header, name));
+  const isOurs = isPlain && header.alg === 'EdDSA' && header.typ === TYPE;
   if (!isOurs || typeof header.kid !== 'string') throw invalid('has a wrong header');
   const key = await findKey(header.kid);
   if (!key.algorithms.includes('EdDSA')) throw invalid('is signed with a key of another algorithm');
@@ -65,6 +69,8 @@ function parse(payload) {
   const { from, segments, part, parts, jwks, not_before: notBefore } = payload;
   if (jwks !== undefined && typeof jwks !== 'string') throw invalid('has a wrong jwks');
   if (segments !== undefined && !Array.isArray(segments)) throw invalid('has wrong segments');
+  const isWhole = part === undefined && parts === undefined;
+  if (!isWhole && (integer(part) < 1 || integer(part) > integer(parts))) throw invalid('has a wrong part');
   return {
     time: integer(payload.time),
     epoch: opaque(payload.epoch),

@@ -1,12 +1,19 @@
 // How old the knowledge of revocations is, measured on the monotonic clock: a replayed or delayed frame cannot make it
-// look younger.
+// look younger. All times are in milliseconds.
 
-/** The first frame is compared with the wall clock, because there is no earlier frame. Milliseconds. */
+/** A frame whose time differs by more than this from the wall clock proves nothing. */
 const MAX_CLOCK_DIFFERENCE = 120_000;
+
+/** Offsets are forgotten after this time, because the two clocks drift apart. */
+const OFFSET_AGE = 3_600_000;
+
+/** Offsets are kept in groups of so much time, of which only the smallest counts. */
+const GROUP = 60_000;
 
 export class Freshness {
   #greatestTime = -Infinity;
-  #smallestOffset = Infinity;
+  /** @type {{ began: number, smallest: number }[]} */
+  #offsets = [];
 
   /** The greatest time up to which the state is complete, in milliseconds since 1970. */
   get time() {
@@ -14,37 +21,30 @@ export class Freshness {
   }
 
   /**
-   * Returns false if this is the first frame and its time is far from the wall clock.
+   * Records that the state is complete up to the time of a frame. Returns false if that proves nothing, because the
+   * time differs too much from the wall clock.
    * @param {number} time  The frame's.
+   * @param {number} receivedAt  On the monotonic clock.
    * @param {number} wallClock
    */
-  isPlausible(time, wallClock) {
-    return this.#smallestOffset !== Infinity || Math.abs(time - wallClock) <= MAX_CLOCK_DIFFERENCE;
-  }
-
-  /**
-   * Records when a genuine frame was received.
-   * @param {number} time
-   * @param {number} receivedAt  On the monotonic clock.
-   */
-  received(time, receivedAt) {
-    this.#smallestOffset = Math.min(this.#smallestOffset, receivedAt - time);
-  }
-
-  /**
-   * Records that the state is complete up to `time`, the time of a frame that was received.
-   * @param {number} time
-   */
-  complete(time) {
+  complete(time, receivedAt, wallClock) {
+    if (Math.abs(time - wallClock) > MAX_CLOCK_DIFFERENCE) return false;
+    const offset = receivedAt - time;
+    const last = this.#offsets.at(-1);
+    if (last && receivedAt < last.began + GROUP) last.smallest = Math.min(last.smallest, offset);
+    else this.#offsets.push({ began: receivedAt, smallest: offset });
+    this.#offsets = this.#offsets.filter(({ began }) => receivedAt < began + OFFSET_AGE);
     this.#greatestTime = Math.max(this.#greatestTime, time);
+    return true;
   }
 
   /**
-   * Milliseconds; infinite until the state is complete for the first time.
+   * Infinite until the state is complete for the first time.
    * @param {number} now  On the monotonic clock.
    */
   staleness(now) {
     if (this.#greatestTime === -Infinity) return Infinity;
-    return Math.max(0, now - this.#greatestTime - this.#smallestOffset);
+    const smallest = Math.min(...this.#offsets.map((group) => group.smallest));
+    return Math.max(0, now - this.#greatestTime - smallest);
   }
 }

@@ -2,7 +2,7 @@
 
 import { importJWK } from 'jose';
 
-import { asObject, encodeBinary, hashId, parseJson, truncatedHash } from './encoding.js';
+import { asObject, encodeBinary, hasSmallOrder, hashId, parseJson, truncatedHash } from './encoding.js';
 import { VerifyError } from './errors.js';
 import { readBytes, statusError } from './http.js';
 
@@ -212,9 +212,10 @@ async function readKeys(jwks, known) {
 
 /** @param {Record<string, unknown>} jwk */
 function algorithmsOf(jwk) {
-  const { kty, crv, alg, use } = jwk;
+  const { kty, crv, alg, use, x } = jwk;
   const kinds = kty === 'OKP' && crv === 'Ed25519' ? 'Ed25519' : kty === 'EC' && crv === 'P-256' ? 'P-256' : undefined;
-  if (!kinds || 'd' in jwk || (use !== undefined && use !== 'sig')) return undefined;
+  if (!kinds || typeof x !== 'string' || 'd' in jwk || (use !== undefined && use !== 'sig')) return undefined;
+  if (kinds === 'Ed25519' && hasSmallOrder(x)) return undefined;
   const algorithms = ALGORITHMS[kinds];
   return alg === undefined || algorithms.includes(String(alg)) ? algorithms : undefined;
 }

@@ -5,7 +5,7 @@ import { HASH_BYTES } from './encoding.js';
 const ID_RECORD = HASH_BYTES + 4;
 const USER_RECORD = HASH_BYTES + 6 + 4;
 
-// Tokens of an API key are dated by clocks of several nodes, which may differ by so much.
+// Tokens without a session are dated by clocks of several nodes, which may differ by so much.
 const CLIENT_MARGIN = 120_000;
 
 // An entry is kept for so many seconds after its `until`, because clocks differ.
@@ -15,7 +15,7 @@ const SWEEP_MARGIN = 120;
  * A token as the revocation set sees it.
  * @typedef {object} TokenIds
  * @property {number} began  Milliseconds since 1970.
- * @property {boolean} hasSession
+ * @property {boolean} isDatedBySession  `began` is from the `sid`.
  * @property {readonly string[]} hashes  Of `sid`, `jti`, `client_id` and `kid`, as far as the token has them.
  * @property {string} subject  The hash of `sub`.
  */
@@ -65,7 +65,7 @@ export class Revocations {
       if (this.#ids.has(hash)) return true;
     }
     const user = this.#users.get(token.subject);
-    return user !== undefined && token.began - (token.hasSession ? 0 : CLIENT_MARGIN) <= user.before;
+    return user !== undefined && token.began - (token.isDatedBySession ? 0 : CLIENT_MARGIN) <= user.before;
   }
 
   /** @param {string} hash */

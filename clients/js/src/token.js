@@ -2,17 +2,17 @@
 
 import { compactVerify } from 'jose';
 
-import { decodeBinary, decodeObject, hashId } from './encoding.js';
+import { decodeBinary, decodeObject, hasSmallOrder, hashId } from './encoding.js';
 import { VerifyError } from './errors.js';
 
-/** A token has at most so many characters. */
-const MAX_TOKEN = 16 * 1024;
+/** A token has at most so many characters: Signet issues no longer ones. */
+const MAX_TOKEN = 8 * 1024;
 
 /** Members by which a token could bring its own key or its own rules (RFC 8725). */
-const FORBIDDEN = ['crit', 'b64', 'jku', 'jwk', 'x5u', 'x5c', 'zip'];
+export const FORBIDDEN = ['crit', 'b64', 'jku', 'jwk', 'x5u', 'x5c', 'zip'];
 
 /** The length in characters of a signature of either algorithm. */
-const SIGNATURE = 86;
+export const SIGNATURE = 86;
 
 const UUID_V7 = /^([0-9a-f]{8})-([0-9a-f]{4})-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
@@ -71,6 +71,9 @@ const isTextOrAbsent = (value) => value === undefined || value === null || typeo
 export async function verifyToken(token, parts, key, expected) {
   // The key determines the algorithm, not the token (RFC 8725, 3.1).
   if (!key.algorithms.includes(parts.alg)) throw new VerifyError('unsupported_algorithm');
+  // Only the owner of a key can make such a signature. The other verifiers refuse it.
+  const isEdDsa = parts.alg !== 'ES256';
+  if (isEdDsa && hasSmallOrder(token.slice(-SIGNATURE))) throw new VerifyError('bad_signature');
   try {
     await compactVerify(token, key.key, { algorithms: [parts.alg] });
   } catch {
@@ -106,7 +109,10 @@ function readClaims(raw) {
   if (sub === undefined || expiresAt === undefined || typeof raw.iss !== 'string') throw new VerifyError('malformed');
   if (!Array.isArray(audience) || !audience.every((one) => typeof one === 'string')) throw new VerifyError('malformed');
   const sid = text(raw, 'sid');
-  const emailVerified = raw.email_verified === true;
+  const email = text(raw, 'email');
+  const { email_verified: stated } = raw;
+  if (stated !== undefined && stated !== null && typeof stated !== 'boolean') throw new VerifyError('malformed');
+  const emailVerified = stated === true;
   // Requests share the claims of a cached token, so they cannot be changed.
   return Object.freeze({
     sub,
@@ -115,7 +121,7 @@ function readClaims(raw) {
     clientId: text(raw, 'client_id'),
     scopes: new Scopes(text(raw, 'scope') ?? ''),
     audience: Object.freeze([...audience]),
-    email: emailVerified ? text(raw, 'email') : undefined,
+    email: emailVerified ? email : undefined,
     emailVerified,
     issuedAt: seconds(raw, 'iat'),
     expiresAt,
@@ -133,7 +139,8 @@ function readClaims(raw) {
 function text(raw, name) {
   const value = raw[name];
   if (value === undefined || value === null) return undefined;
-  if (typeof value !== 'string') throw new VerifyError('malformed');
+  // A JSON escape can name half of a character, which has no UTF-8 form.
+  if (typeof value !== 'string' || /\p{Surrogate}/u.test(value)) throw new VerifyError('malformed');
   return value;
 }
 
@@ -156,11 +163,10 @@ function seconds(raw, name) {
 function readIds(claims, key) {
   const { sub, sid, jti, clientId } = claims;
   const ids = [sid, jti, clientId].filter((id) => id !== undefined);
-  // Signet makes sessions of version 7 only. Any other id counts as that of the oldest session.
-  const began = sid === undefined ? createdAt(jti) ?? (claims.issuedAt ?? 0) * 1000 : createdAt(sid) ?? 0;
+  const sessionBegan = createdAt(sid);
   return {
-    began,
-    hasSession: sid !== undefined,
+    began: sessionBegan ?? createdAt(jti) ?? (claims.issuedAt ?? 0) * 1000,
+    isDatedBySession: sessionBegan !== undefined,
     hashes: [...ids.map(hashId), key.hash],
     subject: hashId(sub),
   };

@@ -149,8 +149,9 @@ export class FakeSignet {
     if (first === 'snapshot') {
       const half = Math.ceil(this.log.length / 2);
       const parts = [this.log.slice(0, half), this.log.slice(half)];
+      const time = Math.floor(this.clock.now());
       const frames = parts.map((entries, index) =>
-        this.frame({ to: this.position, part: index + 1, parts: parts.length }, entries));
+        this.frame({ time, to: this.position, part: index + 1, parts: parts.length }, entries));
       return this.#frames(await Promise.all(frames));
     }
     const indexOf = (position) => this.log.findIndex((entry) => entry.position === position) + 1;

@@ -187,7 +187,7 @@ test('frames that are not genuine change nothing', async (t) => {
     'a cut-off frame': text((before) => before.slice(0, -50)),
     'no frame': text(() => 'x'),
     'a long line': text(() => 'x'.repeat(300_000)),
-    'another position': payload({ from: 'p7' }),
+    'another position': payload({ from: 'p7', to: 'p9' }),
   };
   for (const [name, change] of Object.entries(cases)) {
     const { signet, verifier, errors, token } = await following(t);

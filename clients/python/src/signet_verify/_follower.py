@@ -122,7 +122,7 @@ class Follower:
         if (
             first.origin is not None
             or len(versions) > 1
-            or {frame.part for frame in frames} != set(range(1, first.parts + 1))
+            or [frame.part for frame in frames] != list(range(1, first.parts + 1))
         ):
             raise FrameError("the snapshot is incomplete")
         state = self._state

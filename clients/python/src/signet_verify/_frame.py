@@ -108,7 +108,7 @@ def _parse(payload: dict[str, Any], issuer: str) -> Frame:
     )
     if len(frame.revoked) // _REVOKED + len(frame.revoked_before) // _REVOKED_BEFORE > MAX_ENTRIES:
         raise Malformed("too many entries")
-    if not 1 <= frame.part <= frame.parts <= MAX_PARTS:
+    if not 1 <= frame.part <= frame.parts <= MAX_PARTS or ("part" in payload) != ("parts" in payload):
         raise Malformed("part")
     return frame
 

@@ -81,6 +81,25 @@ def parse_object(text: bytes) -> dict[str, Any]:
     return value
 
 
+# The encodings of points of small order of Ed25519 without the sign of x: those of orders 1, 2, 4 and 8, and two that
+# are not reduced. Anyone can forge signatures of such a key.
+_SMALL_ORDER: Final = frozenset(
+    {
+        bytes([1]) + bytes(31),
+        b"\xec" + b"\xff" * 30 + b"\x7f",
+        bytes(32),
+        bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"),
+        bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"),
+        b"\xed" + b"\xff" * 30 + b"\x7f",
+        b"\xee" + b"\xff" * 30 + b"\x7f",
+    }
+)
+
+
+def _has_small_order(point: bytes) -> bool:
+    return point[:31] + bytes([point[31] & 0x7F]) in _SMALL_ORDER if len(point) == 32 else False
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A public key of the key set. ``algorithm`` belongs to the key: no token chooses it."""
@@ -95,6 +114,9 @@ class Key:
         # Both algorithms have signatures of 64 bytes.
         if len(signature) != 64:
             raise Malformed("signature")
+        # Only the owner of a key can make a signature with such a beginning. The other verifiers refuse it.
+        if self.algorithm == "EdDSA" and _has_small_order(signature[:32]):
+            return False
         return _VERIFIERS[self.algorithm].verify(message, self.public_key, signature)
 
 
@@ -136,8 +158,10 @@ def parse_key(jwk: object) -> Key | None:
         return None
     members = {name: jwk.get(name) for name in ("kty", "crv", "x", "y") if name in jwk}
     try:
+        if algorithm == "EdDSA" and _has_small_order(decode_base64url(str(members["x"]).encode("ascii"))):
+            return None
         public_key = _VERIFIERS[algorithm].from_jwk(members)
-    except (PyJWTError, ValueError, TypeError, KeyError):
+    except (PyJWTError, ValueError, TypeError, KeyError, AttributeError):
         return None
     return Key(kid, algorithm, json.dumps(members, sort_keys=True), public_key)
 

@@ -12,8 +12,8 @@ HASH_LENGTH: Final = 12
 #: Seconds for which an entry is kept after its ``until``, in case the clock of this machine is set back.
 KEEP: Final = 120
 
-#: Milliseconds subtracted from the beginning of a token without a session, before it is compared with the time at which
-#: the older tokens of its user were revoked: the clocks of two nodes may differ by so much.
+#: Milliseconds subtracted from the beginning of a token that its session does not date, before it is compared with the
+#: time at which the older tokens of its user were revoked: the clocks of two nodes may differ by so much.
 CLOCK_SKEW_MS: Final = 120_000
 
 
@@ -27,13 +27,13 @@ class TokenIds:
 
     __slots__ = ("began", "ids", "sub", "sub_began")
 
-    def __init__(self, ids: tuple[bytes, ...], sub: bytes, began: int, *, has_session: bool) -> None:
+    def __init__(self, ids: tuple[bytes, ...], sub: bytes, began: int, *, dated_by_session: bool) -> None:
         self.ids = ids
         """Hashes of ``sid``, ``jti``, ``client_id`` and ``kid``."""
         self.sub = sub
         self.began = began
         """Milliseconds since 1970."""
-        self.sub_began = began if has_session else began - CLOCK_SKEW_MS
+        self.sub_began = began if dated_by_session else began - CLOCK_SKEW_MS
 
 
 class Revocations:

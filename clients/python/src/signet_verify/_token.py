@@ -13,8 +13,8 @@ from ._revocations import TokenIds, hash_id
 from .claims import Claims
 from .errors import VerifyError
 
-#: Longer texts are refused unparsed.
-MAX_TOKEN: Final = 16 * 1024
+#: Longer texts are refused unparsed. Signet issues none.
+MAX_TOKEN: Final = 8 * 1024
 
 _TYPES: Final = ("at+jwt", "application/at+jwt")
 _UUID_V7: Final = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z")
@@ -111,7 +111,7 @@ def _claims(payload: dict[str, Any], key: Key, issuer: str, audience: str) -> Ve
         sid=sid,
         jti=jti,
         client_id=client_id,
-        scopes=frozenset(scope.split()) if scope else frozenset(),
+        scopes=frozenset(scope.split(" ")) - {""} if scope else frozenset(),
         audience=audiences,
         email=email if email_verified else None,
         email_verified=email_verified,
@@ -121,21 +121,21 @@ def _claims(payload: dict[str, Any], key: Key, issuer: str, audience: str) -> Ve
         raw=MappingProxyType(payload),
     )
     ids = tuple(hash_id(text) for text in (sid, jti, client_id, key.kid) if text is not None)
-    return Verified(claims, not_before, key, TokenIds(ids, hash_id(sub), began(claims), has_session=sid is not None))
+    dated_by_session = _uuid_time(sid) is not None
+    token_ids = TokenIds(ids, hash_id(sub), began(claims), dated_by_session=dated_by_session)
+    return Verified(claims, not_before, key, token_ids)
 
 
 def began(claims: Claims) -> int:
-    """When the session of a token began, or the token if it has none, in milliseconds since 1970."""
-    if claims.sid is not None:
-        time = _uuid_time(claims.sid)
+    """When the session of a token began, or the token if that is not known, in milliseconds since 1970."""
+    for time in (_uuid_time(claims.sid), _uuid_time(claims.jti)):
         if time is not None:
             return time
-    time = _uuid_time(claims.jti) if claims.jti is not None else None
-    return time if time is not None else (claims.issued_at or 0) * 1000
+    return (claims.issued_at or 0) * 1000
 
 
-def _uuid_time(text: str) -> int | None:
-    if not _UUID_V7.match(text):
+def _uuid_time(text: str | None) -> int | None:
+    if text is None or not _UUID_V7.match(text):
         return None
     return int(text[:8] + text[9:13], 16)
 

@@ -447,8 +447,8 @@ def test_entries_end() -> None:
     revocations.sweep(1100 + KEEP)
     assert not revocations.has_id(b"a" * 12)
     assert revocations.has_id(b"b" * 12)
-    assert revocations.covers(TokenIds((), b"d" * 12, 7, has_session=True))
-    assert not revocations.covers(TokenIds((), b"c" * 12, 7, has_session=True))
+    assert revocations.covers(TokenIds((), b"d" * 12, 7, dated_by_session=True))
+    assert not revocations.covers(TokenIds((), b"c" * 12, 7, dated_by_session=True))
     revocations.sweep(6000 + KEEP)
     assert len(revocations) == 0
     assert not revocations._ending
