@@ -35,12 +35,12 @@ impl TokenIds {
     /// The ids of a token with these claims, signed by `key`.
     pub fn new(claims: &Claims<'_>, key: &PublicKey) -> Self {
         let hash = |id: &Option<crate::claims::Text<'_>>| id.as_deref().map(IdHash::of);
-        let session_began = claims.sid.as_deref().map(|sid| uuid_v7_time(sid));
+        let session_began = claims.sid.as_deref().and_then(uuid_v7_time);
         let issued_at = || {
             let from_id = claims.jti.as_deref().and_then(uuid_v7_time);
             from_id.or(claims.iat.map(UnixTime::from_secs)).unwrap_or_default()
         };
-        let began = session_began.flatten().unwrap_or_else(issued_at);
+        let began = session_began.unwrap_or_else(issued_at);
         Self {
             ids: [hash(&claims.sid), hash(&claims.jti), hash(&claims.client_id), Some(key.id_hash())],
             user: IdHash::of(&claims.sub),

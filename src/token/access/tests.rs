@@ -1,5 +1,7 @@
 //! Compares minting and checking with `jsonwebtoken`.
 
+mod vectors;
+
 use std::collections::HashSet;
 
 use ed25519_dalek::SigningKey;

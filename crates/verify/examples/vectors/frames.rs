@@ -1,0 +1,443 @@
+//! The revocation feed: which frames are discarded, and what a follower knows after responses of the server.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use signet_verify::feed::{FRAME_TYPE, IdHash, MAX_ENTRIES, MAX_FRAME_LENGTH, jwks_hash};
+
+use super::signer::{ISSUER, Keys, Members, NOW, encode, object, text};
+use super::tokens::header;
+
+const SESSION: &str = "019a82df-0000-7000-8000-000000000001";
+const TOKEN: &str = "019a82df-8000-7000-8000-000000000002";
+/// The time in `SESSION` and that in `TOKEN`, in milliseconds since 1970.
+const SESSION_BEGAN: i64 = 0x019a_82df_0000;
+const TOKEN_BEGAN: i64 = 0x019a_82df_8000;
+
+/// What is subtracted from the beginning of a token that its session does not date.
+const SKEW: i64 = 120_000;
+
+#[derive(Serialize)]
+struct File {
+    issuer: &'static str,
+    audience: &'static str,
+    frames: Vec<FrameCase>,
+    tokens: BTreeMap<&'static str, String>,
+    sequences: Vec<Sequence>,
+}
+
+#[derive(Serialize)]
+struct FrameCase {
+    name: String,
+    frame: String,
+    accepted: bool,
+}
+
+#[derive(Serialize)]
+struct Sequence {
+    name: String,
+    steps: Vec<Step>,
+}
+
+/// One turn of a follower: the documents that it can read, and its state afterwards.
+#[derive(Serialize)]
+struct Step {
+    /// On the monotonic clock, in milliseconds.
+    monotonic: i64,
+    /// On the wall clock, in milliseconds since 1970.
+    wall: i64,
+    documents: BTreeMap<String, Vec<String>>,
+    expect: Expected,
+}
+
+#[derive(Serialize)]
+struct Expected {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<bool>,
+    epoch: Option<String>,
+    position: Option<String>,
+    revoked: Vec<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    staleness: Option<i64>,
+}
+
+fn revoked(ids: &[&str]) -> Value {
+    let records: Vec<u8> = ids.iter().flat_map(|id| [&IdHash::of(id).0[..], &until()].concat()).collect();
+    json!(encode(records))
+}
+
+fn revoked_before(user: &str, before: i64) -> Value {
+    json!(encode([&IdHash::of(user).0[..], &before.to_be_bytes()[2..], &until()].concat()))
+}
+
+/// Ten days after the time of the vectors.
+fn until() -> [u8; 4] {
+    u32::try_from(NOW + 864_000).unwrap_or_default().to_be_bytes()
+}
+
+struct Feed<'k> {
+    keys: &'k Keys,
+    jwks: String,
+}
+
+impl Feed<'_> {
+    /// The members of a frame at `seconds` after the time of the vectors.
+    fn members(&self, seconds: i64, more: &[(&'static str, Value)]) -> Members {
+        let mut members = vec![
+            ("iss", json!(ISSUER)),
+            ("time", json!((NOW + seconds) * 1000)),
+            ("epoch", json!("e1")),
+            ("to", json!("p0")),
+            ("not_before", json!(0)),
+            ("jwks", json!(self.jwks)),
+        ];
+        for (name, value) in more {
+            members.retain(|(own, _)| own != name);
+            members.push((name, value.clone()));
+        }
+        members
+    }
+
+    fn header(kid: &str) -> String {
+        object(&vec![("alg", json!("EdDSA")), ("typ", json!(FRAME_TYPE)), ("kid", json!(kid))])
+    }
+
+    fn frame(&self, seconds: i64, more: &[(&'static str, Value)]) -> String {
+        self.frame_by("ed", seconds, more)
+    }
+
+    fn frame_by(&self, kid: &str, seconds: i64, more: &[(&'static str, Value)]) -> String {
+        self.keys.jws(kid, &Self::header(kid), object(&self.members(seconds, more)))
+    }
+
+    fn live(&self, seconds: i64, from: &str, to: &str, more: &[(&'static str, Value)]) -> String {
+        self.frame(seconds, &[&[("from", json!(from)), ("to", json!(to))], more].concat())
+    }
+
+    /// A snapshot of one part, and the head.
+    fn start(&self, seconds: i64, epoch: &str, more: &[(&'static str, Value)]) -> BTreeMap<String, Vec<String>> {
+        let part = [("part", json!(1)), ("parts", json!(1)), ("epoch", json!(epoch))];
+        let head = [("from", json!("p0")), ("segments", json!(["p0"])), ("epoch", json!(epoch))];
+        BTreeMap::from([
+            ("snapshot".to_owned(), vec![self.frame(seconds, &[&part[..], more].concat())]),
+            (String::new(), vec![self.frame(seconds, &head)]),
+        ])
+    }
+
+    fn single(&self) -> Vec<FrameCase> {
+        let mut cases = Vec::new();
+        let mut add = |name: &str, frame: String, accepted: bool| {
+            cases.push(FrameCase { name: name.to_owned(), frame, accepted });
+        };
+        let from = ("from", json!("p0"));
+        let good = self.frame(0, std::slice::from_ref(&from));
+        add("heartbeat", good.clone(), true);
+        add("by another key", self.frame_by("ed-2", 0, std::slice::from_ref(&from)), true);
+        add("unknown members", self.frame(0, &[from.clone(), ("x", json!({"time": 1}))]), true);
+        add(
+            "one entry of each kind",
+            self.frame(0, &[from.clone(), ("revoked", revoked(&["x"])), ("revoked_before", revoked_before("x", 5))]),
+            true,
+        );
+        let many = |count: usize, size: usize| json!(encode(vec![7; count * size]));
+        add(
+            "as many entries as allowed",
+            self.frame(0, &[from.clone(), ("revoked_before", many(MAX_ENTRIES, 22))]),
+            true,
+        );
+        add("too many entries", self.frame(0, &[from.clone(), ("revoked", many(MAX_ENTRIES + 1, 16))]), false);
+        let both = [from.clone(), ("revoked", many(MAX_ENTRIES, 16)), ("revoked_before", many(1, 22))];
+        add("too many entries of both kinds", self.frame(0, &both), false);
+        let long = "x".repeat(MAX_FRAME_LENGTH * 3 / 4);
+        add("too long", self.frame(0, &[from.clone(), ("x", json!(long))]), false);
+        for (name, value) in [
+            ("iss", json!("https://id.example.com")),
+            ("iss", Value::Null),
+            ("time", json!("1763130320000")),
+            ("time", json!(1.5)),
+            ("time", Value::Null),
+            ("epoch", json!("")),
+            ("epoch", json!("a/b")),
+            ("epoch", json!("..")),
+            ("epoch", json!(5)),
+            ("to", json!("../x")),
+            ("to", json!(".")),
+            ("to", json!("x".repeat(65))),
+            ("to", Value::Null),
+            ("from", json!("a b")),
+            ("from", json!(5)),
+            ("not_before", json!("0")),
+            ("segments", json!(["%2f"])),
+            ("segments", json!("p0")),
+            ("part", json!(1)),
+            ("parts", json!(1)),
+            ("revoked", json!("AAAA")),
+            ("revoked", json!("AAAAAAAAAAAAAAAAAAAAAA==")),
+            ("revoked", json!(5)),
+            ("revoked", json!(encode([0; 17]))),
+            ("revoked", json!(encode([0; 15]))),
+            ("revoked_before", json!(encode([0; 16]))),
+            ("revoked_before", json!(encode([0; 23]))),
+            ("revoked", json!("AAAAAAAAAAAAAAAAAAAAAB")),
+            ("revoked", json!("+AAAAAAAAAAAAAAAAAAAAA")),
+        ] {
+            let shown = if value.to_string().len() > 40 { "too long".to_owned() } else { value.to_string() };
+            add(&format!("{name} is {shown}"), self.frame(0, &[(name, value)]), false);
+        }
+        for (name, part, parts) in [("part 0", 0, 1), ("part 3 of 2", 3, 2)] {
+            add(name, self.frame(0, &[("part", json!(part)), ("parts", json!(parts))]), false);
+        }
+        let payload = object(&self.members(0, std::slice::from_ref(&from)));
+        for (name, kid, header) in [
+            ("typ of access tokens", "ed", header("EdDSA", "ed")),
+            ("no typ", "ed", r#"{"alg":"EdDSA","kid":"ed"}"#.to_owned()),
+            ("no kid", "ed", format!(r#"{{"alg":"EdDSA","typ":"{FRAME_TYPE}"}}"#)),
+            ("unknown kid", "ed", Self::header("nobody")),
+            ("other name of the algorithm", "ed", Self::header("ed").replace("EdDSA", "Ed25519")),
+            ("alg none", "ed", Self::header("ed").replace("EdDSA", "none")),
+            ("ES256 by a key of the set", "ec", Self::header("ec").replace("EdDSA", "ES256")),
+            ("EdDSA with a P-256 key", "ed", Self::header("ec")),
+            ("signed by a stranger", "stranger", Self::header("ed")),
+            ("signed by another key of the set", "ed-2", Self::header("ed")),
+            ("crit", "ed", Self::header("ed").replace('}', r#","crit":["exp"]}"#)),
+            ("jwk", "ed", Self::header("ed").replace('}', r#","jwk":{}}"#)),
+            ("two kid", "ed", Self::header("ed").replace('}', r#","kid":"ed"}"#)),
+        ] {
+            // ES256 signatures are random, and this one is never looked at.
+            let frame = if kid == "ec" {
+                format!("{}.{}.{}", encode(&header), encode(&payload), encode([0x11; 64]))
+            } else {
+                self.keys.jws(kid, &header, &payload)
+            };
+            add(name, frame, false);
+        }
+        add("two time", self.keys.jws("ed", &Self::header("ed"), payload.replacen('{', "{\"time\":1,", 1)), false);
+        add("not JSON", self.keys.jws("ed", &Self::header("ed"), "x"), false);
+        add("truncated", good[..good.len() - 30].to_owned(), false);
+        add("without its signature", good[..good.len() - 86].to_owned(), false);
+        add("padded", format!("{good}=="), false);
+        add("four segments", format!("{good}.x"), false);
+        cases
+    }
+
+    fn tokens(&self) -> BTreeMap<&'static str, String> {
+        let token = |kid: &str, more: &[(&'static str, Value)]| {
+            let mut members = vec![
+                ("iss", json!(ISSUER)),
+                ("aud", json!("orders")),
+                ("sub", json!("user-1")),
+                ("exp", json!(NOW + 864_000)),
+                ("iat", json!(TOKEN_BEGAN / 1000)),
+            ];
+            members.extend(more.iter().cloned());
+            self.keys.jws(kid, &header("EdDSA", kid), object(&members))
+        };
+        let (sid, jti) = (("sid", json!(SESSION)), ("jti", json!(TOKEN)));
+        BTreeMap::from([
+            ("user", token("ed", &[sid.clone(), jti.clone(), ("client_id", json!("web"))])),
+            ("user, by ed-2", token("ed-2", &[("sid", json!(SESSION.replace("0001", "0009")))])),
+            ("client", token("ed", &[jti.clone(), ("client_id", json!("key-1"))])),
+            ("client without jti", token("ed", &[("client_id", json!("key-2"))])),
+            ("client with jti of version 4", token("ed", &[("jti", json!(TOKEN.replace("-7", "-4")))])),
+            ("sid of version 4", token("ed", &[("sid", json!(SESSION.replace("-7", "-4"))), jti.clone()])),
+            (
+                "sid with a foreign character",
+                token("ed", &[("sid", json!("019a82df-0000-7000-8000-00000000000g")), jti]),
+            ),
+        ])
+    }
+
+    fn step(&self, at: i64, documents: BTreeMap<String, Vec<String>>, expect: Expected) -> Step {
+        Step { monotonic: 5_000_000 + at * 1000, wall: (NOW + at) * 1000, documents, expect }
+    }
+
+    fn after(position: &str, frames: &[String]) -> BTreeMap<String, Vec<String>> {
+        BTreeMap::from([(position.to_owned(), frames.to_vec())])
+    }
+
+    fn sequences(&self) -> Vec<Sequence> {
+        let state = |position: &str, revoked: &[&'static str], staleness: i64| Expected {
+            error: Some(false),
+            epoch: Some("e1".to_owned()),
+            position: Some(position.to_owned()),
+            revoked: revoked.to_vec(),
+            staleness: Some(staleness),
+        };
+        let failed = |position: &str, revoked: &[&'static str], staleness: i64| Expected {
+            error: Some(true),
+            ..state(position, revoked, staleness)
+        };
+        let start = || self.step(0, self.start(0, "e1", &[]), state("p0", &[], 0));
+        let after = |frames: &[String]| Self::after("e1/after/p0", frames);
+        let mut all = Vec::new();
+        let mut add = |name: &str, steps: Vec<Step>| all.push(Sequence { name: name.to_owned(), steps });
+        // What revokes a token.
+        const UNDATED: [&str; 5] = [
+            "client",
+            "client with jti of version 4",
+            "client without jti",
+            "sid of version 4",
+            "sid with a foreign character",
+        ];
+        let ids: [(&str, &[&'static str]); 6] = [
+            (SESSION, &["user"]),
+            (TOKEN, &["client", "sid of version 4", "sid with a foreign character", "user"]),
+            ("web", &["user"]),
+            ("key-1", &["client"]),
+            ("ed-2", &["user, by ed-2"]),
+            ("user-1", &[]),
+        ];
+        for (id, names) in ids {
+            let frame = self.live(1, "p0", "p1", &[("revoked", revoked(&[id]))]);
+            add(&format!("revoked id {id}"), vec![start(), self.step(1, after(&[frame]), state("p1", names, 0))]);
+        }
+        let undated_and_user: Vec<&'static str> = UNDATED.into_iter().chain(["user", "user, by ed-2"]).collect();
+        for (before, names) in [(SESSION_BEGAN - 1, vec![]), (SESSION_BEGAN, vec!["user", "user, by ed-2"])] {
+            let undated = before >= TOKEN_BEGAN - SKEW;
+            let mut names: Vec<&'static str> = names;
+            names.extend(UNDATED.iter().filter(|_| undated));
+            names.sort_unstable();
+            let frame = self.live(1, "p0", "p1", &[("revoked_before", revoked_before("user-1", before))]);
+            add(&format!("user before {before}"), vec![start(), self.step(1, after(&[frame]), state("p1", &names, 0))]);
+        }
+        let frame = self.live(1, "p0", "p1", &[("not_before", json!(TOKEN_BEGAN + 1))]);
+        let expect = state("p1", &undated_and_user, 0);
+        add("not_before after all", vec![start(), self.step(1, after(&[frame]), expect)]);
+        let frame = self.live(1, "p0", "p1", &[("not_before", json!(SESSION_BEGAN + 1))]);
+        let later = self.live(2, "p1", "p2", &[]);
+        add(
+            "not_before stays",
+            vec![
+                start(),
+                self.step(1, after(&[frame]), state("p1", &["user", "user, by ed-2"], 0)),
+                self.step(2, Self::after("e1/after/p1", &[later]), state("p2", &["user", "user, by ed-2"], 0)),
+            ],
+        );
+        // The order of frames.
+        let one = self.live(1, "p0", "p1", &[("revoked", revoked(&["web"]))]);
+        let two = self.live(2, "p1", "p2", &[("revoked", revoked(&["key-1"]))]);
+        add(
+            "two frames",
+            vec![start(), self.step(2, after(&[one.clone(), two.clone()]), state("p2", &["client", "user"], 0))],
+        );
+        add(
+            "gap: the entries count, the position does not",
+            vec![
+                start(),
+                self.step(2, after(std::slice::from_ref(&two)), failed("p0", &["client"], 2000)),
+                self.step(3, after(&[one.clone(), two.clone()]), state("p2", &["client", "user"], 1000)),
+            ],
+        );
+        add(
+            "replayed frame does not look fresh",
+            vec![
+                start(),
+                self.step(1, after(std::slice::from_ref(&one)), state("p1", &["user"], 0)),
+                self.step(9, Self::after("e1/after/p1", std::slice::from_ref(&one)), state("p1", &["user"], 8000)),
+            ],
+        );
+        add(
+            "heartbeats",
+            vec![
+                start(),
+                self.step(1, after(&[self.live(1, "p0", "p0", &[])]), state("p0", &[], 0)),
+                self.step(4, after(&[self.live(2, "p0", "p0", &[])]), state("p0", &[], 2000)),
+            ],
+        );
+        for (name, bad) in [
+            ("truncated", one[..one.len() - 9].to_owned()),
+            ("signed by a stranger", self.keys.jws("stranger", &Self::header("ed"), object(&self.members(1, &[])))),
+            ("wrong issuer", self.live(1, "p0", "p1", &[("iss", json!("https://id.example.com"))])),
+            (
+                "ES256",
+                one.replacen(&encode(Self::header("ed")), &encode(Self::header("ec").replace("EdDSA", "ES256")), 1),
+            ),
+        ] {
+            add(
+                &format!("discarded frame: {name}"),
+                vec![
+                    start(),
+                    self.step(1, after(&[bad]), failed("p0", &[], 1000)),
+                    self.step(2, after(&[one.clone()]), state("p1", &["user"], 1000)),
+                ],
+            );
+        }
+        let revoking = self.live(1, "p0", "p1", &[("revoked", revoked(&["ed"]))]);
+        let by_revoked = self.live(2, "p1", "p2", &[("revoked", revoked(&["ed-2"]))]);
+        let signed_by_ed: Vec<&'static str> = UNDATED.into_iter().chain(["user"]).collect();
+        add(
+            "frame by a revoked key",
+            vec![
+                start(),
+                self.step(1, after(&[revoking]), state("p1", &signed_by_ed, 0)),
+                self.step(2, Self::after("e1/after/p1", &[by_revoked]), failed("p1", &signed_by_ed, 1000)),
+            ],
+        );
+        // Other epochs.
+        let other = self.frame(2, &[("epoch", json!("e2")), ("from", json!("p0"))]);
+        let mut second = self.step(3, self.start(3, "e2", &[]), state("p0", &["user"], 0));
+        second.expect.epoch = Some("e2".to_owned());
+        let mut noticed = self.step(2, Self::after("e1/after/p1", &[other]), state("p1", &["user"], 1000));
+        // Some followers report it.
+        noticed.expect.error = None;
+        noticed.expect.position = None;
+        noticed.expect.epoch = None;
+        add(
+            "another epoch: the snapshot is read, and what was revoked stays revoked",
+            vec![start(), self.step(1, after(std::slice::from_ref(&one)), state("p1", &["user"], 0)), noticed, second],
+        );
+        // Snapshots.
+        let part = |number: i64, of: i64, to: &str, id: &str| {
+            self.frame(
+                0,
+                &[("to", json!(to)), ("part", json!(number)), ("parts", json!(of)), ("revoked", revoked(&[id]))],
+            )
+        };
+        let head = self.frame(0, &[("from", json!("p0")), ("segments", json!(["p0"]))]);
+        let snapshot = |parts: &[String]| {
+            BTreeMap::from([("snapshot".to_owned(), parts.to_vec()), (String::new(), vec![head.clone()])])
+        };
+        add(
+            "snapshot in two parts",
+            vec![self.step(
+                0,
+                snapshot(&[part(1, 2, "p0", "web"), part(2, 2, "p0", "key-1")]),
+                state("p0", &["client", "user"], 0),
+            )],
+        );
+        let broken: [(&str, Vec<String>, &[&'static str]); 4] = [
+            ("first part is missing", vec![part(2, 2, "p0", "web")], &["user"]),
+            ("last part is missing", vec![part(1, 2, "p0", "web")], &["user"]),
+            ("parts of two snapshots", vec![part(1, 2, "p0", "web"), part(2, 2, "p1", "key-1")], &["client", "user"]),
+            ("other order", vec![part(2, 2, "p0", "web")], &["user"]),
+        ];
+        for (name, parts, names) in broken {
+            let nothing =
+                Expected { error: Some(true), epoch: None, position: None, revoked: names.to_vec(), staleness: None };
+            add(
+                &format!("snapshot: {name}"),
+                vec![
+                    self.step(0, snapshot(&parts), nothing),
+                    self.step(1, self.start(1, "e1", &[]), state("p0", names, 0)),
+                ],
+            );
+        }
+        // Clocks.
+        let ahead = self.step(1, after(&[self.live(122, "p0", "p0", &[])]), failed("p0", &[], 1000));
+        add("frame far from the wall clock proves nothing", vec![start(), ahead]);
+        let (mut early, mut late) =
+            (start(), self.step(1, after(&[self.live(1, "p0", "p0", &[])]), state("p0", &[], 0)));
+        early.wall += 90_000;
+        late.wall += 90_000;
+        add("wall clock that differs by 90 s", vec![early, late]);
+        all
+    }
+}
+
+/// The text of `frames.json`.
+pub(crate) fn file(keys: &Keys) -> String {
+    let feed = Feed { keys, jwks: jwks_hash(keys.jwks.as_bytes()) };
+    let (frames, tokens, sequences) = (feed.single(), feed.tokens(), feed.sequences());
+    text(&File { issuer: ISSUER, audience: "orders", frames, tokens, sequences })
+}
