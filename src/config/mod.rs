@@ -26,8 +26,8 @@ use zeroize::Zeroizing;
 pub use audiences::{Audience, SigningAlgorithm};
 pub use error::{ConfigError, ConfigErrors, Source};
 pub use limits::{LimitedAction, Limits, OnFailure, Rate};
-pub use values::{format_duration, parse_duration};
 pub use sign_in::{Accounts, Api, Codes, Dialect, Mailed, Passwords, RotationPolicy, SecondFactor};
+pub use values::{format_duration, parse_duration};
 
 /// All settings, checked.
 #[derive(Clone, Debug)]

@@ -131,12 +131,7 @@ impl Follower {
         Self { stream, epoch, settings, idle: Mutex::default() }
     }
 
-    pub(super) async fn read_stream(
-        &self,
-        runner: &Runner,
-        cursor: &Cursor,
-        max_wait: Duration,
-    ) -> Result<StreamPage> {
+    pub(super) async fn read_stream(&self, runner: &Runner, cursor: &Cursor, max_wait: Duration) -> Result<StreamPage> {
         let mut cursor = ParsedCursor::parse(cursor)?;
         let mut entries = self.read(runner, &mut cursor).await?;
         if entries.is_empty() && !max_wait.is_zero() {

@@ -79,7 +79,8 @@ pub(super) fn read_after(tx: &Connection, position: i64) -> rusqlite::Result<Str
         Some(end) => end,
         None => Position { major: unsigned(last_ever(tx)?), minor: 0 },
     };
-    let epoch = tx.prepare_cached("SELECT epoch FROM revocation_epoch WHERE one = 1")?.query_row([], |row| row.get(0))?;
+    let epoch =
+        tx.prepare_cached("SELECT epoch FROM revocation_epoch WHERE one = 1")?.query_row([], |row| row.get(0))?;
     let has_more = entries.len() >= PAGE as usize;
     Ok(StreamPage { entries, cursor: cursor(last), epoch, end, has_more })
 }
