@@ -54,7 +54,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let load = || Config::load(config.as_deref(), &set).map_err(CliError::from);
     // Not locked, because the server writes to stdout from other threads.
     let mut stdout = io::stdout();
-    match dispatch(command.unwrap_or(Command::Serve), load, &mut Output::new(&mut stdout, json)) {
+    match dispatch(command.unwrap_or(Command::Serve), load, start_log, &mut Output::new(&mut stdout, json)) {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has closed the pipe, as in `signet users list | head`.
         Err(CliError::Io { cause, .. }) if cause.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -68,6 +68,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(
     command: Command,
     load: impl FnOnce() -> Result<Config, CliError>,
+    start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
     output: &mut Output<'_>,
 ) -> Result<(), CliError> {
     match command {
@@ -86,21 +87,34 @@ fn dispatch(
             block_on(check::run(&config, output))
         }
         Command::Users { command } => {
-            with_context(load()?, async |ctx: &Context| users::run(command, ctx, output).await)
+            with_context(load()?, start_log, async |ctx: &Context| users::run(command, ctx, output).await)
         }
-        Command::Keys { command } => with_context(load()?, async |ctx: &Context| keys::run(command, ctx, output).await),
+        Command::Keys { command } => {
+            with_context(load()?, start_log, async |ctx: &Context| keys::run(command, ctx, output).await)
+        }
         Command::ApiKeys { command } => {
-            with_context(load()?, async |ctx: &Context| api_keys::run(command, ctx, output).await)
+            with_context(load()?, start_log, async |ctx: &Context| api_keys::run(command, ctx, output).await)
         }
-        Command::Seed(options) => with_context(load()?, async |ctx: &Context| seed::run(options, ctx, output).await),
+        Command::Seed(options) => {
+            with_context(load()?, start_log, async |ctx: &Context| seed::run(options, ctx, output).await)
+        }
     }
 }
 
-/// Runs a command that calls operations. They log to stderr what a server would log of them.
-fn with_context(config: Config, command: impl AsyncFnOnce(&Context) -> Result<(), CliError>) -> Result<(), CliError> {
+/// Starts the log of a command. A process has one log, so a test that runs several commands starts none.
+fn start_log(config: &Config) -> Result<Option<Logs>, CliError> {
     let log = Log { filter: LOGGED.to_owned(), otlp_endpoint: None, ..config.log.clone() };
-    let start_log = || Logs::start(&log, Clock::system()).map_err(io::Error::other);
-    let _logs = start_log().map_err(CliError::io("starting the log"))?;
+    let logs = Logs::start(&log, Clock::system()).map_err(io::Error::other);
+    logs.map(Some).map_err(CliError::io("starting the log"))
+}
+
+/// Runs a command that calls operations. They log to stderr what a server would log of them.
+fn with_context(
+    config: Config,
+    start_log: fn(&Config) -> Result<Option<Logs>, CliError>,
+    command: impl AsyncFnOnce(&Context) -> Result<(), CliError>,
+) -> Result<(), CliError> {
+    let _logs = start_log(&config)?;
     block_on(async { command(&build_command_context(config).await?).await })
 }
 

@@ -1,5 +1,7 @@
 //! A cached verification allocates nothing.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate contains tests only")]
+
 mod support;
 
 use signet_verify::follow::StalePolicy;

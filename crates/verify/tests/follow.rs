@@ -1,6 +1,8 @@
 //! A follower of the feed, with an issuer in this process and with responses that are lost, old, cut off, out of order
 //! or forged.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate contains tests only")]
+
 mod support;
 
 use ed25519_dalek::SigningKey;

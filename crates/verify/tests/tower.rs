@@ -1,5 +1,7 @@
 //! The layer and the extractors, in an axum application.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate contains tests only")]
+
 mod support;
 
 use axum::body::{Body, to_bytes};

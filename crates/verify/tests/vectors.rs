@@ -1,5 +1,7 @@
 //! The cases of `clients/vectors`, which every verifier of Signet's tokens passes, and that they are up to date.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate contains tests only")]
+
 #[path = "../examples/vectors/frames.rs"]
 mod frames;
 #[path = "../examples/vectors/signer.rs"]

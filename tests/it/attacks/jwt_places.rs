@@ -137,7 +137,10 @@ fn request(
         fields.retain(|name| name != "client_secret");
     }
     if let (Body::Form(fields), "/oauth/token") = (&mut operation.body, operation.path.as_str()) {
-        fields.retain(|name| name != "scope" && (name == "grant_type" || is_client != (name == "refresh_token")));
+        let is_target = |name: &str| matches!(name, "resource" | "audience");
+        fields.retain(|name| {
+            name != "scope" && !is_target(name) && (name == "grant_type" || is_client != (name == "refresh_token"))
+        });
     }
     if position == TokenPosition::Query {
         operation.path += &format!("?token={token}");

@@ -378,6 +378,10 @@ async fn alternative_spellings_of_paths_are_refused() {
                 format!("/{first}\\{rest}"),
             ]);
         }
+        // It takes every path below its own.
+        if operation.path == "/verify/proxy" {
+            spellings.retain(|spelling| !spelling.starts_with("/verify/proxy/"));
+        }
         for spelling in spellings {
             let response = send_raw(&address, &operation.method, &spelling, &superuser).await;
             let status: u16 = response.get(9..12).and_then(|status| status.parse().ok()).unwrap_or_default();

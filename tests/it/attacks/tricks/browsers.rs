@@ -28,7 +28,7 @@ async fn other_origins_are_not_allowed(server: &TestServer) {
         "https://app.example.com https://evil.example",
     ];
     for origin in foreign_origins.into_iter().chain([ALLOWED_ORIGIN]) {
-        for path in ["/sessions", "/auth/users/me", "/api/v1/authorized/me", "/.well-known/jwks.json", "/nowhere"] {
+        for path in ["/sessions", "/auth/users/me", "/api/v1/authorized/me", "/verify", "/nowhere"] {
             let plain = server.get(path).bearer_auth(&access).header("origin", origin).send_checked().await;
             let preflight = server.request(Method::OPTIONS, path).header("origin", origin);
             let preflight = preflight.header("access-control-request-method", "GET").send().await.unwrap();

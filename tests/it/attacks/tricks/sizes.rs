@@ -106,7 +106,11 @@ fn any_length_allowed(call: &ApiCall, name: &str) -> bool {
         // RFC 7009, 2.2: revoking an invalid token succeeds.
         | ("POST /oauth/revoke", "token") | ("POST /auth/verification/revoke-token", "refresh_token")
         | ("POST /auth/login/oauth", "scope" | "client_id" | "client_secret")
-        | ("POST /oauth/token", "client_secret" | "scope")
+        // Fields of other grants are ignored.
+        | (
+            "POST /oauth/token",
+            "client_secret" | "scope" | "audience" | "subject_token" | "subject_token_type" | "requested_token_type",
+        )
         | ("POST /sessions", "totp_code") | ("POST /api/v1/login", "totp_code") | ("POST /api/auth/login", "totp_code")
         | ("POST /links/magic", "totp_code") | ("POST /auth/verification/verify-code", "totp_code")
         | ("PUT /auth/users/me" | "POST /auth/users/{user_id}", "original")
