@@ -17,6 +17,9 @@ use crate::support::postgres::{Options, PASSWORD, Server};
 /// A time-out short enough for tests to wait for it.
 const SHORT: Duration = Duration::from_secs(1);
 
+/// The number of files in `migrations/postgres`.
+const MIGRATIONS: usize = 3;
+
 /// The tolerated delay after a time-out on a machine that is busy with other tests.
 const SLACK: Duration = Duration::from_secs(2);
 
@@ -74,7 +77,7 @@ async fn concurrent_migrations_are_applied_once() {
         applied.push(node.await.unwrap().unwrap());
     }
     applied.sort_unstable();
-    assert_eq!(applied, [0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
+    assert_eq!(applied, [0, 0, 0, 0, 0, 0, 0, 0, 0, MIGRATIONS]);
     assert!(migrate(&server.settings()).await.unwrap().is_empty());
     store(&server.settings(), 1).check().await.unwrap();
 }
@@ -105,14 +108,17 @@ async fn newer_or_changed_schema_is_refused() {
     let client = server.client().await;
     let store = store(&settings, 1);
 
-    let newer = "INSERT INTO signet_migrations (number, name, checksum) VALUES (3, 'to come', '')";
-    client.batch_execute(newer).await.unwrap();
+    let next = MIGRATIONS + 1;
+    let newer = format!("INSERT INTO signet_migrations (number, name, checksum) VALUES ({next}, 'to come', '')");
+    client.batch_execute(&newer).await.unwrap();
     let refusal = expect_corrupt(migrate(&settings).await);
-    assert!(refusal.contains("migration 3 (to come)") && refusal.contains("newer signet"), "{refusal}");
+    assert!(refusal.contains(&format!("migration {next} (to come)")) && refusal.contains("newer signet"), "{refusal}");
     store.check().await.expect("a running node keeps working during a rolling upgrade");
 
-    let changed = "DELETE FROM signet_migrations WHERE number = 3; UPDATE signet_migrations SET checksum = 'another'";
-    client.batch_execute(changed).await.unwrap();
+    let changed = format!(
+        "DELETE FROM signet_migrations WHERE number = {next}; UPDATE signet_migrations SET checksum = 'another'"
+    );
+    client.batch_execute(&changed).await.unwrap();
     for refusal in [expect_corrupt(migrate(&settings).await), expect_corrupt(store.check().await)] {
         assert!(refusal.contains("migration 1 (accounts)"), "{refusal}");
     }
@@ -127,7 +133,7 @@ async fn failed_migration_is_rolled_back() {
     let refusal = expect_unavailable(migrate(&server.settings()).await);
     assert!(refusal.contains("migration 1 (accounts)") && refusal.contains("api_keys"), "{refusal}");
     client.batch_execute("DROP TABLE api_keys").await.unwrap();
-    assert_eq!(migrate(&server.settings()).await.unwrap().len(), 2);
+    assert_eq!(migrate(&server.settings()).await.unwrap().len(), MIGRATIONS);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -472,7 +478,7 @@ async fn sslmode_has_the_meaning_of_libpq() {
         std::fs::write(&our_ca, root).unwrap();
         let first =
             config::Postgres { url: SecretUrl(format!("{}?sslmode=require", server.url())), ..server.settings() };
-        assert_eq!(migrate(&first).await.unwrap().len(), 2);
+        assert_eq!(migrate(&first).await.unwrap().len(), MIGRATIONS);
         for (mode, ca, here, other_task) in table {
             let url = SecretUrl(format!("{}{mode}", server.url()));
             let settings = config::Postgres { url, ca: ca.cloned(), ..server.settings() };

@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this crate contains tests only")]
 
-#[path = "../examples/vectors/frames.rs"]
+#[path = "../examples/vectors/frames/mod.rs"]
 mod frames;
 #[path = "../examples/vectors/signer.rs"]
 mod signer;
-#[path = "../examples/vectors/tokens.rs"]
+#[path = "../examples/vectors/tokens/mod.rs"]
 mod tokens;
 
 use std::path::PathBuf;

@@ -35,7 +35,8 @@ const MIN_COMPRESSED: usize = 1400;
     operation_id = "native_revocation_feed",
     responses(
         (status = 200, description = "A frame (compact JWS).", content_type = "application/jose", body = String),
-        (status = 503, description = "This node has lost contact with its store.", body = ProblemDocument<'_>),
+        (status = 503, description = "This node has lost contact with its store.",
+            content_type = "application/problem+json", body = ProblemDocument<'_>),
     ),
 )]
 fn head(ctx: &Context, _request: &Request) -> Result<Response, FeedProblem> {
@@ -58,7 +59,8 @@ pub(super) const HEAD: Endpoint = endpoint! {
     responses(
         (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
             content_type = "application/jose", body = String),
-        (status = 503, description = "This node has lost contact with its store.", body = ProblemDocument<'_>),
+        (status = 503, description = "This node has lost contact with its store.",
+            content_type = "application/problem+json", body = ProblemDocument<'_>),
     ),
 )]
 async fn snapshot(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
@@ -88,8 +90,10 @@ pub(super) const SNAPSHOT: Endpoint = endpoint! {
     responses(
         (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
             content_type = "application/jose", body = String),
-        (status = 410, description = "The position is not kept any more: read the snapshot.", body = ProblemDocument<'_>),
-        (status = 503, description = "This node has lost contact with its store.", body = ProblemDocument<'_>),
+        (status = 410, description = "The position is not kept any more: read the snapshot.",
+            content_type = "application/problem+json", body = ProblemDocument<'_>),
+        (status = 503, description = "This node has lost contact with its store.",
+            content_type = "application/problem+json", body = ProblemDocument<'_>),
     ),
 )]
 async fn after(ctx: Context, request: Request) -> Result<Response, FeedProblem> {
@@ -118,8 +122,10 @@ pub(super) const AFTER: Endpoint = endpoint! {
     responses(
         (status = 200, description = "Frames (compact JWS), each followed by a line feed.",
             content_type = "application/jose", body = String),
-        (status = 410, description = "The segment is not kept any more: read the snapshot.", body = ProblemDocument<'_>),
-        (status = 503, description = "This node has lost contact with its store.", body = ProblemDocument<'_>),
+        (status = 410, description = "The segment is not kept any more: read the snapshot.",
+            content_type = "application/problem+json", body = ProblemDocument<'_>),
+        (status = 503, description = "This node has lost contact with its store.",
+            content_type = "application/problem+json", body = ProblemDocument<'_>),
     ),
 )]
 async fn segment(ctx: Context, request: Request) -> Result<Response, FeedProblem> {

@@ -62,7 +62,10 @@ struct Crowd {
 }
 
 impl Crowd {
-    fn start(server: &TestServer, client: &Client) -> Self {
+    async fn start(server: &TestServer, client: &Client) -> Self {
+        // An HTTP/2 client opens 100 streams until it has read the server's limit of 32, and those beyond are refused
+        // (RFC 9113, 5.1.2).
+        client.get(server.signet.url_of("/verify")).send_checked().await.is(401);
         let (mut tasks, responses) = (JoinSet::new(), Arc::<[AtomicUsize; 2]>::default());
         for _ in 0..CLIENTS {
             let (request, responses) = (batch(server, client, unfinished_body()), responses.clone());
@@ -91,7 +94,7 @@ async fn memory_for_unfinished_bodies_is_bounded() {
         let other = Client::builder().no_proxy().build().unwrap();
         batch(&server, &other, large_batch()).send_checked().await.is(200);
         let before = memory(&server).await;
-        let crowd = Crowd::start(&server, &client);
+        let crowd = Crowd::start(&server, &client).await;
         let mut growth = 0;
         until_within(&format!("{name}: bodies beyond the budget are refused"), TIMEOUT, async || {
             growth = memory(&server).await.saturating_sub(before).max(growth);
@@ -120,7 +123,7 @@ async fn memory_for_unfinished_bodies_is_bounded() {
 async fn timed_out_bodies_release_their_budget() {
     for (name, client) in clients() {
         let server = TestServer::embedded(|plan| plan.set("SIGNET_SERVER__BODY_TIMEOUT", "6s"));
-        let mut crowd = Crowd::start(&server, &client);
+        let mut crowd = Crowd::start(&server, &client).await;
         while crowd.tasks.join_next().await.is_some() {}
         let [refused, timed_out] = crowd.responses();
         assert!(refused > 0 && timed_out > 0, "{name}: {refused} refused, {timed_out} timed out");

@@ -136,11 +136,12 @@ fn request(
     {
         fields.retain(|name| name != "client_secret");
     }
-    if let (Body::Form(fields), "/oauth/token") = (&mut operation.body, operation.path.as_str()) {
-        let is_target = |name: &str| matches!(name, "resource" | "audience");
-        fields.retain(|name| {
-            name != "scope" && !is_target(name) && (name == "grant_type" || is_client != (name == "refresh_token"))
-        });
+    if let Body::Form(fields) = &mut operation.body {
+        // A made-up audience would be the reason for the refusal.
+        fields.retain(|name| !matches!(name.as_str(), "resource" | "audience" | "aud"));
+        if operation.path == "/oauth/token" {
+            fields.retain(|name| name != "scope" && (name == "grant_type" || is_client != (name == "refresh_token")));
+        }
     }
     if position == TokenPosition::Query {
         operation.path += &format!("?token={token}");

@@ -104,7 +104,7 @@ async fn admin_reads_a_user(server: &TestServer) {
         .await
         .is(200)
         .json();
-    assert_eq!((user["email"].as_str(), user.as_object().unwrap().len()), (Some(&*zoe.email), 16), "{user}");
+    assert_eq!((user["email"].as_str(), user.as_object().unwrap().len()), (Some(&*zoe.email), 17), "{user}");
     assert_eq!(me(server, &admin.access).await["role"], "admin", "the admin role comes before other roles");
     for method in [Method::GET, Method::DELETE, Method::POST] {
         let send = async |path: &str| {
