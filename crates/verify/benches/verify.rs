@@ -3,6 +3,8 @@
 //! `signature` is the Ed25519 check alone, `uncached` the whole verification of a token that is seen for the first
 //! time, and `cached` that of one that was seen before, both with 100,000 revocations in memory.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

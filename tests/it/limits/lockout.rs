@@ -123,7 +123,7 @@ async fn known_network_is_answered_like_any_other(server: &TestServer) {
     }
     let guess = async |number: usize| {
         let call = calls[number % calls.len()];
-        let address = if number % 2 == 0 { HOME } else { ELSEWHERE };
+        let address = if number.is_multiple_of(2) { HOME } else { ELSEWHERE };
         let mut forms = Vec::new();
         for target in [&known, &unknown] {
             let response = send_from(address, (call.request)(server, target)).await.without_per_response_headers();

@@ -138,11 +138,11 @@ async fn ed25519_as_name_shuts_out_no_other_token() {
     let sub = json!({"sub": claims["sub"]});
     for verifier in [python(PYJWT), node(JOSE)] {
         let answers = run_verifier(verifier, request(&server, "signet", "EdDSA", &[&eddsa])).await;
-        assert_eq!(answers, [sub.clone()]);
+        assert_eq!(answers, std::slice::from_ref(&sub));
     }
     for verifier in [python(PYJWT), node(JOSE)] {
         let answers = run_verifier(verifier, request(&server, "orders", "ES256", &[&es256])).await;
-        assert_eq!(answers, [sub.clone()]);
+        assert_eq!(answers, std::slice::from_ref(&sub));
     }
     let answers = run_verifier(node(JOSE), request(&server, "signet", "Ed25519", &[&pair.access])).await;
     assert_eq!(answers, [sub]);

@@ -114,7 +114,7 @@ impl Feed<'_> {
                 vec![
                     start(),
                     self.step(1, after(&[bad]), failed("p0", &[], 1000)),
-                    self.step(2, after(&[one.clone()]), state("p1", &["user"], 1000)),
+                    self.step(2, after(std::slice::from_ref(&one)), state("p1", &["user"], 1000)),
                 ],
             );
         }
