@@ -7,7 +7,8 @@ use crate::support::signet::Plan;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_nodes_starting_at_once_share_one_keyring() {
     let fleet = Fleet::new();
-    let mut nodes = (0..10).map(|_| fleet.plan.another_node().spawn()).collect::<Vec<_>>();
+    let plan = fleet.plan.clone().with_patient_stores();
+    let mut nodes = (0..10).map(|_| plan.another_node().spawn()).collect::<Vec<_>>();
     for node in &mut nodes {
         if !node.wait_until_listening() {
             node.wait_for_exit();
