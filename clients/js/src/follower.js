@@ -172,7 +172,7 @@ export class Follower {
   }
 
   /**
-   * What was revoked after the current position.
+   * Reads the revocations after the current position.
    * @param {string} feed
    */
   async #after(feed) {

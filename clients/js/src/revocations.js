@@ -1,4 +1,4 @@
-// What is revoked, in memory: truncated hashes of ids, users with a time, and a time for everything.
+// The revocations in memory: truncated hashes of ids, users with a time, and a time before which all tokens are revoked.
 
 import { HASH_BYTES } from './encoding.js';
 

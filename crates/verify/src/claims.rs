@@ -48,7 +48,7 @@ pub struct Claims<'a> {
     /// The user's address.
     #[serde(borrow)]
     pub email: Option<Text<'a>>,
-    /// Whether the address is verified.
+    /// True if the address is verified.
     pub email_verified: Option<bool>,
     /// The scopes, separated by spaces.
     #[serde(borrow)]

@@ -16,8 +16,8 @@ use crate::id_hash::{IdHash, Identity};
 use crate::keys::PublicKey;
 use crate::time::UnixTime;
 
-/// What is subtracted from the time at which a token without a session began, before it is compared with the revocation
-/// of its user: the clock that stamped it may be ahead of the one that stamped the revocation.
+/// Subtracted from the time at which a token without a session began, before that is compared with the revocation of
+/// its user: the clock that stamped the token may be ahead of the one that stamped the revocation.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(120);
 
 /// The ids of a token by which it can be revoked, hashed once when the token is verified.

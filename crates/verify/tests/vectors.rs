@@ -33,27 +33,12 @@ fn keys() -> KeySet {
     KeySet::parse(read("keys.json").as_bytes()).unwrap()
 }
 
-fn code(error: TokenError) -> &'static str {
-    match error {
-        TokenError::Malformed => "malformed",
-        TokenError::UnsupportedAlgorithm => "unsupported_algorithm",
-        TokenError::WrongType => "wrong_type",
-        TokenError::UnknownKey => "unknown_key",
-        TokenError::RevokedKey => "revoked",
-        TokenError::BadSignature => "bad_signature",
-        TokenError::Expired => "expired",
-        TokenError::NotYetValid => "not_yet_valid",
-        TokenError::WrongIssuer => "wrong_issuer",
-        TokenError::WrongAudience => "wrong_audience",
-    }
-}
-
 fn verify(token: &str, options: &Value, keys: &KeySet) -> Result<VerifiedToken, &'static str> {
     let text = |name: &str| options[name].as_str().unwrap();
     let mut expected = Expectations::new(text("issuer"), text("audience"));
     expected.leeway = Duration::from_secs(options["leeway"].as_u64().unwrap());
     let now = UnixTime::from_secs(options["now"].as_i64().unwrap());
-    let token = expected.verify(token, keys.keys(), now).map_err(code)?;
+    let token = expected.verify(token, keys.keys(), now).map_err(TokenError::code)?;
     let scopes: Vec<&str> = options["scopes"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
     if !token.scopes().contains_all(&RequiredScopes::parse(&scopes.join(" ")).unwrap()) {
         return Err("insufficient_scope");

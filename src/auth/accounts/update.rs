@@ -59,7 +59,7 @@ pub struct UpdateUser {
     pub email: Option<Email>,
     /// The password.
     pub password: Option<Password>,
-    /// Whether the address is verified. Ignored if the address changes.
+    /// True if the address is verified. Ignored if the address changes.
     pub verified: Option<bool>,
     /// Whether sign-in is disabled.
     pub disabled: Option<bool>,

@@ -30,16 +30,7 @@ impl VerifyError {
     /// The error's name: the same as in the responses of `/verify` and in the verifiers for other languages.
     pub fn code(self) -> &'static str {
         match self {
-            Self::Token(TokenError::Malformed) => "malformed",
-            Self::Token(TokenError::UnsupportedAlgorithm) => "unsupported_algorithm",
-            Self::Token(TokenError::WrongType) => "wrong_type",
-            Self::Token(TokenError::UnknownKey) => "unknown_key",
-            Self::Token(TokenError::RevokedKey) => "revoked_key",
-            Self::Token(TokenError::BadSignature) => "bad_signature",
-            Self::Token(TokenError::Expired) => "expired",
-            Self::Token(TokenError::NotYetValid) => "not_yet_valid",
-            Self::Token(TokenError::WrongIssuer) => "wrong_issuer",
-            Self::Token(TokenError::WrongAudience) => "wrong_audience",
+            Self::Token(error) => error.code(),
             Self::Revoked => "revoked",
             Self::WrongSubject => "wrong_subject",
             Self::Stale => "stale",

@@ -210,7 +210,7 @@ impl Follower {
         let Some(first) = segments.iter().rposition(|end| self.reached.contains(end)) else {
             return self.read_live(feed, position).await;
         };
-        // What is between this position and the follower's is read again, which does no harm.
+        // Entries between this position and the follower's are read twice, which does no harm.
         let mut at = Position { epoch: position.epoch.clone(), at: segments[first].clone() };
         for end in &segments[first + 1..] {
             let url = extended(feed, &[&at.epoch, "segments", &at.at, end]);

@@ -17,7 +17,7 @@ const TOKEN: &str = "019a82df-8000-7000-8000-000000000002";
 const SESSION_BEGAN: i64 = 0x019a_82df_0000;
 const TOKEN_BEGAN: i64 = 0x019a_82df_8000;
 
-/// What is subtracted from the beginning of a token that its session does not date.
+/// Milliseconds subtracted from the time at which a token without a usable `sid` began.
 const SKEW: i64 = 120_000;
 
 #[derive(Serialize)]
